@@ -1,0 +1,257 @@
+"""The nouns of data: Dataset, Target and Split. Plain values; reading them from files is `muslin.data.formats`."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.errors import DataError
+
+UNKNOWN = -1
+"""The label of a sample whose class is not known. Never a class; never counted in a loss or a measure."""
+
+PARTS = ("train", "validation", "test")
+"""The names a data set's own division may use, in the order in which they are shown."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One question asked of every image, without the answers.
+
+    `classes` is the one place that says which index is which name: index i of a label or of a row of
+    probabilities means `classes[i]`, whichever of the classes a part of the data happens to contain.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    kind: Literal["multiclass", "multilabel"] = "multiclass"
+
+
+class Images(Protocol):
+    """Pictures in order, decoded when asked for: `images[i]` is uint8 (height, width, channels), 1 or 3 channels."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+
+    def take(self, indices: NDArray[np.integer[Any]]) -> "Images":
+        """The same kind of pictures, only those at `indices`, in that order."""
+        ...
+
+
+@dataclass(frozen=True)
+class PixelImages:
+    """Pictures of one size, held in memory as uint8 (count, height, width, channels)."""
+
+    pixels: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] not in (1, 3):
+            raise DataError(
+                f"pixels are {self.pixels.dtype} {self.pixels.shape}; expected uint8 (count, height, width, 1 or 3)."
+            )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        picture: NDArray[np.uint8] = self.pixels[index]
+        return picture
+
+    def take(self, indices: NDArray[np.integer[Any]]) -> "PixelImages":
+        return PixelImages(self.pixels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Ordered samples (id, lazy image, optional group and part) and the known answers to one or more targets.
+
+    Attributes:
+        name: how a person would call it, for example `fashion-mnist` or the file's name.
+        format: the row of `muslin.data.formats.FORMATS` that read it, for example `idx`.
+        images: the pictures, in order.
+        targets: the questions.
+        labels: per target's name, int64 (count,) for `multiclass`: a class's index or UNKNOWN; int8
+            (count, classes) for `multilabel`: 1 yes, 0 no, UNKNOWN.
+        parts: the division that came with the data: object (count,) of PARTS' names; None where there is none.
+        groups: object (count,): samples of one group must never be in two parts; None where there are none.
+        ids: object (count,) of str, unique: a file's name, an SKU, or `train/17`.
+        origin: where the files came from, one sentence for a person.
+        repairs: everything that was mended or passed over while reading, one sentence each, with counts.
+        conversion: how a photo becomes such a picture (a row of `muslin.images.CONVERSIONS`).
+    """
+
+    name: str
+    format: str
+    images: Images
+    targets: tuple[Target, ...]
+    labels: Mapping[str, NDArray[np.integer[Any]]]
+    ids: NDArray[np.object_]
+    parts: NDArray[np.object_] | None = None
+    groups: NDArray[np.object_] | None = None
+    origin: str = ""
+    repairs: tuple[str, ...] = ()
+    conversion: str = "fit"
+
+    def __post_init__(self) -> None:
+        for what, values in {"ids": self.ids, "parts": self.parts, "groups": self.groups, **self.labels}.items():
+            if values is not None and len(values) != len(self):
+                raise DataError(f"{self.name}: {len(values)} {what} for {len(self)} images.")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        targets = ", ".join(f"{t.name} ({len(t.classes)} classes, {t.kind})" for t in self.targets)
+        return f"Dataset({self.name!r}, {len(self):,} images, {targets or 'no labels'}, format={self.format!r})"
+
+    def target(self, name: str | None = None) -> Target:
+        """The target called `name`, or the only one.
+
+        Raises:
+            DataError: there is no such target, or no name was given and there is not exactly one.
+        """
+        found = [t for t in self.targets if name is None or t.name == name]
+        if len(found) != 1:
+            known = ", ".join(t.name for t in self.targets) or "none"
+            wanted = f"no target {name!r}" if name else f"{len(self.targets)} targets where one is needed"
+            raise DataError(f"{self.name}: {wanted}. Targets here: {known}.")
+        return found[0]
+
+    def take(self, indices: NDArray[np.integer[Any]]) -> "Dataset":
+        """The samples at `indices`, in that order. Classes keep their indices."""
+        return replace(
+            self,
+            images=self.images.take(indices),
+            labels={name: values[indices] for name, values in self.labels.items()},
+            ids=self.ids[indices],
+            parts=None if self.parts is None else self.parts[indices],
+            groups=None if self.groups is None else self.groups[indices],
+        )
+
+    def part(self, name: str) -> "Dataset":
+        """The samples of the data's own part `name`.
+
+        Raises:
+            DataError: the data have no such part; the message lists those they have.
+        """
+        if self.parts is None:
+            raise DataError(f"{self.name} is not divided into parts, so there is no {name!r}. Use --split all.")
+        chosen = np.flatnonzero(self.parts == name)
+        if not len(chosen):
+            have = ", ".join(p for p in PARTS if (self.parts == p).any())
+            raise DataError(f"{self.name} has no part {name!r}. Parts here: {have}.")
+        return self.take(chosen)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what a model could learn from: pictures, labels, classes and parts, in order; not names or paths."""
+        digest = hashlib.sha256()
+        for target in self.targets:
+            digest.update(repr((target.name, target.classes, target.kind)).encode())
+            digest.update(np.ascontiguousarray(self.labels[target.name], dtype="<i8"))
+        if self.parts is not None:
+            digest.update("\n".join(map(str, self.parts)).encode())
+        for block in self._blocks():
+            digest.update(repr(block.shape).encode())
+            digest.update(np.ascontiguousarray(block))
+        return digest.hexdigest()
+
+    def _blocks(self) -> Iterator[NDArray[np.uint8]]:
+        if isinstance(self.images, PixelImages):
+            yield self.images.pixels
+        else:
+            yield from (self.images[i] for i in range(len(self.images)))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which samples are for learning, for choosing and for judging: int64 index arrays into one Dataset.
+
+    `drawn` says in one sentence how, for the record; `seed` is None where nothing was random.
+    """
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    drawn: str
+    seed: int | None = None
+
+
+def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
+    """One data set from several files that hold one part each, in the order given.
+
+    The classes are those of the first part; labels of the others are matched by name.
+
+    Raises:
+        DataError: sizes of the pictures differ, or a part has a class that the first does not.
+    """
+    first = next(iter(parts.values()))
+    aligned = [part.take(np.arange(len(part))) if part is first else align(part, first.targets) for part in parts.values()]
+    images = [part.images for part in aligned]
+    if not all(isinstance(i, PixelImages) for i in images):
+        raise DataError("Only data sets of pixels can be joined part by part.")
+    pixels = [i.pixels for i in images if isinstance(i, PixelImages)]
+    shapes = {p.shape[1:] for p in pixels}
+    if len(shapes) > 1:
+        raise DataError(f"The parts' pictures differ in size: {', '.join(map(str, sorted(shapes)))}.")
+    return replace(
+        first,
+        name=name or first.name,
+        images=PixelImages(np.concatenate(pixels)),
+        labels={t.name: np.concatenate([part.labels[t.name] for part in aligned]) for t in first.targets},
+        ids=np.array([f"{p}/{i}" for p, d in parts.items() for i in range(len(d))], dtype=object),
+        parts=np.array([p for p, d in parts.items() for _ in range(len(d))], dtype=object),
+        groups=None,
+        origin="; ".join(dict.fromkeys(part.origin for part in aligned)),
+        repairs=tuple(r for part in aligned for r in part.repairs),
+    )
+
+
+def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
+    """`dataset` with its labels expressed in the classes of `targets`, as a model or another data set has them.
+
+    Classes are matched by name. Where `dataset` only has numbers for names (`"0"`, `"1"`, …) and the target
+    does not, the numbers are taken as class indices, as in Fashion-MNIST's own files.
+
+    Raises:
+        DataError: the data have no such target, or a class that the target does not know.
+    """
+    labels: dict[str, NDArray[np.integer[Any]]] = {}
+    repairs = list(dataset.repairs)
+    for target in targets:
+        mine = dataset.target(target.name if any(t.name == target.name for t in dataset.targets) else None)
+        values = dataset.labels[mine.name]
+        if mine.classes == target.classes:
+            labels[target.name] = values
+            continue
+        if mine.kind != target.kind:
+            raise DataError(f"{dataset.name}: target {mine.name!r} is {mine.kind}, but {target.kind} is needed.")
+        known = {name: i for i, name in enumerate(target.classes)}
+        by_number = not set(mine.classes) <= set(known) and all(
+            c.isdigit() and int(c) < len(known) for c in mine.classes
+        )
+        places = [int(c) if by_number else known.get(c, UNKNOWN) for c in mine.classes]
+        if by_number:
+            repairs.append(f"{mine.name}: the numbers {mine.classes[0]} to {mine.classes[-1]} taken as class indices")
+        if mine.kind == "multilabel":
+            moved = np.full((len(dataset), len(target.classes)), UNKNOWN, dtype=np.int8)
+            for column, place in enumerate(places):
+                if place != UNKNOWN:
+                    moved[:, place] = values[:, column]
+            labels[target.name] = moved
+            continue
+        strangers = [mine.classes[i] for i, place in enumerate(places) if place == UNKNOWN and (values == i).any()]
+        if strangers:
+            raise DataError(
+                f"{dataset.name}: {', '.join(map(repr, strangers[:5]))} "
+                f"{'is a class' if len(strangers) == 1 else 'are classes'} of {mine.name!r} never seen in training. "
+                f"Known: {', '.join(target.classes)}."
+            )
+        table = np.array([*places, UNKNOWN], dtype=np.int64)  # the last entry is where UNKNOWN (-1) points
+        labels[target.name] = table[values]
+    return replace(dataset, targets=tuple(targets), labels=labels, repairs=tuple(repairs))

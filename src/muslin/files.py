@@ -1,0 +1,61 @@
+"""Files that are either whole or not there, whatever happens while they are written."""
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from muslin.errors import StorageError
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to write `path` into a StorageError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            advice = "The disk is full: free some space or choose another place."
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            advice = "This place is not writable: choose another, or change its permissions."
+        else:
+            advice = "Check that the folder exists and can be written."
+        raise StorageError(f"{path}: cannot be written ({error.strerror or error}). {advice}") from error
+
+
+def write_atomically(path: str | Path, content: bytes | str) -> None:
+    """Write `content` beside `path`, flush it to the disk, then rename: readers see the old or the new file.
+
+    Creates the parent folder. Text is written as UTF-8 without newline translation.
+
+    Raises:
+        StorageError: the disk is full or the place cannot be written; what was at `path` is untouched.
+    """
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.parent / f".{path.name}.{os.getpid()}-{threading.get_ident()}.part"
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut, where the system lets a folder be opened."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
