@@ -25,8 +25,8 @@ def confusion_matrix(labels: Labels, predicted: Labels, n_classes: int) -> NDArr
 def log_loss(labels: Labels, probabilities: Probabilities) -> float:
     """Mean of -ln(probability of the true class), in nats: 0 is perfect, ln(classes) is knowing nothing.
 
-    Probabilities are kept off 0 and 1 by the resolution of their own dtype, as scikit-learn's `log_loss` does,
-    so that one certain mistake costs much and not infinity.
+    Probabilities are kept off 0 and 1 by the resolution of their own dtype, as in scikit-learn's `log_loss`, so
+    that one certain mistake costs much and not infinity.
     """
     resolution = np.finfo(probabilities.dtype).eps
     of_true = np.clip(probabilities[np.arange(len(labels)), labels], resolution, 1 - resolution)
@@ -36,8 +36,9 @@ def log_loss(labels: Labels, probabilities: Probabilities) -> float:
 def brier_score(labels: Labels, probabilities: Probabilities) -> float:
     """Mean over pictures of the sum over classes of (probability - truth)²: from 0, perfect, to 2.
 
-    The truth is 1 for the true class and 0 for the others. This is Brier's own multiclass definition (G. W. Brier,
-    Monthly Weather Review 78, 1950); for two classes it is twice the one-column score that some libraries print.
+    The truth is 1 for the true class and 0 for the others. This is Brier's own multiclass definition
+    (G. W. Brier, Monthly Weather Review 78, 1950); for two classes it is twice the one-column score that some
+    libraries print.
     """
     squared = np.square(probabilities, dtype=np.float64).sum(axis=1)
     of_true = probabilities[np.arange(len(labels)), labels].astype(np.float64)

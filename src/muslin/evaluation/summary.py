@@ -55,7 +55,7 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Averages:
-    """Means of the classes' figures over the classes that have pictures; never called counts as precision 0."""
+    """Means of the classes' figures over those that have pictures; a class never called has precision 0."""
 
     precision: float
     recall: float
@@ -131,7 +131,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, for JSON; `from_dict` gives back an equal Evaluation."""
-        return _listed(asdict(self))
+        return {name: _listed(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Evaluation":
