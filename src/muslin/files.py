@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from muslin.errors import StorageError
 
@@ -25,6 +26,32 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: cannot be written ({error.strerror or error}). {advice}") from error
 
 
+@contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write to that becomes `path` when the block ends well, flushed to the disk; until then it is beside.
+
+    Creates the parent folder. When the block ends with an exception, what was at `path` is untouched.
+
+    Raises:
+        StorageError: the disk is full or the place cannot be written.
+    """
+    path = Path(path)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.parent / f".{path.name}.{os.getpid()}-{threading.get_ident()}.part"
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
 def write_atomically(path: str | Path, content: bytes | str) -> None:
     """Write `content` beside `path`, flush it to the disk, then rename: readers see the old or the new file.
 
@@ -33,22 +60,8 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
     Raises:
         StorageError: the disk is full or the place cannot be written; what was at `path` is untouched.
     """
-    path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.parent / f".{path.name}.{os.getpid()}-{threading.get_ident()}.part"
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+    with writing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def _sync_folder(folder: Path) -> None:
