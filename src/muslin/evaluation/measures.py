@@ -25,7 +25,7 @@ def confusion_matrix(labels: Labels, predicted: Labels, n_classes: int) -> NDArr
 def log_loss(labels: Labels, probabilities: Probabilities) -> float:
     """Mean of -ln(probability of the true class), in nats: 0 is perfect, ln(classes) is knowing nothing.
 
-    Probabilities are kept off 0 and 1 by the resolution of their own dtype, as in scikit-learn's `log_loss`, so
+    Probabilities are kept off 0 and 1 by their own dtype's resolution, as in scikit-learn's `log_loss`, so
     that one certain mistake costs much and not infinity.
     """
     resolution = np.finfo(probabilities.dtype).eps
