@@ -1,1 +1,103 @@
-"""Files → Dataset."""
+"""Files to a Dataset: `read` is the one entry."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from muslin.data import known
+from muslin.data.dataset import Dataset, join
+from muslin.data.formats import read_path
+from muslin.data.formats.options import ReadOptions
+from muslin.errors import DataError, nearest
+
+
+def read(
+    data: str | Path,
+    *,
+    test: str | Path | None = None,
+    format: str | None = None,
+    shape: tuple[int, int, int] | tuple[int, int] | None = None,
+    target: str | None = None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> Dataset:
+    """The data set called or at `data`.
+
+    Args:
+        data: a name of `muslin.data.known.KNOWN`, or the path of a file or folder. A Path is never a name.
+        test: a file that holds the test part, where `data` holds the train part only.
+        format: a name of `muslin.data.formats.FORMATS`, where detection is to be overruled.
+        shape: (height, width) or (height, width, channels) of a picture whose pixels are in a row.
+        target: the column that holds the label: its name, or `first` or `last` where columns have no names.
+        tell: called with a sentence before anything is fetched.
+
+    Raises:
+        DataError: there is no such data set, or its files cannot be read as what they claim to be.
+        StorageError: a known data set was fetched and cannot be kept.
+    """
+    options = ReadOptions(shape=_full_shape(shape), target=target)
+    if isinstance(data, str) and data in known.KNOWN:
+        if test is not None:
+            raise DataError(f"{data} has its own test part. Leave out --test.")
+        return _known(data, options, tell)
+    dataset = _at(data, format, options)
+    if test is None:
+        return _named(dataset, [_name(data)])
+    return _with_test(dataset, data, _at(test, format, options), test)
+
+
+def _known(name: str, options: ReadOptions, tell: Callable[[str], None]) -> Dataset:
+    if options.given():
+        raise DataError(f"{name} is a known data set: leave out {' and '.join(options.given())}.")
+    obtained = known.get(name, tell=tell)
+    dataset = known.named(obtained.known, read_path(obtained.folder))
+    return replace(dataset, name=name, origin=f"{obtained.origin} (SHA-256 verified)")
+
+
+def _at(data: str | Path, format: str | None, options: ReadOptions) -> Dataset:
+    if not Path(data).exists():
+        hint = f"It is no known data set either. {nearest(str(data), known.KNOWN)}"
+        raise DataError(
+            f"{data}: no such file or folder. {hint if isinstance(data, str) else 'Check the path.'}"
+        )
+    return read_path(data, format=format, options=options)
+
+
+def _named(dataset: Dataset, names: list[str]) -> Dataset:
+    """The dataset with the classes of the known data set that it is, if it is one."""
+    if not (seen := known.recognise(dataset, names)):
+        return dataset
+    return _say(known.named(seen[0], dataset), *seen)
+
+
+def _say(dataset: Dataset, which: known.Known, how: str) -> Dataset:
+    return replace(
+        dataset, origin=f"{dataset.origin}; recognised {how} as {which.name}, whose class names are used"
+    )
+
+
+def _with_test(train: Dataset, train_path: str | Path, test: Dataset, test_path: str | Path) -> Dataset:
+    for dataset, path in ((train, train_path), (test, test_path)):
+        if dataset.parts is not None:
+            raise DataError(f"{path} is already divided into parts. Leave out --test, or give single files.")
+        if not dataset.targets:
+            raise DataError(f"{path} has no labels, so nothing can be learnt from it or judged on it.")
+    seen = known.recognise(train, [_name(train_path)]) or known.recognise(test, [_name(test_path)])
+    if seen:
+        train, test = known.named(seen[0], train), known.named(seen[0], test)
+    joined = join({"train": train, "test": test}, name=train.name)
+    return _say(joined, *seen) if seen else joined
+
+
+def _name(path: str | Path) -> str:
+    return Path(path).resolve().name
+
+
+def _full_shape(shape: tuple[int, ...] | None) -> tuple[int, int, int] | None:
+    if shape is None:
+        return None
+    full = (*shape, 1) if len(shape) == 2 else shape
+    if len(full) != 3 or min(full) < 1 or full[2] not in (1, 3):
+        raise DataError(
+            f"shape {shape}: give height and width in pixels, and 1 or 3 channels, such as 28×28×1."
+        )
+    return full[0], full[1], full[2]

@@ -1,8 +1,9 @@
-"""The nouns of data: Dataset, Target and Split. Plain values; reading them from files is `muslin.data.formats`."""
+"""The nouns of data: Dataset, Target and Split. Plain values; `muslin.data.formats` reads them from files."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -32,7 +33,7 @@ class Target:
 
 
 class Images(Protocol):
-    """Pictures in order, decoded when asked for: `images[i]` is uint8 (height, width, channels), 1 or 3 channels."""
+    """Pictures in order, decoded when asked for: `images[i]` is uint8 (height, width, 1 or 3)."""
 
     def __len__(self) -> int: ...
 
@@ -52,7 +53,8 @@ class PixelImages:
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] not in (1, 3):
             raise DataError(
-                f"pixels are {self.pixels.dtype} {self.pixels.shape}; expected uint8 (count, height, width, 1 or 3)."
+                f"pixels are {self.pixels.dtype} {self.pixels.shape}; "
+                "expected uint8 (count, height, width, 1 or 3)."
             )
 
     def __len__(self) -> int:
@@ -77,7 +79,7 @@ class Dataset:
         targets: the questions.
         labels: per target's name, int64 (count,) for `multiclass`: a class's index or UNKNOWN; int8
             (count, classes) for `multilabel`: 1 yes, 0 no, UNKNOWN.
-        parts: the division that came with the data: object (count,) of PARTS' names; None where there is none.
+        parts: the division that came with the data: object (count,) of PARTS' names; None where none did.
         groups: object (count,): samples of one group must never be in two parts; None where there are none.
         ids: object (count,) of str, unique: a file's name, an SKU, or `train/17`.
         origin: where the files came from, one sentence for a person.
@@ -98,7 +100,12 @@ class Dataset:
     conversion: str = "fit"
 
     def __post_init__(self) -> None:
-        for what, values in {"ids": self.ids, "parts": self.parts, "groups": self.groups, **self.labels}.items():
+        for what, values in {
+            "ids": self.ids,
+            "parts": self.parts,
+            "groups": self.groups,
+            **self.labels,
+        }.items():
             if values is not None and len(values) != len(self):
                 raise DataError(f"{self.name}: {len(values)} {what} for {len(self)} images.")
 
@@ -107,7 +114,9 @@ class Dataset:
 
     def __repr__(self) -> str:
         targets = ", ".join(f"{t.name} ({len(t.classes)} classes, {t.kind})" for t in self.targets)
-        return f"Dataset({self.name!r}, {len(self):,} images, {targets or 'no labels'}, format={self.format!r})"
+        return (
+            f"Dataset({self.name!r}, {len(self):,} images, {targets or 'no labels'}, format={self.format!r})"
+        )
 
     def target(self, name: str | None = None) -> Target:
         """The target called `name`, or the only one.
@@ -140,7 +149,9 @@ class Dataset:
             DataError: the data have no such part; the message lists those they have.
         """
         if self.parts is None:
-            raise DataError(f"{self.name} is not divided into parts, so there is no {name!r}. Use --split all.")
+            raise DataError(
+                f"{self.name} is not divided into parts, so there is no {name!r}. Use --split all."
+            )
         chosen = np.flatnonzero(self.parts == name)
         if not len(chosen):
             have = ", ".join(p for p in PARTS if (self.parts == p).any())
@@ -149,16 +160,16 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what a model could learn from: pictures, labels, classes and parts, in order; not names or paths."""
+        """SHA-256 of what a model could learn from: pictures, labels, classes, parts; not of paths."""
         digest = hashlib.sha256()
         for target in self.targets:
             digest.update(repr((target.name, target.classes, target.kind)).encode())
-            digest.update(np.ascontiguousarray(self.labels[target.name], dtype="<i8"))
+            digest.update(np.ascontiguousarray(self.labels[target.name], dtype="<i8").data)
         if self.parts is not None:
             digest.update("\n".join(map(str, self.parts)).encode())
         for block in self._blocks():
             digest.update(repr(block.shape).encode())
-            digest.update(np.ascontiguousarray(block))
+            digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()
 
     def _blocks(self) -> Iterator[NDArray[np.uint8]]:
@@ -166,6 +177,30 @@ class Dataset:
             yield self.images.pixels
         else:
             yield from (self.images[i] for i in range(len(self.images)))
+
+
+def multiclass(name: str, values: NDArray[Any]) -> tuple[Target, NDArray[np.int64]]:
+    """The target that a column of labels makes, and the labels as indices into its classes.
+
+    Args:
+        values: (count,) integers, or str; an empty string is UNKNOWN.
+
+    Numbers, also those written as text, become the classes `"0"`, `"1"`, … in numeric order; other names are
+    sorted. Only numbers or names that occur become classes.
+
+    Raises:
+        DataError: no label at all is known.
+    """
+    distinct, places = np.unique(values, return_inverse=True)
+    names = [str(value) for value in distinct]
+    known = [i for i, text in enumerate(names) if text]
+    if not known:
+        raise DataError(f"{name}: none of the {len(values):,} samples has a label.")
+    if all(re.fullmatch(r"-?\d+", names[i]) for i in known):
+        known.sort(key=lambda i: int(names[i]))
+    indices = np.full(len(names), UNKNOWN, dtype=np.int64)
+    indices[known] = np.arange(len(known))
+    return Target(name, tuple(names[i] for i in known)), indices[places]
 
 
 @dataclass(frozen=True)
@@ -191,7 +226,7 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
         DataError: sizes of the pictures differ, or a part has a class that the first does not.
     """
     first = next(iter(parts.values()))
-    aligned = [part.take(np.arange(len(part))) if part is first else align(part, first.targets) for part in parts.values()]
+    aligned = [part if part is first else align(part, first.targets) for part in parts.values()]
     images = [part.images for part in aligned]
     if not all(isinstance(i, PixelImages) for i in images):
         raise DataError("Only data sets of pixels can be joined part by part.")
@@ -208,12 +243,12 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
         parts=np.array([p for p, d in parts.items() for _ in range(len(d))], dtype=object),
         groups=None,
         origin="; ".join(dict.fromkeys(part.origin for part in aligned)),
-        repairs=tuple(r for part in aligned for r in part.repairs),
+        repairs=tuple(f"{p}: {r}" for p, part in zip(parts, aligned, strict=True) for r in part.repairs),
     )
 
 
 def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
-    """`dataset` with its labels expressed in the classes of `targets`, as a model or another data set has them.
+    """`dataset` with its labels in the classes of `targets`, as a model or another data set has them.
 
     Classes are matched by name. Where `dataset` only has numbers for names (`"0"`, `"1"`, …) and the target
     does not, the numbers are taken as class indices, as in Fashion-MNIST's own files.
@@ -230,14 +265,18 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
             labels[target.name] = values
             continue
         if mine.kind != target.kind:
-            raise DataError(f"{dataset.name}: target {mine.name!r} is {mine.kind}, but {target.kind} is needed.")
+            raise DataError(
+                f"{dataset.name}: target {mine.name!r} is {mine.kind}, but {target.kind} is needed."
+            )
         known = {name: i for i, name in enumerate(target.classes)}
         by_number = not set(mine.classes) <= set(known) and all(
             c.isdigit() and int(c) < len(known) for c in mine.classes
         )
         places = [int(c) if by_number else known.get(c, UNKNOWN) for c in mine.classes]
         if by_number:
-            repairs.append(f"{mine.name}: the numbers {mine.classes[0]} to {mine.classes[-1]} taken as class indices")
+            repairs.append(
+                f"{mine.name}: the numbers {mine.classes[0]} to {mine.classes[-1]} taken as class indices"
+            )
         if mine.kind == "multilabel":
             moved = np.full((len(dataset), len(target.classes)), UNKNOWN, dtype=np.int8)
             for column, place in enumerate(places):
@@ -245,11 +284,14 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
                     moved[:, place] = values[:, column]
             labels[target.name] = moved
             continue
-        strangers = [mine.classes[i] for i, place in enumerate(places) if place == UNKNOWN and (values == i).any()]
+        strangers = [
+            mine.classes[i] for i, place in enumerate(places) if place == UNKNOWN and (values == i).any()
+        ]
         if strangers:
             raise DataError(
                 f"{dataset.name}: {', '.join(map(repr, strangers[:5]))} "
-                f"{'is a class' if len(strangers) == 1 else 'are classes'} of {mine.name!r} never seen in training. "
+                f"{'is a class' if len(strangers) == 1 else 'are classes'} of {mine.name!r} "
+                f"never seen in training. "
                 f"Known: {', '.join(target.classes)}."
             )
         table = np.array([*places, UNKNOWN], dtype=np.int64)  # the last entry is where UNKNOWN (-1) points

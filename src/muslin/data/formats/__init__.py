@@ -1,0 +1,111 @@
+"""The table of formats: one file each. A new format is a new row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from muslin.data.dataset import Dataset
+from muslin.data.formats import idx
+from muslin.data.formats.compressed import head
+from muslin.data.formats.options import ReadOptions
+from muslin.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way in which data sets are stored.
+
+    Attributes:
+        name: what `--format` takes.
+        about: one line for a person.
+        takes: the ReadOptions that mean something to it.
+        detect: why a path is of this format, in a few words, or None. Looks at content; never raises.
+        read: the data set at a path of this format.
+    """
+
+    name: str
+    about: str
+    takes: frozenset[str]
+    detect: Callable[[Path], str | None]
+    read: Callable[[Path, ReadOptions], Dataset]
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("idx", "MNIST's and Fashion-MNIST's files, gzipped or not", idx.TAKES, idx.detect, idx.read),
+)
+"""In the order in which they are tried."""
+
+
+def read_path(path: str | Path, *, format: str | None = None, options: ReadOptions | None = None) -> Dataset:
+    """The data set at `path`, its format found by its content or given by name.
+
+    Raises:
+        DataError: there is nothing there, no format fits, the format's name is unknown, an option means
+            nothing to the format, or the files are not what they claim to be.
+    """
+    path, options = Path(path), options or ReadOptions()
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder. Check the path.")
+    row, why = _detected(path) if format is None else (_named(format), f"read as {format}, as asked")
+    idle = [name for name in options.given() if name not in row.takes]
+    if idle:
+        raise DataError(
+            f"{path}: {' and '.join(idle)} cannot be given for the format {row.name}. Leave it out."
+        )
+    try:
+        dataset = row.read(path, options)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}). Check its permissions."
+        ) from error
+    return replace(dataset, origin=f"{path}, {why}")
+
+
+def _named(name: str) -> Format:
+    for row in FORMATS:
+        if row.name == name:
+            return row
+    raise DataError(f"No format is called {name!r}. {nearest(name, [row.name for row in FORMATS])}")
+
+
+def _detected(path: Path) -> tuple[Format, str]:
+    for row in FORMATS:
+        if why := row.detect(path):
+            return row, why
+    known = "; ".join(f"{row.name} ({row.about})" for row in FORMATS)
+    raise DataError(f"{path}: {_looks(path)}, not a data set in a known format. Known: {known}.")
+
+
+def _looks(path: Path) -> str:
+    """What is at `path`, as far as its first bytes say."""
+    if path.is_dir():
+        names = sorted(entry.name for entry in path.iterdir())
+        return (
+            f"a folder with {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+            if names
+            else "an empty folder"
+        )
+    start = head(path, 512)
+    if not start:
+        return "an empty file" if path.stat().st_size == 0 else "a file that cannot be read"
+    for magic, what in MAGICS:
+        if start.startswith(magic):
+            return what
+    if b"\0" in start:
+        return "a binary file"
+    return (
+        "an HTML page" if start.lstrip().lower().startswith((b"<!doctype html", b"<html")) else "a text file"
+    )
+
+
+MAGICS = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a zip file"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\xff\xfe", "UTF-16 text (save it as UTF-8)"),
+    (b"\xfe\xff", "UTF-16 text (save it as UTF-8)"),
+)
