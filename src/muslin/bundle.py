@@ -1,0 +1,581 @@
+"""One trained classifier as one file, `NAME.muslin`: sealing it, and opening it without trusting it.
+
+The file is a zip of parts without compression. Its manifest carries the SHA-256 of every part, and the
+zip's comment carries that of the manifest. Nothing in it is executed or unpickled: numbers are safetensors,
+tables are JSON, and the network is an ONNX graph that is looked through here before any runtime sees it.
+The format, part by part: docs/reference/bundle.md.
+
+The seal finds damage and careless edits. It is no signature: who rewrites the whole file can seal it anew.
+"""
+
+import hashlib
+import io
+import json
+import os
+import struct
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.dataset import Target
+from muslin.errors import BundleError
+from muslin.files import write_atomically
+
+FORMAT = "muslin"
+FORMAT_VERSION = 1
+"""Rises with every change that an older reader would get wrong; see docs/reference/bundle.md."""
+
+MIB = 2**20
+PARTS = {  # in the file's order, with the most bytes each may have
+    "manifest.json": 16 * MIB,
+    "network.json": 16 * MIB,
+    "provenance.json": 16 * MIB,
+    "golden.safetensors": 256 * MIB,
+    "model.onnx": 1024 * MIB,
+    "weights.safetensors": 1024 * MIB,
+}
+
+_AGAIN = "Get the file again from where it came."
+_SEAL = b"sha256:%s"
+_SEAL_BYTES = len(_SEAL % hashlib.sha256().hexdigest().encode())
+_END = struct.Struct("<4s4H2LH")  # the end of a zip's directory: APPNOTE.TXT 4.3.16
+_LOCAL_BYTES, _CENTRAL_BYTES = 30, 46  # an entry's two headers without its name: 4.3.7, 4.3.12
+_MOST_ENTRIES = 64
+_FOREIGN = (  # what zipfile, json, struct and safetensors may raise about bytes they cannot read
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    struct.error,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a picture must have become before the graph takes it: uint8 (height, width, channels).
+
+    Attributes:
+        height, width: in pixels, 1 to 65,535.
+        channels: 1 (gray) or 3 (red, green, blue).
+        conversion: how a photo of another size becomes such a picture: a row of `muslin.images.CONVERSIONS`.
+    """
+
+    height: int
+    width: int
+    channels: int
+    conversion: str
+
+    def __post_init__(self) -> None:
+        if not (0 < self.height < 2**16 and 0 < self.width < 2**16 and self.channels in (1, 3)):
+            raise BundleError(
+                f"pictures of {self.height}×{self.width} pixels with {self.channels} channels: "
+                "expected 1 to 65,535 pixels a side and 1 or 3 channels."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """Everything that is needed to answer as the trained network does, and to know where it came from.
+
+    Attributes:
+        targets: the questions it answers, in order; class i of a target is column i of its probabilities.
+        preprocessing: what the graph expects.
+        model: an ONNX graph from `pixels`, uint8 (count, height, width, channels), to one output per target,
+            under the target's name: float32 (count, classes) probabilities.
+        weights: the trained numbers as safetensors, for going on with training and for looking inside.
+        golden_pixels: uint8 (k, height, width, channels), k ≥ 1: pictures whose answers are known.
+        golden_probabilities: per target's name, float32 (k, classes), 0 to 1: what the network answered.
+        network: the table of layers, as JSON.
+        provenance: recipe, seed, data fingerprint, versions, machine, figures, as JSON.
+
+    Two bundles are equal when all of this is.
+
+    Raises:
+        BundleError: the values do not fit each other, or the graph reaches outside the file.
+    """
+
+    targets: tuple[Target, ...]
+    preprocessing: Preprocessing
+    model: bytes = field(repr=False)
+    weights: bytes = field(repr=False)
+    golden_pixels: NDArray[np.uint8] = field(repr=False)
+    golden_probabilities: Mapping[str, NDArray[np.float32]] = field(repr=False)
+    network: Mapping[str, Any] = field(repr=False)
+    provenance: Mapping[str, Any] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _check_targets(self.targets)
+        with _within("golden.safetensors"):
+            _check_golden(self)
+        with _within("model.onnx"):
+            check_graph(self.model)
+        with _within("weights.safetensors"):
+            _tensors(self.weights)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bundle) and (
+            (self.targets, self.preprocessing, self.model, self.weights, self.network, self.provenance)
+            == (
+                other.targets,
+                other.preprocessing,
+                other.model,
+                other.weights,
+                other.network,
+                other.provenance,
+            )
+            and np.array_equal(self.golden_pixels, other.golden_pixels)
+            and all(
+                np.array_equal(self.golden_probabilities[t.name], other.golden_probabilities[t.name])
+                for t in self.targets
+            )
+        )
+
+
+def seal(bundle: Bundle, path: str | Path) -> None:
+    """Write `bundle` to `path` as one file that is whole or not there. The same values give the same bytes.
+
+    Raises:
+        BundleError: `network` or `provenance` is not JSON, or a part is larger than PARTS allows.
+        StorageError: the disk is full or the place cannot be written; what was at `path` is untouched.
+    """
+    with _within(str(path)):
+        content = _zipped(_parts_of(bundle))
+        _read(io.BytesIO(content))  # nothing leaves that would be refused where it arrives
+    write_atomically(path, content)
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Read a .muslin file, every byte of its parts checked against the seal.
+
+    Nothing is run here, the graph neither: `muslin.predictor.Predictor` does that, and compares its answers
+    to the golden images with those sealed in.
+
+    Raises:
+        BundleError: the file is absent, damaged, tampered with, from a later muslin, or none. The message
+            names the file, the part and the reason.
+    """
+    path = Path(path)
+    with _within(str(path)):
+        if not path.exists():
+            raise BundleError("there is no such file. Check the path.")
+        if not path.is_file():
+            raise BundleError("is not a file. Give the path of a .muslin file.")
+        with open(path, "rb") as file:
+            return _read(file)
+
+
+@contextmanager
+def _within(where: str) -> Iterator[None]:
+    """Turn whatever is raised about unreadable bytes into a BundleError that begins with `where`."""
+    try:
+        yield
+    except BundleError as error:
+        raise BundleError(f"{where}: {error}") from error
+    except OSError as error:
+        raise BundleError(f"{where}: cannot be read ({error.strerror or error}). Check the file.") from error
+    except _FOREIGN as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BundleError(f"{where}: cannot be read ({reason}). {_AGAIN}") from error
+
+
+# --- values → parts → bytes
+
+
+def _parts_of(bundle: Bundle) -> dict[str, bytes]:
+    from safetensors.numpy import save
+
+    golden: dict[str, NDArray[Any]] = {"pixels": np.ascontiguousarray(bundle.golden_pixels)}
+    for target in bundle.targets:
+        golden[_golden_key(target)] = np.ascontiguousarray(bundle.golden_probabilities[target.name])
+    parts = {
+        "network.json": _json("network.json", bundle.network),
+        "provenance.json": _json("provenance.json", bundle.provenance),
+        "golden.safetensors": save(golden),
+        "model.onnx": bundle.model,
+        "weights.safetensors": bundle.weights,
+    }
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "muslin_version": _muslin_version(),
+        "targets": [asdict(target) for target in bundle.targets],
+        "preprocessing": asdict(bundle.preprocessing),
+        "parts": {name: {"sha256": _sha256(part), "size": len(part)} for name, part in parts.items()},
+    }
+    return {"manifest.json": _json("manifest.json", manifest), **parts}
+
+
+def _zipped(parts: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    # Not compressed: trained numbers hardly shrink, nothing can expand, and the bytes depend on no zlib.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
+        for name, part in parts.items():
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3  # else it would be the writer's own system
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, part)
+        archive.comment = _SEAL % _sha256(parts["manifest.json"]).encode()
+    return buffer.getvalue()
+
+
+def _json(part: str, value: Any) -> bytes:
+    try:
+        return json.dumps(value, indent=1, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BundleError(f"{part}: is not JSON ({error}). Use texts, numbers, lists and dicts.") from error
+
+
+def _muslin_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("muslin")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _golden_key(target: Target) -> str:
+    return f"probabilities/{target.name}"
+
+
+# --- bytes → parts → values
+
+
+def _read(file: BinaryIO) -> Bundle:
+    size = file.seek(0, os.SEEK_END)
+    sealed = _check_end(file, size)
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+        _check_names(entries)
+        content = _read_part(archive, entries, "manifest.json")
+        with _within("manifest.json"):
+            manifest = _check_manifest(content, sealed)
+        for name in PARTS:
+            if name != "manifest.json":
+                _check_entry(archive, entries, name)
+        strangers = [entry.filename for entry in entries if entry.filename not in PARTS]
+        if strangers:
+            raise BundleError(f"{strangers[0]!r}: is not a part of a .muslin file. {_AGAIN}")
+        expected = sum(_LOCAL_BYTES + _CENTRAL_BYTES + 2 * len(e.filename) + e.file_size for e in entries)
+        if size != expected + _END.size + _SEAL_BYTES:
+            raise BundleError(f"holds something between its parts. {_AGAIN}")
+        parts = {name: _read_part(archive, entries, name) for name in PARTS}
+    for name, entry in manifest["parts"].items():
+        if (len(parts[name]), _sha256(parts[name])) != (entry["size"], entry["sha256"]):
+            raise BundleError(f"{name}: is not as it was sealed (its SHA-256 differs). {_AGAIN}")
+    return _bundle_from(manifest, parts)
+
+
+def _check_end(file: BinaryIO, size: int) -> bytes:
+    """The seal at the file's end, before anything is parsed or allocated by what the file says of itself."""
+    if size == 0:
+        raise BundleError(f"is empty. {_AGAIN}")
+    if size > sum(PARTS.values()) + MIB:
+        raise BundleError(f"has {size:,} bytes; a .muslin file has at most {sum(PARTS.values()):,}. {_AGAIN}")
+    file.seek(0)
+    if file.read(4) != b"PK\x03\x04":
+        raise BundleError("is not a .muslin file (no zip). Give a file that muslin train has made.")
+    file.seek(max(0, size - _END.size - _SEAL_BYTES))
+    end = file.read()
+    if len(end) == _END.size + _SEAL_BYTES:
+        signature, *_, entries, directory_bytes, _, seal_bytes = _END.unpack(end[: _END.size])
+        if (signature, seal_bytes) == (b"PK\x05\x06", _SEAL_BYTES):
+            if entries > _MOST_ENTRIES or directory_bytes > MIB:
+                raise BundleError(f"lists {entries} parts; a .muslin file has {len(PARTS)}. {_AGAIN}")
+            return end[_END.size :]
+    raise BundleError(
+        f"does not end with a seal: it was cut off, added to, or packed by another program. {_AGAIN}"
+    )
+
+
+def _check_names(entries: Iterable[zipfile.ZipInfo]) -> None:
+    seen: set[str] = set()
+    for entry in entries:
+        name = entry.filename
+        if name in seen:
+            raise BundleError(f"{name!r}: is there twice. {_AGAIN}")
+        if ".." in name or name.startswith(("/", "\\")) or ":" in name:
+            raise BundleError(f"{name!r}: is a name that leads out of the file. {_AGAIN}")
+        seen.add(name)
+
+
+def _check_entry(archive: zipfile.ZipFile, entries: Iterable[zipfile.ZipInfo], name: str) -> None:
+    """Refuse a part by what the zip's directory says of it, before a byte of it is read."""
+    entry = next((entry for entry in entries if entry.filename == name), None)
+    if entry is None:
+        raise BundleError(f"{name}: is missing. {_AGAIN}")
+    if entry.flag_bits & 0x1:
+        raise BundleError(f"{name}: is encrypted. {_AGAIN}")
+    if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits:
+        raise BundleError(f"{name}: is compressed; parts of a .muslin file are not. {_AGAIN}")
+    if entry.file_size > PARTS[name]:
+        raise BundleError(
+            f"{name}: has {entry.file_size:,} bytes; at most {PARTS[name]:,} are read. {_AGAIN}"
+        )
+    if entry.compress_size != entry.file_size:
+        raise BundleError(f"{name}: two different sizes are given for it. {_AGAIN}")
+
+
+def _read_part(archive: zipfile.ZipFile, entries: Iterable[zipfile.ZipInfo], name: str) -> bytes:
+    _check_entry(archive, entries, name)
+    with _within(name):
+        return archive.read(name)
+
+
+def _check_manifest(content: bytes, sealed: bytes) -> dict[str, Any]:
+    manifest = _parsed(content)
+    version = manifest.get("format_version")
+    if manifest.get("format") != FORMAT or type(version) is not int or version < 1:
+        raise BundleError(f"is not that of a .muslin file. {_AGAIN}")
+    if version > FORMAT_VERSION:
+        raise BundleError(
+            f"made by a later muslin (format {version}; this one reads up to {FORMAT_VERSION}). "
+            "Upgrade muslin."
+        )
+    if sealed != _SEAL % _sha256(content).encode():
+        raise BundleError(f"is not as it was sealed (its SHA-256 differs). {_AGAIN}")
+    kinds = {
+        "format": str,
+        "format_version": int,
+        "muslin_version": str,
+        "targets": list,
+        "preprocessing": dict,
+        "parts": dict,
+    }
+    _check_shape("the manifest", manifest, kinds)
+    for target in manifest["targets"]:
+        _check_shape("a target", target, {"name": str, "classes": list, "kind": str})
+        if not all(type(name) is str for name in target["classes"]):
+            raise BundleError(f"target {target['name']!r} has a class that is not a text. {_AGAIN}")
+    _check_shape(
+        "preprocessing",
+        manifest["preprocessing"],
+        {"height": int, "width": int, "channels": int, "conversion": str},
+    )
+    _check_shape("parts", manifest["parts"], {name: dict for name in PARTS if name != "manifest.json"})
+    for name, part in manifest["parts"].items():
+        _check_shape(name, part, {"sha256": str, "size": int})
+    return manifest
+
+
+def _bundle_from(manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> Bundle:
+    with _within("manifest.json"):
+        targets = tuple(Target(t["name"], tuple(t["classes"]), t["kind"]) for t in manifest["targets"])
+        preprocessing = Preprocessing(**manifest["preprocessing"])
+    tables = {}
+    for name in ("network.json", "provenance.json"):
+        with _within(name):
+            tables[name] = _parsed(parts[name])
+    with _within("golden.safetensors"):
+        golden = _tensors(parts["golden.safetensors"])
+        wanted = {"pixels", *map(_golden_key, targets)}
+        if set(golden) != wanted:
+            raise BundleError(f"holds {sorted(golden)} instead of {sorted(wanted)}. {_AGAIN}")
+    return Bundle(
+        targets=targets,
+        preprocessing=preprocessing,
+        model=parts["model.onnx"],
+        weights=parts["weights.safetensors"],
+        golden_pixels=golden["pixels"],
+        golden_probabilities={target.name: golden[_golden_key(target)] for target in targets},
+        network=tables["network.json"],
+        provenance=tables["provenance.json"],
+    )
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    def refuse(constant: str) -> None:
+        raise BundleError(f"holds {constant}, which is not JSON. {_AGAIN}")
+
+    value = json.loads(content.decode(), parse_constant=refuse)
+    if not isinstance(value, dict):
+        raise BundleError(f"is not a JSON object. {_AGAIN}")
+    return value
+
+
+def _check_shape(what: str, value: Any, kinds: Mapping[str, type]) -> None:
+    """Exactly these keys with exactly these kinds of JSON values: true is no number, nothing is ignored."""
+    if type(value) is not dict or set(value) != set(kinds):
+        raise BundleError(f"{what} must be an object with {', '.join(kinds)} and nothing else. {_AGAIN}")
+    for key, kind in kinds.items():
+        if type(value[key]) is not kind:
+            raise BundleError(
+                f"{what}: {key} is a {type(value[key]).__name__}; expected {kind.__name__}. {_AGAIN}"
+            )
+
+
+def _tensors(content: bytes) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise BundleError(f"is not a safetensors file ({error}). {_AGAIN}") from error
+
+
+def _check_targets(targets: tuple[Target, ...]) -> None:
+    names = [target.name for target in targets]
+    if not names or not all(names) or len(set(names)) != len(names):
+        raise BundleError(f"manifest.json: targets are named {names}; expected one or more, each named once.")
+    for target in targets:
+        if not target.classes or len(set(target.classes)) != len(target.classes):
+            raise BundleError(f"manifest.json: target {target.name!r} needs classes, each named once.")
+        if target.kind not in ("multiclass", "multilabel"):
+            raise BundleError(
+                f"manifest.json: target {target.name!r} is {target.kind!r}; "
+                "expected multiclass or multilabel."
+            )
+
+
+def _check_golden(bundle: Bundle) -> None:
+    pixels = bundle.golden_pixels
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != bundle.preprocessing.shape or not len(pixels):
+        raise BundleError(
+            f"pixels are {pixels.dtype} {pixels.shape}; expected uint8 (1 or more, "
+            f"{', '.join(map(str, bundle.preprocessing.shape))})."
+        )
+    if set(bundle.golden_probabilities) != {target.name for target in bundle.targets}:
+        raise BundleError("there must be probabilities for each target and for nothing else.")
+    for target in bundle.targets:
+        probabilities = bundle.golden_probabilities[target.name]
+        wanted = (len(pixels), len(target.classes))
+        if probabilities.dtype != np.float32 or probabilities.shape != wanted:
+            raise BundleError(
+                f"probabilities of {target.name!r} are {probabilities.dtype} {probabilities.shape}; "
+                f"expected float32 {wanted}."
+            )
+        # A softmax in float32 may end a rounding above 1; NaN is not between any two numbers.
+        if not ((probabilities >= -1e-6) & (probabilities <= 1 + 1e-6)).all():
+            raise BundleError(f"probabilities of {target.name!r} are not all between 0 and 1.")
+
+
+# --- the graph, looked through and not run
+
+# What may stand in an ONNX file: per message its fields by number, each a message to look into, or
+#   "" (plain: a number, a text, or a message that names no file and no operation), or
+#   another text: the reason for which a file that has it is refused.
+# Numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (IR version 14). What is not listed is
+# refused too, so that a later runtime cannot read a meaning into something that was passed over here.
+_NESTED = "has a graph within the graph (If, Loop, Scan)"
+_Fields = Mapping[int, "str | tuple[str, _Fields]"]
+_TENSOR: _Fields = {
+    **dict.fromkeys((1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16), ""),
+    3: "has a tensor in segments",
+    13: "keeps data outside the file",
+    14: "",  # where the data are; `outside` means nothing without field 13
+}
+_SPARSE: _Fields = {1: ("values", _TENSOR), 2: ("indices", _TENSOR), 3: ""}
+_ATTRIBUTE: _Fields = {
+    **dict.fromkeys((1, 2, 3, 4, 7, 8, 9, 13, 14, 15, 20), ""),
+    5: ("t", _TENSOR),
+    6: _NESTED,
+    10: ("tensors", _TENSOR),
+    11: _NESTED,
+    21: "has functions of its own",  # ref_attr_name is for those only
+    22: ("sparse_tensor", _SPARSE),
+    23: ("sparse_tensors", _SPARSE),
+}
+_NODE: _Fields = {
+    **dict.fromkeys((1, 2, 3, 4, 6, 9), ""),
+    5: ("attribute", _ATTRIBUTE),
+    7: ("domain", {}),
+}
+_GRAPH: _Fields = {
+    **dict.fromkeys((2, 10, 11, 12, 13, 14, 16), ""),
+    1: ("node", _NODE),
+    5: ("initializer", _TENSOR),
+    15: ("sparse_initializer", _SPARSE),
+}
+_OPSET: _Fields = {1: ("domain", {}), 2: ""}
+_MODEL: _Fields = {
+    **dict.fromkeys((1, 2, 3, 4, 5, 6, 14), ""),
+    7: ("graph", _GRAPH),
+    8: ("opset_import", _OPSET),
+    20: "has training steps",
+    25: "has functions of its own",
+}
+DOMAINS = (b"", b"ai.onnx")
+"""The sets of operations a model may use: ONNX's own, under its two names."""
+
+
+def check_graph(model: bytes) -> None:
+    """Refuse an ONNX file that reaches outside itself or could do more than arithmetic.
+
+    Reads protobuf's wire format (https://protobuf.dev/programming-guides/encoding) rather than trusting a
+    runtime, which would open the files named in it first and complain afterwards.
+
+    Raises:
+        BundleError: data kept in other files, operations outside ONNX's own domain, graphs within the graph,
+            functions, training steps, anything that is not in the tables above, or no ONNX file at all.
+    """
+    _check_message(memoryview(model), 0, len(model), _MODEL, "model")
+    if (
+        model[4:8] == b"ORTM"
+    ):  # ONNX Runtime would take it for its own format, which nobody has looked through
+        raise BundleError("is in ONNX Runtime's own format; expected ONNX.")
+    if not model:
+        raise BundleError(f"is empty. {_AGAIN}")
+
+
+def _check_message(wire: memoryview, at: int, end: int, fields: _Fields, where: str) -> None:
+    while at < end:
+        tag, at = _varint(wire, at, end)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            _, after = _varint(wire, at, end)
+            start = at
+        elif kind in (1, 5):
+            start, after = at, at + (8 if kind == 1 else 4)
+        elif kind == 2:
+            length, start = _varint(wire, at, end)
+            after = start + length
+        else:
+            raise BundleError(f"is not an ONNX file (byte {at} of it). {_AGAIN}")
+        if after > end:
+            raise BundleError(f"is not an ONNX file, or was cut off (byte {at} of it). {_AGAIN}")
+        rule = fields.get(number, f"has an unknown field {number}")
+        if isinstance(rule, str):
+            if rule:
+                raise BundleError(f"{rule} (in {where}), which no model of muslin's does.")
+        elif kind != 2:
+            raise BundleError(f"is not an ONNX file (byte {at} of it). {_AGAIN}")
+        elif rule[0] == "domain":
+            if bytes(wire[start:after]) not in DOMAINS:
+                name = bytes(wire[start:after]).decode(errors="replace")[:60]
+                raise BundleError(f"uses operations that are not ONNX's own (domain {name!r} in {where}).")
+        else:
+            _check_message(wire, start, after, rule[1], f"{where}.{rule[0]}")
+        at = after
+
+
+def _varint(wire: memoryview, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end and shift < 70:
+        byte = wire[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise BundleError(f"is not an ONNX file, or was cut off (byte {at} of it). {_AGAIN}")

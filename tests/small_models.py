@@ -1,0 +1,80 @@
+"""Small real models for tests: graphs that count pixels, with answers that can be worked out by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save
+
+from muslin.bundle import Bundle, Preprocessing
+from muslin.data.dataset import Target
+
+LABEL = Target("label", ("Trouser", "Shirt", "Bag"))
+SIDE = 8
+
+
+def brightness_model(*targets: Target, channels: int = 1, side: int = SIDE, **opsets: int) -> onnx.ModelProto:
+    """The mean of the pixels (0 to 1) times a row of weights per target, then softmax."""
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["as_float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["as_float", "scale"], ["scaled"]),
+        helper.make_node("ReduceMean", ["scaled", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Unsqueeze", ["mean", "last"], ["column"]),
+    ]
+    numbers = {
+        "scale": np.float32(1 / 255),
+        "axes": np.array([1, 2, 3], np.int64),
+        "last": np.array([1], np.int64),
+    }
+    for target in targets or (LABEL,):
+        numbers[f"{target.name}.weight"] = weights_of(target)
+        nodes.append(
+            helper.make_node("MatMul", ["column", f"{target.name}.weight"], [f"{target.name}.score"])
+        )
+        nodes.append(helper.make_node("Softmax", [f"{target.name}.score"], [target.name], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        "brightness",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, channels])],
+        [
+            helper.make_tensor_value_info(t.name, TensorProto.FLOAT, ["n", len(t.classes)])
+            for t in targets or (LABEL,)
+        ],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in numbers.items()],
+    )
+    imports = [helper.make_opsetid("", 18), *(helper.make_opsetid(d, v) for d, v in opsets.items())]
+    return helper.make_model(graph, opset_imports=imports, ir_version=10)
+
+
+def weights_of(target: Target) -> NDArray[np.float32]:
+    return 5 * np.arange(len(target.classes), dtype=np.float32)[None]
+
+
+def answers_of(target: Target, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What `brightness_model` answers, worked out without a runtime."""
+    scores = (pixels.mean((1, 2, 3), dtype=np.float64) / 255)[:, None] * weights_of(target)
+    exponentials = np.exp(scores - scores.max(1, keepdims=True))
+    return (exponentials / exponentials.sum(1, keepdims=True)).astype(np.float32)
+
+
+def small_bundle(*targets: Target, channels: int = 1, side: int = SIDE, count: int = 3) -> Bundle:
+    """A bundle of `brightness_model` with golden images from black to white."""
+    targets = targets or (LABEL,)
+    pixels = np.linspace(0, 255, count * side * side * channels).astype(np.uint8)
+    pixels = pixels.reshape(count, side, side, channels)
+    return Bundle(
+        targets=targets,
+        preprocessing=Preprocessing(side, side, channels, "fit"),
+        model=brightness_model(*targets, channels=channels, side=side).SerializeToString(),
+        weights=save({f"{t.name}.weight": weights_of(t) for t in targets}),
+        golden_pixels=pixels,
+        golden_probabilities={t.name: answers_of(t, pixels) for t in targets},
+        network={"layers": [{"kind": "mean"}, {"kind": "dense", "units": len(targets[0].classes)}]},
+        provenance={"recipe": "by hand", "seed": 7, "test": {"accuracy": 0.5, "interval": [0.25, 0.75]}},
+    )
+
+
+def with_model(bundle: Bundle, model: onnx.ModelProto) -> Bundle:
+    return replace(bundle, model=model.SerializeToString())
