@@ -14,7 +14,7 @@ import json
 import os
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,7 +45,8 @@ _AGAIN = "Get the file again from where it came."
 _SEAL = b"sha256:%s"
 _SEAL_BYTES = len(_SEAL % hashlib.sha256().hexdigest().encode())
 _END = struct.Struct("<4s4H2LH")  # the end of a zip's directory: APPNOTE.TXT 4.3.16
-_LOCAL_BYTES, _CENTRAL_BYTES = 30, 46  # an entry's two headers without its name: 4.3.7, 4.3.12
+_LOCAL = struct.Struct("<4s5H3L2H")  # the header before each part: 4.3.7
+_CENTRAL_BYTES = 46  # a part's header in the directory, without its name: 4.3.12
 _MOST_ENTRIES = 64
 _FOREIGN = (  # what zipfile, json, struct and safetensors may raise about bytes they cannot read
     zipfile.BadZipFile,
@@ -263,97 +264,99 @@ def _golden_key(target: Target) -> str:
 
 def _read(file: BinaryIO) -> Bundle:
     size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        raise BundleError(f"is empty. {_AGAIN}")
+    if size > sum(PARTS.values()) + MIB:
+        raise BundleError(f"has {size:,} bytes; a .muslin file has at most {sum(PARTS.values()):,}. {_AGAIN}")
+    _check_start(file)
     sealed = _check_end(file, size)
     with zipfile.ZipFile(file) as archive:
-        entries = archive.infolist()
-        _check_names(entries)
-        content = _read_part(archive, entries, "manifest.json")
-        with _within("manifest.json"):
-            manifest = _check_manifest(content, sealed)
+        _check_directory(archive.infolist(), size)
+        parts = {}
         for name in PARTS:
-            if name != "manifest.json":
-                _check_entry(archive, entries, name)
-        strangers = [entry.filename for entry in entries if entry.filename not in PARTS]
-        if strangers:
-            raise BundleError(f"{strangers[0]!r}: is not a part of a .muslin file. {_AGAIN}")
-        expected = sum(_LOCAL_BYTES + _CENTRAL_BYTES + 2 * len(e.filename) + e.file_size for e in entries)
-        if size != expected + _END.size + _SEAL_BYTES:
-            raise BundleError(f"holds something between its parts. {_AGAIN}")
-        parts = {name: _read_part(archive, entries, name) for name in PARTS}
+            with _within(name):
+                parts[name] = archive.read(name)
+    with _within("manifest.json"):
+        if sealed != _SEAL % _sha256(parts["manifest.json"]).encode():
+            raise BundleError(f"is not as it was sealed (its SHA-256 differs). {_AGAIN}")
+        manifest = _parsed(parts["manifest.json"])
+        _check_manifest(manifest)
     for name, entry in manifest["parts"].items():
         if (len(parts[name]), _sha256(parts[name])) != (entry["size"], entry["sha256"]):
             raise BundleError(f"{name}: is not as it was sealed (its SHA-256 differs). {_AGAIN}")
     return _bundle_from(manifest, parts)
 
 
+def _check_start(file: BinaryIO) -> None:
+    """Refuse what is no bundle, and what a later muslin made, which may be unlike ours in all but its start.
+
+    Every version of the format begins with an uncompressed manifest.json that gives its `format_version`.
+    """
+    file.seek(0)
+    header = file.read(_LOCAL.size)
+    if not header.startswith(b"PK\x03\x04"):
+        raise BundleError("is not a .muslin file (no zip). Give a file that muslin train has made.")
+    try:
+        *_, size, name_bytes, extra_bytes = _LOCAL.unpack(header)
+        name = file.read(name_bytes)
+        file.seek(extra_bytes, os.SEEK_CUR)
+        manifest = _parsed(file.read(min(size, PARTS["manifest.json"])))
+        version = manifest["format_version"] if name == b"manifest.json" else None
+    except (BundleError, *_FOREIGN):
+        return  # what is wrong with it is said when it is read in earnest
+    if type(version) is int and version > FORMAT_VERSION:
+        raise BundleError(
+            f"made by a later muslin (format {version}; this one reads up to {FORMAT_VERSION}). "
+            "Upgrade muslin."
+        )
+
+
 def _check_end(file: BinaryIO, size: int) -> bytes:
     """The seal at the file's end, before anything is parsed or allocated by what the file says of itself."""
-    if size == 0:
-        raise BundleError(f"is empty. {_AGAIN}")
-    if size > sum(PARTS.values()) + MIB:
-        raise BundleError(f"has {size:,} bytes; a .muslin file has at most {sum(PARTS.values()):,}. {_AGAIN}")
-    file.seek(0)
-    if file.read(4) != b"PK\x03\x04":
-        raise BundleError("is not a .muslin file (no zip). Give a file that muslin train has made.")
     file.seek(max(0, size - _END.size - _SEAL_BYTES))
     end = file.read()
     if len(end) == _END.size + _SEAL_BYTES:
         signature, *_, entries, directory_bytes, _, seal_bytes = _END.unpack(end[: _END.size])
         if (signature, seal_bytes) == (b"PK\x05\x06", _SEAL_BYTES):
             if entries > _MOST_ENTRIES or directory_bytes > MIB:
-                raise BundleError(f"lists {entries} parts; a .muslin file has {len(PARTS)}. {_AGAIN}")
+                raise BundleError(f"lists far more than the {len(PARTS)} parts of a .muslin file. {_AGAIN}")
             return end[_END.size :]
     raise BundleError(
         f"does not end with a seal: it was cut off, added to, or packed by another program. {_AGAIN}"
     )
 
 
-def _check_names(entries: Iterable[zipfile.ZipInfo]) -> None:
-    seen: set[str] = set()
-    for entry in entries:
-        name = entry.filename
-        if name in seen:
-            raise BundleError(f"{name!r}: is there twice. {_AGAIN}")
+def _check_directory(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """Refuse parts by what the zip's directory says of them, before a byte of them is read."""
+    names = [entry.filename for entry in entries]
+    for name in names:
         if ".." in name or name.startswith(("/", "\\")) or ":" in name:
             raise BundleError(f"{name!r}: is a name that leads out of the file. {_AGAIN}")
-        seen.add(name)
+        if name not in PARTS:
+            raise BundleError(f"{name!r}: is not a part of a .muslin file. {_AGAIN}")
+        if names.count(name) > 1:
+            raise BundleError(f"{name}: is there twice. {_AGAIN}")
+    for name in PARTS:
+        if name not in names:
+            raise BundleError(f"{name}: is missing. {_AGAIN}")
+    for entry in entries:
+        with _within(entry.filename):
+            if entry.flag_bits & 0x1:
+                raise BundleError(f"is encrypted. {_AGAIN}")
+            if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits:
+                raise BundleError(f"is packed in a way that muslin does not use. {_AGAIN}")
+            if entry.file_size > PARTS[entry.filename]:
+                raise BundleError(
+                    f"has {entry.file_size:,} bytes, {PARTS[entry.filename]:,} at most. {_AGAIN}"
+                )
+            if entry.compress_size != entry.file_size:
+                raise BundleError(f"has two different sizes. {_AGAIN}")
+    headers = sum(_LOCAL.size + _CENTRAL_BYTES + 2 * len(name) for name in names)
+    if size != headers + sum(entry.file_size for entry in entries) + _END.size + _SEAL_BYTES:
+        raise BundleError(f"has bytes missing from its parts or between them. {_AGAIN}")
 
 
-def _check_entry(archive: zipfile.ZipFile, entries: Iterable[zipfile.ZipInfo], name: str) -> None:
-    """Refuse a part by what the zip's directory says of it, before a byte of it is read."""
-    entry = next((entry for entry in entries if entry.filename == name), None)
-    if entry is None:
-        raise BundleError(f"{name}: is missing. {_AGAIN}")
-    if entry.flag_bits & 0x1:
-        raise BundleError(f"{name}: is encrypted. {_AGAIN}")
-    if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits:
-        raise BundleError(f"{name}: is compressed; parts of a .muslin file are not. {_AGAIN}")
-    if entry.file_size > PARTS[name]:
-        raise BundleError(
-            f"{name}: has {entry.file_size:,} bytes; at most {PARTS[name]:,} are read. {_AGAIN}"
-        )
-    if entry.compress_size != entry.file_size:
-        raise BundleError(f"{name}: two different sizes are given for it. {_AGAIN}")
-
-
-def _read_part(archive: zipfile.ZipFile, entries: Iterable[zipfile.ZipInfo], name: str) -> bytes:
-    _check_entry(archive, entries, name)
-    with _within(name):
-        return archive.read(name)
-
-
-def _check_manifest(content: bytes, sealed: bytes) -> dict[str, Any]:
-    manifest = _parsed(content)
-    version = manifest.get("format_version")
-    if manifest.get("format") != FORMAT or type(version) is not int or version < 1:
-        raise BundleError(f"is not that of a .muslin file. {_AGAIN}")
-    if version > FORMAT_VERSION:
-        raise BundleError(
-            f"made by a later muslin (format {version}; this one reads up to {FORMAT_VERSION}). "
-            "Upgrade muslin."
-        )
-    if sealed != _SEAL % _sha256(content).encode():
-        raise BundleError(f"is not as it was sealed (its SHA-256 differs). {_AGAIN}")
+def _check_manifest(manifest: Mapping[str, Any]) -> None:
     kinds = {
         "format": str,
         "format_version": int,
@@ -362,7 +365,9 @@ def _check_manifest(content: bytes, sealed: bytes) -> dict[str, Any]:
         "preprocessing": dict,
         "parts": dict,
     }
-    _check_shape("the manifest", manifest, kinds)
+    _check_shape("it", manifest, kinds)
+    if (manifest["format"], manifest["format_version"]) != (FORMAT, FORMAT_VERSION):
+        raise BundleError(f"is of format {manifest['format']!r} {manifest['format_version']}. {_AGAIN}")
     for target in manifest["targets"]:
         _check_shape("a target", target, {"name": str, "classes": list, "kind": str})
         if not all(type(name) is str for name in target["classes"]):
@@ -375,7 +380,6 @@ def _check_manifest(content: bytes, sealed: bytes) -> dict[str, Any]:
     _check_shape("parts", manifest["parts"], {name: dict for name in PARTS if name != "manifest.json"})
     for name, part in manifest["parts"].items():
         _check_shape(name, part, {"sha256": str, "size": int})
-    return manifest
 
 
 def _bundle_from(manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> Bundle:

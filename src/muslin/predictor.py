@@ -22,8 +22,8 @@ from muslin.errors import BundleError, DataError, ImageError
 GOLDEN_TOLERANCE = 1e-3
 """How far a golden image's probabilities may be from those sealed in. Absolute.
 
-Processors add in another order, which moves float32 probabilities by some 1e-6 (measured: see the reference of
-the format). A swapped class, another scale or swapped colours move some of them by tenths.
+Processors add in another order, which moves float32 probabilities by some 1e-6 (measured: see the reference
+of the format). A swapped class, another scale or swapped colours move some of them by tenths.
 """
 
 MODEL_FILE = "model.muslin"
@@ -204,13 +204,12 @@ class Predictor:
             expected = self.bundle.golden_probabilities[target.name]
             difference = np.abs(answers[target.name] - expected)
             if not (difference <= GOLDEN_TOLERANCE).all():  # NaN is not either
-                image, column = np.unravel_index(
-                    np.argmax(np.nan_to_num(difference, nan=np.inf)), expected.shape
-                )
+                worst = np.argmax(np.nan_to_num(difference, nan=np.inf))
+                image, column = np.unravel_index(worst, expected.shape)
                 raise BundleError(
-                    f"{self._name}: model.onnx answers otherwise than when it was sealed: golden image {image} "
-                    f"is {target.classes[column]!r} with {answers[target.name][image, column]:.4f}, not "
-                    f"{expected[image, column]:.4f}. Train it again, or try another version of onnxruntime."
+                    f"{self._name}: model.onnx answers otherwise than when it was sealed: "
+                    f"golden image {image} is {target.classes[column]!r} with {answers[target.name].flat[worst]:.4f}, not "
+                    f"{expected.flat[worst]:.4f}. Train it again, or try another version of onnxruntime."
                 )
 
 
