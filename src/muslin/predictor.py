@@ -207,8 +207,8 @@ class Predictor:
                 worst = np.argmax(np.nan_to_num(difference, nan=np.inf))
                 image, column = np.unravel_index(worst, expected.shape)
                 raise BundleError(
-                    f"{self._name}: model.onnx answers otherwise than when it was sealed: "
-                    f"golden image {image} is {target.classes[column]!r} with {answers[target.name].flat[worst]:.4f}, not "
+                    f"{self._name}: model.onnx does not answer as when it was sealed: golden image {image}, "
+                    f"class {target.classes[column]!r}: {answers[target.name].flat[worst]:.4f} instead of "
                     f"{expected.flat[worst]:.4f}. Train it again, or try another version of onnxruntime."
                 )
 
