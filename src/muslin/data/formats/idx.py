@@ -142,8 +142,8 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     outside = np.flatnonzero(labels > MOST_LABEL)
     if len(outside):
         raise DataError(
-            f"{path}: label {labels[outside[0]]} at position {outside[0]} is outside "
-            f"0–9, and {len(outside) - 1:,} more are. Check that the file is whole, or give the data as a CSV, where labels are free."
+            f"{path}: label {labels[outside[0]]} at position {outside[0]:,} is outside 0–9, and so are "
+            f"{len(outside) - 1:,} more. Check that the file is whole, or use a CSV, where labels are free."
         )
     return labels
 
