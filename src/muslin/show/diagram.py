@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from muslin.show.drawing import fit, put_line, put_rect, put_text, svg, text_width
+from muslin.show.drawing import fit, put_line, put_rect, put_text, svg, text_width, wrapped
 from muslin.show.words import percent, short_count
 
 WHAT_FOR = {
+    "picture": "what the model is given",
     "scale": "numbers the network can handle",
     "normalise": "numbers the network can handle",
     "patches": "small details as numbers that do not repeat each other",
@@ -19,11 +20,11 @@ WHAT_FOR = {
     "average pool": "a smaller picture of averages",
     "global max pool": "how strongly each pattern was found, wherever it was",
     "global average pool": "how strongly each pattern was found on average",
-    "dropout": "in training only: lets no value rely on another",
+    "dropout": "so that no value relies on another",
     "flatten": "a list instead of a picture",
     "dense": "weighs every value it is given",
-    "sigmoid": "each score alone becomes 0 to 1, then they share one",
-    "softmax": "scores become probabilities that add up to one",
+    "sigmoid": "the answer: each class judged alone, then made to share one",
+    "softmax": "the answer: how likely each class is",
 }
 """What a kind of layer is there for, in words for someone who meets it for the first time."""
 
@@ -38,57 +39,53 @@ def network(described: Mapping[str, Any]) -> str:
     [{"name", "kind", "detail", "output", "parameters"}, …]}, as `muslin.learn.networks.describe` gives it.
     """
     total = max(1, int(described.get("parameters") or 0))
-    names, shapes, counts = 230, 560, 660
-    width, top = 820, 62
+    middle, names, shapes, counts, width = 104, 230, 556, 652, 820
     rows: list[dict[str, Any]] = [
-        {"name": "pixels", "kind": "", "detail": "", "output": described["input"], "parameters": 0},
+        {"name": "", "kind": "picture", "detail": "", "output": described["input"]},
         *described["layers"],
     ]
     body = [
-        put_text(names, 30, "layer", "soft small"),
-        put_text(shapes, 30, "gives", "soft small"),
-        put_text(counts, 30, "parameters", "soft small"),
+        put_text(names, 18, "layer", "soft small"),
+        put_text(shapes, 18, "gives", "soft small"),
+        put_text(counts, 18, "parameters", "soft small"),
+        put_line(names, 30, width, 30, "rule"),
     ]
-    y: float = top
-    middle = 104
+    y = 30.0
+    explained: set[str] = set()
     corners: list[tuple[float, float, float]] = []  # block's half width, upper and lower edge
     for row in rows:
-        output = [int(side) for side in row["output"]]
-        block_width, block_height = _block(output)
+        kind, output = str(row["kind"]), [int(side) for side in row["output"]]
         learned = int(row.get("parameters") or 0)
-        heavy = row["kind"] in ("", "patches", "convolution", "dense", "softmax", "sigmoid") or learned > 0
-        row_height = max(64 if heavy else 50, block_height + 20)
+        weighs = bool(row.get("multiply_adds"))
+        detail = wrapped(str(row.get("detail") or ""), 12, shapes - names - 16)
+        # what a kind of layer is for is said once, where it is met first
+        purpose = [] if kind in explained else wrapped(WHAT_FOR.get(kind, ""), 12, shapes - names - 16)
+        explained.add(kind)
+        block_width, block_height = _block(output)
+        if not weighs and corners and 2 * corners[-1][0] == block_width:
+            block_height = 6.0  # changes values, not their number
+        row_height = max(34 + 16 * len(detail + purpose), block_height + 20)
         centre = y + row_height / 2
         corners.append((block_width / 2, centre - block_height / 2, centre + block_height / 2))
-        fill, opacity = ("accent", 0.85) if learned else ("mid", 0.55) if heavy else ("mid", 0.25)
+        fill, opacity = ("accent", 0.85) if weighs and learned else ("mid", 0.9 if weighs else 0.5)
         left, upper = middle - block_width / 2, centre - block_height / 2
         body.append(put_rect(left, upper, block_width, block_height, fill, opacity=opacity))
-        purpose = "what the model is given" if not row["kind"] else WHAT_FOR.get(row["kind"], "")
-        detail = str(row.get("detail") or "")
-        heading = row["kind"] or "picture"
-        lines = [words for words in (detail, purpose) if words]
-        first = centre - (len(lines) * 17) / 2 + 4
-        body.append(put_text(names, first, heading, "ink strong", tip=row["name"]))
-        if row["kind"]:
-            apart = names + text_width(heading, 15) + 10
-            body.append(
-                put_text(
-                    apart, first, fit(row["name"], 12, shapes - apart - 10), "soft small", tip=row["name"]
-                )
-            )
-        for place, words in enumerate(lines):
-            tone = "ink small" if place == 0 and detail else "soft small"
-            fitted = fit(words, 12, shapes - names - 16)
-            body.append(put_text(names, first + 17 * (place + 1), fitted, tone, tip=words))
+        baseline = centre - 8 * len(detail + purpose) + 5
+        body.append(put_text(names, baseline, kind, "ink strong"))
+        beside = names + 1.08 * text_width(kind, 14) + 8  # bold is wider
+        called = fit(str(row["name"]), 12, shapes - beside - 8)
+        body.append(put_text(beside, baseline, called, "soft small", tip=str(row["name"])))
+        for place, words in enumerate(detail + purpose, 1):
+            tone = "ink small" if place <= len(detail) else "soft small"
+            body.append(put_text(names, baseline + 16 * place, words, tone))
         body.append(put_text(shapes, centre + 5, _shape(output), "ink number"))
         if learned:
-            body.append(put_text(counts, centre + 5, f"{learned:,}", "ink number"))
-            share = learned / total
-            body.append(put_rect(counts + 78, centre - 5, 82, 10, "rule"))
-            tip = f"{percent(share)} of all parameters"
-            body.append(put_rect(counts + 78, centre - 5, max(1, 82 * share), 10, "accent", tip=tip))
-        body.append(put_line(names, y + row_height, width, y + row_height, "rule", 0.75))
+            body.append(put_text(counts + 62, centre + 5, f"{learned:,}", "ink number", "end"))
+            tip = f"{percent(learned / total)} of all parameters"
+            body.append(put_rect(counts + 78, centre - 5, 90, 10, "cloth"))
+            body.append(put_rect(counts + 78, centre - 5, max(1.5, 90 * learned / total), 10, "mid", tip=tip))
         y += row_height
+        body.append(put_line(names, y, width, y, "rule", 0.75))
     for (above, _, lower), (below, upper, _) in pairwise(corners):
         for sign in (-1, 1):
             body.append(
@@ -108,7 +105,7 @@ def network(described: Mapping[str, Any]) -> str:
     )
     body.append(put_text(names, y + 26, foot, "soft"))
     told = " → ".join(
-        f"{row['kind'] or 'picture'} {_shape(row['output'])}"
+        f"{row['kind']} {_shape(row['output'])}"
         + (f" with {row['parameters']:,} parameters" if row.get("parameters") else "")
         for row in rows
     )

@@ -95,22 +95,35 @@ def put_rect(
 
 
 def text_width(words: str, size_px: float) -> float:
-    """About how wide `words` are in a system font: no font is at hand here to measure with."""
-    narrow, wide = "iljtfrI.,:;'|!()[] ", "mwMW%@—"
+    """About how wide `words` are, rather too much than too little: here is no font to measure with."""
+    narrow, wide = "iljtfrI.,:;'|!()[] ", "mwMW%@—…"
     ems = sum(
-        1.05 if ord(letter) > 0x2E7F else 0.32 if letter in narrow else 0.86 if letter in wide else 0.58
+        1.05 if ord(letter) > 0x2E7F else 0.38 if letter in narrow else 0.96 if letter in wide else 0.63
         for letter in words
     )
     return ems * size_px
 
 
 def fit(words: str, size_px: float, width_px: float) -> str:
-    """`words`, or their beginning and `…` where they are wider than `width_px`."""
+    """`words`, or where too wide their two ends around `…`, because names often differ at the end."""
     if text_width(words, size_px) <= width_px:
         return words
-    while words and text_width(words + "…", size_px) > width_px:
-        words = words[:-1]
-    return words.rstrip() + "…"
+    head, tail = words[: (len(words) + 1) // 2], words[(len(words) + 1) // 2 :]
+    while head and text_width(f"{head}…{tail}", size_px) > width_px:
+        head, tail = (head[:-1], tail) if len(head) > len(tail) else (head, tail[1:])
+    return f"{head.rstrip()}…{tail.lstrip()}"
+
+
+def wrapped(words: str, size_px: float, width_px: float) -> list[str]:
+    """`words` in as many lines of `width_px` as they need; a longer word stands alone."""
+    lines: list[str] = []
+    for word in words.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size_px) <= width_px:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def round_ticks(low: float, high: float, about: int) -> list[float]:

@@ -131,10 +131,10 @@ def confusion_matrix(evaluation: Evaluation, show: Sequence[int] | None = None) 
     names = evaluation.classes
     shown = [names[i] for i in places]
     cell = 76 if len(places) <= 4 else 56 if len(places) <= 12 else 40 if len(places) <= 20 else 32
-    labels = [fit(name, 13, 170) for name in shown]
-    room = max(60, max(text_width(label, 13) for label in labels) + 16)
-    slanted = any(text_width(label, 13) > cell - 6 for label in labels)
-    top = 64 + (room * 0.72 if slanted else 14)
+    labels = [fit(name, 12, 170) for name in shown]
+    room = max(text_width(label, 12) for label in labels) + 16
+    slanted = any(text_width(label, 12) > cell - 4 for label in labels)
+    top = 30 + (room * 0.72 if slanted else 24)
     left = room + 34
     side = cell * len(places)
     right = room * 0.72 if slanted else 12
@@ -172,7 +172,7 @@ def _cell(evaluation: Evaluation, true: int, predicted: int, x: float, y: float,
     count, support = evaluation.confusion[true][predicted], sum(evaluation.confusion[true])
     share = count / support if support else 0.0
     right = true == predicted
-    strength = 0.08 + 0.5 * share if right else min(1.0, 1.5 * math.sqrt(share))
+    strength = 0.06 + 0.3 * share if right else min(1.0, 1.5 * math.sqrt(share))
     words = (
         f"{count:,} of {support:,} of class {evaluation.classes[true]} ({percent(share)}) "
         f"were called {evaluation.classes[predicted]}"
@@ -181,19 +181,22 @@ def _cell(evaluation: Evaluation, true: int, predicted: int, x: float, y: float,
         return put_rect(x + 1, y + 1, side - 2, side - 2, "cloth", tip=words)
     face = put_rect(x + 1, y + 1, side - 2, side - 2, "ink" if right else "accent", opacity=strength)
     size_px, size = (14, "") if side >= 56 else (12, "small") if side >= 40 else (10.5, "tiny")
-    shown = f"{count:,}" if text_width(f"{count:,}", size_px) < side - 4 else short_count(count)
+    shown = f"{count:,}" if text_width(f"{count:,}", size_px) < side else short_count(count)
     tone = "ink strong" if right else "on" if strength > 0.55 else "ink"
     number = put_text(x + side / 2, y + side / 2 + 5, shown, f"{tone} number {size}", "middle")
     return f"<g><title>{written(words)}</title>{face}{number}</g>"
 
 
-def class_bars(evaluation: Evaluation) -> str:
+def class_bars(evaluation: Evaluation, show: Sequence[int] | None = None) -> str:
     """Per class recall (found) and precision (right when called so), with 95 % intervals.
 
-    The weakest classes (by F1) come first; a class without test pictures comes last, without bars.
+    The weakest classes (by F1) come first; a class without test pictures comes last, without bars. `show`
+    names some classes only.
     """
+    places = range(len(evaluation.classes)) if show is None else show
     weakest_first = sorted(
-        evaluation.per_class, key=lambda figures: 2.0 if not figures.support else figures.f1 or 0.0
+        (evaluation.per_class[i] for i in places),
+        key=lambda figures: 2.0 if not figures.support else figures.f1 or 0.0,
     )
     labels = [fit(figures.name, 14, 200) for figures in weakest_first]
     left = max(80, max(text_width(label, 14) for label in labels) + 20)
@@ -249,16 +252,14 @@ def reliability(evaluation: Evaluation) -> str:
     """Stated probability against how often such answers are right; below, how many pictures say so."""
     left, top, side, below = 56, 30, 300, 56
     bottom = top + side
-    body = [put_text(0, 16, "right", "soft small")]
+    body = [put_text(0, 16, "share right", "soft small")]
     for tick in (0, 0.25, 0.5, 0.75, 1):
         x, y = left + tick * side, bottom - tick * side
         body += [put_line(left, y, left + side, y, "rule"), put_line(x, top, x, bottom, "rule")]
         body.append(put_text(left - 8, y + 4, percent(tick, digits=0), "soft small number", "end"))
         body.append(put_text(x, bottom + below + 36, percent(tick, digits=0), "soft small number", "middle"))
     body.append(f'<path class="mid-stroke" stroke-dasharray="6 4" d="M{left} {bottom}L{left + side} {top}"/>')
-    body.append(
-        put_text(left + side * 0.3, bottom - side * 0.3 - 10, "as stated", "soft small", "middle", turn=-45)
-    )
+    body.append(put_text(left + side + 10, top + 4, "as stated", "soft small"))
     filled = [(b, b.confidence, b.accuracy) for b in evaluation.calibration if b.n]
     most = max(b.n for b, _, _ in filled)
     told = []
@@ -284,40 +285,35 @@ def reliability(evaluation: Evaluation) -> str:
 
 
 def class_counts(counts: Mapping[str, Mapping[str, int]]) -> str:
-    """Pictures per class, one bar a part: `counts` is part → class → pictures."""
-    parts = list(counts)
+    """Pictures per class, a bar with a stretch per part; `counts`: part → class → pictures, up to 3 parts."""
+    shades = [("ink", 0.75), ("mid", 1.0), ("mid", 0.45)]
+    parts = [part for part in counts if sum(counts[part].values())]
     names = list(dict.fromkeys(name for part in counts.values() for name in part))
+    totals = [sum(counts[part].get(name, 0) for part in parts) for name in names]
     labels = [fit(name, 14, 200) for name in names]
     left = max((text_width(label, 14) for label in labels), default=60) + 20
-    span, bar, gap = 400, 12, 14
-    row_height = len(parts) * (bar + 2) + gap
-    most = max((count for part in counts.values() for count in part.values()), default=0) or 1
-    top = 38
-    body, x = [], float(left)
-    for place, part in enumerate(parts):
-        body.append(put_rect(x, 8, 14, 11, _PART_FILL[place % 3]))
-        total = f"{part} ({sum(counts[part].values()):,})"
+    span, bar, row_height, top = 400, 16, 27, 38
+    body, x = [], left
+    for part, (fill, opacity) in zip(parts, shades, strict=False):
+        total = f"{part} {sum(counts[part].values()):,}"
+        body.append(put_rect(x, 8, 14, 11, fill, opacity=opacity))
         body.append(put_text(x + 22, 18, total, "soft small"))
         x += 46 + text_width(total, 12)
-    for row, (name, label) in enumerate(zip(names, labels, strict=True)):
+    for row, (name, label, total_here) in enumerate(zip(names, labels, totals, strict=True)):
         y = top + row * row_height
-        body.append(put_text(left - 12, y + len(parts) * (bar + 2) / 2 + 4, label, "ink", "end", tip=name))
-        for place, part in enumerate(parts):
-            count = counts[part].get(name, 0)
-            length = count / most * span
-            at = y + place * (bar + 2)
-            fill = _PART_FILL[place % 3]
-            body.append(put_rect(left, at, length, bar, fill))
-            body.append(put_text(left + length + 8, at + 10, f"{count:,}", "soft small number"))
+        body.append(put_text(left - 12, y + 13, label, "ink", "end", tip=name))
+        start = left
+        for part, (fill, opacity) in zip(parts, shades, strict=False):
+            length = counts[part].get(name, 0) / max(1, *totals) * span
+            tip = f"{name}: {counts[part].get(name, 0):,} {part}"
+            body.append(put_rect(start, y, length, bar, fill, opacity=opacity, tip=tip))
+            start += length
+        body.append(put_text(start + 8, y + 13, f"{total_here:,}", "soft small number"))
     told = "; ".join(
-        f"{name}: " + ", ".join(f"{counts[part].get(name, 0):,} {part}" for part in parts) for name in names
+        f"{name}: " + ", ".join(f"{counts[p].get(name, 0):,} {p}" for p in parts) for name in names
     )
     height = top + len(names) * row_height
-    width = max(left + span + 64, x)
-    return svg(width, height, "Pictures per class", told or "no classes", "".join(body))
-
-
-_PART_FILL = ("accent", "mid", "ink")
+    return svg(max(left + span + 70, x), height, "Pictures per class", told or "no classes", "".join(body))
 
 
 def _or_none(share: float | None) -> str:

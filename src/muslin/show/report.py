@@ -1,0 +1,329 @@
+"""The report of a run: one HTML page that works without a network, on a phone and on paper; its pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.dataset import Dataset, Split
+from muslin.evaluation import ConfusedPair, Evaluation
+from muslin.files import write_atomically
+from muslin.show import advice, plots
+from muslin.show.colours import DARK, LIGHT
+from muslin.show.diagram import network as network_diagram
+from muslin.show.drawing import FONT, STYLE, embedded
+from muslin.show.pictures import (
+    Pixels,
+    Section,
+    contact_sheet,
+    contact_sheets,
+    data_uri,
+    mean_images,
+    some_of_each,
+)
+from muslin.show.words import counted, duration, interval_text, percent, short_count
+
+PREDICTIONS_SHOWN = 40
+PAIRS_SHOWN = 5
+MISTAKES_SHOWN = 20
+CLASSES_SHOWN = 30  # a matrix of 100 classes is wondered at, not read
+SAMPLES_SHOWN = 100  # over all classes
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report is made of.
+
+    Attributes:
+        run: the content of `run.json`; whatever it lacks is left out of the report.
+        network: as `muslin.learn.networks.describe` gives it.
+        history: a mapping per epoch: `epoch`, `train_loss`, `train_accuracy`, `validation_loss`,
+            `validation_accuracy`; None where nothing was measured.
+        evaluation: of the test part, for one of the data set's targets.
+        dataset: all the pictures.
+        split: which of them were for what.
+        probabilities: float (test pictures, classes), in the order of `split.test`.
+    """
+
+    run: Mapping[str, Any]
+    network: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+    evaluation: Evaluation
+    dataset: Dataset
+    split: Split
+    probabilities: NDArray[np.floating[Any]]
+
+    @cached_property
+    def labels(self) -> NDArray[np.integer[Any]]:
+        """The true classes of the target that was evaluated, of all pictures."""
+        target = next(t for t in self.dataset.targets if t.classes == self.evaluation.classes)
+        labels: NDArray[np.integer[Any]] = self.dataset.labels[target.name]
+        return labels
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class of each test picture."""
+        return self.probabilities.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture and what is said of it. `right` is None where there is nothing to be right about."""
+
+    pixels: Pixels
+    says: str
+    more: str = ""
+    right: bool | None = None
+
+    @property
+    def caption(self) -> str:
+        return f"{self.says}\n{self.more}" if self.more else self.says
+
+    @property
+    def uri(self) -> str:
+        return data_uri(self.pixels)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is shown enlarged, its pixels as squares."""
+        return bool(max(self.pixels.shape[:2]) <= 64)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures that belong together, under a name; `mean` is their class's mean picture."""
+
+    name: str
+    shots: tuple[Shot, ...]
+    mean: Shot | None = None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A confused pair with examples: its true class recognised, the mistakes, the other class recognised."""
+
+    pair: ConfusedPair
+    true: str
+    predicted: str
+    groups: tuple[Group, ...]
+
+
+def write_report(folder: Path, report: Report) -> Path:
+    """Write `report.html` and each of its pictures as a file of its own into `folder`; the page's path.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    shown = _classes_shown(report.evaluation)
+    drawings = _drawings(report, shown)
+    samples, predictions = _samples(report, shown), _predictions(report)
+    confusions = [_confusion(report, pair) for pair in report.evaluation.confused_pairs[:PAIRS_SHOWN]]
+    mistakes = _mistakes(report)
+    for name in ("counts", "network", "curves", "classes", "confusion", "reliability"):
+        write_atomically(folder / f"{name}.svg", drawings[name])
+    for name, sheet in _sheets(samples, predictions, confusions, mistakes).items():
+        write_atomically(folder / f"{name}.png", sheet)
+    page = folder / "report.html"
+    write_atomically(page, _page(report, shown, drawings, samples, predictions, confusions, mistakes))
+    return page
+
+
+def _page(
+    report: Report,
+    shown: Sequence[int],
+    drawings: Mapping[str, str],
+    samples: Sequence[Group],
+    predictions: Sequence[Shot],
+    confusions: Sequence[Confusion],
+    mistakes: Sequence[Shot],
+) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "interval": interval_text,
+        "counted": counted,
+        "duration": duration,
+        "short": short_count,
+        "embedded": embedded,
+        "plainly": _plainly,
+    }
+    labels = report.labels[report.split.test]
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        run=report.run,
+        evaluation=report.evaluation,
+        sizes={part: len(getattr(report.split, part)) for part in ("train", "validation", "test")},
+        guess=advice.most_frequent_share(report.evaluation),
+        does=advice.what_it_does(report.evaluation),
+        confuses=advice.what_it_confuses(report.evaluation),
+        look_next=advice.what_next(report.evaluation, report.history, labels, report.probabilities),
+        shown=shown,
+        drawings=drawings,
+        samples=samples,
+        predictions=predictions,
+        confusions=confusions,
+        mistakes=mistakes,
+        style=STYLE,
+        light=LIGHT,
+        dark=DARK,
+        font=FONT,
+    )
+
+
+def _plainly(value: Any) -> str:
+    """A setting's value as a person writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plainly, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "none" if value is None else str(value)
+
+
+def _classes_shown(evaluation: Evaluation) -> list[int]:
+    """All classes, or where they are too many those with the most mistakes; in the classes' order."""
+    everything = list(range(len(evaluation.classes)))
+    mistakes = [figures.support + figures.predicted - 2 * figures.right for figures in evaluation.per_class]
+    return sorted(sorted(everything, key=lambda i: -mistakes[i])[:CLASSES_SHOWN])
+
+
+def _drawings(report: Report, shown: Sequence[int]) -> dict[str, str]:
+    evaluation, split = report.evaluation, report.split
+    counts = {}
+    for part, indices in (("train", split.train), ("validation", split.validation), ("test", split.test)):
+        known = report.labels[indices][report.labels[indices] >= 0]
+        of_class = np.bincount(known, minlength=len(evaluation.classes))
+        counts[part] = {evaluation.classes[i]: int(of_class[i]) for i in shown}
+    return {
+        "counts": plots.class_counts(counts),
+        "network": network_diagram(report.network),
+        "curves": plots.learning_curves(report.history),
+        "loss": plots.learning_curves(report.history, ["loss"]),
+        "accuracy": plots.learning_curves(report.history, ["accuracy"]),
+        "classes": plots.class_bars(evaluation, shown),
+        "confusion": plots.confusion_matrix(evaluation, shown),
+        "reliability": plots.reliability(evaluation),
+    }
+
+
+def _samples(report: Report, shown: Sequence[int]) -> list[Group]:
+    """Per class its mean picture and a few of its training pictures, drawn at random."""
+    classes = report.evaluation.classes
+    each = min(8, max(2, SAMPLES_SHOWN // len(shown)))
+    train = report.dataset.images.take(report.split.train)
+    labels = report.labels[report.split.train]
+    means = mean_images(train, labels, len(classes))
+    drawn = some_of_each(labels, len(classes), each)
+    groups = []
+    for index in shown:
+        mean = means[index]
+        name = classes[index]
+        shots = tuple(Shot(train[int(i)], name) for i in drawn[labels[drawn] == index])
+        groups.append(Group(name, shots, None if mean is None else Shot(mean, name)))
+    return groups
+
+
+def _shot(report: Report, index: int, *, more: str = "") -> Shot:
+    """The test picture at `index` with what the model said of it and, if that is wrong, what it is."""
+    true, predicted = int(report.labels[report.split.test[index]]), int(report.predicted[index])
+    classes = report.evaluation.classes
+    says = f"{classes[predicted]} {percent(float(report.probabilities[index, predicted]), digits=0)}"
+    pixels = report.dataset.images[int(report.split.test[index])]
+    if true == predicted:
+        return Shot(pixels, says, more, right=True)
+    return Shot(pixels, says, f"is {classes[true]}" + (f", {more}" if more else ""), right=False)
+
+
+def _predictions(report: Report) -> list[Shot]:
+    """Test pictures drawn at random, so that as many are wrong as usually are."""
+    known = np.flatnonzero(report.labels[report.split.test] >= 0)
+    drawn = np.random.default_rng(0).choice(known, min(PREDICTIONS_SHOWN, len(known)), replace=False)
+    return [_shot(report, int(index)) for index in np.sort(drawn)]
+
+
+def _confusion(report: Report, pair: ConfusedPair) -> Confusion:
+    classes = report.evaluation.classes
+    true, predicted = classes[pair.true], classes[pair.predicted]
+    return Confusion(
+        pair,
+        true,
+        predicted,
+        (
+            Group(f"{true}, recognised", _recognised(report, pair.true)),
+            Group(
+                f"{true}, taken for {predicted}", tuple(_shot(report, index) for index in pair.examples[:6])
+            ),
+            Group(f"{predicted}, recognised", _recognised(report, pair.predicted)),
+        ),
+    )
+
+
+def _recognised(report: Report, index: int, most: int = 3) -> tuple[Shot, ...]:
+    """A few test pictures of a class that were told right, drawn at random."""
+    told = np.flatnonzero((report.labels[report.split.test] == index) & (report.predicted == index))
+    drawn = np.random.default_rng(0).choice(told, min(most, len(told)), replace=False)
+    return tuple(_shot(report, int(i)) for i in np.sort(drawn))
+
+
+def _mistakes(report: Report) -> list[Shot]:
+    return [_shot(report, m.index, more=m.id) for m in report.evaluation.mistakes[:MISTAKES_SHOWN]]
+
+
+def _sheets(
+    samples: Sequence[Group],
+    predictions: Sequence[Shot],
+    confusions: Sequence[Confusion],
+    mistakes: Sequence[Shot],
+) -> dict[str, bytes]:
+    """The pictures as PNG files; a sheet without a picture is left out."""
+    means = [group.mean for group in samples if group.mean]
+    pairs = [
+        Section(
+            f"{c.true} taken for {c.predicted}: {counted(c.pair.count, 'time')}",
+            [shot.pixels for group in c.groups for shot in group.shots],
+            [shot.caption for group in c.groups for shot in group.shots],
+            [shot.right for group in c.groups for shot in group.shots],
+        )
+        for c in confusions
+    ]
+    sheets = {}
+    if any(group.shots for group in samples):
+        sheets["samples"] = contact_sheets(
+            [Section(g.name, [s.pixels for s in g.shots], ["" for _ in g.shots]) for g in samples if g.shots]
+        )
+    if means:
+        title = "The mean picture of each class"
+        sheets["means"] = contact_sheet(
+            [m.pixels for m in means], [m.says for m in means], columns=5, title=title
+        )
+    for name, shots, title in (
+        (
+            "predictions",
+            predictions,
+            f"Predicted against true: {len(predictions)} test pictures drawn at random",
+        ),
+        ("mistakes", mistakes, "The surest mistakes"),
+    ):
+        if shots:
+            sheets[name] = contact_sheet(
+                [s.pixels for s in shots],
+                [s.caption for s in shots],
+                marks=[s.right for s in shots],
+                title=title,
+            )
+    if pairs:
+        sheets["confused"] = contact_sheets(pairs, columns=12)
+    return sheets
