@@ -4,20 +4,25 @@ Read from `Predictor.predict` down: pictures are decoded and converted by `musli
 batches and given to the graph, which does the rest.
 """
 
+import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.bundle import Bundle, Preprocessing, open_bundle
 from muslin.data.dataset import Target
-from muslin.errors import BundleError, DataError, ImageError
+from muslin.errors import BundleError, DataError, ImageError, RecipeError, nearest
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 GOLDEN_TOLERANCE = 1e-3
 """How far a golden image's probabilities may be from those sealed in. Absolute.
@@ -29,9 +34,28 @@ of the format). A swapped class, another scale or swapped colours move some of t
 MODEL_FILE = "model.muslin"
 """The bundle's name in a run's folder."""
 
-_BATCH_VALUES = (
-    256 * 28 * 28
-)  # pixel values a batch: enough to keep the cores busy, little enough for their caches
+SUFFIXES = (
+    *(
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+    ),
+    *(".ppm", ".tif", ".tiff", ".webp"),
+    *(".heic", ".heif", ".svg"),  # not read, but pictures: each is named as a problem rather than left out
+)
+"""What the name of a picture in a folder ends with; every other file there is passed over."""
+
+_BATCH_VALUES = 256 * 28 * 28  # pixel values a batch: keeps the cores busy, and fits their caches
 _CHUNK = 64  # pictures decoded ahead of the network
 
 
@@ -54,7 +78,7 @@ class Prediction:
     """The answers about one picture, or the problem that kept it from being read.
 
     Attributes:
-        image: the picture's name as given, or its place (`image 3`) where it has none.
+        image: the picture's name as given, or its place (`images[3]`) where it has none.
         predictions: per target's name; empty where there is a problem.
         notes: what was done to the picture on its way to the network, one sentence each.
         problem: None, or one sentence.
@@ -66,7 +90,7 @@ class Prediction:
     problem: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values, in the shape that `muslin predict --json` prints a line of."""
+        """The same as JSON values: one line of `muslin predict --json`."""
         return {
             "image": self.image,
             "predictions": {
@@ -89,16 +113,19 @@ class Predictor:
 
     Attributes:
         bundle: what it was made from.
-        threads: how many threads the network uses.
+        threads: how many threads the network uses, and pictures are decoded by.
 
     Raises:
-        BundleError: the graph cannot be run, does not take or give what the bundle says, or answers its
-            golden images otherwise than when it was sealed.
+        BundleError: the graph cannot be run, does not take or give what the bundle says, or does not answer
+            to its golden images as it did when it was sealed.
+        RecipeError: fewer threads than one.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None, name: str = "bundle") -> None:
         self.bundle = bundle
-        self.threads = threads or physical_cores()
+        self.threads = physical_cores() if threads is None else threads
+        if self.threads < 1:
+            raise RecipeError(f"{threads} threads: at least 1 is needed.")
         self._name = name
         self._session = _session(bundle, self.threads, name)
         self._check_golden_images()
@@ -111,19 +138,40 @@ class Predictor:
             BundleError: see `muslin.bundle.open_bundle`; or the folder holds no model.
         """
         path = Path(path)
-        if path.is_dir():
-            if not (path / MODEL_FILE).exists():
-                raise BundleError(
-                    f"{path}: there is no {MODEL_FILE} in this folder. "
-                    "Give a run's folder whose training has ended."
-                )
+        if os.path.isdir(path):
             path = path / MODEL_FILE
+            if not path.exists():
+                raise BundleError(
+                    f"{path}: there is no such file. Give a run's folder whose training has ended."
+                )
         return cls(open_bundle(path), threads, name=str(path))
 
     @property
     def targets(self) -> tuple[Target, ...]:
         """The questions it answers, in order."""
         return self.bundle.targets
+
+    def predict(self, images: Any) -> list[Prediction]:
+        """One Prediction per picture, in order, none left out.
+
+        Args:
+            images: a picture or several: paths, a file's bytes, arrays uint8 (height, width) or (height,
+                width, channels), PIL images. A folder stands for the pictures in it and below, in order of
+                their names; hidden ones are passed over.
+
+        Raises:
+            DataError: a folder that holds no picture.
+        """
+        return list(self.predict_iter(images))
+
+    def predict_iter(self, images: Any) -> Iterator[Prediction]:
+        """`predict`, one after the other, for any number of pictures: memory holds a few dozen at a time."""
+        pictures, wanted = _each_picture(images), self.bundle.preprocessing
+        with ThreadPoolExecutor(self.threads) as pool:
+            while chunk := list(islice(pictures, _CHUNK)):
+                yield from self._answered(
+                    list(pool.map(lambda named: _read(named[0], named[1], wanted), chunk))
+                )
 
     def predict_pixels(
         self, pixels: NDArray[np.uint8], batch_size: int | None = None
@@ -147,56 +195,37 @@ class Predictor:
                 f"pixels are {pixels.dtype} {pixels.shape}; this model takes uint8 (count, "
                 f"{', '.join(map(str, shape))}). Give pictures of other kinds to predict()."
             )
-        size = batch_size or max(1, _BATCH_VALUES // int(np.prod(shape)))
+        size = max(1, batch_size or _BATCH_VALUES // int(np.prod(shape)))
         answers = {t.name: np.empty((len(pixels), len(t.classes)), np.float32) for t in self.targets}
         for start in range(0, len(pixels), size):
             for name, probabilities in self._run(pixels[start : start + size]).items():
                 answers[name][start : start + size] = probabilities
         return answers
 
-    def predict(self, images: Any) -> list[Prediction]:
-        """One Prediction per picture, in order, none left out.
-
-        Args:
-            images: a picture or several: paths, a file's bytes, arrays uint8 (height, width) or (height,
-                width, channels), PIL images. A folder stands for the pictures in it, in order of their names.
-
-        Raises:
-            DataError: a folder that holds no picture.
-        """
-        return list(self.predict_iter(images))
-
-    def predict_iter(self, images: Any) -> Iterator[Prediction]:
-        """`predict`, one after the other, for any number of pictures: memory holds a few dozen at a time."""
-        pictures = _each_picture(images)
-        while chunk := list(islice(pictures, _CHUNK)):
-            yield from self._predict_chunk(chunk)
-
-    def _predict_chunk(self, chunk: Sequence[tuple[str, Any]]) -> Iterator[Prediction]:
-        read = [_read(picture, self.bundle.preprocessing) for _, picture in chunk]
-        readable = [pixels for pixels, _, _ in read if pixels is not None]
+    def _answered(self, pictures: list["_Picture"]) -> Iterator[Prediction]:
+        readable = [picture.pixels for picture in pictures if picture.pixels is not None]
         answers = self.predict_pixels(np.stack(readable)) if readable else {}
-        row = 0
-        for (name, _), (pixels, notes, problem) in zip(chunk, read, strict=True):
-            if pixels is None:
-                yield Prediction(name, {}, notes, problem)
+        rows = iter(range(len(readable)))
+        for picture in pictures:
+            if picture.pixels is None:
+                yield Prediction(picture.name, {}, problem=picture.problem)
             else:
-                yield Prediction(
-                    name, {t.name: _answer(t, answers[t.name][row]) for t in self.targets}, notes
-                )
-                row += 1
+                row = next(rows)
+                found = {t.name: _answer(t, answers[t.name][row]) for t in self.targets}
+                yield Prediction(picture.name, found, picture.notes)
 
     def _run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        names = [target.name for target in self.targets]
         with _runtime_errors(self._name):
-            outputs = self._session.run([target.name for target in self.targets], {"pixels": pixels})
-        for target, output in zip(self.targets, outputs, strict=True):
-            wanted = (len(pixels), len(target.classes))
-            if output.dtype != np.float32 or output.shape != wanted:
+            outputs = dict(zip(names, self._session.run(names, {"pixels": pixels}), strict=True))
+        for target in self.targets:
+            output, wanted = outputs[target.name], (len(pixels), len(target.classes))
+            if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.shape != wanted:
                 raise BundleError(
-                    f"{self._name}: model.onnx gives {output.dtype} {output.shape} for {target.name!r}; "
-                    f"expected float32 {wanted}."
+                    f"{self._name}: model.onnx gives {getattr(output, 'dtype', type(output))} "
+                    f"{getattr(output, 'shape', '')} for {target.name!r}; expected float32 {wanted}."
                 )
-        return {target.name: output for target, output in zip(self.targets, outputs, strict=True)}
+        return outputs
 
     def _check_golden_images(self) -> None:
         answers = self.predict_pixels(self.bundle.golden_pixels)
@@ -217,39 +246,46 @@ def physical_cores() -> int:
     """How many cores this process may use, two threads of one core counted once."""
     try:
         allowed = os.sched_getaffinity(0)
-        siblings = {
-            Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
-            for cpu in allowed
-        }
-        return len(siblings)
+        topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+        return len({Path(topology.format(cpu)).read_text() for cpu in allowed})
     except (AttributeError, OSError):  # not Linux, or a system that does not tell
         return os.cpu_count() or 1
+
+
+# --- the graph and its runtime
 
 
 def _session(bundle: Bundle, threads: int, name: str) -> Any:
     import onnxruntime
 
+    from muslin.images import CONVERSIONS
+
+    conversion, shape = bundle.preprocessing.conversion, bundle.preprocessing.shape
+    if conversion not in CONVERSIONS:
+        raise BundleError(
+            f"{name}: no conversion {conversion!r}. {nearest(conversion, CONVERSIONS)} Upgrade muslin."
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # only what ends the process; everything else arrives as an exception
+    options.log_severity_level = 4  # what goes wrong arrives as an exception; nothing is printed
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
-    )  # idle threads take no core from others
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that check_graph reads
+    )  # idle threads leave cores to others
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the one that check_graph has read
     with _runtime_errors(name):
         session = onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
-        inputs = {i.name: (i.type, i.shape) for i in session.get_inputs()}
-        outputs = [o.name for o in session.get_outputs()]
-    kind, shape = inputs.get("pixels", ("nothing", [None]))
-    if list(inputs) != ["pixels"] or kind != "tensor(uint8)" or isinstance(shape[0], int):
+        takes = {entry.name: (entry.type, list(entry.shape)) for entry in session.get_inputs()}
+        gives = [entry.name for entry in session.get_outputs()]
+    kind, sizes = takes.get("pixels", ("", []))
+    if len(takes) != 1 or kind != "tensor(uint8)" or isinstance(sizes[0], int) or tuple(sizes[1:]) != shape:
         raise BundleError(
-            f"{name}: model.onnx takes {inputs}; expected `pixels`, uint8 (any count, "
-            f"{', '.join(map(str, bundle.preprocessing.shape))})."
+            f"{name}: model.onnx takes {takes}; expected only `pixels`: uint8 (any count, "
+            f"{', '.join(map(str, shape))})."
         )
-    missing = [target.name for target in bundle.targets if target.name not in outputs]
-    if missing:
-        raise BundleError(f"{name}: model.onnx has no output {missing[0]!r}; it has {', '.join(outputs)}.")
+    for target in bundle.targets:
+        if target.name not in gives:
+            raise BundleError(f"{name}: model.onnx gives {', '.join(gives)}, but not {target.name!r}.")
     return session
 
 
@@ -257,9 +293,32 @@ def _session(bundle: Bundle, threads: int, name: str) -> Any:
 def _runtime_errors(name: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # onnxruntime's own exceptions have no base but this
+    except Exception as error:  # onnxruntime's exceptions have no other base in common
         reason = " ".join(str(error).split())[:300]
-        raise BundleError(f"{name}: model.onnx cannot be run ({reason}). Try another onnxruntime.") from error
+        raise BundleError(
+            f"{name}: model.onnx cannot be run ({reason}). Try another version of onnxruntime."
+        ) from error
+
+
+def _answer(target: Target, probabilities: NDArray[np.float32]) -> Answer:
+    # By way of the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437
+    named = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
+    first, *others = sorted(named.items(), key=lambda item: -item[1])[:2]
+    second, probability = others[0] if others else (None, None)
+    return Answer(*first, second, probability, named)
+
+
+# --- from what a user gives to pixels
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One picture as the network takes it (None where there is a problem), and what was done to it."""
+
+    name: str
+    pixels: NDArray[np.uint8] | None
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 def _each_picture(images: Any) -> Iterator[tuple[str, Any]]:
@@ -275,45 +334,63 @@ def _each_picture(images: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_one(images: Any) -> bool:
-    if isinstance(images, np.ndarray):
+    if isinstance(images, np.ndarray):  # (count, height, width) is several, (height, width, channels) is one
         return images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3, 4))
-    return isinstance(images, str | bytes | bytearray | os.PathLike) or not isinstance(images, Iterable)
+    return isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Iterable)
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    from muslin.images import SUFFIXES
-
-    found = sorted(
+    found = [
         path
-        for path in folder.rglob("*")
+        for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
-    )
+    ]
     if not found:
         raise DataError(
-            f"{folder}: there is no picture in this folder. Known: {', '.join(sorted(SUFFIXES))}."
+            f"{folder}: there is no picture in this folder (no file ending in {', '.join(SUFFIXES)})."
         )
     return found
 
 
-def _read(
-    picture: Any, wanted: Preprocessing
-) -> tuple[NDArray[np.uint8] | None, tuple[str, ...], str | None]:
-    """The picture as the network takes it, what was done to it, and the problem where there is one."""
-    from muslin.images import convert, decode
+def _read(name: str, source: Any, wanted: Preprocessing) -> _Picture:
+    from muslin.images import convert
 
     try:
-        decoded = decode(picture)
-        pixels, sentence = convert(decoded.pixels, wanted.conversion, wanted.shape)
+        pixels, notes = _pixels_of(name, source)
+        pixels, sentence = convert(pixels, wanted.conversion, wanted.shape)
     except ImageError as error:
-        return None, (), str(error)
-    return pixels, (*decoded.notes, *([sentence] if sentence else [])), None
+        return _Picture(name, None, problem=str(error))
+    return _Picture(name, pixels, (*notes, sentence) if sentence else notes)
 
 
-def _answer(target: Target, probabilities: NDArray[np.float32]) -> Answer:
-    order = np.argsort(-probabilities, kind="stable")
-    named = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
-    first = target.classes[order[0]]
-    second = target.classes[order[1]] if len(order) > 1 else None
-    return Answer(first, named[first], second, None if second is None else named[second], named)
+def _pixels_of(name: str, source: Any) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Pixels as `muslin.images.convert` takes them (and checks them), and notes on how they were got."""
+    from PIL.Image import Image
+
+    from muslin.images import decode
+
+    if isinstance(source, np.ndarray):
+        return (source[:, :, np.newaxis] if source.ndim == 2 else source), ()
+    if isinstance(source, Image):
+        decoded = decode(_as_png(name, source), name=name, max_bytes=2**31)
+    elif isinstance(source, bytes | Path):
+        decoded = decode(source, name=name)
+    else:
+        kind = type(source).__name__
+        raise ImageError(f"{name}: is a {kind}; expected a path, a file's bytes, an array or a PIL image.")
+    return decoded.pixels, decoded.notes
+
+
+def _as_png(name: str, image: "PIL.Image.Image") -> bytes:
+    """So that transparency, 16 bits and EXIF orientation are treated as they are in files, in one place."""
+    file = io.BytesIO()
+    try:
+        as_it_is = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+        (image if as_it_is else image.convert("RGB")).save(
+            file, "PNG", compress_level=0, exif=image.getexif()
+        )
+    except Exception as error:  # its file may be read only now, and decoders raise whatever they do
+        raise ImageError(f"{name}: cannot be read ({error}). Check the picture.") from error
+    return file.getvalue()
