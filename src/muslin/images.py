@@ -28,8 +28,10 @@ from PIL import (
 
 from muslin.errors import ImageError, nearest
 
-# Importing these four makes Image.open know them without loading every plugin Pillow has.
+# Importing these four makes Image.open know them without loading every plugin Pillow has; preinit brings in
+# BMP, GIF, JPEG, PNM and PNG.
 _PLUGINS = (AvifImagePlugin, Jpeg2KImagePlugin, TiffImagePlugin, WebPImagePlugin)
+Image.preinit()
 
 Pixels = NDArray[np.uint8]
 
