@@ -35,8 +35,8 @@ def what_it_does(evaluation: Evaluation) -> list[str]:
     named = list(classes) if len(classes) <= CLASSES_NAMED else [*classes[: CLASSES_NAMED - 2], "others"]
     return [
         f"Given a picture, it says which of {len(classes)} classes the picture shows: {listed(named)}.",
-        f"It is right {percent(evaluation.accuracy)} of the time; always naming the most frequent class would be "
-        f"right {percent(most_frequent_share(evaluation))} of the time.",
+        f"It is right {percent(evaluation.accuracy)} of the time; always naming the most frequent class "
+        f"would be right {percent(most_frequent_share(evaluation))} of the time.",
     ]
 
 
@@ -114,7 +114,7 @@ def _sure_mistakes(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.f
         return None
     return Hint(
         f"{counted(count, 'mistake')} {'was' if count == 1 else 'were'} made with {percent(SURE, digits=0)} "
-        "certainty or more. In such pictures the label itself is often wrong or doubtful.",
+        "certainty or more. Look whether the labels of these pictures are right.",
         "mistakes",
     )
 
@@ -125,8 +125,8 @@ def _by_heart(history: Sequence[Mapping[str, Any]]) -> Hint | None:
     if train is None or validation is None or train - validation < BY_HEART:
         return None
     return Hint(
-        f"It knows its training pictures better than new ones ({percent(train)} against {percent(validation)} "
-        "at the end): more pictures, more variation of them or fewer epochs may help.",
+        f"It knows its training pictures better than new ones ({percent(train)} against "
+        f"{percent(validation)} at the end): more pictures, more variation of them or fewer epochs may help.",
         "learning",
     )
 
@@ -143,7 +143,7 @@ def _past_its_best(history: Sequence[Mapping[str, Any]]) -> Hint | None:
     if best[1] is None or last[0] < 1.05 * best[0]:
         return None
     return Hint(
-        f"The validation loss was lowest in epoch {best[1]} of {last[1]} and rose after it: fewer epochs may do.",
+        f"The validation loss was lowest in epoch {best[1]} of {last[1]}, then rose: fewer epochs may do.",
         "learning",
     )
 

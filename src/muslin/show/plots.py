@@ -200,7 +200,7 @@ def class_bars(evaluation: Evaluation, show: Sequence[int] | None = None) -> str
     )
     labels = [fit(figures.name, 14, 200) for figures in weakest_first]
     left = max(80, max(text_width(label, 14) for label in labels) + 20)
-    span, row_height, top = 400, 50, 56
+    span, row_height, top = 320, 50, 56
     width, bottom = left + span + 84, top + row_height * len(labels)
     body = [
         put_rect(left, 8, 14, 11, "accent"),
@@ -292,7 +292,7 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> str:
     totals = [sum(counts[part].get(name, 0) for part in parts) for name in names]
     labels = [fit(name, 14, 200) for name in names]
     left = max((text_width(label, 14) for label in labels), default=60) + 20
-    span, bar, row_height, top = 400, 16, 27, 38
+    span, bar, row_height, top = 320, 16, 27, 38
     body, x = [], left
     for part, (fill, opacity) in zip(parts, shades, strict=False):
         total = f"{part} {sum(counts[part].values()):,}"

@@ -29,6 +29,7 @@ from muslin.show.words import counted, duration, interval_text, percent, short_c
 
 PREDICTIONS_SHOWN = 40
 PAIRS_SHOWN = 5
+EXAMPLES_SHOWN = 5  # mistakes of a pair, between three right answers of either class
 MISTAKES_SHOWN = 20
 CLASSES_SHOWN = 30  # a matrix of 100 classes is wondered at, not read
 SAMPLES_SHOWN = 100  # over all classes
@@ -72,16 +73,23 @@ class Report:
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture and what is said of it. `right` is None where there is nothing to be right about."""
+    """A picture and what is said of it.
+
+    `called` is its class or what the model called it, `surely` with which probability, `true` what it is
+    where that was wrong. `right` is None where nothing is judged; `note` is its id where that matters.
+    """
 
     pixels: Pixels
-    says: str
-    more: str = ""
+    called: str
+    surely: str = ""
+    true: str = ""
     right: bool | None = None
+    note: str = ""
 
     @property
     def caption(self) -> str:
-        return f"{self.says}\n{self.more}" if self.more else self.says
+        is_true = f"\nis {self.true}" if self.true else ""
+        return f"{self.called} {self.surely}".strip() + is_true
 
     @property
     def uri(self) -> str:
@@ -158,6 +166,7 @@ def _page(
         "short": short_count,
         "embedded": embedded,
         "plainly": _plainly,
+        "term": _term,
     }
     labels = report.labels[report.split.test]
     return environment.get_template("report.html.j2").render(
@@ -193,6 +202,13 @@ def _plainly(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
+def _term(key: str) -> str:
+    """`memory_gb` as `memory (GB)`, `batch_size` as `batch size`."""
+    words = key.split("_")
+    units = {"gb": "GB", "px": "px", "s": "s"}
+    return " ".join(words[:-1]) + f" ({units[words[-1]]})" if words[-1] in units else " ".join(words)
+
+
 def _classes_shown(evaluation: Evaluation) -> list[int]:
     """All classes, or where they are too many those with the most mistakes; in the classes' order."""
     everything = list(range(len(evaluation.classes)))
@@ -222,7 +238,7 @@ def _drawings(report: Report, shown: Sequence[int]) -> dict[str, str]:
 def _samples(report: Report, shown: Sequence[int]) -> list[Group]:
     """Per class its mean picture and a few of its training pictures, drawn at random."""
     classes = report.evaluation.classes
-    each = min(8, max(2, SAMPLES_SHOWN // len(shown)))
+    each = min(6, max(2, SAMPLES_SHOWN // len(shown)))
     train = report.dataset.images.take(report.split.train)
     labels = report.labels[report.split.train]
     means = mean_images(train, labels, len(classes))
@@ -236,15 +252,17 @@ def _samples(report: Report, shown: Sequence[int]) -> list[Group]:
     return groups
 
 
-def _shot(report: Report, index: int, *, more: str = "") -> Shot:
+def _shot(report: Report, index: int, *, note: str = "") -> Shot:
     """The test picture at `index` with what the model said of it and, if that is wrong, what it is."""
     true, predicted = int(report.labels[report.split.test[index]]), int(report.predicted[index])
-    classes = report.evaluation.classes
-    says = f"{classes[predicted]} {percent(float(report.probabilities[index, predicted]), digits=0)}"
-    pixels = report.dataset.images[int(report.split.test[index])]
-    if true == predicted:
-        return Shot(pixels, says, more, right=True)
-    return Shot(pixels, says, f"is {classes[true]}" + (f", {more}" if more else ""), right=False)
+    return Shot(
+        pixels=report.dataset.images[int(report.split.test[index])],
+        called=report.evaluation.classes[predicted],
+        surely=percent(float(report.probabilities[index, predicted]), digits=0),
+        true="" if true == predicted else report.evaluation.classes[true],
+        right=true == predicted,
+        note=note,
+    )
 
 
 def _predictions(report: Report) -> list[Shot]:
@@ -264,7 +282,8 @@ def _confusion(report: Report, pair: ConfusedPair) -> Confusion:
         (
             Group(f"{true}, recognised", _recognised(report, pair.true)),
             Group(
-                f"{true}, taken for {predicted}", tuple(_shot(report, index) for index in pair.examples[:6])
+                f"{true}, taken for {predicted}",
+                tuple(_shot(report, index) for index in pair.examples[:EXAMPLES_SHOWN]),
             ),
             Group(f"{predicted}, recognised", _recognised(report, pair.predicted)),
         ),
@@ -279,7 +298,7 @@ def _recognised(report: Report, index: int, most: int = 3) -> tuple[Shot, ...]:
 
 
 def _mistakes(report: Report) -> list[Shot]:
-    return [_shot(report, m.index, more=m.id) for m in report.evaluation.mistakes[:MISTAKES_SHOWN]]
+    return [_shot(report, m.index, note=m.id) for m in report.evaluation.mistakes[:MISTAKES_SHOWN]]
 
 
 def _sheets(
@@ -307,7 +326,7 @@ def _sheets(
     if means:
         title = "The mean picture of each class"
         sheets["means"] = contact_sheet(
-            [m.pixels for m in means], [m.says for m in means], columns=5, title=title
+            [m.pixels for m in means], [m.called for m in means], columns=5, title=title
         )
     for name, shots, title in (
         (
@@ -325,5 +344,5 @@ def _sheets(
                 title=title,
             )
     if pairs:
-        sheets["confused"] = contact_sheets(pairs, columns=12)
+        sheets["confused"] = contact_sheets(pairs, columns=3 + EXAMPLES_SHOWN + 3)
     return sheets

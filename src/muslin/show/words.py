@@ -8,17 +8,16 @@ SPACE = "\u00a0"  # holds a number and its unit together at the end of a line
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """0.91234 as `91.2 %`. Rounding never makes a share 0 or 1 that is not: 0.99996 stays `99.9 %`.
+    """0.91234 as `91.2 %`. A share that is not quite 1 or 0 does not become it: 0.99996 is `>99.9 %`.
 
     >>> percent(0.91234).replace(SPACE, " ")
     '91.2 %'
     """
-    rounded = round(share * 100, digits)
-    least = 10.0**-digits
+    rounded, least = round(share * 100, digits), 10.0**-digits
     if rounded == 100 and share < 1:
-        rounded = 100 - least
+        return f">{100 - least:.{digits}f}{SPACE}%"
     if rounded == 0 and share > 0:
-        rounded = least
+        return f"<{least:.{digits}f}{SPACE}%"
     return f"{rounded:.{digits}f}{SPACE}%"
 
 
