@@ -62,13 +62,13 @@ class Report:
     def labels(self) -> NDArray[np.integer[Any]]:
         """The true classes of the target that was evaluated, of all pictures."""
         target = next(t for t in self.dataset.targets if t.classes == self.evaluation.classes)
-        labels: NDArray[np.integer[Any]] = self.dataset.labels[target.name]
-        return labels
+        return self.dataset.labels[target.name]
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each test picture."""
-        return self.probabilities.argmax(axis=1)
+        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return predicted
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _page(
         "term": _term,
     }
     labels = report.labels[report.split.test]
-    return environment.get_template("report.html.j2").render(
+    page = environment.get_template("report.html.j2").render(
         report=report,
         run=report.run,
         evaluation=report.evaluation,
@@ -189,6 +189,7 @@ def _page(
         dark=DARK,
         font=FONT,
     )
+    return page.replace(" %", "\u00a0%")  # no line ends between a number and its unit
 
 
 def _plainly(value: Any) -> str:

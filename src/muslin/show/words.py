@@ -4,27 +4,25 @@ from collections.abc import Sequence
 
 from muslin.evaluation import Interval
 
-SPACE = "\u00a0"  # holds a number and its unit together at the end of a line
-
 
 def percent(share: float, digits: int = 1) -> str:
     """0.91234 as `91.2 %`. A share that is not quite 1 or 0 does not become it: 0.99996 is `>99.9 %`.
 
-    >>> percent(0.91234).replace(SPACE, " ")
+    >>> percent(0.91234)
     '91.2 %'
     """
     rounded, least = round(share * 100, digits), 10.0**-digits
     if rounded == 100 and share < 1:
-        return f">{100 - least:.{digits}f}{SPACE}%"
+        return f">{100 - least:.{digits}f} %"
     if rounded == 0 and share > 0:
-        return f"<{least:.{digits}f}{SPACE}%"
-    return f"{rounded:.{digits}f}{SPACE}%"
+        return f"<{least:.{digits}f} %"
+    return f"{rounded:.{digits}f} %"
 
 
 def interval_text(interval: Interval, digits: int = 1) -> str:
     """(0.9066, 0.9177) as `90.7 to 91.8 %`."""
     low, high = interval
-    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}{SPACE}%"
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
 
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:
@@ -37,20 +35,20 @@ def short_count(n: int) -> str:
     for limit, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):
         if n >= limit:
             scaled = n / (1000 if unit == "k" else limit)
-            return f"{scaled:.1f}{SPACE}{unit}" if scaled < 10 else f"{scaled:,.0f}{SPACE}{unit}"
+            return f"{scaled:.1f} {unit}" if scaled < 10 else f"{scaled:,.0f} {unit}"
     return f"{n:,}"
 
 
 def duration(seconds: float) -> str:
     """14.2 as `14.2 s`, 754 as `12 min 34 s`, 7500 as `2 h 5 min`."""
     if seconds < 60:
-        return f"{seconds:.1f}{SPACE}s" if seconds < 59.95 else f"1{SPACE}min"
+        return f"{seconds:.1f} s" if seconds < 59.95 else f"1 min"
     whole = round(seconds)
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
     parts = (
-        [f"{hours}{SPACE}h", f"{minutes}{SPACE}min" if minutes else ""]
+        [f"{hours} h", f"{minutes} min" if minutes else ""]
         if hours
-        else [f"{minutes}{SPACE}min", f"{rest}{SPACE}s" if rest else ""]
+        else [f"{minutes} min", f"{rest} s" if rest else ""]
     )
     return " ".join(part for part in parts if part)
 

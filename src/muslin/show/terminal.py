@@ -1,0 +1,188 @@
+"""Tables for the terminal: what a data set holds, what an evaluation says, what was predicted.
+
+With colour on a terminal, plain text in a pipe; readable at 80 columns. Names are shown as they are, never
+taken for markup, and characters that would steer a terminal are replaced.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset
+from muslin.evaluation import Evaluation, Interval
+from muslin.show.words import counted, interval_text, percent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+BAR_COLUMNS = 22
+PAIRS_SHOWN = 5
+
+
+def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | None = None) -> None:
+    """Name, size, format, origin, repairs, and pictures per class and part.
+
+    Raises:
+        DataError: `target` is no target of the data set, or it has several and none was named.
+    """
+    console = _console(file)
+    height, width, channels = dataset.images[0].shape if len(dataset) else (0, 0, 0)
+    kind = {1: "gray", 3: "colour"}.get(channels, "")
+    size = f", the first {width}×{height} px {kind}" if len(dataset) else ""
+    console.print(
+        f"{_shown(dataset.name)}: {counted(len(dataset), 'picture')}{size}, format {dataset.format}"
+    )
+    for sentence in (dataset.origin, *dataset.repairs):
+        if sentence:
+            console.print(_shown(sentence))
+    if not dataset.targets:
+        console.print("no labels")
+        return
+    asked = dataset.target(target)
+    labels = dataset.labels[asked.name]
+    if dataset.parts is None:
+        columns = {"pictures": np.ones(len(dataset), dtype=bool)}
+    else:
+        columns = {part: dataset.parts == part for part in PARTS if (dataset.parts == part).any()}
+    rows = [
+        (_shown(name), (labels[:, i] == 1) if labels.ndim == 2 else (labels == i))
+        for i, name in enumerate(asked.classes)
+    ]
+    unknown = (labels == UNKNOWN).any(axis=1) if labels.ndim == 2 else labels == UNKNOWN
+    if unknown.any():
+        rows.append(("(unknown)", unknown))
+    most = max(int(chosen.sum()) for _, chosen in rows) or 1
+    console.print(f"\n{_shown(asked.name)}: {counted(len(asked.classes), 'class', 'classes')}", style="bold")
+    table = _table()
+    table.add_column("class", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for name, chosen in rows:
+        numbers = [f"{int((chosen & part).sum()):,}" for part in columns.values()]
+        table.add_row(name, *numbers, _bar(int(chosen.sum()) / most, console))
+    console.print(table)
+
+
+def print_evaluation(evaluation: Evaluation, title: str = "", file: TextIO | None = None) -> None:
+    """The figures with their 95 % intervals, per class, and the most confused pairs."""
+    console = _console(file)
+    if title:
+        console.print(_shown(title))
+    console.print(
+        f"right on {evaluation.right:,} of {evaluation.n:,}: {percent(evaluation.accuracy)} "
+        f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence)"
+    )
+    console.print(
+        f"log loss {evaluation.log_loss:.3f}, Brier score {evaluation.brier_score:.3f}, "
+        f"calibration error {percent(evaluation.expected_calibration_error)}"
+    )
+    if evaluation.n_unknown:
+        console.print(f"{counted(evaluation.n_unknown, 'picture')} without a known class left out")
+    console.print("\nper class, in %, with 95 % intervals", style="bold")
+    table = _table()
+    table.add_column("class", overflow="fold")
+    table.add_column("pictures", justify="right", no_wrap=True)
+    table.add_column("recall", no_wrap=True)
+    table.add_column("precision", no_wrap=True)
+    table.add_column("F1", justify="right", no_wrap=True)
+    for figures in evaluation.per_class:
+        table.add_row(
+            _shown(figures.name),
+            f"{figures.support:,}",
+            _share(figures.recall, figures.recall_interval),
+            _share(figures.precision, figures.precision_interval),
+            "–" if figures.f1 is None else f"{100 * figures.f1:.1f}",
+        )
+    table.add_section()
+    for name, means in (("mean of classes", evaluation.macro), ("weighted mean", evaluation.weighted)):
+        shares = (means.recall, means.precision, means.f1)
+        table.add_row(name, "", *(f"{100 * share:5.1f}" for share in shares))
+    console.print(table)
+    if not evaluation.confused_pairs:
+        console.print("\nno mistakes")
+        return
+    console.print("\nmost confused", style="bold")
+    pairs = _table()
+    pairs.add_column("true", overflow="fold")
+    pairs.add_column("taken for", overflow="fold")
+    pairs.add_column("times", justify="right", no_wrap=True)
+    pairs.add_column("of all", justify="right", no_wrap=True)
+    for pair in evaluation.confused_pairs[:PAIRS_SHOWN]:
+        true, predicted = (_shown(evaluation.classes[i]) for i in (pair.true, pair.predicted))
+        pairs.add_row(true, predicted, f"{pair.count:,}", percent(pair.share))
+    console.print(pairs)
+
+
+def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | None = None) -> None:
+    """A table of answers, each a mapping as `muslin predict --json` writes it.
+
+    Below it the problems, a line each, and once each what was done to how many pictures (`notes`).
+    """
+    console = _console(file)
+    rows = list(predictions)
+    targets = list(dict.fromkeys(name for row in rows for name in row["predictions"]))
+    table = _table()
+    table.add_column("picture", overflow="fold")
+    for name in targets:
+        table.add_column(_shown(name), overflow="fold")
+        table.add_column("", justify="right", no_wrap=True)
+        table.add_column("runner-up", overflow="fold")
+        table.add_column("", justify="right", no_wrap=True)
+    answered = [row for row in rows if row["problem"] is None]
+    for row in answered:
+        answers = [_answer(row["predictions"][name]) for name in targets]
+        table.add_row(_shown(row["image"]), *(cell for answer in answers for cell in answer))
+    if answered:
+        console.print(table)
+    for row in rows:
+        if row["problem"] is not None:
+            named = row["problem"].startswith(row["image"])
+            console.print(_shown(row["problem"] if named else f"{row['image']}: {row['problem']}"))
+    notes: dict[str, int] = {}
+    for row in rows:
+        for note in row.get("notes", ()):
+            notes[note] = notes.get(note, 0) + 1
+    for note, times in notes.items():
+        console.print(f"{counted(times, 'picture')}: {_shown(note)}")
+
+
+def _answer(answer: Mapping[str, Any]) -> list[str]:
+    second = answer.get("runner_up")
+    return [
+        _shown(answer["label"]),
+        percent(answer["probability"]),
+        _shown(second) if second else "",
+        percent(answer["runner_up_probability"]) if second else "",
+    ]
+
+
+def _share(share: float | None, interval: Interval) -> str:
+    """` 66.5 (63.5–69.4)`, in per cent."""
+    low, high = (f"{100 * end:.1f}" for end in interval)
+    return "    –" if share is None else f"{100 * share:5.1f} ({low}–{high})"
+
+
+def _bar(share: float, console: "Console") -> str:
+    full = "█" if console.encoding.lower().startswith("utf") else "#"
+    return full * (max(1, round(share * BAR_COLUMNS)) if share > 0 else 0)
+
+
+def _shown(words: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
+
+
+def _console(file: TextIO | None) -> "Console":
+    from rich.console import Console
+
+    return Console(file=file or sys.stdout, markup=False, emoji=False, highlight=False)
+
+
+def _table() -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
