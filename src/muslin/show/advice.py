@@ -12,7 +12,7 @@ from muslin.show.words import counted, interval_text, listed, percent
 
 CLASSES_NAMED = 12
 SURE = 0.95  # a probability from which on a wrong answer is worth a look at the label itself
-MISSTATED = 0.03  # mean gap between stated and true accuracy that a reader of probabilities would notice
+MISSTATED = 0.03  # gap between the mean probability stated and the accuracy that a reader would notice
 BY_HEART = 0.05  # gap between training and validation accuracy
 FEW = 50  # test pictures of a class; fewer leave an interval of more than 20 points
 
@@ -149,9 +149,10 @@ def _past_its_best(history: Sequence[Mapping[str, Any]]) -> Hint | None:
 
 
 def _misstated(evaluation: Evaluation) -> Hint | None:
-    if evaluation.expected_calibration_error < MISSTATED:
-        return None
     stated = sum((b.confidence or 0.0) * b.n for b in evaluation.calibration) / evaluation.n
+    low, high = evaluation.accuracy_interval
+    if abs(stated - evaluation.accuracy) < MISSTATED or low <= stated <= high:
+        return None
     kind = "too sure" if stated > evaluation.accuracy else "not sure enough"
     return Hint(
         f"It is {kind}: on average it states {percent(stated)} and is right {percent(evaluation.accuracy)} "

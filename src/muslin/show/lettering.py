@@ -7,15 +7,11 @@ from PIL import ImageDraw, ImageFont
 
 from muslin.show.colours import LIGHT, rgb
 
+OWN = ""
+"""Stands for the font that comes with Pillow. It has only ASCII and a few signs."""
 
-def write(draw: ImageDraw.ImageDraw, x: float, y: float, words: str, size_px: int, colour: str) -> None:
-    """Draw one line of `words` with its upper left corner at (x, y), in a colour of `LIGHT`."""
-    font = font_for(words, size_px)
-    draw.text((x, y), _writable(words, font), fill=rgb(LIGHT[colour]), font=font)
-
-
-# Pillow's own font has only ASCII; these, where the system has them, have most of the world's letters.
-_WIDER_FONTS = (
+# Where the system has these, they have most of the world's letters.
+WIDER_FONTS = (
     "DejaVuSans.ttf",
     "NotoSans-Regular.ttf",
     "NotoSansCJK-Regular.ttc",
@@ -26,11 +22,65 @@ _WIDER_FONTS = (
     "msyh.ttc",
     "NotoSansSC-Regular.otf",
 )
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-@lru_cache(maxsize=32)
-def _loaded(name: str, size_px: int) -> _Font | None:
+def write(draw: ImageDraw.ImageDraw, x: float, y: float, words: str, size_px: int, colour: str) -> None:
+    """Draw one line of `words` with its upper left corner at (x, y), in a colour of `LIGHT`.
+
+    A letter that no font here has loses its accent or becomes `?`.
+    """
+    name = _best(words, size_px)
+    written = "".join(letter if _has(name, size_px, letter) else _without_accent(letter) for letter in words)
+    draw.text((x, y), written, fill=rgb(LIGHT[colour]), font=font_for(words, size_px))
+
+
+def font_for(words: str, size_px: int) -> Font:
+    """Pillow's own font, or the first of the system's with all letters of `words`, or most of them."""
+    return _loaded(_best(words, size_px), size_px) or ImageFont.load_default(size_px)
+
+
+def cut(words: str, size_px: int, width_px: float) -> str:
+    """`words`, or where too wide their two ends around `…`, because names often differ at the end."""
+    font = font_for(words, size_px)
+    if font.getlength(words) <= width_px:
+        return words
+
+    def keeping(letters: int) -> str:
+        head = letters - letters // 2
+        return f"{words[:head].rstrip()}…{words[len(words) - letters // 2 :].lstrip()}"
+
+    fits, too_many = 0, len(words)
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        if font.getlength(keeping(middle)) <= width_px:
+            fits = middle
+        else:
+            too_many = middle
+    return keeping(fits)
+
+
+def wrapped(words: str, size_px: int, width_px: float) -> list[str]:
+    """At most two lines, the second cut where needed; a line break in `words` is kept."""
+    if "\n" in words:
+        return [cut(line, size_px, width_px) for line in words.split("\n")[:2]]
+    font = font_for(words, size_px)
+    first, rest = "", words.split()
+    while rest and font.getlength(f"{first} {rest[0]}".strip()) <= width_px:
+        first = f"{first} {rest.pop(0)}".strip()
+    if not first and rest:  # a word longer than a line
+        return [cut(words, size_px, width_px)]
+    return [first, cut(" ".join(rest), size_px, width_px)] if rest else [first]
+
+
+@lru_cache(maxsize=1024)
+def _best(words: str, size_px: int) -> str:
+    names = (OWN,) if words.isascii() else (OWN, *WIDER_FONTS)
+    return max(names, key=lambda name: sum(_has(name, size_px, letter) for letter in words))
+
+
+@lru_cache(maxsize=64)
+def _loaded(name: str, size_px: int) -> Font | None:
     try:
         return ImageFont.truetype(name, size_px) if name else ImageFont.load_default(size_px)
     except OSError:
@@ -43,51 +93,9 @@ def _has(name: str, size_px: int, letter: str) -> bool:
     font = _loaded(name, size_px)
     if font is None:
         return False
-    missing = font.getmask("\uffff")
-    drawn = font.getmask(letter)
+    drawn, missing = font.getmask(letter), font.getmask("\uffff")
     return letter.isspace() or drawn.size != missing.size or bytes(drawn) != bytes(missing)
 
 
-@lru_cache(maxsize=1024)
-def font_for(words: str, size_px: int) -> _Font:
-    """Pillow's own font, or the first of the system's with all letters of `words`, or most of them."""
-    names = ("",) if words.isascii() else ("", *_WIDER_FONTS)
-    best = max(names, key=lambda name: sum(_has(name, size_px, letter) for letter in words))
-    return _loaded(best, size_px) or ImageFont.load_default(size_px)
-
-
-def _writable(words: str, font: _Font) -> str:
-    """`words` with letters that the font lacks replaced: é by e, others by ?."""
-    if words.isascii():
-        return words
-    missing = bytes(font.getmask("\uffff"))
-    return "".join(
-        letter
-        if letter.isspace() or bytes(font.getmask(letter)) != missing
-        else unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?"
-        for letter in words
-    )
-
-
-def cut(words: str, size_px: int, width_px: float) -> str:
-    """`words`, or as much of their beginning as fits `width_px`, ending in `…`."""
-    font = font_for(words, size_px)
-    if font.getlength(words) <= width_px:
-        return words
-    while words and font.getlength(words.rstrip() + "…") > width_px:
-        words = words[:-1]
-    return words.rstrip() + "…"
-
-
-def wrapped(words: str, size_px: int, width_px: float) -> list[str]:
-    """At most two lines; a line break in `words` is kept."""
-    if "\n" in words:
-        return [cut(line, size_px, width_px) for line in words.split("\n")[:2]]
-    font = font_for(words, size_px)
-    first, rest = "", words.split()
-    while rest and font.getlength(f"{first} {rest[0]}".strip()) <= width_px:
-        first = f"{first} {rest.pop(0)}".strip()
-    if not first and rest:  # one word longer than a line
-        fits = max((n for n in range(1, len(rest[0])) if font.getlength(rest[0][:n]) <= width_px), default=1)
-        first, rest[0] = rest[0][:fits], rest[0][fits:]
-    return [first, cut(" ".join(rest), size_px, width_px)] if rest else [first]
+def _without_accent(letter: str) -> str:
+    return unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?"

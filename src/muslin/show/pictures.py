@@ -140,7 +140,8 @@ def contact_sheets(
     columns = min(columns, max(len(block) for block in blocks))
 
     margin, gap, line, heading = 24, 16, 17, 36
-    row_height = tallest + 8 + 2 * line + gap
+    lines = [[wrapped(words, 13, cell) if words else [] for words in s.captions] for s in sections]
+    row_height = tallest + 8 + line * max(len(words) for block in lines for words in block) + gap
     width = 2 * margin + columns * cell + (columns - 1) * gap
     heights = [
         (heading if section.title else 0) + -(-len(block) // columns) * row_height
@@ -149,7 +150,7 @@ def contact_sheets(
     sheet = Image.new("RGB", (width, 2 * margin - gap + sum(heights)), rgb(LIGHT["paper"]))
     draw = ImageDraw.Draw(sheet)
     top = margin
-    for section, block, height in zip(sections, blocks, heights, strict=True):
+    for section, block, captions, height in zip(sections, blocks, lines, heights, strict=True):
         below_title = top
         if section.title:
             write(draw, margin, top, cut(section.title, 17, width - 2 * margin), 17, "ink")
@@ -162,7 +163,7 @@ def contact_sheets(
             box = (x, y + tallest - picture.height, x + picture.width, y + tallest)
             mark = None if section.marks is None else section.marks[number]
             _frame(draw, box, mark)
-            for place, words in enumerate(wrapped(section.captions[number], 13, cell)):
+            for place, words in enumerate(captions[number]):
                 indent = (cell - font_for(words, 13).getlength(words)) / 2
                 colour_name = "accent" if mark is False else "ink"
                 write(draw, left + indent, y + tallest + 8 + place * line, words, 13, colour_name)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset, Split
+from muslin.data.dataset import UNKNOWN, Dataset, Split
 from muslin.evaluation import ConfusedPair, Evaluation
 from muslin.files import write_atomically
 from muslin.show import advice, plots
@@ -240,15 +240,16 @@ def _samples(report: Report, shown: Sequence[int]) -> list[Group]:
     """Per class its mean picture and a few of its training pictures, drawn at random."""
     classes = report.evaluation.classes
     each = min(6, max(2, SAMPLES_SHOWN // len(shown)))
-    train = report.dataset.images.take(report.split.train)
-    labels = report.labels[report.split.train]
-    means = mean_images(train, labels, len(classes))
+    images = report.dataset.images
+    labels = np.full(len(images), UNKNOWN, dtype=np.int64)  # only the training pictures are to be known here
+    labels[report.split.train] = report.labels[report.split.train]
+    means = mean_images(images, labels, len(classes))
     drawn = some_of_each(labels, len(classes), each)
     groups = []
     for index in shown:
         mean = means[index]
         name = classes[index]
-        shots = tuple(Shot(train[int(i)], name) for i in drawn[labels[drawn] == index])
+        shots = tuple(Shot(images[int(i)], name) for i in drawn[labels[drawn] == index])
         groups.append(Group(name, shots, None if mean is None else Shot(mean, name)))
     return groups
 

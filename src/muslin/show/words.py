@@ -42,7 +42,7 @@ def short_count(n: int) -> str:
 def duration(seconds: float) -> str:
     """14.2 as `14.2 s`, 754 as `12 min 34 s`, 7500 as `2 h 5 min`."""
     if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 59.95 else f"1 min"
+        return f"{seconds:.1f} s" if seconds < 59.95 else "1 min"
     whole = round(seconds)
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
     parts = (
