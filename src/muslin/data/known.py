@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Target, pixels_of
+from muslin.data.formats import pixels_csv
 from muslin.data.formats.compressed import opened
 from muslin.errors import DataError, MuslinError, nearest
 from muslin.files import cache_folder, writing
@@ -214,6 +215,34 @@ def obtain(
         + f". Get {', '.join(f'{file.name}.gz' for file in known.files)} from {known.page} by other means, "
         "put them in a folder, and name it in MUSLIN_DATA."
     )
+
+
+def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
+    """Write each part as Kaggle's CSV files are: `NAME_train.csv`, `NAME_test.csv`, header label,pixel1,…
+
+    Labels of a known data set are written as their numbers, as Kaggle does; reading the files back gives the
+    same arrays, labels and classes. A data set without parts becomes `NAME.csv`.
+
+    Returns:
+        the files, in the order of the parts.
+
+    Raises:
+        DataError: the pictures differ in size.
+        StorageError: the folder cannot be written.
+    """
+    target = dataset.target()
+    known = KNOWN.get(dataset.name)
+    names = [str(i) for i in range(len(target.classes))] if known else list(target.classes)
+    parts = {"": dataset}
+    if dataset.parts is not None:
+        parts = {f"_{part}": dataset.part(part) for part in PARTS if (dataset.parts == part).any()}
+    written = []
+    for suffix, part in parts.items():
+        path = folder / f"{dataset.name}{suffix}.csv"
+        labels = ["" if label == UNKNOWN else names[label] for label in part.labels[target.name]]
+        pixels_csv.write(pixels_of(part), labels, path)
+        written.append(path)
+    return written
 
 
 def check(known: Known, folder: Path) -> None:

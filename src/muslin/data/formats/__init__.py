@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.data.dataset import Dataset
-from muslin.data.formats import idx
+from muslin.data.formats import idx, pixels_csv
 from muslin.data.formats.compressed import head
 from muslin.data.formats.options import ReadOptions
 from muslin.errors import DataError, nearest
@@ -32,6 +32,13 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format("idx", "MNIST's and Fashion-MNIST's files, gzipped or not", idx.TAKES, idx.detect, idx.read),
+    Format(
+        "pixels-csv",
+        "a CSV with one picture a row and one pixel a column, as on Kaggle",
+        pixels_csv.TAKES,
+        pixels_csv.detect,
+        pixels_csv.read,
+    ),
 )
 """In the order in which they are tried."""
 
