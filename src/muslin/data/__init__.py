@@ -1,5 +1,6 @@
 """Files to a Dataset: `read` is the one entry."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def _known(name: str, options: ReadOptions, tell: Callable[[str], None]) -> Data
 
 
 def _at(data: str | Path, format: str | None, options: ReadOptions) -> Dataset:
-    if not Path(data).exists():
+    if not os.path.exists(data):
         hint = f"It is no known data set either. {nearest(str(data), known.KNOWN)}"
         raise DataError(
             f"{data}: no such file or folder. {hint if isinstance(data, str) else 'Check the path.'}"

@@ -1,12 +1,13 @@
 """The table of formats: one file each. A new format is a new row."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.data.dataset import Dataset
 from muslin.data.formats import idx, pixels_csv
-from muslin.data.formats.compressed import head
+from muslin.data.formats.compressed import head, is_gzipped
 from muslin.data.formats.options import ReadOptions
 from muslin.errors import DataError, nearest
 
@@ -51,20 +52,18 @@ def read_path(path: str | Path, *, format: str | None = None, options: ReadOptio
             nothing to the format, or the files are not what they claim to be.
     """
     path, options = Path(path), options or ReadOptions()
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
         raise DataError(f"{path}: no such file or folder. Check the path.")
-    row, why = _detected(path) if format is None else (_named(format), f"read as {format}, as asked")
-    idle = [name for name in options.given() if name not in row.takes]
-    if idle:
-        raise DataError(
-            f"{path}: {' and '.join(idle)} cannot be given for the format {row.name}. Leave it out."
-        )
     try:
+        row, why = _detected(path) if format is None else (_named(format), f"read as {format}, as asked")
+        if idle := [name for name in options.given() if name not in row.takes]:
+            raise DataError(
+                f"{path}: the format {row.name} has no {' or '.join(idle)} to choose. Leave it out."
+            )
         dataset = row.read(path, options)
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror or error}). Check its permissions."
-        ) from error
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be read ({reason}). Check its permissions.") from error
     return replace(dataset, origin=f"{path}, {why}")
 
 
@@ -87,22 +86,20 @@ def _looks(path: Path) -> str:
     """What is at `path`, as far as its first bytes say."""
     if path.is_dir():
         names = sorted(entry.name for entry in path.iterdir())
-        return (
-            f"a folder with {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
-            if names
-            else "an empty folder"
-        )
+        more = ", …" if len(names) > 3 else ""
+        return f"a folder with {', '.join(names[:3])}{more}" if names else "an empty folder"
     start = head(path, 512)
-    if not start:
-        return "an empty file" if path.stat().st_size == 0 else "a file that cannot be read"
     for magic, what in MAGICS:
         if start.startswith(magic):
             return what
+    if not start.strip():
+        return "a damaged gzip file" if is_gzipped(path) else "an empty file"
     if b"\0" in start:
         return "a binary file"
-    return (
-        "an HTML page" if start.lstrip().lower().startswith((b"<!doctype html", b"<html")) else "a text file"
-    )
+    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    first_line = start.decode("utf-8", "replace").strip().splitlines()[0]
+    return f"a text file that begins with {first_line[:40]!r}"
 
 
 MAGICS = (
@@ -116,3 +113,4 @@ MAGICS = (
     (b"\xff\xfe", "UTF-16 text (save it as UTF-8)"),
     (b"\xfe\xff", "UTF-16 text (save it as UTF-8)"),
 )
+"""How files begin that are given by mistake, and what to call them."""

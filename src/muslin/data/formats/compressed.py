@@ -4,7 +4,7 @@ import gzip
 import io
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from muslin.errors import DataError
 
@@ -29,7 +29,7 @@ def most_bytes(path: Path) -> int:
     return max(FREE_BYTES, MOST_EXPANSION * size) if is_gzipped(path) else size
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> io.BufferedReader:
     """The content of `path` as a readable binary file, gunzipped where the first two bytes ask for it.
 
     Reading it raises DataError when the gzip data are cut off or damaged, or grow beyond `most_bytes`.
@@ -40,18 +40,21 @@ def opened(path: Path) -> BinaryIO:
     try:
         if not is_gzipped(path):
             return path.open("rb")
-        return io.BufferedReader(_Gunzipped(path), buffer_size=2**18)
+        return io.BufferedReader(_Gunzipped(path), buffer_size=2**16)
     except OSError as error:
         raise DataError(f"{path}: cannot be opened ({error.strerror or error}). Check the path.") from error
 
 
 def head(path: Path, size: int) -> bytes:
-    """The first `size` bytes of the content, fewer where it is shorter; none where it cannot be read."""
+    """The first `size` bytes of the content, or as many as can be read before the end or any damage."""
+    start = b""
     try:
         with opened(path) as file:
-            return file.read(size)
+            while len(start) < size and (block := file.read1(size - len(start))):
+                start += block
     except (DataError, OSError):
-        return b""
+        pass  # whoever reads on will meet it, and say so
+    return start
 
 
 class _Gunzipped(io.RawIOBase):

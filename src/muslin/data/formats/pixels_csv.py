@@ -81,7 +81,7 @@ def detect(path: Path) -> str | None:
     if path.is_dir():
         return None
     start = head(path, HEAD_BYTES)
-    if b"\0" in start or not (lines := _lines(start, _line_end(start))):
+    if b"\0" in start[:1024] or not (lines := _lines(start, _line_end(start))):
         return None
     cells = _cells(lines[0][1], _delimiter(lines[0][1]))
     if len(cells) < 4:
@@ -164,7 +164,7 @@ def _layout(path: Path, options: ReadOptions) -> _Layout:
         raise DataError(f"{path}: is empty. Fetch or export it again.")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{path}: is UTF-16 text. Save it as UTF-8.")
-    if b"\0" in start:
+    if b"\0" in start[:1024]:
         raise DataError(f"{path}: is no text (byte {start.index(0):,} is 0), so it is not pixels in a CSV.")
     line_end = _line_end(start)
     lines = _lines(start, line_end)
