@@ -157,16 +157,15 @@ def contact_sheets(
             below_title += heading
         for number, picture in enumerate(block):
             left = margin + (number % columns) * (cell + gap)
-            y = below_title + (number // columns) * row_height
-            x = left + (cell - picture.width) // 2
-            sheet.paste(picture, (x, y + tallest - picture.height))
-            box = (x, y + tallest - picture.height, x + picture.width, y + tallest)
+            bottom = below_title + (number // columns) * row_height + tallest
+            x, y = left + (cell - picture.width) // 2, bottom - picture.height
+            sheet.paste(picture, (x, y))
             mark = None if section.marks is None else section.marks[number]
-            _frame(draw, box, mark)
+            _frame(draw, (x, y, x + picture.width, bottom), mark)
             for place, words in enumerate(captions[number]):
                 indent = (cell - font_for(words, 13).getlength(words)) / 2
-                colour_name = "accent" if mark is False else "ink"
-                write(draw, left + indent, y + tallest + 8 + place * line, words, 13, colour_name)
+                tone = "accent" if mark is False else "ink"
+                write(draw, left + indent, bottom + 8 + place * line, words, 13, tone)
         top += height
     return png(sheet)
 
