@@ -19,9 +19,7 @@ from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Target, pi
 from muslin.data.formats import pixels_csv
 from muslin.data.formats.compressed import opened
 from muslin.errors import DataError, MuslinError, nearest
-from muslin.files import cache_folder, writing
-
-DEBIAN_FOLDER = Path("/usr/share/datasets")
+from muslin.files import cache_folder, storage_errors, writing
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,8 @@ class Known:
         homes: addresses of folders on the net that hold each file as `NAME.gz`.
         fetch_bytes: what is transferred when it is fetched, roughly.
         classes: the names of its label's classes, in order.
-        debian_package: the Debian package that holds it.
+        debian_package: the Debian package that holds it, and
+        debian_folder: the folder to which that package installs its files.
         rows: per part, its number of rows and what `rows_digest` gives for them, so that the data are known
             again in any format and order.
         spellings: what is in a file's or folder's name when it holds this data set, in lower case.
@@ -63,6 +62,7 @@ class Known:
     fetch_bytes: int
     classes: tuple[str, ...]
     debian_package: str
+    debian_folder: Path
     rows: Mapping[str, tuple[int, str]]
     spellings: tuple[str, ...]
     shape: tuple[int, int, int]
@@ -114,6 +114,7 @@ FASHION_MNIST = Known(
         "Ankle boot",
     ),
     debian_package="dataset-fashion-mnist",
+    debian_folder=Path("/usr/share/datasets/fashion-mnist"),
     rows={
         "train": (60_000, "0c69d5cdeb902b69084012f812f066de080317bb3c64f43ca87f910d8ec86906"),
         "test": (10_000, "90c92c0507755a7d443edde8297ce4d0f131e42884e2e87e7fc9b81ffe215258"),
@@ -302,7 +303,7 @@ def _in_cache(search: _Search) -> tuple[Path, str]:
 
 
 def _in_debian_folder(search: _Search) -> tuple[Path, str]:
-    folder = DEBIAN_FOLDER / search.known.name
+    folder = search.known.debian_folder
     if not folder.is_dir():
         raise _NotHereError(f"no {folder}")
     return _checked(search, folder, f"Debian's folder {folder}")
@@ -318,6 +319,7 @@ def _checked(search: _Search, folder: Path, origin: str) -> tuple[Path, str]:
 
 
 def _from_home(search: _Search) -> tuple[Path, str]:
+    folder = _ready_cache(search)
     reasons = []
     for home in search.known.homes:
         search.tell(
@@ -330,9 +332,16 @@ def _from_home(search: _Search) -> tuple[Path, str]:
         except DataError as reason:
             reasons.append(str(reason))
         else:
-            folder = search.cache / search.known.name
             return folder, f"{home}, kept in {folder}"
     raise _NotHereError("; ".join(reasons) or "it has none")
+
+
+def _ready_cache(search: _Search) -> Path:
+    """The set's folder in the cache, made now, so that nothing is fetched that cannot be kept."""
+    folder = search.cache / search.known.name
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _download(search: _Search, address: str, file: KnownFile) -> None:
@@ -343,17 +352,17 @@ def _download(search: _Search, address: str, file: KnownFile) -> None:
     except DataError:
         pass
     else:
-        return
+        return  # there from an earlier attempt that did not get them all
     with tempfile.TemporaryDirectory(prefix="muslin-") as scratch:
         fetched = Path(scratch) / f"{file.name}.gz"
-        with fetched.open("wb") as beside:
+        with storage_errors(fetched), fetched.open("wb") as beside:
             for block in _fetch(address, search.timeout_s, most_bytes=file.size_bytes + 2**20):
                 beside.write(block)
         try:
             check_content(file, fetched)
         except DataError as error:
             raise DataError(str(error).replace(str(fetched), address)) from error
-        _keep(fetched, folder / fetched.name)
+        _keep(fetched, folder, file)
 
 
 def _fetch(address: str, timeout_s: float, most_bytes: int) -> Iterator[bytes]:
@@ -395,16 +404,15 @@ def _from_debian_package(search: _Search) -> tuple[Path, str]:
         f"{search.known.fetch_bytes / 1e6:.0f} MB, licence {search.known.licence}; "
         "it is unpacked, not installed"
     )
-    folder = search.cache / search.known.name
+    folder = _ready_cache(search)
     with tempfile.TemporaryDirectory(prefix="muslin-") as scratch:
         archive = _apt_download(package, Path(scratch), search.timeout_s)
         unpacked = Path(scratch) / "unpacked"
         _run(["dpkg-deb", "-x", str(archive), str(unpacked)], Path(scratch))
-        inside = unpacked / DEBIAN_FOLDER.relative_to("/") / search.known.name
+        inside = unpacked / search.known.debian_folder.relative_to("/")
         check(search.known, inside)
         for file in search.known.files:
-            path = _path_in(inside, file)
-            _keep(path, folder / path.name)
+            _keep(_path_in(inside, file), folder, file)
     return folder, f"Debian's package {archive.name}, kept in {folder}"
 
 
@@ -448,9 +456,11 @@ def _run(command: list[str], folder: Path) -> None:
         )
 
 
-def _keep(source: Path, destination: Path) -> None:
-    with source.open("rb") as content, writing(destination) as file:
-        shutil.copyfileobj(content, file, 2**20)
+def _keep(source: Path, folder: Path, file: KnownFile) -> None:
+    with source.open("rb") as content, writing(folder / f"{file.name}.gz") as kept:
+        shutil.copyfileobj(content, kept, 2**20)
+    # Whatever else goes by this name in the cache has just been found damaged, and would be found first.
+    (folder / file.name).unlink(missing_ok=True)
 
 
 PLACES: tuple[tuple[str, Callable[[_Search], tuple[Path, str]]], ...] = (

@@ -50,7 +50,7 @@ def head(path: Path, size: int) -> bytes:
     start = b""
     try:
         with opened(path) as file:
-            while len(start) < size and (block := file.read1(size - len(start))):
+            while len(start) < size and (block := file.read1(min(size - len(start), 2**16))):
                 start += block
     except (DataError, OSError):
         pass  # whoever reads on will meet it, and say so
@@ -71,13 +71,16 @@ class _Gunzipped(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            count = self._file.readinto(buffer)
+            # read1, unlike readinto, gives what there is before it fails on what is not.
+            content = self._file.read1(len(buffer))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             what = "is cut off" if isinstance(error, EOFError) else "is damaged"
             raise DataError(
                 f"{self._path}: the gzip file {what} after {self._given:,} bytes of content. "
                 "Fetch or copy it again."
             ) from error
+        count = len(content)
+        buffer[:count] = content
         self._given += count
         if self._given > self._limit:
             raise DataError(
