@@ -47,7 +47,8 @@ _SEAL_BYTES = len(_SEAL % hashlib.sha256().hexdigest().encode())
 _END = struct.Struct("<4s4H2LH")  # the end of a zip's directory: APPNOTE.TXT 4.3.16
 _LOCAL = struct.Struct("<4s5H3L2H")  # the header before each part: 4.3.7
 _CENTRAL_BYTES = 46  # a part's header in the directory, without its name: 4.3.12
-_MOST_ENTRIES = 64
+_LOCATOR_BYTES = 20  # zip64's, before the end: 4.3.15
+_MOST_DIRECTORY_BYTES = 2**16
 _FOREIGN = (  # what zipfile, json, struct and safetensors may raise about bytes they cannot read
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -313,14 +314,14 @@ def _check_start(file: BinaryIO) -> None:
 
 def _check_end(file: BinaryIO, size: int) -> bytes:
     """The seal at the file's end, before anything is parsed or allocated by what the file says of itself."""
-    file.seek(max(0, size - _END.size - _SEAL_BYTES))
-    end = file.read()
-    if len(end) == _END.size + _SEAL_BYTES:
-        signature, *_, entries, directory_bytes, _, seal_bytes = _END.unpack(end[: _END.size])
+    file.seek(max(0, size - _LOCATOR_BYTES - _END.size - _SEAL_BYTES))
+    locator, end, sealed = file.read(_LOCATOR_BYTES), file.read(_END.size), file.read()
+    if len(sealed) == _SEAL_BYTES:
+        signature, *_, directory_bytes, _, seal_bytes = _END.unpack(end)
         if (signature, seal_bytes) == (b"PK\x05\x06", _SEAL_BYTES):
-            if entries > _MOST_ENTRIES or directory_bytes > MIB:
+            if directory_bytes > _MOST_DIRECTORY_BYTES or locator.startswith(b"PK\x06\x07"):
                 raise BundleError(f"lists far more than the {len(PARTS)} parts of a .muslin file. {_AGAIN}")
-            return end[_END.size :]
+            return sealed
     raise BundleError(
         f"does not end with a seal: it was cut off, added to, or packed by another program. {_AGAIN}"
     )
@@ -476,13 +477,15 @@ def _check_golden(bundle: Bundle) -> None:
 
 # --- the graph, looked through and not run
 
-# What may stand in an ONNX file: per message its fields by number, each a message to look into, or
-#   "" (plain: a number, a text, or a message that names no file and no operation), or
-#   another text: the reason for which a file that has it is refused.
+# What may stand in an ONNX file: per message its fields by number, and for each field one of
+#   its name and the fields of the message in it, which is looked into; without fields, a name from DOMAINS;
+#   "", which is passed over: a number, a text, or a message that names no file and no operation;
+#   another text, which is the reason why a file that has it is refused.
 # Numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (IR version 14). What is not listed is
 # refused too, so that a later runtime cannot read a meaning into something that was passed over here.
-_NESTED = "has a graph within the graph (If, Loop, Scan)"
 _Fields = Mapping[int, "str | tuple[str, _Fields]"]
+_DOMAIN: tuple[str, _Fields] = ("domain", {})
+_NESTED = "has a graph within the graph (If, Loop, Scan)"
 _TENSOR: _Fields = {
     **dict.fromkeys((1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16), ""),
     3: "has a tensor in segments",
@@ -503,7 +506,7 @@ _ATTRIBUTE: _Fields = {
 _NODE: _Fields = {
     **dict.fromkeys((1, 2, 3, 4, 6, 9), ""),
     5: ("attribute", _ATTRIBUTE),
-    7: ("domain", {}),
+    7: _DOMAIN,
 }
 _GRAPH: _Fields = {
     **dict.fromkeys((2, 10, 11, 12, 13, 14, 16), ""),
@@ -511,7 +514,7 @@ _GRAPH: _Fields = {
     5: ("initializer", _TENSOR),
     15: ("sparse_initializer", _SPARSE),
 }
-_OPSET: _Fields = {1: ("domain", {}), 2: ""}
+_OPSET: _Fields = {1: _DOMAIN, 2: ""}
 _MODEL: _Fields = {
     **dict.fromkeys((1, 2, 3, 4, 5, 6, 14), ""),
     7: ("graph", _GRAPH),
@@ -533,13 +536,12 @@ def check_graph(model: bytes) -> None:
         BundleError: data kept in other files, operations outside ONNX's own domain, graphs within the graph,
             functions, training steps, anything that is not in the tables above, or no ONNX file at all.
     """
-    _check_message(memoryview(model), 0, len(model), _MODEL, "model")
-    if (
-        model[4:8] == b"ORTM"
-    ):  # ONNX Runtime would take it for its own format, which nobody has looked through
-        raise BundleError("is in ONNX Runtime's own format; expected ONNX.")
     if not model:
         raise BundleError(f"is empty. {_AGAIN}")
+    # By this mark ONNX Runtime knows its own format, which nobody has looked through.
+    if model[4:8] == b"ORTM":
+        raise BundleError("is in ONNX Runtime's own format; expected ONNX.")
+    _check_message(memoryview(model), 0, len(model), _MODEL, "model")
 
 
 def _check_message(wire: memoryview, at: int, end: int, fields: _Fields, where: str) -> None:
@@ -564,7 +566,7 @@ def _check_message(wire: memoryview, at: int, end: int, fields: _Fields, where: 
                 raise BundleError(f"{rule} (in {where}), which no model of muslin's does.")
         elif kind != 2:
             raise BundleError(f"is not an ONNX file (byte {at} of it). {_AGAIN}")
-        elif rule[0] == "domain":
+        elif rule is _DOMAIN:
             if bytes(wire[start:after]) not in DOMAINS:
                 name = bytes(wire[start:after]).decode(errors="replace")[:60]
                 raise BundleError(f"uses operations that are not ONNX's own (domain {name!r} in {where}).")
