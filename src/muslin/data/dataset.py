@@ -203,6 +203,24 @@ def multiclass(name: str, values: NDArray[Any]) -> tuple[Target, NDArray[np.int6
     return Target(name, tuple(names[i] for i in known)), indices[places]
 
 
+def pixels_of(dataset: Dataset) -> NDArray[np.uint8]:
+    """All pictures as one uint8 array (count, height, width, channels).
+
+    Raises:
+        DataError: the pictures differ in size or channels.
+    """
+    if isinstance(dataset.images, PixelImages):
+        return dataset.images.pixels
+    pictures = [dataset.images[i] for i in range(len(dataset))]
+    sizes = sorted({p.shape for p in pictures})
+    if len(sizes) != 1:
+        raise DataError(
+            f"{dataset.name}: pictures of {len(sizes)} different sizes, from {sizes[0]} to {sizes[-1]}, "
+            "where one size is needed. Bring them to one size first."
+        )
+    return np.stack(pictures)
+
+
 @dataclass(frozen=True)
 class Split:
     """Which samples are for learning, for choosing and for judging: int64 index arrays into one Dataset.

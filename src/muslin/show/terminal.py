@@ -28,18 +28,16 @@ def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | No
     Raises:
         DataError: `target` is no target of the data set, or it has several and none was named.
     """
-    console = _console(file)
+    console = console_for(file)
     height, width, channels = dataset.images[0].shape if len(dataset) else (0, 0, 0)
     kind = {1: "gray", 3: "colour"}.get(channels, "")
     size = f", the first {width}×{height} px {kind}" if len(dataset) else ""
-    console.print(
-        f"{_shown(dataset.name)}: {counted(len(dataset), 'picture')}{size}, format {dataset.format}"
-    )
+    out.print(f"{printable(dataset.name)}: {counted(len(dataset), 'picture')}{size}, format {dataset.format}")
     for sentence in (dataset.origin, *dataset.repairs):
         if sentence:
-            console.print(_shown(sentence))
+            out.print(printable(sentence))
     if not dataset.targets:
-        console.print("no labels")
+        out.print("no labels")
         return
     asked = dataset.target(target)
     labels = dataset.labels[asked.name]
@@ -48,73 +46,73 @@ def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | No
     else:
         columns = {part: dataset.parts == part for part in PARTS if (dataset.parts == part).any()}
     rows = [
-        (_shown(name), (labels[:, i] == 1) if labels.ndim == 2 else (labels == i))
+        (printable(name), (labels[:, i] == 1) if labels.ndim == 2 else (labels == i))
         for i, name in enumerate(asked.classes)
     ]
     unknown = (labels == UNKNOWN).any(axis=1) if labels.ndim == 2 else labels == UNKNOWN
     if unknown.any():
-        rows.append(("(unknown)", unknown))
-    most = max(int(chosen.sum()) for _, chosen in rows) or 1
-    console.print(f"\n{_shown(asked.name)}: {counted(len(asked.classes), 'class', 'classes')}", style="bold")
-    table = _table()
-    table.add_column("class", overflow="fold")
+        counted_rows.append(("(unknown)", unknown))
+    most = max(int(chosen.sum()) for _, chosen in counted_rows) or 1
+    out.print(f"\n{printable(asked.name)}: {counted(len(asked.classes), 'class', 'classes')}", style="bold")
+    table = plain_table()
+    rows.add_column("class", overflow="fold")
     for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
-    for name, chosen in rows:
+        rows.add_column(name, justify="right", no_wrap=True)
+    rows.add_column("")
+    for name, chosen in counted_rows:
         numbers = [f"{int((chosen & part).sum()):,}" for part in columns.values()]
-        table.add_row(name, *numbers, _bar(int(chosen.sum()) / most, console))
-    console.print(table)
+        rows.add_row(name, *numbers, _bar(int(chosen.sum()) / most, out))
+    out.print(rows)
 
 
 def print_evaluation(evaluation: Evaluation, title: str = "", file: TextIO | None = None) -> None:
     """The figures with their 95 % intervals, per class, and the most confused pairs."""
-    console = _console(file)
+    console = console_for(file)
     if title:
-        console.print(_shown(title))
-    console.print(
+        out.print(printable(title))
+    out.print(
         f"right on {evaluation.right:,} of {evaluation.n:,}: {percent(evaluation.accuracy)} "
         f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence)"
     )
-    console.print(
+    out.print(
         f"log loss {evaluation.log_loss:.3f}, Brier score {evaluation.brier_score:.3f}, "
         f"calibration error {percent(evaluation.expected_calibration_error)}"
     )
     if evaluation.n_unknown:
-        console.print(f"{counted(evaluation.n_unknown, 'picture')} without a known class left out")
-    console.print("\nper class, in %, with 95 % intervals", style="bold")
-    table = _table()
-    table.add_column("class", overflow="fold")
-    table.add_column("pictures", justify="right", no_wrap=True)
-    table.add_column("recall", no_wrap=True)
-    table.add_column("precision", no_wrap=True)
-    table.add_column("F1", justify="right", no_wrap=True)
+        out.print(f"{counted(evaluation.n_unknown, 'picture')} without a known class left out")
+    out.print("\nper class, in %, with 95 % intervals", style="bold")
+    table = plain_table()
+    rows.add_column("class", overflow="fold")
+    rows.add_column("pictures", justify="right", no_wrap=True)
+    rows.add_column("recall", no_wrap=True)
+    rows.add_column("precision", no_wrap=True)
+    rows.add_column("F1", justify="right", no_wrap=True)
     for figures in evaluation.per_class:
-        table.add_row(
-            _shown(figures.name),
+        rows.add_row(
+            printable(figures.name),
             f"{figures.support:,}",
             _share(figures.recall, figures.recall_interval),
             _share(figures.precision, figures.precision_interval),
             "–" if figures.f1 is None else f"{100 * figures.f1:.1f}",
         )
-    table.add_section()
+    rows.add_section()
     for name, means in (("mean of classes", evaluation.macro), ("weighted mean", evaluation.weighted)):
         shares = (means.recall, means.precision, means.f1)
-        table.add_row(name, "", *(f"{100 * share:5.1f}" for share in shares))
-    console.print(table)
+        rows.add_row(name, "", *(f"{100 * share:5.1f}" for share in shares))
+    out.print(rows)
     if not evaluation.confused_pairs:
-        console.print("\nno mistakes")
+        out.print("\nno mistakes")
         return
-    console.print("\nmost confused", style="bold")
-    pairs = _table()
+    out.print("\nmost confused", style="bold")
+    pairs = plain_table()
     pairs.add_column("true", overflow="fold")
     pairs.add_column("taken for", overflow="fold")
     pairs.add_column("times", justify="right", no_wrap=True)
     pairs.add_column("of all", justify="right", no_wrap=True)
     for pair in evaluation.confused_pairs[:PAIRS_SHOWN]:
-        true, predicted = (_shown(evaluation.classes[i]) for i in (pair.true, pair.predicted))
+        true, predicted = (printable(evaluation.classes[i]) for i in (pair.true, pair.predicted))
         pairs.add_row(true, predicted, f"{pair.count:,}", percent(pair.share))
-    console.print(pairs)
+    out.print(pairs)
 
 
 def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | None = None) -> None:
@@ -122,40 +120,40 @@ def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | N
 
     Below it the problems, a line each, and once each what was done to how many pictures (`notes`).
     """
-    console = _console(file)
-    rows = list(predictions)
-    targets = list(dict.fromkeys(name for row in rows for name in row["predictions"]))
-    table = _table()
-    table.add_column("picture", overflow="fold")
+    console = console_for(file)
+    given = list(predictions)
+    targets = list(dict.fromkeys(name for row in given for name in row["predictions"]))
+    table = plain_table()
+    rows.add_column("picture", overflow="fold")
     for name in targets:
-        table.add_column(_shown(name), overflow="fold")
-        table.add_column("", justify="right", no_wrap=True)
-        table.add_column("runner-up", overflow="fold")
-        table.add_column("", justify="right", no_wrap=True)
-    answered = [row for row in rows if row["problem"] is None]
+        rows.add_column(printable(name), overflow="fold")
+        rows.add_column("", justify="right", no_wrap=True)
+        rows.add_column("runner-up", overflow="fold")
+        rows.add_column("", justify="right", no_wrap=True)
+    answered = [row for row in given if row["problem"] is None]
     for row in answered:
         answers = [_answer(row["predictions"][name]) for name in targets]
-        table.add_row(_shown(row["image"]), *(cell for answer in answers for cell in answer))
+        rows.add_row(printable(row["image"]), *(cell for answer in answers for cell in answer))
     if answered:
-        console.print(table)
-    for row in rows:
+        out.print(rows)
+    for row in given:
         if row["problem"] is not None:
             named = row["problem"].startswith(row["image"])
-            console.print(_shown(row["problem"] if named else f"{row['image']}: {row['problem']}"))
+            out.print(printable(row["problem"] if named else f"{row['image']}: {row['problem']}"))
     notes: dict[str, int] = {}
-    for row in rows:
+    for row in given:
         for note in row.get("notes", ()):
             notes[note] = notes.get(note, 0) + 1
     for note, times in notes.items():
-        console.print(f"{counted(times, 'picture')}: {_shown(note)}")
+        out.print(f"{counted(times, 'picture')}: {printable(note)}")
 
 
 def _answer(answer: Mapping[str, Any]) -> list[str]:
     second = answer.get("runner_up")
     return [
-        _shown(answer["label"]),
+        printable(answer["label"]),
         percent(answer["probability"]),
-        _shown(second) if second else "",
+        printable(second) if second else "",
         percent(answer["runner_up_probability"]) if second else "",
     ]
 
@@ -171,17 +169,20 @@ def _bar(share: float, console: "Console") -> str:
     return full * (max(1, round(share * BAR_COLUMNS)) if share > 0 else 0)
 
 
-def _shown(words: str) -> str:
+def printable(words: str) -> str:
+    """`words` without the characters that would steer a terminal."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
 
 
-def _console(file: TextIO | None) -> "Console":
+def console_for(file: TextIO | None = None) -> "Console":
+    """A rich console that takes nothing for markup, on standard output or on `file`."""
     from rich.console import Console
 
     return Console(file=file or sys.stdout, markup=False, emoji=False, highlight=False)
 
 
-def _table() -> "Table":
+def plain_table() -> "Table":
+    """An empty table with a line under its headings and no frame."""
     from rich import box
     from rich.table import Table
 

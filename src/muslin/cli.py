@@ -1,0 +1,313 @@
+"""The terminal edge: parse, call one function of the flow, print."""
+
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from muslin.errors import DataError, MuslinError, RecipeError
+
+
+def _shape(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    numbers = value.replace("×", "x").split("x")
+    if len(numbers) not in (2, 3) or not all(n.isdigit() and int(n) > 0 for n in numbers):
+        raise click.BadParameter("give height and width, and 3 for colour: 28x28 or 32x32x3.")
+    return tuple(int(n) for n in numbers)
+
+
+def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how data are to be read, gathered into `reading`."""
+    command = click.option(
+        "--format", "format_", metavar="NAME", help="Read DATA as this format, whatever it looks like."
+    )(command)
+    command = click.option(
+        "--shape", callback=_shape, metavar="HxW[xC]", help="Size of a picture whose pixels are in a row."
+    )(command)
+    return click.option(
+        "--target", metavar="COLUMN", help="The column that holds the label: its name, `first` or `last`."
+    )(command)
+
+
+def _gathered(format_: str | None, shape: tuple[int, ...] | None, target: str | None) -> dict[str, Any]:
+    given = {"format": format_, "shape": shape, "target": target}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="muslin", message="muslin %(version)s")
+@click.option("--debug", is_flag=True, help="On an error show the whole traceback.")
+def cli(debug: bool) -> None:
+    """From a fashion catalogue's files to an image classifier you have looked through and can trust.
+
+    DATA is a known name (fashion-mnist), a file or a folder. MODEL is a .muslin file or a run's folder.
+    """
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "--csv", "csv_folder", type=PATH, metavar="DIR", help="Also write the two CSV files that Kaggle has."
+)
+@as_json
+def get(name: str, csv_folder: Path | None, as_json: bool) -> None:
+    """Obtain a known data set, verified."""
+    from muslin.data import known, read
+
+    found = known.get(name, tell=_say)
+    written = [str(p) for p in known.write_csv(read(name), csv_folder)] if csv_folder else []
+    if as_json:
+        _print_json({"name": name, "folder": str(found.folder), "origin": found.origin, "csv": written})
+        return
+    click.echo(f"{name}: {found.origin}")
+    click.echo(f"files in {found.folder}, SHA-256 verified")
+    for path in written:
+        click.echo(f"wrote {path}")
+
+
+@cli.command()
+@click.argument("data")
+@click.option("--split", "part", metavar="PART", help="Only this part: train, validation or test.")
+@click.option("--index", type=int, metavar="N", help="Show picture N (of the part, or of all).")
+@click.option("--class", "class_name", metavar="NAME", help="Only pictures of this class.")
+@click.option(
+    "--sample", type=click.IntRange(1, 10_000), metavar="N", help="Show N pictures drawn at random."
+)
+@click.option("--mean", is_flag=True, help="Show the mean picture of each class.")
+@click.option("--colour", "colour", flag_value="false", help="In false colours, dark violet to yellow.")
+@click.option("--gray", "colour", flag_value="gray", help="In gray. Default: as the pictures are.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random sample."
+)
+@click.option(
+    "-o", "--out", type=PATH, metavar="FILE", help="Write the picture as PNG instead of showing it here."
+)
+@_reading
+@as_json
+def look(
+    data: str, part: str | None, index: int | None, class_name: str | None, sample: int | None, mean: bool,
+    colour: Literal["own", "gray", "false"] | None, seed: int, out: Path | None,
+    format_: str | None, shape: tuple[int, ...] | None, target: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """What is in a data set; show its pictures."""
+    from muslin.data import read
+    from muslin.files import write_atomically
+    from muslin.show.look import Sheet, as_png, print_pictures, summary
+    from muslin.show.terminal import print_dataset
+
+    dataset = read(data, **_gathered(format_, shape, target), tell=_say)
+    chosen = dataset if part in (None, "all") else dataset.part(str(part))
+    if as_json:
+        _print_json(summary(chosen))
+        return
+    if index is None and sample is None and class_name is None and not mean and out is None:
+        print_dataset(chosen)
+        return
+    sheet = Sheet(index, mean, class_name, sample, seed, colour or "own")
+    if out:
+        write_atomically(out, as_png(chosen, sheet))
+        click.echo(f"wrote {out}")
+    else:
+        print_pictures(chosen, sheet)
+
+
+@cli.command()
+@click.argument("data", required=False)
+@click.option(
+    "--recipe", metavar="NAME", help="quick (default) or tutorial; the reference lists what is in each."
+)
+@click.option(
+    "--epochs", type=click.IntRange(1), metavar="N", help="How often every training picture is seen."
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a number of the recipe; may be repeated.",
+)
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Same seed, same weights. Default 0.")
+@click.option("--test", metavar="FILE", help="A file with the test part, where DATA has only the train part.")
+@click.option("--out", type=PATH, metavar="RUN", help="The run's folder. Default: a new one below runs/.")
+@click.option("--resume", type=PATH, metavar="RUN", help="Go on with an interrupted run.")
+@_reading
+@as_json
+def train(
+    data: str | None, recipe: str | None, epochs: int | None, changes: tuple[str, ...], seed: int | None,
+    test: str | None, out: Path | None, resume: Path | None, format_: str | None, shape: tuple[int, ...] | None,
+    target: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Train a classifier: a folder with the sealed model, its evaluation and a report."""
+    from muslin import flow
+    from muslin.show.progress import training_progress
+
+    settings = _settings(changes) | ({"epochs": epochs} if epochs else {})
+    with _stopping() as stop, training_progress() as tell:
+        if resume:
+            fixed = {
+                "--recipe": recipe,
+                "--seed": seed,
+                "--out": out,
+                "--test": test,
+                "--epochs/--set": settings,
+            }
+            if given := [name for name, value in fixed.items() if value]:
+                raise click.UsageError(f"--resume goes on as the run began; leave out {', '.join(given)}.")
+            run = flow.resume(resume, data, tell=tell, stop=stop)
+        elif data:
+            run = flow.train(
+                data, recipe=recipe or "quick", out=out, seed=seed or 0, test=test, settings=settings,
+                reading=_gathered(format_, shape, target), tell=tell, stop=stop,
+            )  # fmt: skip
+        else:
+            raise click.UsageError("name the DATA to train on, or a run to --resume.")
+    if as_json:
+        _print_json(flow.run_summary(run))
+        return
+    from muslin.show.about import print_run
+
+    print_run(run.folder, run.record)
+
+
+@cli.command()
+@click.argument("model")
+@click.argument("data")
+@click.option(
+    "--split",
+    "part",
+    default="test",
+    show_default=True,
+    metavar="PART",
+    help="train, validation, test or all.",
+)
+@click.option("-o", "--out", type=PATH, metavar="FILE", help="Also write the figures as JSON.")
+@_reading
+@as_json
+def evaluate(
+    model: str, data: str, part: str, out: Path | None, format_: str | None, shape: tuple[int, ...] | None,
+    target: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """How often a model is right on data, each figure with its interval."""
+    from muslin import flow
+    from muslin.show.terminal import print_evaluation
+
+    evaluations = flow.evaluate(model, data, split=part, reading=_gathered(format_, shape, target))
+    if out:
+        flow.write_evaluation(evaluations, part, out)
+    if as_json:
+        _print_json({"part": part, "targets": {name: e.to_dict() for name, e in evaluations.items()}})
+        return
+    for name, evaluation in evaluations.items():
+        print_evaluation(evaluation, name if len(evaluations) > 1 else "")
+
+
+@cli.command()
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@as_json
+def predict(model: str, images: tuple[str, ...], as_json: bool) -> None:
+    """What a model sees in pictures: files, or folders of them. With --json, one line per picture."""
+    from muslin.predictor import Predictor
+
+    rows = []
+    for prediction in Predictor.open(model).predict_iter(list(images)):
+        rows.append(prediction.to_dict())
+        if as_json:
+            _print_json(rows[-1])
+    if not as_json:
+        from muslin.show.terminal import print_predictions
+
+        print_predictions(rows)
+    if all(row["problem"] for row in rows):
+        raise DataError(f"none of the {len(rows)} pictures could be read; each one's problem is named above.")
+
+
+@cli.command()
+@click.argument("model")
+@as_json
+def inspect(model: str, as_json: bool) -> None:
+    """What is inside a model: its classes, its layers, and how it was made."""
+    from muslin.predictor import Predictor
+    from muslin.show.about import model_summary, print_model
+
+    bundle = Predictor.open(model).bundle
+    if as_json:
+        _print_json(model_summary(bundle))
+    else:
+        print_model(bundle)
+
+
+def main() -> None:
+    """Run the command line: exit 0 on success, 1 when the work could not be done, 2 for wrong usage."""
+    # taken out first, so that it may stand anywhere in the line
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        sys.exit(cli.main(arguments, prog_name="muslin", standalone_mode=False) or 0)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("muslin: interrupted.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has seen enough, as `| head` does
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        expected = isinstance(error, MuslinError)
+        text = (
+            str(error)
+            if expected
+            else f"{type(error).__name__}: {error}. This is a fault of muslin; --debug shows more."
+        )
+        click.echo(f"muslin: {' '.join(text.split())}", err=True)
+        sys.exit(1)
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """A question to ask after every step: did Ctrl-C or a polite kill ask to stop? A second Ctrl-C stops at once."""
+    asked: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _say("stopping after this step; once more to stop at once")
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _settings(changes: tuple[str, ...]) -> dict[str, str]:
+    settings = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {change}: write NAME=VALUE, for example --set batch_size=128.")
+        settings[name.strip().replace("-", "_")] = value.strip()
+    return settings
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))

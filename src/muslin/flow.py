@@ -1,0 +1,400 @@
+"""The one flow, from files to a sealed classifier: what the command line and the library both call.
+
+`learn` makes a network, `predictor` judges the bundle made of it, `show` writes it up. The three do not know each
+other; they meet here.
+"""
+
+import datetime
+import json
+import platform
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.dataset import UNKNOWN, Dataset, Split, align
+from muslin.data.split import split as split_parts
+from muslin.errors import DataError, MissingPartError, StorageError, TrainingError
+from muslin.evaluation import Evaluation
+from muslin.files import storage_errors, write_atomically
+from muslin.learn.recipes import Recipe, fitted
+from muslin.learn.recipes import recipe as recipe_named
+from muslin.learn.run import Run
+
+if TYPE_CHECKING:
+    from muslin.learn.engine import Progress
+    from muslin.predictor import Predictor
+
+Tell = Callable[["Progress"], None]
+Stop = Callable[[], bool]
+
+
+def train(
+    data: str | Path | Dataset,
+    *,
+    recipe: str = "quick",
+    out: str | Path | None = None,
+    seed: int = 0,
+    test: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    tell: Tell = lambda progress: None,
+    stop: Stop = lambda: False,
+) -> Run:
+    """Train a classifier and leave a finished run: sealed bundle, evaluation on the test part, report.
+
+    Args:
+        data: a known name, a file or a folder, or a Dataset.
+        recipe: a row of `muslin.learn.recipes.RECIPES`.
+        out: the run's folder, new or empty; by default `runs/DATA-RECIPE-TIME`.
+        seed: 0 or more. Same seed, data, machine and threads: the same weights, bit for bit.
+        test: a file with the test part, where `data` holds only the training part.
+        settings: numbers of the recipe to change, by name: `{"epochs": 5}`.
+        reading: how to read the files, as `muslin.read` takes it: `{"format": "csv"}`.
+        tell: called after every step.
+        stop: asked after every step; training stops cleanly once it says yes.
+
+    Raises:
+        MuslinError: the data, the recipe or the folder will not do. Nothing is left behind then.
+        Stopped: `stop` said yes, or training was interrupted; `resume` goes on.
+    """
+    chosen = recipe_named(recipe, **(settings or {}))
+    if seed < 0:
+        raise TrainingError(f"seed {seed}: a seed is 0 or more.")
+    require_training()
+    source: dict[str, Any] | None = None
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        source = {"data": str(data), "test": str(test) if test else None, "reading": dict(reading or {})}
+        dataset = _read_source(source)
+    parts = _split(dataset, chosen, seed)
+    chosen = fitted(chosen, len(parts.train))
+
+    from muslin.learn.machine import choose_engine, machine
+    from muslin.learn.networks import describe
+    from muslin.learn.train import network_for
+
+    drawing = describe(network_for(dataset, parts, chosen))
+    run = Run(_new_folder(out, f"{dataset.name}-{chosen.name}"))
+    run.write_record(
+        {
+            "name": run.folder.name,
+            "status": "training",
+            "recipe": asdict(chosen),
+            "seed": seed,
+            "command": command(source, chosen, seed),
+            "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            "parameters": drawing["parameters"],
+            "epochs": chosen.epochs,
+            "source": source,
+            "data": describe_data(dataset, parts),
+            "engine": asdict(choose_engine()),
+            "machine": machine(),
+            "versions": versions(),
+        }
+    )
+    return _complete(run, dataset, parts, tell, stop)
+
+
+def resume(
+    folder: str | Path,
+    data: str | Path | Dataset | None = None,
+    *,
+    tell: Tell = lambda progress: None,
+    stop: Stop = lambda: False,
+) -> Run:
+    """Go on with an interrupted run, to the weights it would have had; a finished run is returned as it is.
+
+    Args:
+        data: where the data are now, if not where they were.
+
+    Raises:
+        DataError: the folder holds no run, or the data are not those it was trained on.
+    """
+    run = Run(Path(folder))
+    record = run.record
+    if record.get("status") == "finished":
+        return run
+    require_training()
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        source = record["source"]
+        if data is not None:
+            source = {**(source or {"test": None, "reading": {}}), "data": str(data)}
+        if source is None:
+            raise DataError(f"{folder}: trained on data that were in memory. Give the data again.")
+        dataset = _read_source(source)
+    if dataset.fingerprint != record["data"]["fingerprint"]:
+        raise DataError(
+            f"{folder}: {dataset.name} is not what this run was trained on. Give the same data, or start anew."
+        )
+    return _complete(run, dataset, _split(dataset, _recipe_of(record), record["seed"]), tell, stop)
+
+
+def _complete(run: Run, dataset: Dataset, parts: Split, tell: Tell, stop: Stop) -> Run:
+    """From wherever the run's checkpoint stands to a finished run."""
+    from muslin.bundle import seal
+    from muslin.learn.engine import Stopped
+    from muslin.learn.export import export
+    from muslin.learn.machine import engine_from
+    from muslin.learn.train import golden_pictures, train_network
+    from muslin.predictor import Predictor
+
+    record = run.record
+    recipe, seed = _recipe_of(record), record["seed"]
+
+    def tell_and_keep(progress: "Progress") -> None:
+        if progress.row:
+            run.write_history([*(r for r in run.history if r["epoch"] < progress.epoch), progress.row])
+        tell(progress)
+
+    try:
+        net, history = train_network(
+            dataset,
+            parts,
+            recipe,
+            seed=seed,
+            engine=engine_from(record["engine"]),
+            checkpoint=run.checkpoint,
+            tell=tell_and_keep,
+            stop=stop,
+        )
+    except Stopped as stopped:
+        raise Stopped(
+            f"{run.folder}: {stopped} Go on with: muslin train --resume {shlex.quote(str(run.folder))}"
+        ) from None
+    run.write_history(history)
+    record |= {"train_s": round(history[-1]["elapsed_s"], 3)}
+
+    provenance = {
+        k: record[k]
+        for k in ("name", "recipe", "seed", "command", "started", "train_s", "data", "versions", "machine")
+    }
+    golden = golden_pictures(dataset, parts)
+    bundle = export(net, dataset.targets, conversion=dataset.conversion, golden=golden, provenance=provenance)
+    judged = dataset.take(parts.test)
+    evaluations, probabilities = judge(Predictor(bundle), judged)
+    first = dataset.targets[0].name
+    figures = {name: headline(e) for name, e in evaluations.items()}
+    record |= {"test": figures[first], "tests": figures}
+    seal(replace(bundle, provenance=provenance | {"test": figures}), run.model)
+    write_evaluation(evaluations, "test", run.folder / "evaluation.json")
+    _write_report(
+        run,
+        record | {"status": "finished"},
+        bundle.network,
+        history,
+        dataset,
+        parts,
+        evaluations[first],
+        probabilities[first],
+    )
+    run.write_record(record | {"status": "finished"})
+    return run
+
+
+def judge(
+    predictor: "Predictor", dataset: Dataset
+) -> tuple[dict[str, Evaluation], dict[str, NDArray[np.float32]]]:
+    """Per target of the model: what its answers to `dataset` are worth, and the answers, float32 (count, classes).
+
+    Raises:
+        DataError: the data have a class that the model never saw, or no label at all.
+    """
+    from muslin.data.dataset import pixels_of
+    from muslin.evaluation import evaluate as evaluate_arrays
+
+    aligned = align(dataset, predictor.bundle.targets)
+    probabilities = predictor.predict_pixels(pixels_of(aligned))
+    evaluations = {}
+    for target in predictor.bundle.targets:
+        labels = aligned.labels[target.name]
+        if (labels == UNKNOWN).all():
+            raise DataError(
+                f"{dataset.name}: no picture has a known {target.name!r}, so there is nothing to compare with."
+            )
+        evaluations[target.name] = evaluate_arrays(
+            labels, probabilities[target.name], target.classes, ids=list(aligned.ids)
+        )
+    return evaluations, probabilities
+
+
+def evaluate(
+    model: "str | Path | Predictor",
+    data: str | Path | Dataset,
+    *,
+    split: str = "test",
+    reading: Mapping[str, Any] | None = None,
+) -> dict[str, Evaluation]:
+    """Per target: what a model's answers to a part of the data are worth.
+
+    Args:
+        split: `train`, `validation`, `test` or `all`. Data without parts are judged whole.
+    """
+    from muslin.data import read
+    from muslin.predictor import Predictor
+
+    predictor = model if isinstance(model, Predictor) else Predictor.open(model)
+    dataset = data if isinstance(data, Dataset) else read(data, **(reading or {}))
+    chosen = dataset if split == "all" or dataset.parts is None else dataset.part(split)
+    return judge(predictor, chosen)[0]
+
+
+def write_evaluation(evaluations: Mapping[str, Evaluation], part: str, path: Path) -> None:
+    """`evaluation.json`: per target's name its figures, and which part of the data they are of."""
+    content = {"part": part, "targets": {name: e.to_dict() for name, e in evaluations.items()}}
+    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def headline(evaluation: Evaluation) -> dict[str, Any]:
+    """The figure that stands for an evaluation: accuracy, its 95 % interval, and of how many pictures."""
+    return {
+        "accuracy": evaluation.accuracy,
+        "interval": list(evaluation.accuracy_interval),
+        "n": evaluation.n,
+    }
+
+
+def run_summary(run: Run) -> dict[str, Any]:
+    """What a program wants to know of a finished run; `muslin train --json` prints it."""
+    record = run.record
+    names = ("recipe", "seed", "train_s", "epochs", "parameters", "test", "tests")
+    kept = {name: record[name] for name in names}
+    return (
+        {"run": str(run.folder), "model": str(run.model), "report": str(run.report)}
+        | kept
+        | {"recipe": record["recipe"]["name"]}
+    )
+
+
+def require_training() -> None:
+    """Raises MissingPartError in an installation that only predicts."""
+    try:
+        import onnx  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingPartError(
+            f"training needs {error.name}, which is not installed. Install it with: pip install 'muslin[train]'"
+        ) from None
+
+
+def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
+    """What a run records of its data."""
+    counts = {
+        target.name: {
+            part: np.bincount(
+                dataset.labels[target.name][indices][dataset.labels[target.name][indices] != UNKNOWN],
+                minlength=len(target.classes),
+            ).tolist()
+            for part, indices in (
+                ("train", parts.train),
+                ("validation", parts.validation),
+                ("test", parts.test),
+            )
+        }
+        for target in dataset.targets
+    }
+    return {
+        "name": dataset.name,
+        "format": dataset.format,
+        "origin": dataset.origin,
+        "fingerprint": dataset.fingerprint,
+        "repairs": list(dataset.repairs),
+        "split": parts.drawn,
+        "sizes": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
+        "classes": {target.name: list(target.classes) for target in dataset.targets},
+        "counts": counts,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything whose change could change a result."""
+    names = ("muslin", "torch", "onnx", "onnxruntime", "numpy", "scikit-learn", "pillow")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+def command(source: Mapping[str, Any] | None, recipe: Recipe, seed: int) -> str:
+    """The command that repeats a run."""
+    words = [
+        "muslin",
+        "train",
+        source["data"] if source else "DATA",
+        "--recipe",
+        recipe.name,
+        "--seed",
+        str(seed),
+    ]
+    if source and source["test"]:
+        words += ["--test", source["test"]]
+    for name, value in (source or {"reading": {}})["reading"].items():
+        words += [f"--{name}", "x".join(map(str, value)) if name == "shape" else str(value)]
+    usual = asdict(recipe_named(recipe.name))
+    for name, value in asdict(recipe).items():
+        if value != usual[name]:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += ["--epochs", text] if name == "epochs" else ["--set", f"{name}={text}"]
+    return shlex.join(words)
+
+
+def _read_source(source: Mapping[str, Any]) -> Dataset:
+    from muslin.data import read
+
+    return read(source["data"], test=source["test"], **source["reading"])
+
+
+def _split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
+    return split_parts(
+        dataset,
+        validation_share=recipe.validation_share,
+        seed=seed if recipe.split_seed is None else recipe.split_seed,
+        stratified=recipe.stratified,
+    )
+
+
+def _recipe_of(record: Mapping[str, Any]) -> Recipe:
+    values = record["recipe"]
+    return Recipe(**{**values, "widths": tuple(values["widths"])})
+
+
+def _new_folder(out: str | Path | None, name: str) -> Path:
+    """An empty folder for a run: `out`, or a new one below `runs/` named after data, recipe and time."""
+    if out is None:
+        stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        folder, number = stem, 1
+        while folder.exists():
+            number += 1
+            folder = Path(f"{stem}-{number}")
+    else:
+        folder = Path(out)
+        if (folder / "run.json").exists():
+            raise StorageError(
+                f"{folder}: a run is here already. Go on with it (--resume {folder}) or choose another folder."
+            )
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise StorageError(f"{folder}: not an empty folder. Choose another place for the run.")
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write_report(
+    run: Run,
+    record: dict[str, Any],
+    network: Mapping[str, Any],
+    history: list[dict[str, Any]],
+    dataset: Dataset,
+    parts: Split,
+    evaluation: Evaluation,
+    probabilities: NDArray[np.float32],
+) -> None:
+    from muslin.show.report import Report, write_report
+
+    write_report(run.folder, Report(record, network, history, evaluation, dataset, parts, probabilities))

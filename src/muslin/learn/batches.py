@@ -1,0 +1,76 @@
+"""Which pictures a step sees, in which order, and how they are varied.
+
+Every draw is a function of (seed, purpose, epoch, step), so a run that goes on after a kill needs no generator's
+state to draw what it would have drawn.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.learn.recipes import Recipe
+
+PURPOSES = ("order", "flip", "shift", "cutout", "dropout", "initial", "split")
+Purpose = Literal["order", "flip", "shift", "cutout", "dropout", "initial", "split"]
+
+
+def generator(seed: int, purpose: Purpose, *counters: int) -> np.random.Generator:
+    """The random generator for one purpose at one moment, independent of all others."""
+    return np.random.default_rng([seed, PURPOSES.index(purpose), *counters])
+
+
+def steps_per_epoch(count: int, recipe: Recipe) -> int:
+    """Steps in an epoch over `count` pictures. The last one takes what is left, as Keras does; a single picture that
+    is left joins the step before, since batch norm cannot measure the spread of one."""
+    whole, left = divmod(count, recipe.batch_size)
+    return whole + (left > 1 or whole == 0)
+
+
+def epoch_batches(
+    pixels: NDArray[np.uint8], recipe: Recipe, *, seed: int, epoch: int, first_step: int = 0
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
+    """The steps of one epoch from `first_step` on: (step within the epoch, indices, varied pictures).
+
+    `pixels` is uint8 (count, height, width, channels); each batch is a new array.
+    """
+    count = len(pixels)
+    order = generator(seed, "order", epoch).permutation(count)
+    # every picture is mirrored in every other epoch (airbench): by chance it might be seen twice alike
+    mirrored = (generator(seed, "flip").integers(0, 2, count) + epoch) % 2 == 1
+    steps = steps_per_epoch(count, recipe)
+    for step in range(first_step, steps):
+        end = count if step == steps - 1 else (step + 1) * recipe.batch_size
+        indices = order[step * recipe.batch_size : end]
+        batch = pixels[indices]
+        if recipe.flip:
+            turned = mirrored[indices]
+            batch[turned] = batch[turned, :, ::-1]
+        if recipe.shift_px:
+            batch = _shift(batch, recipe.shift_px, generator(seed, "shift", epoch, step))
+        if recipe.cutout_px:
+            _cut_out(batch, recipe.cutout_px, generator(seed, "cutout", epoch, step))
+        yield step, indices, batch
+
+
+def _shift(batch: NDArray[np.uint8], most: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Move each picture by up to `most` px each way; the edge is repeated where nothing was."""
+    height, width = batch.shape[1:3]
+    wide = np.pad(batch, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(wide, (height, width), axis=(1, 2))
+    down, right = random.integers(0, 2 * most + 1, (2, len(batch)))
+    return np.ascontiguousarray(windows[np.arange(len(batch)), down, right].transpose(0, 2, 3, 1))
+
+
+def _cut_out(batch: NDArray[np.uint8], side: int, random: np.random.Generator) -> None:
+    """Blank a square of `side` px in each picture, in place, with that picture's mean (DeVries & Taylor 2017)."""
+    height, width = batch.shape[1:3]
+    top = random.integers(-(side // 2), max(height - side // 2, 1), len(batch))
+    left = random.integers(-(side // 2), max(width - side // 2, 1), len(batch))
+    rows, columns = np.arange(height), np.arange(width)
+    in_rows = (rows >= top[:, None]) & (rows < top[:, None] + side)
+    in_columns = (columns >= left[:, None]) & (columns < left[:, None] + side)
+    blank = in_rows[:, :, None] & in_columns[:, None, :]
+    means = batch.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
+    np.copyto(batch, np.broadcast_to(means, batch.shape), where=blank[..., None])

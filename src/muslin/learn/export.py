@@ -1,0 +1,153 @@
+"""A trained network as a bundle: the ONNX graph from uint8 pixels to probabilities, and the weights."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save
+
+from muslin.bundle import Bundle, Preprocessing
+from muslin.data.dataset import Target
+from muslin.learn.modules import Net, to_batch, weights_of
+from muslin.learn.networks import Layer, Network, describe
+
+OPSET = 18  # the first whose Split counts its outputs; onnxruntime 1.14 and later run it
+
+
+def export(
+    net: Net,
+    targets: tuple[Target, ...],
+    *,
+    conversion: str,
+    golden: NDArray[np.uint8],
+    provenance: dict[str, Any],
+) -> Bundle:
+    """Everything a reader needs to answer as `net` does, without torch.
+
+    Args:
+        conversion: the row of `muslin.images.CONVERSIONS` that makes a photo such a picture.
+        golden: uint8 (count, height, width, channels): pictures whose answers are stored and checked at every load.
+        provenance: JSON values on how the network came to be.
+    """
+    net.eval()
+    with torch.no_grad():
+        answers = net.probabilities(to_batch(golden))
+    height, width, channels = net.network.input_shape
+    weights = weights_of(net)
+    return Bundle(
+        targets=targets,
+        preprocessing=Preprocessing(height=height, width=width, channels=channels, conversion=conversion),
+        model=onnx_graph(net.network, weights).SerializeToString(deterministic=True),
+        weights=save(weights),
+        golden_pixels=golden,
+        golden_probabilities={name: values.numpy() for name, values in answers.items()},
+        network=describe(net.network),
+        provenance=provenance,
+    )
+
+
+def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.ModelProto:
+    """`network` as an ONNX model: `pixels` uint8 (count, height, width, channels) to per target
+    float32 (count, classes) probabilities.
+
+    Every layer's result bears the layer's name, so that an explainer can ask for it.
+    """
+    height, width, channels = network.input_shape
+    nodes: list[onnx.NodeProto] = []
+    constants: dict[str, NDArray[Any]] = {}
+
+    def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(name: str, value: NDArray[Any]) -> str:
+        constants[name] = value
+        return name
+
+    at = node("Cast", ["pixels"], "numbers", to=TensorProto.FLOAT)
+    at = node("Transpose", [at], "planes", perm=[0, 3, 1, 2])
+    if network.mirrored:
+        ends = [constant(f"mirror_{what}", np.array([v])) for what, v in
+                (("start", -1), ("end", np.iinfo(np.int64).min), ("axis", 3), ("step", -1))]  # fmt: skip
+        mirror = node("Slice", [at, *ends], "mirror")
+        at = node("Concat", [at, mirror], "both", axis=0)
+
+    def weighted(kind: str, layer: Layer, source: str, prefix: str, **attributes: Any) -> str:
+        names = [n for n in (f"{prefix}.weight", f"{prefix}.bias") if n in weights]
+        return node(kind, [source, *(constant(n, weights[n]) for n in names)], layer.name, **attributes)
+
+    for layer in network.layers:
+        window = {
+            "kernel_shape": [layer.kernel] * 2,
+            "strides": [layer.stride] * 2,
+            "pads": [layer.padding] * 4,
+        }
+        match layer.kind:
+            case "scale" | "normalise":
+                mean = constant(f"{layer.name}.mean", weights[f"{layer.name}.mean"])
+                spread = constant(f"{layer.name}.spread", weights[f"{layer.name}.spread"])
+                at = node("Div", [node("Sub", [at, mean], f"{layer.name}_centred"), spread], layer.name)
+            case "patches" | "convolution":
+                at = weighted("Conv", layer, at, layer.name, **window)
+            case "batch norm":
+                keys = ("weight", "bias", "running_mean", "running_var")
+                names = [constant(f"{layer.name}.{key}", weights[f"{layer.name}.{key}"]) for key in keys]
+                at = node("BatchNormalization", [at, *names], layer.name, epsilon=1e-12)
+            case "relu":
+                at = node("Relu", [at], layer.name)
+            case "max pool":
+                at = node("MaxPool", [at], layer.name, **window)
+            case "global max pool":
+                at = node("Flatten", [node("GlobalMaxPool", [at], f"{layer.name}_map")], layer.name)
+            case "flatten":
+                at = node(
+                    "Flatten", [node("Transpose", [at], f"{layer.name}_order", perm=[0, 2, 3, 1])], layer.name
+                )
+            case "dense":
+                at = weighted("Gemm", layer, at, layer.name, transB=1, alpha=layer.factor, beta=layer.factor)
+            case "dropout":
+                pass  # only in training
+    outputs = []
+    for name, head in network.heads.items():
+        scores_layer = Layer("dense", f"{name}_scores", factor=head.factor)
+        scores = weighted(
+            "Gemm", scores_layer, at, f"head_{name}", transB=1, alpha=head.factor, beta=head.factor
+        )
+        answer = f"{name}_both" if network.mirrored else name
+        if network.activation == "softmax":
+            node("Softmax", [scores], answer, axis=1)
+        else:
+            low, high = (
+                constant(f"{name}_low", np.array(1e-7, dtype=np.float32)),
+                constant(f"{name}_high", np.array(1 - 1e-7, dtype=np.float32)),
+            )
+            clipped = node(
+                "Clip", [node("Sigmoid", [scores], f"{name}_sigmoid"), low, high], f"{name}_clipped"
+            )
+            total = node(
+                "ReduceSum", [clipped, constant(f"{name}_axis", np.array([1]))], f"{name}_sum", keepdims=1
+            )
+            node("Div", [clipped, total], answer)
+        if network.mirrored:
+            halves = [f"{name}_as_is", f"{name}_mirrored"]
+            nodes.append(
+                helper.make_node("Split", [answer], halves, name=f"{name}_halves", axis=0, num_outputs=2)
+            )
+            node("Mean", halves, name)
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["count", head.filters]))
+
+    graph = helper.make_graph(
+        nodes,
+        network.name,
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["count", height, width, channels])],
+        outputs,
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9, producer_name="muslin"
+    )
+    onnx.checker.check_model(model)
+    return model

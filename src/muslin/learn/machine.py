@@ -1,0 +1,155 @@
+"""Making the most of the machine at hand: threads, precision, and memory that is kept between steps."""
+
+import ctypes
+import json
+import os
+import platform
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from muslin.errors import StorageError
+from muslin.files import cache_folder, write_atomically
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How the arithmetic is done: recorded in a run, and used again when the run goes on.
+
+    Attributes:
+        threads: of the processor.
+        precision: of the convolutions' arithmetic in training; weights and predictions are always float32.
+        memory_kept: whether the allocator was told to keep freed memory (glibc only).
+    """
+
+    threads: int
+    precision: Literal["float32", "bfloat16"]
+    memory_kept: bool
+
+
+def keep_memory() -> bool:
+    """Ask glibc to keep large freed blocks for the next step instead of giving them back to the system.
+
+    Without this every training step pays for fresh memory page by page, which costs more than its arithmetic
+    (measured: docs/explanation/speed.md). Does nothing and returns False where the C library is not glibc.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    library = ctypes.CDLL(None)
+    largest = 2**31 - 1  # mallopt takes an int
+    options = {
+        -3: largest,
+        -1: largest,
+        -2: 256 << 20,
+    }  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, bytes
+    taken = [library.mallopt(option, value) for option, value in options.items()]
+    return all(answer == 1 for answer in taken)
+
+
+def choose_engine(threads: int | None = None) -> Engine:
+    """The fastest way to train on this machine; measured once, then remembered in muslin's cache folder.
+
+    The memory is per processor, torch version and number of threads, so the same machine always chooses alike and
+    the same seed gives the same weights.
+    """
+    threads = threads or physical_cores()
+    key = f"{processor()}|torch {torch.__version__}|{threads} threads"
+    remembered_at = cache_folder() / "engine.json"
+    remembered = _remembered(remembered_at)
+    if key not in remembered:
+        remembered[key] = {"precision": _faster_precision(threads)}
+        with suppress(StorageError):  # measured again next time
+            write_atomically(remembered_at, json.dumps(remembered, indent=2))
+    precision = remembered[key]["precision"]
+    return Engine(threads, "bfloat16" if precision == "bfloat16" else "float32", keep_memory())
+
+
+def apply(engine: Engine) -> None:
+    """Set torch up as `engine` says, the same way every time."""
+    torch.set_num_threads(engine.threads)
+    torch.set_flush_denormal(True)
+    torch.use_deterministic_algorithms(True)
+    # a guard against other people's faults that costs 6 % of the time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if engine.memory_kept:
+        keep_memory()
+
+
+def machine() -> dict[str, str | int | float]:
+    """What a reader needs to know of this machine to judge a time."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return {
+        "processor": processor(),
+        "cores": physical_cores(),
+        "memory_gb": round(memory / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "instructions": str(torch.backends.cpu.get_cpu_capability()),
+    }
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+
+
+def physical_cores() -> int:
+    """Cores this process may use; two hyper-threads of one core count once where the system tells."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    siblings = set()
+    for cpu in allowed:
+        try:
+            siblings.add(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text())
+        except OSError:
+            return len(allowed)
+    return max(len(siblings), 1)
+
+
+def _remembered(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _faster_precision(threads: int) -> str:
+    """bfloat16 where the processor computes with it and a convolution is a good deal faster for it."""
+    if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return "float32"  # emulated, it would be hundreds of times slower
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        seconds = {dtype: _convolution_seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    finally:
+        torch.set_num_threads(before)
+    # a clear win only: near the line, noise would make the same machine choose differently
+    return "bfloat16" if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else "float32"
+
+
+def _convolution_seconds(dtype: torch.dtype) -> float:
+    pictures = torch.ones(256, 32, 14, 14).contiguous(memory_format=torch.channels_last)
+    kernels = torch.ones(64, 32, 3, 3, requires_grad=True)
+    best = float("inf")
+    for _ in range(8):
+        start = time.perf_counter()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            F.conv2d(pictures, kernels, padding=1).float().sum().backward()  # type: ignore[no-untyped-call]
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def engine_from(values: dict[str, object]) -> Engine:
+    """The Engine that `asdict` wrote into a run."""
+    known = {name: values[name] for name in asdict(Engine(1, "float32", False))}
+    return Engine(**known)  # type: ignore[arg-type]

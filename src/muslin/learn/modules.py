@@ -1,0 +1,223 @@
+"""A network's table of layers as a torch module."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from muslin.learn.networks import Layer, Network, Shape, shapes
+
+
+class Net(nn.Module):
+    """The torch module of `network`, initialised from `seed`.
+
+    Takes float32 pixels (count, channels, height, width) in 0–255, gives per target float32 (count, classes) scores.
+    Weights are named `layer.weight` and `layer.bias`; kernels are (filters, channels, height, width).
+    """
+
+    def __init__(self, network: Network, seed: int) -> None:
+        super().__init__()
+        self.network = network
+        self.random = np.random.default_rng(
+            seed
+        )  # draws dropout masks; the engine renews it before each step
+        self.layers = nn.ModuleDict()
+        before: Shape = network.input_shape
+        for layer, shape in zip(network.layers, shapes(network), strict=True):
+            self.layers[layer.name] = self._module(layer, before)
+            before = shape
+        for name, head in network.heads.items():
+            self.layers[f"head_{name}"] = Dense(head, before[0])
+        self._initialise(torch.Generator().manual_seed(seed))
+
+    def _module(self, layer: Layer, before: Shape) -> nn.Module:
+        match layer.kind:
+            case "scale":
+                return Normalise([0.0], [255.0])
+            case "normalise":
+                return Normalise([0.0] * before[2], [255.0] * before[2])
+            case "patches":
+                return Patches(layer, before[2])
+            case "convolution":
+                return nn.Conv2d(
+                    before[2], layer.filters, layer.kernel, layer.stride, layer.padding, bias=layer.bias
+                )
+            case "batch norm":
+                # airbench's: no scale, for the layer after it undoes it; short memory, for training is short
+                norm = nn.BatchNorm2d(before[-1], eps=1e-12, momentum=0.4)
+                norm.weight.requires_grad_(False)
+                return norm
+            case "relu":
+                return nn.ReLU()
+            case "max pool":
+                return nn.MaxPool2d(layer.kernel, layer.stride)
+            case "global max pool":
+                return GlobalMaxPool()
+            case "dropout":
+                return Dropout(layer.rate, self)
+            case "flatten":
+                return Flatten()
+            case "dense":
+                return Dense(layer, before[0])
+
+    def _initialise(self, generator: torch.Generator) -> None:
+        """Keras's Glorot-uniform and zero biases for the tutorial; airbench's identity kernels for the rest."""
+        for module in self.layers.values():
+            if isinstance(module, nn.Conv2d | Dense):
+                if self.network.name == "tutorial":
+                    nn.init.xavier_uniform_(module.weight, generator=generator)
+                else:
+                    nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5), generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            if isinstance(module, nn.Conv2d) and self.network.name != "tutorial":
+                # the first filters pass their channel on, so that depth costs nothing at the start
+                nn.init.dirac_(module.weight.data[: module.weight.shape[1]])
+            if isinstance(module, Dense) and self.network.name != "tutorial":
+                module.weight.data.div_(module.weight.data.std())
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> None:
+        """Set what is measured on the training pictures, uint8 (count, height, width, channels), before training."""
+        for name, module in self.layers.items():
+            if name == "normalise" and isinstance(module, Normalise):
+                module.mean.copy_(torch.tensor(pixels.mean(axis=(0, 1, 2))).view(-1, 1, 1))
+                module.spread.copy_(torch.tensor(np.maximum(pixels.std(axis=(0, 1, 2)), 1.0)).view(-1, 1, 1))
+            if isinstance(module, Patches):
+                start = self.layers["normalise"](to_batch(pixels[:5_000]))
+                module.whiten(start)
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        features = pixels
+        for layer in self.network.layers:
+            features = self.layers[layer.name](features)
+        return {name: self.layers[f"head_{name}"](features) for name in self.network.heads}
+
+    def probabilities(self, pixels: Tensor) -> dict[str, Tensor]:
+        """float32 (count, classes) per target, each row adding up to one, as the sealed bundle answers."""
+        views = [pixels, pixels.flip(3)] if self.network.mirrored else [pixels]
+        answers = [self(view) for view in views]
+        return {
+            name: torch.stack(
+                [log_probabilities(a[name], self.network.activation).exp() for a in answers]
+            ).mean(0)
+            for name in self.network.heads
+        }
+
+
+def log_probabilities(scores: Tensor, activation: str) -> Tensor:
+    """Scores (count, classes) → log-probabilities.
+
+    `sigmoid` is what Keras's `sparse_categorical_crossentropy` makes of the article's sigmoid outputs p: they are
+    clipped to 1e-7…1-1e-7 and divided by their sum.
+    """
+    if activation == "softmax":
+        return F.log_softmax(scores, dim=1)
+    return F.log_softmax(torch.sigmoid(scores).clamp(1e-7, 1 - 1e-7).log(), dim=1)
+
+
+def to_batch(pixels: NDArray[np.uint8]) -> Tensor:
+    """uint8 (count, height, width, channels) → float32 (count, channels, height, width), channels last in memory."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
+
+
+class Normalise(nn.Module):
+    """(pixels - mean) / spread, per channel; both fixed before training."""
+
+    def __init__(self, mean: list[float], spread: list[float]) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.spread: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("spread", torch.tensor(spread).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.spread
+
+
+class Patches(nn.Module):
+    """A frozen convolution that makes the pixels of a small window uncorrelated, each direction of equal variance."""
+
+    def __init__(self, layer: Layer, channels: int) -> None:
+        super().__init__()
+        self.stride = layer.stride
+        self.weight: Tensor
+        self.register_buffer("weight", torch.zeros(layer.filters, channels, layer.kernel, layer.kernel))
+
+    def whiten(self, pictures: Tensor) -> None:
+        """Measure the directions on `pictures`, float32 (count, channels, height, width), already normalised."""
+        size = self.weight.shape[2]
+        windows = F.unfold(pictures, size, stride=size).permute(0, 2, 1).flatten(0, 1).double()
+        covariance = windows.T @ windows / len(windows)
+        variances, directions = torch.linalg.eigh(covariance)
+        # 1e-2 of a pixel's spread keeps directions that hold only noise from being blown up
+        whitened = (
+            (directions / (variances.clamp(min=0) + 1e-2).sqrt()).T.float().view(-1, *self.weight.shape[1:])
+        )
+        strongest = whitened.flip(0)[: len(self.weight) // 2]  # eigh sorts upwards
+        self.weight.copy_(torch.cat([strongest, -strongest]))  # both signs, for ReLU keeps one
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, stride=self.stride)
+
+
+class GlobalMaxPool(nn.Module):
+    """(count, channels, height, width) → (count, channels): the largest value anywhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, (x.shape[2], x.shape[3])).flatten(1)
+
+
+class Flatten(nn.Module):
+    """(count, channels, height, width) → (count, height × width × channels), in Keras's order."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class Dense(nn.Module):
+    """(count, inputs) → (count, outputs): a matrix product, a bias if any, times a fixed factor."""
+
+    def __init__(self, layer: Layer, inputs: int) -> None:
+        super().__init__()
+        self.factor = layer.factor
+        self.weight = nn.Parameter(torch.empty(layer.filters, inputs))
+        self.bias = nn.Parameter(torch.zeros(layer.filters)) if layer.bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = F.linear(x, self.weight, self.bias)
+        return scores if self.factor == 1.0 else scores * self.factor
+
+
+class Dropout(nn.Module):
+    """In training, sets a share `rate` (rounded to a 256th) of the values to zero and scales the rest up.
+
+    The mask is read from the bytes of random 64-bit words: torch's own draws one number a value, nine times slower.
+    """
+
+    def __init__(self, rate: float, net: Net) -> None:
+        super().__init__()
+        self.dropped = round(rate * 256)
+        self._net = [net]  # in a list, so that torch does not take the parent for a child
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.dropped:
+            return x
+        bytes_ = np.frombuffer(self._net[0].random.bytes(x.numel()), dtype=np.uint8)
+        kept = torch.from_numpy((bytes_ >= self.dropped).astype(np.float32))
+        mask = kept.mul_(256 / (256 - self.dropped))
+        if x.ndim == 4:  # in the order in which the values lie in memory
+            count, channels, height, width = x.shape
+            return x * mask.view(count, height, width, channels).permute(0, 3, 1, 2)
+        return x * mask.view_as(x)
+
+
+def weights_of(net: Net) -> dict[str, NDArray[Any]]:
+    """Every weight and fixed number of `net` by name, as numpy arrays."""
+    return {
+        name.removeprefix("layers."): value.detach().contiguous().numpy().copy()
+        for name, value in net.state_dict().items()
+    }
