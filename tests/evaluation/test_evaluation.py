@@ -102,15 +102,9 @@ def test_calibration_worked_by_hand() -> None:
 
 def test_calibration_bins_hold_every_picture_once_and_include_their_upper_edge() -> None:
     labels = np.zeros(3, dtype=np.int64)
-    probabilities = np.array([[1.0, 0.0], [0.6, 0.4], [0.5, 0.5]])
-    bins = calibration_bins(labels, probabilities, n_bins=5)
-    assert [b.n for b in bins] == [
-        0,
-        0,
-        2,
-        0,
-        1,
-    ]  # 0.5 and 0.6 share the bin from 0.4 (without) to 0.6 (with)
+    probabilities = np.array([[1.0, 0.0], [0.75, 0.25], [0.5, 0.5]])
+    bins = calibration_bins(labels, probabilities, n_bins=4)
+    assert [b.n for b in bins] == [0, 1, 1, 1]  # 0.5 is in the bin up to 0.5, and 0.75 in the one up to 0.75
 
 
 def test_calibration_agrees_with_a_plain_loop() -> None:

@@ -54,7 +54,7 @@ def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | No
         counted_rows.append(("(unknown)", unknown))
     most = max(int(chosen.sum()) for _, chosen in counted_rows) or 1
     out.print(f"\n{printable(asked.name)}: {counted(len(asked.classes), 'class', 'classes')}", style="bold")
-    table = plain_table()
+    table = plainplain_table()
     rows.add_column("class", overflow="fold")
     for name in columns:
         rows.add_column(name, justify="right", no_wrap=True)
@@ -81,7 +81,7 @@ def print_evaluation(evaluation: Evaluation, title: str = "", file: TextIO | Non
     if evaluation.n_unknown:
         out.print(f"{counted(evaluation.n_unknown, 'picture')} without a known class left out")
     out.print("\nper class, in %, with 95 % intervals", style="bold")
-    table = plain_table()
+    table = plainplain_table()
     rows.add_column("class", overflow="fold")
     rows.add_column("pictures", justify="right", no_wrap=True)
     rows.add_column("recall", no_wrap=True)
@@ -104,7 +104,7 @@ def print_evaluation(evaluation: Evaluation, title: str = "", file: TextIO | Non
         out.print("\nno mistakes")
         return
     out.print("\nmost confused", style="bold")
-    pairs = plain_table()
+    pairs = plainplain_table()
     pairs.add_column("true", overflow="fold")
     pairs.add_column("taken for", overflow="fold")
     pairs.add_column("times", justify="right", no_wrap=True)
@@ -123,7 +123,7 @@ def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | N
     console = console_for(file)
     given = list(predictions)
     targets = list(dict.fromkeys(name for row in given for name in row["predictions"]))
-    table = plain_table()
+    table = plainplain_table()
     rows.add_column("picture", overflow="fold")
     for name in targets:
         rows.add_column(printable(name), overflow="fold")
@@ -181,7 +181,7 @@ def console_for(file: TextIO | None = None) -> "Console":
     return Console(file=file or sys.stdout, markup=False, emoji=False, highlight=False)
 
 
-def plain_table() -> "Table":
+def plainplain_table() -> "Table":
     """An empty table with a line under its headings and no frame."""
     from rich import box
     from rich.table import Table
