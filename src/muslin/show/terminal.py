@@ -32,12 +32,14 @@ def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | No
     height, width, channels = dataset.images[0].shape if len(dataset) else (0, 0, 0)
     kind = {1: "gray", 3: "colour"}.get(channels, "")
     size = f", the first {width}×{height} px {kind}" if len(dataset) else ""
-    out.print(f"{printable(dataset.name)}: {counted(len(dataset), 'picture')}{size}, format {dataset.format}")
+    console.print(
+        f"{printable(dataset.name)}: {counted(len(dataset), 'picture')}{size}, format {dataset.format}"
+    )
     for sentence in (dataset.origin, *dataset.repairs):
         if sentence:
-            out.print(printable(sentence))
+            console.print(printable(sentence))
     if not dataset.targets:
-        out.print("no labels")
+        console.print("no labels")
         return
     asked = dataset.target(target)
     labels = dataset.labels[asked.name]
@@ -51,60 +53,62 @@ def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | No
     ]
     unknown = (labels == UNKNOWN).any(axis=1) if labels.ndim == 2 else labels == UNKNOWN
     if unknown.any():
-        counted_rows.append(("(unknown)", unknown))
-    most = max(int(chosen.sum()) for _, chosen in counted_rows) or 1
-    out.print(f"\n{printable(asked.name)}: {counted(len(asked.classes), 'class', 'classes')}", style="bold")
-    table = plainplain_table()
-    rows.add_column("class", overflow="fold")
+        rows.append(("(unknown)", unknown))
+    most = max(int(chosen.sum()) for _, chosen in rows) or 1
+    console.print(
+        f"\n{printable(asked.name)}: {counted(len(asked.classes), 'class', 'classes')}", style="bold"
+    )
+    table = plain_table()
+    table.add_column("class", overflow="fold")
     for name in columns:
-        rows.add_column(name, justify="right", no_wrap=True)
-    rows.add_column("")
-    for name, chosen in counted_rows:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for name, chosen in rows:
         numbers = [f"{int((chosen & part).sum()):,}" for part in columns.values()]
-        rows.add_row(name, *numbers, _bar(int(chosen.sum()) / most, out))
-    out.print(rows)
+        table.add_row(name, *numbers, _bar(int(chosen.sum()) / most, console))
+    console.print(table)
 
 
 def print_evaluation(evaluation: Evaluation, title: str = "", file: TextIO | None = None) -> None:
     """The figures with their 95 % intervals, per class, and the most confused pairs."""
     console = console_for(file)
     if title:
-        out.print(printable(title))
-    out.print(
+        console.print(printable(title))
+    console.print(
         f"right on {evaluation.right:,} of {evaluation.n:,}: {percent(evaluation.accuracy)} "
         f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence)"
     )
-    out.print(
+    console.print(
         f"log loss {evaluation.log_loss:.3f}, Brier score {evaluation.brier_score:.3f}, "
         f"calibration error {percent(evaluation.expected_calibration_error)}"
     )
     if evaluation.n_unknown:
-        out.print(f"{counted(evaluation.n_unknown, 'picture')} without a known class left out")
-    out.print("\nper class, in %, with 95 % intervals", style="bold")
-    table = plainplain_table()
-    rows.add_column("class", overflow="fold")
-    rows.add_column("pictures", justify="right", no_wrap=True)
-    rows.add_column("recall", no_wrap=True)
-    rows.add_column("precision", no_wrap=True)
-    rows.add_column("F1", justify="right", no_wrap=True)
+        console.print(f"{counted(evaluation.n_unknown, 'picture')} without a known class left out")
+    console.print("\nper class, in %, with 95 % intervals", style="bold")
+    table = plain_table()
+    table.add_column("class", overflow="fold")
+    table.add_column("pictures", justify="right", no_wrap=True)
+    table.add_column("recall", no_wrap=True)
+    table.add_column("precision", no_wrap=True)
+    table.add_column("F1", justify="right", no_wrap=True)
     for figures in evaluation.per_class:
-        rows.add_row(
+        table.add_row(
             printable(figures.name),
             f"{figures.support:,}",
             _share(figures.recall, figures.recall_interval),
             _share(figures.precision, figures.precision_interval),
             "–" if figures.f1 is None else f"{100 * figures.f1:.1f}",
         )
-    rows.add_section()
+    table.add_section()
     for name, means in (("mean of classes", evaluation.macro), ("weighted mean", evaluation.weighted)):
         shares = (means.recall, means.precision, means.f1)
-        rows.add_row(name, "", *(f"{100 * share:5.1f}" for share in shares))
-    out.print(rows)
+        table.add_row(name, "", *(f"{100 * share:5.1f}" for share in shares))
+    console.print(table)
     if not evaluation.confused_pairs:
-        out.print("\nno mistakes")
+        console.print("\nno mistakes")
         return
-    out.print("\nmost confused", style="bold")
-    pairs = plainplain_table()
+    console.print("\nmost confused", style="bold")
+    pairs = plain_table()
     pairs.add_column("true", overflow="fold")
     pairs.add_column("taken for", overflow="fold")
     pairs.add_column("times", justify="right", no_wrap=True)
@@ -112,7 +116,7 @@ def print_evaluation(evaluation: Evaluation, title: str = "", file: TextIO | Non
     for pair in evaluation.confused_pairs[:PAIRS_SHOWN]:
         true, predicted = (printable(evaluation.classes[i]) for i in (pair.true, pair.predicted))
         pairs.add_row(true, predicted, f"{pair.count:,}", percent(pair.share))
-    out.print(pairs)
+    console.print(pairs)
 
 
 def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | None = None) -> None:
@@ -121,31 +125,31 @@ def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | N
     Below it the problems, a line each, and once each what was done to how many pictures (`notes`).
     """
     console = console_for(file)
-    given = list(predictions)
-    targets = list(dict.fromkeys(name for row in given for name in row["predictions"]))
-    table = plainplain_table()
-    rows.add_column("picture", overflow="fold")
+    rows = list(predictions)
+    targets = list(dict.fromkeys(name for row in rows for name in row["predictions"]))
+    table = plain_table()
+    table.add_column("picture", overflow="fold")
     for name in targets:
-        rows.add_column(printable(name), overflow="fold")
-        rows.add_column("", justify="right", no_wrap=True)
-        rows.add_column("runner-up", overflow="fold")
-        rows.add_column("", justify="right", no_wrap=True)
-    answered = [row for row in given if row["problem"] is None]
+        table.add_column(printable(name), overflow="fold")
+        table.add_column("", justify="right", no_wrap=True)
+        table.add_column("runner-up", overflow="fold")
+        table.add_column("", justify="right", no_wrap=True)
+    answered = [row for row in rows if row["problem"] is None]
     for row in answered:
         answers = [_answer(row["predictions"][name]) for name in targets]
-        rows.add_row(printable(row["image"]), *(cell for answer in answers for cell in answer))
+        table.add_row(printable(row["image"]), *(cell for answer in answers for cell in answer))
     if answered:
-        out.print(rows)
-    for row in given:
+        console.print(table)
+    for row in rows:
         if row["problem"] is not None:
             named = row["problem"].startswith(row["image"])
-            out.print(printable(row["problem"] if named else f"{row['image']}: {row['problem']}"))
+            console.print(printable(row["problem"] if named else f"{row['image']}: {row['problem']}"))
     notes: dict[str, int] = {}
-    for row in given:
+    for row in rows:
         for note in row.get("notes", ()):
             notes[note] = notes.get(note, 0) + 1
     for note, times in notes.items():
-        out.print(f"{counted(times, 'picture')}: {printable(note)}")
+        console.print(f"{counted(times, 'picture')}: {printable(note)}")
 
 
 def _answer(answer: Mapping[str, Any]) -> list[str]:
@@ -181,7 +185,7 @@ def console_for(file: TextIO | None = None) -> "Console":
     return Console(file=file or sys.stdout, markup=False, emoji=False, highlight=False)
 
 
-def plainplain_table() -> "Table":
+def plain_table() -> "Table":
     """An empty table with a line under its headings and no frame."""
     from rich import box
     from rich.table import Table
