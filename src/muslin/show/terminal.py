@@ -37,7 +37,7 @@ def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | No
     )
     for sentence in (dataset.origin, *dataset.repairs):
         if sentence:
-            console.print(printable(sentence))
+            console.print(printable(sentence), soft_wrap=True)
     if not dataset.targets:
         console.print("no labels")
         return
@@ -143,13 +143,15 @@ def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | N
     for row in rows:
         if row["problem"] is not None:
             named = row["problem"].startswith(row["image"])
-            console.print(printable(row["problem"] if named else f"{row['image']}: {row['problem']}"))
+            console.print(
+                printable(row["problem"] if named else f"{row['image']}: {row['problem']}"), soft_wrap=True
+            )
     notes: dict[str, int] = {}
     for row in rows:
         for note in row.get("notes", ()):
             notes[note] = notes.get(note, 0) + 1
     for note, times in notes.items():
-        console.print(f"{counted(times, 'picture')}: {printable(note)}")
+        console.print(f"{counted(times, 'picture')}: {printable(note)}", soft_wrap=True)
 
 
 def _answer(answer: Mapping[str, Any]) -> list[str]:
