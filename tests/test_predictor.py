@@ -375,6 +375,11 @@ def test_rounding_of_another_processor_is_let_through() -> None:
 # --- graphs that do not fit
 
 
+def misspelt() -> bytes:
+    """A graph with a name that is no UTF-8, on which ONNX Runtime used to print."""
+    return brightness_model().SerializeToString().replace(b"pixels", b"pix\xffls")
+
+
 def test_a_graph_that_does_not_run_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     broken = brightness_model()
     broken.graph.node[2].op_type = "Nonsense"
@@ -382,9 +387,13 @@ def test_a_graph_that_does_not_run_is_refused_in_one_line(capfd: pytest.CaptureF
     loose.graph.node[1].input[0] = "nowhere"
     later = brightness_model()
     later.opset_import[0].version = 9999
-    for model in (broken, loose, later, onnx.ModelProto(ir_version=10)):
+    for model in (broken, loose, later, onnx.ModelProto(ir_version=10), misspelt()):
         with pytest.raises(BundleError, match=r"bundle: model\.onnx cannot be run") as caught:
-            Predictor(with_model(small_bundle(), model))
+            Predictor(
+                replace(
+                    small_bundle(), model=model if isinstance(model, bytes) else model.SerializeToString()
+                )
+            )
         assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -410,6 +419,12 @@ def other_input(kind: int) -> onnx.ModelProto:
     return model
 
 
+def any_shape() -> onnx.ModelProto:
+    model = brightness_model()
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    return model
+
+
 def second_input() -> onnx.ModelProto:
     model = brightness_model()
     model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
@@ -426,6 +441,7 @@ def second_input() -> onnx.ModelProto:
         (fixed_batch(), "expected only `pixels`"),
         (other_input(TensorProto.FLOAT), "expected only `pixels`"),
         (second_input(), "expected only `pixels`"),
+        (any_shape(), "expected only `pixels`"),
         (
             brightness_model(Target("label", ("a", "b"))),
             r"gives float32 \(3, 2\) for 'label'; expected float32 \(3, 3\)",

@@ -276,11 +276,17 @@ def _session(bundle: Bundle, threads: int, name: str) -> Any:
     )  # idle threads leave cores to others
     options.add_session_config_entry("session.load_model_format", "ONNX")  # the one that check_graph has read
     with _runtime_errors(name):
-        session = onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            bundle.model,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=False,  # else it prints, and tries the same again
+        )
         takes = {entry.name: (entry.type, list(entry.shape)) for entry in session.get_inputs()}
         gives = [entry.name for entry in session.get_outputs()]
     kind, sizes = takes.get("pixels", ("", []))
-    if len(takes) != 1 or kind != "tensor(uint8)" or isinstance(sizes[0], int) or tuple(sizes[1:]) != shape:
+    any_count = bool(sizes) and not isinstance(sizes[0], int)
+    if len(takes) != 1 or kind != "tensor(uint8)" or not any_count or tuple(sizes[1:]) != shape:
         raise BundleError(
             f"{name}: model.onnx takes {takes}; expected only `pixels`: uint8 (any count, "
             f"{', '.join(map(str, shape))})."
