@@ -1,0 +1,40 @@
+"""The tutorial's probabilities are the network's own in ONNX Runtime too, whatever its scores are."""
+
+import numpy as np
+import torch
+
+from muslin.data.dataset import Target
+from muslin.learn.export import export
+from muslin.learn.modules import Net
+from muslin.learn.networks import network
+from muslin.learn.recipes import recipe
+from muslin.predictor import Predictor
+
+LABEL = Target("label", tuple("abcdefghij"))
+
+
+def test_a_tutorial_that_is_sure_of_no_class_answers_alike_in_both_runtimes() -> None:
+    chosen = recipe("tutorial")
+    net = Net(
+        network(
+            chosen.network,
+            (28, 28, 1),
+            [LABEL],
+            widths=chosen.widths,
+            dropout=chosen.dropout,
+            activation=chosen.activation,
+            mirrored=chosen.mirrored,
+        ),
+        0,
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 28, 28, 1), np.uint8)
+    head = dict(net.named_parameters())
+    weight, bias = head["layers.head_label.weight"], head["layers.head_label.bias"]
+    glorot = weight.detach().clone()
+    for factor, shift in ((1, 0), (30, -8), (30, -14), (30, -30), (30, 20)):
+        with torch.no_grad():
+            weight.copy_(factor * glorot)
+            bias.fill_(shift)
+        bundle = export(net, (LABEL,), conversion="fit", golden=pixels, provenance={})
+        answers = Predictor(bundle, threads=1).predict_pixels(pixels)["label"]
+        np.testing.assert_allclose(answers, bundle.golden_probabilities["label"], atol=1e-5)
