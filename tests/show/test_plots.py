@@ -60,6 +60,7 @@ def _drawings() -> Iterator[tuple[str, str]]:
         plots.learning_curves(_history(3, validation_loss=None, validation_accuracy=None)),
     )
     yield "curves with NaN", plots.learning_curves(_history(3, train_loss=float("nan")))
+    yield "curves at the top", plots.learning_curves(_history(3, train_accuracy=1.0, validation_accuracy=1.0))
     yield "curves of one value", plots.learning_curves(_history(3, train_loss=0.0, validation_loss=0.0))
     for classes in (2, 10, 30):
         evaluation = _evaluation(classes)

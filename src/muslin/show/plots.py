@@ -73,9 +73,9 @@ def _curve_panel(
     low, high = min(y for _, y in points), max(y for _, y in points)
     if measure == "loss":
         low = 0.0  # so that a flat loss looks flat
-    steps = round_ticks(low, high if high > low else low + (abs(low) or 1) * 0.1, 5)
-    if measure == "accuracy":
-        steps = [tick for tick in steps if tick <= 1 + 1e-9]
+    if high == low:  # one value, or the same all along: leave some room about it
+        low, high = (low - 0.05, high) if measure == "accuracy" else (low, low + 1)
+    steps = [tick for tick in round_ticks(low, high, 5) if measure != "accuracy" or tick <= 1 + 1e-9]
     low, high = steps[0], max(steps[-1], high)
 
     def x_of(value: float) -> float:
@@ -112,11 +112,7 @@ def _curve_panel(
             body.append(round_dot if part == "validation" else square_dot)
         value = percent(line[-1][1], digits=1) if measure == "accuracy" else f"{line[-1][1]:.3f}"
         end_x = x_of(line[-1][0])
-        body.append(
-            put_text(
-                end_x + 12, label_y - 2, part, "accent small strong" if dash == "" else "soft small strong"
-            )
-        )
+        body.append(put_text(end_x + 12, label_y - 2, part, f"{'soft' if dash else 'accent'} small strong"))
         body.append(put_text(end_x + 12, label_y + 13, value, "ink small number"))
     return "".join(body)
 

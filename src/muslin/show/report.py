@@ -33,6 +33,7 @@ EXAMPLES_SHOWN = 5  # mistakes of a pair, between three right answers of either 
 MISTAKES_SHOWN = 20
 CLASSES_SHOWN = 30  # a matrix of 100 classes is wondered at, not read
 SAMPLES_SHOWN = 100  # over all classes
+PHOTOS_AVERAGED = 300  # over all classes; each has to be decoded, which takes some milliseconds
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def write_report(folder: Path, report: Report) -> Path:
     for name, sheet in _sheets(samples, predictions, confusions, mistakes).items():
         write_atomically(folder / f"{name}.png", sheet)
     page = folder / "report.html"
-    write_atomically(page, _page(report, shown, drawings, samples, predictions, confusions, mistakes))
+    html = _page(report, shown, drawings, samples, predictions, confusions, mistakes)
+    write_atomically(page, html.encode(errors="replace"))  # a file's name need not be valid Unicode
     return page
 
 
@@ -241,9 +243,10 @@ def _samples(report: Report, shown: Sequence[int]) -> list[Group]:
     classes = report.evaluation.classes
     each = min(6, max(2, SAMPLES_SHOWN // len(shown)))
     images = report.dataset.images
-    labels = np.full(len(images), UNKNOWN, dtype=np.int64)  # only the training pictures are to be known here
-    labels[report.split.train] = report.labels[report.split.train]
-    means = mean_images(images, labels, len(classes))
+    labels = np.full(len(images), UNKNOWN, dtype=np.int64)  # all but training pictures of the classes shown
+    train = report.split.train[np.isin(report.labels[report.split.train], shown)]
+    labels[train] = report.labels[train]
+    means = mean_images(images, labels, len(classes), most=max(5, PHOTOS_AVERAGED // len(shown)))
     drawn = some_of_each(labels, len(classes), each)
     groups = []
     for index in shown:
