@@ -44,7 +44,7 @@ class Known:
         homes: addresses of folders on the net that hold each file as `NAME.gz`.
         fetch_bytes: what is transferred when it is fetched, roughly.
         classes: the names of its label's classes, in order.
-        debian_package: the Debian package that holds it, and
+        debian_package: the Debian package that holds it, if there is one, and
         debian_folder: the folder to which that package installs its files.
         rows: per part, its number of rows and what `rows_digest` gives for them, so that the data are known
             again in any format and order.
@@ -61,7 +61,7 @@ class Known:
     homes: tuple[str, ...]
     fetch_bytes: int
     classes: tuple[str, ...]
-    debian_package: str
+    debian_package: str | None
     debian_folder: Path
     rows: Mapping[str, tuple[int, str]]
     spellings: tuple[str, ...]
@@ -383,6 +383,7 @@ def _fetch(address: str, timeout_s: float, most_bytes: int) -> Iterator[bytes]:
                     )
                 yield block
     except urllib.error.HTTPError as error:
+        error.close()
         raise DataError(f"{address}: the server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise DataError(f"{address}: cannot be reached ({error.reason})") from error
@@ -396,6 +397,8 @@ def _fetch(address: str, timeout_s: float, most_bytes: int) -> Iterator[bytes]:
 
 def _from_debian_package(search: _Search) -> tuple[Path, str]:
     package = search.known.debian_package
+    if package is None:
+        raise _NotHereError("there is none of it")
     for program in ("apt-get", "dpkg-deb"):
         if not shutil.which(program):
             raise _NotHereError(f"no {program} here")

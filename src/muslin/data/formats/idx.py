@@ -160,9 +160,9 @@ def _body(
     path: Path, read: Callable[[int], bytes], size: int, *, header_bytes: int, what: str
 ) -> NDArray[np.uint8]:
     """Exactly `size` bytes and then the end, in memory that grows only with what is really there."""
-    if size > most_bytes(path):
+    if size + header_bytes > most_bytes(path):
         raise DataError(
-            f"{path}: its header says {what}, {size:,} bytes, but the file has only "
+            f"{path}: its header says {what}, {size + header_bytes:,} bytes in all, but the file has only "
             f"{path.stat().st_size:,}. It was cut off or is damaged: copy it again."
         )
     body = bytearray()

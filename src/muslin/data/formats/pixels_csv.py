@@ -80,7 +80,7 @@ def detect(path: Path) -> str | None:
     """Why `path` is pixels in a CSV, or None: a header of numbered columns, or a first line of numbers."""
     if path.is_dir():
         return None
-    start = head(path, HEAD_BYTES)
+    start = _start(path)
     if b"\0" in start[:1024] or not (lines := _lines(start, _line_end(start))):
         return None
     cells = _cells(lines[0][1], _delimiter(lines[0][1]))
@@ -158,9 +158,10 @@ def _quoted(label: str) -> str:
 
 
 def _layout(path: Path, options: ReadOptions) -> _Layout:
-    with opened(path) as file:
-        start = file.read(HEAD_BYTES)
+    start = _start(path)
     if not start.strip():
+        with opened(path) as file:
+            file.read(1)  # raises for a damaged gzip file, of which nothing could be read either
         raise DataError(f"{path}: is empty. Fetch or export it again.")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{path}: is UTF-16 text. Save it as UTF-8.")
@@ -203,15 +204,24 @@ def _layout(path: Path, options: ReadOptions) -> _Layout:
     )
 
 
+def _start(path: Path) -> bytes:
+    """The first lines of the file, whole; more than HEAD_BYTES only where the first line is longer than that."""
+    for size in (HEAD_BYTES, MOST_LINE_BYTES):
+        start = head(path, size)
+        if len(start) < size:
+            return start
+        if cut := start.rfind(_line_end(start)) + 1:
+            return start[:cut]
+    return start
+
+
 def _line_end(start: bytes) -> bytes:
     return b"\r" if b"\n" not in start and b"\r" in start else b"\n"
 
 
 def _lines(start: bytes, line_end: bytes) -> list[tuple[int, str]]:
-    """The lines of the beginning, with their numbers from 1, without blank ones and without one cut off."""
+    """The lines of the beginning, with their numbers from 1, without blank ones."""
     lines = start.removeprefix(BYTE_ORDER_MARK).split(line_end)
-    if len(lines) > 1 and len(start) == HEAD_BYTES:
-        lines.pop()
     texts = (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
     return [(number, text) for number, text in enumerate(texts, start=1) if text.strip()]
 

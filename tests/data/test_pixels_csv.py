@@ -1,0 +1,380 @@
+"""Reading pixels from CSV files as they are met, and refusing what cannot be read by naming the row."""
+
+import gzip
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muslin.data import read
+from muslin.data.drawn import Drawn, draw
+from muslin.data.formats import pixels_csv
+from muslin.data.formats.digits import DigitParser, digits_of
+from muslin.errors import DataError
+
+COUNT = 30
+
+
+@pytest.fixture(scope="module")
+def world() -> Drawn:
+    return draw(COUNT, seed=4)
+
+
+def csv_text(
+    drawn, *, delimiter=",", label="first", header=True, names=False, first_pixel=1, pixel="pixel{}"
+) -> str:
+    """The pictures as a CSV; each argument is something that differs between the files people have."""
+    rows = drawn.dataset.images.pixels.reshape(len(drawn.dataset), -1)
+    classes = drawn.dataset.target().classes
+    texts = [classes[i] if names else str(i) for i in drawn.true_labels]
+    lines = [[pixel.format(i) for i in range(first_pixel, first_pixel + rows.shape[1])]] if header else []
+    lines += [list(map(str, row)) for row in rows]
+    column = (["label"] if header else []) + texts
+    if label == "first":
+        lines = [[cell, *line] for cell, line in zip(column, lines, strict=True)]
+    elif label == "last":
+        lines = [[*line, cell] for cell, line in zip(column, lines, strict=True)]
+    return "".join(delimiter.join(line) + "\n" for line in lines)
+
+
+def assert_is(dataset, drawn, *, classes=("0", "1", "2", "3", "4")):
+    assert np.array_equal(dataset.images.pixels, drawn.dataset.images.pixels)
+    if classes is None:
+        assert dataset.targets == ()
+    else:
+        assert dataset.target().classes == classes
+        assert np.array_equal(dataset.labels[dataset.target().name], drawn.true_labels)
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "label", "header", "names"),
+    list(itertools.product([",", ";", "\t", "|"], ["first", "last", None], [True, False], [True, False])),
+)
+def test_every_layout_gives_the_same_pictures_and_labels(tmp_path, world, delimiter, label, header, names):
+    path = tmp_path / "garments.csv"
+    path.write_text(csv_text(world, delimiter=delimiter, label=label, header=header, names=names))
+
+    classes = (
+        None if label is None else world.dataset.target().classes if names else ("0", "1", "2", "3", "4")
+    )
+    assert_is(read(path), world, classes=classes)
+
+
+SPELLINGS = {
+    "CRLF": lambda text: text.replace("\n", "\r\n").encode(),
+    "CR": lambda text: text.replace("\n", "\r").encode(),
+    "byte order mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "gzip": lambda text: gzip.compress(text.encode()),
+    "no newline at the end": lambda text: text.rstrip("\n").encode(),
+    "CRLF, but not at the end": lambda text: text.rstrip("\n").replace("\n", "\r\n").encode(),
+    "everything quoted": lambda text: "\n".join(
+        ",".join(f'"{cell}"' for cell in line.split(",")) for line in text.splitlines()
+    ).encode(),
+    "spaces after commas": lambda text: text.replace(",", ", ").encode(),
+    "leading zeros": lambda text: text.replace(",0,", ",000,").encode(),
+}
+
+
+@pytest.mark.parametrize("spelled", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("header", [True, False], ids=["header", "no header"])
+def test_every_spelling_gives_the_same_pictures_and_labels(tmp_path, world, spelled, header):
+    path = tmp_path / "garments.csv"
+    path.write_bytes(spelled(csv_text(world, header=header)))
+    assert_is(read(path), world)
+
+
+@pytest.mark.parametrize("first_pixel", [0, 1])
+@pytest.mark.parametrize("pixel", ["pixel{}", "px_{}", "{}"])
+def test_pixels_may_be_counted_from_0_or_1_and_be_called_otherwise(tmp_path, world, first_pixel, pixel):
+    path = tmp_path / "garments.csv"
+    path.write_text(csv_text(world, first_pixel=first_pixel, pixel=pixel))
+    assert_is(read(path), world)
+
+
+def test_columns_sorted_by_their_names_are_put_in_the_order_of_their_numbers(tmp_path, world):
+    lines = [line.split(",") for line in csv_text(world, label=None).splitlines()]
+    by_name = sorted(range(784), key=lines[0].__getitem__)
+    path = tmp_path / "garments.csv"
+    path.write_text("\n".join(",".join(line[i] for i in by_name) for line in lines))
+
+    dataset = read(path)
+
+    assert_is(dataset, world, classes=None)
+    assert "order of their numbers" in dataset.repairs[0]
+
+
+def test_the_index_that_pandas_writes_is_passed_over_and_that_is_said(tmp_path, world):
+    lines = csv_text(world).splitlines()
+    path = tmp_path / "garments.csv"
+    path.write_text(
+        "\n".join([f"Unnamed: 0,{lines[0]}", *(f"{i},{line}" for i, line in enumerate(lines[1:]))])
+    )
+
+    dataset = read(path)
+
+    assert_is(dataset, world)
+    assert "Unnamed: 0" in dataset.repairs[0]
+
+
+def test_blank_lines_are_passed_over_and_counted(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    path.write_text(csv_text(world).replace("\n", "\n\n", 4) + "\n\n")
+
+    dataset = read(path)
+
+    assert_is(dataset, world)
+    assert dataset.repairs == ("6 blank lines passed over",)
+
+
+def test_without_a_header_the_guess_about_the_label_is_said_and_can_be_overruled(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    path.write_text(csv_text(world, header=False, label="last"))
+
+    assert read(path).repairs == ("no header: the last of 785 columns taken as the label",)
+    assert read(path, target="last").repairs == ()
+    assert_is(read(path, target="last"), world)
+
+
+def test_a_single_column_that_is_no_pixel_is_the_label_and_that_is_said(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    path.write_text(csv_text(world).replace("label", "garment", 1))
+
+    dataset = read(path)
+
+    assert dataset.target().name == "garment"
+    assert "garment" in dataset.repairs[0]
+
+
+def test_two_columns_that_could_be_the_label_are_both_named_and_one_can_be_chosen(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    lines = csv_text(world).splitlines()
+    path.write_text("\n".join([f"class,{lines[0]}", *(f"7,{line}" for line in lines[1:])]))
+
+    with pytest.raises(DataError, match="'class' or 'label'"):
+        read(path)
+    assert_is(read(path, target="label"), world)
+    with pytest.raises(DataError, match="Did you mean label"):
+        read(path, target="labl")
+
+
+def test_a_row_without_a_label_is_unknown_and_counted(tmp_path, world):
+    lines = csv_text(world, names=True).splitlines()
+    lines[3] = lines[3][lines[3].index(",") :]
+    path = tmp_path / "garments.csv"
+    path.write_text("\n".join(lines))
+
+    dataset = read(path)
+
+    assert list(np.flatnonzero(dataset.labels["label"] == -1)) == [2]
+    assert dataset.target().classes == world.dataset.target().classes
+    assert dataset.repairs == ("1 rows without a label: theirs is unknown",)
+
+
+def test_numbers_as_labels_are_classes_in_numeric_order(tmp_path):
+    rows = [f"{label},0,1,2,3" for label in (10, 9, 2, 10)]
+    path = tmp_path / "tiny.csv"
+    path.write_text("\n".join(["label,pixel1,pixel2,pixel3,pixel4", *rows]))
+
+    dataset = read(path)
+
+    assert dataset.target().classes == ("2", "9", "10")
+    assert list(dataset.labels["label"]) == [2, 1, 0, 2]
+
+
+def test_labels_that_a_program_wrote_as_3_0_are_3(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    lines = csv_text(world).splitlines()
+    path.write_text("\n".join([lines[0], *(line.replace(",", ".0,", 1) for line in lines[1:])]))
+    assert_is(read(path), world)
+
+
+# ── Sizes ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_pixels(path: Path, pixels) -> Path:
+    pixels_csv.write(pixels, [str(i % 2) for i in range(len(pixels))], path)
+    return path
+
+
+def test_3072_values_are_a_32_by_32_rgb_picture(tmp_path):
+    drawn = draw(6, seed=1, size_px=32, colour=True)
+    dataset = read(write_pixels(tmp_path / "c.csv", drawn.dataset.images.pixels))
+    assert np.array_equal(dataset.images.pixels, drawn.dataset.images.pixels)
+
+
+def test_a_size_that_is_neither_square_gray_nor_square_rgb_needs_a_shape(tmp_path):
+    pixels = np.arange(4 * 6 * 5, dtype=np.uint8).reshape(4, 6, 5, 1)
+    path = write_pixels(tmp_path / "c.csv", pixels)
+
+    with pytest.raises(DataError, match=r"30 pixel values.*--shape"):
+        read(path)
+    assert np.array_equal(read(path, shape=(6, 5)).images.pixels, pixels)
+    with pytest.raises(DataError, match="30 pixel values, but a picture of 5×5×1 has 25"):
+        read(path, shape=(5, 5))
+
+
+def test_a_headerless_file_whose_size_is_ambiguous_asks_for_the_shape(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text((",".join(["7"] * 49) + "\n") * 3)  # 7×7 gray, or a label and 4×4 RGB
+
+    with pytest.raises(DataError, match="7×7×1 pixels, or 4×4×3 and a label"):
+        read(path)
+    assert read(path, shape=(7, 7)).targets == ()
+    assert read(path, shape=(4, 4, 3)).images.pixels.shape == (3, 4, 4, 3)
+
+
+def test_rows_larger_than_a_block_are_read_too(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 250, 250, 3), dtype=np.uint8)
+    assert np.array_equal(read(write_pixels(tmp_path / "c.csv", pixels)).images.pixels, pixels)
+
+
+# ── What cannot be read ──────────────────────────────────────────────────────────────────────────────────
+
+
+def last_cell(value):
+    return lambda line: f"{line.rsplit(',', 1)[0]},{value}"
+
+
+ROW_DAMAGES = {
+    "too short": (lambda line: line.rsplit(",", 1)[0], "has 783 pixel values; expected 784"),
+    "too long": (lambda line: f"{line},3", "has 785 pixel values; expected 784"),
+    "256": (last_cell(256), "column 'pixel784': 256 is outside 0–255"),
+    "1000": (last_cell(1000), "1000 is outside 0–255"),
+    "-1": (last_cell(-1), "-1 is outside 0–255"),
+    "0.5": (last_cell(0.5), "'0.5' is not a whole number"),
+    "1e2": (last_cell("1e2"), "'1e2' is not a whole number"),
+    "a word": (last_cell("abc"), "'abc' is not a whole number"),
+    "nothing": (last_cell(""), "no value"),
+    "hundreds of digits": (last_cell("9" * 5000), "is outside 0–255"),
+    "a zero byte": (last_cell("\0"), "is not a whole number"),
+    "an open quote": (lambda line: f'"{line}', "pixel values; expected 784"),
+}
+
+
+@pytest.mark.parametrize(("damage", "said"), ROW_DAMAGES.values(), ids=ROW_DAMAGES)
+@pytest.mark.parametrize("row", [2, 17, COUNT + 1])
+def test_a_row_that_cannot_be_read_is_named_by_its_line(tmp_path, world, damage, said, row):
+    lines = csv_text(world).splitlines()
+    lines[row - 1] = damage(lines[row - 1])
+    path = tmp_path / "garments.csv"
+    path.write_text("\n".join(lines))
+
+    with pytest.raises(DataError, match=said) as caught:
+        read(path)
+    assert f"row {row} of {path}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_row_is_right_far_into_a_file_and_after_blank_lines(tmp_path):
+    lines = [
+        "label,pixel1,pixel2,pixel3,pixel4",
+        "",
+        *["1,0,10,200,255"] * 50_000,
+        "",
+        "1,0,10,200,2555",
+        "1,0,0,0,0",
+    ]
+    path = tmp_path / "tiny.csv"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"row 50004 of .*2555"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"\n \n", "an empty file"),
+        (b"label,pixel1,pixel2,pixel3,pixel4\n", "has a header, but no rows"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "a PNG picture"),
+        (b"<!DOCTYPE html><html></html>", "an HTML page"),
+        (b"id,gender,articleType\n1,Men,Shirts\n", "begins with 'id,gender,articleType'"),
+        ("label,pixel1\n1,2\n".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_a_file_that_is_something_else_is_called_what_it_is(tmp_path, content, said):
+    path = tmp_path / "garments.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=said) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_label_that_is_not_utf_8_is_refused(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    path.write_bytes(csv_text(world, names=True).encode().replace(b"dress", b"dr\xe8ss"))
+    with pytest.raises(DataError, match="not UTF-8"):
+        read(path)
+
+
+def test_a_gzipped_csv_that_was_cut_off_is_named(tmp_path, world):
+    path = tmp_path / "garments.csv.gz"
+    path.write_bytes(gzip.compress(csv_text(world).encode())[:-200])
+    with pytest.raises(DataError, match="gzip file is cut off"):
+        read(path)
+
+
+def test_an_unknown_format_is_refused_with_the_nearest_name(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    path.write_text(csv_text(world))
+    with pytest.raises(DataError, match="Did you mean pixels-csv"):
+        read(path, format="pixel-csv")
+
+
+# ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_what_is_written_is_read_back_the_same(tmp_path_factory, data):
+    count, side, channels = (
+        data.draw(st.integers(1, 9)),
+        data.draw(st.integers(2, 6)),
+        data.draw(st.sampled_from([1, 3])),
+    )
+    values = data.draw(st.binary(min_size=count * side**2 * channels, max_size=count * side**2 * channels))
+    pixels = np.frombuffer(values, np.uint8).reshape(count, side, side, channels)
+    name = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1).map(
+        lambda t: f"a{t}"
+    )
+    labels = data.draw(st.lists(name, min_size=count, max_size=count))
+    path = tmp_path_factory.mktemp("written") / "x.csv"
+
+    pixels_csv.write(pixels, labels, path)
+    dataset = read(path)
+
+    assert np.array_equal(dataset.images.pixels, pixels)
+    classes = dataset.target().classes
+    assert [classes[i] for i in dataset.labels["label"]] == labels
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.lists(st.text("0123456789,;\n -x", max_size=5), min_size=1, max_size=4), min_size=1, max_size=4
+    )
+)
+def test_the_fast_parser_never_says_anything_but_what_the_digits_say(lines):
+    """Whatever it does not refuse is exactly what Python makes of each cell."""
+    text = "".join(",".join(cells) + "\n" for cells in lines)
+    columns = len(lines[0])
+    parsed = DigitParser(columns, ",", 1000).parse(text.encode())
+    expected = [line.split(",") for line in text.split("\n")[:-1]]
+    if parsed is not None:
+        assert parsed.tolist() == [[int(cell) for cell in row] for row in expected]
+    plain = all(
+        len(row) == columns and all(c.isdecimal() and len(c) < 4 and int(c) < 256 for c in row)
+        for row in expected
+    )
+    assert (parsed is not None) == (plain and len(text) > 3)
+
+
+def test_the_fast_parser_reads_every_value_next_to_every_other():
+    values = (
+        np.random.default_rng(0).permutation(np.repeat(np.arange(256, dtype=np.uint8), 256)).reshape(-1, 64)
+    )
+    text = b"".join(line + b"\n" for line in digits_of(values))
+    assert np.array_equal(DigitParser(64, ",", len(text)).parse(text), values)
