@@ -303,7 +303,8 @@ def package(
     )
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     (repository / "Packages").write_text(
-        f"{control}Filename: ./{archive.name}\nSize: {archive.stat().st_size}\nSHA256: {digest}\nDescription: garments\n"
+        f"{control}Filename: ./{archive.name}\nSize: {archive.stat().st_size}\nSHA256: {digest}\n"
+        "Description: garments\n"
     )
     (repository / "sources.list").write_text(f"deb [trusted=yes] {address} ./\n")
     (repository / "no-lists").mkdir()
