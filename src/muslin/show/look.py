@@ -11,9 +11,11 @@ from muslin.errors import DataError
 from muslin.show.pictures import (
     Colour,
     Pixels,
+    coloured,
     contact_sheet,
     label_text,
     mean_images,
+    png,
     sample_indices,
     terminal_picture,
 )
@@ -95,8 +97,10 @@ def chosen_pictures(dataset: Dataset, sheet: Sheet, usual: int = 25) -> list[tup
 
 
 def as_png(dataset: Dataset, sheet: Sheet) -> bytes:
-    """The chosen pictures as one contact sheet, the bytes of a PNG."""
+    """The chosen pictures as one contact sheet, the bytes of a PNG; a single one by its index as it is."""
     pictures = chosen_pictures(dataset, sheet)
+    if sheet.index is not None:
+        return png(coloured(pictures[0][1], sheet.colour))
     columns = min(10, max(1, round(len(pictures) ** 0.5)))
     return contact_sheet(
         [pixels for _, pixels in pictures],
@@ -108,8 +112,6 @@ def as_png(dataset: Dataset, sheet: Sheet) -> bytes:
 
 def print_pictures(dataset: Dataset, sheet: Sheet) -> None:
     """The chosen pictures as characters, each under its caption."""
-    from muslin.show.pictures import coloured
-
     for caption, pixels in chosen_pictures(dataset, sheet, usual=3):
         shown = coloured(pixels, sheet.colour)
         click.echo(" · ".join(caption.split("\n")))

@@ -1,0 +1,79 @@
+"""What a step sees."""
+
+import numpy as np
+import pytest
+
+from muslin.learn.batches import epoch_batches, steps_per_epoch
+from muslin.learn.recipes import recipe
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (103, 16, 16, 3), dtype=np.uint8)
+
+
+def plain(**changes):
+    return recipe("quick", **{"batch_size": 20, "flip": False, **changes})
+
+
+def collect(r, **position):
+    return list(epoch_batches(PIXELS, r, **{"seed": 1, "epoch": 0, **position}))
+
+
+def test_every_picture_is_seen_once_an_epoch_in_another_order_each_time():
+    first, second = collect(plain()), collect(plain(), epoch=1)
+    for batches in (first, second):
+        assert sorted(np.concatenate([indices for _, indices, _ in batches])) == list(range(len(PIXELS)))
+    assert not np.array_equal(first[0][1], second[0][1])
+    for _, indices, batch in first:
+        assert np.array_equal(batch, PIXELS[indices])
+
+
+def test_going_on_in_the_middle_of_an_epoch_gives_what_would_have_come():
+    r = plain(flip=True, shift_px=2, cutout_px=5)
+    whole, rest = collect(r, epoch=3), collect(r, epoch=3, first_step=2)
+    for (step, indices, batch), (step2, indices2, batch2) in zip(whole[2:], rest, strict=True):
+        assert step == step2
+        assert np.array_equal(indices, indices2)
+        assert np.array_equal(batch, batch2)
+
+
+def test_a_single_picture_that_is_left_joins_the_step_before():
+    r = plain(batch_size=17)  # 103 = 6 · 17 + 1
+    assert steps_per_epoch(103, r) == 6
+    assert [len(batch) for _, _, batch in collect(r)] == [17, 17, 17, 17, 17, 18]
+    assert [len(batch) for _, _, batch in collect(plain())] == [20, 20, 20, 20, 20, 3]
+
+
+def test_every_picture_is_mirrored_in_every_other_epoch():
+    seen = {}
+    for epoch in (0, 1):
+        for _, indices, batch in collect(plain(flip=True), epoch=epoch):
+            for index, picture in zip(indices, batch, strict=True):
+                seen.setdefault(index, []).append(np.array_equal(picture, PIXELS[index]))
+    assert all(sorted(kept) == [False, True] for kept in seen.values())
+
+
+def test_a_shift_moves_the_picture_and_repeats_its_edge():
+    spot = np.zeros((40, 9, 9, 1), dtype=np.uint8)
+    spot[:, 4, 4] = 255
+    r = plain(shift_px=2)
+    places = set()
+    for _, _, batch in epoch_batches(spot, r, seed=0, epoch=0):
+        for picture in batch:
+            (row, column, _), *others = np.argwhere(picture == 255)
+            assert not others
+            places.add((int(row), int(column)))
+    assert all(2 <= row <= 6 and 2 <= column <= 6 for row, column in places)
+    assert len(places) > 10
+
+
+def test_cutout_blanks_one_square_of_each_picture():
+    bright = np.full((60, 12, 12, 1), 200, dtype=np.uint8)
+    bright[:, :6] = 100  # mean 150
+    for _, _, batch in epoch_batches(bright, plain(cutout_px=4), seed=0, epoch=0):
+        blank = (batch == 150).sum(axis=(1, 2, 3))
+        assert blank.min() >= 1
+        assert blank.max() <= 16
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_another_seed_gives_another_order(seed):
+    assert not np.array_equal(collect(plain(), seed=seed)[0][1], collect(plain(), seed=seed + 1)[0][1])

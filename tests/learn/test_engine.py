@@ -1,0 +1,210 @@
+"""The training loop: what it learns, and that an interruption leaves no trace."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from sklearn.model_selection import train_test_split
+
+from muslin.data import read
+from muslin.data.dataset import UNKNOWN, Target, pixels_of
+from muslin.data.drawn import draw
+from muslin.errors import TrainingError
+from muslin.learn.engine import Stopped, fit, learning_rate_factor, loss_of
+from muslin.learn.machine import Engine, choose_engine
+from muslin.learn.modules import Dropout, Net, to_batch, weights_of
+from muslin.learn.networks import Layer, network
+from muslin.learn.optimizers import optimizers_for, orthogonal
+from muslin.learn.recipes import RECIPES, recipe
+
+ENGINE = Engine(threads=1, precision="float32", memory_kept=False)
+
+
+def small(name, **changes):
+    return recipe(name, **{"epochs": 2, "batch_size": 50, **changes})
+
+
+def net_for(r, shape=(28, 28, 1), classes=5, seed=0):
+    target = Target("label", tuple(f"class {i}" for i in range(classes)))
+    table = network(
+        r.network,
+        shape,
+        (target,),
+        widths=r.widths,
+        dropout=r.dropout,
+        activation=r.activation,
+        mirrored=r.mirrored,
+    )
+    return Net(table, seed)
+
+
+@pytest.fixture(scope="module")
+def garments():
+    dataset = draw(400, seed=2).dataset
+    pixels, labels = pixels_of(dataset), dataset.labels["label"]
+    return (pixels[:300], {"label": labels[:300]}), (pixels[300:], {"label": labels[300:]})
+
+
+def without_times(history):
+    return [{name: value for name, value in row.items() if name != "elapsed_s"} for row in history]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_run_stopped_again_and_again_ends_with_the_same_weights_bit_for_bit(name, garments, tmp_path):
+    r = small(name)
+    straight = net_for(r)
+    history = fit(straight, *garments, r, seed=3, engine=ENGINE)
+
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    for stop_after in (1, 3, 2, 5):
+        steps = iter(range(1, 100))
+        with pytest.raises(Stopped, match="everything so far is kept"):
+            fit(
+                net_for(r, seed=9 if checkpoint.exists() else 0),  # later on the checkpoint's weights hold
+                *garments,
+                r,
+                seed=3,
+                engine=ENGINE,
+                checkpoint=checkpoint,
+                stop=lambda steps=steps, after=stop_after: next(steps) >= after,
+            )
+    resumed = net_for(r)
+    history2 = fit(resumed, *garments, r, seed=3, engine=ENGINE, checkpoint=checkpoint)
+
+    expected, found = weights_of(straight), weights_of(resumed)
+    assert expected.keys() == found.keys()
+    for key in expected:
+        assert np.array_equal(expected[key], found[key]), key
+    assert without_times(history) == without_times(history2)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, garments):
+    r = small(name, epochs=1)
+    nets = [net_for(r, seed=s) for s in (1, 1, 2)]
+    for net, seed in zip(nets, (1, 1, 2), strict=True):
+        fit(net, *garments, r, seed=seed, engine=ENGINE)
+    one, again, other = (weights_of(net) for net in nets)
+    assert all(np.array_equal(one[key], again[key]) for key in one)
+    assert any(not np.array_equal(one[key], other[key]) for key in one)
+
+
+def test_garments_are_learned(garments):
+    r = small("quick", epochs=8)
+    history = fit(net_for(r), *garments, r, seed=0, engine=ENGINE)
+    assert [row["epoch"] for row in history] == list(range(1, 9))
+    assert history[-1]["validation_accuracy"] > 0.85
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_pictures_without_a_label_teach_nothing(garments):
+    (pixels, labels), validation = garments
+    r = small("tutorial", epochs=1, dropout=0)
+    scores = {"label": torch.randn(6, 5)}
+    known = {"label": torch.tensor([0, 1, 2, UNKNOWN, UNKNOWN, 3])}
+    kept = torch.tensor([0, 1, 2, 5])
+    expected = loss_of({"label": scores["label"][kept]}, {"label": known["label"][kept]}, r)
+    assert torch.allclose(loss_of(scores, known, r), expected)
+
+
+def test_a_run_that_diverges_says_so_instead_of_going_on(garments):
+    r = small("tutorial", learning_rate=100, epochs=5, activation="softmax")
+    net = net_for(r)
+    with torch.no_grad():
+        net.layers["conv1"].weight.fill_(1e38)
+    with pytest.raises(TrainingError, match="Try a smaller learning rate: --set learning_rate=25"):
+        fit(net, *garments, r, seed=0, engine=ENGINE)
+
+
+def test_a_foreign_checkpoint_is_refused(garments, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    quick = small("quick", epochs=1)
+    fit(net_for(quick), *garments, quick, seed=0, engine=ENGINE, checkpoint=checkpoint)
+    tutorial = small("tutorial", epochs=1)
+    with pytest.raises(TrainingError, match="not a checkpoint of this run"):
+        fit(net_for(tutorial), *garments, tutorial, seed=0, engine=ENGINE, checkpoint=checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="not a checkpoint of this run"):
+        fit(net_for(quick), *garments, quick, seed=0, engine=ENGINE, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("activation", "stored"), [("sigmoid", "normalised_sigmoids"), ("softmax", "softmax_of_logits")]
+)
+def test_the_tutorial_has_kerass_loss_for_20_steps(activation, stored):
+    """From the same weights, in the same order, without dropout. Keras's figures: benchmarks/keras_tutorial.py."""
+    beside = Path(__file__).parent / "data"
+    figures = json.loads((beside / "keras_tutorial.json").read_text())[stored]
+    initial = load_file(beside / "keras_tutorial.safetensors")
+    train = read("fashion-mnist").part("train")
+    pixels, labels = pixels_of(train)[: 20 * 512], train.labels["label"][: 20 * 512]
+
+    r = recipe("tutorial", dropout=0, activation=activation)
+    net = net_for(r, classes=10)
+    with torch.no_grad():
+        for name in ("conv1", "conv2", "dense1", "dense2"):
+            kernel = torch.from_numpy(initial[f"{name}.kernel"])
+            module = net.layers["head_label" if name == "dense2" else name]
+            module.weight.copy_(kernel.permute(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T)
+            module.bias.copy_(torch.from_numpy(initial[f"{name}.bias"]))
+    (adam,) = optimizers_for(net, r)
+    losses = []
+    for start in range(0, len(pixels), 512):
+        adam.zero_grad()
+        answers = {"label": torch.from_numpy(labels[start : start + 512])}
+        loss = loss_of(net(to_batch(pixels[start : start + 512])), answers, r)
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    assert np.abs(np.array(losses) - figures["losses"]).max() < 1e-4
+
+
+def test_the_tutorials_division_is_the_articles():
+    from muslin.flow import _split
+
+    dataset = read("fashion-mnist")
+    parts = _split(dataset, recipe("tutorial"), seed=0)
+    train, validation = train_test_split(np.arange(60_000), test_size=0.2, random_state=12345)
+    assert np.array_equal(parts.train, train)
+    assert np.array_equal(parts.validation, validation)
+    assert np.array_equal(parts.test, np.arange(60_000, 70_000))
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    net = net_for(small("tutorial"))
+    dropout = Dropout(0.25, net).train()
+    dropped = dropout(torch.ones(64, 8, 13, 13))
+    assert dropped.unique().tolist() == pytest.approx([0, 256 / 192])
+    assert abs((dropped == 0).float().mean().item() - 0.25) < 0.005
+    assert torch.equal(dropout.eval()(dropped), dropped)
+
+
+def test_muons_change_has_directions_of_about_equal_length():
+    matrix = torch.randn(24, 60, generator=torch.Generator().manual_seed(0))
+    lengths = torch.linalg.svdvals(orthogonal(matrix, iterations=5))
+    assert lengths.min() > 0.6
+    assert lengths.max() < 1.3
+    assert torch.allclose(orthogonal(matrix.T), orthogonal(matrix).T, atol=1e-5)
+
+
+def test_the_learning_rate_climbs_and_falls_as_the_recipe_says():
+    linear = recipe("quick", warmup=0.2)
+    rates = [learning_rate_factor(linear, done, 10) for done in range(10)]
+    assert rates == pytest.approx([0.5, 1.125, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+    assert {learning_rate_factor(recipe("tutorial"), done, 10) for done in range(10)} == {1.0}
+
+
+def test_the_choice_of_engine_is_measured_once_and_remembered(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = choose_engine(1)
+    remembered = tmp_path / "muslin" / "engine.json"
+    content = json.loads(remembered.read_text())
+    assert [entry["precision"] for entry in content.values()] == [first.precision]
+    content = {key: {"precision": "bfloat16"} for key in content}
+    remembered.write_text(json.dumps(content))
+    assert choose_engine(1).precision == "bfloat16"
+    remembered.write_text("{ not json")
+    assert choose_engine(1) == first

@@ -1,0 +1,107 @@
+"""Networks as tables: shapes, parameters, and the torch module and ONNX graph that come of them."""
+
+import numpy as np
+import pytest
+import torch
+
+from muslin.data.dataset import Target
+from muslin.errors import RecipeError
+from muslin.learn.export import export
+from muslin.learn.modules import Net, to_batch
+from muslin.learn.networks import NETWORKS, describe, network
+from muslin.learn.recipes import RECIPES
+from muslin.predictor import Predictor
+
+TEN = (Target("label", tuple("abcdefghij")),)
+
+
+def of_recipe(name, input_shape=(28, 28, 1), targets=TEN):
+    r = RECIPES[name]
+    return network(
+        r.network,
+        input_shape,
+        targets,
+        widths=r.widths,
+        dropout=r.dropout,
+        activation=r.activation,
+        mirrored=r.mirrored,
+    )
+
+
+def test_the_tutorials_network_has_the_articles_shapes_and_45066_parameters():
+    described = describe(of_recipe("tutorial"))
+    assert described["parameters"] == 45_066
+    shapes = {layer["name"]: layer["output"] for layer in described["layers"]}
+    assert shapes["conv1"] == [26, 26, 64]
+    assert shapes["pool1"] == [13, 13, 64]
+    assert shapes["conv2"] == [11, 11, 32]
+    assert shapes["pool2"] == [5, 5, 32]
+    assert shapes["flatten"] == [800]
+    # 26·26·64·9 + 11·11·32·9·64 + 800·32 + 32·10
+    assert described["multiply_adds"] == 389_376 + 2_230_272 + 25_600 + 320
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_table_counts_what_torch_trains(name):
+    table = of_recipe(name)
+    net = Net(table, seed=0)
+    assert describe(table)["parameters"] == sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("input_shape", [(28, 28, 1), (32, 40, 3)])
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_sealed_graph_answers_as_torch_does(name, input_shape):
+    targets = (*TEN, Target("season", ("summer", "winter")))
+    net = Net(of_recipe(name, input_shape, targets), seed=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (50, *input_shape), dtype=np.uint8)
+    net.prepare(pixels)
+    net.train()
+    net(to_batch(pixels))  # batch norm has seen something
+    bundle = export(net, targets, conversion="fit", golden=pixels[:4], provenance={})
+    answers = Predictor(bundle).predict_pixels(pixels)
+    with torch.no_grad():
+        expected = net.probabilities(to_batch(pixels))
+    for target in targets:
+        assert np.abs(answers[target.name] - expected[target.name].numpy()).max() < 1e-4
+        assert np.allclose(answers[target.name].sum(axis=1), 1, atol=1e-5)
+
+
+def test_every_layers_result_can_be_asked_for_by_its_name():
+    import onnx
+
+    table = of_recipe("tutorial")
+    bundle = export(
+        Net(table, 0), TEN, conversion="fit", golden=np.zeros((1, 28, 28, 1), np.uint8), provenance={}
+    )
+    produced = {output for node in onnx.load_from_string(bundle.model).graph.node for output in node.output}
+    assert {layer.name for layer in table.layers if layer.kind != "dropout"} <= produced
+
+
+def test_a_mirrored_network_gives_a_picture_and_its_mirror_image_the_same_answer():
+    net = Net(of_recipe("quick"), seed=0).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), dtype=np.uint8)
+    net.prepare(pixels)
+    with torch.no_grad():
+        straight = net.probabilities(to_batch(pixels))["label"]
+        turned = net.probabilities(to_batch(pixels[:, :, ::-1].copy()))["label"]
+    assert torch.allclose(straight, turned, atol=1e-6)
+
+
+def test_the_stem_makes_the_patches_of_the_training_pictures_white():
+    net = Net(of_recipe("quick"), seed=0)
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 29, 29, 1), dtype=np.uint8)
+    smooth = ((pixels[:, 1:, 1:].astype(int) + pixels[:, :-1, :-1]) // 2).astype(np.uint8)  # neighbours agree
+    net.prepare(smooth)
+    with torch.no_grad():
+        answers = net.layers["stem"](net.layers["normalise"](to_batch(smooth)))
+    half = answers[:, : answers.shape[1] // 2].permute(0, 2, 3, 1).flatten(0, 2).double()
+    spread = half.T @ half / len(half)
+    assert torch.allclose(spread.diag(), torch.ones(len(spread), dtype=torch.double), atol=0.15)
+    assert (spread - torch.diag(spread.diag())).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_pictures_too_small_for_a_network_are_refused(name):
+    widths = (64, 32, 32) if name == "tutorial" else (32, 64)
+    with pytest.raises(RecipeError, match="pictures of 4×4 px are too small"):
+        network(name, (4, 4, 1), TEN, widths=widths)
