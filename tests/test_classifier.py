@@ -12,8 +12,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import muslin
 from muslin.classifier import ImageClassifier
-from muslin.data.drawn import draw
 from muslin.data.dataset import pixels_of
+from muslin.data.drawn import draw
 
 FEW = {"settings": {"min_steps": 40}}
 

@@ -23,7 +23,8 @@ import muslin
 from muslin.bundle import seal
 from muslin.data.dataset import Target
 from muslin.errors import BundleError, DataError, MuslinError, RecipeError
-from muslin.predictor import GOLDEN_TOLERANCE, Predictor, physical_cores
+from muslin.machine import physical_cores
+from muslin.predictor import GOLDEN_TOLERANCE, Predictor
 from small_models import LABEL, SIDE, answers_of, brightness_model, small_bundle, with_model
 
 SEASON = Target("season", ("summer", "winter"))

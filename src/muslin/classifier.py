@@ -66,8 +66,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             ValueError: scikit-learn's own, for arrays that do not fit together; or a single class.
         """
         require_training()
+        from muslin.learn.accelerate import choose_engine
         from muslin.learn.export import export
-        from muslin.learn.machine import choose_engine
         from muslin.learn.train import golden_pictures, train_network
 
         X, y = validate_data(self, X, y, allow_nd=True, dtype=None)  # noqa: N806

@@ -28,7 +28,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to write to that becomes `path` when the block ends well, flushed to the disk; until then it is beside.
+    """A file to write to that becomes `path`, flushed to the disk, when the block ends well.
 
     Creates the parent folder. When the block ends with an exception, what was at `path` is untouched.
 
@@ -72,3 +72,8 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def cache_folder() -> Path:
+    """Where muslin keeps what it can obtain or measure again: `$XDG_CACHE_HOME/muslin` or `~/.cache/muslin`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muslin"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin import machine
 from muslin.data.dataset import UNKNOWN, Dataset, Split, align
 from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, StorageError, TrainingError
@@ -77,7 +78,7 @@ def train(
     parts = _split(dataset, chosen, seed)
     chosen = fitted(chosen, len(parts.train))
 
-    from muslin.learn.machine import choose_engine, machine
+    from muslin.learn.accelerate import choose_engine
     from muslin.learn.networks import describe
     from muslin.learn.train import network_for
 
@@ -96,7 +97,7 @@ def train(
             "source": source,
             "data": describe_data(dataset, parts),
             "engine": asdict(choose_engine()),
-            "machine": machine(),
+            "machine": machine.description(),
             "versions": versions(),
         }
     )
@@ -142,9 +143,9 @@ def resume(
 def _complete(run: Run, dataset: Dataset, parts: Split, tell: Tell, stop: Stop) -> Run:
     """From wherever the run's checkpoint stands to a finished run."""
     from muslin.bundle import seal
+    from muslin.learn.accelerate import engine_from
     from muslin.learn.engine import Stopped
     from muslin.learn.export import export
-    from muslin.learn.machine import engine_from
     from muslin.learn.train import golden_pictures, train_network
     from muslin.predictor import Predictor
 

@@ -403,6 +403,11 @@ def fashion_mnist(pixels: Pixels, size: Size) -> tuple[Pixels, str | None]:
     and standard deviation 1.0), extend to the full size around the centre, negate, gray. The paper does not
     say with what it extends; here it is the corners' colour, which for their photos is white.
 
+    Subsampling is kept although it wastes most of a photo, because the training pictures were made so: a network
+    trained on them was right more often with it than with a Lanczos filter on garments on a plain white ground
+    (77 and 73 % of 500 drawn ones), and less often only on snapshots in cluttered rooms (27 and 32 % of 1,442 of
+    the clothing data set), which are no product photos and for which neither is of use.
+
     Three kinds of pictures are not dark on light, so the published way would turn them inside out: those that
     were converted before (gray, of the right size) are taken as they are; those that were converted before
     and then enlarged (gray, with black corners) are only scaled; photos on a dark background are not negated.

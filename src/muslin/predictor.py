@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from muslin.bundle import Bundle, Preprocessing, open_bundle
 from muslin.data.dataset import Target
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, nearest
+from muslin.machine import physical_cores
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -242,16 +243,6 @@ class Predictor:
                     f"class {target.classes[column]!r}: {answers[target.name].flat[worst]:.4f} instead of "
                     f"{expected.flat[worst]:.4f}. Train it again, or try another version of onnxruntime."
                 )
-
-
-def physical_cores() -> int:
-    """How many cores this process may use, two threads of one core counted once."""
-    try:
-        allowed = os.sched_getaffinity(0)
-        topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-        return len({Path(topology.format(cpu)).read_text() for cpu in allowed})
-    except (AttributeError, OSError):  # not Linux, or a system that does not tell
-        return os.cpu_count() or 1
 
 
 # --- the graph and its runtime

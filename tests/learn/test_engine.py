@@ -13,10 +13,10 @@ from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Target, pixels_of
 from muslin.data.drawn import draw
 from muslin.errors import TrainingError
+from muslin.learn.accelerate import Engine, choose_engine
 from muslin.learn.engine import Stopped, fit, learning_rate_factor, loss_of
-from muslin.learn.machine import Engine, choose_engine
 from muslin.learn.modules import Dropout, Net, to_batch, weights_of
-from muslin.learn.networks import Layer, network
+from muslin.learn.networks import network
 from muslin.learn.optimizers import optimizers_for, orthogonal
 from muslin.learn.recipes import RECIPES, recipe
 
@@ -100,8 +100,7 @@ def test_garments_are_learned(garments):
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
 
-def test_pictures_without_a_label_teach_nothing(garments):
-    (pixels, labels), validation = garments
+def test_pictures_without_a_label_teach_nothing():
     r = small("tutorial", epochs=1, dropout=0)
     scores = {"label": torch.randn(6, 5)}
     known = {"label": torch.tensor([0, 1, 2, UNKNOWN, UNKNOWN, 3])}

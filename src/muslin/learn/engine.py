@@ -15,9 +15,9 @@ from torch import Tensor
 
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import TrainingError
+from muslin.learn.accelerate import Engine, apply
 from muslin.learn.batches import epoch_batches, generator, steps_per_epoch
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
-from muslin.learn.machine import Engine, apply
 from muslin.learn.modules import Net, log_probabilities, to_batch
 from muslin.learn.optimizers import optimizers_for
 from muslin.learn.recipes import Recipe

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split, pixels_of
 from muslin.errors import TrainingError
+from muslin.learn.accelerate import Engine
 from muslin.learn.engine import Progress, fit
-from muslin.learn.machine import Engine
 from muslin.learn.modules import Net
 from muslin.learn.networks import Network, network
 from muslin.learn.recipes import Recipe

@@ -2,7 +2,6 @@
 
 import ctypes
 import json
-import os
 import platform
 import time
 from contextlib import suppress
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 
 from muslin.errors import StorageError
 from muslin.files import cache_folder, write_atomically
+from muslin.machine import physical_cores, processor
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def choose_engine(threads: int | None = None) -> Engine:
     the same seed gives the same weights.
     """
     threads = threads or physical_cores()
-    key = f"{processor()}|torch {torch.__version__}|{threads} threads"
+    instructions = torch.backends.cpu.get_cpu_capability()
+    key = f"{processor()}|{instructions}|torch {torch.__version__}|{threads} threads"
     remembered_at = cache_folder() / "engine.json"
     remembered = _remembered(remembered_at)
     if key not in remembered:
@@ -78,41 +79,6 @@ def apply(engine: Engine) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if engine.memory_kept:
         keep_memory()
-
-
-def machine() -> dict[str, str | int | float]:
-    """What a reader needs to know of this machine to judge a time."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-    return {
-        "processor": processor(),
-        "cores": physical_cores(),
-        "memory_gb": round(memory / 2**30, 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "instructions": str(torch.backends.cpu.get_cpu_capability()),
-    }
-
-
-def processor() -> str:
-    """The processor's name, as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
-
-
-def physical_cores() -> int:
-    """Cores this process may use; two hyper-threads of one core count once where the system tells."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    siblings = set()
-    for cpu in allowed:
-        try:
-            siblings.add(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text())
-        except OSError:
-            return len(allowed)
-    return max(len(siblings), 1)
 
 
 def _remembered(path: Path) -> dict[str, dict[str, str]]:
