@@ -362,13 +362,11 @@ def test_damaged_bytes_give_pixels_or_an_image_error_never_anything_else(content
 @pytest.mark.parametrize("side", [7_100, 10_000, 60_000])
 def test_a_bomb_is_refused_by_its_header_as_an_error_not_a_warning(side):
     bomb = png(side, side, 8, 2, b"")
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        pytest.raises(ImageError, match="at most 50 million pixels"),
-    ):
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        decode(bomb)
-    assert caught == []
+        with pytest.raises(ImageError, match="at most 50 million pixels"):
+            decode(bomb)
+    assert warned == []
 
 
 def test_the_limits_can_be_chosen():

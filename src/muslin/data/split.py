@@ -86,6 +86,6 @@ def _check_classes(dataset: Dataset, train: NDArray[np.int64], others: dict[str,
                 index = strange[0]
                 count = int((labels[indices] == index).sum())
                 raise TrainingError(
-                    f"{dataset.name}: class {target.classes[index]!r} is in the {part} part ({count:,} pictures) but never "
-                    f"seen in training. Add training pictures of it, or take it out of the {part} part."
+                    f"{dataset.name}: class {target.classes[index]!r} is in the {part} part ({count:,} pictures) "
+                    f"but never seen in training. Add training pictures of it, or take it out of the {part} part."
                 )
