@@ -20,7 +20,7 @@ class DigitParser:
         self.columns = columns
         self.most_bytes = most_bytes
         self._delimiter = ord(delimiter)
-        self._scratch = np.empty((6, most_bytes), dtype=np.uint8)
+        self._scratch = np.empty((6, most_bytes + 1), dtype=np.uint8)
 
     def parse(self, text: bytes) -> NDArray[np.uint8] | None:
         """uint8 (lines, columns), or None where `text` is anything but that.
@@ -32,7 +32,9 @@ class DigitParser:
         if not 3 < size <= self.most_bytes:
             return None
         characters = np.frombuffer(text, dtype=np.uint8)
-        newline, end, digit, value, hundreds, scratch = self._scratch[:, :size]
+        newline, end, digit, hundreds, scratch, _ = self._scratch[:, :size]
+        before = self._scratch[5, : size + 1]
+        value = before[1:]  # value[i] belongs to the character i, before[i] to the one before it
 
         # Where numbers end: 1 at delimiters and newlines, never two in a row.
         np.equal(characters, NEWLINE, out=newline.view(np.bool_))
@@ -74,12 +76,13 @@ class DigitParser:
         # Before each end stands a number; every line has as many as there are columns.
         ends = np.flatnonzero(end.view(np.bool_))
         lines, rest = divmod(len(ends), self.columns)
-        if rest or not np.array_equal(
-            ends[self.columns - 1 :: self.columns], np.flatnonzero(newline.view(np.bool_))
+        if (
+            rest
+            or np.count_nonzero(newline) != lines
+            or not newline.take(ends[self.columns - 1 :: self.columns]).all()
         ):
             return None
-        ends -= 1
-        numbers: NDArray[np.uint8] = value.take(ends).reshape(lines, self.columns)
+        numbers: NDArray[np.uint8] = before.take(ends).reshape(lines, self.columns)
         return numbers
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, Target, multiclass
 from muslin.data.formats.compressed import head, opened
-from muslin.data.formats.digits import DigitParser, digits_of
+from muslin.data.formats.digits import NEWLINE, DigitParser, digits_of
 from muslin.data.formats.options import ReadOptions
 from muslin.errors import DataError, nearest
 from muslin.files import writing
@@ -387,55 +387,77 @@ def _text(shape: tuple[int, int, int]) -> str:
 def _read(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes], int]:
     """uint8 (rows, pixels), the label's cell of each row, and how many lines were blank.
 
-    Every block of lines is tried with the parser that takes digits only. One with anything else in it
-    (quotes, spaces, an error) is read cell by cell, which is slow but can name the row.
+    Every block of lines is tried with the parser that takes digits only: first whole, then without what stands
+    around the pixels (labels may be names). One that is still refused (quotes, spaces, an error) is read cell by
+    cell, which is slow but can name the row.
     """
-    longest_row = 4 * layout.pixels + 4_096
+    longest_row = 4 * layout.columns + 4_096
     block_bytes = max(BLOCK_BYTES, longest_row)
-    parser = DigitParser(layout.pixels, layout.delimiter, block_bytes + longest_row)
+    whole = DigitParser(layout.columns, layout.delimiter, block_bytes + longest_row)
+    inner = DigitParser(layout.pixels, layout.delimiter, block_bytes + longest_row)
     pixels = np.empty((0, layout.pixels), dtype=np.uint8)
     labels: list[bytes] = []
     blank = 0
     with opened(path) as file:
-        for first_line, lines in _blocks(path, file, layout, block_bytes):
-            rows, cells = _quickly(parser, lines, layout) or _carefully(path, first_line, lines, layout)
+        for first_line, lines, text in _blocks(path, file, layout, block_bytes):
+            rows, cells = (
+                _whole(whole, text, layout)
+                or _without_surroundings(inner, text, layout)
+                or _carefully(path, first_line, text, layout)
+            )
             # Grown in place by the system, and with no other view of it: the pixels exist once, not twice.
             count = len(pixels)
             pixels.resize((count + len(rows), layout.pixels), refcheck=False)
             pixels[count:] = rows
             labels += cells
-            blank += len(lines) - len(rows)
+            blank += lines - len(rows)
     return pixels, labels, blank
 
 
 def _blocks(
     path: Path, file: BinaryIO, layout: _Layout, block_bytes: int
-) -> Iterator[tuple[int, list[bytes]]]:
-    """Lines of data without their ends, some at a time, with the number of the first of them."""
+) -> Iterator[tuple[int, int, bytes]]:
+    """The lines of data, some at a time: the first one's number, how many there are, and all, each with a LF."""
     number, rest = 1, file.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
-    while block := file.read(block_bytes):
-        text = rest + block
+    ended = False
+    while not ended:
+        block = file.read(block_bytes)
+        ended = not block
+        text = rest + (block or layout.line_end)
         cut = text.rfind(layout.line_end) + 1
         text, rest = text[:cut], text[cut:]
         if len(rest) > MOST_LINE_BYTES:
             raise DataError(f"{path}: line {number:,} does not end within {MOST_LINE_BYTES:,} bytes.")
-        if b"\r\n" in text:
-            text = text.replace(b"\r\n", b"\n")
-        lines = text.split(layout.line_end)[:-1]
-        header = max(0, layout.first_line - number)
-        yield number + header, lines[header:]
-        number += len(lines)
-    if rest and number >= layout.first_line:
-        yield number, [rest.rstrip(b"\r")]
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").replace(layout.line_end, b"\n")
+        lines = int(
+            np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == NEWLINE)
+        )  # faster than bytes.count
+        if number < layout.first_line:
+            header = min(lines, layout.first_line - number)
+            text = text.split(b"\n", header)[-1]
+            number, lines = number + header, lines - header
+        if text and not (ended and text == b"\n"):  # the file's last line had its end already
+            yield number, lines, text
+        number += lines
 
 
-def _quickly(
-    parser: DigitParser, lines: list[bytes], layout: _Layout
+def _whole(parser: DigitParser, text: bytes, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes]] | None:
+    """The pixels and the labels of lines in which all cells are digits; None where a line is anything else."""
+    rows = parser.parse(text)
+    if rows is None:
+        return None
+    labels = [] if layout.label is None else [b"%d" % label for label in rows[:, layout.label].tolist()]
+    return rows[:, layout.before : layout.before + layout.pixels], labels
+
+
+def _without_surroundings(
+    parser: DigitParser, text: bytes, layout: _Layout
 ) -> tuple[NDArray[np.uint8], list[bytes]] | None:
-    """The pixels and the labels of lines in plain digits; None where a line is anything else."""
+    """The pixels and the labels of lines in which the pixels are digits; None where they are anything else."""
     delimiter = layout.delimiter.encode()
     labels, rows = [], []
-    for line in lines:
+    for line in text.split(b"\n"):
         if not line:
             continue
         cells = line.split(delimiter, layout.before)
@@ -460,7 +482,7 @@ def _quickly(
 
 
 def _carefully(
-    path: Path, first_line: int, lines: list[bytes], layout: _Layout
+    path: Path, first_line: int, text: bytes, layout: _Layout
 ) -> tuple[NDArray[np.uint8], list[bytes]]:
     """The pixels and the labels of lines in any spelling of CSV.
 
@@ -468,7 +490,7 @@ def _carefully(
         DataError: a row cannot be read; the message names it.
     """
     labels, rows = [], []
-    for number, line in enumerate(lines, start=first_line):
+    for number, line in enumerate(text.split(b"\n"), start=first_line):
         if not line.strip():
             continue
         cells = _row(path, number, line, layout)
@@ -528,6 +550,8 @@ def _target(
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: the label {cell!r} is not UTF-8. Save the file as UTF-8.") from error
     known = {text for text in texts.values() if text}
+    if all(re.fullmatch(r"-?\d+", text) for text in known):
+        texts = {cell: str(int(text)) if text else "" for cell, text in texts.items()}  # 07 is 7
     if any(text.endswith(".0") for text in known) and all(
         re.fullmatch(r"-?\d+(\.0)?", text) for text in known
     ):
