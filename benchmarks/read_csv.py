@@ -1,0 +1,217 @@
+"""How fast, and in how much memory, are Fashion-MNIST's 60,000 rows of pixels read from Kaggle's CSV?
+
+    python benchmarks/read_csv.py [--rounds N] [--readers muslin,pandas,…] [--note SENTENCE]
+
+Writes fashion-mnist_train.csv (133 MB) into a temporary folder and has each reader make of it labels (60,000,) and
+pixels (60,000, 784). Every measurement is a process of its own. The readers take turns, N rounds of them, so that
+whatever else the machine does meets them alike. Prints a table, and keeps everything in benchmarks/results/.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESULTS = Path(__file__).parent / "results"
+PIXELS_MB = 60_000 * 784 / 1e6
+
+Labels = NDArray[np.integer[Any]]
+Pixels = NDArray[np.integer[Any]]
+Reader = Callable[[Path], tuple[Labels, Pixels]]
+
+
+def with_muslin() -> Reader:
+    from muslin.data.dataset import pixels_of
+    from muslin.data.formats import ReadOptions, pixels_csv
+
+    def read(path: Path) -> tuple[Labels, Pixels]:
+        dataset = pixels_csv.read(path, ReadOptions())
+        return dataset.labels["label"], pixels_of(dataset).reshape(len(dataset), -1)
+
+    return read
+
+
+def with_pandas() -> Reader:
+    import pandas
+
+    return lambda path: split(pandas.read_csv(path).to_numpy())
+
+
+def with_pyarrow() -> Reader:
+    import pyarrow
+    import pyarrow.csv
+
+    def read(path: Path) -> tuple[Labels, Pixels]:
+        with path.open() as file:
+            names = file.readline().strip().split(",")
+        options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.uint8()))
+        rows = np.empty((0, len(names)), dtype=np.uint8)
+        for batch in pyarrow.csv.open_csv(path, convert_options=options):
+            count = len(rows)
+            rows.resize((count + len(batch), len(names)), refcheck=False)
+            for place, column in enumerate(batch.columns):
+                rows[count:, place] = column.to_numpy()
+        return split(rows)
+
+    return read
+
+
+def with_polars() -> Reader:
+    import polars
+
+    return lambda path: split(polars.read_csv(path, schema_overrides=[polars.UInt8] * 785).to_numpy())
+
+
+def with_numpy() -> Reader:
+    return lambda path: split(np.loadtxt(path, dtype=np.uint8, delimiter=",", skiprows=1))
+
+
+READERS: dict[str, Callable[[], Reader]] = {
+    "muslin": with_muslin,
+    "pandas": with_pandas,
+    "pyarrow": with_pyarrow,
+    "polars": with_polars,
+    "numpy.loadtxt": with_numpy,
+}
+"""Per reader, what imports it and gives the function to be measured: importing is not reading."""
+
+
+def split(rows: NDArray[np.integer[Any]]) -> tuple[Labels, Pixels]:
+    """Views of the first column and of the others: no copy, so none is charged to a reader."""
+    return rows[:, 0], rows[:, 1:]
+
+
+def measure(reader: str, path: Path) -> dict[str, float]:
+    read = READERS[reader]()
+    before_mb = peak_mb()
+    wall, processor = time.perf_counter(), time.process_time()
+    labels, pixels = read(path)
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    after_mb = peak_mb()
+    return {
+        "wall_s": round(wall, 3),
+        "processor_s": round(processor, 3),
+        "peak_mb": round(after_mb, 1),
+        "grown_mb": round(after_mb - before_mb, 1),
+        "checksum": int(labels.sum(dtype=np.int64) + pixels.sum(dtype=np.int64)),
+    }
+
+
+def peak_mb() -> float:
+    """The most memory this process has held so far, in millions of bytes.
+
+    Linux's VmHWM, since the ru_maxrss that getrusage gives begins with what the parent process held.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
+
+
+def machine() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    facts = dict(line.split("\t:", 1) if "\t:" in line else (line, "") for line in lines)
+    return {
+        "processor": facts.get("model name", platform.processor()).strip(),
+        "family and model": [facts.get("cpu family", "").strip(), facts.get("model\t", "").strip()],
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+    }
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("muslin", "numpy", "pandas", "pyarrow", "polars"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip()
+
+
+def spread(values: list[float]) -> dict[str, Any]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "all": values}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    there = [reader for reader in READERS if importlib.util.find_spec(reader.split(".")[0])]
+    parser.add_argument("--readers", default=",".join(there), help="by default all that are installed")
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    parser.add_argument("--measure", nargs=2, metavar=("READER", "PATH"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(arguments.measure[0], Path(arguments.measure[1]))))
+        return
+
+    from muslin.data import known, read
+
+    readers = arguments.readers.split(",")
+    started, load_before = datetime.now(UTC), os.getloadavg()
+    runs: dict[str, list[dict[str, float]]] = {reader: [] for reader in readers}
+    with tempfile.TemporaryDirectory() as folder:
+        path = known.write_csv(read("fashion-mnist"), Path(folder))[0]
+        csv_mb = path.stat().st_size / 1e6
+        for _ in range(arguments.rounds):
+            for reader in readers:
+                command = [sys.executable, __file__, "--measure", reader, str(path)]
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                runs[reader].append(json.loads(done.stdout))
+    if len({run["checksum"] for each in runs.values() for run in each}) != 1:
+        sys.exit("The readers disagree about what is in the file.")
+
+    keys = ("wall_s", "processor_s", "peak_mb", "grown_mb")
+    table = {
+        reader: {key: spread([run[key] for run in each]) for key in keys} for reader, each in runs.items()
+    }
+    print(
+        f"{'':14} {'wall s (min–max)':>20} {'processor s':>12} {'peak MB':>8} {'× pixels':>9} {'× pandas':>9}"
+    )
+    for reader, row in table.items():
+        wall, processor, peak = row["wall_s"], row["processor_s"]["median"], row["peak_mb"]["median"]
+        against = table.get("pandas", row)["wall_s"]["median"] / wall["median"]
+        print(
+            f"{reader:14} {wall['median']:8.2f} ({wall['min']:.2f}–{wall['max']:.2f}) {processor:12.2f} "
+            f"{peak:8.0f} {peak / PIXELS_MB:9.1f} {against:9.1f}"
+        )
+    result = {
+        "question": "How fast, and in how much memory, is Kaggle's fashion-mnist_train.csv read?",
+        "command": f"python benchmarks/read_csv.py --rounds {arguments.rounds} --readers {arguments.readers}",
+        "note": arguments.note,
+        "date": started.isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": machine(),
+        "load_before": load_before,
+        "versions": versions(),
+        "csv_mb": round(csv_mb, 1),
+        "pixels_mb": round(PIXELS_MB, 1),
+        "readers": table,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    name = f"read_csv_{started:%Y%m%dT%H%M%SZ}.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{name}")
+
+
+if __name__ == "__main__":
+    main()
