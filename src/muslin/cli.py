@@ -1,5 +1,6 @@
 """The terminal edge: parse, call one function of the flow, print."""
 
+import errno
 import json
 import signal
 import sys
@@ -26,10 +27,13 @@ def _shape(context: click.Context, option: click.Parameter, value: str | None) -
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say how data are to be read, gathered into `reading`."""
     command = click.option(
-        "--format", "format_", metavar="NAME", help="Read DATA as this format, whatever it looks like."
+        "--format", "format_", metavar="NAME", help="Read DATA as idx or pixels-csv, whatever it looks like."
     )(command)
     command = click.option(
-        "--shape", callback=_shape, metavar="HxW[xC]", help="Size of a picture whose pixels are in a row."
+        "--shape",
+        callback=_shape,
+        metavar="HxW[xC]",
+        help="Size of a picture whose pixels are in a row, such as 28x28.",
     )(command)
     return click.option(
         "--target", metavar="COLUMN", help="The column that holds the label: its name, `first` or `last`."
@@ -58,7 +62,11 @@ def cli(debug: bool) -> None:
 @cli.command()
 @click.argument("name")
 @click.option(
-    "--csv", "csv_folder", type=PATH, metavar="DIR", help="Also write the two CSV files that Kaggle has."
+    "--csv",
+    "csv_folder",
+    type=PATH,
+    metavar="DIR",
+    help="Also write its parts as CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.",
 )
 @as_json
 def get(name: str, csv_folder: Path | None, as_json: bool) -> None:
@@ -78,7 +86,9 @@ def get(name: str, csv_folder: Path | None, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("data")
-@click.option("--split", "part", metavar="PART", help="Only this part: train, validation or test.")
+@click.option(
+    "--split", "part", metavar="PART", help="Only this part: train, validation or test. Default: all."
+)
 @click.option("--index", type=int, metavar="N", help="Show picture N (of the part, or of all).")
 @click.option("--class", "class_name", metavar="NAME", help="Only pictures of this class.")
 @click.option(
@@ -88,10 +98,19 @@ def get(name: str, csv_folder: Path | None, as_json: bool) -> None:
 @click.option("--colour", "colour", flag_value="false", help="In false colours, dark violet to yellow.")
 @click.option("--gray", "colour", flag_value="gray", help="In gray. Default: as the pictures are.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random sample."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Same seed, same random sample.",
 )
 @click.option(
-    "-o", "--out", type=PATH, metavar="FILE", help="Write the picture as PNG instead of showing it here."
+    "-o",
+    "--out",
+    type=PATH,
+    metavar="FILE",
+    help="Write what would be shown as a PNG; by default a sample of 25.",
 )
 @_reading
 @as_json
@@ -111,7 +130,7 @@ def look(
     if as_json:
         _print_json(summary(chosen))
         return
-    if index is None and sample is None and class_name is None and not mean and out is None:
+    if not mean and all(wish is None for wish in (index, sample, class_name, colour, out)):
         print_dataset(chosen)
         return
     sheet = Sheet(index, mean, class_name, sample, seed, colour or "own")
@@ -125,7 +144,9 @@ def look(
 @cli.command()
 @click.argument("data", required=False)
 @click.option(
-    "--recipe", metavar="NAME", help="quick (default) or tutorial; the reference lists what is in each."
+    "--recipe",
+    metavar="NAME",
+    help="quick (default) or tutorial; docs/reference/recipes.md has their numbers.",
 )
 @click.option(
     "--epochs", type=click.IntRange(1), metavar="N", help="How often every training picture is seen."
@@ -135,11 +156,13 @@ def look(
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Change a number of the recipe; may be repeated.",
+    help="Change a number of the recipe, as in batch_size=128; may be repeated.",
 )
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Same seed, same weights. Default 0.")
 @click.option("--test", metavar="FILE", help="A file with the test part, where DATA has only the train part.")
-@click.option("--out", type=PATH, metavar="RUN", help="The run's folder. Default: a new one below runs/.")
+@click.option(
+    "--out", type=PATH, metavar="RUN", help="The run's folder, new or empty. Default: one below runs/."
+)
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with an interrupted run.")
 @_reading
 @as_json
@@ -148,11 +171,12 @@ def train(
     test: str | None, out: Path | None, resume: Path | None, format_: str | None, shape: tuple[int, ...] | None,
     target: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Train a classifier: a folder with the sealed model, its evaluation and a report."""
+    """Train a classifier on DATA. Leaves a folder with the sealed model, its evaluation and a report."""
     from muslin import flow
     from muslin.show.progress import training_progress
 
     settings = _settings(changes) | ({"epochs": epochs} if epochs else {})
+    reading = _gathered(format_, shape, target)
     with _stopping() as stop, training_progress() as tell:
         if resume:
             fixed = {
@@ -160,15 +184,16 @@ def train(
                 "--seed": seed,
                 "--out": out,
                 "--test": test,
-                "--epochs/--set": settings,
+                "--epochs/--set": settings or None,
+                "--format/--shape/--target": reading or None,
             }
-            if given := [name for name, value in fixed.items() if value]:
+            if given := [name for name, value in fixed.items() if value is not None]:
                 raise click.UsageError(f"--resume goes on as the run began; leave out {', '.join(given)}.")
             run = flow.resume(resume, data, tell=tell, stop=stop)
         elif data:
             run = flow.train(
                 data, recipe=recipe or "quick", out=out, seed=seed or 0, test=test, settings=settings,
-                reading=_gathered(format_, shape, target), tell=tell, stop=stop,
+                reading=reading, tell=tell, stop=stop,
             )  # fmt: skip
         else:
             raise click.UsageError("name the DATA to train on, or a run to --resume.")
@@ -189,7 +214,7 @@ def train(
     default="test",
     show_default=True,
     metavar="PART",
-    help="train, validation, test or all.",
+    help="train, validation, test or all. Data without parts are judged whole.",
 )
 @click.option("-o", "--out", type=PATH, metavar="FILE", help="Also write the figures as JSON.")
 @_reading
@@ -198,7 +223,7 @@ def evaluate(
     model: str, data: str, part: str, out: Path | None, format_: str | None, shape: tuple[int, ...] | None,
     target: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """How often a model is right on data, each figure with its interval."""
+    """How often a model is right on DATA. Each figure comes with its 95 % interval."""
     from muslin import flow
     from muslin.show.terminal import print_evaluation
 
@@ -237,7 +262,7 @@ def predict(model: str, images: tuple[str, ...], as_json: bool) -> None:
 @click.argument("model")
 @as_json
 def inspect(model: str, as_json: bool) -> None:
-    """What is inside a model: its classes, its layers, and how it was made."""
+    """What is inside a model. Its classes, its layers, and how it was made."""
     from muslin.predictor import Predictor
     from muslin.show.about import model_summary, print_model
 
@@ -267,14 +292,17 @@ def main() -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        expected = isinstance(error, MuslinError)
-        text = (
-            str(error)
-            if expected
-            else f"{type(error).__name__}: {error}. This is a fault of muslin; --debug shows more."
-        )
-        click.echo(f"muslin: {' '.join(text.split())}", err=True)
+        click.echo(f"muslin: {' '.join(_text(error).split())}", err=True)
         sys.exit(1)
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, MuslinError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # files of muslin's own say which they are
+        where = error.filename or "what was to be printed"
+        return f"{where}: cannot be written ({error.strerror}). The disk is full: free some space."
+    return f"{type(error).__name__}: {error}. This is a fault of muslin; --debug shows more."
 
 
 @contextmanager
