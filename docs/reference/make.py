@@ -1,0 +1,401 @@
+"""Write the reference from the code: cli.md, recipes.md, errors.md and python.md, beside this file.
+
+    python docs/reference/make.py            # write what has changed
+    python docs/reference/make.py --check    # write nothing; exit 1 where a page is stale
+
+Only names, tables and docstrings go in, never a screen's or a library's own layout, so the pages are the same
+wherever they are made.
+"""
+
+import ast
+import inspect
+import math
+import re
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+import muslin
+from muslin import errors
+from muslin.cli import cli
+from muslin.data.dataset import Target
+from muslin.learn.networks import describe, network
+from muslin.learn.recipes import RECIPES, Recipe, settings
+
+HERE = Path(__file__).resolve().parent
+COMMAND = "python docs/reference/make.py"
+
+INNER = (
+    ("muslin.predictor", "Answer"),
+    ("muslin.evaluation.summary", "ClassFigures"),
+    ("muslin.evaluation.summary", "Averages"),
+    ("muslin.evaluation.summary", "ConfusedPair"),
+    ("muslin.evaluation.summary", "Mistake"),
+    ("muslin.evaluation.measures", "CalibrationBin"),
+    ("muslin.bundle", "Bundle"),
+    ("muslin.bundle", "Preprocessing"),
+    ("muslin.learn.engine", "Progress"),
+)
+"""What is found inside the public values, and needs no import to be used: (module, name)."""
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], ["--check"]):
+        print(f"usage: {COMMAND} [--check]", file=sys.stderr)
+        return 2
+    old = stale(HERE)
+    if arguments:
+        if old:
+            print(f"stale in docs/reference: {', '.join(old)}. Run: {COMMAND}", file=sys.stderr)
+        return 1 if old else 0
+    made = pages()
+    for name in old:
+        (HERE / name).write_text(made[name], encoding="utf-8")
+        print(f"wrote docs/reference/{name}")
+    return 0
+
+
+def stale(folder: Path) -> list[str]:
+    """The pages in `folder` that are missing or not what the code says now."""
+    made = pages()
+    return [
+        name
+        for name, text in made.items()
+        if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text
+    ]
+
+
+def pages() -> dict[str, str]:
+    """Per file's name its content."""
+    note = f"<!-- Made by {COMMAND}; change the code, not this page. -->"
+    made = {
+        "cli.md": command_line(),
+        "recipes.md": recipes(),
+        "errors.md": errors_page(),
+        "python.md": python(),
+    }
+    return {name: f"{note}\n\n" + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
+
+
+# --- cli.md
+
+
+def command_line() -> Iterator[str]:
+    yield "# The command line"
+    yield ""
+    yield from _prose(cli.help or "")
+    yield ""
+    yield (
+        "Results go to standard output; progress and messages go to standard error. Exit codes: 0 done, 1 it could "
+        "not be done (one line says what, where and what to do), 2 wrong usage, 130 interrupted at once."
+    )
+    yield ""
+    yield from _options(cli)
+    for name, command in cli.commands.items():
+        yield f"## `muslin {name}`"
+        yield ""
+        yield "```"
+        yield " ".join(["muslin", name, *_usage(command)])
+        yield "```"
+        yield ""
+        yield from _prose(command.help or "")
+        yield ""
+        yield from _options(command)
+
+
+def _usage(command: click.Command) -> Iterator[str]:
+    yield "[OPTIONS]"
+    for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            name = parameter.metavar or (parameter.name or "").upper()
+            yield name if parameter.required else f"[{name}]"
+
+
+def _options(command: click.Command) -> Iterator[str]:
+    yield "| option | |"
+    yield "| --- | --- |"
+    for option in command.params:
+        if isinstance(option, click.Option):
+            value = "" if option.is_flag else f" {option.metavar or option.type.name.upper()}"
+            names = ", ".join(f"`{name}{value}`" for name in (*option.opts, *option.secondary_opts))
+            about = [_cell(option.help or "")]
+            if isinstance(option.type, click.IntRange):
+                about.append(_whole_number(option.type))
+            if option.show_default and option.default is not None:
+                about.append(f"Default: {option.default}.")
+            yield f"| {names} | {' '.join(about)} |"
+    yield "| `-h`, `--help` | Show the help and exit. |"
+    yield ""
+
+
+def _whole_number(kind: click.IntRange) -> str:
+    low, high = (None if end is None else f"{int(end):,}" for end in (kind.min, kind.max))
+    return f"A whole number from {low} to {high}." if high else f"A whole number from {low}."
+
+
+# --- recipes.md
+
+
+def recipes() -> Iterator[str]:
+    yield "# Recipes"
+    yield ""
+    yield (
+        "A recipe is every number that training needs. `muslin train --recipe NAME` takes one; "
+        "`--set NAME=VALUE` changes one of its numbers ([how](../how-to/change-a-recipe.md)). "
+        "In Python: `muslin.train(data, recipe=NAME, settings={...})`."
+    )
+    yield ""
+    for made in RECIPES.values():
+        yield f"- **{made.name}**: {made.summary}"
+    yield ""
+    yield "## Their numbers"
+    yield ""
+    yield f"| setting | {' | '.join(RECIPES)} |"
+    yield f"| --- |{' --- |' * len(RECIPES)}"
+    for name in settings():
+        yield f"| `{name}` | {' | '.join(_value(getattr(made, name)) for made in RECIPES.values())} |"
+    yield ""
+    yield "## The settings"
+    yield ""
+    yield "| setting | what it is | value |"
+    yield "| --- | --- | --- |"
+    for name, setting in settings().items():
+        yield f"| `{name}` | {_cell(setting.metadata['help'])} | {_range(setting)} |"
+    yield ""
+    yield "## Their networks"
+    yield ""
+    yield "For gray pictures of 28×28 px and ten classes. Multiply-adds are those of one answer."
+    yield ""
+    for made in RECIPES.values():
+        yield from _network(made)
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case tuple():
+            return ", ".join(map(str, value))
+        case float():
+            return f"{value:.6g}"
+        case None:
+            return "none"
+        case _:
+            return str(value)
+
+
+def _range(setting: Any) -> str:
+    meta = setting.metadata
+    if meta["choices"]:
+        return ", ".join(f"`{choice}`" for choice in meta["choices"])
+    if setting.type is bool:
+        return "yes or no"
+    kind, example = {
+        int: ("a whole number", ""),
+        float: ("a number", ""),
+        tuple[int, ...]: ("whole numbers", ", as in `64,32,32`"),
+        int | None: ("a whole number", ", or `none`"),
+    }[setting.type]
+    low, high = (None if math.isinf(end) else f"{end:,g}" for end in (meta["low"], meta["high"]))
+    ends = f" from {low} to {high}" if low and high else f" from {low}" if low else ""
+    unit = f" {meta['unit']}" if meta["unit"] else ""
+    return kind + ends + unit + example
+
+
+def _network(made: Recipe) -> Iterator[str]:
+    target = Target("label", tuple(map(str, range(10))))
+    drawn = describe(
+        network(
+            made.network,
+            (28, 28, 1),
+            [target],
+            widths=made.widths,
+            dropout=made.dropout,
+            activation=made.activation,
+            mirrored=made.mirrored,
+        )
+    )
+    yield f"### {made.name}"
+    yield ""
+    yield f"{drawn['parameters']:,} parameters, {drawn['multiply_adds']:,} multiply-adds a picture."
+    yield ""
+    yield "| layer | what it does | output | parameters |"
+    yield "| --- | --- | --- | ---: |"
+    for layer in drawn["layers"]:
+        output = "×".join(map(str, layer["output"]))
+        parameters = f"{layer['parameters']:,}" if layer["parameters"] else ""
+        yield f"| `{layer['name']}` ({layer['kind']}) | {_cell(layer['detail'])} | {output} | {parameters} |"
+    yield ""
+
+
+# --- errors.md
+
+
+def errors_page() -> Iterator[str]:
+    yield "# Errors"
+    yield ""
+    yield from _prose(inspect.getdoc(errors) or "")
+    yield ""
+    yield "They are in `muslin.errors`; the base is also `muslin.MuslinError`."
+    for error in vars(errors).values():
+        if isinstance(error, type) and issubclass(error, errors.MuslinError):
+            base = error.__mro__[1].__name__
+            yield ""
+            yield f"## `{error.__name__}`"
+            yield ""
+            yield f"A kind of `{base}`. {inspect.getdoc(error)}"
+
+
+# --- python.md
+
+
+def python() -> Iterator[str]:
+    yield "# Python"
+    yield ""
+    yield from _prose(inspect.getdoc(muslin) or "")
+    yield ""
+    things = {name: getattr(muslin, name) for name in muslin.__all__}
+    functions_first = sorted(things, key=lambda name: isinstance(things[name], type))
+    for name in functions_first:
+        found = _found(things[name].__module__, things[name].__qualname__)
+        yield from _documented(found, f"muslin.{name}", level=2)
+    yield "## Inside these values"
+    yield ""
+    yield "What the values above are made of. They come with them; there is nothing to import."
+    yield ""
+    for module, name in INNER:
+        yield from _documented(_found(module, name), name, level=3)
+
+
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def _found(module: str, qualified_name: str) -> Definition:
+    """Where the source defines it: signatures stay as they were written, and nothing heavy is imported."""
+    spec = find_spec(module)
+    assert spec
+    assert spec.origin
+    node: ast.Module | Definition = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    for name in qualified_name.split("."):
+        node = next(n for n in node.body if isinstance(n, Definition) and n.name == name)
+    assert isinstance(node, Definition)
+    return node
+
+
+def _documented(node: Definition, name: str, *, level: int) -> Iterator[str]:
+    yield f"{'#' * level} `{name}`"
+    yield ""
+    if isinstance(node, ast.FunctionDef):
+        yield from _code(_signature(node, name))
+        yield from _docstring(node)
+        return
+    methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+    initial = next((method for method in methods if method.name == "__init__"), None)
+    if initial:
+        yield from _code(_signature(initial, name))
+    elif fields := [n for n in node.body if isinstance(n, ast.AnnAssign)]:
+        yield from _code(
+            [f"{ast.unparse(f.target)}: {_annotation(f.annotation)}{_default(f)}" for f in fields]
+        )
+    yield from _docstring(node)
+    for method in methods:
+        if not method.name.startswith("_"):
+            is_property = any("property" in ast.unparse(d) for d in method.decorator_list)
+            as_attribute = [f"{method.name}: {_annotation(method.returns)}"]
+            (line,) = as_attribute if is_property else _signature(method, method.name, width=1000)
+            yield f"**`{line}`**"
+            yield ""
+            yield from _docstring(method)
+
+
+def _signature(node: ast.FunctionDef, name: str, width: int = 88) -> list[str]:
+    arguments = node.args
+    defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + list(arguments.defaults)
+    given = zip(arguments.args, defaults, strict=True)
+    words = [_argument(a, d) for a, d in given if a.arg not in ("self", "cls")]
+    if arguments.kwonlyargs:
+        words.append("*")
+        words += [_argument(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    returns = f" -> {_annotation(node.returns)}" if node.returns and node.name != "__init__" else ""
+    line = f"{name}({', '.join(words)}){returns}"
+    if len(line) <= width:
+        return [line]
+    return [f"{name}(", *(f"    {word}," for word in words), f"){returns}"]
+
+
+def _argument(argument: ast.arg, default: ast.expr | None) -> str:
+    kind = f": {_annotation(argument.annotation)}" if argument.annotation else ""
+    return argument.arg + kind + (f" = {_written(default)}" if default else "")
+
+
+def _default(field: ast.AnnAssign) -> str:
+    if field.value is None or isinstance(field.value, ast.Call):  # field(repr=False) says nothing to a reader
+        return ""
+    return f" = {_written(field.value)}"
+
+
+def _annotation(annotation: ast.expr | None) -> str:
+    if annotation is None:
+        return "None"
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return annotation.value
+    return _written(annotation)
+
+
+def _written(expression: ast.expr) -> str:
+    """As the formatter of the code would write it."""
+    text = ast.unparse(expression)
+    return text if '"' in text else text.replace("'", '"')
+
+
+def _code(lines: list[str]) -> Iterator[str]:
+    yield "```python"
+    yield from lines
+    yield "```"
+    yield ""
+
+
+SECTION = re.compile(r"(Args|Attributes|Raises|Returns):$")
+ENTRY = re.compile(r"    (\w[\w, ]*): (.*)")
+
+
+def _docstring(node: Definition) -> Iterator[str]:
+    """A Google-style docstring: its sections become lists."""
+    section = None
+    for line in (ast.get_docstring(node) or "").splitlines():
+        if heading := SECTION.match(line):
+            section = heading[1]
+            yield from (f"{section}:", "")
+        elif section not in (None, "Returns") and (entry := ENTRY.match(line)):
+            yield f"- `{entry[1]}`: {_text(entry[2])}"
+        elif section and line.startswith("    "):
+            yield ("" if section == "Returns" else "  ") + _text(line.strip())
+        else:
+            section = None if line else section
+            yield _text(line)
+    yield ""
+
+
+def _prose(text: str) -> Iterator[str]:
+    yield from (_text(line) for line in inspect.cleandoc(text).splitlines())
+
+
+def _text(line: str) -> str:
+    """A line of a docstring as Markdown: what Markdown would take for markup is escaped, except in code."""
+    if line.startswith("    "):
+        return line
+    return "`".join(
+        re.sub(r"([*<])", r"\\\1", part) if i % 2 == 0 else part for i, part in enumerate(line.split("`"))
+    )
+
+
+def _cell(text: str) -> str:
+    return _text(" ".join(text.split())).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
