@@ -262,7 +262,8 @@ def _opaque(image: Image.Image, kind: str, data: bytes) -> tuple[Pixels, list[st
     gray = image.mode in ("1", "L", "LA", "La") or _has_gray_palette(image)
     gray = gray or (kind == "PNG" and data[24:26] == b"\x10\x04")
     if not image.has_transparency_data:
-        return _array(image.convert("L" if gray else "RGB")), []
+        mode = "L" if gray else "RGB"
+        return _array(image if image.mode == mode else image.convert(mode)), []  # convert copies even then
     _shorten_transparent_colour(image)
     alpha_image = image.convert("RGBA")
     alpha = alpha_image.getchannel("A")
@@ -278,8 +279,8 @@ def _has_gray_palette(image: Image.Image) -> bool:
     if image.mode != "P":
         return False
     colours = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
-    used = np.unique(np.asarray(image))
-    return int(used.max()) < len(colours) and _is_gray(colours[np.newaxis, used])
+    used = np.flatnonzero(image.histogram())
+    return int(used[-1]) < len(colours) and _is_gray(colours[np.newaxis, used])
 
 
 def _from_16_bits(image: Image.Image, kind: str) -> tuple[Pixels, list[str]]:

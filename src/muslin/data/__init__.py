@@ -39,16 +39,17 @@ def read(
     if isinstance(data, str) and data in known.KNOWN:
         if test is not None:
             raise DataError(f"{data} has its own test part. Leave out --test.")
-        return _known(data, options, tell)
+        if format is not None or options.given():
+            idle = " and ".join([*(["format"] if format else []), *options.given()])
+            raise DataError(f"{data} is a known data set: there is no {idle} to choose. Leave it out.")
+        return _known(data, tell)
     dataset = _at(data, format, options)
     if test is None:
         return _named(dataset, [_name(data)])
     return _with_test(dataset, data, _at(test, format, options), test)
 
 
-def _known(name: str, options: ReadOptions, tell: Callable[[str], None]) -> Dataset:
-    if options.given():
-        raise DataError(f"{name} is a known data set: leave out {' and '.join(options.given())}.")
+def _known(name: str, tell: Callable[[str], None]) -> Dataset:
     obtained = known.get(name, tell=tell)
     dataset = known.named(obtained.known, read_path(obtained.folder))
     return replace(dataset, name=name, origin=f"{obtained.origin} (SHA-256 verified)")

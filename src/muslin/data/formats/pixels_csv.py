@@ -331,7 +331,11 @@ def _has_label(path: Path, count: int, rows: list[list[str]], options: ReadOptio
 
 
 def _label_side(rows: list[list[str]]) -> str:
-    """`first` or `last`, whichever is less like the pixel beside it; `first` where that does not tell."""
+    """`first` or `last`: where the names are, or the numbers that are less like pixels; `first` if none can tell.
+
+    A corner of pictures is often one value in all of them, else it takes a few values far apart and is like the
+    pixel beside it. Labels differ, have no gaps between their numbers, and are not like any pixel.
+    """
     for place, side in ((0, "first"), (-1, "last")):
         if any(cells[place].strip() and not _is_number(cells[place]) for cells in rows):
             return side
@@ -341,11 +345,14 @@ def _label_side(rows: list[list[str]]) -> str:
     )
     if not len(values):
         return "first"
-    constant = values.min(axis=0) == values.max(axis=0)
-    if constant[0] != constant[3]:
+    first, beside_first, beside_last, last = values.T
+    without_gaps = [len(np.unique(end)) / (np.ptp(end) + 1) for end in (first, last)]
+    constant = [np.ptp(end) == 0 for end in (first, last)]
+    if constant[0] != constant[1]:
         return "last" if constant[0] else "first"
-    first, last = abs(values[:, 0] - values[:, 1]).mean(), abs(values[:, 3] - values[:, 2]).mean()
-    return "last" if last > first else "first"
+    if max(without_gaps) > 0.9 and min(without_gaps) < 0.5:
+        return "first" if without_gaps[0] > without_gaps[1] else "last"
+    return "last" if abs(last - beside_last).mean() > abs(first - beside_first).mean() else "first"
 
 
 def _is_number(cell: str) -> bool:
