@@ -434,9 +434,8 @@ def fashion_mnist(pixels: Pixels, size: Size) -> tuple[Pixels, str | None]:
         f"trimmed from {_size(pixels)} to {_size(trimmed)}, subsampled to {_size(small)}, sharpened, "
         f"extended to {width}×{height}, {'not negated (its background is dark)' if dark else 'negated'}, gray"
     )
-    return _with_channels(picture if dark else WHITE - picture, channels), (
-        f"converted as Fashion-MNIST's authors did: {steps}"
-    )
+    in_gray = _with_channels(picture if dark else WHITE - picture, 1)
+    return _with_channels(in_gray, channels), (f"converted as Fashion-MNIST's authors did: {steps}")
 
 
 CONVERSIONS: dict[str, Callable[[Pixels, Size], tuple[Pixels, str | None]]] = {

@@ -126,7 +126,7 @@ def test_blank_lines_are_passed_over_and_counted(tmp_path, world):
     dataset = read(path)
 
     assert_is(dataset, world)
-    assert dataset.repairs == ("6 blank lines passed over",)
+    assert dataset.repairs == ("blank lines passed over: 6",)
 
 
 def test_without_a_header_the_guess_about_the_label_is_said_and_can_be_overruled(tmp_path, world):
@@ -170,7 +170,7 @@ def test_a_row_without_a_label_is_unknown_and_counted(tmp_path, world):
 
     assert list(np.flatnonzero(dataset.labels["label"] == -1)) == [2]
     assert dataset.target().classes == world.dataset.target().classes
-    assert dataset.repairs == ("1 rows without a label: theirs is unknown",)
+    assert dataset.repairs == ("rows without a label, which is taken as unknown: 1",)
 
 
 def test_numbers_as_labels_are_classes_in_numeric_order(tmp_path):
@@ -291,6 +291,7 @@ def test_the_row_is_right_far_into_a_file_and_after_blank_lines(tmp_path):
         (b"label,pixel1,pixel2,pixel3,pixel4\n", "has a header, but no rows"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "a PNG picture"),
         (b"<!DOCTYPE html><html></html>", "an HTML page"),
+        (b"x" * 300_000, "begins with 'xxx"),
         (b"id,gender,articleType\n1,Men,Shirts\n", "begins with 'id,gender,articleType'"),
         ("label,pixel1\n1,2\n".encode("utf-16"), "UTF-16"),
     ],

@@ -70,6 +70,8 @@ def test_data_that_have_a_test_part_take_no_second_one(tmp_path, drawn):
     test = write(tmp_path / "b.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
     with pytest.raises(DataError, match="fashion-mnist has its own test part"):
         read("fashion-mnist", test=test)
+    with pytest.raises(DataError, match="--test takes a file"):
+        read(test, test="fashion-mnist")
 
 
 def test_a_nonsense_shape_is_refused(tmp_path, drawn):

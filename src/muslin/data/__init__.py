@@ -36,6 +36,8 @@ def read(
         StorageError: a known data set was fetched and cannot be kept.
     """
     options = ReadOptions(shape=_full_shape(shape), target=target)
+    if isinstance(test, str) and test in known.KNOWN:
+        raise DataError(f"{test} is a whole data set, but --test takes a file. Give one.")
     if isinstance(data, str) and data in known.KNOWN:
         if test is not None:
             raise DataError(f"{data} has its own test part. Leave out --test.")

@@ -111,7 +111,7 @@ def read(path: Path, options: ReadOptions) -> Dataset:
         pixels = pixels[:, list(layout.order)]
     repairs = list(layout.repairs)
     if blank:
-        repairs.append(f"{blank:,} blank lines passed over")
+        repairs.append(f"blank lines passed over: {blank:,}")
     targets: tuple[Target, ...] = ()
     labels: dict[str, NDArray[np.int64]] = {}
     if layout.label is not None:
@@ -231,7 +231,10 @@ def _delimiter(line: str) -> str:
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # a cell of more than 131,072 characters: no pixel, whoever asks will find out
+        return line.split(delimiter)
 
 
 def _is_header(cells: list[str]) -> bool:
@@ -518,8 +521,6 @@ def _row(path: Path, number: int, line: bytes, layout: _Layout) -> list[str]:
         raise DataError(
             f"row {number} of {path} is not UTF-8 at its byte {error.start + 1}. Save the file as UTF-8."
         ) from error
-    except csv.Error as error:
-        raise DataError(f"row {number} of {path} is not CSV ({error}). Check its quotes.") from error
     if len(cells) != layout.columns:
         around = layout.before + layout.after
         raise DataError(
@@ -566,7 +567,7 @@ def _target(
         repairs.append("labels such as 3.0 taken as 3")
     values = np.array([texts[cell] for cell in cells])
     if missing := int((values == "").sum()):
-        repairs.append(f"{missing:,} rows without a label: theirs is unknown")
+        repairs.append(f"rows without a label, which is taken as unknown: {missing:,}")
     if not known:
         raise DataError(f"{path}: the column {name!r} is empty in every row.")
     return multiclass(name, values)
