@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ def storage_errors(path: Path) -> Iterator[None]:
             advice = "The disk is full: free some space or choose another place."
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             advice = "This place is not writable: choose another, or change its permissions."
+        elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            advice = "A file or folder of that name is in the way: choose another place."
         else:
             advice = "Check that the folder exists and can be written."
         raise StorageError(f"{path}: cannot be written ({error.strerror or error}). {advice}") from error
@@ -50,6 +53,34 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
             beside.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+LEFTOVER = re.compile(r"\..+\.(?P<process>\d+)-\d+\.part")
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what `writing` had begun in `folder` when its process was killed. Others' work in progress stays.
+
+    Raises:
+        StorageError: the folder cannot be changed.
+    """
+    if os.name != "posix":  # elsewhere there is no harmless way to ask whether a process lives
+        return
+    with storage_errors(folder):
+        for entry in folder.iterdir():
+            match = LEFTOVER.fullmatch(entry.name)
+            if match and not _lives(int(match["process"])):
+                entry.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
 
 
 def write_atomically(path: str | Path, content: bytes | str) -> None:
