@@ -6,12 +6,15 @@ other; they meet here.
 
 import datetime
 import json
+import os
 import platform
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin import machine
-from muslin.data.dataset import UNKNOWN, Dataset, Split, align
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, align
 from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, StorageError, TrainingError
 from muslin.evaluation import Evaluation
-from muslin.files import storage_errors, write_atomically
+from muslin.files import clear_leftovers, storage_errors, write_atomically
 from muslin.learn.recipes import Recipe, fitted
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.learn.run import Run
@@ -57,13 +60,14 @@ def train(
         seed: 0 or more. Same seed, data, machine and threads: the same weights, bit for bit.
         test: a file with the test part, where `data` holds only the training part.
         settings: numbers of the recipe to change, by name: `{"epochs": 5}`.
-        reading: how to read the files, as `muslin.read` takes it: `{"format": "csv"}`.
+        reading: how to read the files, as `muslin.read` takes it: `{"format": "pixels-csv"}`.
         tell: called after every step.
         stop: asked after every step; training stops cleanly once it says yes.
 
     Raises:
-        MuslinError: the data, the recipe or the folder will not do. Nothing is left behind then.
-        Stopped: `stop` said yes, or training was interrupted; `resume` goes on.
+        MuslinError: the data, the recipe or the folder will not do; no run is left behind.
+        Stopped: `stop` said yes; `resume` goes on.
+        StorageError: the disk became full. What was there is untouched, and `resume` goes on from it.
     """
     chosen = recipe_named(recipe, **(settings or {}))
     if seed < 0:
@@ -83,25 +87,29 @@ def train(
     from muslin.learn.train import network_for
 
     drawing = describe(network_for(dataset, parts, chosen))
+    record = {
+        "status": "training",
+        "recipe": asdict(chosen),
+        "seed": seed,
+        "command": command(source, chosen, seed),
+        "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "parameters": drawing["parameters"],
+        "epochs": chosen.epochs,
+        "source": _wherever(source),
+        "data": describe_data(dataset, parts),
+        "engine": asdict(choose_engine()),
+        "machine": machine.description(),
+        "versions": versions(),
+    }
     run = Run(_new_folder(out, f"{dataset.name}-{chosen.name}"))
-    run.write_record(
-        {
-            "name": run.folder.name,
-            "status": "training",
-            "recipe": asdict(chosen),
-            "seed": seed,
-            "command": command(source, chosen, seed),
-            "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-            "parameters": drawing["parameters"],
-            "epochs": chosen.epochs,
-            "source": source,
-            "data": describe_data(dataset, parts),
-            "engine": asdict(choose_engine()),
-            "machine": machine.description(),
-            "versions": versions(),
-        }
-    )
-    return _complete(run, dataset, parts, tell, stop)
+    try:
+        run.write_record({"name": run.folder.name} | record)
+    except StorageError:
+        with suppress(OSError):
+            run.folder.rmdir()
+        raise
+    with _how_to_go_on(run):
+        return _complete(run, dataset, parts, tell, stop)
 
 
 def resume(
@@ -118,33 +126,58 @@ def resume(
 
     Raises:
         DataError: the folder holds no run, or the data are not those it was trained on.
+        Stopped: as for `train`.
+        StorageError: the disk is full. What was there is untouched, and `resume` goes on from it.
     """
     run = Run(Path(folder))
     record = run.record
-    if record.get("status") == "finished":
+    if record.get("status") == "finished" and data is None:
         return run
-    require_training()
+    try:
+        recipe, seed = _recipe_of(record), int(record["seed"])
+        source, fingerprint = record["source"], record["data"]["fingerprint"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{folder}: run.json is not as this muslin writes it ({error}). Start a new run."
+        ) from error
     if isinstance(data, Dataset):
         dataset = data
     else:
-        source = record["source"]
         if data is not None:
             source = {**(source or {"test": None, "reading": {}}), "data": str(data)}
         if source is None:
             raise DataError(f"{folder}: trained on data that were in memory. Give the data again.")
         dataset = _read_source(source)
-    if dataset.fingerprint != record["data"]["fingerprint"]:
+    if dataset.fingerprint != fingerprint:
         raise DataError(
             f"{folder}: {dataset.name} is not what this run was trained on. Give the same data, or start anew."
         )
-    return _complete(run, dataset, _split(dataset, _recipe_of(record), record["seed"]), tell, stop)
+    if record.get("status") == "finished":
+        return run
+    require_training()
+    clear_leftovers(run.folder)
+    with _how_to_go_on(run):
+        return _complete(run, dataset, _split(dataset, recipe, seed), tell, stop)
+
+
+@contextmanager
+def _how_to_go_on(run: Run) -> Iterator[None]:
+    """A message about an interruption ends with the command that goes on from there."""
+    from muslin.learn.engine import Stopped
+
+    command = f"muslin train --resume {shlex.quote(str(run.folder))}"
+    try:
+        yield
+    except Stopped as stopped:
+        raise Stopped(f"{run.folder}: {stopped} Go on with: {command}") from None
+    except StorageError as error:
+        raise StorageError(f"{error} Then go on with: {command}") from error
 
 
 def _complete(run: Run, dataset: Dataset, parts: Split, tell: Tell, stop: Stop) -> Run:
     """From wherever the run's checkpoint stands to a finished run."""
     from muslin.bundle import seal
     from muslin.learn.accelerate import engine_from
-    from muslin.learn.engine import Stopped
     from muslin.learn.export import export
     from muslin.learn.train import golden_pictures, train_network
     from muslin.predictor import Predictor
@@ -157,21 +190,16 @@ def _complete(run: Run, dataset: Dataset, parts: Split, tell: Tell, stop: Stop) 
             run.write_history([*(r for r in run.history if r["epoch"] < progress.epoch), progress.row])
         tell(progress)
 
-    try:
-        net, history = train_network(
-            dataset,
-            parts,
-            recipe,
-            seed=seed,
-            engine=engine_from(record["engine"]),
-            checkpoint=run.checkpoint,
-            tell=tell_and_keep,
-            stop=stop,
-        )
-    except Stopped as stopped:
-        raise Stopped(
-            f"{run.folder}: {stopped} Go on with: muslin train --resume {shlex.quote(str(run.folder))}"
-        ) from None
+    net, history = train_network(
+        dataset,
+        parts,
+        recipe,
+        seed=seed,
+        engine=engine_from(record["engine"]),
+        checkpoint=run.checkpoint,
+        tell=tell_and_keep,
+        stop=stop,
+    )
     run.write_history(history)
     record |= {"train_s": round(history[-1]["elapsed_s"], 3)}
 
@@ -213,6 +241,8 @@ def judge(
     from muslin.data.dataset import pixels_of
     from muslin.evaluation import evaluate as evaluate_arrays
 
+    if not dataset.targets:
+        raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
     aligned = align(dataset, predictor.bundle.targets)
     probabilities = predictor.predict_pixels(pixels_of(aligned))
     evaluations = {}
@@ -239,13 +269,18 @@ def evaluate(
 
     Args:
         split: `train`, `validation`, `test` or `all`. Data without parts are judged whole.
+
+    Raises:
+        DataError: no such part, no labels to compare with, or a class that the model never saw.
+        BundleError: the model cannot be opened.
     """
     from muslin.data import read
     from muslin.predictor import Predictor
 
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     dataset = data if isinstance(data, Dataset) else read(data, **(reading or {}))
-    chosen = dataset if split == "all" or dataset.parts is None else dataset.part(split)
+    undivided = dataset.parts is None and split in PARTS
+    chosen = dataset if split == "all" or undivided else dataset.part(split)
     return judge(predictor, chosen)[0]
 
 
@@ -277,14 +312,13 @@ def run_summary(run: Run) -> dict[str, Any]:
 
 
 def require_training() -> None:
-    """Raises MissingPartError in an installation that only predicts."""
-    try:
-        import onnx  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
+    """Raises MissingPartError in an installation that only predicts. Imports nothing, so that it takes no time."""
+    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
+    if missing:
         raise MissingPartError(
-            f"training needs {error.name}, which is not installed. Install it with: pip install 'muslin[train]'"
-        ) from None
+            f"training needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed. "
+            "Install with: pip install 'muslin[train]'"
+        )
 
 
 def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
@@ -345,6 +379,20 @@ def command(source: Mapping[str, Any] | None, recipe: Recipe, seed: int) -> str:
     return shlex.join(words)
 
 
+def _wherever(source: dict[str, Any] | None) -> dict[str, Any] | None:
+    """`source` so that it can be read again from any working folder."""
+    from muslin.data.known import KNOWN
+
+    if source is None:
+        return None
+    lasting = {
+        name: str(Path(value).absolute()) if value and os.path.exists(value) else value
+        for name, value in source.items()
+        if name != "reading" and value not in KNOWN
+    }
+    return source | lasting
+
+
 def _read_source(source: Mapping[str, Any]) -> Dataset:
     from muslin.data import read
 
@@ -375,14 +423,15 @@ def _new_folder(out: str | Path | None, name: str) -> Path:
             folder = Path(f"{stem}-{number}")
     else:
         folder = Path(out)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         if (folder / "run.json").exists():
             raise StorageError(
                 f"{folder}: a run is here already. Go on with it (--resume {folder}) or choose another folder."
             )
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        clear_leftovers(folder)
+        if any(folder.iterdir()):
             raise StorageError(f"{folder}: not an empty folder. Choose another place for the run.")
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.errors import DataError
+from muslin.errors import DataError, nearest
 
 UNKNOWN = -1
 """The label of a sample whose class is not known. Never a class; never counted in a loss or a measure."""
@@ -146,8 +146,10 @@ class Dataset:
         """The samples of the data's own part `name`.
 
         Raises:
-            DataError: the data have no such part; the message lists those they have.
+            DataError: no part is ever called so, or the data have none; the message lists those they have.
         """
+        if name not in PARTS:
+            raise DataError(f"{self.name}: no part is called {name!r}. {nearest(name, (*PARTS, 'all'))}")
         if self.parts is None:
             raise DataError(
                 f"{self.name} is not divided into parts, so there is no {name!r}. Use --split all."
