@@ -58,33 +58,51 @@ def print_model(bundle: Bundle) -> None:
         rows.add_column(heading, overflow="fold")
     for heading in ("output", "parameters"):
         rows.add_column(heading, justify="right", no_wrap=True)
-    for layer in bundle.network.get("layers", ()):
-        output = "×".join(map(str, layer["output"]))
-        parameters = f"{layer['parameters']:,}" if layer["parameters"] else ""
-        rows.add_row(printable(layer["name"]), layer["kind"], printable(layer["detail"]), output, parameters)
+    layers = bundle.network.get("layers")
+    for layer in layers if isinstance(layers, list) else ():
+        output, parameters = _at(layer, "output"), _at(layer, "parameters")
+        rows.add_row(
+            *(printable(str(_at(layer, key) or "")) for key in ("name", "kind", "detail")),
+            printable("×".join(map(str, output)) if isinstance(output, list) else ""),
+            f"{parameters:,}" if isinstance(parameters, int) and parameters else "",
+        )
     out.print(rows)
-    out.print(
-        f"{bundle.network.get('parameters', 0):,} parameters, "
-        f"{bundle.network.get('multiply_adds', 0):,} multiply-adds a picture\n"
-    )
-    recipe = made.get("recipe")
+    for key, unit in (("parameters", "parameters"), ("multiply_adds", "multiply-adds a picture")):
+        if isinstance(count := bundle.network.get(key), int):
+            out.print(f"{count:,} {unit}")
+    out.print()
+    recipe, train_s, versions = made.get("recipe"), made.get("train_s"), made.get("versions")
     facts = {
-        "recipe": recipe.get("name") if isinstance(recipe, Mapping) else recipe,
+        "recipe": _at(recipe, "name") or recipe,
         "seed": made.get("seed"),
-        "data": made.get("data", {}).get("name"),
-        "fingerprint": made.get("data", {}).get("fingerprint"),
-        "split": made.get("data", {}).get("split"),
+        "data": _at(made, "data", "name"),
+        "fingerprint": _at(made, "data", "fingerprint"),
+        "split": _at(made, "data", "split"),
         "started": made.get("started"),
-        "training": f"{duration(made['train_s'])} on {made['machine']['processor']}"
-        if "train_s" in made
+        "training": duration(train_s) if isinstance(train_s, int | float) else None,
+        "machine": _at(made, "machine", "processor"),
+        "made with": ", ".join(f"{name} {number}" for name, number in versions.items())
+        if isinstance(versions, Mapping)
         else None,
-        "made with": ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items()),
         "repeat": made.get("command"),
     }
-    for name, test in made.get("test", {}).items():
-        facts[f"test ({name})"] = (
-            f"{percent(test['accuracy'])} of {test['n']:,} right ({interval_text(test['interval'])})"
-        )
+    for target in bundle.targets:
+        if test := _test_figures(_at(made, "test", target.name)):
+            facts[f"test ({target.name})"] = test
     for name, value in facts.items():
         if value not in (None, ""):
-            out.print(f"{name:<12} {printable(str(value))}", soft_wrap=True)
+            out.print(f"{printable(name):<12} {printable(str(value))}", soft_wrap=True)
+
+
+def _at(value: Any, *keys: str) -> Any:
+    """What stands under `keys`, one inside the other; None where that is not there. Models come from others, too."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _test_figures(test: Any) -> str | None:
+    try:
+        return f"{percent(test['accuracy'])} of {test['n']:,} right ({interval_text(test['interval'])})"
+    except (KeyError, TypeError, ValueError):
+        return None
