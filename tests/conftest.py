@@ -1,7 +1,14 @@
 """Fixtures that more than one room of tests uses. Worlds that belong to one room live beside its tests."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
+from command_line import Said, run
+from idx_files import write_part
+from muslin.data import read
+from muslin.data.dataset import pixels_of
 from muslin.data.drawn import Drawn, draw
 
 
@@ -15,3 +22,40 @@ def drawn() -> Drawn:
 def drawn_colour() -> Drawn:
     """60 colour garments of 40×40 pixels."""
     return draw(60, seed=2, size_px=40, colour=True)
+
+
+@pytest.fixture(scope="session")
+def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder fashion-mnist of IDX files: the first 2,400 train and 600 test pictures of the real ones."""
+    folder = tmp_path_factory.mktemp("slice") / "fashion-mnist"
+    for prefix, part, count in (("train", "train", 2400), ("t10k", "test", 600)):
+        some = read("fashion-mnist").part(part)
+        write_part(folder, prefix, pixels_of(some)[:count], some.labels["label"][:count])
+    return folder
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that the command line made, and what it said meanwhile."""
+
+    folder: Path
+    said: Said
+
+
+@pytest.fixture(scope="session")
+def sliced_run(fashion_slice: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run on the slice of Fashion-MNIST, by `muslin train … --json`."""
+    here = tmp_path_factory.mktemp("sliced")
+    words = ["train", fashion_slice, "--epochs", 4, "--set", "batch_size=64", "--out", "run", "--json"]
+    said = run(*words, cwd=here)
+    assert said.code == 0, said
+    return Finished(here / "run", said)
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run on all of Fashion-MNIST with the recipe quick, made once for all tests that are marked slow."""
+    here = tmp_path_factory.mktemp("whole")
+    said = run("train", "fashion-mnist", "--out", "run", "--json", cwd=here)
+    assert said.code == 0, said
+    return Finished(here / "run", said)

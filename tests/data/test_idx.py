@@ -7,20 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from idx_files import labels_file, write_part
 from muslin.data import read
 from muslin.data.drawn import Drawn
 from muslin.errors import DataError
-
-
-def images_file(pixels, magic=2051, count=None):
-    n, height, width = pixels.shape[:3]
-    return struct.pack(">4I", magic, n if count is None else count, height, width) + pixels.tobytes()
-
-
-def labels_file(labels, magic=2049, count=None):
-    return (
-        struct.pack(">2I", magic, len(labels) if count is None else count) + labels.astype(np.uint8).tobytes()
-    )
 
 
 @pytest.fixture
@@ -28,8 +18,7 @@ def folder(tmp_path: Path, drawn: Drawn) -> Path:
     """A folder like Fashion-MNIST's: 150 train and 50 test pictures."""
     pixels, labels = drawn.dataset.images.pixels, drawn.dataset.labels["label"]
     for prefix, part in (("train", slice(0, 150)), ("t10k", slice(150, 200))):
-        (tmp_path / f"{prefix}-images-idx3-ubyte").write_bytes(images_file(pixels[part]))
-        (tmp_path / f"{prefix}-labels-idx1-ubyte").write_bytes(labels_file(labels[part]))
+        write_part(tmp_path, prefix, pixels[part], labels[part])
     return tmp_path
 
 

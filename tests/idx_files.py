@@ -1,0 +1,29 @@
+"""IDX files, written byte by byte, sound or not."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def images_file(pixels: NDArray[np.uint8], magic: int = 2051, count: int | None = None) -> bytes:
+    """Pictures (count, height, width[, 1]) as an IDX file's content."""
+    n, height, width = pixels.shape[:3]
+    return struct.pack(">4I", magic, n if count is None else count, height, width) + pixels.tobytes()
+
+
+def labels_file(labels: NDArray[np.integer[Any]], magic: int = 2049, count: int | None = None) -> bytes:
+    """Labels (count,) as an IDX file's content."""
+    n = len(labels) if count is None else count
+    return struct.pack(">2I", magic, n) + labels.astype(np.uint8).tobytes()
+
+
+def write_part(
+    folder: Path, prefix: str, pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]]
+) -> None:
+    """The two files of one part, named as Fashion-MNIST's are: `prefix` is train or t10k."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{prefix}-images-idx3-ubyte").write_bytes(images_file(pixels))
+    (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(labels_file(labels))
