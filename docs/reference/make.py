@@ -98,7 +98,7 @@ def command_line() -> Iterator[str]:
     for name, command in cli.commands.items():
         yield f"## `muslin {name}`"
         yield ""
-        yield "```"
+        yield "```text"
         yield " ".join(["muslin", name, *_usage(command)])
         yield "```"
         yield ""

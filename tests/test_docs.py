@@ -1,0 +1,261 @@
+"""What is written for readers is true: commands exist, links lead somewhere, code compiles, examples run."""
+
+import ast
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+import muslin
+from muslin.bundle import seal
+from muslin.cli import cli
+from muslin.data.formats import FORMATS
+from muslin.evaluation import evaluate
+from muslin.flow import write_evaluation
+from muslin.learn.recipes import RECIPES
+from small_models import LABEL, small_bundle
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+MAKE = ROOT / "docs/reference/make.py"
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_reference_says_what_the_code_says():
+    done = subprocess.run([sys.executable, MAKE, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_stale_or_missing_page_of_the_reference_is_named(tmp_path):
+    made = runpy.run_path(str(MAKE))
+    for name, text in made["pages"]().items():
+        (tmp_path / name).write_text(text)
+    assert made["stale"](tmp_path) == []
+    (tmp_path / "cli.md").write_text((tmp_path / "cli.md").read_text().replace("--json", "--yaml", 1))
+    (tmp_path / "errors.md").unlink()
+    assert made["stale"](tmp_path) == ["cli.md", "errors.md"]
+
+
+def test_the_reference_is_the_same_on_a_narrow_terminal(monkeypatch):
+    made = runpy.run_path(str(MAKE))
+    usual = made["pages"]()
+    monkeypatch.setenv("COLUMNS", "30")
+    assert made["pages"]() == usual
+
+
+def test_the_reference_has_every_command_option_recipe_and_public_name():
+    pages = runpy.run_path(str(MAKE))["pages"]()
+    for name, command in cli.commands.items():
+        assert f"## `muslin {name}`" in pages["cli.md"]
+        for option in (p for p in command.params if isinstance(p, click.Option)):
+            assert f"`{option.opts[-1]}" in pages["cli.md"]
+    for name in RECIPES:
+        assert f"### {name}" in pages["recipes.md"]
+    for name in muslin.__all__:
+        assert f"## `muslin.{name}`" in pages["python.md"]
+
+
+def test_help_names_every_recipe_and_format():
+    helps = {p.name: p.help or "" for p in cli.commands["train"].params if isinstance(p, click.Option)}
+    assert [name for name in RECIPES if name not in helps["recipe"]] == []
+    assert [row.name for row in FORMATS if row.name not in helps["format_"]] == []
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of each command line of muslin that stands in a block of code, without the program's name."""
+    for _, language, block in FENCE.findall(page.read_text()):
+        if language in ("", "console"):
+            for line in block.replace("\\\n", " ").splitlines():
+                line = line.strip().removeprefix("$ ")
+                if line.startswith("muslin "):
+                    words = shlex.split(line, comments=True)
+                    end = next(
+                        (i for i, word in enumerate(words) if word in ("|", ">", "&&", ";")), len(words)
+                    )
+                    yield words[1:end]
+
+
+def mentions(page: Path) -> Iterator[list[str]]:
+    """The same for commands mentioned within a sentence."""
+    text = FENCE.sub("", page.read_text())
+    for mention in re.findall(r"`muslin ([^`]+)`", text):
+        yield shlex.split(mention)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_line_in_the_documentation_can_be_typed(page):
+    for words in commands(page):
+        if words[0].startswith("-"):
+            continue
+        command = cli.commands[words[0]]
+        with command.make_context(words[0], words[1:]):  # raises for a missing or an unknown word
+            pass
+    for name, *words in mentions(page):
+        if name.startswith("-"):
+            continue
+        command = cli.commands[name]
+        command.make_parser(click.Context(command)).parse_args(words)
+
+
+def test_a_command_line_that_cannot_be_typed_would_be_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```\n$ muslin train data.csv --epoch-count 3  # no such option\n```\nor `muslin tarin`\n"
+    )
+    (words,) = commands(page)
+    with pytest.raises(click.NoSuchOption):
+        cli.commands[words[0]].make_context(words[0], words[1:])
+    assert list(mentions(page)) == [["tarin"]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_within_the_documentation_leads_somewhere(page):
+    text = FENCE.sub("", page.read_text())
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors(file), f"{page.name}: {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page in links."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_in_the_documentation_compiles_and_uses_names_that_exist(page):
+    if page.name == "python.md":
+        return  # signatures, not programs
+    for _, language, block in FENCE.findall(page.read_text()):
+        if language != "python":
+            continue
+        tree = ast.parse(block)
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "muslin"
+            ):
+                assert node.attr in (*muslin.__all__, "data"), f"{page.name}: muslin.{node.attr}"
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    reached, left = set(), [ROOT / "README.md"]
+    while left:
+        page = left.pop()
+        if page not in reached:
+            reached.add(page)
+            targets = re.findall(r"\]\(([^)\s#]+\.md)", FENCE.sub("", page.read_text()))
+            left += [(page.parent / t).resolve() for t in targets if not t.startswith("http")]
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
+
+
+def test_each_dependency_is_accounted_for_and_no_other():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = [
+        *project["dependencies"],
+        *(d for extra in project["optional-dependencies"].values() for d in extra),
+    ]
+    names = {re.split(r"[<>=~!\[; ]", requirement)[0] for requirement in listed}
+    page = (ROOT / "docs/explanation/dependencies.md").read_text()
+    rows = re.findall(r"^\| ([a-z][\w-]*)(?: [\d.]+)? \|", page, re.MULTILINE)
+    assert sorted(set(rows) - {"package"}) == sorted(names)
+
+
+def test_what_the_tutorial_says_of_the_recipes_is_so():
+    article, quick = RECIPES["tutorial"], RECIPES["quick"]
+    assert (article.epochs, article.batch_size, article.learning_rate, article.dropout) == (
+        50,
+        512,
+        1e-3,
+        0.25,
+    )
+    assert (article.validation_share, article.split_seed, article.stratified) == (0.2, 12345, False)
+    assert (article.optimizer, article.activation, article.widths) == ("adam", "sigmoid", (64, 32, 32))
+    assert quick.network.startswith("whitened")
+    assert (quick.optimizer, quick.schedule, quick.activation) == ("muon", "linear", "softmax")
+    assert quick.flip
+    assert quick.mirrored
+    assert quick.label_smoothing > 0
+    assert quick.epochs < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.name)
+def test_each_example_runs_as_it_stands(example, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", example], cwd=tmp_path, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert list(tmp_path.iterdir()) == []  # nothing is left lying about
+
+
+@pytest.mark.slow
+def test_the_program_in_the_how_to_of_scikit_learn_runs():
+    page = (ROOT / "docs/how-to/use-in-scikit-learn.md").read_text()
+    (program,) = (block for _, language, block in FENCE.findall(page) if language == "python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert "imageclassifier__epochs" in done.stdout
+
+
+@pytest.fixture
+def working_folder(tmp_path, monkeypatch):
+    """A folder with what the how-tos speak of: a model, two runs of it with evaluations, and two photos."""
+    labels = np.array([0, 1, 2, 1])
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
+    for path in ("model.muslin", "runs/first/model.muslin", "runs/again/model.muslin"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        seal(small_bundle(side=28), tmp_path / path)
+    evaluations = {"label": evaluate(labels, probabilities, LABEL.classes)}
+    write_evaluation(evaluations, "test", tmp_path / "runs/first/evaluation.json")
+    for name in ("shirt.png", "boots.jpg"):
+        Image.new("RGB", (400, 300), "white").save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("page", "prints"),
+    [
+        ("predict-from-python.md", "boots.jpg Bag"),
+        ("read-an-evaluation.md", "Shirt taken for Trouser 1"),
+        ("repeat-a-run.md", "runs/again"),
+    ],
+)
+def test_the_programs_in_the_how_tos_run(page, prints, working_folder, capsys):
+    blocks = FENCE.findall((ROOT / "docs/how-to" / page).read_text())
+    exec("\n".join(block for _, language, block in blocks if language == "python"), {})
+    assert prints in capsys.readouterr().out
+
+
+def test_the_readme_shows_the_demos_own_output_and_counts_what_it_leaves_out():
+    make = runpy.run_path(str(ROOT / "docs/pictures/make.py"))
+    table = "\n".join(f"class {i}   " for i in range(12))
+    printed = (
+        "making the virtual environment\n\n$ muslin get fashion-mnist\nfiles in /home/me/clone/data\n"
+        f"\n$ muslin look fashion-mnist\n{table}\n\nDone. Open this page:\n  /home/me/clone/runs/a/report.html\n"
+    )
+    shown = [f"class {i}" for i in range(7)]
+    assert make["shortened"](printed, Path("/home/me/clone")).splitlines() == [
+        *("$ muslin get fashion-mnist", "files in …/data", ""),
+        *("$ muslin look fashion-mnist", *shown, "… 5 more lines", ""),
+        *("Done. Open this page:", "  …/runs/a/report.html"),
+    ]
