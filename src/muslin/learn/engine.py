@@ -18,7 +18,7 @@ from muslin.errors import TrainingError
 from muslin.learn.accelerate import Engine, apply
 from muslin.learn.batches import epoch_batches, generator, steps_per_epoch
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
-from muslin.learn.modules import Net, log_probabilities, to_batch
+from muslin.learn.modules import Net, logits, to_batch
 from muslin.learn.optimizers import optimizers_for
 from muslin.learn.recipes import Recipe
 
@@ -173,11 +173,9 @@ def loss_of(scores: dict[str, Tensor], labels: dict[str, Tensor], recipe: Recipe
     """The mean cross-entropy over the pictures whose label is known, added up over the targets."""
     losses = []
     for name, values in scores.items():
-        logs = log_probabilities(values.float(), recipe.activation)
-        # cross_entropy's own softmax leaves log-probabilities as they are
         losses.append(
             F.cross_entropy(
-                logs,
+                logits(values.float(), recipe.activation),
                 labels[name],
                 ignore_index=UNKNOWN,
                 label_smoothing=recipe.label_smoothing,

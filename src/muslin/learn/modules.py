@@ -102,21 +102,19 @@ class Net(nn.Module):
         answers = [self(view) for view in views]
         return {
             name: torch.stack(
-                [log_probabilities(a[name], self.network.activation).exp() for a in answers]
+                [F.softmax(logits(a[name], self.network.activation), dim=1) for a in answers]
             ).mean(0)
             for name in self.network.heads
         }
 
 
-def log_probabilities(scores: Tensor, activation: str) -> Tensor:
-    """Scores (count, classes) → log-probabilities.
+def logits(scores: Tensor, activation: str) -> Tensor:
+    """Scores (count, classes) → numbers whose softmax is the probabilities.
 
-    `sigmoid` is what Keras's `sparse_categorical_crossentropy` makes of the article's sigmoid outputs p: they are
-    clipped to 1e-7…1-1e-7 and divided by their sum.
+    `sigmoid` is what Keras's `sparse_categorical_crossentropy` makes of the article's sigmoid outputs p: clipped to
+    1e-7…1-1e-7 and divided by their sum, which is the softmax of their logarithms.
     """
-    if activation == "softmax":
-        return F.log_softmax(scores, dim=1)
-    return F.log_softmax(torch.sigmoid(scores).clamp(1e-7, 1 - 1e-7).log(), dim=1)
+    return scores if activation == "softmax" else torch.sigmoid(scores).clamp(1e-7, 1 - 1e-7).log()
 
 
 def to_batch(pixels: NDArray[np.uint8]) -> Tensor:

@@ -3,26 +3,45 @@
 from collections.abc import Callable
 from typing import Any, overload
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Optimizer
 
 from muslin.learn.modules import Net
 from muslin.learn.recipes import Recipe
 
 
-class KerasAdam(Adam):
-    """Adam whose epsilon is Keras's: added to the uncorrected second moment (Kingma & Ba 2015, end of section 2)."""
+class KerasAdam(Optimizer):
+    """Adam (Kingma & Ba 2015) as Keras computes it, so that the article's figures can be met step by step.
+
+    It differs from torch's in two ways that show in the fourth digit of a loss: epsilon is added to the second
+    moment before that is corrected (the paper's "epsilon hat", end of section 2), and the correction is worked out
+    in float32, which makes each step some millionths shorter.
+    """
 
     def __init__(self, params: Any, lr: float) -> None:
-        super().__init__(params, lr=lr, eps=1e-7, fused=True)
+        super().__init__(params, {"lr": lr, "betas": (0.9, 0.999), "epsilon": 1e-7})
 
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
-            first = self.state.get(group["params"][0], {})
-            steps = int(first["step"]) + 1 if first else 1
-            group["eps"] = 1e-7 / (1 - group["betas"][1] ** steps) ** 0.5
-        return super().step(closure)
+            for weight in group["params"]:
+                state = self.state[weight]
+                if not state:
+                    state |= {"step": 0, "mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
+                state["step"] = int(state["step"]) + 1
+                first, second = group["betas"]
+                one, powers = np.float32(1), np.float32([first, second]) ** np.float32(state["step"])
+                scale = float(np.sqrt(one - powers[1]) / (one - powers[0]))
+                state["mean"].lerp_(weight.grad, 1 - first)
+                state["square"].lerp_(weight.grad.square(), 1 - second)
+                divisor = state["square"].sqrt().add_(group["epsilon"])
+                weight.addcdiv_(state["mean"], divisor, value=-group["lr"] * scale)
 
 
 class Muon(Optimizer):
