@@ -32,6 +32,14 @@ class Said:
         return json.loads(self.out)
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A run that a command made, and what it said meanwhile."""
+
+    folder: Path
+    said: Said
+
+
 def start(*words: object, cwd: Path, **options: Any) -> "subprocess.Popen[str]":
     """`muslin WORDS…` as a process; its standard output and error are pipes unless `options` says otherwise."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}

@@ -1,11 +1,10 @@
 """Fixtures that more than one room of tests uses. Worlds that belong to one room live beside its tests."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from command_line import Said, run
+from command_line import Finished, run
 from idx_files import write_part
 from muslin.data import read
 from muslin.data.dataset import pixels_of
@@ -32,14 +31,6 @@ def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
         some = read("fashion-mnist").part(part)
         write_part(folder, prefix, pixels_of(some)[:count], some.labels["label"][:count])
     return folder
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A run that the command line made, and what it said meanwhile."""
-
-    folder: Path
-    said: Said
 
 
 @pytest.fixture(scope="session")

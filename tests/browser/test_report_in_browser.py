@@ -10,7 +10,7 @@ import pytest
 from chromium import Page, chromium
 
 import muslin
-from conftest import Finished
+from command_line import Finished
 from muslin.data.dataset import Target
 from muslin.data.drawn import Drawn
 

@@ -253,7 +253,8 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
     pixels = [i.pixels for i in images if isinstance(i, PixelImages)]
     shapes = {p.shape[1:] for p in pixels}
     if len(shapes) > 1:
-        raise DataError(f"The parts' pictures differ in size: {', '.join(map(str, sorted(shapes)))}.")
+        sizes = ", ".join("×".join(map(str, shape)) for shape in sorted(shapes))
+        raise DataError(f"The parts' pictures differ in size: {sizes}. Bring them to one size first.")
     return replace(
         first,
         name=name or first.name,

@@ -29,7 +29,10 @@ def split(dataset: Dataset, *, validation_share: float, seed: int, stratified: b
     for labels in dataset.labels.values():
         known |= (labels != UNKNOWN) if labels.ndim == 1 else (labels != UNKNOWN).any(axis=1)
     if not known.any():
-        raise TrainingError(f"{dataset.name}: no sample has a label, so there is nothing to learn from.")
+        raise TrainingError(
+            f"{dataset.name}: no sample has a label, so there is nothing to learn from. "
+            "Add labels, or name their column with --target."
+        )
     parts = dataset.parts if dataset.parts is not None else np.full(len(dataset), "train", dtype=object)
     train = np.flatnonzero(known & (parts == "train"))
     validation = np.flatnonzero(known & (parts == "validation"))

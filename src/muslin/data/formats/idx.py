@@ -76,7 +76,9 @@ def read(path: Path, options: ReadOptions) -> Dataset:
             )
         if images and images[0].shape[1:] != pixels.shape[1:]:
             sizes = " and ".join(f"{p.shape[1]}×{p.shape[2]}" for p in (images[0], pixels))
-            raise DataError(f"{path}: the parts' images differ in size: {sizes}.")
+            raise DataError(
+                f"{path}: the parts' images differ in size: {sizes}. Bring them to one size first."
+            )
         images.append(pixels)
         values.append(labels)
     target, indices = multiclass("label", np.concatenate(values))
@@ -117,7 +119,8 @@ def read_images(path: Path) -> NDArray[np.uint8]:
         count, rows, columns = (int(n) for n in np.frombuffer(start, ">u4", offset=4))
         if 0 in (count, rows, columns):
             raise DataError(
-                f"{path}: its header says {count:,} images of {rows}×{columns}, so there is nothing in it."
+                f"{path}: its header says {count:,} images of {rows}×{columns}, so there is nothing in it. "
+                "Fetch or copy it again."
             )
         what = f"{count:,} images of {rows}×{columns}"
         body = _body(path, file.read, count * rows * columns, header_bytes=16, what=what)
@@ -141,9 +144,10 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
         labels = _body(path, file.read, count, header_bytes=8, what=f"{count:,} labels")
     outside = np.flatnonzero(labels > MOST_LABEL)
     if len(outside):
+        more = f" (and {len(outside) - 1:,} more)" if len(outside) > 1 else ""
         raise DataError(
-            f"{path}: label {labels[outside[0]]} at position {outside[0]:,} is outside 0–9, and so are "
-            f"{len(outside) - 1:,} more. Check that the file is whole, or use a CSV, where labels are free."
+            f"{path}: label {labels[outside[0]]} at position {outside[0]:,}{more} is outside 0–9. "
+            "Check that the file is whole, or use a CSV, where labels are free."
         )
     return labels
 
@@ -153,7 +157,10 @@ def _check_magic(path: Path, start: bytes, magic: int, what: str) -> None:
         raise DataError(f"{path}: is empty. Fetch or copy it again.")
     if start[:4] != magic.to_bytes(4, "big"):
         found = f"0x{start[:4].hex()}" if len(start) >= 4 else f"only {len(start)} bytes"
-        raise DataError(f"{path}: is not an IDX file of {what}: it starts with {found}, not 0x{magic:08x}.")
+        raise DataError(
+            f"{path}: is not an IDX file of {what}: it starts with {found}, not 0x{magic:08x}. "
+            "Check that the right file has this name."
+        )
 
 
 def _body(

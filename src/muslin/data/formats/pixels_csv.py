@@ -541,7 +541,9 @@ def _value(path: Path, number: int, pixel: int, cell: str, layout: _Layout) -> i
             f"{where}: {cell[:40]!r} is not a whole number. Pixels are whole numbers from 0 to 255."
         )
     if len(cell.strip()) > 20 or not 0 <= int(cell) <= 255:
-        raise DataError(f"{where}: {cell.strip()[:40]} is outside 0–255.")
+        raise DataError(
+            f"{where}: {cell.strip()[:40]} is outside 0–255. Correct it, or scale all pixels to 0–255."
+        )
     return int(cell)
 
 
@@ -569,5 +571,5 @@ def _target(
     if missing := int((values == "").sum()):
         repairs.append(f"rows without a label, which is taken as unknown: {missing:,}")
     if not known:
-        raise DataError(f"{path}: the column {name!r} is empty in every row.")
+        raise DataError(f"{path}: the column {name!r} is empty in every row. Name another one with --target.")
     return multiclass(name, values)

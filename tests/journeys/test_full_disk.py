@@ -1,0 +1,182 @@
+"""Real file systems that are full or read-only, at each moment of a training; and going on once there is room."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+from wholeness import Watch
+
+from command_line import refusal, within
+from muslin.bundle import open_bundle
+
+WORDS = ["--epochs", 3, "--set", "batch_size=64", "--set", "widths=16,16"]
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A small file system of its own."""
+
+    folder: Path
+
+    def leave(self, size_bytes: int) -> None:
+        """Fill it until only so many bytes are free."""
+        self.make_room()
+        free = os.statvfs(self.folder).f_bavail * os.statvfs(self.folder).f_frsize
+        (self.folder / "ballast").write_bytes(bytes(free - size_bytes))
+
+    def make_room(self) -> None:
+        (self.folder / "ballast").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """16 MiB, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"this system lets us mount nothing: {mounted.stderr.decode().strip()}")
+    try:
+        yield Disk(folder)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def roomy(garments: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run where there is room."""
+    from muslin import train
+
+    settings = {"epochs": 3, "batch_size": 64, "widths": "16,16"}
+    return train(garments, settings=settings, out=tmp_path_factory.mktemp("roomy") / "run").folder
+
+
+def as_good_as(folder: Path, roomy: Path) -> None:
+    ours, theirs = open_bundle(folder / "model.muslin"), open_bundle(roomy / "model.muslin")
+    assert ours.weights == theirs.weights
+    assert ours.model == theirs.model
+    assert (folder / "evaluation.json").read_bytes() == (roomy / "evaluation.json").read_bytes()
+    Watch(folder).look()
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_disk_that_is_full_at_the_start_is_said_and_no_run_is_left(
+    garments: Path, disk: Disk, capfd: Any
+) -> None:
+    disk.leave(0)
+    said = refusal(within(capfd, "train", garments, *WORDS, "--out", disk.folder / "run"))
+    assert said == (
+        f"{disk.folder}/run/run.json: cannot be written (No space left on device). "
+        "The disk is full: free some space or choose another place."
+    )
+    assert [path.name for path in disk.folder.iterdir()] == ["ballast"]
+
+
+@pytest.mark.parametrize("checkpoints", [0.5, 1.5])
+def test_a_disk_that_becomes_full_while_training_keeps_what_was_there(
+    checkpoints: float, garments: Path, roomy: Path, disk: Disk, capfd: Any
+) -> None:
+    """Room for half a checkpoint: none is ever whole. Room for one and a half: the first is, and stays."""
+    run = disk.folder / "run"
+    size = (roomy / "checkpoint.safetensors").stat().st_size
+    disk.leave(int(size * checkpoints) + 16_384)
+    said = within(capfd, "train", garments, *WORDS, "--out", run)
+    assert (said.code, said.out) == (1, "")
+    *progress, message = said.err.splitlines()
+    assert len(progress) == int(checkpoints) + 1, "an epoch is told, then kept: the last one told was not"
+    assert message == (
+        f"muslin: {run}/checkpoint.safetensors: cannot be written (No space left on device). The disk is full: "
+        f"free some space or choose another place. Then go on with: muslin train --resume {run}"
+    )
+    Watch(run).look()
+    assert Watch(run).status == "training"
+    assert (run / "checkpoint.safetensors").exists() == (checkpoints > 1)
+    assert not (run / "model.muslin").exists()
+
+    again = within(capfd, "train", "--resume", run)
+    assert again.code == 1
+    assert "The disk is full" in again.err
+    disk.make_room()
+    assert within(capfd, "train", "--resume", run).code == 0
+    as_good_as(run, roomy)
+    ours, theirs = load_file(run / "checkpoint.safetensors"), load_file(roomy / "checkpoint.safetensors")
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
+
+
+@pytest.mark.parametrize("fails_at", ["model.muslin", "evaluation.json", "report.html", "run.json"])
+def test_a_disk_that_becomes_full_while_sealing_or_reporting_loses_nothing(
+    fails_at: str, roomy: Path, disk: Disk, capfd: Any
+) -> None:
+    """From where a run stands when its last step is done: the rest is written to a disk with too little room."""
+    run = disk.folder / "run"
+    run.mkdir()
+    for name in ("history.jsonl", "checkpoint.safetensors"):
+        shutil.copy(roomy / name, run)
+    record = json.loads((roomy / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"status": "training"}))
+
+    pages = {path.name: -(-path.stat().st_size // 4096) for path in roomy.iterdir()}
+    there = ("history.jsonl", "checkpoint.safetensors", "run.json")
+    before = {
+        "model.muslin": 1,  # the history is written once more
+        "evaluation.json": pages["model.muslin"],
+        "report.html": sum(count for name, count in pages.items() if name not in (*there, "report.html")),
+        "run.json": sum(count for name, count in pages.items() if name not in there),
+    }
+    disk.leave(4096 * before[fails_at])
+    said = within(capfd, "train", "--resume", run)
+    assert (said.code, said.out) == (1, "")
+    assert f"{run}/{fails_at}: cannot be written (No space left on device). The disk is full" in said.err
+    assert said.err.rstrip().endswith(f"Then go on with: muslin train --resume {run}")
+    watch = Watch(run)
+    watch.look()
+    assert watch.status == "training"
+    assert fails_at == "run.json" or fails_at not in watch.known
+    disk.make_room()
+    assert within(capfd, "train", "--resume", run).code == 0
+    as_good_as(run, roomy)
+
+
+def test_other_files_are_whole_or_absent_too(garments: Path, roomy: Path, disk: Disk, capfd: Any) -> None:
+    sheet, figures, csv = disk.folder / "sheet.png", disk.folder / "figures.json", disk.folder / "csv"
+    figures.write_text("old")
+    disk.leave(4096)
+    for words in (
+        ("look", garments, "-o", sheet),
+        ("evaluate", roomy, garments, "-o", figures),
+        ("get", "fashion-mnist", "--csv", csv),
+    ):
+        assert "The disk is full: free some space" in refusal(within(capfd, *words))
+    assert figures.read_text() == "old"
+    assert sorted(path.name for path in disk.folder.rglob("*")) == ["ballast", "csv", "figures.json"]
+
+
+def test_a_disk_that_may_only_be_read_is_said(garments: Path, roomy: Path, disk: Disk, capfd: Any) -> None:
+    shutil.copytree(roomy, disk.folder / "run")
+    shutil.copytree(roomy, disk.folder / "half")
+    record = json.loads((roomy / "run.json").read_text())
+    (disk.folder / "half" / "run.json").write_text(json.dumps(record | {"status": "training"}))
+    subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
+    advice = "cannot be written (Read-only file system). This place is not writable: choose another"
+    assert advice in refusal(within(capfd, "train", garments, *WORDS, "--out", disk.folder / "new"))
+    assert advice in refusal(within(capfd, "train", "--resume", disk.folder / "half"))
+    assert advice in refusal(within(capfd, "look", garments, "-o", disk.folder / "sheet.png"))
+    assert within(capfd, "train", "--resume", disk.folder / "run").code == 0, (
+        "finished, so nothing is written"
+    )
+    assert within(capfd, "evaluate", disk.folder / "run", garments).code == 0
+    assert within(capfd, "inspect", disk.folder / "run").code == 0
+
+
+@pytest.mark.parametrize("place", ["/proc/run", "/dev/null/run", "/sys/run"])
+def test_a_place_where_nothing_can_be_written_is_said(place: str, garments: Path, capfd: Any) -> None:
+    said = refusal(within(capfd, "train", garments, *WORDS, "--out", place))
+    assert said.startswith(f"{place}: cannot be written (")
+    assert said.endswith((" choose another place.", "can be written.", "its permissions."))

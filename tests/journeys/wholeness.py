@@ -1,0 +1,82 @@
+"""That every file of a run which has its final name is whole, at whatever moment one looks."""
+
+import io
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from safetensors.numpy import load
+
+from muslin.bundle import open_bundle
+from muslin.evaluation import Evaluation
+
+FINISHED = {
+    "run.json", "history.jsonl", "checkpoint.safetensors", "model.muslin", "evaluation.json", "report.html",
+}  # fmt: skip
+
+
+class Watch:
+    """Looks at a run's folder again and again; a file is read only when it is another one than last time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.known: dict[str, tuple[int, int]] = {}
+        self.looked = 0
+
+    def look(self) -> list[str]:
+        """The files that came or changed since the last look, the oldest first.
+
+        Raises:
+            Exception: of whatever kind, for the first file that is not whole; AssertionError for one that is gone.
+        """
+        found: dict[str, tuple[int, int]] = {}
+        changed = []
+        for path in self.folder.iterdir() if self.folder.exists() else ():
+            if path.name.startswith(".") and path.name.endswith(".part"):
+                continue
+            status = path.stat()
+            found[path.name] = (status.st_ino, status.st_mtime_ns)
+            if self.known.get(path.name) != found[path.name]:
+                _check(path)
+                self.looked += 1
+                changed.append((status.st_mtime_ns, path.name))
+        assert not self.known.keys() - found.keys(), "a file that was there is gone"
+        self.known = found
+        if self.status == "finished":
+            assert found.keys() >= FINISHED
+        return [name for _, name in sorted(changed)]
+
+    @property
+    def status(self) -> str | None:
+        """What the run says of itself; None where there is no run yet."""
+        path = self.folder / "run.json"
+        return json.loads(path.read_text())["status"] if path.exists() else None
+
+
+def _check(path: Path) -> None:
+    content = path.read_bytes()
+    match path.name, path.suffix:
+        case "run.json", _:
+            assert json.loads(content)["status"] in ("training", "finished")
+        case "history.jsonl", _:
+            rows: list[Any] = [json.loads(line) for line in content.splitlines()]
+            assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
+        case "checkpoint.safetensors", _:
+            assert any(name.startswith("net/") for name in load(content))
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            assert json.loads(header["__metadata__"]["state"])["done"] > 0
+        case "model.muslin", _:
+            open_bundle(path)
+        case "evaluation.json", _:
+            assert Evaluation.from_dict(json.loads(content)["targets"]["label"]).n > 0
+        case "report.html", _:
+            assert content.strip().startswith(b"<!doctype html>")
+            assert content.strip().endswith(b"</html>")
+        case _, ".svg":
+            ET.fromstring(content)
+        case _, ".png":
+            Image.open(io.BytesIO(content)).load()
+        case _:
+            raise AssertionError(f"{path.name}: what is this?")
