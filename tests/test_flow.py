@@ -344,3 +344,38 @@ def test_progress_is_told_after_every_step(drawn: Drawn, tmp_path: Path) -> None
     assert all(t.images_per_s > 0 and t.left_s >= 0 for t in told)
     assert told[-1].left_s == 0
     assert [t.row for t in told if t.row] == run.history
+
+
+def test_undivided_data_are_divided_again_as_in_training_before_they_are_judged(tmp_path):
+    from muslin.flow import part_to_judge
+
+    dataset = draw(300, seed=4).dataset
+    run = muslin.train(dataset, out=tmp_path / "run", settings={"epochs": 1, "batch_size": 50})
+    predictor = muslin.open(run.model)
+    chosen, part = part_to_judge(predictor, dataset, "test")
+    assert (part, len(chosen)) == ("test", run.record["test"]["n"])
+    assert muslin.evaluate(run.model, dataset)["label"].accuracy == run.record["test"]["accuracy"]
+    other = draw(60, seed=5).dataset
+    chosen, part = part_to_judge(predictor, other, "test")
+    assert (part, len(chosen)) == ("all", 60)
+
+
+def test_a_run_whose_files_have_moved_goes_on_from_where_they_are_now(drawn, tmp_path):
+    dataset = drawn.dataset
+    half = len(dataset) // 2
+    before, after = tmp_path / "before", tmp_path / "after"
+    for name, part in (("learn", np.arange(half)), ("judge", np.arange(half, len(dataset)))):
+        write_csv(replace(dataset.take(part), name=name, parts=None), before)
+    files = sorted(path.name for path in before.iterdir())
+    judge, learn = files
+    with pytest.raises(Stopped):
+        muslin.train(
+            before / learn,
+            test=before / judge,
+            settings=SMALL,
+            out=tmp_path / "run",
+            stop=stopping_after(2),
+        )
+    before.rename(after)
+    run = muslin.resume(tmp_path / "run", after / learn, test=after / judge)
+    assert run.record["status"] == "finished"

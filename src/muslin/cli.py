@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shlex
 import signal
 import sys
 import traceback
@@ -142,6 +143,51 @@ def look(
 
 
 @cli.command()
+@click.argument("data")
+@click.option(
+    "-o",
+    "--out",
+    type=PATH,
+    metavar="DIR",
+    help="The audit's folder. Default: one below audits/, named after DATA.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="KIND",
+    help="Only this kind of finding, such as near_duplicate; may be repeated.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of the networks that judge the labels.",
+)
+@_reading
+@as_json
+def audit(
+    data: str, out: Path | None, only: tuple[str, ...], seed: int, format_: str | None,
+    shape: tuple[int, ...] | None, target: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """What is wrong with a data set. Leaves a page to decide on, and the names of what to leave out of training."""
+    from muslin import flow
+    from muslin.show.audit import print_audit
+
+    folder = out or Path("audits") / (Path(data).name or "data")
+    found = flow.audit(
+        data, out=folder, only=only, seed=seed, reading=_gathered(format_, shape, target), tell=_say
+    )
+    if as_json:
+        _print_json({"audit": str(folder)} | flow.audit_summary(found))
+        return
+    print_audit(found)
+    click.echo(f"\nopen {folder / 'audit.html'} and decide; the suggestions are in {folder / 'exclude.csv'}")
+    click.echo(f"then: muslin train {shlex.quote(data)} --without {shlex.quote(str(folder / 'exclude.csv'))}")
+
+
+@cli.command()
 @click.argument("data", required=False)
 @click.option(
     "--recipe",
@@ -183,13 +229,12 @@ def train(
                 "--recipe": recipe,
                 "--seed": seed,
                 "--out": out,
-                "--test": test,
                 "--epochs/--set": settings or None,
                 "--format/--shape/--target": reading or None,
             }
             if given := [name for name, value in fixed.items() if value is not None]:
                 raise click.UsageError(f"--resume goes on as the run began; leave out {', '.join(given)}.")
-            run = flow.resume(resume, data, tell=tell, stop=stop)
+            run = flow.resume(resume, data, test=test, tell=tell, stop=stop)
         elif data:
             run = flow.train(
                 data, recipe=recipe or "quick", out=out, seed=seed or 0, test=test, settings=settings,
@@ -225,14 +270,19 @@ def evaluate(
 ) -> None:  # fmt: skip
     """How often a model is right on DATA. Each figure comes with its 95 % interval."""
     from muslin import flow
+    from muslin.data import read
+    from muslin.predictor import Predictor
     from muslin.show.terminal import print_evaluation
 
-    evaluations = flow.evaluate(model, data, split=part, reading=_gathered(format_, shape, target))
+    predictor, dataset = Predictor.open(model), read(data, **_gathered(format_, shape, target), tell=_say)
+    chosen, part = flow.part_to_judge(predictor, dataset, part)
+    evaluations, _ = flow.judge(predictor, chosen)
     if out:
         flow.write_evaluation(evaluations, part, out)
     if as_json:
         _print_json({"part": part, "targets": {name: e.to_dict() for name, e in evaluations.items()}})
         return
+    _say(f"judged on {'all the data' if part == 'all' else f'the {part} part'}")
     for name, evaluation in evaluations.items():
         print_evaluation(evaluation, name if len(evaluations) > 1 else "")
 

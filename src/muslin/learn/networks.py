@@ -69,6 +69,10 @@ class Network:
 
 def tutorial(widths: Sequence[int], dropout: float) -> list[Layer]:
     """The article's network. Pooling stands before the ReLU: the same values, a quarter of the work."""
+    if len(widths) != 3:
+        raise RecipeError(
+            f"widths {', '.join(map(str, widths))}: the tutorial's network has three of them, as 64-32-32."
+        )
     first, second, hidden = widths
     return [
         Layer("scale", "scale"),

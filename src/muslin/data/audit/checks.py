@@ -1,0 +1,132 @@
+"""The table of checks: a new one is a new row."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from muslin.data.audit import classes, copies, labels, outliers, pictures
+from muslin.data.audit.copies import NEAR_SHARE, Copies
+from muslin.data.audit.findings import Finding
+from muslin.data.audit.labels import Probabilities
+from muslin.data.audit.look import Looked
+from muslin.data.dataset import PARTS, Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the checks go by.
+
+    Attributes:
+        dataset: only its labels, parts, groups and ids are used, no picture is decoded.
+        looked: what one pass over the pictures left behind.
+        copies: which pictures are there more than once.
+        probabilities: per target that could be judged, (n, classes) out of sample; rows of NaN where not.
+        no_probabilities: why there are none.
+    """
+
+    dataset: Dataset
+    looked: Looked
+    copies: Copies
+    probabilities: Mapping[str, Probabilities] = field(default_factory=dict)
+    no_probabilities: str = ""
+
+
+def _always(evidence: Evidence) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of finding and how it is found.
+
+    Attributes:
+        kind: a key of `KINDS`.
+        find: the findings, in any order.
+        why_not: why the check says nothing about these data, or None.
+    """
+
+    kind: str
+    find: Callable[[Evidence], list[Finding]]
+    why_not: Callable[[Evidence], str | None] = _always
+
+
+def _no_copies(evidence: Evidence) -> str | None:
+    return "fewer than two pictures can be compared" if np.isnan(evidence.copies.usual) else None
+
+
+def _no_labels(evidence: Evidence) -> str | None:
+    return None if evidence.dataset.targets else "the data have no labels"
+
+
+def _no_groups(evidence: Evidence) -> str | None:
+    if evidence.dataset.groups is None:
+        return "the data name no groups; where a column does, give it with --group"
+    return "the data are not divided into parts" if evidence.dataset.parts is None else None
+
+
+def _small_pictures(evidence: Evidence) -> str | None:
+    return "in pictures of at most 64 px every edge is a few pixels wide" if evidence.looked.whole else None
+
+
+def _not_judged(evidence: Evidence) -> str | None:
+    return None if evidence.probabilities else evidence.no_probabilities
+
+
+def _suspect_labels(evidence: Evidence) -> list[Finding]:
+    return [
+        finding
+        for name, probabilities in evidence.probabilities.items()
+        for finding in labels.suspect_label(evidence.dataset, evidence.dataset.target(name), probabilities)
+    ]
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("unreadable", lambda e: pictures.unreadable(e.dataset, e.looked)),
+    Check("blank", lambda e: pictures.blank(e.dataset, e.looked)),
+    Check("label_conflict", lambda e: copies.label_conflict(e.dataset, e.copies), _no_labels),
+    Check("identical", lambda e: copies.identical(e.dataset, e.copies)),
+    Check("near_duplicate", lambda e: copies.near_duplicate(e.dataset, e.copies), _no_copies),
+    Check("group_in_two_parts", lambda e: classes.group_in_two_parts(e.dataset), _no_groups),
+    Check("suspect_label", _suspect_labels, _not_judged),
+    Check("outlier", lambda e: outliers.outlier(e.dataset, e.looked)),
+    Check("tiny", lambda e: pictures.tiny(e.dataset, e.looked)),
+    Check("blurred", lambda e: pictures.blurred(e.dataset, e.looked), _small_pictures),
+    Check("dark", lambda e: pictures.dark(e.dataset, e.looked)),
+    Check("odd_shape", lambda e: pictures.odd_shape(e.dataset, e.looked)),
+    Check("small_class", lambda e: classes.small_class(e.dataset), _no_labels),
+    Check("imbalance", lambda e: classes.imbalance(e.dataset), _no_labels),
+)
+
+
+def examined(evidence: Evidence) -> dict[str, Any]:
+    """What was looked at, by which measure, for JSON and for the page's head."""
+    dataset, looked, copies = evidence.dataset, evidence.looked, evidence.copies
+    shorter = looked.sizes[looked.readable, :2].min(axis=1, initial=2**31 - 1)
+    parts = {} if dataset.parts is None else {p: int((dataset.parts == p).sum()) for p in PARTS}
+    judged = {}
+    for name, probabilities in evidence.probabilities.items():
+        rows = np.flatnonzero(~np.isnan(probabilities[:, 0]))
+        right = probabilities[rows].argmax(axis=1) == dataset.labels[name][rows]
+        judged[name] = {"pictures": len(rows), "accuracy": float(right.mean()), "folds": labels.FOLDS}
+    height, width, channels = looked.copies.shape[1:]
+    usual = None if np.isnan(copies.usual) else copies.usual
+    return {
+        "data": dataset.name,
+        "format": dataset.format,
+        "origin": dataset.origin,
+        "repairs": list(dataset.repairs),
+        "pictures": len(dataset),
+        "readable": len(looked.readable),
+        "parts": {part: count for part, count in parts.items() if count},
+        "classes": {target.name: len(target.classes) for target in dataset.targets},
+        "shorter_side_px": [int(shorter.min()), int(np.median(shorter)), int(shorter.max())]
+        if len(shorter)
+        else None,
+        "compared": f"{'pixels' if looked.whole else 'copies'} of {width}×{height}×{channels}",
+        "usual_distance": usual,
+        "near_distance": None if usual is None else copies.radius,
+        "near_share": NEAR_SHARE,
+        "labels_judged": judged,
+    }

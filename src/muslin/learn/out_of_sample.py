@@ -1,0 +1,77 @@
+"""What networks say of pictures that they did not learn from: cross-validation over a whole data set."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from muslin.data.dataset import Dataset, Split
+from muslin.learn.accelerate import Engine
+from muslin.learn.engine import Progress
+from muslin.learn.modules import Net, to_batch
+from muslin.learn.recipes import Recipe, fitted
+from muslin.learn.train import train_network
+
+AT_ONCE = 1000
+LEARNED_MOST = 60_000
+"""Of more training pictures, so many are drawn: the judge needs to be fair, not the best there is."""
+
+
+def out_of_sample(
+    dataset: Dataset,
+    folds: NDArray[np.int64],
+    recipe: Recipe,
+    *,
+    seed: int,
+    engine: Engine,
+    tell: Callable[[int, Progress], None] = lambda fold, progress: None,
+) -> dict[str, NDArray[np.float32]]:
+    """Per target, probabilities float32 (n, classes) of every picture by a network that never saw its fold.
+
+    Args:
+        dataset: pictures of one size, all targets `multiclass`.
+        folds: (n,) the number of each picture's fold, from 0; -1 for those that are in none. Their rows are NaN.
+        recipe: with which one network per fold is trained; its batch is made smaller where pictures are few.
+        tell: called after every step with the number of the fold and where its training is.
+
+    Raises:
+        TrainingError, RecipeError: as `train_network` does.
+    """
+    answers = {
+        target.name: np.full((len(dataset), len(target.classes)), np.nan, dtype=np.float32)
+        for target in dataset.targets
+    }
+    nobody = np.empty(0, dtype=np.int64)
+    for fold in range(int(folds.max()) + 1):
+        learned = np.flatnonzero((folds != fold) & (folds >= 0))
+        if len(learned) > LEARNED_MOST:
+            drawn = np.random.default_rng([seed, fold]).choice(learned, LEARNED_MOST, replace=False)
+            learned = np.sort(drawn)
+        asked = np.flatnonzero(folds == fold)
+        split = Split(learned, nobody, asked, f"fold {fold} is asked, the others are learned from", seed)
+        smaller = replace(recipe, batch_size=min(recipe.batch_size, max(len(learned) // 4, 1)))
+        net, _ = train_network(
+            dataset,
+            split,
+            fitted(smaller, len(learned)),
+            seed=seed,
+            engine=engine,
+            tell=partial(tell, fold),
+        )
+        for name, values in _probabilities(net, dataset, asked).items():
+            answers[name][asked] = values
+    return answers
+
+
+@torch.no_grad()
+def _probabilities(net: Net, dataset: Dataset, indices: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    pixels = dataset.images.take(indices)
+    parts: dict[str, list[NDArray[np.float32]]] = {target.name: [] for target in dataset.targets}
+    for start in range(0, len(indices), AT_ONCE):
+        batch = np.stack([pixels[i] for i in range(start, min(start + AT_ONCE, len(indices)))])
+        for name, values in net.probabilities(to_batch(batch)).items():
+            parts[name].append(values.numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}
