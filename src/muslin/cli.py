@@ -209,13 +209,19 @@ def audit(
 @click.option(
     "--out", type=PATH, metavar="RUN", help="The run's folder, new or empty. Default: one below runs/."
 )
+@click.option(
+    "--without",
+    type=PATH,
+    metavar="FILE",
+    help="Leave out the samples that this CSV names by part and id: exclude.csv of an audit, or your choices.",
+)
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with an interrupted run.")
 @_reading
 @as_json
 def train(
     data: str | None, recipe: str | None, epochs: int | None, changes: tuple[str, ...], seed: int | None,
     test: str | None, out: Path | None, resume: Path | None, format_: str | None, shape: tuple[int, ...] | None,
-    target: str | None, as_json: bool,
+    target: str | None, without: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a classifier on DATA. Leaves a folder with the sealed model, its evaluation and a report."""
     from muslin import flow
@@ -231,6 +237,7 @@ def train(
                 "--out": out,
                 "--epochs/--set": settings or None,
                 "--format/--shape/--target": reading or None,
+                "--without": without,
             }
             if given := [name for name, value in fixed.items() if value is not None]:
                 raise click.UsageError(f"--resume goes on as the run began; leave out {', '.join(given)}.")
@@ -238,7 +245,7 @@ def train(
         elif data:
             run = flow.train(
                 data, recipe=recipe or "quick", out=out, seed=seed or 0, test=test, settings=settings,
-                reading=reading, tell=tell, stop=stop,
+                reading=reading, without=without, tell=tell, stop=stop,
             )  # fmt: skip
         else:
             raise click.UsageError("name the DATA to train on, or a run to --resume.")

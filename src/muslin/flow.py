@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin import machine
+from muslin.data.audit import exclusions
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Split, align
 from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, nearest
@@ -51,6 +52,7 @@ def train(
     test: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     reading: Mapping[str, Any] | None = None,
+    without: str | Path | None = None,
     tell: Tell = lambda progress: None,
     stop: Stop = lambda: False,
 ) -> Run:
@@ -64,6 +66,8 @@ def train(
         test: a file with the test part, where `data` holds only the training part.
         settings: numbers of the recipe to change, by name: `{"epochs": 5}`.
         reading: how to read the files, as `muslin.read` takes it: `{"format": "pixels-csv"}`.
+        without: a CSV that names samples to be left out, by part and id, as an audit's `exclude.csv` does. The run
+            keeps a copy.
         tell: called after every step.
         stop: asked after every step; training stops cleanly once it says yes.
 
@@ -82,6 +86,10 @@ def train(
     else:
         source = {"data": str(data), "test": str(test) if test else None, "reading": dict(reading or {})}
         dataset = _read_source(source)
+    names = None
+    if without is not None:
+        names = exclusions.read_names(Path(without))
+        dataset = exclusions.without(dataset, names, str(without))
     parts = _split(dataset, chosen, seed)
     chosen = fitted(chosen, len(parts.train))
 
@@ -94,11 +102,12 @@ def train(
         "status": "training",
         "recipe": asdict(chosen),
         "seed": seed,
-        "command": command(source, chosen, seed),
+        "command": command(source, chosen, seed, without),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": drawing["parameters"],
         "epochs": chosen.epochs,
         "source": _wherever(source),
+        "without": None if names is None else {"file": str(without), "names": len(names)},
         "data": describe_data(dataset, parts),
         "engine": asdict(choose_engine()),
         "machine": machine.description(),
@@ -106,9 +115,12 @@ def train(
     }
     run = Run(_new_folder(out, f"{dataset.name}-{chosen.name}"))
     try:
+        if names is not None:
+            exclusions.write_names(run.without, ("part", "id"), names)
         run.write_record({"name": run.folder.name} | record)
     except StorageError:
         with suppress(OSError):
+            run.without.unlink(missing_ok=True)
             run.folder.rmdir()
         raise
     with _how_to_go_on(run):
@@ -155,6 +167,9 @@ def resume(
         if source is None:
             raise DataError(f"{folder}: trained on data that were in memory. Give the data again.")
         dataset = _read_source(source)
+    if record.get("without"):
+        said = record["without"]["file"]
+        dataset = exclusions.without(dataset, exclusions.read_names(run.without), said)
     if dataset.fingerprint != fingerprint:
         raise DataError(
             f"{folder}: {dataset.name} is not what this run was trained on. Give the same data, or start anew."
@@ -449,7 +464,7 @@ def _judge_labels(
 
     def tell_share(fold: int, progress: "Progress") -> None:
         share = ((progress.epoch - 1) * progress.steps + progress.step) / (progress.epochs * progress.steps)
-        tell(f"network {fold + 1} of {labels.FOLDS}: {share:.0%} learned")
+        tell(f"network {fold + 1} of {labels.FOLDS}: {100 * share:.0f} % learned")
 
     answers = out_of_sample(small, folds, quick, seed=seed, engine=choose_engine(), tell=tell_share)
     for name, mask in judged.items():
@@ -473,19 +488,18 @@ def _audit_folder(folder: Path, data: str | Path | Dataset) -> Path:
 
 
 def _write_audit(folder: Path, dataset: Dataset, result: "Audit") -> None:
-    from muslin.data.audit.exclusions import write_names
     from muslin.show.audit import write_page
 
     parts = np.full(len(dataset), "") if dataset.parts is None else dataset.parts
     names = [(str(part), str(id_)) for part, id_ in zip(parts, dataset.ids, strict=True)]
     leave_out = result.leave_out
-    write_names(
+    exclusions.write_names(
         folder / "exclude.csv",
         ("part", "id", "why"),
         ((*names[i], "; ".join(why)) for i, why in leave_out.items()),
     )
     clean = (name for i, name in enumerate(names) if i not in leave_out)
-    write_names(folder / "clean.csv", ("part", "id"), clean)
+    exclusions.write_names(folder / "clean.csv", ("part", "id"), clean)
     write_page(folder / "audit.html", dataset, result)
     content = json.dumps(result.to_dict(), indent=1, ensure_ascii=False)
     write_atomically(
@@ -565,7 +579,9 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
 
 
-def command(source: Mapping[str, Any] | None, recipe: Recipe, seed: int) -> str:
+def command(
+    source: Mapping[str, Any] | None, recipe: Recipe, seed: int, without: str | Path | None = None
+) -> str:
     """The command that repeats a run."""
     words = [
         "muslin",
@@ -580,6 +596,8 @@ def command(source: Mapping[str, Any] | None, recipe: Recipe, seed: int) -> str:
         words += ["--test", source["test"]]
     for name, value in (source or {"reading": {}})["reading"].items():
         words += [f"--{name}", "x".join(map(str, value)) if name == "shape" else str(value)]
+    if without is not None:
+        words += ["--without", str(without)]
     usual = asdict(recipe_named(recipe.name))
     for name, value in asdict(recipe).items():
         if value != usual[name]:

@@ -25,6 +25,11 @@ class Run:
         return self.folder / "checkpoint.safetensors"
 
     @property
+    def without(self) -> Path:
+        """The names of the samples that were left out; there where the run was told to leave some out."""
+        return self.folder / "without.csv"
+
+    @property
     def model(self) -> Path:
         """The sealed bundle; there once the run is finished."""
         return self.folder / "model.muslin"

@@ -60,7 +60,7 @@ def imbalance(dataset: Dataset) -> list[Finding]:
                     ratio,
                     f"{target.classes[largest]!r} has {counts[largest]:,} pictures, {target.classes[smallest]!r} "
                     f"{counts[smallest]:,}; always saying {target.classes[largest]!r} would be right on "
-                    f"{counts[largest] / counts.sum():.0%}",
+                    f"{100 * counts[largest] / counts.sum():.0f} %",
                     "Judge by the figures per class, not by accuracy; add pictures of the small classes.",
                 )
             )

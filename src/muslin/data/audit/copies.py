@@ -75,7 +75,9 @@ def find_copies(dataset: Dataset, looked: Looked, tell: Callable[[str], None]) -
         everything = len(compared) == len(looked)
         copies = looked.copies if everything else looked.copies[compared]
         pairs, distances = close_pairs(
-            copies, NEAR_SHARE * usual, tell=lambda share: tell(f"compared {share:.0%} of the pictures")
+            copies,
+            NEAR_SHARE * usual,
+            tell=lambda share: tell(f"compared {100 * share:.0f} % of the pictures"),
         )
         pairs = compared[pairs]
     found = Copies(identical, pairs, distances, usual, NEAR_SHARE * usual, frozenset())
@@ -145,7 +147,7 @@ def near_duplicate(dataset: Dataset, copies: Copies) -> list[Finding]:
                 chosen,
                 float(distance),
                 f"{distance:.1f} apart{where}; two pictures here are usually {copies.usual:,.0f} apart, and less than "
-                f"{copies.radius:,.0f} ({NEAR_SHARE:.0%} of that) counts as nearly identical",
+                f"{copies.radius:,.0f} ({100 * NEAR_SHARE:.0f} % of that) counts as nearly identical",
                 _advice(chosen),
                 leak,
             )

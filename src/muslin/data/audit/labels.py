@@ -120,9 +120,9 @@ def suspect_label(dataset: Dataset, target: Target, probabilities: Probabilities
                 "suspect_label",
                 samples(dataset, [index], [index] if leave_out else ()),
                 float(own[place]),
-                f"labelled {target.classes[label]!r}{named}, to which it gives {own[place]:.1%}, and usually "
-                f"{usual[label]:.0%} to pictures labelled so; it gives {stated[place, other]:.0%} to "
-                f"{target.classes[other]!r}",
+                f"{target.classes[label]!r}{named} gets {100 * own[place]:.1f} % from a network that never saw it, "
+                f"where pictures labelled so usually get {100 * usual[label]:.0f} %; {target.classes[other]!r} gets "
+                f"{100 * stated[place, other]:.0f} %",
                 f"Correct the label to {target.classes[other]!r} if you see that too"
                 + ("; until then leave it out." if leave_out else "."),
             )
