@@ -32,21 +32,21 @@ class Engine:
     memory_kept: bool
 
 
-def keep_memory() -> bool:
+def keep_memory(threshold_bytes: int = 2**31 - 1, padding_bytes: int = 256 << 20) -> bool:
     """Ask glibc to keep large freed blocks for the next step instead of giving them back to the system.
 
     Without this every training step pays for fresh memory page by page, which costs more than its arithmetic
     (measured: docs/explanation/speed.md). Does nothing and returns False where the C library is not glibc.
+
+    Args:
+        threshold_bytes: larger blocks are given back at once; by default as many as mallopt can be told.
+        padding_bytes: asked of the system beyond what is needed, whenever the heap grows.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
     library = ctypes.CDLL(None)
-    largest = 2**31 - 1  # mallopt takes an int
-    options = {
-        -3: largest,
-        -1: largest,
-        -2: 256 << 20,
-    }  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, bytes
+    mmap_threshold, trim_threshold, top_pad = -3, -1, -2  # as in malloc.h
+    options = {mmap_threshold: threshold_bytes, trim_threshold: threshold_bytes, top_pad: padding_bytes}
     taken = [library.mallopt(option, value) for option, value in options.items()]
     return all(answer == 1 for answer in taken)
 
