@@ -360,6 +360,16 @@ def test_undivided_data_are_divided_again_as_in_training_before_they_are_judged(
     assert (part, len(chosen)) == ("all", 60)
 
 
+def test_a_model_whose_making_nobody_wrote_down_is_judged_on_all_of_undivided_data(
+    run: Run, drawn: Drawn
+) -> None:
+    bundle = open_bundle(run.model)
+    data = {"fingerprint": drawn.dataset.fingerprint}
+    for provenance in ({}, {"data": "mine"}, {"data": data, "recipe": "quick", "seed": 0}, {"data": data}):
+        predictor = muslin.Predictor(replace(bundle, provenance=provenance))
+        assert muslin.evaluate(predictor, drawn.dataset)["label"].n == 200
+
+
 def test_a_run_whose_files_have_moved_goes_on_from_where_they_are_now(drawn, tmp_path):
     dataset = drawn.dataset
     half = len(dataset) // 2

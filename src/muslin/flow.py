@@ -318,9 +318,12 @@ def part_to_judge(predictor: "Predictor", dataset: Dataset, split: str) -> tuple
     if dataset.parts is not None or split not in PARTS:
         return dataset.part(split), split
     made = predictor.bundle.provenance
-    if made.get("data", {}).get("fingerprint") == dataset.fingerprint:
-        divided = _split(dataset, _recipe_of(made), made["seed"])
-        return dataset.take(getattr(divided, split)), split
+    try:
+        fingerprint, recipe, seed = made["data"]["fingerprint"], _recipe_of(made), int(made["seed"])
+    except (KeyError, TypeError, ValueError):  # made by others, or from arrays
+        return dataset, "all"
+    if fingerprint == dataset.fingerprint:
+        return dataset.take(getattr(_split(dataset, recipe, seed), split)), split
     return dataset, "all"
 
 
@@ -361,8 +364,9 @@ def audit(
     left_out: dict[str, str] = {}
 
     @contextmanager
-    def step(name: str, sentence: str) -> Iterator[None]:
-        tell(sentence)
+    def step(name: str, sentence: str = "") -> Iterator[None]:
+        if sentence:
+            tell(sentence)
         started = time.perf_counter()
         yield
         seconds[name] = time.perf_counter() - started
@@ -393,7 +397,7 @@ def audit(
         if why := check.why_not(evidence):
             left_out[check.kind] = why
             continue
-        with step(check.kind, f"looking for: {KINDS[check.kind].title.lower()}"):
+        with step(check.kind):
             findings += check.find(evidence)
     result = Audit(ordered(findings), examined(evidence), left_out, seconds)
     if folder is not None:

@@ -1,0 +1,112 @@
+"""The same job from Python, with the names that `muslin` offers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import muslin
+from command_line import Finished
+from muslin.data.dataset import pixels_of
+from muslin.data.drawn import Drawn
+
+
+def test_from_files_to_a_prediction_in_four_lines(garments: Path, tmp_path: Path) -> None:
+    run = muslin.train(garments, settings={"epochs": 6, "batch_size": 32}, out=tmp_path / "run")
+    model = muslin.open(run.model)
+    dataset = muslin.read(garments)
+    answers = model.predict([dataset.images[i] for i in range(20)])
+    right = [
+        a.predictions["label"].label == dataset.target().classes[dataset.labels["label"][i]]
+        for i, a in enumerate(answers)
+    ]
+    assert sum(right) >= 16, "garments it has mostly learned from"
+    evaluation = muslin.evaluate(model, dataset)["label"]
+    assert evaluation.n == 60, "the fifth that training set apart"
+    assert evaluation.accuracy > 0.8
+    assert muslin.evaluate(model, dataset, split="all")["label"].n == 300
+    assert isinstance(run, muslin.Run)
+    assert isinstance(evaluation, muslin.Evaluation)
+
+
+def test_paths_and_pictures_and_arrays_get_the_same_answer(sliced_run: Finished, tmp_path: Path) -> None:
+    picture = muslin.read("fashion-mnist").part("test").images[0]
+    path = tmp_path / "boot.png"
+    Image.fromarray(picture[:, :, 0]).save(path)
+    model = muslin.open(sliced_run.folder)
+    given = (path, str(path), path.read_bytes(), picture, Image.open(path))
+    answers = [model.predict(one)[0].predictions["label"] for one in given]
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0].label == "Ankle boot"
+    assert answers[0].probability > 0.5
+    assert sum(answers[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
+    probabilities = model.predict_pixels(picture[np.newaxis])["label"]
+    assert probabilities.max() == np.float32(answers[0].probability)
+
+
+def test_a_product_photo_passes_the_conversion_of_the_sets_authors(
+    sliced_run: Finished, drawn_colour: Drawn, tmp_path: Path
+) -> None:
+    photo = Image.fromarray(pixels_of(drawn_colour.dataset)[0]).resize((400, 400))
+    photo.save(tmp_path / "photo.jpg")
+    [answer] = muslin.open(sliced_run.folder).predict(tmp_path / "photo.jpg")
+    assert answer.problem is None
+    assert any("28" in note and "negated" in note for note in answer.notes), answer.notes
+
+
+def test_every_error_is_a_muslin_error(sliced_run: Finished, garments: Path, tmp_path: Path) -> None:
+    model = muslin.open(sliced_run.folder)
+    (tmp_path / "x.muslin").write_bytes(b"no model")
+    for wrong in (
+        lambda: muslin.read(tmp_path / "nothing"),
+        lambda: muslin.read("fashion-mnits"),
+        lambda: muslin.open(tmp_path / "x.muslin"),
+        lambda: muslin.open(tmp_path),
+        lambda: muslin.train(garments, recipe="quik"),
+        lambda: muslin.train(garments, out=garments),
+        lambda: muslin.resume(tmp_path),
+        lambda: muslin.evaluate(sliced_run.folder, garments),
+        lambda: muslin.evaluate(model, muslin.read(garments)),
+        lambda: model.predict(tmp_path / "empty"),
+        lambda: model.predict_pixels(np.zeros((1, 5, 5, 1), np.uint8)),
+    ):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(muslin.MuslinError):
+            wrong()
+
+
+def test_the_public_names_are_those_that_are_listed_and_each_is_there() -> None:
+    assert sorted(dir(muslin)) == sorted(muslin.__all__)
+    for name in muslin.__all__:
+        assert getattr(muslin, name) is not None
+    assert {"read", "train", "resume", "open", "evaluate", "MuslinError", "ImageClassifier"} <= set(
+        muslin.__all__
+    )
+    assert not hasattr(muslin, "nothing")
+    with pytest.raises(ImportError):
+        from muslin import nothing  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_importing_muslin_imports_nothing_else() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import muslin; muslin.__all__, dir(muslin);"
+        "print(sorted({n.split('.')[0] for n in set(sys.modules) - before}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    roots = set(eval(done.stdout))
+    assert "muslin" in roots
+    assert not roots & {
+        "numpy",
+        "torch",
+        "onnx",
+        "onnxruntime",
+        "PIL",
+        "sklearn",
+        "scipy",
+        "pyarrow",
+        "click",
+        "rich",
+    }

@@ -1,0 +1,100 @@
+"""What training says: one object for programs, plain lines in a pipe, a live line on a terminal."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import termios
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import Finished, environment, start
+from muslin.learn.run import Run
+
+LINE = re.compile(
+    r"epoch \d+/4  loss \d\.\d{3} accuracy \d+\.\d%  validation loss \d\.\d{3} accuracy \d+\.\d%"
+    r"  [\d,]+ images/s  \d+\.\d s left"
+)
+
+
+def test_standard_output_is_one_object_with_what_a_program_wants_to_know(sliced_run: Finished) -> None:
+    assert len(sliced_run.said.out.splitlines()) == 1
+    told = sliced_run.said.json
+    folder = sliced_run.folder
+    assert told["run"] == "run"
+    assert (folder.parent / told["model"]).samefile(folder / "model.muslin")
+    assert (folder.parent / told["report"]).samefile(folder / "report.html")
+    assert told["recipe"] == "quick"
+    assert told["seed"] == 0
+    assert told["epochs"] == 4
+    assert told["train_s"] > 0
+    assert told["parameters"] > 10_000
+    test = told["test"]
+    assert test["n"] == 600
+    low, high = test["interval"]
+    assert 0 < low < test["accuracy"] < high < 1
+    assert test["accuracy"] > 0.7, "a few seconds of training on real clothes"
+    assert test == Run(folder).record["test"]
+
+
+def test_progress_in_a_pipe_is_a_plain_line_per_epoch_on_standard_error(sliced_run: Finished) -> None:
+    lines = sliced_run.said.err.splitlines()
+    assert len(lines) == 4
+    assert all(LINE.fullmatch(line) for line in lines), lines
+    history = Run(sliced_run.folder).history
+    for line, row in zip(lines, history, strict=True):
+        assert f"loss {row['train_loss']:.3f}" in line
+        assert f"validation loss {row['validation_loss']:.3f}" in line
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_on_a_terminal_a_live_line_tells_loss_accuracy_speed_and_time_left(
+    columns: int, garments: Path, tmp_path: Path
+) -> None:
+    terminal, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, columns, 0, 0))
+    words = ["train", garments, "--epochs", 6, "--set", "batch_size=16", "--out", tmp_path / "run", "--json"]
+    with start(*words, cwd=tmp_path, stderr=theirs, env=environment(TERM="xterm")) as process:
+        os.close(theirs)
+        shown = _all_of(terminal)
+        assert process.stdout
+        told = json.loads(process.stdout.read())
+    assert process.returncode == 0
+    assert told["epochs"] == 6
+    assert "\x1b[2K" in shown, "a line that is drawn anew"
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    moments = re.findall(
+        r"epoch (\d)/6.*?loss (\d\.\d{3})\s+accuracy (\d+\.\d)%\s+([\d,]+) images/s\s+(\S+ \S+?) left",
+        plain,
+        re.S,
+    )
+    assert len(set(moments)) > 6, "it moves within an epoch too"
+    width = max(len(line) for line in re.split(r"[\r\n]+", plain))
+    assert width <= columns, "a line that is wider than the terminal cannot be drawn over"
+
+
+def _all_of(terminal: int) -> str:
+    content = b""
+    try:
+        while block := os.read(terminal, 65536):
+            content += block
+    except OSError:  # the other end is closed
+        pass
+    os.close(terminal)
+    return content.decode()
+
+
+def test_the_table_at_the_end_says_how_good_it_is_and_where_to_look(sliced_run: Finished, capfd: Any) -> None:
+    from command_line import within
+
+    said = within(capfd, "train", "--resume", sliced_run.folder)
+    test = sliced_run.said.json["test"]
+    assert said.out.splitlines()[0].startswith(
+        f"right on {100 * test['accuracy']:.1f} % of 600 test pictures ("
+    )
+    assert f"model   {sliced_run.folder}/model.muslin" in said.out
+    assert f"report  {sliced_run.folder}/report.html" in said.out

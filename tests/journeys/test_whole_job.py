@@ -1,0 +1,65 @@
+"""The whole job on the whole of Fashion-MNIST: from the files to a classifier that is looked at, judged and used."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import Finished, last_line, within
+from muslin.bundle import open_bundle
+from muslin.learn.run import Run
+
+pytestmark = pytest.mark.slow
+
+
+def test_quick_is_right_on_nine_of_ten_and_says_so_everywhere_alike(whole_run: Finished, capfd: Any) -> None:
+    told = json.loads(last_line(whole_run.said.out))
+    accuracy, (low, high) = told["test"]["accuracy"], told["test"]["interval"]
+    assert told["test"]["n"] == 10_000
+    assert accuracy > 0.9
+    assert low < accuracy < high
+    assert 0.010 < high - low < 0.013, "a 95 % interval at nine in ten of 10,000"
+    written = json.loads((whole_run.folder / "evaluation.json").read_text())["targets"]["label"]
+    again = within(capfd, "evaluate", whole_run.folder, "fashion-mnist", "--split", "test", "--json").json
+    assert again["targets"]["label"] == written
+    assert written["accuracy"] == accuracy
+    assert open_bundle(whole_run.folder / "model.muslin").provenance["test"]["label"] == told["test"]
+    assert f"{100 * accuracy:.1f}" in (whole_run.folder / "report.html").read_text()
+
+
+def test_the_training_pictures_are_those_that_were_meant(whole_run: Finished) -> None:
+    data = Run(whole_run.folder).record["data"]
+    assert data["sizes"] == {"train": 55_000, "validation": 5_000, "test": 10_000}
+    assert data["counts"]["label"]["test"] == [1000] * 10
+    assert data["counts"]["label"]["validation"] == [500] * 10, "each class keeps its share"
+
+
+def test_pictures_shown_by_look_are_told_by_predict(whole_run: Finished, tmp_path: Path, capfd: Any) -> None:
+    names = []
+    for index in range(20):
+        names.append(tmp_path / f"{index}.png")
+        assert (
+            within(capfd, "look", "fashion-mnist", "--split", "test", "--index", index, "-o", names[-1]).code
+            == 0
+        )
+    said = within(capfd, "predict", whole_run.folder, *names, "--json")
+    answers = [json.loads(line)["predictions"]["label"]["label"] for line in said.out.splitlines()]
+    true = (
+        "Ankle boot,Pullover,Trouser,Trouser,Shirt,Trouser,Coat,Shirt,Sandal,Sneaker,"
+        "Coat,Sandal,Sneaker,Dress,Coat,Trouser,Pullover,Coat,Bag,T-shirt/top"
+    )
+    assert sum(a == b for a, b in zip(answers, true.split(","), strict=True)) >= 16
+
+
+def test_shirts_are_what_it_confuses_most_and_trousers_hardly(whole_run: Finished) -> None:
+    figures = json.loads((whole_run.folder / "evaluation.json").read_text())["targets"]["label"]
+    recall = {row["name"]: row["recall"] for row in figures["per_class"]}
+    assert min(recall, key=recall.__getitem__) == "Shirt"
+    assert recall["Trouser"] > 0.95
+    assert sum(map(sum, figures["confusion"])) == 10_000
+    pairs = [
+        {figures["classes"][pair["true"]], figures["classes"][pair["predicted"]]}
+        for pair in figures["confused_pairs"]
+    ]
+    assert any("Shirt" in pair for pair in pairs[:3])
