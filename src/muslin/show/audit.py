@@ -16,7 +16,7 @@ from muslin.show.colours import DARK, LIGHT
 from muslin.show.drawing import FONT
 from muslin.show.pictures import data_uri, label_text
 from muslin.show.terminal import console_for, plain_table, printable
-from muslin.show.words import counted, duration, listed, percent
+from muslin.show.words import counted, duration, percent
 
 FINDINGS_SHOWN = 60
 """Of each kind at most; who has looked at so many and still finds faults should mend the data, not click on."""
@@ -68,6 +68,11 @@ class Section:
     cards: tuple[Card, ...]
     total: int
 
+    @property
+    def is_single(self) -> bool:
+        """Whether each finding is about one picture, so that two findings fit side by side."""
+        return all(len(card.shots) == 1 for card in self.cards)
+
 
 def write_page(path: Path, dataset: Dataset, audit: Audit) -> None:
     """Write the page: findings by kind, the worst first, with pictures and keys to choose what is left out.
@@ -89,7 +94,12 @@ def page(dataset: Dataset, audit: Audit) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"counted": counted, "percent": percent, "duration": duration, "listed": listed}
+    environment.filters |= {
+        "counted": counted,
+        "percent": percent,
+        "duration": duration,
+        "sentence": _sentence,
+    }
     sections = _sections(dataset, audit)
     beyond, dropped = _beyond(dataset, audit, sections)
     script = (TEMPLATES / "audit.js").read_text(encoding="utf-8")
@@ -112,6 +122,11 @@ def page(dataset: Dataset, audit: Audit) -> str:
         font=FONT,
         titles={kind: KINDS[kind].title for kind in KINDS},
     )
+
+
+def _sentence(reason: str) -> str:
+    """With a capital letter, and no end of line between a number and its per cent."""
+    return f"{reason[:1].upper()}{reason[1:]}.".replace(" %", "\u00a0%")
 
 
 def _grouped(audit: Audit) -> list[tuple[str, str, str, str, list[Finding]]]:

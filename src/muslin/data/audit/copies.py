@@ -146,8 +146,8 @@ def near_duplicate(dataset: Dataset, copies: Copies) -> list[Finding]:
                 "near_duplicate",
                 chosen,
                 float(distance),
-                f"{distance:.1f} apart{where}; two pictures here are usually {copies.usual:,.0f} apart, and less than "
-                f"{copies.radius:,.0f} ({100 * NEAR_SHARE:.0f} % of that) counts as nearly identical",
+                f"{distance:.1f} apart{where}; usual here is {copies.usual:,.0f}, and below {copies.radius:,.0f} "
+                f"({100 * NEAR_SHARE:.0f} % of that) counts as nearly identical",
                 _advice(chosen),
                 leak,
             )

@@ -24,7 +24,8 @@ SUSPECT_SHARE = 1 / 4
 Fashion-MNIST's labels changed at random these are 97 % of the changed ones, and 4 % of the others."""
 
 WRONG_SHARE = 1 / 20
-"""Below this it is suggested to leave the sample out: of those found so in that trial, four in five were wrong."""
+"""Below this, where another class gets what is usual for it, it is suggested to leave the sample out: of those
+found so in that trial 85 % were wrong, and of 3,781 photos, on which networks are right three times in four, 74 %."""
 
 Probabilities = NDArray[np.floating[Any]]
 
@@ -98,6 +99,10 @@ def examinable(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.b
 def suspect_label(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
     """Samples whose label gets less than a quarter of what is usual for its class, while another gets more.
 
+    It is suggested to leave a sample out where its label gets less than a twentieth, and the other class what is
+    usual for it, as confident learning demands; except from validation and test parts, which would look easier
+    than they are.
+
     Args:
         probabilities: (n, classes) of `target`, out of sample; rows of NaN for samples not to be judged.
     """
@@ -112,9 +117,8 @@ def suspect_label(dataset: Dataset, target: Target, probabilities: Probabilities
     findings = []
     for place in suspects:
         index, label, other = int(judged[place]), int(labels[place]), int(likeliest[place])
-        # without doubtful pictures a test would look easier than it is
-        wrong = bool(own[place] < WRONG_SHARE * usual[label])
-        leave_out = wrong and (dataset.parts is None or dataset.parts[index] == "train")
+        wrong = own[place] < WRONG_SHARE * usual[label] and stated[place, other] >= usual[other]
+        leave_out = bool(wrong) and (dataset.parts is None or dataset.parts[index] == "train")
         findings.append(
             Finding(
                 "suspect_label",
