@@ -28,7 +28,10 @@ def _shape(context: click.Context, option: click.Parameter, value: str | None) -
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say how data are to be read, gathered into `reading`."""
     command = click.option(
-        "--format", "format_", metavar="NAME", help="Read DATA as idx or pixels-csv, whatever it looks like."
+        "--format",
+        "format_",
+        metavar="NAME",
+        help="Read DATA as idx, folders or pixels-csv, whatever it looks like.",
     )(command)
     command = click.option(
         "--shape",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.data.dataset import Dataset
-from muslin.data.formats import idx, pixels_csv
+from muslin.data.formats import folders, idx, pixels_csv
 from muslin.data.formats.compressed import head, is_gzipped
 from muslin.data.formats.options import ReadOptions
 from muslin.errors import DataError, nearest
@@ -33,6 +33,13 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format("idx", "MNIST's and Fashion-MNIST's files, gzipped or not", idx.TAKES, idx.detect, idx.read),
+    Format(
+        "folders",
+        "photos in folders called like their classes, also in a zip or tar",
+        folders.TAKES,
+        folders.detect,
+        folders.read,
+    ),
     Format(
         "pixels-csv",
         "a CSV with one picture a row and one pixel a column, as on Kaggle",

@@ -1,0 +1,122 @@
+"""Photos inside a zip or a tar, found where they lie; nothing is unpacked to a place that the archive names."""
+
+import gzip
+import shutil
+import stat
+import struct
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from muslin.data.formats.compressed import head, is_gzipped, opened
+from muslin.data.photos import Photo
+from muslin.errors import DataError
+from muslin.files import storage_errors
+
+MOST_EXPANSION = 200
+"""Times a file in a zip may grow once past FREE_BYTES."""
+
+FREE_BYTES = 2**20
+
+MOST_FILES = 5_000_000
+
+
+def kind(path: Path) -> str | None:
+    """`zip` or `tar` (gzipped or not), as the content says; None for anything else."""
+    if path.is_dir():
+        return None
+    start = head(path, 512)
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    return "tar" if start[257:262] == b"ustar" else None
+
+
+def members(path: Path) -> tuple[dict[str, Photo], Any]:
+    """Per name the files in the archive, and what must be kept while they are read.
+
+    Raises:
+        DataError: the archive is damaged, or an entry is a link, lies outside, is encrypted or grows absurdly.
+        StorageError: a gzipped tar cannot be unpacked to a temporary file.
+    """
+    kept = None
+    found: dict[str, Photo] = {}
+    try:
+        if kind(path) == "zip":
+            entries = _zip(path)
+        else:
+            kept = _gunzipped(path) if is_gzipped(path) else None
+            entries = _tar(path, Path(kept.name) if kept else path)
+        for name, photo in entries:
+            found[name] = photo
+            if len(found) > MOST_FILES:
+                raise DataError(f"{path}: has more than {MOST_FILES:,} files. Unpack and divide it.")
+    except (zipfile.BadZipFile, tarfile.TarError, struct.error, EOFError, zlib.error, gzip.BadGzipFile,
+            NotImplementedError, UnicodeError) as error:  # fmt: skip
+        raise DataError(f"{path}: the archive is damaged or cut off ({error}). Copy it again.") from error
+    return found, kept
+
+
+def _zip(path: Path) -> Iterator[tuple[str, Photo]]:
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        for entry in archive.infolist():
+            if entry.is_dir():
+                continue
+            name = _inside(path, entry.filename)
+            if stat.S_ISLNK(entry.external_attr >> 16):
+                raise _refused(path, name, "is a link")
+            if entry.flag_bits & 1:
+                raise _refused(path, name, "is encrypted")
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise _refused(
+                    path, name, f"is packed in a way that is not read (method {entry.compress_type})"
+                )
+            if entry.file_size > max(FREE_BYTES, MOST_EXPANSION * entry.compress_size):
+                raise _refused(path, name, f"grows from {entry.compress_size:,} to {entry.file_size:,} bytes")
+            file.seek(entry.header_offset)
+            header = file.read(30)  # its two lengths may differ from those in the archive's directory
+            if header[:4] != b"PK\x03\x04":
+                raise zipfile.BadZipFile(f"{name} is not where the directory says")
+            start = entry.header_offset + 30 + sum(struct.unpack("<HH", header[26:30]))
+            deflated = entry.compress_type == zipfile.ZIP_DEFLATED
+            yield name, Photo(f"{path}/{name}", path, start, entry.compress_size, deflated)
+
+
+def _tar(path: Path, plain: Path) -> Iterator[tuple[str, Photo]]:
+    with tarfile.open(plain, "r:") as archive:
+        for entry in archive:
+            if entry.isdir():
+                continue
+            name = _inside(path, entry.name)
+            if entry.issym() or entry.islnk():
+                raise _refused(path, name, "is a link")
+            if not entry.isreg() or entry.issparse():
+                raise _refused(path, name, "is no plain file")
+            yield name, Photo(f"{path}/{name}", plain, entry.offset_data, entry.size)
+
+
+def _gunzipped(path: Path) -> Any:
+    """The tar in a gzip as a temporary file that goes when it is no longer referred to."""
+    with opened(path) as packed, storage_errors(Path(tempfile.gettempdir())):
+        file = tempfile.NamedTemporaryFile(prefix="muslin-", suffix=".tar")  # noqa: SIM115
+        shutil.copyfileobj(packed, file, 2**20)
+        file.flush()
+    return file
+
+
+def _inside(path: Path, name: str) -> str:
+    plain = name.replace("\\", "/")
+    if plain.startswith("/") or plain[1:2] == ":":
+        raise _refused(path, name, "has an absolute path")
+    if ".." in plain.split("/"):
+        raise _refused(path, name, "leads outside the archive")
+    return str(PurePosixPath(plain))
+
+
+def _refused(path: Path, name: str, why: str) -> DataError:
+    return DataError(
+        f"{path}: the entry {name!r} {why}, so the archive is not read. Pack it anew without that entry."
+    )

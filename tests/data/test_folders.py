@@ -1,0 +1,202 @@
+import io
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photo_files import CLASSES, drawn, write_folders, write_real
+
+from muslin.data import read
+from muslin.data.dataset import Dataset
+from muslin.data.photos import PhotoImages, in_pixels
+from muslin.errors import DataError, ImageError
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_folders(tmp_path / "photos", {"train": 3, "validation": 1, "test": 2})
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    if not write_real(tmp_path / "real"):
+        pytest.skip("the real photos are not here")
+    return tmp_path / "real"
+
+
+def zipped(folder: Path, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, Path("name-master", file.relative_to(folder)))
+    return path
+
+
+def tarred(folder: Path, path: Path) -> Path:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        archive.add(folder, arcname=".")
+    return path
+
+
+def assert_same(one: Dataset, other: Dataset) -> None:
+    assert one.targets == other.targets
+    assert one.fingerprint == other.fingerprint
+    for i in range(len(one)):
+        assert np.array_equal(one.images[i], other.images[i])
+
+
+def test_parts_and_classes_come_from_the_folders_names(photos: Path) -> None:
+    data = read(photos)
+    assert data.format == "folders"
+    assert data.targets[0].classes == ("dress", "hat", "shirt")
+    assert data.parts is not None
+    assert [int((data.parts == p).sum()) for p in ("train", "validation", "test")] == [9, 3, 6]
+    place = list(data.ids).index("test/hat/hat-04.jpg")
+    assert data.targets[0].classes[data.labels["label"][place]] == "hat"
+    assert data.images[place].shape == (72, 56, 3)
+    middle = data.images[place][50, 28].astype(int)
+    assert np.abs(middle - CLASSES["hat"]).max() < 12
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar", "tar.gz"])
+def test_the_same_photos_in_an_archive_read_the_same(photos: Path, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"garments.{suffix}"
+    (zipped if suffix == "zip" else tarred)(photos, path)
+    data = read(path)
+    assert_same(read(photos), data)
+    assert data.name == "garments"
+    assert data.repairs == ()
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_real_photos_in_an_archive_read_the_same(real: Path, tmp_path: Path, suffix: str) -> None:
+    folders = read(real)
+    assert len(folders) == 90
+    assert len(folders.targets[0].classes) == 10
+    path = tmp_path / f"real.{suffix}"
+    (zipped if suffix == "zip" else tarred)(real, path)
+    assert_same(folders, read(path))
+
+
+def test_a_class_missing_from_a_part_keeps_its_index(photos: Path) -> None:
+    shutil.rmtree(photos / "train" / "dress")
+    data = read(photos)
+    assert data.targets[0].classes == ("dress", "hat", "shirt")
+    train = data.part("train")
+    assert set(train.labels["label"].tolist()) == {1, 2}
+
+
+def test_classes_without_parts(tmp_path: Path) -> None:
+    data = read(write_folders(tmp_path / "plain", {"": 2}))
+    assert data.parts is None
+    assert data.labels["label"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_kaggles_names_for_parts_are_known(photos: Path, tmp_path: Path) -> None:
+    root = tmp_path / "kaggle"
+    for part in ("training_set", "test_set"):
+        source = "train" if part == "training_set" else "test"
+        shutil.copytree(photos / source, root / part / part)  # doubled, as in the cats and dogs
+    data = read(root)
+    assert data.parts is not None
+    assert sorted(set(data.parts)) == ["test", "train"]
+    assert data.targets[0].classes == ("dress", "hat", "shirt")
+
+
+def test_the_label_in_a_files_name(tmp_path: Path) -> None:
+    for kind, number, image in drawn(2):
+        image.save(tmp_path / f"{kind}.{number}.jpg")
+    data = read(tmp_path)
+    assert data.targets[0].classes == ("dress", "hat", "shirt")
+    assert data.labels["label"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_photos_of_which_nothing_says_a_label_have_no_target(tmp_path: Path) -> None:
+    for _, number, image in drawn(1) + drawn(1, 1):
+        image.save(tmp_path / f"IMG_{number}.jpg")
+    assert read(tmp_path).targets == ()
+
+
+def test_what_systems_leave_behind_is_passed_over_and_counted(photos: Path) -> None:
+    before = read(photos)
+    for name in (".DS_Store", "train/dress/Thumbs.db", "__MACOSX/train/dress/._dress-00.jpg"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).write_bytes(b"x")
+    (photos / "README.md").write_text("hello")
+    data = read(photos)
+    assert_same(before, data)
+    assert data.repairs == (
+        "hidden files and those of the system passed over: 3",
+        "files that are no photos passed over: 1 (README.md)",
+    )
+
+
+def test_a_loose_photo_beside_the_parts_is_counted(photos: Path) -> None:
+    shutil.copy(photos / "train/hat/hat-00.jpg", photos / "cover.jpg")
+    assert read(photos).repairs == ("photos in no class's folder passed over: 1",)
+
+
+def test_a_broken_photo_is_named_when_it_is_asked_for_and_left_out_aloud(photos: Path) -> None:
+    broken = photos / "train/hat/hat-01.jpg"
+    broken.write_bytes(broken.read_bytes()[:100])
+    data = read(photos)
+    assert isinstance(data.images, PhotoImages)
+    with pytest.raises(ImageError, match=r"hat-01\.jpg"):
+        data.images[list(data.ids).index("train/hat/hat-01.jpg")]
+    pixels = in_pixels(data, (32, 32, 3))
+    assert len(pixels) == len(data) - 1
+    assert "train/hat/hat-01.jpg" not in pixels.ids
+    assert pixels.repairs[-2] == "photos left out because they cannot be read: 1"
+    assert "hat-01.jpg" in pixels.repairs[-1]
+
+
+def entry(name: str, content: bytes = b"x") -> tuple[tarfile.TarInfo, io.BytesIO]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    return info, io.BytesIO(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("../dress/a.jpg", "outside"), ("/dress/a.jpg", "absolute"), ("C:/a/b.jpg", "absolute")]
+)
+def test_entries_that_lead_elsewhere_are_refused_by_name(tmp_path: Path, name: str, why: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, b"x")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.addfile(*entry(name))
+    for suffix in ("zip", "tar"):
+        with pytest.raises(DataError, match=why) as caught:
+            read(tmp_path / f"a.{suffix}")
+        assert name in str(caught.value)
+
+
+def test_links_in_archives_are_refused_by_name(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("dress/link.jpg")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("dress/link.jpg")
+        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(info)
+    for suffix in ("zip", "tar"):
+        with pytest.raises(DataError, match=r"dress/link\.jpg.* is a link"):
+            read(tmp_path / f"a.{suffix}")
+
+
+def test_an_absurd_expansion_is_refused_by_name(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("dress/bomb.jpg", bytes(30_000_000))
+    with pytest.raises(DataError, match=r"dress/bomb\.jpg.* grows from [\d,]+ to 30,000,000"):
+        read(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar.gz"])
+def test_a_cut_off_archive_is_named(photos: Path, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"cut.{suffix}"
+    (zipped if suffix == "zip" else tarred)(photos, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"cut\.(zip|tar)"):
+        read(path)
