@@ -43,7 +43,7 @@ def read_names(path: Path) -> list[tuple[str, str]]:
     """Part (empty where there is none) and id of every sample that a CSV names in its columns `part` and `id`.
 
     Raises:
-        DataError: there is no such file, it is no CSV in UTF-8, or it lacks the column `id`.
+        DataError: there is no such file, it is no CSV, it lacks the column `id`, or a line lacks an id.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
@@ -55,7 +55,12 @@ def read_names(path: Path) -> list[tuple[str, str]]:
             raise DataError(
                 f"{path}: has no column `id`. It should have the columns part and id, as exclude.csv of an audit does."
             )
-        return [(unguarded(row.get("part") or ""), unguarded(row["id"] or "")) for row in reader]
+        names = []
+        for row in reader:
+            if not row["id"]:
+                raise DataError(f"{path}: line {reader.line_num} names no id. Give one, or take out the line.")
+            names.append((unguarded(row.get("part") or ""), unguarded(row["id"])))
+        return names
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num} is no CSV ({error}).") from error
 

@@ -149,7 +149,8 @@ def _room(count: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Zeros (count, *shape), in memory or, where they are many, in a file that vanishes with them."""
     if count * int(np.prod(shape)) <= IN_MEMORY_BYTES:
         return np.zeros((count, *shape), dtype=np.uint8)
-    return np.memmap(tempfile.TemporaryFile(), dtype=np.uint8, mode="w+", shape=(count, *shape))
+    with tempfile.TemporaryFile() as file:  # the map outlives it
+        return np.memmap(file, dtype=np.uint8, mode="w+", shape=(count, *shape))
 
 
 def _digest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 DIRECTIONS = 32
 """Of the projection that rules pairs out: more rule out more, and cost more each."""
 
-MEASURED_ON = 10_000
+MEASURED_ON = 2_000
 """Pictures on which the directions of largest spread are found."""
 
 BLOCK = 2048
@@ -38,6 +38,8 @@ def close_pairs(
     Returns:
         int64 (pairs, 2), the lower index first, and float64 (pairs,) distances.
     """
+    if len(pictures) < 2:
+        return np.empty((0, 2), dtype=np.int64), np.empty(0)
     flat = pictures.reshape(len(pictures), -1)
     turned = _turned(flat)
     order = np.argsort(turned[:, 0], kind="stable")
@@ -53,7 +55,7 @@ def close_pairs(
             found.append(pairs[near])
             distances.append(exact[near])
             count += int(near.sum())
-        tell(min(start + BLOCK, len(flat)) / max(len(flat), 1))
+        tell(min(start + BLOCK, len(flat)) / len(flat))
         if count >= most:
             break
     pairs, exact = np.concatenate(found), np.concatenate(distances)

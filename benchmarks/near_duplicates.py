@@ -1,0 +1,142 @@
+"""How long, and in how much memory, are the nearly identical pairs among Fashion-MNIST's 70,000 pictures found?
+
+    python benchmarks/near_duplicates.py [--rounds N] [--note SENTENCE]
+
+Every round is a process of its own that reads the data and calls what `muslin audit` calls. The pairs below 50, 100
+and 200 are counted within train, within test and across, to be compared with what is known of these bytes. With
+--all-pairs one round is added that compares all 2.4 billion pairs by matrix products over all 784 pixels: the same
+pairs must come out, and the time says what the projection saves. Keeps everything in benchmarks/results/.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESULTS = Path(__file__).parent / "results"
+LIMITS = (50, 100, 200)
+
+
+def measure(all_pairs: bool) -> dict[str, Any]:
+    from muslin.data import read
+    from muslin.data.audit.copies import NEAR_SHARE, find_copies
+    from muslin.data.audit.look import look_through
+    from muslin.data.dataset import pixels_of
+
+    dataset = read("fashion-mnist")
+    wall, processor = time.perf_counter(), time.process_time()
+    looked = look_through(dataset.images)
+    look_s = time.perf_counter() - wall
+    copies = find_copies(dataset, looked, lambda sentence: None)
+    pairs, distances, radius = copies.pairs, copies.distances, copies.radius
+    if all_pairs:
+        wall, processor = time.perf_counter(), time.process_time()
+        pairs, distances = compare_all(pixels_of(dataset).reshape(len(dataset), -1), radius)
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    assert dataset.parts is not None
+    in_test = (dataset.parts == "test")[pairs].sum(axis=1)
+    counts = {
+        str(limit): [int(((in_test == n) & (distances < limit)).sum()) for n in (0, 2, 1)] for limit in LIMITS
+    }
+    return {
+        "wall_s": round(wall, 2),
+        "of_which_look_s": None if all_pairs else round(look_s, 2),
+        "processor_s": round(processor, 2),
+        "peak_mb": peak_mb(),
+        "radius": round(radius, 1),
+        "near_share": NEAR_SHARE,
+        "pairs": len(pairs),
+        "checksum": int((pairs * np.array([1, 70_001])).sum()),
+        "train_test_across_below": counts,
+        "identical": len(copies.identical),
+    }
+
+
+def compare_all(flat: NDArray[np.uint8], radius: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The same pairs by comparing each picture with every other over all pixels."""
+    values = flat.astype(np.float32)
+    squares = (values.astype(np.float64) ** 2).sum(axis=1)
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for start in range(0, len(values), 1000):
+        squared = (
+            squares[start : start + 1000, np.newaxis]
+            + squares[start:]
+            - 2.0 * (values[start : start + 1000] @ values[start:].T)
+        )
+        # sums of 784 products in float32 are off by a few thousandths of themselves at the very most
+        here, there = np.nonzero(squared < radius**2 + 1e-3 * squares.max())
+        found.append(np.stack([here, there], axis=1)[there > here] + start)
+    pairs = np.concatenate(found)
+    difference = flat[pairs[:, 0]].astype(np.int64) - flat[pairs[:, 1]]
+    distances = np.sqrt((difference**2).sum(axis=1))
+    near = distances < radius
+    return pairs[near], distances[near]
+
+
+def peak_mb() -> float:
+    """The most memory this process has held, in millions of bytes: Linux's VmHWM, as in read_csv.py."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return round(next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--all-pairs", action="store_true", help="add one round without the projection")
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    parser.add_argument("--measure", choices=["projected", "all"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(arguments.measure == "all")))
+        return
+
+    from muslin import flow, machine
+
+    started, load_before = datetime.now(UTC), os.getloadavg()
+    ways = ["projected"] * arguments.rounds + ["all"] * arguments.all_pairs
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for way in ways:
+        command = [sys.executable, __file__, "--measure", way]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        runs.setdefault(way, []).append(json.loads(done.stdout))
+        print(way, runs[way][-1], flush=True)
+    if len({run["checksum"] for each in runs.values() for run in each}) != 1:
+        sys.exit("Not every round found the same pairs.")
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
+    ).stdout.strip()
+    result = {
+        "question": "How long, and in how much memory, are the near-duplicates of 70,000 pictures found?",
+        "command": shlex.join(["python", "benchmarks/near_duplicates.py", *sys.argv[1:]]),
+        "note": arguments.note,
+        "date": started.isoformat(timespec="seconds"),
+        "commit": commit,
+        "machine": machine.description(),
+        "load_before": load_before,
+        "load_after": os.getloadavg(),
+        "versions": flow.versions(),
+        "median_wall_s": {
+            way: statistics.median(run["wall_s"] for run in each) for way, each in runs.items()
+        },
+        "runs": runs,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    name = f"near_duplicates_{started:%Y%m%dT%H%M%SZ}.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{name}")
+
+
+if __name__ == "__main__":
+    main()

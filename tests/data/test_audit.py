@@ -1,0 +1,387 @@
+"""The checks on pictures whose faults are known."""
+
+import io
+import tarfile
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from muslin.data.audit import copies as audit_copies
+from muslin.data.audit import look
+from muslin.data.audit.checks import CHECKS, Evidence
+from muslin.data.audit.classes import group_in_two_parts, imbalance, small_class
+from muslin.data.audit.copies import find_copies, identical, label_conflict, near_duplicate
+from muslin.data.audit.findings import KINDS, Finding, ordered, samples
+from muslin.data.audit.look import look_through
+from muslin.data.audit.outliers import outlier
+from muslin.data.audit.pictures import blank, blurred, dark, odd_shape, tiny, unreadable
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
+from muslin.data.drawn import draw
+from muslin.errors import ImageError
+from muslin.images import decode
+
+CLOTHING = Path(__file__).parents[3] / "shared/data/clothing-dataset-small.tar"
+
+
+class Photos:
+    """Pictures of any size, of which some cannot be decoded: an ImageError, or the bytes of a file, or pixels."""
+
+    def __init__(self, pictures):
+        self.pictures = list(pictures)
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, index):
+        picture = self.pictures[index]
+        if isinstance(picture, ImageError):
+            raise picture
+        return decode(picture, name=f"photo {index}").pixels if isinstance(picture, bytes) else picture
+
+    def take(self, indices):
+        return Photos([self.pictures[i] for i in indices])
+
+
+def dataset(pictures, labels=None, parts=None, groups=None, classes=("a", "b")):
+    images = (
+        pictures if hasattr(pictures, "take") and not isinstance(pictures, np.ndarray) else Photos(pictures)
+    )
+    count = len(images)
+    labels = np.zeros(count, dtype=np.int64) if labels is None else np.asarray(labels)
+    listed = [None if v is None else np.array(v, dtype=object) for v in (parts, groups)]
+    ids = np.array([f"p{i}" for i in range(count)], dtype=object)
+    return Dataset(
+        "set",
+        "f",
+        images,
+        (Target("label", classes),),
+        {"label": labels},
+        ids,
+        parts=listed[0],
+        groups=listed[1],
+    )
+
+
+def found(check, data):
+    """Index and score of each finding of one picture, worst first."""
+    findings = ordered(check(data, look_through(data.images)))
+    return [(finding.samples[0].index, finding.score) for finding in findings]
+
+
+def all_copies(data):
+    return find_copies(data, look_through(data.images), lambda sentence: None)
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Forty drawn colour garments of 160×160, which are as sharp as photos and as unlike each other."""
+    pixels = draw(40, seed=5, size_px=160, colour=True).dataset.images.pixels
+    return [pixels[i, : 120 + i, :] for i in range(40)]
+
+
+def resaved(pixels, scale=0.8, quality=60):
+    """The picture as somebody else saved it."""
+    image = Image.fromarray(pixels)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def test_the_table_has_one_check_for_every_kind():
+    assert sorted(check.kind for check in CHECKS) == sorted(KINDS)
+
+
+def test_a_broken_photo_is_a_finding_with_the_reason_and_the_others_are_examined(photos):
+    broken = [resaved(photos[0])[:500], ImageError("photo 3: is empty (0 bytes). Copy it again.")]
+    data = dataset([photos[0], broken[0], photos[1], broken[1]])
+    looked = look_through(data.images)
+    findings = unreadable(data, looked)
+    assert [f.samples[0].index for f in findings] == [1, 3]
+    assert "photo 1" in findings[0].reason
+    assert "is empty" in findings[1].reason
+    assert all(f.samples[0].leave_out for f in findings)
+    assert looked.readable.tolist() == [0, 2]
+    for check in CHECKS:  # none stumbles over it
+        check.find(Evidence(data, looked, all_copies(data)))
+
+
+def test_a_set_in_which_nothing_can_be_decoded_is_all_findings():
+    data = dataset([ImageError("x")] * 3)
+    looked = look_through(data.images)
+    evidence = Evidence(data, looked, all_copies(data))
+    kinds = {f.kind for check in CHECKS if not check.why_not(evidence) for f in check.find(evidence)}
+    assert kinds == {"unreadable", "small_class"}
+
+
+def test_one_even_tone_is_blank_and_a_pale_garment_is_not(photos):
+    even = np.full((100, 80, 3), 200, dtype=np.uint8)
+    noisy = even + np.random.default_rng(0).integers(0, 4, even.shape, dtype=np.uint8)
+    pale = even.copy()
+    pale[30:70, 20:60] = 215
+    data = dataset([photos[0], even, noisy, pale])
+    assert [index for index, _ in found(blank, data)] == [1, 2]
+
+
+def test_small_among_large_is_tiny_and_small_among_small_is_not(photos):
+    data = dataset([*photos, photos[0][:20, :20]])
+    assert found(tiny, data) == [(40, 20.0)]
+    assert found(tiny, draw(20, seed=1).dataset) == []
+
+
+def test_a_blurred_photo_is_told_from_a_sharp_one(photos):
+    soft = np.asarray(Image.fromarray(photos[3]).filter(ImageFilter.GaussianBlur(4)))
+    data = dataset([*photos, soft])
+    ((index, score),) = found(blurred, data)
+    assert index == 40
+    assert score < 0.75
+
+
+def test_a_dark_photo_is_told_from_a_black_garment_on_white(photos):
+    night = (photos[0] // 6).astype(np.uint8)
+    black = np.full((100, 100, 3), 255, dtype=np.uint8)
+    black[20:80, 20:80] = 10
+    data = dataset([photos[1], night, black])
+    assert [index for index, _ in found(dark, data)] == [1]
+
+
+def test_a_strip_is_of_an_odd_shape_unless_all_are_strips(photos):
+    strip = np.tile(photos[0][:40], (1, 4, 1))
+    assert found(odd_shape, dataset([*photos[:9], strip])) == [(9, 16.0)]
+    assert found(odd_shape, dataset([strip] * 9)) == []
+
+
+def test_every_equal_picture_is_in_one_finding_and_one_of_them_is_kept():
+    drawn = draw(120, seed=9, duplicates=6)
+    copies = all_copies(drawn.dataset)
+    findings = identical(drawn.dataset, copies)
+    together = sorted(sorted(s.index for s in f.samples) for f in findings)
+    assert together == sorted(map(list, drawn.duplicates.tolist()))
+    assert all([s.leave_out for s in f.samples] == [False, True] for f in findings)
+    assert all(f.score == 2 and not f.leak for f in findings)
+
+
+def test_the_copy_in_the_test_part_is_kept_and_the_pair_is_a_leak():
+    drawn = draw(60, seed=9, duplicates=1)
+    ((first, second),) = drawn.duplicates.tolist()
+    parts = np.array(["train"] * 60, dtype=object)
+    parts[second] = "test"
+    data = replace(drawn.dataset, parts=parts)
+    (finding,) = identical(data, all_copies(data))
+    assert finding.leak
+    assert [(s.index, s.part, s.leave_out) for s in finding.samples] == [
+        (second, "test", False),
+        (first, "train", True),
+    ]
+    assert "in train and test" in finding.reason
+
+
+def test_of_a_chain_of_copies_no_two_stay_and_no_more_than_needed_go():
+    base = np.random.default_rng(0).integers(0, 256, (30, 12, 12, 1), dtype=np.uint8)
+    chain = [base[0].copy() for _ in range(3)]
+    for step, picture in enumerate(chain):
+        picture[0, :step] ^= 64  # each a little farther from the first
+    data = dataset(PixelImages(np.concatenate([base[1:], np.stack(chain)])))
+    copies = all_copies(data)
+    for one, other in copies.edges.tolist():
+        assert {one, other} & copies.leave_out
+    assert len(copies.leave_out) == 2
+
+
+def test_a_photo_saved_again_smaller_and_worse_is_found_and_nothing_else(photos):
+    copies_of = [3, 11, 26]
+    data = dataset([*photos, *(resaved(photos[i]) for i in copies_of)], parts=["train"] * 40 + ["test"] * 3)
+    findings = near_duplicate(data, all_copies(data))
+    assert sorted(tuple(sorted(s.index for s in f.samples)) for f in findings) == [
+        (3, 40),
+        (11, 41),
+        (26, 42),
+    ]
+    assert all(f.leak for f in findings)
+    assert [s.part for f in findings for s in f.samples if s.leave_out] == ["train"] * 3
+    assert all("%" in f.reason for f in findings)
+
+
+def test_fine_stripes_are_no_hiding_place():
+    stripes = np.tile((np.arange(400) // 6 % 2 * 200)[:, np.newaxis, np.newaxis], (1, 400, 3)).astype(
+        np.uint8
+    )
+    others = draw(20, seed=1, size_px=200, colour=True).dataset.images.pixels
+    data = dataset([*others, stripes, resaved(stripes)])
+    assert [{s.index for s in f.samples} for f in near_duplicate(data, all_copies(data))] == [{20, 21}]
+
+
+def test_the_same_picture_under_two_labels_is_a_conflict_and_neither_is_trusted(photos):
+    labels = [0] * 40 + [1, 0, UNKNOWN]
+    again = [photos[7].copy(), resaved(photos[8]), photos[9].copy()]
+    data = dataset([*photos, *again], labels=labels)
+    (finding,) = label_conflict(data, all_copies(data))
+    assert {s.index for s in finding.samples} == {7, 40}
+    assert all(s.leave_out for s in finding.samples)
+    assert finding.score == 0
+    assert "label is a and b" in finding.reason
+
+
+def test_tags_that_contradict_each_other_are_a_conflict_and_unknown_ones_are_not(photos):
+    data = dataset([photos[0], photos[0], photos[1], photos[1]])
+    tags = Target("tags", ("red", "long", "warm"), "multilabel")
+    values = np.array([[1, 0, UNKNOWN], [1, 1, 0], [1, UNKNOWN, 0], [UNKNOWN, 1, 0]], dtype=np.int8)
+    data = replace(data, targets=(tags,), labels={"tags": values})
+    (finding,) = label_conflict(data, all_copies(data))
+    assert {s.index for s in finding.samples} == {0, 1}
+    assert "tags is and is not long" in finding.reason
+
+
+def test_blank_pictures_are_not_each_others_near_duplicates():
+    random = np.random.default_rng(0)
+    blanks = [
+        np.full((40, 30, 3), 250, np.uint8) - random.integers(0, 2, (40, 30, 3), np.uint8) for _ in range(20)
+    ]
+    garments = draw(20, seed=1, size_px=100, colour=True).dataset.images.pixels
+    data = dataset([*garments, *blanks])
+    assert near_duplicate(data, all_copies(data)) == []
+    assert len(blank(data, look_through(data.images))) == 20
+
+
+def test_noise_and_negatives_are_unlike_all_others():
+    drawn = draw(400, seed=4).dataset
+    pixels = drawn.images.pixels.copy()
+    pixels[[10, 20]] = 255 - pixels[[10, 20]]
+    pixels[30] = np.random.default_rng(0).integers(0, 256, (28, 28, 1))
+    data = replace(drawn, images=PixelImages(pixels))
+    assert {index for index, _ in found(outlier, data)[:3]} == {10, 20, 30}
+
+
+def test_a_set_too_small_to_be_unlike_has_no_outliers(photos):
+    assert found(outlier, dataset(photos[:8])) == []
+
+
+def test_small_classes_are_named_with_all_their_pictures_and_empty_ones_too():
+    data = dataset(
+        PixelImages(np.zeros((43, 4, 4, 1), np.uint8)), labels=[0] * 40 + [1] * 3, classes=("a", "b", "c")
+    )
+    findings = ordered(small_class(data))
+    assert [(f.score, [s.index for s in f.samples]) for f in findings] == [(0.0, []), (3.0, [40, 41, 42])]
+    assert "'b' of 'label' has 3 pictures" in findings[1].reason
+
+
+def test_imbalance_shows_a_picture_of_the_largest_and_of_the_smallest_class():
+    pixels = PixelImages(np.zeros((110, 4, 4, 1), np.uint8))
+    (finding,) = imbalance(dataset(pixels, labels=[0] * 100 + [1] * 10, classes=("a", "b", "never")))
+    assert finding.score == 10
+    assert [s.index for s in finding.samples] == [0, 100]
+    assert "91 %" in finding.reason
+    assert imbalance(dataset(pixels, labels=[0] * 90 + [1] * 20)) == []
+    assert imbalance(dataset(pixels, labels=[UNKNOWN] * 110)) == []
+
+
+def test_a_group_in_two_parts_belongs_where_it_is_judged():
+    parts = ["train"] * 40 + ["test"] * 10
+    groups = [f"g{i}" for i in range(40)] + ["g7"] + [f"t{i}" for i in range(9)]
+    data = dataset(PixelImages(np.zeros((50, 4, 4, 1), np.uint8)), parts=parts, groups=groups)
+    (finding,) = group_in_two_parts(data)
+    assert [(s.index, s.leave_out) for s in finding.samples] == [(40, False), (7, True)]
+    assert finding.leak
+    assert "'g7' has 1 in train and 1 in test" in finding.reason
+
+
+def test_where_most_groups_are_torn_the_advice_is_another_split():
+    data = dataset(
+        PixelImages(np.zeros((40, 4, 4, 1), np.uint8)),
+        parts=["train", "train", "train", "test"] * 10,
+        groups=[f"g{i // 4}" for i in range(40)],
+    )
+    findings = group_in_two_parts(data)
+    assert len(findings) == 10
+    assert not any(s.leave_out for f in findings for s in f.samples)
+    assert "anew, by group" in findings[0].suggestion
+
+
+def test_findings_are_worst_first_whichever_end_of_the_score_is_worse(photos):
+    data = dataset(photos)
+    some = [
+        Finding(kind, samples(data, [i]), score, "r", "s")
+        for i, (kind, score) in enumerate(
+            [
+                ("outlier", 1.0),
+                ("outlier", 3.0),
+                ("suspect_label", 0.2),
+                ("suspect_label", 0.1),
+                ("unreadable", 1.0),
+            ]
+        )
+    ]
+    assert [f.samples[0].index for f in ordered(some)] == [4, 3, 2, 1, 0]
+
+
+def test_pictures_of_one_small_size_are_compared_whole_however_they_are_stored(drawn):
+    pixels = drawn.dataset.images.pixels
+    stored = look_through(PixelImages(pixels))
+    lazy = look_through(Photos(list(pixels)))
+    assert stored.whole
+    assert lazy.whole
+    assert (stored.copies == lazy.copies).all()
+    assert (stored.digests == lazy.digests).all()
+    for name in ("mean", "spread", "brightest", "sharpness"):
+        assert getattr(stored, name) == pytest.approx(getattr(lazy, name), rel=1e-4)
+    assert not look_through(Photos([*pixels[:5], pixels[5][:27]])).whole
+
+
+def test_many_small_copies_go_to_a_file_and_not_to_the_memory(photos, monkeypatch):
+    usual = look_through(Photos(photos))
+    monkeypatch.setattr(look, "IN_MEMORY_BYTES", 1000)
+    looked = look_through(Photos(photos))
+    assert isinstance(looked.copies, np.memmap)
+    assert (looked.copies == usual.copies).all()
+    data = dataset(photos)
+    assert len(find_copies(data, looked, lambda sentence: None).pairs) == 0
+
+
+def test_the_memory_does_not_grow_with_the_number_of_photos():
+    class Generated(Photos):
+        def __getitem__(self, index):
+            return np.full((1000, 1000, 3), index, dtype=np.uint8)
+
+    peaks = []
+    for count in (4, 40):
+        tracemalloc.start()
+        look_through(Generated([None] * count))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 1_000_000  # a photo is three times that
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CLOTHING.exists(), reason="needs clothing-dataset-small.tar")
+def test_a_leak_planted_among_real_photos_is_found_whole_with_few_false_alarms():
+    with tarfile.open(CLOTHING) as archive:
+        files = [
+            (member.name.split("/")[-3], archive.extractfile(member).read())
+            for member in archive
+            if member.isfile() and member.name.endswith(".jpg") and "/validation/" not in f"/{member.name}"
+        ]
+    train = [content for part, content in files if part == "train"]
+    test = [content for part, content in files if part == "test"]
+    random = np.random.default_rng(11)
+    chosen = random.choice(len(train), 20, replace=False)
+    ways = [
+        lambda content: content,
+        lambda content: resaved(decode(content).pixels, scale=1.0),
+        lambda content: resaved(decode(content).pixels, quality=95),
+        lambda content: resaved(decode(content).pixels),
+    ]
+    planted = [ways[place % len(ways)](train[i]) for place, i in enumerate(chosen)]
+    everything = [*train, *test, *planted]
+    parts = ["train"] * len(train) + ["test"] * (len(test) + 20)
+    data = dataset(everything, parts=parts)
+    copies = all_copies(data)
+    findings = [*identical(data, copies), *near_duplicate(data, copies)]
+    leaks = {tuple(sorted(s.index for s in f.samples)) for f in findings if f.leak}
+    wanted = {(int(i), len(train) + len(test) + place) for place, i in enumerate(chosen)}
+    assert wanted <= leaks
+    assert len(leaks - wanted) <= 10
+    assert audit_copies.NEAR_SHARE * copies.usual == copies.radius

@@ -1,0 +1,128 @@
+"""Which labels are doubted: against cleanlab, by hand, and on data whose wrong labels are known."""
+
+import numpy as np
+import pytest
+from cleanlab.count import get_confident_thresholds
+from cleanlab.filter import find_label_issues
+from cleanlab.rank import get_label_quality_scores
+
+from muslin.data.audit import labels as audit_labels
+from muslin.data.audit.labels import (
+    class_thresholds,
+    examinable,
+    folds,
+    own_probability,
+    suspect_label,
+    units,
+)
+from muslin.data.dataset import Dataset, PixelImages, Target
+
+
+def world(n=2000, classes=5, wrong=0.05, seed=0):
+    """Labels, probabilities of a fair judge, and which labels are wrong."""
+    random = np.random.default_rng(seed)
+    true = random.integers(0, classes, n)
+    scores = random.normal(size=(n, classes)) + 3.0 * np.eye(classes)[true]
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    labels = true.copy()
+    chosen = random.choice(n, round(wrong * n), replace=False)
+    labels[chosen] = (true[chosen] + random.integers(1, classes, len(chosen))) % classes
+    return labels, probabilities, np.isin(np.arange(n), chosen)
+
+
+def dataset(labels, classes=5, parts=None):
+    target = Target("kind", tuple(f"class {i}" for i in range(classes)))
+    pixels = np.zeros((len(labels), 4, 4, 1), dtype=np.uint8)
+    ids = np.array([f"p{i}" for i in range(len(labels))], dtype=object)
+    return Dataset("d", "f", PixelImages(pixels), (target,), {"kind": labels}, ids, parts)
+
+
+def test_scores_and_thresholds_are_those_of_cleanlab():
+    labels, probabilities, _ = world()
+    scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
+    assert own_probability(labels, probabilities) == pytest.approx(scores)
+    assert class_thresholds(labels, probabilities) == pytest.approx(
+        get_confident_thresholds(labels, probabilities)
+    )
+
+
+def test_samples_to_be_left_out_are_among_those_that_confident_learning_finds():
+    labels, probabilities, wrong = world()
+    data = dataset(labels)
+    findings = suspect_label(data, data.targets[0], probabilities)
+    out = [s.index for f in findings for s in f.samples if s.leave_out]
+    issues = np.flatnonzero(find_label_issues(labels, probabilities, filter_by="confident_learning"))
+    assert set(out) <= set(issues.tolist())
+    assert wrong[out].mean() > 0.9
+    assert len(out) > 0.2 * wrong.sum()
+
+
+def test_wrong_labels_come_first_and_nearly_all_of_them_are_suspects():
+    labels, probabilities, wrong = world()
+    data = dataset(labels)
+    findings = suspect_label(data, data.targets[0], probabilities)
+    worst_first = [f.samples[0].index for f in sorted(findings, key=lambda f: f.score)]
+    assert wrong[worst_first[:50]].mean() > 0.9
+    assert wrong[worst_first].sum() > 0.9 * wrong.sum()
+
+
+def test_a_label_to_which_nothing_better_is_known_is_no_suspect():
+    data = dataset(np.array([0] * 9 + [0]), classes=3)
+    probabilities = np.array([[0.9, 0.05, 0.05]] * 9 + [[0.15, 0.2, 0.65]])
+    probabilities[3] = [0.4, 0.3, 0.3]
+    (finding,) = suspect_label(data, data.targets[0], probabilities)
+    assert finding.samples[0].index == 9
+    assert finding.score == pytest.approx(0.15)
+    assert "'class 0' gets 15.0 %" in finding.reason
+    assert "'class 2' gets 65 %" in finding.reason
+    assert "'class 2'" in finding.suggestion
+    assert not finding.samples[0].leave_out
+
+
+def test_a_test_part_is_not_made_easier_by_leaving_doubtful_pictures_out():
+    labels, probabilities, _ = world()
+    everything = dataset(labels)
+    parts = np.array(["train", "validation", "test", "test"] * 500, dtype=object)
+    divided = dataset(labels, parts=parts)
+    out = {
+        name: {
+            s.index for f in suspect_label(d, d.targets[0], probabilities) for s in f.samples if s.leave_out
+        }
+        for name, d in (("whole", everything), ("divided", divided))
+    }
+    assert out["divided"] == {i for i in out["whole"] if parts[i] == "train"}
+    assert out["divided"] < out["whole"]
+
+
+def test_pictures_that_nobody_could_judge_are_passed_over():
+    labels, probabilities, wrong = world()
+    data = dataset(labels)
+    probabilities[wrong] = np.nan
+    assert not any(wrong[f.samples[0].index] for f in suspect_label(data, data.targets[0], probabilities))
+    assert suspect_label(data, data.targets[0], np.full_like(probabilities, np.nan)) == []
+
+
+def test_a_class_with_few_pictures_and_an_unknown_label_are_not_judged():
+    target = Target("kind", ("many", "few", "none"))
+    labels = np.array([0] * 30 + [1] * (audit_labels.JUDGED_FROM - 1) + [-1] * 5)
+    judged = examinable(target, labels)
+    assert judged.tolist() == [True] * 30 + [False] * (len(labels) - 30)
+
+
+def test_folds_have_the_classes_evenly_and_never_tear_copies_or_groups():
+    random = np.random.default_rng(3)
+    labels = random.choice(4, 4000, p=[0.7, 0.2, 0.08, 0.02])
+    groups = np.array([f"sender {i}" for i in random.integers(0, 1500, 4000)], dtype=object)
+    edges = random.integers(0, 4000, (200, 2))
+    together = units(4000, edges, groups)
+    chosen = folds(labels, together)
+    assert set(chosen.tolist()) == {0, 1, 2, 3}
+    assert (chosen[edges[:, 0]] == chosen[edges[:, 1]]).all()
+    for group in set(groups.tolist()):
+        assert len(set(chosen[groups == group].tolist())) == 1
+    alone = folds(labels, np.arange(4000))
+    for index in range(4):
+        counts = np.bincount(alone[labels == index], minlength=4)
+        assert counts.max() - counts.min() <= 1
+    assert (folds(labels, together) == chosen).all()
+    assert (folds(labels, together, seed=1) != chosen).any()

@@ -1,0 +1,91 @@
+"""The search for near pairs leaves out nothing and adds nothing, whatever the pictures are like."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muslin.data import read
+from muslin.data.audit import near
+from muslin.data.audit.near import close_pairs
+from muslin.data.dataset import pixels_of
+
+
+def by_comparing_all(pictures, radius):  # (count, width)
+    flat = pictures.astype(np.int64)
+    squared = ((flat[:, np.newaxis] - flat[np.newaxis]) ** 2).sum(axis=2)
+    return {(i, j) for i, j in np.argwhere(np.sqrt(squared) < radius).tolist() if i < j}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(0, 120),
+    width=st.integers(1, 60),
+    spread=st.sampled_from([1, 3, 20, 255]),
+    radius=st.floats(0.5, 900),
+)
+def test_exactly_the_pairs_below_the_radius_are_found(seed, count, width, spread, radius):
+    random = np.random.default_rng(seed)
+    pictures = random.integers(0, spread + 1, (count, width), dtype=np.uint8)
+    pictures[count // 2 :] = np.clip(
+        pictures[: count - count // 2] + random.integers(0, 3, (count - count // 2, width)), 0, 255
+    )
+    pairs, distances = close_pairs(pictures, radius)
+    assert set(map(tuple, pairs.tolist())) == by_comparing_all(pictures, radius)
+    assert len(pairs) == len(set(map(tuple, pairs.tolist())))
+    assert (np.diff(distances) >= 0).all()
+    difference = pictures[pairs[:, 0]].astype(float) - pictures[pairs[:, 1]]
+    assert distances == pytest.approx(np.sqrt((difference**2).sum(axis=1)))
+
+
+def test_pairs_in_different_blocks_are_found(monkeypatch):
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (301, 8, 8, 3), dtype=np.uint8)
+    pictures[300] = pictures[7]
+    pictures[300, 0, 0, 0] ^= 1
+    monkeypatch.setattr(near, "BLOCK", 16)
+    pairs, distances = close_pairs(pictures, 30.0)
+    assert pairs.tolist() == [[7, 300]]
+    assert distances.tolist() == [1.0]
+
+
+def test_a_pair_at_exactly_the_radius_is_not_nearer_than_it():
+    pictures = np.zeros((2, 25), dtype=np.uint8)
+    pictures[1, :] = 2
+    assert len(close_pairs(pictures, 10.0)[0]) == 0
+    assert len(close_pairs(pictures, 10.001)[0]) == 1
+
+
+def test_ten_thousand_copies_of_one_picture_end_the_search_instead_of_the_memory(monkeypatch):
+    monkeypatch.setattr(near, "BLOCK", 256)
+    pictures = np.random.default_rng(0).integers(0, 3, (10_000, 64), dtype=np.uint8)
+    tracemalloc.start()
+    pairs, _ = close_pairs(pictures, 1e3, most=100_000)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 100_000 <= len(pairs) < 5_000_000
+    assert most < 400e6
+
+
+def test_how_far_it_is_is_told_and_ends_at_all_of_it():
+    told = []
+    close_pairs(np.zeros((5000, 4), dtype=np.uint8), 1.0, most=10**9, tell=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+@pytest.mark.slow
+def test_the_near_pairs_known_in_fashion_mnist_are_all_found():
+    dataset = read("fashion-mnist")
+    pairs, distances = close_pairs(pixels_of(dataset), 200.0)
+    in_test = (dataset.parts == "test")[pairs].sum(axis=1)
+    known = {50: (13, 1, 1), 100: (21, 1, 6), 200: (39, 1, 14)}  # train, test, across
+    for limit, counts in known.items():
+        assert tuple(int(((in_test == n) & (distances < limit)).sum()) for n in (0, 2, 1)) == counts
+    found = {tuple(dataset.ids[pair]): float(d) for pair, d in zip(pairs, distances, strict=True)}
+    assert found["train/20554", "train/36357"] == pytest.approx(18.8, abs=0.1)
+    assert found["test/2115", "test/4926"] == pytest.approx(41.5, abs=0.1)
+    assert found["train/13360", "test/4998"] == pytest.approx(20.8, abs=0.1)
