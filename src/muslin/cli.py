@@ -31,7 +31,7 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
         "--format",
         "format_",
         metavar="NAME",
-        help="Read DATA as idx, folders or pixels-csv, whatever it looks like.",
+        help="Read DATA as idx, table, folders or pixels-csv, whatever it looks like.",
     )(command)
     command = click.option(
         "--shape",
@@ -39,13 +39,36 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="HxW[xC]",
         help="Size of a picture whose pixels are in a row, such as 28x28.",
     )(command)
+    for name, metavar, about in (
+        ("images", "PATH", "The folder, zip or tar with the photos that a table names."),
+        ("image-column", "COLUMN", "A table's column that names the photo."),
+        ("group", "COLUMN", "A table's column of groups; none is ever divided between parts."),
+        ("split-column", "COLUMN", "A table's column that says each row's part."),
+    ):
+        command = click.option(f"--{name}", metavar=metavar, help=about, expose_value=False, callback=_kept)(
+            command
+        )
     return click.option(
-        "--target", metavar="COLUMN", help="The column that holds the label: its name, `first` or `last`."
+        "--target",
+        multiple=True,
+        metavar="COLUMN",
+        help="The column that holds the label: its name, `first` or `last`; may be repeated for a table of photos.",
     )(command)
 
 
-def _gathered(format_: str | None, shape: tuple[int, ...] | None, target: str | None) -> dict[str, Any]:
-    given = {"format": format_, "shape": shape, "target": target}
+def _kept(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Options of tables wait in the context until `_gathered` asks for them."""
+    if value is not None:
+        context.meta.setdefault(TABLE_OPTIONS, {})[str(option.name)] = value
+
+
+TABLE_OPTIONS = "muslin.table"
+
+
+def _gathered(format_: str | None, shape: tuple[int, ...] | None, target: tuple[str, ...]) -> dict[str, Any]:
+    named = target[0] if len(target) == 1 else list(target) or None
+    tables = click.get_current_context().meta.get(TABLE_OPTIONS, {})
+    given = {"format": format_, "shape": shape, "target": named, **tables}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -121,7 +144,7 @@ def get(name: str, csv_folder: Path | None, as_json: bool) -> None:
 def look(
     data: str, part: str | None, index: int | None, class_name: str | None, sample: int | None, mean: bool,
     colour: Literal["own", "gray", "false"] | None, seed: int, out: Path | None,
-    format_: str | None, shape: tuple[int, ...] | None, target: str | None, as_json: bool,
+    format_: str | None, shape: tuple[int, ...] | None, target: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """What is in a data set; show its pictures."""
     from muslin.data import read
@@ -172,7 +195,7 @@ def look(
 @as_json
 def audit(
     data: str, out: Path | None, only: tuple[str, ...], seed: int, format_: str | None,
-    shape: tuple[int, ...] | None, target: str | None, as_json: bool,
+    shape: tuple[int, ...] | None, target: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """What is wrong with a data set. Leaves a page to decide on, and the names of what to leave out of training."""
     from muslin import flow
@@ -224,7 +247,7 @@ def audit(
 def train(
     data: str | None, recipe: str | None, epochs: int | None, changes: tuple[str, ...], seed: int | None,
     test: str | None, out: Path | None, resume: Path | None, format_: str | None, shape: tuple[int, ...] | None,
-    target: str | None, without: Path | None, as_json: bool,
+    target: tuple[str, ...], without: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a classifier on DATA. Leaves a folder with the sealed model, its evaluation and a report."""
     from muslin import flow
@@ -239,7 +262,7 @@ def train(
                 "--seed": seed,
                 "--out": out,
                 "--epochs/--set": settings or None,
-                "--format/--shape/--target": reading or None,
+                "--format/--shape/--target/--images/…": reading or None,
                 "--without": without,
             }
             if given := [name for name, value in fixed.items() if value is not None]:
@@ -276,7 +299,7 @@ def train(
 @as_json
 def evaluate(
     model: str, data: str, part: str, out: Path | None, format_: str | None, shape: tuple[int, ...] | None,
-    target: str | None, as_json: bool,
+    target: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """How often a model is right on DATA. Each figure comes with its 95 % interval."""
     from muslin import flow

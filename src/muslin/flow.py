@@ -599,7 +599,10 @@ def command(
     if source and source["test"]:
         words += ["--test", source["test"]]
     for name, value in (source or {"reading": {}})["reading"].items():
-        words += [f"--{name}", "x".join(map(str, value)) if name == "shape" else str(value)]
+        option = f"--{name.replace('_', '-')}"
+        several = [value] if isinstance(value, str | Path) else value
+        for word in ["x".join(map(str, value))] if name == "shape" else several:
+            words += [option, str(word)]
     if without is not None:
         words += ["--without", str(without)]
     usual = asdict(recipe_named(recipe.name))
@@ -621,7 +624,10 @@ def _wherever(source: dict[str, Any] | None) -> dict[str, Any] | None:
         for name, value in source.items()
         if name != "reading" and value not in KNOWN
     }
-    return source | lasting
+    reading = dict(source["reading"])
+    if reading.get("images"):
+        reading["images"] = str(Path(reading["images"]).absolute())
+    return source | lasting | {"reading": reading}
 
 
 def _read_source(source: Mapping[str, Any]) -> Dataset:

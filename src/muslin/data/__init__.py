@@ -1,7 +1,7 @@
 """Files to a Dataset: `read` is the one entry."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,11 @@ def read(
     test: str | Path | None = None,
     format: str | None = None,
     shape: tuple[int, int, int] | tuple[int, int] | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
+    images: str | Path | None = None,
+    image_column: str | None = None,
+    group: str | None = None,
+    split_column: str | None = None,
     tell: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
     """The data set called or at `data`.
@@ -28,14 +32,28 @@ def read(
         test: a file that holds the test part, where `data` holds the train part only.
         format: a name of `muslin.data.formats.FORMATS`, where detection is to be overruled.
         shape: (height, width) or (height, width, channels) of a picture whose pixels are in a row.
-        target: the column that holds the label: its name, or `first` or `last` where columns have no names.
+        target: the column that holds the label: its name, or `first` or `last` where columns have no names;
+            several names for a table of photos.
+        images: the folder, zip or tar with the photos of a table.
+        image_column: a table's column that names the photo, by path or id.
+        group: a table's column of groups, none of which is ever divided between parts.
+        split_column: a table's column that says each row's part.
         tell: called with a sentence before anything is fetched.
 
     Raises:
         DataError: there is no such data set, or its files cannot be read as what they claim to be.
         StorageError: a known data set was fetched and cannot be kept.
     """
-    options = ReadOptions(shape=_full_shape(shape), target=target)
+    names = (target,) if isinstance(target, str) else tuple(target or ())
+    options = ReadOptions(
+        shape=_full_shape(shape),
+        target=names[0] if len(names) == 1 else None,
+        targets=names if len(names) > 1 else None,
+        images=None if images is None else str(images),
+        image_column=image_column,
+        group=group,
+        split_column=split_column,
+    )
     if isinstance(test, str) and test in known.KNOWN:
         raise DataError(f"{test} is a whole data set, but --test takes a file. Give one.")
     if isinstance(data, str) and data in known.KNOWN:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.data.dataset import Dataset
-from muslin.data.formats import folders, idx, pixels_csv
+from muslin.data.formats import folders, idx, pixels_csv, tables
 from muslin.data.formats.compressed import head, is_gzipped
 from muslin.data.formats.options import ReadOptions
 from muslin.errors import DataError, nearest
@@ -33,6 +33,13 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format("idx", "MNIST's and Fashion-MNIST's files, gzipped or not", idx.TAKES, idx.detect, idx.read),
+    Format(
+        "table",
+        "a CSV, TSV, Parquet or JSON Lines table whose rows name photos",
+        tables.TAKES,
+        tables.detect,
+        tables.read,
+    ),
     Format(
         "folders",
         "photos in folders called like their classes, also in a zip or tar",
@@ -71,7 +78,7 @@ def read_path(path: str | Path, *, format: str | None = None, options: ReadOptio
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read ({reason}). Check its permissions.") from error
-    return replace(dataset, origin=f"{path}, {why}")
+    return replace(dataset, origin="; ".join(filter(None, [f"{path}, {why}", dataset.origin])))
 
 
 def _named(name: str) -> Format:
