@@ -20,7 +20,7 @@ FEW = {"settings": {"min_steps": 40}}
 
 @pytest.fixture(scope="module")
 def drawn():
-    dataset = draw(600, seed=1)
+    dataset = draw(600, seed=1).dataset
     target = dataset.target()
     names = np.array(target.classes)[dataset.labels[target.name]]
     return pixels_of(dataset), names

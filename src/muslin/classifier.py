@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from muslin.bundle import Bundle, seal
-from muslin.data.dataset import Dataset, PixelImages, Split, multiclass
+from muslin.data.dataset import Dataset, PixelImages, Split, Target
 from muslin.errors import DataError
 from muslin.flow import require_training
 from muslin.learn.recipes import fitted, recipe
@@ -80,16 +80,16 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             )
         self._stretch = _stretch_for(_numbers(X))
         pixels = self._pixels(X)
-        changes = dict(self.settings or {}) | ({"epochs": self.epochs} if self.epochs is not None else {})
-        chosen = recipe(self.recipe, **{"validation_share": 0.0, **changes})
-        chosen = recipe(
-            self.recipe,
-            **{"validation_share": 0.0, "batch_size": _batch(chosen.batch_size, len(pixels)), **changes},
+        usual: dict[str, Any] = {"validation_share": 0.0}
+        if _picture_shape(X.shape[1:], self.shape)[0] == 1:
+            usual |= {"flip": False, "mirrored": False}  # the two ends of a strip are not alike
+        changes = (
+            usual | dict(self.settings or {}) | ({"epochs": self.epochs} if self.epochs is not None else {})
         )
+        batch_size = _batch(recipe(self.recipe, **changes).batch_size, len(pixels))
+        chosen = recipe(self.recipe, **{"batch_size": batch_size} | changes)
         chosen = fitted(chosen, len(pixels))
-        target, _ = multiclass("label", self.classes_.astype(str))
-        # the classes' own order, whatever their names as text sort like
-        target = type(target)("label", tuple(str(c) for c in self.classes_))
+        target = Target("label", tuple(str(c) for c in self.classes_))
         dataset = Dataset(
             name="arrays",
             format="arrays",

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,21 @@ class Progress:
     row: dict[str, Any] | None  # the epoch's line of the history, at its end
 
 
+@dataclass
+class State:
+    """What a run needs to go on, besides the weights and the optimizers' state; kept in its checkpoint.
+
+    `done` counts steps over all epochs; `loss_sum`, `right` and `seen` add up the epoch under way.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    done: int = 0
+    elapsed_s: float = 0.0
+    loss_sum: float = 0.0
+    right: float = 0.0
+    seen: int = 0
+
+
 class Stopped(TrainingError):  # noqa: N818  # not an error: it was asked for
     """Training was asked to stop; its checkpoint is kept."""
 
@@ -71,94 +86,96 @@ def fit(
     pixels, labels = train
     answers = {name: torch.from_numpy(values.astype(np.int64)) for name, values in labels.items()}
     steps = steps_per_epoch(len(pixels), recipe)
-    total_steps = steps * recipe.epochs
+    total = steps * recipe.epochs
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)
     net.prepare(pixels)
-
-    history: list[dict[str, Any]] = []
-    done, elapsed_s, loss_sum, right, seen = 0, 0.0, 0.0, 0, 0
+    state = State()
     if checkpoint and checkpoint.exists():
-        saved = load_checkpoint(checkpoint, net, optimizers)
-        history, done, elapsed_s = saved["history"], saved["done"], saved["elapsed_s"]
-        loss_sum, right, seen = saved["loss_sum"], saved["right"], saved["seen"]
+        state = State(**load_checkpoint(checkpoint, net, optimizers))
+    started, saved_at = time.perf_counter() - state.elapsed_s, state.elapsed_s
+    resumed_at, resumed_s = state.done, state.elapsed_s
 
-    def save() -> None:
-        if checkpoint:
-            state = {"history": history, "done": done, "elapsed_s": elapsed_s + time.perf_counter() - started}
-            save_checkpoint(
-                checkpoint, net, optimizers, state | {"loss_sum": loss_sum, "right": right, "seen": seen}
-            )
-
-    started = saved_at = time.perf_counter()
-    done_before, seen_now = done, 0
-    for epoch in range(done // steps, recipe.epochs):
+    for epoch in range(state.done // steps, recipe.epochs):
         net.train()
-        for step, indices, batch in epoch_batches(
-            pixels, recipe, seed=seed, epoch=epoch, first_step=done % steps
-        ):
-            rate = learning_rate_factor(recipe, done, total_steps)
-            for optimizer in optimizers:
-                optimizer.zero_grad(set_to_none=True)
-                for group in optimizer.param_groups:
-                    group["lr"] = group["initial_lr"] * rate
-            net.random = generator(seed, "dropout", done)
+        first = state.done % steps
+        for step, indices, batch in epoch_batches(pixels, recipe, seed=seed, epoch=epoch, first_step=first):
+            rate = learning_rate_factor(recipe, state.done, total)
+            net.random = generator(seed, "dropout", state.done)
+            here = {name: values[torch.from_numpy(indices)] for name, values in answers.items()}
             with torch.autocast("cpu", torch.bfloat16, enabled=engine.precision == "bfloat16"):
                 scores = net(to_batch(batch))
-            here = {name: values[torch.from_numpy(indices)] for name, values in answers.items()}
             loss = loss_of(scores, here, recipe)
             loss.backward()  # type: ignore[no-untyped-call]
             for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = group["initial_lr"] * rate
                 optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
 
-            done += 1
-            loss_value = loss.item()
-            if not math.isfinite(loss_value):
-                raise TrainingError(
-                    f"the loss is {loss_value} at step {done} of {total_steps}: training has run away. "
-                    f"Try a smaller learning rate: --set learning_rate={recipe.learning_rate / 4:g}."
-                )
-            loss_sum += loss_value * len(indices)
-            right += count_right(scores, here)
-            seen += len(indices)
-            seen_now += len(indices)
-            row: dict[str, Any] | None = None
+            state.done += 1
+            state.loss_sum += finite(loss.item(), state.done, total, recipe) * len(indices)
+            state.right += count_right(scores, here)
+            state.seen += len(indices)
+            state.elapsed_s = time.perf_counter() - started
+            progress = progress_of(state, epoch, step, steps, recipe, resumed_at, resumed_s)
             if step == steps - 1:
-                checked = judge(net, *validation, recipe)
+                validation_loss, validation_accuracy = judge(net, *validation, recipe)
+                state.elapsed_s = time.perf_counter() - started
                 row = {
                     "epoch": epoch + 1,
-                    "train_loss": loss_sum / seen,
-                    "train_accuracy": right / (seen * len(answers)),
-                    "validation_loss": checked[0],
-                    "validation_accuracy": checked[1],
+                    "train_loss": progress.loss,
+                    "train_accuracy": progress.accuracy,
+                    "validation_loss": validation_loss,
+                    "validation_accuracy": validation_accuracy,
                     "learning_rate": recipe.learning_rate * rate,
-                    "elapsed_s": elapsed_s + time.perf_counter() - started,
+                    "elapsed_s": state.elapsed_s,
                 }
-                history.append(row)
-                loss_sum, right, seen = 0.0, 0, 0
-                net.train()
-            now = time.perf_counter()
-            tell(
-                Progress(
-                    epoch=epoch + 1,
-                    epochs=recipe.epochs,
-                    step=step + 1,
-                    steps=steps,
-                    loss=history[-1]["train_loss"] if row else loss_sum / seen,
-                    accuracy=history[-1]["train_accuracy"] if row else right / (seen * len(answers)),
-                    images_per_s=seen_now / (now - started),
-                    left_s=(total_steps - done) * (now - started) / (done - done_before),
-                    row=row,
-                )
-            )
-            asked_to_stop = stop()
-            if row or asked_to_stop or now - saved_at > checkpoint_every_s:
-                save()
-                saved_at = time.perf_counter()
-            if asked_to_stop and done < total_steps:
-                raise Stopped(f"stopped after step {done:,} of {total_steps:,}; everything so far is kept.")
+                state.history.append(row)
+                state.loss_sum, state.right, state.seen = 0.0, 0.0, 0
+                progress = replace(progress, row=row)
+            tell(progress)
+            stopping = stop() and state.done < total
+            if checkpoint and (progress.row or stopping or state.elapsed_s - saved_at > checkpoint_every_s):
+                save_checkpoint(checkpoint, net, optimizers, asdict(state))
+                saved_at = state.elapsed_s
+            if stopping:
+                raise Stopped(f"stopped after step {state.done:,} of {total:,}; everything so far is kept.")
     net.eval()
-    return history
+    return state.history
+
+
+def progress_of(
+    state: State, epoch: int, step: int, steps: int, recipe: Recipe, resumed_at: int, resumed_s: float
+) -> Progress:
+    """Where training is after `step` of `epoch`; the speed is measured since this process took over."""
+    here_s = max(state.elapsed_s - resumed_s, 1e-9)
+    done_here = state.done - resumed_at
+    return Progress(
+        epoch=epoch + 1,
+        epochs=recipe.epochs,
+        step=step + 1,
+        steps=steps,
+        loss=state.loss_sum / state.seen,
+        accuracy=state.right / state.seen,
+        images_per_s=done_here * recipe.batch_size / here_s,
+        left_s=(steps * recipe.epochs - state.done) * here_s / done_here,
+        row=None,
+    )
+
+
+def finite(loss: float, done: int, total: int, recipe: Recipe) -> float:
+    """`loss`, if it still is a number.
+
+    Raises:
+        TrainingError: it is not.
+    """
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss is {loss} at step {done} of {total}: training has run away. "
+            f"Try a smaller learning rate: --set learning_rate={recipe.learning_rate / 4:g}."
+        )
+    return loss
 
 
 def learning_rate_factor(recipe: Recipe, done: int, total: int) -> float:
@@ -175,7 +192,7 @@ def loss_of(scores: dict[str, Tensor], labels: dict[str, Tensor], recipe: Recipe
     for name, values in scores.items():
         losses.append(
             F.cross_entropy(
-                logits(values.float(), recipe.activation),
+                logits(values.to(torch.promote_types(values.dtype, torch.float32)), recipe.activation),
                 labels[name],
                 ignore_index=UNKNOWN,
                 label_smoothing=recipe.label_smoothing,
@@ -186,9 +203,9 @@ def loss_of(scores: dict[str, Tensor], labels: dict[str, Tensor], recipe: Recipe
     return torch.stack(losses).sum()
 
 
-def count_right(scores: dict[str, Tensor], labels: dict[str, Tensor]) -> int:
-    """How many answers are right, over all targets."""
-    return sum(int((values.argmax(1) == labels[name]).sum()) for name, values in scores.items())
+def count_right(scores: dict[str, Tensor], labels: dict[str, Tensor]) -> float:
+    """How many pictures are answered rightly; with several targets the mean over them."""
+    return sum(int((values.argmax(1) == labels[name]).sum()) for name, values in scores.items()) / len(scores)
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, overload
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
@@ -16,8 +15,8 @@ class KerasAdam(Optimizer):
     """Adam (Kingma & Ba 2015) as Keras computes it, so that the article's figures can be met step by step.
 
     It differs from torch's in two ways that show in the fourth digit of a loss: epsilon is added to the second
-    moment before that is corrected (the paper's "epsilon hat", end of section 2), and the correction is worked out
-    in float32, which makes each step some millionths shorter.
+    moment before that is corrected (the paper's "epsilon hat", end of section 2), and the betas of the correction
+    are rounded to float32, which makes each step some millionths shorter.
     """
 
     def __init__(self, params: Any, lr: float) -> None:
@@ -36,8 +35,8 @@ class KerasAdam(Optimizer):
                     state |= {"step": 0, "mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
                 state["step"] = int(state["step"]) + 1
                 first, second = group["betas"]
-                one, powers = np.float32(1), np.float32([first, second]) ** np.float32(state["step"])
-                scale = float(np.sqrt(one - powers[1]) / (one - powers[0]))
+                powers = torch.tensor(group["betas"], dtype=torch.float32).to(weight.dtype) ** state["step"]
+                scale = float((1 - powers[1]).sqrt() / (1 - powers[0]))
                 state["mean"].lerp_(weight.grad, 1 - first)
                 state["square"].lerp_(weight.grad.square(), 1 - second)
                 divisor = state["square"].sqrt().add_(group["epsilon"])

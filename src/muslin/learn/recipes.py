@@ -72,6 +72,9 @@ class Recipe:
     )
     stratified: bool = _setting("keep each class's share when setting pictures apart", default=True)
     split_seed: int | None = _setting("seed of that draw; none: the run's seed", low=0, default=None)
+    image_px: int = _setting(
+        "side that photos are brought to; pixel sets keep theirs", unit="px", low=8, high=1024, default=64
+    )
 
 
 RECIPES: dict[str, Recipe] = {
