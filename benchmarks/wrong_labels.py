@@ -2,10 +2,10 @@
 
     python benchmarks/wrong_labels.py [--share 0.02] [--seed N] [--note SENTENCE]
 
-Changes the labels, runs what `muslin audit` runs, and prints the area under the ROC curve (1: every changed label before
-every other) of the ranking by the score of the findings, samples that are no finding all counting as last; and how
-many of the changed labels are found, and left out. Some of Fashion-MNIST's own labels are wrong, and count against it.
-Keeps everything in benchmarks/results/.
+Changes the labels, runs what `muslin audit` runs, and prints the area under the ROC curve (1: every changed label
+before every other) of the ranking by the score of the findings, samples that are no finding all counting as last; and
+how many of the changed labels are found, and left out. Some of Fashion-MNIST's own labels are wrong, and count against
+it. Keeps everything in benchmarks/results/.
 """
 
 import argparse

@@ -58,7 +58,9 @@ def read_names(path: Path) -> list[tuple[str, str]]:
         names = []
         for row in reader:
             if not row["id"]:
-                raise DataError(f"{path}: line {reader.line_num} names no id. Give one, or take out the line.")
+                raise DataError(
+                    f"{path}: line {reader.line_num} names no id. Give one, or take out the line."
+                )
             names.append((unguarded(row.get("part") or ""), unguarded(row["id"])))
         return names
     except csv.Error as error:

@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ IN_MEMORY_BYTES = 256_000_000
 """Small copies beyond this are kept in a temporary file instead of in memory."""
 
 DIGEST_BYTES = 16
+THREADS = 2
+AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +70,8 @@ class Looked:
 def look_through(images: Images, tell: Tell = lambda sentence: None) -> Looked:
     """Decode every picture once and keep what the checks need of it.
 
-    Memory holds one block of pictures at a time; small copies that would take more than 256 MB go to a
-    temporary file. `tell` is called before each photo with how far it is.
+    Photos are asked for from two threads. Memory holds one block of pictures at a time; small copies that would
+    take more than 256 MB go to a temporary file. `tell` is called every 64 photos with how far it is.
     """
     if isinstance(images, PixelImages) and max(images.pixels.shape[1:3]) <= SMALL_PX:
         return _look_at_pixels(images.pixels)
@@ -104,37 +107,44 @@ def _look_at_pixels(pixels: NDArray[np.uint8]) -> Looked:
 
 def _look_at_photos(images: Images, frame: tuple[int, ...] | None, tell: Tell) -> Looked | None:
     """`frame`: the size that all pictures have; None is returned as soon as one has another."""
-    from PIL import Image
-
     shape = frame or (COPY_PX, COPY_PX, 3)
     looked = _empty(len(images), _room(len(images), shape), whole=frame is not None)
-    for index in range(len(images)):
-        tell(f"looked at {index:,} of {len(images):,} pictures")
+
+    def one(index: int) -> bool:
         try:
             pixels = images[index]
         except ImageError as error:
             looked.problems[index] = str(error)
-            continue
+            return True
+        if frame is not None and pixels.shape != frame:
+            return False
         looked.sizes[index] = pixels.shape
         looked.digests[index] = _digest(pixels)
-        if frame is not None:
-            if pixels.shape != frame:
+        looked.copies[index], measured = (pixels, pixels) if frame is not None else _reduced(pixels)
+        _measure(_gray(measured[np.newaxis]), looked, slice(index, index + 1))
+        return True
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(images), AT_ONCE):
+            tell(f"looked at {start:,} of {len(images):,} pictures")
+            if not all(pool.map(one, range(start, min(start + AT_ONCE, len(images))))):
                 return None
-            looked.copies[index] = pixels
-            gray = pixels[np.newaxis]
-        else:
-            photo = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-            scale = min(1.0, MEASURED_PX / max(photo.size))
-            measured = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
-            # Smooth filters, not BOX: fine stripes would beat with its cells, so that a photo and the same
-            # photo at 80 % came out a ninth as far apart as two photos usually are, instead of a fiftieth.
-            if scale < 1:
-                photo = photo.resize(measured, Image.Resampling.BILINEAR, reducing_gap=2.0)
-            copy = photo.resize((COPY_PX, COPY_PX), Image.Resampling.HAMMING).convert("RGB")
-            looked.copies[index] = np.asarray(copy)
-            gray = np.asarray(photo.convert("L"))[np.newaxis, :, :, np.newaxis]
-        _measure(_gray(gray), looked, slice(index, index + 1))
     return looked
+
+
+def _reduced(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The copy (32, 32, 3) that stands for a photo, and the gray picture on which it is measured, (h, w, 1)."""
+    from PIL import Image
+
+    photo = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    scale = MEASURED_PX / max(photo.size)
+    # Smooth filters, not BOX: fine stripes would beat with its cells, so that a photo and the same photo at 80 %
+    # came out a ninth as far apart as two photos usually are, instead of a fiftieth.
+    if scale < 1:
+        size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+        photo = photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    copy = photo.resize((COPY_PX, COPY_PX), Image.Resampling.HAMMING).convert("RGB")
+    return np.asarray(copy), np.asarray(photo.convert("L"))[:, :, np.newaxis]
 
 
 def _empty(count: int, copies: NDArray[np.uint8], whole: bool = True) -> Looked:
