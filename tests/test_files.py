@@ -37,6 +37,23 @@ def test_an_exception_while_writing_leaves_the_old_file_and_nothing_else(tmp_pat
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
 
 
+def test_a_file_is_on_the_disk_before_it_takes_its_name_and_then_its_name_is_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a power cut would show: the order in which the system is asked."""
+    asked: list[str] = []
+    fsync, rename = os.fsync, os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (asked.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle))
+    )
+    monkeypatch.setattr(os, "replace", lambda old, new: (asked.append(f"rename to {new}"), rename(old, new)))
+    write_atomically(tmp_path / "a.txt", "x" * 100_000)
+    beside, renamed, folder = asked
+    assert beside.endswith(".part")
+    assert renamed == f"rename to {tmp_path / 'a.txt'}"
+    assert folder == str(tmp_path)
+
+
 WRITER = """
 import itertools, sys
 from muslin.files import write_atomically
