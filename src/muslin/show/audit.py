@@ -125,8 +125,8 @@ def page(dataset: Dataset, audit: Audit) -> str:
 
 
 def _sentence(reason: str) -> str:
-    """With a capital letter, and no end of line between a number and its per cent."""
-    return f"{reason[:1].upper()}{reason[1:]}.".replace(" %", "\u00a0%")
+    """With a capital letter and a full stop, and no end of line between a number and its per cent."""
+    return f"{reason[:1].upper()}{reason[1:].removesuffix('.')}.".replace(" %", "\u00a0%")
 
 
 def _grouped(audit: Audit) -> list[tuple[str, str, str, str, list[Finding]]]:
