@@ -267,11 +267,11 @@ def train(
             }
             if given := [name for name, value in fixed.items() if value is not None]:
                 raise click.UsageError(f"--resume goes on as the run began; leave out {', '.join(given)}.")
-            run = flow.resume(resume, data, test=test, tell=tell, stop=stop)
+            run = flow.resume(resume, data, test=test, tell=tell, say=_say, stop=stop)
         elif data:
             run = flow.train(
                 data, recipe=recipe or "quick", out=out, seed=seed or 0, test=test, settings=settings,
-                reading=reading, without=without, tell=tell, stop=stop,
+                reading=reading, without=without, tell=tell, say=_say, stop=stop,
             )  # fmt: skip
         else:
             raise click.UsageError("name the DATA to train on, or a run to --resume.")
@@ -308,7 +308,7 @@ def evaluate(
     from muslin.show.terminal import print_evaluation
 
     predictor, dataset = Predictor.open(model), read(data, **_gathered(format_, shape, target), tell=_say)
-    chosen, part = flow.part_to_judge(predictor, dataset, part)
+    chosen, part = flow.part_to_judge(predictor, dataset, part, _say)
     evaluations, _ = flow.judge(predictor, chosen)
     if out:
         flow.write_evaluation(evaluations, part, out)

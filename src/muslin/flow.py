@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from muslin import machine
 from muslin.data.audit import exclusions
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Split, align
+from muslin.data.photos import in_pixels
 from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, nearest
 from muslin.evaluation import Evaluation
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from muslin.predictor import Predictor
 
 Tell = Callable[["Progress"], None]
+Say = Callable[[str], None]
 Stop = Callable[[], bool]
 
 
@@ -54,6 +56,7 @@ def train(
     reading: Mapping[str, Any] | None = None,
     without: str | Path | None = None,
     tell: Tell = lambda progress: None,
+    say: Say = lambda sentence: None,
     stop: Stop = lambda: False,
 ) -> Run:
     """Train a classifier and leave a finished run: sealed bundle, evaluation on the test part, report.
@@ -69,6 +72,7 @@ def train(
         without: a CSV that names samples to be left out, by part and id, as an audit's `exclude.csv` does. The run
             keeps a copy.
         tell: called after every step.
+        say: called with a sentence now and then while photos are read.
         stop: asked after every step; training stops cleanly once it says yes.
 
     Raises:
@@ -90,6 +94,7 @@ def train(
     if without is not None:
         names = exclusions.read_names(Path(without))
         dataset = exclusions.without(dataset, names, str(without))
+    dataset = in_pixels(dataset, (chosen.image_px, chosen.image_px, 3), tell=say)
     parts = _split(dataset, chosen, seed)
     chosen = fitted(chosen, len(parts.train))
 
@@ -133,6 +138,7 @@ def resume(
     *,
     test: str | Path | None = None,
     tell: Tell = lambda progress: None,
+    say: Say = lambda sentence: None,
     stop: Stop = lambda: False,
 ) -> Run:
     """Go on with an interrupted run, to the weights it would have had; a finished run is returned as it is.
@@ -140,6 +146,7 @@ def resume(
     Args:
         data: where the data are now, if not where they were.
         test: the same for the file with the test part.
+        say: as for `train`.
 
     Raises:
         DataError: the folder holds no run, or the data are not those it was trained on.
@@ -170,6 +177,7 @@ def resume(
     if record.get("without"):
         said = record["without"]["file"]
         dataset = exclusions.without(dataset, exclusions.read_names(run.without), said)
+    dataset = in_pixels(dataset, (recipe.image_px, recipe.image_px, 3), tell=say)
     if dataset.fingerprint != fingerprint:
         raise DataError(
             f"{folder}: {dataset.name} is not what this run was trained on. Give the same data, or start anew."
@@ -265,7 +273,7 @@ def judge(
 
     if not dataset.targets:
         raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
-    aligned = align(dataset, predictor.bundle.targets)
+    aligned = align(in_model_pixels(predictor, dataset), predictor.bundle.targets)
     probabilities = predictor.predict_pixels(pixels_of(aligned))
     evaluations = {}
     for target in predictor.bundle.targets:
@@ -304,8 +312,18 @@ def evaluate(
     return judge(predictor, part_to_judge(predictor, dataset, split)[0])[0]
 
 
-def part_to_judge(predictor: "Predictor", dataset: Dataset, split: str) -> tuple[Dataset, str]:
+def in_model_pixels(predictor: "Predictor", dataset: Dataset, say: Say = lambda sentence: None) -> Dataset:
+    """`dataset` with its photos as the model takes them; sets of pixels are returned as they are."""
+    wanted = predictor.bundle.preprocessing
+    return in_pixels(dataset, wanted.shape, conversion=wanted.conversion, tell=say)
+
+
+def part_to_judge(
+    predictor: "Predictor", dataset: Dataset, split: str, say: Say = lambda sentence: None
+) -> tuple[Dataset, str]:
     """The pictures that `split` (`train`, `validation`, `test` or `all`) means, and which part they are.
+
+    Photos come at the model's size.
 
     Undivided data that the model was trained on are divided again as they were then, so that no picture it learned
     from is judged; other undivided data are judged whole.
@@ -313,6 +331,9 @@ def part_to_judge(predictor: "Predictor", dataset: Dataset, split: str) -> tuple
     Raises:
         DataError: the data have no such part.
     """
+    if dataset.parts is not None and split in PARTS:  # so that no photo of another part is decoded in vain
+        dataset = dataset.part(split)
+    dataset = in_model_pixels(predictor, dataset, say)
     if split == "all":
         return dataset, split
     if dataset.parts is not None or split not in PARTS:

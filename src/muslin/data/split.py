@@ -15,7 +15,8 @@ TEST_SHARE = 0.2
 def split(dataset: Dataset, *, validation_share: float, seed: int, stratified: bool = True) -> Split:
     """The data's own parts where it has them; what it lacks is drawn from the training pictures.
 
-    A sample with no known label at all is in no part. Draws are scikit-learn's `train_test_split`, so that
+    A sample with no known label at all is in no part; no group is ever in two parts that are drawn.
+    Draws are scikit-learn's `train_test_split`, so that
     `seed=12345, stratified=False, validation_share=0.2` gives the article's division.
 
     Args:
@@ -67,8 +68,35 @@ def _draw(
             strata = labels
     if len(indices) < 2:
         raise TrainingError(f"{dataset.name}: {len(indices)} training pictures cannot be divided. Add more.")
+    if dataset.groups is not None:
+        return _draw_groups(dataset, indices, share, seed, stratified and target.kind == "multiclass")
     kept, apart_indices = train_test_split(indices, test_size=share, random_state=seed, stratify=strata)
     return kept, apart_indices
+
+
+def _draw_groups(
+    dataset: Dataset, indices: NDArray[np.int64], share: float, seed: int, stratified: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As `_draw`, but whole groups: of the folds of a StratifiedGroupKFold, or else a GroupShuffleSplit."""
+    from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
+
+    assert dataset.groups is not None
+    groups = np.unique(dataset.groups[indices].astype(str), return_inverse=True)[1]
+    if not groups.any():
+        raise TrainingError(
+            f"{dataset.name}: the training pictures are one group, which cannot be divided. Add others."
+        )
+    labels = dataset.labels[dataset.targets[0].name][indices]
+    folds, count = round(1 / share), int(groups.max()) + 1
+    some = min(max(round(share * count), 1), count - 1)
+    if stratified and 2 <= folds <= count and np.unique(labels, return_counts=True)[1].min() >= folds:
+        chosen = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(indices, labels, groups)
+        kept, apart = next((k, a) for k, a in chosen if len(k) and len(a))
+    else:
+        kept, apart = next(
+            GroupShuffleSplit(1, test_size=some, random_state=seed).split(indices, None, groups)
+        )
+    return indices[kept], indices[apart]
 
 
 def _check_classes(dataset: Dataset, train: NDArray[np.int64], others: dict[str, NDArray[np.int64]]) -> None:

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photo_files import write_folders
+
+import muslin
+from muslin import flow
+from muslin.data import read
+from muslin.data.photos import in_pixels
+from muslin.predictor import Predictor
+
+FEW = {"epochs": 6, "batch_size": 8, "widths": (8, 8), "image_px": 32}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = write_folders(tmp_path_factory.mktemp("data") / "photos", {"train": 12, "test": 4})
+    (root / "train/hat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    return root
+
+
+def test_photos_are_learned_and_the_model_takes_photos(photos: Path, tmp_path: Path) -> None:
+    run = muslin.train(photos, out=tmp_path / "run", settings=FEW)
+    assert any("broken.jpg" in sentence for sentence in run.record["data"]["repairs"])
+    assert run.record["data"]["sizes"] == {"train": 33, "validation": 3, "test": 12}
+    predictor = Predictor.open(run.model)
+    assert predictor.bundle.preprocessing.shape == (32, 32, 3)
+    assert predictor.bundle.preprocessing.conversion == "fit"
+
+    evaluation = flow.evaluate(predictor, photos)["label"]
+    assert evaluation.n == 12
+    assert evaluation.accuracy == run.record["test"]["accuracy"] >= 0.75
+
+    test = read(photos).part("test")
+    files = [photos / str(id_) for id_ in test.ids]
+    answers = predictor.predict(files)
+    right = np.mean(
+        [
+            answer.predictions["label"].label == file.parent.name
+            for answer, file in zip(answers, files, strict=True)
+        ]
+    )
+    assert abs(right - evaluation.accuracy) < 0.1
+
+
+def test_undivided_photos_are_judged_by_the_part_set_apart(photos: Path, tmp_path: Path) -> None:
+    whole = photos / "train"
+    run = muslin.train(whole, out=tmp_path / "run", settings=FEW)
+    predictor = Predictor.open(run.model)
+    chosen, part = flow.part_to_judge(predictor, read(whole), "test")
+    assert (len(chosen), part) == (run.record["data"]["sizes"]["test"], "test")
+
+
+def test_a_smaller_decoding_of_jpeg_changes_next_to_nothing(photos: Path) -> None:
+    from muslin.images import convert, decode
+
+    data = read(photos).part("test")
+    fast = in_pixels(data, (16, 16, 3))
+    for i in range(len(data)):
+        whole = decode(photos / str(data.ids[i])).pixels
+        slow = convert(whole, "fit", (16, 16, 3))[0]
+        assert np.abs(fast.images[i].astype(int) - slow).mean() < 3
