@@ -19,7 +19,7 @@ from muslin.data.drawn import Drawn
 from muslin.data.known import write_csv
 from small_models import small_bundle
 
-COMMANDS = ("get", "look", "train", "evaluate", "predict", "inspect")
+COMMANDS = ("get", "look", "audit", "train", "evaluate", "predict", "inspect")
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def test_the_version_is_that_of_the_package(capfd: Any) -> None:
         ("look x.csv --sample 0", "0 is not in the range 1<=x<=10000"),
         ("predict x.muslin", "Missing argument 'IMAGE...'"),
         ("train --resume x --seed 0", "goes on as the run began; leave out --seed."),
-        ("train --resume x --recipe quick --epochs 3", "leave out --recipe, --epochs/--set."),
-        ("train --resume x --shape 28x28", "leave out --format/--shape/--target."),
+        ("train --resume x --recipe quick --epochs 3", "leave out --recipe, --epochs."),
+        ("train --resume x --shape 28x28 --set flip=no", "leave out --set, --shape."),
     ],
 )
 def test_wrong_usage_is_said_with_exit_code_2(words: str, last: str, capfd: Any, here: Path) -> None:
@@ -297,7 +297,7 @@ def test_an_evaluation_is_told_and_written(capfd: Any, here: Path) -> None:
     rows = [f"{labels[i % 3]},{','.join([str(120 * (i % 3))] * 64)}" for i in range(30)]
     (here / "shades.csv").write_text("\n".join([header, *rows]) + "\n")
     said = within(capfd, "evaluate", "model.muslin", "shades.csv", "-o", "figures.json")
-    assert (said.code, said.err) == (0, "")
+    assert (said.code, said.err) == (0, "judged on all the data\n")
     figures = json.loads((here / "figures.json").read_text())
     told = within(capfd, "evaluate", "model.muslin", "shades.csv", "--json").json
     assert figures == told

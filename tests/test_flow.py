@@ -282,7 +282,7 @@ def test_pictures_without_a_label_are_in_no_part_and_no_figure(drawn: Drawn, tmp
     run = muslin.train(some, settings=SMALL, out=tmp_path / "a")
     assert sum(run.record["data"]["sizes"].values()) == 150
     assert "50 samples without a label left out" in run.record["data"]["split"]
-    assert muslin.evaluate(run.model, some)["label"].n == 150
+    assert muslin.evaluate(run.model, some, split="all")["label"].n == 150
     none = replace(drawn.dataset, labels={"label": np.full(200, UNKNOWN)})
     with pytest.raises(DataError, match="no picture has a known 'label'"):
         muslin.evaluate(run.model, none)
@@ -316,7 +316,7 @@ def test_a_part_that_there_is_not_is_refused_with_the_nearest(run: Run, drawn: D
     divided = replace(drawn.dataset, parts=parts)
     assert muslin.evaluate(run.model, divided)["label"].n == 100
     assert muslin.evaluate(run.model, divided, split="all")["label"].n == 200
-    assert muslin.evaluate(run.model, drawn.dataset)["label"].n == 200, "not divided, so judged whole"
+    assert muslin.evaluate(run.model, drawn.dataset, split="all")["label"].n == 200
     for dataset in (divided, drawn.dataset):
         with pytest.raises(DataError, match=r"no part is called 'tset'\. Did you mean test"):
             muslin.evaluate(run.model, dataset, split="tset")

@@ -177,6 +177,7 @@ def look(
     metavar="DIR",
     help="The audit's folder. Default: one below audits/, named after DATA.",
 )
+@click.option("--test", metavar="FILE", help="A file with the test part, where DATA has only the train part.")
 @click.option(
     "--only",
     multiple=True,
@@ -194,7 +195,7 @@ def look(
 @_reading
 @as_json
 def audit(
-    data: str, out: Path | None, only: tuple[str, ...], seed: int, format_: str | None,
+    data: str, out: Path | None, test: str | None, only: tuple[str, ...], seed: int, format_: str | None,
     shape: tuple[int, ...] | None, target: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """What is wrong with a data set. Leaves a page to decide on, and the names of what to leave out of training."""
@@ -203,7 +204,13 @@ def audit(
 
     folder = out or Path("audits") / (Path(data).name or "data")
     found = flow.audit(
-        data, out=folder, only=only, seed=seed, reading=_gathered(format_, shape, target), tell=_say
+        data,
+        out=folder,
+        test=test,
+        only=only,
+        seed=seed,
+        reading=_gathered(format_, shape, target),
+        tell=_say,
     )
     if as_json:
         _print_json({"audit": str(folder)} | flow.audit_summary(found))
@@ -261,9 +268,10 @@ def train(
                 "--recipe": recipe,
                 "--seed": seed,
                 "--out": out,
-                "--epochs/--set": settings or None,
-                "--format/--shape/--target/--images/…": reading or None,
+                "--epochs": epochs,
+                "--set": changes or None,
                 "--without": without,
+                **{f"--{name.replace('_', '-')}": value for name, value in reading.items()},
             }
             if given := [name for name, value in fixed.items() if value is not None]:
                 raise click.UsageError(f"--resume goes on as the run began; leave out {', '.join(given)}.")
