@@ -352,6 +352,7 @@ def audit(
     data: str | Path | Dataset,
     *,
     out: str | Path | None = None,
+    test: str | Path | None = None,
     only: Collection[str] = (),
     seed: int = 0,
     reading: Mapping[str, Any] | None = None,
@@ -363,6 +364,7 @@ def audit(
         data: a known name, a file or a folder, or a Dataset.
         out: a folder, new, empty or with an earlier audit, for `audit.html`, `audit.json`, `exclude.csv` (what is
             suggested to be left out, for `train`'s `without`) and `clean.csv` (the rest); None writes nothing.
+        test: a file with the test part, where `data` holds only the training part.
         only: the kinds of findings to look for, keys of `muslin.data.audit.findings.KINDS`; all by default.
         seed: of the networks that judge the labels.
         reading: how to read the files, as `muslin.read` takes it.
@@ -372,6 +374,7 @@ def audit(
         DataError: the data cannot be read, or there is no such kind.
         StorageError: the folder will not do, or the disk is full.
     """
+    from muslin.data import read
     from muslin.data.audit.checks import CHECKS, Evidence, examined
     from muslin.data.audit.copies import find_copies
     from muslin.data.audit.findings import KINDS, Audit, ordered
@@ -379,7 +382,6 @@ def audit(
 
     if unknown := [kind for kind in only if kind not in KINDS]:
         raise DataError(f"no finding is called {unknown[0]!r}. {nearest(unknown[0], KINDS)}")
-    folder = None if out is None else _audit_folder(Path(out), data)
     seldom = _now_and_then(tell)
     seconds: dict[str, float] = {}
     left_out: dict[str, str] = {}
@@ -392,12 +394,9 @@ def audit(
         yield
         seconds[name] = time.perf_counter() - started
 
-    with step("read", f"reading {data if not isinstance(data, Dataset) else data.name}"):
-        dataset = (
-            data
-            if isinstance(data, Dataset)
-            else _read_source({"data": str(data), "test": None, "reading": dict(reading or {})})
-        )
+    with step("read"):
+        dataset = data if isinstance(data, Dataset) else read(data, test=test, tell=tell, **(reading or {}))
+    folder = None if out is None else _audit_folder(Path(out), data)
     with step("look", f"looking at {len(dataset):,} pictures"):
         looked = look_through(dataset.images, seldom)
     with step("copies", "comparing them with each other"):
