@@ -2,7 +2,6 @@
 
 import errno
 import json
-import shlex
 import signal
 import sys
 import traceback
@@ -200,24 +199,19 @@ def audit(
 ) -> None:  # fmt: skip
     """What is wrong with a data set. Leaves a page to decide on, and the names of what to leave out of training."""
     from muslin import flow
+    from muslin.learn.recipes import recipe
     from muslin.show.audit import print_audit
 
     folder = out or Path("audits") / (Path(data).name or "data")
-    found = flow.audit(
-        data,
-        out=folder,
-        test=test,
-        only=only,
-        seed=seed,
-        reading=_gathered(format_, shape, target),
-        tell=_say,
-    )
+    reading = _gathered(format_, shape, target)
+    found = flow.audit(data, out=folder, test=test, only=only, seed=seed, reading=reading, tell=_say)
     if as_json:
         _print_json({"audit": str(folder)} | flow.audit_summary(found))
         return
     print_audit(found)
     click.echo(f"\nopen {folder / 'audit.html'} and decide; the suggestions are in {folder / 'exclude.csv'}")
-    click.echo(f"then: muslin train {shlex.quote(data)} --without {shlex.quote(str(folder / 'exclude.csv'))}")
+    source = {"data": data, "test": test, "reading": reading}
+    click.echo(f"then: {flow.command(source, recipe('quick'), 0, folder / 'exclude.csv')}")
 
 
 @cli.command()
