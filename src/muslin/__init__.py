@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from muslin.data.dataset import Dataset, Split, Target
     from muslin.errors import MuslinError
     from muslin.evaluation import Evaluation
-    from muslin.flow import evaluate, resume, train
+    from muslin.flow import audit, evaluate, resume, train
     from muslin.learn.run import Run
     from muslin.predictor import Prediction, Predictor
 
@@ -34,6 +34,7 @@ _HOMES = {
     "Run": "muslin.learn.run",
     "Split": "muslin.data.dataset",
     "Target": "muslin.data.dataset",
+    "audit": "muslin.flow",
     "evaluate": "muslin.flow",
     "open": "muslin.predictor",
     "read": "muslin.data",
@@ -51,6 +52,7 @@ __all__ = [
     "Run",
     "Split",
     "Target",
+    "audit",
     "evaluate",
     "open",
     "read",
