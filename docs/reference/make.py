@@ -39,6 +39,9 @@ INNER = (
     ("muslin.bundle", "Bundle"),
     ("muslin.bundle", "Preprocessing"),
     ("muslin.learn.engine", "Progress"),
+    ("muslin.data.audit.findings", "Audit"),
+    ("muslin.data.audit.findings", "Finding"),
+    ("muslin.data.audit.findings", "Sample"),
 )
 """What is found inside the public values, and needs no import to be used: (module, name)."""
 
