@@ -52,6 +52,13 @@ def test_pairs_in_different_blocks_are_found(monkeypatch):
     assert distances.tolist() == [1.0]
 
 
+def test_only_the_rows_asked_for_are_compared():
+    pictures = np.zeros((40, 6), dtype=np.uint8)
+    pictures[:, 0] = np.arange(40) * 5
+    pairs, _ = close_pairs(pictures, 11.0, indices=np.array([3, 4, 9, 30, 32]))
+    assert pairs.tolist() == [[3, 4], [30, 32]]
+
+
 def test_a_pair_at_exactly_the_radius_is_not_nearer_than_it():
     pictures = np.zeros((2, 25), dtype=np.uint8)
     pictures[1, :] = 2

@@ -103,7 +103,7 @@ def test_every_finding_says_why_what_to_do_and_how_bad():
     data = garments()
     html = page(data, audited(finding(data, "outlier", [5], score=2.345)))
     text = Page(html).text
-    assert "Because of 8\u00a0% of it." in html
+    assert "because of 8\u00a0% of it." in html
     assert "look at it" in text
     assert "1 of 1 · score 2.35" in text
     assert KINDS["outlier"].about in text

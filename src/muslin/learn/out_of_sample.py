@@ -68,10 +68,9 @@ def out_of_sample(
 
 @torch.no_grad()
 def _probabilities(net: Net, dataset: Dataset, indices: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-    pixels = dataset.images.take(indices)
     parts: dict[str, list[NDArray[np.float32]]] = {target.name: [] for target in dataset.targets}
     for start in range(0, len(indices), AT_ONCE):
-        batch = np.stack([pixels[i] for i in range(start, min(start + AT_ONCE, len(indices)))])
+        batch = np.stack([dataset.images[int(i)] for i in indices[start : start + AT_ONCE]])
         for name, values in net.probabilities(to_batch(batch)).items():
             parts[name].append(values.numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}

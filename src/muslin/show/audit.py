@@ -125,8 +125,8 @@ def page(dataset: Dataset, audit: Audit) -> str:
 
 
 def _sentence(reason: str) -> str:
-    """With a capital letter and a full stop, and no end of line between a number and its per cent."""
-    return f"{reason[:1].upper()}{reason[1:].removesuffix('.')}.".replace(" %", "\u00a0%")
+    """With a full stop, and no end of line between a number and its per cent."""
+    return f"{reason.removesuffix('.')}.".replace(" %", "\u00a0%")
 
 
 def _grouped(audit: Audit) -> list[tuple[str, str, str, str, list[Finding]]]:
@@ -148,22 +148,22 @@ def _grouped(audit: Audit) -> list[tuple[str, str, str, str, list[Finding]]]:
 
 
 def _sections(dataset: Dataset, audit: Audit) -> list[Section]:
+    """The worst of every group, then the second worst of every group, and so on while there is room."""
     groups = _grouped(audit)
-    sections = []
+    cards: list[list[Card]] = [[] for _ in groups]
     left = PAGE_BYTES
-    for place, (key, title, about, score, findings) in enumerate(groups):
-        allowed = left // (len(groups) - place)  # what one section does not need, the others may use
-        cards: list[Card] = []
-        for finding in findings[:FINDINGS_SHOWN]:
+    for rank in range(FINDINGS_SHOWN):
+        for (*_, findings), shown in zip(groups, cards, strict=True):
+            if left <= 0 or rank >= len(findings):
+                continue
+            finding = findings[rank]
             card = Card(finding, tuple(_shot(dataset, s) for s in finding.samples[:PICTURES_SHOWN]))
-            size = 1500 + sum(len(shot.uri) + 3 * len(shot.sample.id) + 600 for shot in card.shots)
-            if size > allowed:
-                break
-            allowed -= size
-            left -= size
-            cards.append(card)
-        sections.append(Section(key, title, about, score, tuple(cards), len(findings)))
-    return sections
+            left -= 1500 + sum(len(shot.uri) + 3 * len(shot.sample.id) + 600 for shot in card.shots)
+            shown.append(card)
+    return [
+        Section(key, title, about, score, tuple(shown), len(findings))
+        for (key, title, about, score, findings), shown in zip(groups, cards, strict=True)
+    ]
 
 
 def _shot(dataset: Dataset, sample: Sample) -> Shot:

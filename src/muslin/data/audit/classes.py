@@ -95,7 +95,7 @@ def group_in_two_parts(dataset: Dataset) -> list[Finding]:
                     dataset, group[np.argsort(rank[group], kind="stable")], () if many else strays.tolist()
                 ),
                 float(len(strays)),
-                f"group {dataset.groups[group[0]]!r} has {' and '.join(counts)}",
+                f"Group {dataset.groups[group[0]]!r} has {' and '.join(counts)}",
                 "So many groups are torn that the division itself should be drawn anew, by group."
                 if many
                 else f"Keep those in {home}; leave out the others.",

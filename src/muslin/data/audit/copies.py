@@ -72,14 +72,12 @@ def find_copies(dataset: Dataset, looked: Looked, tell: Callable[[str], None]) -
     usual = usual_distance(looked.copies, compared)
     pairs, distances = np.empty((0, 2), dtype=np.int64), np.empty(0)
     if usual > 0:
-        everything = len(compared) == len(looked)
-        copies = looked.copies if everything else looked.copies[compared]
         pairs, distances = close_pairs(
-            copies,
+            looked.copies,
             NEAR_SHARE * usual,
+            indices=compared,
             tell=lambda share: tell(f"compared {100 * share:.0f} % of the pictures"),
         )
-        pairs = compared[pairs]
     found = Copies(identical, pairs, distances, usual, NEAR_SHARE * usual, frozenset())
     return Copies(identical, pairs, distances, usual, NEAR_SHARE * usual, _not_kept(dataset, found.edges))
 
@@ -163,7 +161,7 @@ def label_conflict(dataset: Dataset, copies: Copies) -> list[Finding]:
         if differ := _differing(dataset, group):
             chosen = samples(dataset, group, [int(i) for i in group])
             leak, where = _across(chosen)
-            alike = "equal in every pixel" if distance == 0 else f"only {distance:.1f} apart"
+            alike = "Equal in every pixel" if distance == 0 else f"Only {distance:.1f} apart"
             findings.append(
                 Finding(
                     "label_conflict",

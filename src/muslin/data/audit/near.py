@@ -20,6 +20,7 @@ def close_pairs(
     pictures: NDArray[np.uint8],
     radius: float,
     *,
+    indices: NDArray[np.int64] | None = None,
     most: int = PAIRS_MOST,
     tell: Callable[[float], None] = lambda share: None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -32,22 +33,24 @@ def close_pairs(
     Args:
         pictures: uint8 (n, …), each at most 65,536 values; read in blocks, so it may be a memory map.
         radius: above 0, in units of a pixel's value.
+        indices: (k,) the rows to compare, ascending; all by default.
         most: the search ends after the block in which it has found so many pairs.
         tell: called with the share of the search that is done.
 
     Returns:
         int64 (pairs, 2), the lower index first, and float64 (pairs,) distances.
     """
-    if len(pictures) < 2:
+    compared = np.arange(len(pictures)) if indices is None else indices
+    if len(compared) < 2:
         return np.empty((0, 2), dtype=np.int64), np.empty(0)
     flat = pictures.reshape(len(pictures), -1)
-    turned = _turned(flat)
+    turned = _turned(flat, compared)
     order = np.argsort(turned[:, 0], kind="stable")
-    turned = turned[order]
+    turned, order = turned[order], compared[order]
     found: list[NDArray[np.int64]] = [np.empty((0, 2), dtype=np.int64)]
     distances: list[NDArray[np.float64]] = [np.empty(0)]
     count = 0
-    for start in range(0, len(flat), BLOCK):
+    for start in range(0, len(order), BLOCK):
         for candidates in _candidates(turned, start, radius):
             pairs = np.sort(order[candidates], axis=1)
             exact = np.sqrt(_squared_distances(flat, pairs))
@@ -55,7 +58,7 @@ def close_pairs(
             found.append(pairs[near])
             distances.append(exact[near])
             count += int(near.sum())
-        tell(min(start + BLOCK, len(flat)) / len(flat))
+        tell(min(start + BLOCK, len(order)) / len(order))
         if count >= most:
             break
     pairs, exact = np.concatenate(found), np.concatenate(distances)
@@ -63,14 +66,14 @@ def close_pairs(
     return pairs[nearest_first], exact[nearest_first]
 
 
-def _turned(flat: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """float32 (n, ≤32): the rows in the directions of largest spread, largest first.
+def _turned(flat: NDArray[np.uint8], compared: NDArray[np.int64]) -> NDArray[np.float32]:
+    """float32 (k, ≤32): the compared rows in the directions of largest spread, largest first.
 
     The directions are orthonormal, so distances can only shrink (Bessel's inequality), whichever rows they
     were measured on; how much they shrink is all that depends on that.
     """
-    step = max(1, len(flat) // MEASURED_ON)
-    sample = flat[::step].astype(np.float32)
+    step = max(1, len(compared) // MEASURED_ON)
+    sample = flat[compared[::step]].astype(np.float32)
     mean = sample.mean(axis=0)
     sample -= mean
     if len(sample) < sample.shape[1]:
@@ -80,9 +83,9 @@ def _turned(flat: NDArray[np.uint8]) -> NDArray[np.float32]:
         spanning = np.linalg.eigh(sample.T @ sample)[1][:, -DIRECTIONS:]
     # orthonormal to float64's precision, so that rounding cannot lengthen a distance noticeably
     directions = np.linalg.qr(spanning[:, ::-1].astype(np.float64))[0].astype(np.float32)
-    turned = np.empty((len(flat), directions.shape[1]), dtype=np.float32)
-    for start in range(0, len(flat), BLOCK):
-        turned[start : start + BLOCK] = (flat[start : start + BLOCK] - mean) @ directions
+    turned = np.empty((len(compared), directions.shape[1]), dtype=np.float32)
+    for start in range(0, len(compared), BLOCK):
+        turned[start : start + BLOCK] = (flat[compared[start : start + BLOCK]] - mean) @ directions
     return turned
 
 

@@ -40,7 +40,7 @@ def outlier(dataset: Dataset, looked: Looked) -> list[Finding]:
             "outlier",
             samples(dataset, [i]),
             float(distance / usual),
-            f"its neighbours in these data are {distance:,.0f} away, {distance / usual:.1f} times as far as usual "
+            f"Its neighbours in these data are {distance:,.0f} away, {distance / usual:.1f} times as far as usual "
             f"({usual:,.0f})",
             "Look at it: another subject, several in one, a drawing? Leave it out if it is not what you mean.",
         )

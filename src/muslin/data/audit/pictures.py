@@ -46,7 +46,7 @@ def blank(dataset: Dataset, looked: Looked) -> list[Finding]:
             "blank",
             samples(dataset, [i], [i]),
             float(looked.spread[i]),
-            f"its brightness is {looked.mean[i]:.0f} everywhere, give or take {looked.spread[i]:.1f} of 255 levels",
+            f"Its brightness is {looked.mean[i]:.0f} everywhere, give or take {looked.spread[i]:.1f} of 255 levels",
             "Leave it out.",
         )
         for i in where_blank(looked)
@@ -88,7 +88,7 @@ def blurred(dataset: Dataset, looked: Looked) -> list[Finding]:
             "blurred",
             samples(dataset, [i]),
             float(looked.sharpness[i]),
-            f"its sharpest edges have a steepness of {looked.sharpness[i]:.2f}; below {BLURRED_STEEPNESS} anyone "
+            f"Its sharpest edges have a steepness of {looked.sharpness[i]:.2f}; below {BLURRED_STEEPNESS} anyone "
             "sees that it is out of focus or moved",
             LOOK,
         )
