@@ -67,8 +67,9 @@ def test_wrong_labels_come_first_and_nearly_all_of_them_are_suspects():
 
 
 def test_a_label_to_which_nothing_better_is_known_is_no_suspect():
-    data = dataset(np.array([0] * 9 + [0]), classes=3)
-    probabilities = np.array([[0.9, 0.05, 0.05]] * 9 + [[0.15, 0.2, 0.65]])
+    data = dataset(np.array([0] * 10 + [1] * 10), classes=3)
+    sure = [[0.9, 0.05, 0.05]] * 9 + [[0.15, 0.2, 0.65]] + [[0.1, 0.8, 0.1]] * 10
+    probabilities = np.array(sure)
     probabilities[3] = [0.4, 0.3, 0.3]
     (finding,) = suspect_label(data, data.targets[0], probabilities)
     assert finding.samples[0].index == 9
@@ -92,6 +93,14 @@ def test_a_test_part_is_not_made_easier_by_leaving_doubtful_pictures_out():
     }
     assert out["divided"] == {i for i in out["whole"] if parts[i] == "train"}
     assert out["divided"] < out["whole"]
+
+
+def test_judges_no_better_than_a_guess_accuse_nobody():
+    labels, probabilities, _ = world()
+    data = dataset(labels)
+    senseless = np.roll(probabilities, 1, axis=1)
+    assert suspect_label(data, data.targets[0], probabilities) != []
+    assert suspect_label(data, data.targets[0], senseless) == []
 
 
 def test_pictures_that_nobody_could_judge_are_passed_over():

@@ -108,8 +108,13 @@ def examined(evidence: Evidence) -> dict[str, Any]:
     judged = {}
     for name, probabilities in evidence.probabilities.items():
         rows = np.flatnonzero(~np.isnan(probabilities[:, 0]))
-        right = probabilities[rows].argmax(axis=1) == dataset.labels[name][rows]
-        judged[name] = {"pictures": len(rows), "accuracy": float(right.mean()), "folds": labels.FOLDS}
+        known = dataset.labels[name][rows]
+        judged[name] = {
+            "pictures": len(rows),
+            "accuracy": labels.agreement(known, probabilities[rows]),
+            "guess": labels.guess(known),
+            "folds": labels.FOLDS,
+        }
     height, width, channels = looked.copies.shape[1:]
     usual = None if np.isnan(copies.usual) else copies.usual
     return {

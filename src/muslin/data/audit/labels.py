@@ -89,6 +89,16 @@ def own_probability(labels: NDArray[np.integer[Any]], probabilities: Probabiliti
     return own
 
 
+def agreement(labels: NDArray[np.integer[Any]], probabilities: Probabilities) -> float:
+    """Share of the samples whose most probable class is their label, 0 to 1."""
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
+def guess(labels: NDArray[np.integer[Any]]) -> float:
+    """Share of the samples that always naming the most frequent class would be right on, 0 to 1."""
+    return float(np.bincount(labels).max() / len(labels))
+
+
 def examinable(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
     """Which samples, bool (n,), can be judged: their label is known, and its class has 14 pictures or more."""
     counts = np.bincount(labels[labels != UNKNOWN], minlength=len(target.classes))
@@ -101,7 +111,7 @@ def suspect_label(dataset: Dataset, target: Target, probabilities: Probabilities
 
     It is suggested to leave a sample out where its label gets less than a twentieth, and the other class what is
     usual for it, as confident learning demands; except from validation and test parts, which would look easier
-    than they are.
+    than they are. There are no suspects where the judges are no better than a guess.
 
     Args:
         probabilities: (n, classes) of `target`, out of sample; rows of NaN for samples not to be judged.
@@ -110,8 +120,10 @@ def suspect_label(dataset: Dataset, target: Target, probabilities: Probabilities
     if not len(judged):
         return []
     labels, stated = dataset.labels[target.name][judged], probabilities[judged]
-    own, usual = own_probability(labels, stated), class_thresholds(labels, stated)
     likeliest = stated.argmax(axis=1)
+    if agreement(labels, stated) <= guess(labels):
+        return []
+    own, usual = own_probability(labels, stated), class_thresholds(labels, stated)
     suspects = np.flatnonzero((own < SUSPECT_SHARE * usual[labels]) & (likeliest != labels))
     named = f" of {target.name}" if len(dataset.targets) > 1 else ""
     findings = []
