@@ -59,11 +59,12 @@ def test_all_but_training_works(muslin_alone: Path, sliced_run: Finished, tmp_pa
     done = said(muslin_alone, "evaluate", model, "fashion-mnist", "--split", "test", "--json", here=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["targets"]["label"]["n"] == 10_000
+    assert "of 10,000" in said(muslin_alone, "evaluate", model, "fashion-mnist", here=tmp_path).stdout
 
     for words in (
         ("inspect", model), ("inspect", model, "--json"), ("get", "fashion-mnist"), ("look", "fashion-mnist"),
         ("look", "fashion-mnist", "--index", 7), ("look", "fashion-mnist", "--sample", 9, "-o", "sheet.png"),
-        ("evaluate", model, "fashion-mnist"), ("--version",),
+        ("--version",),
     ):  # fmt: skip
         done = said(muslin_alone, *words, here=tmp_path)
         assert (done.returncode, done.stderr) == (0, ""), words
