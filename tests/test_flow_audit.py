@@ -180,6 +180,12 @@ def test_an_earlier_audit_is_replaced(tmp_path: Path) -> None:
     assert len(read_names(tmp_path / "clean.csv")) == 40
 
 
+def test_an_audit_that_was_killed_while_it_wrote_can_be_made_again(tmp_path: Path) -> None:
+    (tmp_path / "exclude.csv").write_text("part,id,why\n")
+    flow.audit(draw(40, seed=1).dataset, out=tmp_path, only=["identical"])
+    assert (tmp_path / "audit.json").exists()
+
+
 def test_only_the_kinds_asked_for_are_looked_for_and_an_unknown_one_is_named(mislabelled: Drawn) -> None:
     found = flow.audit(mislabelled.dataset, only=["identical", "blank"])
     assert found.counts == {"identical": 5}

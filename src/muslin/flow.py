@@ -506,7 +506,8 @@ def _audit_folder(folder: Path, data: str | Path | Dataset) -> Path:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         clear_leftovers(folder)
-        if any(folder.iterdir()) and not (folder / "audit.json").exists():
+        others = {path.name for path in folder.iterdir()} - {"audit.html", "clean.csv", "exclude.csv"}
+        if others and "audit.json" not in others:
             raise StorageError(f"{folder}: not an empty folder. Choose another place for the audit.")
     return folder
 

@@ -33,6 +33,7 @@ EXAMINED = {
     "usual_distance": 2000.0,
     "near_distance": 160.0,
     "near_share": 0.08,
+    "near_pairs_complete": True,
     "labels_judged": {"label": {"pictures": 199, "accuracy": 0.913, "guess": 0.34, "folds": 4}},
 }
 

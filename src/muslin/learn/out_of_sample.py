@@ -51,6 +51,8 @@ def out_of_sample(
             drawn = np.random.default_rng([seed, fold]).choice(learned, LEARNED_MOST, replace=False)
             learned = np.sort(drawn)
         asked = np.flatnonzero(folds == fold)
+        if not len(asked):
+            continue
         split = Split(learned, nobody, asked, f"fold {fold} is asked, the others are learned from", seed)
         smaller = replace(recipe, batch_size=min(recipe.batch_size, max(len(learned) // 4, 1)))
         net, _ = train_network(

@@ -214,5 +214,9 @@ def print_audit(audit: Audit, file: TextIO | None = None) -> None:
                 KINDS[kind].title, f"{count:,}", f"{leaks:,}" if leaks else "", f"{out:,}" if out else ""
             )
         console.print(table)
+    if not examined["near_pairs_complete"]:
+        console.print(
+            "too many nearly identical pictures to list them all: leave these out, then audit again"
+        )
     for kind, why in audit.left_out.items():
         console.print(f"not examined: {KINDS[kind].title.lower()}, since {printable(why)}", soft_wrap=True)

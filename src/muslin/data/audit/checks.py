@@ -133,5 +133,6 @@ def examined(evidence: Evidence) -> dict[str, Any]:
         "usual_distance": usual,
         "near_distance": None if usual is None else copies.radius,
         "near_share": NEAR_SHARE,
+        "near_pairs_complete": copies.complete,
         "labels_judged": judged,
     }

@@ -1,14 +1,14 @@
 """The same picture more than once: identical, nearly identical, in two parts, or under two labels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.audit.findings import Finding, Sample, samples
 from muslin.data.audit.look import Looked
-from muslin.data.audit.near import close_pairs
+from muslin.data.audit.near import PAIRS_MOST, close_pairs
 from muslin.data.audit.pictures import where_blank
 from muslin.data.dataset import UNKNOWN, Dataset
 
@@ -38,6 +38,7 @@ class Copies:
         distances: float64 (pairs,).
         usual: median distance between two pictures of these data; NaN where there are none to compare.
         radius: distance below which pictures are nearly identical.
+        complete: whether `pairs` are all; no where there were so many that the search was ended.
         leave_out: indices of the copies not to be kept.
     """
 
@@ -46,6 +47,7 @@ class Copies:
     distances: NDArray[np.float64]
     usual: float
     radius: float
+    complete: bool
     leave_out: frozenset[int]
 
     @property
@@ -76,10 +78,12 @@ def find_copies(dataset: Dataset, looked: Looked, tell: Callable[[str], None]) -
             looked.copies,
             NEAR_SHARE * usual,
             indices=compared,
+            most=PAIRS_MOST,
             tell=lambda share: tell(f"compared {100 * share:.0f} % of the pictures"),
         )
-    found = Copies(identical, pairs, distances, usual, NEAR_SHARE * usual, frozenset())
-    return Copies(identical, pairs, distances, usual, NEAR_SHARE * usual, _not_kept(dataset, found.edges))
+    complete = len(pairs) < PAIRS_MOST
+    found = Copies(identical, pairs, distances, usual, NEAR_SHARE * usual, complete, frozenset())
+    return replace(found, leave_out=_not_kept(dataset, found.edges))
 
 
 def usual_distance(copies: NDArray[np.uint8], indices: NDArray[np.int64]) -> float:

@@ -12,7 +12,7 @@ MEASURED_ON = 2_000
 """Pictures on which the directions of largest spread are found."""
 
 BLOCK = 2048
-PAIRS_MOST = 1_000_000
+PAIRS_MOST = 100_000
 """Beyond so many pairs the search ends: such data are full of near-copies, and a list of all helps nobody."""
 
 
@@ -34,7 +34,7 @@ def close_pairs(
         pictures: uint8 (n, …), each at most 65,536 values; read in blocks, so it may be a memory map.
         radius: above 0, in units of a pixel's value.
         indices: (k,) the rows to compare, ascending; all by default.
-        most: the search ends after the block in which it has found so many pairs.
+        most: the search ends, without the rest, soon after it has found so many pairs.
         tell: called with the share of the search that is done.
 
     Returns:
@@ -58,6 +58,8 @@ def close_pairs(
             found.append(pairs[near])
             distances.append(exact[near])
             count += int(near.sum())
+            if count >= most:
+                break
         tell(min(start + BLOCK, len(order)) / len(order))
         if count >= most:
             break
