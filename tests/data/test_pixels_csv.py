@@ -250,7 +250,7 @@ ROW_DAMAGES = {
     "nothing": (last_cell(""), "no value"),
     "hundreds of digits": (last_cell("9" * 5000), "is outside 0–255"),
     "a zero byte": (last_cell("\0"), "is not a whole number"),
-    "an open quote": (lambda line: f'"{line}', "pixel values; expected 784"),
+    "an open quote": (lambda line: f'"{line}', "a quote that does not end on its line"),
 }
 
 

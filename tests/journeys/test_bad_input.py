@@ -185,8 +185,11 @@ DAMAGED_CSV: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a word": (cell(2, 5, b"black"), "row 3 of x.csv, column 'pixel5': 'black' is not a whole number"),
     "no value": (cell(2, 5, b""), "row 3 of x.csv, column 'pixel5': no value"),
     "a number without end": (cell(2, 5, b"9" * 5000), "row 3 of x.csv, column 'pixel5'"),
-    "an open quote": (cell(2, 0, b'"shirt'), "row 3 of x.csv"),
-    "a line break in a label": (cell(2, 0, b'"line\nbreak"'), "row 3 of x.csv"),
+    "an open quote": (cell(2, 0, b'"shirt'), "row 3 of x.csv has a quote that does not end on its line"),
+    "a line break in a label": (
+        cell(2, 0, b'"line\nbreak"'),
+        "row 3 of x.csv has a quote that does not end on",
+    ),
     "not UTF-8": (cell(2, 0, b"\xff\xfe\xfd"), "x.csv: the label"),
     "a pixel that is not UTF-8": (cell(2, 3, b"\xff"), "row 3 of x.csv is not UTF-8 at its byte"),
     "only a header": (lambda c: c.splitlines()[0] + b"\n", "x.csv: has a header, but no rows"),
@@ -227,6 +230,26 @@ def test_rows_without_a_label_are_left_out_and_the_rest_is_learned(
     record = json.loads((here / "run" / "run.json").read_text())
     assert any("rows without a label" in repair for repair in record["data"]["repairs"])
     assert "8 samples without a label left out" in record["data"]["split"]
+
+
+def test_classes_may_be_called_anything(sound: Garments, here: Path, capfd: Any) -> None:
+    names = ["👗 Kleid", 'with "quotes", commas', "<b>bold</b>", "=cmd|'/C calc'!A0", "x" * 200]
+    pixels_csv.write(sound.pixels, [names[i % 5] for i in range(80)], here / "x.csv")
+    assert within(capfd, "train", "x.csv", *FEW, "--out", "run").code == 0
+    assert within(capfd, "look", "x.csv", "--json").json["targets"]["label"]["classes"].keys() == set(names)
+    assert within(capfd, "look", "x.csv", "--class", names[1], "-o", "sheet.png").code == 0
+    assert within(capfd, "look", "x.csv", "--index", 0, "-o", "0.png").code == 0
+    for words in (
+        ("look", "x.csv"),
+        ("inspect", "run"),
+        ("evaluate", "run", "x.csv"),
+        ("predict", "run", "0.png"),
+    ):
+        said = within(capfd, *words)
+        assert said.code == 0, said
+        assert any(name in said.out for name in (names[0], names[2])), "as they are"
+    answer = json.loads(within(capfd, "predict", "run", "0.png", "--json").out)
+    assert answer["predictions"]["label"]["probabilities"].keys() == set(names)
 
 
 # --- what is no data set, or does not fit

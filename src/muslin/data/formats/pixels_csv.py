@@ -521,6 +521,10 @@ def _row(path: Path, number: int, line: bytes, layout: _Layout) -> list[str]:
         raise DataError(
             f"row {number} of {path} is not UTF-8 at its byte {error.start + 1}. Save the file as UTF-8."
         ) from error
+    if len(cells) != layout.columns and line.count(b'"') % 2:
+        raise DataError(
+            f"row {number} of {path} has a quote that does not end on its line. Write each picture in one line."
+        )
     if len(cells) != layout.columns:
         around = layout.before + layout.after
         raise DataError(
