@@ -346,6 +346,28 @@ def test_progress_is_told_after_every_step(drawn: Drawn, tmp_path: Path) -> None
     assert [t.row for t in told if t.row] == run.history
 
 
+def test_training_leaves_the_arithmetic_of_the_process_as_it_was(drawn: Drawn, tmp_path: Path) -> None:
+    import torch
+
+    def arithmetic() -> tuple[Any, ...]:
+        smallest = np.full(1, 5e-324)
+        return (
+            bool((smallest * 1.0 > 0).all()),  # numbers near zero are not taken for zero
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,
+        )
+
+    torch.set_num_threads(2)
+    before = arithmetic()
+    assert before[0]
+    muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a")
+    assert arithmetic() == before
+    with pytest.raises(Stopped):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "b", stop=stopping_after(1))
+    assert arithmetic() == before
+
+
 def test_undivided_data_are_divided_again_as_in_training_before_they_are_judged(tmp_path):
     from muslin.flow import part_to_judge
 

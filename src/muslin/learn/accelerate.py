@@ -3,8 +3,10 @@
 import ctypes
 import json
 import platform
+import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,6 +70,22 @@ def choose_engine(threads: int | None = None) -> Engine:
             write_atomically(remembered_at, json.dumps(remembered, indent=2))
     precision = remembered[key]["precision"]
     return Engine(threads, "bfloat16" if precision == "bfloat16" else "float32", keep_memory())
+
+
+@contextmanager
+def left_as_found() -> Iterator[None]:
+    """Put back afterwards what `apply` sets: it holds for the whole process, where other people compute too."""
+    threads, flushes_denormals = torch.get_num_threads(), sys.float_info.min / 2 == 0
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushes_denormals)
+        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
+        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
 
 
 def apply(engine: Engine) -> None:

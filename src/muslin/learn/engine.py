@@ -15,7 +15,7 @@ from torch import Tensor
 
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import TrainingError
-from muslin.learn.accelerate import Engine, apply
+from muslin.learn.accelerate import Engine, apply, left_as_found
 from muslin.learn.batches import epoch_batches, generator, steps_per_epoch
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
 from muslin.learn.modules import Net, logits, to_batch
@@ -60,6 +60,7 @@ class Stopped(TrainingError):  # noqa: N818  # not an error: it was asked for
     """Training was asked to stop; its checkpoint is kept."""
 
 
+@left_as_found()
 def fit(
     net: Net,
     train: tuple[NDArray[np.uint8], Labels],
