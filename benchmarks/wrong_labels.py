@@ -49,7 +49,7 @@ def main() -> None:
         print(sentence, file=sys.stderr, flush=True)
 
     mislabelled = replace(dataset, labels={"label": labels})
-    audit = flow.audit(mislabelled, only=["suspect_label"], seed=arguments.seed, tell=tell)
+    audit = auditing.audit(mislabelled, only=["suspect_label"], seed=arguments.seed, tell=tell)
     suspicion = np.zeros(len(labels))
     left_out = np.zeros(len(labels), dtype=bool)
     for finding in audit.of("suspect_label"):

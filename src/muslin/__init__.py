@@ -13,12 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from muslin.auditing import audit
     from muslin.classifier import ImageClassifier
     from muslin.data import read
     from muslin.data.dataset import Dataset, Split, Target
     from muslin.errors import MuslinError
     from muslin.evaluation import Evaluation
-    from muslin.flow import audit, evaluate, resume, train
+    from muslin.flow import evaluate, resume, train
     from muslin.learn.run import Run
     from muslin.predictor import Prediction, Predictor
 
@@ -34,7 +35,7 @@ _HOMES = {
     "Run": "muslin.learn.run",
     "Split": "muslin.data.dataset",
     "Target": "muslin.data.dataset",
-    "audit": "muslin.flow",
+    "audit": "muslin.auditing",
     "evaluate": "muslin.flow",
     "open": "muslin.predictor",
     "read": "muslin.data",

@@ -198,15 +198,15 @@ def audit(
     shape: tuple[int, ...] | None, target: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """What is wrong with a data set. Leaves a page to decide on, and the names of what to leave out of training."""
-    from muslin import flow
+    from muslin import auditing, flow
     from muslin.learn.recipes import recipe
     from muslin.show.audit import print_audit
 
     folder = out or Path("audits") / (Path(data).name or "data")
     reading = _gathered(format_, shape, target)
-    found = flow.audit(data, out=folder, test=test, only=only, seed=seed, reading=reading, tell=_say)
+    found = auditing.audit(data, out=folder, test=test, only=only, seed=seed, reading=reading, tell=_say)
     if as_json:
-        _print_json({"audit": str(folder)} | flow.audit_summary(found))
+        _print_json({"audit": str(folder)} | auditing.summary(found))
         return
     print_audit(found)
     click.echo(f"\nopen {folder / 'audit.html'} and decide; the suggestions are in {folder / 'exclude.csv'}")

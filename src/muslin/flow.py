@@ -10,7 +10,7 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from muslin import machine
 from muslin.data.audit import exclusions
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Split, align
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, align
 from muslin.data.photos import in_pixels
 from muslin.data.split import split as split_parts
-from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, nearest
+from muslin.errors import DataError, MissingPartError, StorageError, TrainingError
 from muslin.evaluation import Evaluation
 from muslin.files import clear_leftovers, storage_errors, write_atomically
 from muslin.learn.recipes import Recipe, fitted
@@ -34,9 +34,6 @@ from muslin.learn.recipes import recipe as recipe_named
 from muslin.learn.run import Run
 
 if TYPE_CHECKING:
-    from muslin.data.audit.copies import Copies
-    from muslin.data.audit.findings import Audit
-    from muslin.data.audit.look import Looked
     from muslin.learn.engine import Progress
     from muslin.predictor import Predictor
 
@@ -346,190 +343,6 @@ def part_to_judge(
     if fingerprint == dataset.fingerprint:
         return dataset.take(getattr(_split(dataset, recipe, seed), split)), split
     return dataset, "all"
-
-
-def audit(
-    data: str | Path | Dataset,
-    *,
-    out: str | Path | None = None,
-    test: str | Path | None = None,
-    only: Collection[str] = (),
-    seed: int = 0,
-    reading: Mapping[str, Any] | None = None,
-    tell: Callable[[str], None] = lambda sentence: None,
-) -> "Audit":
-    """What is wrong with a data set, before training on it; the data themselves are never touched.
-
-    Args:
-        data: a known name, a file or a folder, or a Dataset.
-        out: a folder, new, empty or with an earlier audit, for `audit.html`, `audit.json`, `exclude.csv` (what is
-            suggested to be left out, for `train`'s `without`) and `clean.csv` (the rest); None writes nothing.
-        test: a file with the test part, where `data` holds only the training part.
-        only: the kinds of findings to look for, keys of `muslin.data.audit.findings.KINDS`; all by default.
-        seed: of the networks that judge the labels.
-        reading: how to read the files, as `muslin.read` takes it.
-        tell: called with a sentence at every step, and every few seconds within the long ones.
-
-    Raises:
-        DataError: the data cannot be read, or there is no such kind.
-        StorageError: the folder will not do, or the disk is full.
-    """
-    from muslin.data import read
-    from muslin.data.audit.checks import CHECKS, Evidence, examined
-    from muslin.data.audit.copies import find_copies
-    from muslin.data.audit.findings import KINDS, Audit, ordered
-    from muslin.data.audit.look import look_through
-
-    if unknown := [kind for kind in only if kind not in KINDS]:
-        raise DataError(f"no finding is called {unknown[0]!r}. {nearest(unknown[0], KINDS)}")
-    seldom = _now_and_then(tell)
-    seconds: dict[str, float] = {}
-    left_out: dict[str, str] = {}
-
-    @contextmanager
-    def step(name: str, sentence: str = "") -> Iterator[None]:
-        if sentence:
-            tell(sentence)
-        started = time.perf_counter()
-        yield
-        seconds[name] = time.perf_counter() - started
-
-    with step("read"):
-        dataset = data if isinstance(data, Dataset) else read(data, test=test, tell=tell, **(reading or {}))
-    folder = None if out is None else _audit_folder(Path(out), data)
-    with step("look", f"looking at {len(dataset):,} pictures"):
-        looked = look_through(dataset.images, seldom)
-    with step("copies", "comparing them with each other"):
-        copies = find_copies(dataset, looked, seldom)
-    evidence = Evidence(dataset, looked, copies)
-    if not only or "suspect_label" in only:
-        with step("judge_labels", "asking networks what they make of pictures they did not learn from"):
-            try:
-                evidence = replace(
-                    evidence, probabilities=_judge_labels(dataset, looked, copies, seed, seldom)
-                )
-            except (MissingPartError, TrainingError, RecipeError) as error:
-                evidence = replace(evidence, no_probabilities=str(error))
-    findings = []
-    for check in CHECKS:
-        if only and check.kind not in only:
-            continue
-        if why := check.why_not(evidence):
-            left_out[check.kind] = why
-            continue
-        with step(check.kind):
-            findings += check.find(evidence)
-    result = Audit(ordered(findings), examined(evidence), left_out, seconds)
-    if folder is not None:
-        with step("write", "writing the page"):
-            _write_audit(folder, dataset, result)
-    return result
-
-
-def audit_summary(found: "Audit") -> dict[str, Any]:
-    """What a program wants to know of an audit; `muslin audit --json` prints it, `audit.json` has the findings too."""
-    return {name: value for name, value in found.to_dict().items() if name not in ("findings", "kinds")}
-
-
-def _now_and_then(tell: Callable[[str], None], every_s: float = 5.0) -> Callable[[str], None]:
-    """`tell` for sentences that come by the thousand: none in the first seconds, then one every few."""
-    told_at = time.perf_counter()
-
-    def tell_seldom(sentence: str) -> None:
-        nonlocal told_at
-        if time.perf_counter() - told_at > every_s:
-            told_at = time.perf_counter()
-            tell(sentence)
-
-    return tell_seldom
-
-
-def _judge_labels(
-    dataset: Dataset, looked: "Looked", copies: "Copies", seed: int, tell: Callable[[str], None]
-) -> dict[str, NDArray[np.float32]]:
-    """Per target of one label a picture, out-of-sample probabilities (n, classes); NaN where a label cannot be judged.
-
-    Raises:
-        MissingPartError: torch is not installed.
-        TrainingError, RecipeError: the labels are too few, or the pictures too small, for any network.
-    """
-    from muslin.data.audit import labels
-
-    judged = {
-        target.name: labels.examinable(target, dataset.labels[target.name]) & (looked.sizes[:, 0] > 0)
-        for target in dataset.targets
-        if target.kind == "multiclass"
-    }
-    judged = {name: mask for name, mask in judged.items() if len(np.unique(dataset.labels[name][mask])) > 1}
-    if not judged:
-        raise TrainingError(
-            f"it needs a target of one label a picture with two classes of {labels.JUDGED_FROM} pictures or more"
-        )
-    require_training()
-    from muslin.learn.accelerate import choose_engine
-    from muslin.learn.out_of_sample import out_of_sample
-
-    targets = tuple(target for target in dataset.targets if target.name in judged)
-    quick = recipe_named("quick", validation_share=0)
-    first = dataset.labels[targets[0].name]
-    together = labels.units(len(dataset), copies.edges, dataset.groups)
-    folds = np.where(
-        np.any(list(judged.values()), axis=0), labels.folds(first.astype(np.int64), together, seed=seed), -1
-    )
-    small = replace(
-        dataset,
-        images=PixelImages(looked.copies),
-        targets=targets,
-        labels={
-            target.name: np.where(judged[target.name], dataset.labels[target.name], UNKNOWN)
-            for target in targets
-        },
-    )
-
-    def tell_share(fold: int, progress: "Progress") -> None:
-        share = ((progress.epoch - 1) * progress.steps + progress.step) / (progress.epochs * progress.steps)
-        tell(f"network {fold + 1} of {labels.FOLDS}: {100 * share:.0f} % learned")
-
-    answers = out_of_sample(small, folds, quick, seed=seed, engine=choose_engine(), tell=tell_share)
-    for name, mask in judged.items():
-        answers[name][~mask] = np.nan
-    return answers
-
-
-def _audit_folder(folder: Path, data: str | Path | Dataset) -> Path:
-    """`folder`, made if need be; refused where it lies among the data or holds something else than an audit."""
-    inside = not isinstance(data, Dataset) and os.path.isdir(data)
-    if inside and folder.resolve().is_relative_to(Path(str(data)).resolve()):
-        raise StorageError(
-            f"{folder}: lies among the data, which are never touched. Choose a folder elsewhere."
-        )
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        clear_leftovers(folder)
-        others = {path.name for path in folder.iterdir()} - {"audit.html", "clean.csv", "exclude.csv"}
-        if others and "audit.json" not in others:
-            raise StorageError(f"{folder}: not an empty folder. Choose another place for the audit.")
-    return folder
-
-
-def _write_audit(folder: Path, dataset: Dataset, result: "Audit") -> None:
-    from muslin.show.audit import write_page
-
-    parts = np.full(len(dataset), "") if dataset.parts is None else dataset.parts
-    names = [(str(part), str(id_)) for part, id_ in zip(parts, dataset.ids, strict=True)]
-    leave_out = result.leave_out
-    exclusions.write_names(
-        folder / "exclude.csv",
-        ("part", "id", "why"),
-        ((*names[i], "; ".join(why)) for i, why in leave_out.items()),
-    )
-    clean = (name for i, name in enumerate(names) if i not in leave_out)
-    exclusions.write_names(folder / "clean.csv", ("part", "id"), clean)
-    write_page(folder / "audit.html", dataset, result)
-    content = json.dumps(result.to_dict(), indent=1, ensure_ascii=False)
-    write_atomically(
-        folder / "audit.json", content.encode(errors="replace") + b"\n"
-    )  # last: it says that all is there
 
 
 def write_evaluation(evaluations: Mapping[str, Evaluation], part: str, path: Path) -> None:

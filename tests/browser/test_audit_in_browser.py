@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from chromium import chromium
 
-from muslin import flow
+from muslin import auditing
 from muslin.data.audit.exclusions import read_names
 from muslin.data.dataset import PixelImages
 from muslin.data.drawn import draw
@@ -31,7 +31,7 @@ def world():
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audit")
-    found = flow.audit(world(), out=folder, only=["blank", "identical", "near_duplicate", "outlier"])
+    found = auditing.audit(world(), out=folder, only=["blank", "identical", "near_duplicate", "outlier"])
     return folder, found
 
 

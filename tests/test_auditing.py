@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from command_line import refusal, within
-from muslin import flow
+from muslin import auditing, flow
 from muslin.data import read
 from muslin.data.audit.exclusions import read_names, write_names
 from muslin.data.audit.findings import KINDS, Audit
@@ -40,7 +40,7 @@ def audited(mislabelled: Drawn, tmp_path_factory: pytest.TempPathFactory) -> tup
     """Its audit: the folder, what was found, what was told."""
     folder = tmp_path_factory.mktemp("audit")
     told: list[str] = []
-    return folder, flow.audit(mislabelled.dataset, out=folder, tell=told.append), told
+    return folder, auditing.audit(mislabelled.dataset, out=folder, tell=told.append), told
 
 
 def photos(folder: Path, drawn: Dataset) -> Path:
@@ -111,7 +111,7 @@ def test_without_torch_the_audit_says_what_it_left_out_and_how_to_get_it(
     mislabelled: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow, "find_spec", lambda name: None)
-    found = flow.audit(mislabelled.dataset)
+    found = auditing.audit(mislabelled.dataset)
     assert "pip install 'muslin[train]'" in found.left_out["suspect_label"]
     assert found.of("identical")
 
@@ -126,20 +126,20 @@ def test_without_torch_the_audit_says_what_it_left_out_and_how_to_get_it(
 )
 def test_labels_that_nobody_could_judge_are_no_error(labels: Any, words: str) -> None:
     data = replace(draw(40, seed=1).dataset, labels={"label": labels})
-    assert words in flow.audit(data).left_out["suspect_label"]
+    assert words in auditing.audit(data).left_out["suspect_label"]
 
 
 def test_pictures_too_small_for_a_network_are_no_error() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 5, 5, 1), dtype=np.uint8)
     drawn = draw(60, seed=1).dataset
     data = replace(drawn, images=PixelImages(pixels), labels={"label": np.arange(60) % 2})
-    assert "too small" in flow.audit(data).left_out["suspect_label"]
+    assert "too small" in auditing.audit(data).left_out["suspect_label"]
 
 
 def test_photos_of_any_size_are_audited_and_never_touched(mislabelled: Drawn, tmp_path: Path) -> None:
     data = photos(tmp_path / "photos", mislabelled.dataset.take(np.arange(60)))
     before = content(data)
-    found = flow.audit(data, out=tmp_path / "audit", only=QUICK_KINDS)
+    found = auditing.audit(data, out=tmp_path / "audit", only=QUICK_KINDS)
     assert content(data) == before
     (broken,) = found.of("unreadable")
     assert broken.samples[0].part == "train"
@@ -160,43 +160,43 @@ def test_the_folder_of_the_data_and_a_folder_of_something_else_are_refused(
     data = photos(tmp_path / "photos", mislabelled.dataset.take(np.arange(20)))
     before = content(data)
     with pytest.raises(StorageError, match="among the data"):
-        flow.audit(data, out=data / "train" / "audit")
+        auditing.audit(data, out=data / "train" / "audit")
     with pytest.raises(StorageError, match="among the data"):
-        flow.audit(data, out=data)
+        auditing.audit(data, out=data)
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
     with pytest.raises(StorageError, match="not an empty folder"):
-        flow.audit(data, out=other)
+        auditing.audit(data, out=other)
     assert content(data) == before
     assert content(other).keys() == {"thesis.tex"}
 
 
 def test_an_earlier_audit_is_replaced(tmp_path: Path) -> None:
-    flow.audit(draw(40, seed=1, duplicates=3).dataset, out=tmp_path, only=["identical"])
+    auditing.audit(draw(40, seed=1, duplicates=3).dataset, out=tmp_path, only=["identical"])
     assert len(read_names(tmp_path / "exclude.csv")) == 3
-    flow.audit(draw(40, seed=1).dataset, out=tmp_path, only=["identical"])
+    auditing.audit(draw(40, seed=1).dataset, out=tmp_path, only=["identical"])
     assert read_names(tmp_path / "exclude.csv") == []
     assert len(read_names(tmp_path / "clean.csv")) == 40
 
 
 def test_an_audit_that_was_killed_while_it_wrote_can_be_made_again(tmp_path: Path) -> None:
     (tmp_path / "exclude.csv").write_text("part,id,why\n")
-    flow.audit(draw(40, seed=1).dataset, out=tmp_path, only=["identical"])
+    auditing.audit(draw(40, seed=1).dataset, out=tmp_path, only=["identical"])
     assert (tmp_path / "audit.json").exists()
 
 
 def test_only_the_kinds_asked_for_are_looked_for_and_an_unknown_one_is_named(mislabelled: Drawn) -> None:
-    found = flow.audit(mislabelled.dataset, only=["identical", "blank"])
+    found = auditing.audit(mislabelled.dataset, only=["identical", "blank"])
     assert found.counts == {"identical": 5}
     assert "judge_labels" not in found.seconds
     with pytest.raises(DataError, match=r"'near_duplicates'.*Did you mean near_duplicate\?"):
-        flow.audit(mislabelled.dataset, only=["near_duplicates"])
+        auditing.audit(mislabelled.dataset, only=["near_duplicates"])
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_set_of_one_or_two_pictures_is_no_error(count: int) -> None:
-    found = flow.audit(draw(count, seed=1).dataset)
+    found = auditing.audit(draw(count, seed=1).dataset)
     assert {f.kind for f in found.findings} == {"small_class"}
 
 
@@ -300,7 +300,7 @@ def test_the_whole_of_fashion_mnist_has_the_pairs_that_are_known_and_no_identica
     tmp_path: Path,
 ) -> None:
     started = time.process_time()
-    found = flow.audit("fashion-mnist", out=tmp_path, only=["identical", "near_duplicate"])
+    found = auditing.audit("fashion-mnist", out=tmp_path, only=["identical", "near_duplicate"])
     assert (
         time.process_time() - started < 120
     )  # 11 s on a quiet machine; this guards against comparing all pairs
@@ -322,7 +322,7 @@ def test_labels_changed_at_random_are_ranked_before_the_others() -> None:
     labels = some.labels["label"].copy()
     changed = random.choice(len(labels), len(labels) // 50, replace=False)
     labels[changed] = (labels[changed] + random.integers(1, 10, len(changed))) % 10
-    found = flow.audit(replace(some, labels={"label": labels}), only=["suspect_label"])
+    found = auditing.audit(replace(some, labels={"label": labels}), only=["suspect_label"])
     suspicion = np.zeros(len(labels))
     for finding in found.findings:
         suspicion[finding.samples[0].index] = 1 - finding.score
