@@ -34,7 +34,7 @@ def main() -> None:
 
     from sklearn.metrics import roc_auc_score
 
-    from muslin import flow, machine
+    from muslin import auditing, flow, machine
     from muslin.data import read
 
     started, load_before = datetime.now(UTC), os.getloadavg()
