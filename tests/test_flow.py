@@ -20,6 +20,7 @@ from muslin.data.known import write_csv
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError
 from muslin.evaluation import Evaluation
 from muslin.learn.engine import Stopped
+from muslin.learn.recipes import recipe
 from muslin.learn.run import Run
 
 SMALL = {"epochs": 2, "batch_size": 40}
@@ -411,3 +412,9 @@ def test_a_run_whose_files_have_moved_goes_on_from_where_they_are_now(drawn, tmp
     before.rename(after)
     run = muslin.resume(tmp_path / "run", after / learn, test=after / judge)
     assert run.record["status"] == "finished"
+
+
+def test_the_command_says_reading_options_of_any_kind() -> None:
+    reading = {"shape": (28, 28), "target": ["a", "b"], "group": "who", "min_per_class": 20}
+    said = flow.command({"data": "x.csv", "test": None, "reading": reading}, recipe("quick"), 0)
+    assert "--shape 28x28 --target a --target b --group who --min-per-class 20" in said

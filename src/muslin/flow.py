@@ -434,7 +434,7 @@ def command(
         words += ["--test", source["test"]]
     for name, value in (source or {"reading": {}})["reading"].items():
         option = f"--{name.replace('_', '-')}"
-        several = [value] if isinstance(value, str | Path) else value
+        several = value if isinstance(value, list | tuple) else [value]
         for word in ["x".join(map(str, value))] if name == "shape" else several:
             words += [option, str(word)]
     if without is not None:

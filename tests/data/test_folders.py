@@ -200,3 +200,21 @@ def test_a_cut_off_archive_is_named(photos: Path, tmp_path: Path, suffix: str) -
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=r"cut\.(zip|tar)"):
         read(path)
+
+
+def test_a_folder_of_training_photos_and_another_of_test_photos(photos: Path, tmp_path: Path) -> None:
+    whole, joined = read(photos), read(photos / "train", test=photos / "test")
+    assert joined.ids.tolist() == [id_ for id_ in whole.ids if not str(id_).startswith("validation")]
+    assert joined.targets == whole.targets
+    assert joined.part("test").fingerprint == whole.part("test").fingerprint
+    assert np.array_equal(joined.images[len(joined) - 1], whole.images[len(whole) - 1])
+    archive = read(photos / "train", test=tarred(photos / "test", tmp_path / "test.tar.gz"))
+    assert archive.fingerprint == joined.fingerprint
+
+
+def test_pixels_and_photos_are_not_joined(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("label,p0,p1,p2,p3\ndress,1,2,3,4\nhat,1,2,3,4\nshirt,1,2,3,4\n")
+    with pytest.raises(DataError, match="one format"):
+        read(photos / "train", test=tmp_path / "t.csv")
+    with pytest.raises(DataError, match="one format"):
+        read(tmp_path / "t.csv", test=photos / "test")

@@ -43,6 +43,10 @@ class Images(Protocol):
         """The same kind of pictures, only those at `indices`, in that order."""
         ...
 
+    def joined(self, others: Sequence[Any]) -> "Images":
+        """These pictures, then those of `others` in turn. Raises DataError where they cannot be in one set."""
+        ...
+
 
 @dataclass(frozen=True)
 class PixelImages:
@@ -66,6 +70,21 @@ class PixelImages:
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "PixelImages":
         return PixelImages(self.pixels[indices])
+
+    def joined(self, others: Sequence[Any]) -> "PixelImages":
+        """Raises DataError where sizes differ, or pictures of the others are photos in their files."""
+        pixels = [self.pixels]
+        for images in others:
+            if not isinstance(images, PixelImages):
+                raise DataError(
+                    "One part holds pixels, the other photos in files. Bring both to one format (muslin convert)."
+                )
+            pixels.append(images.pixels)
+        shapes = {p.shape[1:] for p in pixels}
+        if len(shapes) > 1:
+            sizes = ", ".join("×".join(map(str, shape)) for shape in sorted(shapes))
+            raise DataError(f"The parts' pictures differ in size: {sizes}. Bring them to one size first.")
+        return PixelImages(np.concatenate(pixels))
 
 
 @dataclass(frozen=True)
@@ -244,29 +263,23 @@ class Split:
 def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
     """One data set from several files that hold one part each, in the order given.
 
-    The classes are those of the first part; labels of the others are matched by name.
+    The classes are those of the first part; labels of the others are matched by name. An id gets its part in
+    front; groups are kept where every part has them.
 
     Raises:
-        DataError: sizes of the pictures differ, or a part has a class that the first does not.
+        DataError: the pictures are of different kinds or sizes, or a part has a class that the first does not.
     """
     first = next(iter(parts.values()))
     aligned = [part if part is first else align(part, first.targets) for part in parts.values()]
-    images = [part.images for part in aligned]
-    if not all(isinstance(i, PixelImages) for i in images):
-        raise DataError("Only data sets of pixels can be joined part by part.")
-    pixels = [i.pixels for i in images if isinstance(i, PixelImages)]
-    shapes = {p.shape[1:] for p in pixels}
-    if len(shapes) > 1:
-        sizes = ", ".join("×".join(map(str, shape)) for shape in sorted(shapes))
-        raise DataError(f"The parts' pictures differ in size: {sizes}. Bring them to one size first.")
+    groups = [part.groups for part in aligned if part.groups is not None]
     return replace(
         first,
         name=name or first.name,
-        images=PixelImages(np.concatenate(pixels)),
+        images=first.images.joined([part.images for part in aligned[1:]]),
         labels={t.name: np.concatenate([part.labels[t.name] for part in aligned]) for t in first.targets},
-        ids=np.array([f"{p}/{i}" for p, d in parts.items() for i in range(len(d))], dtype=object),
+        ids=np.array([f"{p}/{i}" for p, d in parts.items() for i in d.ids], dtype=object),
         parts=np.array([p for p, d in parts.items() for _ in range(len(d))], dtype=object),
-        groups=None,
+        groups=np.concatenate(groups) if len(groups) == len(aligned) else None,
         origin="; ".join(dict.fromkeys(part.origin for part in aligned)),
         repairs=tuple(f"{p}: {r}" for p, part in zip(parts, aligned, strict=True) for r in part.repairs),
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -93,6 +93,16 @@ class PhotoImages:
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "PhotoImages":
         return replace(self, photos=tuple(self.photos[int(i)] for i in indices))
+
+    def joined(self, others: Sequence[Any]) -> "PhotoImages":
+        """Raises DataError where the others are not photos in their files."""
+        for images in others:
+            if not isinstance(images, PhotoImages):
+                raise DataError(
+                    "One part holds photos in files, the other pixels. Bring both to one format (muslin convert)."
+                )
+        photos = tuple(photo for images in (self, *others) for photo in images.photos)
+        return PhotoImages(photos, (self.kept, *(images.kept for images in others)))
 
     def digests(self) -> Iterator[bytes]:
         """Per photo the SHA-256 of its file; of its name where it cannot be read."""
