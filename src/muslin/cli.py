@@ -345,6 +345,52 @@ def predict(model: str, images: tuple[str, ...], as_json: bool) -> None:
 
 @cli.command()
 @click.argument("model")
+@click.argument("catalogue", type=PATH)
+@click.option(
+    "-o",
+    "--out",
+    type=PATH,
+    required=True,
+    metavar="FILE",
+    help="The catalogue with its new columns, in its own format; of a folder a .csv, .tsv or .jsonl.",
+)
+@click.option("--images", metavar="PATH", help="The folder, zip or tar with the photos.")
+@click.option("--image-column", metavar="COLUMN", help="The column that names the photo.")
+@click.option(
+    "--taxonomy",
+    type=PATH,
+    metavar="FILE",
+    help="A table of what the shop calls the tags: columns tag, parent, name, language.",
+)
+@click.option("--language", metavar="NAME", help="Whose names of the taxonomy to use.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted job.")
+@as_json
+def tag(
+    model: str, catalogue: Path, out: Path, images: str | None, image_column: str | None,
+    taxonomy: Path | None, language: str | None, resume: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Tag a CATALOGUE: the same table again, with columns added that say what each photo shows."""
+    from muslin import tagging
+    from muslin.show.progress import tagging_progress
+    from muslin.show.tagged import sentence
+
+    with _stopping() as stop, tagging_progress() as tell:
+        tagged = tagging.tag(
+            model, catalogue, out, images=images, image_column=image_column, taxonomy=taxonomy,
+            language=language, resume=resume, say=_say, tell=tell, stop=stop,
+        )  # fmt: skip
+    if as_json:
+        _print_json(tagged.to_dict())
+    else:
+        click.echo(sentence(tagged))
+    if tagged.problems == tagged.products:
+        raise DataError(
+            f"none of the {tagged.products:,} photos could be read; {out} names each one's problem."
+        )
+
+
+@cli.command()
+@click.argument("model")
 @as_json
 def inspect(model: str, as_json: bool) -> None:
     """What is inside a model. Its classes, its layers, and how it was made."""

@@ -7,7 +7,8 @@
      ├─ TrainingError      training cannot start or go on with these data
      ├─ BundleError        a .muslin file is damaged, tampered with, or from the future
      ├─ MissingPartError   a part of muslin that was not installed is needed
-     └─ StorageError       the disk is full, or a place cannot be written
+     ├─ StorageError       the disk is full, or a place cannot be written
+     └─ StoppedError       work was asked to stop; what is done is kept
 
 A message is one line that names the file, row or byte and ends with what the user can do.
 The command line prints it and exits 1; a traceback is shown only with `--debug`.
@@ -47,6 +48,10 @@ class MissingPartError(MuslinError):
 
 class StorageError(MuslinError):
     """The disk is full, or a place cannot be written."""
+
+
+class StoppedError(MuslinError):
+    """Work was asked to stop; what is done is kept, and can be gone on with."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from muslin.bundle import Bundle, Preprocessing, open_bundle
 from muslin.data.dataset import Target
+from muslin.data.photos import Photo
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, nearest
 from muslin.machine import physical_cores
 
@@ -57,7 +58,8 @@ SUFFIXES = (
 """What the name of a picture in a folder ends with; every other file there is passed over."""
 
 _BATCH_VALUES = 256 * 28 * 28  # pixel values a batch: keeps the cores busy, and fits their caches
-_CHUNK = 64  # pictures decoded ahead of the network
+CHUNK = 64
+"""Pictures decoded ahead of the network, and given to it together."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,16 @@ class Predictor:
 
     def predict_iter(self, images: Any) -> Iterator[Prediction]:
         """`predict`, one after the other, for any number of pictures: memory holds a few dozen at a time."""
-        pictures, wanted = _each_picture(images), self.bundle.preprocessing
+        yield from self.predict_named(_each_picture(images))
+
+    def predict_named(self, pictures: Iterable[tuple[str, Any]]) -> Iterator[Prediction]:
+        """`predict_iter` for pictures that come with the name to call them by, each one picture and no folder.
+
+        Besides what `predict` takes a picture may be a `Photo`, or an ImageError: the reason why there is none.
+        """
+        pictures, wanted = iter(pictures), self.bundle.preprocessing
         with ThreadPoolExecutor(self.threads) as pool:
-            while chunk := list(islice(pictures, _CHUNK)):
+            while chunk := list(islice(pictures, CHUNK)):
                 yield from self._answered(
                     list(pool.map(lambda named: _read(named[0], named[1], wanted), chunk))
                 )
@@ -370,10 +379,14 @@ def _pixels_of(name: str, source: Any) -> tuple[NDArray[np.uint8], tuple[str, ..
 
     from muslin.images import decode
 
+    if isinstance(source, ImageError):
+        raise source
     if isinstance(source, np.ndarray):
         return (source[:, :, np.newaxis] if source.ndim == 2 else source), ()
     if isinstance(source, Image):
         decoded = decode(_as_png(name, source), name=name, max_bytes=2**31)
+    elif isinstance(source, Photo):
+        decoded = decode(source.content(), name=name)
     elif isinstance(source, bytes | Path):
         decoded = decode(source, name=name)
     else:

@@ -1,6 +1,7 @@
 """Training's progress, for whoever waits: a live line on a terminal, one plain line per epoch in a pipe."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -57,6 +58,29 @@ def training_progress() -> Iterator[Callable[[Step], None]]:
             )
             if step.row:
                 bar.console.print(_line(step), highlight=False)
+
+        yield show
+
+
+@contextmanager
+def tagging_progress() -> Iterator[Callable[[int, int], None]]:
+    """A function to call with how many products are done and how many there are; quiet in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda done, products: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task, before = bar.add_task("", total=None), -1
+        begun = time.monotonic()
+
+        def show(done: int, products: int) -> None:
+            nonlocal before
+            before = done if before < 0 else before  # what an earlier call did is not this one's speed
+            rate = (done - before) / max(time.monotonic() - begun, 1e-9)
+            bar.update(task, total=products, completed=done, description=f"{rate:,.0f} products/s")
 
         yield show
 

@@ -1,0 +1,363 @@
+"""A catalogue in, the same catalogue out with tags: what `muslin tag` does.
+
+Read from `tag` down. The answers go block by block into a journal beside the output; when all are there the
+catalogue is copied with their columns added and takes its name in one step. So an interrupted job loses nothing,
+and ends with the same bytes as one that nobody interrupted.
+"""
+
+import hashlib
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muslin.data.catalogue import Catalogue, Column, Row, open_catalogue
+from muslin.data.catalogue.delimited import Delimited
+from muslin.data.catalogue.journal import Journal
+from muslin.data.catalogue.photos import photo_column
+from muslin.data.dataset import Target
+from muslin.data.taxonomy import Taxonomy, read_taxonomy
+from muslin.errors import DataError, StoppedError, StorageError
+from muslin.files import clear_leftovers, writing
+from muslin.predictor import CHUNK, MODEL_FILE, Answer, Prediction, Predictor
+from muslin.show.words import counted
+
+ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
+"""Columns, in lower case, in which no two products should have the same cell."""
+
+PARTIAL = ".partial"
+"""What the journal's name has behind the output's."""
+
+EXAMPLES = 3
+
+ACCEPT, REVIEW, NOT_OURS = "accept", "review", "not ours"
+"""The lanes."""
+
+CANDIDATES = 3
+"""Classes in the short list of a model that was not calibrated."""
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """What was made of a catalogue.
+
+    Attributes:
+        out: the file that was written.
+        products: rows in it.
+        problems: how many of them have no tags because their photo could not be read.
+        lanes: per target how many products are in each lane.
+        columns: the columns that were added.
+        notes: what was guessed, noticed or chosen on the way, one sentence each.
+        resumed: products that had been tagged before this call.
+    """
+
+    out: Path
+    products: int
+    problems: int
+    lanes: Mapping[str, Mapping[str, int]]
+    columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    resumed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return asdict(self) | {"out": str(self.out)}
+
+
+def tag(
+    model: "str | Path | Predictor",
+    catalogue: str | Path,
+    out: str | Path,
+    *,
+    images: str | Path | None = None,
+    image_column: str | None = None,
+    taxonomy: str | Path | None = None,
+    language: str | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
+    tell: Callable[[int, int], None] = lambda done, products: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Tagged:
+    """Write `catalogue` to `out` with columns added that say what its photos show.
+
+    Args:
+        catalogue: CSV, TSV, XLSX, Parquet or JSON Lines with a photo in every row; or a folder of photos, of
+            which a table is made.
+        out: of the catalogue's own format. What is there is replaced once the new file is whole.
+        images: a folder, zip or tar with the photos, where they are not beside the catalogue.
+        image_column: the column that names the photo; by default the one whose cells name photos that are there.
+        taxonomy: a table of what the shop calls the tags; see `muslin.data.taxonomy.read_taxonomy`.
+        language: whose names of the taxonomy to use.
+        resume: go on with what an interrupted call left beside `out`; where there is nothing, begin.
+        say: called with each note, as soon as it is known.
+        tell: called with how many products are done, and how many there are.
+        stop: asked now and then; the work stops cleanly once it says yes.
+
+    Raises:
+        DataError: the catalogue or the taxonomy cannot be read, or an interrupted job is there and not to be resumed.
+        BundleError: the model cannot be opened.
+        StorageError: the disk is full, or the place cannot be written. What was done is kept.
+        StoppedError: `stop` said yes; `resume` goes on.
+    """
+    path, out = Path(catalogue), Path(out)
+    _check_places(path, out, model, taxonomy)
+    predictor = model if isinstance(model, Predictor) else Predictor.open(model)
+    source = open_catalogue(path, out)
+    column, find = photo_column(source, None if images is None else Path(images), image_column)
+    products, notes = _survey(source, column)
+    shop = Taxonomy({}, {})
+    if taxonomy is not None:
+        classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
+        shop = read_taxonomy(Path(taxonomy), classes, language)
+    columns, renamed = _columns(source, predictor.targets, shop)
+    notes = [*source.notes, f"photos: {column}", *notes, *shop.notes, *renamed]
+    _check_letters(source, predictor.targets, shop)
+    for note in notes:
+        say(note)
+    about = {
+        "catalogue": source.digest,
+        "model": _digest(predictor),
+        "photos": [str(images or ""), column],
+        "taxonomy": [sorted(shop.names.items()), sorted(shop.parents.items())],
+        "columns": [column.name for column in columns],
+    }
+    with Journal(out.with_name(out.name + PARTIAL), about, resume=resume) as journal:
+        resumed = journal.count
+        rest = islice(source.values([column]), journal.count, None)
+        answers = predictor.predict_named((cell, find(cell)) for (cell,) in rest)
+        while block := list(islice(answers, CHUNK)):
+            journal.add([_row(prediction, predictor.targets, shop) for prediction in block])
+            tell(journal.count, products)
+            if stop() and journal.count < products:
+                raise StoppedError(
+                    f"{out}: stopped after {journal.count:,} of {products:,} products. "
+                    "The same command with --resume goes on."
+                )
+        lanes: dict[str, Counter[str]] = {target.name: Counter() for target in predictor.targets}
+        problems, width = 0, (len(columns) - 1) // len(predictor.targets)
+
+        def counting(rows: Iterable[Row]) -> Iterator[Row]:
+            nonlocal problems
+            for row in rows:
+                problems += bool(row[-1])
+                for i, target in enumerate(predictor.targets):
+                    lanes[target.name][str(row[width * (i + 1) - 2])] += not row[-1]
+                yield row
+
+        try:
+            clear_leftovers(out.parent)
+            with writing(out) as file:
+                source.write(file, columns, counting(journal.rows()))
+        except StorageError as error:
+            raise StorageError(f"{error} The tags are kept: then the same command with --resume.") from error
+        journal.remove()
+    return Tagged(
+        out,
+        products,
+        problems,
+        {name: {lane: count for lane, count in found.items() if count} for name, found in lanes.items()},
+        tuple(column.name for column in columns),
+        tuple(notes),
+        resumed,
+    )
+
+
+# --- before the work
+
+
+def _check_places(path: Path, out: Path, model: object, taxonomy: str | Path | None) -> None:
+    """Refuse an output that would overwrite what is read."""
+    if out.is_dir():
+        raise StorageError(f"{out}: is a folder. Give the name of a file.")
+    read = {"catalogue": path, "taxonomy": taxonomy}
+    if isinstance(model, str | Path):
+        read["model"] = Path(model) / MODEL_FILE if Path(model).is_dir() else model
+    for what, file in read.items():
+        if file is not None and out.exists() and Path(file).exists() and out.samefile(file):
+            raise StorageError(f"{out}: is the {what} itself, which is never touched. Choose another output.")
+
+
+def _survey(source: Catalogue, column: str) -> tuple[int, list[str]]:
+    """How many products there are, and what a person should know of them.
+
+    Raises:
+        DataError: there is none.
+    """
+    notes = []
+    name = next((c for wanted in ID_NAMES for c in source.columns if c.lower() == wanted), None)
+    hashes = array("q", (hash(cell) for (cell,) in source.values([name or column])))
+    if not hashes:
+        raise DataError(f"{source.path}: has no products. Check that the file was not cut off.")
+    distinct, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
+    again = set(distinct[counts > 1].tolist()) - {hash("")}
+    if again and name:
+        some: dict[str, list[int]] = {}
+        for row, (cell,) in enumerate(source.values([name]), 1):
+            if hash(cell) in again and (cell in some or len(some) < EXAMPLES):
+                some.setdefault(cell, []).append(row)
+        examples = ", ".join(
+            f"{cell} in {' and '.join(f'{row:,}' for row in rows[:2])}" for cell, rows in some.items()
+        )
+        some_cells = counted(len(again), "cell that is", "cells that are")
+        notes.append(f"{name}: {some_cells} in more than one row, all kept ({examples})")
+    if isinstance(source, Delimited) and (longer := list(islice(source.longer_rows(), 1000))):
+        more = "1,000 or more" if len(longer) == 1000 else f"{len(longer):,}"
+        notes.append(
+            f"rows with more cells than the header, kept as they are, so that their tags stand further right: {more} "
+            f"(the first is row {longer[0]:,}; a cell with {source.delimiter!r} in it needs quotes)"
+        )
+    return len(hashes), notes
+
+
+def _columns(
+    source: Catalogue, targets: Sequence[Target], shop: Taxonomy
+) -> tuple[tuple[Column, ...], list[str]]:
+    """The columns to be added, and what is to be said where a name was taken already."""
+    wanted = []
+    for target in targets:
+        several = target.kind == "multilabel"
+        before = f"{target.name}_" if len(targets) > 1 else ""
+        wanted.append(Column(f"{before}tag", "list" if several else "text"))
+        if shop.parents:
+            wanted.append(Column(f"{before}parent", "list" if several else "text"))
+        wanted += [Column(f"{before}confidence", "list" if several else "number"), Column(f"{before}lane")]
+        wanted.append(Column(f"{before}candidates", "list"))
+    wanted.append(Column("problem"))
+    taken = {name.strip().casefold() for name in source.columns}
+    columns, notes = [], []
+    for column in wanted:
+        free, number = column.name, 1
+        while free.casefold() in taken:
+            free, number = f"muslin_{column.name}{f'_{number}' if number > 1 else ''}", number + 1
+        if free != column.name:
+            notes.append(f"a column {column.name} is there already and kept; the new one is called {free}")
+        taken.add(free.casefold())
+        columns.append(Column(free, column.kind))
+    return tuple(columns), notes
+
+
+def _check_letters(source: Catalogue, targets: Sequence[Target], shop: Taxonomy) -> None:
+    if not isinstance(source, Delimited):
+        return
+    tags = [name for target in targets for name in target.classes]
+    words = [shop.name(word) for tag in tags for word in (tag, *shop.above(tag))]
+    if (word := source.cannot_write(words)) is not None:
+        raise DataError(
+            f"{source.path}: is {source.encoding} text, which has no letters for {word!r}. "
+            "Save the catalogue as UTF-8, or rename the tag with --taxonomy."
+        )
+
+
+def _digest(predictor: Predictor) -> str:
+    """What tells one model from another: its graph."""
+    return hashlib.sha256(predictor.bundle.model).hexdigest()
+
+
+# --- from a prediction to cells
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What is to be written about one target of one product; a tag for each label where there may be several."""
+
+    tags: tuple[str, ...]
+    confidences: tuple[float, ...]
+    lane: str
+    candidates: tuple[str, ...]
+
+
+def _row(prediction: Prediction, targets: Sequence[Target], shop: Taxonomy) -> Row:
+    if prediction.problem is not None:
+        empty = (5 if shop.parents else 4) * len(targets)
+        return [*[None] * empty, " ".join(prediction.problem.split())]
+    answers = {target.name: _answer(prediction.predictions[target.name]) for target in targets}
+    if len(targets) > 1 and shop.parents:
+        answers = _agreeing(answers, prediction, shop)
+    cells: list[Any] = []
+    for target in targets:
+        answer = _in_words(answers[target.name], prediction.predictions[target.name], shop)
+        several = target.kind == "multilabel"
+        above = [" > ".join(reversed([shop.name(a) for a in shop.above(tag)])) for tag in answer.tags]
+        names = list(dict.fromkeys(shop.name(tag) for tag in answer.tags))
+        if several:
+            cells.append(names)
+        else:
+            cells.append(names[0] if names else None)
+        if shop.parents:
+            cells.append(list(dict.fromkeys(above)) if several else next(iter(above), None))
+        sure = [round(confidence, 4) for confidence in answer.confidences]
+        cells.append([f"{c:.4f}" for c in sure] if several else next(iter(sure), None))
+        cells += [answer.lane, list(dict.fromkeys(map(shop.name, answer.candidates)))]
+    return [*cells, None]
+
+
+def _agreeing(answers: Mapping[str, _Answer], prediction: Prediction, shop: Taxonomy) -> dict[str, _Answer]:
+    """The answers, none of which contradicts the tree: one that does gives way to a surer one, and goes to review.
+
+    The surest come first, accepted ones before all others; each later one becomes the most probable of its
+    classes that goes with those before it, or nothing.
+    """
+    classes = {name: tuple(answer.probabilities) for name, answer in prediction.predictions.items()}
+    order = sorted(
+        answers, key=lambda n: (answers[n].lane != ACCEPT, -max(answers[n].confidences, default=0))
+    )
+    settled: dict[str, _Answer] = {}
+    for name in order:
+        answer = answers[name]
+        if len(answer.tags) == 1:
+
+            def goes(tag: str, name: str = name) -> bool:
+                for other, its in settled.items():
+                    if len(its.tags) != 1:
+                        continue
+                    [fixed] = its.tags
+                    above = next((a for a in shop.above(tag) if a in classes[other]), fixed)
+                    below = next((a for a in shop.above(fixed) if a in classes[name]), tag)
+                    if above != fixed or below != tag:
+                        return False
+                return True
+
+            if not goes(answer.tags[0]):
+                probabilities = prediction.predictions[name].probabilities
+                fitting = [tag for tag in probabilities if goes(tag)]
+                best = max(fitting, key=lambda tag: probabilities[tag], default=None)
+                answer = _Answer(
+                    () if best is None else (best,),
+                    () if best is None else (probabilities[best],),
+                    REVIEW,
+                    tuple(dict.fromkeys([*answer.tags, *answer.candidates, *([best] if best else [])])),
+                )
+        settled[name] = answer
+    return settled
+
+
+def _in_words(answer: _Answer, said: Answer, shop: Taxonomy) -> _Answer:
+    """The same, where several classes have one name in the shop: their probabilities are those of one tag.
+
+    An accepted tag stays what was accepted; otherwise the name with the greatest sum is the tag.
+    """
+    if len(answer.tags) != 1:
+        return answer
+    sums: dict[str, float] = {}
+    for tag, probability in said.probabilities.items():
+        sums[shop.name(tag)] = sums.get(shop.name(tag), 0.0) + probability
+    [tag] = answer.tags
+    if len(sums) == len(said.probabilities):
+        return answer
+    best = max(sums, key=lambda name: sums[name])
+    if answer.lane != ACCEPT and sums[best] > sums[shop.name(tag)]:
+        tag = max(
+            (t for t in said.probabilities if shop.name(t) == best), key=lambda t: said.probabilities[t]
+        )
+    return replace(answer, tags=(tag,), confidences=(min(1.0, sums[shop.name(tag)]),))
+
+
+def _answer(said: Answer) -> _Answer:
+    """A model that carries no calibration promises nothing: all it says goes to review."""
+    likely = sorted(said.probabilities, key=lambda name: -said.probabilities[name])[:CANDIDATES]
+    return _Answer((said.label,), (said.probability,), REVIEW, tuple(likely))
