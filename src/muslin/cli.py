@@ -390,6 +390,68 @@ def tag(
 
 
 @cli.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.argument("data")
+@click.option(
+    "--split",
+    "part",
+    default="test",
+    show_default=True,
+    metavar="PART",
+    help="train, validation, test or all. Data without parts are judged whole.",
+)
+@click.option(
+    "--fail-if-worse-than",
+    "most_worse",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Exit 1 where B is right on a smaller share than A by more than this, as in 0.01.",
+)
+@click.option(
+    "-o", "--out", type=PATH, metavar="FILE", help="Also write a PNG of pictures on which they disagree."
+)
+@_reading
+@as_json
+def compare(
+    first: str, second: str, data: str, part: str, most_worse: float | None, out: Path | None,
+    format_: str | None, shape: tuple[int, ...] | None, target: tuple[str, ...], as_json: bool,
+) -> None:  # fmt: skip
+    """Which of two models is better on DATA, A or B, and whether that is more than chance."""
+    from muslin import comparing
+    from muslin.files import write_atomically
+    from muslin.show.compared import print_comparison, verdict
+
+    compared = comparing.compare(
+        first, second, data, split=part, reading=_gathered(format_, shape, target), say=_say
+    )
+    for name in compared.comparisons if out else ():
+        place = Path(str(out)) if len(compared.comparisons) == 1 else _beside(Path(str(out)), name)
+        if (sheet := comparing.disagreements(compared, name)) is None:
+            _say(f"{name}: the models agree on every picture")
+        else:
+            write_atomically(place, sheet)
+            _say(f"wrote {place}")
+    if as_json:
+        _print_json(compared.to_dict())
+    else:
+        print_comparison(compared.comparisons)
+    if most_worse is not None:
+        for name, found in compared.comparisons.items():
+            if found.overall.difference < -most_worse:
+                raise DataError(
+                    f"{name}: {second} is {verdict(found.overall)}. At most {100 * most_worse:g} points are allowed; "
+                    f"keep {first}."
+                )
+
+
+def _beside(path: Path, name: str) -> Path:
+    """`sheet.png` for one of several targets: `sheet-kind.png`."""
+    plain = "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in name)
+    return path.with_name(f"{path.stem}-{plain}{path.suffix}")
+
+
+@cli.command()
 @click.argument("model")
 @as_json
 def inspect(model: str, as_json: bool) -> None:
