@@ -47,6 +47,21 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
         command = click.option(f"--{name}", metavar=metavar, help=about, expose_value=False, callback=_kept)(
             command
         )
+    command = click.option(
+        "--separator",
+        multiple=True,
+        metavar="SEP",
+        expose_value=False,
+        callback=_kept,
+        help="What separates labels in a table's cells: `|`, `;`, `,` or none; COLUMN=SEP for one column.",
+    )(command)
+    command = click.option(
+        "--crop",
+        is_flag=True,
+        expose_value=False,
+        callback=_kept,
+        help="Cut photos to the boxes that come with them.",
+    )(command)
     return click.option(
         "--target",
         multiple=True,
@@ -55,9 +70,9 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def _kept(context: click.Context, option: click.Parameter, value: str | None) -> None:
+def _kept(context: click.Context, option: click.Parameter, value: Any) -> None:
     """Options of tables wait in the context until `_gathered` asks for them."""
-    if value is not None:
+    if value:
         context.meta.setdefault(TABLE_OPTIONS, {})[str(option.name)] = value
 
 

@@ -434,6 +434,9 @@ def command(
         words += ["--test", source["test"]]
     for name, value in (source or {"reading": {}})["reading"].items():
         option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+            continue
         several = value if isinstance(value, list | tuple) else [value]
         for word in ["x".join(map(str, value))] if name == "shape" else several:
             words += [option, str(word)]

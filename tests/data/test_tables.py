@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from photo_files import drawn, write_folders
+from test_spreadsheets import workbook
 
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN
@@ -33,6 +34,8 @@ def rows_of(photos: Path) -> list[dict[str, str]]:
 def write_table(path: Path, rows: list[dict[str, str]]) -> Path:
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".xlsx":
+        workbook(path, [list(rows[0]), *(list(row.values()) for row in rows)])
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     else:
@@ -50,7 +53,7 @@ def garments(folder: Path) -> None:
         image.save(folder / f"{number}.jpg")
 
 
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "jsonl"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "jsonl", "xlsx"])
 def test_the_same_photos_in_any_table_read_as_in_folders(photos: Path, suffix: str) -> None:
     table = read(write_table(photos.parent / f"table.{suffix}", rows_of(photos)))
     folders = read(photos)
@@ -105,6 +108,97 @@ def test_several_labels_in_a_cell(tmp_path: Path, cells: tuple[str, str]) -> Non
     assert data.labels["tags"].tolist() == [[1, 1], [1, 0], [UNKNOWN, UNKNOWN]]
 
 
+def tagged(tmp_path: Path, *cells: str) -> Path:
+    """A table of as many photos as cells."""
+    garments(tmp_path / "images")
+    return write_table(
+        tmp_path / "t.csv", [{"image": str(i), "tags": cell} for i, cell in enumerate(cells, 1)]
+    )
+
+
+@pytest.mark.parametrize(
+    "cells", [("red,blue", "blue", ""), ("['red', 'blue']", "['blue']", ""), ("red, blue", "blue, green", "")]
+)
+def test_commas_separate_labels_that_recur_and_python_prints_lists_of_them(
+    tmp_path: Path, cells: tuple[str, ...]
+) -> None:
+    data = read(tagged(tmp_path, *cells))
+    assert data.targets[0].kind == "multilabel"
+    assert data.labels["tags"][2].tolist() == [UNKNOWN] * len(data.targets[0].classes)
+    assert {data.targets[0].classes[i] for i in np.flatnonzero(data.labels["tags"][0] == 1)} == {
+        "red",
+        "blue",
+    }
+    assert "label: tags (" in data.origin
+
+
+def test_a_comma_that_may_belong_to_a_label_is_asked_about(tmp_path: Path) -> None:
+    path = tagged(tmp_path, "Coats, Jackets", "Dresses", "Dresses", "Coats, Jackets")
+    with pytest.raises(
+        DataError, match="'tags' can be read in 2 ways, for example 'Coats, Jackets'"
+    ) as raised:
+        read(path)
+    assert "2 classes if every cell is one label, 3 classes if ',' separates labels" in str(raised.value)
+    assert "--separator none or --separator ','" in str(raised.value)
+    assert read(path, separator="none").targets[0].classes == ("Coats, Jackets", "Dresses")
+    several = read(path, separator="tags=,")
+    assert several.targets[0].classes == ("Coats", "Dresses", "Jackets")
+    assert several.targets[0].kind == "multilabel"
+
+
+def test_two_separators_in_one_column_are_asked_about(tmp_path: Path) -> None:
+    path = tagged(tmp_path, "red|blue", "red;blue", "blue")
+    with pytest.raises(DataError, match=r"can be read in 3 ways.*--separator '\|' or --separator ';'"):
+        read(path)
+    assert read(path, separator="|").targets[0].classes == ("blue", "red", "red;blue")
+
+
+def test_a_comma_within_labels_that_another_separator_parts_is_no_question(tmp_path: Path) -> None:
+    data = read(tagged(tmp_path, "Coats, Jackets|Red", "Coats, Jackets", "Red"))
+    assert data.targets[0].classes == ("Coats, Jackets", "Red")
+
+
+@pytest.mark.parametrize("wish", ["/", "labels=,", "image=|"])
+def test_a_separator_that_means_nothing_is_refused(tmp_path: Path, wish: str) -> None:
+    with pytest.raises(DataError, match=r"no separator '/'|no column is called 'labels'|no target here"):
+        read(tagged(tmp_path, "red|blue", "blue"), target="tags", separator=wish)
+
+
+def test_an_empty_list_says_none_where_an_empty_cell_says_unknown(tmp_path: Path) -> None:
+    data = read(tagged(tmp_path, '["a"]', "[]", ""))
+    assert data.labels["tags"].tolist() == [[1], [0], [UNKNOWN]]
+
+
+def test_a_class_keeps_its_index_whichever_photos_are_there(tmp_path: Path) -> None:
+    path = tagged(tmp_path, "a", "b", "c", "a")
+    whole = read(path)
+    (tmp_path / "images/1.jpg").unlink()
+    (tmp_path / "images/4.jpg").unlink()
+    fewer = read(path)
+    assert fewer.targets == whole.targets
+    assert fewer.labels["tags"].tolist() == [1, 2]
+
+
+def test_every_possible_target_can_be_looked_at(tmp_path: Path) -> None:
+    garments(tmp_path / "images")
+    names = "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName"
+    lines = [f"{n},Men,Apparel,Top{n % 2},T,Red,Fall,2012,Casual,A thing {n}, red" for n in range(1, 7)]
+    (tmp_path / "styles.csv").write_text("\n".join([names, *lines]) + "\n")
+    data = read(tmp_path / "styles.csv", every_target=True)
+    assert [t.name for t in data.targets] == names.split(",")[1:]
+    assert data.origin.startswith(f"{tmp_path / 'styles.csv'}, a table with photos: format table, unless")
+    with pytest.raises(DataError, match="9 columns could be the label"):
+        read(tmp_path / "styles.csv")
+
+
+def test_a_named_column_makes_a_table_of_what_does_not_look_like_one(tmp_path: Path) -> None:
+    garments(tmp_path / "images")
+    (tmp_path / "t.csv").write_text("ean,kind\n1,hat\n2,shirt\n")
+    with pytest.raises(DataError, match="not a data set in a known format"):
+        read(tmp_path / "t.csv")
+    assert len(read(tmp_path / "t.csv", image_column="ean", target="kind")) == 2
+
+
 def test_columns_and_the_photos_folder_can_be_named(tmp_path: Path) -> None:
     garments(tmp_path / "elsewhere")
     rows = [
@@ -126,7 +220,7 @@ def test_a_table_in_windows_letters_is_read_and_said(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("image,label\n1,Müller\n2,Hat\n".encode("cp1252"))
     data = read(tmp_path / "t.csv")
     assert data.targets[0].classes == ("Hat", "Müller")
-    assert data.repairs == ("the text is not UTF-8; read as cp1252",)
+    assert data.repairs == ("the text is not UTF-8 from byte 15 on; read as cp1252",)
     (tmp_path / "t.csv").write_bytes(b"image,label\n1,M\x81ller\n")
     with pytest.raises(DataError, match="byte 15 is neither"):
         read(tmp_path / "t.csv")

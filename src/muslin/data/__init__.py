@@ -1,14 +1,14 @@
 """Files to a Dataset: `read` is the one entry."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from muslin.data import known
 from muslin.data.dataset import Dataset, join
 from muslin.data.formats import read_path
-from muslin.data.formats.options import ReadOptions
+from muslin.data.formats.options import ReadOptions, Tell, silent
 from muslin.errors import DataError, nearest
 
 
@@ -23,7 +23,10 @@ def read(
     image_column: str | None = None,
     group: str | None = None,
     split_column: str | None = None,
-    tell: Callable[[str], None] = lambda sentence: None,
+    separator: str | Sequence[str] | None = None,
+    crop: bool | None = None,
+    every_target: bool = False,
+    tell: Tell = silent,
 ) -> Dataset:
     """The data set called or at `data`.
 
@@ -34,11 +37,15 @@ def read(
         shape: (height, width) or (height, width, channels) of a picture whose pixels are in a row.
         target: the column that holds the label: its name, or `first` or `last` where columns have no names;
             several names for a table of photos.
-        images: the folder, zip or tar with the photos of a table.
+        images: the folder, zip or tar with the photos that a table or a list names.
         image_column: a table's column that names the photo, by path or id.
         group: a table's column of groups, none of which is ever divided between parts.
         split_column: a table's column that says each row's part.
-        tell: called with a sentence before anything is fetched.
+        separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`; `COLUMN=,` for one column.
+        crop: cut photos to the boxes that come with them.
+        every_target: of a table without `target`, take every column that could be the label, where otherwise an
+            error lists them. Known data sets and other formats have their own targets.
+        tell: called with a sentence before anything is fetched, and now and then while a long index is read.
 
     Raises:
         DataError: there is no such data set, or its files cannot be read as what they claim to be.
@@ -53,6 +60,9 @@ def read(
         image_column=image_column,
         group=group,
         split_column=split_column,
+        separator=(separator,) if isinstance(separator, str) else tuple(separator) if separator else None,
+        crop=crop or None,
+        every_target=every_target and not names,
     )
     if isinstance(test, str) and test in known.KNOWN:
         raise DataError(f"{test} is a whole data set, but --test takes a file. Give one.")
@@ -63,25 +73,25 @@ def read(
             idle = " and ".join([*(["format"] if format else []), *options.given()])
             raise DataError(f"{data} is a known data set: there is no {idle} to choose. Leave it out.")
         return _known(data, tell)
-    dataset = _at(data, format, options)
+    dataset = _at(data, format, options, tell)
     if test is None:
         return _named(dataset, [_name(data)])
-    return _with_test(dataset, data, _at(test, format, options), test)
+    return _with_test(dataset, data, _at(test, format, options, tell), test)
 
 
-def _known(name: str, tell: Callable[[str], None]) -> Dataset:
+def _known(name: str, tell: Tell) -> Dataset:
     obtained = known.get(name, tell=tell)
     dataset = known.named(obtained.known, read_path(obtained.folder))
     return replace(dataset, name=name, origin=f"{obtained.origin} (SHA-256 verified)")
 
 
-def _at(data: str | Path, format: str | None, options: ReadOptions) -> Dataset:
+def _at(data: str | Path, format: str | None, options: ReadOptions, tell: Tell) -> Dataset:
     if not os.path.exists(data):
         hint = f"It is no known data set either. {nearest(str(data), known.KNOWN)}"
         raise DataError(
             f"{data}: no such file or folder. {hint if isinstance(data, str) else 'Check the path.'}"
         )
-    return read_path(data, format=format, options=options)
+    return read_path(data, format=format, options=options, tell=tell)
 
 
 def _named(dataset: Dataset, names: list[str]) -> Dataset:

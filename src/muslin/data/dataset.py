@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -185,7 +185,11 @@ class Dataset:
         digest = hashlib.sha256()
         for target in self.targets:
             digest.update(repr((target.name, target.classes, target.kind)).encode())
-            digest.update(np.ascontiguousarray(self.labels[target.name], dtype="<i8").data)
+            labels = self.labels[target.name]
+            for start in range(
+                0, len(labels), 8192
+            ):  # in blocks: eight bytes a label is a lot of many attributes
+                digest.update(np.ascontiguousarray(labels[start : start + 8192], dtype="<i8").data)
         if self.parts is not None:
             digest.update("\n".join(map(str, self.parts)).encode())
         if digests := getattr(self.images, "digests", None):  # photos in their files need not be decoded
@@ -221,11 +225,18 @@ def multiclass(name: str, values: NDArray[Any]) -> tuple[Target, NDArray[np.int6
     known = [i for i, text in enumerate(names) if text]
     if not known:
         raise DataError(f"{name}: none of the {len(values):,} samples has a label.")
-    if all(re.fullmatch(r"-?\d+", names[i]) for i in known):
-        known.sort(key=lambda i: int(names[i]))
-    indices = np.full(len(names), UNKNOWN, dtype=np.int64)
-    indices[known] = np.arange(len(known))
-    return Target(name, tuple(names[i] for i in known)), indices[places]
+    classes = class_order(names[i] for i in known)
+    index = {text: i for i, text in enumerate(classes)}
+    indices = np.array([index.get(text, UNKNOWN) for text in names], dtype=np.int64)
+    return Target(name, classes), indices[places]
+
+
+def class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Classes in the order of their indices: numbers by their value, other names sorted."""
+    ordered = sorted(names)
+    if all(re.fullmatch(r"-?\d+", name) for name in ordered):
+        ordered.sort(key=int)
+    return tuple(ordered)
 
 
 def pixels_of(dataset: Dataset) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from muslin.data.dataset import Dataset
 from muslin.data.formats import folders, idx, pixels_csv, tables
 from muslin.data.formats.compressed import head, is_gzipped
-from muslin.data.formats.options import ReadOptions
+from muslin.data.formats.options import ReadOptions, Tell, silent
 from muslin.errors import DataError, nearest
 
 
@@ -28,14 +28,14 @@ class Format:
     about: str
     takes: frozenset[str]
     detect: Callable[[Path], str | None]
-    read: Callable[[Path, ReadOptions], Dataset]
+    read: Callable[[Path, ReadOptions, Tell], Dataset]
 
 
 FORMATS: tuple[Format, ...] = (
     Format("idx", "MNIST's and Fashion-MNIST's files, gzipped or not", idx.TAKES, idx.detect, idx.read),
     Format(
         "table",
-        "a CSV, TSV, Parquet or JSON Lines table whose rows name photos",
+        "a CSV, TSV, Parquet, JSON Lines or XLSX table whose rows name photos",
         tables.TAKES,
         tables.detect,
         tables.read,
@@ -58,8 +58,10 @@ FORMATS: tuple[Format, ...] = (
 """In the order in which they are tried."""
 
 
-def read_path(path: str | Path, *, format: str | None = None, options: ReadOptions | None = None) -> Dataset:
-    """The data set at `path`, its format found by its content or given by name.
+def read_path(
+    path: str | Path, *, format: str | None = None, options: ReadOptions | None = None, tell: Tell = silent
+) -> Dataset:
+    """The data set at `path`, its format found by its content or given by name; `origin` says which, and why.
 
     Raises:
         DataError: there is nothing there, no format fits, the format's name is unknown, an option means
@@ -69,16 +71,25 @@ def read_path(path: str | Path, *, format: str | None = None, options: ReadOptio
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
         raise DataError(f"{path}: no such file or folder. Check the path.")
     try:
-        row, why = _detected(path) if format is None else (_named(format), f"read as {format}, as asked")
+        row, why = _detected(path, options) if format is None else _asked(path, format)
         if idle := [name for name in options.given() if name not in row.takes]:
             raise DataError(
                 f"{path}: the format {row.name} has no {' or '.join(idle)} to choose. Leave it out."
             )
-        dataset = row.read(path, options)
+        dataset = row.read(path, options, tell)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read ({reason}). Check its permissions.") from error
     return replace(dataset, origin="; ".join(filter(None, [f"{path}, {why}", dataset.origin])))
+
+
+def _asked(path: Path, format: str) -> tuple[Format, str]:
+    """The format called so, and why: because it was asked for, whatever the content looks like."""
+    asked = _named(format)
+    looks = next(((row, why) for row in FORMATS if (why := row.detect(path))), None)
+    if looks is None or looks[0] is asked:
+        return asked, f"read as {format}, as asked" + (f": {looks[1]}" if looks else "")
+    return asked, f"read as {format}, as asked, though it looks like {looks[0].name} ({looks[1]})"
 
 
 def _named(name: str) -> Format:
@@ -88,10 +99,12 @@ def _named(name: str) -> Format:
     raise DataError(f"No format is called {name!r}. {nearest(name, [row.name for row in FORMATS])}")
 
 
-def _detected(path: Path) -> tuple[Format, str]:
+def _detected(path: Path, options: ReadOptions) -> tuple[Format, str]:
     for row in FORMATS:
         if why := row.detect(path):
-            return row, why
+            return row, f"{why}: format {row.name}, unless --format says otherwise"
+    if options.image_column and path.is_file():  # whoever names a column knows that it is a table
+        return _named("table"), "a table, since a column of it was named"
     known = "; ".join(f"{row.name} ({row.about})" for row in FORMATS)
     raise DataError(f"{path}: {_looks(path)}, not a data set in a known format. Known: {known}.")
 
@@ -122,6 +135,7 @@ MAGICS = (
     (b"GIF8", "a GIF picture"),
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a zip file"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook, or one with a password (save it as XLSX without)"),
     (b"PAR1", "a Parquet file"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"\xff\xfe", "UTF-16 text (save it as UTF-8)"),

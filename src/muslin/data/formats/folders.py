@@ -12,7 +12,7 @@ import numpy as np
 
 from muslin.data import archives
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
-from muslin.data.formats.options import ReadOptions
+from muslin.data.formats.options import ReadOptions, Tell, silent
 from muslin.data.photos import SUFFIXES, Photo, PhotoImages
 from muslin.errors import DataError
 
@@ -51,7 +51,7 @@ def detect(path: Path) -> str | None:
     return what if any(_is_photo(name) for name in names) else None
 
 
-def read(path: Path, options: ReadOptions) -> Dataset:
+def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     """The photos below `path`, each left in its file; the target is called `label`.
 
     Classes are sorted by name over all parts, so that a class missing from a part keeps its index.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, PixelImages, multiclass
 from muslin.data.formats.compressed import head, most_bytes, opened
-from muslin.data.formats.options import ReadOptions
+from muslin.data.formats.options import ReadOptions, Tell, silent
 from muslin.errors import DataError
 
 IMAGES_MAGIC = 0x00000803
@@ -56,7 +56,7 @@ def detect(path: Path) -> str | None:
     return "an IDX file of images, by its name" if NAME.fullmatch(path.name) else None
 
 
-def read(path: Path, options: ReadOptions) -> Dataset:
+def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     """The images and labels of a folder's pairs of files, train first, or of one file of images.
 
     Pixels are uint8 (count, rows, columns, 1), the target is `label`.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, PixelImages, Target, multiclass
 from muslin.data.formats.compressed import head, opened
 from muslin.data.formats.digits import NEWLINE, DigitParser, digits_of
-from muslin.data.formats.options import ReadOptions
+from muslin.data.formats.options import ReadOptions, Tell, silent
 from muslin.errors import DataError, nearest
 from muslin.files import writing
 
@@ -93,7 +93,7 @@ def detect(path: Path) -> str | None:
     return f"pixels in a CSV, {len(cells)} columns without a header"
 
 
-def read(path: Path, options: ReadOptions) -> Dataset:
+def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     """The pictures and labels of one file; without targets where it has no label column.
 
     Pixels are uint8 (count, height, width, channels); the target is called as its column,

@@ -1,0 +1,255 @@
+"""A table of any spelling as columns: CSV, TSV, Parquet, JSON Lines and, by `spreadsheets`, XLSX.
+
+A column is kept as its distinct cells and, per row, which of them it has: labels recur, so a table of 300,000 rows
+and 1,000 columns of yes and no takes a byte a cell, where a list of strings would take eight or more.
+"""
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.formats.compressed import head, opened
+from muslin.data.formats.options import Tell
+from muslin.errors import DataError, nearest
+
+DELIMITERS = ",;\t|"
+
+BLOCK_ROWS = 1024
+TOLD_EVERY = 50_000
+"""Rows after which a sentence says how far the reading is."""
+
+MOST_LINE = 2**24
+"""Characters of a header; no more are held to find the delimiter in."""
+
+Cell = str | tuple[str, ...]
+"""What a cell says; a tuple where it holds a list. An empty string where it is empty."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """`cells` are distinct, in the order in which they first occur; row i has `cells[places[i]]`.
+
+    `places` is (rows,) of the smallest unsigned integers that will do.
+    """
+
+    cells: list[Cell]
+    places: NDArray[np.unsignedinteger[Any]]
+
+    def rows(self) -> list[Cell]:
+        """The cell of each row."""
+        return [self.cells[place] for place in self.places.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns by name, all of one length. `repairs`: what was mended or passed over, a sentence each."""
+
+    path: Path
+    columns: dict[str, Column]
+    repairs: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())).places) if self.columns else 0
+
+    def named(self, name: str) -> str:
+        """`name`, if a column is called so; otherwise a DataError that lists those there are."""
+        if name not in self.columns:
+            raise DataError(f"{self.path}: no column is called {name!r}. {nearest(name, self.columns)}")
+        return name
+
+
+def read_columns(path: Path, tell: Tell) -> Table:
+    """The table at `path`, its spelling told by its content.
+
+    Raises:
+        DataError: it is damaged, ragged, or in letters that cannot be told; the message names line, row or byte.
+    """
+    from muslin.data.formats import spreadsheets
+
+    start = head(path, 4096)
+    if start.startswith(b"PAR1"):
+        return _parquet(path, tell)
+    if spreadsheets.is_one(path):
+        return spreadsheets.read(path, tell)
+    if start.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"{"):
+        return _json_lines(path, tell)
+    return _csv(path, tell)
+
+
+def gathered(names: Sequence[str], rows: Iterable[Sequence[Cell]], tell: Tell) -> dict[str, Column]:
+    """Columns of rows that all have as many cells as there are names."""
+    known: list[dict[Cell, int]] = [{} for _ in names]
+    blocks: list[list[NDArray[np.unsignedinteger[Any]]]] = [[] for _ in names]
+    count, coming = 0, iter(rows)
+    while block := list(islice(coming, BLOCK_ROWS)):
+        for places, seen, cells in zip(blocks, known, zip(*block, strict=True), strict=True):
+            found = [seen.setdefault(cell, len(seen)) for cell in cells]
+            places.append(np.array(found, dtype=np.min_scalar_type(len(seen))))
+        if (count + len(block)) // TOLD_EVERY > count // TOLD_EVERY:
+            tell(f"{count + len(block):,} rows read")
+        count += len(block)
+    return {
+        name: Column(list(seen), np.concatenate(places) if places else np.empty(0, dtype=np.uint8))
+        for name, seen, places in zip(names, known, blocks, strict=True)
+    }
+
+
+def cell_of(value: Any) -> Cell:
+    """What a value of JSON, Parquet or a spreadsheet says as text; an empty string for none and for NaN."""
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, list | tuple):
+        return tuple(text for item in value if (text := str(cell_of(item))))
+    if isinstance(value, float) and value.is_integer():  # how pandas writes whole numbers beside empty cells
+        return str(int(value))
+    return str(value)
+
+
+# ── CSV and TSV ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _csv(path: Path, tell: Tell) -> Table:
+    repairs: list[str] = []
+    counts = {"joined": 0, "blank": 0}
+    with opened(path) as file, io.TextIOWrapper(file, _encoding(path, repairs), newline="") as text:
+        first = text.readline(MOST_LINE)
+        delimiter = max(DELIMITERS, key=first.count)
+        reader = csv.reader(_from(first, text), delimiter=delimiter)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            _check_names(path, header)
+            columns = gathered(header, _csv_rows(path, reader, header, delimiter, counts), tell)
+        except csv.Error as error:
+            raise DataError(f"{path}: line {reader.line_num:,} cannot be read ({error}). Mend it.") from error
+    if counts["joined"]:
+        what = f"rows whose last column has a {delimiter!r} outside quotes, joined again"
+        repairs.append(f"{what}: {counts['joined']:,}")
+    if counts["blank"]:
+        repairs.append(f"empty rows passed over: {counts['blank']:,}")
+    return Table(path, columns, tuple(repairs))
+
+
+def _from(first: str, rest: Iterable[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _csv_rows(
+    path: Path, reader: Any, header: list[str], delimiter: str, counts: dict[str, int]
+) -> Iterator[list[str]]:
+    for row in reader:
+        if not any(row):
+            counts["blank"] += bool(row)
+            continue
+        if len(row) > len(header):
+            if not any(row[len(header) :]):  # delimiters at the end, as spreadsheets leave them
+                row = row[: len(header)]
+            else:
+                row[len(header) - 1 :] = [delimiter.join(row[len(header) - 1 :])]
+                counts["joined"] += 1
+        elif len(row) < len(header):
+            raise DataError(
+                f"{path}: line {reader.line_num:,} has {len(row)} cells where the header has {len(header)}. "
+                "Mend it."
+            )
+        yield row
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise DataError(f"{path}: two columns are called {twice!r}. Rename one.")
+
+
+def _encoding(path: Path, repairs: list[str]) -> str:
+    """UTF-8 or UTF-16 where the file is so; cp1252 where it can be, which is said.
+
+    Raises:
+        DataError: it is none of them; the message names the first byte that is not.
+    """
+    start = head(path, 4)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        if (place := _first_wrong(path, "utf-16")) is not None:
+            raise DataError(f"{path}: byte {place:,} is no UTF-16 text. Save the table as UTF-8.")
+        return "utf-16"
+    if (place := _first_wrong(path, "utf-8")) is None:
+        return "utf-8-sig"
+    if (worse := _first_wrong(path, "cp1252")) is None:
+        repairs.append(f"the text is not UTF-8 from byte {place:,} on; read as cp1252")
+        return "cp1252"
+    raise DataError(f"{path}: byte {worse:,} is neither UTF-8 nor cp1252 text. Save the table as UTF-8.")
+
+
+def _first_wrong(path: Path, encoding: str) -> int | None:
+    """The place, from 0, of the first byte that is not text in `encoding`; None where all are."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    before = 0
+    with opened(path) as file:
+        while True:
+            block = file.read(2**20)
+            held = len(decoder.getstate()[0])  # bytes of a character that began in the block before
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                return before - held + error.start
+            if not block:
+                return None
+            before += len(block)
+
+
+# ── JSON Lines and Parquet ───────────────────────────────────────────────────────────────────────────────
+
+
+def _json_lines(path: Path, tell: Tell) -> Table:
+    repairs: list[str] = []
+    encoding = _encoding(path, repairs)
+    names: dict[str, None] = {}
+    for row in _json_rows(path, encoding):
+        names |= dict.fromkeys(row)
+    rows = ([cell_of(row.get(name)) for name in names] for row in _json_rows(path, encoding))
+    return Table(path, gathered(list(names), rows, tell), tuple(repairs))
+
+
+def _json_rows(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
+    with opened(path) as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
+        for number, line in enumerate(text, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}: line {number:,} is no JSON ({error}). Mend it.") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{path}: line {number:,} is no JSON object. Write one object a line.")
+            yield row
+
+
+def _parquet(path: Path, tell: Tell) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            names = [str(name) for name in file.schema_arrow.names]
+            _check_names(path, names)
+            return Table(path, gathered(names, _parquet_rows(file), tell))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: the Parquet file is damaged ({reason}). Copy it again.") from error
+
+
+def _parquet_rows(file: Any) -> Iterator[Sequence[Cell]]:
+    for batch in file.iter_batches(batch_size=BLOCK_ROWS):
+        cells = [[cell_of(value) for value in column.to_pylist()] for column in batch.columns]
+        yield from zip(*cells, strict=True)
