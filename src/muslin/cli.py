@@ -30,7 +30,8 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
         "--format",
         "format_",
         metavar="NAME",
-        help="Read DATA as idx, table, folders or pixels-csv, whatever it looks like.",
+        help="Read DATA as idx, deepfashion, deepfashion-fine, imaterialist, table, folders or pixels-csv, "
+        "whatever it looks like.",
     )(command)
     command = click.option(
         "--shape",

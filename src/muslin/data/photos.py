@@ -37,6 +37,7 @@ class Photo:
         start: the byte at which its content begins.
         size: how many bytes its content takes there; None for all of the file.
         deflated: whether the content is deflated, as in a zip.
+        box: (left, top, right, bottom) in pixels of the upright photo, to which it is cut; None for all of it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Photo:
     start: int = 0
     size: int | None = None
     deflated: bool = False
+    box: tuple[int, int, int, int] | None = None
 
     def content(self) -> bytes:
         """The photo's file, cut off one byte after the most that is decoded.
@@ -89,7 +91,21 @@ class PhotoImages:
         from muslin.images import decode
 
         photo = self.photos[index]
-        return decode(photo.content(), name=photo.name, max_bytes=MOST_BYTES, at_least_px=at_least_px).pixels
+        if photo.box:
+            at_least_px = None  # the box counts the pixels of the whole photo
+        pixels = decode(
+            photo.content(), name=photo.name, max_bytes=MOST_BYTES, at_least_px=at_least_px
+        ).pixels
+        if photo.box is None:
+            return pixels
+        left, top, right, bottom = photo.box
+        cut = pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+        if not cut.size:
+            raise ImageError(
+                f"{photo.name}: its box {photo.box} holds no pixel of {pixels.shape[1]}×{pixels.shape[0]}. "
+                "Correct the box."
+            )
+        return np.ascontiguousarray(cut)
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "PhotoImages":
         return replace(self, photos=tuple(self.photos[int(i)] for i in indices))
@@ -111,7 +127,7 @@ class PhotoImages:
                 content = photo.content()
             except ImageError:
                 content = b"unreadable " + photo.name.encode("utf-8", "surrogateescape")
-            yield hashlib.sha256(content).digest()
+            yield hashlib.sha256(content + repr(photo.box).encode() if photo.box else content).digest()
 
 
 def in_pixels(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.data.dataset import Dataset
-from muslin.data.formats import folders, idx, pixels_csv, tables
+from muslin.data.formats import deepfashion, deepfashion_fine, folders, idx, imaterialist, pixels_csv, tables
 from muslin.data.formats.compressed import head, is_gzipped
 from muslin.data.formats.options import ReadOptions, Tell, silent
 from muslin.errors import DataError, nearest
@@ -33,6 +33,27 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format("idx", "MNIST's and Fashion-MNIST's files, gzipped or not", idx.TAKES, idx.detect, idx.read),
+    Format(
+        "deepfashion",
+        "DeepFashion's categories and attributes, lists in Anno/ and Eval/",
+        deepfashion.TAKES,
+        deepfashion.detect,
+        deepfashion.read,
+    ),
+    Format(
+        "deepfashion-fine",
+        "DeepFashion's later lists in Anno_fine/",
+        deepfashion_fine.TAKES,
+        deepfashion_fine.detect,
+        deepfashion_fine.read,
+    ),
+    Format(
+        "imaterialist",
+        "iMaterialist (Fashion) 2018's JSON with photos beside it",
+        imaterialist.TAKES,
+        imaterialist.detect,
+        imaterialist.read,
+    ),
     Format(
         "table",
         "a CSV, TSV, Parquet, JSON Lines or XLSX table whose rows name photos",

@@ -95,8 +95,8 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     if not len(table):
         raise DataError(f"{path}: has no rows. Check that the file was not cut off.")
     bases = [Path(options.images)] if options.images else [path.parent / name for name in BESIDE]
-    lookups, kept = _lookups(bases)
-    image_column, lookup = _image_column(table, options, lookups, bases)
+    finders, kept = lookups(bases)
+    image_column, lookup = _image_column(table, options, finders, bases)
     group = table.named(options.group) if options.group else _only(table, GROUP_NAMES)
     split_column = table.named(options.split_column) if options.split_column else _split_column(table)
     taken = {image_column, group, split_column}
@@ -128,7 +128,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         images=PhotoImages(tuple(photo for photo in chosen if photo), kept),
         targets=tuple(made),
         labels=labels,
-        ids=_unique([str(names.cells[place]) for place in names.places[rows].tolist()]),
+        ids=unique([str(names.cells[place]) for place in names.places[rows].tolist()]),
         parts=_parts(table, split_column, rows) if split_column else None,
         groups=_groups(table, group, rows) if group else None,
         origin="; ".join(
@@ -150,17 +150,18 @@ def _tables_in(folder: Path) -> list[Path]:
 # ── Which column is what ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _lookups(bases: Sequence[Path]) -> tuple[list[Lookup], Any]:
-    kept, lookups = None, []
+def lookups(bases: Sequence[Path]) -> tuple[list[Lookup], Any]:
+    """Per folder or archive what finds a photo in it by path or id; and what must be kept while they are read."""
+    kept, found = None, []
     for base in bases:
         if base.is_dir():
-            lookups.append(_in_folder(base))
+            found.append(_in_folder(base))
         elif len(bases) == 1:
             if not base.exists():
                 raise DataError(f"{base}: no such file or folder. Check --images.")
             files, kept = files_of(base)
-            lookups.append(_in_archive(files))
-    return lookups, kept
+            found.append(_in_archive(files))
+    return found, kept
 
 
 def _in_folder(base: Path) -> Lookup:
@@ -298,7 +299,8 @@ def _groups(table: Table, name: str, rows: NDArray[np.intp]) -> NDArray[np.objec
     )
 
 
-def _unique(names: list[str]) -> NDArray[np.object_]:
+def unique(names: list[str]) -> NDArray[np.object_]:
+    """Ids of names; one that recurs gets a number: a.jpg, a.jpg#2."""
     seen: dict[str, int] = {}
     ids = []
     for name in names:

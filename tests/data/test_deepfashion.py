@@ -1,0 +1,209 @@
+"""Both releases of DeepFashion's lists, written true to their layout around photos of other origin."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photo_files import drawn
+from PIL import Image
+
+from muslin.data import read
+from muslin.data.dataset import UNKNOWN
+from muslin.errors import DataError
+
+CATEGORIES = [("Anorak", 1), ("Blazer", 1), ("Skirt", 2), ("Jumpsuit", 3)]
+ATTRIBUTES = [("a-line", 3), ("animal print", 1), ("denim", 2)]
+ROWS = [
+    ("img/Sheer Pleated-Front_Blouse/img_00000001.jpg", 2, (1, -1, 0), (5, 6, 30, 50), "train"),
+    ("img/Sheer Pleated-Front_Blouse/img_00000002.jpg", 2, (-1, -1, -1), (0, 0, 20, 20), "train"),
+    ("img/Denim_Skirt/img_00000001.jpg", 3, (0, 0, 1), (1, 2, 33, 44), "val"),
+    ("img/Denim_Skirt/img_00000002.jpg", 3, (0, 0, 0), (1, 2, 900, 944), "test"),
+]
+
+
+def photos(root: Path) -> None:
+    for (name, *_), (_, _, image) in zip(ROWS, drawn(2), strict=False):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        image.save(root / name, quality=95)
+
+
+def write_list(path: Path, header: str, rows: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([str(len(rows)), header, *rows]) + "\n")
+
+
+@pytest.fixture
+def coarse(tmp_path: Path) -> Path:
+    root = tmp_path / "DeepFashion"
+    photos(root)
+    anno = root / "Anno"
+    write_list(
+        anno / "list_category_cloth.txt",
+        "category_name  category_type",
+        [f"{n}   {t}" for n, t in CATEGORIES],
+    )
+    write_list(
+        anno / "list_attr_cloth.txt", "attribute_name  attribute_type", [f"{n}   {t}" for n, t in ATTRIBUTES]
+    )
+    write_list(
+        anno / "list_category_img.txt", "image_name  category_label", [f"{r[0]}    {r[1]}" for r in ROWS]
+    )
+    flags = [f"{r[0]}   " + " ".join(f"{v:2}" for v in r[2]) + " " for r in ROWS]
+    write_list(anno / "list_attr_img.txt", "image_name  attribute_labels", flags)
+    boxes = [f"{r[0]}  " + " ".join(f"{v:03}" for v in r[3]) for r in ROWS]
+    write_list(anno / "list_bbox.txt", "image_name  x_1  y_1  x_2  y_2", boxes)
+    parts = [f"{r[0]}   {r[4]}" for r in ROWS]
+    write_list(root / "Eval/list_eval_partition.txt", "image_name  evaluation_status", parts)
+    return root
+
+
+@pytest.fixture
+def fine(tmp_path: Path) -> Path:
+    root = tmp_path / "DeepFashion"
+    photos(root)
+    anno = root / "Anno_fine"
+    write_list(
+        anno / "list_category_cloth.txt",
+        "category_name  category_type",
+        [f"{n}   {t}" for n, t in CATEGORIES],
+    )
+    write_list(
+        anno / "list_attr_cloth.txt", "attribute_name  attribute_type", [f"{n}   {t}" for n, t in ATTRIBUTES]
+    )
+    for part in ("train", "val", "test"):
+        rows = [r for r in ROWS if r[4] == part]
+        lists = {
+            "": [r[0] for r in rows],
+            "_cate": [str(r[1]) for r in rows],
+            "_attr": [" ".join(str(max(v, 0)) for v in r[2]) for r in rows],
+            "_bbox": [" ".join(map(str, r[3])) for r in rows],
+        }
+        for kind, lines in lists.items():
+            (anno / f"{part}{kind}.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_the_first_release_has_categories_attributes_with_unknowns_parts_and_groups(coarse: Path) -> None:
+    data = read(coarse)
+    assert data.format == "deepfashion"
+    assert "DeepFashion's lists, with Anno/list_category_img.txt" in data.origin
+    assert [(t.name, t.kind) for t in data.targets] == [
+        ("category", "multiclass"),
+        ("attributes", "multilabel"),
+    ]
+    assert data.targets[0].classes == ("Anorak", "Blazer", "Skirt", "Jumpsuit")
+    assert data.targets[1].classes == ("a-line", "animal print", "denim")
+    assert data.labels["category"].tolist() == [1, 1, 2, 2]
+    assert data.labels["attributes"].tolist() == [
+        [1, 0, UNKNOWN],
+        [0, 0, 0],
+        [UNKNOWN, UNKNOWN, 1],
+        [UNKNOWN] * 3,
+    ]
+    assert data.labels["attributes"].dtype == np.int8
+    assert data.parts is not None
+    assert data.parts.tolist() == ["train", "train", "validation", "test"]
+    assert data.groups is not None
+    assert len(set(data.groups)) == 2
+    assert data.ids[0] == ROWS[0][0]
+    assert read(coarse / "Anno", target="category").fingerprint == read(coarse, target="category").fingerprint
+    assert [t.name for t in read(coarse, target="attributes").targets] == ["attributes"]
+
+
+@pytest.mark.parametrize("generation", ["coarse", "fine"])
+def test_photos_are_cut_to_their_boxes_when_asked(generation: str, request: pytest.FixtureRequest) -> None:
+    root: Path = request.getfixturevalue(generation)
+    whole, cut = read(root), read(root, crop=True)
+    left, top, right, bottom = ROWS[0][3]
+    assert (cut.images[0] == whole.images[0][top:bottom, left:right]).all()
+    assert cut.images[3].shape[0] == whole.images[3].shape[0] - 2  # the box ends where the photo does
+    assert cut.fingerprint != whole.fingerprint
+    assert cut.images.take(np.array([1]))[0].shape == (20, 20, 3)
+
+
+def test_the_later_release_is_joined_by_row_number(fine: Path) -> None:
+    data = read(fine)
+    assert data.format == "deepfashion-fine"
+    assert data.labels["category"].tolist() == [1, 1, 2, 2]
+    assert data.labels["attributes"].tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]]
+    assert data.parts is not None
+    assert data.parts.tolist() == ["train", "train", "validation", "test"]
+    (fine / "Anno_fine/test_attr.txt").unlink()
+    assert read(fine).labels["attributes"][3].tolist() == [UNKNOWN] * 3
+    whole = data.part("test").targets
+    assert whole == data.targets
+
+
+def test_lists_may_be_in_another_order_or_lack_a_photo_and_photos_may_be_missing(coarse: Path) -> None:
+    lines = (coarse / "Anno/list_attr_img.txt").read_text().splitlines()
+    lines[0] = "3"
+    (coarse / "Anno/list_attr_img.txt").write_text("\n".join([*lines[:2], *reversed(lines[2:5])]))
+    data = read(coarse)
+    assert data.labels["attributes"].tolist() == [
+        [1, 0, UNKNOWN],
+        [0, 0, 0],
+        [UNKNOWN, UNKNOWN, 1],
+        [UNKNOWN] * 3,
+    ]
+    assert data.repairs == ("photos that list_attr_img.txt lacks, taken as unknown there: 1",)
+    (coarse / ROWS[1][0]).unlink()
+    fewer = read(coarse)
+    assert len(fewer) == 3
+    assert fewer.targets == data.targets
+    assert f"their photo is missing: 1 ({ROWS[1][0]})" in fewer.repairs[1]
+
+
+def test_photos_may_lie_elsewhere(coarse: Path, tmp_path: Path) -> None:
+    whole = read(coarse).fingerprint
+    (coarse / "Img").mkdir()
+    (coarse / "img").rename(coarse / "Img/img")
+    assert read(coarse).fingerprint == whole
+    (coarse / "Img/img").rename(tmp_path / "pictures")
+    with pytest.raises(DataError, match="not one of 4 photos is there"):
+        read(coarse)
+    assert read(coarse, images=tmp_path / "pictures").fingerprint == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "why"),
+    [
+        ("list_category_img.txt", "4\n", "5\n", "says that it has 5 rows, but has 4"),
+        ("list_attr_img.txt", "4\n", "5\n", "says that it has 5 rows, but has 4"),
+        ("list_attr_img.txt", "4\n", "3\n", "has more rows than the 3"),
+        ("list_attr_img.txt", "4\n", "4000000000\n", "far more than its size allows"),
+        ("list_category_img.txt", "    3\n", "    9\n", "line 5 has the category '9'; they are 1 to 4"),
+        ("list_attr_img.txt", "-1 -1 -1", "-1 2 -1", "img_00000002.jpg' has not 3 values of 1, -1 and 0"),
+        ("list_attr_img.txt", "-1 -1 -1", "-1", "line 4 has not a name and 3 values"),
+        ("list_category_cloth.txt", "4\n", "category\n", "line 1 is not the number of rows"),
+        ("list_bbox.txt", "005 006", "x y", "line 3 is no box of four numbers"),
+    ],
+)
+def test_a_list_that_will_not_do_is_refused_with_its_row(
+    coarse: Path, name: str, old: str, new: str, why: str
+) -> None:
+    path = coarse / "Anno" / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError, match=why) as raised:
+        read(coarse, crop=True)
+    assert name in str(raised.value)
+
+
+def test_a_part_whose_lists_differ_in_length_is_refused(fine: Path) -> None:
+    (fine / "Anno_fine/train_cate.txt").write_text("2\n")
+    with pytest.raises(DataError, match=r"train\.txt has 2 rows, but train_cate\.txt has 1"):
+        read(fine)
+
+
+def test_both_releases_in_one_folder_are_chosen_between_by_format(coarse: Path, fine: Path) -> None:
+    assert read(coarse).format == "deepfashion"
+    later = read(coarse, format="deepfashion-fine")
+    assert "read as deepfashion-fine, as asked, though it looks like deepfashion" in later.origin
+    assert read(coarse / "Anno_fine").format == "deepfashion-fine"
+
+
+def test_a_box_outside_its_photo_is_named_when_it_is_read(coarse: Path) -> None:
+    Image.new("RGB", (4, 5)).save(coarse / ROWS[0][0])
+    with pytest.raises(Exception, match=r"img_00000001.jpg: its box \(5, 6, 30, 50\) holds no pixel of 4×5"):
+        read(coarse, crop=True).images[0]
