@@ -341,7 +341,7 @@ def _in_words(answer: _Answer, said: Answer, shop: Taxonomy) -> _Answer:
 
     An accepted tag stays what was accepted; otherwise the name with the greatest sum is the tag.
     """
-    if len(answer.tags) != 1:
+    if len(answer.tags) != 1 or not shop.names:
         return answer
     sums: dict[str, float] = {}
     for tag, probability in said.probabilities.items():

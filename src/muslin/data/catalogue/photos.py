@@ -13,7 +13,7 @@ from muslin.data.formats.tables import BESIDE, IMAGE_NAMES
 from muslin.data.photos import SUFFIXES, Photo
 from muslin.errors import DataError, ImageError, nearest
 
-LOOKED_AT = 500
+LOOKED_AT = 100
 """Rows from which the photo's column is guessed."""
 
 ENDS = ("", *sorted(SUFFIXES, key=lambda end: (end not in (".jpg", ".jpeg", ".png", ".webp"), end)))
@@ -97,10 +97,11 @@ def _in_folder(folder: Path) -> Place:
 
     def find(cell: str) -> Photo | None:
         path = cell.replace("\\", "/")
+        ends = ("",) if os.path.splitext(path)[1].lower() in SUFFIXES else ENDS
         for form in dict.fromkeys(
             (path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path))
         ):
-            for end in ENDS:
+            for end in ends:
                 for spelled in dict.fromkeys((end, end.upper())):
                     file = os.path.join(folder, form + spelled)
                     if os.path.isfile(file):
