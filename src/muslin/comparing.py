@@ -74,7 +74,7 @@ def compare(
     if not dataset.targets:
         raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
     parts = [flow.part_to_judge(predictor, dataset, split, say) for predictor in predictors]
-    common = np.intersect1d(parts[0][0].ids.astype(str), parts[1][0].ids.astype(str))
+    common = parts[0][0].ids[np.isin(parts[0][0].ids.astype(str), parts[1][0].ids.astype(str))]
     if not len(common):
         raise DataError(
             f"{dataset.name}: the models have no picture in common that both may be judged on. "
@@ -108,7 +108,8 @@ def compare(
 def disagreements(compared: Compared, target: str) -> bytes | None:
     """A sheet of pictures on which the models answer differently, as a PNG's bytes; None where there is none.
 
-    First where only one is right, then where both are wrong, each in another way; the first 32 of each.
+    First where only one is right, then where both are wrong, each in another way; the first 32 of each. Under each
+    picture are the first model's answer (1) and the second's (2).
     """
     found, asked = compared.comparisons[target], compared.dataset.target(target)
     a, b = compared.answers[target]
@@ -125,10 +126,7 @@ def disagreements(compared: Compared, target: str) -> bytes | None:
                 Section(
                     f"{title}: {counted(len(places), 'picture')}{more}",
                     [compared.dataset.images[i] for i in some],
-                    [
-                        f"{_named(asked, a[i])} | {_named(asked, b[i])}\n{compared.dataset.ids[i]}"
-                        for i in some
-                    ],
+                    [f"1: {_named(asked, a[i])}\n2: {_named(asked, b[i])}" for i in some],
                 )
             )
     return contact_sheets(sections) if sections else None
@@ -136,8 +134,8 @@ def disagreements(compared: Compared, target: str) -> bytes | None:
 
 def _only(dataset: Dataset, ids: NDArray[Any]) -> Dataset:
     """The samples of these ids, in the ids' order."""
-    order = np.argsort(dataset.ids.astype(str))
-    return dataset.take(order[np.searchsorted(dataset.ids.astype(str)[order], ids)])
+    places = {id_: i for i, id_ in enumerate(dataset.ids)}
+    return dataset.take(np.array([places[id_] for id_ in ids], dtype=np.int64))
 
 
 def _answers(target: Target, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
