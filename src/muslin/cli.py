@@ -482,6 +482,24 @@ def inspect(model: str, as_json: bool) -> None:
         print_model(bundle)
 
 
+@cli.command()
+@click.argument("folder", type=PATH, default=".")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8001,
+    show_default=True,
+    metavar="N",
+    help="Port on this machine; 0 takes any that is free.",
+)
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in your browser.")
+def studio(folder: Path, port: int, open_browser: bool) -> None:
+    """See inside your models, in the browser. Serves the models and pictures of FOLDER, to this machine only."""
+    from muslin.service.server import run_studio
+
+    run_studio(folder, port, open_browser, tell=_say)
+
+
 def main() -> None:
     """Run the command line: exit 0 on success, 1 when the work could not be done, 2 for wrong usage."""
     # taken out first, so that it may stand anywhere in the line

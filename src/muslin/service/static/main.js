@@ -1,0 +1,92 @@
+// The frame: heading, language, colours, and which page is shown. A new page is a row of PAGES.
+
+import { button, h, problem, show } from "/static/dom.js";
+import { link, set, state, watch } from "/static/state.js";
+import { LANGUAGES, language, speak, t } from "/static/texts.js";
+
+const PAGES = {
+  home: { words: "pageHome", load: () => import("/static/home.js") },
+  bench: { words: "pageBench", load: () => import("/static/bench.js") },
+};
+
+function kept(name) {
+  try { return localStorage.getItem(`muslin-${name}`); } catch { return null; }
+}
+function keep(name, value) {
+  try { localStorage.setItem(`muslin-${name}`, value); } catch { /* a browser that keeps nothing still shows all */ }
+}
+
+function dress(theme) {
+  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  else delete document.documentElement.dataset.theme;
+}
+
+const main = h("main", { id: "main", tabindex: -1 });
+const header = h("header", { class: "top" });
+const footer = h("footer", {});
+let page = null, shown = "";
+
+function frame() {
+  const theme = kept("theme") || "auto";
+  const to = (name, key) => h("a", { href: link({ page: name }), "aria-current": state.page === name ? "page" : null }, t(key));
+  show(header,
+    h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip")),
+    h("a", { class: "brand", href: link({ page: "home" }) }, "muslin ", h("span", {}, "studio")),
+    h("nav", { "aria-label": t("pages") }, to("home", "pageHome"), to("bench", "pageBench")),
+    h("span", { class: "grow" }),
+    h("label", { class: "pick" }, h("span", { class: "unseen" }, t("language")),
+      h("select", { onchange: (event) => { keep("language", event.target.value); set({ lang: event.target.value }); } },
+        Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, selected: code === language, lang: code }, name)))),
+    h("label", { class: "pick" }, h("span", { class: "unseen" }, t("theme")),
+      h("select", { onchange: (event) => { keep("theme", event.target.value); dress(event.target.value); } },
+        ["auto", "light", "dark"].map((name) => h("option", { value: name, selected: name === theme }, t(`theme.${name}`))))),
+    button(t("keys"), showKeys, { class: "quiet" }));
+  show(footer, t("footer"));
+}
+
+function showKeys() {
+  const rows = [["Tab", "keyTab"], ["← ↑ → ↓", "keyArrows"], ["⇧ + ←", "keyFar"], ["Home · End", "keyEnds"], ["Enter", "keyEnter"]];
+  const dialog = h("dialog", { class: "small", "aria-labelledby": "keys-title", onclose: () => dialog.remove() },
+    h("h2", { id: "keys-title" }, t("keys")),
+    h("dl", { class: "keys" }, rows.map(([key, words]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(words))])),
+    button(t("close"), () => dialog.close(), { autofocus: true }));
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+async function open() {
+  const name = PAGES[state.page] ? state.page : "home";
+  page?.close?.();
+  page = null;
+  shown = name;
+  frame();
+  show(main, h("p", { class: "soft" }, t("loading")));
+  try {
+    const made = await (await PAGES[name].load()).page();
+    if (shown !== name) return;
+    page = made;
+    show(main, page.element);
+  } catch (error) { show(main, problem(error)); }
+}
+
+async function heard(before) {
+  if (state.lang !== before.lang) {
+    await speak(state.lang || kept("language"));
+    await open();
+    return;
+  }
+  if (state.page !== before.page || state.model !== before.model) {
+    await open();
+    main.focus({ preventScroll: true });
+    scrollTo(0, 0);
+    return;
+  }
+  frame();
+  page?.update?.(before);
+}
+
+dress(kept("theme"));
+await speak(state.lang || kept("language"));
+document.body.append(header, main, footer);
+watch(heard);
+await open();

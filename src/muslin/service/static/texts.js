@@ -1,0 +1,47 @@
+// One table of words per language, texts/en.json and texts/zh.json; both have every key.
+
+const LANGUAGES = { en: "English", zh: "简体中文" };
+export { LANGUAGES };
+
+let words = {};
+export let language = "en";
+
+export async function speak(wanted) {
+  language = LANGUAGES[wanted] ? wanted : (navigator.language || "en").startsWith("zh") ? "zh" : "en";
+  words = await (await fetch(`/static/texts/${language}.json`)).json();
+  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
+}
+
+/** The words for `key`, with {name} replaced. */
+export function t(key, values) {
+  const text = words[key];
+  if (text === undefined) return key;
+  return values ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole)) : text;
+}
+
+export const count = (n) => n.toLocaleString(language);
+export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)} %`;
+
+/** A value with as many digits as it needs, a true minus, and no e-notation for usual sizes. */
+export function number(value, digits = 4) {
+  if (value === null || value === undefined) return "–";
+  if (!Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  let text;
+  if (size === 0) text = "0";
+  else if (size >= 1e6 || size < 1e-4) text = value.toExponential(2);
+  else text = Number(value.toPrecision(digits)).toString();
+  return text.replace("-", "−");
+}
+
+export function bytes(n) {
+  return n >= 1e6 ? `${(n / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(n / 1e3))} KB`;
+}
+
+/** 407 M multiply-adds, 60.7 k parameters. */
+export function short(n) {
+  if (n >= 1e9) return `${(n / 1e9).toFixed(1)} G`;
+  if (n >= 1e6) return `${(n / 1e6).toFixed(1)} M`;
+  if (n >= 1e4) return `${(n / 1e3).toFixed(1)} k`;
+  return count(n);
+}
