@@ -46,13 +46,7 @@ class Page:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        self.call(
-            "Network.emulateNetworkConditions",
-            offline=True,
-            latency=0,
-            downloadThroughput=0,
-            uploadThroughput=0,
-        )
+        self._network(offline=True)
 
     def call(self, method: str, **parameters: Any) -> Any:
         """One command of the protocol and its answer.
@@ -71,7 +65,22 @@ class Page:
 
     def open(self, path: Path) -> None:
         """Load a file of this machine, to the end."""
-        self.call("Page.navigate", url=path.absolute().as_uri())
+        self._network(offline=True)
+        self._load(path.absolute().as_uri())
+
+    def visit(self, address: str) -> None:
+        """Load what a server on this machine serves, to the end."""
+        assert address.startswith("http://127.0.0.1:"), address
+        self._network(offline=False)
+        self.call("Page.navigate", url="about:blank")  # else a link that differs after its # loads nothing
+        self._load(address)
+
+    def _network(self, *, offline: bool) -> None:
+        limits = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.call("Network.emulateNetworkConditions", offline=offline, **limits)
+
+    def _load(self, address: str) -> None:
+        self.call("Page.navigate", url=address)
         self._until(lambda heard: heard.get("method") == "Page.loadEventFired")
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 

@@ -1,0 +1,390 @@
+"""The studio in a real browser, as a person uses it: by pointer, by keys alone, on a phone, in two languages."""
+
+import io
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chromium import chromium
+from PIL import Image
+from safetensors.numpy import save
+
+from muslin.bundle import seal
+from small_models import small_bundle
+from studio_server import running_studio
+
+AXE = Path(__file__).with_name("axe.min.js")
+SIDE = 20
+LEARNED = np.array([[[[0.5, -1.0, 0.25], [0.0, 2.0, 0.0], [1.0, 0.0, -0.75]]]], np.float32)
+CLOSE = "document.querySelectorAll('dialog').forEach(d => d.close())"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    inside = tmp_path_factory.mktemp("studio") / "shop"
+    inside.mkdir()
+    bundle = replace(small_bundle(side=SIDE), weights=save({"first.weight": LEARNED}))
+    random = np.random.default_rng(0).integers(0, 256, bundle.golden_pixels.shape, np.uint8)
+    seal(replace(bundle, golden_pixels=random), inside / "garments.muslin")
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 30, 3), np.uint8)).save(
+        inside / "a photo.png"
+    )
+    (inside / "torn.jpg").write_bytes(b"\xff\xd8\xff no more")
+    return inside
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    with running_studio(folder) as where:
+        yield where
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser, address, tmp_path):
+    """A desk in daylight; what is saved lands in tmp_path. At the end nothing was asked of anyone but the studio."""
+    browser.said.clear()
+    browser.asked_for.clear()
+    browser.resize(1280, 900)
+    browser.prefer("light")
+    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    yield browser
+    own = (f"{address}/", "blob:", "data:", "about:")
+    assert [a for a in browser.asked_for if not a.startswith(own)] == []
+
+
+def until(page, script):
+    deadline = time.monotonic() + 30
+    while not (found := page.run(script)):
+        assert time.monotonic() < deadline, script
+        time.sleep(0.03)
+    return found
+
+
+def open_bench(page, address, more=""):
+    page.visit(f"{address}/#page=bench{more}")
+    until(page, "document.querySelector('.arithmetic .big') !== null")
+
+
+def press(page, key, *, shift=False):
+    codes = {
+        "Tab": 9,
+        "Enter": 13,
+        " ": 32,
+        "Escape": 27,
+        "ArrowLeft": 37,
+        "ArrowUp": 38,
+        "ArrowRight": 39,
+        "ArrowDown": 40,
+    }
+    text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+    named = {"key": key, "windowsVirtualKeyCode": codes.get(key, ord(key[0])), "modifiers": 8 if shift else 0}
+    page.call("Input.dispatchKeyEvent", type="keyDown", **named, **({"text": text} if text else {}))
+    page.call("Input.dispatchKeyEvent", type="keyUp", **named)
+
+
+def tab_to(page, wanted):
+    """Tab until what has the focus fits `wanted`, a question about `e`."""
+    for _ in range(80):
+        press(page, "Tab")
+        if page.run(f"(e => {wanted})(document.activeElement)"):
+            return
+    raise AssertionError(f"Tab does not lead to {wanted}")
+
+
+def choose(page, label, value):
+    page.run(
+        f"""(() => {{
+          const field = [...document.querySelectorAll('label.field')].find(l => l.firstChild.textContent === {label!r});
+          const input = field.querySelector('select, input');
+          input.value = {value!r};
+          input.dispatchEvent(new Event('input', {{bubbles: true}}));
+          input.dispatchEvent(new Event('change', {{bubbles: true}}));
+        }})()"""
+    )
+
+
+def table(page, figure):
+    """The number table of one map as floats; 16 rows and columns at most."""
+    page.run(f"document.querySelectorAll('.mapfigure')[{figure}].querySelector('details').open = true")
+    cells = f"[...document.querySelectorAll('.mapfigure')[{figure}].querySelectorAll('.values tbody tr')]"
+    until(page, f"{cells}.length > 0")
+    rows = page.run(
+        f"{cells}.map(r => [...r.querySelectorAll('td')].map(c => Number(c.textContent.replace('−', '-'))))"
+    )
+    return np.array(rows)
+
+
+def saved(folder: Path, name):
+    deadline = time.monotonic() + 20
+    while not (folder / name).exists() or not (folder / name).stat().st_size:
+        assert time.monotonic() < deadline, "nothing was saved"
+        time.sleep(0.05)
+    return folder / name
+
+
+def save_as(page, figure, kind):
+    page.run(
+        f"[...document.querySelectorAll('.mapfigure')[{figure}].querySelectorAll('.savers button')]"
+        f".find(b => b.textContent === {kind!r}).click()"
+    )
+
+
+def convolved(picture, kernel, stride=1, padding=0):
+    """By definition, in float64."""
+    padded = np.pad(picture.astype(float), padding)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, np.shape(kernel))[::stride, ::stride]
+    return (windows * np.asarray(kernel)).sum((2, 3))
+
+
+def test_the_first_page_shows_the_models_and_leads_to_one(page, address):
+    start = time.monotonic()
+    page.visit(f"{address}/")
+    until(page, "document.querySelector('.card .facts')?.textContent.includes('3 classes')")
+    assert time.monotonic() - start < 10
+    assert page.said == []
+    page.run("document.querySelector('.card a').click()")
+    until(page, "document.querySelector('.arithmetic .big') !== null")
+    assert "model=garments.muslin" in page.run("location.hash")
+
+
+def test_the_result_saved_is_the_convolution_by_definition(page, address, folder, tmp_path):
+    from muslin.bundle import open_bundle
+
+    open_bench(page, address, "&stride=2&padding=2")
+    choose(page, "Named kernels", "sobelY")
+    save_as(page, 1, ".npy")
+    picture = open_bundle(folder / "garments.muslin").golden_pixels[0, :, :, 0]
+    expected = convolved(picture, [[-1, -2, -1], [0, 0, 0], [1, 2, 1]], 2, 2)
+    assert expected.min() < 0
+    np.testing.assert_allclose(np.load(saved(tmp_path, "result.npy")), expected, atol=1e-3)
+
+
+def test_every_number_can_be_changed_and_the_result_follows_at_once(page, address, folder, tmp_path):
+    from muslin.bundle import open_bundle
+
+    open_bench(page, address)
+    page.run(
+        """(() => {
+          const field = document.querySelector('.kernelgrid input');
+          field.value = '3.5';
+          field.dispatchEvent(new Event('input', {bubbles: true}));
+        })()"""
+    )
+    assert page.run("document.querySelector('select[name], .controls select').value") == "custom"
+    save_as(page, 1, "CSV")
+    rows = np.loadtxt(saved(tmp_path, "result.csv"), delimiter=",")
+    picture = open_bundle(folder / "garments.muslin").golden_pixels[0, :, :, 0]
+    np.testing.assert_allclose(rows, convolved(picture, [[3.5, 0, 1], [-2, 0, 2], [-1, 0, 1]]), atol=1e-3)
+    link = page.run("location.href")
+    page.visit(link)
+    until(page, "document.querySelector('.kernelgrid input')?.value === '3.5'")
+
+
+def test_a_kernel_that_the_model_has_learned_is_laid_on_the_picture(page, address, folder):
+    open_bench(page, address)
+    choose(page, "Learned by the model", "first")
+    until(page, "document.querySelector('#learned button') !== null")
+    page.run("document.querySelector('#learned button').click()")
+    values = page.run("[...document.querySelectorAll('.kernelgrid input')].map(i => Number(i.value))")
+    assert values == LEARNED.ravel().tolist()
+
+
+def test_the_arithmetic_under_the_pointer_is_that_of_the_value_pointed_at(page, address):
+    open_bench(page, address)
+    box = page.run(
+        "(r => [r.x, r.y, r.width, r.height])(document.querySelectorAll('.map')[1].getBoundingClientRect())"
+    )
+    x, y = box[0] + box[2] * 4.5 / 18, box[1] + box[3] * 6.5 / 18  # row 7, column 5 of 18 × 18
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    until(page, "document.querySelector('.arithmetic h2').textContent.includes('row 7, column 5')")
+    sum_, products, window = page.run(
+        """(() => {
+          const n = t => Number(t.textContent.replace('−', '-'));
+          const tables = [...document.querySelectorAll('.arithmetic .cells')]
+            .map(t => [...t.querySelectorAll('td')].map(n));
+          return [n(document.querySelector('.arithmetic .big')), tables[2], tables[0]];
+        })()"""
+    )
+    assert sum(products) == sum_
+    np.testing.assert_allclose(np.array(window) * [-1, 0, 1, -2, 0, 2, -1, 0, 1], products)
+    assert table(page, 1)[6, 4] == pytest.approx(sum_, abs=0.5)
+
+
+def test_hovering_keeps_up_with_the_pointer(page, address):
+    open_bench(page, address)
+    page.run(
+        "window.long = []; new PerformanceObserver(l => window.long.push(...l.getEntries().map(e => e.duration)))"
+        ".observe({type: 'longtask'})"
+    )
+    box = page.run(
+        "(r => [r.x, r.y, r.width, r.height])(document.querySelectorAll('.map')[1].getBoundingClientRect())"
+    )
+    counts = []
+    for _ in range(3):  # other processes can make any task long; a page that is slow is so each time
+        page.run("window.long.length = 0")
+        for step in range(60):
+            x, y = box[0] + box[2] * (step % 20 + 0.5) / 20, box[1] + box[3] * (step / 60)
+            page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        page.run("new Promise(d => setTimeout(d, 100))")
+        counts.append(page.run("window.long.length"))
+        if counts[-1] == 0:
+            break
+    assert min(counts) == 0, counts
+
+
+def dialog(page, way):
+    page.run("document.querySelector('.chosen button').click()")
+    page.run(f"document.querySelector('dialog input[value={way}]').click()")
+
+
+def test_a_file_a_pasted_picture_and_one_of_the_folder_are_taken(page, address, folder, tmp_path):
+    open_bench(page, address)
+    dialog(page, "file")
+    until(page, "document.querySelector('dialog input[type=file]') !== null")
+    node = page.call("Runtime.evaluate", expression="document.querySelector('#file')")["result"]["objectId"]
+    photo = tmp_path / "given.png"
+    Image.fromarray(np.full((12, 16, 3), (10, 200, 90), np.uint8)).save(photo)
+    page.call("DOM.setFileInputFiles", files=[str(photo)], objectId=node)
+    until(
+        page,
+        "location.hash.includes('upload') && document.querySelector('.controls .number').textContent === '16 × 12'",
+    )
+    assert page.run("document.querySelectorAll('dialog').length") == 0
+
+    page.run("document.querySelector('.chosen button').click()")
+    until(page, "document.querySelectorAll('dialog .tile').length === 3")  # the model's examples come first
+    file = io.BytesIO()
+    Image.new("L", (9, 7), 99).save(file, "PNG")
+    page.run(
+        f"""(() => {{
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array({list(file.getvalue())})], 'p.png', {{type: 'image/png'}}));
+          const pasted = new ClipboardEvent('paste', {{clipboardData: data, bubbles: true}});
+          document.querySelector('dialog').dispatchEvent(pasted);
+        }})()"""
+    )
+    until(page, "document.querySelectorAll('.controls .number')[0].textContent === '9 × 7'")
+
+    dialog(page, "folder")
+    until(page, "document.querySelectorAll('dialog .tile').length === 2")
+    page.run("document.querySelector('dialog .tile').click()")
+    until(page, "document.querySelectorAll('.controls .number')[0].textContent === '30 × 24'")
+    page.run("document.querySelector('input[value=channels]').click()")
+    assert page.run("document.querySelectorAll('.pairview').length") == 3
+
+
+def test_what_is_no_picture_is_refused_in_one_sentence(page, address, tmp_path):
+    open_bench(page, address)
+    dialog(page, "file")
+    until(page, "document.querySelector('dialog input[type=file]') !== null")
+    node = page.call("Runtime.evaluate", expression="document.querySelector('#file')")["result"]["objectId"]
+    (tmp_path / "page.jpg").write_text("<html>no</html>")
+    page.call("DOM.setFileInputFiles", files=[str(tmp_path / "page.jpg")], objectId=node)
+    until(page, "document.querySelector('dialog .problem').textContent.includes('HTML')")
+    page.run(CLOSE)
+
+
+def test_all_of_it_is_done_with_the_keyboard_alone(page, address):
+    page.visit(f"{address}/")
+    until(page, "document.querySelector('.card a') !== null")
+    tab_to(page, "e.matches('.card a')")
+    press(page, "Enter")
+    until(page, "document.querySelector('.arithmetic .big') !== null")
+    tab_to(page, "e.textContent === 'Change picture'")
+    press(page, "Enter")
+    tab_to(page, "e.value === 'examples'")
+    for _ in range(4):
+        press(page, "ArrowRight")
+    until(page, "document.querySelector('.drawingboard') !== null")
+    tab_to(page, "e.matches('.drawingboard')")
+    for _ in range(6):
+        press(page, "ArrowRight", shift=True)
+    tab_to(page, "e.textContent === 'Use the drawing'")
+    press(page, "Enter")
+    until(page, "location.hash.includes('drawn')")
+    until(page, f"document.querySelectorAll('.controls .number')[0].textContent === '{SIDE} × {SIDE}'")
+    tab_to(page, "e.matches('.kernelgrid input')")
+    page.run("document.activeElement.select()")
+    press(page, "7")
+    assert json.loads(page.run("new URLSearchParams(location.hash.slice(1)).get('kernel')"))[0][0] == 7
+    tab_to(page, "e.matches('.map') && e.closest('section').textContent.startsWith('Result')")
+    before = page.run("document.querySelector('.arithmetic h2').textContent")
+    press(page, "ArrowRight")
+    press(page, "ArrowDown")
+    assert page.run("document.querySelector('.arithmetic h2').textContent") != before
+    until(page, "document.querySelector('[role=status]').textContent.startsWith('row')")
+    tab_to(page, "e.matches('summary')")
+    press(page, "Enter")
+    until(page, "document.querySelector('.values') !== null")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_axe_finds_no_serious_problem_in_any_view(page, address, width, scheme, language):
+    page.resize(width, 900, phone=width < 500)
+    page.prefer(scheme)
+    states = []
+
+    def check(name):
+        page.run(AXE.read_text() + ";0")
+        found = page.run(
+            "axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))"
+        )
+        states.append((name, [f for f in found if f[1] in ("serious", "critical")]))
+        assert page.run("document.documentElement.scrollWidth") <= width, name
+
+    page.visit(f"{address}/#lang={language}")
+    until(page, "document.querySelector('.card .shots img') !== null")
+    check("home")
+    open_bench(page, address, f"&lang={language}&layer=first")
+    page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    until(page, "document.querySelectorAll('.values').length === 2")
+    check("bench")
+    page.run("document.querySelector('.chosen button').click()")
+    for way in ("examples", "folder", "file", "camera", "drawing"):
+        page.run(f"document.querySelector('dialog input[value={way}]').click()")
+        page.run("new Promise(d => setTimeout(d, 150))")
+        check(way)
+    page.run(CLOSE)
+    page.run("document.querySelector('.top button').click()")
+    check("keys")
+    page.run(CLOSE)
+    open_bench(
+        page, address, f"&lang={language}&picture=file:a photo.png&model=garments.muslin&colour=channels"
+    )
+    check("per channel")
+    page.visit(f"{address}/#page=bench&lang={language}&model=garments.muslin&picture=upload:gone")
+    until(page, "document.querySelector('.problem:not(:empty)') !== null")
+    check("picture gone")
+    assert [state for state in states if state[1]] == []
+
+
+def test_the_language_and_the_colours_are_chosen_and_kept_in_the_page(page, address):
+    page.visit(f"{address}/#lang=zh")
+    until(page, "document.documentElement.lang === 'zh-Hans'")
+    until(page, "document.querySelector('h1')?.textContent === '看清你的模型内部'")
+    colours = """(s => {{ s.value = '{}'; s.dispatchEvent(new Event('change')); }})(
+      document.querySelectorAll('.pick select')[1])"""
+    page.run(colours.format("dark"))
+    dark = page.run("getComputedStyle(document.body).backgroundColor")
+    page.run(colours.format("light"))
+    assert page.run("getComputedStyle(document.body).backgroundColor") != dark
+    page.run("localStorage.clear()")
+
+
+def test_a_folder_without_a_model_says_how_to_make_one_and_still_has_the_bench(browser, tmp_path):
+    with running_studio(tmp_path) as where:
+        browser.visit(f"{where}/")
+        until(browser, "document.querySelector('.empty') !== null")
+        assert "muslin train" in browser.run("document.querySelector('.empty').textContent")
+        browser.visit(f"{where}/#page=bench")
+        until(browser, "document.querySelector('.arithmetic .big') !== null")

@@ -1,0 +1,28 @@
+"""A real `muslin studio` on this machine, for tests that open it as a person would."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+WAIT_S = 30
+
+
+@contextmanager
+def running_studio(folder: Path) -> Iterator[str]:
+    """The address at which the studio of `folder` answers; the process ends with the block."""
+    command = [sys.executable, "-m", "muslin", "studio", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                    yield found[0]
+                    break
+            else:
+                raise AssertionError("the studio ended before it answered")
+        finally:
+            process.terminate()
+            process.wait(WAIT_S)
