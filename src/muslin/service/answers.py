@@ -23,7 +23,7 @@ from muslin.bundle import Bundle, open_bundle
 from muslin.errors import DataError, MuslinError
 from muslin.images import decode, encode_png, fit
 from muslin.predictor import SUFFIXES
-from muslin.service.folder import MODEL_SUFFIXES, file_within, models_in, pictures_in
+from muslin.service.files import MODEL_SUFFIXES, file_within, models_in, pictures_in
 from muslin.service.sent import Sent
 
 MOST_SIDE = 256  # px of pixels that are sent as numbers
