@@ -43,7 +43,7 @@ def run_studio(folder: Path, port: int, open_browser: bool, tell: Callable[[str]
         ws="none",
         lifespan="off",
     )
-    tell(f"muslin studio looks into {folder}\n{address}  (Ctrl-C ends it)")
+    tell(f"looking into {folder}\n{address}  (Ctrl-C ends it)")
     if open_browser:
         webbrowser.open(address)
     uvicorn.Server(config).run(sockets=[listening])
