@@ -139,7 +139,7 @@ def test_any_zip_program_can_read_the_parts_and_the_manifest_describes_them(seal
         assert archive.comment == b"sha256:" + sha256(archive.read("manifest.json")).hexdigest().encode()
     parts = parts_of(sealed)
     manifest = json.loads(parts["manifest.json"])
-    assert (manifest["format"], manifest["format_version"]) == ("muslin", 1)
+    assert (manifest["format"], manifest["format_version"]) == ("muslin", 2)
     assert manifest["targets"] == [
         {"name": "label", "classes": ["Trouser", "Shirt", "Bag"], "kind": "multiclass"}
     ]

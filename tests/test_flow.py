@@ -240,18 +240,12 @@ def test_nothing_is_left_behind_by_what_cannot_be_trained(
     tiny = replace(dataset, images=PixelImages(pixels_of(dataset)[:, :5, :5]))
     parts = np.array(["train"] * 100 + ["test"] * 100, dtype=object)
     only_in_test = replace(with_labels([0, 1] * 50 + [2] * 100), parts=parts)
-    tags = replace(
-        dataset,
-        targets=(Target("tags", ("a", "b"), "multilabel"),),
-        labels={"tags": np.ones((200, 2), dtype=np.int8)},
-    )
     for refused, settings, error, said in (
         (dataset, {"batch_size": 512}, TrainingError, "146 training pictures are fewer than a batch of 512"),
         (with_labels([0] * 200), SMALL, TrainingError, r"one class only \('bag'\)"),
         (with_labels([UNKNOWN] * 200), SMALL, TrainingError, "no sample has a label"),
         (only_in_test, SMALL, TrainingError, "'shirt' is in the test part .100 pictures. but never seen"),
         (tiny, SMALL, RecipeError, "pictures of 5×5 px are too small"),
-        (tags, SMALL, TrainingError, "'tags' has several labels per picture"),
         (dataset, {"batch": 5}, RecipeError, "no setting 'batch'. Did you mean batch_size"),
         (dataset, {"epochs": 0}, RecipeError, "epochs: 0 is out of range"),
     ):

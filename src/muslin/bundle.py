@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
 from muslin.errors import BundleError
+from muslin.evaluation.thresholds import count_of
 from muslin.files import write_atomically
 
 FORMAT = "muslin"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Rises with every change that an older reader would get wrong; see docs/reference/bundle.md."""
 
 MIB = 2**20
@@ -105,6 +106,8 @@ class Bundle:
         golden_probabilities: per target's name, float32 (k, classes), 0 to 1: what the network answered.
         network: the table of layers, as JSON.
         provenance: recipe, seed, data fingerprint, versions, machine, figures, as JSON.
+        thresholds: per target's name from which probability on an answer is a yes, 0 to 1: a number per class where a
+            picture may have several labels, or one, of the second class, of two; one half for targets that are absent.
 
     Two bundles are equal when all of this is.
 
@@ -120,9 +123,11 @@ class Bundle:
     golden_probabilities: Mapping[str, NDArray[np.float32]] = field(repr=False)
     network: Mapping[str, Any] = field(repr=False)
     provenance: Mapping[str, Any] = field(repr=False)
+    thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_targets(self.targets)
+        _check_thresholds(self.targets, self.thresholds)
         with _within("golden.safetensors"):
             _check_golden(self)
         with _within("model.onnx"):
@@ -132,7 +137,15 @@ class Bundle:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and (
-            (self.targets, self.preprocessing, self.model, self.weights, self.network, self.provenance)
+            (
+                self.targets,
+                self.preprocessing,
+                self.model,
+                self.weights,
+                self.network,
+                self.provenance,
+                self.thresholds,
+            )
             == (
                 other.targets,
                 other.preprocessing,
@@ -140,6 +153,7 @@ class Bundle:
                 other.weights,
                 other.network,
                 other.provenance,
+                other.thresholds,
             )
             and np.array_equal(self.golden_pixels, other.golden_pixels)
             and all(
@@ -218,6 +232,7 @@ def _parts_of(bundle: Bundle) -> dict[str, bytes]:
         "muslin_version": _muslin_version(),
         "targets": [asdict(target) for target in bundle.targets],
         "preprocessing": asdict(bundle.preprocessing),
+        "thresholds": {name: list(values) for name, values in bundle.thresholds.items()},
         "parts": {name: {"sha256": _sha256(part), "size": len(part)} for name, part in parts.items()},
     }
     return {"manifest.json": _json("manifest.json", manifest), **parts}
@@ -366,9 +381,14 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
         "preprocessing": dict,
         "parts": dict,
     }
+    if manifest.get("format_version") != 1:  # the first had none
+        kinds["thresholds"] = dict
     _check_shape("it", manifest, kinds)
-    if (manifest["format"], manifest["format_version"]) != (FORMAT, FORMAT_VERSION):
+    if manifest["format"] != FORMAT or manifest["format_version"] not in range(1, FORMAT_VERSION + 1):
         raise BundleError(f"is of format {manifest['format']!r} {manifest['format_version']}. {_AGAIN}")
+    for name, values in manifest.get("thresholds", {}).items():
+        if type(values) is not list or not all(type(value) in (int, float) for value in values):
+            raise BundleError(f"the thresholds of {name!r} are not a list of numbers. {_AGAIN}")
     for target in manifest["targets"]:
         _check_shape("a target", target, {"name": str, "classes": list, "kind": str})
         if not all(type(name) is str for name in target["classes"]):
@@ -405,6 +425,9 @@ def _bundle_from(manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> Bun
         golden_probabilities={target.name: golden[_golden_key(target)] for target in targets},
         network=tables["network.json"],
         provenance=tables["provenance.json"],
+        thresholds={
+            name: tuple(map(float, values)) for name, values in manifest.get("thresholds", {}).items()
+        },
     )
 
 
@@ -450,6 +473,16 @@ def _check_targets(targets: tuple[Target, ...]) -> None:
             raise BundleError(
                 f"manifest.json: target {target.name!r} is {target.kind!r}; "
                 "expected multiclass or multilabel."
+            )
+
+
+def _check_thresholds(targets: Sequence[Target], thresholds: Mapping[str, tuple[float, ...]]) -> None:
+    counts = {target.name: count_of(target) for target in targets}
+    for name, values in thresholds.items():
+        if len(values) != counts.get(name, 0) or not all(0 <= value <= 1 for value in values):
+            raise BundleError(
+                f"manifest.json: {len(values)} thresholds of {name!r}, {min(values, default=0)} to "
+                f"{max(values, default=0)}; expected {counts.get(name, 0)} from 0 to 1."
             )
 
 

@@ -87,6 +87,26 @@ def _gathered(format_: str | None, shape: tuple[int, ...] | None, target: tuple[
     return {name: value for name, value in given.items() if value is not None}
 
 
+def _thresholds(context: click.Context, option: click.Parameter, words: tuple[str, ...]) -> dict[str, float]:
+    changes = {}
+    for word in words:
+        name, _, number = word.rpartition("=")
+        try:
+            changes[name] = float(number)
+        except ValueError:
+            raise click.BadParameter(f"{word!r}: give a probability, as 0.7 or NAME=0.7.") from None
+    return changes
+
+
+threshold = click.option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    callback=_thresholds,
+    metavar="[NAME=]P",
+    help="From which probability on a class is the answer, for two classes or several labels a picture: of class "
+    "NAME, or of all (the second of two). May be repeated.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 PATH = click.Path(path_type=Path)
 
@@ -313,11 +333,12 @@ def train(
     help="train, validation, test or all. Data without parts are judged whole.",
 )
 @click.option("-o", "--out", type=PATH, metavar="FILE", help="Also write the figures as JSON.")
+@threshold
 @_reading
 @as_json
 def evaluate(
     model: str, data: str, part: str, out: Path | None, format_: str | None, shape: tuple[int, ...] | None,
-    target: tuple[str, ...], as_json: bool,
+    target: tuple[str, ...], thresholds: dict[str, float], as_json: bool,
 ) -> None:  # fmt: skip
     """How often a model is right on DATA. Each figure comes with its 95 % interval."""
     from muslin import flow
@@ -325,7 +346,8 @@ def evaluate(
     from muslin.predictor import Predictor
     from muslin.show.terminal import print_evaluation
 
-    predictor, dataset = Predictor.open(model), read(data, **_gathered(format_, shape, target), tell=_say)
+    predictor = Predictor.open(model).moved(thresholds)
+    dataset = read(data, **_gathered(format_, shape, target), tell=_say)
     chosen, part = flow.part_to_judge(predictor, dataset, part, _say)
     evaluations, _ = flow.judge(predictor, chosen)
     if out:
@@ -341,13 +363,14 @@ def evaluate(
 @cli.command()
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@threshold
 @as_json
-def predict(model: str, images: tuple[str, ...], as_json: bool) -> None:
+def predict(model: str, images: tuple[str, ...], thresholds: dict[str, float], as_json: bool) -> None:
     """What a model sees in pictures: files, or folders of them. With --json, one line per picture."""
     from muslin.predictor import Predictor
 
     rows = []
-    for prediction in Predictor.open(model).predict_iter(list(images)):
+    for prediction in Predictor.open(model).moved(thresholds).predict_iter(list(images)):
         rows.append(prediction.to_dict())
         if as_json:
             _print_json(rows[-1])

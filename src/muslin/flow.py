@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from muslin import machine
 from muslin.data.audit import exclusions
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, align
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, align, class_counts
 from muslin.data.photos import in_pixels
 from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, StorageError, TrainingError
-from muslin.evaluation import Evaluation
+from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, thresholds
 from muslin.files import clear_leftovers, storage_errors, write_atomically
 from muslin.learn.recipes import Recipe, fitted
 from muslin.learn.recipes import recipe as recipe_named
@@ -236,51 +236,67 @@ def _complete(run: Run, dataset: Dataset, parts: Split, tell: Tell, stop: Stop) 
     }
     golden = golden_pictures(dataset, parts)
     bundle = export(net, dataset.targets, conversion=dataset.conversion, golden=golden, provenance=provenance)
-    judged = dataset.take(parts.test)
-    evaluations, probabilities = judge(Predictor(bundle), judged)
-    first = dataset.targets[0].name
+    predictor = Predictor(bundle)
+    bundle = replace(bundle, thresholds=choose_thresholds(predictor, dataset.take(parts.validation)))
+    evaluations, probabilities = judge(Predictor(bundle), dataset.take(parts.test))
+    first = next(iter(evaluations))
     figures = {name: headline(e) for name, e in evaluations.items()}
     record |= {"test": figures[first], "tests": figures}
     seal(replace(bundle, provenance=provenance | {"test": figures}), run.model)
     write_evaluation(evaluations, "test", run.folder / "evaluation.json")
-    _write_report(
-        run,
-        record | {"status": "finished"},
-        bundle.network,
-        history,
-        dataset,
-        parts,
-        evaluations[first],
-        probabilities[first],
-    )
+    finished = record | {"status": "finished"}
+    _write_report(run, finished, bundle.network, history, dataset, parts, evaluations, probabilities)
     run.write_record(record | {"status": "finished"})
     return run
 
 
+def choose_thresholds(predictor: "Predictor", dataset: Dataset) -> dict[str, tuple[float, ...]]:
+    """For the targets with several labels a picture, the thresholds best on `dataset`; none without pictures."""
+    from muslin.data.dataset import pixels_of
+
+    several = [target.name for target in predictor.targets if target.kind == "multilabel"]
+    if not several or not len(dataset):
+        return {}
+    probabilities = predictor.predict_pixels(pixels_of(dataset))
+    return {name: thresholds.choose(dataset.labels[name], probabilities[name]) for name in several}
+
+
 def judge(
     predictor: "Predictor", dataset: Dataset
-) -> tuple[dict[str, Evaluation], dict[str, NDArray[np.float32]]]:
+) -> tuple[dict[str, AnyEvaluation], dict[str, NDArray[np.float32]]]:
     """Per target of the model: what its answers to `dataset` are worth, and the answers, float32 (count, classes).
+
+    A target of which nothing is known here is left out of the first.
 
     Raises:
         DataError: the data have a class that the model never saw, or no label at all.
     """
     from muslin.data.dataset import pixels_of
     from muslin.evaluation import evaluate as evaluate_arrays
+    from muslin.evaluation import evaluate_multilabel
 
     if not dataset.targets:
         raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
     aligned = align(in_model_pixels(predictor, dataset), predictor.bundle.targets)
     probabilities = predictor.predict_pixels(pixels_of(aligned))
-    evaluations = {}
+    evaluations: dict[str, AnyEvaluation] = {}
     for target in predictor.bundle.targets:
-        labels = aligned.labels[target.name]
+        labels, stated = aligned.labels[target.name], probabilities[target.name]
+        from_on = predictor.thresholds.get(target.name, (thresholds.USUAL,))
         if (labels == UNKNOWN).all():
-            raise DataError(
-                f"{dataset.name}: no picture has a known {target.name!r}, so there is nothing to compare with."
+            continue
+        if target.kind == "multilabel":
+            evaluations[target.name] = evaluate_multilabel(
+                labels, stated, target.classes, from_on, ids=aligned.ids
             )
-        evaluations[target.name] = evaluate_arrays(
-            labels, probabilities[target.name], target.classes, ids=list(aligned.ids)
+        else:
+            evaluations[target.name] = evaluate_arrays(
+                labels, stated, target.classes, ids=aligned.ids, threshold=from_on[0]
+            )
+    if not evaluations:
+        named = " or ".join(repr(target.name) for target in predictor.bundle.targets)
+        raise DataError(
+            f"{dataset.name}: no picture has a known {named}, so there is nothing to compare with."
         )
     return evaluations, probabilities
 
@@ -291,7 +307,7 @@ def evaluate(
     *,
     split: str = "test",
     reading: Mapping[str, Any] | None = None,
-) -> dict[str, Evaluation]:
+) -> dict[str, AnyEvaluation]:
     """Per target: what a model's answers to a part of the data are worth.
 
     Args:
@@ -345,14 +361,20 @@ def part_to_judge(
     return dataset, "all"
 
 
-def write_evaluation(evaluations: Mapping[str, Evaluation], part: str, path: Path) -> None:
+def write_evaluation(evaluations: Mapping[str, AnyEvaluation], part: str, path: Path) -> None:
     """`evaluation.json`: per target's name its figures, and which part of the data they are of."""
     content = {"part": part, "targets": {name: e.to_dict() for name, e in evaluations.items()}}
     write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def headline(evaluation: Evaluation) -> dict[str, Any]:
-    """The figure that stands for an evaluation: accuracy, its 95 % interval, and of how many pictures."""
+def headline(evaluation: AnyEvaluation) -> dict[str, Any]:
+    """The figure that stands for an evaluation, its 95 % interval, and of how many pictures.
+
+    `accuracy`; of several labels a picture `f1`, over all labels (micro).
+    """
+    if isinstance(evaluation, MultilabelEvaluation):
+        micro = evaluation.micro
+        return {"f1": micro.f1, "interval": list(micro.f1_interval), "n": evaluation.n}
     return {
         "accuracy": evaluation.accuracy,
         "interval": list(evaluation.accuracy_interval),
@@ -386,10 +408,7 @@ def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
     """What a run records of its data."""
     counts = {
         target.name: {
-            part: np.bincount(
-                dataset.labels[target.name][indices][dataset.labels[target.name][indices] != UNKNOWN],
-                minlength=len(target.classes),
-            ).tolist()
+            part: class_counts(target, dataset.labels[target.name][indices]).tolist()
             for part, indices in (
                 ("train", parts.train),
                 ("validation", parts.validation),
@@ -516,9 +535,10 @@ def _write_report(
     history: list[dict[str, Any]],
     dataset: Dataset,
     parts: Split,
-    evaluation: Evaluation,
-    probabilities: NDArray[np.float32],
+    evaluations: Mapping[str, AnyEvaluation],
+    probabilities: Mapping[str, NDArray[np.float32]],
 ) -> None:
-    from muslin.show.report import Report, write_report
+    from muslin.show.reports import Made, write_reports
 
-    write_report(run.folder, Report(record, network, history, evaluation, dataset, parts, probabilities))
+    made = Made(record, network, history, dataset, parts)
+    write_reports(run.folder, made, evaluations, probabilities)

@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from muslin.bundle import Bundle, Preprocessing, open_bundle
 from muslin.data.dataset import Target
 from muslin.data.photos import Photo
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, nearest
+from muslin.evaluation.thresholds import decided, move, usual
 from muslin.machine import physical_cores
 
 if TYPE_CHECKING:
@@ -66,7 +68,12 @@ CHUNK = 64
 class Answer:
     """What the network says to one target: the most probable class, the next one, and all of them in order.
 
-    Probabilities are between 0 and 1. A target of one class has no runner-up (None).
+    Of two classes whose threshold was moved, `label` is the one that the threshold makes the answer. Probabilities are
+    between 0 and 1. A target of one class has no runner-up (None).
+
+    Attributes:
+        labels: where a picture may have several labels, those whose probability reaches their threshold, none or more,
+            in the target's order; None elsewhere.
     """
 
     label: str
@@ -74,6 +81,7 @@ class Answer:
     runner_up: str | None
     runner_up_probability: float | None
     probabilities: Mapping[str, float] = field(repr=False)
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,8 @@ class Prediction:
         return {
             "image": self.image,
             "predictions": {
-                name: {
+                name: ({} if answer.labels is None else {"labels": list(answer.labels)})
+                | {
                     "label": answer.label,
                     "probability": answer.probability,
                     "runner_up": answer.runner_up,
@@ -155,6 +164,25 @@ class Predictor:
     def targets(self) -> tuple[Target, ...]:
         """The questions it answers, in order."""
         return self.bundle.targets
+
+    @property
+    def thresholds(self) -> dict[str, tuple[float, ...]]:
+        """From which probability on an answer is a yes, of every target that has thresholds (`Bundle.thresholds`)."""
+        return usual(self.targets) | dict(self.bundle.thresholds)
+
+    def moved(self, changes: Mapping[str, float]) -> "Predictor":
+        """The same with other thresholds.
+
+        Args:
+            changes: numbers from 0 to 1 by the name of a target or a class; under "" for all. Of two classes, from
+                which probability on the named one is the answer (the second, where a target is named or nothing).
+
+        Raises:
+            DataError: there is no such threshold, or a number is out of range.
+        """
+        twin = copy(self)
+        twin.bundle = replace(self.bundle, thresholds=move(self.targets, self.bundle.thresholds, changes))
+        return twin
 
     def predict(self, images: Any) -> list[Prediction]:
         """One Prediction per picture, in order, none left out.
@@ -217,13 +245,15 @@ class Predictor:
     def _answered(self, pictures: list["_Picture"]) -> Iterator[Prediction]:
         readable = [picture.pixels for picture in pictures if picture.pixels is not None]
         answers = self.predict_pixels(np.stack(readable)) if readable else {}
-        rows = iter(range(len(readable)))
+        rows, thresholds = iter(range(len(readable))), self.thresholds
         for picture in pictures:
             if picture.pixels is None:
                 yield Prediction(picture.name, {}, problem=picture.problem)
             else:
                 row = next(rows)
-                found = {t.name: _answer(t, answers[t.name][row]) for t in self.targets}
+                found = {
+                    t.name: _answer(t, answers[t.name][row], thresholds.get(t.name)) for t in self.targets
+                }
                 yield Prediction(picture.name, found, picture.notes)
 
     def _run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
@@ -308,12 +338,22 @@ def _runtime_errors(name: str) -> Iterator[None]:
         ) from error
 
 
-def _answer(target: Target, probabilities: NDArray[np.float32]) -> Answer:
+def _answer(
+    target: Target, probabilities: NDArray[np.float32], thresholds: tuple[float, ...] | None
+) -> Answer:
     # By way of the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437
     named = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
-    first, *others = sorted(named.items(), key=lambda item: -item[1])[:2]
+    downwards = sorted(named.items(), key=lambda item: -item[1])
+    if target.kind == "multilabel":
+        reached = probabilities.astype(np.float64) >= np.asarray(thresholds)
+        labels = tuple(name for name, yes in zip(target.classes, reached, strict=True) if yes)
+    else:
+        labels = None
+        answer = target.classes[int(decided(target, probabilities[None], thresholds)[0])]
+        downwards.sort(key=lambda item: item[0] != answer)  # the answer first, the others as they are
+    first, *others = downwards[:2]
     second, probability = others[0] if others else (None, None)
-    return Answer(*first, second, probability, named)
+    return Answer(*first, second, probability, named, labels)
 
 
 # --- from what a user gives to pixels

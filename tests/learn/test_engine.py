@@ -14,7 +14,8 @@ from muslin.data.dataset import UNKNOWN, Target, pixels_of
 from muslin.data.drawn import draw
 from muslin.errors import TrainingError
 from muslin.learn.accelerate import Engine, choose_engine
-from muslin.learn.engine import Stopped, fit, learning_rate_factor, loss_of
+from muslin.learn.engine import Stopped, fit, learning_rate_factor
+from muslin.learn.losses import loss_of
 from muslin.learn.modules import Dropout, Net, to_batch, weights_of
 from muslin.learn.networks import network
 from muslin.learn.optimizers import optimizers_for, orthogonal

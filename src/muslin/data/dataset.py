@@ -239,6 +239,15 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(ordered)
 
 
+def class_counts(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """How many samples have each class: (classes,). `labels` as in `Dataset.labels`."""
+    if target.kind == "multilabel":
+        yes: NDArray[np.int64] = np.count_nonzero(labels == 1, axis=0)
+        return yes
+    counts: NDArray[np.int64] = np.bincount(labels[labels != UNKNOWN], minlength=len(target.classes))
+    return counts
+
+
 def pixels_of(dataset: Dataset) -> NDArray[np.uint8]:
     """All pictures as one uint8 array (count, height, width, channels).
 

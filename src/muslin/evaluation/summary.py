@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN
+from muslin.data.dataset import UNKNOWN, Target
 from muslin.errors import DataError
+from muslin.evaluation.binary import Binary, binary
 from muslin.evaluation.intervals import Interval, wilson
 from muslin.evaluation.measures import (
     CalibrationBin,
@@ -20,6 +21,7 @@ from muslin.evaluation.measures import (
     expected_calibration_error,
     log_loss,
 )
+from muslin.evaluation.thresholds import USUAL, decided
 
 PAIRS_KEPT = 20
 EXAMPLES_KEPT = 12
@@ -99,7 +101,7 @@ class Evaluation:
         classes: the names; every class index below points into them.
         n: pictures whose class is known, on which all figures rest.
         n_unknown: pictures left out because their class is not known.
-        right: pictures whose most probable class is the true one (the first of equals).
+        right: pictures whose most probable class is the true one (of equals the first; of two by the threshold).
         accuracy: right / n.
         accuracy_interval: Wilson, 95 %.
         per_class: one ClassFigures a class, in the classes' order.
@@ -110,6 +112,7 @@ class Evaluation:
         calibration: 15 bins of stated against true accuracy.
         confused_pairs: the most frequent confusions first, at most 20.
         mistakes: the surest wrong answers first, at most 50.
+        binary: of two classes, how the answers depend on the threshold; None where there are more.
     """
 
     classes: tuple[str, ...]
@@ -128,6 +131,7 @@ class Evaluation:
     calibration: tuple[CalibrationBin, ...]
     confused_pairs: tuple[ConfusedPair, ...]
     mistakes: tuple[Mistake, ...]
+    binary: Binary | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, for JSON; `from_dict` gives back an equal Evaluation."""
@@ -168,6 +172,7 @@ class Evaluation:
                         for row in values["confused_pairs"]
                     ),
                     "mistakes": tuple(Mistake(**row) for row in values["mistakes"]),
+                    "binary": Binary.from_dict(values["binary"]) if values.get("binary") else None,
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -182,6 +187,7 @@ def evaluate(
     classes: Sequence[str],
     *,
     ids: Sequence[str] | NDArray[np.object_] | None = None,
+    threshold: float = USUAL,
 ) -> Evaluation:
     """Everything that labels and probabilities say together.
 
@@ -190,6 +196,7 @@ def evaluate(
         probabilities: float (n, classes), in 0..1, each row summing to 1 within 0.001.
         classes: the names, two or more.
         ids: n names of the pictures, for the list of mistakes; their indices where there are none.
+        threshold: of two classes, from which probability on the second is the answer.
 
     Raises:
         DataError: a shape, a label or a probability is out of its range (the first such row is named), or no
@@ -199,11 +206,12 @@ def evaluate(
     _check(labels, probabilities, classes, ids)
     known = np.flatnonzero(labels != UNKNOWN)
     true, stated = labels[known].astype(np.int64), probabilities[known]
-    predicted = stated.argmax(axis=1)
+    predicted = decided(Target("", tuple(classes)), stated, (threshold,))
     confusion = confusion_matrix(true, predicted, len(classes))
     per_class = tuple(_class_figures(name, i, confusion) for i, name in enumerate(classes))
     right = int(confusion.trace())
     bins = calibration_bins(true, stated)
+    two = len(classes) == 2
     wrong = np.flatnonzero(predicted != true)
     surest_first = wrong[np.argsort(-stated[wrong, predicted[wrong]], kind="stable")]
     return Evaluation(
@@ -233,6 +241,7 @@ def evaluate(
             )
             for i in surest_first[:MISTAKES_KEPT]
         ),
+        binary=binary(true, stated, classes, threshold) if two else None,
     )
 
 

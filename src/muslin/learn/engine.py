@@ -9,21 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from muslin.data.dataset import UNKNOWN
 from muslin.errors import TrainingError
 from muslin.learn.accelerate import Engine, apply, left_as_found
 from muslin.learn.batches import epoch_batches, generator, steps_per_epoch
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
-from muslin.learn.modules import Net, logits, to_batch
+from muslin.learn.losses import class_weights, count_right, judge, loss_of, mean_share, positive_shares
+from muslin.learn.modules import Net, to_batch
 from muslin.learn.optimizers import optimizers_for
 from muslin.learn.recipes import Recipe
 
 Labels = dict[str, NDArray[np.integer[Any]]]
-"""Per target's name, int64 (count,): a class's index or UNKNOWN."""
+"""Per target's name, int64 (count,): a class's index or UNKNOWN; or int8 (count, classes): 1, 0 or UNKNOWN."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +43,17 @@ class Progress:
 class State:
     """What a run needs to go on, besides the weights and the optimizers' state; kept in its checkpoint.
 
-    `done` counts steps over all epochs; `loss_sum`, `right` and `seen` add up the epoch under way.
+    `done` counts steps over all epochs; the others add up the epoch under way: `loss_sum` over the `seen` pictures,
+    and per target the answers that are `right` of those that are `known`.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     done: int = 0
     elapsed_s: float = 0.0
     loss_sum: float = 0.0
-    right: float = 0.0
     seen: int = 0
+    right: dict[str, int] = field(default_factory=dict)
+    known: dict[str, int] = field(default_factory=dict)
 
 
 class Stopped(TrainingError):  # noqa: N818  # not an error: it was asked for
@@ -85,12 +85,18 @@ def fit(
     """
     apply(engine)
     pixels, labels = train
-    answers = {name: torch.from_numpy(values.astype(np.int64)) for name, values in labels.items()}
+    answers = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in labels.items()}
+    weights = {
+        name: class_weights(values, net.network.heads[name].filters, recipe)
+        for name, values in answers.items()
+    }
     steps = steps_per_epoch(len(pixels), recipe)
     total = steps * recipe.epochs
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)
     net.prepare(pixels)
+    for name in net.network.multilabel:
+        net.expect(name, positive_shares(answers[name]))
     state = State()
     if checkpoint and checkpoint.exists():
         state = State(**load_checkpoint(checkpoint, net, optimizers))
@@ -103,10 +109,10 @@ def fit(
         for step, indices, batch in epoch_batches(pixels, recipe, seed=seed, epoch=epoch, first_step=first):
             rate = learning_rate_factor(recipe, state.done, total)
             net.random = generator(seed, "dropout", state.done)
-            here = {name: values[torch.from_numpy(indices)] for name, values in answers.items()}
+            here = {name: values[torch.from_numpy(indices)].long() for name, values in answers.items()}
             with torch.autocast("cpu", torch.bfloat16, enabled=engine.precision == "bfloat16"):
                 scores = net(to_batch(batch))
-            loss = loss_of(scores, here, recipe)
+            loss = loss_of(scores, here, recipe, weights)
             loss.backward()  # type: ignore[no-untyped-call]
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
@@ -116,12 +122,12 @@ def fit(
 
             state.done += 1
             state.loss_sum += finite(loss.item(), state.done, total, recipe) * len(indices)
-            state.right += count_right(scores, here)
             state.seen += len(indices)
+            count_right(scores, here, state.right, state.known)
             state.elapsed_s = time.perf_counter() - started
             progress = progress_of(state, epoch, step, steps, recipe, resumed_at, resumed_s)
             if step == steps - 1:
-                validation_loss, validation_accuracy = judge(net, *validation, recipe)
+                validation_loss, validation_accuracy = judge(net, *validation)
                 state.elapsed_s = time.perf_counter() - started
                 row = {
                     "epoch": epoch + 1,
@@ -133,7 +139,7 @@ def fit(
                     "elapsed_s": state.elapsed_s,
                 }
                 state.history.append(row)
-                state.loss_sum, state.right, state.seen = 0.0, 0.0, 0
+                state = replace(state, loss_sum=0.0, seen=0, right={}, known={})
                 progress = replace(progress, row=row)
             tell(progress)
             stopping = stop() and state.done < total
@@ -158,7 +164,7 @@ def progress_of(
         step=step + 1,
         steps=steps,
         loss=state.loss_sum / state.seen,
-        accuracy=state.right / state.seen,
+        accuracy=mean_share(state.right, state.known) or 0.0,
         images_per_s=done_here * recipe.batch_size / here_s,
         left_s=(steps * recipe.epochs - state.done) * here_s / done_here,
         row=None,
@@ -185,46 +191,3 @@ def learning_rate_factor(recipe: Recipe, done: int, total: int) -> float:
         return 1.0
     climb = recipe.warmup * total
     return (done + 1) / climb if done + 1 < climb else (total - done) / max(total - climb, 1)
-
-
-def loss_of(scores: dict[str, Tensor], labels: dict[str, Tensor], recipe: Recipe) -> Tensor:
-    """The mean cross-entropy over the pictures whose label is known, added up over the targets."""
-    losses = []
-    for name, values in scores.items():
-        losses.append(
-            F.cross_entropy(
-                logits(values.to(torch.promote_types(values.dtype, torch.float32)), recipe.activation),
-                labels[name],
-                ignore_index=UNKNOWN,
-                label_smoothing=recipe.label_smoothing,
-                reduction="sum",
-            )
-            / (labels[name] != UNKNOWN).sum().clamp(min=1)
-        )
-    return torch.stack(losses).sum()
-
-
-def count_right(scores: dict[str, Tensor], labels: dict[str, Tensor]) -> float:
-    """How many pictures are answered rightly; with several targets the mean over them."""
-    return sum(int((values.argmax(1) == labels[name]).sum()) for name, values in scores.items()) / len(scores)
-
-
-@torch.no_grad()
-def judge(
-    net: Net, pixels: NDArray[np.uint8], labels: Labels, recipe: Recipe, batch_size: int = 1000
-) -> tuple[float | None, float | None]:
-    """(mean loss, accuracy) of `net` as it will answer, over pictures it does not learn from; None without any."""
-    if not len(pixels):
-        return None, None
-    net.eval()
-    loss, right, known = 0.0, 0, 0
-    for start in range(0, len(pixels), batch_size):
-        probabilities = net.probabilities(to_batch(pixels[start : start + batch_size]))
-        for name, values in probabilities.items():
-            truth = torch.from_numpy(labels[name][start : start + batch_size].astype(np.int64))
-            loss += float(
-                F.nll_loss(values.clamp(min=1e-7).log(), truth, ignore_index=UNKNOWN, reduction="sum")
-            )
-            right += int((values.argmax(1) == truth).sum())
-            known += int((truth != UNKNOWN).sum())
-    return (loss / known, right / known) if known else (None, None)

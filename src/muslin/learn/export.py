@@ -12,7 +12,7 @@ from safetensors.numpy import save
 from muslin.bundle import Bundle, Preprocessing
 from muslin.data.dataset import Target
 from muslin.learn.modules import Net, to_batch, weights_of
-from muslin.learn.networks import Layer, Network, describe
+from muslin.learn.networks import Layer, Network, describe, head_key
 
 OPSET = 18  # the first whose Split counts its outputs; onnxruntime 1.14 and later run it
 
@@ -114,10 +114,12 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
     for name, head in network.heads.items():
         scores_layer = Layer("dense", f"{name}_scores", factor=head.factor)
         scores = weighted(
-            "Gemm", scores_layer, at, f"head_{name}", transB=1, alpha=head.factor, beta=head.factor
+            "Gemm", scores_layer, at, head_key(name), transB=1, alpha=head.factor, beta=head.factor
         )
         answer = f"{name}_both" if network.mirrored else name
-        if network.activation == "softmax":
+        if name in network.multilabel:
+            node("Sigmoid", [scores], answer)
+        elif network.activation == "softmax":
             node("Softmax", [scores], answer, axis=1)
         else:
             # p / Σp as the softmax of log p = -softplus(-score): where all p are small, the runtime's sigmoid has

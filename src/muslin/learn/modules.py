@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from muslin.learn.networks import Layer, Network, Shape, shapes
+from muslin.learn.networks import Layer, Network, Shape, head_key, shapes
 
 
 class Net(nn.Module):
@@ -31,7 +31,7 @@ class Net(nn.Module):
             self.layers[layer.name] = self._module(layer, before)
             before = shape
         for name, head in network.heads.items():
-            self.layers[f"head_{name}"] = Dense(head, before[0])
+            self.layers[head_key(name)] = Dense(head, before[0])
         self._initialise(torch.Generator().manual_seed(seed))
 
     def _module(self, layer: Layer, before: Shape) -> nn.Module:
@@ -94,18 +94,34 @@ class Net(nn.Module):
         features = pixels
         for layer in self.network.layers:
             features = self.layers[layer.name](features)
-        return {name: self.layers[f"head_{name}"](features) for name in self.network.heads}
+        return {name: self.layers[head_key(name)](features) for name in self.network.heads}
 
     def probabilities(self, pixels: Tensor) -> dict[str, Tensor]:
-        """float32 (count, classes) per target, each row adding up to one, as the sealed bundle answers."""
+        """float32 (count, classes) per target, as the sealed bundle answers: each row adds up to one, but not that of
+        a multilabel target."""
         views = [pixels, pixels.flip(3)] if self.network.mirrored else [pixels]
         answers = [self(view) for view in views]
         return {
-            name: torch.stack(
-                [F.softmax(logits(a[name], self.network.activation), dim=1) for a in answers]
-            ).mean(0)
+            name: torch.stack([self._activated(name, answer[name]) for answer in answers]).mean(0)
             for name in self.network.heads
         }
+
+    def _activated(self, name: str, scores: Tensor) -> Tensor:
+        if name in self.network.multilabel:
+            return torch.sigmoid(scores)
+        return F.softmax(logits(scores, self.network.activation), dim=1)
+
+    @torch.no_grad()
+    def expect(self, name: str, shares: Tensor) -> None:
+        """Let the head of a multilabel target begin with each label as probable as it is frequent, (classes,) in 0–1.
+
+        Source: the prior of Lin et al., Focal loss for dense object detection, ICCV 2017: else rare labels begin with a
+        large loss, and the first steps go into saying no.
+        """
+        head = self.layers[head_key(name)]
+        assert isinstance(head, Dense)
+        assert head.bias is not None
+        head.bias.copy_(torch.logit(shares.clamp(1e-3, 1 - 1e-3)) / head.factor)
 
 
 def logits(scores: Tensor, activation: str) -> Tensor:

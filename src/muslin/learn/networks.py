@@ -56,6 +56,7 @@ class Network:
         layers: the trunk, from pixels to one row of features per picture.
         heads: per target's name, the layer that turns features into one score per class.
         activation: how scores become probabilities: `softmax`, or the article's `sigmoid` divided by its sum.
+        multilabel: the targets whose every score becomes a probability of its own, by a sigmoid.
         mirrored: whether an answer is the mean over the picture and its mirror image.
     """
 
@@ -65,6 +66,7 @@ class Network:
     heads: dict[str, Layer]
     activation: Literal["softmax", "sigmoid"]
     mirrored: bool = False
+    multilabel: frozenset[str] = frozenset()
 
 
 def tutorial(widths: Sequence[int], dropout: float) -> list[Layer]:
@@ -120,6 +122,11 @@ def whitened(
     return layers
 
 
+HEAD_STEPS = (
+    "scores", "both", "negated", "softplus", "log_sigmoid", "clipped", "low", "high", "as_is", "mirrored", "halves",
+)  # fmt: skip
+"""What `export` adds to a target's name for the steps from features to its probabilities."""
+
 NETWORKS: dict[str, Callable[[Sequence[int], float], list[Layer]]] = {
     "tutorial": tutorial,
     # of a 4×4 patch's 16 directions the 8 strongest, and one convolution in the first block: 60 % of the arithmetic of
@@ -142,20 +149,43 @@ def network(
     """The network `name` for pictures of `input_shape` (height, width, channels) and these targets.
 
     Raises:
-        RecipeError: no such network, or the pictures are too small for it.
+        RecipeError: no such network, the pictures are too small for it, or a target is called as a part of it.
     """
     if name not in NETWORKS:
         raise RecipeError(f"no network {name!r}. {nearest(name, NETWORKS)}")
     layers = tuple(NETWORKS[name](widths, dropout))
+    _check_names([t.name for t in targets], layers)
     # 1/9, as in airbench: the strongest of many positive values is large, and softmax wants scores near one
     factor = 1.0 if name == "tutorial" else 1 / 9
+    several = frozenset(t.name for t in targets if t.kind == "multilabel")
     heads = {
-        t.name: Layer("dense", t.name, filters=len(t.classes), bias=name == "tutorial", factor=factor)
+        # a softmax needs no bias; a sigmoid does, for a label that is rare is improbable before anything is seen
+        t.name: Layer(
+            "dense",
+            t.name,
+            filters=len(t.classes),
+            bias=name == "tutorial" or t.name in several,
+            factor=factor,
+        )
         for t in targets
     }
-    built = Network(name, input_shape, layers, heads, activation, mirrored)
+    built = Network(name, input_shape, layers, heads, activation, mirrored, several)
     shapes(built)
     return built
+
+
+def head_key(target: str) -> str:
+    """What the weights of a target's head are called: torch allows no dot in a name."""
+    return "head_" + target.replace(".", "\u2024")
+
+
+def _check_names(targets: Sequence[str], layers: Sequence[Layer]) -> None:
+    """In the graph a target's output bears its name, so nothing else may: no layer, and no step within a head."""
+    taken = {"pixels", "numbers", "planes", "mirror", "both", *(layer.name for layer in layers)}
+    taken |= {f"{layer.name}_{step}" for layer in layers for step in ("centred", "map", "order")}
+    taken |= {f"{target}_{step}" for target in targets for step in HEAD_STEPS}
+    if clash := sorted(taken & set(targets)):
+        raise RecipeError(f"the target {clash[0]!r} is called as a part of the network. Rename its column.")
 
 
 def shapes(network: Network) -> list[Shape]:
@@ -230,11 +260,15 @@ def describe(network: Network) -> dict[str, Any]:
         before = shape
     for head in network.heads.values():
         rows.append(_row(head, before, (head.filters,)))
+        several = head.name in network.multilabel
+        activation = "sigmoid" if several else network.activation
         rows.append(
             {
-                "name": f"{head.name}_{network.activation}",
-                "kind": network.activation,
-                "detail": "scores become probabilities that add up to one",
+                "name": f"{head.name}_{activation}",
+                "kind": activation,
+                "detail": "each score becomes a probability of its own"
+                if several
+                else "scores become probabilities that add up to one",
                 "output": [head.filters],
                 "parameters": 0,
                 "multiply_adds": 0,

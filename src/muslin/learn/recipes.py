@@ -57,6 +57,11 @@ class Recipe:
     label_smoothing: float = _setting(
         "share of the truth spread over all classes", low=0, high=0.9, default=0.0
     )
+    class_weights: Literal["none", "root", "balanced"] = _setting(
+        "rare classes count for more: by the root of how rare they are, or so that all classes count the same",
+        choices=("none", "root", "balanced"),
+        default="none",
+    )
     dropout: float = _setting("share of values set to zero in training", low=0, high=0.9, default=0.0)
     flip: bool = _setting("mirror every picture in every other epoch", default=False)
     shift_px: int = _setting(

@@ -23,18 +23,13 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
     """The network that `recipe` makes of these data, before anything is learned.
 
     Raises:
-        TrainingError: fewer training pictures than a batch, or a kind of target that cannot be trained.
-        RecipeError: the pictures are too small for the network.
+        TrainingError: fewer training pictures than a batch.
+        RecipeError: the pictures are too small for the network, or a target is called as a part of it.
     """
     if len(split.train) < recipe.batch_size:
         raise TrainingError(
             f"{dataset.name}: {len(split.train):,} training pictures are fewer than a batch of {recipe.batch_size}. "
             f"Add pictures, or take a smaller batch: --set batch_size={max(len(split.train) // 4, 1)}."
-        )
-    several = [t.name for t in dataset.targets if t.kind == "multilabel"]
-    if several:
-        raise TrainingError(
-            f"{dataset.name}: target {several[0]!r} has several labels per picture; recipes learn one."
         )
     height, width, channels = pixels_of(dataset).shape[1:]
     return network(

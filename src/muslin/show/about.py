@@ -14,8 +14,13 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
     out = console_for()
     for name, test in record["tests"].items():
         which = f"{printable(name)}: " if len(record["tests"]) > 1 else ""
+        figure = (
+            f"right on {percent(test['accuracy'])} of"
+            if "accuracy" in test
+            else f"F1 {percent(test['f1'])} on"
+        )
         out.print(
-            f"{which}right on {percent(test['accuracy'])} of {test['n']:,} test pictures "
+            f"{which}{figure} {test['n']:,} test pictures "
             f"({interval_text(test['interval'])} with 95 % confidence)",
             style="bold",
         )
@@ -37,6 +42,7 @@ def model_summary(bundle: Bundle) -> dict[str, Any]:
         "conversion": size.conversion,
         "network": bundle.network,
         "provenance": bundle.provenance,
+        "thresholds": {name: list(values) for name, values in bundle.thresholds.items()},
         "golden_pictures": len(bundle.golden_pixels),
         "bytes": {"model": len(bundle.model), "weights": len(bundle.weights)},
     }
@@ -46,8 +52,13 @@ def print_model(bundle: Bundle) -> None:
     """What is inside a model: what it answers, what it takes, its layers, how it was made."""
     out, size, made = console_for(), bundle.preprocessing, bundle.provenance
     for target in bundle.targets:
-        out.print(f"answers {printable(target.name)}: one of {len(target.classes)} classes", style="bold")
+        which = "any" if target.kind == "multilabel" else "one"
+        out.print(f"answers {printable(target.name)}: {which} of {len(target.classes)} classes", style="bold")
         out.print(f"  {printable(', '.join(target.classes))}")
+        if from_on := bundle.thresholds.get(target.name):
+            named = zip(target.classes if len(from_on) > 1 else target.classes[-1:], from_on, strict=True)
+            said = ", ".join(f"{name} {value:.2f}" for name, value in named)
+            out.print(f"  from a probability on of: {printable(said)}")
     colours = "gray" if size.channels == 1 else "colour"
     out.print(
         f"takes {colours} pictures of {size.height}×{size.width} px; photos are converted ({size.conversion})"
@@ -103,6 +114,8 @@ def _at(value: Any, *keys: str) -> Any:
 
 def _test_figures(test: Any) -> str | None:
     try:
+        if "f1" in test:
+            return f"F1 {percent(test['f1'])} on {test['n']:,} ({interval_text(test['interval'])})"
         return f"{percent(test['accuracy'])} of {test['n']:,} right ({interval_text(test['interval'])})"
     except (KeyError, TypeError, ValueError):
         return None

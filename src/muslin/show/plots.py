@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from muslin.evaluation import Evaluation, Interval
+from muslin.evaluation import AnyEvaluation, Evaluation, Interval
 from muslin.show.drawing import (
     apart,
     decimals,
@@ -183,15 +183,16 @@ def _cell(evaluation: Evaluation, true: int, predicted: int, x: float, y: float,
     return f"<g><title>{written(words)}</title>{face}{number}</g>"
 
 
-def class_bars(evaluation: Evaluation, show: Sequence[int] | None = None) -> str:
+def class_bars(evaluation: AnyEvaluation, show: Sequence[int] | None = None) -> str:
     """Per class recall (found) and precision (right when called so), with 95 % intervals.
 
     The weakest classes (by F1) come first; a class without test pictures comes last, without bars. `show`
     names some classes only.
     """
     places = range(len(evaluation.classes)) if show is None else show
+    figures_of = evaluation.per_class if isinstance(evaluation, Evaluation) else evaluation.per_label
     weakest_first = sorted(
-        (evaluation.per_class[i] for i in places),
+        (figures_of[i] for i in places),
         key=lambda figures: 2.0 if not figures.support else figures.f1 or 0.0,
     )
     labels = [fit(figures.name, 14, 200) for figures in weakest_first]

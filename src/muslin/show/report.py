@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Dataset, Split
+from muslin.data.dataset import UNKNOWN, Dataset, Split, Target
 from muslin.evaluation import ConfusedPair, Evaluation
+from muslin.evaluation.thresholds import decided
 from muslin.files import write_atomically
 from muslin.show import advice, plots
 from muslin.show.colours import DARK, LIGHT
@@ -49,6 +50,7 @@ class Report:
         dataset: all the pictures.
         split: which of them were for what.
         probabilities: float (test pictures, classes), in the order of `split.test`.
+        target: which target that is; where it is not said, the one with these classes.
     """
 
     run: Mapping[str, Any]
@@ -58,18 +60,21 @@ class Report:
     dataset: Dataset
     split: Split
     probabilities: NDArray[np.floating[Any]]
+    target: str | None = None
 
     @cached_property
     def labels(self) -> NDArray[np.integer[Any]]:
         """The true classes of the target that was evaluated, of all pictures."""
-        target = next(t for t in self.dataset.targets if t.classes == self.evaluation.classes)
-        return self.dataset.labels[target.name]
+        name = self.target or next(
+            t.name for t in self.dataset.targets if t.classes == self.evaluation.classes
+        )
+        return self.dataset.labels[name]
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each test picture."""
-        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return predicted
+        classes, two = self.evaluation.classes, self.evaluation.binary
+        return decided(Target("", classes), self.probabilities, (two.threshold,) if two else None)
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,28 @@ def _page(
     confusions: Sequence[Confusion],
     mistakes: Sequence[Shot],
 ) -> str:
+    labels = report.labels[report.split.test]
+    return rendered(
+        "report.html.j2",
+        report=report,
+        run=report.run,
+        evaluation=report.evaluation,
+        sizes={part: len(getattr(report.split, part)) for part in ("train", "validation", "test")},
+        guess=advice.most_frequent_share(report.evaluation),
+        does=advice.what_it_does(report.evaluation),
+        confuses=advice.what_it_confuses(report.evaluation),
+        look_next=advice.what_next(report.evaluation, report.history, labels, report.probabilities),
+        shown=shown,
+        drawings=drawings,
+        samples=samples,
+        predictions=predictions,
+        confusions=confusions,
+        mistakes=mistakes,
+    )
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A page from the template of that name, in the one style of all pages."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -170,27 +197,7 @@ def _page(
         "plainly": _plainly,
         "term": _term,
     }
-    labels = report.labels[report.split.test]
-    page = environment.get_template("report.html.j2").render(
-        report=report,
-        run=report.run,
-        evaluation=report.evaluation,
-        sizes={part: len(getattr(report.split, part)) for part in ("train", "validation", "test")},
-        guess=advice.most_frequent_share(report.evaluation),
-        does=advice.what_it_does(report.evaluation),
-        confuses=advice.what_it_confuses(report.evaluation),
-        look_next=advice.what_next(report.evaluation, report.history, labels, report.probabilities),
-        shown=shown,
-        drawings=drawings,
-        samples=samples,
-        predictions=predictions,
-        confusions=confusions,
-        mistakes=mistakes,
-        style=STYLE,
-        light=LIGHT,
-        dark=DARK,
-        font=FONT,
-    )
+    page = environment.get_template(template).render(style=STYLE, light=LIGHT, dark=DARK, font=FONT, **values)
     return page.replace(" %", "\u00a0%")  # no line ends between a number and its unit
 
 

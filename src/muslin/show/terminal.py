@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset
-from muslin.evaluation import Evaluation, Interval
+from muslin.evaluation import AnyEvaluation, Interval, MultilabelEvaluation
 from muslin.show.words import counted, interval_text, percent
 
 if TYPE_CHECKING:
@@ -69,11 +69,14 @@ def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | No
     console.print(table)
 
 
-def print_evaluation(evaluation: Evaluation, title: str = "", file: TextIO | None = None) -> None:
+def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | None = None) -> None:
     """The figures with their 95 % intervals, per class, and the most confused pairs."""
     console = console_for(file)
     if title:
         console.print(printable(title))
+    if isinstance(evaluation, MultilabelEvaluation):
+        _print_multilabel(evaluation, console)
+        return
     console.print(
         f"right on {evaluation.right:,} of {evaluation.n:,}: {percent(evaluation.accuracy)} "
         f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence)"
@@ -84,6 +87,12 @@ def print_evaluation(evaluation: Evaluation, title: str = "", file: TextIO | Non
     )
     if evaluation.n_unknown:
         console.print(f"{counted(evaluation.n_unknown, 'picture')} without a known class left out")
+    if two := evaluation.binary:
+        area = "–" if two.roc_area is None else percent(two.roc_area)
+        console.print(
+            f"{printable(two.positive)} from a probability of {two.threshold:.2f} on; "
+            f"area under the ROC curve {area} ({interval_text(two.roc_area_interval)})"
+        )
     console.print("\nper class, in %, with 95 % intervals", style="bold")
     table = plain_table()
     table.add_column("class", overflow="fold")
@@ -117,6 +126,44 @@ def print_evaluation(evaluation: Evaluation, title: str = "", file: TextIO | Non
         true, predicted = (printable(evaluation.classes[i]) for i in (pair.true, pair.predicted))
         pairs.add_row(true, predicted, f"{pair.count:,}", percent(pair.share))
     console.print(pairs)
+
+
+def _print_multilabel(evaluation: MultilabelEvaluation, console: "Console") -> None:
+    console.print(
+        f"{evaluation.cells_right:,} of {evaluation.cells:,} known cells right, on {evaluation.n:,} pictures; "
+        f"{percent(evaluation.unknown_share)} of all cells are unknown and left out"
+    )
+    table = plain_table()
+    table.add_column("in %, with 95 % intervals", overflow="fold")
+    table.add_column("pictures", justify="right", no_wrap=True)
+    for name in ("recall", "precision", "F1", "average precision"):
+        table.add_column(name, overflow="fold")
+    table.add_column("from", justify="right", no_wrap=True)
+    for name, means in (
+        ("all cells (micro)", evaluation.micro),
+        ("mean of labels (macro)", evaluation.macro),
+    ):
+        table.add_row(
+            name,
+            "",
+            _share(means.recall, means.recall_interval),
+            _share(means.precision, means.precision_interval),
+            _share(means.f1, means.f1_interval),
+            _share(means.average_precision, means.average_precision_interval),
+            "",
+        )
+    table.add_section()
+    for row in evaluation.per_label:
+        table.add_row(
+            printable(row.name),
+            f"{row.support:,} of {row.known:,}",
+            _share(row.recall, row.recall_interval),
+            _share(row.precision, row.precision_interval),
+            _share(row.f1, row.f1_interval),
+            _share(row.average_precision, row.average_precision_interval),
+            f"{row.threshold:.2f}",
+        )
+    console.print(table)
 
 
 def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | None = None) -> None:
@@ -155,6 +202,10 @@ def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | N
 
 
 def _answer(answer: Mapping[str, Any]) -> list[str]:
+    if (labels := answer.get("labels")) is not None:
+        surest = sorted(labels, key=lambda name: -answer["probabilities"][name])
+        named = ", ".join(f"{printable(name)} {percent(answer['probabilities'][name])}" for name in surest)
+        return [named or "none", "", "", ""]
     second = answer.get("runner_up")
     return [
         printable(answer["label"]),

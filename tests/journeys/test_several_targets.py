@@ -1,0 +1,84 @@
+"""Several questions of one picture, some answers unknown: trained, sealed, judged, reported and predicted together."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import muslin
+from muslin.data.dataset import UNKNOWN, Dataset, Target, pixels_of
+from muslin.data.drawn import draw
+from muslin.evaluation import MultilabelEvaluation
+from muslin.learn.engine import Stopped
+from muslin.predictor import Predictor
+
+SETTINGS = {"epochs": 8, "batch_size": 32}
+
+
+def products(count: int = 400) -> Dataset:
+    drawn = draw(count, seed=7).dataset
+    label, pixels = drawn.labels["label"], pixels_of(drawn)
+    bright = (pixels.max(axis=(1, 2, 3)) > 180).astype(np.int64)
+    tags = np.stack([np.isin(label, (1, 2)), label == 3, bright == 1], axis=1).astype(np.int8)
+    labels = {"label": label.copy(), "cloth": bright, "tags": tags}
+    random = np.random.default_rng(0)
+    for values in labels.values():
+        values[random.random(values.shape) < 0.4] = UNKNOWN
+    targets = (
+        *drawn.targets,
+        Target("cloth", ("dark", "bright")),
+        Target("tags", ("upper", "shoe", "bright"), "multilabel"),
+    )
+    return replace(drawn, targets=targets, labels=labels)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> muslin.Run:
+    return muslin.train(products(), settings=SETTINGS, out=tmp_path_factory.mktemp("several") / "run")
+
+
+def test_every_question_is_learned_judged_and_reported(run: muslin.Run) -> None:
+    content = json.loads((run.folder / "evaluation.json").read_text())["targets"]
+    assert list(content) == ["label", "cloth", "tags"]
+    assert content["label"]["accuracy"] > 0.7
+    tags = MultilabelEvaluation.from_dict(content["tags"])
+    assert tags.micro.f1 > 0.75
+    assert 0.3 < tags.unknown_share < 0.5
+    page = run.report.read_text()
+    for number, name in enumerate(content, 1):
+        assert f'href="targets/{number}-{name}/report.html"' in page
+        assert (run.folder / "targets" / f"{number}-{name}" / "report.html").exists()
+    assert page.count('class="cards"') == 2
+
+
+def test_all_answers_come_by_name_and_the_thresholds_are_those_sealed_in(run: muslin.Run) -> None:
+    predictor = Predictor.open(run.model)
+    assert len(predictor.bundle.thresholds["tags"]) == 3
+    picture = products(10).images[0]
+    answer = predictor.predict(picture)[0].to_dict()["predictions"]
+    assert list(answer) == ["label", "cloth", "tags"]
+    stated, from_on = answer["tags"]["probabilities"], predictor.thresholds["tags"]
+    expected = [name for name, at in zip(stated, from_on, strict=True) if stated[name] >= at]
+    assert answer["tags"]["labels"] == expected
+    everything = predictor.moved({"tags": 0.0, "cloth/dark": 1.0}).predict(picture)[0].predictions
+    assert everything["tags"].labels == ("upper", "shoe", "bright")
+    assert everything["cloth"].label == "bright"
+
+
+def test_an_interruption_leaves_no_trace_with_several_questions_either(
+    run: muslin.Run, tmp_path: Path
+) -> None:
+    steps = iter(range(100))
+    with pytest.raises(Stopped):
+        muslin.train(products(), settings=SETTINGS, out=tmp_path / "run", stop=lambda: next(steps) >= 12)
+    resumed = muslin.resume(tmp_path / "run", products())
+    assert Predictor.open(resumed.model).bundle.weights == Predictor.open(run.model).bundle.weights
+
+
+@pytest.mark.parametrize("kind", ["root", "balanced"])
+def test_rare_classes_may_count_for_more(kind: str, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "epochs": 2, "class_weights": kind}
+    run = muslin.train(products(200), settings=settings, out=tmp_path / "run")
+    assert np.isfinite(run.history[-1]["train_loss"])
