@@ -205,15 +205,6 @@ def test_a_file_name_that_is_no_unicode_does_not_keep_the_report_from_being_writ
     assert "caf?.png" in _page(replace(made, evaluation=evaluation), tmp_path).text
 
 
-def test_a_model_with_several_questions_says_how_it_does_on_each(tmp_path: Path) -> None:
-    tests = {"kind": {"accuracy": 0.9, "interval": [0.8, 0.95], "n": 120}}
-    assert "All questions" not in _page(report(run={"tests": tests}), tmp_path).text
-    tests["colour"] = {"accuracy": 0.75, "interval": [0.7, 0.8], "n": 110}
-    text = _page(report(run={"tests": tests}), tmp_path).text
-    assert "kind 120 90.0 % 80.0 to 95.0 %" in text
-    assert "colour 110 75.0 % 70.0 to 80.0 %" in text
-
-
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
