@@ -329,8 +329,22 @@ def test_a_forgery_that_changes_nothing_opens(sealed: bytes) -> None:
     assert opened(forged(parts_of(sealed))) == BUNDLE
 
 
+def test_a_file_of_the_first_format_which_had_no_thresholds_is_read(sealed: bytes) -> None:
+    parts = parts_of(sealed)
+    manifest = json.loads(parts["manifest.json"])
+    del manifest["thresholds"]
+    manifest["format_version"] = 1
+    first = forged({**parts, "manifest.json": json.dumps(manifest, indent=1).encode()}, {})
+    assert bundle_module._read(io.BytesIO(first)).thresholds == {}
+
+
+def test_thresholds_that_do_not_fit_the_targets_are_refused(sealed: bytes) -> None:
+    for odd in ({"label": [0.5]}, {"hat": [0.5]}, {"label": "0.5"}, {"label": [True]}):
+        assert "threshold" in refusal(forged(parts_of(sealed), {"thresholds": odd}))
+
+
 def test_a_later_format_says_upgrade(sealed: bytes) -> None:
-    later = "made by a later muslin (format 7; this one reads up to 1). Upgrade muslin."
+    later = "made by a later muslin (format 7; this one reads up to 2). Upgrade muslin."
     parts = parts_of(sealed)
     assert later in refusal(forged(parts, {"format_version": 7}))
     assert later in refusal(forged({**parts, "thresholds.json": b"{}"}, {"format_version": 7, "more": 1}))
@@ -433,7 +447,7 @@ SIZE = {"height": 8, "width": 8, "channels": 1, "conversion": "fit"}
     [
         {"format": "zip"},
         {"muslin_version": 1},
-        {"thresholds": {}},
+        {"calibration": {}},
         {"targets": {}},
         {"targets": []},
         {"targets": [None]},
