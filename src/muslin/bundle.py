@@ -579,15 +579,15 @@ def check_graph(model: bytes) -> None:
 
 def _check_message(wire: memoryview, at: int, end: int, fields: _Fields, where: str) -> None:
     while at < end:
-        tag, at = _varint(wire, at, end)
+        tag, at = read_varint(wire, at, end)
         number, kind = tag >> 3, tag & 7
         if kind == 0:
-            _, after = _varint(wire, at, end)
+            _, after = read_varint(wire, at, end)
             start = at
         elif kind in (1, 5):
             start, after = at, at + (8 if kind == 1 else 4)
         elif kind == 2:
-            length, start = _varint(wire, at, end)
+            length, start = read_varint(wire, at, end)
             after = start + length
         else:
             raise BundleError(f"is not an ONNX file (byte {at} of it). {_AGAIN}")
@@ -608,7 +608,7 @@ def _check_message(wire: memoryview, at: int, end: int, fields: _Fields, where: 
         at = after
 
 
-def _varint(wire: memoryview, at: int, end: int) -> tuple[int, int]:
+def read_varint(wire: memoryview, at: int, end: int) -> tuple[int, int]:
     value = shift = 0
     while at < end and shift < 70:
         byte = wire[at]

@@ -7,7 +7,7 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,7 @@ def decode(
     max_bytes: int = 20_000_000,
     at_least_px: int | None = None,
     name: str | None = None,
+    upright: bool = True,
 ) -> Decoded:
     """A picture's pixels, upright and opaque, whatever kind of file it is in.
 
@@ -84,6 +85,7 @@ def decode(
         at_least_px: lets a JPEG be decoded at a half, a quarter or an eighth of its size, which is faster,
             with the shorter side never below this, unless it already is in the file.
         name: what to call it in messages; by default its path.
+        upright: whether to turn it as EXIF says; a TIFF always is.
 
     Raises:
         ImageError: it is missing, empty, too large, cut off, damaged, or no picture of a kind that is read.
@@ -95,7 +97,7 @@ def decode(
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             if image.width * image.height > max_pixels:
                 raise _TooManyPixelsError(f"is {image.width:,}×{image.height:,} pixels")
-            return _decoded(image, kind, data, at_least_px)
+            return _decoded(image, kind, data, at_least_px, upright)
     except (_TooManyPixelsError, Image.DecompressionBombError) as error:
         what = error if isinstance(error, _TooManyPixelsError) else "is far too large"
         raise ImageError(
@@ -212,7 +214,7 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 """What makes a picture upright, per EXIF orientation (Exif 2.32, tag 0x0112)."""
 
 
-def _decoded(image: Image.Image, kind: str, data: bytes, at_least_px: int | None) -> Decoded:
+def _decoded(image: Image.Image, kind: str, data: bytes, at_least_px: int | None, upright: bool) -> Decoded:
     notes = []
     frames = _frames(image)
     if frames != 1:
@@ -225,7 +227,7 @@ def _decoded(image: Image.Image, kind: str, data: bytes, at_least_px: int | None
     if kind != "TIFF":
         orientation = _orientation(image)
     pixels, more = _opaque(image, kind, data)
-    if orientation in TURNS:
+    if orientation in TURNS and (upright or kind == "TIFF"):
         notes.append(f"turned as EXIF orientation {orientation} says")
         if kind != "TIFF":
             pixels = TURNS[orientation](pixels)
@@ -360,13 +362,44 @@ CLOSE = 0.05
 """How near a colour must be to another to count as the same: 5 % of the distance from black to white."""
 
 
-def convert(pixels: Pixels, conversion: str, size: Size) -> tuple[Pixels, str | None]:
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of a conversion: its name, and the picture after it.
+
+    `may_be_left_out` is whether the model could take the picture without it.
+    """
+
+    name: str
+    pixels: Pixels
+    may_be_left_out: bool = False
+
+
+class Way:
+    """What happens to a picture while it is converted, step by step.
+
+    Args:
+        without: names of steps to leave out, for seeing what difference they make. Others are made as ever.
+    """
+
+    def __init__(self, without: Collection[str] = ()) -> None:
+        self.without = frozenset(without)
+        self.steps: list[Step] = []
+
+    def step(self, name: str, after: Pixels, instead: Callable[[], Pixels] | None = None) -> Pixels:
+        """Note a step; `instead` gives the picture where it is left out, None where it cannot be."""
+        pixels = instead() if instead is not None and name in self.without else after
+        self.steps.append(Step(name, pixels, instead is not None))
+        return pixels
+
+
+def convert(pixels: Pixels, conversion: str, size: Size, way: Way | None = None) -> tuple[Pixels, str | None]:
     """A picture as a model takes it, and a sentence saying what was done to it.
 
     Args:
         pixels: uint8 (height, width, 1 or 3).
         conversion: a row of CONVERSIONS.
         size: what the model takes.
+        way: notes every step, and may leave some out.
 
     Returns:
         uint8 of shape `size`; the sentence is None where the picture was taken as it is: it already had the
@@ -378,25 +411,27 @@ def convert(pixels: Pixels, conversion: str, size: Size) -> tuple[Pixels, str | 
     _check(pixels)
     if conversion not in CONVERSIONS:
         raise ImageError(f"No conversion is called {conversion!r}. {nearest(conversion, CONVERSIONS)}")
-    return CONVERSIONS[conversion](pixels, size)
+    return CONVERSIONS[conversion](pixels, size, way or Way())
 
 
-def fit(pixels: Pixels, size: Size) -> tuple[Pixels, str | None]:
+def fit(pixels: Pixels, size: Size, way: Way) -> tuple[Pixels, str | None]:
     """The whole picture, scaled to fit (Lanczos, antialiased) and centred on the colour of its own edge."""
     height, width, channels = size
     picture = _with_channels(pixels, channels)
+    if picture.shape != pixels.shape:
+        way.step("gray" if channels == 1 else "colour", picture)
     if picture.shape == size:
         as_it_is = pixels.shape == size or _is_gray(pixels)
         return picture, None if as_it_is else f"colour changed to {'gray' if channels == 1 else 'RGB'}"
-    scaled = _scaled(picture, size)
+    scaled = way.step("scaled", _scaled(picture, size))
     edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
     border = np.median(np.concatenate(edges), axis=0).round().astype(np.uint8)
-    return _centred(scaled, size, border), (
+    return way.step("padded", _centred(scaled, size, border), lambda: _stretched(picture, size)), (
         f"scaled from {_size(pixels)} to {_size(scaled)} and centred on {width}×{height}"
     )
 
 
-def fashion_mnist(pixels: Pixels, size: Size) -> tuple[Pixels, str | None]:
+def fashion_mnist(pixels: Pixels, size: Size, way: Way) -> tuple[Pixels, str | None]:
     """A product photo as Fashion-MNIST's authors converted theirs: light on black, gray, 28×28.
 
     As published (Xiao, Rasul and Vollgraf, arXiv 1708.07747, section 2): trim edges close to the corners'
@@ -421,24 +456,31 @@ def fashion_mnist(pixels: Pixels, size: Size) -> tuple[Pixels, str | None]:
     if gray and pixels.shape[:2] == (height, width):
         if (corners < (1 - CLOSE) * WHITE).any():
             return _with_channels(pixels, channels), None
-        return WHITE - _with_channels(pixels, channels), "negated, since Fashion-MNIST is light on black"
+        picture = _with_channels(pixels, channels)
+        return way.step(
+            "negated", WHITE - picture, lambda: picture
+        ), "negated, since Fashion-MNIST is light on black"
     if gray and (corners <= CLOSE * WHITE).all():
-        picture, how = fit(pixels, size)
+        picture, how = fit(pixels, size, way)
         return picture, f"already light on black, as Fashion-MNIST is: {how}"
-    trimmed = _trimmed(pixels)
-    small = _sharpened(_subsampled(trimmed, size))
+    trimmed = way.step("trimmed", _trimmed(pixels), lambda: pixels)
+    sample = way.step("subsampled", _subsampled(trimmed, size))
+    small = way.step("sharpened", _sharpened(sample), lambda: sample)
     background = np.median(corners, axis=0)
-    picture = _centred(small, size, background.round().astype(np.uint8))
+    picture = way.step("padded", _centred(small, size, background.round().astype(np.uint8)))
     dark = background.mean() < WHITE / 2
     steps = (
         f"trimmed from {_size(pixels)} to {_size(trimmed)}, subsampled to {_size(small)}, sharpened, "
         f"extended to {width}×{height}, {'not negated (its background is dark)' if dark else 'negated'}, gray"
     )
-    in_gray = _with_channels(picture if dark else WHITE - picture, 1)
+    if not dark:
+        light = picture
+        picture = way.step("negated", WHITE - light, lambda: light)
+    in_gray = way.step("gray", _with_channels(picture, 1))
     return _with_channels(in_gray, channels), (f"converted as Fashion-MNIST's authors did: {steps}")
 
 
-CONVERSIONS: dict[str, Callable[[Pixels, Size], tuple[Pixels, str | None]]] = {
+CONVERSIONS: dict[str, Callable[[Pixels, Size, Way], tuple[Pixels, str | None]]] = {
     "fit": fit,
     "fashion-mnist": fashion_mnist,
 }
@@ -467,6 +509,15 @@ def _inside(pixels: Pixels, size: Size) -> tuple[int, int]:
 def _scaled(pixels: Pixels, size: Size) -> Pixels:
     height, width = _inside(pixels, size)
     return _array(_image(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def fit_inside(pixels: Pixels, side_px: int) -> Pixels:
+    """The picture made smaller, smoothly, so that neither side is longer than `side_px`."""
+    return _scaled(pixels, (side_px, side_px, pixels.shape[2]))
+
+
+def _stretched(pixels: Pixels, size: Size) -> Pixels:
+    return _array(_image(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS))
 
 
 def _subsampled(pixels: Pixels, size: Size) -> Pixels:

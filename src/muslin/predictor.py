@@ -127,7 +127,8 @@ class Predictor:
         bundle: what it was made from.
         threads: how many threads the network and the decoding use; by default the physical cores.
 
-    `name` is what messages call the bundle: its path, where it has one.
+    `name` is what messages call the bundle: its path, where it has one. `check` is whether the golden images are
+    asked; only for a bundle edited on purpose, which would answer otherwise, they are not.
 
     Raises:
         BundleError: the graph cannot be run, does not take or give what the bundle says, or does not answer
@@ -135,14 +136,17 @@ class Predictor:
         RecipeError: fewer threads than one.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, name: str = "bundle") -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, name: str = "bundle", *, check: bool = True
+    ) -> None:
         self.bundle = bundle
         self.threads = physical_cores() if threads is None else threads
         if self.threads < 1:
             raise RecipeError(f"{threads} threads: at least 1 is needed.")
         self._name = name
         self._session = _session(bundle, self.threads, name)
-        self._check_golden_images()
+        if check:
+            self._check_golden_images()
 
     @classmethod
     def open(cls, path: str | Path, threads: int | None = None) -> "Predictor":

@@ -1,0 +1,27 @@
+"""Requests to an ASGI application without a network or a server."""
+
+import asyncio
+import json
+from typing import Any
+
+
+def ask(
+    app: Any, method: str, path: str, body: Any = None, query: str = "", headers: Any = ()
+) -> tuple[int, bytes]:
+    """The status and content of the answer; `body` is bytes, or what becomes JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
+    scope = {
+        "type": "http", "http_version": "1.1", "method": method, "path": path, "raw_path": path.encode(),
+        "root_path": "", "scheme": "http", "query_string": query.encode(), "headers": list(headers),
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8001),
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])

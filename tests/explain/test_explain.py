@@ -1,0 +1,143 @@
+"""What a person is told about a network is what the runtime does."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import muslin
+from muslin.data.drawn import draw
+from muslin.errors import RecipeError
+from muslin.explain.arithmetic import arithmetic
+from muslin.explain.evidence import evidence, evidence_layers
+from muslin.explain.view import Studied, View
+from muslin.predictor import Predictor
+from small_models import LABEL, small_bundle
+
+
+@pytest.fixture(scope="module", params=["tutorial", "quick"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / request.param
+    run = muslin.train(
+        draw(300, seed=1).dataset, recipe=request.param, out=out, settings={"epochs": 1, "batch_size": 48}
+    )
+    return run.model
+
+
+def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> None:
+    studied = Studied.open(model)
+    trace = studied.apart.trace(studied.bundle.golden_pixels[0])
+    numbers = np.random.default_rng(0)
+    for _ in range(500):
+        layer = studied.apart.layers[numbers.integers(len(studied.apart.layers))]
+        index = [int(numbers.integers(side)) for side in layer.shape]
+        half = "mirrored" if numbers.integers(2) else "as_is"
+        found = arithmetic(trace, layer.name, index, half)
+        row = min(("as_is", "mirrored").index(half), len(trace.values[layer.name]) - 1)
+        runtime = trace.values[layer.name][(row, *index)]
+        assert found["sum"] == pytest.approx(runtime, rel=1e-4, abs=1e-4)
+        assert found["agrees"]
+        for step in found["chain"]:
+            if step["kind"] == "convolution":
+                products = sum(
+                    v * w
+                    for m in arithmetic(trace, step["layer"], step["index"], half, everything=True)["chain"][
+                        -1
+                    ]["maps"]
+                    for values, weights in zip(m["values"], m["weights"], strict=True)
+                    for v, w in zip(values, weights, strict=True)
+                    if v is not None
+                )
+                assert products + (step["bias"] or 0) == pytest.approx(step["runtime"], rel=1e-4, abs=1e-4)
+
+
+def test_evidence_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> None:
+    studied = Studied.open(model)
+    trace = studied.apart.trace(studied.bundle.golden_pixels[1])
+    target = studied.bundle.targets[0]
+    scores = trace.values[studied.apart.scores[target.name]].mean(0)
+    assert evidence_layers(studied.apart, target.name)
+    for layer in evidence_layers(studied.apart, target.name):
+        one = evidence(trace, target.name, target.classes[2], layer=layer)
+        pair = evidence(trace, target.name, target.classes[2], target.classes[0], layer=layer)
+        assert one.exact
+        assert one.sum == pytest.approx(scores[2], rel=1e-4, abs=1e-4)
+        assert pair.sum == pytest.approx(scores[2] - scores[0], rel=1e-4, abs=1e-4)
+
+
+def test_editing_a_kernel_answers_as_the_edited_file_does(model: Path) -> None:
+    studied = Studied.open(model)
+    layer = next(layer for layer in studied.apart.layers if layer.kernel and layer.parameters)
+    values = np.arange(layer.kernel.size[0] * layer.kernel.size[1]).reshape(layer.kernel.size) / 8.0
+    edit = {"kind": "kernel", "layer": layer.name, "output": 1, "input": 0, "values": values.tolist()}
+    pixels = studied.bundle.golden_pixels[0]
+    seen = View(studied, pixels, edits=(edit,), ready=True)
+
+    file = onnx.load_from_string(studied.bundle.model)
+    tensor = next(t for t in file.graph.initializer if t.name == f"{layer.name}.weight")
+    weights = numpy_helper.to_array(tensor).copy()
+    weights[1, 0] = values
+    tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
+    bundle = replace(studied.bundle, model=file.SerializeToString())
+    answers = Predictor(bundle, 1, check=False).predict_pixels(pixels[None])
+
+    for name, probabilities in seen.probabilities.items():
+        assert list(probabilities.values()) == answers[name][0].tolist()
+        assert probabilities != seen.plain().probabilities[name]
+
+
+def test_every_edit_that_a_layer_offers_can_be_made(model: Path) -> None:
+    studied = Studied.open(model)
+    for layer in studied.apart.layers:
+        for kind in layer.edits:
+            edit = {
+                "kind": kind,
+                "layer": layer.name,
+                "output": 0,
+                "input": 0,
+                "value": 0.5,
+                "channel": 0,
+                "how": "first",
+            }
+            if layer.kernel:
+                edit["values"] = np.zeros(layer.kernel.size).tolist()
+            again = studied.edited([edit])
+            assert [a.shape for a in again.apart.layers if a.name == layer.name] == [layer.shape]
+
+
+def test_an_edit_that_makes_no_sense_is_refused_in_one_line(model: Path) -> None:
+    studied = Studied.open(model)
+    name = next(layer.name for layer in studied.apart.layers if layer.kernel)
+    for edit in (
+        {}, 7, {"kind": "kernel"}, {"kind": "kernel", "layer": name},
+        {"kind": "kernel", "layer": name, "output": 10**9, "input": 0, "values": [[1]]},
+        {"kind": "kernel", "layer": name, "output": 0, "input": 0, "values": [[float("nan")]]},
+        {"kind": "channel_off", "layer": name, "channel": -1}, {"kind": "bias", "layer": "nowhere"},
+    ):  # fmt: skip
+        with pytest.raises(RecipeError) as refused:
+            studied.edited([edit])  # type: ignore[list-item]
+        assert "\n" not in str(refused.value)
+
+
+def test_what_the_network_saw_ends_with_what_predict_gives_it(model: Path) -> None:
+    studied = Studied.open(model)
+    photo = np.full((90, 60, 3), 250, np.uint8)
+    photo[20:70, 15:45] = (200, 30, 60)
+    view = View(studied, photo)
+    predicted = studied.predictor.predict([photo])[0].predictions
+    for name, answer in predicted.items():
+        assert view.probabilities[name] == pytest.approx(dict(answer.probabilities), abs=1e-6)
+    switchable = [step.name for step in view.steps if step.may_be_left_out]
+    assert switchable
+    assert set(view.effects()) == set(switchable)
+
+
+def test_a_model_without_maps_still_answers_and_says_so() -> None:
+    studied = Studied.of(Predictor(small_bundle(LABEL), 1))
+    view = View(studied, studied.bundle.golden_pixels[0], ready=True)
+    assert sum(view.answers["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+    with pytest.raises(RecipeError, match="no evidence"):
+        view.evidence("label", "Shirt")
