@@ -411,11 +411,12 @@ def convert(pixels: Pixels, conversion: str, size: Size, way: Way | None = None)
     _check(pixels)
     if conversion not in CONVERSIONS:
         raise ImageError(f"No conversion is called {conversion!r}. {nearest(conversion, CONVERSIONS)}")
-    return CONVERSIONS[conversion](pixels, size, way or Way())
+    return CONVERSIONS[conversion](pixels, size, way)
 
 
-def fit(pixels: Pixels, size: Size, way: Way) -> tuple[Pixels, str | None]:
+def fit(pixels: Pixels, size: Size, way: Way | None = None) -> tuple[Pixels, str | None]:
     """The whole picture, scaled to fit (Lanczos, antialiased) and centred on the colour of its own edge."""
+    way = way or Way()
     height, width, channels = size
     picture = _with_channels(pixels, channels)
     if picture.shape != pixels.shape:
@@ -431,7 +432,7 @@ def fit(pixels: Pixels, size: Size, way: Way) -> tuple[Pixels, str | None]:
     )
 
 
-def fashion_mnist(pixels: Pixels, size: Size, way: Way) -> tuple[Pixels, str | None]:
+def fashion_mnist(pixels: Pixels, size: Size, way: Way | None = None) -> tuple[Pixels, str | None]:
     """A product photo as Fashion-MNIST's authors converted theirs: light on black, gray, 28×28.
 
     As published (Xiao, Rasul and Vollgraf, arXiv 1708.07747, section 2): trim edges close to the corners'
@@ -450,6 +451,7 @@ def fashion_mnist(pixels: Pixels, size: Size, way: Way) -> tuple[Pixels, str | N
     A gray picture of the right size that has four white corners was not converted before: it is negated only.
     (In each of Fashion-MNIST's 70,000 pictures at least two corners are 12 or less.)
     """
+    way = way or Way()
     height, width, channels = size
     corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
     gray = _is_gray(pixels)
@@ -480,7 +482,7 @@ def fashion_mnist(pixels: Pixels, size: Size, way: Way) -> tuple[Pixels, str | N
     return _with_channels(in_gray, channels), (f"converted as Fashion-MNIST's authors did: {steps}")
 
 
-CONVERSIONS: dict[str, Callable[[Pixels, Size, Way], tuple[Pixels, str | None]]] = {
+CONVERSIONS: dict[str, Callable[[Pixels, Size, Way | None], tuple[Pixels, str | None]]] = {
     "fit": fit,
     "fashion-mnist": fashion_mnist,
 }
