@@ -41,10 +41,11 @@ def split(dataset: Dataset, *, validation_share: float, seed: int, stratified: b
     said = [f"{p}: the data's own" for p, i in (("validation", validation), ("test", test)) if len(i)]
 
     if not len(test):
-        train, test = _draw(dataset, train, TEST_SHARE, seed, stratified)
+        train, test = _learnable(dataset, *_draw(dataset, train, TEST_SHARE, seed, stratified), said)
         said.append(f"test: {TEST_SHARE:.0%} of the pictures, drawn with seed {seed}")
     if not len(validation) and validation_share:
-        train, validation = _draw(dataset, train, validation_share, seed, stratified)
+        drawn_parts = _draw(dataset, train, validation_share, seed, stratified)
+        train, validation = _learnable(dataset, *drawn_parts, said)
         said.append(f"validation: {validation_share:.1%} of the training pictures, drawn with seed {seed}")
     if len(known) > known.sum():
         said.append(f"{len(known) - known.sum():,} samples without a label left out")
@@ -72,6 +73,26 @@ def _draw(
         return _draw_groups(dataset, indices, share, seed, stratified and target.kind == "multiclass")
     kept, apart_indices = train_test_split(indices, test_size=share, random_state=seed, stratify=strata)
     return kept, apart_indices
+
+
+def _learnable(
+    dataset: Dataset, kept: NDArray[np.int64], apart: NDArray[np.int64], said: list[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The draw, but with the rare classes of which it left nothing to learn from moved back, whole groups together."""
+    back = np.zeros(len(apart), dtype=bool)
+    for target in dataset.targets:
+        labels = dataset.labels[target.name]
+        if target.kind == "multiclass":
+            back |= (labels[apart] != UNKNOWN) & ~np.isin(labels[apart], labels[kept])
+    if dataset.groups is not None and back.any():
+        groups = dataset.groups[apart].astype(str)
+        back |= np.isin(groups, groups[back])
+    if not back.any() or back.all():
+        return kept, apart
+    said.append(
+        f"{back.sum():,} of those drawn kept for learning, as their classes would not be learned otherwise"
+    )
+    return np.concatenate([kept, apart[back]]), apart[~back]
 
 
 def _draw_groups(

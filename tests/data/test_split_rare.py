@@ -1,0 +1,34 @@
+"""Drawing parts where some classes are rare."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from muslin.data.dataset import UNKNOWN, Target
+from muslin.data.drawn import draw
+from muslin.data.split import split
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_class_with_one_photo_in_any_target_is_learned_not_only_judged(grouped):
+    drawn = draw(100, seed=1).dataset
+    groups = np.array([str(i // 3) for i in range(100)], dtype=object) if grouped else None
+    colours = Target("colour", tuple(f"colour {i}" for i in range(30)))
+    labels = np.arange(100) % 2
+    labels[:28] = np.arange(2, 30)
+    labels[28:40] = UNKNOWN
+    both = replace(
+        drawn,
+        targets=(*drawn.targets, colours),
+        labels={**drawn.labels, "colour": labels.astype(np.int64)},
+        groups=groups,
+    )
+    for seed in range(5):
+        parts = split(both, validation_share=0.1, seed=seed)
+        assert set(range(30)) <= set(labels[parts.train])
+        together = np.concatenate([parts.train, parts.validation, parts.test])
+        assert sorted(together) == list(range(100))
+        assert "kept for learning" in parts.drawn
+        if groups is not None:
+            assert not set(groups[parts.train]) & set(groups[parts.test])
