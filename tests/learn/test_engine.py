@@ -197,11 +197,23 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
 
 
 def test_muons_change_has_directions_of_about_equal_length():
-    matrix = torch.randn(24, 60, generator=torch.Generator().manual_seed(0))
-    lengths = torch.linalg.svdvals(orthogonal(matrix, iterations=5))
-    assert lengths.min() > 0.6
-    assert lengths.max() < 1.3
-    assert torch.allclose(orthogonal(matrix.T), orthogonal(matrix).T, atol=1e-5)
+    random = torch.Generator().manual_seed(0)
+    shapes = [(24, 60), (60, 24), (24, 90), (8, 8)]  # two of a size, one that is tall, one by itself
+    matrices = [torch.randn(shape, generator=random) for shape in shapes]
+    changes = orthogonal(matrices, iterations=5)
+    assert [tuple(change.shape) for change in changes] == shapes
+    for matrix, change in zip(matrices, changes, strict=True):
+        lengths = torch.linalg.svdvals(change)
+        assert lengths.min() > 0.6
+        assert lengths.max() < 1.3
+        assert torch.allclose(orthogonal([matrix.T], iterations=5)[0], change.T, atol=1e-4)
+        # the same directions: none is turned into another
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        assert torch.allclose(
+            left.T @ change @ right.T, torch.diag((left.T @ change @ right.T).diagonal()), atol=1e-4
+        )
+    nothing = orthogonal([torch.zeros(4, 9)])[0]
+    assert torch.equal(nothing, torch.zeros(4, 9))
 
 
 def test_the_learning_rate_climbs_and_falls_as_the_recipe_says():

@@ -52,7 +52,7 @@ class Net(nn.Module):
                 norm.weight.requires_grad_(False)
                 return norm
             case "relu":
-                return nn.ReLU()
+                return nn.ReLU(inplace=True)  # no layer needs what stood before it
             case "max pool":
                 return nn.MaxPool2d(layer.kernel, layer.stride)
             case "global max pool":

@@ -1,6 +1,6 @@
 """How a step changes the weights: Adam as Keras has it, and Muon for kernels with Nesterov SGD for the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 import torch
@@ -60,30 +60,45 @@ class Muon(Optimizer):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
+            directions = []
             for weight in group["params"]:
                 state = self.state[weight]
                 if not state:
                     state["momentum"] = torch.zeros_like(weight)
                 velocity = state["momentum"].mul_(group["momentum"]).add_(weight.grad)
-                direction = weight.grad.add(velocity, alpha=group["momentum"])
+                directions.append(weight.grad.add(velocity, alpha=group["momentum"]).reshape(len(weight), -1))
+            for weight, change in zip(group["params"], orthogonal(directions), strict=True):
                 weight.mul_(len(weight) ** 0.5 / weight.norm())
-                change = orthogonal(direction.reshape(len(weight), -1)).view(weight.shape)
-                weight.add_(change, alpha=-group["lr"])
+                weight.add_(change.view(weight.shape), alpha=-group["lr"])
 
 
-def orthogonal(matrix: Tensor, iterations: int = 3) -> Tensor:
-    """The nearest matrix whose directions all have length about one, float32 (rows, columns), by Newton–Schulz.
+def orthogonal(matrices: Sequence[Tensor], iterations: int = 3) -> list[Tensor]:
+    """Of each matrix, float32 (rows, columns), the nearest whose directions all have length about one.
 
-    Coefficients from airbench: chosen for speed of convergence, so lengths end between about 0.7 and 1.2.
+    Newton–Schulz with airbench's coefficients, chosen for speed of convergence, so lengths end between about 0.7 and
+    1.2. Every factor a + bG + cG² is a polynomial in the Gram matrix G, so the iterations are done on G alone, for all
+    matrices of equal size at once, and the matrix itself is multiplied once: a third of the time for small kernels.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x: Tensor = matrix / (matrix.norm() + 1e-7)
-    if tall := x.shape[0] > x.shape[1]:
-        x = x.T
-    for _ in range(iterations):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
-    return x.T if tall else x
+    wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
+    alike: dict[int, list[int]] = {}
+    for place, matrix in enumerate(wide):
+        alike.setdefault(len(matrix), []).append(place)
+    results = list(matrices)
+    for size, places in alike.items():
+        gram = torch.stack([wide[place] @ wide[place].T for place in places])
+        lengths = gram.diagonal(dim1=1, dim2=2).sum(1).sqrt().add_(1e-7).view(-1, 1, 1)
+        gram = gram / lengths.square()
+        identity = torch.eye(size)
+        product = identity / lengths
+        for _ in range(iterations):
+            factor = torch.baddbmm(a * identity + b * gram, gram, gram, alpha=c)
+            product = factor @ product
+            gram = factor @ gram @ factor
+        for place, turned in zip(places, product, strict=True):
+            result = turned @ wide[place]
+            results[place] = result.T if len(matrices[place]) != size else result
+    return results
 
 
 def optimizers_for(net: Net, recipe: Recipe) -> list[Optimizer]:
