@@ -91,19 +91,26 @@ def mentions(page: Path) -> Iterator[list[str]]:
         yield shlex.split(mention)
 
 
+def above() -> click.Context:
+    """The context that a command meets in earnest; click keeps what a command learns of it, such as `-h`."""
+    return click.Context(cli, **cli.context_settings)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_line_in_the_documentation_can_be_typed(page):
     for words in commands(page):
         if words[0].startswith("-"):
             continue
         command = cli.commands[words[0]]
-        with command.make_context(words[0], words[1:]):  # raises for a missing or an unknown word
+        with command.make_context(
+            words[0], words[1:], parent=above()
+        ):  # raises for a missing or an unknown word
             pass
     for name, *words in mentions(page):
         if name.startswith("-"):
             continue
         command = cli.commands[name]
-        command.make_parser(click.Context(command)).parse_args(words)
+        command.make_parser(click.Context(command, parent=above())).parse_args(words)
 
 
 def test_a_command_line_that_cannot_be_typed_would_be_noticed(tmp_path):
@@ -113,7 +120,7 @@ def test_a_command_line_that_cannot_be_typed_would_be_noticed(tmp_path):
     )
     (words,) = commands(page)
     with pytest.raises(click.NoSuchOption):
-        cli.commands[words[0]].make_context(words[0], words[1:])
+        cli.commands[words[0]].make_context(words[0], words[1:], parent=above())
     assert list(mentions(page)) == [["tarin"]]
 
 
