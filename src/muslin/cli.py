@@ -187,7 +187,7 @@ def look(
     from muslin.show.look import Sheet, as_png, print_pictures, summary
     from muslin.show.terminal import print_dataset
 
-    dataset = read(data, **_gathered(format_, shape, target), tell=_say)
+    dataset = read(data, **_gathered(format_, shape, target), every_target=not target, tell=_say)
     chosen = dataset if part in (None, "all") else dataset.part(str(part))
     if as_json:
         _print_json(summary(chosen))

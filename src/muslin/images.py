@@ -117,6 +117,20 @@ def decode(
         raise ImageError(f"{name}: is {kind}, but {how} ({reason}). Copy it again.") from error
 
 
+def header(data: bytes, *, name: str) -> tuple[int, int, str]:
+    """Height, width and mode (`RGB`, `L`, `CMYK`, `I;16`, … as Pillow has them) as a picture's header says, undecoded.
+
+    Raises:
+        ImageError: it is empty, of a kind that is not read, or its header is damaged.
+    """
+    kind = _kind(_bytes(data, name, len(data)), name)
+    try:
+        with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
+            return image.height, image.width, image.mode
+    except Exception as error:  # as in decode
+        raise ImageError(f"{name}: is {kind} with a header cut off or damaged. Copy it again.") from error
+
+
 def encode_png(pixels: Pixels) -> bytes:
     """A PNG file of uint8 (height, width, 1 or 3), or of gray (height, width); with no metadata in it.
 

@@ -1,24 +1,33 @@
 """What `muslin look` shows: one picture, a class, a sample or the mean of each class."""
 
-from dataclasses import dataclass
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
 import numpy as np
 
-from muslin.data.dataset import PARTS, Dataset
-from muslin.errors import DataError
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset
+from muslin.data.photos import PhotoImages
+from muslin.errors import DataError, ImageError
 from muslin.show.pictures import (
     Colour,
     Pixels,
     coloured,
     contact_sheet,
+    counts_of,
     label_text,
     mean_images,
     png,
     sample_indices,
     terminal_picture,
 )
+
+CROSSED = np.where(np.eye(32, dtype=bool) | np.eye(32, dtype=bool)[::-1], 90, 225).astype(np.uint8)[
+    :, :, None
+]
+"""Shown in place of a photo that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,75 @@ class Sheet:
     colour: Colour = "own"
 
 
+MOST_HEADERS = 1000
+"""Photos whose header is read to tell the range of sizes and the modes."""
+
+
+@dataclass(frozen=True)
+class Photos:
+    """What the headers of photos say.
+
+    Attributes:
+        looked_at: how many photos, evenly spread over the set.
+        smallest, largest: (height, width) in pixels of the photos with the fewest and the most; None where no header
+            can be read.
+        modes: per mode of Pillow's how many, the most frequent first.
+        unreadable: what is wrong with each of the others.
+    """
+
+    looked_at: int
+    smallest: tuple[int, int] | None
+    largest: tuple[int, int] | None
+    modes: dict[str, int]
+    unreadable: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """For a person, for example `photos of 300×200 to 4032×3024 px; RGB 998, L 2; of 1,000 looked at`."""
+        said = []
+        if self.smallest and self.largest:
+            sizes = [f"{width}×{height}" for height, width in dict.fromkeys((self.smallest, self.largest))]
+            said.append(f"photos of {' to '.join(sizes)} px")
+            said.append(", ".join(f"{mode} {count:,}" for mode, count in self.modes.items()))
+        if self.unreadable:
+            said.append(f"{len(self.unreadable):,} cannot be read, first {self.unreadable[0]}")
+        return "; ".join([*said, f"of {self.looked_at:,} looked at"])
+
+
+def photos_in(dataset: Dataset) -> Photos | None:
+    """What the headers of at most MOST_HEADERS photos say; None for a set of pixels, or an empty one."""
+    from muslin.images import header
+
+    if not isinstance(dataset.images, PhotoImages) or not len(dataset):
+        return None
+    sizes, modes, unreadable = [], Counter[str](), []
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), MOST_HEADERS)).astype(int)).tolist()
+    for index in chosen:
+        photo = dataset.images.photos[index]
+        try:
+            height, width, mode = header(photo.content(), name=photo.name)
+        except ImageError as error:
+            unreadable.append(str(error))
+            continue
+        sizes.append((height, width))
+        modes[mode] += 1
+    by_area = sorted(sizes, key=lambda size: size[0] * size[1])
+    return Photos(
+        len(chosen),
+        by_area[0] if by_area else None,
+        by_area[-1] if by_area else None,
+        dict(modes.most_common()),
+        tuple(unreadable),
+    )
+
+
+def first_shape(dataset: Dataset) -> tuple[int, ...] | None:
+    """(height, width, channels) of the first picture that can be decoded, of the first ten; None if none can."""
+    for index in range(min(len(dataset), 10)):
+        with suppress(ImageError):
+            return dataset.images[index].shape
+    return None
+
+
 def summary(dataset: Dataset) -> dict[str, Any]:
     """What is in a data set, as JSON values."""
     parts = dataset.parts
@@ -49,22 +127,23 @@ def summary(dataset: Dataset) -> dict[str, Any]:
     targets = {}
     for target in dataset.targets:
         labels = dataset.labels[target.name]
-        of_class = [
-            (labels == i) if labels.ndim == 1 else (labels[:, i] == 1) for i in range(len(target.classes))
-        ]
+        held = counts_of(labels, len(target.classes))
         targets[target.name] = {
             "kind": target.kind,
-            "classes": {
-                name: int(chosen.sum()) for name, chosen in zip(target.classes, of_class, strict=True)
-            },
+            "classes": dict(zip(target.classes, held.tolist(), strict=True)),
+            "unknown": int(
+                (labels == UNKNOWN).sum() if labels.ndim == 1 else (labels == UNKNOWN).any(axis=1).sum()
+            ),
         }
+    shape, photos = first_shape(dataset), photos_in(dataset)
     return {
         "name": dataset.name,
         "format": dataset.format,
         "origin": dataset.origin,
         "repairs": list(dataset.repairs),
         "pictures": len(dataset),
-        "size": list(dataset.images[0].shape) if len(dataset) else None,
+        "size": list(shape) if shape else None,
+        "photos": None if photos is None else asdict(photos),
         "parts": counts,
         "targets": targets,
         "fingerprint": dataset.fingerprint,
@@ -79,7 +158,11 @@ def chosen_pictures(dataset: Dataset, sheet: Sheet, usual: int = 25) -> list[tup
     """
     if sheet.mean:
         target = dataset.target()
-        means = mean_images(dataset.images, dataset.labels[target.name], len(target.classes))
+        labels = dataset.labels[target.name]
+        if labels.ndim == 2:
+            means = [mean_images(dataset.images, labels[:, i] - 1, 1)[0] for i in range(len(target.classes))]
+        else:
+            means = mean_images(dataset.images, labels, len(target.classes))
         return [(name, mean) for name, mean in zip(target.classes, means, strict=True) if mean is not None]
     if sheet.index is not None:
         if not 0 <= sheet.index < len(dataset):
@@ -91,9 +174,16 @@ def chosen_pictures(dataset: Dataset, sheet: Sheet, usual: int = 25) -> list[tup
         indices = sample_indices(
             dataset, count=sheet.sample or usual, class_name=sheet.class_name, seed=sheet.seed
         )
-    return [
-        (f"{label_text(dataset, int(i))}\n{dataset.ids[i]}".strip(), dataset.images[int(i)]) for i in indices
-    ]
+    pictures = []
+    for i in indices.tolist():
+        caption = f"{label_text(dataset, i)}\n{dataset.ids[i]}".strip()
+        try:
+            pictures.append((caption, dataset.images[i]))
+        except ImageError:
+            if sheet.index is not None:
+                raise
+            pictures.append((f"cannot be read: {dataset.ids[i]}", CROSSED))
+    return pictures
 
 
 def as_png(dataset: Dataset, sheet: Sheet) -> bytes:

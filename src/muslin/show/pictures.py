@@ -8,6 +8,7 @@ import base64
 import io
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from muslin.data.dataset import Dataset, Images, PixelImages
-from muslin.errors import DataError, nearest
+from muslin.data.dataset import UNKNOWN, Dataset, Images, PixelImages
+from muslin.errors import DataError, ImageError, nearest
 from muslin.show.colours import LIGHT, rgb, viridis
 from muslin.show.lettering import cut, font_for, wrapped, write
 
@@ -205,7 +206,7 @@ def _frame(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], mark: bool
 def mean_images(
     images: Images, labels: NDArray[np.integer[Any]], n_classes: int, *, edge_px: int = 96, most: int = 100
 ) -> list[Pixels | None]:
-    """The mean picture of every class, uint8; None for a class without pictures.
+    """The mean picture of every class, uint8; None for a class without pictures that can be read.
 
     Pictures of one size in memory are all used. Photos are decoded one by one, so only the first `most` of a
     class are, each made to fill a square of `edge_px`.
@@ -223,10 +224,21 @@ def mean_images(
             means.append(np.rint(total / len(chosen)).astype(np.uint8))
         else:
             total = np.zeros((edge_px, edge_px, 3))
+            read = 0
             for place in chosen[:most]:
-                total += _filling(images[int(place)], edge_px)
-            means.append(np.rint(total / len(chosen[:most])).astype(np.uint8))
+                with suppress(ImageError):  # one that cannot be read is not part of the mean
+                    total += _filling(images[int(place)], edge_px)
+                    read += 1
+            means.append(np.rint(total / read).astype(np.uint8) if read else None)
     return means
+
+
+def counts_of(labels: NDArray[np.integer[Any]], n_classes: int) -> NDArray[np.int64]:
+    """int64 (n_classes,): how many of the labels, (count,) or (count, n_classes), hold each class."""
+    if labels.ndim == 2:
+        counts: NDArray[np.int64] = (labels == 1).sum(axis=0, dtype=np.int64)
+        return counts
+    return np.bincount(labels[labels != UNKNOWN], minlength=n_classes).astype(np.int64)
 
 
 def _filling(pixels: Pixels, edge_px: int) -> Pixels:
@@ -295,9 +307,13 @@ def label_text(dataset: Dataset, index: int, target: str | None = None) -> str:
     """What the picture at `index` is: its class, its tags, `unknown`, or nothing where there is no target."""
     if not dataset.targets:
         return ""
+    if target is None and len(dataset.targets) > 1:
+        return "; ".join(f"{t.name}: {label_text(dataset, index, t.name)}" for t in dataset.targets)
     asked = dataset.target(target)
     label = dataset.labels[asked.name][index]
     if np.ndim(label):
+        if not (label != UNKNOWN).any():
+            return "unknown"
         return ", ".join(asked.classes[i] for i in np.flatnonzero(np.equal(label, 1))) or "none"
     return asked.classes[int(label)] if int(label) >= 0 else "unknown"
 

@@ -235,9 +235,13 @@ def _labels(table: Table, taken: set[str | None], every: bool) -> tuple[str, ...
     if set(STYLES_TARGETS) <= set(free):
         possible = list(STYLES_TARGETS)
     else:
-        possible = [name for name in free if name.lower() in LABEL_NAMES] or [
-            name for name in free if 1 < len(table.columns[name].cells) <= len(table) / 2
-        ]
+        most = (
+            len(table) - 1 if every else len(table) / 2
+        )  # to be looked at, a column need only repeat itself
+        named = [] if every else [name for name in free if name.lower() in LABEL_NAMES]
+        possible = named or [name for name in free if 1 < len(table.columns[name].cells) <= most]
+        if every and not possible:
+            return _labels(table, taken, every=False)
     if len(possible) == 1 or (every and possible):
         return tuple(possible)
     if not possible:
