@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from muslin.auditing import audit
     from muslin.classifier import ImageClassifier
     from muslin.data import read
+    from muslin.data.convert import convert
     from muslin.data.dataset import Dataset, Split, Target
     from muslin.errors import MuslinError
     from muslin.evaluation import Evaluation
@@ -36,6 +37,7 @@ _HOMES = {
     "Split": "muslin.data.dataset",
     "Target": "muslin.data.dataset",
     "audit": "muslin.auditing",
+    "convert": "muslin.data.convert",
     "evaluate": "muslin.flow",
     "open": "muslin.predictor",
     "read": "muslin.data",
@@ -54,6 +56,7 @@ __all__ = [
     "Split",
     "Target",
     "audit",
+    "convert",
     "evaluate",
     "open",
     "read",

@@ -30,8 +30,8 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
         "--format",
         "format_",
         metavar="NAME",
-        help="Read DATA as idx, deepfashion, deepfashion-fine, imaterialist, table, folders or pixels-csv, "
-        "whatever it looks like.",
+        help="Read DATA as idx, deepfashion, deepfashion-fine, imaterialist, parquet-photos, table, folders, pixels-csv "
+        "or pixels-csv-parts, whatever it looks like.",
     )(command)
     command = click.option(
         "--shape",
@@ -319,6 +319,36 @@ def train(
     from muslin.show.about import print_run
 
     print_run(run.folder, run.record)
+
+
+@cli.command()
+@click.argument("data")
+@click.argument("dest", type=PATH)
+@click.option(
+    "--to",
+    required=True,
+    metavar="FORMAT",
+    help="folders (photos), csv or idx (pixels of one size), or parquet (photos and every label in one file).",
+)
+@click.option("--test", metavar="FILE", help="A file with the test part, where DATA has only the train part.")
+@_reading
+@as_json
+def convert(
+    data: str, dest: Path, to: str, test: str | None, format_: str | None, shape: tuple[int, ...] | None,
+    target: tuple[str, ...], as_json: bool,
+) -> None:  # fmt: skip
+    """The same data in another format, at DEST. Says what the format cannot hold; overwrites nothing."""
+    from muslin.data.convert import convert
+
+    made = convert(data, to, dest, test=test, reading=_gathered(format_, shape, target), tell=_say)
+    if as_json:
+        _print_json(made.to_dict())
+        return
+    click.echo(f"wrote {made.count:,} samples to {made.path}, as {made.format}")
+    for sentence in made.lost:
+        click.echo(f"not kept: {sentence}")
+    for sentence in made.left_out:
+        click.echo(f"left out: {sentence}")
 
 
 @cli.command()

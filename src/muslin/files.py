@@ -1,8 +1,10 @@
 """Files that are either whole or not there, whatever happens while they are written."""
 
 import errno
+import glob
 import os
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +53,41 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
             os.replace(beside, path)
         except BaseException:
             beside.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def writing_folder(path: str | Path) -> Iterator[Path]:
+    """A new folder to fill that becomes `path`, flushed to the disk, when the block ends well.
+
+    What an earlier process had begun for the same `path` when it was killed is removed.
+
+    Raises:
+        StorageError: something is at `path`, the disk is full, or the place cannot be written.
+    """
+    path = Path(path)
+    with storage_errors(path):
+        if os.path.lexists(path):
+            raise StorageError(f"{path}: is there already, and is not overwritten. Choose another place.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for entry in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            match = LEFTOVER.fullmatch(entry.name)
+            if match and os.name == "posix" and entry.is_dir() and not _lives(int(match["process"])):
+                shutil.rmtree(entry, ignore_errors=True)
+        beside = path.parent / f".{path.name}.{os.getpid()}-{threading.get_ident()}.part"
+        beside.mkdir()
+        try:
+            yield beside
+            if os.name == "posix":
+                os.sync()  # once, where flushing a hundred thousand photos one by one would take minutes
+            if os.path.lexists(path):
+                raise StorageError(
+                    f"{path}: came to be meanwhile, and is not overwritten. Choose another place."
+                )
+            os.rename(beside, path)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
             raise
         _sync_folder(path.parent)
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,15 @@ MOST_BYTES = 20_000_000
 """Of one photo's file, as `muslin.images.decode` has it."""
 
 THREADS = 2
+
+
+class Stored(Protocol):
+    """One photo as it is kept somewhere: a Photo, or a row of a Parquet file."""
+
+    @property
+    def name(self) -> str: ...
+
+    def content(self, most_bytes: int = MOST_BYTES + 1) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,8 @@ class Photo:
     deflated: bool = False
     box: tuple[int, int, int, int] | None = None
 
-    def content(self) -> bytes:
-        """The photo's file, cut off one byte after the most that is decoded.
+    def content(self, most_bytes: int = MOST_BYTES + 1) -> bytes:
+        """The photo's file, cut off after `most_bytes`; by default one more than are decoded.
 
         Raises:
             ImageError: it cannot be read.
@@ -56,9 +65,8 @@ class Photo:
         try:
             with self.path.open("rb") as file:
                 file.seek(self.start)
-                most = MOST_BYTES + 1
-                data = file.read(most if self.size is None else min(self.size, most))
-            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most) if self.deflated else data
+                data = file.read(most_bytes if self.size is None else min(self.size, most_bytes))
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most_bytes) if self.deflated else data
         except zlib.error as error:
             raise ImageError(
                 f"{self.name}: is damaged in the archive ({error}). Copy {self.path} again."
@@ -76,7 +84,7 @@ class PhotoImages:
     `kept` is whatever must live as long as the photos are read, such as an unpacked archive.
     """
 
-    photos: tuple[Photo, ...]
+    photos: tuple[Stored, ...]
     kept: Any = None
 
     def __len__(self) -> int:

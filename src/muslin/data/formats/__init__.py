@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.data.dataset import Dataset
-from muslin.data.formats import deepfashion, deepfashion_fine, folders, idx, imaterialist, pixels_csv, tables
+from muslin.data.formats import (
+    deepfashion,
+    deepfashion_fine,
+    folders,
+    idx,
+    imaterialist,
+    packed,
+    pixels_csv,
+    pixels_csv_parts,
+    tables,
+)
 from muslin.data.formats.compressed import head, is_gzipped
 from muslin.data.formats.options import ReadOptions, Tell, silent
 from muslin.errors import DataError, nearest
@@ -53,6 +63,20 @@ FORMATS: tuple[Format, ...] = (
         imaterialist.TAKES,
         imaterialist.detect,
         imaterialist.read,
+    ),
+    Format(
+        "parquet-photos",
+        "Parquet with the photos in it, beside their labels",
+        packed.TAKES,
+        packed.detect,
+        packed.read,
+    ),
+    Format(
+        "pixels-csv-parts",
+        "a folder with a CSV of pixels a part, called like the parts",
+        pixels_csv_parts.TAKES,
+        pixels_csv_parts.detect,
+        pixels_csv_parts.read,
     ),
     Format(
         "table",

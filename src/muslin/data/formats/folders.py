@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
 from muslin.data import archives
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
+from muslin.data.formats import classes_file
 from muslin.data.formats.options import ReadOptions, Tell, silent
 from muslin.data.photos import SUFFIXES, Photo, PhotoImages
-from muslin.errors import DataError
+from muslin.errors import DataError, ImageError
 
 TAKES: frozenset[str] = frozenset()
 
@@ -70,9 +72,12 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     placed: list[tuple[str, str, str]] = []
     loose = 0
     divided = _is_divided([name[len(top) :] for name in photos])
-    for name in photos:
-        place = _place(name[len(top) :], divided)
-        if place is None:
+    places = [_place(name[len(top) :], divided) for name in photos]
+    declared = _declared(files, top, {place[1] for place in places if place} - {""})
+    for name, place in zip(photos, places, strict=True):
+        if place is None and declared:
+            placed.append((name, "", ""))
+        elif place is None:
             loose += 1
         else:
             placed.append((name, *place))
@@ -86,6 +91,10 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     order = {part: place for place, part in enumerate((*PARTS, ""))}
     placed.sort(key=lambda row: (order[row[1]], row[2], row[0]))
     classes = tuple(sorted({label for _, _, label in placed if label}))
+    if declared:
+        placed = [(name, part, unquote(label)) for name, part, label in placed]
+        classes = declared
+        repairs = [said for said in repairs if said != _passed_over([top + classes_file.NAME])]
     index = {label: i for i, label in enumerate(classes)}
     labels = np.array([index.get(label, UNKNOWN) for _, _, label in placed], dtype=np.int64)
     parts = np.array([part for _, part, _ in placed], dtype=object)
@@ -140,11 +149,23 @@ def _photos(files: dict[str, Photo]) -> tuple[list[str], list[str]]:
     if hidden:
         repairs.append(f"hidden files and those of the system passed over: {hidden:,}")
     if others:
-        more = ", …" if len(others) > 3 else ""
-        repairs.append(
-            f"files that are no photos passed over: {len(others):,} ({', '.join(others[:3])}{more})"
-        )
+        repairs.append(_passed_over(others))
     return photos, repairs
+
+
+def _passed_over(others: list[str]) -> str:
+    more = ", …" if len(others) > 3 else ""
+    return f"files that are no photos passed over: {len(others):,} ({', '.join(others[:3])}{more})"
+
+
+def _declared(files: dict[str, Photo], top: str, folders: set[str]) -> tuple[str, ...] | None:
+    """The classes that a `classes.txt` beside their folders, or the parts', lists; None where it lacks one of them."""
+    listed = files.get(top + classes_file.NAME)
+    try:
+        classes = classes_file.parsed(listed.content()) if listed else None
+    except ImageError:
+        return None
+    return classes if classes and {unquote(name) for name in folders} <= set(classes) else None
 
 
 def _common_folder(photos: list[str]) -> str:

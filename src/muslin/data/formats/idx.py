@@ -8,14 +8,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, PixelImages, multiclass
+from muslin.data.formats import classes_file
 from muslin.data.formats.compressed import head, most_bytes, opened
 from muslin.data.formats.options import ReadOptions, Tell, silent
 from muslin.errors import DataError
+from muslin.files import writing
 
 IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
@@ -84,7 +87,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     target, indices = multiclass("label", np.concatenate(values))
     divided = path.is_dir() and all(pair.part for pair in pairs)
     counts = [len(pixels) for pixels in images]
-    return Dataset(
+    dataset = Dataset(
         name=path.resolve().name if path.is_dir() else _stem(path),
         format="idx",
         images=PixelImages(images[0] if len(images) == 1 else np.concatenate(images)),
@@ -101,6 +104,29 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         parts=np.repeat(np.array([pair.part for pair in pairs], dtype=object), counts) if divided else None,
         repairs=repairs,
     )
+    return classes_file.named(dataset, path) if path.is_dir() else dataset
+
+
+def write(
+    pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]], folder: Path, part: str | None
+) -> None:
+    """Write one part's two files into `folder`, as MNIST's are called; not compressed.
+
+    Args:
+        pixels: uint8 (count, rows, columns, 1).
+        labels: (count,), each 0–9.
+        part: one of PARTS, or None.
+
+    Raises:
+        StorageError: the place cannot be written.
+    """
+    start = {None: "", "test": "t10k-"}.get(part, f"{part}-")
+    with writing(folder / f"{start}images-idx3-ubyte") as file:
+        file.write(np.array([IMAGES_MAGIC, *pixels.shape[:3]], dtype=">u4").tobytes())
+        file.write(np.ascontiguousarray(pixels).data)
+    with writing(folder / f"{start}labels-idx1-ubyte") as file:
+        file.write(np.array([LABELS_MAGIC, len(labels)], dtype=">u4").tobytes())
+        file.write(labels.astype(np.uint8).tobytes())
 
 
 def read_images(path: Path) -> NDArray[np.uint8]:

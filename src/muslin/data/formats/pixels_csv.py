@@ -129,25 +129,29 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     )
 
 
-def write(pixels: NDArray[np.uint8], labels: Sequence[str], path: Path) -> None:
+def write(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -> None:
     """Write pictures as Kaggle does: the header label, pixel1, …, then a row a picture; whole or not at all.
 
     Args:
         pixels: uint8 (count, height, width, channels).
-        labels: (count,); a comma or a quote in a label is quoted.
+        labels: (count,); a comma or a quote in a label is quoted. None: no column of labels.
 
     Raises:
         StorageError: the place cannot be written.
     """
     rows = pixels.reshape(len(pixels), -1)
-    texts = {label: _quoted(label).encode() for label in set(labels)}
+    texts = {label: _quoted(label).encode() + b"," for label in set(labels or ())}
     with writing(path) as file:
-        file.write(",".join(["label", *(f"pixel{i + 1}" for i in range(rows.shape[1]))]).encode() + b"\n")
+        names = [*([] if labels is None else ["label"]), *(f"pixel{i + 1}" for i in range(rows.shape[1]))]
+        file.write(",".join(names).encode() + b"\n")
         step = max(1, BLOCK_BYTES // rows.shape[1])
         for start in range(0, len(rows), step):
             block = digits_of(rows[start : start + step])
+            if labels is None:
+                file.write(b"".join(digits + b"\n" for digits in block))
+                continue
             lines = zip(labels[start : start + step], block, strict=True)
-            file.write(b"".join(texts[label] + b"," + digits + b"\n" for label, digits in lines))
+            file.write(b"".join(texts[label] + digits + b"\n" for label, digits in lines))
 
 
 def _quoted(label: str) -> str:
@@ -317,7 +321,7 @@ def _has_label(path: Path, count: int, rows: list[list[str]], options: ReadOptio
             )
         return count == wanted + 1
     named = any(cells[place].strip() and not _is_number(cells[place]) for cells in rows for place in (0, -1))
-    with_label, without = _square(count - 1), _square(count)
+    with_label, without = guessed_shape(count - 1), guessed_shape(count)
     if with_label and (named or not without):
         return True
     if without and not with_label:
@@ -370,7 +374,7 @@ def _shape(path: Path, pixels: int, options: ReadOptions) -> tuple[int, int, int
                 f"{math.prod(options.shape)}. Check the shape."
             )
         return options.shape
-    if shape := _square(pixels):
+    if shape := guessed_shape(pixels):
         return shape
     raise DataError(
         f"{path}: {pixels} pixel values are neither a square gray nor a square RGB picture. "
@@ -378,7 +382,7 @@ def _shape(path: Path, pixels: int, options: ReadOptions) -> tuple[int, int, int
     )
 
 
-def _square(pixels: int) -> tuple[int, int, int] | None:
+def guessed_shape(pixels: int) -> tuple[int, int, int] | None:
     """The square picture of so many values: gray or RGB, never both, since 3 is no square."""
     for channels in (1, 3):
         side = math.isqrt(pixels // channels)

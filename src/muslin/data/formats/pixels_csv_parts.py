@@ -1,0 +1,63 @@
+"""A folder with one CSV of pixels a part, as Kaggle's fashion-mnist_train.csv and fashion-mnist_test.csv."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from muslin.data.dataset import PARTS, Dataset, align, join, multiclass
+from muslin.data.formats import classes_file, pixels_csv
+from muslin.data.formats.folders import PART_NAMES
+from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.errors import DataError
+
+TAKES = pixels_csv.TAKES
+
+NAME = re.compile(r"(?:(?P<stem>.*)[-_. ])?(?P<part>[a-z]+)\.csv(?:\.gz)?", re.IGNORECASE)
+
+
+def detect(path: Path) -> str | None:
+    """Why `path` is such a folder, or None: every CSV in it holds pixels and is called like a part, or there is one."""
+    files = _files(path) if path.is_dir() else {}
+    if not files or not all(pixels_csv.detect(file) for file in files.values()):
+        return None
+    return f"pixels in {', '.join(file.name for file in files.values())}"
+
+
+def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
+    """The files' pictures and labels, train first; classes are those of all parts together.
+
+    Raises:
+        DataError: there is no such file, or one cannot be read; the message names the file and row.
+    """
+    files = _files(path)
+    if not files:
+        raise DataError(f"{path}: has no CSV of pixels called like a part, such as train.csv. Name the file.")
+    parts = {part: pixels_csv.read(file, options) for part, file in files.items()}
+    if list(parts) == [""]:
+        dataset = parts[""]
+    else:
+        if all(part.targets for part in parts.values()):
+            names = [name for part in parts.values() for name in part.target().classes]
+            name = next(iter(parts.values())).target().name
+            whole, _ = multiclass(name, np.array(names, dtype=str))
+            parts = {name: align(part, (whole,)) for name, part in parts.items()}
+        elif any(part.targets for part in parts.values()):
+            bare = next(name for name, part in parts.items() if not part.targets)
+            raise DataError(f"{files[bare]}: has no labels, but other parts do. Read them one by one.")
+        dataset = join(parts)
+    return replace(classes_file.named(dataset, path), name=path.resolve().name, format="pixels-csv-parts")
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """Per part its file; a single file of no part's name stands under the empty name. Empty where names clash."""
+    found: dict[str, Path] = {}
+    files = [p for p in sorted(path.iterdir()) if re.search(r"\.csv(\.gz)?$", p.name, re.I) and p.is_file()]
+    for file in files:
+        match = NAME.fullmatch(file.name)
+        part = PART_NAMES.get(match["part"].lower(), "") if match else ""
+        if part in found or (not part and len(files) > 1):
+            return {}
+        found[part] = file
+    return {part: found[part] for part in ("", *PARTS) if part in found}
