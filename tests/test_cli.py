@@ -19,7 +19,19 @@ from muslin.data.drawn import Drawn
 from muslin.data.known import write_csv
 from small_models import small_bundle
 
-COMMANDS = ("get", "look", "audit", "train", "evaluate", "predict", "tag", "compare", "inspect", "studio")
+COMMANDS = (
+    "get",
+    "look",
+    "audit",
+    "train",
+    "evaluate",
+    "predict",
+    "tag",
+    "compare",
+    "convert",
+    "inspect",
+    "studio",
+)
 
 
 @pytest.fixture

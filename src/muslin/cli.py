@@ -30,8 +30,8 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
         "--format",
         "format_",
         metavar="NAME",
-        help="Read DATA as idx, deepfashion, deepfashion-fine, imaterialist, parquet-photos, table, folders, pixels-csv "
-        "or pixels-csv-parts, whatever it looks like.",
+        help="Read DATA as idx, deepfashion, deepfashion-fine, imaterialist, parquet-photos, table, folders, "
+        "pixels-csv or pixels-csv-parts, whatever it looks like.",
     )(command)
     command = click.option(
         "--shape",

@@ -86,6 +86,8 @@ def convert(
     else:
         with writing_folder(path) as folder:
             lost, left_out = WRITERS[to](dataset, folder, tell)
+    if isinstance(dataset.images, PhotoImages) and any(photo.box for photo in dataset.images.photos):
+        lost.append("what is outside the photos' boxes: they were cut, and are written as PNG files")
     return Converted(path, to, len(dataset) - len(left_out), tuple(lost), tuple(left_out))
 
 
@@ -165,7 +167,10 @@ def _check_folders(folder: Path, dataset: Dataset, target: Target | None, writte
 
 
 def _contents(dataset: Dataset, left_out: list[str], tell: Tell) -> Iterator[tuple[int, bytes]]:
-    """Per sample its photo's file, byte for byte, or a PNG of its pixels; those that cannot be read are listed."""
+    """Per sample its photo's file, byte for byte; a PNG where it is cut to a box, or of a set of pixels.
+
+    Photos that cannot be read are listed.
+    """
     from muslin.images import encode_png
 
     for index in range(len(dataset)):
@@ -176,6 +181,9 @@ def _contents(dataset: Dataset, left_out: list[str], tell: Tell) -> Iterator[tup
             continue
         try:
             photo = dataset.images.photos[index]
+            if photo.box:
+                yield index, encode_png(dataset.images[index])
+                continue
             content = photo.content(MOST_PHOTO_BYTES + 1)
             if len(content) > MOST_PHOTO_BYTES:
                 raise ImageError(f"{photo.name}: is larger than {MOST_PHOTO_BYTES:,} bytes.")

@@ -33,6 +33,9 @@ class Stored(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def box(self) -> tuple[int, int, int, int] | None: ...
+
     def content(self, most_bytes: int = MOST_BYTES + 1) -> bytes: ...
 
 

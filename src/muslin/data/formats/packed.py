@@ -61,6 +61,7 @@ class PackedPhoto:
     name: str
     file: _File
     row: int
+    box: None = None  # photos are packed as they are to be seen
 
     def content(self, most_bytes: int = MOST_BYTES + 1) -> bytes:
         """As of a Photo."""
