@@ -197,6 +197,8 @@ def _range(setting: Any) -> str:
         return ", ".join(f"`{choice}`" for choice in meta["choices"])
     if setting.type is bool:
         return "yes or no"
+    if setting.type is str:
+        return "text"
     kind, example = {
         int: ("a whole number", ""),
         float: ("a number", ""),

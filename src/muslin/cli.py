@@ -255,7 +255,7 @@ def audit(
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="quick (default) or tutorial; docs/reference/recipes.md has their numbers.",
+    help="quick (default), tutorial or photo; docs/reference/recipes.md has their numbers.",
 )
 @click.option(
     "--epochs", type=click.IntRange(1), metavar="N", help="How often every training picture is seen."
@@ -278,13 +278,19 @@ def audit(
     metavar="FILE",
     help="Leave out the samples that this CSV names by part and id: exclude.csv of an audit, or your choices.",
 )
+@click.option(
+    "--allow-broken",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Train although up to this share of the photos cannot be read; they are left out. Default 0.2.",
+)
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with an interrupted run.")
 @_reading
 @as_json
 def train(
     data: str | None, recipe: str | None, epochs: int | None, changes: tuple[str, ...], seed: int | None,
     test: str | None, out: Path | None, resume: Path | None, format_: str | None, shape: tuple[int, ...] | None,
-    target: tuple[str, ...], without: Path | None, as_json: bool,
+    target: tuple[str, ...], without: Path | None, allow_broken: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a classifier on DATA. Leaves a folder with the sealed model, its evaluation and a report."""
     from muslin import flow
@@ -292,6 +298,7 @@ def train(
 
     settings = _settings(changes) | ({"epochs": epochs} if epochs else {})
     reading = _gathered(format_, shape, target)
+    broken = {} if allow_broken is None else {"allow_broken": allow_broken}
     with _stopping() as stop, training_progress() as tell:
         if resume:
             fixed = {
@@ -301,6 +308,7 @@ def train(
                 "--epochs": epochs,
                 "--set": changes or None,
                 "--without": without,
+                "--allow-broken": allow_broken,
                 **{f"--{name.replace('_', '-')}": value for name, value in reading.items()},
             }
             if given := [name for name, value in fixed.items() if value is not None]:
@@ -309,7 +317,7 @@ def train(
         elif data:
             run = flow.train(
                 data, recipe=recipe or "quick", out=out, seed=seed or 0, test=test, settings=settings,
-                reading=reading, without=without, tell=tell, say=_say, stop=stop,
+                reading=reading, without=without, **broken, tell=tell, say=_say, stop=stop,
             )  # fmt: skip
         else:
             raise click.UsageError("name the DATA to train on, or a run to --resume.")

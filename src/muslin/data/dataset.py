@@ -266,6 +266,16 @@ def pixels_of(dataset: Dataset) -> NDArray[np.uint8]:
     return np.stack(pictures)
 
 
+def picture_shape(dataset: Dataset) -> tuple[int, ...]:
+    """(height, width, channels) of all pictures; nothing is decoded where their size is known without.
+
+    Raises:
+        DataError: the pictures differ in size or channels.
+    """
+    size: tuple[int, ...] | None = getattr(dataset.images, "size", None)
+    return size or pixels_of(dataset).shape[1:]
+
+
 @dataclass(frozen=True)
 class Split:
     """Which samples are for learning, for choosing and for judging: int64 index arrays into one Dataset.

@@ -1,18 +1,19 @@
 """Photos of any size, left in their files until they are asked for, and brought to one size when a model needs it."""
 
 import hashlib
+import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset, Images, PixelImages
+from muslin.data.dataset import Dataset, PixelImages
 from muslin.errors import DataError, ImageError
 
 SUFFIXES = frozenset(
@@ -25,6 +26,11 @@ MOST_BYTES = 20_000_000
 """Of one photo's file, as `muslin.images.decode` has it."""
 
 THREADS = 2
+
+ALLOWED_BROKEN = 0.2
+"""The share of photos that may be unreadable before a training stops: more are no accident, but a bad copy."""
+
+T = TypeVar("T")
 
 
 class Stored(Protocol):
@@ -141,11 +147,78 @@ class PhotoImages:
             yield hashlib.sha256(content + repr(photo.box).encode() if photo.box else content).digest()
 
 
+@dataclass(frozen=True)
+class FittedPhotos:
+    """Photos in their files, brought to one size whenever they are asked for: `images[i]` is uint8 `size`.
+
+    So memory stays the same however many there are. Safe in threads.
+    """
+
+    photos: PhotoImages
+    size: tuple[int, int, int]
+    conversion: str
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """Raises ImageError, which names the file, where it cannot be decoded."""
+        from muslin.images import convert
+
+        # `fit` scales a photo as a whole, so half of that may be left to the JPEG decoder; others look at single
+        # pixels
+        at_least_px = 2 * max(self.size[:2]) if self.conversion == "fit" else None
+        return convert(self.photos.decoded(index, at_least_px), self.conversion, self.size)[0]
+
+    def take(self, indices: NDArray[np.integer[Any]]) -> "FittedPhotos":
+        return replace(self, photos=self.photos.take(indices))
+
+    def joined(self, others: Sequence[Any]) -> "FittedPhotos":
+        """Raises DataError where the others are not photos in their files."""
+        return replace(self, photos=self.photos.joined([getattr(o, "photos", o) for o in others]))
+
+    def digests(self) -> Iterator[bytes]:
+        """As `PhotoImages.digests`."""
+        return self.photos.digests()
+
+
+def fitted_photos(dataset: Dataset, size: tuple[int, int, int], conversion: str | None = None) -> Dataset:
+    """`dataset` with each of its photos brought to `size` when it is asked for; nothing is decoded yet.
+
+    Raises:
+        DataError: the pictures are pixels, not photos.
+    """
+    if not isinstance(dataset.images, PhotoImages):
+        raise DataError(
+            f"{dataset.name}: its pictures are pixels of one size, where photos in files are needed. "
+            "For pixels: --recipe quick."
+        )
+    how = conversion or dataset.conversion
+    return replace(dataset, images=FittedPhotos(dataset.images, size, how), conversion=how)
+
+
+def in_order(work: Callable[[int], T], count: int, threads: int = THREADS) -> Iterator[T]:
+    """`work(0)`, `work(1)`, … in order, worked out by threads that are at most a few ahead of whoever takes them."""
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[T]] = deque()
+        try:
+            for place in range(count):
+                ahead.append(pool.submit(work, place))
+                if len(ahead) > 4 * threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
 def in_pixels(
     dataset: Dataset,
     size: tuple[int, int, int],
     *,
     conversion: str | None = None,
+    allow_broken: float = 1.0,
     tell: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
     """`dataset` with its photos decoded to uint8 (count, *size); a set of pixels is returned as it is.
@@ -155,40 +228,83 @@ def in_pixels(
     Args:
         size: (height, width, channels).
         conversion: a row of `muslin.images.CONVERSIONS`; by default the data set's own.
+        allow_broken: the share of photos that may be broken.
         tell: called with a sentence every thousand photos.
 
     Raises:
-        DataError: not one photo can be decoded.
+        DataError: more of the photos cannot be decoded, or not one can.
     """
     if not isinstance(dataset.images, PhotoImages):
         return dataset
-    from muslin.images import convert
-
-    photos, how = dataset.images, conversion or dataset.conversion
+    photos = fitted_photos(dataset, size, conversion)
     pixels = np.empty((len(photos), *size), dtype=np.uint8)
-    # `fit` scales a photo as a whole, so half of that may be left to the JPEG decoder; others look at single pixels.
-    at_least_px = 2 * max(size[:2]) if how == "fit" else None
 
     def one(index: int) -> str | None:
         try:
-            pixels[index] = convert(photos.decoded(index, at_least_px), how, size)[0]
+            pixels[index] = photos.images[index]
         except ImageError as error:
             return str(error)
         return None
 
-    problems: list[str | None] = []
-    with ThreadPoolExecutor(THREADS) as pool:
-        answers = pool.map(one, range(len(photos)))
-        while block := list(islice(answers, 1000)):
-            problems += block
-            if len(photos) > 1000:
-                tell(f"{len(problems):,} of {len(photos):,} photos read")
-    unread = [problem for problem in problems if problem]
-    if len(unread) == len(photos):
-        raise DataError(f"{dataset.name}: not one of {len(photos):,} photos can be read. First: {unread[0]}")
-    images: Images = PixelImages(pixels)
-    if not unread:
-        return replace(dataset, images=images, conversion=how)
-    kept = np.flatnonzero([problem is None for problem in problems])
-    repairs = (*dataset.repairs, f"photos left out because they cannot be read: {len(unread):,}", *unread)
-    return replace(replace(dataset, images=images, conversion=how).take(kept), repairs=repairs)
+    problems: dict[int, str] = {}
+    for index, problem in enumerate(in_order(one, len(photos))):
+        if problem:
+            problems[index] = problem
+        if (index + 1) % 1000 == 0 or (index + 1 == len(photos) > 1000):
+            tell(f"{index + 1:,} of {len(photos):,} photos read")
+    return without_broken(replace(photos, images=PixelImages(pixels)), problems, allow_broken, tell)
+
+
+def readable(
+    dataset: Dataset,
+    *,
+    allow_broken: float = 1.0,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> Dataset:
+    """`dataset`, whose images are FittedPhotos, without those that cannot be decoded: each is tried once.
+
+    Raises:
+        DataError: as `in_pixels`.
+    """
+
+    def one(index: int) -> str | None:
+        try:
+            dataset.images[index]
+        except ImageError as error:
+            return str(error)
+        return None
+
+    problems = {i: problem for i, problem in enumerate(in_order(one, len(dataset))) if problem}
+    return without_broken(dataset, problems, allow_broken, tell)
+
+
+def without_broken(
+    dataset: Dataset, problems: Mapping[int, str], allowed: float, tell: Callable[[str], None]
+) -> Dataset:
+    """`dataset` without the photos at the keys of `problems`, which are listed in its repairs.
+
+    Args:
+        problems: by the photo's place, what is wrong with it.
+        allowed: the share of photos that may be so.
+        tell: called with each problem before an error is raised.
+
+    Raises:
+        DataError: more are, or all.
+    """
+    if not problems:
+        return dataset
+    count, share = len(dataset), len(problems) / len(dataset)
+    first = problems[min(problems)]
+    if len(problems) == count:
+        raise DataError(f"{dataset.name}: not one of {count:,} photos can be read. First: {first}")
+    if share > allowed:
+        for problem in problems.values():
+            tell(problem)
+        raise DataError(
+            f"{dataset.name}: {len(problems):,} of {count:,} photos cannot be read, which is more than a share of "
+            f"{allowed:g}. First: {first} Mend them, or train without them: "
+            f"--allow-broken {min(math.ceil(100 * share) / 100, 1):g}."
+        )
+    kept = np.setdiff1d(np.arange(count), list(problems))
+    said = f"photos left out because they cannot be read: {len(problems):,}"
+    return replace(dataset.take(kept), repairs=(*dataset.repairs, said, *problems.values()))

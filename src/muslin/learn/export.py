@@ -12,7 +12,7 @@ from safetensors.numpy import save
 from muslin.bundle import Bundle, Preprocessing
 from muslin.data.dataset import Target
 from muslin.learn.modules import Net, to_batch, weights_of
-from muslin.learn.networks import Layer, Network, describe, head_key
+from muslin.learn.networks import Layer, Network, Shape, describe, head_key, padding_of, shapes
 
 OPSET = 18  # the first whose Split counts its outputs; onnxruntime 1.14 and later run it
 
@@ -51,7 +51,7 @@ def export(
 
 def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.ModelProto:
     """`network` as an ONNX model: `pixels` uint8 (count, height, width, channels) to per target
-    float32 (count, classes) probabilities.
+    float32 (count, classes) probabilities; without heads, to float32 (count, features) of the trunk.
 
     Every layer's result bears the layer's name, so that an explainer can ask for it.
     """
@@ -79,12 +79,14 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
         names = [n for n in (f"{prefix}.weight", f"{prefix}.bias") if n in weights]
         return node(kind, [source, *(constant(n, weights[n]) for n in names)], layer.name, **attributes)
 
-    for layer in network.layers:
-        window = {
+    before: Shape = network.input_shape
+    for layer, shape in zip(network.layers, shapes(network), strict=True):
+        window: dict[str, Any] = {
             "kernel_shape": [layer.kernel] * 2,
             "strides": [layer.stride] * 2,
-            "pads": [layer.padding] * 4,
         }
+        if layer.kernel:
+            window["pads"] = list(padding_of(layer, before))
         match layer.kind:
             case "scale" | "normalise":
                 mean = constant(f"{layer.name}.mean", weights[f"{layer.name}.mean"])
@@ -92,12 +94,23 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
                 at = node("Div", [node("Sub", [at, mean], f"{layer.name}_centred"), spread], layer.name)
             case "patches" | "convolution":
                 at = weighted("Conv", layer, at, layer.name, **window)
+            case "depthwise convolution":
+                at = weighted("Conv", layer, at, layer.name, **window, group=before[2])
             case "batch norm":
                 keys = ("weight", "bias", "running_mean", "running_var")
                 names = [constant(f"{layer.name}.{key}", weights[f"{layer.name}.{key}"]) for key in keys]
-                at = node("BatchNormalization", [at, *names], layer.name, epsilon=1e-12)
+                at = node("BatchNormalization", [at, *names], layer.name, epsilon=layer.epsilon)
             case "relu":
                 at = node("Relu", [at], layer.name)
+            case "relu6":
+                bounds = [
+                    constant(f"relu6_{end}", np.array(v, np.float32)) for end, v in (("low", 0), ("high", 6))
+                ]
+                at = node("Clip", [at, *bounds], layer.name)
+            case "add":
+                at = node("Add", [at, layer.source], layer.name)
+            case "global mean pool":
+                at = node("Flatten", [node("GlobalAveragePool", [at], f"{layer.name}_map")], layer.name)
             case "max pool":
                 at = node("MaxPool", [at], layer.name, **window)
             case "global max pool":
@@ -110,6 +123,7 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
                 at = weighted("Gemm", layer, at, layer.name, transB=1, alpha=layer.factor, beta=layer.factor)
             case "dropout":
                 pass  # only in training
+        before = shape
     outputs = []
     for name, head in network.heads.items():
         scores_layer = Layer("dense", f"{name}_scores", factor=head.factor)
@@ -136,6 +150,8 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
             )
             node("Mean", halves, name)
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["count", head.filters]))
+    if not network.heads:
+        outputs.append(helper.make_tensor_value_info(at, TensorProto.FLOAT, ["count", *before]))
 
     graph = helper.make_graph(
         nodes,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from muslin.learn.networks import Layer, Network, Shape, head_key, shapes
+from muslin.learn.networks import Layer, Network, Shape, head_key, padding_of, shapes
 
 
 class Net(nn.Module):
@@ -37,22 +37,27 @@ class Net(nn.Module):
     def _module(self, layer: Layer, before: Shape) -> nn.Module:
         match layer.kind:
             case "scale":
-                return Normalise([0.0], [255.0])
+                return Normalise([layer.mean], [layer.spread])
             case "normalise":
                 return Normalise([0.0] * before[2], [255.0] * before[2])
             case "patches":
                 return Patches(layer, before[2])
             case "convolution":
-                return nn.Conv2d(
-                    before[2], layer.filters, layer.kernel, layer.stride, layer.padding, bias=layer.bias
-                )
+                return Convolution(layer, before)
+            case "depthwise convolution":
+                return Convolution(layer, before, groups=before[2])
             case "batch norm":
-                # airbench's: no scale, for the layer after it undoes it; short memory, for training is short
-                norm = nn.BatchNorm2d(before[-1], eps=1e-12, momentum=0.4)
-                norm.weight.requires_grad_(False)
+                norm = nn.BatchNorm2d(before[-1], eps=layer.epsilon, momentum=layer.momentum)
+                norm.weight.requires_grad_(layer.scaled)
                 return norm
             case "relu":
                 return nn.ReLU(inplace=True)  # no layer needs what stood before it
+            case "relu6":
+                return nn.ReLU6()
+            case "add":
+                return nn.Identity()  # `forward` adds
+            case "global mean pool":
+                return GlobalMeanPool()
             case "max pool":
                 return nn.MaxPool2d(layer.kernel, layer.stride)
             case "global max pool":
@@ -67,6 +72,11 @@ class Net(nn.Module):
     def _initialise(self, generator: torch.Generator) -> None:
         """Keras's Glorot-uniform and zero biases for the tutorial; airbench's identity kernels for the rest."""
         for module in self.layers.values():
+            if isinstance(module, Convolution) and self.network.name.startswith("efficientnet"):
+                nn.init.kaiming_normal_(
+                    module.weight, mode="fan_out", nonlinearity="relu", generator=generator
+                )
+                continue
             if isinstance(module, nn.Conv2d | Dense):
                 if self.network.name == "tutorial":
                     nn.init.xavier_uniform_(module.weight, generator=generator)
@@ -80,6 +90,11 @@ class Net(nn.Module):
             if isinstance(module, Dense) and self.network.name != "tutorial":
                 module.weight.data.div_(module.weight.data.std())
 
+    def load(self, weights: dict[str, NDArray[Any]]) -> None:
+        """Take over the trunk's weights, named as `weights_of` names them."""
+        state = {f"layers.{name}": torch.from_numpy(values) for name, values in weights.items()}
+        self.load_state_dict(state, strict=False)
+
     def prepare(self, pixels: NDArray[np.uint8]) -> None:
         """Set what is measured on the training pictures, uint8 (count, height, width, channels), before training."""
         for name, module in self.layers.items():
@@ -91,10 +106,21 @@ class Net(nn.Module):
                 module.whiten(start)
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        features = self.features(pixels)
+        return {name: self.layers[head_key(name)](features) for name in self.network.heads}
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """What the trunk makes of pixels as `forward` takes them: (count, features)."""
+        added = {layer.source for layer in self.network.layers if layer.kind == "add"}
+        kept: dict[str, Tensor] = {}
         features = pixels
         for layer in self.network.layers:
             features = self.layers[layer.name](features)
-        return {name: self.layers[head_key(name)](features) for name in self.network.heads}
+            if layer.kind == "add":
+                features = features + kept.pop(layer.source)
+            if layer.name in added:
+                kept[layer.name] = features
+        return features
 
     def probabilities(self, pixels: Tensor) -> dict[str, Tensor]:
         """float32 (count, classes) per target, as the sealed bundle answers: each row adds up to one, but not that of
@@ -176,6 +202,30 @@ class Patches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight, stride=self.stride)
+
+
+class Convolution(nn.Conv2d):
+    """A convolution of (count, channels, height, width), padded with zeros as its row of the table says."""
+
+    def __init__(self, layer: Layer, before: Shape, groups: int = 1) -> None:
+        top, left, bottom, right = padding_of(layer, before)
+        even = top == bottom and left == right
+        filters = layer.filters or before[2]
+        padding = (top, left) if even else 0
+        super().__init__(
+            before[2], filters, layer.kernel, layer.stride, padding, groups=groups, bias=layer.bias
+        )
+        self.uneven = None if even else (left, right, top, bottom)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.uneven is None else F.pad(x, self.uneven))
+
+
+class GlobalMeanPool(nn.Module):
+    """(count, channels, height, width) → (count, channels): the mean over all places."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
 
 
 class GlobalMaxPool(nn.Module):

@@ -13,8 +13,8 @@ from muslin.data.dataset import Target
 from muslin.errors import RecipeError, nearest
 
 Kind = Literal[
-    "scale", "normalise", "patches", "convolution", "batch norm", "relu", "max pool", "global max pool",
-    "dropout", "flatten", "dense",
+    "scale", "normalise", "patches", "convolution", "depthwise convolution", "batch norm", "relu", "relu6", "add",
+    "max pool", "global max pool", "global mean pool", "dropout", "flatten", "dense",
 ]  # fmt: skip
 Shape = tuple[int, ...]  # (height, width, channels), or (features,) once flattened
 
@@ -29,10 +29,16 @@ class Layer:
         filters: output channels of a convolution or features of a dense layer.
         kernel: side of the window, px.
         stride: step of the window, px.
-        padding: zeros added on each side, px.
+        padding: zeros added on each side, px; `same` as TensorFlow has it: as many as make the result's side the
+            input's divided by the stride, the odd one to the right and below.
         rate: share of values that a dropout sets to zero.
         bias: whether a convolution or a dense layer adds a bias.
         factor: a fixed number that a dense layer's result is multiplied by.
+        mean, spread: what `scale` takes off every pixel, and then divides by.
+        source: the layer whose result `add` adds.
+        scaled: whether a batch norm also learns a scale for each channel.
+        epsilon: what a batch norm adds to a channel's variance.
+        momentum: the share of the newest batch in a batch norm's running mean and variance.
     """
 
     kind: Kind
@@ -40,10 +46,17 @@ class Layer:
     filters: int = 0
     kernel: int = 0
     stride: int = 1
-    padding: int = 0
+    padding: int | Literal["same"] = 0
     rate: float = 0.0
     bias: bool = True
     factor: float = 1.0
+    mean: float = 0.0
+    spread: float = 255.0
+    source: str = ""
+    # airbench's batch norm: no scale, for the layer after it undoes it; short memory, for training is short
+    scaled: bool = False
+    epsilon: float = 1e-12
+    momentum: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -126,6 +139,56 @@ HEAD_STEPS = (
     "scores", "both", "negated", "softplus", "log_sigmoid", "clipped", "low", "high", "as_is", "mirrored", "halves",
 )  # fmt: skip
 """What `export` adds to a target's name for the steps from features to its probabilities."""
+LITE_STAGES = (  # repeats, kernel, stride, expansion, filters: table 1 of Tan & Le (arXiv 1905.11946)
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)  # fmt: skip
+
+
+def efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], float], list[Layer]]:
+    """EfficientNet-Lite (Tan & Le 2019, Liu 2020): EfficientNet without squeeze-and-excitation and with ReLU6.
+
+    As in the TensorFlow original the first and the last layer keep their width, and the first and the last stage their
+    number of blocks. The layers' order and names fit the weights that `muslin.learn.pretrained` reads.
+    """
+
+    def filters(count: int) -> int:
+        rounded = max(8, int(count * width + 4) // 8 * 8)
+        return rounded + 8 if rounded < 0.9 * count * width else rounded
+
+    def convolution(name: str, count: int, kernel: int = 1, stride: int = 1) -> list[Layer]:
+        kind: Kind = "convolution" if count else "depthwise convolution"
+        return [
+            Layer(kind, name, filters=count, kernel=kernel, stride=stride, padding="same", bias=False),
+            Layer("batch norm", f"{name}_norm", scaled=True, epsilon=1e-3, momentum=0.01),
+        ]
+
+    def layers(widths: Sequence[int], dropout: float) -> list[Layer]:
+        if widths:
+            raise RecipeError("widths: an EfficientNet-Lite has widths of its own. Leave them out.")
+        # TensorFlow's EfficientNet-Lite takes (pixel - 127) / 128
+        rows = [Layer("scale", "scale", mean=127.0, spread=128.0), *convolution("stem", 32, 3, 2)]
+        rows.append(Layer("relu6", "stem_relu"))
+        number, channels = 0, 32
+        for stage, (repeats, kernel, first_stride, expansion, count) in enumerate(LITE_STAGES):
+            is_edge = stage in (0, len(LITE_STAGES) - 1)
+            for repeat in range(repeats if is_edge else math.ceil(depth * repeats)):
+                number += 1
+                name, stride, before = f"block{number}", first_stride if repeat == 0 else 1, rows[-1].name
+                if expansion > 1:
+                    rows += convolution(f"{name}_expand", channels * expansion)
+                    rows.append(Layer("relu6", f"{name}_expand_relu"))
+                rows += convolution(f"{name}_depthwise", 0, kernel, stride)
+                rows.append(Layer("relu6", f"{name}_depthwise_relu"))
+                rows += convolution(f"{name}_project", filters(count))
+                if stride == 1 and channels == filters(count):
+                    rows.append(Layer("add", f"{name}_add", source=before))
+                channels = filters(count)
+        rows += [*convolution("top", 1280), Layer("relu6", "top_relu"), Layer("global mean pool", "mean")]
+        return rows + ([Layer("dropout", "dropout", rate=dropout)] if dropout else [])
+
+    return layers
+
 
 NETWORKS: dict[str, Callable[[Sequence[int], float], list[Layer]]] = {
     "tutorial": tutorial,
@@ -133,7 +196,14 @@ NETWORKS: dict[str, Callable[[Sequence[int], float], list[Layer]]] = {
     # 16 and two, and as accurate after two epochs (91.5 % of 10,000 pictures held out)
     "whitened-4": whitened(stem=4, stride=2, directions=8, first_convolutions=1),
     "whitened-2": whitened(stem=2, stride=1, directions=4),
+    "efficientnet-lite0": efficientnet_lite(width=1.0, depth=1.0),
+    "efficientnet-lite1": efficientnet_lite(width=1.0, depth=1.1),
+    "efficientnet-lite2": efficientnet_lite(width=1.1, depth=1.2),
 }
+
+
+TRUNKS = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
+"""The networks that may start from weights that were learned elsewhere; they take photos."""
 
 
 def network(
@@ -156,16 +226,13 @@ def network(
     layers = tuple(NETWORKS[name](widths, dropout))
     _check_names([t.name for t in targets], layers)
     # 1/9, as in airbench: the strongest of many positive values is large, and softmax wants scores near one
-    factor = 1.0 if name == "tutorial" else 1 / 9
+    strongest = name.startswith("whitened")
+    factor = 1 / 9 if strongest else 1.0
     several = frozenset(t.name for t in targets if t.kind == "multilabel")
     heads = {
-        # a softmax needs no bias; a sigmoid does, for a label that is rare is improbable before anything is seen
+        # after whitening a softmax needs no bias; a sigmoid does: a rare label is improbable before anything is seen
         t.name: Layer(
-            "dense",
-            t.name,
-            filters=len(t.classes),
-            bias=name == "tutorial" or t.name in several,
-            factor=factor,
+            "dense", t.name, filters=len(t.classes), bias=not strongest or t.name in several, factor=factor
         )
         for t in targets
     }
@@ -211,12 +278,14 @@ def shapes(network: Network) -> list[Shape]:
 def shape_after(layer: Layer, shape: Shape) -> Shape:
     """The shape of what `layer` makes of a picture or row of features of `shape`."""
     match layer.kind:
-        case "convolution" | "patches" | "max pool":
+        case "convolution" | "depthwise convolution" | "patches" | "max pool":
+            top, left, bottom, right = padding_of(layer, shape)
             height, width = (
-                (side + 2 * layer.padding - layer.kernel) // layer.stride + 1 for side in (shape[0], shape[1])
+                (side - layer.kernel) // layer.stride + 1
+                for side in (shape[0] + top + bottom, shape[1] + left + right)
             )
-            return height, width, shape[2] if layer.kind == "max pool" else layer.filters
-        case "global max pool":
+            return height, width, layer.filters or shape[2]
+        case "global max pool" | "global mean pool":
             return (shape[2],)
         case "flatten":
             return (math.prod(shape),)
@@ -226,15 +295,31 @@ def shape_after(layer: Layer, shape: Shape) -> Shape:
             return shape
 
 
+def padding_of(layer: Layer, before: Shape) -> tuple[int, int, int, int]:
+    """The zeros that `layer` adds to a picture of shape `before`: above, left, below, right (ONNX's order), px."""
+    if layer.padding != "same":
+        return (layer.padding,) * 4
+    missing = [
+        max((math.ceil(side / layer.stride) - 1) * layer.stride + layer.kernel - side, 0)
+        for side in before[:2]
+    ]
+    start = [count // 2 for count in missing]
+    return start[0], start[1], missing[0] - start[0], missing[1] - start[1]
+
+
 def parameters(layer: Layer, before: Shape) -> int:
     """How many numbers training can change in `layer`; the frozen whitening counts none."""
     match layer.kind:
         case "convolution":
             return layer.filters * (layer.kernel**2 * before[2] + layer.bias)
+        case "depthwise convolution":
+            return before[2] * layer.kernel**2
         case "dense":
             return layer.filters * (before[0] + layer.bias)
         case "batch norm":
-            return before[-1]  # the shift; the scale is fixed at one
+            return before[-1] * (
+                2 if layer.scaled else 1
+            )  # the shift, and the scale where it is not fixed at one
         case _:
             return 0
 
@@ -245,6 +330,8 @@ def multiply_adds(layer: Layer, before: Shape) -> int:
     match layer.kind:
         case "convolution" | "patches":
             return math.prod(after) * layer.kernel**2 * before[2]
+        case "depthwise convolution":
+            return math.prod(after) * layer.kernel**2
         case "dense":
             return layer.filters * before[0]
         case _:
@@ -287,21 +374,30 @@ def describe(network: Network) -> dict[str, Any]:
 def _row(layer: Layer, before: Shape, after: Shape) -> dict[str, Any]:
     match layer.kind:
         case "scale":
-            detail = "pixels 0–255 become 0–1"
+            low, high = -layer.mean / layer.spread, (255 - layer.mean) / layer.spread
+            detail = f"pixels 0–255 become {low:.2g}–{high:.2g}".replace("-", "−")
         case "normalise":
             detail = "the training pictures' mean becomes 0, their spread 1"
         case "patches":
             detail = f"{after[-1]} whitened {layer.kernel}×{layer.kernel} patches, fixed before training"
         case "convolution":
             detail = f"{layer.filters} kernels of {layer.kernel}×{layer.kernel}×{before[2]}"
+        case "depthwise convolution":
+            detail = f"a kernel of {layer.kernel}×{layer.kernel} for each of {before[2]} channels"
         case "max pool":
             detail = f"the largest of each {layer.kernel}×{layer.kernel} window"
         case "global max pool":
             detail = "the largest value of each channel"
+        case "global mean pool":
+            detail = "the mean value of each channel"
+        case "add":
+            detail = f"the result of {layer.source} is added"
         case "batch norm":
-            detail = "each channel's mean becomes 0 and spread 1, then a learned shift"
+            detail = f"each channel's mean becomes 0 and spread 1, then a learned {'scale and ' * layer.scaled}shift"
         case "relu":
             detail = "negative values become 0"
+        case "relu6":
+            detail = "negative values become 0, those above 6 become 6"
         case "dropout":
             detail = f"in training, {layer.rate:.0%} of the values become 0"
         case "flatten":

