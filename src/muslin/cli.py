@@ -107,6 +107,14 @@ threshold = click.option(
     help="From which probability on a class is the answer, for two classes or several labels a picture: of class "
     "NAME, or of all (the second of two). May be repeated.",
 )
+judged_part = click.option(
+    "--split",
+    "part",
+    default="test",
+    show_default=True,
+    metavar="PART",
+    help="train, validation, test or all. Data without parts are judged whole.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 PATH = click.Path(path_type=Path)
 
@@ -362,14 +370,7 @@ def convert(
 @cli.command()
 @click.argument("model")
 @click.argument("data")
-@click.option(
-    "--split",
-    "part",
-    default="test",
-    show_default=True,
-    metavar="PART",
-    help="train, validation, test or all. Data without parts are judged whole.",
-)
+@judged_part
 @click.option("-o", "--out", type=PATH, metavar="FILE", help="Also write the figures as JSON.")
 @threshold
 @_reading
@@ -470,14 +471,7 @@ def tag(
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.argument("data")
-@click.option(
-    "--split",
-    "part",
-    default="test",
-    show_default=True,
-    metavar="PART",
-    help="train, validation, test or all. Data without parts are judged whole.",
-)
+@judged_part
 @click.option(
     "--fail-if-worse-than",
     "most_worse",
