@@ -23,7 +23,7 @@ from muslin.bundle import Bundle, open_bundle
 from muslin.errors import DataError, MuslinError
 from muslin.images import decode, encode_png, fit
 from muslin.predictor import SUFFIXES
-from muslin.service.files import MODEL_SUFFIXES, file_within, models_in, pictures_in
+from muslin.service.files import MODEL_SUFFIXES, file_within, model_rows, pictures_in
 from muslin.service.sent import Sent
 
 MOST_SIDE = 256  # px of pixels that are sent as numbers
@@ -36,20 +36,11 @@ def routes(root: Path) -> list[Route]:
     sent = Sent()
 
     def models(_: Any) -> Any:
-        return {
-            "models": [
-                {
-                    "path": path.relative_to(root).as_posix(),
-                    "name": path.parent.name if path.stem == "model" and path.parent != root else path.stem,
-                    "bytes": path.stat().st_size,
-                }
-                for path in models_in(root)
-            ]
-        }
+        return {"models": model_rows(root)}
 
     def pictures(_: Any) -> Any:
         found, more = pictures_in(root)
-        return {"pictures": [path.relative_to(root).as_posix() for path in found], "more": more}
+        return {"pictures": found, "more": more}
 
     def bundle_of(name: Any) -> Bundle:
         path = file_within(root, _text(name, "model"), MODEL_SUFFIXES)

@@ -7,7 +7,6 @@ worked out for the last few views is kept. Arrays travel as a JSON header follow
 import base64
 import binascii
 import gzip
-import hashlib
 import io
 import json
 import struct
@@ -34,9 +33,10 @@ from muslin.explain.sheets import kernels_of, sheet_of
 from muslin.explain.view import Studied, View, accuracy
 from muslin.images import decode, encode_png
 from muslin.predictor import MODEL_FILE, SUFFIXES
-from muslin.service.folder import Folder
+from muslin.service.files import MODEL_SUFFIXES, file_within, model_rows, pictures_in
+from muslin.service.sent import Sent
 
-MODELS_KEPT, VIEWS_KEPT, UPLOADS_KEPT = 3, 6, 64
+MODELS_KEPT, VIEWS_KEPT = 3, 6
 MOST_DRAWN_PX = 128
 MOST_VALUES = 4096
 MOST_SIDE_PX = 512
@@ -47,7 +47,7 @@ Body = Mapping[str, Any]
 
 def routes(folder: Path) -> list[Route]:
     """All paths below /api/, over the files in `folder`."""
-    desk = Desk(Folder(folder))
+    desk = Desk(folder.resolve())
 
     def get(path: str, answer: Callable[[Mapping[str, str]], Any]) -> Route:
         async def handle(request: Request) -> Response:
@@ -72,7 +72,7 @@ def routes(folder: Path) -> list[Route]:
         return JSONResponse(await run_in_threadpool(desk.upload, content))
 
     return [
-        get("/api/models", lambda query: {"models": desk.folder.models()}),
+        get("/api/models", lambda query: {"models": model_rows(desk.root)}),
         get("/api/pictures", desk.pictures),
         Route("/api/pictures", upload, methods=["POST"]),
         get("/api/thumbnail", desk.thumbnail),
@@ -152,18 +152,21 @@ def _half(body: Body) -> Half:
 
 
 class Desk:
-    """What is open: models, pictures sent in, and the last views, each kept up to a small number."""
+    """What is open: models, pictures sent in, and the last views, each kept up to a small number.
 
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
+    `root` is the studio's folder, absolute, with links followed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
         self._lock = threading.RLock()
         self._models: OrderedDict[Any, Studied] = OrderedDict()
         self._views: OrderedDict[str, View] = OrderedDict()
-        self._uploads: OrderedDict[str, bytes] = OrderedDict()
+        self._sent = Sent()
 
     def studied(self, name: str) -> Studied:
         """The model at `name`, opened once for as long as its file stays the same."""
-        path = self.folder.inside(name, (".muslin",), "model")
+        path = file_within(self.root, name, MODEL_SUFFIXES)
         state = path.stat()
         key = (str(path), state.st_mtime_ns, state.st_size)
         with self._lock:
@@ -174,10 +177,7 @@ class Desk:
 
     def upload(self, content: bytes) -> dict[str, Any]:
         """A picture sent in, kept in memory under its checksum."""
-        decoded = decode(content, name="the picture")
-        name = hashlib.sha256(content).hexdigest()[:24]
-        with self._lock:
-            _keep(self._uploads, name, content, UPLOADS_KEPT)
+        name, decoded = self._sent.add(content)
         height, width, channels = decoded.pixels.shape
         return {
             "picture": f"upload:{name}", "width": width, "height": height, "channels": channels,
@@ -185,7 +185,7 @@ class Desk:
         }  # fmt: skip
 
     def pictures(self, query: Mapping[str, str]) -> dict[str, Any]:
-        found, more = self.folder.pictures(_whole(query, "after", 0))
+        found, more = pictures_in(self.root, _whole(query, "after", 0))
         return {"pictures": found, "more": more}
 
     def view(self, body: Body) -> View:
@@ -217,13 +217,9 @@ class Desk:
         kind, _, name = picture.partition(":")
         match kind:
             case "file":
-                return View(studied, self.folder.inside(name, SUFFIXES, "picture"), name=name)
+                return View(studied, file_within(self.root, name, SUFFIXES), name=name)
             case "upload":
-                with self._lock:
-                    content = self._uploads.get(name)
-                if content is None:
-                    raise DataError("the picture that was sent in is no longer here. Send it again.")
-                return View(studied, content, name="the picture")
+                return View(studied, self._sent.get(name), name="your picture")
             case "golden":
                 golden = studied.bundle.golden_pixels
                 number = _whole({"golden": name}, "golden", 0, len(golden) - 1)
@@ -242,14 +238,10 @@ class Desk:
             source = self._picture(self.studied(_text(query, "model")), picture).source
             shown = source if isinstance(source, np.ndarray) else np.zeros((1, 1, 1), np.uint8)
         elif kind == "file":
-            path = self.folder.inside(name, SUFFIXES, "picture")
+            path = file_within(self.root, name, SUFFIXES)
             shown = decode(path, name=name, at_least_px=side).pixels
         else:
-            with self._lock:
-                content = self._uploads.get(name)
-            if content is None:
-                raise DataError("the picture that was sent in is no longer here. Send it again.")
-            shown = decode(content, name="the picture", at_least_px=side).pixels
+            shown = decode(self._sent.get(name), name="your picture", at_least_px=side).pixels
         return Response(png(sized(shown, max(8, side))), media_type="image/png")
 
     def accuracy(self, body: Body) -> dict[str, Any]:
@@ -266,7 +258,7 @@ class Desk:
             labels = view.studied.bundle.golden_probabilities[target.name].argmax(1)
             what = "the pictures sealed in the model, against its own answers to them"
         else:
-            path = self.folder.inside(name, (".muslin",), "model")
+            path = file_within(self.root, name, MODEL_SUFFIXES)
             pictures, labels = _validation(path, view.studied, target.name, count)
             what = "pictures of the data it was trained on that it did not learn from"
         found = accuracy(view.studied.predictor, edited.predictor, pictures, target.name, labels)

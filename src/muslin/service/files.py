@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from muslin.errors import DataError
 from muslin.predictor import SUFFIXES
@@ -36,16 +37,29 @@ def file_within(root: Path, name: str, suffixes: tuple[str, ...]) -> Path:
     return path
 
 
+def model_rows(root: Path) -> list[dict[str, Any]]:
+    """Of each model in `root` its path within, what to call it (its run's folder, or its own name) and its size."""
+    return [
+        {
+            "path": path.relative_to(root).as_posix(),
+            "name": path.parent.name if path.stem == "model" and path.parent != root else path.stem,
+            "bytes": path.stat().st_size,
+        }
+        for path in models_in(root)
+    ]
+
+
 def models_in(root: Path) -> list[Path]:
     """The .muslin files below `root`, newest first, 200 at most."""
     found = [path for path in _files(root) if path.suffix.lower() in MODEL_SUFFIXES]
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:MOST_MODELS]
 
 
-def pictures_in(root: Path) -> tuple[list[Path], bool]:
-    """The first 200 pictures below `root` in order of their names, and whether there are more."""
+def pictures_in(root: Path, after: int = 0) -> tuple[list[str], bool]:
+    """200 pictures below `root` from number `after` on, in order of their paths within, and whether there are more."""
     found = sorted(path for path in _files(root) if path.suffix.lower() in SUFFIXES)
-    return found[:MOST_PICTURES], len(found) > MOST_PICTURES
+    end = after + MOST_PICTURES
+    return [path.relative_to(root).as_posix() for path in found[after:end]], len(found) > end
 
 
 def _files(root: Path) -> Iterator[Path]:
