@@ -73,7 +73,7 @@ def fit_heads(
         if stop() and epoch < recipe.epochs:
             raise Stopped("stopped while the head was fitted; what the photos gave is kept.")
 
-    found = minimize(  # type: ignore[call-overload]  # scipy's stubs want more of numpy's shapes than it does
+    found = minimize(
         objective,
         parameters,
         jac=True,
