@@ -29,6 +29,9 @@ GROUP_BYTES = 2**24
 
 GROUPS_KEPT = 2
 
+UNKNOWN_COLUMN = " unknown"
+"""After a target's name, what the column is called with the labels of which nobody knows whether they hold."""
+
 
 @dataclass
 class _File:
@@ -129,7 +132,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
             made = [_noted(columns, said, path) for said in note["targets"]]
         else:
             chosen = tuple(_named(path, schema, name) or "" for name in chosen) or _guessed(path, columns)
-            made = [_target(name, columns[name], _class_names(schema, name)) for name in chosen]
+            made = [_target(name, columns, _class_names(schema, name)) for name in chosen]
         photos = PhotoImages(tuple(PackedPhoto(f"{path}/{id_}", source, row) for row, id_ in enumerate(ids)))
         images: Images = _pixels(photos, tuple(note["pixels"])) if note.get("pixels") else photos
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -181,7 +184,7 @@ def write(dataset: Dataset, contents: Iterable[tuple[int, bytes]], path: BinaryI
         columns[target.name] = _cells_of(target, labels)
         note: dict[str, Any] = {"name": target.name, "kind": target.kind, "classes": target.classes}
         if several and ((labels == UNKNOWN).any(axis=1) & ~(labels == UNKNOWN).all(axis=1)).any():
-            note["unknown"] = f"{target.name} unknown"
+            note["unknown"] = target.name + UNKNOWN_COLUMN
             while note["unknown"] in taken:
                 note["unknown"] += "_"
             taken.add(note["unknown"])
@@ -306,7 +309,10 @@ def _class_names(schema: Any, column: str) -> list[str] | None:
 def _guessed(path: Path, columns: dict[str, list[Any]]) -> tuple[str, ...]:
     likely = [name for name in columns if name.lower() in ("label", "labels", "class", "category", "target")]
     possible = likely or [
-        name for name in columns if 1 < len({str(cell) for cell in columns[name]}) <= len(columns[name]) / 2
+        name
+        for name in columns
+        if not name.endswith(UNKNOWN_COLUMN)
+        and 1 < len({str(cell) for cell in columns[name]}) <= len(columns[name]) / 2
     ]
     if len(possible) > 1:
         raise DataError(
@@ -317,17 +323,24 @@ def _guessed(path: Path, columns: dict[str, list[Any]]) -> tuple[str, ...]:
 
 
 def _target(
-    name: str, cells: list[Any], class_names: list[str] | None
+    name: str, columns: dict[str, list[Any]], class_names: list[str] | None
 ) -> tuple[Target, NDArray[np.integer[Any]]]:
+    cells = columns[name]
     if class_names is not None:
         return Target(name, tuple(class_names)), np.array(
             [UNKNOWN if cell is None else int(cell) for cell in cells], dtype=np.int64
         )
     if any(isinstance(cell, list) for cell in cells):
-        classes = tuple(sorted({str(label) for cell in cells for label in cell or ()}))
-        said = {"name": name, "kind": "multilabel", "classes": classes}
-        texts = [None if cell is None else list(map(str, cell)) for cell in cells]
-        return _noted({name: texts}, said, Path(name))
+        # what we write is there even if a program that wrote the file anew left out what it says of itself
+        unknown = columns.get(name + UNKNOWN_COLUMN, [None] * len(cells))
+        classes = tuple(
+            sorted({str(label) for column in (cells, unknown) for cell in column for label in cell or ()})
+        )
+        texts, unsure = (
+            [None if c is None else list(map(str, c)) for c in some] for some in (cells, unknown)
+        )
+        said = {"name": name, "kind": "multilabel", "classes": classes, "unknown": name + UNKNOWN_COLUMN}
+        return _noted({name: texts, name + UNKNOWN_COLUMN: unsure}, said, Path(name))
     return multiclass(
         name, np.array(["" if cell is None else str(cell).strip() for cell in cells], dtype=str)
     )

@@ -1,0 +1,160 @@
+"""The same photos written in every format are the same data set, and come back the same from every other."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+from every_format import TAGS, WRITERS, Sample, Written, imaterialist_number, samples
+from PIL import Image, ImageOps
+
+from muslin.data import read
+from muslin.data.convert import convert
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, pixels_of
+from muslin.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    return samples(tmp_path_factory.mktemp("samples"))
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def written(
+    request: pytest.FixtureRequest, some: list[Sample], tmp_path_factory: pytest.TempPathFactory
+) -> Written:
+    return WRITERS[request.param](some, tmp_path_factory.mktemp(request.param) / "set")
+
+
+def opened(written: Written) -> Dataset:
+    return read(written.path, **written.reading)
+
+
+def test_every_format_reads_to_the_same_photos_labels_classes_and_parts(
+    written: Written, some: list[Sample]
+) -> None:
+    data = opened(written)
+    assert len(data) == len(some)
+    for i, sample in enumerate(some):
+        assert np.array_equal(data.images[i], np.asarray(ImageOps.exif_transpose(Image.open(sample.file)).convert("RGB")))
+    assert [(t.name, t.kind) for t in data.targets] == [
+        (name, kind) for name, kind in ((written.target, "multiclass"), (written.tags, "multilabel")) if name
+    ]
+    if written.target:
+        classes = tuple(sorted({s.label for s in some}))
+        assert data.target(written.target).classes == classes
+        assert data.labels[written.target].tolist() == [classes.index(s.label) for s in some]
+    if written.tags:
+        names = data.target(written.tags).classes
+        yes = [{names[j] for j in np.flatnonzero(row == 1)} for row in data.labels[written.tags]]
+        if written.target:
+            assert names == TAGS
+            assert yes == [set(s.tag_names) for s in some]
+        else:
+            number = {name: str(place) for place, name in enumerate(TAGS, 1)}
+            assert yes == [
+                {number[n] for n in s.tag_names} | {str(imaterialist_number(some, s))} for s in some
+            ]
+    assert (data.parts is not None) == written.parts
+    if data.parts is not None:
+        assert data.parts.tolist() == [s.part for s in some]
+    assert (data.groups is not None) == written.groups
+
+
+def differences(one: Dataset, other: Dataset) -> set[str]:
+    """What differs in another way than what `convert` has said was lost can explain."""
+    found = set()
+    order = np.arange(len(one))
+    if one.ids.tolist() != other.ids.tolist():
+        found.add("the ids")
+    if len(one) == len(other):
+        digests = list(other.images.digests())  # type: ignore[attr-defined]
+        place = {digest: i for i, digest in enumerate(digests)}
+        order = np.array([place.get(digest, -1) for digest in one.images.digests()])  # type: ignore[attr-defined]
+    if sorted(order) != list(range(len(one))) or len(one) != len(other):
+        return {"the photos"}
+    if (order != np.arange(len(one))).any():
+        found.add("the order of the samples")
+        other = other.take(order)
+    if (one.groups is None) != (other.groups is None):
+        found.add("the groups")
+    elif one.groups is not None and one.groups.tolist() != other.groups.tolist():
+        found.add("groups")
+    parts = [None if d.parts is None else d.parts.tolist() for d in (one, other)]
+    if parts[0] != parts[1]:
+        found.add("the parts")
+    if len(one.targets) != len(other.targets):
+        found.add("the targets")
+    if [t.name for t in one.targets[: len(other.targets)]] != [t.name for t in other.targets]:
+        found.add("the target's name")
+    for mine, theirs in zip(one.targets, other.targets, strict=False):
+        same = (mine.classes, mine.kind) == (theirs.classes, theirs.kind)
+        if not same or not np.array_equal(one.labels[mine.name], other.labels[theirs.name]):
+            found.add(f"labels of {mine.name}")
+    return found
+
+
+@pytest.mark.parametrize("to", ["folders", "parquet"])
+def test_converting_keeps_everything_or_says_what_it_does_not(
+    written: Written, to: str, tmp_path: Path
+) -> None:
+    source = opened(written)
+    if to == "folders" and not written.target:
+        with pytest.raises(DataError, match="Use parquet"):
+            convert(source, to, tmp_path / "there")
+        return
+    made = convert(source, to, tmp_path / "there")
+    there = read(tmp_path / "there")
+    assert made.left_out == ()
+    differ = differences(source, there)
+    assert len(made.lost) == len(differ), (made.lost, differ)
+    for what in differ:
+        assert any(sentence.startswith(what) for sentence in made.lost), (what, made.lost)
+
+
+def test_unknown_tags_stay_unknown_in_parquet_also_when_pandas_has_written_it_anew(
+    some: list[Sample], tmp_path: Path
+) -> None:
+    unsure = [
+        replace(sample, tags=((UNKNOWN,) * 3, (UNKNOWN, 0, 1), (0, 0, 0), (1, UNKNOWN, 0))[i % 4])
+        for i, sample in enumerate(some)
+    ]
+    written = WRITERS["deepfashion"](unsure, tmp_path / "set")
+    source = opened(written)
+    assert source.labels["attributes"].tolist() == [list(sample.tags) for sample in unsure]
+    assert convert(source, "parquet", tmp_path / "p.parquet").lost == ()
+    assert differences(source, read(tmp_path / "p.parquet")) == set()
+    pandas.read_parquet(tmp_path / "p.parquet").to_parquet(tmp_path / "again.parquet")
+    again = read(tmp_path / "again.parquet", target=["category", "attributes"])
+    assert again.labels["attributes"].tolist() == source.labels["attributes"].tolist()
+
+
+def test_pixels_in_every_format_are_the_same_data_set(some: list[Sample], tmp_path: Path) -> None:
+    small = [
+        replace(sample, file=tmp_path / f"small/{sample.part}/{sample.label}/{sample.file.stem}.png")
+        for sample in some
+    ]
+    for big, sample in zip(some, small, strict=True):
+        sample.file.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(big.file).convert("L").resize((28, 28)).save(sample.file)
+    source = read(tmp_path / "small")
+    found = {"folders": source}
+    for to in ("csv", "idx", "parquet", "folders"):
+        made = convert(source, to, tmp_path / to)
+        assert (made.count, made.left_out) == (len(some), ())
+        found[to] = read(tmp_path / to)
+    for part in ("train", "validation", "test"):  # as Kaggle has them, in one file a part
+        found[part] = read(tmp_path / f"csv/{part}.csv")
+    whole = pixels_of(source)
+    for name, data in found.items():
+        chosen = source.part(name) if name in PARTS else source
+        assert data.targets == source.targets
+        assert data.labels["label"].tolist() == chosen.labels["label"].tolist()
+        assert np.array_equal(pixels_of(data), pixels_of(chosen))
+    for name in ("csv", "idx", "parquet"):
+        for to in ("csv", "idx", "parquet"):
+            convert(found[name], to, tmp_path / f"{name}-{to}")
+            again = read(tmp_path / f"{name}-{to}")
+            assert np.array_equal(pixels_of(again), whole)
+            assert (again.targets, again.parts.tolist()) == (source.targets, source.parts.tolist())
