@@ -37,7 +37,9 @@ def test_every_format_reads_to_the_same_photos_labels_classes_and_parts(
     data = opened(written)
     assert len(data) == len(some)
     for i, sample in enumerate(some):
-        assert np.array_equal(data.images[i], np.asarray(ImageOps.exif_transpose(Image.open(sample.file)).convert("RGB")))
+        assert np.array_equal(
+            data.images[i], np.asarray(ImageOps.exif_transpose(Image.open(sample.file)).convert("RGB"))
+        )
     assert [(t.name, t.kind) for t in data.targets] == [
         (name, kind) for name, kind in ((written.target, "multiclass"), (written.tags, "multilabel")) if name
     ]
