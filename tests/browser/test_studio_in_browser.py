@@ -63,7 +63,7 @@ def page(browser, address, tmp_path):
 
 def until(page, script):
     deadline = time.monotonic() + 30
-    while not (found := page.run(script)):
+    while not (found := page.run(f'Boolean({script})')):
         assert time.monotonic() < deadline, script
         time.sleep(0.03)
     return found

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from muslin.errors import DataError, ImageError, MuslinError
-from muslin.service.answers import routes
+from muslin.service.api import routes
 from muslin.service.guard import App, Guard, TooLargeError, new_token
 from muslin.show.colours import DARK, LIGHT, viridis
 from muslin.show.drawing import FONT

@@ -64,6 +64,7 @@ function once(how) {
   };
 }
 
+export const askOnce = once(ask);
 const bytesOnce = once(askBytes);
 const parsed = new WeakMap();
 

@@ -6,7 +6,7 @@ import { announce, button, choice, h, select, show } from "/static/dom.js";
 import { convolve, fitted, KERNELS, pixelAt, placesAlong, testPicture } from "/static/kernels.js";
 import { cells, mapView } from "/static/maps.js";
 import { choosePicture, thumbnail } from "/static/picture.js";
-import { adopt, set, state, view } from "/static/state.js";
+import { adopt, set, state } from "/static/state.js";
 import { count, number, t } from "/static/texts.js";
 
 const SIZES = [1, 2, 3, 4, 5, 7];
@@ -19,7 +19,7 @@ async function picture() {
     const side = 48;
     return { rows: side, columns: side, planes: [testPicture(side)] };
   }
-  const { header, data } = await packed("/api/pixels", { view: view(), at_most: MOST_PX });
+  const { header, data } = await packed("/api/pixels", { view: { model: state.model, picture: state.picture }, step: "upright", at_most: MOST_PX });
   const { rows, columns, channels } = header;
   const planes = Array.from({ length: channels }, (_, c) => Float32Array.from({ length: rows * columns }, (_, i) => data[i * channels + c]));
   return { rows, columns, planes };
@@ -30,7 +30,7 @@ const gray = ({ planes }) => planes.length === 1 ? planes[0]
 
 export async function page() {
   let models = [];
-  try { models = (await get("/api/models")).models; } catch { /* the bench needs none */ }
+  try { models = (await get("/api/models")).models.filter((one) => !one.problem); } catch { /* the bench needs none */ }
   if (!state.model && models.length) adopt({ model: models[0].path, picture: "golden:0" });
   let about = null;
   if (state.model) {
@@ -95,12 +95,12 @@ function build(about, first) {
   }
 
   function presets() {
-    const learned = about?.kernels.filter((one) => one.size[0] === one.size[1] && one.size[0] > 1 && SIZES.includes(one.size[0])) || [];
+    const learned = about?.layers.filter((one) => one.kernel && one.kernel.size[0] === one.kernel.size[1] && one.kernel.size[0] > 1 && SIZES.includes(one.kernel.size[0])) || [];
     const now = nameOf(kernelNow());
     show(preset, h("div", { class: "dialrow" },
       select(t("named"), [...Object.keys(KERNELS).map((name) => [name, t(`kernel.${name}`)]), ["custom", t("kernel.custom")]], now,
         (name) => { if (name !== "custom") { change({ kernel: fitted(KERNELS[name], Math.max(3, kernelNow().length)) }); fields(); } }),
-      learned.length > 0 && select(t("learned"), [["", t("chooseLayer")], ...learned.map(({ layer }) => [layer, layer])], state.layer, (name) => { set({ layer: name }); learnedOnes(); })),
+      learned.length > 0 && select(t("learned"), [["", t("chooseLayer")], ...learned.map(({ name }) => [name, name])], state.layer, (name) => { set({ layer: name }); learnedOnes(); })),
     h("div", { id: "learned" }));
     if (state.layer && learned.length) learnedOnes();
   }

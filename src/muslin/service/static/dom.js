@@ -69,6 +69,28 @@ export function select(label, choices, chosen, act, properties) {
       choices.map(([value, words]) => h("option", { value, selected: String(value) === String(chosen) }, words))));
 }
 
+/** `act` once nothing has been asked for `wait` ms. */
+export function later(act, wait) {
+  let timer = 0;
+  return (...values) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => act(...values), wait);
+  };
+}
+
+/** Runs an async function one call at a time; of the calls that come meanwhile only the last is run. */
+export function latest(act) {
+  let busy = false, next = null;
+  async function run(values) {
+    busy = true;
+    try { await act(...values); } finally {
+      busy = false;
+      if (next) { const values = next; next = null; run(values); }
+    }
+  }
+  return (...values) => { if (busy) next = values; else run(values); };
+}
+
 /** What went wrong, in its place. */
 export function problem(error) {
   console.debug(error);

@@ -28,7 +28,7 @@ const pictureOf = (model, n) => `/api/thumbnail?${new URLSearchParams({ model, p
 function card(model) {
   const facts = h("p", { class: "soft facts" }, bytes(model.bytes));
   const shots = h("div", { class: "shots" });
-  const title = h("a", { href: link({ ...DEFAULTS, page: "bench", model: model.path, picture: "golden:0" }) }, model.name);
+  const title = h("a", { href: link({ ...DEFAULTS, page: "model", model: model.path, picture: "golden:0" }) }, model.name);
   const element = h("li", { class: "card" }, h("h2", {}, title), h("p", { class: "path soft" }, model.path), facts, shots);
   new IntersectionObserver(async (seen, observer) => {
     if (!seen.some((entry) => entry.isIntersecting)) return;

@@ -6,8 +6,10 @@ import { LANGUAGES, language, speak, t } from "/static/texts.js";
 
 const PAGES = {
   home: { words: "pageHome", load: () => import("/static/home.js") },
+  model: { load: () => import("/static/model.js") },
   bench: { words: "pageBench", load: () => import("/static/bench.js") },
 };
+const BACK = [["layer", "at"], ["layer"]];
 
 function kept(name) {
   try { return localStorage.getItem(`muslin-${name}`); } catch { return null; }
@@ -28,10 +30,10 @@ let page = null, shown = "";
 
 function frame() {
   const theme = kept("theme") || "auto";
-  const to = (name, key) => h("a", { href: link({ page: name }), "aria-current": state.page === name ? "page" : null }, t(key));
+  const to = (name, key) => h("a", { href: link({ ...CLOSED, page: name }), "aria-current": state.page === name ? "page" : null }, t(key));
   show(header,
     h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip")),
-    h("a", { class: "brand", href: link({ page: "home" }) }, "muslin ", h("span", {}, "studio")),
+    h("a", { class: "brand", href: link({ ...CLOSED, page: "home" }) }, "muslin ", h("span", {}, "studio")),
     h("nav", { "aria-label": t("pages") }, to("home", "pageHome"), to("bench", "pageBench")),
     h("span", { class: "grow" }),
     h("label", { class: "pick" }, h("span", { class: "unseen" }, t("language")),
@@ -43,9 +45,10 @@ function frame() {
     button(t("keys"), showKeys, { class: "quiet" }));
   show(footer, t("footer"));
 }
+const CLOSED = { layer: "", at: [], channel: 0 };
 
 function showKeys() {
-  const rows = [["Tab", "keyTab"], ["← ↑ → ↓", "keyArrows"], ["⇧ + ←", "keyFar"], ["Home · End", "keyEnds"], ["Enter", "keyEnter"]];
+  const rows = [["Esc", "keyBack"], ["Tab", "keyTab"], ["← ↑ → ↓", "keyArrows"], ["⇧ + ←", "keyFar"], ["Home · End", "keyEnds"], ["Enter", "keyEnter"]];
   const dialog = h("dialog", { class: "small", "aria-labelledby": "keys-title", onclose: () => dialog.remove() },
     h("h2", { id: "keys-title" }, t("keys")),
     h("dl", { class: "keys" }, rows.map(([key, words]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(words))])),
@@ -84,6 +87,19 @@ async function heard(before) {
   frame();
   page?.update?.(before);
 }
+
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+  if (event.target.matches?.("input, select, textarea") && event.target.value !== event.target.defaultValue) return;
+  for (const names of BACK) {
+    const deepest = names[names.length - 1];
+    const there = deepest === "at" ? state.at.length : state[deepest];
+    if (!there) continue;
+    event.preventDefault();
+    set(deepest === "at" ? { at: [] } : { layer: "", at: [], channel: 0 }, true);
+    return;
+  }
+});
 
 dress(kept("theme"));
 await speak(state.lang || kept("language"));

@@ -232,3 +232,74 @@ export function cells(values, { scale, label, digits = 3, input, tight = false }
       return h("td", { style, class: value < 0 ? "negative" : "" }, input ? input(y, x, value) : number(value, digits));
     })))));
 }
+
+/**
+ * Many maps as tiles on one canvas. One stop for the Tab key; arrows go from tile to tile, Enter chooses.
+ *
+ * `scaleFor(k)` is the scale of tile k; `valuesOf(k)` its values; `choose(k)`.
+ */
+export function atlas({ maps, rows, columns, valuesOf, scaleFor, label, chosen = 0, choose, most = 560, off = new Set() }) {
+  const tile = Math.max(20, Math.min(Math.max(columns, 44), 84));
+  const gap = 4, across = Math.max(1, Math.min(maps, Math.floor((most + gap) / (tile + gap))));
+  const down = Math.ceil(maps / across), height = Math.max(1, Math.round(tile * rows / columns));
+  const ratio = Math.min(2, Math.max(1, Math.round(devicePixelRatio || 1)));
+  const width = across * (tile + gap) - gap, tall = down * (height + gap) - gap;
+  const canvas = h("canvas", { width: width * ratio, height: tall * ratio, "aria-hidden": "true" });
+  const frame = s("rect", { class: "mark", width: tile + 2, height: height + 2 });
+  const hover = s("rect", { class: "hover", width: tile + 2, height: height + 2, visibility: "hidden" });
+  const crosses = s("g", { class: "crosses" });
+  const over = s("svg", { viewBox: `0 0 ${width} ${tall}`, "aria-hidden": "true" }, hover, crosses, frame);
+  const board = h("div", {
+    class: "map atlas", tabindex: 0, role: "application", "aria-label": label, "aria-roledescription": t("atlasRole"),
+    style: { "--w": `${width}px`, "aspect-ratio": `${width} / ${tall}` },
+    onpointermove: (event) => { const k = under(event); place(hover, k); hover.setAttribute("visibility", k < maps ? "visible" : "hidden"); },
+    onpointerleave: () => hover.setAttribute("visibility", "hidden"),
+    onclick: (event) => { const k = under(event); if (k < maps) go(k); },
+    onkeydown: (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
+      const to = step ? chosen + step : event.key === "Home" ? 0 : event.key === "End" ? maps - 1 : null;
+      if (to === null) return;
+      event.preventDefault();
+      if (to >= 0 && to < maps) go(to);
+    },
+  }, canvas, over);
+
+  function under(event) {
+    const box = board.getBoundingClientRect();
+    const column = Math.min(across - 1, Math.floor((event.clientX - box.left) / box.width * across));
+    return Math.min(down - 1, Math.floor((event.clientY - box.top) / box.height * down)) * across + column;
+  }
+  function place(rect, k) {
+    rect.setAttribute("x", (k % across) * (tile + gap) - 1);
+    rect.setAttribute("y", Math.floor(k / across) * (height + gap) - 1);
+  }
+  function go(k) {
+    chosen = k;
+    place(frame, k);
+    announce(t("channelOf", { channel: k + 1, of: maps }));
+    choose?.(k);
+  }
+  function draw() {
+    const context = canvas.getContext("2d"), small = document.createElement("canvas");
+    context.imageSmoothingEnabled = false;
+    for (let k = 0; k < maps; k++) {
+      paint(small, valuesOf(k), rows, columns, scaleFor(k));
+      context.drawImage(small, (k % across) * (tile + gap) * ratio, Math.floor(k / across) * (height + gap) * ratio, tile * ratio, height * ratio);
+    }
+    show(crosses, [...off].map((k) => {
+      const x = (k % across) * (tile + gap), y = Math.floor(k / across) * (height + gap);
+      return s("path", { d: `M${x} ${y}l${tile} ${height}M${x + tile} ${y}l${-tile} ${height}` });
+    }));
+  }
+  draw();
+  place(frame, chosen);
+  return { element: board, redraw: draw, select(k) { chosen = k; place(frame, k); } };
+}
+
+/** The values of map k of a sheet, from its codes: to a 255th of its range. */
+export function sheetMap({ header, data }, k) {
+  const n = header.rows * header.columns, codes = data.subarray(k * n, (k + 1) * n);
+  const low = header.low[k], factor = (header.high[k] - low) / 255, values = new Float32Array(n);
+  for (let i = 0; i < n; i++) values[i] = low + factor * codes[i];
+  return values;
+}

@@ -25,7 +25,7 @@ export async function take(blob, said) {
 }
 
 function use(picture) {
-  set({ picture }, true);
+  set({ picture, changes: {}, steps: {} }, true);
 }
 
 /** The dialog in which one chooses; `model` as the server describes it. */

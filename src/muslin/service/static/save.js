@@ -1,4 +1,4 @@
-// Pictures and numbers as files: PNG, CSV and NumPy's .npy, made from the values and not from a canvas,
+// Pictures and numbers as files: PNG, SVG, CSV and NumPy's .npy, made from the values and not from a canvas,
 // which some browsers add noise to when it is read.
 
 import { button } from "/static/dom.js";
@@ -75,7 +75,26 @@ export function csv(rows) {
   }).join(",")).join("\r\n") + "\r\n";
 }
 
-/** Buttons for saving; `ways` maps PNG, CSV or .npy to what makes and saves the file. */
+/** A drawing in the page as a file of its own, with the colours it has now. */
+export function svgFile(drawing) {
+  const copy = drawing.cloneNode(true);
+  const originals = [drawing, ...drawing.querySelectorAll("*")], copies = [copy, ...copy.querySelectorAll("*")];
+  originals.forEach((element, i) => {
+    const style = getComputedStyle(element);
+    for (const rule of ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-family", "font-weight", "text-anchor", "opacity"]) {
+      const value = style.getPropertyValue(rule);
+      if (value) copies[i].setAttribute(rule, value);
+    }
+    copies[i].removeAttribute("class");
+  });
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  const box = drawing.viewBox.baseVal;
+  copy.setAttribute("width", box.width);
+  copy.setAttribute("height", box.height);
+  return new XMLSerializer().serializeToString(copy);
+}
+
+/** Buttons for saving; `ways` maps PNG, SVG, CSV or .npy to what makes and saves the file. */
 export function savers(ways) {
   const row = document.createElement("p");
   row.className = "savers";

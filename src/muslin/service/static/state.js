@@ -1,10 +1,13 @@
-// Everything that one sees is in the link, after the #: page, model, picture, kernel.
+// Everything that one sees is in the link, after the #: model, picture, view, layer, value, edits.
 
 export const DEFAULTS = {
-  page: "home", lang: "", model: "", picture: "",
-  kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero", layer: "",
+  page: "home", lang: "", model: "", picture: "", tab: "saw",
+  steps: {}, changes: {}, edits: [],
+  layer: "", channel: 0, at: [], half: "as_is", range: "layer", open: [], all: false,
+  target: "", cls: "", versus: "", source: "", trust: false,
+  kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero", side: 28, bench: "",
 };
-const CODED = new Set(["kernel"]);
+const CODED = new Set(["steps", "changes", "edits", "at", "open", "kernel"]);
 
 function parse(hash) {
   const found = structuredClone(DEFAULTS);
@@ -67,5 +70,12 @@ function fromAddress() {
 addEventListener("popstate", fromAddress);
 addEventListener("hashchange", fromAddress);
 
-/** What the server is asked about. */
-export const view = () => ({ model: state.model, picture: state.picture });
+/** What the server is asked about: the model, the picture, and what was changed of either. */
+export function view() {
+  const asked = { model: state.model, picture: state.picture };
+  for (const name of ["steps", "changes"]) if (Object.keys(state[name]).length) asked[name] = state[name];
+  if (state.edits.length) asked.edits = state.edits;
+  return asked;
+}
+
+export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);

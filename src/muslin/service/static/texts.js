@@ -19,6 +19,11 @@ export function t(key, values) {
   return values ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole)) : text;
 }
 
+/** The words for `key`, or what the server says where there are none. */
+export function tOr(key, otherwise, values) {
+  return key in words ? t(key, values) : otherwise;
+}
+
 export const count = (n) => n.toLocaleString(language);
 export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)} %`;
 
@@ -33,6 +38,8 @@ export function number(value, digits = 4) {
   else text = Number(value.toPrecision(digits)).toString();
   return text.replace("-", "−");
 }
+
+export const signed = (value, digits = 3) => (value > 0 ? "+" : "") + number(value, digits);
 
 export function bytes(n) {
   return n >= 1e6 ? `${(n / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(n / 1e3))} KB`;

@@ -1,0 +1,77 @@
+// From the file to the tensor, step by step; a step that can be left out has a switch that says what that changes.
+
+import { askOnce } from "/static/api.js";
+import { h, problem, show } from "/static/dom.js";
+import { legend } from "/static/maps.js";
+import { scaleOf } from "/static/colour.js";
+import { set, state, view } from "/static/state.js";
+import { signed, t, tOr } from "/static/texts.js";
+
+export async function tab(model) {
+  const strip = h("ol", { class: "strip" });
+  const notes = h("div", {});
+  const element = h("div", {}, h("h2", {}, t("tab.saw")), h("p", { class: "lead" }, t("sawLead")), strip, notes);
+  let asked = 0;
+
+  async function draw() {
+    const mine = ++asked;
+    try {
+      const look = await askOnce("/api/look", { view: view() });
+      if (mine !== asked) return;
+      const had = strip.contains(document.activeElement) ? document.activeElement.dataset.step : null;
+      show(strip, look.steps.map((step, n) => tile(step, n, look.steps.length)));
+      if (had) strip.querySelector(`[data-step="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
+      show(notes, look.notes.length > 0 && h("ul", { class: "soft" }, look.notes.map((note) => h("li", {}, note))));
+    } catch (error) { if (mine === asked) { show(strip); show(notes, problem(error)); } }
+  }
+
+  function tile(step, n) {
+    const small = step.picture && Math.max(step.picture.width, step.picture.height) <= 64;
+    const title = tOr(`step.${step.name}`, step.title);
+    return h("li", { class: "step" + (step.on ? "" : " off") },
+      h("p", { class: "stepnumber soft" }, n + 1),
+      h("h3", {}, title),
+      step.picture
+        ? h("img", { src: pictureAddress(step.picture.png), alt: t("pictureAfter", { step: title }), class: small ? "small" : "" })
+        : h("div", { class: "nopicture" }, h("span", { class: "soft" }, t("sameNumbers"))),
+      step.picture && h("p", { class: "soft number" }, `${step.picture.width} × ${step.picture.height}`),
+      step.values && legend(scaleOf(step.values.low, step.values.high, true), ""),
+      h("p", { class: "text" }, tOr(`stepText.${step.name}`, step.text)),
+      step.text && tOr(`stepText.${step.name}`, step.text) !== step.text && h("p", { class: "soft detail", lang: "en" }, step.text),
+      step.switch && h("label", { class: "switch" },
+        h("input", { type: "checkbox", role: "switch", checked: step.on, data: { step: step.name }, onchange: (event) => flip(step.switch, event.target.checked) }),
+        h("span", {}, step.on ? t("on") : t("off"))),
+      effect(step));
+  }
+
+  function flip(name, on) {
+    const steps = { ...state.steps };
+    if (name in steps) delete steps[name];
+    else steps[name] = on;
+    set({ steps });
+  }
+
+  function effect(step) {
+    if (!step.switch || !step.effect) return null;
+    const rows = Object.entries(step.effect).flatMap(([target, changes]) =>
+      Object.entries(changes).filter(([, change]) => Math.abs(change) >= 0.0005).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 3)
+        .map(([name, change]) => h("li", {}, h("span", {}, (model.targets.length > 1 ? `${target}: ` : "") + name), " ", h("span", { class: "number" }, `${signed(100 * change, 3)} ${t("points")}`))));
+    return h("div", { class: "effect" },
+      h("p", { class: "soft" }, step.on ? t("effectOff") : t("effectOn")),
+      rows.length ? h("ul", {}, rows) : h("p", {}, t("effectNone")));
+  }
+
+  await draw();
+  return { element, update(before, changed) { if (changed) draw(); } };
+}
+
+/** The pictures come as data; the page's policy takes blobs only, so that nothing else can ever be shown. */
+export function pictureAddress(data) {
+  const found = /^data:image\/png;base64,(.*)$/s.exec(data);
+  if (!found) return "";
+  const bytes = Uint8Array.from(atob(found[1]), (letter) => letter.charCodeAt(0));
+  const address = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  return address;
+}
+
