@@ -76,5 +76,45 @@ def small_bundle(*targets: Target, channels: int = 1, side: int = SIDE, count: i
     )
 
 
+def convolving_bundle(kernels: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Bundle:
+    """One convolution named `first` with `kernels`, float32 (outputs, 1, rows, columns), its means, three classes.
+
+    `pixels`, uint8 (count, side, side, 1), become its golden images, with the answers that the runtime gives.
+    """
+    import onnxruntime
+
+    outputs, side = len(kernels), pixels.shape[1]
+    dense = np.linspace(-0.5, 1, outputs * len(LABEL.classes), dtype=np.float32).reshape(outputs, -1)
+    numbers = {"scale": np.float32(1 / 255), "first.weight": kernels, "label.weight": dense}
+    numbers |= {"axes": np.array([2, 3], np.int64)}
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["as_float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["as_float", "scale"], ["scaled"]),
+        helper.make_node("Transpose", ["scaled"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "first.weight"], ["first"], kernel_shape=kernels.shape[2:]),
+        helper.make_node("Relu", ["first"], ["rectified"]),
+        helper.make_node("ReduceMean", ["rectified", "axes"], ["means"], keepdims=0),
+        helper.make_node("MatMul", ["means", "label.weight"], ["label.score"]),
+        helper.make_node("Softmax", ["label.score"], ["label"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "convolving",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, 1])],
+        [helper.make_tensor_value_info("label", TensorProto.FLOAT, ["n", len(LABEL.classes)])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in numbers.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    model = made.SerializeToString()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return replace(
+        small_bundle(side=side),
+        model=model,
+        weights=save({"first.weight": kernels, "label.weight": dense}),
+        golden_pixels=pixels,
+        golden_probabilities={"label": session.run(None, {"pixels": pixels})[0]},
+    )
+
+
 def with_model(bundle: Bundle, model: onnx.ModelProto) -> Bundle:
     return replace(bundle, model=model.SerializeToString())

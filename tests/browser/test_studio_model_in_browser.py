@@ -42,13 +42,17 @@ def top(page):
 def test_the_steps_to_the_tensor_are_pictures_and_can_be_switched(page, address):
     page.visit(f"{address}/#{MODEL}&tab=saw")
     until(page, "document.querySelectorAll('.strip .step').length >= 2")
-    assert page.run("[...document.querySelectorAll('.strip img')].every(i => i.complete && i.naturalWidth > 0)")
+    assert page.run(
+        "[...document.querySelectorAll('.strip img')].every(i => i.complete && i.naturalWidth > 0)"
+    )
 
 
 def test_from_the_network_to_a_layer_to_a_value_and_back_by_escape(page, address):
     page.visit(f"{address}/#{MODEL}&tab=network")
     until(page, "document.querySelectorAll('.node').length > 3")
-    page.run("[...document.querySelectorAll('.toolbar button')].find(b => b.textContent === 'Unfold all').click()")
+    page.run(
+        "[...document.querySelectorAll('.toolbar button')].find(b => b.textContent === 'Unfold all').click()"
+    )
     until(page, "[...document.querySelectorAll('.node .title')].some(t => t.textContent === 'block1_conv1')")
     tab_to(page, "e.dataset.key === 'block1_conv1'")
     press(page, "Enter")
@@ -69,9 +73,14 @@ def test_from_the_network_to_a_layer_to_a_value_and_back_by_escape(page, address
 
 def test_an_edited_kernel_changes_the_answer_and_undo_brings_it_back(page, address):
     page.visit(f"{address}/#{MODEL}&tab=network&layer=block1_conv1")
-    until(page, "document.querySelectorAll('.kernelpanel input').length > 5 && document.querySelector('.verdict')")
+    until(
+        page,
+        "document.querySelectorAll('.kernelpanel input').length > 5 && document.querySelector('.verdict')",
+    )
     before = page.run("document.querySelector('.bars').textContent")
-    page.run("[...document.querySelectorAll('.large button')].find(b => b.textContent.includes('off')).click()")
+    page.run(
+        "[...document.querySelectorAll('.large button')].find(b => b.textContent.includes('off')).click()"
+    )
     page.run("document.querySelector('.kernelpanel [data-key=zero]').click()")
     until(page, "document.querySelector('.changed') !== null")
     page.run("[...document.querySelectorAll('.tabs a')].pop().click()")
@@ -120,7 +129,9 @@ def test_axe_finds_no_serious_problem_inside_a_model(page, address, width, schem
         until(page, f"document.querySelector({wanted!r}) !== null")
         page.run("new Promise(d => setTimeout(d, 300))")
         page.run(AXE.read_text() + ";0")
-        problems = page.run("axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))")
+        problems = page.run(
+            "axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))"
+        )
         found += [(view, *one) for one in problems if one[1] in ("serious", "critical")]
         assert page.run("document.documentElement.scrollWidth") <= width, view
     assert found == []

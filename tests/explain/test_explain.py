@@ -108,6 +108,19 @@ def test_every_edit_that_a_layer_offers_can_be_made(model: Path) -> None:
             assert [a.shape for a in again.apart.layers if a.name == layer.name] == [layer.shape]
 
 
+def test_edits_of_one_layer_add_up_in_any_order(model: Path) -> None:
+    studied = Studied.open(model)
+    layer = next(layer for layer in studied.apart.layers if layer.kernel and layer.parameters)
+    off = [{"kind": "channel_off", "layer": layer.name, "channel": channel} for channel in (0, 1)]
+    kernel = {"kind": "kernel", "layer": layer.name, "output": 2, "input": 0}
+    kernel["values"] = np.ones(layer.kernel.size).tolist()
+    pixels = studied.bundle.golden_pixels[0]
+    first, last = (studied.edited(edits).predictor.predict_pixels(pixels[None]) for edits in
+                   ([kernel, *off], [*off, kernel]))  # fmt: skip
+    for name, answer in first.items():
+        assert answer.tolist() == last[name].tolist()
+
+
 def test_an_edit_that_makes_no_sense_is_refused_in_one_line(model: Path) -> None:
     studied = Studied.open(model)
     name = next(layer.name for layer in studied.apart.layers if layer.kernel)

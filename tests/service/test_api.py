@@ -52,6 +52,18 @@ def test_an_edit_shows_the_answer_before_and_after(studio: Starlette) -> None:
     assert told(studio, "/api/accuracy", view=VIEW | {"edits": [edit]})["n"] == 16
 
 
+def test_a_convolutions_kernels_are_shown_also_while_one_of_its_maps_is_off(studio: Starlette) -> None:
+    layers = told(studio, "/api/model", model=VIEW["model"])["layers"]
+    name = next(layer["name"] for layer in layers if "channel_off" in layer["edits"] and layer["kernel"])
+    edits = [{"kind": "channel_off", "layer": name, "channel": channel} for channel in (0, 1)]
+    body = {"view": VIEW, "layer": name}
+    before = ask(studio, "POST", "/api/kernels", body)
+    assert ask(studio, "POST", "/api/kernels", body | {"view": VIEW | {"edits": edits}}) == before
+    relu = next(layer["name"] for layer in layers if layer["op"] == "Relu")
+    with pytest.raises(RecipeError, match="has no kernels"):
+        ask(studio, "POST", "/api/kernels", {"view": VIEW, "layer": relu})
+
+
 def test_evidence_and_trust_are_told_for_a_class_one_chooses(studio: Starlette) -> None:
     label = told(studio, "/api/model", model=VIEW["model"])["targets"][0]["classes"][1]
     found = told(studio, "/api/evidence", view=VIEW, target="label", **{"class": label})

@@ -5,18 +5,18 @@ import io
 import json
 import re
 import struct
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import save
 
 from muslin.bundle import seal
-from small_models import small_bundle
+from small_models import convolving_bundle
 from studio_server import running_studio
+
+VIEW = {"model": "first.muslin", "picture": "golden:0"}
 
 
 def png(width=40, height=30, colour=(200, 30, 30)):
@@ -32,7 +32,8 @@ def folder(tmp_path_factory):
     inside = tmp_path_factory.mktemp("studio") / "shop"
     inside.mkdir()
     kernels = np.arange(2 * 1 * 3 * 3, dtype=np.float32).reshape(2, 1, 3, 3)
-    seal(replace(small_bundle(), weights=save({"conv.weight": kernels})), inside / "first.muslin")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    seal(convolving_bundle(kernels, pixels), inside / "first.muslin")
     (inside / "broken.muslin").write_bytes(b"PK no")
     (inside / "red.png").write_bytes(png())
     (inside / "page.jpg").write_bytes(b"<html><script>1</script></html>")
@@ -93,17 +94,21 @@ def test_a_model_is_described_and_its_kernels_are_those_of_its_weights(studio, t
     about = json.loads(post(studio, token, "/api/model", {"model": "first.muslin"})[1])
     assert about["input"] == [8, 8, 1]
     assert about["golden"] == 3
-    assert about["kernels"] == [{"layer": "conv", "outputs": 2, "inputs": 1, "size": [3, 3]}]
-    header, values = numbers(
-        post(studio, token, "/api/kernels", {"view": {"model": "first.muslin"}, "layer": "conv"})
-    )
+    kernel = next(layer["kernel"] for layer in about["layers"] if layer["name"] == "first")
+    assert (kernel["outputs"], kernel["inputs"], kernel["size"]) == (2, 1, [3, 3])
+    header, values = numbers(post(studio, token, "/api/kernels", {"view": VIEW, "layer": "first"}))
     assert (header["outputs"], header["inputs"], header["rows"], header["columns"]) == (2, 1, 3, 3)
     assert values.tolist() == list(range(18))
 
 
 def test_pixels_come_as_they_are_in_the_file(studio, token):
     header, values = numbers(
-        post(studio, token, "/api/pixels", {"view": {"picture": "file:red.png"}, "at_most": 64})
+        post(
+            studio,
+            token,
+            "/api/pixels",
+            {"view": VIEW | {"picture": "file:red.png"}, "step": "upright", "at_most": 64},
+        )
     )
     assert (header["rows"], header["columns"], header["channels"]) == (30, 40, 3)
     assert (values.reshape(-1, 3) == [200, 30, 30]).all()
@@ -157,7 +162,7 @@ def test_a_body_without_a_stated_length_is_cut_off_at_the_limit(studio, token):
 )  # fmt: skip
 def test_nothing_outside_the_folder_or_of_another_kind_is_read(studio, token, name):
     said = sentence(
-        post(studio, token, "/api/pixels", {"view": {"picture": f"file:{name}"}, "at_most": 64}), 404
+        post(studio, token, "/api/pixels", {"view": VIEW | {"picture": f"file:{name}"}, "at_most": 64}), 404
     )
     assert "/tmp" not in said
     sentence(post(studio, token, "/api/model", {"model": name}), 404)
@@ -199,10 +204,18 @@ def test_every_answer_says_what_a_browser_may_do_with_it(studio):
 
 def test_odd_requests_are_answered_in_one_sentence(studio, token):
     for body in (b"", b"[", b"[]", b"null", b'{"view": 3}', b"[" * 100_000):
-        sentence(post(studio, token, "/api/pixels", body), 404)
-    for view in ({}, {"picture": 3}, {"picture": "what:1"}, {"picture": "golden:99", "model": "first.muslin"},
-                 {"picture": "drawn:AAA"}, {"picture": "upload:gone"}):  # fmt: skip
-        sentence(post(studio, token, "/api/pixels", {"view": view, "at_most": 64}), 404)
+        sentence(post(studio, token, "/api/pixels", body), 400)
+    for view in ({}, {"model": "first.muslin"}, VIEW | {"picture": 3}, VIEW | {"picture": "what:1"},
+                 VIEW | {"picture": "golden:99"}, VIEW | {"picture": "drawn:AAA"}, VIEW | {"edits": 3},
+                 VIEW | {"steps": 3}):  # fmt: skip
+        sentence(post(studio, token, "/api/pixels", {"view": view, "at_most": 64}), 400)
+    for picture in ("upload:gone", "file:gone.png"):
+        sentence(post(studio, token, "/api/pixels", {"view": VIEW | {"picture": picture}}), 404)
+    odd_edits = ([3], [{}], [{"kind": "kernel"}], [{"kind": "channel_off", "layer": "first", "channel": 9}],
+                 [{"kind": "kernel", "layer": "first", "output": 0, "input": 0, "values": [["x"]]}],
+                 [{"kind": "bias", "layer": "first", "output": 0, "value": 1e400}])  # fmt: skip
+    for edits in odd_edits:
+        sentence(post(studio, token, "/api/look", {"view": VIEW | {"edits": edits}}), 422)
     sentence(ask(studio, "GET", "/static/../app.py"), 404)
     sentence(ask(studio, "GET", "/static/none.js"), 404)
 

@@ -56,11 +56,11 @@ def _fault(error: Exception) -> str:
     )
 
 
-def _node(graph: Graph, name: str) -> Node:
+def made_by(graph: Graph, name: str) -> Node:
     """The operation that makes `name`, whatever an earlier edit has put after it."""
     node = graph.producers[name]
-    while (before := f"{name}/before") in graph.producers:
-        name, node = before, graph.producers[before]
+    while node.inputs and node.inputs[0].startswith(f"{name}/before"):  # see Graph.passed_through
+        node = graph.producers[node.inputs[0]]
     return node
 
 
@@ -77,7 +77,7 @@ def _place(value: Any, below: int, what: str) -> int:
 
 
 def _kernel(anatomy: Anatomy, graph: Graph, edit: Edit) -> Graph:
-    name = _node(graph, edit["layer"]).inputs[1]
+    name = made_by(graph, edit["layer"]).inputs[1]
     weights = graph.constants[name].copy()
     output = _place(edit["output"], weights.shape[0], "output")
     channel = _place(edit["input"], weights.shape[1], "input")
@@ -89,7 +89,7 @@ def _kernel(anatomy: Anatomy, graph: Graph, edit: Edit) -> Graph:
 
 
 def _weight(anatomy: Anatomy, graph: Graph, edit: Edit) -> Graph:
-    node = _node(graph, edit["layer"])
+    node = made_by(graph, edit["layer"])
     weights = graph.constants[node.inputs[1]].copy()
     turned = node.op == "Gemm" and node.attributes.get("transB", 0)
     outputs, inputs = weights.shape if turned else weights.shape[::-1]
@@ -100,7 +100,7 @@ def _weight(anatomy: Anatomy, graph: Graph, edit: Edit) -> Graph:
 
 
 def _bias(anatomy: Anatomy, graph: Graph, edit: Edit) -> Graph:
-    name = _node(graph, edit["layer"]).inputs[2]
+    name = made_by(graph, edit["layer"]).inputs[2]
     bias = graph.constants[name].copy()
     bias.reshape(-1)[_place(edit["output"], bias.size, "output")] = _number(edit["value"])
     return graph.with_constants({name: bias})
@@ -115,7 +115,7 @@ def _channel_off(anatomy: Anatomy, graph: Graph, edit: Edit) -> Graph:
 
 def _layer_off(anatomy: Anatomy, graph: Graph, edit: Edit) -> Graph:
     name = edit["layer"]
-    node, shape = _node(graph, name), anatomy.layer(name).shape
+    node, shape = made_by(graph, name), anatomy.layer(name).shape
     same = [i for i in anatomy.layer(name).inputs if anatomy.layer(i).shape == shape]
     if not same:
         raise ValueError("what it takes has another shape than what it gives")
@@ -123,7 +123,7 @@ def _layer_off(anatomy: Anatomy, graph: Graph, edit: Edit) -> Graph:
 
 
 def _pooling(anatomy: Anatomy, graph: Graph, edit: Edit) -> Graph:
-    node = _node(graph, edit["layer"])
+    node = made_by(graph, edit["layer"])
     if edit["how"] not in ("mean", "first"):
         raise ValueError("how is mean or first")
     if edit["how"] == "mean":

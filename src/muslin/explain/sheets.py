@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from muslin.errors import RecipeError
 from muslin.explain.anatomy import Anatomy, Half, Trace
+from muslin.explain.edits import made_by
 from muslin.explain.graph import Array
 
 Sheet = tuple[dict[str, Any], NDArray[Any]]
@@ -51,12 +52,9 @@ def kernels_of(anatomy: Anatomy, layer: str) -> Sheet:
     Raises:
         RecipeError: the layer is no convolution that can be taken apart.
     """
-    about = anatomy.layer(layer)
-    if about.kernel is None:
+    about, node = anatomy.layer(layer), made_by(anatomy.graph, layer)
+    if node.op != "Conv" or len(about.shape) != 3 or node.inputs[1] not in anatomy.graph.constants:
         raise RecipeError(f"{layer} ({about.kind}) has no kernels.")
-    node = anatomy.graph.producers[layer]
-    while node.op != "Conv":  # after an edit something may stand behind it
-        node = anatomy.graph.producers[node.inputs[0]]
     weights = anatomy.graph.constants[node.inputs[1]].astype(np.float32)
     bias = anatomy.graph.constants[node.inputs[2]] if len(node.inputs) > 2 else None
     header = {

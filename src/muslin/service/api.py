@@ -340,6 +340,7 @@ def model_summary(path: str, studied: Studied) -> dict[str, Any]:
         "parameters": sum(layer.parameters for layer in layers),
         "multiply_adds": sum(layer.multiply_adds for layer in layers),
         "golden": len(bundle.golden_pixels),
+        "tests": _figures(bundle.provenance),
         "targets": [
             {
                 "name": t.name,
@@ -354,6 +355,14 @@ def model_summary(path: str, studied: Studied) -> dict[str, Any]:
         "blocks": blocks_of(apart) if apart else [],
         "cannot": list(apart.cannot) if apart else [studied.cannot_why],
     }
+
+
+def _figures(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Per target's name the figures it was sealed with; whoever wrote the file may have put anything there."""
+    figures = provenance.get("test")
+    if not isinstance(figures, dict):
+        return {}
+    return {name: one for name, one in figures.items() if isinstance(one, dict)}
 
 
 def blocks_of(apart: Anatomy) -> list[dict[str, Any]]:

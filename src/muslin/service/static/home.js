@@ -38,7 +38,7 @@ function card(model) {
       const target = about.targets[0];
       const test = about.tests?.[target.name];
       show(facts, [
-        test && t("rightOn", { percent: percent(test.accuracy) }),
+        Number.isFinite(test?.accuracy) && t("rightOn", { percent: percent(test.accuracy) }),
         about.targets.map((one) => (about.targets.length > 1 ? `${one.name}: ` : "") + t("classesCount", { n: count(one.classes.length) })).join(", "),
         about.parameters && t("parametersCount", { n: short(about.parameters) }), bytes(model.bytes),
       ].filter(Boolean).join(" · "));

@@ -5,7 +5,7 @@ import { button, h, later, problem, show } from "/static/dom.js";
 import { paint } from "/static/maps.js";
 import { scaleOf } from "/static/colour.js";
 import { set, state, view } from "/static/state.js";
-import { count, number, percent, t } from "/static/texts.js";
+import { count, number, percent, t, tOr } from "/static/texts.js";
 
 const DIALS = [ // name, low, high, step, as it is
   ["turn", -180, 180, 1, 0], ["shift_x", -10, 10, 1, 0], ["shift_y", -10, 10, 1, 0],
@@ -59,7 +59,7 @@ export async function tab(model) {
   }
 
   function words(edit) {
-    return t(`edit.${edit.kind}`, { layer: edit.layer, channel: (edit.channel ?? 0) + 1, output: (edit.output ?? 0) + 1, input: (edit.input ?? 0) + 1, value: number(edit.value), how: edit.how === "mean" ? t("poolMean") : edit.how || "" });
+    return t(`edit.${edit.kind}`, { layer: edit.layer, channel: (edit.channel ?? 0) + 1, output: (edit.output ?? 0) + 1, input: (edit.input ?? 0) + 1, value: number(edit.value), how: edit.how ? tOr(`pooling.${edit.how}`, edit.how) : "" });
   }
 
   function list() {
