@@ -125,7 +125,8 @@ PATH = click.Path(path_type=Path)
 def cli(debug: bool) -> None:
     """From a fashion catalogue's files to an image classifier you have looked through and can trust.
 
-    DATA is a known name (fashion-mnist), a file or a folder. MODEL is a .muslin file or a run's folder.
+    DATA is a known name (fashion-mnist, clothing-small, clothing, cats-dogs), a file or a folder. MODEL is a
+    .muslin file or a run's folder.
     """
 
 
@@ -143,13 +144,19 @@ def get(name: str, csv_folder: Path | None, as_json: bool) -> None:
     """Obtain a known data set, verified."""
     from muslin.data import known, read
 
+    facts = known.facts(known.lookup(name))
+    if not as_json:
+        for what, said in facts.items():
+            click.echo(f"{what:8}  {said}")
     found = known.get(name, tell=_say)
     written = [str(p) for p in known.write_csv(read(name), csv_folder)] if csv_folder else []
     if as_json:
-        _print_json({"name": name, "folder": str(found.folder), "origin": found.origin, "csv": written})
+        folder = found.path if found.path.is_dir() else found.path.parent
+        told = {"path": str(found.path), "origin": found.origin, "checked": found.checked, "csv": written}
+        _print_json({"name": name, "folder": str(folder)} | told | facts)
         return
     click.echo(f"{name}: {found.origin}")
-    click.echo(f"files in {found.folder}, SHA-256 verified")
+    click.echo(f"files in {found.path}, {found.checked}")
     for path in written:
         click.echo(f"wrote {path}")
 

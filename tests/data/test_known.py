@@ -7,11 +7,8 @@ import socketserver
 import struct
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,7 @@ from muslin.data.drawn import Drawn
 from muslin.data.formats import pixels_csv
 from muslin.data.known import FASHION_MNIST, Known, KnownFile, obtain
 from muslin.errors import DataError, StorageError
+from served_files import QuietHandler, serving, serving_folder
 
 
 @pytest.fixture
@@ -66,28 +64,6 @@ def put(folder: Path, contents: dict[str, bytes], *, zipped: bool = True) -> Pat
     return folder
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@contextmanager
-def serving(handler) -> Iterator[str]:
-    """The address of a real server on loopback."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def serving_folder(folder: Path):
-    return serving(partial(QuietHandler, directory=str(folder)))
-
-
 # ── The places ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -102,7 +78,7 @@ def test_a_local_copy_named_by_muslin_data_comes_first(
 
     obtained = obtain(tiny, cache=cache)
 
-    assert obtained.folder == tmp_path / "mine" / below
+    assert obtained.path == tmp_path / "mine" / below
     assert "MUSLIN_DATA" in obtained.origin
     assert not cache.exists()
 
@@ -110,7 +86,7 @@ def test_a_local_copy_named_by_muslin_data_comes_first(
 def test_debians_folder_is_used_where_it_is(tiny, contents, cache):
     put(tiny.debian_folder, contents)
     obtained = obtain(tiny, cache=cache)
-    assert obtained.folder == tiny.debian_folder
+    assert obtained.path == tiny.debian_folder
     assert obtained.tried[0] == "MUSLIN_DATA: not set"
 
 
@@ -122,8 +98,8 @@ def test_what_was_fetched_is_kept_and_not_fetched_again(tiny, contents, cache, t
 
     assert home in first.origin
     assert "muslin's cache" in again.origin
-    assert first.folder == again.folder == cache / "tiny"
-    assert read(first.folder).fingerprint == read(served).fingerprint
+    assert first.path == again.path == cache / "tiny"
+    assert read(first.path).fingerprint == read(served).fingerprint
     assert len(told) == 1
     assert "licence MIT" in told[0]
 
@@ -131,7 +107,7 @@ def test_what_was_fetched_is_kept_and_not_fetched_again(tiny, contents, cache, t
 def test_the_cache_is_where_xdg_says(tiny, contents, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     put(tmp_path / "xdg" / "muslin" / "tiny", contents)
-    assert obtain(tiny).folder == tmp_path / "xdg" / "muslin" / "tiny"
+    assert obtain(tiny).path == tmp_path / "xdg" / "muslin" / "tiny"
 
 
 def test_the_second_home_is_tried_where_the_first_does_not_have_it(tiny, contents, cache, tmp_path):
@@ -176,7 +152,7 @@ def test_a_copy_with_one_changed_bit_is_passed_over_aloud(
     assert home in obtained.origin
     assert any("changed content" in sentence for sentence in told)
     assert any("changed content" in reason for reason in obtained.tried)
-    known.check(tiny, obtained.folder)
+    known.check(tiny, obtained.path)
 
 
 def test_a_changed_file_from_its_home_is_never_kept(tiny, contents, cache, tmp_path):
@@ -207,7 +183,7 @@ def test_a_download_that_breaks_off_never_counts_as_there_and_is_made_good_later
     assert list((cache / "tiny").iterdir()) == []
 
     with serving_folder(served) as home:
-        known.check(tiny, obtain(replace(tiny, homes=(home,)), cache=cache).folder)
+        known.check(tiny, obtain(replace(tiny, homes=(home,)), cache=cache).path)
 
 
 def test_what_an_earlier_attempt_got_is_not_fetched_again(tiny, contents, cache, tmp_path):
@@ -220,11 +196,11 @@ def test_what_an_earlier_attempt_got_is_not_fetched_again(tiny, contents, cache,
         for path in served.glob("*.gz"):
             path.unlink()
         hidden.rename(last)
-        known.check(tiny, obtain(replace(tiny, homes=(home,)), cache=cache).folder)
+        known.check(tiny, obtain(replace(tiny, homes=(home,)), cache=cache).path)
 
 
 class Endless(QuietHandler):
-    def do_GET(self):
+    def do_GET(self):  # noqa: N802, the name that http.server calls
         self.send_response(200)
         self.end_headers()
         try:
@@ -327,8 +303,8 @@ def test_debians_package_is_fetched_and_unpacked_where_its_lists_never_were(
         obtained = obtain(tiny, cache=cache)
 
     assert "dataset-tiny_1.0_all.deb" in obtained.origin
-    assert obtained.folder == cache / "tiny"
-    known.check(tiny, obtained.folder)
+    assert obtained.path == cache / "tiny"
+    known.check(tiny, obtained.path)
     assert not tiny.debian_folder.exists()
 
 

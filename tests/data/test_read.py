@@ -20,7 +20,7 @@ def write(path, drawn, rows, labels):
 def test_what_is_neither_a_file_nor_a_known_name_is_said_to_be_neither(nothing):
     with pytest.raises(DataError, match="no such file or folder") as caught:
         read(nothing)
-    assert "Known: fashion-mnist" in str(caught.value)
+    assert "Known: cats-dogs, clothing, clothing-small, fashion-mnist" in str(caught.value)
 
 
 def test_a_folder_that_is_no_data_set_is_described(tmp_path):

@@ -72,17 +72,11 @@ def read(
         if format is not None or options.given():
             idle = " and ".join([*(["format"] if format else []), *options.given()])
             raise DataError(f"{data} is a known data set: there is no {idle} to choose. Leave it out.")
-        return _known(data, tell)
+        return known.read_known(data, tell=tell)
     dataset = _at(data, format, options, tell)
     if test is None:
         return _named(dataset, [_name(data)])
     return _with_test(dataset, data, _at(test, format, options, tell), test)
-
-
-def _known(name: str, tell: Tell) -> Dataset:
-    obtained = known.get(name, tell=tell)
-    dataset = known.named(obtained.known, read_path(obtained.folder))
-    return replace(dataset, name=name, origin=f"{obtained.origin} (SHA-256 verified)")
 
 
 def _at(data: str | Path, format: str | None, options: ReadOptions, tell: Tell) -> Dataset:

@@ -1,7 +1,7 @@
 """Data sets known by name: what they are, where they are to be had, and whether a file really is theirs.
 
-`get` looks in five places, in the order of `PLACES`, and believes none of them: the SHA-256 of every file's
-uncompressed content is checked wherever it came from.
+Sets of photos are in `known_photos`. For sets of pixels `get` looks in five places, in the order of `PLACES`, and
+believes none of them: the SHA-256 of every file's uncompressed content is checked wherever it came from.
 """
 
 import hashlib
@@ -9,15 +9,18 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from muslin.data import known_photos
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Target, pixels_of
-from muslin.data.formats import pixels_csv
+from muslin.data.fetch import fetch
+from muslin.data.formats import pixels_csv, read_path
 from muslin.data.formats.compressed import opened
+from muslin.data.known_photos import KnownPhotos, Obtained
 from muslin.errors import DataError, MuslinError, nearest
 from muslin.files import cache_folder, storage_errors, writing
 
@@ -124,24 +127,8 @@ FASHION_MNIST = Known(
     conversion="fashion-mnist",
 )
 
-KNOWN: dict[str, Known] = {known.name: known for known in (FASHION_MNIST,)}
-
-
-@dataclass(frozen=True)
-class Obtained:
-    """A known data set's files, verified.
-
-    Attributes:
-        known: which one.
-        folder: where they are; to be read by `muslin.data.formats.read_path`.
-        origin: where they came from, for a person.
-        tried: the places that came before it in `PLACES`, each with the reason why not.
-    """
-
-    known: Known
-    folder: Path
-    origin: str
-    tried: tuple[str, ...] = ()
+KNOWN: dict[str, Known | KnownPhotos] = {known.name: known for known in (FASHION_MNIST, *known_photos.SETS)}
+"""By the name that the command line takes: sets of pixels, described here, and of photos."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +143,7 @@ class _NotHereError(Exception):
     """A place does not have the data set; the message says why."""
 
 
-def lookup(name: str) -> Known:
+def lookup(name: str) -> Known | KnownPhotos:
     """The known data set called `name`.
 
     Raises:
@@ -188,9 +175,43 @@ def get(
         DataError: the name is unknown, or no place has the files; the message lists each place and why.
     """
     known = lookup(name)
+    if isinstance(known, KnownPhotos):
+        known = replace(known, home=home) if home else known
+        return known_photos.obtain(known, cache=cache or cache_folder(), timeout_s=timeout_s, tell=tell)
     return obtain(
         replace(known, homes=(home,)) if home else known, cache=cache, timeout_s=timeout_s, tell=tell
     )
+
+
+def facts(known: Known | KnownPhotos) -> dict[str, str]:
+    """What to know of a set before it is fetched: what it is, where it comes from, how large, licence, checksum."""
+    if isinstance(known, KnownPhotos):
+        home, size, checksum = known.home, known_photos.size(known), known_photos.checksum(known)
+    else:
+        home, size = " or ".join(known.homes), f"about {known.fetch_bytes / 1e6:.0f} MB"
+        checksum = ", ".join(f"{file.sha256} of {file.name}" for file in known.files)
+    return {
+        "what": known.title,
+        "page": known.page,
+        "source": home,
+        "size": size,
+        "licence": known.licence,
+        "checksum": checksum,
+    }
+
+
+def read_known(name: str, *, tell: Callable[[str], None] = lambda sentence: None) -> Dataset:
+    """The data set called `name`, obtained as `get` does it; `origin` says from where, and how it was checked.
+
+    Raises:
+        DataError, StorageError: as `get`.
+    """
+    obtained = get(name, tell=tell)
+    known = lookup(name)
+    if isinstance(known, KnownPhotos):
+        return known_photos.read(known, obtained)
+    dataset = named(known, read_path(obtained.path))
+    return replace(dataset, name=name, origin=f"{obtained.origin} ({obtained.checked})")
 
 
 def obtain(
@@ -209,7 +230,7 @@ def obtain(
         except (_NotHereError, MuslinError) as reason:
             tried.append(f"{place}: {reason}")
         else:
-            return Obtained(known, folder, origin, tuple(tried))
+            return Obtained(known.name, folder, origin, tried=tuple(tried))
     raise DataError(
         f"{known.name} is nowhere to be had. Tried "
         + "; ".join(f"({i}) {reason}" for i, reason in enumerate(tried, start=1))
@@ -231,9 +252,14 @@ def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
         DataError: the pictures differ in size.
         StorageError: the folder cannot be written.
     """
+    if isinstance(KNOWN.get(dataset.name), KnownPhotos):
+        raise DataError(
+            f"{dataset.name} is a set of photos of many sizes, where --csv takes pixels of one. "
+            f"See muslin convert {dataset.name} --to parquet."
+        )
     target = dataset.target()
-    known = KNOWN.get(dataset.name)
-    names = [str(i) for i in range(len(target.classes))] if known else list(target.classes)
+    numbered = isinstance(KNOWN.get(dataset.name), Known)
+    names = [str(i) for i in range(len(target.classes))] if numbered else list(target.classes)
     parts = {"": dataset}
     if dataset.parts is not None:
         parts = {f"_{part}": dataset.part(part) for part in PARTS if (dataset.parts == part).any()}
@@ -356,43 +382,13 @@ def _download(search: _Search, address: str, file: KnownFile) -> None:
     with tempfile.TemporaryDirectory(prefix="muslin-") as scratch:
         fetched = Path(scratch) / f"{file.name}.gz"
         with storage_errors(fetched), fetched.open("wb") as beside:
-            for block in _fetch(address, search.timeout_s, most_bytes=file.size_bytes + 2**20):
+            for block in fetch(address, search.timeout_s, most_bytes=file.size_bytes + 2**20):
                 beside.write(block)
         try:
             check_content(file, fetched)
         except DataError as error:
             raise DataError(str(error).replace(str(fetched), address)) from error
         _keep(fetched, folder, file)
-
-
-def _fetch(address: str, timeout_s: float, most_bytes: int) -> Iterator[bytes]:
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    request = urllib.request.Request(address, headers={"User-Agent": "muslin"})
-    count = 0
-    try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:
-            promised = response.headers.get("Content-Length")
-            while block := response.read(2**18):
-                count += len(block)
-                if count > most_bytes:
-                    raise DataError(
-                        f"{address}: sends more than {most_bytes:,} bytes, so it is something else"
-                    )
-                yield block
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise DataError(f"{address}: the server answers {error.code} {error.reason}") from error
-    except urllib.error.URLError as error:
-        raise DataError(f"{address}: cannot be reached ({error.reason})") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise DataError(
-            f"{address}: broke off after {count:,} bytes ({error or type(error).__name__})"
-        ) from error
-    if promised and promised.isdigit() and count < int(promised):
-        raise DataError(f"{address}: broke off after {count:,} of {int(promised):,} bytes")
 
 
 def _from_debian_package(search: _Search) -> tuple[Path, str]:
@@ -483,7 +479,7 @@ def recognise(dataset: Dataset, names: Iterable[str]) -> tuple[Known, str] | Non
     shape fit, and one of `names` (of the files or folder they came from) says so, as Kaggle's files do.
     """
     for known in KNOWN.values():
-        if not _fits(known, dataset):
+        if isinstance(known, KnownPhotos) or not _fits(known, dataset):
             continue
         whole = [dataset] if dataset.parts is None else [dataset.part(name) for name in set(dataset.parts)]
         for rows in whole:

@@ -119,6 +119,18 @@ def files_of(path: Path) -> tuple[dict[str, Photo], Any]:
     return archives.members(path)
 
 
+def photos_in(path: Path) -> tuple[dict[str, Photo], Any]:
+    """Per id, as `read` gives it, the photos below a folder or in an archive; and what must be kept meanwhile.
+
+    Raises:
+        DataError: an archive is damaged or refused.
+    """
+    files, kept = files_of(path)
+    photos = [name for name in files if _is_photo(name)]
+    top = _common_folder(photos) if photos else ""
+    return {name[len(top) :]: files[name] for name in photos}, kept
+
+
 def _walk(path: Path) -> Iterator[tuple[str, Photo]]:
     seen: set[str] = set()
     for folder, below, names in os.walk(path, followlinks=True):
