@@ -24,10 +24,27 @@ from muslin import bundle as bundle_module
 from muslin.bundle import Bundle, Preprocessing, check_graph, open_bundle, seal
 from muslin.data.dataset import Target
 from muslin.errors import BundleError
+from muslin.evaluation.lanes import HeldOut
+from muslin.evaluation.likeness import Likeness
 from small_models import LABEL, brightness_model, small_bundle, with_model
 
 COLOUR = Target("base colour", ("red", "blé", "青"))
 BUNDLE = small_bundle()
+PARTS_1 = [name for name in bundle_module.PARTS if name != bundle_module.LATER]
+DECIDING = replace(
+    BUNDLE,
+    held_out={
+        "label": HeldOut(
+            temperature=np.float32([0.5]),
+            yes_from=np.float64([]),
+            confidence=np.float32([0.9, 0.9, 0.4]),
+            predicted=np.int32([0, 2, 1]),
+            right=np.array([True, False, True]),
+            of_true=np.float32([0.9, 0.05, 0.4]),
+        )
+    },
+    likeness=Likeness(np.eye(3, dtype=np.float32), np.float32([0, 0.5, 1.5])),
+)
 Parts = dict[str, bytes]
 
 
@@ -97,11 +114,12 @@ def refused_or_the_same(content: bytes) -> bool:
     "bundle",
     [
         BUNDLE,
+        DECIDING,
         small_bundle(LABEL, COLOUR, channels=3, count=1),
         small_bundle(Target("tags", ("new", "sale"), "multilabel"), side=1),
         replace(BUNDLE, network={}, provenance={"größe": [1, 2.5, None, True, {"a": "\udc80"}]}),
     ],
-    ids=["one target", "two targets in colour", "tags on one pixel", "odd texts"],
+    ids=["one target", "deciding", "two targets in colour", "tags on one pixel", "odd texts"],
 )
 def test_what_was_sealed_is_what_is_opened(bundle: Bundle, tmp_path: Path) -> None:
     seal(bundle, tmp_path / "runs" / "m.muslin")
@@ -231,7 +249,7 @@ def test_a_change_of_any_byte_is_refused_or_changes_nothing(sealed: bytes) -> No
     assert accepted < 0.15 * 3 * len(sealed)
 
 
-@pytest.mark.parametrize("name", list(bundle_module.PARTS))
+@pytest.mark.parametrize("name", PARTS_1)
 def test_a_change_within_a_part_is_refused_even_where_the_zips_own_sum_is_mended(
     name: str, sealed: bytes
 ) -> None:
@@ -344,7 +362,7 @@ def test_thresholds_that_do_not_fit_the_targets_are_refused(sealed: bytes) -> No
 
 
 def test_a_later_format_says_upgrade(sealed: bytes) -> None:
-    later = "made by a later muslin (format 7; this one reads up to 2). Upgrade muslin."
+    later = "made by a later muslin (format 7; this one reads up to 3). Upgrade muslin."
     parts = parts_of(sealed)
     assert later in refusal(forged(parts, {"format_version": 7}))
     assert later in refusal(forged({**parts, "thresholds.json": b"{}"}, {"format_version": 7, "more": 1}))
@@ -354,11 +372,31 @@ def test_a_later_format_says_upgrade(sealed: bytes) -> None:
         refusal(forged(parts, {"format_version": version}))
 
 
-@pytest.mark.parametrize("name", [name for name in bundle_module.PARTS if name != "manifest.json"])
+@pytest.mark.parametrize("name", [name for name in PARTS_1 if name != "manifest.json"])
 def test_a_part_left_out_is_named(name: str, sealed: bytes) -> None:
     parts = parts_of(sealed)
     del parts[name]
     assert f"{name}: is missing" in refusal(forged(parts))
+
+
+def test_what_a_model_decides_by_must_be_there_and_make_sense() -> None:
+    held_out, likeness = DECIDING.held_out["label"], DECIDING.likeness
+    assert likeness is not None
+    for wrong in (
+        replace(held_out, confidence=held_out.confidence[::-1].copy()),
+        replace(held_out, confidence=np.float32([np.nan, 0.9, 0.4])),
+        replace(held_out, predicted=np.int32([0, 3, 1])),
+        replace(held_out, temperature=np.float32([0])),
+        replace(held_out, yes_from=np.float64([0.5])),
+        replace(held_out, right=held_out.right[:2]),
+        replace(held_out, of_true=held_out.of_true.astype(np.float64)),
+    ):
+        with pytest.raises(BundleError, match=r"deciding\.safetensors"):
+            replace(DECIDING, held_out={"label": wrong})
+    with pytest.raises(BundleError, match="'size', which is no target"):
+        replace(DECIDING, held_out={"size": held_out})
+    with pytest.raises(BundleError, match=r"deciding\.safetensors"):
+        replace(DECIDING, likeness=replace(likeness, known=np.full((2, 3), np.inf, np.float32)))
 
 
 @pytest.mark.parametrize(
@@ -412,7 +450,7 @@ def test_a_directory_of_a_million_parts_is_not_even_listed(sealed: bytes) -> Non
     directory = sealed[start:end] * 10_000
     plain = bytearray(sealed[end:])
     plain[12:16] = len(directory).to_bytes(4, "little")
-    assert "lists far more than the 6 parts" in refused_within(sealed[:start] + directory + plain, 1_000_000)
+    assert "lists far more than the 7 parts" in refused_within(sealed[:start] + directory + plain, 1_000_000)
     # The same in the words of zip64, which Python would believe rather than the end itself.
     count = (60_000).to_bytes(8, "little")
     large = b"PK\x06\x06" + (44).to_bytes(8, "little") + b"\x2d\x00\x2d\x00" + bytes(8) + count + count
@@ -420,7 +458,7 @@ def test_a_directory_of_a_million_parts_is_not_even_listed(sealed: bytes) -> Non
     locator = b"PK\x06\x07" + bytes(4) + (start + len(directory)).to_bytes(8, "little") + b"\1\0\0\0"
     content = sealed[:start] + directory + large + locator + sealed[end:]
     assert len(zipfile.ZipFile(io.BytesIO(content)).infolist()) == 60_000
-    assert "lists far more than the 6 parts" in refused_within(content, 1_000_000)
+    assert "lists far more than the 7 parts" in refused_within(content, 1_000_000)
 
 
 def test_an_encrypted_part_is_refused(sealed: bytes) -> None:

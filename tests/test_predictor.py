@@ -118,6 +118,8 @@ def test_a_prediction_is_one_line_of_json_in_the_published_shape(
                 "runner_up": "Shirt",
                 "runner_up_probability": answer.runner_up_probability,
                 "probabilities": dict(answer.probabilities),
+                "lane": "review",  # this model carries nothing to decide by
+                "candidates": ["Bag", "Shirt", "Trouser"],
             }
         },
         "notes": [],

@@ -16,7 +16,7 @@ import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,12 +25,20 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
 from muslin.errors import BundleError
+from muslin.evaluation.lanes import HeldOut
+from muslin.evaluation.likeness import Likeness
 from muslin.evaluation.thresholds import count_of
 from muslin.files import write_atomically
 
 FORMAT = "muslin"
-FORMAT_VERSION = 2
-"""Rises with every change that an older reader would get wrong; see docs/reference/bundle.md."""
+FORMAT_VERSION = 3
+"""Rises with every change that an older reader would get wrong; see docs/reference/bundle.md.
+
+A bundle that carries nothing to decide by is sealed as version 2, which differs in nothing else.
+"""
+
+FEATURES = "muslin features"
+"""The graph's output, float32 (count, features), from which `Bundle.likeness` tells what is unlike."""
 
 MIB = 2**20
 PARTS = {  # in the file's order, with the most bytes each may have
@@ -40,7 +48,10 @@ PARTS = {  # in the file's order, with the most bytes each may have
     "golden.safetensors": 256 * MIB,
     "model.onnx": 1024 * MIB,
     "weights.safetensors": 1024 * MIB,
+    "deciding.safetensors": 256 * MIB,
 }
+LATER = "deciding.safetensors"
+"""The part that came with version 3; bundles of older versions lack it, all others have it."""
 
 _AGAIN = "Get the file again from where it came."
 _SEAL = b"sha256:%s"
@@ -108,6 +119,9 @@ class Bundle:
         provenance: recipe, seed, data fingerprint, versions, machine, figures, as JSON.
         thresholds: per target's name from which probability on an answer is a yes, 0 to 1: a number per class where a
             picture may have several labels, or one, of the second class, of two; one half for targets that are absent.
+        held_out: per target's name, what the network said of pictures it was not trained on; targets of which
+            nothing is known are left out. Answers are calibrated and accepted by it.
+        likeness: what is needed to tell pictures unlike the training ones; the graph then has an output FEATURES.
 
     Two bundles are equal when all of this is.
 
@@ -124,6 +138,8 @@ class Bundle:
     network: Mapping[str, Any] = field(repr=False)
     provenance: Mapping[str, Any] = field(repr=False)
     thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    held_out: Mapping[str, HeldOut] = field(default_factory=dict, repr=False)
+    likeness: Likeness | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check_targets(self.targets)
@@ -134,6 +150,8 @@ class Bundle:
             check_graph(self.model)
         with _within("weights.safetensors"):
             _tensors(self.weights)
+        with _within(LATER):
+            _check_deciding(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and (
@@ -155,6 +173,8 @@ class Bundle:
                 other.provenance,
                 other.thresholds,
             )
+            and dict(self.held_out) == dict(other.held_out)
+            and self.likeness == other.likeness
             and np.array_equal(self.golden_pixels, other.golden_pixels)
             and all(
                 np.array_equal(self.golden_probabilities[t.name], other.golden_probabilities[t.name])
@@ -226,9 +246,11 @@ def _parts_of(bundle: Bundle) -> dict[str, bytes]:
         "model.onnx": bundle.model,
         "weights.safetensors": bundle.weights,
     }
+    if deciding := _deciding_tensors(bundle):
+        parts[LATER] = save(deciding)
     manifest = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if deciding else 2,
         "muslin_version": _muslin_version(),
         "targets": [asdict(target) for target in bundle.targets],
         "preprocessing": asdict(bundle.preprocessing),
@@ -271,6 +293,17 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _deciding_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    tensors = {
+        f"targets/{name}/{part}": np.ascontiguousarray(values)
+        for name, held_out in bundle.held_out.items()
+        for part, values in held_out.arrays().items()
+    }
+    if bundle.likeness is not None:
+        tensors |= {"likeness/known": bundle.likeness.known, "likeness/held_out": bundle.likeness.held_out}
+    return tensors
+
+
 def _golden_key(target: Target) -> str:
     return f"probabilities/{target.name}"
 
@@ -289,14 +322,16 @@ def _read(file: BinaryIO) -> Bundle:
     with zipfile.ZipFile(file) as archive:
         _check_directory(archive.infolist(), size)
         parts = {}
-        for name in PARTS:
-            with _within(name):
-                parts[name] = archive.read(name)
+        for entry in archive.infolist():
+            with _within(entry.filename):
+                parts[entry.filename] = archive.read(entry)
     with _within("manifest.json"):
         if sealed != _SEAL % _sha256(parts["manifest.json"]).encode():
             raise BundleError(f"is not as it was sealed (its SHA-256 differs). {_AGAIN}")
         manifest = _parsed(parts["manifest.json"])
         _check_manifest(manifest)
+        if set(manifest["parts"]) != set(parts) - {"manifest.json"}:
+            raise BundleError(f"names other parts than there are. {_AGAIN}")
     for name, entry in manifest["parts"].items():
         if (len(parts[name]), _sha256(parts[name])) != (entry["size"], entry["sha256"]):
             raise BundleError(f"{name}: is not as it was sealed (its SHA-256 differs). {_AGAIN}")
@@ -353,7 +388,7 @@ def _check_directory(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
         if names.count(name) > 1:
             raise BundleError(f"{name}: is there twice. {_AGAIN}")
     for name in PARTS:
-        if name not in names:
+        if name not in names and name != LATER:
             raise BundleError(f"{name}: is missing. {_AGAIN}")
     for entry in entries:
         with _within(entry.filename):
@@ -398,7 +433,10 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
         manifest["preprocessing"],
         {"height": int, "width": int, "channels": int, "conversion": str},
     )
-    _check_shape("parts", manifest["parts"], {name: dict for name in PARTS if name != "manifest.json"})
+    named = [name for name in PARTS if name != "manifest.json"]
+    if manifest["format_version"] < 3:
+        named.remove(LATER)
+    _check_shape("parts", manifest["parts"], dict.fromkeys(named, dict))
     for name, part in manifest["parts"].items():
         _check_shape(name, part, {"sha256": str, "size": int})
 
@@ -416,9 +454,16 @@ def _bundle_from(manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> Bun
         wanted = {"pixels", *map(_golden_key, targets)}
         if set(golden) != wanted:
             raise BundleError(f"holds {sorted(golden)} instead of {sorted(wanted)}. {_AGAIN}")
+    held_out: dict[str, HeldOut] = {}
+    likeness = None
+    if LATER in parts:
+        with _within(LATER):
+            held_out, likeness = _deciding_from(_tensors(parts[LATER]), targets)
     return Bundle(
         targets=targets,
         preprocessing=preprocessing,
+        held_out=held_out,
+        likeness=likeness,
         model=parts["model.onnx"],
         weights=parts["weights.safetensors"],
         golden_pixels=golden["pixels"],
@@ -429,6 +474,21 @@ def _bundle_from(manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> Bun
             name: tuple(map(float, values)) for name, values in manifest.get("thresholds", {}).items()
         },
     )
+
+
+def _deciding_from(
+    tensors: Mapping[str, NDArray[Any]], targets: Sequence[Target]
+) -> tuple[dict[str, HeldOut], Likeness | None]:
+    left, held_out, likeness = dict(tensors), {}, None
+    names = [field.name for field in fields(HeldOut)]
+    for target in targets:
+        if f"targets/{target.name}/temperature" in left:
+            held_out[target.name] = HeldOut(*(left.pop(f"targets/{target.name}/{name}") for name in names))
+    if "likeness/known" in left:
+        likeness = Likeness(left.pop("likeness/known"), left.pop("likeness/held_out"))
+    if left:
+        raise BundleError(f"holds {sorted(left)[:5]}, which belongs to nothing. {_AGAIN}")
+    return held_out, likeness
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
@@ -506,6 +566,55 @@ def _check_golden(bundle: Bundle) -> None:
         # A softmax in float32 may end a rounding above 1; NaN is not between any two numbers.
         if not ((probabilities >= -1e-6) & (probabilities <= 1 + 1e-6)).all():
             raise BundleError(f"probabilities of {target.name!r} are not all between 0 and 1.")
+
+
+def _check_deciding(bundle: Bundle) -> None:
+    """Everything by its type, length and range, so that nothing that is computed of it can fail or mean else."""
+    targets = {target.name: target for target in bundle.targets}
+    if strangers := set(bundle.held_out) - set(targets):
+        raise BundleError(f"holds {sorted(strangers)[0]!r}, which is no target. {_AGAIN}")
+    for name, held_out in bundle.held_out.items():
+        target, n = targets[name], len(held_out)
+        several = target.kind == "multilabel"
+        wanted = {
+            "temperature": (np.float32, len(target.classes) if several else 1),
+            "yes_from": (np.float64, count_of(target)),
+            "confidence": (np.float32, n),
+            "predicted": (np.int32, n),
+            "right": (np.bool_, n),
+            "of_true": (np.float32, n),
+        }
+        for part, values in held_out.arrays().items():
+            kind, length = wanted[part]
+            if values.dtype != kind or values.shape != (length,):
+                raise BundleError(
+                    f"{part} of {name!r} is {values.dtype} {values.shape}; expected {np.dtype(kind)} ({length},)."
+                )
+        between = [
+            held_out.confidence,
+            held_out.of_true[~np.isnan(held_out.of_true)] if several else held_out.of_true,
+        ]
+        if not (
+            all(((v >= 0) & (v <= 1)).all() for v in between)
+            and (np.diff(held_out.confidence) <= 0).all()
+            and ((held_out.temperature > 0) & np.isfinite(held_out.temperature)).all()
+            and ((held_out.yes_from >= 0) & (held_out.yes_from <= 1)).all()
+            and (
+                (held_out.predicted >= (-1 if several else 0)) & (held_out.predicted < len(target.classes))
+            ).all()
+        ):
+            raise BundleError(f"what was held out for {name!r} is out of its range or order. {_AGAIN}")
+    if bundle.likeness is not None:
+        known, strange = bundle.likeness.known, bundle.likeness.held_out
+        if (
+            known.dtype != np.float32
+            or strange.dtype != np.float32
+            or (known.ndim, strange.ndim) != (2, 1)
+            or not len(known)
+            or not len(strange)
+            or not (np.isfinite(known).all() and np.isfinite(strange).all() and (np.diff(strange) >= 0).all())
+        ):
+            raise BundleError(f"what training pictures look like is not as muslin writes it. {_AGAIN}")
 
 
 # --- the graph, looked through and not run

@@ -115,6 +115,27 @@ judged_part = click.option(
     metavar="PART",
     help="train, validation, test or all. Data without parts are judged whole.",
 )
+
+
+def _wanted(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which answers may be taken without looking."""
+    command = click.option(
+        "--per",
+        default="all",
+        show_default=True,
+        metavar="WHAT",
+        help="Promise it of all accepted answers together (all), or of each class by itself (class).",
+    )(command)
+    return click.option(
+        "--precision",
+        type=float,
+        default=0.98,
+        show_default=True,
+        metavar="SHARE",
+        help="How many of the accepted answers are to be right, from 0.5 to below 1.",
+    )(command)
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 PATH = click.Path(path_type=Path)
 
@@ -410,13 +431,24 @@ def evaluate(
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @threshold
+@_wanted
 @as_json
-def predict(model: str, images: tuple[str, ...], thresholds: dict[str, float], as_json: bool) -> None:
+def predict(
+    model: str,
+    images: tuple[str, ...],
+    thresholds: dict[str, float],
+    precision: float,
+    per: str,
+    as_json: bool,
+) -> None:
     """What a model sees in pictures: files, or folders of them. With --json, one line per picture."""
     from muslin.predictor import Predictor
 
-    rows = []
-    for prediction in Predictor.open(model).moved(thresholds).predict_iter(list(images)):
+    predictor, rows = Predictor.open(model).moved(thresholds), []
+    for found in predictor.rules(precision, per).values():
+        for sentence in found.cannot:
+            _say(sentence)
+    for prediction in predictor.predict_iter(list(images), precision=precision, per=per):
         rows.append(prediction.to_dict())
         if as_json:
             _print_json(rows[-1])
@@ -449,10 +481,12 @@ def predict(model: str, images: tuple[str, ...], thresholds: dict[str, float], a
 )
 @click.option("--language", metavar="NAME", help="Whose names of the taxonomy to use.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted job.")
+@_wanted
 @as_json
 def tag(
     model: str, catalogue: Path, out: Path, images: str | None, image_column: str | None,
-    taxonomy: Path | None, language: str | None, resume: bool, as_json: bool,
+    taxonomy: Path | None, language: str | None, resume: bool, precision: float, per: str,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Tag a CATALOGUE: the same table again, with columns added that say what each photo shows."""
     from muslin import tagging
@@ -462,7 +496,7 @@ def tag(
     with _stopping() as stop, tagging_progress() as tell:
         tagged = tagging.tag(
             model, catalogue, out, images=images, image_column=image_column, taxonomy=taxonomy,
-            language=language, resume=resume, say=_say, tell=tell, stop=stop,
+            language=language, resume=resume, precision=precision, per=per, say=_say, tell=tell, stop=stop,
         )  # fmt: skip
     if as_json:
         _print_json(tagged.to_dict())

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib import metadata
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +28,8 @@ from muslin.data.photos import (
     ALLOWED_BROKEN,
     FittedPhotos,
     PhotoImages,
+    blocks_of,
     fitted_photos,
-    in_order,
     in_pixels,
     readable,
     without_broken,
@@ -264,6 +263,7 @@ def _complete(
 ) -> Run:
     """From wherever the run's checkpoint stands to a finished run."""
     from muslin.bundle import seal
+    from muslin.calibrating import calibrate
     from muslin.learn.accelerate import engine_from
     from muslin.learn.export import export
     from muslin.learn.train import golden_pictures, train_network
@@ -297,8 +297,7 @@ def _complete(
     }
     golden = golden_pictures(dataset, parts)
     bundle = export(net, dataset.targets, conversion=dataset.conversion, golden=golden, provenance=provenance)
-    predictor = Predictor(bundle)
-    bundle = replace(bundle, thresholds=choose_thresholds(predictor, dataset.take(parts.validation)))
+    bundle = calibrate(bundle, dataset, parts, seed=seed)
     evaluations, probabilities = judge(Predictor(bundle), dataset.take(parts.test))
     first = next(iter(evaluations))
     figures = {name: headline(e) for name, e in evaluations.items()}
@@ -309,17 +308,6 @@ def _complete(
     _write_report(run, finished, bundle.network, history, dataset, parts, evaluations, probabilities)
     run.write_record(record | {"status": "finished"})
     return run
-
-
-def choose_thresholds(predictor: "Predictor", dataset: Dataset) -> dict[str, tuple[float, ...]]:
-    """For the targets with several labels a picture, the thresholds best on `dataset`; none without pictures."""
-    from muslin.data.dataset import pixels_of
-
-    several = [target.name for target in predictor.targets if target.kind == "multilabel"]
-    if not several or not len(dataset):
-        return {}
-    probabilities = predictor.predict_pixels(pixels_of(dataset))
-    return {name: thresholds.choose(dataset.labels[name], probabilities[name]) for name in several}
 
 
 def judge(
@@ -387,14 +375,7 @@ def evaluate(
 
 def _answers(predictor: "Predictor", dataset: Dataset) -> dict[str, NDArray[np.float32]]:
     """As `Predictor.predict_pixels`; photos are decoded while the network works on those before them."""
-    from muslin.data.dataset import pixels_of
-
-    if not isinstance(dataset.images, FittedPhotos) or not len(dataset):
-        return predictor.predict_pixels(pixels_of(dataset))
-    images, blocks = dataset.images, []
-    pictures = in_order(lambda i: images[i], len(images))
-    while block := list(islice(pictures, 16)):
-        blocks.append(predictor.predict_pixels(np.stack(block)))
+    blocks = [predictor.predict_pixels(block) for block in blocks_of(dataset)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.bundle import Bundle, Preprocessing, open_bundle
+from muslin.bundle import FEATURES, Bundle, Preprocessing, open_bundle
 from muslin.data.dataset import Target
 from muslin.data.photos import Photo
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, nearest
-from muslin.evaluation.thresholds import decided, move, usual
+from muslin.evaluation.lanes import LANES, PRECISION, Decisions, Rule, calibrated, decide, rule
+from muslin.evaluation.thresholds import move, usual
 from muslin.machine import physical_cores
 
 if TYPE_CHECKING:
@@ -69,11 +70,14 @@ class Answer:
     """What the network says to one target: the most probable class, the next one, and all of them in order.
 
     Of two classes whose threshold was moved, `label` is the one that the threshold makes the answer. Probabilities are
-    between 0 and 1. A target of one class has no runner-up (None).
+    between 0 and 1, calibrated where the model carries how. A target of one class has no runner-up (None).
 
     Attributes:
         labels: where a picture may have several labels, those whose probability reaches their threshold, none or more,
             in the target's order; None elsewhere.
+        lane: one of `muslin.evaluation.lanes.LANES`.
+        candidates: the classes to choose from in a review, the most probable first; of an accepted answer its label or
+            labels alone.
     """
 
     label: str
@@ -82,6 +86,8 @@ class Answer:
     runner_up_probability: float | None
     probabilities: Mapping[str, float] = field(repr=False)
     labels: tuple[str, ...] | None = None
+    lane: str = "review"
+    candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,12 +118,29 @@ class Prediction:
                     "runner_up": answer.runner_up,
                     "runner_up_probability": answer.runner_up_probability,
                     "probabilities": dict(answer.probabilities),
+                    "lane": answer.lane,
+                    "candidates": list(answer.candidates),
                 }
                 for name, answer in self.predictions.items()
             },
             "notes": list(self.notes),
             "problem": self.problem,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a model makes of `n` pictures before anything is decided.
+
+    Attributes:
+        stated: per target's name float32 (n, classes): the network's own probabilities.
+        probabilities: the same calibrated, where the model carries how.
+        unlike: bool (n,): whether a picture is unlike those that the model knows; None where it cannot tell.
+    """
+
+    stated: Mapping[str, NDArray[np.float32]]
+    probabilities: dict[str, NDArray[np.float32]]
+    unlike: NDArray[np.bool_] | None
 
 
 class Predictor:
@@ -188,39 +211,46 @@ class Predictor:
         twin.bundle = replace(self.bundle, thresholds=move(self.targets, self.bundle.thresholds, changes))
         return twin
 
-    def predict(self, images: Any) -> list[Prediction]:
+    def predict(self, images: Any, *, precision: float = PRECISION, per: str = "all") -> list[Prediction]:
         """One Prediction per picture, in order, none left out.
 
         Args:
             images: a picture or several: paths, a file's bytes, arrays uint8 (height, width) or (height,
                 width, channels), PIL images. A folder stands for the pictures in it and below, in order of
                 their names; hidden ones are passed over.
+            precision: wanted of the accepted answers, from 0.5 to below 1.
+            per: `all` or `class`: see `muslin.evaluation.lanes.Rule`.
 
         Raises:
-            DataError: a folder that holds no picture.
+            DataError: a folder that holds no picture; or `precision` or `per` is out of range.
         """
-        return list(self.predict_iter(images))
+        return list(self.predict_iter(images, precision=precision, per=per))
 
-    def predict_iter(self, images: Any) -> Iterator[Prediction]:
+    def predict_iter(
+        self, images: Any, *, precision: float = PRECISION, per: str = "all"
+    ) -> Iterator[Prediction]:
         """`predict`, one after the other, for any number of pictures: memory holds a few dozen at a time."""
-        yield from self.predict_named(_each_picture(images))
+        yield from self.predict_named(_each_picture(images), precision=precision, per=per)
 
-    def predict_named(self, pictures: Iterable[tuple[str, Any]]) -> Iterator[Prediction]:
+    def predict_named(
+        self, pictures: Iterable[tuple[str, Any]], *, precision: float = PRECISION, per: str = "all"
+    ) -> Iterator[Prediction]:
         """`predict_iter` for pictures that come with the name to call them by, each one picture and no folder.
 
         Besides what `predict` takes a picture may be a `Photo`, or an ImageError: the reason why there is none.
         """
         pictures, wanted = iter(pictures), self.bundle.preprocessing
+        rules = self.rules(precision, per)
         with ThreadPoolExecutor(self.threads) as pool:
             while chunk := list(islice(pictures, CHUNK)):
                 yield from self._answered(
-                    list(pool.map(lambda named: _read(named[0], named[1], wanted), chunk))
+                    list(pool.map(lambda named: _read(named[0], named[1], wanted), chunk)), rules
                 )
 
     def predict_pixels(
         self, pixels: NDArray[np.uint8], batch_size: int | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        """Probabilities for pictures that are already as the network takes them.
+        """Calibrated probabilities for pictures that are already as the network takes them.
 
         Args:
             pixels: uint8 (count, height, width, channels) of the bundle's preprocessing.
@@ -232,6 +262,76 @@ class Predictor:
         Raises:
             DataError: `pixels` has another type or shape.
         """
+        return self.look_at(pixels, batch_size).probabilities
+
+    def look_at(self, pixels: NDArray[np.uint8], batch_size: int | None = None) -> Seen:
+        """All that is to be known of pictures before anything is decided; arguments and errors as `predict_pixels`."""
+        names = [target.name for target in self.targets]
+        likeness = self.bundle.likeness
+        stated = {t.name: np.empty((len(pixels), len(t.classes)), np.float32) for t in self.targets}
+        unlike = None if likeness is None else np.empty(len(pixels), np.bool_)
+        for place, outputs in self._run(pixels, [*names, *([FEATURES] if likeness else [])], batch_size):
+            for name in names:
+                stated[name][place] = outputs[name]
+            if likeness is not None and unlike is not None:
+                unlike[place] = likeness.strangeness(outputs[FEATURES]) > likeness.limit
+        return Seen(
+            stated,
+            {t.name: calibrated(t, stated[t.name], self.bundle.held_out.get(t.name)) for t in self.targets},
+            unlike,
+        )
+
+    def raw(
+        self, pixels: NDArray[np.uint8]
+    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
+        """The network's own probabilities, and what its last layer sees of the pictures: float32 (count, features).
+
+        The second is None where the graph does not give it, as in models of older versions.
+        """
+        names = [target.name for target in self.targets]
+        if FEATURES in {entry.name for entry in self._session.get_outputs()}:
+            names.append(FEATURES)
+        found = [outputs for _, outputs in self._run(pixels, names)]
+        stated = {
+            t.name: np.concatenate([f[t.name] for f in found] or [np.empty((0, len(t.classes)), np.float32)])
+            for t in self.targets
+        }
+        features = np.concatenate([f[FEATURES] for f in found]) if found and FEATURES in names else None
+        return stated, features
+
+    def rules(self, precision: float = PRECISION, per: str = "all") -> dict[str, Rule]:
+        """Per target's name the thresholds that keep `precision`; see `muslin.evaluation.lanes.rule`."""
+        held_out, yes_from = self.bundle.held_out, self.thresholds
+        return {
+            t.name: rule(t, held_out.get(t.name), precision, per, yes_from.get(t.name, ()))
+            for t in self.targets
+        }
+
+    def _answered(self, pictures: list["_Picture"], rules: Mapping[str, Rule]) -> Iterator[Prediction]:
+        readable = [picture.pixels for picture in pictures if picture.pixels is not None]
+        seen = self.look_at(np.stack(readable)) if readable else None
+        decided = {
+            t.name: decide(t, seen.probabilities[t.name], rules[t.name], seen.unlike)
+            for t in self.targets
+            if seen is not None
+        }
+        rows = iter(range(len(readable)))
+        for picture in pictures:
+            if picture.pixels is None:
+                yield Prediction(picture.name, {}, problem=picture.problem)
+            else:
+                row = next(rows)
+                assert seen is not None
+                found = {
+                    t.name: _answer(t, seen.probabilities[t.name][row], decided[t.name], row)
+                    for t in self.targets
+                }
+                yield Prediction(picture.name, found, picture.notes)
+
+    def _run(
+        self, pixels: NDArray[np.uint8], names: list[str], batch_size: int | None = None
+    ) -> Iterator[tuple[slice, dict[str, NDArray[np.float32]]]]:
+        """The graph's outputs of these names, a batch of pictures at a time, and which pictures they are of."""
         shape = self.bundle.preprocessing.shape
         pixels = np.asarray(pixels)
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != shape:
@@ -239,42 +339,25 @@ class Predictor:
                 f"pixels are {pixels.dtype} {pixels.shape}; this model takes uint8 (count, "
                 f"{', '.join(map(str, shape))}). Give pictures of other kinds to predict()."
             )
+        widths: dict[str, int | None] = {target.name: len(target.classes) for target in self.targets}
+        likeness = self.bundle.likeness
+        widths[FEATURES] = None if likeness is None else likeness.known.shape[1]
         size = max(1, batch_size or _BATCH_VALUES // int(np.prod(shape)))
-        answers = {t.name: np.empty((len(pixels), len(t.classes)), np.float32) for t in self.targets}
         for start in range(0, len(pixels), size):
-            for name, probabilities in self._run(pixels[start : start + size]).items():
-                answers[name][start : start + size] = probabilities
-        return answers
-
-    def _answered(self, pictures: list["_Picture"]) -> Iterator[Prediction]:
-        readable = [picture.pixels for picture in pictures if picture.pixels is not None]
-        answers = self.predict_pixels(np.stack(readable)) if readable else {}
-        rows, thresholds = iter(range(len(readable))), self.thresholds
-        for picture in pictures:
-            if picture.pixels is None:
-                yield Prediction(picture.name, {}, problem=picture.problem)
-            else:
-                row = next(rows)
-                found = {
-                    t.name: _answer(t, answers[t.name][row], thresholds.get(t.name)) for t in self.targets
-                }
-                yield Prediction(picture.name, found, picture.notes)
-
-    def _run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        names = [target.name for target in self.targets]
-        with _runtime_errors(self._name):
-            outputs = dict(zip(names, self._session.run(names, {"pixels": pixels}), strict=True))
-        for target in self.targets:
-            output, wanted = outputs[target.name], (len(pixels), len(target.classes))
-            if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.shape != wanted:
-                raise BundleError(
-                    f"{self._name}: model.onnx gives {getattr(output, 'dtype', type(output))} "
-                    f"{getattr(output, 'shape', '')} for {target.name!r}; expected float32 {wanted}."
-                )
-        return outputs
+            batch = pixels[start : start + size]
+            with _runtime_errors(self._name):
+                outputs = dict(zip(names, self._session.run(names, {"pixels": batch}), strict=True))
+            for name, output in outputs.items():
+                wanted = (len(batch), widths[name] or getattr(output, "shape", (0, 0))[-1])
+                if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.shape != wanted:
+                    raise BundleError(
+                        f"{self._name}: model.onnx gives {getattr(output, 'dtype', type(output))} "
+                        f"{getattr(output, 'shape', '')} for {name!r}; expected float32 {wanted}."
+                    )
+            yield slice(start, start + len(batch)), outputs
 
     def _check_golden_images(self) -> None:
-        answers = self.predict_pixels(self.bundle.golden_pixels)
+        answers, _ = self.raw(self.bundle.golden_pixels)
         for target in self.targets:
             expected = self.bundle.golden_probabilities[target.name]
             difference = np.abs(answers[target.name] - expected)
@@ -325,9 +408,9 @@ def _session(bundle: Bundle, threads: int, name: str) -> Any:
             f"{name}: model.onnx takes {takes}; expected only `pixels`: uint8 (any count, "
             f"{', '.join(map(str, shape))})."
         )
-    for target in bundle.targets:
-        if target.name not in gives:
-            raise BundleError(f"{name}: model.onnx gives {', '.join(gives)}, but not {target.name!r}.")
+    for wanted in (*(t.name for t in bundle.targets), *([FEATURES] if bundle.likeness is not None else [])):
+        if wanted not in gives:
+            raise BundleError(f"{name}: model.onnx gives {', '.join(gives)}, but not {wanted!r}.")
     return session
 
 
@@ -342,22 +425,21 @@ def _runtime_errors(name: str) -> Iterator[None]:
         ) from error
 
 
-def _answer(
-    target: Target, probabilities: NDArray[np.float32], thresholds: tuple[float, ...] | None
-) -> Answer:
+def _answer(target: Target, probabilities: NDArray[np.float32], decided: Decisions, row: int) -> Answer:
     # By way of the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437
     named = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
     downwards = sorted(named.items(), key=lambda item: -item[1])
     if target.kind == "multilabel":
-        reached = probabilities.astype(np.float64) >= np.asarray(thresholds)
-        labels = tuple(name for name, yes in zip(target.classes, reached, strict=True) if yes)
+        labels = tuple(name for name, yes in zip(target.classes, decided.tags[row], strict=True) if yes)
     else:
         labels = None
-        answer = target.classes[int(decided(target, probabilities[None], thresholds)[0])]
+        answer = target.classes[decided.predicted[row]]
         downwards.sort(key=lambda item: item[0] != answer)  # the answer first, the others as they are
     first, *others = downwards[:2]
     second, probability = others[0] if others else (None, None)
-    return Answer(*first, second, probability, named, labels)
+    listed = [target.classes[i] for i in np.flatnonzero(decided.candidates[row])]
+    listed.sort(key=lambda name: -named[name])
+    return Answer(*first, second, probability, named, labels, LANES[decided.lanes[row]], tuple(listed))
 
 
 # --- from what a user gives to pixels

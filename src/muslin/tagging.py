@@ -23,6 +23,7 @@ from muslin.data.catalogue.photos import photo_column
 from muslin.data.dataset import Target
 from muslin.data.taxonomy import Taxonomy, read_taxonomy
 from muslin.errors import DataError, StoppedError, StorageError
+from muslin.evaluation.lanes import PRECISION
 from muslin.files import clear_leftovers, writing
 from muslin.predictor import CHUNK, MODEL_FILE, Answer, Prediction, Predictor
 from muslin.show.words import counted
@@ -39,7 +40,7 @@ ACCEPT, REVIEW, NOT_OURS = "accept", "review", "not ours"
 """The lanes."""
 
 CANDIDATES = 3
-"""Classes in the short list of a model that was not calibrated."""
+"""Classes in the short list of a model that knows too little of itself to leave any out."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def tag(
     taxonomy: str | Path | None = None,
     language: str | None = None,
     resume: bool = False,
+    precision: float = PRECISION,
+    per: str = "all",
     say: Callable[[str], None] = lambda sentence: None,
     tell: Callable[[int, int], None] = lambda done, products: None,
     stop: Callable[[], bool] = lambda: False,
@@ -93,6 +96,8 @@ def tag(
         image_column: the column that names the photo; by default the one whose cells name photos that are there.
         taxonomy: a table of what the shop calls the tags; see `muslin.data.taxonomy.read_taxonomy`.
         language: whose names of the taxonomy to use.
+        precision: wanted of the accepted tags, from 0.5 to below 1.
+        per: `all` or `class`; see `muslin.evaluation.lanes.Rule`.
         resume: go on with what an interrupted call left beside `out`; where there is nothing, begin.
         say: called with each note, as soon as it is known.
         tell: called with how many products are done, and how many there are.
@@ -107,6 +112,7 @@ def tag(
     path, out = Path(catalogue), Path(out)
     _check_places(path, out, model, taxonomy)
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
+    rules = predictor.rules(precision, per)
     source = open_catalogue(path, out)
     column, find = photo_column(source, None if images is None else Path(images), image_column)
     products, notes = _survey(source, column)
@@ -116,12 +122,14 @@ def tag(
         shop = read_taxonomy(Path(taxonomy), classes, language)
     columns, renamed = _columns(source, predictor.targets, shop)
     notes = [*source.notes, f"photos: {column}", *notes, *shop.notes, *renamed]
+    notes += [sentence for found in rules.values() for sentence in found.cannot]
     _check_letters(source, predictor.targets, shop)
     for note in notes:
         say(note)
     about = {
         "catalogue": source.digest,
         "model": _digest(predictor),
+        "wanted": [precision, per, *(found.accept_from.astype(str).tolist() for found in rules.values())],
         "photos": [str(images or ""), column],
         "taxonomy": [sorted(shop.names.items()), sorted(shop.parents.items())],
         "columns": [column.name for column in columns],
@@ -129,7 +137,9 @@ def tag(
     with Journal(out.with_name(out.name + PARTIAL), about, resume=resume) as journal:
         resumed = journal.count
         rest = islice(source.values([column]), journal.count, None)
-        answers = predictor.predict_named((cell, find(cell)) for (cell,) in rest)
+        answers = predictor.predict_named(
+            ((cell, find(cell)) for (cell,) in rest), precision=precision, per=per
+        )
         while block := list(islice(answers, CHUNK)):
             journal.add([_row(prediction, predictor.targets, shop) for prediction in block])
             tell(journal.count, products)
@@ -358,6 +368,7 @@ def _in_words(answer: _Answer, said: Answer, shop: Taxonomy) -> _Answer:
 
 
 def _answer(said: Answer) -> _Answer:
-    """A model that carries no calibration promises nothing: all it says goes to review."""
-    likely = sorted(said.probabilities, key=lambda name: -said.probabilities[name])[:CANDIDATES]
-    return _Answer((said.label,), (said.probability,), REVIEW, tuple(likely))
+    candidates = said.candidates
+    if len(candidates) == len(said.probabilities) > CANDIDATES:  # a list of everything helps nobody
+        candidates = candidates[:CANDIDATES]
+    return _Answer((said.label,), (said.probability,), said.lane, candidates)

@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset, PixelImages
+from muslin.data.dataset import Dataset, PixelImages, pixels_of
 from muslin.errors import DataError, ImageError
 
 SUFFIXES = frozenset(
@@ -211,6 +212,20 @@ def in_order(work: Callable[[int], T], count: int, threads: int = THREADS) -> It
         finally:
             for future in ahead:
                 future.cancel()
+
+
+def blocks_of(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
+    """All pictures in order, one or more arrays uint8 (count, height, width, channels).
+
+    Photos come few at a time, and are decoded while whoever takes them works on those before them.
+    """
+    images = dataset.images
+    if not isinstance(images, FittedPhotos) or not len(dataset):
+        yield pixels_of(dataset)
+        return
+    pictures = in_order(lambda i: images[i], len(images))
+    while block := list(islice(pictures, 16)):
+        yield np.stack(block)
 
 
 def in_pixels(

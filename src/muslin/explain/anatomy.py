@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.bundle import Bundle
+from muslin.bundle import FEATURES, Bundle
 from muslin.data.dataset import Target
 from muslin.errors import BundleError, RecipeError, nearest
 from muslin.explain.changes import edge_colour
@@ -182,8 +182,9 @@ def take_apart(bundle: Bundle, whole: Graph | None = None) -> Anatomy:
     session = _session(whole.to_bytes(also=whole.results))
     results = _run(session, whole.results, bundle.golden_pixels[:1])
     values = dict(zip(whole.results, results, strict=True))
+    constant = {n: v for n, v in values.items() if n not in dependent and not n.startswith(FEATURES)}
     graph = replace(
-        whole.with_constants({name: value for name, value in values.items() if name not in dependent}),
+        whole.with_constants(constant),
         nodes=tuple(node for node in whole.nodes if not dependent.isdisjoint(node.outputs)),
     )
     layers = _layers(graph, {n: v.shape[1:] for n, v in values.items() if n in dependent}, bundle.network)
@@ -238,9 +239,11 @@ def _rows(network: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _dependent(graph: Graph) -> set[str]:
-    """The results that depend on the picture."""
+    """The results that depend on the picture; but for copies of what the heads see, which lead to no answer."""
     found = set(graph.inputs)
     for node in graph.nodes:
+        if node.outputs[0].startswith(FEATURES):
+            continue
         if not found.isdisjoint(node.inputs) and node.op != "Shape":
             found.update(name for name in node.outputs if name)
     return found - set(graph.inputs)

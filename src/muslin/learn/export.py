@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from muslin.bundle import Bundle, Preprocessing
+from muslin.bundle import FEATURES, Bundle, Preprocessing
 from muslin.data.dataset import Target
 from muslin.learn.modules import Net, to_batch, weights_of
 from muslin.learn.networks import Layer, Network, Shape, describe, head_key, padding_of, shapes
@@ -51,7 +51,8 @@ def export(
 
 def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.ModelProto:
     """`network` as an ONNX model: `pixels` uint8 (count, height, width, channels) to per target
-    float32 (count, classes) probabilities; without heads, to float32 (count, features) of the trunk.
+    float32 (count, classes) probabilities, and FEATURES: what the heads see, float32 (count, features). A
+    network without heads gives only these.
 
     Every layer's result bears the layer's name, so that an explainer can ask for it.
     """
@@ -150,9 +151,13 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
             )
             node("Mean", halves, name)
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["count", head.filters]))
-    if not network.heads:
-        outputs.append(helper.make_tensor_value_info(at, TensorProto.FLOAT, ["count", *before]))
-
+    if network.mirrored:  # features, like probabilities, are the mean over both views
+        sides = [f"{FEATURES}_as_is", f"{FEATURES}_mirrored"]
+        nodes.append(helper.make_node("Split", [at], sides, name=f"{FEATURES}_halves", axis=0, num_outputs=2))
+        node("Mean", sides, FEATURES)
+    else:
+        node("Identity", [at], FEATURES)
+    outputs.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["count", *before]))
     graph = helper.make_graph(
         nodes,
         network.name,

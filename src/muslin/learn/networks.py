@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from muslin.bundle import FEATURES
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError, nearest
 
@@ -248,7 +249,7 @@ def head_key(target: str) -> str:
 
 def _check_names(targets: Sequence[str], layers: Sequence[Layer]) -> None:
     """In the graph a target's output bears its name, so nothing else may: no layer, and no step within a head."""
-    taken = {"pixels", "numbers", "planes", "mirror", "both", *(layer.name for layer in layers)}
+    taken = {FEATURES, "pixels", "numbers", "planes", "mirror", "both", *(layer.name for layer in layers)}
     taken |= {f"{layer.name}_{step}" for layer in layers for step in ("centred", "map", "order")}
     taken |= {f"{target}_{step}" for target in targets for step in HEAD_STEPS}
     if clash := sorted(taken & set(targets)):

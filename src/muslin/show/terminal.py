@@ -220,6 +220,8 @@ def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | N
     console = console_for(file)
     rows = list(predictions)
     targets = list(dict.fromkeys(name for row in rows for name in row["predictions"]))
+    answered = [row for row in rows if row["problem"] is None]
+    with_lanes = any("lane" in answer for row in answered for answer in row["predictions"].values())
     table = plain_table()
     table.add_column("picture", overflow="fold")
     for name in targets:
@@ -227,10 +229,15 @@ def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | N
         table.add_column("", justify="right", no_wrap=True)
         table.add_column("runner-up", overflow="fold")
         table.add_column("", justify="right", no_wrap=True)
-    answered = [row for row in rows if row["problem"] is None]
+        if with_lanes:
+            table.add_column("lane", no_wrap=True)
     for row in answered:
-        answers = [_answer(row["predictions"][name]) for name in targets]
-        table.add_row(printable(row["image"]), *(cell for answer in answers for cell in answer))
+        cells = [printable(row["image"])]
+        for name in targets:
+            cells += _answer(row["predictions"][name])
+            if with_lanes:
+                cells.append(printable(row["predictions"][name].get("lane", "")))
+        table.add_row(*cells)
     if answered:
         console.print(table)
     for row in rows:

@@ -1,0 +1,53 @@
+"""A freshly exported bundle → one that knows how often it is right, and what it knows."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.bundle import Bundle
+from muslin.data.dataset import Dataset, Split
+from muslin.data.photos import blocks_of
+from muslin.evaluation.lanes import hold_out
+from muslin.evaluation.likeness import REMEMBERED, learn_likeness
+from muslin.predictor import Predictor
+
+
+def calibrate(bundle: Bundle, dataset: Dataset, parts: Split, *, seed: int = 0) -> Bundle:
+    """`bundle` with what it needs to calibrate, to say yes, to accept and to tell strangers, learned from the
+    validation part.
+
+    Pictures of a group are counted once. Where there is no validation part the bundle is returned as it is, and
+    everything it answers goes to review.
+    """
+    if not len(parts.validation):
+        return bundle
+    predictor, validation = Predictor(bundle), dataset.take(parts.validation)
+    probabilities, features = _raw(predictor, validation)
+    held_out = {}
+    for target in dataset.targets:
+        found = hold_out(
+            target,
+            validation.labels[target.name],
+            probabilities[target.name],
+            validation.groups,
+            seed=seed,
+        )
+        if found is not None:
+            held_out[target.name] = found
+    several = [target.name for target in dataset.targets if target.kind == "multilabel"]
+    thresholds = {name: tuple(map(float, held_out[name].yes_from)) for name in several if name in held_out}
+    some = np.sort(np.random.default_rng(seed).permutation(parts.train)[:REMEMBERED])
+    _, known = _raw(predictor, dataset.take(some)) if features is not None else ({}, None)
+    likeness = None if features is None or known is None else learn_likeness(known, features)
+    return replace(bundle, held_out=held_out, likeness=likeness, thresholds=thresholds)
+
+
+def _raw(
+    predictor: Predictor, dataset: Dataset
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
+    """`Predictor.raw` of all pictures; photos are decoded while the network works on those before them."""
+    blocks = [predictor.raw(block) for block in blocks_of(dataset)]
+    features = [rows for _, rows in blocks if rows is not None]
+    stated = {name: np.concatenate([found[name] for found, _ in blocks]) for name in blocks[0][0]}
+    return stated, np.concatenate(features) if features else None
