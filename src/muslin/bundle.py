@@ -37,7 +37,7 @@ FORMAT_VERSION = 3
 A bundle that carries nothing to decide by is sealed as version 2, which differs in nothing else.
 """
 
-FEATURES = "muslin features"
+FEATURES = "features seen"
 """The graph's output, float32 (count, features), from which `Bundle.likeness` tells what is unlike."""
 
 MIB = 2**20

@@ -121,19 +121,20 @@ def _wanted(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which answers may be taken without looking."""
     command = click.option(
         "--per",
-        default="all",
-        show_default=True,
         metavar="WHAT",
-        help="Promise it of all accepted answers together (all), or of each class by itself (class).",
+        help="Promise it of all accepted answers together (all, the default), or of each class by itself (class).",
     )(command)
     return click.option(
         "--precision",
         type=float,
-        default=0.98,
-        show_default=True,
         metavar="SHARE",
-        help="How many of the accepted answers are to be right, from 0.5 to below 1.",
+        help="How many of the accepted answers are to be right, from 0.5 to below 1. Default 0.98.",
     )(command)
+
+
+def _promise(precision: float | None, per: str | None) -> dict[str, Any]:
+    """Those of the two that were given."""
+    return {k: v for k, v in (("precision", precision), ("per", per)) if v is not None}
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -444,11 +445,12 @@ def predict(
     """What a model sees in pictures: files, or folders of them. With --json, one line per picture."""
     from muslin.predictor import Predictor
 
-    predictor, rows = Predictor.open(model).moved(thresholds), []
-    for found in predictor.rules(precision, per).values():
-        for sentence in found.cannot:
-            _say(sentence)
-    for prediction in predictor.predict_iter(list(images), precision=precision, per=per):
+    predictor, rows, wanted = Predictor.open(model).moved(thresholds), [], _promise(precision, per)
+    if predictor.bundle.held_out or precision is not None or per is not None:  # else nobody expects a promise
+        for found in predictor.rules(**wanted).values():
+            for sentence in found.cannot:
+                _say(sentence)
+    for prediction in predictor.predict_iter(list(images), **wanted):
         rows.append(prediction.to_dict())
         if as_json:
             _print_json(rows[-1])
@@ -485,7 +487,7 @@ def predict(
 @as_json
 def tag(
     model: str, catalogue: Path, out: Path, images: str | None, image_column: str | None,
-    taxonomy: Path | None, language: str | None, resume: bool, precision: float, per: str,
+    taxonomy: Path | None, language: str | None, resume: bool, precision: float | None, per: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Tag a CATALOGUE: the same table again, with columns added that say what each photo shows."""
@@ -496,7 +498,7 @@ def tag(
     with _stopping() as stop, tagging_progress() as tell:
         tagged = tagging.tag(
             model, catalogue, out, images=images, image_column=image_column, taxonomy=taxonomy,
-            language=language, resume=resume, precision=precision, per=per, say=_say, tell=tell, stop=stop,
+            language=language, resume=resume, **_promise(precision, per), say=_say, tell=tell, stop=stop,
         )  # fmt: skip
     if as_json:
         _print_json(tagged.to_dict())

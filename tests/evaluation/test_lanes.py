@@ -129,9 +129,7 @@ def test_whoever_moves_the_threshold_between_two_classes_gets_a_promise_for_the_
     assert np.array_equal(decided.predicted, said.astype(int))
     accepted = decided.lanes == ACCEPT
     assert found.expected_accepted == pytest.approx(accepted.mean(), abs=1e-3)
-    assert found.expected_precision == pytest.approx(
-        (decided.predicted == labels)[accepted].mean(), abs=1e-3
-    )
+    assert found.expected_precision == pytest.approx((decided.predicted == labels)[accepted].mean(), abs=1e-3)
     assert found.expected_precision > 0.9
 
 
