@@ -77,6 +77,8 @@ def audit(
 
     with step("read"):
         dataset = data if isinstance(data, Dataset) else read(data, test=test, tell=tell, **(reading or {}))
+        for repair in dataset.repairs:
+            tell(repair)
     folder = None if out is None else _audit_folder(Path(out), data)
     with step("look", f"looking at {len(dataset):,} pictures"):
         looked = look_through(dataset.images, seldom)

@@ -56,6 +56,17 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=_kept,
         help="What separates labels in a table's cells: `|`, `;`, `,` or none; COLUMN=SEP for one column.",
     )(command)
+    for name, metavar, about in (
+        ("min-per-class", "[TARGET=]N", "Merge classes of fewer than N pictures into `other`."),
+        (
+            "rare",
+            "[TARGET=]WAY",
+            "`drop` makes the labels of such classes unknown; `merge` is what is done else.",
+        ),
+    ):
+        command = click.option(
+            f"--{name}", multiple=True, metavar=metavar, help=about, expose_value=False, callback=_kept
+        )(command)
     command = click.option(
         "--crop",
         is_flag=True,
@@ -72,7 +83,7 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _kept(context: click.Context, option: click.Parameter, value: Any) -> None:
-    """Options of tables wait in the context until `_gathered` asks for them."""
+    """Options that need no parsing wait in the context until `_gathered` asks for them."""
     if value:
         context.meta.setdefault(TABLE_OPTIONS, {})[str(option.name)] = value
 
@@ -416,6 +427,8 @@ def evaluate(
 
     predictor = Predictor.open(model).moved(thresholds)
     dataset = read(data, **_gathered(format_, shape, target), tell=_say)
+    for repair in dataset.repairs:
+        _say(repair)
     chosen, part = flow.part_to_judge(predictor, dataset, part, _say)
     evaluations, _ = flow.judge(predictor, chosen)
     if out:

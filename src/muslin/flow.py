@@ -100,7 +100,7 @@ def train(
         dataset = data
     else:
         source = {"data": str(data), "test": str(test) if test else None, "reading": dict(reading or {})}
-        dataset = _read_source(source)
+        dataset = _read_source(source, say)
     names = None
     if without is not None:
         names = exclusions.read_names(Path(without))
@@ -185,7 +185,7 @@ def resume(
             source = {**source, "test": str(test)}
         if source is None:
             raise DataError(f"{folder}: trained on data that were in memory. Give the data again.")
-        dataset = _read_source(source)
+        dataset = _read_source(source, say)
     if record.get("without"):
         said = record["without"]["file"]
         dataset = exclusions.without(dataset, exclusions.read_names(run.without), said)
@@ -550,10 +550,14 @@ def _wherever(source: dict[str, Any] | None) -> dict[str, Any] | None:
     return source | lasting | {"reading": reading}
 
 
-def _read_source(source: Mapping[str, Any]) -> Dataset:
+def _read_source(source: Mapping[str, Any], say: Say) -> Dataset:
+    """The data; what had to be mended in them is said aloud."""
     from muslin.data import read
 
-    return read(source["data"], test=source["test"], **source["reading"])
+    dataset = read(source["data"], test=source["test"], tell=say, **source["reading"])
+    for repair in dataset.repairs:
+        say(repair)
+    return dataset
 
 
 def _split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:

@@ -9,6 +9,7 @@ from muslin.data import known
 from muslin.data.dataset import Dataset, join
 from muslin.data.formats import read_path
 from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.data.rare import without_rare
 from muslin.errors import DataError, nearest
 
 
@@ -25,6 +26,8 @@ def read(
     split_column: str | None = None,
     separator: str | Sequence[str] | None = None,
     crop: bool | None = None,
+    min_per_class: int | str | Sequence[str] | None = None,
+    rare: str | Sequence[str] | None = None,
     every_target: bool = False,
     tell: Tell = silent,
 ) -> Dataset:
@@ -43,6 +46,8 @@ def read(
         split_column: a table's column that says each row's part.
         separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`; `COLUMN=,` for one column.
         crop: cut photos to the boxes that come with them.
+        min_per_class: classes with fewer pictures, over all parts, are merged into `other`: a number, or `TARGET=N`.
+        rare: `drop` to make the labels of such classes unknown instead; or `TARGET=drop`.
         every_target: of a table without `target`, take every column that could be the label, where otherwise an
             error lists them. Known data sets and other formats have their own targets.
         tell: called with a sentence before anything is fetched, and now and then while a long index is read.
@@ -51,6 +56,8 @@ def read(
         DataError: there is no such data set, or its files cannot be read as what they claim to be.
         StorageError: a known data set was fetched and cannot be kept.
     """
+    if rare and not min_per_class:
+        raise DataError("--rare says what becomes of rare classes, but not which are. Add --min-per-class N.")
     names = (target,) if isinstance(target, str) else tuple(target or ())
     options = ReadOptions(
         shape=_full_shape(shape),
@@ -64,6 +71,15 @@ def read(
         crop=crop or None,
         every_target=every_target and not names,
     )
+    dataset = _read(data, test, format, options, tell)
+    if min_per_class is None:
+        return dataset
+    return without_rare(dataset, min_per_class, rare, strict=not options.every_target)
+
+
+def _read(
+    data: str | Path, test: str | Path | None, format: str | None, options: ReadOptions, tell: Tell
+) -> Dataset:
     if isinstance(test, str) and test in known.KNOWN:
         raise DataError(f"{test} is a whole data set, but --test takes a file. Give one.")
     if isinstance(data, str) and data in known.KNOWN:
