@@ -229,6 +229,16 @@ def test_transparency_is_laid_on_white_and_that_is_said(name):
     assert decoded.notes == ("transparency laid on white",)
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_gray_of_few_bits_has_its_one_transparent_value_laid_on_white(bits):
+    """The value is named in the file's own bits, so 1 of 0 to 3 is what becomes 85."""
+    step = 255 // (2**bits - 1)
+    row = {2: b"\x1b", 4: b"\x01\x23", 8: b"\0\1\2\3"}[bits]  # the values 0, 1, 2, 3
+    decoded = decode(png(4, 1, bits, 0, row, (b"tRNS", b"\0\1")))
+    assert decoded.pixels.ravel().tolist() == [0, 255, 2 * step, 3 * step]
+    assert decoded.notes == ("transparency laid on white",)
+
+
 def test_half_transparent_black_is_middle_gray_and_gray_with_alpha_stays_gray():
     picture = np.zeros((4, 4, 2), dtype=np.uint8)
     picture[:, :, 1] = 128
@@ -303,9 +313,36 @@ OTHERS = {
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript"),
     "a zip": (b"PK\x03\x04" + bytes(20), "zip"),
     "text": (b"hello", "no kind of picture"),
+    "an icon": (b"\0\0\1\0\2\0\x10\x10" + bytes(20), "icon"),
+    "a TGA, which begins as an icon does": (
+        b"\0\0\2\0\0\0\0\0" + bytes(20),
+        "no kind of picture",
+    ),
+    "a PNG out of an iPhone's program": (
+        b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI\x50\0\x20\2" + bytes(20),
+        "CgBI",
+    ),
+    "Canon's raw file": (b"II*\0\x10\0\0\0CR\2\0" + bytes(20), "raw file"),
     "nothing": (b"", r"empty \(0 bytes\)"),
     "one byte": (b"\xff", "no kind of picture"),
 }
+
+
+@pytest.mark.parametrize("tag", [{254: 1}, {50706: b"\1\4\0\0"}], ids=["NEF", "DNG"])
+def test_the_preview_in_a_cameras_raw_file_is_not_taken_for_the_photo(tag):
+    with pytest.raises(ImageError, match="raw file, of which TIFF shows a small preview"):
+        decode(encoded(FLAG, "TIFF", tiffinfo=tag))
+
+
+def test_a_sound_file_of_a_kind_that_is_not_read_is_not_called_damaged():
+    bitmap = bytearray(encoded(FLAG, "BMP"))
+    bitmap[30] = 6  # the compression that means bit fields with alpha
+    with pytest.raises(ImageError, match=r"BMP of a kind that is not read \(Unsupported BMP compression"):
+        decode(bytes(bitmap))
+    tiff = encoded(FLAG, "TIFF", compression="tiff_lzw")
+    damaged = tiff[:8] + bytes(200) + tiff[208:]
+    with pytest.raises(ImageError, match=r"TIFF, but damaged, or its compression \(tiff_lzw\) is not read"):
+        decode(damaged)
 
 
 @pytest.mark.parametrize(("content", "said"), OTHERS.values(), ids=OTHERS)

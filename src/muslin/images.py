@@ -4,6 +4,7 @@ Pixels are uint8 (height, width, channels), from the top left, 1 channel (gray) 
 """
 
 import io
+import logging
 import re
 import threading
 import warnings
@@ -33,11 +34,17 @@ from muslin.errors import ImageError, nearest
 _PLUGINS = (AvifImagePlugin, Jpeg2KImagePlugin, TiffImagePlugin, WebPImagePlugin)
 Image.preinit()
 
+# What Pillow logs about a damaged file is said in the error that follows; without a handler it went to stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
 Pixels = NDArray[np.uint8]
 
 WHITE = 255
+TIFF_SUBFILE_TYPE = 254
+TIFF_IS_REDUCED = 1
 TIFF_PHOTOMETRIC = 262
 TIFF_WHITE_IS_ZERO = 0
+TIFF_DNG_VERSION = 50706
 HINT = "Save it as JPEG or PNG."
 
 
@@ -45,8 +52,8 @@ class _TooManyPixelsError(Exception):
     """The header says more pixels than the limit."""
 
 
-class _UnknownSamplesError(Exception):
-    """The samples are of a kind whose white is not known."""
+class _NotReadError(Exception):
+    """It may well be sound, but it is of a kind that is not read; says which, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +112,16 @@ def decode(
         ) from error
     except MemoryError as error:
         raise ImageError(f"{name}: does not fit in this machine's memory. Scale it down.") from error
-    except _UnknownSamplesError as error:
-        raise ImageError(f"{name}: {error}. Save it with 8 or 16 bits a sample.") from error
+    except _NotReadError as error:
+        raise ImageError(f"{name}: {error}") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: is {kind} with a header cut off or damaged. Copy it again.") from error
+        raise ImageError(f"{name}: {_odd_header(kind)}") from error
     # Pillow's decoders raise a dozen kinds of errors on damaged data (OSError, SyntaxError, struct.error, …);
     # whichever it is, this one picture cannot be had, and the others must go on.
     except Exception as error:
         reason = str(error) or type(error).__name__
+        if reason.startswith("Unsupported"):
+            raise ImageError(f"{name}: is {kind} of a kind that is not read ({reason}). {HINT}") from error
         how = "cut off" if "truncated" in reason.lower() or isinstance(error, EOFError) else "damaged"
         raise ImageError(f"{name}: is {kind}, but {how} ({reason}). Copy it again.") from error
 
@@ -128,7 +137,11 @@ def header(data: bytes, *, name: str) -> tuple[int, int, str]:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             return image.height, image.width, image.mode
     except Exception as error:  # as in decode
-        raise ImageError(f"{name}: is {kind} with a header cut off or damaged. Copy it again.") from error
+        raise ImageError(f"{name}: {_odd_header(kind)}") from error
+
+
+def _odd_header(kind: str) -> str:
+    return f"is {kind} with a header cut off, damaged or of a kind that is not read. Copy it again, or save it as JPEG."
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -169,10 +182,10 @@ def _bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
 
 READ: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("JPEG", re.compile(rb"\xff\xd8\xff")),
-    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n(?!....CgBI)", re.DOTALL)),
     ("GIF", re.compile(rb"GIF8[79]a")),
     ("WEBP", re.compile(rb"RIFF....WEBP", re.DOTALL)),
-    ("TIFF", re.compile(rb"II[*+]\x00|MM\x00[*+]")),
+    ("TIFF", re.compile(rb"II[*+]\x00(?!....CR\x02)|MM\x00[*+]", re.DOTALL)),
     ("AVIF", re.compile(rb"....ftyp(avif|avis|mi[af]1.{0,64}?avi[fs])", re.DOTALL)),
     ("JPEG2000", re.compile(rb"\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  \r\n\x87\n")),
     ("PPM", re.compile(rb"P[1-6]\s")),
@@ -185,13 +198,16 @@ READ: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 MARKUP = rb"(?:\xef\xbb\xbf)?(?>\s+|<\?xml.*?\?>|<!--.*?-->)*+"
 
 REFUSED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+    # what a camera keeps beside its raw samples is a TIFF of small previews
+    ("a camera's raw file (CR2)", re.compile(rb"II\*\x00....CR\x02", re.DOTALL)),
     ("HEIC", re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)),
     ("a video (MP4)", re.compile(rb"....ftyp", re.DOTALL)),
     ("JPEG XL", re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL ")),
     ("PDF", re.compile(rb".{0,1000}?%PDF-", re.DOTALL)),
     ("Photoshop (PSD)", re.compile(rb"8BPS")),
     ("PostScript (EPS)", re.compile(rb"%!PS|\xc5\xd0\xd3\xc6")),
-    ("an icon (ICO)", re.compile(rb"\x00\x00[\x01\x02]\x00")),
+    ("an icon (ICO)", re.compile(rb"\x00\x00[\x01\x02]\x00(?!\x00\x00)", re.DOTALL)),
+    ("PNG as only Apple's programs read it (CgBI)", re.compile(rb"\x89PNG\r\n\x1a\n....CgBI", re.DOTALL)),
     ("HTML", re.compile(MARKUP + rb"<(!doctype )?html\b", re.IGNORECASE | re.DOTALL)),
     ("SVG", re.compile(MARKUP + rb"<(!doctype )?svg\b", re.IGNORECASE | re.DOTALL)),
     ("XML or HTML", re.compile(MARKUP + rb"<[a-z!?]", re.IGNORECASE | re.DOTALL)),
@@ -234,10 +250,13 @@ def _decoded(image: Image.Image, kind: str, data: bytes, at_least_px: int | None
     if frames != 1:
         what = "page" if kind == "TIFF" else "picture" if kind == "JPEG" else "frame"
         notes.append(f"first {what} of {frames or 'several'}")
-    orientation = _orientation(image) if kind == "TIFF" else 1  # Pillow turns a TIFF itself, while loading
+    orientation = 1
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_tiff(image)
+        orientation = _orientation(image)  # Pillow turns a TIFF itself, while loading
     if kind == "JPEG" and at_least_px and image.mode in ("L", "RGB"):
         image.draft(None, (at_least_px, at_least_px))
-    image.load()
+    _load(image)
     if kind != "TIFF":
         orientation = _orientation(image)
     pixels, more = _opaque(image, kind, data)
@@ -246,6 +265,25 @@ def _decoded(image: Image.Image, kind: str, data: bytes, at_least_px: int | None
         if kind != "TIFF":
             pixels = TURNS[orientation](pixels)
     return Decoded(np.ascontiguousarray(pixels), (*notes, *more))
+
+
+def _check_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
+    tags = image.tag_v2
+    if TIFF_DNG_VERSION in tags or tags.get(TIFF_SUBFILE_TYPE, 0) & TIFF_IS_REDUCED:
+        raise _NotReadError(f"is a camera's raw file, of which TIFF shows a small preview only. {HINT}")
+
+
+def _load(image: Image.Image) -> None:
+    try:
+        image.load()
+    except OSError as error:
+        if image.format != "TIFF" or not str(error).startswith("decoder error"):
+            raise
+        # libtiff tells only stderr whether the data are damaged or packed as it was not built to read
+        how = image.info.get("compression")
+        raise _NotReadError(
+            f"is TIFF, but damaged, or its compression ({how}) is not read. Copy it again, or save it as JPEG."
+        ) from error
 
 
 def _frames(image: Image.Image) -> int:
@@ -280,7 +318,7 @@ def _opaque(image: Image.Image, kind: str, data: bytes) -> tuple[Pixels, list[st
     if not image.has_transparency_data:
         mode = "L" if gray else "RGB"
         return _array(image if image.mode == mode else image.convert(mode)), []  # convert copies even then
-    _shorten_transparent_colour(image)
+    _adapt_transparent_colour(image, kind, data)
     alpha_image = image.convert("RGBA")
     alpha = alpha_image.getchannel("A")
     on_white = Image.new("RGB", image.size, (WHITE, WHITE, WHITE))
@@ -304,8 +342,11 @@ def _from_16_bits(image: Image.Image, kind: str) -> tuple[Pixels, list[str]]:
     values = np.asarray(image)
     # A PNM file's 16 bits come as I, but so do a TIFF's 32, of which nothing says which value is white.
     if not (image.mode.startswith("I;16") or (image.mode == "I" and kind != "TIFF")):
-        what = {"I": "32-bit", "F": "floating-point", "LAB": "CIE Lab"}[image.mode]
-        raise _UnknownSamplesError(f"is {kind} with {what} samples, of which no value is known to be white")
+        what = {"I": "32-bit or signed", "F": "floating-point", "LAB": "CIE Lab"}[image.mode]
+        raise _NotReadError(
+            f"is {kind} with {what} samples, of which no value is known to be white. "
+            "Save it with 8 or 16 bits a sample."
+        )
     values = values.astype(np.uint32)
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     if tags.get(TIFF_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO:
@@ -318,11 +359,14 @@ def _from_16_bits(image: Image.Image, kind: str) -> tuple[Pixels, list[str]]:
     return pixels, []
 
 
-def _shorten_transparent_colour(image: Image.Image) -> None:
-    """A PNG of 16 bits names its transparent colour in 16, but Pillow holds such a picture in 8."""
+def _adapt_transparent_colour(image: Image.Image, kind: str, data: bytes) -> None:
+    """A PNG names its transparent colour in its own 2, 4 or 16 bits, but Pillow holds the picture in 8."""
     colour = image.info.get("transparency")
     if isinstance(colour, tuple) and max(colour) > WHITE:
         image.info["transparency"] = tuple(value >> 8 for value in colour)
+    bits = data[24] if kind == "PNG" else 8
+    if isinstance(colour, int) and image.mode == "L" and bits < 8:
+        image.info["transparency"] = colour * WHITE // (2**bits - 1)
 
 
 def _array(image: Image.Image) -> Pixels:
