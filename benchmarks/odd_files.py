@@ -5,8 +5,9 @@
 
 Each file is given to muslin.images.decode, or to the tables' reader if its name ends as a table's, in a process of its
 own whose time and memory are measured. It is `wrong` if anything but pixels, a table or an error of muslin's own comes
-out of that: another exception, a warning, a killed process, more than 10 s of a processor or more than 1 GB. (What the C library of
-TIFF writes to stderr by itself is kept, and no fault.) The exit code is 1 if any file is wrong. With --list, what is said of every file is printed, not only of those that are wrong.
+out of that: another exception, a warning, a killed process, more than 10 s of a processor, more than 1 GB. (What the C
+library of TIFF writes to stderr by itself is kept, and no fault.) The exit code is 1 if any file is wrong. With --list,
+what is said of every file is printed, not only of those that are wrong.
 """
 
 import argparse
