@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from muslin import tagging
 from muslin.bundle import seal
 from muslin.data.dataset import Target
 from muslin.errors import DataError, StoppedError
+from muslin.evaluation.lanes import HeldOut
 from muslin.predictor import CHUNK
 from small_models import SIDE, small_bundle
 
@@ -62,6 +65,71 @@ def test_photos_are_tagged_and_each_problem_is_named_in_its_row(shop: Path, capf
     assert empty["problem"] == "no photo is named"
     assert {row["tag"] + row["lane"] for row in (page, gone, empty)} == {""}
     assert sorted(path.name for path in shop.iterdir()) == ["images", "model.muslin", "out.csv", "shop.csv"]
+
+
+def deciding(count: int = 1000) -> HeldOut:
+    """Of held-out answers those of 0.9 and more were right, and half of the others."""
+    confidence = np.linspace(1, 0.34, count).astype(np.float32)
+    right = (confidence >= 0.9) | (np.arange(count) % 2 == 0)
+    predicted = (np.arange(count) % 3).astype(np.int32)
+    return HeldOut(
+        np.ones(1, np.float32), np.zeros(0), confidence, predicted, right, np.where(right, confidence, 0.2)
+    )
+
+
+def test_only_what_keeps_the_wanted_precision_is_accepted_and_the_promise_is_said(
+    shop: Path, capfd: Any
+) -> None:
+    seal(replace(small_bundle(), held_out={"label": deciding()}), shop / "model.muslin")
+    said = within(
+        capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", "--precision", 0.9
+    )
+    assert said.code == 0, said
+    assert re.fullmatch(
+        r"5 products: 1 accepted \(expected right (9\d\.\d|100\.0) %, at least 90\.0 % with 95 % confidence\), "
+        r"1 to review, 0 not ours, 3 problems\n",
+        said.out,
+    )
+    black, _, white, *_ = rows(shop / "out.csv")
+    assert (white["tag"], white["lane"], white["candidates"]) == ("Bag", "accept", "")
+    assert black["lane"] == "review"
+    assert black["candidates"].split("|")[0] == black["tag"] == "Trouser"
+
+
+def test_of_several_labels_those_that_reach_their_own_thresholds_are_tags(shop: Path) -> None:
+    tags = Target("tags", ("new", "sale", "last"), "multilabel")
+    seal(replace(small_bundle(tags), thresholds={"tags": (0.3, 0.3, 0.9)}), shop / "model.muslin")
+    tagged = tagging.tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")
+    black, _, white, *_ = rows(shop / "out.csv")
+    assert (black["tag"], black["confidence"]) == ("new|sale", "0.3333|0.3333")
+    assert white["tag"] == "last"
+    assert tagged.lanes == {"tags": {"review": 2}}
+
+
+def test_a_precision_that_no_threshold_reaches_accepts_nothing_and_says_what_is_possible(shop: Path) -> None:
+    seal(replace(small_bundle(), held_out={"label": deciding(60)}), shop / "model.muslin")
+    notes: list[str] = []
+    tagged = tagging.tag(
+        shop / "model.muslin", shop / "shop.csv", shop / "out.csv", precision=0.999, say=notes.append
+    )
+    assert tagged.lanes == {"label": {"review": 2}}
+    assert tagged.promises == {}
+    assert any("60 validation answers cannot support 99.9 %" in note for note in notes)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--precision", 1), ("--precision", 0.2), ("--per", "clas")])
+def test_a_promise_nobody_can_give_is_refused(shop: Path, option: str, value: object, capfd: Any) -> None:
+    words = ["tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", option, value]
+    refusal(within(capfd, *words))
+    assert not (shop / "out.csv.partial").exists()
+
+
+def test_another_precision_is_not_resumed_into(shop: Path) -> None:
+    (shop / "shop.csv").write_text("image\n" + "black\n" * (CHUNK + 1))
+    with pytest.raises(StoppedError):
+        tagging.tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", stop=lambda: True)
+    with pytest.raises(DataError, match="begun with another precision"):
+        tagging.tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", precision=0.9, resume=True)
 
 
 def test_a_folder_becomes_a_table_of_its_photos(shop: Path) -> None:

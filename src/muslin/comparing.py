@@ -13,6 +13,7 @@ from muslin.data.dataset import Dataset, Target, align, pixels_of
 from muslin.errors import DataError
 from muslin.evaluation.compare import Comparison
 from muslin.evaluation.compare import compare as compare_answers
+from muslin.evaluation.thresholds import decided
 from muslin.predictor import Predictor
 from muslin.show.pictures import Section, contact_sheets
 from muslin.show.words import counted
@@ -96,7 +97,8 @@ def compare(
     for target in targets:
         other = next(t for t in predictors[1].targets if t.name == target.name)
         mine, theirs = (
-            _answers(t, probabilities[t.name]) for t, probabilities in zip((target, other), said, strict=True)
+            _answers(t, probabilities[t.name], predictor.thresholds.get(t.name, ()))
+            for t, probabilities, predictor in zip((target, other), said, predictors, strict=True)
         )
         answers[target.name] = mine, _translated(theirs, other, target)
         comparisons[target.name] = compare_answers(
@@ -138,11 +140,12 @@ def _only(dataset: Dataset, ids: NDArray[Any]) -> Dataset:
     return dataset.take(np.array([places[id_] for id_ in ids], dtype=np.int64))
 
 
-def _answers(target: Target, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+def _answers(
+    target: Target, probabilities: NDArray[np.float32], yes_from: tuple[float, ...]
+) -> NDArray[np.int64]:
     if target.kind == "multilabel":
-        return (probabilities >= 0.5).astype(np.int64)
-    found: NDArray[np.int64] = probabilities.argmax(axis=1)
-    return found
+        return (probabilities.astype(np.float64) >= np.asarray(yes_from)).astype(np.int64)
+    return decided(target, probabilities, yes_from)
 
 
 def _translated(answers: NDArray[np.int64], theirs: Target, ours: Target) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ from muslin.data.catalogue.photos import photo_column
 from muslin.data.dataset import Target
 from muslin.data.taxonomy import Taxonomy, read_taxonomy
 from muslin.errors import DataError, StoppedError, StorageError
-from muslin.evaluation.lanes import PRECISION
+from muslin.evaluation.lanes import CONFIDENCE, LANES, PRECISION, Rule
 from muslin.files import clear_leftovers, writing
 from muslin.predictor import CHUNK, MODEL_FILE, Answer, Prediction, Predictor
 from muslin.show.words import counted
@@ -36,11 +36,27 @@ PARTIAL = ".partial"
 
 EXAMPLES = 3
 
-ACCEPT, REVIEW, NOT_OURS = "accept", "review", "not ours"
-"""The lanes."""
+ACCEPT, REVIEW, NOT_OURS = LANES
 
 CANDIDATES = 3
 """Classes in the short list of a model that knows too little of itself to leave any out."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What is promised of the accepted products of one target.
+
+    Attributes:
+        expected: the share that was right among pictures held out in training; as many are expected here.
+        at_least: the share that is right at least, with confidence `confidence`.
+        per_class: whether that is promised of each class by itself instead of all together.
+        confidence: 0.95.
+    """
+
+    expected: float
+    at_least: float
+    per_class: bool
+    confidence: float = CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,7 @@ class Tagged:
         products: rows in it.
         problems: how many of them have no tags because their photo could not be read.
         lanes: per target how many products are in each lane.
+        promises: per target what is promised of the accepted ones; absent where nothing can be.
         columns: the columns that were added.
         notes: what was guessed, noticed or chosen on the way, one sentence each.
         resumed: products that had been tagged before this call.
@@ -61,6 +78,7 @@ class Tagged:
     products: int
     problems: int
     lanes: Mapping[str, Mapping[str, int]]
+    promises: Mapping[str, Promise]
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
     resumed: int = 0
@@ -129,7 +147,7 @@ def tag(
     about = {
         "catalogue": source.digest,
         "model": _digest(predictor),
-        "wanted": [precision, per, *(found.accept_from.astype(str).tolist() for found in rules.values())],
+        "precision": [precision, per, *(found.accept_from.astype(str).tolist() for found in rules.values())],
         "photos": [str(images or ""), column],
         "taxonomy": [sorted(shop.names.items()), sorted(shop.parents.items())],
         "columns": [column.name for column in columns],
@@ -148,33 +166,45 @@ def tag(
                     f"{out}: stopped after {journal.count:,} of {products:,} products. "
                     "The same command with --resume goes on."
                 )
-        lanes: dict[str, Counter[str]] = {target.name: Counter() for target in predictor.targets}
-        problems, width = 0, (len(columns) - 1) // len(predictor.targets)
-
-        def counting(rows: Iterable[Row]) -> Iterator[Row]:
-            nonlocal problems
-            for row in rows:
-                problems += bool(row[-1])
-                for i, target in enumerate(predictor.targets):
-                    lanes[target.name][str(row[width * (i + 1) - 2])] += not row[-1]
-                yield row
-
-        try:
-            clear_leftovers(out.parent)
-            with writing(out) as file:
-                source.write(file, columns, counting(journal.rows()))
-        except StorageError as error:
-            raise StorageError(f"{error} The tags are kept: then the same command with --resume.") from error
+        problems, lanes = _write(out, source, columns, journal, [target.name for target in predictor.targets])
         journal.remove()
     return Tagged(
         out,
         products,
         problems,
-        {name: {lane: count for lane, count in found.items() if count} for name, found in lanes.items()},
+        lanes,
+        {name: promise for name, rule in rules.items() if (promise := _promise(rule)) is not None},
         tuple(column.name for column in columns),
         tuple(notes),
         resumed,
     )
+
+
+def _write(
+    out: Path, source: Catalogue, columns: Sequence[Column], journal: Journal, targets: Sequence[str]
+) -> tuple[int, dict[str, dict[str, int]]]:
+    """The catalogue with the journal's cells behind its own, whole or not at all; how many problems there are, and
+    per target how many products in each lane."""
+    lanes: dict[str, Counter[str]] = {name: Counter() for name in targets}
+    problems, width = 0, (len(columns) - 1) // len(targets)
+
+    def counting(rows: Iterable[Row]) -> Iterator[Row]:
+        nonlocal problems
+        for row in rows:
+            problems += bool(row[-1])
+            for i, name in enumerate(targets):
+                lanes[name][str(row[width * (i + 1) - 2])] += not row[-1]
+            yield row
+
+    try:
+        clear_leftovers(out.parent)
+        with writing(out) as file:
+            source.write(file, tuple(columns), counting(journal.rows()))
+    except StorageError as error:
+        raise StorageError(f"{error} The tags are kept: then the same command with --resume.") from error
+    return problems, {
+        name: {lane: count for lane, count in found.items() if count} for name, found in lanes.items()
+    }
 
 
 # --- before the work
@@ -264,8 +294,18 @@ def _check_letters(source: Catalogue, targets: Sequence[Target], shop: Taxonomy)
 
 
 def _digest(predictor: Predictor) -> str:
-    """What tells one model from another: its graph."""
-    return hashlib.sha256(predictor.bundle.model).hexdigest()
+    """What tells one model from another: its graph, and what it decides by."""
+    digest = hashlib.sha256(predictor.bundle.model)
+    digest.update(repr(sorted(predictor.thresholds.items())).encode())
+    for held_out in predictor.bundle.held_out.values():
+        digest.update(held_out.temperature.tobytes())
+    return digest.hexdigest()
+
+
+def _promise(rule: Rule) -> Promise | None:
+    if rule.expected_precision is None:
+        return None
+    return Promise(rule.expected_precision, rule.precision, rule.per == "class")
 
 
 # --- from a prediction to cells
@@ -368,7 +408,13 @@ def _in_words(answer: _Answer, said: Answer, shop: Taxonomy) -> _Answer:
 
 
 def _answer(said: Answer) -> _Answer:
+    """What the model says; of a picture that is none of its classes, nothing."""
+    if said.lane == NOT_OURS:
+        return _Answer((), (), NOT_OURS, ())
+    tags = (said.label,) if said.labels is None else said.labels
     candidates = said.candidates
-    if len(candidates) == len(said.probabilities) > CANDIDATES:  # a list of everything helps nobody
+    if said.lane == ACCEPT:
+        candidates = ()  # there is nothing to choose
+    elif len(candidates) == len(said.probabilities) > CANDIDATES:  # a list of everything helps nobody
         candidates = candidates[:CANDIDATES]
-    return _Answer((said.label,), (said.probability,), said.lane, candidates)
+    return _Answer(tags, tuple(said.probabilities[tag] for tag in tags), said.lane, candidates)

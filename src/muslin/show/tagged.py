@@ -3,7 +3,20 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from muslin.show.words import counted
+from muslin.show.words import counted, percent
+
+
+class Promised(Protocol):
+    """What is promised of accepted products; `muslin.tagging.Promise` is one."""
+
+    @property
+    def expected(self) -> float: ...
+    @property
+    def at_least(self) -> float: ...
+    @property
+    def per_class(self) -> bool: ...
+    @property
+    def confidence(self) -> float: ...
 
 
 class Counts(Protocol):
@@ -15,14 +28,28 @@ class Counts(Protocol):
     def problems(self) -> int: ...
     @property
     def lanes(self) -> Mapping[str, Mapping[str, int]]: ...
+    @property
+    def promises(self) -> Mapping[str, Promised]: ...
 
 
 def sentence(tagged: Counts) -> str:
-    """`48,211 products: 39,004 accepted, 8,730 to review, 461 not ours, 16 problems`; a line a target."""
+    """`48,211 products: 39,004 accepted (expected right 98.4 %, at least 98.0 % with 95 % confidence), 8,730 to review,
+    461 not ours, 16 problems`; a line a target."""
     lines = []
     for target, lanes in tagged.lanes.items():
-        parts = [f"{lanes.get('accept', 0):,} accepted", f"{lanes.get('review', 0):,} to review"]
-        parts += [f"{lanes.get('not ours', 0):,} not ours", counted(tagged.problems, "problem")]
+        accepted = f"{lanes.get('accept', 0):,} accepted"
+        if target in tagged.promises and lanes.get("accept"):
+            accepted += f" ({_promise(tagged.promises[target])})"
+        parts = [accepted, f"{lanes.get('review', 0):,} to review", f"{lanes.get('not ours', 0):,} not ours"]
+        parts.append(counted(tagged.problems, "problem"))
         name = f"{target}: " if len(tagged.lanes) > 1 else ""
         lines.append(f"{name}{counted(tagged.products, 'product')}: {', '.join(parts)}")
     return "\n".join(lines)
+
+
+def _promise(promise: Promised) -> str:
+    whose = " of each class" if promise.per_class else ""
+    sure = f"{100 * promise.confidence:g} % confidence"
+    return (
+        f"expected right {percent(promise.expected)}, at least {percent(promise.at_least)}{whose} with {sure}"
+    )
