@@ -303,7 +303,7 @@ def audit(
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="quick (default), tutorial, small-photo or photo; docs/reference/recipes.md has their numbers.",
+    help="quick (default), tutorial or photo; docs/reference/recipes.md has their numbers.",
 )
 @click.option(
     "--epochs", type=click.IntRange(1), metavar="N", help="How often every training picture is seen."
@@ -412,33 +412,35 @@ def convert(
 @click.argument("data")
 @judged_part
 @click.option("-o", "--out", type=PATH, metavar="FILE", help="Also write the figures as JSON.")
+@click.option("--by", metavar="COLUMN", help="How the model does for each value of this column, as season.")
 @threshold
+@_wanted
 @_reading
 @as_json
 def evaluate(
-    model: str, data: str, part: str, out: Path | None, format_: str | None, shape: tuple[int, ...] | None,
-    target: tuple[str, ...], thresholds: dict[str, float], as_json: bool,
+    model: str, data: str, part: str, out: Path | None, by: str | None, format_: str | None,
+    shape: tuple[int, ...] | None, target: tuple[str, ...], thresholds: dict[str, float],
+    precision: float | None, per: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """How often a model is right on DATA. Each figure comes with its 95 % interval."""
-    from muslin import flow
-    from muslin.data import read
+    """How often a model is right on DATA, and which answers may be taken. Figures come with 95 % intervals."""
+    from muslin import flow, judging
     from muslin.predictor import Predictor
     from muslin.show.terminal import print_evaluation
+    from muslin.show.trusted import print_trust
 
-    predictor = Predictor.open(model).moved(thresholds)
-    dataset = read(data, **_gathered(format_, shape, target), tell=_say)
-    for repair in dataset.repairs:
-        _say(repair)
-    chosen, part = flow.part_to_judge(predictor, dataset, part, _say)
-    evaluations, _ = flow.judge(predictor, chosen)
+    judged = judging.judge(
+        Predictor.open(model).moved(thresholds), data, split=part, reading=_gathered(format_, shape, target),
+        **_promise(precision, per), by=by, say=_say,
+    )  # fmt: skip
     if out:
-        flow.write_evaluation(evaluations, part, out)
+        flow.write_evaluation(judged.evaluations, judged.part, out, judged.trusts)
     if as_json:
-        _print_json({"part": part, "targets": {name: e.to_dict() for name, e in evaluations.items()}})
+        _print_json(judged.to_dict())
         return
-    _say(f"judged on {'all the data' if part == 'all' else f'the {part} part'}")
-    for name, evaluation in evaluations.items():
-        print_evaluation(evaluation, name if len(evaluations) > 1 else "")
+    _say(f"judged on {'all the data' if judged.part == 'all' else f'the {judged.part} part'}")
+    for name, evaluation in judged.evaluations.items():
+        print_evaluation(evaluation, name if len(judged.evaluations) > 1 else "")
+        print_trust(judged.trusts[name], by=by)
 
 
 @cli.command()

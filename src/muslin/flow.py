@@ -45,9 +45,10 @@ from muslin.learn.recipes import recipe as recipe_named
 from muslin.learn.run import Run
 
 if TYPE_CHECKING:
+    from muslin.evaluation.trust import Trust
     from muslin.learn.engine import Progress
     from muslin.learn.features import Features
-    from muslin.predictor import Predictor
+    from muslin.predictor import Predictor, Seen
 
 Tell = Callable[["Progress"], None]
 Say = Callable[[str], None]
@@ -233,7 +234,7 @@ def _with_what_is_there(name: str, settings: Mapping[str, Any], say: Say) -> Rec
     return chosen
 
 
-FROM_SCRATCH = "small-photo"
+FROM_SCRATCH = "quick"
 """The recipe for photos where no weights are at hand."""
 
 
@@ -298,12 +299,15 @@ def _complete(
     golden = golden_pictures(dataset, parts)
     bundle = export(net, dataset.targets, conversion=dataset.conversion, golden=golden, provenance=provenance)
     bundle = calibrate(bundle, dataset, parts, seed=seed)
-    evaluations, probabilities = judge(Predictor(bundle), dataset.take(parts.test))
+    predictor = Predictor(bundle)
+    aligned, seen = look(predictor, dataset.take(parts.test))
+    evaluations, probabilities = evaluations_of(predictor, aligned, seen), seen.probabilities
+    trusts = trusts_of(predictor, aligned, seen)
     first = next(iter(evaluations))
     figures = {name: headline(e) for name, e in evaluations.items()}
     record |= {"test": figures[first], "tests": figures}
     seal(replace(bundle, provenance=provenance | {"test": figures}), run.model)
-    write_evaluation(evaluations, "test", run.folder / "evaluation.json")
+    write_evaluation(evaluations, "test", run.folder / "evaluation.json", trusts)
     finished = record | {"status": "finished"}
     _write_report(run, finished, bundle.network, history, dataset, parts, evaluations, probabilities)
     run.write_record(record | {"status": "finished"})
@@ -320,16 +324,37 @@ def judge(
     Raises:
         DataError: the data have a class that the model never saw, or no label at all.
     """
-    from muslin.evaluation import evaluate as evaluate_arrays
-    from muslin.evaluation import evaluate_multilabel
+    aligned, seen = look(predictor, dataset)
+    return evaluations_of(predictor, aligned, seen), seen.probabilities
+
+
+def look(predictor: "Predictor", dataset: Dataset) -> tuple[Dataset, "Seen"]:
+    """`dataset` as the model takes it, with its labels in the model's classes; and what the model makes of it.
+
+    Raises:
+        DataError: the data have a class that the model never saw, or no label at all.
+    """
+    from muslin.predictor import joined
 
     if not dataset.targets:
         raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
     aligned = align(in_model_pixels(predictor, dataset), predictor.bundle.targets)
-    probabilities = _answers(predictor, aligned)
+    # photos are decoded while the network works on those before them
+    return aligned, joined([predictor.look_at(block) for block in blocks_of(aligned)])
+
+
+def evaluations_of(predictor: "Predictor", aligned: Dataset, seen: "Seen") -> dict[str, AnyEvaluation]:
+    """Per target of which something is known, what the answers are worth.
+
+    Raises:
+        DataError: nothing is known.
+    """
+    from muslin.evaluation import evaluate as evaluate_arrays
+    from muslin.evaluation import evaluate_multilabel
+
     evaluations: dict[str, AnyEvaluation] = {}
     for target in predictor.bundle.targets:
-        labels, stated = aligned.labels[target.name], probabilities[target.name]
+        labels, stated = aligned.labels[target.name], seen.probabilities[target.name]
         from_on = predictor.thresholds.get(target.name, (thresholds.USUAL,))
         if (labels == UNKNOWN).all():
             continue
@@ -344,9 +369,26 @@ def judge(
     if not evaluations:
         named = " or ".join(repr(target.name) for target in predictor.bundle.targets)
         raise DataError(
-            f"{dataset.name}: no picture has a known {named}, so there is nothing to compare with."
+            f"{aligned.name}: no picture has a known {named}, so there is nothing to compare with."
         )
-    return evaluations, probabilities
+    return evaluations
+
+
+def trusts_of(predictor: "Predictor", aligned: Dataset, seen: "Seen", **more: Any) -> dict[str, "Trust"]:
+    """Per target of which something is known, how far the answers may be trusted; `more` as for `trust`."""
+    from muslin.evaluation.trust import trusts
+
+    return trusts(
+        predictor.targets,
+        aligned.labels,
+        seen.stated,
+        seen.probabilities,
+        predictor.bundle.held_out,
+        predictor.thresholds,
+        unlike=seen.unlike,
+        groups=aligned.groups,
+        **more,
+    )
 
 
 def evaluate(
@@ -371,12 +413,6 @@ def evaluate(
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     dataset = data if isinstance(data, Dataset) else read(data, **(reading or {}))
     return judge(predictor, part_to_judge(predictor, dataset, split)[0])[0]
-
-
-def _answers(predictor: "Predictor", dataset: Dataset) -> dict[str, NDArray[np.float32]]:
-    """As `Predictor.predict_pixels`; photos are decoded while the network works on those before them."""
-    blocks = [predictor.predict_pixels(block) for block in blocks_of(dataset)]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def in_model_pixels(predictor: "Predictor", dataset: Dataset, say: Say = lambda sentence: None) -> Dataset:
@@ -409,20 +445,39 @@ def part_to_judge(
         return dataset, split
     if dataset.parts is not None or split not in PARTS:
         return dataset.part(split), split
+    if (parts := division(predictor, dataset)) is not None:
+        return dataset.take(getattr(parts, split)), split
+    return dataset, "all"
+
+
+def division(predictor: "Predictor", dataset: Dataset) -> Split | None:
+    """How undivided data were divided when the model was trained on them; None for other data."""
     made = predictor.bundle.provenance
     try:
         fingerprint, recipe, seed = made["data"]["fingerprint"], _recipe_of(made), int(made["seed"])
     except (KeyError, TypeError, ValueError):  # made by others, or from arrays
-        return dataset, "all"
-    if fingerprint == dataset.fingerprint:
-        return dataset.take(getattr(_split(dataset, recipe, seed), split)), split
-    return dataset, "all"
+        return None
+    return _split(dataset, recipe, seed) if fingerprint == dataset.fingerprint else None
 
 
-def write_evaluation(evaluations: Mapping[str, AnyEvaluation], part: str, path: Path) -> None:
+def write_evaluation(
+    evaluations: Mapping[str, AnyEvaluation], part: str, path: Path, trusts: Mapping[str, "Trust"]
+) -> None:
     """`evaluation.json`: per target's name its figures, and which part of the data they are of."""
-    content = {"part": part, "targets": {name: e.to_dict() for name, e in evaluations.items()}}
-    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(
+        path, json.dumps(figures_of(evaluations, part, trusts), indent=2, ensure_ascii=False) + "\n"
+    )
+
+
+def figures_of(
+    evaluations: Mapping[str, AnyEvaluation], part: str, trusts: Mapping[str, "Trust"]
+) -> dict[str, Any]:
+    """Plain values for JSON."""
+    return {
+        "part": part,
+        "targets": {name: e.to_dict() for name, e in evaluations.items()},
+        "trust": {name: found.to_dict() for name, found in trusts.items()},
+    }
 
 
 def headline(evaluation: AnyEvaluation) -> dict[str, Any]:

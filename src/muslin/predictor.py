@@ -6,7 +6,7 @@ batches and given to the graph, which does the rest.
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
@@ -141,6 +141,18 @@ class Seen:
     stated: Mapping[str, NDArray[np.float32]]
     probabilities: dict[str, NDArray[np.float32]]
     unlike: NDArray[np.bool_] | None
+
+
+def joined(blocks: Sequence[Seen]) -> Seen:
+    """What was seen in several blocks of pictures, one or more, as if it were one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    unlike = [block.unlike for block in blocks if block.unlike is not None]
+    return Seen(
+        {name: np.concatenate([block.stated[name] for block in blocks]) for name in blocks[0].stated},
+        {name: np.concatenate([b.probabilities[name] for b in blocks]) for name in blocks[0].probabilities},
+        np.concatenate(unlike) if unlike else None,
+    )
 
 
 class Predictor:

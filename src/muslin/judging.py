@@ -1,0 +1,151 @@
+"""A model judged on data as its owner needs it: what `muslin evaluate` does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin import flow
+from muslin.data.dataset import Dataset, PixelImages
+from muslin.errors import DataError
+from muslin.evaluation import AnyEvaluation
+from muslin.evaluation.lanes import PRECISION
+from muslin.evaluation.trust import Trust
+from muslin.predictor import Predictor
+
+Say = Callable[[str], None]
+
+MOST_SLICES = 100
+"""Values of a column that may make slices; with more, each has too few pictures to say anything."""
+
+MOST_COMPARED = 100_000
+"""Training and judged pictures among which near-copies are looked for; more would take minutes."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model's answers are worth.
+
+    Attributes:
+        part: which part of the data was judged; `all` for undivided data.
+        evaluations: the figures per target.
+        trusts: per target how far the answers may be trusted.
+    """
+
+    part: str
+    evaluations: Mapping[str, AnyEvaluation]
+    trusts: Mapping[str, Trust]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return flow.figures_of(self.evaluations, self.part, self.trusts)
+
+
+def judge(
+    model: str | Path | Predictor,
+    data: str | Path | Dataset,
+    *,
+    split: str = "test",
+    reading: Mapping[str, Any] | None = None,
+    precision: float = PRECISION,
+    per: str = "all",
+    by: str | None = None,
+    say: Say = lambda sentence: None,
+) -> Judged:
+    """Judge a model on a part of `data`: figures, calibration, lanes, slices, and near-copies of training pictures.
+
+    Args:
+        split: see `muslin.flow.part_to_judge`.
+        precision, per: what the lanes are for, see `muslin.evaluation.lanes.rule`.
+        by: a column of the table: how the model does for each value in it.
+        say: called with a sentence before whatever takes a while.
+
+    Raises:
+        DataError: no such part or column, no labels to compare with, or a class that the model never saw.
+        BundleError: the model cannot be opened.
+    """
+    from muslin.data import read
+
+    predictor = model if isinstance(model, Predictor) else Predictor.open(model)
+    predictor.rules(precision, per)  # what is out of range is said before any work
+    dataset = data if isinstance(data, Dataset) else read(data, **(reading or {}), tell=say)
+    for repair in dataset.repairs:
+        say(repair)
+    column = None if by is None else _column(data, reading or {}, by)
+    chosen, part = flow.part_to_judge(predictor, dataset, split, say)
+    copies = _copies(predictor, dataset, chosen, part, say)
+    aligned, seen = flow.look(predictor, chosen)
+    more = {"precision": precision, "per": per, "copies": copies}
+    if column is not None:
+        more["by"] = np.array([column.get(str(name), "") for name in aligned.ids], dtype=object)
+    return Judged(
+        part, flow.evaluations_of(predictor, aligned, seen), flow.trusts_of(predictor, aligned, seen, **more)
+    )
+
+
+def _column(data: str | Path | Dataset, reading: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Per id what stands in a column of the table; read by itself, for a further target makes other data of it."""
+    from muslin.data import read
+
+    dataset = data if isinstance(data, Dataset) else read(data, **{**reading, "target": (name,)})
+    target = dataset.target(name)
+    if target.kind == "multilabel":
+        raise DataError(f"{name}: lists several values in a row, so the pictures do not fall into slices.")
+    if len(target.classes) > MOST_SLICES:
+        raise DataError(
+            f"{name}: has {len(target.classes):,} values, too many to say anything of each. Choose a column with at "
+            f"most {MOST_SLICES}."
+        )
+    names = (*target.classes, "")  # the last for UNKNOWN, -1
+    return {str(i): names[value] for i, value in zip(dataset.ids, dataset.labels[name], strict=True)}
+
+
+def _copies(
+    predictor: Predictor, dataset: Dataset, judged: Dataset, part: str, say: Say
+) -> NDArray[np.bool_] | None:
+    """Which judged pictures are nearly identical with a training picture; None where those are not at hand."""
+    from muslin.data.audit.copies import find_copies
+    from muslin.data.audit.look import look_through
+
+    train = _training(predictor, dataset, part)
+    if train is None or not len(train):
+        return None
+    places = {name: i for i, name in enumerate(dataset.ids)}
+    mine = np.array([places[name] for name in judged.ids], dtype=np.int64)
+    if len(train) + len(mine) > MOST_COMPARED:
+        say(f"near-copies of training pictures are not looked for among more than {MOST_COMPARED:,} pictures")
+        return None
+    say("looking for near-copies of training pictures")
+    both = dataset.take(np.concatenate([train, mine]))
+    found = find_copies(both, look_through(both.images), lambda sentence: None)
+    leaked = np.zeros(len(both), dtype=np.bool_)
+    leaked[: len(train)] = True
+    _with_identical(leaked, found.identical)
+    one, other = found.pairs.T
+    near = leaked.copy()
+    leaked[other[near[one]]] = leaked[one[near[other]]] = True
+    _with_identical(leaked, found.identical)  # only the first of identical ones is among the pairs
+    return leaked[len(train) :]
+
+
+def _with_identical(chosen: NDArray[np.bool_], groups: Sequence[NDArray[np.int64]]) -> None:
+    """Choose, too, whatever is identical with one that is chosen."""
+    for group in groups:
+        chosen[group] |= chosen[group].any()
+
+
+def _training(predictor: Predictor, dataset: Dataset, part: str) -> NDArray[np.int64] | None:
+    """Where in `dataset` the pictures are that the model was trained on; None where that is not known."""
+    if part in ("train", "all"):
+        return None
+    if dataset.parts is not None:
+        return np.flatnonzero(dataset.parts == "train")
+    if not isinstance(
+        dataset.images, PixelImages
+    ):  # to know how photos were divided, all have to be read first
+        return None
+    parts = flow.division(predictor, dataset)
+    return None if parts is None else parts.train
