@@ -76,8 +76,11 @@ def small_bundle(*targets: Target, channels: int = 1, side: int = SIDE, count: i
     )
 
 
-def convolving_bundle(kernels: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Bundle:
-    """One convolution named `first` with `kernels`, float32 (outputs, 1, rows, columns), its means, three classes.
+def convolving_bundle(
+    kernels: NDArray[np.float32], pixels: NDArray[np.uint8], activation: str = "Relu"
+) -> Bundle:
+    """One convolution named `first` with `kernels`, float32 (outputs, 1, rows, columns), `activation` (an ONNX
+    operation), the means of its maps, three classes.
 
     `pixels`, uint8 (count, side, side, 1), become its golden images, with the answers that the runtime gives.
     """
@@ -92,8 +95,8 @@ def convolving_bundle(kernels: NDArray[np.float32], pixels: NDArray[np.uint8]) -
         helper.make_node("Mul", ["as_float", "scale"], ["scaled"]),
         helper.make_node("Transpose", ["scaled"], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Conv", ["planes", "first.weight"], ["first"], kernel_shape=kernels.shape[2:]),
-        helper.make_node("Relu", ["first"], ["rectified"]),
-        helper.make_node("ReduceMean", ["rectified", "axes"], ["means"], keepdims=0),
+        helper.make_node(activation, ["first"], ["activated"]),
+        helper.make_node("ReduceMean", ["activated", "axes"], ["means"], keepdims=0),
         helper.make_node("MatMul", ["means", "label.weight"], ["label.score"]),
         helper.make_node("Softmax", ["label.score"], ["label"], axis=1),
     ]

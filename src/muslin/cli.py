@@ -596,6 +596,41 @@ def inspect(model: str, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("model")
+@click.argument("image", type=PATH)
+@click.option("-o", "--out", type=PATH, metavar="FILE", help="Write the whole explanation as a page.")
+@click.option("--target", metavar="NAME", help="Explain the answer to this question only.")
+@click.option("--class", "label", metavar="NAME", help="The class to explain. Default: the model's answer.")
+@click.option(
+    "--rather-than", "versus", metavar="NAME", help="The class to set it against. Default: the next one."
+)
+@click.option("--layer", metavar="NAME", help="The layer whose cells hold the evidence.")
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of the trust tests. Default 0.")
+@as_json
+def explain(
+    model: str, image: Path, out: Path | None, target: str | None, label: str | None, versus: str | None,
+    layer: str | None, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Why a model answers as it does for IMAGE, and whether that explanation is to be trusted."""
+    from muslin import explaining
+    from muslin.files import write_atomically
+    from muslin.show.terminal import print_explanation
+    from muslin.show.why import page
+
+    found = explaining.explain(
+        model, image, target=target, label=label, versus=versus, layer=layer, seed=seed, say=_say
+    )
+    if out:
+        write_atomically(out, page(found).encode(errors="replace"))  # a file's name need not be Unicode
+    if as_json:
+        _print_json(found.to_dict())
+        return
+    print_explanation(found.to_dict())
+    if out:
+        click.echo(f"\nwrote {out}; it opens in any browser, also without a network")
+
+
+@cli.command()
 @click.argument("folder", type=PATH, default=".")
 @click.option(
     "--port",

@@ -63,6 +63,11 @@ class Evidence:
         """The cells and the bias together."""
         return float(self.cells.sum()) + self.bias
 
+    @property
+    def range(self) -> float:
+        """The largest size of a cell, of either sign."""
+        return float(np.abs(self.cells).max())
+
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
         return {
@@ -80,7 +85,7 @@ class Evidence:
             "difference": self.sum - self.score,
             "exact": self.exact,
             "why": self.why,
-            "range": float(np.abs(self.cells).max()),
+            "range": self.range,
         }
 
 

@@ -1,5 +1,6 @@
 """The studio as an ASGI application: pages, and the answers that they ask for."""
 
+import json
 import logging
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from muslin.errors import DataError, ImageError, MuslinError
 from muslin.service.api import routes
 from muslin.service.guard import App, Guard, TooLargeError, new_token
-from muslin.show.colours import DARK, LIGHT, viridis
+from muslin.show.colours import DARK, LIGHT, blue_to_orange, viridis
 from muslin.show.drawing import FONT
 
 log = logging.getLogger("muslin.studio")
@@ -40,8 +41,9 @@ def _page_routes(token: str) -> list[Route]:
     files = _static_files()
     index = files.pop("index.html")[1].replace(b"{{token}}", token.encode())
     files["colours.css"] = (KINDS[".css"], colours_css().encode())
-    numbers = ",".join(map(str, viridis().ravel()))
-    files["ramps.js"] = (KINDS[".js"], f"export const VIRIDIS = [{numbers}];\n".encode())
+    ramps = {"VIRIDIS": viridis(), "BLUE_TO_ORANGE": blue_to_orange()}
+    lines = [f"export const {name} = {json.dumps(ramp.tolist())};\n" for name, ramp in ramps.items()]
+    files["ramps.js"] = (KINDS[".js"], "".join(lines).encode())
 
     async def home(request: Request) -> Response:
         return Response(index, media_type=KINDS[".html"], headers={"cache-control": "no-store"})

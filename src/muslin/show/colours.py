@@ -41,6 +41,23 @@ def viridis() -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex(_VIRIDIS), dtype=np.uint8).reshape(256, 3)
 
 
+def blue_to_orange() -> NDArray[np.uint8]:
+    """256 colours for values with a sign, uint8 (256, 3): blue below zero, near white at it, orange above.
+
+    The stops are ColorBrewer's RdBu (its blue half) and PuOr (its orange half), by Cynthia Brewer, Apache 2.0; both
+    halves are told apart by every eye, but not in gray print, so negative cells are hatched too.
+    """
+    place = np.linspace(-1, 1, 256)
+    stops = np.linspace(-1, 1, len(_SIGNED))
+    mixed = [np.interp(place, stops, [colour[i] for colour in _SIGNED]) for i in range(3)]
+    return np.stack(mixed, axis=1).round().astype(np.uint8)
+
+
+_SIGNED = [
+    (5, 48, 97), (33, 102, 172), (67, 147, 195), (146, 197, 222), (209, 229, 240), (247, 246, 243),
+    (254, 224, 182), (253, 184, 99), (224, 130, 20), (179, 88, 6), (127, 59, 8),
+]  # fmt: skip
+
 # By Stéfan van der Walt and Nathaniel Smith for Matplotlib 2.0, in the public domain (CC0); 3 bytes a colour.
 _VIRIDIS = (
     "44015444025645045745055946075a46085c460a5d460b5e470d60470e61471063471164471365481467481668481769"

@@ -1,18 +1,9 @@
 // Colours of values: viridis where there are no negative ones, else blue–white–orange with zero in the middle.
 
-import { VIRIDIS } from "/static/ramps.js";
+import { BLUE_TO_ORANGE, VIRIDIS } from "/static/ramps.js";
 
-const BLUE = [[5, 48, 97], [33, 102, 172], [67, 147, 195], [146, 197, 222], [209, 229, 240], [247, 246, 243]];
-const ORANGE = [[247, 246, 243], [254, 224, 182], [253, 184, 99], [224, 130, 20], [179, 88, 6], [127, 59, 8]];
-
-function ramp(stops, at) {
-  const place = Math.min(Math.max(at, 0), 1) * (stops.length - 1);
-  const low = Math.min(Math.floor(place), stops.length - 2), part = place - low;
-  return stops[low].map((value, i) => Math.round(value + part * (stops[low + 1][i] - value)));
-}
-
-export const SIGNED = Array.from({ length: 256 }, (_, i) => (i < 128 ? ramp(BLUE, i / 127.5) : ramp(ORANGE, (i - 127.5) / 127.5)));
-export const UNSIGNED = Array.from({ length: 256 }, (_, i) => [VIRIDIS[3 * i], VIRIDIS[3 * i + 1], VIRIDIS[3 * i + 2]]);
+export const SIGNED = BLUE_TO_ORANGE;
+export const UNSIGNED = VIRIDIS;
 export const GRAY = Array.from({ length: 256 }, (_, i) => [i, i, i]);
 
 /** How values of a range are coloured: {low, high, signed}. A signed one is the same on both sides of zero. */
