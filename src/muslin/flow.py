@@ -309,7 +309,7 @@ def _complete(
     seal(replace(bundle, provenance=provenance | {"test": figures}), run.model)
     write_evaluation(evaluations, "test", run.folder / "evaluation.json", trusts)
     finished = record | {"status": "finished"}
-    _write_report(run, finished, bundle.network, history, dataset, parts, evaluations, probabilities)
+    _write_report(run, finished, bundle.network, history, dataset, parts, evaluations, probabilities, trusts)
     run.write_record(record | {"status": "finished"})
     return run
 
@@ -660,8 +660,9 @@ def _write_report(
     parts: Split,
     evaluations: Mapping[str, AnyEvaluation],
     probabilities: Mapping[str, NDArray[np.float32]],
+    trusts: Mapping[str, "Trust"],
 ) -> None:
     from muslin.show.reports import Made, write_reports
 
-    made = Made(record, network, history, dataset, parts)
+    made = Made(record, network, history, dataset, parts, trusts=trusts)
     write_reports(run.folder, made, evaluations, probabilities)

@@ -14,8 +14,11 @@ from worlds import Photos, report
 from muslin.data.dataset import Dataset, PixelImages, Split, Target
 from muslin.errors import StorageError
 from muslin.evaluation import evaluate
+from muslin.evaluation.lanes import calibrated, hold_out
+from muslin.evaluation.trust import trust
 from muslin.show import advice
 from muslin.show.report import Report, write_report
+from muslin.show.words import percent
 
 FILES = {
     "report.html",
@@ -59,6 +62,26 @@ class Page(HTMLParser):
 
 def _page(report: Report, folder: Path) -> Page:
     return Page(write_report(folder, report).read_text(encoding="utf-8"))
+
+
+def test_the_report_tells_an_owner_which_answers_may_be_taken(tmp_path: Path) -> None:
+    small = report()
+    stated = small.probabilities.astype(np.float32)
+    labels = small.labels[small.split.test]
+    target = Target("label", small.evaluation.classes)
+    held_out = hold_out(target, np.tile(labels, 40), np.tile(stated, (40, 1)))
+    found = trust(target, labels, stated, calibrated(target, stated, held_out), held_out, precision=0.75)
+    assert found is not None
+    page = _page(replace(small, trust=found), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES | {"taken.svg"}
+    accepted = found.at_wanted
+    assert accepted.share > 0
+    assert f"takes {percent(accepted.share)} of the test pictures by itself" in page.text
+    assert any(attributes.get("href") == "#taken" for _, attributes in page.elements)
+    none = trust(target, labels, stated, stated, None)
+    said = _page(replace(small, trust=none), tmp_path).text
+    assert "takes none by itself" in said
+    assert "no held-out pictures to decide by" in said
 
 
 def test_the_report_holds_every_part_and_every_picture_is_also_a_file(tmp_path: Path) -> None:

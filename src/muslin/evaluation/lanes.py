@@ -319,7 +319,9 @@ def rule(
     accepted = confidence >= accept_from[predicted]
     review = np.ones(len(found), dtype=bool)
     review[np.flatnonzero(said)[accepted]] = False
-    listed = found.of_true[review] if review.any() else found.of_true
+    listed = found.of_true[
+        review
+    ]  # of pictures as those that get a list; of none nothing is known, and all is listed
     return Rule(
         precision=precision,
         per=chosen,

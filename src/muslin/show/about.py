@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from muslin.bundle import Bundle
+from muslin.data.dataset import Target
+from muslin.evaluation.lanes import rule
+from muslin.evaluation.likeness import SHARE
+from muslin.evaluation.trust import PRECISIONS
 from muslin.show.terminal import console_for, plain_table, printable
 from muslin.show.words import duration, interval_text, percent
 
@@ -43,6 +47,7 @@ def model_summary(bundle: Bundle) -> dict[str, Any]:
         "network": bundle.network,
         "provenance": bundle.provenance,
         "thresholds": {name: list(values) for name, values in bundle.thresholds.items()},
+        "deciding": deciding(bundle),
         "golden_pictures": len(bundle.golden_pixels),
         "bytes": {"model": len(bundle.model), "weights": len(bundle.weights)},
     }
@@ -59,6 +64,14 @@ def print_model(bundle: Bundle) -> None:
             named = zip(target.classes if len(from_on) > 1 else target.classes[-1:], from_on, strict=True)
             said = ", ".join(f"{name} {value:.2f}" for name, value in named)
             out.print(f"  from a probability on of: {printable(said)}")
+        for sentence in _decides(bundle, target):
+            out.print(f"  {printable(sentence)}", soft_wrap=True)
+    if bundle.likeness is not None:
+        out.print(
+            f"calls a picture not ours where it is unlike {len(bundle.likeness.known):,} training pictures; that "
+            f"befalls {100 * SHARE:g} % of good ones, too",
+            soft_wrap=True,
+        )
     colours = "gray" if size.channels == 1 else "colour"
     out.print(
         f"takes {colours} pictures of {size.height}×{size.width} px; photos are converted ({size.conversion})"
@@ -103,6 +116,34 @@ def print_model(bundle: Bundle) -> None:
     for name, value in facts.items():
         if value not in (None, ""):
             out.print(f"{printable(name):<12} {printable(str(value))}", soft_wrap=True)
+
+
+def deciding(bundle: Bundle) -> dict[str, Any]:
+    """Per target that carries held-out answers: how many, and what share of such pictures each precision accepts."""
+    found = {}
+    for target in bundle.targets:
+        if held_out := bundle.held_out.get(target.name):
+            rules = [rule(target, held_out, precision) for precision in PRECISIONS]
+            found[target.name] = {
+                "held_out": len(held_out),
+                "temperature": held_out.temperature.tolist(),
+                "accepts": {f"{r.precision:g}": r.expected_accepted for r in rules},
+            }
+    return found
+
+
+def _decides(bundle: Bundle, target: Target) -> list[str]:
+    held_out = bundle.held_out.get(target.name)
+    if held_out is None:
+        return ["carries nothing to decide by: every answer is for review"]
+    accepts = deciding(bundle)[target.name]["accepts"]
+    said = ", ".join(f"{percent(share)} at {100 * float(p):g} %" for p, share in accepts.items() if share)
+    on = f"by {len(held_out):,} answers to pictures it did not learn from"
+    return [
+        f"{on} it may accept, at the precision you want: {said}"
+        if said
+        else f"{on} it can promise no precision"
+    ]
 
 
 def _at(value: Any, *keys: str) -> Any:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muslin.evaluation import AnyEvaluation, Evaluation, Interval
+from muslin.evaluation.measures import CalibrationBin
+from muslin.evaluation.trust import Trust
 from muslin.show.drawing import (
     apart,
     decimals,
@@ -245,8 +247,11 @@ def _bar(left: float, y: float, share: float, interval: Interval, span: float, f
     )
 
 
-def reliability(evaluation: Evaluation) -> str:
-    """Stated probability against how often such answers are right; below, how many pictures say so."""
+def reliability(evaluation: Evaluation, before: Sequence[CalibrationBin] = ()) -> str:
+    """Stated probability against how often such answers are right; below, how many pictures say so.
+
+    `before` are the bins of the probabilities as the network stated them, drawn hollow.
+    """
     left, top, side, below = 56, 30, 300, 56
     bottom = top + side
     body = [put_text(0, 16, "share right", "soft small")]
@@ -257,6 +262,18 @@ def reliability(evaluation: Evaluation) -> str:
         body.append(put_text(x, bottom + below + 36, percent(tick, digits=0), "soft small number", "middle"))
     body.append(f'<path class="mid-stroke" stroke-dasharray="6 4" d="M{left} {bottom}L{left + side} {top}"/>')
     body.append(put_text(left + side + 10, top + 4, "as stated", "soft small"))
+    for b in before:
+        if b.confidence is not None and b.accuracy is not None:
+            x, y = left + b.confidence * side, bottom - b.accuracy * side
+            words = f"before calibration: stated {percent(b.confidence)}, right {percent(b.accuracy)}"
+            body.append(
+                f'<circle class="mid-stroke" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{written(words)}</title></circle>'
+            )
+    if before:
+        body.append(f'<circle class="mid-stroke" cx="{left + 14}" cy="{top + 14}" r="4"/>')
+        body.append(put_text(left + 24, top + 18, "before calibration", "soft small"))
+        body.append(f'<circle class="accent" cx="{left + 14}" cy="{top + 34}" r="5"/>')
+        body.append(put_text(left + 24, top + 38, "as muslin says it", "soft small"))
     filled = [(b, b.confidence, b.accuracy) for b in evaluation.calibration if b.n]
     most = max(b.n for b, _, _ in filled)
     told = []
@@ -278,6 +295,58 @@ def reliability(evaluation: Evaluation) -> str:
     described = f"Expected calibration error {error}. {'; '.join(told)}."
     return svg(
         left + side + 76, bottom + below + 66, "Stated probability and share right", described, "".join(body)
+    )
+
+
+def taken(trust: Trust) -> str:
+    """How often answers are right, the surest first, against how many of them are taken."""
+    left, top, width, height = 64, 30, 380, 220
+    bottom = top + height
+    lowest = min((1 - risk for _, risk in trust.risk), default=0.0)
+    least = next((end for end in (0.9, 0.8, 0.5) if lowest >= end), 0.0)
+    step = (1 - least) / 4
+
+    def at(coverage: float, right: float) -> tuple[float, float]:
+        return left + coverage * width, bottom - (right - least) / (1 - least) * height
+
+    body = [put_text(0, 16, "share right", "soft small")]
+    for i in range(5):
+        right = least + i * step
+        y = at(0, right)[1]
+        body.append(put_line(left, y, left + width, y, "rule"))
+        body.append(put_text(left - 8, y + 4, percent(right), "soft small number", "end"))
+        body.append(
+            put_text(
+                left + i * width / 4, bottom + 20, percent(i / 4, digits=0), "soft small number", "middle"
+            )
+        )
+    points = [at(coverage, 1 - risk) for coverage, risk in trust.risk]
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    body.append(f'<path class="stroke" stroke-width="2" d="M{path}"/>' if points else "")
+    told = []
+    for row in trust.accepted:
+        accept = row.lanes[0]
+        if accept.share_right is None:
+            continue
+        x, y = at(row.share, max(accept.share_right, least))
+        low, high = (at(0, max(end, least))[1] for end in accept.interval)
+        told.append(
+            f"wanted {100 * row.precision:g} %: {percent(row.share)} accepted, "
+            f"{percent(accept.share_right)} of them right"
+        )
+        body.append(f"<g><title>{written(told[-1])}</title>{put_line(x, low, x, high, 'accent-stroke', 1.5)}")
+        body.append(f'<circle class="accent" cx="{x:.1f}" cy="{y:.1f}" r="5"/></g>')
+    body.append(
+        put_text(
+            left + width, bottom + 40, "share of pictures accepted, the surest first", "soft small", "end"
+        )
+    )
+    return svg(
+        left + width + 30,
+        bottom + 50,
+        "Share accepted and share right",
+        "; ".join(told) or "Nothing accepted.",
+        "".join(body),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Dataset, Split, Target
 from muslin.evaluation import ConfusedPair, Evaluation
 from muslin.evaluation.thresholds import decided
+from muslin.evaluation.trust import Trust
 from muslin.files import write_atomically
 from muslin.show import advice, plots
 from muslin.show.colours import DARK, LIGHT
@@ -51,6 +52,7 @@ class Report:
         split: which of them were for what.
         probabilities: float (test pictures, classes), in the order of `split.test`.
         target: which target that is; where it is not said, the one with these classes.
+        trust: how far the answers may be trusted, of the test part.
     """
 
     run: Mapping[str, Any]
@@ -61,6 +63,7 @@ class Report:
     split: Split
     probabilities: NDArray[np.floating[Any]]
     target: str | None = None
+    trust: Trust | None = None
 
     @cached_property
     def labels(self) -> NDArray[np.integer[Any]]:
@@ -137,8 +140,9 @@ def write_report(folder: Path, report: Report) -> Path:
     samples, predictions = _samples(report, shown), _predictions(report)
     confusions = [_confusion(report, pair) for pair in report.evaluation.confused_pairs[:PAIRS_SHOWN]]
     mistakes = _mistakes(report)
-    for name in ("counts", "network", "curves", "classes", "confusion", "reliability"):
-        write_atomically(folder / f"{name}.svg", drawings[name])
+    for name in ("counts", "network", "curves", "classes", "confusion", "reliability", "taken"):
+        if name in drawings:
+            write_atomically(folder / f"{name}.svg", drawings[name])
     for name, sheet in _sheets(samples, predictions, confusions, mistakes).items():
         write_atomically(folder / f"{name}.png", sheet)
     page = folder / "report.html"
@@ -241,8 +245,8 @@ def _drawings(report: Report, shown: Sequence[int]) -> dict[str, str]:
         "accuracy": plots.learning_curves(report.history, ["accuracy"]),
         "classes": plots.class_bars(evaluation, shown),
         "confusion": plots.confusion_matrix(evaluation, shown),
-        "reliability": plots.reliability(evaluation),
-    }
+        "reliability": plots.reliability(evaluation, report.trust.before.bins if report.trust else ()),
+    } | ({"taken": plots.taken(report.trust)} if report.trust else {})
 
 
 def _samples(report: Report, shown: Sequence[int]) -> list[Group]:

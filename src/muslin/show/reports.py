@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Dataset, Split, Target, class_counts
 from muslin.evaluation import AnyEvaluation, Evaluation, MultilabelEvaluation
 from muslin.evaluation.thresholds import decided
+from muslin.evaluation.trust import Trust
 from muslin.files import storage_errors, write_atomically
 from muslin.show import advice, plots
 from muslin.show.diagram import network as network_diagram
@@ -33,6 +34,12 @@ class Made:
     dataset: Dataset
     split: Split
     target: str = ""
+    trusts: Mapping[str, Trust] = field(default_factory=dict)
+
+    @property
+    def trust(self) -> Trust | None:
+        """Of the target that the page is about."""
+        return self.trusts.get(self.target)
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,15 @@ def _write_one(
 ) -> Path:
     if isinstance(evaluation, Evaluation):
         report = Report(
-            made.run, made.network, made.history, evaluation, made.dataset, made.split, probabilities, name
+            made.run,
+            made.network,
+            made.history,
+            evaluation,
+            made.dataset,
+            made.split,
+            probabilities,
+            name,
+            made.trusts.get(name),
         )
         return write_report(folder, report)
     return _write_multilabel(folder, made, name, evaluation, probabilities)
@@ -141,9 +156,13 @@ def _write_multilabel(
     for drawing in ("counts", "network", "curves", "classes"):
         write_atomically(folder / f"{drawing}.svg", drawings[drawing])
     known = np.flatnonzero((labels[made.split.test] != UNKNOWN).any(axis=1))
+    about = replace(made, target=name)
+    if about.trust is not None:
+        drawings["taken"] = plots.taken(about.trust)
+        write_atomically(folder / "taken.svg", drawings["taken"])
     page = rendered(
         "labels.html.j2",
-        report=Made(made.run, made.network, made.history, made.dataset, made.split, name),
+        report=about,
         run=made.run,
         evaluation=evaluation,
         rows=[evaluation.per_label[i] for i in weakest],
