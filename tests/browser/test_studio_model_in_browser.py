@@ -1,20 +1,39 @@
 """One model from inside, in a real browser: what it saw, its layers, one value's arithmetic, why, and what if."""
 
+import json
+from dataclasses import replace
+from urllib.parse import unquote
+
+import numpy as np
+import onnx
 import pytest
 from chromium import chromium
+from onnx import numpy_helper
 from test_studio_in_browser import AXE, press, tab_to, until
 
 from muslin import flow
+from muslin.bundle import open_bundle, seal
 from muslin.data.drawn import draw
+from muslin.predictor import Predictor
+from small_models import convolving_bundle
 from studio_server import running_studio
 
 MODEL = "page=model&model=run/model.muslin&picture=golden:0"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inside")
     flow.train(draw(120, seed=1).dataset, settings={"epochs": 1, "batch_size": 40}, out=folder / "run")
+    numbers = np.random.default_rng(0)
+    kernels = numbers.normal(size=(2, 1, 3, 3)).astype(np.float32)
+    pixels = numbers.integers(0, 256, (3, 20, 20, 1), np.uint8)
+    seal(convolving_bundle(kernels, pixels, activation="Erf"), folder / "curved.muslin")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder):
     with running_studio(folder) as where:
         yield where
 
@@ -89,6 +108,118 @@ def test_an_edited_kernel_changes_the_answer_and_undo_brings_it_back(page, addre
         page.run("document.querySelector('[data-key=undo]').click()")
     until(page, "document.querySelector('.changed') === null")
     assert page.run("document.querySelector('.bars').textContent") == before
+
+
+def test_a_kernel_edited_in_the_page_answers_as_one_edited_in_the_weights_file(page, address, folder):
+    page.visit(f"{address}/#{MODEL}&tab=network&layer=block1_conv1")
+    until(page, "document.querySelectorAll('.kernelpanel [data-key=w-0-1]').length === 1")
+    tab_to(page, "e.dataset.key === 'w-0-1'")
+    page.run("document.activeElement.select()")
+    for key in "-2.5":
+        press(page, key)
+    press(page, "Tab")
+    until(page, "document.querySelector('.changed') !== null")
+    shown = page.run(
+        """(async () => {
+          const [{askOnce}, {view}] = [await import('/static/api.js'), await import('/static/state.js')];
+          return (await askOnce('/api/look', {view: view()})).answers.label.probabilities;
+        })()"""
+    )
+
+    (edit,) = json.loads(page.run("new URLSearchParams(location.hash.slice(1)).get('edits')"))
+    bundle = open_bundle(folder / "run/model.muslin")
+    file = onnx.load_from_string(bundle.model)
+    tensor = next(t for t in file.graph.initializer if t.name == "block1_conv1.weight")
+    weights = numpy_helper.to_array(tensor).copy()
+    unlike = weights[edit["output"], edit["input"]] != np.float32(edit["values"])
+    assert np.argwhere(unlike).tolist() == [[0, 1]]
+    weights[edit["output"], edit["input"], 0, 1] = -2.5
+    tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
+    edited = Predictor(replace(bundle, model=file.SerializeToString()), 1, check=False)
+    (answer,) = edited.predict_pixels(bundle.golden_pixels[:1])["label"]
+    assert list(shown.values()) == [float(value) for value in answer]
+
+
+def test_a_model_with_a_foreign_operation_answers_and_says_what_it_cannot_show(page, address):
+    curved = "page=model&model=curved.muslin&picture=golden:0"
+    page.visit(f"{address}/#{curved}&tab=network&layer=activated")
+    until(page, "document.querySelector('.verdict') && document.querySelector('.formula p')")
+    assert "Erf" in page.run("document.querySelector('.formula').textContent")
+    assert "Erf is run, but not taken apart" in page.run("document.querySelector('.note').textContent")
+    page.visit(f"{address}/#{curved}&tab=why")
+    until(page, "document.querySelector('.sum, .problem') !== null")
+
+
+def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address):
+    page.visit(f"{address}/")
+    until(page, "[...document.querySelectorAll('.card a')].some(a => a.textContent === 'run')")
+    tab_to(page, "e.matches('.card a') && e.textContent === 'run'")
+    press(page, "Enter")
+    until(page, "document.querySelector('.strip [role=switch]') !== null")
+
+    tab_to(page, "e.matches('.strip [role=switch]')")
+    press(page, " ")
+    until(page, "document.querySelector('.changed') && document.querySelector('.step.off')")
+    press(page, " ")
+    until(page, "document.querySelector('.changed') === null")
+
+    tab_to(page, "e.matches('.tabs a') && e.textContent === 'The network'")
+    press(page, "Enter")
+    until(page, "document.querySelectorAll('.node').length > 3")
+    tab_to(page, "e.matches('.cardbutton') && e.dataset.key === 'stem'")
+    press(page, "Enter")
+    until(page, "document.querySelector('.large .map') && document.querySelector('.chainstep')")
+    tab_to(page, "e.matches('.large .map')")
+    press(page, "ArrowRight")
+    press(page, "Enter")
+    until(page, "location.hash.includes('at=')")
+    for _ in range(2):
+        press(page, "Escape")
+    until(page, "document.querySelectorAll('.node').length > 3")
+
+    tab_to(page, "e.matches('.tabs a') && e.textContent === 'Why this answer'")
+    press(page, "Enter")
+    until(page, "document.querySelector('.sum') !== null")
+    before = page.run("document.querySelector('.evidence h3').textContent")
+    tab_to(page, "e.matches('[data-key=class]')")
+    wrong = page.run("[...document.activeElement.options].find(o => !o.selected).textContent")
+    for key in wrong[:3]:
+        press(page, key)
+    until(page, f"document.querySelector('.evidence h3')?.textContent !== {before!r}")
+    tab_to(page, "e.closest('.trust') && e.matches('button')")
+    press(page, "Enter")
+    until(page, "document.querySelectorAll('.test').length >= 3")
+
+    tab_to(page, "e.matches('.tabs a') && e.textContent === 'What if'")
+    press(page, "Enter")
+    until(page, "document.querySelector('[data-dial=turn]') !== null")
+    tab_to(page, "e.matches('[data-dial=turn]')")
+    for _ in range(3):
+        press(page, "ArrowRight")
+    until(page, "unescape(location.hash).includes('turn')")
+    assert json.loads(unquote(page.run("new URLSearchParams(location.hash.slice(1)).get('changes')"))) == {
+        "turn": 3
+    }
+    tab_to(page, "e.matches('.editable button')")
+    press(page, "Enter")
+    until(page, "document.querySelector('.large .map') !== null")
+    tab_to(page, "e.matches('.large button') && e.textContent.includes('off')")
+    press(page, "Enter")
+    until(page, "location.hash.includes('channel_off')")
+    tab_to(page, "e.matches('.tabs a') && e.textContent === 'What if'")
+    press(page, "Enter")
+    until(page, "document.querySelector('.edits li') !== null")
+    tab_to(page, "e.matches('[data-key=undo]')")
+    press(page, "Enter")
+    until(page, "document.querySelector('.edits li') === null")
+
+    tab_to(page, "e.matches('header a') && e.textContent === 'Kernel bench'")
+    press(page, "Enter")
+    until(page, "document.querySelector('.arithmetic .big') !== null")
+    tab_to(page, "e.matches('.kernelgrid input')")
+    page.run("document.activeElement.select()")
+    press(page, "7")
+    until(page, "unescape(location.hash).includes('[[7,')")
 
 
 def test_a_changed_picture_changes_the_answer_at_once(page, address):
