@@ -30,9 +30,9 @@ def test_quick_is_right_on_nine_of_ten_and_says_so_everywhere_alike(whole_run: F
 
 def test_the_training_pictures_are_those_that_were_meant(whole_run: Finished) -> None:
     data = Run(whole_run.folder).record["data"]
-    assert data["sizes"] == {"train": 55_000, "validation": 5_000, "test": 10_000}
+    assert data["sizes"] == {"train": 50_000, "validation": 10_000, "test": 10_000}
     assert data["counts"]["label"]["test"] == [1000] * 10
-    assert data["counts"]["label"]["validation"] == [500] * 10, "each class keeps its share"
+    assert data["counts"]["label"]["validation"] == [1000] * 10, "each class keeps its share"
 
 
 def test_pictures_shown_by_look_are_told_by_predict(whole_run: Finished, tmp_path: Path, capfd: Any) -> None:

@@ -7,8 +7,8 @@ import torch
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError
 from muslin.learn.export import export
-from muslin.learn.modules import Net, to_batch
-from muslin.learn.networks import NETWORKS, TRUNKS, describe, network
+from muslin.learn.modules import Convolution, Net, to_batch
+from muslin.learn.networks import NETWORKS, TRUNKS, Layer, describe, network
 from muslin.learn.recipes import RECIPES
 from muslin.predictor import Predictor
 
@@ -105,3 +105,26 @@ def test_pictures_too_small_for_a_network_are_refused(name):
     widths = (64, 32, 32) if name == "tutorial" else (32, 64)
     with pytest.raises(RecipeError, match="pictures of 4×4 px are too small"):
         network(name, (4, 4, 1), TEN, widths=widths)
+
+
+@pytest.mark.parametrize("side", [6, 7, 12, 13])
+@pytest.mark.parametrize("padding", [0, 1, "same"])
+@pytest.mark.parametrize(("pool", "stride"), [(2, 2), (3, 2), (3, 3)])
+def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gradient(
+    side, padding, pool, stride
+):
+    layer = Layer("convolution", "conv", filters=4, kernel=3, padding=padding)
+    whole = Convolution(layer, (side, side, 2))
+    needed = Convolution(layer, (side, side, 2), Layer("max pool", "pool", kernel=pool, stride=stride))
+    needed.load_state_dict(whole.state_dict())
+    random = torch.Generator().manual_seed(side)
+    results = []
+    for convolution in (whole, needed):
+        pictures = torch.rand(3, 2, side, side, generator=random.manual_seed(side)).requires_grad_()
+        pooled = torch.nn.functional.max_pool2d(convolution(pictures), pool, stride)
+        (pooled * torch.arange(pooled.numel()).view_as(pooled)).sum().backward()
+        results.append((pooled, pictures.grad, convolution.weight.grad, convolution.bias.grad))
+    computed = needed(torch.zeros(1, 2, side, side)).shape[2]
+    assert (computed - pool) % stride == 0, "nothing is computed in vain"
+    for with_all, without in zip(*results, strict=True):
+        torch.testing.assert_close(without, with_all)

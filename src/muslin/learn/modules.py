@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from muslin.learn.networks import Layer, Network, Shape, head_key, padding_of, shapes
+from muslin.learn.networks import Layer, Network, Shape, head_key, padding_of, shape_after, shapes
 
 
 class Net(nn.Module):
@@ -27,14 +27,15 @@ class Net(nn.Module):
         )  # draws dropout masks; the engine renews it before each step
         self.layers = nn.ModuleDict()
         before: Shape = network.input_shape
-        for layer, shape in zip(network.layers, shapes(network), strict=True):
-            self.layers[layer.name] = self._module(layer, before)
+        following = [*network.layers[1:], None]
+        for layer, after, shape in zip(network.layers, following, shapes(network), strict=True):
+            self.layers[layer.name] = self._module(layer, before, after)
             before = shape
         for name, head in network.heads.items():
             self.layers[head_key(name)] = Dense(head, before[0])
         self._initialise(torch.Generator().manual_seed(seed))
 
-    def _module(self, layer: Layer, before: Shape) -> nn.Module:
+    def _module(self, layer: Layer, before: Shape, following: Layer | None) -> nn.Module:
         match layer.kind:
             case "scale":
                 return Normalise([layer.mean], [layer.spread])
@@ -43,9 +44,9 @@ class Net(nn.Module):
             case "patches":
                 return Patches(layer, before[2])
             case "convolution":
-                return Convolution(layer, before)
+                return Convolution(layer, before, following)
             case "depthwise convolution":
-                return Convolution(layer, before, groups=before[2])
+                return Convolution(layer, before, following, groups=before[2])
             case "batch norm":
                 norm = nn.BatchNorm2d(before[-1], eps=layer.epsilon, momentum=layer.momentum)
                 norm.weight.requires_grad_(layer.scaled)
@@ -205,20 +206,34 @@ class Patches(nn.Module):
 
 
 class Convolution(nn.Conv2d):
-    """A convolution of (count, channels, height, width), padded with zeros as its row of the table says."""
+    """A convolution of (count, channels, height, width), padded with zeros as its row of the table says.
 
-    def __init__(self, layer: Layer, before: Shape, groups: int = 1) -> None:
+    The last row and column that no window of a max pool after it reaches are not computed: 15 % of the work where
+    `quick` pools 13×13 to 6×6, 17 % where the tutorial pools 11×11 to 5×5.
+    """
+
+    def __init__(self, layer: Layer, before: Shape, following: Layer | None = None, groups: int = 1) -> None:
         top, left, bottom, right = padding_of(layer, before)
+        if following is not None and following.kind == "max pool":
+            height, width, _ = shape_after(layer, before)
+            bottom -= layer.stride * unreached(height, following)
+            right -= layer.stride * unreached(width, following)
         even = top == bottom and left == right
         filters = layer.filters or before[2]
         padding = (top, left) if even else 0
         super().__init__(
             before[2], filters, layer.kernel, layer.stride, padding, groups=groups, bias=layer.bias
         )
+        # less than nothing takes away from the picture
         self.uneven = None if even else (left, right, top, bottom)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x if self.uneven is None else F.pad(x, self.uneven))
+
+
+def unreached(side: int, pool: Layer) -> int:
+    """How many of `side` px, counted from the end, are in no window of `pool`."""
+    return (side - pool.kernel) % pool.stride
 
 
 class GlobalMeanPool(nn.Module):
