@@ -303,7 +303,7 @@ def audit(
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="quick (default), tutorial or photo; docs/reference/recipes.md has their numbers.",
+    help="quick (default), tutorial, small-photo or photo; docs/reference/recipes.md has their numbers.",
 )
 @click.option(
     "--epochs", type=click.IntRange(1), metavar="N", help="How often every training picture is seen."

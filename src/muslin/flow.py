@@ -234,7 +234,7 @@ def _with_what_is_there(name: str, settings: Mapping[str, Any], say: Say) -> Rec
     return chosen
 
 
-FROM_SCRATCH = "quick"
+FROM_SCRATCH = "small-photo"
 """The recipe for photos where no weights are at hand."""
 
 

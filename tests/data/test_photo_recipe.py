@@ -166,7 +166,7 @@ def test_without_the_weights_a_line_says_so_and_the_recipe_from_scratch_is_train
     said: list[str] = []
     settings = {"batch_size": 8, "image_px": 32, "epochs": 1}
     run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=settings, say=said.append)
-    assert run.record["recipe"]["name"] == "quick"
+    assert run.record["recipe"]["name"] == "small-photo"
     assert "pip install 'muslin[photo]'" in said[0]
 
 

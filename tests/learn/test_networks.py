@@ -66,6 +66,11 @@ def test_the_sealed_graph_answers_as_torch_does(name, input_shape):
         assert np.allclose(answers[target.name].sum(axis=1), 1, atol=1e-5)
 
 
+def test_a_colour_patch_is_whitened_in_every_direction_and_a_gray_one_in_as_many_as_it_has():
+    stems = [describe(of_recipe("small-photo", (32, 32, channels)))["layers"][1] for channels in (1, 3)]
+    assert [layer["output"] for layer in stems] == [[31, 31, 2 * 4], [31, 31, 2 * 12]]
+
+
 def test_every_layers_result_can_be_asked_for_by_its_name():
     import onnx
 

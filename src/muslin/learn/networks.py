@@ -6,7 +6,7 @@ parameter and multiplication from the rows. Nothing here imports torch, so a rep
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from muslin.bundle import FEATURES
@@ -110,7 +110,8 @@ def whitened(
 ) -> Callable[[Sequence[int], float], list[Layer]]:
     """The network of the CIFAR-10 speed records (Keller Jordan's airbench, 2024), for any size and channels.
 
-    A frozen first layer makes `stem`×`stem` patches uncorrelated with equal variance; then, for each width, two
+    A frozen first layer makes `stem`×`stem` patches uncorrelated with equal variance, in at most as many `directions` as
+    a patch has numbers; then, for each width, two
     convolutions (in the first block `first_convolutions`) with batch norm and ReLU, halving the picture; then the
     strongest answer of each channel anywhere.
     """
@@ -196,7 +197,8 @@ NETWORKS: dict[str, Callable[[Sequence[int], float], list[Layer]]] = {
     # of a 4×4 patch's 16 directions the 8 strongest, and one convolution in the first block: 60 % of the arithmetic of
     # 16 and two, and as accurate after two epochs (91.5 % of 10,000 pictures held out)
     "whitened-4": whitened(stem=4, stride=2, directions=8, first_convolutions=1),
-    "whitened-2": whitened(stem=2, stride=1, directions=4),
+    # all directions: 12 of a colour patch, 4 of a gray one
+    "whitened-2": whitened(stem=2, stride=1, directions=12),
     "efficientnet-lite0": efficientnet_lite(width=1.0, depth=1.0),
     "efficientnet-lite1": efficientnet_lite(width=1.0, depth=1.1),
     "efficientnet-lite2": efficientnet_lite(width=1.1, depth=1.2),
@@ -224,7 +226,7 @@ def network(
     """
     if name not in NETWORKS:
         raise RecipeError(f"no network {name!r}. {nearest(name, NETWORKS)}")
-    layers = tuple(NETWORKS[name](widths, dropout))
+    layers = tuple(_with_as_many_as_there_are(row, input_shape[2]) for row in NETWORKS[name](widths, dropout))
     _check_names([t.name for t in targets], layers)
     # 1/9, as in airbench: the strongest of many positive values is large, and softmax wants scores near one
     strongest = name.startswith("whitened")
@@ -240,6 +242,13 @@ def network(
     built = Network(name, input_shape, layers, heads, activation, mirrored, several)
     shapes(built)
     return built
+
+
+def _with_as_many_as_there_are(layer: Layer, channels: int) -> Layer:
+    """`layer`, where it whitens with no more directions than a patch of so many channels has; each counts twice."""
+    if layer.kind != "patches":
+        return layer
+    return replace(layer, filters=min(layer.filters, 2 * layer.kernel**2 * channels))
 
 
 def head_key(target: str) -> str:
