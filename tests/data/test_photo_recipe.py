@@ -4,21 +4,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photo_files import CLASSES, garment, write_folders
+from photo_files import CLASSES, drawn, garment, write_folders
 from PIL import Image
 from safetensors.numpy import save_file
 
 import muslin
 from muslin import flow
 from muslin.data import read
-from muslin.data.dataset import Target
+from muslin.data.dataset import UNKNOWN, Split, Target
 from muslin.data.photos import fitted_photos
 from muslin.errors import DataError, RecipeError
 from muslin.learn import features as features_module
 from muslin.learn import pretrained
 from muslin.learn.engine import Stopped
+from muslin.learn.features import Features, RowFile
+from muslin.learn.frozen import fit_heads
 from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import network
+from muslin.learn.recipes import recipe
 from muslin.predictor import Predictor
 
 SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_px": 48, "epochs": 20}
@@ -164,7 +167,7 @@ def test_without_the_weights_a_line_says_so_and_the_recipe_from_scratch_is_train
 ) -> None:
     monkeypatch.setattr(pretrained, "PACKAGES", {"efficientnet-lite2": "no_such_package"})
     said: list[str] = []
-    settings = {"batch_size": 8, "image_px": 32, "epochs": 1}
+    settings = {"batch_size": 8, "image_px": 32, "epochs": 1, "widths": (8,)}
     run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=settings, say=said.append)
     assert run.record["recipe"]["name"] == "small-photo"
     assert "pip install 'muslin[photo]'" in said[0]
@@ -198,11 +201,6 @@ def test_sets_of_pixels_are_told_to_take_another_recipe(tmp_path: Path) -> None:
 def test_the_head_is_scikit_learns_logistic_regression() -> None:
     from sklearn.linear_model import LogisticRegression
 
-    from muslin.data.dataset import Split
-    from muslin.learn.features import Features, RowFile
-    from muslin.learn.frozen import fit_heads
-    from muslin.learn.recipes import recipe
-
     random = np.random.default_rng(0)
     table = network("efficientnet-lite0", (32, 32, 3), (Target("label", ("a", "b", "c")),), widths=())
     rows = random.normal(3, 2, (90, 1280)).astype(np.float32)
@@ -223,3 +221,57 @@ def test_the_head_is_scikit_learns_logistic_regression() -> None:
     ours = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     assert np.abs(ours - theirs.predict_proba((rows - mean) / spread)).max() < 0.01
     assert history[-1]["validation_accuracy"] == np.mean(ours[60:75].argmax(axis=1) == labels[60:75])
+
+
+def _random_features(count: int, seed: int) -> tuple[np.ndarray, Features]:
+    rows = np.random.default_rng(seed).normal(3, 2, (count, 1280)).astype(np.float32)
+    file = RowFile(count, 1280)
+    for place, row in enumerate(rows):
+        file.write(place, row)
+    return rows, Features(file, np.arange(count))
+
+
+def test_each_of_several_labels_gets_scikit_learns_logistic_regression_of_its_known_answers() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rows, features = _random_features(90, seed=1)
+    random = np.random.default_rng(2)
+    tags = random.integers(-1, 2, (90, 3)).astype(np.int8)
+    rows_of = rows[:60]
+    table = network(
+        "efficientnet-lite0", (32, 32, 3), (Target("tags", ("a", "b", "c"), "multilabel"),), widths=()
+    )
+    net = Net(table, 0)
+    chosen = recipe("photo", epochs=500, weights="random", class_weights="balanced")
+    fit_heads(
+        net, features, {"tags": tags}, Split(np.arange(60), np.arange(60, 75), np.arange(75, 90), ""), chosen
+    )
+    mean, spread = rows_of.mean(axis=0), rows_of.std(axis=0)
+    pictures = (tags[:60] != UNKNOWN).any(axis=1).sum()
+    head = weights_of(net)
+    scores = rows @ head["head_tags.weight"].T + head["head_tags.bias"]
+    for label in range(3):
+        known = np.flatnonzero(tags[:60, label] != UNKNOWN)
+        yes = tags[known, label]
+        theirs = LogisticRegression(
+            C=1 / (chosen.weight_decay * pictures), max_iter=2000, tol=1e-7, class_weight="balanced"
+        )
+        theirs.fit((rows_of[known] - mean) / spread, yes)
+        ours = 1 / (1 + np.exp(-scores[:, label]))
+        assert np.abs(ours - theirs.predict_proba((rows - mean) / spread)[:, 1]).max() < 0.02
+
+
+def test_photos_with_several_labels_each_are_learned(tmp_path: Path) -> None:
+    lines = ["image,tags"]
+    (tmp_path / "photos").mkdir()
+    for number, (kind, _, picture) in enumerate(drawn(12)):
+        picture.save(tmp_path / f"photos/{number}.jpg")
+        lines.append(f"{number}.jpg,{kind}{'|light' if number % 3 else ''}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    reading = {"target": "tags", "images": str(tmp_path / "photos"), "separator": ["|"]}
+    run = muslin.train(
+        tmp_path / "table.csv", recipe="photo", out=tmp_path / "run", settings=SMALL, reading=reading
+    )
+    answer = Predictor.open(run.model).predict([tmp_path / "photos/0.jpg"])[0].predictions["tags"]
+    assert run.record["test"]["f1"] > 0.5
+    assert set(dict(answer.probabilities)) == {"dress", "hat", "light", "shirt"}

@@ -25,7 +25,9 @@ ENGINE = Engine(threads=1, precision="float32", memory_kept=False)
 
 
 def small(name, **changes):
-    widths = {"widths": (8, 16)} if name == "small-photo" else {}  # its own would take most of these tests' time
+    widths = (
+        {"widths": (8, 16)} if name == "small-photo" else {}
+    )  # its own would take most of these tests' time
     return recipe(name, **{"epochs": 2, "batch_size": 50, **widths, **changes})
 
 

@@ -1,4 +1,4 @@
-"""A linear head on features that stay as they are: multinomial logistic regression, by L-BFGS over all pictures.
+"""A linear head on features that stay as they are: logistic regression, by L-BFGS over all pictures.
 
 A few seconds for thousands of photos. The features lie in a file and are read block by block, so memory does not
 grow with the photos.
@@ -6,6 +6,7 @@ grow with the photos.
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,15 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Split
 from muslin.learn.engine import Labels, Progress, Stopped, finite
 from muslin.learn.features import Features
+from muslin.learn.losses import class_weights, mean_share
 from muslin.learn.modules import Net
 from muslin.learn.networks import head_key
 from muslin.learn.recipes import Recipe
 
 FloatArray = NDArray[np.float64]
+
+TRAIN, VALIDATION = 1, 2
+"""What a picture is for; 0 for neither."""
 
 
 def fit_heads(
@@ -34,9 +39,10 @@ def fit_heads(
 ) -> list[dict[str, Any]]:
     """Put into `net` the heads that fit the training pictures best; the history has a row per pass over them.
 
-    Minimised per target is the mean cross-entropy of the pictures with a known label plus `weight_decay` / 2 times
-    the squared weights, on features brought to mean 0 and spread 1. The passes end when nothing changes any more, or
-    after `epochs`. The same features give the same heads, bit for bit. The history's time counts the features in.
+    Minimised per target is the mean cross-entropy of the pictures with a known label (of several labels a picture, the
+    sum over the known ones; each counts as `class_weights` says) plus `weight_decay` / 2 times the squared weights,
+    on features brought to mean 0 and spread 1. The passes end when nothing changes any more, or after `epochs`. The
+    same features give the same heads, bit for bit. The history's time counts the features in.
 
     Args:
         features: of all samples, in the order of `labels` and of `split`'s indices.
@@ -48,19 +54,20 @@ def fit_heads(
     from scipy.optimize import minimize
 
     role = np.zeros(len(features), dtype=np.int8)
-    role[split.train], role[split.validation] = 1, 2
+    role[split.train], role[split.validation] = TRAIN, VALIDATION
     both = features.take(used := np.flatnonzero(role))
     role, labels = role[used], {name: values[used] for name, values in labels.items()}
-    mean, spread = _mean_and_spread(both, role == 1)
+    mean, spread = _mean_and_spread(both, role == TRAIN)
     sizes = {name: head.filters for name, head in net.network.heads.items()}
     parameters = np.zeros(sum((both.width + 1) * count for count in sizes.values()))
+    weights = {name: _weights(values[role == TRAIN], sizes[name], recipe) for name, values in labels.items()}
     history: list[dict[str, Any]] = []
     started = time.perf_counter() - features.took_s
     measured: dict[str, float | None] = {}
 
     def objective(at: FloatArray) -> tuple[float, FloatArray]:
         heads = _heads(at, both.width, sizes)
-        loss, slope, figures = _loss(both, role, labels, heads, mean, spread, recipe)
+        loss, slope, figures = _loss(both, role, labels, heads, mean, spread, recipe, weights)
         measured.update(figures)
         return loss, slope
 
@@ -83,13 +90,18 @@ def fit_heads(
     )
     if not history:  # the first step already was the last
         after_a_pass(found.x)
-    for name, (weights, bias) in _heads(found.x, both.width, sizes).items():
-        scaled = weights / spread[:, None]  # so that the head takes features as the trunk gives them
+    for name, (weight, bias) in _heads(found.x, both.width, sizes).items():
+        scaled = weight / spread[:, None]  # so that the head takes features as the trunk gives them
         head = net.layers[head_key(name)]
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(np.ascontiguousarray(scaled.T)))  # type: ignore[operator]
             head.bias.copy_(torch.from_numpy(bias - mean @ scaled))  # type: ignore[operator]
     return history
+
+
+def _weights(labels: NDArray[np.integer[Any]], classes: int, recipe: Recipe) -> NDArray[np.float32] | None:
+    found = class_weights(torch.from_numpy(np.ascontiguousarray(labels)), classes, recipe)
+    return None if found is None else found.numpy()
 
 
 def _mean_and_spread(features: Features, chosen: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
@@ -125,48 +137,102 @@ def _loss(
     mean: FloatArray,
     spread: FloatArray,
     recipe: Recipe,
+    weights: Mapping[str, NDArray[np.float32] | None],
 ) -> tuple[float, FloatArray, dict[str, float | None]]:
-    """What is minimised, its slope, and what the history says of it."""
-    known = {name: (values != UNKNOWN) & (role == 1) for name, values in labels.items()}
-    held = {name: (values != UNKNOWN) & (role == 2) for name, values in labels.items()}
+    """What is minimised, its slope, and what the history says of it, as `muslin.learn.losses` adds it up."""
+    known = {name: values != UNKNOWN for name, values in labels.items()}
+    counts = {
+        (name, part): int((mask.any(axis=1) if mask.ndim == 2 else mask)[role == part].sum())
+        for name, mask in known.items()
+        for part in (TRAIN, VALIDATION)
+    }
     slopes = {name: (recipe.weight_decay * w, np.zeros_like(b)) for name, (w, b) in heads.items()}
     loss = sum(recipe.weight_decay / 2 * float((w**2).sum()) for w, _ in heads.values())
-    sums = dict.fromkeys(("train_loss", "train_right", "held_loss", "held_right"), 0.0)
+    losses = dict.fromkeys(counts, 0.0)
+    right = dict.fromkeys(counts, 0)
     as_float32 = {name: (w.astype(np.float32), b.astype(np.float32)) for name, (w, b) in heads.items()}
     centre, scale = mean.astype(np.float32), (1 / spread).astype(np.float32)
     for samples, rows in features.blocks():
         values = (rows - centre) * scale
-        for name, (weights, bias) in as_float32.items():
+        learned = role[samples] == TRAIN
+        for name, (weight, bias) in as_float32.items():
             truth = labels[name][samples]
-            learned, judged = known[name][samples], held[name][samples]
-            scores = values @ weights + bias
-            scores -= scores.max(axis=1, keepdims=True)
-            log_probabilities = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-            places, right = np.flatnonzero(learned | judged), scores.argmax(axis=1) == truth
-            own = np.zeros(len(samples))
-            own[places] = -log_probabilities[places, truth[places]]
-            sums["train_loss"] += float(own[learned].sum())
-            sums["train_right"] += float(right[learned].sum())
-            sums["held_loss"] += float(own[judged].sum())
-            sums["held_right"] += float(right[judged].sum())
-            smoothing, classes = recipe.label_smoothing, scores.shape[1]
-            wanted = np.full((int(learned.sum()), classes), smoothing / classes, dtype=np.float32)
-            wanted[np.arange(len(wanted)), truth[learned]] += 1 - smoothing
-            count = int(known[name].sum())
-            loss -= float((wanted * log_probabilities[learned]).sum()) / count
-            away = (np.exp(log_probabilities[learned]) - wanted) / count
-            slopes[name][0][...] += values[learned].T @ away
-            slopes[name][1][...] += away.sum(axis=0)
-    learned_count = sum(int(mask.sum()) for mask in known.values())
-    held_count = sum(int(mask.sum()) for mask in held.values())
-    figures: dict[str, float | None] = {
-        "train_loss": sums["train_loss"] / learned_count,
-        "train_accuracy": sums["train_right"] / learned_count,
-        "validation_loss": sums["held_loss"] / held_count if held_count else None,
-        "validation_accuracy": sums["held_right"] / held_count if held_count else None,
-    }
+            answers = _several if truth.ndim == 2 else _one_of_many
+            judged = answers(values @ weight + bias, truth, weights[name], recipe.label_smoothing)
+            for part in (TRAIN, VALIDATION):
+                here = role[samples] == part
+                losses[name, part] += float(judged.loss[here].sum())
+                right[name, part] += int((judged.right & known[name][samples])[here].sum())
+            loss += float(judged.minimised[learned].sum()) / max(counts[name, TRAIN], 1)
+            slope = judged.slope[learned] / max(counts[name, TRAIN], 1)
+            slopes[name][0][...] += values[learned].T @ slope
+            slopes[name][1][...] += slope.sum(axis=0)
+    figures: dict[str, float | None] = {}
+    for part, said in ((TRAIN, "train"), (VALIDATION, "validation")):
+        means = [losses[name, part] / counts[name, part] for name in known if counts[name, part]]
+        told = {name: right[name, part] for name in known}
+        figures[f"{said}_loss"] = sum(means) if means else None
+        answered = {name: int(mask[role == part].sum()) for name, mask in known.items()}
+        figures[f"{said}_accuracy"] = mean_share(told, answered)
     slope = np.concatenate([part.ravel() for pair in slopes.values() for part in pair])
     return loss, slope, figures
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Of some pictures' scores, (count, classes), with zeros where the truth is unknown.
+
+    Attributes:
+        minimised: (count,) what training makes smaller; slope: (count, classes) its slope by the scores.
+        loss: (count,) the same without smoothing and weights.
+        right: (count,), or of several labels a picture (count, classes).
+    """
+
+    minimised: NDArray[np.floating[Any]]
+    slope: NDArray[np.floating[Any]]
+    loss: NDArray[np.floating[Any]]
+    right: NDArray[np.bool_]
+
+
+def _one_of_many(
+    scores: NDArray[np.floating[Any]],
+    truth: NDArray[np.integer[Any]],
+    weight: NDArray[np.floating[Any]] | None,
+    smoothing: float,
+) -> Judged:
+    """The cross-entropy of the softmax of `scores`, as torch's `cross_entropy` has it."""
+    scores = scores - scores.max(axis=1, keepdims=True)
+    log_probabilities = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    classes = scores.shape[1]
+    wanted = np.zeros_like(scores)
+    places = np.flatnonzero(truth != UNKNOWN)
+    wanted[places, truth[places]] = 1
+    loss = -(wanted * log_probabilities).sum(axis=1)
+    wanted[places] = (1 - smoothing) * wanted[places] + smoothing / classes
+    if weight is not None:
+        wanted *= weight
+    slope = np.exp(log_probabilities) * wanted.sum(axis=1, keepdims=True) - wanted
+    return Judged(-(wanted * log_probabilities).sum(axis=1), slope, loss, scores.argmax(axis=1) == truth)
+
+
+def _several(
+    scores: NDArray[np.floating[Any]],
+    truth: NDArray[np.integer[Any]],
+    weight: NDArray[np.floating[Any]] | None,
+    smoothing: float,
+) -> Judged:
+    """The cross-entropy of the sigmoid of each score, added up over the known labels; never smoothed."""
+    from scipy.special import expit
+
+    known, yes = truth != UNKNOWN, truth == 1
+    entropy = known * (np.logaddexp(0, scores) - yes * scores)
+    counted = known if weight is None else known * np.where(yes, weight[1], weight[0])
+    return Judged(
+        minimised=(counted * entropy).sum(axis=1),
+        slope=counted * (expit(scores) - yes),
+        loss=entropy.sum(axis=1),
+        right=(scores >= 0) == yes,
+    )
 
 
 def _progress(history: list[dict[str, Any]], recipe: Recipe, count: int) -> Progress:

@@ -110,10 +110,9 @@ def whitened(
 ) -> Callable[[Sequence[int], float], list[Layer]]:
     """The network of the CIFAR-10 speed records (Keller Jordan's airbench, 2024), for any size and channels.
 
-    A frozen first layer makes `stem`×`stem` patches uncorrelated with equal variance, in at most as many `directions` as
-    a patch has numbers; then, for each width, two
-    convolutions (in the first block `first_convolutions`) with batch norm and ReLU, halving the picture; then the
-    strongest answer of each channel anywhere.
+    A frozen first layer makes `stem`×`stem` patches uncorrelated with equal variance, in at most as many `directions`
+    as a patch has numbers; then, for each width, two convolutions (in the first block `first_convolutions`) with batch
+    norm and ReLU, halving the picture; then the strongest answer of each channel anywhere.
     """
 
     def layers(widths: Sequence[int], dropout: float) -> list[Layer]:

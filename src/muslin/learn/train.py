@@ -27,23 +27,13 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
     """The network that `recipe` makes of these data, before anything is learned.
 
     Raises:
-        TrainingError: fewer training pictures than a batch, or what a frozen trunk's head does not learn.
+        TrainingError: fewer training pictures than a batch.
         RecipeError: the pictures are too small for the network, or a target is called as a part of it.
     """
     if len(split.train) < recipe.batch_size:
         raise TrainingError(
             f"{dataset.name}: {len(split.train):,} training pictures are fewer than a batch of {recipe.batch_size}. "
             f"Add pictures, or take a smaller batch: --set batch_size={max(len(split.train) // 4, 1)}."
-        )
-    several = [target.name for target in dataset.targets if target.kind == "multilabel"]
-    if recipe.frozen and several:
-        raise TrainingError(
-            f"{dataset.name}: target {several[0]!r} has several labels a picture, which the recipe {recipe.name!r} "
-            "does not learn yet. Take another target (--target) or --recipe quick."
-        )
-    if recipe.frozen and recipe.class_weights != "none":
-        raise TrainingError(
-            f"class_weights {recipe.class_weights}: the recipe {recipe.name!r} weighs all classes alike. Leave it out."
         )
     height, width, channels = picture_shape(dataset)
     return network(
