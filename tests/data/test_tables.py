@@ -11,6 +11,7 @@ from test_spreadsheets import workbook
 
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN
+from muslin.data.formats.columns import read_columns
 from muslin.errors import DataError
 
 
@@ -239,4 +240,43 @@ def test_a_table_that_will_not_do_is_refused_with_the_place(tmp_path: Path, text
     garments(tmp_path / "images")
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(DataError, match=why):
+        read(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\n\nimage,label\n1,hat\n2,dress\n3,hat\n", "lines above the header passed over: 2"),
+        (
+            'Autumn 2024\n\n"image","label"\n1,hat\n2,dress\n3,hat\n',
+            "lines above the header passed over: 2",
+        ),
+        (
+            "image,label,,\n1,hat,,\n2,dress,x,\n3,hat,,\n",
+            "columns without a name passed over: 2",
+        ),
+        ("image,label,\n1,hat,\n2,dress,\n3,hat,\n", None),
+    ],
+)
+def test_what_spreadsheets_leave_around_a_table_is_passed_over_and_counted(
+    tmp_path: Path, text: str, said: str | None
+) -> None:
+    garments(tmp_path / "images")
+    (tmp_path / "t.csv").write_text(text)
+    data = read(tmp_path / "t.csv")
+    assert data.ids.tolist() == ["1", "2", "3"]
+    assert [data.targets[0].classes[i] for i in data.labels["label"]] == ["hat", "dress", "hat"]
+    assert data.repairs == ((said,) if said else ())
+
+
+def test_a_comma_in_a_table_of_one_column_is_no_header(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path\na.jpg\nb.jpg\nc,d.jpg\ne.jpg\n")
+    table = read_columns(tmp_path / "t.csv", lambda sentence: None)
+    assert table.columns["path"].rows() == ["a.jpg", "b.jpg", "c,d.jpg", "e.jpg"]
+
+
+def test_the_line_of_a_fault_counts_what_is_above_the_header(tmp_path: Path) -> None:
+    garments(tmp_path / "images")
+    (tmp_path / "t.csv").write_text("Autumn\n\nimage,label\n1,hat\n2\n")
+    with pytest.raises(DataError, match="line 5 has 1 cells where the header has 2"):
         read(tmp_path / "t.csv")

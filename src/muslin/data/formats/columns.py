@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ TOLD_EVERY = 50_000
 
 MOST_LINE = 2**24
 """Characters of a header; no more are held to find the delimiter in."""
+
+LOOKED_AT = 20
+"""Lines among which the header is looked for."""
 
 Cell = str | tuple[str, ...]
 """What a cell says; a tuple where it holds a list. An empty string where it is empty."""
@@ -123,44 +126,77 @@ def _csv(path: Path, tell: Tell) -> Table:
     repairs: list[str] = []
     counts = {"joined": 0, "blank": 0}
     with opened(path) as file, io.TextIOWrapper(file, _encoding(path, repairs), newline="") as text:
-        first = text.readline(MOST_LINE)
-        delimiter = max(DELIMITERS, key=first.count)
-        reader = csv.reader(_from(first, text), delimiter=delimiter)
+        first = [line for line in (text.readline(MOST_LINE) for _ in range(LOOKED_AT)) if line]
+        above, delimiter = header_line(first)
+        reader = csv.reader(chain(first[above:], text), delimiter=delimiter)
         try:
             header = [name.strip() for name in next(reader, [])]
-            _check_names(path, header)
-            columns = gathered(header, _csv_rows(path, reader, header, delimiter, counts), tell)
+            names, unnamed = _named(header)
+            _check_names(path, names)
+            rows = _csv_rows(path, reader, len(header), delimiter, counts, above)
+            columns = gathered(names, rows, tell)
         except csv.Error as error:
-            raise DataError(f"{path}: line {reader.line_num:,} cannot be read ({error}). Mend it.") from error
+            line = reader.line_num + above
+            raise DataError(f"{path}: line {line:,} cannot be read ({error}). Mend it.") from error
     if counts["joined"]:
         what = f"rows whose last column has a {delimiter!r} outside quotes, joined again"
         repairs.append(f"{what}: {counts['joined']:,}")
-    if counts["blank"]:
-        repairs.append(f"empty rows passed over: {counts['blank']:,}")
-    return Table(path, columns, tuple(repairs))
+    for what, count in (
+        ("lines above the header passed over", above),
+        ("columns without a name passed over", len(unnamed)),
+        ("empty rows passed over", counts["blank"]),
+    ):
+        if count:
+            repairs.append(f"{what}: {count:,}")
+    return Table(path, {name: columns[name] for name in names if name not in unnamed}, tuple(repairs))
 
 
-def _from(first: str, rest: Iterable[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+def header_line(lines: Sequence[str]) -> tuple[int, str]:
+    """How many lines are above the header (empty ones, and titles in one cell), and the delimiter.
+
+    A title is told from the header of a single column by the two lines after it, which have several cells each.
+    """
+    written = [place for place, line in enumerate(lines) if line.strip()]
+    top = written[0] if written else 0
+    for place, after in pairwise(written):
+        delimiter = _delimiter(lines[place])
+        if delimiter in lines[place] or '"' in lines[place]:  # in quotes a cell may go on in the next line
+            several = delimiter in lines[place] and delimiter in lines[after]
+            return (place, delimiter) if several or place == top else (top, _delimiter(lines[top]))
+    return top, _delimiter(lines[top]) if lines else DELIMITERS[0]
+
+
+def _delimiter(line: str) -> str:
+    return max(DELIMITERS, key=line.count)
+
+
+def _named(header: list[str]) -> tuple[list[str], frozenset[str]]:
+    """The columns' names, with stand-ins for those that have none; and these, where there are several.
+
+    A single column without a name may be the index that pandas writes, and is kept.
+    """
+    if header.count("") < 2:
+        return header, frozenset()
+    names = [name or f"\0{place}" for place, name in enumerate(header)]
+    return names, frozenset(name for name in names if name.startswith("\0"))
 
 
 def _csv_rows(
-    path: Path, reader: Any, header: list[str], delimiter: str, counts: dict[str, int]
+    path: Path, reader: Any, columns: int, delimiter: str, counts: dict[str, int], above: int
 ) -> Iterator[list[str]]:
     for row in reader:
         if not any(row):
             counts["blank"] += bool(row)
             continue
-        if len(row) > len(header):
-            if not any(row[len(header) :]):  # delimiters at the end, as spreadsheets leave them
-                row = row[: len(header)]
+        if len(row) > columns:
+            if not any(row[columns:]):  # delimiters at the end, as spreadsheets leave them
+                row = row[:columns]
             else:
-                row[len(header) - 1 :] = [delimiter.join(row[len(header) - 1 :])]
+                row[columns - 1 :] = [delimiter.join(row[columns - 1 :])]
                 counts["joined"] += 1
-        elif len(row) < len(header):
+        elif len(row) < columns:
             raise DataError(
-                f"{path}: line {reader.line_num:,} has {len(row)} cells where the header has {len(header)}. "
+                f"{path}: line {reader.line_num + above:,} has {len(row)} cells where the header has {columns}. "
                 "Mend it."
             )
         yield row

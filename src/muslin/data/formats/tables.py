@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset
 from muslin.data.formats import pixels_csv, spreadsheets
-from muslin.data.formats.columns import DELIMITERS, Cell, Column, Table, read_columns
+from muslin.data.formats.columns import LOOKED_AT as LINES_LOOKED_AT
+from muslin.data.formats.columns import Cell, Column, Table, header_line, read_columns
 from muslin.data.formats.compressed import head
 from muslin.data.formats.folders import PART_NAMES, files_of
 from muslin.data.formats.options import ReadOptions, Tell, silent
@@ -64,11 +65,9 @@ def detect(path: Path) -> str | None:
     if b"\0" in start[:1024] or pixels_csv.detect(path):
         return None
     lines = start.decode("utf-8-sig", "replace").splitlines()
-    names = (
-        [name.strip().strip('"').lower() for name in lines[0].split(max(DELIMITERS, key=lines[0].count))]
-        if lines
-        else []
-    )
+    above, delimiter = header_line(lines[:LINES_LOOKED_AT])
+    lines = lines[above:]
+    names = [name.strip().strip('"').lower() for name in lines[0].split(delimiter)] if lines else []
     if len(names) > 1 and (set(names) & set(IMAGE_NAMES)):
         return "a table with photos"
     first = "\n".join(lines[1:20]).lower()
