@@ -1,4 +1,5 @@
 import io
+import os
 import shutil
 import stat
 import tarfile
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photo_files import CLASSES, drawn, write_folders, write_real
+from photo_files import CLASSES, drawn, garment, write_folders, write_real
 
 from muslin.data import read
 from muslin.data.dataset import Dataset
@@ -152,6 +153,12 @@ def test_a_broken_photo_is_named_when_it_is_asked_for_and_left_out_aloud(photos:
     assert "hat-01.jpg" in pixels.repairs[-1]
 
 
+def jpeg(kind: str) -> bytes:
+    file = io.BytesIO()
+    garment(kind, 0).save(file, "JPEG")
+    return file.getvalue()
+
+
 def entry(name: str, content: bytes = b"x") -> tuple[tarfile.TarInfo, io.BytesIO]:
     info = tarfile.TarInfo(name)
     info.size = len(content)
@@ -184,6 +191,65 @@ def test_links_in_archives_are_refused_by_name(tmp_path: Path) -> None:
     for suffix in ("zip", "tar"):
         with pytest.raises(DataError, match=r"dress/link\.jpg.* is a link"):
             read(tmp_path / f"a.{suffix}")
+
+
+def test_names_in_other_letters_are_read_from_archives_and_folders(tmp_path: Path) -> None:
+    """As macOS zips them, UTF-8 that is not said to be, and as an old system tars them, in Latin-1."""
+    content = [("robe d'été/a.jpg", "dress"), ("hat/b.jpg", "hat")]
+    with zipfile.ZipFile(tmp_path / "mac.zip", "w") as archive:
+        for name, kind in content:
+            archive.writestr(name, jpeg(kind))
+    unsaid = bytearray((tmp_path / "mac.zip").read_bytes())
+    for magic, flags in ((b"PK\3\4", 7), (b"PK\1\2", 9)):
+        place = -1
+        while (place := unsaid.find(magic, place + 1)) >= 0:
+            unsaid[place + flags] &= ~8
+    (tmp_path / "mac.zip").write_bytes(unsaid)
+    with tarfile.open(tmp_path / "old.tar", "w", format=tarfile.USTAR_FORMAT, encoding="latin-1") as tar:
+        for name, kind in content:
+            tar.addfile(*entry(name, jpeg(kind)))
+    folder = os.fsencode(tmp_path / "folder")
+    for name, kind in content:
+        place = os.path.join(folder, name.encode("latin-1"))
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        Path(os.fsdecode(place)).write_bytes(jpeg(kind))
+    said = ("names that are not UTF-8, read as Latin-1: 1",)
+    for name, repairs in (("mac.zip", ()), ("old.tar", said), ("folder", said)):
+        data = read(tmp_path / name)
+        assert (data.targets[0].classes, data.repairs) == (("hat", "robe d'été"), repairs)
+        assert data.ids.tolist() == ["hat/b.jpg", "robe d'été/a.jpg"]
+        assert data.images[1].shape == (60, 48, 3)
+
+
+def test_a_tar_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("dress/huge.jpg")
+    info.size = 2**60
+    (tmp_path / "huge.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + b"x" * 512)
+    with pytest.raises(
+        DataError, match=r"huge\.tar: the archive is damaged or cut off \(dress/huge\.jpg has"
+    ):
+        read(tmp_path / "huge.tar")
+
+
+def test_a_gzipped_tar_that_grows_absurdly_is_refused_before_it_fills_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muslin.data.formats.compressed.FREE_BYTES", 2**20)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as tar:
+        tar.addfile(*entry("dress/a.jpg", bytes(30_000_000)))
+    with pytest.raises(DataError, match=r"bomb\.tar\.gz: grows beyond [\d,]+ bytes"):
+        read(tmp_path / "bomb.tar.gz")
+    assert os.listdir(tmp_path) == ["bomb.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    ("start", "what"), [(b"Rar!\x1a\7", "RAR"), (b"7z\xbc\xaf", "7-Zip"), (b"BZh9", "bzip2")]
+)
+def test_an_archive_of_another_kind_is_called_what_it_is(tmp_path: Path, start: bytes, what: str) -> None:
+    (tmp_path / "photos").write_bytes(start + bytes(100))
+    with pytest.raises(DataError, match=what):
+        read(tmp_path / "photos")
 
 
 def test_an_absurd_expansion_is_refused_by_name(tmp_path: Path) -> None:

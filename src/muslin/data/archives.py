@@ -24,6 +24,9 @@ FREE_BYTES = 2**20
 
 MOST_FILES = 5_000_000
 
+UTF_8_NAME = 0x800
+"""Of a zip entry's flags; without it a name is cp437 (APPNOTE 6.3.10, 4.4.4), as far as programs keep to it."""
+
 
 def kind(path: Path) -> str | None:
     """`zip` or `tar` (gzipped or not), as the content says; None for anything else."""
@@ -65,7 +68,7 @@ def _zip(path: Path) -> Iterator[tuple[str, Photo]]:
         for entry in archive.infolist():
             if entry.is_dir():
                 continue
-            name = _inside(path, entry.filename)
+            name = _inside(path, _zipped_name(entry))
             if stat.S_ISLNK(entry.external_attr >> 16):
                 raise _refused(path, name, "is a link")
             if entry.flag_bits & 1:
@@ -85,12 +88,25 @@ def _zip(path: Path) -> Iterator[tuple[str, Photo]]:
             yield name, Photo(f"{path}/{name}", path, start, entry.compress_size, deflated)
 
 
+def _zipped_name(entry: zipfile.ZipInfo) -> str:
+    """The entry's name; UTF-8 where it can be, even if nothing in the archive says so, as macOS writes it."""
+    if entry.flag_bits & UTF_8_NAME:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return entry.filename
+
+
 def _tar(path: Path, plain: Path) -> Iterator[tuple[str, Photo]]:
+    plain_bytes = plain.stat().st_size
     with tarfile.open(plain, "r:") as archive:
         for entry in archive:
             if entry.isdir():
                 continue
             name = _inside(path, entry.name)
+            if entry.offset_data + entry.size > plain_bytes:
+                raise EOFError(f"{name} has {entry.size:,} bytes, which are not there")
             if entry.issym() or entry.islnk():
                 raise _refused(path, name, "is a link")
             if not entry.isreg() or entry.issparse():

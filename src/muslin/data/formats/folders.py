@@ -62,8 +62,11 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     Raises:
         DataError: there is no photo, or an archive is damaged or refused.
     """
-    files, kept = files_of(path)
+    found, kept = files_of(path)
+    files = {_in_letters(name): photo for name, photo in found.items()}
     photos, repairs = _photos(files)
+    if odd := len(files.keys() - found.keys()):
+        repairs.append(f"names that are not UTF-8, read as Latin-1: {odd:,}")
     if not photos:
         raise DataError(
             f"{path}: has no photos in it. Known by their names' ends: {', '.join(sorted(SUFFIXES))}."
@@ -129,6 +132,15 @@ def photos_in(path: Path) -> tuple[dict[str, Photo], Any]:
     photos = [name for name in files if _is_photo(name)]
     top = _common_folder(photos) if photos else ""
     return {name[len(top) :]: files[name] for name in photos}, kept
+
+
+def _in_letters(name: str) -> str:
+    """A file's name as text that can be written everywhere; bytes that are not UTF-8 are taken as Latin-1."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("latin-1")
+    return name
 
 
 def _walk(path: Path) -> Iterator[tuple[str, Photo]]:
