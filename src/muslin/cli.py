@@ -283,7 +283,6 @@ def audit(
 ) -> None:  # fmt: skip
     """What is wrong with a data set. Leaves a page to decide on, and the names of what to leave out of training."""
     from muslin import auditing, flow
-    from muslin.learn.recipes import recipe
     from muslin.show.audit import print_audit
 
     folder = out or Path("audits") / (Path(data).name or "data")
@@ -295,7 +294,7 @@ def audit(
     print_audit(found)
     click.echo(f"\nopen {folder / 'audit.html'} and decide; the suggestions are in {folder / 'exclude.csv'}")
     source = {"data": data, "test": test, "reading": reading}
-    click.echo(f"then: {flow.command(source, recipe('quick'), 0, folder / 'exclude.csv')}")
+    click.echo(f"then: {flow.command(source, None, 0, folder / 'exclude.csv')}")
 
 
 @cli.command()
@@ -303,7 +302,8 @@ def audit(
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="quick (default), tutorial, small-photo or photo; docs/reference/recipes.md has their numbers.",
+    help="quick, tutorial, small-photo, photo, or auto (default), which takes what suits the pictures and says why; "
+    "docs/reference/recipes.md has their numbers.",
 )
 @click.option(
     "--epochs", type=click.IntRange(1), metavar="N", help="How often every training picture is seen."
@@ -364,7 +364,7 @@ def train(
             run = flow.resume(resume, data, test=test, tell=tell, say=_say, stop=stop)
         elif data:
             run = flow.train(
-                data, recipe=recipe or "quick", out=out, seed=seed or 0, test=test, settings=settings,
+                data, recipe=recipe or "auto", out=out, seed=seed or 0, test=test, settings=settings,
                 reading=reading, without=without, **broken, tell=tell, say=_say, stop=stop,
             )  # fmt: skip
         else:

