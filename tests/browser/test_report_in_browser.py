@@ -13,6 +13,9 @@ import muslin
 from command_line import Finished
 from muslin.data.dataset import Target
 from muslin.data.drawn import Drawn
+from muslin.evaluation.binary import operating_point
+from muslin.show.report import write_report
+from show.worlds import report
 
 SEEN = """
 element => {
@@ -282,3 +285,31 @@ def test_whatever_classes_are_called_they_are_only_words(browser: Page, drawn: D
     for path in run.folder.glob("*.svg"):
         browser.open(path)
         assert browser.said == [], path.name
+
+
+def test_the_threshold_of_two_classes_can_be_moved(browser: Page, tmp_path: Path) -> None:
+    made = report(("flat", "worn"))
+    page = write_report(tmp_path, made)
+    browser.said.clear()
+    browser.resize(1280, 900)
+    browser.open(page)
+    assert seen(browser, "#moved") == 1
+    before = text(browser, '[data-figure="recall"]')
+    dots = "[...document.querySelectorAll('#threshold .point')].map(p => [p.getAttribute('cx'), p.getAttribute('cy')])"
+    stood = browser.run(dots)
+    browser.run("moved.value = 20; moved.dispatchEvent(new Event('input'))")
+    labels = made.dataset.labels["label"][made.split.test]
+    at = operating_point(labels, made.probabilities[:, 1], 0.2)
+    assert text(browser, '[data-figure="threshold"]') == "0.20"
+    assert text(browser, '[data-figure="called"]') == f"{at.predicted:,}"
+    for name, share in (
+        ("recall", at.recall),
+        ("precision", at.precision),
+        ("others", at.false_positive_rate),
+        ("accuracy", at.accuracy),
+    ):
+        assert share is not None
+        assert text(browser, f'[data-figure="{name}"]') == f"{100 * share:.1f}\u00a0%"
+    assert text(browser, '[data-figure="recall"]') != before
+    assert all(now != then for now, then in zip(browser.run(dots), stood, strict=True))
+    assert browser.said == []

@@ -98,6 +98,27 @@ def test_the_report_holds_every_part_and_every_picture_is_also_a_file(tmp_path: 
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_two_classes_have_their_curves_and_the_figures_at_the_threshold(tmp_path: Path) -> None:
+    from sklearn.metrics import precision_score, recall_score
+
+    made = report(("flat", "worn"), unknown=3)
+    page = _page(made, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES | {"roc.svg", "precision-recall.svg"}
+    labels = made.dataset.labels["label"][made.split.test]
+    known = labels >= 0
+    said = made.probabilities[known, 1] >= 0.5
+    assert made.evaluation.binary
+    for words in (
+        f"precision: of those, rightly {100 * precision_score(labels[known], said):.1f} %",
+        f"recall: of worn, found {100 * recall_score(labels[known], said):.1f} %",
+        f"Area {made.evaluation.binary.roc_area:.3f}",
+        "worn from a probability of 0.50 on",
+    ):
+        assert words in page.text.replace("\u00a0", " ")
+    (scripts,) = [attributes for tag, attributes in page.elements if tag == "script"]
+    assert scripts == {}
+
+
 def test_the_headline_says_how_often_the_model_is_right(tmp_path: Path) -> None:
     made = report()
     page = _page(made, tmp_path)

@@ -1,5 +1,7 @@
 """The report of a run: one HTML page that works without a network, on a phone and on paper; its pictures."""
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +29,10 @@ from muslin.show.pictures import (
     mean_images,
     some_of_each,
 )
+from muslin.show.two_classes import Movable, movable
 from muslin.show.words import counted, duration, interval_text, percent, short_count
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 PREDICTIONS_SHOWN = 40
 PAIRS_SHOWN = 5
@@ -78,6 +83,15 @@ class Report:
         """The most probable class of each test picture."""
         classes, two = self.evaluation.classes, self.evaluation.binary
         return decided(Target("", classes), self.probabilities, (two.threshold,) if two else None)
+
+    @cached_property
+    def two(self) -> Movable | None:
+        """Where there are two classes, how the answers change with the threshold."""
+        if self.evaluation.binary is None:
+            return None
+        labels = self.labels[self.split.test]
+        known = labels != UNKNOWN
+        return movable(self.evaluation.binary, labels[known], self.probabilities[known, 1])
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,9 @@ def write_report(folder: Path, report: Report) -> Path:
     for name in ("counts", "network", "curves", "classes", "confusion", "reliability", "taken"):
         if name in drawings:
             write_atomically(folder / f"{name}.svg", drawings[name])
+    if report.two:
+        write_atomically(folder / "roc.svg", report.two.roc)
+        write_atomically(folder / "precision-recall.svg", report.two.precision_recall)
     for name, sheet in _sheets(samples, predictions, confusions, mistakes).items():
         write_atomically(folder / f"{name}.png", sheet)
     page = folder / "report.html"
@@ -161,6 +178,7 @@ def _page(
     mistakes: Sequence[Shot],
 ) -> str:
     labels = report.labels[report.split.test]
+    script = (TEMPLATES / "threshold.js").read_text(encoding="utf-8") if report.two else ""
     return rendered(
         "report.html.j2",
         report=report,
@@ -177,6 +195,8 @@ def _page(
         predictions=predictions,
         confusions=confusions,
         mistakes=mistakes,
+        two=report.two,
+        script=script,
     )
 
 
@@ -185,7 +205,7 @@ def rendered(template: str, **values: Any) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -200,9 +220,15 @@ def rendered(template: str, **values: Any) -> str:
         "embedded": embedded,
         "plainly": _plainly,
         "term": _term,
+        "sha256": _sha256,
     }
     page = environment.get_template(template).render(style=STYLE, light=LIGHT, dark=DARK, font=FONT, **values)
     return page.replace(" %", "\u00a0%")  # no line ends between a number and its unit
+
+
+def _sha256(script: str) -> str:
+    """As a page's content security policy names a script that may run."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _plainly(value: Any) -> str:
