@@ -206,13 +206,10 @@ def test_the_head_is_scikit_learns_logistic_regression() -> None:
     rows = random.normal(3, 2, (90, 1280)).astype(np.float32)
     labels = random.integers(0, 3, 90)
     rows[np.arange(90), labels] += 6
-    file = RowFile(90, 1280)
-    for place, row in enumerate(rows):
-        file.write(place, row)
     split = Split(np.arange(60), np.arange(60, 75), np.arange(75, 90), "")
     net = Net(table, 0)
     chosen = recipe("photo", label_smoothing=0, epochs=300, weights="random")
-    history = fit_heads(net, Features(file, np.arange(90)), {"label": labels}, split, chosen)
+    history = fit_heads(net, _features_of(rows), {"label": labels}, split, chosen)
     mean, spread = rows[:60].mean(axis=0), rows[:60].std(axis=0)
     theirs = LogisticRegression(C=1 / (chosen.weight_decay * 60), max_iter=1000, tol=1e-6)
     theirs.fit((rows[:60] - mean) / spread, labels[:60])
@@ -225,10 +222,14 @@ def test_the_head_is_scikit_learns_logistic_regression() -> None:
 
 def _random_features(count: int, seed: int) -> tuple[np.ndarray, Features]:
     rows = np.random.default_rng(seed).normal(3, 2, (count, 1280)).astype(np.float32)
-    file = RowFile(count, 1280)
+    return rows, _features_of(rows)
+
+
+def _features_of(rows: np.ndarray) -> Features:
+    file = RowFile(*rows.shape)
     for place, row in enumerate(rows):
         file.write(place, row)
-    return rows, Features(file, np.arange(count))
+    return Features(file, np.arange(len(rows)))
 
 
 def test_each_of_several_labels_gets_scikit_learns_logistic_regression_of_its_known_answers() -> None:
@@ -259,6 +260,36 @@ def test_each_of_several_labels_gets_scikit_learns_logistic_regression_of_its_kn
         theirs.fit((rows_of[known] - mean) / spread, yes)
         ours = 1 / (1 + np.exp(-scores[:, label]))
         assert np.abs(ours - theirs.predict_proba((rows - mean) / spread)[:, 1]).max() < 0.02
+
+
+def test_each_of_three_heads_is_as_good_as_one_that_was_fitted_alone_though_two_in_five_answers_are_unknown() -> (
+    None
+):
+    random = np.random.default_rng(3)
+    rows, _ = _random_features(400, seed=4)
+    truth = {
+        name: random.integers(0, classes, 400)
+        for name, classes in (("kind", 4), ("colour", 3), ("season", 2))
+    }
+    for first, values in enumerate(truth.values()):
+        rows[np.arange(400), 10 * first + values] += 20
+    features = _features_of(rows)
+    known = {name: np.where(random.random(400) < 0.4, UNKNOWN, values) for name, values in truth.items()}
+    split = Split(np.arange(200), np.arange(200, 220), np.arange(220, 400), "")
+
+    def right(names: list[str]) -> dict[str, float]:
+        targets = [Target(name, tuple("abcd"[: truth[name].max() + 1])) for name in names]
+        net = Net(network("efficientnet-lite0", (32, 32, 3), targets, widths=()), 0)
+        given = {name: known[name] for name in names}
+        fit_heads(net, features, given, split, recipe("photo", weights="random"))
+        head = weights_of(net)
+        scores = {name: rows @ head[f"head_{name}.weight"].T + head[f"head_{name}.bias"] for name in names}
+        return {name: float((scores[name].argmax(1) == truth[name])[split.test].mean()) for name in names}
+
+    together = right(list(truth))
+    for name, share in together.items():
+        assert share > 0.6
+        assert abs(share - right([name])[name]) <= 0.03
 
 
 def test_photos_with_several_labels_each_are_learned(tmp_path: Path) -> None:
