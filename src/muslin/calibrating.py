@@ -1,6 +1,8 @@
 """A freshly exported bundle → one that knows how often it is right, and what it knows."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +14,29 @@ from muslin.evaluation.lanes import hold_out
 from muslin.evaluation.likeness import REMEMBERED, learn_likeness
 from muslin.predictor import Predictor
 
+Raw = Callable[
+    [NDArray[np.integer[Any]]], tuple[Mapping[str, NDArray[np.float32]], NDArray[np.float32] | None]
+]
+"""A function of pictures' places in the data: what `Predictor.raw` says of them."""
 
-def calibrate(bundle: Bundle, dataset: Dataset, parts: Split, *, seed: int = 0) -> Bundle:
+
+def calibrate(
+    bundle: Bundle, dataset: Dataset, parts: Split, *, seed: int = 0, raw: Raw | None = None
+) -> Bundle:
     """`bundle` with what it needs to calibrate, to say yes, to accept and to tell strangers, learned from the
     validation part.
 
     Pictures of a group are counted once. Where there is no validation part the bundle is returned as it is, and
     everything it answers goes to review.
+
+    Args:
+        raw: where the answers are known already; by default the bundle is asked.
     """
     if not len(parts.validation):
         return bundle
     predictor, validation = Predictor(bundle), dataset.take(parts.validation)
-    probabilities, features = _raw(predictor, validation)
+    raw = raw or (lambda places: _raw(predictor, dataset.take(places)))
+    probabilities, features = raw(parts.validation)
     held_out = {}
     for target in dataset.targets:
         found = hold_out(
@@ -38,7 +51,7 @@ def calibrate(bundle: Bundle, dataset: Dataset, parts: Split, *, seed: int = 0) 
     several = [target.name for target in dataset.targets if target.kind == "multilabel"]
     thresholds = {name: tuple(map(float, held_out[name].yes_from)) for name in several if name in held_out}
     some = np.sort(np.random.default_rng(seed).permutation(parts.train)[:REMEMBERED])
-    _, known = _raw(predictor, dataset.take(some)) if features is not None else ({}, None)
+    _, known = raw(some) if features is not None else ({}, None)
     likeness = None if features is None or known is None else learn_likeness(known, features)
     return replace(bundle, held_out=held_out, likeness=likeness, thresholds=thresholds)
 

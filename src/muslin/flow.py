@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -289,6 +290,7 @@ def _complete(
     from muslin.calibrating import calibrate
     from muslin.learn.accelerate import engine_from
     from muslin.learn.export import export
+    from muslin.learn.frozen import answers
     from muslin.learn.train import golden_pictures, train_network
     from muslin.predictor import Predictor
 
@@ -320,9 +322,15 @@ def _complete(
     }
     golden = golden_pictures(dataset, parts)
     bundle = export(net, dataset.targets, conversion=dataset.conversion, golden=golden, provenance=provenance)
-    bundle = calibrate(bundle, dataset, parts, seed=seed)
-    predictor = Predictor(bundle)
-    aligned, seen = look(predictor, dataset.take(parts.test))
+    raw = None
+    if features is not None and not recipe.mirrored:  # what the trunk made of the mirrored photos is not kept
+        raw = partial(answers, net, features)
+    bundle = calibrate(bundle, dataset, parts, seed=seed, raw=raw)
+    predictor, aligned = Predictor(bundle), dataset.take(parts.test)
+    if raw:
+        seen = predictor.seen(*raw(parts.test))
+    else:
+        aligned, seen = look(predictor, aligned)
     evaluations, probabilities = evaluations_of(predictor, aligned, seen), seen.probabilities
     trusts = trusts_of(predictor, aligned, seen)
     first = next(iter(evaluations))

@@ -287,11 +287,18 @@ class Predictor:
                 stated[name][place] = outputs[name]
             if likeness is not None and unlike is not None:
                 unlike[place] = likeness.strangeness(outputs[FEATURES]) > likeness.limit
-        return Seen(
-            stated,
-            {t.name: calibrated(t, stated[t.name], self.bundle.held_out.get(t.name)) for t in self.targets},
-            unlike,
-        )
+        return Seen(stated, self._calibrated(stated), unlike)
+
+    def seen(self, stated: Mapping[str, NDArray[np.float32]], features: NDArray[np.float32] | None) -> Seen:
+        """What `look_at` says of pictures of which it is known what `raw` says."""
+        likeness = self.bundle.likeness
+        unlike = None
+        if likeness is not None and features is not None:
+            unlike = likeness.strangeness(features) > likeness.limit
+        return Seen(dict(stated), self._calibrated(stated), unlike)
+
+    def _calibrated(self, stated: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        return {t.name: calibrated(t, stated[t.name], self.bundle.held_out.get(t.name)) for t in self.targets}
 
     def raw(
         self, pixels: NDArray[np.uint8]

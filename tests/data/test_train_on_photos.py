@@ -21,7 +21,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_photos_are_learned_and_the_model_takes_photos(photos: Path, tmp_path: Path) -> None:
-    run = muslin.train(photos, out=tmp_path / "run", settings=FEW)
+    run = muslin.train(photos, recipe="quick", out=tmp_path / "run", settings=FEW)
     assert any("broken.jpg" in sentence for sentence in run.record["data"]["repairs"])
     assert run.record["data"]["sizes"] == {"train": 33, "validation": 3, "test": 12}
     predictor = Predictor.open(run.model)
@@ -46,7 +46,7 @@ def test_photos_are_learned_and_the_model_takes_photos(photos: Path, tmp_path: P
 
 def test_undivided_photos_are_judged_by_the_part_set_apart(photos: Path, tmp_path: Path) -> None:
     whole = photos / "train"
-    run = muslin.train(whole, out=tmp_path / "run", settings=FEW)
+    run = muslin.train(whole, recipe="quick", out=tmp_path / "run", settings=FEW)
     predictor = Predictor.open(run.model)
     chosen, part = flow.part_to_judge(predictor, read(whole), "test")
     assert (len(chosen), part) == (run.record["data"]["sizes"]["test"], "test")

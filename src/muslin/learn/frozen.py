@@ -99,6 +99,23 @@ def fit_heads(
     return history
 
 
+@torch.no_grad()
+def answers(
+    net: Net, features: Features, places: NDArray[np.integer[Any]]
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+    """What `net` answers to the samples at `places`, as `Predictor.raw` says it, without looking at them again.
+
+    Returns:
+        Per target float32 (samples, classes) probabilities; and the samples' features, float32 (samples, features).
+    """
+    rows = np.empty((len(places), features.width), np.float32)
+    for samples, block in features.take(places).blocks():
+        rows[samples] = block
+    seen = torch.from_numpy(rows)
+    said = {name: net.activated(name, net.layers[head_key(name)](seen)) for name in net.network.heads}
+    return {name: values.numpy() for name, values in said.items()}, rows
+
+
 def _weights(labels: NDArray[np.integer[Any]], classes: int, recipe: Recipe) -> NDArray[np.float32] | None:
     found = class_weights(torch.from_numpy(np.ascontiguousarray(labels)), classes, recipe)
     return None if found is None else found.numpy()

@@ -129,11 +129,12 @@ class Net(nn.Module):
         views = [pixels, pixels.flip(3)] if self.network.mirrored else [pixels]
         answers = [self(view) for view in views]
         return {
-            name: torch.stack([self._activated(name, answer[name]) for answer in answers]).mean(0)
+            name: torch.stack([self.activated(name, answer[name]) for answer in answers]).mean(0)
             for name in self.network.heads
         }
 
-    def _activated(self, name: str, scores: Tensor) -> Tensor:
+    def activated(self, name: str, scores: Tensor) -> Tensor:
+        """Scores (count, classes) of the head `name` as probabilities."""
         if name in self.network.multilabel:
             return torch.sigmoid(scores)
         return F.softmax(logits(scores, self.network.activation), dim=1)

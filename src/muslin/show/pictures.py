@@ -8,8 +8,8 @@ import base64
 import io
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
 from muslin.data.dataset import UNKNOWN, Dataset, Images, PixelImages
+from muslin.data.photos import in_order
 from muslin.errors import DataError, ImageError, nearest
 from muslin.show.colours import LIGHT, rgb, viridis
 from muslin.show.lettering import cut, font_for, wrapped, write
@@ -225,12 +226,19 @@ def mean_images(
         else:
             total = np.zeros((edge_px, edge_px, 3))
             read = 0
-            for place in chosen[:most]:
-                with suppress(ImageError):  # one that cannot be read is not part of the mean
-                    total += _filling(images[int(place)], edge_px)
+            for picture in in_order(partial(_filled, images, chosen, edge_px), min(len(chosen), most)):
+                if picture is not None:  # one that cannot be read is not part of the mean
+                    total += picture
                     read += 1
             means.append(np.rint(total / read).astype(np.uint8) if read else None)
     return means
+
+
+def _filled(images: Images, chosen: NDArray[np.integer[Any]], edge_px: int, number: int) -> Pixels | None:
+    try:
+        return _filling(images[int(chosen[number])], edge_px)
+    except ImageError:
+        return None
 
 
 def counts_of(labels: NDArray[np.integer[Any]], n_classes: int) -> NDArray[np.int64]:
