@@ -332,7 +332,7 @@ def model_summary(path: str, studied: Studied) -> dict[str, Any]:
     rows = [asdict(layer) | {"arithmetic": layer.why_not is None} for layer in layers]
     return {
         "path": path,
-        "name": Path(path).parent.name if Path(path).name == MODEL_FILE else Path(path).stem,
+        "name": (Path(path).name == MODEL_FILE and Path(path).parent.name) or Path(path).stem,
         "network": str(bundle.network.get("name", "")),
         "input": list(bundle.preprocessing.shape),
         "conversion": bundle.preprocessing.conversion,

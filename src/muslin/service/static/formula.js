@@ -63,9 +63,9 @@ const VIEWS = {
     const list = h("div", { class: "productlist" }, step.maps.slice(0, MAPS_SHOWN).map(products));
     const more = step.maps.slice(MAPS_SHOWN);
     const rest = step.sum - step.maps.reduce((sum, one) => sum + one.sum, 0);
-    const left = (step.channels?.length ?? step.maps.length) - step.maps.length;
+    const left = (step.maps_total ?? step.maps.length) - step.maps.length;
     return [
-      h("p", { class: "soft" }, t("convolutionHow", { n: count(step.products_total), maps: count(step.channels?.length ?? step.maps.length), rows: step.window.rows, columns: step.window.columns, top: step.window.top + 1, left: step.window.left + 1 }),
+      h("p", { class: "soft" }, t("convolutionHow", { n: count(step.products_total), maps: count(step.maps_total ?? step.maps.length), rows: step.window.rows, columns: step.window.columns, top: step.window.top + 1, left: step.window.left + 1 }),
         step.window.top < 0 || step.window.left < 0 || step.maps.some((one) => one.values.some((row) => row.includes(null))) ? ` ${t("paddingHow")}` : ""),
       list,
       more.length > 0 && h("details", {}, h("summary", {}, t("otherMaps", { n: count(more.length + Math.max(left, 0)) })),

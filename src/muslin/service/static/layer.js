@@ -5,6 +5,7 @@ import { announce, button, h, latest, problem, show } from "/static/dom.js";
 import { chainView } from "/static/formula.js";
 import { atlas, cells, coloured, mapView, sheetMap } from "/static/maps.js";
 import { halfChoice, kindText, rangeChoice, scaleFor, shapeText } from "/static/network.js";
+import { said } from "/static/sentences.js";
 import { download, png, savers } from "/static/save.js";
 import { same, set, state, view } from "/static/state.js";
 import { count, number, percent, short, t } from "/static/texts.js";
@@ -24,7 +25,7 @@ export function layerView(model, layer) {
     h("h2", { tabindex: -1 }, layer.name, " ", h("span", { class: "of" }, kindText(layer))),
     h("p", { class: "soft" }, [shapeText(layer.shape), layer.parameters ? t("parametersCount", { n: count(layer.parameters) }) : "", layer.multiply_adds ? t("multiplyAddsCount", { n: short(layer.multiply_adds) }) : "", layer.share ? t("shareOf", { share: percent(layer.share) }) : ""].filter(Boolean).join(" · ")),
     layer.kernel && h("p", { class: "soft" }, t("kernelFacts", { size: layer.kernel.size.join(" × "), stride: layer.kernel.strides?.join(" × ") ?? layer.kernel.stride.join(" × "), pads: layer.kernel.pads.join(", ") }), layer.kernel.groups > 1 ? ` · ${layer.kernel.groups === layer.kernel.outputs ? t("depthwise") : t("groups", { n: layer.kernel.groups })}` : ""),
-    tools, h("div", { class: "layerbody" }, h("div", {}, tilesPlace, kernelPlace), large), formula);
+    tools, h("div", { class: flat ? "layerbody flat" : "layerbody" }, h("div", {}, tilesPlace, kernelPlace), large), formula);
   let sheet = null, map = null, tiles = null, over = null, closed = false, shownFor = "";
 
   const columns = () => (flat ? Math.min(ACROSS, features) : sheet.header.columns);
@@ -148,7 +149,7 @@ export function layerView(model, layer) {
 
   function pointed(index, how) {
     if (!layer.arithmetic) {
-      show(formula, h("p", { class: "soft" }, layer.why_not || t("noArithmetic")));
+      show(formula, h("p", { class: "soft" }, layer.why_not ? said(layer.why_not) : t("noArithmetic")));
       return;
     }
     arithmetic(index, how);

@@ -3,6 +3,7 @@
 import { askOnce } from "/static/api.js";
 import { announce, button, h, problem, show } from "/static/dom.js";
 import { choosePicture, take, thumbnail } from "/static/picture.js";
+import { said } from "/static/sentences.js";
 import { link, same, set, state, view } from "/static/state.js";
 import { count, number, percent, short, signed, t } from "/static/texts.js";
 
@@ -26,7 +27,7 @@ export async function page() {
   const element = h("div", { class: "page wide" },
     h("div", { class: "modelhead" }, h("h1", {}, model.name),
       h("p", { class: "soft" }, [model.network, t("parametersCount", { n: short(model.parameters) }), t("multiplyAddsCount", { n: short(model.multiply_adds) }), t("takes", { size: `${model.input[1]} × ${model.input[0]}${model.input[2] === 3 ? " RGB" : ""}` })].filter(Boolean).join(" · ")),
-      model.cannot.length > 0 && h("details", { class: "note" }, h("summary", {}, t("cannot")), h("ul", {}, model.cannot.map((sentence) => h("li", {}, sentence))))),
+      model.cannot.length > 0 && h("details", { class: "note" }, h("summary", {}, t("cannot")), h("ul", {}, model.cannot.map((sentence) => h("li", {}, said(sentence)))))),
     h("div", { class: "workbench" }, side, h("div", { class: "stagearea" }, nav, place)));
 
   function tabs() {

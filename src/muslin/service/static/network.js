@@ -10,7 +10,7 @@ import { download, png, savers } from "/static/save.js";
 import { set, state, view } from "/static/state.js";
 import { count, number, percent, short, t, tOr } from "/static/texts.js";
 
-const CARD = { width: 148, gap: 44, row: 236, top: 62 };
+const CARD = { width: 148, gap: 44, row: 290, top: 62 }; // px; a card of a block with all its lines is 270 high
 const MAPS = 6; // of each layer in the overview
 
 /** The scale of map k of a sheet, as the person wants maps compared. */

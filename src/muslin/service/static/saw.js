@@ -37,7 +37,6 @@ export async function tab(model) {
       step.picture && h("p", { class: "soft number" }, `${step.picture.width} × ${step.picture.height}`),
       step.values && legend(scaleOf(step.values.low, step.values.high, true), ""),
       h("p", { class: "text" }, tOr(`stepText.${step.name}`, step.text)),
-      step.text && tOr(`stepText.${step.name}`, step.text) !== step.text && h("p", { class: "soft detail", lang: "en" }, step.text),
       step.switch && h("label", { class: "switch" },
         h("input", { type: "checkbox", role: "switch", checked: step.on, data: { step: step.name }, onchange: (event) => flip(step.switch, event.target.checked) }),
         h("span", {}, step.on ? t("on") : t("off"))),

@@ -6,6 +6,7 @@ import { curves } from "/static/chart.js";
 import { scaleOf } from "/static/colour.js";
 import { button, h, problem, select, show } from "/static/dom.js";
 import { mapView } from "/static/maps.js";
+import { said } from "/static/sentences.js";
 import { set, state, view } from "/static/state.js";
 import { number, percent, signed, t } from "/static/texts.js";
 
@@ -28,23 +29,23 @@ export async function tab(model) {
     const body = { view: view(), target: asked.name, class: cls, versus: versus || null, layer: state.source || null, half: model.mirrored ? "both" : state.half };
     let found;
     try { found = await askOnce("/api/evidence", body); } catch (error) {
-      if (mine === turn) { dials(asked, answer, cls, versus, []); show(place, problem(error)); show(trust); }
+      if (mine === turn) { dials(asked, answer, cls, versus, []); show(place, problem(new Error(said(error.message)))); show(trust); }
       return;
     }
     if (mine !== turn) return;
-    dials(asked, answer, cls, versus, found.layers || []);
+    dials(asked, answer, cls, versus, found.layers || [], found.layer);
     await evidence(found, cls, versus, mine);
     trustTests(body, found);
   }
 
-  function dials(asked, answer, cls, versus, layers) {
+  function dials(asked, answer, cls, versus, layers, layer = "") {
     const had = controls.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const words = (name) => `${name} (${percent(answer.probabilities[name])})`;
     show(controls,
       model.targets.length > 1 && select(t("target"), model.targets.map((one) => [one.name, one.name]), asked.name, (name) => set({ target: name, cls: "", versus: "" }), { "data-key": "target" }),
       select(t("class"), asked.classes.map((name) => [name, words(name)]), cls, (name) => set({ cls: name }), { "data-key": "class" }),
       asked.classes.length > 1 && select(t("ratherThan"), [["", t("noOther")], ...asked.classes.filter((name) => name !== cls).map((name) => [name, words(name)])], versus, (name) => set({ versus: name }), { "data-key": "versus" }),
-      layers.length > 1 && select(t("atLayer"), layers.map((name) => [name, name]), state.source || layers[0], (name) => set({ source: name }), { "data-key": "layer" }));
+      layers.length > 1 && select(t("atLayer"), layers.map((name) => [name, name]), layer, (name) => set({ source: name }), { "data-key": "layer" }));
     if (had) controls.querySelector(`[data-key="${had}"]`)?.focus({ preventScroll: true });
   }
 
@@ -60,7 +61,7 @@ export async function tab(model) {
       h("section", {}, h("h3", {}, t("onPicture")), overlay(found, under, scale), h("p", { class: "soft" }, t("enlarged", { rows: found.rows, columns: found.columns, layer: found.layer }))),
       h("section", { class: "panel sums" },
         h("p", { class: "stamp " + (found.exact ? "exact" : "approximate") }, found.exact ? t("exact") : t("approximate")),
-        h("p", { class: "soft", lang: "en" }, found.why),
+        h("p", { class: "soft" }, said(found.why)),
         h("dl", { class: "sum" },
           h("dt", {}, t("cellsSum")), h("dd", { class: "number" }, signed(flat.reduce((a, b) => a + b, 0), 6)),
           h("dt", {}, t("bias")), h("dd", { class: "number" }, signed(found.bias, 6)),
