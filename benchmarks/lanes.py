@@ -1,0 +1,167 @@
+"""Is what the lanes promise kept: precision, short lists and calibration, over 200 re-drawings of Fashion-MNIST.
+
+    python benchmarks/lanes.py RUN [RUN ...] [--drawings 200] [--note SENTENCE]
+
+Takes runs on Fashion-MNIST (`muslin train fashion-mnist --out RUN`) and, for each, the network's own probabilities of
+its validation and test pictures, none of which it learned from. These 15,000 are divided anew each time, 5,000 to
+decide by as sealing does and 10,000 to judge by. Printed: how much is accepted at each wanted precision, how often the
+precision of the accepted test pictures was below the wanted one, how many short lists hold the true class, and the
+calibration error. Also the same for the run's own division. Keeps everything in benchmarks/results/.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESULTS = Path(__file__).parent / "results"
+WANTED = (0.95, 0.98, 0.99)
+CALIBRATION = 5_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--drawings", type=int, default=200)
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    arguments = parser.parse_args()
+
+    from muslin import flow, machine
+
+    started, load_before = datetime.now(UTC), os.getloadavg()
+    measured = {str(run): of_run(run, arguments.drawings) for run in arguments.runs}
+    result = {
+        "question": "Is what the lanes promise kept over random re-drawings of calibration and test data?",
+        "command": shlex.join(["python", "benchmarks/lanes.py", *sys.argv[1:]]),
+        "note": arguments.note,
+        "date": started.isoformat(timespec="seconds"),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
+        ).stdout.strip(),
+        "machine": machine.description(),
+        "load_before": load_before,
+        "load_after": os.getloadavg(),
+        "versions": flow.versions(),
+        "drawings": arguments.drawings,
+        "runs": measured,
+    }
+    print(json.dumps(measured, indent=1))
+    RESULTS.mkdir(exist_ok=True)
+    name = f"lanes_{started:%Y%m%dT%H%M%SZ}.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{name}")
+
+
+def of_run(folder: Path, drawings: int) -> dict[str, Any]:
+    from muslin import flow
+    from muslin.data import read
+    from muslin.data.dataset import pixels_of
+    from muslin.predictor import Predictor
+
+    predictor, dataset = Predictor.open(folder), read("fashion-mnist")
+    parts = flow.division(predictor, dataset)
+    assert parts is not None, "the run was not trained on fashion-mnist"
+    stated, labels = {}, {}
+    for part in ("validation", "test"):
+        chosen = dataset.take(getattr(parts, part))
+        stated[part], labels[part] = predictor.raw(pixels_of(chosen))[0]["label"], chosen.labels["label"]
+    everything, true = np.concatenate(list(stated.values())), np.concatenate(list(labels.values()))
+    target, random = dataset.target("label"), np.random.default_rng(0)
+    rows: dict[str, list[dict[str, float]]] = {}
+    for drawing in range(drawings):
+        order = random.permutation(len(true))
+        mine, others = order[:CALIBRATION], order[CALIBRATION:]
+        for key, row in once(target, everything[mine], true[mine], everything[others], true[others]).items():
+            rows.setdefault(key, []).append(row)
+        if drawing % 20 == 19:
+            print(f"{folder}: {drawing + 1} of {drawings} drawings", file=sys.stderr, flush=True)
+    usual = once(target, stated["validation"], labels["validation"], stated["test"], labels["test"])
+    return {
+        "accuracy": float((stated["test"].argmax(1) == labels["test"]).mean()),
+        "as_divided": usual,
+        "redrawn": {key: summed(values) for key, values in rows.items()},
+    }
+
+
+def once(
+    target: Any,
+    stated: NDArray[np.float32],
+    labels: NDArray[np.integer[Any]],
+    new: NDArray[np.float32],
+    truth: NDArray[np.integer[Any]],
+) -> dict[str, dict[str, float]]:
+    """Decide by the first two, judge by the others."""
+    from muslin.evaluation.lanes import (
+        ACCEPT,
+        LISTED,
+        REVIEW,
+        calibrated,
+        decide,
+        hold_out,
+        listed_from,
+        rule,
+    )
+    from muslin.evaluation.trust import calibration
+
+    held_out = hold_out(target, labels, stated)
+    assert held_out is not None
+    probabilities = calibrated(target, new, held_out)
+    of_true = probabilities[np.arange(len(truth)), truth]
+    before, after = calibration(truth, new), calibration(truth, probabilities)
+    found: dict[str, dict[str, float]] = {
+        "calibration": {
+            "temperature": float(held_out.temperature[0]),
+            "ece_before": before.expected_calibration_error,
+            "ece_after": after.expected_calibration_error,
+            "brier_before": before.brier_score,
+            "brier_after": after.brier_score,
+            "log_loss_before": before.log_loss,
+            "log_loss_after": after.log_loss,
+        },
+        "list over all pictures": {"holds": float((of_true >= listed_from(held_out.of_true, LISTED)).mean())},
+    }
+    for wanted in WANTED:
+        for per in ("all", "class"):
+            decided = decide(target, probabilities, rule(target, held_out, wanted, per))
+            accepted, review = decided.lanes == ACCEPT, decided.lanes == REVIEW
+            right = decided.predicted == truth
+            classes = [right[accepted & (decided.predicted == c)] for c in range(len(target.classes))]
+            by_class = [float(c.mean()) for c in classes if len(c)]
+            found[f"{wanted:g} {per}"] = {
+                "accepted": float(accepted.mean()),
+                "precision": float(right[accepted].mean()) if accepted.any() else float("nan"),
+                "broken": float(bool(accepted.any()) and bool(right[accepted].mean() < wanted)),
+                "worst_class": min(by_class, default=float("nan")),
+                "list_holds": float(decided.candidates[review, truth[review]].mean()),
+                "list_length": float(decided.candidates[review].sum(axis=1).mean()),
+            }
+    return found
+
+
+def summed(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Of each figure the mean, the least and the most; NaN, where nothing was accepted, left out."""
+    result = {}
+    for name in rows[0]:
+        values = np.array([row[name] for row in rows])
+        values = values[np.isfinite(values)]
+        if len(values):
+            result[name] = {
+                "mean": round(float(values.mean()), 5),
+                "least": round(float(values.min()), 5),
+                "most": round(float(values.max()), 5),
+            }
+    return result
+
+
+if __name__ == "__main__":
+    main()

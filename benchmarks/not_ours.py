@@ -1,0 +1,169 @@
+"""How well are pictures told that are none of the model's classes: digits, noise, blanks, photos, and classes left out.
+
+    python benchmarks/not_ours.py RUN [--photos DATA] [--leave-out 2] [--count 2000] [--note SENTENCE]
+
+Takes a run on Fashion-MNIST (`muslin train fashion-mnist --out RUN`). Each kind of stranger is compared with
+Fashion-MNIST's test pictures by how strange the model finds them: the area under the ROC curve (1: every stranger
+stranger than every true picture) with its 95 % bootstrap interval, and the share of each that is called not ours.
+`--photos` is a set of product photos, as `clothing-small`, which go through Fashion-MNIST's conversion. Then `quick` is
+trained on Fashion-MNIST without two classes (drawn with seed 0), whose pictures are the strangers; `--leave-out 0`
+leaves that out. Keeps everything in benchmarks/results/.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESULTS = Path(__file__).parent / "results"
+PX = 28
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--photos", help="product photos: a known name, a folder or an archive")
+    parser.add_argument("--leave-out", type=int, default=2, help="how many classes")
+    parser.add_argument("--count", type=int, default=2_000, help="strangers of each kind")
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    arguments = parser.parse_args()
+
+    from muslin import flow, machine
+    from muslin.data import read
+    from muslin.data.dataset import pixels_of
+    from muslin.predictor import Predictor
+
+    started, load_before = datetime.now(UTC), os.getloadavg()
+    dataset, predictor = read("fashion-mnist"), Predictor.open(arguments.run)
+    ours = pixels_of(dataset.part("test"))
+    random = np.random.default_rng(0)
+    strangers = {
+        "digits": digits(arguments.count, random),
+        "noise": random.integers(0, 256, (arguments.count, PX, PX, 1), dtype=np.uint8),
+        "gray noise": np.clip(random.normal(128, 40, (arguments.count, PX, PX, 1)), 0, 255).astype(np.uint8),
+        "blank": np.broadcast_to(
+            np.arange(256, dtype=np.uint8)[:, None, None, None], (256, PX, PX, 1)
+        ).copy(),
+    }
+    if arguments.photos:
+        photos = read(arguments.photos)
+        some = np.sort(random.permutation(len(photos))[: arguments.count])
+        photos = replace(photos.take(some), conversion="fashion-mnist")
+        strangers["photos"] = pixels_of(flow.in_model_pixels(predictor, photos))
+    measured = against(predictor, ours, strangers)
+    if arguments.leave_out:
+        left_out = np.sort(random.choice(10, arguments.leave_out, replace=False))
+        names = [dataset.target("label").classes[i] for i in left_out]
+        with tempfile.TemporaryDirectory() as folder:
+            run = flow.train(without(dataset, left_out), out=Path(folder) / "run")
+            fewer = Predictor.open(run.folder)
+        labels = dataset.part("test").labels["label"]
+        strange = np.isin(labels, left_out)
+        found = against(fewer, ours[~strange], {f"left out: {', '.join(names)}": ours[strange]})
+        measured["strangers"] |= found["strangers"]
+        measured["ours_without_them"] = found["ours"]
+    result = {
+        "question": "How well are pictures told that are none of the model's classes?",
+        "command": shlex.join(["python", "benchmarks/not_ours.py", *sys.argv[1:]]),
+        "note": arguments.note,
+        "date": started.isoformat(timespec="seconds"),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
+        ).stdout.strip(),
+        "machine": machine.description(),
+        "load_before": load_before,
+        "load_after": os.getloadavg(),
+        "versions": flow.versions(),
+        **measured,
+    }
+    print(json.dumps(measured, indent=1))
+    RESULTS.mkdir(exist_ok=True)
+    name = f"not_ours_{started:%Y%m%dT%H%M%SZ}.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{name}")
+
+
+def against(
+    predictor: Any, ours: NDArray[np.uint8], strangers: dict[str, NDArray[np.uint8]]
+) -> dict[str, Any]:
+    """Per kind of stranger the area under the ROC curve against `ours`, and how many are called not ours."""
+    from muslin.evaluation.curves import resamples, roc_areas, with_interval
+    from muslin.evaluation.intervals import wilson
+
+    likeness = predictor.bundle.likeness
+
+    def strangeness(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = likeness.strangeness(predictor.raw(pixels)[1])
+        return found
+
+    known = strangeness(ours)
+    beyond = int((known > likeness.limit).sum())
+    rows = {}
+    for name, pixels in strangers.items():
+        strange = strangeness(pixels)
+        truth = np.concatenate([np.zeros(len(known), np.int64), np.ones(len(strange), np.int64)])
+        area, interval = with_interval(
+            roc_areas, truth, np.concatenate([known, strange]), resamples(len(truth), len(truth))
+        )
+        rows[name] = {
+            "pictures": len(pixels),
+            "auroc": area,
+            "interval": interval,
+            "called_not_ours": float((strange > likeness.limit).mean()),
+        }
+    return {
+        "ours": {
+            "pictures": len(known),
+            "called_not_ours": beyond / len(known),
+            "interval": wilson(beyond, len(known)),
+        },
+        "strangers": rows,
+    }
+
+
+def digits(count: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Digits as MNIST has them: white strokes on black, 20 px high, slanted and shifted, with soft edges."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    pictures = np.empty((count, PX, PX, 1), np.uint8)
+    for place in range(count):
+        large = Image.new("L", (8 * PX, 8 * PX))
+        font = ImageFont.load_default(size=int(random.integers(150, 190)))
+        ImageDraw.Draw(large).text(
+            (4 * PX, 4 * PX),
+            str(place % 10),
+            fill=255,
+            font=font,
+            anchor="mm",
+            stroke_width=int(random.integers(0, 8)),
+        )
+        large = large.rotate(float(random.normal(0, 10)), Image.Resampling.BILINEAR)
+        shift = tuple(int(s) for s in random.integers(-12, 13, 2))
+        large = large.transform(large.size, Image.Transform.AFFINE, (1, 0.2, shift[0] - 22, 0, 1, shift[1]))
+        pictures[place, :, :, 0] = np.asarray(large.resize((PX, PX), Image.Resampling.BOX))
+    return pictures
+
+
+def without(dataset: Any, classes: NDArray[np.int64]) -> Any:
+    """The data without the pictures of these classes, and without the classes."""
+    target = dataset.target("label")
+    kept = [i for i in range(len(target.classes)) if i not in classes]
+    fewer = dataset.take(np.flatnonzero(np.isin(dataset.labels["label"], kept)))
+    named = replace(target, classes=tuple(target.classes[i] for i in kept))
+    return replace(fewer, targets=(named,), labels={"label": np.searchsorted(kept, fewer.labels["label"])})
+
+
+if __name__ == "__main__":
+    main()
