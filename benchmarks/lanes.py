@@ -39,7 +39,7 @@ def main() -> None:
     from muslin import flow, machine
 
     started, load_before = datetime.now(UTC), os.getloadavg()
-    measured = {str(run): of_run(run, arguments.drawings) for run in arguments.runs}
+    measured = {run.name: of_run(run, arguments.drawings) for run in arguments.runs}
     result = {
         "question": "Is what the lanes promise kept over random re-drawings of calibration and test data?",
         "command": shlex.join(["python", "benchmarks/lanes.py", *sys.argv[1:]]),
