@@ -75,6 +75,9 @@ def test_a_column_that_makes_no_slices_and_a_precision_nobody_can_promise_are_re
     assert "Nothing can promise 1" in refusal(
         within(capfd, "evaluate", model, table, *WORDS, "--precision", 1)
     )
+    assert "no columns to go by" in refusal(
+        within(capfd, "evaluate", model, "fashion-mnist", "--by", "season")
+    )
     many = tmp_path / "many.csv"
     lines = table.read_text().splitlines()
     many.write_text("\n".join([f"{lines[0]},sku", *(f"{line},{i}" for i, line in enumerate(lines[1:]))]))

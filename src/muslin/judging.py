@@ -89,7 +89,10 @@ def judge(
 def _column(data: str | Path | Dataset, reading: Mapping[str, Any], name: str) -> dict[str, str]:
     """Per id what stands in a column of the table; read by itself, for a further target makes other data of it."""
     from muslin.data import read
+    from muslin.data.known import KNOWN
 
+    if isinstance(data, str) and data in KNOWN:
+        raise DataError(f"{data}: has no columns to go by. Give a table of products, one row a photo.")
     dataset = data if isinstance(data, Dataset) else read(data, **{**reading, "target": (name,)})
     target = dataset.target(name)
     if target.kind == "multilabel":
