@@ -125,3 +125,5 @@ def test_of_several_labels_the_share_of_those_said_counts() -> None:
     found = trust(target, true, said, said, None, yes_from=(0.5, 0.5))
     assert found is not None
     assert found.share_right == pytest.approx((0.5 + 1 + 1) / 3)  # the third got no label
+    assert found.at_wanted.listed == 1  # with nothing to decide by, every label is listed
+    assert found.at_wanted.list_length == 2

@@ -53,6 +53,30 @@ def test_every_question_is_learned_judged_and_reported(run: muslin.Run) -> None:
     assert page.count('class="cards"') == 2
 
 
+def test_each_question_is_decided_by_itself_and_what_may_be_taken_is_reported(run: muslin.Run) -> None:
+    predictor = Predictor.open(run.model)
+    assert list(predictor.bundle.held_out) == ["label", "cloth", "tags"]
+    assert predictor.bundle.likeness is not None
+    lanes = {
+        precision: [
+            prediction.predictions["cloth"].lane
+            for prediction in predictor.predict(
+                [products(60).images[i] for i in range(60)], precision=precision
+            )
+        ]
+        for precision in (0.5, 0.999)
+    }
+    assert "accept" in lanes[0.5]
+    assert "accept" not in lanes[0.999]  # some dozen validation pictures cannot promise that
+    content = json.loads((run.folder / "evaluation.json").read_text())["trust"]
+    assert list(content) == ["label", "cloth", "tags"]
+    for number, name in enumerate(content, 1):
+        assert (
+            "Which answers may be taken"
+            in (run.folder / "targets" / f"{number}-{name}" / "report.html").read_text()
+        )
+
+
 def test_all_answers_come_by_name_and_the_thresholds_are_those_sealed_in(run: muslin.Run) -> None:
     predictor = Predictor.open(run.model)
     assert len(predictor.bundle.thresholds["tags"]) == 3

@@ -66,8 +66,8 @@ class Accepted:
         precision: what is wanted.
         share: of all pictures those that are accepted.
         lanes: accepted, to review, not ours.
-        listed: share of the short lists, of pictures to review, that hold the true class (all true labels); None where
-            there is no such picture.
+        listed: share of the short lists, of pictures to review, that hold the true class (of several, the mean share of
+            the true labels that is listed); None where there is no such picture.
         listed_interval: 95 %.
         list_length: classes on a short list, in the mean.
         cannot: what the model's held-out pictures cannot support, a sentence each.
@@ -279,7 +279,9 @@ def _accepted(
     if true.ndim == 1:
         holds = decided.candidates[np.arange(len(true)), true]
     else:
-        holds = (decided.candidates | (true != 1)).all(axis=1)
+        there = true == 1
+        with np.errstate(invalid="ignore"):
+            holds = (decided.candidates & there).sum(axis=1) / there.sum(axis=1)
     listed = holds[review].astype(np.float64)
     return Accepted(
         precision=wanted.precision,
