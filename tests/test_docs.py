@@ -232,7 +232,7 @@ def working_folder(tmp_path, monkeypatch):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         seal(small_bundle(side=28), tmp_path / path)
     evaluations = {"label": evaluate(labels, probabilities, LABEL.classes)}
-    write_evaluation(evaluations, "test", tmp_path / "runs/first/evaluation.json")
+    write_evaluation(evaluations, "test", tmp_path / "runs/first/evaluation.json", {})
     for name in ("shirt.png", "boots.jpg"):
         Image.new("RGB", (400, 300), "white").save(tmp_path / name)
     monkeypatch.chdir(tmp_path)

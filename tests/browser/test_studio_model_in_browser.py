@@ -160,6 +160,7 @@ def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address)
     tab_to(page, "e.matches('.strip [role=switch]')")
     press(page, " ")
     until(page, "document.querySelector('.changed') && document.querySelector('.step.off')")
+    until(page, "document.querySelector('.effect').textContent.startsWith('Switching it on would change')")
     press(page, " ")
     until(page, "document.querySelector('.changed') === null")
 

@@ -79,7 +79,8 @@ def routes(folder: Path) -> list[Route]:
         post(
             "/api/model", lambda body: model_summary(_text(body, "model"), desk.studied(_text(body, "model")))
         ),
-        post("/api/look", lambda body: look(desk.view(body))),
+        post("/api/look", lambda body: look(desk.view(body), desk.plain(body))),
+        post("/api/effects", lambda body: desk.view(body).effects()),
         post("/api/sheet", lambda body: sheet_of(desk.view(body).trace, _text(body, "layer"), _half(body))),
         post("/api/values", lambda body: values(desk.view(body), body)),
         post("/api/values.npy", lambda body: npy(desk.view(body), body)),
@@ -212,6 +213,13 @@ class Desk:
         with self._lock:
             _keep(self._views, key, view, VIEWS_KEPT)
         return view
+
+    def plain(self, body: Body) -> View | None:
+        """The view without any change, where the one that a request names has some."""
+        said = body["view"]
+        changed = any(said.get(name) for name in ("steps", "changes", "edits"))
+        bare = {name: said[name] for name in ("model", "picture")}
+        return self.view({"view": bare}) if changed else None
 
     def _picture(self, studied: Studied, picture: str) -> View:
         kind, _, name = picture.partition(":")
@@ -381,9 +389,8 @@ def blocks_of(apart: Anatomy) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def look(view: View) -> dict[str, Any]:
-    """The steps with their pictures, and the answers."""
-    effects = view.effects()
+def look(view: View, plain: View | None) -> dict[str, Any]:
+    """The steps with their pictures, and the answers; also those before, where `plain` is the view before."""
     steps = []
     for step in view.steps:
         numbers = step.pixels.dtype != np.uint8
@@ -398,14 +405,12 @@ def look(view: View) -> dict[str, Any]:
                 else None,
                 "switch": step.name if step.may_be_left_out else None,
                 "on": not step.left_out,
-                "effect": effects.get(step.name),
             }
         )
-    touched = bool(view.without or view.changes or view.edits)
     return {
         "steps": steps,
         "answers": view.answers,
-        "before": view.plain().answers if touched else None,
+        "before": plain.answers if plain else None,
         "notes": list(view.notes),
     }
 

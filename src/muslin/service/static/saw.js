@@ -21,8 +21,19 @@ export async function tab(model) {
       const had = strip.contains(document.activeElement) ? document.activeElement.dataset.step : null;
       show(strip, look.steps.map((step, n) => tile(step, n, look.steps.length)));
       if (had) strip.querySelector(`[data-step="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
+      fill(mine);
       show(notes, look.notes.length > 0 && h("ul", { class: "soft" }, look.notes.map((note) => h("li", {}, note))));
     } catch (error) { if (mine === asked) { show(strip); show(notes, problem(error)); } }
+  }
+
+  /** What leaving a step out would change takes a run of the network for each, so it follows when it is there. */
+  async function fill(mine) {
+    const places = [...strip.querySelectorAll(".effect")];
+    if (!places.length) return;
+    let effects;
+    try { effects = await askOnce("/api/effects", { view: view() }); } catch (error) { effects = {}; console.debug(error); }
+    if (mine !== asked) return;
+    for (const place of places) show(place, effect(effects[place.dataset.effect], place.dataset.on === "true"));
   }
 
   function tile(step, n) {
@@ -40,7 +51,7 @@ export async function tab(model) {
       step.switch && h("label", { class: "switch" },
         h("input", { type: "checkbox", role: "switch", checked: step.on, data: { step: step.name }, onchange: (event) => flip(step.switch, event.target.checked) }),
         h("span", {}, step.on ? t("on") : t("off"))),
-      effect(step));
+      step.switch && h("div", { class: "effect", data: { effect: step.name, on: String(step.on) } }, h("p", { class: "soft" }, t("loading"))));
   }
 
   function flip(name, on) {
@@ -50,14 +61,12 @@ export async function tab(model) {
     set({ steps });
   }
 
-  function effect(step) {
-    if (!step.switch || !step.effect) return null;
-    const rows = Object.entries(step.effect).flatMap(([target, changes]) =>
+  function effect(found, on) {
+    if (!found) return null;
+    const rows = Object.entries(found).flatMap(([target, changes]) =>
       Object.entries(changes).filter(([, change]) => Math.abs(change) >= 0.0005).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 3)
         .map(([name, change]) => h("li", {}, h("span", {}, (model.targets.length > 1 ? `${target}: ` : "") + name), " ", h("span", { class: "number" }, `${signed(100 * change, 3)} ${t("points")}`))));
-    return h("div", { class: "effect" },
-      h("p", { class: "soft" }, step.on ? t("effectOff") : t("effectOn")),
-      rows.length ? h("ul", {}, rows) : h("p", {}, t("effectNone")));
+    return [h("p", { class: "soft" }, on ? t("effectOff") : t("effectOn")), rows.length ? h("ul", {}, rows) : h("p", {}, t("effectNone"))];
   }
 
   await draw();

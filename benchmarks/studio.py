@@ -1,0 +1,192 @@
+"""How fast does the studio answer a person, in a real browser?
+
+    python benchmarks/studio.py FOLDER [--rounds 12] [--note SENTENCE]
+
+FOLDER holds .muslin files. In a headless Chromium, per model:
+
+- `look`, `layer`, `value`, `evidence`, `edit`: from the change in the page (a click) to the frame in which its result
+  is painted, each time for something that was not asked for before;
+- `hovering`: tasks over 50 ms (Chromium's own count of long tasks) while the pointer crosses a map 120 times, and the
+  time until the arithmetic of the last place is there.
+
+And once: the bytes and the seconds of the first page. Keeps everything in benchmarks/results/.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests/browser")]
+
+from chromium import Page, chromium  # noqa: E402
+
+from studio_server import running_studio  # noqa: E402
+
+WAIT_MS = 60_000
+
+TIMED = """
+new Promise((done, fail) => {
+  const begun = performance.now();
+  const painted = () => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begun)));
+  const looking = setInterval(() => {
+    if (performance.now() - begun > %d) { clearInterval(looking); fail(new Error(%s)); }
+    if (%s) { clearInterval(looking); painted(); }
+  }, 2);
+  %s;
+})
+"""
+
+
+def timed(page: Page, act: str, there: str) -> float:
+    """Milliseconds from `act` until `there` is true in the page and has been painted."""
+    return float(page.run(TIMED % (WAIT_MS, json.dumps(there), there, act)))
+
+
+def until(page: Page, there: str) -> None:
+    timed(page, "0", there)
+
+
+def first_page(address: str) -> dict[str, float]:
+    """Bytes on the wire and seconds until the models' cards are there, in a browser that has never been here."""
+    with chromium() as page:
+        begun = time.perf_counter()
+        page.visit(address + "/")
+        until(page, "document.querySelector('.card')")
+        seconds = time.perf_counter() - begun
+        size = page.run(
+            "performance.getEntries().filter(e => 'transferSize' in e && !e.name.includes('/api/'))"
+            ".reduce((n, e) => n + e.transferSize, 0)"
+        )
+        return {"bytes": int(size), "s": round(seconds, 3)}
+
+
+def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
+    """Milliseconds of each kind of step in one model."""
+    at = f"{address}/#page=model&model={model}"
+    page.visit(f"{at}&picture=golden:0&tab=network")
+    until(page, "document.querySelector('.verdict') && document.querySelector('.node')")
+    page.run(
+        "import('/static/state.js').then(m => window.set = m.set);"
+        f"import('/static/api.js').then(m => m.ask('/api/model', {{model: {model!r}}})).then(m => window.model = m)"
+    )
+    until(page, "window.set && window.model")
+    convolutions = page.run("model.layers.filter(l => l.kernel && l.arithmetic).map(l => [l.name, l.shape])")
+    found: dict[str, list[float]] = {name: [] for name in ("look", "layer", "value", "evidence", "edit")}
+    for n in range(rounds):
+        name, shape = convolutions[n * len(convolutions) // rounds % len(convolutions)]
+        picture = 1 + n % 12
+        shown = "document.querySelector('.given img').src"
+        before = page.run(shown)
+        there = f"{shown} !== {before!r} && {shown}.includes('golden%3A{picture}&')"
+        found["look"].append(
+            timed(page, f"set({{tab: 'saw', layer: '', picture: 'golden:{picture}'}})", there)
+        )
+        page.run("set({tab: 'network'})")
+        until(page, "document.querySelector('.node')")
+        opened = "document.querySelector('.large .map') && document.querySelector('.chainstep')"
+        found["layer"].append(timed(page, f"set({{layer: {name!r}, channel: 0, at: []}}, true)", opened))
+        row, column = n % shape[1], (n + 1) % shape[2]
+        page.run("document.querySelector('.formula h3').textContent = ''")
+        title = "document.querySelector('.formula h3')?.textContent"
+        found["value"].append(timed(page, f"set({{at: [{row}, {column}]}}, true)", title))
+        off = f"set({{edits: [{{kind: 'channel_off', layer: {name!r}, channel: 1}}]}})"
+        found["edit"].append(timed(page, off, "document.querySelector('.changed')"))
+        page.run("set({edits: [], layer: '', at: [], tab: 'saw'})")
+        until(page, "!document.querySelector('.changed')")
+        page.run("document.querySelectorAll('.sum').forEach(e => e.remove())")
+        cls = page.run(f"model.targets[0].classes[{n} % model.targets[0].classes.length]")
+        asked = f"set({{tab: 'why', cls: {cls!r}}})"
+        found["evidence"].append(timed(page, asked, "document.querySelector('.sum')"))
+    return {
+        name: {
+            "median_ms": round(statistics.median(times), 1),
+            "least_ms": round(min(times), 1),
+            "most_ms": round(max(times), 1),
+            "all_ms": [round(one, 1) for one in times],
+        }
+        for name, times in found.items()
+    }
+
+
+def hovering(page: Page, address: str, model: str) -> dict[str, Any]:
+    name = page.run("model.layers.find(l => l.kernel && l.arithmetic).name")
+    page.visit(f"{address}/#page=model&model={model}&picture=golden:0&tab=network&layer={name}")
+    until(page, "document.querySelector('.large .map') && document.querySelector('.chainstep')")
+    page.run("new Promise(d => setTimeout(d, 500))")
+    page.run(
+        "window.long = []; new PerformanceObserver(l => window.long.push(...l.getEntries().map(e => e.duration)))"
+        ".observe({type: 'longtask'})"
+    )
+    box = page.run(
+        "(r => [r.x, r.y, r.width, r.height])(document.querySelector('.large .map').getBoundingClientRect())"
+    )
+    for step in range(120):
+        x, y = box[0] + box[2] * (step % 20 + 0.5) / 20, box[1] + box[3] * (step + 0.5) / 120
+        page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        time.sleep(0.008)  # 125 moves a second, as a mouse makes
+    place = page.run("document.querySelector('.large .readout').textContent.split(':')[0]")
+    row, column = (int(word) for word in place.replace(",", "").split() if word.isdigit())
+    words = f"row {row}, column {column}"
+    after = timed(page, "0", f"document.querySelector('.formula h3')?.textContent.endsWith({words!r})")
+    return {"moves": 120, "long_tasks_ms": page.run("window.long"), "last_value_after_ms": round(after, 1)}
+
+
+def main() -> None:
+    asking = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    asking.add_argument("folder", type=Path)
+    asking.add_argument("--rounds", type=int, default=12)
+    asking.add_argument("--note", default="")
+    arguments = asking.parse_args()
+
+    from muslin import flow, machine
+    from muslin.service.files import model_rows
+
+    started, load_before = datetime.now(UTC), os.getloadavg()
+    models = {}
+    with running_studio(arguments.folder) as address:
+        first = first_page(address)
+        for row in model_rows(arguments.folder.resolve()):
+            with chromium() as page:
+                page.resize(1280, 900)
+                measured = steps(page, address, row["path"], arguments.rounds)
+                models[row["name"]] = measured | {"hovering": hovering(page, address, row["path"])}
+    result = {
+        "question": "How fast does the studio answer a person, in a real browser?",
+        "command": shlex.join(["python", "benchmarks/studio.py", *sys.argv[1:]]),
+        "note": arguments.note,
+        "date": started.isoformat(timespec="seconds"),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True
+        ).stdout.strip(),
+        "machine": machine.description(),
+        "load_before": load_before,
+        "load_after": os.getloadavg(),
+        "versions": flow.versions(),
+        "first_page": first,
+        "models": models,
+    }
+    short = {
+        name: {step: found.get("median_ms", found) for step, found in one.items()}
+        for name, one in models.items()
+    }
+    print(json.dumps({"first_page": first, "median_ms": short}, indent=1))
+    RESULTS.mkdir(exist_ok=True)
+    name = f"studio_{started:%Y%m%dT%H%M%SZ}.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{name}")
+
+
+if __name__ == "__main__":
+    main()
