@@ -17,6 +17,7 @@ from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -491,7 +492,10 @@ def division(predictor: "Predictor", dataset: Dataset) -> Split | None:
 
 
 def write_evaluation(
-    evaluations: Mapping[str, AnyEvaluation], part: str, path: Path, trusts: Mapping[str, "Trust"]
+    evaluations: Mapping[str, AnyEvaluation],
+    part: str,
+    path: Path,
+    trusts: Mapping[str, "Trust"] = MappingProxyType({}),
 ) -> None:
     """`evaluation.json`: per target's name its figures, and which part of the data they are of."""
     write_atomically(
