@@ -54,8 +54,8 @@ def main() -> None:
     left_out = np.zeros(len(labels), dtype=bool)
     for finding in audit.of("suspect_label"):
         (sample,) = finding.samples
-        suspicion[sample.index] = 1 - finding.score
-        left_out[sample.index] = sample.leave_out
+        suspicion[sample.place] = 1 - finding.score
+        left_out[sample.place] = sample.leave_out
     found = suspicion > 0
     result = {
         "question": f"How well does the audit rank wrong labels, {arguments.share:.0%} of Fashion-MNIST's changed?",

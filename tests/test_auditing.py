@@ -78,7 +78,7 @@ def test_an_audit_leaves_a_page_findings_and_two_lists_that_make_up_the_data(
         assert finding["kind"] in KINDS
         assert written["kinds"][finding["kind"]]["score"] == KINDS[finding["kind"]].score
         for sample in finding["samples"]:
-            assert mislabelled.dataset.ids[sample["index"]] == sample["id"]
+            assert mislabelled.dataset.ids[sample["place"]] == sample["id"]
             assert sample["part"] is None
     assert written["examined"]["pictures"] == 240
     assert written["seconds"]["judge_labels"] > 0
@@ -88,9 +88,9 @@ def test_the_known_copies_and_nearly_all_wrong_labels_are_found(
     audited: tuple[Path, Audit, list[str]], mislabelled: Drawn
 ) -> None:
     _, found, _ = audited
-    pairs = {tuple(sorted(s.index for s in f.samples)) for f in found.of("identical")}
+    pairs = {tuple(sorted(s.place for s in f.samples)) for f in found.of("identical")}
     assert pairs == {tuple(pair) for pair in mislabelled.duplicates.tolist()}
-    suspects = [f.samples[0].index for f in found.of("suspect_label")]
+    suspects = [f.samples[0].place for f in found.of("suspect_label")]
     wrong = set(mislabelled.wrong.tolist())
     assert len(wrong & set(suspects)) >= 7
     assert len(suspects) < 30
@@ -325,5 +325,5 @@ def test_labels_changed_at_random_are_ranked_before_the_others() -> None:
     found = auditing.audit(replace(some, labels={"label": labels}), only=["suspect_label"])
     suspicion = np.zeros(len(labels))
     for finding in found.findings:
-        suspicion[finding.samples[0].index] = 1 - finding.score
+        suspicion[finding.samples[0].place] = 1 - finding.score
     assert roc_auc_score(np.isin(np.arange(len(labels)), changed), suspicion) >= 0.95

@@ -130,7 +130,7 @@ def _now_and_then(tell: Callable[[str], None], every_s: float = 5.0) -> Callable
 def _judge_labels(
     dataset: Dataset, looked: "Looked", copies: "Copies", seed: int, tell: Callable[[str], None]
 ) -> dict[str, NDArray[np.float32]]:
-    """Per target of one label a picture, out-of-sample probabilities (n, classes); NaN where a label cannot be judged.
+    """Per target, out-of-sample probabilities (n, classes); NaN where a label cannot be judged.
 
     Raises:
         MissingPartError: torch is not installed.
@@ -138,15 +138,18 @@ def _judge_labels(
     """
     from muslin.data.audit import labels
 
-    judged = {
-        target.name: labels.examinable(target, dataset.labels[target.name]) & (looked.sizes[:, 0] > 0)
-        for target in dataset.targets
-        if target.kind == "multiclass"
-    }
-    judged = {name: mask for name, mask in judged.items() if len(np.unique(dataset.labels[name][mask])) > 1}
+    readable = looked.sizes[:, 0] > 0
+    judged = {}
+    for target in dataset.targets:
+        mask = labels.examinable(target, dataset.labels[target.name])
+        mask &= readable[:, np.newaxis] if mask.ndim == 2 else readable
+        theirs = dataset.labels[target.name][mask]
+        if len(theirs) and (mask.ndim == 2 or len(np.unique(theirs)) > 1):
+            judged[target.name] = mask
     if not judged:
         raise TrainingError(
-            f"it needs a target of one label a picture with two classes of {labels.JUDGED_FROM} pictures or more"
+            f"it needs a target with two classes of {labels.JUDGED_FROM} pictures or more, or, of several labels a "
+            f"picture, with a label that {labels.JUDGED_FROM} have and {labels.JUDGED_FROM} have not"
         )
     require_training()
     from muslin.learn.accelerate import choose_engine
@@ -154,11 +157,10 @@ def _judge_labels(
 
     targets = tuple(target for target in dataset.targets if target.name in judged)
     quick = recipe_named("quick", validation_share=0)
-    first = dataset.labels[targets[0].name]
     together = labels.units(len(dataset), copies.edges, dataset.groups)
-    folds = np.where(
-        np.any(list(judged.values()), axis=0), labels.folds(first.astype(np.int64), together, seed=seed), -1
-    )
+    spread = labels.strata(targets[0], dataset.labels[targets[0].name])
+    any_judged = np.any([mask.any(axis=1) if mask.ndim == 2 else mask for mask in judged.values()], axis=0)
+    folds = np.where(any_judged, labels.folds(spread, together, seed=seed), -1)
     small = replace(
         dataset,
         images=PixelImages(looked.copies),

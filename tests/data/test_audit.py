@@ -69,7 +69,7 @@ def dataset(pictures, labels=None, parts=None, groups=None, classes=("a", "b")):
 def found(check, data):
     """Index and score of each finding of one picture, worst first."""
     findings = ordered(check(data, look_through(data.images)))
-    return [(finding.samples[0].index, finding.score) for finding in findings]
+    return [(finding.samples[0].place, finding.score) for finding in findings]
 
 
 def all_copies(data):
@@ -101,7 +101,7 @@ def test_a_broken_photo_is_a_finding_with_the_reason_and_the_others_are_examined
     data = dataset([photos[0], broken[0], photos[1], broken[1]])
     looked = look_through(data.images)
     findings = unreadable(data, looked)
-    assert [f.samples[0].index for f in findings] == [1, 3]
+    assert [f.samples[0].place for f in findings] == [1, 3]
     assert "photo 1" in findings[0].reason
     assert "is empty" in findings[1].reason
     assert all(f.samples[0].leave_out for f in findings)
@@ -159,7 +159,7 @@ def test_every_equal_picture_is_in_one_finding_and_one_of_them_is_kept():
     drawn = draw(120, seed=9, duplicates=6)
     copies = all_copies(drawn.dataset)
     findings = identical(drawn.dataset, copies)
-    together = sorted(sorted(s.index for s in f.samples) for f in findings)
+    together = sorted(sorted(s.place for s in f.samples) for f in findings)
     assert together == sorted(map(list, drawn.duplicates.tolist()))
     assert all([s.leave_out for s in f.samples] == [False, True] for f in findings)
     assert all(f.score == 2 and not f.leak for f in findings)
@@ -173,7 +173,7 @@ def test_the_copy_in_the_test_part_is_kept_and_the_pair_is_a_leak():
     data = replace(drawn.dataset, parts=parts)
     (finding,) = identical(data, all_copies(data))
     assert finding.leak
-    assert [(s.index, s.part, s.leave_out) for s in finding.samples] == [
+    assert [(s.place, s.part, s.leave_out) for s in finding.samples] == [
         (second, "test", False),
         (first, "train", True),
     ]
@@ -196,7 +196,7 @@ def test_a_photo_saved_again_smaller_and_worse_is_found_and_nothing_else(photos)
     copies_of = [3, 11, 26]
     data = dataset([*photos, *(resaved(photos[i]) for i in copies_of)], parts=["train"] * 40 + ["test"] * 3)
     findings = near_duplicate(data, all_copies(data))
-    assert sorted(tuple(sorted(s.index for s in f.samples)) for f in findings) == [
+    assert sorted(tuple(sorted(s.place for s in f.samples)) for f in findings) == [
         (3, 40),
         (11, 41),
         (26, 42),
@@ -225,7 +225,7 @@ def test_fine_stripes_are_no_hiding_place():
     )
     others = draw(20, seed=1, size_px=200, colour=True).dataset.images.pixels
     data = dataset([*others, stripes, resaved(stripes)])
-    assert [{s.index for s in f.samples} for f in near_duplicate(data, all_copies(data))] == [{20, 21}]
+    assert [{s.place for s in f.samples} for f in near_duplicate(data, all_copies(data))] == [{20, 21}]
 
 
 def test_the_same_picture_under_two_labels_is_a_conflict_and_neither_is_trusted(photos):
@@ -233,7 +233,7 @@ def test_the_same_picture_under_two_labels_is_a_conflict_and_neither_is_trusted(
     again = [photos[7].copy(), resaved(photos[8]), photos[9].copy()]
     data = dataset([*photos, *again], labels=labels)
     (finding,) = label_conflict(data, all_copies(data))
-    assert {s.index for s in finding.samples} == {7, 40}
+    assert {s.place for s in finding.samples} == {7, 40}
     assert all(s.leave_out for s in finding.samples)
     assert finding.score == 0
     assert "label is a and b" in finding.reason
@@ -245,7 +245,7 @@ def test_tags_that_contradict_each_other_are_a_conflict_and_unknown_ones_are_not
     values = np.array([[1, 0, UNKNOWN], [1, 1, 0], [1, UNKNOWN, 0], [UNKNOWN, 1, 0]], dtype=np.int8)
     data = replace(data, targets=(tags,), labels={"tags": values})
     (finding,) = label_conflict(data, all_copies(data))
-    assert {s.index for s in finding.samples} == {0, 1}
+    assert {s.place for s in finding.samples} == {0, 1}
     assert "tags is and is not long" in finding.reason
 
 
@@ -278,7 +278,7 @@ def test_small_classes_are_named_with_all_their_pictures_and_empty_ones_too():
         PixelImages(np.zeros((43, 4, 4, 1), np.uint8)), labels=[0] * 40 + [1] * 3, classes=("a", "b", "c")
     )
     findings = ordered(small_class(data))
-    assert [(f.score, [s.index for s in f.samples]) for f in findings] == [(0.0, []), (3.0, [40, 41, 42])]
+    assert [(f.score, [s.place for s in f.samples]) for f in findings] == [(0.0, []), (3.0, [40, 41, 42])]
     assert "'b' of 'label' has 3 pictures" in findings[1].reason
 
 
@@ -286,7 +286,7 @@ def test_imbalance_shows_a_picture_of_the_largest_and_of_the_smallest_class():
     pixels = PixelImages(np.zeros((110, 4, 4, 1), np.uint8))
     (finding,) = imbalance(dataset(pixels, labels=[0] * 100 + [1] * 10, classes=("a", "b", "never")))
     assert finding.score == 10
-    assert [s.index for s in finding.samples] == [0, 100]
+    assert [s.place for s in finding.samples] == [0, 100]
     assert "91 %" in finding.reason
     assert imbalance(dataset(pixels, labels=[0] * 90 + [1] * 20)) == []
     assert imbalance(dataset(pixels, labels=[UNKNOWN] * 110)) == []
@@ -297,7 +297,7 @@ def test_a_group_in_two_parts_belongs_where_it_is_judged():
     groups = [f"g{i}" for i in range(40)] + ["g7"] + [f"t{i}" for i in range(9)]
     data = dataset(PixelImages(np.zeros((50, 4, 4, 1), np.uint8)), parts=parts, groups=groups)
     (finding,) = group_in_two_parts(data)
-    assert [(s.index, s.leave_out) for s in finding.samples] == [(40, False), (7, True)]
+    assert [(s.place, s.leave_out) for s in finding.samples] == [(40, False), (7, True)]
     assert finding.leak
     assert "'g7' has 1 in train and 1 in test" in finding.reason
 
@@ -328,7 +328,7 @@ def test_findings_are_worst_first_whichever_end_of_the_score_is_worse(photos):
             ]
         )
     ]
-    assert [f.samples[0].index for f in ordered(some)] == [4, 3, 2, 1, 0]
+    assert [f.samples[0].place for f in ordered(some)] == [4, 3, 2, 1, 0]
 
 
 def test_pictures_of_one_small_size_are_compared_whole_however_they_are_stored(drawn):
@@ -393,7 +393,7 @@ def test_a_leak_planted_among_real_photos_is_found_whole_with_few_false_alarms()
     data = dataset(everything, parts=parts)
     copies = all_copies(data)
     findings = [*identical(data, copies), *near_duplicate(data, copies)]
-    leaks = {tuple(sorted(s.index for s in f.samples)) for f in findings if f.leak}
+    leaks = {tuple(sorted(s.place for s in f.samples)) for f in findings if f.leak}
     wanted = {(int(i), len(train) + len(test) + place) for place, i in enumerate(chosen)}
     assert wanted <= leaks
     assert len(leaks - wanted) <= 10

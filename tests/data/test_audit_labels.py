@@ -50,7 +50,7 @@ def test_samples_to_be_left_out_are_among_those_that_confident_learning_finds():
     labels, probabilities, wrong = world()
     data = dataset(labels)
     findings = suspect_label(data, data.targets[0], probabilities)
-    out = [s.index for f in findings for s in f.samples if s.leave_out]
+    out = [s.place for f in findings for s in f.samples if s.leave_out]
     issues = np.flatnonzero(find_label_issues(labels, probabilities, filter_by="confident_learning"))
     assert set(out) <= set(issues.tolist())
     assert wrong[out].mean() > 0.9
@@ -61,7 +61,7 @@ def test_wrong_labels_come_first_and_nearly_all_of_them_are_suspects():
     labels, probabilities, wrong = world()
     data = dataset(labels)
     findings = suspect_label(data, data.targets[0], probabilities)
-    worst_first = [f.samples[0].index for f in sorted(findings, key=lambda f: f.score)]
+    worst_first = [f.samples[0].place for f in sorted(findings, key=lambda f: f.score)]
     assert wrong[worst_first[:50]].mean() > 0.9
     assert wrong[worst_first].sum() > 0.9 * wrong.sum()
 
@@ -72,7 +72,7 @@ def test_a_label_to_which_nothing_better_is_known_is_no_suspect():
     probabilities = np.array(sure)
     probabilities[3] = [0.4, 0.3, 0.3]
     (finding,) = suspect_label(data, data.targets[0], probabilities)
-    assert finding.samples[0].index == 9
+    assert finding.samples[0].place == 9
     assert finding.score == pytest.approx(0.15)
     assert "'class 0' gets 15.0 %" in finding.reason
     assert "'class 2' gets 65 %" in finding.reason
@@ -87,7 +87,7 @@ def test_a_test_part_is_not_made_easier_by_leaving_doubtful_pictures_out():
     divided = dataset(labels, parts=parts)
     out = {
         name: {
-            s.index for f in suspect_label(d, d.targets[0], probabilities) for s in f.samples if s.leave_out
+            s.place for f in suspect_label(d, d.targets[0], probabilities) for s in f.samples if s.leave_out
         }
         for name, d in (("whole", everything), ("divided", divided))
     }
@@ -107,7 +107,7 @@ def test_pictures_that_nobody_could_judge_are_passed_over():
     labels, probabilities, wrong = world()
     data = dataset(labels)
     probabilities[wrong] = np.nan
-    assert not any(wrong[f.samples[0].index] for f in suspect_label(data, data.targets[0], probabilities))
+    assert not any(wrong[f.samples[0].place] for f in suspect_label(data, data.targets[0], probabilities))
     assert suspect_label(data, data.targets[0], np.full_like(probabilities, np.nan)) == []
 
 

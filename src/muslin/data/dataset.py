@@ -180,6 +180,15 @@ class Dataset:
         return self.take(chosen)
 
     @cached_property
+    def places_in_part(self) -> NDArray[np.int64]:
+        """Each sample's place in its part, from 0, int64 (count,); in the data set where they are not divided."""
+        places = np.arange(len(self), dtype=np.int64)
+        for part in set() if self.parts is None else set(self.parts):
+            theirs = np.flatnonzero(self.parts == part)
+            places[theirs] = np.arange(len(theirs))
+        return places
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of what a model could learn from: pictures, labels, classes, parts; not of paths."""
         digest = hashlib.sha256()

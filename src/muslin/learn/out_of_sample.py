@@ -32,7 +32,7 @@ def out_of_sample(
     """Per target, probabilities float32 (n, classes) of every picture by a network that never saw its fold.
 
     Args:
-        dataset: pictures of one size, all targets `multiclass`.
+        dataset: pictures of one size.
         folds: (n,) the number of each picture's fold, from 0; -1 for those that are in none. Their rows are NaN.
         recipe: with which one network per fold is trained; its batch is made smaller where pictures are few.
         tell: called after every step with the number of the fold and where its training is.

@@ -167,10 +167,10 @@ def _sections(dataset: Dataset, audit: Audit) -> list[Section]:
 
 
 def _shot(dataset: Dataset, sample: Sample) -> Shot:
-    names = [(target.name, label_text(dataset, sample.index, target.name)) for target in dataset.targets[:3]]
+    names = [(target.name, label_text(dataset, sample.place, target.name)) for target in dataset.targets[:3]]
     label = names[0][1] if len(names) == 1 else ", ".join(f"{name} {text}" for name, text in names)
     try:
-        pixels = dataset.images[sample.index]
+        pixels = dataset.images[sample.place]
     except ImageError:
         return Shot(sample, label, "", False)
     return Shot(sample, label, data_uri(pixels, PICTURE_PX), max(pixels.shape[:2]) <= 64)
@@ -178,7 +178,7 @@ def _shot(dataset: Dataset, sample: Sample) -> Shot:
 
 def _beyond(dataset: Dataset, audit: Audit, sections: Sequence[Section]) -> tuple[list[tuple[str, str]], int]:
     """Part and id of what is suggested to be left out but not shown, and how many there is no room for."""
-    shown = {shot.sample.index for section in sections for card in section.cards for shot in card.shots}
+    shown = {shot.sample.place for section in sections for card in section.cards for shot in card.shots}
     names = [
         ("" if dataset.parts is None else str(dataset.parts[i]), str(dataset.ids[i]))
         for i in audit.leave_out
@@ -209,7 +209,7 @@ def print_audit(audit: Audit, file: TextIO | None = None) -> None:
         for kind, count in audit.counts.items():
             found = audit.of(kind)
             leaks = sum(finding.leak for finding in found)
-            out = len({s.index for finding in found for s in finding.samples if s.leave_out})
+            out = len({s.place for finding in found for s in finding.samples if s.leave_out})
             table.add_row(
                 KINDS[kind].title, f"{count:,}", f"{leaks:,}" if leaks else "", f"{out:,}" if out else ""
             )

@@ -11,7 +11,7 @@ from muslin.data.audit.copies import NEAR_SHARE, Copies
 from muslin.data.audit.findings import Finding
 from muslin.data.audit.labels import Probabilities
 from muslin.data.audit.look import Looked
-from muslin.data.dataset import PARTS, Dataset
+from muslin.data.dataset import PARTS, Dataset, Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Evidence:
         dataset: only its labels, parts, groups and ids are used, no picture is decoded.
         looked: what one pass over the pictures left behind.
         copies: which pictures are there more than once.
-        probabilities: per target that could be judged, (n, classes) out of sample; rows of NaN where not.
+        probabilities: per target that could be judged, (n, classes) out of sample; NaN where not.
         no_probabilities: why there are none.
     """
 
@@ -74,11 +74,16 @@ def _not_judged(evidence: Evidence) -> str | None:
     return None if evidence.probabilities else evidence.no_probabilities
 
 
+def _doubted(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
+    doubted = labels.suspect_labels if target.kind == "multilabel" else labels.suspect_label
+    return doubted(dataset, target, probabilities)
+
+
 def _suspect_labels(evidence: Evidence) -> list[Finding]:
     return [
         finding
         for name, probabilities in evidence.probabilities.items()
-        for finding in labels.suspect_label(evidence.dataset, evidence.dataset.target(name), probabilities)
+        for finding in _doubted(evidence.dataset, evidence.dataset.target(name), probabilities)
     ]
 
 
@@ -105,16 +110,10 @@ def examined(evidence: Evidence) -> dict[str, Any]:
     dataset, looked, copies = evidence.dataset, evidence.looked, evidence.copies
     shorter = looked.sizes[looked.readable, :2].min(axis=1, initial=2**31 - 1)
     parts = {} if dataset.parts is None else {p: int((dataset.parts == p).sum()) for p in PARTS}
-    judged = {}
-    for name, probabilities in evidence.probabilities.items():
-        rows = np.flatnonzero(~np.isnan(probabilities[:, 0]))
-        known = dataset.labels[name][rows]
-        judged[name] = {
-            "pictures": len(rows),
-            "accuracy": labels.agreement(known, probabilities[rows]),
-            "guess": labels.guess(known),
-            "folds": labels.FOLDS,
-        }
+    judged = {
+        name: labels.judged_summary(dataset.target(name), dataset.labels[name], probabilities)
+        for name, probabilities in evidence.probabilities.items()
+    }
     height, width, channels = looked.copies.shape[1:]
     usual = None if np.isnan(copies.usual) else copies.usual
     return {

@@ -32,6 +32,7 @@ def small_class(dataset: Dataset) -> list[Finding]:
                         f"{name!r} of {target.name!r} has {pictures}; below {SMALL_CLASS} neither learning nor "
                         "judging is to be trusted",
                         "Add pictures, or merge or drop the class: --min-per-class.",
+                        target=target.name,
                     )
                 )
     return findings
@@ -62,6 +63,7 @@ def imbalance(dataset: Dataset) -> list[Finding]:
                     f"{counts[smallest]:,}; always saying {target.classes[largest]!r} would be right on "
                     f"{100 * counts[largest] / counts.sum():.0f} %",
                     "Judge by the figures per class, not by accuracy; add pictures of the small classes.",
+                    target=target.name,
                 )
             )
     return findings

@@ -123,14 +123,17 @@ class Sample:
 
     Attributes:
         part: the part that it came in; None where the data are not divided.
-        index: its place in the data set, from 0: `dataset.images[index]`.
+        index: its place in that part, from 0, as `muslin look --split PART --index N` counts; in the data set where
+            they are not divided.
         id: its id, unique in the data set.
+        place: its place in the data set, from 0: `dataset.images[place]`.
         leave_out: whether the finding suggests to train without it.
     """
 
     part: str | None
     index: int
     id: str
+    place: int
     leave_out: bool = False
 
 
@@ -145,6 +148,7 @@ class Finding:
         reason: why it was found, with the figures.
         suggestion: what to do about it.
         leak: whether the same picture, or group, is in two parts.
+        target: the target whose labels it is about, where it is about those of one.
     """
 
     kind: str
@@ -153,6 +157,7 @@ class Finding:
     reason: str
     suggestion: str
     leak: bool = False
+    target: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -186,12 +191,12 @@ class Audit:
 
     @property
     def leave_out(self) -> dict[int, list[str]]:
-        """Per index of a sample that some finding suggests to leave out, the kinds of those findings."""
+        """Per place of a sample that some finding suggests to leave out, the kinds of those findings."""
         reasons: dict[int, list[str]] = {}
         for finding in self.findings:
             for sample in finding.samples:
-                if sample.leave_out and finding.kind not in reasons.setdefault(sample.index, []):
-                    reasons[sample.index].append(finding.kind)
+                if sample.leave_out and finding.kind not in reasons.setdefault(sample.place, []):
+                    reasons[sample.place].append(finding.kind)
         return dict(sorted(reasons.items()))
 
     def to_dict(self) -> dict[str, Any]:
@@ -208,12 +213,13 @@ class Audit:
 
 
 def samples(dataset: Dataset, indices: Iterable[int], leave_out: Collection[int] = ()) -> tuple[Sample, ...]:
-    """The samples at `indices`, in that order; those also in `leave_out` are marked so."""
+    """The samples at `indices` of the data set, in that order; those also in `leave_out` are marked so."""
     return tuple(
         Sample(
             part=None if dataset.parts is None else str(dataset.parts[i]),
-            index=int(i),
+            index=int(dataset.places_in_part[i]),
             id=str(dataset.ids[i]),
+            place=int(i),
             leave_out=int(i) in leave_out,
         )
         for i in indices
@@ -226,7 +232,7 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
     def key(finding: Finding) -> tuple[int, float, int]:
         downwards = KINDS[finding.kind].worst == "highest"
-        first = finding.samples[0].index if finding.samples else -1
+        first = finding.samples[0].place if finding.samples else -1
         return places[finding.kind], -finding.score if downwards else finding.score, first
 
     return tuple(sorted(findings, key=key))
