@@ -19,7 +19,7 @@ from muslin import auditing, flow
 from muslin.data import read
 from muslin.data.audit.exclusions import read_names, write_names
 from muslin.data.audit.findings import KINDS, Audit
-from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, pixels_of
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixels_of
 from muslin.data.drawn import Drawn, draw
 from muslin.data.known import write_csv
 from muslin.errors import DataError, StorageError
@@ -194,6 +194,41 @@ def test_only_the_kinds_asked_for_are_looked_for_and_an_unknown_one_is_named(mis
         auditing.audit(mislabelled.dataset, only=["near_duplicates"])
 
 
+def test_a_sample_is_found_again_by_part_and_index_as_look_counts(tmp_path: Path) -> None:
+    some = draw(60, seed=1, duplicates=6).dataset
+    parts = np.array([("test", "train", "validation")[i % 3] for i in range(60)], dtype=object)
+    data = replace(some, parts=parts)
+    auditing.audit(data, out=tmp_path, only=["identical", "small_class", "imbalance"])
+    written = json.loads((tmp_path / "audit.json").read_text())
+    seen = [sample for finding in written["findings"] for sample in finding["samples"]]
+    assert len({sample["part"] for sample in seen}) == 3
+    for sample in seen:
+        assert data.part(sample["part"]).ids[sample["index"]] == sample["id"] == data.ids[sample["place"]]
+    assert {f["target"] for f in written["findings"] if f["kind"] == "small_class"} <= {"label"}
+
+
+def test_labels_of_several_targets_are_judged_one_or_several_a_picture(tmp_path: Path) -> None:
+    some = draw(120, seed=5).dataset
+    kinds, random = some.labels["label"], np.random.default_rng(0)
+    tags = np.stack([kinds < 2, kinds % 2 == 0], axis=1).astype(np.int8)
+    tags[::10] = UNKNOWN
+    kinds = np.where(random.random(120) < 0.2, UNKNOWN, kinds)
+    data = replace(
+        some,
+        targets=(Target("tags", ("early", "even"), "multilabel"), Target("kind", some.target().classes)),
+        labels={"tags": tags, "kind": kinds},
+    )
+    found = auditing.audit(data, out=tmp_path, only=["suspect_label"])
+    judged = found.examined["labels_judged"]
+    assert (judged["tags"]["pictures"], judged["tags"]["labels"]) == (108, 216)
+    assert judged["tags"]["skilled"] in (0, 1, 2)
+    assert judged["kind"]["labels"] == (kinds != UNKNOWN).sum()
+    assert all(f.target in ("tags", "kind") for f in found.findings)
+    for finding in found.findings:
+        assert (data.labels[finding.target][finding.samples[0].place] != UNKNOWN).any()
+    assert "tags" in (tmp_path / "audit.html").read_text()
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_set_of_one_or_two_pictures_is_no_error(count: int) -> None:
     found = auditing.audit(draw(count, seed=1).dataset)
@@ -308,7 +343,9 @@ def test_the_whole_of_fashion_mnist_has_the_pairs_that_are_known_and_no_identica
     pairs = {frozenset(s.id for s in f.samples): f for f in found.of("near_duplicate")}
     assert sum(f.score < 200 for f in pairs.values()) == 39 + 1 + 14
     assert sum(f.score < 200 and f.leak for f in pairs.values()) == 14
-    assert pairs[frozenset(("train/13360", "test/4998"))].leak
+    leak = pairs[frozenset(("train/13360", "test/4998"))]
+    assert leak.leak
+    assert {(s.part, s.index) for s in leak.samples} == {("train", 13360), ("test", 4998)}
     assert ("train", "train/13360") in read_names(tmp_path / "exclude.csv")
     assert (tmp_path / "audit.html").stat().st_size < 5_000_000
 

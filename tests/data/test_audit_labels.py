@@ -12,7 +12,9 @@ from muslin.data.audit.labels import (
     examinable,
     folds,
     own_probability,
+    strata,
     suspect_label,
+    suspect_labels,
     units,
 )
 from muslin.data.dataset import Dataset, PixelImages, Target
@@ -135,3 +137,70 @@ def test_folds_have_the_classes_evenly_and_never_tear_copies_or_groups():
         assert counts.max() - counts.min() <= 1
     assert (folds(labels, together) == chosen).all()
     assert (folds(labels, together, seed=1) != chosen).any()
+
+
+# ── Several labels a picture ─────────────────────────────────────────────────────────────────────────────
+
+
+def several(n=3000, seed=0, wrong=0.02):
+    """Labels of a common, a rare and an unknowable tag, a fair judge's probabilities, and which cells are wrong."""
+    random = np.random.default_rng(seed)
+    true = random.random((n, 3)) < [0.5, 0.04, 0.3]
+    scores = random.normal(size=(n, 3)) * 1.5 + np.where(true, 4.0, -4.0)
+    scores[:, 2] = -0.85 + random.normal(size=n) * 0.1  # says how many have it, and nothing of which
+    flipped = random.random((n, 3)) < wrong
+    labels = (true ^ flipped).astype(np.int8)
+    unknown = random.random((n, 3)) < 0.1
+    labels[unknown] = -1
+    probabilities = 1 / (1 + np.exp(-scores))
+    probabilities[unknown] = np.nan
+    target = Target("tags", ("lace", "silk", "sold"), "multilabel")
+    data = Dataset(
+        "d", "f", PixelImages(np.zeros((n, 4, 4, 1), dtype=np.uint8)), (target,), {"tags": labels},
+        np.array([f"p{i}" for i in range(n)], dtype=object), np.array(["train"] * n, dtype=object),
+    )  # fmt: skip
+    return data, probabilities, flipped & ~unknown
+
+
+def test_of_several_labels_wrong_ones_are_suspects_also_of_a_rare_one_and_none_of_what_nobody_can_see():
+    data, probabilities, wrong = several()
+    findings = suspect_labels(data, data.targets[0], probabilities)
+    for column, name in enumerate(("lace", "silk")):
+        doubted = {f.samples[0].place for f in findings if f"{name!r} of tags" in f.reason}
+        truly = set(np.flatnonzero(wrong[:, column]).tolist())
+        assert len(doubted & truly) > 0.9 * len(truly)
+        assert len(doubted - truly) < 0.02 * len(data)
+    assert not any("'sold'" in f.reason for f in findings)
+    assert {f.target for f in findings} == {"tags"}
+    assert not any(s.leave_out for f in findings for s in f.samples), "its other labels may be right"
+
+
+def test_a_doubted_label_says_whether_to_add_it_or_take_it_away():
+    data, probabilities, _ = several()
+    labels = data.labels["tags"]
+    for finding in suspect_labels(data, data.targets[0], probabilities):
+        holds = labels[finding.samples[0].place, 0 if "'lace'" in finding.reason else 1] == 1
+        assert finding.suggestion.startswith("Take the label away" if holds else "Add the label")
+        assert finding.score < 0.25
+
+
+def test_only_known_labels_that_enough_have_and_have_not_are_judged():
+    labels = np.zeros((40, 3), dtype=np.int8)
+    labels[:20, 0] = 1
+    labels[:13, 1] = 1
+    labels[:26, 2] = 1
+    labels[39, 2] = -1
+    judged = examinable(Target("tags", ("a", "b", "c"), "multilabel"), labels)
+    assert judged[:, 0].all()
+    assert not judged[:, 1:].any()  # 13 have b; 13 are known not to have c
+
+
+def test_folds_of_several_labels_spread_the_rarest():
+    labels = np.zeros((80, 2), dtype=np.int8)
+    labels[:, 0] = 1
+    labels[:8, 1] = 1
+    labels[79] = -1
+    spread = strata(Target("tags", ("common", "rare"), "multilabel"), labels)
+    assert spread.tolist() == [1] * 8 + [0] * 71 + [-1]
+    fold = folds(spread, np.arange(80))
+    assert np.bincount(fold[:8]).tolist() == [2, 2, 2, 2]
