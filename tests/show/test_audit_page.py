@@ -34,7 +34,9 @@ EXAMINED = {
     "near_distance": 160.0,
     "near_share": 0.08,
     "near_pairs_complete": True,
-    "labels_judged": {"label": {"pictures": 199, "accuracy": 0.913, "guess": 0.34, "folds": 4}},
+    "labels_judged": {
+        "label": {"pictures": 199, "labels": 199, "accuracy": 0.913, "guess": 0.34, "folds": 4}
+    },
 }
 
 
