@@ -117,6 +117,9 @@ def train(
     why = None
     if recipe == AUTO:
         chosen, why = _chosen(dataset, chosen, seed, settings or {})
+    # before photos, which take a while to be seen; else when nothing is refused any more
+    said_first = isinstance(dataset.images, PhotoImages)
+    if why and said_first:
         say(why)
     dataset, features = _seen(dataset, chosen, seed, allow_broken, say, stop)
     parts = _split(dataset, chosen, seed)
@@ -154,6 +157,8 @@ def train(
             run.without.unlink(missing_ok=True)
             run.folder.rmdir()
         raise
+    if why and not said_first:
+        say(why)
     with _how_to_go_on(run):
         return _complete(run, dataset, parts, features, tell, stop)
 

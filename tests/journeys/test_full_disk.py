@@ -89,7 +89,7 @@ def test_a_disk_that_becomes_full_while_training_keeps_what_was_there(
     disk.leave(int(size * checkpoints) + 16_384)
     said = within(capfd, "train", garments, *WORDS, "--out", run)
     assert (said.code, said.out) == (1, "")
-    *progress, message = said.err.splitlines()
+    _the_choice, *progress, message = said.err.splitlines()
     assert len(progress) == int(checkpoints) + 1, "an epoch is told, then kept: the last one told was not"
     assert message == (
         f"muslin: {run}/checkpoint.safetensors: cannot be written (No space left on device). The disk is full: "

@@ -41,8 +41,11 @@ def test_standard_output_is_one_object_with_what_a_program_wants_to_know(sliced_
     assert test == Run(folder).record["test"]
 
 
-def test_progress_in_a_pipe_is_a_plain_line_per_epoch_on_standard_error(sliced_run: Finished) -> None:
-    lines = sliced_run.said.err.splitlines()
+def test_in_a_pipe_the_choice_of_recipe_and_a_plain_line_per_epoch_are_on_standard_error(
+    sliced_run: Finished,
+) -> None:
+    choice, *lines = sliced_run.said.err.splitlines()
+    assert choice == "recipe quick: gray pictures of 28×28 px. Slower: --recipe tutorial"
     assert len(lines) == 4
     assert all(LINE.fullmatch(line) for line in lines), lines
     history = Run(sliced_run.folder).history
