@@ -74,10 +74,7 @@ def choose(dataset: Dataset, train_count: int, settings: Mapping[str, Any]) -> C
     usual, fitting, said = RECIPES[name], {}, ""
     if look.in_files and look.longest_px < usual.image_px:
         fitting["image_px"] = max(look.longest_px, 16)
-    if usual.batch_size * 4 > train_count:
-        fitting["batch_size"] = max(train_count // 4, 2)
-        said = f"; {fitting['batch_size']} pictures a step, as there are few"
-    elif name == "small-photo" and train_count * usual.epochs > PASSED_OVER:
+    if name == "small-photo" and "epochs" not in settings and train_count * usual.epochs > PASSED_OVER:
         fitting["epochs"] = max(round(PASSED_OVER / train_count), 2)
         said = f"; {fitting['epochs']} epochs, as there are many (--epochs {usual.epochs} takes longer)"
     return Choice(recipe(name, **{**fitting, **settings}), f"recipe {name}: {why}{said}")
