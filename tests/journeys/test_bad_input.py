@@ -289,7 +289,7 @@ def test_fewer_pictures_than_a_batch_are_counted_and_a_batch_is_proposed(
 ) -> None:
     (here / "x.csv").write_bytes(sound.csv)
     said = refused(capfd, "train", "x.csv")
-    assert said.startswith("x: 58 training pictures are fewer than a batch of ")
+    assert said.startswith("x: 53 training pictures are fewer than a batch of ")
     option = said.rsplit("smaller batch: ", 1)[1].rstrip(".")
     assert within(capfd, "train", "x.csv", *option.split(), "--epochs", 1, "--out", "run").code == 0
 
