@@ -1,0 +1,153 @@
+"""How much of the JPEG decoder's own speed is left when muslin reads photos, and does memory grow with their number?
+
+    python benchmarks/read_photos.py DATA [--photos N] [--rounds N] [--note SENTENCE]
+
+DATA is any set of photos that muslin reads, such as clothing-small or a tar of it. The same photos are decoded in turns
+by Pillow alone, from memory to an array, and by muslin, out of their file: at full size, and (as for a training) scaled
+to fit, for which Pillow too may decode to a half, a quarter or an eighth and then scales by the same filter. Processor
+time is counted, so that others on the machine disturb little; of each block of photos the best of all rounds is kept.
+Then processes of their own read all photos once, and three times over as if they were three times as many, by one and
+two threads: how long, and how much they held in memory at most. Keeps everything in benchmarks/results/.
+"""
+
+import argparse
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+RESULTS = Path(__file__).parent / "results"
+BLOCK = 20
+SIDES_PX = (64, 224)
+
+
+def by_pillow(content: bytes, side_px: int | None) -> Any:
+    with Image.open(io.BytesIO(content)) as image:
+        if side_px is None:
+            return np.asarray(image.convert("RGB") if image.mode not in ("RGB", "L") else image)
+        image.draft(None, (2 * side_px, 2 * side_px))
+        scale = side_px / max(image.size)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        return np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+
+
+def compare(data: str, count: int, rounds: int) -> dict[str, Any]:
+    """Per size the milliseconds of a processor that a photo takes, and muslin's rate as a share of Pillow's."""
+    from muslin.data import read
+    from muslin.data.photos import PhotoImages, fitted_photos
+
+    dataset = read(data)
+    assert isinstance(dataset.images, PhotoImages)
+    chosen = np.random.default_rng(0).choice(len(dataset), min(count, len(dataset)), replace=False)
+    contents = [dataset.images.photos[i].content() for i in chosen.tolist()]
+    found = {}
+    for side_px in (None, *SIDES_PX):
+        images = fitted_photos(dataset, (side_px, side_px, 3)).images if side_px else dataset.images
+        ways: dict[str, Callable[[int], Any]] = {
+            "pillow": lambda place, side_px=side_px: by_pillow(contents[place], side_px),
+            "muslin": lambda place, images=images: images[int(chosen[place])],
+        }
+        best = {way: np.full(-(-len(chosen) // BLOCK), np.inf) for way in ways}
+        for _ in range(rounds):
+            for block, start in enumerate(range(0, len(chosen), BLOCK)):
+                for way, work in ways.items():
+                    began = time.process_time()
+                    for place in range(start, min(start + BLOCK, len(chosen))):
+                        work(place)
+                    best[way][block] = min(best[way][block], time.process_time() - began)
+        ms = {way: round(float(blocks.sum()) / len(chosen) * 1000, 3) for way, blocks in best.items()}
+        name = f"fitted to {side_px} px" if side_px else "at full size"
+        found[name] = {**{f"{way}_ms": value for way, value in ms.items()},
+                       "share_of_pillows_rate": round(ms["pillow"] / ms["muslin"], 3)}  # fmt: skip
+        print(name, found[name], flush=True)
+    return found
+
+
+def read_all(data: str, times: int, threads: int) -> dict[str, Any]:
+    """What reading all photos so many times, each fitted and then let go, took."""
+    from muslin.data import read
+    from muslin.data.photos import fitted_photos, in_order
+
+    dataset = read(data)
+    images = fitted_photos(dataset, (SIDES_PX[0], SIDES_PX[0], 3)).images
+    count = times * len(images)
+    wall, processor = time.perf_counter(), time.process_time()
+    checksum = sum(
+        int(picture[0, 0, 0]) for picture in in_order(lambda i: images[i % len(images)], count, threads)
+    )
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    return {
+        "photos": count,
+        "threads": threads,
+        "wall_s": round(wall, 2),
+        "processor_s": round(processor, 2),
+        "cores_busy": round(processor / wall, 2),
+        "peak_mb": peak_mb(),
+        "checksum": checksum,
+    }
+
+
+def peak_mb() -> float:
+    """The most memory this process has held, in millions of bytes: Linux's VmHWM, as in read_csv.py."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return round(next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", metavar="DATA")
+    parser.add_argument("--photos", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    parser.add_argument("--read", nargs=2, type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.read:
+        print(json.dumps(read_all(asked.data, *asked.read)))
+        return
+
+    from muslin import flow, machine
+
+    started, load_before = datetime.now(UTC), os.getloadavg()
+    compared = compare(asked.data, asked.photos, asked.rounds)
+    reading = []
+    for times, threads in ((1, 1), (1, 2), (3, 2)):
+        command = [sys.executable, __file__, asked.data, "--read", str(times), str(threads)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        reading.append(json.loads(done.stdout))
+        print(reading[-1], flush=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
+    ).stdout.strip()
+    result = {
+        "question": "How much of the decoder's own speed is left, and does memory grow with the number of photos?",
+        "command": shlex.join(["python", "benchmarks/read_photos.py", Path(asked.data).name, *sys.argv[2:]]),
+        "note": asked.note,
+        "date": started.isoformat(timespec="seconds"),
+        "commit": commit,
+        "machine": machine.description(),
+        "load_before": load_before,
+        "load_after": os.getloadavg(),
+        "versions": flow.versions(),
+        "compared": compared,
+        "read": reading,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    name = f"read_photos_{started:%Y%m%dT%H%M%SZ}.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{name}")
+
+
+if __name__ == "__main__":
+    main()
