@@ -10,8 +10,18 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Target, multiclass, pixels_of
-from muslin.data.formats import classes_file, folders, idx, packed, pixels_csv
+from muslin.data.dataset import (
+    PARTS,
+    UNKNOWN,
+    Dataset,
+    PixelImages,
+    Target,
+    by_part,
+    multiclass,
+    picture_shape,
+    pixels_of,
+)
+from muslin.data.formats import classes_file, folders, idx, packed, pixels_csv, pixels_csv_parts
 from muslin.data.formats.options import ReadOptions
 from muslin.data.photos import SUFFIXES, PhotoImages
 from muslin.errors import DataError, ImageError, StorageError, nearest
@@ -252,11 +262,8 @@ def _csv(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
         labels = ["" if i == UNKNOWN else names[i] for i in values]
         if target.name != "label":
             lost.append(f"the target's name, {target.name!r}: it is read back as 'label'")
-    pixels = pixels_of(dataset)
-    for part, chosen in _by_part(dataset).items():
-        some = None if labels is None else [labels[i] for i in chosen]
-        pixels_csv.write(pixels[chosen], some, folder / f"{part or 'pictures'}.csv")
-    height, width, channels = pixels.shape[1:]
+    pixels_csv_parts.write(dataset, labels, folder, lambda part: part or "pictures")
+    height, width, channels = picture_shape(dataset)
     if (height, width, channels) != pixels_csv.guessed_shape(height * width * channels):
         lost.append(f"the pictures' shape: read it back with --shape {height}x{width}x{channels}")
     return lost, left_out
@@ -283,7 +290,7 @@ def _idx(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
         lost.append(f"the target's name, {target.name!r}: it is read back as 'label'")
     if target.classes != tuple(map(str, sorted(set(labels.tolist())))):
         (folder / classes_file.NAME).write_bytes(classes_file.written(target.classes))
-    for part, chosen in _by_part(dataset).items():
+    for part, chosen in by_part(dataset).items():
         idx.write(pixels[chosen], labels[chosen], folder, part or None)
     return lost, unlabelled + left_out
 
@@ -358,12 +365,6 @@ def _single_target(dataset: Dataset) -> tuple[Target | None, list[str]]:
         )
     lost = [f"the targets {', '.join(others)}: only {kept.name!r} is kept"] if others and kept else []
     return kept, lost
-
-
-def _by_part(dataset: Dataset) -> dict[str, NDArray[np.int64]]:
-    if dataset.parts is None:
-        return {"": np.arange(len(dataset))}
-    return {part: found for part in PARTS if len(found := np.flatnonzero(dataset.parts == part))}
 
 
 WRITERS: dict[str, Callable[[Dataset, Path, Tell], Outcome]] = {

@@ -240,6 +240,13 @@ def multiclass(name: str, values: NDArray[Any]) -> tuple[Target, NDArray[np.int6
     return Target(name, classes), indices[places]
 
 
+def by_part(dataset: Dataset) -> dict[str, NDArray[np.int64]]:
+    """Per part that occurs, in PARTS' order, the indices of its samples; all under `""` where there are no parts."""
+    if dataset.parts is None:
+        return {"": np.arange(len(dataset))}
+    return {part: found for part in PARTS if len(found := np.flatnonzero(dataset.parts == part))}
+
+
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
     """Classes in the order of their indices: numbers by their value, other names sorted."""
     ordered = sorted(names)

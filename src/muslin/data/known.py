@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from muslin.data import known_photos
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Target, pixels_of
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
 from muslin.data.fetch import fetch
-from muslin.data.formats import pixels_csv, read_path
+from muslin.data.formats import pixels_csv_parts, read_path
 from muslin.data.formats.compressed import opened
 from muslin.data.known_photos import KnownPhotos, Obtained
 from muslin.errors import DataError, MuslinError, nearest
@@ -260,16 +260,10 @@ def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
     target = dataset.target()
     numbered = isinstance(KNOWN.get(dataset.name), Known)
     names = [str(i) for i in range(len(target.classes))] if numbered else list(target.classes)
-    parts = {"": dataset}
-    if dataset.parts is not None:
-        parts = {f"_{part}": dataset.part(part) for part in PARTS if (dataset.parts == part).any()}
-    written = []
-    for suffix, part in parts.items():
-        path = folder / f"{dataset.name}{suffix}.csv"
-        labels = ["" if label == UNKNOWN else names[label] for label in part.labels[target.name]]
-        pixels_csv.write(pixels_of(part), labels, path)
-        written.append(path)
-    return written
+    labels = ["" if label == UNKNOWN else names[label] for label in dataset.labels[target.name]]
+    return pixels_csv_parts.write(
+        dataset, labels, folder, lambda part: f"{dataset.name}_{part}" if part else dataset.name
+    )
 
 
 def check(known: Known, folder: Path) -> None:

@@ -1,12 +1,13 @@
 """A folder with one CSV of pixels a part, as Kaggle's fashion-mnist_train.csv and fashion-mnist_test.csv."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from muslin.data.dataset import PARTS, Dataset, align, join, multiclass
+from muslin.data.dataset import PARTS, Dataset, align, by_part, join, multiclass, pixels_of
 from muslin.data.formats import classes_file, pixels_csv
 from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.options import ReadOptions, Tell, silent
@@ -48,6 +49,27 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
             raise DataError(f"{files[bare]}: has no labels, but other parts do. Read them one by one.")
         dataset = join(parts)
     return replace(classes_file.named(dataset, path), name=path.resolve().name, format="pixels-csv-parts")
+
+
+def write(
+    dataset: Dataset, labels: Sequence[str] | None, folder: Path, name: Callable[[str], str]
+) -> list[Path]:
+    """Write each part as one of Kaggle's files is; without parts, all as one. Gives the files in the parts' order.
+
+    Args:
+        name: the name, without its end, of a part's file; the part is `""` where there are none.
+        labels: (count,) as they are to stand in the files; None: no column of labels.
+
+    Raises:
+        DataError: the pictures differ in size.
+        StorageError: the folder cannot be written.
+    """
+    pixels = pixels_of(dataset)
+    written = []
+    for part, chosen in by_part(dataset).items():
+        written.append(folder / f"{name(part)}.csv")
+        pixels_csv.write(pixels[chosen], labels and [labels[i] for i in chosen.tolist()], written[-1])
+    return written
 
 
 def _files(path: Path) -> dict[str, Path]:
