@@ -168,6 +168,8 @@ def _from_debian(name: str, folder: Path) -> Path:
 COLLECTIONS: tuple[tuple[str, Callable[[str, Path], Path], str], ...] = (
     ("pillow", _from_pip, "Tests/images"),
     ("csv-spectrum", _from_npm, "csvs"),
+    ("csvkit", _from_pip, "examples"),
+    ("agate-excel", _from_pip, "examples"),
     *((name, _from_debian, inside) for name, inside in DEBIAN.items()),
 )
 """Name of the package, how it is fetched, and the folder in it."""
