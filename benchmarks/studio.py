@@ -6,6 +6,8 @@ FOLDER holds .muslin files. In a headless Chromium, per model:
 
 - `look`, `layer`, `value`, `evidence`, `edit`: from the change in the page (a click) to the frame in which its result
   is painted, each time for something that was not asked for before;
+- `nothing`: a request that needs no network at all, and the next painted frame: what the machine and its other users
+  cost at that moment, to be taken from the others before they are compared with a goal;
 - `hovering`: tasks over 50 ms (Chromium's own count of long tasks) while the pointer crosses a map 120 times, and the
   time until the arithmetic of the last place is there.
 
@@ -81,8 +83,13 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
     )
     until(page, "window.set && window.model")
     convolutions = page.run("model.layers.filter(l => l.kernel && l.arithmetic).map(l => [l.name, l.shape])")
-    found: dict[str, list[float]] = {name: [] for name in ("look", "layer", "value", "evidence", "edit")}
+    kinds = ("nothing", "look", "layer", "value", "evidence", "edit")
+    found: dict[str, list[float]] = {name: [] for name in kinds}
     for n in range(rounds):
+        listed = (
+            "window.back = false; fetch('/api/models').then(r => r.json()).then(() => window.back = true)"
+        )
+        found["nothing"].append(timed(page, listed, "window.back"))
         name, shape = convolutions[n * len(convolutions) // rounds % len(convolutions)]
         picture = 1 + n % 12
         shown = "document.querySelector('.given img').src"

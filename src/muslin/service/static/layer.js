@@ -1,6 +1,6 @@
 // One layer: all its maps, one of them large, its kernel, and the arithmetic behind the value one points at.
 
-import { ask, inTurn, packed } from "/static/api.js";
+import { ask, packed } from "/static/api.js";
 import { announce, button, h, latest, problem, show } from "/static/dom.js";
 import { chainView } from "/static/formula.js";
 import { atlas, cells, coloured, mapView, sheetMap } from "/static/maps.js";
@@ -209,7 +209,7 @@ export function layerView(model, layer) {
     download(`${layer.name}.npy`, await askBytes("/api/values.npy", { view: view(), layer: layer.name, half: state.half }), "application/octet-stream");
   }
 
-  inTurn(load).catch((error) => show(large, problem(error)));
+  load().catch((error) => show(large, problem(error)));
   return {
     element,
     update(before, changed) {
