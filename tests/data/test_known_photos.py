@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import shutil
 import tarfile
 import zipfile
@@ -147,6 +148,15 @@ def test_a_damaged_copy_in_the_cache_makes_way_for_a_good_one(small, unpacked, t
         obtained = obtain(replace(small, home=f"{home}it.zip"), cache=tmp_path / "cache")
     assert any("damaged or cut off" in reason for reason in obtained.tried)
     assert known_photos.content_digest(kept) == (small.content_sha256, 15)
+
+
+def test_a_name_that_is_no_utf_8_is_no_fault_of_the_program(small, unpacked, tmp_path, monkeypatch):
+    mine = shutil.copytree(unpacked, tmp_path / "mine" / "clothing-small")
+    photo = next(mine.rglob("*.jpg"))
+    photo.rename(photo.with_name(os.fsdecode(b"r\xf6ck.jpg")))
+    monkeypatch.setenv("MUSLIN_DATA", str(mine.parent))
+    with pytest.raises(DataError, match="is not the published set: 15 photos"):
+        obtain(small, cache=tmp_path / "cache")
 
 
 def test_nothing_anywhere_lists_every_place_and_why(small, tmp_path, monkeypatch):

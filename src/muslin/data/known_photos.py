@@ -234,12 +234,13 @@ def content_digest(path: Path) -> tuple[str, int]:
     """
     photos, kept = folders.photos_in(path)  # the second is what keeps a gzipped tar readable
     digest = hashlib.sha256()
-    for name in sorted(photos, key=str.encode):
+    for name in sorted(photos, key=os.fsencode):
         try:
             content = photos[name].content()
         except MuslinError as error:
             raise DataError(str(error)) from error
-        digest.update(f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode())
+        line = f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        digest.update(os.fsencode(line))  # a name need not be UTF-8
     del kept
     return digest.hexdigest(), len(photos)
 
