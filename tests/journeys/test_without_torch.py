@@ -56,6 +56,10 @@ def test_all_but_training_works(muslin_alone: Path, sliced_run: Finished, tmp_pa
     assert [json.loads(line)["problem"] for line in done.stdout.splitlines()] == [None, None]
     assert "small.png" in said(muslin_alone, "predict", model, "small.png", here=tmp_path).stdout
 
+    done = said(muslin_alone, "explain", model, "small.png", "-o", "why.html", here=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Evidence for" in (tmp_path / "why.html").read_text()
+
     done = said(muslin_alone, "evaluate", model, "fashion-mnist", "--split", "test", "--json", here=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["targets"]["label"]["n"] == 10_000
