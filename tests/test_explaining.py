@@ -11,6 +11,7 @@ import muslin
 from command_line import refusal, within
 from muslin.bundle import seal
 from muslin.data.drawn import draw
+from muslin.explain.view import Studied, View
 from small_models import convolving_bundle, small_bundle
 
 
@@ -56,7 +57,10 @@ def test_the_numbers_are_those_that_predict_gives_and_they_add_up(
         assert np.sum(evidence["cells"]) + evidence["bias"] == pytest.approx(
             evidence["score"], rel=1e-4, abs=1e-4
         )
-    assert one["score"][0]["value"] == pytest.approx(found["answers"]["label"]["probability"], abs=1e-6)
+    view = View(Studied.open(model), shirt)
+    classes = view.studied.bundle.targets[0].classes
+    stated = view.studied.predictor.look_at(view.pixels[None]).stated["label"][0]  # before it is calibrated
+    assert one["score"][0]["value"] == pytest.approx(stated[classes.index(one["class"])], abs=1e-6)
     assert all(step["agrees"] for step in (*one["score"], found["value"]))
     assert {"shuffled", "other_class", "deletion", "insertion"} <= set(one["trust"])
     assert found["steps"][0]["shape"] == [40, 30, 3]
@@ -72,7 +76,9 @@ def test_a_wrong_class_and_a_pair_can_be_asked_about(
     assert said.code == 0
     assert said.out.startswith("shoe ")
     assert "wrote" in said.out
-    assert "Evidence for shoe rather than bag" in (tmp_path / "why.html").read_text()
+    page = (tmp_path / "why.html").read_text()
+    assert "Evidence for shoe rather than bag" in page
+    assert "Calibrated on pictures that it did not learn from" in page
 
 
 def test_what_makes_no_sense_is_refused_in_one_line_and_nothing_is_written(
