@@ -30,6 +30,7 @@ COMMANDS = (
     "compare",
     "convert",
     "inspect",
+    "explain",
     "studio",
 )
 
