@@ -82,9 +82,13 @@ def _best(words: str, size_px: int) -> str:
 @lru_cache(maxsize=64)
 def _loaded(name: str, size_px: int) -> Font | None:
     try:
-        return ImageFont.truetype(name, size_px) if name else ImageFont.load_default(size_px)
+        font = ImageFont.truetype(name, size_px) if name else ImageFont.load_default(size_px)
     except OSError:
         return None
+    # the other engine is there only where the system has FriBidi, and refuses some text altogether
+    if isinstance(font, ImageFont.FreeTypeFont):
+        return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
+    return font
 
 
 @lru_cache(maxsize=4096)
