@@ -121,7 +121,8 @@ def _copies(
     if len(train) + len(mine) > MOST_COMPARED:
         say(f"near-copies of training pictures are not looked for among more than {MOST_COMPARED:,} pictures")
         return None
-    say("looking for near-copies of training pictures")
+    if len(train) + len(mine) > 5_000:  # fewer take about a second
+        say("looking for near-copies of training pictures")
     both = dataset.take(np.concatenate([train, mine]))
     found = find_copies(both, look_through(both.images), lambda sentence: None)
     leaked = np.zeros(len(both), dtype=np.bool_)
