@@ -4,7 +4,7 @@ import { h, s } from "/static/dom.js";
 import { csv, download, savers, svgFile } from "/static/save.js";
 import { number, t } from "/static/texts.js";
 
-const SIZE = { width: 420, height: 230, left: 46, right: 12, top: 12, bottom: 40 };
+const SIZE = { width: 420, height: 230, left: 46, right: 24, top: 12, bottom: 40 };
 
 /** `lines`: [{words, values, dash}], `band`: {low, high}; x from 0 to 1. */
 export function curves({ title, x, lines, band, xWords, name }) {
