@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 README = ROOT / "README.md"
 BEGIN, END = "<!-- demo -->", "<!-- /demo -->"
-SHOWN = {"look": 7, "evaluate": 8, "inspect": 4}
+SHOWN = {"look": 8, "evaluate": 9, "inspect": 4}
 """Of these commands' output only so many lines are shown; what is left out is counted."""
 SIZE_PX = (1100, 850)  # width and height of the top: the verdict, what it confuses, and where to look next
 MOST_BYTES = 400_000

@@ -180,7 +180,7 @@ def get(name: str, csv_folder: Path | None, as_json: bool) -> None:
     facts = known.facts(known.lookup(name))
     if not as_json:
         for what, said in facts.items():
-            click.echo(f"{what:8}  {said}")
+            click.echo(f"{what:8}  " + said.replace("\n", "\n" + " " * 10))
     found = known.get(name, tell=_say)
     written = [str(p) for p in known.write_csv(read(name), csv_folder)] if csv_folder else []
     if as_json:

@@ -184,12 +184,15 @@ def get(
 
 
 def facts(known: Known | KnownPhotos) -> dict[str, str]:
-    """What to know of a set before it is fetched: what it is, where it comes from, how large, licence, checksum."""
+    """What to know of a set before it is fetched: what it is, where it comes from, how large, licence, checksum.
+
+    Where there are several sources or checksums, each has a line.
+    """
     if isinstance(known, KnownPhotos):
         home, size, checksum = known.home, known_photos.size(known), known_photos.checksum(known)
     else:
-        home, size = " or ".join(known.homes), f"about {known.fetch_bytes / 1e6:.0f} MB"
-        checksum = ", ".join(f"{file.sha256} of {file.name}" for file in known.files)
+        home, size = " or\n".join(known.homes), f"about {known.fetch_bytes / 1e6:.0f} MB"
+        checksum = "\n".join(f"SHA-256 {file.sha256} of {file.name}" for file in known.files)
     return {
         "what": known.title,
         "page": known.page,
