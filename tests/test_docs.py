@@ -260,9 +260,9 @@ def test_the_readme_shows_the_demos_own_output_and_counts_what_it_leaves_out():
         "making the virtual environment\n\n$ muslin get fashion-mnist\nfiles in /home/me/clone/data\n"
         f"\n$ muslin look fashion-mnist\n{table}\n\nDone. Open this page:\n  /home/me/clone/runs/a/report.html\n"
     )
-    shown = [f"class {i}" for i in range(7)]
+    shown = [f"class {i}" for i in range(8)]
     assert make["shortened"](printed, Path("/home/me/clone")).splitlines() == [
         *("$ muslin get fashion-mnist", "files in …/data", ""),
-        *("$ muslin look fashion-mnist", *shown, "… 5 more lines", ""),
+        *("$ muslin look fashion-mnist", *shown, "… 4 more lines", ""),
         *("Done. Open this page:", "  …/runs/a/report.html"),
     ]
