@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import chromium
 
 from muslin import auditing
 from muslin.data.audit.exclusions import read_names
@@ -33,12 +32,6 @@ def audit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audit")
     found = auditing.audit(world(), out=folder, only=["blank", "identical", "near_duplicate", "outlier"])
     return folder, found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as page:
-        yield page
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """A real run's report in a real browser, without a network: on a desk, on a phone, in the dark and on paper."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import Page, chromium
+from chromium import Page
 
 import muslin
 from command_line import Finished
@@ -25,12 +24,6 @@ element => {
     && box.width > 1 && box.height > 1 && box.right > 0 && box.left < innerWidth;
 }
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    with chromium() as page:
-        yield page
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import chromium
 from PIL import Image
 
 from muslin.bundle import seal
@@ -31,18 +30,6 @@ def folder(tmp_path_factory):
     )
     (inside / "torn.jpg").write_bytes(b"\xff\xd8\xff no more")
     return inside
-
-
-@pytest.fixture(scope="module")
-def address(folder):
-    with running_studio(folder) as where:
-        yield where
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as page:
-        yield page
 
 
 @pytest.fixture

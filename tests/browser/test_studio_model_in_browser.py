@@ -7,7 +7,6 @@ from urllib.parse import unquote
 import numpy as np
 import onnx
 import pytest
-from chromium import chromium
 from onnx import numpy_helper
 from test_studio_in_browser import AXE, press, tab_to, until
 
@@ -16,7 +15,6 @@ from muslin.bundle import open_bundle, seal
 from muslin.data.drawn import draw
 from muslin.predictor import Predictor
 from small_models import convolving_bundle
-from studio_server import running_studio
 
 MODEL = "page=model&model=run/model.muslin&picture=golden:0"
 
@@ -30,18 +28,6 @@ def folder(tmp_path_factory):
     pixels = numbers.integers(0, 256, (3, 20, 20, 1), np.uint8)
     seal(convolving_bundle(kernels, pixels, activation="Erf"), folder / "curved.muslin")
     return folder
-
-
-@pytest.fixture(scope="module")
-def address(folder):
-    with running_studio(folder) as where:
-        yield where
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as page:
-        yield page
 
 
 @pytest.fixture
