@@ -14,18 +14,13 @@ Keeps everything, picture by picture, in benchmarks/results/.
 
 import argparse
 import json
-import os
-import shlex
-import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-RESULTS = Path(__file__).parent / "results"
+from kept import begun, keep
 
 
 def mean_with_interval(values: "np.typing.NDArray[np.float64]") -> dict[str, Any]:
@@ -51,12 +46,16 @@ def main() -> None:
     asking.add_argument("--note", default="")
     arguments = asking.parse_args()
 
-    from muslin import flow, machine
+    from muslin import flow
     from muslin.data import read
     from muslin.explain.trust import order_test, shuffle_test, shuffled
     from muslin.explain.view import Studied, View
 
-    started, load_before, begun = datetime.now(UTC), os.getloadavg(), time.perf_counter()
+    head = begun(
+        "Do evidence maps mark what the network goes by?",
+        arguments.note,
+    )
+    started = time.perf_counter()
     studied = Studied.open(arguments.model)
     part, which = flow.part_to_judge(studied.predictor, read(arguments.data), "test")
     drawn = np.random.default_rng(arguments.seed).permutation(len(part))[: arguments.pictures]
@@ -98,18 +97,7 @@ def main() -> None:
     }
     correlations = np.array([row["shuffled"] for row in rows])
     result = {
-        "question": "Do evidence maps mark what the network goes by?",
-        "command": shlex.join(["python", "benchmarks/evidence.py", *sys.argv[1:]]),
-        "note": arguments.note,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
-        ).stdout.strip(),
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg(),
-        "versions": flow.versions(),
-        "seconds": round(time.perf_counter() - begun, 1),
+        "seconds": round(time.perf_counter() - started, 1),
         "data": part.name,
         "part": which,
         "model_test": studied.bundle.provenance.get("test"),
@@ -124,10 +112,7 @@ def main() -> None:
     }
     shown = ("seconds", "deletion", "insertion", "shuffled", "exact", "largest_off_by")
     print(json.dumps({name: result[name] for name in shown}, indent=1))
-    RESULTS.mkdir(exist_ok=True)
-    name = f"evidence_{started:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    keep(head, result, indent=None)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,14 @@ calibration error. Also the same for the run's own division. Keeps everything in
 
 import argparse
 import json
-import os
-import shlex
-import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import begun, keep
 from numpy.typing import NDArray
 
-RESULTS = Path(__file__).parent / "results"
 WANTED = (0.95, 0.98, 0.99)
 CALIBRATION = 5_000
 
@@ -36,30 +32,17 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_args()
 
-    from muslin import flow, machine
-
-    started, load_before = datetime.now(UTC), os.getloadavg()
+    head = begun(
+        "Is what the lanes promise kept over random re-drawings of calibration and test data?",
+        arguments.note,
+    )
     measured = {run.name: of_run(run, arguments.drawings) for run in arguments.runs}
     result = {
-        "question": "Is what the lanes promise kept over random re-drawings of calibration and test data?",
-        "command": shlex.join(["python", "benchmarks/lanes.py", *sys.argv[1:]]),
-        "note": arguments.note,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
-        ).stdout.strip(),
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg(),
-        "versions": flow.versions(),
         "drawings": arguments.drawings,
         "runs": measured,
     }
     print(json.dumps(measured, indent=1))
-    RESULTS.mkdir(exist_ok=True)
-    name = f"lanes_{started:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    keep(head, result)
 
 
 def of_run(folder: Path, drawings: int) -> dict[str, Any]:

@@ -10,20 +10,17 @@ pairs must come out, and the time says what the projection saves. Keeps everythi
 
 import argparse
 import json
-import os
-import shlex
 import statistics
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import begun, keep
 from numpy.typing import NDArray
 
-RESULTS = Path(__file__).parent / "results"
 LIMITS = (50, 100, 200)
 
 
@@ -102,9 +99,10 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure == "all")))
         return
 
-    from muslin import flow, machine
-
-    started, load_before = datetime.now(UTC), os.getloadavg()
+    head = begun(
+        "How long, and in how much memory, are the near-duplicates of 70,000 pictures found?",
+        arguments.note,
+    )
     ways = ["projected"] * arguments.rounds + ["all"] * arguments.all_pairs
     runs: dict[str, list[dict[str, Any]]] = {}
     for way in ways:
@@ -114,28 +112,13 @@ def main() -> None:
         print(way, runs[way][-1], flush=True)
     if len({run["checksum"] for each in runs.values() for run in each}) != 1:
         sys.exit("Not every round found the same pairs.")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
-    ).stdout.strip()
     result = {
-        "question": "How long, and in how much memory, are the near-duplicates of 70,000 pictures found?",
-        "command": shlex.join(["python", "benchmarks/near_duplicates.py", *sys.argv[1:]]),
-        "note": arguments.note,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg(),
-        "versions": flow.versions(),
         "median_wall_s": {
             way: statistics.median(run["wall_s"] for run in each) for way, each in runs.items()
         },
         "runs": runs,
     }
-    RESULTS.mkdir(exist_ok=True)
-    name = f"near_duplicates_{started:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    keep(head, result)
 
 
 if __name__ == "__main__":

@@ -12,20 +12,15 @@ leaves that out. Keeps everything in benchmarks/results/.
 
 import argparse
 import json
-import os
-import shlex
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import begun, keep
 from numpy.typing import NDArray
 
-RESULTS = Path(__file__).parent / "results"
 PX = 28
 
 
@@ -40,12 +35,15 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_args()
 
-    from muslin import flow, machine
+    from muslin import flow
     from muslin.data import read
     from muslin.data.dataset import pixels_of
     from muslin.predictor import Predictor
 
-    started, load_before = datetime.now(UTC), os.getloadavg()
+    head = begun(
+        "How well are pictures told that are none of the model's classes?",
+        arguments.note,
+    )
     dataset, predictor = read("fashion-mnist"), Predictor.open(arguments.run)
     ours = pixels_of(dataset.part("test"))
     random = np.random.default_rng(0)
@@ -75,24 +73,10 @@ def main() -> None:
         measured["strangers"] |= found["strangers"]
         measured["ours_without_them"] = found["ours"]
     result = {
-        "question": "How well are pictures told that are none of the model's classes?",
-        "command": shlex.join(["python", "benchmarks/not_ours.py", *sys.argv[1:]]),
-        "note": arguments.note,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
-        ).stdout.strip(),
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg(),
-        "versions": flow.versions(),
         **measured,
     }
     print(json.dumps(measured, indent=1))
-    RESULTS.mkdir(exist_ok=True)
-    name = f"not_ours_{started:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    keep(head, result)
 
 
 def against(

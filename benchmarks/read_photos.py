@@ -13,20 +13,17 @@ two threads: how long, and how much they held in memory at most. Keeps everythin
 import argparse
 import io
 import json
-import os
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import begun, keep
 from PIL import Image
 
-RESULTS = Path(__file__).parent / "results"
 BLOCK = 20
 SIDES_PX = (64, 224)
 
@@ -117,9 +114,11 @@ def main() -> None:
         print(json.dumps(read_all(asked.data, *asked.read)))
         return
 
-    from muslin import flow, machine
-
-    started, load_before = datetime.now(UTC), os.getloadavg()
+    head = begun(
+        "How much of the decoder's own speed is left, and does memory grow with the number of photos?",
+        asked.note,
+        [Path(asked.data).name, *sys.argv[2:]],
+    )
     compared = compare(asked.data, asked.photos, asked.rounds)
     reading = []
     for times, threads in ((1, 1), (1, 2), (3, 2)):
@@ -127,26 +126,11 @@ def main() -> None:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         reading.append(json.loads(done.stdout))
         print(reading[-1], flush=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
-    ).stdout.strip()
     result = {
-        "question": "How much of the decoder's own speed is left, and does memory grow with the number of photos?",
-        "command": shlex.join(["python", "benchmarks/read_photos.py", Path(asked.data).name, *sys.argv[2:]]),
-        "note": asked.note,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg(),
-        "versions": flow.versions(),
         "compared": compared,
         "read": reading,
     }
-    RESULTS.mkdir(exist_ok=True)
-    name = f"read_photos_{started:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    keep(head, result)
 
 
 if __name__ == "__main__":

@@ -16,18 +16,15 @@ And once: the bytes and the seconds of the first page. Keeps everything in bench
 
 import argparse
 import json
-import os
-import shlex
 import statistics
-import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kept import begun, keep
+
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results"
 sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests/browser")]
 
 from chromium import Page, chromium  # noqa: E402
@@ -157,10 +154,12 @@ def main() -> None:
     asking.add_argument("--note", default="")
     arguments = asking.parse_args()
 
-    from muslin import flow, machine
     from muslin.service.files import model_rows
 
-    started, load_before = datetime.now(UTC), os.getloadavg()
+    head = begun(
+        "How fast does the studio answer a person, in a real browser?",
+        arguments.note,
+    )
     models = {}
     with running_studio(arguments.folder) as address:
         first = first_page(address)
@@ -170,17 +169,6 @@ def main() -> None:
                 measured = steps(page, address, row["path"], arguments.rounds)
                 models[row["name"]] = measured | {"hovering": hovering(page, address, row["path"])}
     result = {
-        "question": "How fast does the studio answer a person, in a real browser?",
-        "command": shlex.join(["python", "benchmarks/studio.py", *sys.argv[1:]]),
-        "note": arguments.note,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True
-        ).stdout.strip(),
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg(),
-        "versions": flow.versions(),
         "first_page": first,
         "models": models,
     }
@@ -189,10 +177,7 @@ def main() -> None:
         for name, one in models.items()
     }
     print(json.dumps({"first_page": first, "median_ms": short}, indent=1))
-    RESULTS.mkdir(exist_ok=True)
-    name = f"studio_{started:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    keep(head, result)
 
 
 if __name__ == "__main__":

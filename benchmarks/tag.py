@@ -11,21 +11,19 @@ first. Peak memory is the process's own, as the system counted it. Keeps all in 
 
 import argparse
 import json
-import os
 import resource
-import shlex
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from kept import begun, keep
+
 PHOTOS = 1000
 
 
@@ -80,9 +78,10 @@ def main() -> None:
         print(json.dumps(measure(way, arguments.model, Path(catalogue), Path(out), int(rows))))
         return
 
-    from muslin import flow, machine
-
-    started, load_before = datetime.now(UTC), os.getloadavg()
+    head = begun(
+        "How fast, and in how much memory, is a catalogue tagged; does killing the job change it?",
+        arguments.note,
+    )
     runs: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -117,19 +116,7 @@ def main() -> None:
         same = (folder / "killed.csv").read_bytes() == whole
         print(f"killed {kills} times: {'the same bytes' if same else 'ANOTHER OUTPUT'}", flush=True)
     rate = {way: statistics.median(run["rows_per_s"] for run in each) for way, each in runs.items()}
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
-    ).stdout.strip()
     result = {
-        "question": "How fast, and in how much memory, is a catalogue tagged; does killing the job change it?",
-        "command": shlex.join(["python", "benchmarks/tag.py", *sys.argv[1:]]),
-        "note": arguments.note,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg(),
-        "versions": flow.versions(),
         "median_rows_per_s": rate,
         "tag_against_predict": [
             round(tag["rows_per_s"] / predict["rows_per_s"], 3)
@@ -139,10 +126,7 @@ def main() -> None:
         "same_bytes_after_kills": same,
         "runs": runs,
     }
-    RESULTS.mkdir(exist_ok=True)
-    name = f"tag_{started:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    keep(head, result)
 
 
 if __name__ == "__main__":

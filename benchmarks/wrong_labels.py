@@ -10,17 +10,11 @@ it. Keeps everything in benchmarks/results/.
 
 import argparse
 import json
-import os
-import shlex
-import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
-
-RESULTS = Path(__file__).parent / "results"
+from kept import begun, keep
 
 
 def main() -> None:
@@ -34,10 +28,13 @@ def main() -> None:
 
     from sklearn.metrics import roc_auc_score
 
-    from muslin import auditing, flow, machine
+    from muslin import auditing
     from muslin.data import read
 
-    started, load_before = datetime.now(UTC), os.getloadavg()
+    head = begun(
+        f"How well does the audit rank wrong labels, {arguments.share:.0%} of Fashion-MNIST's changed?",
+        arguments.note,
+    )
     dataset = read("fashion-mnist")
     random = np.random.default_rng(arguments.seed)
     labels = dataset.labels["label"].copy()
@@ -58,17 +55,6 @@ def main() -> None:
         left_out[sample.place] = sample.leave_out
     found = suspicion > 0
     result = {
-        "question": f"How well does the audit rank wrong labels, {arguments.share:.0%} of Fashion-MNIST's changed?",
-        "command": shlex.join(["python", "benchmarks/wrong_labels.py", *sys.argv[1:]]),
-        "note": arguments.note,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
-        ).stdout.strip(),
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg(),
-        "versions": flow.versions(),
         "seconds": audit.to_dict()["seconds"],
         "judged": audit.examined["labels_judged"],
         "auroc": float(roc_auc_score(wrong, suspicion)),
@@ -78,11 +64,10 @@ def main() -> None:
         "left_out_in_train": int(left_out.sum()),
         "left_out_and_changed": int((left_out & wrong).sum()),
     }
-    print(json.dumps({k: v for k, v in result.items() if k not in ("versions", "machine")}, indent=1))
-    RESULTS.mkdir(exist_ok=True)
-    name = f"wrong_labels_{started:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    print(
+        json.dumps({k: v for k, v in (head | result).items() if k not in ("versions", "machine")}, indent=1)
+    )
+    keep(head, result)
 
 
 if __name__ == "__main__":

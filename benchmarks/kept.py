@@ -1,0 +1,41 @@
+"""What stands beside every result, and where results are kept: for the benchmarks to share, no question of its own."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def begun(question: str, note: str, arguments: list[str] | None = None) -> dict[str, Any]:
+    """The head of a result, to be made before anything is measured; `arguments` are those of the command line."""
+    from muslin import flow, machine
+
+    script = Path(sys.argv[0]).name
+    words = sys.argv[1:] if arguments is None else arguments
+    head = ["git", "rev-parse", "--short", "HEAD"]
+    return {
+        "question": question,
+        "command": shlex.join(["python", f"benchmarks/{script}", *words]),
+        "note": note,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": subprocess.run(head, cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip(),
+        "machine": machine.description(),
+        "load_before": os.getloadavg(),
+        "versions": flow.versions(),
+    }
+
+
+def keep(head: dict[str, Any], measured: dict[str, Any], indent: int | None = 1) -> None:
+    """Write both as one file of `results/`, named after the benchmark and when it was begun, and say where."""
+    result = {**head, "load_after": os.getloadavg(), **measured}
+    RESULTS.mkdir(exist_ok=True)
+    moment = datetime.fromisoformat(head["date"])
+    name = f"{Path(sys.argv[0]).stem}_{moment:%Y%m%dT%H%M%SZ}.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=indent, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{name}")
