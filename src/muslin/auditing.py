@@ -55,7 +55,7 @@ def audit(
         DataError: the data cannot be read, or there is no such kind.
         StorageError: the folder will not do, or the disk is full.
     """
-    from muslin.data import read
+    from muslin.data import read_aloud
     from muslin.data.audit.checks import CHECKS, Evidence, examined
     from muslin.data.audit.copies import find_copies
     from muslin.data.audit.findings import KINDS, Audit, ordered
@@ -76,9 +76,7 @@ def audit(
         seconds[name] = time.perf_counter() - started
 
     with step("read"):
-        dataset = data if isinstance(data, Dataset) else read(data, test=test, tell=tell, **(reading or {}))
-        for repair in dataset.repairs:
-            tell(repair)
+        dataset = read_aloud(data, test=test, tell=tell, **(reading or {}))
     folder = None if out is None else _audit_folder(Path(out), data)
     with step("look", f"looking at {len(dataset):,} pictures"):
         looked = look_through(dataset.images, seldom)

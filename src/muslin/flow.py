@@ -350,20 +350,6 @@ def _complete(
     return run
 
 
-def judge(
-    predictor: "Predictor", dataset: Dataset
-) -> tuple[dict[str, AnyEvaluation], dict[str, NDArray[np.float32]]]:
-    """Per target of the model: what its answers to `dataset` are worth, and the answers, float32 (count, classes).
-
-    A target of which nothing is known here is left out of the first.
-
-    Raises:
-        DataError: the data have a class that the model never saw, or no label at all.
-    """
-    aligned, seen = look(predictor, dataset)
-    return evaluations_of(predictor, aligned, seen), seen.probabilities
-
-
 def look(predictor: "Predictor", dataset: Dataset) -> tuple[Dataset, "Seen"]:
     """`dataset` as the model takes it, with its labels in the model's classes; and what the model makes of it.
 
@@ -448,7 +434,8 @@ def evaluate(
 
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     dataset = data if isinstance(data, Dataset) else read(data, **(reading or {}))
-    return judge(predictor, part_to_judge(predictor, dataset, split)[0])[0]
+    aligned, seen = look(predictor, part_to_judge(predictor, dataset, split)[0])
+    return evaluations_of(predictor, aligned, seen)
 
 
 def in_model_pixels(predictor: "Predictor", dataset: Dataset, say: Say = lambda sentence: None) -> Dataset:
@@ -640,13 +627,9 @@ def _wherever(source: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _read_source(source: Mapping[str, Any], say: Say) -> Dataset:
-    """The data; what had to be mended in them is said aloud."""
-    from muslin.data import read
+    from muslin.data import read_aloud
 
-    dataset = read(source["data"], test=source["test"], tell=say, **source["reading"])
-    for repair in dataset.repairs:
-        say(repair)
-    return dataset
+    return read_aloud(source["data"], test=source["test"], tell=say, **source["reading"])
 
 
 def _split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:

@@ -67,13 +67,11 @@ def judge(
         DataError: no such part or column, no labels to compare with, or a class that the model never saw.
         BundleError: the model cannot be opened.
     """
-    from muslin.data import read
+    from muslin.data import read_aloud
 
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     predictor.rules(precision, per)  # what is out of range is said before any work
-    dataset = data if isinstance(data, Dataset) else read(data, **(reading or {}), tell=say)
-    for repair in dataset.repairs:
-        say(repair)
+    dataset = read_aloud(data, tell=say, **(reading or {}))
     column = None if by is None else _column(data, reading or {}, by)
     chosen, part = flow.part_to_judge(predictor, dataset, split, say)
     copies = _copies(predictor, dataset, chosen, part, say)

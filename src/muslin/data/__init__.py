@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from muslin.data import known
 from muslin.data.dataset import Dataset, join
@@ -102,6 +103,14 @@ def _at(data: str | Path, format: str | None, options: ReadOptions, tell: Tell) 
             f"{data}: no such file or folder. {hint if isinstance(data, str) else 'Check the path.'}"
         )
     return read_path(data, format=format, options=options, tell=tell)
+
+
+def read_aloud(data: str | Path | Dataset, *, tell: Tell, **options: Any) -> Dataset:
+    """`data`, by `read` with these options unless they are read already; what had to be mended is told, too."""
+    dataset = data if isinstance(data, Dataset) else read(data, tell=tell, **options)
+    for repair in dataset.repairs:
+        tell(repair)
+    return dataset
 
 
 def _named(dataset: Dataset, names: list[str]) -> Dataset:
