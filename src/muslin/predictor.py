@@ -279,15 +279,11 @@ class Predictor:
     def look_at(self, pixels: NDArray[np.uint8], batch_size: int | None = None) -> Seen:
         """All that is to be known of pictures before anything is decided; arguments and errors as `predict_pixels`."""
         names = [target.name for target in self.targets]
-        likeness = self.bundle.likeness
-        stated = {t.name: np.empty((len(pixels), len(t.classes)), np.float32) for t in self.targets}
-        unlike = None if likeness is None else np.empty(len(pixels), np.bool_)
-        for place, outputs in self._run(pixels, [*names, *([FEATURES] if likeness else [])], batch_size):
-            for name in names:
-                stated[name][place] = outputs[name]
-            if likeness is not None and unlike is not None:
-                unlike[place] = likeness.strangeness(outputs[FEATURES]) > likeness.limit
-        return Seen(stated, self._calibrated(stated), unlike)
+        if self.bundle.likeness is not None:
+            names.append(FEATURES)
+        return joined(
+            [self.seen(found, found.get(FEATURES)) for found in self._run(pixels, names, batch_size)]
+        )
 
     def seen(self, stated: Mapping[str, NDArray[np.float32]], features: NDArray[np.float32] | None) -> Seen:
         """What `look_at` says of pictures of which it is known what `raw` says."""
@@ -295,10 +291,11 @@ class Predictor:
         unlike = None
         if likeness is not None and features is not None:
             unlike = likeness.strangeness(features) > likeness.limit
-        return Seen(dict(stated), self._calibrated(stated), unlike)
-
-    def _calibrated(self, stated: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        return {t.name: calibrated(t, stated[t.name], self.bundle.held_out.get(t.name)) for t in self.targets}
+        ours = {t.name: stated[t.name] for t in self.targets}
+        known = self.bundle.held_out
+        return Seen(
+            ours, {t.name: calibrated(t, ours[t.name], known.get(t.name)) for t in self.targets}, unlike
+        )
 
     def raw(
         self, pixels: NDArray[np.uint8]
@@ -310,13 +307,10 @@ class Predictor:
         names = [target.name for target in self.targets]
         if FEATURES in {entry.name for entry in self._session.get_outputs()}:
             names.append(FEATURES)
-        found = [outputs for _, outputs in self._run(pixels, names)]
-        stated = {
-            t.name: np.concatenate([f[t.name] for f in found] or [np.empty((0, len(t.classes)), np.float32)])
-            for t in self.targets
-        }
-        features = np.concatenate([f[FEATURES] for f in found]) if found and FEATURES in names else None
-        return stated, features
+        batches = list(self._run(pixels, names))
+        found = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+        features = found.pop(FEATURES, None)
+        return found, features
 
     def rules(self, precision: float = PRECISION, per: str = "all") -> dict[str, Rule]:
         """Per target's name the thresholds that keep `precision`; see `muslin.evaluation.lanes.rule`."""
@@ -349,8 +343,8 @@ class Predictor:
 
     def _run(
         self, pixels: NDArray[np.uint8], names: list[str], batch_size: int | None = None
-    ) -> Iterator[tuple[slice, dict[str, NDArray[np.float32]]]]:
-        """The graph's outputs of these names, a batch of pictures at a time, and which pictures they are of."""
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """The graph's outputs of these names, a batch of pictures at a time; of no picture, one empty batch."""
         shape = self.bundle.preprocessing.shape
         pixels = np.asarray(pixels)
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != shape:
@@ -361,6 +355,8 @@ class Predictor:
         widths: dict[str, int | None] = {target.name: len(target.classes) for target in self.targets}
         likeness = self.bundle.likeness
         widths[FEATURES] = None if likeness is None else likeness.known.shape[1]
+        if not len(pixels):
+            yield {name: np.empty((0, widths[name] or 0), np.float32) for name in names}
         size = max(1, batch_size or _BATCH_VALUES // int(np.prod(shape)))
         for start in range(0, len(pixels), size):
             batch = pixels[start : start + size]
@@ -373,7 +369,7 @@ class Predictor:
                         f"{self._name}: model.onnx gives {getattr(output, 'dtype', type(output))} "
                         f"{getattr(output, 'shape', '')} for {name!r}; expected float32 {wanted}."
                     )
-            yield slice(start, start + len(batch)), outputs
+            yield outputs
 
     def _check_golden_images(self) -> None:
         answers, _ = self.raw(self.bundle.golden_pixels)
