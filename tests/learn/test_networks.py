@@ -7,8 +7,8 @@ import torch
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError
 from muslin.learn.export import export
-from muslin.learn.modules import Convolution, Net, to_batch
-from muslin.learn.networks import NETWORKS, TRUNKS, Layer, describe, network
+from muslin.learn.modules import Convolution, Net, seen_at, to_batch
+from muslin.learn.networks import NETWORKS, TRUNKS, Layer, check_takes, describe, network
 from muslin.learn.recipes import RECIPES
 from muslin.predictor import Predictor
 
@@ -119,8 +119,8 @@ def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gr
     side, padding, pool, stride
 ):
     layer = Layer("convolution", "conv", filters=4, kernel=3, padding=padding)
-    whole = Convolution(layer, (side, side, 2))
-    needed = Convolution(layer, (side, side, 2), Layer("max pool", "pool", kernel=pool, stride=stride))
+    whole = Convolution(layer, 2)
+    needed = Convolution(layer, 2, Layer("max pool", "pool", kernel=pool, stride=stride))
     needed.load_state_dict(whole.state_dict())
     random = torch.Generator().manual_seed(side)
     results = []
@@ -133,3 +133,25 @@ def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gr
     assert (computed - pool) % stride == 0, "nothing is computed in vain"
     for with_all, without in zip(*results, strict=True):
         torch.testing.assert_close(without, with_all)
+
+
+def test_a_convolution_fits_pictures_of_every_size():
+    layer = Layer("convolution", "conv", filters=4, kernel=3, stride=2, padding="same")
+    convolution = Convolution(layer, 1, Layer("max pool", "pool", kernel=2, stride=2))
+    for side in (8, 13, 28):  # 4, 7 and 14 px after it: of 7 the pool reaches 6
+        assert convolution(torch.zeros(1, 1, side, side)).shape[2:] == (side // 4 * 2, side // 4 * 2)
+
+
+def test_a_smaller_picture_keeps_its_mean():
+    pictures = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    smaller = seen_at(pictures, 0.5)
+    assert smaller.shape == (2, 3, 14, 14)
+    torch.testing.assert_close(smaller.mean((2, 3)), pictures.mean((2, 3)), atol=0.02, rtol=0)
+    assert seen_at(pictures, 1.0) is pictures
+
+
+def test_a_network_that_cannot_take_smaller_pictures_says_so():
+    with pytest.raises(RecipeError, match="takes pictures of one size only"):
+        check_takes(network("tutorial", (28, 28, 1), TEN, widths=(64, 32, 32)), 0.7)
+    with pytest.raises(RecipeError, match="pictures of 3×3 px are too small"):
+        check_takes(network("whitened-4", (28, 28, 1), TEN, widths=(32, 64)), 0.1)

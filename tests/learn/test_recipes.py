@@ -3,7 +3,7 @@
 import pytest
 
 from muslin.errors import RecipeError
-from muslin.learn.recipes import RECIPES, Recipe, fitted, recipe, settings
+from muslin.learn.recipes import RECIPES, Recipe, fitted, recipe, scale_in, settings
 
 
 def test_the_tutorial_is_the_articles_to_the_letter():
@@ -46,6 +46,12 @@ def test_small_data_are_gone_through_more_often_unless_epochs_are_named():
     small = fitted(recipe("quick"), 1_000)
     assert small.epochs * (1_000 // small.batch_size) >= RECIPES["quick"].min_steps
     assert fitted(recipe("quick", epochs=1), 1_000).epochs == 1
+
+
+def test_pictures_are_seen_small_in_the_first_epochs_only():
+    r = recipe("quick", epochs=8, early_share=0.5, early_scale=0.7)
+    assert [scale_in(r, epoch) for epoch in range(8)] == [0.7] * 4 + [1.0] * 4
+    assert {scale_in(recipe("tutorial"), epoch) for epoch in range(50)} == {1.0}
 
 
 def test_every_setting_says_what_it_is():

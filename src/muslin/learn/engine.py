@@ -16,9 +16,9 @@ from muslin.learn.accelerate import Engine, apply, left_as_found
 from muslin.learn.batches import epoch_batches, generator, steps_per_epoch
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
 from muslin.learn.losses import class_weights, count_right, judge, loss_of, mean_share, positive_shares
-from muslin.learn.modules import Net, to_batch
+from muslin.learn.modules import Net, seen_at, to_batch
 from muslin.learn.optimizers import optimizers_for
-from muslin.learn.recipes import Recipe
+from muslin.learn.recipes import Recipe, scale_in
 
 Labels = dict[str, NDArray[np.integer[Any]]]
 """Per target's name, int64 (count,): a class's index or UNKNOWN; or int8 (count, classes): 1, 0 or UNKNOWN."""
@@ -111,7 +111,7 @@ def fit(
             net.random = generator(seed, "dropout", state.done)
             here = {name: values[torch.from_numpy(indices)].long() for name, values in answers.items()}
             with torch.autocast("cpu", torch.bfloat16, enabled=engine.precision == "bfloat16"):
-                scores = net(to_batch(batch))
+                scores = net(seen_at(to_batch(batch), scale_in(recipe, epoch)))
             loss = loss_of(scores, here, recipe, weights)
             loss.backward()  # type: ignore[no-untyped-call]
             for optimizer in optimizers:

@@ -44,9 +44,9 @@ class Net(nn.Module):
             case "patches":
                 return Patches(layer, before[2])
             case "convolution":
-                return Convolution(layer, before, following)
+                return Convolution(layer, before[2], following)
             case "depthwise convolution":
-                return Convolution(layer, before, following, groups=before[2])
+                return Convolution(layer, before[2], following, groups=before[2])
             case "batch norm":
                 norm = nn.BatchNorm2d(before[-1], eps=layer.epsilon, momentum=layer.momentum)
                 norm.weight.requires_grad_(layer.scaled)
@@ -166,6 +166,16 @@ def to_batch(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
 
 
+def seen_at(pictures: Tensor, scale: float) -> Tensor:
+    """float32 (count, channels, height, width) pictures with sides of `scale` times theirs; the mean of what falls
+    together, so that nothing fine is left to flicker."""
+    if scale == 1:
+        return pictures
+    size = [max(round(side * scale), 1) for side in pictures.shape[2:]]
+    smaller = F.interpolate(pictures, size=size, mode="bilinear", antialias=True)
+    return smaller.contiguous(memory_format=torch.channels_last)
+
+
 class Normalise(nn.Module):
     """(pixels - mean) / spread, per channel; both fixed before training."""
 
@@ -213,23 +223,29 @@ class Convolution(nn.Conv2d):
     `quick` pools 13×13 to 6×6, 17 % where the tutorial pools 11×11 to 5×5.
     """
 
-    def __init__(self, layer: Layer, before: Shape, following: Layer | None = None, groups: int = 1) -> None:
-        top, left, bottom, right = padding_of(layer, before)
-        if following is not None and following.kind == "max pool":
-            height, width, _ = shape_after(layer, before)
-            bottom -= layer.stride * unreached(height, following)
-            right -= layer.stride * unreached(width, following)
-        even = top == bottom and left == right
-        filters = layer.filters or before[2]
-        padding = (top, left) if even else 0
+    def __init__(self, layer: Layer, channels: int, following: Layer | None = None, groups: int = 1) -> None:
         super().__init__(
-            before[2], filters, layer.kernel, layer.stride, padding, groups=groups, bias=layer.bias
+            channels,
+            layer.filters or channels,
+            layer.kernel,
+            layer.stride,
+            groups=groups,
+            bias=layer.bias,
         )
-        # less than nothing takes away from the picture
-        self.uneven = None if even else (left, right, top, bottom)
+        self.layer = layer
+        self.pool = following if following is not None and following.kind == "max pool" else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if self.uneven is None else F.pad(x, self.uneven))
+        shape = (x.shape[2], x.shape[3], x.shape[1])  # not always the network's: see `seen_at`
+        top, left, bottom, right = padding_of(self.layer, shape)
+        if self.pool is not None:
+            height, width, _ = shape_after(self.layer, shape)
+            bottom -= self.layer.stride * unreached(height, self.pool)
+            right -= self.layer.stride * unreached(width, self.pool)
+        if top == bottom and left == right:
+            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
+        # less than nothing takes away from the picture
+        return super().forward(F.pad(x, (left, right, top, bottom)))
 
 
 def unreached(side: int, pool: Layer) -> int:

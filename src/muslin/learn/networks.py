@@ -284,6 +284,20 @@ def shapes(network: Network) -> list[Shape]:
     return after
 
 
+def check_takes(network: Network, scale: float) -> None:
+    """
+    Raises:
+        RecipeError: `network` cannot take pictures with sides of `scale` times its own.
+    """
+    if any(layer.kind == "flatten" for layer in network.layers):
+        raise RecipeError(
+            f"the network {network.name!r} takes pictures of one size only. Leave early_share at 0, or take another "
+            "recipe."
+        )
+    height, width, channels = network.input_shape
+    shapes(replace(network, input_shape=(round(height * scale), round(width * scale), channels)))
+
+
 def shape_after(layer: Layer, shape: Shape) -> Shape:
     """The shape of what `layer` makes of a picture or row of features of `shape`."""
     match layer.kind:

@@ -88,6 +88,15 @@ class Recipe:
     shift_px: int = _setting(
         "move each picture at random by up to this", unit="px", low=0, high=64, default=0
     )
+    early_scale: float = _setting(
+        "side at which pictures are seen in the first epochs, as a share of theirs",
+        low=0.1,
+        high=1,
+        default=1.0,
+    )
+    early_share: float = _setting(
+        "share of the epochs in which pictures are seen at early_scale", low=0, high=1, default=0.0
+    )
     cutout_px: int = _setting("blank a random square of this side", unit="px", low=0, high=256, default=0)
     mirrored: bool = _setting("answer with the mean over the picture and its mirror image", default=False)
     activation: Literal["softmax", "sigmoid"] = _setting(
@@ -209,6 +218,15 @@ def fitted(recipe: Recipe, count: int) -> Recipe:
     """`recipe` for `count` training pictures: with as many epochs as `min_steps` asks for."""
     steps_per_epoch = max(count // recipe.batch_size, 1)
     return replace(recipe, epochs=max(recipe.epochs, math.ceil(recipe.min_steps / steps_per_epoch)))
+
+
+def scale_in(recipe: Recipe, epoch: int) -> float:
+    """The side at which pictures are seen in `epoch`, from 0 on, as a share of theirs.
+
+    What is coarse can be learned from small pictures, which cost less: progressive resizing (Howard, DAWNBench 2018;
+    Tan & Le, EfficientNetV2, ICML 2021).
+    """
+    return recipe.early_scale if epoch < round(recipe.early_share * recipe.epochs) else 1.0
 
 
 def _parse(setting: Any, value: Any) -> Any:

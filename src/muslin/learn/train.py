@@ -15,9 +15,9 @@ from muslin.learn.engine import Progress, fit
 from muslin.learn.features import Features, extract
 from muslin.learn.frozen import fit_heads
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import TRUNKS, Network, network
+from muslin.learn.networks import TRUNKS, Network, check_takes, network
 from muslin.learn.pretrained import RANDOM, trunk_weights, weight_shapes
-from muslin.learn.recipes import Recipe
+from muslin.learn.recipes import Recipe, scale_in
 
 GOLDEN_COUNT = 16
 """Pictures kept in a bundle with the answers they must get."""
@@ -36,7 +36,7 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
             f"Add pictures, or take a smaller batch: --set batch_size={max(len(split.train) // 4, 1)}."
         )
     height, width, channels = picture_shape(dataset)
-    return network(
+    built = network(
         recipe.network,
         (height, width, channels),
         dataset.targets,
@@ -45,6 +45,9 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
         activation=recipe.activation,
         mirrored=recipe.mirrored,
     )
+    if scale_in(recipe, 0) != 1:
+        check_takes(built, recipe.early_scale)
+    return built
 
 
 def looked_at(
