@@ -251,6 +251,23 @@ class EpochClock(keras.callbacks.Callback):
         self.cpu_seconds.append(time.process_time() - self.started[1])
 
 
+def trained(
+    images: np.ndarray, labels: np.ndarray, options: argparse.Namespace
+) -> tuple[keras.Model, EpochClock]:
+    keras.utils.set_random_seed(options.seed)
+    network, clock = compiled(tutorial_network(dropout=0.25)), EpochClock()
+    network.fit(images, labels, batch_size=BATCH_SIZE, epochs=options.epochs, verbose=0, callbacks=[clock])
+    return network, clock
+
+
+def epochs(options: argparse.Namespace) -> None:
+    """Time epochs over the first pictures and print them as one line of JSON, for `engine_keras.py`."""
+    images = scaled(read_idx(options.data, "train-images-idx3-ubyte")[: options.pictures])
+    labels = read_idx(options.data, "train-labels-idx1-ubyte")[: options.pictures]
+    _, clock = trained(images, labels, options)
+    print(json.dumps({"epoch_s": clock.seconds, "epoch_cpu_s": clock.cpu_seconds, "versions": versions()}))
+
+
 def article(options: argparse.Namespace) -> None:
     """Time the article's training, print it as one line of JSON and keep it under benchmarks/results/.
 
@@ -263,10 +280,8 @@ def article(options: argparse.Namespace) -> None:
     train_x, validation_x, train_y, validation_y = train_test_split(
         images, labels, test_size=0.2, random_state=12345
     )
-    keras.utils.set_random_seed(options.seed)
-    network = compiled(tutorial_network(dropout=0.25))
-    clock, load_before = EpochClock(), os.getloadavg()[0]
-    network.fit(train_x, train_y, batch_size=BATCH_SIZE, epochs=options.epochs, verbose=0, callbacks=[clock])
+    load_before = os.getloadavg()[0]
+    network, clock = trained(train_x, train_y, options)
     warm = clock.seconds[1:]
     median_s = statistics.median(warm)
     result = {
@@ -359,9 +374,15 @@ def main() -> None:
         "figures", parents=[everywhere], help="store the first steps for muslin's tests"
     )
     storing.set_defaults(do=figures)
-    timing = modes.add_parser("article", parents=[everywhere], help="time the article's training")
-    timing.add_argument("--epochs", type=int, default=4, help="how many to train; the first is not counted")
-    timing.add_argument("--seed", type=int, default=0)
+    trained_so = argparse.ArgumentParser(add_help=False, parents=[everywhere])
+    trained_so.add_argument(
+        "--epochs", type=int, default=4, help="how many to train; the first is not counted"
+    )
+    trained_so.add_argument("--seed", type=int, default=0)
+    printing = modes.add_parser("epochs", parents=[trained_so], help="print the seconds of a few epochs")
+    printing.add_argument("--pictures", type=int, default=48_000, help="how many an epoch has")
+    printing.set_defaults(do=epochs)
+    timing = modes.add_parser("article", parents=[trained_so], help="time the article's training")
     timing.add_argument("--accuracy", action="store_true", help="also evaluate on train, validation and test")
     timing.add_argument(
         "--note", default="", help="what a reader of the result should know, e.g. who else ran"
