@@ -270,13 +270,17 @@ FROM_SCRATCH = "small-photo"
 def _seen(
     dataset: Dataset, recipe: Recipe, seed: int, allow_broken: float, say: Say, stop: Stop
 ) -> tuple[Dataset, "Features | None"]:
-    """`dataset` without the photos that cannot be read, as the recipe takes them; and a frozen trunk's features."""
+    """`dataset` without the photos that cannot be read, as the recipe takes them; and the features of a trunk
+    of which something stays as it is."""
     size = (recipe.image_px, recipe.image_px, 3)
     if recipe.network not in TRUNKS:
         return in_pixels(dataset, size, allow_broken=allow_broken, tell=say), None
     dataset = fitted_photos(dataset, size)
     _split(dataset, recipe, seed)  # what is wrong with the labels is said before the photos are looked at
     if not recipe.frozen:
+        assert isinstance(dataset.images, FittedPhotos)
+        dataset = replace(dataset, images=dataset.images.keeping())  # each will be looked at in every epoch
+    if not recipe.frozen and not recipe.kept_blocks:
         return readable(dataset, allow_broken=allow_broken, tell=say), None
     require_training()
     from muslin.learn.train import looked_at
@@ -329,7 +333,9 @@ def _complete(
     golden = golden_pictures(dataset, parts)
     bundle = export(net, dataset.targets, conversion=dataset.conversion, golden=golden, provenance=provenance)
     raw = None
-    if features is not None and not recipe.mirrored:  # what the trunk made of the mirrored photos is not kept
+    if (
+        features is not None and recipe.frozen and not recipe.mirrored
+    ):  # what the trunk made of the mirrored photos is not kept
         raw = partial(answers, net, features)
     bundle = calibrate(bundle, dataset, parts, seed=seed, raw=raw)
     predictor, aligned = Predictor(bundle), dataset.take(parts.test)

@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -574,6 +574,13 @@ def _scaled(pixels: Pixels, size: Size) -> Pixels:
 def fit_inside(pixels: Pixels, side_px: int) -> Pixels:
     """The picture made smaller, smoothly, so that neither side is longer than `side_px`."""
     return _scaled(pixels, (side_px, side_px, pixels.shape[2]))
+
+
+def cut_to(pixels: Pixels, box: Sequence[float], size: tuple[int, int]) -> Pixels:
+    """What lies in `box`, (left, top, right, bottom) in px within the picture, brought to `size`, (height, width)."""
+    # bilinear: half the time of Lanczos, and nobody looks at what is made anew in each epoch
+    cut = _image(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR, box=tuple(box))
+    return _array(cut).reshape(*size, -1)
 
 
 def _stretched(pixels: Pixels, size: Size) -> Pixels:

@@ -144,10 +144,10 @@ def test_a_convolution_fits_pictures_of_every_size():
 
 def test_a_smaller_picture_keeps_its_mean():
     pictures = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
-    smaller = seen_at(pictures, 0.5)
+    smaller = seen_at(pictures, (14, 14))
     assert smaller.shape == (2, 3, 14, 14)
     torch.testing.assert_close(smaller.mean((2, 3)), pictures.mean((2, 3)), atol=0.02, rtol=0)
-    assert seen_at(pictures, 1.0) is pictures
+    assert seen_at(pictures, (28, 28)) is pictures
 
 
 def test_a_network_that_cannot_take_smaller_pictures_says_so():

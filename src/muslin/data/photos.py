@@ -2,6 +2,9 @@
 
 import hashlib
 import math
+import os
+import tempfile
+import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,9 @@ SUFFIXES = frozenset(
 
 MOST_BYTES = 20_000_000
 """Of one photo's file, as `muslin.images.decode` has it."""
+
+MOST_MADE_BYTES = 4 * 10**9
+"""Of photos brought to one size, on the disk while a network is trained: 20,000 of 260 px."""
 
 THREADS = 2
 
@@ -148,16 +154,56 @@ class PhotoImages:
             yield hashlib.sha256(content + repr(photo.box).encode() if photo.box else content).digest()
 
 
+class MadePictures:
+    """Pictures of one size that photos were brought to, in a temporary file that has no name and goes when nobody
+    holds it. Once it or the disk is full, the others are as if nobody kept them. Safe in threads."""
+
+    def __init__(self, size: tuple[int, int, int], most_bytes: int) -> None:
+        self._size = size
+        self._room = most_bytes // math.prod(size)
+        self._rows: dict[Stored, int] = {}
+        self._lock = threading.Lock()
+        try:
+            self._file: IO[bytes] | None = tempfile.TemporaryFile()  # noqa: SIM115  # as long as this is held
+        except OSError:
+            self._file, self._room = None, 0
+
+    def get(self, photo: Stored) -> NDArray[np.uint8] | None:
+        """A new array, if it was kept."""
+        row, count = self._rows.get(photo), math.prod(self._size)
+        if row is None or self._file is None:
+            return None
+        content = bytearray(os.pread(self._file.fileno(), count, row * count))
+        return np.frombuffer(content, np.uint8).reshape(self._size)
+
+    def add(self, photo: Stored, picture: NDArray[np.uint8]) -> None:
+        """Keep it, if there is room."""
+        with self._lock:
+            row = len(self._rows)
+            if self._file is None or row >= self._room or photo in self._rows:
+                return
+            try:
+                written = os.pwrite(self._file.fileno(), picture.tobytes(), row * picture.size)
+            except OSError:
+                written = 0
+            if written == picture.size:
+                self._rows[photo] = row
+            else:
+                self._room = 0
+
+
 @dataclass(frozen=True)
 class FittedPhotos:
     """Photos in their files, brought to one size whenever they are asked for: `images[i]` is uint8 `size`.
 
-    So memory stays the same however many there are. Safe in threads.
+    So memory stays the same however many there are. Safe in threads. Where they are asked for again and again,
+    `made` keeps them.
     """
 
     photos: PhotoImages
     size: tuple[int, int, int]
     conversion: str
+    made: "MadePictures | None" = None
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -166,10 +212,20 @@ class FittedPhotos:
         """Raises ImageError, which names the file, where it cannot be decoded."""
         from muslin.images import convert
 
+        photo = self.photos.photos[index]
+        if self.made and (before := self.made.get(photo)) is not None:
+            return before
         # `fit` scales a photo as a whole, so half of that may be left to the JPEG decoder; others look at single
         # pixels
         at_least_px = 2 * max(self.size[:2]) if self.conversion == "fit" else None
-        return convert(self.photos.decoded(index, at_least_px), self.conversion, self.size)[0]
+        picture = convert(self.photos.decoded(index, at_least_px), self.conversion, self.size)[0]
+        if self.made:
+            self.made.add(photo, picture)
+        return picture
+
+    def keeping(self, most_bytes: int = MOST_MADE_BYTES) -> "FittedPhotos":
+        """The same, each decoded only once as far as `most_bytes` on the disk hold them."""
+        return replace(self, made=MadePictures(self.size, most_bytes))
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "FittedPhotos":
         return replace(self, photos=self.photos.take(indices))

@@ -10,10 +10,22 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.learn.recipes import Recipe
+from muslin.data.photos import FittedPhotos, in_order
+from muslin.images import cut_to
+from muslin.learn.recipes import Recipe, size_in
 
-PURPOSES = ("order", "flip", "shift", "cutout", "dropout", "initial", "split")
-Purpose = Literal["order", "flip", "shift", "cutout", "dropout", "initial", "split"]
+PURPOSES = ("order", "flip", "shift", "cutout", "dropout", "initial", "split", "crop")
+Purpose = Literal["order", "flip", "shift", "cutout", "dropout", "initial", "split", "crop"]
+
+Pictures = NDArray[np.uint8] | FittedPhotos
+"""uint8 (count, height, width, channels); or photos, of which only those at hand are in memory."""
+
+
+def pictures_at(pictures: Pictures, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Those at `indices`, a new array uint8 (count, height, width, channels)."""
+    if isinstance(pictures, FittedPhotos):
+        return np.stack([pictures[int(index)] for index in indices])
+    return pictures[indices]
 
 
 def generator(seed: int, purpose: Purpose, *counters: int) -> np.random.Generator:
@@ -29,29 +41,57 @@ def steps_per_epoch(count: int, recipe: Recipe) -> int:
 
 
 def epoch_batches(
-    pixels: NDArray[np.uint8], recipe: Recipe, *, seed: int, epoch: int, first_step: int = 0
+    pictures: Pictures, recipe: Recipe, *, seed: int, epoch: int, first_step: int = 0
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
     """The steps of one epoch from `first_step` on: (step within the epoch, indices, varied pictures).
 
-    `pixels` is uint8 (count, height, width, channels); each batch is a new array.
+    Each batch is a new array uint8 (count, height, width, channels). Photos are read, and varied, by threads that are a
+    few steps ahead of whoever takes them.
     """
-    count = len(pixels)
+    count = len(pictures)
     order = generator(seed, "order", epoch).permutation(count)
     # every picture is mirrored in every other epoch (airbench): by chance it might be seen twice alike
     mirrored = (generator(seed, "flip").integers(0, 2, count) + epoch) % 2 == 1
     steps = steps_per_epoch(count, recipe)
-    for step in range(first_step, steps):
+
+    def batch_of(step: int) -> tuple[int, NDArray[np.int64], NDArray[np.uint8]]:
         end = count if step == steps - 1 else (step + 1) * recipe.batch_size
         indices = order[step * recipe.batch_size : end]
-        batch = pixels[indices]
+        batch = pictures_at(pictures, indices)
         if recipe.flip:
             turned = mirrored[indices]
             batch[turned] = batch[turned, :, ::-1]
+        if recipe.smallest_crop < 1:
+            size = size_in(recipe, epoch, batch.shape[1:3])
+            batch = _crop(batch, recipe.smallest_crop, size, generator(seed, "crop", epoch, step))
         if recipe.shift_px:
             batch = _shift(batch, recipe.shift_px, generator(seed, "shift", epoch, step))
         if recipe.cutout_px:
             _cut_out(batch, recipe.cutout_px, generator(seed, "cutout", epoch, step))
-        yield step, indices, batch
+        return step, indices, batch
+
+    if isinstance(pictures, FittedPhotos):
+        yield from in_order(lambda number: batch_of(first_step + number), steps - first_step)
+    else:
+        yield from map(batch_of, range(first_step, steps))
+
+
+def _crop(
+    batch: NDArray[np.uint8], smallest: float, size: tuple[int, int], random: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Of each picture a part, brought to `size`: of `smallest` to all of its area, and of its shape or up to a third
+    wider or higher, as far as the picture reaches (Szegedy et al., Going deeper with convolutions, CVPR 2015)."""
+    height, width = batch.shape[1:3]
+    area = random.uniform(smallest, 1, len(batch))
+    wider = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3), len(batch)))
+    widths, heights = (
+        np.minimum(np.sqrt(area * wider), 1) * width,
+        np.minimum(np.sqrt(area / wider), 1) * height,
+    )
+    left = random.uniform(0, 1, len(batch)) * (width - widths)
+    top = random.uniform(0, 1, len(batch)) * (height - heights)
+    boxes = np.stack([left, top, left + widths, top + heights], axis=1).tolist()
+    return np.stack([cut_to(picture, box, size) for picture, box in zip(batch, boxes, strict=True)])
 
 
 def _shift(batch: NDArray[np.uint8], most: int, random: np.random.Generator) -> NDArray[np.uint8]:

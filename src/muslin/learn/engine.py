@@ -11,14 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from muslin.data.photos import FittedPhotos
 from muslin.errors import TrainingError
 from muslin.learn.accelerate import Engine, apply, left_as_found
-from muslin.learn.batches import epoch_batches, generator, steps_per_epoch
+from muslin.learn.batches import Pictures, epoch_batches, generator, steps_per_epoch
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
+from muslin.learn.kept import kept_part
 from muslin.learn.losses import class_weights, count_right, judge, loss_of, mean_share, positive_shares
 from muslin.learn.modules import Net, seen_at, to_batch
 from muslin.learn.optimizers import optimizers_for
-from muslin.learn.recipes import Recipe, scale_in
+from muslin.learn.recipes import Recipe, size_in
 
 Labels = dict[str, NDArray[np.integer[Any]]]
 """Per target's name, int64 (count,): a class's index or UNKNOWN; or int8 (count, classes): 1, 0 or UNKNOWN."""
@@ -63,8 +65,8 @@ class Stopped(TrainingError):  # noqa: N818  # not an error: it was asked for
 @left_as_found()
 def fit(
     net: Net,
-    train: tuple[NDArray[np.uint8], Labels],
-    validation: tuple[NDArray[np.uint8], Labels],
+    train: tuple[Pictures, Labels],
+    validation: tuple[Pictures, Labels],
     recipe: Recipe,
     *,
     seed: int,
@@ -76,7 +78,7 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Train `net` in place and return its history, one row per epoch.
 
-    Pixels are uint8 (count, height, width, channels). If `checkpoint` exists, training goes on from there and ends
+    If `checkpoint` exists, training goes on from there and ends
     with the weights it would have had without the interruption, bit for bit (same machine, same engine).
 
     Raises:
@@ -84,34 +86,38 @@ def fit(
         TrainingError: the loss is no longer a number.
     """
     apply(engine)
-    pixels, labels = train
+    pictures, labels = train
     answers = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in labels.items()}
     weights = {
         name: class_weights(values, net.network.heads[name].filters, recipe)
         for name, values in answers.items()
     }
-    steps = steps_per_epoch(len(pixels), recipe)
+    steps = steps_per_epoch(len(pictures), recipe)
     total = steps * recipe.epochs
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)
-    net.prepare(pixels)
-    for name in net.network.multilabel:
-        net.expect(name, positive_shares(answers[name]))
+    if not isinstance(pictures, FittedPhotos):
+        net.prepare(pictures)
+    if not recipe.kept_blocks:  # else the heads know it
+        for name in net.network.multilabel:
+            net.expect(name, positive_shares(answers[name]))
     state = State()
     if checkpoint and checkpoint.exists():
         state = State(**load_checkpoint(checkpoint, net, optimizers))
+    if recipe.kept_blocks:
+        net.keep(kept_part(net, recipe.kept_blocks, engine.threads))
     started, saved_at = time.perf_counter() - state.elapsed_s, state.elapsed_s
     resumed_at, resumed_s = state.done, state.elapsed_s
 
     for epoch in range(state.done // steps, recipe.epochs):
         net.train()
         first = state.done % steps
-        for step, indices, batch in epoch_batches(pixels, recipe, seed=seed, epoch=epoch, first_step=first):
+        for step, indices, batch in epoch_batches(pictures, recipe, seed=seed, epoch=epoch, first_step=first):
             rate = learning_rate_factor(recipe, state.done, total)
             net.random = generator(seed, "dropout", state.done)
             here = {name: values[torch.from_numpy(indices)].long() for name, values in answers.items()}
             with torch.autocast("cpu", torch.bfloat16, enabled=engine.precision == "bfloat16"):
-                scores = net(seen_at(to_batch(batch), scale_in(recipe, epoch)))
+                scores = net(seen_at(to_batch(batch), size_in(recipe, epoch, net.network.input_shape[:2])))
             loss = loss_of(scores, here, recipe, weights)
             loss.backward()  # type: ignore[no-untyped-call]
             for optimizer in optimizers:
@@ -148,6 +154,7 @@ def fit(
                 saved_at = state.elapsed_s
             if stopping:
                 raise Stopped(f"stopped after step {state.done:,} of {total:,}; everything so far is kept.")
+    net.kept = None
     net.eval()
     return state.history
 

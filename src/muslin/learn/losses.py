@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muslin.data.dataset import UNKNOWN
+from muslin.learn.batches import Pictures, pictures_at
 from muslin.learn.modules import Net, logits, to_batch
 from muslin.learn.recipes import Recipe
+
+JUDGED_PX = 1_000_000
+"""Of the pictures that are judged together: their maps in a network take a hundred times as many numbers."""
 
 
 def loss_of(
@@ -119,26 +123,25 @@ def mean_share(right: Mapping[str, int], known: Mapping[str, int]) -> float | No
 @torch.no_grad()
 def judge(
     net: Net,
-    pixels: NDArray[np.uint8],
+    pictures: Pictures,
     labels: Mapping[str, NDArray[np.integer[Any]]],
-    batch_size: int = 1000,
 ) -> tuple[float | None, float | None]:
     """(loss, accuracy) of `net` as it will answer, over pictures it does not learn from; None without any.
 
     The loss is added up over the targets as in `loss_of`, the accuracy is the mean over them.
-
-    Args:
-        pixels: uint8 (count, height, width, channels).
     """
-    if not len(pixels):
+    if not len(pictures):
         return None, None
     net.eval()
     losses = dict.fromkeys(labels, 0.0)
-    pictures = dict.fromkeys(labels, 0)
+    answered = dict.fromkeys(labels, 0)
     right: dict[str, int] = {}
     known: dict[str, int] = {}
-    for start in range(0, len(pixels), batch_size):
-        probabilities = net.probabilities(to_batch(pixels[start : start + batch_size]))
+    height, width, _ = net.network.input_shape
+    batch_size = min(max(JUDGED_PX // (height * width), 1), 1000)
+    for start in range(0, len(pictures), batch_size):
+        here_are = np.arange(start, min(start + batch_size, len(pictures)))
+        probabilities = net.probabilities(to_batch(pictures_at(pictures, here_are)))
         here = {
             name: torch.from_numpy(values[start : start + batch_size].astype(np.int64))
             for name, values in labels.items()
@@ -151,6 +154,6 @@ def judge(
                 losses[name] -= float((of_truth.log() * (truth != UNKNOWN)).sum())
             else:
                 losses[name] += float(F.nll_loss(kept.log(), truth, ignore_index=UNKNOWN, reduction="sum"))
-            pictures[name] += int(pictures_known(truth))
-    means = [losses[name] / count for name, count in pictures.items() if count]
+            answered[name] += int(pictures_known(truth))
+    means = [losses[name] / count for name, count in answered.items() if count]
     return (sum(means) if means else None), mean_share(right, known)

@@ -1,6 +1,8 @@
 """A network's table of layers as a torch module."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,28 @@ from torch import Tensor, nn
 from muslin.learn.networks import Layer, Network, Shape, head_key, padding_of, shape_after, shapes
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The first `layers` of a network, which stay as they are: `run` is what they make of pixels, without gradients."""
+
+    layers: int
+    run: Callable[[Tensor], Tensor]
+
+
 class Net(nn.Module):
     """The torch module of `network`, initialised from `seed`.
 
     Takes float32 pixels (count, channels, height, width) in 0–255, gives per target float32 (count, classes) scores.
     Weights are named `layer.weight` and `layer.bias`; kernels are (filters, channels, height, width).
+
+    Attributes:
+        kept: the layers that are not trained, where `keep` said so.
     """
 
     def __init__(self, network: Network, seed: int) -> None:
         super().__init__()
         self.network = network
+        self.kept: Kept | None = None
         self.random = np.random.default_rng(
             seed
         )  # draws dropout masks; the engine renews it before each step
@@ -96,6 +110,21 @@ class Net(nn.Module):
         state = {f"layers.{name}": torch.from_numpy(values) for name, values in weights.items()}
         self.load_state_dict(state, strict=False)
 
+    def keep(self, kept: Kept) -> None:
+        """Train only what comes after the layers of `kept`, with batch norms that keep the mean and the spread they
+        know: those of a small batch of a few thousand photos are worse than those of a million."""
+        self.kept = kept
+        for layer in self.network.layers[: kept.layers]:
+            self.layers[layer.name].requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Net":
+        super().train(mode)
+        if self.kept:
+            for module in self.layers.values():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
     def prepare(self, pixels: NDArray[np.uint8]) -> None:
         """Set what is measured on the training pictures, uint8 (count, height, width, channels), before training."""
         for name, module in self.layers.items():
@@ -114,8 +143,10 @@ class Net(nn.Module):
         """What the trunk makes of pixels as `forward` takes them: (count, features)."""
         added = {layer.source for layer in self.network.layers if layer.kind == "add"}
         kept: dict[str, Tensor] = {}
-        features = pixels
-        for layer in self.network.layers:
+        features, done = (self.kept.run(pixels), self.kept.layers) if self.kept else (pixels, 0)
+        if done:
+            kept[self.network.layers[done - 1].name] = features
+        for layer in self.network.layers[done:]:
             features = self.layers[layer.name](features)
             if layer.kind == "add":
                 features = features + kept.pop(layer.source)
@@ -166,12 +197,11 @@ def to_batch(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
 
 
-def seen_at(pictures: Tensor, scale: float) -> Tensor:
-    """float32 (count, channels, height, width) pictures with sides of `scale` times theirs; the mean of what falls
+def seen_at(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    """float32 (count, channels, height, width) pictures brought to `size`, (height, width); the mean of what falls
     together, so that nothing fine is left to flicker."""
-    if scale == 1:
+    if pictures.shape[2:] == size:
         return pictures
-    size = [max(round(side * scale), 1) for side in pictures.shape[2:]]
     smaller = F.interpolate(pictures, size=size, mode="bilinear", antialias=True)
     return smaller.contiguous(memory_format=torch.channels_last)
 

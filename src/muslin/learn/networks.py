@@ -298,6 +298,23 @@ def check_takes(network: Network, scale: float) -> None:
     shapes(replace(network, input_shape=(round(height * scale), round(width * scale), channels)))
 
 
+def kept_layers(network: Network, blocks: int) -> int:
+    """How many of `network`'s layers, from the first on, the first `blocks` blocks of it end with.
+
+    Raises:
+        RecipeError: it has no blocks to be kept, or not so many.
+    """
+    if network.name not in TRUNKS:
+        raise RecipeError(f"kept_blocks: the network {network.name!r} has none to be kept. Leave it at 0.")
+    places = [place for place, layer in enumerate(network.layers) if layer.name.startswith(f"block{blocks}_")]
+    if not places:
+        last = max(
+            int(layer.name[5:].partition("_")[0]) for layer in network.layers if layer.name[:5] == "block"
+        )
+        raise RecipeError(f"kept_blocks: {network.name} has {last} blocks, not {blocks}. Keep fewer.")
+    return places[-1] + 1
+
+
 def shape_after(layer: Layer, shape: Shape) -> Shape:
     """The shape of what `layer` makes of a picture or row of features of `shape`."""
     match layer.kind:

@@ -1,13 +1,14 @@
-"""How a step changes the weights: Adam as Keras has it, and Muon for kernels with Nesterov SGD for the rest."""
+"""How a step changes the weights: Adam as Keras has it, AdamW, and Muon for kernels with Nesterov SGD for the rest."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from muslin.learn.modules import Net
+from muslin.learn.networks import head_key
 from muslin.learn.recipes import Recipe
 
 
@@ -107,6 +108,8 @@ def optimizers_for(net: Net, recipe: Recipe) -> list[Optimizer]:
     optimizers: list[Optimizer]
     if recipe.optimizer == "adam":
         optimizers = [KerasAdam(weights.values(), lr=recipe.learning_rate)]
+    elif recipe.optimizer == "adamw":
+        optimizers = [AdamW(_groups_of_adamw(net, weights, recipe), lr=recipe.learning_rate, fused=True)]
     else:
         kernels = [w for w in weights.values() if w.ndim == 4]
         shifts = [w for w in weights.values() if w.ndim == 1]
@@ -124,3 +127,15 @@ def optimizers_for(net: Net, recipe: Recipe) -> list[Optimizer]:
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
     return optimizers
+
+
+def _groups_of_adamw(net: Net, weights: dict[str, Tensor], recipe: Recipe) -> list[dict[str, Any]]:
+    """Kernels and matrices are pulled towards zero, shifts and scales not; the heads have a rate of their own."""
+    heads = tuple(f"layers.{head_key(name)}." for name in net.network.heads)
+    groups = []
+    for of_heads, rate in ((False, recipe.learning_rate), (True, recipe.dense_learning_rate)):
+        ours = [weight for name, weight in weights.items() if name.startswith(heads) == of_heads]
+        for pulled, decay in ((True, recipe.weight_decay), (False, 0.0)):
+            if some := [weight for weight in ours if (weight.ndim > 1) == pulled]:
+                groups.append({"params": some, "lr": rate, "weight_decay": decay})
+    return groups

@@ -1,6 +1,7 @@
 """Dataset and Split → a trained network and the history of its training."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from muslin.data.dataset import Dataset, Split, picture_shape, pixels_of
 from muslin.data.photos import FittedPhotos
 from muslin.errors import TrainingError
 from muslin.learn.accelerate import Engine
+from muslin.learn.batches import Pictures
 from muslin.learn.engine import Progress, fit
 from muslin.learn.features import Features, extract
 from muslin.learn.frozen import fit_heads
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import TRUNKS, Network, check_takes, network
+from muslin.learn.networks import TRUNKS, Network, check_takes, kept_layers, network
 from muslin.learn.pretrained import RANDOM, trunk_weights, weight_shapes
-from muslin.learn.recipes import Recipe, scale_in
+from muslin.learn.recipes import RECIPES, Recipe, scale_in
 
 GOLDEN_COUNT = 16
 """Pictures kept in a bundle with the answers they must get."""
@@ -47,6 +49,8 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
     )
     if scale_in(recipe, 0) != 1:
         check_takes(built, recipe.early_scale)
+    if recipe.kept_blocks:
+        kept_layers(built, recipe.kept_blocks)
     return built
 
 
@@ -89,17 +93,23 @@ def train_network(
 ) -> tuple[Net, list[dict[str, Any]]]:
     """The trained network and one row of history per epoch; errors as `network_for` and `engine.fit` raise them.
 
-    `features` are those of all pictures, where the recipe leaves the trunk as it is.
+    `features` are those of all pictures as the trunk that the recipe starts from sees them. Where it stays as it is
+    they are what the heads learn from; where only a part of it stays, the heads begin so.
     """
     net = Net(network_for(dataset, split, recipe), seed)
     if recipe.weights != RANDOM and recipe.network in TRUNKS:
         net.load(trunk_weights(net.network, recipe.weights))
-    if features is not None:
+    if features is not None and recipe.frozen:
         return net, fit_heads(net, features, dict(dataset.labels), split, recipe, tell=tell, stop=stop)
-    pixels = pixels_of(dataset)
+    if features is not None and not (checkpoint and checkpoint.exists()):
+        as_frozen = replace(RECIPES["photo"], class_weights=recipe.class_weights)
+        fit_heads(net, features, dict(dataset.labels), split, as_frozen, stop=stop)
 
-    def part(indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.integer[Any]]]]:
-        return pixels[indices], {name: labels[indices] for name, labels in dataset.labels.items()}
+    def part(indices: NDArray[np.int64]) -> tuple[Pictures, dict[str, NDArray[np.integer[Any]]]]:
+        labels = {name: values[indices] for name, values in dataset.labels.items()}
+        if isinstance(dataset.images, FittedPhotos):
+            return dataset.images.take(indices), labels
+        return pixels_of(dataset)[indices], labels
 
     history = fit(
         net,
