@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -576,10 +576,10 @@ def fit_inside(pixels: Pixels, side_px: int) -> Pixels:
     return _scaled(pixels, (side_px, side_px, pixels.shape[2]))
 
 
-def cut_to(pixels: Pixels, box: Sequence[float], size: tuple[int, int]) -> Pixels:
+def cut_to(pixels: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
     """What lies in `box`, (left, top, right, bottom) in px within the picture, brought to `size`, (height, width)."""
     # bilinear: half the time of Lanczos, and nobody looks at what is made anew in each epoch
-    cut = _image(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR, box=tuple(box))
+    cut = _image(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box)
     return _array(cut).reshape(*size, -1)
 
 

@@ -25,10 +25,12 @@ ENGINE = Engine(threads=1, precision="float32", memory_kept=False)
 
 
 def small(name, **changes):
-    widths = (
-        {"widths": (8, 16)} if name == "small-photo" else {}
-    )  # its own would take most of these tests' time
-    return recipe(name, **{"epochs": 2, "batch_size": 50, **widths, **changes})
+    smaller = {  # their own would take most of these tests' time
+        "small-photo": {"widths": (8, 16)},
+        "photo": {"network": "efficientnet-lite0"},
+        "photo-tuned": {"network": "efficientnet-lite0", "kept_blocks": 11},
+    }
+    return recipe(name, **{"epochs": 2, "batch_size": 50, **smaller.get(name, {}), **changes})
 
 
 def net_for(r, shape=(28, 28, 1), classes=5, seed=0):

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,32 +164,37 @@ class MadePictures:
         self._rows: dict[Stored, int] = {}
         self._lock = threading.Lock()
         try:
-            self._file: IO[bytes] | None = tempfile.TemporaryFile()  # noqa: SIM115  # as long as this is held
+            with tempfile.TemporaryFile() as file:
+                self._handle = os.dup(file.fileno())
         except OSError:
-            self._file, self._room = None, 0
+            self._room = 0
 
     def get(self, photo: Stored) -> NDArray[np.uint8] | None:
         """A new array, if it was kept."""
         row, count = self._rows.get(photo), math.prod(self._size)
-        if row is None or self._file is None:
+        if row is None:
             return None
-        content = bytearray(os.pread(self._file.fileno(), count, row * count))
+        content = bytearray(os.pread(self._handle, count, row * count))
         return np.frombuffer(content, np.uint8).reshape(self._size)
 
     def add(self, photo: Stored, picture: NDArray[np.uint8]) -> None:
         """Keep it, if there is room."""
         with self._lock:
             row = len(self._rows)
-            if self._file is None or row >= self._room or photo in self._rows:
+            if row >= self._room or photo in self._rows:
                 return
             try:
-                written = os.pwrite(self._file.fileno(), picture.tobytes(), row * picture.size)
+                written = os.pwrite(self._handle, picture.tobytes(), row * picture.size)
             except OSError:
                 written = 0
             if written == picture.size:
                 self._rows[photo] = row
             else:
                 self._room = 0
+
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            os.close(self._handle)
 
 
 @dataclass(frozen=True)

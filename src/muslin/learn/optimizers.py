@@ -1,6 +1,6 @@
 """How a step changes the weights: Adam as Keras has it, AdamW, and Muon for kernels with Nesterov SGD for the rest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
 import torch
@@ -129,7 +129,7 @@ def optimizers_for(net: Net, recipe: Recipe) -> list[Optimizer]:
     return optimizers
 
 
-def _groups_of_adamw(net: Net, weights: dict[str, Tensor], recipe: Recipe) -> list[dict[str, Any]]:
+def _groups_of_adamw(net: Net, weights: Mapping[str, Tensor], recipe: Recipe) -> list[dict[str, Any]]:
     """Kernels and matrices are pulled towards zero, shifts and scales not; the heads have a rate of their own."""
     heads = tuple(f"layers.{head_key(name)}." for name in net.network.heads)
     groups = []

@@ -1,0 +1,144 @@
+"""Photos with a network whose upper blocks are trained. Random weights: ImageNet's are not the point."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from photo_files import drawn, write_folders
+
+import muslin
+from muslin.data import photos as photos_module
+from muslin.data import read
+from muslin.data.dataset import Target
+from muslin.data.photos import fitted_photos
+from muslin.errors import RecipeError
+from muslin.learn.engine import Stopped
+from muslin.learn.kept import kept_part
+from muslin.learn.modules import Net, weights_of
+from muslin.learn.networks import kept_layers, network
+from muslin.predictor import Predictor
+
+TUNED = {
+    "network": "efficientnet-lite0", "weights": "random", "image_px": 48, "kept_blocks": 11, "epochs": 2,
+    "batch_size": 10,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_folders(tmp_path / "photos", {"train": 10, "test": 3})
+
+
+def _weights(run: muslin.Run) -> bytes:
+    return Predictor.open(run.model).bundle.weights
+
+
+def test_a_tuning_that_was_stopped_again_and_again_ends_with_the_same_weights(
+    photos: Path, tmp_path: Path
+) -> None:
+    (photos / "train/hat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    whole = muslin.train(photos, recipe="photo-tuned", out=tmp_path / "whole", settings=TUNED)
+    assert any("broken.jpg" in sentence for sentence in whole.record["data"]["repairs"])
+    assert whole.record["test"]["n"] == 9
+    assert whole.report.exists()
+
+    steps: list[object] = []
+    with pytest.raises(Stopped, match="Go on with: muslin train --resume"):
+        muslin.train(
+            photos,
+            recipe="photo-tuned",
+            out=tmp_path / "run",
+            settings=TUNED,
+            tell=steps.append,
+            stop=lambda: len(steps) == 2,
+        )
+    with pytest.raises(Stopped):
+        muslin.resume(tmp_path / "run", tell=steps.append, stop=lambda: len(steps) == 4)
+    resumed = muslin.resume(tmp_path / "run")
+    assert _weights(resumed) == _weights(whole)
+
+
+def test_the_lower_blocks_stay_as_they_were_and_the_upper_ones_learn(photos: Path, tmp_path: Path) -> None:
+    run = muslin.train(photos, recipe="photo-tuned", out=tmp_path / "run", settings=TUNED)
+    table = network("efficientnet-lite0", (48, 48, 3), (), widths=())
+    bundle = Predictor.open(run.model).bundle
+    from safetensors.numpy import load
+
+    before, after = weights_of(Net(table, 0)), load(bundle.weights)
+    boundary = kept_layers(table, 11)
+    for place, layer in enumerate(table.layers):
+        if f"{layer.name}.weight" in before:
+            same = np.array_equal(before[f"{layer.name}.weight"], after[f"{layer.name}.weight"])
+            assert same == (place < boundary), layer.name
+        if f"{layer.name}.running_mean" in before:
+            assert np.array_equal(before[f"{layer.name}.running_mean"], after[f"{layer.name}.running_mean"])
+
+
+def test_photos_are_decoded_once_however_many_epochs_there_are(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    of_a_file = photos_module.PhotoImages.decoded
+
+    def counted(images: photos_module.PhotoImages, index: int, *more: int | None) -> np.ndarray:
+        decoded.append(images.photos[index].name)
+        return of_a_file(images, index, *more)
+
+    monkeypatch.setattr(photos_module.PhotoImages, "decoded", counted)
+    data = fitted_photos(read(photos), (48, 48, 3))
+    for images in (data.images.keeping(), data.images.keeping(most_bytes=5 * 48 * 48 * 3)):
+        decoded.clear()
+        first = [images[place] for place in range(len(images))]
+        again = [images.take(np.array([place]))[0] for place in range(len(images))]
+        assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+        kept = len(images) if images.made._room > 5 else 5
+        assert len(decoded) == 2 * len(images) - kept
+
+
+def test_the_part_that_is_kept_gives_what_torch_gives_at_every_size() -> None:
+    table = network("efficientnet-lite0", (64, 64, 3), (Target("label", ("a", "b")),), widths=())
+    net = Net(table, 0).eval()
+    with torch.no_grad():
+        for side in (48, 64, 50):
+            pixels = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(side)) * 255
+            net.kept = None
+            expected = net.features(pixels)
+            net.keep(kept_part(net, 11, threads=1))
+            assert (net.features(pixels) - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_blocks_that_a_network_does_not_have_cannot_be_kept(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="efficientnet-lite0 has 16 blocks, not 30"):
+        muslin.train(photos, recipe="photo-tuned", out=tmp_path / "run", settings=TUNED | {"kept_blocks": 30})
+    with pytest.raises(RecipeError, match="'whitened-2' has none to be kept"):
+        muslin.train(
+            photos,
+            recipe="small-photo",
+            out=tmp_path / "run",
+            settings={"kept_blocks": 2, "image_px": 32, "batch_size": 8},
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_targets_with_unknown_answers_are_tuned_together(tmp_path: Path) -> None:
+    lines = ["image,kind,tags"]
+    (tmp_path / "photos").mkdir()
+    for number, (kind, _, picture) in enumerate(drawn(12)):
+        picture.save(tmp_path / f"photos/{number}.jpg")
+        said = "" if number % 4 == 0 else kind
+        lines.append(f"{number}.jpg,{said},{kind}{'|light' if number % 3 else ''}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    reading = {"target": ["kind", "tags"], "images": str(tmp_path / "photos"), "separator": ["|"]}
+    run = muslin.train(
+        tmp_path / "table.csv", recipe="photo-tuned", out=tmp_path / "run", settings=TUNED, reading=reading
+    )
+    answers = Predictor.open(run.model).predict([tmp_path / "photos/0.jpg"])[0].predictions
+    assert set(dict(answers["kind"].probabilities)) == {"dress", "hat", "shirt"}
+    assert set(dict(answers["tags"].probabilities)) == {"dress", "hat", "light", "shirt"}
+    assert set(run.record["tests"]) == {"kind", "tags"}
