@@ -302,7 +302,8 @@ def audit(
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="quick, tutorial, small-photo, photo, or auto (default), which takes what suits the pictures and says why; "
+    help="quick, tutorial, small-photo, photo, photo-tuned, or auto (default), which takes what suits the pictures and "
+    "says why; "
     "docs/reference/recipes.md has their numbers.",
 )
 @click.option(

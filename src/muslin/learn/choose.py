@@ -63,7 +63,10 @@ def choose(dataset: Dataset, train_count: int, settings: Mapping[str, Any]) -> C
     wants_scratch = "widths" in settings or settings.get("network", network) not in TRUNKS
     if look.in_files and look.longest_px > SMALL_PX[1] and not wants_scratch:
         if is_there(str(settings.get("network", network))) or "weights" in settings:
-            why = f"{look.seen} suit a network that knows ImageNet. From scratch: --recipe small-photo"
+            why = (
+                f"{look.seen} suit a network that knows ImageNet. More accurate, in some ten minutes for some thousand "
+                "photos: --recipe photo-tuned; from scratch: --recipe small-photo"
+            )
             return Choice(recipe("photo", **settings), f"recipe photo: {why}")
         why = f"{look.seen}. More accurate, with ImageNet weights, would be the recipe photo: {INSTALL}"
         name = "small-photo"
