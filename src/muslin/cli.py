@@ -303,8 +303,7 @@ def audit(
     "--recipe",
     metavar="NAME",
     help="quick, tutorial, small-photo, photo, photo-tuned, or auto (default), which takes what suits the pictures and "
-    "says why; "
-    "docs/reference/recipes.md has their numbers.",
+    "says why; docs/reference/recipes.md has their numbers.",
 )
 @click.option(
     "--epochs", type=click.IntRange(1), metavar="N", help="How often every training picture is seen."
