@@ -1,0 +1,139 @@
+"""Write the tables of docs/explanation/speed.md from the newest results, so that no figure is typed by hand.
+
+    python benchmarks/tables.py            # the newest result of each benchmark
+    python benchmarks/tables.py --check    # write nothing; exit 1 where a table is not what its results say
+
+A table stands between `<!-- NAME -->` and `<!-- /NAME -->`, where NAME is a row of TABLES, and links the results that
+it was made from. --check makes it anew from those, so that a newer result alone makes no table wrong.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs/explanation/speed.md"
+Result = dict[str, Any]
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], ["--check"]):
+        print("usage: python benchmarks/tables.py [--check]", file=sys.stderr)
+        return 2
+    before = PAGE.read_text(encoding="utf-8")
+    after = filled(before, HERE / "results", newest=not arguments)
+    if after == before:
+        return 0
+    if arguments:
+        print(f"{PAGE.name}: its tables are not what their results say.", file=sys.stderr)
+        print("Run: python benchmarks/tables.py", file=sys.stderr)
+        return 1
+    PAGE.write_text(after, encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(HERE.parent)}")
+    return 0
+
+
+def filled(page: str, results: Path, *, newest: bool) -> str:
+    """`page` with every table made from the newest results in a folder, or from those that it links already."""
+    for name, (pattern, table) in TABLES.items():
+        block = re.compile(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", re.DOTALL)
+        for found in block.finditer(page):
+            linked = re.findall(r"benchmarks/results/([^)]+\.json)", found[1])
+            files = newest_of(results, pattern) if newest else [results / each for each in linked]
+            if files:
+                content = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+                sources = [source(file, each) for file, each in zip(files, content, strict=True)]
+                lines = [f"<!-- {name} -->", *table(content), "", *sources, f"<!-- /{name} -->"]
+                page = page.replace(found[0], "\n".join(lines))
+    return page
+
+
+def newest_of(results: Path, pattern: str) -> list[Path]:
+    """Of the results whose names fit, the newest of each kind: a name ends in the moment."""
+    kinds = {file.stem.rsplit("_", 1)[0]: file for file in sorted(results.glob(pattern))}
+    return list(kinds.values())
+
+
+def source(file: Path, result: Result) -> str:
+    """Where a figure comes from: the command, the machine, when, and who else used it."""
+    machine = result["machine"]
+    load = result["load_before"]
+    load = load[0] if isinstance(load, list) else load
+    said = f"{machine.get('processor') or machine.get('cpu')}, {machine['cores']} cores, load {load:.1f}"
+    note = result["note"].rstrip(".")
+    note = f" {note[0].upper()}{note[1:]}." if note else ""
+    link = f"[result](../../benchmarks/results/{file.name})"
+    made = f"`{result['command']}`, {result['date'][:10]} at {result['commit'][:7]}"
+    return f"- {made}; {said} before it began.{note} {link}"
+
+
+def ruled(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown; all columns but the first are numbers."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]
+
+
+def spread(figures: dict[str, float], digits: int = 2) -> str:
+    least = figures.get("least", figures.get("min"))
+    most = figures.get("most", figures.get("max"))
+    return f"{figures['median']:.{digits}f} ({least:.{digits}f}–{most:.{digits}f})"
+
+
+def engine_keras(results: list[Result]) -> list[str]:
+    (result,) = results
+    wall, processor = result["epoch_s"], result["epoch_cpu_s"]
+    names = {"keras": f"Keras {result['keras_versions']['keras']} on TensorFlow", "muslin": "muslin"}
+    rows = [(name, f"{wall[way]:.1f}", f"{processor[way]:.1f}") for way, name in names.items()]
+    rows.append(("**Keras / muslin**", f"**{spread(result['ratio'])}**", spread(result["ratio_cpu"])))
+    return ruled((f"an epoch of {result['pictures']:,} pictures", "s", "processor s"), rows)
+
+
+def engine(results: list[Result]) -> list[str]:
+    (result,) = results
+    rows = [
+        (name, f"{row['wall_ms']:.1f}", f"{row['ratio']:.2f} ({row['least']:.2f}–{row['most']:.2f})")
+        for name, row in result["table"].items()
+    ]
+    return ruled(("a training step", "ms", "× as shipped"), rows)
+
+
+def recipes(results: list[Result]) -> list[str]:
+    rows = []
+    for result in results:
+        cells = [
+            spread({which: result[which][figure] for which in ("median", "least", "most")}, digits)
+            for figure, digits in (("train_s", 1), ("whole_s", 1), ("cpu_s", 0), ("test_accuracy", 4))
+        ]
+        rows.append((f"`{result['recipe']}`", *cells, str(len(result["runs"]))))
+    head = ("recipe", "training, s", "whole command, s", "processor, s", "test accuracy", "seeds")
+    return ruled(head, rows)
+
+
+def read_csv(results: list[Result]) -> list[str]:
+    (result,) = results
+    rows = [
+        (
+            name,
+            spread(row["wall_s"]),
+            f"{row['processor_s']['median']:.2f}",
+            f"{row['peak_mb']['median']:.0f}",
+        )
+        for name, row in result["readers"].items()
+    ]
+    return ruled((f"{result['csv_mb']:.0f} MB of CSV read by", "s", "processor s", "peak MB"), rows)
+
+
+TABLES: dict[str, tuple[str, Callable[[list[Result]], list[str]]]] = {
+    "engine_keras": ("engine_keras_*.json", engine_keras),
+    "engine": ("engine_quick_*.json", engine),
+    "recipes": ("recipes_*.json", recipes),
+    "read_csv": ("read_csv_*.json", read_csv),
+}
+"""Per table's name which results it is made from, and how."""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
