@@ -1,0 +1,152 @@
+"""What a layer computes in a way of its own has the gradients of the plain way, also where values tie."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from muslin.learn.modules import (
+    Convolution,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalMaxPool,
+    GlobalMeanPool,
+    Net,
+    Normalise,
+    Patches,
+    seen_at,
+)  # fmt: skip
+from muslin.learn.networks import Layer, network
+
+CHANNELS, SIDE = 3, 11
+PICTURES = {
+    "random": lambda random: torch.randn(4, CHANNELS, SIDE, SIDE, generator=random, dtype=torch.double),
+    "constant": lambda random: torch.full((4, CHANNELS, SIDE, SIDE), 0.75, dtype=torch.double),
+    # of three values only, so that nearly every window has its largest value more than once
+    "tied": lambda random: torch.randint(-1, 2, (4, CHANNELS, SIDE, SIDE), generator=random).double(),
+}
+
+CONVOLUTION = Layer("convolution", "conv", filters=5, kernel=3, padding=1)
+STRIDED = Layer("convolution", "conv", filters=5, kernel=3, stride=2, padding="same")
+POOL = Layer("max pool", "pool", kernel=2, stride=2)
+
+
+def first_largest(x):
+    """The largest value of each channel by its place, which of several is the first."""
+    flat = x.flatten(2)
+    places = torch.from_numpy(flat.detach().numpy().argmax(axis=2))  # numpy's argmax promises the first
+    return flat.gather(2, places[..., None])[..., 0]
+
+
+def by_windows(x, weight, bias, stride, padding):
+    """A convolution as one matrix product over the windows cut out of `x`."""
+    x = F.pad(x, padding)
+    windows = x.unfold(2, weight.shape[2], stride).unfold(3, weight.shape[3], stride)
+    return torch.einsum("nchwij,fcij->nfhw", windows, weight) + bias[:, None, None]
+
+
+def of_windows(y):
+    """Max pooling by 2 in plain steps: of equal values in a window the first, row by row."""
+    height, width = y.shape[2] // 2, y.shape[3] // 2
+    windows = y[:, :, : 2 * height, : 2 * width].unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    places = torch.from_numpy(windows.detach().numpy().argmax(axis=4))
+    return windows.gather(4, places[..., None])[..., 0]
+
+
+def dense(x, layer):
+    return (x.flatten(1) @ layer.weight.T + layer.bias) * layer.factor
+
+
+def patches():
+    layer = Patches(Layer("patches", "stem", filters=8, kernel=2), CHANNELS)
+    layer.weight.copy_(torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(1)))
+    return layer
+
+
+LAYERS = {
+    "normalise": (
+        lambda: Normalise([0.1, 0.2, 0.3], [2.0, 4.0, 8.0]),
+        lambda layer, x: x / layer.spread - layer.mean / layer.spread,
+    ),
+    "patches": (patches, lambda layer, x: by_windows(x, layer.weight, torch.zeros(8), 1, (0, 0, 0, 0))),
+    "convolution": (
+        lambda: Convolution(CONVOLUTION, CHANNELS),
+        lambda layer, x: by_windows(x, layer.weight, layer.bias, 1, (1, 1, 1, 1)),
+    ),
+    "strided convolution": (
+        lambda: Convolution(STRIDED, CHANNELS),
+        lambda layer, x: by_windows(x, layer.weight, layer.bias, 2, (1, 1, 1, 1)),
+    ),
+    "convolution that leaves out what pooling does not reach": (
+        lambda: torch.nn.Sequential(Convolution(CONVOLUTION, CHANNELS, POOL), torch.nn.MaxPool2d(2)),
+        lambda layer, x: of_windows(by_windows(x, layer[0].weight, layer[0].bias, 1, (1, 1, 1, 1))),
+    ),
+    "global mean pool": (GlobalMeanPool, lambda layer, x: x.flatten(2).sum(2) / SIDE**2),
+    "global max pool": (GlobalMaxPool, lambda layer, x: first_largest(x)),
+    "flatten": (Flatten, lambda layer, x: torch.stack([image.movedim(0, 2).reshape(-1) for image in x])),
+    "dense": (
+        lambda: torch.nn.Sequential(
+            torch.nn.Flatten(),
+            Dense(Layer("dense", "dense", filters=6, factor=1 / 9), CHANNELS * SIDE**2),
+        ),
+        lambda layer, x: dense(x, layer[1]),
+    ),
+}  # fmt: skip
+
+
+def gradients(function, pictures, weights):
+    """What `function` makes of pictures, and the gradients of a weighted sum of it: of the pictures, of the weights."""
+    x = pictures.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+    y = function(x)
+    towards = torch.randn(y.shape, generator=torch.Generator().manual_seed(2), dtype=torch.double)
+    return [y, *torch.autograd.grad((y * towards).sum(), [x, *weights])]
+
+
+@pytest.mark.parametrize("pictures", PICTURES)
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layers_values_and_gradients_are_those_of_the_plain_way(name, pictures):
+    make, plain = LAYERS[name]
+    random = torch.Generator().manual_seed(0)
+    layer = make()
+    for weight in layer.parameters():
+        torch.nn.init.normal_(weight, generator=random)
+    layer = layer.double()
+    weights = [weight for weight in layer.parameters() if weight.requires_grad]
+    shown = PICTURES[pictures](random)
+    expected = gradients(lambda x: plain(layer, x), shown, weights)
+    for ours, theirs in zip(gradients(layer, shown, weights), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("pictures", PICTURES)
+def test_dropouts_gradient_passes_where_the_value_passed(pictures):
+    net = Net(network("tutorial", (28, 28, 1), (), widths=(4, 4, 4)), 0)
+    dropout = Dropout(0.25, net).train()
+
+    def dropped(x):
+        net.random = np.random.default_rng(3)
+        return dropout(x)
+
+    shown = PICTURES[pictures](torch.Generator().manual_seed(0))
+    mask = dropped(torch.ones_like(shown))
+    assert 0.5 < (mask > 0).double().mean() < 0.95
+    expected = gradients(lambda x: x * mask, shown, [])
+    for ours, theirs in zip(gradients(dropped, shown, []), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("pictures", PICTURES)
+def test_pooling_before_the_relu_has_the_gradients_of_pooling_after_it(pictures):
+    shown = PICTURES[pictures](torch.Generator().manual_seed(0))
+    expected = gradients(lambda x: F.max_pool2d(F.relu(x), 2), shown, [])
+    for ours, theirs in zip(
+        gradients(lambda x: F.relu(F.max_pool2d(x, 2)), shown, []), expected, strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("pictures", PICTURES)
+def test_a_picture_seen_smaller_has_the_gradient_of_its_formula(pictures):
+    shown = PICTURES[pictures](torch.Generator().manual_seed(0))[:1, :1].requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: seen_at(x, (7, 7)), shown)
