@@ -217,7 +217,7 @@ RECIPES: dict[str, Recipe] = {
             smallest_crop=0.4,
             # trained on smaller pictures than it is asked about, as garments in random crops are larger than they are
             # (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019)
-            early_scale=0.74,  # 192 of 260 px
+            early_scale=0.86,  # 224 of 260 px
             early_share=1.0,
             mirrored=True,
             image_px=260,
