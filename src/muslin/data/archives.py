@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,22 +46,42 @@ def members(path: Path) -> tuple[dict[str, Photo], Any]:
         DataError: the archive is damaged, or an entry is a link, lies outside, is encrypted or grows absurdly.
         StorageError: a gzipped tar cannot be unpacked to a temporary file.
     """
-    kept = None
     found: dict[str, Photo] = {}
-    try:
-        if kind(path) == "zip":
-            entries = _zip(path)
-        else:
-            kept = _gunzipped(path) if is_gzipped(path) else None
-            entries = _tar(path, Path(kept.name) if kept else path)
+    with _told_where(path):
+        entries, kept = _entries(path)
         for name, photo in entries:
             found[name] = photo
             if len(found) > MOST_FILES:
                 raise DataError(f"{path}: has more than {MOST_FILES:,} files. Unpack and divide it.")
+    return found, kept
+
+
+def names(path: Path) -> Iterator[str]:
+    """The files in the archive by name, one after the other: the first ones come before the others are looked at.
+
+    Raises:
+        DataError, StorageError: as `members`, once it comes to what is wrong.
+    """
+    with _told_where(path):
+        entries, _kept = _entries(path)
+        for name, _ in entries:
+            yield name
+
+
+def _entries(path: Path) -> tuple[Iterator[tuple[str, Photo]], Any]:
+    if kind(path) == "zip":
+        return _zip(path), None
+    kept = _gunzipped(path) if is_gzipped(path) else None
+    return _tar(path, Path(kept.name) if kept else path), kept
+
+
+@contextmanager
+def _told_where(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (zipfile.BadZipFile, tarfile.TarError, struct.error, EOFError, zlib.error, gzip.BadGzipFile,
             NotImplementedError, UnicodeError) as error:  # fmt: skip
         raise DataError(f"{path}: the archive is damaged or cut off ({error}). Copy it again.") from error
-    return found, kept
 
 
 def _zip(path: Path) -> Iterator[tuple[str, Photo]]:

@@ -38,19 +38,19 @@ NOT_PHOTOS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 def detect(path: Path) -> str | None:
     """Why `path` is photos in folders, or None: the first photo's name found in a folder, zip or tar."""
+    found = archives.kind(path)
     if path.is_dir():
         names: Iterator[str] = (name for name, _ in _walk(path))
         what = "photos in folders"
-    elif found := archives.kind(path):
-        try:
-            names = iter(archives.members(path)[0])
-        except DataError:
-            named_so = re.search(r"\.(zip|tar|tar\.gz|tgz)$", path.name.lower())
-            return f"a {found} file" if named_so else None  # read says what is wrong with it
-        what = f"photos in a {found} file"
+    elif found:
+        names, what = archives.names(path), f"photos in a {found} file"
     else:
         return None
-    return what if any(_is_photo(name) for name in names) else None
+    try:
+        return what if any(_is_photo(name) for name in names) else None
+    except DataError:
+        named_so = re.search(r"\.(zip|tar|tar\.gz|tgz)$", path.name.lower())
+        return f"a {found} file" if named_so else None  # read says what is wrong with it
 
 
 def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
