@@ -268,6 +268,17 @@ def epochs(options: argparse.Namespace) -> None:
     print(json.dumps({"epoch_s": clock.seconds, "epoch_cpu_s": clock.cpu_seconds, "versions": versions()}))
 
 
+def answers(options: argparse.Namespace) -> None:
+    """How many pictures a second the network answers; printed as one line of JSON, for `serving.py`."""
+    import tensorflow as tf
+    from serving import rates
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    network = compiled(tutorial_network(dropout=0.25))
+    print(json.dumps(rates(lambda batch: network.predict_on_batch(batch / np.float32(255)), options.seconds)))
+
+
 def article(options: argparse.Namespace) -> None:
     """Time the article's training, print it as one line of JSON and keep it under benchmarks/results/.
 
@@ -382,6 +393,12 @@ def main() -> None:
     printing = modes.add_parser("epochs", parents=[trained_so], help="print the seconds of a few epochs")
     printing.add_argument("--pictures", type=int, default=48_000, help="how many an epoch has")
     printing.set_defaults(do=epochs)
+    answering = modes.add_parser(
+        "answers", parents=[everywhere], help="print the pictures answered in a second"
+    )
+    answering.add_argument("--threads", type=int, default=1)
+    answering.add_argument("--seconds", type=float, default=2.0, help="of measuring for each size of a batch")
+    answering.set_defaults(do=answers)
     timing = modes.add_parser("article", parents=[trained_so], help="time the article's training")
     timing.add_argument("--accuracy", action="store_true", help="also evaluate on train, validation and test")
     timing.add_argument(

@@ -9,6 +9,7 @@ it was made from. --check makes it anew from those, so that a newer result alone
 
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -126,10 +127,41 @@ def read_csv(results: list[Result]) -> list[str]:
     return ruled((f"{result['csv_mb']:.0f} MB of CSV read by", "s", "processor s", "peak MB"), rows)
 
 
+def over(values: Sequence[float], digits: int = 2) -> str:
+    return spread({"median": statistics.median(values), "least": min(values), "most": max(values)}, digits)
+
+
+def serving(results: list[Result]) -> list[str]:
+    (result,) = results
+    runs = result["runs"]
+    sizes = [name for name in runs[0] if name.startswith("batch_")]
+    columns = [(threads, size) for threads in result["threads"] for size in sizes]
+    rows = []
+    for way in dict.fromkeys(run["way"] for run in runs):
+        ours = [run for run in runs if run["way"] == way]
+        cells = [
+            over([run[size]["images_per_s"] for run in ours if run["threads"] == threads], 0)
+            for threads, size in columns
+        ]
+        rows.append((way, *cells, over([run["first_s"] for run in ours])))
+    named = [
+        f"{threads} thread{'s' * (threads > 1)}, {size.replace('_', ' of ')}" for threads, size in columns
+    ]
+    return ruled(("pictures a second", *named, "first answer after, s"), rows)
+
+
+def cold(results: list[Result]) -> list[str]:
+    (result,) = results
+    rows = [(f"`{name}`", over(seconds)) for name, seconds in result["cold_s"].items()]
+    return ruled(("a fresh process, from start to end", "s"), rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[list[Result]], list[str]]]] = {
     "engine_keras": ("engine_keras_*.json", engine_keras),
     "engine": ("engine_quick_*.json", engine),
     "recipes": ("recipes_*.json", recipes),
+    "serving": ("serving_*.json", serving),
+    "cold": ("serving_*.json", cold),
     "read_csv": ("read_csv_*.json", read_csv),
 }
 """Per table's name which results it is made from, and how."""

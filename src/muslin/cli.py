@@ -302,11 +302,22 @@ def audit(
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="quick, tutorial, small-photo, photo, photo-tuned, or auto (default), which takes what suits the pictures and "
-    "says why; docs/reference/recipes.md has their numbers.",
+    help="quick, brisk, thorough, tutorial, small-photo, photo, photo-tuned, or auto (default), which takes what suits "
+    "the pictures and says why; docs/reference/recipes.md has their numbers.",
 )
 @click.option(
     "--epochs", type=click.IntRange(1), metavar="N", help="How often every training picture is seen."
+)
+@click.option(
+    "--within",
+    metavar="TIME",
+    help="How long training may take, as 30s or 2min: the most accurate recipe that fits, measured on this machine.",
+)
+@click.option(
+    "--reach",
+    type=float,
+    metavar="SHARE",
+    help="The quickest recipe that got this share of Fashion-MNIST right, as 0.94; says how long it will take.",
 )
 @click.option(
     "--set",
@@ -336,12 +347,14 @@ def audit(
 @_reading
 @as_json
 def train(
-    data: str | None, recipe: str | None, epochs: int | None, changes: tuple[str, ...], seed: int | None,
-    test: str | None, out: Path | None, resume: Path | None, format_: str | None, shape: tuple[int, ...] | None,
-    target: tuple[str, ...], without: Path | None, allow_broken: float | None, as_json: bool,
+    data: str | None, recipe: str | None, epochs: int | None, within: str | None, reach: float | None,
+    changes: tuple[str, ...], seed: int | None, test: str | None, out: Path | None, resume: Path | None,
+    format_: str | None, shape: tuple[int, ...] | None, target: tuple[str, ...], without: Path | None,
+    allow_broken: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a classifier on DATA. Leaves a folder with the sealed model, its evaluation and a report."""
     from muslin import flow
+    from muslin.patience import seconds_of
     from muslin.show.progress import training_progress
 
     settings = _settings(changes) | ({"epochs": epochs} if epochs else {})
@@ -354,6 +367,8 @@ def train(
                 "--seed": seed,
                 "--out": out,
                 "--epochs": epochs,
+                "--within": within,
+                "--reach": reach,
                 "--set": changes or None,
                 "--without": without,
                 "--allow-broken": allow_broken,
@@ -365,6 +380,7 @@ def train(
         elif data:
             run = flow.train(
                 data, recipe=recipe or "auto", out=out, seed=seed or 0, test=test, settings=settings,
+                within_s=None if within is None else seconds_of(within), reach=reach,
                 reading=reading, without=without, **broken, tell=tell, say=_say, stop=stop,
             )  # fmt: skip
         else:

@@ -37,7 +37,7 @@ from muslin.data.photos import (
     without_broken,
 )
 from muslin.data.split import split as split_parts
-from muslin.errors import DataError, MissingPartError, StorageError, TrainingError
+from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, thresholds
 from muslin.files import clear_leftovers, storage_errors, write_atomically
 from muslin.learn.choose import AUTO, choose
@@ -46,6 +46,7 @@ from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, is_there
 from muslin.learn.recipes import Recipe, fitted
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.learn.run import Run
+from muslin.patience import check_asked, planned, trunk_within
 
 if TYPE_CHECKING:
     from muslin.evaluation.trust import Trust
@@ -66,6 +67,8 @@ def train(
     seed: int = 0,
     test: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    within_s: float | None = None,
+    reach: float | None = None,
     reading: Mapping[str, Any] | None = None,
     without: str | Path | None = None,
     allow_broken: float = ALLOWED_BROKEN,
@@ -82,6 +85,8 @@ def train(
         seed: 0 or more. Same seed, data, machine and threads: the same weights, bit for bit.
         test: a file with the test part, where `data` holds only the training part.
         settings: numbers of the recipe to change, by name: `{"epochs": 5}`.
+        within_s: seconds that training may take on this machine: the most accurate recipe that fits, fitted to it.
+        reach: share of right answers: the quickest recipe that got there on Fashion-MNIST.
         reading: how to read the files, as `muslin.read` takes it: `{"format": "pixels-csv"}`.
         without: a CSV that names samples to be left out, by part and id, as an audit's `exclude.csv` does. The run
             keeps a copy.
@@ -103,6 +108,9 @@ def train(
     )
     if seed < 0:
         raise TrainingError(f"seed {seed}: a seed is 0 or more.")
+    check_asked(recipe, within_s, reach, settings or {})
+    if reach is not None and recipe != AUTO:
+        raise RecipeError("--reach chooses the recipe. Leave --recipe out.")
     require_training()
     source: dict[str, Any] | None = None
     if isinstance(data, Dataset):
@@ -117,6 +125,10 @@ def train(
     why = None
     if recipe == AUTO:
         chosen, why = _chosen(dataset, chosen, seed, settings or {})
+    check_asked(chosen.name, within_s, reach, settings or {})
+    expected_s = None
+    if within_s is not None and chosen.frozen:
+        chosen, expected_s, why = trunk_within(within_s, dataset, chosen, seed)
     # before photos, which take a while to be seen; else when nothing is refused any more
     said_first = isinstance(dataset.images, PhotoImages)
     if why and said_first:
@@ -124,6 +136,11 @@ def train(
     dataset, features = _seen(dataset, chosen, seed, allow_broken, say, stop)
     parts = _split(dataset, chosen, seed)
     chosen = fitted(chosen, len(parts.train))
+    if reach is not None or (within_s is not None and expected_s is None):
+        plan = planned(
+            dataset, parts, chosen, automatic=recipe == AUTO, within_s=within_s, reach=reach, settings=settings or {}
+        )  # fmt: skip
+        chosen, expected_s, why, said_first = plan.recipe, plan.expected_s, plan.why, False
 
     from muslin.learn.accelerate import choose_engine
     from muslin.learn.networks import describe
@@ -134,6 +151,7 @@ def train(
         "status": "training",
         "recipe": asdict(chosen),
         "chosen_because": why,
+        "expected_s": expected_s,
         "seed": seed,
         "command": command(source, chosen, seed, without, allow_broken),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -530,8 +548,8 @@ def headline(evaluation: AnyEvaluation) -> dict[str, Any]:
 def run_summary(run: Run) -> dict[str, Any]:
     """What a program wants to know of a finished run; `muslin train --json` prints it."""
     record = run.record
-    names = ("recipe", "seed", "train_s", "epochs", "parameters", "test", "tests")
-    kept = {name: record[name] for name in names}
+    names = ("recipe", "seed", "train_s", "expected_s", "epochs", "parameters", "test", "tests")
+    kept = {name: record.get(name) for name in names}
     return (
         {"run": str(run.folder), "model": str(run.model), "report": str(run.report)}
         | kept

@@ -40,6 +40,12 @@ def steps_per_epoch(count: int, recipe: Recipe) -> int:
     return whole + (left > 1 or whole == 0)
 
 
+def steps_in_all(count: int, recipe: Recipe) -> int:
+    """Steps of a whole training on `count` pictures."""
+    whole = steps_per_epoch(count, recipe) * recipe.epochs
+    return min(whole, recipe.most_steps) if recipe.most_steps else whole
+
+
 def epoch_batches(
     pictures: Pictures, recipe: Recipe, *, seed: int, epoch: int, first_step: int = 0
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from muslin.data.photos import FittedPhotos
 from muslin.errors import TrainingError
 from muslin.learn.accelerate import Engine, apply, left_as_found
-from muslin.learn.batches import Pictures, epoch_batches, generator, steps_per_epoch
+from muslin.learn.batches import Pictures, epoch_batches, generator, steps_in_all, steps_per_epoch
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
 from muslin.learn.kept import kept_part
 from muslin.learn.losses import class_weights, count_right, judge, loss_of, mean_share, positive_shares
@@ -93,7 +93,7 @@ def fit(
         for name, values in answers.items()
     }
     steps = steps_per_epoch(len(pictures), recipe)
-    total = steps * recipe.epochs
+    total = steps_in_all(len(pictures), recipe)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)
     if not isinstance(pictures, FittedPhotos):
@@ -109,7 +109,7 @@ def fit(
     started, saved_at = time.perf_counter() - state.elapsed_s, state.elapsed_s
     resumed_at, resumed_s = state.done, state.elapsed_s
 
-    for epoch in range(state.done // steps, recipe.epochs):
+    for epoch in range(state.done // steps, math.ceil(total / steps)):
         net.train()
         first = state.done % steps
         for step, indices, batch in epoch_batches(pictures, recipe, seed=seed, epoch=epoch, first_step=first):
@@ -131,8 +131,8 @@ def fit(
             state.seen += len(indices)
             count_right(scores, here, state.right, state.known)
             state.elapsed_s = time.perf_counter() - started
-            progress = progress_of(state, epoch, step, steps, recipe, resumed_at, resumed_s)
-            if step == steps - 1:
+            progress = progress_of(state, epoch, step, steps, total, recipe, resumed_at, resumed_s)
+            if step == steps - 1 or state.done == total:
                 validation_loss, validation_accuracy = judge(net, *validation)
                 state.elapsed_s = time.perf_counter() - started
                 row = {
@@ -154,13 +154,22 @@ def fit(
                 saved_at = state.elapsed_s
             if stopping:
                 raise Stopped(f"stopped after step {state.done:,} of {total:,}; everything so far is kept.")
+            if state.done == total:
+                break
     net.kept = None
     net.eval()
     return state.history
 
 
 def progress_of(
-    state: State, epoch: int, step: int, steps: int, recipe: Recipe, resumed_at: int, resumed_s: float
+    state: State,
+    epoch: int,
+    step: int,
+    steps: int,
+    total: int,
+    recipe: Recipe,
+    resumed_at: int,
+    resumed_s: float,
 ) -> Progress:
     """Where training is after `step` of `epoch`; the speed is measured since this process took over."""
     here_s = max(state.elapsed_s - resumed_s, 1e-9)
@@ -173,7 +182,7 @@ def progress_of(
         loss=state.loss_sum / state.seen,
         accuracy=mean_share(state.right, state.known) or 0.0,
         images_per_s=done_here * recipe.batch_size / here_s,
-        left_s=(steps * recipe.epochs - state.done) * here_s / done_here,
+        left_s=(total - state.done) * here_s / done_here,
         row=None,
     )
 

@@ -13,7 +13,7 @@ from muslin.data.photos import FittedPhotos
 from muslin.errors import TrainingError
 from muslin.learn.accelerate import Engine
 from muslin.learn.batches import Pictures
-from muslin.learn.engine import Progress, fit
+from muslin.learn.engine import Labels, Progress, fit
 from muslin.learn.features import Features, extract
 from muslin.learn.frozen import fit_heads
 from muslin.learn.modules import Net, weights_of
@@ -105,16 +105,10 @@ def train_network(
         as_frozen = replace(RECIPES["photo"], class_weights=recipe.class_weights)
         fit_heads(net, features, dict(dataset.labels), split, as_frozen, stop=stop)
 
-    def part(indices: NDArray[np.int64]) -> tuple[Pictures, dict[str, NDArray[np.integer[Any]]]]:
-        labels = {name: values[indices] for name, values in dataset.labels.items()}
-        if isinstance(dataset.images, FittedPhotos):
-            return dataset.images.take(indices), labels
-        return pixels_of(dataset)[indices], labels
-
     history = fit(
         net,
-        part(split.train),
-        part(split.validation),
+        learned_from(dataset, split.train),
+        learned_from(dataset, split.validation),
         recipe,
         seed=seed,
         engine=engine,
@@ -123,6 +117,14 @@ def train_network(
         stop=stop,
     )
     return net, history
+
+
+def learned_from(dataset: Dataset, indices: NDArray[np.int64]) -> tuple[Pictures, Labels]:
+    """The pictures at `indices` and their labels, as `engine.fit` takes them."""
+    labels = {name: values[indices] for name, values in dataset.labels.items()}
+    if isinstance(dataset.images, FittedPhotos):
+        return dataset.images.take(indices), labels
+    return pixels_of(dataset)[indices], labels
 
 
 def golden_pictures(dataset: Dataset, split: Split) -> NDArray[np.uint8]:
