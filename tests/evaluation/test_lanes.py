@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import betainc
 from scipy.stats import binomtest
 
 from muslin.data.dataset import Target
@@ -12,6 +13,7 @@ from muslin.evaluation.lanes import (
     ACCEPT,
     NOT_OURS,
     REVIEW,
+    chance_of_at_least,
     decide,
     hold_out,
     listed_from,
@@ -68,6 +70,14 @@ def test_few_faultless_pictures_promise_what_clopper_and_pearson_say(n: int) -> 
     assert threshold(sure, right, bound - 1e-4) < np.inf
     assert threshold(sure, right, bound + 1e-3) == np.inf
     assert most(sure, right) == pytest.approx(bound, abs=0.002)
+
+
+@pytest.mark.parametrize("probability", [0.5, 0.9, 0.98, 0.999])
+@pytest.mark.parametrize("n", [1, 7, 150, 10_000])
+def test_the_chance_of_so_many_right_answers_is_scipys(n: int, probability: float) -> None:
+    for successes in {1, n // 2 + 1, round(n * probability) or 1, n}:
+        expected = betainc(successes, n - successes + 1, probability)
+        assert chance_of_at_least(successes, n, probability) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
 
 def test_what_cannot_be_promised_is_said_with_what_can() -> None:

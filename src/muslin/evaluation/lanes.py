@@ -231,8 +231,6 @@ def threshold(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_], p
         confidence: float (n,), falling.
         right: bool (n,), of independent pictures.
     """
-    from scipy.special import betainc
-
     n = len(confidence)
     if n == 0:
         return np.inf
@@ -250,11 +248,24 @@ def threshold(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_], p
         if above == 0:  # nothing is surer than this rank: nothing to test, and no share spent
             continue
         r = int(rights[above])
-        if level and r and betainc(r, above - r + 1, precision) <= level:
+        if level and r and chance_of_at_least(r, above, precision) <= level:
             best = float(confidence[above - 1])
         else:
             level = 0.0
     return best
+
+
+def chance_of_at_least(successes: int, n: int, probability: float) -> float:
+    """Of `successes` or more in `n` independent trials that each succeed with `probability`, from above 0 to below 1.
+
+    The binomial's upper tail summed term by term, as SciPy's `betainc` gives it to 1e-10: importing SciPy takes longer
+    than all else between a command and its first answer.
+    """
+    logarithms = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])  # of the factorials
+    k = np.arange(successes, n + 1)
+    ways = logarithms[n] - logarithms[k] - logarithms[n - k]
+    terms = np.exp(ways + k * np.log(probability) + (n - k) * np.log1p(-probability))
+    return float(terms.sum())
 
 
 def most(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
