@@ -8,7 +8,7 @@ import base64
 import io
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
 from muslin.data.dataset import UNKNOWN, Dataset, Images, PixelImages
-from muslin.data.photos import in_order
+from muslin.data.photos import FittedPhotos, in_order
 from muslin.errors import DataError, ImageError, nearest
 from muslin.show.colours import LIGHT, rgb, viridis
 from muslin.show.lettering import cut, font_for, wrapped, write
@@ -212,6 +212,10 @@ def mean_images(
     Pictures of one size in memory are all used. Photos are decoded one by one, so only the first `most` of a
     class are, each made to fill a square of `edge_px`.
     """
+    if isinstance(
+        images, FittedPhotos
+    ):  # no larger than they are shown: most of a JPEG need not be decoded then
+        images = replace(images, size=(edge_px, edge_px, images.size[2]), made=None)
     means: list[Pixels | None] = []
     for index in range(n_classes):
         chosen = np.flatnonzero(labels == index)
