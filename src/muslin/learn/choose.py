@@ -64,8 +64,8 @@ def choose(dataset: Dataset, train_count: int, settings: Mapping[str, Any]) -> C
     if look.in_files and look.longest_px > SMALL_PX[1] and not wants_scratch:
         if is_there(str(settings.get("network", network))) or "weights" in settings:
             why = (
-                f"{look.seen} suit a network that knows ImageNet. More accurate, in some ten minutes for some thousand "
-                "photos: --recipe photo-tuned; from scratch: --recipe small-photo"
+                f"{look.seen} suit a network that knows ImageNet. More accurate, in minutes for some thousand photos: "
+                "--recipe photo-tuned; from scratch: --recipe small-photo"
             )
             return Choice(recipe("photo", **settings), f"recipe photo: {why}")
         why = f"{look.seen}. More accurate, with ImageNet weights, would be the recipe photo: {INSTALL}"

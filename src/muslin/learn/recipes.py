@@ -225,7 +225,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="photo-tuned",
-            summary="more accurate than photo, in some ten minutes: the upper half of that network is trained as well",
+            summary="more accurate than photo, in minutes: the upper blocks of that network are trained as well",
             network="efficientnet-lite2",
             weights="imagenet",
             kept_blocks=15,
@@ -243,11 +243,11 @@ RECIPES: dict[str, Recipe] = {
             flip=True,
             smallest_crop=0.4,
             # trained on smaller pictures than it is asked about, as garments in random crops are larger than they are
-            # (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019)
-            early_scale=0.86,  # 224 of 260 px
+            # (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019). Asked at 260 px it was right
+            # on 89.7 % of the validation photos instead of 91.8; with the mirror image as well, on as many as without
+            early_scale=0.857,  # 192 of 224 px
             early_share=1.0,
-            mirrored=True,
-            image_px=260,
+            image_px=224,
         ),
     )
 }
