@@ -71,6 +71,8 @@ def looked_at(
     """
     assert isinstance(dataset.images, FittedPhotos)
     trunk = network(recipe.network, dataset.images.size, (), widths=recipe.widths)
+    if recipe.kept_blocks:
+        kept_layers(trunk, recipe.kept_blocks)  # said before the photos are looked at
     if recipe.weights == RANDOM:
         everything = weights_of(Net(trunk, seed))
         weights = {name: everything[name] for name in weight_shapes(trunk)}
