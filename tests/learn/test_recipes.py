@@ -3,7 +3,7 @@
 import pytest
 
 from muslin.errors import RecipeError
-from muslin.learn.recipes import RECIPES, Recipe, fitted, recipe, scale_in, settings
+from muslin.learn.recipes import RECIPES, Recipe, fitted, recipe, scale_in, settings, size_judged
 
 
 def test_the_tutorial_is_the_articles_to_the_letter():
@@ -51,6 +51,9 @@ def test_small_data_are_gone_through_more_often_unless_epochs_are_named():
 def test_pictures_are_seen_small_in_the_first_epochs_only():
     r = recipe("quick", epochs=8, early_share=0.5, early_scale=0.7)
     assert [scale_in(r, epoch) for epoch in range(8)] == [0.7] * 4 + [1.0] * 4
+    assert [size_judged(r, epoch, (28, 28)) for epoch in (0, 3, 4, 7)] == [(20, 20)] * 2 + [(28, 28)] * 2
+    only_small = recipe("quick", epochs=8, early_share=1, early_scale=0.7)
+    assert size_judged(only_small, 0, (28, 28)) == (28, 28), "answers are given at full size"
     assert {scale_in(recipe("tutorial"), epoch) for epoch in range(50)} == {1.0}
 
 

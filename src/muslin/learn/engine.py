@@ -20,7 +20,7 @@ from muslin.learn.kept import kept_part
 from muslin.learn.losses import class_weights, count_right, judge, loss_of, mean_share, positive_shares
 from muslin.learn.modules import Net, seen_at, to_batch
 from muslin.learn.optimizers import optimizers_for
-from muslin.learn.recipes import Recipe, size_in
+from muslin.learn.recipes import Recipe, size_in, size_judged
 
 Labels = dict[str, NDArray[np.integer[Any]]]
 """Per target's name, int64 (count,): a class's index or UNKNOWN; or int8 (count, classes): 1, 0 or UNKNOWN."""
@@ -133,7 +133,8 @@ def fit(
             state.elapsed_s = time.perf_counter() - started
             progress = progress_of(state, epoch, step, steps, total, recipe, resumed_at, resumed_s)
             if step == steps - 1 or state.done == total:
-                validation_loss, validation_accuracy = judge(net, *validation)
+                size = size_judged(recipe, epoch, net.network.input_shape[:2])
+                validation_loss, validation_accuracy = judge(net, *validation, size)
                 state.elapsed_s = time.perf_counter() - started
                 row = {
                     "epoch": epoch + 1,

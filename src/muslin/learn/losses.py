@@ -16,7 +16,7 @@ from torch import Tensor
 
 from muslin.data.dataset import UNKNOWN
 from muslin.learn.batches import Pictures, pictures_at
-from muslin.learn.modules import Net, logits, to_batch
+from muslin.learn.modules import Net, logits, seen_at, to_batch
 from muslin.learn.recipes import Recipe
 
 JUDGED_PX = 1_000_000
@@ -125,10 +125,14 @@ def judge(
     net: Net,
     pictures: Pictures,
     labels: Mapping[str, NDArray[np.integer[Any]]],
+    size: tuple[int, int] | None = None,
 ) -> tuple[float | None, float | None]:
     """(loss, accuracy) of `net` as it will answer, over pictures it does not learn from; None without any.
 
     The loss is added up over the targets as in `loss_of`, the accuracy is the mean over them.
+
+    Args:
+        size: (height, width) that the pictures are brought to first; None: their own.
     """
     if not len(pictures):
         return None, None
@@ -141,7 +145,9 @@ def judge(
     batch_size = min(max(JUDGED_PX // (height * width), 1), 1000)
     for start in range(0, len(pictures), batch_size):
         here_are = np.arange(start, min(start + batch_size, len(pictures)))
-        probabilities = net.probabilities(to_batch(pictures_at(pictures, here_are)))
+        probabilities = net.probabilities(
+            seen_at(to_batch(pictures_at(pictures, here_are)), size or (height, width))
+        )
         here = {
             name: torch.from_numpy(values[start : start + batch_size].astype(np.int64))
             for name, values in labels.items()
