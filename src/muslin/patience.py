@@ -170,7 +170,8 @@ def within(
     steps, usual = steps_in_all(count, planned), steps_in_all(count, chosen)
     expected_s = expected_seconds(planned, count, pace)
     if steps < min(FEWEST_STEPS, usual):
-        fewest = replace(chosen, epochs=1, most_steps=FEWEST_STEPS)
+        epochs = math.ceil(FEWEST_STEPS / steps_per_epoch(count, chosen))
+        fewest = replace(chosen, epochs=epochs, most_steps=FEWEST_STEPS)
         least = expected_seconds(fewest, count, pace) / AIM
         raise RecipeError(
             f"in {duration(seconds)} nothing can be learned from these {count:,} pictures on this machine. "
