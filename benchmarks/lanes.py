@@ -6,7 +6,8 @@ Takes runs on Fashion-MNIST (`muslin train fashion-mnist --out RUN`) and, for ea
 its validation and test pictures, none of which it learned from. These 15,000 are divided anew each time, 5,000 to
 decide by as sealing does and 10,000 to judge by. Printed: how much is accepted at each wanted precision, how often the
 precision of the accepted test pictures was below the wanted one, how many short lists hold the true class, and the
-calibration error. Also the same for the run's own division. Keeps everything in benchmarks/results/.
+calibration error; and the most that any threshold could accept that knew the truth. Also the same for the run's own
+division. Keeps everything in benchmarks/results/.
 """
 
 import argparse
@@ -122,6 +123,7 @@ def once(
             by_class = [float(c.mean()) for c in classes if len(c)]
             found[f"{wanted:g} {per}"] = {
                 "accepted": float(accepted.mean()),
+                "most": most_accepted(probabilities.max(axis=1), right, wanted),
                 "precision": float(right[accepted].mean()) if accepted.any() else float("nan"),
                 "broken": float(bool(accepted.any()) and bool(right[accepted].mean() < wanted)),
                 "worst_class": min(by_class, default=float("nan")),
@@ -129,6 +131,13 @@ def once(
                 "list_length": float(decided.candidates[review].sum(axis=1).mean()),
             }
     return found
+
+
+def most_accepted(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_], wanted: float) -> float:
+    """The largest share that any threshold accepts with `wanted` of them right, found by looking at the truth."""
+    shares = np.cumsum(right[np.argsort(-confidence, kind="stable")]) / np.arange(1, len(right) + 1)
+    enough = np.flatnonzero(shares >= wanted)
+    return float((enough[-1] + 1) / len(right)) if len(enough) else 0.0
 
 
 def summed(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
