@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep
+from kept import begun, keep, most_accepted
 from numpy.typing import NDArray
 
 WANTED = (0.95, 0.98, 0.99)
@@ -131,13 +131,6 @@ def once(
                 "list_length": float(decided.candidates[review].sum(axis=1).mean()),
             }
     return found
-
-
-def most_accepted(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_], wanted: float) -> float:
-    """The largest share that any threshold accepts with `wanted` of them right, found by looking at the truth."""
-    shares = np.cumsum(right[np.argsort(-confidence, kind="stable")]) / np.arange(1, len(right) + 1)
-    enough = np.flatnonzero(shares >= wanted)
-    return float((enough[-1] + 1) / len(right)) if len(enough) else 0.0
 
 
 def summed(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:

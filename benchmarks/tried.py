@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 import numpy as np
-from kept import begun, keep
+from kept import begun, keep, most_accepted
 from numpy.typing import NDArray
 
 HELD_OUT = 10_000
@@ -65,7 +65,7 @@ def once(name: str, changes: dict[str, str], seed: int) -> dict[str, float]:
     return {
         "accuracy": float(right.mean()),
         "train_accuracy": history[-1]["train_accuracy"],
-        "accepted_99": accepted(probabilities.max(1), right, 0.99),
+        "accepted_99": most_accepted(probabilities.max(1), right, 0.99),
         "processor_s": round(processor_s, 1),
     }
 
@@ -84,13 +84,6 @@ def answers(net: Any, dataset: Any) -> NDArray[np.float32]:
             for start in range(0, len(pixels), 1000)
         ]
     return np.concatenate(parts)
-
-
-def accepted(confidence: NDArray[np.float32], right: NDArray[np.bool_], precision: float) -> float:
-    """The largest share of the pictures, the surest first, of which at least `precision` are right."""
-    count = np.arange(1, len(right) + 1)
-    enough = np.flatnonzero(np.cumsum(right[np.argsort(-confidence, kind="stable")]) >= precision * count)
-    return float((enough[-1] + 1) / len(right)) if len(enough) else 0.0
 
 
 if __name__ == "__main__":

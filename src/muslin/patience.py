@@ -15,6 +15,7 @@ from muslin.data.photos import fitted_photos
 from muslin.errors import RecipeError
 from muslin.learn.batches import steps_in_all, steps_per_epoch
 from muslin.learn.choose import AUTO
+from muslin.learn.networks import TRUNKS
 from muslin.learn.pretrained import is_there
 from muslin.learn.recipes import LADDER, Recipe, fitted, scale_in
 from muslin.learn.recipes import recipe as recipe_named
@@ -34,9 +35,6 @@ LONGEST = 2
 
 FEWEST_STEPS = 20
 """Fewer steps than these teach next to nothing."""
-
-TRUNK_SIDES = {"efficientnet-lite2": 260, "efficientnet-lite1": 240, "efficientnet-lite0": 224}
-"""The networks that know ImageNet, the best first, with the side in px of the pictures that each was trained on."""
 
 _SEEING = 0.85  # share of the time in which photos are to be seen; the rest is for the head
 _TRIAL_PHOTOS = 32
@@ -285,8 +283,8 @@ def trunk_within(seconds: float, dataset: Dataset, recipe: Recipe, seed: int) ->
 
     some = dataset.take(np.unique(np.linspace(0, len(dataset) - 1, _TRIAL_PHOTOS).astype(int)))
     expected_s = math.inf
-    for network, side in TRUNK_SIDES.items():
-        is_better = side > TRUNK_SIDES.get(recipe.network, 0)
+    for network, side in reversed(TRUNKS.items()):
+        is_better = side > TRUNKS[recipe.network]
         if is_better or (network != recipe.network and not is_there(network)):
             continue
         tried = recipe if network == recipe.network else replace(recipe, network=network, image_px=side)

@@ -204,8 +204,9 @@ NETWORKS: dict[str, Callable[[Sequence[int], float], list[Layer]]] = {
 }
 
 
-TRUNKS = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
-"""The networks that may start from weights that were learned elsewhere; they take photos."""
+TRUNKS = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
+"""The networks that may start from weights that were learned elsewhere, the best last, with the side in px of the
+pictures that those were learned from; they take photos."""
 
 
 def network(
