@@ -84,10 +84,11 @@ def measured_pace(dataset: Dataset, parts: Split, recipe: Recipe, engine: "Engin
     """
     from muslin.learn.losses import judge
     from muslin.learn.modules import Net
-    from muslin.learn.train import learned_from, network_for
+    from muslin.learn.train import checked_with, learned_from, network_for
 
     some = learned_from(dataset, parts.train[: recipe.batch_size * _TRIAL_STEPS])
-    few = parts.validation[: 4 * recipe.batch_size]
+    checked = checked_with(parts)
+    few = checked[: 4 * recipe.batch_size]
     net = Net(network_for(dataset, parts, recipe), 0)
     judged, nothing = learned_from(dataset, few), learned_from(dataset, few[:0])
     step_s = {
@@ -97,7 +98,7 @@ def measured_pace(dataset: Dataset, parts: Split, recipe: Recipe, engine: "Engin
     }
     started = time.perf_counter()
     judge(net, *judged)
-    judging_s = (time.perf_counter() - started) * len(parts.validation) / max(len(few), 1)
+    judging_s = (time.perf_counter() - started) * len(checked) / max(len(few), 1)
     return Pace(step_s, judging_s)
 
 

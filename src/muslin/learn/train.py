@@ -24,6 +24,10 @@ from muslin.learn.recipes import RECIPES, Recipe, scale_in
 GOLDEN_COUNT = 16
 """Pictures kept in a bundle with the answers they must get."""
 
+CHECKED_COUNT = 2_500
+"""Validation pictures that an epoch is judged by, at most: the curves are drawn with them. More take time away from
+learning, 10,000 of them an eighth of it; accuracies of 90 % from 2,500 are right within 1.2 points, 19 times of 20."""
+
 
 def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
     """The network that `recipe` makes of these data, before anything is learned.
@@ -110,7 +114,7 @@ def train_network(
     history = fit(
         net,
         learned_from(dataset, split.train),
-        learned_from(dataset, split.validation),
+        learned_from(dataset, checked_with(split)),
         recipe,
         seed=seed,
         engine=engine,
@@ -129,7 +133,16 @@ def learned_from(dataset: Dataset, indices: NDArray[np.int64]) -> tuple[Pictures
     return pixels_of(dataset)[indices], labels
 
 
+def checked_with(split: Split) -> NDArray[np.int64]:
+    """The validation pictures that every epoch is judged by: all, or `CHECKED_COUNT` evenly spread over them."""
+    return split.validation[spread(len(split.validation), CHECKED_COUNT)]
+
+
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Places evenly spread over 0 to `count` - 1, rising: at most so many."""
+    return np.unique(np.linspace(0, count - 1, most).astype(np.int64)) if count > most else np.arange(count)
+
+
 def golden_pictures(dataset: Dataset, split: Split) -> NDArray[np.uint8]:
     """Pictures, evenly spread over the training ones, whose answers the bundle keeps: uint8 (≤16, h, w, c)."""
-    spread = np.linspace(0, len(split.train) - 1, GOLDEN_COUNT).astype(int)
-    return pixels_of(dataset.take(split.train[np.unique(spread)]))
+    return pixels_of(dataset.take(split.train[spread(len(split.train), GOLDEN_COUNT)]))

@@ -1,0 +1,28 @@
+"""Which pictures stand for many."""
+
+import numpy as np
+import pytest
+
+from muslin.data.dataset import Split
+from muslin.learn.train import CHECKED_COUNT, checked_with, spread
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 1000])
+def test_places_are_spread_from_the_first_to_the_last(count):
+    places = spread(count, 16)
+    assert len(places) == min(count, 16)
+    if count:
+        assert places[0] == 0
+        assert places[-1] == count - 1
+    assert np.all(np.diff(places) >= 1)
+    assert count < 2 or np.ptp(np.diff(places)) <= 1
+
+
+def test_an_epoch_is_judged_by_some_validation_pictures_of_every_class_although_folders_come_one_by_one():
+    validation = np.arange(100, 30_100)
+    split = Split(train=np.arange(100), validation=validation, test=np.arange(0), drawn="in order")
+    checked = checked_with(split)
+    assert len(checked) == CHECKED_COUNT
+    assert set(checked) <= set(validation)
+    counts = np.bincount((checked - 100) // 1000)  # thirty classes of a thousand
+    assert counts.min() >= CHECKED_COUNT // 30
