@@ -1,5 +1,7 @@
 """Networks as tables: shapes, parameters, and the torch module and ONNX graph that come of them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError
 from muslin.learn.export import export
-from muslin.learn.modules import Convolution, Net, seen_at, to_batch
+from muslin.learn.modules import Convolution, Net, mean_and_spread, seen_at, to_batch
 from muslin.learn.networks import NETWORKS, TRUNKS, Layer, check_takes, describe, network
 from muslin.learn.recipes import RECIPES
 from muslin.predictor import Predictor
@@ -103,6 +105,19 @@ def test_the_stem_makes_the_patches_of_the_training_pictures_white():
     spread = half.T @ half / len(half)
     assert torch.allclose(spread.diag(), torch.ones(len(spread), dtype=torch.double), atol=0.15)
     assert (spread - torch.diag(spread.diag())).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_mean_and_spread_are_numpys_in_less_memory_than_the_pictures_take(channels):
+    pixels = np.random.default_rng(0).integers(0, 200, (15_500, 28, 28, channels), dtype=np.uint8)
+    pixels[..., 0] //= 2
+    tracemalloc.start()
+    mean, spread = mean_and_spread(pixels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), rel=1e-9)
+    assert spread == pytest.approx(pixels.std(axis=(0, 1, 2)), rel=1e-9)
+    assert peak < pixels.nbytes
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS.keys() - set(TRUNKS)))
