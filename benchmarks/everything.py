@@ -49,6 +49,7 @@ BENCHMARKS = (
     Benchmark("engine", "--rounds 5", "--rounds 1 --steps 8"),
     Benchmark("recipes", "--recipe quick --seeds 5", "--recipe quick --seeds 1"),
     Benchmark("serving", "--rounds 5", "--rounds 1 --seconds 0.5", peer="keras"),
+    Benchmark("growth", "", "--quick"),
     Benchmark("read_csv", "--rounds 5", "--rounds 1"),
     Benchmark("read_index", "", "--rows 20000"),
     Benchmark("near_duplicates", "--rounds 3 --all-pairs", "--rounds 1"),

@@ -1,4 +1,4 @@
-"""What stands beside every result, where results are kept, and a figure that several give: no question of its own."""
+"""What stands beside every result, where results are kept, and figures that several give: no question of its own."""
 
 import json
 import os
@@ -42,6 +42,15 @@ def keep(head: dict[str, Any], measured: dict[str, Any], indent: int | None = 1)
     name = f"{Path(sys.argv[0]).stem}_{moment:%Y%m%dT%H%M%SZ}.json"
     (RESULTS / name).write_text(json.dumps(result, indent=indent, ensure_ascii=False) + "\n")
     print(f"kept in benchmarks/results/{name}")
+
+
+def peak_mb() -> float:
+    """The most memory this process has held so far, in millions of bytes.
+
+    Linux's VmHWM, since the ru_maxrss that getrusage gives begins with what the parent process held.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
 
 
 def most_accepted(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_], wanted: float) -> float:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept import peak_mb
 from numpy.typing import NDArray
 
 RESULTS = Path(__file__).parent / "results"
@@ -109,15 +110,6 @@ def measure(reader: str, path: Path) -> dict[str, float]:
         "grown_mb": round(after_mb - before_mb, 1),
         "checksum": int(labels.sum(dtype=np.int64) + pixels.sum(dtype=np.int64)),
     }
-
-
-def peak_mb() -> float:
-    """The most memory this process has held so far, in millions of bytes.
-
-    Linux's VmHWM, since the ru_maxrss that getrusage gives begins with what the parent process held.
-    """
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
 
 
 def machine() -> dict[str, Any]:

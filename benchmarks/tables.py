@@ -1,10 +1,11 @@
-"""Write the tables of docs/explanation/speed.md from the newest results, so that no figure is typed by hand.
+"""Write the tables and plots of docs/explanation/speed.md from the newest results, so that no figure is typed by hand.
 
     python benchmarks/tables.py            # the newest result of each benchmark
-    python benchmarks/tables.py --check    # write nothing; exit 1 where a table is not what its results say
+    python benchmarks/tables.py --check    # write nothing; exit 1 where a table or plot is not what its results say
 
 A table stands between `<!-- NAME -->` and `<!-- /NAME -->`, where NAME is a row of TABLES, and links the results that
-it was made from. --check makes it anew from those, so that a newer result alone makes no table wrong.
+it was made from. --check makes it anew from those, so that a newer result alone makes no table wrong. The plot of a
+table, where it has one, is docs/pictures/NAME.svg, from the same results.
 """
 
 import json
@@ -16,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from growth_plot import AXES, TOLD, along, picture, rounded, signed, slope
+
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs/explanation/speed.md"
+PICTURES = HERE.parent / "docs/pictures"
 Result = dict[str, Any]
 
 
@@ -25,32 +29,52 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         print("usage: python benchmarks/tables.py [--check]", file=sys.stderr)
         return 2
-    before = PAGE.read_text(encoding="utf-8")
-    after = filled(before, HERE / "results", newest=not arguments)
-    if after == before:
-        return 0
-    if arguments:
-        print(f"{PAGE.name}: its tables are not what their results say.", file=sys.stderr)
+    page = filled(PAGE.read_text(encoding="utf-8"), HERE / "results", newest=not arguments)
+    made = {PAGE: page, **{PICTURES / name: svg for name, svg in plots(page, HERE / "results").items()}}
+    wrong = [file for file, text in made.items() if not file.exists() or file.read_text("utf-8") != text]
+    for file in wrong:
+        if arguments:
+            print(f"{file.relative_to(HERE.parent)}: is not what its results say.", file=sys.stderr)
+        else:
+            file.write_text(made[file], encoding="utf-8")
+            print(f"wrote {file.relative_to(HERE.parent)}")
+    if arguments and wrong:
         print("Run: python benchmarks/tables.py", file=sys.stderr)
         return 1
-    PAGE.write_text(after, encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(HERE.parent)}")
     return 0
 
 
 def filled(page: str, results: Path, *, newest: bool) -> str:
     """`page` with every table made from the newest results in a folder, or from those that it links already."""
     for name, table in TABLES.items():
-        block = re.compile(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", re.DOTALL)
-        for found in block.finditer(page):
-            linked = re.findall(r"benchmarks/results/([^)]+\.json)", found[1])
+        for block, linked in blocks(page, name):
             files = fitting(results, table) if newest else [results / each for each in linked]
             if files:
-                content = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+                content = loaded(files)
                 sources = [source(file, each) for file, each in zip(files, content, strict=True)]
                 lines = [f"<!-- {name} -->", *table.make(content), "", *sources, f"<!-- /{name} -->"]
-                page = page.replace(found[0], "\n".join(lines))
+                page = page.replace(block, "\n".join(lines))
     return page
+
+
+def plots(page: str, results: Path) -> dict[str, str]:
+    """By the name of its file, the plot of every table that has one, from the results that the table links."""
+    return {
+        f"{name}.svg": table.plot(loaded([results / each for each in linked]))
+        for name, table in TABLES.items()
+        for _, linked in blocks(page, name)
+        if table.plot and linked
+    }
+
+
+def blocks(page: str, name: str) -> list[tuple[str, list[str]]]:
+    """Each place of the table, markers included, and the names of the results that it links."""
+    found = re.findall(rf"<!-- {name} -->\n.*?<!-- /{name} -->", page, re.DOTALL)
+    return [(block, re.findall(r"benchmarks/results/([^)]+\.json)", block)) for block in found]
+
+
+def loaded(files: Sequence[Path]) -> list[Result]:
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 
 def fitting(results: Path, table: "Table") -> list[Path]:
@@ -214,13 +238,43 @@ def tried(results: list[Result]) -> list[str]:
     return ruled(head, sorted(rows))
 
 
+def growth(results: list[Result]) -> list[str]:
+    """The plot, and per axis its points and then the slope between the last two."""
+    (result,) = results
+    measures = {
+        "read_s": "reading, s",
+        "epoch_s": "an epoch, s",
+        "answer_s": "answering, s",
+        "read_mb": "MB after reading",
+        "peak_mb": "most MB",
+    }
+    rows = []
+    for axis, name in AXES.items():
+        lines = {measure: along(result, axis, measure) for measure in measures if measure in TOLD[axis]}
+        rows.append((f"**{name}**", *[""] * len(measures)))
+        for place, value in enumerate(result["axes"][axis]):
+            cells = [rounded(lines[each][place][1]) if each in lines else "" for each in measures]
+            rows.append((f"{value:,.10g}", *cells))
+        slopes = [signed(slope(lines[each])) if each in lines else "" for each in measures]
+        rows.append(("slope at the end", *slopes))
+    drawn = "![Growth of time and memory](../pictures/growth.svg)"
+    return [drawn, "", *ruled(("what grows", *measures.values()), rows)]
+
+
+def growth_picture(results: list[Result]) -> str:
+    (result,) = results
+    return picture(result)
+
+
 @dataclass(frozen=True)
 class Table:
-    """Which results a table is made from, by their names; `every` one, or the newest of each kind; and how."""
+    """Which results a table is made from, by their names; `every` one, or the newest of each kind; how; and how the
+    plot beside it, if it has one."""
 
     make: Callable[[list[Result]], list[str]]
     patterns: tuple[str, ...]
     every: bool = False
+    plot: Callable[[list[Result]], str] | None = None
 
 
 TABLES = {
@@ -232,6 +286,7 @@ TABLES = {
     "serving": Table(serving, ("serving_*.json",)),
     "cold": Table(cold, ("serving_*.json",)),
     "read_csv": Table(read_csv, ("read_csv_*.json",)),
+    "growth": Table(growth, ("growth_*.json",), plot=growth_picture),
 }
 
 

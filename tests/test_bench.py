@@ -4,13 +4,19 @@ import json
 import os
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+
+from muslin.data.formats import idx
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
 
 import everything  # noqa: E402
+import growth  # noqa: E402
+import growth_plot  # noqa: E402
 import tables  # noqa: E402
 
 
@@ -33,6 +39,8 @@ def test_the_documented_figures_are_those_of_the_results_they_link():
     for name in tables.TABLES:
         assert f"<!-- {name} -->" in page
         assert f"<!-- /{name} -->" in page
+    for name, plot in tables.plots(page, BENCHMARKS / "results").items():
+        assert (tables.PICTURES / name).read_text(encoding="utf-8") == plot
 
 
 def test_a_table_has_the_newest_result_of_each_recipe_and_says_where_it_comes_from(tmp_path):
@@ -88,3 +96,94 @@ def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch, capsy
 def test_every_benchmark_is_there_and_says_what_it_asks(benchmark):
     assert len(benchmark.question) > 20
     assert benchmark.peer is None or benchmark.peer in everything.PEERS
+
+
+def grown(threads=2):
+    """A result of growth.py: an epoch takes a hundredth of a second for each image, in the second round twice that."""
+    base = growth.BASE | {"threads": threads}
+    axes = growth.AXES | {"threads": growth.thread_counts(threads)}
+    runs = [
+        {
+            **point, "read_s": 0.5, "epoch_s": factor * point["images"] / 100, "answer_s": 2.0, "import_mb": 200,
+            "read_mb": 250, "peak_mb": 300 + point["side_px"] ** 2,
+        }
+        for factor in (1, 2)
+        for point in growth.points(base, axes)
+    ]  # fmt: skip
+    return {
+        "command": "python benchmarks/growth.py", "base": base, "axes": axes, "runs": runs, "note": "",
+        "machine": {"processor": "a processor", "cores": threads}, "load_before": 0.5,
+        "date": "2026-01-02T03:04:05", "commit": "abcdef0123",
+    }  # fmt: skip
+
+
+def test_what_grows_is_measured_one_thing_at_a_time_and_nothing_twice():
+    base = {"images": 4, "width": 1.0}
+    assert growth.points(base, {"images": (2, 4, 8), "width": (1.0, 2.0)}) == [
+        base, {"images": 2, "width": 1.0}, {"images": 8, "width": 1.0}, {"images": 4, "width": 2.0},
+    ]  # fmt: skip
+    assert [growth.thread_counts(cores) for cores in (1, 2, 6)] == [(1,), (1, 2), (1, 2, 4, 6)]
+
+
+def test_growth_is_told_by_medians_and_the_slope_between_the_last_two_points():
+    table = "\n".join(tables.growth([grown()]))
+    assert (
+        "| 1,000,000 | 0.5 | 15,000 |  | 250 | 1,080 |" in table
+    )  # answers do not know what was learned from
+    assert "| slope at the end | 0.00 | 1.00 |  | 0.00 | 0.00 |" in table
+    assert "| 112 | 0.5 | 61.4 | 2 | 250 | 12,800 |" in table
+    assert growth_plot.slope([(1, 9), (2, 8), (4, 2)]) == pytest.approx(-2)
+    assert growth_plot.signed(-1e-9) == "0.00"
+    assert growth_plot.signed(-0.874) == "−0.87"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_plot_of_growth_has_every_axis_and_the_slopes_beside_the_lines(threads):
+    words = [element.text for element in ElementTree.fromstring(growth_plot.picture(grown(threads))).iter()]
+    for name in growth_plot.AXES.values():
+        assert words.count(name) == 2  # of time and of memory
+    assert "slope 1.00" in words
+    assert words.count("slope –") == (3 if threads == 1 else 0)  # one point has no slope
+    assert "1 M" in words
+
+
+def test_ticks_enclose_what_is_drawn_and_do_not_crowd():
+    assert growth_plot.log_ticks([230.0, 730.0]) == [200, 500, 1000]
+    assert growth_plot.log_ticks([0.01, 61.0]) == pytest.approx([0.01, 0.1, 1, 10, 100])
+    assert growth_plot.log_ticks([2.0, 2.0]) == [2, 5]
+
+
+def test_a_plot_that_is_missing_or_not_what_its_result_says_is_noticed(tmp_path, monkeypatch, capsys):
+    for name in ("benchmarks/results", "docs/pictures"):
+        (tmp_path / name).mkdir(parents=True)
+    page, plot = tmp_path / "docs/speed.md", tmp_path / "docs/pictures/growth.svg"
+    page.write_text("<!-- growth -->\nNone yet.\n\n<!-- /growth -->\n")
+    monkeypatch.setattr(tables, "HERE", tmp_path / "benchmarks")
+    monkeypatch.setattr(tables, "PAGE", page)
+    monkeypatch.setattr(tables, "PICTURES", plot.parent)
+    assert tables.main(["--check"]) == 0  # nothing was measured
+    (tmp_path / "benchmarks/results/growth_20260102T030405Z.json").write_text(json.dumps(grown()))
+    assert tables.main([]) == 0
+    assert tables.main(["--check"]) == 0
+    assert "pictures/growth.svg" in page.read_text()
+    plot.write_text(plot.read_text().replace("slope 1.00", "slope 0.50", 1))
+    assert tables.main(["--check"]) == 1
+    assert "docs/pictures/growth.svg: is not what its results say." in capsys.readouterr().err
+    plot.unlink()
+    assert tables.main(["--check"]) == 1
+    page.write_text(page.read_text().replace("15,000", "14,000"))
+    assert tables.main(["--check"]) == 1
+    assert "docs/speed.md: is not what" in capsys.readouterr().err
+
+
+def test_a_point_of_growth_is_read_learned_from_and_answered(tmp_path):
+    point = growth.BASE | {"images": 300, "side_px": 20, "width": 0.5, "classes": 100, "threads": 1}
+    random = np.random.default_rng(0)
+    folder = growth.folder_of(point, tmp_path)
+    folder.mkdir()
+    idx.write(random.integers(0, 256, (300, 20, 20, 1), dtype=np.uint8), np.arange(300) % 10, folder, None)
+    measured = growth.measure(point, tmp_path, seconds=0.01)
+    assert measured["steps"] >= growth.LEAST_STEPS
+    assert {name for measures in growth_plot.TOLD.values() for name in measures} <= measured.keys()
+    assert 0 < measured["import_mb"] <= measured["read_mb"] <= measured["peak_mb"]
+    assert min(measured[name] for name in ("read_s", "epoch_s", "answer_s")) > 0
