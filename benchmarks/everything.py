@@ -50,6 +50,7 @@ BENCHMARKS = (
     Benchmark("recipes", "--recipe quick --seeds 5", "--recipe quick --seeds 1"),
     Benchmark("serving", "--rounds 5", "--rounds 1 --seconds 0.5", peer="keras"),
     Benchmark("growth", "", "--quick"),
+    Benchmark("int8", f"{RUN} fashion-mnist --threads 1 2", f"{RUN} fashion-mnist --rounds 1 --seconds 0.2"),
     Benchmark("read_csv", "--rounds 5", "--rounds 1"),
     Benchmark("read_index", "", "--rows 20000"),
     Benchmark("near_duplicates", "--rounds 3 --all-pairs", "--rounds 1"),

@@ -34,14 +34,19 @@ def begun(question: str, note: str, arguments: list[str] | None = None) -> dict[
     }
 
 
-def keep(head: dict[str, Any], measured: dict[str, Any], indent: int | None = 1) -> None:
-    """Write both as one file of `results/`, named after the benchmark and when it was begun, and say where."""
+def keep(
+    head: dict[str, Any], measured: dict[str, Any], indent: int | None = 1, name: str | None = None
+) -> None:
+    """Write both as one file of `results/`, named after the benchmark and when it was begun, and say where.
+
+    `name` takes the place of the benchmark's own where it keeps several kinds of results.
+    """
     result = {**head, "load_after": os.getloadavg(), **measured}
     RESULTS.mkdir(exist_ok=True)
     moment = datetime.fromisoformat(head["date"])
-    name = f"{Path(sys.argv[0]).stem}_{moment:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=indent, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    file = f"{name or Path(sys.argv[0]).stem}_{moment:%Y%m%dT%H%M%SZ}.json"
+    (RESULTS / file).write_text(json.dumps(result, indent=indent, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{file}")
 
 
 def peak_mb() -> float:

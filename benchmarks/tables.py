@@ -181,6 +181,39 @@ def cold(results: list[Result]) -> list[str]:
     return ruled(("a fresh process, from start to end", "s"), rows)
 
 
+def int8(results: list[Result]) -> list[str]:
+    rows = []
+    for result in results:
+        runs = result["runs"]
+        rate = {(run["threads"], run["batch"], run["way"], run["round"]): run["images_per_s"] for run in runs}
+        sizes = sorted({run["batch"] for run in runs})
+        for threads, way in dict.fromkeys((run["threads"], run["way"]) for run in runs):
+            cells = []
+            for size in sizes:
+                turns = [run["round"] for run in runs if run["threads"] == threads]
+                ours = [rate[threads, size, way, turn] for turn in turns]
+                theirs = [rate[threads, size, "float32", turn] for turn in turns]
+                ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+                cells += [f"{statistics.median(ours):.0f}", "" if way == "float32" else over(ratios)]
+            judged = result["accuracy"][way]
+            low, high = judged["interval"]
+            gained = f"{100 * judged['gained']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+            same = f"{100 * judged['same_answer']:.1f} %"
+            rows.append(
+                (
+                    f"{result['network']}, {way}" + (f", {threads} threads" if threads > 1 else ""),
+                    f"{result['bytes'][way] / 1e6:.2f}",
+                    *cells,
+                    f"{100 * judged['accuracy']:.2f} %",
+                    *(("", "") if way == "float32" else (gained, same)),
+                )
+            )
+    head = ["network", "MB"]
+    for size in sizes:
+        head += [f"pictures a second, batch of {size}", "× float32"]
+    return ruled([*head, "right", "against float32, points", "same answer"], rows)
+
+
 RUNGS = (
     (0.909, "the article after its 50 epochs", 1 / 120),
     (0.926, "HOG and an SVM", 1 / 30),
@@ -285,6 +318,7 @@ TABLES = {
     "tried": Table(tried, ("tried_*.json",), every=True),
     "serving": Table(serving, ("serving_*.json",)),
     "cold": Table(cold, ("serving_*.json",)),
+    "int8": Table(int8, ("int8_*.json",)),
     "read_csv": Table(read_csv, ("read_csv_*.json",)),
     "growth": Table(growth, ("growth_*.json",), plot=growth_picture),
 }

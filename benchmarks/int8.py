@@ -1,0 +1,178 @@
+"""Does int8 answer sooner than float32 on this machine, and what does it cost in accuracy?
+
+    python benchmarks/int8.py MODEL DATA [--ways WAY …] [--parts test] [--rounds 5] [--threads 1] [--note SENTENCE]
+
+The graph of MODEL, a sealed model or a run's folder, is made int8 by onnxruntime.quantization in every WAY, with the
+ranges of values that 300 of DATA's training pictures have, and asked as muslin asks: through the bundle, with muslin's
+settings of ONNX Runtime, from uint8 pixels in memory to probabilities. Accuracy is that on DATA's parts, paired with
+float32's. For the time float32 and the ways take turns, so that a ratio is that of a turn. Keeps everything in
+benchmarks/results/.
+
+WAY says what activations and weights become: `u8s8, 7 bits` leaves the weights a bit unused, as processors without VNNI
+add two products in 16 bits, which overflow (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from kept import begun, keep
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from muslin.bundle import DOMAINS, Bundle
+from muslin.predictor import Predictor
+
+Pixels = NDArray[np.uint8]
+
+BATCHES = (1, 64)
+CALIBRATED_ON = 300
+FLOAT = "float32"
+U8S8 = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "per_channel": True}
+WAYS: dict[str, dict[str, Any]] = {
+    "u8s8, 7 bits": U8S8 | {"reduce_range": True},
+    "u8s8": U8S8,
+    "s8s8": U8S8 | {"activation_type": QuantType.QInt8},
+    "u8u8": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QUInt8},
+}
+"""What quantize_static is told, beside its defaults: ranges from the least to the most value seen, and the format QDQ.
+The other one, QOperator, has operations that are ONNX Runtime's own, which a bundle refuses."""
+
+
+class Pictures(CalibrationDataReader):  # type: ignore[misc]
+    """Batches of pictures, as the quantiser wants them."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._batches: Iterator[dict[str, Pixels]] = iter(
+            {"pixels": pixels[start : start + 20]} for start in range(0, len(pixels), 20)
+        )
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        return next(self._batches, None)
+
+
+def quantised(model: bytes, pixels: Pixels, ways: list[str]) -> dict[str, bytes]:
+    """Per way the graph in int8."""
+    made = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        as_is, ready, done = (Path(temporary) / f"{name}.onnx" for name in ("as_is", "ready", "done"))
+        as_is.write_bytes(model)
+        quant_pre_process(as_is, ready)  # batch norm goes into the convolution before it
+        for way in ways:
+            quantize_static(ready, done, Pictures(pixels), **WAYS[way])
+            graph = onnx.load(done)
+            # the optimiser lists all sets of operations it knows, used or not, and a bundle takes only ONNX's own
+            own = [opset for opset in graph.opset_import if opset.domain.encode() in DOMAINS]
+            del graph.opset_import[:]
+            graph.opset_import.extend(own)
+            made[way] = graph.SerializeToString()
+    return made
+
+
+def opened(bundle: Bundle, graphs: Mapping[str, bytes], threads: int) -> dict[str, Predictor]:
+    return {
+        # int8 answers a little otherwise to the golden images: what this measures
+        way: Predictor(replace(bundle, model=graph), threads, way, check=way == FLOAT)
+        for way, graph in graphs.items()
+    }
+
+
+def accuracies(
+    predictors: Mapping[str, Predictor], pixels: Pixels, labels: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Per way how many of the first target's answers are right, against float32's."""
+    from muslin.evaluation.compare import paired
+
+    stated = {way: next(iter(each.raw(pixels)[0].values())) for way, each in predictors.items()}
+    before = stated[FLOAT]
+    found = {}
+    for way, after in stated.items():
+        against = paired(before.argmax(1) == labels, after.argmax(1) == labels)
+        found[way] = {
+            "accuracy": float((after.argmax(1) == labels).mean()),
+            "gained": against.difference,
+            "interval": against.interval,
+            "same_answer": float((after.argmax(1) == before.argmax(1)).mean()),
+            "moved_on_average": float(np.abs(after - before).max(1).mean()),
+            "moved_at_most": float(np.abs(after - before).max()),
+        }
+    return found
+
+
+def rate(predictor: Predictor, batch: Pixels, seconds: float) -> dict[str, float]:
+    """Pictures a second of the median batch, and the processor time of one."""
+    predictor.raw(batch)
+    taken: list[float] = []
+    used, until = time.process_time(), time.perf_counter() + seconds
+    while not taken or time.perf_counter() < until:
+        started = time.perf_counter()
+        predictor.raw(batch)
+        taken.append(time.perf_counter() - started)
+    return {
+        "images_per_s": len(batch) / statistics.median(taken),
+        "processor_us": 1e6 * (time.process_time() - used) / (len(batch) * len(taken)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("data")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
+    parser.add_argument("--parts", nargs="+", default=["test"], help="to judge by; default test")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of measuring for each size of a batch")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    wishes = parser.parse_args()
+
+    from muslin.data import read
+    from muslin.data.dataset import pixels_of
+    from muslin.flow import in_model_pixels
+
+    head = begun((__doc__ or "").splitlines()[0], wishes.note)
+    predictor = Predictor.open(wishes.model, threads=1)
+    bundle, dataset = predictor.bundle, read(wishes.data)
+    learned = dataset.part("train")
+    some = np.sort(np.random.default_rng(0).permutation(len(learned))[:CALIBRATED_ON])
+    graphs = {FLOAT: bundle.model}
+    graphs |= quantised(bundle.model, pixels_of(in_model_pixels(predictor, learned.take(some))), wishes.ways)
+    judged = [in_model_pixels(predictor, dataset.part(part)) for part in wishes.parts]
+    pixels = np.concatenate([pixels_of(part) for part in judged])
+    labels = np.concatenate([part.labels[bundle.targets[0].name] for part in judged])
+    accuracy = accuracies(opened(bundle, graphs, 1), pixels, labels)
+    for way, figures in accuracy.items():
+        print(way, json.dumps(figures), flush=True)
+    runs = []
+    for threads in wishes.threads:
+        predictors = opened(bundle, graphs, threads)
+        for number in range(wishes.rounds):
+            for size in BATCHES:
+                for way, each in predictors.items():
+                    run = {"round": number + 1, "threads": threads, "batch": size, "way": way}
+                    runs.append(run | rate(each, pixels[:size], wishes.seconds))
+                    print(json.dumps(runs[-1]), flush=True)
+    result = {
+        "network": bundle.network["name"],
+        "bytes": {way: len(graph) for way, graph in graphs.items()},
+        "calibrated_on": len(some),
+        "judged_on": len(labels),
+        "accuracy": accuracy,
+        "runs": runs,
+    }
+    keep(head, result, name=f"int8_{bundle.network['name']}")
+
+
+if __name__ == "__main__":
+    main()
