@@ -182,35 +182,32 @@ def cold(results: list[Result]) -> list[str]:
 
 
 def int8(results: list[Result]) -> list[str]:
+    """Ratios are those of a turn: by the clock with least and most, then by processor time."""
     rows = []
     for result in results:
-        runs = result["runs"]
-        rate = {(run["threads"], run["batch"], run["way"], run["round"]): run["images_per_s"] for run in runs}
-        sizes = sorted({run["batch"] for run in runs})
-        for threads, way in dict.fromkeys((run["threads"], run["way"]) for run in runs):
+        runs = {(run["threads"], run["way"], run["batch"], run["round"]): run for run in result["runs"]}
+        sizes = sorted({size for _, _, size, _ in runs})
+        rounds = sorted({number for *_, number in runs})
+        for threads, way in dict.fromkeys((threads, way) for threads, way, *_ in runs):
             cells = []
             for size in sizes:
-                turns = [run["round"] for run in runs if run["threads"] == threads]
-                ours = [rate[threads, size, way, turn] for turn in turns]
-                theirs = [rate[threads, size, "float32", turn] for turn in turns]
-                ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
-                cells += [f"{statistics.median(ours):.0f}", "" if way == "float32" else over(ratios)]
+                ours = [runs[threads, way, size, number] for number in rounds]
+                theirs = [runs[threads, "float32", size, number] for number in rounds]
+                turns = list(zip(ours, theirs, strict=True))
+                cells.append(f"{statistics.median(run['images_per_s'] for run in ours):.0f}")
+                clock = over([mine["images_per_s"] / other["images_per_s"] for mine, other in turns])
+                processor = statistics.median(o["processor_us"] / m["processor_us"] for m, o in turns)
+                cells.append("" if way == "float32" else f"{clock}; {processor:.2f}")
             judged = result["accuracy"][way]
             low, high = judged["interval"]
             gained = f"{100 * judged['gained']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
             same = f"{100 * judged['same_answer']:.1f} %"
-            rows.append(
-                (
-                    f"{result['network']}, {way}" + (f", {threads} threads" if threads > 1 else ""),
-                    f"{result['bytes'][way] / 1e6:.2f}",
-                    *cells,
-                    f"{100 * judged['accuracy']:.2f} %",
-                    *(("", "") if way == "float32" else (gained, same)),
-                )
-            )
-    head = ["network", "MB"]
+            named = f"{result['network']}, {way}" + (f", {threads} threads" if threads > 1 else "")
+            right = f"{100 * judged['accuracy']:.2f} %"
+            rows.append((named, *cells, right, *(("", "") if way == "float32" else (gained, same))))
+    head = ["network"]
     for size in sizes:
-        head += [f"pictures a second, batch of {size}", "× float32"]
+        head += [f"pictures a second, batch of {size}", "× float32; processor"]
     return ruled([*head, "right", "against float32, points", "same answer"], rows)
 
 

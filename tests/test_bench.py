@@ -63,6 +63,28 @@ def test_a_figure_changed_by_hand_is_noticed_and_a_newer_result_alone_is_no_faul
     assert tables.filled(page.replace("20.0 (20.0", "19.0 (19.0"), tmp_path, newest=False) == page
 
 
+def test_what_int8_gains_is_the_ratio_of_each_turn_and_not_of_the_medians():
+    def run(way, number, images_per_s):
+        each = {"images_per_s": images_per_s, "processor_us": 1e6 / images_per_s}
+        return {"way": way, "round": number, "threads": 1, "batch": 64} | each
+
+    judged = {"accuracy": 0.9, "gained": -0.002, "interval": (-0.005, 0.001), "same_answer": 0.99}
+    measured = {
+        "network": "net",
+        "accuracy": {"float32": judged, "u8u8": judged},
+        # somebody else took the machine in the second turn
+        "runs": [
+            run("float32", 1, 100.0),
+            run("u8u8", 1, 200.0),
+            run("float32", 2, 10.0),
+            run("u8u8", 2, 15.0),
+        ],
+    }
+    *_, as_is, made = tables.int8([measured])
+    assert as_is == "| net, float32 | 55 |  | 90.00 % |  |  |"
+    assert made == "| net, u8u8 | 108 | 1.75 (1.50–2.00); 1.75 | 90.00 % | -0.20 (-0.50 to +0.10) | 99.0 % |"
+
+
 def test_a_benchmark_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch, capfd):
     (tmp_path / "broken.py").write_text('"""Does it break?"""\nraise SystemExit("it broke")\n')
     (tmp_path / "sound.py").write_text('"""Does it go on?"""\nimport sys\nprint("went on", sys.argv[1:])\n')
