@@ -14,7 +14,9 @@ add two products in 16 bits, which overflow (https://onnxruntime.ai/docs/perform
 
 import argparse
 import json
+import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -141,7 +143,9 @@ def main() -> None:
     from muslin.data.dataset import pixels_of
     from muslin.flow import in_model_pixels
 
-    head = begun((__doc__ or "").splitlines()[0], wishes.note)
+    # names alone: where files lie on this machine says nothing
+    words = [Path(word).name if os.path.exists(word) else word for word in sys.argv[1:]]
+    head = begun((__doc__ or "").splitlines()[0], wishes.note, words)
     predictor = Predictor.open(wishes.model, threads=1)
     bundle, dataset = predictor.bundle, read(wishes.data)
     learned = dataset.part("train")
