@@ -329,7 +329,8 @@ def article(options: argparse.Namespace) -> None:
             for part, (x, y) in parts.items()
         }
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"keras_article_{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
+    kind = "accuracy" if options.accuracy else "article"  # the unit is taken from runs for their time
+    path = RESULTS / f"keras_{kind}_{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 
