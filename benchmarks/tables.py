@@ -251,6 +251,17 @@ def ladder(results: list[Result]) -> list[str]:
     return ruled(head, rows)
 
 
+def clothing_small(results: list[Result]) -> list[str]:
+    rows = [row for result in results for row in result["rows"]]
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        ours = [row for row in rows if row["method"] == method]
+        right = [100 * row["accuracy"] for row in ours]
+        seconds = [over([row[name] for row in ours], 0) for name in ("train_s", "cpu_s")]
+        lines.append((f"`{method}`", f"{over(right, 1)} %", *seconds, str(len(ours))))
+    return ruled(("method", "of 713 photos right", "training, s", "processor, s", "seeds"), lines)
+
+
 def tried(results: list[Result]) -> list[str]:
     rows = [
         (
@@ -312,6 +323,7 @@ TABLES = {
     "engine": Table(engine, ("engine_quick_*.json",)),
     "ladder": Table(ladder, ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),
+    "clothing_small": Table(clothing_small, ("clothing_small_*.json",), every=True),
     "tried": Table(tried, ("tried_*.json",), every=True),
     "serving": Table(serving, ("serving_*.json",)),
     "cold": Table(cold, ("serving_*.json",)),
