@@ -15,10 +15,8 @@ add two products in 16 bits, which overflow (https://onnxruntime.ai/docs/perform
 import argparse
 import json
 import os
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +28,7 @@ from kept import begun, keep
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from serving import rate
 
 from muslin.bundle import DOMAINS, Bundle
 from muslin.predictor import Predictor
@@ -110,21 +109,6 @@ def accuracies(
     return found
 
 
-def rate(predictor: Predictor, batch: Pixels, seconds: float) -> dict[str, float]:
-    """Pictures a second of the median batch, and the processor time of one."""
-    predictor.raw(batch)
-    taken: list[float] = []
-    used, until = time.process_time(), time.perf_counter() + seconds
-    while not taken or time.perf_counter() < until:
-        started = time.perf_counter()
-        predictor.raw(batch)
-        taken.append(time.perf_counter() - started)
-    return {
-        "images_per_s": len(batch) / statistics.median(taken),
-        "processor_us": 1e6 * (time.process_time() - used) / (len(batch) * len(taken)),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -164,8 +148,9 @@ def main() -> None:
         for number in range(wishes.rounds):
             for size in BATCHES:
                 for way, each in predictors.items():
+                    each.raw(pixels[:size])  # buffers are made for each size
                     run = {"round": number + 1, "threads": threads, "batch": size, "way": way}
-                    runs.append(run | rate(each, pixels[:size], wishes.seconds))
+                    runs.append(run | rate(each.raw, pixels[:size], wishes.seconds))
                     print(json.dumps(runs[-1]), flush=True)
     result = {
         "network": bundle.network["name"],

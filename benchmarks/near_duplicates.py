@@ -14,11 +14,10 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep
+from kept import begun, keep, peak_mb
 from numpy.typing import NDArray
 
 LIMITS = (50, 100, 200)
@@ -49,7 +48,7 @@ def measure(all_pairs: bool) -> dict[str, Any]:
         "wall_s": round(wall, 2),
         "of_which_look_s": None if all_pairs else round(look_s, 2),
         "processor_s": round(processor, 2),
-        "peak_mb": peak_mb(),
+        "peak_mb": round(peak_mb(), 1),
         "radius": round(radius, 1),
         "near_share": NEAR_SHARE,
         "pairs": len(pairs),
@@ -78,12 +77,6 @@ def compare_all(flat: NDArray[np.uint8], radius: float) -> tuple[NDArray[np.int6
     distances = np.sqrt((difference**2).sum(axis=1))
     near = distances < radius
     return pairs[near], distances[near]
-
-
-def peak_mb() -> float:
-    """The most memory this process has held, in millions of bytes: Linux's VmHWM, as in read_csv.py."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return round(next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 1)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep
+from kept import begun, keep, peak_mb
 from PIL import Image
 
 BLOCK = 20
@@ -89,15 +89,9 @@ def read_all(data: str, times: int, threads: int) -> dict[str, Any]:
         "wall_s": round(wall, 2),
         "processor_s": round(processor, 2),
         "cores_busy": round(processor / wall, 2),
-        "peak_mb": peak_mb(),
+        "peak_mb": round(peak_mb(), 1),
         "checksum": checksum,
     }
-
-
-def peak_mb() -> float:
-    """The most memory this process has held, in millions of bytes: Linux's VmHWM, as in read_csv.py."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return round(next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 1)
 
 
 def main() -> None:

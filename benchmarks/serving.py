@@ -95,19 +95,27 @@ def rates(answer: Answer, seconds: float) -> dict[str, Any]:
     answer(pixels[:1])
     measured: dict[str, Any] = {"first_at": time.time()}
     for size in BATCHES:
-        batch, taken = pixels[:size], []
+        batch = pixels[:size]
         for _ in range(5):  # buffers and graphs are made for each size
             answer(batch)
-        used, until = time.process_time(), time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            started = time.perf_counter()
-            answer(batch)
-            taken.append(time.perf_counter() - started)
         measured[f"batch_{size}"] = {
-            "images_per_s": round(size / statistics.median(taken), 1),
-            "processor_us": round(1e6 * (time.process_time() - used) / (size * len(taken)), 1),
+            name: round(value, 1) for name, value in rate(answer, batch, seconds).items()
         }
     return measured
+
+
+def rate(answer: Answer, batch: Any, seconds: float) -> dict[str, float]:
+    """Pictures a second of the median batch, and the processor time of one picture; asked at least once."""
+    taken: list[float] = []
+    used, until = time.process_time(), time.perf_counter() + seconds
+    while not taken or time.perf_counter() < until:
+        started = time.perf_counter()
+        answer(batch)
+        taken.append(time.perf_counter() - started)
+    return {
+        "images_per_s": len(batch) / statistics.median(taken),
+        "processor_us": 1e6 * (time.process_time() - used) / (len(batch) * len(taken)),
+    }
 
 
 def timed(command: list[str]) -> tuple[float, str]:

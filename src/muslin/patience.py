@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import fitted_photos
 from muslin.errors import RecipeError
@@ -280,9 +278,9 @@ def trunk_within(seconds: float, dataset: Dataset, recipe: Recipe, seed: int) ->
         RecipeError: even the smallest takes longer.
     """
     from muslin import machine
-    from muslin.learn.train import looked_at
+    from muslin.learn.train import looked_at, spread
 
-    some = dataset.take(np.unique(np.linspace(0, len(dataset) - 1, _TRIAL_PHOTOS).astype(int)))
+    some = dataset.take(spread(len(dataset), _TRIAL_PHOTOS))
     expected_s = math.inf
     for network, side in reversed(TRUNKS.items()):
         is_better = side > TRUNKS[recipe.network]
