@@ -23,6 +23,7 @@ RESULTS = Path(__file__).parent / "results"
 VARIANTS = {
     "as shipped": {},
     "one thread": {"threads": "1"},
+    "all threads on one batch": {"micro_batch": "0"},
     "memory given back": {"memory_kept": ""},
     "threads that spin": {"GOMP_SPINCOUNT": "100000"},
     "fresh memory filled": {"fill": "1"},
@@ -37,13 +38,15 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     from muslin.data import read
     from muslin.data.dataset import pixels_of
     from muslin.learn import engine as loop
+    from muslin.learn import parts
     from muslin.learn.accelerate import choose_engine, keep_memory
     from muslin.learn.modules import Net
     from muslin.learn.networks import network
     from muslin.learn.recipes import recipe
 
     changes = VARIANTS[variant]
-    chosen = recipe(recipe_name, epochs=1, validation_share=0)
+    whole = {"micro_batch": changes["micro_batch"]} if "micro_batch" in changes else {}
+    chosen = recipe(recipe_name, epochs=1, validation_share=0, **whole)
     train = read("fashion-mnist").part("train")
     count = chosen.batch_size * (steps + 5)
     pixels, labels = pixels_of(train)[:count], train.labels["label"][:count]
@@ -57,16 +60,16 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
         # choose_engine has asked already: give glibc its defaults back
         keep_memory(threshold_bytes=128 << 10, padding_bytes=128 << 10)
         engine = type(engine)(engine.threads, engine.precision, memory_kept=False)
-    usual = loop.apply
+    usual = parts.apply
 
     def apply(engine: Any) -> None:
         usual(engine)
         torch.utils.deterministic.fill_uninitialized_memory = "fill" in changes
 
-    loop.apply = apply
+    parts.apply = loop.apply = apply
     if "channels_first" in changes:
-        batch = loop.to_batch
-        loop.to_batch = lambda pixels: batch(pixels).contiguous()
+        batch = parts.to_batch
+        parts.to_batch = lambda pixels: batch(pixels).contiguous()
         net.to = lambda **kwargs: net  # type: ignore[method-assign]
     moments: list[tuple[float, float]] = []
     loop.fit(

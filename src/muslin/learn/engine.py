@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from muslin.learn.accelerate import Engine, apply, left_as_found
 from muslin.learn.batches import Pictures, epoch_batches, generator, steps_in_all, steps_per_epoch
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
 from muslin.learn.kept import kept_part
-from muslin.learn.losses import class_weights, count_right, judge, loss_of, mean_share, positive_shares
-from muslin.learn.modules import Net, seen_at, to_batch
+from muslin.learn.losses import class_weights, count_right, mean_share, positive_shares
+from muslin.learn.modules import Net
 from muslin.learn.optimizers import optimizers_for
+from muslin.learn.parts import Parts
 from muslin.learn.recipes import Recipe, size_in, size_judged
 
 Labels = dict[str, NDArray[np.integer[Any]]]
@@ -106,20 +108,19 @@ def fit(
         state = State(**load_checkpoint(checkpoint, net, optimizers))
     if recipe.kept_blocks:
         net.keep(kept_part(net, recipe.kept_blocks, engine.threads))
+    parts = Parts(net, recipe, engine, weights)
     started, saved_at = time.perf_counter() - state.elapsed_s, state.elapsed_s
     resumed_at, resumed_s = state.done, state.elapsed_s
 
     for epoch in range(state.done // steps, math.ceil(total / steps)):
-        net.train()
+        parts.train()
         first = state.done % steps
         for step, indices, batch in epoch_batches(pictures, recipe, seed=seed, epoch=epoch, first_step=first):
             rate = learning_rate_factor(recipe, state.done, total)
-            net.random = generator(seed, "dropout", state.done)
             here = {name: values[torch.from_numpy(indices)].long() for name, values in answers.items()}
-            with torch.autocast("cpu", torch.bfloat16, enabled=engine.precision == "bfloat16"):
-                scores = net(seen_at(to_batch(batch), size_in(recipe, epoch, net.network.input_shape[:2])))
-            loss = loss_of(scores, here, recipe, weights)
-            loss.backward()  # type: ignore[no-untyped-call]
+            size = size_in(recipe, epoch, net.network.input_shape[:2])
+            draws = partial(generator, seed, "dropout", state.done)
+            loss, scores = parts.backward(batch, here, size, draws)
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * rate
@@ -127,14 +128,14 @@ def fit(
                 optimizer.zero_grad(set_to_none=True)
 
             state.done += 1
-            state.loss_sum += finite(loss.item(), state.done, total, recipe) * len(indices)
+            state.loss_sum += finite(loss, state.done, total, recipe) * len(indices)
             state.seen += len(indices)
             count_right(scores, here, state.right, state.known)
             state.elapsed_s = time.perf_counter() - started
             progress = progress_of(state, epoch, step, steps, total, recipe, resumed_at, resumed_s)
             if step == steps - 1 or state.done == total:
-                size = size_judged(recipe, epoch, net.network.input_shape[:2])
-                validation_loss, validation_accuracy = judge(net, *validation, size)
+                judged_at = size_judged(recipe, epoch, net.network.input_shape[:2])
+                validation_loss, validation_accuracy = parts.judge(*validation, judged_at)
                 state.elapsed_s = time.perf_counter() - started
                 row = {
                     "epoch": epoch + 1,

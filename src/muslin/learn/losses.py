@@ -28,6 +28,7 @@ def loss_of(
     labels: dict[str, Tensor],
     recipe: Recipe,
     weights: Mapping[str, Tensor | None] = MappingProxyType({}),
+    known: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Tensor:
     """Per target the mean cross-entropy over the pictures whose label is known, added up over the targets.
 
@@ -37,6 +38,8 @@ def loss_of(
     Args:
         scores: (count, classes) per target.
         weights: per target what `class_weights` gives.
+        known: per target the number of pictures whose label is known where these are only a part of them: then this is
+            their part of the mean, and the losses of all parts add up to it.
     """
     losses = []
     for name, answer in scores.items():
@@ -54,7 +57,7 @@ def loss_of(
                 label_smoothing=recipe.label_smoothing,
                 reduction="sum",
             )
-        losses.append(total / pictures_known(truth).clamp(min=1))
+        losses.append(total / known.get(name, pictures_known(truth)).clamp(min=1))
     return torch.stack(losses).sum()
 
 

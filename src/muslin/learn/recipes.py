@@ -56,6 +56,12 @@ class Recipe:
     )
     epochs: int = _setting("how often every training picture is seen", low=1, high=10_000)
     batch_size: int = _setting("pictures per step", low=1, high=65_536)
+    micro_batch: int = _setting(
+        "a step's pictures go through the network in parts of at most so many, each on a thread of its own and "
+        "measured by batch norm by itself; 0: all together",
+        low=0,
+        default=0,
+    )
     min_steps: int = _setting(
         "small data are gone through more often than epochs says, until this many steps", low=0, default=0
     )
@@ -148,6 +154,7 @@ GROWING: dict[str, Any] = AIRBENCH | {
     "network": "whitened-2",
     "widths": (32, 64, 128),
     "batch_size": 256,
+    "micro_batch": 128,
     # after several epochs it is not missed, and answers are ranked better by how sure they are
     "label_smoothing": 0.0,
     "early_scale": 0.72,
@@ -165,6 +172,7 @@ RECIPES: dict[str, Recipe] = {
             widths=(64, 32, 32),
             epochs=50,
             batch_size=512,
+            micro_batch=256,
             optimizer="adam",
             learning_rate=1e-3,
             dropout=0.25,
@@ -180,6 +188,7 @@ RECIPES: dict[str, Recipe] = {
             widths=(32, 64),
             epochs=2,
             batch_size=256,
+            micro_batch=128,
             min_steps=200,
             **AIRBENCH,
             validation_share=1 / 6,  # 10,000 of Fashion-MNIST: what is promised of answers rests on them
