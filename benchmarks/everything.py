@@ -47,6 +47,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("engine_keras", "--rounds 5", "--rounds 1 --pictures 6144", peer="keras"),
     Benchmark("engine", "--rounds 5", "--rounds 1 --steps 8"),
+    Benchmark("peak", "--rounds 5", "--rounds 1 --steps 8"),
     Benchmark("recipes", "--recipe quick --seeds 5", "--recipe quick --seeds 1"),
     Benchmark("serving", "--rounds 5", "--rounds 1 --seconds 0.5", peer="keras"),
     Benchmark("growth", "", "--quick"),

@@ -126,6 +126,18 @@ def engine(results: list[Result]) -> list[str]:
     return ruled(("a training step", "ms", "× as shipped"), rows)
 
 
+def peak(results: list[Result]) -> list[str]:
+    (result,) = results
+    rows = []
+    for name in dict.fromkeys(run["recipe"] for run in result["runs"]):
+        ours = [run for run in result["runs"] if run["recipe"] == name]
+        cells = [over([run[figure] for run in ours], 0) for figure in ("step_ms", "gflops", "product_gflops")]
+        shares = over([100 * run["share"] for run in ours], 0)
+        rows.append((f"`{name}`", f"{ours[0]['step_gflop']:.1f}", *cells, f"{shares} %"))
+    head = ("recipe", "GFLOP a step", "a step, ms", "GFLOP/s", "matrix product, GFLOP/s", "share")
+    return ruled(head, rows)
+
+
 def recipes(results: list[Result]) -> list[str]:
     rows = []
     for result in results:
@@ -321,6 +333,7 @@ class Table:
 TABLES = {
     "engine_keras": Table(engine_keras, ("engine_keras_*.json",)),
     "engine": Table(engine, ("engine_quick_*.json",)),
+    "peak": Table(peak, ("peak_*.json",)),
     "ladder": Table(ladder, ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),
     "clothing_small": Table(clothing_small, ("clothing_small_*.json",), every=True),
