@@ -116,3 +116,11 @@ def test_a_training_in_parts_is_the_same_on_one_thread_and_on_two():
         fit(net, learned, learned, r, seed=1, engine=engine(threads))
         weights.append(weights_of(net))
     assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@left_as_found()
+def test_threads_are_shared_out_among_the_parts_of_a_usual_batch():
+    r = recipe("quick", widths="8-16", batch_size=60, micro_batch=30)
+    shared = [Parts(net_for(r), r, engine(threads), {}) for threads in (1, 2, 5)]
+    assert [(parts.workers, parts.alone.threads) for parts in shared] == [(1, 1), (2, 1), (2, 2)]
+    assert len(shared[0].nets) == 3  # a picture that is left over joins a batch of 60

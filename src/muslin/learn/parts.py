@@ -39,7 +39,7 @@ class Parts:
         most = part_count(recipe.batch_size + 1, recipe)  # a picture that is left over joins a batch
         self.nets = [net, *(_twin(net) for _ in range(most - 1))]
         self.recipe, self.engine, self.weights = recipe, engine, weights
-        self.workers = min(most, engine.threads)
+        self.workers = min(part_count(recipe.batch_size, recipe), engine.threads)
         self.alone = replace(engine, threads=engine.threads // self.workers)
         apply(self.alone)
         # the caller is the first worker; torch keeps what `apply` sets for each thread by itself
