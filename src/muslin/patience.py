@@ -36,7 +36,7 @@ FEWEST_STEPS = 20
 
 _SEEING = 0.85  # share of the time in which photos are to be seen; the rest is for the head
 _TRIAL_PHOTOS = 32
-_TRIAL_S = 2.5  # of steps timed per size of pictures, for a machine's speed is not the same from second to second
+_TRIAL_S = 2.5  # of steps timed per size of pictures: a machine's speed changes from second to second
 _GLANCE_S = 0.5  # the same, to choose among recipes
 _TRIAL_STEPS = 100
 _WARM_STEPS = 2
