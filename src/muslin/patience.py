@@ -22,9 +22,6 @@ from muslin.show.words import duration
 if TYPE_CHECKING:
     from muslin.learn.accelerate import Engine
 
-AIM = 0.97
-"""The share of the time that is planned for: a machine is now and then slower than it was when it was asked."""
-
 SHORTEST = 0.5
 """A recipe is shortened to no less than this share of its steps where a quicker recipe would do."""
 
@@ -161,21 +158,21 @@ def within(
     Raises:
         RecipeError: in that time nothing can be learned.
     """
-    count, aim = len(parts.train), AIM * seconds
+    count = len(parts.train)
     chosen = recipes[0]
     for slower in recipes[1:]:
         at_a_glance = measured_pace(dataset, parts, slower, engine, _GLANCE_S)
-        if SHORTEST * expected_seconds(slower, count, at_a_glance) > aim:
+        if SHORTEST * expected_seconds(slower, count, at_a_glance) > seconds:
             break
         chosen = slower
     pace = measured_pace(dataset, parts, chosen, engine)
-    planned = fitted_into(chosen, aim, count, pace)
+    planned = fitted_into(chosen, seconds, count, pace)
     steps, usual = steps_in_all(count, planned), steps_in_all(count, chosen)
     expected_s = expected_seconds(planned, count, pace)
     if steps < min(FEWEST_STEPS, usual):
         epochs = math.ceil(FEWEST_STEPS / steps_per_epoch(count, chosen))
         fewest = replace(chosen, epochs=epochs, most_steps=FEWEST_STEPS)
-        least = expected_seconds(fewest, count, pace) / AIM
+        least = expected_seconds(fewest, count, pace)
         raise RecipeError(
             f"in {duration(seconds)} nothing can be learned from these {count:,} pictures on this machine. "
             f"Allow at least {duration(least)}."
