@@ -57,7 +57,8 @@ def loss_of(
                 label_smoothing=recipe.label_smoothing,
                 reduction="sum",
             )
-        losses.append(total / known.get(name, pictures_known(truth)).clamp(min=1))
+        count = known[name] if name in known else pictures_known(truth)
+        losses.append(total / count.clamp(min=1))
     return torch.stack(losses).sum()
 
 

@@ -36,9 +36,7 @@ class Net(nn.Module):
         super().__init__()
         self.network = network
         self.kept: Kept | None = None
-        self.random = np.random.default_rng(
-            seed
-        )  # draws dropout masks; the engine renews it before each step
+        self.random = np.random.default_rng(seed)  # draws dropout masks; renewed before each step
         self.layers = nn.ModuleDict()
         before: Shape = network.input_shape
         following = [*network.layers[1:], None]

@@ -69,7 +69,8 @@ class Parts:
             The loss; and float32 (count, classes) scores per target.
         """
         known = {name: pictures_known(truth) for name, truth in labels.items()}
-        bounds = np.linspace(0, len(batch), part_count(len(batch), self.recipe) + 1).round().astype(int)
+        count = part_count(len(batch), self.recipe)
+        bounds = np.linspace(0, len(batch), count + 1).round().astype(int)
 
         def learn(number: int) -> tuple[float, dict[str, Tensor]]:
             net, here = self.nets[number], slice(bounds[number], bounds[number + 1])
@@ -81,14 +82,15 @@ class Parts:
             loss.backward()  # type: ignore[no-untyped-call]
             return loss.item(), {name: values.detach() for name, values in scores.items()}
 
-        def work(first: int) -> list[tuple[float, dict[str, Tensor]]]:
-            return [learn(number) for number in range(first, len(bounds) - 1, self.workers)]
+        def work(first: int) -> dict[int, tuple[float, dict[str, Tensor]]]:
+            return {number: learn(number) for number in range(first, count, self.workers)}
 
         others = [self.pool.submit(work, first) for first in range(1, self.workers)]
-        done = [work(0), *(other.result() for other in others)]
-        self._gather(len(bounds) - 1)
-        in_order = [done[number % self.workers][number // self.workers] for number in range(len(bounds) - 1)]
-        losses, scores = zip(*in_order, strict=True)
+        done = work(0)
+        for other in others:
+            done |= other.result()
+        self._gather(count)
+        losses, scores = zip(*(done[number] for number in range(count)), strict=True)
         return sum(losses), {name: torch.cat([part[name] for part in scores]) for name in labels}
 
     def judge(
@@ -102,7 +104,9 @@ class Parts:
 
     @torch.no_grad()
     def _gather(self, used: int) -> None:
-        """Bring to the network what the parts' twins have found."""
+        """Bring to the network what its twins have found in the parts of a batch, if it has any."""
+        if len(self.nets) == 1:
+            return
         for ours, *others in zip(*(net.parameters() for net in self.nets[:used]), strict=True):
             for other in others:
                 if ours.grad is not None:
