@@ -14,12 +14,12 @@ import statistics
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+import numpy as np
+from kept import begun, keep
+
 VARIANTS = {
     "as shipped": {},
     "one thread": {"threads": "1"},
@@ -36,25 +36,20 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     import torch
 
     from muslin.data import read
-    from muslin.data.dataset import pixels_of
+    from muslin.data.dataset import Split
     from muslin.learn import engine as loop
     from muslin.learn import parts
     from muslin.learn.accelerate import choose_engine, keep_memory
     from muslin.learn.modules import Net
-    from muslin.learn.networks import network
     from muslin.learn.recipes import recipe
+    from muslin.learn.train import learned_from, network_for
 
     changes = VARIANTS[variant]
     whole = {"micro_batch": changes["micro_batch"]} if "micro_batch" in changes else {}
     chosen = recipe(recipe_name, epochs=1, validation_share=0, **whole)
-    train = read("fashion-mnist").part("train")
-    count = chosen.batch_size * (steps + 5)
-    pixels, labels = pixels_of(train)[:count], train.labels["label"][:count]
-    table = network(
-        chosen.network, (28, 28, 1), train.targets, widths=chosen.widths, dropout=chosen.dropout,
-        activation=chosen.activation, mirrored=chosen.mirrored,
-    )  # fmt: skip
-    net = Net(table, seed=0)
+    some = read("fashion-mnist").part("train").take(np.arange(chosen.batch_size * (steps + 5)))
+    split = Split(train=np.arange(len(some)), validation=np.arange(0), test=np.arange(0), drawn="all")
+    net = Net(network_for(some, split, chosen), seed=0)
     engine = choose_engine(int(changes["threads"]) if "threads" in changes else None)
     if "memory_kept" in changes:
         # choose_engine has asked already: give glibc its defaults back
@@ -73,7 +68,7 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
         net.to = lambda **kwargs: net  # type: ignore[method-assign]
     moments: list[tuple[float, float]] = []
     loop.fit(
-        net, (pixels, {"label": labels}), (pixels[:0], {"label": labels[:0]}), chosen, seed=0, engine=engine,
+        net, learned_from(some, split.train), learned_from(some, split.validation), chosen, seed=0, engine=engine,
         tell=lambda progress: moments.append((time.perf_counter(), time.process_time())),
     )  # fmt: skip
     wall, processor = ([1000 * (b[i] - a[i]) for a, b in pairwise(moments[4:])] for i in (0, 1))
@@ -96,9 +91,7 @@ def main() -> None:
         print(json.dumps(measure(options.recipe, options.steps, options.measure)))
         return
 
-    from muslin import machine
-
-    load_before = os.getloadavg()[0]
+    head = begun((__doc__ or "").splitlines()[0], options.note)
     rounds = []
     for number in range(options.rounds):
         row = {}
@@ -125,27 +118,11 @@ def main() -> None:
         }
         for variant, values in ratios.items()
     }
-    result = {
-        "command": f"python benchmarks/engine.py --rounds {options.rounds} --steps {options.steps}"
-        f" --recipe {options.recipe}",
-        "table": table,
-        "rounds": rounds,
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg()[0],
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=RESULTS
-        ).stdout.strip(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "note": options.note,
-    }
-    path = RESULTS / f"engine_{options.recipe}_{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
     for variant, figures in table.items():
         print(
             f"{variant:22} {figures['wall_ms']:8.1f} ms  ×{figures['ratio']:.2f} ({figures['least']}–{figures['most']})"
         )
-    print(f"kept in {path}")
+    keep(head, {"table": table, "rounds": rounds}, name=f"engine_{options.recipe}")
 
 
 if __name__ == "__main__":

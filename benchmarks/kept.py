@@ -5,7 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,16 @@ def keep(
 ) -> None:
     """Write both as one file of `results/`, named after the benchmark and when it was begun, and say where.
 
-    `name` takes the place of the benchmark's own where it keeps several kinds of results.
+    `name` takes the place of the benchmark's own where it keeps several kinds of results. Where one was begun in the
+    same second, this one is named after the next that is free.
     """
     result = {**head, "load_after": os.getloadavg(), **measured}
     RESULTS.mkdir(exist_ok=True)
     moment = datetime.fromisoformat(head["date"])
-    file = f"{name or Path(sys.argv[0]).stem}_{moment:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / file).write_text(json.dumps(result, indent=indent, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{file}")
+    while (path := RESULTS / f"{name or Path(sys.argv[0]).stem}_{moment:%Y%m%dT%H%M%SZ}.json").exists():
+        moment += timedelta(seconds=1)
+    path.write_text(json.dumps(result, indent=indent, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{path.name}")
 
 
 def peak_mb() -> float:

@@ -17,16 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from read_csv import RESULTS, commit, machine, versions
+from kept import begun, keep
 
 from muslin.data import read
 from muslin.data.photos import PhotoImages, fitted_photos
-from muslin.machine import physical_cores
 
 
 def repeated(images: PhotoImages, ids: Any, count: int, folder: Path) -> None:
@@ -105,6 +103,7 @@ def main() -> None:
     parser.add_argument("--image-px", type=int, default=96)
     parser.add_argument("--note", default="")
     options = parser.parse_args()
+    head = begun((__doc__ or "").splitlines()[0], options.note, [options.photos.name, *sys.argv[2:]])
     dataset = read(options.photos)
     assert isinstance(dataset.images, PhotoImages)
     rows = []
@@ -119,21 +118,7 @@ def main() -> None:
         row["own_core_s"] = round(core_s, 1)
         rows.append(row)
         print(json.dumps(row), flush=True)
-    result = {
-        "question": (__doc__ or "").splitlines()[0],
-        "command": " ".join(["python", "benchmarks/photos.py", options.photos.name, *sys.argv[2:]]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "note": options.note,
-        "machine": machine(),
-        "cores": physical_cores(),
-        "load": os.getloadavg(),
-        "versions": versions(),
-        "rows": rows,
-    }
-    path = RESULTS / f"photos_{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"kept in {path}")
+    keep(head, {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -11,23 +11,19 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import peak_mb
+from kept import begun, keep, peak_mb
 from numpy.typing import NDArray
 
-RESULTS = Path(__file__).parent / "results"
 PIXELS_MB = 60_000 * 784 / 1e6
 
 Labels = NDArray[np.integer[Any]]
@@ -112,32 +108,6 @@ def measure(reader: str, path: Path) -> dict[str, float]:
     }
 
 
-def machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    facts = dict(line.split("\t:", 1) if "\t:" in line else (line, "") for line in lines)
-    return {
-        "processor": facts.get("model name", platform.processor()).strip(),
-        "family and model": [facts.get("cpu family", "").strip(), facts.get("model\t", "").strip()],
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-    }
-
-
-def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("muslin", "numpy", "pandas", "pyarrow", "polars"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip()
-
-
 def spread(values: list[float]) -> dict[str, Any]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "all": values}
 
@@ -159,7 +129,9 @@ def main() -> None:
     from muslin.data import known, read
 
     readers = arguments.readers.split(",")
-    started, load_before = datetime.now(UTC), os.getloadavg()
+    packages = {reader.split(".")[0] for reader in readers}
+    head = begun((__doc__ or "").splitlines()[0], arguments.note)
+    head["versions"] |= {name: importlib.metadata.version(name) for name in packages}
     runs: dict[str, list[dict[str, float]]] = {reader: [] for reader in readers}
     with tempfile.TemporaryDirectory() as folder:
         path = known.write_csv(read("fashion-mnist"), Path(folder))[0]
@@ -186,23 +158,7 @@ def main() -> None:
             f"{reader:14} {wall['median']:8.2f} ({wall['min']:.2f}–{wall['max']:.2f}) {processor:12.2f} "
             f"{peak:8.0f} {peak / PIXELS_MB:9.1f} {against:9.1f}"
         )
-    result = {
-        "question": "How fast, and in how much memory, is Kaggle's fashion-mnist_train.csv read?",
-        "command": f"python benchmarks/read_csv.py --rounds {arguments.rounds} --readers {arguments.readers}",
-        "note": arguments.note,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": machine(),
-        "load_before": load_before,
-        "versions": versions(),
-        "csv_mb": round(csv_mb, 1),
-        "pixels_mb": round(PIXELS_MB, 1),
-        "readers": table,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    name = f"read_csv_{started:%Y%m%dT%H%M%SZ}.json"
-    (RESULTS / name).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{name}")
+    keep(head, {"csv_mb": round(csv_mb, 1), "pixels_mb": round(PIXELS_MB, 1), "readers": table})
 
 
 if __name__ == "__main__":

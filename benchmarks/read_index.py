@@ -14,12 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from read_csv import RESULTS, commit, machine, peak_mb, versions
+from kept import begun, keep, peak_mb
 
 A_FOLDER = 100
 """Photos of one product."""
@@ -83,6 +82,7 @@ def main() -> None:
     if wishes.measure:
         print(json.dumps(measure(wishes.measure)))
         return
+    head = begun((__doc__ or "").splitlines()[0], wishes.note)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "DeepFashion"
         root.mkdir()
@@ -90,21 +90,10 @@ def main() -> None:
         list_mb = (root / "Anno/list_attr_img.txt").stat().st_size / 1e6
         command = [sys.executable, __file__, "--measure", str(root)]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    result = {
-        "question": (__doc__ or "").splitlines()[0],
-        "command": " ".join(["python", "benchmarks/read_index.py", *sys.argv[1:]]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "note": wishes.note,
-        "machine": machine(),
-        "versions": versions(),
-        "list_mb": round(list_mb, 1),
-        **json.loads(said),
-    }
-    path = RESULTS / f"read_index_{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    result = {"list_mb": round(list_mb, 1), **json.loads(said)}
     print(f"{result['rows']:,} × {result['attributes']:,} ({list_mb:.0f} MB) in {result['wall_s']} s, ")
-    print(f"peak {result['peak_mb']:.0f} MB, {result['sentences']} sentences; kept in {path}")
+    print(f"peak {result['peak_mb']:.0f} MB, {result['sentences']} sentences")
+    keep(head, result)
 
 
 if __name__ == "__main__":

@@ -10,22 +10,16 @@ processor time of the command, which shows how much of the machine it had.
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from muslin import machine
-
-RESULTS = Path(__file__).parent / "results"
+from kept import begun, keep
 
 
 def one(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -71,7 +65,7 @@ def main() -> None:
         "--note", default="", help="kept with the result, for example that the machine was shared"
     )
     options = parser.parse_args()
-    load_before = os.getloadavg()[0]
+    head = begun((__doc__ or "").splitlines()[0], options.note)
     with tempfile.TemporaryDirectory() as folder:
         runs = []
         for seed in range(options.seeds):
@@ -80,28 +74,14 @@ def main() -> None:
     figures = ("train_s", "whole_s", "cpu_s", "test_accuracy")
     medians = {name: statistics.median(run[name] for run in runs) for name in figures}
     result = {
-        "command": f"python benchmarks/recipes.py --recipe {options.recipe} --seeds {options.seeds}",
         "recipe": options.recipe,
         "median": medians,
         "least": {name: min(run[name] for run in runs) for name in figures},
         "most": {name: max(run[name] for run in runs) for name in figures},
         "runs": runs,
-        "machine": machine.description(),
-        "load_before": load_before,
-        "load_after": os.getloadavg()[0],
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in ("muslin", "torch", "onnxruntime", "numpy")},
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=RESULTS
-        ).stdout.strip(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "note": options.note,
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"recipes_{options.recipe}_{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(medians))
-    print(f"kept in {path}")
+    keep(head, result, name=f"recipes_{options.recipe}")
 
 
 if __name__ == "__main__":
