@@ -60,6 +60,7 @@ BENCHMARKS = (
     Benchmark("lanes", RUN, None),
     Benchmark("not_ours", RUN, None),
     Benchmark("tag", RUN, None),
+    Benchmark("chance", "--seeds 0,1,2", None),
     Benchmark("keras_tutorial", "article --epochs 4", None, peer="keras", alone=True),
 )
 PEERS = {"keras": "keras_tutorial"}

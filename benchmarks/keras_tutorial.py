@@ -251,12 +251,35 @@ class EpochClock(keras.callbacks.Callback):
         self.cpu_seconds.append(time.process_time() - self.started[1])
 
 
+class EpochJudge(keras.callbacks.Callback):
+    """Each epoch's loss and accuracy while learning, and the accuracy on each of `parts` after it."""
+
+    def __init__(self, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        super().__init__()
+        self.parts = parts
+        self.epochs: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        figures = {"train_loss": logs["loss"], "train_accuracy": logs["accuracy"]}
+        for part, (images, labels) in self.parts.items():
+            answers = self.model.predict(images, batch_size=BATCH_SIZE, verbose=0).argmax(1)
+            figures[f"{part}_accuracy"] = (answers == labels).mean()
+        rounded = {name: round(float(value), 4) for name, value in figures.items()}
+        self.epochs.append({"epoch": epoch + 1, **rounded})
+        print(json.dumps(self.epochs[-1]), flush=True)
+
+
 def trained(
-    images: np.ndarray, labels: np.ndarray, options: argparse.Namespace
+    images: np.ndarray,
+    labels: np.ndarray,
+    options: argparse.Namespace,
+    others: tuple[keras.callbacks.Callback, ...] = (),
 ) -> tuple[keras.Model, EpochClock]:
     keras.utils.set_random_seed(options.seed)
     network, clock = compiled(tutorial_network(dropout=0.25)), EpochClock()
-    network.fit(images, labels, batch_size=BATCH_SIZE, epochs=options.epochs, verbose=0, callbacks=[clock])
+    # the clock first: what others do at an epoch's end is not its time
+    callbacks = [clock, *others]
+    network.fit(images, labels, batch_size=BATCH_SIZE, epochs=options.epochs, verbose=0, callbacks=callbacks)
     return network, clock
 
 
@@ -291,8 +314,12 @@ def article(options: argparse.Namespace) -> None:
     train_x, validation_x, train_y, validation_y = train_test_split(
         images, labels, test_size=0.2, random_state=12345
     )
+    test_x = scaled(read_idx(options.data, "t10k-images-idx3-ubyte"))
+    test_y = read_idx(options.data, "t10k-labels-idx1-ubyte")
+    parts = {"validation": (validation_x, validation_y), "test": (test_x, test_y)}
+    judge = EpochJudge(parts)
     load_before = os.getloadavg()[0]
-    network, clock = trained(train_x, train_y, options)
+    network, clock = trained(train_x, train_y, options, (judge,) if options.accuracy else ())
     warm = clock.seconds[1:]
     median_s = statistics.median(warm)
     result = {
@@ -317,17 +344,11 @@ def article(options: argparse.Namespace) -> None:
         "article_s": round(50 * median_s, 1),
     }
     if options.accuracy:
-        test_x = scaled(read_idx(options.data, "t10k-images-idx3-ubyte"))
-        test_y = read_idx(options.data, "t10k-labels-idx1-ubyte")
-        parts = {
-            "train": (train_x, train_y),
-            "validation": (validation_x, validation_y),
-            "test": (test_x, test_y),
-        }
         result["accuracy"] = {
             part: round(float(network.evaluate(x, y, batch_size=BATCH_SIZE, verbose=0)[1]), 4)
-            for part, (x, y) in parts.items()
+            for part, (x, y) in {"train": (train_x, train_y), **parts}.items()
         }
+        result["epochs"] = judge.epochs
     RESULTS.mkdir(exist_ok=True)
     kind = "accuracy" if options.accuracy else "article"  # the unit is taken from runs for their time
     path = RESULTS / f"keras_{kind}_{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
@@ -401,7 +422,9 @@ def main() -> None:
     answering.add_argument("--seconds", type=float, default=2.0, help="of measuring for each size of a batch")
     answering.set_defaults(do=answers)
     timing = modes.add_parser("article", parents=[trained_so], help="time the article's training")
-    timing.add_argument("--accuracy", action="store_true", help="also evaluate on train, validation and test")
+    timing.add_argument(
+        "--accuracy", action="store_true", help="also judge every epoch on validation and test"
+    )
     timing.add_argument(
         "--note", default="", help="what a reader of the result should know, e.g. who else ran"
     )
