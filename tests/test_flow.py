@@ -248,13 +248,17 @@ def test_nothing_is_left_behind_by_what_cannot_be_trained(
         (tiny, SMALL, RecipeError, "pictures of 5×5 px are too small"),
         (dataset, {"batch": 5}, RecipeError, "no setting 'batch'. Did you mean batch_size"),
         (dataset, {"epochs": 0}, RecipeError, "epochs: 0 is out of range"),
+        (dataset, {"split_seed": 2**32}, RecipeError, "split_seed: 4294967296 is out of range"),
     ):
         with pytest.raises(error, match=said):
             muslin.train(refused, settings=settings, out=place)
     with pytest.raises(RecipeError, match=r"no recipe 'quik'\. Did you mean quick"):
         muslin.train(dataset, recipe="quik", out=place)
-    with pytest.raises(TrainingError, match="seed -1: a seed is 0 or more"):
-        muslin.train(dataset, seed=-1, out=place)
+    for seed in (-1, 2**32):
+        with pytest.raises(
+            TrainingError, match=f"seed {seed}: a seed is a whole number from 0 to 4,294,967,295"
+        ):
+            muslin.train(dataset, seed=seed, out=place)
     assert not place.exists()
 
 

@@ -43,7 +43,7 @@ from muslin.files import clear_leftovers, storage_errors, write_atomically
 from muslin.learn.choose import AUTO, choose
 from muslin.learn.networks import TRUNKS
 from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, is_there
-from muslin.learn.recipes import Recipe, fitted
+from muslin.learn.recipes import MOST_SEED, Recipe, fitted
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.learn.run import Run
 from muslin.patience import check_asked, planned, trunk_within
@@ -82,7 +82,7 @@ def train(
         data: a known name, a file or a folder, or a Dataset.
         recipe: a row of `muslin.learn.recipes.RECIPES`; `auto` takes the one that suits the pictures, and says why.
         out: the run's folder, new or empty; by default `runs/DATA-RECIPE-TIME`.
-        seed: 0 or more. Same seed, data, machine and threads: the same weights, bit for bit.
+        seed: 0 to 4,294,967,295. Same seed, data, machine and threads: the same weights, bit for bit.
         test: a file with the test part, where `data` holds only the training part.
         settings: numbers of the recipe to change, by name: `{"epochs": 5}`.
         within_s: seconds that training may take on this machine: the most accurate recipe that fits, fitted to it.
@@ -106,8 +106,8 @@ def train(
         if recipe == AUTO
         else _with_what_is_there(recipe, settings or {}, say)
     )
-    if seed < 0:
-        raise TrainingError(f"seed {seed}: a seed is 0 or more.")
+    if not 0 <= seed <= MOST_SEED:
+        raise TrainingError(f"seed {seed}: a seed is a whole number from 0 to {MOST_SEED:,}.")
     check_asked(recipe, within_s, reach, settings or {})
     if reach is not None and recipe != AUTO:
         raise RecipeError("--reach chooses the recipe. Leave --recipe out.")

@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from muslin.errors import RecipeError, nearest
 
+MOST_SEED = 2**32 - 1
+"""scikit-learn draws with no larger ones."""
+
 
 def _setting(
     help: str,
@@ -131,7 +134,9 @@ class Recipe:
         "share of the training pictures kept apart to check with", low=0.0, high=0.9, default=0.1
     )
     stratified: bool = _setting("keep each class's share when setting pictures apart", default=True)
-    split_seed: int | None = _setting("seed of that draw; none: the run's seed", low=0, default=None)
+    split_seed: int | None = _setting(
+        "seed of that draw; none: the run's seed", low=0, high=MOST_SEED, default=None
+    )
     image_px: int = _setting(
         "side that photos are brought to; pixel sets keep theirs", unit="px", low=8, high=1024, default=64
     )
