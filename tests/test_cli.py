@@ -286,9 +286,7 @@ def test_no_readable_picture_at_all_is_a_failure(capfd: Any, here: Path) -> None
         said = within(capfd, "predict", "model.muslin", "page.jpg", "nothing.png", *json_flag)
         assert said.code == 1
         assert "page.jpg" in said.out
-        assert said.err == (
-            "muslin: none of the 2 pictures could be read; each one's problem is named above.\n"
-        )
+        assert said.err == ("muslin: no picture could be read; each one's problem is named above.\n")
 
 
 def test_a_folder_of_pictures_is_predicted(capfd: Any, here: Path) -> None:

@@ -102,7 +102,9 @@ def test_a_stopped_run_goes_on_to_the_weights_it_would_have_had(
     for _ in range(2):
         with pytest.raises(Stopped):
             muslin.resume(place, drawn.dataset, stop=stopping_after(1))
-    resumed = muslin.resume(place, drawn.dataset)
+    said: list[str] = []
+    resumed = muslin.resume(place, drawn.dataset, say=said.append)
+    assert said == ["going on from the checkpoint, after 1 of 2 epochs"]
     assert resumed.record["status"] == "finished"
     assert open_bundle(resumed.model).weights == open_bundle(run.model).weights
     whole, pieces = load_file(run.checkpoint), load_file(resumed.checkpoint)
@@ -119,7 +121,9 @@ def test_a_run_stopped_before_its_first_checkpoint_goes_on_too(
     with pytest.raises(Stopped):
         muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", stop=stopping_after(1))
     (tmp_path / "a" / "checkpoint.safetensors").unlink()
-    resumed = muslin.resume(tmp_path / "a", drawn.dataset)
+    said: list[str] = []
+    resumed = muslin.resume(tmp_path / "a", drawn.dataset, say=said.append)
+    assert said == ["there is no checkpoint yet: training begins anew"]
     assert open_bundle(resumed.model).weights == open_bundle(run.model).weights
 
 
@@ -137,8 +141,10 @@ def test_going_on_clears_what_a_killed_process_had_begun_to_write(
 
 def test_a_finished_run_is_given_back_as_it_is(run: Run, drawn: Drawn) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
-    assert muslin.resume(run.folder) == run
-    assert muslin.resume(run.folder, drawn.dataset) == run
+    said: list[str] = []
+    assert muslin.resume(run.folder, say=said.append) == run
+    assert muslin.resume(run.folder, drawn.dataset, say=said.append) == run
+    assert said == [flow.NOTHING_LEFT] * 2
     assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
 
 

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import refusal, within
+import muslin
+from command_line import Finished, refusal, within
 from muslin.bundle import seal
+from muslin.data import read
+from muslin.data.dataset import Dataset
+from muslin.data.drawn import Drawn
+from muslin.data.known import write_csv
 from muslin.errors import DataError
 from muslin.judging import judge
 from small_models import LABEL, SIDE, small_bundle
@@ -64,6 +69,28 @@ def test_the_weak_season_comes_first_and_copies_of_training_photos_are_set_aside
     assert "2 pictures nearly identical with training pictures" in said.out
     assert "carries no held-out pictures" in said.out
     assert json.loads((tmp_path / "e.json").read_text())["trust"]["label"]["leaks"]["n"] == 2
+
+
+def test_whoever_judges_a_model_by_what_it_was_made_with_is_told(
+    sliced_run: Finished, fashion_slice: Path, drawn: Drawn, tmp_path: Path
+) -> None:
+    def told(model: Path, data: Path | Dataset, split: str) -> str:
+        sentences: list[str] = []
+        judge(model, data, split=split, say=sentences.append)
+        return "; ".join(sentences)
+
+    model, whole = sliced_run.folder / "model.muslin", read(fashion_slice)
+    csv = write_csv(whole, tmp_path)
+    for data, split in ((fashion_slice, "train"), (fashion_slice, "all"), (csv[0], "test")):
+        assert "learned from pictures among these" in told(model, data, split), (data, split)
+    for other, split in ((fashion_slice, "test"), (csv[1], "test")):
+        assert "the model" not in told(model, other, split), (other, split)
+
+    settings = {"epochs": 1, "batch_size": 40}
+    run = muslin.train(drawn.dataset, settings=settings, out=tmp_path / "run")
+    assert "learned from" in told(run.model, drawn.dataset, "train")
+    assert "confidence was set with these" in told(run.model, drawn.dataset, "validation")
+    assert "the model" not in told(run.model, drawn.dataset, "test")
 
 
 def test_a_column_that_makes_no_slices_and_a_precision_nobody_can_promise_are_refused(

@@ -66,6 +66,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("muslin")
     if name not in _HOMES:
         raise AttributeError(f"module 'muslin' has no attribute {name!r}")
     home = import_module(_HOMES[name])

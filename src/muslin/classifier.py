@@ -76,7 +76,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.classes_, answers = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"ImageClassifier needs at least two classes; the data have one class, {self.classes_[0]!r}."
+                f"ImageClassifier needs at least two classes; the data have one class, {self.classes_[0]}."
             )
         self._stretch = _stretch_for(_numbers(X))
         pixels = self._pixels(X)

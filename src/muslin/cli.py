@@ -490,7 +490,7 @@ def predict(
 
         print_predictions(rows)
     if all(row["problem"] for row in rows):
-        raise DataError(f"none of the {len(rows)} pictures could be read; each one's problem is named above.")
+        raise DataError("no picture could be read; each one's problem is named above.")
 
 
 @cli.command()

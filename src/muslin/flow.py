@@ -47,6 +47,7 @@ from muslin.learn.recipes import MOST_SEED, Recipe, fitted
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.learn.run import Run
 from muslin.patience import check_asked, planned, trunk_within
+from muslin.show.words import counted
 
 if TYPE_CHECKING:
     from muslin.evaluation.trust import Trust
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 Tell = Callable[["Progress"], None]
 Say = Callable[[str], None]
 Stop = Callable[[], bool]
+
+NOTHING_LEFT = "this run is finished: there is nothing left to do"
 
 
 def train(
@@ -204,7 +207,9 @@ def resume(
     """
     run = Run(Path(folder))
     record = run.record
-    if record.get("status") == "finished" and data is None:
+    finished = record.get("status") == "finished"
+    if finished and data is None:
+        say(NOTHING_LEFT)
         return run
     try:
         recipe, seed = _recipe_of(record), int(record["seed"])
@@ -234,10 +239,16 @@ def resume(
         raise DataError(
             f"{folder}: {dataset.name} is not what this run was trained on. Give the same data, or start anew."
         )
-    if record.get("status") == "finished":
+    if finished:
+        say(NOTHING_LEFT)
         return run
     require_training()
     clear_leftovers(run.folder)
+    say(
+        f"going on from the checkpoint, after {len(run.history)} of {counted(recipe.epochs, 'epoch')}"
+        if run.checkpoint.exists()
+        else "there is no checkpoint yet: training begins anew"
+    )
     with _how_to_go_on(run):
         return _complete(run, dataset, _split(dataset, recipe, seed), features, tell, stop)
 

@@ -74,6 +74,8 @@ def judge(
     dataset = read_aloud(data, tell=say, **(reading or {}))
     column = None if by is None else _column(data, reading or {}, by)
     chosen, part = flow.part_to_judge(predictor, dataset, split, say)
+    if caution := _caution(predictor, dataset, chosen, part):
+        say(caution)
     copies = _copies(predictor, dataset, chosen, part, say)
     aligned, seen = flow.look(predictor, chosen)
     more = {"precision": precision, "per": per, "copies": copies}
@@ -82,6 +84,27 @@ def judge(
     return Judged(
         part, flow.evaluations_of(predictor, aligned, seen), flow.trusts_of(predictor, aligned, seen, **more)
     )
+
+
+def _caution(predictor: Predictor, dataset: Dataset, judged: Dataset, part: str) -> str | None:
+    """What to know first where the model was made with the pictures that it is judged on.
+
+    Those it learned from are known by the golden pictures, which are some of them, however the data are read; photos,
+    which would have to be read for that, by the data's fingerprint.
+    """
+    made = predictor.bundle.provenance.get("data")
+    same = isinstance(made, dict) and made.get("fingerprint") == dataset.fingerprint
+    if isinstance(judged.images, PixelImages):
+        there = {picture.tobytes() for picture in judged.images.pixels}
+        golden = predictor.bundle.golden_pixels
+        learned = sum(picture.tobytes() in there for picture in golden) > len(golden) / 2
+    else:
+        learned = same and part in ("train", "all")
+    if learned:
+        return "the model learned from pictures among these: it is right on them more often than on new ones"
+    if same and part == "validation":
+        return "the model's confidence was set with these pictures: on new ones it is right less often"
+    return None
 
 
 def _column(data: str | Path | Dataset, reading: Mapping[str, Any], name: str) -> dict[str, str]:

@@ -183,6 +183,9 @@ class Predictor:
         if check:
             self._check_golden_images()
 
+    def __repr__(self) -> str:
+        return f"<Predictor of {self._name}: {', '.join(target.name for target in self.bundle.targets)}>"
+
     @classmethod
     def open(cls, path: str | Path, threads: int | None = None) -> "Predictor":
         """Open a .muslin file, or the one in a run's folder.

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,7 @@ def test_the_public_names_are_those_that_are_listed_and_each_is_there() -> None:
     assert {"read", "train", "resume", "open", "evaluate", "MuslinError", "ImageClassifier"} <= set(
         muslin.__all__
     )
+    assert muslin.__version__ == version("muslin")
     assert not hasattr(muslin, "nothing")
     with pytest.raises(ImportError):
         from muslin import nothing  # type: ignore[attr-defined]  # noqa: F401

@@ -1,5 +1,6 @@
 """The report: one page that holds everything, whatever the run was like."""
 
+import io
 import re
 import time
 from dataclasses import replace
@@ -18,6 +19,7 @@ from muslin.evaluation.lanes import calibrated, hold_out
 from muslin.evaluation.trust import trust
 from muslin.show import advice
 from muslin.show.report import Report, write_report
+from muslin.show.trusted import print_trust
 from muslin.show.words import percent
 
 FILES = {
@@ -78,10 +80,28 @@ def test_the_report_tells_an_owner_which_answers_may_be_taken(tmp_path: Path) ->
     assert accepted.share > 0
     assert f"takes {percent(accepted.share)} of the test pictures by itself" in page.text
     assert any(attributes.get("href") == "#taken" for _, attributes in page.elements)
+    assert ("Fewer were right than wanted" in page.text) == bool(found.short)
     none = trust(target, labels, stated, stated, None)
     said = _page(replace(small, trust=none), tmp_path).text
     assert "takes none by itself" in said
     assert "no held-out pictures to decide by" in said
+
+
+def test_fewer_right_than_wanted_is_said_on_the_page_and_in_the_terminal(tmp_path: Path) -> None:
+    small = report()
+    stated = small.probabilities.astype(np.float32)
+    target = Target("label", small.evaluation.classes)
+    found = trust(target, small.labels[small.split.test], stated, stated, None)
+    assert found is not None
+    assert found.short == ()
+    row = found.at_wanted
+    accepted = replace(row.lanes[0], n=50, share_right=0.97, interval=(0.9, 0.99))
+    missed = replace(found, accepted=(replace(row, lanes=(accepted, *row.lanes[1:])),))
+    assert missed.short == ((0.98, 0.97),)
+    said = re.sub("\u00a0", " ", _page(replace(small, trust=missed), tmp_path).text)
+    assert "Fewer were right than wanted at 98 %: 97.0 %." in said
+    print_trust(missed, file=(out := io.StringIO()))
+    assert "fewer right than wanted: 97.0 % instead of 98 %" in out.getvalue()
 
 
 def test_the_report_holds_every_part_and_every_picture_is_also_a_file(tmp_path: Path) -> None:

@@ -160,6 +160,12 @@ class Trust:
         """The row of the wanted precision."""
         return next(row for row in self.accepted if row.precision == self.wanted)
 
+    @property
+    def short(self) -> tuple[tuple[float, float], ...]:
+        """(wanted, right) shares of the accepted answers where fewer were right than wanted."""
+        shares = ((row.precision, row.lanes[0].share_right) for row in self.accepted)
+        return tuple((wanted, right) for wanted, right in shares if right is not None and right < wanted)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)

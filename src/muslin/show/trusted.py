@@ -32,6 +32,8 @@ def print_trust(trust: Trust, by: str | None = None, file: TextIO | None = None)
             f"{strange.n:,}",
         )
     out.print(table)
+    for asked, right in trust.short:
+        out.print(f"fewer right than wanted: {percent(right)} instead of {100 * asked:g} %", soft_wrap=True)
     for sentence in dict.fromkeys(s for row in trust.accepted for s in row.cannot):
         out.print(printable(sentence), soft_wrap=True)
     wanted = trust.at_wanted
