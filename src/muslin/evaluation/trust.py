@@ -162,9 +162,11 @@ class Trust:
 
     @property
     def short(self) -> tuple[tuple[float, float], ...]:
-        """(wanted, right) shares of the accepted answers where fewer were right than wanted."""
+        """(wanted, right) shares of the accepted answers where fewer were right than wanted, in tenths of a percent."""
         shares = ((row.precision, row.lanes[0].share_right) for row in self.accepted)
-        return tuple((wanted, right) for wanted, right in shares if right is not None and right < wanted)
+        return tuple(
+            (wanted, right) for wanted, right in shares if right is not None and round(right, 3) < wanted
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

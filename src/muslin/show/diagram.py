@@ -67,7 +67,7 @@ def network(described: Mapping[str, Any]) -> str:
         row_height = max(34 + 16 * len(detail + purpose), block_height + 20)
         centre = y + row_height / 2
         corners.append((block_width / 2, centre - block_height / 2, centre + block_height / 2))
-        fill, opacity = ("accent", 0.85) if weighs and learned else ("mid", 0.9 if weighs else 0.5)
+        fill, opacity = ("accent", 0.85) if learned else ("mid", 0.9 if weighs else 0.5)
         left, upper = middle - block_width / 2, centre - block_height / 2
         body.append(put_rect(left, upper, block_width, block_height, fill, opacity=opacity))
         baseline = centre - 8 * len(detail + purpose) + 5
