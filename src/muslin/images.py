@@ -529,8 +529,9 @@ def fashion_mnist(pixels: Pixels, size: Size, way: Way | None = None) -> tuple[P
     background = np.median(corners, axis=0)
     picture = way.step("padded", _centred(small, size, background.round().astype(np.uint8)))
     dark = background.mean() < WHITE / 2
+    cut = "" if trimmed.shape == pixels.shape else f"trimmed from {_size(pixels)} to {_size(trimmed)}, "
     steps = (
-        f"trimmed from {_size(pixels)} to {_size(trimmed)}, subsampled to {_size(small)}, sharpened, "
+        f"{cut}subsampled to {_size(small)}, sharpened, "
         f"extended to {width}×{height}, {'not negated (its background is dark)' if dark else 'negated'}, gray"
     )
     if not dark:
