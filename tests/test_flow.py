@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +147,14 @@ def test_a_finished_run_is_given_back_as_it_is(run: Run, drawn: Drawn) -> None:
     assert muslin.resume(run.folder, drawn.dataset, say=said.append) == run
     assert said == [flow.NOTHING_LEFT] * 2
     assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+def test_a_finished_run_without_its_model_is_finished_again(run: Run, drawn: Drawn, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "a")
+    Run(tmp_path / "a").model.unlink()
+    again = muslin.resume(tmp_path / "a", drawn.dataset)
+    assert open_bundle(again.model).weights == open_bundle(run.model).weights
+    assert again.record["status"] == "finished"
 
 
 def test_going_on_with_other_data_is_refused(run: Run, drawn: Drawn, csv: Path, tmp_path: Path) -> None:

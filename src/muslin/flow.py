@@ -207,7 +207,7 @@ def resume(
     """
     run = Run(Path(folder))
     record = run.record
-    finished = record.get("status") == "finished"
+    finished = record.get("status") == "finished" and run.model.exists()
     if finished and data is None:
         say(NOTHING_LEFT)
         return run

@@ -124,16 +124,20 @@ def test_a_run_that_diverges_says_so_instead_of_going_on(garments):
         fit(net, *garments, r, seed=0, engine=ENGINE)
 
 
-def test_a_foreign_checkpoint_is_refused(garments, tmp_path):
+def test_a_foreign_or_damaged_checkpoint_is_refused(garments, tmp_path):
     checkpoint = tmp_path / "checkpoint.safetensors"
     quick = small("quick", epochs=1)
     fit(net_for(quick), *garments, quick, seed=0, engine=ENGINE, checkpoint=checkpoint)
     tutorial = small("tutorial", epochs=1)
     with pytest.raises(TrainingError, match="not a checkpoint of this run"):
         fit(net_for(tutorial), *garments, tutorial, seed=0, engine=ENGINE, checkpoint=checkpoint)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="not a checkpoint of this run"):
-        fit(net_for(quick), *garments, quick, seed=0, engine=ENGINE, checkpoint=checkpoint)
+    whole = checkpoint.read_bytes()
+    changed = bytearray(whole)
+    changed[-1000] ^= 1
+    for damaged, why in ((whole[:1000], ""), (bytes(changed), r" \(it was damaged after it was written\)")):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=f"not a checkpoint of this run{why}"):
+            fit(net_for(quick), *garments, quick, seed=0, engine=ENGINE, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize(

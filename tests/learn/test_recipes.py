@@ -57,6 +57,11 @@ def test_pictures_are_seen_small_in_the_first_epochs_only():
     assert {scale_in(recipe("tutorial"), epoch) for epoch in range(50)} == {1.0}
 
 
+def test_a_recipe_keeps_its_name():
+    with pytest.raises(RecipeError, match="no setting 'name'"):
+        recipe("quick", name="mine")
+
+
 def test_every_setting_says_what_it_is():
     for name, setting in settings().items():
         assert setting.metadata["help"], name

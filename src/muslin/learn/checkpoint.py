@@ -1,5 +1,6 @@
 """A training run as one safetensors file: weights, optimizers' state, and where it was. No pickle."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -32,19 +33,23 @@ def save_checkpoint(path: Path, net: Net, optimizers: list[Optimizer], state: di
         for name, value in tensors.items()
         if value is not None
     }
-    write_atomically(path, save(plain, metadata={"state": json.dumps(state)}))
+    written = json.dumps(state)
+    write_atomically(path, save(plain, metadata={"state": written, "sha256": _digest(plain, written)}))
 
 
 def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[str, Any]:
     """Put `net` and `optimizers` back where `save_checkpoint` found them; returns its `state`.
 
     Raises:
-        TrainingError: the file is not such a checkpoint, or is one of another network.
+        TrainingError: the file is not such a checkpoint, is damaged, or is one of another network.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            state: dict[str, Any] = json.loads(file.metadata()["state"])
+            written, expected = file.metadata()["state"], file.metadata()["sha256"]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+        if _digest(tensors, written) != expected:
+            raise ValueError("it was damaged after it was written")
+        state: dict[str, Any] = json.loads(written)
         net.load_state_dict(
             {name.removeprefix("net/"): v for name, v in tensors.items() if name.startswith("net/")}
         )
@@ -61,6 +66,15 @@ def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[s
             optimizer.load_state_dict(
                 {"state": values, "param_groups": optimizer.state_dict()["param_groups"]}
             )
-    except (SafetensorError, KeyError, ValueError, RuntimeError, TypeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise TrainingError(f"{path}: not a checkpoint of this run ({error}). Start a new run.") from error
     return state
+
+
+def _digest(tensors: dict[str, torch.Tensor], state: str) -> str:
+    """SHA-256 of all that a checkpoint holds."""
+    content = hashlib.sha256(state.encode())
+    for name, value in sorted(tensors.items()):
+        content.update(name.encode())
+        content.update(value.numpy().tobytes())
+    return content.hexdigest()

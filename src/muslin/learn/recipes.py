@@ -283,7 +283,7 @@ def settings() -> dict[str, Any]:
     return {f.name: f for f in fields(Recipe) if f.metadata}
 
 
-def recipe(name: str, **changes: Any) -> Recipe:
+def recipe(name: str, /, **changes: Any) -> Recipe:
     """The recipe `name`, with some of its settings changed. Values may be text, as from a command line.
 
     Raises:
