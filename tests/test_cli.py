@@ -1,6 +1,7 @@
 """The terminal edge: what it prints, where, and with which exit code."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -287,6 +288,25 @@ def test_no_readable_picture_at_all_is_a_failure(capfd: Any, here: Path) -> None
         assert said.code == 1
         assert "page.jpg" in said.out
         assert said.err == ("muslin: no picture could be read; each one's problem is named above.\n")
+
+
+@pytest.mark.parametrize("json_flag", [[], ["--json"]])
+def test_names_that_are_not_utf8_are_trained_on_and_answered(
+    json_flag: list[str], drawn: Drawn, tmp_path: Path
+) -> None:
+    [csv] = write_csv(replace(drawn.dataset, name="garments"), tmp_path)
+    odd = [os.fsdecode(name) for name in (b"garments\xff.csv", b"run\xff", b"black\xff.png")]
+    csv.rename(tmp_path / odd[0])
+    Image.new("L", (28, 28)).save(tmp_path / odd[2])
+    strict = {"cwd": tmp_path, "env": os.environ | {"PYTHONIOENCODING": "utf-8:strict"}}
+    settings = ("--epochs", 1, "--set", "batch_size=40")
+    made = run("train", odd[0], *settings, "--out", odd[1], *json_flag, **strict)
+    answered = run("predict", odd[1], odd[2], *json_flag, **strict)
+    for said in (made, answered):
+        assert said.code == 0, said
+    if json_flag:
+        assert json.loads(made.out)["run"] == odd[1]
+        assert json.loads(answered.out)["image"] == odd[2]
 
 
 def test_a_folder_of_pictures_is_predicted(capfd: Any, here: Path) -> None:

@@ -136,6 +136,11 @@ def test_going_on_clears_what_a_killed_process_had_begun_to_write(
     (tmp_path / "a" / ".checkpoint.safetensors.4194305-1.part").write_bytes(
         b"half"
     )  # above any process's number
+    history = tmp_path / "a" / "history.jsonl"
+    history.write_text('{"epoch": 1, "lo\n')
+    with pytest.raises(DataError, match=r"history\.jsonl: damaged .* Delete it"):
+        muslin.resume(tmp_path / "a", drawn.dataset)
+    history.unlink()
     muslin.resume(tmp_path / "a", drawn.dataset)
     assert not [path for path in (tmp_path / "a").iterdir() if path.name.startswith(".")]
 
@@ -263,12 +268,21 @@ def test_nothing_is_left_behind_by_what_cannot_be_trained(
         (tiny, SMALL, RecipeError, "pictures of 5×5 px are too small"),
         (dataset, {"batch": 5}, RecipeError, "no setting 'batch'. Did you mean batch_size"),
         (dataset, {"epochs": 0}, RecipeError, "epochs: 0 is out of range"),
+        (dataset, {"widths": "", **SMALL}, RecipeError, "widths: this network needs at least one"),
+        (
+            replace(dataset, parts=np.full(200, "test", dtype=object)),
+            SMALL,
+            TrainingError,
+            "no part to learn from",
+        ),
         (dataset, {"split_seed": 2**32}, RecipeError, "split_seed: 4294967296 is out of range"),
     ):
         with pytest.raises(error, match=said):
             muslin.train(refused, settings=settings, out=place)
     with pytest.raises(RecipeError, match=r"no recipe 'quik'\. Did you mean quick"):
         muslin.train(dataset, recipe="quik", out=place)
+    with pytest.raises(TrainingError, match="allow_broken nan: give a share from 0 to 1"):
+        muslin.train(dataset, allow_broken=float("nan"), out=place)
     for seed in (-1, 2**32):
         with pytest.raises(
             TrainingError, match=f"seed {seed}: a seed is a whole number from 0 to 4,294,967,295"

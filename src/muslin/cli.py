@@ -729,4 +729,5 @@ def _say(sentence: str) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+    # a file's name need not be UTF-8; JSON has an escape for what is not
+    click.echo(json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode())

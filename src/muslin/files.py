@@ -129,7 +129,8 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
         StorageError: the disk is full or the place cannot be written; what was at `path` is untouched.
     """
     with writing(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        # a file's name need not be UTF-8; what is not is written as JSON and Python escape it
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 def _sync_folder(folder: Path) -> None:

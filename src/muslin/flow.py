@@ -111,6 +111,10 @@ def train(
     )
     if not 0 <= seed <= MOST_SEED:
         raise TrainingError(f"seed {seed}: a seed is a whole number from 0 to {MOST_SEED:,}.")
+    if not 0 <= allow_broken <= 1:
+        raise TrainingError(f"allow_broken {allow_broken:g}: give a share from 0 to 1.")
+    if out is not None:
+        _check_no_run(Path(out))
     check_asked(recipe, within_s, reach, settings or {})
     if reach is not None and recipe != AUTO:
         raise RecipeError("--reach chooses the recipe. Leave --recipe out.")
@@ -693,14 +697,20 @@ def _new_folder(out: str | Path | None, name: str) -> Path:
         folder = Path(out)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "run.json").exists():
-            raise StorageError(
-                f"{folder}: a run is here already. Go on with it (--resume {folder}) or choose another folder."
-            )
+        _check_no_run(folder)
         clear_leftovers(folder)
         if any(folder.iterdir()):
             raise StorageError(f"{folder}: not an empty folder. Choose another place for the run.")
     return folder
+
+
+def _check_no_run(folder: Path) -> None:
+    with storage_errors(folder):
+        is_one = (folder / "run.json").exists()
+    if is_one:
+        raise StorageError(
+            f"{folder}: a run is here already. Go on with it (--resume {folder}) or choose another folder."
+        )
 
 
 def _write_report(

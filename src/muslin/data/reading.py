@@ -90,6 +90,8 @@ def _read(
             idle = " and ".join([*(["format"] if format else []), *options.given()])
             raise DataError(f"{data} is a known data set: there is no {idle} to choose. Leave it out.")
         return known.read_known(data, tell=tell)
+    if test is not None and os.path.exists(data) and os.path.exists(test) and os.path.samefile(data, test):
+        raise DataError(f"{test}: is what is learned from, so it judges nothing. Give another file, or none.")
     dataset = _at(data, format, options, tell)
     if test is None:
         return _named(dataset, [_name(data)])

@@ -38,6 +38,11 @@ def split(dataset: Dataset, *, validation_share: float, seed: int, stratified: b
     train = np.flatnonzero(known & (parts == "train"))
     validation = np.flatnonzero(known & (parts == "validation"))
     test = np.flatnonzero(known & (parts == "test"))
+    if not len(train):
+        raise TrainingError(
+            f"{dataset.name}: there is no part to learn from. Add a part train; or judge a model by these pictures: "
+            "muslin evaluate."
+        )
     said = [f"{p}: the data's own" for p, i in (("validation", validation), ("test", test)) if len(i)]
 
     if not len(test):

@@ -116,6 +116,8 @@ def whitened(
     """
 
     def layers(widths: Sequence[int], dropout: float) -> list[Layer]:
+        if not widths:
+            raise RecipeError("widths: this network needs at least one, as 32-64.")
         rows = [
             Layer("normalise", "normalise"),
             Layer("patches", "stem", filters=2 * directions, kernel=stem, stride=stride),

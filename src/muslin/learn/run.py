@@ -59,9 +59,18 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """`history.jsonl`, one row per finished epoch."""
+        """`history.jsonl`, one row per finished epoch.
+
+        Raises:
+            DataError: it is damaged.
+        """
         path = self.folder / "history.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        try:
+            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        except ValueError as error:
+            raise DataError(
+                f"{path}: damaged ({error}). Delete it: going on writes it again from the checkpoint."
+            ) from error
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Replace `run.json`."""

@@ -33,8 +33,8 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
         f"recipe {record['recipe']['name']}, {record['parameters']:,} parameters, trained in "
         f"{duration(record['train_s'])} ({seen / record['train_s']:,.0f} pictures/s)"
     )
-    out.print(f"model   {folder / 'model.muslin'}", soft_wrap=True)
-    out.print(f"report  {folder / 'report.html'}  (open it in a browser)", soft_wrap=True)
+    out.print(printable(f"model   {folder / 'model.muslin'}"), soft_wrap=True)
+    out.print(printable(f"report  {folder / 'report.html'}  (open it in a browser)"), soft_wrap=True)
 
 
 def model_summary(bundle: Bundle) -> dict[str, Any]:
