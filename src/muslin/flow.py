@@ -248,13 +248,19 @@ def resume(
         return run
     require_training()
     clear_leftovers(run.folder)
-    say(
+    from_where = [
         f"going on from the checkpoint, after {len(run.history)} of {counted(recipe.epochs, 'epoch')}"
         if run.checkpoint.exists()
         else "there is no checkpoint yet: training begins anew"
-    )
+    ]
+
+    def tell_from_where(progress: "Progress") -> None:
+        if from_where:  # not before a step is done: what is refused gets one line
+            say(from_where.pop())
+        tell(progress)
+
     with _how_to_go_on(run):
-        return _complete(run, dataset, _split(dataset, recipe, seed), features, tell, stop)
+        return _complete(run, dataset, _split(dataset, recipe, seed), features, tell_from_where, stop)
 
 
 @contextmanager

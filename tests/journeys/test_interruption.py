@@ -15,6 +15,7 @@ from wholeness import Watch
 
 from command_line import COMMAND, last_line, refusal, run, start, within, words_after
 from muslin.bundle import open_bundle
+from muslin.flow import NOTHING_LEFT
 
 JOBS = {
     "quick": ["--epochs", "12", "--set", "batch_size=32", "--set", "flip=yes", "--seed", "5"],
@@ -191,7 +192,7 @@ def test_a_finished_run_is_not_trained_again(whole: tuple[Job, float], capfd: An
     job, _ = whole
     before = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()}
     said = within(capfd, "train", "--resume", job.folder, "--json")
-    assert (said.code, said.err) == (0, "")
+    assert (said.code, said.err) == (0, f"{NOTHING_LEFT}\n")
     assert said.json["run"] == str(job.folder)
     assert within(capfd, "train", "--resume", job.folder).out.startswith("right on ")
     assert {
