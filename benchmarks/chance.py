@@ -30,7 +30,7 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
     parts = split(
         dataset,
         validation_share=chosen.validation_share,
-        seed=chosen.split_seed or 0,
+        seed=seed if chosen.split_seed is None else chosen.split_seed,
         stratified=chosen.stratified,
     )
     net = Net(network_for(dataset, parts, chosen), seed)

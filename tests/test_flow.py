@@ -162,6 +162,14 @@ def test_a_finished_run_without_its_model_is_finished_again(run: Run, drawn: Dra
     assert again.record["status"] == "finished"
 
 
+def test_the_file_that_is_learned_from_judges_nothing(csv: Path, tmp_path: Path) -> None:
+    (again := tmp_path / "again.csv").symlink_to(csv)
+    for same in (csv, again):
+        with pytest.raises(DataError, match="is what is learned from, so it judges nothing"):
+            muslin.train(csv, test=same, settings=SMALL, out=tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
 def test_going_on_with_other_data_is_refused(run: Run, drawn: Drawn, csv: Path, tmp_path: Path) -> None:
     other = draw(200, seed=9).dataset
     with pytest.raises(DataError, match="is not what this run was trained on"):
