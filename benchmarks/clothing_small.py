@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep
+from results_file import begun, keep
 
 from muslin.data import read
 from muslin.data.dataset import pixels_of

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 Asked = Callable[[np.ndarray], np.ndarray]
-"""From pictures to the classes' indices."""
+"""From images to the classes' indices."""
 
 
 def regression_on(described: Asked, train: np.ndarray, labels: np.ndarray) -> Asked:
@@ -35,15 +35,15 @@ def regression_on(described: Asked, train: np.ndarray, labels: np.ndarray) -> As
         cv=3,
     )
     search.fit(described(train), labels)
-    return lambda pictures: search.predict(described(pictures))
+    return lambda images: search.predict(described(images))
 
 
 def pixels(train: np.ndarray, labels: np.ndarray, seed: int) -> Asked:
     """Every other pixel's mean with its neighbours: 32×32 px in colour, 3,072 numbers."""
 
-    def described(pictures: np.ndarray) -> np.ndarray:
-        halves = pictures.reshape(len(pictures), 32, 2, 32, 2, 3).mean(axis=(2, 4))
-        return halves.reshape(len(pictures), -1) / 255
+    def described(images: np.ndarray) -> np.ndarray:
+        views = images.reshape(len(images), 32, 2, 32, 2, 3).mean(axis=(2, 4))
+        return views.reshape(len(images), -1) / 255
 
     return regression_on(described, train, labels)
 
@@ -52,9 +52,9 @@ def hog(train: np.ndarray, labels: np.ndarray, seed: int) -> Asked:
     """Histograms of oriented gradients (Dalal and Triggs, CVPR 2005) of the 64×64 px: 1,764 numbers."""
     from skimage.feature import hog as histograms
 
-    def described(pictures: np.ndarray) -> np.ndarray:
+    def described(images: np.ndarray) -> np.ndarray:
         cells: dict[str, Any] = {"pixels_per_cell": (8, 8), "cells_per_block": (2, 2), "channel_axis": -1}
-        return np.stack([histograms(picture, **cells) for picture in pictures])
+        return np.stack([histograms(image, **cells) for image in images])
 
     return regression_on(described, train, labels)
 
@@ -78,7 +78,7 @@ def keras(train: np.ndarray, labels: np.ndarray, seed: int) -> Asked:
     net.add(layers.Dense(int(labels.max()) + 1, activation="softmax"))
     net.compile("adam", "sparse_categorical_crossentropy")
     net.fit(train, labels, batch_size=64, epochs=40, verbose=0)
-    return lambda pictures: net.predict(pictures, verbose=0).argmax(axis=1)
+    return lambda images: net.predict(images, verbose=0).argmax(axis=1)
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
-"""How do time and memory grow with the pictures' number and side, the network's width, the classes and the threads?
+"""How do time and memory grow with the images' number and side, the network's width, the classes and the threads?
 
     python benchmarks/growth.py [--quick] [--rounds N] [--seconds S] [--threads N] [--note SENTENCE]
 
-Of Fashion-MNIST's pictures, repeated or scaled, IDX files are written into a temporary folder (1.3 GB), read by
+Of Fashion-MNIST's images, repeated or scaled, IDX files are written into a temporary folder (1.3 GB), read by
 `muslin.data.read`, and learned from by the recipe `quick`, without validation; then the sealed model answers. One thing
-grows at a time from BASE; each point is a process of its own, and they take turns, N rounds of them. All pictures of a
+grows at a time from BASE; each point is a process of its own, and they take turns, N rounds of them. All images of a
 point are read and in memory. Its epoch is not always run to the end: steps are timed for S seconds, but at least eight
 of them, from the end of the first on, and an epoch is as many steps as it has at their mean time. `peak_mb` is the most
 memory the process held from its start until training ended, `import_mb` what importing torch alone took of it. Keeps
-everything in benchmarks/results/; `tables.py` makes a table and a picture of it.
+everything in benchmarks/results/; `tables.py` makes a table and an image of it.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep, peak_mb
+from results_file import begun, keep, peak_mb
 
 BASE = {"images": 4096, "side_px": 28, "width": 1.0, "classes": 10}
 """Sixteen whole batches; `width` multiplies the widths of the recipe's network. Threads are as many as cores."""
@@ -61,8 +61,8 @@ def folder_of(point: Point, folder: Path) -> Path:
     return folder / f"{point['images']}_of_{point['side_px']}_px"
 
 
-def write_pictures(wanted: list[Point], folder: Path) -> None:
-    """The IDX files that the points read: Fashion-MNIST's training pictures, again from the first after the last."""
+def write_images(wanted: list[Point], folder: Path) -> None:
+    """The IDX files that the points read: Fashion-MNIST's training images, again from the first after the last."""
     from muslin.data import read
     from muslin.data.dataset import pixels_of
     from muslin.data.formats import idx
@@ -83,17 +83,17 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     import torch  # noqa: F401  # alone, to see what it takes
 
     import_mb = peak_mb()
-    from muslin.bundle import seal
     from muslin.data import read
     from muslin.data.dataset import Split, Target
-    from muslin.learn.accelerate import choose_engine
     from muslin.learn.batches import steps_per_epoch
-    from muslin.learn.engine import Progress, Stopped, fit
     from muslin.learn.export import export
     from muslin.learn.modules import Net
     from muslin.learn.recipes import recipe
-    from muslin.learn.train import golden_pictures, learned_from, network_for
-    from muslin.predictor import Predictor
+    from muslin.learn.torch_setup import choose_compute_settings
+    from muslin.learn.train import golden_images, network_for, training_arrays
+    from muslin.learn.training_loop import Progress, Stopped, fit
+    from muslin.models.bundle import seal
+    from muslin.models.predictor import Predictor
 
     started = time.perf_counter()
     dataset = read(folder_of(point, folder))
@@ -107,20 +107,29 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     chosen = replace(chosen, widths=tuple(round(width * point["width"]) for width in chosen.widths))
     everything = np.arange(count)
     split = Split(train=everything, validation=everything[:0], test=everything[:0], drawn="all for training")
-    engine = choose_engine(point["threads"])
+    engine = choose_compute_settings(point["threads"])
     moments: list[float] = []
 
-    def tell(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         moments.append(time.perf_counter())
 
-    def stop() -> bool:
+    def should_stop() -> bool:
         return len(moments) > LEAST_STEPS and moments[-1] - moments[0] >= seconds
 
     started = time.perf_counter()
     net = Net(network_for(dataset, split, chosen), seed=0)
-    train, validation = learned_from(dataset, split.train), learned_from(dataset, split.validation)
+    train, validation = training_arrays(dataset, split.train), training_arrays(dataset, split.validation)
     with suppress(Stopped):
-        fit(net, train, validation, chosen, seed=0, engine=engine, tell=tell, stop=stop)
+        fit(
+            net,
+            train,
+            validation,
+            chosen,
+            seed=0,
+            engine=engine,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
     steps = len(moments) - 1
     measured = {
         "read_s": read_s,
@@ -132,10 +141,10 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     }
 
     sealed = folder / "model.muslin"
-    pictures = golden_pictures(dataset, split)
-    seal(export(net, dataset.targets, conversion="fashion-mnist", golden=pictures, provenance={}), sealed)
+    images = golden_images(dataset, split)
+    seal(export(net, dataset.targets, conversion="fashion-mnist", golden=images, provenance={}), sealed)
     predictor = Predictor.open(sealed, threads=point["threads"])
-    batch = np.resize(pictures, (ANSWERED_TOGETHER, *pictures.shape[1:]))
+    batch = np.resize(images, (ANSWERED_TOGETHER, *images.shape[1:]))
     predictor.raw(batch)
     answered, started = 0, time.perf_counter()
     while (taken := time.perf_counter() - started) < seconds / 4:
@@ -150,7 +159,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one round of fewer points, up to 100,000 pictures"
+        "--quick", action="store_true", help="one round of fewer points, up to 100,000 images"
     )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0, help="for which a point's steps are timed")
@@ -160,7 +169,7 @@ def main() -> None:
     parser.add_argument("--measure", nargs=2, metavar=("POINT", "FOLDER"), help=argparse.SUPPRESS)
     wishes = parser.parse_args()
     if wishes.write:
-        write_pictures(json.loads(wishes.write[0]), Path(wishes.write[1]))
+        write_images(json.loads(wishes.write[0]), Path(wishes.write[1]))
         return
     if wishes.measure:
         point, folder = json.loads(wishes.measure[0]), Path(wishes.measure[1])

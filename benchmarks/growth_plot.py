@@ -1,4 +1,4 @@
-"""How what growth.py measured looks: the points along an axis, their slope, and the picture of both. No question of its
+"""How what growth.py measured looks: the points along an axis, their slope, and the image of both. No question of its
 own."""
 
 import math
@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from muslin.show.drawing import apart, put_line, put_rect, put_text, svg, text_width
-from muslin.show.words import short_count
+from muslin.reporting.svg.svg import apart, put_line, put_rect, put_text, svg, text_width
+from muslin.text import short_count
 
 AXES = {
     "images": "number of images",
@@ -60,7 +60,7 @@ def signed(value: float | None) -> str:
     return "–" if value is None else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
-def picture(result: dict[str, Any]) -> str:
+def image(result: dict[str, Any]) -> str:
     """A row for each axis, time on the left and memory on the right, all scales logarithmic; a whole SVG file."""
     second = PANEL_PX + GAP_PX
     body = [
@@ -134,7 +134,7 @@ def panel(
     ends = {measure: y_of(line[-1][1]) for measure, line in lines.items()} | (
         {"floor": y_of(floor)} if floor else {}
     )
-    moved = dict(zip(ends, apart(list(ends.values()), 34), strict=True))
+    with_thresholds = dict(zip(ends, apart(list(ends.values()), 34), strict=True))
     for measure, line in lines.items():
         stroke, words, dash = KINDS[measure]
         path = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in line)
@@ -148,13 +148,19 @@ def panel(
                 if dash
                 else f'<circle class="{stroke}" cx="{x_of(x):.1f}" cy="{y_of(y):.1f}" r="4"/>'
             )
-        body.append(put_text(right + 12, moved[measure] - 2, LABELS[measure], f"{words} small strong"))
         body.append(
-            put_text(right + 12, moved[measure] + 13, f"slope {signed(slope(line))}", "ink small number")
+            put_text(right + 12, with_thresholds[measure] - 2, LABELS[measure], f"{words} small strong")
+        )
+        body.append(
+            put_text(
+                right + 12, with_thresholds[measure] + 13, f"slope {signed(slope(line))}", "ink small number"
+            )
         )
     if floor:
-        body.append(put_text(right + 12, moved["floor"] - 2, "import torch", "soft small strong"))
-        body.append(put_text(right + 12, moved["floor"] + 13, f"{floor:,.0f} MB", "ink small number"))
+        body.append(put_text(right + 12, with_thresholds["floor"] - 2, "import torch", "soft small strong"))
+        body.append(
+            put_text(right + 12, with_thresholds["floor"] + 13, f"{floor:,.0f} MB", "ink small number")
+        )
     return "".join(body)
 
 

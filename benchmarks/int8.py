@@ -3,7 +3,7 @@
     python benchmarks/int8.py MODEL DATA [--ways WAY …] [--parts test] [--rounds 5] [--threads 1] [--note SENTENCE]
 
 The graph of MODEL, a sealed model or a run's folder, is made int8 by onnxruntime.quantization in every WAY, with the
-ranges of values that 300 of DATA's training pictures have, and asked as muslin asks: through the bundle, with muslin's
+ranges of values that 300 of DATA's training images have, and asked as muslin asks: through the bundle, with muslin's
 settings of ONNX Runtime, from uint8 pixels in memory to probabilities. Accuracy is that on DATA's parts, paired with
 float32's. For the time float32 and the ways take turns, so that a ratio is that of a turn. Keeps everything in
 benchmarks/results/.
@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-from kept import begun, keep
+from results_file import begun, keep
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from serving import rate
 
-from muslin.bundle import DOMAINS, Bundle
-from muslin.predictor import Predictor
+from muslin.models.bundle import DOMAINS, Bundle
+from muslin.models.predictor import Predictor
 
 Pixels = NDArray[np.uint8]
 
@@ -49,8 +49,8 @@ WAYS: dict[str, dict[str, Any]] = {
 The other one, QOperator, has operations that are ONNX Runtime's own, which a bundle refuses."""
 
 
-class Pictures(CalibrationDataReader):  # type: ignore[misc]
-    """Batches of pictures, as the quantiser wants them."""
+class Images(CalibrationDataReader):  # type: ignore[misc]
+    """Batches of images, as the quantiser wants them."""
 
     def __init__(self, pixels: Pixels) -> None:
         self._batches: Iterator[dict[str, Pixels]] = iter(
@@ -69,7 +69,7 @@ def quantised(model: bytes, pixels: Pixels, ways: list[str]) -> dict[str, bytes]
         as_is.write_bytes(model)
         quant_pre_process(as_is, ready)  # batch norm goes into the convolution before it
         for way in ways:
-            quantize_static(ready, done, Pictures(pixels), **WAYS[way])
+            quantize_static(ready, done, Images(pixels), **WAYS[way])
             graph = onnx.load(done)
             # the optimiser lists all sets of operations it knows, used or not, and a bundle takes only ONNX's own
             own = [opset for opset in graph.opset_import if opset.domain.encode() in DOMAINS]
@@ -93,10 +93,10 @@ def accuracies(
     """Per way how many of the first target's answers are right, against float32's."""
     from muslin.evaluation.compare import paired
 
-    stated = {way: next(iter(each.raw(pixels)[0].values())) for way, each in predictors.items()}
-    before = stated[FLOAT]
+    raw_probabilities = {way: next(iter(each.raw(pixels)[0].values())) for way, each in predictors.items()}
+    before = raw_probabilities[FLOAT]
     found = {}
-    for way, after in stated.items():
+    for way, after in raw_probabilities.items():
         against = paired(before.argmax(1) == labels, after.argmax(1) == labels)
         found[way] = {
             "accuracy": float((after.argmax(1) == labels).mean()),
@@ -125,7 +125,7 @@ def main() -> None:
 
     from muslin.data import read
     from muslin.data.dataset import pixels_of
-    from muslin.flow import in_model_pixels
+    from muslin.workflows.train import in_model_pixels
 
     # names alone: where files lie on this machine says nothing
     words = [Path(word).name if os.path.exists(word) else word for word in sys.argv[1:]]

@@ -284,7 +284,7 @@ def trained(
 
 
 def epochs(options: argparse.Namespace) -> None:
-    """Time epochs over the first pictures and print them as one line of JSON, for `engine_keras.py`."""
+    """Time epochs over the first images and print them as one line of JSON, for `engine_keras.py`."""
     images = scaled(read_idx(options.data, "train-images-idx3-ubyte")[: options.pictures])
     labels = read_idx(options.data, "train-labels-idx1-ubyte")[: options.pictures]
     _, clock = trained(images, labels, options)
@@ -292,7 +292,7 @@ def epochs(options: argparse.Namespace) -> None:
 
 
 def answers(options: argparse.Namespace) -> None:
-    """How many pictures a second the network answers; printed as one line of JSON, for `serving.py`."""
+    """How many images a second the network answers; printed as one line of JSON, for `serving.py`."""
     import tensorflow as tf
     from serving import rates
 
@@ -413,10 +413,10 @@ def main() -> None:
     )
     trained_so.add_argument("--seed", type=int, default=0)
     printing = modes.add_parser("epochs", parents=[trained_so], help="print the seconds of a few epochs")
-    printing.add_argument("--pictures", type=int, default=48_000, help="how many an epoch has")
+    printing.add_argument("--images", type=int, default=48_000, help="how many an epoch has")
     printing.set_defaults(do=epochs)
     answering = modes.add_parser(
-        "answers", parents=[everywhere], help="print the pictures answered in a second"
+        "answers", parents=[everywhere], help="print the images answered in a second"
     )
     answering.add_argument("--threads", type=int, default=1)
     answering.add_argument("--seconds", type=float, default=2.0, help="of measuring for each size of a batch")

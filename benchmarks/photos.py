@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep
+from results_file import begun, keep
 
 from muslin.data import read
 from muslin.data.photos import PhotoImages, fitted_photos
@@ -42,7 +42,7 @@ def repeated(images: PhotoImages, ids: Any, count: int, folder: Path) -> None:
 def trained(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """One training in a process of its own: its peak memory, and how fast it saw the photos."""
     with tempfile.TemporaryDirectory() as out:
-        settings = [f"network={options.network}", f"image_px={options.image_px}"]
+        settings = [f"network={options.network}", f"image_px={options.image_size}"]
         words = [word for setting in settings for word in ("--set", setting)]
         command = ["train", str(folder), "--recipe", "photo", *words, "--out", f"{out}/run", "--json"]
         program = (
@@ -77,13 +77,13 @@ def alone(folder: Path, options: argparse.Namespace, count: int = 400) -> dict[s
     """Milliseconds of processor time a photo takes to be decoded and scaled, and to go through the network."""
     from muslin.learn.features import AT_ONCE, _worker
     from muslin.learn.networks import network
-    from muslin.learn.pretrained import trunk_weights
+    from muslin.learn.pretrained import backbone_weights
 
-    side = options.image_px
+    side = options.image_size
     images: Any = fitted_photos(read(folder), (side, side, 3)).images
     places = np.linspace(0, len(images) - 1, count).astype(int).tolist()
     table = network(options.network, (side, side, 3), (), widths=())
-    work = _worker(images, table, trunk_weights(table, "imagenet"))
+    work = _worker(images, table, backbone_weights(table, "imagenet"))
     started = time.thread_time()
     for place in places:
         images[place]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep, peak_mb
+from results_file import begun, keep, peak_mb
 from numpy.typing import NDArray
 
 PIXELS_MB = 60_000 * 784 / 1e6
@@ -126,7 +126,7 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure[0], Path(arguments.measure[1]))))
         return
 
-    from muslin.data import known, read
+    from muslin.data import read, registry
 
     readers = arguments.readers.split(",")
     packages = {reader.split(".")[0] for reader in readers}
@@ -134,7 +134,7 @@ def main() -> None:
     head["versions"] |= {name: importlib.metadata.version(name) for name in packages}
     runs: dict[str, list[dict[str, float]]] = {reader: [] for reader in readers}
     with tempfile.TemporaryDirectory() as folder:
-        path = known.write_csv(read("fashion-mnist"), Path(folder))[0]
+        path = registry.write_csv(read("fashion-mnist"), Path(folder))[0]
         csv_mb = path.stat().st_size / 1e6
         for _ in range(arguments.rounds):
             for reader in readers:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep, peak_mb
+from results_file import begun, keep, peak_mb
 
 A_FOLDER = 100
 """Photos of one product."""
@@ -56,7 +56,7 @@ def measure(root: Path) -> dict[str, Any]:
 
     told: list[float] = []
     before, started = peak_mb(), time.perf_counter()
-    dataset = read(root, tell=lambda sentence: told.append(time.perf_counter() - started))
+    dataset = read(root, on_progress=lambda sentence: told.append(time.perf_counter() - started))
     wall = time.perf_counter() - started
     read_mb = peak_mb()
     labels = dataset.labels["attributes"]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep, peak_mb
+from results_file import begun, keep, peak_mb
 from PIL import Image
 
 BLOCK = 20

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kept import begun, keep
+from results_file import begun, keep
 
 
 def one(recipe: str, seed: int, folder: Path) -> dict[str, Any]:

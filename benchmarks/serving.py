@@ -1,4 +1,4 @@
-"""How many pictures a second does a sealed model answer, and how soon comes the first answer of a fresh process?
+"""How many images a second does a sealed model answer, and how soon comes the first answer of a fresh process?
 
     python benchmarks/serving.py [--rounds N] [--seconds S] [--threads N N] [--keras PYTHON] [--note SENTENCE]
 
@@ -6,7 +6,7 @@ The tutorial's network, from uint8 pixels in memory to probabilities, in float32
 muslin's bundle (`muslin`), through it to full answers with lanes (`muslin, answers`), in ONNX Runtime on the same graph
 as it comes, in PyTorch and in Keras on TensorFlow. Its weights are those it begins with: the arithmetic is the same.
 The ways take turns, each time as a process of its own; `first_s` is from its start to its first answer. Then come the
-command `muslin predict` on one picture, and imports alone. Keeps everything in benchmarks/results/.
+command `muslin predict` on one image, and imports alone. Keeps everything in benchmarks/results/.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept import begun, keep
+from results_file import begun, keep
 
 HERE = Path(__file__).resolve().parent
 BATCHES = (1, 64)
@@ -46,24 +46,24 @@ def tutorial_net() -> Any:
 
 
 def write_models(folder: Path) -> None:
-    """The sealed model, its graph alone, and one picture."""
+    """The sealed model, its graph alone, and one image."""
     from PIL import Image
 
-    from muslin.bundle import seal
     from muslin.learn.export import export
+    from muslin.models.bundle import seal
 
     net, target = tutorial_net()
     golden = np.random.default_rng(0).integers(0, 256, (16, 28, 28, 1), dtype=np.uint8)
     bundle = export(net, (target,), conversion="fashion-mnist", golden=golden, provenance={})
     seal(bundle, folder / "model.muslin")
     (folder / "model.onnx").write_bytes(bundle.model)
-    Image.fromarray(golden[0, :, :, 0]).save(folder / "picture.png")
+    Image.fromarray(golden[0, :, :, 0]).save(folder / "image.png")
 
 
 def opened(way: str, folder: Path, threads: int) -> Answer:
     """What answers a batch, uint8 (count, 28, 28, 1)."""
     if way.startswith("muslin"):
-        from muslin.predictor import Predictor
+        from muslin.models.predictor import Predictor
 
         predictor = Predictor.open(folder / "model.muslin", threads=threads)
         return predictor.raw if way == "muslin" else lambda batch: predictor.predict(list(batch))
@@ -90,7 +90,7 @@ def measure(way: str, folder: Path, threads: int, seconds: float) -> dict[str, A
 
 
 def rates(answer: Answer, seconds: float) -> dict[str, Any]:
-    """When the first answer was there (Unix time, s), and pictures a second by the size of a batch."""
+    """When the first answer was there (Unix time, s), and images a second by the size of a batch."""
     pixels = np.random.default_rng(1).integers(0, 256, (max(BATCHES), 28, 28, 1), dtype=np.uint8)
     answer(pixels[:1])
     measured: dict[str, Any] = {"first_at": time.time()}
@@ -105,7 +105,7 @@ def rates(answer: Answer, seconds: float) -> dict[str, Any]:
 
 
 def rate(answer: Answer, batch: Any, seconds: float) -> dict[str, float]:
-    """Pictures a second of the median batch, and the processor time of one picture; asked at least once."""
+    """Images a second of the median batch, and the processor time of one image; asked at least once."""
     taken: list[float] = []
     used, until = time.process_time(), time.perf_counter() + seconds
     while not taken or time.perf_counter() < until:
@@ -150,7 +150,7 @@ def main() -> None:
         ours = [sys.executable, __file__, "--seconds", str(wishes.seconds), "--measure"]
         theirs = [str(wishes.keras), str(HERE / "keras_tutorial.py"), "answers"]
         once = {"muslin predict": [sys.executable, "-m", "muslin", "predict", str(folder / "model.muslin")]}
-        once["muslin predict"].append(str(folder / "picture.png"))
+        once["muslin predict"].append(str(folder / "image.png"))
         for name in IMPORTS:
             python = str(wishes.keras) if name == "keras" else sys.executable
             once[f"import {name}"] = [python, "-c", f"import {name}"]

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kept import begun, keep
+from results_file import begun, keep
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests/browser")]
@@ -72,7 +72,7 @@ def first_page(address: str) -> dict[str, float]:
 def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
     """Milliseconds of each kind of step in one model."""
     at = f"{address}/#page=model&model={model}"
-    page.visit(f"{at}&picture=golden:0&tab=network")
+    page.visit(f"{at}&image=golden:0&tab=network")
     until(page, "document.querySelector('.verdict') && document.querySelector('.node')")
     page.run(
         "import('/static/state.js').then(m => window.set = m.set);"
@@ -88,13 +88,11 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
         )
         found["nothing"].append(timed(page, listed, "window.back"))
         name, shape = convolutions[n * len(convolutions) // rounds % len(convolutions)]
-        picture = 1 + n % 12
+        image = 1 + n % 12
         shown = "document.querySelector('.given img').src"
         before = page.run(shown)
-        there = f"{shown} !== {before!r} && {shown}.includes('golden%3A{picture}&')"
-        found["look"].append(
-            timed(page, f"set({{tab: 'saw', layer: '', picture: 'golden:{picture}'}})", there)
-        )
+        there = f"{shown} !== {before!r} && {shown}.includes('golden%3A{image}&')"
+        found["look"].append(timed(page, f"set({{tab: 'saw', layer: '', image: 'golden:{image}'}})", there))
         page.run("set({tab: 'network'})")
         until(page, "document.querySelector('.node')")
         opened = "document.querySelector('.large .map') && document.querySelector('.chainstep')"
@@ -124,7 +122,7 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
 
 def hovering(page: Page, address: str, model: str) -> dict[str, Any]:
     name = page.run("model.layers.find(l => l.kernel && l.arithmetic).name")
-    page.visit(f"{address}/#page=model&model={model}&picture=golden:0&tab=network&layer={name}")
+    page.visit(f"{address}/#page=model&model={model}&image=golden:0&tab=network&layer={name}")
     until(page, "document.querySelector('.large .map') && document.querySelector('.chainstep')")
     page.run("new Promise(d => setTimeout(d, 500))")
     page.run(
@@ -154,7 +152,7 @@ def main() -> None:
     asking.add_argument("--note", default="")
     arguments = asking.parse_args()
 
-    from muslin.service.files import model_rows
+    from muslin.studio.model_files import model_rows
 
     head = begun(
         "How fast does the studio answer a person, in a real browser?",

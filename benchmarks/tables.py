@@ -5,7 +5,7 @@
 
 A table stands between `<!-- NAME -->` and `<!-- /NAME -->`, where NAME is a row of TABLES, and links the results that
 it was made from. --check makes it anew from those, so that a newer result alone makes no table wrong. The plot of a
-table, where it has one, is docs/pictures/NAME.svg, from the same results.
+table, where it has one, is docs/images/NAME.svg, from the same results.
 """
 
 import json
@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from growth_plot import AXES, TOLD, along, picture, rounded, signed, slope
+from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs/explanation/speed.md"
-PICTURES = HERE.parent / "docs/pictures"
+IMAGES = HERE.parent / "docs/images"
 Result = dict[str, Any]
 
 
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python benchmarks/tables.py [--check]", file=sys.stderr)
         return 2
     page = filled(PAGE.read_text(encoding="utf-8"), HERE / "results", newest=not arguments)
-    made = {PAGE: page, **{PICTURES / name: svg for name, svg in plots(page, HERE / "results").items()}}
+    made = {PAGE: page, **{IMAGES / name: svg for name, svg in plots(page, HERE / "results").items()}}
     wrong = [file for file, text in made.items() if not file.exists() or file.read_text("utf-8") != text]
     for file in wrong:
         if arguments:
@@ -114,7 +114,7 @@ def engine_keras(results: list[Result]) -> list[str]:
     names = {"keras": f"Keras {result['keras_versions']['keras']} on TensorFlow", "muslin": "muslin"}
     rows = [(name, f"{wall[way]:.1f}", f"{processor[way]:.1f}") for way, name in names.items()]
     rows.append(("**Keras / muslin**", f"**{spread(result['ratio'])}**", spread(result["ratio_cpu"])))
-    return ruled((f"an epoch of {result['pictures']:,} pictures", "s", "processor s"), rows)
+    return ruled((f"an epoch of {result['images']:,} images", "s", "processor s"), rows)
 
 
 def engine(results: list[Result]) -> list[str]:
@@ -184,7 +184,7 @@ def serving(results: list[Result]) -> list[str]:
     named = [
         f"{threads} thread{'s' * (threads > 1)}, {size.replace('_', ' of ')}" for threads, size in columns
     ]
-    return ruled(("pictures a second", *named, "first answer after, s"), rows)
+    return ruled(("images a second", *named, "first answer after, s"), rows)
 
 
 def cold(results: list[Result]) -> list[str]:
@@ -219,7 +219,7 @@ def int8(results: list[Result]) -> list[str]:
             rows.append((named, *cells, right, *(("", "") if way == "float32" else (gained, same))))
     head = ["network"]
     for size in sizes:
-        head += [f"pictures a second, batch of {size}", "× float32; processor"]
+        head += [f"images a second, batch of {size}", "× float32; processor"]
     return ruled([*head, "right", "against float32, points", "same answer"], rows)
 
 
@@ -231,7 +231,7 @@ RUNGS = (
     (0.9555, "ResNet-20 with random erasing, on GPUs", 5),
     (0.96, "Wide ResNets, on GPUs", 30),
 )
-"""Share of Fashion-MNIST's test pictures, what stands there, and the goal: training time in articles."""
+"""Share of Fashion-MNIST's test images, what stands there, and the goal: training time in articles."""
 
 
 def ladder(results: list[Result]) -> list[str]:
@@ -310,13 +310,13 @@ def growth(results: list[Result]) -> list[str]:
             rows.append((f"{value:,.10g}", *cells))
         slopes = [signed(slope(lines[each])) if each in lines else "" for each in measures]
         rows.append(("slope at the end", *slopes))
-    drawn = "![Growth of time and memory](../pictures/growth.svg)"
+    drawn = "![Growth of time and memory](../images/growth.svg)"
     return [drawn, "", *ruled(("what grows", *measures.values()), rows)]
 
 
-def growth_picture(results: list[Result]) -> str:
+def growth_image(results: list[Result]) -> str:
     (result,) = results
-    return picture(result)
+    return image(result)
 
 
 @dataclass(frozen=True)
@@ -342,7 +342,7 @@ TABLES = {
     "cold": Table(cold, ("serving_*.json",)),
     "int8": Table(int8, ("int8_*.json",)),
     "read_csv": Table(read_csv, ("read_csv_*.json",)),
-    "growth": Table(growth, ("growth_*.json",), plot=growth_picture),
+    "growth": Table(growth, ("growth_*.json",), plot=growth_image),
 }
 
 

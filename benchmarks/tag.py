@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kept import begun, keep
+from results_file import begun, keep
 
 PHOTOS = 1000
 
@@ -45,8 +45,8 @@ def write_catalogue(path: Path, rows: int) -> None:
 
 
 def measure(way: str, model: str, catalogue: Path, out: Path, rows: int) -> dict[str, Any]:
-    from muslin import tagging
-    from muslin.predictor import Predictor
+    from muslin.models.predictor import Predictor
+    from muslin.workflows import tag as tag_workflow
 
     predictor = Predictor.open(model)
     wall, processor = time.perf_counter(), time.process_time()
@@ -54,7 +54,7 @@ def measure(way: str, model: str, catalogue: Path, out: Path, rows: int) -> dict
         photos = (str(catalogue.parent / "images" / f"{i % PHOTOS:04}.png") for i in range(rows))
         done = sum(prediction.problem is None for prediction in predictor.predict_iter(islice(photos, rows)))
     else:
-        done = tagging.tag(predictor, catalogue, out, resume=True).products
+        done = tag_workflow.tag(predictor, catalogue, out, resume=True).products
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     assert done == rows
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from kept import begun, keep
+from results_file import begun, keep
 
 from muslin.data import read
 from muslin.data.photos import PhotoImages, fitted_photos

@@ -1,4 +1,4 @@
-"""Two recipes on the same pictures with the same number of epochs: is one better, and is it more than chance?
+"""Two recipes on the same images with the same number of epochs: is one better, and is it more than chance?
 
 python examples/compare_recipes.py
 """
@@ -6,11 +6,11 @@ python examples/compare_recipes.py
 import tempfile
 
 import muslin
-from muslin.data.drawn import draw
+from muslin.data.synthetic import draw
 
 garments = draw(600, seed=1).dataset
 
-# Undivided data are divided by the recipe's own rule: the same for both, or they are judged on different pictures.
+# Undivided data are divided by the recipe's own rule: the same for both, or they are judged on different images.
 same_for_both = {"epochs": 5, "batch_size": 48, "split_seed": 0, "stratified": True}
 
 with tempfile.TemporaryDirectory() as folder:
@@ -23,4 +23,4 @@ with tempfile.TemporaryDirectory() as folder:
             f"{run.record['parameters']:,} parameters, trained in {run.record['train_s']:.1f} s"
         )
 
-print("Where the intervals overlap by much, these few pictures do not tell which is better.")
+print("Where the intervals overlap by much, these few images do not tell which is better.")

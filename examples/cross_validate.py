@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 import muslin
-from muslin.data.drawn import draw
+from muslin.data.synthetic import draw
 
 garments = draw(500, seed=1).dataset
 pictures = garments.images.pixels  # uint8 (500, 28, 28, 1)

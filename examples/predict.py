@@ -1,7 +1,7 @@
 """Train a small classifier on drawn garments, then use the sealed file as a program would: from Python, without torch.
 
 python examples/predict.py                       # draws its own data; some seconds
-python examples/predict.py MODEL IMAGE...        # your own .muslin file or run, and pictures or folders
+python examples/predict.py MODEL IMAGE...        # your own .muslin file or run, and images or folders
 """
 
 import sys
@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import muslin
-from muslin.data.drawn import draw
+from muslin.data.synthetic import draw
 
 
 def main(arguments: list[str]) -> None:
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
 
 
 def show(model: muslin.Predictor, pictures: list[object]) -> None:
-    # one Prediction per picture, in order: a picture that cannot be read has a problem instead of answers
+    # one Prediction per image, in order: an image that cannot be read has a problem instead of answers
     for prediction in model.predict(pictures):
         if prediction.problem:
             print(prediction.problem)

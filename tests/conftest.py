@@ -8,24 +8,24 @@ from command_line import Finished, run
 from idx_files import write_part
 from muslin.data import read
 from muslin.data.dataset import pixels_of
-from muslin.data.drawn import Drawn, draw
+from muslin.data.synthetic import SyntheticDataset, draw
 
 
 @pytest.fixture(scope="session")
-def drawn() -> Drawn:
+def drawn() -> SyntheticDataset:
     """200 gray 28×28 garments of five classes, all labels right, no duplicates."""
     return draw(200, seed=1)
 
 
 @pytest.fixture(scope="session")
-def drawn_colour() -> Drawn:
+def drawn_colour() -> SyntheticDataset:
     """60 colour garments of 40×40 pixels."""
     return draw(60, seed=2, size_px=40, colour=True)
 
 
 @pytest.fixture(scope="session")
 def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder fashion-mnist of IDX files: the first 2,400 train and 600 test pictures of the real ones."""
+    """A folder fashion-mnist of IDX files: the first 2,400 train and 600 test images of the real ones."""
     folder = tmp_path_factory.mktemp("slice") / "fashion-mnist"
     for prefix, part, count in (("train", "train", 2400), ("t10k", "test", 600)):
         some = read("fashion-mnist").part(part)

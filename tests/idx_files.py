@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def images_file(pixels: NDArray[np.uint8], magic: int = 2051, count: int | None = None) -> bytes:
-    """Pictures (count, height, width[, 1]) as an IDX file's content."""
+    """Images (count, height, width[, 1]) as an IDX file's content."""
     n, height, width = pixels.shape[:3]
     return struct.pack(">4I", magic, n if count is None else count, height, width) + pixels.tobytes()
 

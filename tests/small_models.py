@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from muslin.bundle import Bundle, Preprocessing
 from muslin.data.dataset import Target
+from muslin.models.bundle import Bundle, Preprocessing
 
 LABEL = Target("label", ("Trouser", "Shirt", "Bag"))
 SIDE = 8

@@ -14,7 +14,7 @@ from muslin.data.formats import idx
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
 
-import everything  # noqa: E402
+import run_all  # noqa: E402
 import growth  # noqa: E402
 import growth_plot  # noqa: E402
 import tables  # noqa: E402
@@ -40,7 +40,7 @@ def test_the_documented_figures_are_those_of_the_results_they_link():
         assert f"<!-- {name} -->" in page
         assert f"<!-- /{name} -->" in page
     for name, plot in tables.plots(page, BENCHMARKS / "results").items():
-        assert (tables.PICTURES / name).read_text(encoding="utf-8") == plot
+        assert (tables.IMAGES / name).read_text(encoding="utf-8") == plot
 
 
 def test_a_table_has_the_newest_result_of_each_recipe_and_says_where_it_comes_from(tmp_path):
@@ -90,15 +90,15 @@ def test_a_benchmark_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypa
     (tmp_path / "sound.py").write_text('"""Does it go on?"""\nimport sys\nprint("went on", sys.argv[1:])\n')
     (tmp_path / "tables.py").write_text("print('tables made')\n")
     rows = (
-        everything.Benchmark("broken", "", "--few 1"),
-        everything.Benchmark("sound", "--many 9", "--few 1"),
-        everything.Benchmark("sound", "--long", None),
+        run_all.Benchmark("broken", "", "--few 1"),
+        run_all.Benchmark("sound", "--many 9", "--few 1"),
+        run_all.Benchmark("sound", "--long", None),
     )
     monkeypatch.setattr(everything, "HERE", tmp_path)
     monkeypatch.setattr(everything, "BENCHMARKS", rows)
     monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--note", "alone"])
     monkeypatch.setenv("MUSLIN_DATA", os.environ.get("MUSLIN_DATA", ""))  # put back what is set
-    assert everything.main() == 1
+    assert run_all.main() == 1
     said = capfd.readouterr()
     assert "Does it break?" in said.out
     assert "went on ['--few', '1', '--note', 'alone']" in said.out
@@ -110,14 +110,14 @@ def test_a_benchmark_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypa
 def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["bench", "nonsense"])
     with pytest.raises(SystemExit):
-        everything.main()
+        run_all.main()
     assert "no benchmark nonsense. There are: engine_keras, engine" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("benchmark", everything.BENCHMARKS, ids=lambda row: row.script)
+@pytest.mark.parametrize("benchmark", run_all.BENCHMARKS, ids=lambda row: row.script)
 def test_every_benchmark_is_there_and_says_what_it_asks(benchmark):
     assert len(benchmark.question) > 20
-    assert benchmark.peer is None or benchmark.peer in everything.PEERS
+    assert benchmark.peer is None or benchmark.peer in run_all.PEERS
 
 
 def grown(threads=2):
@@ -161,7 +161,7 @@ def test_growth_is_told_by_medians_and_the_slope_between_the_last_two_points():
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_plot_of_growth_has_every_axis_and_the_slopes_beside_the_lines(threads):
-    words = [element.text for element in ElementTree.fromstring(growth_plot.picture(grown(threads))).iter()]
+    words = [element.text for element in ElementTree.fromstring(growth_plot.image(grown(threads))).iter()]
     for name in growth_plot.AXES.values():
         assert words.count(name) == 2  # of time and of memory
     assert "slope 1.00" in words
@@ -176,21 +176,21 @@ def test_ticks_enclose_what_is_drawn_and_do_not_crowd():
 
 
 def test_a_plot_that_is_missing_or_not_what_its_result_says_is_noticed(tmp_path, monkeypatch, capsys):
-    for name in ("benchmarks/results", "docs/pictures"):
+    for name in ("benchmarks/results", "docs/images"):
         (tmp_path / name).mkdir(parents=True)
-    page, plot = tmp_path / "docs/speed.md", tmp_path / "docs/pictures/growth.svg"
+    page, plot = tmp_path / "docs/speed.md", tmp_path / "docs/images/growth.svg"
     page.write_text("<!-- growth -->\nNone yet.\n\n<!-- /growth -->\n")
     monkeypatch.setattr(tables, "HERE", tmp_path / "benchmarks")
     monkeypatch.setattr(tables, "PAGE", page)
-    monkeypatch.setattr(tables, "PICTURES", plot.parent)
+    monkeypatch.setattr(tables, "IMAGES", plot.parent)
     assert tables.main(["--check"]) == 0  # nothing was measured
     (tmp_path / "benchmarks/results/growth_20260102T030405Z.json").write_text(json.dumps(grown()))
     assert tables.main([]) == 0
     assert tables.main(["--check"]) == 0
-    assert "pictures/growth.svg" in page.read_text()
+    assert "images/growth.svg" in page.read_text()
     plot.write_text(plot.read_text().replace("slope 1.00", "slope 0.50", 1))
     assert tables.main(["--check"]) == 1
-    assert "docs/pictures/growth.svg: is not what its results say." in capsys.readouterr().err
+    assert "docs/images/growth.svg: is not what its results say." in capsys.readouterr().err
     plot.unlink()
     assert tables.main(["--check"]) == 1
     page.write_text(page.read_text().replace("15,000", "14,000"))

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from command_line import COMMAND, Said, refusal, run, within
-from muslin.bundle import seal
 from muslin.cli import cli
 from muslin.data.dataset import pixels_of
-from muslin.data.drawn import Drawn
-from muslin.data.known import write_csv
+from muslin.data.registry import write_csv
+from muslin.data.synthetic import SyntheticDataset
+from muslin.models.bundle import seal
 from small_models import small_bundle
 
 COMMANDS = (
@@ -37,8 +37,8 @@ COMMANDS = (
 
 
 @pytest.fixture
-def here(drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with garments.csv, model.muslin (it counts pixels) and two pictures."""
+def here(drawn: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with garments.csv, model.muslin (it counts pixels) and two images."""
     write_csv(replace(drawn.dataset, name="garments"), tmp_path)
     seal(small_bundle(), tmp_path / "model.muslin")
     for name, gray in (("dark.png", 0), ("bright.png", 240)):
@@ -118,14 +118,14 @@ def test_wrong_usage_is_said_with_exit_code_2(words: str, last: str, capfd: Any,
     [
         ("get fashion-mnsit", "No data set is known as 'fashion-mnsit'. Did you mean fashion-mnist?"),
         ("look fashion-mnsit", "It is no known data set either. Did you mean fashion-mnist?"),
-        ("look garments.csv --index 200", "no picture 200. They are numbered 0 to 199."),
-        ("look garments.csv --index -1", "no picture -1. They are numbered 0 to 199."),
+        ("look garments.csv --index 200", "no image 200. They are numbered 0 to 199."),
+        ("look garments.csv --index -1", "no image -1. They are numbered 0 to 199."),
         ("look garments.csv --class shrit", "garments: no class 'shrit'. Did you mean shirt?"),
         ("look garments.csv --split tset", "garments: no part is called 'tset'. Did you mean test?"),
         ("look garments.csv --split test", "is not divided into parts, so there is no 'test'."),
         ("look garments.csv --format pixel-csv", "No format is called 'pixel-csv'. Did you mean pixels-csv?"),
         ("look garments.csv --target lable", "has no column 'lable'. Did you mean label?"),
-        ("look garments.csv --shape 27x28", "has 784 pixel values, but a picture of 27×28×1 has 756."),
+        ("look garments.csv --shape 27x28", "has 784 pixel values, but an image of 27×28×1 has 756."),
         ("look garments.csv -o garments.csv/x.png", "is in the way: choose another place."),
         (
             "train garments.csv --recipe quik",
@@ -140,7 +140,7 @@ def test_wrong_usage_is_said_with_exit_code_2(words: str, last: str, capfd: Any,
             "dropout: 2 is out of range: 0 to 0.9. flip: 'perhaps' is neither yes nor no. "
             "epochs: '1.5' is not a whole number.",
         ),
-        ("train garments.csv --set batch_size=512", "pictures are fewer than a batch of 512."),
+        ("train garments.csv --set batch_size=512", "images are fewer than a batch of 512."),
         ("train --resume runs", "runs: no run here"),
         ("evaluate nothing.muslin garments.csv", "nothing.muslin: there is no such file."),
         ("evaluate model.muslin garments.csv", "'trouser' are classes of 'label' never seen in training."),
@@ -188,9 +188,9 @@ def test_a_full_disk_under_standard_output_is_no_fault_of_muslin(here: Path) -> 
 
 
 def test_a_reader_who_has_seen_enough_gets_no_complaint(here: Path) -> None:
-    pictures = " ".join(["dark.png"] * 500)
+    images = " ".join(["dark.png"] * 500)
     done = subprocess.run(
-        ["bash", "-c", f"{COMMAND} predict model.muslin {pictures} --json | head -n 2"],
+        ["bash", "-c", f"{COMMAND} predict model.muslin {images} --json | head -n 2"],
         cwd=here, capture_output=True, text=True,
     )  # fmt: skip
     assert len(done.stdout.splitlines()) == 2
@@ -201,25 +201,25 @@ def test_a_reader_who_has_seen_enough_gets_no_complaint(here: Path) -> None:
 
 
 def test_what_is_in_a_data_set_is_told_to_people_and_to_programs(
-    capfd: Any, here: Path, drawn: Drawn
+    capfd: Any, here: Path, drawn: SyntheticDataset
 ) -> None:
     said = within(capfd, "look", "garments.csv")
     assert said.code == 0
-    assert "garments: 200 pictures, the first 28×28 px gray, format pixels-csv" in said.out
+    assert "garments: 200 images, the first 28×28 px gray, format pixels-csv" in said.out
     assert all(f"{name} " in said.out for name in drawn.dataset.targets[0].classes)
     summary = within(capfd, "look", "garments.csv", "--json").json
-    assert summary["pictures"] == 200
+    assert summary["images"] == 200
     assert summary["size"] == [28, 28, 1]
     assert summary["targets"]["label"]["classes"] == dict.fromkeys(drawn.dataset.targets[0].classes, 40)
 
 
-def test_a_picture_is_written_with_the_pixels_it_has(capfd: Any, here: Path, drawn: Drawn) -> None:
+def test_a_image_is_written_with_the_pixels_it_has(capfd: Any, here: Path, drawn: SyntheticDataset) -> None:
     assert within(capfd, "look", "garments.csv", "--index", 7, "-o", "seven.png").out == "wrote seven.png\n"
-    with Image.open("seven.png") as picture:
-        assert np.array_equal(np.asarray(picture), pixels_of(drawn.dataset)[7, :, :, 0])
+    with Image.open("seven.png") as image:
+        assert np.array_equal(np.asarray(image), pixels_of(drawn.dataset)[7, :, :, 0])
     within(capfd, "look", "garments.csv", "--index", 7, "--colour", "-o", "seven-in-colour.png")
-    with Image.open("seven-in-colour.png") as picture:
-        assert picture.mode == "RGB"
+    with Image.open("seven-in-colour.png") as image:
+        assert image.mode == "RGB"
 
 
 @pytest.mark.parametrize(
@@ -238,11 +238,11 @@ def test_a_contact_sheet_is_written(words: list[Any], capfd: Any, here: Path) ->
 @pytest.mark.parametrize(
     "words", [["--index", 0], ["--colour"], ["--gray"], ["--class", "bag", "--sample", 1]]
 )
-def test_pictures_are_shown_as_characters(words: list[Any], capfd: Any, here: Path) -> None:
+def test_images_are_shown_as_characters(words: list[Any], capfd: Any, here: Path) -> None:
     said = within(capfd, "look", "garments.csv", *words)
     assert (said.code, said.err) == (0, "")
     assert len(said.out.splitlines()) > 10
-    assert "200 pictures" not in said.out
+    assert "200 images" not in said.out
 
 
 # --- predicting, evaluating, inspecting
@@ -265,7 +265,7 @@ def test_a_prediction_is_a_table_for_people_and_a_line_of_json_for_programs(capf
         assert answer["runner_up_probability"] == answer["probabilities"][answer["runner_up"]]
 
 
-def test_one_bad_picture_is_named_and_does_not_stop_the_others(capfd: Any, here: Path) -> None:
+def test_one_bad_image_is_named_and_does_not_stop_the_others(capfd: Any, here: Path) -> None:
     Image.effect_noise((300, 300), 90).convert("RGB").save("photo.jpg")
     (here / "cut.jpg").write_bytes((here / "photo.jpg").read_bytes()[:9000])
     names = ["dark.png", "cut.jpg", "nothing.png", "photo.jpg"]
@@ -281,18 +281,18 @@ def test_one_bad_picture_is_named_and_does_not_stop_the_others(capfd: Any, here:
     assert "scaled from 300×300 to 8×8" in lines[3]["notes"][0]
 
 
-def test_no_readable_picture_at_all_is_a_failure(capfd: Any, here: Path) -> None:
+def test_no_readable_image_at_all_is_a_failure(capfd: Any, here: Path) -> None:
     (here / "page.jpg").write_text("<html>not found</html>")
     for json_flag in ([], ["--json"]):
         said = within(capfd, "predict", "model.muslin", "page.jpg", "nothing.png", *json_flag)
         assert said.code == 1
         assert "page.jpg" in said.out
-        assert said.err == ("muslin: no picture could be read; each one's problem is named above.\n")
+        assert said.err == ("muslin: no image could be read; each one's problem is named above.\n")
 
 
 @pytest.mark.parametrize("json_flag", [[], ["--json"]])
 def test_names_that_are_not_utf8_are_trained_on_and_answered(
-    json_flag: list[str], drawn: Drawn, tmp_path: Path
+    json_flag: list[str], drawn: SyntheticDataset, tmp_path: Path
 ) -> None:
     [csv] = write_csv(replace(drawn.dataset, name="garments"), tmp_path)
     odd = [os.fsdecode(name) for name in (b"garments\xff.csv", b"run\xff", b"black\xff.png")]
@@ -309,18 +309,18 @@ def test_names_that_are_not_utf8_are_trained_on_and_answered(
         assert json.loads(answered.out)["image"] == odd[2]
 
 
-def test_a_folder_of_pictures_is_predicted(capfd: Any, here: Path) -> None:
+def test_a_folder_of_images_is_predicted(capfd: Any, here: Path) -> None:
     (here / "photos" / "deep").mkdir(parents=True)
     (here / "dark.png").rename("photos/a.png")
     (here / "bright.png").rename("photos/deep/b.png")
-    (here / "photos" / "notes.txt").write_text("no picture")
+    (here / "photos" / "notes.txt").write_text("no image")
     said = within(capfd, "predict", "model.muslin", "photos", "--json")
     assert [json.loads(line)["image"] for line in said.out.splitlines()] == [
         "photos/a.png",
         "photos/deep/b.png",
     ]
     (here / "empty").mkdir()
-    assert "empty: there is no picture in this folder" in refusal(
+    assert "empty: there is no image in this folder" in refusal(
         within(capfd, "predict", "model.muslin", "empty")
     )
 

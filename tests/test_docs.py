@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 import muslin
-from muslin.bundle import seal
 from muslin.cli import cli
 from muslin.data.formats import FORMATS
 from muslin.evaluation import evaluate
-from muslin.flow import write_evaluation
 from muslin.learn.recipes import RECIPES
+from muslin.models.bundle import seal
+from muslin.workflows.train import write_evaluation
 from small_models import LABEL, small_bundle
 
 ROOT = Path(__file__).parents[1]
@@ -196,7 +196,7 @@ def test_what_the_tutorial_says_of_the_recipes_is_so():
     assert quick.network.startswith("whitened")
     assert (quick.optimizer, quick.schedule, quick.activation) == ("muon", "linear", "softmax")
     assert quick.flip
-    assert quick.mirrored
+    assert quick.tta_flip
     assert quick.label_smoothing > 0
     assert quick.epochs < 10
 
@@ -254,7 +254,7 @@ def test_the_programs_in_the_how_tos_run(page, prints, working_folder, capsys):
 
 
 def test_the_readme_shows_the_demos_own_output_and_counts_what_it_leaves_out():
-    make = runpy.run_path(str(ROOT / "docs/pictures/make.py"))
+    make = runpy.run_path(str(ROOT / "docs/images/make.py"))
     table = "\n".join(f"class {i}   " for i in range(12))
     printed = (
         "making the virtual environment\n\n$ muslin get fashion-mnist\nfiles in /home/me/clone/data\n"

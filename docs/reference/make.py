@@ -30,15 +30,15 @@ HERE = Path(__file__).resolve().parent
 COMMAND = "python docs/reference/make.py"
 
 INNER = (
-    ("muslin.predictor", "Answer"),
-    ("muslin.evaluation.summary", "ClassFigures"),
-    ("muslin.evaluation.summary", "Averages"),
-    ("muslin.evaluation.summary", "ConfusedPair"),
-    ("muslin.evaluation.summary", "Mistake"),
-    ("muslin.evaluation.measures", "CalibrationBin"),
-    ("muslin.bundle", "Bundle"),
-    ("muslin.bundle", "Preprocessing"),
-    ("muslin.learn.engine", "Progress"),
+    ("muslin.models.predictor", "Answer"),
+    ("muslin.evaluation.multiclass", "ClassFigures"),
+    ("muslin.evaluation.multiclass", "Averages"),
+    ("muslin.evaluation.multiclass", "ConfusedPair"),
+    ("muslin.evaluation.multiclass", "Mistake"),
+    ("muslin.evaluation.metrics", "CalibrationBin"),
+    ("muslin.models.bundle", "Bundle"),
+    ("muslin.models.bundle", "Preprocessing"),
+    ("muslin.learn.training_loop", "Progress"),
     ("muslin.data.audit.findings", "Audit"),
     ("muslin.data.audit.findings", "Finding"),
     ("muslin.data.audit.findings", "Sample"),
@@ -171,7 +171,7 @@ def recipes() -> Iterator[str]:
     yield ""
     yield "## Their networks"
     yield ""
-    yield "For gray pictures of 28×28 px and ten classes. Multiply-adds are those of one answer."
+    yield "For gray images of 28×28 px and ten classes. Multiply-adds are those of one answer."
     yield ""
     for made in RECIPES.values():
         yield from _network(made)
@@ -221,12 +221,12 @@ def _network(made: Recipe) -> Iterator[str]:
             widths=made.widths,
             dropout=made.dropout,
             activation=made.activation,
-            mirrored=made.mirrored,
+            tta_flip=made.tta_flip,
         )
     )
     yield f"### {made.name}"
     yield ""
-    yield f"{drawn['parameters']:,} parameters, {drawn['multiply_adds']:,} multiply-adds a picture."
+    yield f"{drawn['parameters']:,} parameters, {drawn['multiply_adds']:,} multiply-adds an image."
     yield ""
     yield "| layer | what it does | output | parameters |"
     yield "| --- | --- | --- | ---: |"

@@ -13,36 +13,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from muslin.auditing import audit
-    from muslin.classifier import ImageClassifier
     from muslin.data import read
     from muslin.data.convert import convert
     from muslin.data.dataset import Dataset, Split, Target
     from muslin.errors import MuslinError
     from muslin.evaluation import Evaluation
-    from muslin.flow import evaluate, resume, train
-    from muslin.learn.run import Run
-    from muslin.predictor import Prediction, Predictor
+    from muslin.models.predictor import Prediction, Predictor
+    from muslin.sklearn import ImageClassifier
+    from muslin.workflows.audit import audit
+    from muslin.workflows.run import Run
+    from muslin.workflows.train import evaluate, resume, train
 
     open = Predictor.open
 
 _HOMES = {
     "Dataset": "muslin.data.dataset",
     "Evaluation": "muslin.evaluation",
-    "ImageClassifier": "muslin.classifier",
+    "ImageClassifier": "muslin.sklearn",
     "MuslinError": "muslin.errors",
-    "Prediction": "muslin.predictor",
-    "Predictor": "muslin.predictor",
-    "Run": "muslin.learn.run",
+    "Prediction": "muslin.models.predictor",
+    "Predictor": "muslin.models.predictor",
+    "Run": "muslin.workflows.run",
     "Split": "muslin.data.dataset",
     "Target": "muslin.data.dataset",
-    "audit": "muslin.auditing",
+    "audit": "muslin.workflows.audit",
     "convert": "muslin.data.convert",
-    "evaluate": "muslin.flow",
-    "open": "muslin.predictor",
+    "evaluate": "muslin.workflows.train",
+    "open": "muslin.models.predictor",
     "read": "muslin.data",
-    "resume": "muslin.flow",
-    "train": "muslin.flow",
+    "resume": "muslin.workflows.train",
+    "train": "muslin.workflows.train",
 }
 
 __all__ = [

@@ -1,57 +1,145 @@
-"""Every error muslin raises on purpose: what is wrong, where, and what to do.
+"""Every error muslin raises on purpose: a code, and the parameters that its sentence is made of.
 
     MuslinError
      ├─ DataError          a data set's files cannot be read as what they claim to be
-     ├─ ImageError         one picture cannot be decoded
+     ├─ ImageError         one image cannot be decoded
      ├─ RecipeError        an unknown recipe or setting, or a value out of its range
      ├─ TrainingError      training cannot start or go on with these data
-     ├─ BundleError        a .muslin file is damaged, tampered with, or from the future
-     ├─ MissingPartError   a part of muslin that was not installed is needed
+     ├─ BundleError        a .muslin file is damaged, tampered with, or from a future version
+     ├─ ExplanationError   a model, layer or edit that cannot be explained, found or made
+     ├─ MissingPartError   a part of muslin that is not installed is needed
      ├─ StorageError       the disk is full, or a place cannot be written
      └─ StoppedError       work was asked to stop; what is done is kept
 
-A message is one line that names the file, row or byte and ends with what the user can do.
-The command line prints it and exits 1; a traceback is shown only with `--debug`.
+    raise DataError("pixel_count", path=path, row=17, found=783, expected=784)
+
+The sentences are rows of `muslin.messages`, one a code: what is wrong, where, and what to do. The command line prints
+the sentence and exits 1 (with `--json` as an object); a traceback is shown only with `--debug`.
 """
 
 import difflib
 from collections.abc import Iterable
+from typing import Any, Self
+
+from muslin.messages import Message, table
 
 
 class MuslinError(Exception):
-    """Base of every error muslin raises on purpose."""
+    """Base of every error muslin raises on purpose.
+
+    Args:
+        code: a row of `muslin.messages`.
+        hint: which of the row's hints, where it has several.
+        params: what the row's placeholders stand for.
+    """
+
+    STATUS = 500
+    """HTTP status of a code that names none of its own."""
+
+    def __init__(self, code: str, hint: str | None = None, /, **params: Any) -> None:
+        self.message: Message | str = Message(code, hint, **params) if code in table("en") else code
+        super().__init__(self.message)
+
+    def __reduce__(self) -> Any:
+        message = self.message
+        if isinstance(message, Message):
+            return _rebuilt, (type(self), message.code, message.hint_code, dict(message.params))
+        return type(self), (message,)
+
+    @property
+    def code(self) -> str:
+        return self.message.code if isinstance(self.message, Message) else "unnamed"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self.message.params) if isinstance(self.message, Message) else {}
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that a server answers with."""
+        return int(table("en").get(self.code, {}).get("status", self.STATUS))
+
+    def with_params(self, **params: Any) -> Self:
+        """The same error with parameters that only the caller knows, such as the file; those there are stay."""
+        message = self.message
+        if not isinstance(message, Message):
+            return self
+        return type(self)(message.code, message.hint_code, **params | dict(message.params))
+
+    def to_dict(self, language: str = "en") -> dict[str, Any]:
+        """`code`, `message`, `hint` and `params`."""
+        if isinstance(self.message, Message):
+            return self.message.to_dict(language)
+        return {"code": self.code, "message": str(self), "hint": "", "params": {}}
+
+
+def _rebuilt(kind: type[MuslinError], code: str, hint: str | None, params: dict[str, Any]) -> MuslinError:
+    return kind(code, hint, **params)
 
 
 class DataError(MuslinError):
     """A data set's files cannot be read as what they claim to be."""
 
+    STATUS = 422
+
 
 class ImageError(MuslinError):
-    """One picture cannot be decoded."""
+    """One image cannot be decoded."""
+
+    STATUS = 415
 
 
 class RecipeError(MuslinError):
     """An unknown recipe or setting, or a value out of its range."""
 
+    STATUS = 400
+
 
 class TrainingError(MuslinError):
     """Training cannot start or go on with these data."""
+
+    STATUS = 422
 
 
 class BundleError(MuslinError):
     """A .muslin file is damaged, tampered with, or from a future version."""
 
+    STATUS = 422
+
+
+class ExplanationError(MuslinError):
+    """A model, layer or edit that cannot be explained, found or made."""
+
+    STATUS = 400
+
 
 class MissingPartError(MuslinError):
-    """A part of muslin that was not installed is needed."""
+    """A part of muslin that is not installed is needed."""
+
+    STATUS = 501
 
 
 class StorageError(MuslinError):
     """The disk is full, or a place cannot be written."""
 
+    STATUS = 507
+
 
 class StoppedError(MuslinError):
     """Work was asked to stop; what is done is kept, and can be gone on with."""
+
+    STATUS = 503
+
+
+def unknown(name: object, choices: Iterable[object]) -> dict[str, Any]:
+    """The parameters of a message about an unknown name: `name`, the nearest known one or None, and all `choices`.
+
+    >>> unknown("quik", ["tutorial", "quick"])
+    {'name': 'quik', 'nearest': 'quick', 'choices': ['quick', 'tutorial']}
+    """
+    known = sorted(map(str, choices))
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return {"name": str(name), "nearest": close[0] if close else None, "choices": known}
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -109,7 +109,7 @@ class Page:
         printed = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, preferCSSPageSize=True)
         return base64.b64decode(printed["data"])
 
-    def picture(self) -> bytes:
+    def image(self) -> bytes:
         """The whole page as a PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
 

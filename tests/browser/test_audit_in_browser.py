@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muslin import auditing
 from muslin.data.audit.exclusions import read_names
 from muslin.data.dataset import PixelImages
-from muslin.data.drawn import draw
+from muslin.data.synthetic import draw
+from muslin.workflows import audit as audit_workflow
 
 ODD = {3: "=1+1.png", 4: 'a "quoted", name.png', 5: "短裙 <b>.png", 6: "'apostrophe.png"}
 
@@ -30,7 +30,9 @@ def world():
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audit")
-    found = auditing.audit(world(), out=folder, only=["blank", "identical", "near_duplicate", "outlier"])
+    found = audit_workflow.audit(
+        world(), out=folder, only=["blank", "identical", "near_duplicate", "outlier"]
+    )
     return folder, found
 
 
@@ -63,7 +65,7 @@ def at(page):
 
 
 def out(page):
-    """The ids of the pictures shown as left out."""
+    """The ids of the images shown as left out."""
     return set(
         page.run(
             "[...document.querySelectorAll('.choice')].filter(b => b.getAttribute('aria-pressed') === 'true')"
@@ -119,7 +121,7 @@ def test_keys_move_choose_and_take_back(page):
     assert at(page) == "leak-1"
 
 
-def test_a_picture_in_two_findings_has_one_state(page):
+def test_a_image_in_two_findings_has_one_state(page):
     name = "=1+1.png"
     before = page.run(
         f"[...document.querySelectorAll('.choice')].filter(b => b.dataset.id === '{name}').length"

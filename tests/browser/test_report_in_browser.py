@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from chromium import Page
+from show.synthetic_evaluations import report
 
 import muslin
 from command_line import Finished
 from muslin.data.dataset import Target
-from muslin.data.drawn import Drawn
+from muslin.data.synthetic import SyntheticDataset
 from muslin.evaluation.binary import operating_point
-from muslin.show.report import write_report
-from show.worlds import report
+from muslin.reporting.report.report import write_report
 
 SEEN = """
 element => {
@@ -75,7 +75,7 @@ def test_the_browser_would_have_said_so(browser: Page, tmp_path: Path) -> None:
 
 def test_the_data_are_shown_with_counts_and_samples(page: Page, sliced_run: Finished) -> None:
     data = text(page, "#data")
-    assert "3,000 pictures in 10 classes" in data
+    assert "3,000 images in 10 classes" in data
     assert seen(page, "#data .drawing") == 1
     assert seen(page, "#data h4") == 10
     assert seen(page, "#data .classes .mean img") == 10
@@ -177,7 +177,7 @@ def test_how_it_was_made_can_be_read_and_repeated(page: Page, sliced_run: Finish
         assert word in made
 
 
-def test_every_picture_is_also_a_file(page: Page, sliced_run: Finished) -> None:
+def test_every_image_is_also_a_file(page: Page, sliced_run: Finished) -> None:
     names = {path.name for path in sliced_run.folder.iterdir()}
     assert names >= {
         "counts.svg", "samples.png", "means.png", "network.svg", "curves.svg", "classes.svg", "confusion.svg",
@@ -261,7 +261,9 @@ ODD = (
 )  # fmt: skip
 
 
-def test_whatever_classes_are_called_they_are_only_words(browser: Page, drawn: Drawn, tmp_path: Path) -> None:
+def test_whatever_classes_are_called_they_are_only_words(
+    browser: Page, drawn: SyntheticDataset, tmp_path: Path
+) -> None:
     dataset: Any = replace(drawn.dataset, name="<b>&amp;", targets=(Target("<i>kind</i>", ODD),),
                            labels={"<i>kind</i>": drawn.dataset.labels["label"]})  # fmt: skip
     run = muslin.train(dataset, settings={"epochs": 1, "batch_size": 40}, out=tmp_path / "run")

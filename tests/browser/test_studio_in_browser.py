@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from muslin.bundle import seal
+from muslin.models.bundle import seal
 from small_models import convolving_bundle
 from studio_server import running_studio
 
@@ -122,9 +122,9 @@ def save_as(page, figure, kind):
     )
 
 
-def convolved(picture, kernel, stride=1, padding=0):
+def convolved(image, kernel, stride=1, padding=0):
     """By definition, in float64."""
-    padded = np.pad(picture.astype(float), padding)
+    padded = np.pad(image.astype(float), padding)
     windows = np.lib.stride_tricks.sliding_window_view(padded, np.shape(kernel))[::stride, ::stride]
     return (windows * np.asarray(kernel)).sum((2, 3))
 
@@ -141,19 +141,19 @@ def test_the_first_page_shows_the_models_and_leads_to_one(page, address):
 
 
 def test_the_result_saved_is_the_convolution_by_definition(page, address, folder, tmp_path):
-    from muslin.bundle import open_bundle
+    from muslin.models.bundle import open_bundle
 
     open_bench(page, address, "&stride=2&padding=2")
     choose(page, "Named kernels", "sobelY")
     save_as(page, 1, ".npy")
-    picture = open_bundle(folder / "garments.muslin").golden_pixels[0, :, :, 0]
-    expected = convolved(picture, [[-1, -2, -1], [0, 0, 0], [1, 2, 1]], 2, 2)
+    image = open_bundle(folder / "garments.muslin").golden_pixels[0, :, :, 0]
+    expected = convolved(image, [[-1, -2, -1], [0, 0, 0], [1, 2, 1]], 2, 2)
     assert expected.min() < 0
     np.testing.assert_allclose(np.load(saved(tmp_path, "result.npy")), expected, atol=1e-3)
 
 
 def test_every_number_can_be_changed_and_the_result_follows_at_once(page, address, folder, tmp_path):
-    from muslin.bundle import open_bundle
+    from muslin.models.bundle import open_bundle
 
     open_bench(page, address)
     page.run(
@@ -166,14 +166,14 @@ def test_every_number_can_be_changed_and_the_result_follows_at_once(page, addres
     assert page.run("document.querySelector('select[name], .controls select').value") == "custom"
     save_as(page, 1, "CSV")
     rows = np.loadtxt(saved(tmp_path, "result.csv"), delimiter=",")
-    picture = open_bundle(folder / "garments.muslin").golden_pixels[0, :, :, 0]
-    np.testing.assert_allclose(rows, convolved(picture, [[3.5, 0, 1], [-2, 0, 2], [-1, 0, 1]]), atol=1e-3)
+    image = open_bundle(folder / "garments.muslin").golden_pixels[0, :, :, 0]
+    np.testing.assert_allclose(rows, convolved(image, [[3.5, 0, 1], [-2, 0, 2], [-1, 0, 1]]), atol=1e-3)
     link = page.run("location.href")
     page.visit(link)
     until(page, "document.querySelector('.kernelgrid input')?.value === '3.5'")
 
 
-def test_a_kernel_that_the_model_has_learned_is_laid_on_the_picture(page, address, folder):
+def test_a_kernel_that_the_model_has_learned_is_laid_on_the_image(page, address, folder):
     open_bench(page, address)
     choose(page, "Learned by the model", "first")
     until(page, "document.querySelector('#learned button') !== null")
@@ -230,7 +230,7 @@ def dialog(page, way):
     page.run(f"document.querySelector('dialog input[value={way}]').click()")
 
 
-def test_a_file_a_pasted_picture_and_one_of_the_folder_are_taken(page, address, folder, tmp_path):
+def test_a_file_a_pasted_image_and_one_of_the_folder_are_taken(page, address, folder, tmp_path):
     open_bench(page, address)
     dialog(page, "file")
     until(page, "document.querySelector('dialog input[type=file]') !== null")
@@ -266,7 +266,7 @@ def test_a_file_a_pasted_picture_and_one_of_the_folder_are_taken(page, address, 
     assert page.run("document.querySelectorAll('.pairview').length") == 3
 
 
-def test_what_is_no_picture_is_refused_in_one_sentence(page, address, tmp_path):
+def test_what_is_no_image_is_refused_in_one_sentence(page, address, tmp_path):
     open_bench(page, address)
     dialog(page, "file")
     until(page, "document.querySelector('dialog input[type=file]') !== null")
@@ -283,7 +283,7 @@ def test_all_of_it_is_done_with_the_keyboard_alone(page, address):
     tab_to(page, "e.textContent === 'Open the kernel bench'")
     press(page, "Enter")
     until(page, "document.querySelector('.arithmetic .big') !== null")
-    tab_to(page, "e.textContent === 'Change picture'")
+    tab_to(page, "e.textContent === 'Change image'")
     press(page, "Enter")
     tab_to(page, "e.value === 'examples'")
     for _ in range(4):
@@ -343,12 +343,12 @@ def test_axe_finds_no_serious_problem_in_any_view(page, address, width, scheme, 
     check("keys")
     page.run(CLOSE)
     open_bench(
-        page, address, f"&lang={language}&picture=file:a photo.png&model=garments.muslin&colour=channels"
+        page, address, f"&lang={language}&image=file:a photo.png&model=garments.muslin&colour=channels"
     )
     check("per channel")
-    page.visit(f"{address}/#page=bench&lang={language}&model=garments.muslin&picture=upload:gone")
+    page.visit(f"{address}/#page=bench&lang={language}&model=garments.muslin&image=upload:gone")
     until(page, "document.querySelector('.problem:not(:empty)') !== null")
-    check("picture gone")
+    check("image gone")
     assert [state for state in states if state[1]] == []
 
 

@@ -10,19 +10,21 @@ import pytest
 from onnx import numpy_helper
 from test_studio_in_browser import AXE, press, tab_to, until
 
-from muslin import flow
-from muslin.bundle import open_bundle, seal
-from muslin.data.drawn import draw
-from muslin.predictor import Predictor
+from muslin.data.synthetic import draw
+from muslin.models.bundle import open_bundle, seal
+from muslin.models.predictor import Predictor
+from muslin.workflows import train as train_workflow
 from small_models import convolving_bundle
 
-MODEL = "page=model&model=run/model.muslin&picture=golden:0"
+MODEL = "page=model&model=run/model.muslin&image=golden:0"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inside")
-    flow.train(draw(120, seed=1).dataset, settings={"epochs": 1, "batch_size": 40}, out=folder / "run")
+    train_workflow.train(
+        draw(120, seed=1).dataset, settings={"epochs": 1, "batch_size": 40}, out=folder / "run"
+    )
     numbers = np.random.default_rng(0)
     kernels = numbers.normal(size=(2, 1, 3, 3)).astype(np.float32)
     pixels = numbers.integers(0, 256, (3, 20, 20, 1), np.uint8)
@@ -44,7 +46,7 @@ def top(page):
     return float(page.run("document.querySelector('.side .verdict .number').textContent").split()[0])
 
 
-def test_the_steps_to_the_tensor_are_pictures_and_can_be_switched(page, address):
+def test_the_steps_to_the_tensor_are_images_and_can_be_switched(page, address):
     page.visit(f"{address}/#{MODEL}&tab=saw")
     until(page, "document.querySelectorAll('.strip .step').length >= 2")
     assert page.run(
@@ -117,8 +119,8 @@ def test_a_kernel_edited_in_the_page_answers_as_one_edited_in_the_weights_file(p
     file = onnx.load_from_string(bundle.model)
     tensor = next(t for t in file.graph.initializer if t.name == "block1_conv1.weight")
     weights = numpy_helper.to_array(tensor).copy()
-    unlike = weights[edit["output"], edit["input"]] != np.float32(edit["values"])
-    assert np.argwhere(unlike).tolist() == [[0, 1]]
+    is_ood = weights[edit["output"], edit["input"]] != np.float32(edit["values"])
+    assert np.argwhere(is_ood).tolist() == [[0, 1]]
     weights[edit["output"], edit["input"], 0, 1] = -2.5
     tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
     edited = Predictor(replace(bundle, model=file.SerializeToString()), 1, check=False)
@@ -127,7 +129,7 @@ def test_a_kernel_edited_in_the_page_answers_as_one_edited_in_the_weights_file(p
 
 
 def test_a_model_with_a_foreign_operation_answers_and_says_what_it_cannot_show(page, address):
-    curved = "page=model&model=curved.muslin&picture=golden:0"
+    curved = "page=model&model=curved.muslin&image=golden:0"
     page.visit(f"{address}/#{curved}&tab=network&layer=activated")
     until(page, "document.querySelector('.verdict') && document.querySelector('.formula p')")
     assert "Erf" in page.run("document.querySelector('.formula').textContent")
@@ -209,7 +211,7 @@ def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address)
     until(page, "unescape(location.hash).includes('[[7,')")
 
 
-def test_a_changed_picture_changes_the_answer_at_once(page, address):
+def test_a_changed_image_changes_the_answer_at_once(page, address):
     page.visit(f"{address}/#{MODEL}&tab=whatif")
     until(page, "document.querySelector('.verdict') && document.querySelector('[data-dial=negate]')")
     before = page.run("document.querySelector('.bars').textContent")

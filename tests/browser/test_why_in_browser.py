@@ -8,12 +8,12 @@ from chromium import chromium
 from PIL import Image
 
 import muslin
-from muslin import explaining
-from muslin.data.drawn import draw
-from muslin.show.why import page as page_of
+from muslin.data.synthetic import draw
+from muslin.reporting.report.explanation_page import page as page_of
+from muslin.workflows import explain as explain_workflow
 
 AXE = Path(__file__).with_name("axe.min.js")
-PHOTO = {"network": "efficientnet-lite0", "weights": "random", "image_px": 48, "epochs": 2}
+PHOTO = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48, "epochs": 2}
 
 
 @pytest.fixture(scope="module", params=["tutorial", "quick", "photo"])
@@ -32,7 +32,7 @@ def why(request, tmp_path_factory):
         data = drawn.dataset
     run = muslin.train(data, recipe=request.param, out=folder / "run", settings=settings)
     Image.fromarray(np.squeeze(drawn.dataset.images[0])).save(folder / "garment.png")
-    found = explaining.explain(run.model, folder / "garment.png")
+    found = explain_workflow.explain(run.model, folder / "garment.png")
     (folder / "why.html").write_text(page_of(found))
     return folder / "why.html", found
 

@@ -1,4 +1,4 @@
-"""The checks on pictures whose faults are known."""
+"""The checks on images whose faults are known."""
 
 import io
 import tarfile
@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from muslin.data.audit import copies as audit_copies
-from muslin.data.audit import look
+from muslin.data.audit import duplicates as audit_copies
+from muslin.data.audit import image_stats
 from muslin.data.audit.checks import CHECKS, Evidence, examined
 from muslin.data.audit.classes import group_in_two_parts, imbalance, small_class
-from muslin.data.audit.copies import find_copies, identical, label_conflict, near_duplicate
+from muslin.data.audit.duplicates import find_copies, identical, label_conflict, near_duplicate
 from muslin.data.audit.findings import KINDS, Finding, ordered, samples
-from muslin.data.audit.look import look_through
+from muslin.data.audit.image_checks import blank, blurred, dark, odd_shape, tiny, unreadable
+from muslin.data.audit.image_stats import compute_image_stats
 from muslin.data.audit.outliers import outlier
-from muslin.data.audit.pictures import blank, blurred, dark, odd_shape, tiny, unreadable
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
-from muslin.data.drawn import draw
+from muslin.data.synthetic import draw
 from muslin.errors import ImageError
 from muslin.images import decode
 
@@ -28,7 +28,7 @@ CLOTHING = Path(__file__).parents[3] / "shared/data/clothing-dataset-small.tar"
 
 
 class Photos:
-    """Pictures of any size, of which some cannot be decoded: an ImageError, or the bytes of a file, or pixels."""
+    """Images of any size, of which some cannot be decoded: an ImageError, or the bytes of a file, or pixels."""
 
     def __init__(self, pictures):
         self.pictures = list(pictures)
@@ -67,13 +67,13 @@ def dataset(pictures, labels=None, parts=None, groups=None, classes=("a", "b")):
 
 
 def found(check, data):
-    """Index and score of each finding of one picture, worst first."""
-    findings = ordered(check(data, look_through(data.images)))
+    """Index and score of each finding of one image, worst first."""
+    findings = ordered(check(data, compute_image_stats(data.images)))
     return [(finding.samples[0].place, finding.score) for finding in findings]
 
 
 def all_copies(data):
-    return find_copies(data, look_through(data.images), lambda sentence: None)
+    return find_copies(data, compute_image_stats(data.images), lambda sentence: None)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def photos():
 
 
 def resaved(pixels, scale=0.8, quality=60):
-    """The picture as somebody else saved it."""
+    """The image as somebody else saved it."""
     image = Image.fromarray(pixels)
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
     file = io.BytesIO()
@@ -99,7 +99,7 @@ def test_the_table_has_one_check_for_every_kind():
 def test_a_broken_photo_is_a_finding_with_the_reason_and_the_others_are_examined(photos):
     broken = [resaved(photos[0])[:500], ImageError("photo 3: is empty (0 bytes). Copy it again.")]
     data = dataset([photos[0], broken[0], photos[1], broken[1]])
-    looked = look_through(data.images)
+    looked = compute_image_stats(data.images)
     findings = unreadable(data, looked)
     assert [f.samples[0].place for f in findings] == [1, 3]
     assert "photo 1" in findings[0].reason
@@ -112,7 +112,7 @@ def test_a_broken_photo_is_a_finding_with_the_reason_and_the_others_are_examined
 
 def test_a_set_in_which_nothing_can_be_decoded_is_all_findings():
     data = dataset([ImageError("x")] * 3)
-    looked = look_through(data.images)
+    looked = compute_image_stats(data.images)
     evidence = Evidence(data, looked, all_copies(data))
     kinds = {f.kind for check in CHECKS if not check.why_not(evidence) for f in check.find(evidence)}
     assert kinds == {"unreadable", "small_class"}
@@ -155,7 +155,7 @@ def test_a_strip_is_of_an_odd_shape_unless_all_are_strips(photos):
     assert found(odd_shape, dataset([strip] * 9)) == []
 
 
-def test_every_equal_picture_is_in_one_finding_and_one_of_them_is_kept():
+def test_every_equal_image_is_in_one_finding_and_one_of_them_is_kept():
     drawn = draw(120, seed=9, duplicates=6)
     copies = all_copies(drawn.dataset)
     findings = identical(drawn.dataset, copies)
@@ -215,7 +215,7 @@ def test_data_full_of_near_copies_say_that_not_all_pairs_are_listed(monkeypatch)
     copies = all_copies(data)
     assert not copies.complete
     assert len(copies.leave_out) == 59
-    evidence = Evidence(data, look_through(data.images), copies)
+    evidence = Evidence(data, compute_image_stats(data.images), copies)
     assert not examined(evidence)["near_pairs_complete"]
 
 
@@ -228,7 +228,7 @@ def test_fine_stripes_are_no_hiding_place():
     assert [{s.place for s in f.samples} for f in near_duplicate(data, all_copies(data))] == [{20, 21}]
 
 
-def test_the_same_picture_under_two_labels_is_a_conflict_and_neither_is_trusted(photos):
+def test_the_same_image_under_two_labels_is_a_conflict_and_neither_is_trusted(photos):
     labels = [0] * 40 + [1, 0, UNKNOWN]
     again = [photos[7].copy(), resaved(photos[8]), photos[9].copy()]
     data = dataset([*photos, *again], labels=labels)
@@ -249,7 +249,7 @@ def test_tags_that_contradict_each_other_are_a_conflict_and_unknown_ones_are_not
     assert "tags is and is not long" in finding.reason
 
 
-def test_blank_pictures_are_not_each_others_near_duplicates():
+def test_blank_images_are_not_each_others_near_duplicates():
     random = np.random.default_rng(0)
     blanks = [
         np.full((40, 30, 3), 250, np.uint8) - random.integers(0, 2, (40, 30, 3), np.uint8) for _ in range(20)
@@ -257,7 +257,7 @@ def test_blank_pictures_are_not_each_others_near_duplicates():
     garments = draw(20, seed=1, size_px=100, colour=True).dataset.images.pixels
     data = dataset([*garments, *blanks])
     assert near_duplicate(data, all_copies(data)) == []
-    assert len(blank(data, look_through(data.images))) == 20
+    assert len(blank(data, compute_image_stats(data.images))) == 20
 
 
 def test_noise_and_negatives_are_unlike_all_others():
@@ -273,16 +273,16 @@ def test_a_set_too_small_to_be_unlike_has_no_outliers(photos):
     assert found(outlier, dataset(photos[:8])) == []
 
 
-def test_small_classes_are_named_with_all_their_pictures_and_empty_ones_too():
+def test_small_classes_are_named_with_all_their_images_and_empty_ones_too():
     data = dataset(
         PixelImages(np.zeros((43, 4, 4, 1), np.uint8)), labels=[0] * 40 + [1] * 3, classes=("a", "b", "c")
     )
     findings = ordered(small_class(data))
     assert [(f.score, [s.place for s in f.samples]) for f in findings] == [(0.0, []), (3.0, [40, 41, 42])]
-    assert "'b' of 'label' has 3 pictures" in findings[1].reason
+    assert "'b' of 'label' has 3 images" in findings[1].reason
 
 
-def test_imbalance_shows_a_picture_of_the_largest_and_of_the_smallest_class():
+def test_imbalance_shows_a_image_of_the_largest_and_of_the_smallest_class():
     pixels = PixelImages(np.zeros((110, 4, 4, 1), np.uint8))
     (finding,) = imbalance(dataset(pixels, labels=[0] * 100 + [1] * 10, classes=("a", "b", "never")))
     assert finding.score == 10
@@ -331,23 +331,23 @@ def test_findings_are_worst_first_whichever_end_of_the_score_is_worse(photos):
     assert [f.samples[0].place for f in ordered(some)] == [4, 3, 2, 1, 0]
 
 
-def test_pictures_of_one_small_size_are_compared_whole_however_they_are_stored(drawn):
+def test_images_of_one_small_size_are_compared_whole_however_they_are_stored(drawn):
     pixels = drawn.dataset.images.pixels
-    stored = look_through(PixelImages(pixels))
-    lazy = look_through(Photos(list(pixels)))
+    stored = compute_image_stats(PixelImages(pixels))
+    lazy = compute_image_stats(Photos(list(pixels)))
     assert stored.whole
     assert lazy.whole
     assert (stored.copies == lazy.copies).all()
     assert (stored.digests == lazy.digests).all()
     for name in ("mean", "spread", "brightest", "sharpness"):
         assert getattr(stored, name) == pytest.approx(getattr(lazy, name), rel=1e-4)
-    assert not look_through(Photos([*pixels[:5], pixels[5][:27]])).whole
+    assert not compute_image_stats(Photos([*pixels[:5], pixels[5][:27]])).whole
 
 
 def test_many_small_copies_go_to_a_file_and_not_to_the_memory(photos, monkeypatch):
-    usual = look_through(Photos(photos))
-    monkeypatch.setattr(look, "IN_MEMORY_BYTES", 1000)
-    looked = look_through(Photos(photos))
+    usual = compute_image_stats(Photos(photos))
+    monkeypatch.setattr(image_stats, "IN_MEMORY_BYTES", 1000)
+    looked = compute_image_stats(Photos(photos))
     assert isinstance(looked.copies, np.memmap)
     assert (looked.copies == usual.copies).all()
     data = dataset(photos)
@@ -362,7 +362,7 @@ def test_the_memory_does_not_grow_with_the_number_of_photos():
     peaks = []
     for count in (8, 80):
         tracemalloc.start()
-        look_through(Generated([None] * count))
+        compute_image_stats(Generated([None] * count))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 3 * peaks[0]  # kept, they would be ten times as much

@@ -79,7 +79,7 @@ def test_exactly_the_named_samples_are_dropped(drawn):
     assert (kept.images[3] == data.images[4]).all()
     assert kept.labels["label"][3] == data.labels["label"][4]
     assert kept.parts[-1] == "test"
-    assert kept.repairs[-1] == "3 of 200 samples left out, as exclude.csv says"
+    assert kept.fixes[-1] == "3 of 200 samples left out, as exclude.csv says"
     assert len(data) == 200
 
 

@@ -82,7 +82,7 @@ def test_a_label_to_which_nothing_better_is_known_is_no_suspect():
     assert not finding.samples[0].leave_out
 
 
-def test_a_test_part_is_not_made_easier_by_leaving_doubtful_pictures_out():
+def test_a_test_part_is_not_made_easier_by_leaving_doubtful_images_out():
     labels, probabilities, _ = world()
     everything = dataset(labels)
     parts = np.array(["train", "validation", "test", "test"] * 500, dtype=object)
@@ -105,7 +105,7 @@ def test_judges_no_better_than_a_guess_accuse_nobody():
     assert suspect_label(data, data.targets[0], senseless) == []
 
 
-def test_pictures_that_nobody_could_judge_are_passed_over():
+def test_images_that_nobody_could_judge_are_passed_over():
     labels, probabilities, wrong = world()
     data = dataset(labels)
     probabilities[wrong] = np.nan
@@ -113,7 +113,7 @@ def test_pictures_that_nobody_could_judge_are_passed_over():
     assert suspect_label(data, data.targets[0], np.full_like(probabilities, np.nan)) == []
 
 
-def test_a_class_with_few_pictures_and_an_unknown_label_are_not_judged():
+def test_a_class_with_few_images_and_an_unknown_label_are_not_judged():
     target = Target("kind", ("many", "few", "none"))
     labels = np.array([0] * 30 + [1] * (audit_labels.JUDGED_FROM - 1) + [-1] * 5)
     judged = examinable(target, labels)
@@ -139,7 +139,7 @@ def test_folds_have_the_classes_evenly_and_never_tear_copies_or_groups():
     assert (folds(labels, together, seed=1) != chosen).any()
 
 
-# ── Several labels a picture ─────────────────────────────────────────────────────────────────────────────
+# ── Several labels an image ─────────────────────────────────────────────────────────────────────────────
 
 
 def several(n=3000, seed=0, wrong=0.02):

@@ -28,7 +28,7 @@ def photos(tmp_path: Path) -> Path:
 def pixels(
     classes: tuple[str, ...] = ("dress", "hat", "shirt"), channels: int = 1, parts: bool = True
 ) -> Dataset:
-    """Twelve pictures, some without a label; the last class occurs in one part only."""
+    """Twelve images, some without a label; the last class occurs in one part only."""
     rng = np.random.default_rng(1)
     labels = np.array([1, 0, UNKNOWN, 1, 0, 1, 0, 1, UNKNOWN, 0, len(classes) - 1, 1])
     names = np.array(["train"] * 6 + ["validation"] * 2 + ["test"] * 4, dtype=object)
@@ -139,7 +139,7 @@ def test_photos_of_one_size_become_pixels_and_others_are_refused_by_name(
     with pytest.raises(DataError, match="colour"):
         convert(tmp_path / "same", "idx", tmp_path / "idx")
     for to in ("csv", "idx"):
-        with pytest.raises(DataError, match=r"pictures of one size\. Use folders or parquet"):
+        with pytest.raises(DataError, match=r"images of one size\. Use folders or parquet"):
             convert(photos, to, tmp_path / to / "none")
         assert not (tmp_path / to / "none").exists()
 
@@ -218,7 +218,7 @@ def test_parquet_as_hugging_face_has_it_is_read(photos: Path, tmp_path: Path) ->
     pq.write_table(
         pa.table({"photo": [files[0].read_bytes(), None], "class": ["a", "b"]}), tmp_path / "b.parquet"
     )
-    with pytest.raises(ImageError, match=r"row 2 of .* has no picture"):
+    with pytest.raises(ImageError, match=r"row 2 of .* has no image"):
         read(tmp_path / "b.parquet").images[1]
 
 

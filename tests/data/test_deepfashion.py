@@ -145,12 +145,12 @@ def test_lists_may_be_in_another_order_or_lack_a_photo_and_photos_may_be_missing
         [UNKNOWN, UNKNOWN, 1],
         [UNKNOWN] * 3,
     ]
-    assert data.repairs == ("photos that list_attr_img.txt lacks, taken as unknown there: 1",)
+    assert data.fixes == ("photos that list_attr_img.txt lacks, taken as unknown there: 1",)
     (coarse / ROWS[1][0]).unlink()
     fewer = read(coarse)
     assert len(fewer) == 3
     assert fewer.targets == data.targets
-    assert f"their photo is missing: 1 ({ROWS[1][0]})" in fewer.repairs[1]
+    assert f"their photo is missing: 1 ({ROWS[1][0]})" in fewer.fixes[1]
 
 
 def test_photos_may_lie_elsewhere(coarse: Path, tmp_path: Path) -> None:
@@ -158,10 +158,10 @@ def test_photos_may_lie_elsewhere(coarse: Path, tmp_path: Path) -> None:
     (coarse / "Img").mkdir()
     (coarse / "img").rename(coarse / "Img/img")
     assert read(coarse).fingerprint == whole
-    (coarse / "Img/img").rename(tmp_path / "pictures")
+    (coarse / "Img/img").rename(tmp_path / "images")
     with pytest.raises(DataError, match="not one of 4 photos is there"):
         read(coarse)
-    assert read(coarse, images=tmp_path / "pictures").fingerprint == whole
+    assert read(coarse, images=tmp_path / "images").fingerprint == whole
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_the_same_photos_in_an_archive_read_the_same(photos: Path, tmp_path: Pat
     data = read(path)
     assert_same(read(photos), data)
     assert data.name == "garments"
-    assert data.repairs == ()
+    assert data.fixes == ()
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar"])
@@ -128,7 +128,7 @@ def test_what_systems_leave_behind_is_passed_over_and_counted(photos: Path) -> N
     (photos / "README.md").write_text("hello")
     data = read(photos)
     assert_same(before, data)
-    assert data.repairs == (
+    assert data.fixes == (
         "hidden files and those of the system passed over: 3",
         "files that are no photos passed over: 1 (README.md)",
     )
@@ -136,7 +136,7 @@ def test_what_systems_leave_behind_is_passed_over_and_counted(photos: Path) -> N
 
 def test_a_loose_photo_beside_the_parts_is_counted(photos: Path) -> None:
     shutil.copy(photos / "train/hat/hat-00.jpg", photos / "cover.jpg")
-    assert read(photos).repairs == ("photos in no class's folder passed over: 1",)
+    assert read(photos).fixes == ("photos in no class's folder passed over: 1",)
 
 
 def test_a_broken_photo_is_named_when_it_is_asked_for_and_left_out_aloud(photos: Path) -> None:
@@ -149,8 +149,8 @@ def test_a_broken_photo_is_named_when_it_is_asked_for_and_left_out_aloud(photos:
     pixels = in_pixels(data, (32, 32, 3))
     assert len(pixels) == len(data) - 1
     assert "train/hat/hat-01.jpg" not in pixels.ids
-    assert pixels.repairs[-2] == "photos left out because they cannot be read: 1"
-    assert "hat-01.jpg" in pixels.repairs[-1]
+    assert pixels.fixes[-2] == "photos left out because they cannot be read: 1"
+    assert "hat-01.jpg" in pixels.fixes[-1]
 
 
 def jpeg(kind: str) -> bytes:
@@ -214,9 +214,9 @@ def test_names_in_other_letters_are_read_from_archives_and_folders(tmp_path: Pat
         os.makedirs(os.path.dirname(place), exist_ok=True)
         Path(os.fsdecode(place)).write_bytes(jpeg(kind))
     said = ("names that are not UTF-8, read as Latin-1: 1",)
-    for name, repairs in (("mac.zip", ()), ("old.tar", said), ("folder", said)):
+    for name, fixes in (("mac.zip", ()), ("old.tar", said), ("folder", said)):
         data = read(tmp_path / name)
-        assert (data.targets[0].classes, data.repairs) == (("hat", "robe d'été"), repairs)
+        assert (data.targets[0].classes, data.fixes) == (("hat", "robe d'été"), fixes)
         assert data.ids.tolist() == ["hat/b.jpg", "robe d'été/a.jpg"]
         assert data.images[1].shape == (60, 48, 3)
 
@@ -234,7 +234,7 @@ def test_a_tar_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
 def test_a_gzipped_tar_that_grows_absurdly_is_refused_before_it_fills_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("muslin.data.formats.compressed.FREE_BYTES", 2**20)
+    monkeypatch.setattr("muslin.data.formats.gzip_files.FREE_BYTES", 2**20)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as tar:
         tar.addfile(*entry("dress/a.jpg", bytes(30_000_000)))

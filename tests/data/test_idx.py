@@ -9,13 +9,13 @@ import pytest
 
 from idx_files import labels_file, write_part
 from muslin.data import read
-from muslin.data.drawn import Drawn
+from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
 
 
 @pytest.fixture
-def folder(tmp_path: Path, drawn: Drawn) -> Path:
-    """A folder like Fashion-MNIST's: 150 train and 50 test pictures."""
+def folder(tmp_path: Path, drawn: SyntheticDataset) -> Path:
+    """A folder like Fashion-MNIST's: 150 train and 50 test images."""
     pixels, labels = drawn.dataset.images.pixels, drawn.dataset.labels["label"]
     for prefix, part in (("train", slice(0, 150)), ("t10k", slice(150, 200))):
         write_part(tmp_path, prefix, pixels[part], labels[part])
@@ -80,7 +80,7 @@ def test_a_file_that_is_there_twice_is_read_once_and_that_is_said(folder):
     dataset = read(folder)
 
     assert dataset.fingerprint == before
-    assert "train-images-idx3-ubyte.gz" in dataset.repairs[0]
+    assert "train-images-idx3-ubyte.gz" in dataset.fixes[0]
 
 
 DAMAGES = {
@@ -118,7 +118,7 @@ def test_a_gzip_file_that_was_cut_off_is_named(folder):
 
 
 def test_a_gzip_file_that_grows_beyond_measure_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("muslin.data.formats.compressed.FREE_BYTES", 100_000)
+    monkeypatch.setattr("muslin.data.formats.gzip_files.FREE_BYTES", 100_000)
     content = struct.pack(">4I", 2051, 1000, 28, 28) + bytes(784_000)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(gzip.compress(content))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels_file(np.zeros(1000)))

@@ -75,7 +75,7 @@ def test_annotations_of_strangers_and_images_listed_twice_are_counted(tmp_path: 
     path.write_text(json.dumps(content))
     data = read(path)
     assert data.labels["label"].sum() == 2
-    assert data.repairs == (
+    assert data.fixes == (
         "train.json: images listed twice, taken once: 1",
         "train.json: annotations of images that are not listed passed over: 1",
     )

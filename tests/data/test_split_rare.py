@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from muslin.data.dataset import UNKNOWN, Target
-from muslin.data.drawn import draw
 from muslin.data.split import split
+from muslin.data.synthetic import draw
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -53,7 +53,7 @@ def test_titles_empty_rows_merged_cells_and_other_sheets_are_no_hindrance(tmp_pa
     book.save(path)
     data = read(path)
     assert [data.targets[0].classes[i] for i in data.labels["label"]] == ["hat", "hat", "shirt", "shirt"]
-    assert data.repairs == (
+    assert data.fixes == (
         "the sheet 'Sheet' read, not 'notes'",
         "rows above the header passed over: 1",
         "empty rows passed over: 2",
@@ -76,7 +76,7 @@ def test_dates_are_days_and_formulas_are_their_saved_results(tmp_path: Path) -> 
     data = read(path, target=["season", "sure"])
     assert data.targets[0].classes == ("2024-05-31", "2024-05-31 13:05:00")
     assert data.targets[1].classes == ("False", "True")
-    assert data.repairs == (
+    assert data.fixes == (
         "cells with an error such as #N/A taken as empty: 1",
         "formulas saved without a result taken as empty: 1",
     )
@@ -100,7 +100,7 @@ def test_a_cell_at_the_far_end_of_the_sheet_costs_nothing(tmp_path: Path) -> Non
     book.save(path)
     data = read(path)
     assert len(data) == 2
-    assert "empty rows passed over: 1,048,572" in data.repairs
+    assert "empty rows passed over: 1,048,572" in data.fixes
 
 
 @pytest.mark.parametrize("damage", ["cut", "xml", "missing", "empty"])

@@ -78,7 +78,7 @@ def test_kaggles_styles_are_read_with_commas_ids_and_missing_photos(tmp_path: Pa
     data = read(tmp_path / "styles.csv", target=["gender", "articleType"])
     assert [t.classes for t in data.targets] == [("Men", "Women"), ("Hats", "Tops")]
     assert data.ids.tolist() == [str(n) for n in range(1, 10)]
-    assert data.repairs == (
+    assert data.fixes == (
         "rows whose last column has a ',' outside quotes, joined again: 1",
         "rows left out because their photo is missing: 1 (77)",
     )
@@ -95,7 +95,7 @@ def test_the_clothing_data_set_has_groups_and_labels_that_are_no_classes(tmp_pat
     assert data.labels["label"].tolist() == [0, 0, UNKNOWN, 1, 1, UNKNOWN, 2, 2, UNKNOWN]
     assert data.groups is not None
     assert data.groups.tolist() == ["0", "0", "0", "1", "1", "1", "1", "2", "2"]
-    assert data.repairs == ("labels that are no classes (Not sure, Other, Skip) taken as unknown: 3",)
+    assert data.fixes == ("labels that are no classes (Not sure, Other, Skip) taken as unknown: 3",)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_table_in_windows_letters_is_read_and_said(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("image,label\n1,Müller\n2,Hat\n".encode("cp1252"))
     data = read(tmp_path / "t.csv")
     assert data.targets[0].classes == ("Hat", "Müller")
-    assert data.repairs == ("the text is not UTF-8 from byte 15 on; read as cp1252",)
+    assert data.fixes == ("the text is not UTF-8 from byte 15 on; read as cp1252",)
     (tmp_path / "t.csv").write_bytes(b"image,label\n1,M\x81ller\n")
     with pytest.raises(DataError, match="byte 15 is neither"):
         read(tmp_path / "t.csv")
@@ -266,7 +266,7 @@ def test_what_spreadsheets_leave_around_a_table_is_passed_over_and_counted(
     data = read(tmp_path / "t.csv")
     assert data.ids.tolist() == ["1", "2", "3"]
     assert [data.targets[0].classes[i] for i in data.labels["label"]] == ["hat", "dress", "hat"]
-    assert data.repairs == ((said,) if said else ())
+    assert data.fixes == ((said,) if said else ())
 
 
 def test_a_comma_in_a_table_of_one_column_is_no_header(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ import pytest
 from photo_files import write_folders
 
 import muslin
-from muslin import flow
 from muslin.data import read
 from muslin.data.photos import in_pixels
-from muslin.predictor import Predictor
+from muslin.models.predictor import Predictor
+from muslin.workflows import train as train_workflow
 
-FEW = {"epochs": 6, "batch_size": 8, "widths": (8, 8), "image_px": 32}
+FEW = {"epochs": 6, "batch_size": 8, "widths": (8, 8), "image_size": 32}
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_photos_are_learned_and_the_model_takes_photos(photos: Path, tmp_path: Path) -> None:
     run = muslin.train(photos, recipe="quick", out=tmp_path / "run", settings=FEW)
-    assert any("broken.jpg" in sentence for sentence in run.record["data"]["repairs"])
+    assert any("broken.jpg" in sentence for sentence in run.record["data"]["fixes"])
     assert run.record["data"]["sizes"] == {"train": 30, "validation": 6, "test": 12}
     predictor = Predictor.open(run.model)
     assert predictor.bundle.preprocessing.shape == (32, 32, 3)
     assert predictor.bundle.preprocessing.conversion == "fit"
 
-    evaluation = flow.evaluate(predictor, photos)["label"]
+    evaluation = train_workflow.evaluate(predictor, photos)["label"]
     assert evaluation.n == 12
     assert evaluation.accuracy == run.record["test"]["accuracy"] >= 0.75
 
@@ -48,7 +48,7 @@ def test_undivided_photos_are_judged_by_the_part_set_apart(photos: Path, tmp_pat
     whole = photos / "train"
     run = muslin.train(whole, recipe="quick", out=tmp_path / "run", settings=FEW)
     predictor = Predictor.open(run.model)
-    chosen, part = flow.part_to_judge(predictor, read(whole), "test")
+    chosen, part = train_workflow.part_to_judge(predictor, read(whole), "test")
     assert (len(chosen), part) == (run.record["data"]["sizes"]["test"], "test")
 
 

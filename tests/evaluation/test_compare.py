@@ -1,4 +1,4 @@
-"""Two models on the same pictures: the figures are those that others publish, or worked by hand."""
+"""Two models on the same images: the figures are those that others publish, or worked by hand."""
 
 import math
 
@@ -58,7 +58,7 @@ def test_photos_of_one_product_count_once():
     assert five_each.p_value > as_if_alone.p_value
 
 
-def test_the_p_value_by_groups_is_mcnemars_where_groups_are_single_pictures_but_one():
+def test_the_p_value_by_groups_is_mcnemars_where_groups_are_single_images_but_one():
     a, b = hits(30, 4, 12, 10)
     groups = np.arange(len(a))
     groups[-1] = groups[-2]  # both wrong: adds nothing
@@ -82,7 +82,7 @@ def test_each_class_says_who_is_better_only_beyond_chance():
     assert found.to_dict()["per_class"][0]["better"] == "b"
 
 
-def test_of_several_labels_a_picture_is_right_when_all_known_ones_are():
+def test_of_several_labels_a_image_is_right_when_all_known_ones_are():
     labels = np.array([[1, 0], [1, UNKNOWN], [UNKNOWN, UNKNOWN]], dtype=np.int8)
     a = np.array([[1, 0], [1, 1], [0, 0]])
     b = np.array([[1, 1], [0, 0], [1, 1]])
@@ -92,5 +92,5 @@ def test_of_several_labels_a_picture_is_right_when_all_known_ones_are():
 
 
 def test_nothing_to_compare_is_said():
-    with pytest.raises(DataError, match="no picture has a known label"):
+    with pytest.raises(DataError, match="no image has a known label"):
         compare(np.array([UNKNOWN]), np.array([0]), np.array([0]), ["a"])

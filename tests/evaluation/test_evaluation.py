@@ -13,7 +13,7 @@ from sklearn import metrics
 
 from muslin.errors import DataError
 from muslin.evaluation import Evaluation, evaluate, wilson
-from muslin.evaluation.measures import calibration_bins, expected_calibration_error
+from muslin.evaluation.metrics import calibration_bins, expected_calibration_error
 
 CLASSES = ("coat", "shirt", "bag", "boot")
 
@@ -100,7 +100,7 @@ def test_calibration_worked_by_hand() -> None:
     assert evaluate(labels, probabilities, ("a", "b")).expected_calibration_error == pytest.approx(0.4)
 
 
-def test_calibration_bins_hold_every_picture_once_and_include_their_upper_edge() -> None:
+def test_calibration_bins_hold_every_image_once_and_include_their_upper_edge() -> None:
     labels = np.zeros(3, dtype=np.int64)
     probabilities = np.array([[1.0, 0.0], [0.75, 0.25], [0.5, 0.5]])
     bins = calibration_bins(labels, probabilities, n_bins=4)
@@ -119,7 +119,7 @@ def test_calibration_agrees_with_a_plain_loop() -> None:
     assert found == pytest.approx(total / len(labels), abs=1e-6)
 
 
-def test_unknown_labels_are_left_out_and_indices_still_point_at_the_given_pictures() -> None:
+def test_unknown_labels_are_left_out_and_indices_still_point_at_the_given_images() -> None:
     labels = np.array([-1, 0, -1, 1, 1])
     probabilities = np.eye(2)[[0, 0, 1, 0, 1]] * 0.8 + 0.1
     found = evaluate(labels, probabilities, ("a", "b"), ids=["p0", "p1", "p2", "p3", "p4"])
@@ -178,12 +178,12 @@ def test_a_damaged_evaluation_is_refused_in_one_line() -> None:
         ([0, 1], [[0.5, 0.5]], r"expected float \(2, 2\)"),
         ([0, 1], [[1, 0], [0, 1]], "probabilities are int64"),
         ([0, 1], [[0.2, 0.3, 0.5]] * 2, r"expected float \(2, 2\)"),
-        ([0, 2], [[0.5, 0.5]] * 2, "label 2 of picture 1"),
-        ([0, -2], [[0.5, 0.5]] * 2, "label -2 of picture 1"),
+        ([0, 2], [[0.5, 0.5]] * 2, "label 2 of image 1"),
+        ([0, -2], [[0.5, 0.5]] * 2, "label -2 of image 1"),
         ([0, 1], [[0.5, 0.5], [1.5, -0.5]], "row 1 of the probabilities has 1.5 for 'a'"),
         ([0, 1], [[0.5, 0.5], [float("nan"), 1.0]], "row 1 of the probabilities has nan"),
         ([0, 1], [[0.5, 0.5], [0.9, 0.6]], "row 1 of the probabilities sums to 1.5"),
-        ([-1, -1], [[0.5, 0.5]] * 2, "none of 2 pictures has a known class"),
+        ([-1, -1], [[0.5, 0.5]] * 2, "none of 2 images has a known class"),
     ],
 )
 def test_wrong_input_is_named(labels: Any, probabilities: Any, message: str) -> None:

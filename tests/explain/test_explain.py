@@ -9,12 +9,12 @@ import pytest
 from onnx import numpy_helper
 
 import muslin
-from muslin.data.drawn import draw
+from muslin.data.synthetic import draw
 from muslin.errors import RecipeError
 from muslin.explain.arithmetic import arithmetic
-from muslin.explain.evidence import evidence, evidence_layers
-from muslin.explain.view import Studied, View
-from muslin.predictor import Predictor
+from muslin.explain.attribution import evidence, evidence_layers
+from muslin.explain.inspection import InspectedModel, View
+from muslin.models.predictor import Predictor
 from small_models import LABEL, small_bundle
 
 
@@ -28,15 +28,15 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> None:
-    studied = Studied.open(model)
-    trace = studied.apart.trace(studied.bundle.golden_pixels[0])
+    inspected = InspectedModel.open(model)
+    trace = inspected.apart.trace(inspected.bundle.golden_pixels[0])
     numbers = np.random.default_rng(0)
     for _ in range(500):
-        layer = studied.apart.layers[numbers.integers(len(studied.apart.layers))]
+        layer = inspected.apart.layers[numbers.integers(len(inspected.apart.layers))]
         index = [int(numbers.integers(side)) for side in layer.shape]
-        half = "mirrored" if numbers.integers(2) else "as_is"
+        half = "tta_flip" if numbers.integers(2) else "as_is"
         found = arithmetic(trace, layer.name, index, half)
-        row = min(("as_is", "mirrored").index(half), len(trace.values[layer.name]) - 1)
+        row = min(("as_is", "tta_flip").index(half), len(trace.values[layer.name]) - 1)
         runtime = trace.values[layer.name][(row, *index)]
         assert found["sum"] == pytest.approx(runtime, rel=1e-4, abs=1e-4)
         assert found["agrees"]
@@ -55,12 +55,12 @@ def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> Non
 
 
 def test_evidence_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> None:
-    studied = Studied.open(model)
-    trace = studied.apart.trace(studied.bundle.golden_pixels[1])
-    target = studied.bundle.targets[0]
-    scores = trace.values[studied.apart.scores[target.name]].mean(0)
-    assert evidence_layers(studied.apart, target.name)
-    for layer in evidence_layers(studied.apart, target.name):
+    inspected = InspectedModel.open(model)
+    trace = inspected.apart.trace(inspected.bundle.golden_pixels[1])
+    target = inspected.bundle.targets[0]
+    scores = trace.values[inspected.apart.scores[target.name]].mean(0)
+    assert evidence_layers(inspected.apart, target.name)
+    for layer in evidence_layers(inspected.apart, target.name):
         one = evidence(trace, target.name, target.classes[2], layer=layer)
         pair = evidence(trace, target.name, target.classes[2], target.classes[0], layer=layer)
         assert one.exact
@@ -69,19 +69,19 @@ def test_evidence_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> No
 
 
 def test_editing_a_kernel_answers_as_the_edited_file_does(model: Path) -> None:
-    studied = Studied.open(model)
-    layer = next(layer for layer in studied.apart.layers if layer.kernel and layer.parameters)
+    inspected = InspectedModel.open(model)
+    layer = next(layer for layer in inspected.apart.layers if layer.kernel and layer.parameters)
     values = np.arange(layer.kernel.size[0] * layer.kernel.size[1]).reshape(layer.kernel.size) / 8.0
     edit = {"kind": "kernel", "layer": layer.name, "output": 1, "input": 0, "values": values.tolist()}
-    pixels = studied.bundle.golden_pixels[0]
-    seen = View(studied, pixels, edits=(edit,), ready=True)
+    pixels = inspected.bundle.golden_pixels[0]
+    seen = View(inspected, pixels, edits=(edit,), ready=True)
 
-    file = onnx.load_from_string(studied.bundle.model)
+    file = onnx.load_from_string(inspected.bundle.model)
     tensor = next(t for t in file.graph.initializer if t.name == f"{layer.name}.weight")
     weights = numpy_helper.to_array(tensor).copy()
     weights[1, 0] = values
     tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
-    bundle = replace(studied.bundle, model=file.SerializeToString())
+    bundle = replace(inspected.bundle, model=file.SerializeToString())
     answers = Predictor(bundle, 1, check=False).predict_pixels(pixels[None])
 
     for name, probabilities in seen.probabilities.items():
@@ -90,8 +90,8 @@ def test_editing_a_kernel_answers_as_the_edited_file_does(model: Path) -> None:
 
 
 def test_every_edit_that_a_layer_offers_can_be_made(model: Path) -> None:
-    studied = Studied.open(model)
-    for layer in studied.apart.layers:
+    inspected = InspectedModel.open(model)
+    for layer in inspected.apart.layers:
         for kind in layer.edits:
             edit = {
                 "kind": kind,
@@ -104,26 +104,26 @@ def test_every_edit_that_a_layer_offers_can_be_made(model: Path) -> None:
             }
             if layer.kernel:
                 edit["values"] = np.zeros(layer.kernel.size).tolist()
-            again = studied.edited([edit])
+            again = inspected.edited([edit])
             assert [a.shape for a in again.apart.layers if a.name == layer.name] == [layer.shape]
 
 
 def test_edits_of_one_layer_add_up_in_any_order(model: Path) -> None:
-    studied = Studied.open(model)
-    layer = next(layer for layer in studied.apart.layers if layer.kernel and layer.parameters)
+    inspected = InspectedModel.open(model)
+    layer = next(layer for layer in inspected.apart.layers if layer.kernel and layer.parameters)
     off = [{"kind": "channel_off", "layer": layer.name, "channel": channel} for channel in (0, 1)]
     kernel = {"kind": "kernel", "layer": layer.name, "output": 2, "input": 0}
     kernel["values"] = np.ones(layer.kernel.size).tolist()
-    pixels = studied.bundle.golden_pixels[0]
-    first, last = (studied.edited(edits).predictor.predict_pixels(pixels[None]) for edits in
+    pixels = inspected.bundle.golden_pixels[0]
+    first, last = (inspected.edited(edits).predictor.predict_pixels(pixels[None]) for edits in
                    ([kernel, *off], [*off, kernel]))  # fmt: skip
     for name, answer in first.items():
         assert answer.tolist() == last[name].tolist()
 
 
 def test_an_edit_that_makes_no_sense_is_refused_in_one_line(model: Path) -> None:
-    studied = Studied.open(model)
-    name = next(layer.name for layer in studied.apart.layers if layer.kernel)
+    inspected = InspectedModel.open(model)
+    name = next(layer.name for layer in inspected.apart.layers if layer.kernel)
     for edit in (
         {}, 7, {"kind": "kernel"}, {"kind": "kernel", "layer": name},
         {"kind": "kernel", "layer": name, "output": 10**9, "input": 0, "values": [[1]]},
@@ -131,16 +131,16 @@ def test_an_edit_that_makes_no_sense_is_refused_in_one_line(model: Path) -> None
         {"kind": "channel_off", "layer": name, "channel": -1}, {"kind": "bias", "layer": "nowhere"},
     ):  # fmt: skip
         with pytest.raises(RecipeError) as refused:
-            studied.edited([edit])  # type: ignore[list-item]
+            inspected.edited([edit])  # type: ignore[list-item]
         assert "\n" not in str(refused.value)
 
 
 def test_what_the_network_saw_ends_with_what_predict_gives_it(model: Path) -> None:
-    studied = Studied.open(model)
+    inspected = InspectedModel.open(model)
     photo = np.full((90, 60, 3), 250, np.uint8)
     photo[20:70, 15:45] = (200, 30, 60)
-    view = View(studied, photo)
-    predicted = studied.predictor.predict([photo])[0].predictions
+    view = View(inspected, photo)
+    predicted = inspected.predictor.predict([photo])[0].predictions
     for name, answer in predicted.items():
         assert view.probabilities[name] == pytest.approx(dict(answer.probabilities), abs=1e-6)
     switchable = [step.name for step in view.steps if step.may_be_left_out]
@@ -149,8 +149,8 @@ def test_what_the_network_saw_ends_with_what_predict_gives_it(model: Path) -> No
 
 
 def test_a_model_without_maps_still_answers_and_says_so() -> None:
-    studied = Studied.of(Predictor(small_bundle(LABEL), 1))
-    view = View(studied, studied.bundle.golden_pixels[0], ready=True)
+    inspected = InspectedModel.of(Predictor(small_bundle(LABEL), 1))
+    view = View(inspected, inspected.bundle.golden_pixels[0], ready=True)
     assert sum(view.answers["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
     with pytest.raises(RecipeError, match="no evidence"):
         view.evidence("label", "Shirt")

@@ -7,17 +7,17 @@ import pytest
 from PIL import Image
 
 import muslin
-from muslin.data.drawn import draw
+from muslin.data.synthetic import draw
 from muslin.explain.arithmetic import arithmetic
-from muslin.explain.evidence import evidence_layers
-from muslin.explain.view import Studied, View
+from muslin.explain.attribution import evidence_layers
+from muslin.explain.inspection import InspectedModel, View
 
-SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_px": 48, "epochs": 2}
+SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48, "epochs": 2}
 VALUES = 80
 
 
 @pytest.fixture(scope="module")
-def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
+def inspected(tmp_path_factory: pytest.TempPathFactory) -> InspectedModel:
     folder = tmp_path_factory.mktemp("photo")
     drawn = draw(30, seed=2, size_px=48, colour=True).dataset
     (target,) = drawn.targets
@@ -26,14 +26,14 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
         home.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(home / f"{number}.png")
     run = muslin.train(folder / "photos", recipe="photo", out=folder / "run", settings=SMALL)
-    return Studied.open(Path(run.model))
+    return InspectedModel.open(Path(run.model))
 
 
 @pytest.mark.slow
-def test_random_values_and_the_evidence_are_the_runtimes(studied: Studied) -> None:
-    view = View(studied, studied.bundle.golden_pixels[0], ready=True)
+def test_random_values_and_the_evidence_are_the_runtimes(inspected: InspectedModel) -> None:
+    view = View(inspected, inspected.bundle.golden_pixels[0], ready=True)
     numbers = np.random.default_rng(0)
-    layers = studied.apart.layers
+    layers = inspected.apart.layers
     assert sum(layer.kind == "depthwise convolution" for layer in layers) > 10
     assert any(layer.residual for layer in layers)
     for _ in range(VALUES):
@@ -42,11 +42,11 @@ def test_random_values_and_the_evidence_are_the_runtimes(studied: Studied) -> No
         found = arithmetic(view.trace, layer.name, index)
         assert found["sum"] == pytest.approx(view.trace.of(layer.name)[tuple(index)], rel=1e-4, abs=1e-4)
         assert found["agrees"]
-    (target,) = studied.bundle.targets
+    (target,) = inspected.bundle.targets
     label = target.classes[1]
     score = view.answers[target.name]["scores"][label]
     exact = 0
-    for name in evidence_layers(studied.apart, target.name)[-6:]:
+    for name in evidence_layers(inspected.apart, target.name)[-6:]:
         map_ = view.evidence(target.name, label, layer=name)
         if map_.exact:
             exact += 1

@@ -1,4 +1,4 @@
-"""Data, models and pictures that are not what they should be: one line that says what, where and what to do."""
+"""Data, models and images that are not what they should be: one line that says what, where and what to do."""
 
 import gzip
 import json
@@ -17,8 +17,8 @@ from PIL import Image
 from command_line import Finished, refusal, run, within
 from idx_files import images_file, labels_file, write_part
 from muslin.data.dataset import pixels_of
-from muslin.data.drawn import Drawn
 from muslin.data.formats import pixels_csv
+from muslin.data.synthetic import SyntheticDataset
 
 FEW = ["--epochs", 1, "--set", "batch_size=20"]
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -36,7 +36,7 @@ class Garments:
 
 
 @pytest.fixture(scope="module")
-def sound(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Garments:
+def sound(drawn: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory) -> Garments:
     pixels, labels = pixels_of(drawn.dataset)[:80], drawn.dataset.labels["label"][:80]
     path = tmp_path_factory.mktemp("sound") / "garments.csv"
     pixels_csv.write(pixels, [drawn.dataset.targets[0].classes[label] for label in labels], path)
@@ -195,14 +195,14 @@ DAMAGED_CSV: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "only a header": (lambda c: c.splitlines()[0] + b"\n", "x.csv: has a header, but no rows"),
     "no labels": (labelled(None), "x: no sample has a label"),
     "empty labels": (labelled(b""), "x.csv: the column 'label' is empty in every row"),
-    "one class": (labelled(b"a"), "x: the training pictures have one class only ('a') for 'label'"),
-    "no square": (narrower(4), "x.csv: 780 pixel values are neither a square gray nor a square RGB picture."),
+    "one class": (labelled(b"a"), "x: the training images have one class only ('a') for 'label'"),
+    "no square": (narrower(4), "x.csv: 780 pixel values are neither a square gray nor a square RGB image."),
     "gzip cut off": (lambda c: gzip.compress(c)[:-3000], "x.csv: the gzip file is cut off after"),
     "nothing": (lambda c: b"", "x.csv: an empty file"),
     "blank lines": (lambda c: b"\n\n\n", "x.csv: an empty file"),
     "UTF-16": (lambda c: c.decode().encode("utf-16"), "x.csv: UTF-16 text (save it as UTF-8)"),
     "a web page": (lambda c: b"<!DOCTYPE html><html>Not found</html>", "x.csv: an HTML page"),
-    "a picture": (lambda c: b"\x89PNG\r\n\x1a\n" + bytes(99), "x.csv: a PNG picture"),
+    "an image": (lambda c: b"\x89PNG\r\n\x1a\n" + bytes(99), "x.csv: a PNG image"),
     "a zip": (lambda c: b"PK\x03\x04" + bytes(99), "x.csv: a zip file"),
     "prose": (
         lambda c: b"It was the best of times,\nit was the worst",
@@ -228,7 +228,7 @@ def test_rows_without_a_label_are_left_out_and_the_rest_is_learned(
     told = within(capfd, "train", "x.csv", *FEW, "--out", "run", "--json").json
     assert told["test"]["n"] in (14, 15), "a fifth of 72"
     record = json.loads((here / "run" / "run.json").read_text())
-    assert any("rows without a label" in repair for repair in record["data"]["repairs"])
+    assert any("rows without a label" in repair for repair in record["data"]["fixes"])
     assert "8 samples without a label left out" in record["data"]["split"]
 
 
@@ -276,20 +276,20 @@ def test_what_is_no_data_set_is_said_to_be_none(path: str, reason: str, here: Pa
         assert reason in refused(capfd, *words)
 
 
-def test_pictures_too_small_for_a_network_are_said_to_be(sound: Garments, here: Path, capfd: Any) -> None:
+def test_images_too_small_for_a_network_are_said_to_be(sound: Garments, here: Path, capfd: Any) -> None:
     write_part(here / "tiny", "train", sound.pixels[:, :5, :5], sound.labels)
     for recipe in ("quick", "tutorial"):
         said = refused(capfd, "train", "tiny", "--recipe", recipe, *FEW)
-        assert said.startswith("pictures of 5×5 px are too small for the network")
-        assert said.endswith("Use larger pictures or another recipe.")
+        assert said.startswith("images of 5×5 px are too small for the network")
+        assert said.endswith("Use larger images or another recipe.")
 
 
-def test_fewer_pictures_than_a_batch_are_counted_and_a_batch_is_proposed(
+def test_fewer_images_than_a_batch_are_counted_and_a_batch_is_proposed(
     sound: Garments, here: Path, capfd: Any
 ) -> None:
     (here / "x.csv").write_bytes(sound.csv)
     said = refused(capfd, "train", "x.csv")
-    assert said.startswith("x: 53 training pictures are fewer than a batch of ")
+    assert said.startswith("x: 53 training images are fewer than a batch of ")
     option = said.rsplit("smaller batch: ", 1)[1].rstrip(".")
     assert within(capfd, "train", "x.csv", *option.split(), "--epochs", 1, "--out", "run").code == 0
 
@@ -308,7 +308,7 @@ def test_a_test_part_with_a_class_never_seen_in_training_is_refused_by_name(
         here / "set", "t10k", sound.pixels[40:], np.where(sound.labels[40:] == 4, 9, sound.labels[40:])
     )
     said = refused(capfd, "train", "set", *FEW)
-    assert said.startswith("set: class '9' is in the test part (8 pictures) but never seen in training.")
+    assert said.startswith("set: class '9' is in the test part (8 images) but never seen in training.")
 
 
 def test_a_test_file_that_does_not_fit_is_said(sound: Garments, here: Path, capfd: Any) -> None:
@@ -323,8 +323,8 @@ def test_a_test_file_that_does_not_fit_is_said(sound: Garments, here: Path, capf
         ("fashion-mnist", "x.csv", "fashion-mnist has its own test part. Leave out --test."),
         ("x.csv", "fashion-mnist", "fashion-mnist"),
         ("x.csv", "nothing.csv", "nothing.csv: no such file or folder."),
-        ("x.csv", f"set/{IMAGES}", "The parts' pictures differ in size"),
-        ("x.csv", "colour.csv", "The parts' pictures differ in size"),
+        ("x.csv", f"set/{IMAGES}", "The parts' images differ in size"),
+        ("x.csv", "colour.csv", "The parts' images differ in size"),
     ):
         assert reason in refused(capfd, "train", data, "--test", test, *FEW)
 

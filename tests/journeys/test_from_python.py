@@ -12,7 +12,7 @@ from PIL import Image
 import muslin
 from command_line import Finished
 from muslin.data.dataset import pixels_of
-from muslin.data.drawn import Drawn
+from muslin.data.synthetic import SyntheticDataset
 
 
 def test_from_files_to_a_prediction_in_four_lines(garments: Path, tmp_path: Path) -> None:
@@ -33,23 +33,23 @@ def test_from_files_to_a_prediction_in_four_lines(garments: Path, tmp_path: Path
     assert isinstance(evaluation, muslin.Evaluation)
 
 
-def test_paths_and_pictures_and_arrays_get_the_same_answer(sliced_run: Finished, tmp_path: Path) -> None:
-    picture = muslin.read("fashion-mnist").part("test").images[0]
+def test_paths_and_images_and_arrays_get_the_same_answer(sliced_run: Finished, tmp_path: Path) -> None:
+    image = muslin.read("fashion-mnist").part("test").images[0]
     path = tmp_path / "boot.png"
-    Image.fromarray(picture[:, :, 0]).save(path)
+    Image.fromarray(image[:, :, 0]).save(path)
     model = muslin.open(sliced_run.folder)
-    given = (path, str(path), path.read_bytes(), picture, Image.open(path))
+    given = (path, str(path), path.read_bytes(), image, Image.open(path))
     answers = [model.predict(one)[0].predictions["label"] for one in given]
     assert all(answer == answers[0] for answer in answers)
     assert answers[0].label == "Ankle boot"
     assert answers[0].probability > 0.5
     assert sum(answers[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
-    probabilities = model.predict_pixels(picture[np.newaxis])["label"]
+    probabilities = model.predict_pixels(image[np.newaxis])["label"]
     assert probabilities.max() == np.float32(answers[0].probability)
 
 
 def test_a_product_photo_passes_the_conversion_of_the_sets_authors(
-    sliced_run: Finished, drawn_colour: Drawn, tmp_path: Path
+    sliced_run: Finished, drawn_colour: SyntheticDataset, tmp_path: Path
 ) -> None:
     photo = Image.fromarray(pixels_of(drawn_colour.dataset)[0]).resize((400, 400))
     photo.save(tmp_path / "photo.jpg")

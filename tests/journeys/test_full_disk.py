@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from wholeness import Watch
 
 from command_line import refusal, within
-from muslin.bundle import open_bundle
+from muslin.models.bundle import open_bundle
 
 WORDS = ["--epochs", 3, "--set", "batch_size=64", "--set", "widths=16,16"]
 

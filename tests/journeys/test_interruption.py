@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from wholeness import Watch
 
 from command_line import COMMAND, last_line, refusal, run, start, within, words_after
-from muslin.bundle import open_bundle
-from muslin.flow import NOTHING_LEFT
+from muslin.models.bundle import open_bundle
+from muslin.workflows.train import NOTHING_LEFT
 
 JOBS = {
     "quick": ["--epochs", "12", "--set", "batch_size=32", "--set", "flip=yes", "--seed", "5"],

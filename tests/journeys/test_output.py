@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from command_line import Finished, environment, start
-from muslin.learn.run import Run
+from muslin.workflows.run import Run
 
 LINE = re.compile(
     r"epoch \d+/4  loss \d\.\d{3} accuracy \d+\.\d%  validation loss \d\.\d{3} accuracy \d+\.\d%"
@@ -45,7 +45,7 @@ def test_in_a_pipe_the_choice_of_recipe_and_a_plain_line_per_epoch_are_on_standa
     sliced_run: Finished,
 ) -> None:
     choice, *lines = sliced_run.said.err.splitlines()
-    assert choice == "recipe quick: gray pictures of 28×28 px. Slower: --recipe tutorial"
+    assert choice == "recipe quick: gray images of 28×28 px. Slower: --recipe tutorial"
     assert len(lines) == 4
     assert all(LINE.fullmatch(line) for line in lines), lines
     history = Run(sliced_run.folder).history
@@ -97,7 +97,7 @@ def test_the_table_at_the_end_says_how_good_it_is_and_where_to_look(sliced_run: 
     said = within(capfd, "train", "--resume", sliced_run.folder)
     test = sliced_run.said.json["test"]
     assert said.out.splitlines()[0].startswith(
-        f"right on {100 * test['accuracy']:.1f} % of 600 test pictures ("
+        f"right on {100 * test['accuracy']:.1f} % of 600 test images ("
     )
     assert f"model   {sliced_run.folder}/model.muslin" in said.out
     assert f"report  {sliced_run.folder}/report.html" in said.out

@@ -1,4 +1,4 @@
-"""The same pictures give the same weights, whatever the format of their files."""
+"""The same images give the same weights, whatever the format of their files."""
 
 import gzip
 import json
@@ -9,9 +9,9 @@ import pytest
 
 import muslin
 from command_line import run, within
-from muslin.bundle import open_bundle
 from muslin.data import read
-from muslin.data.known import write_csv
+from muslin.data.registry import write_csv
+from muslin.models.bundle import open_bundle
 
 SETTINGS: dict[str, Any] = {"epochs": 1, "batch_size": 128}
 
@@ -92,7 +92,7 @@ def test_the_learners_way_from_get_to_csv_to_the_same_data(tmp_path: Path, whole
     """`muslin get --csv`, then reading: what the whole run was trained on, so its weights are those of the CSV."""
     assert run("get", "fashion-mnist", "--csv", "files", cwd=tmp_path).code == 0
     told = run("look", "files/fashion-mnist_train.csv", "--json", cwd=tmp_path).json
-    assert told["pictures"] == 60_000
+    assert told["images"] == 60_000
     assert told["targets"]["label"]["classes"]["Shirt"] == 6_000
     both = read(
         tmp_path / "files" / "fashion-mnist_train.csv", test=tmp_path / "files" / "fashion-mnist_test.csv"

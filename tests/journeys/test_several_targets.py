@@ -1,4 +1,4 @@
-"""Several questions of one picture, some answers unknown: trained, sealed, judged, reported and predicted together."""
+"""Several questions of one image, some answers unknown: trained, sealed, judged, reported and predicted together."""
 
 import json
 from dataclasses import replace
@@ -9,10 +9,10 @@ import pytest
 
 import muslin
 from muslin.data.dataset import UNKNOWN, Dataset, Target, pixels_of
-from muslin.data.drawn import draw
+from muslin.data.synthetic import draw
 from muslin.evaluation import MultilabelEvaluation
-from muslin.learn.engine import Stopped
-from muslin.predictor import Predictor
+from muslin.learn.training_loop import Stopped
+from muslin.models.predictor import Predictor
 
 SETTINGS = {"epochs": 8, "batch_size": 32}
 
@@ -55,19 +55,19 @@ def test_every_question_is_learned_judged_and_reported(run: muslin.Run) -> None:
 
 def test_each_question_is_decided_by_itself_and_what_may_be_taken_is_reported(run: muslin.Run) -> None:
     predictor = Predictor.open(run.model)
-    assert list(predictor.bundle.held_out) == ["label", "cloth", "tags"]
-    assert predictor.bundle.likeness is not None
-    lanes = {
+    assert list(predictor.bundle.calibration_data) == ["label", "cloth", "tags"]
+    assert predictor.bundle.ood_detector is not None
+    decisions = {
         precision: [
-            prediction.predictions["cloth"].lane
+            prediction.predictions["cloth"].decision
             for prediction in predictor.predict(
                 [products(60).images[i] for i in range(60)], precision=precision
             )
         ]
         for precision in (0.5, 0.999)
     }
-    assert "accept" in lanes[0.5]
-    assert "accept" not in lanes[0.999]  # some dozen validation pictures cannot promise that
+    assert "accept" in decisions[0.5]
+    assert "accept" not in decisions[0.999]  # some dozen validation images cannot promise that
     content = json.loads((run.folder / "evaluation.json").read_text())["trust"]
     assert list(content) == ["label", "cloth", "tags"]
     for number, name in enumerate(content, 1):
@@ -80,13 +80,15 @@ def test_each_question_is_decided_by_itself_and_what_may_be_taken_is_reported(ru
 def test_all_answers_come_by_name_and_the_thresholds_are_those_sealed_in(run: muslin.Run) -> None:
     predictor = Predictor.open(run.model)
     assert len(predictor.bundle.thresholds["tags"]) == 3
-    picture = products(10).images[0]
-    answer = predictor.predict(picture)[0].to_dict()["predictions"]
+    image = products(10).images[0]
+    answer = predictor.predict(image)[0].to_dict()["predictions"]
     assert list(answer) == ["label", "cloth", "tags"]
-    stated, from_on = answer["tags"]["probabilities"], predictor.thresholds["tags"]
-    expected = [name for name, at in zip(stated, from_on, strict=True) if stated[name] >= at]
+    raw_probabilities, from_on = answer["tags"]["probabilities"], predictor.thresholds["tags"]
+    expected = [
+        name for name, at in zip(raw_probabilities, from_on, strict=True) if raw_probabilities[name] >= at
+    ]
     assert answer["tags"]["labels"] == expected
-    everything = predictor.moved({"tags": 0.0, "cloth/dark": 1.0}).predict(picture)[0].predictions
+    everything = predictor.with_thresholds({"tags": 0.0, "cloth/dark": 1.0}).predict(image)[0].predictions
     assert everything["tags"].labels == ("upper", "shoe", "bright")
     assert everything["cloth"].label == "bright"
 
@@ -96,7 +98,9 @@ def test_an_interruption_leaves_no_trace_with_several_questions_either(
 ) -> None:
     steps = iter(range(100))
     with pytest.raises(Stopped):
-        muslin.train(products(), settings=SETTINGS, out=tmp_path / "run", stop=lambda: next(steps) >= 12)
+        muslin.train(
+            products(), settings=SETTINGS, out=tmp_path / "run", should_stop=lambda: next(steps) >= 12
+        )
     resumed = muslin.resume(tmp_path / "run", products())
     assert Predictor.open(resumed.model).bundle.weights == Predictor.open(run.model).bundle.weights
 

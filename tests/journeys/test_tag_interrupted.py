@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from command_line import Said, run, start
-from muslin.bundle import seal
+from muslin.models.bundle import seal
 from small_models import SIDE, small_bundle
 
 PRODUCTS = 8_000

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from command_line import Finished, last_line, within
-from muslin.bundle import open_bundle
-from muslin.learn.run import Run
+from muslin.models.bundle import open_bundle
+from muslin.workflows.run import Run
 
 pytestmark = pytest.mark.slow
 
@@ -28,14 +28,14 @@ def test_quick_is_right_on_nine_of_ten_and_says_so_everywhere_alike(whole_run: F
     assert f"{100 * accuracy:.1f}" in (whole_run.folder / "report.html").read_text()
 
 
-def test_the_training_pictures_are_those_that_were_meant(whole_run: Finished) -> None:
+def test_the_training_images_are_those_that_were_meant(whole_run: Finished) -> None:
     data = Run(whole_run.folder).record["data"]
     assert data["sizes"] == {"train": 50_000, "validation": 10_000, "test": 10_000}
     assert data["counts"]["label"]["test"] == [1000] * 10
     assert data["counts"]["label"]["validation"] == [1000] * 10, "each class keeps its share"
 
 
-def test_pictures_shown_by_look_are_told_by_predict(whole_run: Finished, tmp_path: Path, capfd: Any) -> None:
+def test_images_shown_by_look_are_told_by_predict(whole_run: Finished, tmp_path: Path, capfd: Any) -> None:
     names = []
     for index in range(20):
         names.append(tmp_path / f"{index}.png")

@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image
 from safetensors.numpy import load
 
-from muslin.bundle import open_bundle
 from muslin.evaluation import Evaluation
+from muslin.models.bundle import open_bundle
 
 FINISHED = {
     "run.json", "history.jsonl", "checkpoint.safetensors", "model.muslin", "evaluation.json", "report.html",

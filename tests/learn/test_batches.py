@@ -17,7 +17,7 @@ def collect(r, **position):
     return list(epoch_batches(PIXELS, r, **{"seed": 1, "epoch": 0, **position}))
 
 
-def test_every_picture_is_seen_once_an_epoch_in_another_order_each_time():
+def test_every_image_is_seen_once_an_epoch_in_another_order_each_time():
     first, second = collect(plain()), collect(plain(), epoch=1)
     for batches in (first, second):
         assert sorted(np.concatenate([indices for _, indices, _ in batches])) == list(range(len(PIXELS)))
@@ -27,7 +27,7 @@ def test_every_picture_is_seen_once_an_epoch_in_another_order_each_time():
 
 
 def test_going_on_in_the_middle_of_an_epoch_gives_what_would_have_come():
-    r = plain(flip=True, shift_px=2, cutout_px=5)
+    r = plain(flip=True, translate_px=2, cutout_px=5)
     whole, rest = collect(r, epoch=3), collect(r, epoch=3, first_step=2)
     for (step, indices, batch), (step2, indices2, batch2) in zip(whole[2:], rest, strict=True):
         assert step == step2
@@ -35,37 +35,37 @@ def test_going_on_in_the_middle_of_an_epoch_gives_what_would_have_come():
         assert np.array_equal(batch, batch2)
 
 
-def test_a_single_picture_that_is_left_joins_the_step_before():
+def test_a_single_image_that_is_left_joins_the_step_before():
     r = plain(batch_size=17)  # 103 = 6 · 17 + 1
     assert steps_per_epoch(103, r) == 6
     assert [len(batch) for _, _, batch in collect(r)] == [17, 17, 17, 17, 17, 18]
     assert [len(batch) for _, _, batch in collect(plain())] == [20, 20, 20, 20, 20, 3]
 
 
-def test_every_picture_is_mirrored_in_every_other_epoch():
+def test_every_image_is_mirrored_in_every_other_epoch():
     seen = {}
     for epoch in (0, 1):
         for _, indices, batch in collect(plain(flip=True), epoch=epoch):
-            for index, picture in zip(indices, batch, strict=True):
-                seen.setdefault(index, []).append(np.array_equal(picture, PIXELS[index]))
+            for index, image in zip(indices, batch, strict=True):
+                seen.setdefault(index, []).append(np.array_equal(image, PIXELS[index]))
     assert all(sorted(kept) == [False, True] for kept in seen.values())
 
 
-def test_a_shift_moves_the_picture_and_repeats_its_edge():
+def test_a_shift_moves_the_image_and_repeats_its_edge():
     spot = np.zeros((40, 9, 9, 1), dtype=np.uint8)
     spot[:, 4, 4] = 255
-    r = plain(shift_px=2)
+    r = plain(translate_px=2)
     places = set()
     for _, _, batch in epoch_batches(spot, r, seed=0, epoch=0):
-        for picture in batch:
-            (row, column, _), *others = np.argwhere(picture == 255)
+        for image in batch:
+            (row, column, _), *others = np.argwhere(image == 255)
             assert not others
             places.add((int(row), int(column)))
     assert all(2 <= row <= 6 and 2 <= column <= 6 for row, column in places)
     assert len(places) > 10
 
 
-def test_cutout_blanks_one_square_of_each_picture():
+def test_cutout_blanks_one_square_of_each_image():
     bright = np.full((60, 12, 12, 1), 200, dtype=np.uint8)
     bright[:, :6] = 100  # mean 150
     for _, _, batch in epoch_batches(bright, plain(cutout_px=4), seed=0, epoch=0):

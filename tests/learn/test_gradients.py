@@ -15,12 +15,12 @@ from muslin.learn.modules import (
     Net,
     Normalise,
     Patches,
-    seen_at,
+    resize_batch,
 )  # fmt: skip
 from muslin.learn.networks import Layer, network
 
 CHANNELS, SIDE = 3, 11
-PICTURES = {
+IMAGES = {
     "random": lambda random: torch.randn(4, CHANNELS, SIDE, SIDE, generator=random, dtype=torch.double),
     "constant": lambda random: torch.full((4, CHANNELS, SIDE, SIDE), 0.75, dtype=torch.double),
     # of three values only, so that nearly every window has its largest value more than once
@@ -95,17 +95,17 @@ LAYERS = {
 }  # fmt: skip
 
 
-def gradients(function, pictures, weights):
-    """What `function` makes of pictures, and the gradients of a weighted sum of it: of the pictures, of the weights."""
-    x = pictures.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+def gradients(function, images, weights):
+    """What `function` makes of images, and the gradients of a weighted sum of it: of the images, of the weights."""
+    x = images.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
     y = function(x)
     towards = torch.randn(y.shape, generator=torch.Generator().manual_seed(2), dtype=torch.double)
     return [y, *torch.autograd.grad((y * towards).sum(), [x, *weights])]
 
 
-@pytest.mark.parametrize("pictures", PICTURES)
+@pytest.mark.parametrize("images", IMAGES)
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layers_values_and_gradients_are_those_of_the_plain_way(name, pictures):
+def test_a_layers_values_and_gradients_are_those_of_the_plain_way(name, images):
     make, plain = LAYERS[name]
     random = torch.Generator().manual_seed(0)
     layer = make()
@@ -113,14 +113,14 @@ def test_a_layers_values_and_gradients_are_those_of_the_plain_way(name, pictures
         torch.nn.init.normal_(weight, generator=random)
     layer = layer.double()
     weights = [weight for weight in layer.parameters() if weight.requires_grad]
-    shown = PICTURES[pictures](random)
+    shown = IMAGES[images](random)
     expected = gradients(lambda x: plain(layer, x), shown, weights)
     for ours, theirs in zip(gradients(layer, shown, weights), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("pictures", PICTURES)
-def test_dropouts_gradient_passes_where_the_value_passed(pictures):
+@pytest.mark.parametrize("images", IMAGES)
+def test_dropouts_gradient_passes_where_the_value_passed(images):
     net = Net(network("tutorial", (28, 28, 1), (), widths=(4, 4, 4)), 0)
     dropout = Dropout(0.25, net).train()
 
@@ -128,7 +128,7 @@ def test_dropouts_gradient_passes_where_the_value_passed(pictures):
         net.random = np.random.default_rng(3)
         return dropout(x)
 
-    shown = PICTURES[pictures](torch.Generator().manual_seed(0))
+    shown = IMAGES[images](torch.Generator().manual_seed(0))
     mask = dropped(torch.ones_like(shown))
     assert 0.5 < (mask > 0).double().mean() < 0.95
     expected = gradients(lambda x: x * mask, shown, [])
@@ -136,9 +136,9 @@ def test_dropouts_gradient_passes_where_the_value_passed(pictures):
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("pictures", PICTURES)
-def test_pooling_before_the_relu_has_the_gradients_of_pooling_after_it(pictures):
-    shown = PICTURES[pictures](torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("images", IMAGES)
+def test_pooling_before_the_relu_has_the_gradients_of_pooling_after_it(images):
+    shown = IMAGES[images](torch.Generator().manual_seed(0))
     expected = gradients(lambda x: F.max_pool2d(F.relu(x), 2), shown, [])
     for ours, theirs in zip(
         gradients(lambda x: F.relu(F.max_pool2d(x, 2)), shown, []), expected, strict=True
@@ -146,7 +146,7 @@ def test_pooling_before_the_relu_has_the_gradients_of_pooling_after_it(pictures)
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("pictures", PICTURES)
-def test_a_picture_seen_smaller_has_the_gradient_of_its_formula(pictures):
-    shown = PICTURES[pictures](torch.Generator().manual_seed(0))[:1, :1].requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: seen_at(x, (7, 7)), shown)
+@pytest.mark.parametrize("images", IMAGES)
+def test_a_image_seen_smaller_has_the_gradient_of_its_formula(images):
+    shown = IMAGES[images](torch.Generator().manual_seed(0))[:1, :1].requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: resize_batch(x, (7, 7)), shown)

@@ -9,10 +9,10 @@ import torch
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError
 from muslin.learn.export import export
-from muslin.learn.modules import Convolution, Net, mean_and_spread, seen_at, to_batch
-from muslin.learn.networks import NETWORKS, TRUNKS, Layer, check_takes, describe, network
+from muslin.learn.modules import Convolution, Net, mean_and_spread, resize_batch, to_batch
+from muslin.learn.networks import BACKBONES, NETWORKS, Layer, check_takes, describe, network
 from muslin.learn.recipes import RECIPES
-from muslin.predictor import Predictor
+from muslin.models.predictor import Predictor
 
 TEN = (Target("label", tuple("abcdefghij")),)
 
@@ -26,7 +26,7 @@ def of_recipe(name, input_shape=(28, 28, 1), targets=TEN):
         widths=r.widths,
         dropout=r.dropout,
         activation=r.activation,
-        mirrored=r.mirrored,
+        tta_flip=r.tta_flip,
     )
 
 
@@ -84,7 +84,7 @@ def test_every_layers_result_can_be_asked_for_by_its_name():
     assert {layer.name for layer in table.layers if layer.kind != "dropout"} <= produced
 
 
-def test_a_mirrored_network_gives_a_picture_and_its_mirror_image_the_same_answer():
+def test_a_mirrored_network_gives_a_image_and_its_mirror_image_the_same_answer():
     net = Net(of_recipe("quick"), seed=0).eval()
     pixels = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), dtype=np.uint8)
     net.prepare(pixels)
@@ -94,7 +94,7 @@ def test_a_mirrored_network_gives_a_picture_and_its_mirror_image_the_same_answer
     assert torch.allclose(straight, turned, atol=1e-6)
 
 
-def test_the_stem_makes_the_patches_of_the_training_pictures_white():
+def test_the_stem_makes_the_patches_of_the_training_images_white():
     net = Net(of_recipe("quick"), seed=0)
     pixels = np.random.default_rng(0).integers(0, 256, (400, 29, 29, 1), dtype=np.uint8)
     smooth = ((pixels[:, 1:, 1:].astype(int) + pixels[:, :-1, :-1]) // 2).astype(np.uint8)  # neighbours agree
@@ -108,7 +108,7 @@ def test_the_stem_makes_the_patches_of_the_training_pictures_white():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_mean_and_spread_are_numpys_in_less_memory_than_the_pictures_take(channels):
+def test_mean_and_spread_are_numpys_in_less_memory_than_the_images_take(channels):
     pixels = np.random.default_rng(0).integers(0, 200, (15_500, 28, 28, channels), dtype=np.uint8)
     pixels[..., 0] //= 2
     tracemalloc.start()
@@ -120,10 +120,10 @@ def test_mean_and_spread_are_numpys_in_less_memory_than_the_pictures_take(channe
     assert peak < pixels.nbytes
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - set(TRUNKS)))
-def test_pictures_too_small_for_a_network_are_refused(name):
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - set(BACKBONES)))
+def test_images_too_small_for_a_network_are_refused(name):
     widths = (64, 32, 32) if name == "tutorial" else (32, 64)
-    with pytest.raises(RecipeError, match="pictures of 4×4 px are too small"):
+    with pytest.raises(RecipeError, match="images of 4×4 px are too small"):
         network(name, (4, 4, 1), TEN, widths=widths)
 
 
@@ -140,33 +140,33 @@ def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gr
     random = torch.Generator().manual_seed(side)
     results = []
     for convolution in (whole, needed):
-        pictures = torch.rand(3, 2, side, side, generator=random.manual_seed(side)).requires_grad_()
-        pooled = torch.nn.functional.max_pool2d(convolution(pictures), pool, stride)
+        images = torch.rand(3, 2, side, side, generator=random.manual_seed(side)).requires_grad_()
+        pooled = torch.nn.functional.max_pool2d(convolution(images), pool, stride)
         (pooled * torch.arange(pooled.numel()).view_as(pooled)).sum().backward()
-        results.append((pooled, pictures.grad, convolution.weight.grad, convolution.bias.grad))
+        results.append((pooled, images.grad, convolution.weight.grad, convolution.bias.grad))
     computed = needed(torch.zeros(1, 2, side, side)).shape[2]
     assert (computed - pool) % stride == 0, "nothing is computed in vain"
     for with_all, without in zip(*results, strict=True):
         torch.testing.assert_close(without, with_all)
 
 
-def test_a_convolution_fits_pictures_of_every_size():
+def test_a_convolution_fits_images_of_every_size():
     layer = Layer("convolution", "conv", filters=4, kernel=3, stride=2, padding="same")
     convolution = Convolution(layer, 1, Layer("max pool", "pool", kernel=2, stride=2))
     for side in (8, 13, 28):  # 4, 7 and 14 px after it: of 7 the pool reaches 6
         assert convolution(torch.zeros(1, 1, side, side)).shape[2:] == (side // 4 * 2, side // 4 * 2)
 
 
-def test_a_smaller_picture_keeps_its_mean():
-    pictures = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
-    smaller = seen_at(pictures, (14, 14))
+def test_a_smaller_image_keeps_its_mean():
+    images = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    smaller = resize_batch(images, (14, 14))
     assert smaller.shape == (2, 3, 14, 14)
-    torch.testing.assert_close(smaller.mean((2, 3)), pictures.mean((2, 3)), atol=0.02, rtol=0)
-    assert seen_at(pictures, (28, 28)) is pictures
+    torch.testing.assert_close(smaller.mean((2, 3)), images.mean((2, 3)), atol=0.02, rtol=0)
+    assert resize_batch(images, (28, 28)) is images
 
 
-def test_a_network_that_cannot_take_smaller_pictures_says_so():
-    with pytest.raises(RecipeError, match="takes pictures of one size only"):
+def test_a_network_that_cannot_take_smaller_images_says_so():
+    with pytest.raises(RecipeError, match="takes images of one size only"):
         check_takes(network("tutorial", (28, 28, 1), TEN, widths=(64, 32, 32)), 0.7)
-    with pytest.raises(RecipeError, match="pictures of 3×3 px are too small"):
+    with pytest.raises(RecipeError, match="images of 3×3 px are too small"):
         check_takes(network("whitened-4", (28, 28, 1), TEN, widths=(32, 64)), 0.1)

@@ -48,11 +48,11 @@ def test_small_data_are_gone_through_more_often_unless_epochs_are_named():
     assert fitted(recipe("quick", epochs=1), 1_000).epochs == 1
 
 
-def test_pictures_are_seen_small_in_the_first_epochs_only():
-    r = recipe("quick", epochs=8, early_share=0.5, early_scale=0.7)
+def test_images_are_seen_small_in_the_first_epochs_only():
+    r = recipe("quick", epochs=8, low_res_fraction=0.5, low_res_scale=0.7)
     assert [scale_in(r, epoch) for epoch in range(8)] == [0.7] * 4 + [1.0] * 4
     assert [size_judged(r, epoch, (28, 28)) for epoch in (0, 3, 4, 7)] == [(20, 20)] * 2 + [(28, 28)] * 2
-    only_small = recipe("quick", epochs=8, early_share=1, early_scale=0.7)
+    only_small = recipe("quick", epochs=8, low_res_fraction=1, low_res_scale=0.7)
     assert size_judged(only_small, 0, (28, 28)) == (28, 28), "answers are given at full size"
     assert {scale_in(recipe("tutorial"), epoch) for epoch in range(50)} == {1.0}
 

@@ -8,7 +8,7 @@ from muslin.learn.export import export
 from muslin.learn.modules import Net
 from muslin.learn.networks import network
 from muslin.learn.recipes import recipe
-from muslin.predictor import Predictor
+from muslin.models.predictor import Predictor
 
 LABEL = Target("label", tuple("abcdefghij"))
 
@@ -23,7 +23,7 @@ def test_a_tutorial_that_is_sure_of_no_class_answers_alike_in_both_runtimes() ->
             widths=chosen.widths,
             dropout=chosen.dropout,
             activation=chosen.activation,
-            mirrored=chosen.mirrored,
+            tta_flip=chosen.tta_flip,
         ),
         0,
     )

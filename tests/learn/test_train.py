@@ -1,10 +1,10 @@
-"""Which pictures stand for many."""
+"""Which images stand for many."""
 
 import numpy as np
 import pytest
 
 from muslin.data.dataset import Split
-from muslin.learn.train import CHECKED_COUNT, checked_with, spread
+from muslin.learn.train import VALIDATION_SUBSET_SIZE, spread, validation_subset
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 1000])
@@ -18,11 +18,11 @@ def test_places_are_spread_from_the_first_to_the_last(count):
     assert count < 2 or np.ptp(np.diff(places)) <= 1
 
 
-def test_an_epoch_is_judged_by_some_validation_pictures_of_every_class_although_folders_come_one_by_one():
+def test_an_epoch_is_judged_by_some_validation_images_of_every_class_although_folders_come_one_by_one():
     validation = np.arange(100, 30_100)
     split = Split(train=np.arange(100), validation=validation, test=np.arange(0), drawn="in order")
-    checked = checked_with(split)
-    assert len(checked) == CHECKED_COUNT
+    checked = validation_subset(split)
+    assert len(checked) == VALIDATION_SUBSET_SIZE
     assert set(checked) <= set(validation)
     counts = np.bincount((checked - 100) // 1000)  # thirty classes of a thousand
-    assert counts.min() >= CHECKED_COUNT // 30
+    assert counts.min() >= VALIDATION_SUBSET_SIZE // 30

@@ -6,7 +6,7 @@ Imported when it is first asked for: whoever only answers needs no reader of cat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from muslin.data.reading import read, read_aloud
+    from muslin.data.reader import read, read_aloud
 
 __all__ = ["read", "read_aloud"]
 
@@ -14,6 +14,6 @@ __all__ = ["read", "read_aloud"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'muslin.data' has no attribute {name!r}")
-    from muslin.data import reading
+    from muslin.data import reader
 
-    return getattr(reading, name)
+    return getattr(reader, name)

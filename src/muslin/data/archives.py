@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from muslin.data.formats.compressed import head, is_gzipped, opened
+from muslin.data.formats.gzip_files import head, is_gzipped, opened
 from muslin.data.photos import Photo
 from muslin.errors import DataError
-from muslin.files import storage_errors
+from muslin.storage.atomic import storage_errors
 
 MOST_EXPANSION = 200
 """Times a file in a zip may grow once past FREE_BYTES."""

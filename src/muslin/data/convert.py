@@ -17,24 +17,24 @@ from muslin.data.dataset import (
     PixelImages,
     Target,
     by_part,
+    image_shape,
     multiclass,
-    picture_shape,
     pixels_of,
 )
-from muslin.data.formats import classes_file, folders, idx, packed, pixels_csv, pixels_csv_parts
-from muslin.data.formats.options import ReadOptions
+from muslin.data.formats import classes_file, folders, idx, parquet_images, pixels_csv, pixels_csv_parts
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.photos import SUFFIXES, PhotoImages
 from muslin.errors import DataError, ImageError, StorageError, nearest
-from muslin.files import writing, writing_folder
+from muslin.storage.atomic import writing, writing_folder
 
 MOST_PHOTO_BYTES = 2**30
 """Of one photo that is copied."""
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConversionResult:
     """What was written.
 
     Attributes:
@@ -69,8 +69,8 @@ def convert(
     *,
     test: str | Path | None = None,
     reading: Mapping[str, Any] | None = None,
-    tell: Tell = lambda sentence: None,
-) -> Converted:
+    log: Log = lambda sentence: None,
+) -> ConversionResult:
     """Write a data set to `dest` in the format `to`; the data themselves are never touched.
 
     Args:
@@ -89,16 +89,16 @@ def convert(
 
     if to not in WRITERS:
         raise DataError(f"no format to convert to is called {to!r}. {nearest(to, WRITERS)}")
-    dataset = data if isinstance(data, Dataset) else read(data, test=test, tell=tell, **(reading or {}))
+    dataset = data if isinstance(data, Dataset) else read(data, test=test, log=log, **(reading or {}))
     path = Path(dest)
     if to == "parquet":
-        lost, left_out = _parquet(dataset, path, tell)
+        lost, left_out = _parquet(dataset, path, log)
     else:
         with writing_folder(path) as folder:
-            lost, left_out = WRITERS[to](dataset, folder, tell)
+            lost, left_out = WRITERS[to](dataset, folder, log)
     if isinstance(dataset.images, PhotoImages) and any(photo.box for photo in dataset.images.photos):
         lost.append("what is outside the photos' boxes: they were cut, and are written as PNG files")
-    return Converted(path, to, len(dataset) - len(left_out), tuple(lost), tuple(left_out))
+    return ConversionResult(path, to, len(dataset) - len(left_out), tuple(lost), tuple(left_out))
 
 
 Outcome = tuple[list[str], list[str]]
@@ -107,16 +107,16 @@ Outcome = tuple[list[str], list[str]]
 # ── Photos ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _parquet(dataset: Dataset, path: Path, tell: Tell) -> Outcome:
+def _parquet(dataset: Dataset, path: Path, log: Log) -> Outcome:
     left_out: list[str] = []
     if os.path.lexists(path):
         raise StorageError(f"{path}: is there already, and is not overwritten. Choose another place.")
     with writing(path) as file:
-        packed.write(dataset, _contents(dataset, left_out, tell), file)
+        parquet_images.write(dataset, _contents(dataset, left_out, log), file)
     return [], left_out
 
 
-def _folders(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
+def _folders(dataset: Dataset, folder: Path, log: Log) -> Outcome:
     target, lost = _single_target(dataset)
     labels = np.full(len(dataset), UNKNOWN) if target is None else dataset.labels[target.name]
     classes = () if target is None else target.classes
@@ -124,7 +124,7 @@ def _folders(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
     if target is not None and target.name != "label":
         lost.append(f"the target's name, {target.name!r}: folders have none, so it is read back as 'label'")
     if not isinstance(dataset.images, PhotoImages):
-        lost.append("that the pictures have one size: they become PNG files, with the same pixels")
+        lost.append("that the images have one size: they become PNG files, with the same pixels")
     plain = list(map(_folder_name, classes)) == list(classes)
     plain = plain and classes == tuple(sorted({classes[i] for i in labels if i != UNKNOWN}))
     loose = dataset.parts is None and target is not None and bool((labels == UNKNOWN).any())
@@ -132,7 +132,7 @@ def _folders(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
         (folder / classes_file.NAME).write_bytes(classes_file.written(classes))
     names: set[str] = set()
     written: dict[str, int] = {}
-    for index, content in _contents(dataset, left_out, tell):
+    for index, content in _contents(dataset, left_out, log):
         part = "" if dataset.parts is None else str(dataset.parts[index])
         label = "" if labels[index] == UNKNOWN else _folder_name(classes[labels[index]])
         name = _file_name(str(dataset.ids[index]), part, label, dataset, index, content)
@@ -176,7 +176,7 @@ def _check_folders(folder: Path, dataset: Dataset, target: Target | None, writte
         )
 
 
-def _contents(dataset: Dataset, left_out: list[str], tell: Tell) -> Iterator[tuple[int, bytes]]:
+def _contents(dataset: Dataset, left_out: list[str], log: Log) -> Iterator[tuple[int, bytes]]:
     """Per sample its photo's file, byte for byte; a PNG where it is cut to a box, or of a set of pixels.
 
     Photos that cannot be read are listed.
@@ -185,7 +185,7 @@ def _contents(dataset: Dataset, left_out: list[str], tell: Tell) -> Iterator[tup
 
     for index in range(len(dataset)):
         if index and not index % 1000:
-            tell(f"{index:,} of {len(dataset):,} pictures written")
+            log(f"{index:,} of {len(dataset):,} images written")
         if not isinstance(dataset.images, PhotoImages):
             yield index, encode_png(dataset.images[index])
             continue
@@ -237,7 +237,7 @@ def _file_name(id_: str, part: str, label: str, dataset: Dataset, index: int, co
 
 
 def _suffix(content: bytes) -> str:
-    from muslin.images import READ
+    from muslin.images.decoder import READ
 
     suffixes = {"JPEG": ".jpg", "JPEG2000": ".jp2", "PPM": ".pnm", "TIFF": ".tif"}
     kind = next((kind for kind, pattern in READ if pattern.match(content[:4096])), "JPEG")
@@ -247,9 +247,9 @@ def _suffix(content: bytes) -> str:
 # ── Pixels ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _csv(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
+def _csv(dataset: Dataset, folder: Path, log: Log) -> Outcome:
     target, lost = _single_target(dataset)
-    dataset, left_out = _same_size(dataset, "csv", tell)
+    dataset, left_out = _same_size(dataset, "csv", log)
     lost += _lost_with_photos(dataset, left_out)
     labels: list[str] | None = None
     if target is not None:
@@ -262,17 +262,17 @@ def _csv(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
         labels = ["" if i == UNKNOWN else names[i] for i in values]
         if target.name != "label":
             lost.append(f"the target's name, {target.name!r}: it is read back as 'label'")
-    pixels_csv_parts.write(dataset, labels, folder, lambda part: part or "pictures")
-    height, width, channels = picture_shape(dataset)
+    pixels_csv_parts.write(dataset, labels, folder, lambda part: part or "images")
+    height, width, channels = image_shape(dataset)
     if (height, width, channels) != pixels_csv.guessed_shape(height * width * channels):
-        lost.append(f"the pictures' shape: read it back with --shape {height}x{width}x{channels}")
+        lost.append(f"the images' shape: read it back with --shape {height}x{width}x{channels}")
     return lost, left_out
 
 
-def _idx(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
+def _idx(dataset: Dataset, folder: Path, log: Log) -> Outcome:
     target, lost = _single_target(dataset)
     if target is None or len(target.classes) > idx.MOST_LABEL + 1:
-        has = "no target of one label a picture" if target is None else f"{len(target.classes)} classes"
+        has = "no target of one label an image" if target is None else f"{len(target.classes)} classes"
         raise DataError(
             f"{dataset.name}: has {has}; idx holds labels of up to {idx.MOST_LABEL + 1} classes. Use csv or parquet."
         )
@@ -280,10 +280,10 @@ def _idx(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
     unlabelled = [f"{id_}: has no label, and idx cannot say so" for id_ in dataset.ids[~known]]
     if not known.any():
         raise DataError(f"{dataset.name}: has no labels, which idx needs. Use csv or parquet.")
-    dataset, left_out = _same_size(dataset.take(np.flatnonzero(known)), "idx", tell)
+    dataset, left_out = _same_size(dataset.take(np.flatnonzero(known)), "idx", log)
     pixels = pixels_of(dataset)
     if pixels.shape[3] != 1:
-        raise DataError(f"{dataset.name}: has pictures in colour; idx holds gray ones. Use csv or parquet.")
+        raise DataError(f"{dataset.name}: has images in colour; idx holds gray ones. Use csv or parquet.")
     lost += _lost_with_photos(dataset, left_out)
     labels = dataset.labels[target.name]
     if target.name != "label":
@@ -295,8 +295,8 @@ def _idx(dataset: Dataset, folder: Path, tell: Tell) -> Outcome:
     return lost, unlabelled + left_out
 
 
-def _same_size(dataset: Dataset, to: str, tell: Tell) -> tuple[Dataset, list[str]]:
-    """`dataset` with its pictures as pixels; the problems of those that cannot be decoded, which are left out."""
+def _same_size(dataset: Dataset, to: str, log: Log) -> tuple[Dataset, list[str]]:
+    """`dataset` with its images as pixels; the problems of those that cannot be decoded, which are left out."""
     if isinstance(dataset.images, PixelImages):
         return dataset, []
     pictures: list[NDArray[np.uint8]] = []
@@ -304,23 +304,23 @@ def _same_size(dataset: Dataset, to: str, tell: Tell) -> tuple[Dataset, list[str
     problems: list[str] = []
     for index in range(len(dataset)):
         if index and not index % 1000:
-            tell(f"{index:,} of {len(dataset):,} photos read")
+            log(f"{index:,} of {len(dataset):,} photos read")
         try:
-            picture = dataset.images[index]
+            image = dataset.images[index]
         except ImageError as error:
             problems.append(str(error))
             continue
-        if pictures and picture.shape[:2] != pictures[0].shape[:2]:
-            sizes = [f"{p.shape[1]}×{p.shape[0]}" for p in (pictures[0], picture)]
+        if pictures and image.shape[:2] != pictures[0].shape[:2]:
+            sizes = [f"{p.shape[1]}×{p.shape[0]}" for p in (pictures[0], image)]
             raise DataError(
                 f"{dataset.name}: {dataset.ids[kept[0]]} has {sizes[0]} pixels, but {dataset.ids[index]} has "
-                f"{sizes[1]}; {to} holds pictures of one size. Use folders or parquet."
+                f"{sizes[1]}; {to} holds images of one size. Use folders or parquet."
             )
-        pictures.append(picture)
+        pictures.append(image)
         kept.append(index)
     if not kept:
         raise DataError(f"{dataset.name}: not one photo can be read. First: {problems[0]}")
-    channels = max(picture.shape[2] for picture in pictures)
+    channels = max(image.shape[2] for image in pictures)
     pixels = np.stack([p if p.shape[2] == channels else np.repeat(p, channels, axis=2) for p in pictures])
     return replace(dataset.take(np.array(kept)), images=PixelImages(pixels)), problems
 
@@ -355,19 +355,19 @@ def _mended(name: str) -> bool:
 
 
 def _single_target(dataset: Dataset) -> tuple[Target | None, list[str]]:
-    """The first target of one label a picture, and what is lost with the others."""
+    """The first target of one label an image, and what is lost with the others."""
     kept = next((target for target in dataset.targets if target.kind == "multiclass"), None)
     others = [repr(target.name) for target in dataset.targets if target is not kept]
     if others and kept is None:
         raise DataError(
-            f"{dataset.name}: {', '.join(others)} may have several labels a picture, which only parquet can hold. "
+            f"{dataset.name}: {', '.join(others)} may have several labels an image, which only parquet can hold. "
             "Use parquet."
         )
     lost = [f"the targets {', '.join(others)}: only {kept.name!r} is kept"] if others and kept else []
     return kept, lost
 
 
-WRITERS: dict[str, Callable[[Dataset, Path, Tell], Outcome]] = {
+WRITERS: dict[str, Callable[[Dataset, Path, Log], Outcome]] = {
     "folders": _folders,
     "csv": _csv,
     "idx": _idx,

@@ -33,24 +33,24 @@ class Target:
 
 
 class Images(Protocol):
-    """Pictures in order, decoded when asked for: `images[i]` is uint8 (height, width, 1 or 3)."""
+    """Images in order, decoded when asked for: `images[i]` is uint8 (height, width, 1 or 3)."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Images":
-        """The same kind of pictures, only those at `indices`, in that order."""
+        """The same kind of images, only those at `indices`, in that order."""
         ...
 
     def joined(self, others: Sequence[Any]) -> "Images":
-        """These pictures, then those of `others` in turn. Raises DataError where they cannot be in one set."""
+        """These images, then those of `others` in turn. Raises DataError where they cannot be in one set."""
         ...
 
 
 @dataclass(frozen=True)
 class PixelImages:
-    """Pictures of one size, held in memory as uint8 (count, height, width, channels)."""
+    """Images of one size, held in memory as uint8 (count, height, width, channels)."""
 
     pixels: NDArray[np.uint8]
 
@@ -65,14 +65,14 @@ class PixelImages:
         return len(self.pixels)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        picture: NDArray[np.uint8] = self.pixels[index]
-        return picture
+        image: NDArray[np.uint8] = self.pixels[index]
+        return image
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "PixelImages":
         return PixelImages(self.pixels[indices])
 
     def joined(self, others: Sequence[Any]) -> "PixelImages":
-        """Raises DataError where sizes differ, or pictures of the others are photos in their files."""
+        """Raises DataError where sizes differ, or images of the others are photos in their files."""
         pixels = [self.pixels]
         for images in others:
             if not isinstance(images, PixelImages):
@@ -83,7 +83,7 @@ class PixelImages:
         shapes = {p.shape[1:] for p in pixels}
         if len(shapes) > 1:
             sizes = ", ".join("×".join(map(str, shape)) for shape in sorted(shapes))
-            raise DataError(f"The parts' pictures differ in size: {sizes}. Bring them to one size first.")
+            raise DataError(f"The parts' images differ in size: {sizes}. Bring them to one size first.")
         return PixelImages(np.concatenate(pixels))
 
 
@@ -94,7 +94,7 @@ class Dataset:
     Attributes:
         name: how a person would call it, for example `fashion-mnist` or the file's name.
         format: the row of `muslin.data.formats.FORMATS` that read it, for example `idx`.
-        images: the pictures, in order.
+        images: the images, in order.
         targets: the questions.
         labels: per target's name, int64 (count,) for `multiclass`: a class's index or UNKNOWN; int8
             (count, classes) for `multilabel`: 1 yes, 0 no, UNKNOWN.
@@ -103,7 +103,7 @@ class Dataset:
         ids: object (count,) of str, unique: a file's name, an SKU, or `train/17`.
         origin: where the files came from, one sentence for a person.
         repairs: everything that was mended or passed over while reading, one sentence each, with counts.
-        conversion: how a photo becomes such a picture (a row of `muslin.images.CONVERSIONS`).
+        conversion: how a photo becomes such an image (a row of `muslin.images.CONVERSIONS`).
     """
 
     name: str
@@ -115,7 +115,7 @@ class Dataset:
     parts: NDArray[np.object_] | None = None
     groups: NDArray[np.object_] | None = None
     origin: str = ""
-    repairs: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
     conversion: str = "fit"
 
     def __post_init__(self) -> None:
@@ -190,7 +190,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what a model could learn from: pictures, labels, classes, parts; not of paths."""
+        """SHA-256 of what a model could learn from: images, labels, classes, parts; not of paths."""
         digest = hashlib.sha256()
         for target in self.targets:
             digest.update(repr((target.name, target.classes, target.kind)).encode())
@@ -265,10 +265,10 @@ def class_counts(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np
 
 
 def pixels_of(dataset: Dataset) -> NDArray[np.uint8]:
-    """All pictures as one uint8 array (count, height, width, channels).
+    """All images as one uint8 array (count, height, width, channels).
 
     Raises:
-        DataError: the pictures differ in size or channels.
+        DataError: the images differ in size or channels.
     """
     if isinstance(dataset.images, PixelImages):
         return dataset.images.pixels
@@ -276,17 +276,17 @@ def pixels_of(dataset: Dataset) -> NDArray[np.uint8]:
     sizes = sorted({p.shape for p in pictures})
     if len(sizes) != 1:
         raise DataError(
-            f"{dataset.name}: pictures of {len(sizes)} different sizes, from {sizes[0]} to {sizes[-1]}, "
+            f"{dataset.name}: images of {len(sizes)} different sizes, from {sizes[0]} to {sizes[-1]}, "
             "where one size is needed. Bring them to one size first."
         )
     return np.stack(pictures)
 
 
-def picture_shape(dataset: Dataset) -> tuple[int, ...]:
-    """(height, width, channels) of all pictures; nothing is decoded where their size is known without.
+def image_shape(dataset: Dataset) -> tuple[int, ...]:
+    """(height, width, channels) of all images; nothing is decoded where their size is known without.
 
     Raises:
-        DataError: the pictures differ in size or channels.
+        DataError: the images differ in size or channels.
     """
     size: tuple[int, ...] | None = getattr(dataset.images, "size", None)
     return size or pixels_of(dataset).shape[1:]
@@ -313,7 +313,7 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
     front; groups are kept where every part has them.
 
     Raises:
-        DataError: the pictures are of different kinds or sizes, or a part has a class that the first does not.
+        DataError: the images are of different kinds or sizes, or a part has a class that the first does not.
     """
     first = next(iter(parts.values()))
     aligned = [part if part is first else align(part, first.targets) for part in parts.values()]
@@ -327,7 +327,7 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
         parts=np.array([p for p, d in parts.items() for _ in range(len(d))], dtype=object),
         groups=np.concatenate(groups) if len(groups) == len(aligned) else None,
         origin="; ".join(dict.fromkeys(part.origin for part in aligned)),
-        repairs=tuple(f"{p}: {r}" for p, part in zip(parts, aligned, strict=True) for r in part.repairs),
+        fixes=tuple(f"{p}: {r}" for p, part in zip(parts, aligned, strict=True) for r in part.fixes),
     )
 
 
@@ -341,7 +341,7 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
         DataError: the data have no such target, or a class that the target does not know.
     """
     labels: dict[str, NDArray[np.integer[Any]]] = {}
-    repairs = list(dataset.repairs)
+    fixes = list(dataset.fixes)
     for target in targets:
         mine = dataset.target(target.name if any(t.name == target.name for t in dataset.targets) else None)
         values = dataset.labels[mine.name]
@@ -358,15 +358,15 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
         )
         places = [int(c) if by_number else known.get(c, UNKNOWN) for c in mine.classes]
         if by_number:
-            repairs.append(
+            fixes.append(
                 f"{mine.name}: the numbers {mine.classes[0]} to {mine.classes[-1]} taken as class indices"
             )
         if mine.kind == "multilabel":
-            moved = np.full((len(dataset), len(target.classes)), UNKNOWN, dtype=np.int8)
+            with_thresholds = np.full((len(dataset), len(target.classes)), UNKNOWN, dtype=np.int8)
             for column, place in enumerate(places):
                 if place != UNKNOWN:
-                    moved[:, place] = values[:, column]
-            labels[target.name] = moved
+                    with_thresholds[:, place] = values[:, column]
+            labels[target.name] = with_thresholds
             continue
         strangers = [
             mine.classes[i] for i, place in enumerate(places) if place == UNKNOWN and (values == i).any()
@@ -380,4 +380,4 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
             )
         table = np.array([*places, UNKNOWN], dtype=np.int64)  # the last entry is where UNKNOWN (-1) points
         labels[target.name] = table[values]
-    return replace(dataset, targets=tuple(targets), labels=labels, repairs=tuple(repairs))
+    return replace(dataset, targets=tuple(targets), labels=labels, fixes=tuple(fixes))

@@ -34,7 +34,7 @@ MOST_MADE_BYTES = 4 * 10**9
 
 THREADS = 2
 
-ALLOWED_BROKEN = 0.2
+MAX_UNREADABLE = 0.2
 """The share of photos that may be unreadable before a training stops: more are no accident, but a bad copy."""
 
 T = TypeVar("T")
@@ -154,8 +154,8 @@ class PhotoImages:
             yield hashlib.sha256(content + repr(photo.box).encode() if photo.box else content).digest()
 
 
-class MadePictures:
-    """Pictures of one size that photos were brought to, in a temporary file that has no name and goes when nobody
+class MadeImages:
+    """Images of one size that photos were brought to, in a temporary file that has no name and goes when nobody
     holds it. Once it or the disk is full, the others are as if nobody kept them. Safe in threads."""
 
     def __init__(self, size: tuple[int, int, int], most_bytes: int) -> None:
@@ -177,17 +177,17 @@ class MadePictures:
         content = bytearray(os.pread(self._handle, count, row * count))
         return np.frombuffer(content, np.uint8).reshape(self._size)
 
-    def add(self, photo: Stored, picture: NDArray[np.uint8]) -> None:
+    def add(self, photo: Stored, image: NDArray[np.uint8]) -> None:
         """Keep it, if there is room."""
         with self._lock:
             row = len(self._rows)
             if row >= self._room or photo in self._rows:
                 return
             try:
-                written = os.pwrite(self._handle, picture.tobytes(), row * picture.size)
+                written = os.pwrite(self._handle, image.tobytes(), row * image.size)
             except OSError:
                 written = 0
-            if written == picture.size:
+            if written == image.size:
                 self._rows[photo] = row
             else:
                 self._room = 0
@@ -208,7 +208,7 @@ class FittedPhotos:
     photos: PhotoImages
     size: tuple[int, int, int]
     conversion: str
-    made: "MadePictures | None" = None
+    made: "MadeImages | None" = None
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -223,14 +223,14 @@ class FittedPhotos:
         # `fit` scales a photo as a whole, so half of that may be left to the JPEG decoder; others look at single
         # pixels
         at_least_px = 2 * max(self.size[:2]) if self.conversion == "fit" else None
-        picture = convert(self.photos.decoded(index, at_least_px), self.conversion, self.size)[0]
+        image = convert(self.photos.decoded(index, at_least_px), self.conversion, self.size)[0]
         if self.made:
-            self.made.add(photo, picture)
-        return picture
+            self.made.add(photo, image)
+        return image
 
     def keeping(self, most_bytes: int = MOST_MADE_BYTES) -> "FittedPhotos":
         """The same, each decoded only once as far as `most_bytes` on the disk hold them."""
-        return replace(self, made=MadePictures(self.size, most_bytes))
+        return replace(self, made=MadeImages(self.size, most_bytes))
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "FittedPhotos":
         return replace(self, photos=self.photos.take(indices))
@@ -248,11 +248,11 @@ def fitted_photos(dataset: Dataset, size: tuple[int, int, int], conversion: str 
     """`dataset` with each of its photos brought to `size` when it is asked for; nothing is decoded yet.
 
     Raises:
-        DataError: the pictures are pixels, not photos.
+        DataError: the images are pixels, not photos.
     """
     if not isinstance(dataset.images, PhotoImages):
         raise DataError(
-            f"{dataset.name}: its pictures are pixels of one size, where photos in files are needed. "
+            f"{dataset.name}: its images are pixels of one size, where photos in files are needed. "
             "For pixels: --recipe quick."
         )
     how = conversion or dataset.conversion
@@ -276,7 +276,7 @@ def in_order(work: Callable[[int], T], count: int, threads: int = THREADS) -> It
 
 
 def blocks_of(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
-    """All pictures in order, one or more arrays uint8 (count, height, width, channels).
+    """All images in order, one or more arrays uint8 (count, height, width, channels).
 
     Photos come few at a time, and are decoded while whoever takes them works on those before them.
     """
@@ -294,12 +294,12 @@ def in_pixels(
     size: tuple[int, int, int],
     *,
     conversion: str | None = None,
-    allow_broken: float = 1.0,
-    tell: Callable[[str], None] = lambda sentence: None,
+    max_unreadable: float = 1.0,
+    log: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
     """`dataset` with its photos decoded to uint8 (count, *size); a set of pixels is returned as it is.
 
-    Photos that cannot be decoded are left out and listed in `repairs`.
+    Photos that cannot be decoded are left out and listed in `fixes`.
 
     Args:
         size: (height, width, channels).
@@ -327,15 +327,15 @@ def in_pixels(
         if problem:
             problems[index] = problem
         if (index + 1) % 1000 == 0 or (index + 1 == len(photos) > 1000):
-            tell(f"{index + 1:,} of {len(photos):,} photos read")
-    return without_broken(replace(photos, images=PixelImages(pixels)), problems, allow_broken, tell)
+            log(f"{index + 1:,} of {len(photos):,} photos read")
+    return exclude_unreadable(replace(photos, images=PixelImages(pixels)), problems, max_unreadable, log)
 
 
 def readable(
     dataset: Dataset,
     *,
-    allow_broken: float = 1.0,
-    tell: Callable[[str], None] = lambda sentence: None,
+    max_unreadable: float = 1.0,
+    log: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
     """`dataset`, whose images are FittedPhotos, without those that cannot be decoded: each is tried once.
 
@@ -351,11 +351,11 @@ def readable(
         return None
 
     problems = {i: problem for i, problem in enumerate(in_order(one, len(dataset))) if problem}
-    return without_broken(dataset, problems, allow_broken, tell)
+    return exclude_unreadable(dataset, problems, max_unreadable, log)
 
 
-def without_broken(
-    dataset: Dataset, problems: Mapping[int, str], allowed: float, tell: Callable[[str], None]
+def exclude_unreadable(
+    dataset: Dataset, problems: Mapping[int, str], allowed: float, log: Callable[[str], None]
 ) -> Dataset:
     """`dataset` without the photos at the keys of `problems`, which are listed in its repairs.
 
@@ -375,12 +375,12 @@ def without_broken(
         raise DataError(f"{dataset.name}: not one of {count:,} photos can be read. First: {first}")
     if share > allowed:
         for problem in problems.values():
-            tell(problem)
+            log(problem)
         raise DataError(
             f"{dataset.name}: {len(problems):,} of {count:,} photos cannot be read, which is more than a share of "
             f"{allowed:g}. First: {first} Mend them, or train without them: "
-            f"--allow-broken {min(math.ceil(100 * share) / 100, 1):g}."
+            f"--max-unreadable {min(math.ceil(100 * share) / 100, 1):g}."
         )
     kept = np.setdiff1d(np.arange(count), list(problems))
     said = f"photos left out because they cannot be read: {len(problems):,}"
-    return replace(dataset.take(kept), repairs=(*dataset.repairs, said, *problems.values()))
+    return replace(dataset.take(kept), fixes=(*dataset.fixes, said, *problems.values()))

@@ -13,14 +13,14 @@ TEST_SHARE = 0.2
 
 
 def split(dataset: Dataset, *, validation_share: float, seed: int, stratified: bool = True) -> Split:
-    """The data's own parts where it has them; what it lacks is drawn from the training pictures.
+    """The data's own parts where it has them; what it lacks is drawn from the training images.
 
     A sample with no known label at all is in no part; no group is ever in two parts that are drawn.
     Draws are scikit-learn's `train_test_split`, so that
     `seed=12345, stratified=False, validation_share=0.2` gives the article's division.
 
     Args:
-        validation_share: share of the training pictures set apart to choose by; 0 for none.
+        validation_share: share of the training images set apart to choose by; 0 for none.
         stratified: keep each class's share of the first target; where a class is too small for it, not.
 
     Raises:
@@ -40,18 +40,18 @@ def split(dataset: Dataset, *, validation_share: float, seed: int, stratified: b
     test = np.flatnonzero(known & (parts == "test"))
     if not len(train):
         raise TrainingError(
-            f"{dataset.name}: there is no part to learn from. Add a part train; or judge a model by these pictures: "
+            f"{dataset.name}: there is no part to learn from. Add a part train; or judge a model by these images: "
             "muslin evaluate."
         )
     said = [f"{p}: the data's own" for p, i in (("validation", validation), ("test", test)) if len(i)]
 
     if not len(test):
         train, test = _learnable(dataset, *_draw(dataset, train, TEST_SHARE, seed, stratified), said)
-        said.append(f"test: {TEST_SHARE:.0%} of the pictures, drawn with seed {seed}")
+        said.append(f"test: {TEST_SHARE:.0%} of the images, drawn with seed {seed}")
     if not len(validation) and validation_share:
         drawn_parts = _draw(dataset, train, validation_share, seed, stratified)
         train, validation = _learnable(dataset, *drawn_parts, said)
-        said.append(f"validation: {validation_share:.1%} of the training pictures, drawn with seed {seed}")
+        said.append(f"validation: {validation_share:.1%} of the training images, drawn with seed {seed}")
     if len(known) > known.sum():
         said.append(f"{len(known) - known.sum():,} samples without a label left out")
     _check_classes(dataset, train, {"validation": validation, "test": test})
@@ -73,7 +73,7 @@ def _draw(
         if counts.min() >= 2 and min(apart, len(indices) - apart) >= len(counts):
             strata = labels
     if len(indices) < 2:
-        raise TrainingError(f"{dataset.name}: {len(indices)} training pictures cannot be divided. Add more.")
+        raise TrainingError(f"{dataset.name}: {len(indices)} training images cannot be divided. Add more.")
     if dataset.groups is not None:
         return _draw_groups(dataset, indices, share, seed, stratified and target.kind == "multiclass")
     kept, apart_indices = train_test_split(indices, test_size=share, random_state=seed, stratify=strata)
@@ -110,7 +110,7 @@ def _draw_groups(
     groups = np.unique(dataset.groups[indices].astype(str), return_inverse=True)[1]
     if not groups.any():
         raise TrainingError(
-            f"{dataset.name}: the training pictures are one group, which cannot be divided. Add others."
+            f"{dataset.name}: the training images are one group, which cannot be divided. Add others."
         )
     labels = dataset.labels[dataset.targets[0].name][indices]
     folds, count = round(1 / share), int(groups.max()) + 1
@@ -134,7 +134,7 @@ def _check_classes(dataset: Dataset, train: NDArray[np.int64], others: dict[str,
         if len(learned) < 2:
             only = f" ({target.classes[learned.pop()]!r})" if learned else ""
             raise TrainingError(
-                f"{dataset.name}: the training pictures have {'one class only' if only else 'no class'}{only} for "
+                f"{dataset.name}: the training images have {'one class only' if only else 'no class'}{only} for "
                 f"{target.name!r}. A classifier needs at least two."
             )
         for part, indices in others.items():
@@ -143,6 +143,6 @@ def _check_classes(dataset: Dataset, train: NDArray[np.int64], others: dict[str,
                 index = strange[0]
                 count = int((labels[indices] == index).sum())
                 raise TrainingError(
-                    f"{dataset.name}: class {target.classes[index]!r} is in the {part} part ({count:,} pictures) "
-                    f"but never seen in training. Add training pictures of it, or take it out of the {part} part."
+                    f"{dataset.name}: class {target.classes[index]!r} is in the {part} part ({count:,} images) "
+                    f"but never seen in training. Add training images of it, or take it out of the {part} part."
                 )

@@ -2,6 +2,7 @@
 
 from muslin.evaluation.binary import Binary, OperatingPoint
 from muslin.evaluation.intervals import Interval, wilson
+from muslin.evaluation.multiclass import Averages, ClassFigures, ConfusedPair, Evaluation, Mistake, evaluate
 from muslin.evaluation.multilabel import (
     LabelAverages,
     LabelFigures,
@@ -9,10 +10,9 @@ from muslin.evaluation.multilabel import (
     MultilabelEvaluation,
     evaluate_multilabel,
 )
-from muslin.evaluation.summary import Averages, ClassFigures, ConfusedPair, Evaluation, Mistake, evaluate
 
 AnyEvaluation = Evaluation | MultilabelEvaluation
-"""Of one class a picture, or of several labels."""
+"""Of one class an image, or of several labels."""
 
 __all__ = [
     "AnyEvaluation",

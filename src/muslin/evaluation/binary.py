@@ -18,10 +18,10 @@ class OperatingPoint:
     """The answers where the second class is said from `threshold` on.
 
     Attributes:
-        predicted, right: pictures called the second class, and those of them that are.
-        accuracy: pictures of both classes that are told right, as a share.
-        precision: right / predicted, None where nothing is called so; recall: right / pictures of the second class.
-        false_positive_rate: of the pictures of the first class, the share called the second.
+        predicted, right: images called the second class, and those of them that are.
+        accuracy: images of both classes that are told right, as a share.
+        precision: right / predicted, None where nothing is called so; recall: right / images of the second class.
+        false_positive_rate: of the images of the first class, the share called the second.
         accuracy_interval, precision_interval, recall_interval: 95 %, Wilson.
     """
 
@@ -44,10 +44,10 @@ class Binary:
     Attributes:
         positive: the second class, of which the threshold is.
         threshold: from which probability on it was the answer in this evaluation.
-        roc_area: the chance that a picture of it gets a higher probability than one of the first class; None without
-            pictures of both.
-        average_precision: mean precision over all recalls; None without a picture of it.
-        roc_area_interval, average_precision_interval: 95 %, bootstrap over pictures.
+        roc_area: the chance that an image of it gets a higher probability than one of the first class; None without
+            images of both.
+        average_precision: mean precision over all recalls; None without an image of it.
+        roc_area_interval, average_precision_interval: 95 %, bootstrap over images.
         points: from threshold 0.00 to 1.00 in steps of 0.05.
     """
 

@@ -1,6 +1,6 @@
 """Temperature scaling: so that answers given with 80 % probability are right about 80 times in 100.
 
-Fitted on pictures that the network was not trained on. The order of a picture's classes stays as it was, so no answer
+Fitted on images that the network was not trained on. The order of an image's classes stays as it was, so no answer
 of a `multiclass` target changes; only how sure it is.
 """
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
-from muslin.evaluation.measures import Labels, Probabilities, brier_score, log_loss
+from muslin.evaluation.metrics import Labels, Probabilities, brier_score, log_loss
 
 LEAST, MOST = 0.05, 20.0
 """Temperatures looked at. Beyond them a model is either always or never sure, whatever it said."""
@@ -66,14 +66,14 @@ def temperature(labels: Labels, probabilities: Probabilities) -> float:
 
     known = np.flatnonzero(labels != UNKNOWN)
     if not len(known):
-        raise DataError("no picture with a known class to calibrate with.")
-    true, stated = np.asarray(labels)[known].astype(np.int64), np.asarray(probabilities)[known]
+        raise DataError("no image with a known class to calibrate with.")
+    true, raw_probabilities = np.asarray(labels)[known].astype(np.int64), np.asarray(probabilities)[known]
 
     bounds = (np.log(LEAST), np.log(MOST))
 
     def best(score: Callable[[Labels, Probabilities], float]) -> float:
         def loss(logarithm: float) -> float:
-            return score(true, scaled(stated, float(np.exp(logarithm))))
+            return score(true, scaled(raw_probabilities, float(np.exp(logarithm))))
 
         return float(minimize_scalar(loss, method="bounded", bounds=bounds).x)
 
@@ -83,7 +83,7 @@ def temperature(labels: Labels, probabilities: Probabilities) -> float:
 def temperatures(labels: Labels, probabilities: Probabilities) -> NDArray[np.float32]:
     """Per label of a `multilabel` target its temperature: float32 (labels,).
 
-    A label that is known for no picture, or is always there or never, says nothing of how sure to be: it keeps 1.
+    A label that is known for no image, or is always there or never, says nothing of how sure to be: it keeps 1.
 
     Args:
         labels: integer (n, labels): 1 yes, 0 no, UNKNOWN.

@@ -1,4 +1,4 @@
-"""Two classifiers on the same pictures: which is more often right, and could chance alone have made it seem so."""
+"""Two classifiers on the same images: which is more often right, and could chance alone have made it seem so."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,15 +21,15 @@ ONCE_IN_20 = 0.05
 
 @dataclass(frozen=True)
 class Paired:
-    """How two models did on the same n pictures.
+    """How two models did on the same n images.
 
     Attributes:
-        n: pictures; both + only_a + only_b + neither.
+        n: images; both + only_a + only_b + neither.
         both, only_a, only_b, neither: on how many of them which model is right.
         difference: share right of b minus that of a, from -1 to 1; above 0 b is better.
         interval: of the difference, 95 %.
         p_value: how often a difference at least so large comes by chance between models equally good, 0 to 1.
-        groups: how many groups the pictures fall into; None where each stands for itself.
+        groups: how many groups the images fall into; None where each stands for itself.
     """
 
     n: int
@@ -45,7 +45,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """The pictures of one class. `p_value` is corrected for having looked at every class (Holm)."""
+    """The images of one class. `p_value` is corrected for having looked at every class (Holm)."""
 
     name: str
     paired: Paired
@@ -64,10 +64,10 @@ class Comparison:
     """Two models compared on one target.
 
     Attributes:
-        overall: all pictures of a known class.
+        overall: all images of a known class.
         accuracy_a, accuracy_b: share right, 0 to 1, with its 95 % Wilson interval beside it.
-        per_class: one entry a class that has pictures, in the classes' order.
-        only_a_right, only_b_right, both_wrong: indices of pictures on which the models answer differently.
+        per_class: one entry a class that has images, in the classes' order.
+        only_a_right, only_b_right, both_wrong: indices of images on which the models answer differently.
     """
 
     overall: Paired
@@ -99,7 +99,7 @@ def paired(right_a: Right, right_b: Right, groups: NDArray[Any] | None = None) -
     paired data, Statistics in Medicine 17 (1998), method 10; Q. McNemar, Psychometrika 12 (1947).
 
     Raises:
-        DataError: no picture, or not as many of one as of the other.
+        DataError: no image, or not as many of one as of the other.
     """
     if not len(right_a) == len(right_b) > 0:
         raise DataError(
@@ -147,7 +147,7 @@ def newcombe(both: int, only_a: int, only_b: int, neither: int, level: float = 0
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """McNemar's exact p-value, two-sided: of the pictures on which only one is right, is each as often that one?"""
+    """McNemar's exact p-value, two-sided: of the images on which only one is right, is each as often that one?"""
     if only_a + only_b == 0:
         return 1.0
     from scipy.stats import binomtest
@@ -176,22 +176,22 @@ def compare(
     classes: Sequence[str],
     groups: NDArray[Any] | None = None,
 ) -> Comparison:
-    """Two models' answers to the same pictures.
+    """Two models' answers to the same images.
 
     Args:
         labels: integer (n,), a class's index or UNKNOWN, which is left out; or (n, classes) of 1, 0 and UNKNOWN.
-        answers_a, answers_b: the same shape. Of several labels a picture's answer is right when all known ones are.
+        answers_a, answers_b: the same shape. Of several labels an image's answer is right when all known ones are.
         classes: the names.
-        groups: (n,): of which group each picture is.
+        groups: (n,): of which group each image is.
 
     Raises:
-        DataError: no picture has a known label.
+        DataError: no image has a known label.
     """
     several = labels.ndim == 2
     known = labels != UNKNOWN
     judged = np.flatnonzero(known.any(axis=1) if several else known)
     if not len(judged):
-        raise DataError("no picture has a known label, so there is nothing to compare.")
+        raise DataError("no image has a known label, so there is nothing to compare.")
     hits_a, hits_b = (labels == answers_a) | ~known, (labels == answers_b) | ~known
     right_a, right_b = (hits_a.all(axis=1), hits_b.all(axis=1)) if several else (hits_a, hits_b)
     differs = (answers_a != answers_b).any(axis=1) if several else answers_a != answers_b

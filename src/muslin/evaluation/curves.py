@@ -1,7 +1,7 @@
 """Measures of one yes-or-no question over all thresholds: truth (n,) of 0 and 1, scores (n,), the higher the more yes.
 
 Equal scores stand or fall together, as in scikit-learn, whose figures these are; what is added is a weight per
-picture, so that a bootstrap needs no sorting.
+image, so that a bootstrap needs no sorting.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ LEVEL = 0.95
 MOST_RESAMPLES = 400
 FEWEST_RESAMPLES = 50
 CELLS = 100_000_000
-"""Pictures times resamples that a bootstrap may touch for all labels together: some seconds."""
+"""Images times resamples that a bootstrap may touch for all labels together: some seconds."""
 
 
 def resamples(n: int, cells: int) -> Weights:
-    """How often each of `n` pictures is in each bootstrap sample (Efron 1979): float32 (samples, n), always the same.
+    """How often each of `n` images is in each bootstrap sample (Efron 1979): float32 (samples, n), always the same.
 
     400 samples, fewer (50 at least) where `cells` answers have to be gone through for each.
     """
@@ -35,7 +35,7 @@ def resamples(n: int, cells: int) -> Weights:
 
 
 def between(values: NDArray[np.floating[Any]]) -> Interval:
-    """The middle 95 % of a bootstrap's values; NaN, from samples without a picture to go by, are left out."""
+    """The middle 95 % of a bootstrap's values; NaN, from samples without an image to go by, are left out."""
     values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0
@@ -77,7 +77,7 @@ def roc_areas(truth: Truth, scores: Scores, weights: Weights) -> Weights:
 def with_interval(
     measure: Callable[[Truth, Scores, Weights], Weights], truth: Truth, scores: Scores, samples: Weights
 ) -> tuple[float | None, Interval]:
-    """A measure of all pictures and its bootstrap interval; (None, (0, 1)) where it is not defined."""
+    """A measure of all images and its bootstrap interval; (None, (0, 1)) where it is not defined."""
     value = (
         float(measure(truth, scores, np.ones((1, len(truth)), dtype=np.float32))[0]) if len(truth) else np.nan
     )

@@ -1,4 +1,4 @@
-"""Evaluation of a target that allows several labels a picture, over the cells (picture, label) that are known."""
+"""Evaluation of a target that allows several labels an image, over the cells (image, label) that are known."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,21 +17,21 @@ MISTAKES_KEPT = 50
 
 @dataclass(frozen=True)
 class LabelFigures:
-    """One label, over the pictures of which it is known whether they have it.
+    """One label, over the images of which it is known whether they have it.
 
     Attributes:
         name: the label.
         threshold: from which probability on it is given.
-        known: pictures of which it is known; unknown: those of which it is not.
-        support: known pictures that have it.
-        predicted: known pictures it was given to.
+        known: images of which it is known; unknown: those of which it is not.
+        support: known images that have it.
+        predicted: known images it was given to.
         right: of those, the ones that have it.
         precision: right / predicted; None where it was never given.
-        recall: right / support; None where no known picture has it.
+        recall: right / support; None where no known image has it.
         f1: 2·right / (predicted + support); None where both are 0.
         average_precision: mean precision over all recalls, whatever the threshold; None without support.
         precision_interval, recall_interval: 95 % Wilson; f1_interval, average_precision_interval: 95 % bootstrap over
-            pictures. (0, 1) where there is nothing to go by.
+            images. (0, 1) where there is nothing to go by.
     """
 
     name: str
@@ -53,9 +53,9 @@ class LabelFigures:
 
 @dataclass(frozen=True)
 class LabelAverages:
-    """Figures over all labels, each with its 95 % bootstrap interval over pictures (`…_interval`).
+    """Figures over all labels, each with its 95 % bootstrap interval over images (`…_interval`).
 
-    `micro` counts every known cell alike. `macro` is the mean over the labels that known pictures have; a label never
+    `micro` counts every known cell alike. `macro` is the mean over the labels that known images have; a label never
     given has precision 0 in it.
     """
 
@@ -71,7 +71,7 @@ class LabelAverages:
 
 @dataclass(frozen=True)
 class LabelMistake:
-    """A known cell that was told wrong: the picture's index and id, the label's index, whether the picture has it."""
+    """A known cell that was told wrong: the image's index and id, the label's index, whether the image has it."""
 
     index: int
     id: str
@@ -82,14 +82,14 @@ class LabelMistake:
 
 @dataclass(frozen=True)
 class MultilabelEvaluation:
-    """What labels (several a picture) and probabilities say together.
+    """What labels (several an image) and probabilities say together.
 
     Attributes:
         classes: the labels' names; every label's index below points into them.
-        n: pictures with at least one known cell, on which all figures rest.
-        n_unknown: pictures without any.
+        n: images with at least one known cell, on which all figures rest.
+        n_unknown: images without any.
         cells: known cells; cells_right: those told right.
-        unknown_share: of all cells (those of pictures without any among them), the share that is unknown.
+        unknown_share: of all cells (those of images without any among them), the share that is unknown.
         per_label: one LabelFigures a label.
         micro, macro: see LabelAverages.
         log_loss: mean over the known cells of -ln(probability of the truth), in nats.
@@ -147,14 +147,14 @@ def evaluate_multilabel(
     *,
     ids: Sequence[str] | NDArray[np.object_] | None = None,
 ) -> MultilabelEvaluation:
-    """Everything that labels, several a picture, and probabilities say together.
+    """Everything that labels, several an image, and probabilities say together.
 
     Args:
         labels: integer (n, classes): 1 yes, 0 no, UNKNOWN (-1) where it is not known; such cells are left out.
         probabilities: float (n, classes), in 0..1.
         classes: the labels' names, one or more.
         thresholds: per label from which probability on it is given.
-        ids: n names of the pictures, for the list of mistakes.
+        ids: n names of the images, for the list of mistakes.
 
     Raises:
         DataError: a shape or a value is out of its range, or no cell is known.
@@ -162,9 +162,9 @@ def evaluate_multilabel(
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     _check(labels, probabilities, classes, thresholds)
     kept = np.flatnonzero((labels != UNKNOWN).any(axis=1))
-    truth, stated = labels[kept], probabilities[kept]
+    truth, raw_probabilities = labels[kept], probabilities[kept]
     known, positive = truth != UNKNOWN, truth == 1
-    said = (stated.astype(np.float64) >= np.asarray(thresholds)) & known
+    said = (raw_probabilities.astype(np.float64) >= np.asarray(thresholds)) & known
     samples = resamples(len(kept), int(known.sum()))
     hits, calls, haves = (_sums(samples, cells) for cells in (said & positive, said, positive))
     unknown = len(labels) - known.sum(axis=0)
@@ -172,11 +172,13 @@ def evaluate_multilabel(
     per_label, areas = [], []
     for i, name in enumerate(classes):
         here = known[:, i]
-        area, _ = with_interval(average_precisions, truth[here, i], stated[here, i], samples[:1, here])
+        area, _ = with_interval(
+            average_precisions, truth[here, i], raw_probabilities[here, i], samples[:1, here]
+        )
         of_samples = (
             np.full(len(samples), np.nan)
             if area is None
-            else average_precisions(truth[here, i], stated[here, i], samples[:, here])
+            else average_precisions(truth[here, i], raw_probabilities[here, i], samples[:, here])
         )
         areas.append(of_samples)
         support, predicted = int(positive[:, i].sum()), int(said[:, i].sum())
@@ -200,7 +202,7 @@ def evaluate_multilabel(
                 average_precision_interval=between(of_samples),
             )
         )
-    sure = np.clip(stated[known].astype(np.float64), 1e-7, 1 - 1e-7)
+    sure = np.clip(raw_probabilities[known].astype(np.float64), 1e-7, 1 - 1e-7)
     yes = positive[known]
     right_cells = int(((said == positive) & known).sum())
     return MultilabelEvaluation(
@@ -211,11 +213,11 @@ def evaluate_multilabel(
         cells_right=right_cells,
         unknown_share=float((labels == UNKNOWN).mean()),
         per_label=tuple(per_label),
-        micro=_micro(truth, stated, said, samples, hits, calls, haves),
+        micro=_micro(truth, raw_probabilities, said, samples, hits, calls, haves),
         macro=_macro(per_label, np.array(areas), hits, calls, haves),
         log_loss=float(-np.log(np.where(yes, sure, 1 - sure)).mean()),
-        brier_score=float(np.square(stated[known] - yes, dtype=np.float64).mean()),
-        mistakes=_mistakes(truth, stated, said, kept, ids),
+        brier_score=float(np.square(raw_probabilities[known] - yes, dtype=np.float64).mean()),
+        mistakes=_mistakes(truth, raw_probabilities, said, kept, ids),
     )
 
 
@@ -232,7 +234,7 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 
 def _micro(
     truth: NDArray[np.integer[Any]],
-    stated: NDArray[np.floating[Any]],
+    raw_probabilities: NDArray[np.floating[Any]],
     said: NDArray[np.bool_],
     samples: NDArray[np.floating[Any]],
     hits: NDArray[np.float64],
@@ -241,12 +243,12 @@ def _micro(
 ) -> LabelAverages:
     known, positive = truth != UNKNOWN, truth == 1
     right, predicted, support = int((said & positive).sum()), int(said.sum()), int(positive.sum())
-    pictures = np.nonzero(known)[0]
+    images = np.nonzero(known)[0]
     # a row at a time: all samples of all cells at once need not fit into memory
     areas = np.array(
-        [average_precisions(truth[known], stated[known], row[pictures][None])[0] for row in samples]
+        [average_precisions(truth[known], raw_probabilities[known], row[images][None])[0] for row in samples]
     )
-    area, _ = with_interval(average_precisions, truth[known], stated[known], samples[:1, pictures])
+    area, _ = with_interval(average_precisions, truth[known], raw_probabilities[known], samples[:1, images])
     tp, fp_tp, fn_tp = hits.sum(axis=1), calls.sum(axis=1), haves.sum(axis=1)
     return LabelAverages(
         precision=right / predicted if predicted else 0.0,
@@ -293,20 +295,20 @@ def _macro(
 
 def _mistakes(
     truth: NDArray[np.integer[Any]],
-    stated: NDArray[np.floating[Any]],
+    raw_probabilities: NDArray[np.floating[Any]],
     said: NDArray[np.bool_],
     kept: NDArray[np.int64],
     ids: Sequence[str] | NDArray[np.object_] | None,
 ) -> tuple[LabelMistake, ...]:
-    pictures, places = np.nonzero((truth != UNKNOWN) & (said != (truth == 1)))
-    sureness = np.abs(stated[pictures, places] - (truth[pictures, places] == 1))
+    images, places = np.nonzero((truth != UNKNOWN) & (said != (truth == 1)))
+    sureness = np.abs(raw_probabilities[images, places] - (truth[images, places] == 1))
     return tuple(
         LabelMistake(
-            index=int(kept[pictures[i]]),
-            id=str(kept[pictures[i]] if ids is None else ids[kept[pictures[i]]]),
+            index=int(kept[images[i]]),
+            id=str(kept[images[i]] if ids is None else ids[kept[images[i]]]),
             label=int(places[i]),
-            has_it=bool(truth[pictures[i], places[i]] == 1),
-            probability=float(stated[pictures[i], places[i]]),
+            has_it=bool(truth[images[i], places[i]] == 1),
+            probability=float(raw_probabilities[images[i], places[i]]),
         )
         for i in np.argsort(-sureness, kind="stable")[:MISTAKES_KEPT]
     )
@@ -329,7 +331,7 @@ def _check(
     if len(odd):
         row, column = odd[0]
         raise DataError(
-            f"the label {classes[column]!r} of picture {row} is {labels[row, column]}; expected 1, 0 or {UNKNOWN}."
+            f"the label {classes[column]!r} of image {row} is {labels[row, column]}; expected 1, 0 or {UNKNOWN}."
         )
     beyond = np.argwhere(~((probabilities >= 0) & (probabilities <= 1)))  # so written that NaN is caught too
     if len(beyond):
@@ -339,7 +341,7 @@ def _check(
             "expected 0 to 1. Turn scores into probabilities first, by a sigmoid."
         )
     if not (labels != UNKNOWN).any():
-        raise DataError(f"none of {len(labels)} pictures has a known label, so there is nothing to measure.")
+        raise DataError(f"none of {len(labels)} images has a known label, so there is nothing to measure.")
 
 
 def _with_pairs(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From which probability on an answer is a yes: choosing it, moving it, applying it.
 
-A target has a threshold per class where a picture may have several labels, and one, of the second class, where there
+A target has a threshold per class where an image may have several labels, and one, of the second class, where there
 are two classes; where there are more, the most probable class is the answer and nothing can be moved.
 """
 
@@ -15,10 +15,10 @@ from muslin.errors import DataError, nearest
 
 USUAL = 0.5
 ENOUGH = 10
-"""Known pictures of a label, and as many without it, from which on its own threshold is chosen, not a common one."""
+"""Known images of a label, and as many without it, from which on its own threshold is chosen, not a common one."""
 
 Thresholds = Mapping[str, tuple[float, ...]]
-"""Per target's name one number per class (several labels a picture), or one of the second class (of two)."""
+"""Per target's name one number per class (several labels an image), or one of the second class (of two)."""
 
 
 def count_of(target: Target) -> int:
@@ -34,9 +34,9 @@ def usual(targets: Sequence[Target]) -> dict[str, tuple[float, ...]]:
 
 
 def choose(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> tuple[float, ...]:
-    """Per label the threshold with the best F1 on these pictures.
+    """Per label the threshold with the best F1 on these images.
 
-    A label with fewer than ENOUGH known pictures of either kind gets the one that is best for all labels together; its
+    A label with fewer than ENOUGH known images of either kind gets the one that is best for all labels together; its
     own would be an accident. One half where nothing is known.
 
     Args:
@@ -46,26 +46,26 @@ def choose(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[
     known = labels != UNKNOWN
     common = _best(labels[known], probabilities[known])
     chosen = []
-    for truth, stated, here in zip(labels.T, probabilities.T, known.T, strict=True):
+    for truth, raw_probabilities, here in zip(labels.T, probabilities.T, known.T, strict=True):
         positive = int((truth == 1).sum())
         few = min(positive, int(here.sum()) - positive) < ENOUGH
-        chosen.append(common if few else _best(truth[here], stated[here]))
+        chosen.append(common if few else _best(truth[here], raw_probabilities[here]))
     return tuple(chosen)
 
 
-def _best(truth: NDArray[np.integer[Any]], stated: NDArray[np.floating[Any]]) -> float:
+def _best(truth: NDArray[np.integer[Any]], raw_probabilities: NDArray[np.floating[Any]]) -> float:
     """The threshold with the best F1, in the middle between two probabilities that occur."""
     if not (truth == 1).any() or (truth == 1).all():
         return USUAL
-    downwards = np.argsort(-stated, kind="stable")
-    stated, truth = stated[downwards].astype(np.float64), truth[downwards]
+    downwards = np.argsort(-raw_probabilities, kind="stable")
+    raw_probabilities, truth = raw_probabilities[downwards].astype(np.float64), truth[downwards]
     ends = np.flatnonzero(
-        np.append(stated[1:] < stated[:-1], True)
+        np.append(raw_probabilities[1:] < raw_probabilities[:-1], True)
     )  # equal probabilities stand or fall together
     f1 = 2 * np.cumsum(truth)[ends] / (ends + 1 + truth.sum())
     best = int(f1.argmax())
-    last = stated[ends[best]]
-    after = stated[ends[best] + 1] if best + 1 < len(ends) else 0.0
+    last = raw_probabilities[ends[best]]
+    after = raw_probabilities[ends[best] + 1] if best + 1 < len(ends) else 0.0
     return float((last + after) / 2)
 
 
@@ -81,8 +81,8 @@ def move(
     Raises:
         DataError: no such name, a name of several, or a number that is not in 0..1.
     """
-    moved = usual(targets) | {name: tuple(values) for name, values in thresholds.items()}
-    movable = [target for target in targets if target.name in moved]
+    with_thresholds = usual(targets) | {name: tuple(values) for name, values in thresholds.items()}
+    movable = [target for target in targets if target.name in with_thresholds]
     if changes and not movable:
         raise DataError(
             "no threshold can be moved: the model chooses one of more than two classes, the most probable. "
@@ -92,15 +92,15 @@ def move(
         if not 0 <= number <= 1:  # NaN is not either
             raise DataError(f"threshold {number:g}: expected a probability from 0 to 1.")
         for target, place in _named(movable, name):
-            values = list(moved[target.name])
+            values = list(with_thresholds[target.name])
             if place is None:
                 values = [number] * len(values)
             elif target.kind == "multilabel":
                 values[place] = number
             else:
                 values = [number if place == 1 else 1 - number]
-            moved[target.name] = tuple(values)
-    return moved
+            with_thresholds[target.name] = tuple(values)
+    return with_thresholds
 
 
 def _named(targets: Sequence[Target], name: str) -> list[tuple[Target, int | None]]:
@@ -128,7 +128,7 @@ def _named(targets: Sequence[Target], name: str) -> list[tuple[Target, int | Non
 def decided(
     target: Target, probabilities: NDArray[np.floating[Any]], thresholds: Sequence[float] | None
 ) -> NDArray[np.int64]:
-    """Per picture the class that is the answer, (n,): with a threshold the second of two, where it reaches it.
+    """Per image the class that is the answer, (n,): with a threshold the second of two, where it reaches it.
 
     Args:
         probabilities: (n, classes).

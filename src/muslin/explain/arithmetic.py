@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from muslin.errors import RecipeError
-from muslin.explain.anatomy import HALVES, Half, Trace
 from muslin.explain.graph import Array, Node
+from muslin.explain.layers import VIEWS, Trace, ViewName
 from muslin.explain.operations import (
     MOVING,
     Float,
@@ -35,18 +35,18 @@ MAPS_SHOWN = 16
 INPUTS_SHOWN = 32
 MOSTLY = 0.9  # "9 of 1,152 inputs give 90 %"
 
-Place = tuple[int, ...]  # with the count of pictures first
+Place = tuple[int, ...]  # with the count of images first
 Step = dict[str, Any]
 
 
 def arithmetic(
-    trace: Trace, layer: str, index: Sequence[int], half: Half = "as_is", *, everything: bool = False
+    trace: Trace, layer: str, index: Sequence[int], half: ViewName = "as_is", *, everything: bool = False
 ) -> dict[str, Any]:
     """The steps to one value.
 
     Args:
         index: (channel, row, column), or (feature,), within the layer's shape.
-        half: which of the two runs, for a network that also looks at the mirrored picture.
+        half: which of the two runs, for a network that also looks at the mirrored image.
         everything: all maps and inputs of a sum rather than the largest ones.
 
     Returns:
@@ -55,21 +55,21 @@ def arithmetic(
     Raises:
         RecipeError: no such layer or place, or an operation that is not taken apart.
     """
-    found = trace.anatomy.layer(layer)
+    found = trace.layered.layer(layer)
     if len(index) != len(found.shape) or not all(
         isinstance(i, int) and 0 <= i < side for i, side in zip(index, found.shape, strict=False)
     ):
         raise RecipeError(f"{layer} has the shape {found.shape}: no value at {list(index)[:8]}.")
-    place = (min(HALVES.index(half), len(trace.values[layer]) - 1), *index)
+    place = (min(VIEWS.index(half), len(trace.values[layer]) - 1), *index)
     chain: list[Step] = []
     at = layer
     while True:
         step, source = _step(trace, at, place, everything)
         chain.insert(0, step)
-        if source is None or trace.anatomy.by_name.get(source[0]) is None:
+        if source is None or trace.layered.by_name.get(source[0]) is None:
             break
         at, place = source
-        if trace.anatomy.layer(at).why_not:
+        if trace.layered.layer(at).why_not:
             break
     return {
         "layer": layer,
@@ -91,12 +91,12 @@ def agrees(value: float, runtime: float) -> bool:
 
 def _step(trace: Trace, layer: str, place: Place, everything: bool) -> tuple[Step, tuple[str, Place] | None]:
     """One step, and the one value that it was made of; None where it is a sum of several."""
-    about = trace.anatomy.layer(layer)
+    about = trace.layered.layer(layer)
     if about.why_not:
         raise RecipeError(f"{layer}: {about.why_not}.")
-    graph = trace.anatomy.graph
+    graph = trace.layered.graph
     node = graph.producers[layer]
-    step: Step = {"layer": layer, "kind": _kind(node), "index": list(place[1:]), "half": HALVES[place[0]]}
+    step: Step = {"layer": layer, "kind": _kind(node), "index": list(place[1:]), "half": VIEWS[place[0]]}
     step["runtime"] = float(trace.values[layer][place])
     source: tuple[str, Place] | None = None
     if node.op in MOVING:
@@ -156,13 +156,13 @@ def _reference(trace: Trace, layer: str, place: Place) -> dict[str, Any]:
     return {
         "layer": layer,
         "index": [int(i) for i in place[1:]],
-        "half": HALVES[int(place[0])],
+        "half": VIEWS[int(place[0])],
         "value": float(array[tuple(place)]),
     }
 
 
 def _moved(trace: Trace, node: Node, layer: str, place: Place) -> tuple[Step, tuple[str, Place] | None]:
-    graph = trace.anatomy.graph
+    graph = trace.layered.graph
     known = {**trace.values, "pixels": trace.pixels[None]}
     names, places = origins(graph, node, layer, known)
     at = int(places[place])
@@ -182,14 +182,14 @@ def _moved(trace: Trace, node: Node, layer: str, place: Place) -> tuple[Step, tu
 
 
 def _convolution(trace: Trace, node: Node, place: Place, everything: bool) -> Step:
-    graph, source = trace.anatomy.graph, node.inputs[0]
+    graph, source = trace.layered.graph, node.inputs[0]
     weights = graph.constants[node.inputs[1]].astype(np.float64)
     steps = window(node, trace.values[source].shape, weights.shape[2:])
-    picture, output, (row, column) = place[0], place[1], place[2:]
+    image, output, (row, column) = place[0], place[1], place[2:]
     groups = node.attributes.get("group", 1)
     first = output // (len(weights) // groups) * weights.shape[1]
     channels = range(first, first + weights.shape[1])
-    patch = steps.patch(trace.values[source][picture][first : first + weights.shape[1]], row, column)
+    patch = steps.patch(trace.values[source][image][first : first + weights.shape[1]], row, column)
     kernel = weights[output]
     sums = (np.nan_to_num(patch) * kernel).sum((1, 2))
     bias = float(graph.constants[node.inputs[2]][output]) if len(node.inputs) > 2 else 0.0
@@ -243,7 +243,7 @@ def _share(terms: Float, shown: Array) -> dict[str, Any]:
 
 
 def _dense(trace: Trace, node: Node, place: Place, everything: bool) -> Step:
-    graph, source = trace.anatomy.graph, node.inputs[0]
+    graph, source = trace.layered.graph, node.inputs[0]
     weights, bias = linear_parts(graph, node)
     inputs = trace.values[source][place[:-1]].astype(np.float64)
     column = weights[:, place[-1]]
@@ -277,20 +277,20 @@ def _dense(trace: Trace, node: Node, place: Place, everything: bool) -> Step:
 
 def _first_origin(trace: Trace, layer: str, place: Place) -> dict[str, Any] | None:
     """Where a feature lay before it was moved into a row: a layer, and a place in one of its maps."""
-    moved = None
-    while (node := trace.anatomy.graph.producers.get(layer)) is not None and node.op in MOVING:
+    with_thresholds = None
+    while (node := trace.layered.graph.producers.get(layer)) is not None and node.op in MOVING:
         _, source = _moved(trace, node, layer, place)
         if source is None:
-            return moved
+            return with_thresholds
         layer, place = source
-        moved = _reference(trace, layer, place)
-    return moved
+        with_thresholds = _reference(trace, layer, place)
+    return with_thresholds
 
 
 def _batch_norm(trace: Trace, node: Node, place: Place) -> tuple[Step, tuple[str, Place]]:
-    constants, channel = trace.anatomy.graph.constants, place[1]
+    constants, channel = trace.layered.graph.constants, place[1]
     scale, shift, mean, variance = (float(constants[name][channel]) for name in node.inputs[1:5])
-    factor, addition = normalisation(trace.anatomy.graph, node)
+    factor, addition = normalisation(trace.layered.graph, node)
     x = float(trace.values[node.inputs[0]][place])
     step = {
         "formula": "(x - mean) / √(variance + epsilon) · scale + shift",
@@ -308,8 +308,8 @@ def _batch_norm(trace: Trace, node: Node, place: Place) -> tuple[Step, tuple[str
 def _pooling(trace: Trace, node: Node, layer: str, place: Place) -> tuple[Step, tuple[str, Place] | None]:
     source = node.inputs[0]
     steps = window(node, trace.values[source].shape)
-    picture, channel, (row, column) = place[0], place[1], place[2:]
-    patch = steps.patch(trace.values[source][picture][channel : channel + 1], row, column)[0]
+    image, channel, (row, column) = place[0], place[1], place[2:]
+    patch = steps.patch(trace.values[source][image][channel : channel + 1], row, column)[0]
     top, left = steps.start(row, column)
     step: Step = {
         "input_layer": source,
@@ -325,7 +325,7 @@ def _pooling(trace: Trace, node: Node, layer: str, place: Place) -> tuple[Step, 
         step |= {"value": float(np.nansum(patch) / count), "formula": f"the mean of {count:g} values"}
         return step | {"winner": None}, None
     y, x = np.unravel_index(np.nanargmax(patch), patch.shape)
-    where = (picture, channel, top + int(y) * steps.dilation[0], left + int(x) * steps.dilation[1])
+    where = (image, channel, top + int(y) * steps.dilation[0], left + int(x) * steps.dilation[1])
     step |= {
         "value": float(patch[y, x]),
         "formula": "the largest of the window",
@@ -354,7 +354,7 @@ def _mean_of_all(trace: Trace, node: Node, place: Place) -> Step:
     if node.op == "GlobalAveragePool":
         inside = values[place[0], place[1]]
     else:
-        axes = reduced_axes(trace.anatomy.graph, node, values.ndim)
+        axes = reduced_axes(trace.layered.graph, node, values.ndim)
         rest = list(place)
         cut: list[Any] = []
         for axis in range(values.ndim):
@@ -387,7 +387,7 @@ def _softmax(trace: Trace, node: Node, place: Place) -> Step:
     exponentials = np.exp(less)
     total = float(exponentials.sum())
     target = next(
-        (t for t in trace.anatomy.bundle.targets if len(t.classes) == len(scores)
+        (t for t in trace.layered.bundle.targets if len(t.classes) == len(scores)
          and _leads_to(trace, t.name, node.outputs[0])), None,
     )  # fmt: skip
     names = target.classes if target else [str(i) for i in range(len(scores))]
@@ -412,8 +412,8 @@ def _softmax(trace: Trace, node: Node, place: Place) -> Step:
 
 def _leads_to(trace: Trace, target: str, result: str) -> bool:
     name = target
-    while name != result and (node := trace.anatomy.graph.producers.get(name)) is not None:
-        name = next((i for i in node.inputs if i in trace.anatomy.graph.producers), "")
+    while name != result and (node := trace.layered.graph.producers.get(name)) is not None:
+        name = next((i for i in node.inputs if i in trace.layered.graph.producers), "")
     return name == result
 
 
@@ -422,7 +422,7 @@ def _combined(trace: Trace, node: Node, place: Place) -> tuple[Step, tuple[str, 
     terms: list[dict[str, Any]] = []
     varied: list[tuple[str, Place]] = []
     for name in node.inputs:
-        array = trace.values[name] if name in trace.values else trace.anatomy.graph.constants[name]
+        array = trace.values[name] if name in trace.values else trace.layered.graph.constants[name]
         at = place[len(place) - array.ndim :]
         where = tuple(i if side > 1 else 0 for i, side in zip(at, array.shape, strict=True))
         if name in trace.values:

@@ -1,7 +1,7 @@
 """An ONNX file as nodes and numbers, and back, without the onnx package, which only training needs.
 
 Reads and writes protobuf's wire format (https://protobuf.dev/programming-guides/encoding), for files that
-`muslin.bundle.check_graph` has looked through. What is not understood here is kept byte for byte.
+`muslin.models.bundle.check_graph` has looked through. What is not understood here is kept byte for byte.
 Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.bundle import read_varint
 from muslin.errors import BundleError
+from muslin.models.bundle import read_varint
 
 Array = NDArray[Any]
 

@@ -22,7 +22,7 @@ Values = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Window:
-    """How a convolution or a pooling steps over a picture, in pixels: (rows, columns) each.
+    """How a convolution or a pooling steps over an image, in pixels: (rows, columns) each.
 
     `pads` are zeros above and left; `inside` is the height and width of what it steps over.
     """
@@ -37,17 +37,17 @@ class Window:
         """Top and left of the window that makes the value at (row, column); negative in the padding."""
         return row * self.stride[0] - self.pads[0], column * self.stride[1] - self.pads[1]
 
-    def patch(self, picture: Array, row: int, column: int) -> Float:
+    def patch(self, image: Array, row: int, column: int) -> Float:
         """float64 (channels, *size) of a (channels, height, width); NaN in the padding."""
         top, left = self.start(row, column)
         rows = top + np.arange(self.size[0]) * self.dilation[0]
         columns = left + np.arange(self.size[1]) * self.dilation[1]
-        found = np.full((len(picture), *self.size), np.nan)
+        found = np.full((len(image), *self.size), np.nan)
         in_rows = (rows >= 0) & (rows < self.inside[0])
         in_columns = (columns >= 0) & (columns < self.inside[1])
-        found[:, in_rows[:, None] & in_columns] = picture[
+        found[:, in_rows[:, None] & in_columns] = image[
             :, rows[in_rows][:, None], columns[in_columns]
-        ].reshape(len(picture), -1)
+        ].reshape(len(image), -1)
         return found
 
 
@@ -131,8 +131,8 @@ def origins(graph: Graph, node: Node, result: str, values: Values) -> tuple[list
     if node.op == "Split":
         parts = _split(node, arrays, [values[name] for name in node.outputs])
         return names, parts[node.outputs.index(result)]
-    moved = {"Slice": _slice, "Pad": _pad}[node.op](node, arrays, graph.constants)
-    return names, moved
+    with_thresholds = {"Slice": _slice, "Pad": _pad}[node.op](node, arrays, graph.constants)
+    return names, with_thresholds
 
 
 # --- values that change one by one
@@ -271,8 +271,8 @@ Back = tuple[dict[str, Float], float, bool]
 def backward(graph: Graph, node: Node, result: str, values: Values, evidence: Float) -> Back:
     """From how much each value of `result` counts for a score to how much each value of the inputs does.
 
-    At this picture an operation made of straight lines is y = Jx + b: the inputs get evidence·J, and evidence·b is
-    said to belong to the network and not to the picture.
+    At this image an operation made of straight lines is y = Jx + b: the inputs get evidence·J, and evidence·b is
+    said to belong to the network and not to the image.
 
     Args:
         evidence: the score's slope in each value of `result`, of its shape.
@@ -445,7 +445,7 @@ def _combined_back(graph: Graph, node: Node, values: Values, evidence: Float) ->
         place = varied.index(True)
         part = _narrowed(evidence * arrays[1 - place], arrays[place].shape)
         return {node.inputs[place]: part}, 0.0, True
-    # A product of two values that both depend on the picture, as in a gate (squeeze and excite, swish): the gate
+    # A product of two values that both depend on the image, as in a gate (squeeze and excite, swish): the gate
     # is taken as it stands, and the evidence follows what it lets through.
     gates = [
         source is not None and source.op in ("Sigmoid", "HardSigmoid")

@@ -11,8 +11,8 @@ from safetensors.torch import save
 from torch.optim import Optimizer
 
 from muslin.errors import TrainingError
-from muslin.files import write_atomically
 from muslin.learn.modules import Net
+from muslin.storage.atomic import write_atomically
 
 
 def save_checkpoint(path: Path, net: Net, optimizers: list[Optimizer], state: dict[str, Any]) -> None:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from muslin.bundle import FEATURES, Bundle, Preprocessing
 from muslin.data.dataset import Target
 from muslin.learn.modules import Net, to_batch, weights_of
 from muslin.learn.networks import Layer, Network, Shape, describe, head_key, padding_of, shapes
+from muslin.models.bundle import FEATURES, Bundle, Preprocessing
 
 OPSET = 18  # the first whose Split counts its outputs; onnxruntime 1.14 and later run it
 
@@ -28,8 +28,8 @@ def export(
     """Everything a reader needs to answer as `net` does, without torch.
 
     Args:
-        conversion: the row of `muslin.images.CONVERSIONS` that makes a photo such a picture.
-        golden: uint8 (count, height, width, channels): pictures whose answers are stored and checked at every load.
+        conversion: the row of `muslin.images.CONVERSIONS` that makes a photo such an image.
+        golden: uint8 (count, height, width, channels): images whose answers are stored and checked at every load.
         provenance: JSON values on how the network came to be.
     """
     net.eval()
@@ -70,7 +70,7 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
 
     at = node("Cast", ["pixels"], "numbers", to=TensorProto.FLOAT)
     at = node("Transpose", [at], "planes", perm=[0, 3, 1, 2])
-    if network.mirrored:
+    if network.tta_flip:
         ends = [constant(f"mirror_{what}", np.array([v])) for what, v in
                 (("start", -1), ("end", np.iinfo(np.int64).min), ("axis", 3), ("step", -1))]  # fmt: skip
         mirror = node("Slice", [at, *ends], "mirror")
@@ -131,7 +131,7 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
         scores = weighted(
             "Gemm", scores_layer, at, head_key(name), transB=1, alpha=head.factor, beta=head.factor
         )
-        answer = f"{name}_both" if network.mirrored else name
+        answer = f"{name}_both" if network.tta_flip else name
         if name in network.multilabel:
             node("Sigmoid", [scores], answer)
         elif network.activation == "softmax":
@@ -144,14 +144,14 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
             softplus = node("Softplus", [node("Neg", [scores], f"{name}_negated")], f"{name}_softplus")
             logarithm = node("Neg", [softplus], f"{name}_log_sigmoid")
             node("Softmax", [node("Clip", [logarithm, low, high], f"{name}_clipped")], answer, axis=1)
-        if network.mirrored:
-            halves = [f"{name}_as_is", f"{name}_mirrored"]
+        if network.tta_flip:
+            views = [f"{name}_as_is", f"{name}_mirrored"]
             nodes.append(
-                helper.make_node("Split", [answer], halves, name=f"{name}_halves", axis=0, num_outputs=2)
+                helper.make_node("Split", [answer], views, name=f"{name}_halves", axis=0, num_outputs=2)
             )
-            node("Mean", halves, name)
+            node("Mean", views, name)
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["count", head.filters]))
-    if network.mirrored:  # features, like probabilities, are the mean over both views
+    if network.tta_flip:  # features, like probabilities, are the mean over both views
         sides = [f"{FEATURES}_as_is", f"{FEATURES}_mirrored"]
         nodes.append(helper.make_node("Split", [at], sides, name=f"{FEATURES}_halves", axis=0, num_outputs=2))
         node("Mean", sides, FEATURES)

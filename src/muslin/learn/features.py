@@ -22,9 +22,9 @@ from safetensors.numpy import load_file, save
 
 from muslin.data.photos import FittedPhotos, in_order
 from muslin.errors import ImageError, StorageError
-from muslin.files import cache_folder, clear_leftovers, storage_errors, write_atomically
 from muslin.learn.networks import Network, Shape, shapes
 from muslin.learn.pretrained import Weights, digest
+from muslin.storage.atomic import cache_folder, clear_leftovers, storage_errors, write_atomically
 
 AT_ONCE = 4
 """Photos in a batch. More are no faster on a processor (measured), and take more memory."""
@@ -35,7 +35,7 @@ KEPT_TOGETHER = 500
 MOST_BYTES = 2 * 10**9
 """Of the cache of features; the oldest go first. 5 kB a photo."""
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class RowFile:
@@ -107,15 +107,15 @@ def extract(
     weights: Weights,
     *,
     threads: int,
-    tell: Tell = lambda sentence: None,
-    stop: Callable[[], bool] = lambda: False,
+    log: Log = lambda sentence: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Features, dict[int, str]]:
     """The features of every photo, and by its place the problem of each that cannot be read (its row is zero).
 
     What was worked out before is taken from muslin's cache; what is worked out now is kept there.
 
     Args:
-        network: whose trunk is meant, for pictures of the photos' size.
+        network: whose trunk is meant, for images of the photos' size.
         weights: of the trunk.
         tell: called with a sentence every few seconds.
         stop: asked after every few photos.
@@ -153,9 +153,9 @@ def extract(
             done += len(rows) + len(bad)
             if time.perf_counter() - told_at > 5:
                 told_at = time.perf_counter()
-                tell(f"{done:,} of {len(missing):,} photos seen by {network.name}")
-            if stop() and done < len(missing):
-                from muslin.learn.engine import Stopped
+                log(f"{done:,} of {len(missing):,} photos seen by {network.name}")
+            if should_stop() and done < len(missing):
+                from muslin.learn.training_loop import Stopped
 
                 raise Stopped(f"stopped after {done:,} of {len(missing):,} photos; what they gave is kept.")
     finally:
@@ -189,12 +189,12 @@ def _worker(images: FittedPhotos, network: Network, weights: Weights) -> Callabl
         if layer.kind == "scale":
             fixed[f"{layer.name}.mean"] = np.full((1, 1, 1), layer.mean, np.float32)
             fixed[f"{layer.name}.spread"] = np.full((1, 1, 1), layer.spread, np.float32)
-    trunk = replace(network, heads={}, mirrored=False)
+    backbone = replace(network, heads={}, tta_flip=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # the threads are outside
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    model = onnx_graph(trunk, weights | fixed).SerializeToString(deterministic=True)
+    model = onnx_graph(backbone, weights | fixed).SerializeToString(deterministic=True)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def work(places: list[int]) -> Found:

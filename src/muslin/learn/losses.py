@@ -1,6 +1,6 @@
 """What training makes smaller, and how it is told how far it is: per target, over the answers that are known.
 
-Labels are int64 here: (count,) a class's index or UNKNOWN, or for several labels a picture (count, classes) 1, 0 or
+Labels are int64 here: (count,) a class's index or UNKNOWN, or for several labels an image (count, classes) 1, 0 or
 UNKNOWN.
 """
 
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muslin.data.dataset import UNKNOWN
-from muslin.learn.batches import Pictures, pictures_at
-from muslin.learn.modules import Net, logits, seen_at, to_batch
+from muslin.learn.batches import Images, images_at
+from muslin.learn.modules import Net, logits, resize_batch, to_batch
 from muslin.learn.recipes import Recipe
 
 JUDGED_PX = 1_000_000
-"""Of the pictures that are judged together: their maps in a network take a hundred times as many numbers."""
+"""Of the images that are judged together: their maps in a network take a hundred times as many numbers."""
 
 
 def loss_of(
@@ -30,15 +30,15 @@ def loss_of(
     weights: Mapping[str, Tensor | None] = MappingProxyType({}),
     known: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Tensor:
-    """Per target the mean cross-entropy over the pictures whose label is known, added up over the targets.
+    """Per target the mean cross-entropy over the images whose label is known, added up over the targets.
 
-    That of several labels a picture is their sum, so that each is learned as fast as if it were alone. Label smoothing
-    is for one class of many: there it would teach that every label is on one picture in twenty.
+    That of several labels an image is their sum, so that each is learned as fast as if it were alone. Label smoothing
+    is for one class of many: there it would teach that every label is on one image in twenty.
 
     Args:
         scores: (count, classes) per target.
         weights: per target what `class_weights` gives.
-        known: per target the number of pictures whose label is known where these are only a part of them: then this is
+        known: per target the number of images whose label is known where these are only a part of them: then this is
             their part of the mean, and the losses of all parts add up to it.
     """
     losses = []
@@ -57,7 +57,7 @@ def loss_of(
                 label_smoothing=recipe.label_smoothing,
                 reduction="sum",
             )
-        count = known[name] if name in known else pictures_known(truth)
+        count = known[name] if name in known else images_known(truth)
         losses.append(total / count.clamp(min=1))
     return torch.stack(losses).sum()
 
@@ -68,8 +68,8 @@ def _of_cells(truth: Tensor, weight: Tensor | None) -> Tensor:
     return known if weight is None else known * torch.where(truth == 1, weight[1], weight[0])
 
 
-def pictures_known(truth: Tensor) -> Tensor:
-    """How many pictures have an answer."""
+def images_known(truth: Tensor) -> Tensor:
+    """How many images have an answer."""
     known = truth != UNKNOWN
     return (known.any(1) if truth.ndim == 2 else known).sum()
 
@@ -80,7 +80,7 @@ def class_weights(labels: Tensor, classes: int, recipe: Recipe) -> Tensor | None
     The mean over the known answers is 1, so that the learning rate need not change. None where all count the same.
 
     Returns:
-        (classes,); for several labels a picture (2, classes): of a no and of a yes.
+        (classes,); for several labels an image (2, classes): of a no and of a yes.
     """
     if recipe.class_weights == "none":
         return None
@@ -93,19 +93,19 @@ def class_weights(labels: Tensor, classes: int, recipe: Recipe) -> Tensor | None
     return (weights / mean.clamp(min=1e-12)).float()
 
 
-def positive_shares(labels: Tensor) -> Tensor:
+def positive_rates(labels: Tensor) -> Tensor:
     """Of the known answers (count, classes) to each label, the share that is yes: (classes,)."""
     return (labels == 1).sum(0) / (labels != UNKNOWN).sum(0).clamp(min=1)
 
 
-def count_right(
+def count_correct(
     answers: dict[str, Tensor],
     labels: dict[str, Tensor],
     right: dict[str, int],
     known: dict[str, int],
     at: float = 0.0,
 ) -> None:
-    """Add to `right` and `known`, per target, how many answers are so; several labels a picture are several answers.
+    """Add to `right` and `known`, per target, how many answers are so; several labels an image are several answers.
 
     Args:
         answers: (count, classes) scores or probabilities per target.
@@ -127,18 +127,18 @@ def mean_share(right: Mapping[str, int], known: Mapping[str, int]) -> float | No
 @torch.no_grad()
 def judge(
     net: Net,
-    pictures: Pictures,
+    images: Images,
     labels: Mapping[str, NDArray[np.integer[Any]]],
     size: tuple[int, int] | None = None,
 ) -> tuple[float | None, float | None]:
-    """(loss, accuracy) of `net` as it will answer, over pictures it does not learn from; None without any.
+    """(loss, accuracy) of `net` as it will answer, over images it does not learn from; None without any.
 
     The loss is added up over the targets as in `loss_of`, the accuracy is the mean over them.
 
     Args:
-        size: (height, width) that the pictures are brought to first; None: their own.
+        size: (height, width) that the images are brought to first; None: their own.
     """
-    if not len(pictures):
+    if not len(images):
         return None, None
     net.eval()
     losses = dict.fromkeys(labels, 0.0)
@@ -147,16 +147,16 @@ def judge(
     known: dict[str, int] = {}
     height, width, _ = net.network.input_shape
     batch_size = min(max(JUDGED_PX // (height * width), 1), 1000)
-    for start in range(0, len(pictures), batch_size):
-        here_are = np.arange(start, min(start + batch_size, len(pictures)))
+    for start in range(0, len(images), batch_size):
+        here_are = np.arange(start, min(start + batch_size, len(images)))
         probabilities = net.probabilities(
-            seen_at(to_batch(pictures_at(pictures, here_are)), size or (height, width))
+            resize_batch(to_batch(images_at(images, here_are)), size or (height, width))
         )
         here = {
             name: torch.from_numpy(values[start : start + batch_size].astype(np.int64))
             for name, values in labels.items()
         }
-        count_right(probabilities, here, right, known, at=0.5)
+        count_correct(probabilities, here, right, known, at=0.5)
         for name, values in probabilities.items():
             truth, kept = here[name], values.clamp(min=1e-7)
             if truth.ndim == 2:
@@ -164,6 +164,6 @@ def judge(
                 losses[name] -= float((of_truth.log() * (truth != UNKNOWN)).sum())
             else:
                 losses[name] += float(F.nll_loss(kept.log(), truth, ignore_index=UNKNOWN, reduction="sum"))
-            answered[name] += int(pictures_known(truth))
+            answered[name] += int(images_known(truth))
     means = [losses[name] / count for name, count in answered.items() if count]
     return (sum(means) if means else None), mean_share(right, known)

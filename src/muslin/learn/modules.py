@@ -15,7 +15,7 @@ from muslin.learn.networks import Layer, Network, Shape, head_key, padding_of, s
 
 
 @dataclass(frozen=True)
-class Kept:
+class FrozenPrefix:
     """The first `layers` of a network, which stay as they are: `run` is what they make of pixels, without gradients."""
 
     layers: int
@@ -35,7 +35,7 @@ class Net(nn.Module):
     def __init__(self, network: Network, seed: int) -> None:
         super().__init__()
         self.network = network
-        self.kept: Kept | None = None
+        self.kept: FrozenPrefix | None = None
         self.random = np.random.default_rng(seed)  # draws dropout masks; renewed before each step
         self.layers = nn.ModuleDict()
         before: Shape = network.input_shape
@@ -108,7 +108,7 @@ class Net(nn.Module):
         state = {f"layers.{name}": torch.from_numpy(values) for name, values in weights.items()}
         self.load_state_dict(state, strict=False)
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: FrozenPrefix) -> None:
         """Train only what comes after the layers of `kept`, with batch norms that keep the mean and the spread they
         know: those of a small batch of a few thousand photos are worse than those of a million."""
         self.kept = kept
@@ -124,7 +124,7 @@ class Net(nn.Module):
         return self
 
     def prepare(self, pixels: NDArray[np.uint8]) -> None:
-        """Set what is measured on the training pictures, uint8 (count, height, width, channels), before training."""
+        """Set what is measured on the training images, uint8 (count, height, width, channels), before training."""
         for name, module in self.layers.items():
             if name == "normalise" and isinstance(module, Normalise):
                 mean, spread = mean_and_spread(pixels)
@@ -156,7 +156,7 @@ class Net(nn.Module):
     def probabilities(self, pixels: Tensor) -> dict[str, Tensor]:
         """float32 (count, classes) per target, as the sealed bundle answers: each row adds up to one, but not that of
         a multilabel target."""
-        views = [pixels, pixels.flip(3)] if self.network.mirrored else [pixels]
+        views = [pixels, pixels.flip(3)] if self.network.tta_flip else [pixels]
         answers = [self(view) for view in views]
         return {
             name: torch.stack([self.activated(name, answer[name]) for answer in answers]).mean(0)
@@ -196,12 +196,12 @@ def to_batch(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
 
 
-def seen_at(pictures: Tensor, size: tuple[int, int]) -> Tensor:
-    """float32 (count, channels, height, width) pictures brought to `size`, (height, width); the mean of what falls
+def resize_batch(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """float32 (count, channels, height, width) images brought to `size`, (height, width); the mean of what falls
     together, so that nothing fine is left to flicker."""
-    if pictures.shape[2:] == size:
-        return pictures
-    smaller = F.interpolate(pictures, size=size, mode="bilinear", antialias=True)
+    if images.shape[2:] == size:
+        return images
+    smaller = F.interpolate(images, size=size, mode="bilinear", antialias=True)
     return smaller.contiguous(memory_format=torch.channels_last)
 
 
@@ -228,10 +228,10 @@ class Patches(nn.Module):
         self.weight: Tensor
         self.register_buffer("weight", torch.zeros(layer.filters, channels, layer.kernel, layer.kernel))
 
-    def whiten(self, pictures: Tensor) -> None:
-        """Measure the directions on `pictures`, float32 (count, channels, height, width), already normalised."""
+    def whiten(self, images: Tensor) -> None:
+        """Measure the directions on `images`, float32 (count, channels, height, width), already normalised."""
         size = self.weight.shape[2]
-        windows = F.unfold(pictures, size, stride=size).permute(0, 2, 1).flatten(0, 1).double()
+        windows = F.unfold(images, size, stride=size).permute(0, 2, 1).flatten(0, 1).double()
         covariance = windows.T @ windows / len(windows)
         variances, directions = torch.linalg.eigh(covariance)
         # 1e-2 of a pixel's spread keeps directions that hold only noise from being blown up
@@ -265,7 +265,7 @@ class Convolution(nn.Conv2d):
         self.pool = following if following is not None and following.kind == "max pool" else None
 
     def forward(self, x: Tensor) -> Tensor:
-        shape = (x.shape[2], x.shape[3], x.shape[1])  # not always the network's: see `seen_at`
+        shape = (x.shape[2], x.shape[3], x.shape[1])  # not always the network's: see `resize_batch`
         top, left, bottom, right = padding_of(self.layer, shape)
         if self.pool is not None:
             height, width, _ = shape_after(self.layer, shape)
@@ -273,7 +273,7 @@ class Convolution(nn.Conv2d):
             right -= self.layer.stride * unreached(width, self.pool)
         if top == bottom and left == right:
             return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
-        # less than nothing takes away from the picture
+        # less than nothing takes away from the image
         return super().forward(F.pad(x, (left, right, top, bottom)))
 
 
@@ -351,10 +351,10 @@ def weights_of(net: Net) -> dict[str, NDArray[Any]]:
 def mean_and_spread(
     pixels: NDArray[np.uint8], block: int = 1_000
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each channel, (channels,), of pictures uint8 (count, height, width, channels).
+    """Mean and standard deviation of each channel, (channels,), of images uint8 (count, height, width, channels).
 
-    How often each value occurs is counted, `block` pictures at a time: numpy's `std` would make eight bytes of every
-    pixel, 6 GB of a million pictures of 28×28.
+    How often each value occurs is counted, `block` images at a time: numpy's `std` would make eight bytes of every
+    pixel, 6 GB of a million images of 28×28.
     """
     channels, values = pixels.shape[3], np.arange(256)
     counts = np.zeros((channels, 256), dtype=np.int64)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from muslin.bundle import FEATURES
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError, nearest
+from muslin.models.bundle import FEATURES
 
 Kind = Literal[
     "scale", "normalise", "patches", "convolution", "depthwise convolution", "batch norm", "relu", "relu6", "add",
@@ -67,11 +67,11 @@ class Network:
     Attributes:
         name: its key in `NETWORKS`.
         input_shape: (height, width, channels) of the uint8 pixels it takes.
-        layers: the trunk, from pixels to one row of features per picture.
+        layers: the trunk, from pixels to one row of features per image.
         heads: per target's name, the layer that turns features into one score per class.
         activation: how scores become probabilities: `softmax`, or the article's `sigmoid` divided by its sum.
         multilabel: the targets whose every score becomes a probability of its own, by a sigmoid.
-        mirrored: whether an answer is the mean over the picture and its mirror image.
+        mirrored: whether an answer is the mean over the image and its mirror image.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Network:
     layers: tuple[Layer, ...]
     heads: dict[str, Layer]
     activation: Literal["softmax", "sigmoid"]
-    mirrored: bool = False
+    tta_flip: bool = False
     multilabel: frozenset[str] = frozenset()
 
 
@@ -112,7 +112,7 @@ def whitened(
 
     A frozen first layer makes `stem`×`stem` patches uncorrelated with equal variance, in at most as many `directions`
     as a patch has numbers; then, for each width, two convolutions (in the first block `first_convolutions`) with batch
-    norm and ReLU, halving the picture; then the strongest answer of each channel anywhere.
+    norm and ReLU, halving the image; then the strongest answer of each channel anywhere.
     """
 
     def layers(widths: Sequence[int], dropout: float) -> list[Layer]:
@@ -139,7 +139,7 @@ def whitened(
 
 
 HEAD_STEPS = (
-    "scores", "both", "negated", "softplus", "log_sigmoid", "clipped", "low", "high", "as_is", "mirrored", "halves",
+    "scores", "both", "negated", "softplus", "log_sigmoid", "clipped", "low", "high", "as_is", "tta_flip", "views",
 )  # fmt: skip
 """What `export` adds to a target's name for the steps from features to its probabilities."""
 LITE_STAGES = (  # repeats, kernel, stride, expansion, filters: table 1 of Tan & Le (arXiv 1905.11946)
@@ -196,7 +196,7 @@ def efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], fl
 NETWORKS: dict[str, Callable[[Sequence[int], float], list[Layer]]] = {
     "tutorial": tutorial,
     # of a 4×4 patch's 16 directions the 8 strongest, and one convolution in the first block: 60 % of the arithmetic of
-    # 16 and two, and as accurate after two epochs (91.5 % of 10,000 pictures held out)
+    # 16 and two, and as accurate after two epochs (91.5 % of 10,000 images held out)
     "whitened-4": whitened(stem=4, stride=2, directions=8, first_convolutions=1),
     # all directions: 12 of a colour patch, 4 of a gray one
     "whitened-2": whitened(stem=2, stride=1, directions=12),
@@ -206,9 +206,9 @@ NETWORKS: dict[str, Callable[[Sequence[int], float], list[Layer]]] = {
 }
 
 
-TRUNKS = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
+BACKBONES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
 """The networks that may start from weights that were learned elsewhere, the best last, with the side in px of the
-pictures that those were learned from; they take photos."""
+images that those were learned from; they take photos."""
 
 
 def network(
@@ -219,12 +219,12 @@ def network(
     widths: Sequence[int],
     dropout: float = 0.0,
     activation: Literal["softmax", "sigmoid"] = "softmax",
-    mirrored: bool = False,
+    tta_flip: bool = False,
 ) -> Network:
-    """The network `name` for pictures of `input_shape` (height, width, channels) and these targets.
+    """The network `name` for images of `input_shape` (height, width, channels) and these targets.
 
     Raises:
-        RecipeError: no such network, the pictures are too small for it, or a target is called as a part of it.
+        RecipeError: no such network, the images are too small for it, or a target is called as a part of it.
     """
     if name not in NETWORKS:
         raise RecipeError(f"no network {name!r}. {nearest(name, NETWORKS)}")
@@ -241,7 +241,7 @@ def network(
         )
         for t in targets
     }
-    built = Network(name, input_shape, layers, heads, activation, mirrored, several)
+    built = Network(name, input_shape, layers, heads, activation, tta_flip, several)
     shapes(built)
     return built
 
@@ -271,7 +271,7 @@ def shapes(network: Network) -> list[Shape]:
     """The shape after each layer of the trunk.
 
     Raises:
-        RecipeError: the picture has shrunk to nothing before a layer.
+        RecipeError: the image has shrunk to nothing before a layer.
     """
     shape: Shape = network.input_shape
     after = []
@@ -280,8 +280,8 @@ def shapes(network: Network) -> list[Shape]:
         if min(shape) < 1:
             height, width, _ = network.input_shape
             raise RecipeError(
-                f"pictures of {height}×{width} px are too small for the network {network.name!r}: nothing is left "
-                f"at {layer.name!r}. Use larger pictures or another recipe."
+                f"images of {height}×{width} px are too small for the network {network.name!r}: nothing is left "
+                f"at {layer.name!r}. Use larger images or another recipe."
             )
         after.append(shape)
     return after
@@ -290,24 +290,24 @@ def shapes(network: Network) -> list[Shape]:
 def check_takes(network: Network, scale: float) -> None:
     """
     Raises:
-        RecipeError: `network` cannot take pictures with sides of `scale` times its own.
+        RecipeError: `network` cannot take images with sides of `scale` times its own.
     """
     if any(layer.kind == "flatten" for layer in network.layers):
         raise RecipeError(
-            f"the network {network.name!r} takes pictures of one size only. Leave early_share at 0, or take another "
+            f"the network {network.name!r} takes images of one size only. Leave early_share at 0, or take another "
             "recipe."
         )
     height, width, channels = network.input_shape
     shapes(replace(network, input_shape=(round(height * scale), round(width * scale), channels)))
 
 
-def kept_layers(network: Network, blocks: int) -> int:
+def frozen_layers(network: Network, blocks: int) -> int:
     """How many of `network`'s layers, from the first on, the first `blocks` blocks of it end with.
 
     Raises:
         RecipeError: it has no blocks to be kept, or not so many.
     """
-    if network.name not in TRUNKS:
+    if network.name not in BACKBONES:
         raise RecipeError(f"kept_blocks: the network {network.name!r} has none to be kept. Leave it at 0.")
     places = [place for place, layer in enumerate(network.layers) if layer.name.startswith(f"block{blocks}_")]
     if not places:
@@ -319,7 +319,7 @@ def kept_layers(network: Network, blocks: int) -> int:
 
 
 def shape_after(layer: Layer, shape: Shape) -> Shape:
-    """The shape of what `layer` makes of a picture or row of features of `shape`."""
+    """The shape of what `layer` makes of an image or row of features of `shape`."""
     match layer.kind:
         case "convolution" | "depthwise convolution" | "patches" | "max pool":
             top, left, bottom, right = padding_of(layer, shape)
@@ -339,7 +339,7 @@ def shape_after(layer: Layer, shape: Shape) -> Shape:
 
 
 def padding_of(layer: Layer, before: Shape) -> tuple[int, int, int, int]:
-    """The zeros that `layer` adds to a picture of shape `before`: above, left, below, right (ONNX's order), px."""
+    """The zeros that `layer` adds to an image of shape `before`: above, left, below, right (ONNX's order), px."""
     if layer.padding != "same":
         return (layer.padding,) * 4
     missing = [
@@ -368,7 +368,7 @@ def parameters(layer: Layer, before: Shape) -> int:
 
 
 def multiply_adds(layer: Layer, before: Shape) -> int:
-    """How many multiply-and-add steps one picture costs in `layer`."""
+    """How many multiply-and-add steps one image costs in `layer`."""
     after = shape_after(layer, before)
     match layer.kind:
         case "convolution" | "patches":
@@ -407,9 +407,9 @@ def describe(network: Network) -> dict[str, Any]:
     return {
         "name": network.name,
         "input": list(network.input_shape),
-        "mirrored": network.mirrored,
+        "tta_flip": network.tta_flip,
         "parameters": sum(row["parameters"] for row in rows),
-        "multiply_adds": sum(row["multiply_adds"] for row in rows) * (2 if network.mirrored else 1),
+        "multiply_adds": sum(row["multiply_adds"] for row in rows) * (2 if network.tta_flip else 1),
         "layers": rows,
     }
 
@@ -420,7 +420,7 @@ def _row(layer: Layer, before: Shape, after: Shape) -> dict[str, Any]:
             low, high = -layer.mean / layer.spread, (255 - layer.mean) / layer.spread
             detail = f"pixels 0–255 become {low:.2g}–{high:.2g}".replace("-", "−")
         case "normalise":
-            detail = "the training pictures' mean becomes 0, their spread 1"
+            detail = "the training images' mean becomes 0, their spread 1"
         case "patches":
             detail = f"{after[-1]} whitened {layer.kernel}×{layer.kernel} patches, fixed before training"
         case "convolution":

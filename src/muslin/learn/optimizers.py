@@ -116,7 +116,7 @@ def optimizers_for(net: Net, recipe: Recipe) -> list[Optimizer]:
         dense = [w for w in weights.values() if w.ndim == 2]
         groups = [
             {"params": rest, "lr": rate, "weight_decay": recipe.weight_decay / max(rate, 1e-12)}
-            for rest, rate in ((shifts, recipe.shift_learning_rate), (dense, recipe.dense_learning_rate))
+            for rest, rate in ((shifts, recipe.bias_learning_rate), (dense, recipe.head_learning_rate))
             if rest
         ]
         optimizers = [
@@ -133,7 +133,7 @@ def _groups_of_adamw(net: Net, weights: Mapping[str, Tensor], recipe: Recipe) ->
     """Kernels and matrices are pulled towards zero, shifts and scales not; the heads have a rate of their own."""
     heads = tuple(f"layers.{head_key(name)}." for name in net.network.heads)
     groups = []
-    for of_heads, rate in ((False, recipe.learning_rate), (True, recipe.dense_learning_rate)):
+    for of_heads, rate in ((False, recipe.learning_rate), (True, recipe.head_learning_rate)):
         ours = [weight for name, weight in weights.items() if name.startswith(heads) == of_heads]
         for pulled, decay in ((True, recipe.weight_decay), (False, 0.0)):
             if some := [weight for weight in ours if (weight.ndim > 1) == pulled]:

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
 from muslin.errors import MissingPartError, RecipeError, StorageError
-from muslin.files import cache_folder, write_atomically
 from muslin.learn.networks import Network, Shape, shapes
+from muslin.storage.atomic import cache_folder, write_atomically
 
 Weights = dict[str, NDArray[Any]]
 """By name as in `muslin.learn.modules.weights_of`: `stem.weight`, `stem_norm.running_mean`, …"""
@@ -33,7 +33,7 @@ def is_there(network: str) -> bool:
     return network in PACKAGES and find_spec(PACKAGES[network]) is not None
 
 
-def trunk_weights(network: Network, source: str) -> Weights:
+def backbone_weights(network: Network, source: str) -> Weights:
     """The weights of `network`'s trunk, float32.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from muslin.errors import RecipeError, nearest
 
-MOST_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1
 """scikit-learn draws with no larger ones."""
 
 
@@ -48,7 +48,7 @@ class Recipe:
         "what an EfficientNet starts from: imagenet, random, or a safetensors file", default="random"
     )
     frozen: bool = _setting("leave the trunk as it is and fit a linear head on its features", default=False)
-    kept_blocks: int = _setting(
+    frozen_blocks: int = _setting(
         "blocks of an EfficientNet, from the first on, that stay as they are while the rest is trained",
         low=0,
         high=100,
@@ -57,10 +57,10 @@ class Recipe:
     widths: tuple[int, ...] = _setting(
         "channels of each block of the network; an EfficientNet has its own", low=1, high=4096
     )
-    epochs: int = _setting("how often every training picture is seen", low=1, high=10_000)
-    batch_size: int = _setting("pictures per step", low=1, high=65_536)
+    epochs: int = _setting("how often every training image is seen", low=1, high=10_000)
+    batch_size: int = _setting("images per step", low=1, high=65_536)
     micro_batch: int = _setting(
-        "a step's pictures go through the network in parts of at most so many, each on a thread of its own and "
+        "a step's images go through the network in parts of at most so many, each on a thread of its own and "
         "measured by batch norm by itself; 0: all together",
         low=0,
         default=0,
@@ -68,7 +68,7 @@ class Recipe:
     min_steps: int = _setting(
         "small data are gone through more often than epochs says, until this many steps", low=0, default=0
     )
-    most_steps: int = _setting(
+    max_steps: int = _setting(
         "end after this many steps, the schedule fitted to them; 0: never", low=0, default=0
     )
     optimizer: Literal["adam", "adamw", "muon"] = _setting(
@@ -77,10 +77,10 @@ class Recipe:
         choices=("adam", "adamw", "muon"),
     )
     learning_rate: float = _setting("step size of adam, of adamw, or of muon", low=1e-8, high=100)
-    dense_learning_rate: float = _setting(
+    head_learning_rate: float = _setting(
         "step size for dense layers: of SGD beside muon, or of adamw for the heads", low=0, default=0.0
     )
-    shift_learning_rate: float = _setting(
+    bias_learning_rate: float = _setting(
         "step size of SGD for batch norm's shifts (muon)", low=0, default=0.0
     )
     weight_decay: float = _setting(
@@ -106,38 +106,38 @@ class Recipe:
         default="none",
     )
     dropout: float = _setting("share of values set to zero in training", low=0, high=0.9, default=0.0)
-    flip: bool = _setting("mirror every picture in every other epoch", default=False)
-    shift_px: int = _setting(
-        "move each picture at random by up to this", unit="px", low=0, high=64, default=0
+    flip: bool = _setting("mirror every image in every other epoch", default=False)
+    translate_px: int = _setting(
+        "move each image at random by up to this", unit="px", low=0, high=64, default=0
     )
-    smallest_crop: float = _setting(
-        "cut each picture at random to a part of at least this share of it, and scale that up; 1: never",
+    min_crop_area: float = _setting(
+        "cut each image at random to a part of at least this share of it, and scale that up; 1: never",
         low=0.05,
         high=1,
         default=1.0,
     )
-    early_scale: float = _setting(
-        "side at which pictures are seen in the first epochs, as a share of theirs",
+    low_res_scale: float = _setting(
+        "side at which images are seen in the first epochs, as a share of theirs",
         low=0.1,
         high=1,
         default=1.0,
     )
-    early_share: float = _setting(
-        "share of the epochs in which pictures are seen at early_scale", low=0, high=1, default=0.0
+    low_res_fraction: float = _setting(
+        "share of the epochs in which images are seen at early_scale", low=0, high=1, default=0.0
     )
     cutout_px: int = _setting("blank a random square of this side", unit="px", low=0, high=256, default=0)
-    mirrored: bool = _setting("answer with the mean over the picture and its mirror image", default=False)
+    tta_flip: bool = _setting("answer with the mean over the image and its mirror image", default=False)
     activation: Literal["softmax", "sigmoid"] = _setting(
         "how scores become probabilities", choices=("softmax", "sigmoid"), default="softmax"
     )
     validation_share: float = _setting(
-        "share of the training pictures kept apart to check with", low=0.0, high=0.9, default=0.1
+        "share of the training images kept apart to check with", low=0.0, high=0.9, default=0.1
     )
-    stratified: bool = _setting("keep each class's share when setting pictures apart", default=True)
+    stratified: bool = _setting("keep each class's share when setting images apart", default=True)
     split_seed: int | None = _setting(
-        "seed of that draw; none: the run's seed", low=0, high=MOST_SEED, default=None
+        "seed of that draw; none: the run's seed", low=0, high=MAX_SEED, default=None
     )
-    image_px: int = _setting(
+    image_size: int = _setting(
         "side that photos are brought to; pixel sets keep theirs", unit="px", low=8, high=1024, default=64
     )
 
@@ -145,17 +145,17 @@ class Recipe:
 AIRBENCH: dict[str, Any] = {
     "optimizer": "muon",
     "learning_rate": 0.1,
-    "dense_learning_rate": 0.5,
-    "shift_learning_rate": 0.5,
+    "head_learning_rate": 0.5,
+    "bias_learning_rate": 0.5,
     "weight_decay": 1e-4,
     "schedule": "linear",
     "label_smoothing": 0.1,
     "flip": True,
-    "mirrored": True,
+    "tta_flip": True,
 }
 """What the recipes from scratch share: the ingredients of the CIFAR-10 speed records (Keller Jordan, 2024)."""
 
-SHORT: dict[str, Any] = {"learning_rate": 0.15, "shift_learning_rate": 1.0, "label_smoothing": 0.05}
+SHORT: dict[str, Any] = {"learning_rate": 0.15, "bias_learning_rate": 1.0, "label_smoothing": 0.05}
 """What learns faster where there are only some hundred steps, and costs nothing after a few more."""
 
 GROWING: dict[str, Any] = AIRBENCH | {
@@ -165,10 +165,10 @@ GROWING: dict[str, Any] = AIRBENCH | {
     "micro_batch": 128,
     # after several epochs it is not missed, and answers are ranked better by how sure they are
     "label_smoothing": 0.0,
-    "early_scale": 0.72,
+    "low_res_scale": 0.72,
     "validation_share": 1 / 6,
 }
-"""What the ladder's slower recipes share: pictures that are small at first."""
+"""What the ladder's slower recipes share: images that are small at first."""
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -206,7 +206,7 @@ RECIPES: dict[str, Recipe] = {
             summary="a minute or two: wrong a fifth less often than quick",
             epochs=3,
             min_steps=500,
-            early_share=0.34,  # the first of three
+            low_res_fraction=0.34,  # the first of three
             **GROWING,
         ),
         Recipe(
@@ -214,7 +214,7 @@ RECIPES: dict[str, Recipe] = {
             summary="minutes: wrong a third less often than quick",
             epochs=12,
             min_steps=2000,
-            early_share=0.5,
+            low_res_fraction=0.5,
             **GROWING,
         ),
         Recipe(
@@ -226,7 +226,7 @@ RECIPES: dict[str, Recipe] = {
             batch_size=64,
             min_steps=400,
             **AIRBENCH,
-            image_px=64,
+            image_size=64,
         ),
         Recipe(
             name="photo",
@@ -236,45 +236,45 @@ RECIPES: dict[str, Recipe] = {
             frozen=True,
             widths=(),
             epochs=60,
-            batch_size=1,  # the head sees all pictures at once
+            batch_size=1,  # the head sees all images at once
             optimizer="adam",
             learning_rate=1.0,
             weight_decay=0.1,
             label_smoothing=0.1,
-            image_px=260,
+            image_size=260,
         ),
         Recipe(
             name="photo-tuned",
             summary="more accurate than photo, in minutes: the upper blocks of that network are trained as well",
             network="efficientnet-lite2",
             weights="imagenet",
-            kept_blocks=10,
+            frozen_blocks=10,
             widths=(),
             epochs=6,
             batch_size=32,
             optimizer="adamw",
             learning_rate=3e-4,
-            dense_learning_rate=1e-3,
+            head_learning_rate=1e-3,
             weight_decay=0.05,
             schedule="linear",
             warmup=0.1,
             label_smoothing=0.1,
             dropout=0.2,
             flip=True,
-            smallest_crop=0.4,
-            # trained on smaller pictures than it is asked about, as garments in random crops are larger than they are
+            min_crop_area=0.4,
+            # trained on smaller images than it is asked about, as garments in random crops are larger than they are
             # (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019). With fifteen blocks kept,
             # asked at 260 px it was right on 89.7 % of the validation photos instead of 91.8; with the mirror image as
             # well, on as many as without
-            early_scale=0.857,  # 192 of 224 px
-            early_share=1.0,
-            image_px=224,
+            low_res_scale=0.857,  # 192 of 224 px
+            low_res_fraction=1.0,
+            image_size=224,
         ),
     )
 }
 
 LADDER: dict[str, float] = {"quick": 0.909, "brisk": 0.93, "thorough": 0.94}
-"""The recipes for every patience, the quickest first: what share of Fashion-MNIST's test pictures each got right, the
+"""The recipes for every patience, the quickest first: what share of Fashion-MNIST's test images each got right, the
 median over the seeds that docs/explanation/speed.md names. To add a rung, add a row here and to RECIPES."""
 
 
@@ -309,30 +309,30 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
 
 
 def fitted(recipe: Recipe, count: int) -> Recipe:
-    """`recipe` for `count` training pictures: with as many epochs as `min_steps` asks for."""
+    """`recipe` for `count` training images: with as many epochs as `min_steps` asks for."""
     steps_per_epoch = max(count // recipe.batch_size, 1)
     return replace(recipe, epochs=max(recipe.epochs, math.ceil(recipe.min_steps / steps_per_epoch)))
 
 
 def size_in(recipe: Recipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) at which pictures of `size` are seen in `epoch`, from 0 on."""
+    """The (height, width) at which images of `size` are seen in `epoch`, from 0 on."""
     height, width = (max(round(side * scale_in(recipe, epoch)), 1) for side in size)
     return height, width
 
 
 def size_judged(recipe: Recipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) at which `epoch` is judged: that of answers, or, while pictures are yet to grow to it, that
+    """The (height, width) at which `epoch` is judged: that of answers, or, while images are yet to grow to it, that
     which is learned from, for until then the network knows no other."""
     return size if scale_in(recipe, recipe.epochs - 1) != 1 else size_in(recipe, epoch, size)
 
 
 def scale_in(recipe: Recipe, epoch: int) -> float:
-    """The side at which pictures are seen in `epoch`, from 0 on, as a share of theirs.
+    """The side at which images are seen in `epoch`, from 0 on, as a share of theirs.
 
-    What is coarse can be learned from small pictures, which cost less: progressive resizing (Howard, DAWNBench 2018;
+    What is coarse can be learned from small images, which cost less: progressive resizing (Howard, DAWNBench 2018;
     Tan & Le, EfficientNetV2, ICML 2021).
     """
-    return recipe.early_scale if epoch < round(recipe.early_share * recipe.epochs) else 1.0
+    return recipe.low_res_scale if epoch < round(recipe.low_res_fraction * recipe.epochs) else 1.0
 
 
 def _parse(setting: Any, value: Any) -> Any:

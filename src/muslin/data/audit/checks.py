@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from muslin.data.audit import classes, copies, labels, outliers, pictures
-from muslin.data.audit.copies import NEAR_SHARE, Copies
+from muslin.data.audit import classes, duplicates, image_checks, labels, outliers
+from muslin.data.audit.duplicates import NEAR_SHARE, Copies
 from muslin.data.audit.findings import Finding
+from muslin.data.audit.image_stats import ImageStats
 from muslin.data.audit.labels import Probabilities
-from muslin.data.audit.look import Looked
 from muslin.data.dataset import PARTS, Dataset, Target
 
 
@@ -19,15 +19,15 @@ class Evidence:
     """What the checks go by.
 
     Attributes:
-        dataset: only its labels, parts, groups and ids are used, no picture is decoded.
-        looked: what one pass over the pictures left behind.
-        copies: which pictures are there more than once.
+        dataset: only its labels, parts, groups and ids are used, no image is decoded.
+        looked: what one pass over the images left behind.
+        copies: which images are there more than once.
         probabilities: per target that could be judged, (n, classes) out of sample; NaN where not.
         no_probabilities: why there are none.
     """
 
     dataset: Dataset
-    looked: Looked
+    looked: ImageStats
     copies: Copies
     probabilities: Mapping[str, Probabilities] = field(default_factory=dict)
     no_probabilities: str = ""
@@ -53,7 +53,7 @@ class Check:
 
 
 def _no_copies(evidence: Evidence) -> str | None:
-    return "fewer than two pictures can be compared" if np.isnan(evidence.copies.usual) else None
+    return "fewer than two images can be compared" if np.isnan(evidence.copies.usual) else None
 
 
 def _no_labels(evidence: Evidence) -> str | None:
@@ -66,8 +66,8 @@ def _no_groups(evidence: Evidence) -> str | None:
     return "the data are not divided into parts" if evidence.dataset.parts is None else None
 
 
-def _small_pictures(evidence: Evidence) -> str | None:
-    return "in pictures of at most 64 px every edge is a few pixels wide" if evidence.looked.whole else None
+def _small_images(evidence: Evidence) -> str | None:
+    return "in images of at most 64 px every edge is a few pixels wide" if evidence.looked.whole else None
 
 
 def _not_judged(evidence: Evidence) -> str | None:
@@ -88,18 +88,18 @@ def _suspect_labels(evidence: Evidence) -> list[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("unreadable", lambda e: pictures.unreadable(e.dataset, e.looked)),
-    Check("blank", lambda e: pictures.blank(e.dataset, e.looked)),
-    Check("label_conflict", lambda e: copies.label_conflict(e.dataset, e.copies), _no_labels),
-    Check("identical", lambda e: copies.identical(e.dataset, e.copies)),
-    Check("near_duplicate", lambda e: copies.near_duplicate(e.dataset, e.copies), _no_copies),
+    Check("unreadable", lambda e: image_checks.unreadable(e.dataset, e.looked)),
+    Check("blank", lambda e: image_checks.blank(e.dataset, e.looked)),
+    Check("label_conflict", lambda e: duplicates.label_conflict(e.dataset, e.copies), _no_labels),
+    Check("identical", lambda e: duplicates.identical(e.dataset, e.copies)),
+    Check("near_duplicate", lambda e: duplicates.near_duplicate(e.dataset, e.copies), _no_copies),
     Check("group_in_two_parts", lambda e: classes.group_in_two_parts(e.dataset), _no_groups),
     Check("suspect_label", _suspect_labels, _not_judged),
     Check("outlier", lambda e: outliers.outlier(e.dataset, e.looked)),
-    Check("tiny", lambda e: pictures.tiny(e.dataset, e.looked)),
-    Check("blurred", lambda e: pictures.blurred(e.dataset, e.looked), _small_pictures),
-    Check("dark", lambda e: pictures.dark(e.dataset, e.looked)),
-    Check("odd_shape", lambda e: pictures.odd_shape(e.dataset, e.looked)),
+    Check("tiny", lambda e: image_checks.tiny(e.dataset, e.looked)),
+    Check("blurred", lambda e: image_checks.blurred(e.dataset, e.looked), _small_images),
+    Check("dark", lambda e: image_checks.dark(e.dataset, e.looked)),
+    Check("odd_shape", lambda e: image_checks.odd_shape(e.dataset, e.looked)),
     Check("small_class", lambda e: classes.small_class(e.dataset), _no_labels),
     Check("imbalance", lambda e: classes.imbalance(e.dataset), _no_labels),
 )
@@ -120,8 +120,8 @@ def examined(evidence: Evidence) -> dict[str, Any]:
         "data": dataset.name,
         "format": dataset.format,
         "origin": dataset.origin,
-        "repairs": list(dataset.repairs),
-        "pictures": len(dataset),
+        "fixes": list(dataset.fixes),
+        "images": len(dataset),
         "readable": len(looked.readable),
         "parts": {part: count for part, count in parts.items() if count},
         "classes": {target.name: len(target.classes) for target in dataset.targets},

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.audit.copies import KEPT_FIRST
+from muslin.data.audit.duplicates import KEPT_FIRST
 from muslin.data.audit.findings import Finding, samples
 from muslin.data.dataset import Dataset, Target
 
 SMALL_CLASS = 25
-"""Of fewer pictures a fifth, set apart to judge by, is fewer than five: right or wrong is then a toss of a coin."""
+"""Of fewer images a fifth, set apart to judge by, is fewer than five: right or wrong is then a toss of a coin."""
 
 IMBALANCE = 10.0
 SHOWN = 6
@@ -17,21 +17,21 @@ RESPLIT_SHARE = 0.1
 
 
 def small_class(dataset: Dataset) -> list[Finding]:
-    """Classes with fewer than 25 pictures. The samples are all of them; of a class without any, none."""
+    """Classes with fewer than 25 images. The samples are all of them; of a class without any, none."""
     findings = []
     for target in dataset.targets:
         for index, name in enumerate(target.classes):
             theirs = np.flatnonzero(_is(dataset, target, index))
             if len(theirs) < SMALL_CLASS:
-                pictures = "1 picture" if len(theirs) == 1 else f"{len(theirs)} pictures"
+                images = "1 image" if len(theirs) == 1 else f"{len(theirs)} images"
                 findings.append(
                     Finding(
                         "small_class",
                         samples(dataset, theirs),
                         float(len(theirs)),
-                        f"{name!r} of {target.name!r} has {pictures}; below {SMALL_CLASS} neither learning nor "
+                        f"{name!r} of {target.name!r} has {images}; below {SMALL_CLASS} neither learning nor "
                         "judging is to be trusted",
-                        "Add pictures, or merge or drop the class: --min-per-class.",
+                        "Add images, or merge or drop the class: --min-per-class.",
                         target=target.name,
                     )
                 )
@@ -39,9 +39,9 @@ def small_class(dataset: Dataset) -> list[Finding]:
 
 
 def imbalance(dataset: Dataset) -> list[Finding]:
-    """Targets whose largest class has at least ten times the pictures of the smallest that has any.
+    """Targets whose largest class has at least ten times the images of the smallest that has any.
 
-    The samples are one picture of either class.
+    The samples are one image of either class.
     """
     findings = []
     for target in dataset.targets:
@@ -59,10 +59,10 @@ def imbalance(dataset: Dataset) -> list[Finding]:
                     "imbalance",
                     samples(dataset, examples),
                     ratio,
-                    f"{target.classes[largest]!r} has {counts[largest]:,} pictures, {target.classes[smallest]!r} "
+                    f"{target.classes[largest]!r} has {counts[largest]:,} images, {target.classes[smallest]!r} "
                     f"{counts[smallest]:,}; always saying {target.classes[largest]!r} would be right on "
                     f"{100 * counts[largest] / counts.sum():.0f} %",
-                    "Judge by the figures per class, not by accuracy; add pictures of the small classes.",
+                    "Judge by the figures per class, not by accuracy; add images of the small classes.",
                     target=target.name,
                 )
             )

@@ -10,7 +10,7 @@ import numpy as np
 
 from muslin.data.dataset import Dataset
 from muslin.errors import DataError
-from muslin.files import write_atomically
+from muslin.storage.atomic import write_atomically
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 """A spreadsheet takes a cell that begins so for a formula, or for the mark that it is none."""
@@ -95,4 +95,4 @@ def without(dataset: Dataset, names: Sequence[tuple[str, str]], source: str) -> 
         raise DataError(f"{source}: names every sample of {dataset.name}, so nothing is left.")
     kept = dataset.take(np.flatnonzero(~leave_out))
     said = f"{int(leave_out.sum()):,} of {len(dataset):,} samples left out, as {source} says"
-    return replace(kept, repairs=(*kept.repairs, said))
+    return replace(kept, fixes=(*kept.fixes, said))

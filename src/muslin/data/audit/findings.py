@@ -33,28 +33,28 @@ KINDS: dict[str, Kind] = {
     ),
     "blank": Kind(
         "Blank",
-        "Pictures of one even tone: nothing can be learned from them, yet they have a label.",
+        "Images of one even tone: nothing can be learned from them, yet they have a label.",
         "standard deviation of the brightness, in levels of 0 to 255",
         "lowest",
     ),
     "label_conflict": Kind(
-        "Same picture, two labels",
-        "Equal or nearly equal pictures under different labels: at most one of them is right.",
-        "distance between the pictures, in levels of brightness; 0 where they are equal byte for byte",
+        "Same image, two labels",
+        "Equal or nearly equal images under different labels: at most one of them is right.",
+        "distance between the images, in levels of brightness; 0 where they are equal byte for byte",
         "lowest",
     ),
     "identical": Kind(
         "Identical",
-        "Pictures that are equal byte for byte once decoded. Across parts they make figures look better than "
+        "Images that are equal byte for byte once decoded. Across parts they make figures look better than "
         "they are; within one they count double.",
-        "how many pictures are equal",
+        "how many images are equal",
         "highest",
     ),
     "near_duplicate": Kind(
         "Nearly identical",
-        "The same picture saved again, scaled or slightly changed. Across parts (a leak) a model is judged by "
+        "The same image saved again, scaled or slightly changed. Across parts (a leak) a model is judged by "
         "what it has learned by heart.",
-        "distance between the pictures (Euclidean, over all values that are compared), in levels of brightness",
+        "distance between the images (Euclidean, over all values that are compared), in levels of brightness",
         "lowest",
     ),
     "group_in_two_parts": Kind(
@@ -66,32 +66,32 @@ KINDS: dict[str, Kind] = {
     ),
     "suspect_label": Kind(
         "Likely wrong labels",
-        "A network that never saw these pictures says something else, and hardly ever gives so little to a "
+        "A network that never saw these images says something else, and hardly ever gives so little to a "
         "label that is right. Some are merely hard: look.",
         "probability of its own label, by a network that did not learn from it, 0 to 1",
         "lowest",
     ),
     "outlier": Kind(
         "Unlike all others",
-        "Pictures far from every other: often another subject, another style, or several things in one picture.",
+        "Images far from every other: often another subject, another style, or several things in one image.",
         "distance to its neighbours, divided by what is usual in these data",
         "highest",
     ),
     "tiny": Kind(
         "Tiny",
-        "So small that detail is missing which the other pictures have.",
+        "So small that detail is missing which the other images have.",
         "shorter side, px",
         "lowest",
     ),
     "blurred": Kind(
         "Blurred",
         "Even the sharpest edges are soft.",
-        "steepness of the sharpest edges, per px of the picture brought to 256 px",
+        "steepness of the sharpest edges, per px of the image brought to 256 px",
         "lowest",
     ),
     "dark": Kind(
         "Dark",
-        "Nearly all of the picture is dark, so little can be told.",
+        "Nearly all of the image is dark, so little can be told.",
         "brightness that only 1 % of the pixels exceed, 0 to 255",
         "lowest",
     ),
@@ -103,14 +103,14 @@ KINDS: dict[str, Kind] = {
     ),
     "small_class": Kind(
         "Small classes",
-        "Too few pictures to learn from and to judge by.",
-        "how many pictures the class has",
+        "Too few images to learn from and to judge by.",
+        "how many images the class has",
         "lowest",
     ),
     "imbalance": Kind(
         "Imbalance",
-        "Some classes have many times the pictures of others. Accuracy then says little of the small ones.",
-        "pictures of the largest class divided by those of the smallest",
+        "Some classes have many times the images of others. Accuracy then says little of the small ones.",
+        "images of the largest class divided by those of the smallest",
         "highest",
     ),
 }
@@ -119,7 +119,7 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of the data set.
+    """One image of the data set.
 
     Attributes:
         part: the part that it came in; None where the data are not divided.
@@ -143,11 +143,11 @@ class Finding:
 
     Attributes:
         kind: a key of KINDS.
-        samples: the pictures it is about; where one of several is at fault, the one to keep first.
+        samples: the images it is about; where one of several is at fault, the one to keep first.
         score: how bad; KINDS says in which unit and which end is the worst.
         reason: why it was found, with the figures.
         suggestion: what to do about it.
-        leak: whether the same picture, or group, is in two parts.
+        leak: whether the same image, or group, is in two parts.
         target: the target whose labels it is about, where it is about those of one.
     """
 

@@ -1,7 +1,7 @@
-"""Which labels are likely wrong, by what networks say of pictures that they did not learn from.
+"""Which labels are likely wrong, by what networks say of images that they did not learn from.
 
 Confident learning (Northcutt, Jiang and Chuang, JAIR 70, 2021): a class's threshold is the mean probability that
-pictures labelled so get for it; a label is doubted by comparing with what is usual for its class, so that a
+images labelled so get for it; a label is doubted by comparing with what is usual for its class, so that a
 network that is never sure of shirts does not make every shirt a suspect. The ranking and the thresholds are those
 of cleanlab 2.9 (`get_label_quality_scores(method="self_confidence")`, `get_confident_thresholds`), against which
 they are tested; muslin does not need its 90 MB of dependencies for two formulas.
@@ -17,7 +17,7 @@ from muslin.data.dataset import UNKNOWN, Dataset, Target
 
 FOLDS = 4
 JUDGED_FROM = 14
-"""Pictures of a class: of fewer, each network would have learned from fewer than ten."""
+"""Images of a class: of fewer, each network would have learned from fewer than ten."""
 
 SUSPECT_SHARE = 1 / 4
 """Of what is usual for its class: a label below this, with another class above it, is a suspect. With 2 % of
@@ -103,9 +103,9 @@ def guess(labels: NDArray[np.integer[Any]]) -> float:
 
 
 def examinable(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    """Which labels can be judged, bool (n,), or (n, classes) of several labels a picture.
+    """Which labels can be judged, bool (n,), or (n, classes) of several labels an image.
 
-    Those that are known, of a class that 14 pictures or more have; where there may be several, and 14 have not.
+    Those that are known, of a class that 14 images or more have; where there may be several, and 14 have not.
     """
     if target.kind == "multilabel":
         enough = ((labels == 1).sum(axis=0) >= JUDGED_FROM) & ((labels == 0).sum(axis=0) >= JUDGED_FROM)
@@ -117,7 +117,7 @@ def examinable(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.b
 
 
 def strata(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """What `folds` is to spread evenly, int64 (n,): the class; of several labels a picture its rarest, or UNKNOWN."""
+    """What `folds` is to spread evenly, int64 (n,): the class; of several labels an image its rarest, or UNKNOWN."""
     if target.kind == "multiclass":
         return labels.astype(np.int64)
     yes = labels == 1
@@ -127,34 +127,38 @@ def strata(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.int64
     return found
 
 
-def judged_summary(target: Target, labels: NDArray[np.integer[Any]], stated: Probabilities) -> dict[str, Any]:
+def judged_summary(
+    target: Target, labels: NDArray[np.integer[Any]], raw_probabilities: Probabilities
+) -> dict[str, Any]:
     """How many labels were judged, how often the networks agree with them, and how often a guess would.
 
-    Of several labels a picture each known yes and no counts, and `skilled` is the number of classes of which the
+    Of several labels an image each known yes and no counts, and `skilled` is the number of classes of which the
     networks know anything (`is_skilled`); only those have suspects.
 
     Args:
         stated: (n, classes), out of sample; NaN for what is not judged.
     """
     if target.kind == "multiclass":
-        rows = np.flatnonzero(~np.isnan(stated[:, 0]))
+        rows = np.flatnonzero(~np.isnan(raw_probabilities[:, 0]))
         known = labels[rows]
-        figures = {"accuracy": agreement(known, stated[rows]), "guess": guess(known)}
-        return {"pictures": len(rows), "labels": len(rows), **figures, "folds": FOLDS}
-    cells = ~np.isnan(stated)
-    right = ((stated > 0.5) == (labels == 1)) & cells
+        figures = {"accuracy": agreement(known, raw_probabilities[rows]), "guess": guess(known)}
+        return {"images": len(rows), "labels": len(rows), **figures, "folds": FOLDS}
+    cells = ~np.isnan(raw_probabilities)
+    right = ((raw_probabilities > 0.5) == (labels == 1)) & cells
     yes, no = ((labels == 1) & cells).sum(axis=0), ((labels == 0) & cells).sum(axis=0)
     return {
-        "pictures": int(cells.any(axis=1).sum()),
+        "images": int(cells.any(axis=1).sum()),
         "labels": int(cells.sum()),
         "accuracy": float(right.sum() / cells.sum()),
         "guess": float(np.maximum(yes, no).sum() / cells.sum()),
         "folds": FOLDS,
-        "skilled": sum(is_skilled(*_yes_or_no(labels, stated, i)[1:]) for i in range(len(target.classes))),
+        "skilled": sum(
+            is_skilled(*_yes_or_no(labels, raw_probabilities, i)[1:]) for i in range(len(target.classes))
+        ),
     }
 
 
-def is_skilled(labels: NDArray[np.integer[Any]], stated: Probabilities) -> bool:
+def is_skilled(labels: NDArray[np.integer[Any]], raw_probabilities: Probabilities) -> bool:
     """Whether networks know anything of a label: what they give to it where it holds and to its absence where it
     does not add up to a quarter more than 1, which is what any constant probability would give (Youden's index).
 
@@ -162,20 +166,20 @@ def is_skilled(labels: NDArray[np.integer[Any]], stated: Probabilities) -> bool:
         labels: (n,) 1 yes or 0 no.
         stated: (n, 2) probabilities of no and yes.
     """
-    return bool(len(labels)) and float(class_thresholds(labels, stated).sum()) >= 1 + SKILL
+    return bool(len(labels)) and float(class_thresholds(labels, raw_probabilities).sum()) >= 1 + SKILL
 
 
 def _yes_or_no(
-    labels: NDArray[np.integer[Any]], stated: Probabilities, index: int
+    labels: NDArray[np.integer[Any]], raw_probabilities: Probabilities, index: int
 ) -> tuple[NDArray[np.int64], NDArray[np.integer[Any]], Probabilities]:
     """Of one of several labels: the samples that are judged, 1 or 0 of each, and its probabilities of no and yes."""
-    judged = np.flatnonzero(~np.isnan(stated[:, index]))
-    of_yes = stated[judged, index]
+    judged = np.flatnonzero(~np.isnan(raw_probabilities[:, index]))
+    of_yes = raw_probabilities[judged, index]
     return judged, labels[judged, index], np.stack([1 - of_yes, of_yes], axis=1)
 
 
 def suspect_labels(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
-    """Of a target with several labels a picture: each yes and each no that `suspect_label` would doubt of two classes.
+    """Of a target with several labels an image: each yes and each no that `suspect_label` would doubt of two classes.
 
     No sample is suggested to be left out, since its other labels may be right.
 
@@ -185,10 +189,10 @@ def suspect_labels(dataset: Dataset, target: Target, probabilities: Probabilitie
     labels = dataset.labels[target.name]
     findings = []
     for column, name in enumerate(target.classes):
-        judged, known, stated = _yes_or_no(labels, probabilities, column)
-        if not is_skilled(known, stated):
+        judged, known, raw_probabilities = _yes_or_no(labels, probabilities, column)
+        if not is_skilled(known, raw_probabilities):
             continue
-        own, usual = own_probability(known, stated), class_thresholds(known, stated)
+        own, usual = own_probability(known, raw_probabilities), class_thresholds(known, raw_probabilities)
         for place in np.flatnonzero((own < SUSPECT_SHARE * usual[known]) & (own < 0.5)):
             holds = bool(known[place])
             said, other = ("has", "has not") if holds else ("has not", "has")
@@ -219,17 +223,17 @@ def suspect_label(dataset: Dataset, target: Target, probabilities: Probabilities
     judged = np.flatnonzero(~np.isnan(probabilities[:, 0]))
     if not len(judged):
         return []
-    labels, stated = dataset.labels[target.name][judged], probabilities[judged]
-    likeliest = stated.argmax(axis=1)
-    if agreement(labels, stated) <= guess(labels):
+    labels, raw_probabilities = dataset.labels[target.name][judged], probabilities[judged]
+    likeliest = raw_probabilities.argmax(axis=1)
+    if agreement(labels, raw_probabilities) <= guess(labels):
         return []
-    own, usual = own_probability(labels, stated), class_thresholds(labels, stated)
+    own, usual = own_probability(labels, raw_probabilities), class_thresholds(labels, raw_probabilities)
     suspects = np.flatnonzero((own < SUSPECT_SHARE * usual[labels]) & (likeliest != labels))
     named = f" of {target.name}" if len(dataset.targets) > 1 else ""
     findings = []
     for place in suspects:
         index, label, other = int(judged[place]), int(labels[place]), int(likeliest[place])
-        wrong = own[place] < WRONG_SHARE * usual[label] and stated[place, other] >= usual[other]
+        wrong = own[place] < WRONG_SHARE * usual[label] and raw_probabilities[place, other] >= usual[other]
         leave_out = bool(wrong) and (dataset.parts is None or dataset.parts[index] == "train")
         findings.append(
             Finding(
@@ -237,8 +241,8 @@ def suspect_label(dataset: Dataset, target: Target, probabilities: Probabilities
                 samples(dataset, [index], [index] if leave_out else ()),
                 float(own[place]),
                 f"{target.classes[label]!r}{named} gets {100 * own[place]:.1f} % from a network that never saw it, "
-                f"where pictures labelled so usually get {100 * usual[label]:.0f} %; {target.classes[other]!r} gets "
-                f"{100 * stated[place, other]:.0f} %",
+                f"where images labelled so usually get {100 * usual[label]:.0f} %; {target.classes[other]!r} gets "
+                f"{100 * raw_probabilities[place, other]:.0f} %",
                 f"Correct the label to {target.classes[other]!r} if you see that too"
                 + ("; until then leave it out." if leave_out else "."),
                 target=target.name,

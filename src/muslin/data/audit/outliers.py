@@ -1,15 +1,15 @@
-"""Pictures unlike all others."""
+"""Images unlike all others."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.audit.findings import Finding, samples
-from muslin.data.audit.look import Looked
-from muslin.data.audit.pictures import where_blank
+from muslin.data.audit.image_checks import where_blank
+from muslin.data.audit.image_stats import ImageStats
 from muslin.data.dataset import Dataset
 
 REFERENCES = 5_000
-"""Every picture is compared with so many, drawn at random; enough to be near one, if it is like anything."""
+"""Every image is compared with so many, drawn at random; enough to be near one, if it is like anything."""
 
 NEIGHBOURS = 5
 """Not the nearest: an outlier that is there twice has itself for company."""
@@ -20,11 +20,11 @@ FENCE = 1.5
 AT_ONCE = 1024
 
 
-def outlier(dataset: Dataset, looked: Looked) -> list[Finding]:
-    """Pictures whose distance to their fifth neighbour is beyond Tukey's fence, in logarithms.
+def outlier(dataset: Dataset, looked: ImageStats) -> list[Finding]:
+    """Images whose distance to their fifth neighbour is beyond Tukey's fence, in logarithms.
 
-    Distances are those of nearly identical pictures, over pixels or small copies, not over a network's features:
-    planted among Fashion-MNIST's pictures, noise, negatives and photos came out among the first forty by pixels,
+    Distances are those of nearly identical images, over pixels or small copies, not over a network's features:
+    planted among Fashion-MNIST's images, noise, negatives and photos came out among the first forty by pixels,
     and mostly after some hundred others by the features of a network that had learned the ten classes.
     """
     asked = np.setdiff1d(looked.readable, where_blank(looked))
@@ -49,7 +49,7 @@ def outlier(dataset: Dataset, looked: Looked) -> list[Finding]:
 
 
 def distance_to_neighbours(copies: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Distance of each picture at `indices` to its fifth nearest of 5,000 drawn from them, float32 (len(indices),)."""
+    """Distance of each image at `indices` to its fifth nearest of 5,000 drawn from them, float32 (len(indices),)."""
     random = np.random.default_rng(0)
     drawn = random.choice(len(indices), min(REFERENCES, len(indices)), replace=False)
     references = _flat(copies, indices[drawn])

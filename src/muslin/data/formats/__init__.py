@@ -12,13 +12,13 @@ from muslin.data.formats import (
     folders,
     idx,
     imaterialist,
-    packed,
+    parquet_images,
     pixels_csv,
     pixels_csv_parts,
     tables,
 )
-from muslin.data.formats.compressed import head, is_gzipped
-from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.data.formats.gzip_files import head, is_gzipped
+from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError, nearest
 
 
@@ -38,7 +38,7 @@ class Format:
     about: str
     takes: frozenset[str]
     detect: Callable[[Path], str | None]
-    read: Callable[[Path, ReadOptions, Tell], Dataset]
+    read: Callable[[Path, ReadOptions, Log], Dataset]
 
 
 FORMATS: tuple[Format, ...] = (
@@ -67,9 +67,9 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "parquet-photos",
         "Parquet with the photos in it, beside their labels",
-        packed.TAKES,
-        packed.detect,
-        packed.read,
+        parquet_images.TAKES,
+        parquet_images.detect,
+        parquet_images.read,
     ),
     Format(
         "pixels-csv-parts",
@@ -94,7 +94,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "pixels-csv",
-        "a CSV with one picture a row and one pixel a column, as on Kaggle",
+        "a CSV with one image a row and one pixel a column, as on Kaggle",
         pixels_csv.TAKES,
         pixels_csv.detect,
         pixels_csv.read,
@@ -104,7 +104,7 @@ FORMATS: tuple[Format, ...] = (
 
 
 def read_path(
-    path: str | Path, *, format: str | None = None, options: ReadOptions | None = None, tell: Tell = silent
+    path: str | Path, *, format: str | None = None, options: ReadOptions | None = None, log: Log = silent
 ) -> Dataset:
     """The data set at `path`, its format found by its content or given by name; `origin` says which, and why.
 
@@ -121,7 +121,7 @@ def read_path(
             raise DataError(
                 f"{path}: the format {row.name} has no {' or '.join(idle)} to choose. Leave it out."
             )
-        dataset = row.read(path, options, tell)
+        dataset = row.read(path, options, log)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read ({reason}). Check its permissions.") from error
@@ -175,17 +175,17 @@ def _looks(path: Path) -> str:
 
 
 MAGICS = (
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF8", "a GIF picture"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a zip file"),
     (b"PK\x05\x06", "an empty zip file"),
     (b"Rar!", "a RAR archive (pack it as zip or tar)"),
     (b"7z\xbc\xaf", "a 7-Zip archive (pack it as zip or tar)"),
-    (b"BZh", "a file packed with bzip2 (unpack it first)"),
-    (b"\xfd7zXZ", "a file packed with xz (unpack it first)"),
-    (b"\x28\xb5\x2f\xfd", "a file packed with zstd (unpack it first)"),
+    (b"BZh", "a file parquet_images with bzip2 (unpack it first)"),
+    (b"\xfd7zXZ", "a file parquet_images with xz (unpack it first)"),
+    (b"\x28\xb5\x2f\xfd", "a file parquet_images with zstd (unpack it first)"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook, or one with a password (save it as XLSX without)"),
     (b"PAR1", "a Parquet file"),
     (b"\x93NUMPY", "a NumPy array"),

@@ -46,7 +46,7 @@ def named(dataset: Dataset, folder: Path) -> Dataset:
         names = parsed(file.read(MOST_BYTES + 1))
     numbers = dataset.targets[0].classes
     if names is None or not all(c.isdecimal() and int(c) < len(names) for c in numbers):
-        return replace(dataset, repairs=(*dataset.repairs, f"{NAME} passed over: it does not fit the labels"))
+        return replace(dataset, fixes=(*dataset.fixes, f"{NAME} passed over: it does not fit the labels"))
     target = dataset.targets[0]
     labels = dataset.labels[target.name].copy()
     for index, number in enumerate(numbers):

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.formats.compressed import head, opened
-from muslin.data.formats.options import Tell
+from muslin.data.formats.gzip_files import head, opened
+from muslin.data.formats.read_options import Log
 from muslin.errors import DataError, nearest
 
 DELIMITERS = ",;\t|"
@@ -54,11 +54,11 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Columns by name, all of one length. `repairs`: what was mended or passed over, a sentence each."""
+    """Columns by name, all of one length. `fixes`: what was mended or passed over, a sentence each."""
 
     path: Path
     columns: dict[str, Column]
-    repairs: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())).places) if self.columns else 0
@@ -70,7 +70,7 @@ class Table:
         return name
 
 
-def read_columns(path: Path, tell: Tell) -> Table:
+def read_columns(path: Path, log: Log) -> Table:
     """The table at `path`, its spelling told by its content.
 
     Raises:
@@ -80,15 +80,15 @@ def read_columns(path: Path, tell: Tell) -> Table:
 
     start = head(path, 4096)
     if start.startswith(b"PAR1"):
-        return _parquet(path, tell)
+        return _parquet(path, log)
     if spreadsheets.is_one(path):
-        return spreadsheets.read(path, tell)
+        return spreadsheets.read(path, log)
     if start.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"{"):
-        return _json_lines(path, tell)
-    return _csv(path, tell)
+        return _json_lines(path, log)
+    return _csv(path, log)
 
 
-def gathered(names: Sequence[str], rows: Iterable[Sequence[Cell]], tell: Tell) -> dict[str, Column]:
+def gathered(names: Sequence[str], rows: Iterable[Sequence[Cell]], log: Log) -> dict[str, Column]:
     """Columns of rows that all have as many cells as there are names."""
     known: list[dict[Cell, int]] = [{} for _ in names]
     blocks: list[list[NDArray[np.unsignedinteger[Any]]]] = [[] for _ in names]
@@ -98,7 +98,7 @@ def gathered(names: Sequence[str], rows: Iterable[Sequence[Cell]], tell: Tell) -
             found = [seen.setdefault(cell, len(seen)) for cell in cells]
             places.append(np.array(found, dtype=np.min_scalar_type(len(seen))))
         if (count + len(block)) // TOLD_EVERY > count // TOLD_EVERY:
-            tell(f"{count + len(block):,} rows read")
+            log(f"{count + len(block):,} rows read")
         count += len(block)
     return {
         name: Column(list(seen), np.concatenate(places) if places else np.empty(0, dtype=np.uint8))
@@ -122,10 +122,10 @@ def cell_of(value: Any) -> Cell:
 # ── CSV and TSV ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _csv(path: Path, tell: Tell) -> Table:
-    repairs: list[str] = []
+def _csv(path: Path, log: Log) -> Table:
+    fixes: list[str] = []
     counts = {"joined": 0, "blank": 0}
-    with opened(path) as file, io.TextIOWrapper(file, _encoding(path, repairs), newline="") as text:
+    with opened(path) as file, io.TextIOWrapper(file, _encoding(path, fixes), newline="") as text:
         first = [line for line in (text.readline(MOST_LINE) for _ in range(LOOKED_AT)) if line]
         above, delimiter = header_line(first)
         reader = csv.reader(chain(first[above:], text), delimiter=delimiter)
@@ -134,21 +134,21 @@ def _csv(path: Path, tell: Tell) -> Table:
             names, unnamed = _named(header)
             _check_names(path, names)
             rows = _csv_rows(path, reader, len(header), delimiter, counts, above)
-            columns = gathered(names, rows, tell)
+            columns = gathered(names, rows, log)
         except csv.Error as error:
             line = reader.line_num + above
             raise DataError(f"{path}: line {line:,} cannot be read ({error}). Mend it.") from error
     if counts["joined"]:
         what = f"rows whose last column has a {delimiter!r} outside quotes, joined again"
-        repairs.append(f"{what}: {counts['joined']:,}")
+        fixes.append(f"{what}: {counts['joined']:,}")
     for what, count in (
         ("lines above the header passed over", above),
         ("columns without a name passed over", len(unnamed)),
         ("empty rows passed over", counts["blank"]),
     ):
         if count:
-            repairs.append(f"{what}: {count:,}")
-    return Table(path, {name: columns[name] for name in names if name not in unnamed}, tuple(repairs))
+            fixes.append(f"{what}: {count:,}")
+    return Table(path, {name: columns[name] for name in names if name not in unnamed}, tuple(fixes))
 
 
 def header_line(lines: Sequence[str]) -> tuple[int, str]:
@@ -208,7 +208,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
         raise DataError(f"{path}: two columns are called {twice!r}. Rename one.")
 
 
-def _encoding(path: Path, repairs: list[str]) -> str:
+def _encoding(path: Path, fixes: list[str]) -> str:
     """UTF-8 or UTF-16 where the file is so; cp1252 where it can be, which is said.
 
     Raises:
@@ -222,7 +222,7 @@ def _encoding(path: Path, repairs: list[str]) -> str:
     if (place := _first_wrong(path, "utf-8")) is None:
         return "utf-8-sig"
     if (worse := _first_wrong(path, "cp1252")) is None:
-        repairs.append(f"the text is not UTF-8 from byte {place:,} on; read as cp1252")
+        fixes.append(f"the text is not UTF-8 from byte {place:,} on; read as cp1252")
         return "cp1252"
     raise DataError(f"{path}: byte {worse:,} is neither UTF-8 nor cp1252 text. Save the table as UTF-8.")
 
@@ -247,14 +247,14 @@ def _first_wrong(path: Path, encoding: str) -> int | None:
 # ── JSON Lines and Parquet ───────────────────────────────────────────────────────────────────────────────
 
 
-def _json_lines(path: Path, tell: Tell) -> Table:
-    repairs: list[str] = []
-    encoding = _encoding(path, repairs)
+def _json_lines(path: Path, log: Log) -> Table:
+    fixes: list[str] = []
+    encoding = _encoding(path, fixes)
     names: dict[str, None] = {}
     for row in _json_rows(path, encoding):
         names |= dict.fromkeys(row)
     rows = ([cell_of(row.get(name)) for name in names] for row in _json_rows(path, encoding))
-    return Table(path, gathered(list(names), rows, tell), tuple(repairs))
+    return Table(path, gathered(list(names), rows, log), tuple(fixes))
 
 
 def _json_rows(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
@@ -271,7 +271,7 @@ def _json_rows(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _parquet(path: Path, tell: Tell) -> Table:
+def _parquet(path: Path, log: Log) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -279,7 +279,7 @@ def _parquet(path: Path, tell: Tell) -> Table:
         with pq.ParquetFile(path) as file:
             names = [str(name) for name in file.schema_arrow.names]
             _check_names(path, names)
-            return Table(path, gathered(names, _parquet_rows(file), tell))
+            return Table(path, gathered(names, _parquet_rows(file), log))
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: the Parquet file is damaged ({reason}). Copy it again.") from error

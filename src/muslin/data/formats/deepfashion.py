@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Target
-from muslin.data.formats.compressed import opened
 from muslin.data.formats.folders import PART_NAMES
-from muslin.data.formats.listed import Box, Listed, assembled, base_of, digits_in, wanted_targets
-from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.data.formats.gzip_files import opened
+from muslin.data.formats.photo_lists import Box, Listed, assembled, base_of, digits_in, wanted_targets
+from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError, nearest
 
 TAKES = frozenset({"target", "targets", "images", "crop"})
@@ -58,7 +58,7 @@ def _lists(path: Path) -> dict[str, Path]:
     return found
 
 
-def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
+def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
     """The targets `category` and `attributes` (1 yes, 0 no, UNKNOWN), as far as their lists are there.
 
     Classes are in the order of `list_category_cloth.txt` and `list_attr_cloth.txt`, whichever occur. A target that
@@ -77,7 +77,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     labels: dict[str, NDArray[np.integer[Any]]] = {}
     values: NDArray[np.integer[Any]]
     names: list[str] = []
-    repairs: list[str] = []
+    fixes: list[str] = []
     for target in wanted:
         rows, classes_list = possible[target]
         if classes_list not in found:
@@ -88,20 +88,20 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         if target == "category":
             theirs, values = _categories(found[rows], classes)
         else:
-            theirs, values = _attributes(found[rows], len(classes), tell)
+            theirs, values = _attributes(found[rows], len(classes), log)
         names = names or theirs
         if theirs != names:
-            values = _aligned(names, theirs, values, found[rows], repairs)
+            values = _aligned(names, theirs, values, found[rows], fixes)
         targets.append(Target(target, classes, "multiclass" if target == "category" else "multilabel"))
         labels[target] = values
-    parts = _parts(found[PARTS_LIST], names, repairs) if PARTS_LIST in found else None
+    parts = _parts(found[PARTS_LIST], names, fixes) if PARTS_LIST in found else None
     boxes = None
     if options.crop:
         if BOXES not in found:
             raise DataError(f"{path}: has no {BOXES}, so there is no box to crop to. Leave out --crop.")
         boxes = _boxes(found[BOXES], names)
     listed = Listed("deepfashion", base_of(path), names, tuple(targets), labels, parts, boxes)
-    return assembled(listed, options, repairs)
+    return assembled(listed, options, fixes)
 
 
 def rows_of(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
@@ -174,7 +174,7 @@ def _categories(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[
     return names, np.array(labels, dtype=np.int64)
 
 
-def _attributes(path: Path, columns: int, tell: Tell) -> tuple[list[str], NDArray[np.int8]]:
+def _attributes(path: Path, columns: int, log: Log) -> tuple[list[str], NDArray[np.int8]]:
     """The names and, int8 (rows, columns), 1 yes, 0 no, UNKNOWN, read in blocks and never held as text."""
     names: list[str] = []
     with opened(path) as file:
@@ -192,14 +192,14 @@ def _attributes(path: Path, columns: int, tell: Tell) -> tuple[list[str], NDArra
             rest = rest_of_it
             if not newline:
                 continue
-            number = _attribute_block(path, text, number, names, values, tell)
-        _attribute_block(path, rest, number, names, values, tell)
+            number = _attribute_block(path, text, number, names, values, log)
+        _attribute_block(path, rest, number, names, values, log)
     _check_count(path, count, len(names))
     return names, values
 
 
 def _attribute_block(
-    path: Path, text: bytes, number: int, names: list[str], values: NDArray[np.int8], tell: Tell
+    path: Path, text: bytes, number: int, names: list[str], values: NDArray[np.int8], log: Log
 ) -> int:
     """Adds what whole lines say; gives the next line's number."""
     columns = values.shape[1]
@@ -229,7 +229,7 @@ def _attribute_block(
     # 1 yes, −1 no, 0 unknown becomes 1, 0, UNKNOWN.
     values[start : len(names)] = np.array([UNKNOWN, 1, 0], dtype=np.int8)[found]
     if len(names) // TOLD_EVERY > start // TOLD_EVERY:
-        tell(f"{len(names):,} of {len(values):,} rows read")
+        log(f"{len(names):,} of {len(values):,} rows read")
     return number + len(lines)
 
 
@@ -246,21 +246,21 @@ def _aligned(
     theirs: Sequence[str],
     values: NDArray[np.integer[Any]],
     path: Path,
-    repairs: list[str],
+    fixes: list[str],
 ) -> NDArray[np.integer[Any]]:
     """`values` in the order of `names`; UNKNOWN where `theirs` lacks one."""
     place = {name: i for i, name in enumerate(theirs)}
     rows = np.array([place.get(name, -1) for name in names], dtype=np.int64)
-    moved = values[rows]
-    moved[rows < 0] = UNKNOWN
+    with_thresholds = values[rows]
+    with_thresholds[rows < 0] = UNKNOWN
     if lacking := int((rows < 0).sum()):
-        repairs.append(f"photos that {path.name} lacks, taken as unknown there: {lacking:,}")
+        fixes.append(f"photos that {path.name} lacks, taken as unknown there: {lacking:,}")
     if others := len(set(theirs) - set(names)):
-        repairs.append(f"rows of {path.name} whose photo no other list has passed over: {others:,}")
-    return moved
+        fixes.append(f"rows of {path.name} whose photo no other list has passed over: {others:,}")
+    return with_thresholds
 
 
-def _parts(path: Path, names: Sequence[str], repairs: list[str]) -> NDArray[np.object_]:
+def _parts(path: Path, names: Sequence[str], fixes: list[str]) -> NDArray[np.object_]:
     part_of = {}
     for number, (name, word) in rows_of(path, 2):
         if word not in PART_NAMES:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
-from muslin.data.formats.compressed import opened
 from muslin.data.formats.deepfashion import ATTRIBUTES, CATEGORIES, box_from, category_index, read_names
-from muslin.data.formats.listed import Box, Listed, assembled, base_of, digits_in, wanted_targets
-from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.data.formats.gzip_files import opened
+from muslin.data.formats.photo_lists import Box, Listed, assembled, base_of, digits_in, wanted_targets
+from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError
 
 TAKES = frozenset({"target", "targets", "images", "crop"})
@@ -40,7 +40,7 @@ def _folder(path: Path) -> Path | None:
     return inner if inner.is_dir() else path
 
 
-def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
+def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
     """The targets `category` and `attributes`, as far as their lists are there, and the parts that are.
 
     Where a part has no list of a target that another has, its labels are UNKNOWN.
@@ -69,7 +69,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         "attributes": _names(folder / ATTRIBUTES, None) if "attributes" in wanted else (),
     }
     for part in there:
-        tell(f"reading the {part} lists")
+        log(f"reading the {part} lists")
         photos = [line for _, line in _lines(folder / f"{FILES[part]}.txt")]
         names += photos
         parts += [part] * len(photos)

@@ -14,7 +14,7 @@ import numpy as np
 from muslin.data import archives
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
 from muslin.data.formats import classes_file
-from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.data.photos import SUFFIXES, Photo, PhotoImages
 from muslin.errors import DataError, ImageError
 
@@ -53,7 +53,7 @@ def detect(path: Path) -> str | None:
         return f"a {found} file" if named_so else None  # read says what is wrong with it
 
 
-def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
+def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
     """The photos below `path`, each left in its file; the target is called `label`.
 
     Classes are sorted by name over all parts, so that a class missing from a part keeps its index.
@@ -64,9 +64,9 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     """
     found, kept = files_of(path)
     files = {_in_letters(name): photo for name, photo in found.items()}
-    photos, repairs = _photos(files)
+    photos, fixes = _photos(files)
     if odd := len(files.keys() - found.keys()):
-        repairs.append(f"names that are not UTF-8, read as Latin-1: {odd:,}")
+        fixes.append(f"names that are not UTF-8, read as Latin-1: {odd:,}")
     if not photos:
         raise DataError(
             f"{path}: has no photos in it. Known by their names' ends: {', '.join(sorted(SUFFIXES))}."
@@ -90,14 +90,14 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         if not all(label for _, _, label in placed):
             placed = [(name, "", "") for name in photos]
     if loose:
-        repairs.append(f"photos in no class's folder passed over: {loose:,}")
+        fixes.append(f"photos in no class's folder passed over: {loose:,}")
     order = {part: place for place, part in enumerate((*PARTS, ""))}
     placed.sort(key=lambda row: (order[row[1]], row[2], row[0]))
     classes = tuple(sorted({label for _, _, label in placed if label}))
     if declared:
         placed = [(name, part, unquote(label)) for name, part, label in placed]
         classes = declared
-        repairs = [said for said in repairs if said != _passed_over([top + classes_file.NAME])]
+        fixes = [said for said in fixes if said != _passed_over([top + classes_file.NAME])]
     index = {label: i for i, label in enumerate(classes)}
     labels = np.array([index.get(label, UNKNOWN) for _, _, label in placed], dtype=np.int64)
     parts = np.array([part for _, part, _ in placed], dtype=object)
@@ -109,7 +109,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         labels={"label": labels} if classes else {},
         ids=np.array([name[len(top) :] for name, _, _ in placed], dtype=object),
         parts=parts if divided else None,
-        repairs=tuple(repairs),
+        fixes=tuple(fixes),
     )
 
 
@@ -169,12 +169,12 @@ def _photos(files: dict[str, Photo]) -> tuple[list[str], list[str]]:
     hidden = sum(map(_is_hidden, files))
     photos = [name for name in files if _is_photo(name)]
     others = [name for name in files if not _is_hidden(name) and not _is_photo(name)]
-    repairs = []
+    fixes = []
     if hidden:
-        repairs.append(f"hidden files and those of the system passed over: {hidden:,}")
+        fixes.append(f"hidden files and those of the system passed over: {hidden:,}")
     if others:
-        repairs.append(_passed_over(others))
-    return photos, repairs
+        fixes.append(_passed_over(others))
+    return photos, fixes
 
 
 def _passed_over(others: list[str]) -> str:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, PixelImages, multiclass
 from muslin.data.formats import classes_file
-from muslin.data.formats.compressed import head, most_bytes, opened
-from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.data.formats.gzip_files import head, most_bytes, opened
+from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError
-from muslin.files import writing
+from muslin.storage.atomic import writing
 
 IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
@@ -59,7 +59,7 @@ def detect(path: Path) -> str | None:
     return "an IDX file of images, by its name" if NAME.fullmatch(path.name) else None
 
 
-def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
+def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
     """The images and labels of a folder's pairs of files, train first, or of one file of images.
 
     Pixels are uint8 (count, rows, columns, 1), the target is `label`.
@@ -67,7 +67,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     Raises:
         DataError: a file is missing, cut off, too long, has another magic number or a label outside 0–9.
     """
-    pairs, repairs = _pairs(path)
+    pairs, fixes = _pairs(path)
     images: list[NDArray[np.uint8]] = []
     values: list[NDArray[np.uint8]] = []
     for pair in pairs:
@@ -102,7 +102,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
             dtype=object,
         ),
         parts=np.repeat(np.array([pair.part for pair in pairs], dtype=object), counts) if divided else None,
-        repairs=repairs,
+        fixes=fixes,
     )
     return classes_file.named(dataset, path) if path.is_dir() else dataset
 
@@ -237,10 +237,8 @@ def _pairs(path: Path) -> tuple[list[_Pair], tuple[str, ...]]:
             f"{path}: which of these is train and which is test? {names}. Give one file, or use --test."
         )
     pairs.sort(key=lambda pair: PARTS.index(pair.part) if pair.part else 0)
-    repairs = (
-        (f"passed over, since the same file is there uncompressed: {', '.join(twins)}",) if twins else ()
-    )
-    return pairs, repairs
+    fixes = (f"passed over, since the same file is there uncompressed: {', '.join(twins)}",) if twins else ()
+    return pairs, fixes
 
 
 def _pair(images: Path) -> _Pair:

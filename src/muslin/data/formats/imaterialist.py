@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target, class_order
-from muslin.data.formats.compressed import head, opened
 from muslin.data.formats.folders import PART_NAMES
-from muslin.data.formats.listed import Listed, assembled
-from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.data.formats.gzip_files import head, opened
+from muslin.data.formats.photo_lists import Listed, assembled
+from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError
 
 TAKES = frozenset({"images"})
@@ -46,7 +46,7 @@ def _files(path: Path) -> dict[str, Path]:
     return {part: found[part] for part in PARTS if part in found}
 
 
-def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
+def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
     """The multilabel target `label`; an image without an annotation is UNKNOWN. URLs are never fetched.
 
     Raises:
@@ -58,10 +58,10 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     names: list[str] = []
     parts: list[str] = []
     tags: list[frozenset[str] | None] = []
-    repairs: list[str] = []
+    fixes: list[str] = []
     for part, file in files.items():
-        tell(f"reading {file.name}")
-        found = _parsed(file, repairs)
+        log(f"reading {file.name}")
+        found = _parsed(file, fixes)
         names += [f"{part}/{name}" for name in found] if path.is_dir() else list(found)
         parts += [part] * len(found)
         tags += found.values()
@@ -84,10 +84,10 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         np.array(parts, dtype=object) if path.is_dir() else None,
         beside=("", "images", *(() if path.is_dir() else (path.stem, f"{path.stem}_images"))), grouped=False,
     )  # fmt: skip
-    return assembled(listed, options, repairs)
+    return assembled(listed, options, fixes)
 
 
-def _parsed(path: Path, repairs: list[str]) -> dict[str, frozenset[str] | None]:
+def _parsed(path: Path, fixes: list[str]) -> dict[str, frozenset[str] | None]:
     """Per image's id the ids of its labels, None where nobody said any."""
 
     def lean(row: dict[str, Any]) -> Any:
@@ -113,7 +113,7 @@ def _parsed(path: Path, repairs: list[str]) -> dict[str, frozenset[str] | None]:
         )
     found: dict[str, frozenset[str] | None] = dict.fromkeys(images)
     if twice := len(images) - len(found):
-        repairs.append(f"{path.name}: images listed twice, taken once: {twice:,}")
+        fixes.append(f"{path.name}: images listed twice, taken once: {twice:,}")
     strangers = 0
     for image, labels in annotations:
         if image in found:
@@ -121,5 +121,5 @@ def _parsed(path: Path, repairs: list[str]) -> dict[str, frozenset[str] | None]:
         else:
             strangers += 1
     if strangers:
-        repairs.append(f"{path.name}: annotations of images that are not listed passed over: {strangers:,}")
+        fixes.append(f"{path.name}: annotations of images that are not listed passed over: {strangers:,}")
     return found

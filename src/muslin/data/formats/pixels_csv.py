@@ -1,4 +1,4 @@
-"""Pixels in a CSV, as Kaggle's fashion-mnist_train.csv: one picture a row, one column a pixel, 0–255.
+"""Pixels in a CSV, as Kaggle's fashion-mnist_train.csv: one image a row, one column a pixel, 0–255.
 
 With or without a header; the label first, last or absent, a number or a name; `,`, `;`, tab or `|` between;
 LF, CRLF or CR at the end of a line; a byte order mark; gzip. Pixels go row by row from the top left, and the
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, Target, multiclass
-from muslin.data.formats.compressed import head, opened
 from muslin.data.formats.digits import NEWLINE, DigitParser, digits_of
-from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.data.formats.gzip_files import head, opened
+from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError, nearest
-from muslin.files import writing
+from muslin.storage.atomic import writing
 
 TAKES = frozenset({"shape", "target"})
 
@@ -69,7 +69,7 @@ class _Layout:
     label: int | None
     order: tuple[int, ...] | None
     shape: tuple[int, int, int]
-    repairs: tuple[str, ...]
+    fixes: tuple[str, ...]
 
     @property
     def columns(self) -> int:
@@ -93,8 +93,8 @@ def detect(path: Path) -> str | None:
     return f"pixels in a CSV, {len(cells)} columns without a header"
 
 
-def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
-    """The pictures and labels of one file; without targets where it has no label column.
+def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
+    """The images and labels of one file; without targets where it has no label column.
 
     Pixels are uint8 (count, height, width, channels); the target is called as its column,
     `label` where columns have no names.
@@ -109,14 +109,14 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         raise DataError(f"{path}: has a header, but no rows. Check that the file was not cut off.")
     if layout.order is not None:
         pixels = pixels[:, list(layout.order)]
-    repairs = list(layout.repairs)
+    fixes = list(layout.fixes)
     if blank:
-        repairs.append(f"blank lines passed over: {blank:,}")
+        fixes.append(f"blank lines passed over: {blank:,}")
     targets: tuple[Target, ...] = ()
     labels: dict[str, NDArray[np.int64]] = {}
     if layout.label is not None:
         name = layout.names[layout.label] if layout.names else "label"
-        target, labels[target.name] = _target(path, name, cells, repairs)
+        target, labels[target.name] = _target(path, name, cells, fixes)
         targets = (target,)
     return Dataset(
         name=path.name.removesuffix(".gz").removesuffix(".csv"),
@@ -125,12 +125,12 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         targets=targets,
         labels=labels,
         ids=np.array([str(i) for i in range(len(pixels))], dtype=object),
-        repairs=tuple(repairs),
+        fixes=tuple(fixes),
     )
 
 
 def write(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -> None:
-    """Write pictures as Kaggle does: the header label, pixel1, …, then a row a picture; whole or not at all.
+    """Write images as Kaggle does: the header label, pixel1, …, then a row an image; whole or not at all.
 
     Args:
         pixels: uint8 (count, height, width, channels).
@@ -193,18 +193,18 @@ def _layout(path: Path, options: ReadOptions) -> _Layout:
     if sum(is_pixel) != pixels:
         odd = next(name for i, name in enumerate(names[before:]) if not is_pixel[before + i])
         raise DataError(f"{path}: the column {odd!r} stands between the pixels. Move it to the end.")
-    repairs: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
     if label is not None and names[label].casefold() not in LABEL_NAMES and options.target is None:
-        repairs += (f"the column {names[label]!r} taken as the label, since it is no pixel",)
+        fixes += (f"the column {names[label]!r} taken as the label, since it is no pixel",)
     idle = [repr(name) for i, name in enumerate(names) if i != label and not is_pixel[i]]
     if idle:
-        repairs += (f"neither pixels nor the label, so passed over: {', '.join(idle)}",)
+        fixes += (f"neither pixels nor the label, so passed over: {', '.join(idle)}",)
     order = _order(names[before : before + pixels])
     if order is not None:
-        repairs += ("columns put in the order of their numbers",)
+        fixes += ("columns put in the order of their numbers",)
     shape = _shape(path, pixels, options)
     return _Layout(
-        delimiter, line_end, names, first_line + 1, before, pixels, after, label, order, shape, repairs
+        delimiter, line_end, names, first_line + 1, before, pixels, after, label, order, shape, fixes
     )
 
 
@@ -316,7 +316,7 @@ def _has_label(path: Path, count: int, rows: list[list[str]], options: ReadOptio
         wanted = math.prod(options.shape)
         if count not in (wanted, wanted + 1):
             raise DataError(
-                f"{path}: has {count} columns, but a picture of {_text(options.shape)} has {wanted} pixels "
+                f"{path}: has {count} columns, but an image of {_text(options.shape)} has {wanted} pixels "
                 f"(and a label). Check the shape."
             )
         return count == wanted + 1
@@ -332,7 +332,7 @@ def _has_label(path: Path, count: int, rows: list[list[str]], options: ReadOptio
             "Say which with --shape."
         )
     raise DataError(
-        f"{path}: {count} columns fit neither a square gray nor a square RGB picture. "
+        f"{path}: {count} columns fit neither a square gray nor a square RGB image. "
         "Say height, width and channels with --shape."
     )
 
@@ -340,7 +340,7 @@ def _has_label(path: Path, count: int, rows: list[list[str]], options: ReadOptio
 def _label_side(rows: list[list[str]]) -> str:
     """`first` or `last`: where the names are, or the numbers that are less like pixels; `first` if none can tell.
 
-    A corner of pictures is often one value in all of them, else it takes a few values far apart and is like the
+    A corner of images is often one value in all of them, else it takes a few values far apart and is like the
     pixel beside it. Labels differ, have no gaps between their numbers, and are not like any pixel.
     """
     for place, side in ((0, "first"), (-1, "last")):
@@ -370,20 +370,20 @@ def _shape(path: Path, pixels: int, options: ReadOptions) -> tuple[int, int, int
     if options.shape is not None:
         if math.prod(options.shape) != pixels:
             raise DataError(
-                f"{path}: a row has {pixels} pixel values, but a picture of {_text(options.shape)} has "
+                f"{path}: a row has {pixels} pixel values, but an image of {_text(options.shape)} has "
                 f"{math.prod(options.shape)}. Check the shape."
             )
         return options.shape
     if shape := guessed_shape(pixels):
         return shape
     raise DataError(
-        f"{path}: {pixels} pixel values are neither a square gray nor a square RGB picture. "
+        f"{path}: {pixels} pixel values are neither a square gray nor a square RGB image. "
         "Say height, width and channels with --shape."
     )
 
 
 def guessed_shape(pixels: int) -> tuple[int, int, int] | None:
-    """The square picture of so many values: gray or RGB, never both, since 3 is no square."""
+    """The square image of so many values: gray or RGB, never both, since 3 is no square."""
     for channels in (1, 3):
         side = math.isqrt(pixels // channels)
         if side and side * side * channels == pixels:
@@ -527,7 +527,7 @@ def _row(path: Path, number: int, line: bytes, layout: _Layout) -> list[str]:
         ) from error
     if len(cells) != layout.columns and line.count(b'"') % 2:
         raise DataError(
-            f"row {number} of {path} has a quote that does not end on its line. Write each picture in one line."
+            f"row {number} of {path} has a quote that does not end on its line. Write each image in one line."
         )
     if len(cells) != layout.columns:
         around = layout.before + layout.after
@@ -558,9 +558,7 @@ def _value(path: Path, number: int, pixel: int, cell: str, layout: _Layout) -> i
 # ── The labels ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _target(
-    path: Path, name: str, cells: list[bytes], repairs: list[str]
-) -> tuple[Target, NDArray[np.int64]]:
+def _target(path: Path, name: str, cells: list[bytes], fixes: list[str]) -> tuple[Target, NDArray[np.int64]]:
     texts: dict[bytes, str] = {}
     for cell in set(cells):
         try:
@@ -574,10 +572,10 @@ def _target(
         re.fullmatch(r"-?\d+(\.0)?", text) for text in known
     ):
         texts = {cell: text.removesuffix(".0") for cell, text in texts.items()}
-        repairs.append("labels such as 3.0 taken as 3")
+        fixes.append("labels such as 3.0 taken as 3")
     values = np.array([texts[cell] for cell in cells])
     if missing := int((values == "").sum()):
-        repairs.append(f"rows without a label, which is taken as unknown: {missing:,}")
+        fixes.append(f"rows without a label, which is taken as unknown: {missing:,}")
     if not known:
         raise DataError(f"{path}: the column {name!r} is empty in every row. Name another one with --target.")
     return multiclass(name, values)

@@ -10,7 +10,7 @@ import numpy as np
 from muslin.data.dataset import PARTS, Dataset, align, by_part, join, multiclass, pixels_of
 from muslin.data.formats import classes_file, pixels_csv
 from muslin.data.formats.folders import PART_NAMES
-from muslin.data.formats.options import ReadOptions, Tell, silent
+from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError
 
 TAKES = pixels_csv.TAKES
@@ -26,8 +26,8 @@ def detect(path: Path) -> str | None:
     return f"pixels in {', '.join(file.name for file in files.values())}"
 
 
-def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
-    """The files' pictures and labels, train first; classes are those of all parts together.
+def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
+    """The files' images and labels, train first; classes are those of all parts together.
 
     Raises:
         DataError: there is no such file, or one cannot be read; the message names the file and row.
@@ -61,7 +61,7 @@ def write(
         labels: (count,) as they are to stand in the files; None: no column of labels.
 
     Raises:
-        DataError: the pictures differ in size.
+        DataError: the images differ in size.
         StorageError: the folder cannot be written.
     """
     pixels = pixels_of(dataset)

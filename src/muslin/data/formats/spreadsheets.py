@@ -17,7 +17,7 @@ from typing import Any
 
 from muslin.data import archives
 from muslin.data.formats.columns import Cell, Column, Table, cell_of, gathered
-from muslin.data.formats.options import Tell
+from muslin.data.formats.read_options import Log
 from muslin.errors import DataError
 
 LOOKED_AT = 20
@@ -41,7 +41,7 @@ def is_one(path: Path) -> bool:
         return False
 
 
-def read(path: Path, tell: Tell) -> Table:
+def read(path: Path, log: Log) -> Table:
     """The first visible sheet with rows. Its header is the first row with more than one cell, if there are such.
 
     Formulas are their saved results, dates are as in 2024-05-31, numbers shown with leading zeros keep them, and
@@ -54,7 +54,7 @@ def read(path: Path, tell: Tell) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl's, about extensions that hold no cells
-            return _workbook(path, tell)
+            return _workbook(path, log)
     except DataError:
         raise
     # openpyxl raises whatever its XML meets: ParseError, KeyError, ValueError, TypeError, BadZipFile, …
@@ -63,14 +63,14 @@ def read(path: Path, tell: Tell) -> Table:
         raise DataError(f"{path}: the workbook is damaged ({reason}). Save it again.") from error
 
 
-def _workbook(path: Path, tell: Tell) -> Table:
+def _workbook(path: Path, log: Log) -> Table:
     import openpyxl
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     try:
         visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
         for place, sheet in enumerate(visible):
-            table = _sheet(path, book, sheet, tell)
+            table = _sheet(path, book, sheet, log)
             if len(table):
                 others = [other.title for other in visible if other is not sheet]
                 said = (
@@ -78,7 +78,7 @@ def _workbook(path: Path, tell: Tell) -> Table:
                 )
                 if place:
                     said[0] += f" ({place} before it without a table)"
-                return replace(table, repairs=(*said, *table.repairs))
+                return replace(table, fixes=(*said, *table.fixes))
     finally:
         book.close()
     raise DataError(f"{path}: no visible sheet has a header and rows. Check the workbook.")
@@ -93,7 +93,7 @@ class _Counts:
         """Per row of the table, its number in the sheet."""
 
 
-def _sheet(path: Path, book: Any, sheet: Any, tell: Tell) -> Table:
+def _sheet(path: Path, book: Any, sheet: Any, log: Log) -> Table:
     counts = _Counts()
     with sheet._get_source() as source:
         parser = _parser(source, book, sheet, counts)
@@ -106,10 +106,10 @@ def _sheet(path: Path, book: Any, sheet: Any, tell: Tell) -> Table:
         names = {column: str(cell).strip() for column, cell in header.items() if str(cell).strip()}
         if twice := next((n for n in names.values() if list(names.values()).count(n) > 1), None):
             raise DataError(f"{path}: two columns are called {twice!r}. Rename one.")
-        columns = gathered(list(names.values()), _cells(rows, names, counts), tell)
+        columns = gathered(list(names.values()), _cells(rows, names, counts), log)
         merged = [r.bounds for r in parser.merged_cells.mergeCell] if parser.merged_cells else []
     columns, filled = _filled(columns, list(names), counts.numbers, merged)
-    repairs = [
+    fixes = [
         f"{what}: {count:,}"
         for what, count in (
             ("rows above the header passed over", counts.above),
@@ -121,7 +121,7 @@ def _sheet(path: Path, book: Any, sheet: Any, tell: Tell) -> Table:
         )
         if count
     ]
-    return Table(path, columns, tuple(repairs))
+    return Table(path, columns, tuple(fixes))
 
 
 def _parser(source: Any, book: Any, sheet: Any, counts: _Counts) -> Any:

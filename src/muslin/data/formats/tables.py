@@ -13,17 +13,17 @@ from muslin.data.dataset import Dataset
 from muslin.data.formats import pixels_csv, spreadsheets
 from muslin.data.formats.columns import LOOKED_AT as LINES_LOOKED_AT
 from muslin.data.formats.columns import Cell, Column, Table, header_line, read_columns
-from muslin.data.formats.compressed import head
 from muslin.data.formats.folders import PART_NAMES, files_of
-from muslin.data.formats.options import ReadOptions, Tell, silent
-from muslin.data.formats.several import LIST, NONE, SEPARATORS, separator_of, target_of
+from muslin.data.formats.gzip_files import head
+from muslin.data.formats.label_lists import LIST, NONE, SEPARATORS, separator_of, target_of
+from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.data.photos import SUFFIXES, Photo, PhotoImages
 from muslin.errors import DataError, nearest
 
 TAKES = frozenset({"target", "targets", "images", "image_column", "group", "split_column", "separator"})
 
 IMAGE_NAMES = ("image", "image_path", "filepath", "file_path", "path", "filename", "file_name", "file", "photo",
-               "picture", "img", "image_name", "image_id", "imageid", "id", "sku", "article_id")  # fmt: skip
+               "image", "img", "image_name", "image_id", "imageid", "id", "sku", "article_id")  # fmt: skip
 LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes"})
 GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})
 SPLIT_NAMES = frozenset({"split", "part", "partition", "subset"})
@@ -74,8 +74,8 @@ def detect(path: Path) -> str | None:
     return "a table with photos" if len(names) > 1 and any(s in first for s in SUFFIXES) else None
 
 
-def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
-    """One sample a row; rows whose photo is missing are left out and listed in `repairs`.
+def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
+    """One sample a row; rows whose photo is missing are left out and listed in `fixes`.
 
     Which columns were taken for photo, label, group and part is said in `origin`. An empty label is UNKNOWN.
     Classes are those of all rows, so that an index does not depend on which photos are there.
@@ -90,7 +90,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
         if len(found) != 1:
             raise DataError(f"{path}: {len(found)} tables where one is needed. Name the file.")
         path = found[0]
-    table = read_columns(path, tell)
+    table = read_columns(path, log)
     if not len(table):
         raise DataError(f"{path}: has no rows. Check that the file was not cut off.")
     bases = [Path(options.images)] if options.images else [path.parent / name for name in BESIDE]
@@ -106,16 +106,16 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
     photo_of = [lookup(name) if isinstance(name, str) and name else None for name in names.cells]
     there = np.array([photo is not None for photo in photo_of], dtype=bool)
     rows = np.flatnonzero(there[names.places])
-    repairs = list(table.repairs)
+    fixes = list(table.fixes)
     if missing := [names.cells[place] for place in names.places[~there[names.places]].tolist()]:
         some = ", ".join(str(name) or "(no name)" for name in missing[:LISTED])
         more = ", …" if len(missing) > LISTED else ""
-        repairs.append(f"rows left out because their photo is missing: {len(missing):,} ({some}{more})")
+        fixes.append(f"rows left out because their photo is missing: {len(missing):,} ({some}{more})")
     made, labels, said = [], {}, []
     for name in targets:
         column = table.columns[name]
         if set(table.columns) == CLOTHING_COLUMNS and name == "label":
-            column = _without_no_classes(column, rows, repairs)
+            column = _without_no_classes(column, rows, fixes)
         separator = separator_of(path, name, column, separators.get(name), strict=not options.every_target)
         target, labels[name] = target_of(name, column, rows, separator)
         made.append(target)
@@ -135,7 +135,7 @@ def read(path: Path, options: ReadOptions, tell: Tell = silent) -> Dataset:
             + ([f"group: {group}"] if group else [])
             + ([f"part: {split_column}"] if split_column else [])
         ),
-        repairs=tuple(repairs),
+        fixes=tuple(fixes),
     )
 
 
@@ -271,10 +271,10 @@ def _in_words(separator: str) -> str:
     return "lists of labels" if separator == LIST else f"labels between {separator!r}"
 
 
-def _without_no_classes(column: Column, rows: NDArray[np.intp], repairs: list[str]) -> Column:
+def _without_no_classes(column: Column, rows: NDArray[np.intp], fixes: list[str]) -> Column:
     unsure = np.array([cell in NO_CLASSES for cell in column.cells], dtype=bool)
     if count := int(unsure[column.places[rows]].sum()):
-        repairs.append(f"labels that are no classes (Not sure, Other, Skip) taken as unknown: {count:,}")
+        fixes.append(f"labels that are no classes (Not sure, Other, Skip) taken as unknown: {count:,}")
     return Column(["" if cell in NO_CLASSES else cell for cell in column.cells], column.places)
 
 

@@ -1,0 +1,119 @@
+"""Do muslin's evidence maps mark what a network goes by?
+
+    python benchmarks/evidence.py MODEL DATA [--images 100] [--note SENTENCE]
+
+On images of DATA's test part, drawn at random, each explained for the class the model says:
+
+- deletion: cells are taken away, most evidence first, and in random orders; the area under the class's probability
+  must be smaller by evidence. Paired by image: the mean difference with its 95 % interval, and on how many images
+  it was smaller. Insertion into a blurred copy likewise, where the area must be larger.
+- shuffled weights: the rank correlation of each map with that of the same network, its weights in random order.
+
+Keeps everything, image by image, in benchmarks/results/.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from results_file import begun, keep
+
+
+def mean_with_interval(values: "np.typing.NDArray[np.float64]") -> dict[str, Any]:
+    """The mean and its 95 % interval by Student's t."""
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    mean = float(values.mean())
+    return {"mean": mean, "interval": [mean - half, mean + half], "n": len(values)}
+
+
+def main() -> None:
+    asking = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    asking.add_argument("model", type=Path)
+    asking.add_argument("data")
+    asking.add_argument("--images", type=int, default=100)
+    asking.add_argument("--orders", type=int, default=10, help="random orders an image")
+    asking.add_argument("--steps", type=int, default=16, help="of each curve")
+    asking.add_argument("--shuffles", type=int, default=3, help="networks with shuffled weights")
+    asking.add_argument("--seed", type=int, default=0)
+    asking.add_argument("--note", default="")
+    arguments = asking.parse_args()
+
+    from muslin.data import read
+    from muslin.explain.inspection import InspectedModel, View
+    from muslin.explain.sanity_checks import order_test, shuffle_test, shuffled
+    from muslin.workflows import train as train_workflow
+
+    head = begun(
+        "Do evidence maps mark what the network goes by?",
+        arguments.note,
+    )
+    started = time.perf_counter()
+    inspected = InspectedModel.open(arguments.model)
+    part, which = train_workflow.part_to_judge(inspected.predictor, read(arguments.data), "test")
+    drawn = np.random.default_rng(arguments.seed).permutation(len(part))[: arguments.pictures]
+    target = inspected.bundle.targets[0].name
+    others = shuffled(inspected.apart, range(arguments.seed, arguments.seed + arguments.shuffles))
+    rows = []
+    for place in np.sort(drawn):
+        view = View(inspected, part.images[int(place)], ready=True)
+        label = view.answers[target]["label"]
+        found = view.evidence(target, label)
+        column = inspected.bundle.targets[0].classes.index(label)
+
+        def answer(pixels: Any, column: int = column) -> Any:
+            return inspected.predictor.predict_pixels(pixels)[target][:, column]
+
+        tests = {
+            name: order_test(
+                view.pixels, found.cells, answer, insert=name == "insertion", seed=arguments.seed + int(place),
+                steps=arguments.steps, orders=arguments.orders,
+            )["area"]
+            for name in ("deletion", "insertion")
+        }  # fmt: skip
+        rows.append(
+            {
+                "id": str(part.ids[int(place)]),
+                "label": label,
+                "layer": found.layer,
+                "exact": found.exact,
+                "off_by": abs(found.sum - found.score),
+                "deletion": [tests["deletion"]["evidence"], tests["deletion"]["random"]],
+                "insertion": [tests["insertion"]["evidence"], tests["insertion"]["random"]],
+                "shuffled": shuffle_test(view.trace, found, others)["correlations"],
+            }
+        )
+        print(f"{len(rows)} of {len(drawn)}", end="\r", file=sys.stderr)
+
+    differences = {
+        name: np.array([row[name][0] - row[name][1] for row in rows]) for name in ("deletion", "insertion")
+    }
+    correlations = np.array([row["shuffled"] for row in rows])
+    result = {
+        "seconds": round(time.perf_counter() - started, 1),
+        "data": part.name,
+        "part": which,
+        "model_test": inspected.bundle.provenance.get("test"),
+        "deletion": mean_with_interval(differences["deletion"])
+        | {"lower_by_evidence": int((differences["deletion"] < 0).sum())},
+        "insertion": mean_with_interval(differences["insertion"])
+        | {"higher_by_evidence": int((differences["insertion"] > 0).sum())},
+        "shuffled": mean_with_interval(correlations.mean(1)) | {"largest": float(np.abs(correlations).max())},
+        "exact": sum(row["exact"] for row in rows),
+        "largest_off_by": max(row["off_by"] for row in rows),
+        "images": rows,
+    }
+    shown = ("seconds", "deletion", "insertion", "shuffled", "exact", "largest_off_by")
+    print(json.dumps({name: result[name] for name in shown}, indent=1))
+    keep(head, result, indent=None)
+
+
+if __name__ == "__main__":
+    main()

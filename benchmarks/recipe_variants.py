@@ -1,0 +1,90 @@
+"""What does a change of a recipe's numbers gain, on 10,000 images that it does not learn from, and what does it cost?
+
+    python benchmarks/tried.py RECIPE [SETTING=VALUE ...] [--seeds 0,1] [--note SENTENCE]
+
+Trains on 50,000 of Fashion-MNIST's training images and judges on the other 10,000, always the same ones; the test
+images are never looked at. Per seed: accuracy; `accepted_99`, the largest share of the images, the surest first,
+of which 99 % are right; and the seconds of one core. One thread, so that these seconds can be compared on a machine
+that others use too. Every trial is kept in benchmarks/results/, also of what did not pay.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+from results_file import begun, keep, most_accepted
+from numpy.typing import NDArray
+
+HELD_OUT = 10_000
+DIVISION_SEED = 12345
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe")
+    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="as with `muslin train --set`")
+    parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    arguments = parser.parse_intermixed_args()
+    head = begun("What does a change of a recipe's numbers gain on 10,000 held-out images?", arguments.note)
+    changes = dict(setting.split("=", 1) for setting in arguments.settings)
+    runs = []
+    for seed in map(int, arguments.seeds.split(",")):
+        runs.append({"seed": seed, **once(arguments.recipe, changes, seed)})
+        print(json.dumps(runs[-1]), flush=True)
+    median = {name: statistics.median(run[name] for run in runs) for name in runs[0] if name != "seed"}
+    keep(head, {"recipe": arguments.recipe, "settings": changes, "runs": runs, "median": median})
+
+
+def once(name: str, changes: dict[str, str], seed: int) -> dict[str, float]:
+    """Train on the 50,000 and judge on the 10,000."""
+    from muslin.data import read
+    from muslin.data.dataset import Split
+    from muslin.learn.recipes import recipe
+    from muslin.learn.torch_setup import ComputeSettings, keep_memory
+    from muslin.learn.train import train_network
+
+    chosen = recipe(name, **changes)
+    train = read("fashion-mnist").part("train")
+    order = np.random.default_rng(DIVISION_SEED).permutation(len(train))
+    split = Split(
+        train=order[HELD_OUT:], validation=order[:HELD_OUT], test=order[:0], drawn="10,000 at random"
+    )
+    engine = ComputeSettings(threads=1, precision="float32", memory_kept=keep_memory())
+    started = time.process_time()
+    net, history = train_network(train, split, chosen, seed=seed, engine=engine)
+    processor_s = time.process_time() - started
+    calibration_data = train.take(split.validation)
+    probabilities = answers(net, calibration_data)
+    right = probabilities.argmax(1) == calibration_data.labels["label"]
+    return {
+        "accuracy": float(right.mean()),
+        "train_accuracy": history[-1]["train_accuracy"],
+        "accepted_99": most_accepted(probabilities.max(1), right, 0.99),
+        "processor_s": round(processor_s, 1),
+    }
+
+
+def answers(net: Any, dataset: Any) -> NDArray[np.float32]:
+    """The network's probabilities of the data set's only target: float32 (count, classes)."""
+    import torch
+
+    from muslin.data.dataset import pixels_of
+    from muslin.learn.modules import to_batch
+
+    pixels = pixels_of(dataset)
+    with torch.no_grad():
+        parts = [
+            net.probabilities(to_batch(pixels[start : start + 1000]))["label"].numpy()
+            for start in range(0, len(pixels), 1000)
+        ]
+    return np.concatenate(parts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What stands beside every result, where results are kept, and figures that several give: no question of its own."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def begun(question: str, note: str, arguments: list[str] | None = None) -> dict[str, Any]:
+    """The head of a result, to be made before anything is measured; `arguments` are those of the command line."""
+    from muslin import machine
+    from muslin.workflows import train as train_workflow
+
+    script = Path(sys.argv[0]).name
+    words = sys.argv[1:] if arguments is None else arguments
+    head = ["git", "rev-parse", "--short", "HEAD"]
+    return {
+        "question": question,
+        "command": shlex.join(["python", f"benchmarks/{script}", *words]),
+        "note": note,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": subprocess.run(head, cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip(),
+        "machine": machine.description(),
+        "load_before": os.getloadavg(),
+        "versions": train_workflow.versions(),
+    }
+
+
+def keep(
+    head: dict[str, Any], measured: dict[str, Any], indent: int | None = 1, name: str | None = None
+) -> None:
+    """Write both as one file of `results/`, named after the benchmark and when it was begun, and say where.
+
+    `name` takes the place of the benchmark's own where it keeps several kinds of results. Where one was begun in the
+    same second, this one is named after the next that is free.
+    """
+    result = {**head, "load_after": os.getloadavg(), **measured}
+    RESULTS.mkdir(exist_ok=True)
+    moment = datetime.fromisoformat(head["date"])
+    while (path := RESULTS / f"{name or Path(sys.argv[0]).stem}_{moment:%Y%m%dT%H%M%SZ}.json").exists():
+        moment += timedelta(seconds=1)
+    path.write_text(json.dumps(result, indent=indent, ensure_ascii=False) + "\n")
+    print(f"kept in benchmarks/results/{path.name}")
+
+
+def peak_mb() -> float:
+    """The most memory this process has held so far, in millions of bytes.
+
+    Linux's VmHWM, since the ru_maxrss that getrusage gives begins with what the parent process held.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
+
+
+def most_accepted(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_], wanted: float) -> float:
+    """The largest share that any threshold accepts with `wanted` of them right, found by looking at the truth."""
+    shares = np.cumsum(right[np.argsort(-confidence, kind="stable")]) / np.arange(1, len(right) + 1)
+    enough = np.flatnonzero(shares >= wanted)
+    return float((enough[-1] + 1) / len(right)) if len(enough) else 0.0

@@ -1,0 +1,129 @@
+"""What is each of the engine's measures worth: a training step with all of them, and with one at a time left out?
+
+    python benchmarks/engine.py [--rounds N] [--steps N] [--recipe quick] [--note SENTENCE]
+
+Every measurement is a process of its own that trains the recipe's network on Fashion-MNIST's first images and gives
+the median milliseconds of a step. The variants take turns, so that whatever else the machine does meets them alike;
+what counts is the ratio to `as shipped` within a round. Prints a table, and keeps everything in benchmarks/results/.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from results_file import begun, keep
+
+VARIANTS = {
+    "as shipped": {},
+    "one thread": {"threads": "1"},
+    "all threads on one batch": {"micro_batch": "0"},
+    "memory given back": {"memory_kept": ""},
+    "threads that spin": {"GOMP_SPINCOUNT": "100000"},
+    "fresh memory filled": {"fill": "1"},
+    "channels first": {"channels_first": "1"},
+}
+
+
+def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
+    """Milliseconds of a step, wall and processor, in this process; the first 5 steps do not count."""
+    import torch
+
+    from muslin.data import read
+    from muslin.data.dataset import Split
+    from muslin.learn import microbatches
+    from muslin.learn import training_loop as loop
+    from muslin.learn.modules import Net
+    from muslin.learn.recipes import recipe
+    from muslin.learn.torch_setup import choose_compute_settings, keep_memory
+    from muslin.learn.train import network_for, training_arrays
+
+    changes = VARIANTS[variant]
+    whole = {"micro_batch": changes["micro_batch"]} if "micro_batch" in changes else {}
+    chosen = recipe(recipe_name, epochs=1, validation_share=0, **whole)
+    some = read("fashion-mnist").part("train").take(np.arange(chosen.batch_size * (steps + 5)))
+    split = Split(train=np.arange(len(some)), validation=np.arange(0), test=np.arange(0), drawn="all")
+    net = Net(network_for(some, split, chosen), seed=0)
+    engine = choose_compute_settings(int(changes["threads"]) if "threads" in changes else None)
+    if "memory_kept" in changes:
+        # choose_engine has asked already: give glibc its defaults back
+        keep_memory(threshold_bytes=128 << 10, padding_bytes=128 << 10)
+        engine = type(engine)(engine.threads, engine.precision, memory_kept=False)
+    usual = microbatches.apply
+
+    def apply(engine: Any) -> None:
+        usual(engine)
+        torch.utils.deterministic.fill_uninitialized_memory = "fill" in changes
+
+    microbatches.apply = loop.apply = apply
+    if "channels_first" in changes:
+        batch = microbatches.to_batch
+        microbatches.to_batch = lambda pixels: batch(pixels).contiguous()
+        net.to = lambda **kwargs: net  # type: ignore[method-assign]
+    moments: list[tuple[float, float]] = []
+    loop.fit(
+        net, training_arrays(some, split.train), training_arrays(some, split.validation), chosen, seed=0, engine=engine,
+        on_progress=lambda progress: moments.append((time.perf_counter(), time.process_time())),
+    )  # fmt: skip
+    wall, processor = ([1000 * (b[i] - a[i]) for a, b in pairwise(moments[4:])] for i in (0, 1))
+    return {"wall_ms": statistics.median(wall), "processor_ms": statistics.median(processor)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=40, help="timed steps in each measurement (default 40)")
+    parser.add_argument("--recipe", default="quick")
+    parser.add_argument(
+        "--note", default="", help="kept with the result, for example that the machine was shared"
+    )
+    parser.add_argument("--measure", choices=VARIANTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.recipe, options.steps, options.measure)))
+        return
+
+    head = begun((__doc__ or "").splitlines()[0], options.note)
+    rounds = []
+    for number in range(options.rounds):
+        row = {}
+        for variant, changes in VARIANTS.items():
+            environment = os.environ | {name: value for name, value in changes.items() if name.isupper()}
+            command = [sys.executable, __file__, "--measure", variant, "--recipe", options.recipe]
+            done = subprocess.run(
+                [*command, "--steps", str(options.steps)],
+                env=environment, capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            row[variant] = json.loads(done.stdout.splitlines()[-1])
+        rounds.append(row)
+        print(number + 1, {name: round(figures["wall_ms"], 1) for name, figures in row.items()}, flush=True)
+    ratios = {
+        variant: sorted(row[variant]["wall_ms"] / row["as shipped"]["wall_ms"] for row in rounds)
+        for variant in VARIANTS
+    }
+    table = {
+        variant: {
+            "wall_ms": round(statistics.median(row[variant]["wall_ms"] for row in rounds), 2),
+            "ratio": round(statistics.median(values), 2),
+            "least": round(values[0], 2),
+            "most": round(values[-1], 2),
+        }
+        for variant, values in ratios.items()
+    }
+    for variant, figures in table.items():
+        print(
+            f"{variant:22} {figures['wall_ms']:8.1f} ms  ×{figures['ratio']:.2f} ({figures['least']}–{figures['most']})"
+        )
+    keep(head, {"table": table, "rounds": rounds}, name=f"engine_{options.recipe}")
+
+
+if __name__ == "__main__":
+    main()

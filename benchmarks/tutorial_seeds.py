@@ -1,0 +1,70 @@
+"""How far do the seed and the epoch that happens to be the last move the accuracy of the article's network?
+
+    python benchmarks/chance.py [SETTING=VALUE ...] [--seeds 0,1] [--note SENTENCE]
+
+Trains the recipe `tutorial` on Fashion-MNIST once per seed, and after every epoch judges it on all 12,000 validation
+and all 10,000 test images, which nothing is chosen by. `keras_tutorial.py article --accuracy` does the same with
+Keras. Keeps every epoch's figures in benchmarks/results/.
+"""
+
+import argparse
+import json
+from typing import Any
+
+from results_file import begun, keep
+
+
+def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
+    """Each epoch's loss and accuracy while learning, and its accuracies on what is not learned from."""
+    from muslin.data import read
+    from muslin.data.split import split
+    from muslin.learn.losses import judge
+    from muslin.learn.modules import Net
+    from muslin.learn.recipes import recipe
+    from muslin.learn.torch_setup import choose_compute_settings
+    from muslin.learn.train import network_for, training_arrays
+    from muslin.learn.training_loop import Progress, fit
+
+    chosen = recipe("tutorial", **changes)
+    dataset = read("fashion-mnist")
+    parts = split(
+        dataset,
+        validation_share=chosen.validation_share,
+        seed=seed if chosen.split_seed is None else chosen.split_seed,
+        stratified=chosen.stratified,
+    )
+    net = Net(network_for(dataset, parts, chosen), seed)
+    train, validation, test = (
+        training_arrays(dataset, part) for part in (parts.train, parts.validation, parts.test)
+    )
+    epochs = []
+
+    def on_progress(progress: Progress) -> None:
+        if progress.row:
+            figures = {name: progress.row[name] for name in ("epoch", "train_loss", "train_accuracy")}
+            for name, part in (("validation", validation), ("test", test)):
+                figures[f"{name}_loss"], figures[f"{name}_accuracy"] = judge(net, *part)
+            epochs.append({name: round(value, 4) for name, value in figures.items()})
+            print(json.dumps(epochs[-1]), flush=True)
+
+    nothing = training_arrays(dataset, parts.validation[:0])
+    fit(net, train, nothing, chosen, seed=seed, engine=choose_compute_settings(), on_progress=on_progress)
+    return epochs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="as with `muslin train --set`")
+    parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    arguments = parser.parse_intermixed_args()
+    head = begun((__doc__ or "").splitlines()[0], arguments.note)
+    changes = dict(setting.split("=", 1) for setting in arguments.settings)
+    runs = [{"seed": seed, "epochs": trained(changes, seed)} for seed in map(int, arguments.seeds.split(","))]
+    keep(head, {"settings": changes, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()

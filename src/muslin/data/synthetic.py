@@ -1,0 +1,244 @@
+"""Drawn garments with known labels, wrong labels and duplicates: data for tests, documents and tours.
+
+Image i of a seed is always the same, however many are drawn. A shirt may be nearly as long as a dress and a
+dress nearly as short as a shirt, so that a good classifier is right nineteen times in twenty, not always.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.dataset import Dataset, PixelImages, Target
+from muslin.errors import DataError
+
+Outline = list[list[tuple[float, float]]]
+"""Polygons in a square from (0, 0) at the top left to (1, 1); those after the first are drawn over it."""
+
+FINER = 4
+"""Outlines are drawn so many times larger and then reduced, which makes their edges soft."""
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticDataset:
+    """Drawn garments, and what is known about them.
+
+    Attributes:
+        dataset: gray (light on black) or colour (on white) images of one size, with the target `label`.
+        true_labels: int64 (count,), what was drawn.
+        wrong: int64 (k,), where the data set's label is not the true one.
+        duplicates: int64 (k, 2), pairs (original, copy) of equal images.
+    """
+
+    dataset: Dataset
+    true_labels: NDArray[np.int64]
+    wrong: NDArray[np.int64]
+    duplicates: NDArray[np.int64]
+
+
+def draw(
+    count: int,
+    *,
+    seed: int,
+    size_px: int = 28,
+    colour: bool = False,
+    wrong_labels: float = 0.0,
+    duplicates: int = 0,
+) -> SyntheticDataset:
+    """`count` garments of the classes CLASSES, which take turns.
+
+    Args:
+        count: how many images, the duplicates among them.
+        seed: any whole number from 0.
+        size_px: height and width.
+        colour: 3 channels on a white ground, instead of 1 channel on a black one as in Fashion-MNIST.
+        wrong_labels: share of the images (0 to 1) whose label names another class.
+        duplicates: how many images are copies of an earlier one, under its true label; never mislabelled.
+
+    Raises:
+        DataError: a number is out of its range.
+    """
+    wrong_count = round(count * wrong_labels)
+    if count < 1 or size_px < 8 or seed < 0 or not 0 <= wrong_labels <= 1 or duplicates < 0:
+        raise DataError(
+            f"Cannot draw count={count}, size_px={size_px}, seed={seed}, wrong_labels={wrong_labels}, "
+            f"duplicates={duplicates}: at least 1 image of at least 8 px, and nothing below 0."
+        )
+    if wrong_count + 2 * duplicates > count:
+        raise DataError(
+            f"{count} images are too few for {wrong_count} wrong labels and {duplicates} duplicates with "
+            "their originals. Draw more, or ask for fewer."
+        )
+    true_labels = np.arange(count) % len(CLASSES)
+    pixels = np.empty((count, size_px, size_px, 3 if colour else 1), dtype=np.uint8)
+    for i in range(count):
+        pixels[i] = _image(np.random.default_rng((seed, i)), int(true_labels[i]), size_px, colour)
+
+    chance = np.random.default_rng((seed, 0, 0))  # not the seed of any image
+    chosen = chance.permutation(count)[: wrong_count + 2 * duplicates]
+    wrong = np.sort(chosen[:wrong_count])
+    pairs = np.sort(chosen[wrong_count:].reshape(duplicates, 2), axis=1)
+    pixels[pairs[:, 1]] = pixels[pairs[:, 0]]
+    true_labels[pairs[:, 1]] = true_labels[pairs[:, 0]]
+    labels = true_labels.copy()
+    labels[wrong] = (labels[wrong] + chance.integers(1, len(CLASSES), wrong_count)) % len(CLASSES)
+
+    dataset = Dataset(
+        name="drawn",
+        format="drawn",
+        images=PixelImages(pixels),
+        targets=(Target("label", CLASSES),),
+        labels={"label": labels},
+        ids=np.array([str(i) for i in range(count)], dtype=object),
+        origin=f"{count:,} garments drawn by muslin with seed {seed}",
+    )
+    return SyntheticDataset(dataset, true_labels, wrong, pairs)
+
+
+def _image(random: np.random.Generator, label: int, size_px: int, colour: bool) -> NDArray[np.uint8]:
+    from PIL import Image, ImageDraw
+
+    cloth, holes = OUTLINES[CLASSES[label]](random)
+    place = _placed(random, size_px * FINER)
+    mask = Image.new("L", (size_px * FINER, size_px * FINER), 0)
+    pen = ImageDraw.Draw(mask)
+    for polygon in cloth:
+        pen.polygon(place(polygon), fill=255)
+    for polygon in holes:
+        pen.polygon(place(polygon), fill=0)
+    cover = np.asarray(mask.reduce(FINER), dtype=np.float32)[:, :, np.newaxis] / 255
+
+    ground, fabric = (255.0, random.uniform(20, 200, 3)) if colour else (0.0, random.uniform(70, 235, 1))
+    image = ground + cover * (fabric * _weave(random, size_px) - ground)
+    image += 6 * random.standard_normal(image.shape, dtype=np.float32) * (cover > 0)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def _placed(
+    random: np.random.Generator, size: int
+) -> Callable[[list[tuple[float, float]]], list[tuple[float, float]]]:
+    """Points of the unit square, turned a little, scaled and shifted, in pixels of a square of `size`."""
+    angle = random.normal(0, 0.06)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    width, height = random.uniform(0.78, 1.0), random.uniform(0.78, 1.0)
+    right, down = 0.5 + random.uniform(-0.06, 0.06), 0.5 + random.uniform(-0.06, 0.06)
+
+    def place(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        centred = [((x - 0.5) * width, (y - 0.5) * height) for x, y in points]
+        return [
+            ((right + x * cosine - y * sine) * size, (down + x * sine + y * cosine) * size)
+            for x, y in centred
+        ]
+
+    return place
+
+
+def _weave(random: np.random.Generator, size_px: int) -> NDArray[np.float32]:
+    """Factors around 1, (size_px, size_px, 1): shade from top to bottom, stripes on one garment in three."""
+    down = np.arange(size_px) / (size_px - 1)
+    shade = 1 + random.normal(0, 0.12) * (down - 0.5)[:, np.newaxis] + np.zeros((size_px, size_px))
+    if random.random() < 1 / 3:
+        stripes = 1 - random.uniform(0.2, 0.5) * (np.sin(down * random.uniform(15, 60)) > 0)
+        shade = shade * (stripes[:, np.newaxis] if random.random() < 0.5 else stripes)
+    return shade[:, :, np.newaxis].astype(np.float32)
+
+
+def _shirt(random: np.random.Generator) -> tuple[Outline, Outline]:
+    return _upper(
+        random,
+        hem=random.uniform(0.66, 0.92),
+        flare=random.normal(0.0, 0.02),
+        sleeve=random.uniform(0.12, 0.6),
+    )
+
+
+def _dress(random: np.random.Generator) -> tuple[Outline, Outline]:
+    return _upper(
+        random,
+        hem=random.uniform(0.82, 1.0),
+        flare=random.normal(0.1, 0.05),
+        sleeve=random.uniform(0.0, 0.35),
+    )
+
+
+def _upper(random: np.random.Generator, hem: float, flare: float, sleeve: float) -> tuple[Outline, Outline]:
+    shoulder, waist, neck = random.uniform(0.2, 0.26), random.uniform(0.13, 0.2), random.uniform(0.06, 0.12)
+    top = 0.05
+    body = [
+        (0.5 - shoulder, top),
+        (0.5 + shoulder, top),
+        (0.5 + waist + 0.03, 0.4),
+        (0.5 + waist + flare, hem),
+        (0.5 - waist - flare, hem),
+        (0.5 - waist - 0.03, 0.4),
+    ]
+    reach, width = 0.24 * min(1.0, sleeve / 0.3), 0.13
+    sleeves = [
+        [
+            (0.5 + side * shoulder * 0.9, top),
+            (0.5 + side * (shoulder + reach), top + sleeve),
+            (0.5 + side * (shoulder + reach - width), top + sleeve + 0.05),
+            (0.5 + side * waist, top + 0.3),
+        ]
+        for side in (-1, 1)
+    ]
+    collar = [(0.5 - neck, top - 0.02), (0.5 + neck, top - 0.02), (0.5, top + random.uniform(0.04, 0.16))]
+    return [body, *sleeves], [collar]
+
+
+def _trouser(random: np.random.Generator) -> tuple[Outline, Outline]:
+    waist, leg, hem = random.uniform(0.14, 0.2), random.uniform(0.1, 0.15), random.uniform(0.6, 0.98)
+    spread = random.uniform(0.0, 0.08)
+    legs = [
+        [
+            (0.5, 0.03),
+            (0.5 + side * waist, 0.03),
+            (0.5 + side * (waist + spread), hem),
+            (0.5 + side * (waist + spread - leg), hem),
+            (0.5, 0.3),
+        ]
+        for side in (-1, 1)
+    ]
+    return legs, []
+
+
+def _bag(random: np.random.Generator) -> tuple[Outline, Outline]:
+    half, top, bottom = random.uniform(0.28, 0.46), random.uniform(0.3, 0.5), random.uniform(0.75, 0.95)
+    slant, grip = random.normal(0, 0.04), random.uniform(0.1, 0.24)
+    body = [(0.5 - half + slant, top), (0.5 + half - slant, top), (0.5 + half, bottom), (0.5 - half, bottom)]
+    rise = random.uniform(0.05, 0.25)
+    handle = [(0.5 - grip, top), (0.5 - grip * 0.7, rise), (0.5 + grip * 0.7, rise), (0.5 + grip, top)]
+    inside = [(0.5 + (x - 0.5) * 0.7, y + 0.05) for x, y in handle]
+    # The hole inside the handle must not cut into the body, so it ends where the body begins.
+    return [body, handle], [[(x, min(y, top)) for x, y in inside]]
+
+
+def _shoe(random: np.random.Generator) -> tuple[Outline, Outline]:
+    sole, ankle, collar = random.uniform(0.7, 0.8), random.uniform(0.25, 0.55), random.uniform(0.28, 0.45)
+    toe = random.uniform(0.52, 0.64)
+    side = [
+        (0.06, ankle),
+        (collar, ankle),
+        (collar + 0.1, toe - 0.06),
+        (0.8, toe),
+        (0.96, sole - 0.04),
+        (0.96, sole),
+        (0.06, sole),
+    ]
+    if random.random() < 0.5:
+        side = [(1 - x, y) for x, y in side]
+    return [side], []
+
+
+OUTLINES: dict[str, Callable[[np.random.Generator], tuple[Outline, Outline]]] = {
+    "bag": _bag,
+    "dress": _dress,
+    "shirt": _shirt,
+    "shoe": _shoe,
+    "trouser": _trouser,
+}
+"""Per class, what draws its cloth and the holes in it."""
+
+CLASSES = tuple(OUTLINES)

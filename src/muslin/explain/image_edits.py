@@ -1,0 +1,89 @@
+"""What if the image were otherwise: changes of what the network takes, uint8 (height, width, channels)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from muslin.errors import RecipeError, nearest
+
+Pixels = NDArray[np.uint8]
+
+CHANGES: dict[str, tuple[float, float, float]] = {
+    "turn": (-180.0, 180.0, 0.0),  # degrees, against the clock
+    "shift_x": (-1000.0, 1000.0, 0.0),  # px to the right
+    "shift_y": (-1000.0, 1000.0, 0.0),  # px down
+    "blur": (0.0, 50.0, 0.0),  # standard deviation, px
+    "brightness": (-1.0, 1.0, 0.0),  # added; 1 is from black to white
+    "contrast": (0.0, 10.0, 1.0),  # factor about the middle gray
+    "negate": (0.0, 1.0, 0.0),
+}
+"""Each change's lowest and highest amount, and the one that changes nothing; made in this order."""
+
+
+def changed(pixels: Pixels, changes: Mapping[str, Any]) -> Pixels:
+    """The image with all changes made. What comes in at its edges has the colour of its edge.
+
+    Raises:
+        RecipeError: an unknown change, or an amount out of its range.
+    """
+    amounts = {name: usual for name, (_, _, usual) in CHANGES.items()}
+    for name, amount in changes.items():
+        if name not in CHANGES:
+            raise RecipeError(f"no change {name[:40]!r}. {nearest(name[:40], CHANGES)}")
+        low, high, _ = CHANGES[name]
+        if not isinstance(amount, bool | int | float) or not low <= amount <= high:
+            raise RecipeError(f"{name} {str(amount)[:40]}: from {low:g} to {high:g}.")
+        amounts[name] = float(amount)
+    edge = edge_colour(pixels)
+    if amounts["turn"]:
+        pixels = _turned(pixels, amounts["turn"], edge)
+    right, down = round(amounts["shift_x"]), round(amounts["shift_y"])
+    if right or down:
+        pixels = _shifted(pixels, right, down, edge)
+    if amounts["blur"]:
+        pixels = blurred(pixels, amounts["blur"])
+    if amounts["brightness"] or amounts["contrast"] != 1:
+        values = (pixels / 255 - 0.5) * amounts["contrast"] + 0.5 + amounts["brightness"]
+        pixels = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
+    return 255 - pixels if amounts["negate"] else pixels
+
+
+def edge_colour(pixels: Pixels) -> Pixels:
+    """The median colour of an image's outermost pixels: uint8 (channels,)."""
+    edges = np.concatenate((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
+    colour: Pixels = np.median(edges, axis=0).round().astype(np.uint8)
+    return colour
+
+
+def blurred(pixels: Pixels, deviation_px: float) -> Pixels:
+    """Smoothed by a Gaussian of that standard deviation."""
+    return _array(_image(pixels).filter(ImageFilter.GaussianBlur(deviation_px)), pixels)
+
+
+def _turned(pixels: Pixels, degrees: float, edge: Pixels) -> Pixels:
+    fill = int(edge[0]) if len(edge) == 1 else tuple(int(v) for v in edge)
+    turned = _image(pixels).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=fill)
+    return _array(turned, pixels)
+
+
+def _shifted(pixels: Pixels, right: int, down: int, edge: Pixels) -> Pixels:
+    height, width, _ = pixels.shape
+    out = np.empty_like(pixels)
+    out[:] = edge
+    rows, columns = height - abs(down), width - abs(right)
+    if rows > 0 and columns > 0:
+        to = slice(max(down, 0), max(down, 0) + rows), slice(max(right, 0), max(right, 0) + columns)
+        of = slice(max(-down, 0), max(-down, 0) + rows), slice(max(-right, 0), max(-right, 0) + columns)
+        out[to] = pixels[of]
+    return out
+
+
+def _image(pixels: Pixels) -> Image.Image:
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _array(image: Image.Image, like: Pixels) -> Pixels:
+    return np.array(image, dtype=np.uint8).reshape(like.shape)

@@ -1,0 +1,160 @@
+"""Every sentence that muslin says on purpose, by its code, in tables: one folder a language, one file an area.
+
+    [pixel_count]                        # src/muslin/messages/en/data.toml
+    message = "{path}, row {row:,}: {found:,} pixel values, expected {expected:,}."
+    hint = "Is the file cut off?"
+    status = 422                         # of HTTP, where it is not the error class's own
+
+    >>> str(Message("pixel_count", path="labels.csv", row=17, found=783, expected=784))
+    'labels.csv, row 17: 783 pixel values, expected 784. Is the file cut off?'
+
+A placeholder is `str.format`'s, and knows these formats besides: `{names:list}` (a, b and c), `{names:or}`,
+`{names:quoted}` ('a', 'b' and 'c'), `{share:percent}` (98.4 %), `{time_s:duration}` (1 min 20 s), and
+`{count:plural:image,images}` (1 image, 1,200 images). What stands in `[[…]]` is left out where a placeholder in it is
+None, empty or missing. A row may have several hints, `hints.cut_off = "…"`, of which the caller names one.
+"""
+
+import re
+import string
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from muslin.text import duration, percent
+
+LANGUAGES = ("en", "zh")
+
+_OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+
+
+class Message(str):
+    """A sentence in English that also is data: its `code` in the tables, and its `params`.
+
+    Attributes:
+        code: the row.
+        hint_code: which of the row's hints; None for its only one.
+        params: what fills the placeholders.
+    """
+
+    code: str
+    hint_code: str | None
+    params: Mapping[str, Any]
+
+    def __new__(cls, code: str, hint: str | None = None, /, **params: Any) -> "Message":
+        row = table("en")[code]
+        self = super().__new__(cls, _joined(row, "en", hint, params))
+        self.code, self.hint_code, self.params = code, hint, params
+        return self
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (self.code, self.hint_code, dict(self.params))
+
+    def text(self, language: str = "en") -> str:
+        """The sentence with its hint; in English where `language` has no such row."""
+        row, language = _row(self.code, language)
+        return _joined(row, language, self.hint_code, self.params)
+
+    def sentence(self, language: str = "en") -> str:
+        """The sentence without its hint."""
+        row, language = _row(self.code, language)
+        return filled(row["message"], self.params, language)
+
+    def hint(self, language: str = "en") -> str:
+        """What to do, or an empty text."""
+        row, language = _row(self.code, language)
+        return _hint(row, self.hint_code, self.params, language)
+
+    def to_dict(self, language: str = "en") -> dict[str, Any]:
+        """`code`, `message`, `hint` and `params`, plain values for JSON."""
+        return {
+            "code": self.code,
+            "message": self.sentence(language),
+            "hint": self.hint(language),
+            "params": {name: plain(value) for name, value in self.params.items()},
+        }
+
+
+def _rebuilt(code: str, hint: str | None, params: Mapping[str, Any]) -> Message:
+    return Message(code, hint, **params)
+
+
+@cache
+def table(language: str) -> Mapping[str, Mapping[str, Any]]:
+    """Per code its row in `language`: `message`, and maybe `hint`, `hints` and `status`."""
+    rows: dict[str, Mapping[str, Any]] = {}
+    for file in sorted(files(__name__).joinpath(language).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".toml"):
+            rows |= tomllib.loads(file.read_text(encoding="utf-8"))
+    return rows
+
+
+def filled(template: str, params: Mapping[str, Any], language: str = "en") -> str:
+    """`template` with its placeholders filled, and without the `[[…]]` that lack something."""
+
+    def optional(found: re.Match[str]) -> str:
+        names = [name for _, name, _, _ in string.Formatter().parse(found[1]) if name]
+        return found[1] if all(params.get(name) not in (None, "", (), []) for name in names) else ""
+
+    return _Formatter(language).vformat(_OPTIONAL.sub(optional, template), (), params)
+
+
+def plain(value: Any) -> Any:
+    """`value` for JSON: what is no number, text or list is written as text."""
+    if isinstance(value, Message) or hasattr(value, "to_dict"):
+        return value.to_dict()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def _row(code: str, language: str) -> tuple[Mapping[str, Any], str]:
+    there = table(language)
+    return (there[code], language) if code in there else (table("en")[code], "en")
+
+
+def _joined(row: Mapping[str, Any], language: str, hint: str | None, params: Mapping[str, Any]) -> str:
+    text, todo = filled(row["message"], params, language), _hint(row, hint, params, language)
+    return f"{text} {todo}" if todo else text
+
+
+def _hint(row: Mapping[str, Any], name: str | None, params: Mapping[str, Any], language: str) -> str:
+    template = row["hints"][name] if name else row.get("hint", "")
+    return filled(template, params, language)
+
+
+_WORDS = {"en": {"and": " and ", "or": " or ", "comma": ", "}, "zh": {"and": "和", "or": "或", "comma": "、"}}
+
+
+class _Formatter(string.Formatter):
+    def __init__(self, language: str) -> None:
+        self.words = _WORDS[language]
+
+    def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
+        return kwargs.get(key, f"{{{key}}}")  # what an outer layer has yet to add stays as it is written
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        kind, _, words = format_spec.partition(":")
+        if kind == "list":
+            return self._listed(map(str, value), "and")
+        if kind == "or":
+            return self._listed(map(str, value), "or")
+        if kind == "quoted":
+            return self._listed(map(repr, value), "and")
+        if kind == "percent":
+            return percent(value)
+        if kind == "duration":
+            return duration(value)
+        if kind == "plural":
+            one, _, many = words.partition(",")
+            return f"{value:,} {one if value == 1 else many or one}"
+        return super().format_field(value, "" if isinstance(value, str) else format_spec)
+
+    def _listed(self, names: Iterable[str], last: str) -> str:
+        *first, final = [*names] or [""]
+        return self.words["comma"].join(first) + self.words[last] + final if first else final

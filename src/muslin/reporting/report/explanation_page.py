@@ -1,0 +1,232 @@
+"""One answer explained, as a page that works without a network: the steps to the network's numbers, the evidence and
+whether it is to be trusted, the layers with their maps, and the arithmetic down to the multiplication.
+
+It is written for one image and holds no script; the studio shows the same for any image and any value.
+"""
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from muslin.explain.attribution import Evidence
+from muslin.explain.feature_map_sheets import as_maps
+from muslin.explain.inspection import View
+from muslin.explain.layers import Layer
+from muslin.reporting.colours import blue_to_orange, viridis
+from muslin.reporting.image_grids import data_uri
+from muslin.reporting.report.report import rendered
+from muslin.reporting.svg.svg import embedded, put_line, put_text, svg
+
+Values = NDArray[np.floating[Any]]
+
+MAP_PX = 40  # a side of each small map
+MAPS = 6  # of a layer
+EVIDENCE_PX = 336  # twelve times Fashion-MNIST's 28
+HATCH_PX = 6  # between the stripes of negative cells
+MOST_BESIDE = 40  # layers that are shown unfolded
+MOST_TERMS = 12
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An image for the page: `uri`, its size in the page in px, and whether its pixels are drawn as squares."""
+
+    uri: str
+    width: int
+    height: int
+    is_small: bool = True
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer as it is shown: its first maps, and the range that their colours span."""
+
+    layer: Layer
+    figure: Figure | None
+    low: float
+    high: float
+
+
+def page(explanation: Any) -> str:
+    """The page as HTML, for a `muslin.workflows.explain.Explanation`."""
+    view: View = explanation.view
+    layered = view.model.layered
+    return rendered(
+        "why.html.j2",
+        explanation=explanation,
+        answers=view.answers,
+        effects=view.effects(),
+        steps=[(step, _shown(step.pixels)) for step in view.steps],
+        explained=[_target(view, one) for one in explanation.targets.values()],
+        groups=_groups(view) if layered else [],
+        layers=[layer for layer in (layered.layers if layered else ()) if not layer.plumbing],
+        signed=_number,
+        most_terms=MOST_TERMS,
+    )
+
+
+def _target(view: View, one: Any) -> dict[str, Any]:
+    """What the page shows of one target's answer."""
+    classes = view.answers[one.target.name]["probabilities"]
+    trust = one.trust or {}
+    curves = {
+        name: embedded(_curves(name, trust[name])) for name in ("deletion", "insertion") if name in trust
+    }
+    return {
+        "name": one.target.name,
+        "label": one.label,
+        "versus": one.versus,
+        "probabilities": sorted(classes.items(), key=lambda item: -item[1]),
+        "maps": [(found, _evidence(found), _over(view.pixels, found)) for found in one.evidence],
+        "trust": trust,
+        "curves": curves,
+        "steps": [step for found in reversed(one.score) for step in found["chain"]],
+        "problem": one.problem,
+    }
+
+
+def _shown(pixels: NDArray[Any]) -> Figure:
+    """A step's image; numbers are drawn from their lowest (black) to their highest (white)."""
+    if pixels.dtype != np.uint8:
+        low, high = float(pixels.min()), float(pixels.max())
+        pixels = np.rint((pixels.transpose(1, 2, 0) - low) / ((high - low) or 1) * 255).astype(np.uint8)
+        pixels = pixels if pixels.shape[2] in (1, 3) else pixels[:, :, :1]
+    height, width = pixels.shape[:2]
+    scale = 150 / max(height, width)
+    return Figure(
+        data_uri(pixels, 300),
+        max(1, round(width * scale)),
+        max(1, round(height * scale)),
+        max(height, width) <= 64,
+    )
+
+
+def _coloured(values: Values, low: float, high: float) -> NDArray[np.uint8]:
+    """Values as colours: blue to orange around zero where the range has negative ones, else viridis from zero up."""
+    if low < 0:
+        most = max(-low, high)
+        return _looked_up(blue_to_orange(), (values / most + 1) / 2)
+    return _looked_up(viridis(), values / (high or 1.0))
+
+
+def _looked_up(ramp: NDArray[np.uint8], place: Values) -> NDArray[np.uint8]:
+    colours: NDArray[np.uint8] = ramp[np.rint(255 * place).clip(0, 255).astype(int)]
+    return colours
+
+
+def _png(colours: NDArray[np.uint8]) -> str:
+    """Few colours, so a palette: a third of the bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(colours).quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _evidence(found: Evidence) -> Figure:
+    """The map in large cells; negative ones are hatched, so that the sign does not hang on colour alone."""
+    rows, columns = found.cells.shape
+    side = max(1, EVIDENCE_PX // max(rows, columns))
+    cells = found.cells.repeat(side, 0).repeat(side, 1)
+    colours = _hatched(_coloured(cells, -float(np.abs(cells).max()), float(np.abs(cells).max())), cells)
+    return Figure(_png(colours), columns * side, rows * side)
+
+
+def _hatched(colours: NDArray[np.uint8], cells: Values) -> NDArray[np.uint8]:
+    y, x = np.indices(cells.shape)
+    stripes = ((x + y) % HATCH_PX == 0) & (cells < -0.02 * np.abs(cells).max())
+    return np.where(stripes[..., None], colours // 2, colours).astype(np.uint8)
+
+
+def _over(pixels: NDArray[np.uint8], found: Evidence) -> Figure:
+    """The map laid over the image, which is made paler; the more a cell says, the less of the image is seen."""
+    rows, columns = found.cells.shape
+    height, width = pixels.shape[:2]
+    side = max(1, round(EVIDENCE_PX / max(height, width)))
+    if max(height, width) > EVIDENCE_PX:
+        step = -(-max(height, width) // EVIDENCE_PX)
+        pixels = pixels[::step, ::step]
+        height, width = pixels.shape[:2]
+    cells = found.cells[np.arange(height * side) * rows // (height * side)]
+    cells = cells[:, np.arange(width * side) * columns // (width * side)]
+    most = float(np.abs(cells).max()) or 1.0
+    strength = 0.85 * np.abs(cells)[..., None] / most
+    pale = 120 + 0.5 * np.broadcast_to(pixels, (height, width, 3)).repeat(side, 0).repeat(side, 1)
+    mixed = (1 - strength) * pale + strength * _coloured(np.sign(cells), -1, 1)
+    return Figure(_png(_hatched(np.rint(mixed).astype(np.uint8), cells)), width * side, height * side)
+
+
+def _groups(view: View) -> list[tuple[str, list[LayerRow], bool]]:
+    """The layers from the image on, by block, and whether the block is shown unfolded."""
+    rows = [_row(view, layer) for layer in view.model.apart.layers if not layer.plumbing]
+    groups: list[tuple[str, list[LayerRow]]] = []
+    for row in rows:
+        name = row.layer.block or ""
+        if not groups or groups[-1][0] != name:
+            groups.append((name, []))
+        groups[-1][1].append(row)
+    return [(name, inside, not name or len(rows) <= MOST_BESIDE) for name, inside in groups]
+
+
+def _row(view: View, layer: Layer) -> LayerRow:
+    values = view.trace.of(layer.name)
+    low, high = float(values.min()), float(values.max())
+    maps = as_maps(values)
+    if maps.shape[1] == 1 and maps.shape[2] > 1:  # features: a square reads better than a line
+        side = int(np.ceil(np.sqrt(maps.shape[2])))
+        square = np.zeros(side * side, np.float32)
+        square[: maps.shape[2]] = maps.reshape(-1)
+        maps = square.reshape(1, side, side)
+    if not maps.size:
+        return LayerRow(layer, None, low, high)
+    step = max(
+        1, -(-max(maps.shape[1:]) // MAP_PX)
+    )  # every so many pixels, so that none is blurred with others
+    tiles = [_coloured(one[::step, ::step], low, high) for one in maps[:MAPS]]
+    across = min(3, len(tiles))
+    height, width = tiles[0].shape[:2]
+    sheet = np.full((-(-len(tiles) // across) * (height + 1) - 1, across * (width + 1) - 1, 3), 255, np.uint8)
+    for place, tile in enumerate(tiles):
+        top, left = place // across * (height + 1), place % across * (width + 1)
+        sheet[top : top + height, left : left + width] = tile
+    scale = max(1, MAP_PX // max(height, width))
+    return LayerRow(layer, Figure(_png(sheet), sheet.shape[1] * scale, sheet.shape[0] * scale), low, high)
+
+
+def _curves(name: str, test: Mapping[str, Any]) -> str:
+    """The probability as cells are deleted or inserted: by evidence, and at random with the range of 95 %."""
+    left, right, top, bottom = 44, 316, 16, 196
+
+    def points(values: Sequence[float]) -> Iterator[str]:
+        for share, value in zip(test["fraction"], values, strict=True):
+            yield f"{left + share * (right - left):.1f},{bottom - value * (bottom - top):.1f}"
+
+    band = [*points(test["random_low"]), *reversed(list(points(test["random_high"])))]
+    body = [f'<polygon class="cloth" points="{" ".join(band)}"/>']
+    for tick in (0, 0.5, 1):
+        y = bottom - tick * (bottom - top)
+        body.append(put_line(left, y, right, y, "rule"))
+        body.append(put_text(left - 8, y + 4, f"{tick:.0%}".replace("%", " %"), "soft tiny number", "end"))
+    body.append(
+        f'<polyline class="mid-stroke" stroke-width="2" stroke-dasharray="6 4" '
+        f'points="{" ".join(points(test["random"]))}"/>'
+    )
+    body.append(
+        f'<polyline class="accent-stroke" stroke-width="2.5" points="{" ".join(points(test["evidence"]))}"/>'
+    )
+    done = "taken away" if name == "deletion" else "put back"
+    body.append(put_text(right, bottom + 18, f"share of the cells {done}", "soft small", "end"))
+    body.append(put_text(left, bottom + 38, "— by evidence", "accent small strong"))
+    body.append(put_text(left + 120, bottom + 38, "- - at random", "soft small"))
+    told = f"area {test['area']['evidence']:.2f} by evidence, {test['area']['random']:.2f} at random"
+    title = f"The probability as cells are {done}, most evidence first"
+    return svg(right + 20, bottom + 48, title, told, "".join(body))
+
+
+def _number(value: Any, digits: int = 4) -> str:
+    """With a true minus, and as many digits as carry something."""
+    return f"{float(value):.{digits}g}".replace("-", "−")

@@ -1,0 +1,115 @@
+// What if: the image turned, moved or blurred; the network edited. Every edit is in a list and can be taken back.
+
+import { ask, packed } from "/static/api.js";
+import { button, h, later, problem, show } from "/static/dom.js";
+import { paint } from "/static/maps.js";
+import { scaleOf } from "/static/colour.js";
+import { set, state, view } from "/static/state.js";
+import { count, number, percent, t, tOr } from "/static/texts.js";
+
+const DIALS = [ // name, low, high, step, as it is
+  ["turn", -180, 180, 1, 0], ["shift_x", -10, 10, 1, 0], ["shift_y", -10, 10, 1, 0],
+  ["blur", 0, 4, 0.1, 0], ["brightness", -1, 1, 0.05, 0], ["contrast", 0, 3, 0.05, 1],
+];
+
+export async function tab(model) {
+  const taken = h("canvas", { class: "taken", role: "img", "aria-label": t("networkTakes") });
+  const dials = h("div", { class: "sliders" });
+  const edits = h("div", {});
+  const accuracy = h("div", { "aria-live": "polite" });
+  let place = 0;
+  const element = h("div", {}, h("h2", {}, t("tab.whatif")), h("p", { class: "lead" }, t("whatifLead")),
+    h("div", { class: "whatif" },
+      h("section", { class: "panel" }, h("h3", {}, t("changeImageHow")), h("div", { class: "beside" }, taken, dials)),
+      h("section", { class: "panel" }, h("h3", {}, t("changeNetworkHow")), edits, accuracy)));
+
+  const change = later((name, value, usual) => {
+    const changes = { ...state.changes };
+    if (value === usual) delete changes[name];
+    else changes[name] = value;
+    set({ changes });
+  }, 30);
+
+  function build() {
+    const most = Math.max(10, Math.round(Math.max(...model.input.slice(0, 2)) / 3));
+    show(dials, DIALS.map(([name, low, high, step, usual]) => {
+      const limit = name.startsWith("shift") ? most : null, value = state.changes[name] ?? usual;
+      const said = h("output", { class: "number" }, number(value, 3));
+      return h("label", { class: "slider" }, h("span", {}, t(`dial.${name}`)), h("input", {
+        type: "range", min: limit ? -limit : low, max: limit || high, step, value, data: { dial: name },
+        oninput: (event) => { said.textContent = number(Number(event.target.value), 3); change(name, Number(event.target.value), usual); },
+      }), said);
+    }),
+    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.changes.negate), data: { dial: "negate" }, onchange: (event) => change("negate", event.target.checked, false) }), h("span", {}, t("dial.negate"))),
+    h("p", {}, button(t("resetImage"), () => { set({ changes: {} }); build(); })));
+  }
+
+  async function image() {
+    const mine = ++place;
+    let found;
+    try { found = await packed("/api/pixels", { view: view(), step: "taken", at_most: 256 }); } catch { return; }
+    if (mine !== place) return;
+    const { rows, columns, channels } = found.header;
+    if (channels === 1) { paint(taken, found.data, rows, columns, scaleOf(0, 255, true)); return; }
+    taken.width = columns;
+    taken.height = rows;
+    const context = taken.getContext("2d"), image = context.createImageData(columns, rows);
+    for (let i = 0; i < rows * columns; i++) image.data.set([found.data[3 * i], found.data[3 * i + 1], found.data[3 * i + 2], 255], 4 * i);
+    context.putImageData(image, 0, 0);
+  }
+
+  function words(edit) {
+    return t(`edit.${edit.kind}`, { layer: edit.layer, channel: (edit.channel ?? 0) + 1, output: (edit.output ?? 0) + 1, input: (edit.input ?? 0) + 1, value: number(edit.value), how: edit.how ? tOr(`pooling.${edit.how}`, edit.how) : "" });
+  }
+
+  function list() {
+    const had = edits.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const able = model.layers.filter((layer) => layer.edits.length);
+    show(edits,
+      state.edits.length
+        ? h("ol", { class: "edits" }, state.edits.map((edit, n) => h("li", {}, h("span", {}, words(edit)), " ", button(t("takeBack"), () => set({ edits: state.edits.filter((_, k) => k !== n) }), { class: "quiet", "aria-label": `${t("takeBack")}: ${words(edit)}`, data: { key: `back-${n}` } }))))
+        : h("p", { class: "soft" }, t("noEdits")),
+      h("p", { class: "buttons" },
+        button(t("undo"), () => set({ edits: state.edits.slice(0, -1) }), { disabled: !state.edits.length, data: { key: "undo" } }),
+        button(t("reset"), () => set({ edits: [] }), { disabled: !state.edits.length, data: { key: "reset" } })),
+      able.length > 0 && h("details", { open: !state.edits.length }, h("summary", {}, t("layersToEdit")), h("ul", { class: "editable" }, able.map((layer) => h("li", {},
+        button(layer.name, () => set({ tab: "network", layer: layer.name, channel: 0, at: [] }, true), { class: "quiet link" }), " ", h("span", { class: "soft" }, layer.edits.map((kind) => t(`can.${kind}`)).join(", ")))))));
+    if (had) (edits.querySelector(`[data-key="${had}"]:not(:disabled)`) || edits.querySelector("button"))?.focus({ preventScroll: true });
+  }
+
+  function askAccuracy() {
+    if (!state.edits.length) { show(accuracy); return; }
+    show(accuracy, h("h4", {}, t("accuracyTitle")), h("p", { class: "soft" }, t("accuracyLead")),
+      h("p", { class: "buttons" }, button(t("accuracyData"), () => measure("data")), button(t("accuracyGolden"), () => measure("golden"))));
+  }
+
+  async function measure(on) {
+    show(accuracy, h("p", { class: "soft" }, t("measuring")));
+    try {
+      const made = await ask("/api/accuracy", { view: view(), on, count: 500 });
+      const row = (name, one) => h("tr", {}, h("th", { scope: "row" }, t(name)), h("td", { class: "number" }, `${count(one.right)} / ${count(made.n)}`), h("td", { class: "number" }, percent(one.accuracy)), h("td", { class: "number soft" }, one.interval ? `${percent(one.interval[0])} – ${percent(one.interval[1])}` : ""));
+      askAccuracy();
+      accuracy.append(h("table", {}, h("caption", {}, t("accuracyOn", { n: count(made.n), what: t(`on.${made.on}`) })),
+        h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "unseen" }, t("network"))), ["right", "accuracy", "interval"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))))),
+        h("tbody", {}, row("beforeEdits", made.before), row("afterEdits", made.after))), h("p", { class: "soft" }, t("answersChanged", { n: count(made.changed) })));
+    } catch (error) {
+      askAccuracy();
+      accuracy.append(problem(error));
+    }
+  }
+
+  build();
+  list();
+  askAccuracy();
+  image();
+  return {
+    element,
+    update(before, changed) {
+      if (!changed) return;
+      if (JSON.stringify(state.changes) !== JSON.stringify(before.changes) && !dials.contains(document.activeElement)) build();
+      if (JSON.stringify(state.edits) !== JSON.stringify(before.edits)) { list(); askAccuracy(); }
+      image();
+    },
+  };
+}
+

@@ -1,0 +1,56 @@
+"""Numbers, durations and lists as people read them; the same in messages, the terminal, the plots and the report."""
+
+from collections.abc import Sequence
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.91234 as `91.2 %`. A share that is not quite 1 or 0 does not become it: 0.99996 is `>99.9 %`.
+
+    >>> percent(0.91234)
+    '91.2 %'
+    """
+    rounded, least = round(share * 100, digits), 10.0**-digits
+    if rounded == 100 and share < 1:
+        return f">{100 - least:.{digits}f} %"
+    if rounded == 0 and share > 0:
+        return f"<{least:.{digits}f} %"
+    return f"{rounded:.{digits}f} %"
+
+
+def interval_text(interval: tuple[float, float], digits: int = 1) -> str:
+    """(0.9066, 0.9177) as `90.7 to 91.8 %`."""
+    low, high = interval
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """`1 image`, `9,123 images`."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def short_count(n: int) -> str:
+    """389,376 as `389 k`, 4,207,000 as `4.2 M`; below 10,000 in full."""
+    for limit, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):
+        if n >= limit:
+            scaled = n / (1000 if unit == "k" else limit)
+            return f"{scaled:.1f} {unit}" if scaled < 10 else f"{scaled:,.0f} {unit}"
+    return f"{n:,}"
+
+
+def duration(seconds: float) -> str:
+    """14.2 as `14.2 s`, 754 as `12 min 34 s`, 7500 as `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 59.95 else "1 min"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    parts = (
+        [f"{hours} h", f"{minutes} min" if minutes else ""]
+        if hours
+        else [f"{minutes} min", f"{rest} s" if rest else ""]
+    )
+    return " ".join(part for part in parts if part)
+
+
+def listed(names: Sequence[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}" if names else ""

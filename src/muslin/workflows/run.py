@@ -1,0 +1,81 @@
+"""A run's folder: everything one training made, each file whole at every moment."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from muslin.errors import DataError
+from muslin.storage.atomic import write_atomically
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder with `run.json`, `history.jsonl`, `checkpoint.safetensors` and, once finished, `model.muslin`,
+    `evaluation.json`, `report.html` and images.
+
+    `run.json` says how the run was made and, under `status`, whether it is `training` or `finished`.
+    """
+
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where training stands, for going on after an interruption."""
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def without(self) -> Path:
+        """The names of the samples that were left out; there where the run was told to leave some out."""
+        return self.folder / "without.csv"
+
+    @property
+    def model(self) -> Path:
+        """The sealed bundle; there once the run is finished."""
+        return self.folder / "model.muslin"
+
+    @property
+    def report(self) -> Path:
+        """The report; there once the run is finished."""
+        return self.folder / "report.html"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """`run.json`.
+
+        Raises:
+            DataError: the folder holds no run.
+        """
+        path = self.folder / "run.json"
+        try:
+            content = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{self.folder}: no run here ({path.name} cannot be read). Name the folder of a run."
+            ) from error
+        if not isinstance(content, dict):
+            raise DataError(f"{path}: not a run's record. Name the folder of a run.")
+        return content
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """`history.jsonl`, one row per finished epoch.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        path = self.folder / "history.jsonl"
+        try:
+            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        except ValueError as error:
+            raise DataError(
+                f"{path}: damaged ({error}). Delete it: going on writes it again from the checkpoint."
+            ) from error
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Replace `run.json`."""
+        write_atomically(self.folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+    def write_history(self, history: list[dict[str, Any]]) -> None:
+        """Replace `history.jsonl`."""
+        write_atomically(self.folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))

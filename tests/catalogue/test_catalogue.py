@@ -1,0 +1,301 @@
+"""A catalogue gets columns, and nothing else of it changes."""
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muslin.catalogue.journal import Journal
+from muslin.data.tables import Column, open_catalogue, workbook
+from muslin.errors import DataError, StorageError
+
+ADDED = (Column("tag"), Column("confidence", "number"), Column("candidates", "list"))
+ROWS = (["Shirt", 0.98765, ["Shirt", "Coat"]], [None, None, []], ["Ü; x", 1.0, ["Ü"]])
+
+
+def tagged(path: Path, rows: Sequence[Any] = ROWS) -> bytes:
+    file = io.BytesIO()
+    open_catalogue(path, path).write(file, ADDED, iter(rows))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("original", "expected"),
+    [
+        pytest.param(
+            b"sku,image\n00123,a.jpg\n00124,b.jpg\n00125,c.jpg\n",
+            b"sku,image,tag,confidence,candidates\n00123,a.jpg,Shirt,0.9877,Shirt|Coat\n"
+            b"00124,b.jpg,,,\n00125,c.jpg,\xc3\x9c; x,1.0000,\xc3\x9c\n",
+            id="plain",
+        ),
+        pytest.param(
+            b'\xef\xbb\xbfsku;name\r\n1;"a ""b""\r\nc"\r\n\r\n2;5" x\r\n3;',
+            b'\xef\xbb\xbfsku;name;tag;confidence;candidates\r\n1;"a ""b""\r\nc";Shirt;0.9877;Shirt|Coat\r\n\r\n'
+            b'2;5" x;;;\r\n3;;"\xc3\x9c; x";1.0000;\xc3\x9c',
+            id="byte order mark, CRLF, quotes over two lines, an empty line, no last line end",
+        ),
+        pytest.param(
+            "sep=;\ngröße;b\n1;2\n3\n4;5\n".encode("cp1252"),
+            (
+                "sep=;\ngröße;b;tag;confidence;candidates\n1;2;Shirt;0.9877;Shirt|Coat\n3;;;;\n"
+                '4;5;"Ü; x";1.0000;Ü\n'
+            ).encode("cp1252"),
+            id="cp1252, Excel's first line, a row that is too short",
+        ),
+        pytest.param(
+            b"\xff\xfe" + "a\tb\r\n1\t2\r\n3\t4\r\n5\t6\r\n".encode("utf-16-le"),
+            b"\xff\xfe"
+            + (
+                "a\tb\ttag\tconfidence\tcandidates\r\n1\t2\tShirt\t0.9877\tShirt|Coat\r\n3\t4\t\t\t\r\n"
+                "5\t6\tÜ; x\t1.0000\tÜ\r\n"
+            ).encode("utf-16-le"),
+            id="UTF-16",
+        ),
+        pytest.param(
+            b'"sku","image"\n"00123","a"\n"00124","b"\n"00125","c"\n',
+            b'"sku","image","tag","confidence","candidates"\n"00123","a","Shirt","0.9877","Shirt|Coat"\n'
+            b'"00124","b","","",""\n"00125","c","\xc3\x9c; x","1.0000","\xc3\x9c"\n',
+            id="everything in quotes",
+        ),
+    ],
+)
+def test_every_byte_of_a_csv_stays_and_the_cells_come_behind(
+    original: bytes, expected: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "catalogue.csv"
+    path.write_bytes(original)
+    assert tagged(path) == expected
+
+
+@given(
+    cells=st.lists(
+        st.lists(st.text(alphabet="aß0 =,;\"'\n\r\t", max_size=5), min_size=3, max_size=3),
+        min_size=1,
+        max_size=5,
+    ),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_whatever_is_in_the_cells_the_csv_module_reads_them_and_ours_again(
+    cells: list[list[str]], end: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    import csv
+
+    text = io.StringIO()
+    csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *cells])
+    path = tmp_path_factory.mktemp("any") / "catalogue.csv"
+    path.write_bytes(text.getvalue().encode())
+    made = tagged(path, [["=x,\ny", 0.5, ["p", 'q"']]] * len(cells)).decode()
+    rows = list(csv.reader(io.StringIO(made, newline="")))
+    assert rows[0] == ["a", "b", "c", "tag", "confidence", "candidates"]
+    assert rows[1:] == [[*row, "'=x,\ny", "0.5000", 'p|q"'] for row in cells]
+
+
+def test_a_tag_that_a_spreadsheet_would_reckon_is_defused_and_a_number_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.csv"
+    path.write_bytes(b"a,b\n=1+1,2\n")
+    made = tagged(path, [["=cmd|' /C calc'!A0", 0.5, ["@x", "-y"]]])
+    assert made.splitlines()[1] == b"=1+1,2,'=cmd|' /C calc'!A0,0.5000,'@x|-y"
+
+
+def test_a_quote_that_never_ends_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.csv"
+    path.write_bytes(b'a,b\n1,2\n3,"4\n5,6\n')
+    with pytest.raises(DataError, match="line 3: the row that begins there cannot be read"):
+        list(open_catalogue(path, path).values(["a"]))
+
+
+def test_json_lines_keep_their_bytes_and_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.jsonl"
+    path.write_bytes(b'{"sku": "00123", "price": 1.50}\n\n{}\r\n{"image":"x"}')
+    assert list(open_catalogue(path, path).values(["sku", "image"])) == [("00123", ""), ("", ""), ("", "x")]
+    lines = tagged(path).split(b"\n")
+    assert lines[0] == (
+        b'{"sku": "00123", "price": 1.50, "tag": "Shirt", "confidence": 0.9877, "candidates": ["Shirt", "Coat"]}'
+    )
+    assert lines[1] == b""
+    assert lines[2].endswith(b"\r")
+    assert json.loads(lines[2]) == {"tag": None, "confidence": None, "candidates": None}
+    assert lines[3].startswith(b'{"image":"x", "tag": "')
+
+
+def test_parquet_keeps_types_metadata_and_compression(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.parquet"
+    table = pa.table(
+        {
+            "sku": pa.array(["00123", "00124", "00125"]).dictionary_encode(),
+            "price": pa.array([1, None, 3], pa.int16()),
+        }
+    ).replace_schema_metadata({"shop": "ours"})
+    pq.write_table(table, path, compression="zstd")
+    made = pa.BufferReader(tagged(path))
+    read = pq.read_table(made)
+    assert read.select(["sku", "price"]).equals(table)
+    assert read.schema.metadata[b"shop"] == b"ours"
+    assert read.column("tag").to_pylist() == ["Shirt", None, "Ü; x"]
+    assert read.column("confidence").to_pylist() == [0.9877, None, 1.0]
+    assert read.column("candidates").to_pylist() == [["Shirt", "Coat"], None, ["Ü"]]
+    assert pq.ParquetFile(made).metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def write_workbook(path: Path, prefix: str = "") -> bytes:
+    """A sheet as Excel writes it: shared strings, a style, hints of its width, a formula, empty rows; and notes."""
+    declared = f"xmlns:{prefix}" if prefix else "xmlns"
+    p = f"{prefix}:" if prefix else ""
+    sheet = (
+        f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\r\n<{p}worksheet {declared}="{MAIN}">'
+        f'<{p}dimension ref="A1:C5"/><{p}sheetData>'
+        f'<{p}row r="1" spans="1:3"><{p}c r="A1" s="7" t="s"><{p}v>0</{p}v></{p}c>'
+        f'<{p}c r="B1" t="s"><{p}v>1</{p}v></{p}c><{p}c r="C1" t="inlineStr"><{p}is><{p}t>price</{p}t></{p}is></{p}c>'
+        f"</{p}row>"
+        f'<{p}row r="2" spans="1:3"><{p}c r="A2" t="s"><{p}v>2</{p}v></{p}c><{p}c r="B2"><{p}v>1163</{p}v></{p}c>'
+        f'<{p}c r="C2"><{p}f>1+1</{p}f><{p}v>2</{p}v></{p}c></{p}row>'
+        f'<{p}row r="3"/><{p}row r="4"><{p}c r="A4" s="7"/></{p}row>'
+        f'<{p}row r="5"><{p}c r="B5" t="s"><{p}v>3</{p}v></{p}c></{p}row>'
+        f"</{p}sheetData></{p}worksheet>"
+    ).encode()
+    strings = ["SKU", "image", "00123", "tee &amp; top.jpg"]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{MAIN}" xmlns:r="{REL}"><sheets><sheet name="Old" state="hidden" r:id="rId9"/>'
+            '<sheet name="Products" r:id="rId1"/></sheets></workbook>',
+        )
+        archive.writestr(
+            "xl/_rels/workbook.xml.rels",
+            '<Relationships xmlns="x"><Relationship Id="rId1" Target="worksheets/sheet2.xml"/></Relationships>',
+        )
+        archive.writestr(
+            "xl/sharedStrings.xml",
+            f'<sst xmlns="{MAIN}">' + "".join(f"<si><t>{text}</t></si>" for text in strings) + "</sst>",
+        )
+        archive.writestr("xl/worksheets/sheet2.xml", sheet)
+        archive.writestr("xl/comments1.xml", "<comments>kept</comments>")
+    return sheet
+
+
+@pytest.mark.parametrize("prefix", ["", "x"])
+@pytest.mark.parametrize("block_bytes", [5, 2**18])
+def test_a_workbook_keeps_all_its_xml_and_gets_cells_at_the_ends_of_its_rows(
+    prefix: str, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbook, "BLOCK_BYTES", block_bytes)
+    path = tmp_path / "catalogue.xlsx"
+    sheet = write_workbook(path, prefix)
+    found = open_catalogue(path, path)
+    assert found.columns == ("SKU", "image", "price")
+    assert list(found.values(["SKU", "image"])) == [("00123", "1163"), ("", "tee & top.jpg")]
+    with zipfile.ZipFile(io.BytesIO(tagged(path, ROWS[1:]))) as made, zipfile.ZipFile(path) as before:
+        assert made.namelist() == before.namelist()
+        assert made.read("xl/comments1.xml") == b"<comments>kept</comments>"
+        xml = made.read("xl/worksheets/sheet2.xml")
+    added = {
+        place: (cell.get("t"), "".join(cell.itertext()))
+        for cell in ElementTree.fromstring(xml).iter(f"{{{MAIN}}}c")
+        if (place := cell.get("r", ""))[0] > "C"
+    }
+    assert added == {
+        "D1": ("inlineStr", "tag"),
+        "E1": ("inlineStr", "confidence"),
+        "F1": ("inlineStr", "candidates"),
+        "D5": ("inlineStr", "Ü; x"),
+        "E5": (None, "1.0000"),
+        "F5": ("inlineStr", "Ü"),
+    }
+    p = f"{prefix}:".encode() if prefix else b""
+    for cell in [b"D1", b"E1", b"F1", b"D5", b"E5", b"F5"]:
+        start = xml.index(b'<%sc r="%s"' % (p, cell))
+        end = xml.index(b"</%sc>" % p, start) + len(b"</%sc>" % p)
+        xml = xml[:start] + xml[end:]
+    assert xml == sheet.replace(b' spans="1:3"', b"").replace(b"A1:C5", b"A1:F5")
+
+
+def test_a_workbook_that_declares_entities_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.xlsx"
+    write_workbook(path)
+    content = {}
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content["xl/worksheets/sheet2.xml"] = (
+        b'<!DOCTYPE x [<!ENTITY a "aaaa">]><worksheet><sheetData>&a;</sheetData></worksheet>'
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+    with pytest.raises(DataError, match="declares a document type"):
+        open_catalogue(path, path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b"\x1f\x8b\x08", "gzipped"),
+        (b"<html>", "HTML or XML"),
+        (b"\xd0\xcf\x11\xe0\xa1", "old Excel"),
+        (b"PK\x03\x04nonsense", "workbook cannot be read"),
+        (b"PAR1nonsense", "Parquet file is damaged"),
+        (b'{"a": 1}\n{"a"\n', "line 2 is no JSON"),
+        (b"\x00\x01\x02", "no table"),
+    ],
+)
+def test_what_is_no_catalogue_is_said(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "catalogue"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=reason):
+        open_catalogue(path, tmp_path / "out")
+
+
+def test_a_catalogue_is_not_written_as_another_format(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.csv"
+    path.write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"out.xlsx: the catalogue is written as it came"):
+        open_catalogue(path, tmp_path / "out.xlsx")
+
+
+def test_a_journal_keeps_what_was_whole_when_its_end_was_torn(tmp_path: Path) -> None:
+    path, about = tmp_path / "out.partial", {"catalogue": "x"}
+    with Journal(path, about, resume=False) as journal:
+        journal.add([["Ü", 0.5, None], ["a\nb", None, ["c"]]])
+        journal.add([["d", 0.25, None]])
+    whole = path.read_bytes()
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        with Journal(path, about, resume=True) as journal:
+            assert (
+                list(journal.rows())
+                == [["Ü", 0.5, None], ["a\nb", None, ["c"]], ["d", 0.25, None]][: journal.count]
+            )
+            if journal.count == 0:
+                journal.add([["Ü", 0.5, None], ["a\nb", None, ["c"]]])
+            if journal.count == 2:
+                journal.add([["d", 0.25, None]])
+        assert path.read_bytes() == whole
+
+
+def test_a_journal_is_for_one_job_and_one_process_and_never_overwrites_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.partial"
+    with Journal(path, {"catalogue": "x", "model": "y"}, resume=False) as journal:
+        journal.add([["a"]])
+        with pytest.raises(StorageError, match="another muslin is at work"):
+            Journal(path, {"catalogue": "x", "model": "y"}, resume=True)
+    with pytest.raises(DataError, match=r"left 1 products tagged. Go on with --resume"):
+        Journal(path, {"catalogue": "x", "model": "y"}, resume=False)
+    with pytest.raises(DataError, match="begun with another model"):
+        Journal(path, {"catalogue": "x", "model": "z"}, resume=True)
+    path.write_text("my own notes\n")
+    with pytest.raises(StorageError, match="is in the way"):
+        Journal(path, {"catalogue": "x"}, resume=True)
+    assert path.read_text() == "my own notes\n"

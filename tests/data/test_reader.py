@@ -1,0 +1,92 @@
+"""The one entry to data: names, paths, and a test part in a file of its own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from muslin.data import read
+from muslin.data.dataset import Target, join, multiclass
+from muslin.data.formats import pixels_csv
+from muslin.errors import DataError
+
+
+def write(path, drawn, rows, labels):
+    pixels_csv.write(drawn.dataset.images.pixels[rows], [labels[i] for i in drawn.true_labels[rows]], path)
+    return path
+
+
+@pytest.mark.parametrize("nothing", ["no/such/file.csv", "fashion_mnist", "x" * 5000, "a\0b"])
+def test_what_is_neither_a_file_nor_a_known_name_is_said_to_be_neither(nothing):
+    with pytest.raises(DataError, match="no such file or folder") as caught:
+        read(nothing)
+    assert "Known: cats-dogs, clothing, clothing-small, fashion-mnist" in str(caught.value)
+
+
+def test_a_folder_that_is_no_data_set_is_described(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(DataError, match=r"a folder with notes\.txt, not a data set"):
+        read(tmp_path)
+
+
+def test_a_test_file_in_another_order_of_classes_gets_the_train_files_indices(tmp_path, drawn):
+    names = drawn.dataset.target().classes
+    train = write(tmp_path / "a.csv", drawn, slice(0, 100), names)
+    few = np.flatnonzero(np.isin(drawn.true_labels, [4, 2]))  # trouser and shirt only
+    test = write(tmp_path / "b.csv", drawn, few, names)
+
+    dataset = read(train, test=test)
+
+    assert dataset.target().classes == names
+    assert np.array_equal(dataset.part("test").labels["label"], drawn.true_labels[few])
+    assert list(dataset.ids[[0, 99, 100]]) == ["train/0", "train/99", "test/0"]
+
+
+def test_a_class_that_only_the_test_file_has_is_refused_by_name(tmp_path, drawn):
+    names = drawn.dataset.target().classes
+    train = write(tmp_path / "a.csv", drawn, np.flatnonzero(drawn.true_labels < 3), names)
+    test = write(tmp_path / "b.csv", drawn, slice(0, 100), names)
+    with pytest.raises(DataError, match="'shoe', 'trouser' are classes of 'label' never seen in training"):
+        read(train, test=test)
+
+
+def test_a_test_file_without_labels_is_refused(tmp_path, drawn):
+    train = write(tmp_path / "a.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
+    test = tmp_path / "b.csv"
+    test.write_text(",".join(f"pixel{i}" for i in range(784)) + "\n" + ",".join(["0"] * 784) + "\n")
+    with pytest.raises(DataError, match=r"b\.csv has no labels"):
+        read(train, test=test)
+
+
+def test_a_test_file_of_another_size_is_refused(tmp_path, drawn):
+    train = write(tmp_path / "a.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
+    test = tmp_path / "b.csv"
+    test.write_text("label,p1,p2,p3,p4\nbag,0,0,0,0\n")
+    with pytest.raises(DataError, match="differ in size"):
+        read(train, test=test)
+
+
+def test_data_that_have_a_test_part_take_no_second_one(tmp_path, drawn):
+    test = write(tmp_path / "b.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
+    with pytest.raises(DataError, match="fashion-mnist has its own test part"):
+        read("fashion-mnist", test=test)
+    with pytest.raises(DataError, match="--test takes a file"):
+        read(test, test="fashion-mnist")
+
+
+def test_a_nonsense_shape_is_refused(tmp_path, drawn):
+    path = write(tmp_path / "a.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
+    for shape in ((28,), (28, 28, 2), (0, 784), (28, 28, 1, 1)):
+        with pytest.raises(DataError, match="shape"):
+            read(path, shape=shape)
+
+
+def test_repairs_of_joined_files_say_which_part_they_are_of(drawn):
+    first = replace(drawn.dataset, fixes=("2 blank lines passed over",))
+    assert join({"train": first, "test": drawn.dataset}).fixes == ("train: 2 blank lines passed over",)
+
+
+def test_names_are_sorted_and_numbers_are_in_numeric_order():
+    assert multiclass("label", np.array(["b", "a", "", "b"]))[0] == Target("label", ("a", "b"))
+    assert list(multiclass("label", np.array(["b", "a", "", "b"]))[1]) == [1, 0, -1, 1]
+    assert multiclass("label", np.array([10, 9, -1]))[0] == Target("label", ("-1", "9", "10"))

@@ -1,0 +1,99 @@
+"""Every message's words, read once; and that the tables, the code and the languages agree."""
+
+import ast
+import string
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muslin import errors
+from muslin.messages import LANGUAGES, Message, filled, table
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parents[1] / "src/muslin"
+EXAMPLES: dict[str, dict[str, Any]] = {
+    code: example for file in HERE.glob("*.toml") for code, example in tomllib.loads(file.read_text()).items()
+}
+"""Per code the parameters of an example, maybe a `hint`, and the sentence it must become."""
+
+
+@pytest.mark.parametrize("code", sorted(table("en")))
+def test_message_reads_as_written(code: str) -> None:
+    example = EXAMPLES[code]
+    assert str(Message(code, example.get("hint"), **example["params"])) == example["text"]
+
+
+def test_examples_are_of_codes_that_exist() -> None:
+    assert set(EXAMPLES) <= set(table("en"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_code_is_in_two_files(language: str) -> None:
+    codes = [
+        code
+        for file in (SOURCE / "messages" / language).glob("*.toml")
+        for code in tomllib.loads(file.read_text())
+    ]
+    assert sorted(codes) == sorted(set(codes))
+
+
+def test_translations_have_the_same_codes_hints_and_placeholders() -> None:
+    for code, row in table("zh").items():
+        assert _placeholders(row) <= _placeholders(table("en")[code]), code
+        assert row.get("hints", {}).keys() == table("en")[code].get("hints", {}).keys(), code
+
+
+def test_optional_parts_are_left_out_without_their_parameter() -> None:
+    template = "no recipe {name}.[[ Did you mean {nearest}?]]"
+    assert filled(template, {"name": "quik", "nearest": None}) == "no recipe quik."
+    assert filled(template, {"name": "quik", "nearest": "quick"}) == "no recipe quik. Did you mean quick?"
+
+
+def test_raised_codes_exist_and_get_their_parameters() -> None:
+    faults = []
+    for file in SOURCE.rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if not _makes_a_message(call) or not isinstance(call.args[0], ast.Constant):
+                continue
+            code = str(call.args[0].value)
+            if not code.isidentifier():  # in transition
+                continue
+            if code not in table("en"):
+                faults.append(f"{file.name}:{call.lineno}: no row {code!r}")
+            elif all(keyword.arg for keyword in call.keywords):  # without **params, all are there to be read
+                given = {keyword.arg for keyword in call.keywords}
+                missing = (
+                    _required(table("en")[code]) - given - {"path", "where"}
+                )  # which an outer layer may add
+                faults += [f"{file.name}:{call.lineno}: {code} lacks {name}" for name in sorted(missing)]
+    assert faults == []
+
+
+def test_every_code_is_raised_somewhere() -> None:
+    texts = "".join(file.read_text() for file in SOURCE.rglob("*.py"))
+    assert [code for code in table("en") if f'"{code}"' not in texts] == []
+
+
+def _makes_a_message(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call) or not node.args:
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in ("Message", "Stopped") or (name.endswith("Error") and hasattr(errors, name))
+
+
+def _texts(row: Any) -> list[str]:
+    return [row["message"], row.get("hint", ""), *row.get("hints", {}).values()]
+
+
+def _placeholders(row: Any) -> set[str]:
+    return {name for text in _texts(row) for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def _required(row: Any) -> set[str]:
+    """The placeholders outside of `[[…]]`."""
+    from muslin.messages import _OPTIONAL
+
+    plain = [_OPTIONAL.sub("", text) for text in _texts({**row, "hints": {}})]
+    return {name for text in plain for _, name, _, _ in string.Formatter().parse(text) if name}

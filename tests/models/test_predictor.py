@@ -1,0 +1,479 @@
+"""A predictor answers as the network that was sealed, about any image, and says why where it cannot."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from PIL import Image
+
+import muslin
+from muslin.data.dataset import Target
+from muslin.errors import BundleError, DataError, MuslinError, RecipeError
+from muslin.machine import physical_cores
+from muslin.models.bundle import seal
+from muslin.models.predictor import GOLDEN_TOLERANCE, Predictor
+from small_models import LABEL, SIDE, answers_of, brightness_model, small_bundle, with_model
+
+SEASON = Target("season", ("summer", "winter"))
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(small_bundle(), threads=1)
+
+
+def gray(value: int, side: int = SIDE) -> NDArray[np.uint8]:
+    return np.full((side, side), value, np.uint8)
+
+
+def file_of(pixels: NDArray[np.uint8], kind: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()
+
+
+# --- whole data sets
+
+
+def test_ten_thousand_images_get_the_probabilities_worked_out_by_hand(predictor: Predictor) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (10_000, SIDE, SIDE, 1), np.uint8)
+    answers = predictor.predict_pixels(pixels)
+    assert list(answers) == ["label"]
+    assert answers["label"].dtype == np.float32
+    np.testing.assert_allclose(answers["label"], answers_of(LABEL, pixels), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 100, None])
+def test_the_size_of_a_batch_changes_no_answer(batch_size: int | None, predictor: Predictor) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (7, SIDE, SIDE, 1), np.uint8)
+    answers = predictor.predict_pixels(pixels, batch_size)["label"]
+    np.testing.assert_allclose(answers, answers_of(LABEL, pixels), atol=1e-6)
+
+
+def test_each_target_gets_its_own_answer() -> None:
+    predictor = Predictor(small_bundle(LABEL, SEASON, channels=3))
+    pixels = np.random.default_rng(3).integers(0, 256, (5, SIDE, SIDE, 3), np.uint8)
+    answers = predictor.predict_pixels(pixels)
+    assert [target.name for target in predictor.targets] == list(answers) == ["label", "season"]
+    for target in (LABEL, SEASON):
+        np.testing.assert_allclose(answers[target.name], answers_of(target, pixels), atol=1e-6)
+
+
+def test_no_images_get_no_answers(predictor: Predictor) -> None:
+    assert predictor.predict_pixels(np.empty((0, SIDE, SIDE, 1), np.uint8))["label"].shape == (0, 3)
+    assert predictor.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((2, SIDE, SIDE), np.uint8),
+        np.zeros((2, SIDE, SIDE, 3), np.uint8),
+        np.zeros((2, SIDE, SIDE + 1, 1), np.uint8),
+        np.zeros((2, SIDE, SIDE, 1), np.float32),
+        np.zeros((2, SIDE, SIDE, 1), np.int64),
+        [],
+        "shirt.png",
+    ],
+    ids=str,
+)
+def test_pixels_of_another_kind_are_refused_with_what_is_expected(pixels: Any, predictor: Predictor) -> None:
+    with pytest.raises(DataError, match=r"this model takes uint8 \(count, 8, 8, 1\)"):
+        predictor.predict_pixels(pixels)
+
+
+# --- images
+
+
+def test_a_prediction_is_one_line_of_json_in_the_published_shape(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    path = tmp_path / "shirt.png"
+    path.write_bytes(file_of(gray(255)))
+    (prediction,) = predictor.predict(str(path))
+    answer = prediction.predictions["label"]
+    assert (answer.label, answer.runner_up) == ("Bag", "Shirt")
+    assert answer.probability == pytest.approx(1 / (1 + np.exp(-5) + np.exp(-10)), abs=1e-6)
+    assert answer.runner_up_probability == pytest.approx(answer.probability * np.exp(-5), abs=1e-6)
+    line = json.loads(json.dumps(prediction.to_dict()))
+    assert line == {
+        "image": str(path),
+        "predictions": {
+            "label": {
+                "label": "Bag",
+                "probability": answer.probability,
+                "runner_up": "Shirt",
+                "runner_up_probability": answer.runner_up_probability,
+                "probabilities": dict(answer.probabilities),
+                "decision": "review",  # this model carries nothing to decide by
+                "candidates": ["Bag", "Shirt", "Trouser"],
+            }
+        },
+        "notes": [],
+        "problem": None,
+    }
+    assert list(line["predictions"]["label"]["probabilities"]) == ["Trouser", "Shirt", "Bag"]
+    assert len(str(answer.probability)) <= 10  # 0.9932617, and not 0.9932616949081421
+
+
+def test_paths_bytes_arrays_and_pil_images_of_one_image_get_one_answer(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (SIDE, SIDE), np.uint8)
+    content = file_of(pixels)
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    forms = [str(path), path, content, pixels, pixels[:, :, None], Image.fromarray(pixels), Image.open(path)]
+    together = predictor.predict(forms)
+    alone = [predictor.predict(form)[0] for form in forms]
+    names = [str(path), str(path), *(f"images[{place}]" for place in range(2, 7))]
+    assert [prediction.image for prediction in together] == names
+    assert len({str(prediction.predictions) for prediction in together + alone}) == 1
+    assert not any(prediction.problem for prediction in together)
+
+
+def test_an_array_of_images_is_several_and_one_of_channels_is_one(predictor: Predictor) -> None:
+    assert len(predictor.predict(np.zeros((5, SIDE, SIDE), np.uint8))) == 5
+    assert len(predictor.predict(np.zeros((5, SIDE, SIDE, 1), np.uint8))) == 5
+    assert len(predictor.predict(np.zeros((SIDE, SIDE, 3), np.uint8))) == 1
+    assert len(predictor.predict(np.zeros((SIDE, SIDE), np.uint8))) == 1
+
+
+def test_pil_images_are_treated_as_their_files_are(tmp_path: Path) -> None:
+    predictor = Predictor(small_bundle(channels=3))
+    see_through = np.zeros((SIDE, SIDE, 4), np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    left_bright = np.zeros((SIDE, SIDE, 3), np.uint8)
+    left_bright[:, :4] = 255
+    images = {
+        "a.png": file_of(see_through),
+        "b.png": file_of(np.full((SIDE, SIDE), 30_000, np.uint16)),
+        "c.jpg": file_of(left_bright, "JPEG", exif=turned, quality=95),
+        "d.gif": file_of(gray(90), "GIF"),
+    }
+    for name, content in images.items():
+        (tmp_path / name).write_bytes(content)
+    cmyk = Image.new("CMYK", (SIDE, SIDE), (0, 255, 255, 0))
+    cmyk.save(tmp_path / "e.tif")
+    paths = sorted(tmp_path.iterdir())
+    from_files = predictor.predict(paths)
+    with contextlib.ExitStack() as still_open:
+        from_images = predictor.predict([still_open.enter_context(Image.open(path)) for path in paths])
+    assert from_files[0].predictions["label"].label == "Bag"  # transparency on white is bright
+    assert any("EXIF orientation 6" in note for note in from_images[2].notes)
+    for file, image in zip(from_files, from_images, strict=True):
+        assert file.problem is None
+        assert image.problem is None
+        assert file.predictions == image.predictions
+
+
+def test_a_photo_is_converted_and_the_prediction_says_so(predictor: Predictor) -> None:
+    (prediction,) = predictor.predict(np.full((200, 100, 3), 255, np.uint8))
+    assert prediction.predictions["label"].label == "Bag"
+    assert any("100×200" in note for note in prediction.notes)
+
+
+def test_unreadable_images_are_named_in_their_places_and_the_others_are_predicted(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    good = tmp_path / "good.png"
+    good.write_bytes(file_of(gray(255)))
+    whole = file_of(np.random.default_rng(5).integers(0, 256, (99, 99), np.uint8), "JPEG")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(whole[: len(whole) // 2])
+    empty = tmp_path / "empty.png"
+    empty.write_bytes(b"")
+    cut_image = Image.open(cut)
+    given = [
+        good,
+        cut,
+        empty,
+        tmp_path / "nowhere.png",
+        "a\0b.png",
+        "x" * 5000,
+        b"<html>no</html>",
+        None,
+        7,
+        np.zeros((SIDE, SIDE), np.float64),
+        np.zeros(5, np.uint8),
+        np.zeros((SIDE, SIDE, 4), np.uint8),
+        np.zeros((0, 0, 3), np.uint8),
+        cut_image,
+        good,
+    ]
+    predictions = predictor.predict(given)
+    cut_image.close()
+    assert len(predictions) == len(given)
+    assert [p.image for p in predictions[:4]] == [str(p) for p in given[:4]]
+    assert [p.problem is None for p in predictions] == [True, *[False] * 13, True]
+    assert predictions[0].predictions == predictions[-1].predictions != {}
+    for prediction in predictions[1:-1]:
+        assert prediction.predictions == {}
+        assert prediction.problem
+        assert "\n" not in prediction.problem
+        assert prediction.to_dict()["problem"] == prediction.problem
+    assert str(cut) in str(predictions[1].problem)
+    assert "expected a path, a file's bytes, an array or a PIL image" in str(predictions[7].problem)
+
+
+def test_a_folder_stands_for_its_images_in_order(predictor: Predictor, tmp_path: Path) -> None:
+    for name in (
+        "b.png",
+        "a.PNG",
+        "c/d.jpg",
+        ".hidden.png",
+        ".git/e.png",
+        "Thumbs.db",
+        "notes.txt",
+        "labels.csv",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(file_of(gray(200), "JPEG" if name.endswith("jpg") else "PNG"))
+    (tmp_path / "logo.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (tmp_path / "folder.png").mkdir()
+    predictions = predictor.predict(tmp_path)
+    assert [Path(p.image).relative_to(tmp_path).as_posix() for p in predictions] == [
+        "a.PNG",
+        "b.png",
+        "c/d.jpg",
+        "logo.svg",
+    ]
+    assert [p.problem is None for p in predictions] == [True, True, True, False]
+    assert len(predictor.predict([tmp_path / "b.png", str(tmp_path)])) == 5
+
+
+def test_a_folder_without_a_image_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(DataError, match="there is no image in this folder"):
+        predictor.predict(tmp_path)
+
+
+def test_a_long_list_is_read_as_it_goes(predictor: Predictor) -> None:
+    taken = 0
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield gray(taken % 256)
+
+    predictions = predictor.predict_iter(pictures())
+    for number in range(300):
+        assert next(predictions).image == f"images[{number}]"
+        assert taken <= number + 100
+
+
+def test_a_target_of_one_class_has_no_runner_up() -> None:
+    predictor = Predictor(small_bundle(Target("label", ("Bag",))))
+    answer = predictor.predict(gray(3))[0].predictions["label"]
+    assert (answer.label, answer.probability, answer.runner_up, answer.runner_up_probability) == (
+        "Bag",
+        1,
+        None,
+        None,
+    )
+
+
+def test_threads_may_share_a_predictor(predictor: Predictor) -> None:
+    pixels = np.random.default_rng(6).integers(0, 256, (500, SIDE, SIDE, 1), np.uint8)
+    expected = predictor.predict_pixels(pixels)["label"]
+    wrong = []
+
+    def ask() -> None:
+        for _ in range(10):
+            if not np.array_equal(predictor.predict_pixels(pixels)["label"], expected):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+# --- opening
+
+
+def test_a_file_and_a_runs_folder_open_alike(tmp_path: Path) -> None:
+    seal(small_bundle(), tmp_path / "model.muslin")
+    from_file = muslin.open(tmp_path / "model.muslin")
+    from_folder = muslin.open(str(tmp_path))
+    picture = gray(77)
+    assert from_file.predict(picture) == from_folder.predict(picture)
+    assert from_file.bundle == from_folder.bundle
+
+
+def test_a_folder_or_file_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"model\.muslin: there is no such file"):
+        Predictor.open(tmp_path)
+    with pytest.raises(BundleError, match=r"nowhere\.muslin: there is no such file"):
+        Predictor.open(tmp_path / "nowhere.muslin")
+    path = tmp_path / "no.muslin"
+    path.write_bytes(file_of(gray(1)))
+    with pytest.raises(MuslinError, match=r"is not a \.muslin file"):
+        Predictor.open(path)
+
+
+def test_threads_are_those_asked_for_or_the_physical_cores() -> None:
+    assert 1 <= physical_cores() <= (os.cpu_count() or 1)
+    assert Predictor(small_bundle()).threads == physical_cores()
+    assert Predictor(small_bundle(), threads=1).threads == 1
+    for threads in (0, -2):
+        with pytest.raises(RecipeError, match="at least 1"):
+            Predictor(small_bundle(), threads=threads)
+
+
+# --- golden images
+
+
+def changed(model: onnx.ModelProto, name: str, value: NDArray[Any]) -> onnx.ModelProto:
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.asarray(value), name))
+    return model
+
+
+def test_a_graph_that_scales_otherwise_is_refused_by_its_golden_images() -> None:
+    for scale in (1.0, 1 / 128, 0.9 / 255):
+        model = changed(brightness_model(), "scale", np.float32(scale))
+        with pytest.raises(
+            BundleError, match=r"golden image \d, class '.*': [01]\.\d{4} instead of 0\.\d{4}"
+        ):
+            Predictor(with_model(small_bundle(), model))
+
+
+def test_a_graph_with_its_classes_in_another_order_is_refused_by_its_golden_images() -> None:
+    model = changed(brightness_model(), "label.weight", np.array([[0, 10, 5]], np.float32))
+    with pytest.raises(BundleError, match="does not answer as when it was sealed"):
+        Predictor(with_model(small_bundle(), model))
+
+
+def test_a_graph_that_answers_nan_is_refused() -> None:
+    model = changed(brightness_model(), "scale", np.float32("nan"))
+    with pytest.raises(BundleError, match="nan instead of"):
+        Predictor(with_model(small_bundle(), model))
+
+
+def test_rounding_of_another_processor_is_let_through() -> None:
+    bundle = small_bundle()
+    nudged = bundle.golden_probabilities["label"] + np.float32(GOLDEN_TOLERANCE / 10)
+    Predictor(replace(bundle, golden_probabilities={"label": np.minimum(nudged, 1)}))
+
+
+# --- graphs that do not fit
+
+
+def misspelt() -> bytes:
+    """A graph with a name that is no UTF-8, on which ONNX Runtime used to print."""
+    return brightness_model().SerializeToString().replace(b"pixels", b"pix\xffls")
+
+
+def test_a_graph_that_does_not_run_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    broken = brightness_model()
+    broken.graph.node[2].op_type = "Nonsense"
+    loose = brightness_model()
+    loose.graph.node[1].input[0] = "nowhere"
+    later = brightness_model()
+    later.opset_import[0].version = 9999
+    for model in (broken, loose, later, onnx.ModelProto(ir_version=10), misspelt()):
+        with pytest.raises(BundleError, match=r"bundle: model\.onnx cannot be run") as caught:
+            Predictor(
+                replace(
+                    small_bundle(), model=model if isinstance(model, bytes) else model.SerializeToString()
+                )
+            )
+        assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def renamed(model: onnx.ModelProto, old: str, new: str) -> onnx.ModelProto:
+    for node in model.graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]
+    for entry in (*model.graph.input, *model.graph.output):
+        entry.name = new if entry.name == old else entry.name
+    return model
+
+
+def fixed_batch() -> onnx.ModelProto:
+    model = brightness_model()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 3
+    return model
+
+
+def other_input(kind: int) -> onnx.ModelProto:
+    model = brightness_model()
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    return model
+
+
+def any_shape() -> onnx.ModelProto:
+    model = brightness_model()
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    return model
+
+
+def second_input() -> onnx.ModelProto:
+    model = brightness_model()
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (renamed(brightness_model(), "pixels", "input_1"), "expected only `pixels`"),
+        (renamed(brightness_model(), "label", "output_1"), "gives output_1, but not 'label'"),
+        (brightness_model(side=9), "expected only `pixels`"),
+        (brightness_model(channels=3), "expected only `pixels`"),
+        (fixed_batch(), "expected only `pixels`"),
+        (other_input(TensorProto.FLOAT), "expected only `pixels`"),
+        (second_input(), "expected only `pixels`"),
+        (any_shape(), "expected only `pixels`"),
+        (
+            brightness_model(Target("label", ("a", "b"))),
+            r"gives float32 \(3, 2\) for 'label'; expected float32 \(3, 3\)",
+        ),
+    ],
+)
+def test_a_graph_for_other_images_or_targets_is_refused(model: onnx.ModelProto, reason: str) -> None:
+    with pytest.raises(BundleError, match=reason):
+        Predictor(with_model(small_bundle(), model))
+
+
+def test_a_conversion_of_a_later_muslin_is_refused() -> None:
+    bundle = small_bundle()
+    with pytest.raises(BundleError, match="no conversion 'cut-out'"):
+        Predictor(replace(bundle, preprocessing=replace(bundle.preprocessing, conversion="cut-out")))
+
+
+# --- lightness
+
+
+def test_predicting_imports_nothing_that_trains_or_draws(tmp_path: Path) -> None:
+    seal(small_bundle(), tmp_path / "m.muslin")
+    (tmp_path / "a.png").write_bytes(file_of(gray(9)))
+    program = (
+        "import sys, muslin; print(muslin.open('m.muslin').predict('a.png')[0].predictions['label'].label);"
+        "heavy = {'torch', 'onnx', 'sklearn', 'scipy', 'pyarrow', 'rich', 'pandas', 'click', 'jinja2'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("Bag\n[]\n", "", 0)

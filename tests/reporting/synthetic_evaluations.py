@@ -1,0 +1,128 @@
+"""Small runs to write reports of: drawn images, known labels, probabilities of a known quality."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.dataset import Dataset, Images, PixelImages, Split, Target
+from muslin.evaluation import evaluate
+from muslin.reporting.report.report import Report
+
+NETWORK = {
+    "name": "small",
+    "input": [12, 12, 1],
+    "parameters": 1_234,
+    "multiply_adds": 56_789,
+    "layers": [
+        {
+            "name": "scale",
+            "kind": "scale",
+            "detail": "",
+            "output": [12, 12, 1],
+            "parameters": 0,
+            "multiply_adds": 0,
+        },
+        {
+            "name": "conv1",
+            "kind": "convolution",
+            "detail": "8 kernels of 3×3×1",
+            "output": [10, 10, 8],
+            "parameters": 80,
+            "multiply_adds": 7_200,
+        },
+        {"name": "odd", "kind": "<new kind>", "detail": "a & b", "output": [10, 10, 8], "parameters": 0},
+        {
+            "name": "label",
+            "kind": "dense",
+            "detail": "800 inputs to 3 outputs",
+            "output": [3],
+            "parameters": 1_154,
+            "multiply_adds": 2_400,
+        },
+    ],
+}
+
+
+class Photos:
+    """Images of different sizes that are made only when asked for; `asked` counts how often."""
+
+    def __init__(self, count: int) -> None:
+        self.places = np.arange(count)
+        self.asked = 0
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        self.asked += 1
+        place = int(self.places[index])
+        random = np.random.default_rng(place)
+        smooth = (
+            random.integers(0, 255, (6, 4, 3)).repeat(40 + place % 7, axis=0).repeat(50 + place % 5, axis=1)
+        )
+        return smooth.astype(np.uint8)
+
+    def take(self, indices: NDArray[np.integer[Any]]) -> "Photos":
+        raise AssertionError("a report has no need to copy images")
+
+
+def report(
+    classes: Sequence[str] = ("coat", "shirt", "bag"),
+    *,
+    n_test: int = 120,
+    sureness: float = 2.0,
+    perfect: bool = False,
+    images: Images | None = None,
+    history: Sequence[dict[str, Any]] | None = None,
+    run: dict[str, Any] | None = None,
+    tested: Sequence[int] | None = None,
+    unknown: int = 0,
+) -> Report:
+    """A run's report; `tested` are the classes with test images, `unknown` of these have no label."""
+    random = np.random.default_rng(5)
+    n_train, n_validation = 4 * len(classes), len(classes)
+    n = n_train + n_validation + n_test
+    labels = np.arange(n, dtype=np.int64) % len(classes)
+    test = np.arange(n_train + n_validation, n)
+    labels[test] = random.choice(range(len(classes)) if tested is None else tested, n_test)
+    true = labels[test].copy()
+    labels[test[:unknown]] = -1
+    scores = random.normal(size=(n_test, len(classes))) + sureness * np.eye(len(classes))[true]
+    if perfect:
+        scores = 9.0 * np.eye(len(classes))[true]
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    ids = np.array([f"p/{i}.png" for i in range(n)], dtype=object)
+    pixels = random.integers(0, 255, (n, 12, 12, 1)).astype(np.uint8)
+    dataset = Dataset(
+        "drawn",
+        "drawn",
+        PixelImages(pixels) if images is None else images,
+        (Target("label", tuple(classes)),),
+        {"label": labels},
+        ids,
+    )
+    epochs = [
+        {
+            "epoch": epoch,
+            "train_loss": 1 / epoch,
+            "train_accuracy": 1 - 0.5 / epoch,
+            "validation_loss": 1.1 / epoch,
+            "validation_accuracy": 1 - 0.6 / epoch,
+        }
+        for epoch in range(1, 6)
+    ]
+    return Report(
+        run=run
+        if run is not None
+        else {"recipe": {"name": "quick", "epochs": 5}, "command": "muslin train drawn"},
+        network=NETWORK,
+        history=epochs if history is None else history,
+        evaluation=evaluate(labels[test], probabilities, classes, ids=ids[test].tolist()),
+        dataset=dataset,
+        split=Split(
+            np.arange(n_train), np.arange(n_train, n_train + n_validation), test, "drawn with seed 0", seed=0
+        ),
+        probabilities=probabilities,
+    )

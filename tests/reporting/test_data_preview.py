@@ -1,0 +1,98 @@
+"""`muslin look` on tables with several targets, several labels a photo, and photos that are broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from muslin.cli import cli
+from muslin.data import read
+from muslin.reporting.data_preview import photos_in, summary
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Six photos of three sizes and three modes, of which the first is broken; three columns that could be labels."""
+    (tmp_path / "images").mkdir()
+    for number, (mode, size) in enumerate(
+        [
+            ("RGB", (30, 40)),
+            ("RGB", (30, 40)),
+            ("L", (8, 6)),
+            ("CMYK", (90, 50)),
+            ("RGB", (30, 40)),
+            ("L", (9, 9)),
+        ],
+        1,
+    ):
+        Image.new(mode, size).save(tmp_path / f"images/{number}.jpg")
+    (tmp_path / "images/1.jpg").write_bytes(b"<html>not found</html>")
+    lines = [
+        "image,kind,season,tags",
+        "1,hat,fall,red|warm",
+        "2,hat,fall,red",
+        "3,hat,spring,",
+        "4,shirt,fall,red",
+    ]
+    lines += ["5,shirt,spring,warm", "6,shirt,fall,red|warm", "7,shirt,fall,red"]
+    (tmp_path / "shop.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "shop.csv"
+
+
+def look(*words: object) -> str:
+    done = CliRunner().invoke(cli, ["look", *map(str, words)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def test_a_table_with_several_possible_targets_is_shown_with_a_row_each(table: Path) -> None:
+    (table.parent / "other.csv").write_text(table.read_text().replace("tags", "colours"))
+    said = look(table.parent / "other.csv")
+    assert "detected: table, 3 possible targets, 6 photos" in said
+    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.strip()}
+    assert rows["kind"] == ["2", "0", "hat", "3,", "shirt", "3"]
+    assert rows["season"][:2] == ["2", "0"]
+    assert "colours (several an image)" in said
+    assert "7 rows" in said
+    assert "rows left out because their photo is missing: 1 (7)" in said
+
+
+def test_sizes_modes_and_what_cannot_be_read_are_said_even_if_the_first_is_broken(table: Path) -> None:
+    said = look(table, "--target", "tags")
+    assert "photos of 8×6 to 90×50 px; RGB 2, L 2, CMYK 1; 1 cannot be read, first" in said
+    assert "is HTML, which is not read" in said
+    assert "tags: 2 classes (several an image)" in said
+    found = json.loads(look(table, "--target", "tags", "--json"))
+    assert found["size"] == [40, 30, 3]
+    assert found["photos"]["smallest"] == [6, 8]
+    assert found["photos"]["modes"] == {"RGB": 2, "L": 2, "CMYK": 1}
+    assert found["targets"]["tags"] == {"kind": "multilabel", "classes": {"red": 4, "warm": 3}, "unknown": 1}
+
+
+@pytest.mark.parametrize("wish", [["--sample", 6], ["--mean"], ["--class", "warm"], []])
+def test_images_are_shown_with_a_mark_where_one_is_broken(
+    table: Path, tmp_path: Path, wish: list[object]
+) -> None:
+    look(table, "--target", "tags", *wish, "-o", tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 100
+    look(table, "--target", "kind", "--target", "season", "--sample", 6)
+    look(table, "--target", "tags", *wish)
+
+
+def test_a_broken_image_asked_for_by_its_index_is_named(table: Path) -> None:
+    done = CliRunner().invoke(cli, ["look", str(table), "--target", "kind", "--index", "0"])
+    assert "1.jpg: is HTML" in str(done.exception)
+
+
+def test_a_set_whose_photos_are_all_broken_is_still_described(table: Path) -> None:
+    for photo in (table.parent / "images").iterdir():
+        photo.write_bytes(b"")
+    data = read(table, target="kind")
+    assert summary(data)["size"] is None
+    photos = photos_in(data)
+    assert photos is not None
+    assert (photos.smallest, len(photos.unreadable)) == (None, 6)
+    assert "6 cannot be read" in look(table, "--target", "kind")

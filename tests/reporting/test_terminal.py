@@ -1,0 +1,118 @@
+"""Tables as someone sees them in a pipe of 80 columns."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic_evaluations import report
+
+from muslin.data.dataset import Dataset, PixelImages, Target
+from muslin.reporting.terminal.console import print_dataset, print_evaluation, print_predictions
+from muslin.text import counted, duration, interval_text, listed, percent, short_count
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def _dataset(**changes: Any) -> Dataset:
+    values: dict[str, Any] = {
+        "name": "drawn",
+        "format": "drawn",
+        "images": PixelImages(np.zeros((6, 28, 28, 1), dtype=np.uint8)),
+        "targets": (Target("label", ("boot", "[red]bag[/]")),),
+        "labels": {"label": np.array([0, 1, 1, -1, 1, 0])},
+        "ids": np.array(list("abcdef"), dtype=object),
+        "parts": np.array(["train"] * 4 + ["test"] * 2, dtype=object),
+        "origin": "drawn for a test",
+        "fixes": ("1 row without an image passed over",),
+    }
+    return Dataset(**{**values, **changes})
+
+
+def _printed(function: Any, *arguments: Any) -> str:
+    out = io.StringIO()
+    function(*arguments, file=out)
+    assert all(len(line) <= 80 for line in out.getvalue().splitlines())
+    assert "\x1b" not in out.getvalue()
+    return out.getvalue()
+
+
+def test_a_data_set_is_shown_with_images_per_class_and_part_and_what_was_mended() -> None:
+    printed = _printed(print_dataset, _dataset())
+    rows = {line.split()[0]: line.split()[1:3] for line in printed.splitlines() if line.split()}
+    assert rows["boot"] == ["1", "1"]
+    assert rows["[red]bag[/]"] == ["2", "1"]
+    assert rows["(unknown)"] == ["1", "0"]
+    assert "6 images, the first 28×28 px gray" in printed
+    assert "1 row without an image passed over" in printed
+    assert "█" in printed
+
+
+def test_a_data_set_without_parts_or_with_tags_is_counted_too() -> None:
+    assert "images" in _printed(print_dataset, _dataset(parts=None))
+    tags = np.array([[1, 0], [1, 1], [0, 0], [-1, 0], [1, 0], [0, 1]], dtype=np.int8)
+    target = Target("tags", ("red", "long"), "multilabel")
+    printed = _printed(print_dataset, _dataset(targets=(target,), labels={"tags": tags}, parts=None))
+    rows = {line.split()[0]: line.split()[1] for line in printed.splitlines() if len(line.split()) > 1}
+    assert (rows["red"], rows["long"], rows["(unknown)"]) == ("3", "2", "1")
+
+
+def test_a_data_set_without_labels_or_images_is_said_to_be_so() -> None:
+    assert "no labels" in _printed(print_dataset, _dataset(targets=(), labels={}))
+    empty = _dataset().take(np.array([], dtype=np.int64))
+    assert "0 images" in _printed(print_dataset, empty)
+
+
+def test_an_evaluation_is_shown_with_its_intervals_and_worst_pairs() -> None:
+    evaluation = report(
+        ("coat", "shirt", "an exceedingly long name of a class that has to be folded")
+    ).evaluation
+    printed = _printed(print_evaluation, evaluation)
+    assert f"right on {evaluation.right} of {evaluation.n}: {percent(evaluation.accuracy)}" in printed
+    coat = evaluation.per_class[0]
+    low, high = coat.recall_interval
+    assert coat.recall is not None
+    assert f"{100 * coat.recall:.1f} ({100 * low:.1f}–{100 * high:.1f})" in printed
+    assert "most confused" in printed
+
+
+def test_an_evaluation_without_mistakes_says_so() -> None:
+    assert "no mistakes" in _printed(print_evaluation, report(perfect=True).evaluation)
+
+
+def test_predictions_are_shown_with_runner_up_and_problems_are_named() -> None:
+    answer = {"label": "Shirt", "probability": 0.9123, "runner_up": "Coat", "runner_up_probability": 0.05}
+    note = "converted as the data set's authors did"
+    good = {"image": "a.png", "predictions": {"label": answer}, "notes": [note], "problem": None}
+    bad = {"image": "b.jpg", "predictions": {}, "notes": [], "problem": "b.jpg: cut off at byte 1,024."}
+    steering = {"image": "c\x1b[31m.png", "predictions": {}, "notes": [], "problem": "no image"}
+    printed = _printed(print_predictions, [good, bad, steering])
+    assert "Shirt   91.2 %   Coat        5.0 %" in printed
+    assert "\nb.jpg: cut off at byte 1,024.\n" in printed
+    assert "c\ufffd[31m.png: no image" in printed
+    assert f"1 image: {note}" in printed
+
+
+def test_no_predictions_print_nothing() -> None:
+    assert _printed(print_predictions, []) == ""
+
+
+def test_figures_are_written_as_people_read_them() -> None:
+    assert percent(0.99996) == ">99.9 %"
+    assert percent(1.0) == "100.0 %"
+    assert percent(0.00001) == "<0.1 %"
+    assert percent(0.0) == "0.0 %"
+    assert interval_text((0.9066, 0.9177)) == "90.7 to 91.8 %"
+    assert counted(1, "image") == "1 image"
+    assert counted(2, "class", "classes") == "2 classes"
+    assert [short_count(n) for n in (9_999, 389_376, 4_207_000, 3_100_000_000)] == [
+        "9,999",
+        "389 k",
+        "4.2 M",
+        "3.1 G",
+    ]
+    assert [duration(s) for s in (14.21, 59.99, 754, 7500)] == ["14.2 s", "1 min", "12 min 34 s", "2 h 5 min"]
+    assert [listed(names) for names in ([], ["a"], ["a", "b", "c"])] == ["", "a", "a, b and c"]

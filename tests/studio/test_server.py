@@ -1,0 +1,256 @@
+"""The studio's server as its page, and as those who are not its page, find it: over real connections."""
+
+import http.client
+import io
+import json
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from muslin.models.bundle import seal
+from small_models import convolving_bundle
+from studio_server import running_studio
+
+VIEW = {"model": "first.muslin", "image": "golden:0"}
+
+
+def png(width=40, height=30, colour=(200, 30, 30)):
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.png").write_bytes(png())
+    inside = tmp_path_factory.mktemp("studio") / "shop"
+    inside.mkdir()
+    kernels = np.arange(2 * 1 * 3 * 3, dtype=np.float32).reshape(2, 1, 3, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    seal(convolving_bundle(kernels, pixels), inside / "first.muslin")
+    (inside / "broken.muslin").write_bytes(b"PK no")
+    (inside / "red.png").write_bytes(png())
+    (inside / "page.jpg").write_bytes(b"<html><script>1</script></html>")
+    (inside / ".hidden.png").write_bytes(png())
+    (inside / "notes.txt").write_text("private")
+    (inside / "link.png").symlink_to(outside / "secret.png")
+    return inside
+
+
+@pytest.fixture(scope="module")
+def studio(folder):
+    with running_studio(folder) as address:
+        yield address.removeprefix("http://")
+
+
+def ask(studio, method, path, body=None, **headers):
+    connection = http.client.HTTPConnection(studio, timeout=30)
+    try:
+        connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, answer.read(), dict(answer.getheaders())
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def token(studio):
+    return re.search(rb'muslin-token" content="([^"]+)"', ask(studio, "GET", "/")[1])[1].decode()
+
+
+def post(studio, token, path, body: Any, **headers):
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return ask(studio, "POST", path, content, x_muslin_token=token, **headers)
+
+
+def sentence(answer, status):
+    assert answer[0] == status, answer
+    assert set(json.loads(answer[1])) == {"error"}
+    return json.loads(answer[1])["error"]
+
+
+def numbers(answer):
+    assert answer[0] == 200, answer
+    (length,) = struct.unpack("<I", answer[1][:4])
+    assert (4 + length) % 8 == 0
+    header = json.loads(answer[1][4 : 4 + length])
+    return header, np.frombuffer(answer[1][4 + length :], header["dtype"])
+
+
+def test_models_and_images_of_the_folder_are_listed_and_nothing_else(studio):
+    models = json.loads(ask(studio, "GET", "/api/models")[1])["models"]
+    assert {m["path"] for m in models} == {"first.muslin", "broken.muslin"}
+    images = json.loads(ask(studio, "GET", "/api/images")[1])
+    assert images == {"images": ["page.jpg", "red.png"], "more": False}
+
+
+def test_a_model_is_described_and_its_kernels_are_those_of_its_weights(studio, token):
+    about = json.loads(post(studio, token, "/api/model", {"model": "first.muslin"})[1])
+    assert about["input"] == [8, 8, 1]
+    assert about["golden"] == 3
+    kernel = next(layer["kernel"] for layer in about["layers"] if layer["name"] == "first")
+    assert (kernel["outputs"], kernel["inputs"], kernel["size"]) == (2, 1, [3, 3])
+    header, values = numbers(post(studio, token, "/api/kernels", {"view": VIEW, "layer": "first"}))
+    assert (header["outputs"], header["inputs"], header["rows"], header["columns"]) == (2, 1, 3, 3)
+    assert values.tolist() == list(range(18))
+
+
+def test_pixels_come_as_they_are_in_the_file(studio, token):
+    header, values = numbers(
+        post(
+            studio,
+            token,
+            "/api/pixels",
+            {"view": VIEW | {"image": "file:red.png"}, "step": "upright", "at_most": 64},
+        )
+    )
+    assert (header["rows"], header["columns"], header["channels"]) == (30, 40, 3)
+    assert (values.reshape(-1, 3) == [200, 30, 30]).all()
+
+
+def test_a_image_that_is_sent_is_found_again_and_sent_back_as_pixels(studio, token):
+    sent = json.loads(post(studio, token, "/api/images", png(700, 20))[1])
+    assert (sent["width"], sent["height"]) == (700, 20)
+    status, content, headers = ask(studio, "GET", f"/api/thumbnail?image={sent['image']}&side=64")
+    assert (status, headers["content-type"]) == (200, "image/png")
+    assert max(Image.open(io.BytesIO(content)).size) == 64
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "empty"),
+        (b"<html></html>", "HTML"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"%PDF-1.7", "PDF"),
+        (png()[:60], "cut off"),
+        (b"\x00\x00\x00\x18ftypheic....", "HEIC"),
+    ],
+)
+def test_what_is_no_image_is_refused_by_name(studio, token, content, named):
+    assert named in sentence(post(studio, token, "/api/images", content), 415)
+
+
+def test_a_image_beyond_20_mb_is_refused_before_it_is_read(studio, token):
+    said = sentence(post(studio, token, "/api/images", b"\xff" * 10, Content_Length=str(30_000_000)), 413)
+    assert "20 MB" in said
+
+
+def test_a_body_without_a_stated_length_is_cut_off_at_the_limit(studio, token):
+    chunk = b"x" * 100_000
+    connection = http.client.HTTPConnection(studio, timeout=30)
+    body = (chunk for _ in range(40))  # 4 MB of JSON, of which 2 are taken
+    connection.request("POST", "/api/model", body, {"X-Muslin-Token": token}, encode_chunked=False)
+    try:
+        assert connection.getresponse().status == 413
+    except ConnectionError:
+        pass  # the server need not hear out what it has refused
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../outside/secret.png", "/etc/passwd", "notes.txt", ".hidden.png", "link.png", "a/../red.png", "red.png\0",
+     "C:\\x.png"],
+)  # fmt: skip
+def test_nothing_outside_the_folder_or_of_another_kind_is_read(studio, token, name):
+    said = sentence(
+        post(studio, token, "/api/pixels", {"view": VIEW | {"image": f"file:{name}"}, "at_most": 64}), 404
+    )
+    assert "/tmp" not in said
+    sentence(post(studio, token, "/api/model", {"model": name}), 404)
+
+
+def test_a_broken_model_is_named_without_a_path_of_this_machine(studio, token, folder):
+    said = sentence(post(studio, token, "/api/model", {"model": "broken.muslin"}), 422)
+    assert said.startswith("broken.muslin")
+    assert str(folder) not in said
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:8001", ""]
+)
+def test_a_name_that_is_not_this_machines_gets_no_answer(studio, host):
+    assert "address" in sentence(ask(studio, "GET", "/api/models", Host=host), 421)
+
+
+def test_the_pages_of_other_sites_cannot_ask(studio, token):
+    for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        sentence(ask(studio, "GET", "/api/models", **headers), 403)
+        sentence(post(studio, token, "/api/images", png(), **headers), 403)
+    sentence(ask(studio, "POST", "/api/images", png()), 403)
+    sentence(ask(studio, "POST", "/api/images", png(), x_muslin_token="guess"), 403)
+    assert ask(studio, "GET", "/api/models", Origin=f"http://{studio}")[0] == 200
+    assert ask(studio, "GET", "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
+
+
+def test_every_answer_says_what_a_browser_may_do_with_it(studio):
+    for path in ("/", "/static/main.js", "/api/models", "/nowhere"):
+        headers = ask(studio, "GET", path)[2]
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
+
+
+def test_odd_requests_are_answered_in_one_sentence(studio, token):
+    for body in (b"", b"[", b"[]", b"null", b'{"view": 3}', b"[" * 100_000):
+        sentence(post(studio, token, "/api/pixels", body), 400)
+    for view in ({}, {"model": "first.muslin"}, VIEW | {"image": 3}, VIEW | {"image": "what:1"},
+                 VIEW | {"image": "golden:99"}, VIEW | {"image": "drawn:AAA"}, VIEW | {"edits": 3},
+                 VIEW | {"steps": 3}):  # fmt: skip
+        sentence(post(studio, token, "/api/pixels", {"view": view, "at_most": 64}), 400)
+    for image in ("upload:gone", "file:gone.png"):
+        sentence(post(studio, token, "/api/pixels", {"view": VIEW | {"image": image}}), 404)
+    odd_edits = ([3], [{}], [{"kind": "kernel"}], [{"kind": "channel_off", "layer": "first", "channel": 9}],
+                 [{"kind": "kernel", "layer": "first", "output": 0, "input": 0, "values": [["x"]]}],
+                 [{"kind": "bias", "layer": "first", "output": 0, "value": 1e400}])  # fmt: skip
+    for edits in odd_edits:
+        sentence(post(studio, token, "/api/look", {"view": VIEW | {"edits": edits}}), 422)
+    sentence(ask(studio, "GET", "/static/../app.py"), 404)
+    sentence(ask(studio, "GET", "/static/none.js"), 404)
+
+
+def test_the_first_page_is_light(studio):
+    page = ask(studio, "GET", "/")[1]
+    names = [
+        "main.js",
+        "dom.js",
+        "state.js",
+        "texts.js",
+        "home.js",
+        "api.js",
+        "studio.css",
+        "colours.css",
+        "texts/en.json",
+    ]
+    total = len(page) + sum(len(ask(studio, "GET", f"/static/{name}")[1]) for name in names)
+    assert total < 500_000
+
+
+def test_both_languages_have_every_word_that_the_pages_use():
+    static = Path(__file__).parents[2] / "src/muslin/studio/static"
+    tables = {name: json.loads((static / f"texts/{name}.json").read_text()) for name in ("en", "zh")}
+    assert set(tables["en"]) == set(tables["zh"])
+    code = "".join(path.read_text() for path in static.glob("*.js"))
+    used = set(re.findall(r'\bt\(\s*"([^"]+)"', code))
+    used |= {
+        f"kernel.{name}" for name in re.findall(r"^  (\w+): \[\[", (static / "kernels.js").read_text(), re.M)
+    }
+    assert len(used) > 80
+    assert used <= set(tables["en"])
+    for key, english in tables["en"].items():
+        chinese = tables["zh"][key]
+        assert english.strip()
+        assert chinese.strip()
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese)), key
+        assert re.search(r"[\u4e00-\u9fff]", chinese) or len(english) < 10, key

@@ -1,0 +1,85 @@
+"""ImageClassifier under scikit-learn's contract."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import muslin
+from muslin.data.dataset import pixels_of
+from muslin.data.synthetic import draw
+from muslin.sklearn import ImageClassifier
+
+FEW = {"settings": {"min_steps": 40}}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    dataset = draw(600, seed=1).dataset
+    target = dataset.target()
+    names = np.array(target.classes)[dataset.labels[target.name]]
+    return pixels_of(dataset), names
+
+
+@parametrize_with_checks([ImageClassifier(**FEW)])
+def test_scikit_learns_estimator_checks(estimator, check):
+    check(estimator)
+
+
+def test_images_with_named_classes_are_learned(drawn):
+    images, names = drawn
+    model = ImageClassifier().fit(images[:500], names[:500])
+    assert model.score(images[500:], names[500:]) > 0.7
+    assert set(model.predict(images[:20])) <= set(names)
+    assert np.allclose(model.predict_proba(images[:20]).sum(axis=1), 1, atol=1e-5)
+
+
+def test_floats_between_0_and_1_mean_the_same_as_bytes(drawn):
+    images, names = drawn
+    as_bytes = ImageClassifier(**FEW).fit(images, names)
+    as_floats = ImageClassifier(**FEW).fit(images / 255, names)
+    assert np.array_equal(as_bytes.predict_proba(images), as_floats.predict_proba(images / 255))
+
+
+def test_rows_of_pixels_are_taken_as_square_images(drawn):
+    images, names = drawn
+    square = ImageClassifier(**FEW).fit(images, names)
+    rows = ImageClassifier(**FEW).fit(images.reshape(len(images), -1), names)
+    assert np.array_equal(square.predict_proba(images), rows.predict_proba(images.reshape(len(images), -1)))
+
+
+def test_it_works_in_cross_validation_and_in_a_pipeline(drawn):
+    images, names = drawn
+    rows = images.reshape(len(images), -1)
+    pipeline = Pipeline([("negate", FunctionTransformer(lambda x: 255 - x)), ("net", ImageClassifier(**FEW))])
+    scores = cross_val_score(pipeline, rows, names, cv=2)
+    assert scores.shape == (2,)
+    assert scores.min() > 0.4
+
+
+def test_a_pickled_and_a_cloned_classifier_answer_alike(drawn):
+    images, names = drawn
+    model = ImageClassifier(**FEW, random_state=3).fit(images, names)
+    twin = pickle.loads(pickle.dumps(model))
+    again = clone(model).fit(images, names)
+    assert np.array_equal(twin.predict_proba(images), model.predict_proba(images))
+    assert np.array_equal(again.predict_proba(images), model.predict_proba(images))
+
+
+def test_a_saved_classifier_opens_as_a_model(drawn, tmp_path):
+    images, names = drawn
+    model = ImageClassifier(**FEW).fit(images, names)
+    model.save(tmp_path / "drawn.muslin")
+    opened = muslin.open(tmp_path / "drawn.muslin")
+    assert np.array_equal(opened.predict_pixels(images)["label"], model.predict_proba(images))
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest_name(drawn):
+    images, names = drawn
+    with pytest.raises(muslin.MuslinError, match="Did you mean learning_rate"):
+        ImageClassifier(settings={"learnin_rate": 1}).fit(images, names)

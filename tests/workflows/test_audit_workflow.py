@@ -1,0 +1,375 @@
+"""From data to an audit's folder, and from there to training without what it names."""
+
+import hashlib
+import json
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from command_line import refusal, within
+from muslin.data import read
+from muslin.data.audit.exclusions import read_names, write_names
+from muslin.data.audit.findings import KINDS, Audit
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixels_of
+from muslin.data.registry import write_csv
+from muslin.data.synthetic import SyntheticDataset, draw
+from muslin.errors import DataError, StorageError
+from muslin.learn.training_loop import Stopped
+from muslin.workflows import audit as audit_workflow
+from muslin.workflows import train as train_workflow
+
+SMALL = {"epochs": 2, "batch_size": 40}
+QUICK_KINDS = tuple(kind for kind in KINDS if kind != "suspect_label")
+
+
+@pytest.fixture(scope="module")
+def mislabelled() -> SyntheticDataset:
+    """240 garments: 8 labels are wrong, 5 images are there twice."""
+    return draw(240, seed=3, wrong_labels=8 / 240, duplicates=5)
+
+
+@pytest.fixture(scope="module")
+def audited(
+    mislabelled: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Audit, list[str]]:
+    """Its audit: the folder, what was found, what was told."""
+    folder = tmp_path_factory.mktemp("audit")
+    told: list[str] = []
+    return folder, audit_workflow.audit(mislabelled.dataset, out=folder, log=told.append), told
+
+
+def photos(folder: Path, drawn: Dataset) -> Path:
+    """The images as photos in folders, train/CLASS/i.png, of which one is broken."""
+    for i, (pixels, label) in enumerate(zip(pixels_of(drawn), drawn.labels["label"], strict=True)):
+        path = folder / "train" / drawn.targets[0].classes[label] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[:, :, 0]).resize((90, 80)).save(path)
+    broken = next(folder.glob("train/*/*.png"))
+    broken.write_bytes(broken.read_bytes()[:200])
+    return folder
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+def test_an_audit_leaves_a_page_findings_and_two_lists_that_make_up_the_data(
+    audited: tuple[Path, Audit, list[str]], mislabelled: SyntheticDataset
+) -> None:
+    folder, found, _ = audited
+    assert {p.name for p in folder.iterdir()} == {"audit.html", "audit.json", "clean.csv", "exclude.csv"}
+    out, kept = (dict(map(reversed, read_names(folder / name))) for name in ("exclude.csv", "clean.csv"))
+    assert not out.keys() & kept.keys()
+    assert out.keys() | kept.keys() == set(mislabelled.dataset.ids)
+    assert out.keys() == {str(mislabelled.dataset.ids[i]) for i in found.leave_out}
+    written = json.loads((folder / "audit.json").read_text())
+    assert written["counts"] == found.counts
+    for finding in written["findings"]:
+        assert finding.keys() >= {"kind", "samples", "score", "reason", "suggestion"}
+        assert finding["kind"] in KINDS
+        assert written["kinds"][finding["kind"]]["score"] == KINDS[finding["kind"]].score
+        for sample in finding["samples"]:
+            assert mislabelled.dataset.ids[sample["place"]] == sample["id"]
+            assert sample["part"] is None
+    assert written["examined"]["images"] == 240
+    assert written["seconds"]["judge_labels"] > 0
+
+
+def test_the_known_copies_and_nearly_all_wrong_labels_are_found(
+    audited: tuple[Path, Audit, list[str]], mislabelled: SyntheticDataset
+) -> None:
+    _, found, _ = audited
+    pairs = {tuple(sorted(s.place for s in f.samples)) for f in found.of("identical")}
+    assert pairs == {tuple(pair) for pair in mislabelled.duplicates.tolist()}
+    suspects = [f.samples[0].place for f in found.of("suspect_label")]
+    wrong = set(mislabelled.wrong.tolist())
+    assert len(wrong & set(suspects)) >= 7
+    assert len(suspects) < 30
+    assert len(wrong & set(suspects[:10])) >= 5, "worst first"
+
+
+def test_what_takes_long_is_told(audited: tuple[Path, Audit, list[str]]) -> None:
+    told = audited[2]
+    assert "looking at 240 images" in told
+    assert any("networks" in sentence for sentence in told)
+
+
+def test_what_was_not_examined_says_why(audited: tuple[Path, Audit, list[str]]) -> None:
+    assert set(audited[1].left_out) == {"group_in_two_parts", "blurred"}
+
+
+def test_without_torch_the_audit_says_what_it_left_out_and_how_to_get_it(
+    mislabelled: SyntheticDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_workflow, "find_spec", lambda name: None)
+    found = audit_workflow.audit(mislabelled.dataset)
+    assert "pip install 'muslin[train]'" in found.left_out["suspect_label"]
+    assert found.of("identical")
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.full(40, UNKNOWN), "two classes of 14 images"),
+        (np.zeros(40, dtype=np.int64), "two classes of 14 images"),
+        (np.arange(40) % 5, "two classes of 14 images"),
+    ],
+)
+def test_labels_that_nobody_could_judge_are_no_error(labels: Any, words: str) -> None:
+    data = replace(draw(40, seed=1).dataset, labels={"label": labels})
+    assert words in audit_workflow.audit(data).left_out["suspect_label"]
+
+
+def test_images_too_small_for_a_network_are_no_error() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 5, 5, 1), dtype=np.uint8)
+    drawn = draw(60, seed=1).dataset
+    data = replace(drawn, images=PixelImages(pixels), labels={"label": np.arange(60) % 2})
+    assert "too small" in audit_workflow.audit(data).left_out["suspect_label"]
+
+
+def test_photos_of_any_size_are_audited_and_never_touched(
+    mislabelled: SyntheticDataset, tmp_path: Path
+) -> None:
+    data = photos(tmp_path / "photos", mislabelled.dataset.take(np.arange(60)))
+    before = content(data)
+    found = audit_workflow.audit(data, out=tmp_path / "audit", only=QUICK_KINDS)
+    assert content(data) == before
+    (broken,) = found.of("unreadable")
+    assert broken.samples[0].part == "train"
+    names = read_names(tmp_path / "audit/exclude.csv")
+    assert ("train", broken.samples[0].id) in names
+    run = train_workflow.train(
+        data,
+        without=tmp_path / "audit/exclude.csv",
+        settings=SMALL | {"batch_size": 16},
+        out=tmp_path / "run",
+    )
+    assert sum(run.record["data"]["sizes"].values()) == 60 - len(names)
+
+
+def test_the_folder_of_the_data_and_a_folder_of_something_else_are_refused(
+    mislabelled: SyntheticDataset, tmp_path: Path
+) -> None:
+    data = photos(tmp_path / "photos", mislabelled.dataset.take(np.arange(20)))
+    before = content(data)
+    with pytest.raises(StorageError, match="among the data"):
+        audit_workflow.audit(data, out=data / "train" / "audit")
+    with pytest.raises(StorageError, match="among the data"):
+        audit_workflow.audit(data, out=data)
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "thesis.tex").write_text("years of work")
+    with pytest.raises(StorageError, match="not an empty folder"):
+        audit_workflow.audit(data, out=other)
+    assert content(data) == before
+    assert content(other).keys() == {"thesis.tex"}
+
+
+def test_an_earlier_audit_is_replaced(tmp_path: Path) -> None:
+    audit_workflow.audit(draw(40, seed=1, duplicates=3).dataset, out=tmp_path, only=["identical"])
+    assert len(read_names(tmp_path / "exclude.csv")) == 3
+    audit_workflow.audit(draw(40, seed=1).dataset, out=tmp_path, only=["identical"])
+    assert read_names(tmp_path / "exclude.csv") == []
+    assert len(read_names(tmp_path / "clean.csv")) == 40
+
+
+def test_an_audit_that_was_killed_while_it_wrote_can_be_made_again(tmp_path: Path) -> None:
+    (tmp_path / "exclude.csv").write_text("part,id,why\n")
+    audit_workflow.audit(draw(40, seed=1).dataset, out=tmp_path, only=["identical"])
+    assert (tmp_path / "audit.json").exists()
+
+
+def test_only_the_kinds_asked_for_are_looked_for_and_an_unknown_one_is_named(
+    mislabelled: SyntheticDataset,
+) -> None:
+    found = audit_workflow.audit(mislabelled.dataset, only=["identical", "blank"])
+    assert found.counts == {"identical": 5}
+    assert "judge_labels" not in found.seconds
+    with pytest.raises(DataError, match=r"'near_duplicates'.*Did you mean near_duplicate\?"):
+        audit_workflow.audit(mislabelled.dataset, only=["near_duplicates"])
+
+
+def test_a_sample_is_found_again_by_part_and_index_as_look_counts(tmp_path: Path) -> None:
+    some = draw(60, seed=1, duplicates=6).dataset
+    parts = np.array([("test", "train", "validation")[i % 3] for i in range(60)], dtype=object)
+    data = replace(some, parts=parts)
+    audit_workflow.audit(data, out=tmp_path, only=["identical", "small_class", "imbalance"])
+    written = json.loads((tmp_path / "audit.json").read_text())
+    seen = [sample for finding in written["findings"] for sample in finding["samples"]]
+    assert len({sample["part"] for sample in seen}) == 3
+    for sample in seen:
+        assert data.part(sample["part"]).ids[sample["index"]] == sample["id"] == data.ids[sample["place"]]
+    assert {f["target"] for f in written["findings"] if f["kind"] == "small_class"} <= {"label"}
+
+
+def test_labels_of_several_targets_are_judged_one_or_several_a_image(tmp_path: Path) -> None:
+    some = draw(120, seed=5).dataset
+    kinds, random = some.labels["label"], np.random.default_rng(0)
+    tags = np.stack([kinds < 2, kinds % 2 == 0], axis=1).astype(np.int8)
+    tags[::10] = UNKNOWN
+    kinds = np.where(random.random(120) < 0.2, UNKNOWN, kinds)
+    data = replace(
+        some,
+        targets=(Target("tags", ("early", "even"), "multilabel"), Target("kind", some.target().classes)),
+        labels={"tags": tags, "kind": kinds},
+    )
+    found = audit_workflow.audit(data, out=tmp_path, only=["suspect_label"])
+    judged = found.examined["labels_judged"]
+    assert (judged["tags"]["images"], judged["tags"]["labels"]) == (108, 216)
+    assert judged["tags"]["skilled"] in (0, 1, 2)
+    assert judged["kind"]["labels"] == (kinds != UNKNOWN).sum()
+    assert all(f.target in ("tags", "kind") for f in found.findings)
+    for finding in found.findings:
+        assert (data.labels[finding.target][finding.samples[0].place] != UNKNOWN).any()
+    assert "tags" in (tmp_path / "audit.html").read_text()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_set_of_one_or_two_images_is_no_error(count: int) -> None:
+    found = audit_workflow.audit(draw(count, seed=1).dataset)
+    assert {f.kind for f in found.findings} == {"small_class"}
+
+
+# ── Training without what is named ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def names(drawn: SyntheticDataset, tmp_path: Path) -> Path:
+    """A CSV that names twenty of the drawn garments."""
+    path = tmp_path / "choices.csv"
+    write_names(path, ("part", "id", "why"), [("", str(i), "blank") for i in range(0, 200, 10)])
+    return path
+
+
+def stopping_after(steps: int) -> Callable[[], bool]:
+    left = iter(range(steps - 1))
+    return lambda: next(left, None) is None
+
+
+def test_a_run_records_what_it_left_out_and_keeps_a_copy(
+    drawn: SyntheticDataset, names: Path, tmp_path: Path
+) -> None:
+    run = train_workflow.train(drawn.dataset, without=names, settings=SMALL, out=tmp_path / "run")
+    record = run.record
+    assert record["without"] == {"file": str(names), "names": 20}
+    assert f"20 of 200 samples left out, as {names} says" in record["data"]["fixes"]
+    assert sum(record["data"]["sizes"].values()) == 180
+    assert f"--without {names}" in record["command"]
+    assert read_names(run.folder / "without.csv") == read_names(names)
+
+
+def test_resumed_after_an_interruption_it_leaves_out_the_same_although_the_list_is_gone(
+    drawn: SyntheticDataset, names: Path, tmp_path: Path
+) -> None:
+    whole = train_workflow.train(drawn.dataset, without=names, settings=SMALL, out=tmp_path / "whole")
+    with pytest.raises(Stopped):
+        train_workflow.train(
+            drawn.dataset, without=names, settings=SMALL, out=tmp_path / "half", should_stop=stopping_after(3)
+        )
+    names.unlink()
+    resumed = train_workflow.resume(tmp_path / "half", drawn.dataset)
+    one, other = (load_file(run.checkpoint) for run in (whole, resumed))
+    assert one.keys() == other.keys()
+    assert all((one[name] == other[name]).all() for name in one)
+    assert resumed.record["data"]["sizes"] == whole.record["data"]["sizes"]
+
+
+def test_a_list_of_other_data_is_refused_and_no_run_is_left(drawn: SyntheticDataset, tmp_path: Path) -> None:
+    path = tmp_path / "exclude.csv"
+    write_names(path, ("part", "id"), [("train", "train/3")])
+    with pytest.raises(DataError, match="train/3 in train, which is not in drawn"):
+        train_workflow.train(drawn.dataset, without=path, settings=SMALL, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# ── From the command line ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def here(mislabelled: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with garments.csv."""
+    write_csv(replace(mislabelled.dataset, name="garments"), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_says_what_was_found_and_what_to_do_next(here: Path, capfd: Any) -> None:
+    said = within(capfd, "audit", "garments.csv", "--only", "identical", "--only", "dark", "-o", "out")
+    assert said.code == 0
+    assert "Identical" in said.out
+    assert "looking at 240 images" in said.err
+    command = next(line for line in said.out.splitlines() if "muslin train" in line).split("muslin ", 1)[1]
+    said = within(
+        capfd, *shlex.split(command), "--epochs", 1, "--set", "batch_size=40", "--out", "run", "--json"
+    )
+    assert said.code == 0, said
+    record = json.loads((here / "run/run.json").read_text())
+    assert record["without"] == {"file": "out/exclude.csv", "names": 5}
+
+
+def test_a_program_gets_the_counts_and_the_folder(here: Path, capfd: Any) -> None:
+    said = within(capfd, "audit", "garments.csv", "--only", "identical", "--json")
+    assert said.code == 0
+    assert said.json["counts"] == {"identical": 5}
+    assert said.json["leave_out"] == 5
+    assert (here / said.json["audit"] / "audit.html").exists()
+
+
+def test_wrong_words_are_refused_in_a_line(here: Path, capfd: Any) -> None:
+    assert "Did you mean dark?" in refusal(within(capfd, "audit", "garments.csv", "--only", "drak"))
+    assert "no such file" in refusal(within(capfd, "audit", "nothing.csv"))
+    assert not (here / "audits").exists()
+    (here / "list.csv").write_text("name\nx\n")
+    said = within(capfd, "train", "garments.csv", "--without", "list.csv")
+    assert "no column `id`" in refusal(said)
+    said = within(capfd, "train", "--resume", "run", "--without", "list.csv")
+    assert said.code == 2
+    assert "--without" in said.err
+
+
+@pytest.mark.slow
+def test_the_whole_of_fashion_mnist_has_the_pairs_that_are_known_and_no_identical_ones(
+    tmp_path: Path,
+) -> None:
+    started = time.process_time()
+    found = audit_workflow.audit("fashion-mnist", out=tmp_path, only=["identical", "near_duplicate"])
+    assert (
+        time.process_time() - started < 120
+    )  # 11 s on a quiet machine; this guards against comparing all pairs
+    assert found.of("identical") == []
+    pairs = {frozenset(s.id for s in f.samples): f for f in found.of("near_duplicate")}
+    assert sum(f.score < 200 for f in pairs.values()) == 39 + 1 + 14
+    assert sum(f.score < 200 and f.leak for f in pairs.values()) == 14
+    leak = pairs[frozenset(("train/13360", "test/4998"))]
+    assert leak.leak
+    assert {(s.part, s.index) for s in leak.samples} == {("train", 13360), ("test", 4998)}
+    assert ("train", "train/13360") in read_names(tmp_path / "exclude.csv")
+    assert (tmp_path / "audit.html").stat().st_size < 5_000_000
+
+
+@pytest.mark.slow
+def test_labels_changed_at_random_are_ranked_before_the_others() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    some = read("fashion-mnist").part("test")  # a seventh of the data, and so of the networks' knowledge
+    random = np.random.default_rng(0)
+    labels = some.labels["label"].copy()
+    changed = random.choice(len(labels), len(labels) // 50, replace=False)
+    labels[changed] = (labels[changed] + random.integers(1, 10, len(changed))) % 10
+    found = audit_workflow.audit(replace(some, labels={"label": labels}), only=["suspect_label"])
+    suspicion = np.zeros(len(labels))
+    for finding in found.findings:
+        suspicion[finding.samples[0].place] = 1 - finding.score
+    assert roc_auc_score(np.isin(np.arange(len(labels)), changed), suspicion) >= 0.95

@@ -1,0 +1,465 @@
+"""The one flow, called from Python: what it makes, what it refuses, and that an interruption leaves no trace."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, load_file
+
+import muslin
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixels_of
+from muslin.data.registry import write_csv
+from muslin.data.synthetic import SyntheticDataset, draw
+from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError
+from muslin.evaluation import Evaluation
+from muslin.learn.recipes import recipe
+from muslin.learn.training_loop import Stopped
+from muslin.models.bundle import open_bundle
+from muslin.workflows import train as train_workflow
+from muslin.workflows.run import Run
+
+SMALL = {"epochs": 2, "batch_size": 40}
+
+
+@pytest.fixture(scope="module")
+def run(drawn: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return muslin.train(drawn.dataset, settings=SMALL, out=tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture
+def csv(drawn: SyntheticDataset, tmp_path: Path) -> Path:
+    [path] = write_csv(replace(drawn.dataset, name="garments"), tmp_path)
+    return path
+
+
+def stopping_after(steps: int) -> Callable[[], bool]:
+    left = iter(range(steps - 1))
+    return lambda: next(left, None) is None
+
+
+def weights(run: Run) -> dict[str, Any]:
+    return load(open_bundle(run.model).weights)
+
+
+def test_a_run_holds_what_was_trained_how_and_how_good_it_is(run: Run, drawn: SyntheticDataset) -> None:
+    record = run.record
+    assert record["status"] == "finished"
+    assert record["recipe"]["name"] == "quick"
+    assert record["recipe"]["epochs"] == record["epochs"] == len(run.history) == 2
+    assert record["seed"] == 0
+    assert record["data"]["fingerprint"] == drawn.dataset.fingerprint
+    assert record["data"]["sizes"] == {"train": 133, "validation": 27, "test": 40}
+    assert sum(record["data"]["counts"]["label"]["train"]) == 133
+    assert record["versions"]["torch"].startswith("2.")
+    assert record["machine"]["cores"] >= 1
+    written = json.loads((run.folder / "evaluation.json").read_text())
+    evaluation = Evaluation.from_dict(written["targets"]["label"])
+    assert evaluation.n == record["test"]["n"] == 40
+    assert evaluation.accuracy == record["test"]["accuracy"]
+    assert list(evaluation.accuracy_interval) == record["test"]["interval"]
+    assert evaluation.accuracy > 0.5, "five kinds of garment, a fifth each"
+
+
+def test_the_figures_are_those_of_the_sealed_file(run: Run, drawn: SyntheticDataset) -> None:
+    parts = train_workflow._split(drawn.dataset, train_workflow._recipe_of(run.record), 0)
+    again = muslin.evaluate(str(run.model), drawn.dataset.take(parts.test))["label"]
+    assert again.accuracy == run.record["test"]["accuracy"]
+    provenance = open_bundle(run.model).provenance
+    assert provenance["test"]["label"] == run.record["test"]
+    assert provenance["command"] == run.record["command"]
+
+
+def test_the_command_in_a_run_repeats_it(csv: Path, tmp_path: Path, capfd: Any) -> None:
+    import shlex
+
+    from command_line import within
+
+    settings = {"epochs": 1, "batch_size": 32, "widths": "8,16", "label_smoothing": 0.2, "flip": False}
+    first = muslin.train(
+        csv, seed=3, settings=settings, reading={"shape": (28, 28)}, out=tmp_path / "a", recipe="quick"
+    )
+    command, *words = shlex.split(first.record["command"])
+    assert command == "muslin"
+    assert within(capfd, *words, "--out", tmp_path / "b").code == 0
+    again = Run(tmp_path / "b")
+    assert again.record["recipe"] == first.record["recipe"]
+    assert open_bundle(again.model).weights == open_bundle(first.model).weights
+
+
+def test_a_stopped_run_goes_on_to_the_weights_it_would_have_had(
+    run: Run, drawn: SyntheticDataset, tmp_path: Path
+) -> None:
+    place = tmp_path / "it's here"
+    with pytest.raises(Stopped, match=r"stopped after step 3 of \d+; .* --resume '.*it'\"'\"'s here'"):
+        muslin.train(drawn.dataset, settings=SMALL, out=place, should_stop=stopping_after(3))
+    assert Run(place).record["status"] == "training"
+    assert not Run(place).model.exists()
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            muslin.resume(place, drawn.dataset, should_stop=stopping_after(1))
+    said: list[str] = []
+    resumed = muslin.resume(place, drawn.dataset, log=said.append)
+    assert said == ["going on from the checkpoint, after 1 of 2 epochs"]
+    assert resumed.record["status"] == "finished"
+    assert open_bundle(resumed.model).weights == open_bundle(run.model).weights
+    whole, pieces = load_file(run.checkpoint), load_file(resumed.checkpoint)
+    assert whole.keys() == pieces.keys()
+    assert all(np.array_equal(whole[name], pieces[name]) for name in whole)
+    assert [{**row, "elapsed_s": 0} for row in resumed.history] == [
+        {**row, "elapsed_s": 0} for row in run.history
+    ]
+
+
+def test_a_run_stopped_before_its_first_checkpoint_goes_on_too(
+    run: Run, drawn: SyntheticDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(Stopped):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
+    (tmp_path / "a" / "checkpoint.safetensors").unlink()
+    said: list[str] = []
+    resumed = muslin.resume(tmp_path / "a", drawn.dataset, log=said.append)
+    assert said == ["there is no checkpoint yet: training begins anew"]
+    assert open_bundle(resumed.model).weights == open_bundle(run.model).weights
+
+
+def test_going_on_clears_what_a_killed_process_had_begun_to_write(
+    run: Run, drawn: SyntheticDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(Stopped):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
+    (tmp_path / "a" / ".checkpoint.safetensors.4194305-1.part").write_bytes(
+        b"half"
+    )  # above any process's number
+    history = tmp_path / "a" / "history.jsonl"
+    history.write_text('{"epoch": 1, "lo\n')
+    with pytest.raises(DataError, match=r"history\.jsonl: damaged .* Delete it"):
+        muslin.resume(tmp_path / "a", drawn.dataset)
+    history.unlink()
+    muslin.resume(tmp_path / "a", drawn.dataset)
+    assert not [path for path in (tmp_path / "a").iterdir() if path.name.startswith(".")]
+
+
+def test_a_finished_run_is_given_back_as_it_is(run: Run, drawn: SyntheticDataset) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
+    said: list[str] = []
+    assert muslin.resume(run.folder, log=said.append) == run
+    assert muslin.resume(run.folder, drawn.dataset, log=said.append) == run
+    assert said == [train_workflow.NOTHING_LEFT] * 2
+    assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+def test_a_finished_run_without_its_model_is_finished_again(
+    run: Run, drawn: SyntheticDataset, tmp_path: Path
+) -> None:
+    shutil.copytree(run.folder, tmp_path / "a")
+    Run(tmp_path / "a").model.unlink()
+    again = muslin.resume(tmp_path / "a", drawn.dataset)
+    assert open_bundle(again.model).weights == open_bundle(run.model).weights
+    assert again.record["status"] == "finished"
+
+
+def test_the_file_that_is_learned_from_judges_nothing(csv: Path, tmp_path: Path) -> None:
+    (again := tmp_path / "again.csv").symlink_to(csv)
+    for same in (csv, again):
+        with pytest.raises(DataError, match="is what is learned from, so it judges nothing"):
+            muslin.train(csv, test=same, settings=SMALL, out=tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_going_on_with_other_data_is_refused(
+    run: Run, drawn: SyntheticDataset, csv: Path, tmp_path: Path
+) -> None:
+    other = draw(200, seed=9).dataset
+    with pytest.raises(DataError, match="is not what this run was trained on"):
+        muslin.resume(run.folder, other)
+    with pytest.raises(Stopped):
+        muslin.train(csv, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
+    labels = drawn.dataset.labels["label"].copy()
+    labels[0] = (labels[0] + 1) % 5
+    one_label = replace(drawn.dataset, labels={"label": labels})
+    for data in (other, one_label, drawn.dataset.take(np.arange(199))):
+        with pytest.raises(DataError, match="is not what this run was trained on"):
+            muslin.resume(tmp_path / "a", data)
+    csv.write_text(csv.read_text().replace("shirt", "coat"))
+    with pytest.raises(DataError, match="is not what this run was trained on"):
+        muslin.resume(tmp_path / "a")
+
+
+def test_data_that_were_in_memory_are_asked_for_again(drawn: SyntheticDataset, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
+    with pytest.raises(DataError, match=r"trained on data that were in memory\. Give the data again"):
+        muslin.resume(tmp_path / "a")
+
+
+def test_a_run_goes_on_from_any_folder_and_with_data_that_were_moved(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(csv.parent)
+    with pytest.raises(Stopped):
+        muslin.train("garments.csv", settings=SMALL, out="a", should_stop=stopping_after(1))
+    assert "train garments.csv " in Run(Path("a")).record["command"], (
+        "as it was typed: no path of this machine"
+    )
+    monkeypatch.chdir("/")
+    with pytest.raises(Stopped):
+        muslin.resume(tmp_path / "a", should_stop=stopping_after(1))
+    csv.rename(tmp_path / "moved.csv")
+    with pytest.raises(DataError, match=r"garments\.csv: no such file"):
+        muslin.resume(tmp_path / "a")
+    assert muslin.resume(tmp_path / "a", tmp_path / "moved.csv").record["status"] == "finished"
+
+
+def test_a_folder_without_a_run_cannot_go_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "run.json").write_text("[]")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "run.json").write_text('{"status": "trai')
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "run.json").write_text('{"status": "training"}')
+    for name in ("nothing", "file", "list", "half", "other"):
+        with pytest.raises(DataError, match=r"Name the folder of a run|Start a new run"):
+            muslin.resume(tmp_path / name)
+
+
+def test_a_folder_that_holds_something_is_left_alone(
+    run: Run, drawn: SyntheticDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(StorageError, match=r"not an empty folder\. Choose another place"):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "mine")
+    with pytest.raises(StorageError, match=r"a run is here already\. Go on with it"):
+        muslin.train(drawn.dataset, settings=SMALL, out=run.folder)
+    with pytest.raises(StorageError, match="is in the way: choose another place"):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "mine" / "notes.txt" / "run")
+    with pytest.raises(StorageError, match="name too long"):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / ("x" * 300))
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes.txt"]
+
+
+def test_an_empty_folder_or_one_where_a_start_was_killed_will_do(
+    drawn: SyntheticDataset, tmp_path: Path
+) -> None:
+    (tmp_path / ".run.json.4194305-1.part").write_text("{")
+    with pytest.raises(Stopped):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path, should_stop=stopping_after(1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "run.json"]
+
+
+def test_runs_without_a_place_get_folders_of_their_own(
+    drawn: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "20260101-120000")
+    for _ in range(3):
+        with pytest.raises(Stopped):
+            muslin.train(drawn.dataset, settings=SMALL, should_stop=stopping_after(1))
+    assert sorted(os.listdir("runs")) == [f"drawn-quick-20260101-120000{end}" for end in ("", "-2", "-3")]
+
+
+def test_nothing_is_left_behind_by_what_cannot_be_trained(
+    drawn: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, place = drawn.dataset, tmp_path / "run"
+
+    def with_labels(labels: Any) -> Dataset:
+        return replace(dataset, labels={"label": np.asarray(labels, dtype=np.int64)})
+
+    tiny = replace(dataset, images=PixelImages(pixels_of(dataset)[:, :5, :5]))
+    parts = np.array(["train"] * 100 + ["test"] * 100, dtype=object)
+    only_in_test = replace(with_labels([0, 1] * 50 + [2] * 100), parts=parts)
+    for refused, settings, error, said in (
+        (dataset, {"batch_size": 512}, TrainingError, "133 training images are fewer than a batch of 512"),
+        (with_labels([0] * 200), SMALL, TrainingError, r"one class only \('bag'\)"),
+        (with_labels([UNKNOWN] * 200), SMALL, TrainingError, "no sample has a label"),
+        (only_in_test, SMALL, TrainingError, "'shirt' is in the test part .100 images. but never seen"),
+        (tiny, SMALL, RecipeError, "images of 5×5 px are too small"),
+        (dataset, {"batch": 5}, RecipeError, "no setting 'batch'. Did you mean batch_size"),
+        (dataset, {"epochs": 0}, RecipeError, "epochs: 0 is out of range"),
+        (dataset, {"widths": "", **SMALL}, RecipeError, "widths: this network needs at least one"),
+        (
+            replace(dataset, parts=np.full(200, "test", dtype=object)),
+            SMALL,
+            TrainingError,
+            "no part to learn from",
+        ),
+        (dataset, {"split_seed": 2**32}, RecipeError, "split_seed: 4294967296 is out of range"),
+    ):
+        with pytest.raises(error, match=said):
+            muslin.train(refused, settings=settings, out=place)
+    with pytest.raises(RecipeError, match=r"no recipe 'quik'\. Did you mean quick"):
+        muslin.train(dataset, recipe="quik", out=place)
+    with pytest.raises(TrainingError, match="allow_broken nan: give a share from 0 to 1"):
+        muslin.train(dataset, max_unreadable=float("nan"), out=place)
+    for seed in (-1, 2**32):
+        with pytest.raises(
+            TrainingError, match=f"seed {seed}: a seed is a whole number from 0 to 4,294,967,295"
+        ):
+            muslin.train(dataset, seed=seed, out=place)
+    assert not place.exists()
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_no_folder(
+    drawn: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(run: Run, record: dict[str, Any]) -> None:
+        raise StorageError("run.json: cannot be written (No space left on device).")
+
+    monkeypatch.setattr(Run, "write_record", full)
+    with pytest.raises(StorageError, match="No space left"):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_without_a_label_are_in_no_part_and_no_figure(drawn: SyntheticDataset, tmp_path: Path) -> None:
+    labels = drawn.dataset.labels["label"].copy()
+    labels[::4] = UNKNOWN
+    some = replace(drawn.dataset, labels={"label": labels})
+    run = muslin.train(some, settings=SMALL, out=tmp_path / "a")
+    assert sum(run.record["data"]["sizes"].values()) == 150
+    assert "50 samples without a label left out" in run.record["data"]["split"]
+    assert muslin.evaluate(run.model, some, split="all")["label"].n == 150
+    none = replace(drawn.dataset, labels={"label": np.full(200, UNKNOWN)})
+    with pytest.raises(DataError, match="no image has a known 'label'"):
+        muslin.evaluate(run.model, none)
+    with pytest.raises(DataError, match="has no labels, so there is nothing to compare with"):
+        muslin.evaluate(run.model, replace(drawn.dataset, targets=(), labels={}))
+
+
+def test_two_questions_of_one_image_are_learned_together(drawn: SyntheticDataset, tmp_path: Path) -> None:
+    bright = (pixels_of(drawn.dataset).mean(axis=(1, 2, 3)) > 60).astype(np.int64)
+    two = replace(
+        drawn.dataset,
+        targets=(*drawn.dataset.targets, Target("cloth", ("dark", "bright"))),
+        labels={**drawn.dataset.labels, "cloth": bright},
+    )
+    run = muslin.train(two, settings=SMALL, out=tmp_path / "a")
+    assert run.record["tests"].keys() == {"label", "cloth"}
+    [answer] = muslin.open(run.model).predict(pixels_of(two)[0])
+    assert answer.predictions.keys() == {"label", "cloth"}
+    assert set(answer.predictions["cloth"].probabilities) == {"dark", "bright"}
+    assert muslin.evaluate(run.model, two).keys() == {"label", "cloth"}
+
+
+def test_a_class_that_the_model_never_saw_is_refused_by_name(run: Run, drawn: SyntheticDataset) -> None:
+    other = replace(drawn.dataset, targets=(Target("label", ("bag", "dress", "hat", "shoe", "trouser")),))
+    with pytest.raises(DataError, match="'hat' is a class of 'label' never seen in training"):
+        muslin.evaluate(run.model, other)
+
+
+def test_a_part_that_there_is_not_is_refused_with_the_nearest(run: Run, drawn: SyntheticDataset) -> None:
+    parts = np.array(["train", "test"] * 100, dtype=object)
+    divided = replace(drawn.dataset, parts=parts)
+    assert muslin.evaluate(run.model, divided)["label"].n == 100
+    assert muslin.evaluate(run.model, divided, split="all")["label"].n == 200
+    assert muslin.evaluate(run.model, drawn.dataset, split="all")["label"].n == 200
+    for dataset in (divided, drawn.dataset):
+        with pytest.raises(DataError, match=r"no part is called 'tset'\. Did you mean test"):
+            muslin.evaluate(run.model, dataset, split="tset")
+    with pytest.raises(DataError, match=r"has no part 'validation'\. Parts here: train, test"):
+        muslin.evaluate(run.model, divided, split="validation")
+
+
+def test_an_installation_that_only_predicts_says_what_to_install_before_reading_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_workflow, "find_spec", lambda name: None if name == "torch" else object())
+    with pytest.raises(MissingPartError) as missing:
+        muslin.train(tmp_path / "nothing.csv", out=tmp_path / "run")
+    assert str(missing.value) == (
+        "training needs torch, which is not installed. Install with: pip install 'muslin[train]'"
+    )
+
+
+def test_progress_is_told_after_every_step(drawn: SyntheticDataset, tmp_path: Path) -> None:
+    told: list[Any] = []
+    run = muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", on_progress=told.append)
+    steps = told[0].steps
+    assert [(t.epoch, t.step) for t in told] == [(e, s) for e in (1, 2) for s in range(1, steps + 1)]
+    assert [t.row["epoch"] for t in told if t.row] == [1, 2]
+    assert all(t.images_per_s > 0 and t.left_s >= 0 for t in told)
+    assert told[-1].left_s == 0
+    assert [t.row for t in told if t.row] == run.history
+
+
+def test_training_leaves_the_arithmetic_of_the_process_as_it_was(
+    drawn: SyntheticDataset, tmp_path: Path
+) -> None:
+    import torch
+
+    def arithmetic() -> tuple[Any, ...]:
+        smallest = np.full(1, 5e-324)
+        return (
+            bool((smallest * 1.0 > 0).all()),  # numbers near zero are not taken for zero
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,
+        )
+
+    torch.set_num_threads(2)
+    before = arithmetic()
+    assert before[0]
+    muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a")
+    assert arithmetic() == before
+    with pytest.raises(Stopped):
+        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "b", should_stop=stopping_after(1))
+    assert arithmetic() == before
+
+
+def test_undivided_data_are_divided_again_as_in_training_before_they_are_judged(tmp_path):
+    from muslin.workflows.train import part_to_judge
+
+    dataset = draw(300, seed=4).dataset
+    run = muslin.train(dataset, out=tmp_path / "run", settings={"epochs": 1, "batch_size": 50})
+    predictor = muslin.open(run.model)
+    chosen, part = part_to_judge(predictor, dataset, "test")
+    assert (part, len(chosen)) == ("test", run.record["test"]["n"])
+    assert muslin.evaluate(run.model, dataset)["label"].accuracy == run.record["test"]["accuracy"]
+    other = draw(60, seed=5).dataset
+    chosen, part = part_to_judge(predictor, other, "test")
+    assert (part, len(chosen)) == ("all", 60)
+
+
+def test_a_model_whose_making_nobody_wrote_down_is_judged_on_all_of_undivided_data(
+    run: Run, drawn: SyntheticDataset
+) -> None:
+    bundle = open_bundle(run.model)
+    data = {"fingerprint": drawn.dataset.fingerprint}
+    for provenance in ({}, {"data": "mine"}, {"data": data, "recipe": "quick", "seed": 0}, {"data": data}):
+        predictor = muslin.Predictor(replace(bundle, provenance=provenance))
+        assert muslin.evaluate(predictor, drawn.dataset)["label"].n == 200
+
+
+def test_a_run_whose_files_have_moved_goes_on_from_where_they_are_now(drawn, tmp_path):
+    dataset = drawn.dataset
+    half = len(dataset) // 2
+    before, after = tmp_path / "before", tmp_path / "after"
+    for name, part in (("learn", np.arange(half)), ("judge", np.arange(half, len(dataset)))):
+        write_csv(replace(dataset.take(part), name=name, parts=None), before)
+    files = sorted(path.name for path in before.iterdir())
+    judge, learn = files
+    with pytest.raises(Stopped):
+        muslin.train(
+            before / learn,
+            test=before / judge,
+            settings=SMALL,
+            out=tmp_path / "run",
+            should_stop=stopping_after(2),
+        )
+    before.rename(after)
+    run = muslin.resume(tmp_path / "run", after / learn, test=after / judge)
+    assert run.record["status"] == "finished"
+
+
+def test_the_command_says_reading_options_of_any_kind() -> None:
+    reading = {"shape": (28, 28), "target": ["a", "b"], "group": "who", "min_per_class": 20}
+    said = train_workflow.command({"data": "x.csv", "test": None, "reading": reading}, recipe("quick"), 0)
+    assert "--shape 28x28 --target a --target b --group who --min-per-class 20" in said
