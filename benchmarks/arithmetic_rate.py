@@ -68,7 +68,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
     after = product_gflops()
 
     batch = pixels_of(everything)[: chosen.batch_size]
-    labels = {"label": torch.from_numpy(run_all.labels["label"][: chosen.batch_size]).long()}
+    labels = {"label": torch.from_numpy(everything.labels["label"][: chosen.batch_size]).long()}
     net.train()
     with FlopCounterMode(display=False) as counter:
         loss_of(net(to_batch(batch)), labels, chosen).backward()  # type: ignore[no-untyped-call]

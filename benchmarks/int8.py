@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from results_file import begun, keep
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from results_file import begun, keep
 from serving import rate
 
 from muslin.models.bundle import DOMAINS, Bundle

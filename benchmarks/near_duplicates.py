@@ -17,8 +17,8 @@ import time
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep, peak_mb
 from numpy.typing import NDArray
+from results_file import begun, keep, peak_mb
 
 LIMITS = (50, 100, 200)
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep
 from numpy.typing import NDArray
+from results_file import begun, keep
 
 PX = 28
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep, peak_mb
 from numpy.typing import NDArray
+from results_file import begun, keep, peak_mb
 
 PIXELS_MB = 60_000 * 784 / 1e6
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep, peak_mb
 from PIL import Image
+from results_file import begun, keep, peak_mb
 
 BLOCK = 20
 SIDES_PX = (64, 224)

@@ -15,8 +15,8 @@ import time
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep, most_accepted
 from numpy.typing import NDArray
+from results_file import begun, keep, most_accepted
 
 HELD_OUT = 10_000
 DIVISION_SEED = 12345

@@ -45,9 +45,9 @@ class Benchmark:
 
 
 BENCHMARKS = (
-    Benchmark("engine_keras", "--rounds 5", "--rounds 1 --images 6144", peer="keras"),
-    Benchmark("engine", "--rounds 5", "--rounds 1 --steps 8"),
-    Benchmark("peak", "--rounds 5", "--rounds 1 --steps 8"),
+    Benchmark("training_step_keras", "--rounds 5", "--rounds 1 --images 6144", peer="keras"),
+    Benchmark("training_step", "--rounds 5", "--rounds 1 --steps 8"),
+    Benchmark("arithmetic_rate", "--rounds 5", "--rounds 1 --steps 8"),
     Benchmark("recipes", "--recipe quick --seeds 5", "--recipe quick --seeds 1"),
     Benchmark("serving", "--rounds 5", "--rounds 1 --seconds 0.5", peer="keras"),
     Benchmark("growth", "", "--quick"),
@@ -55,12 +55,12 @@ BENCHMARKS = (
     Benchmark("read_csv", "--rounds 5", "--rounds 1"),
     Benchmark("read_index", "", "--rows 20000"),
     Benchmark("near_duplicates", "--rounds 3 --all-pairs", "--rounds 1"),
-    Benchmark("wrong_labels", "", None),
-    Benchmark("evidence", f"{RUN} fashion-mnist", None),
-    Benchmark("decisions", RUN, None),
-    Benchmark("out_of_scope", RUN, None),
+    Benchmark("label_errors", "", None),
+    Benchmark("attribution", f"{RUN} fashion-mnist", None),
+    Benchmark("selective", RUN, None),
+    Benchmark("ood", RUN, None),
     Benchmark("tag", RUN, None),
-    Benchmark("chance", "--seeds 0,1,2", None),
+    Benchmark("tutorial_seeds", "--seeds 0,1,2", None),
     Benchmark("keras_tutorial", "article --epochs 4", None, peer="keras", alone=True),
 )
 PEERS = {"keras": "keras_tutorial"}

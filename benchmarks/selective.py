@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep, most_accepted
 from numpy.typing import NDArray
+from results_file import begun, keep, most_accepted
 
 WANTED = (0.95, 0.98, 0.99)
 CALIBRATION = 5_000

@@ -14,9 +14,9 @@ from muslin.data.formats import idx
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
 
-import run_all  # noqa: E402
 import growth  # noqa: E402
 import growth_plot  # noqa: E402
+import run_all  # noqa: E402
 import tables  # noqa: E402
 
 
@@ -94,8 +94,8 @@ def test_a_benchmark_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypa
         run_all.Benchmark("sound", "--many 9", "--few 1"),
         run_all.Benchmark("sound", "--long", None),
     )
-    monkeypatch.setattr(everything, "HERE", tmp_path)
-    monkeypatch.setattr(everything, "BENCHMARKS", rows)
+    monkeypatch.setattr(run_all, "HERE", tmp_path)
+    monkeypatch.setattr(run_all, "BENCHMARKS", rows)
     monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--note", "alone"])
     monkeypatch.setenv("MUSLIN_DATA", os.environ.get("MUSLIN_DATA", ""))  # put back what is set
     assert run_all.main() == 1
@@ -111,7 +111,7 @@ def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", ["bench", "nonsense"])
     with pytest.raises(SystemExit):
         run_all.main()
-    assert "no benchmark nonsense. There are: engine_keras, engine" in capsys.readouterr().err
+    assert "no benchmark nonsense. There are: training_step_keras, training_step" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("benchmark", run_all.BENCHMARKS, ids=lambda row: row.script)

@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from test_report import Page
 from synthetic_evaluations import Photos
+from test_report import Page
 
 from muslin.data.audit.findings import KINDS, Audit, Finding, ordered, samples
 from muslin.data.dataset import Dataset, PixelImages, Target

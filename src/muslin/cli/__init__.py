@@ -531,7 +531,8 @@ def tag(
     with _stopping() as should_stop, tagging_progress() as on_progress:
         tagged = tag_workflow.tag(
             model, catalogue, out, images=images, image_column=image_column, taxonomy=taxonomy,
-            language=language, resume=resume, **_promise(precision, per), log=_log, on_progress=on_progress, should_stop=should_stop,
+            language=language, resume=resume, **_promise(precision, per), log=_log, on_progress=on_progress,
+            should_stop=should_stop,
         )  # fmt: skip
     if as_json:
         _print_json(tagged.to_dict())

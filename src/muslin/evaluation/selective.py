@@ -1,7 +1,8 @@
 """Which answers may be taken without looking, at a precision that the owner names; the others get a short list.
 
-A model carries `CalibrationData`: how sure it was of images it did not learn from, and whether it was right. From that and a
-wanted precision `rule` finds the thresholds, and `triage` applies them. The formulas, why they hold and what was
+A model carries `CalibrationData`: how sure it was of images it did not learn from, and whether it was right. From
+that and
+a wanted precision `rule` finds the thresholds, and `triage` applies them. The formulas, why they hold and what was
 measured: docs/explanation/lanes.md.
 """
 

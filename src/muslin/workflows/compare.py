@@ -61,8 +61,8 @@ def compare(
     """Judge both models on the same images of `data`, none of which either learned from where that can be known.
 
     Args:
-        split: see `muslin.workflows.train.part_to_judge`. Of undivided data that a model was trained on, its own part is taken;
-            of two such parts what they have in common.
+        split: see `muslin.workflows.train.part_to_judge`. Of undivided data that a model was trained on, its own part
+            is taken; of two such parts what they have in common.
 
     Raises:
         DataError: no such part, no image in common, no labels, or no target that both models answer.

@@ -29,7 +29,8 @@ class ExplainedTarget:
         versus: the class that it is set against: the next probable one; None where there is no other.
         evidence: for `label` rather than `versus`, then for single classes, `label` first; empty where no map can be
             made.
-        trust: the tests of the map of `label` alone, see `muslin.explain.sanity_checks.trust`; None where there is no map.
+        trust: the tests of the map of `label` alone, see `muslin.explain.sanity_checks.trust`; None where there is no
+            map.
         score: the arithmetic of its score, and of the probability made from it; either may be missing.
         problem: why there is no map; None where there is one.
     """

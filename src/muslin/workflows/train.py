@@ -145,8 +145,14 @@ def train(
     chosen = fitted(chosen, len(parts.train))
     if reach is not None or (time_budget_s is not None and expected_s is None):
         plan = planned(
-            dataset, parts, chosen, automatic=recipe == AUTO, time_budget_s=time_budget_s, reach=reach, settings=settings or {}
-        )  # fmt: skip
+            dataset,
+            parts,
+            chosen,
+            automatic=recipe == AUTO,
+            time_budget_s=time_budget_s,
+            reach=reach,
+            settings=settings or {},
+        )
         chosen, expected_s, why, said_first = plan.recipe, plan.expected_s, plan.why, False
 
     from muslin.learn.networks import describe
