@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from muslin.reporting.svg.svg import apart, put_line, put_rect, put_text, svg, text_width
+from muslin.reporting.svg.svg import spread_apart, svg_document, svg_line, svg_rect, svg_text, text_width
 from muslin.text import short_count
 
 AXES = {
@@ -64,10 +64,10 @@ def image(result: dict[str, Any]) -> str:
     """A row for each axis, time on the left and memory on the right, all scales logarithmic; a whole SVG file."""
     second = PANEL_PX + GAP_PX
     body = [
-        put_text(0, 18, "Time, s", "ink strong"),
-        put_text(0, 38, "training: an epoch; reading, answering: every image once", "soft small"),
-        put_text(second, 18, "Memory, MB", "ink strong"),
-        put_text(second, 38, "the most until training ends", "soft small"),
+        svg_text(0, 18, "Time, s", "ink strong"),
+        svg_text(0, 38, "training: an epoch; reading, answering: every image once", "soft small"),
+        svg_text(second, 18, "Memory, MB", "ink strong"),
+        svg_text(second, 38, "the most until training ends", "soft small"),
     ]
     floor = statistics.median(run["import_mb"] for run in result["runs"])
     memory = {axis: along(result, axis, "peak_mb") for axis in AXES}
@@ -92,13 +92,13 @@ def image(result: dict[str, Any]) -> str:
         f"One thing grows at a time, the others stay at {base['images']:,} images of {base['side_px']} px, "
         f"{base['classes']} classes, quick's width, threads: {base['threads']}."
     )
-    body.append(put_text(0, foot, alike, "soft small"))
+    body.append(svg_text(0, foot, alike, "soft small"))
     body.append(
-        put_text(0, foot + 18, "All scales are logarithmic; slopes are of the last two points.", "soft small")
+        svg_text(0, foot + 18, "All scales are logarithmic; slopes are of the last two points.", "soft small")
     )
     inside = f'<g transform="translate({EDGE_PX},{EDGE_PX})">{"".join(body)}</g>'
     width, height = 2 * PANEL_PX + GAP_PX + 2 * EDGE_PX, foot + 18 + 8 + 2 * EDGE_PX
-    return svg(width, height, "Growth of time and memory", "; ".join(told), inside)
+    return svg_document(width, height, "Growth of time and memory", "; ".join(told), inside)
 
 
 def panel(
@@ -117,24 +117,24 @@ def panel(
 
     body = []
     for tick in ticks:
-        body.append(put_line(left, y_of(tick), right, y_of(tick), "rule"))
-        body.append(put_text(left - 8, y_of(tick) + 4, f"{tick:,.10g}", "soft small number", "end"))
+        body.append(svg_line(left, y_of(tick), right, y_of(tick), "rule"))
+        body.append(svg_text(left - 8, y_of(tick) + 4, f"{tick:,.10g}", "soft small number", "end"))
     free_from = -math.inf
     for place in places:
         label = short_count(int(place)).replace(".0 ", " ") if place >= 10_000 else f"{place:,.10g}"
         half = text_width(label, 12) / 2
-        body.append(put_line(x_of(place), bottom, x_of(place), bottom + 5, "mid-stroke"))
+        body.append(svg_line(x_of(place), bottom, x_of(place), bottom + 5, "mid-stroke"))
         if x_of(place) - half > free_from:
-            body.append(put_text(x_of(place), bottom + 20, label, "soft small number", "middle"))
+            body.append(svg_text(x_of(place), bottom + 20, label, "soft small number", "middle"))
             free_from = x_of(place) + half + 4
-    body.append(put_text(right, bottom + 40, axis, "soft small", "end"))
+    body.append(svg_text(right, bottom + 40, axis, "soft small", "end"))
     if floor:
         dots = ' stroke-dasharray="1 4" stroke-linecap="round"'
-        body.append(put_line(left, y_of(floor), right, y_of(floor), "mid-stroke", 1.5, dots))
+        body.append(svg_line(left, y_of(floor), right, y_of(floor), "mid-stroke", 1.5, dots))
     ends = {measure: y_of(line[-1][1]) for measure, line in lines.items()} | (
         {"floor": y_of(floor)} if floor else {}
     )
-    with_thresholds = dict(zip(ends, apart(list(ends.values()), 34), strict=True))
+    with_thresholds = dict(zip(ends, spread_apart(list(ends.values()), 34), strict=True))
     for measure, line in lines.items():
         stroke, words, dash = KINDS[measure]
         path = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in line)
@@ -144,22 +144,22 @@ def panel(
         )
         for x, y in line:
             body.append(
-                put_rect(x_of(x) - 3.5, y_of(y) - 3.5, 7, 7, stroke)
+                svg_rect(x_of(x) - 3.5, y_of(y) - 3.5, 7, 7, stroke)
                 if dash
                 else f'<circle class="{stroke}" cx="{x_of(x):.1f}" cy="{y_of(y):.1f}" r="4"/>'
             )
         body.append(
-            put_text(right + 12, with_thresholds[measure] - 2, LABELS[measure], f"{words} small strong")
+            svg_text(right + 12, with_thresholds[measure] - 2, LABELS[measure], f"{words} small strong")
         )
         body.append(
-            put_text(
+            svg_text(
                 right + 12, with_thresholds[measure] + 13, f"slope {signed(slope(line))}", "ink small number"
             )
         )
     if floor:
-        body.append(put_text(right + 12, with_thresholds["floor"] - 2, "import torch", "soft small strong"))
+        body.append(svg_text(right + 12, with_thresholds["floor"] - 2, "import torch", "soft small strong"))
         body.append(
-            put_text(right + 12, with_thresholds["floor"] + 13, f"{floor:,.0f} MB", "ink small number")
+            svg_text(right + 12, with_thresholds["floor"] + 13, f"{floor:,.0f} MB", "ink small number")
         )
     return "".join(body)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from chromium import Page
-from show.synthetic_evaluations import report
 
 import muslin
 from command_line import Finished
@@ -15,6 +14,7 @@ from muslin.data.dataset import Target
 from muslin.data.synthetic import SyntheticDataset
 from muslin.evaluation.binary import operating_point
 from muslin.reporting.report.report import write_report
+from reporting.synthetic_evaluations import report
 
 SEEN = """
 element => {

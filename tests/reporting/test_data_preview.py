@@ -9,7 +9,7 @@ from PIL import Image
 
 from muslin.cli import cli
 from muslin.data import read
-from muslin.reporting.data_preview import photos_in, summary
+from muslin.reporting.data_preview import dataset_summary, read_photo_headers
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ def test_a_set_whose_photos_are_all_broken_is_still_described(table: Path) -> No
     for photo in (table.parent / "images").iterdir():
         photo.write_bytes(b"")
     data = read(table, target="kind")
-    assert summary(data)["size"] is None
-    photos = photos_in(data)
+    assert dataset_summary(data)["size"] is None
+    photos = read_photo_headers(data)
     assert photos is not None
     assert (photos.smallest, len(photos.unreadable)) == (None, 6)
     assert "6 cannot be read" in look(table, "--target", "kind")

@@ -12,15 +12,15 @@ from muslin.errors import DataError
 from muslin.reporting.image_grids import (
     CELL_PX,
     RAMP,
-    coloured,
+    apply_colour,
     contact_sheet,
     data_uri,
     mean_images,
-    png,
+    png_bytes,
+    resize_to_edge,
     sample_indices,
+    sample_per_class,
     sample_sheet,
-    sized,
-    some_of_each,
     terminal_image,
 )
 from muslin.reporting.pil_text import cut, font_for, wrapped
@@ -37,23 +37,23 @@ def _boot(size: int = 28, channels: int = 1) -> NDArray[np.uint8]:
 
 def test_a_small_image_is_enlarged_by_a_whole_factor_without_inventing_values() -> None:
     image = _boot()
-    enlarged = np.asarray(sized(image, 112))
+    enlarged = np.asarray(resize_to_edge(image, 112))
     assert np.array_equal(enlarged, image[:, :, 0].repeat(4, axis=0).repeat(4, axis=1))
 
 
 def test_a_photo_is_made_smaller_and_keeps_its_shape() -> None:
     photo = np.zeros((900, 600, 3), dtype=np.uint8)
-    assert sized(photo, 150).size == (100, 150)
-    assert sized(np.zeros((1, 4000, 3), dtype=np.uint8), 150).size == (150, 1)
+    assert resize_to_edge(photo, 150).size == (100, 150)
+    assert resize_to_edge(np.zeros((1, 4000, 3), dtype=np.uint8), 150).size == (150, 1)
 
 
 def test_a_single_image_survives_as_png() -> None:
     for image in (_boot(), _boot(30, 3)):
-        assert np.array_equal(_opened(png(image)).reshape(image.shape), image)
+        assert np.array_equal(_opened(png_bytes(image)).reshape(image.shape), image)
 
 
 def test_false_colours_rise_in_brightness_with_the_pixel() -> None:
-    steps = coloured(np.arange(256, dtype=np.uint8)[None, :, None], "false").reshape(256, 3)
+    steps = apply_colour(np.arange(256, dtype=np.uint8)[None, :, None], "false").reshape(256, 3)
     brightness = steps @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(brightness) > -1.0).all()  # rounding to whole values lets single steps stand still
     assert len({tuple(step) for step in steps.tolist()}) > 230
@@ -63,9 +63,9 @@ def test_false_colours_rise_in_brightness_with_the_pixel() -> None:
 
 def test_a_coloured_image_can_be_shown_gray_and_in_false_colours() -> None:
     image = _boot(8, 3)
-    assert coloured(image, "own").shape == (8, 8, 3)
-    assert coloured(image, "gray").shape == (8, 8)
-    assert coloured(image, "false").shape == (8, 8, 3)
+    assert apply_colour(image, "own").shape == (8, 8, 3)
+    assert apply_colour(image, "gray").shape == (8, 8)
+    assert apply_colour(image, "false").shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_a_coloured_image_can_be_shown_gray_and_in_false_colours() -> None:
 )
 def test_what_is_no_image_is_refused(pixels: NDArray[np.uint8]) -> None:
     with pytest.raises(DataError, match="an image"):
-        coloured(pixels)
+        apply_colour(pixels)
 
 
 def test_an_unknown_colour_is_refused_with_those_there_are() -> None:
     with pytest.raises(DataError, match="Known: own, gray, false"):
-        coloured(_boot(), "sepia")  # type: ignore[arg-type]
+        apply_colour(_boot(), "sepia")  # type: ignore[arg-type]
 
 
 def test_a_contact_sheet_holds_every_pixel_of_its_images() -> None:
@@ -185,9 +185,9 @@ def test_photos_of_any_size_have_a_mean_too() -> None:
 
 def test_a_sample_has_some_of_each_class_and_is_the_same_again() -> None:
     labels = np.array([0, 0, 0, 0, 2, -1])
-    chosen = some_of_each(labels, 3, 2, seed=1)
+    chosen = sample_per_class(labels, 3, 2, seed=1)
     assert labels[chosen].tolist() == [0, 0, 2]
-    assert chosen.tolist() == some_of_each(labels, 3, 2, seed=1).tolist()
+    assert chosen.tolist() == sample_per_class(labels, 3, 2, seed=1).tolist()
 
 
 def _dataset() -> Dataset:

@@ -12,7 +12,15 @@ from synthetic_evaluations import NETWORK
 from muslin.evaluation import Evaluation, evaluate
 from muslin.reporting.svg import plots
 from muslin.reporting.svg.network_diagram import network
-from muslin.reporting.svg.svg import apart, embedded, fit, round_ticks, text_width, whole_ticks, wrapped
+from muslin.reporting.svg.svg import (
+    inline_svg,
+    integer_ticks,
+    nice_ticks,
+    shorten_text,
+    spread_apart,
+    text_width,
+    wrap_text,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 AWKWARD = (
@@ -65,14 +73,14 @@ def _drawings() -> Iterator[tuple[str, str]]:
     for classes in (2, 10, 30):
         evaluation = _evaluation(classes)
         yield f"confusion of {classes}", plots.confusion_matrix(evaluation)
-        yield f"bars of {classes}", plots.class_bars(evaluation)
-        yield f"reliability of {classes}", plots.reliability(evaluation)
+        yield f"bars of {classes}", plots.class_metric_bars(evaluation)
+        yield f"reliability of {classes}", plots.reliability_diagram(evaluation)
     for name, evaluation in (("awkward", awkward), ("perfect", perfect), ("absent", absent)):
         yield f"{name} confusion", plots.confusion_matrix(evaluation)
-        yield f"{name} bars", plots.class_bars(evaluation)
-        yield f"{name} reliability", plots.reliability(evaluation)
-    yield "counts", plots.class_counts({"train": dict.fromkeys(AWKWARD, 5), "test": {AWKWARD[0]: 1}})
-    yield "no counts", plots.class_counts({"train": {"a": 0}})
+        yield f"{name} bars", plots.class_metric_bars(evaluation)
+        yield f"{name} reliability", plots.reliability_diagram(evaluation)
+    yield "counts", plots.class_count_bars({"train": dict.fromkeys(AWKWARD, 5), "test": {AWKWARD[0]: 1}})
+    yield "no counts", plots.class_count_bars({"train": {"a": 0}})
     yield "network", network(NETWORK)
     yield "bare network", network({"input": [1, 1, 1], "layers": []})
 
@@ -105,7 +113,7 @@ def test_every_drawing_is_a_whole_file_with_title_and_description_and_nothing_ou
 
 
 def test_a_drawing_inside_a_page_has_no_style_or_name_space_of_its_own() -> None:
-    inside = embedded(plots.confusion_matrix(_evaluation(3)))
+    inside = inline_svg(plots.confusion_matrix(_evaluation(3)))
     assert "<style>" not in inside
     assert "xmlns" not in inside
     assert 'role="img"' in inside
@@ -146,7 +154,7 @@ def test_only_some_classes_can_be_shown() -> None:
 def test_the_weakest_class_comes_first() -> None:
     labels = np.array([0] * 10 + [1] * 10)
     predicted = np.array([0] * 10 + [1] * 5 + [0] * 5)
-    drawing = plots.class_bars(evaluate(labels, np.eye(3)[predicted], ("good", "weak", "absent")))
+    drawing = plots.class_metric_bars(evaluate(labels, np.eye(3)[predicted], ("good", "weak", "absent")))
     assert drawing.index(">weak<") < drawing.index(">good<") < drawing.index(">absent<")
     assert "no images to judge by" in drawing
 
@@ -177,7 +185,7 @@ def test_the_network_names_every_layer_and_explains_a_kind_once() -> None:
     ("low", "high"), [(0.0, 2.3), (0.71, 0.9312), (0.0, 1e-6), (120.0, 54_000.0), (0.0, 1.0)]
 )
 def test_ticks_are_round_even_and_enclose_the_values(low: float, high: float) -> None:
-    ticks = round_ticks(low, high, 5)
+    ticks = nice_ticks(low, high, 5)
     assert ticks[0] <= low + 1e-9
     assert ticks[-1] >= high - 1e-9
     assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
@@ -188,28 +196,28 @@ def test_ticks_are_round_even_and_enclose_the_values(low: float, high: float) ->
 
 @pytest.mark.parametrize("last", [1, 2, 6, 7, 11, 50, 137, 1000])
 def test_epochs_are_ticked_with_whole_numbers_from_first_to_last(last: int) -> None:
-    ticks = whole_ticks(1, last)
+    ticks = integer_ticks(1, last)
     assert (ticks[0], ticks[-1]) == (1, last)
     assert ticks == sorted(set(ticks))
     assert len(ticks) <= 8
 
 
 def test_labels_that_would_overlap_are_moved_apart() -> None:
-    with_thresholds = apart([100.0, 104.0], 30)
+    with_thresholds = spread_apart([100.0, 104.0], 30)
     assert with_thresholds[1] - with_thresholds[0] == pytest.approx(30)
-    assert apart([10.0, 90.0], 30) == [10.0, 90.0]
+    assert spread_apart([10.0, 90.0], 30) == [10.0, 90.0]
 
 
 def test_a_name_that_is_too_wide_keeps_both_ends() -> None:
-    fitted = fit("A rather long class name number 17", 12, 120)
+    fitted = shorten_text("A rather long class name number 17", 12, 120)
     assert fitted.startswith("A r")
     assert fitted.endswith("17")
     assert text_width(fitted, 12) <= 120
-    assert fit("short", 12, 120) == "short"
+    assert shorten_text("short", 12, 120) == "short"
 
 
 def test_a_sentence_is_broken_into_lines_that_hold_all_its_words() -> None:
     words = "each channel's mean becomes 0 and spread 1, then a learned shift"
-    lines = wrapped(words, 12, 150)
+    lines = wrap_text(words, 12, 150)
     assert " ".join(lines) == words
     assert all(text_width(line, 12) <= 150 for line in lines)

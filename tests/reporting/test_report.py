@@ -318,7 +318,7 @@ def test_the_report_on_ten_thousand_test_images_is_there_in_a_moment(tmp_path: P
 
 def _said(labels: list[int], probabilities: list[list[float]], history: list[dict[str, float]]) -> str:
     true, raw_probabilities = np.array(labels), np.array(probabilities)
-    hints = insights.what_next(
+    hints = insights.next_steps(
         evaluate(true, raw_probabilities, ("a", "b")), history, true, raw_probabilities
     )
     return " ".join(hint.text for hint in hints)

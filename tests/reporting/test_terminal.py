@@ -8,7 +8,9 @@ import pytest
 from synthetic_evaluations import report
 
 from muslin.data.dataset import Dataset, PixelImages, Target
-from muslin.reporting.terminal.console import print_dataset, print_evaluation, print_predictions
+from muslin.reporting.terminal.dataset import print_dataset
+from muslin.reporting.terminal.evaluation import print_evaluation
+from muslin.reporting.terminal.predictions import print_predictions
 from muslin.text import counted, duration, interval_text, listed, percent, short_count
 
 

@@ -229,24 +229,24 @@ def look(
 ) -> None:  # fmt: skip
     """What is in a data set; show its images."""
     from muslin.data import read
-    from muslin.reporting.data_preview import Sheet, as_png, print_images, summary
-    from muslin.reporting.terminal.console import print_dataset
+    from muslin.reporting.data_preview import ImageSelection, dataset_summary, preview_sheet, print_preview
+    from muslin.reporting.terminal.dataset import print_dataset
     from muslin.storage.atomic import write_atomically
 
     dataset = read(data, **_gathered(format_, shape, target), every_target=not target, log=_log)
     chosen = dataset if part in (None, "all") else dataset.part(str(part))
     if as_json:
-        _print_json(summary(chosen))
+        _print_json(dataset_summary(chosen))
         return
     if not mean and all(wish is None for wish in (index, sample, class_name, colour, out)):
         print_dataset(chosen)
         return
-    sheet = Sheet(index, mean, class_name, sample, seed, colour or "own")
+    selection = ImageSelection(index, mean, class_name, sample, seed, colour or "own")
     if out:
-        write_atomically(out, as_png(chosen, sheet))
+        write_atomically(out, preview_sheet(chosen, selection))
         click.echo(f"wrote {out}")
     else:
-        print_images(chosen, sheet)
+        print_preview(chosen, selection)
 
 
 @cli.command()
@@ -439,7 +439,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """How often a model is right on DATA, and which answers may be taken. Figures come with 95 % intervals."""
     from muslin.models.predictor import Predictor
-    from muslin.reporting.terminal.console import print_evaluation
+    from muslin.reporting.terminal.evaluation import print_evaluation
     from muslin.reporting.terminal.reliability import print_trust
     from muslin.workflows import evaluate as evaluate_workflow
     from muslin.workflows import train as train_workflow
@@ -488,7 +488,7 @@ def predict(
         if as_json:
             _print_json(rows[-1])
     if not as_json:
-        from muslin.reporting.terminal.console import print_predictions
+        from muslin.reporting.terminal.predictions import print_predictions
 
         print_predictions(rows)
     if all(row["problem"] for row in rows):
@@ -632,7 +632,7 @@ def explain(
 ) -> None:  # fmt: skip
     """Why a model answers as it does for IMAGE, and whether that explanation is to be trusted."""
     from muslin.reporting.report.explanation_page import page
-    from muslin.reporting.terminal.console import print_explanation
+    from muslin.reporting.terminal.explanation import print_explanation
     from muslin.storage.atomic import write_atomically
     from muslin.workflows import explain as explain_workflow
 

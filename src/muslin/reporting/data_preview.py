@@ -14,12 +14,12 @@ from muslin.errors import DataError, ImageError
 from muslin.reporting.image_grids import (
     Colour,
     Pixels,
-    coloured,
+    apply_colour,
     contact_sheet,
     counts_of,
     label_text,
     mean_images,
-    png,
+    png_bytes,
     sample_indices,
     terminal_image,
 )
@@ -31,7 +31,7 @@ CROSSED = np.where(np.eye(32, dtype=bool) | np.eye(32, dtype=bool)[::-1], 90, 22
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ImageSelection:
     """Which images to show, and how.
 
     Attributes:
@@ -51,12 +51,12 @@ class Sheet:
     colour: Colour = "own"
 
 
-MOST_HEADERS = 1000
+MAX_HEADERS = 1000
 """Photos whose header is read to tell the range of sizes and the modes."""
 
 
 @dataclass(frozen=True)
-class Photos:
+class PhotoHeaders:
     """What the headers of photos say.
 
     Attributes:
@@ -85,14 +85,14 @@ class Photos:
         return "; ".join([*said, f"of {self.extract_features:,} looked at"])
 
 
-def photos_in(dataset: Dataset) -> Photos | None:
-    """What the headers of at most MOST_HEADERS photos say; None for a set of pixels, or an empty one."""
+def read_photo_headers(dataset: Dataset) -> PhotoHeaders | None:
+    """What the headers of at most MAX_HEADERS photos say; None for a set of pixels, or an empty one."""
     from muslin.images import header
 
     if not isinstance(dataset.images, PhotoImages) or not len(dataset):
         return None
     sizes, modes, unreadable = [], Counter[str](), []
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), MOST_HEADERS)).astype(int)).tolist()
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), MAX_HEADERS)).astype(int)).tolist()
     for index in chosen:
         photo = dataset.images.photos[index]
         try:
@@ -103,7 +103,7 @@ def photos_in(dataset: Dataset) -> Photos | None:
         sizes.append((height, width))
         modes[mode] += 1
     by_area = sorted(sizes, key=lambda size: size[0] * size[1])
-    return Photos(
+    return PhotoHeaders(
         len(chosen),
         by_area[0] if by_area else None,
         by_area[-1] if by_area else None,
@@ -120,7 +120,7 @@ def first_shape(dataset: Dataset) -> tuple[int, ...] | None:
     return None
 
 
-def summary(dataset: Dataset) -> dict[str, Any]:
+def dataset_summary(dataset: Dataset) -> dict[str, Any]:
     """What is in a data set, as JSON values."""
     parts = dataset.parts
     counts = None if parts is None else {p: int((parts == p).sum()) for p in PARTS if (parts == p).any()}
@@ -135,7 +135,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
                 (labels == UNKNOWN).sum() if labels.ndim == 1 else (labels == UNKNOWN).any(axis=1).sum()
             ),
         }
-    shape, photos = first_shape(dataset), photos_in(dataset)
+    shape, photos = first_shape(dataset), read_photo_headers(dataset)
     return {
         "name": dataset.name,
         "format": dataset.format,
@@ -150,7 +150,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def chosen_images(dataset: Dataset, sheet: Sheet, usual: int = 25) -> list[tuple[str, Pixels]]:
+def chosen_images(dataset: Dataset, sheet: ImageSelection, usual: int = 25) -> list[tuple[str, Pixels]]:
     """The images that `sheet` asks for, each with a caption.
 
     Raises:
@@ -186,11 +186,11 @@ def chosen_images(dataset: Dataset, sheet: Sheet, usual: int = 25) -> list[tuple
     return pictures
 
 
-def as_png(dataset: Dataset, sheet: Sheet) -> bytes:
+def preview_sheet(dataset: Dataset, sheet: ImageSelection) -> bytes:
     """The chosen images as one contact sheet, the bytes of a PNG; a single one by its index as it is."""
     pictures = chosen_images(dataset, sheet)
     if sheet.index is not None:
-        return png(coloured(pictures[0][1], sheet.colour))
+        return png_bytes(apply_colour(pictures[0][1], sheet.colour))
     columns = min(10, max(1, round(len(pictures) ** 0.5)))
     return contact_sheet(
         [pixels for _, pixels in pictures],
@@ -200,10 +200,10 @@ def as_png(dataset: Dataset, sheet: Sheet) -> bytes:
     )
 
 
-def print_images(dataset: Dataset, sheet: Sheet) -> None:
+def print_preview(dataset: Dataset, sheet: ImageSelection) -> None:
     """The chosen images as characters, each under its caption."""
     for caption, pixels in chosen_images(dataset, sheet, usual=3):
-        shown = coloured(pixels, sheet.colour)
+        shown = apply_colour(pixels, sheet.colour)
         click.echo(" · ".join(caption.split("\n")))
         click.echo(terminal_image(shown if shown.ndim == 3 else shown[..., None]))
         click.echo()

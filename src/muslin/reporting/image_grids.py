@@ -31,7 +31,7 @@ CELL_PX = 112  # four times Fashion-MNIST's 28
 RAMP = " .:-=+*#%@"  # ten levels from dark to bright, as on a terminal with a dark background
 
 
-def coloured(pixels: Pixels, colour: Colour = "own") -> Pixels:
+def apply_colour(pixels: Pixels, colour: Colour = "own") -> Pixels:
     """The image in `colour`: uint8 (height, width) for gray, (height, width, 3) otherwise.
 
     Raises:
@@ -51,9 +51,9 @@ def coloured(pixels: Pixels, colour: Colour = "own") -> Pixels:
     return flat if colour == "gray" else viridis()[flat]
 
 
-def sized(pixels: Pixels, edge_px: int) -> Image.Image:
+def resize_to_edge(pixels: Pixels, edge_px: int) -> Image.Image:
     """The image with its longer edge at most `edge_px`, as near to it as whole factors allow."""
-    picture = Image.fromarray(coloured(pixels))
+    picture = Image.fromarray(apply_colour(pixels))
     longest = max(picture.size)
     if longest > edge_px:
         size = [max(1, round(side * edge_px / longest)) for side in picture.size]
@@ -62,9 +62,9 @@ def sized(pixels: Pixels, edge_px: int) -> Image.Image:
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 
-def png(picture: Image.Image | Pixels) -> bytes:
+def png_bytes(picture: Image.Image | Pixels) -> bytes:
     """The image as a PNG file's bytes."""
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(coloured(picture))
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(apply_colour(picture))
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=image.width * image.height < 10_000)
     return buffer.getvalue()
@@ -72,16 +72,16 @@ def png(picture: Image.Image | Pixels) -> bytes:
 
 def data_uri(pixels: Pixels, edge_px: int = 144) -> str:
     """The image for an HTML page: a small one whole, as PNG; a larger one as JPEG of at most `edge_px`."""
-    plain = coloured(pixels)
+    plain = apply_colour(pixels)
     if max(plain.shape[:2]) <= 64:
-        return "data:image/png;base64," + base64.b64encode(png(plain)).decode()
+        return "data:image/png;base64," + base64.b64encode(png_bytes(plain)).decode()
     buffer = io.BytesIO()
-    sized(plain, edge_px).save(buffer, "JPEG", quality=85, optimize=True)
+    resize_to_edge(plain, edge_px).save(buffer, "JPEG", quality=85, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 @dataclass(frozen=True)
-class Section:
+class SheetSection:
     """A titled block of a contact sheet. `marks`, where given: True right, False wrong, None neither."""
 
     title: str
@@ -115,12 +115,12 @@ def contact_sheet(
     Raises:
         DataError: not as many captions or marks as images, no image, or columns or scale below 1.
     """
-    section = Section(title, list(pictures), captions, marks)
+    section = SheetSection(title, list(pictures), captions, marks)
     return contact_sheets([section], columns=columns, scale=scale, colour=colour)
 
 
 def contact_sheets(
-    sections: Sequence[Section], *, columns: int = 8, scale: int | None = None, colour: Colour = "own"
+    sections: Sequence[SheetSection], *, columns: int = 8, scale: int | None = None, colour: Colour = "own"
 ) -> bytes:
     """Several titled blocks of images, one under the other, with cells of one size; see `contact_sheet`."""
     for section in sections:
@@ -132,7 +132,8 @@ def contact_sheets(
     if columns < 1 or (scale is not None and scale < 1):
         raise DataError(f"columns {columns}, scale {scale}; expected 1 or more.")
     blocks = [
-        [_enlarged(coloured(pixels, colour), scale) for pixels in section.pictures] for section in sections
+        [_enlarged(apply_colour(pixels, colour), scale) for pixels in section.pictures]
+        for section in sections
     ]
     everything = [picture for block in blocks for picture in block]
     cell = max(CELL_PX if scale is None else 96, *(picture.width for picture in everything))
@@ -167,12 +168,12 @@ def contact_sheets(
                 tone = "accent" if mark is False else "ink"
                 write(draw, left + indent, bottom + 8 + place * line, words, 13, tone)
         top += height
-    return png(sheet)
+    return png_bytes(sheet)
 
 
 def _enlarged(pixels: Pixels, scale: int | None) -> Image.Image:
     if scale is None:
-        return sized(pixels, CELL_PX)
+        return resize_to_edge(pixels, CELL_PX)
     return Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
 
 
@@ -253,11 +254,11 @@ def counts_of(labels: NDArray[np.integer[Any]], n_classes: int) -> NDArray[np.in
 
 def _filling(pixels: Pixels, edge_px: int) -> Pixels:
     """The image's middle, as RGB, filling a square."""
-    picture = Image.fromarray(coloured(pixels)).convert("RGB")
+    picture = Image.fromarray(apply_colour(pixels)).convert("RGB")
     return np.asarray(ImageOps.fit(picture, (edge_px, edge_px), Image.Resampling.BILINEAR))
 
 
-def some_of_each(
+def sample_per_class(
     labels: NDArray[np.integer[Any]], n_classes: int, each: int, seed: int = 0
 ) -> NDArray[np.int64]:
     """Indices of up to `each` images of every class, class by class, drawn at random."""
@@ -336,7 +337,7 @@ def terminal_image(pixels: Pixels, width: int = 56, *, colour: bool | None = Non
     """
     if width < 1:
         raise DataError(f"an image {width} columns wide; ask for 1 or more.")
-    plain = coloured(pixels)
+    plain = apply_colour(pixels)
     height, across = plain.shape[:2]
     if width >= across:
         plain = plain.repeat(width // across, axis=0).repeat(width // across, axis=1)
@@ -348,7 +349,7 @@ def terminal_image(pixels: Pixels, width: int = 56, *, colour: bool | None = Non
     if colour is None:
         colour = _shows_colours()
     if not colour:
-        gray = coloured(plain, "gray").astype(np.uint16)
+        gray = apply_colour(plain, "gray").astype(np.uint16)
         level = (gray[::2] + gray[1::2]) // 2 * len(RAMP) // 256
         return "\n".join("".join(RAMP[i] for i in row).rstrip() for row in level)
     full = plain if plain.ndim == 3 else plain[:, :, None].repeat(3, axis=2)

@@ -239,7 +239,7 @@ class Workspace:
 
     def thumbnail(self, query: Mapping[str, str]) -> Response:
         """The image, made small and encoded anew."""
-        from muslin.reporting.image_grids import png, sized
+        from muslin.reporting.image_grids import png_bytes, resize_to_edge
 
         image, side = _text(query, "image"), _whole(query, "side", 96, MOST_SIDE_PX)
         kind, _, name = image.partition(":")
@@ -251,7 +251,7 @@ class Workspace:
             shown = decode(path, name=name, at_least_px=side).pixels
         else:
             shown = decode(self._sent.get(name), name="your image", at_least_px=side).pixels
-        return Response(png(sized(shown, max(8, side))), media_type="image/png")
+        return Response(png_bytes(resize_to_edge(shown, max(8, side))), media_type="image/png")
 
     def accuracy(self, body: Body) -> dict[str, Any]:
         """How an edit changes what the model is worth."""
@@ -421,7 +421,7 @@ SHOWN_PX = 320
 
 def _image_of(pixels: NDArray[Any]) -> dict[str, Any]:
     """An image for the page; numbers are drawn from their lowest (black) to their highest (white)."""
-    from muslin.reporting.image_grids import png, sized
+    from muslin.reporting.image_grids import png_bytes, resize_to_edge
 
     if pixels.dtype != np.uint8:
         low, high = float(pixels.min()), float(pixels.max())
@@ -429,7 +429,9 @@ def _image_of(pixels: NDArray[Any]) -> dict[str, Any]:
         pixels = np.rint(scaled * 255).astype(np.uint8)
         pixels = pixels if pixels.shape[2] in (1, 3) else pixels[:, :, :1]
     height, width = pixels.shape[:2]
-    content = encode_png(pixels) if max(height, width) <= SHOWN_PX else png(sized(pixels, SHOWN_PX))
+    content = (
+        encode_png(pixels) if max(height, width) <= SHOWN_PX else png_bytes(resize_to_edge(pixels, SHOWN_PX))
+    )
     return {
         "width": width,
         "height": height,

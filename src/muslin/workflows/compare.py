@@ -14,7 +14,7 @@ from muslin.evaluation.compare import Comparison
 from muslin.evaluation.compare import compare as compare_answers
 from muslin.evaluation.thresholds import decided
 from muslin.models.predictor import Predictor
-from muslin.reporting.image_grids import Section, contact_sheets
+from muslin.reporting.image_grids import SheetSection, contact_sheets
 from muslin.text import counted
 from muslin.workflows import train as train_workflow
 
@@ -125,7 +125,7 @@ def disagreements(compared: ComparisonResult, target: str) -> bytes | None:
         more = f", {len(some)} of them" if len(some) < len(places) else ""
         if some:
             sections.append(
-                Section(
+                SheetSection(
                     f"{title}: {counted(len(places), 'image')}{more}",
                     [compared.dataset.images[i] for i in some],
                     [f"1: {_named(asked, a[i])}\n2: {_named(asked, b[i])}" for i in some],

@@ -743,7 +743,7 @@ def _write_report(
     probabilities: Mapping[str, NDArray[np.float32]],
     reliabilities: Mapping[str, "Reliability"],
 ) -> None:
-    from muslin.reporting.report.multi_target import Made, write_reports
+    from muslin.reporting.report.multi_target import ReportInputs, write_reports
 
-    made = Made(record, network, history, dataset, parts, reliabilities=reliabilities)
-    write_reports(run.folder, made, evaluations, probabilities)
+    inputs = ReportInputs(record, network, history, dataset, parts, reliabilities=reliabilities)
+    write_reports(run.folder, inputs, evaluations, probabilities)

@@ -20,8 +20,8 @@ from muslin.explain.inspection import View
 from muslin.explain.layers import Layer
 from muslin.reporting.colours import blue_to_orange, viridis
 from muslin.reporting.image_grids import data_uri
-from muslin.reporting.report.report import rendered
-from muslin.reporting.svg.svg import embedded, put_line, put_text, svg
+from muslin.reporting.report.report import render_page
+from muslin.reporting.svg.svg import inline_svg, svg_document, svg_line, svg_text
 
 Values = NDArray[np.floating[Any]]
 
@@ -57,7 +57,7 @@ def page(explanation: Any) -> str:
     """The page as HTML, for a `muslin.workflows.explain.Explanation`."""
     view: View = explanation.view
     layered = view.model.layered
-    return rendered(
+    return render_page(
         "why.html.j2",
         explanation=explanation,
         answers=view.answers,
@@ -76,7 +76,7 @@ def _target(view: View, one: Any) -> dict[str, Any]:
     classes = view.answers[one.target.name]["probabilities"]
     trust = one.trust or {}
     curves = {
-        name: embedded(_curves(name, trust[name])) for name in ("deletion", "insertion") if name in trust
+        name: inline_svg(_curves(name, trust[name])) for name in ("deletion", "insertion") if name in trust
     }
     return {
         "name": one.target.name,
@@ -209,8 +209,8 @@ def _curves(name: str, test: Mapping[str, Any]) -> str:
     body = [f'<polygon class="cloth" points="{" ".join(band)}"/>']
     for tick in (0, 0.5, 1):
         y = bottom - tick * (bottom - top)
-        body.append(put_line(left, y, right, y, "rule"))
-        body.append(put_text(left - 8, y + 4, f"{tick:.0%}".replace("%", " %"), "soft tiny number", "end"))
+        body.append(svg_line(left, y, right, y, "rule"))
+        body.append(svg_text(left - 8, y + 4, f"{tick:.0%}".replace("%", " %"), "soft tiny number", "end"))
     body.append(
         f'<polyline class="mid-stroke" stroke-width="2" stroke-dasharray="6 4" '
         f'points="{" ".join(points(test["random"]))}"/>'
@@ -219,12 +219,12 @@ def _curves(name: str, test: Mapping[str, Any]) -> str:
         f'<polyline class="accent-stroke" stroke-width="2.5" points="{" ".join(points(test["evidence"]))}"/>'
     )
     done = "taken away" if name == "deletion" else "put back"
-    body.append(put_text(right, bottom + 18, f"share of the cells {done}", "soft small", "end"))
-    body.append(put_text(left, bottom + 38, "— by evidence", "accent small strong"))
-    body.append(put_text(left + 120, bottom + 38, "- - at random", "soft small"))
+    body.append(svg_text(right, bottom + 18, f"share of the cells {done}", "soft small", "end"))
+    body.append(svg_text(left, bottom + 38, "— by evidence", "accent small strong"))
+    body.append(svg_text(left + 120, bottom + 38, "- - at random", "soft small"))
     told = f"area {test['area']['evidence']:.2f} by evidence, {test['area']['random']:.2f} at random"
     title = f"The probability as cells are {done}, most evidence first"
-    return svg(right + 20, bottom + 48, title, told, "".join(body))
+    return svg_document(right + 20, bottom + 48, title, told, "".join(body))
 
 
 def _number(value: Any, digits: int = 4) -> str:

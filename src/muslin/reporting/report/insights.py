@@ -18,29 +18,29 @@ FEW = 50  # test images of a class; fewer leave an interval of more than 20 poin
 
 
 @dataclass(frozen=True)
-class Hint:
+class Insight:
     """A sentence, and the part of the report (its id) that shows more of it."""
 
     text: str
     see: str
 
 
-def most_frequent_share(evaluation: Evaluation) -> float:
+def majority_baseline(evaluation: Evaluation) -> float:
     """How often always naming the most frequent class would have been right, in 0..1."""
     return max(figures.support for figures in evaluation.per_class) / evaluation.n
 
 
-def what_it_does(evaluation: Evaluation) -> list[str]:
+def model_task(evaluation: Evaluation) -> list[str]:
     classes = evaluation.classes
     named = list(classes) if len(classes) <= CLASSES_NAMED else [*classes[: CLASSES_NAMED - 2], "others"]
     return [
         f"Given an image, it says which of {len(classes)} classes the image shows: {listed(named)}.",
         f"It is right {percent(evaluation.accuracy)} of the time; always naming the most frequent class "
-        f"would be right {percent(most_frequent_share(evaluation))} of the time.",
+        f"would be right {percent(majority_baseline(evaluation))} of the time.",
     ]
 
 
-def what_it_confuses(evaluation: Evaluation) -> list[str]:
+def confusions_text(evaluation: Evaluation) -> list[str]:
     if not evaluation.confused_pairs:
         return [
             f"Nothing, on these {counted(evaluation.n, 'image')}. By luck, a model that is wrong on up to "
@@ -60,12 +60,12 @@ def what_it_confuses(evaluation: Evaluation) -> list[str]:
     return said
 
 
-def what_next(
+def next_steps(
     evaluation: Evaluation,
     history: Sequence[Mapping[str, Any]],
     labels: NDArray[np.integer[Any]],
     probabilities: NDArray[np.floating[Any]],
-) -> list[Hint]:
+) -> list[Insight]:
     """The few things that deserve a look, the weightiest first. Each is said only if the figures say it."""
     hints = [
         _untested(evaluation),
@@ -78,60 +78,62 @@ def what_next(
     ]
     found = [hint for hint in hints if hint]
     return found[:4] or [
-        Hint("Try it on images of your own: `muslin predict` with this run's folder.", "made")
+        Insight("Try it on images of your own: `muslin predict` with this run's folder.", "made")
     ]
 
 
-def _untested(evaluation: Evaluation) -> Hint | None:
+def _untested(evaluation: Evaluation) -> Insight | None:
     absent = [figures.name for figures in evaluation.per_class if not figures.support]
     if not absent:
         return None
     named = absent if len(absent) <= 3 else [*absent[:2], f"{len(absent) - 2} more"]
-    return Hint(
+    return Insight(
         f"There are no test images of {listed(named)}, so nothing here says how well "
         f"{'it is' if len(absent) == 1 else 'they are'} told.",
         "figures",
     )
 
 
-def _weakest(evaluation: Evaluation) -> Hint | None:
+def _weakest(evaluation: Evaluation) -> Insight | None:
     tested = [figures for figures in evaluation.per_class if figures.recall is not None]
     weakest = min(tested, key=lambda figures: figures.recall or 0.0)
     # Only where its whole interval lies below the accuracy over all; otherwise the weakest is so by chance
     if weakest.recall is None or weakest.recall_interval[1] >= evaluation.accuracy:
         return None
-    return Hint(
+    return Insight(
         f"The weakest class is {weakest.name}: {percent(weakest.recall)} of its images are found "
         f"({interval_text(weakest.recall_interval)}). Look at what they are taken for.",
         "confused",
     )
 
 
-def _sure_mistakes(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> Hint | None:
+def _sure_mistakes(
+    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
+) -> Insight | None:
     sure = (labels >= 0) & (probabilities.argmax(axis=1) != labels) & (probabilities.max(axis=1) >= SURE)
     count = int(sure.sum())
     if not count:
         return None
-    return Hint(
+    return Insight(
         f"{counted(count, 'mistake')} {'was' if count == 1 else 'were'} made with {percent(SURE, digits=0)} "
         "certainty or more. Look whether the labels of these images are right.",
         "mistakes",
     )
 
 
-def _by_heart(history: Sequence[Mapping[str, Any]]) -> Hint | None:
+def _by_heart(history: Sequence[Mapping[str, Any]]) -> Insight | None:
     last = history[-1] if history else {}
     train, validation = last.get("train_accuracy"), last.get("validation_accuracy")
     if train is None or validation is None or train - validation < BY_HEART:
         return None
-    return Hint(
+    return Insight(
         f"It knows its training images better than new ones ({percent(train)} against "
         f"{percent(validation)} at the end): more images, more variation of them or fewer epochs may help.",
         "learning",
     )
 
 
-def _past_its_best(history: Sequence[Mapping[str, Any]]) -> Hint | None:
+def _past_its_best(history: Sequence[Mapping[str, Any]]) -> Insight | None:
     losses = [
         (row["validation_loss"], row.get("epoch"))
         for row in history
@@ -142,32 +144,32 @@ def _past_its_best(history: Sequence[Mapping[str, Any]]) -> Hint | None:
     best, last = min(losses, key=lambda pair: pair[0]), losses[-1]
     if best[1] is None or last[0] < 1.05 * best[0]:
         return None
-    return Hint(
+    return Insight(
         f"The validation loss was lowest in epoch {best[1]} of {last[1]}, then rose: fewer epochs may do.",
         "learning",
     )
 
 
-def _misstated(evaluation: Evaluation) -> Hint | None:
+def _misstated(evaluation: Evaluation) -> Insight | None:
     raw_probabilities = sum((b.confidence or 0.0) * b.n for b in evaluation.calibration) / evaluation.n
     low, high = evaluation.accuracy_interval
     if abs(raw_probabilities - evaluation.accuracy) < MISSTATED or low <= raw_probabilities <= high:
         return None
     kind = "too sure" if raw_probabilities > evaluation.accuracy else "not sure enough"
-    return Hint(
+    return Insight(
         f"It is {kind}: on average it states {percent(raw_probabilities)} and is right {percent(evaluation.accuracy)} "
         "of the time. Do not take its probabilities at their word.",
         "reliability",
     )
 
 
-def _few(evaluation: Evaluation) -> Hint | None:
+def _few(evaluation: Evaluation) -> Insight | None:
     few: list[ClassFigures] = [figures for figures in evaluation.per_class if 0 < figures.support < FEW]
     if not few:
         return None
     fewest = min(few, key=lambda figures: figures.support)
     others = f" (and fewer than {FEW} of {counted(len(few) - 1, 'other class', 'other classes')})"
-    return Hint(
+    return Insight(
         f"There {'is' if fewest.support == 1 else 'are'} only {counted(fewest.support, 'test image')} of "
         f"{fewest.name}{others if len(few) > 1 else ''}: its figures are rough, as their intervals show.",
         "figures",

@@ -15,7 +15,7 @@ from muslin.evaluation.reliability import Reliability
 from muslin.evaluation.thresholds import decided
 from muslin.reporting.image_grids import Pixels, data_uri
 from muslin.reporting.report import insights
-from muslin.reporting.report.report import CLASSES_SHOWN, Report, rendered, write_report
+from muslin.reporting.report.report import CLASSES_SHOWN, Report, render_page, write_report
 from muslin.reporting.svg import plots
 from muslin.reporting.svg.network_diagram import network as network_diagram
 from muslin.storage.atomic import storage_errors, write_atomically
@@ -26,7 +26,7 @@ LABELS_ON_A_CARD = 8
 
 
 @dataclass(frozen=True)
-class Made:
+class ReportInputs:
     """What all pages of a run rest on: `run.json`, the network's description, the history, the data and their parts."""
 
     run: Mapping[str, Any]
@@ -44,7 +44,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Line:
+class PredictionLine:
     """One answer on a card; `mark` is right, wrong or unknown, `true` what it is where that is something else."""
 
     question: str
@@ -54,12 +54,12 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Card:
+class ProductCard:
     """An image with everything that was answered."""
 
     id: str
     pixels: Pixels
-    lines: tuple[Line, ...]
+    lines: tuple[PredictionLine, ...]
 
     @property
     def uri(self) -> str:
@@ -72,7 +72,7 @@ class Card:
 
 def write_reports(
     folder: Path,
-    made: Made,
+    made: ReportInputs,
     evaluations: Mapping[str, AnyEvaluation],
     probabilities: Mapping[str, NDArray[np.floating[Any]]],
 ) -> Path:
@@ -104,7 +104,7 @@ def write_reports(
 
 def _write_one(
     folder: Path,
-    made: Made,
+    made: ReportInputs,
     name: str,
     evaluation: AnyEvaluation,
     probabilities: NDArray[np.floating[Any]],
@@ -130,7 +130,7 @@ def _write_one(
 
 def _write_multilabel(
     folder: Path,
-    made: Made,
+    made: ReportInputs,
     name: str,
     evaluation: MultilabelEvaluation,
     probabilities: NDArray[np.floating[Any]],
@@ -147,22 +147,22 @@ def _write_multilabel(
         of_label = class_counts(target, labels[getattr(made.split, part)])
         counts[part] = {evaluation.classes[i]: int(of_label[i]) for i in sorted(shown)}
     drawings = {
-        "counts": plots.class_counts(counts),
+        "counts": plots.class_count_bars(counts),
         "network": network_diagram(made.network),
         "curves": plots.learning_curves(made.history),
         "loss": plots.learning_curves(made.history, ["loss"]),
         "accuracy": plots.learning_curves(made.history, ["accuracy"]),
-        "classes": plots.class_bars(evaluation, shown),
+        "classes": plots.class_metric_bars(evaluation, shown),
     }
     for drawing in ("counts", "network", "curves", "classes"):
         write_atomically(folder / f"{drawing}.svg", drawings[drawing])
     known = np.flatnonzero((labels[made.split.test] != UNKNOWN).any(axis=1))
     about = replace(made, target=name)
     if about.trust is not None:
-        drawings["taken"] = plots.taken(about.trust)
+        drawings["taken"] = plots.risk_coverage_curve(about.trust)
         write_atomically(folder / "taken.svg", drawings["taken"])
-    page = rendered(
-        "labels.html.j2",
+    page = render_page(
+        "multilabel.html.j2",
         report=about,
         run=made.run,
         evaluation=evaluation,
@@ -171,11 +171,11 @@ def _write_multilabel(
         drawings=drawings,
         products=[_card(made, {name: evaluation}, {name: probabilities}, int(i)) for i in _some(known)],
         mistakes=[
-            Card(
+            ProductCard(
                 m.id,
                 _pixels(made, m.index),
                 (
-                    Line(
+                    PredictionLine(
                         "",
                         _mistake(evaluation, m.label, m.probability),
                         "wrong",
@@ -199,7 +199,7 @@ def _mistake(evaluation: MultilabelEvaluation, label: int, probability: float) -
 
 
 def _overview(
-    made: Made,
+    made: ReportInputs,
     evaluations: Mapping[str, AnyEvaluation],
     probabilities: Mapping[str, NDArray[np.floating[Any]]],
     pages: Mapping[str, str],
@@ -207,8 +207,8 @@ def _overview(
     everything = np.arange(len(made.split.test))
     wrong = _wrong_answers(made, evaluations, probabilities)
     worst = np.argsort(-wrong, kind="stable")[:PRODUCTS_SHOWN]
-    return rendered(
-        "several.html.j2",
+    return render_page(
+        "multi_target.html.j2",
         report=made,
         run=made.run,
         rows=[_row(made, name, evaluations.get(name), pages.get(name)) for name in probabilities],
@@ -217,7 +217,7 @@ def _overview(
     )
 
 
-def _row(made: Made, name: str, evaluation: AnyEvaluation | None, page: str | None) -> dict[str, Any]:
+def _row(made: ReportInputs, name: str, evaluation: AnyEvaluation | None, page: str | None) -> dict[str, Any]:
     classes = next(len(t.classes) for t in made.dataset.targets if t.name == name)
     row = {"name": name, "page": page, "classes": classes, "guess": None}
     if evaluation is None:
@@ -235,11 +235,11 @@ def _row(made: Made, name: str, evaluation: AnyEvaluation | None, page: str | No
     unknown = evaluation.n_unknown / (evaluation.n + evaluation.n_unknown)
     return row | {"n": evaluation.n, "unknown": unknown, "measure": "right", "value": evaluation.accuracy,
                   "interval": evaluation.accuracy_interval,
-                  "guess": insights.most_frequent_share(evaluation)}  # fmt: skip
+                  "guess": insights.majority_baseline(evaluation)}  # fmt: skip
 
 
 def _wrong_answers(
-    made: Made,
+    made: ReportInputs,
     evaluations: Mapping[str, AnyEvaluation],
     probabilities: Mapping[str, NDArray[np.floating[Any]]],
 ) -> NDArray[np.float64]:
@@ -265,19 +265,19 @@ def _some(places: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.sort(drawn)
 
 
-def _pixels(made: Made, index: int) -> Pixels:
+def _pixels(made: ReportInputs, index: int) -> Pixels:
     return made.dataset.images[int(made.split.test[index])]
 
 
 def _card(
-    made: Made,
+    made: ReportInputs,
     evaluations: Mapping[str, AnyEvaluation],
     probabilities: Mapping[str, NDArray[np.floating[Any]]],
     index: int,
-) -> Card:
+) -> ProductCard:
     """Test image `index` with what was answered to each question."""
     place = int(made.split.test[index])
-    lines: list[Line] = []
+    lines: list[PredictionLine] = []
     for name, raw_probabilities in probabilities.items():
         truth, evaluation = made.dataset.labels[name][place], evaluations.get(name)
         target = next(t for t in made.dataset.targets if t.name == name)
@@ -288,8 +288,8 @@ def _card(
         answer = int((_said(evaluation, said) if evaluation else said.argmax(axis=1))[0])
         mark = "unknown" if truth == UNKNOWN else "right" if truth == answer else "wrong"
         words = f"{target.classes[answer]} {percent(float(raw_probabilities[index, answer]), digits=0)}"
-        lines.append(Line(name, words, mark, target.classes[int(truth)] if mark == "wrong" else ""))
-    return Card(str(made.dataset.ids[place]), _pixels(made, index), tuple(lines))
+        lines.append(PredictionLine(name, words, mark, target.classes[int(truth)] if mark == "wrong" else ""))
+    return ProductCard(str(made.dataset.ids[place]), _pixels(made, index), tuple(lines))
 
 
 def _label_lines(
@@ -297,11 +297,11 @@ def _label_lines(
     name: str,
     truth: NDArray[np.integer[Any]],
     raw_probabilities: NDArray[np.floating[Any]],
-) -> list[Line]:
+) -> list[PredictionLine]:
     """The labels that were given, the surest first, and those that were missed."""
     given = raw_probabilities >= np.array([row.threshold for row in evaluation.per_label])
     chosen = [int(i) for i in np.argsort(-raw_probabilities, kind="stable") if given[i] or truth[i] == 1]
-    lines: list[Line] = []
+    lines: list[PredictionLine] = []
     for i in chosen[:LABELS_ON_A_CARD]:
         mark = "unknown" if truth[i] == UNKNOWN else "right" if given[i] == (truth[i] == 1) else "wrong"
         words = f"{evaluation.classes[i]} {percent(float(raw_probabilities[i]), digits=0)}"
@@ -312,5 +312,5 @@ def _label_lines(
             if given[i]
             else f"{evaluation.classes[i]}, missed"
         )
-        lines.append(Line(name if not lines else "", words, mark, true))
-    return lines or [Line(name, "none", "right" if not (truth == UNKNOWN).any() else "unknown")]
+        lines.append(PredictionLine(name if not lines else "", words, mark, true))
+    return lines or [PredictionLine(name, "none", "right" if not (truth == UNKNOWN).any() else "unknown")]

@@ -18,18 +18,18 @@ from muslin.evaluation.thresholds import decided
 from muslin.reporting.colours import DARK, LIGHT
 from muslin.reporting.image_grids import (
     Pixels,
-    Section,
+    SheetSection,
     contact_sheet,
     contact_sheets,
     data_uri,
     mean_images,
-    some_of_each,
+    sample_per_class,
 )
 from muslin.reporting.report import insights
 from muslin.reporting.svg import plots
-from muslin.reporting.svg.binary_curves import Movable, movable
+from muslin.reporting.svg.binary_curves import ThresholdExplorer, threshold_explorer
 from muslin.reporting.svg.network_diagram import network as network_diagram
-from muslin.reporting.svg.svg import FONT, STYLE, embedded
+from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
 from muslin.storage.atomic import write_atomically
 from muslin.text import counted, duration, interval_text, percent, short_count
 
@@ -86,17 +86,17 @@ class Report:
         return decided(Target("", classes), self.probabilities, (two.threshold,) if two else None)
 
     @cached_property
-    def two(self) -> Movable | None:
+    def two(self) -> ThresholdExplorer | None:
         """Where there are two classes, how the answers change with the threshold."""
         if self.evaluation.binary is None:
             return None
         labels = self.labels[self.split.test]
         known = labels != UNKNOWN
-        return movable(self.evaluation.binary, labels[known], self.probabilities[known, 1])
+        return threshold_explorer(self.evaluation.binary, labels[known], self.probabilities[known, 1])
 
 
 @dataclass(frozen=True)
-class Shot:
+class ImageTile:
     """An image and what is said of it.
 
     `called` is its class or what the model called it, `surely` with which probability, `true` what it is
@@ -126,22 +126,22 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Group:
+class TileGroup:
     """Images that belong together, under a name; `mean` is their class's mean image."""
 
     name: str
-    shots: tuple[Shot, ...]
-    mean: Shot | None = None
+    shots: tuple[ImageTile, ...]
+    mean: ImageTile | None = None
 
 
 @dataclass(frozen=True)
-class Confusion:
+class ConfusedPairExamples:
     """A confused pair with examples: its true class recognised, the mistakes, the other class recognised."""
 
     pair: ConfusedPair
     true: str
     predicted: str
-    groups: tuple[Group, ...]
+    groups: tuple[TileGroup, ...]
 
 
 def write_report(folder: Path, report: Report) -> Path:
@@ -173,23 +173,23 @@ def _page(
     report: Report,
     shown: Sequence[int],
     drawings: Mapping[str, str],
-    samples: Sequence[Group],
-    predictions: Sequence[Shot],
-    confusions: Sequence[Confusion],
-    mistakes: Sequence[Shot],
+    samples: Sequence[TileGroup],
+    predictions: Sequence[ImageTile],
+    confusions: Sequence[ConfusedPairExamples],
+    mistakes: Sequence[ImageTile],
 ) -> str:
     labels = report.labels[report.split.test]
-    script = (TEMPLATES / "threshold.js").read_text(encoding="utf-8") if report.two else ""
-    return rendered(
+    script = (TEMPLATES / "threshold_explorer.js").read_text(encoding="utf-8") if report.two else ""
+    return render_page(
         "report.html.j2",
         report=report,
         run=report.run,
         evaluation=report.evaluation,
         sizes={part: len(getattr(report.split, part)) for part in ("train", "validation", "test")},
-        guess=insights.most_frequent_share(report.evaluation),
-        does=insights.what_it_does(report.evaluation),
-        confuses=insights.what_it_confuses(report.evaluation),
-        look_next=insights.what_next(report.evaluation, report.history, labels, report.probabilities),
+        guess=insights.majority_baseline(report.evaluation),
+        does=insights.model_task(report.evaluation),
+        confuses=insights.confusions_text(report.evaluation),
+        look_next=insights.next_steps(report.evaluation, report.history, labels, report.probabilities),
         shown=shown,
         drawings=drawings,
         samples=samples,
@@ -201,7 +201,7 @@ def _page(
     )
 
 
-def rendered(template: str, **values: Any) -> str:
+def render_page(template: str, **values: Any) -> str:
     """A page from the template of that name, in the one style of all pages."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -218,7 +218,7 @@ def rendered(template: str, **values: Any) -> str:
         "counted": counted,
         "duration": duration,
         "short": short_count,
-        "embedded": embedded,
+        "inline": inline_svg,
         "plainly": _plainly,
         "term": _term,
         "sha256": _sha256,
@@ -265,18 +265,20 @@ def _drawings(report: Report, shown: Sequence[int]) -> dict[str, str]:
         of_class = np.bincount(known, minlength=len(evaluation.classes))
         counts[part] = {evaluation.classes[i]: int(of_class[i]) for i in shown}
     return {
-        "counts": plots.class_counts(counts),
+        "counts": plots.class_count_bars(counts),
         "network": network_diagram(report.network),
         "curves": plots.learning_curves(report.history),
         "loss": plots.learning_curves(report.history, ["loss"]),
         "accuracy": plots.learning_curves(report.history, ["accuracy"]),
-        "classes": plots.class_bars(evaluation, shown),
+        "classes": plots.class_metric_bars(evaluation, shown),
         "confusion": plots.confusion_matrix(evaluation, shown),
-        "reliability": plots.reliability(evaluation, report.trust.before.bins if report.trust else ()),
-    } | ({"taken": plots.taken(report.trust)} if report.trust else {})
+        "reliability": plots.reliability_diagram(
+            evaluation, report.trust.before.bins if report.trust else ()
+        ),
+    } | ({"taken": plots.risk_coverage_curve(report.trust)} if report.trust else {})
 
 
-def _samples(report: Report, shown: Sequence[int]) -> list[Group]:
+def _samples(report: Report, shown: Sequence[int]) -> list[TileGroup]:
     """Per class its mean image and a few of its training images, drawn at random."""
     classes = report.evaluation.classes
     each = min(6, max(2, SAMPLES_SHOWN // len(shown)))
@@ -285,20 +287,20 @@ def _samples(report: Report, shown: Sequence[int]) -> list[Group]:
     train = report.split.train[np.isin(report.labels[report.split.train], shown)]
     labels[train] = report.labels[train]
     means = mean_images(images, labels, len(classes), most=max(5, PHOTOS_AVERAGED // len(shown)))
-    drawn = some_of_each(labels, len(classes), each)
+    drawn = sample_per_class(labels, len(classes), each)
     groups = []
     for index in shown:
         mean = means[index]
         name = classes[index]
-        shots = tuple(Shot(images[int(i)], name) for i in drawn[labels[drawn] == index])
-        groups.append(Group(name, shots, None if mean is None else Shot(mean, name)))
+        shots = tuple(ImageTile(images[int(i)], name) for i in drawn[labels[drawn] == index])
+        groups.append(TileGroup(name, shots, None if mean is None else ImageTile(mean, name)))
     return groups
 
 
-def _shot(report: Report, index: int, *, note: str = "") -> Shot:
+def _shot(report: Report, index: int, *, note: str = "") -> ImageTile:
     """The test image at `index` with what the model said of it and, if that is wrong, what it is."""
     true, predicted = int(report.labels[report.split.test[index]]), int(report.predicted[index])
-    return Shot(
+    return ImageTile(
         pixels=report.dataset.images[int(report.split.test[index])],
         called=report.evaluation.classes[predicted],
         surely=percent(float(report.probabilities[index, predicted]), digits=0),
@@ -308,52 +310,52 @@ def _shot(report: Report, index: int, *, note: str = "") -> Shot:
     )
 
 
-def _predictions(report: Report) -> list[Shot]:
+def _predictions(report: Report) -> list[ImageTile]:
     """Test images drawn at random, so that as many are wrong as usually are."""
     known = np.flatnonzero(report.labels[report.split.test] >= 0)
     drawn = np.random.default_rng(0).choice(known, min(PREDICTIONS_SHOWN, len(known)), replace=False)
     return [_shot(report, int(index)) for index in np.sort(drawn)]
 
 
-def _confusion(report: Report, pair: ConfusedPair) -> Confusion:
+def _confusion(report: Report, pair: ConfusedPair) -> ConfusedPairExamples:
     classes = report.evaluation.classes
     true, predicted = classes[pair.true], classes[pair.predicted]
-    return Confusion(
+    return ConfusedPairExamples(
         pair,
         true,
         predicted,
         (
-            Group(f"{true}, recognised", _recognised(report, pair.true)),
-            Group(
+            TileGroup(f"{true}, recognised", _recognised(report, pair.true)),
+            TileGroup(
                 f"{true}, taken for {predicted}",
                 tuple(_shot(report, index) for index in pair.examples[:EXAMPLES_SHOWN]),
             ),
-            Group(f"{predicted}, recognised", _recognised(report, pair.predicted)),
+            TileGroup(f"{predicted}, recognised", _recognised(report, pair.predicted)),
         ),
     )
 
 
-def _recognised(report: Report, index: int, most: int = 3) -> tuple[Shot, ...]:
+def _recognised(report: Report, index: int, most: int = 3) -> tuple[ImageTile, ...]:
     """A few test images of a class that were told right, drawn at random."""
     told = np.flatnonzero((report.labels[report.split.test] == index) & (report.predicted == index))
     drawn = np.random.default_rng(0).choice(told, min(most, len(told)), replace=False)
     return tuple(_shot(report, int(i)) for i in np.sort(drawn))
 
 
-def _mistakes(report: Report) -> list[Shot]:
+def _mistakes(report: Report) -> list[ImageTile]:
     return [_shot(report, m.index, note=m.id) for m in report.evaluation.mistakes[:MISTAKES_SHOWN]]
 
 
 def _sheets(
-    samples: Sequence[Group],
-    predictions: Sequence[Shot],
-    confusions: Sequence[Confusion],
-    mistakes: Sequence[Shot],
+    samples: Sequence[TileGroup],
+    predictions: Sequence[ImageTile],
+    confusions: Sequence[ConfusedPairExamples],
+    mistakes: Sequence[ImageTile],
 ) -> dict[str, bytes]:
     """The images as PNG files; a sheet without an image is left out."""
     means = [group.mean for group in samples if group.mean]
     pairs = [
-        Section(
+        SheetSection(
             f"{c.true} taken for {c.predicted}: {counted(c.pair.count, 'time')}",
             [shot.pixels for group in c.groups for shot in group.shots],
             [shot.caption for group in c.groups for shot in group.shots],
@@ -364,7 +366,11 @@ def _sheets(
     sheets = {}
     if any(group.shots for group in samples):
         sheets["samples"] = contact_sheets(
-            [Section(g.name, [s.pixels for s in g.shots], ["" for _ in g.shots]) for g in samples if g.shots]
+            [
+                SheetSection(g.name, [s.pixels for s in g.shots], ["" for _ in g.shots])
+                for g in samples
+                if g.shots
+            ]
         )
     if means:
         title = "The mean image of each class"

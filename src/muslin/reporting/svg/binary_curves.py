@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from muslin.evaluation.binary import Binary, OperatingPoint, operating_point
 from muslin.evaluation.curves import curve
-from muslin.reporting.svg.svg import put_line, put_text, svg
+from muslin.reporting.svg.svg import svg_document, svg_line, svg_text
 from muslin.text import percent
 
 STEPS = 100
 """Thresholds that the page can be moved through, from 0.00 to 1.00."""
 
-MOST_CORNERS = 300
+MAX_CORNERS = 300
 """Of a curve that is drawn; more are closer together than a pixel."""
 
 LEFT, TOP, SIDE = 56, 30, 300
@@ -24,7 +24,7 @@ LEFT, TOP, SIDE = 56, 30, 300
 
 
 @dataclass(frozen=True)
-class Movable:
+class ThresholdExplorer:
     """What the page shows of the threshold, and what it needs to move it.
 
     Attributes:
@@ -40,7 +40,9 @@ class Movable:
     precision_recall: str
 
 
-def movable(two: Binary, labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]) -> Movable:
+def threshold_explorer(
+    two: Binary, labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
+) -> ThresholdExplorer:
     """The threshold of a task of two classes, over the images with a known class.
 
     Args:
@@ -55,7 +57,7 @@ def movable(two: Binary, labels: NDArray[np.integer[Any]], scores: NDArray[np.fl
         "square": [LEFT, TOP, SIDE],
         "rows": [[row.predicted, row.right] for row in rows],
     }
-    return Movable(
+    return ThresholdExplorer(
         now,
         json.dumps(points, separators=(",", ":")),
         roc_curve(two, labels, scores, now),
@@ -112,13 +114,13 @@ def _square(
     before: str = "",
 ) -> str:
     bottom = TOP + SIDE
-    body = [put_text(0, 16, upwards, "soft small"), before]
+    body = [svg_text(0, 16, upwards, "soft small"), before]
     for tick in (0, 0.25, 0.5, 0.75, 1):
         x, y = LEFT + tick * SIDE, bottom - tick * SIDE
-        body += [put_line(LEFT, y, LEFT + SIDE, y, "rule"), put_line(x, TOP, x, bottom, "rule")]
-        body.append(put_text(LEFT - 8, y + 4, percent(tick, digits=0), "soft small number", "end"))
-        body.append(put_text(x, bottom + 20, percent(tick, digits=0), "soft small number", "middle"))
-    kept = np.unique(np.linspace(0, len(corners) - 1, min(len(corners), MOST_CORNERS)).round().astype(int))
+        body += [svg_line(LEFT, y, LEFT + SIDE, y, "rule"), svg_line(x, TOP, x, bottom, "rule")]
+        body.append(svg_text(LEFT - 8, y + 4, percent(tick, digits=0), "soft small number", "end"))
+        body.append(svg_text(x, bottom + 20, percent(tick, digits=0), "soft small number", "middle"))
+    kept = np.unique(np.linspace(0, len(corners) - 1, min(len(corners), MAX_CORNERS)).round().astype(int))
     path = " ".join(f"{LEFT + corners[i][0] * SIDE:.1f},{bottom - corners[i][1] * SIDE:.1f}" for i in kept)
     body.append(f'<polyline class="accent-stroke" stroke-width="2" points="{path}"/>')
     across_, up = point
@@ -126,6 +128,6 @@ def _square(
     x, y = LEFT + (across_ or 0) * SIDE, bottom - (up or 0) * SIDE
     shown = "" if where else ' visibility="hidden"'
     body.append(f'<circle class="point ink" cx="{x:.1f}" cy="{y:.1f}" r="6"{shown}/>')
-    body.append(put_text(LEFT + SIDE, bottom + 42, across, "soft small", "end"))
+    body.append(svg_text(LEFT + SIDE, bottom + 42, across, "soft small", "end"))
     described = f"{told} At the threshold: {where or 'nothing to go by'}."
-    return svg(LEFT + SIDE + 24, bottom + 52, title, described, "".join(body))
+    return svg_document(LEFT + SIDE + 24, bottom + 52, title, described, "".join(body))

@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from muslin.reporting.svg.svg import fit, put_line, put_rect, put_text, svg, text_width, wrapped
+from muslin.reporting.svg.svg import (
+    shorten_text,
+    svg_document,
+    svg_line,
+    svg_rect,
+    svg_text,
+    text_width,
+    wrap_text,
+)
 from muslin.text import percent, short_count
 
 WHAT_FOR = {
@@ -45,10 +53,10 @@ def network(described: Mapping[str, Any]) -> str:
         *described["layers"],
     ]
     body = [
-        put_text(names, 18, "layer", "soft small"),
-        put_text(shapes, 18, "gives", "soft small"),
-        put_text(counts, 18, "parameters", "soft small"),
-        put_line(names, 30, width, 30, "rule"),
+        svg_text(names, 18, "layer", "soft small"),
+        svg_text(shapes, 18, "gives", "soft small"),
+        svg_text(counts, 18, "parameters", "soft small"),
+        svg_line(names, 30, width, 30, "rule"),
     ]
     y = 30.0
     explained: set[str] = set()
@@ -57,9 +65,9 @@ def network(described: Mapping[str, Any]) -> str:
         kind, output = str(row["kind"]), [int(side) for side in row["output"]]
         learned = int(row.get("parameters") or 0)
         weighs = bool(row.get("multiply_adds"))
-        detail = wrapped(str(row.get("detail") or ""), 12, shapes - names - 16)
+        detail = wrap_text(str(row.get("detail") or ""), 12, shapes - names - 16)
         # what a kind of layer is for is said once, where it is met first
-        purpose = [] if kind in explained else wrapped(WHAT_FOR.get(kind, ""), 12, shapes - names - 16)
+        purpose = [] if kind in explained else wrap_text(WHAT_FOR.get(kind, ""), 12, shapes - names - 16)
         explained.add(kind)
         block_width, block_height = _block(output)
         if not weighs and corners and 2 * corners[-1][0] == block_width:
@@ -69,27 +77,27 @@ def network(described: Mapping[str, Any]) -> str:
         corners.append((block_width / 2, centre - block_height / 2, centre + block_height / 2))
         fill, opacity = ("accent", 0.85) if learned else ("mid", 0.9 if weighs else 0.5)
         left, upper = middle - block_width / 2, centre - block_height / 2
-        body.append(put_rect(left, upper, block_width, block_height, fill, opacity=opacity))
+        body.append(svg_rect(left, upper, block_width, block_height, fill, opacity=opacity))
         baseline = centre - 8 * len(detail + purpose) + 5
-        body.append(put_text(names, baseline, kind, "ink strong"))
+        body.append(svg_text(names, baseline, kind, "ink strong"))
         beside = names + 1.08 * text_width(kind, 14) + 8  # bold is wider
-        called = fit(str(row["name"]), 12, shapes - beside - 8)
-        body.append(put_text(beside, baseline, called, "soft small", tip=str(row["name"])))
+        called = shorten_text(str(row["name"]), 12, shapes - beside - 8)
+        body.append(svg_text(beside, baseline, called, "soft small", tip=str(row["name"])))
         for place, words in enumerate(detail + purpose, 1):
             tone = "ink small" if place <= len(detail) else "soft small"
-            body.append(put_text(names, baseline + 16 * place, words, tone))
-        body.append(put_text(shapes, centre + 5, _shape(output), "ink number"))
+            body.append(svg_text(names, baseline + 16 * place, words, tone))
+        body.append(svg_text(shapes, centre + 5, _shape(output), "ink number"))
         if learned:
-            body.append(put_text(counts + 62, centre + 5, f"{learned:,}", "ink number", "end"))
+            body.append(svg_text(counts + 62, centre + 5, f"{learned:,}", "ink number", "end"))
             tip = f"{percent(learned / total)} of all parameters"
-            body.append(put_rect(counts + 78, centre - 5, 90, 10, "cloth"))
-            body.append(put_rect(counts + 78, centre - 5, max(1.5, 90 * learned / total), 10, "mid", tip=tip))
+            body.append(svg_rect(counts + 78, centre - 5, 90, 10, "cloth"))
+            body.append(svg_rect(counts + 78, centre - 5, max(1.5, 90 * learned / total), 10, "mid", tip=tip))
         y += row_height
-        body.append(put_line(names, y, width, y, "rule", 0.75))
+        body.append(svg_line(names, y, width, y, "rule", 0.75))
     for (above, _, lower), (below, upper, _) in pairwise(corners):
         for sign in (-1, 1):
             body.append(
-                put_line(
+                svg_line(
                     middle + sign * above,
                     lower,
                     middle + sign * below,
@@ -101,14 +109,14 @@ def network(described: Mapping[str, Any]) -> str:
             )
     adds = described.get("multiply_adds")
     foot = f"{total:,} parameters" + (f", {short_count(int(adds))} multiplications per image" if adds else "")
-    body.append(put_text(names, y + 26, foot, "soft"))
+    body.append(svg_text(names, y + 26, foot, "soft"))
     told = " → ".join(
         f"{row['kind']} {_shape(row['output'])}"
         + (f" with {row['parameters']:,} parameters" if row.get("parameters") else "")
         for row in rows
     )
     title = f"The network {described.get('name', '')}".strip()
-    return svg(width, y + 40, title, f"{told}. {foot}.", "".join(body))
+    return svg_document(width, y + 40, title, f"{told}. {foot}.", "".join(body))
 
 
 def _block(output: Sequence[int]) -> tuple[float, float]:

@@ -39,55 +39,53 @@ STYLE = (
 """The style sheet of every drawing; literal colours, as not every viewer of SVG files knows CSS variables."""
 
 
-def embedded(drawing: str) -> str:
+def inline_svg(drawing: str) -> str:
     """The drawing for the inside of an HTML page, without its own style sheet, name space and background."""
     inside = re.sub(r"<style>.*?</style>", "", drawing, count=1, flags=re.DOTALL)
     inside = re.sub(r'<rect class="paper" width="100%" height="100%"/>', "", inside, count=1)
     return inside.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
 
 
-def svg(width: float, height: float, title: str, description: str, body: str) -> str:
+def svg_document(width: float, height: float, title: str, description: str, body: str) -> str:
     """A whole SVG file of that size in px; title and description are for those who do not see it."""
     width, height = math.ceil(width), math.ceil(height)
     key = re.sub(r"\W+", "-", title.lower()).strip("-") or "drawing"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" role="img" width="{width}" '
         f'height="{height}" viewBox="0 0 {width} {height}" aria-labelledby="{key}-title {key}-description">'
-        f'<title id="{key}-title">{written(title)}</title>'
-        f'<desc id="{key}-description">{written(description)}</desc>'
+        f'<title id="{key}-title">{xml_escape(title)}</title>'
+        f'<desc id="{key}-description">{xml_escape(description)}</desc>'
         f'<style>{STYLE}</style><rect class="paper" width="100%" height="100%"/>{body}</svg>\n'
     )
 
 
-def written(words: str) -> str:
+def xml_escape(words: str) -> str:
     """`words` as they may stand in an SVG file: escaped, without characters that XML has no way to write."""
     return escape(re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", words))
 
 
-def put_text(
+def svg_text(
     x: float, y: float, words: str, kind: str, anchor: str = "start", *, turn: float = 0, tip: str = ""
 ) -> str:
     """Words at (x, y); `tip` is the whole of what may have been cut, shown when pointed at."""
     turned = f' transform="rotate({turn:g} {x:.1f} {y:.1f})"' if turn else ""
     placed = "" if anchor == "start" else f' text-anchor="{anchor}"'
-    whole = f"<title>{written(tip)}</title>" if tip and tip != words else ""
-    return (
-        f'<text class="{kind.strip()}" x="{x:.1f}" y="{y:.1f}"{placed}{turned}>{whole}{written(words)}</text>'
-    )
+    whole = f"<title>{xml_escape(tip)}</title>" if tip and tip != words else ""
+    return f'<text class="{kind.strip()}" x="{x:.1f}" y="{y:.1f}"{placed}{turned}>{whole}{xml_escape(words)}</text>'
 
 
-def put_line(x1: float, y1: float, x2: float, y2: float, kind: str, width: float = 1, more: str = "") -> str:
+def svg_line(x1: float, y1: float, x2: float, y2: float, kind: str, width: float = 1, more: str = "") -> str:
     """A straight line; `kind` names its classes, `more` further attributes."""
     thick = "" if width == 1 else f' stroke-width="{width:g}"'
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"{thick}{more}/>'
 
 
-def put_rect(
+def svg_rect(
     x: float, y: float, width: float, height: float, kind: str, *, opacity: float = 1, tip: str = ""
 ) -> str:
     """A rectangle with slightly rounded corners; `tip` is shown when pointed at."""
     shade = "" if opacity == 1 else f' fill-opacity="{opacity:.2f}"'
-    inside = f"><title>{written(tip)}</title></rect>" if tip else "/>"
+    inside = f"><title>{xml_escape(tip)}</title></rect>" if tip else "/>"
     return (
         f'<rect class="{kind}"{shade} x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
         f'rx="{min(3.0, width / 4, height / 4):.1f}"{inside}'
@@ -104,7 +102,7 @@ def text_width(words: str, size_px: float) -> float:
     return ems * size_px
 
 
-def fit(words: str, size_px: float, width_px: float) -> str:
+def shorten_text(words: str, size_px: float, width_px: float) -> str:
     """`words`, or where too wide their two ends around `…`, because names often differ at the end."""
     if text_width(words, size_px) <= width_px:
         return words
@@ -114,7 +112,7 @@ def fit(words: str, size_px: float, width_px: float) -> str:
     return f"{head.rstrip()}…{tail.lstrip()}"
 
 
-def wrapped(words: str, size_px: float, width_px: float) -> list[str]:
+def wrap_text(words: str, size_px: float, width_px: float) -> list[str]:
     """`words` in as many lines of `width_px` as they need; a longer word stands alone."""
     lines: list[str] = []
     for word in words.split():
@@ -126,7 +124,7 @@ def wrapped(words: str, size_px: float, width_px: float) -> list[str]:
     return lines
 
 
-def round_ticks(low: float, high: float, about: int) -> list[float]:
+def nice_ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers in even steps (1, 2, 2.5 or 5 times a power of ten) that enclose low..high."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
@@ -135,12 +133,12 @@ def round_ticks(low: float, high: float, about: int) -> list[float]:
     return [i * step for i in range(start, should_stop + 1)]
 
 
-def whole_ticks(first: float, last: float) -> list[int]:
+def integer_ticks(first: float, last: float) -> list[int]:
     """Whole numbers in first..last, at most about six, with both ends where they do not crowd the others."""
     start, should_stop = math.ceil(first), math.floor(last)
     if should_stop - start <= 5:
         return list(range(start, should_stop + 1))
-    step = max(1, round(round_ticks(first, last, 5)[1] - round_ticks(first, last, 5)[0]))
+    step = max(1, round(nice_ticks(first, last, 5)[1] - nice_ticks(first, last, 5)[0]))
     inner = range(-(-start // step) * step, should_stop + 1, step)
     return [
         start,
@@ -149,7 +147,7 @@ def whole_ticks(first: float, last: float) -> list[int]:
     ]
 
 
-def apart(positions: Sequence[float], least: float) -> list[float]:
+def spread_apart(positions: Sequence[float], least: float) -> list[float]:
     """The positions, moved as little as needed so that neighbours are `least` apart."""
     order = sorted(range(len(positions)), key=lambda i: positions[i])
     with_thresholds = list(positions)
@@ -161,13 +159,13 @@ def apart(positions: Sequence[float], least: float) -> list[float]:
     return with_thresholds
 
 
-def decimals(step: float) -> int:
+def tick_decimals(step: float) -> int:
     """Decimals that tell ticks of this step apart: 0 for 5, 1 for 0.5 and 2.5."""
     return max(
         0, next(n for n in range(12) if abs(round(step, n) - step) < 1e-9 * max(1.0, abs(step)) or n == 11)
     )
 
 
-def plain(value: float, step: float | None = None) -> str:
+def format_tick(value: float, step: float | None = None) -> str:
     """A number in three digits, or with as many decimals as ticks of this step need."""
-    return f"{value:.3g}" if step is None else f"{value:,.{decimals(step)}f}"
+    return f"{value:.3g}" if step is None else f"{value:,.{tick_decimals(step)}f}"

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from muslin.text import duration
 
 
-class Step(Protocol):
+class ProgressLike(Protocol):
     """What is shown of a step; `muslin.learn.training_loop.Progress` is one."""
 
     @property
@@ -33,7 +33,7 @@ class Step(Protocol):
 
 
 @contextmanager
-def training_progress() -> Iterator[Callable[[Step], None]]:
+def training_progress() -> Iterator[Callable[[ProgressLike], None]]:
     """A function to call after every step. Writes to standard error, so that standard output stays for results."""
     if not sys.stderr.isatty():
         yield _plain
@@ -45,7 +45,7 @@ def training_progress() -> Iterator[Callable[[Step], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", epoch="")
 
-        def show(step: Step) -> None:
+        def show(step: ProgressLike) -> None:
             bar.update(
                 task,
                 total=step.epochs * step.steps,
@@ -85,12 +85,12 @@ def tagging_progress() -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def _plain(step: Step) -> None:
+def _plain(step: ProgressLike) -> None:
     if step.row:
         print(_line(step), file=sys.stderr, flush=True)
 
 
-def _line(step: Step) -> str:
+def _line(step: ProgressLike) -> str:
     row = step.row or {}
     checked = (
         f"  validation loss {row['validation_loss']:.3f} accuracy {row['validation_accuracy']:.1%}"
