@@ -1,6 +1,6 @@
 """Do muslin's evidence maps mark what a network goes by?
 
-    python benchmarks/evidence.py MODEL DATA [--images 100] [--note SENTENCE]
+    python benchmarks/attribution.py MODEL DATA [--images 100] [--note SENTENCE]
 
 On images of DATA's test part, drawn at random, each explained for the class the model says:
 
@@ -27,9 +27,9 @@ def mean_with_interval(values: "np.typing.NDArray[np.float64]") -> dict[str, Any
     """The mean and its 95 % interval by Student's t."""
     from scipy.stats import t
 
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    half_width = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     mean = float(values.mean())
-    return {"mean": mean, "interval": [mean - half, mean + half], "n": len(values)}
+    return {"mean": mean, "interval": [mean - half_width, mean + half_width], "n": len(values)}
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     arguments = asking.parse_args()
 
     from muslin.data import read
-    from muslin.explain.inspection import InspectedModel, View
+    from muslin.explain.inspection import InspectedModel, Inspection
     from muslin.explain.sanity_checks import order_test, shuffle_test, shuffled
     from muslin.workflows import train as train_workflow
 
@@ -58,14 +58,14 @@ def main() -> None:
     started = time.perf_counter()
     inspected = InspectedModel.open(arguments.model)
     part, which = train_workflow.part_to_judge(inspected.predictor, read(arguments.data), "test")
-    drawn = np.random.default_rng(arguments.seed).permutation(len(part))[: arguments.pictures]
+    drawn = np.random.default_rng(arguments.seed).permutation(len(part))[: arguments.images]
     target = inspected.bundle.targets[0].name
-    others = shuffled(inspected.apart, range(arguments.seed, arguments.seed + arguments.shuffles))
+    others = shuffled(inspected.layered, range(arguments.seed, arguments.seed + arguments.shuffles))
     rows = []
     for place in np.sort(drawn):
-        view = View(inspected, part.images[int(place)], ready=True)
-        label = view.answers[target]["label"]
-        found = view.evidence(target, label)
+        view = Inspection(inspected, part.images[int(place)], ready=True)
+        label = view.predictions[target]["label"]
+        found = view.attribute(target, label)
         column = inspected.bundle.targets[0].classes.index(label)
 
         def answer(pixels: Any, column: int = column) -> Any:
@@ -85,8 +85,8 @@ def main() -> None:
                 "layer": found.layer,
                 "exact": found.exact,
                 "off_by": abs(found.sum - found.score),
-                "deletion": [tests["deletion"]["evidence"], tests["deletion"]["random"]],
-                "insertion": [tests["insertion"]["evidence"], tests["insertion"]["random"]],
+                "deletion": [tests["deletion"]["attribution"], tests["deletion"]["random"]],
+                "insertion": [tests["insertion"]["attribution"], tests["insertion"]["random"]],
                 "shuffled": shuffle_test(view.trace, found, others)["correlations"],
             }
         )

@@ -76,13 +76,13 @@ def trained(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 def alone(folder: Path, options: argparse.Namespace, count: int = 400) -> dict[str, float]:
     """Milliseconds of processor time a photo takes to be decoded and scaled, and to go through the network."""
     from muslin.learn.features import AT_ONCE, _worker
-    from muslin.learn.networks import network
+    from muslin.learn.networks import build_network
     from muslin.learn.pretrained import backbone_weights
 
     side = options.image_size
     images: Any = fitted_photos(read(folder), (side, side, 3)).images
     places = np.linspace(0, len(images) - 1, count).astype(int).tolist()
-    table = network(options.network, (side, side, 3), (), widths=())
+    table = build_network(options.network, (side, side, 3), (), widths=())
     work = _worker(images, table, backbone_weights(table, "imagenet"))
     started = time.thread_time()
     for place in places:

@@ -33,12 +33,12 @@ Answer = Callable[[Any], Any]
 def tutorial_net() -> Any:
     from muslin.data.dataset import Target
     from muslin.learn.modules import Net
-    from muslin.learn.networks import network
+    from muslin.learn.networks import build_network
     from muslin.learn.recipes import recipe
 
     chosen = recipe("tutorial")
     target = Target("label", tuple(f"class {i}" for i in range(10)))
-    table = network(
+    table = build_network(
         chosen.network, (28, 28, 1), (target,), widths=chosen.widths, dropout=chosen.dropout,
         activation=chosen.activation,
     )  # fmt: skip

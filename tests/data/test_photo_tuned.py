@@ -15,7 +15,7 @@ from muslin.data.photos import fitted_photos
 from muslin.errors import RecipeError
 from muslin.learn.frozen_prefix import frozen_prefix
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import frozen_layers, network
+from muslin.learn.networks import build_network, frozen_layer_count
 from muslin.learn.training_loop import Stopped
 from muslin.models.predictor import Predictor
 
@@ -66,12 +66,12 @@ def test_a_tuning_that_was_stopped_again_and_again_ends_with_the_same_weights(
 
 def test_the_lower_blocks_stay_as_they_were_and_the_upper_ones_learn(photos: Path, tmp_path: Path) -> None:
     run = muslin.train(photos, recipe="photo-tuned", out=tmp_path / "run", settings=TUNED)
-    table = network("efficientnet-lite0", (48, 48, 3), (), widths=())
+    table = build_network("efficientnet-lite0", (48, 48, 3), (), widths=())
     bundle = Predictor.open(run.model).bundle
     from safetensors.numpy import load
 
     before, after = weights_of(Net(table, 0)), load(bundle.weights)
-    boundary = frozen_layers(table, 11)
+    boundary = frozen_layer_count(table, 11)
     for place, layer in enumerate(table.layers):
         if f"{layer.name}.weight" in before:
             same = np.array_equal(before[f"{layer.name}.weight"], after[f"{layer.name}.weight"])
@@ -102,14 +102,14 @@ def test_photos_are_decoded_once_however_many_epochs_there_are(
 
 
 def test_the_part_that_is_kept_gives_what_torch_gives_at_every_size() -> None:
-    table = network("efficientnet-lite0", (64, 64, 3), (Target("label", ("a", "b")),), widths=())
+    table = build_network("efficientnet-lite0", (64, 64, 3), (Target("label", ("a", "b")),), widths=())
     net = Net(table, 0).eval()
     with torch.no_grad():
         for side in (48, 64, 50):
             pixels = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(side)) * 255
-            net.kept = None
+            net.frozen_prefix = None
             expected = net.features(pixels)
-            net.keep(frozen_prefix(net, 11, threads=1))
+            net.freeze_prefix(frozen_prefix(net, 11, threads=1))
             assert (net.features(pixels) - expected).abs().max() < 1e-4 * expected.abs().max()
 
 

@@ -12,8 +12,8 @@ import muslin
 from muslin.data.synthetic import draw
 from muslin.errors import RecipeError
 from muslin.explain.arithmetic import arithmetic
-from muslin.explain.attribution import evidence, evidence_layers
-from muslin.explain.inspection import InspectedModel, View
+from muslin.explain.attribution import attribute, attribution_layers
+from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.models.predictor import Predictor
 from small_models import LABEL, small_bundle
 
@@ -29,14 +29,14 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> None:
     inspected = InspectedModel.open(model)
-    trace = inspected.apart.trace(inspected.bundle.golden_pixels[0])
+    trace = inspected.layered.trace(inspected.bundle.golden_pixels[0])
     numbers = np.random.default_rng(0)
     for _ in range(500):
-        layer = inspected.apart.layers[numbers.integers(len(inspected.apart.layers))]
+        layer = inspected.layered.layers[numbers.integers(len(inspected.layered.layers))]
         index = [int(numbers.integers(side)) for side in layer.shape]
-        half = "tta_flip" if numbers.integers(2) else "as_is"
-        found = arithmetic(trace, layer.name, index, half)
-        row = min(("as_is", "tta_flip").index(half), len(trace.values[layer.name]) - 1)
+        tta_view = "flipped" if numbers.integers(2) else "original"
+        found = arithmetic(trace, layer.name, index, tta_view)
+        row = min(("original", "flipped").index(tta_view), len(trace.values[layer.name]) - 1)
         runtime = trace.values[layer.name][(row, *index)]
         assert found["sum"] == pytest.approx(runtime, rel=1e-4, abs=1e-4)
         assert found["agrees"]
@@ -44,9 +44,9 @@ def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> Non
             if step["kind"] == "convolution":
                 products = sum(
                     v * w
-                    for m in arithmetic(trace, step["layer"], step["index"], half, everything=True)["chain"][
-                        -1
-                    ]["maps"]
+                    for m in arithmetic(trace, step["layer"], step["index"], tta_view, everything=True)[
+                        "chain"
+                    ][-1]["maps"]
                     for values, weights in zip(m["values"], m["weights"], strict=True)
                     for v, w in zip(values, weights, strict=True)
                     if v is not None
@@ -56,13 +56,13 @@ def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> Non
 
 def test_evidence_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> None:
     inspected = InspectedModel.open(model)
-    trace = inspected.apart.trace(inspected.bundle.golden_pixels[1])
+    trace = inspected.layered.trace(inspected.bundle.golden_pixels[1])
     target = inspected.bundle.targets[0]
-    scores = trace.values[inspected.apart.scores[target.name]].mean(0)
-    assert evidence_layers(inspected.apart, target.name)
-    for layer in evidence_layers(inspected.apart, target.name):
-        one = evidence(trace, target.name, target.classes[2], layer=layer)
-        pair = evidence(trace, target.name, target.classes[2], target.classes[0], layer=layer)
+    scores = trace.values[inspected.layered.scores[target.name]].mean(0)
+    assert attribution_layers(inspected.layered, target.name)
+    for layer in attribution_layers(inspected.layered, target.name):
+        one = attribute(trace, target.name, target.classes[2], layer=layer)
+        pair = attribute(trace, target.name, target.classes[2], target.classes[0], layer=layer)
         assert one.exact
         assert one.sum == pytest.approx(scores[2], rel=1e-4, abs=1e-4)
         assert pair.sum == pytest.approx(scores[2] - scores[0], rel=1e-4, abs=1e-4)
@@ -70,11 +70,11 @@ def test_evidence_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> No
 
 def test_editing_a_kernel_answers_as_the_edited_file_does(model: Path) -> None:
     inspected = InspectedModel.open(model)
-    layer = next(layer for layer in inspected.apart.layers if layer.kernel and layer.parameters)
+    layer = next(layer for layer in inspected.layered.layers if layer.kernel and layer.parameters)
     values = np.arange(layer.kernel.size[0] * layer.kernel.size[1]).reshape(layer.kernel.size) / 8.0
     edit = {"kind": "kernel", "layer": layer.name, "output": 1, "input": 0, "values": values.tolist()}
     pixels = inspected.bundle.golden_pixels[0]
-    seen = View(inspected, pixels, edits=(edit,), ready=True)
+    seen = Inspection(inspected, pixels, edits=(edit,), ready=True)
 
     file = onnx.load_from_string(inspected.bundle.model)
     tensor = next(t for t in file.graph.initializer if t.name == f"{layer.name}.weight")
@@ -91,7 +91,7 @@ def test_editing_a_kernel_answers_as_the_edited_file_does(model: Path) -> None:
 
 def test_every_edit_that_a_layer_offers_can_be_made(model: Path) -> None:
     inspected = InspectedModel.open(model)
-    for layer in inspected.apart.layers:
+    for layer in inspected.layered.layers:
         for kind in layer.edits:
             edit = {
                 "kind": kind,
@@ -105,12 +105,12 @@ def test_every_edit_that_a_layer_offers_can_be_made(model: Path) -> None:
             if layer.kernel:
                 edit["values"] = np.zeros(layer.kernel.size).tolist()
             again = inspected.edited([edit])
-            assert [a.shape for a in again.apart.layers if a.name == layer.name] == [layer.shape]
+            assert [a.shape for a in again.layered.layers if a.name == layer.name] == [layer.shape]
 
 
 def test_edits_of_one_layer_add_up_in_any_order(model: Path) -> None:
     inspected = InspectedModel.open(model)
-    layer = next(layer for layer in inspected.apart.layers if layer.kernel and layer.parameters)
+    layer = next(layer for layer in inspected.layered.layers if layer.kernel and layer.parameters)
     off = [{"kind": "channel_off", "layer": layer.name, "channel": channel} for channel in (0, 1)]
     kernel = {"kind": "kernel", "layer": layer.name, "output": 2, "input": 0}
     kernel["values"] = np.ones(layer.kernel.size).tolist()
@@ -123,7 +123,7 @@ def test_edits_of_one_layer_add_up_in_any_order(model: Path) -> None:
 
 def test_an_edit_that_makes_no_sense_is_refused_in_one_line(model: Path) -> None:
     inspected = InspectedModel.open(model)
-    name = next(layer.name for layer in inspected.apart.layers if layer.kernel)
+    name = next(layer.name for layer in inspected.layered.layers if layer.kernel)
     for edit in (
         {}, 7, {"kind": "kernel"}, {"kind": "kernel", "layer": name},
         {"kind": "kernel", "layer": name, "output": 10**9, "input": 0, "values": [[1]]},
@@ -139,7 +139,7 @@ def test_what_the_network_saw_ends_with_what_predict_gives_it(model: Path) -> No
     inspected = InspectedModel.open(model)
     photo = np.full((90, 60, 3), 250, np.uint8)
     photo[20:70, 15:45] = (200, 30, 60)
-    view = View(inspected, photo)
+    view = Inspection(inspected, photo)
     predicted = inspected.predictor.predict([photo])[0].predictions
     for name, answer in predicted.items():
         assert view.probabilities[name] == pytest.approx(dict(answer.probabilities), abs=1e-6)
@@ -150,7 +150,7 @@ def test_what_the_network_saw_ends_with_what_predict_gives_it(model: Path) -> No
 
 def test_a_model_without_maps_still_answers_and_says_so() -> None:
     inspected = InspectedModel.of(Predictor(small_bundle(LABEL), 1))
-    view = View(inspected, inspected.bundle.golden_pixels[0], ready=True)
-    assert sum(view.answers["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+    view = Inspection(inspected, inspected.bundle.golden_pixels[0], ready=True)
+    assert sum(view.predictions["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
     with pytest.raises(RecipeError, match="no evidence"):
-        view.evidence("label", "Shirt")
+        view.attribute("label", "Shirt")

@@ -9,8 +9,8 @@ from PIL import Image
 import muslin
 from muslin.data.synthetic import draw
 from muslin.explain.arithmetic import arithmetic
-from muslin.explain.attribution import evidence_layers
-from muslin.explain.inspection import InspectedModel, View
+from muslin.explain.attribution import attribution_layers
+from muslin.explain.inspection import InspectedModel, Inspection
 
 SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48, "epochs": 2}
 VALUES = 80
@@ -31,9 +31,9 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> InspectedModel:
 
 @pytest.mark.slow
 def test_random_values_and_the_evidence_are_the_runtimes(inspected: InspectedModel) -> None:
-    view = View(inspected, inspected.bundle.golden_pixels[0], ready=True)
+    view = Inspection(inspected, inspected.bundle.golden_pixels[0], ready=True)
     numbers = np.random.default_rng(0)
-    layers = inspected.apart.layers
+    layers = inspected.layered.layers
     assert sum(layer.kind == "depthwise convolution" for layer in layers) > 10
     assert any(layer.residual for layer in layers)
     for _ in range(VALUES):
@@ -44,10 +44,10 @@ def test_random_values_and_the_evidence_are_the_runtimes(inspected: InspectedMod
         assert found["agrees"]
     (target,) = inspected.bundle.targets
     label = target.classes[1]
-    score = view.answers[target.name]["scores"][label]
+    score = view.predictions[target.name]["scores"][label]
     exact = 0
-    for name in evidence_layers(inspected.apart, target.name)[-6:]:
-        map_ = view.evidence(target.name, label, layer=name)
+    for name in attribution_layers(inspected.layered, target.name)[-6:]:
+        map_ = view.attribute(target.name, label, layer=name)
         if map_.exact:
             exact += 1
             assert map_.cells.sum() + map_.bias == pytest.approx(score, rel=1e-4, abs=1e-4)

@@ -17,7 +17,7 @@ from muslin.learn.modules import (
     Patches,
     resize_batch,
 )  # fmt: skip
-from muslin.learn.networks import Layer, network
+from muslin.learn.networks import LayerSpec, build_network
 
 CHANNELS, SIDE = 3, 11
 IMAGES = {
@@ -27,9 +27,9 @@ IMAGES = {
     "tied": lambda random: torch.randint(-1, 2, (4, CHANNELS, SIDE, SIDE), generator=random).double(),
 }
 
-CONVOLUTION = Layer("convolution", "conv", filters=5, kernel=3, padding=1)
-STRIDED = Layer("convolution", "conv", filters=5, kernel=3, stride=2, padding="same")
-POOL = Layer("max pool", "pool", kernel=2, stride=2)
+CONVOLUTION = LayerSpec("convolution", "conv", filters=5, kernel=3, padding=1)
+STRIDED = LayerSpec("convolution", "conv", filters=5, kernel=3, stride=2, padding="same")
+POOL = LayerSpec("max pool", "pool", kernel=2, stride=2)
 
 
 def first_largest(x):
@@ -59,7 +59,7 @@ def dense(x, layer):
 
 
 def patches():
-    layer = Patches(Layer("patches", "stem", filters=8, kernel=2), CHANNELS)
+    layer = Patches(LayerSpec("patches", "stem", filters=8, kernel=2), CHANNELS)
     layer.weight.copy_(torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(1)))
     return layer
 
@@ -88,7 +88,7 @@ LAYERS = {
     "dense": (
         lambda: torch.nn.Sequential(
             torch.nn.Flatten(),
-            Dense(Layer("dense", "dense", filters=6, factor=1 / 9), CHANNELS * SIDE**2),
+            Dense(LayerSpec("dense", "dense", filters=6, factor=1 / 9), CHANNELS * SIDE**2),
         ),
         lambda layer, x: dense(x, layer[1]),
     ),
@@ -121,7 +121,7 @@ def test_a_layers_values_and_gradients_are_those_of_the_plain_way(name, images):
 
 @pytest.mark.parametrize("images", IMAGES)
 def test_dropouts_gradient_passes_where_the_value_passed(images):
-    net = Net(network("tutorial", (28, 28, 1), (), widths=(4, 4, 4)), 0)
+    net = Net(build_network("tutorial", (28, 28, 1), (), widths=(4, 4, 4)), 0)
     dropout = Dropout(0.25, net).train()
 
     def dropped(x):

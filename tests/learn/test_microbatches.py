@@ -11,7 +11,7 @@ from muslin.data.dataset import UNKNOWN, Target
 from muslin.learn.losses import class_weights
 from muslin.learn.microbatches import MicroBatches, microbatch_count
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import network
+from muslin.learn.networks import build_network
 from muslin.learn.recipes import recipe
 from muslin.learn.torch_setup import ComputeSettings, left_as_found
 from muslin.learn.training_loop import fit
@@ -27,7 +27,7 @@ def engine(threads):
 
 
 def net_for(r, seed=0):
-    table = network(
+    table = build_network(
         r.network, (28, 28, 1), TARGETS, widths=r.widths, dropout=r.dropout, activation=r.activation,
         tta_flip=r.tta_flip,
     )  # fmt: skip

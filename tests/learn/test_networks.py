@@ -9,8 +9,8 @@ import torch
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError
 from muslin.learn.export import export
-from muslin.learn.modules import Convolution, Net, mean_and_spread, resize_batch, to_batch
-from muslin.learn.networks import BACKBONES, NETWORKS, Layer, check_takes, describe, network
+from muslin.learn.modules import Convolution, Net, channel_mean_std, resize_batch, to_batch
+from muslin.learn.networks import BACKBONES, NETWORKS, LayerSpec, build_network, check_image_scale, describe
 from muslin.learn.recipes import RECIPES
 from muslin.models.predictor import Predictor
 
@@ -19,7 +19,7 @@ TEN = (Target("label", tuple("abcdefghij")),)
 
 def of_recipe(name, input_shape=(28, 28, 1), targets=TEN):
     r = RECIPES[name]
-    return network(
+    return build_network(
         r.network,
         input_shape,
         targets,
@@ -56,7 +56,7 @@ def test_the_sealed_graph_answers_as_torch_does(name, input_shape):
     targets = (*TEN, Target("season", ("summer", "winter")))
     net = Net(of_recipe(name, input_shape, targets), seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (50, *input_shape), dtype=np.uint8)
-    net.prepare(pixels)
+    net.fit_normalisation(pixels)
     net.train()
     net(to_batch(pixels))  # batch norm has seen something
     bundle = export(net, targets, conversion="fit", golden=pixels[:4], provenance={})
@@ -87,7 +87,7 @@ def test_every_layers_result_can_be_asked_for_by_its_name():
 def test_a_mirrored_network_gives_a_image_and_its_mirror_image_the_same_answer():
     net = Net(of_recipe("quick"), seed=0).eval()
     pixels = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), dtype=np.uint8)
-    net.prepare(pixels)
+    net.fit_normalisation(pixels)
     with torch.no_grad():
         straight = net.probabilities(to_batch(pixels))["label"]
         turned = net.probabilities(to_batch(pixels[:, :, ::-1].copy()))["label"]
@@ -98,7 +98,7 @@ def test_the_stem_makes_the_patches_of_the_training_images_white():
     net = Net(of_recipe("quick"), seed=0)
     pixels = np.random.default_rng(0).integers(0, 256, (400, 29, 29, 1), dtype=np.uint8)
     smooth = ((pixels[:, 1:, 1:].astype(int) + pixels[:, :-1, :-1]) // 2).astype(np.uint8)  # neighbours agree
-    net.prepare(smooth)
+    net.fit_normalisation(smooth)
     with torch.no_grad():
         answers = net.layers["stem"](net.layers["normalise"](to_batch(smooth)))
     half = answers[:, : answers.shape[1] // 2].permute(0, 2, 3, 1).flatten(0, 2).double()
@@ -112,7 +112,7 @@ def test_mean_and_spread_are_numpys_in_less_memory_than_the_images_take(channels
     pixels = np.random.default_rng(0).integers(0, 200, (15_500, 28, 28, channels), dtype=np.uint8)
     pixels[..., 0] //= 2
     tracemalloc.start()
-    mean, spread = mean_and_spread(pixels)
+    mean, spread = channel_mean_std(pixels)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), rel=1e-9)
@@ -124,7 +124,7 @@ def test_mean_and_spread_are_numpys_in_less_memory_than_the_images_take(channels
 def test_images_too_small_for_a_network_are_refused(name):
     widths = (64, 32, 32) if name == "tutorial" else (32, 64)
     with pytest.raises(RecipeError, match="images of 4×4 px are too small"):
-        network(name, (4, 4, 1), TEN, widths=widths)
+        build_network(name, (4, 4, 1), TEN, widths=widths)
 
 
 @pytest.mark.parametrize("side", [6, 7, 12, 13])
@@ -133,9 +133,9 @@ def test_images_too_small_for_a_network_are_refused(name):
 def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gradient(
     side, padding, pool, stride
 ):
-    layer = Layer("convolution", "conv", filters=4, kernel=3, padding=padding)
+    layer = LayerSpec("convolution", "conv", filters=4, kernel=3, padding=padding)
     whole = Convolution(layer, 2)
-    needed = Convolution(layer, 2, Layer("max pool", "pool", kernel=pool, stride=stride))
+    needed = Convolution(layer, 2, LayerSpec("max pool", "pool", kernel=pool, stride=stride))
     needed.load_state_dict(whole.state_dict())
     random = torch.Generator().manual_seed(side)
     results = []
@@ -151,8 +151,8 @@ def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gr
 
 
 def test_a_convolution_fits_images_of_every_size():
-    layer = Layer("convolution", "conv", filters=4, kernel=3, stride=2, padding="same")
-    convolution = Convolution(layer, 1, Layer("max pool", "pool", kernel=2, stride=2))
+    layer = LayerSpec("convolution", "conv", filters=4, kernel=3, stride=2, padding="same")
+    convolution = Convolution(layer, 1, LayerSpec("max pool", "pool", kernel=2, stride=2))
     for side in (8, 13, 28):  # 4, 7 and 14 px after it: of 7 the pool reaches 6
         assert convolution(torch.zeros(1, 1, side, side)).shape[2:] == (side // 4 * 2, side // 4 * 2)
 
@@ -167,6 +167,6 @@ def test_a_smaller_image_keeps_its_mean():
 
 def test_a_network_that_cannot_take_smaller_images_says_so():
     with pytest.raises(RecipeError, match="takes images of one size only"):
-        check_takes(network("tutorial", (28, 28, 1), TEN, widths=(64, 32, 32)), 0.7)
+        check_image_scale(build_network("tutorial", (28, 28, 1), TEN, widths=(64, 32, 32)), 0.7)
     with pytest.raises(RecipeError, match="images of 3×3 px are too small"):
-        check_takes(network("whitened-4", (28, 28, 1), TEN, widths=(32, 64)), 0.1)
+        check_image_scale(build_network("whitened-4", (28, 28, 1), TEN, widths=(32, 64)), 0.1)

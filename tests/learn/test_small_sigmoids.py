@@ -6,7 +6,7 @@ import torch
 from muslin.data.dataset import Target
 from muslin.learn.export import export
 from muslin.learn.modules import Net
-from muslin.learn.networks import network
+from muslin.learn.networks import build_network
 from muslin.learn.recipes import recipe
 from muslin.models.predictor import Predictor
 
@@ -16,7 +16,7 @@ LABEL = Target("label", tuple("abcdefghij"))
 def test_a_tutorial_that_is_sure_of_no_class_answers_alike_in_both_runtimes() -> None:
     chosen = recipe("tutorial")
     net = Net(
-        network(
+        build_network(
             chosen.network,
             (28, 28, 1),
             [LABEL],

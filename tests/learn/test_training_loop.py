@@ -15,7 +15,7 @@ from muslin.data.synthetic import draw
 from muslin.errors import TrainingError
 from muslin.learn.losses import loss_of
 from muslin.learn.modules import Dropout, Net, to_batch, weights_of
-from muslin.learn.networks import network
+from muslin.learn.networks import build_network
 from muslin.learn.optimizers import optimizers_for, orthogonal
 from muslin.learn.recipes import RECIPES, recipe
 from muslin.learn.torch_setup import ComputeSettings, choose_compute_settings
@@ -35,7 +35,7 @@ def small(name, **changes):
 
 def net_for(r, shape=(28, 28, 1), classes=5, seed=0):
     target = Target("label", tuple(f"class {i}" for i in range(classes)))
-    table = network(
+    table = build_network(
         r.network,
         shape,
         (target,),

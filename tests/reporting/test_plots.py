@@ -11,7 +11,7 @@ from synthetic_evaluations import NETWORK
 
 from muslin.evaluation import Evaluation, evaluate
 from muslin.reporting.svg import plots
-from muslin.reporting.svg.network_diagram import network
+from muslin.reporting.svg.network_diagram import network_diagram
 from muslin.reporting.svg.svg import (
     inline_svg,
     integer_ticks,
@@ -81,8 +81,8 @@ def _drawings() -> Iterator[tuple[str, str]]:
         yield f"{name} reliability", plots.reliability_diagram(evaluation)
     yield "counts", plots.class_count_bars({"train": dict.fromkeys(AWKWARD, 5), "test": {AWKWARD[0]: 1}})
     yield "no counts", plots.class_count_bars({"train": {"a": 0}})
-    yield "network", network(NETWORK)
-    yield "bare network", network({"input": [1, 1, 1], "layers": []})
+    yield "network", network_diagram(NETWORK)
+    yield "bare network", network_diagram({"input": [1, 1, 1], "layers": []})
 
 
 @pytest.mark.parametrize(("name", "drawing"), [pytest.param(*pair, id=pair[0]) for pair in _drawings()])
@@ -174,7 +174,7 @@ def test_steps_take_the_place_of_epochs_where_there_are_none() -> None:
 
 
 def test_the_network_names_every_layer_and_explains_a_kind_once() -> None:
-    drawing = network({**NETWORK, "layers": [*NETWORK["layers"], NETWORK["layers"][1]]})
+    drawing = network_diagram({**NETWORK, "layers": [*NETWORK["layers"], NETWORK["layers"][1]]})
     assert drawing.count("looks everywhere for small patterns") == 1
     assert "&lt;new kind&gt;" in drawing
     assert "10×10×8" in drawing

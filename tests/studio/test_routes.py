@@ -48,7 +48,7 @@ def test_a_layer_is_sent_as_one_sheet_of_bytes(studio: Starlette) -> None:
 def test_an_edit_shows_the_answer_before_and_after(studio: Starlette) -> None:
     edit = {"kind": "channel_off", "layer": "stem_relu", "channel": 1}
     found = told(studio, "/api/look", view=VIEW | {"edits": [edit]})
-    assert found["before"]["label"]["probabilities"] != found["answers"]["label"]["probabilities"]
+    assert found["before"]["label"]["probabilities"] != found["predictions"]["label"]["probabilities"]
     assert told(studio, "/api/accuracy", view=VIEW | {"edits": [edit]})["n"] == 16
 
 
@@ -66,9 +66,9 @@ def test_a_convolutions_kernels_are_shown_also_while_one_of_its_maps_is_off(stud
 
 def test_evidence_and_trust_are_told_for_a_class_one_chooses(studio: Starlette) -> None:
     label = told(studio, "/api/model", model=VIEW["model"])["targets"][0]["classes"][1]
-    found = told(studio, "/api/evidence", view=VIEW, target="label", **{"class": label})
+    found = told(studio, "/api/attribution", view=VIEW, target="label", **{"class": label})
     assert np.sum(found["cells"]) + found["bias"] == pytest.approx(found["score"], abs=1e-4)
-    trust = told(studio, "/api/trust", view=VIEW, target="label", **{"class": label})
+    trust = told(studio, "/api/sanity_checks", view=VIEW, target="label", **{"class": label})
     assert abs(trust["shuffled"]["mean"]) < 0.3
 
 

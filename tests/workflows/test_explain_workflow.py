@@ -10,7 +10,7 @@ from PIL import Image
 import muslin
 from command_line import refusal, within
 from muslin.data.synthetic import draw
-from muslin.explain.inspection import InspectedModel, View
+from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.models.bundle import seal
 from small_models import convolving_bundle, small_bundle
 
@@ -47,24 +47,24 @@ def test_the_numbers_are_those_that_predict_gives_and_they_add_up(
 ) -> None:
     found = within(capfd, "explain", model, shirt, "--json").json
     said = within(capfd, "predict", model, shirt, "--json").json["predictions"]["label"]
-    assert found["answers"]["label"]["probabilities"] == pytest.approx(said["probabilities"], abs=1e-6)
-    one = found["explained"]["label"]
+    assert found["predictions"]["label"]["probabilities"] == pytest.approx(said["probabilities"], abs=1e-6)
+    one = found["explanations"]["label"]
     assert one["class"] == said["label"]
-    assert [e["class"] for e in one["evidence"][:2]] == [one["class"]] * 2
-    assert one["evidence"][0]["versus"] == one["versus"]
-    for evidence in one["evidence"]:
+    assert [e["class"] for e in one["attributions"][:2]] == [one["class"]] * 2
+    assert one["attributions"][0]["versus"] == one["versus"]
+    for evidence in one["attributions"]:
         assert evidence["exact"]
         assert np.sum(evidence["cells"]) + evidence["bias"] == pytest.approx(
             evidence["score"], rel=1e-4, abs=1e-4
         )
-    view = View(InspectedModel.open(model), shirt)
+    view = Inspection(InspectedModel.open(model), shirt)
     classes = view.inspected.bundle.targets[0].classes
     raw_probabilities = view.inspected.predictor.infer(view.pixels[None]).raw_probabilities["label"][
         0
     ]  # before it is calibrated
     assert one["score"][0]["value"] == pytest.approx(raw_probabilities[classes.index(one["class"])], abs=1e-6)
     assert all(step["agrees"] for step in (*one["score"], found["value"]))
-    assert {"shuffled", "other_class", "deletion", "insertion"} <= set(one["trust"])
+    assert {"shuffled", "other_class", "deletion", "insertion"} <= set(one["sanity_checks"])
     assert found["steps"][0]["shape"] == [40, 30, 3]
 
 
@@ -72,7 +72,7 @@ def test_a_wrong_class_and_a_pair_can_be_asked_about(
     model: Path, shirt: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--class", "shoe", "--rather-than", "bag"]
-    found = within(capfd, "explain", model, shirt, "--json", *asked).json["explained"]["label"]
+    found = within(capfd, "explain", model, shirt, "--json", *asked).json["explanations"]["label"]
     assert (found["class"], found["versus"]) == ("shoe", "bag")
     said = within(capfd, "explain", model, shirt, *asked, "-o", tmp_path / "why.html")
     assert said.code == 0
@@ -104,9 +104,9 @@ def test_a_foreign_operation_is_named_and_the_answer_is_there_all_the_same(
 ) -> None:
     said = within(capfd, "explain", curved, shirt, "-o", tmp_path / "why.html", "--json")
     found = said.json
-    assert sum(found["answers"]["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
-    assert any("Erf is run, but not taken apart" in sentence for sentence in found["cannot"])
-    for evidence in found["explained"]["label"]["evidence"]:
+    assert sum(found["predictions"]["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+    assert any("Erf is run, but not taken apart" in sentence for sentence in found["unsupported"])
+    for evidence in found["explanations"]["label"]["attributions"]:
         assert evidence["layer"] not in ("first", "scaled")
     assert "Erf is run, but not taken apart" in (tmp_path / "why.html").read_text()
 
@@ -116,8 +116,8 @@ def test_a_model_without_any_map_says_why_there_is_no_evidence(
 ) -> None:
     seal(small_bundle(), tmp_path / "mean.muslin")
     found = within(capfd, "explain", tmp_path / "mean.muslin", shirt, "--json").json
-    one = found["explained"]["label"]
-    assert one["evidence"] == []
+    one = found["explanations"]["label"]
+    assert one["attributions"] == []
     assert "no evidence map" in one["problem"]
     assert one["score"]
 

@@ -40,13 +40,18 @@ Step = dict[str, Any]
 
 
 def arithmetic(
-    trace: Trace, layer: str, index: Sequence[int], half: ViewName = "as_is", *, everything: bool = False
+    trace: Trace,
+    layer: str,
+    index: Sequence[int],
+    tta_view: ViewName = "original",
+    *,
+    everything: bool = False,
 ) -> dict[str, Any]:
     """The steps to one value.
 
     Args:
         index: (channel, row, column), or (feature,), within the layer's shape.
-        half: which of the two runs, for a network that also looks at the mirrored image.
+        tta_view: which of the two runs, for a network that also looks at the mirrored image.
         everything: all maps and inputs of a sum rather than the largest ones.
 
     Returns:
@@ -60,7 +65,7 @@ def arithmetic(
         isinstance(i, int) and 0 <= i < side for i, side in zip(index, found.shape, strict=False)
     ):
         raise RecipeError(f"{layer} has the shape {found.shape}: no value at {list(index)[:8]}.")
-    place = (min(VIEWS.index(half), len(trace.values[layer]) - 1), *index)
+    place = (min(VIEWS.index(tta_view), len(trace.values[layer]) - 1), *index)
     chain: list[Step] = []
     at = layer
     while True:
@@ -69,12 +74,12 @@ def arithmetic(
         if source is None or trace.layered.by_name.get(source[0]) is None:
             break
         at, place = source
-        if trace.layered.layer(at).why_not:
+        if trace.layered.layer(at).unsupported:
             break
     return {
         "layer": layer,
         "index": list(index),
-        "half": half,
+        "tta_view": tta_view,
         "value": chain[-1]["runtime"],
         "sum": chain[-1]["value"],
         "difference": max(abs(step["value"] - step["runtime"]) for step in chain),
@@ -92,11 +97,11 @@ def agrees(value: float, runtime: float) -> bool:
 def _step(trace: Trace, layer: str, place: Place, everything: bool) -> tuple[Step, tuple[str, Place] | None]:
     """One step, and the one value that it was made of; None where it is a sum of several."""
     about = trace.layered.layer(layer)
-    if about.why_not:
-        raise RecipeError(f"{layer}: {about.why_not}.")
+    if about.unsupported:
+        raise RecipeError(f"{layer}: {about.unsupported}.")
     graph = trace.layered.graph
     node = graph.producers[layer]
-    step: Step = {"layer": layer, "kind": _kind(node), "index": list(place[1:]), "half": VIEWS[place[0]]}
+    step: Step = {"layer": layer, "kind": _kind(node), "index": list(place[1:]), "tta_view": VIEWS[place[0]]}
     step["runtime"] = float(trace.values[layer][place])
     source: tuple[str, Place] | None = None
     if node.op in MOVING:
@@ -156,7 +161,7 @@ def _reference(trace: Trace, layer: str, place: Place) -> dict[str, Any]:
     return {
         "layer": layer,
         "index": [int(i) for i in place[1:]],
-        "half": VIEWS[int(place[0])],
+        "tta_view": VIEWS[int(place[0])],
         "value": float(array[tuple(place)]),
     }
 

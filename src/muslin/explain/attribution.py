@@ -26,7 +26,7 @@ from muslin.errors import RecipeError, nearest
 from muslin.explain.layers import VIEWS, LayeredModel, Trace
 from muslin.explain.operations import Float, backward
 
-Halves = Literal["both", "as_is", "tta_flip"]
+AttributionView = Literal["both", "original", "flipped"]
 
 FINE_CELLS = 5  # a side; a map of fewer cells says hardly more than the score does
 SMALL_PX = 64  # a side; images up to here are explained pixel by pixel
@@ -34,7 +34,7 @@ EXACT_TO = 1e-4  # relative or absolute, as in arithmetic
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Attribution:
     """What speaks for a class (positive) and against it (negative), cell by cell.
 
     Attributes:
@@ -51,7 +51,7 @@ class Evidence:
     label: str
     versus: str | None
     layer: str
-    half: Halves
+    tta_view: AttributionView
     cells: Float
     bias: float
     score: float
@@ -75,7 +75,7 @@ class Evidence:
             "class": self.label,
             "versus": self.versus,
             "layer": self.layer,
-            "half": self.half,
+            "tta_view": self.tta_view,
             "rows": self.cells.shape[0],
             "columns": self.cells.shape[1],
             "cells": self.cells.tolist(),
@@ -89,20 +89,20 @@ class Evidence:
         }
 
 
-def evidence(
+def attribute(
     trace: Trace,
     target: str,
     label: str,
     versus: str | None = None,
     *,
     layer: str | None = None,
-    half: Halves = "both",
-) -> Evidence:
+    tta_view: AttributionView = "both",
+) -> Attribution:
     """The evidence for `label`, or for `label` rather than `versus`.
 
     Args:
-        layer: one of `evidence_layers`; by default `default_layer`.
-        half: of a network that also looks at the mirrored image: the image as it is, its mirror image (the map
+        layer: one of `attribution_layers`; by default `default_layer`.
+        tta_view: of a network that also looks at the mirrored image: the image as it is, its mirror image (the map
             is turned back), or the mean of both.
 
     Raises:
@@ -113,7 +113,7 @@ def evidence(
     for name in (label,) if versus is None else (label, versus):
         if name not in classes:
             raise RecipeError(f"{target}: no class {str(name)[:80]!r}. {nearest(str(name)[:80], classes)}")
-    choices = evidence_layers(layered, target)
+    choices = attribution_layers(layered, target)
     if not choices:
         raise RecipeError(
             f"{target}: no evidence map, as no layer with a map leads to its scores by known steps."
@@ -123,7 +123,7 @@ def evidence(
         raise RecipeError(f"no evidence at {str(layer)[:80]!r}. {nearest(str(layer)[:80], choices)}")
     scores = trace.values[layered.scores[target]]
     seed = np.zeros(scores.shape)
-    views = range(len(scores)) if half == "both" else [min(VIEWS.index(half), len(scores) - 1)]
+    views = range(len(scores)) if tta_view == "both" else [min(VIEWS.index(tta_view), len(scores) - 1)]
     for i in views:
         seed[i, classes.index(label)] += 1 / len(views)
         if versus is not None:
@@ -134,7 +134,7 @@ def evidence(
     contributions = (slopes * (trace.values[layer] - empty)).sum(1)
     cells = np.zeros(contributions.shape[1:])
     for i, part in enumerate(contributions):  # what is seen in the mirror is shown where it really is
-        cells += part[:, ::-1] if VIEWS[i] == "tta_flip" else part
+        cells += part[:, ::-1] if VIEWS[i] == "flipped" else part
     score = float((seed * scores).sum())
     difference = abs(float(cells.sum()) + bias - score)
     if exact and difference > EXACT_TO * max(1.0, abs(score)):
@@ -146,14 +146,14 @@ def evidence(
         why = (
             "approximate: a curved operation (sigmoid, swish or a gate) lies between this layer and the score"
         )
-    return Evidence(target, label, versus, layer, half, cells, bias, score, exact, why)
+    return Attribution(target, label, versus, layer, tta_view, cells, bias, score, exact, why)
 
 
 def default_layer(layered: LayeredModel, target: str) -> str:
-    """For small images the last layer of `evidence_layers` that still shows pixels; else the last one with
+    """For small images the last layer of `attribution_layers` that still shows pixels; else the last one with
     FINE_CELLS cells a side, or the one with the most cells.
     """
-    choices = evidence_layers(layered, target)
+    choices = attribution_layers(layered, target)
     cells = {name: layered.layer(name).shape[1:] for name in choices}
     image = layered.bundle.preprocessing
     if max(image.height, image.width) <= SMALL_PX:
@@ -166,7 +166,7 @@ def default_layer(layered: LayeredModel, target: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def evidence_layers(layered: LayeredModel, target: str) -> tuple[str, ...]:
+def attribution_layers(layered: LayeredModel, target: str) -> tuple[str, ...]:
     """The layers with maps that all of a target's evidence passes through, by steps that are taken apart."""
     layered.target(target)
     if target not in layered.scores:
@@ -182,7 +182,7 @@ def evidence_layers(layered: LayeredModel, target: str) -> tuple[str, ...]:
         maps = maps and layer.shape != channels_last
         if frontier == {layer.name} and maps and layer.name != last:
             found.append(layer.name)
-        if layer.why_not or layer.op == "Softmax":
+        if layer.unsupported or layer.op == "Softmax":
             break
         frontier.remove(layer.name)
         frontier.update(layer.inputs)

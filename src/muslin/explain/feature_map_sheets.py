@@ -14,17 +14,19 @@ Sheet = tuple[dict[str, Any], NDArray[Any]]
 """What is in the array, as JSON values; and the array."""
 
 
-def sheet_of(trace: Trace, layer: str, half: ViewName = "as_is") -> Sheet:
+def sheet_of(trace: Trace, layer: str, tta_view: ViewName = "original") -> Sheet:
     """A layer as codes from 0 to 255: uint8 (maps, rows, columns); features are one map of one row.
 
     Each map has its own range, so that a faint one keeps its detail: value = low + code / 255 · (high - low).
     """
-    found = trace.of(layer, half)
+    found = trace.of(layer, tta_view)
     maps = as_maps(found)
     low, high = maps.min((1, 2)), maps.max((1, 2))
     spread = np.where(high > low, high - low, 1)[:, None, None]
     codes = np.rint((maps - low[:, None, None]) / spread * 255).astype(np.uint8)
-    everything = [trace.of(name, half) for name in trace.layered.by_name if name not in ("numbers", "planes")]
+    everything = [
+        trace.of(name, tta_view) for name in trace.layered.by_name if name not in ("numbers", "planes")
+    ]
     header = {
         "layer": layer,
         "maps": len(maps),

@@ -11,7 +11,7 @@ from muslin.errors import RecipeError, nearest
 
 Pixels = NDArray[np.uint8]
 
-CHANGES: dict[str, tuple[float, float, float]] = {
+IMAGE_EDITS: dict[str, tuple[float, float, float]] = {
     "turn": (-180.0, 180.0, 0.0),  # degrees, against the clock
     "shift_x": (-1000.0, 1000.0, 0.0),  # px to the right
     "shift_y": (-1000.0, 1000.0, 0.0),  # px down
@@ -29,11 +29,11 @@ def changed(pixels: Pixels, changes: Mapping[str, Any]) -> Pixels:
     Raises:
         RecipeError: an unknown change, or an amount out of its range.
     """
-    amounts = {name: usual for name, (_, _, usual) in CHANGES.items()}
+    amounts = {name: usual for name, (_, _, usual) in IMAGE_EDITS.items()}
     for name, amount in changes.items():
-        if name not in CHANGES:
-            raise RecipeError(f"no change {name[:40]!r}. {nearest(name[:40], CHANGES)}")
-        low, high, _ = CHANGES[name]
+        if name not in IMAGE_EDITS:
+            raise RecipeError(f"no change {name[:40]!r}. {nearest(name[:40], IMAGE_EDITS)}")
+        low, high, _ = IMAGE_EDITS[name]
         if not isinstance(amount, bool | int | float) or not low <= amount <= high:
             raise RecipeError(f"{name} {str(amount)[:40]}: from {low:g} to {high:g}.")
         amounts[name] = float(amount)

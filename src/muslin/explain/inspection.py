@@ -1,7 +1,7 @@
-"""A view: one model, one image, and what was changed in either; and everything that is worked out for it.
+"""One image in one model, with what was changed in either, and everything that is computed from them.
 
-`InspectedModel` is a model opened for explaining; `View` adds the image, the steps left out, the changes and the edits.
-The studio's pages, `muslin explain` and a notebook all go through these two.
+`InspectedModel` is a model opened for explaining; `Inspection` adds the image, the skipped preprocessing steps and the
+edits. The studio's pages, `muslin explain` and a notebook all go through these two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.errors import BundleError, RecipeError
 from muslin.explain import preprocessing_steps
-from muslin.explain.attribution import Evidence, evidence
+from muslin.explain.attribution import Attribution, attribute
 from muslin.explain.image_edits import changed
 from muslin.explain.layers import VIEWS, LayeredModel, Trace, split_layers
 from muslin.explain.model_edits import Edit, edited
@@ -23,34 +24,35 @@ from muslin.models.bundle import Bundle
 from muslin.models.predictor import Predictor
 
 Pixels = NDArray[np.uint8]
-Answers = dict[str, dict[str, Any]]
+Predictions = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class InspectedModel:
-    """A model: `predictor` answers as it is shipped, `layered` shows every layer on the way there.
+    """A model: `predictor` predicts as it is shipped, `layered` shows every layer on the way there.
 
-    `cannot_why` says why there is no anatomy, for a graph that cannot be taken apart at all.
+    Attributes:
+        predictor: the model.
+        split: its layers; None where its graph cannot be run layer by layer.
+        problem: why `split` is None.
     """
 
     predictor: Predictor
-    layered: LayeredModel | None
-    cannot_why: str | None = None
+    split: LayeredModel | None
+    problem: str | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> "InspectedModel":
         """Open a .muslin file or a run's folder.
 
         Raises:
-            BundleError: it cannot be opened, or does not answer to its golden images as it was sealed.
+            BundleError: it cannot be opened, or does not predict its golden images as it was sealed.
         """
         return cls.of(Predictor.open(path, threads=1))
 
     @classmethod
     def of(cls, predictor: Predictor) -> "InspectedModel":
-        """The same for a predictor. A graph that cannot be run layer by layer still answers."""
-        from muslin.errors import BundleError
-
+        """The same for a predictor. A graph that cannot be run layer by layer still predicts."""
         try:
             return cls(predictor, split_layers(predictor.bundle))
         except BundleError as error:
@@ -60,33 +62,36 @@ class InspectedModel:
     def bundle(self) -> Bundle:
         return self.predictor.bundle
 
+    @property
+    def has_layers(self) -> bool:
+        """Whether `layered` can be asked for."""
+        return self.split is not None
+
+    @property
+    def layered(self) -> LayeredModel:
+        """The model's layers.
+
+        Raises:
+            RecipeError: the graph cannot be run layer by layer.
+        """
+        if self.split is None:
+            raise RecipeError(self.problem or "this model cannot be taken apart.")
+        return self.split
+
     def edited(self, edits: Sequence[Edit]) -> "InspectedModel":
-        """The model as if its file had been edited. Its golden images are not asked: they would answer otherwise.
+        """The model as if its file had been edited. Its golden images are not checked: it would predict others.
 
         Raises:
             RecipeError: an edit that cannot be made.
         """
         if not edits:
             return self
-        apart = edited(self.apart, edits)
-        return InspectedModel(Predictor(apart.bundle, self.predictor.threads, check=False), apart)
-
-    @property
-    def apart(self) -> LayeredModel:
-        """The anatomy.
-
-        Raises:
-            RecipeError: there is none.
-        """
-        from muslin.errors import RecipeError
-
-        if self.layered is None:
-            raise RecipeError(self.cannot_why or "this model cannot be taken apart.")
-        return self.layered
+        layered = edited(self.layered, edits)
+        return InspectedModel(Predictor(layered.bundle, self.predictor.threads, check=False), layered)
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class Inspection:
     """One image in one model.
 
     Attributes:
@@ -112,22 +117,26 @@ class View:
         """The model with the edits, and without the scaling where that was left out."""
         edits = list(self.edits)
         if preprocessing_steps.NUMBERS in self.without:
-            layers = preprocessing_steps.scaling_layers(self.inspected.apart)
+            layers = preprocessing_steps.scaling_layers(self.inspected.layered)
             edits += [{"kind": "layer_off", "layer": name} for name in layers]
         return self.inspected.edited(edits)
 
     @cached_property
-    def _seen(self) -> tuple[list[preprocessing_steps.Seen], Pixels, tuple[str, ...]]:
+    def _seen(self) -> tuple[list[preprocessing_steps.PreprocessingStep], Pixels, tuple[str, ...]]:
         preprocessing_steps.check_steps(self.without)
         if self.ready:
             pixels = np.asarray(self.source, np.uint8)
             return (
-                [preprocessing_steps.Seen("taken", pixels, False, False, "as the network takes it")],
+                [
+                    preprocessing_steps.PreprocessingStep(
+                        "taken", pixels, False, False, "as the network takes it"
+                    )
+                ],
                 pixels,
                 (),
             )
         source = self.source
-        return preprocessing_steps.see(self.inspected.bundle, source, self.without, self.name)
+        return preprocessing_steps.trace_preprocessing(self.inspected.bundle, source, self.without, self.name)
 
     @cached_property
     def pixels(self) -> Pixels:
@@ -146,37 +155,36 @@ class View:
         Raises:
             RecipeError: the model cannot be taken apart.
         """
-        return self.model.apart.trace(self.pixels)
+        return self.model.layered.trace(self.pixels)
 
     @cached_property
-    def steps(self) -> list[preprocessing_steps.Seen]:
+    def steps(self) -> list[preprocessing_steps.PreprocessingStep]:
         """The way from the file to the first layer's numbers."""
         steps = list(self._seen[0])
         if self.changes:
             steps.append(
-                preprocessing_steps.Seen(
+                preprocessing_steps.PreprocessingStep(
                     "changed", self.pixels, False, False, preprocessing_steps.WORDS["changed"][1]
                 )
             )
-        if (
-            self.model.layered is not None
-            and (found := preprocessing_steps.first_numbers(self.trace)) is not None
-        ):
-            scaling = preprocessing_steps.scaling_layers(self.inspected.apart)
-            if self.model.apart.tta_flip:
+        if self.model.has_layers and (found := preprocessing_steps.first_numbers(self.trace)) is not None:
+            scaling = preprocessing_steps.scaling_layers(self.inspected.layered)
+            if self.model.layered.tta_flip:
                 steps.append(
-                    preprocessing_steps.Seen(
-                        "tta_flip",
+                    preprocessing_steps.PreprocessingStep(
+                        "flipped",
                         self.pixels[:, ::-1],
                         False,
                         False,
-                        preprocessing_steps.WORDS["tta_flip"][1],
+                        preprocessing_steps.WORDS["flipped"][1],
                     )
                 )
             text = f"{preprocessing_steps.WORDS['numbers'][1]}: {found[1].min():.3g} to {found[1].max():.3g}"
             left_out = preprocessing_steps.NUMBERS in self.without
             steps.append(
-                preprocessing_steps.Seen(preprocessing_steps.NUMBERS, found[1], bool(scaling), left_out, text)
+                preprocessing_steps.PreprocessingStep(
+                    preprocessing_steps.NUMBERS, found[1], bool(scaling), left_out, text
+                )
             )
         return steps
 
@@ -190,9 +198,9 @@ class View:
         }
 
     @cached_property
-    def answers(self) -> Answers:
+    def predictions(self) -> Predictions:
         """Per target: the most probable class, all probabilities, and, where they are known, the scores."""
-        found: Answers = {}
+        found: Predictions = {}
         for target in self.inspected.bundle.targets:
             probabilities = self.probabilities[target.name]
             label = max(probabilities, key=lambda c: probabilities[c])
@@ -203,9 +211,8 @@ class View:
                 "scores": None,
                 "views": None,
             }
-            apart = self.model.layered
-            if apart is not None and target.name in apart.scores:
-                scores = self.trace.values[apart.scores[target.name]]
+            if self.model.has_layers and target.name in self.model.layered.scores:
+                scores = self.trace.values[self.model.layered.scores[target.name]]
                 rows = [dict(zip(target.classes, map(float, row), strict=True)) for row in scores]
                 answer["scores"] = {c: float(np.mean([row[c] for row in rows])) for c in target.classes}
                 if len(rows) == 2:
@@ -213,7 +220,7 @@ class View:
             found[target.name] = answer
         return found
 
-    def plain(self) -> "View":
+    def plain(self) -> "Inspection":
         """The same image and model as they come, without any change."""
         return replace(self, without=frozenset(), changes=None, edits=())
 
@@ -229,13 +236,13 @@ class View:
                 }
         return found
 
-    def evidence(self, target: str, label: str, versus: str | None = None, **how: Any) -> Evidence:
+    def attribute(self, target: str, label: str, versus: str | None = None, **how: Any) -> Attribution:
         """See `muslin.explain.attribution.evidence`."""
-        return evidence(self.trace, target, label, versus, **how)
+        return attribute(self.trace, target, label, versus, **how)
 
-    def sanity_checks(self, found: Evidence, seed: int = 0) -> dict[str, Any]:
+    def sanity_checks(self, found: Attribution, seed: int = 0) -> dict[str, Any]:
         """See `muslin.explain.sanity_checks.trust`."""
-        column = self.model.apart.target(found.target).classes.index(found.label)
+        column = self.model.layered.target(found.target).classes.index(found.label)
 
         def answer(pixels: Pixels) -> NDArray[np.float32]:
             return self.model.predictor.predict_pixels(pixels)[found.target][:, column]

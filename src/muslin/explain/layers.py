@@ -20,10 +20,10 @@ from muslin.explain.image_edits import edge_colour
 from muslin.explain.operations import MOVING, TAKEN_APART, curve, limits, window
 from muslin.models.bundle import FEATURES, Bundle
 
-ViewName = Literal["as_is", "tta_flip"]
-VIEWS: tuple[ViewName, ViewName] = ("as_is", "tta_flip")
+ViewName = Literal["original", "flipped"]
+VIEWS: tuple[ViewName, ViewName] = ("original", "flipped")
 
-PLUMBING = (*MOVING, "Mean", "Neg", "Softplus", "Shape", "Gather", "Constant", "ConstantOfShape", "Expand")
+AUXILIARY = (*MOVING, "Mean", "Neg", "Softplus", "Shape", "Gather", "Constant", "ConstantOfShape", "Expand")
 """Operations that are left out of a first drawing: they move values, or only prepare others."""
 
 _KINDS = {
@@ -60,12 +60,12 @@ class Layer:
         multiply_adds: of one image.
         share: of all multiply-adds, 0 to 1.
         block: the block it belongs to, where it belongs to one.
-        plumbing: whether it only moves or prepares values.
+        auxiliary: whether it only moves or prepares values.
         residual: whether it adds two branches.
         column: its place from left to right: the longest way from the pixels.
         kernel: of a convolution.
         edits: the kinds of edits that it takes.
-        why_not: why its arithmetic is not shown; None where it is.
+        unsupported: why its arithmetic is not shown; None where it is.
     """
 
     name: str
@@ -78,12 +78,12 @@ class Layer:
     multiply_adds: int = 0
     share: float = 0.0
     block: str | None = None
-    plumbing: bool = False
+    auxiliary: bool = False
     residual: bool = False
     column: int = 0
     kernel: Kernel | None = None
     edits: tuple[str, ...] = ()
-    why_not: str | None = None
+    unsupported: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +160,11 @@ class Trace:
         """The way of an empty image: every pixel of the colour that this one has at its edge."""
         return self.layered.trace(np.broadcast_to(edge_colour(self.pixels), self.pixels.shape))
 
-    def of(self, layer: str, half: ViewName = "as_is") -> Array:
-        """A layer's result for one half, of the layer's shape. What comes before the halves part is the same."""
+    def of(self, layer: str, tta_view: ViewName = "original") -> Array:
+        """A layer's result for one view, of the layer's shape. What comes before the halves part is the same."""
         self.layered.layer(layer)
         values = self.values[layer]
-        found: Array = values[min(VIEWS.index(half), len(values) - 1)]
+        found: Array = values[min(VIEWS.index(tta_view), len(values) - 1)]
         return found
 
 
@@ -307,25 +307,25 @@ def _layer(
     graph: Graph, node: Node, name: str, inputs: tuple[str, ...], shapes: Mapping[str, tuple[int, ...]]
 ) -> Layer:
     shape = shapes[name]
-    kind, detail, why_not = _KINDS.get(node.op, node.op.lower()), "", None
+    kind, detail, unsupported = _KINDS.get(node.op, node.op.lower()), "", None
     parameters = multiply_adds = 0
     kernel = None
     varied = [i for i in node.inputs if i in shapes]
     if node.op not in TAKEN_APART:
-        why_not = f"{node.op} is run, but not taken apart here"
+        unsupported = f"{node.op} is run, but not taken apart here"
     elif node.op in ("Conv", "Gemm", "MatMul") and node.inputs[1] not in graph.constants:
-        why_not = f"the weights of this {node.op} depend on the image themselves"
+        unsupported = f"the weights of this {node.op} depend on the image themselves"
     elif node.op in ("Conv", "MaxPool", "AveragePool") and len(shape) != 3:
-        why_not = f"a {node.op} over {len(shape) - 1} dimensions is not taken apart here"
+        unsupported = f"a {node.op} over {len(shape) - 1} dimensions is not taken apart here"
     elif node.op in ("MaxPool", "AveragePool") and node.attributes.get("ceil_mode"):
-        why_not = "a pooling with windows over the edge (ceil_mode) is not taken apart here"
+        unsupported = "a pooling with windows over the edge (ceil_mode) is not taken apart here"
     elif node.op in ("BatchNormalization", "Clip", "Slice", "Pad", "ReduceMean") and not all(
         i in graph.constants for i in node.inputs[1:] if i
     ):
-        why_not = f"the numbers of this {node.op} depend on the image themselves"
+        unsupported = f"the numbers of this {node.op} depend on the image themselves"
     elif node.op == "Div" and len(varied) == 2:
-        why_not = "a division by values that depend on the image is not taken apart here"
-    if (single := curve(graph, node) if why_not is None else None) is not None:
+        unsupported = "a division by values that depend on the image is not taken apart here"
+    if (single := curve(graph, node) if unsupported is None else None) is not None:
         kind, detail = single.kind, single.formula
         if node.op == "Clip" and limits(graph, node) == (0, 6):
             kind = "relu6"
@@ -336,7 +336,7 @@ def _layer(
         multiply_adds = weights.size
         if node.op == "Conv":
             multiply_adds *= int(np.prod(shape[1:]))
-            kernel = _kernel(graph, node, shapes) if why_not is None else None
+            kernel = _kernel(graph, node, shapes) if unsupported is None else None
             groups = node.attributes.get("group", 1)
             if groups == len(weights) and groups > 1:
                 kind = "depthwise convolution"
@@ -345,11 +345,11 @@ def _layer(
         else:
             inside = weights.size // max(1, shape[-1])
             detail = f"{inside} inputs to {shape[-1]} outputs"
-    elif node.op == "BatchNormalization" and why_not is None:
+    elif node.op == "BatchNormalization" and unsupported is None:
         parameters = 2 * graph.constants[node.inputs[1]].size
     return Layer(
-        name, node.op, kind, detail, inputs, shape, parameters, multiply_adds, kernel=kernel, why_not=why_not,
-        plumbing=node.op in PLUMBING and name not in ("dropout", "flatten"),
+        name, node.op, kind, detail, inputs, shape, parameters, multiply_adds, kernel=kernel, unsupported=unsupported,
+        auxiliary=node.op in AUXILIARY and name not in ("dropout", "flatten"),
         residual=node.op in ("Add", "Sum") and len(varied) > 1,
     )  # fmt: skip
 
@@ -366,18 +366,18 @@ def _edits(graph: Graph, layer: Layer) -> tuple[str, ...]:
     """The kinds of edits a layer takes; see `muslin.explain.model_edits`."""
     node = graph.producers[layer.name]
     found = []
-    if layer.why_not is None and layer.kernel:
+    if layer.unsupported is None and layer.kernel:
         found.append("kernel")
-    if layer.why_not is None and layer.op in ("Gemm", "MatMul"):
+    if layer.unsupported is None and layer.op in ("Gemm", "MatMul"):
         found.append("weight")
-    if layer.why_not is None and layer.op in ("Conv", "Gemm") and len(node.inputs) > 2:
+    if layer.unsupported is None and layer.op in ("Conv", "Gemm") and len(node.inputs) > 2:
         found.append("bias")
     is_answer = layer.name in graph.outputs or layer.op in ("Softmax", "Split", "Mean")
-    if (not is_answer and len(layer.shape) in (1, 3) and not layer.plumbing) or layer.kind == "dropout":
+    if (not is_answer and len(layer.shape) in (1, 3) and not layer.auxiliary) or layer.kind == "dropout":
         found.append("channel_off")
     if layer.op in LAYERS_OFF and not is_answer:
         found.append("layer_off")
-    if layer.op in ("MaxPool", "GlobalMaxPool") and layer.why_not is None:
+    if layer.op in ("MaxPool", "GlobalMaxPool") and layer.unsupported is None:
         found.append("pooling")
     if layer.kind == "dropout":
         found.append("dropout")
@@ -390,7 +390,7 @@ LAYERS_OFF = ("Relu", "LeakyRelu", "Clip", "HardSwish", "BatchNormalization", "S
 
 def _blocks(layers: Sequence[Layer]) -> dict[str, str]:
     """Which block each layer belongs to: by the start of the layers' names, or else from one addition to the next."""
-    shown = [layer for layer in layers if not layer.plumbing]
+    shown = [layer for layer in layers if not layer.auxiliary]
     starts = {layer.name: _start_of(layer.name) for layer in shown}
     named = _of_some_size(shown, starts)
     if len(set(named.values())) > 1 or len(shown) < MANY_LAYERS:
@@ -427,8 +427,8 @@ def _cannot(bundle: Bundle, layers: Sequence[Layer], scores: Mapping[str, str]) 
     found = []
     reasons: dict[str, list[str]] = {}
     for layer in layers:
-        if layer.why_not:
-            reasons.setdefault(layer.why_not, []).append(layer.name)
+        if layer.unsupported:
+            reasons.setdefault(layer.unsupported, []).append(layer.name)
     for reason, names in reasons.items():
         some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         found.append(f"The arithmetic of {some} is not shown: {reason}.")

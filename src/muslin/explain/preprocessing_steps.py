@@ -32,7 +32,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "negated": ("Negated", "light on dark, as the training images are"),
     "taken": ("What the network takes", "uint8 pixels, 0 to 255"),
     "changed": ("Changed", "by you, to see what would be"),
-    "tta_flip": ("Mirrored", "the network also looks at the mirror image, and the two answers are averaged"),
+    "flipped": ("Mirrored", "the network also looks at the mirror image, and the two answers are averaged"),
     "numbers": ("As numbers", "what the first layer gets"),
 }
 """Title and text of each step."""
@@ -41,7 +41,7 @@ NUMBERS = "numbers"
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class PreprocessingStep:
     """One step.
 
     Attributes:
@@ -63,9 +63,9 @@ class Seen:
         return WORDS[self.name][0] if self.name in WORDS else self.name.replace("_", " ").capitalize()
 
 
-def see(
+def trace_preprocessing(
     bundle: Bundle, source: bytes | Path | Pixels, without: Collection[str] = (), name: str | None = None
-) -> tuple[list[Seen], Pixels, tuple[str, ...]]:
+) -> tuple[list[PreprocessingStep], Pixels, tuple[str, ...]]:
     """The steps from a file, or from pixels, to what `bundle` takes.
 
     Args:
@@ -79,30 +79,34 @@ def see(
     Raises:
         ImageError: the image cannot be read.
     """
-    steps: list[Seen] = []
+    steps: list[PreprocessingStep] = []
     notes: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
         pixels = source
-        steps.append(Seen("as_sent", pixels, False, False, f"{pixels.shape[1]}×{pixels.shape[0]} pixels"))
+        steps.append(
+            PreprocessingStep("as_sent", pixels, False, False, f"{pixels.shape[1]}×{pixels.shape[0]} pixels")
+        )
     else:
         sent = decode(source, name=name, upright=False)
         decoded = decode(source, name=name)
         height, width, channels = sent.pixels.shape
         text = f"{width}×{height} pixels, {'gray' if channels == 1 else 'colour'}"
-        steps.append(Seen("as_sent", sent.pixels, False, False, "; ".join((text, *sent.notes))))
+        steps.append(PreprocessingStep("as_sent", sent.pixels, False, False, "; ".join((text, *sent.notes))))
         pixels, notes = decoded.pixels, decoded.notes
         if decoded.notes != sent.notes:
             off = "turned" in without
             pixels = sent.pixels if off else pixels
-            steps.append(Seen("turned", pixels, True, off, WORDS["turned"][1]))
+            steps.append(PreprocessingStep("turned", pixels, True, off, WORDS["turned"][1]))
     wanted, way = bundle.preprocessing, Way(without)
     taken, sentence = convert(pixels, wanted.conversion, wanted.shape, way)
     for step in way.steps:
         off = step.may_be_left_out and step.name in way.without
         steps.append(
-            Seen(step.name, step.pixels, step.may_be_left_out, off, WORDS.get(step.name, ("", ""))[1])
+            PreprocessingStep(
+                step.name, step.pixels, step.may_be_left_out, off, WORDS.get(step.name, ("", ""))[1]
+            )
         )
-    steps.append(Seen("taken", taken, False, False, sentence or "taken as it is"))
+    steps.append(PreprocessingStep("taken", taken, False, False, sentence or "taken as it is"))
     return steps, taken, (*notes, sentence) if sentence else notes
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.explain.attribution import Evidence, by_pixel, class_scores, evidence, rank_correlation
+from muslin.explain.attribution import Attribution, attribute, by_pixel, class_scores, rank_correlation
 from muslin.explain.graph import Graph
 from muslin.explain.image_edits import Pixels, blurred, edge_colour
 from muslin.explain.layers import LayeredModel, Trace, split_layers
@@ -47,13 +47,13 @@ def shuffled(layered: LayeredModel, seeds: Sequence[int]) -> list[LayeredModel]:
     return [split_layers(layered.bundle, shuffled_graph(layered.whole, seed)) for seed in seeds]
 
 
-def shuffle_test(trace: Trace, found: Evidence, others: Sequence[LayeredModel]) -> dict[str, Any]:
+def shuffle_test(trace: Trace, found: Attribution, others: Sequence[LayeredModel]) -> dict[str, Any]:
     """The rank correlations of a map with those of shuffled networks, with the mean and its 95 % interval."""
     correlations = []
     for other in others:
-        again = evidence(
+        again = attribute(
             other.trace(trace.pixels), found.target, found.label, found.versus,
-            layer=found.layer, half=found.half,
+            layer=found.layer, tta_view=found.tta_view,
         )  # fmt: skip
         correlations.append(rank_correlation(found.cells, again.cells))
     mean, interval = _mean_interval(np.array(correlations))
@@ -68,14 +68,14 @@ def shuffle_test(trace: Trace, found: Evidence, others: Sequence[LayeredModel]) 
     }
 
 
-def other_class_test(trace: Trace, found: Evidence) -> dict[str, Any] | None:
+def other_class_test(trace: Trace, found: Attribution) -> dict[str, Any] | None:
     """The map's rank correlation with that of the next best class; None where there is none."""
     scores = class_scores(trace, found.target)
     others = sorted((s, c) for c, s in scores.items() if c not in (found.label, found.versus))
     if not others:
         return None
     label = others[-1][1]
-    again = evidence(trace, found.target, label, found.versus, layer=found.layer, half=found.half)
+    again = attribute(trace, found.target, label, found.versus, layer=found.layer, tta_view=found.tta_view)
     correlation = rank_correlation(found.cells, again.cells)
     return {
         "class": label,
@@ -133,12 +133,12 @@ def order_test(
     faster = "rises" if insert else "falls"
     return {
         "fraction": share.tolist(),
-        "evidence": found.tolist(),
+        "attribution": found.tolist(),
         "random": np.mean(randoms, 0).tolist(),
         "random_low": np.percentile(randoms, 2.5, axis=0).tolist(),
         "random_high": np.percentile(randoms, 97.5, axis=0).tolist(),
         "area": {
-            "evidence": area,
+            "attribution": area,
             "random": float(areas.mean()),
             "difference": area - float(areas.mean()),
             "interval": [area - float(high), area - float(low)],
@@ -152,7 +152,7 @@ def order_test(
     }
 
 
-def sanity_checks(trace: Trace, found: Evidence, answer: Answer, seed: int = 0) -> dict[str, Any]:
+def sanity_checks(trace: Trace, found: Attribution, answer: Answer, seed: int = 0) -> dict[str, Any]:
     """All tests of one map; see above. `answer` gives the probability of the map's class."""
     large = sum(layer.multiply_adds for layer in trace.layered.layers) > LARGE
     count = 3 if large else SHUFFLES

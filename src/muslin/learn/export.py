@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 from muslin.data.dataset import Target
 from muslin.learn.modules import Net, to_batch, weights_of
-from muslin.learn.networks import Layer, Network, Shape, describe, head_key, padding_of, shapes
+from muslin.learn.networks import LayerSpec, Network, Shape, describe, head_name, output_shapes, padding_of
 from muslin.models.bundle import FEATURES, Bundle, Preprocessing
 
 OPSET = 18  # the first whose Split counts its outputs; onnxruntime 1.14 and later run it
@@ -76,12 +76,12 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
         mirror = node("Slice", [at, *ends], "mirror")
         at = node("Concat", [at, mirror], "both", axis=0)
 
-    def weighted(kind: str, layer: Layer, source: str, prefix: str, **attributes: Any) -> str:
+    def weighted(kind: str, layer: LayerSpec, source: str, prefix: str, **attributes: Any) -> str:
         names = [n for n in (f"{prefix}.weight", f"{prefix}.bias") if n in weights]
         return node(kind, [source, *(constant(n, weights[n]) for n in names)], layer.name, **attributes)
 
     before: Shape = network.input_shape
-    for layer, shape in zip(network.layers, shapes(network), strict=True):
+    for layer, shape in zip(network.layers, output_shapes(network), strict=True):
         window: dict[str, Any] = {
             "kernel_shape": [layer.kernel] * 2,
             "strides": [layer.stride] * 2,
@@ -127,9 +127,9 @@ def onnx_graph(network: Network, weights: dict[str, NDArray[Any]]) -> onnx.Model
         before = shape
     outputs = []
     for name, head in network.heads.items():
-        scores_layer = Layer("dense", f"{name}_scores", factor=head.factor)
+        scores_layer = LayerSpec("dense", f"{name}_scores", factor=head.factor)
         scores = weighted(
-            "Gemm", scores_layer, at, head_key(name), transB=1, alpha=head.factor, beta=head.factor
+            "Gemm", scores_layer, at, head_name(name), transB=1, alpha=head.factor, beta=head.factor
         )
         answer = f"{name}_both" if network.tta_flip else name
         if name in network.multilabel:

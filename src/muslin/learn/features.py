@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save
 
 from muslin.data.photos import FittedPhotos, in_order
 from muslin.errors import ImageError, StorageError
-from muslin.learn.networks import Network, Shape, shapes
+from muslin.learn.networks import Network, Shape, output_shapes
 from muslin.learn.pretrained import Weights, digest
 from muslin.storage.atomic import cache_folder, clear_leftovers, storage_errors, write_atomically
 
@@ -130,7 +130,7 @@ def extract(
     first_with: dict[bytes, int] = {}  # of photos that are alike only the first is looked at
     for place, photo in enumerate(digests):
         first_with.setdefault(photo, place)
-    file = RowFile(len(digests), shapes(network)[-1][0])
+    file = RowFile(len(digests), output_shapes(network)[-1][0])
     known = set()
     for photo, row in cache.rows(first_with.keys()):
         file.write(first_with[photo], row)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from muslin.learn.export import onnx_graph
 from muslin.learn.modules import FrozenPrefix, Net, weights_of
-from muslin.learn.networks import frozen_layers
+from muslin.learn.networks import frozen_layer_count
 
 
 def frozen_prefix(net: Net, blocks: int, threads: int) -> FrozenPrefix:
@@ -22,7 +22,7 @@ def frozen_prefix(net: Net, blocks: int, threads: int) -> FrozenPrefix:
     """
     import onnxruntime
 
-    layers = frozen_layers(net.network, blocks)
+    layers = frozen_layer_count(net.network, blocks)
     weights = weights_of(net)
     sessions: dict[tuple[int, ...], Any] = {}  # by the images' shape: so much depends on it what a layer pads
 

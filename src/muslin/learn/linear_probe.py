@@ -17,7 +17,7 @@ from muslin.data.dataset import UNKNOWN, Split
 from muslin.learn.features import Features
 from muslin.learn.losses import class_weights, mean_share
 from muslin.learn.modules import Net
-from muslin.learn.networks import head_key
+from muslin.learn.networks import head_name
 from muslin.learn.recipes import Recipe
 from muslin.learn.training_loop import Labels, Progress, Stopped, finite
 
@@ -92,7 +92,7 @@ def fit_linear_heads(
         after_a_pass(found.x)
     for name, (weight, bias) in _heads(found.x, both.width, sizes).items():
         scaled = weight / spread[:, None]  # so that the head takes features as the trunk gives them
-        head = net.layers[head_key(name)]
+        head = net.layers[head_name(name)]
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(np.ascontiguousarray(scaled.T)))  # type: ignore[operator]
             head.bias.copy_(torch.from_numpy(bias - mean @ scaled))  # type: ignore[operator]
@@ -112,7 +112,7 @@ def answers(
     for samples, block in features.take(places).blocks():
         rows[samples] = block
     seen = torch.from_numpy(rows)
-    said = {name: net.activated(name, net.layers[head_key(name)](seen)) for name in net.network.heads}
+    said = {name: net.activated(name, net.layers[head_name(name)](seen)) for name in net.network.heads}
     return {name: values.numpy() for name, values in said.items()}, rows
 
 

@@ -126,7 +126,7 @@ def microbatch_count(count: int, recipe: Recipe) -> int:
 
 
 def _twin(net: Net) -> Net:
-    shared: dict[int, Any] = {id(net.kept): net.kept}
+    shared: dict[int, Any] = {id(net.frozen_prefix): net.frozen_prefix}
     twin = copy.deepcopy(net, shared)
     for theirs, ours in zip(twin.parameters(), net.parameters(), strict=True):
         theirs.data = ours.data

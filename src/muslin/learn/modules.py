@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from muslin.learn.networks import Layer, Network, Shape, head_key, padding_of, shape_after, shapes
+from muslin.learn.networks import LayerSpec, Network, Shape, head_name, output_shapes, padding_of, shape_after
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class Net(nn.Module):
     def __init__(self, network: Network, seed: int) -> None:
         super().__init__()
         self.network = network
-        self.kept: FrozenPrefix | None = None
+        self.frozen_prefix: FrozenPrefix | None = None
         self.random = np.random.default_rng(seed)  # draws dropout masks; renewed before each step
         self.layers = nn.ModuleDict()
         before: Shape = network.input_shape
         following = [*network.layers[1:], None]
-        for layer, after, shape in zip(network.layers, following, shapes(network), strict=True):
+        for layer, after, shape in zip(network.layers, following, output_shapes(network), strict=True):
             self.layers[layer.name] = self._module(layer, before, after)
             before = shape
         for name, head in network.heads.items():
-            self.layers[head_key(name)] = Dense(head, before[0])
+            self.layers[head_name(name)] = Dense(head, before[0])
         self._initialise(torch.Generator().manual_seed(seed))
 
-    def _module(self, layer: Layer, before: Shape, following: Layer | None) -> nn.Module:
+    def _module(self, layer: LayerSpec, before: Shape, following: LayerSpec | None) -> nn.Module:
         match layer.kind:
             case "scale":
                 return Normalise([layer.mean], [layer.spread])
@@ -108,26 +108,26 @@ class Net(nn.Module):
         state = {f"layers.{name}": torch.from_numpy(values) for name, values in weights.items()}
         self.load_state_dict(state, strict=False)
 
-    def keep(self, kept: FrozenPrefix) -> None:
+    def freeze_prefix(self, prefix: FrozenPrefix) -> None:
         """Train only what comes after the layers of `kept`, with batch norms that keep the mean and the spread they
         know: those of a small batch of a few thousand photos are worse than those of a million."""
-        self.kept = kept
-        for layer in self.network.layers[: kept.layers]:
+        self.frozen_prefix = prefix
+        for layer in self.network.layers[: prefix.layers]:
             self.layers[layer.name].requires_grad_(False)
 
     def train(self, mode: bool = True) -> "Net":
         super().train(mode)
-        if self.kept:
+        if self.frozen_prefix:
             for module in self.layers.values():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> None:
+    def fit_normalisation(self, pixels: NDArray[np.uint8]) -> None:
         """Set what is measured on the training images, uint8 (count, height, width, channels), before training."""
         for name, module in self.layers.items():
             if name == "normalise" and isinstance(module, Normalise):
-                mean, spread = mean_and_spread(pixels)
+                mean, spread = channel_mean_std(pixels)
                 module.mean.copy_(torch.tensor(mean).view(-1, 1, 1))
                 module.spread.copy_(torch.tensor(np.maximum(spread, 1.0)).view(-1, 1, 1))
             if isinstance(module, Patches):
@@ -136,13 +136,15 @@ class Net(nn.Module):
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         features = self.features(pixels)
-        return {name: self.layers[head_key(name)](features) for name in self.network.heads}
+        return {name: self.layers[head_name(name)](features) for name in self.network.heads}
 
     def features(self, pixels: Tensor) -> Tensor:
         """What the trunk makes of pixels as `forward` takes them: (count, features)."""
         added = {layer.source for layer in self.network.layers if layer.kind == "add"}
         kept: dict[str, Tensor] = {}
-        features, done = (self.kept.run(pixels), self.kept.layers) if self.kept else (pixels, 0)
+        features, done = (
+            (self.frozen_prefix.run(pixels), self.frozen_prefix.layers) if self.frozen_prefix else (pixels, 0)
+        )
         if done:
             kept[self.network.layers[done - 1].name] = features
         for layer in self.network.layers[done:]:
@@ -170,13 +172,13 @@ class Net(nn.Module):
         return F.softmax(logits(scores, self.network.activation), dim=1)
 
     @torch.no_grad()
-    def expect(self, name: str, shares: Tensor) -> None:
+    def init_prior_bias(self, name: str, shares: Tensor) -> None:
         """Let the head of a multilabel target begin with each label as probable as it is frequent, (classes,) in 0–1.
 
         Source: the prior of Lin et al., Focal loss for dense object detection, ICCV 2017: else rare labels begin with a
         large loss, and the first steps go into saying no.
         """
-        head = self.layers[head_key(name)]
+        head = self.layers[head_name(name)]
         assert isinstance(head, Dense)
         assert head.bias is not None
         head.bias.copy_(torch.logit(shares.clamp(1e-3, 1 - 1e-3)) / head.factor)
@@ -222,7 +224,7 @@ class Normalise(nn.Module):
 class Patches(nn.Module):
     """A frozen convolution that makes the pixels of a small window uncorrelated, each direction of equal variance."""
 
-    def __init__(self, layer: Layer, channels: int) -> None:
+    def __init__(self, layer: LayerSpec, channels: int) -> None:
         super().__init__()
         self.stride = layer.stride
         self.weight: Tensor
@@ -252,7 +254,9 @@ class Convolution(nn.Conv2d):
     `quick` pools 13×13 to 6×6, 17 % where the tutorial pools 11×11 to 5×5.
     """
 
-    def __init__(self, layer: Layer, channels: int, following: Layer | None = None, groups: int = 1) -> None:
+    def __init__(
+        self, layer: LayerSpec, channels: int, following: LayerSpec | None = None, groups: int = 1
+    ) -> None:
         super().__init__(
             channels,
             layer.filters or channels,
@@ -277,7 +281,7 @@ class Convolution(nn.Conv2d):
         return super().forward(F.pad(x, (left, right, top, bottom)))
 
 
-def unreached(side: int, pool: Layer) -> int:
+def unreached(side: int, pool: LayerSpec) -> int:
     """How many of `side` px, counted from the end, are in no window of `pool`."""
     return (side - pool.kernel) % pool.stride
 
@@ -306,7 +310,7 @@ class Flatten(nn.Module):
 class Dense(nn.Module):
     """(count, inputs) → (count, outputs): a matrix product, a bias if any, times a fixed factor."""
 
-    def __init__(self, layer: Layer, inputs: int) -> None:
+    def __init__(self, layer: LayerSpec, inputs: int) -> None:
         super().__init__()
         self.factor = layer.factor
         self.weight = nn.Parameter(torch.empty(layer.filters, inputs))
@@ -348,7 +352,7 @@ def weights_of(net: Net) -> dict[str, NDArray[Any]]:
     }
 
 
-def mean_and_spread(
+def channel_mean_std(
     pixels: NDArray[np.uint8], block: int = 1_000
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each channel, (channels,), of images uint8 (count, height, width, channels).

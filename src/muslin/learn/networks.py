@@ -21,7 +21,7 @@ Shape = tuple[int, ...]  # (height, width, channels), or (features,) once flatte
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerSpec:
     """One row of a network.
 
     Attributes:
@@ -76,14 +76,14 @@ class Network:
 
     name: str
     input_shape: tuple[int, int, int]
-    layers: tuple[Layer, ...]
-    heads: dict[str, Layer]
+    layers: tuple[LayerSpec, ...]
+    heads: dict[str, LayerSpec]
     activation: Literal["softmax", "sigmoid"]
     tta_flip: bool = False
     multilabel: frozenset[str] = frozenset()
 
 
-def tutorial(widths: Sequence[int], dropout: float) -> list[Layer]:
+def tutorial(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
     """The article's network. Pooling stands before the ReLU: the same values, a quarter of the work."""
     if len(widths) != 3:
         raise RecipeError(
@@ -91,23 +91,23 @@ def tutorial(widths: Sequence[int], dropout: float) -> list[Layer]:
         )
     first, second, hidden = widths
     return [
-        Layer("scale", "scale"),
-        Layer("convolution", "conv1", filters=first, kernel=3),
-        Layer("max pool", "pool1", kernel=2, stride=2),
-        Layer("relu", "relu1"),
-        Layer("dropout", "dropout", rate=dropout),
-        Layer("convolution", "conv2", filters=second, kernel=3),
-        Layer("max pool", "pool2", kernel=2, stride=2),
-        Layer("relu", "relu2"),
-        Layer("flatten", "flatten"),
-        Layer("dense", "dense1", filters=hidden),
-        Layer("relu", "relu3"),
+        LayerSpec("scale", "scale"),
+        LayerSpec("convolution", "conv1", filters=first, kernel=3),
+        LayerSpec("max pool", "pool1", kernel=2, stride=2),
+        LayerSpec("relu", "relu1"),
+        LayerSpec("dropout", "dropout", rate=dropout),
+        LayerSpec("convolution", "conv2", filters=second, kernel=3),
+        LayerSpec("max pool", "pool2", kernel=2, stride=2),
+        LayerSpec("relu", "relu2"),
+        LayerSpec("flatten", "flatten"),
+        LayerSpec("dense", "dense1", filters=hidden),
+        LayerSpec("relu", "relu3"),
     ]
 
 
 def whitened(
     stem: int, stride: int, directions: int, first_convolutions: int = 2
-) -> Callable[[Sequence[int], float], list[Layer]]:
+) -> Callable[[Sequence[int], float], list[LayerSpec]]:
     """The network of the CIFAR-10 speed records (Keller Jordan's airbench, 2024), for any size and channels.
 
     A frozen first layer makes `stem`×`stem` patches uncorrelated with equal variance, in at most as many `directions`
@@ -115,25 +115,27 @@ def whitened(
     norm and ReLU, halving the image; then the strongest answer of each channel anywhere.
     """
 
-    def layers(widths: Sequence[int], dropout: float) -> list[Layer]:
+    def layers(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
         if not widths:
             raise RecipeError("widths: this network needs at least one, as 32-64.")
         rows = [
-            Layer("normalise", "normalise"),
-            Layer("patches", "stem", filters=2 * directions, kernel=stem, stride=stride),
-            Layer("relu", "stem_relu"),
+            LayerSpec("normalise", "normalise"),
+            LayerSpec("patches", "stem", filters=2 * directions, kernel=stem, stride=stride),
+            LayerSpec("relu", "stem_relu"),
         ]
         for number, width in enumerate(widths, 1):
             name = f"block{number}"
             for place in range(1, (first_convolutions if number == 1 else 2) + 1):
                 convolution = f"{name}_conv{place}"
-                rows.append(Layer("convolution", convolution, filters=width, kernel=3, padding=1, bias=False))
+                rows.append(
+                    LayerSpec("convolution", convolution, filters=width, kernel=3, padding=1, bias=False)
+                )
                 if place == 1:
-                    rows.append(Layer("max pool", f"{name}_pool", kernel=2, stride=2))
-                rows.append(Layer("batch norm", f"{name}_norm{place}"))
-                rows.append(Layer("relu", f"{name}_relu{place}"))
-        rows.append(Layer("global max pool", "strongest"))
-        return rows + ([Layer("dropout", "dropout", rate=dropout)] if dropout else [])
+                    rows.append(LayerSpec("max pool", f"{name}_pool", kernel=2, stride=2))
+                rows.append(LayerSpec("batch norm", f"{name}_norm{place}"))
+                rows.append(LayerSpec("relu", f"{name}_relu{place}"))
+        rows.append(LayerSpec("global max pool", "strongest"))
+        return rows + ([LayerSpec("dropout", "dropout", rate=dropout)] if dropout else [])
 
     return layers
 
@@ -148,7 +150,7 @@ LITE_STAGES = (  # repeats, kernel, stride, expansion, filters: table 1 of Tan &
 )  # fmt: skip
 
 
-def efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], float], list[Layer]]:
+def efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], float], list[LayerSpec]]:
     """EfficientNet-Lite (Tan & Le 2019, Liu 2020): EfficientNet without squeeze-and-excitation and with ReLU6.
 
     As in the TensorFlow original the first and the last layer keep their width, and the first and the last stage their
@@ -159,19 +161,19 @@ def efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], fl
         rounded = max(8, int(count * width + 4) // 8 * 8)
         return rounded + 8 if rounded < 0.9 * count * width else rounded
 
-    def convolution(name: str, count: int, kernel: int = 1, stride: int = 1) -> list[Layer]:
+    def convolution(name: str, count: int, kernel: int = 1, stride: int = 1) -> list[LayerSpec]:
         kind: Kind = "convolution" if count else "depthwise convolution"
         return [
-            Layer(kind, name, filters=count, kernel=kernel, stride=stride, padding="same", bias=False),
-            Layer("batch norm", f"{name}_norm", scaled=True, epsilon=1e-3, momentum=0.01),
+            LayerSpec(kind, name, filters=count, kernel=kernel, stride=stride, padding="same", bias=False),
+            LayerSpec("batch norm", f"{name}_norm", scaled=True, epsilon=1e-3, momentum=0.01),
         ]
 
-    def layers(widths: Sequence[int], dropout: float) -> list[Layer]:
+    def layers(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
         if widths:
             raise RecipeError("widths: an EfficientNet-Lite has widths of its own. Leave them out.")
         # TensorFlow's EfficientNet-Lite takes (pixel - 127) / 128
-        rows = [Layer("scale", "scale", mean=127.0, spread=128.0), *convolution("stem", 32, 3, 2)]
-        rows.append(Layer("relu6", "stem_relu"))
+        rows = [LayerSpec("scale", "scale", mean=127.0, spread=128.0), *convolution("stem", 32, 3, 2)]
+        rows.append(LayerSpec("relu6", "stem_relu"))
         number, channels = 0, 32
         for stage, (repeats, kernel, first_stride, expansion, count) in enumerate(LITE_STAGES):
             is_edge = stage in (0, len(LITE_STAGES) - 1)
@@ -180,20 +182,24 @@ def efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], fl
                 name, stride, before = f"block{number}", first_stride if repeat == 0 else 1, rows[-1].name
                 if expansion > 1:
                     rows += convolution(f"{name}_expand", channels * expansion)
-                    rows.append(Layer("relu6", f"{name}_expand_relu"))
+                    rows.append(LayerSpec("relu6", f"{name}_expand_relu"))
                 rows += convolution(f"{name}_depthwise", 0, kernel, stride)
-                rows.append(Layer("relu6", f"{name}_depthwise_relu"))
+                rows.append(LayerSpec("relu6", f"{name}_depthwise_relu"))
                 rows += convolution(f"{name}_project", filters(count))
                 if stride == 1 and channels == filters(count):
-                    rows.append(Layer("add", f"{name}_add", source=before))
+                    rows.append(LayerSpec("add", f"{name}_add", source=before))
                 channels = filters(count)
-        rows += [*convolution("top", 1280), Layer("relu6", "top_relu"), Layer("global mean pool", "mean")]
-        return rows + ([Layer("dropout", "dropout", rate=dropout)] if dropout else [])
+        rows += [
+            *convolution("top", 1280),
+            LayerSpec("relu6", "top_relu"),
+            LayerSpec("global mean pool", "mean"),
+        ]
+        return rows + ([LayerSpec("dropout", "dropout", rate=dropout)] if dropout else [])
 
     return layers
 
 
-NETWORKS: dict[str, Callable[[Sequence[int], float], list[Layer]]] = {
+NETWORKS: dict[str, Callable[[Sequence[int], float], list[LayerSpec]]] = {
     "tutorial": tutorial,
     # of a 4×4 patch's 16 directions the 8 strongest, and one convolution in the first block: 60 % of the arithmetic of
     # 16 and two, and as accurate after two epochs (91.5 % of 10,000 images held out)
@@ -211,7 +217,7 @@ BACKBONES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet
 images that those were learned from; they take photos."""
 
 
-def network(
+def build_network(
     name: str,
     input_shape: tuple[int, int, int],
     targets: Sequence[Target],
@@ -236,29 +242,29 @@ def network(
     several = frozenset(t.name for t in targets if t.kind == "multilabel")
     heads = {
         # after whitening a softmax needs no bias; a sigmoid does: a rare label is improbable before anything is seen
-        t.name: Layer(
+        t.name: LayerSpec(
             "dense", t.name, filters=len(t.classes), bias=not strongest or t.name in several, factor=factor
         )
         for t in targets
     }
     built = Network(name, input_shape, layers, heads, activation, tta_flip, several)
-    shapes(built)
+    output_shapes(built)
     return built
 
 
-def _with_as_many_as_there_are(layer: Layer, channels: int) -> Layer:
+def _with_as_many_as_there_are(layer: LayerSpec, channels: int) -> LayerSpec:
     """`layer`, where it whitens with no more directions than a patch of so many channels has; each counts twice."""
     if layer.kind != "patches":
         return layer
     return replace(layer, filters=min(layer.filters, 2 * layer.kernel**2 * channels))
 
 
-def head_key(target: str) -> str:
+def head_name(target: str) -> str:
     """What the weights of a target's head are called: torch allows no dot in a name."""
     return "head_" + target.replace(".", "\u2024")
 
 
-def _check_names(targets: Sequence[str], layers: Sequence[Layer]) -> None:
+def _check_names(targets: Sequence[str], layers: Sequence[LayerSpec]) -> None:
     """In the graph a target's output bears its name, so nothing else may: no layer, and no step within a head."""
     taken = {FEATURES, "pixels", "numbers", "planes", "mirror", "both", *(layer.name for layer in layers)}
     taken |= {f"{layer.name}_{step}" for layer in layers for step in ("centred", "map", "order")}
@@ -267,7 +273,7 @@ def _check_names(targets: Sequence[str], layers: Sequence[Layer]) -> None:
         raise RecipeError(f"the target {clash[0]!r} is called as a part of the network. Rename its column.")
 
 
-def shapes(network: Network) -> list[Shape]:
+def output_shapes(network: Network) -> list[Shape]:
     """The shape after each layer of the trunk.
 
     Raises:
@@ -287,7 +293,7 @@ def shapes(network: Network) -> list[Shape]:
     return after
 
 
-def check_takes(network: Network, scale: float) -> None:
+def check_image_scale(network: Network, scale: float) -> None:
     """
     Raises:
         RecipeError: `network` cannot take images with sides of `scale` times its own.
@@ -298,10 +304,10 @@ def check_takes(network: Network, scale: float) -> None:
             "recipe."
         )
     height, width, channels = network.input_shape
-    shapes(replace(network, input_shape=(round(height * scale), round(width * scale), channels)))
+    output_shapes(replace(network, input_shape=(round(height * scale), round(width * scale), channels)))
 
 
-def frozen_layers(network: Network, blocks: int) -> int:
+def frozen_layer_count(network: Network, blocks: int) -> int:
     """How many of `network`'s layers, from the first on, the first `blocks` blocks of it end with.
 
     Raises:
@@ -318,7 +324,7 @@ def frozen_layers(network: Network, blocks: int) -> int:
     return places[-1] + 1
 
 
-def shape_after(layer: Layer, shape: Shape) -> Shape:
+def shape_after(layer: LayerSpec, shape: Shape) -> Shape:
     """The shape of what `layer` makes of an image or row of features of `shape`."""
     match layer.kind:
         case "convolution" | "depthwise convolution" | "patches" | "max pool":
@@ -338,7 +344,7 @@ def shape_after(layer: Layer, shape: Shape) -> Shape:
             return shape
 
 
-def padding_of(layer: Layer, before: Shape) -> tuple[int, int, int, int]:
+def padding_of(layer: LayerSpec, before: Shape) -> tuple[int, int, int, int]:
     """The zeros that `layer` adds to an image of shape `before`: above, left, below, right (ONNX's order), px."""
     if layer.padding != "same":
         return (layer.padding,) * 4
@@ -350,7 +356,7 @@ def padding_of(layer: Layer, before: Shape) -> tuple[int, int, int, int]:
     return start[0], start[1], missing[0] - start[0], missing[1] - start[1]
 
 
-def parameters(layer: Layer, before: Shape) -> int:
+def parameters(layer: LayerSpec, before: Shape) -> int:
     """How many numbers training can change in `layer`; the frozen whitening counts none."""
     match layer.kind:
         case "convolution":
@@ -367,7 +373,7 @@ def parameters(layer: Layer, before: Shape) -> int:
             return 0
 
 
-def multiply_adds(layer: Layer, before: Shape) -> int:
+def multiply_adds(layer: LayerSpec, before: Shape) -> int:
     """How many multiply-and-add steps one image costs in `layer`."""
     after = shape_after(layer, before)
     match layer.kind:
@@ -385,7 +391,7 @@ def describe(network: Network) -> dict[str, Any]:
     """The network as plain values for JSON: every layer with its shape, parameters and arithmetic."""
     rows = []
     before: Shape = network.input_shape
-    for layer, shape in zip(network.layers, shapes(network), strict=True):
+    for layer, shape in zip(network.layers, output_shapes(network), strict=True):
         rows.append(_row(layer, before, shape))
         before = shape
     for head in network.heads.values():
@@ -414,7 +420,7 @@ def describe(network: Network) -> dict[str, Any]:
     }
 
 
-def _row(layer: Layer, before: Shape, after: Shape) -> dict[str, Any]:
+def _row(layer: LayerSpec, before: Shape, after: Shape) -> dict[str, Any]:
     match layer.kind:
         case "scale":
             low, high = -layer.mean / layer.spread, (255 - layer.mean) / layer.spread

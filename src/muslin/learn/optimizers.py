@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 
 from muslin.learn.modules import Net
-from muslin.learn.networks import head_key
+from muslin.learn.networks import head_name
 from muslin.learn.recipes import Recipe
 
 
@@ -131,7 +131,7 @@ def optimizers_for(net: Net, recipe: Recipe) -> list[Optimizer]:
 
 def _groups_of_adamw(net: Net, weights: Mapping[str, Tensor], recipe: Recipe) -> list[dict[str, Any]]:
     """Kernels and matrices are pulled towards zero, shifts and scales not; the heads have a rate of their own."""
-    heads = tuple(f"layers.{head_key(name)}." for name in net.network.heads)
+    heads = tuple(f"layers.{head_name(name)}." for name in net.network.heads)
     groups = []
     for of_heads, rate in ((False, recipe.learning_rate), (True, recipe.head_learning_rate)):
         ours = [weight for name, weight in weights.items() if name.startswith(heads) == of_heads]

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
 from muslin.errors import MissingPartError, RecipeError, StorageError
-from muslin.learn.networks import Network, Shape, shapes
+from muslin.learn.networks import Network, Shape, output_shapes
 from muslin.storage.atomic import cache_folder, write_atomically
 
 Weights = dict[str, NDArray[Any]]
@@ -112,7 +112,7 @@ def weight_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """Every weight of the trunk with its shape."""
     names: dict[str, tuple[int, ...]] = {}
     before: Shape = network.input_shape
-    for layer, shape in zip(network.layers, shapes(network), strict=True):
+    for layer, shape in zip(network.layers, output_shapes(network), strict=True):
         match layer.kind:
             case "convolution":
                 names[f"{layer.name}.weight"] = (layer.filters, before[2], layer.kernel, layer.kernel)

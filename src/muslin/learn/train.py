@@ -15,7 +15,7 @@ from muslin.learn.batches import Images
 from muslin.learn.features import Features, extract
 from muslin.learn.linear_probe import fit_linear_heads
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import BACKBONES, Network, check_takes, frozen_layers, network
+from muslin.learn.networks import BACKBONES, Network, build_network, check_image_scale, frozen_layer_count
 from muslin.learn.pretrained import RANDOM, backbone_weights, weight_shapes
 from muslin.learn.recipes import RECIPES, Recipe, scale_in
 from muslin.learn.torch_setup import ComputeSettings
@@ -42,7 +42,7 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
             f"Add images, or take a smaller batch: --set batch_size={max(len(split.train) // 4, 1)}."
         )
     height, width, channels = image_shape(dataset)
-    built = network(
+    built = build_network(
         recipe.network,
         (height, width, channels),
         dataset.targets,
@@ -52,9 +52,9 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
         tta_flip=recipe.tta_flip,
     )
     if scale_in(recipe, 0) != 1:
-        check_takes(built, recipe.low_res_scale)
+        check_image_scale(built, recipe.low_res_scale)
     if recipe.frozen_blocks:
-        frozen_layers(built, recipe.frozen_blocks)
+        frozen_layer_count(built, recipe.frozen_blocks)
     return built
 
 
@@ -74,9 +74,9 @@ def extract_features(
         Stopped: as `muslin.learn.features.extract`.
     """
     assert isinstance(dataset.images, FittedPhotos)
-    backbone = network(recipe.network, dataset.images.size, (), widths=recipe.widths)
+    backbone = build_network(recipe.network, dataset.images.size, (), widths=recipe.widths)
     if recipe.frozen_blocks:
-        frozen_layers(backbone, recipe.frozen_blocks)  # said before the photos are looked at
+        frozen_layer_count(backbone, recipe.frozen_blocks)  # said before the photos are looked at
     if recipe.weights == RANDOM:
         everything = weights_of(Net(backbone, seed))
         weights = {name: everything[name] for name in weight_shapes(backbone)}

@@ -99,15 +99,15 @@ def fit(
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)
     if not isinstance(images, FittedPhotos):
-        net.prepare(images)
+        net.fit_normalisation(images)
     if not recipe.frozen_blocks:  # else the heads know it
         for name in net.network.multilabel:
-            net.expect(name, positive_rates(answers[name]))
+            net.init_prior_bias(name, positive_rates(answers[name]))
     state = State()
     if checkpoint and checkpoint.exists():
         state = State(**load_checkpoint(checkpoint, net, optimizers))
     if recipe.frozen_blocks:
-        net.keep(frozen_prefix(net, recipe.frozen_blocks, engine.threads))
+        net.freeze_prefix(frozen_prefix(net, recipe.frozen_blocks, engine.threads))
     parts = MicroBatches(net, recipe, engine, weights)
     started, saved_at = time.perf_counter() - state.elapsed_s, state.elapsed_s
     resumed_at, resumed_s = state.done, state.elapsed_s
@@ -158,7 +158,7 @@ def fit(
                 raise Stopped(f"stopped after step {state.done:,} of {total:,}; everything so far is kept.")
             if state.done == total:
                 break
-    net.kept = None
+    net.frozen_prefix = None
     net.eval()
     return state.history
 

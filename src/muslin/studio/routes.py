@@ -27,9 +27,9 @@ from starlette.routing import Route
 
 from muslin.errors import DataError, RecipeError
 from muslin.explain.arithmetic import arithmetic
-from muslin.explain.attribution import Evidence, evidence_layers
+from muslin.explain.attribution import Attribution, attribution_layers
 from muslin.explain.feature_map_sheets import kernels_of, sheet_of
-from muslin.explain.inspection import InspectedModel, View, accuracy
+from muslin.explain.inspection import InspectedModel, Inspection, accuracy
 from muslin.explain.layers import VIEWS, LayeredModel, ViewName
 from muslin.images import decode, encode_png
 from muslin.models.predictor import MODEL_FILE, SUFFIXES
@@ -82,14 +82,16 @@ def routes(folder: Path) -> list[Route]:
         ),
         post("/api/look", lambda body: look(desk.view(body), desk.plain(body))),
         post("/api/effects", lambda body: desk.view(body).effects()),
-        post("/api/sheet", lambda body: sheet_of(desk.view(body).trace, _text(body, "layer"), _half(body))),
+        post(
+            "/api/sheet", lambda body: sheet_of(desk.view(body).trace, _text(body, "layer"), _tta_view(body))
+        ),
         post("/api/values", lambda body: values(desk.view(body), body)),
         post("/api/values.npy", lambda body: npy(desk.view(body), body)),
-        post("/api/kernels", lambda body: kernels_of(desk.view(body).model.apart, _text(body, "layer"))),
+        post("/api/kernels", lambda body: kernels_of(desk.view(body).model.layered, _text(body, "layer"))),
         post("/api/pixels", lambda body: pixels(desk.view(body), body)),
         post("/api/arithmetic", lambda body: arithmetic_of(desk.view(body), body)),
-        post("/api/evidence", lambda body: evidence_of(desk.view(body), body)),
-        post("/api/trust", lambda body: trust_of(desk.view(body), body)),
+        post("/api/attribution", lambda body: attribution_of(desk.view(body), body)),
+        post("/api/sanity_checks", lambda body: sanity_checks_of(desk.view(body), body)),
         post("/api/accuracy", desk.accuracy),
     ]
 
@@ -145,11 +147,11 @@ def _whole(body: Mapping[str, Any], name: str, usual: int, most: int = 2**31) ->
     return value
 
 
-def _half(body: Body) -> ViewName:
-    half = body.get("half", "as_is")
-    if half not in VIEWS:
-        raise HTTPException(400, f"half is one of {', '.join(VIEWS)}.")
-    found: ViewName = half
+def _tta_view(body: Body) -> ViewName:
+    tta_view = body.get("tta_view", "original")
+    if tta_view not in VIEWS:
+        raise HTTPException(400, f"tta_view is one of {', '.join(VIEWS)}.")
+    found: ViewName = tta_view
     return found
 
 
@@ -163,7 +165,7 @@ class Workspace:
         self.root = root
         self._lock = threading.RLock()
         self._models: OrderedDict[Any, InspectedModel] = OrderedDict()
-        self._views: OrderedDict[str, View] = OrderedDict()
+        self._views: OrderedDict[str, Inspection] = OrderedDict()
         self._sent = UploadCache()
 
     def inspected(self, name: str) -> InspectedModel:
@@ -190,7 +192,7 @@ class Workspace:
         found, more = images_in(self.root, _whole(query, "after", 0))
         return {"images": found, "more": more}
 
-    def view(self, body: Body) -> View:
+    def view(self, body: Body) -> Inspection:
         """The view that a request names."""
         said = body.get("view")
         if not isinstance(said, dict):
@@ -215,26 +217,26 @@ class Workspace:
             _keep(self._views, key, view, VIEWS_KEPT)
         return view
 
-    def plain(self, body: Body) -> View | None:
+    def plain(self, body: Body) -> Inspection | None:
         """The view without any change, where the one that a request names has some."""
         said = body["view"]
         changed = any(said.get(name) for name in ("steps", "changes", "edits"))
         bare = {name: said[name] for name in ("model", "image")}
         return self.view({"view": bare}) if changed else None
 
-    def _image(self, inspected: InspectedModel, image: str) -> View:
+    def _image(self, inspected: InspectedModel, image: str) -> Inspection:
         kind, _, name = image.partition(":")
         match kind:
             case "file":
-                return View(inspected, file_within(self.root, name, SUFFIXES), name=name)
+                return Inspection(inspected, file_within(self.root, name, SUFFIXES), name=name)
             case "upload":
-                return View(inspected, self._sent.get(name), name="your image")
+                return Inspection(inspected, self._sent.get(name), name="your image")
             case "golden":
                 golden = inspected.bundle.golden_pixels
                 number = _whole({"golden": name}, "golden", 0, len(golden) - 1)
-                return View(inspected, golden[number], ready=True)
+                return Inspection(inspected, golden[number], ready=True)
             case "drawn":
-                return View(inspected, _drawn(name, inspected.bundle.preprocessing.shape), ready=True)
+                return Inspection(inspected, _drawn(name, inspected.bundle.preprocessing.shape), ready=True)
         raise HTTPException(400, "image begins with file:, upload:, golden: or drawn:.")
 
     def thumbnail(self, query: Mapping[str, str]) -> Response:
@@ -336,9 +338,10 @@ def _validation(
 
 def model_summary(path: str, inspected: InspectedModel) -> dict[str, Any]:
     """What a drawing of the network needs."""
-    bundle, apart = inspected.bundle, inspected.layered
+    bundle = inspected.bundle
+    apart = inspected.layered if inspected.has_layers else None
     layers = apart.layers if apart else ()
-    rows = [asdict(layer) | {"arithmetic": layer.why_not is None} for layer in layers]
+    rows = [asdict(layer) | {"arithmetic": layer.unsupported is None} for layer in layers]
     return {
         "path": path,
         "name": (Path(path).name == MODEL_FILE and Path(path).parent.name) or Path(path).stem,
@@ -356,13 +359,13 @@ def model_summary(path: str, inspected: InspectedModel) -> dict[str, Any]:
                 "kind": t.kind,
                 "classes": list(t.classes),
                 "scores": apart.scores.get(t.name) if apart else None,
-                "evidence_layers": list(evidence_layers(apart, t.name)) if apart else [],
+                "attribution_layers": list(attribution_layers(apart, t.name)) if apart else [],
             }
             for t in bundle.targets
         ],
         "layers": rows,
         "blocks": blocks_of(apart) if apart else [],
-        "cannot": list(apart.unsupported) if apart else [inspected.cannot_why],
+        "unsupported": list(apart.unsupported) if apart else [inspected.problem],
     }
 
 
@@ -390,7 +393,7 @@ def blocks_of(apart: LayeredModel) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def look(view: View, plain: View | None) -> dict[str, Any]:
+def look(view: Inspection, plain: Inspection | None) -> dict[str, Any]:
     """The steps with their images, and the answers; also those before, where `plain` is the view before."""
     steps = []
     for step in view.steps:
@@ -410,8 +413,8 @@ def look(view: View, plain: View | None) -> dict[str, Any]:
         )
     return {
         "steps": steps,
-        "answers": view.answers,
-        "before": plain.answers if plain else None,
+        "predictions": view.predictions,
+        "before": plain.predictions if plain else None,
         "notes": list(view.notes),
     }
 
@@ -439,10 +442,10 @@ def _image_of(pixels: NDArray[Any]) -> dict[str, Any]:
     }
 
 
-def values(view: View, body: Body) -> dict[str, Any]:
+def values(view: Inspection, body: Body) -> dict[str, Any]:
     """Exact values of a window of one map."""
     name = _text(body, "layer")
-    array = view.trace.of(name, _half(body))
+    array = view.trace.of(name, _tta_view(body))
     plane = array.reshape(1, -1) if array.ndim == 1 else None
     if plane is None:
         channel = _whole(body, "channel", 0)
@@ -462,14 +465,14 @@ def values(view: View, body: Body) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def npy(view: View, body: Body) -> Response:
+def npy(view: Inspection, body: Body) -> Response:
     """A whole layer as a .npy file."""
     file = io.BytesIO()
-    np.save(file, view.trace.of(_text(body, "layer"), _half(body)), allow_pickle=False)
+    np.save(file, view.trace.of(_text(body, "layer"), _tta_view(body)), allow_pickle=False)
     return Response(file.getvalue(), media_type="application/octet-stream")
 
 
-def pixels(view: View, body: Body) -> tuple[dict[str, Any], NDArray[Any]]:
+def pixels(view: Inspection, body: Body) -> tuple[dict[str, Any], NDArray[Any]]:
     """The image as sent, upright, or as the network takes it, no longer than `at_most` on a side."""
     at_most = _whole(body, "at_most", 256, 1024)
     if body.get("step", "taken") == "taken":
@@ -485,24 +488,26 @@ def pixels(view: View, body: Body) -> tuple[dict[str, Any], NDArray[Any]]:
     return {"rows": rows, "columns": columns, "channels": channels, "dtype": "uint8"}, found
 
 
-def arithmetic_of(view: View, body: Body) -> dict[str, Any]:
+def arithmetic_of(view: Inspection, body: Body) -> dict[str, Any]:
     index = body.get("index")
     if not isinstance(index, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in index):
         raise HTTPException(400, "index is a list of whole numbers.")
-    return arithmetic(view.trace, _text(body, "layer"), index, _half(body), everything=bool(body.get("all")))
+    return arithmetic(
+        view.trace, _text(body, "layer"), index, _tta_view(body), everything=bool(body.get("all"))
+    )
 
 
-def _evidence(view: View, body: Body) -> Evidence:
-    versus, layer, half = body.get("versus"), body.get("layer"), body.get("half", "both")
-    if half not in (*VIEWS, "both"):
-        raise HTTPException(400, f"half is one of both, {', '.join(VIEWS)}.")
-    return view.evidence(_text(body, "target"), _text(body, "class"), versus, layer=layer, half=half)
+def _attribution(view: Inspection, body: Body) -> Attribution:
+    versus, layer, tta_view = body.get("versus"), body.get("layer"), body.get("tta_view", "both")
+    if tta_view not in (*VIEWS, "both"):
+        raise HTTPException(400, f"tta_view is one of both, {', '.join(VIEWS)}.")
+    return view.attribute(_text(body, "target"), _text(body, "class"), versus, layer=layer, tta_view=tta_view)
 
 
-def evidence_of(view: View, body: Body) -> dict[str, Any]:
-    found = _evidence(view, body)
-    return found.to_dict() | {"layers": list(evidence_layers(view.model.apart, found.target))}
+def attribution_of(view: Inspection, body: Body) -> dict[str, Any]:
+    found = _attribution(view, body)
+    return found.to_dict() | {"layers": list(attribution_layers(view.model.layered, found.target))}
 
 
-def trust_of(view: View, body: Body) -> dict[str, Any]:
-    return view.sanity_checks(_evidence(view, body), _whole(body, "seed", 0))
+def sanity_checks_of(view: Inspection, body: Body) -> dict[str, Any]:
+    return view.sanity_checks(_attribution(view, body), _whole(body, "seed", 0))

@@ -13,8 +13,8 @@ import numpy as np
 from muslin.data.dataset import Target
 from muslin.errors import MuslinError, RecipeError, nearest
 from muslin.explain.arithmetic import arithmetic
-from muslin.explain.attribution import Evidence
-from muslin.explain.inspection import InspectedModel, View
+from muslin.explain.attribution import Attribution
+from muslin.explain.inspection import InspectedModel, Inspection
 
 CLASSES_SHOWN = 4
 """Classes with an evidence map of their own: the one asked about and the most probable others."""
@@ -27,10 +27,8 @@ class ExplainedTarget:
     Attributes:
         label: the class that is explained.
         versus: the class that it is set against: the next probable one; None where there is no other.
-        evidence: for `label` rather than `versus`, then for single classes, `label` first; empty where no map can be
-            made.
-        trust: the tests of the map of `label` alone, see `muslin.explain.sanity_checks.trust`; None where there is no
-            map.
+        attributions: for `label` rather than `versus`, then for single classes, `label` first; empty without a map.
+        sanity_checks: of the map of `label` alone, see `muslin.explain.sanity_checks`; None without a map.
         score: the arithmetic of its score, and of the probability made from it; either may be missing.
         problem: why there is no map; None where there is one.
     """
@@ -38,8 +36,8 @@ class ExplainedTarget:
     target: Target
     label: str
     versus: str | None
-    evidence: tuple[Evidence, ...] = ()
-    trust: Mapping[str, Any] | None = None
+    attributions: tuple[Attribution, ...] = ()
+    sanity_checks: Mapping[str, Any] | None = None
     score: tuple[Mapping[str, Any], ...] = ()
     problem: str | None = None
 
@@ -48,8 +46,8 @@ class ExplainedTarget:
         return {
             "class": self.label,
             "versus": self.versus,
-            "evidence": [one.to_dict() for one in self.evidence],
-            "trust": self.trust,
+            "attributions": [one.to_dict() for one in self.attributions],
+            "sanity_checks": self.sanity_checks,
             "score": list(self.score),
             "problem": self.problem,
         }
@@ -62,31 +60,32 @@ class Explanation:
     Attributes:
         model: what the model's file is called.
         image: what the image's file is called.
-        view: the image in the model; its steps, answers and layers are worked out when they are asked for.
+        inspection: the image in the model; its steps, answers and layers are worked out when they are asked for.
         targets: per target's name.
         value: the arithmetic of the strongest value of the first convolution; None where there is none.
     """
 
     model: str
     image: str
-    view: View
+    inspection: Inspection
     targets: Mapping[str, ExplainedTarget]
     value: Mapping[str, Any] | None = field(default=None)
 
     @property
     def unsupported(self) -> tuple[str, ...]:
         """Sentences on what cannot be shown of this model."""
-        inspected = self.view.inspected
-        return inspected.layered.unsupported if inspected.layered else (inspected.cannot_why or "",)
+        inspected = self.inspection.inspected
+        return inspected.layered.unsupported if inspected.has_layers else (inspected.problem or "",)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as JSON values; of the layers' maps only their range."""
-        effects = self.view.effects()
-        layered = self.view.inspected.layered
+        effects = self.inspection.effects()
+        inspected = self.inspection.inspected
+        layered = inspected.layered if inspected.has_layers else None
         return {
             "model": self.model,
             "image": self.image,
-            "notes": list(self.view.notes),
+            "notes": list(self.inspection.notes),
             "steps": [
                 {
                     "name": step.name,
@@ -97,10 +96,10 @@ class Explanation:
                     "high": float(step.pixels.max()),
                     "effect_of_leaving_out": effects.get(step.name),
                 }
-                for step in self.view.steps
+                for step in self.inspection.steps
             ],
-            "answers": self.view.answers,
-            "explained": {name: one.to_dict() for name, one in self.targets.items()},
+            "predictions": self.inspection.predictions,
+            "explanations": {name: one.to_dict() for name, one in self.targets.items()},
             "value": self.value,
             "layers": [
                 {
@@ -111,12 +110,12 @@ class Explanation:
                     "parameters": layer.parameters,
                     "multiply_adds": layer.multiply_adds,
                     "share": layer.share,
-                    "low": float(self.view.trace.values[layer.name].min()),
-                    "high": float(self.view.trace.values[layer.name].max()),
+                    "low": float(self.inspection.trace.values[layer.name].min()),
+                    "high": float(self.inspection.trace.values[layer.name].max()),
                 }
                 for layer in (layered.layers if layered else ())
             ],
-            "cannot": list(self.unsupported),
+            "unsupported": list(self.unsupported),
         }
 
 
@@ -139,7 +138,7 @@ def explain(
         target: only this one of the model's targets.
         label: the class to explain; by default the most probable one of each target.
         versus: the class to set it against; by default the most probable other one.
-        layer: where the evidence is shown, one of `muslin.explain.attribution.evidence_layers`.
+        layer: where the evidence is shown, one of `muslin.explain.attribution.attribution_layers`.
         seed: of the shuffled weights and random orders of the trust tests.
         say: called with a sentence before what takes seconds.
 
@@ -150,7 +149,7 @@ def explain(
     """
     inspected = InspectedModel.open(model)
     path = Path(image)
-    view = View(inspected, path, name=str(image))
+    view = Inspection(inspected, path, name=str(image))
     targets = {one.name: one for one in inspected.bundle.targets}
     if target is not None and target not in targets:
         raise RecipeError(f"the model has no target {target!r}. {nearest(target, targets)}")
@@ -163,7 +162,7 @@ def explain(
     return Explanation(Path(model).name, path.name, view, explained, _value(view))
 
 
-def _chosen(view: View, target: Target, label: str | None, versus: str | None) -> ExplainedTarget:
+def _chosen(view: Inspection, target: Target, label: str | None, versus: str | None) -> ExplainedTarget:
     """Which class of a target is explained, and against which."""
     order = sorted(target.classes, key=lambda name: -view.probabilities[target.name][name])
     label = order[0] if label is None else label
@@ -176,26 +175,26 @@ def _chosen(view: View, target: Target, label: str | None, versus: str | None) -
 
 
 def _explained(
-    view: View, chosen: ExplainedTarget, layer: str | None, seed: int, log: Callable[[str], None]
+    view: Inspection, chosen: ExplainedTarget, layer: str | None, seed: int, log: Callable[[str], None]
 ) -> ExplainedTarget:
     name, label, versus = chosen.target.name, chosen.label, chosen.versus
-    if view.model.layered is None:
-        return ExplainedTarget(chosen.target, label, versus, problem=view.model.cannot_why)
+    if not view.model.has_layers:
+        return ExplainedTarget(chosen.target, label, versus, problem=view.model.problem)
     order = sorted(chosen.target.classes, key=lambda one: -view.probabilities[name][one])
     shown = [label, *[one for one in order if one != label]][:CLASSES_SHOWN]
     try:
-        maps = [view.evidence(name, one, layer=layer) for one in shown]
+        maps = [view.attribute(name, one, layer=layer) for one in shown]
     except RecipeError as error:
         if layer is not None:
             raise
         return ExplainedTarget(chosen.target, label, versus, score=_score(view, chosen), problem=str(error))
-    pair = [] if versus is None else [view.evidence(name, label, versus, layer=layer)]
+    pair = [] if versus is None else [view.attribute(name, label, versus, layer=layer)]
     log(f"testing whether the evidence for {label} can be trusted")
     trust = view.sanity_checks(maps[0], seed)
     return ExplainedTarget(chosen.target, label, versus, (*pair, *maps), trust, _score(view, chosen))
 
 
-def _score(view: View, chosen: ExplainedTarget) -> tuple[Mapping[str, Any], ...]:
+def _score(view: Inspection, chosen: ExplainedTarget) -> tuple[Mapping[str, Any], ...]:
     """How the class's score is added up, and how it becomes a probability, as far as that can be shown."""
     name, index = chosen.target.name, chosen.target.classes.index(chosen.label)
     found = []
@@ -209,7 +208,7 @@ def _score(view: View, chosen: ExplainedTarget) -> tuple[Mapping[str, Any], ...]
             break
         found.append(step)
         last = step["chain"][-1]
-        scores = view.model.apart.scores.get(name)
+        scores = view.model.layered.scores.get(name)
         if step["layer"] == scores or scores is None:
             break
         if last["kind"] == "mean" and last.get("terms"):
@@ -219,12 +218,12 @@ def _score(view: View, chosen: ExplainedTarget) -> tuple[Mapping[str, Any], ...]
     return tuple(found)
 
 
-def _value(view: View) -> Mapping[str, Any] | None:
+def _value(view: Inspection) -> Mapping[str, Any] | None:
     """The arithmetic behind the strongest value of the first convolution."""
-    if view.model.layered is None:
+    if not view.model.has_layers:
         return None
-    for layer in view.model.apart.layers:
-        if layer.kernel is not None and layer.why_not is None:
+    for layer in view.model.layered.layers:
+        if layer.kernel is not None and layer.unsupported is None:
             values = view.trace.of(layer.name)
             index = np.unravel_index(int(np.abs(values).argmax()), values.shape)
             return arithmetic(view.trace, layer.name, [int(i) for i in index])

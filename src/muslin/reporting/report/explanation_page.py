@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from muslin.explain.attribution import Evidence
+from muslin.explain.attribution import Attribution
 from muslin.explain.feature_map_sheets import as_maps
-from muslin.explain.inspection import View
+from muslin.explain.inspection import Inspection
 from muslin.explain.layers import Layer
 from muslin.reporting.colours import blue_to_orange, viridis
 from muslin.reporting.image_grids import data_uri
@@ -55,36 +55,36 @@ class LayerRow:
 
 def page(explanation: Any) -> str:
     """The page as HTML, for a `muslin.workflows.explain.Explanation`."""
-    view: View = explanation.view
-    layered = view.model.layered
+    view: Inspection = explanation.inspection
+    layered = view.model.layered if view.model.has_layers else None
     return render_page(
         "why.html.j2",
         explanation=explanation,
-        answers=view.answers,
+        predictions=view.predictions,
         effects=view.effects(),
         steps=[(step, _shown(step.pixels)) for step in view.steps],
         explained=[_target(view, one) for one in explanation.targets.values()],
         groups=_groups(view) if layered else [],
-        layers=[layer for layer in (layered.layers if layered else ()) if not layer.plumbing],
+        layers=[layer for layer in (layered.layers if layered else ()) if not layer.auxiliary],
         signed=_number,
         most_terms=MOST_TERMS,
     )
 
 
-def _target(view: View, one: Any) -> dict[str, Any]:
+def _target(view: Inspection, one: Any) -> dict[str, Any]:
     """What the page shows of one target's answer."""
-    classes = view.answers[one.target.name]["probabilities"]
-    trust = one.trust or {}
+    classes = view.predictions[one.target.name]["probabilities"]
+    checks = one.sanity_checks or {}
     curves = {
-        name: inline_svg(_curves(name, trust[name])) for name in ("deletion", "insertion") if name in trust
+        name: inline_svg(_curves(name, checks[name])) for name in ("deletion", "insertion") if name in checks
     }
     return {
         "name": one.target.name,
         "label": one.label,
         "versus": one.versus,
         "probabilities": sorted(classes.items(), key=lambda item: -item[1]),
-        "maps": [(found, _evidence(found), _over(view.pixels, found)) for found in one.evidence],
-        "trust": trust,
+        "maps": [(found, _attribution(found), _over(view.pixels, found)) for found in one.attributions],
+        "sanity_checks": checks,
         "curves": curves,
         "steps": [step for found in reversed(one.score) for step in found["chain"]],
         "problem": one.problem,
@@ -127,7 +127,7 @@ def _png(colours: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _evidence(found: Evidence) -> Figure:
+def _attribution(found: Attribution) -> Figure:
     """The map in large cells; negative ones are hatched, so that the sign does not hang on colour alone."""
     rows, columns = found.cells.shape
     side = max(1, EVIDENCE_PX // max(rows, columns))
@@ -142,7 +142,7 @@ def _hatched(colours: NDArray[np.uint8], cells: Values) -> NDArray[np.uint8]:
     return np.where(stripes[..., None], colours // 2, colours).astype(np.uint8)
 
 
-def _over(pixels: NDArray[np.uint8], found: Evidence) -> Figure:
+def _over(pixels: NDArray[np.uint8], found: Attribution) -> Figure:
     """The map laid over the image, which is made paler; the more a cell says, the less of the image is seen."""
     rows, columns = found.cells.shape
     height, width = pixels.shape[:2]
@@ -160,9 +160,9 @@ def _over(pixels: NDArray[np.uint8], found: Evidence) -> Figure:
     return Figure(_png(_hatched(np.rint(mixed).astype(np.uint8), cells)), width * side, height * side)
 
 
-def _groups(view: View) -> list[tuple[str, list[LayerRow], bool]]:
+def _groups(view: Inspection) -> list[tuple[str, list[LayerRow], bool]]:
     """The layers from the image on, by block, and whether the block is shown unfolded."""
-    rows = [_row(view, layer) for layer in view.model.apart.layers if not layer.plumbing]
+    rows = [_row(view, layer) for layer in view.model.layered.layers if not layer.auxiliary]
     groups: list[tuple[str, list[LayerRow]]] = []
     for row in rows:
         name = row.layer.block or ""
@@ -172,7 +172,7 @@ def _groups(view: View) -> list[tuple[str, list[LayerRow], bool]]:
     return [(name, inside, not name or len(rows) <= MOST_BESIDE) for name, inside in groups]
 
 
-def _row(view: View, layer: Layer) -> LayerRow:
+def _row(view: Inspection, layer: Layer) -> LayerRow:
     values = view.trace.of(layer.name)
     low, high = float(values.min()), float(values.max())
     maps = as_maps(values)
@@ -216,13 +216,13 @@ def _curves(name: str, test: Mapping[str, Any]) -> str:
         f'points="{" ".join(points(test["random"]))}"/>'
     )
     body.append(
-        f'<polyline class="accent-stroke" stroke-width="2.5" points="{" ".join(points(test["evidence"]))}"/>'
+        f'<polyline class="accent-stroke" stroke-width="2.5" points="{" ".join(points(test["attribution"]))}"/>'
     )
     done = "taken away" if name == "deletion" else "put back"
     body.append(svg_text(right, bottom + 18, f"share of the cells {done}", "soft small", "end"))
     body.append(svg_text(left, bottom + 38, "— by evidence", "accent small strong"))
     body.append(svg_text(left + 120, bottom + 38, "- - at random", "soft small"))
-    told = f"area {test['area']['evidence']:.2f} by evidence, {test['area']['random']:.2f} at random"
+    told = f"area {test['area']['attribution']:.2f} by evidence, {test['area']['random']:.2f} at random"
     title = f"The probability as cells are {done}, most evidence first"
     return svg_document(right + 20, bottom + 48, title, told, "".join(body))
 

@@ -17,7 +17,7 @@ from muslin.reporting.image_grids import Pixels, data_uri
 from muslin.reporting.report import insights
 from muslin.reporting.report.report import CLASSES_SHOWN, Report, render_page, write_report
 from muslin.reporting.svg import plots
-from muslin.reporting.svg.network_diagram import network as network_diagram
+from muslin.reporting.svg.network_diagram import network_diagram
 from muslin.storage.atomic import storage_errors, write_atomically
 from muslin.text import percent
 

@@ -28,7 +28,7 @@ from muslin.reporting.image_grids import (
 from muslin.reporting.report import insights
 from muslin.reporting.svg import plots
 from muslin.reporting.svg.binary_curves import ThresholdExplorer, threshold_explorer
-from muslin.reporting.svg.network_diagram import network as network_diagram
+from muslin.reporting.svg.network_diagram import network_diagram
 from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
 from muslin.storage.atomic import write_atomically
 from muslin.text import counted, duration, interval_text, percent, short_count

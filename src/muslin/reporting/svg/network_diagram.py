@@ -37,7 +37,7 @@ WHAT_FOR = {
 """What a kind of layer is there for, in words for someone who meets it for the first time."""
 
 
-def network(described: Mapping[str, Any]) -> str:
+def network_diagram(described: Mapping[str, Any]) -> str:
     """The network from the image at the top to the answer at the bottom, one row a layer.
 
     A block's width follows the side of the image at that point, its height the number of channels (both by

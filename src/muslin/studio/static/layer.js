@@ -4,7 +4,7 @@ import { ask, packed } from "/static/api.js";
 import { announce, button, h, latest, problem, show } from "/static/dom.js";
 import { chainView } from "/static/formula.js";
 import { atlas, cells, coloured, mapView, sheetMap } from "/static/maps.js";
-import { halfChoice, kindText, rangeChoice, scaleFor, shapeText } from "/static/network.js";
+import { ttaViewChoice, kindText, rangeChoice, scaleFor, shapeText } from "/static/network.js";
 import { said } from "/static/sentences.js";
 import { download, png, savers } from "/static/save.js";
 import { same, set, state, view } from "/static/state.js";
@@ -38,7 +38,7 @@ export function layerView(model, layer) {
     const flip = (edit, on) => set({ edits: on ? [...state.edits, edit] : state.edits.filter((one, n) => n !== edited(edit.kind)) });
     const toggle = (edit, words) => h("label", { class: "switch" }, h("input", { type: "checkbox", checked: edited(edit.kind) >= 0, data: { key: edit.kind }, onchange: (event) => flip(edit, event.target.checked) }), h("span", {}, words));
     const had = tools.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-    show(tools, rangeChoice((range) => set({ range })), halfChoice(model, (half) => set({ half })),
+    show(tools, rangeChoice((range) => set({ range })), ttaViewChoice(model, (tta_view) => set({ tta_view })),
       layer.edits.includes("layer_off") && toggle({ kind: "layer_off", layer: layer.name }, t("switchOffLayer")),
       layer.edits.includes("pooling") && toggle({ kind: "pooling", layer: layer.name, how: "mean" }, t("poolMean")),
       layer.edits.includes("dropout") && toggle({ kind: "dropout", layer: layer.name, seed: 0 }, t("dropoutOn")));
@@ -49,10 +49,10 @@ export function layerView(model, layer) {
 
   async function load() {
     toolbar();
-    const key = JSON.stringify([view(), state.half]);
+    const key = JSON.stringify([view(), state.tta_view]);
     shownFor = key;
     let found;
-    try { found = await packed("/api/sheet", { view: view(), layer: layer.name, half: state.half }); } catch (error) {
+    try { found = await packed("/api/sheet", { view: view(), layer: layer.name, tta_view: state.tta_view }); } catch (error) {
       show(large, problem(error));
       return;
     }
@@ -128,7 +128,7 @@ export function layerView(model, layer) {
   }
 
   async function exact(top, left, height, width) {
-    const body = { view: view(), layer: layer.name, half: state.half, channel: channel(), top, left, height, width };
+    const body = { view: view(), layer: layer.name, tta_view: state.tta_view, channel: channel(), top, left, height, width };
     if (!flat) return (await ask("/api/values", body)).values;
     const from = top * columns(), n = Math.min(features - from, height * columns());
     const row = (await ask("/api/values", { ...body, top: 0, left: from, height: 1, width: n })).values[0];
@@ -137,7 +137,7 @@ export function layerView(model, layer) {
 
   const arithmetic = latest(async (index, how) => {
     let found;
-    try { found = await ask("/api/arithmetic", { view: view(), layer: layer.name, index, half: state.half }); } catch (error) {
+    try { found = await ask("/api/arithmetic", { view: view(), layer: layer.name, index, tta_view: state.tta_view }); } catch (error) {
       if (!closed) show(formula, problem(error));
       return;
     }
@@ -149,7 +149,7 @@ export function layerView(model, layer) {
 
   function pointed(index, how) {
     if (!layer.arithmetic) {
-      show(formula, h("p", { class: "soft" }, layer.why_not ? said(layer.why_not) : t("noArithmetic")));
+      show(formula, h("p", { class: "soft" }, layer.unsupported ? said(layer.unsupported) : t("noArithmetic")));
       return;
     }
     arithmetic(index, how);
@@ -206,14 +206,14 @@ export function layerView(model, layer) {
 
   async function saveAll() {
     const { askBytes } = await import("/static/api.js");
-    download(`${layer.name}.npy`, await askBytes("/api/values.npy", { view: view(), layer: layer.name, half: state.half }), "application/octet-stream");
+    download(`${layer.name}.npy`, await askBytes("/api/values.npy", { view: view(), layer: layer.name, tta_view: state.tta_view }), "application/octet-stream");
   }
 
   load().catch((error) => show(large, problem(error)));
   return {
     element,
     update(before, changed) {
-      if (changed || state.half !== before.half) { load(); return; }
+      if (changed || state.tta_view !== before.tta_view) { load(); return; }
       if (!sheet) return;
       toolbar();
       if (state.range !== before.range) { tiles?.redraw(); one(); return; }

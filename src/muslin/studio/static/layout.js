@@ -1,7 +1,7 @@
 // Where each layer or folded block of a network stands: left to right by the longest path, branches above each other.
 
 /**
- * The nodes one sees: layers without the plumbing, and blocks that are folded as one node.
+ * The nodes one sees: layers without the auxiliary, and blocks that are folded as one node.
  *
  * Returns [{name, block: bool, layer|null, column, row, from: [names]}] in order of columns. A node's column is the
  * longest path to it over what is shown, so a branch that skips layers is an edge over several columns.
@@ -9,7 +9,7 @@
 export function nodesOf(model, open, all) {
   const byName = new Map(model.layers.map((layer) => [layer.name, layer]));
   const blocks = new Map(model.blocks.map((block) => [block.name, block]));
-  const hidden = (layer) => layer.plumbing && !all;
+  const hidden = (layer) => layer.auxiliary && !all;
   const folded = (layer) => layer.block && blocks.has(layer.block) && !open.includes(layer.block);
   const nameOf = (layer) => (folded(layer) ? layer.block : layer.name);
   const nodes = new Map();

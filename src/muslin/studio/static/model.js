@@ -27,7 +27,7 @@ export async function page() {
   const element = h("div", { class: "page wide" },
     h("div", { class: "modelhead" }, h("h1", {}, model.name),
       h("p", { class: "soft" }, [model.network, t("parametersCount", { n: short(model.parameters) }), t("multiplyAddsCount", { n: short(model.multiply_adds) }), t("takes", { size: `${model.input[1]} × ${model.input[0]}${model.input[2] === 3 ? " RGB" : ""}` })].filter(Boolean).join(" · ")),
-      model.cannot.length > 0 && h("details", { class: "note" }, h("summary", {}, t("cannot")), h("ul", {}, model.cannot.map((sentence) => h("li", {}, said(sentence)))))),
+      model.unsupported.length > 0 && h("details", { class: "note" }, h("summary", {}, t("cannot")), h("ul", {}, model.unsupported.map((sentence) => h("li", {}, said(sentence)))))),
     h("div", { class: "workbench" }, side, h("div", { class: "stagearea" }, nav, place)));
 
   function tabs() {
@@ -100,11 +100,11 @@ async function answer(side, model) {
   show(side,
     h("div", { class: "given" }, image,
       button(t("changeImage"), () => chooseImage(model), { class: "main", data: { key: "change" } })),
-    trouble ? problem(trouble) : model.targets.map((target) => bars(target, look.answers[target.name], look.before?.[target.name], model.targets.length > 1)),
+    trouble ? problem(trouble) : model.targets.map((target) => bars(target, look.predictions[target.name], look.before?.[target.name], model.targets.length > 1)),
     changesNote(look));
   if (had) side.querySelector(`[data-key="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
   if (look && model.targets[0]) {
-    const first = look.answers[model.targets[0].name];
+    const first = look.predictions[model.targets[0].name];
     announce(`${first.label} ${percent(first.probability)}`);
   }
 }

@@ -23,8 +23,8 @@ export function rangeChoice(act) {
   return choice(t("range"), "range", [["map", t("range.map")], ["layer", t("range.layer")], ["network", t("range.network")]], state.range, act);
 }
 
-export function halfChoice(model, act) {
-  return model.tta_flip ? choice(t("half"), "half", [["as_is", t("half.asIs")], ["mirrored", t("half.tta_flip")]], state.half, act) : null;
+export function ttaViewChoice(model, act) {
+  return model.tta_flip ? choice(t("tta_view"), "tta_view", [["original", t("tta_view.original")], ["flipped", t("tta_view.flipped")]], state.tta_view, act) : null;
 }
 
 export async function tab(model) {
@@ -44,7 +44,7 @@ export async function tab(model) {
     const left = layer?.name;
     layer?.close?.();
     layer = null;
-    const key = JSON.stringify([view(), state.open, state.all, state.range, state.half]);
+    const key = JSON.stringify([view(), state.open, state.all, state.range, state.tta_view]);
     if (key === drawn) return;
     const had = left || (place.contains(document.activeElement) ? document.activeElement.dataset.key : null);
     const scrolled = place.querySelector(".drawing")?.scrollLeft || 0;
@@ -71,9 +71,9 @@ function overview(model) {
   return h("div", {},
     h("h2", {}, t("tab.network")), h("p", { class: "lead" }, t("networkLead")),
     h("div", { class: "toolbar" },
-      rangeChoice((range) => set({ range })), halfChoice(model, (half) => set({ half })),
+      rangeChoice((range) => set({ range })), ttaViewChoice(model, (tta_view) => set({ tta_view })),
       model.blocks.length > 0 && button(state.open.length ? t("foldAll") : t("unfoldAll"), () => set({ open: state.open.length ? [] : model.blocks.map((block) => block.name) }), { data: { key: "fold" } }),
-      model.layers.some((one) => one.plumbing) && h("label", { class: "switch" }, h("input", { type: "checkbox", checked: state.all, data: { key: "all" }, onchange: (event) => set({ all: event.target.checked }) }), h("span", {}, t("showPlumbing")))),
+      model.layers.some((one) => one.auxiliary) && h("label", { class: "switch" }, h("input", { type: "checkbox", checked: state.all, data: { key: "all" }, onchange: (event) => set({ all: event.target.checked }) }), h("span", {}, t("showPlumbing")))),
     drawing,
     savers({ SVG: async () => download("network.svg", await networkSvg(nodes, at, width, height, cards), "image/svg+xml") }),
     h("details", { class: "numbers" }, h("summary", {}, t("asTable")), layerTable(model)));
@@ -125,7 +125,7 @@ function card(model, node) {
 async function maps(made, legendPlace) {
   const layer = made.node.last.name;
   let sheet;
-  try { sheet = await inTurn(() => packed("/api/sheet", { view: view(), layer, half: state.half })); } catch { made.canvas.remove(); return; }
+  try { sheet = await inTurn(() => packed("/api/sheet", { view: view(), layer, tta_view: state.tta_view })); } catch { made.canvas.remove(); return; }
   const { header } = sheet, small = document.createElement("canvas");
   made.sheet = sheet;
   if (header.maps === 1 && header.rows === 1) { // features: a column of bars reads better than a line of dots
@@ -156,7 +156,7 @@ async function maps(made, legendPlace) {
 function layerTable(model) {
   return h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("asTable") }, h("table", {},
     h("thead", {}, h("tr", {}, ["layer", "kind", "shape", "parameters", "share", "inputs"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))))),
-    h("tbody", {}, model.layers.filter((one) => state.all || !one.plumbing).map((one) => h("tr", {},
+    h("tbody", {}, model.layers.filter((one) => state.all || !one.auxiliary).map((one) => h("tr", {},
       h("th", { scope: "row" }, button(one.name, () => set({ layer: one.name, channel: 0, at: [] }, true), { class: "quiet link" })),
       h("td", {}, kindText(one)), h("td", { class: "number" }, shapeText(one.shape)), h("td", { class: "number" }, count(one.parameters)),
       h("td", { class: "number" }, percent(one.share || 0)), h("td", {}, one.inputs.join(", ")))))));

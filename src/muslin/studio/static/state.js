@@ -3,7 +3,7 @@
 export const DEFAULTS = {
   page: "home", lang: "", model: "", image: "", tab: "saw",
   steps: {}, changes: {}, edits: [],
-  layer: "", channel: 0, at: [], half: "as_is", range: "layer", open: [], all: false,
+  layer: "", channel: 0, at: [], tta_view: "original", range: "layer", open: [], all: false,
   target: "", cls: "", versus: "", source: "", trust: false,
   kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero", side: 28, bench: "",
 };

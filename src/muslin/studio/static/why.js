@@ -22,13 +22,13 @@ export async function tab(model) {
     let look;
     try { look = await askOnce("/api/look", { view: view() }); } catch (error) { show(place, problem(error)); show(trust); return; }
     if (mine !== turn) return;
-    const asked = target(), answer = look.answers[asked.name];
+    const asked = target(), answer = look.predictions[asked.name];
     const order = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]).map(([name]) => name);
     const cls = asked.classes.includes(state.cls) ? state.cls : order[0];
     const versus = asked.classes.includes(state.versus) && state.versus !== cls ? state.versus : "";
-    const body = { view: view(), target: asked.name, class: cls, versus: versus || null, layer: state.source || null, half: model.tta_flip ? "both" : state.half };
+    const body = { view: view(), target: asked.name, class: cls, versus: versus || null, layer: state.source || null, tta_view: model.tta_flip ? "both" : state.tta_view };
     let found;
-    try { found = await askOnce("/api/evidence", body); } catch (error) {
+    try { found = await askOnce("/api/attribution", body); } catch (error) {
       if (mine === turn) { dials(asked, answer, cls, versus, []); show(place, problem(new Error(said(error.message)))); show(trust); }
       return;
     }
@@ -107,7 +107,7 @@ export async function tab(model) {
     show(trust, title, h("p", { class: "soft", role: "status" }, t("trustRunning")));
     const mine = turn;
     let made;
-    try { made = await askOnce("/api/trust", { view: body.view, target: body.target, class: body.class, versus: body.versus, layer: found.layer, seed: 0 }); } catch (error) { if (mine === turn) show(trust, title, problem(error)); return; }
+    try { made = await askOnce("/api/sanity_checks", { view: body.view, target: body.target, class: body.class, versus: body.versus, layer: found.layer, seed: 0 }); } catch (error) { if (mine === turn) show(trust, title, problem(error)); return; }
     if (mine !== turn) return;
     show(trust, title, h("p", {}, t("trustLead")), h("div", { class: "tests" },
       made.shuffled && verdict(t("test.shuffled"), Math.abs(made.shuffled.mean) < 0.3, t("correlation", { value: number(made.shuffled.mean, 2) }), t("shuffledText", { value: number(made.shuffled.mean, 2), n: made.shuffled.correlations.length, low: number(made.shuffled.interval[0], 2), high: number(made.shuffled.interval[1], 2) })),
@@ -125,15 +125,15 @@ export async function tab(model) {
     return h("section", { class: "test" }, h("h4", {}, t(`test.${name}`)),
       h("p", { class: "verdict " + (passed ? "passed" : "doubt") }, h("span", { "aria-hidden": "true" }, passed ? "✓ " : "! "), passed ? t("passed") : t("doubt")),
       curves({ title: t(`${name}Title`), x: made.fraction, name, xWords: t(`${name}X`), band: made.random_low ? { low: made.random_low, high: made.random_high } : null,
-        lines: [{ words: t("byEvidence"), values: made.evidence }, { words: t("byRandom"), values: made.random, dash: true }] }),
-      h("p", { class: "soft" }, t("areaText", { evidence: number(made.area.evidence, 3), random: number(made.area.random, 3) }), " ", area));
+        lines: [{ words: t("byEvidence"), values: made.attribution }, { words: t("byRandom"), values: made.random, dash: true }] }),
+      h("p", { class: "soft" }, t("areaText", { evidence: number(made.area.attribution, 3), random: number(made.area.random, 3) }), " ", area));
   }
 
   draw();
   return {
     element,
     update(before, changed) {
-      if (changed || ["target", "cls", "versus", "source", "trust", "half"].some((name) => state[name] !== before[name])) draw();
+      if (changed || ["target", "cls", "versus", "source", "trust", "tta_view"].some((name) => state[name] !== before[name])) draw();
     },
   };
 }
