@@ -42,7 +42,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
     from torch.utils.flop_counter import FlopCounterMode
 
     from muslin.data import read
-    from muslin.data.dataset import Split, pixels_of
+    from muslin.data.dataset import Split, pixel_array
     from muslin.learn.losses import loss_of
     from muslin.learn.modules import Net, to_batch
     from muslin.learn.recipes import recipe
@@ -67,7 +67,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
     torch.set_num_threads(engine.threads)
     after = product_gflops()
 
-    batch = pixels_of(everything)[: chosen.batch_size]
+    batch = pixel_array(everything)[: chosen.batch_size]
     labels = {"label": torch.from_numpy(everything.labels["label"][: chosen.batch_size]).long()}
     net.train()
     with FlopCounterMode(display=False) as counter:

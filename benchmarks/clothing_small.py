@@ -24,8 +24,8 @@ import numpy as np
 from results_file import begun, keep
 
 from muslin.data import read
-from muslin.data.dataset import pixels_of
-from muslin.data.photos import in_pixels
+from muslin.data.dataset import pixel_array
+from muslin.data.photos import decode_photos
 from muslin.evaluation.intervals import wilson
 
 RECIPES = ("photo", "photo-tuned", "small-photo")
@@ -68,8 +68,8 @@ def of_peer(name: str, python: str, photos: Path, seed: int) -> dict[str, Any]:
 def photos_for_peers(path: Path) -> None:
     dataset, arrays = read("clothing-small"), {}
     for part in ("train", "validation", "test"):
-        some = in_pixels(dataset.part(part), (64, 64, 3))
-        arrays[part], arrays[f"{part}_labels"] = pixels_of(some), some.labels["label"]
+        some = decode_photos(dataset.part(part), (64, 64, 3))
+        arrays[part], arrays[f"{part}_labels"] = pixel_array(some), some.labels["label"]
     np.savez(path, **arrays)
 
 

@@ -64,11 +64,11 @@ def folder_of(point: Point, folder: Path) -> Path:
 def write_images(wanted: list[Point], folder: Path) -> None:
     """The IDX files that the points read: Fashion-MNIST's training images, again from the first after the last."""
     from muslin.data import read
-    from muslin.data.dataset import pixels_of
+    from muslin.data.dataset import pixel_array
     from muslin.data.formats import idx
 
     train = read("fashion-mnist").part("train")
-    pixels, labels = pixels_of(train), train.labels["label"]
+    pixels, labels = pixel_array(train), train.labels["label"]
     for point in wanted:
         if not (place := folder_of(point, folder)).exists():
             place.mkdir()

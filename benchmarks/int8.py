@@ -124,7 +124,7 @@ def main() -> None:
     wishes = parser.parse_args()
 
     from muslin.data import read
-    from muslin.data.dataset import pixels_of
+    from muslin.data.dataset import pixel_array
     from muslin.workflows.train import in_model_pixels
 
     # names alone: where files lie on this machine says nothing
@@ -135,9 +135,11 @@ def main() -> None:
     learned = dataset.part("train")
     some = np.sort(np.random.default_rng(0).permutation(len(learned))[:CALIBRATED_ON])
     graphs = {FLOAT: bundle.model}
-    graphs |= quantised(bundle.model, pixels_of(in_model_pixels(predictor, learned.take(some))), wishes.ways)
+    graphs |= quantised(
+        bundle.model, pixel_array(in_model_pixels(predictor, learned.take(some))), wishes.ways
+    )
     judged = [in_model_pixels(predictor, dataset.part(part)) for part in wishes.parts]
-    pixels = np.concatenate([pixels_of(part) for part in judged])
+    pixels = np.concatenate([pixel_array(part) for part in judged])
     labels = np.concatenate([part.labels[bundle.targets[0].name] for part in judged])
     accuracy = accuracies(opened(bundle, graphs, 1), pixels, labels)
     for way, figures in accuracy.items():

@@ -27,7 +27,7 @@ def measure(all_pairs: bool) -> dict[str, Any]:
     from muslin.data import read
     from muslin.data.audit.duplicates import NEAR_SHARE, find_copies
     from muslin.data.audit.image_stats import compute_image_stats
-    from muslin.data.dataset import pixels_of
+    from muslin.data.dataset import pixel_array
 
     dataset = read("fashion-mnist")
     wall, processor = time.perf_counter(), time.process_time()
@@ -37,7 +37,7 @@ def measure(all_pairs: bool) -> dict[str, Any]:
     pairs, distances, radius = copies.pairs, copies.distances, copies.radius
     if all_pairs:
         wall, processor = time.perf_counter(), time.process_time()
-        pairs, distances = compare_all(pixels_of(dataset).reshape(len(dataset), -1), radius)
+        pairs, distances = compare_all(pixel_array(dataset).reshape(len(dataset), -1), radius)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     assert dataset.parts is not None
     in_test = (dataset.parts == "test")[pairs].sum(axis=1)

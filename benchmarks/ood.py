@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from muslin.data import read
-    from muslin.data.dataset import pixels_of
+    from muslin.data.dataset import pixel_array
     from muslin.models.predictor import Predictor
     from muslin.workflows import train as train_workflow
 
@@ -45,7 +45,7 @@ def main() -> None:
         arguments.note,
     )
     dataset, predictor = read("fashion-mnist"), Predictor.open(arguments.run)
-    ours = pixels_of(dataset.part("test"))
+    ours = pixel_array(dataset.part("test"))
     random = np.random.default_rng(0)
     strangers = {
         "digits": digits(arguments.count, random),
@@ -59,7 +59,7 @@ def main() -> None:
         photos = read(arguments.photos)
         some = np.sort(random.permutation(len(photos))[: arguments.count])
         photos = replace(photos.take(some), conversion="fashion-mnist")
-        strangers["photos"] = pixels_of(train_workflow.in_model_pixels(predictor, photos))
+        strangers["photos"] = pixel_array(train_workflow.in_model_pixels(predictor, photos))
     measured = against(predictor, ours, strangers)
     if arguments.leave_out:
         left_out = np.sort(random.choice(10, arguments.leave_out, replace=False))

@@ -24,7 +24,7 @@ import numpy as np
 from results_file import begun, keep
 
 from muslin.data import read
-from muslin.data.photos import PhotoImages, fitted_photos
+from muslin.data.photos import PhotoImages, resize_photos
 
 
 def repeated(images: PhotoImages, ids: Any, count: int, folder: Path) -> None:
@@ -80,7 +80,7 @@ def alone(folder: Path, options: argparse.Namespace, count: int = 400) -> dict[s
     from muslin.learn.pretrained import backbone_weights
 
     side = options.image_size
-    images: Any = fitted_photos(read(folder), (side, side, 3)).images
+    images: Any = resize_photos(read(folder), (side, side, 3)).images
     places = np.linspace(0, len(images) - 1, count).astype(int).tolist()
     table = build_network(options.network, (side, side, 3), (), widths=())
     work = _worker(images, table, backbone_weights(table, "imagenet"))

@@ -32,12 +32,12 @@ Reader = Callable[[Path], tuple[Labels, Pixels]]
 
 
 def with_muslin() -> Reader:
-    from muslin.data.dataset import pixels_of
+    from muslin.data.dataset import pixel_array
     from muslin.data.formats import ReadOptions, pixels_csv
 
     def read(path: Path) -> tuple[Labels, Pixels]:
         dataset = pixels_csv.read(path, ReadOptions())
-        return dataset.labels["label"], pixels_of(dataset).reshape(len(dataset), -1)
+        return dataset.labels["label"], pixel_array(dataset).reshape(len(dataset), -1)
 
     return read
 

@@ -41,7 +41,7 @@ def by_pillow(content: bytes, side_px: int | None) -> Any:
 def compare(data: str, count: int, rounds: int) -> dict[str, Any]:
     """Per size the milliseconds of a processor that a photo takes, and muslin's rate as a share of Pillow's."""
     from muslin.data import read
-    from muslin.data.photos import PhotoImages, fitted_photos
+    from muslin.data.photos import PhotoImages, resize_photos
 
     dataset = read(data)
     assert isinstance(dataset.images, PhotoImages)
@@ -49,7 +49,7 @@ def compare(data: str, count: int, rounds: int) -> dict[str, Any]:
     contents = [dataset.images.photos[i].content() for i in chosen.tolist()]
     found = {}
     for side_px in (None, *SIDES_PX):
-        images = fitted_photos(dataset, (side_px, side_px, 3)).images if side_px else dataset.images
+        images = resize_photos(dataset, (side_px, side_px, 3)).images if side_px else dataset.images
         ways: dict[str, Callable[[int], Any]] = {
             "pillow": lambda place, side_px=side_px: by_pillow(contents[place], side_px),
             "muslin": lambda place, images=images: images[int(chosen[place])],
@@ -73,14 +73,14 @@ def compare(data: str, count: int, rounds: int) -> dict[str, Any]:
 def read_all(data: str, times: int, threads: int) -> dict[str, Any]:
     """What reading all photos so many times, each fitted and then let go, took."""
     from muslin.data import read
-    from muslin.data.photos import fitted_photos, in_order
+    from muslin.data.photos import parallel_map, resize_photos
 
     dataset = read(data)
-    images = fitted_photos(dataset, (SIDES_PX[0], SIDES_PX[0], 3)).images
+    images = resize_photos(dataset, (SIDES_PX[0], SIDES_PX[0], 3)).images
     count = times * len(images)
     wall, processor = time.perf_counter(), time.process_time()
     checksum = sum(
-        int(picture[0, 0, 0]) for picture in in_order(lambda i: images[i % len(images)], count, threads)
+        int(picture[0, 0, 0]) for picture in parallel_map(lambda i: images[i % len(images)], count, threads)
     )
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     return {

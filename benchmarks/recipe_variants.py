@@ -74,10 +74,10 @@ def answers(net: Any, dataset: Any) -> NDArray[np.float32]:
     """The network's probabilities of the data set's only target: float32 (count, classes)."""
     import torch
 
-    from muslin.data.dataset import pixels_of
+    from muslin.data.dataset import pixel_array
     from muslin.learn.modules import to_batch
 
-    pixels = pixels_of(dataset)
+    pixels = pixel_array(dataset)
     with torch.no_grad():
         parts = [
             net.probabilities(to_batch(pixels[start : start + 1000]))["label"].numpy()

@@ -48,7 +48,7 @@ def main() -> None:
 
 def of_run(folder: Path, drawings: int) -> dict[str, Any]:
     from muslin.data import read
-    from muslin.data.dataset import pixels_of
+    from muslin.data.dataset import pixel_array
     from muslin.models.predictor import Predictor
     from muslin.workflows import train as train_workflow
 
@@ -59,7 +59,7 @@ def of_run(folder: Path, drawings: int) -> dict[str, Any]:
     for part in ("validation", "test"):
         chosen = dataset.take(getattr(parts, part))
         raw_probabilities[part], labels[part] = (
-            predictor.raw(pixels_of(chosen))[0]["label"],
+            predictor.raw(pixel_array(chosen))[0]["label"],
             chosen.labels["label"],
         )
     everything, true = np.concatenate(list(raw_probabilities.values())), np.concatenate(list(labels.values()))

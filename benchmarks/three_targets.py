@@ -21,7 +21,7 @@ import numpy as np
 from results_file import begun, keep
 
 from muslin.data import read
-from muslin.data.photos import PhotoImages, fitted_photos
+from muslin.data.photos import PhotoImages, resize_photos
 
 WORN = {
     "hat": "head",
@@ -58,7 +58,7 @@ def write_table(photos: Path, folder: Path, unknown: float, seed: int) -> None:
     assert dataset.parts is not None
     (target,) = dataset.targets
     kinds = [target.classes[label] for label in dataset.labels[target.name]]
-    brightness = middles(fitted_photos(dataset, (48, 48, 3)).images)
+    brightness = middles(resize_photos(dataset, (48, 48, 3)).images)
     lower, upper = np.quantile(brightness[dataset.parts == "train"], [1 / 3, 2 / 3])
     emptied = np.random.default_rng(seed).random((len(dataset), len(TARGETS))) < unknown
     with (folder / "table.csv").open("w", newline="") as file:

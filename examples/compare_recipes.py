@@ -6,9 +6,9 @@ python examples/compare_recipes.py
 import tempfile
 
 import muslin
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 
-garments = draw(600, seed=1).dataset
+garments = make_garments(600, seed=1).dataset
 
 # Undivided data are divided by the recipe's own rule: the same for both, or they are judged on different images.
 same_for_both = {"epochs": 5, "batch_size": 48, "split_seed": 0, "stratified": True}

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 import muslin
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 
-garments = draw(500, seed=1).dataset
+garments = make_garments(500, seed=1).dataset
 pictures = garments.images.pixels  # uint8 (500, 28, 28, 1)
 names = np.array(garments.target().classes)[garments.labels["label"]]  # "bag", "dress", "shirt", …
 

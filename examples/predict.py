@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import muslin
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 
 
 def main(arguments: list[str]) -> None:
@@ -18,11 +18,11 @@ def main(arguments: list[str]) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         run = muslin.train(
-            draw(600, seed=1).dataset, settings={"epochs": 8, "batch_size": 64}, out=f"{folder}/run"
+            make_garments(600, seed=1).dataset, settings={"epochs": 8, "batch_size": 64}, out=f"{folder}/run"
         )
         damaged = Path(folder, "damaged.png")
         damaged.write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
-        fresh = draw(5, seed=2).dataset
+        fresh = make_garments(5, seed=2).dataset
         show(muslin.open(run.model), [*fresh.images, damaged])
 
 

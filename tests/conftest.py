@@ -7,20 +7,20 @@ import pytest
 from command_line import Finished, run
 from idx_files import write_part
 from muslin.data import read
-from muslin.data.dataset import pixels_of
-from muslin.data.synthetic import SyntheticDataset, draw
+from muslin.data.dataset import pixel_array
+from muslin.data.synthetic import SyntheticDataset, make_garments
 
 
 @pytest.fixture(scope="session")
 def drawn() -> SyntheticDataset:
     """200 gray 28×28 garments of five classes, all labels right, no duplicates."""
-    return draw(200, seed=1)
+    return make_garments(200, seed=1)
 
 
 @pytest.fixture(scope="session")
 def drawn_colour() -> SyntheticDataset:
     """60 colour garments of 40×40 pixels."""
-    return draw(60, seed=2, size_px=40, colour=True)
+    return make_garments(60, seed=2, size_px=40, colour=True)
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("slice") / "fashion-mnist"
     for prefix, part, count in (("train", "train", 2400), ("t10k", "test", 600)):
         some = read("fashion-mnist").part(part)
-        write_part(folder, prefix, pixels_of(some)[:count], some.labels["label"][:count])
+        write_part(folder, prefix, pixel_array(some)[:count], some.labels["label"][:count])
     return folder
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from command_line import COMMAND, Said, refusal, run, within
 from muslin.cli import cli
-from muslin.data.dataset import pixels_of
+from muslin.data.dataset import pixel_array
 from muslin.data.registry import write_csv
 from muslin.data.synthetic import SyntheticDataset
 from muslin.models.bundle import seal
@@ -216,7 +216,7 @@ def test_what_is_in_a_data_set_is_told_to_people_and_to_programs(
 def test_a_image_is_written_with_the_pixels_it_has(capfd: Any, here: Path, drawn: SyntheticDataset) -> None:
     assert within(capfd, "look", "garments.csv", "--index", 7, "-o", "seven.png").out == "wrote seven.png\n"
     with Image.open("seven.png") as image:
-        assert np.array_equal(np.asarray(image), pixels_of(drawn.dataset)[7, :, :, 0])
+        assert np.array_equal(np.asarray(image), pixel_array(drawn.dataset)[7, :, :, 0])
     within(capfd, "look", "garments.csv", "--index", 7, "--colour", "-o", "seven-in-colour.png")
     with Image.open("seven-in-colour.png") as image:
         assert image.mode == "RGB"

@@ -11,8 +11,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import muslin
-from muslin.data.dataset import pixels_of
-from muslin.data.synthetic import draw
+from muslin.data.dataset import pixel_array
+from muslin.data.synthetic import make_garments
 from muslin.sklearn import ImageClassifier
 
 FEW = {"settings": {"min_steps": 40}}
@@ -20,10 +20,10 @@ FEW = {"settings": {"min_steps": 40}}
 
 @pytest.fixture(scope="module")
 def drawn():
-    dataset = draw(600, seed=1).dataset
+    dataset = make_garments(600, seed=1).dataset
     target = dataset.target()
     names = np.array(target.classes)[dataset.labels[target.name]]
-    return pixels_of(dataset), names
+    return pixel_array(dataset), names
 
 
 @parametrize_with_checks([ImageClassifier(**FEW)])

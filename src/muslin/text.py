@@ -23,7 +23,7 @@ def interval_text(interval: tuple[float, float], digits: int = 1) -> str:
     return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
 
 
-def counted(n: int, noun: str, plural: str | None = None) -> str:
+def plural(n: int, noun: str, plural: str | None = None) -> str:
     """`1 image`, `9,123 images`."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
@@ -51,6 +51,6 @@ def duration(seconds: float) -> str:
     return " ".join(part for part in parts if part)
 
 
-def listed(names: Sequence[str], last: str = "and") -> str:
+def word_list(names: Sequence[str], last: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}" if names else ""

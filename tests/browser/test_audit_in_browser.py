@@ -9,7 +9,7 @@ import pytest
 
 from muslin.data.audit.exclusions import read_names
 from muslin.data.dataset import PixelImages
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 from muslin.workflows import audit as audit_workflow
 
 ODD = {3: "=1+1.png", 4: 'a "quoted", name.png', 5: "短裙 <b>.png", 6: "'apostrophe.png"}
@@ -17,7 +17,7 @@ ODD = {3: "=1+1.png", 4: 'a "quoted", name.png', 5: "短裙 <b>.png", 6: "'apost
 
 def world():
     """90 garments with odd names, of which some are blank, some there twice, one in both parts."""
-    drawn = draw(90, seed=2).dataset
+    drawn = make_garments(90, seed=2).dataset
     pixels = drawn.images.pixels.copy()
     pixels[[3, 4, 5, 6]] = 77  # identical and blank
     pixels[[21, 22]] = pixels[[20, 20]]

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 from test_studio_in_browser import AXE, press, tab_to, until
 
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 from muslin.models.bundle import open_bundle, seal
 from muslin.models.predictor import Predictor
 from muslin.workflows import train as train_workflow
@@ -23,7 +23,7 @@ MODEL = "page=model&model=run/model.muslin&image=golden:0"
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inside")
     train_workflow.train(
-        draw(120, seed=1).dataset, settings={"epochs": 1, "batch_size": 40}, out=folder / "run"
+        make_garments(120, seed=1).dataset, settings={"epochs": 1, "batch_size": 40}, out=folder / "run"
     )
     numbers = np.random.default_rng(0)
     kernels = numbers.normal(size=(2, 1, 3, 3)).astype(np.float32)

@@ -8,7 +8,7 @@ from chromium import chromium
 from PIL import Image
 
 import muslin
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 from muslin.reporting.report.explanation_page import page as page_of
 from muslin.workflows import explain as explain_workflow
 
@@ -20,7 +20,7 @@ PHOTO = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48,
 def why(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("why")
     if request.param == "photo":
-        drawn, settings = draw(40, seed=2, size_px=48, colour=True), PHOTO
+        drawn, settings = make_garments(40, seed=2, size_px=48, colour=True), PHOTO
         data = folder / "photos"
         for number, pixels in enumerate(drawn.dataset.images):
             target = drawn.dataset.targets[0]
@@ -28,7 +28,7 @@ def why(request, tmp_path_factory):
             home.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(home / f"{number}.png")
     else:
-        drawn, settings = draw(120, seed=1), {"epochs": 1, "batch_size": 40}
+        drawn, settings = make_garments(120, seed=1), {"epochs": 1, "batch_size": 40}
         data = drawn.dataset
     run = muslin.train(data, recipe=request.param, out=folder / "run", settings=settings)
     Image.fromarray(np.squeeze(drawn.dataset.images[0])).save(folder / "garment.png")

@@ -20,7 +20,7 @@ from muslin.data.audit.image_checks import blank, blurred, dark, odd_shape, tiny
 from muslin.data.audit.image_stats import compute_image_stats
 from muslin.data.audit.outliers import outlier
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 from muslin.errors import ImageError
 from muslin.images import decode
 
@@ -79,7 +79,7 @@ def all_copies(data):
 @pytest.fixture(scope="module")
 def photos():
     """Forty drawn colour garments of 160×160, which are as sharp as photos and as unlike each other."""
-    pixels = draw(40, seed=5, size_px=160, colour=True).dataset.images.pixels
+    pixels = make_garments(40, seed=5, size_px=160, colour=True).dataset.images.pixels
     return [pixels[i, : 120 + i, :] for i in range(40)]
 
 
@@ -130,7 +130,7 @@ def test_one_even_tone_is_blank_and_a_pale_garment_is_not(photos):
 def test_small_among_large_is_tiny_and_small_among_small_is_not(photos):
     data = dataset([*photos, photos[0][:20, :20]])
     assert found(tiny, data) == [(40, 20.0)]
-    assert found(tiny, draw(20, seed=1).dataset) == []
+    assert found(tiny, make_garments(20, seed=1).dataset) == []
 
 
 def test_a_blurred_photo_is_told_from_a_sharp_one(photos):
@@ -156,7 +156,7 @@ def test_a_strip_is_of_an_odd_shape_unless_all_are_strips(photos):
 
 
 def test_every_equal_image_is_in_one_finding_and_one_of_them_is_kept():
-    drawn = draw(120, seed=9, duplicates=6)
+    drawn = make_garments(120, seed=9, duplicates=6)
     copies = all_copies(drawn.dataset)
     findings = identical(drawn.dataset, copies)
     together = sorted(sorted(s.place for s in f.samples) for f in findings)
@@ -166,7 +166,7 @@ def test_every_equal_image_is_in_one_finding_and_one_of_them_is_kept():
 
 
 def test_the_copy_in_the_test_part_is_kept_and_the_pair_is_a_leak():
-    drawn = draw(60, seed=9, duplicates=1)
+    drawn = make_garments(60, seed=9, duplicates=1)
     ((first, second),) = drawn.duplicates.tolist()
     parts = np.array(["train"] * 60, dtype=object)
     parts[second] = "test"
@@ -223,7 +223,7 @@ def test_fine_stripes_are_no_hiding_place():
     stripes = np.tile((np.arange(400) // 6 % 2 * 200)[:, np.newaxis, np.newaxis], (1, 400, 3)).astype(
         np.uint8
     )
-    others = draw(20, seed=1, size_px=200, colour=True).dataset.images.pixels
+    others = make_garments(20, seed=1, size_px=200, colour=True).dataset.images.pixels
     data = dataset([*others, stripes, resaved(stripes)])
     assert [{s.place for s in f.samples} for f in near_duplicate(data, all_copies(data))] == [{20, 21}]
 
@@ -254,14 +254,14 @@ def test_blank_images_are_not_each_others_near_duplicates():
     blanks = [
         np.full((40, 30, 3), 250, np.uint8) - random.integers(0, 2, (40, 30, 3), np.uint8) for _ in range(20)
     ]
-    garments = draw(20, seed=1, size_px=100, colour=True).dataset.images.pixels
+    garments = make_garments(20, seed=1, size_px=100, colour=True).dataset.images.pixels
     data = dataset([*garments, *blanks])
     assert near_duplicate(data, all_copies(data)) == []
     assert len(blank(data, compute_image_stats(data.images))) == 20
 
 
 def test_noise_and_negatives_are_unlike_all_others():
-    drawn = draw(400, seed=4).dataset
+    drawn = make_garments(400, seed=4).dataset
     pixels = drawn.images.pixels.copy()
     pixels[[10, 20]] = 255 - pixels[[10, 20]]
     pixels[30] = np.random.default_rng(0).integers(0, 256, (28, 28, 1))

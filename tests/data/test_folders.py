@@ -12,7 +12,7 @@ from photo_files import CLASSES, drawn, garment, write_folders, write_real
 
 from muslin.data import read
 from muslin.data.dataset import Dataset
-from muslin.data.photos import PhotoImages, in_pixels
+from muslin.data.photos import PhotoImages, decode_photos
 from muslin.errors import DataError, ImageError
 
 
@@ -146,7 +146,7 @@ def test_a_broken_photo_is_named_when_it_is_asked_for_and_left_out_aloud(photos:
     assert isinstance(data.images, PhotoImages)
     with pytest.raises(ImageError, match=r"hat-01\.jpg"):
         data.images[list(data.ids).index("train/hat/hat-01.jpg")]
-    pixels = in_pixels(data, (32, 32, 3))
+    pixels = decode_photos(data, (32, 32, 3))
     assert len(pixels) == len(data) - 1
     assert "train/hat/hat-01.jpg" not in pixels.ids
     assert pixels.fixes[-2] == "photos left out because they cannot be read: 1"

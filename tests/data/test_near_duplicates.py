@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from muslin.data import read
 from muslin.data.audit import near_duplicates
 from muslin.data.audit.near_duplicates import close_pairs
-from muslin.data.dataset import pixels_of
+from muslin.data.dataset import pixel_array
 
 
 def by_comparing_all(images, radius):  # (count, width)
@@ -87,7 +87,7 @@ def test_how_far_it_is_is_told_and_ends_at_all_of_it():
 @pytest.mark.slow
 def test_the_near_pairs_known_in_fashion_mnist_are_all_found():
     dataset = read("fashion-mnist")
-    pairs, distances = close_pairs(pixels_of(dataset), 200.0)
+    pairs, distances = close_pairs(pixel_array(dataset), 200.0)
     in_test = (dataset.parts == "test")[pairs].sum(axis=1)
     known = {50: (13, 1, 1), 100: (21, 1, 6), 200: (39, 1, 14)}  # train, test, across
     for limit, counts in known.items():

@@ -227,7 +227,7 @@ def test_source_size_licence_and_checksum_are_shown_before_anything_is_fetched(
 ):
     monkeypatch.setenv("MUSLIN_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setitem(registry.KNOWN, name, replace(registry.KNOWN[name], home=NOWHERE))
+    monkeypatch.setitem(registry.DATASETS, name, replace(registry.DATASETS[name], home=NOWHERE))
 
     said = within(capfd, "get", name)
 

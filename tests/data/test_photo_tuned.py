@@ -11,7 +11,7 @@ import muslin
 from muslin.data import photos as photos_module
 from muslin.data import read
 from muslin.data.dataset import Target
-from muslin.data.photos import fitted_photos
+from muslin.data.photos import resize_photos
 from muslin.errors import RecipeError
 from muslin.learn.frozen_prefix import frozen_prefix
 from muslin.learn.modules import Net, weights_of
@@ -91,7 +91,7 @@ def test_photos_are_decoded_once_however_many_epochs_there_are(
         return of_a_file(images, index, *more)
 
     monkeypatch.setattr(photos_module.PhotoImages, "decoded", counted)
-    data = fitted_photos(read(photos), (48, 48, 3))
+    data = resize_photos(read(photos), (48, 48, 3))
     for images in (data.images.keeping(), data.images.keeping(most_bytes=5 * 48 * 48 * 3)):
         decoded.clear()
         first = [images[place] for place in range(len(images))]

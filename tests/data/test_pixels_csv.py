@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from muslin.data import read
 from muslin.data.formats import pixels_csv
 from muslin.data.formats.digits import DigitParser, digits_of
-from muslin.data.synthetic import SyntheticDataset, draw
+from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError
 
 COUNT = 30
@@ -20,7 +20,7 @@ COUNT = 30
 
 @pytest.fixture(scope="module")
 def world() -> SyntheticDataset:
-    return draw(COUNT, seed=4)
+    return make_garments(COUNT, seed=4)
 
 
 def csv_text(
@@ -200,7 +200,7 @@ def write_pixels(path: Path, pixels) -> Path:
 
 
 def test_3072_values_are_a_32_by_32_rgb_image(tmp_path):
-    drawn = draw(6, seed=1, size_px=32, colour=True)
+    drawn = make_garments(6, seed=1, size_px=32, colour=True)
     dataset = read(write_pixels(tmp_path / "c.csv", drawn.dataset.images.pixels))
     assert np.array_equal(dataset.images.pixels, drawn.dataset.images.pixels)
 

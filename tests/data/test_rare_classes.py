@@ -14,7 +14,7 @@ from photo_files import drawn
 from command_line import within
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
-from muslin.data.rare_classes import without_rare
+from muslin.data.rare_classes import reduce_rare_classes
 from muslin.errors import DataError
 from muslin.learn.training_loop import Stopped
 from muslin.workflows import train as train_workflow
@@ -43,7 +43,7 @@ WARDROBE = ("coat", "coat", "coat", "belt", "dress", "dress", "dress", "", "tie"
 
 
 def test_rare_classes_are_merged_into_other_after_the_rest_and_it_is_said_which_and_how_many():
-    merged = without_rare(labelled(*WARDROBE), 3)
+    merged = reduce_rare_classes(labelled(*WARDROBE), 3)
     assert merged.target().classes == ("coat", "dress", "other")
     assert names_of(merged) == ["coat"] * 3 + ["other"] + ["dress"] * 3 + ["", "other", "other"]
     assert merged.fixes == (
@@ -52,33 +52,33 @@ def test_rare_classes_are_merged_into_other_after_the_rest_and_it_is_said_which_
 
 
 def test_or_dropped_which_makes_their_labels_unknown():
-    dropped = without_rare(labelled(*WARDROBE), "3", "drop")
+    dropped = reduce_rare_classes(labelled(*WARDROBE), "3", "drop")
     assert dropped.target().classes == ("coat", "dress")
     assert names_of(dropped) == ["coat"] * 3 + [""] + ["dress"] * 3 + ["", "", ""]
     assert "2 classes of fewer than 3 images dropped, their labels unknown; 3 images" in dropped.fixes[0]
 
 
 def test_a_class_of_the_data_that_is_called_other_takes_them_and_keeps_its_place():
-    merged = without_rare(labelled("Other", "tie", "coat", "coat", "skirt", "skirt", "skirt"), 2)
+    merged = reduce_rare_classes(labelled("Other", "tie", "coat", "coat", "skirt", "skirt", "skirt"), 2)
     assert merged.target().classes == ("Other", "coat", "skirt")
     assert names_of(merged) == ["Other", "Other", "coat", "coat", "skirt", "skirt", "skirt"]
 
 
 def test_what_would_be_rare_even_together_is_dropped_and_that_is_said():
-    dropped = without_rare(labelled(*WARDROBE, "coat", "dress"), 4)
+    dropped = reduce_rare_classes(labelled(*WARDROBE, "coat", "dress"), 4)
     assert dropped.target().classes == ("coat", "dress")
     assert "since together they are 3" in dropped.fixes[0]
 
 
 def test_nothing_rare_changes_nothing():
     whole = labelled(*WARDROBE)
-    assert without_rare(whole, 1) == whole
+    assert reduce_rare_classes(whole, 1) == whole
 
 
 def test_too_few_classes_left_is_an_error_with_the_numbers():
     with pytest.raises(DataError, match=r"1 of its 3 classes would be left with 4 images or more"):
-        without_rare(labelled(*["coat"] * 5, "tie", "belt"), 4)
-    left = without_rare(labelled(*["coat"] * 5, "tie", "belt"), 4, strict=False)
+        reduce_rare_classes(labelled(*["coat"] * 5, "tie", "belt"), 4)
+    left = reduce_rare_classes(labelled(*["coat"] * 5, "tie", "belt"), 4, strict=False)
     assert left.target().classes == ("belt", "coat", "tie")
     assert "left as it is" in left.fixes[0]
 
@@ -95,7 +95,7 @@ def test_too_few_classes_left_is_an_error_with_the_numbers():
 )
 def test_what_cannot_be_meant_is_refused(least, rare, message):
     with pytest.raises(DataError, match=message):
-        without_rare(labelled(*WARDROBE), least, rare)
+        reduce_rare_classes(labelled(*WARDROBE), least, rare)
 
 
 def test_of_several_labels_the_merged_one_is_yes_where_any_is_and_no_only_where_all_are():
@@ -108,10 +108,10 @@ def test_of_several_labels_the_merged_one_is_yes_where_any_is_and_no_only_where_
         labels={"tags": np.array(cells, dtype=np.int8)},
         ids=np.array(list("abcdef"), dtype=object),
     )
-    merged = without_rare(several, 3)
+    merged = reduce_rare_classes(several, 3)
     assert merged.target().classes == ("red", "other")
     assert merged.labels["tags"][:, 1].tolist() == [1, 1, 0, UNKNOWN, UNKNOWN, 1]
-    dropped = without_rare(several, 3, "drop")
+    dropped = reduce_rare_classes(several, 3, "drop")
     assert dropped.target().classes == ("red",)
     assert dropped.labels["tags"].dtype == np.int8
 
@@ -128,7 +128,7 @@ def test_whatever_the_table_no_class_stays_rare_and_no_index_depends_on_a_part(n
         return
     parts = [random.choice(["train", "validation", "test"]) for _ in names]
     before = labelled(*names, parts=parts)
-    after = without_rare(before, least, way, strict=False)
+    after = reduce_rare_classes(before, least, way, strict=False)
     if any("left as it is" in said for said in after.fixes):
         assert names_of(after) == names
         return
@@ -138,7 +138,7 @@ def test_whatever_the_table_no_class_stays_rare_and_no_index_depends_on_a_part(n
         assert now in (name, "other", "")
         if name and Counter(names)[name] >= least:
             assert now == name
-    shuffled = without_rare(labelled(*names, parts=parts[::-1]), least, way, strict=False)
+    shuffled = reduce_rare_classes(labelled(*names, parts=parts[::-1]), least, way, strict=False)
     assert shuffled.target() == after.target()
     assert names_of(shuffled) == names_of(after)
 

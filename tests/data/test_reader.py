@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from muslin.data import read
-from muslin.data.dataset import Target, join, multiclass
+from muslin.data.dataset import Target, encode_labels, join
 from muslin.data.formats import pixels_csv
 from muslin.errors import DataError
 
@@ -87,6 +87,6 @@ def test_repairs_of_joined_files_say_which_part_they_are_of(drawn):
 
 
 def test_names_are_sorted_and_numbers_are_in_numeric_order():
-    assert multiclass("label", np.array(["b", "a", "", "b"]))[0] == Target("label", ("a", "b"))
-    assert list(multiclass("label", np.array(["b", "a", "", "b"]))[1]) == [1, 0, -1, 1]
-    assert multiclass("label", np.array([10, 9, -1]))[0] == Target("label", ("-1", "9", "10"))
+    assert encode_labels("label", np.array(["b", "a", "", "b"]))[0] == Target("label", ("a", "b"))
+    assert list(encode_labels("label", np.array(["b", "a", "", "b"]))[1]) == [1, 0, -1, 1]
+    assert encode_labels("label", np.array([10, 9, -1]))[0] == Target("label", ("-1", "9", "10"))

@@ -16,7 +16,7 @@ import pytest
 
 from muslin.data import read, registry
 from muslin.data.formats import pixels_csv
-from muslin.data.registry import FASHION_MNIST, Known, KnownFile, obtain
+from muslin.data.registry import FASHION_MNIST, RegisteredDataset, RegisteredFile, obtain
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError, StorageError
 from served_files import QuietHandler, serving, serving_folder
@@ -37,10 +37,10 @@ def contents(drawn: SyntheticDataset) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def tiny(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Known:
+def tiny(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisteredDataset:
     """A known set that is nowhere yet: no home, no package, no folder."""
     monkeypatch.delenv("MUSLIN_DATA", raising=False)
-    files = tuple(KnownFile(n, len(c), hashlib.sha256(c).hexdigest()) for n, c in contents.items())
+    files = tuple(RegisteredFile(n, len(c), hashlib.sha256(c).hexdigest()) for n, c in contents.items())
     return replace(
         FASHION_MNIST,
         name="tiny",
@@ -263,7 +263,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def package(
-    known: Known, contents: dict[str, bytes], repository: Path, apt_config: Path, address: str
+    known: RegisteredDataset, contents: dict[str, bytes], repository: Path, apt_config: Path, address: str
 ) -> None:
     """A repository with one package made by dpkg-deb, and a configuration that makes apt know no other."""
     tree = repository / "tree"
@@ -328,7 +328,9 @@ def test_a_package_with_changed_content_is_not_believed_either(
 
 
 @pytest.fixture
-def row(tiny: Known, drawn: SyntheticDataset, monkeypatch: pytest.MonkeyPatch) -> Known:
+def row(
+    tiny: RegisteredDataset, drawn: SyntheticDataset, monkeypatch: pytest.MonkeyPatch
+) -> RegisteredDataset:
     """The small set as a row of KNOWN, with its classes and the digests of its rows."""
     rows = {}
     for name, part in (("train", np.arange(150)), ("test", np.arange(150, 200))):

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from muslin.data import read
 from muslin.data.convert import convert
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, pixels_of
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, pixel_array
 from muslin.errors import DataError
 
 
@@ -148,15 +148,15 @@ def test_pixels_in_every_format_are_the_same_data_set(some: list[Sample], tmp_pa
         found[to] = read(tmp_path / to)
     for part in ("train", "validation", "test"):  # as Kaggle has them, in one file a part
         found[part] = read(tmp_path / f"csv/{part}.csv")
-    whole = pixels_of(source)
+    whole = pixel_array(source)
     for name, data in found.items():
         chosen = source.part(name) if name in PARTS else source
         assert data.targets == source.targets
         assert data.labels["label"].tolist() == chosen.labels["label"].tolist()
-        assert np.array_equal(pixels_of(data), pixels_of(chosen))
+        assert np.array_equal(pixel_array(data), pixel_array(chosen))
     for name in ("csv", "idx", "parquet"):
         for to in ("csv", "idx", "parquet"):
             convert(found[name], to, tmp_path / f"{name}-{to}")
             again = read(tmp_path / f"{name}-{to}")
-            assert np.array_equal(pixels_of(again), whole)
+            assert np.array_equal(pixel_array(again), whole)
             assert (again.targets, again.parts.tolist()) == (source.targets, source.parts.tolist())

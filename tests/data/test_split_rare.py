@@ -7,12 +7,12 @@ import pytest
 
 from muslin.data.dataset import UNKNOWN, Target
 from muslin.data.split import split
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 
 
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_class_with_one_photo_in_any_target_is_learned_not_only_judged(grouped):
-    drawn = draw(100, seed=1).dataset
+    drawn = make_garments(100, seed=1).dataset
     groups = np.array([str(i // 3) for i in range(100)], dtype=object) if grouped else None
     colours = Target("colour", tuple(f"colour {i}" for i in range(30)))
     labels = np.arange(100) % 2

@@ -3,28 +3,30 @@
 import numpy as np
 import pytest
 
-from muslin.data.synthetic import CLASSES, draw
+from muslin.data.synthetic import CLASSES, make_garments
 from muslin.errors import DataError
 
 
 def test_the_same_seed_draws_the_same_and_another_seed_draws_others():
-    assert draw(50, seed=3).dataset.fingerprint == draw(50, seed=3).dataset.fingerprint
-    assert draw(50, seed=3).dataset.fingerprint != draw(50, seed=4).dataset.fingerprint
+    assert make_garments(50, seed=3).dataset.fingerprint == make_garments(50, seed=3).dataset.fingerprint
+    assert make_garments(50, seed=3).dataset.fingerprint != make_garments(50, seed=4).dataset.fingerprint
 
 
 def test_a_smaller_drawing_is_the_beginning_of_a_larger_one():
-    assert np.array_equal(draw(20, seed=3).dataset.images.pixels, draw(50, seed=3).dataset.images.pixels[:20])
+    assert np.array_equal(
+        make_garments(20, seed=3).dataset.images.pixels, make_garments(50, seed=3).dataset.images.pixels[:20]
+    )
 
 
 def test_every_class_is_there_as_often_as_the_others():
-    drawn = draw(100, seed=0)
+    drawn = make_garments(100, seed=0)
     assert drawn.dataset.target().classes == CLASSES
     assert list(np.bincount(drawn.true_labels)) == [20] * 5
 
 
 def test_gray_ones_are_light_on_black_and_colour_ones_stand_on_white():
-    gray = draw(50, seed=0).dataset.images.pixels
-    colour = draw(50, seed=0, size_px=48, colour=True).dataset.images.pixels
+    gray = make_garments(50, seed=0).dataset.images.pixels
+    colour = make_garments(50, seed=0, size_px=48, colour=True).dataset.images.pixels
     assert gray.shape == (50, 28, 28, 1)
     assert colour.shape == (50, 48, 48, 3)
     assert np.median(gray) == 0
@@ -33,7 +35,7 @@ def test_gray_ones_are_light_on_black_and_colour_ones_stand_on_white():
 
 
 def test_exactly_the_wrong_labels_that_were_asked_for_are_wrong_and_known():
-    drawn = draw(1000, seed=5, wrong_labels=0.03)
+    drawn = make_garments(1000, seed=5, wrong_labels=0.03)
     labels = drawn.dataset.labels["label"]
     assert len(drawn.wrong) == 30
     assert list(np.flatnonzero(labels != drawn.true_labels)) == list(drawn.wrong)
@@ -42,7 +44,7 @@ def test_exactly_the_wrong_labels_that_were_asked_for_are_wrong_and_known():
 
 
 def test_exactly_the_duplicates_that_were_asked_for_are_there_and_known():
-    drawn = draw(400, seed=5, wrong_labels=0.05, duplicates=12)
+    drawn = make_garments(400, seed=5, wrong_labels=0.05, duplicates=12)
     rows = drawn.dataset.images.pixels.reshape(400, -1)
 
     _, inverse = np.unique(rows, axis=0, return_inverse=True)
@@ -56,7 +58,7 @@ def test_exactly_the_duplicates_that_were_asked_for_are_there_and_known():
 def test_a_small_network_learns_them_well_but_not_perfectly():
     from sklearn.neural_network import MLPClassifier
 
-    drawn = draw(2000, seed=7)
+    drawn = make_garments(2000, seed=7)
     x, y = drawn.dataset.images.pixels.reshape(2000, -1) / 255, drawn.true_labels
     network = MLPClassifier((32,), max_iter=1000, random_state=0).fit(x[:1200], y[:1200])
     assert 0.90 < network.score(x[1200:], y[1200:]) < 0.995
@@ -75,4 +77,4 @@ def test_a_small_network_learns_them_well_but_not_perfectly():
 )
 def test_impossible_wishes_are_refused(wrong):
     with pytest.raises(DataError):
-        draw(**({"count": 100, "seed": 0} | wrong))
+        make_garments(**({"count": 100, "seed": 0} | wrong))

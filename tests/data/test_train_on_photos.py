@@ -6,7 +6,7 @@ from photo_files import write_folders
 
 import muslin
 from muslin.data import read
-from muslin.data.photos import in_pixels
+from muslin.data.photos import decode_photos
 from muslin.models.predictor import Predictor
 from muslin.workflows import train as train_workflow
 
@@ -53,11 +53,11 @@ def test_undivided_photos_are_judged_by_the_part_set_apart(photos: Path, tmp_pat
 
 
 def test_a_smaller_decoding_of_jpeg_changes_next_to_nothing(photos: Path) -> None:
-    from muslin.images import convert, decode
+    from muslin.images import apply_transform, decode
 
     data = read(photos).part("test")
-    fast = in_pixels(data, (16, 16, 3))
+    fast = decode_photos(data, (16, 16, 3))
     for i in range(len(data)):
         whole = decode(photos / str(data.ids[i])).pixels
-        slow = convert(whole, "fit", (16, 16, 3))[0]
+        slow = apply_transform(whole, "fit", (16, 16, 3))[0]
         assert np.abs(fast.images[i].astype(int) - slow).mean() < 3

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 import muslin
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 from muslin.errors import RecipeError
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import attribute, attribution_layers
@@ -22,7 +22,10 @@ from small_models import LABEL, small_bundle
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / request.param
     run = muslin.train(
-        draw(300, seed=1).dataset, recipe=request.param, out=out, settings={"epochs": 1, "batch_size": 48}
+        make_garments(300, seed=1).dataset,
+        recipe=request.param,
+        out=out,
+        settings={"epochs": 1, "batch_size": 48},
     )
     return run.model
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import muslin
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import attribution_layers
 from muslin.explain.inspection import InspectedModel, Inspection
@@ -19,7 +19,7 @@ VALUES = 80
 @pytest.fixture(scope="module")
 def inspected(tmp_path_factory: pytest.TempPathFactory) -> InspectedModel:
     folder = tmp_path_factory.mktemp("photo")
-    drawn = draw(30, seed=2, size_px=48, colour=True).dataset
+    drawn = make_garments(30, seed=2, size_px=48, colour=True).dataset
     (target,) = drawn.targets
     for number, pixels in enumerate(drawn.images):
         home = folder / "photos" / target.classes[drawn.labels[target.name][number]]

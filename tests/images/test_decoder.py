@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from muslin.errors import ImageError
-from muslin.images import CONVERSIONS, convert, decode, encode_png
+from muslin.images import TRANSFORMS, apply_transform, decode, encode_png
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 FLAG = np.zeros((40, 64, 3), dtype=np.uint8)
@@ -456,7 +456,7 @@ def garment(drawn):
     return drawn.dataset.images[2]
 
 
-@pytest.mark.parametrize("conversion", CONVERSIONS)
+@pytest.mark.parametrize("conversion", TRANSFORMS)
 def test_a_image_of_the_right_kind_is_taken_as_it_is(conversion, garment):
     palette = Image.fromarray(garment[:, :, 0]).convert("P")
     for content in (
@@ -465,19 +465,19 @@ def test_a_image_of_the_right_kind_is_taken_as_it_is(conversion, garment):
         encoded(palette, "PNG"),
         encoded(garment[:, :, 0], "GIF"),
     ):
-        pixels, said = convert(decode(content).pixels, conversion, GRAY_28)
+        pixels, said = apply_transform(decode(content).pixels, conversion, GRAY_28)
         assert np.array_equal(pixels, garment)
         assert said is None
 
 
-@pytest.mark.parametrize("conversion", CONVERSIONS)
+@pytest.mark.parametrize("conversion", TRANSFORMS)
 @pytest.mark.parametrize(
     "shape", [(1, 1, 3), (1, 10_000, 3), (10_000, 1, 1), (28, 28, 3), (300, 200, 1), (31, 28, 3)]
 )
 @pytest.mark.parametrize("size", [GRAY_28, (64, 48, 3)])
 def test_every_image_becomes_one_of_the_models_size_and_what_was_done_is_said(conversion, shape, size):
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    converted, said = convert(pixels, conversion, size)
+    converted, said = apply_transform(pixels, conversion, size)
     assert converted.shape == size
     assert converted.dtype == np.uint8
     assert said
@@ -491,7 +491,7 @@ def product_photo(height=600, width=400, background=255, garment=0) -> np.ndarra
 
 
 def test_a_product_photo_on_white_becomes_light_on_black_trimmed_and_centred():
-    pixels, said = convert(product_photo(), "fashion-mnist", GRAY_28)
+    pixels, said = apply_transform(product_photo(), "fashion-mnist", GRAY_28)
     expected = np.zeros(GRAY_28, dtype=np.uint8)
     expected[:, 10:17] = 255  # 100 of 400 is 7 of 28, in the middle
     assert np.array_equal(pixels, expected)
@@ -504,15 +504,15 @@ def test_a_product_photo_on_white_becomes_light_on_black_trimmed_and_centred():
 def test_edges_within_5_percent_of_the_corner_are_trimmed_and_farther_ones_are_not():
     photo = product_photo()
     photo[20:30, 50:60] = 255 - 12
-    assert "to 100×400" in convert(photo, "fashion-mnist", GRAY_28)[1]
+    assert "to 100×400" in apply_transform(photo, "fashion-mnist", GRAY_28)[1]
     photo[20:30, 50:60] = 255 - 14
-    assert "to 270×530" in convert(photo, "fashion-mnist", GRAY_28)[1]
+    assert "to 270×530" in apply_transform(photo, "fashion-mnist", GRAY_28)[1]
 
 
 def test_rows_and_columns_are_left_out_and_not_mixed():
     stripes = np.zeros((280, 280, 1), dtype=np.uint8)
     stripes[:, ::2] = 200  # any filter would make one gray of these
-    pixels = convert(stripes[:, 1:], "fashion-mnist", GRAY_28)[0]
+    pixels = apply_transform(stripes[:, 1:], "fashion-mnist", GRAY_28)[0]
     assert len(np.unique(pixels)) > 1
 
 
@@ -521,7 +521,7 @@ def test_sharpening_makes_more_of_outlines_and_nothing_of_plain_cloth():
     photo[:, 28:] = 140
     photo[:, :, 2] += 1  # not gray, or it would be taken as it is
     photo[[0, 0, -1, -1], [0, -1, 0, -1]] = 255  # corners unlike all else, so that nothing is trimmed
-    pixels = convert(photo, "fashion-mnist", (28, 56, 1))[0][14, :, 0].astype(int)
+    pixels = apply_transform(photo, "fashion-mnist", (28, 56, 1))[0][14, :, 0].astype(int)
     assert pixels[[5, 50]].tolist() == [155, 115]
     # exp(-1/2) + 2 exp(-1) of the Gaussian lie beyond the outline; all of it and its middle once more is the scale.
     step = 40 * 1.3423 / (4.8976 + 1)
@@ -535,13 +535,13 @@ def test_an_enlarged_fashion_mnist_image_is_only_scaled_back(garment, enlarge):
         large[:, :, np.newaxis],
         decode(encoded(Image.fromarray(large).convert("RGB"), "JPEG")).pixels,
     ):
-        pixels, said = convert(picture, "fashion-mnist", GRAY_28)
+        pixels, said = apply_transform(picture, "fashion-mnist", GRAY_28)
         assert np.abs(pixels.astype(int) - garment).mean() < 6
         assert said.startswith("already light on black")
 
 
 def test_a_photo_on_a_dark_ground_is_not_turned_inside_out():
-    pixels, said = convert(
+    pixels, said = apply_transform(
         product_photo(background=(20, 10, 30), garment=(200, 180, 190)), "fashion-mnist", GRAY_28
     )
     assert pixels[14, 14] > 150
@@ -552,13 +552,13 @@ def test_a_photo_on_a_dark_ground_is_not_turned_inside_out():
 def test_a_small_gray_photo_on_white_is_negated():
     photo = np.full(GRAY_28, 255, dtype=np.uint8)
     photo[4:24, 10:18] = 40
-    pixels, said = convert(photo, "fashion-mnist", GRAY_28)
+    pixels, said = apply_transform(photo, "fashion-mnist", GRAY_28)
     assert np.array_equal(pixels, 255 - photo)
     assert "negated" in said
 
 
 def test_a_blank_photo_becomes_a_blank_image():
-    pixels, said = convert(product_photo(garment=255), "fashion-mnist", GRAY_28)
+    pixels, said = apply_transform(product_photo(garment=255), "fashion-mnist", GRAY_28)
     assert set(pixels.ravel()) == {0}
     assert said
 
@@ -566,18 +566,18 @@ def test_a_blank_photo_becomes_a_blank_image():
 def test_fit_keeps_the_whole_image_centred_on_the_colour_of_its_edge():
     photo = np.full((50, 100, 3), (250, 240, 230), dtype=np.uint8)
     photo[20:30, 40:60] = 0
-    pixels, said = convert(photo, "fit", (40, 40, 3))
+    pixels, said = apply_transform(photo, "fit", (40, 40, 3))
     assert said == "scaled from 100×50 to 40×20 and centred on 40×40"
     assert (pixels[[0, 5, 35, 39]] == (250, 240, 230)).all()
     assert (pixels[20, 20] == 0).all()
 
 
 def test_fit_says_when_only_the_channels_changed():
-    gray, said = convert(np.full((28, 28, 3), RED, dtype=np.uint8), "fit", GRAY_28)
+    gray, said = apply_transform(np.full((28, 28, 3), RED, dtype=np.uint8), "fit", GRAY_28)
     assert set(gray.ravel()) == {76}
     assert said == "colour changed to gray"
 
 
 def test_an_unknown_conversion_is_refused_with_the_nearest_name():
     with pytest.raises(ImageError, match="Did you mean fashion-mnist"):
-        convert(FLAG, "fashion_mnist", GRAY_28)
+        apply_transform(FLAG, "fashion_mnist", GRAY_28)

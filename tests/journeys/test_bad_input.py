@@ -16,7 +16,7 @@ from PIL import Image
 
 from command_line import Finished, refusal, run, within
 from idx_files import images_file, labels_file, write_part
-from muslin.data.dataset import pixels_of
+from muslin.data.dataset import pixel_array
 from muslin.data.formats import pixels_csv
 from muslin.data.synthetic import SyntheticDataset
 
@@ -37,7 +37,7 @@ class Garments:
 
 @pytest.fixture(scope="module")
 def sound(drawn: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory) -> Garments:
-    pixels, labels = pixels_of(drawn.dataset)[:80], drawn.dataset.labels["label"][:80]
+    pixels, labels = pixel_array(drawn.dataset)[:80], drawn.dataset.labels["label"][:80]
     path = tmp_path_factory.mktemp("sound") / "garments.csv"
     pixels_csv.write(pixels, [drawn.dataset.targets[0].classes[label] for label in labels], path)
     return Garments(pixels, labels, images_file(pixels), labels_file(labels), path.read_bytes())

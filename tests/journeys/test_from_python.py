@@ -11,7 +11,7 @@ from PIL import Image
 
 import muslin
 from command_line import Finished
-from muslin.data.dataset import pixels_of
+from muslin.data.dataset import pixel_array
 from muslin.data.synthetic import SyntheticDataset
 
 
@@ -51,7 +51,7 @@ def test_paths_and_images_and_arrays_get_the_same_answer(sliced_run: Finished, t
 def test_a_product_photo_passes_the_conversion_of_the_sets_authors(
     sliced_run: Finished, drawn_colour: SyntheticDataset, tmp_path: Path
 ) -> None:
-    photo = Image.fromarray(pixels_of(drawn_colour.dataset)[0]).resize((400, 400))
+    photo = Image.fromarray(pixel_array(drawn_colour.dataset)[0]).resize((400, 400))
     photo.save(tmp_path / "photo.jpg")
     [answer] = muslin.open(sliced_run.folder).predict(tmp_path / "photo.jpg")
     assert answer.problem is None

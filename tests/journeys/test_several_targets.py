@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import muslin
-from muslin.data.dataset import UNKNOWN, Dataset, Target, pixels_of
-from muslin.data.synthetic import draw
+from muslin.data.dataset import UNKNOWN, Dataset, Target, pixel_array
+from muslin.data.synthetic import make_garments
 from muslin.evaluation import MultilabelEvaluation
 from muslin.learn.training_loop import Stopped
 from muslin.models.predictor import Predictor
@@ -18,8 +18,8 @@ SETTINGS = {"epochs": 8, "batch_size": 32}
 
 
 def products(count: int = 400) -> Dataset:
-    drawn = draw(count, seed=7).dataset
-    label, pixels = drawn.labels["label"], pixels_of(drawn)
+    drawn = make_garments(count, seed=7).dataset
+    label, pixels = drawn.labels["label"], pixel_array(drawn)
     bright = (pixels.max(axis=(1, 2, 3)) > 180).astype(np.int64)
     tags = np.stack([np.isin(label, (1, 2)), label == 3, bright == 1], axis=1).astype(np.int8)
     labels = {"label": label.copy(), "cloth": bright, "tags": tags}

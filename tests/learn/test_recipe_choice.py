@@ -9,14 +9,14 @@ from PIL import Image
 
 from muslin.data import read
 from muslin.data.dataset import Dataset, PixelImages
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 from muslin.errors import RecipeError
 from muslin.learn import recipe_choice as choose_module
 from muslin.learn.recipe_choice import choose
 
 
 def pixels(side: int, channels: int) -> Dataset:
-    drawn = draw(20, seed=0).dataset
+    drawn = make_garments(20, seed=0).dataset
     return replace(drawn, images=PixelImages(np.zeros((20, side, side, channels), np.uint8)))
 
 

@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 from sklearn.model_selection import train_test_split
 
 from muslin.data import read
-from muslin.data.dataset import UNKNOWN, Target, pixels_of
-from muslin.data.synthetic import draw
+from muslin.data.dataset import UNKNOWN, Target, pixel_array
+from muslin.data.synthetic import make_garments
 from muslin.errors import TrainingError
 from muslin.learn.losses import loss_of
 from muslin.learn.modules import Dropout, Net, to_batch, weights_of
@@ -49,8 +49,8 @@ def net_for(r, shape=(28, 28, 1), classes=5, seed=0):
 
 @pytest.fixture(scope="module")
 def garments():
-    dataset = draw(400, seed=2).dataset
-    pixels, labels = pixels_of(dataset), dataset.labels["label"]
+    dataset = make_garments(400, seed=2).dataset
+    pixels, labels = pixel_array(dataset), dataset.labels["label"]
     return (pixels[:300], {"label": labels[:300]}), (pixels[300:], {"label": labels[300:]})
 
 
@@ -163,7 +163,7 @@ def first_steps(activation, stored, steps, dtype):
     figures = json.loads((beside / "keras_tutorial.json").read_text())[stored]
     initial = load_file(beside / "keras_tutorial.safetensors")
     train = read("fashion-mnist").part("train")
-    pixels, labels = pixels_of(train)[: steps * 512], train.labels["label"][: steps * 512]
+    pixels, labels = pixel_array(train)[: steps * 512], train.labels["label"][: steps * 512]
 
     r = recipe("tutorial", dropout=0, activation=activation)
     net = net_for(r, classes=10).to(dtype)

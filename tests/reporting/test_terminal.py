@@ -11,7 +11,7 @@ from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.reporting.terminal.dataset import print_dataset
 from muslin.reporting.terminal.evaluation import print_evaluation
 from muslin.reporting.terminal.predictions import print_predictions
-from muslin.text import counted, duration, interval_text, listed, percent, short_count
+from muslin.text import duration, interval_text, percent, plural, short_count, word_list
 
 
 @pytest.fixture(autouse=True)
@@ -108,8 +108,8 @@ def test_figures_are_written_as_people_read_them() -> None:
     assert percent(0.00001) == "<0.1 %"
     assert percent(0.0) == "0.0 %"
     assert interval_text((0.9066, 0.9177)) == "90.7 to 91.8 %"
-    assert counted(1, "image") == "1 image"
-    assert counted(2, "class", "classes") == "2 classes"
+    assert plural(1, "image") == "1 image"
+    assert plural(2, "class", "classes") == "2 classes"
     assert [short_count(n) for n in (9_999, 389_376, 4_207_000, 3_100_000_000)] == [
         "9,999",
         "389 k",
@@ -117,4 +117,4 @@ def test_figures_are_written_as_people_read_them() -> None:
         "3.1 G",
     ]
     assert [duration(s) for s in (14.21, 59.99, 754, 7500)] == ["14.2 s", "1 min", "12 min 34 s", "2 h 5 min"]
-    assert [listed(names) for names in ([], ["a"], ["a", "b", "c"])] == ["", "a", "a, b and c"]
+    assert [word_list(names) for names in ([], ["a"], ["a", "b", "c"])] == ["", "a", "a, b and c"]

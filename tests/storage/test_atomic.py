@@ -13,7 +13,7 @@ import pytest
 
 from muslin.errors import StorageError
 from muslin.storage import atomic
-from muslin.storage.atomic import clear_leftovers, storage_errors, write_atomically, writing
+from muslin.storage.atomic import atomic_file, remove_partial_files, storage_errors, write_atomically
 
 
 def test_a_folder_is_made_for_the_file_and_its_content_is_what_was_given(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_folder_is_made_for_the_file_and_its_content_is_what_was_given(tmp_pat
 def test_an_exception_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     write_atomically(path, "old")
-    with suppress(ZeroDivisionError), writing(path) as file:
+    with suppress(ZeroDivisionError), atomic_file(path) as file:
         file.write(b"half of the new")
         file.flush()
         assert path.read_text() == "old"
@@ -83,15 +83,15 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file_and_nothing_written_i
         last = int(acknowledged[-1]) if acknowledged else 0
         assert int(content[0]) in (last % 10, (last + 1) % 10)
         cut += len(list(tmp_path.iterdir())) - 1
-        clear_leftovers(tmp_path)
+        remove_partial_files(tmp_path)
         assert [entry.name for entry in tmp_path.iterdir()] == ["numbers.txt"]
     assert cut > 0, "no writer was ever killed in the middle of a file, so this showed nothing"
 
 
 def test_what_a_living_process_is_writing_is_no_leftover(tmp_path: Path) -> None:
-    with writing(tmp_path / "a.txt") as file:
+    with atomic_file(tmp_path / "a.txt") as file:
         file.write(b"begun")
-        clear_leftovers(tmp_path)
+        remove_partial_files(tmp_path)
         file.write(b" and ended")
     assert (tmp_path / "a.txt").read_bytes() == b"begun and ended"
 
@@ -102,7 +102,7 @@ def test_only_leftovers_are_cleared(tmp_path: Path) -> None:
     names = [".part", "a.part", f"a.txt.{dead.pid}-1.part", ".a.txt.part", f".a.txt.{dead.pid}-1.part.txt"]
     for name in [*names, f".a.txt.{dead.pid}-1.part"]:
         (tmp_path / name).write_text("mine")
-    clear_leftovers(tmp_path)
+    remove_partial_files(tmp_path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(names)
 
 

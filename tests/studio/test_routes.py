@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 import muslin
 from asgi_client import ask
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 from muslin.errors import DataError, RecipeError
 from muslin.studio.routes import routes
 
@@ -18,7 +18,9 @@ from muslin.studio.routes import routes
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Starlette:
     folder = tmp_path_factory.mktemp("studio")
-    muslin.train(draw(300, seed=1).dataset, out=folder / "first", settings={"epochs": 1, "batch_size": 48})
+    muslin.train(
+        make_garments(300, seed=1).dataset, out=folder / "first", settings={"epochs": 1, "batch_size": 48}
+    )
     (folder.parent / "outside.muslin").write_bytes(b"")
     return Starlette(routes=routes(folder))
 

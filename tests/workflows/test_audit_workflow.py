@@ -18,9 +18,9 @@ from command_line import refusal, within
 from muslin.data import read
 from muslin.data.audit.exclusions import read_names, write_names
 from muslin.data.audit.findings import KINDS, Audit
-from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixels_of
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.registry import write_csv
-from muslin.data.synthetic import SyntheticDataset, draw
+from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StorageError
 from muslin.learn.training_loop import Stopped
 from muslin.workflows import audit as audit_workflow
@@ -33,7 +33,7 @@ QUICK_KINDS = tuple(kind for kind in KINDS if kind != "suspect_label")
 @pytest.fixture(scope="module")
 def mislabelled() -> SyntheticDataset:
     """240 garments: 8 labels are wrong, 5 images are there twice."""
-    return draw(240, seed=3, wrong_labels=8 / 240, duplicates=5)
+    return make_garments(240, seed=3, wrong_labels=8 / 240, duplicates=5)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def audited(
 
 def photos(folder: Path, drawn: Dataset) -> Path:
     """The images as photos in folders, train/CLASS/i.png, of which one is broken."""
-    for i, (pixels, label) in enumerate(zip(pixels_of(drawn), drawn.labels["label"], strict=True)):
+    for i, (pixels, label) in enumerate(zip(pixel_array(drawn), drawn.labels["label"], strict=True)):
         path = folder / "train" / drawn.targets[0].classes[label] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[:, :, 0]).resize((90, 80)).save(path)
@@ -128,13 +128,13 @@ def test_without_torch_the_audit_says_what_it_left_out_and_how_to_get_it(
     ],
 )
 def test_labels_that_nobody_could_judge_are_no_error(labels: Any, words: str) -> None:
-    data = replace(draw(40, seed=1).dataset, labels={"label": labels})
+    data = replace(make_garments(40, seed=1).dataset, labels={"label": labels})
     assert words in audit_workflow.audit(data).left_out["suspect_label"]
 
 
 def test_images_too_small_for_a_network_are_no_error() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 5, 5, 1), dtype=np.uint8)
-    drawn = draw(60, seed=1).dataset
+    drawn = make_garments(60, seed=1).dataset
     data = replace(drawn, images=PixelImages(pixels), labels={"label": np.arange(60) % 2})
     assert "too small" in audit_workflow.audit(data).left_out["suspect_label"]
 
@@ -178,16 +178,16 @@ def test_the_folder_of_the_data_and_a_folder_of_something_else_are_refused(
 
 
 def test_an_earlier_audit_is_replaced(tmp_path: Path) -> None:
-    audit_workflow.audit(draw(40, seed=1, duplicates=3).dataset, out=tmp_path, only=["identical"])
+    audit_workflow.audit(make_garments(40, seed=1, duplicates=3).dataset, out=tmp_path, only=["identical"])
     assert len(read_names(tmp_path / "exclude.csv")) == 3
-    audit_workflow.audit(draw(40, seed=1).dataset, out=tmp_path, only=["identical"])
+    audit_workflow.audit(make_garments(40, seed=1).dataset, out=tmp_path, only=["identical"])
     assert read_names(tmp_path / "exclude.csv") == []
     assert len(read_names(tmp_path / "clean.csv")) == 40
 
 
 def test_an_audit_that_was_killed_while_it_wrote_can_be_made_again(tmp_path: Path) -> None:
     (tmp_path / "exclude.csv").write_text("part,id,why\n")
-    audit_workflow.audit(draw(40, seed=1).dataset, out=tmp_path, only=["identical"])
+    audit_workflow.audit(make_garments(40, seed=1).dataset, out=tmp_path, only=["identical"])
     assert (tmp_path / "audit.json").exists()
 
 
@@ -202,7 +202,7 @@ def test_only_the_kinds_asked_for_are_looked_for_and_an_unknown_one_is_named(
 
 
 def test_a_sample_is_found_again_by_part_and_index_as_look_counts(tmp_path: Path) -> None:
-    some = draw(60, seed=1, duplicates=6).dataset
+    some = make_garments(60, seed=1, duplicates=6).dataset
     parts = np.array([("test", "train", "validation")[i % 3] for i in range(60)], dtype=object)
     data = replace(some, parts=parts)
     audit_workflow.audit(data, out=tmp_path, only=["identical", "small_class", "imbalance"])
@@ -215,7 +215,7 @@ def test_a_sample_is_found_again_by_part_and_index_as_look_counts(tmp_path: Path
 
 
 def test_labels_of_several_targets_are_judged_one_or_several_a_image(tmp_path: Path) -> None:
-    some = draw(120, seed=5).dataset
+    some = make_garments(120, seed=5).dataset
     kinds, random = some.labels["label"], np.random.default_rng(0)
     tags = np.stack([kinds < 2, kinds % 2 == 0], axis=1).astype(np.int8)
     tags[::10] = UNKNOWN
@@ -238,7 +238,7 @@ def test_labels_of_several_targets_are_judged_one_or_several_a_image(tmp_path: P
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_set_of_one_or_two_images_is_no_error(count: int) -> None:
-    found = audit_workflow.audit(draw(count, seed=1).dataset)
+    found = audit_workflow.audit(make_garments(count, seed=1).dataset)
     assert {f.kind for f in found.findings} == {"small_class"}
 
 

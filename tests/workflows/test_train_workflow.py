@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import load, load_file
 
 import muslin
-from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixels_of
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.registry import write_csv
-from muslin.data.synthetic import SyntheticDataset, draw
+from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError
 from muslin.evaluation import Evaluation
 from muslin.learn.recipes import recipe
@@ -175,7 +175,7 @@ def test_the_file_that_is_learned_from_judges_nothing(csv: Path, tmp_path: Path)
 def test_going_on_with_other_data_is_refused(
     run: Run, drawn: SyntheticDataset, csv: Path, tmp_path: Path
 ) -> None:
-    other = draw(200, seed=9).dataset
+    other = make_garments(200, seed=9).dataset
     with pytest.raises(DataError, match="is not what this run was trained on"):
         muslin.resume(run.folder, other)
     with pytest.raises(Stopped):
@@ -273,7 +273,7 @@ def test_nothing_is_left_behind_by_what_cannot_be_trained(
     def with_labels(labels: Any) -> Dataset:
         return replace(dataset, labels={"label": np.asarray(labels, dtype=np.int64)})
 
-    tiny = replace(dataset, images=PixelImages(pixels_of(dataset)[:, :5, :5]))
+    tiny = replace(dataset, images=PixelImages(pixel_array(dataset)[:, :5, :5]))
     parts = np.array(["train"] * 100 + ["test"] * 100, dtype=object)
     only_in_test = replace(with_labels([0, 1] * 50 + [2] * 100), parts=parts)
     for refused, settings, error, said in (
@@ -335,7 +335,7 @@ def test_images_without_a_label_are_in_no_part_and_no_figure(drawn: SyntheticDat
 
 
 def test_two_questions_of_one_image_are_learned_together(drawn: SyntheticDataset, tmp_path: Path) -> None:
-    bright = (pixels_of(drawn.dataset).mean(axis=(1, 2, 3)) > 60).astype(np.int64)
+    bright = (pixel_array(drawn.dataset).mean(axis=(1, 2, 3)) > 60).astype(np.int64)
     two = replace(
         drawn.dataset,
         targets=(*drawn.dataset.targets, Target("cloth", ("dark", "bright"))),
@@ -343,7 +343,7 @@ def test_two_questions_of_one_image_are_learned_together(drawn: SyntheticDataset
     )
     run = muslin.train(two, settings=SMALL, out=tmp_path / "a")
     assert run.record["tests"].keys() == {"label", "cloth"}
-    [answer] = muslin.open(run.model).predict(pixels_of(two)[0])
+    [answer] = muslin.open(run.model).predict(pixel_array(two)[0])
     assert answer.predictions.keys() == {"label", "cloth"}
     assert set(answer.predictions["cloth"].probabilities) == {"dark", "bright"}
     assert muslin.evaluate(run.model, two).keys() == {"label", "cloth"}
@@ -417,13 +417,13 @@ def test_training_leaves_the_arithmetic_of_the_process_as_it_was(
 def test_undivided_data_are_divided_again_as_in_training_before_they_are_judged(tmp_path):
     from muslin.workflows.train import part_to_judge
 
-    dataset = draw(300, seed=4).dataset
+    dataset = make_garments(300, seed=4).dataset
     run = muslin.train(dataset, out=tmp_path / "run", settings={"epochs": 1, "batch_size": 50})
     predictor = muslin.open(run.model)
     chosen, part = part_to_judge(predictor, dataset, "test")
     assert (part, len(chosen)) == ("test", run.record["test"]["n"])
     assert muslin.evaluate(run.model, dataset)["label"].accuracy == run.record["test"]["accuracy"]
-    other = draw(60, seed=5).dataset
+    other = make_garments(60, seed=5).dataset
     chosen, part = part_to_judge(predictor, other, "test")
     assert (part, len(chosen)) == ("all", 60)
 

@@ -177,7 +177,7 @@ def get(name: str, csv_folder: Path | None, as_json: bool) -> None:
     """Obtain a known data set, verified."""
     from muslin.data import read, registry
 
-    facts = registry.facts(registry.lookup(name))
+    facts = registry.dataset_facts(registry.lookup(name))
     if not as_json:
         for what, said in facts.items():
             click.echo(f"{what:8}  " + said.replace("\n", "\n" + " " * 10))

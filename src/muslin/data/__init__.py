@@ -6,9 +6,9 @@ Imported when it is first asked for: whoever only answers needs no reader of cat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from muslin.data.reader import read, read_aloud
+    from muslin.data.reader import read, read_and_log
 
-__all__ = ["read", "read_aloud"]
+__all__ = ["read", "read_and_log"]
 
 
 def __getattr__(name: str) -> Any:

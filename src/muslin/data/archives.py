@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from muslin.data.formats.gzip_files import head, is_gzipped, opened
+from muslin.data.formats.gzip_files import is_gzipped, open_data_file, read_head
 from muslin.data.photos import Photo
 from muslin.errors import DataError
 from muslin.storage.atomic import storage_errors
@@ -33,7 +33,7 @@ def kind(path: Path) -> str | None:
     """`zip` or `tar` (gzipped or not), as the content says; None for anything else."""
     if path.is_dir():
         return None
-    start = head(path, 512)
+    start = read_head(path, 512)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     return "tar" if start[257:262] == b"ustar" else None
@@ -137,7 +137,7 @@ def _tar(path: Path, plain: Path) -> Iterator[tuple[str, Photo]]:
 
 def _gunzipped(path: Path) -> Any:
     """The tar in a gzip as a temporary file that goes when it is no longer referred to."""
-    with opened(path) as packed, storage_errors(Path(tempfile.gettempdir())):
+    with open_data_file(path) as packed, storage_errors(Path(tempfile.gettempdir())):
         file = tempfile.NamedTemporaryFile(prefix="muslin-", suffix=".tar")  # noqa: SIM115
         shutil.copyfileobj(packed, file, 2**20)
         file.flush()

@@ -16,16 +16,16 @@ from muslin.data.dataset import (
     Dataset,
     PixelImages,
     Target,
-    by_part,
+    encode_labels,
     image_shape,
-    multiclass,
-    pixels_of,
+    indices_by_part,
+    pixel_array,
 )
 from muslin.data.formats import classes_file, folders, idx, parquet_images, pixels_csv, pixels_csv_parts
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.photos import SUFFIXES, PhotoImages
+from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
 from muslin.errors import DataError, ImageError, StorageError, nearest
-from muslin.storage.atomic import writing, writing_folder
+from muslin.storage.atomic import atomic_file, atomic_folder
 
 MOST_PHOTO_BYTES = 2**30
 """Of one photo that is copied."""
@@ -94,7 +94,7 @@ def convert(
     if to == "parquet":
         lost, left_out = _parquet(dataset, path, log)
     else:
-        with writing_folder(path) as folder:
+        with atomic_folder(path) as folder:
             lost, left_out = WRITERS[to](dataset, folder, log)
     if isinstance(dataset.images, PhotoImages) and any(photo.box for photo in dataset.images.photos):
         lost.append("what is outside the photos' boxes: they were cut, and are written as PNG files")
@@ -111,7 +111,7 @@ def _parquet(dataset: Dataset, path: Path, log: Log) -> Outcome:
     left_out: list[str] = []
     if os.path.lexists(path):
         raise StorageError(f"{path}: is there already, and is not overwritten. Choose another place.")
-    with writing(path) as file:
+    with atomic_file(path) as file:
         parquet_images.write(dataset, _contents(dataset, left_out, log), file)
     return [], left_out
 
@@ -227,20 +227,20 @@ def _file_name(id_: str, part: str, label: str, dataset: Dataset, index: int, co
     name = "/".join(pieces[-8:]) or "photo"
     if not label:  # in a folder of its own it would have that folder for a class
         name = name.replace("/", "_")
-    if PurePosixPath(name).suffix.lower() in SUFFIXES:
+    if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
         return name
     images = dataset.images
     stored = (
         PurePosixPath(images.photos[index].name).suffix.lower() if isinstance(images, PhotoImages) else ""
     )
-    return name + (stored if stored in SUFFIXES else _suffix(content))
+    return name + (stored if stored in PHOTO_SUFFIXES else _suffix(content))
 
 
 def _suffix(content: bytes) -> str:
-    from muslin.images.decoder import READ
+    from muslin.images.decoder import SIGNATURES
 
     suffixes = {"JPEG": ".jpg", "JPEG2000": ".jp2", "PPM": ".pnm", "TIFF": ".tif"}
-    kind = next((kind for kind, pattern in READ if pattern.match(content[:4096])), "JPEG")
+    kind = next((kind for kind, pattern in SIGNATURES if pattern.match(content[:4096])), "JPEG")
     return suffixes.get(kind, f".{kind.lower()}")
 
 
@@ -255,7 +255,7 @@ def _csv(dataset: Dataset, folder: Path, log: Log) -> Outcome:
     if target is not None:
         values = dataset.labels[target.name]
         names, occurring = list(target.classes), {target.classes[i] for i in values if i != UNKNOWN}
-        natural = multiclass("", np.array([*sorted(occurring), ""]))[0].classes if occurring else ()
+        natural = encode_labels("", np.array([*sorted(occurring), ""]))[0].classes if occurring else ()
         if natural != target.classes or any(_mended(name) for name in names):
             (folder / classes_file.NAME).write_bytes(classes_file.written(target.classes))
             names = list(map(str, range(len(names))))
@@ -264,24 +264,24 @@ def _csv(dataset: Dataset, folder: Path, log: Log) -> Outcome:
             lost.append(f"the target's name, {target.name!r}: it is read back as 'label'")
     pixels_csv_parts.write(dataset, labels, folder, lambda part: part or "images")
     height, width, channels = image_shape(dataset)
-    if (height, width, channels) != pixels_csv.guessed_shape(height * width * channels):
+    if (height, width, channels) != pixels_csv.infer_shape(height * width * channels):
         lost.append(f"the images' shape: read it back with --shape {height}x{width}x{channels}")
     return lost, left_out
 
 
 def _idx(dataset: Dataset, folder: Path, log: Log) -> Outcome:
     target, lost = _single_target(dataset)
-    if target is None or len(target.classes) > idx.MOST_LABEL + 1:
+    if target is None or len(target.classes) > idx.MAX_LABEL + 1:
         has = "no target of one label an image" if target is None else f"{len(target.classes)} classes"
         raise DataError(
-            f"{dataset.name}: has {has}; idx holds labels of up to {idx.MOST_LABEL + 1} classes. Use csv or parquet."
+            f"{dataset.name}: has {has}; idx holds labels of up to {idx.MAX_LABEL + 1} classes. Use csv or parquet."
         )
     known = dataset.labels[target.name] != UNKNOWN
     unlabelled = [f"{id_}: has no label, and idx cannot say so" for id_ in dataset.ids[~known]]
     if not known.any():
         raise DataError(f"{dataset.name}: has no labels, which idx needs. Use csv or parquet.")
     dataset, left_out = _same_size(dataset.take(np.flatnonzero(known)), "idx", log)
-    pixels = pixels_of(dataset)
+    pixels = pixel_array(dataset)
     if pixels.shape[3] != 1:
         raise DataError(f"{dataset.name}: has images in colour; idx holds gray ones. Use csv or parquet.")
     lost += _lost_with_photos(dataset, left_out)
@@ -290,7 +290,7 @@ def _idx(dataset: Dataset, folder: Path, log: Log) -> Outcome:
         lost.append(f"the target's name, {target.name!r}: it is read back as 'label'")
     if target.classes != tuple(map(str, sorted(set(labels.tolist())))):
         (folder / classes_file.NAME).write_bytes(classes_file.written(target.classes))
-    for part, chosen in by_part(dataset).items():
+    for part, chosen in indices_by_part(dataset).items():
         idx.write(pixels[chosen], labels[chosen], folder, part or None)
     return lost, unlabelled + left_out
 

@@ -217,7 +217,7 @@ class Dataset:
             yield from (self.images[i] for i in range(len(self.images)))
 
 
-def multiclass(name: str, values: NDArray[Any]) -> tuple[Target, NDArray[np.int64]]:
+def encode_labels(name: str, values: NDArray[Any]) -> tuple[Target, NDArray[np.int64]]:
     """The target that a column of labels makes, and the labels as indices into its classes.
 
     Args:
@@ -234,20 +234,20 @@ def multiclass(name: str, values: NDArray[Any]) -> tuple[Target, NDArray[np.int6
     known = [i for i, text in enumerate(names) if text]
     if not known:
         raise DataError(f"{name}: none of the {len(values):,} samples has a label.")
-    classes = class_order(names[i] for i in known)
+    classes = sorted_classes(names[i] for i in known)
     index = {text: i for i, text in enumerate(classes)}
     indices = np.array([index.get(text, UNKNOWN) for text in names], dtype=np.int64)
     return Target(name, classes), indices[places]
 
 
-def by_part(dataset: Dataset) -> dict[str, NDArray[np.int64]]:
+def indices_by_part(dataset: Dataset) -> dict[str, NDArray[np.int64]]:
     """Per part that occurs, in PARTS' order, the indices of its samples; all under `""` where there are no parts."""
     if dataset.parts is None:
         return {"": np.arange(len(dataset))}
     return {part: found for part in PARTS if len(found := np.flatnonzero(dataset.parts == part))}
 
 
-def class_order(names: Iterable[str]) -> tuple[str, ...]:
+def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
     """Classes in the order of their indices: numbers by their value, other names sorted."""
     ordered = sorted(names)
     if all(re.fullmatch(r"-?\d+", name) for name in ordered):
@@ -264,7 +264,7 @@ def class_counts(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np
     return counts
 
 
-def pixels_of(dataset: Dataset) -> NDArray[np.uint8]:
+def pixel_array(dataset: Dataset) -> NDArray[np.uint8]:
     """All images as one uint8 array (count, height, width, channels).
 
     Raises:
@@ -289,7 +289,7 @@ def image_shape(dataset: Dataset) -> tuple[int, ...]:
         DataError: the images differ in size or channels.
     """
     size: tuple[int, ...] | None = getattr(dataset.images, "size", None)
-    return size or pixels_of(dataset).shape[1:]
+    return size or pixel_array(dataset).shape[1:]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from muslin.data.dataset import Dataset
 from muslin.data.formats import folders, read_path
 from muslin.data.formats.read_options import ReadOptions
 from muslin.errors import DataError, MuslinError
-from muslin.storage.atomic import storage_errors, write_atomically, writing_folder
+from muslin.storage.atomic import atomic_folder, storage_errors, write_atomically
 from muslin.storage.download import fetch
 
 ENDS = (".tar", ".zip", ".tar.gz", ".tgz")
@@ -317,7 +317,7 @@ def _fetched(known: KnownPhotos, kept: Path, timeout_s: float, log: Callable[[st
         kept.unlink(missing_ok=True)  # what was there has just been found damaged
         if kept.parent.exists():
             kept.parent.rmdir()
-    with writing_folder(kept.parent) as beside:
+    with atomic_folder(kept.parent) as beside:
         log(
             f"Fetching {known.title}: {size(known)}, licence {known.licence}, from {known.home}; {checksum(known)}"
         )

@@ -17,10 +17,10 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset, PixelImages, pixels_of
+from muslin.data.dataset import Dataset, PixelImages, pixel_array
 from muslin.errors import DataError, ImageError
 
-SUFFIXES = frozenset(
+PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif",
      ".tiff", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".avif"}
 )  # fmt: skip
@@ -40,7 +40,7 @@ MAX_UNREADABLE = 0.2
 T = TypeVar("T")
 
 
-class Stored(Protocol):
+class StoredImage(Protocol):
     """One photo as it is kept somewhere: a Photo, or a row of a Parquet file."""
 
     @property
@@ -100,7 +100,7 @@ class PhotoImages:
     `kept` is whatever must live as long as the photos are read, such as an unpacked archive.
     """
 
-    photos: tuple[Stored, ...]
+    photos: tuple[StoredImage, ...]
     kept: Any = None
 
     def __len__(self) -> int:
@@ -161,7 +161,7 @@ class MadeImages:
     def __init__(self, size: tuple[int, int, int], most_bytes: int) -> None:
         self._size = size
         self._room = most_bytes // math.prod(size)
-        self._rows: dict[Stored, int] = {}
+        self._rows: dict[StoredImage, int] = {}
         self._lock = threading.Lock()
         try:
             with tempfile.TemporaryFile() as file:
@@ -169,7 +169,7 @@ class MadeImages:
         except OSError:
             self._room = 0
 
-    def get(self, photo: Stored) -> NDArray[np.uint8] | None:
+    def get(self, photo: StoredImage) -> NDArray[np.uint8] | None:
         """A new array, if it was kept."""
         row, count = self._rows.get(photo), math.prod(self._size)
         if row is None:
@@ -177,7 +177,7 @@ class MadeImages:
         content = bytearray(os.pread(self._handle, count, row * count))
         return np.frombuffer(content, np.uint8).reshape(self._size)
 
-    def add(self, photo: Stored, image: NDArray[np.uint8]) -> None:
+    def add(self, photo: StoredImage, image: NDArray[np.uint8]) -> None:
         """Keep it, if there is room."""
         with self._lock:
             row = len(self._rows)
@@ -198,7 +198,7 @@ class MadeImages:
 
 
 @dataclass(frozen=True)
-class FittedPhotos:
+class ResizedPhotos:
     """Photos in their files, brought to one size whenever they are asked for: `images[i]` is uint8 `size`.
 
     So memory stays the same however many there are. Safe in threads. Where they are asked for again and again,
@@ -215,7 +215,7 @@ class FittedPhotos:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """Raises ImageError, which names the file, where it cannot be decoded."""
-        from muslin.images import convert
+        from muslin.images import apply_transform
 
         photo = self.photos.photos[index]
         if self.made and (before := self.made.get(photo)) is not None:
@@ -223,19 +223,19 @@ class FittedPhotos:
         # `fit` scales a photo as a whole, so half of that may be left to the JPEG decoder; others look at single
         # pixels
         at_least_px = 2 * max(self.size[:2]) if self.conversion == "fit" else None
-        image = convert(self.photos.decoded(index, at_least_px), self.conversion, self.size)[0]
+        image = apply_transform(self.photos.decoded(index, at_least_px), self.conversion, self.size)[0]
         if self.made:
             self.made.add(photo, image)
         return image
 
-    def keeping(self, most_bytes: int = MOST_MADE_BYTES) -> "FittedPhotos":
+    def keeping(self, most_bytes: int = MOST_MADE_BYTES) -> "ResizedPhotos":
         """The same, each decoded only once as far as `most_bytes` on the disk hold them."""
         return replace(self, made=MadeImages(self.size, most_bytes))
 
-    def take(self, indices: NDArray[np.integer[Any]]) -> "FittedPhotos":
+    def take(self, indices: NDArray[np.integer[Any]]) -> "ResizedPhotos":
         return replace(self, photos=self.photos.take(indices))
 
-    def joined(self, others: Sequence[Any]) -> "FittedPhotos":
+    def joined(self, others: Sequence[Any]) -> "ResizedPhotos":
         """Raises DataError where the others are not photos in their files."""
         return replace(self, photos=self.photos.joined([getattr(o, "photos", o) for o in others]))
 
@@ -244,7 +244,7 @@ class FittedPhotos:
         return self.photos.digests()
 
 
-def fitted_photos(dataset: Dataset, size: tuple[int, int, int], conversion: str | None = None) -> Dataset:
+def resize_photos(dataset: Dataset, size: tuple[int, int, int], conversion: str | None = None) -> Dataset:
     """`dataset` with each of its photos brought to `size` when it is asked for; nothing is decoded yet.
 
     Raises:
@@ -256,10 +256,10 @@ def fitted_photos(dataset: Dataset, size: tuple[int, int, int], conversion: str 
             "For pixels: --recipe quick."
         )
     how = conversion or dataset.conversion
-    return replace(dataset, images=FittedPhotos(dataset.images, size, how), conversion=how)
+    return replace(dataset, images=ResizedPhotos(dataset.images, size, how), conversion=how)
 
 
-def in_order(work: Callable[[int], T], count: int, threads: int = THREADS) -> Iterator[T]:
+def parallel_map(work: Callable[[int], T], count: int, threads: int = THREADS) -> Iterator[T]:
     """`work(0)`, `work(1)`, … in order, worked out by threads that are at most a few ahead of whoever takes them."""
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[Future[T]] = deque()
@@ -275,21 +275,21 @@ def in_order(work: Callable[[int], T], count: int, threads: int = THREADS) -> It
                 future.cancel()
 
 
-def blocks_of(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
+def pixel_batches(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
     """All images in order, one or more arrays uint8 (count, height, width, channels).
 
     Photos come few at a time, and are decoded while whoever takes them works on those before them.
     """
     images = dataset.images
-    if not isinstance(images, FittedPhotos) or not len(dataset):
-        yield pixels_of(dataset)
+    if not isinstance(images, ResizedPhotos) or not len(dataset):
+        yield pixel_array(dataset)
         return
-    pictures = in_order(lambda i: images[i], len(images))
+    pictures = parallel_map(lambda i: images[i], len(images))
     while block := list(islice(pictures, 16)):
         yield np.stack(block)
 
 
-def in_pixels(
+def decode_photos(
     dataset: Dataset,
     size: tuple[int, int, int],
     *,
@@ -312,7 +312,7 @@ def in_pixels(
     """
     if not isinstance(dataset.images, PhotoImages):
         return dataset
-    photos = fitted_photos(dataset, size, conversion)
+    photos = resize_photos(dataset, size, conversion)
     pixels = np.empty((len(photos), *size), dtype=np.uint8)
 
     def one(index: int) -> str | None:
@@ -323,7 +323,7 @@ def in_pixels(
         return None
 
     problems: dict[int, str] = {}
-    for index, problem in enumerate(in_order(one, len(photos))):
+    for index, problem in enumerate(parallel_map(one, len(photos))):
         if problem:
             problems[index] = problem
         if (index + 1) % 1000 == 0 or (index + 1 == len(photos) > 1000):
@@ -331,13 +331,13 @@ def in_pixels(
     return exclude_unreadable(replace(photos, images=PixelImages(pixels)), problems, max_unreadable, log)
 
 
-def readable(
+def readable_photos(
     dataset: Dataset,
     *,
     max_unreadable: float = 1.0,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
-    """`dataset`, whose images are FittedPhotos, without those that cannot be decoded: each is tried once.
+    """`dataset`, whose images are ResizedPhotos, without those that cannot be decoded: each is tried once.
 
     Raises:
         DataError: as `in_pixels`.
@@ -350,7 +350,7 @@ def readable(
             return str(error)
         return None
 
-    problems = {i: problem for i, problem in enumerate(in_order(one, len(dataset))) if problem}
+    problems = {i: problem for i, problem in enumerate(parallel_map(one, len(dataset))) if problem}
     return exclude_unreadable(dataset, problems, max_unreadable, log)
 
 

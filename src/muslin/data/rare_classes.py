@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Dataset, Target, class_counts
 from muslin.errors import DataError, nearest
 
-OTHER = "other"
+OTHER_CLASS = "other"
 """The class into which rare ones are merged; one of the data's own that is called so, in whatever case, is taken."""
 
 NAMED = 100
 """Rare classes that a sentence names; the rest are counted."""
 
-Way = Literal["merge", "drop"]
-WAYS: tuple[Way, ...] = ("merge", "drop")
+RareAction = Literal["merge", "drop"]
+RARE_ACTIONS: tuple[RareAction, ...] = ("merge", "drop")
 
 
-def without_rare(
+def reduce_rare_classes(
     dataset: Dataset,
     min_per_class: int | str | Sequence[str],
     rare: str | Sequence[str] | None = None,
@@ -57,7 +57,7 @@ def without_rare(
 
 
 def _reduced(
-    dataset: Dataset, target: Target, minimum: int, way: Way, strict: bool
+    dataset: Dataset, target: Target, minimum: int, way: RareAction, strict: bool
 ) -> tuple[Target, NDArray[np.integer[Any]], str]:
     """The target, its labels, and what was done in one sentence; empty where there is no rare class."""
     labels = dataset.labels[target.name]
@@ -65,7 +65,7 @@ def _reduced(
     rare = np.flatnonzero(counts < minimum).tolist()
     if not rare:
         return target, labels, ""
-    own = next((i for i, name in enumerate(target.classes) if name.lower() == OTHER), None)
+    own = next((i for i, name in enumerate(target.classes) if name.lower() == OTHER_CLASS), None)
     together = _column(labels, sorted({*rare, *([] if own is None else [own])}))
     too_few = ""
     if way == "merge" and (count := int((together == 1).sum())) < minimum:
@@ -74,7 +74,7 @@ def _reduced(
         rare = [i for i in rare if i != own]
     kept = [i for i in range(len(target.classes)) if i not in set(rare)]
     names = [target.classes[i] for i in kept]
-    other = OTHER if own is None else target.classes[own]
+    other = OTHER_CLASS if own is None else target.classes[own]
     if way == "merge" and own is None:
         names.append(other)
     if len(names) < (1 if target.kind == "multilabel" else 2):
@@ -132,8 +132,8 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _way(text: str) -> Way:
-    for way in WAYS:
+def _way(text: str) -> RareAction:
+    for way in RARE_ACTIONS:
         if text == way:
             return way
-    raise DataError(f"--rare {text}: no such way. {nearest(text, WAYS)}")
+    raise DataError(f"--rare {text}: no such way. {nearest(text, RARE_ACTIONS)}")

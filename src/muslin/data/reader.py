@@ -10,7 +10,7 @@ from muslin.data import registry
 from muslin.data.dataset import Dataset, join
 from muslin.data.formats import read_path
 from muslin.data.formats.read_options import Log, ReadOptions, silent
-from muslin.data.rare_classes import without_rare
+from muslin.data.rare_classes import reduce_rare_classes
 from muslin.errors import DataError, nearest
 
 
@@ -35,7 +35,7 @@ def read(
     """The data set called or at `data`.
 
     Args:
-        data: a name of `muslin.data.registry.KNOWN`, or the path of a file or folder. A Path is never a name.
+        data: a name of `muslin.data.registry.DATASETS`, or the path of a file or folder. A Path is never a name.
         test: a file that holds the test part, where `data` holds the train part only.
         format: a name of `muslin.data.formats.FORMATS`, where detection is to be overruled.
         shape: (height, width) or (height, width, channels) of an image whose pixels are in a row.
@@ -75,21 +75,21 @@ def read(
     dataset = _read(data, test, format, options, log)
     if min_per_class is None:
         return dataset
-    return without_rare(dataset, min_per_class, rare, strict=not options.every_target)
+    return reduce_rare_classes(dataset, min_per_class, rare, strict=not options.every_target)
 
 
 def _read(
     data: str | Path, test: str | Path | None, format: str | None, options: ReadOptions, log: Log
 ) -> Dataset:
-    if isinstance(test, str) and test in registry.KNOWN:
+    if isinstance(test, str) and test in registry.DATASETS:
         raise DataError(f"{test} is a whole data set, but --test takes a file. Give one.")
-    if isinstance(data, str) and data in registry.KNOWN:
+    if isinstance(data, str) and data in registry.DATASETS:
         if test is not None:
             raise DataError(f"{data} has its own test part. Leave out --test.")
         if format is not None or options.given():
             idle = " and ".join([*(["format"] if format else []), *options.given()])
             raise DataError(f"{data} is a known data set: there is no {idle} to choose. Leave it out.")
-        return registry.read_known(data, log=log)
+        return registry.read_registered(data, log=log)
     if test is not None and os.path.exists(data) and os.path.exists(test) and os.path.samefile(data, test):
         raise DataError(f"{test}: is what is learned from, so it judges nothing. Give another file, or none.")
     dataset = _at(data, format, options, log)
@@ -100,14 +100,14 @@ def _read(
 
 def _at(data: str | Path, format: str | None, options: ReadOptions, log: Log) -> Dataset:
     if not os.path.exists(data):
-        hint = f"It is no known data set either. {nearest(str(data), registry.KNOWN)}"
+        hint = f"It is no known data set either. {nearest(str(data), registry.DATASETS)}"
         raise DataError(
             f"{data}: no such file or folder. {hint if isinstance(data, str) else 'Check the path.'}"
         )
     return read_path(data, format=format, options=options, log=log)
 
 
-def read_aloud(data: str | Path | Dataset, *, log: Log, **options: Any) -> Dataset:
+def read_and_log(data: str | Path | Dataset, *, log: Log, **options: Any) -> Dataset:
     """`data`, by `read` with these options unless they are read already; what had to be mended is told, too."""
     dataset = data if isinstance(data, Dataset) else read(data, log=log, **options)
     for repair in dataset.fixes:
@@ -122,7 +122,7 @@ def _named(dataset: Dataset, names: list[str]) -> Dataset:
     return _log(registry.named(seen[0], dataset), *seen)
 
 
-def _log(dataset: Dataset, which: registry.Known, how: str) -> Dataset:
+def _log(dataset: Dataset, which: registry.RegisteredDataset, how: str) -> Dataset:
     return replace(
         dataset, origin=f"{dataset.origin}; recognised {how} as {which.name}, whose class names are used"
     )

@@ -18,15 +18,15 @@ import numpy as np
 from muslin.data import photo_archives
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
 from muslin.data.formats import pixels_csv_parts, read_path
-from muslin.data.formats.gzip_files import opened
+from muslin.data.formats.gzip_files import open_data_file
 from muslin.data.photo_archives import KnownPhotos, Obtained
 from muslin.errors import DataError, MuslinError, nearest
-from muslin.storage.atomic import cache_folder, storage_errors, writing
+from muslin.storage.atomic import atomic_file, cache_folder, storage_errors
 from muslin.storage.download import fetch
 
 
 @dataclass(frozen=True)
-class KnownFile:
+class RegisteredFile:
     """One file of a known data set, described by its uncompressed content."""
 
     name: str
@@ -35,7 +35,7 @@ class KnownFile:
 
 
 @dataclass(frozen=True)
-class Known:
+class RegisteredDataset:
     """A data set known by name.
 
     Attributes:
@@ -60,7 +60,7 @@ class Known:
     title: str
     licence: str
     page: str
-    files: tuple[KnownFile, ...]
+    files: tuple[RegisteredFile, ...]
     homes: tuple[str, ...]
     fetch_bytes: int
     classes: tuple[str, ...]
@@ -72,28 +72,28 @@ class Known:
     conversion: str
 
 
-FASHION_MNIST = Known(
+FASHION_MNIST = RegisteredDataset(
     name="fashion-mnist",
     title="Fashion-MNIST, 60,000 train and 10,000 test images of clothes, 28×28 gray, 10 classes",
     licence="MIT",
     page="https://github.com/zalandoresearch/fashion-mnist",
     files=(
-        KnownFile(
+        RegisteredFile(
             "train-images-idx3-ubyte",
             47_040_016,
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         ),
-        KnownFile(
+        RegisteredFile(
             "train-labels-idx1-ubyte",
             60_008,
             "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
         ),
-        KnownFile(
+        RegisteredFile(
             "t10k-images-idx3-ubyte",
             7_840_016,
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
         ),
-        KnownFile(
+        RegisteredFile(
             "t10k-labels-idx1-ubyte",
             10_008,
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
@@ -127,13 +127,15 @@ FASHION_MNIST = Known(
     conversion="fashion-mnist",
 )
 
-KNOWN: dict[str, Known | KnownPhotos] = {known.name: known for known in (FASHION_MNIST, *photo_archives.SETS)}
+DATASETS: dict[str, RegisteredDataset | KnownPhotos] = {
+    known.name: known for known in (FASHION_MNIST, *photo_archives.SETS)
+}
 """By the name that the command line takes: sets of pixels, described here, and of photos."""
 
 
 @dataclass(frozen=True)
 class _Search:
-    known: Known
+    known: RegisteredDataset
     cache: Path
     timeout_s: float
     log: Callable[[str], None]
@@ -143,15 +145,15 @@ class _NotHereError(Exception):
     """A place does not have the data set; the message says why."""
 
 
-def lookup(name: str) -> Known | KnownPhotos:
+def lookup(name: str) -> RegisteredDataset | KnownPhotos:
     """The known data set called `name`.
 
     Raises:
         DataError: there is none; the message has the nearest name.
     """
-    if name not in KNOWN:
-        raise DataError(f"No data set is known as {name!r}. {nearest(name, KNOWN)}")
-    return KNOWN[name]
+    if name not in DATASETS:
+        raise DataError(f"No data set is known as {name!r}. {nearest(name, DATASETS)}")
+    return DATASETS[name]
 
 
 def get(
@@ -165,7 +167,7 @@ def get(
     """The files of the data set called `name`, from the first place that has them right.
 
     Args:
-        name: a key of KNOWN.
+        name: a key of DATASETS.
         home: the address of a folder to fetch from instead of its own homes.
         cache: where fetched files are kept; by default `muslin` in XDG_CACHE_HOME.
         timeout_s: seconds to wait for a server that does not answer.
@@ -181,7 +183,7 @@ def get(
     return obtain(replace(known, homes=(home,)) if home else known, cache=cache, timeout_s=timeout_s, log=log)
 
 
-def facts(known: Known | KnownPhotos) -> dict[str, str]:
+def dataset_facts(known: RegisteredDataset | KnownPhotos) -> dict[str, str]:
     """What to know of a set before it is fetched: what it is, where it comes from, how large, licence, checksum.
 
     Where there are several sources or checksums, each has a line.
@@ -201,7 +203,7 @@ def facts(known: Known | KnownPhotos) -> dict[str, str]:
     }
 
 
-def read_known(name: str, *, log: Callable[[str], None] = lambda sentence: None) -> Dataset:
+def read_registered(name: str, *, log: Callable[[str], None] = lambda sentence: None) -> Dataset:
     """The data set called `name`, obtained as `get` does it; `origin` says from where, and how it was checked.
 
     Raises:
@@ -216,7 +218,7 @@ def read_known(name: str, *, log: Callable[[str], None] = lambda sentence: None)
 
 
 def obtain(
-    known: Known,
+    known: RegisteredDataset,
     *,
     cache: Path | None = None,
     timeout_s: float = 10,
@@ -253,13 +255,13 @@ def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
         DataError: the images differ in size.
         StorageError: the folder cannot be written.
     """
-    if isinstance(KNOWN.get(dataset.name), KnownPhotos):
+    if isinstance(DATASETS.get(dataset.name), KnownPhotos):
         raise DataError(
             f"{dataset.name} is a set of photos of many sizes, where --csv takes pixels of one. "
             f"See muslin convert {dataset.name} --to parquet."
         )
     target = dataset.target()
-    numbered = isinstance(KNOWN.get(dataset.name), Known)
+    numbered = isinstance(DATASETS.get(dataset.name), RegisteredDataset)
     names = [str(i) for i in range(len(target.classes))] if numbered else list(target.classes)
     labels = ["" if label == UNKNOWN else names[label] for label in dataset.labels[target.name]]
     return pixels_csv_parts.write(
@@ -267,7 +269,7 @@ def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
     )
 
 
-def check(known: Known, folder: Path) -> None:
+def check(known: RegisteredDataset, folder: Path) -> None:
     """That `folder` has all files of `known`, each plain or as `.gz`, with the right content.
 
     Raises:
@@ -277,14 +279,14 @@ def check(known: Known, folder: Path) -> None:
         check_content(file, _path_in(folder, file))
 
 
-def check_content(file: KnownFile, path: Path) -> None:
+def check_content(file: RegisteredFile, path: Path) -> None:
     """That the uncompressed content of `path` is that of `file`.
 
     Raises:
         DataError: it is not, or cannot be read.
     """
     digest, size = hashlib.sha256(), 0
-    with opened(path) as content:
+    with open_data_file(path) as content:
         while block := content.read(2**20):
             digest.update(block)
             size += len(block)
@@ -297,7 +299,7 @@ def check_content(file: KnownFile, path: Path) -> None:
         raise DataError(f"{path} is not the published file: {how}, SHA-256 {digest.hexdigest()[:12]}…")
 
 
-def _path_in(folder: Path, file: KnownFile) -> Path:
+def _path_in(folder: Path, file: RegisteredFile) -> Path:
     for path in (folder / file.name, folder / f"{file.name}.gz"):
         if path.is_file():
             return path
@@ -365,7 +367,7 @@ def _ready_cache(search: _Search) -> Path:
     return folder
 
 
-def _download(search: _Search, address: str, file: KnownFile) -> None:
+def _download(search: _Search, address: str, file: RegisteredFile) -> None:
     """Fetch one file into the cache, where it has its name only once its content is known to be right."""
     folder = search.cache / search.known.name
     try:
@@ -450,8 +452,8 @@ def _run(command: list[str], folder: Path) -> None:
         )
 
 
-def _keep(source: Path, folder: Path, file: KnownFile) -> None:
-    with source.open("rb") as content, writing(folder / f"{file.name}.gz") as kept:
+def _keep(source: Path, folder: Path, file: RegisteredFile) -> None:
+    with source.open("rb") as content, atomic_file(folder / f"{file.name}.gz") as kept:
         shutil.copyfileobj(content, kept, 2**20)
     # Whatever else goes by this name in the cache has just been found damaged, and would be found first.
     (folder / file.name).unlink(missing_ok=True)
@@ -467,13 +469,13 @@ PLACES: tuple[tuple[str, Callable[[_Search], tuple[Path, str]]], ...] = (
 """Where `get` looks, in order: (name, look)."""
 
 
-def recognise(dataset: Dataset, names: Iterable[str]) -> tuple[Known, str] | None:
+def recognise(dataset: Dataset, names: Iterable[str]) -> tuple[RegisteredDataset, str] | None:
     """Which known data set's images and labels these are, and how that was seen; None where they are not.
 
     By content: a part's rows are those of a part of the known set, in any order. By name: the labels and the
     shape fit, and one of `names` (of the files or folder they came from) says so, as Kaggle's files do.
     """
-    for known in KNOWN.values():
+    for known in DATASETS.values():
         if isinstance(known, KnownPhotos) or not _fits(known, dataset):
             continue
         whole = [dataset] if dataset.parts is None else [dataset.part(name) for name in set(dataset.parts)]
@@ -487,7 +489,7 @@ def recognise(dataset: Dataset, names: Iterable[str]) -> tuple[Known, str] | Non
     return None
 
 
-def named(known: Known, dataset: Dataset) -> Dataset:
+def named(known: RegisteredDataset, dataset: Dataset) -> Dataset:
     """`dataset` with its labels in the classes of `known`, where its own are these names or their numbers.
 
     Returned as it is where the images or the labels do not fit.
@@ -518,7 +520,7 @@ def rows_digest(dataset: Dataset) -> str:
     ).hexdigest()
 
 
-def _fits(known: Known, dataset: Dataset) -> bool:
+def _fits(known: RegisteredDataset, dataset: Dataset) -> bool:
     if len(dataset.targets) != 1 or not isinstance(dataset.images, PixelImages):
         return False
     if dataset.targets[0].kind != "multiclass" or dataset.images.pixels.shape[1:] != known.shape:
@@ -526,7 +528,7 @@ def _fits(known: Known, dataset: Dataset) -> bool:
     return all(_place(known, name) is not None for name in dataset.targets[0].classes)
 
 
-def _place(known: Known, name: str) -> int | None:
+def _place(known: RegisteredDataset, name: str) -> int | None:
     """The index of the class of `known` that is called so, or has this number."""
     if name in known.classes:
         return known.classes.index(name)

@@ -38,7 +38,7 @@ class SyntheticDataset:
     duplicates: NDArray[np.int64]
 
 
-def draw(
+def make_garments(
     count: int,
     *,
     seed: int,

@@ -1,18 +1,25 @@
 """Images: bytes to pixels within limits (`decoder`), and pixels to what a model takes (`transforms`)."""
 
-from muslin.images.decoder import READ, Decoded, decode, encode_png, header
-from muslin.images.transforms import CONVERSIONS, Step, Way, convert, cut_to, fit_inside
+from muslin.images.decoder import SIGNATURES, DecodedImage, decode, encode_png, read_header
+from muslin.images.transforms import (
+    TRANSFORMS,
+    TransformStep,
+    TransformTrace,
+    apply_transform,
+    crop_resize,
+    shrink,
+)
 
 __all__ = [
-    "CONVERSIONS",
-    "READ",
-    "Decoded",
-    "Step",
-    "Way",
-    "convert",
-    "cut_to",
+    "SIGNATURES",
+    "TRANSFORMS",
+    "DecodedImage",
+    "TransformStep",
+    "TransformTrace",
+    "apply_transform",
+    "crop_resize",
     "decode",
     "encode_png",
-    "fit_inside",
-    "header",
+    "read_header",
+    "shrink",
 ]

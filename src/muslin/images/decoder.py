@@ -57,7 +57,7 @@ class _NotReadError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class DecodedImage:
     """An image as pixels, and what had to be done to get them.
 
     Attributes:
@@ -77,7 +77,7 @@ def decode(
     at_least_px: int | None = None,
     name: str | None = None,
     upright: bool = True,
-) -> Decoded:
+) -> DecodedImage:
     """An image's pixels, upright and opaque, whatever kind of file it is in.
 
     Read are JPEG, PNG, GIF, WebP, TIFF, BMP, PNM, JPEG 2000, and AVIF where Pillow can; told apart by
@@ -126,7 +126,7 @@ def decode(
         raise ImageError(f"{name}: is {kind}, but {how} ({reason}). Copy it again.") from error
 
 
-def header(data: bytes, *, name: str) -> tuple[int, int, str]:
+def read_header(data: bytes, *, name: str) -> tuple[int, int, str]:
     """Height, width and mode (`RGB`, `L`, `CMYK`, `I;16`, … as Pillow has them) as an image's header says, undecoded.
 
     Raises:
@@ -153,7 +153,7 @@ def encode_png(pixels: Pixels) -> bytes:
     picture = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
     check_pixels(picture)
     file = io.BytesIO()
-    image_of(picture).save(file, "PNG")
+    to_pil(picture).save(file, "PNG")
     return file.getvalue()
 
 
@@ -180,7 +180,7 @@ def _bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
     return data
 
 
-READ: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+SIGNATURES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("JPEG", re.compile(rb"\xff\xd8\xff")),
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n(?!....CgBI)", re.DOTALL)),
     ("GIF", re.compile(rb"GIF8[79]a")),
@@ -197,7 +197,7 @@ READ: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 # Atomic, so that no file can make the match take long.
 MARKUP = rb"(?:\xef\xbb\xbf)?(?>\s+|<\?xml.*?\?>|<!--.*?-->)*+"
 
-REFUSED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+UNSUPPORTED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     # what a camera keeps beside its raw samples is a TIFF of small previews
     ("a camera's raw file (CR2)", re.compile(rb"II\*\x00....CR\x02", re.DOTALL)),
     ("HEIC", re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)),
@@ -219,12 +219,12 @@ REFUSED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 
 def _kind(data: bytes, name: str) -> str:
     start = data[:4096]
-    for kind, pattern in READ:
+    for kind, pattern in SIGNATURES:
         if pattern.match(start):
             if kind not in Image.OPEN:
                 raise ImageError(f"{name}: is {kind}, which this Pillow was built without. {HINT}")
             return kind
-    for kind, pattern in REFUSED:
+    for kind, pattern in UNSUPPORTED:
         if pattern.match(start):
             raise ImageError(f"{name}: is {kind}, which is not read. {HINT}")
     raise ImageError(f"{name}: is no kind of image that is read (it begins with {start[:8]!r}). {HINT}")
@@ -244,7 +244,9 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 """What makes an image upright, per EXIF orientation (Exif 2.32, tag 0x0112)."""
 
 
-def _decoded(image: Image.Image, kind: str, data: bytes, at_least_px: int | None, upright: bool) -> Decoded:
+def _decoded(
+    image: Image.Image, kind: str, data: bytes, at_least_px: int | None, upright: bool
+) -> DecodedImage:
     notes = []
     frames = _frames(image)
     if frames != 1:
@@ -264,7 +266,7 @@ def _decoded(image: Image.Image, kind: str, data: bytes, at_least_px: int | None
         notes.append(f"turned as EXIF orientation {orientation} says")
         if kind != "TIFF":
             pixels = TURNS[orientation](pixels)
-    return Decoded(np.ascontiguousarray(pixels), (*notes, *more))
+    return DecodedImage(np.ascontiguousarray(pixels), (*notes, *more))
 
 
 def _check_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
@@ -311,19 +313,19 @@ def _opaque(image: Image.Image, kind: str, data: bytes) -> tuple[Pixels, list[st
         # Adobe stores ink inverted and marks the file; Pillow assumes so even where the mark is missing.
         inverted = kind == "JPEG" and "adobe" not in image.info
         inks = ImageChops.invert(image) if inverted else image
-        return array_of(inks.convert("RGB")), ["CMYK converted to RGB"]
+        return to_array(inks.convert("RGB")), ["CMYK converted to RGB"]
     # Bytes 24 and 25 of a PNG are 16 bits, and gray with alpha: Pillow opens that as RGBA.
     gray = image.mode in ("1", "L", "LA", "La") or _has_gray_palette(image)
     gray = gray or (kind == "PNG" and data[24:26] == b"\x10\x04")
     if not image.has_transparency_data:
         mode = "L" if gray else "RGB"
-        return array_of(image if image.mode == mode else image.convert(mode)), []  # convert copies even then
+        return to_array(image if image.mode == mode else image.convert(mode)), []  # convert copies even then
     _adapt_transparent_colour(image, kind, data)
     alpha_image = image.convert("RGBA")
     alpha = alpha_image.getchannel("A")
     on_white = Image.new("RGB", image.size, (WHITE, WHITE, WHITE))
     on_white.paste(alpha_image.convert("RGB"), mask=alpha)
-    pixels = array_of(on_white)
+    pixels = to_array(on_white)
     notes = ["transparency laid on white"] if alpha.getextrema() != (WHITE, WHITE) else []
     return (pixels[:, :, :1] if gray else pixels), notes
 
@@ -369,12 +371,12 @@ def _adapt_transparent_colour(image: Image.Image, kind: str, data: bytes) -> Non
         image.info["transparency"] = colour * WHITE // (2**bits - 1)
 
 
-def array_of(image: Image.Image) -> Pixels:
+def to_array(image: Image.Image) -> Pixels:
     pixels = np.asarray(image, dtype=np.uint8)  # a view of bytes: a copy to write in took a tenth of decoding
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 
-def image_of(pixels: Pixels) -> Image.Image:
+def to_pil(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
 
 

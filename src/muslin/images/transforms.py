@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from muslin.errors import ImageError, nearest
-from muslin.images.decoder import WHITE, Pixels, array_of, check_pixels, image_of, is_gray
+from muslin.images.decoder import WHITE, Pixels, check_pixels, is_gray, to_array, to_pil
 
 Size = tuple[int, int, int]
 """(height, width, channels) in pixels."""
@@ -21,7 +21,7 @@ CLOSE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class TransformStep:
     """One step of a conversion: its name, and the image after it.
 
     `may_be_left_out` is whether the model could take the image without it.
@@ -32,7 +32,7 @@ class Step:
     may_be_left_out: bool = False
 
 
-class Way:
+class TransformTrace:
     """What happens to an image while it is converted, step by step.
 
     Args:
@@ -41,21 +41,23 @@ class Way:
 
     def __init__(self, without: Collection[str] = ()) -> None:
         self.without = frozenset(without)
-        self.steps: list[Step] = []
+        self.steps: list[TransformStep] = []
 
     def step(self, name: str, after: Pixels, instead: Callable[[], Pixels] | None = None) -> Pixels:
         """Note a step; `instead` gives the image where it is left out, None where it cannot be."""
         pixels = instead() if instead is not None and name in self.without else after
-        self.steps.append(Step(name, pixels, instead is not None))
+        self.steps.append(TransformStep(name, pixels, instead is not None))
         return pixels
 
 
-def convert(pixels: Pixels, conversion: str, size: Size, way: Way | None = None) -> tuple[Pixels, str | None]:
+def apply_transform(
+    pixels: Pixels, conversion: str, size: Size, way: TransformTrace | None = None
+) -> tuple[Pixels, str | None]:
     """An image as a model takes it, and a sentence saying what was done to it.
 
     Args:
         pixels: uint8 (height, width, 1 or 3).
-        conversion: a row of CONVERSIONS.
+        conversion: a row of TRANSFORMS.
         size: what the model takes.
         way: notes every step, and may leave some out.
 
@@ -67,14 +69,14 @@ def convert(pixels: Pixels, conversion: str, size: Size, way: Way | None = None)
         ImageError: the pixels are no image, or there is no such conversion.
     """
     check_pixels(pixels)
-    if conversion not in CONVERSIONS:
-        raise ImageError(f"No conversion is called {conversion!r}. {nearest(conversion, CONVERSIONS)}")
-    return CONVERSIONS[conversion](pixels, size, way)
+    if conversion not in TRANSFORMS:
+        raise ImageError(f"No conversion is called {conversion!r}. {nearest(conversion, TRANSFORMS)}")
+    return TRANSFORMS[conversion](pixels, size, way)
 
 
-def fit(pixels: Pixels, size: Size, way: Way | None = None) -> tuple[Pixels, str | None]:
+def fit(pixels: Pixels, size: Size, way: TransformTrace | None = None) -> tuple[Pixels, str | None]:
     """The whole image, scaled to fit (Lanczos, antialiased) and centred on the colour of its own edge."""
-    way = way or Way()
+    way = way or TransformTrace()
     height, width, channels = size
     picture = _with_channels(pixels, channels)
     if picture.shape != pixels.shape:
@@ -90,7 +92,7 @@ def fit(pixels: Pixels, size: Size, way: Way | None = None) -> tuple[Pixels, str
     )
 
 
-def fashion_mnist(pixels: Pixels, size: Size, way: Way | None = None) -> tuple[Pixels, str | None]:
+def fashion_mnist(pixels: Pixels, size: Size, way: TransformTrace | None = None) -> tuple[Pixels, str | None]:
     """A product photo as Fashion-MNIST's authors converted theirs: light on black, gray, 28×28.
 
     As published (Xiao, Rasul and Vollgraf, arXiv 1708.07747, section 2): trim edges close to the corners'
@@ -109,7 +111,7 @@ def fashion_mnist(pixels: Pixels, size: Size, way: Way | None = None) -> tuple[P
     A gray image of the right size that has four white corners was not converted before: it is negated only.
     (In each of Fashion-MNIST's 70,000 images at least two corners are 12 or less.)
     """
-    way = way or Way()
+    way = way or TransformTrace()
     height, width, channels = size
     corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
     gray = is_gray(pixels)
@@ -141,7 +143,7 @@ def fashion_mnist(pixels: Pixels, size: Size, way: Way | None = None) -> tuple[P
     return _with_channels(in_gray, channels), (f"converted as Fashion-MNIST's authors did: {steps}")
 
 
-CONVERSIONS: dict[str, Callable[[Pixels, Size, Way | None], tuple[Pixels, str | None]]] = {
+TRANSFORMS: dict[str, Callable[[Pixels, Size, TransformTrace | None], tuple[Pixels, str | None]]] = {
     "fit": fit,
     "fashion-mnist": fashion_mnist,
 }
@@ -154,7 +156,7 @@ def _with_channels(pixels: Pixels, channels: int) -> Pixels:
         return pixels
     if channels == 3:
         return np.repeat(pixels, 3, axis=2)
-    return pixels[:, :, :1] if is_gray(pixels) else array_of(image_of(pixels).convert("L"))
+    return pixels[:, :, :1] if is_gray(pixels) else to_array(to_pil(pixels).convert("L"))
 
 
 def _inside(pixels: Pixels, size: Size) -> tuple[int, int]:
@@ -165,23 +167,23 @@ def _inside(pixels: Pixels, size: Size) -> tuple[int, int]:
 
 def _scaled(pixels: Pixels, size: Size) -> Pixels:
     height, width = _inside(pixels, size)
-    return array_of(image_of(pixels).resize((width, height), Image.Resampling.LANCZOS))
+    return to_array(to_pil(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def fit_inside(pixels: Pixels, side_px: int) -> Pixels:
+def shrink(pixels: Pixels, side_px: int) -> Pixels:
     """The image made smaller, smoothly, so that neither side is longer than `side_px`."""
     return _scaled(pixels, (side_px, side_px, pixels.shape[2]))
 
 
-def cut_to(pixels: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
+def crop_resize(pixels: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
     """What lies in `box`, (left, top, right, bottom) in px within the image, brought to `size`, (height, width)."""
     # bilinear: half the time of Lanczos, and nobody looks at what is made anew in each epoch
-    cut = image_of(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box)
-    return array_of(cut).reshape(*size, -1)
+    cut = to_pil(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box)
+    return to_array(cut).reshape(*size, -1)
 
 
 def _stretched(pixels: Pixels, size: Size) -> Pixels:
-    return array_of(image_of(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS))
+    return to_array(to_pil(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS))
 
 
 def _subsampled(pixels: Pixels, size: Size) -> Pixels:

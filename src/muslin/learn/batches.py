@@ -10,20 +10,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.photos import FittedPhotos, in_order
-from muslin.images import cut_to
+from muslin.data.photos import ResizedPhotos, parallel_map
+from muslin.images import crop_resize
 from muslin.learn.recipes import Recipe, size_in
 
 PURPOSES = ("order", "flip", "shift", "cutout", "dropout", "initial", "split", "crop")
 Purpose = Literal["order", "flip", "shift", "cutout", "dropout", "initial", "split", "crop"]
 
-Images = NDArray[np.uint8] | FittedPhotos
+Images = NDArray[np.uint8] | ResizedPhotos
 """uint8 (count, height, width, channels); or photos, of which only those at hand are in memory."""
 
 
 def images_at(pictures: Images, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Those at `indices`, a new array uint8 (count, height, width, channels)."""
-    if isinstance(pictures, FittedPhotos):
+    if isinstance(pictures, ResizedPhotos):
         return np.stack([pictures[int(index)] for index in indices])
     return pictures[indices]
 
@@ -76,8 +76,8 @@ def epoch_batches(
             _cut_out(batch, recipe.cutout_px, generator(seed, "cutout", epoch, step))
         return step, indices, batch
 
-    if isinstance(pictures, FittedPhotos):
-        yield from in_order(lambda number: batch_of(first_step + number), steps - first_step)
+    if isinstance(pictures, ResizedPhotos):
+        yield from parallel_map(lambda number: batch_of(first_step + number), steps - first_step)
     else:
         yield from map(batch_of, range(first_step, steps))
 
@@ -97,7 +97,7 @@ def _crop(
     left = random.uniform(0, 1, len(batch)) * (width - widths)
     top = random.uniform(0, 1, len(batch)) * (height - heights)
     boxes = np.stack([left, top, left + widths, top + heights], axis=1).tolist()
-    return np.stack([cut_to(image, box, size) for image, box in zip(batch, boxes, strict=True)])
+    return np.stack([crop_resize(image, box, size) for image, box in zip(batch, boxes, strict=True)])
 
 
 def _shift(batch: NDArray[np.uint8], most: int, random: np.random.Generator) -> NDArray[np.uint8]:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from muslin.data.photos import FittedPhotos, in_order
+from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StorageError
 from muslin.learn.networks import Network, Shape, output_shapes
 from muslin.learn.pretrained import Weights, digest
-from muslin.storage.atomic import cache_folder, clear_leftovers, storage_errors, write_atomically
+from muslin.storage.atomic import cache_folder, remove_partial_files, storage_errors, write_atomically
 
 AT_ONCE = 4
 """Photos in a batch. More are no faster on a processor (measured), and take more memory."""
@@ -102,7 +102,7 @@ class Features:
 
 
 def extract(
-    images: FittedPhotos,
+    images: ResizedPhotos,
     network: Network,
     weights: Weights,
     *,
@@ -142,7 +142,7 @@ def extract(
     fresh: list[tuple[bytes, NDArray[np.float32]]] = []
     done, told_at = 0, time.perf_counter()
     try:
-        for rows, bad in in_order(lambda number: work(blocks[number]), len(blocks), threads):
+        for rows, bad in parallel_map(lambda number: work(blocks[number]), len(blocks), threads):
             problems |= bad
             for place, row in rows.items():
                 file.write(place, row)
@@ -166,7 +166,7 @@ def extract(
     return Features(file, row_of, time.perf_counter() - started), everywhere
 
 
-def _problem(images: FittedPhotos, place: int) -> str:
+def _problem(images: ResizedPhotos, place: int) -> str:
     """Why a photo cannot be read, with its own name: several files may be broken alike."""
     try:
         images[place]
@@ -178,7 +178,7 @@ def _problem(images: FittedPhotos, place: int) -> str:
 Found = tuple[dict[int, NDArray[np.float32]], dict[int, str]]
 
 
-def _worker(images: FittedPhotos, network: Network, weights: Weights) -> Callable[[list[int]], Found]:
+def _worker(images: ResizedPhotos, network: Network, weights: Weights) -> Callable[[list[int]], Found]:
     """A function of photos' places: their features, and the problems of those that cannot be read. Safe in threads."""
     import onnxruntime
 
@@ -212,7 +212,7 @@ def _worker(images: FittedPhotos, network: Network, weights: Weights) -> Callabl
     return work
 
 
-def _key(images: FittedPhotos, network: Network, weights: Weights) -> str:
+def _key(images: ResizedPhotos, network: Network, weights: Weights) -> str:
     """Of everything but the photo itself that its features depend on."""
     from importlib.metadata import version
 
@@ -264,7 +264,7 @@ class Cache:
         """Remove the oldest files of all caches of features until they take no more than `most_bytes`."""
         with suppress(OSError, StorageError):
             if self.folder.is_dir():
-                clear_leftovers(self.folder)
+                remove_partial_files(self.folder)
             files = []
             for path in self.folder.parent.glob("*/*.safetensors"):
                 stat = path.stat()

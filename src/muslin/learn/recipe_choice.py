@@ -84,7 +84,7 @@ def choose(dataset: Dataset, train_count: int, settings: Mapping[str, Any]) -> C
 
 
 def _look(dataset: Dataset) -> Look:
-    from muslin.images import header
+    from muslin.images import read_header
 
     images = dataset.images
     if not isinstance(images, PhotoImages):
@@ -95,7 +95,7 @@ def _look(dataset: Dataset) -> Look:
     for index in np.unique(np.linspace(0, len(images) - 1, min(len(images), HEADERS)).astype(int)).tolist():
         photo = images.photos[index]
         try:
-            height, width, mode = header(photo.content(), name=photo.name)
+            height, width, mode = read_header(photo.content(), name=photo.name)
         except ImageError:
             continue  # said when it is to be learned from
         if photo.box:

@@ -410,12 +410,12 @@ class Predictor:
 def _session(bundle: Bundle, threads: int, name: str) -> Any:
     import onnxruntime
 
-    from muslin.images import CONVERSIONS
+    from muslin.images import TRANSFORMS
 
     conversion, shape = bundle.preprocessing.conversion, bundle.preprocessing.shape
-    if conversion not in CONVERSIONS:
+    if conversion not in TRANSFORMS:
         raise BundleError(
-            f"{name}: no conversion {conversion!r}. {nearest(conversion, CONVERSIONS)} Upgrade muslin."
+            f"{name}: no conversion {conversion!r}. {nearest(conversion, TRANSFORMS)} Upgrade muslin."
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -527,11 +527,11 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _read(name: str, source: Any, wanted: Preprocessing) -> _Image:
-    from muslin.images import convert
+    from muslin.images import apply_transform
 
     try:
         pixels, notes = _pixels_of(name, source)
-        pixels, sentence = convert(pixels, wanted.conversion, wanted.shape)
+        pixels, sentence = apply_transform(pixels, wanted.conversion, wanted.shape)
     except ImageError as error:
         return _Image(name, None, problem=str(error))
     return _Image(name, pixels, (*notes, sentence) if sentence else notes)

@@ -87,7 +87,7 @@ class PhotoHeaders:
 
 def read_photo_headers(dataset: Dataset) -> PhotoHeaders | None:
     """What the headers of at most MAX_HEADERS photos say; None for a set of pixels, or an empty one."""
-    from muslin.images import header
+    from muslin.images import read_header
 
     if not isinstance(dataset.images, PhotoImages) or not len(dataset):
         return None
@@ -96,7 +96,7 @@ def read_photo_headers(dataset: Dataset) -> PhotoHeaders | None:
     for index in chosen:
         photo = dataset.images.photos[index]
         try:
-            height, width, mode = header(photo.content(), name=photo.name)
+            height, width, mode = read_header(photo.content(), name=photo.name)
         except ImageError as error:
             unreadable.append(str(error))
             continue

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
 from muslin.data.dataset import UNKNOWN, Dataset, Images, PixelImages
-from muslin.data.photos import FittedPhotos, in_order
+from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import DataError, ImageError, nearest
 from muslin.reporting.colours import LIGHT, rgb, viridis
 from muslin.reporting.pil_text import cut, font_for, wrapped, write
@@ -212,7 +212,7 @@ def mean_images(
     class are, each made to fill a square of `edge_px`.
     """
     if isinstance(
-        images, FittedPhotos
+        images, ResizedPhotos
     ):  # no larger than they are shown: most of a JPEG need not be decoded then
         images = replace(images, size=(edge_px, edge_px, images.size[2]), made=None)
     means: list[Pixels | None] = []
@@ -229,7 +229,7 @@ def mean_images(
         else:
             total = np.zeros((edge_px, edge_px, 3))
             read = 0
-            for picture in in_order(partial(_filled, images, chosen, edge_px), min(len(chosen), most)):
+            for picture in parallel_map(partial(_filled, images, chosen, edge_px), min(len(chosen), most)):
                 if picture is not None:  # one that cannot be read is not part of the mean
                     total += picture
                     read += 1

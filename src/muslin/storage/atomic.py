@@ -32,7 +32,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[BinaryIO]:
+def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
     """A file to write to that becomes `path`, flushed to the disk, when the block ends well.
 
     Creates the parent folder. When the block ends with an exception, what was at `path` is untouched.
@@ -58,7 +58,7 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def writing_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path) -> Iterator[Path]:
     """A new folder to fill that becomes `path`, flushed to the disk, when the block ends well.
 
     What an earlier process had begun for the same `path` when it was killed is removed.
@@ -95,7 +95,7 @@ def writing_folder(path: str | Path) -> Iterator[Path]:
 LEFTOVER = re.compile(r"\..+\.(?P<process>\d+)-\d+\.part")
 
 
-def clear_leftovers(folder: Path) -> None:
+def remove_partial_files(folder: Path) -> None:
     """Remove what `writing` had begun in `folder` when its process was killed. Others' work in progress stays.
 
     Raises:
@@ -128,7 +128,7 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
     Raises:
         StorageError: the disk is full or the place cannot be written; what was at `path` is untouched.
     """
-    with writing(path) as file:
+    with atomic_file(path) as file:
         # a file's name need not be UTF-8; what is not is written as JSON and Python escape it
         file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 

@@ -481,9 +481,9 @@ def pixels(view: Inspection, body: Body) -> tuple[dict[str, Any], NDArray[Any]]:
         steps = [s for s in view.steps if s.name in ("as_sent", "turned", "taken")]
         found = next((s for s in steps if s.name == "turned"), steps[0]).pixels
     if max(found.shape[:2]) > at_most > 0:
-        from muslin.images import fit_inside
+        from muslin.images import shrink
 
-        found = fit_inside(found, at_most)
+        found = shrink(found, at_most)
     rows, columns, channels = found.shape
     return {"rows": rows, "columns": columns, "channels": channels, "dtype": "uint8"}, found
 

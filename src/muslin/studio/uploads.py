@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 
 from muslin.errors import DataError
-from muslin.images import Decoded, decode
+from muslin.images import DecodedImage, decode
 
 MOST_BYTES = 20_000_000  # of one image
 MOST_IMAGES = 64
@@ -19,7 +19,7 @@ class UploadCache:
         self._files: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, content: bytes) -> tuple[str, Decoded]:
+    def add(self, content: bytes) -> tuple[str, DecodedImage]:
         """Keep a file; its key, and what it decodes to.
 
         Raises:

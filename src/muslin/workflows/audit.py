@@ -19,7 +19,7 @@ from muslin.data.audit import exclusions
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, nearest
 from muslin.learn.recipes import recipe as recipe_named
-from muslin.storage.atomic import clear_leftovers, storage_errors, write_atomically
+from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
 from muslin.workflows.train import require_training
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def audit(
         DataError: the data cannot be read, or there is no such kind.
         StorageError: the folder will not do, or the disk is full.
     """
-    from muslin.data import read_aloud
+    from muslin.data import read_and_log
     from muslin.data.audit.checks import CHECKS, Evidence, examined
     from muslin.data.audit.duplicates import find_copies
     from muslin.data.audit.findings import KINDS, Audit, ordered
@@ -76,7 +76,7 @@ def audit(
         seconds[name] = time.perf_counter() - started
 
     with step("read"):
-        dataset = read_aloud(data, test=test, log=log, **(reading or {}))
+        dataset = read_and_log(data, test=test, log=log, **(reading or {}))
     folder = None if out is None else _audit_folder(Path(out), data)
     with step("look", f"looking at {len(dataset):,} images"):
         looked = compute_image_stats(dataset.images, seldom)
@@ -190,7 +190,7 @@ def _audit_folder(folder: Path, data: str | Path | Dataset) -> Path:
         )
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        clear_leftovers(folder)
+        remove_partial_files(folder)
         others = {path.name for path in folder.iterdir()} - {"audit.html", "clean.csv", "exclude.csv"}
         if others and "audit.json" not in others:
             raise StorageError(f"{folder}: not an empty folder. Choose another place for the audit.")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
-from muslin.data.photos import blocks_of
+from muslin.data.photos import pixel_batches
 from muslin.evaluation.ood import REMEMBERED, fit_ood_detector
 from muslin.evaluation.selective import calibration_data_from
 from muslin.models.bundle import Bundle
@@ -66,7 +66,7 @@ def _raw(
     predictor: Predictor, dataset: Dataset
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
     """`Predictor.raw` of all images; photos are decoded while the network works on those before them."""
-    blocks = [predictor.raw(block) for block in blocks_of(dataset)]
+    blocks = [predictor.raw(block) for block in pixel_batches(dataset)]
     features = [rows for _, rows in blocks if rows is not None]
     raw_probabilities = {name: np.concatenate([found[name] for found, _ in blocks]) for name in blocks[0][0]}
     return raw_probabilities, np.concatenate(features) if features else None

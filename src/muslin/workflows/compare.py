@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset, Target, align, pixels_of
+from muslin.data.dataset import Dataset, Target, align, pixel_array
 from muslin.errors import DataError
 from muslin.evaluation.compare import Comparison
 from muslin.evaluation.compare import compare as compare_answers
 from muslin.evaluation.thresholds import decided
 from muslin.models.predictor import Predictor
 from muslin.reporting.image_grids import SheetSection, contact_sheets
-from muslin.text import counted
+from muslin.text import plural
 from muslin.workflows import train as train_workflow
 
 SHOWN = 32
@@ -82,7 +82,7 @@ def compare(
             "Give data that neither was trained on, or divide them in the data."
         )
     if len(common) < max(len(found) for found, _ in parts):
-        log(f"compared on the {counted(len(common), 'image')} that both may be judged on")
+        log(f"compared on the {plural(len(common), 'image')} that both may be judged on")
     chosen = [_only(found, common) for found, _ in parts]
     targets = [
         t
@@ -93,7 +93,7 @@ def compare(
         raise DataError("the models have no target in common, so there is nothing to compare.")
     comparisons, answers = {}, {}
     shown = align(chosen[0], targets)
-    said = [p.predict_pixels(pixels_of(found)) for p, found in zip(predictors, chosen, strict=True)]
+    said = [p.predict_pixels(pixel_array(found)) for p, found in zip(predictors, chosen, strict=True)]
     for target in targets:
         other = next(t for t in predictors[1].targets if t.name == target.name)
         mine, theirs = (
@@ -126,7 +126,7 @@ def disagreements(compared: ComparisonResult, target: str) -> bytes | None:
         if some:
             sections.append(
                 SheetSection(
-                    f"{title}: {counted(len(places), 'image')}{more}",
+                    f"{title}: {plural(len(places), 'image')}{more}",
                     [compared.dataset.images[i] for i in some],
                     [f"1: {_named(asked, a[i])}\n2: {_named(asked, b[i])}" for i in some],
                 )

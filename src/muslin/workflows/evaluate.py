@@ -67,11 +67,11 @@ def judge(
         DataError: no such part or column, no labels to compare with, or a class that the model never saw.
         BundleError: the model cannot be opened.
     """
-    from muslin.data import read_aloud
+    from muslin.data import read_and_log
 
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     predictor.rules(precision, per)  # what is out of range is said before any work
-    dataset = read_aloud(data, log=log, **(reading or {}))
+    dataset = read_and_log(data, log=log, **(reading or {}))
     column = None if by is None else _column(data, reading or {}, by)
     chosen, part = train_workflow.part_to_judge(predictor, dataset, split, log)
     if caution := _caution(predictor, dataset, chosen, part):
@@ -112,9 +112,9 @@ def _caution(predictor: Predictor, dataset: Dataset, judged: Dataset, part: str)
 def _column(data: str | Path | Dataset, reading: Mapping[str, Any], name: str) -> dict[str, str]:
     """Per id what stands in a column of the table; read by itself, for a further target makes other data of it."""
     from muslin.data import read
-    from muslin.data.registry import KNOWN
+    from muslin.data.registry import DATASETS
 
-    if isinstance(data, str) and data in KNOWN:
+    if isinstance(data, str) and data in DATASETS:
         raise DataError(f"{data}: has no columns to go by. Give a table of products, one row a photo.")
     dataset = data if isinstance(data, Dataset) else read(data, **{**reading, "target": (name,)})
     target = dataset.target(name)

@@ -25,8 +25,8 @@ from muslin.data.tables.photo_lookup import photo_column
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.selective import CONFIDENCE, DECISIONS, PRECISION, AcceptancePolicy
 from muslin.models.predictor import CHUNK, MODEL_FILE, Answer, Prediction, Predictor
-from muslin.storage.atomic import clear_leftovers, writing
-from muslin.text import counted
+from muslin.storage.atomic import atomic_file, remove_partial_files
+from muslin.text import plural
 
 ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
 """Columns, in lower case, in which no two products should have the same cell."""
@@ -199,8 +199,8 @@ def _write(
             yield row
 
     try:
-        clear_leftovers(out.parent)
-        with writing(out) as file:
+        remove_partial_files(out.parent)
+        with atomic_file(out) as file:
             source.write(file, tuple(columns), counting(journal.rows()))
     except StorageError as error:
         raise StorageError(f"{error} The tags are kept: then the same command with --resume.") from error
@@ -246,7 +246,7 @@ def _survey(source: Catalogue, column: str) -> tuple[int, list[str]]:
         examples = ", ".join(
             f"{cell} in {' and '.join(f'{row:,}' for row in rows[:2])}" for cell, rows in some.items()
         )
-        some_cells = counted(len(again), "cell that is", "cells that are")
+        some_cells = plural(len(again), "cell that is", "cells that are")
         notes.append(f"{name}: {some_cells} in more than one row, all kept ({examples})")
     if isinstance(source, Delimited) and (longer := list(islice(source.longer_rows(), 1000))):
         more = "1,000 or more" if len(longer) == 1000 else f"{len(longer):,}"

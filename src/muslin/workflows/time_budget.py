@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from muslin.data.dataset import Dataset, Split
-from muslin.data.photos import fitted_photos
+from muslin.data.photos import resize_photos
 from muslin.errors import RecipeError
 from muslin.learn.batches import steps_in_all, steps_per_epoch
 from muslin.learn.networks import BACKBONES
@@ -296,7 +296,7 @@ def backbone_within(seconds: float, dataset: Dataset, recipe: Recipe, seed: int)
         tried = recipe if network == recipe.network else replace(recipe, network=network, image_size=side)
         size = (tried.image_size, tried.image_size, 3)
         started = time.perf_counter()
-        extract_features(fitted_photos(some, size), tried, seed=seed, threads=machine.physical_cores())
+        extract_features(resize_photos(some, size), tried, seed=seed, threads=machine.physical_cores())
         expected_s = (time.perf_counter() - started) * len(dataset) / len(some)
         if expected_s <= _SEEING * seconds:
             said = f"recipe {tried.name}, {network}: {len(dataset):,} photos in {duration(seconds)}"

@@ -28,13 +28,13 @@ from muslin.data.audit import exclusions
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, align, class_counts
 from muslin.data.photos import (
     MAX_UNREADABLE,
-    FittedPhotos,
     PhotoImages,
-    blocks_of,
+    ResizedPhotos,
+    decode_photos,
     exclude_unreadable,
-    fitted_photos,
-    in_pixels,
-    readable,
+    pixel_batches,
+    readable_photos,
+    resize_photos,
 )
 from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError
@@ -44,8 +44,8 @@ from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, is_there
 from muslin.learn.recipe_choice import AUTO, choose
 from muslin.learn.recipes import MAX_SEED, Recipe, fitted
 from muslin.learn.recipes import recipe as recipe_named
-from muslin.storage.atomic import clear_leftovers, storage_errors, write_atomically
-from muslin.text import counted
+from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
+from muslin.text import plural
 from muslin.workflows.run import Run
 from muslin.workflows.time_budget import backbone_within, check_asked, planned
 
@@ -253,9 +253,9 @@ def resume(
         log(NOTHING_LEFT)
         return run
     require_training()
-    clear_leftovers(run.folder)
+    remove_partial_files(run.folder)
     from_where = [
-        f"going on from the checkpoint, after {len(run.history)} of {counted(recipe.epochs, 'epoch')}"
+        f"going on from the checkpoint, after {len(run.history)} of {plural(recipe.epochs, 'epoch')}"
         if run.checkpoint.exists()
         else "there is no checkpoint yet: training begins anew"
     ]
@@ -319,14 +319,14 @@ def _seen(
     of which something stays as it is."""
     size = (recipe.image_size, recipe.image_size, 3)
     if recipe.network not in BACKBONES:
-        return in_pixels(dataset, size, max_unreadable=max_unreadable, log=log), None
-    dataset = fitted_photos(dataset, size)
+        return decode_photos(dataset, size, max_unreadable=max_unreadable, log=log), None
+    dataset = resize_photos(dataset, size)
     _split(dataset, recipe, seed)  # what is wrong with the labels is said before the photos are looked at
     if not recipe.frozen:
-        assert isinstance(dataset.images, FittedPhotos)
+        assert isinstance(dataset.images, ResizedPhotos)
         dataset = replace(dataset, images=dataset.images.keeping())  # each will be looked at in every epoch
     if not recipe.frozen and not recipe.frozen_blocks:
-        return readable(dataset, max_unreadable=max_unreadable, log=log), None
+        return readable_photos(dataset, max_unreadable=max_unreadable, log=log), None
     require_training()
     from muslin.learn.train import extract_features
 
@@ -420,7 +420,7 @@ def look(predictor: "Predictor", dataset: Dataset) -> tuple[Dataset, "Seen"]:
         raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
     aligned = align(in_model_pixels(predictor, dataset), predictor.bundle.targets)
     # photos are decoded while the network works on those before them
-    return aligned, joined([predictor.infer(block) for block in blocks_of(aligned)])
+    return aligned, joined([predictor.infer(block) for block in pixel_batches(aligned)])
 
 
 def evaluations_of(predictor: "Predictor", aligned: Dataset, seen: "Seen") -> dict[str, AnyEvaluation]:
@@ -499,11 +499,11 @@ def evaluate(
 def in_model_pixels(predictor: "Predictor", dataset: Dataset, log: Log = lambda sentence: None) -> Dataset:
     """`dataset` with its photos as the model takes them; sets of pixels are returned as they are."""
     wanted = predictor.bundle.preprocessing
-    if isinstance(dataset.images, FittedPhotos):
+    if isinstance(dataset.images, ResizedPhotos):
         return dataset
     if predictor.bundle.network.get("name") in BACKBONES and isinstance(dataset.images, PhotoImages):
-        return readable(fitted_photos(dataset, wanted.shape, wanted.conversion), log=log)
-    return in_pixels(dataset, wanted.shape, conversion=wanted.conversion, log=log)
+        return readable_photos(resize_photos(dataset, wanted.shape, wanted.conversion), log=log)
+    return decode_photos(dataset, wanted.shape, conversion=wanted.conversion, log=log)
 
 
 def part_to_judge(
@@ -669,14 +669,14 @@ def command(
 
 def _wherever(source: dict[str, Any] | None) -> dict[str, Any] | None:
     """`source` so that it can be read again from any working folder."""
-    from muslin.data.registry import KNOWN
+    from muslin.data.registry import DATASETS
 
     if source is None:
         return None
     lasting = {
         name: str(Path(value).absolute()) if value and os.path.exists(value) else value
         for name, value in source.items()
-        if name != "reading" and value not in KNOWN
+        if name != "reading" and value not in DATASETS
     }
     reading = dict(source["reading"])
     if reading.get("images"):
@@ -685,9 +685,9 @@ def _wherever(source: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _read_source(source: Mapping[str, Any], log: Log) -> Dataset:
-    from muslin.data import read_aloud
+    from muslin.data import read_and_log
 
-    return read_aloud(source["data"], test=source["test"], log=log, **source["reading"])
+    return read_and_log(source["data"], test=source["test"], log=log, **source["reading"])
 
 
 def _split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
@@ -717,7 +717,7 @@ def _new_folder(out: str | Path | None, name: str) -> Path:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _check_no_run(folder)
-        clear_leftovers(folder)
+        remove_partial_files(folder)
         if any(folder.iterdir()):
             raise StorageError(f"{folder}: not an empty folder. Choose another place for the run.")
     return folder

@@ -17,7 +17,7 @@ from muslin.data.formats import (
     pixels_csv_parts,
     tables,
 )
-from muslin.data.formats.gzip_files import head, is_gzipped
+from muslin.data.formats.gzip_files import is_gzipped, read_head
 from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError, nearest
 
@@ -160,7 +160,7 @@ def _looks(path: Path) -> str:
         names = sorted(entry.name for entry in path.iterdir())
         more = ", …" if len(names) > 3 else ""
         return f"a folder with {', '.join(names[:3])}{more}" if names else "an empty folder"
-    start = head(path, 512)
+    start = read_head(path, 512)
     for magic, what in MAGICS:
         if start.startswith(magic):
             return what

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.formats.gzip_files import head, opened
+from muslin.data.formats.gzip_files import open_data_file, read_head
 from muslin.data.formats.read_options import Log
 from muslin.errors import DataError, nearest
 
@@ -78,7 +78,7 @@ def read_columns(path: Path, log: Log) -> Table:
     """
     from muslin.data.formats import spreadsheets
 
-    start = head(path, 4096)
+    start = read_head(path, 4096)
     if start.startswith(b"PAR1"):
         return _parquet(path, log)
     if spreadsheets.is_one(path):
@@ -125,7 +125,7 @@ def cell_of(value: Any) -> Cell:
 def _csv(path: Path, log: Log) -> Table:
     fixes: list[str] = []
     counts = {"joined": 0, "blank": 0}
-    with opened(path) as file, io.TextIOWrapper(file, _encoding(path, fixes), newline="") as text:
+    with open_data_file(path) as file, io.TextIOWrapper(file, _encoding(path, fixes), newline="") as text:
         first = [line for line in (text.readline(MOST_LINE) for _ in range(LOOKED_AT)) if line]
         above, delimiter = header_line(first)
         reader = csv.reader(chain(first[above:], text), delimiter=delimiter)
@@ -214,7 +214,7 @@ def _encoding(path: Path, fixes: list[str]) -> str:
     Raises:
         DataError: it is none of them; the message names the first byte that is not.
     """
-    start = head(path, 4)
+    start = read_head(path, 4)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         if (place := _first_wrong(path, "utf-16")) is not None:
             raise DataError(f"{path}: byte {place:,} is no UTF-16 text. Save the table as UTF-8.")
@@ -231,7 +231,7 @@ def _first_wrong(path: Path, encoding: str) -> int | None:
     """The place, from 0, of the first byte that is not text in `encoding`; None where all are."""
     decoder = codecs.getincrementaldecoder(encoding)()
     before = 0
-    with opened(path) as file:
+    with open_data_file(path) as file:
         while True:
             block = file.read(2**20)
             held = len(decoder.getstate()[0])  # bytes of a character that began in the block before
@@ -258,7 +258,7 @@ def _json_lines(path: Path, log: Log) -> Table:
 
 
 def _json_rows(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
-    with opened(path) as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
+    with open_data_file(path) as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
         for number, line in enumerate(text, 1):
             if not line.strip():
                 continue

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Target
 from muslin.data.formats.folders import PART_NAMES
-from muslin.data.formats.gzip_files import opened
+from muslin.data.formats.gzip_files import open_data_file
 from muslin.data.formats.photo_lists import Box, Listed, assembled, base_of, digits_in, wanted_targets
 from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError, nearest
@@ -110,7 +110,7 @@ def rows_of(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
     Raises:
         DataError: the first line is no number, or not that of the rows; or a row has fewer cells.
     """
-    with opened(path) as file:
+    with open_data_file(path) as file:
         count, number, found = _count(path, file.readline()), 2, 0
         file.readline()
         for line in file:
@@ -177,7 +177,7 @@ def _categories(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[
 def _attributes(path: Path, columns: int, log: Log) -> tuple[list[str], NDArray[np.int8]]:
     """The names and, int8 (rows, columns), 1 yes, 0 no, UNKNOWN, read in blocks and never held as text."""
     names: list[str] = []
-    with opened(path) as file:
+    with open_data_file(path) as file:
         count = _count(path, file.readline())
         file.readline()
         most = path.stat().st_size  # gzipped lists are larger, but then by less than the digits saved here

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
 from muslin.data.formats.deepfashion import ATTRIBUTES, CATEGORIES, box_from, category_index, read_names
-from muslin.data.formats.gzip_files import opened
+from muslin.data.formats.gzip_files import open_data_file
 from muslin.data.formats.photo_lists import Box, Listed, assembled, base_of, digits_in, wanted_targets
 from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError
@@ -121,7 +121,7 @@ def _names(path: Path, usual: tuple[str, ...] | None) -> tuple[str, ...]:
 
 def _lines(path: Path) -> list[tuple[int, str]]:
     """The lines that are not empty, each with its number."""
-    with opened(path) as file:
+    with open_data_file(path) as file:
         try:
             text = file.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:

@@ -15,7 +15,7 @@ from muslin.data import archives
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
 from muslin.data.formats import classes_file
 from muslin.data.formats.read_options import Log, ReadOptions, silent
-from muslin.data.photos import SUFFIXES, Photo, PhotoImages
+from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages
 from muslin.errors import DataError, ImageError
 
 TAKES: frozenset[str] = frozenset()
@@ -69,7 +69,7 @@ def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
         fixes.append(f"names that are not UTF-8, read as Latin-1: {odd:,}")
     if not photos:
         raise DataError(
-            f"{path}: has no photos in it. Known by their names' ends: {', '.join(sorted(SUFFIXES))}."
+            f"{path}: has no photos in it. Known by their names' ends: {', '.join(sorted(PHOTO_SUFFIXES))}."
         )
     top = _common_folder(photos)
     placed: list[tuple[str, str, str]] = []
@@ -158,7 +158,7 @@ def _walk(path: Path) -> Iterator[tuple[str, Photo]]:
 
 
 def _is_photo(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES and not _is_hidden(name)
+    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES and not _is_hidden(name)
 
 
 def _is_hidden(name: str) -> bool:

@@ -23,13 +23,13 @@ def is_gzipped(path: Path) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
-def most_bytes(path: Path) -> int:
+def max_content_bytes(path: Path) -> int:
     """The size of the content if the file is plain; the most it may grow to if it is gzipped."""
     size = path.stat().st_size
     return max(FREE_BYTES, MOST_EXPANSION * size) if is_gzipped(path) else size
 
 
-def opened(path: Path) -> io.BufferedReader:
+def open_data_file(path: Path) -> io.BufferedReader:
     """The content of `path` as a readable binary file, gunzipped where the first two bytes ask for it.
 
     Reading it raises DataError when the gzip data are cut off or damaged, or grow beyond `most_bytes`.
@@ -45,11 +45,11 @@ def opened(path: Path) -> io.BufferedReader:
         raise DataError(f"{path}: cannot be opened ({error.strerror or error}). Check the path.") from error
 
 
-def head(path: Path, size: int) -> bytes:
+def read_head(path: Path, size: int) -> bytes:
     """The first `size` bytes of the content, or as many as can be read before the end or any damage."""
     start = b""
     try:
-        with opened(path) as file:
+        with open_data_file(path) as file:
             while len(start) < size and (block := file.read1(min(size - len(start), 2**16))):
                 start += block
     except (DataError, OSError):
@@ -62,7 +62,7 @@ class _Gunzipped(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._limit = most_bytes(path)
+        self._limit = max_content_bytes(path)
         self._given = 0
         self._file = gzip.open(path, "rb")  # noqa: SIM115 — closed by close()
 

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import PARTS, Dataset, PixelImages, multiclass
+from muslin.data.dataset import PARTS, Dataset, PixelImages, encode_labels
 from muslin.data.formats import classes_file
-from muslin.data.formats.gzip_files import head, most_bytes, opened
+from muslin.data.formats.gzip_files import max_content_bytes, open_data_file, read_head
 from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError
-from muslin.storage.atomic import writing
+from muslin.storage.atomic import atomic_file
 
 IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
-MOST_LABEL = 9
+MAX_LABEL = 9
 
 NAME = re.compile(r"(?P<part>.*?)[-._]?images[-._]idx3[-._]ubyte(?P<gz>\.gz)?", re.IGNORECASE)
 PART_OF_PREFIX = {
@@ -51,7 +51,7 @@ def detect(path: Path) -> str | None:
     if path.is_dir():
         names = [entry.name for entry in path.iterdir() if NAME.fullmatch(entry.name)]
         return f"IDX files: {', '.join(sorted(names))}" if names else None
-    magic = head(path, 4)
+    magic = read_head(path, 4)
     if magic == IMAGES_MAGIC.to_bytes(4, "big"):
         return "an IDX file of images, by its magic number"
     if magic == LABELS_MAGIC.to_bytes(4, "big"):
@@ -84,7 +84,7 @@ def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
             )
         images.append(pixels)
         values.append(labels)
-    target, indices = multiclass("label", np.concatenate(values))
+    target, indices = encode_labels("label", np.concatenate(values))
     divided = path.is_dir() and all(pair.part for pair in pairs)
     counts = [len(pixels) for pixels in images]
     dataset = Dataset(
@@ -121,10 +121,10 @@ def write(
         StorageError: the place cannot be written.
     """
     start = {None: "", "test": "t10k-"}.get(part, f"{part}-")
-    with writing(folder / f"{start}images-idx3-ubyte") as file:
+    with atomic_file(folder / f"{start}images-idx3-ubyte") as file:
         file.write(np.array([IMAGES_MAGIC, *pixels.shape[:3]], dtype=">u4").tobytes())
         file.write(np.ascontiguousarray(pixels).data)
-    with writing(folder / f"{start}labels-idx1-ubyte") as file:
+    with atomic_file(folder / f"{start}labels-idx1-ubyte") as file:
         file.write(np.array([LABELS_MAGIC, len(labels)], dtype=">u4").tobytes())
         file.write(labels.astype(np.uint8).tobytes())
 
@@ -135,7 +135,7 @@ def read_images(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: another magic number, or a length that disagrees with the counts.
     """
-    with opened(path) as file:
+    with open_data_file(path) as file:
         start = file.read(16)
         _check_magic(path, start, IMAGES_MAGIC, "images")
         if len(start) < 16:
@@ -159,7 +159,7 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: another magic number, a length that disagrees with the count, or a label outside 0–9.
     """
-    with opened(path) as file:
+    with open_data_file(path) as file:
         start = file.read(8)
         _check_magic(path, start, LABELS_MAGIC, "labels")
         if len(start) < 8:
@@ -168,7 +168,7 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
             )
         count = int.from_bytes(start[4:], "big")
         labels = _body(path, file.read, count, header_bytes=8, what=f"{count:,} labels")
-    outside = np.flatnonzero(labels > MOST_LABEL)
+    outside = np.flatnonzero(labels > MAX_LABEL)
     if len(outside):
         more = f" (and {len(outside) - 1:,} more)" if len(outside) > 1 else ""
         raise DataError(
@@ -193,7 +193,7 @@ def _body(
     path: Path, read: Callable[[int], bytes], size: int, *, header_bytes: int, what: str
 ) -> NDArray[np.uint8]:
     """Exactly `size` bytes and then the end, in memory that grows only with what is really there."""
-    if size + header_bytes > most_bytes(path):
+    if size + header_bytes > max_content_bytes(path):
         raise DataError(
             f"{path}: its header says {what}, {size + header_bytes:,} bytes in all, but the file has only "
             f"{path.stat().st_size:,}. It was cut off or is damaged: copy it again."
@@ -216,7 +216,7 @@ def _body(
 
 def _pairs(path: Path) -> tuple[list[_Pair], tuple[str, ...]]:
     if not path.is_dir():
-        if head(path, 4) == LABELS_MAGIC.to_bytes(4, "big"):
+        if read_head(path, 4) == LABELS_MAGIC.to_bytes(4, "big"):
             raise DataError(f"{path}: holds labels. Give the file of images beside it, or their folder.")
         return [_pair(path)], ()
     found: dict[str, Path] = {}

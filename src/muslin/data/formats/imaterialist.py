@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target, class_order
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target, sorted_classes
 from muslin.data.formats.folders import PART_NAMES
-from muslin.data.formats.gzip_files import head, opened
+from muslin.data.formats.gzip_files import open_data_file, read_head
 from muslin.data.formats.photo_lists import Listed, assembled
 from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError
@@ -23,7 +23,7 @@ CLASSES = tuple(str(number) for number in range(1, 229))
 def detect(path: Path) -> str | None:
     """Why `path` is iMaterialist's, or None: a JSON file of images with an imageId, or a folder with train.json."""
     for file in _files(path).values():
-        start = head(file, 2**16).lstrip(b"\xef\xbb\xbf \t\r\n")
+        start = read_head(file, 2**16).lstrip(b"\xef\xbb\xbf \t\r\n")
         lists = (
             b'"images"' in start or b'"annotations"' in start
         )  # a row of JSON Lines may have an imageId too
@@ -66,7 +66,7 @@ def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
         parts += [part] * len(found)
         tags += found.values()
     seen = {label for labels in tags if labels for label in labels}
-    classes = CLASSES if seen <= set(CLASSES) else class_order(seen | set(CLASSES))
+    classes = CLASSES if seen <= set(CLASSES) else sorted_classes(seen | set(CLASSES))
     targets: tuple[Target, ...] = ()
     labels: dict[str, NDArray[np.integer[Any]]] = {}
     if any(labels_ is not None for labels_ in tags):
@@ -98,7 +98,7 @@ def _parsed(path: Path, fixes: list[str]) -> dict[str, frozenset[str] | None]:
             return str(row["imageId"]), frozenset(map(str, several))
         return str(row["imageId"]) if "imageId" in row else row
 
-    with opened(path) as file:
+    with open_data_file(path) as file:
         try:
             content = json.loads(file.read(), object_hook=lean)
         except (ValueError, RecursionError) as error:

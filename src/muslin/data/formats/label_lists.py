@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Target, class_order, multiclass
+from muslin.data.dataset import UNKNOWN, Target, encode_labels, sorted_classes
 from muslin.data.formats.columns import Cell, Column, cell_of
 from muslin.errors import DataError
 
@@ -109,10 +109,10 @@ def target_of(
     places = column.places[rows]
     if separator is None:
         cells = [", ".join(cell) if isinstance(cell, tuple) else cell.strip() for cell in column.cells]
-        target, labels = multiclass(name, np.array(cells, dtype=object))
+        target, labels = encode_labels(name, np.array(cells, dtype=object))
         return target, labels[places]
     lists = [_labels(cell, separator) for cell in column.cells]
-    classes = class_order({label for labels_ in lists if labels_ for label in labels_})
+    classes = sorted_classes({label for labels_ in lists if labels_ for label in labels_})
     if not classes:
         raise DataError(f"{name}: none of the {len(column.places):,} samples has a label.")
     index = {label: i for i, label in enumerate(classes)}

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Images, PixelImages, Target, multiclass
-from muslin.data.formats.gzip_files import head
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Images, PixelImages, Target, encode_labels
+from muslin.data.formats.gzip_files import read_head
 from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.data.photos import MOST_BYTES, PhotoImages
 from muslin.errors import DataError, ImageError, nearest
@@ -85,7 +85,7 @@ class PackedPhoto:
 
 def detect(path: Path) -> str | None:
     """Why `path` is Parquet with photos in it, or None: a column of bytes."""
-    if path.is_dir() or not head(path, 4).startswith(b"PAR1"):
+    if path.is_dir() or not read_head(path, 4).startswith(b"PAR1"):
         return None
     try:
         columns = _photo_columns(_schema(path))
@@ -341,7 +341,7 @@ def _target(
         )
         said = {"name": name, "kind": "multilabel", "classes": classes, "unknown": name + UNKNOWN_COLUMN}
         return _noted({name: texts, name + UNKNOWN_COLUMN: unsure}, said, Path(name))
-    return multiclass(
+    return encode_labels(
         name, np.array(["" if cell is None else str(cell).strip() for cell in cells], dtype=str)
     )
 

@@ -16,12 +16,12 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset, PixelImages, Target, multiclass
+from muslin.data.dataset import Dataset, PixelImages, Target, encode_labels
 from muslin.data.formats.digits import NEWLINE, DigitParser, digits_of
-from muslin.data.formats.gzip_files import head, opened
+from muslin.data.formats.gzip_files import open_data_file, read_head
 from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError, nearest
-from muslin.storage.atomic import writing
+from muslin.storage.atomic import atomic_file
 
 TAKES = frozenset({"shape", "target"})
 
@@ -141,7 +141,7 @@ def write(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -
     """
     rows = pixels.reshape(len(pixels), -1)
     texts = {label: _quoted(label).encode() + b"," for label in set(labels or ())}
-    with writing(path) as file:
+    with atomic_file(path) as file:
         names = [*([] if labels is None else ["label"]), *(f"pixel{i + 1}" for i in range(rows.shape[1]))]
         file.write(",".join(names).encode() + b"\n")
         step = max(1, BLOCK_BYTES // rows.shape[1])
@@ -164,7 +164,7 @@ def _quoted(label: str) -> str:
 def _layout(path: Path, options: ReadOptions) -> _Layout:
     start = _start(path)
     if not start.strip():
-        with opened(path) as file:
+        with open_data_file(path) as file:
             file.read(1)  # raises for a damaged gzip file, of which nothing could be read either
         raise DataError(f"{path}: is empty. Fetch or export it again.")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -211,7 +211,7 @@ def _layout(path: Path, options: ReadOptions) -> _Layout:
 def _start(path: Path) -> bytes:
     """The first lines of the file, whole; more than HEAD_BYTES only where the first line is longer than that."""
     for size in (HEAD_BYTES, MOST_LINE_BYTES):
-        start = head(path, size)
+        start = read_head(path, size)
         if len(start) < size:
             return start
         if cut := start.rfind(_line_end(start)) + 1:
@@ -321,7 +321,7 @@ def _has_label(path: Path, count: int, rows: list[list[str]], options: ReadOptio
             )
         return count == wanted + 1
     named = any(cells[place].strip() and not _is_number(cells[place]) for cells in rows for place in (0, -1))
-    with_label, without = guessed_shape(count - 1), guessed_shape(count)
+    with_label, without = infer_shape(count - 1), infer_shape(count)
     if with_label and (named or not without):
         return True
     if without and not with_label:
@@ -374,7 +374,7 @@ def _shape(path: Path, pixels: int, options: ReadOptions) -> tuple[int, int, int
                 f"{math.prod(options.shape)}. Check the shape."
             )
         return options.shape
-    if shape := guessed_shape(pixels):
+    if shape := infer_shape(pixels):
         return shape
     raise DataError(
         f"{path}: {pixels} pixel values are neither a square gray nor a square RGB image. "
@@ -382,7 +382,7 @@ def _shape(path: Path, pixels: int, options: ReadOptions) -> tuple[int, int, int
     )
 
 
-def guessed_shape(pixels: int) -> tuple[int, int, int] | None:
+def infer_shape(pixels: int) -> tuple[int, int, int] | None:
     """The square image of so many values: gray or RGB, never both, since 3 is no square."""
     for channels in (1, 3):
         side = math.isqrt(pixels // channels)
@@ -412,7 +412,7 @@ def _read(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes], 
     pixels = np.empty((0, layout.pixels), dtype=np.uint8)
     labels: list[bytes] = []
     blank = 0
-    with opened(path) as file:
+    with open_data_file(path) as file:
         for first_line, lines, text in _blocks(path, file, layout, block_bytes):
             rows, cells = (
                 _whole(whole, text, layout)
@@ -578,4 +578,4 @@ def _target(path: Path, name: str, cells: list[bytes], fixes: list[str]) -> tupl
         fixes.append(f"rows without a label, which is taken as unknown: {missing:,}")
     if not known:
         raise DataError(f"{path}: the column {name!r} is empty in every row. Name another one with --target.")
-    return multiclass(name, values)
+    return encode_labels(name, values)

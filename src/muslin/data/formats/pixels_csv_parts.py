@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from muslin.data.dataset import PARTS, Dataset, align, by_part, join, multiclass, pixels_of
+from muslin.data.dataset import PARTS, Dataset, align, encode_labels, indices_by_part, join, pixel_array
 from muslin.data.formats import classes_file, pixels_csv
 from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.read_options import Log, ReadOptions, silent
@@ -42,7 +42,7 @@ def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
         if all(part.targets for part in parts.values()):
             names = [name for part in parts.values() for name in part.target().classes]
             name = next(iter(parts.values())).target().name
-            whole, _ = multiclass(name, np.array(names, dtype=str))
+            whole, _ = encode_labels(name, np.array(names, dtype=str))
             parts = {name: align(part, (whole,)) for name, part in parts.items()}
         elif any(part.targets for part in parts.values()):
             bare = next(name for name, part in parts.items() if not part.targets)
@@ -64,9 +64,9 @@ def write(
         DataError: the images differ in size.
         StorageError: the folder cannot be written.
     """
-    pixels = pixels_of(dataset)
+    pixels = pixel_array(dataset)
     written = []
-    for part, chosen in by_part(dataset).items():
+    for part, chosen in indices_by_part(dataset).items():
         written.append(folder / f"{name(part)}.csv")
         pixels_csv.write(pixels[chosen], labels and [labels[i] for i in chosen.tolist()], written[-1])
     return written

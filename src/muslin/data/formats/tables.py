@@ -14,10 +14,10 @@ from muslin.data.formats import pixels_csv, spreadsheets
 from muslin.data.formats.columns import LOOKED_AT as LINES_LOOKED_AT
 from muslin.data.formats.columns import Cell, Column, Table, header_line, read_columns
 from muslin.data.formats.folders import PART_NAMES, files_of
-from muslin.data.formats.gzip_files import head
+from muslin.data.formats.gzip_files import read_head
 from muslin.data.formats.label_lists import LIST, NONE, SEPARATORS, separator_of, target_of
 from muslin.data.formats.read_options import Log, ReadOptions, silent
-from muslin.data.photos import SUFFIXES, Photo, PhotoImages
+from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages
 from muslin.errors import DataError, nearest
 
 TAKES = frozenset({"target", "targets", "images", "image_column", "group", "split_column", "separator"})
@@ -55,7 +55,7 @@ def detect(path: Path) -> str | None:
         tables = _tables_in(path)
         beside = any((path / name).is_dir() for name in BESIDE[1:])
         return f"the table {tables[0].name} with photos" if len(tables) == 1 and beside else None
-    start = head(path, 2**16)
+    start = read_head(path, 2**16)
     if start.startswith(b"PAR1"):
         return "a Parquet table with photos"
     if spreadsheets.is_one(path):
@@ -71,7 +71,7 @@ def detect(path: Path) -> str | None:
     if len(names) > 1 and (set(names) & set(IMAGE_NAMES)):
         return "a table with photos"
     first = "\n".join(lines[1:20]).lower()
-    return "a table with photos" if len(names) > 1 and any(s in first for s in SUFFIXES) else None
+    return "a table with photos" if len(names) > 1 and any(s in first for s in PHOTO_SUFFIXES) else None
 
 
 def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
@@ -170,7 +170,7 @@ def _in_folder(base: Path) -> Lookup:
             names = sorted(os.listdir(folder))
         except (OSError, ValueError):
             names = []
-        photos = {name: name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES}
+        photos = {name: name for name in names if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES}
         return photos, {PurePosixPath(name).stem: name for name in reversed(photos)}
 
     def find(value: str) -> Photo | None:
@@ -183,7 +183,7 @@ def _in_folder(base: Path) -> Lookup:
 
 
 def _in_archive(files: dict[str, Photo]) -> Lookup:
-    photos = {n: p for n, p in files.items() if PurePosixPath(n).suffix.lower() in SUFFIXES}
+    photos = {n: p for n, p in files.items() if PurePosixPath(n).suffix.lower() in PHOTO_SUFFIXES}
     by_end: dict[str, Photo] = {}
     for name, photo in photos.items():
         pieces = name.split("/")

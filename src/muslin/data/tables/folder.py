@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from muslin.data.photos import SUFFIXES
+from muslin.data.photos import PHOTO_SUFFIXES
 from muslin.data.tables.cells import Column, Row, spreadsheet_text
 from muslin.errors import DataError
 
@@ -37,7 +37,7 @@ class Folder:
             count += 1
         if not count:
             raise DataError(
-                f"{path}: has no photos in it. Known by their names' ends: {', '.join(sorted(SUFFIXES))}."
+                f"{path}: has no photos in it. Known by their names' ends: {', '.join(sorted(PHOTO_SUFFIXES))}."
             )
         self.digest = digest.hexdigest()
         self.notes: tuple[str, ...] = ()
@@ -70,5 +70,5 @@ class Folder:
         for folder, below, names in os.walk(self.path):
             below[:] = sorted(name for name in below if not name.startswith("."))
             for name in sorted(names):
-                if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
+                if not name.startswith(".") and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES:
                     yield os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")

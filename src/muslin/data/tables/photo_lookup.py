@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from muslin.data.formats.folders import files_of
 from muslin.data.formats.tables import BESIDE, IMAGE_NAMES
-from muslin.data.photos import SUFFIXES, Photo
+from muslin.data.photos import PHOTO_SUFFIXES, Photo
 from muslin.data.tables import Catalogue
 from muslin.data.tables.folder import Folder
 from muslin.errors import DataError, ImageError, nearest
@@ -16,7 +16,7 @@ from muslin.errors import DataError, ImageError, nearest
 LOOKED_AT = 100
 """Rows from which the photo's column is guessed."""
 
-ENDS = ("", *sorted(SUFFIXES, key=lambda end: (end not in (".jpg", ".jpeg", ".png", ".webp"), end)))
+ENDS = ("", *sorted(PHOTO_SUFFIXES, key=lambda end: (end not in (".jpg", ".jpeg", ".png", ".webp"), end)))
 """What may be missing behind a bare id, in the order in which it is tried."""
 
 Find = Callable[[str], Photo | ImageError]
@@ -97,7 +97,7 @@ def _in_folder(folder: Path) -> Place:
 
     def find(cell: str) -> Photo | None:
         path = cell.replace("\\", "/")
-        ends = ("",) if os.path.splitext(path)[1].lower() in SUFFIXES else ENDS
+        ends = ("",) if os.path.splitext(path)[1].lower() in PHOTO_SUFFIXES else ENDS
         for form in dict.fromkeys(
             (path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path))
         ):
@@ -115,7 +115,7 @@ def _in_archive(files: dict[str, Photo], kept: object) -> Place:
     """Cells may name an entry from any folder within the archive on. `kept` lives as long as what is returned."""
     by_end: dict[str, Photo] = {}
     for name, photo in files.items():
-        if PurePosixPath(name).suffix.lower() in SUFFIXES:
+        if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
             pieces = name.split("/")
             for i in range(len(pieces)):
                 end = "/".join(pieces[i:])

@@ -16,7 +16,7 @@ from muslin.reporting.image_grids import data_uri, label_text
 from muslin.reporting.svg.svg import FONT
 from muslin.reporting.terminal.console import console_for, plain_table, printable
 from muslin.storage.atomic import write_atomically
-from muslin.text import counted, duration, percent
+from muslin.text import duration, percent, plural
 
 FINDINGS_SHOWN = 60
 """Of each kind at most; who has looked at so many and still finds faults should mend the data, not click on."""
@@ -95,7 +95,7 @@ def page(dataset: Dataset, audit: Audit) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "counted": counted,
+        "plural": plural,
         "percent": percent,
         "duration": duration,
         "sentence": _sentence,
@@ -197,8 +197,8 @@ def print_audit(audit: Audit, file: TextIO | None = None) -> None:
     console = console_for(file)
     examined = audit.examined
     console.print(
-        f"{printable(examined['data'])}: {counted(examined['images'], 'image')}, "
-        f"{counted(len(audit.findings), 'finding')}"
+        f"{printable(examined['data'])}: {plural(examined['images'], 'image')}, "
+        f"{plural(len(audit.findings), 'finding')}"
     )
     if audit.findings:
         table = plain_table()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.evaluation import ClassFigures, Evaluation
-from muslin.text import counted, interval_text, listed, percent
+from muslin.text import interval_text, percent, plural, word_list
 
 CLASSES_NAMED = 12
 SURE = 0.95  # a probability from which on a wrong answer is worth a look at the label itself
@@ -34,7 +34,7 @@ def model_task(evaluation: Evaluation) -> list[str]:
     classes = evaluation.classes
     named = list(classes) if len(classes) <= CLASSES_NAMED else [*classes[: CLASSES_NAMED - 2], "others"]
     return [
-        f"Given an image, it says which of {len(classes)} classes the image shows: {listed(named)}.",
+        f"Given an image, it says which of {len(classes)} classes the image shows: {word_list(named)}.",
         f"It is right {percent(evaluation.accuracy)} of the time; always naming the most frequent class "
         f"would be right {percent(majority_baseline(evaluation))} of the time.",
     ]
@@ -43,19 +43,19 @@ def model_task(evaluation: Evaluation) -> list[str]:
 def confusions_text(evaluation: Evaluation) -> list[str]:
     if not evaluation.confused_pairs:
         return [
-            f"Nothing, on these {counted(evaluation.n, 'image')}. By luck, a model that is wrong on up to "
+            f"Nothing, on these {plural(evaluation.n, 'image')}. By luck, a model that is wrong on up to "
             f"{percent(1 - evaluation.accuracy_interval[0])} of such images could show no mistake here."
         ]
     wrong = evaluation.n - evaluation.right
     said = [
         f"{_name(evaluation, pair.true)} is taken for {_name(evaluation, pair.predicted)} "
-        f"{counted(pair.count, 'time')}: {percent(pair.share)} of its images."
+        f"{plural(pair.count, 'time')}: {percent(pair.share)} of its images."
         for pair in evaluation.confused_pairs[:3]
     ]
     if len(evaluation.confused_pairs) > 3:
         together = sum(pair.count for pair in evaluation.confused_pairs[:3])
         said.append(
-            f"These three make {percent(together / wrong, digits=0)} of all {counted(wrong, 'mistake')}."
+            f"These three make {percent(together / wrong, digits=0)} of all {plural(wrong, 'mistake')}."
         )
     return said
 
@@ -88,7 +88,7 @@ def _untested(evaluation: Evaluation) -> Insight | None:
         return None
     named = absent if len(absent) <= 3 else [*absent[:2], f"{len(absent) - 2} more"]
     return Insight(
-        f"There are no test images of {listed(named)}, so nothing here says how well "
+        f"There are no test images of {word_list(named)}, so nothing here says how well "
         f"{'it is' if len(absent) == 1 else 'they are'} told.",
         "figures",
     )
@@ -115,7 +115,7 @@ def _sure_mistakes(
     if not count:
         return None
     return Insight(
-        f"{counted(count, 'mistake')} {'was' if count == 1 else 'were'} made with {percent(SURE, digits=0)} "
+        f"{plural(count, 'mistake')} {'was' if count == 1 else 'were'} made with {percent(SURE, digits=0)} "
         "certainty or more. Look whether the labels of these images are right.",
         "mistakes",
     )
@@ -168,9 +168,9 @@ def _few(evaluation: Evaluation) -> Insight | None:
     if not few:
         return None
     fewest = min(few, key=lambda figures: figures.support)
-    others = f" (and fewer than {FEW} of {counted(len(few) - 1, 'other class', 'other classes')})"
+    others = f" (and fewer than {FEW} of {plural(len(few) - 1, 'other class', 'other classes')})"
     return Insight(
-        f"There {'is' if fewest.support == 1 else 'are'} only {counted(fewest.support, 'test image')} of "
+        f"There {'is' if fewest.support == 1 else 'are'} only {plural(fewest.support, 'test image')} of "
         f"{fewest.name}{others if len(few) > 1 else ''}: its figures are rough, as their intervals show.",
         "figures",
     )

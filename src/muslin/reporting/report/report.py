@@ -31,7 +31,7 @@ from muslin.reporting.svg.binary_curves import ThresholdExplorer, threshold_expl
 from muslin.reporting.svg.network_diagram import network_diagram
 from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
 from muslin.storage.atomic import write_atomically
-from muslin.text import counted, duration, interval_text, percent, short_count
+from muslin.text import duration, interval_text, percent, plural, short_count
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -215,7 +215,7 @@ def render_page(template: str, **values: Any) -> str:
     environment.filters |= {
         "percent": percent,
         "interval": interval_text,
-        "counted": counted,
+        "plural": plural,
         "duration": duration,
         "short": short_count,
         "inline": inline_svg,
@@ -356,7 +356,7 @@ def _sheets(
     means = [group.mean for group in samples if group.mean]
     pairs = [
         SheetSection(
-            f"{c.true} taken for {c.predicted}: {counted(c.pair.count, 'time')}",
+            f"{c.true} taken for {c.predicted}: {plural(c.pair.count, 'time')}",
             [shot.pixels for group in c.groups for shot in group.shots],
             [shot.caption for group in c.groups for shot in group.shots],
             [shot.right for group in c.groups for shot in group.shots],

@@ -25,7 +25,7 @@ from muslin.reporting.svg.svg import (
     tick_decimals,
     xml_escape,
 )
-from muslin.text import counted, percent, short_count
+from muslin.text import percent, plural, short_count
 
 
 def learning_curves(
@@ -158,7 +158,7 @@ def confusion_matrix(evaluation: Evaluation, show: Sequence[int] | None = None) 
         svg_text(left + 90, foot, "colour: mistakes, stronger for a larger share of the row", "accent small")
     )
     told = [
-        f"{names[pair.true]} called {names[pair.predicted]}: {counted(pair.count, 'time')}"
+        f"{names[pair.true]} called {names[pair.predicted]}: {plural(pair.count, 'time')}"
         for pair in evaluation.confused_pairs[:5]
     ]
     described = f"{evaluation.right:,} of {evaluation.n:,} lie on the diagonal. " + (
@@ -286,7 +286,7 @@ def reliability_diagram(evaluation: Evaluation, before: Sequence[CalibrationBin]
         x, y = left + confidence * side, bottom - accuracy * side
         low, high = (bottom - end * side for end in b.accuracy_interval)
         told.append(f"stated {percent(confidence)}, right {percent(accuracy)}")
-        words = f"{counted(b.n, 'image')}: {told[-1]}"
+        words = f"{plural(b.n, 'image')}: {told[-1]}"
         height = b.n / most * (below - 8)
         start, end = left + b.low * side + 1, left + b.high * side - 1
         body.append(f"<g><title>{xml_escape(words)}</title>{svg_line(x, low, x, high, 'stroke', 1.5)}")

@@ -5,7 +5,7 @@ from typing import TextIO
 
 from muslin.evaluation.compare import Comparison, Paired
 from muslin.reporting.terminal.console import console_for, plain_table, printable
-from muslin.text import counted, interval_text, percent
+from muslin.text import interval_text, percent, plural
 
 
 def verdict(found: Paired) -> str:
@@ -26,7 +26,7 @@ def p_text(p_value: float) -> str:
 def lines(name: str, found: Comparison) -> Iterator[str]:
     """What is said of one target before the table."""
     overall = found.overall
-    of = counted(overall.n, "image") + (f" in {counted(overall.groups, 'group')}" if overall.groups else "")
+    of = plural(overall.n, "image") + (f" in {plural(overall.groups, 'group')}" if overall.groups else "")
     yield f"{name}: {of}" if name else of
     for which, share, interval in (
         ("first ", found.accuracy_a, found.accuracy_a_interval),

@@ -9,7 +9,7 @@ from muslin.data.photos import PhotoImages
 from muslin.reporting.data_preview import first_shape, read_photo_headers
 from muslin.reporting.image_grids import counts_of
 from muslin.reporting.terminal.console import console_for, plain_table, printable
-from muslin.text import counted
+from muslin.text import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | No
     kind = {1: "gray", 3: "colour"}.get(channels, "")
     size = f", the first {width}×{height} px {kind}" if shape else ""
     console.print(
-        f"{printable(dataset.name)}: {counted(len(dataset), 'image')}{size}, format {dataset.format}"
+        f"{printable(dataset.name)}: {plural(len(dataset), 'image')}{size}, format {dataset.format}"
     )
     console.print(_detected(dataset), soft_wrap=True)
     for sentence in (dataset.origin, *dataset.fixes, photos.sentence() if photos else ""):
@@ -60,7 +60,7 @@ def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | No
     most = max((total for _, _, total in rows), default=0) or 1
     several = " (several an image)" if asked.kind == "multilabel" else ""
     console.print(
-        f"\n{printable(asked.name)}: {counted(len(asked.classes), 'class', 'classes')}{several}", style="bold"
+        f"\n{printable(asked.name)}: {plural(len(asked.classes), 'class', 'classes')}{several}", style="bold"
     )
     table = plain_table()
     table.add_column("class", overflow="fold")
@@ -78,13 +78,13 @@ def _detected(dataset: Dataset) -> str:
     """`detected: folders, 3 parts, 10 classes, 3,781 photos`."""
     said = [dataset.format]
     if dataset.parts is not None:
-        said.append(counted(sum((dataset.parts == part).any() for part in PARTS), "part"))
+        said.append(plural(sum((dataset.parts == part).any() for part in PARTS), "part"))
     if len(dataset.targets) == 1:
-        said.append(counted(len(dataset.targets[0].classes), "class", "classes"))
+        said.append(plural(len(dataset.targets[0].classes), "class", "classes"))
     elif dataset.targets:
         said.append(f"{len(dataset.targets)} possible targets")
     noun = "photo" if isinstance(dataset.images, PhotoImages) else "image"
-    return "detected: " + ", ".join([*said, counted(len(dataset), noun)])
+    return "detected: " + ", ".join([*said, plural(len(dataset), noun)])
 
 
 def _print_targets(dataset: Dataset, console: "Console") -> None:

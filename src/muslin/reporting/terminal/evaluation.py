@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from muslin.evaluation import AnyEvaluation, Interval, MultilabelEvaluation
 from muslin.reporting.terminal.console import console_for, plain_table, printable
-from muslin.text import counted, interval_text, percent
+from muslin.text import interval_text, percent, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | 
         f"calibration error {percent(evaluation.expected_calibration_error)}"
     )
     if evaluation.n_unknown:
-        console.print(f"{counted(evaluation.n_unknown, 'image')} without a known class left out")
+        console.print(f"{plural(evaluation.n_unknown, 'image')} without a known class left out")
     if two := evaluation.binary:
         area = "–" if two.roc_area is None else percent(two.roc_area)
         console.print(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from muslin.reporting.terminal.console import console_for, plain_table, printable
-from muslin.text import counted, percent
+from muslin.text import percent, plural
 
 
 def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | None = None) -> None:
@@ -46,7 +46,7 @@ def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | N
         for note in row.get("notes", ()):
             notes[note] = notes.get(note, 0) + 1
     for note, times in notes.items():
-        console.print(f"{counted(times, 'image')}: {printable(note)}", soft_wrap=True)
+        console.print(f"{plural(times, 'image')}: {printable(note)}", soft_wrap=True)
 
 
 def _answer(answer: Mapping[str, Any]) -> list[str]:

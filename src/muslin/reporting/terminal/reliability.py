@@ -5,7 +5,7 @@ from typing import TextIO
 from muslin.evaluation.reliability import Reliability, Slice
 from muslin.evaluation.selective import LISTED
 from muslin.reporting.terminal.console import console_for, plain_table, printable
-from muslin.text import counted, interval_text, percent
+from muslin.text import interval_text, percent, plural
 
 SLICES_SHOWN = 20
 
@@ -80,7 +80,7 @@ def _print_leaks(trust: Reliability, file: TextIO | None) -> None:
         said = "every image is nearly identical with a training image: nothing is learned from these figures"
     else:
         said = (
-            f"{counted(leaks.n, 'image')} nearly identical with training images, {percent(leaks.accuracy)} of "
+            f"{plural(leaks.n, 'image')} nearly identical with training images, {percent(leaks.accuracy)} of "
             f"them right; without them right on {percent(leaks.without)} ({interval_text(leaks.without_interval)})"
         )
     console_for(file).print(said, soft_wrap=True)
@@ -116,7 +116,7 @@ def _print_slices(slices: tuple[Slice, ...], by: str, file: TextIO | None) -> No
         )
     out.print(table)
     if len(slices) > SLICES_SHOWN:
-        out.print(f"and {counted(len(slices) - SLICES_SHOWN, 'value')} more (--json has all)", soft_wrap=True)
+        out.print(f"and {plural(len(slices) - SLICES_SHOWN, 'value')} more (--json has all)", soft_wrap=True)
 
 
 def _ends(interval: tuple[float, float]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from muslin.text import counted, percent
+from muslin.text import percent, plural
 
 
 class Promised(Protocol):
@@ -45,9 +45,9 @@ def sentence(tagged: Counts) -> str:
             f"{decisions.get('review', 0):,} to review",
             f"{decisions.get('not ours', 0):,} not ours",
         ]
-        parts.append(counted(tagged.problems, "problem"))
+        parts.append(plural(tagged.problems, "problem"))
         name = f"{target}: " if len(tagged.decisions) > 1 else ""
-        lines.append(f"{name}{counted(tagged.products, 'product')}: {', '.join(parts)}")
+        lines.append(f"{name}{plural(tagged.products, 'product')}: {', '.join(parts)}")
     return "\n".join(lines)
 
 
