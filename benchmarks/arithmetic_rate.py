@@ -56,7 +56,9 @@ def measure(name: str, steps: int) -> dict[str, float]:
     chosen = recipe(name, epochs=1, low_res_fraction=0, validation_share=0)
     train = read("fashion-mnist").part("train")
     everything = train.take(np.arange(chosen.batch_size * (steps + 5)))
-    split = Split(train=np.arange(len(everything)), validation=np.arange(0), test=np.arange(0), drawn="all")
+    split = Split(
+        train=np.arange(len(everything)), validation=np.arange(0), test=np.arange(0), description="all"
+    )
     net = Net(network_for(everything, split, chosen), 0)
     moments: list[float] = []
     fit(

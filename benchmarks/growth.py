@@ -106,7 +106,9 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     chosen = recipe("quick", epochs=10_000, validation_share=0)  # until told to stop
     chosen = replace(chosen, widths=tuple(round(width * point["width"]) for width in chosen.widths))
     everything = np.arange(count)
-    split = Split(train=everything, validation=everything[:0], test=everything[:0], drawn="all for training")
+    split = Split(
+        train=everything, validation=everything[:0], test=everything[:0], description="all for training"
+    )
     engine = choose_compute_settings(point["threads"])
     moments: list[float] = []
 
@@ -142,7 +144,7 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
 
     sealed = folder / "model.muslin"
     images = golden_images(dataset, split)
-    seal(export(net, dataset.targets, conversion="fashion-mnist", golden=images, provenance={}), sealed)
+    seal(export(net, dataset.targets, transform="fashion-mnist", golden=images, provenance={}), sealed)
     predictor = Predictor.open(sealed, threads=point["threads"])
     batch = np.resize(images, (ANSWERED_TOGETHER, *images.shape[1:]))
     predictor.raw(batch)

@@ -5,7 +5,7 @@
 Takes a run on Fashion-MNIST (`muslin train fashion-mnist --out RUN`). Each kind of stranger is compared with
 Fashion-MNIST's test images by how strange the model finds them: the area under the ROC curve (1: every stranger
 stranger than every true image) with its 95 % bootstrap interval, and the share of each that is called not ours.
-`--photos` is a set of product photos, as `clothing-small`, which go through Fashion-MNIST's conversion. Then `quick` is
+`--photos` is a set of product photos, as `clothing-small`, which go through Fashion-MNIST's transform. Then `quick` is
 trained on Fashion-MNIST without two classes (drawn with seed 0), whose images are the strangers; `--leave-out 0`
 leaves that out. Keeps everything in benchmarks/results/.
 """
@@ -58,7 +58,7 @@ def main() -> None:
     if arguments.photos:
         photos = read(arguments.photos)
         some = np.sort(random.permutation(len(photos))[: arguments.count])
-        photos = replace(photos.take(some), conversion="fashion-mnist")
+        photos = replace(photos.take(some), transform="fashion-mnist")
         strangers["photos"] = pixel_array(train_workflow.in_model_pixels(predictor, photos))
     measured = against(predictor, ours, strangers)
     if arguments.leave_out:

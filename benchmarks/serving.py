@@ -54,7 +54,7 @@ def write_models(folder: Path) -> None:
 
     net, target = tutorial_net()
     golden = np.random.default_rng(0).integers(0, 256, (16, 28, 28, 1), dtype=np.uint8)
-    bundle = export(net, (target,), conversion="fashion-mnist", golden=golden, provenance={})
+    bundle = export(net, (target,), transform="fashion-mnist", golden=golden, provenance={})
     seal(bundle, folder / "model.muslin")
     (folder / "model.onnx").write_bytes(bundle.model)
     Image.fromarray(golden[0, :, :, 0]).save(folder / "image.png")

@@ -106,7 +106,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         )
         provenance = {"recipe": chosen.name, "seed": seed}
         self.model_: Bundle = export(
-            net, (target,), conversion="fit", golden=golden_images(dataset, split), provenance=provenance
+            net, (target,), transform="fit", golden=golden_images(dataset, split), provenance=provenance
         )
         self._predictor = Predictor(self.model_)
         return self

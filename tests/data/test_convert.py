@@ -65,7 +65,7 @@ def files_below(root: Path) -> set[str]:
 def test_folders_come_back_from_parquet_byte_for_byte(photos: Path, tmp_path: Path) -> None:
     packed = convert(photos, "parquet", tmp_path / "all.parquet")
     back = convert(tmp_path / "all.parquet", "folders", tmp_path / "back")
-    assert (packed.lost, packed.left_out, back.lost, back.left_out) == ((), (), (), ())
+    assert (packed.warnings, packed.excluded, back.warnings, back.excluded) == ((), (), (), ())
     assert files_below(tmp_path / "back") == files_below(photos)
     for name in files_below(photos):
         assert filecmp.cmp(photos / name, tmp_path / "back" / name, shallow=False)
@@ -87,7 +87,7 @@ def test_pixels_come_back_from_every_format(
     made = convert(source, to, tmp_path / "there")
     there = read(tmp_path / "there")
     if to == "folders":  # which are read by class; names tell which is which
-        assert any("order" in sentence for sentence in made.lost)
+        assert any("order" in sentence for sentence in made.warnings)
         names, wanted = ([Path(str(i)).stem for i in d.ids] for d in (there, source))
         if parts:
             assert there.parts is not None
@@ -119,9 +119,9 @@ def test_parquet_keeps_several_targets_unknowns_groups_and_ids(photos: Path, tmp
         labels={**source.labels, "tags": tags, "split": split},
         groups=np.array([f"g{i // 2}" for i in range(count)], dtype=object),
     )
-    assert convert(source, "parquet", tmp_path / "p.parquet").lost == ()
+    assert convert(source, "parquet", tmp_path / "p.parquet").warnings == ()
     assert_same(source, read(tmp_path / "p.parquet"))
-    lost = " ".join(convert(source, "folders", tmp_path / "f").lost)
+    lost = " ".join(convert(source, "folders", tmp_path / "f").warnings)
     assert "'tags', 'split'" in lost
     assert "groups" in lost
 
@@ -134,7 +134,7 @@ def test_photos_of_one_size_become_pixels_and_others_are_refused_by_name(
         for number in range(2):
             garment("hat", 4).resize((20, 30)).save(tmp_path / f"same/{name}/{number}.png")
     made = convert(tmp_path / "same", "csv", tmp_path / "csv")
-    assert any("--shape 30x20x3" in sentence for sentence in made.lost)
+    assert any("--shape 30x20x3" in sentence for sentence in made.warnings)
     assert_same(read(tmp_path / "same"), read(tmp_path / "csv", shape=(30, 20, 3)), ids=False)
     with pytest.raises(DataError, match="colour"):
         convert(tmp_path / "same", "idx", tmp_path / "idx")
@@ -172,7 +172,7 @@ def test_a_photo_that_cannot_be_had_is_named_and_the_rest_is_written(photos: Pat
     gone.unlink()
     made = convert(dataset, "folders", tmp_path / "f")
     assert made.count == len(dataset) - 1
-    assert [gone.name in sentence for sentence in made.left_out] == [True]
+    assert [gone.name in sentence for sentence in made.excluded] == [True]
     assert (tmp_path / "f" / broken.relative_to(photos)).read_bytes() == broken.read_bytes()
 
 

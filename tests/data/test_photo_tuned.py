@@ -92,7 +92,7 @@ def test_photos_are_decoded_once_however_many_epochs_there_are(
 
     monkeypatch.setattr(photos_module.PhotoImages, "decoded", counted)
     data = resize_photos(read(photos), (48, 48, 3))
-    for images in (data.images.keeping(), data.images.keeping(most_bytes=5 * 48 * 48 * 3)):
+    for images in (data.images.cached(), data.images.cached(max_bytes=5 * 48 * 48 * 3)):
         decoded.clear()
         first = [images[place] for place in range(len(images))]
         again = [images.take(np.array([place]))[0] for place in range(len(images))]

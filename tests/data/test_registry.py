@@ -362,7 +362,7 @@ def test_a_known_set_is_known_again_by_its_content_in_any_order_and_under_any_na
     dataset = read(path)
 
     assert dataset.target().classes == row.classes
-    assert dataset.conversion == "fashion-mnist"
+    assert dataset.transform == "fashion-mnist"
     assert "recognised by its content as tiny" in dataset.origin
 
 
@@ -376,7 +376,7 @@ def test_one_changed_label_is_enough_not_to_be_known_by_content(row, contents, t
     contents = {name: changed(content) if "labels" in name else content for name, content in contents.items()}
     dataset = read(put(tmp_path / "renamed", contents))
     assert "0" in dataset.target().classes
-    assert dataset.conversion == "fit"
+    assert dataset.transform == "fit"
 
 
 def test_part_of_a_known_set_is_known_by_its_files_name(row, drawn, tmp_path):
@@ -425,5 +425,5 @@ def test_fashion_mnist_itself_is_the_same_from_idx_and_from_csv(tmp_path):
     again = read(renamed[0], test=renamed[1])
 
     assert again.fingerprint == original.fingerprint
-    assert again.conversion == "fashion-mnist"
+    assert again.transform == "fashion-mnist"
     assert "recognised by its content as fashion-mnist" in again.origin

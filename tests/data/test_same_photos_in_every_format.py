@@ -108,11 +108,11 @@ def test_converting_keeps_everything_or_says_what_it_does_not(
         return
     made = convert(source, to, tmp_path / "there")
     there = read(tmp_path / "there")
-    assert made.left_out == ()
+    assert made.excluded == ()
     differ = differences(source, there)
-    assert len(made.lost) == len(differ), (made.lost, differ)
+    assert len(made.warnings) == len(differ), (made.warnings, differ)
     for what in differ:
-        assert any(sentence.startswith(what) for sentence in made.lost), (what, made.lost)
+        assert any(sentence.startswith(what) for sentence in made.warnings), (what, made.warnings)
 
 
 def test_unknown_tags_stay_unknown_in_parquet_also_when_pandas_has_written_it_anew(
@@ -125,7 +125,7 @@ def test_unknown_tags_stay_unknown_in_parquet_also_when_pandas_has_written_it_an
     written = WRITERS["deepfashion"](unsure, tmp_path / "set")
     source = opened(written)
     assert source.labels["attributes"].tolist() == [list(sample.tags) for sample in unsure]
-    assert convert(source, "parquet", tmp_path / "p.parquet").lost == ()
+    assert convert(source, "parquet", tmp_path / "p.parquet").warnings == ()
     assert differences(source, read(tmp_path / "p.parquet")) == set()
     pandas.read_parquet(tmp_path / "p.parquet").to_parquet(tmp_path / "again.parquet")
     again = read(tmp_path / "again.parquet", target=["category", "attributes"])
@@ -144,7 +144,7 @@ def test_pixels_in_every_format_are_the_same_data_set(some: list[Sample], tmp_pa
     found = {"folders": source}
     for to in ("csv", "idx", "parquet", "folders"):
         made = convert(source, to, tmp_path / to)
-        assert (made.count, made.left_out) == (len(some), ())
+        assert (made.count, made.excluded) == (len(some), ())
         found[to] = read(tmp_path / to)
     for part in ("train", "validation", "test"):  # as Kaggle has them, in one file a part
         found[part] = read(tmp_path / f"csv/{part}.csv")

@@ -29,6 +29,6 @@ def test_a_class_with_one_photo_in_any_target_is_learned_not_only_judged(grouped
         assert set(range(30)) <= set(labels[parts.train])
         together = np.concatenate([parts.train, parts.validation, parts.test])
         assert sorted(together) == list(range(100))
-        assert "kept for learning" in parts.drawn
+        assert "kept for learning" in parts.description
         if groups is not None:
             assert not set(groups[parts.train]) & set(groups[parts.test])

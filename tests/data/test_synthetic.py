@@ -35,16 +35,16 @@ def test_gray_ones_are_light_on_black_and_colour_ones_stand_on_white():
 
 
 def test_exactly_the_wrong_labels_that_were_asked_for_are_wrong_and_known():
-    drawn = make_garments(1000, seed=5, wrong_labels=0.03)
+    drawn = make_garments(1000, seed=5, label_noise=0.03)
     labels = drawn.dataset.labels["label"]
-    assert len(drawn.wrong) == 30
-    assert list(np.flatnonzero(labels != drawn.true_labels)) == list(drawn.wrong)
+    assert len(drawn.mislabelled) == 30
+    assert list(np.flatnonzero(labels != drawn.true_labels)) == list(drawn.mislabelled)
     assert labels.min() >= 0
     assert labels.max() < len(CLASSES)
 
 
 def test_exactly_the_duplicates_that_were_asked_for_are_there_and_known():
-    drawn = make_garments(400, seed=5, wrong_labels=0.05, duplicates=12)
+    drawn = make_garments(400, seed=5, label_noise=0.05, duplicates=12)
     rows = drawn.dataset.images.pixels.reshape(400, -1)
 
     _, inverse = np.unique(rows, axis=0, return_inverse=True)
@@ -70,7 +70,7 @@ def test_a_small_network_learns_them_well_but_not_perfectly():
         {"count": 0},
         {"size_px": 4},
         {"seed": -1},
-        {"wrong_labels": 1.5},
+        {"label_noise": 1.5},
         {"duplicates": -1},
         {"duplicates": 51},
     ],

@@ -26,7 +26,7 @@ def test_photos_are_learned_and_the_model_takes_photos(photos: Path, tmp_path: P
     assert run.record["data"]["sizes"] == {"train": 30, "validation": 6, "test": 12}
     predictor = Predictor.open(run.model)
     assert predictor.bundle.preprocessing.shape == (32, 32, 3)
-    assert predictor.bundle.preprocessing.conversion == "fit"
+    assert predictor.bundle.preprocessing.transform == "fit"
 
     evaluation = train_workflow.evaluate(predictor, photos)["label"]
     assert evaluation.n == 12

@@ -146,7 +146,7 @@ def test_what_the_network_saw_ends_with_what_predict_gives_it(model: Path) -> No
     predicted = inspected.predictor.predict([photo])[0].predictions
     for name, answer in predicted.items():
         assert view.probabilities[name] == pytest.approx(dict(answer.probabilities), abs=1e-6)
-    switchable = [step.name for step in view.steps if step.may_be_left_out]
+    switchable = [step.name for step in view.steps if step.optional]
     assert switchable
     assert set(view.effects()) == set(switchable)
 

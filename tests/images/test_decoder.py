@@ -279,21 +279,21 @@ def test_of_several_frames_or_pages_the_first_is_taken_and_that_is_said(format, 
 # ── Scaled decoding ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("at_least_px", [1, 28, 100, 125, 126, 499, 1000, 5000])
-def test_a_jpeg_is_scaled_down_while_decoding_but_never_below_what_is_needed(at_least_px):
+@pytest.mark.parametrize("min_side_px", [1, 28, 100, 125, 126, 499, 1000, 5000])
+def test_a_jpeg_is_scaled_down_while_decoding_but_never_below_what_is_needed(min_side_px):
     content = encoded(np.zeros((1000, 1600, 3), np.uint8), "JPEG")
-    height, width, _ = decode(content, at_least_px=at_least_px).pixels.shape
-    assert min(height, width) >= min(at_least_px, 1000)
+    height, width, _ = decode(content, min_side_px=min_side_px).pixels.shape
+    assert min(height, width) >= min(min_side_px, 1000)
     assert height in (125, 250, 500, 1000)
-    assert height == 1000 or height < 2 * max(at_least_px, 63) or height == 125
+    assert height == 1000 or height < 2 * max(min_side_px, 63) or height == 125
 
 
 def test_scaled_decoding_keeps_the_image_and_other_formats_whole():
     large = np.repeat(np.repeat(FLAG, 16, axis=0), 16, axis=1)
-    small = decode(encoded(large, "JPEG", quality=95), at_least_px=80).pixels
+    small = decode(encoded(large, "JPEG", quality=95), min_side_px=80).pixels
     assert small.shape == (80, 128, 3)
     assert np.abs(small[20, 32].astype(int) - RED).max() < 8
-    assert decode(encoded(large, "PNG"), at_least_px=80).pixels.shape == large.shape
+    assert decode(encoded(large, "PNG"), min_side_px=80).pixels.shape == large.shape
 
 
 # ── What is refused ──────────────────────────────────────────────────────────────────────────────────────
@@ -456,8 +456,8 @@ def garment(drawn):
     return drawn.dataset.images[2]
 
 
-@pytest.mark.parametrize("conversion", TRANSFORMS)
-def test_a_image_of_the_right_kind_is_taken_as_it_is(conversion, garment):
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_a_image_of_the_right_kind_is_taken_as_it_is(transform, garment):
     palette = Image.fromarray(garment[:, :, 0]).convert("P")
     for content in (
         encode_png(garment),
@@ -465,19 +465,19 @@ def test_a_image_of_the_right_kind_is_taken_as_it_is(conversion, garment):
         encoded(palette, "PNG"),
         encoded(garment[:, :, 0], "GIF"),
     ):
-        pixels, said = apply_transform(decode(content).pixels, conversion, GRAY_28)
+        pixels, said = apply_transform(decode(content).pixels, transform, GRAY_28)
         assert np.array_equal(pixels, garment)
         assert said is None
 
 
-@pytest.mark.parametrize("conversion", TRANSFORMS)
+@pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize(
     "shape", [(1, 1, 3), (1, 10_000, 3), (10_000, 1, 1), (28, 28, 3), (300, 200, 1), (31, 28, 3)]
 )
 @pytest.mark.parametrize("size", [GRAY_28, (64, 48, 3)])
-def test_every_image_becomes_one_of_the_models_size_and_what_was_done_is_said(conversion, shape, size):
+def test_every_image_becomes_one_of_the_models_size_and_what_was_done_is_said(transform, shape, size):
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    converted, said = apply_transform(pixels, conversion, size)
+    converted, said = apply_transform(pixels, transform, size)
     assert converted.shape == size
     assert converted.dtype == np.uint8
     assert said

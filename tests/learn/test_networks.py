@@ -59,7 +59,7 @@ def test_the_sealed_graph_answers_as_torch_does(name, input_shape):
     net.fit_normalisation(pixels)
     net.train()
     net(to_batch(pixels))  # batch norm has seen something
-    bundle = export(net, targets, conversion="fit", golden=pixels[:4], provenance={})
+    bundle = export(net, targets, transform="fit", golden=pixels[:4], provenance={})
     answers = Predictor(bundle).predict_pixels(pixels)
     with torch.no_grad():
         expected = net.probabilities(to_batch(pixels))
@@ -78,7 +78,7 @@ def test_every_layers_result_can_be_asked_for_by_its_name():
 
     table = of_recipe("tutorial")
     bundle = export(
-        Net(table, 0), TEN, conversion="fit", golden=np.zeros((1, 28, 28, 1), np.uint8), provenance={}
+        Net(table, 0), TEN, transform="fit", golden=np.zeros((1, 28, 28, 1), np.uint8), provenance={}
     )
     produced = {output for node in onnx.load_from_string(bundle.model).graph.node for output in node.output}
     assert {layer.name for layer in table.layers if layer.kind != "dropout"} <= produced

@@ -35,6 +35,6 @@ def test_a_tutorial_that_is_sure_of_no_class_answers_alike_in_both_runtimes() ->
         with torch.no_grad():
             weight.copy_(factor * glorot)
             bias.fill_(shift)
-        bundle = export(net, (LABEL,), conversion="fit", golden=pixels, provenance={})
+        bundle = export(net, (LABEL,), transform="fit", golden=pixels, provenance={})
         answers = Predictor(bundle, threads=1).predict_pixels(pixels)["label"]
         np.testing.assert_allclose(answers, bundle.golden_probabilities["label"], atol=1e-5)

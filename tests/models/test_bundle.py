@@ -161,7 +161,7 @@ def test_any_zip_program_can_read_the_parts_and_the_manifest_describes_them(seal
     assert manifest["targets"] == [
         {"name": "label", "classes": ["Trouser", "Shirt", "Bag"], "kind": "multiclass"}
     ]
-    assert manifest["preprocessing"] == {"height": 8, "width": 8, "channels": 1, "conversion": "fit"}
+    assert manifest["preprocessing"] == {"height": 8, "width": 8, "channels": 1, "transform": "fit"}
     for name in set(parts) - {"manifest.json"}:
         assert manifest["parts"][name] == {
             "sha256": sha256(parts[name]).hexdigest(),
@@ -477,7 +477,7 @@ def test_a_file_larger_than_any_bundle_is_refused_by_its_size(tmp_path: Path) ->
 
 
 TARGET = {"name": "label", "classes": ["Trouser", "Shirt", "Bag"], "kind": "multiclass"}
-SIZE = {"height": 8, "width": 8, "channels": 1, "conversion": "fit"}
+SIZE = {"height": 8, "width": 8, "channels": 1, "transform": "fit"}
 
 
 @pytest.mark.parametrize(
@@ -502,7 +502,7 @@ SIZE = {"height": 8, "width": 8, "channels": 1, "conversion": "fit"}
         {"preprocessing": {**SIZE, "height": 10**30}},
         {"preprocessing": {**SIZE, "height": 9}},
         {"preprocessing": {**SIZE, "channels": 4}},
-        {"preprocessing": {**SIZE, "conversion": None}},
+        {"preprocessing": {**SIZE, "transform": None}},
         {"parts": {}},
         {"parts": {"model.onnx": "0"}},
     ],

@@ -458,8 +458,8 @@ def test_a_graph_for_other_images_or_targets_is_refused(model: onnx.ModelProto, 
 
 def test_a_conversion_of_a_later_muslin_is_refused() -> None:
     bundle = small_bundle()
-    with pytest.raises(BundleError, match="no conversion 'cut-out'"):
-        Predictor(replace(bundle, preprocessing=replace(bundle.preprocessing, conversion="cut-out")))
+    with pytest.raises(BundleError, match="no transform 'cut-out'"):
+        Predictor(replace(bundle, preprocessing=replace(bundle.preprocessing, transform="cut-out")))
 
 
 # --- lightness

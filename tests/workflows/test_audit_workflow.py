@@ -33,7 +33,7 @@ QUICK_KINDS = tuple(kind for kind in KINDS if kind != "suspect_label")
 @pytest.fixture(scope="module")
 def mislabelled() -> SyntheticDataset:
     """240 garments: 8 labels are wrong, 5 images are there twice."""
-    return make_garments(240, seed=3, wrong_labels=8 / 240, duplicates=5)
+    return make_garments(240, seed=3, label_noise=8 / 240, duplicates=5)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_the_known_copies_and_nearly_all_wrong_labels_are_found(
     pairs = {tuple(sorted(s.place for s in f.samples)) for f in found.of("identical")}
     assert pairs == {tuple(pair) for pair in mislabelled.duplicates.tolist()}
     suspects = [f.samples[0].place for f in found.of("suspect_label")]
-    wrong = set(mislabelled.wrong.tolist())
+    wrong = set(mislabelled.mislabelled.tolist())
     assert len(wrong & set(suspects)) >= 7
     assert len(suspects) < 30
     assert len(wrong & set(suspects[:10])) >= 5, "worst first"

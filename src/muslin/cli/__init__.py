@@ -411,14 +411,14 @@ def convert(
     """The same data in another format, at DEST. Says what the format cannot hold; overwrites nothing."""
     from muslin.data.convert import convert
 
-    made = convert(data, to, dest, test=test, reading=_gathered(format_, shape, target), log=_log)
+    made = convert(data, to, dest, test=test, read_options=_gathered(format_, shape, target), log=_log)
     if as_json:
         _print_json(made.to_dict())
         return
     click.echo(f"wrote {made.count:,} samples to {made.path}, as {made.format}")
-    for sentence in made.lost:
+    for sentence in made.warnings:
         click.echo(f"not kept: {sentence}")
-    for sentence in made.left_out:
+    for sentence in made.excluded:
         click.echo(f"left out: {sentence}")
 
 

@@ -41,15 +41,15 @@ class ConversionResult:
         path: the file or folder.
         format: a key of WRITERS.
         count: how many samples are in it.
-        lost: what the source says and the format cannot, one sentence each.
-        left_out: samples that could not be written, one sentence each.
+        warnings: what the source says and the format cannot, one sentence each.
+        excluded: samples that could not be written, one sentence each.
     """
 
     path: Path
     format: str
     count: int
-    lost: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -57,8 +57,8 @@ class ConversionResult:
             "path": str(self.path),
             "format": self.format,
             "count": self.count,
-            "lost": list(self.lost),
-            "left_out": list(self.left_out),
+            "warnings": list(self.warnings),
+            "excluded": list(self.excluded),
         }
 
 
@@ -68,7 +68,7 @@ def convert(
     dest: str | Path,
     *,
     test: str | Path | None = None,
-    reading: Mapping[str, Any] | None = None,
+    read_options: Mapping[str, Any] | None = None,
     log: Log = lambda sentence: None,
 ) -> ConversionResult:
     """Write a data set to `dest` in the format `to`; the data themselves are never touched.
@@ -78,7 +78,7 @@ def convert(
         to: `folders`, `csv`, `idx` or `parquet`.
         dest: a file for `parquet`, else a folder; there must be nothing of that name yet.
         test: a file with the test part, where `data` holds only the training part.
-        reading: how to read the files, as `muslin.read` takes it.
+        read_options: how to read the files, as `muslin.read` takes it.
         tell: called with a sentence every thousand photos.
 
     Raises:
@@ -89,7 +89,7 @@ def convert(
 
     if to not in WRITERS:
         raise DataError(f"no format to convert to is called {to!r}. {nearest(to, WRITERS)}")
-    dataset = data if isinstance(data, Dataset) else read(data, test=test, log=log, **(reading or {}))
+    dataset = data if isinstance(data, Dataset) else read(data, test=test, log=log, **(read_options or {}))
     path = Path(dest)
     if to == "parquet":
         lost, left_out = _parquet(dataset, path, log)

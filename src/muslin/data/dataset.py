@@ -43,7 +43,7 @@ class Images(Protocol):
         """The same kind of images, only those at `indices`, in that order."""
         ...
 
-    def joined(self, others: Sequence[Any]) -> "Images":
+    def concat(self, others: Sequence[Any]) -> "Images":
         """These images, then those of `others` in turn. Raises DataError where they cannot be in one set."""
         ...
 
@@ -71,7 +71,7 @@ class PixelImages:
     def take(self, indices: NDArray[np.integer[Any]]) -> "PixelImages":
         return PixelImages(self.pixels[indices])
 
-    def joined(self, others: Sequence[Any]) -> "PixelImages":
+    def concat(self, others: Sequence[Any]) -> "PixelImages":
         """Raises DataError where sizes differ, or images of the others are photos in their files."""
         pixels = [self.pixels]
         for images in others:
@@ -103,7 +103,7 @@ class Dataset:
         ids: object (count,) of str, unique: a file's name, an SKU, or `train/17`.
         origin: where the files came from, one sentence for a person.
         repairs: everything that was mended or passed over while reading, one sentence each, with counts.
-        conversion: how a photo becomes such an image (a row of `muslin.images.CONVERSIONS`).
+        transform: how a photo becomes such an image (a row of `muslin.images.TRANSFORMS`).
     """
 
     name: str
@@ -116,7 +116,7 @@ class Dataset:
     groups: NDArray[np.object_] | None = None
     origin: str = ""
     fixes: tuple[str, ...] = ()
-    conversion: str = "fit"
+    transform: str = "fit"
 
     def __post_init__(self) -> None:
         for what, values in {
@@ -180,7 +180,7 @@ class Dataset:
         return self.take(chosen)
 
     @cached_property
-    def places_in_part(self) -> NDArray[np.int64]:
+    def indices_in_part(self) -> NDArray[np.int64]:
         """Each sample's place in its part, from 0, int64 (count,); in the data set where they are not divided."""
         places = np.arange(len(self), dtype=np.int64)
         for part in set() if self.parts is None else set(self.parts):
@@ -302,7 +302,7 @@ class Split:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
-    drawn: str
+    description: str
     seed: int | None = None
 
 
@@ -321,7 +321,7 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
     return replace(
         first,
         name=name or first.name,
-        images=first.images.joined([part.images for part in aligned[1:]]),
+        images=first.images.concat([part.images for part in aligned[1:]]),
         labels={t.name: np.concatenate([part.labels[t.name] for part in aligned]) for t in first.targets},
         ids=np.array([f"{p}/{i}" for p, d in parts.items() for i in d.ids], dtype=object),
         parts=np.array([p for p, d in parts.items() for _ in range(len(d))], dtype=object),

@@ -49,7 +49,7 @@ class StoredImage(Protocol):
     @property
     def box(self) -> tuple[int, int, int, int] | None: ...
 
-    def content(self, most_bytes: int = MOST_BYTES + 1) -> bytes: ...
+    def content(self, max_bytes: int = MOST_BYTES + 1) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Photo:
     deflated: bool = False
     box: tuple[int, int, int, int] | None = None
 
-    def content(self, most_bytes: int = MOST_BYTES + 1) -> bytes:
-        """The photo's file, cut off after `most_bytes`; by default one more than are decoded.
+    def content(self, max_bytes: int = MOST_BYTES + 1) -> bytes:
+        """The photo's file, cut off after `max_bytes`; by default one more than are decoded.
 
         Raises:
             ImageError: it cannot be read.
@@ -81,8 +81,8 @@ class Photo:
         try:
             with self.path.open("rb") as file:
                 file.seek(self.start)
-                data = file.read(most_bytes if self.size is None else min(self.size, most_bytes))
-            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most_bytes) if self.deflated else data
+                data = file.read(max_bytes if self.size is None else min(self.size, max_bytes))
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if self.deflated else data
         except zlib.error as error:
             raise ImageError(
                 f"{self.name}: is damaged in the archive ({error}). Copy {self.path} again."
@@ -108,17 +108,17 @@ class PhotoImages:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """Raises ImageError, which names the file, where it cannot be decoded."""
-        return self.decoded(index)
+        return self.decode(index)
 
-    def decoded(self, index: int, at_least_px: int | None = None) -> NDArray[np.uint8]:
-        """Photo `index`; a JPEG may come smaller, but no side below `at_least_px`."""
+    def decode(self, index: int, min_side_px: int | None = None) -> NDArray[np.uint8]:
+        """Photo `index`; a JPEG may come smaller, but no side below `min_side_px`."""
         from muslin.images import decode
 
         photo = self.photos[index]
         if photo.box:
-            at_least_px = None  # the box counts the pixels of the whole photo
+            min_side_px = None  # the box counts the pixels of the whole photo
         pixels = decode(
-            photo.content(), name=photo.name, max_bytes=MOST_BYTES, at_least_px=at_least_px
+            photo.content(), name=photo.name, max_bytes=MOST_BYTES, min_side_px=min_side_px
         ).pixels
         if photo.box is None:
             return pixels
@@ -134,7 +134,7 @@ class PhotoImages:
     def take(self, indices: NDArray[np.integer[Any]]) -> "PhotoImages":
         return replace(self, photos=tuple(self.photos[int(i)] for i in indices))
 
-    def joined(self, others: Sequence[Any]) -> "PhotoImages":
+    def concat(self, others: Sequence[Any]) -> "PhotoImages":
         """Raises DataError where the others are not photos in their files."""
         for images in others:
             if not isinstance(images, PhotoImages):
@@ -158,9 +158,9 @@ class MadeImages:
     """Images of one size that photos were brought to, in a temporary file that has no name and goes when nobody
     holds it. Once it or the disk is full, the others are as if nobody kept them. Safe in threads."""
 
-    def __init__(self, size: tuple[int, int, int], most_bytes: int) -> None:
+    def __init__(self, size: tuple[int, int, int], max_bytes: int) -> None:
         self._size = size
-        self._room = most_bytes // math.prod(size)
+        self._room = max_bytes // math.prod(size)
         self._rows: dict[StoredImage, int] = {}
         self._lock = threading.Lock()
         try:
@@ -202,13 +202,13 @@ class ResizedPhotos:
     """Photos in their files, brought to one size whenever they are asked for: `images[i]` is uint8 `size`.
 
     So memory stays the same however many there are. Safe in threads. Where they are asked for again and again,
-    `made` keeps them.
+    `cache` keeps them.
     """
 
     photos: PhotoImages
     size: tuple[int, int, int]
-    conversion: str
-    made: "MadeImages | None" = None
+    transform: str
+    cache: "MadeImages | None" = None
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -218,33 +218,33 @@ class ResizedPhotos:
         from muslin.images import apply_transform
 
         photo = self.photos.photos[index]
-        if self.made and (before := self.made.get(photo)) is not None:
+        if self.cache and (before := self.cache.get(photo)) is not None:
             return before
         # `fit` scales a photo as a whole, so half of that may be left to the JPEG decoder; others look at single
         # pixels
-        at_least_px = 2 * max(self.size[:2]) if self.conversion == "fit" else None
-        image = apply_transform(self.photos.decoded(index, at_least_px), self.conversion, self.size)[0]
-        if self.made:
-            self.made.add(photo, image)
+        min_side_px = 2 * max(self.size[:2]) if self.transform == "fit" else None
+        image = apply_transform(self.photos.decode(index, min_side_px), self.transform, self.size)[0]
+        if self.cache:
+            self.cache.add(photo, image)
         return image
 
-    def keeping(self, most_bytes: int = MOST_MADE_BYTES) -> "ResizedPhotos":
-        """The same, each decoded only once as far as `most_bytes` on the disk hold them."""
-        return replace(self, made=MadeImages(self.size, most_bytes))
+    def cached(self, max_bytes: int = MOST_MADE_BYTES) -> "ResizedPhotos":
+        """The same, each decoded only once as far as `max_bytes` on the disk hold them."""
+        return replace(self, cache=MadeImages(self.size, max_bytes))
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "ResizedPhotos":
         return replace(self, photos=self.photos.take(indices))
 
-    def joined(self, others: Sequence[Any]) -> "ResizedPhotos":
+    def concat(self, others: Sequence[Any]) -> "ResizedPhotos":
         """Raises DataError where the others are not photos in their files."""
-        return replace(self, photos=self.photos.joined([getattr(o, "photos", o) for o in others]))
+        return replace(self, photos=self.photos.concat([getattr(o, "photos", o) for o in others]))
 
     def digests(self) -> Iterator[bytes]:
         """As `PhotoImages.digests`."""
         return self.photos.digests()
 
 
-def resize_photos(dataset: Dataset, size: tuple[int, int, int], conversion: str | None = None) -> Dataset:
+def resize_photos(dataset: Dataset, size: tuple[int, int, int], transform: str | None = None) -> Dataset:
     """`dataset` with each of its photos brought to `size` when it is asked for; nothing is decoded yet.
 
     Raises:
@@ -255,8 +255,8 @@ def resize_photos(dataset: Dataset, size: tuple[int, int, int], conversion: str 
             f"{dataset.name}: its images are pixels of one size, where photos in files are needed. "
             "For pixels: --recipe quick."
         )
-    how = conversion or dataset.conversion
-    return replace(dataset, images=ResizedPhotos(dataset.images, size, how), conversion=how)
+    how = transform or dataset.transform
+    return replace(dataset, images=ResizedPhotos(dataset.images, size, how), transform=how)
 
 
 def parallel_map(work: Callable[[int], T], count: int, threads: int = THREADS) -> Iterator[T]:
@@ -293,7 +293,7 @@ def decode_photos(
     dataset: Dataset,
     size: tuple[int, int, int],
     *,
-    conversion: str | None = None,
+    transform: str | None = None,
     max_unreadable: float = 1.0,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
@@ -303,7 +303,7 @@ def decode_photos(
 
     Args:
         size: (height, width, channels).
-        conversion: a row of `muslin.images.CONVERSIONS`; by default the data set's own.
+        transform: a row of `muslin.images.TRANSFORMS`; by default the data set's own.
         allow_broken: the share of photos that may be broken.
         tell: called with a sentence every thousand photos.
 
@@ -312,7 +312,7 @@ def decode_photos(
     """
     if not isinstance(dataset.images, PhotoImages):
         return dataset
-    photos = resize_photos(dataset, size, conversion)
+    photos = resize_photos(dataset, size, transform)
     pixels = np.empty((len(photos), *size), dtype=np.uint8)
 
     def one(index: int) -> str | None:

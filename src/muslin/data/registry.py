@@ -53,7 +53,7 @@ class RegisteredDataset:
             again in any format and order.
         spellings: what is in a file's or folder's name when it holds this data set, in lower case.
         shape: (height, width, channels) of every image.
-        conversion: how a photo becomes such an image (a row of `muslin.images.CONVERSIONS`).
+        transform: how a photo becomes such an image (a row of `muslin.images.TRANSFORMS`).
     """
 
     name: str
@@ -69,7 +69,7 @@ class RegisteredDataset:
     rows: Mapping[str, tuple[int, str]]
     spellings: tuple[str, ...]
     shape: tuple[int, int, int]
-    conversion: str
+    transform: str
 
 
 FASHION_MNIST = RegisteredDataset(
@@ -124,7 +124,7 @@ FASHION_MNIST = RegisteredDataset(
     },
     spellings=("fashion-mnist", "fashion_mnist", "fashionmnist"),
     shape=(28, 28, 1),
-    conversion="fashion-mnist",
+    transform="fashion-mnist",
 )
 
 DATASETS: dict[str, RegisteredDataset | KnownPhotos] = {
@@ -379,7 +379,7 @@ def _download(search: _Search, address: str, file: RegisteredFile) -> None:
     with tempfile.TemporaryDirectory(prefix="muslin-") as scratch:
         fetched = Path(scratch) / f"{file.name}.gz"
         with storage_errors(fetched), fetched.open("wb") as beside:
-            for block in fetch(address, search.timeout_s, most_bytes=file.size_bytes + 2**20):
+            for block in fetch(address, search.timeout_s, max_bytes=file.size_bytes + 2**20):
                 beside.write(block)
         try:
             check_content(file, fetched)
@@ -503,7 +503,7 @@ def named(known: RegisteredDataset, dataset: Dataset) -> Dataset:
         dataset,
         targets=(Target(target.name, known.classes),),
         labels={target.name: table[dataset.labels[target.name]]},
-        conversion=known.conversion,
+        transform=known.transform,
     )
 
 

@@ -28,13 +28,13 @@ class SyntheticDataset:
     Attributes:
         dataset: gray (light on black) or colour (on white) images of one size, with the target `label`.
         true_labels: int64 (count,), what was drawn.
-        wrong: int64 (k,), where the data set's label is not the true one.
+        mislabelled: int64 (k,), where the data set's label is not the true one.
         duplicates: int64 (k, 2), pairs (original, copy) of equal images.
     """
 
     dataset: Dataset
     true_labels: NDArray[np.int64]
-    wrong: NDArray[np.int64]
+    mislabelled: NDArray[np.int64]
     duplicates: NDArray[np.int64]
 
 
@@ -44,7 +44,7 @@ def make_garments(
     seed: int,
     size_px: int = 28,
     colour: bool = False,
-    wrong_labels: float = 0.0,
+    label_noise: float = 0.0,
     duplicates: int = 0,
 ) -> SyntheticDataset:
     """`count` garments of the classes CLASSES, which take turns.
@@ -54,16 +54,16 @@ def make_garments(
         seed: any whole number from 0.
         size_px: height and width.
         colour: 3 channels on a white ground, instead of 1 channel on a black one as in Fashion-MNIST.
-        wrong_labels: share of the images (0 to 1) whose label names another class.
+        label_noise: share of the images (0 to 1) whose label names another class.
         duplicates: how many images are copies of an earlier one, under its true label; never mislabelled.
 
     Raises:
         DataError: a number is out of its range.
     """
-    wrong_count = round(count * wrong_labels)
-    if count < 1 or size_px < 8 or seed < 0 or not 0 <= wrong_labels <= 1 or duplicates < 0:
+    wrong_count = round(count * label_noise)
+    if count < 1 or size_px < 8 or seed < 0 or not 0 <= label_noise <= 1 or duplicates < 0:
         raise DataError(
-            f"Cannot draw count={count}, size_px={size_px}, seed={seed}, wrong_labels={wrong_labels}, "
+            f"Cannot draw count={count}, size_px={size_px}, seed={seed}, label_noise={label_noise}, "
             f"duplicates={duplicates}: at least 1 image of at least 8 px, and nothing below 0."
         )
     if wrong_count + 2 * duplicates > count:

@@ -228,7 +228,7 @@ class Inspection:
         """Of each step that may be left out: how the probabilities would differ were it switched the other way."""
         found = {}
         for step in self.steps:
-            if step.may_be_left_out:
+            if step.optional:
                 other = replace(self, without=self.without ^ {step.name})
                 found[step.name] = {
                     name: preprocessing_steps.effect(self.probabilities[name], other.probabilities[name])

@@ -74,7 +74,7 @@ def decode(
     *,
     max_pixels: int = 50_000_000,
     max_bytes: int = 20_000_000,
-    at_least_px: int | None = None,
+    min_side_px: int | None = None,
     name: str | None = None,
     upright: bool = True,
 ) -> DecodedImage:
@@ -89,7 +89,7 @@ def decode(
         source: the file's content, or its path.
         max_pixels: width times height above which it is refused, by its header, before anything is decoded.
         max_bytes: the size of the file above which it is refused unread.
-        at_least_px: lets a JPEG be decoded at a half, a quarter or an eighth of its size, which is faster,
+        min_side_px: lets a JPEG be decoded at a half, a quarter or an eighth of its size, which is faster,
             with the shorter side never below this, unless it already is in the file.
         name: what to call it in messages; by default its path.
         upright: whether to turn it as EXIF says; a TIFF always is.
@@ -104,7 +104,7 @@ def decode(
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             if image.width * image.height > max_pixels:
                 raise _TooManyPixelsError(f"is {image.width:,}×{image.height:,} pixels")
-            return _decoded(image, kind, data, at_least_px, upright)
+            return _decoded(image, kind, data, min_side_px, upright)
     except (_TooManyPixelsError, Image.DecompressionBombError) as error:
         what = error if isinstance(error, _TooManyPixelsError) else "is far too large"
         raise ImageError(
@@ -245,7 +245,7 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 
 
 def _decoded(
-    image: Image.Image, kind: str, data: bytes, at_least_px: int | None, upright: bool
+    image: Image.Image, kind: str, data: bytes, min_side_px: int | None, upright: bool
 ) -> DecodedImage:
     notes = []
     frames = _frames(image)
@@ -256,8 +256,8 @@ def _decoded(
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _check_tiff(image)
         orientation = _orientation(image)  # Pillow turns a TIFF itself, while loading
-    if kind == "JPEG" and at_least_px and image.mode in ("L", "RGB"):
-        image.draft(None, (at_least_px, at_least_px))
+    if kind == "JPEG" and min_side_px and image.mode in ("L", "RGB"):
+        image.draft(None, (min_side_px, min_side_px))
     _load(image)
     if kind != "TIFF":
         orientation = _orientation(image)

@@ -22,77 +22,79 @@ CLOSE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class TransformStep:
-    """One step of a conversion: its name, and the image after it.
+    """One step of a transform: its name, and the image after it.
 
-    `may_be_left_out` is whether the model could take the image without it.
+    `optional` is whether the model could take the image without it.
     """
 
     name: str
     pixels: Pixels
-    may_be_left_out: bool = False
+    optional: bool = False
 
 
 class TransformTrace:
     """What happens to an image while it is converted, step by step.
 
     Args:
-        without: names of steps to leave out, for seeing what difference they make. Others are made as ever.
+        skip: names of steps to leave out, for seeing what difference they make. Others are made as ever.
     """
 
-    def __init__(self, without: Collection[str] = ()) -> None:
-        self.without = frozenset(without)
+    def __init__(self, skip: Collection[str] = ()) -> None:
+        self.skip = frozenset(skip)
         self.steps: list[TransformStep] = []
 
     def step(self, name: str, after: Pixels, instead: Callable[[], Pixels] | None = None) -> Pixels:
         """Note a step; `instead` gives the image where it is left out, None where it cannot be."""
-        pixels = instead() if instead is not None and name in self.without else after
+        pixels = instead() if instead is not None and name in self.skip else after
         self.steps.append(TransformStep(name, pixels, instead is not None))
         return pixels
 
 
 def apply_transform(
-    pixels: Pixels, conversion: str, size: Size, way: TransformTrace | None = None
+    pixels: Pixels, transform: str, size: Size, trace: TransformTrace | None = None
 ) -> tuple[Pixels, str | None]:
     """An image as a model takes it, and a sentence saying what was done to it.
 
     Args:
         pixels: uint8 (height, width, 1 or 3).
-        conversion: a row of TRANSFORMS.
+        transform: a row of TRANSFORMS.
         size: what the model takes.
-        way: notes every step, and may leave some out.
+        trace: notes every step, and may leave some out.
 
     Returns:
         uint8 of shape `size`; the sentence is None where the image was taken as it is: it already had the
         height and the width, and the channels too, or three equal ones where one is wanted.
 
     Raises:
-        ImageError: the pixels are no image, or there is no such conversion.
+        ImageError: the pixels are no image, or there is no such transform.
     """
     check_pixels(pixels)
-    if conversion not in TRANSFORMS:
-        raise ImageError(f"No conversion is called {conversion!r}. {nearest(conversion, TRANSFORMS)}")
-    return TRANSFORMS[conversion](pixels, size, way)
+    if transform not in TRANSFORMS:
+        raise ImageError(f"No transform is called {transform!r}. {nearest(transform, TRANSFORMS)}")
+    return TRANSFORMS[transform](pixels, size, trace)
 
 
-def fit(pixels: Pixels, size: Size, way: TransformTrace | None = None) -> tuple[Pixels, str | None]:
+def fit(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> tuple[Pixels, str | None]:
     """The whole image, scaled to fit (Lanczos, antialiased) and centred on the colour of its own edge."""
-    way = way or TransformTrace()
+    trace = trace or TransformTrace()
     height, width, channels = size
     picture = _with_channels(pixels, channels)
     if picture.shape != pixels.shape:
-        way.step("gray" if channels == 1 else "colour", picture)
+        trace.step("gray" if channels == 1 else "colour", picture)
     if picture.shape == size:
         as_it_is = pixels.shape == size or is_gray(pixels)
         return picture, None if as_it_is else f"colour changed to {'gray' if channels == 1 else 'RGB'}"
-    scaled = way.step("scaled", _scaled(picture, size))
+    scaled = trace.step("scaled", _scaled(picture, size))
     edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
     border = np.median(np.concatenate(edges), axis=0).round().astype(np.uint8)
-    return way.step("padded", _centred(scaled, size, border), lambda: _stretched(picture, size)), (
+    return trace.step("padded", _centred(scaled, size, border), lambda: _stretched(picture, size)), (
         f"scaled from {_size(pixels)} to {_size(scaled)} and centred on {width}×{height}"
     )
 
 
-def fashion_mnist(pixels: Pixels, size: Size, way: TransformTrace | None = None) -> tuple[Pixels, str | None]:
+def fashion_mnist(
+    pixels: Pixels, size: Size, trace: TransformTrace | None = None
+) -> tuple[Pixels, str | None]:
     """A product photo as Fashion-MNIST's authors converted theirs: light on black, gray, 28×28.
 
     As published (Xiao, Rasul and Vollgraf, arXiv 1708.07747, section 2): trim edges close to the corners'
@@ -111,7 +113,7 @@ def fashion_mnist(pixels: Pixels, size: Size, way: TransformTrace | None = None)
     A gray image of the right size that has four white corners was not converted before: it is negated only.
     (In each of Fashion-MNIST's 70,000 images at least two corners are 12 or less.)
     """
-    way = way or TransformTrace()
+    trace = trace or TransformTrace()
     height, width, channels = size
     corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
     gray = is_gray(pixels)
@@ -119,17 +121,17 @@ def fashion_mnist(pixels: Pixels, size: Size, way: TransformTrace | None = None)
         if (corners < (1 - CLOSE) * WHITE).any():
             return _with_channels(pixels, channels), None
         picture = _with_channels(pixels, channels)
-        return way.step(
+        return trace.step(
             "negated", WHITE - picture, lambda: picture
         ), "negated, since Fashion-MNIST is light on black"
     if gray and (corners <= CLOSE * WHITE).all():
-        picture, how = fit(pixels, size, way)
+        picture, how = fit(pixels, size, trace)
         return picture, f"already light on black, as Fashion-MNIST is: {how}"
-    trimmed = way.step("trimmed", _trimmed(pixels), lambda: pixels)
-    sample = way.step("subsampled", _subsampled(trimmed, size))
-    small = way.step("sharpened", _sharpened(sample), lambda: sample)
+    trimmed = trace.step("trimmed", _trimmed(pixels), lambda: pixels)
+    sample = trace.step("subsampled", _subsampled(trimmed, size))
+    small = trace.step("sharpened", _sharpened(sample), lambda: sample)
     background = np.median(corners, axis=0)
-    picture = way.step("padded", _centred(small, size, background.round().astype(np.uint8)))
+    picture = trace.step("padded", _centred(small, size, background.round().astype(np.uint8)))
     dark = background.mean() < WHITE / 2
     cut = "" if trimmed.shape == pixels.shape else f"trimmed from {_size(pixels)} to {_size(trimmed)}, "
     steps = (
@@ -138,8 +140,8 @@ def fashion_mnist(pixels: Pixels, size: Size, way: TransformTrace | None = None)
     )
     if not dark:
         light = picture
-        picture = way.step("negated", WHITE - light, lambda: light)
-    in_gray = way.step("gray", _with_channels(picture, 1))
+        picture = trace.step("negated", WHITE - light, lambda: light)
+    in_gray = trace.step("gray", _with_channels(picture, 1))
     return _with_channels(in_gray, channels), (f"converted as Fashion-MNIST's authors did: {steps}")
 
 
@@ -147,7 +149,7 @@ TRANSFORMS: dict[str, Callable[[Pixels, Size, TransformTrace | None], tuple[Pixe
     "fit": fit,
     "fashion-mnist": fashion_mnist,
 }
-"""What `Dataset.conversion` and a bundle may name."""
+"""What `Dataset.transform` and a bundle may name."""
 
 
 def _with_channels(pixels: Pixels, channels: int) -> Pixels:

@@ -21,14 +21,14 @@ def export(
     net: Net,
     targets: tuple[Target, ...],
     *,
-    conversion: str,
+    transform: str,
     golden: NDArray[np.uint8],
     provenance: dict[str, Any],
 ) -> Bundle:
     """Everything a reader needs to answer as `net` does, without torch.
 
     Args:
-        conversion: the row of `muslin.images.CONVERSIONS` that makes a photo such an image.
+        transform: the row of `muslin.images.TRANSFORMS` that makes a photo such an image.
         golden: uint8 (count, height, width, channels): images whose answers are stored and checked at every load.
         provenance: JSON values on how the network came to be.
     """
@@ -39,7 +39,7 @@ def export(
     weights = weights_of(net)
     return Bundle(
         targets=targets,
-        preprocessing=Preprocessing(height=height, width=width, channels=channels, conversion=conversion),
+        preprocessing=Preprocessing(height=height, width=width, channels=channels, transform=transform),
         model=onnx_graph(net.network, weights).SerializeToString(deterministic=True),
         weights=save(weights),
         golden_pixels=golden,

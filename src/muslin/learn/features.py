@@ -217,7 +217,7 @@ def _key(images: ResizedPhotos, network: Network, weights: Weights) -> str:
     from importlib.metadata import version
 
     before: Shape = network.input_shape
-    what = (network.name, before, images.conversion, digest(weights), version("muslin"), version("pillow"),
+    what = (network.name, before, images.transform, digest(weights), version("muslin"), version("pillow"),
             version("onnxruntime"))  # fmt: skip
     return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 

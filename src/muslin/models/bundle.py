@@ -82,13 +82,13 @@ class Preprocessing:
     Attributes:
         height, width: in pixels, 1 to 65,535.
         channels: 1 (gray) or 3 (red, green, blue).
-        conversion: how a photo of another size becomes such an image: a row of `muslin.images.CONVERSIONS`.
+        transform: how a photo of another size becomes such an image: a row of `muslin.images.TRANSFORMS`.
     """
 
     height: int
     width: int
     channels: int
-    conversion: str
+    transform: str
 
     def __post_init__(self) -> None:
         if not (0 < self.height < 2**16 and 0 < self.width < 2**16 and self.channels in (1, 3)):
@@ -438,7 +438,7 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
     _check_shape(
         "preprocessing",
         manifest["preprocessing"],
-        {"height": int, "width": int, "channels": int, "conversion": str},
+        {"height": int, "width": int, "channels": int, "transform": str},
     )
     named = [name for name in PARTS if name != "manifest.json"]
     if manifest["format_version"] < 3:

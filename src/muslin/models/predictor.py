@@ -412,10 +412,10 @@ def _session(bundle: Bundle, threads: int, name: str) -> Any:
 
     from muslin.images import TRANSFORMS
 
-    conversion, shape = bundle.preprocessing.conversion, bundle.preprocessing.shape
-    if conversion not in TRANSFORMS:
+    transform, shape = bundle.preprocessing.transform, bundle.preprocessing.shape
+    if transform not in TRANSFORMS:
         raise BundleError(
-            f"{name}: no conversion {conversion!r}. {nearest(conversion, TRANSFORMS)} Upgrade muslin."
+            f"{name}: no transform {transform!r}. {nearest(transform, TRANSFORMS)} Upgrade muslin."
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -531,7 +531,7 @@ def _read(name: str, source: Any, wanted: Preprocessing) -> _Image:
 
     try:
         pixels, notes = _pixels_of(name, source)
-        pixels, sentence = apply_transform(pixels, wanted.conversion, wanted.shape)
+        pixels, sentence = apply_transform(pixels, wanted.transform, wanted.shape)
     except ImageError as error:
         return _Image(name, None, problem=str(error))
     return _Image(name, pixels, (*notes, sentence) if sentence else notes)

@@ -214,7 +214,7 @@ def mean_images(
     if isinstance(
         images, ResizedPhotos
     ):  # no larger than they are shown: most of a JPEG need not be decoded then
-        images = replace(images, size=(edge_px, edge_px, images.size[2]), made=None)
+        images = replace(images, size=(edge_px, edge_px, images.size[2]), cache=None)
     means: list[Pixels | None] = []
     for index in range(n_classes):
         chosen = np.flatnonzero(labels == index)

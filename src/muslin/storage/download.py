@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from muslin.errors import DataError
 
 
-def fetch(address: str, timeout_s: float, most_bytes: int) -> Iterator[bytes]:
+def fetch(address: str, timeout_s: float, max_bytes: int) -> Iterator[bytes]:
     """The content at `address`, block by block.
 
     Args:
         timeout_s: seconds to wait for a server that does not answer.
-        most_bytes: a server that sends more is left.
+        max_bytes: a server that sends more is left.
 
     Raises:
         DataError: it cannot be reached, refuses, breaks off before its own length, or sends too much.
@@ -26,9 +26,9 @@ def fetch(address: str, timeout_s: float, most_bytes: int) -> Iterator[bytes]:
             promised = response.headers.get("Content-Length")
             while block := response.read(2**18):
                 count += len(block)
-                if count > most_bytes:
+                if count > max_bytes:
                     raise DataError(
-                        f"{address}: sends more than {most_bytes:,} bytes, so it is something else"
+                        f"{address}: sends more than {max_bytes:,} bytes, so it is something else"
                     )
                 yield block
     except urllib.error.HTTPError as error:

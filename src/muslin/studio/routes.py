@@ -250,9 +250,9 @@ class Workspace:
             shown = source if isinstance(source, np.ndarray) else np.zeros((1, 1, 1), np.uint8)
         elif kind == "file":
             path = file_within(self.root, name, SUFFIXES)
-            shown = decode(path, name=name, at_least_px=side).pixels
+            shown = decode(path, name=name, min_side_px=side).pixels
         else:
-            shown = decode(self._sent.get(name), name="your image", at_least_px=side).pixels
+            shown = decode(self._sent.get(name), name="your image", min_side_px=side).pixels
         return Response(png_bytes(resize_to_edge(shown, max(8, side))), media_type="image/png")
 
     def accuracy(self, body: Body) -> dict[str, Any]:
@@ -347,7 +347,7 @@ def model_summary(path: str, inspected: InspectedModel) -> dict[str, Any]:
         "name": (Path(path).name == MODEL_FILE and Path(path).parent.name) or Path(path).stem,
         "network": str(bundle.network.get("name", "")),
         "input": list(bundle.preprocessing.shape),
-        "conversion": bundle.preprocessing.conversion,
+        "transform": bundle.preprocessing.transform,
         "tta_flip": bool(apart and apart.tta_flip),
         "parameters": sum(layer.parameters for layer in layers),
         "multiply_adds": sum(layer.multiply_adds for layer in layers),
@@ -407,7 +407,7 @@ def look(view: Inspection, plain: Inspection | None) -> dict[str, Any]:
                 "values": {"low": float(step.pixels.min()), "high": float(step.pixels.max())}
                 if numbers
                 else None,
-                "switch": step.name if step.may_be_left_out else None,
+                "switch": step.name if step.optional else None,
                 "on": not step.left_out,
             }
         )

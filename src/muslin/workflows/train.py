@@ -324,7 +324,7 @@ def _seen(
     _split(dataset, recipe, seed)  # what is wrong with the labels is said before the photos are looked at
     if not recipe.frozen:
         assert isinstance(dataset.images, ResizedPhotos)
-        dataset = replace(dataset, images=dataset.images.keeping())  # each will be looked at in every epoch
+        dataset = replace(dataset, images=dataset.images.cached())  # each will be looked at in every epoch
     if not recipe.frozen and not recipe.frozen_blocks:
         return readable_photos(dataset, max_unreadable=max_unreadable, log=log), None
     require_training()
@@ -381,7 +381,7 @@ def _complete(
         for k in ("name", "recipe", "seed", "command", "started", "train_s", "data", "versions", "machine")
     }
     golden = golden_images(dataset, parts)
-    bundle = export(net, dataset.targets, conversion=dataset.conversion, golden=golden, provenance=provenance)
+    bundle = export(net, dataset.targets, transform=dataset.transform, golden=golden, provenance=provenance)
     raw = None
     if (
         features is not None and recipe.frozen and not recipe.tta_flip
@@ -502,8 +502,8 @@ def in_model_pixels(predictor: "Predictor", dataset: Dataset, log: Log = lambda 
     if isinstance(dataset.images, ResizedPhotos):
         return dataset
     if predictor.bundle.network.get("name") in BACKBONES and isinstance(dataset.images, PhotoImages):
-        return readable_photos(resize_photos(dataset, wanted.shape, wanted.conversion), log=log)
-    return decode_photos(dataset, wanted.shape, conversion=wanted.conversion, log=log)
+        return readable_photos(resize_photos(dataset, wanted.shape, wanted.transform), log=log)
+    return decode_photos(dataset, wanted.shape, transform=wanted.transform, log=log)
 
 
 def part_to_judge(
@@ -620,7 +620,7 @@ def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
         "origin": dataset.origin,
         "fingerprint": dataset.fingerprint,
         "fixes": list(dataset.fixes),
-        "split": parts.drawn,
+        "split": parts.description,
         "sizes": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
         "classes": {target.name: list(target.classes) for target in dataset.targets},
         "counts": counts,

@@ -217,7 +217,7 @@ def samples(dataset: Dataset, indices: Iterable[int], leave_out: Collection[int]
     return tuple(
         Sample(
             part=None if dataset.parts is None else str(dataset.parts[i]),
-            index=int(dataset.places_in_part[i]),
+            index=int(dataset.indices_in_part[i]),
             id=str(dataset.ids[i]),
             place=int(i),
             leave_out=int(i) in leave_out,

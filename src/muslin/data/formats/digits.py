@@ -11,16 +11,16 @@ NEWLINE = ord("\n")
 
 
 class DigitParser:
-    """Parses blocks of text of at most `most_bytes`, reusing its memory from block to block.
+    """Parses blocks of text of at most `max_bytes`, reusing its memory from block to block.
 
     Fresh memory for a dozen intermediate arrays per block costs more than the arithmetic.
     """
 
-    def __init__(self, columns: int, delimiter: str, most_bytes: int) -> None:
+    def __init__(self, columns: int, delimiter: str, max_bytes: int) -> None:
         self.columns = columns
-        self.most_bytes = most_bytes
+        self.max_bytes = max_bytes
         self._delimiter = ord(delimiter)
-        self._scratch = np.empty((6, most_bytes + 1), dtype=np.uint8)
+        self._scratch = np.empty((6, max_bytes + 1), dtype=np.uint8)
 
     def parse(self, text: bytes) -> NDArray[np.uint8] | None:
         """uint8 (lines, columns), or None where `text` is anything but that.
@@ -29,7 +29,7 @@ class DigitParser:
         digits, with one delimiter between them and nothing else. Whoever gets None has to look more closely.
         """
         size = len(text)
-        if not 3 < size <= self.most_bytes:
+        if not 3 < size <= self.max_bytes:
             return None
         characters = np.frombuffer(text, dtype=np.uint8)
         newline, end, digit, hundreds, scratch, _ = self._scratch[:, :size]

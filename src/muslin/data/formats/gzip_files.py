@@ -32,7 +32,7 @@ def max_content_bytes(path: Path) -> int:
 def open_data_file(path: Path) -> io.BufferedReader:
     """The content of `path` as a readable binary file, gunzipped where the first two bytes ask for it.
 
-    Reading it raises DataError when the gzip data are cut off or damaged, or grow beyond `most_bytes`.
+    Reading it raises DataError when the gzip data are cut off or damaged, or grow beyond `max_bytes`.
 
     Raises:
         DataError: the file cannot be opened.

@@ -66,7 +66,7 @@ class PackedPhoto:
     row: int
     box: None = None  # photos are packed as they are to be seen
 
-    def content(self, most_bytes: int = MOST_BYTES + 1) -> bytes:
+    def content(self, max_bytes: int = MOST_BYTES + 1) -> bytes:
         """As of a Photo."""
         import pyarrow as pa
 
@@ -80,7 +80,7 @@ class PackedPhoto:
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(content, bytes):
             raise ImageError(f"{self.name}: row {self.row + 1:,} of {self.file.path} has no image in it.")
-        return content[:most_bytes]
+        return content[:max_bytes]
 
 
 def detect(path: Path) -> str | None:
@@ -151,7 +151,7 @@ def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
         parts=_parts(path, columns[split]) if split else None,
         groups=np.array([str(cell) for cell in columns[group]], dtype=object) if group else None,
         origin="; ".join([f"photos: {photo_column}", *(f"label: {target.name}" for target, _ in made)]),
-        conversion="fashion-mnist" if note.get("conversion") == "fashion-mnist" else "fit",
+        transform="fashion-mnist" if note.get("transform") == "fashion-mnist" else "fit",
     )
 
 
@@ -198,7 +198,7 @@ def write(dataset: Dataset, contents: Iterable[tuple[int, bytes]], path: BinaryI
     about: dict[str, Any] = {
         "version": 1,
         "name": dataset.name,
-        "conversion": dataset.conversion,
+        "transform": dataset.transform,
         "targets": said,
     } | {
         name: names[name]

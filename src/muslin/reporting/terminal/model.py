@@ -43,7 +43,7 @@ def model_summary(bundle: Bundle) -> dict[str, Any]:
     return {
         "targets": {t.name: {"kind": t.kind, "classes": list(t.classes)} for t in bundle.targets},
         "input": {"height": size.height, "width": size.width, "channels": size.channels},
-        "conversion": size.conversion,
+        "transform": size.transform,
         "network": bundle.network,
         "provenance": bundle.provenance,
         "thresholds": {name: list(values) for name, values in bundle.thresholds.items()},
@@ -74,7 +74,7 @@ def print_model(bundle: Bundle) -> None:
         )
     colours = "gray" if size.channels == 1 else "colour"
     out.print(
-        f"takes {colours} images of {size.height}×{size.width} px; photos are converted ({size.conversion})"
+        f"takes {colours} images of {size.height}×{size.width} px; photos are converted ({size.transform})"
     )
     out.print(f"checked at opening: {len(bundle.golden_pixels)} golden images give the answers sealed in\n")
     rows = plain_table()
