@@ -27,7 +27,7 @@ WAYS = ("keras", "muslin")
 def measure(images: int, epochs: int) -> dict[str, Any]:
     """Seconds of each epoch of the recipe `tutorial` in this process, by the clock and of the processor."""
     from muslin.data import read
-    from muslin.data.dataset import pixels_of
+    from muslin.data.dataset import pixel_array
     from muslin.learn.modules import Net
     from muslin.learn.networks import build_network
     from muslin.learn.recipes import recipe
@@ -36,7 +36,7 @@ def measure(images: int, epochs: int) -> dict[str, Any]:
 
     chosen = recipe("tutorial", epochs=epochs)
     train = read("fashion-mnist").part("train")
-    pixels, labels = pixels_of(train)[:images], train.labels["label"][:images]
+    pixels, labels = pixel_array(train)[:images], train.labels["label"][:images]
     table = build_network(
         chosen.network, (28, 28, 1), train.targets, widths=chosen.widths, dropout=chosen.dropout,
         activation=chosen.activation,

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 import muslin
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Split, Target
-from muslin.data.photos import fitted_photos
+from muslin.data.photos import resize_photos
 from muslin.errors import DataError, RecipeError
 from muslin.learn import features as features_module
 from muslin.learn import pretrained
@@ -176,7 +176,7 @@ def test_without_the_weights_a_line_says_so_and_the_recipe_from_scratch_is_train
 
 
 def test_a_photos_features_do_not_depend_on_the_others(photos: Path) -> None:
-    data = fitted_photos(read(photos), (48, 48, 3))
+    data = resize_photos(read(photos), (48, 48, 3))
     table = build_network("efficientnet-lite0", (48, 48, 3), (), widths=())
     everything = weights_of(Net(table, 0))
     weights = {name: everything[name] for name in pretrained.weight_shapes(table)}
@@ -194,10 +194,10 @@ def test_a_photos_features_do_not_depend_on_the_others(photos: Path) -> None:
 
 
 def test_sets_of_pixels_are_told_to_take_another_recipe(tmp_path: Path) -> None:
-    from muslin.data.synthetic import draw
+    from muslin.data.synthetic import make_garments
 
     with pytest.raises(DataError, match="--recipe quick"):
-        muslin.train(draw(60, seed=0).dataset, recipe="photo", out=tmp_path / "run", settings=SMALL)
+        muslin.train(make_garments(60, seed=0).dataset, recipe="photo", out=tmp_path / "run", settings=SMALL)
 
 
 def test_the_head_is_scikit_learns_logistic_regression() -> None:

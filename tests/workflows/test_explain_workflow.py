@@ -9,7 +9,7 @@ from PIL import Image
 
 import muslin
 from command_line import refusal, within
-from muslin.data.synthetic import draw
+from muslin.data.synthetic import make_garments
 from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.models.bundle import seal
 from small_models import convolving_bundle, small_bundle
@@ -19,7 +19,9 @@ from small_models import convolving_bundle, small_bundle
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / request.param
     settings = {"epochs": 1, "batch_size": 48}
-    return muslin.train(draw(150, seed=1).dataset, recipe=request.param, out=out, settings=settings).model
+    return muslin.train(
+        make_garments(150, seed=1).dataset, recipe=request.param, out=out, settings=settings
+    ).model
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from muslin.errors import RecipeError, nearest
 from muslin.explain.layers import LayeredModel, Trace
-from muslin.images import Way, convert, decode
+from muslin.images import TransformTrace, apply_transform, decode
 from muslin.models.bundle import Bundle
 
 Pixels = NDArray[np.uint8]
@@ -47,14 +47,14 @@ class PreprocessingStep:
     Attributes:
         name: a key of WORDS.
         pixels: uint8 (height, width, channels); for the last step float32 (channels, height, width).
-        may_be_left_out: whether it can be switched off.
+        optional: whether it can be switched off.
         left_out: whether it is.
         text: what was done.
     """
 
     name: str
     pixels: NDArray[Any]
-    may_be_left_out: bool
+    optional: bool
     left_out: bool
     text: str
 
@@ -97,14 +97,12 @@ def trace_preprocessing(
             off = "turned" in without
             pixels = sent.pixels if off else pixels
             steps.append(PreprocessingStep("turned", pixels, True, off, WORDS["turned"][1]))
-    wanted, way = bundle.preprocessing, Way(without)
-    taken, sentence = convert(pixels, wanted.conversion, wanted.shape, way)
-    for step in way.steps:
-        off = step.may_be_left_out and step.name in way.without
+    wanted, trace = bundle.preprocessing, TransformTrace(without)
+    taken, sentence = apply_transform(pixels, wanted.transform, wanted.shape, trace)
+    for step in trace.steps:
+        off = step.optional and step.name in trace.skip
         steps.append(
-            PreprocessingStep(
-                step.name, step.pixels, step.may_be_left_out, off, WORDS.get(step.name, ("", ""))[1]
-            )
+            PreprocessingStep(step.name, step.pixels, step.optional, off, WORDS.get(step.name, ("", ""))[1])
         )
     steps.append(PreprocessingStep("taken", taken, False, False, sentence or "taken as it is"))
     return steps, taken, (*notes, sentence) if sentence else notes

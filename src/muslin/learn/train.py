@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset, Split, image_shape, pixels_of
-from muslin.data.photos import FittedPhotos
+from muslin.data.dataset import Dataset, Split, image_shape, pixel_array
+from muslin.data.photos import ResizedPhotos
 from muslin.errors import TrainingError
 from muslin.learn.batches import Images
 from muslin.learn.features import Features, extract
@@ -73,7 +73,7 @@ def extract_features(
         MissingPartError, RecipeError: the trunk's weights are not there or are another network's.
         Stopped: as `muslin.learn.features.extract`.
     """
-    assert isinstance(dataset.images, FittedPhotos)
+    assert isinstance(dataset.images, ResizedPhotos)
     backbone = build_network(recipe.network, dataset.images.size, (), widths=recipe.widths)
     if recipe.frozen_blocks:
         frozen_layer_count(backbone, recipe.frozen_blocks)  # said before the photos are looked at
@@ -136,9 +136,9 @@ def train_network(
 def training_arrays(dataset: Dataset, indices: NDArray[np.int64]) -> tuple[Images, Labels]:
     """The images at `indices` and their labels, as `engine.fit` takes them."""
     labels = {name: values[indices] for name, values in dataset.labels.items()}
-    if isinstance(dataset.images, FittedPhotos):
+    if isinstance(dataset.images, ResizedPhotos):
         return dataset.images.take(indices), labels
-    return pixels_of(dataset)[indices], labels
+    return pixel_array(dataset)[indices], labels
 
 
 def validation_subset(split: Split) -> NDArray[np.int64]:
@@ -153,4 +153,4 @@ def spread(count: int, most: int) -> NDArray[np.int64]:
 
 def golden_images(dataset: Dataset, split: Split) -> NDArray[np.uint8]:
     """Images, evenly spread over the training ones, whose answers the bundle keeps: uint8 (≤16, h, w, c)."""
-    return pixels_of(dataset.take(split.train[spread(len(split.train), GOLDEN_COUNT)]))
+    return pixel_array(dataset.take(split.train[spread(len(split.train), GOLDEN_COUNT)]))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from muslin.data.photos import FittedPhotos
+from muslin.data.photos import ResizedPhotos
 from muslin.errors import TrainingError
 from muslin.learn.batches import Images, epoch_batches, generator, steps_in_all, steps_per_epoch
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
@@ -98,7 +98,7 @@ def fit(
     total = steps_in_all(len(images), recipe)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)
-    if not isinstance(images, FittedPhotos):
+    if not isinstance(images, ResizedPhotos):
         net.fit_normalisation(images)
     if not recipe.frozen_blocks:  # else the heads know it
         for name in net.network.multilabel:
