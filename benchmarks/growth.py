@@ -147,10 +147,10 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     seal(export(net, dataset.targets, transform="fashion-mnist", golden=images, provenance={}), sealed)
     predictor = Predictor.open(sealed, threads=point["threads"])
     batch = np.resize(images, (ANSWERED_TOGETHER, *images.shape[1:]))
-    predictor.raw(batch)
+    predictor.infer_raw(batch)
     answered, started = 0, time.perf_counter()
     while (taken := time.perf_counter() - started) < seconds / 4:
-        predictor.raw(batch)
+        predictor.infer_raw(batch)
         answered += len(batch)
     measured["answer_s"] = count * taken / answered
     return {"steps": steps, **{name: float(f"{value:.4g}") for name, value in measured.items()}}

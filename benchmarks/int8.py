@@ -93,7 +93,9 @@ def accuracies(
     """Per way how many of the first target's answers are right, against float32's."""
     from muslin.evaluation.compare import paired
 
-    raw_probabilities = {way: next(iter(each.raw(pixels)[0].values())) for way, each in predictors.items()}
+    raw_probabilities = {
+        way: next(iter(each.infer_raw(pixels)[0].values())) for way, each in predictors.items()
+    }
     before = raw_probabilities[FLOAT]
     found = {}
     for way, after in raw_probabilities.items():
@@ -150,7 +152,7 @@ def main() -> None:
         for number in range(wishes.rounds):
             for size in BATCHES:
                 for way, each in predictors.items():
-                    each.raw(pixels[:size])  # buffers are made for each size
+                    each.infer_raw(pixels[:size])  # buffers are made for each size
                     run = {"round": number + 1, "threads": threads, "batch": size, "way": way}
                     runs.append(run | rate(each.raw, pixels[:size], wishes.seconds))
                     print(json.dumps(runs[-1]), flush=True)

@@ -89,7 +89,7 @@ def against(
     ood_detector = predictor.bundle.ood_detector
 
     def ood_score(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = ood_detector.ood_score(predictor.raw(pixels)[1])
+        found: NDArray[np.float32] = ood_detector.ood_score(predictor.infer_raw(pixels)[1])
         return found
 
     known = ood_score(ours)

@@ -59,7 +59,7 @@ def of_run(folder: Path, drawings: int) -> dict[str, Any]:
     for part in ("validation", "test"):
         chosen = dataset.take(getattr(parts, part))
         raw_probabilities[part], labels[part] = (
-            predictor.raw(pixel_array(chosen))[0]["label"],
+            predictor.infer_raw(pixel_array(chosen))[0]["label"],
             chosen.labels["label"],
         )
     everything, true = np.concatenate(list(raw_probabilities.values())), np.concatenate(list(labels.values()))

@@ -66,7 +66,7 @@ def opened(way: str, folder: Path, threads: int) -> Answer:
         from muslin.models.predictor import Predictor
 
         predictor = Predictor.open(folder / "model.muslin", threads=threads)
-        return predictor.raw if way == "muslin" else lambda batch: predictor.predict(list(batch))
+        return predictor.infer_raw if way == "muslin" else lambda batch: predictor.predict(list(batch))
     if way == "ONNX Runtime":
         import onnxruntime
 

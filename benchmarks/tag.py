@@ -52,7 +52,7 @@ def measure(way: str, model: str, catalogue: Path, out: Path, rows: int) -> dict
     wall, processor = time.perf_counter(), time.process_time()
     if way == "predict":
         photos = (str(catalogue.parent / "images" / f"{i % PHOTOS:04}.png") for i in range(rows))
-        done = sum(prediction.problem is None for prediction in predictor.predict_iter(islice(photos, rows)))
+        done = sum(prediction.error is None for prediction in predictor.predict_iter(islice(photos, rows)))
     else:
         done = tag_workflow.tag(predictor, catalogue, out, resume=True).products
     wall, processor = time.perf_counter() - wall, time.process_time() - processor

@@ -29,8 +29,8 @@ def main(arguments: list[str]) -> None:
 def show(model: muslin.Predictor, pictures: list[object]) -> None:
     # one Prediction per image, in order: an image that cannot be read has a problem instead of answers
     for prediction in model.predict(pictures):
-        if prediction.problem:
-            print(prediction.problem)
+        if prediction.error:
+            print(prediction.error)
             continue
         for target, answer in prediction.predictions.items():
             print(f"{prediction.image}: {target} {answer.label} ({answer.probability:.0%})", end="")

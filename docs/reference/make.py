@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 COMMAND = "python docs/reference/make.py"
 
 INNER = (
-    ("muslin.models.predictor", "Answer"),
+    ("muslin.models.predictor", "TargetPrediction"),
     ("muslin.evaluation.multiclass", "ClassFigures"),
     ("muslin.evaluation.multiclass", "Averages"),
     ("muslin.evaluation.multiclass", "ConfusedPair"),

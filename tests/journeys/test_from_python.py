@@ -54,7 +54,7 @@ def test_a_product_photo_passes_the_conversion_of_the_sets_authors(
     photo = Image.fromarray(pixel_array(drawn_colour.dataset)[0]).resize((400, 400))
     photo.save(tmp_path / "photo.jpg")
     [answer] = muslin.open(sliced_run.folder).predict(tmp_path / "photo.jpg")
-    assert answer.problem is None
+    assert answer.error is None
     assert any("28" in note and "negated" in note for note in answer.notes), answer.notes
 
 

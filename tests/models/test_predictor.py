@@ -119,11 +119,11 @@ def test_a_prediction_is_one_line_of_json_in_the_published_shape(
                 "runner_up_probability": answer.runner_up_probability,
                 "probabilities": dict(answer.probabilities),
                 "decision": "review",  # this model carries nothing to decide by
-                "candidates": ["Bag", "Shirt", "Trouser"],
+                "prediction_set": ["Bag", "Shirt", "Trouser"],
             }
         },
         "notes": [],
-        "problem": None,
+        "error": None,
     }
     assert list(line["predictions"]["label"]["probabilities"]) == ["Trouser", "Shirt", "Bag"]
     assert len(str(answer.probability)) <= 10  # 0.9932617, and not 0.9932616949081421
@@ -142,7 +142,7 @@ def test_paths_bytes_arrays_and_pil_images_of_one_image_get_one_answer(
     names = [str(path), str(path), *(f"images[{place}]" for place in range(2, 7))]
     assert [prediction.image for prediction in together] == names
     assert len({str(prediction.predictions) for prediction in together + alone}) == 1
-    assert not any(prediction.problem for prediction in together)
+    assert not any(prediction.error for prediction in together)
 
 
 def test_an_array_of_images_is_several_and_one_of_channels_is_one(predictor: Predictor) -> None:
@@ -176,8 +176,8 @@ def test_pil_images_are_treated_as_their_files_are(tmp_path: Path) -> None:
     assert from_files[0].predictions["label"].label == "Bag"  # transparency on white is bright
     assert any("EXIF orientation 6" in note for note in from_images[2].notes)
     for file, image in zip(from_files, from_images, strict=True):
-        assert file.problem is None
-        assert image.problem is None
+        assert file.error is None
+        assert image.error is None
         assert file.predictions == image.predictions
 
 
@@ -219,15 +219,15 @@ def test_unreadable_images_are_named_in_their_places_and_the_others_are_predicte
     cut_image.close()
     assert len(predictions) == len(given)
     assert [p.image for p in predictions[:4]] == [str(p) for p in given[:4]]
-    assert [p.problem is None for p in predictions] == [True, *[False] * 13, True]
+    assert [p.error is None for p in predictions] == [True, *[False] * 13, True]
     assert predictions[0].predictions == predictions[-1].predictions != {}
     for prediction in predictions[1:-1]:
         assert prediction.predictions == {}
-        assert prediction.problem
-        assert "\n" not in prediction.problem
-        assert prediction.to_dict()["problem"] == prediction.problem
-    assert str(cut) in str(predictions[1].problem)
-    assert "expected a path, a file's bytes, an array or a PIL image" in str(predictions[7].problem)
+        assert prediction.error
+        assert "\n" not in prediction.error
+        assert prediction.to_dict()["error"] == prediction.error
+    assert str(cut) in str(predictions[1].error)
+    assert "expected a path, a file's bytes, an array or a PIL image" in str(predictions[7].error)
 
 
 def test_a_folder_stands_for_its_images_in_order(predictor: Predictor, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_folder_stands_for_its_images_in_order(predictor: Predictor, tmp_path:
         "c/d.jpg",
         "logo.svg",
     ]
-    assert [p.problem is None for p in predictions] == [True, True, True, False]
+    assert [p.error is None for p in predictions] == [True, True, True, False]
     assert len(predictor.predict([tmp_path / "b.png", str(tmp_path)])) == 5
 
 

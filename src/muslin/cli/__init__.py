@@ -480,7 +480,7 @@ def predict(
     if (
         predictor.bundle.calibration_data or precision is not None or per is not None
     ):  # else nobody expects a promise
-        for found in predictor.rules(**wanted).values():
+        for found in predictor.policies(**wanted).values():
             for sentence in found.unsupported:
                 _log(sentence)
     for prediction in predictor.predict_iter(list(images), **wanted):
@@ -491,7 +491,7 @@ def predict(
         from muslin.reporting.terminal.predictions import print_predictions
 
         print_predictions(rows)
-    if all(row["problem"] for row in rows):
+    if all(row["error"] for row in rows):
         raise DataError("no image could be read; each one's problem is named above.")
 
 

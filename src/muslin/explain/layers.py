@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
-from muslin.errors import BundleError, RecipeError, nearest
+from muslin.errors import RecipeError, nearest
 from muslin.explain.graph import Array, Graph, Node, read_graph
 from muslin.explain.image_edits import edge_colour
 from muslin.explain.operations import MOVING, TAKEN_APART, curve, limits, window
+from muslin.models import runtime
 from muslin.models.bundle import FEATURES, Bundle
 
 ViewName = Literal["original", "flipped"]
@@ -179,7 +180,7 @@ def split_layers(bundle: Bundle, whole: Graph | None = None) -> LayeredModel:
     """
     whole = _with_dropout(read_graph(bundle.model), bundle.network) if whole is None else whole
     dependent = _dependent(whole)
-    session = _session(whole.to_bytes(also=whole.results))
+    session = runtime.session(whole.to_bytes(also=whole.results), optimise=False)
     results = _run(session, whole.results, bundle.golden_pixels[:1])
     values = dict(zip(whole.results, results, strict=True))
     constant = {n: v for n, v in values.items() if n not in dependent and not n.startswith(FEATURES)}
@@ -192,33 +193,9 @@ def split_layers(bundle: Bundle, whole: Graph | None = None) -> LayeredModel:
     return LayeredModel(bundle, whole, graph, layers, scores, _cannot(bundle, layers, scores), session)
 
 
-def _session(model: bytes) -> Any:
-    """A session without optimisations, so that each result is that of its own layer and no other's."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    try:
-        return onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"], enable_fallback=False
-        )
-    except Exception as error:  # onnxruntime's exceptions have no other base in common
-        raise BundleError(f"the model cannot be run layer by layer ({_reason(error)}).") from error
-
-
 def _run(session: Any, names: Sequence[str], pixels: NDArray[np.uint8]) -> list[Array]:
-    try:
-        found: list[Array] = session.run(list(names), {"pixels": np.ascontiguousarray(pixels)})
-    except Exception as error:
-        raise BundleError(f"the model cannot be run layer by layer ({_reason(error)}).") from error
+    found: list[Array] = runtime.run_session(session, names, {"pixels": np.ascontiguousarray(pixels)})
     return found
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _with_dropout(graph: Graph, network: Mapping[str, Any]) -> Graph:

@@ -24,6 +24,7 @@ from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StorageError
 from muslin.learn.networks import Network, Shape, output_shapes
 from muslin.learn.pretrained import Weights, digest
+from muslin.models import runtime
 from muslin.storage.atomic import cache_folder, remove_partial_files, storage_errors, write_atomically
 
 AT_ONCE = 4
@@ -180,8 +181,6 @@ Found = tuple[dict[int, NDArray[np.float32]], dict[int, str]]
 
 def _worker(images: ResizedPhotos, network: Network, weights: Weights) -> Callable[[list[int]], Found]:
     """A function of photos' places: their features, and the problems of those that cannot be read. Safe in threads."""
-    import onnxruntime
-
     from muslin.learn.export import onnx_graph
 
     fixed = {}
@@ -190,12 +189,8 @@ def _worker(images: ResizedPhotos, network: Network, weights: Weights) -> Callab
             fixed[f"{layer.name}.mean"] = np.full((1, 1, 1), layer.mean, np.float32)
             fixed[f"{layer.name}.spread"] = np.full((1, 1, 1), layer.spread, np.float32)
     backbone = replace(network, heads={}, tta_flip=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # the threads are outside
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     model = onnx_graph(backbone, weights | fixed).SerializeToString(deterministic=True)
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = runtime.session(model)  # one thread: the threads are outside
 
     def work(places: list[int]) -> Found:
         pictures, problems = {}, {}

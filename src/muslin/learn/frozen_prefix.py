@@ -10,6 +10,7 @@ from torch import Tensor
 from muslin.learn.export import onnx_graph
 from muslin.learn.modules import FrozenPrefix, Net, weights_of
 from muslin.learn.networks import frozen_layer_count
+from muslin.models import runtime
 
 
 def frozen_prefix(net: Net, blocks: int, threads: int) -> FrozenPrefix:
@@ -20,8 +21,6 @@ def frozen_prefix(net: Net, blocks: int, threads: int) -> FrozenPrefix:
     Raises:
         RecipeError: the network has no such block.
     """
-    import onnxruntime
-
     layers = frozen_layer_count(net.network, blocks)
     weights = weights_of(net)
     sessions: dict[tuple[int, ...], Any] = {}  # by the images' shape: so much depends on it what a layer pads
@@ -39,13 +38,7 @@ def frozen_prefix(net: Net, blocks: int, threads: int) -> FrozenPrefix:
         # numbers, not bytes: images may have been scaled; and not one row of features, but maps of them
         model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
         model.graph.output[0].type.tensor_type.ClearField("shape")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(deterministic=True), options, providers=["CPUExecutionProvider"]
-        )
+        return runtime.session(model.SerializeToString(deterministic=True), threads=threads)
 
     def run(pixels: Tensor) -> Tensor:
         shape = (pixels.shape[2], pixels.shape[3], pixels.shape[1])

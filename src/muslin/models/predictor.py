@@ -8,7 +8,6 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -32,7 +31,9 @@ from muslin.evaluation.selective import (
 )
 from muslin.evaluation.thresholds import move, usual
 from muslin.machine import physical_cores
+from muslin.models import runtime
 from muslin.models.bundle import FEATURES, Bundle, Preprocessing, open_bundle
+from muslin.models.runtime import run_session
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -64,7 +65,7 @@ SUFFIXES = (
         ".pnm",
     ),
     *(".ppm", ".tif", ".tiff", ".webp"),
-    *(".heic", ".heif", ".svg"),  # not read, but images: each is named as a problem rather than left out
+    *(".heic", ".heif", ".svg"),  # not read, but images: each is named as a error rather than left out
 )
 """What the name of an image in a folder ends with; every other file there is passed over."""
 
@@ -74,18 +75,18 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the network says to one target: the most probable class, the next one, and all of them in order.
+class TargetPrediction:
+    """The prediction of one target for one image.
 
-    Of two classes whose threshold was moved, `label` is the one that the threshold makes the answer. Probabilities are
-    between 0 and 1, calibrated where the model carries how. A target of one class has no runner-up (None).
+    Of two classes whose threshold was changed, `label` is the class that the threshold decides for. Probabilities are
+    between 0 and 1, and calibrated where the bundle has calibration data. With one class there is no runner-up (None).
 
     Attributes:
-        labels: where an image may have several labels, those whose probability reaches their threshold, none or more,
-            in the target's order; None elsewhere.
-        lane: one of `muslin.evaluation.selective.LANES`.
-        candidates: the classes to choose from in a review, the most probable first; of an accepted answer its label or
-            labels alone.
+        labels: for a multilabel target, the labels whose probability reaches their threshold, in the target's order;
+            otherwise None.
+        decision: one of `muslin.evaluation.selective.DECISIONS`.
+        prediction_set: the classes to choose from in a review, the most probable first; for an accepted prediction
+            its label or labels only.
     """
 
     label: str
@@ -95,24 +96,24 @@ class Answer:
     probabilities: Mapping[str, float] = field(repr=False)
     labels: tuple[str, ...] | None = None
     decision: str = "review"
-    candidates: tuple[str, ...] = ()
+    prediction_set: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answers about one image, or the problem that kept it from being read.
+    """The answers about one image, or the error that kept it from being read.
 
     Attributes:
         image: the image's name as given, or its place (`images[3]`) where it has none.
-        predictions: per target's name; empty where there is a problem.
+        predictions: per target's name; empty where there is a error.
         notes: what was done to the image on its way to the network, one sentence each.
-        problem: None, or one sentence.
+        error: None, or one sentence.
     """
 
     image: str
-    predictions: Mapping[str, Answer]
+    predictions: Mapping[str, TargetPrediction]
     notes: tuple[str, ...] = ()
-    problem: str | None = None
+    error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values: one line of `muslin predict --json`."""
@@ -127,17 +128,17 @@ class Prediction:
                     "runner_up_probability": answer.runner_up_probability,
                     "probabilities": dict(answer.probabilities),
                     "decision": answer.decision,
-                    "candidates": list(answer.candidates),
+                    "prediction_set": list(answer.prediction_set),
                 }
                 for name, answer in self.predictions.items()
             },
             "notes": list(self.notes),
-            "problem": self.problem,
+            "error": self.error,
         }
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ModelOutput:
     """What a model makes of `n` images before anything is decided.
 
     Attributes:
@@ -151,12 +152,12 @@ class Seen:
     is_ood: NDArray[np.bool_] | None
 
 
-def joined(blocks: Sequence[Seen]) -> Seen:
+def concat_outputs(blocks: Sequence[ModelOutput]) -> ModelOutput:
     """What was seen in several blocks of images, one or more, as if it were one."""
     if len(blocks) == 1:
         return blocks[0]
     is_ood = [block.is_ood for block in blocks if block.is_ood is not None]
-    return Seen(
+    return ModelOutput(
         {
             name: np.concatenate([block.raw_probabilities[name] for block in blocks])
             for name in blocks[0].raw_probabilities
@@ -266,7 +267,7 @@ class Predictor:
         Besides what `predict` takes an image may be a `Photo`, or an ImageError: the reason why there is none.
         """
         pictures, wanted = iter(pictures), self.bundle.preprocessing
-        rules = self.rules(precision, per)
+        rules = self.policies(precision, per)
         with ThreadPoolExecutor(self.threads) as pool:
             while chunk := list(islice(pictures, CHUNK)):
                 yield from self._answered(
@@ -290,18 +291,18 @@ class Predictor:
         """
         return self.infer(pixels, batch_size).probabilities
 
-    def infer(self, pixels: NDArray[np.uint8], batch_size: int | None = None) -> Seen:
+    def infer(self, pixels: NDArray[np.uint8], batch_size: int | None = None) -> ModelOutput:
         """All that is to be known of images before anything is decided; arguments and errors as `predict_pixels`."""
         names = [target.name for target in self.targets]
         if self.bundle.ood_detector is not None:
             names.append(FEATURES)
-        return joined(
-            [self.seen(found, found.get(FEATURES)) for found in self._run(pixels, names, batch_size)]
+        return concat_outputs(
+            [self.to_output(found, found.get(FEATURES)) for found in self._run(pixels, names, batch_size)]
         )
 
-    def seen(
+    def to_output(
         self, raw_probabilities: Mapping[str, NDArray[np.float32]], features: NDArray[np.float32] | None
-    ) -> Seen:
+    ) -> ModelOutput:
         """What `infer` says of images of which it is known what `raw` says."""
         ood_detector = self.bundle.ood_detector
         is_ood = None
@@ -309,11 +310,11 @@ class Predictor:
             is_ood = ood_detector.ood_score(features) > ood_detector.limit
         ours = {t.name: raw_probabilities[t.name] for t in self.targets}
         known = self.bundle.calibration_data
-        return Seen(
+        return ModelOutput(
             ours, {t.name: calibrated(t, ours[t.name], known.get(t.name)) for t in self.targets}, is_ood
         )
 
-    def raw(
+    def infer_raw(
         self, pixels: NDArray[np.uint8]
     ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
         """The network's own probabilities, and what its last layer sees of the images: float32 (count, features).
@@ -328,7 +329,7 @@ class Predictor:
         features = found.pop(FEATURES, None)
         return found, features
 
-    def rules(self, precision: float = PRECISION, per: str = "all") -> dict[str, AcceptancePolicy]:
+    def policies(self, precision: float = PRECISION, per: str = "all") -> dict[str, AcceptancePolicy]:
         """Per target's name the thresholds that keep `precision`; see `muslin.evaluation.selective.rule`."""
         calibration_data, yes_from = self.bundle.calibration_data, self.thresholds
         return {
@@ -349,7 +350,7 @@ class Predictor:
         rows = iter(range(len(readable)))
         for picture in pictures:
             if picture.pixels is None:
-                yield Prediction(picture.name, {}, problem=picture.problem)
+                yield Prediction(picture.name, {}, error=picture.error)
             else:
                 row = next(rows)
                 assert seen is not None
@@ -378,8 +379,7 @@ class Predictor:
         size = max(1, batch_size or _BATCH_VALUES // int(np.prod(shape)))
         for start in range(0, len(pixels), size):
             batch = pixels[start : start + size]
-            with _runtime_errors(self._name):
-                outputs = dict(zip(names, self._session.run(names, {"pixels": batch}), strict=True))
+            outputs = dict(zip(names, run_session(self._session, names, {"pixels": batch}), strict=True))
             for name, output in outputs.items():
                 wanted = (len(batch), widths[name] or getattr(output, "shape", (0, 0))[-1])
                 if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.shape != wanted:
@@ -390,7 +390,7 @@ class Predictor:
             yield outputs
 
     def _check_golden_images(self) -> None:
-        answers, _ = self.raw(self.bundle.golden_pixels)
+        answers, _ = self.infer_raw(self.bundle.golden_pixels)
         for target in self.targets:
             expected = self.bundle.golden_probabilities[target.name]
             difference = np.abs(answers[target.name] - expected)
@@ -408,8 +408,6 @@ class Predictor:
 
 
 def _session(bundle: Bundle, threads: int, name: str) -> Any:
-    import onnxruntime
-
     from muslin.images import TRANSFORMS
 
     transform, shape = bundle.preprocessing.transform, bundle.preprocessing.shape
@@ -417,23 +415,9 @@ def _session(bundle: Bundle, threads: int, name: str) -> Any:
         raise BundleError(
             f"{name}: no transform {transform!r}. {nearest(transform, TRANSFORMS)} Upgrade muslin."
         )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong arrives as an exception; nothing is printed
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # idle threads leave cores to others
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # the one that check_graph has read
-    with _runtime_errors(name):
-        session = onnxruntime.InferenceSession(
-            bundle.model,
-            options,
-            providers=["CPUExecutionProvider"],
-            enable_fallback=False,  # else it prints, and tries the same again
-        )
-        takes = {entry.name: (entry.type, list(entry.shape)) for entry in session.get_inputs()}
-        gives = [entry.name for entry in session.get_outputs()]
+    session = runtime.session(bundle.model, threads=threads)
+    takes = {entry.name: (entry.type, list(entry.shape)) for entry in session.get_inputs()}
+    gives = [entry.name for entry in session.get_outputs()]
     kind, sizes = takes.get("pixels", ("", []))
     any_count = bool(sizes) and not isinstance(sizes[0], int)
     if len(takes) != 1 or kind != "tensor(uint8)" or not any_count or tuple(sizes[1:]) != shape:
@@ -450,18 +434,9 @@ def _session(bundle: Bundle, threads: int, name: str) -> Any:
     return session
 
 
-@contextmanager
-def _runtime_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # onnxruntime's exceptions have no other base in common
-        reason = " ".join(str(error).split())[:300]
-        raise BundleError(
-            f"{name}: model.onnx cannot be run ({reason}). Try another version of onnxruntime."
-        ) from error
-
-
-def _answer(target: Target, probabilities: NDArray[np.float32], decided: Triage, row: int) -> Answer:
+def _answer(
+    target: Target, probabilities: NDArray[np.float32], decided: Triage, row: int
+) -> TargetPrediction:
     # By way of the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437
     named = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
     downwards = sorted(named.items(), key=lambda item: -item[1])
@@ -475,7 +450,7 @@ def _answer(target: Target, probabilities: NDArray[np.float32], decided: Triage,
     second, probability = others[0] if others else (None, None)
     listed = [target.classes[i] for i in np.flatnonzero(decided.candidates[row])]
     listed.sort(key=lambda name: -named[name])
-    return Answer(
+    return TargetPrediction(
         *first, second, probability, named, labels, DECISIONS[decided.decisions[row]], tuple(listed)
     )
 
@@ -485,12 +460,12 @@ def _answer(target: Target, probabilities: NDArray[np.float32], decided: Triage,
 
 @dataclass(frozen=True)
 class _Image:
-    """One image as the network takes it (None where there is a problem), and what was done to it."""
+    """One image as the network takes it (None where there is a error), and what was done to it."""
 
     name: str
     pixels: NDArray[np.uint8] | None
     notes: tuple[str, ...] = ()
-    problem: str | None = None
+    error: str | None = None
 
 
 def _each_image(images: Any) -> Iterator[tuple[str, Any]]:
@@ -533,7 +508,7 @@ def _read(name: str, source: Any, wanted: Preprocessing) -> _Image:
         pixels, notes = _pixels_of(name, source)
         pixels, sentence = apply_transform(pixels, wanted.transform, wanted.shape)
     except ImageError as error:
-        return _Image(name, None, problem=str(error))
+        return _Image(name, None, error=str(error))
     return _Image(name, pixels, (*notes, sentence) if sentence else notes)
 
 

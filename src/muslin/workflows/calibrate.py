@@ -17,7 +17,7 @@ from muslin.models.predictor import Predictor
 Raw = Callable[
     [NDArray[np.integer[Any]]], tuple[Mapping[str, NDArray[np.float32]], NDArray[np.float32] | None]
 ]
-"""A function of images' places in the data: what `Predictor.raw` says of them."""
+"""A function of images' places in the data: what `Predictor.infer_raw` says of them."""
 
 
 def calibrate(
@@ -65,8 +65,8 @@ def calibrate(
 def _raw(
     predictor: Predictor, dataset: Dataset
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
-    """`Predictor.raw` of all images; photos are decoded while the network works on those before them."""
-    blocks = [predictor.raw(block) for block in pixel_batches(dataset)]
+    """`Predictor.infer_raw` of all images; photos are decoded while the network works on those before them."""
+    blocks = [predictor.infer_raw(block) for block in pixel_batches(dataset)]
     features = [rows for _, rows in blocks if rows is not None]
     raw_probabilities = {name: np.concatenate([found[name] for found, _ in blocks]) for name in blocks[0][0]}
     return raw_probabilities, np.concatenate(features) if features else None

@@ -70,7 +70,7 @@ def judge(
     from muslin.data import read_and_log
 
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
-    predictor.rules(precision, per)  # what is out of range is said before any work
+    predictor.policies(precision, per)  # what is out of range is said before any work
     dataset = read_and_log(data, log=log, **(reading or {}))
     column = None if by is None else _column(data, reading or {}, by)
     chosen, part = train_workflow.part_to_judge(predictor, dataset, split, log)

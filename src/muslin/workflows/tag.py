@@ -24,7 +24,7 @@ from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.photo_lookup import photo_column
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.selective import CONFIDENCE, DECISIONS, PRECISION, AcceptancePolicy
-from muslin.models.predictor import CHUNK, MODEL_FILE, Answer, Prediction, Predictor
+from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
 from muslin.storage.atomic import atomic_file, remove_partial_files
 from muslin.text import plural
 
@@ -130,7 +130,7 @@ def tag(
     path, out = Path(catalogue), Path(out)
     _check_places(path, out, model, taxonomy)
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
-    rules = predictor.rules(precision, per)
+    rules = predictor.policies(precision, per)
     source = open_catalogue(path, out)
     column, find = photo_column(source, None if images is None else Path(images), image_column)
     products, notes = _survey(source, column)
@@ -325,9 +325,9 @@ class _Answer:
 
 
 def _row(prediction: Prediction, targets: Sequence[Target], shop: Taxonomy) -> Row:
-    if prediction.problem is not None:
+    if prediction.error is not None:
         empty = (5 if shop.parents else 4) * len(targets)
-        return [*[None] * empty, " ".join(prediction.problem.split())]
+        return [*[None] * empty, " ".join(prediction.error.split())]
     answers = {target.name: _answer(prediction.predictions[target.name]) for target in targets}
     if len(targets) > 1 and shop.parents:
         answers = _agreeing(answers, prediction, shop)
@@ -389,7 +389,7 @@ def _agreeing(answers: Mapping[str, _Answer], prediction: Prediction, shop: Taxo
     return settled
 
 
-def _in_words(answer: _Answer, said: Answer, shop: Taxonomy) -> _Answer:
+def _in_words(answer: _Answer, said: TargetPrediction, shop: Taxonomy) -> _Answer:
     """The same, where several classes have one name in the shop: their probabilities are those of one tag.
 
     An accepted tag stays what was accepted; otherwise the name with the greatest sum is the tag.
@@ -410,12 +410,12 @@ def _in_words(answer: _Answer, said: Answer, shop: Taxonomy) -> _Answer:
     return replace(answer, tags=(tag,), confidences=(min(1.0, sums[shop.name(tag)]),))
 
 
-def _answer(said: Answer) -> _Answer:
+def _answer(said: TargetPrediction) -> _Answer:
     """What the model says; of an image that is none of its classes, nothing."""
     if said.decision == NOT_OURS:
         return _Answer((), (), NOT_OURS, ())
     tags = (said.label,) if said.labels is None else said.labels
-    candidates = said.candidates
+    candidates = said.prediction_set
     if said.decision == ACCEPT:
         candidates = ()  # there is nothing to choose
     elif len(candidates) == len(said.probabilities) > CANDIDATES:  # a list of everything helps nobody

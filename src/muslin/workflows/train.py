@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from muslin.evaluation.reliability import Reliability
     from muslin.learn.features import Features
     from muslin.learn.training_loop import Progress
-    from muslin.models.predictor import Predictor, Seen
+    from muslin.models.predictor import ModelOutput, Predictor
 
 OnProgress = Callable[["Progress"], None]
 Log = Callable[[str], None]
@@ -390,7 +390,7 @@ def _complete(
     bundle = calibrate(bundle, dataset, parts, seed=seed, raw=raw)
     predictor, aligned = Predictor(bundle), dataset.take(parts.test)
     if raw:
-        seen = predictor.seen(*raw(parts.test))
+        seen = predictor.to_output(*raw(parts.test))
     else:
         aligned, seen = look(predictor, aligned)
     evaluations, probabilities = evaluations_of(predictor, aligned, seen), seen.probabilities
@@ -408,22 +408,22 @@ def _complete(
     return run
 
 
-def look(predictor: "Predictor", dataset: Dataset) -> tuple[Dataset, "Seen"]:
+def look(predictor: "Predictor", dataset: Dataset) -> tuple[Dataset, "ModelOutput"]:
     """`dataset` as the model takes it, with its labels in the model's classes; and what the model makes of it.
 
     Raises:
         DataError: the data have a class that the model never saw, or no label at all.
     """
-    from muslin.models.predictor import joined
+    from muslin.models.predictor import concat_outputs
 
     if not dataset.targets:
         raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
     aligned = align(in_model_pixels(predictor, dataset), predictor.bundle.targets)
     # photos are decoded while the network works on those before them
-    return aligned, joined([predictor.infer(block) for block in pixel_batches(aligned)])
+    return aligned, concat_outputs([predictor.infer(block) for block in pixel_batches(aligned)])
 
 
-def evaluations_of(predictor: "Predictor", aligned: Dataset, seen: "Seen") -> dict[str, AnyEvaluation]:
+def evaluations_of(predictor: "Predictor", aligned: Dataset, seen: "ModelOutput") -> dict[str, AnyEvaluation]:
     """Per target of which something is known, what the answers are worth.
 
     Raises:
@@ -453,7 +453,7 @@ def evaluations_of(predictor: "Predictor", aligned: Dataset, seen: "Seen") -> di
 
 
 def reliabilities_of(
-    predictor: "Predictor", aligned: Dataset, seen: "Seen", **more: Any
+    predictor: "Predictor", aligned: Dataset, seen: "ModelOutput", **more: Any
 ) -> dict[str, "Reliability"]:
     """Per target of which something is known, how far the answers may be trusted; `more` as for `trust`."""
     from muslin.evaluation.reliability import reliabilities

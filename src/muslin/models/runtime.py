@@ -1,0 +1,57 @@
+"""The only place that opens an ONNX Runtime session."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import NDArray
+
+from muslin.errors import BundleError
+
+
+def session(model: bytes, *, threads: int = 1, optimise: bool = True) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU, which prints nothing.
+
+    Args:
+        model: an ONNX file; ONNX Runtime's own format is refused.
+        threads: threads that work on one operation.
+        optimise: whether layers may be fused; False keeps the result of every layer.
+
+    Raises:
+        BundleError: ONNX Runtime cannot run the graph.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # fatal only: an error arrives as an exception
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave their core
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that onnx_check reads
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    with _runtime_errors():
+        return onnxruntime.InferenceSession(
+            model,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=False,  # else it prints, and tries the same again
+        )
+
+
+def run_session(opened: Any, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Any]:
+    """The arrays of `outputs`, in their order.
+
+    Raises:
+        BundleError: ONNX Runtime fails.
+    """
+    with _runtime_errors():
+        return list(opened.run(list(outputs), dict(inputs)))
+
+
+@contextmanager
+def _runtime_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # onnxruntime's exceptions have no other common base
+        raise BundleError("graph_not_runnable", reason=" ".join(str(error).split())[:300]) from error
