@@ -1,6 +1,7 @@
 """Numbers, durations and lists as people read them; the same in messages, the terminal, the plots and the report."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -54,3 +55,31 @@ def duration(seconds: float) -> str:
 def word_list(names: Sequence[str], last: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}" if names else ""
+
+
+def shorten_middle(text: str, width: float, measure: Callable[[str], float] = len) -> str:
+    """`text`, or its two ends around `…` where it is wider than `width`, because names often differ at the end.
+
+    >>> shorten_middle("a rather long name number 17", 12)
+    'a rath…er 17'
+    """
+    if measure(text) <= width:
+        return text
+
+    def with_letters(count: int) -> str:
+        return f"{text[: (count + 1) // 2].rstrip()}…{text[len(text) - count // 2 :].lstrip()}"
+
+    fitting = bisect_right(range(len(text)), width, key=lambda count: measure(with_letters(count))) - 1
+    return with_letters(max(0, fitting))
+
+
+def wrap_lines(text: str, width: float, measure: Callable[[str], float] = len) -> list[str]:
+    """`text` in lines of at most `width`, broken at spaces; a word that is wider has a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and measure(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

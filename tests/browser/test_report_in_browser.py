@@ -180,11 +180,10 @@ def test_how_it_was_made_can_be_read_and_repeated(page: Page, sliced_run: Finish
 def test_every_image_is_also_a_file(page: Page, sliced_run: Finished) -> None:
     names = {path.name for path in sliced_run.folder.iterdir()}
     assert names >= {
-        "counts.svg", "samples.png", "means.png", "network.svg", "curves.svg", "classes.svg", "confusion.svg",
-        "reliability.svg", "predictions.png", "confused.png", "mistakes.png",
+        "counts.svg", "network.svg", "curves.svg", "classes.svg", "confusion.svg", "reliability.svg",
     }  # fmt: skip
     for name in names:
-        if name.endswith((".svg", ".png")):
+        if name.endswith(".svg"):
             page.open(sliced_run.folder / name)
             assert page.said == [], name
             assert page.run("document.documentElement.getBoundingClientRect().width") > 100, name
@@ -288,23 +287,24 @@ def test_the_threshold_of_two_classes_can_be_moved(browser: Page, tmp_path: Path
     browser.said.clear()
     browser.resize(1280, 900)
     browser.open(page)
-    assert seen(browser, "#moved") == 1
-    before = text(browser, '[data-figure="recall"]')
+    assert seen(browser, "#threshold-slider") == 1
+    before = text(browser, '[data-metric="recall"]')
     dots = "[...document.querySelectorAll('#threshold .point')].map(p => [p.getAttribute('cx'), p.getAttribute('cy')])"
     stood = browser.run(dots)
-    browser.run("moved.value = 20; moved.dispatchEvent(new Event('input'))")
+    browser.run("document.getElementById('threshold-slider').value = 20")
+    browser.run("document.getElementById('threshold-slider').dispatchEvent(new Event('input'))")
     labels = made.dataset.labels["label"][made.split.test]
     at = operating_point(labels, made.probabilities[:, 1], 0.2)
-    assert text(browser, '[data-figure="threshold"]') == "0.20"
-    assert text(browser, '[data-figure="called"]') == f"{at.predicted:,}"
+    assert text(browser, '[data-metric="threshold"]') == "0.20"
+    assert text(browser, '[data-metric="predicted"]') == f"{at.predicted:,}"
     for name, share in (
         ("recall", at.recall),
         ("precision", at.precision),
-        ("others", at.false_positive_rate),
+        ("false-positive-rate", at.false_positive_rate),
         ("accuracy", at.accuracy),
     ):
         assert share is not None
-        assert text(browser, f'[data-figure="{name}"]') == f"{100 * share:.1f}\u00a0%"
-    assert text(browser, '[data-figure="recall"]') != before
+        assert text(browser, f'[data-metric="{name}"]') == f"{100 * share:.1f}\u00a0%"
+    assert text(browser, '[data-metric="recall"]') != before
     assert all(now != then for now, then in zip(browser.run(dots), stood, strict=True))
     assert browser.said == []

@@ -54,18 +54,18 @@ def test_a_table_with_several_possible_targets_is_shown_with_a_row_each(table: P
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.strip()}
     assert rows["kind"] == ["2", "0", "hat", "3,", "shirt", "3"]
     assert rows["season"][:2] == ["2", "0"]
-    assert "colours (several an image)" in said
+    assert "colours (several per image)" in said
     assert "7 rows" in said
     assert "rows left out because their photo is missing: 1 (7)" in said
 
 
 def test_sizes_modes_and_what_cannot_be_read_are_said_even_if_the_first_is_broken(table: Path) -> None:
     said = look(table, "--target", "tags")
-    assert "photos of 8×6 to 90×50 px; RGB 2, L 2, CMYK 1; 1 cannot be read, first" in said
+    assert "photos of 8×6 to 90×50 px; RGB 2, L 2, CMYK 1; 1 unreadable, the first:" in said
     assert "is HTML, which is not read" in said
-    assert "tags: 2 classes (several an image)" in said
+    assert "tags: 2 classes (several per image)" in said
     found = json.loads(look(table, "--target", "tags", "--json"))
-    assert found["size"] == [40, 30, 3]
+    assert found["shape"] == [40, 30, 3]
     assert found["photos"]["smallest"] == [6, 8]
     assert found["photos"]["modes"] == {"RGB": 2, "L": 2, "CMYK": 1}
     assert found["targets"]["tags"] == {"kind": "multilabel", "classes": {"red": 4, "warm": 3}, "unknown": 1}
@@ -84,15 +84,16 @@ def test_images_are_shown_with_a_mark_where_one_is_broken(
 
 def test_a_broken_image_asked_for_by_its_index_is_named(table: Path) -> None:
     done = CliRunner().invoke(cli, ["look", str(table), "--target", "kind", "--index", "0"])
-    assert "1.jpg: is HTML" in str(done.exception)
+    assert done.exit_code != 0
+    assert "1.jpg" in str(done.exception)
 
 
 def test_a_set_whose_photos_are_all_broken_is_still_described(table: Path) -> None:
     for photo in (table.parent / "images").iterdir():
         photo.write_bytes(b"")
     data = read(table, target="kind")
-    assert dataset_summary(data)["size"] is None
+    assert dataset_summary(data)["shape"] is None
     photos = read_photo_headers(data)
     assert photos is not None
     assert (photos.smallest, len(photos.unreadable)) == (None, 6)
-    assert "6 cannot be read" in look(table, "--target", "kind")
+    assert "6 unreadable" in look(table, "--target", "kind")

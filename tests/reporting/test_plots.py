@@ -72,11 +72,11 @@ def _drawings() -> Iterator[tuple[str, str]]:
     yield "curves of one value", plots.learning_curves(_history(3, train_loss=0.0, validation_loss=0.0))
     for classes in (2, 10, 30):
         evaluation = _evaluation(classes)
-        yield f"confusion of {classes}", plots.confusion_matrix(evaluation)
+        yield f"confusion of {classes}", plots.confusion_matrix_plot(evaluation)
         yield f"bars of {classes}", plots.class_metric_bars(evaluation)
         yield f"reliability of {classes}", plots.reliability_diagram(evaluation)
     for name, evaluation in (("awkward", awkward), ("perfect", perfect), ("absent", absent)):
-        yield f"{name} confusion", plots.confusion_matrix(evaluation)
+        yield f"{name} confusion", plots.confusion_matrix_plot(evaluation)
         yield f"{name} bars", plots.class_metric_bars(evaluation)
         yield f"{name} reliability", plots.reliability_diagram(evaluation)
     yield "counts", plots.class_count_bars({"train": dict.fromkeys(AWKWARD, 5), "test": {AWKWARD[0]: 1}})
@@ -113,7 +113,7 @@ def test_every_drawing_is_a_whole_file_with_title_and_description_and_nothing_ou
 
 
 def test_a_drawing_inside_a_page_has_no_style_or_name_space_of_its_own() -> None:
-    inside = inline_svg(plots.confusion_matrix(_evaluation(3)))
+    inside = inline_svg(plots.confusion_matrix_plot(_evaluation(3)))
     assert "<style>" not in inside
     assert "xmlns" not in inside
     assert 'role="img"' in inside
@@ -121,21 +121,24 @@ def test_a_drawing_inside_a_page_has_no_style_or_name_space_of_its_own() -> None
 
 def test_the_confusion_matrix_shows_each_count_and_names_the_worst_in_words() -> None:
     evaluation = _evaluation(4)
-    root = ElementTree.fromstring(plots.confusion_matrix(evaluation))
+    root = ElementTree.fromstring(plots.confusion_matrix_plot(evaluation))
     shown = sorted(text.text for text in root.iter(f"{SVG}text") if (text.text or "").isdigit())
     rows = evaluation.confusion
     expected = [str(rows[i][j]) for i in range(4) for j in range(4) if rows[i][j] or i == j]
     assert shown == sorted(expected)
     worst = evaluation.confused_pairs[0]
-    assert f"class {worst.true} called class {worst.predicted}: {worst.count} times" in ElementTree.tostring(
-        root, encoding="unicode"
+    assert (
+        f"class {worst.true} predicted as class {worst.predicted}: {worst.count} times"
+        in ElementTree.tostring(root, encoding="unicode")
     )
 
 
 def test_a_mistake_stands_out_more_the_larger_its_share_and_differs_in_kind_from_a_right_answer() -> None:
     labels = np.repeat([0, 1], 10)
     predicted = np.array([0] * 6 + [1] * 4 + [1] * 9 + [0])
-    root = ElementTree.fromstring(plots.confusion_matrix(evaluate(labels, np.eye(2)[predicted], ("a", "b"))))
+    root = ElementTree.fromstring(
+        plots.confusion_matrix_plot(evaluate(labels, np.eye(2)[predicted], ("a", "b")))
+    )
     cells = {
         next(iter(group.iter(f"{SVG}text"))).text: next(iter(group.iter(f"{SVG}rect")))
         for group in root.iter(f"{SVG}g")
@@ -146,7 +149,7 @@ def test_a_mistake_stands_out_more_the_larger_its_share_and_differs_in_kind_from
 
 
 def test_only_some_classes_can_be_shown() -> None:
-    drawing = plots.confusion_matrix(_evaluation(30), [3, 17])
+    drawing = plots.confusion_matrix_plot(_evaluation(30), [3, 17])
     assert "class 17" in drawing
     assert ">class 5<" not in drawing
 
@@ -156,7 +159,7 @@ def test_the_weakest_class_comes_first() -> None:
     predicted = np.array([0] * 10 + [1] * 5 + [0] * 5)
     drawing = plots.class_metric_bars(evaluate(labels, np.eye(3)[predicted], ("good", "weak", "absent")))
     assert drawing.index(">weak<") < drawing.index(">good<") < drawing.index(">absent<")
-    assert "no images to judge by" in drawing
+    assert "no test images" in drawing
 
 
 def test_the_learning_curve_of_one_epoch_shows_its_points() -> None:

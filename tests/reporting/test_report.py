@@ -25,7 +25,6 @@ from muslin.text import percent
 FILES = {
     "report.html",
     *(f"{name}.svg" for name in ("counts", "network", "curves", "classes", "confusion", "reliability")),
-    *(f"{name}.png" for name in ("samples", "means", "predictions", "confused", "mistakes")),
 }
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -121,8 +120,6 @@ def test_the_report_holds_every_part_and_every_image_is_also_a_file(tmp_path: Pa
     for title in ("Images per class", "Confusion matrix", "Loss by epoch", "Accuracy by epoch"):
         assert title in titles
     assert "muslin train drawn" in page.text
-    for image in tmp_path.glob("*.png"):
-        assert image.read_bytes().startswith(b"\x89PNG")
 
 
 def test_two_classes_have_their_curves_and_the_figures_at_the_threshold(tmp_path: Path) -> None:
@@ -215,7 +212,6 @@ def test_a_model_without_mistakes_is_not_credited_with_more_than_was_seen(tmp_pa
     assert "120 of 120 test images: 100.0 %" in page.text
     assert "Nothing, on these 120 images" in page.text
     assert "wrong on up to 3.1 %" in page.text
-    assert not (tmp_path / "mistakes.png").exists()
 
 
 @pytest.mark.parametrize("classes", [2, 10, 30, 64])

@@ -224,7 +224,7 @@ def get(name: str, csv_folder: Path | None, as_json: bool) -> None:
 @as_json
 def look(
     data: str, part: str | None, index: int | None, class_name: str | None, sample: int | None, mean: bool,
-    colour: Literal["own", "gray", "false"] | None, seed: int, out: Path | None,
+    colour: Literal["gray", "false"] | None, seed: int, out: Path | None,
     format_: str | None, shape: tuple[int, ...] | None, target: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """What is in a data set; show its images."""
@@ -241,7 +241,7 @@ def look(
     if not mean and all(wish is None for wish in (index, sample, class_name, colour, out)):
         print_dataset(chosen)
         return
-    selection = ImageSelection(index, mean, class_name, sample, seed, colour or "own")
+    selection = ImageSelection(index, mean, class_name, sample, seed, colour or "original")
     if out:
         write_atomically(out, preview_sheet(chosen, selection))
         click.echo(f"wrote {out}")

@@ -1,33 +1,34 @@
-"""What `muslin look` shows: one image, a class, a sample or the mean of each class."""
+"""What `muslin look` shows: a summary of a data set, one image, a class, a sample or the mean of each class."""
 
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import click
 import numpy as np
+from numpy.typing import NDArray
 
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, class_counts
 from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, ImageError
 from muslin.reporting.image_grids import (
-    Colour,
+    ColourMode,
     Pixels,
+    SheetSection,
     apply_colour,
     contact_sheet,
-    counts_of,
-    label_text,
-    mean_images,
     png_bytes,
-    sample_indices,
     terminal_image,
 )
+from muslin.reporting.samples import label_text, mean_images, sample_indices
+from muslin.reporting.terminal.console import printable
 
-CROSSED = np.where(np.eye(32, dtype=bool) | np.eye(32, dtype=bool)[::-1], 90, 225).astype(np.uint8)[
-    :, :, None
-]
-"""Shown in place of a photo that cannot be read."""
+MAX_HEADERS = 1000
+"""Photos whose header is read for the range of sizes and the modes."""
+
+_CROSS = np.eye(32, dtype=bool) | np.eye(32, dtype=bool)[::-1]
+UNREADABLE = np.where(_CROSS, 90, 225).astype(np.uint8)[:, :, None]
+"""Shown in place of an unreadable photo."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ class ImageSelection:
     """Which images to show, and how.
 
     Attributes:
-        index: this one only.
-        mean: the mean image of each class instead of single ones.
-        class_name: only of this class.
-        sample: how many, drawn at random.
-        seed: of that draw.
-        colour: see `muslin.reporting.image_grids.Colour`.
+        index: this image only.
+        mean: the mean image of each class instead of single images.
+        class_name: only images of this class.
+        sample: how many random images.
+        seed: of that sample.
+        colour: see `muslin.reporting.image_grids.ColourMode`.
     """
 
     index: int | None = None
@@ -48,11 +49,7 @@ class ImageSelection:
     class_name: str | None = None
     sample: int | None = None
     seed: int = 0
-    colour: Colour = "own"
-
-
-MAX_HEADERS = 1000
-"""Photos whose header is read to tell the range of sizes and the modes."""
+    colour: ColourMode = "original"
 
 
 @dataclass(frozen=True)
@@ -60,33 +57,33 @@ class PhotoHeaders:
     """What the headers of photos say.
 
     Attributes:
-        looked_at: how many photos, evenly spread over the set.
-        smallest, largest: (height, width) in pixels of the photos with the fewest and the most; None where no header
-            can be read.
-        modes: per mode of Pillow's how many, the most frequent first.
-        unreadable: what is wrong with each of the others.
+        n: photos whose header was read, evenly spaced over the set.
+        smallest, largest: (height, width) in pixels of the photos with the fewest and the most pixels; None where no
+            header is readable.
+        modes: how many photos have each of Pillow's modes, the most frequent first.
+        unreadable: the problem of each unreadable photo.
     """
 
-    extract_features: int
+    n: int
     smallest: tuple[int, int] | None
     largest: tuple[int, int] | None
     modes: dict[str, int]
     unreadable: tuple[str, ...]
 
-    def sentence(self) -> str:
-        """For a person, for example `photos of 300×200 to 4032×3024 px; RGB 998, L 2; of 1,000 looked at`."""
-        said = []
+    def __str__(self) -> str:
+        """For example `photos of 300×200 to 4032×3024 px; RGB 998, L 2; 1,000 photos examined`."""
+        facts = []
         if self.smallest and self.largest:
             sizes = [f"{width}×{height}" for height, width in dict.fromkeys((self.smallest, self.largest))]
-            said.append(f"photos of {' to '.join(sizes)} px")
-            said.append(", ".join(f"{mode} {count:,}" for mode, count in self.modes.items()))
+            facts.append(f"photos of {' to '.join(sizes)} px")
+            facts.append(", ".join(f"{mode} {count:,}" for mode, count in self.modes.items()))
         if self.unreadable:
-            said.append(f"{len(self.unreadable):,} cannot be read, first {self.unreadable[0]}")
-        return "; ".join([*said, f"of {self.extract_features:,} looked at"])
+            facts.append(f"{len(self.unreadable):,} unreadable, the first: {self.unreadable[0]}")
+        return "; ".join([*facts, f"{self.n:,} photos examined"])
 
 
 def read_photo_headers(dataset: Dataset) -> PhotoHeaders | None:
-    """What the headers of at most MAX_HEADERS photos say; None for a set of pixels, or an empty one."""
+    """What the headers of at most MAX_HEADERS photos say; None for images in memory, and without any photo."""
     from muslin.images import read_header
 
     if not isinstance(dataset.images, PhotoImages) or not len(dataset):
@@ -113,27 +110,30 @@ def read_photo_headers(dataset: Dataset) -> PhotoHeaders | None:
 
 
 def first_shape(dataset: Dataset) -> tuple[int, ...] | None:
-    """(height, width, channels) of the first image that can be decoded, of the first ten; None if none can."""
+    """(height, width, channels) of the first readable image among the first ten; None if there is none."""
     for index in range(min(len(dataset), 10)):
         with suppress(ImageError):
             return dataset.images[index].shape
     return None
 
 
+def has_unknown(labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Per image whether its class, or any of its labels, is unknown."""
+    mask: NDArray[np.bool_] = labels == UNKNOWN
+    return np.any(mask, axis=1) if mask.ndim == 2 else mask
+
+
 def dataset_summary(dataset: Dataset) -> dict[str, Any]:
     """What is in a data set, as JSON values."""
     parts = dataset.parts
-    counts = None if parts is None else {p: int((parts == p).sum()) for p in PARTS if (parts == p).any()}
     targets = {}
     for target in dataset.targets:
         labels = dataset.labels[target.name]
-        held = counts_of(labels, len(target.classes))
+        counts = class_counts(target, labels).tolist()
         targets[target.name] = {
             "kind": target.kind,
-            "classes": dict(zip(target.classes, held.tolist(), strict=True)),
-            "unknown": int(
-                (labels == UNKNOWN).sum() if labels.ndim == 1 else (labels == UNKNOWN).any(axis=1).sum()
-            ),
+            "classes": dict(zip(target.classes, counts, strict=True)),
+            "unknown": int(has_unknown(labels).sum()),
         }
     shape, photos = first_shape(dataset), read_photo_headers(dataset)
     return {
@@ -142,21 +142,24 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "origin": dataset.origin,
         "fixes": list(dataset.fixes),
         "images": len(dataset),
-        "size": list(shape) if shape else None,
+        "shape": list(shape) if shape else None,
         "photos": None if photos is None else asdict(photos),
-        "parts": counts,
+        "parts": None if parts is None else {p: int((parts == p).sum()) for p in PARTS if (parts == p).any()},
         "targets": targets,
         "fingerprint": dataset.fingerprint,
     }
 
 
-def chosen_images(dataset: Dataset, sheet: ImageSelection, usual: int = 25) -> list[tuple[str, Pixels]]:
-    """The images that `sheet` asks for, each with a caption.
+def selected_images(
+    dataset: Dataset, selection: ImageSelection, default_sample: int
+) -> list[tuple[str, Pixels]]:
+    """The selected images, each with its caption; unreadable ones are replaced by a cross.
 
     Raises:
         DataError: no such index, class or target.
+        ImageError: the image asked for by its index is unreadable.
     """
-    if sheet.mean:
+    if selection.mean:
         target = dataset.target()
         labels = dataset.labels[target.name]
         if labels.ndim == 2:
@@ -164,46 +167,42 @@ def chosen_images(dataset: Dataset, sheet: ImageSelection, usual: int = 25) -> l
         else:
             means = mean_images(dataset.images, labels, len(target.classes))
         return [(name, mean) for name, mean in zip(target.classes, means, strict=True) if mean is not None]
-    if sheet.index is not None:
-        if not 0 <= sheet.index < len(dataset):
-            raise DataError(
-                f"{dataset.name}: no image {sheet.index}. They are numbered 0 to {len(dataset) - 1:,}."
-            )
-        indices = np.array([sheet.index])
-    else:
-        indices = sample_indices(
-            dataset, count=sheet.sample or usual, class_name=sheet.class_name, seed=sheet.seed
-        )
-    pictures = []
-    for i in indices.tolist():
-        caption = f"{label_text(dataset, i)}\n{dataset.ids[i]}".strip()
-        try:
-            pictures.append((caption, dataset.images[i]))
-        except ImageError:
-            if sheet.index is not None:
-                raise
-            pictures.append((f"cannot be read: {dataset.ids[i]}", CROSSED))
-    return pictures
-
-
-def preview_sheet(dataset: Dataset, sheet: ImageSelection) -> bytes:
-    """The chosen images as one contact sheet, the bytes of a PNG; a single one by its index as it is."""
-    pictures = chosen_images(dataset, sheet)
-    if sheet.index is not None:
-        return png_bytes(apply_colour(pictures[0][1], sheet.colour))
-    columns = min(10, max(1, round(len(pictures) ** 0.5)))
-    return contact_sheet(
-        [pixels for _, pixels in pictures],
-        [caption for caption, _ in pictures],
-        columns=columns,
-        colour=sheet.colour,
+    if selection.index is not None:
+        if not 0 <= selection.index < len(dataset):
+            raise DataError("image_index", path=dataset.name, index=selection.index, last=len(dataset) - 1)
+        return [(_caption(dataset, selection.index), dataset.images[selection.index])]
+    chosen = sample_indices(
+        dataset,
+        count=selection.sample or default_sample,
+        class_name=selection.class_name,
+        seed=selection.seed,
     )
+    images = []
+    for i in chosen.tolist():
+        try:
+            images.append((_caption(dataset, i), dataset.images[i]))
+        except ImageError:
+            images.append((f"unreadable: {dataset.ids[i]}", UNREADABLE))
+    return images
 
 
-def print_preview(dataset: Dataset, sheet: ImageSelection) -> None:
-    """The chosen images as characters, each under its caption."""
-    for caption, pixels in chosen_images(dataset, sheet, usual=3):
-        shown = apply_colour(pixels, sheet.colour)
-        click.echo(" · ".join(caption.split("\n")))
-        click.echo(terminal_image(shown if shown.ndim == 3 else shown[..., None]))
-        click.echo()
+def _caption(dataset: Dataset, index: int) -> str:
+    return f"{label_text(dataset, index)}\n{dataset.ids[index]}".strip()
+
+
+def preview_sheet(dataset: Dataset, selection: ImageSelection) -> bytes:
+    """The selected images on a contact sheet, the bytes of a PNG; one image by its index without any frame."""
+    images = selected_images(dataset, selection, default_sample=25)
+    if selection.index is not None:
+        return png_bytes(apply_colour(images[0][1], selection.colour))
+    captions, pixels = zip(*images, strict=True)
+    columns = min(10, max(1, round(len(images) ** 0.5)))
+    return contact_sheet([SheetSection("", pixels, captions)], columns=columns, colour=selection.colour)
+
+
+def print_preview(dataset: Dataset, selection: ImageSelection) -> None:
+    """Print the selected images as characters, each under its caption."""
+    for caption, pixels in selected_images(dataset, selection, default_sample=3):
+        print(printable(caption.replace("\n", " · ")))
+        print(terminal_image(apply_colour(pixels, selection.colour)))
+        print()

@@ -14,7 +14,7 @@ from muslin.evaluation.compare import Comparison
 from muslin.evaluation.compare import compare as compare_answers
 from muslin.evaluation.thresholds import decided
 from muslin.models.predictor import Predictor
-from muslin.reporting.image_grids import SheetSection, contact_sheets
+from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.text import plural
 from muslin.workflows import train as train_workflow
 
@@ -131,7 +131,7 @@ def disagreements(compared: ComparisonResult, target: str) -> bytes | None:
                     [f"1: {_named(asked, a[i])}\n2: {_named(asked, b[i])}" for i in some],
                 )
             )
-    return contact_sheets(sections) if sections else None
+    return contact_sheet(sections) if sections else None
 
 
 def _only(dataset: Dataset, ids: NDArray[Any]) -> Dataset:

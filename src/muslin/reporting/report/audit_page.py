@@ -12,7 +12,8 @@ from muslin.data.audit.findings import KINDS, Audit, Finding, Sample
 from muslin.data.dataset import Dataset
 from muslin.errors import ImageError
 from muslin.reporting.colours import DARK, LIGHT
-from muslin.reporting.image_grids import data_uri, label_text
+from muslin.reporting.image_grids import data_uri
+from muslin.reporting.samples import label_text
 from muslin.reporting.svg.svg import FONT
 from muslin.reporting.terminal.console import console_for, plain_table, printable
 from muslin.storage.atomic import write_atomically

@@ -16,16 +16,9 @@ from muslin.evaluation import ConfusedPair, Evaluation
 from muslin.evaluation.reliability import Reliability
 from muslin.evaluation.thresholds import decided
 from muslin.reporting.colours import DARK, LIGHT
-from muslin.reporting.image_grids import (
-    Pixels,
-    SheetSection,
-    contact_sheet,
-    contact_sheets,
-    data_uri,
-    mean_images,
-    sample_per_class,
-)
+from muslin.reporting.image_grids import Pixels, data_uri
 from muslin.reporting.report import insights
+from muslin.reporting.samples import mean_images, sample_per_class
 from muslin.reporting.svg import plots
 from muslin.reporting.svg.binary_curves import ThresholdExplorer, threshold_explorer
 from muslin.reporting.svg.network_diagram import network_diagram
@@ -161,8 +154,6 @@ def write_report(folder: Path, report: Report) -> Path:
     if report.two:
         write_atomically(folder / "roc.svg", report.two.roc)
         write_atomically(folder / "precision-recall.svg", report.two.precision_recall)
-    for name, sheet in _sheets(samples, predictions, confusions, mistakes).items():
-        write_atomically(folder / f"{name}.png", sheet)
     page = folder / "report.html"
     html = _page(report, shown, drawings, samples, predictions, confusions, mistakes)
     write_atomically(page, html.encode(errors="replace"))  # a file's name need not be valid Unicode
@@ -271,7 +262,7 @@ def _drawings(report: Report, shown: Sequence[int]) -> dict[str, str]:
         "loss": plots.learning_curves(report.history, ["loss"]),
         "accuracy": plots.learning_curves(report.history, ["accuracy"]),
         "classes": plots.class_metric_bars(evaluation, shown),
-        "confusion": plots.confusion_matrix(evaluation, shown),
+        "confusion": plots.confusion_matrix_plot(evaluation, shown),
         "reliability": plots.reliability_diagram(
             evaluation, report.trust.before.bins if report.trust else ()
         ),
@@ -286,7 +277,7 @@ def _samples(report: Report, shown: Sequence[int]) -> list[TileGroup]:
     labels = np.full(len(images), UNKNOWN, dtype=np.int64)  # all but training images of the classes shown
     train = report.split.train[np.isin(report.labels[report.split.train], shown)]
     labels[train] = report.labels[train]
-    means = mean_images(images, labels, len(classes), most=max(5, PHOTOS_AVERAGED // len(shown)))
+    means = mean_images(images, labels, len(classes), max_photos=max(5, PHOTOS_AVERAGED // len(shown)))
     drawn = sample_per_class(labels, len(classes), each)
     groups = []
     for index in shown:
@@ -344,54 +335,3 @@ def _recognised(report: Report, index: int, most: int = 3) -> tuple[ImageTile, .
 
 def _mistakes(report: Report) -> list[ImageTile]:
     return [_shot(report, m.index, note=m.id) for m in report.evaluation.mistakes[:MISTAKES_SHOWN]]
-
-
-def _sheets(
-    samples: Sequence[TileGroup],
-    predictions: Sequence[ImageTile],
-    confusions: Sequence[ConfusedPairExamples],
-    mistakes: Sequence[ImageTile],
-) -> dict[str, bytes]:
-    """The images as PNG files; a sheet without an image is left out."""
-    means = [group.mean for group in samples if group.mean]
-    pairs = [
-        SheetSection(
-            f"{c.true} taken for {c.predicted}: {plural(c.pair.count, 'time')}",
-            [shot.pixels for group in c.groups for shot in group.shots],
-            [shot.caption for group in c.groups for shot in group.shots],
-            [shot.right for group in c.groups for shot in group.shots],
-        )
-        for c in confusions
-    ]
-    sheets = {}
-    if any(group.shots for group in samples):
-        sheets["samples"] = contact_sheets(
-            [
-                SheetSection(g.name, [s.pixels for s in g.shots], ["" for _ in g.shots])
-                for g in samples
-                if g.shots
-            ]
-        )
-    if means:
-        title = "The mean image of each class"
-        sheets["means"] = contact_sheet(
-            [m.pixels for m in means], [m.called for m in means], columns=5, title=title
-        )
-    for name, shots, title in (
-        (
-            "predictions",
-            predictions,
-            f"Predicted against true: {len(predictions)} test images drawn at random",
-        ),
-        ("mistakes", mistakes, "The surest mistakes"),
-    ):
-        if shots:
-            sheets[name] = contact_sheet(
-                [s.pixels for s in shots],
-                [s.caption for s in shots],
-                marks=[s.right for s in shots],
-                title=title,
-            )
-    if pairs:
-        sheets["confused"] = contact_sheets(pairs, columns=3 + EXAMPLES_SHOWN + 3)
-    return sheets

@@ -82,7 +82,7 @@ def network_diagram(described: Mapping[str, Any]) -> str:
         body.append(svg_text(names, baseline, kind, "ink strong"))
         beside = names + 1.08 * text_width(kind, 14) + 8  # bold is wider
         called = shorten_text(str(row["name"]), 12, shapes - beside - 8)
-        body.append(svg_text(beside, baseline, called, "soft small", tip=str(row["name"])))
+        body.append(svg_text(beside, baseline, called, "soft small", tooltip=str(row["name"])))
         for place, words in enumerate(detail + purpose, 1):
             tone = "ink small" if place <= len(detail) else "soft small"
             body.append(svg_text(names, baseline + 16 * place, words, tone))
@@ -91,7 +91,9 @@ def network_diagram(described: Mapping[str, Any]) -> str:
             body.append(svg_text(counts + 62, centre + 5, f"{learned:,}", "ink number", "end"))
             tip = f"{percent(learned / total)} of all parameters"
             body.append(svg_rect(counts + 78, centre - 5, 90, 10, "cloth"))
-            body.append(svg_rect(counts + 78, centre - 5, max(1.5, 90 * learned / total), 10, "mid", tip=tip))
+            body.append(
+                svg_rect(counts + 78, centre - 5, max(1.5, 90 * learned / total), 10, "mid", tooltip=tip)
+            )
         y += row_height
         body.append(svg_line(names, y, width, y, "rule", 0.75))
     for (above, _, lower), (below, upper, _) in pairwise(corners):

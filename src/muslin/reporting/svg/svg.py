@@ -1,12 +1,14 @@
-"""The alphabet of the drawings: a whole SVG file, words, lines, ticks; and the style sheet they share."""
+"""The elements of every drawing: an SVG document, text, lines, rectangles, ticks; and the style sheet they share."""
 
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html import escape
 from itertools import pairwise
 
 from muslin.reporting.colours import DARK, LIGHT
+from muslin.text import percent, shorten_middle, wrap_lines
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
 
@@ -36,18 +38,18 @@ STYLE = (
     f".drawing .number{{font-variant-numeric:tabular-nums}}{_style(LIGHT)}"
     f"@media screen and (prefers-color-scheme:dark){{{_style(DARK)}}}"
 )
-"""The style sheet of every drawing; literal colours, as not every viewer of SVG files knows CSS variables."""
+"""The style sheet of every drawing; literal colours, because not every viewer of SVG files supports CSS variables."""
 
 
 def inline_svg(drawing: str) -> str:
-    """The drawing for the inside of an HTML page, without its own style sheet, name space and background."""
+    """The drawing for the inside of an HTML page, without its style sheet, name space and background."""
     inside = re.sub(r"<style>.*?</style>", "", drawing, count=1, flags=re.DOTALL)
     inside = re.sub(r'<rect class="paper" width="100%" height="100%"/>', "", inside, count=1)
     return inside.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
 
 
 def svg_document(width: float, height: float, title: str, description: str, body: str) -> str:
-    """A whole SVG file of that size in px; title and description are for those who do not see it."""
+    """An SVG document of that size in px; screen readers read its title and description."""
     width, height = math.ceil(width), math.ceil(height)
     key = re.sub(r"\W+", "-", title.lower()).strip("-") or "drawing"
     return (
@@ -59,111 +61,118 @@ def svg_document(width: float, height: float, title: str, description: str, body
     )
 
 
-def xml_escape(words: str) -> str:
-    """`words` as they may stand in an SVG file: escaped, without characters that XML has no way to write."""
-    return escape(re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", words))
+def xml_escape(text: str) -> str:
+    """`text` escaped for an SVG file; characters that XML does not allow are replaced."""
+    return escape(re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
 
 
 def svg_text(
-    x: float, y: float, words: str, kind: str, anchor: str = "start", *, turn: float = 0, tip: str = ""
+    x: float, y: float, text: str, style: str, anchor: str = "start", *, rotate: float = 0, tooltip: str = ""
 ) -> str:
-    """Words at (x, y); `tip` is the whole of what may have been cut, shown when pointed at."""
-    turned = f' transform="rotate({turn:g} {x:.1f} {y:.1f})"' if turn else ""
-    placed = "" if anchor == "start" else f' text-anchor="{anchor}"'
-    whole = f"<title>{xml_escape(tip)}</title>" if tip and tip != words else ""
-    return f'<text class="{kind.strip()}" x="{x:.1f}" y="{y:.1f}"{placed}{turned}>{whole}{xml_escape(words)}</text>'
-
-
-def svg_line(x1: float, y1: float, x2: float, y2: float, kind: str, width: float = 1, more: str = "") -> str:
-    """A straight line; `kind` names its classes, `more` further attributes."""
-    thick = "" if width == 1 else f' stroke-width="{width:g}"'
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"{thick}{more}/>'
-
-
-def svg_rect(
-    x: float, y: float, width: float, height: float, kind: str, *, opacity: float = 1, tip: str = ""
-) -> str:
-    """A rectangle with slightly rounded corners; `tip` is shown when pointed at."""
-    shade = "" if opacity == 1 else f' fill-opacity="{opacity:.2f}"'
-    inside = f"><title>{xml_escape(tip)}</title></rect>" if tip else "/>"
+    """Text at (x, y); `style` names its CSS classes. `tooltip` is the full text where `text` was shortened."""
+    rotation = f' transform="rotate({rotate:g} {x:.1f} {y:.1f})"' if rotate else ""
+    alignment = "" if anchor == "start" else f' text-anchor="{anchor}"'
+    title = f"<title>{xml_escape(tooltip)}</title>" if tooltip and tooltip != text else ""
     return (
-        f'<rect class="{kind}"{shade} x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'rx="{min(3.0, width / 4, height / 4):.1f}"{inside}'
+        f'<text class="{style.strip()}" x="{x:.1f}" y="{y:.1f}"{alignment}{rotation}>'
+        f"{title}{xml_escape(text)}</text>"
     )
 
 
-def text_width(words: str, size_px: float) -> float:
-    """About how wide `words` are, rather too much than too little: here is no font to measure with."""
+def svg_line(
+    x1: float, y1: float, x2: float, y2: float, style: str, width: float = 1, attributes: str = ""
+) -> str:
+    """A straight line; `style` names its CSS classes."""
+    stroke = "" if width == 1 else f' stroke-width="{width:g}"'
+    return (
+        f'<line class="{style}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"{stroke}{attributes}/>'
+    )
+
+
+def svg_rect(
+    x: float, y: float, width: float, height: float, style: str, *, opacity: float = 1, tooltip: str = ""
+) -> str:
+    """A rectangle with slightly rounded corners."""
+    fill_opacity = "" if opacity == 1 else f' fill-opacity="{opacity:.2f}"'
+    end = f"><title>{xml_escape(tooltip)}</title></rect>" if tooltip else "/>"
+    return (
+        f'<rect class="{style}"{fill_opacity} x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+        f'rx="{min(3.0, width / 4, height / 4):.1f}"{end}'
+    )
+
+
+def svg_circle(x: float, y: float, radius: float, style: str, attributes: str = "") -> str:
+    """A circle around (x, y)."""
+    return f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{attributes}/>'
+
+
+def unit_square(left: float, top: float, side: float, ticks_below: float = 0) -> str:
+    """The grid of a plot of two fractions from 0 to 100 %; the ticks of the x axis stand `ticks_below` px lower."""
+    bottom, body = top + side, ""
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        x, y = left + tick * side, bottom - tick * side
+        label = percent(tick, digits=0)
+        body += svg_line(left, y, left + side, y, "rule") + svg_line(x, top, x, bottom, "rule")
+        body += svg_text(left - 8, y + 4, label, "soft small number", "end")
+        body += svg_text(x, bottom + ticks_below + 20, label, "soft small number", "middle")
+    return body
+
+
+def text_width(text: str, size_px: float) -> float:
+    """An upper estimate of the width of `text` in px; no font is at hand to measure with."""
     narrow, wide = "iljtfrI.,:;'|!()[] ", "mwMW%@—…"
     ems = sum(
         1.05 if ord(letter) > 0x2E7F else 0.38 if letter in narrow else 0.96 if letter in wide else 0.63
-        for letter in words
+        for letter in text
     )
     return ems * size_px
 
 
-def shorten_text(words: str, size_px: float, width_px: float) -> str:
-    """`words`, or where too wide their two ends around `…`, because names often differ at the end."""
-    if text_width(words, size_px) <= width_px:
-        return words
-    head, tail = words[: (len(words) + 1) // 2], words[(len(words) + 1) // 2 :]
-    while head and text_width(f"{head}…{tail}", size_px) > width_px:
-        head, tail = (head[:-1], tail) if len(head) > len(tail) else (head, tail[1:])
-    return f"{head.rstrip()}…{tail.lstrip()}"
+def shorten_text(text: str, size_px: float, width_px: float) -> str:
+    """`text`, or its two ends around `…` where it is wider than `width_px`."""
+    return shorten_middle(text, width_px, partial(text_width, size_px=size_px))
 
 
-def wrap_text(words: str, size_px: float, width_px: float) -> list[str]:
-    """`words` in as many lines of `width_px` as they need; a longer word stands alone."""
-    lines: list[str] = []
-    for word in words.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(longer, size_px) <= width_px:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
+def wrap_text(text: str, size_px: float, width_px: float) -> list[str]:
+    """`text` in as many lines of `width_px` as it needs; a longer word has a line of its own."""
+    return wrap_lines(text, width_px, partial(text_width, size_px=size_px))
 
 
-def nice_ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers in even steps (1, 2, 2.5 or 5 times a power of ten) that enclose low..high."""
-    rough = (high - low) / about
+def nice_ticks(low: float, high: float, n_steps: int) -> list[float]:
+    """About `n_steps` + 1 round numbers in even steps (1, 2, 2.5 or 5 times a power of ten) that enclose low..high."""
+    rough = (high - low) / n_steps
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * f for f in (1, 2, 2.5, 5, 10) if power * f >= rough * 0.999)
-    start, should_stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [i * step for i in range(start, should_stop + 1)]
+    start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [i * step for i in range(start, end + 1)]
 
 
 def integer_ticks(first: float, last: float) -> list[int]:
-    """Whole numbers in first..last, at most about six, with both ends where they do not crowd the others."""
-    start, should_stop = math.ceil(first), math.floor(last)
-    if should_stop - start <= 5:
-        return list(range(start, should_stop + 1))
-    step = max(1, round(nice_ticks(first, last, 5)[1] - nice_ticks(first, last, 5)[0]))
-    inner = range(-(-start // step) * step, should_stop + 1, step)
-    return [
-        start,
-        *(tick for tick in inner if tick - start >= step / 2 and should_stop - tick >= step / 2),
-        should_stop,
-    ]
+    """About six integers in first..last, with both ends; inner ticks that would crowd an end are dropped."""
+    start, end = math.ceil(first), math.floor(last)
+    if end - start <= 5:
+        return list(range(start, end + 1))
+    ticks = nice_ticks(first, last, 5)
+    step = max(1, round(ticks[1] - ticks[0]))
+    inner = range(-(-start // step) * step, end + 1, step)
+    return [start, *(tick for tick in inner if min(tick - start, end - tick) >= step / 2), end]
 
 
-def spread_apart(positions: Sequence[float], least: float) -> list[float]:
-    """The positions, moved as little as needed so that neighbours are `least` apart."""
+def spread_apart(positions: Sequence[float], distance: float) -> list[float]:
+    """The positions, moved as little as needed to put neighbours at least `distance` apart."""
     order = sorted(range(len(positions)), key=lambda i: positions[i])
-    with_thresholds = list(positions)
+    moved = list(positions)
     for before, after in pairwise(order):
-        overlap = least - (with_thresholds[after] - with_thresholds[before])
+        overlap = distance - (moved[after] - moved[before])
         if overlap > 0:
-            with_thresholds[before] -= overlap / 2
-            with_thresholds[after] += overlap / 2
-    return with_thresholds
+            moved[before] -= overlap / 2
+            moved[after] += overlap / 2
+    return moved
 
 
 def tick_decimals(step: float) -> int:
-    """Decimals that tell ticks of this step apart: 0 for 5, 1 for 0.5 and 2.5."""
-    return max(
-        0, next(n for n in range(12) if abs(round(step, n) - step) < 1e-9 * max(1.0, abs(step)) or n == 11)
-    )
+    """Decimals that distinguish ticks of this step: 0 for 5, 1 for 0.5 and 2.5."""
+    return next(n for n in range(12) if abs(round(step, n) - step) < 1e-9 * max(1.0, abs(step)) or n == 11)
 
 
 def format_tick(value: float, step: float | None = None) -> str:

@@ -1,38 +1,41 @@
 "use strict";
-// Moves the threshold of a task of two classes: the points on both curves and the figures beside them.
-const box = document.getElementById("threshold");
-const slider = document.getElementById("moved");
-const { n, yes, rows, square } = JSON.parse(box.dataset.points);
+// The slider for the threshold of two classes: moves the dot on both curves and updates the metrics.
+const explorer = document.getElementById("threshold");
+const slider = document.getElementById("threshold-slider");
+const { n, positives, rows, square } = JSON.parse(explorer.dataset.points);
 const [left, top_, side] = square;
-const [roc, precisionRecall] = box.querySelectorAll("svg");
-const share = (part, whole) => (whole ? part / whole : null);
-const written = (value) => (value === null ? "\u2013" : `${(100 * value).toFixed(1)}\u00a0%`);
+const [roc, precisionRecall] = explorer.querySelectorAll("svg");
+const ratio = (part, whole) => (whole ? part / whole : null);
+const percent = (value) => (value === null ? "\u2013" : `${(100 * value).toFixed(1)}\u00a0%`);
 
-function place(drawing, across, up) {
-  const point = drawing.querySelector(".point");
-  point.setAttribute("visibility", across === null || up === null ? "hidden" : "visible");
-  point.setAttribute("cx", left + (across ?? 0) * side);
-  point.setAttribute("cy", top_ + side - (up ?? 0) * side);
+function moveDot(drawing, x, y) {
+  const dot = drawing.querySelector(".point");
+  dot.setAttribute("visibility", x === null || y === null ? "hidden" : "visible");
+  dot.setAttribute("cx", left + (x ?? 0) * side);
+  dot.setAttribute("cy", top_ + side - (y ?? 0) * side);
 }
 
-function show() {
+function update() {
   const step = Number(slider.value);
-  const [called, right] = rows[step];
-  const wrong = called - right;
-  const figures = {
+  const [predicted, truePositives] = rows[step];
+  const falsePositives = predicted - truePositives;
+  const recall = ratio(truePositives, positives);
+  const precision = ratio(truePositives, predicted);
+  const falsePositiveRate = ratio(falsePositives, n - positives);
+  const metrics = {
     threshold: (step / (rows.length - 1)).toFixed(2),
-    called: called.toLocaleString("en"),
-    precision: written(share(right, called)),
-    recall: written(share(right, yes)),
-    others: written(share(wrong, n - yes)),
-    accuracy: written(share(right + (n - yes - wrong), n)),
+    predicted: predicted.toLocaleString("en"),
+    precision: percent(precision),
+    recall: percent(recall),
+    "false-positive-rate": percent(falsePositiveRate),
+    accuracy: percent(ratio(truePositives + (n - positives - falsePositives), n)),
   };
-  for (const [name, value] of Object.entries(figures)) {
-    for (const place of box.querySelectorAll(`[data-figure="${name}"]`)) place.textContent = value;
+  for (const [name, value] of Object.entries(metrics)) {
+    for (const element of explorer.querySelectorAll(`[data-metric="${name}"]`)) element.textContent = value;
   }
-  place(roc, share(wrong, n - yes), share(right, yes));
-  place(precisionRecall, share(right, yes), share(right, called));
+  moveDot(roc, falsePositiveRate, recall);
+  moveDot(precisionRecall, recall, precision);
 }
 
-slider.closest(".moves").hidden = false;
-slider.addEventListener("input", show);
+slider.closest(".slider").hidden = false;
+slider.addEventListener("input", update);
