@@ -1,4 +1,4 @@
-"""muslin as a user runs it: a process of its own, or, for the many small cases, its `main` within this one."""
+"""muslin as a user runs it: as a process, or, for the many small cases, its `main` in this process."""
 
 import json
 import os
@@ -15,11 +15,11 @@ import pytest
 from muslin.cli import main
 
 COMMAND = Path(sys.executable).with_name("muslin")
-"""As pip installs it beside the interpreter that runs the tests."""
+"""The command that pip installs beside the interpreter that runs the tests."""
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
     """What a command printed, and its exit code."""
 
     code: int
@@ -33,11 +33,11 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A run that a command made, and what it said meanwhile."""
+class FinishedRun:
+    """The folder of a run that a command made, and the result of the command."""
 
     folder: Path
-    said: Said
+    result: CommandResult
 
 
 def start(*words: object, cwd: Path, **options: Any) -> "subprocess.Popen[str]":
@@ -46,19 +46,19 @@ def start(*words: object, cwd: Path, **options: Any) -> "subprocess.Popen[str]":
     return subprocess.Popen([str(COMMAND), *map(str, words)], cwd=cwd, text=True, **(pipes | options))
 
 
-def run(*words: object, cwd: Path, timeout_s: float = 600, **options: Any) -> Said:
-    """`muslin WORDS…` as a process, to its end."""
+def run(*words: object, cwd: Path, timeout_s: float = 600, **options: Any) -> CommandResult:
+    """`muslin WORDS…` as a process, until it ends."""
     with start(*words, cwd=cwd, **options) as process:
         try:
             out, err = process.communicate(timeout=timeout_s)
         except BaseException:
             process.kill()
             raise
-    return Said(process.returncode, out or "", err or "")
+    return CommandResult(process.returncode, out or "", err or "")
 
 
-def within(capfd: "pytest.CaptureFixture[str]", *words: object) -> Said:
-    """`muslin WORDS…` within this process: the same parsing, printing and exit code, without the start."""
+def invoke(capfd: "pytest.CaptureFixture[str]", *words: object) -> CommandResult:
+    """`muslin WORDS…` in this process: the same parsing, printing and exit code, without the time to start."""
     capfd.readouterr()
     before, sys.argv = sys.argv, ["muslin", *map(str, words)]
     try:
@@ -66,18 +66,31 @@ def within(capfd: "pytest.CaptureFixture[str]", *words: object) -> Said:
             main()
     finally:
         sys.argv = before
-    return Said(left.value.code if isinstance(left.value.code, int) else 1, *capfd.readouterr())
+    return CommandResult(left.value.code if isinstance(left.value.code, int) else 1, *capfd.readouterr())
 
 
-def refusal(said: Said, *, code: int = 1) -> str:
-    """The one line with which a command said no: the exit code is right, and nothing else was printed."""
-    assert said.code == code, said
-    assert said.out == "", said
-    lines = said.err.splitlines()
-    assert len(lines) == 1, said
-    assert lines[0].startswith("muslin: "), said
-    assert "Traceback" not in said.err, said
-    assert "fault of muslin" not in said.err, said
+def refusal(result: CommandResult, *, code: int = 1) -> str:
+    """The one line with which a command failed: the exit code is right, and nothing else was printed."""
+    assert result.code == code, result
+    assert result.out == "", result
+    return _error_line(result)
+
+
+def error_object(result: CommandResult, *, code: int = 1) -> Any:
+    """The error that a command with `--json` printed: `code`, `message`, `hint` and `params`."""
+    assert result.code == code, result
+    error = result.json["error"]
+    assert error.keys() == {"code", "message", "hint", "params"}, result
+    assert " ".join(error["message"].split()) in _error_line(result), "people read the same sentence"
+    return error
+
+
+def _error_line(result: CommandResult) -> str:
+    lines = result.err.splitlines()
+    assert len(lines) == 1, result
+    assert lines[0].startswith("muslin: "), result
+    assert "Traceback" not in result.err, result
+    assert "fault of muslin" not in result.err, result
     return lines[0].removeprefix("muslin: ")
 
 
@@ -87,10 +100,10 @@ def environment(**changes: str) -> Mapping[str, str]:
 
 
 def last_line(text: str) -> str:
-    """What a program that starts muslin would parse."""
+    """The line that a program which starts muslin parses."""
     return text.splitlines()[-1]
 
 
 def words_after(mark: str, text: str) -> Sequence[str]:
-    """The command that a message proposes after `mark`, as a shell would split it."""
+    """The command that a message proposes after `mark`, split as a shell splits it."""
     return shlex.split(text.rsplit(mark, 1)[1])

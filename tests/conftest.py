@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Finished, run
+from command_line import FinishedRun, run
 from idx_files import write_part
 from muslin.data import read
 from muslin.data.dataset import pixel_array
@@ -34,19 +34,19 @@ def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sliced_run(fashion_slice: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def sliced_run(fashion_slice: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """A run on the slice of Fashion-MNIST, by `muslin train … --json`."""
     here = tmp_path_factory.mktemp("sliced")
     words = ["train", fashion_slice, "--epochs", 4, "--set", "batch_size=64", "--out", "run", "--json"]
     said = run(*words, cwd=here)
     assert said.code == 0, said
-    return Finished(here / "run", said)
+    return FinishedRun(here / "run", said)
 
 
 @pytest.fixture(scope="session")
-def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """A run on all of Fashion-MNIST with the recipe quick, made once for all tests that are marked slow."""
     here = tmp_path_factory.mktemp("whole")
     said = run("train", "fashion-mnist", "--out", "run", "--json", cwd=here)
     assert said.code == 0, said
-    return Finished(here / "run", said)
+    return FinishedRun(here / "run", said)

@@ -9,7 +9,7 @@ import pytest
 from chromium import Page
 
 import muslin
-from command_line import Finished
+from command_line import FinishedRun
 from muslin.data.dataset import Target
 from muslin.data.synthetic import SyntheticDataset
 from muslin.evaluation.binary import operating_point
@@ -27,7 +27,7 @@ element => {
 
 
 @pytest.fixture
-def page(browser: Page, sliced_run: Finished) -> Page:
+def page(browser: Page, sliced_run: FinishedRun) -> Page:
     """The report on a desk's screen, by daylight."""
     browser.said.clear()
     browser.asked_for.clear()
@@ -73,7 +73,7 @@ def test_the_browser_would_have_said_so(browser: Page, tmp_path: Path) -> None:
     assert "http://example.org/x.png" in browser.asked_for
 
 
-def test_the_data_are_shown_with_counts_and_samples(page: Page, sliced_run: Finished) -> None:
+def test_the_data_are_shown_with_counts_and_samples(page: Page, sliced_run: FinishedRun) -> None:
     data = text(page, "#data")
     assert "3,000 images in 10 classes" in data
     assert seen(page, "#data .drawing") == 1
@@ -84,7 +84,7 @@ def test_the_data_are_shown_with_counts_and_samples(page: Page, sliced_run: Fini
 
 
 def test_the_network_is_drawn_with_shape_and_parameters_of_each_layer(
-    page: Page, sliced_run: Finished
+    page: Page, sliced_run: FinishedRun
 ) -> None:
     assert seen(page, "#network .drawing") == 1
     drawn = str(page.run("document.querySelector('#network svg').textContent"))
@@ -98,7 +98,7 @@ def test_the_network_is_drawn_with_shape_and_parameters_of_each_layer(
     assert f"{network['parameters']:,}" in text(page, ".key")
 
 
-def test_both_learning_curves_show_training_and_validation(page: Page, sliced_run: Finished) -> None:
+def test_both_learning_curves_show_training_and_validation(page: Page, sliced_run: FinishedRun) -> None:
     assert seen(page, "#learning .drawing") == 2
     end = muslin.Run(sliced_run.folder).history[-1]
     lasts = (f"{end['validation_loss']:.3f}", f"{100 * end['validation_accuracy']:.1f}")
@@ -111,8 +111,8 @@ def test_both_learning_curves_show_training_and_validation(page: Page, sliced_ru
     )
 
 
-def test_the_figures_stand_with_their_intervals(page: Page, sliced_run: Finished) -> None:
-    test = sliced_run.said.json["test"]
+def test_the_figures_stand_with_their_intervals(page: Page, sliced_run: FinishedRun) -> None:
+    test = sliced_run.result.json["test"]
     headline = text(page, "header")
     assert f"{100 * test['accuracy']:.1f} %" in headline.replace("\u00a0", " ")
     low, high = (f"{100 * end:.1f}" for end in test["interval"])
@@ -167,7 +167,7 @@ def test_the_surest_mistakes_are_named(page: Page) -> None:
     assert all(re.search(r"\d+.%(.|\n)*is .+\n.*test/\d+", caption) for caption in captions), captions[:3]
 
 
-def test_how_it_was_made_can_be_read_and_repeated(page: Page, sliced_run: Finished) -> None:
+def test_how_it_was_made_can_be_read_and_repeated(page: Page, sliced_run: FinishedRun) -> None:
     made = text(page, "#made")
     record = muslin.Run(sliced_run.folder).record
     assert record["command"] in made
@@ -177,7 +177,7 @@ def test_how_it_was_made_can_be_read_and_repeated(page: Page, sliced_run: Finish
         assert word in made
 
 
-def test_every_image_is_also_a_file(page: Page, sliced_run: Finished) -> None:
+def test_every_image_is_also_a_file(page: Page, sliced_run: FinishedRun) -> None:
     names = {path.name for path in sliced_run.folder.iterdir()}
     assert names >= {
         "counts.svg", "network.svg", "curves.svg", "classes.svg", "confusion.svg", "reliability.svg",

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from photo_files import garment, write_folders, write_real
 
-from command_line import within
+from command_line import invoke
 from muslin.data import read
 from muslin.data.convert import convert
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
@@ -233,8 +233,8 @@ def test_a_cut_off_parquet_is_refused(photos: Path, tmp_path: Path) -> None:
 def test_the_command_says_what_was_written_and_what_was_not_kept(
     photos: Path, tmp_path: Path, capfd: Any
 ) -> None:
-    done = within(capfd, "convert", photos, "--to", "parquet", tmp_path / "p.parquet")
+    done = invoke(capfd, "convert", photos, "--to", "parquet", tmp_path / "p.parquet")
     assert (done.code, done.out.startswith("wrote ")) == (0, True)
-    assert within(capfd, "convert", photos, "--to", "parquet", tmp_path / "p.parquet").code == 1
-    wrong = within(capfd, "convert", photos, "--to", "parket", tmp_path / "q")
+    assert invoke(capfd, "convert", photos, "--to", "parquet", tmp_path / "p.parquet").code == 1
+    wrong = invoke(capfd, "convert", photos, "--to", "parket", tmp_path / "q")
     assert (wrong.code, "Did you mean parquet?" in wrong.err) == (1, True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from photo_files import drawn, real_tar, write_folders
 
-from command_line import within
+from command_line import invoke
 from muslin.data import photo_archives, read, registry
 from muslin.data.photo_archives import CATS_DOGS, CLOTHING, CLOTHING_SMALL, KnownPhotos, obtain
 from muslin.errors import DataError
@@ -229,7 +229,7 @@ def test_source_size_licence_and_checksum_are_shown_before_anything_is_fetched(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setitem(registry.DATASETS, name, replace(registry.DATASETS[name], home=NOWHERE))
 
-    said = within(capfd, "get", name)
+    said = invoke(capfd, "get", name)
 
     assert said.code == 1
     facts = dict(line.split(maxsplit=1) for line in said.out.splitlines())
@@ -242,7 +242,7 @@ def test_source_size_licence_and_checksum_are_shown_before_anything_is_fetched(
 @pytest.mark.skipif(real_tar() is None, reason="needs clothing-dataset-small.tar")
 def test_the_real_set_is_looked_at_by_its_name(capfd, monkeypatch):
     monkeypatch.setenv("MUSLIN_DATA", str(real_tar().parent))
-    assert "SHA-256 verified" in within(capfd, "get", "clothing-small").out
-    told = within(capfd, "look", "clothing-small", "--json").json
+    assert "SHA-256 verified" in invoke(capfd, "get", "clothing-small").out
+    told = invoke(capfd, "look", "clothing-small", "--json").json
     assert told["images"] == 3781
     assert photo_archives.content_digest(real_tar())[0] == CLOTHING_SMALL.content_sha256

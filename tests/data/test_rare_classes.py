@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from photo_files import drawn
 
-from command_line import within
+from command_line import invoke
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
 from muslin.data.rare_classes import reduce_rare_classes
@@ -173,7 +173,7 @@ def test_a_run_with_rare_classes_says_so_repeats_it_resumes_with_it_and_is_evalu
             out=tmp_path / "run",
             should_stop=lambda: next(answers, True),
         )
-    resumed = within(capfd, "train", "--resume", tmp_path / "run")
+    resumed = invoke(capfd, "train", "--resume", tmp_path / "run")
     assert resumed.code == 0, resumed.err
     assert "fabric: 2 classes of fewer than 4 images dropped" in resumed.err
     assert "lace (2), silk (2)" in resumed.err
@@ -181,7 +181,7 @@ def test_a_run_with_rare_classes_says_so_repeats_it_resumes_with_it_and_is_evalu
     assert record["data"]["classes"] == {"kind": ["dress", "hat", "shirt"], "fabric": ["linen", "wool"]}
     assert "--min-per-class fabric=4 --rare fabric=drop" in record["command"]
 
-    judged = within(
+    judged = invoke(
         capfd, "evaluate", tmp_path / "run", catalogue, *targets, *rare, "--split", "all", "--json"
     )
     assert judged.code == 0, judged.err
@@ -190,11 +190,11 @@ def test_a_run_with_rare_classes_says_so_repeats_it_resumes_with_it_and_is_evalu
 
 
 def test_it_is_seen_before_training_by_look_and_audit(catalogue, tmp_path, capfd):
-    looked = within(capfd, "look", catalogue, "--min-per-class", "fabric=3", "--json").json
+    looked = invoke(capfd, "look", catalogue, "--min-per-class", "fabric=3", "--json").json
     assert looked["targets"]["fabric"]["classes"] == {"linen": 16, "wool": 16, "other": 4}
     assert any("lace (2), silk (2)" in said for said in looked["fixes"])
 
-    audited = within(
+    audited = invoke(
         capfd, "audit", catalogue, "--target", "fabric", "--min-per-class", 4, "--only", "small_class",
         "-o", tmp_path / "audit",
     )  # fmt: skip

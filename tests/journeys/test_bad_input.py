@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import Finished, refusal, run, within
+from command_line import FinishedRun, invoke, refusal, run
 from idx_files import images_file, labels_file, write_part
 from muslin.data.dataset import pixel_array
 from muslin.data.formats import pixels_csv
@@ -51,7 +51,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(capfd: Any, *words: object) -> str:
     """What training or evaluating said in its one line; no run is left."""
-    said = refusal(within(capfd, *words))
+    said = refusal(invoke(capfd, *words))
     assert not list(Path().rglob("run.json"))
     assert not list(Path().glob("runs/*"))
     assert re.fullmatch(r".+[^.]\. [A-Z`].*[.?]|.*Check the path\.|.+ Known: .+\.", said), (
@@ -225,7 +225,7 @@ def test_rows_without_a_label_are_left_out_and_the_rest_is_learned(
     header, *rows = sound.csv.splitlines()
     some = [b"," + row.split(b",", 1)[1] if i % 10 == 0 else row for i, row in enumerate(rows)]
     (here / "x.csv").write_bytes(b"\n".join([header, *some]))
-    told = within(capfd, "train", "x.csv", *FEW, "--out", "run", "--json").json
+    told = invoke(capfd, "train", "x.csv", *FEW, "--out", "run", "--json").json
     assert told["test"]["n"] in (14, 15), "a fifth of 72"
     record = json.loads((here / "run" / "run.json").read_text())
     assert any("rows without a label" in repair for repair in record["data"]["fixes"])
@@ -235,20 +235,20 @@ def test_rows_without_a_label_are_left_out_and_the_rest_is_learned(
 def test_classes_may_be_called_anything(sound: Garments, here: Path, capfd: Any) -> None:
     names = ["👗 Kleid", 'with "quotes", commas', "<b>bold</b>", "=cmd|'/C calc'!A0", "x" * 200]
     pixels_csv.write(sound.pixels, [names[i % 5] for i in range(80)], here / "x.csv")
-    assert within(capfd, "train", "x.csv", *FEW, "--out", "run").code == 0
-    assert within(capfd, "look", "x.csv", "--json").json["targets"]["label"]["classes"].keys() == set(names)
-    assert within(capfd, "look", "x.csv", "--class", names[1], "-o", "sheet.png").code == 0
-    assert within(capfd, "look", "x.csv", "--index", 0, "-o", "0.png").code == 0
+    assert invoke(capfd, "train", "x.csv", *FEW, "--out", "run").code == 0
+    assert invoke(capfd, "look", "x.csv", "--json").json["targets"]["label"]["classes"].keys() == set(names)
+    assert invoke(capfd, "look", "x.csv", "--class", names[1], "-o", "sheet.png").code == 0
+    assert invoke(capfd, "look", "x.csv", "--index", 0, "-o", "0.png").code == 0
     for words in (
         ("look", "x.csv"),
         ("inspect", "run"),
         ("evaluate", "run", "x.csv"),
         ("predict", "run", "0.png"),
     ):
-        said = within(capfd, *words)
+        said = invoke(capfd, *words)
         assert said.code == 0, said
         assert any(name in said.out for name in (names[0], names[2])), "as they are"
-    answer = json.loads(within(capfd, "predict", "run", "0.png", "--json").out)
+    answer = json.loads(invoke(capfd, "predict", "run", "0.png", "--json").out)
     assert answer["predictions"]["label"]["probabilities"].keys() == set(names)
 
 
@@ -291,7 +291,7 @@ def test_fewer_images_than_a_batch_are_counted_and_a_batch_is_proposed(
     said = refused(capfd, "train", "x.csv")
     assert said.startswith("x: 53 training images are fewer than a batch of ")
     option = said.rsplit("smaller batch: ", 1)[1].rstrip(".")
-    assert within(capfd, "train", "x.csv", *option.split(), "--epochs", 1, "--out", "run").code == 0
+    assert invoke(capfd, "train", "x.csv", *option.split(), "--epochs", 1, "--out", "run").code == 0
 
 
 def test_a_test_part_with_a_class_never_seen_in_training_is_refused_by_name(
@@ -332,7 +332,7 @@ def test_a_test_file_that_does_not_fit_is_said(sound: Garments, here: Path, capf
 # --- models
 
 
-def test_what_is_no_model_is_refused(sliced_run: Finished, here: Path, capfd: Any) -> None:
+def test_what_is_no_model_is_refused(sliced_run: FinishedRun, here: Path, capfd: Any) -> None:
     model = (sliced_run.folder / "model.muslin").read_bytes()
     flipped = bytearray(model)
     flipped[len(model) // 2] ^= 1
@@ -361,22 +361,24 @@ def test_what_is_no_model_is_refused(sliced_run: Finished, here: Path, capfd: An
             ("predict", f"{name}.muslin", "black.png"),
             ("evaluate", f"{name}.muslin", "fashion-mnist"),
         ):
-            said = refusal(within(capfd, *words))
+            said = refusal(invoke(capfd, *words))
             assert said.startswith(f"{name}.muslin")
             assert reason in said
 
 
-def test_a_run_that_is_still_training_has_no_model_yet(sliced_run: Finished, here: Path, capfd: Any) -> None:
+def test_a_run_that_is_still_training_has_no_model_yet(
+    sliced_run: FinishedRun, here: Path, capfd: Any
+) -> None:
     shutil.copytree(sliced_run.folder, "run", ignore=lambda folder, names: {"model.muslin", "report.html"})
     Image.new("L", (28, 28)).save("black.png")
     for words in (("inspect", "run"), ("predict", "run", "black.png"), ("evaluate", "run", "fashion-mnist")):
-        assert refusal(within(capfd, *words)) == (
+        assert refusal(invoke(capfd, *words)) == (
             "run/model.muslin: there is no such file. Give a run's folder whose training has ended."
         )
 
 
 def test_data_that_do_not_fit_a_model_are_refused(
-    sound: Garments, sliced_run: Finished, here: Path, capfd: Any
+    sound: Garments, sliced_run: FinishedRun, here: Path, capfd: Any
 ) -> None:
     (here / "x.csv").write_bytes(sound.csv)
     rows = [line.split(b",", 1)[1] for line in sound.csv.splitlines()]
@@ -395,7 +397,7 @@ def test_data_that_do_not_fit_a_model_are_refused(
         (("set",), "set has no part 'test'. Parts here: train."),
         (("nothing",), "nothing: no such file or folder."),
     ):
-        assert reason in refusal(within(capfd, "evaluate", sliced_run.folder, *words))
+        assert reason in refusal(invoke(capfd, "evaluate", sliced_run.folder, *words))
 
 
 # --- once more as real processes

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import muslin
-from command_line import Finished
+from command_line import FinishedRun
 from muslin.data.dataset import pixel_array
 from muslin.data.synthetic import SyntheticDataset
 
@@ -33,7 +33,7 @@ def test_from_files_to_a_prediction_in_four_lines(garments: Path, tmp_path: Path
     assert isinstance(evaluation, muslin.Evaluation)
 
 
-def test_paths_and_images_and_arrays_get_the_same_answer(sliced_run: Finished, tmp_path: Path) -> None:
+def test_paths_and_images_and_arrays_get_the_same_answer(sliced_run: FinishedRun, tmp_path: Path) -> None:
     image = muslin.read("fashion-mnist").part("test").images[0]
     path = tmp_path / "boot.png"
     Image.fromarray(image[:, :, 0]).save(path)
@@ -49,7 +49,7 @@ def test_paths_and_images_and_arrays_get_the_same_answer(sliced_run: Finished, t
 
 
 def test_a_product_photo_passes_the_conversion_of_the_sets_authors(
-    sliced_run: Finished, drawn_colour: SyntheticDataset, tmp_path: Path
+    sliced_run: FinishedRun, drawn_colour: SyntheticDataset, tmp_path: Path
 ) -> None:
     photo = Image.fromarray(pixel_array(drawn_colour.dataset)[0]).resize((400, 400))
     photo.save(tmp_path / "photo.jpg")
@@ -58,7 +58,7 @@ def test_a_product_photo_passes_the_conversion_of_the_sets_authors(
     assert any("28" in note and "negated" in note for note in answer.notes), answer.notes
 
 
-def test_every_error_is_a_muslin_error(sliced_run: Finished, garments: Path, tmp_path: Path) -> None:
+def test_every_error_is_a_muslin_error(sliced_run: FinishedRun, garments: Path, tmp_path: Path) -> None:
     model = muslin.open(sliced_run.folder)
     (tmp_path / "x.muslin").write_bytes(b"no model")
     for wrong in (

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 from wholeness import Watch
 
-from command_line import refusal, within
+from command_line import invoke, refusal
 from muslin.models.bundle import open_bundle
 
 WORDS = ["--epochs", 3, "--set", "batch_size=64", "--set", "widths=16,16"]
@@ -71,7 +71,7 @@ def test_a_disk_that_is_full_at_the_start_is_said_and_no_run_is_left(
     garments: Path, disk: Disk, capfd: Any
 ) -> None:
     disk.leave(0)
-    said = refusal(within(capfd, "train", garments, *WORDS, "--out", disk.folder / "run"))
+    said = refusal(invoke(capfd, "train", garments, *WORDS, "--out", disk.folder / "run"))
     assert said == (
         f"{disk.folder}/run/run.json: cannot be written (No space left on device). "
         "The disk is full: free some space or choose another place."
@@ -87,7 +87,7 @@ def test_a_disk_that_becomes_full_while_training_keeps_what_was_there(
     run = disk.folder / "run"
     size = (roomy / "checkpoint.safetensors").stat().st_size
     disk.leave(int(size * checkpoints) + 16_384)
-    said = within(capfd, "train", garments, *WORDS, "--out", run)
+    said = invoke(capfd, "train", garments, *WORDS, "--out", run)
     assert (said.code, said.out) == (1, "")
     _the_choice, *progress, message = said.err.splitlines()
     assert len(progress) == int(checkpoints) + 1, "an epoch is told, then kept: the last one told was not"
@@ -100,11 +100,11 @@ def test_a_disk_that_becomes_full_while_training_keeps_what_was_there(
     assert (run / "checkpoint.safetensors").exists() == (checkpoints > 1)
     assert not (run / "model.muslin").exists()
 
-    again = within(capfd, "train", "--resume", run)
+    again = invoke(capfd, "train", "--resume", run)
     assert again.code == 1
     assert "The disk is full" in again.err
     disk.make_room()
-    assert within(capfd, "train", "--resume", run).code == 0
+    assert invoke(capfd, "train", "--resume", run).code == 0
     as_good_as(run, roomy)
     ours, theirs = load_file(run / "checkpoint.safetensors"), load_file(roomy / "checkpoint.safetensors")
     assert all((ours[name] == theirs[name]).all() for name in theirs)
@@ -131,7 +131,7 @@ def test_a_disk_that_becomes_full_while_sealing_or_reporting_loses_nothing(
         "run.json": sum(count for name, count in pages.items() if name not in there),
     }
     disk.leave(4096 * before[fails_at])
-    said = within(capfd, "train", "--resume", run)
+    said = invoke(capfd, "train", "--resume", run)
     assert (said.code, said.out) == (1, "")
     assert f"{run}/{fails_at}: cannot be written (No space left on device). The disk is full" in said.err
     assert said.err.rstrip().endswith(f"Then go on with: muslin train --resume {run}")
@@ -140,7 +140,7 @@ def test_a_disk_that_becomes_full_while_sealing_or_reporting_loses_nothing(
     assert watch.status == "training"
     assert fails_at == "run.json" or fails_at not in watch.known
     disk.make_room()
-    assert within(capfd, "train", "--resume", run).code == 0
+    assert invoke(capfd, "train", "--resume", run).code == 0
     as_good_as(run, roomy)
 
 
@@ -153,7 +153,7 @@ def test_other_files_are_whole_or_absent_too(garments: Path, roomy: Path, disk: 
         ("evaluate", roomy, garments, "-o", figures),
         ("get", "fashion-mnist", "--csv", csv),
     ):
-        said = within(capfd, *words)
+        said = invoke(capfd, *words)
         if words[0] == "get":  # it first says what it gets
             said = replace(said, out="")
         assert "The disk is full: free some space" in refusal(said)
@@ -168,18 +168,18 @@ def test_a_disk_that_may_only_be_read_is_said(garments: Path, roomy: Path, disk:
     (disk.folder / "half" / "run.json").write_text(json.dumps(record | {"status": "training"}))
     subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
     advice = "cannot be written (Read-only file system). This place is not writable: choose another"
-    assert advice in refusal(within(capfd, "train", garments, *WORDS, "--out", disk.folder / "new"))
-    assert advice in refusal(within(capfd, "train", "--resume", disk.folder / "half"))
-    assert advice in refusal(within(capfd, "look", garments, "-o", disk.folder / "sheet.png"))
-    assert within(capfd, "train", "--resume", disk.folder / "run").code == 0, (
+    assert advice in refusal(invoke(capfd, "train", garments, *WORDS, "--out", disk.folder / "new"))
+    assert advice in refusal(invoke(capfd, "train", "--resume", disk.folder / "half"))
+    assert advice in refusal(invoke(capfd, "look", garments, "-o", disk.folder / "sheet.png"))
+    assert invoke(capfd, "train", "--resume", disk.folder / "run").code == 0, (
         "finished, so nothing is written"
     )
-    assert within(capfd, "evaluate", disk.folder / "run", garments).code == 0
-    assert within(capfd, "inspect", disk.folder / "run").code == 0
+    assert invoke(capfd, "evaluate", disk.folder / "run", garments).code == 0
+    assert invoke(capfd, "inspect", disk.folder / "run").code == 0
 
 
 @pytest.mark.parametrize("place", ["/proc/run", "/dev/null/run", "/sys/run"])
 def test_a_place_where_nothing_can_be_written_is_said(place: str, garments: Path, capfd: Any) -> None:
-    said = refusal(within(capfd, "train", garments, *WORDS, "--out", place))
+    said = refusal(invoke(capfd, "train", garments, *WORDS, "--out", place))
     assert said.startswith(f"{place}: cannot be written (")
     assert said.endswith((" choose another place.", "can be written.", "its permissions."))

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 from wholeness import Watch
 
-from command_line import COMMAND, last_line, refusal, run, start, within, words_after
+from command_line import COMMAND, invoke, last_line, refusal, run, start, words_after
 from muslin.models.bundle import open_bundle
 from muslin.workflows.train import NOTHING_LEFT
 
@@ -191,10 +191,10 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_nothing_that_was_kept(
 def test_a_finished_run_is_not_trained_again(whole: tuple[Job, float], capfd: Any) -> None:
     job, _ = whole
     before = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()}
-    said = within(capfd, "train", "--resume", job.folder, "--json")
+    said = invoke(capfd, "train", "--resume", job.folder, "--json")
     assert (said.code, said.err) == (0, f"{NOTHING_LEFT}\n")
     assert said.json["run"] == str(job.folder)
-    assert within(capfd, "train", "--resume", job.folder).out.startswith("right on ")
+    assert invoke(capfd, "train", "--resume", job.folder).out.startswith("right on ")
     assert {
         path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()
     } == before
@@ -208,7 +208,7 @@ def test_other_data_are_refused_and_the_run_is_left_as_it_is(
     lines = job.data.read_text().splitlines(keepends=True)
     other.write_text("".join(lines[:-1]))
     before = {path.name: path.stat().st_mtime_ns for path in job.folder.iterdir()}
-    said = refusal(within(capfd, "train", other, "--resume", job.folder))
+    said = refusal(invoke(capfd, "train", other, "--resume", job.folder))
     assert said == (
         f"{job.folder}: other is not what this run was trained on. Give the same data, or start anew."
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from command_line import Finished, environment, start
+from command_line import FinishedRun, environment, start
 from muslin.workflows.run import Run
 
 LINE = re.compile(
@@ -21,9 +21,9 @@ LINE = re.compile(
 )
 
 
-def test_standard_output_is_one_object_with_what_a_program_wants_to_know(sliced_run: Finished) -> None:
-    assert len(sliced_run.said.out.splitlines()) == 1
-    told = sliced_run.said.json
+def test_standard_output_is_one_object_with_what_a_program_wants_to_know(sliced_run: FinishedRun) -> None:
+    assert len(sliced_run.result.out.splitlines()) == 1
+    told = sliced_run.result.json
     folder = sliced_run.folder
     assert told["run"] == "run"
     assert (folder.parent / told["model"]).samefile(folder / "model.muslin")
@@ -42,9 +42,9 @@ def test_standard_output_is_one_object_with_what_a_program_wants_to_know(sliced_
 
 
 def test_in_a_pipe_the_choice_of_recipe_and_a_plain_line_per_epoch_are_on_standard_error(
-    sliced_run: Finished,
+    sliced_run: FinishedRun,
 ) -> None:
-    choice, *lines = sliced_run.said.err.splitlines()
+    choice, *lines = sliced_run.result.err.splitlines()
     assert choice == "recipe quick: gray images of 28×28 px. Slower: --recipe tutorial"
     assert len(lines) == 4
     assert all(LINE.fullmatch(line) for line in lines), lines
@@ -91,11 +91,13 @@ def _all_of(terminal: int) -> str:
     return content.decode()
 
 
-def test_the_table_at_the_end_says_how_good_it_is_and_where_to_look(sliced_run: Finished, capfd: Any) -> None:
-    from command_line import within
+def test_the_table_at_the_end_says_how_good_it_is_and_where_to_look(
+    sliced_run: FinishedRun, capfd: Any
+) -> None:
+    from command_line import invoke
 
-    said = within(capfd, "train", "--resume", sliced_run.folder)
-    test = sliced_run.said.json["test"]
+    said = invoke(capfd, "train", "--resume", sliced_run.folder)
+    test = sliced_run.result.json["test"]
     assert said.out.splitlines()[0].startswith(
         f"right on {100 * test['accuracy']:.1f} % of 600 test images ("
     )

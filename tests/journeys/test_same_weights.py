@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import muslin
-from command_line import run, within
+from command_line import invoke, run
 from muslin.data import read
 from muslin.data.registry import write_csv
 from muslin.models.bundle import open_bundle
@@ -44,7 +44,7 @@ def test_csv_files_give_the_same_weights_as_the_idx_files(
         "--out",
         tmp_path / "run",
     ]
-    assert within(capfd, *words, "--json").json["test"] == from_idx.record["test"]
+    assert invoke(capfd, *words, "--json").json["test"] == from_idx.record["test"]
     ours, theirs = open_bundle(tmp_path / "run" / "model.muslin"), open_bundle(from_idx.model)
     assert ours.weights == theirs.weights
     assert ours.model == theirs.model

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import Said, run, start
+from command_line import CommandResult, run, start
 from muslin.models.bundle import seal
 from small_models import SIDE, small_bundle
 
@@ -41,7 +41,7 @@ def words(out: object) -> list[object]:
     return ["tag", "model.muslin", "shop.csv", "-o", out]
 
 
-def tag(shop: Path, out: object, *more: str) -> Said:
+def tag(shop: Path, out: object, *more: str) -> CommandResult:
     return run(*words(out), *more, cwd=shop)
 
 

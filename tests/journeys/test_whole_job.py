@@ -6,44 +6,46 @@ from typing import Any
 
 import pytest
 
-from command_line import Finished, last_line, within
+from command_line import FinishedRun, invoke, last_line
 from muslin.models.bundle import open_bundle
 from muslin.workflows.run import Run
 
 pytestmark = pytest.mark.slow
 
 
-def test_quick_is_right_on_nine_of_ten_and_says_so_everywhere_alike(whole_run: Finished, capfd: Any) -> None:
-    told = json.loads(last_line(whole_run.said.out))
+def test_quick_is_right_on_nine_of_ten_and_says_so_everywhere_alike(
+    whole_run: FinishedRun, capfd: Any
+) -> None:
+    told = json.loads(last_line(whole_run.result.out))
     accuracy, (low, high) = told["test"]["accuracy"], told["test"]["interval"]
     assert told["test"]["n"] == 10_000
     assert accuracy > 0.9
     assert low < accuracy < high
     assert 0.010 < high - low < 0.013, "a 95 % interval at nine in ten of 10,000"
     written = json.loads((whole_run.folder / "evaluation.json").read_text())["targets"]["label"]
-    again = within(capfd, "evaluate", whole_run.folder, "fashion-mnist", "--split", "test", "--json").json
+    again = invoke(capfd, "evaluate", whole_run.folder, "fashion-mnist", "--split", "test", "--json").json
     assert again["targets"]["label"] == written
     assert written["accuracy"] == accuracy
     assert open_bundle(whole_run.folder / "model.muslin").provenance["test"]["label"] == told["test"]
     assert f"{100 * accuracy:.1f}" in (whole_run.folder / "report.html").read_text()
 
 
-def test_the_training_images_are_those_that_were_meant(whole_run: Finished) -> None:
+def test_the_training_images_are_those_that_were_meant(whole_run: FinishedRun) -> None:
     data = Run(whole_run.folder).record["data"]
     assert data["sizes"] == {"train": 50_000, "validation": 10_000, "test": 10_000}
     assert data["counts"]["label"]["test"] == [1000] * 10
     assert data["counts"]["label"]["validation"] == [1000] * 10, "each class keeps its share"
 
 
-def test_images_shown_by_look_are_told_by_predict(whole_run: Finished, tmp_path: Path, capfd: Any) -> None:
+def test_images_shown_by_look_are_told_by_predict(whole_run: FinishedRun, tmp_path: Path, capfd: Any) -> None:
     names = []
     for index in range(20):
         names.append(tmp_path / f"{index}.png")
         assert (
-            within(capfd, "look", "fashion-mnist", "--split", "test", "--index", index, "-o", names[-1]).code
+            invoke(capfd, "look", "fashion-mnist", "--split", "test", "--index", index, "-o", names[-1]).code
             == 0
         )
-    said = within(capfd, "predict", whole_run.folder, *names, "--json")
+    said = invoke(capfd, "predict", whole_run.folder, *names, "--json")
     answers = [json.loads(line)["predictions"]["label"]["label"] for line in said.out.splitlines()]
     true = (
         "Ankle boot,Pullover,Trouser,Trouser,Shirt,Trouser,Coat,Shirt,Sandal,Sneaker,"
@@ -52,7 +54,7 @@ def test_images_shown_by_look_are_told_by_predict(whole_run: Finished, tmp_path:
     assert sum(a == b for a, b in zip(answers, true.split(","), strict=True)) >= 16
 
 
-def test_shirts_are_what_it_confuses_most_and_trousers_hardly(whole_run: Finished) -> None:
+def test_shirts_are_what_it_confuses_most_and_trousers_hardly(whole_run: FinishedRun) -> None:
     figures = json.loads((whole_run.folder / "evaluation.json").read_text())["targets"]["label"]
     recall = {row["name"]: row["recall"] for row in figures["per_class"]}
     assert min(recall, key=recall.__getitem__) == "Shirt"

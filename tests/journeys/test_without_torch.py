@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from command_line import Finished
+from command_line import FinishedRun
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +46,7 @@ def test_the_base_installation_has_neither_torch_nor_onnx(muslin_alone: Path, tm
     assert str(muslin_alone.parents[1]) in done.stdout
 
 
-def test_all_but_training_works(muslin_alone: Path, sliced_run: Finished, tmp_path: Path) -> None:
+def test_all_but_training_works(muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path) -> None:
     Image.new("RGB", (60, 90), "white").save(tmp_path / "photo.jpg")
     Image.effect_noise((28, 28), 80).save(tmp_path / "small.png")
     model = sliced_run.folder / "model.muslin"
@@ -77,7 +77,7 @@ def test_all_but_training_works(muslin_alone: Path, sliced_run: Finished, tmp_pa
 
 
 def test_training_says_in_one_line_what_to_install(
-    muslin_alone: Path, sliced_run: Finished, tmp_path: Path
+    muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path
 ) -> None:
     done = said(muslin_alone, "train", "fashion-mnist", here=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
@@ -90,7 +90,7 @@ def test_training_says_in_one_line_what_to_install(
     assert done.returncode == 0, "a finished run needs no training"
 
 
-def test_from_python_too(muslin_alone: Path, sliced_run: Finished, tmp_path: Path) -> None:
+def test_from_python_too(muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path) -> None:
     script = """
 import sys, muslin
 model = muslin.open(sys.argv[1])

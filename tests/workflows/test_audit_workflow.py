@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from command_line import refusal, within
+from command_line import invoke, refusal
 from muslin.data import read
 from muslin.data.audit.exclusions import read_names, write_names
 from muslin.data.audit.findings import KINDS, Audit
@@ -266,7 +266,7 @@ def test_a_run_records_what_it_left_out_and_keeps_a_copy(
     assert record["without"] == {"file": str(names), "names": 20}
     assert f"20 of 200 samples left out, as {names} says" in record["data"]["fixes"]
     assert sum(record["data"]["sizes"].values()) == 180
-    assert f"--without {names}" in record["command"]
+    assert f"--exclude {names}" in record["command"]
     assert read_names(run.folder / "without.csv") == read_names(names)
 
 
@@ -306,12 +306,12 @@ def here(mislabelled: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_command_says_what_was_found_and_what_to_do_next(here: Path, capfd: Any) -> None:
-    said = within(capfd, "audit", "garments.csv", "--only", "identical", "--only", "dark", "-o", "out")
+    said = invoke(capfd, "audit", "garments.csv", "--only", "identical", "--only", "dark", "-o", "out")
     assert said.code == 0
     assert "Identical" in said.out
     assert "looking at 240 images" in said.err
     command = next(line for line in said.out.splitlines() if "muslin train" in line).split("muslin ", 1)[1]
-    said = within(
+    said = invoke(
         capfd, *shlex.split(command), "--epochs", 1, "--set", "batch_size=40", "--out", "run", "--json"
     )
     assert said.code == 0, said
@@ -320,7 +320,7 @@ def test_the_command_says_what_was_found_and_what_to_do_next(here: Path, capfd: 
 
 
 def test_a_program_gets_the_counts_and_the_folder(here: Path, capfd: Any) -> None:
-    said = within(capfd, "audit", "garments.csv", "--only", "identical", "--json")
+    said = invoke(capfd, "audit", "garments.csv", "--only", "identical", "--json")
     assert said.code == 0
     assert said.json["counts"] == {"identical": 5}
     assert said.json["leave_out"] == 5
@@ -328,15 +328,15 @@ def test_a_program_gets_the_counts_and_the_folder(here: Path, capfd: Any) -> Non
 
 
 def test_wrong_words_are_refused_in_a_line(here: Path, capfd: Any) -> None:
-    assert "Did you mean dark?" in refusal(within(capfd, "audit", "garments.csv", "--only", "drak"))
-    assert "no such file" in refusal(within(capfd, "audit", "nothing.csv"))
+    assert "Did you mean dark?" in refusal(invoke(capfd, "audit", "garments.csv", "--only", "drak"))
+    assert "no such file" in refusal(invoke(capfd, "audit", "nothing.csv"))
     assert not (here / "audits").exists()
     (here / "list.csv").write_text("name\nx\n")
-    said = within(capfd, "train", "garments.csv", "--without", "list.csv")
+    said = invoke(capfd, "train", "garments.csv", "--exclude", "list.csv")
     assert "no column `id`" in refusal(said)
-    said = within(capfd, "train", "--resume", "run", "--without", "list.csv")
+    said = invoke(capfd, "train", "--resume", "run", "--exclude", "list.csv")
     assert said.code == 2
-    assert "--without" in said.err
+    assert "--exclude" in said.err
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
-from command_line import refusal, within
+from command_line import invoke, refusal
 from muslin.data.dataset import Target
 from muslin.models.bundle import Bundle, seal
 from small_models import LABEL, brightness_model, small_bundle, with_model
@@ -41,7 +41,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_better_model_is_named_with_its_interval_and_chance(job: Path, capfd: Any) -> None:
-    said = within(capfd, "compare", "blind.muslin", "good.muslin", "photos", "-o", "sheet.png")
+    said = invoke(capfd, "compare", "blind.muslin", "good.muslin", "photos", "-o", "sheet.png")
     assert said.code == 0, said
     assert "only the first on 0, only the second on 40, neither on 0" in said.out
     assert "the second is better by 66.7 points" in said.out
@@ -55,16 +55,16 @@ def test_the_better_model_is_named_with_its_interval_and_chance(job: Path, capfd
 
 def test_a_gate_lets_the_better_one_through_and_stops_the_worse_one(job: Path, capfd: Any) -> None:
     words = ["photos", "--fail-if-worse-than", "0.01"]
-    assert within(capfd, "compare", "blind.muslin", "good.muslin", *words).code == 0
-    assert within(capfd, "compare", "good.muslin", "good.muslin", *words).code == 0
-    said = within(capfd, "compare", "good.muslin", "blind.muslin", *words)
+    assert invoke(capfd, "compare", "blind.muslin", "good.muslin", *words).code == 0
+    assert invoke(capfd, "compare", "good.muslin", "good.muslin", *words).code == 0
+    said = invoke(capfd, "compare", "good.muslin", "blind.muslin", *words)
     assert said.code == 1
     assert "muslin: label: blind.muslin is worse by 66.7 points" in said.err
-    assert within(capfd, "compare", "good.muslin", "blind.muslin", "photos").code == 0
+    assert invoke(capfd, "compare", "good.muslin", "blind.muslin", "photos").code == 0
 
 
 def test_json_has_the_counts_and_the_images_by_name(job: Path, capfd: Any) -> None:
-    said = within(capfd, "compare", "blind.muslin", "good.muslin", "photos", "--json")
+    said = invoke(capfd, "compare", "blind.muslin", "good.muslin", "photos", "--json")
     found = said.json["targets"]["label"]
     assert (found["overall"]["only_b"], found["overall"]["p_value"]) == (40, pytest.approx(2 / 2**40))
     assert len(found["only_b_right"]) == 40
@@ -73,7 +73,7 @@ def test_json_has_the_counts_and_the_images_by_name(job: Path, capfd: Any) -> No
 
 def test_classes_are_matched_by_name_not_by_place(job: Path, capfd: Any) -> None:
     seal(small_bundle(Target("label", tuple(reversed(LABEL.classes)))), job / "turned.muslin")
-    said = within(capfd, "compare", "good.muslin", "turned.muslin", "photos", "--json")
+    said = invoke(capfd, "compare", "good.muslin", "turned.muslin", "photos", "--json")
     overall = said.json["targets"]["label"]["overall"]
     # Turned, the model calls white images Trouser and black ones Bag.
     assert (overall["both"], overall["only_a"], overall["only_b"], overall["neither"]) == (0, 60, 0, 0)
@@ -81,4 +81,4 @@ def test_classes_are_matched_by_name_not_by_place(job: Path, capfd: Any) -> None
 
 def test_models_with_no_question_in_common_are_refused(job: Path, capfd: Any) -> None:
     seal(small_bundle(Target("colour", ("red", "blue"))), job / "other.muslin")
-    assert "no target in common" in refusal(within(capfd, "compare", "good.muslin", "other.muslin", "photos"))
+    assert "no target in common" in refusal(invoke(capfd, "compare", "good.muslin", "other.muslin", "photos"))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import muslin
-from command_line import Finished, refusal, within
+from command_line import FinishedRun, invoke, refusal
 from muslin.data import read
 from muslin.data.dataset import Dataset
 from muslin.data.registry import write_csv
@@ -53,13 +53,13 @@ def test_the_weak_season_comes_first_and_copies_of_training_photos_are_set_aside
     assert [(s.value, s.n, s.weak) for s in found.slices] == [("winter", 20, True), ("summer", 20, False)]
     assert found.leaks is not None
     assert found.leaks.n == 2
-    said = within(
+    said = invoke(
         capfd,
         "evaluate",
         tmp_path / "model.muslin",
         table,
         *WORDS,
-        "--by",
+        "--slice-by",
         "season",
         "-o",
         tmp_path / "e.json",
@@ -72,7 +72,7 @@ def test_the_weak_season_comes_first_and_copies_of_training_photos_are_set_aside
 
 
 def test_whoever_judges_a_model_by_what_it_was_made_with_is_told(
-    sliced_run: Finished, fashion_slice: Path, drawn: SyntheticDataset, tmp_path: Path
+    sliced_run: FinishedRun, fashion_slice: Path, drawn: SyntheticDataset, tmp_path: Path
 ) -> None:
     def told(model: Path, data: Path | Dataset, split: str) -> str:
         sentences: list[str] = []
@@ -98,12 +98,12 @@ def test_a_column_that_makes_no_slices_and_a_precision_nobody_can_promise_are_re
 ) -> None:
     table = shop(tmp_path)
     model = tmp_path / "model.muslin"
-    assert "saison" in refusal(within(capfd, "evaluate", model, table, *WORDS, "--by", "saison"))
+    assert "saison" in refusal(invoke(capfd, "evaluate", model, table, *WORDS, "--slice-by", "saison"))
     assert "Nothing can promise 1" in refusal(
-        within(capfd, "evaluate", model, table, *WORDS, "--precision", 1)
+        invoke(capfd, "evaluate", model, table, *WORDS, "--precision", 1)
     )
     assert "no columns to go by" in refusal(
-        within(capfd, "evaluate", model, "fashion-mnist", "--by", "season")
+        invoke(capfd, "evaluate", model, "fashion-mnist", "--slice-by", "season")
     )
     many = tmp_path / "many.csv"
     lines = table.read_text().splitlines()

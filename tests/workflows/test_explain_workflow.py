@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import muslin
-from command_line import refusal, within
+from command_line import invoke, refusal
 from muslin.data.synthetic import make_garments
 from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.models.bundle import seal
@@ -47,8 +47,8 @@ def curved(tmp_path: Path) -> Path:
 def test_the_numbers_are_those_that_predict_gives_and_they_add_up(
     model: Path, shirt: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found = within(capfd, "explain", model, shirt, "--json").json
-    said = within(capfd, "predict", model, shirt, "--json").json["predictions"]["label"]
+    found = invoke(capfd, "explain", model, shirt, "--json").json
+    said = invoke(capfd, "predict", model, shirt, "--json").json["predictions"]["label"]
     assert found["predictions"]["label"]["probabilities"] == pytest.approx(said["probabilities"], abs=1e-6)
     one = found["explanations"]["label"]
     assert one["class"] == said["label"]
@@ -73,10 +73,10 @@ def test_the_numbers_are_those_that_predict_gives_and_they_add_up(
 def test_a_wrong_class_and_a_pair_can_be_asked_about(
     model: Path, shirt: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["--class", "shoe", "--rather-than", "bag"]
-    found = within(capfd, "explain", model, shirt, "--json", *asked).json["explanations"]["label"]
+    asked = ["--class", "shoe", "--versus", "bag"]
+    found = invoke(capfd, "explain", model, shirt, "--json", *asked).json["explanations"]["label"]
     assert (found["class"], found["versus"]) == ("shoe", "bag")
-    said = within(capfd, "explain", model, shirt, *asked, "-o", tmp_path / "why.html")
+    said = invoke(capfd, "explain", model, shirt, *asked, "-o", tmp_path / "why.html")
     assert said.code == 0
     assert said.out.startswith("shoe ")
     assert "wrote" in said.out
@@ -91,20 +91,20 @@ def test_what_makes_no_sense_is_refused_in_one_line_and_nothing_is_written(
     page = tmp_path / "why.html"
     for words, named in (
         (["--class", "shrit"], "Did you mean shirt?"),
-        (["--class", "shirt", "--rather-than", "shirt"], "to set 'shirt' against"),
+        (["--class", "shirt", "--versus", "shirt"], "to set 'shirt' against"),
         (["--target", "colour"], "no target 'colour'"),
         (["--layer", "nowhere"], "no evidence at 'nowhere'"),
     ):
-        assert named in refusal(within(capfd, "explain", model, shirt, "-o", page, *words))
+        assert named in refusal(invoke(capfd, "explain", model, shirt, "-o", page, *words))
     (tmp_path / "torn.png").write_bytes(shirt.read_bytes()[:60])
-    assert "torn.png" in refusal(within(capfd, "explain", model, tmp_path / "torn.png", "-o", page))
+    assert "torn.png" in refusal(invoke(capfd, "explain", model, tmp_path / "torn.png", "-o", page))
     assert not page.exists()
 
 
 def test_a_foreign_operation_is_named_and_the_answer_is_there_all_the_same(
     curved: Path, shirt: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    said = within(capfd, "explain", curved, shirt, "-o", tmp_path / "why.html", "--json")
+    said = invoke(capfd, "explain", curved, shirt, "-o", tmp_path / "why.html", "--json")
     found = said.json
     assert sum(found["predictions"]["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
     assert any("Erf is run, but not taken apart" in sentence for sentence in found["unsupported"])
@@ -117,7 +117,7 @@ def test_a_model_without_any_map_says_why_there_is_no_evidence(
     shirt: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     seal(small_bundle(), tmp_path / "mean.muslin")
-    found = within(capfd, "explain", tmp_path / "mean.muslin", shirt, "--json").json
+    found = invoke(capfd, "explain", tmp_path / "mean.muslin", shirt, "--json").json
     one = found["explanations"]["label"]
     assert one["attributions"] == []
     assert "no evidence map" in one["problem"]
@@ -132,7 +132,7 @@ def test_names_from_a_catalogue_stay_text_in_the_page(
     seal(convolving_bundle(np.ones((2, 1, 3, 3), np.float32), pixels), tmp_path / "<b>m.muslin")
     Image.fromarray(pixels[0, :, :, 0]).save(tmp_path / "<script>alert(1)</script>.png".replace("/", "∕"))
     image = next(tmp_path.glob("*.png"))
-    assert within(capfd, "explain", tmp_path / "<b>m.muslin", image, "-o", tmp_path / "w.html").code == 0
+    assert invoke(capfd, "explain", tmp_path / "<b>m.muslin", image, "-o", tmp_path / "w.html").code == 0
     page = (tmp_path / "w.html").read_text()
     assert "<script" not in page
     assert "<b>m" not in page

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import refusal, within
+from command_line import invoke, refusal
 from muslin.data.dataset import Target
 from muslin.errors import DataError, StoppedError
 from muslin.evaluation.selective import CalibrationData
@@ -44,7 +44,7 @@ def rows(path: Path, delimiter: str = ";") -> list[dict[str, str]]:
 
 
 def test_photos_are_tagged_and_each_problem_is_named_in_its_row(shop: Path, capfd: Any) -> None:
-    said = within(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv")
+    said = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv")
     assert said.code == 0, said
     assert said.out == "5 products: 0 accepted, 2 to review, 0 not ours, 3 problems\n"
     assert "photos: image" in said.err
@@ -81,7 +81,7 @@ def test_only_what_keeps_the_wanted_precision_is_accepted_and_the_promise_is_sai
     shop: Path, capfd: Any
 ) -> None:
     seal(replace(small_bundle(), calibration_data={"label": deciding()}), shop / "model.muslin")
-    said = within(
+    said = invoke(
         capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", "--precision", 0.9
     )
     assert said.code == 0, said
@@ -117,10 +117,12 @@ def test_a_precision_that_no_threshold_reaches_accepts_nothing_and_says_what_is_
     assert any("60 validation answers cannot support 99.9 %" in note for note in notes)
 
 
-@pytest.mark.parametrize(("option", "value"), [("--precision", 1), ("--precision", 0.2), ("--per", "clas")])
+@pytest.mark.parametrize(
+    ("option", "value"), [("--precision", 1), ("--precision", 0.2), ("--guarantee", "clas")]
+)
 def test_a_promise_nobody_can_give_is_refused(shop: Path, option: str, value: object, capfd: Any) -> None:
     words = ["tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", option, value]
-    refusal(within(capfd, *words))
+    refusal(invoke(capfd, *words))
     assert not (shop / "out.csv.partial").exists()
 
 
@@ -256,7 +258,7 @@ def test_another_catalogue_is_not_resumed_into(shop: Path) -> None:
     ],
 )
 def test_what_is_read_is_never_overwritten(shop: Path, out: str, reason: str, capfd: Any) -> None:
-    said = within(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / out)
+    said = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / out)
     assert reason in refusal(said)
 
 
@@ -268,5 +270,5 @@ def test_a_class_that_the_files_encoding_cannot_write_is_said_before_any_work(sh
 
 
 def test_json_is_one_object_for_programs(shop: Path, capfd: Any) -> None:
-    said = within(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", "--json")
+    said = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", "--json")
     assert json.loads(said.out)["decisions"] == {"label": {"review": 2}}

@@ -90,7 +90,7 @@ def test_what_contradicts_itself_is_refused(asked, said):
 
 
 def test_within_says_what_fits_trains_that_and_can_be_repeated(fashion_slice, tmp_path):
-    done = run("train", fashion_slice, "--within", "6s", "--out", "run", "--json", cwd=tmp_path)
+    done = run("train", fashion_slice, "--time-budget", "6s", "--out", "run", "--json", cwd=tmp_path)
     assert done.code == 0, done
     told = json.loads(done.out.splitlines()[-1])
     record = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -106,7 +106,7 @@ def test_within_says_what_fits_trains_that_and_can_be_repeated(fashion_slice, tm
 
 
 def test_a_time_too_short_for_anything_leaves_no_run(fashion_slice, tmp_path):
-    done = run("train", fashion_slice, "--within", "0.01s", "--out", "run", cwd=tmp_path)
+    done = run("train", fashion_slice, "--time-budget", "0.01s", "--out", "run", cwd=tmp_path)
     assert done.code == 1
     assert "Allow at least" in done.err
     assert not (tmp_path / "run").exists()

@@ -78,7 +78,7 @@ def test_the_figures_are_those_of_the_sealed_file(run: Run, drawn: SyntheticData
 def test_the_command_in_a_run_repeats_it(csv: Path, tmp_path: Path, capfd: Any) -> None:
     import shlex
 
-    from command_line import within
+    from command_line import invoke
 
     settings = {"epochs": 1, "batch_size": 32, "widths": "8,16", "label_smoothing": 0.2, "flip": False}
     first = muslin.train(
@@ -86,7 +86,7 @@ def test_the_command_in_a_run_repeats_it(csv: Path, tmp_path: Path, capfd: Any) 
     )
     command, *words = shlex.split(first.record["command"])
     assert command == "muslin"
-    assert within(capfd, *words, "--out", tmp_path / "b").code == 0
+    assert invoke(capfd, *words, "--out", tmp_path / "b").code == 0
     again = Run(tmp_path / "b")
     assert again.record["recipe"] == first.record["recipe"]
     assert open_bundle(again.model).weights == open_bundle(first.model).weights

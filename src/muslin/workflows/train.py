@@ -656,7 +656,7 @@ def command(
         for word in ["x".join(map(str, value))] if name == "shape" else several:
             words += [option, str(word)]
     if without is not None:
-        words += ["--without", str(without)]
+        words += ["--exclude", str(without)]
     if max_unreadable != MAX_UNREADABLE:
         words += ["--max-unreadable", f"{max_unreadable:g}"]
     usual = asdict(recipe_named(recipe.name)) if recipe else {}

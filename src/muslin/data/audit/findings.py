@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from muslin.data.dataset import Dataset
+if TYPE_CHECKING:
+    from muslin.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,9 @@ class Audit:
         }
 
 
-def samples(dataset: Dataset, indices: Iterable[int], leave_out: Collection[int] = ()) -> tuple[Sample, ...]:
+def samples(
+    dataset: "Dataset", indices: Iterable[int], leave_out: Collection[int] = ()
+) -> tuple[Sample, ...]:
     """The samples at `indices` of the data set, in that order; those also in `leave_out` are marked so."""
     return tuple(
         Sample(

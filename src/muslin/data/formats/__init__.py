@@ -3,23 +3,17 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from muslin.data.dataset import Dataset
-from muslin.data.formats import (
-    deepfashion,
-    deepfashion_fine,
-    folders,
-    idx,
-    imaterialist,
-    parquet_images,
-    pixels_csv,
-    pixels_csv_parts,
-    tables,
-)
 from muslin.data.formats.gzip_files import is_gzipped, read_head
 from muslin.data.formats.read_options import Log, ReadOptions, silent
 from muslin.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from muslin.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -29,83 +23,54 @@ class Format:
     Attributes:
         name: what `--format` takes.
         about: one line for a person.
-        takes: the ReadOptions that mean something to it.
-        detect: why a path is of this format, in a few words, or None. Looks at content; never raises.
-        read: the data set at a path of this format.
+        module: of this package, imported when first needed; it defines TAKES, `detect` and `read`.
     """
 
     name: str
     about: str
-    takes: frozenset[str]
-    detect: Callable[[Path], str | None]
-    read: Callable[[Path, ReadOptions, Log], Dataset]
+    module: str
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """The ReadOptions that the format uses."""
+        takes: frozenset[str] = self._module().TAKES
+        return takes
+
+    @property
+    def detect(self) -> Callable[[Path], str | None]:
+        """Why a path is of this format, in a few words, or None. Reads content; never raises."""
+        detect: Callable[[Path], str | None] = self._module().detect
+        return detect
+
+    @property
+    def read(self) -> "Callable[[Path, ReadOptions, Log], Dataset]":
+        """The data set at a path of this format."""
+        read: Callable[[Path, ReadOptions, Log], Dataset] = self._module().read
+        return read
+
+    def _module(self) -> ModuleType:
+        return import_module(f"{__name__}.{self.module}")
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("idx", "MNIST's and Fashion-MNIST's files, gzipped or not", idx.TAKES, idx.detect, idx.read),
+    Format("idx", "MNIST's and Fashion-MNIST's files, gzipped or not", "idx"),
+    Format("deepfashion", "DeepFashion's categories and attributes, lists in Anno/ and Eval/", "deepfashion"),
+    Format("deepfashion-fine", "DeepFashion's later lists in Anno_fine/", "deepfashion_fine"),
+    Format("imaterialist", "iMaterialist (Fashion) 2018's JSON with photos beside it", "imaterialist"),
+    Format("parquet-photos", "Parquet with the photos in it, beside their labels", "parquet_images"),
     Format(
-        "deepfashion",
-        "DeepFashion's categories and attributes, lists in Anno/ and Eval/",
-        deepfashion.TAKES,
-        deepfashion.detect,
-        deepfashion.read,
+        "pixels-csv-parts", "a folder with a CSV of pixels a part, called like the parts", "pixels_csv_parts"
     ),
-    Format(
-        "deepfashion-fine",
-        "DeepFashion's later lists in Anno_fine/",
-        deepfashion_fine.TAKES,
-        deepfashion_fine.detect,
-        deepfashion_fine.read,
-    ),
-    Format(
-        "imaterialist",
-        "iMaterialist (Fashion) 2018's JSON with photos beside it",
-        imaterialist.TAKES,
-        imaterialist.detect,
-        imaterialist.read,
-    ),
-    Format(
-        "parquet-photos",
-        "Parquet with the photos in it, beside their labels",
-        parquet_images.TAKES,
-        parquet_images.detect,
-        parquet_images.read,
-    ),
-    Format(
-        "pixels-csv-parts",
-        "a folder with a CSV of pixels a part, called like the parts",
-        pixels_csv_parts.TAKES,
-        pixels_csv_parts.detect,
-        pixels_csv_parts.read,
-    ),
-    Format(
-        "table",
-        "a CSV, TSV, Parquet, JSON Lines or XLSX table whose rows name photos",
-        tables.TAKES,
-        tables.detect,
-        tables.read,
-    ),
-    Format(
-        "folders",
-        "photos in folders called like their classes, also in a zip or tar",
-        folders.TAKES,
-        folders.detect,
-        folders.read,
-    ),
-    Format(
-        "pixels-csv",
-        "a CSV with one image a row and one pixel a column, as on Kaggle",
-        pixels_csv.TAKES,
-        pixels_csv.detect,
-        pixels_csv.read,
-    ),
+    Format("table", "a CSV, TSV, Parquet, JSON Lines or XLSX table whose rows name photos", "tables"),
+    Format("folders", "photos in folders called like their classes, also in a zip or tar", "folders"),
+    Format("pixels-csv", "a CSV with one image a row and one pixel a column, as on Kaggle", "pixels_csv"),
 )
 """In the order in which they are tried."""
 
 
 def read_path(
     path: str | Path, *, format: str | None = None, options: ReadOptions | None = None, log: Log = silent
-) -> Dataset:
+) -> "Dataset":
     """The data set at `path`, its format found by its content or given by name; `origin` says which, and why.
 
     Raises:

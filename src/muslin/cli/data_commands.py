@@ -1,0 +1,187 @@
+"""Commands on data sets: get, look, audit, convert."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from muslin.cli.options import (
+    PARTS,
+    PATH,
+    ChoiceOption,
+    LazyChoice,
+    command,
+    gathered,
+    given,
+    json_option,
+    out_option,
+    read_options,
+    seed_option,
+    test_option,
+)
+from muslin.cli.output import log, print_json
+
+
+@command("get")
+@click.argument("name")
+@click.option(
+    "--csv",
+    "csv_folder",
+    type=PATH,
+    metavar="DIR",
+    help="Also write its parts as CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.",
+)
+@json_option
+def get_command(name: str, csv_folder: Path | None, as_json: bool) -> None:
+    """Download a registered data set and verify it."""
+    from muslin.data import read, registry
+
+    facts = registry.dataset_facts(registry.lookup(name))
+    if not as_json:
+        for title, text in facts.items():
+            click.echo(f"{title:8}  " + text.replace("\n", "\n" + " " * 10))
+    files = registry.get(name, log=log)
+    written = [str(path) for path in registry.write_csv(read(name), csv_folder)] if csv_folder else []
+    if as_json:
+        folder = files.path if files.path.is_dir() else files.path.parent
+        places = {"path": str(files.path), "origin": files.origin, "checked": files.checked, "csv": written}
+        print_json({"name": name, "folder": str(folder)} | places | facts)
+        return
+    click.echo(f"{name}: {files.origin}")
+    click.echo(f"files in {files.path}, {files.checked}")
+    for written_path in written:
+        click.echo(f"wrote {written_path}")
+
+
+def _selection(values: dict[str, Any]) -> Any:
+    """None where no option asks for images."""
+    from muslin.reporting.data_preview import ImageSelection
+
+    seed = values.pop("seed")
+    asked = given(values)
+    return ImageSelection(**asked, seed=seed) if asked else None
+
+
+@command("look")
+@click.argument("data")
+@click.option("--split", type=click.Choice(PARTS), help="Only this part. Default: all.")
+@gathered(
+    "selection",
+    click.option("--index", type=int, metavar="N", help="Show image N, counted from 0 in the part."),
+    click.option("--class", "class_name", metavar="NAME", help="Show only images of this class."),
+    click.option(
+        "--sample", type=click.IntRange(1, 10_000), metavar="N", help="Show N images drawn at random."
+    ),
+    click.option("--mean", is_flag=True, help="Show the mean image of each class."),
+    click.option("--colour", "colour", flag_value="false", help="Show false colours, dark violet to yellow."),
+    click.option("--gray", "colour", flag_value="gray", help="Show gray images. Default: their own colours."),
+    seed_option("Seed of the random sample. Default: 0."),
+    make=_selection,
+)
+@out_option("Write the images to this PNG file instead of showing them. Default: a sample of 25.")
+@read_options
+@json_option
+def look_command(
+    data: str,
+    split: str | None,
+    selection: Any,
+    out: Path | None,
+    read_options: dict[str, Any],
+    as_json: bool,
+) -> None:
+    """Describe a data set, or show its images."""
+    from muslin.data import read
+    from muslin.reporting.data_preview import ImageSelection, dataset_summary, preview_sheet, print_preview
+    from muslin.reporting.terminal.dataset import print_dataset
+    from muslin.storage.atomic import write_atomically
+
+    dataset = read(data, **read_options, every_target="target" not in read_options, log=log)
+    chosen = dataset if split in (None, "all") else dataset.part(str(split))
+    if as_json:
+        print_json(dataset_summary(chosen))
+    elif out:
+        write_atomically(out, preview_sheet(chosen, selection or ImageSelection()))
+        click.echo(f"wrote {out}")
+    elif selection:
+        print_preview(chosen, selection)
+    else:
+        print_dataset(chosen)
+
+
+def _kinds() -> Iterable[str]:
+    from muslin.data.audit.findings import KINDS
+
+    return KINDS
+
+
+@command("audit")
+@click.argument("data")
+@out_option("Folder of the audit. Default: audits/ and the name of DATA.", "DIR")
+@gathered(
+    "options",
+    test_option,
+    click.option(
+        "--only",
+        multiple=True,
+        cls=ChoiceOption,
+        type=LazyChoice(_kinds),
+        metavar="KIND",
+        help="Look only for this kind of finding. Repeat it for several.",
+    ),
+    seed_option("Seed of the networks that check the labels. Default: 0."),
+)
+@read_options
+@json_option
+def audit_command(
+    data: str, out: Path | None, options: dict[str, Any], read_options: dict[str, Any], as_json: bool
+) -> None:
+    """Find faults in a data set.
+
+    Finds wrong labels, duplicates, leaks and unusable images. Writes a page to decide on, and exclude.csv.
+    """
+    from muslin.reporting.report.audit_page import print_audit
+    from muslin.workflows import audit as audit_workflow
+    from muslin.workflows import train as train_workflow
+
+    folder = out or Path("audits") / (Path(data).name or "data")
+    audit = audit_workflow.audit(data, out=folder, **options, reading=read_options, log=log)
+    if as_json:
+        print_json({"audit": str(folder)} | audit_workflow.summary(audit))
+        return
+    print_audit(audit)
+    click.echo(f"\nOpen {folder / 'audit.html'} to decide. The suggestions are in {folder / 'exclude.csv'}.")
+    source = {"data": data, "test": options["test"], "reading": read_options}
+    click.echo(f"Then run: {train_workflow.command(source, None, 0, folder / 'exclude.csv')}")
+
+
+@command("convert")
+@click.argument("data")
+@click.argument("dest", type=PATH)
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["csv", "folders", "idx", "parquet"]),
+    help="Format to write: folders (photos), csv or idx (pixels of one size), or parquet (photos with all labels).",
+)
+@test_option
+@read_options
+@json_option
+def convert_command(
+    data: str, dest: Path, to: str, test: str | None, read_options: dict[str, Any], as_json: bool
+) -> None:
+    """Convert DATA to another format, at DEST.
+
+    Names what the format cannot hold. Overwrites nothing.
+    """
+    from muslin.data.convert import convert
+
+    converted = convert(data, to, dest, test=test, read_options=read_options, log=log)
+    if as_json:
+        print_json(converted.to_dict())
+        return
+    click.echo(f"wrote {converted.count:,} samples to {converted.path}, as {converted.format}")
+    for sentence in converted.warnings:
+        click.echo(f"not kept: {sentence}")
+    for sentence in converted.excluded:
+        click.echo(f"left out: {sentence}")

@@ -1,0 +1,278 @@
+"""Commands on models: evaluate, predict, tag, compare, inspect, explain."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from muslin.cli.options import (
+    PATH,
+    command,
+    gathered,
+    guarantee_options,
+    json_option,
+    out_option,
+    read_options,
+    seed_option,
+    split_option,
+    threshold_option,
+)
+from muslin.cli.output import log, print_error, print_json, stop_on_signals
+from muslin.errors import DataError
+
+model_argument = click.argument("model")
+
+
+@command("evaluate")
+@model_argument
+@click.argument("data")
+@out_option("Also write the metrics to this JSON file.")
+@gathered(
+    "options",
+    split_option,
+    click.option(
+        "--slice-by", metavar="COLUMN", help="Also evaluate each value of this column, such as season."
+    ),
+    threshold_option,
+)
+@guarantee_options
+@read_options
+@json_option
+def evaluate_command(
+    model: str, data: str, out: Path | None, options: dict[str, Any], guarantee: dict[str, Any],
+    read_options: dict[str, Any], as_json: bool,
+) -> None:  # fmt: skip
+    """Evaluate a model on DATA.
+
+    Metrics come with 95 % confidence intervals. Says which predictions can be accepted without review.
+    """
+    from muslin.models.predictor import Predictor
+    from muslin.reporting.terminal.evaluation import print_evaluation
+    from muslin.reporting.terminal.reliability import print_trust
+    from muslin.workflows import evaluate as evaluate_workflow
+    from muslin.workflows import train as train_workflow
+
+    predictor = Predictor.open(model).with_thresholds(options["thresholds"])
+    result = evaluate_workflow.judge(
+        predictor, data, split=options["split"], reading=read_options, **_renamed(guarantee),
+        by=options["slice_by"], log=log,
+    )  # fmt: skip
+    if out:
+        train_workflow.write_evaluation(result.evaluations, result.part, out, result.reliabilities)
+    if as_json:
+        print_json(result.to_dict())
+        return
+    log(f"evaluated on {'all the data' if result.part == 'all' else f'the {result.part} set'}")
+    for name, evaluation in result.evaluations.items():
+        print_evaluation(evaluation, name if len(result.evaluations) > 1 else "")
+        print_trust(result.reliabilities[name], by=options["slice_by"])
+
+
+def _renamed(guarantee: dict[str, Any]) -> dict[str, Any]:
+    scopes = {"overall": "all", "per-class": "class"}
+    return {
+        "per" if name == "guarantee" else name: scopes.get(value, value) for name, value in guarantee.items()
+    }
+
+
+@command("predict")
+@model_argument
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@threshold_option
+@guarantee_options
+@json_option
+@click.pass_context
+def predict_command(
+    context: click.Context, model: str, images: tuple[str, ...], thresholds: dict[str, float],
+    guarantee: dict[str, Any], as_json: bool,
+) -> None:  # fmt: skip
+    """Predict the labels of images.
+
+    An IMAGE is a file or a folder of images. With --json, prints one line per image.
+    """
+    from muslin.models.predictor import Predictor
+    from muslin.reporting.terminal.predictions import print_predictions
+
+    predictor, wanted = Predictor.open(model).with_thresholds(thresholds), _renamed(guarantee)
+    if predictor.bundle.calibration_data or guarantee:  # else nobody expects a guarantee
+        for policy in predictor.policies(**wanted).values():
+            for sentence in policy.unsupported:
+                log(sentence)
+    rows, count, readable = [], 0, 0
+    for prediction in predictor.predict_iter(list(images), **wanted):
+        row = prediction.to_dict()
+        count, readable = count + 1, readable + (row["error"] is None)
+        if as_json:
+            print_json(row)
+        else:
+            rows.append(row)
+    if not as_json:
+        print_predictions(rows)
+    if not readable:
+        raise DataError("all_images_unreadable", "printed", count=count)
+
+
+@command("tag")
+@model_argument
+@click.argument("catalogue", type=PATH)
+@out_option(
+    "The catalogue with its new columns, in the format of CATALOGUE; of a folder a .csv, .tsv or .jsonl.",
+    required=True,
+)
+@gathered(
+    "options",
+    click.option("--images", metavar="PATH", help="Folder, zip or tar with the photos."),
+    click.option("--image-column", metavar="COLUMN", help="Column that names the photo."),
+    click.option(
+        "--taxonomy",
+        type=PATH,
+        metavar="FILE",
+        help="Table of the shop's names of the tags, with the columns tag, parent, name, language.",
+    ),
+    click.option("--language", metavar="NAME", help="Language of the taxonomy's names."),
+    click.option("--resume", is_flag=True, help="Continue an interrupted job."),
+)
+@guarantee_options
+@json_option
+@click.pass_context
+def tag_command(
+    context: click.Context, model: str, catalogue: Path, out: Path, options: dict[str, Any],
+    guarantee: dict[str, Any], as_json: bool,
+) -> None:  # fmt: skip
+    """Tag a CATALOGUE of products.
+
+    Writes the same table with columns added for the labels of each photo.
+    """
+    from muslin.reporting.terminal.progress import tagging_progress
+    from muslin.reporting.terminal.tagging import sentence
+    from muslin.workflows import tag as tag_workflow
+
+    with stop_on_signals() as should_stop, tagging_progress() as on_progress:
+        tagged = tag_workflow.tag(
+            model, catalogue, out, **options, **_renamed(guarantee),
+            log=log, on_progress=on_progress, should_stop=should_stop,
+        )  # fmt: skip
+    if not as_json:
+        click.echo(sentence(tagged))
+    if tagged.problems == tagged.products:
+        error = DataError("all_images_unreadable", "written", count=tagged.products, path=str(out))
+        context.exit(print_error(error, as_json=as_json, result=tagged.to_dict()))
+    if as_json:
+        print_json(tagged.to_dict())
+
+
+@command("compare")
+@click.argument("models", nargs=2, metavar="A B")
+@click.argument("data")
+@split_option
+@click.option(
+    "--fail-if-worse-than",
+    "max_loss",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Exit 1 if the accuracy of B is lower than that of A by more than this, such as 0.01.",
+)
+@out_option("Also write the images on which they disagree to this PNG file.")
+@read_options
+@json_option
+def compare_command(
+    models: tuple[str, str], data: str, split: str, max_loss: float | None, out: Path | None,
+    read_options: dict[str, Any], as_json: bool,
+) -> None:  # fmt: skip
+    """Compare two models on DATA.
+
+    Says which is better, A or B, and whether the difference is significant.
+    """
+    from muslin.reporting.terminal.comparison import print_comparison
+    from muslin.workflows import compare as compare_workflow
+
+    compared = compare_workflow.compare(*models, data, split=split, reading=read_options, log=log)
+    if out:
+        _write_disagreements(compared, out)
+    if not as_json:
+        print_comparison(compared.comparisons)
+    for name, comparison in compared.comparisons.items():
+        loss = -comparison.overall.difference
+        if max_loss is not None and loss > max_loss:
+            first, second = models
+            error = DataError(
+                "worse_than_allowed",
+                target=name,
+                first=first,
+                second=second,
+                loss_points=100 * loss,
+                allowed_points=100 * max_loss,
+            )
+            context = click.get_current_context()
+            context.exit(print_error(error, as_json=as_json, result=compared.to_dict()))
+    if as_json:
+        print_json(compared.to_dict())
+
+
+def _write_disagreements(compared: Any, out: Path) -> None:
+    """A sheet of images per target: `sheet.png`, or of several targets `sheet-kind.png`."""
+    from muslin.storage.atomic import write_atomically
+    from muslin.workflows import compare as compare_workflow
+
+    for name in compared.comparisons:
+        plain = "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in name)
+        path = out if len(compared.comparisons) == 1 else out.with_name(f"{out.stem}-{plain}{out.suffix}")
+        if (sheet := compare_workflow.disagreements(compared, name)) is None:
+            log(f"{name}: the models agree on every image")
+        else:
+            write_atomically(path, sheet)
+            log(f"wrote {path}")
+
+
+@command("inspect")
+@model_argument
+@json_option
+def inspect_command(model: str, as_json: bool) -> None:
+    """Describe a model.
+
+    Shows its classes, its layers, and how it was trained.
+    """
+    from muslin.models.predictor import Predictor
+    from muslin.reporting.terminal.model import model_summary, print_model
+
+    bundle = Predictor.open(model).bundle
+    if as_json:
+        print_json(model_summary(bundle))
+    else:
+        print_model(bundle)
+
+
+@command("explain")
+@model_argument
+@click.argument("image", type=PATH)
+@out_option("Also write the whole explanation to this HTML file.")
+@gathered(
+    "options",
+    click.option("--target", metavar="NAME", help="Explain only this target."),
+    click.option("--class", "label", metavar="NAME", help="Class to explain. Default: the predicted class."),
+    click.option("--versus", metavar="NAME", help="Class to compare it with. Default: the runner-up."),
+    click.option("--layer", metavar="NAME", help="Layer whose activations are attributed."),
+    seed_option("Seed of the sanity checks. Default: 0."),
+)
+@json_option
+def explain_command(
+    model: str, image: Path, out: Path | None, options: dict[str, Any], as_json: bool
+) -> None:
+    """Explain a prediction for IMAGE.
+
+    Also checks whether the explanation can be trusted.
+    """
+    from muslin.reporting.report.explanation_page import page
+    from muslin.reporting.terminal.explanation import print_explanation
+    from muslin.storage.atomic import write_atomically
+    from muslin.workflows import explain as explain_workflow
+
+    explanation = explain_workflow.explain(model, image, **options, log=log)
+    if out:
+        write_atomically(out, page(explanation).encode(errors="replace"))  # a file name need not be Unicode
+    if as_json:
+        print_json(explanation.to_dict())
+        return
+    print_explanation(explanation.to_dict())
+    if out:
+        click.echo(f"\nwrote {out}; it opens in any browser, also offline")

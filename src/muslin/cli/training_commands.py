@@ -1,0 +1,138 @@
+"""The command that trains."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from muslin.cli.options import (
+    PATH,
+    ChoiceOption,
+    LazyChoice,
+    command,
+    gathered,
+    json_option,
+    read_options,
+    seed_option,
+    test_option,
+)
+from muslin.cli.output import log, print_json, stop_on_signals
+from muslin.errors import RecipeError
+
+
+def _recipe_names() -> list[str]:
+    from muslin.learn.recipes import RECIPES
+
+    return ["auto", *RECIPES]
+
+
+def _train_options(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, as arguments of `muslin.train`."""
+    from muslin.workflows.time_budget import seconds_of
+
+    given = {name: value for name, value in values.items() if value is not None}
+    settings = _settings(given.pop("changes", ()))
+    if "epochs" in given:
+        settings["epochs"] = given.pop("epochs")
+    if "time_budget" in given:
+        given["time_budget_s"] = seconds_of(given.pop("time_budget"))
+    return given | {"settings": settings}
+
+
+def _settings(changes: tuple[str, ...]) -> dict[str, Any]:
+    settings = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise RecipeError("setting_syntax", text=change)
+        settings[name.strip().replace("-", "_")] = value.strip()
+    return settings
+
+
+@command("train")
+@click.argument("data", required=False)
+@gathered(
+    "options",
+    click.option(
+        "--recipe",
+        cls=ChoiceOption,
+        type=LazyChoice(_recipe_names),
+        metavar="NAME",
+        help="Recipe to train with. Default: auto, which chooses by the images and says why. "
+        "docs/reference/recipes.md lists their settings.",
+    ),
+    click.option("--epochs", type=click.IntRange(1), metavar="N", help="Passes over the training set."),
+    click.option(
+        "--time-budget",
+        metavar="TIME",
+        help="Maximum training time, such as 30s or 2min. Chooses the most accurate recipe that fits, measured on "
+        "this machine.",
+    ),
+    click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Change a setting of the recipe, such as batch_size=128. Repeat it for several.",
+    ),
+    seed_option("Random seed. The same seed gives the same weights. Default: 0.", None),
+    click.option(
+        "--out",
+        type=PATH,
+        metavar="RUN",
+        help="Folder of the run, new or empty. Default: a new one in runs/.",
+    ),
+    click.option(
+        "--exclude",
+        "without",
+        type=PATH,
+        metavar="FILE",
+        help="Exclude the samples that this CSV names by part and id: exclude.csv of an audit, or your choices.",
+    ),
+    click.option(
+        "--max-unreadable",
+        type=click.FloatRange(0, 1),
+        metavar="SHARE",
+        help="Largest share of unreadable photos to train without. Default: 0.2.",
+    ),
+    make=_train_options,
+)
+@test_option
+@click.option("--resume", type=PATH, metavar="RUN", help="Continue an interrupted run.")
+@read_options
+@json_option
+def train_command(
+    data: str | None, options: dict[str, Any], test: str | None, resume: Path | None,
+    read_options: dict[str, Any], as_json: bool,
+) -> None:  # fmt: skip
+    """Train a classifier on DATA. Writes a folder with the model, its evaluation and a report."""
+    from muslin.reporting.terminal.model import print_run
+    from muslin.reporting.terminal.progress import training_progress
+    from muslin.workflows import train as train_workflow
+
+    if resume and (given := [*_given_options({"data", "test", "resume", "as_json"})]):
+        raise click.UsageError(f"--resume keeps the options of the run; leave out {', '.join(given)}.")
+    if not (data or resume):
+        raise click.UsageError("name the DATA to train on, or a run to --resume.")
+    with stop_on_signals() as should_stop, training_progress() as on_progress:
+        callbacks: dict[str, Any] = {"on_progress": on_progress, "log": log, "should_stop": should_stop}
+        if resume:
+            run = train_workflow.resume(resume, data, test=test, **callbacks)
+        else:
+            assert data
+            run = train_workflow.train(data, test=test, **options, reading=read_options, **callbacks)
+    if as_json:
+        print_json(train_workflow.run_summary(run))
+    else:
+        print_run(run.folder, run.record)
+
+
+def _given_options(but: set[str]) -> Iterator[str]:
+    """The options on the command line, without those named in `but`."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if parameter.name not in but and source is ParameterSource.COMMANDLINE:
+            yield parameter.opts[-1]
