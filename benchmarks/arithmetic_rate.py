@@ -50,10 +50,10 @@ def measure(name: str, steps: int) -> dict[str, float]:
     from muslin.learn.train import network_for, training_arrays
     from muslin.learn.training_loop import fit
 
-    engine = choose_compute_settings()
-    torch.set_num_threads(engine.threads)
+    compute = choose_compute_settings()
+    torch.set_num_threads(compute.threads)
     before = product_gflops()
-    chosen = recipe(name, epochs=1, low_res_fraction=0, validation_share=0)
+    chosen = recipe(name, epochs=1, low_res_fraction=0, validation_fraction=0)
     train = read("fashion-mnist").part("train")
     everything = train.take(np.arange(chosen.batch_size * (steps + 5)))
     split = Split(
@@ -63,10 +63,10 @@ def measure(name: str, steps: int) -> dict[str, float]:
     moments: list[float] = []
     fit(
         net, training_arrays(everything, split.train), training_arrays(everything, split.validation), chosen, seed=0,
-        engine=engine, on_progress=lambda progress: moments.append(time.perf_counter()),
+        compute=compute, on_progress=lambda progress: moments.append(time.perf_counter()),
     )  # fmt: skip
     step_s = statistics.median(later - earlier for earlier, later in pairwise(moments[4:]))
-    torch.set_num_threads(engine.threads)
+    torch.set_num_threads(compute.threads)
     after = product_gflops()
 
     batch = pixel_array(everything)[: chosen.batch_size]

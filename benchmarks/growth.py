@@ -85,13 +85,14 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     import_mb = peak_mb()
     from muslin.data import read
     from muslin.data.dataset import Split, Target
+    from muslin.errors import StoppedError
     from muslin.learn.batches import steps_per_epoch
     from muslin.learn.export import export
     from muslin.learn.modules import Net
     from muslin.learn.recipes import recipe
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import golden_images, network_for, training_arrays
-    from muslin.learn.training_loop import Progress, Stopped, fit
+    from muslin.learn.training_loop import Progress, fit
     from muslin.models.bundle import seal
     from muslin.models.predictor import Predictor
 
@@ -103,13 +104,13 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
         target = Target("label", tuple(f"class {i}" for i in range(point["classes"])))
         dataset = replace(dataset, targets=(target,), labels={"label": np.arange(count) % point["classes"]})
 
-    chosen = recipe("quick", epochs=10_000, validation_share=0)  # until told to stop
+    chosen = recipe("quick", epochs=10_000, validation_fraction=0)  # until told to stop
     chosen = replace(chosen, widths=tuple(round(width * point["width"]) for width in chosen.widths))
     everything = np.arange(count)
     split = Split(
         train=everything, validation=everything[:0], test=everything[:0], description="all for training"
     )
-    engine = choose_compute_settings(point["threads"])
+    compute = choose_compute_settings(point["threads"])
     moments: list[float] = []
 
     def on_progress(progress: Progress) -> None:
@@ -121,14 +122,14 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     started = time.perf_counter()
     net = Net(network_for(dataset, split, chosen), seed=0)
     train, validation = training_arrays(dataset, split.train), training_arrays(dataset, split.validation)
-    with suppress(Stopped):
+    with suppress(StoppedError):
         fit(
             net,
             train,
             validation,
             chosen,
             seed=0,
-            engine=engine,
+            compute=compute,
             on_progress=on_progress,
             should_stop=should_stop,
         )

@@ -55,9 +55,9 @@ def once(name: str, changes: dict[str, str], seed: int) -> dict[str, float]:
     split = Split(
         train=order[HELD_OUT:], validation=order[:HELD_OUT], test=order[:0], description="10,000 at random"
     )
-    engine = ComputeSettings(threads=1, precision="float32", memory_kept=keep_memory())
+    compute = ComputeSettings(threads=1, precision="float32", memory_kept=keep_memory())
     started = time.process_time()
-    net, history = train_network(train, split, chosen, seed=seed, engine=engine)
+    net, history = train_network(train, split, chosen, seed=seed, compute=compute)
     processor_s = time.process_time() - started
     calibration_data = train.take(split.validation)
     probabilities = answers(net, calibration_data)

@@ -117,7 +117,7 @@ def engine_keras(results: list[Result]) -> list[str]:
     return ruled((f"an epoch of {result['images']:,} images", "s", "processor s"), rows)
 
 
-def engine(results: list[Result]) -> list[str]:
+def compute(results: list[Result]) -> list[str]:
     (result,) = results
     rows = [
         (name, f"{row['wall_ms']:.1f}", f"{row['ratio']:.2f} ({row['least']:.2f}–{row['most']:.2f})")
@@ -332,7 +332,7 @@ class Table:
 
 TABLES = {
     "engine_keras": Table(engine_keras, ("engine_keras_*.json",)),
-    "engine": Table(engine, ("engine_quick_*.json",)),
+    "engine": Table(compute, ("engine_quick_*.json",)),
     "peak": Table(peak, ("peak_*.json",)),
     "ladder": Table(ladder, ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),

@@ -23,7 +23,7 @@ from results_file import begun, keep
 VARIANTS = {
     "as shipped": {},
     "one thread": {"threads": "1"},
-    "all threads on one batch": {"micro_batch": "0"},
+    "all threads on one batch": {"micro_batch_size": "0"},
     "memory given back": {"memory_kept": ""},
     "threads that spin": {"GOMP_SPINCOUNT": "100000"},
     "fresh memory filled": {"fill": "1"},
@@ -45,20 +45,20 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     from muslin.learn.train import network_for, training_arrays
 
     changes = VARIANTS[variant]
-    whole = {"micro_batch": changes["micro_batch"]} if "micro_batch" in changes else {}
-    chosen = recipe(recipe_name, epochs=1, validation_share=0, **whole)
+    whole = {"micro_batch_size": changes["micro_batch_size"]} if "micro_batch_size" in changes else {}
+    chosen = recipe(recipe_name, epochs=1, validation_fraction=0, **whole)
     some = read("fashion-mnist").part("train").take(np.arange(chosen.batch_size * (steps + 5)))
     split = Split(train=np.arange(len(some)), validation=np.arange(0), test=np.arange(0), description="all")
     net = Net(network_for(some, split, chosen), seed=0)
-    engine = choose_compute_settings(int(changes["threads"]) if "threads" in changes else None)
+    compute = choose_compute_settings(int(changes["threads"]) if "threads" in changes else None)
     if "memory_kept" in changes:
         # choose_engine has asked already: give glibc its defaults back
         keep_memory(threshold_bytes=128 << 10, padding_bytes=128 << 10)
-        engine = type(engine)(engine.threads, engine.precision, memory_kept=False)
+        compute = type(compute)(compute.threads, compute.precision, memory_kept=False)
     usual = microbatches.apply
 
-    def apply(engine: Any) -> None:
-        usual(engine)
+    def apply(compute: Any) -> None:
+        usual(compute)
         torch.utils.deterministic.fill_uninitialized_memory = "fill" in changes
 
     microbatches.apply = loop.apply = apply
@@ -68,7 +68,8 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
         net.to = lambda **kwargs: net  # type: ignore[method-assign]
     moments: list[tuple[float, float]] = []
     loop.fit(
-        net, training_arrays(some, split.train), training_arrays(some, split.validation), chosen, seed=0, engine=engine,
+        net, training_arrays(some, split.train), training_arrays(some, split.validation), chosen,
+        seed=0, compute=compute,
         on_progress=lambda progress: moments.append((time.perf_counter(), time.process_time())),
     )  # fmt: skip
     wall, processor = ([1000 * (b[i] - a[i]) for a, b in pairwise(moments[4:])] for i in (0, 1))

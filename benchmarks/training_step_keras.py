@@ -55,7 +55,7 @@ def measure(images: int, epochs: int) -> dict[str, Any]:
         nothing,
         chosen,
         seed=0,
-        engine=choose_compute_settings(),
+        compute=choose_compute_settings(),
         on_progress=on_progress,
     )
     wall, processor = ([after[i] - before[i] for before, after in pairwise(ends)] for i in (0, 1))

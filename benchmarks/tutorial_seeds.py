@@ -18,7 +18,7 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
     """Each epoch's loss and accuracy while learning, and its accuracies on what is not learned from."""
     from muslin.data import read
     from muslin.data.split import split
-    from muslin.learn.losses import judge
+    from muslin.learn.losses import evaluate_network
     from muslin.learn.modules import Net
     from muslin.learn.recipes import recipe
     from muslin.learn.torch_setup import choose_compute_settings
@@ -29,7 +29,7 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
     dataset = read("fashion-mnist")
     parts = split(
         dataset,
-        validation_share=chosen.validation_share,
+        validation_fraction=chosen.validation_fraction,
         seed=seed if chosen.split_seed is None else chosen.split_seed,
         stratified=chosen.stratified,
     )
@@ -43,12 +43,12 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
         if progress.row:
             figures = {name: progress.row[name] for name in ("epoch", "train_loss", "train_accuracy")}
             for name, part in (("validation", validation), ("test", test)):
-                figures[f"{name}_loss"], figures[f"{name}_accuracy"] = judge(net, *part)
+                figures[f"{name}_loss"], figures[f"{name}_accuracy"] = evaluate_network(net, *part)
             epochs.append({name: round(value, 4) for name, value in figures.items()})
             print(json.dumps(epochs[-1]), flush=True)
 
     nothing = training_arrays(dataset, parts.validation[:0])
-    fit(net, train, nothing, chosen, seed=seed, engine=choose_compute_settings(), on_progress=on_progress)
+    fit(net, train, nothing, chosen, seed=seed, compute=choose_compute_settings(), on_progress=on_progress)
     return epochs
 
 

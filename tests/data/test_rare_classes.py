@@ -15,8 +15,7 @@ from command_line import invoke
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
 from muslin.data.rare_classes import reduce_rare_classes
-from muslin.errors import DataError
-from muslin.learn.training_loop import Stopped
+from muslin.errors import DataError, StoppedError
 from muslin.workflows import train as train_workflow
 
 
@@ -165,10 +164,10 @@ def test_a_run_with_rare_classes_says_so_repeats_it_resumes_with_it_and_is_evalu
     rare = ["--min-per-class", "fabric=4", "--rare", "fabric=drop"]
     reading = {"target": ["kind", "fabric"], "min_per_class": ("fabric=4",), "rare": ("fabric=drop",)}
     answers = iter([False, True])
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train_workflow.train(
             catalogue,
-            reading=reading,
+            read_options=reading,
             settings={"epochs": 2, "image_size": 28, "batch_size": 8},
             out=tmp_path / "run",
             should_stop=lambda: next(answers, True),

@@ -29,7 +29,7 @@ def tables(draw: Any) -> Dataset:
 @given(tables(), st.sampled_from([0.0, 1 / 12, 0.2, 0.5, 0.7]), st.integers(0, 99), st.booleans())
 def test_no_group_is_ever_in_two_parts(table: Dataset, share: float, seed: int, stratified: bool) -> None:
     try:
-        parts = split(table, validation_share=share, seed=seed, stratified=stratified)
+        parts = split(table, validation_fraction=share, seed=seed, stratified=stratified)
     except TrainingError:
         return  # said in one sentence; other errors fail
     assert table.groups is not None
@@ -52,7 +52,7 @@ def test_groups_are_drawn_with_each_classs_share_kept() -> None:
         ids=np.arange(500).astype(str).astype(object),
         groups=np.array([f"g{i // 2}" for i in range(500)], dtype=object),
     )
-    parts = split(table, validation_share=0.25, seed=3)
+    parts = split(table, validation_fraction=0.25, seed=3)
     assert abs(len(parts.test) - 100) <= 4
     assert abs(labels[parts.test].mean() - 0.2) < 0.03
     assert abs(labels[parts.validation].mean() - 0.2) < 0.03

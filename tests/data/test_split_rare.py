@@ -25,7 +25,7 @@ def test_a_class_with_one_photo_in_any_target_is_learned_not_only_judged(grouped
         groups=groups,
     )
     for seed in range(5):
-        parts = split(both, validation_share=0.1, seed=seed)
+        parts = split(both, validation_fraction=0.1, seed=seed)
         assert set(range(30)) <= set(labels[parts.train])
         together = np.concatenate([parts.train, parts.validation, parts.test])
         assert sorted(together) == list(range(100))

@@ -63,7 +63,9 @@ def test_so_does_any_spelling_of_a_csv(csv_files: list[Path], from_idx: muslin.R
         return other
 
     train, test = map(respelled, csv_files)
-    run = muslin.train(train, test=test, settings=SETTINGS, reading={"target": "last"}, out=tmp_path / "run")
+    run = muslin.train(
+        train, test=test, settings=SETTINGS, read_options={"target": "last"}, out=tmp_path / "run"
+    )
     assert open_bundle(run.model).weights == open_bundle(from_idx.model).weights
 
 

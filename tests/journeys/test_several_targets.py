@@ -10,8 +10,8 @@ import pytest
 import muslin
 from muslin.data.dataset import UNKNOWN, Dataset, Target, pixel_array
 from muslin.data.synthetic import make_garments
+from muslin.errors import StoppedError
 from muslin.evaluation import MultilabelEvaluation
-from muslin.learn.training_loop import Stopped
 from muslin.models.predictor import Predictor
 
 SETTINGS = {"epochs": 8, "batch_size": 32}
@@ -97,7 +97,7 @@ def test_an_interruption_leaves_no_trace_with_several_questions_either(
     run: muslin.Run, tmp_path: Path
 ) -> None:
     steps = iter(range(100))
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.train(
             products(), settings=SETTINGS, out=tmp_path / "run", should_stop=lambda: next(steps) >= 12
         )

@@ -13,7 +13,7 @@ from muslin.learn.microbatches import MicroBatches, microbatch_count
 from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import build_network
 from muslin.learn.recipes import recipe
-from muslin.learn.torch_setup import ComputeSettings, left_as_found
+from muslin.learn.torch_setup import ComputeSettings, restore_torch_settings
 from muslin.learn.training_loop import fit
 
 TARGETS = (
@@ -22,7 +22,7 @@ TARGETS = (
 )
 
 
-def engine(threads):
+def compute(threads):
     return ComputeSettings(threads=threads, precision="float32", memory_kept=False)
 
 
@@ -43,12 +43,12 @@ def images(count, seed=0):
     return random.integers(0, 256, (count, 28, 28, 1), dtype=np.uint8), labels
 
 
-@left_as_found()
+@restore_torch_settings()
 def gradients(r, count, threads):
     net = net_for(r)
     batch, labels = images(count)
     weights = {name: class_weights(truth, 5, r) for name, truth in labels.items()}
-    parts = MicroBatches(net, r, engine(threads), weights)
+    parts = MicroBatches(net, r, compute(threads), weights)
     parts.train()
     loss, scores = parts.backward(batch, labels, (28, 28), np.random.default_rng)
     return (
@@ -62,9 +62,11 @@ def gradients(r, count, threads):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_parts_gradients_add_up_to_those_of_the_whole_batch(count, threads):
     """Without batch norm, which measures each part by itself; also where unknown labels are unevenly spread."""
-    r = recipe("tutorial", dropout=0, widths="8-4-8", batch_size=90, micro_batch=0, class_weights="balanced")
+    r = recipe(
+        "tutorial", dropout=0, widths="8-4-8", batch_size=90, micro_batch_size=0, class_weights="balanced"
+    )
     loss, scores, expected = gradients(r, count, threads=1)
-    of_parts = gradients(replace(r, micro_batch=25), count, threads)
+    of_parts = gradients(replace(r, micro_batch_size=25), count, threads)
     assert of_parts[0] == pytest.approx(loss, rel=1e-5)
     for name, values in scores.items():
         assert torch.allclose(of_parts[1][name], values, atol=1e-4), name
@@ -74,7 +76,7 @@ def test_the_parts_gradients_add_up_to_those_of_the_whole_batch(count, threads):
 
 @pytest.mark.parametrize("name", ["tutorial", "quick"])
 def test_the_number_of_threads_changes_nothing_where_each_has_a_part(name):
-    r = recipe(name, batch_size=90, micro_batch=25, **({"widths": "8-16"} if name == "quick" else {}))
+    r = recipe(name, batch_size=90, micro_batch_size=25, **({"widths": "8-16"} if name == "quick" else {}))
     one, *others = (gradients(r, 83, threads) for threads in (1, 2, 4))
     for other in others:
         assert other[0] == one[0]
@@ -82,13 +84,13 @@ def test_the_number_of_threads_changes_nothing_where_each_has_a_part(name):
 
 
 def test_batch_norm_answers_with_the_mean_over_the_parts():
-    r = recipe("quick", widths="8-16", batch_size=60, micro_batch=30)
+    r = recipe("quick", widths="8-16", batch_size=60, micro_batch_size=30)
     batch, labels = images(60)
     nets = [net_for(r) for _ in range(3)]
-    with left_as_found():
+    with restore_torch_settings():
         for net, part in zip(nets, (slice(None), slice(30), slice(30, 60)), strict=True):
             here = {name: truth[part] for name, truth in labels.items()}
-            parts = MicroBatches(net, r, engine(1), {})
+            parts = MicroBatches(net, r, compute(1), {})
             parts.train()
             parts.backward(batch[part], here, (28, 28), np.random.default_rng)
     whole, first, second = (
@@ -101,26 +103,26 @@ def test_batch_norm_answers_with_the_mean_over_the_parts():
 
 
 def test_parts_are_about_equal_and_no_larger_than_asked():
-    r = recipe("quick", micro_batch=128)
+    r = recipe("quick", micro_batch_size=128)
     assert [microbatch_count(count, r) for count in (1, 128, 129, 256, 257)] == [1, 1, 2, 2, 3]
-    assert microbatch_count(10_000, replace(r, micro_batch=0)) == 1
+    assert microbatch_count(10_000, replace(r, micro_batch_size=0)) == 1
 
 
 def test_a_training_in_parts_is_the_same_on_one_thread_and_on_two():
-    r = recipe("quick", widths="8-16", epochs=2, batch_size=40, micro_batch=20, label_smoothing=0)
+    r = recipe("quick", widths="8-16", epochs=2, batch_size=40, micro_batch_size=20, label_smoothing=0)
     batch, labels = images(105)  # the last batch has fewer parts
     learned = (batch, {name: truth.numpy() for name, truth in labels.items()})
     weights = []
     for threads in (1, 2):
         net = net_for(r)
-        fit(net, learned, learned, r, seed=1, engine=engine(threads))
+        fit(net, learned, learned, r, seed=1, compute=compute(threads))
         weights.append(weights_of(net))
     assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-@left_as_found()
+@restore_torch_settings()
 def test_threads_are_shared_out_among_the_parts_of_a_usual_batch():
-    r = recipe("quick", widths="8-16", batch_size=60, micro_batch=30)
-    shared = [MicroBatches(net_for(r), r, engine(threads), {}) for threads in (1, 2, 5)]
+    r = recipe("quick", widths="8-16", batch_size=60, micro_batch_size=30)
+    shared = [MicroBatches(net_for(r), r, compute(threads), {}) for threads in (1, 2, 5)]
     assert [(parts.workers, parts.alone.threads) for parts in shared] == [(1, 1), (2, 1), (2, 2)]
     assert len(shared[0].nets) == 3  # an image that is left over joins a batch of 60

@@ -12,7 +12,7 @@ from muslin.data.dataset import Dataset, PixelImages
 from muslin.data.synthetic import make_garments
 from muslin.errors import RecipeError
 from muslin.learn import recipe_choice as choose_module
-from muslin.learn.recipe_choice import choose
+from muslin.learn.recipe_choice import choose_recipe
 
 
 def pixels(side: int, channels: int) -> Dataset:
@@ -31,13 +31,13 @@ def photos(folder: Path, size: tuple[int, int], mode: str = "RGB") -> Dataset:
 
 @pytest.fixture(params=[True, False], ids=["with weights", "without"])
 def installed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(choose_module, "is_there", lambda network: request.param)
+    monkeypatch.setattr(choose_module, "has_imagenet_weights", lambda network: request.param)
     return bool(request.param)
 
 
 def test_large_photos_get_imagenets_knowledge_where_it_is_installed(tmp_path: Path, installed: bool) -> None:
     for mode in ("RGB", "L"):
-        choice = choose(photos(tmp_path / mode, (300, 400), mode), 3000, {})
+        choice = choose_recipe(photos(tmp_path / mode, (300, 400), mode), 3000, {})
         assert choice.recipe.name == ("photo" if installed else "small-photo")
         assert "photos of about 400 px" in choice.why
         assert ("--recipe small-photo" if installed else "pip install 'muslin[photo]'") in choice.why
@@ -45,27 +45,27 @@ def test_large_photos_get_imagenets_knowledge_where_it_is_installed(tmp_path: Pa
 
 def test_small_images_are_learned_from_scratch_whatever_is_installed(tmp_path: Path, installed: bool) -> None:
     for data in (photos(tmp_path / "files", (64, 60)), pixels(32, 3)):
-        choice = choose(data, 3000, {})
+        choice = choose_recipe(data, 3000, {})
         assert choice.recipe.name == "small-photo"
         assert "--recipe quick" in choice.why
-    assert choose(pixels(28, 1), 60_000, {}).recipe.name == "quick"
-    assert choose(pixels(20, 3), 3000, {}).recipe.name == "quick"
-    tiny = choose(photos(tmp_path / "gray", (28, 28), "L"), 3000, {}).recipe
+    assert choose_recipe(pixels(28, 1), 60_000, {}).recipe.name == "quick"
+    assert choose_recipe(pixels(20, 3), 3000, {}).recipe.name == "quick"
+    tiny = choose_recipe(photos(tmp_path / "gray", (28, 28), "L"), 3000, {}).recipe
     assert (tiny.name, tiny.image_size) == ("quick", 28)
 
 
 def test_many_images_are_gone_through_less_often() -> None:
-    assert choose(pixels(64, 3), 20_000, {}).recipe.epochs == 16
-    many = choose(pixels(64, 3), 80_000, {})
+    assert choose_recipe(pixels(64, 3), 20_000, {}).recipe.epochs == 16
+    many = choose_recipe(pixels(64, 3), 80_000, {})
     assert many.recipe.epochs == 4
     assert "--epochs 16" in many.why
-    assert choose(pixels(64, 3), 80_000, {"epochs": 9}).recipe.epochs == 9
+    assert choose_recipe(pixels(64, 3), 80_000, {"epochs": 9}).recipe.epochs == 9
 
 
 def test_what_the_user_sets_holds(tmp_path: Path, installed: bool) -> None:
     large = photos(tmp_path / "photos", (300, 400))
-    assert choose(large, 3000, {"widths": "8-16"}).recipe.name == "small-photo"
-    assert choose(large, 3000, {"network": "whitened-4"}).recipe.network == "whitened-4"
-    assert choose(large, 3000, {"weights": "random"}).recipe.name == "photo"
+    assert choose_recipe(large, 3000, {"widths": "8-16"}).recipe.name == "small-photo"
+    assert choose_recipe(large, 3000, {"network": "whitened-4"}).recipe.network == "whitened-4"
+    assert choose_recipe(large, 3000, {"weights": "random"}).recipe.name == "photo"
     with pytest.raises(RecipeError, match="no setting 'epoch'"):
-        choose(large, 3000, {"epoch": 3})
+        choose_recipe(large, 3000, {"epoch": 3})

@@ -3,14 +3,22 @@
 import pytest
 
 from muslin.errors import RecipeError
-from muslin.learn.recipes import RECIPES, Recipe, fitted, recipe, scale_in, settings, size_judged
+from muslin.learn.recipes import (
+    RECIPES,
+    Recipe,
+    eval_image_size,
+    image_scale,
+    recipe,
+    settings,
+    with_min_steps,
+)
 
 
 def test_the_tutorial_is_the_articles_to_the_letter():
     r = recipe("tutorial")
     assert (r.epochs, r.batch_size, r.learning_rate, r.optimizer) == (50, 512, 1e-3, "adam")
     assert (r.widths, r.dropout, r.activation) == ((64, 32, 32), 0.25, "sigmoid")
-    assert (r.validation_share, r.split_seed, r.stratified) == (0.2, 12345, False)
+    assert (r.validation_fraction, r.split_seed, r.stratified) == (0.2, 12345, False)
 
 
 def test_values_may_be_text_as_from_a_command_line():
@@ -42,19 +50,19 @@ def test_a_learning_rate_that_is_no_step_size_is_refused(value):
 
 
 def test_small_data_are_gone_through_more_often_unless_epochs_are_named():
-    assert fitted(recipe("quick"), 55_000).epochs == RECIPES["quick"].epochs
-    small = fitted(recipe("quick"), 1_000)
+    assert with_min_steps(recipe("quick"), 55_000).epochs == RECIPES["quick"].epochs
+    small = with_min_steps(recipe("quick"), 1_000)
     assert small.epochs * (1_000 // small.batch_size) >= RECIPES["quick"].min_steps
-    assert fitted(recipe("quick", epochs=1), 1_000).epochs == 1
+    assert with_min_steps(recipe("quick", epochs=1), 1_000).epochs == 1
 
 
 def test_images_are_seen_small_in_the_first_epochs_only():
     r = recipe("quick", epochs=8, low_res_fraction=0.5, low_res_scale=0.7)
-    assert [scale_in(r, epoch) for epoch in range(8)] == [0.7] * 4 + [1.0] * 4
-    assert [size_judged(r, epoch, (28, 28)) for epoch in (0, 3, 4, 7)] == [(20, 20)] * 2 + [(28, 28)] * 2
+    assert [image_scale(r, epoch) for epoch in range(8)] == [0.7] * 4 + [1.0] * 4
+    assert [eval_image_size(r, epoch, (28, 28)) for epoch in (0, 3, 4, 7)] == [(20, 20)] * 2 + [(28, 28)] * 2
     only_small = recipe("quick", epochs=8, low_res_fraction=1, low_res_scale=0.7)
-    assert size_judged(only_small, 0, (28, 28)) == (28, 28), "answers are given at full size"
-    assert {scale_in(recipe("tutorial"), epoch) for epoch in range(50)} == {1.0}
+    assert eval_image_size(only_small, 0, (28, 28)) == (28, 28), "answers are given at full size"
+    assert {image_scale(recipe("tutorial"), epoch) for epoch in range(50)} == {1.0}
 
 
 def test_a_recipe_keeps_its_name():

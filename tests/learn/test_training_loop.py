@@ -12,16 +12,16 @@ from sklearn.model_selection import train_test_split
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Target, pixel_array
 from muslin.data.synthetic import make_garments
-from muslin.errors import TrainingError
+from muslin.errors import StoppedError, TrainingError
 from muslin.learn.losses import loss_of
 from muslin.learn.modules import Dropout, Net, to_batch, weights_of
 from muslin.learn.networks import build_network
 from muslin.learn.optimizers import optimizers_for, orthogonal
 from muslin.learn.recipes import RECIPES, recipe
 from muslin.learn.torch_setup import ComputeSettings, choose_compute_settings
-from muslin.learn.training_loop import Stopped, fit, learning_rate_factor
+from muslin.learn.training_loop import fit, learning_rate_factor
 
-ENGINE = ComputeSettings(threads=1, precision="float32", memory_kept=False)
+COMPUTE = ComputeSettings(threads=1, precision="float32", memory_kept=False)
 
 
 def small(name, **changes):
@@ -62,23 +62,23 @@ def without_times(history):
 def test_a_run_stopped_again_and_again_ends_with_the_same_weights_bit_for_bit(name, garments, tmp_path):
     r = small(name)
     straight = net_for(r)
-    history = fit(straight, *garments, r, seed=3, engine=ENGINE)
+    history = fit(straight, *garments, r, seed=3, compute=COMPUTE)
 
     checkpoint = tmp_path / "checkpoint.safetensors"
     for stop_after in (1, 3, 2, 5):
         steps = iter(range(1, 100))
-        with pytest.raises(Stopped, match="everything so far is kept"):
+        with pytest.raises(StoppedError):
             fit(
                 net_for(r, seed=9 if checkpoint.exists() else 0),  # later on the checkpoint's weights hold
                 *garments,
                 r,
                 seed=3,
-                engine=ENGINE,
+                compute=COMPUTE,
                 checkpoint=checkpoint,
                 should_stop=lambda steps=steps, after=stop_after: next(steps) >= after,
             )
     resumed = net_for(r)
-    history2 = fit(resumed, *garments, r, seed=3, engine=ENGINE, checkpoint=checkpoint)
+    history2 = fit(resumed, *garments, r, seed=3, compute=COMPUTE, checkpoint=checkpoint)
 
     expected, found = weights_of(straight), weights_of(resumed)
     assert expected.keys() == found.keys()
@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, garm
     r = small(name, epochs=1)
     nets = [net_for(r, seed=s) for s in (1, 1, 2)]
     for net, seed in zip(nets, (1, 1, 2), strict=True):
-        fit(net, *garments, r, seed=seed, engine=ENGINE)
+        fit(net, *garments, r, seed=seed, compute=COMPUTE)
     one, again, other = (weights_of(net) for net in nets)
     assert all(np.array_equal(one[key], again[key]) for key in one)
     assert any(not np.array_equal(one[key], other[key]) for key in one)
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, garm
 
 def test_garments_are_learned(garments):
     r = small("quick", epochs=8)
-    history = fit(net_for(r), *garments, r, seed=0, engine=ENGINE)
+    history = fit(net_for(r), *garments, r, seed=0, compute=COMPUTE)
     assert [row["epoch"] for row in history] == list(range(1, 9))
     assert history[-1]["validation_accuracy"] > 0.85
     assert history[-1]["train_loss"] < history[0]["train_loss"]
@@ -121,23 +121,23 @@ def test_a_run_that_diverges_says_so_instead_of_going_on(garments):
     with torch.no_grad():
         net.layers["conv1"].weight.fill_(1e38)
     with pytest.raises(TrainingError, match="Try a smaller learning rate: --set learning_rate=25"):
-        fit(net, *garments, r, seed=0, engine=ENGINE)
+        fit(net, *garments, r, seed=0, compute=COMPUTE)
 
 
 def test_a_foreign_or_damaged_checkpoint_is_refused(garments, tmp_path):
     checkpoint = tmp_path / "checkpoint.safetensors"
     quick = small("quick", epochs=1)
-    fit(net_for(quick), *garments, quick, seed=0, engine=ENGINE, checkpoint=checkpoint)
+    fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, checkpoint=checkpoint)
     tutorial = small("tutorial", epochs=1)
     with pytest.raises(TrainingError, match="not a checkpoint of this run"):
-        fit(net_for(tutorial), *garments, tutorial, seed=0, engine=ENGINE, checkpoint=checkpoint)
+        fit(net_for(tutorial), *garments, tutorial, seed=0, compute=COMPUTE, checkpoint=checkpoint)
     whole = checkpoint.read_bytes()
     changed = bytearray(whole)
     changed[-1000] ^= 1
     for damaged, why in ((whole[:1000], ""), (bytes(changed), r" \(it was damaged after it was written\)")):
         checkpoint.write_bytes(damaged)
         with pytest.raises(TrainingError, match=f"not a checkpoint of this run{why}"):
-            fit(net_for(quick), *garments, quick, seed=0, engine=ENGINE, checkpoint=checkpoint)
+            fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -232,10 +232,10 @@ def test_the_learning_rate_climbs_and_falls_as_the_recipe_says():
     assert {learning_rate_factor(recipe("tutorial"), done, 10) for done in range(10)} == {1.0}
 
 
-def test_the_choice_of_engine_is_measured_once_and_remembered(monkeypatch, tmp_path):
+def test_compute_settings_are_measured_once_and_cached(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = choose_compute_settings(1)
-    remembered = tmp_path / "muslin" / "engine.json"
+    remembered = tmp_path / "muslin" / "compute.json"
     content = json.loads(remembered.read_text())
     assert [entry["precision"] for entry in content.values()] == [first.precision]
     content = {key: {"precision": "bfloat16"} for key in content}

@@ -21,8 +21,7 @@ from muslin.data.audit.findings import KINDS, Audit
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.registry import write_csv
 from muslin.data.synthetic import SyntheticDataset, make_garments
-from muslin.errors import DataError, StorageError
-from muslin.learn.training_loop import Stopped
+from muslin.errors import DataError, StoppedError, StorageError
 from muslin.workflows import audit as audit_workflow
 from muslin.workflows import train as train_workflow
 
@@ -152,7 +151,7 @@ def test_photos_of_any_size_are_audited_and_never_touched(
     assert ("train", broken.samples[0].id) in names
     run = train_workflow.train(
         data,
-        without=tmp_path / "audit/exclude.csv",
+        exclude=tmp_path / "audit/exclude.csv",
         settings=SMALL | {"batch_size": 16},
         out=tmp_path / "run",
     )
@@ -261,22 +260,22 @@ def stopping_after(steps: int) -> Callable[[], bool]:
 def test_a_run_records_what_it_left_out_and_keeps_a_copy(
     drawn: SyntheticDataset, names: Path, tmp_path: Path
 ) -> None:
-    run = train_workflow.train(drawn.dataset, without=names, settings=SMALL, out=tmp_path / "run")
+    run = train_workflow.train(drawn.dataset, exclude=names, settings=SMALL, out=tmp_path / "run")
     record = run.record
-    assert record["without"] == {"file": str(names), "names": 20}
+    assert record["exclude"] == {"path": str(names), "n": 20}
     assert f"20 of 200 samples left out, as {names} says" in record["data"]["fixes"]
     assert sum(record["data"]["sizes"].values()) == 180
     assert f"--exclude {names}" in record["command"]
-    assert read_names(run.folder / "without.csv") == read_names(names)
+    assert read_names(run.folder / "excluded.csv") == read_names(names)
 
 
 def test_resumed_after_an_interruption_it_leaves_out_the_same_although_the_list_is_gone(
     drawn: SyntheticDataset, names: Path, tmp_path: Path
 ) -> None:
-    whole = train_workflow.train(drawn.dataset, without=names, settings=SMALL, out=tmp_path / "whole")
-    with pytest.raises(Stopped):
+    whole = train_workflow.train(drawn.dataset, exclude=names, settings=SMALL, out=tmp_path / "whole")
+    with pytest.raises(StoppedError):
         train_workflow.train(
-            drawn.dataset, without=names, settings=SMALL, out=tmp_path / "half", should_stop=stopping_after(3)
+            drawn.dataset, exclude=names, settings=SMALL, out=tmp_path / "half", should_stop=stopping_after(3)
         )
     names.unlink()
     resumed = train_workflow.resume(tmp_path / "half", drawn.dataset)
@@ -290,7 +289,7 @@ def test_a_list_of_other_data_is_refused_and_no_run_is_left(drawn: SyntheticData
     path = tmp_path / "exclude.csv"
     write_names(path, ("part", "id"), [("train", "train/3")])
     with pytest.raises(DataError, match="train/3 in train, which is not in drawn"):
-        train_workflow.train(drawn.dataset, without=path, settings=SMALL, out=tmp_path / "run")
+        train_workflow.train(drawn.dataset, exclude=path, settings=SMALL, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -316,7 +315,7 @@ def test_the_command_says_what_was_found_and_what_to_do_next(here: Path, capfd: 
     )
     assert said.code == 0, said
     record = json.loads((here / "run/run.json").read_text())
-    assert record["without"] == {"file": "out/exclude.csv", "names": 5}
+    assert record["exclude"] == {"path": "out/exclude.csv", "n": 5}
 
 
 def test_a_program_gets_the_counts_and_the_folder(here: Path, capfd: Any) -> None:

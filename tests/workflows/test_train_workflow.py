@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,10 +17,9 @@ import muslin
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.registry import write_csv
 from muslin.data.synthetic import SyntheticDataset, make_garments
-from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError
+from muslin.errors import DataError, MissingPartError, RecipeError, StoppedError, StorageError, TrainingError
 from muslin.evaluation import Evaluation
 from muslin.learn.recipes import recipe
-from muslin.learn.training_loop import Stopped
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
 from muslin.workflows.run import Run
@@ -82,7 +82,7 @@ def test_the_command_in_a_run_repeats_it(csv: Path, tmp_path: Path, capfd: Any) 
 
     settings = {"epochs": 1, "batch_size": 32, "widths": "8,16", "label_smoothing": 0.2, "flip": False}
     first = muslin.train(
-        csv, seed=3, settings=settings, reading={"shape": (28, 28)}, out=tmp_path / "a", recipe="quick"
+        csv, seed=3, settings=settings, read_options={"shape": (28, 28)}, out=tmp_path / "a", recipe="quick"
     )
     command, *words = shlex.split(first.record["command"])
     assert command == "muslin"
@@ -96,12 +96,14 @@ def test_a_stopped_run_goes_on_to_the_weights_it_would_have_had(
     run: Run, drawn: SyntheticDataset, tmp_path: Path
 ) -> None:
     place = tmp_path / "it's here"
-    with pytest.raises(Stopped, match=r"stopped after step 3 of \d+; .* --resume '.*it'\"'\"'s here'"):
+    with pytest.raises(StoppedError) as stopped:
         muslin.train(drawn.dataset, settings=SMALL, out=place, should_stop=stopping_after(3))
+    assert (stopped.value.code, stopped.value.params["step"]) == ("training_stopped", 3)
+    assert shlex.split(stopped.value.params["command"]) == ["muslin", "train", "--resume", str(place)]
     assert Run(place).record["status"] == "training"
     assert not Run(place).model.exists()
     for _ in range(2):
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             muslin.resume(place, drawn.dataset, should_stop=stopping_after(1))
     said: list[str] = []
     resumed = muslin.resume(place, drawn.dataset, log=said.append)
@@ -119,7 +121,7 @@ def test_a_stopped_run_goes_on_to_the_weights_it_would_have_had(
 def test_a_run_stopped_before_its_first_checkpoint_goes_on_too(
     run: Run, drawn: SyntheticDataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
     (tmp_path / "a" / "checkpoint.safetensors").unlink()
     said: list[str] = []
@@ -131,7 +133,7 @@ def test_a_run_stopped_before_its_first_checkpoint_goes_on_too(
 def test_going_on_clears_what_a_killed_process_had_begun_to_write(
     run: Run, drawn: SyntheticDataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
     (tmp_path / "a" / ".checkpoint.safetensors.4194305-1.part").write_bytes(
         b"half"
@@ -178,7 +180,7 @@ def test_going_on_with_other_data_is_refused(
     other = make_garments(200, seed=9).dataset
     with pytest.raises(DataError, match="is not what this run was trained on"):
         muslin.resume(run.folder, other)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.train(csv, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
     labels = drawn.dataset.labels["label"].copy()
     labels[0] = (labels[0] + 1) % 5
@@ -192,7 +194,7 @@ def test_going_on_with_other_data_is_refused(
 
 
 def test_data_that_were_in_memory_are_asked_for_again(drawn: SyntheticDataset, tmp_path: Path) -> None:
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
     with pytest.raises(DataError, match=r"trained on data that were in memory\. Give the data again"):
         muslin.resume(tmp_path / "a")
@@ -202,13 +204,13 @@ def test_a_run_goes_on_from_any_folder_and_with_data_that_were_moved(
     csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(csv.parent)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.train("garments.csv", settings=SMALL, out="a", should_stop=stopping_after(1))
     assert "train garments.csv " in Run(Path("a")).record["command"], (
         "as it was typed: no path of this machine"
     )
     monkeypatch.chdir("/")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.resume(tmp_path / "a", should_stop=stopping_after(1))
     csv.rename(tmp_path / "moved.csv")
     with pytest.raises(DataError, match=r"garments\.csv: no such file"):
@@ -249,7 +251,7 @@ def test_an_empty_folder_or_one_where_a_start_was_killed_will_do(
     drawn: SyntheticDataset, tmp_path: Path
 ) -> None:
     (tmp_path / ".run.json.4194305-1.part").write_text("{")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.train(drawn.dataset, settings=SMALL, out=tmp_path, should_stop=stopping_after(1))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "run.json"]
 
@@ -260,7 +262,7 @@ def test_runs_without_a_place_get_folders_of_their_own(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20260101-120000")
     for _ in range(3):
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             muslin.train(drawn.dataset, settings=SMALL, should_stop=stopping_after(1))
     assert sorted(os.listdir("runs")) == [f"drawn-quick-20260101-120000{end}" for end in ("", "-2", "-3")]
 
@@ -409,7 +411,7 @@ def test_training_leaves_the_arithmetic_of_the_process_as_it_was(
     assert before[0]
     muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a")
     assert arithmetic() == before
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "b", should_stop=stopping_after(1))
     assert arithmetic() == before
 
@@ -446,7 +448,7 @@ def test_a_run_whose_files_have_moved_goes_on_from_where_they_are_now(drawn, tmp
         write_csv(replace(dataset.take(part), name=name, parts=None), before)
     files = sorted(path.name for path in before.iterdir())
     judge, learn = files
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         muslin.train(
             before / learn,
             test=before / judge,

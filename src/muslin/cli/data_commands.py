@@ -151,7 +151,7 @@ def audit_command(
         return
     print_audit(audit)
     click.echo(f"\nOpen {folder / 'audit.html'} to decide. The suggestions are in {folder / 'exclude.csv'}.")
-    source = {"data": data, "test": options["test"], "reading": read_options}
+    source = {"data": data, "test": options["test"], "read_options": read_options}
     click.echo(f"Then run: {train_workflow.command(source, None, 0, folder / 'exclude.csv')}")
 
 

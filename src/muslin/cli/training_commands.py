@@ -30,14 +30,14 @@ def _recipe_names() -> list[str]:
 
 def _train_options(values: dict[str, Any]) -> dict[str, Any]:
     """The options that were given, as arguments of `muslin.train`."""
-    from muslin.workflows.time_budget import seconds_of
+    from muslin.workflows.time_budget import parse_duration
 
     given = {name: value for name, value in values.items() if value is not None}
     settings = _settings(given.pop("changes", ()))
     if "epochs" in given:
         settings["epochs"] = given.pop("epochs")
     if "time_budget" in given:
-        given["time_budget_s"] = seconds_of(given.pop("time_budget"))
+        given["time_budget_s"] = parse_duration(given.pop("time_budget"))
     return given | {"settings": settings}
 
 
@@ -86,7 +86,6 @@ def _settings(changes: tuple[str, ...]) -> dict[str, Any]:
     ),
     click.option(
         "--exclude",
-        "without",
         type=PATH,
         metavar="FILE",
         help="Exclude the samples that this CSV names by part and id: exclude.csv of an audit, or your choices.",
@@ -122,7 +121,7 @@ def train_command(
             run = train_workflow.resume(resume, data, test=test, **callbacks)
         else:
             assert data
-            run = train_workflow.train(data, test=test, **options, reading=read_options, **callbacks)
+            run = train_workflow.train(data, test=test, **options, read_options=read_options, **callbacks)
     if as_json:
         print_json(train_workflow.run_summary(run))
     else:

@@ -12,15 +12,15 @@ TEST_SHARE = 0.2
 """Of data that came undivided, this share is set apart to judge with, as the article does."""
 
 
-def split(dataset: Dataset, *, validation_share: float, seed: int, stratified: bool = True) -> Split:
+def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified: bool = True) -> Split:
     """The data's own parts where it has them; what it lacks is drawn from the training images.
 
     A sample with no known label at all is in no part; no group is ever in two parts that are drawn.
     Draws are scikit-learn's `train_test_split`, so that
-    `seed=12345, stratified=False, validation_share=0.2` gives the article's division.
+    `seed=12345, stratified=False, validation_fraction=0.2` gives the article's division.
 
     Args:
-        validation_share: share of the training images set apart to choose by; 0 for none.
+        validation_fraction: share of the training images set apart to choose by; 0 for none.
         stratified: keep each class's share of the first target; where a class is too small for it, not.
 
     Raises:
@@ -48,10 +48,10 @@ def split(dataset: Dataset, *, validation_share: float, seed: int, stratified: b
     if not len(test):
         train, test = _learnable(dataset, *_draw(dataset, train, TEST_SHARE, seed, stratified), said)
         said.append(f"test: {TEST_SHARE:.0%} of the images, drawn with seed {seed}")
-    if not len(validation) and validation_share:
-        drawn_parts = _draw(dataset, train, validation_share, seed, stratified)
+    if not len(validation) and validation_fraction:
+        drawn_parts = _draw(dataset, train, validation_fraction, seed, stratified)
         train, validation = _learnable(dataset, *drawn_parts, said)
-        said.append(f"validation: {validation_share:.1%} of the training images, drawn with seed {seed}")
+        said.append(f"validation: {validation_fraction:.1%} of the training images, drawn with seed {seed}")
     if len(known) > known.sum():
         said.append(f"{len(known) - known.sum():,} samples without a label left out")
     _check_classes(dataset, train, {"validation": validation, "test": test})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.images import crop_resize
-from muslin.learn.recipes import Recipe, size_in
+from muslin.learn.recipes import Recipe, train_image_size
 
 PURPOSES = ("order", "flip", "shift", "cutout", "dropout", "initial", "split", "crop")
 Purpose = Literal["order", "flip", "shift", "cutout", "dropout", "initial", "split", "crop"]
@@ -21,7 +21,7 @@ Images = NDArray[np.uint8] | ResizedPhotos
 """uint8 (count, height, width, channels); or photos, of which only those at hand are in memory."""
 
 
-def images_at(pictures: Images, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+def take_images(pictures: Images, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Those at `indices`, a new array uint8 (count, height, width, channels)."""
     if isinstance(pictures, ResizedPhotos):
         return np.stack([pictures[int(index)] for index in indices])
@@ -40,7 +40,7 @@ def steps_per_epoch(count: int, recipe: Recipe) -> int:
     return whole + (left > 1 or whole == 0)
 
 
-def steps_in_all(count: int, recipe: Recipe) -> int:
+def total_steps(count: int, recipe: Recipe) -> int:
     """Steps of a whole training on `count` images."""
     whole = steps_per_epoch(count, recipe) * recipe.epochs
     return min(whole, recipe.max_steps) if recipe.max_steps else whole
@@ -63,12 +63,12 @@ def epoch_batches(
     def batch_of(step: int) -> tuple[int, NDArray[np.int64], NDArray[np.uint8]]:
         end = count if step == steps - 1 else (step + 1) * recipe.batch_size
         indices = order[step * recipe.batch_size : end]
-        batch = images_at(pictures, indices)
+        batch = take_images(pictures, indices)
         if recipe.flip:
             turned = tta_flip[indices]
             batch[turned] = batch[turned, :, ::-1]
         if recipe.min_crop_area < 1:
-            size = size_in(recipe, epoch, batch.shape[1:3])
+            size = train_image_size(recipe, epoch, batch.shape[1:3])
             batch = _crop(batch, recipe.min_crop_area, size, generator(seed, "crop", epoch, step))
         if recipe.translate_px:
             batch = _shift(batch, recipe.translate_px, generator(seed, "shift", epoch, step))

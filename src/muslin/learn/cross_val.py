@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
 from muslin.learn.modules import Net, to_batch
-from muslin.learn.recipes import Recipe, fitted
+from muslin.learn.recipes import Recipe, with_min_steps
 from muslin.learn.torch_setup import ComputeSettings
 from muslin.learn.train import train_network
 from muslin.learn.training_loop import Progress
@@ -26,7 +26,7 @@ def cross_val_predict(
     recipe: Recipe,
     *,
     seed: int,
-    engine: ComputeSettings,
+    compute: ComputeSettings,
     on_progress: Callable[[int, Progress], None] = lambda fold, progress: None,
 ) -> dict[str, NDArray[np.float32]]:
     """Per target, probabilities float32 (n, classes) of every image by a network that never saw its fold.
@@ -58,9 +58,9 @@ def cross_val_predict(
         net, _ = train_network(
             dataset,
             split,
-            fitted(smaller, len(learned)),
+            with_min_steps(smaller, len(learned)),
             seed=seed,
-            engine=engine,
+            compute=compute,
             on_progress=partial(on_progress, fold),
         )
         for name, values in _probabilities(net, dataset, asked).items():

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from muslin.data.photos import ResizedPhotos, parallel_map
-from muslin.errors import ImageError, StorageError
+from muslin.errors import ImageError, StoppedError, StorageError
 from muslin.learn.networks import Network, Shape, output_shapes
 from muslin.learn.pretrained import Weights, digest
 from muslin.models import runtime
@@ -156,9 +156,7 @@ def extract(
                 told_at = time.perf_counter()
                 log(f"{done:,} of {len(missing):,} photos seen by {network.name}")
             if should_stop() and done < len(missing):
-                from muslin.learn.training_loop import Stopped
-
-                raise Stopped(f"stopped after {done:,} of {len(missing):,} photos; what they gave is kept.")
+                raise StoppedError("extraction_stopped", done=done, n=len(missing))
     finally:
         cache.add(fresh)
         cache.keep_within(MOST_BYTES)

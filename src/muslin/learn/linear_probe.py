@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Split
+from muslin.errors import StoppedError
 from muslin.learn.features import Features
-from muslin.learn.losses import class_weights, mean_share
+from muslin.learn.losses import class_weights, mean_accuracy
 from muslin.learn.modules import Net
 from muslin.learn.networks import head_name
 from muslin.learn.recipes import Recipe
-from muslin.learn.training_loop import Labels, Progress, Stopped, finite
+from muslin.learn.training_loop import Labels, Progress, finite
 
 FloatArray = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ def fit_linear_heads(
     role[split.train], role[split.validation] = TRAIN, VALIDATION
     both = features.take(used := np.flatnonzero(role))
     role, labels = role[used], {name: values[used] for name, values in labels.items()}
-    mean, spread = _mean_and_spread(both, role == TRAIN)
+    mean, std = _mean_and_std(both, role == TRAIN)
     sizes = {name: head.filters for name, head in net.network.heads.items()}
     parameters = np.zeros(sum((both.width + 1) * count for count in sizes.values()))
     weights = {name: _weights(values[role == TRAIN], sizes[name], recipe) for name, values in labels.items()}
@@ -67,7 +68,7 @@ def fit_linear_heads(
 
     def objective(at: FloatArray) -> tuple[float, FloatArray]:
         heads = _heads(at, both.width, sizes)
-        loss, slope, figures = _loss(both, role, labels, heads, mean, spread, recipe, weights)
+        loss, slope, figures = _loss(both, role, labels, heads, mean, std, recipe, weights)
         measured.update(figures)
         return loss, slope
 
@@ -78,7 +79,7 @@ def fit_linear_heads(
         history.append({"epoch": epoch, **measured, "elapsed_s": elapsed_s})
         on_progress(_progress(history, recipe, len(split.train)))
         if should_stop() and epoch < recipe.epochs:
-            raise Stopped("stopped while the head was fitted; what the photos gave is kept.")
+            raise StoppedError("linear_probe_stopped")
 
     found = minimize(
         objective,
@@ -91,7 +92,7 @@ def fit_linear_heads(
     if not history:  # the first step already was the last
         after_a_pass(found.x)
     for name, (weight, bias) in _heads(found.x, both.width, sizes).items():
-        scaled = weight / spread[:, None]  # so that the head takes features as the trunk gives them
+        scaled = weight / std[:, None]  # so that the head takes features as the trunk gives them
         head = net.layers[head_name(name)]
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(np.ascontiguousarray(scaled.T)))  # type: ignore[operator]
@@ -121,7 +122,7 @@ def _weights(labels: NDArray[np.integer[Any]], classes: int, recipe: Recipe) -> 
     return None if found is None else found.numpy()
 
 
-def _mean_and_spread(features: Features, chosen: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+def _mean_and_std(features: Features, chosen: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
     total, squares = np.zeros(features.width), np.zeros(features.width)
     for samples, rows in features.blocks():
         block = rows[chosen[samples]].astype(np.float64)
@@ -129,8 +130,8 @@ def _mean_and_spread(features: Features, chosen: NDArray[np.bool_]) -> tuple[Flo
         squares += (block**2).sum(axis=0)
     count = int(chosen.sum())
     mean = total / count
-    spread = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return mean, np.maximum(spread, max(1e-3 * spread.max(), 1e-30))  # what never changes is not blown up
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return mean, np.maximum(std, max(1e-3 * std.max(), 1e-30))  # what never changes is not blown up
 
 
 Heads = Mapping[str, tuple[FloatArray, FloatArray]]
@@ -152,7 +153,7 @@ def _loss(
     labels: Labels,
     heads: Heads,
     mean: FloatArray,
-    spread: FloatArray,
+    std: FloatArray,
     recipe: Recipe,
     weights: Mapping[str, NDArray[np.float32] | None],
 ) -> tuple[float, FloatArray, dict[str, float | None]]:
@@ -168,7 +169,7 @@ def _loss(
     losses = dict.fromkeys(counts, 0.0)
     right = dict.fromkeys(counts, 0)
     as_float32 = {name: (w.astype(np.float32), b.astype(np.float32)) for name, (w, b) in heads.items()}
-    centre, scale = mean.astype(np.float32), (1 / spread).astype(np.float32)
+    centre, scale = mean.astype(np.float32), (1 / std).astype(np.float32)
     for samples, rows in features.blocks():
         values = (rows - centre) * scale
         learned = role[samples] == TRAIN
@@ -190,7 +191,7 @@ def _loss(
         told = {name: right[name, part] for name in known}
         figures[f"{said}_loss"] = sum(means) if means else None
         answered = {name: int(mask[role == part].sum()) for name, mask in known.items()}
-        figures[f"{said}_accuracy"] = mean_share(told, answered)
+        figures[f"{said}_accuracy"] = mean_accuracy(told, answered)
     slope = np.concatenate([part.ravel() for pair in slopes.values() for part in pair])
     return loss, slope, figures
 

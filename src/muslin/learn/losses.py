@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muslin.data.dataset import UNKNOWN
-from muslin.learn.batches import Images, images_at
+from muslin.learn.batches import Images, take_images
 from muslin.learn.modules import Net, logits, resize_batch, to_batch
 from muslin.learn.recipes import Recipe
 
@@ -57,7 +57,7 @@ def loss_of(
                 label_smoothing=recipe.label_smoothing,
                 reduction="sum",
             )
-        count = known[name] if name in known else images_known(truth)
+        count = known[name] if name in known else count_labelled(truth)
         losses.append(total / count.clamp(min=1))
     return torch.stack(losses).sum()
 
@@ -68,7 +68,7 @@ def _of_cells(truth: Tensor, weight: Tensor | None) -> Tensor:
     return known if weight is None else known * torch.where(truth == 1, weight[1], weight[0])
 
 
-def images_known(truth: Tensor) -> Tensor:
+def count_labelled(truth: Tensor) -> Tensor:
     """How many images have an answer."""
     known = truth != UNKNOWN
     return (known.any(1) if truth.ndim == 2 else known).sum()
@@ -118,14 +118,14 @@ def count_correct(
         known[name] = known.get(name, 0) + int((truth != UNKNOWN).sum())
 
 
-def mean_share(right: Mapping[str, int], known: Mapping[str, int]) -> float | None:
+def mean_accuracy(right: Mapping[str, int], known: Mapping[str, int]) -> float | None:
     """The mean over the targets of right / known; None where nothing is known."""
     shares = [right[name] / count for name, count in known.items() if count]
     return sum(shares) / len(shares) if shares else None
 
 
 @torch.no_grad()
-def judge(
+def evaluate_network(
     net: Net,
     images: Images,
     labels: Mapping[str, NDArray[np.integer[Any]]],
@@ -150,7 +150,7 @@ def judge(
     for start in range(0, len(images), batch_size):
         here_are = np.arange(start, min(start + batch_size, len(images)))
         probabilities = net.probabilities(
-            resize_batch(to_batch(images_at(images, here_are)), size or (height, width))
+            resize_batch(to_batch(take_images(images, here_are)), size or (height, width))
         )
         here = {
             name: torch.from_numpy(values[start : start + batch_size].astype(np.int64))
@@ -164,6 +164,6 @@ def judge(
                 losses[name] -= float((of_truth.log() * (truth != UNKNOWN)).sum())
             else:
                 losses[name] += float(F.nll_loss(kept.log(), truth, ignore_index=UNKNOWN, reduction="sum"))
-            answered[name] += int(images_known(truth))
+            answered[name] += int(count_labelled(truth))
     means = [losses[name] / count for name, count in answered.items() if count]
-    return (sum(means) if means else None), mean_share(right, known)
+    return (sum(means) if means else None), mean_accuracy(right, known)

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from muslin.learn.batches import Images
-from muslin.learn.losses import images_known, judge, loss_of
+from muslin.learn.losses import count_labelled, evaluate_network, loss_of
 from muslin.learn.modules import Net, resize_batch, to_batch
 from muslin.learn.recipes import Recipe
-from muslin.learn.torch_setup import ComputeSettings, apply
+from muslin.learn.torch_setup import ComputeSettings, apply_compute_settings
 
 
 class MicroBatches:
@@ -32,7 +32,7 @@ class MicroBatches:
     """
 
     def __init__(
-        self, net: Net, recipe: Recipe, engine: ComputeSettings, weights: dict[str, Tensor | None]
+        self, net: Net, recipe: Recipe, compute: ComputeSettings, weights: dict[str, Tensor | None]
     ) -> None:
         """
         Args:
@@ -40,12 +40,14 @@ class MicroBatches:
         """
         most = microbatch_count(recipe.batch_size + 1, recipe)  # an image that is left over joins a batch
         self.nets = [net, *(_twin(net) for _ in range(most - 1))]
-        self.recipe, self.engine, self.weights = recipe, engine, weights
-        self.workers = min(microbatch_count(recipe.batch_size, recipe), engine.threads)
-        self.alone = replace(engine, threads=engine.threads // self.workers)
-        apply(self.alone)
+        self.recipe, self.compute, self.weights = recipe, compute, weights
+        self.workers = min(microbatch_count(recipe.batch_size, recipe), compute.threads)
+        self.alone = replace(compute, threads=compute.threads // self.workers)
+        apply_compute_settings(self.alone)
         # the caller is the first worker; torch keeps what `apply` sets for each thread by itself
-        self.pool = ThreadPoolExecutor(max(self.workers - 1, 1), "part", apply, (self.alone,))
+        self.pool = ThreadPoolExecutor(
+            max(self.workers - 1, 1), "part", apply_compute_settings, (self.alone,)
+        )
 
     def train(self) -> None:
         """Let all be in training."""
@@ -70,14 +72,14 @@ class MicroBatches:
         Returns:
             The loss; and float32 (count, classes) scores per target.
         """
-        known = {name: images_known(truth) for name, truth in labels.items()}
+        known = {name: count_labelled(truth) for name, truth in labels.items()}
         count = microbatch_count(len(batch), self.recipe)
         bounds = np.linspace(0, len(batch), count + 1).round().astype(int)
 
         def learn(number: int) -> tuple[float, dict[str, Tensor]]:
             net, here = self.nets[number], slice(bounds[number], bounds[number + 1])
             net.random = random(number)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.engine.precision == "bfloat16"):
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.compute.precision == "bfloat16"):
                 scores = net(resize_batch(to_batch(batch[here]), size))
             answers = {name: truth[here] for name, truth in labels.items()}
             loss = loss_of(scores, answers, self.recipe, self.weights, known)
@@ -95,12 +97,12 @@ class MicroBatches:
         losses, scores = zip(*(done[number] for number in range(count)), strict=True)
         return sum(losses), {name: torch.cat([part[name] for part in scores]) for name in labels}
 
-    def judge(
+    def evaluate_network(
         self, images: Images, labels: Mapping[str, NDArray[np.integer[Any]]], size: tuple[int, int]
     ) -> tuple[float | None, float | None]:
         """As `muslin.learn.losses.judge`, all threads together."""
-        torch.set_num_threads(self.engine.threads)
-        judged = judge(self.nets[0], images, labels, size)
+        torch.set_num_threads(self.compute.threads)
+        judged = evaluate_network(self.nets[0], images, labels, size)
         torch.set_num_threads(self.alone.threads)
         return judged
 
@@ -121,8 +123,8 @@ class MicroBatches:
 
 
 def microbatch_count(count: int, recipe: Recipe) -> int:
-    """In how many parts `count` images go through the network: of about equal size, at most `micro_batch`."""
-    return math.ceil(count / recipe.micro_batch) if recipe.micro_batch else 1
+    """In how many parts `count` images go through the network: of about equal size, at most `micro_batch_size`."""
+    return math.ceil(count / recipe.micro_batch_size) if recipe.micro_batch_size else 1
 
 
 def _twin(net: Net) -> Net:

@@ -28,7 +28,7 @@ IMAGENET, RANDOM = "imagenet", "random"
 """What the setting `weights` may be besides a file's path."""
 
 
-def is_there(network: str) -> bool:
+def has_imagenet_weights(network: str) -> bool:
     """Whether ImageNet weights of `network` are installed. Imports nothing, so that it takes no time."""
     return network in PACKAGES and find_spec(PACKAGES[network]) is not None
 

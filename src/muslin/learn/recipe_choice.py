@@ -11,7 +11,7 @@ from muslin.data.dataset import Dataset
 from muslin.data.photos import PhotoImages
 from muslin.errors import ImageError
 from muslin.learn.networks import BACKBONES
-from muslin.learn.pretrained import INSTALL, is_there
+from muslin.learn.pretrained import INSTALL, has_imagenet_weights
 from muslin.learn.recipes import RECIPES, Recipe, recipe
 
 AUTO = "auto"
@@ -39,7 +39,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageProfile:
     """What decides: `longest_px` is the median of the images' longest sides, `seen` what they are, for a person."""
 
     in_files: bool
@@ -48,7 +48,7 @@ class Look:
     seen: str
 
 
-def choose(dataset: Dataset, train_count: int, settings: Mapping[str, Any]) -> Choice:
+def choose_recipe(dataset: Dataset, train_count: int, settings: Mapping[str, Any]) -> Choice:
     """The recipe for `dataset`, by its images' size and channels, their number, and what is installed.
 
     Args:
@@ -58,11 +58,11 @@ def choose(dataset: Dataset, train_count: int, settings: Mapping[str, Any]) -> C
     Raises:
         RecipeError: a setting is unknown or out of range.
     """
-    look = _look(dataset)
+    look = _image_profile(dataset)
     network = RECIPES["photo"].network
     wants_scratch = "widths" in settings or settings.get("network", network) not in BACKBONES
     if look.in_files and look.longest_px > SMALL_PX[1] and not wants_scratch:
-        if is_there(str(settings.get("network", network))) or "weights" in settings:
+        if has_imagenet_weights(str(settings.get("network", network))) or "weights" in settings:
             why = (
                 f"{look.seen} suit a network that knows ImageNet. More accurate, in minutes for some thousand photos: "
                 "--recipe photo-tuned; from scratch: --recipe small-photo"
@@ -83,14 +83,14 @@ def choose(dataset: Dataset, train_count: int, settings: Mapping[str, Any]) -> C
     return Choice(recipe(name, **{**fitting, **settings}), f"recipe {name}: {why}{said}")
 
 
-def _look(dataset: Dataset) -> Look:
+def _image_profile(dataset: Dataset) -> ImageProfile:
     from muslin.images import read_header
 
     images = dataset.images
     if not isinstance(images, PhotoImages):
         height, width, channels = images[0].shape if len(images) else (1, 1, 1)
         kind = "gray" if channels == 1 else "colour"
-        return Look(False, channels == 1, max(height, width), f"{kind} images of {width}×{height} px")
+        return ImageProfile(False, channels == 1, max(height, width), f"{kind} images of {width}×{height} px")
     longest, modes = [], set()
     for index in np.unique(np.linspace(0, len(images) - 1, min(len(images), HEADERS)).astype(int)).tolist():
         photo = images.photos[index]
@@ -104,9 +104,9 @@ def _look(dataset: Dataset) -> Look:
         longest.append(max(height, width))
         modes.add(mode)
     if not longest:
-        return Look(True, False, SMALL_PX[1] + 1, "photos")
+        return ImageProfile(True, False, SMALL_PX[1] + 1, "photos")
     side = int(median(longest))
     gray = modes <= GRAY_MODES
-    return Look(
+    return ImageProfile(
         True, gray and side <= SMALL_PX[1], side, f"{'gray' if gray else 'colour'} photos of about {side} px"
     )

@@ -59,7 +59,7 @@ class Recipe:
     )
     epochs: int = _setting("how often every training image is seen", low=1, high=10_000)
     batch_size: int = _setting("images per step", low=1, high=65_536)
-    micro_batch: int = _setting(
+    micro_batch_size: int = _setting(
         "a step's images go through the network in parts of at most so many, each on a thread of its own and "
         "measured by batch norm by itself; 0: all together",
         low=0,
@@ -130,7 +130,7 @@ class Recipe:
     activation: Literal["softmax", "sigmoid"] = _setting(
         "how scores become probabilities", choices=("softmax", "sigmoid"), default="softmax"
     )
-    validation_share: float = _setting(
+    validation_fraction: float = _setting(
         "share of the training images kept apart to check with", low=0.0, high=0.9, default=0.1
     )
     stratified: bool = _setting("keep each class's share when setting images apart", default=True)
@@ -162,11 +162,11 @@ GROWING: dict[str, Any] = AIRBENCH | {
     "network": "whitened-2",
     "widths": (32, 64, 128),
     "batch_size": 256,
-    "micro_batch": 128,
+    "micro_batch_size": 128,
     # after several epochs it is not missed, and answers are ranked better by how sure they are
     "label_smoothing": 0.0,
     "low_res_scale": 0.72,
-    "validation_share": 1 / 6,
+    "validation_fraction": 1 / 6,
 }
 """What the ladder's slower recipes share: images that are small at first."""
 
@@ -180,12 +180,12 @@ RECIPES: dict[str, Recipe] = {
             widths=(64, 32, 32),
             epochs=50,
             batch_size=512,
-            micro_batch=256,
+            micro_batch_size=256,
             optimizer="adam",
             learning_rate=1e-3,
             dropout=0.25,
             activation="sigmoid",
-            validation_share=0.2,  # train_test_split(test_size=0.2, random_state=12345)
+            validation_fraction=0.2,  # train_test_split(test_size=0.2, random_state=12345)
             stratified=False,
             split_seed=12345,
         ),
@@ -196,10 +196,10 @@ RECIPES: dict[str, Recipe] = {
             widths=(32, 64),
             epochs=2,
             batch_size=256,
-            micro_batch=128,
+            micro_batch_size=128,
             min_steps=200,
             **AIRBENCH | SHORT,
-            validation_share=1 / 6,  # 10,000 of Fashion-MNIST: what is promised of answers rests on them
+            validation_fraction=1 / 6,  # 10,000 of Fashion-MNIST: what is promised of answers rests on them
         ),
         Recipe(
             name="brisk",
@@ -308,25 +308,25 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     return replace(RECIPES[name], **values)
 
 
-def fitted(recipe: Recipe, count: int) -> Recipe:
+def with_min_steps(recipe: Recipe, count: int) -> Recipe:
     """`recipe` for `count` training images: with as many epochs as `min_steps` asks for."""
     steps_per_epoch = max(count // recipe.batch_size, 1)
     return replace(recipe, epochs=max(recipe.epochs, math.ceil(recipe.min_steps / steps_per_epoch)))
 
 
-def size_in(recipe: Recipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
+def train_image_size(recipe: Recipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
     """The (height, width) at which images of `size` are seen in `epoch`, from 0 on."""
-    height, width = (max(round(side * scale_in(recipe, epoch)), 1) for side in size)
+    height, width = (max(round(side * image_scale(recipe, epoch)), 1) for side in size)
     return height, width
 
 
-def size_judged(recipe: Recipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
+def eval_image_size(recipe: Recipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
     """The (height, width) at which `epoch` is judged: that of answers, or, while images are yet to grow to it, that
     which is learned from, for until then the network knows no other."""
-    return size if scale_in(recipe, recipe.epochs - 1) != 1 else size_in(recipe, epoch, size)
+    return size if image_scale(recipe, recipe.epochs - 1) != 1 else train_image_size(recipe, epoch, size)
 
 
-def scale_in(recipe: Recipe, epoch: int) -> float:
+def image_scale(recipe: Recipe, epoch: int) -> float:
     """The side at which images are seen in `epoch`, from 0 on, as a share of theirs.
 
     What is coarse can be learned from small images, which cost less: progressive resizing (Howard, DAWNBench 2018;

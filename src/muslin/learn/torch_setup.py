@@ -62,7 +62,7 @@ def choose_compute_settings(threads: int | None = None) -> ComputeSettings:
     threads = threads or physical_cores()
     instructions = torch.backends.cpu.get_cpu_capability()
     key = f"{processor()}|{instructions}|torch {torch.__version__}|{threads} threads"
-    remembered_at = cache_folder() / "engine.json"
+    remembered_at = cache_folder() / "compute.json"
     remembered = _remembered(remembered_at)
     if key not in remembered:
         remembered[key] = {"precision": _faster_precision(threads)}
@@ -73,7 +73,7 @@ def choose_compute_settings(threads: int | None = None) -> ComputeSettings:
 
 
 @contextmanager
-def left_as_found() -> Iterator[None]:
+def restore_torch_settings() -> Iterator[None]:
     """Put back afterwards what `apply` sets: it holds for the whole process, where other people compute too."""
     threads, flushes_denormals = torch.get_num_threads(), sys.float_info.min / 2 == 0
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -88,14 +88,14 @@ def left_as_found() -> Iterator[None]:
         torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
 
 
-def apply(engine: ComputeSettings) -> None:
+def apply_compute_settings(compute: ComputeSettings) -> None:
     """Set torch up as `engine` says, the same way every time."""
-    torch.set_num_threads(engine.threads)
+    torch.set_num_threads(compute.threads)
     torch.set_flush_denormal(True)
     torch.use_deterministic_algorithms(True)
     # a guard against other people's faults that costs 6 % of the time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    if engine.memory_kept:
+    if compute.memory_kept:
         keep_memory()
 
 
@@ -133,7 +133,7 @@ def _convolution_seconds(dtype: torch.dtype) -> float:
     return best
 
 
-def compute_settings_from(values: dict[str, object]) -> ComputeSettings:
+def compute_settings_from_dict(values: dict[str, object]) -> ComputeSettings:
     """The Engine that `asdict` wrote into a run."""
     known = {name: values[name] for name in asdict(ComputeSettings(1, "float32", False))}
     return ComputeSettings(**known)  # type: ignore[arg-type]

@@ -17,14 +17,14 @@ from muslin.learn.linear_probe import fit_linear_heads
 from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import BACKBONES, Network, build_network, check_image_scale, frozen_layer_count
 from muslin.learn.pretrained import RANDOM, backbone_weights, weight_shapes
-from muslin.learn.recipes import RECIPES, Recipe, scale_in
+from muslin.learn.recipes import RECIPES, Recipe, image_scale
 from muslin.learn.torch_setup import ComputeSettings
 from muslin.learn.training_loop import Labels, Progress, fit
 
 GOLDEN_COUNT = 16
 """Images kept in a bundle with the answers they must get."""
 
-VALIDATION_SUBSET_SIZE = 2_500
+MAX_VALIDATION_IMAGES = 2_500
 """Validation images that an epoch is judged by, at most: the curves are drawn with them. More take time away from
 learning, 10,000 of them an eighth of it; accuracies of 90 % from 2,500 are right within 1.2 points, 19 times of 20."""
 
@@ -51,7 +51,7 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
         activation=recipe.activation,
         tta_flip=recipe.tta_flip,
     )
-    if scale_in(recipe, 0) != 1:
+    if image_scale(recipe, 0) != 1:
         check_image_scale(built, recipe.low_res_scale)
     if recipe.frozen_blocks:
         frozen_layer_count(built, recipe.frozen_blocks)
@@ -91,7 +91,7 @@ def train_network(
     recipe: Recipe,
     *,
     seed: int,
-    engine: ComputeSettings,
+    compute: ComputeSettings,
     checkpoint: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -125,7 +125,7 @@ def train_network(
         training_arrays(dataset, validation_subset(split)),
         recipe,
         seed=seed,
-        engine=engine,
+        compute=compute,
         checkpoint=checkpoint,
         on_progress=on_progress,
         should_stop=should_stop,
@@ -143,14 +143,14 @@ def training_arrays(dataset: Dataset, indices: NDArray[np.int64]) -> tuple[Image
 
 def validation_subset(split: Split) -> NDArray[np.int64]:
     """The validation images that every epoch is judged by: all, or `VALIDATION_SUBSET_SIZE` evenly spread over them."""
-    return split.validation[spread(len(split.validation), VALIDATION_SUBSET_SIZE)]
+    return split.validation[evenly_spaced(len(split.validation), MAX_VALIDATION_IMAGES)]
 
 
-def spread(count: int, most: int) -> NDArray[np.int64]:
+def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:
     """Places evenly spread over 0 to `count` - 1, rising: at most so many."""
     return np.unique(np.linspace(0, count - 1, most).astype(np.int64)) if count > most else np.arange(count)
 
 
 def golden_images(dataset: Dataset, split: Split) -> NDArray[np.uint8]:
     """Images, evenly spread over the training ones, whose answers the bundle keeps: uint8 (≤16, h, w, c)."""
-    return pixel_array(dataset.take(split.train[spread(len(split.train), GOLDEN_COUNT)]))
+    return pixel_array(dataset.take(split.train[evenly_spaced(len(split.train), GOLDEN_COUNT)]))

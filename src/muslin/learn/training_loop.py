@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from muslin.data.photos import ResizedPhotos
-from muslin.errors import TrainingError
-from muslin.learn.batches import Images, epoch_batches, generator, steps_in_all, steps_per_epoch
+from muslin.errors import StoppedError, TrainingError
+from muslin.learn.batches import Images, epoch_batches, generator, steps_per_epoch, total_steps
 from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
 from muslin.learn.frozen_prefix import frozen_prefix
-from muslin.learn.losses import class_weights, count_correct, mean_share, positive_rates
+from muslin.learn.losses import class_weights, count_correct, mean_accuracy, positive_rates
 from muslin.learn.microbatches import MicroBatches
 from muslin.learn.modules import Net
 from muslin.learn.optimizers import optimizers_for
-from muslin.learn.recipes import Recipe, size_in, size_judged
-from muslin.learn.torch_setup import ComputeSettings, apply, left_as_found
+from muslin.learn.recipes import Recipe, eval_image_size, train_image_size
+from muslin.learn.torch_setup import ComputeSettings, apply_compute_settings, restore_torch_settings
 
 Labels = dict[str, NDArray[np.integer[Any]]]
 """Per target's name, int64 (count,): a class's index or UNKNOWN; or int8 (count, classes): 1, 0 or UNKNOWN."""
@@ -60,11 +60,7 @@ class State:
     known: dict[str, int] = field(default_factory=dict)
 
 
-class Stopped(TrainingError):  # noqa: N818  # not an error: it was asked for
-    """Training was asked to stop; its checkpoint is kept."""
-
-
-@left_as_found()
+@restore_torch_settings()
 def fit(
     net: Net,
     train: tuple[Images, Labels],
@@ -72,7 +68,7 @@ def fit(
     recipe: Recipe,
     *,
     seed: int,
-    engine: ComputeSettings,
+    compute: ComputeSettings,
     checkpoint: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -87,7 +83,7 @@ def fit(
         Stopped: `stop()` became true; the step was finished and the checkpoint written.
         TrainingError: the loss is no longer a number.
     """
-    apply(engine)
+    apply_compute_settings(compute)
     images, labels = train
     answers = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in labels.items()}
     weights = {
@@ -95,7 +91,7 @@ def fit(
         for name, values in answers.items()
     }
     steps = steps_per_epoch(len(images), recipe)
-    total = steps_in_all(len(images), recipe)
+    total = total_steps(len(images), recipe)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)
     if not isinstance(images, ResizedPhotos):
@@ -107,8 +103,8 @@ def fit(
     if checkpoint and checkpoint.exists():
         state = State(**load_checkpoint(checkpoint, net, optimizers))
     if recipe.frozen_blocks:
-        net.freeze_prefix(frozen_prefix(net, recipe.frozen_blocks, engine.threads))
-    parts = MicroBatches(net, recipe, engine, weights)
+        net.freeze_prefix(frozen_prefix(net, recipe.frozen_blocks, compute.threads))
+    parts = MicroBatches(net, recipe, compute, weights)
     started, saved_at = time.perf_counter() - state.elapsed_s, state.elapsed_s
     resumed_at, resumed_s = state.done, state.elapsed_s
 
@@ -118,7 +114,7 @@ def fit(
         for step, indices, batch in epoch_batches(images, recipe, seed=seed, epoch=epoch, first_step=first):
             rate = learning_rate_factor(recipe, state.done, total)
             here = {name: values[torch.from_numpy(indices)].long() for name, values in answers.items()}
-            size = size_in(recipe, epoch, net.network.input_shape[:2])
+            size = train_image_size(recipe, epoch, net.network.input_shape[:2])
             draws = partial(generator, seed, "dropout", state.done)
             loss, scores = parts.backward(batch, here, size, draws)
             for optimizer in optimizers:
@@ -134,8 +130,8 @@ def fit(
             state.elapsed_s = time.perf_counter() - started
             progress = progress_of(state, epoch, step, steps, total, recipe, resumed_at, resumed_s)
             if step == steps - 1 or state.done == total:
-                judged_at = size_judged(recipe, epoch, net.network.input_shape[:2])
-                validation_loss, validation_accuracy = parts.judge(*validation, judged_at)
+                judged_at = eval_image_size(recipe, epoch, net.network.input_shape[:2])
+                validation_loss, validation_accuracy = parts.evaluate_network(*validation, judged_at)
                 state.elapsed_s = time.perf_counter() - started
                 row = {
                     "epoch": epoch + 1,
@@ -155,7 +151,7 @@ def fit(
                 save_checkpoint(checkpoint, net, optimizers, asdict(state))
                 saved_at = state.elapsed_s
             if stopping:
-                raise Stopped(f"stopped after step {state.done:,} of {total:,}; everything so far is kept.")
+                raise StoppedError("training_stopped", step=state.done, steps=total)
             if state.done == total:
                 break
     net.frozen_prefix = None
@@ -182,7 +178,7 @@ def progress_of(
         step=step + 1,
         steps=steps,
         loss=state.loss_sum / state.seen,
-        accuracy=mean_share(state.right, state.known) or 0.0,
+        accuracy=mean_accuracy(state.right, state.known) or 0.0,
         images_per_s=done_here * recipe.batch_size / here_s,
         left_s=(total - state.done) * here_s / done_here,
         row=None,

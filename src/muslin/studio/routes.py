@@ -318,7 +318,7 @@ def _validation(
 
     try:
         source = json.loads((path.parent / "run.json").read_bytes())["source"]
-        data, test, reading = source["data"], source["test"], source["reading"]
+        data, test, reading = source["data"], source["test"], source["read_options"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             "nothing beside this model says what data it was trained on. Judge it on golden."

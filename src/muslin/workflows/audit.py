@@ -154,7 +154,7 @@ def _judge_labels(
     from muslin.learn.torch_setup import choose_compute_settings
 
     targets = tuple(target for target in dataset.targets if target.name in judged)
-    quick = recipe_named("quick", validation_share=0)
+    quick = recipe_named("quick", validation_fraction=0)
     together = labels.units(len(dataset), copies.edges, dataset.groups)
     spread = labels.strata(targets[0], dataset.labels[targets[0].name])
     any_judged = np.any([mask.any(axis=1) if mask.ndim == 2 else mask for mask in judged.values()], axis=0)
@@ -174,7 +174,7 @@ def _judge_labels(
         log(f"network {fold + 1} of {labels.FOLDS}: {100 * share:.0f} % learned")
 
     answers = cross_val_predict(
-        small, folds, quick, seed=seed, engine=choose_compute_settings(), on_progress=tell_share
+        small, folds, quick, seed=seed, compute=choose_compute_settings(), on_progress=tell_share
     )
     for name, mask in judged.items():
         answers[name][~mask] = np.nan

