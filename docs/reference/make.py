@@ -23,6 +23,7 @@ import muslin
 from muslin import errors
 from muslin.cli import cli
 from muslin.data.dataset import Target
+from muslin.learn.layer_kinds import layer_detail
 from muslin.learn.networks import build_network, describe
 from muslin.learn.recipes import RECIPES, Recipe, settings
 
@@ -233,7 +234,7 @@ def _network(made: Recipe) -> Iterator[str]:
     for layer in drawn["layers"]:
         output = "×".join(map(str, layer["output"]))
         parameters = f"{layer['parameters']:,}" if layer["parameters"] else ""
-        yield f"| `{layer['name']}` ({layer['kind']}) | {_cell(layer['detail'])} | {output} | {parameters} |"
+        yield f"| `{layer['name']}` ({layer['kind']}) | {_cell(layer_detail(layer))} | {output} | {parameters} |"
     yield ""
 
 

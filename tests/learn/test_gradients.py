@@ -5,19 +5,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from muslin.learn.layer_kinds import LayerSpec
 from muslin.learn.modules import (
     Convolution,
     Dense,
     Dropout,
     Flatten,
+    GlobalAveragePool,
     GlobalMaxPool,
-    GlobalMeanPool,
     Net,
     Normalise,
-    Patches,
+    Whitening,
     resize_batch,
 )  # fmt: skip
-from muslin.learn.networks import LayerSpec, build_network
+from muslin.learn.networks import build_network
 
 CHANNELS, SIDE = 3, 11
 IMAGES = {
@@ -27,9 +28,9 @@ IMAGES = {
     "tied": lambda random: torch.randint(-1, 2, (4, CHANNELS, SIDE, SIDE), generator=random).double(),
 }
 
-CONVOLUTION = LayerSpec("convolution", "conv", filters=5, kernel=3, padding=1)
-STRIDED = LayerSpec("convolution", "conv", filters=5, kernel=3, stride=2, padding="same")
-POOL = LayerSpec("max pool", "pool", kernel=2, stride=2)
+CONVOLUTION = LayerSpec("convolution", "conv", filters=5, kernel_size=3, padding=1)
+STRIDED = LayerSpec("convolution", "conv", filters=5, kernel_size=3, stride=2, padding="same")
+POOL = LayerSpec("max pool", "pool", kernel_size=2, stride=2)
 
 
 def first_largest(x):
@@ -55,11 +56,11 @@ def of_windows(y):
 
 
 def dense(x, layer):
-    return (x.flatten(1) @ layer.weight.T + layer.bias) * layer.factor
+    return (x.flatten(1) @ layer.weight.T + layer.bias) * layer.output_scale
 
 
 def patches():
-    layer = Patches(LayerSpec("patches", "stem", filters=8, kernel=2), CHANNELS)
+    layer = Whitening(LayerSpec("whitening", "stem", filters=8, kernel_size=2), CHANNELS)
     layer.weight.copy_(torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(1)))
     return layer
 
@@ -67,7 +68,7 @@ def patches():
 LAYERS = {
     "normalise": (
         lambda: Normalise([0.1, 0.2, 0.3], [2.0, 4.0, 8.0]),
-        lambda layer, x: x / layer.spread - layer.mean / layer.spread,
+        lambda layer, x: x / layer.std - layer.mean / layer.std,
     ),
     "patches": (patches, lambda layer, x: by_windows(x, layer.weight, torch.zeros(8), 1, (0, 0, 0, 0))),
     "convolution": (
@@ -82,13 +83,13 @@ LAYERS = {
         lambda: torch.nn.Sequential(Convolution(CONVOLUTION, CHANNELS, POOL), torch.nn.MaxPool2d(2)),
         lambda layer, x: of_windows(by_windows(x, layer[0].weight, layer[0].bias, 1, (1, 1, 1, 1))),
     ),
-    "global mean pool": (GlobalMeanPool, lambda layer, x: x.flatten(2).sum(2) / SIDE**2),
+    "global average pool": (GlobalAveragePool, lambda layer, x: x.flatten(2).sum(2) / SIDE**2),
     "global max pool": (GlobalMaxPool, lambda layer, x: first_largest(x)),
     "flatten": (Flatten, lambda layer, x: torch.stack([image.movedim(0, 2).reshape(-1) for image in x])),
     "dense": (
         lambda: torch.nn.Sequential(
             torch.nn.Flatten(),
-            Dense(LayerSpec("dense", "dense", filters=6, factor=1 / 9), CHANNELS * SIDE**2),
+            Dense(LayerSpec("dense", "dense", filters=6, output_scale=1 / 9), CHANNELS * SIDE**2),
         ),
         lambda layer, x: dense(x, layer[1]),
     ),
@@ -122,7 +123,8 @@ def test_a_layers_values_and_gradients_are_those_of_the_plain_way(name, images):
 @pytest.mark.parametrize("images", IMAGES)
 def test_dropouts_gradient_passes_where_the_value_passed(images):
     net = Net(build_network("tutorial", (28, 28, 1), (), widths=(4, 4, 4)), 0)
-    dropout = Dropout(0.25, net).train()
+    dropout = Dropout(0.25).train()
+    dropout.net = [net]
 
     def dropped(x):
         net.random = np.random.default_rng(3)

@@ -9,8 +9,9 @@ import torch
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError
 from muslin.learn.export import export
+from muslin.learn.layer_kinds import LayerSpec
 from muslin.learn.modules import Convolution, Net, channel_mean_std, resize_batch, to_batch
-from muslin.learn.networks import BACKBONES, NETWORKS, LayerSpec, build_network, check_image_scale, describe
+from muslin.learn.networks import NETWORKS, build_network, check_image_scale, describe, frozen_layer_count
 from muslin.learn.recipes import RECIPES
 from muslin.models.predictor import Predictor
 
@@ -120,11 +121,13 @@ def test_mean_and_spread_are_numpys_in_less_memory_than_the_images_take(channels
     assert peak < pixels.nbytes
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - set(BACKBONES)))
+@pytest.mark.parametrize("name", [name for name, spec in NETWORKS.items() if not spec.is_backbone])
 def test_images_too_small_for_a_network_are_refused(name):
     widths = (64, 32, 32) if name == "tutorial" else (32, 64)
-    with pytest.raises(RecipeError, match="images of 4×4 px are too small"):
+    with pytest.raises(RecipeError) as error:
         build_network(name, (4, 4, 1), TEN, widths=widths)
+    assert error.value.code == "images_too_small"
+    assert error.value.params["network"] == name
 
 
 @pytest.mark.parametrize("side", [6, 7, 12, 13])
@@ -133,9 +136,9 @@ def test_images_too_small_for_a_network_are_refused(name):
 def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gradient(
     side, padding, pool, stride
 ):
-    layer = LayerSpec("convolution", "conv", filters=4, kernel=3, padding=padding)
+    layer = LayerSpec("convolution", "conv", filters=4, kernel_size=3, padding=padding)
     whole = Convolution(layer, 2)
-    needed = Convolution(layer, 2, LayerSpec("max pool", "pool", kernel=pool, stride=stride))
+    needed = Convolution(layer, 2, LayerSpec("max pool", "pool", kernel_size=pool, stride=stride))
     needed.load_state_dict(whole.state_dict())
     random = torch.Generator().manual_seed(side)
     results = []
@@ -151,8 +154,8 @@ def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gr
 
 
 def test_a_convolution_fits_images_of_every_size():
-    layer = LayerSpec("convolution", "conv", filters=4, kernel=3, stride=2, padding="same")
-    convolution = Convolution(layer, 1, LayerSpec("max pool", "pool", kernel=2, stride=2))
+    layer = LayerSpec("convolution", "conv", filters=4, kernel_size=3, stride=2, padding="same")
+    convolution = Convolution(layer, 1, LayerSpec("max pool", "pool", kernel_size=2, stride=2))
     for side in (8, 13, 28):  # 4, 7 and 14 px after it: of 7 the pool reaches 6
         assert convolution(torch.zeros(1, 1, side, side)).shape[2:] == (side // 4 * 2, side // 4 * 2)
 
@@ -165,8 +168,44 @@ def test_a_smaller_image_keeps_its_mean():
     assert resize_batch(images, (28, 28)) is images
 
 
-def test_a_network_that_cannot_take_smaller_images_says_so():
-    with pytest.raises(RecipeError, match="takes images of one size only"):
+def test_network_that_cannot_take_smaller_images_is_refused():
+    with pytest.raises(RecipeError) as error:
         check_image_scale(build_network("tutorial", (28, 28, 1), TEN, widths=(64, 32, 32)), 0.7)
-    with pytest.raises(RecipeError, match="images of 3×3 px are too small"):
+    assert error.value.code == "network_one_size"
+    with pytest.raises(RecipeError) as error:
         check_image_scale(build_network("whitened-4", (28, 28, 1), TEN, widths=(32, 64)), 0.1)
+    assert error.value.code == "images_too_small"
+    assert (error.value.params["height"], error.value.params["width"]) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "widths", "code"),
+    [
+        ("tutorial", (64, 32), "widths_count"),
+        ("whitened-2", (), "widths_missing"),
+        ("efficientnet-lite0", (32,), "widths_fixed"),
+        ("efficientnet", (), "network_unknown"),
+    ],
+)
+def test_network_refuses_wrong_widths_and_names(name, widths, code):
+    with pytest.raises(RecipeError) as error:
+        build_network(name, (64, 64, 3), TEN, widths=widths)
+    assert error.value.code == code
+
+
+def test_target_named_like_a_layer_is_refused():
+    with pytest.raises(RecipeError) as error:
+        build_network("tutorial", (28, 28, 1), [Target("conv1", ("a", "b"))], widths=(4, 4, 4))
+    assert error.value.code == "target_name_taken"
+    assert error.value.params["name"] == "conv1"
+
+
+@pytest.mark.parametrize(
+    ("network", "blocks", "code"),
+    [("tutorial", 1, "network_without_blocks"), ("efficientnet-lite0", 17, "frozen_blocks_range")],
+)
+def test_blocks_that_a_network_lacks_are_refused(network, blocks, code):
+    widths = (4, 4, 4) if network == "tutorial" else ()
+    with pytest.raises(RecipeError) as error:
+        frozen_layer_count(build_network(network, (64, 64, 3), (), widths=widths), blocks)
+    assert error.value.code == code

@@ -198,7 +198,8 @@ def test_the_tutorials_division_is_the_articles():
 
 def test_dropout_drops_its_share_and_keeps_the_mean():
     net = net_for(small("tutorial"))
-    dropout = Dropout(0.25, net).train()
+    dropout = Dropout(0.25).train()
+    dropout.net = [net]
     dropped = dropout(torch.ones(64, 8, 13, 13))
     assert dropped.unique().tolist() == pytest.approx([0, 256 / 192])
     assert abs((dropped == 0).float().mean().item() - 0.25) < 0.005

@@ -179,6 +179,8 @@ def test_steps_take_the_place_of_epochs_where_there_are_none() -> None:
 def test_the_network_names_every_layer_and_explains_a_kind_once() -> None:
     drawing = network_diagram({**NETWORK, "layers": [*NETWORK["layers"], NETWORK["layers"][1]]})
     assert drawing.count("looks everywhere for small patterns") == 1
+    assert "8 kernels of 3×3×1" in drawing
+    assert "800 inputs to 3 outputs" in drawing
     assert "&lt;new kind&gt;" in drawing
     assert "10×10×8" in drawing
     assert "1,234 parameters, 57 k multiplications per image" in drawing

@@ -151,10 +151,9 @@ def _pooling(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
 
 def _dropout(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     rows = layered.bundle.network.get("layers", [])
-    said = next(row["detail"] for row in rows if row.get("name") == edit["layer"])
     rate = edit.get("rate")
-    if rate is None:  # "in training, 25% of the values become 0"
-        rate = float("".join(c for c in said.split("%")[0] if c.isdigit()) or 50) / 100
+    if rate is None:
+        rate = next(row["rate"] for row in rows if row.get("name") == edit["layer"])
     if not 0 <= _number(rate) < 1:
         raise ValueError("rate is from 0 to below 1")
     seed = _place(edit.get("seed", 0), 2**31, "seed")

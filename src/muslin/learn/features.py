@@ -22,7 +22,8 @@ from safetensors.numpy import load_file, save
 
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StoppedError, StorageError
-from muslin.learn.networks import Network, Shape, output_shapes
+from muslin.learn.layer_kinds import Shape
+from muslin.learn.networks import Network, output_shapes
 from muslin.learn.pretrained import Weights, digest
 from muslin.models import runtime
 from muslin.storage.atomic import cache_folder, remove_partial_files, storage_errors, write_atomically
@@ -181,13 +182,8 @@ def _worker(images: ResizedPhotos, network: Network, weights: Weights) -> Callab
     """A function of photos' places: their features, and the problems of those that cannot be read. Safe in threads."""
     from muslin.learn.export import onnx_graph
 
-    fixed = {}
-    for layer in network.layers:
-        if layer.kind == "scale":
-            fixed[f"{layer.name}.mean"] = np.full((1, 1, 1), layer.mean, np.float32)
-            fixed[f"{layer.name}.spread"] = np.full((1, 1, 1), layer.spread, np.float32)
     backbone = replace(network, heads={}, tta_flip=False)
-    model = onnx_graph(backbone, weights | fixed).SerializeToString(deterministic=True)
+    model = onnx_graph(backbone, weights).SerializeToString(deterministic=True)
     session = runtime.session(model)  # one thread: the threads are outside
 
     def work(places: list[int]) -> Found:

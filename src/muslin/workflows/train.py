@@ -39,7 +39,7 @@ from muslin.data.photos import (
 from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, StoppedError, StorageError, TrainingError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, thresholds
-from muslin.learn.networks import BACKBONES
+from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, has_imagenet_weights
 from muslin.learn.recipe_choice import AUTO, choose_recipe
 from muslin.learn.recipes import MAX_SEED, Recipe, with_min_steps
@@ -315,7 +315,7 @@ def _seen(
     """`dataset` without the photos that cannot be read, as the recipe takes them; and the features of a trunk
     of which something stays as it is."""
     size = (recipe.image_size, recipe.image_size, 3)
-    if recipe.network not in BACKBONES:
+    if not is_backbone(recipe.network):
         return decode_photos(dataset, size, max_unreadable=max_unreadable, log=log), None
     dataset = resize_photos(dataset, size)
     _split(dataset, recipe, seed)  # what is wrong with the labels is said before the photos are looked at
@@ -498,7 +498,7 @@ def in_model_pixels(predictor: "Predictor", dataset: Dataset, log: Log = lambda 
     wanted = predictor.bundle.preprocessing
     if isinstance(dataset.images, ResizedPhotos):
         return dataset
-    if predictor.bundle.network.get("name") in BACKBONES and isinstance(dataset.images, PhotoImages):
+    if is_backbone(predictor.bundle.network.get("name")) and isinstance(dataset.images, PhotoImages):
         return readable_photos(resize_photos(dataset, wanted.shape, wanted.transform), log=log)
     return decode_photos(dataset, wanted.shape, transform=wanted.transform, log=log)
 

@@ -9,6 +9,7 @@ from muslin.evaluation.ood import SHARE
 from muslin.evaluation.reliability import PRECISIONS
 from muslin.evaluation.selective import rule
 from muslin.models.bundle import Bundle
+from muslin.learn.layer_kinds import kind_words, layer_detail
 from muslin.reporting.terminal.console import console_for, plain_table, printable
 from muslin.text import duration, interval_text, percent
 
@@ -86,7 +87,9 @@ def print_model(bundle: Bundle) -> None:
     for layer in layers if isinstance(layers, list) else ():
         output, parameters = _at(layer, "output"), _at(layer, "parameters")
         rows.add_row(
-            *(printable(str(_at(layer, key) or "")) for key in ("name", "kind", "detail")),
+            printable(str(_at(layer, "name") or "")),
+            printable(kind_words(str(_at(layer, "kind") or "")).name),
+            printable(layer_detail(layer) if isinstance(layer, Mapping) else ""),
             printable("×".join(map(str, output)) if isinstance(output, list) else ""),
             f"{parameters:,}" if isinstance(parameters, int) and parameters else "",
         )

@@ -1,0 +1,612 @@
+"""The kinds of layers: one table, one row per kind, with everything that muslin knows about it.
+
+To add a kind, add a row to `LAYER_KINDS`: training, the table of layers, the ONNX export, the explanations, the
+report's diagram and the studio all read it. Only a row's `module` imports torch, when it is called; the rest works
+without.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.learn import operators
+from muslin.learn.operators import Operator
+from muslin.messages import filled
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from muslin.learn.export import GraphWriter
+
+Shape = tuple[int, ...]
+"""(height, width, channels), or (features,)."""
+Constants = Sequence[NDArray[Any] | None]
+"""Per input of an operator its numbers; None where it depends on the image."""
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One layer of a network: its kind, its name, and those of the fields that its kind reads.
+
+    Attributes:
+        kind: a row of `LAYER_KINDS`.
+        name: unique in its network; the prefix of its weights' names.
+        filters: output channels of a convolution or features of a dense layer.
+        kernel_size: side of the window, px.
+        stride: step of the window, px.
+        padding: zeros added on each side, px; `same` as in TensorFlow: the result's side is the input's divided by
+            the stride, and an odd zero goes to the right and below.
+        rate: share of values that a dropout sets to zero.
+        bias: whether a convolution or a dense layer adds a bias.
+        output_scale: a fixed number that a dense layer's result is multiplied by.
+        mean, std: what `scale` subtracts from every pixel, and then divides by.
+        source: the layer whose result `add` adds.
+        learn_scale: whether a batch norm also learns a scale for each channel.
+        epsilon: what a batch norm adds to a channel's variance.
+        momentum: the weight of the newest batch in a batch norm's running mean and variance.
+        block: the block that it belongs to, from 1; 0: none.
+    """
+
+    kind: str
+    name: str
+    filters: int = 0
+    kernel_size: int = 0
+    stride: int = 1
+    padding: int | Literal["same"] = 0
+    rate: float = 0.0
+    bias: bool = True
+    output_scale: float = 1.0
+    mean: float = 0.0
+    std: float = 255.0
+    source: str = ""
+    # airbench's batch norm: no scale, because the layer after it undoes it; short memory, because training is short
+    learn_scale: bool = False
+    epsilon: float = 1e-12
+    momentum: float = 0.4
+    block: int = 0
+
+
+@dataclass(frozen=True)
+class Words:
+    """A kind for a person: its name, what a layer does (with the values of its table row), what the kind is for."""
+
+    name: str
+    detail: str
+    purpose: str
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """What muslin knows of one kind of layer.
+
+    Attributes:
+        fields: the fields of `LayerSpec` that it reads.
+        output_shape: from a layer and its input's shape.
+        module: the torch module of a layer with an input of that shape; the layer after it is given too.
+        to_onnx: writes its nodes, the last of which bears the layer's name; returns the name of its result.
+        operators: the ONNX operators by which its result is recognised in a sealed graph, with their arithmetic.
+        words: per language.
+        parameters: numbers that training can change, from a layer and its input's shape.
+        multiply_adds: of one image, from a layer and its input's shape.
+        weight_shapes: what pretrained weights must hold for it, by the weight's name in the layer.
+        is_kind: whether an operator with these attributes, inputs' shapes and constants is of this kind.
+        edits: further edits of `muslin.explain.model_edits` that it takes.
+    """
+
+    fields: tuple[str, ...]
+    output_shape: Callable[[LayerSpec, Shape], Shape]
+    module: Callable[[LayerSpec, Shape, LayerSpec | None], "nn.Module"]
+    to_onnx: Callable[["GraphWriter", LayerSpec, Shape, str], str]
+    operators: Mapping[str, Operator]
+    words: Mapping[str, Words]
+    parameters: Callable[[LayerSpec, Shape], int] = lambda layer, before: 0
+    multiply_adds: Callable[[LayerSpec, Shape], int] = lambda layer, before: 0
+    weight_shapes: Callable[[LayerSpec, Shape], dict[str, Shape]] = lambda layer, before: {}
+    is_kind: Callable[[Mapping[str, Any], Constants], bool] = lambda attributes, constants: True
+    edits: tuple[str, ...] = ()
+
+
+# ── Shapes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def padding_of(layer: LayerSpec, before: Shape) -> tuple[int, int, int, int]:
+    """The zeros that `layer` adds to an image of shape `before`: above, left, below, right (ONNX's order), px."""
+    if layer.padding != "same":
+        return (layer.padding,) * 4
+    missing = [
+        max((math.ceil(side / layer.stride) - 1) * layer.stride + layer.kernel_size - side, 0)
+        for side in before[:2]
+    ]
+    start = [count // 2 for count in missing]
+    return start[0], start[1], missing[0] - start[0], missing[1] - start[1]
+
+
+def _same(layer: LayerSpec, before: Shape) -> Shape:
+    return before
+
+
+def window_shape(layer: LayerSpec, before: Shape) -> Shape:
+    """The shape after a window with a stride has gone over an image."""
+    top, left, bottom, right = padding_of(layer, before)
+    height, width = (
+        (side - layer.kernel_size) // layer.stride + 1
+        for side in (before[0] + top + bottom, before[1] + left + right)
+    )
+    return height, width, layer.filters or before[2]
+
+
+def _channels(layer: LayerSpec, before: Shape) -> Shape:
+    return (before[2],)
+
+
+def _kernel_adds(layer: LayerSpec, before: Shape) -> int:
+    return math.prod(window_shape(layer, before)) * layer.kernel_size**2 * (before[2] if layer.filters else 1)
+
+
+# ── torch modules ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _module(name: str, *arguments: Callable[[LayerSpec, Shape], Any]) -> Callable[..., "nn.Module"]:
+    """The class `name` of `muslin.learn.modules`, made with these arguments."""
+
+    def make(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
+        from muslin.learn import modules
+
+        made: nn.Module = getattr(modules, name)(*(argument(layer, before) for argument in arguments))
+        return made
+
+    return make
+
+
+def _convolution_module(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
+    from muslin.learn.modules import Convolution
+
+    pool = following if following is not None and following.kind == "max pool" else None
+    return Convolution(layer, before[2], pool, groups=1 if layer.filters else before[2])
+
+
+def _batch_norm_module(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
+    from torch import nn
+
+    norm = nn.BatchNorm2d(before[-1], eps=layer.epsilon, momentum=layer.momentum)
+    norm.weight.requires_grad_(layer.learn_scale)
+    return norm
+
+
+def _torch(make: Callable[[Any, LayerSpec], "nn.Module"]) -> Callable[..., "nn.Module"]:
+    """A module of torch's own; `make` is given `torch.nn`."""
+
+    def module(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
+        from torch import nn
+
+        return make(nn, layer)
+
+    return module
+
+
+# ── ONNX nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _window(layer: LayerSpec, before: Shape) -> dict[str, Any]:
+    return {
+        "kernel_shape": [layer.kernel_size] * 2,
+        "strides": [layer.stride] * 2,
+        "pads": list(padding_of(layer, before)),
+    }
+
+
+def _onnx(op: str, **attributes: Any) -> Callable[..., str]:
+    """One node without weights."""
+    return lambda graph, layer, before, source: graph.node(op, [source], layer.name, **attributes)
+
+
+def _onnx_pool(op: str) -> Callable[..., str]:
+    return lambda graph, layer, before, source: graph.node(op, [source], layer.name, **_window(layer, before))
+
+
+def _onnx_global(op: str) -> Callable[..., str]:
+    """A pooling over the whole map, then a row of features."""
+    return lambda graph, layer, before, source: graph.node(
+        "Flatten", [graph.node(op, [source], f"{layer.name}_map")], layer.name
+    )
+
+
+def _onnx_scale(graph: "GraphWriter", layer: LayerSpec, before: Shape, source: str) -> str:
+    for name, value in (("mean", layer.mean), ("std", layer.std)):
+        graph.constant(f"{layer.name}.{name}", np.full((1, 1, 1), value, np.float32))
+    return _onnx_normalise(graph, layer, before, source)
+
+
+def _onnx_normalise(graph: "GraphWriter", layer: LayerSpec, before: Shape, source: str) -> str:
+    mean, std = graph.weights(layer.name, "mean", "std")
+    return graph.node("Div", [graph.node("Sub", [source, mean], f"{layer.name}_centred"), std], layer.name)
+
+
+def _onnx_convolution(graph: "GraphWriter", layer: LayerSpec, before: Shape, source: str) -> str:
+    groups = {} if layer.filters else {"group": before[2]}
+    inputs = [source, *graph.weights(layer.name, "weight", "bias")]
+    return graph.node("Conv", inputs, layer.name, **_window(layer, before), **groups)
+
+
+BATCH_NORM_WEIGHTS = ("weight", "bias", "running_mean", "running_var")
+
+
+def _onnx_batch_norm(graph: "GraphWriter", layer: LayerSpec, before: Shape, source: str) -> str:
+    inputs = [source, *graph.weights(layer.name, *BATCH_NORM_WEIGHTS)]
+    return graph.node("BatchNormalization", inputs, layer.name, epsilon=layer.epsilon)
+
+
+def _onnx_relu6(graph: "GraphWriter", layer: LayerSpec, before: Shape, source: str) -> str:
+    bounds = [graph.constant(f"relu6_{end}", np.array(v, np.float32)) for end, v in (("low", 0), ("high", 6))]
+    return graph.node("Clip", [source, *bounds], layer.name)
+
+
+def _onnx_flatten(graph: "GraphWriter", layer: LayerSpec, before: Shape, source: str) -> str:
+    in_keras_order = graph.node("Transpose", [source], f"{layer.name}_order", perm=[0, 2, 3, 1])
+    return graph.node("Flatten", [in_keras_order], layer.name)
+
+
+def _onnx_normalised_sigmoid(graph: "GraphWriter", layer: LayerSpec, before: Shape, source: str) -> str:
+    """p / Σp as the softmax of log p = -softplus(-score): where all p are small, the runtime's sigmoid has too few
+    correct digits for their quotient (on a trained tutorial it was wrong by up to 0.009)."""
+    target = layer.source
+    low = graph.constant(f"{target}_low", np.array(np.log(1e-7), dtype=np.float32))
+    high = graph.constant(f"{target}_high", np.array(np.log1p(-1e-7), dtype=np.float32))
+    softplus = graph.node(
+        "Softplus", [graph.node("Neg", [source], f"{target}_negated")], f"{target}_softplus"
+    )
+    logarithm = graph.node("Neg", [softplus], f"{target}_log_sigmoid")
+    clipped = graph.node("Clip", [logarithm, low, high], f"{target}_clipped")
+    return graph.node("Softmax", [clipped], layer.name, axis=1)
+
+
+# ── The table ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _is_depthwise(attributes: Mapping[str, Any], constants: Constants) -> bool:
+    weights = constants[1]
+    return weights is not None and attributes.get("group", 1) == len(weights) > 1
+
+
+def _is_relu6(attributes: Mapping[str, Any], constants: Constants) -> bool:
+    return [None if bound is None else float(bound) for bound in constants[1:3]] == [0, 6]
+
+
+def _words(en: tuple[str, str, str], zh: tuple[str, str, str]) -> dict[str, Words]:
+    return {"en": Words(*en), "zh": Words(*zh)}
+
+
+_SCALE = operators.DIV
+_RELU = Operator("clipped", operators.CLIP.step, operators.CLIP.backward, edits=("layer_off",))
+_NUMBERS = ("numbers that the network can handle", "网络便于处理的数值")
+
+LAYER_KINDS: dict[str, LayerKind] = {
+    "scale": LayerKind(
+        fields=("mean", "std"),
+        output_shape=_same,
+        module=_module("Normalise", lambda layer, before: [layer.mean], lambda layer, before: [layer.std]),
+        to_onnx=_onnx_scale,
+        operators={"Div": _SCALE},
+        words=_words(
+            ("scale", "pixels 0 to 255 become {low} to {high}", _NUMBERS[0]),
+            ("缩放", "像素值 0 到 255 变为 {low} 到 {high}", _NUMBERS[1]),
+        ),
+    ),
+    "normalise": LayerKind(
+        fields=(),
+        output_shape=_same,
+        module=_module(
+            "Normalise", lambda layer, before: [0.0] * before[2], lambda layer, before: [255.0] * before[2]
+        ),
+        to_onnx=_onnx_normalise,
+        operators={"Div": _SCALE},
+        words=_words(
+            ("normalise", "the training images get mean 0 and standard deviation 1", _NUMBERS[0]),
+            ("标准化", "训练图片的均值变为 0，标准差变为 1", _NUMBERS[1]),
+        ),
+    ),
+    "whitening": LayerKind(
+        fields=("filters", "kernel_size", "stride"),
+        output_shape=window_shape,
+        multiply_adds=_kernel_adds,
+        module=_module("Whitening", lambda layer, before: layer, lambda layer, before: before[2]),
+        to_onnx=_onnx_convolution,
+        operators={"Conv": operators.CONVOLUTION},
+        words=_words(
+            (
+                "whitening",
+                "{filters} uncorrelated patterns of {kernel_size}×{kernel_size}, fixed before training",
+                "small details as numbers that do not repeat each other",
+            ),
+            (
+                "白化",
+                "{filters} 个互不相关的 {kernel_size}×{kernel_size} 图案，训练前固定",
+                "把细节变成互不重复的数值",
+            ),
+        ),
+        is_kind=lambda attributes, constants: False,  # a convolution like any other, to look at
+    ),
+    "depthwise convolution": LayerKind(
+        fields=("kernel_size", "stride", "padding", "bias"),
+        output_shape=window_shape,
+        parameters=lambda layer, before: before[2] * (layer.kernel_size**2 + layer.bias),
+        multiply_adds=_kernel_adds,
+        weight_shapes=lambda layer, before: {"weight": (before[2], 1, layer.kernel_size, layer.kernel_size)},
+        module=_convolution_module,
+        to_onnx=_onnx_convolution,
+        operators={"Conv": operators.CONVOLUTION},
+        words=_words(
+            (
+                "depthwise convolution",
+                "a kernel of {kernel_size}×{kernel_size} for each of {channels} channels",
+                "looks for a small pattern in each channel alone",
+            ),
+            (
+                "深度可分离卷积",
+                "{channels} 个通道各用一个 {kernel_size}×{kernel_size} 的卷积核",
+                "在每个通道内单独寻找小图案",
+            ),
+        ),
+        is_kind=_is_depthwise,
+    ),
+    "convolution": LayerKind(
+        fields=("filters", "kernel_size", "stride", "padding", "bias"),
+        output_shape=window_shape,
+        parameters=lambda layer, before: layer.filters * (layer.kernel_size**2 * before[2] + layer.bias),
+        multiply_adds=_kernel_adds,
+        weight_shapes=lambda layer, before: {
+            "weight": (layer.filters, before[2], layer.kernel_size, layer.kernel_size)
+        },
+        module=_convolution_module,
+        to_onnx=_onnx_convolution,
+        operators={"Conv": operators.CONVOLUTION},
+        words=_words(
+            (
+                "convolution",
+                "{filters} kernels of {kernel_size}×{kernel_size}×{channels}",
+                "looks everywhere for small patterns, one per kernel",
+            ),
+            (
+                "卷积",
+                "{filters} 个 {kernel_size}×{kernel_size}×{channels} 的卷积核",
+                "在整张图上寻找小图案，每个卷积核一种",
+            ),
+        ),
+    ),
+    "batch norm": LayerKind(
+        fields=("learn_scale", "epsilon", "momentum"),
+        output_shape=_same,
+        # a shift, and a scale unless it is fixed at one
+        parameters=lambda layer, before: before[-1] * (2 if layer.learn_scale else 1),
+        weight_shapes=lambda layer, before: dict.fromkeys(BATCH_NORM_WEIGHTS, (before[-1],)),
+        module=_batch_norm_module,
+        to_onnx=_onnx_batch_norm,
+        operators={"BatchNormalization": operators.BATCH_NORM},
+        words=_words(
+            (
+                "batch norm",
+                "each channel gets mean 0 and standard deviation 1, then a learned shift, or scale and shift",
+                "keeps the numbers in a steady range, so that training is quick",
+            ),
+            (
+                "批归一化",
+                "每个通道的均值变为 0、标准差变为 1，再加上学到的偏移（或缩放与偏移）",
+                "让数值保持在稳定的范围，训练更快",
+            ),
+        ),
+    ),
+    "relu": LayerKind(
+        fields=(),
+        output_shape=_same,
+        module=_torch(lambda nn, layer: nn.ReLU(inplace=True)),  # no layer needs its input again
+        to_onnx=_onnx("Relu"),
+        operators={"Relu": _RELU},
+        words=_words(
+            ("ReLU", "negative values become 0", "keeps what a pattern matches, drops what it does not"),
+            ("ReLU", "负值变为 0", "保留匹配的图案，去掉不匹配的"),
+        ),
+    ),
+    "relu6": LayerKind(
+        fields=(),
+        output_shape=_same,
+        module=_torch(lambda nn, layer: nn.ReLU6()),
+        to_onnx=_onnx_relu6,
+        operators={"Clip": operators.CLIP},
+        words=_words(
+            (
+                "ReLU6",
+                "negative values become 0, those above 6 become 6",
+                "keeps what a pattern matches, within a fixed range",
+            ),
+            ("ReLU6", "负值变为 0，大于 6 的变为 6", "在固定范围内保留匹配的图案"),
+        ),
+        is_kind=_is_relu6,
+    ),
+    "add": LayerKind(
+        fields=("source",),
+        output_shape=_same,
+        module=_torch(lambda nn, layer: nn.Identity()),  # `Net.features` adds
+        to_onnx=lambda graph, layer, before, source: graph.node("Add", [source, layer.source], layer.name),
+        operators={"Add": operators.ADD},
+        words=_words(
+            (
+                "add",
+                "adds the result of {source}",
+                "a short cut: the layers between only learn what to change",
+            ),
+            ("相加", "加上 {source} 的结果", "捷径：中间的层只需学习要改变什么"),
+        ),
+    ),
+    "max pool": LayerKind(
+        fields=("kernel_size", "stride"),
+        output_shape=window_shape,
+        module=_torch(lambda nn, layer: nn.MaxPool2d(layer.kernel_size, layer.stride)),
+        to_onnx=_onnx_pool("MaxPool"),
+        operators={"MaxPool": operators.MAX_POOL},
+        words=_words(
+            (
+                "max pool",
+                "the largest value of each {kernel_size}×{kernel_size} window",
+                "a smaller image that keeps the strongest matches",
+            ),
+            ("最大池化", "每个 {kernel_size}×{kernel_size} 窗口中的最大值", "缩小图片，保留最强的匹配"),
+        ),
+    ),
+    "global max pool": LayerKind(
+        fields=(),
+        output_shape=_channels,
+        module=_module("GlobalMaxPool"),
+        to_onnx=_onnx_global("GlobalMaxPool"),
+        operators={"GlobalMaxPool": operators.GLOBAL_MAX},
+        words=_words(
+            (
+                "global max pool",
+                "the largest value of each channel",
+                "how strongly each pattern matches, wherever it is",
+            ),
+            ("全局最大池化", "每个通道的最大值", "每种图案匹配得有多强，无论在哪里"),
+        ),
+    ),
+    "global average pool": LayerKind(
+        fields=(),
+        output_shape=_channels,
+        module=_module("GlobalAveragePool"),
+        to_onnx=_onnx_global("GlobalAveragePool"),
+        operators={"GlobalAveragePool": operators.GLOBAL_AVERAGE},
+        words=_words(
+            (
+                "global average pool",
+                "the mean of each channel",
+                "how strongly each pattern matches on average",
+            ),
+            ("全局平均池化", "每个通道的平均值", "每种图案平均匹配得有多强"),
+        ),
+    ),
+    "dropout": LayerKind(
+        fields=("rate",),
+        output_shape=_same,
+        module=_module("Dropout", lambda layer, before: layer.rate),
+        to_onnx=lambda graph, layer, before, source: source,  # only in training
+        operators={"Identity": operators.IDENTITY},
+        words=_words(
+            (
+                "dropout",
+                "in training, {rate:percent} of the values become 0",
+                "so that no value relies on another",
+            ),
+            ("随机失活", "训练时，{rate:percent} 的值变为 0", "使各个值不互相依赖"),
+        ),
+        is_kind=lambda attributes, constants: False,  # only a table of layers knows where one was
+        edits=("dropout",),
+    ),
+    "flatten": LayerKind(
+        fields=(),
+        output_shape=lambda layer, before: (math.prod(before),),
+        module=_module("Flatten"),
+        to_onnx=_onnx_flatten,
+        operators={"Flatten": operators.FLATTEN},
+        words=_words(
+            ("flatten", "all maps in one row", "a list instead of an image"),
+            ("展平", "所有特征图排成一行", "把图片变成列表"),
+        ),
+        is_kind=lambda attributes, constants: False,  # a global pooling flattens too
+    ),
+    "dense": LayerKind(
+        fields=("filters", "bias", "output_scale"),
+        output_shape=lambda layer, before: (layer.filters,),
+        parameters=lambda layer, before: layer.filters * (before[0] + layer.bias),
+        multiply_adds=lambda layer, before: layer.filters * before[0],
+        module=_module("Dense", lambda layer, before: layer, lambda layer, before: before[0]),
+        to_onnx=lambda graph, layer, before, source: graph.dense(layer, source, layer.name),
+        operators={"Gemm": operators.DENSE},
+        words=_words(
+            ("dense", "{features} inputs to {filters} outputs", "weighs every value that it is given"),
+            ("全连接", "{features} 个输入到 {filters} 个输出", "给每个输入值一个权重"),
+        ),
+    ),
+    "softmax": LayerKind(
+        fields=(),
+        output_shape=_same,
+        module=_torch(lambda nn, layer: nn.Softmax(dim=1)),
+        to_onnx=_onnx("Softmax", axis=1),
+        operators={"Softmax": operators.SOFTMAX},
+        words=_words(
+            ("softmax", "scores become probabilities that add up to 1", "how probable each class is"),
+            ("softmax", "分数变为总和为 1 的概率", "每个类别的可能性"),
+        ),
+    ),
+    "sigmoid": LayerKind(
+        fields=(),
+        output_shape=_same,
+        module=_torch(lambda nn, layer: nn.Sigmoid()),
+        to_onnx=_onnx("Sigmoid"),
+        operators={"Sigmoid": operators.SIGMOID},
+        words=_words(
+            ("sigmoid", "each score becomes a probability of its own", "how probable each label is"),
+            ("sigmoid", "每个分数各自变为一个概率", "每个标签的可能性"),
+        ),
+    ),
+    "normalised sigmoid": LayerKind(
+        fields=(),
+        output_shape=_same,
+        module=_module("NormalisedSigmoid"),
+        to_onnx=_onnx_normalised_sigmoid,
+        operators={"Softmax": operators.SOFTMAX},
+        words=_words(
+            (
+                "normalised sigmoid",
+                "each score becomes a sigmoid, divided by the sum of all",
+                "how probable each class is",
+            ),
+            ("归一化 sigmoid", "每个分数先取 sigmoid，再除以总和", "每个类别的可能性"),
+        ),
+        is_kind=lambda attributes, constants: False,  # its last operator is a softmax's
+    ),
+}  # fmt: skip
+"""Per kind its row. Where several kinds end with the same operator, the first whose `is_kind` holds is recognised."""
+
+
+def table_row(layer: LayerSpec, before: Shape) -> dict[str, Any]:
+    """A layer as JSON values: shape, parameters, arithmetic, and the fields that its kind reads."""
+    kind = LAYER_KINDS[layer.kind]
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "input": list(before),
+        "output": list(kind.output_shape(layer, before)),
+        "parameters": kind.parameters(layer, before),
+        "multiply_adds": kind.multiply_adds(layer, before),
+        "block": layer.block,
+        **{name: getattr(layer, name) for name in kind.fields},
+    }
+
+
+def kind_words(kind: str, language: str = "en") -> Words:
+    """The words for a kind; for one that is not in the table its own name."""
+    return LAYER_KINDS[kind].words[language] if kind in LAYER_KINDS else Words(kind, "", "")
+
+
+def layer_detail(row: Mapping[str, Any], language: str = "en") -> str:
+    """What a layer of a bundle's table does, in words; empty for an unknown kind or a row that lacks something."""
+    values = {
+        **row,
+        "features": math.prod(row.get("input") or [0]),
+        "channels": (row.get("input") or [0])[-1],
+    }
+    try:
+        if row["kind"] == "scale":
+            for name, pixel in (("low", 0), ("high", 255)):
+                values[name] = f"{(pixel - row['mean']) / row['std']:.2g}".replace("-", "−")
+        return filled(kind_words(row["kind"], language).detail, values, language)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return ""
+
+
+OPERATORS: dict[str, Operator] = operators.OPERATORS | {
+    op: operator for kind in LAYER_KINDS.values() for op, operator in kind.operators.items()
+}
+"""Every operator that can be explained, by ONNX's name."""

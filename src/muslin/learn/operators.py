@@ -1,0 +1,606 @@
+"""ONNX operators in numpy: the terms of one value, and back-propagation from a result to the inputs.
+
+The rows are the operators that `muslin.learn.export` writes and edits of a network add; `LAYER_KINDS` holds those of
+the layers, `OPERATORS` the others. Semantics: https://onnx.ai/onnx/operators. Nothing here imports torch.
+
+Values are arrays as the runtime gave them, with the number of images first; sums are in float64. For one image an
+operator made of straight lines is y = Jx + b: the inputs get slopes·J, and slopes·b stays with the network.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.messages import Message
+
+Array = NDArray[Any]
+Float = NDArray[np.floating[Any]]
+Place = tuple[int, ...]
+"""(image, channel, row, column) or (image, feature)."""
+Step = dict[str, Any]
+Source = tuple[int, Place]
+"""Which input, and where in it."""
+
+MAX_MAPS = 16
+MAX_TERMS = 32
+MAIN_SHARE = 0.9  # "9 of 1,152 inputs give 90 %"
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One operator on one image.
+
+    Attributes:
+        attributes: of the ONNX node.
+        inputs: what it takes, weights too.
+        varying: which inputs depend on the image.
+        output: what it gives.
+        part: of an operator with several outputs: which one, and of how many.
+    """
+
+    attributes: Mapping[str, Any]
+    inputs: tuple[Array, ...]
+    varying: tuple[bool, ...]
+    output: Array
+    part: tuple[int, int] = (0, 1)
+
+    def wide(self, number: int) -> Float:
+        """An input in float64."""
+        return self.inputs[number].astype(np.float64)
+
+
+Back = tuple[tuple[Float | None, ...], float]
+"""Per input the score's slope in each of its values, None where it does not vary; and what stays with constants."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """How an operator is explained.
+
+    Attributes:
+        form: how a page draws a step.
+        step: the terms of the value at a place, all of them or the largest; and the one value it was made of, if one.
+        backward: from the score's slope in each value of the result to the slopes in the inputs.
+        attributes: those of the ONNX node that are understood; with any other the operator is not shown.
+        varying: how many inputs, from the first, may depend on the image.
+        exact: whether it is made of straight lines, so that an attribution adds up to the score.
+        edits: the kinds of `muslin.explain.model_edits` that it takes.
+        words: its name per language; a layer kind has its own.
+    """
+
+    form: str
+    step: Callable[[Call, Place, bool], tuple[Step, Source | None]]
+    backward: Callable[[Call, Float], Back]
+    attributes: frozenset[str] = frozenset()
+    varying: int = 1
+    exact: bool = True
+    edits: tuple[str, ...] = ()
+    words: tuple[str, str] = ("", "")
+
+
+# ── Windows: convolutions and pooling ─────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a convolution or a pooling steps over an image; (rows, columns) in px, `pads` above and to the left."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    pads: tuple[int, int]
+    inside: tuple[int, int]
+
+    def start(self, row: int, column: int) -> tuple[int, int]:
+        """Top and left of the window of the value at (row, column); negative in the padding."""
+        return row * self.stride[0] - self.pads[0], column * self.stride[1] - self.pads[1]
+
+    def patch(self, maps: Array, row: int, column: int) -> Float:
+        """float64 (channels, *size) of maps (channels, height, width); NaN in the padding."""
+        top, left = self.start(row, column)
+        rows, columns = top + np.arange(self.size[0]), left + np.arange(self.size[1])
+        in_rows = (rows >= 0) & (rows < self.inside[0])
+        in_columns = (columns >= 0) & (columns < self.inside[1])
+        patch = np.full((len(maps), *self.size), np.nan)
+        values = maps[:, rows[in_rows][:, None], columns[in_columns]]
+        patch[:, in_rows[:, None] & in_columns] = values.reshape(len(maps), -1)
+        return patch
+
+    def places(self, size: tuple[int, int], i: int, j: int) -> tuple[slice, slice]:
+        """The pixels at place (i, j) of each of `size` windows, counted with the padding."""
+        return (
+            slice(i, i + (size[0] - 1) * self.stride[0] + 1, self.stride[0]),
+            slice(j, j + (size[1] - 1) * self.stride[1] + 1, self.stride[1]),
+        )
+
+    def scatter(
+        self, shape: Sequence[int], size: tuple[int, int], part: Callable[[int, int], Float]
+    ) -> Float:
+        """Add `part(i, j)`, (count, channels, *size), where place (i, j) of each window lies in an input of `shape`."""
+        room = [max(p + n, (s - 1) * t + k) for p, n, s, t, k in
+                zip(self.pads, self.inside, size, self.stride, self.size, strict=True)]  # fmt: skip
+        out = np.zeros((shape[0], shape[1], *room))
+        for i in range(self.size[0]):
+            for j in range(self.size[1]):
+                out[:, :, *self.places(size, i, j)] += part(i, j)
+        top, left = self.pads
+        inside: Float = out[:, :, top : top + shape[2], left : left + shape[3]]
+        return inside
+
+    def step(self, row: int, column: int) -> Step:
+        """Where the window lies, for a page."""
+        top, left = self.start(row, column)
+        return {
+            "window": {"top": top, "left": left, "rows": self.size[0], "columns": self.size[1]},
+            "stride": list(self.stride),
+            "pads": list(self.pads),
+        }
+
+
+def window_of(attributes: Mapping[str, Any], shape: Sequence[int]) -> Window:
+    """The window over an input of `shape` (count, channels, height, width)."""
+    size, stride = attributes["kernel_shape"], attributes.get("strides") or (1, 1)
+    pads = attributes.get("pads") or (0, 0, 0, 0)
+    return Window((size[0], size[1]), (stride[0], stride[1]), (pads[0], pads[1]), (shape[2], shape[3]))
+
+
+WINDOW_ATTRIBUTES = frozenset(("kernel_shape", "strides", "pads"))
+
+
+def _convolution_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
+    weights = call.wide(1)
+    window, groups = window_of(call.attributes, call.inputs[0].shape), call.attributes.get("group", 1)
+    image, output, row, column = place
+    first = output // (len(weights) // groups) * weights.shape[1]
+    patch = window.patch(call.inputs[0][image][first : first + weights.shape[1]], row, column)
+    sums = (np.nan_to_num(patch) * weights[output]).sum((1, 2))
+    bias = float(call.inputs[2][output]) if len(call.inputs) > 2 else None
+    shown = _largest(sums, None if all_terms else MAX_MAPS)
+    code = "formula_products" if bias is None else "formula_products_bias"
+    return window.step(row, column) | {
+        "formula": Message(code, count=patch.size),
+        "value": float(sums.sum()) + (bias or 0.0),
+        "sum": float(sums.sum()),
+        "bias": bias,
+        "groups": groups,
+        "products_total": patch.size,
+        "padded": int(np.isnan(patch[0]).sum()),
+        "maps": [
+            {"channel": first + i, "sum": float(sums[i]), "values": rows_of(patch[i]),
+             "weights": weights[output][i].tolist()}
+            for i in shown
+        ],
+        "maps_total": len(sums),
+        "share": _main_terms(sums, shown),
+    }, None  # fmt: skip
+
+
+def _convolution_back(call: Call, slopes: Float) -> Back:
+    weights, shape = call.wide(1), call.inputs[0].shape
+    groups = call.attributes.get("group", 1)
+    count, _, rows, columns = slopes.shape
+    grouped = slopes.reshape(count, groups, -1, rows * columns)
+    kernels = weights.reshape(groups, -1, *weights.shape[1:])
+
+    def product(i: int, j: int) -> Float:
+        part = kernels[:, :, :, i, j].transpose(0, 2, 1) @ grouped
+        return part.reshape(count, shape[1], rows, columns)
+
+    constant = float(slopes.sum((0, 2, 3)) @ call.wide(2)) if len(call.inputs) > 2 else 0.0
+    window = window_of(call.attributes, shape)
+    return (window.scatter(shape, (rows, columns), product),), constant
+
+
+CONVOLUTION = Operator(
+    "convolution", _convolution_step, _convolution_back, WINDOW_ATTRIBUTES | {"group"},
+    edits=("kernel", "bias"),
+)  # fmt: skip
+
+
+def _max_pool_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
+    window = window_of(call.attributes, call.inputs[0].shape)
+    image, channel, row, column = place
+    patch = window.patch(call.inputs[0][image][channel : channel + 1], row, column)[0]
+    y, x = (int(i) for i in np.unravel_index(np.nanargmax(patch), patch.shape))
+    top, left = window.start(row, column)
+    return window.step(row, column) | {
+        "formula": Message("formula_window_max"),
+        "value": float(patch[y, x]),
+        "channel": channel,
+        "values": rows_of(patch),
+        "winner": [y, x],
+    }, (0, (image, channel, top + y, left + x))
+
+
+def _max_pool_back(call: Call, slopes: Float) -> Back:
+    source, result = call.inputs[0], call.output
+    window, size = window_of(call.attributes, source.shape), (result.shape[2], result.shape[3])
+    around = [(0, 0), (0, 0), *((p, k + s) for p, k, s in
+              zip(window.pads, window.size, window.stride, strict=True))]  # fmt: skip
+    padded = np.pad(source, around, constant_values=-np.inf)
+    given = np.zeros(result.shape, bool)
+
+    def part(i: int, j: int) -> Float:
+        wins = (padded[:, :, *window.places(size, i, j)] == result) & ~given
+        given[wins] = True  # of several equal values the first one
+        won: Float = slopes * wins
+        return won
+
+    return (window.scatter(source.shape, size, part),), 0.0
+
+
+MAX_POOL = Operator("window", _max_pool_step, _max_pool_back, WINDOW_ATTRIBUTES, edits=("pooling",))
+
+
+def _global_max_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
+    maps = call.inputs[0][place[0], place[1]]
+    winner = [int(i) for i in np.unravel_index(maps.argmax(), maps.shape)]
+    return {
+        "formula": Message("formula_map_max", count=maps.size),
+        "value": float(maps.max()),
+        "channel": place[1],
+        "winner": winner,
+    }, (0, (place[0], place[1], *winner))
+
+
+def _global_max_back(call: Call, slopes: Float) -> Back:
+    shape = call.inputs[0].shape
+    flat = call.inputs[0].reshape(*shape[:2], -1)
+    out = np.zeros(flat.shape)
+    np.put_along_axis(out, flat.argmax(-1)[..., None], slopes.reshape(*shape[:2], 1), -1)
+    return (out.reshape(shape),), 0.0
+
+
+GLOBAL_MAX = Operator("map", _global_max_step, _global_max_back, edits=("pooling",))
+
+
+def _global_average_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
+    maps = call.wide(0)[place[0], place[1]]
+    step = {
+        "formula": Message("formula_mean", count=maps.size),
+        "value": float(maps.mean()),
+        "sum": float(maps.sum()),
+        "count": maps.size,
+        "channel": place[1],
+    }
+    return step | ({"values": maps.tolist()} if maps.size <= 4096 else {}), None
+
+
+def _global_average_back(call: Call, slopes: Float) -> Back:
+    shape = call.inputs[0].shape
+    return (np.broadcast_to(slopes / math.prod(shape[2:]), shape),), 0.0
+
+
+GLOBAL_AVERAGE = Operator("map", _global_average_step, _global_average_back)
+
+
+# ── Weighted sums ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def dense_weights(call: Call) -> tuple[Float, Float | None]:
+    """A Gemm's weights (features, classes) and its bias (classes,); factors are multiplied in."""
+    attributes = call.attributes
+    weights = call.wide(1).T if attributes.get("transB") else call.wide(1)
+    bias = call.wide(2).reshape(-1) * attributes.get("beta", 1.0) if len(call.inputs) > 2 else None
+    return weights * attributes.get("alpha", 1.0), bias
+
+
+def _dense_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
+    weights, biases = dense_weights(call)
+    inputs, column = call.wide(0)[place[0]], weights[:, place[1]]
+    products = inputs * column
+    bias = None if biases is None else float(biases[place[1]])
+    shown = _largest(products, None if all_terms else MAX_TERMS)
+    share = _main_terms(products, shown)
+    return {
+        "formula": Message(
+            "formula_dense", count=share["count"], total=share["of"], percent=share["percent"]
+        ),
+        "value": float(products.sum()) + (bias or 0.0),
+        "sum": float(products.sum()),
+        "bias": bias,
+        "factor": float(call.attributes.get("alpha", 1.0)),
+        "inputs_total": len(products),
+        "top": [
+            {"input": i, "value": float(inputs[i]), "weight": float(column[i]), "product": float(products[i])}
+            for i in shown
+        ],
+        "share": share,
+    }, None
+
+
+def _dense_back(call: Call, slopes: Float) -> Back:
+    weights, bias = dense_weights(call)
+    return (slopes @ weights.T,), 0.0 if bias is None else float(slopes.sum(0) @ bias)
+
+
+DENSE = Operator("dense", _dense_step, _dense_back, frozenset(("transB", "alpha", "beta")),
+                 edits=("weight", "bias"))  # fmt: skip
+
+
+def _batch_norm_line(call: Call) -> tuple[Float, Float]:
+    """y = factor · x + addition, per channel."""
+    scale, shift, mean, variance = (call.wide(number) for number in range(1, 5))
+    factor = scale / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
+    return factor, shift - mean * factor
+
+
+def _batch_norm_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
+    factor, addition = _batch_norm_line(call)
+    x, channel = float(call.inputs[0][place]), place[1]
+    names = ("scale", "shift", "mean", "variance")
+    return {
+        "formula": Message("formula_batch_norm"),
+        "value": float(factor[channel]) * x + float(addition[channel]),
+        "input": x,
+        "epsilon": float(call.attributes.get("epsilon", 1e-5)),
+        **{name: float(call.inputs[number][channel]) for number, name in enumerate(names, 1)},
+    }, (0, place)
+
+
+def _batch_norm_back(call: Call, slopes: Float) -> Back:
+    factor, addition = (line.reshape(-1, *[1] * (slopes.ndim - 2)) for line in _batch_norm_line(call))
+    return (slopes * factor,), float(np.sum(slopes * addition))
+
+
+BATCH_NORM = Operator("batch_norm", _batch_norm_step, _batch_norm_back, frozenset(("epsilon",)),
+                      edits=("layer_off",))  # fmt: skip
+
+
+def _largest(terms: Float, count: int | None) -> list[int]:
+    """The places of the `count` terms that are largest in size, or of all."""
+    order: list[int] = np.argsort(-np.abs(terms), kind="stable")[:count].tolist()
+    return order
+
+
+def _main_terms(terms: Float, shown: Sequence[int]) -> dict[str, Any]:
+    """How few of the terms, the largest first, make up MAIN_SHARE of the sum of sizes; and what is not shown."""
+    sizes = np.sort(np.abs(terms))[::-1]
+    total = float(sizes.sum())
+    count = int(np.searchsorted(np.cumsum(sizes), MAIN_SHARE * total)) + 1 if total else 0
+    return {
+        "count": min(count, len(terms)),
+        "of": len(terms),
+        "percent": round(100 * MAIN_SHARE),
+        "rest": float(terms.sum() - terms[list(shown)].sum()),
+    }
+
+
+def rows_of(values: Float) -> list[list[float | None]]:
+    """Rows of numbers for JSON, None in the padding."""
+    return [[None if math.isnan(v) else v for v in row] for row in values.tolist()]
+
+
+# ── Functions of single values ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def function(
+    value: Callable[[Float], Float], slope: Callable[[Float], Float], formula: str, *, exact: bool = False,
+    words: tuple[str, str] = ("", ""),
+) -> Operator:  # fmt: skip
+    """An operator on single values, with its derivative; `exact` where it consists of straight lines."""
+
+    def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
+        x = float(call.inputs[0][place])
+        return {"value": float(value(np.array(x))), "input": x, "formula": formula}, (0, place)
+
+    def backward(call: Call, slopes: Float) -> Back:
+        x = call.wide(0)
+        steepness = slope(x)
+        rest = value(x) - steepness * x if exact else np.zeros(1)
+        return (slopes * steepness,), float(np.sum(slopes * rest))
+
+    return Operator("function", step, backward, exact=exact, words=words)
+
+
+def clipped_range(call: Call) -> tuple[float, float]:
+    """Between which values a Clip, or a Relu, keeps its results; infinite without a limit."""
+    low, high = (float(bound) for bound in call.inputs[1:3]) if len(call.inputs) > 2 else (0.0, math.inf)
+    return low, high
+
+
+def _clip_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
+    (low, high), x = clipped_range(call), float(call.inputs[0][place])
+    return {
+        "value": min(max(x, low), high),
+        "input": x,
+        "formula": f"max({low:g}, x)" if high == math.inf else f"min(max({low:g}, x), {high:g})",
+        "low": low,
+        "high": high if math.isfinite(high) else None,
+        "clipped": "low" if x < low else "high" if x > high else None,
+    }, (0, place)
+
+
+def _clip_back(call: Call, slopes: Float) -> Back:
+    (low, high), x = clipped_range(call), call.wide(0)
+    passed = (x > low) & (x < high)
+    return (slopes * passed,), float(np.sum(slopes * np.where(passed, 0, np.clip(x, low, high))))
+
+
+CLIP = Operator("clipped", _clip_step, _clip_back, edits=("layer_off",), words=("clip", "截断"))
+
+
+def sigmoid(x: Float) -> Float:
+    """1 / (1 + e^-x), without overflow."""
+    return np.exp(-np.logaddexp(0, -x))
+
+
+SIGMOID = function(sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)), "1 / (1 + e^-x)")
+
+
+def _softmax_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
+    scores = call.wide(0)[place[0]]
+    less = scores - scores.max()
+    exponentials = np.exp(less)
+    total = float(exponentials.sum())
+    return {
+        "formula": Message("formula_softmax"),
+        "value": float(exponentials[place[1]] / total),
+        "total": total,
+        "place": place[1],
+        "terms": [
+            {"class": str(i), "score": float(scores[i]), "minus_max": float(less[i]),
+             "exp": float(exponentials[i]), "probability": float(exponentials[i] / total)}
+            for i in range(len(scores))
+        ],
+    }, None  # fmt: skip
+
+
+def no_backward(call: Call, slopes: Float) -> Back:
+    raise NotImplementedError  # attributions end at the scores, which stand before it
+
+
+SOFTMAX = Operator("softmax", _softmax_step, no_backward, frozenset(("axis",)), exact=False)
+
+
+# ── Terms: two values or more, smaller arrays repeated as in numpy ────────────────────────────────────────────────────
+
+
+def _terms(sign: str, combine: Callable[[list[float]], float]) -> Callable[..., tuple[Step, Source | None]]:
+    def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source | None]:
+        terms: list[dict[str, Any]] = []
+        for number, array in enumerate(call.inputs):
+            last = place[len(place) - array.ndim :]
+            where = tuple(i if side > 1 else 0 for i, side in zip(last, array.shape, strict=True))
+            terms.append({"input": number, "index": where, "value": float(array[where])})
+        varying = [(t["input"], t["index"]) for t in terms if call.varying[t["input"]]]
+        value = combine([term["value"] for term in terms])
+        made: Step = {
+            "value": value,
+            "formula": f" {sign} ".join("xyz"[: len(terms)]),
+            "sign": sign,
+            "terms": terms,
+        }
+        return made, varying[0] if len(varying) == 1 else None
+
+    return step
+
+
+def summed_over_repeats(slopes: Float, shape: Sequence[int]) -> Float:
+    """Summed over the axes along which an array of `shape` was repeated."""
+    summed = slopes.sum(tuple(range(slopes.ndim - len(shape))))
+    axes = tuple(a for a, side in enumerate(shape) if side == 1 and summed.shape[a] != 1)
+    found: Float = summed.sum(axes, keepdims=True) if axes else summed
+    return found
+
+
+def _weighted(weights: Callable[[int], Sequence[float]]) -> Callable[[Call, Float], Back]:
+    def backward(call: Call, slopes: Float) -> Back:
+        found: list[Float | None] = []
+        constant = 0.0
+        for number, weight in enumerate(weights(len(call.inputs))):
+            part = slopes * weight
+            varies = call.varying[number]
+            found.append(summed_over_repeats(part, call.inputs[number].shape) if varies else None)
+            constant += 0.0 if varies else float(np.sum(part * call.wide(number)))
+        return tuple(found), constant
+
+    return backward
+
+
+def _factor_back(call: Call, slopes: Float) -> Back:
+    factor = call.wide(1)
+    return (summed_over_repeats(slopes * factor, call.inputs[0].shape), None), 0.0
+
+
+def _quotient_back(call: Call, slopes: Float) -> Back:
+    return (summed_over_repeats(slopes / call.wide(1), call.inputs[0].shape), None), 0.0
+
+
+ADD = Operator(
+    "terms", _terms("+", math.fsum), _weighted(lambda n: [1.0] * n), varying=2, edits=("layer_off",)
+)
+SUB = Operator("terms", _terms("-", lambda x: x[0] - x[1]), _weighted(lambda n: (1.0, -1.0)), varying=2,
+               edits=("layer_off",), words=("subtraction", "减法"))  # fmt: skip
+DIV = Operator("terms", _terms("/", lambda x: x[0] / x[1] if x[1] else math.nan), _quotient_back,
+               edits=("layer_off",))  # fmt: skip
+MUL = Operator("terms", _terms("·", lambda x: x[0] * x[1]), _factor_back, edits=("layer_off",),
+               words=("multiplication", "乘法"))  # fmt: skip
+
+
+def _mean_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
+    step, _ = _terms("+", lambda x: math.fsum(x) / len(x))(call, place, all_terms)
+    return step | {"formula": Message("formula_mean", count=len(call.inputs))}, None
+
+
+MEAN = Operator("terms", _mean_step, _weighted(lambda n: [1 / n] * n), varying=2, words=("mean", "平均"))
+
+
+# ── Values that only move ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _same_order(call: Call, numbers: Sequence[Array]) -> Array:
+    return numbers[0].reshape(call.output.shape)
+
+
+def _slice(call: Call, numbers: Sequence[Array]) -> Array:
+    """As ONNX has it: an end before the first place includes it."""
+    cut = [slice(None)] * numbers[0].ndim
+    for start, end, axis, step in zip(*call.inputs[1:], strict=True):
+        includes_first = step < 0 and end < -numbers[0].shape[axis]
+        cut[int(axis)] = slice(int(start), None if includes_first else int(end), int(step))
+    return numbers[0][tuple(cut)]
+
+
+def _moving(
+    move: Callable[[Call, Sequence[Array]], Array], words: tuple[str, str], *attributes: str, varying: int = 1
+) -> Operator:
+    """An operator that hands on values; `move` does to arrays of their numbers what it does to the values."""
+
+    def origins(call: Call) -> Array:
+        """The number of each value of the result among all values of the varying inputs, one after the other."""
+        sizes = np.cumsum([0, *(array.size for array in call.inputs[:varying])])
+        numbers = [start + np.arange(array.size).reshape(array.shape)
+                   for start, array in zip(sizes, call.inputs[:varying], strict=False)]  # fmt: skip
+        return move(call, numbers)
+
+    def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
+        number, which = int(origins(call)[place]), 0
+        while number >= call.inputs[which].size:
+            number, which = number - call.inputs[which].size, which + 1
+        where = tuple(int(i) for i in np.unravel_index(number, call.inputs[which].shape))
+        return {"value": float(call.inputs[which][where]), "formula": Message("formula_moved")}, (
+            which,
+            where,
+        )
+
+    def backward(call: Call, slopes: Float) -> Back:
+        arrays = call.inputs[:varying]
+        together = np.zeros(sum(array.size for array in arrays))
+        np.add.at(together, origins(call), slopes)
+        parts = np.split(together, np.cumsum([array.size for array in arrays])[:-1])
+        return tuple(part.reshape(a.shape) for part, a in zip(parts, arrays, strict=True)), 0.0
+
+    return Operator("moved", step, backward, frozenset(attributes), varying, words=words)
+
+
+IDENTITY = _moving(_same_order, ("identity", "原样传递"))
+FLATTEN = _moving(_same_order, ("flatten", "展平"))
+
+OPERATORS: dict[str, Operator] = {
+    "Cast": _moving(_same_order, ("as floating point", "转为浮点数"), "to"),
+    "Concat": _moving(
+        lambda call, numbers: np.concatenate(numbers, call.attributes["axis"]), ("concatenation", "拼接"), "axis",
+        varying=2,
+    ),
+    "Identity": IDENTITY,
+    "Flatten": FLATTEN,
+    "Slice": _moving(_slice, ("slice", "切片")),
+    "Split": _moving(
+        lambda call, numbers: np.split(numbers[0], call.part[1], call.attributes["axis"])[call.part[0]],
+        ("split", "拆分"), "axis", "num_outputs",
+    ),
+    "Transpose": _moving(
+        lambda call, numbers: numbers[0].transpose(call.attributes["perm"]), ("transpose", "转置"), "perm"
+    ),
+    "Mean": MEAN,
+    "Sub": SUB,
+    "Mul": MUL,
+    "Neg": function(np.negative, lambda x: np.full_like(x, -1.0), "-x", exact=True, words=("minus", "取负")),
+    "Softplus": function(lambda x: np.logaddexp(0, x), sigmoid, "log(1 + e^x)", words=("softplus", "softplus")),
+    "Clip": CLIP,
+}  # fmt: skip
+"""The operators that stand between layers, by ONNX's name."""
