@@ -76,9 +76,7 @@ def network_diagram(described: Mapping[str, Any]) -> str:
     return svg_document(WIDTH, y + 40, title, f"{summary}. {foot}.", "".join(body))
 
 
-def _draw_block(
-    row: Mapping[str, Any], corners: tuple[float, float, float]
-) -> list[str]:
+def _draw_block(row: Mapping[str, Any], corners: tuple[float, float, float]) -> list[str]:
     half_width, upper, lower = corners
     fill, opacity = ("mid", 0.9 if row.get("multiply_adds") else 0.5)
     if row.get("parameters"):

@@ -8,8 +8,8 @@ from muslin.data.dataset import Target
 from muslin.evaluation.ood import SHARE
 from muslin.evaluation.reliability import PRECISIONS
 from muslin.evaluation.selective import rule
-from muslin.models.bundle import Bundle
 from muslin.learn.layer_kinds import kind_words, layer_detail
+from muslin.models.bundle import Bundle
 from muslin.reporting.terminal.console import console_for, plain_table, printable
 from muslin.text import duration, interval_text, percent
 
