@@ -1,4 +1,4 @@
-"""A real run's report in a real browser, without a network: on a desk, on a phone, in the dark and on paper."""
+"""A report in a browser without a network: on a desktop, on a phone, in dark mode and on paper."""
 
 import re
 from dataclasses import replace
@@ -13,8 +13,8 @@ from command_line import FinishedRun
 from muslin.data.dataset import Target
 from muslin.data.synthetic import SyntheticDataset
 from muslin.evaluation.binary import operating_point
-from muslin.reporting.report.report import write_report
-from reporting.synthetic_evaluations import report
+from muslin.reporting.report.report import write_target_report
+from reporting.synthetic_evaluations import report_inputs
 
 SEEN = """
 element => {
@@ -28,7 +28,7 @@ element => {
 
 @pytest.fixture
 def page(browser: Page, sliced_run: FinishedRun) -> Page:
-    """The report on a desk's screen, by daylight."""
+    """The report on a desktop screen, in light mode."""
     browser.said.clear()
     browser.asked_for.clear()
     browser.resize(1280, 900)
@@ -52,7 +52,7 @@ def text(page: Page, selector: str) -> str:
     return str(page.run(f"document.querySelector({selector!r}).innerText"))
 
 
-def test_the_report_opens_without_a_network_and_without_a_complaint(page: Page) -> None:
+def test_report_opens_without_network_or_errors(page: Page) -> None:
     assert page.said == []
     assert page.asked_for[0].startswith("file://")
     assert all(address.startswith("data:image/png;base64,") for address in page.asked_for[1:])
@@ -60,7 +60,7 @@ def test_the_report_opens_without_a_network_and_without_a_complaint(page: Page) 
     assert page.run("document.scripts.length") == 0
 
 
-def test_the_browser_would_have_said_so(browser: Page, tmp_path: Path) -> None:
+def test_browser_reports_errors_and_requests(browser: Page, tmp_path: Path) -> None:
     """That the lists of complaints and addresses do fill, for a page that deserves it."""
     bad = tmp_path / "bad.html"
     bad.write_text("<img src='http://example.org/x.png'><script>console.warn('w'); nothing.at.all</script>")
@@ -73,7 +73,7 @@ def test_the_browser_would_have_said_so(browser: Page, tmp_path: Path) -> None:
     assert "http://example.org/x.png" in browser.asked_for
 
 
-def test_the_data_are_shown_with_counts_and_samples(page: Page, sliced_run: FinishedRun) -> None:
+def test_data_section_shows_counts_and_samples(page: Page, sliced_run: FinishedRun) -> None:
     data = text(page, "#data")
     assert "3,000 images in 10 classes" in data
     assert seen(page, "#data .drawing") == 1
@@ -83,9 +83,7 @@ def test_the_data_are_shown_with_counts_and_samples(page: Page, sliced_run: Fini
     assert "Ankle boot" in data
 
 
-def test_the_network_is_drawn_with_shape_and_parameters_of_each_layer(
-    page: Page, sliced_run: FinishedRun
-) -> None:
+def test_network_is_drawn_with_shapes_and_parameters(page: Page, sliced_run: FinishedRun) -> None:
     assert seen(page, "#network .drawing") == 1
     drawn = str(page.run("document.querySelector('#network svg').textContent"))
     network = muslin.open(sliced_run.folder).bundle.network
@@ -98,31 +96,38 @@ def test_the_network_is_drawn_with_shape_and_parameters_of_each_layer(
     assert f"{network['parameters']:,}" in text(page, ".key")
 
 
-def test_both_learning_curves_show_training_and_validation(page: Page, sliced_run: FinishedRun) -> None:
-    assert seen(page, "#learning .drawing") == 2
+def test_learning_curves_show_training_and_validation(page: Page, sliced_run: FinishedRun) -> None:
+    assert seen(page, "#learning-curves .drawing") == 2
     end = muslin.Run(sliced_run.folder).history[-1]
     lasts = (f"{end['validation_loss']:.3f}", f"{100 * end['validation_accuracy']:.1f}")
     for drawing, last in enumerate(lasts):
-        words = page.run(f"document.querySelectorAll('#learning svg')[{drawing}].textContent")
+        words = page.run(f"document.querySelectorAll('#learning-curves svg')[{drawing}].textContent")
         assert "train" in words
         assert f"validation{last}" in words, "each curve's name and last value stand at its end"
     assert (
-        page.run("[...document.querySelectorAll('#learning svg path, #learning svg polyline')].length") >= 4
+        page.run(
+            "[...document.querySelectorAll('#learning-curves svg path, #learning-curves svg polyline')].length"
+        )
+        >= 4
     )
 
 
-def test_the_figures_stand_with_their_intervals(page: Page, sliced_run: FinishedRun) -> None:
+def test_metrics_have_intervals(page: Page, sliced_run: FinishedRun) -> None:
     test = sliced_run.result.json["test"]
     headline = text(page, "header")
     assert f"{100 * test['accuracy']:.1f} %" in headline.replace("\u00a0", " ")
     low, high = (f"{100 * end:.1f}" for end in test["interval"])
-    assert f"expect {low} to {high} % (95 % interval)" in headline.replace("\u00a0", " ")
-    assert seen(page, "#figures table.figures tbody tr") == 12, "ten classes and two means"
-    rows = page.run("[...document.querySelectorAll('#figures tbody:first-of-type tr')].map(r => r.innerText)")
+    assert f"Expect {low} to {high} % on new images like these (95 % interval)" in headline.replace(
+        "\u00a0", " "
+    )
+    assert seen(page, "#class-metrics table.metrics tbody tr") == 12, "ten classes and two means"
+    rows = page.run(
+        "[...document.querySelectorAll('#class-metrics tbody:first-of-type tr')].map(r => r.innerText)"
+    )
     assert all(re.search(r"\d+\.\d.%.*\d+\.\d to \d+\.\d", row) for row in rows), rows
 
 
-def test_the_confusion_matrix_is_a_heat_map(page: Page) -> None:
+def test_confusion_matrix_is_a_heat_map(page: Page) -> None:
     box = '[aria-label="Confusion matrix"]'
     assert seen(page, f"{box} .drawing") == 1
     fills = page.run(
@@ -132,43 +137,45 @@ def test_the_confusion_matrix_is_a_heat_map(page: Page) -> None:
     assert len(set(fills)) > 10, "as many shades as there are shares"
 
 
-def test_right_and_wrong_predictions_differ_by_more_than_colour(page: Page) -> None:
-    shown = seen(page, "#predictions .judged")
-    right, wrong = seen(page, "#predictions .judged.right"), seen(page, "#predictions .judged.wrong")
-    assert right + wrong == shown >= 20
-    assert right > 0
-    assert wrong > 0
+def test_errors_differ_by_more_than_colour(page: Page) -> None:
+    shown = seen(page, "#predictions .tile")
+    correct, incorrect = seen(page, "#predictions .tile.correct"), seen(page, "#predictions .tile.incorrect")
+    assert correct + incorrect == shown >= 20
+    assert correct > 0
+    assert incorrect > 0
     look = "e => [getComputedStyle(e.querySelector('img')).borderStyle, e.querySelector('.mark').innerText]"
     kinds = {
-        kind: page.run(f"[...document.querySelectorAll('#predictions .judged.{kind}')].map({look})")
-        for kind in ("right", "wrong")
+        kind: page.run(f"[...document.querySelectorAll('#predictions .tile.{kind}')].map({look})")
+        for kind in ("correct", "incorrect")
     }
-    assert all(kind == ["solid", "✓"] for kind in kinds["right"])
-    assert all(kind == ["dashed", "✗"] for kind in kinds["wrong"])
+    assert all(kind == ["solid", "✓"] for kind in kinds["correct"])
+    assert all(kind == ["dashed", "✗"] for kind in kinds["incorrect"])
     captions = page.run(
-        "[...document.querySelectorAll('#predictions .wrong figcaption')].map(c => c.innerText)"
+        "[...document.querySelectorAll('#predictions .incorrect figcaption')].map(c => c.innerText)"
     )
-    assert all("is " in caption for caption in captions), "what it is stands under what it was taken for"
+    assert all("true: " in caption for caption in captions)
 
 
-def test_the_most_confused_pairs_come_with_examples(page: Page) -> None:
-    pairs = page.run("[...document.querySelectorAll('#confused h3')].map(h => h.innerText)")
+def test_most_confused_pairs_have_examples(page: Page) -> None:
+    pairs = page.run("[...document.querySelectorAll('#confused-pairs h3')].map(h => h.innerText)")
     assert len(pairs) >= 3
-    assert all(re.search(r".+ taken for .+: \d+ times?, ", pair) for pair in pairs)
+    assert all(re.search(r".+ predicted as .+: \d+ times?, ", pair) for pair in pairs)
     assert any(
-        {"Shirt", "T-shirt/top", "Pullover", "Coat"} & set(re.split(" taken for |:", p)) for p in pairs
+        {"Shirt", "T-shirt/top", "Pullover", "Coat"} & set(re.split(" predicted as |:", p)) for p in pairs
     )
-    assert seen(page, "#confused .trio img") >= 3 * len(pairs)
+    assert seen(page, "#confused-pairs .trio img") >= 3 * len(pairs)
 
 
-def test_the_surest_mistakes_are_named(page: Page) -> None:
-    assert seen(page, "#mistakes .judged.wrong") >= 10
-    captions = page.run("[...document.querySelectorAll('#mistakes figcaption')].map(c => c.innerText)")
-    assert all(re.search(r"\d+.%(.|\n)*is .+\n.*test/\d+", caption) for caption in captions), captions[:3]
+def test_most_confident_errors_are_named(page: Page) -> None:
+    assert seen(page, "#confident-errors .tile.incorrect") >= 10
+    captions = page.run(
+        "[...document.querySelectorAll('#confident-errors figcaption')].map(c => c.innerText)"
+    )
+    assert all(re.search(r"\d+.%(.|\n)*true: .+\n.*test/\d+", caption) for caption in captions), captions[:3]
 
 
-def test_how_it_was_made_can_be_read_and_repeated(page: Page, sliced_run: FinishedRun) -> None:
-    made = text(page, "#made")
+def test_training_details_repeat_the_run(page: Page, sliced_run: FinishedRun) -> None:
+    made = text(page, "#training-details")
     record = muslin.Run(sliced_run.folder).record
     assert record["command"] in made
     assert record["data"]["fingerprint"] in made.replace("\n", "")
@@ -177,10 +184,11 @@ def test_how_it_was_made_can_be_read_and_repeated(page: Page, sliced_run: Finish
         assert word in made
 
 
-def test_every_image_is_also_a_file(page: Page, sliced_run: FinishedRun) -> None:
+def test_every_drawing_is_also_a_file(page: Page, sliced_run: FinishedRun) -> None:
     names = {path.name for path in sliced_run.folder.iterdir()}
     assert names >= {
-        "counts.svg", "network.svg", "curves.svg", "classes.svg", "confusion.svg", "reliability.svg",
+        "class_counts.svg", "network.svg", "learning_curves.svg", "class_metrics.svg", "confusion_matrix.svg",
+        "reliability_diagram.svg", "risk_coverage.svg",
     }  # fmt: skip
     for name in names:
         if name.endswith(".svg"):
@@ -198,7 +206,7 @@ def test_nothing_is_wider_than_the_screen(width: int, page: Page) -> None:
         .filter(e => !e.closest('.wide, .unseen, .skip') && e.getBoundingClientRect().right > innerWidth + 1)
         .map(e => e.outerHTML.slice(0, 80))"""
     )
-    assert beside == [], "only what scrolls by itself may be wider"
+    assert beside == [], "only scrollable elements may be wider"
     assert page.said == []
 
 
@@ -224,7 +232,7 @@ CONTRASTS = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_word_stands_out_from_its_ground_by_day_and_by_night(scheme: str, page: Page) -> None:
+def test_text_has_enough_contrast_in_light_and_dark(scheme: str, page: Page) -> None:
     page.prefer(scheme)
     found = page.run(CONTRASTS)
     assert len(found) > 200
@@ -234,7 +242,7 @@ def test_every_word_stands_out_from_its_ground_by_day_and_by_night(scheme: str, 
     assert all(entry["ground"] > 0.7 if scheme == "light" else entry["ground"] < 0.1 for entry in found)
 
 
-def test_it_prints(page: Page) -> None:
+def test_report_prints_on_a_few_pages(page: Page) -> None:
     page.prefer("dark")
     printed = page.pdf()
     assert printed.startswith(b"%PDF-")
@@ -249,7 +257,7 @@ def test_it_prints(page: Page) -> None:
     try:
         assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert not page.run("document.querySelector('nav').checkVisibility()")
-        assert page.run("document.querySelector('#made pre').checkVisibility()")
+        assert page.run("document.querySelector('#training-details pre').checkVisibility()")
     finally:
         page.call("Emulation.setEmulatedMedia", media="", features=[])
 
@@ -260,9 +268,7 @@ ODD = (
 )  # fmt: skip
 
 
-def test_whatever_classes_are_called_they_are_only_words(
-    browser: Page, drawn: SyntheticDataset, tmp_path: Path
-) -> None:
+def test_class_names_are_escaped(browser: Page, drawn: SyntheticDataset, tmp_path: Path) -> None:
     dataset: Any = replace(drawn.dataset, name="<b>&amp;", targets=(Target("<i>kind</i>", ODD),),
                            labels={"<i>kind</i>": drawn.dataset.labels["label"]})  # fmt: skip
     run = muslin.train(dataset, settings={"epochs": 1, "batch_size": 40}, out=tmp_path / "run")
@@ -273,7 +279,7 @@ def test_whatever_classes_are_called_they_are_only_words(
     assert browser.run("document.querySelectorAll('[src=\"x\"], script').length") == 0
     assert browser.run("document.documentElement.scrollWidth") == 390
     names = browser.run(
-        "[...document.querySelectorAll('#figures tbody:first-of-type th')].map(h => h.textContent)"
+        "[...document.querySelectorAll('#class-metrics tbody:first-of-type th')].map(h => h.textContent)"
     )
     assert names == list(ODD)
     for path in run.folder.glob("*.svg"):
@@ -281,9 +287,9 @@ def test_whatever_classes_are_called_they_are_only_words(
         assert browser.said == [], path.name
 
 
-def test_the_threshold_of_two_classes_can_be_moved(browser: Page, tmp_path: Path) -> None:
-    made = report(("flat", "worn"))
-    page = write_report(tmp_path, made)
+def test_threshold_slider_updates_metrics_and_curves(browser: Page, tmp_path: Path) -> None:
+    inputs = report_inputs(("flat", "worn"))
+    page = write_target_report(tmp_path, inputs, "label")
     browser.said.clear()
     browser.resize(1280, 900)
     browser.open(page)
@@ -293,8 +299,7 @@ def test_the_threshold_of_two_classes_can_be_moved(browser: Page, tmp_path: Path
     stood = browser.run(dots)
     browser.run("document.getElementById('threshold-slider').value = 20")
     browser.run("document.getElementById('threshold-slider').dispatchEvent(new Event('input'))")
-    labels = made.dataset.labels["label"][made.split.test]
-    at = operating_point(labels, made.probabilities[:, 1], 0.2)
+    at = operating_point(inputs.test_labels("label"), inputs.probabilities["label"][:, 1], 0.2)
     assert text(browser, '[data-metric="threshold"]') == "0.20"
     assert text(browser, '[data-metric="predicted"]') == f"{at.predicted:,}"
     for name, share in (

@@ -1,4 +1,4 @@
-"""Small runs to write reports of: drawn images, known labels, probabilities of a known quality."""
+"""Synthetic runs to write reports of: random images, known labels, probabilities of a known quality."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Images, PixelImages, Split, Target
-from muslin.evaluation import evaluate
-from muslin.reporting.report.report import Report
+from muslin.evaluation import Evaluation, evaluate
+from muslin.reporting.report.report import ReportInputs
 
 NETWORK = {
     "name": "small",
@@ -50,17 +50,17 @@ NETWORK = {
 
 
 class Photos:
-    """Images of different sizes that are made only when asked for; `asked` counts how often."""
+    """Images of different sizes that are decoded when read; `n_decoded` counts how often."""
 
     def __init__(self, count: int) -> None:
         self.places = np.arange(count)
-        self.asked = 0
+        self.n_decoded = 0
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        self.asked += 1
+        self.n_decoded += 1
         place = int(self.places[index])
         random = np.random.default_rng(place)
         smooth = (
@@ -69,22 +69,22 @@ class Photos:
         return smooth.astype(np.uint8)
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Photos":
-        raise AssertionError("a report has no need to copy images")
+        raise AssertionError("a report must not copy images")
 
 
-def report(
+def report_inputs(
     classes: Sequence[str] = ("coat", "shirt", "bag"),
     *,
     n_test: int = 120,
-    sureness: float = 2.0,
+    separation: float = 2.0,
     perfect: bool = False,
     images: Images | None = None,
     history: Sequence[dict[str, Any]] | None = None,
     run: dict[str, Any] | None = None,
     tested: Sequence[int] | None = None,
     unknown: int = 0,
-) -> Report:
-    """A run's report; `tested` are the classes with test images, `unknown` of these have no label."""
+) -> ReportInputs:
+    """What a run's report is made from; `tested` are the classes with test images, `unknown` of these have no label."""
     random = np.random.default_rng(5)
     n_train, n_validation = 4 * len(classes), len(classes)
     n = n_train + n_validation + n_test
@@ -93,7 +93,7 @@ def report(
     labels[test] = random.choice(range(len(classes)) if tested is None else tested, n_test)
     true = labels[test].copy()
     labels[test[:unknown]] = -1
-    scores = random.normal(size=(n_test, len(classes))) + sureness * np.eye(len(classes))[true]
+    scores = random.normal(size=(n_test, len(classes))) + separation * np.eye(len(classes))[true]
     if perfect:
         scores = 9.0 * np.eye(len(classes))[true]
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
@@ -117,16 +117,23 @@ def report(
         }
         for epoch in range(1, 6)
     ]
-    return Report(
-        run=run
-        if run is not None
-        else {"recipe": {"name": "quick", "epochs": 5}, "command": "muslin train drawn"},
+    return ReportInputs(
+        run={"recipe": {"name": "quick", "epochs": 5}, "command": "muslin train drawn"}
+        if run is None
+        else run,
         network=NETWORK,
         history=epochs if history is None else history,
-        evaluation=evaluate(labels[test], probabilities, classes, ids=ids[test].tolist()),
         dataset=dataset,
         split=Split(
             np.arange(n_train), np.arange(n_train, n_train + n_validation), test, "drawn with seed 0", seed=0
         ),
-        probabilities=probabilities,
+        evaluations={"label": evaluate(labels[test], probabilities, classes, ids=ids[test].tolist())},
+        probabilities={"label": probabilities},
     )
+
+
+def evaluation_of(inputs: ReportInputs) -> Evaluation:
+    """The evaluation of the only target."""
+    evaluation = inputs.evaluations["label"]
+    assert isinstance(evaluation, Evaluation)
+    return evaluation

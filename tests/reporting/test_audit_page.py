@@ -187,7 +187,7 @@ def test_of_thousands_of_findings_the_worst_are_shown_the_rest_is_named_and_the_
     )
     html = page(data, found)
     assert len(html.encode()) < 5_000_000
-    assert photos.asked < 400
+    assert photos.n_decoded < 400
     read = Page(html)
     assert "worst of 4,000 are shown here" in read.text
     assert "14 more images of this finding not shown" in read.text

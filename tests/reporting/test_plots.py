@@ -1,4 +1,4 @@
-"""Drawings: well-formed, within their edges, saying what the figures say."""
+"""Drawings are well-formed, stay within their edges, and show the metrics."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -34,11 +34,11 @@ AWKWARD = (
 
 
 def _evaluation(
-    classes: int, n: int = 400, names: tuple[str, ...] | None = None, sureness: float = 2.0
+    classes: int, n: int = 400, names: tuple[str, ...] | None = None, separation: float = 2.0
 ) -> Evaluation:
     random = np.random.default_rng(classes)
     labels = random.integers(0, classes, n)
-    scores = random.normal(size=(n, classes)) + sureness * np.eye(classes)[labels]
+    scores = random.normal(size=(n, classes)) + separation * np.eye(classes)[labels]
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     return evaluate(labels, probabilities, names or [f"class {i}" for i in range(classes)])
 
@@ -86,9 +86,7 @@ def _drawings() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "drawing"), [pytest.param(*pair, id=pair[0]) for pair in _drawings()])
-def test_every_drawing_is_a_whole_file_with_title_and_description_and_nothing_outside_it(
-    name: str, drawing: str
-) -> None:
+def test_drawing_is_a_complete_file_within_its_edges(name: str, drawing: str) -> None:
     root = ElementTree.fromstring(drawing)
     assert root.get("role") == "img"
     ids = {element.get("id"): element for element in root.iter() if element.get("id")}
@@ -112,14 +110,14 @@ def test_every_drawing_is_a_whole_file_with_title_and_description_and_nothing_ou
     assert "http" not in drawing.replace('xmlns="http://www.w3.org/2000/svg"', "", 1)
 
 
-def test_a_drawing_inside_a_page_has_no_style_or_name_space_of_its_own() -> None:
+def test_inline_drawing_has_no_style_or_name_space() -> None:
     inside = inline_svg(plots.confusion_matrix_plot(_evaluation(3)))
     assert "<style>" not in inside
     assert "xmlns" not in inside
     assert 'role="img"' in inside
 
 
-def test_the_confusion_matrix_shows_each_count_and_names_the_worst_in_words() -> None:
+def test_confusion_matrix_shows_counts_and_names_pairs() -> None:
     evaluation = _evaluation(4)
     root = ElementTree.fromstring(plots.confusion_matrix_plot(evaluation))
     shown = sorted(text.text for text in root.iter(f"{SVG}text") if (text.text or "").isdigit())
@@ -133,7 +131,7 @@ def test_the_confusion_matrix_shows_each_count_and_names_the_worst_in_words() ->
     )
 
 
-def test_a_mistake_stands_out_more_the_larger_its_share_and_differs_in_kind_from_a_right_answer() -> None:
+def test_frequent_errors_stand_out_in_the_confusion_matrix() -> None:
     labels = np.repeat([0, 1], 10)
     predicted = np.array([0] * 6 + [1] * 4 + [1] * 9 + [0])
     root = ElementTree.fromstring(
@@ -148,13 +146,13 @@ def test_a_mistake_stands_out_more_the_larger_its_share_and_differs_in_kind_from
     assert float(cells["4"].get("fill-opacity", 1)) > float(cells["1"].get("fill-opacity", 1))
 
 
-def test_only_some_classes_can_be_shown() -> None:
+def test_confusion_matrix_of_selected_classes() -> None:
     drawing = plots.confusion_matrix_plot(_evaluation(30), [3, 17])
     assert "class 17" in drawing
     assert ">class 5<" not in drawing
 
 
-def test_the_weakest_class_comes_first() -> None:
+def test_weakest_class_comes_first() -> None:
     labels = np.array([0] * 10 + [1] * 10)
     predicted = np.array([0] * 10 + [1] * 5 + [0] * 5)
     drawing = plots.class_metric_bars(evaluate(labels, np.eye(3)[predicted], ("good", "weak", "absent")))
@@ -162,13 +160,13 @@ def test_the_weakest_class_comes_first() -> None:
     assert "no test images" in drawing
 
 
-def test_the_learning_curve_of_one_epoch_shows_its_points() -> None:
+def test_learning_curve_of_one_epoch_shows_its_points() -> None:
     root = ElementTree.fromstring(plots.learning_curves(_history(1)))
     assert len(list(root.iter(f"{SVG}circle"))) == 2
     assert ">50.0 %<" in plots.learning_curves(_history(1))
 
 
-def test_steps_take_the_place_of_epochs_where_there_are_none() -> None:
+def test_learning_curve_by_step_without_epochs() -> None:
     drawing = plots.learning_curves(
         [{"step": 100, "train_loss": 1.0}, {"step": 200, "train_loss": 0.5}], ["loss"]
     )
@@ -176,7 +174,7 @@ def test_steps_take_the_place_of_epochs_where_there_are_none() -> None:
     assert ">200<" in drawing
 
 
-def test_the_network_names_every_layer_and_explains_a_kind_once() -> None:
+def test_network_diagram_explains_each_layer_kind_once() -> None:
     drawing = network_diagram({**NETWORK, "layers": [*NETWORK["layers"], NETWORK["layers"][1]]})
     assert drawing.count("looks everywhere for small patterns") == 1
     assert "8 kernels of 3×3×1" in drawing
@@ -189,7 +187,7 @@ def test_the_network_names_every_layer_and_explains_a_kind_once() -> None:
 @pytest.mark.parametrize(
     ("low", "high"), [(0.0, 2.3), (0.71, 0.9312), (0.0, 1e-6), (120.0, 54_000.0), (0.0, 1.0)]
 )
-def test_ticks_are_round_even_and_enclose_the_values(low: float, high: float) -> None:
+def test_ticks_are_round_and_enclose_the_values(low: float, high: float) -> None:
     ticks = nice_ticks(low, high, 5)
     assert ticks[0] <= low + 1e-9
     assert ticks[-1] >= high - 1e-9
@@ -200,20 +198,20 @@ def test_ticks_are_round_even_and_enclose_the_values(low: float, high: float) ->
 
 
 @pytest.mark.parametrize("last", [1, 2, 6, 7, 11, 50, 137, 1000])
-def test_epochs_are_ticked_with_whole_numbers_from_first_to_last(last: int) -> None:
+def test_epoch_ticks_are_integers_from_first_to_last(last: int) -> None:
     ticks = integer_ticks(1, last)
     assert (ticks[0], ticks[-1]) == (1, last)
     assert ticks == sorted(set(ticks))
     assert len(ticks) <= 8
 
 
-def test_labels_that_would_overlap_are_moved_apart() -> None:
-    with_thresholds = spread_apart([100.0, 104.0], 30)
-    assert with_thresholds[1] - with_thresholds[0] == pytest.approx(30)
+def test_overlapping_labels_are_moved_apart() -> None:
+    moved = spread_apart([100.0, 104.0], 30)
+    assert moved[1] - moved[0] == pytest.approx(30)
     assert spread_apart([10.0, 90.0], 30) == [10.0, 90.0]
 
 
-def test_a_name_that_is_too_wide_keeps_both_ends() -> None:
+def test_shortened_name_keeps_both_ends() -> None:
     fitted = shorten_text("A rather long class name number 17", 12, 120)
     assert fitted.startswith("A r")
     assert fitted.endswith("17")
@@ -221,7 +219,7 @@ def test_a_name_that_is_too_wide_keeps_both_ends() -> None:
     assert shorten_text("short", 12, 120) == "short"
 
 
-def test_a_sentence_is_broken_into_lines_that_hold_all_its_words() -> None:
+def test_wrapped_text_keeps_all_its_words() -> None:
     words = "each channel's mean becomes 0 and spread 1, then a learned shift"
     lines = wrap_text(words, 12, 150)
     assert " ".join(lines) == words

@@ -1,36 +1,40 @@
-"""The report: one page that holds everything, whatever the run was like."""
+"""The report: one page that holds everything."""
 
 import io
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_evaluations import Photos, report
+from numpy.typing import NDArray
+from synthetic_evaluations import Photos, evaluation_of, report_inputs
 
 from muslin.data.dataset import Dataset, PixelImages, Split, Target
 from muslin.errors import StorageError
-from muslin.evaluation import evaluate
+from muslin.evaluation import evaluate, evaluate_multilabel
 from muslin.evaluation.reliability import trust
 from muslin.evaluation.selective import calibrated, calibration_data_from
 from muslin.reporting.report import insights
-from muslin.reporting.report.report import Report, write_report
+from muslin.reporting.report.multi_target import write_reports
+from muslin.reporting.report.report import ReportInputs, write_target_report
 from muslin.reporting.terminal.reliability import print_trust
 from muslin.text import percent
 
 FILES = {
-    "report.html",
-    *(f"{name}.svg" for name in ("counts", "network", "curves", "classes", "confusion", "reliability")),
+    *("report.html", "class_counts.svg", "network.svg", "learning_curves.svg", "class_metrics.svg"),
+    *("confusion_matrix.svg", "reliability_diagram.svg"),
 }
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """A page taken apart; fails on elements that are not closed in order, as SVG and HTML both want."""
+    """The elements and the text of a page; fails on elements that are not closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -61,99 +65,103 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-def _page(report: Report, folder: Path) -> Page:
-    return Page(write_report(folder, report).read_text(encoding="utf-8"))
+def _page(inputs: ReportInputs, folder: Path) -> Page:
+    return Page(write_target_report(folder, inputs, "label").read_text(encoding="utf-8"))
 
 
-def test_the_report_tells_an_owner_which_answers_may_be_taken(tmp_path: Path) -> None:
-    small = report()
-    raw_probabilities = small.probabilities.astype(np.float32)
-    labels = small.labels[small.split.test]
-    target = Target("label", small.evaluation.classes)
-    calibration_data = calibration_data_from(target, np.tile(labels, 40), np.tile(raw_probabilities, (40, 1)))
-    found = trust(
-        target,
-        labels,
-        raw_probabilities,
-        calibrated(target, raw_probabilities, calibration_data),
-        calibration_data,
-        precision=0.75,
-    )
+def _test_set(inputs: ReportInputs) -> tuple[Target, NDArray[np.integer[Any]], NDArray[np.float32]]:
+    """The target, its true labels and its probabilities."""
+    target = Target("label", inputs.evaluations["label"].classes)
+    return target, inputs.test_labels("label"), inputs.probabilities["label"].astype(np.float32)
+
+
+def test_report_shows_decisions_and_coverage(tmp_path: Path) -> None:
+    small = report_inputs()
+    target, labels, raw = _test_set(small)
+    calibration_data = calibration_data_from(target, np.tile(labels, 40), np.tile(raw, (40, 1)))
+    calibrated_probabilities = calibrated(target, raw, calibration_data)
+    found = trust(target, labels, raw, calibrated_probabilities, calibration_data, precision=0.75)
     assert found is not None
-    page = _page(replace(small, trust=found), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == FILES | {"taken.svg"}
+    page = _page(replace(small, reliabilities={"label": found}), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES | {"risk_coverage.svg"}
     accepted = found.at_wanted
     assert accepted.share > 0
-    assert f"takes {percent(accepted.share)} of the test images by itself" in page.text
-    assert any(attributes.get("href") == "#taken" for _, attributes in page.elements)
-    assert ("Fewer were right than wanted" in page.text) == bool(found.short)
-    none = trust(target, labels, raw_probabilities, raw_probabilities, None)
-    said = _page(replace(small, trust=none), tmp_path).text
-    assert "takes none by itself" in said
-    assert "no held-out images to decide by" in said
+    assert f"accepts {percent(accepted.share)} of the test images on its own" in page.text
+    assert any(attributes.get("href") == "#reliability" for _, attributes in page.elements)
+    assert ("accuracy is below the precision target" in page.text) == bool(found.short)
+    none = trust(target, labels, raw, raw, None)
+    assert none is not None
+    text = _page(replace(small, reliabilities={"label": none}), tmp_path).text
+    assert "a person must check every prediction" in text
+    assert all(sentence in text for sentence in none.at_wanted.unsupported)
 
 
-def test_fewer_right_than_wanted_is_said_on_the_page_and_in_the_terminal(tmp_path: Path) -> None:
-    small = report()
-    raw_probabilities = small.probabilities.astype(np.float32)
-    target = Target("label", small.evaluation.classes)
-    found = trust(target, small.labels[small.split.test], raw_probabilities, raw_probabilities, None)
+def test_missed_precision_target_is_on_page_and_terminal(tmp_path: Path) -> None:
+    small = report_inputs()
+    target, labels, raw = _test_set(small)
+    found = trust(target, labels, raw, raw, None)
     assert found is not None
     assert found.short == ()
     row = found.at_wanted
     accepted = replace(row.decisions[0], n=50, accuracy=0.97, interval=(0.9, 0.99))
     missed = replace(found, accepted=(replace(row, decisions=(accepted, *row.decisions[1:])),))
     assert missed.short == ((0.98, 0.97),)
-    said = re.sub("\u00a0", " ", _page(replace(small, trust=missed), tmp_path).text)
-    assert "Fewer were right than wanted at 98 %: 97.0 %." in said
+    text = _page(replace(small, reliabilities={"label": missed}), tmp_path).text.replace("\u00a0", " ")
+    assert "below the precision target at 98 %: 97.0 %." in text
     print_trust(missed, file=(out := io.StringIO()))
-    assert "fewer right than wanted: 97.0 % instead of 98 %" in out.getvalue()
+    assert "97.0 %" in out.getvalue()
 
 
-def test_the_report_holds_every_part_and_every_image_is_also_a_file(tmp_path: Path) -> None:
-    page = _page(report(), tmp_path)
+def test_report_has_every_section_and_a_file_per_drawing(tmp_path: Path) -> None:
+    page = _page(report_inputs(), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == FILES
     ids = {attributes.get("id") for _, attributes in page.elements}
-    assert {"data", "network", "learning", "figures", "confusion", "reliability", "predictions"} <= ids
-    assert {"confused", "mistakes", "made"} <= ids
+    assert {"data", "network", "learning-curves", "class-metrics", "confusion-matrix", "reliability"} <= ids
+    assert {"predictions", "confused-pairs", "confident-errors", "training-details"} <= ids
     titles = [text for text in page.words if text.strip()]
     for title in ("Images per class", "Confusion matrix", "Loss by epoch", "Accuracy by epoch"):
         assert title in titles
     assert "muslin train drawn" in page.text
 
 
-def test_two_classes_have_their_curves_and_the_figures_at_the_threshold(tmp_path: Path) -> None:
+def test_two_classes_have_curves_and_metrics_at_threshold(tmp_path: Path) -> None:
     from sklearn.metrics import precision_score, recall_score
 
-    made = report(("flat", "worn"), unknown=3)
-    page = _page(made, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == FILES | {"roc.svg", "precision-recall.svg"}
-    labels = made.dataset.labels["label"][made.split.test]
+    inputs = report_inputs(("flat", "worn"), unknown=3)
+    page = _page(inputs, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES | {
+        "roc_curve.svg",
+        "precision_recall_curve.svg",
+    }
+    _, labels, probabilities = _test_set(inputs)
     known = labels >= 0
-    said = made.probabilities[known, 1] >= 0.5
-    assert made.evaluation.binary
+    predicted = probabilities[known, 1] >= 0.5
+    binary = evaluation_of(inputs).binary
+    assert binary
     for words in (
-        f"precision: of those, rightly {100 * precision_score(labels[known], said):.1f} %",
-        f"recall: of worn, found {100 * recall_score(labels[known], said):.1f} %",
-        f"Area {made.evaluation.binary.roc_area:.3f}",
-        "worn from a probability of 0.50 on",
+        f"precision {100 * precision_score(labels[known], predicted):.1f} %",
+        f"recall {100 * recall_score(labels[known], predicted):.1f} %",
+        f"Area {binary.roc_area:.3f}",
+        "predicts worn at a probability of 0.50 or more",
     ):
         assert words in page.text.replace("\u00a0", " ")
     (scripts,) = [attributes for tag, attributes in page.elements if tag == "script"]
     assert scripts == {}
 
 
-def test_the_headline_says_how_often_the_model_is_right(tmp_path: Path) -> None:
-    made = report()
-    page = _page(made, tmp_path)
-    right, n = made.evaluation.right, made.evaluation.n
-    assert f"Right on {right} of {n} test images: {100 * right / n:.1f} %" in page.text
-    low, high = made.evaluation.accuracy_interval
+def test_headline_is_the_accuracy_with_its_interval(tmp_path: Path) -> None:
+    inputs = report_inputs()
+    page = _page(inputs, tmp_path)
+    evaluation = evaluation_of(inputs)
+    assert (
+        f"Accuracy on {evaluation.n} test images: {100 * evaluation.right / evaluation.n:.1f} %" in page.text
+    )
+    low, high = evaluation.accuracy_interval
     assert f"{100 * low:.1f} to {100 * high:.1f} %" in page.text
 
 
-def test_the_page_needs_nothing_from_outside_and_runs_nothing(tmp_path: Path) -> None:
-    page = _page(report(), tmp_path)
+def test_page_needs_nothing_from_outside_and_runs_nothing(tmp_path: Path) -> None:
+    page = _page(report_inputs(), tmp_path)
     for tag, attributes in page.elements:
         assert tag not in ("script", "iframe", "object", "embed", "base")
         assert not any(key.startswith("on") for key in attributes)
@@ -163,10 +171,11 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing(tmp_path: Path) ->
     assert not re.search(r"https?:|@import|url\(", text)
 
 
-def test_names_are_shown_as_they_are_and_never_become_part_of_the_page(tmp_path: Path) -> None:
+def test_names_are_escaped(tmp_path: Path) -> None:
     names = ("<script>alert(1)</script>", '"quotes" & <b onload="x">', "短裙", "👟 shoe", "x" * 60)
     page = _page(
-        report(names, run={"command": "muslin train '<img src=x>'", "recipe": {"name": "<i>"}}), tmp_path
+        report_inputs(names, run={"command": "muslin train '<img src=x>'", "recipe": {"name": "<i>"}}),
+        tmp_path,
     )
     assert "script" not in {tag for tag, _ in page.elements}
     for name in names:
@@ -174,10 +183,10 @@ def test_names_are_shown_as_they_are_and_never_become_part_of_the_page(tmp_path:
     assert "muslin train '<img src=x>'" in page.text
 
 
-def test_screen_readers_find_headings_in_order_tables_with_captions_and_texts_for_images(
+def test_page_is_readable_by_screen_readers(
     tmp_path: Path,
 ) -> None:
-    page = _page(report(), tmp_path)
+    page = _page(report_inputs(), tmp_path)
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -196,53 +205,54 @@ def test_screen_readers_find_headings_in_order_tables_with_captions_and_texts_fo
             assert attributes["href"][1:] in ids
 
 
-def test_right_and_wrong_predictions_are_told_apart_in_words_marks_and_frames(tmp_path: Path) -> None:
-    page = _page(report(), tmp_path)
+def test_errors_differ_in_words_marks_and_frames(tmp_path: Path) -> None:
+    page = _page(report_inputs(), tmp_path)
     kinds = [attributes.get("class", "") for tag, attributes in page.elements if tag == "figure"]
-    assert "judged right" in kinds
-    assert "judged wrong" in kinds
+    assert "tile correct" in kinds
+    assert "tile incorrect" in kinds
     assert "✓" in page.words
     assert "✗" in page.words
-    assert "wrong:" in page.words
-    assert re.search(r"\.judged\.wrong img\{border:3px dashed", (tmp_path / "report.html").read_text())
+    assert "incorrect:" in page.words
+    assert re.search(r"\.tile\.incorrect img\{border:3px dashed", (tmp_path / "report.html").read_text())
 
 
-def test_a_model_without_mistakes_is_not_credited_with_more_than_was_seen(tmp_path: Path) -> None:
-    page = _page(report(perfect=True, history=[]), tmp_path)
-    assert "120 of 120 test images: 100.0 %" in page.text
+def test_model_without_errors_is_not_called_perfect(tmp_path: Path) -> None:
+    page = _page(report_inputs(perfect=True, history=[]), tmp_path)
+    assert "120 test images: 100.0 %" in page.text
     assert "Nothing, on these 120 images" in page.text
-    assert "wrong on up to 3.1 %" in page.text
+    assert "an error rate of up to 3.1 %" in page.text
+    assert "The run has no training history" in page.text
 
 
 @pytest.mark.parametrize("classes", [2, 10, 30, 64])
-def test_few_and_many_classes_make_a_page_of_reasonable_size(classes: int, tmp_path: Path) -> None:
+def test_page_of_few_or_many_classes_stays_small(classes: int, tmp_path: Path) -> None:
     names = [f"a rather long name of the class with number {i}" for i in range(classes)]
-    page = _page(report(names, n_test=40 * classes), tmp_path)
+    page = _page(report_inputs(names, n_test=40 * classes), tmp_path)
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
     assert names[-1] in page.text
-    assert ("with the most mistakes are shown" in page.text) == (classes > 30)
+    assert ("classes with the most errors, out of" in page.text) == (classes > 30)
 
 
-def test_a_class_without_test_images_and_images_without_class_are_said_to_be_so(tmp_path: Path) -> None:
-    page = _page(report(tested=(0, 1), unknown=7), tmp_path)
-    assert "no test images of bag" in page.text
-    assert "7 have no known class and are left out" in page.text
+def test_untested_classes_and_unknown_labels_are_reported(tmp_path: Path) -> None:
+    page = _page(report_inputs(tested=(0, 1), unknown=7), tmp_path)
+    assert "test set has no images of bag" in page.text
+    assert "class of 7 test images is unknown" in page.text
 
 
-def test_photos_of_any_size_are_shown_and_only_a_few_are_decoded(tmp_path: Path) -> None:
+def test_only_a_few_photos_are_decoded(tmp_path: Path) -> None:
     photos = Photos(4000 + 1000 + 2000)
-    _page(report([f"class {i}" for i in range(1000)], images=photos, n_test=2000), tmp_path)
-    assert photos.asked < 500
+    _page(report_inputs([f"class {i}" for i in range(1000)], images=photos, n_test=2000), tmp_path)
+    assert photos.n_decoded < 500
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
 
 
-def test_a_run_of_one_epoch_with_nothing_recorded_still_has_a_report(tmp_path: Path) -> None:
+def test_run_of_one_epoch_has_a_report(tmp_path: Path) -> None:
     history = [{"epoch": 1, "train_loss": 0.7, "train_accuracy": 0.6, "validation_loss": None}]
-    page = _page(report(run={}, history=history), tmp_path)
+    page = _page(report_inputs(run={}, history=history), tmp_path)
     assert "Loss by epoch" in page.text
 
 
-def test_the_settings_of_the_recipe_are_all_listed(tmp_path: Path) -> None:
+def test_all_settings_of_the_recipe_are_listed(tmp_path: Path) -> None:
     recipe = {
         "name": "quick",
         "batch_size": 256,
@@ -258,7 +268,7 @@ def test_the_settings_of_the_recipe_are_all_listed(tmp_path: Path) -> None:
         "train_s": 75.2,
         "versions": {"torch": "2.13"},
     }
-    text = _page(report(run=run), tmp_path).text
+    text = _page(report_inputs(run=run), tmp_path).text
     for words in (
         "batch size 256",
         "widths 32, 64",
@@ -272,21 +282,23 @@ def test_the_settings_of_the_recipe_are_all_listed(tmp_path: Path) -> None:
         assert words in text
 
 
-def test_a_file_name_that_is_no_unicode_does_not_keep_the_report_from_being_written(tmp_path: Path) -> None:
-    made = report()
-    mistake = replace(made.evaluation.mistakes[0], id="caf\udce9.png")
-    evaluation = replace(made.evaluation, mistakes=(mistake,))
-    assert "caf?.png" in _page(replace(made, evaluation=evaluation), tmp_path).text
+def test_file_name_that_is_not_unicode_is_replaced(tmp_path: Path) -> None:
+    inputs = report_inputs()
+    evaluation = evaluation_of(inputs)
+    error = replace(evaluation.mistakes[0], id="caf\udce9.png")
+    changed = replace(inputs, evaluations={"label": replace(evaluation, mistakes=(error,))})
+    assert "caf?.png" in _page(changed, tmp_path).text
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_unwritable_folder_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(StorageError, match="cannot be written"):
-        write_report(blocked / "run", report())
+    with pytest.raises(StorageError) as error:
+        write_target_report(blocked / "run", report_inputs(), "label")
+    assert str(blocked) in str(error.value)
 
 
-def test_the_report_on_ten_thousand_test_images_is_there_in_a_moment(tmp_path: Path) -> None:
+def test_report_on_10000_test_images_takes_seconds(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 10, 30_000)
     scores = random.normal(size=(10_000, 10)) + 3 * np.eye(10)[labels[20_000:]]
@@ -300,44 +312,89 @@ def test_the_report_on_ten_thousand_test_images_is_there_in_a_moment(tmp_path: P
         {"label": labels},
         np.arange(30_000).astype(object),
     )
-    small = report()
     split = Split(np.arange(20_000), np.arange(0), np.arange(20_000, 30_000), "the data's own")
-    evaluation = evaluate(labels[20_000:], probabilities, names)
-    started = time.process_time()
-    write_report(
-        tmp_path, Report({}, small.network, small.history, evaluation, dataset, split, probabilities)
+    inputs = replace(
+        report_inputs(),
+        run={},
+        dataset=dataset,
+        split=split,
+        evaluations={"label": evaluate(labels[20_000:], probabilities, names)},
+        probabilities={"label": probabilities},
     )
-    assert (
-        time.process_time() - started < 6
-    )  # 1.0 s on a quiet machine; this guards against loops over all images
+    start = time.process_time()
+    write_target_report(tmp_path, inputs, "label")
+    assert time.process_time() - start < 6  # 1.0 s on a quiet machine; guards against loops over all images
 
 
-def _said(labels: list[int], probabilities: list[list[float]], history: list[dict[str, float]]) -> str:
-    true, raw_probabilities = np.array(labels), np.array(probabilities)
-    hints = insights.next_steps(
-        evaluate(true, raw_probabilities, ("a", "b")), history, true, raw_probabilities
-    )
-    return " ".join(hint.text for hint in hints)
+def _next_steps(
+    labels: list[int], probabilities: list[list[float]], history: Sequence[dict[str, float]] = ()
+) -> str:
+    true, predicted = np.array(labels), np.array(probabilities)
+    steps = insights.next_steps(evaluate(true, predicted, ("a", "b")), history, true, predicted)
+    return " ".join(step.text for step in steps)
 
 
-def test_the_advice_follows_the_figures() -> None:
+def test_next_steps_follow_the_metrics() -> None:
     sure, unsure = [0.99, 0.01], [0.6, 0.4]
-    right = _said([0, 1] * 100, [sure, sure[::-1]] * 100, [])
-    assert "Try it on images of your own" in right
-    half = _said([0, 1] * 100, [sure] * 200, [])
+    labels, correct = [0, 1] * 100, [sure, sure[::-1]] * 100
+    assert "Try it on your own images" in _next_steps(labels, correct)
+    half = _next_steps(labels, [sure] * 200)
     assert "weakest class is b" in half
-    assert "100 mistakes were made with 95 % certainty" in half
-    assert "too sure" in half
-    modest = _said([0, 1] * 100, [unsure, unsure[::-1]] * 100, [])
-    assert "not sure enough" in modest
-    by_heart = [{"epoch": e, "train_accuracy": 0.99, "validation_accuracy": 0.9} for e in range(1, 4)]
-    assert "knows its training images better" in _said([0, 1] * 100, [sure, sure[::-1]] * 100, by_heart)
+    assert "100 errors have a probability of 95 % or more" in half
+    assert "overconfident" in half
+    assert "underconfident" in _next_steps(labels, [unsure, unsure[::-1]] * 100)
+    overfitted = [{"epoch": e, "train_accuracy": 0.99, "validation_accuracy": 0.9} for e in range(1, 4)]
+    assert "overfits" in _next_steps(labels, correct, overfitted)
     risen = [{"epoch": e, "validation_loss": loss} for e, loss in enumerate((1.0, 0.5, 0.6, 0.7), 1)]
-    assert "lowest in epoch 2 of 4" in _said([0, 1] * 100, [sure, sure[::-1]] * 100, risen)
-    assert "only 5 test images of a" in _said([0, 1] * 5, [sure, sure[::-1]] * 5, [])
+    assert "lowest in epoch 2 of 4" in _next_steps(labels, correct, risen)
+    assert "only 5 test images of a" in _next_steps([0, 1] * 5, [sure, sure[::-1]] * 5)
 
 
-def test_a_difference_that_may_be_chance_is_not_held_against_a_class() -> None:
+def test_class_that_may_be_weak_by_chance_is_not_named() -> None:
     labels = [0] * 10 + [1] * 10
     probabilities = [[0.9, 0.1]] * 9 + [[0.1, 0.9]] * 11
-    assert "weakest" not in _said(labels, probabilities, [])
+    assert "weakest" not in _next_steps(labels, probabilities)
+
+
+@pytest.fixture
+def three_targets() -> ReportInputs:
+    """A class, labels of which some are unknown, and a target without any known label; 40 test images."""
+    inputs = report_inputs(n_test=40, unknown=4)
+    n, random = len(inputs.dataset), np.random.default_rng(2)
+    tags = random.integers(-1, 2, (n, 2)).astype(np.int8)
+    tag_probabilities = random.random((40, 2))
+    targets = (
+        *inputs.dataset.targets,
+        Target("tags", ("red", "long"), "multilabel"),
+        Target("none", ("x", "y")),
+    )
+    labels = {**inputs.dataset.labels, "tags": tags, "none": np.full(n, -1)}
+    tag_evaluation = evaluate_multilabel(
+        tags[inputs.split.test], tag_probabilities, ("red", "long"), (0.5, 0.5)
+    )
+    return replace(
+        inputs,
+        dataset=replace(inputs.dataset, targets=targets, labels=labels),
+        evaluations={**inputs.evaluations, "tags": tag_evaluation},
+        probabilities={
+            **inputs.probabilities, "tags": tag_probabilities, "none": np.full((40, 2), 0.5),
+        },
+    )  # fmt: skip
+
+
+def test_several_targets_have_an_overview_and_a_page_each(
+    three_targets: ReportInputs, tmp_path: Path
+) -> None:
+    overview = Page(write_reports(tmp_path, three_targets).read_text(encoding="utf-8"))
+    pages = [attributes["href"] for tag, attributes in overview.elements if tag == "a"]
+    assert [page for page in pages if page.startswith("targets/")] == [
+        "targets/1-label/report.html",
+        "targets/2-tags/report.html",
+    ]
+    assert "no known labels" in overview.text
+    assert "3 targets, predicted by one network" in overview.text
+    cards = [attributes.get("class") for tag, attributes in overview.elements if tag == "div"]
+    assert {"correct", "incorrect", "unknown"} <= set(cards)
+    tags = Page((tmp_path / "targets/2-tags/report.html").read_text(encoding="utf-8"))
+    assert "Per-label metrics" in tags.text
+    assert (tmp_path / "targets/2-tags/class_metrics.svg").is_file()

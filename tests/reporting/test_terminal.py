@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_evaluations import report
+from synthetic_evaluations import evaluation_of, report_inputs
 
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.reporting.terminal.dataset import print_dataset
 from muslin.reporting.terminal.evaluation import print_evaluation
-from muslin.reporting.terminal.predictions import print_predictions
+from muslin.reporting.terminal.predictions import print_predictions, wrap_path
 from muslin.text import duration, interval_text, percent, plural, short_count, word_list
 
 
@@ -42,7 +42,7 @@ def _printed(function: Any, *arguments: Any) -> str:
     return out.getvalue()
 
 
-def test_a_data_set_is_shown_with_images_per_class_and_part_and_what_was_mended() -> None:
+def test_data_set_is_shown_with_class_counts_and_fixes() -> None:
     printed = _printed(print_dataset, _dataset())
     rows = {line.split()[0]: line.split()[1:3] for line in printed.splitlines() if line.split()}
     assert rows["boot"] == ["1", "1"]
@@ -53,7 +53,7 @@ def test_a_data_set_is_shown_with_images_per_class_and_part_and_what_was_mended(
     assert "█" in printed
 
 
-def test_a_data_set_without_parts_or_with_tags_is_counted_too() -> None:
+def test_data_set_without_parts_or_with_labels_is_counted() -> None:
     assert "images" in _printed(print_dataset, _dataset(parts=None))
     tags = np.array([[1, 0], [1, 1], [0, 0], [-1, 0], [1, 0], [0, 1]], dtype=np.int8)
     target = Target("tags", ("red", "long"), "multilabel")
@@ -62,47 +62,69 @@ def test_a_data_set_without_parts_or_with_tags_is_counted_too() -> None:
     assert (rows["red"], rows["long"], rows["(unknown)"]) == ("3", "2", "1")
 
 
-def test_a_data_set_without_labels_or_images_is_said_to_be_so() -> None:
+def test_data_set_without_labels_or_images_is_shown() -> None:
     assert "no labels" in _printed(print_dataset, _dataset(targets=(), labels={}))
     empty = _dataset().take(np.array([], dtype=np.int64))
     assert "0 images" in _printed(print_dataset, empty)
 
 
-def test_an_evaluation_is_shown_with_its_intervals_and_worst_pairs() -> None:
-    evaluation = report(
-        ("coat", "shirt", "an exceedingly long name of a class that has to be folded")
-    ).evaluation
+def test_evaluation_is_shown_with_intervals_and_pairs() -> None:
+    evaluation = evaluation_of(
+        report_inputs(("coat", "shirt", "an exceedingly long name of a class that has to be folded"))
+    )
     printed = _printed(print_evaluation, evaluation)
-    assert f"right on {evaluation.right} of {evaluation.n}: {percent(evaluation.accuracy)}" in printed
+    accuracy = percent(evaluation.accuracy)
+    assert f"accuracy {accuracy}: {evaluation.right} of {evaluation.n} correct" in printed
     coat = evaluation.per_class[0]
     low, high = coat.recall_interval
     assert coat.recall is not None
     assert f"{100 * coat.recall:.1f} ({100 * low:.1f}–{100 * high:.1f})" in printed
-    assert "most confused" in printed
+    assert "most confused pairs" in printed
 
 
-def test_an_evaluation_without_mistakes_says_so() -> None:
-    assert "no mistakes" in _printed(print_evaluation, report(perfect=True).evaluation)
+def test_evaluation_without_errors_says_so() -> None:
+    assert "no errors" in _printed(print_evaluation, evaluation_of(report_inputs(perfect=True)))
 
 
-def test_predictions_are_shown_with_runner_up_and_problems_are_named() -> None:
-    answer = {"label": "Shirt", "probability": 0.9123, "runner_up": "Coat", "runner_up_probability": 0.05}
+def _prediction(image: str, *, error: str | None = None, **values: Any) -> dict[str, Any]:
+    predicted = {"label": "Shirt", "probability": 0.9123, "runner_up": "Coat", "runner_up_probability": 0.05}
+    predictions = {} if error else {"label": predicted | values}
     note = "converted as the data set's authors did"
-    good = {"image": "a.png", "predictions": {"label": answer}, "notes": [note], "problem": None}
-    bad = {"image": "b.jpg", "predictions": {}, "notes": [], "problem": "b.jpg: cut off at byte 1,024."}
-    steering = {"image": "c\x1b[31m.png", "predictions": {}, "notes": [], "problem": "no image"}
-    printed = _printed(print_predictions, [good, bad, steering])
+    return {"image": image, "predictions": predictions, "notes": [] if error else [note], "error": error}
+
+
+def test_predictions_are_shown_with_runner_up_and_errors() -> None:
+    rows = [
+        _prediction("a.png"),
+        _prediction("b.jpg", error="b.jpg: cut off at byte 1,024."),
+        _prediction("c.png", error="c\x1b[31m.png: no image"),
+    ]
+    printed = _printed(print_predictions, rows)
     assert "Shirt   91.2 %   Coat        5.0 %" in printed
     assert "\nb.jpg: cut off at byte 1,024.\n" in printed
     assert "c\ufffd[31m.png: no image" in printed
-    assert f"1 image: {note}" in printed
+    assert "1 image: converted as the data set's authors did" in printed
+
+
+def test_long_path_is_broken_at_its_separators() -> None:
+    path = "runs/demo-20261127-034928/test-0.png"
+    printed = _printed(print_predictions, [_prediction(path, label="Ankle boot", decision="accept")])
+    lines = [line.split("   ")[0].strip() for line in printed.splitlines()]
+    assert lines[2:4] == ["runs/demo-20261127-034928/", "test-0.png"]
+    assert wrap_path("C:\\shop\\photos\\a.jpg", 12) == ["C:\\shop\\", "photos\\a.jpg"]
+    assert wrap_path("/srv/a.png", 40) == ["/srv/a.png"]
+
+
+def test_multilabel_predictions_are_listed_by_probability() -> None:
+    row = _prediction("a.png", labels=["red", "long"], probabilities={"red": 0.7, "long": 0.9, "wool": 0.1})
+    assert "long 90.0 %, red 70.0 %" in _printed(print_predictions, [row])
 
 
 def test_no_predictions_print_nothing() -> None:
     assert _printed(print_predictions, []) == ""
 
 
-def test_figures_are_written_as_people_read_them() -> None:
+def test_numbers_are_formatted_for_people() -> None:
     assert percent(0.99996) == ">99.9 %"
     assert percent(1.0) == "100.0 %"
     assert percent(0.00001) == "<0.1 %"

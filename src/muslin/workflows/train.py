@@ -740,7 +740,8 @@ def _write_report(
     probabilities: Mapping[str, NDArray[np.float32]],
     reliabilities: Mapping[str, "Reliability"],
 ) -> None:
-    from muslin.reporting.report.multi_target import ReportInputs, write_reports
+    from muslin.reporting.report.multi_target import write_reports
+    from muslin.reporting.report.report import ReportInputs
 
-    inputs = ReportInputs(record, network, history, dataset, parts, reliabilities=reliabilities)
-    write_reports(run.folder, inputs, evaluations, probabilities)
+    inputs = ReportInputs(record, network, history, dataset, parts, evaluations, probabilities, reliabilities)
+    write_reports(run.folder, inputs)

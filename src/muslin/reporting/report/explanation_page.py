@@ -20,7 +20,7 @@ from muslin.explain.inspection import Inspection
 from muslin.explain.layers import Layer
 from muslin.reporting.colours import blue_to_orange, viridis
 from muslin.reporting.image_grids import data_uri
-from muslin.reporting.report.report import render_page
+from muslin.reporting.report.page import render_page
 from muslin.reporting.svg.svg import inline_svg, svg_document, svg_line, svg_text
 
 Values = NDArray[np.floating[Any]]

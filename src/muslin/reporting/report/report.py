@@ -1,9 +1,7 @@
-"""The report of a run: one HTML page that works without a network, on a phone and on paper; its images."""
+"""The report of a run: one HTML page that works without a network, on a phone and on paper; its drawings as SVG."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,125 +9,86 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Dataset, Split, Target
-from muslin.evaluation import ConfusedPair, Evaluation
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, Target, class_counts
+from muslin.evaluation import AnyEvaluation, ConfusedPair, Evaluation
 from muslin.evaluation.reliability import Reliability
 from muslin.evaluation.thresholds import decided
-from muslin.reporting.colours import DARK, LIGHT
-from muslin.reporting.image_grids import Pixels, data_uri
 from muslin.reporting.report import insights
-from muslin.reporting.samples import mean_images, sample_per_class
+from muslin.reporting.report.page import TEMPLATES, ImageTile, render_page
+from muslin.reporting.samples import mean_images, random_sample, sample_per_class
 from muslin.reporting.svg import plots
 from muslin.reporting.svg.binary_curves import ThresholdExplorer, threshold_explorer
 from muslin.reporting.svg.network_diagram import network_diagram
-from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
 from muslin.storage.atomic import write_atomically
-from muslin.text import duration, interval_text, percent, plural, short_count
-
-TEMPLATES = Path(__file__).parent / "templates"
+from muslin.text import percent
 
 PREDICTIONS_SHOWN = 40
 PAIRS_SHOWN = 5
-EXAMPLES_SHOWN = 5  # mistakes of a pair, between three right answers of either class
-MISTAKES_SHOWN = 20
-CLASSES_SHOWN = 30  # a matrix of 100 classes is wondered at, not read
+EXAMPLES_SHOWN = 5  # errors of a confused pair
+CORRECT_SHOWN = 3  # correct predictions of either class of a confused pair
+ERRORS_SHOWN = 20
+CLASSES_SHOWN = 30  # a matrix of more classes cannot be read
 SAMPLES_SHOWN = 100  # over all classes
-PHOTOS_AVERAGED = 300  # over all classes; each has to be decoded, which takes some milliseconds
+PHOTOS_AVERAGED = 300  # over all classes; decoding a photo takes some milliseconds
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a report is made of.
+class ReportInputs:
+    """What the report of a run is made from.
 
     Attributes:
-        run: the content of `run.json`; whatever it lacks is left out of the report.
+        run: the content of `run.json`; the report leaves out what it lacks.
         network: as `muslin.learn.networks.describe` gives it.
         history: a mapping per epoch: `epoch`, `train_loss`, `train_accuracy`, `validation_loss`,
             `validation_accuracy`; None where nothing was measured.
-        evaluation: of the test part, for one of the data set's targets.
         dataset: all the images.
-        split: which of them were for what.
-        probabilities: float (test images, classes), in the order of `split.test`.
-        target: which target that is; where it is not said, the one with these classes.
-        trust: how far the answers may be trusted, of the test part.
+        split: which images are for training, validation and test.
+        evaluations: per target with known test labels, on the test set.
+        probabilities: per target, float (test images, classes), in the order of `split.test`.
+        reliabilities: per target, on the test set.
     """
 
     run: Mapping[str, Any]
     network: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
-    evaluation: Evaluation
     dataset: Dataset
     split: Split
-    probabilities: NDArray[np.floating[Any]]
-    target: str | None = None
-    trust: Reliability | None = None
+    evaluations: Mapping[str, AnyEvaluation]
+    probabilities: Mapping[str, NDArray[np.floating[Any]]]
+    reliabilities: Mapping[str, Reliability] = field(default_factory=dict)
 
     @cached_property
-    def labels(self) -> NDArray[np.integer[Any]]:
-        """The true classes of the target that was evaluated, of all images."""
-        name = self.target or next(
-            t.name for t in self.dataset.targets if t.classes == self.evaluation.classes
-        )
-        return self.dataset.labels[name]
+    def sizes(self) -> dict[str, int]:
+        """Images in each part."""
+        return {part: len(getattr(self.split, part)) for part in PARTS}
 
-    @cached_property
-    def predicted(self) -> NDArray[np.int64]:
-        """The most probable class of each test image."""
-        classes, two = self.evaluation.classes, self.evaluation.binary
-        return decided(Target("", classes), self.probabilities, (two.threshold,) if two else None)
+    def test_labels(self, target: str) -> NDArray[np.integer[Any]]:
+        """The true labels of the test images."""
+        return self.dataset.labels[target][self.split.test]
 
-    @cached_property
-    def two(self) -> ThresholdExplorer | None:
-        """Where there are two classes, how the answers change with the threshold."""
-        if self.evaluation.binary is None:
-            return None
-        labels = self.labels[self.split.test]
-        known = labels != UNKNOWN
-        return threshold_explorer(self.evaluation.binary, labels[known], self.probabilities[known, 1])
+    def test_pixels(self, index: int) -> NDArray[np.uint8]:
+        """The test image at `index` of the test set."""
+        return self.dataset.images[int(self.split.test[index])]
 
 
-@dataclass(frozen=True)
-class ImageTile:
-    """An image and what is said of it.
-
-    `called` is its class or what the model called it, `surely` with which probability, `true` what it is
-    where that was wrong. `right` is None where nothing is judged; `note` is its id where that matters.
-    """
-
-    pixels: Pixels
-    called: str
-    surely: str = ""
-    true: str = ""
-    right: bool | None = None
-    note: str = ""
-
-    @property
-    def caption(self) -> str:
-        is_true = f"\nis {self.true}" if self.true else ""
-        return f"{self.called} {self.surely}".strip() + is_true
-
-    @property
-    def uri(self) -> str:
-        return data_uri(self.pixels)
-
-    @property
-    def is_small(self) -> bool:
-        """Whether it is shown enlarged, its pixels as squares."""
-        return bool(max(self.pixels.shape[:2]) <= 64)
+def predicted_classes(evaluation: Evaluation, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """The predicted class of each row of probabilities, at the evaluation's threshold where there are two classes."""
+    binary = evaluation.binary
+    return decided(Target("", evaluation.classes), probabilities, (binary.threshold,) if binary else None)
 
 
 @dataclass(frozen=True)
 class TileGroup:
-    """Images that belong together, under a name; `mean` is their class's mean image."""
+    """Images under a common name; `mean` is the mean image of the class."""
 
     name: str
-    shots: tuple[ImageTile, ...]
+    tiles: tuple[ImageTile, ...]
     mean: ImageTile | None = None
 
 
 @dataclass(frozen=True)
-class ConfusedPairExamples:
-    """A confused pair with examples: its true class recognised, the mistakes, the other class recognised."""
+class PairExamples:
+    """A confused pair with images: correct ones of its true class, its errors, correct ones of the other class."""
 
     pair: ConfusedPair
     true: str
@@ -137,201 +96,169 @@ class ConfusedPairExamples:
     groups: tuple[TileGroup, ...]
 
 
-def write_report(folder: Path, report: Report) -> Path:
-    """Write `report.html` and each of its images as a file of its own into `folder`; the page's path.
+def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path:
+    """Write the page of a target with one class per image, and its drawings as SVG files; the page's path.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    shown = _classes_shown(report.evaluation)
-    drawings = _drawings(report, shown)
-    samples, predictions = _samples(report, shown), _predictions(report)
-    confusions = [_confusion(report, pair) for pair in report.evaluation.confused_pairs[:PAIRS_SHOWN]]
-    mistakes = _mistakes(report)
-    for name in ("counts", "network", "curves", "classes", "confusion", "reliability", "taken"):
-        if name in drawings:
-            write_atomically(folder / f"{name}.svg", drawings[name])
-    if report.two:
-        write_atomically(folder / "roc.svg", report.two.roc)
-        write_atomically(folder / "precision-recall.svg", report.two.precision_recall)
-    page = folder / "report.html"
-    html = _page(report, shown, drawings, samples, predictions, confusions, mistakes)
-    write_atomically(page, html.encode(errors="replace"))  # a file's name need not be valid Unicode
-    return page
-
-
-def _page(
-    report: Report,
-    shown: Sequence[int],
-    drawings: Mapping[str, str],
-    samples: Sequence[TileGroup],
-    predictions: Sequence[ImageTile],
-    confusions: Sequence[ConfusedPairExamples],
-    mistakes: Sequence[ImageTile],
-) -> str:
-    labels = report.labels[report.split.test]
-    script = (TEMPLATES / "threshold_explorer.js").read_text(encoding="utf-8") if report.two else ""
-    return render_page(
+    page = _TargetPage(inputs, target)
+    drawings, explorer = page.drawings, page.explorer
+    files = {name: drawings[name] for name in drawings if name not in ("loss_curve", "accuracy_curve")}
+    if explorer:
+        files |= {"roc_curve": explorer.roc, "precision_recall_curve": explorer.precision_recall}
+    script = (TEMPLATES / "threshold_explorer.js").read_text(encoding="utf-8") if explorer else ""
+    evaluation = page.evaluation
+    html = render_page(
         "report.html.j2",
-        report=report,
-        run=report.run,
-        evaluation=report.evaluation,
-        sizes={part: len(getattr(report.split, part)) for part in ("train", "validation", "test")},
-        guess=insights.majority_baseline(report.evaluation),
-        does=insights.model_task(report.evaluation),
-        confuses=insights.confusions_text(report.evaluation),
-        look_next=insights.next_steps(report.evaluation, report.history, labels, report.probabilities),
-        shown=shown,
+        inputs=inputs,
+        target=target,
+        evaluation=evaluation,
+        reliability=inputs.reliabilities.get(target),
+        baseline=insights.majority_baseline(evaluation),
+        task=insights.model_task(evaluation),
+        confusions=insights.confusions_text(evaluation),
+        next_steps=insights.next_steps(evaluation, inputs.history, page.labels, page.probabilities),
+        classes_shown=len(page.classes_shown),
         drawings=drawings,
-        samples=samples,
-        predictions=predictions,
-        confusions=confusions,
-        mistakes=mistakes,
-        two=report.two,
+        samples=page.samples(),
+        predictions=page.random_predictions(),
+        pairs=[page.pair_examples(pair) for pair in evaluation.confused_pairs[:PAIRS_SHOWN]],
+        errors=[page.tile(error.index, id=error.id) for error in evaluation.mistakes[:ERRORS_SHOWN]],
+        explorer=explorer,
         script=script,
     )
+    return write_page(folder, html, files)
 
 
-def render_page(template: str, **values: Any) -> str:
-    """A page from the template of that name, in the one style of all pages."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": percent,
-        "interval": interval_text,
-        "plural": plural,
-        "duration": duration,
-        "short": short_count,
-        "inline": inline_svg,
-        "plainly": _plainly,
-        "term": _term,
-        "sha256": _sha256,
-    }
-    page = environment.get_template(template).render(style=STYLE, light=LIGHT, dark=DARK, font=FONT, **values)
-    return page.replace(" %", "\u00a0%")  # no line ends between a number and its unit
+def write_page(folder: Path, html: str, drawings: Mapping[str, str]) -> Path:
+    """Write `report.html` and a file per drawing into `folder`; the page's path."""
+    for name, drawing in drawings.items():
+        write_atomically(folder / f"{name}.svg", drawing)
+    path = folder / "report.html"
+    write_atomically(path, html.encode(errors="replace"))  # a file's name need not be valid Unicode
+    return path
 
 
-def _sha256(script: str) -> str:
-    """As a page's content security policy names a script that may run."""
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _plainly(value: Any) -> str:
-    """A setting's value as a person writes it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_plainly, value))
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "none" if value is None else str(value)
-
-
-def _term(key: str) -> str:
-    """`memory_gb` as `memory (GB)`, `batch_size` as `batch size`."""
-    words = key.split("_")
-    units = {"gb": "GB", "px": "px", "s": "s"}
-    return " ".join(words[:-1]) + f" ({units[words[-1]]})" if words[-1] in units else " ".join(words)
-
-
-def _classes_shown(evaluation: Evaluation) -> list[int]:
-    """All classes, or where they are too many those with the most mistakes; in the classes' order."""
-    everything = list(range(len(evaluation.classes)))
-    mistakes = [figures.support + figures.predicted - 2 * figures.right for figures in evaluation.per_class]
-    return sorted(sorted(everything, key=lambda i: -mistakes[i])[:CLASSES_SHOWN])
-
-
-def _drawings(report: Report, shown: Sequence[int]) -> dict[str, str]:
-    evaluation, split = report.evaluation, report.split
+def shared_drawings(inputs: ReportInputs, target: str, classes: Sequence[int]) -> dict[str, str]:
+    """The drawings of a target of either kind, by name; `classes` are the indices of those to show."""
+    evaluation = inputs.evaluations[target]
+    labels = inputs.dataset.labels[target]
+    kind = Target(target, evaluation.classes, "multiclass" if labels.ndim == 1 else "multilabel")
     counts = {}
-    for part, indices in (("train", split.train), ("validation", split.validation), ("test", split.test)):
-        known = report.labels[indices][report.labels[indices] >= 0]
-        of_class = np.bincount(known, minlength=len(evaluation.classes))
-        counts[part] = {evaluation.classes[i]: int(of_class[i]) for i in shown}
-    return {
-        "counts": plots.class_count_bars(counts),
-        "network": network_diagram(report.network),
-        "curves": plots.learning_curves(report.history),
-        "loss": plots.learning_curves(report.history, ["loss"]),
-        "accuracy": plots.learning_curves(report.history, ["accuracy"]),
-        "classes": plots.class_metric_bars(evaluation, shown),
-        "confusion": plots.confusion_matrix_plot(evaluation, shown),
-        "reliability": plots.reliability_diagram(
-            evaluation, report.trust.before.bins if report.trust else ()
-        ),
-    } | ({"taken": plots.risk_coverage_curve(report.trust)} if report.trust else {})
+    for part in PARTS:
+        of_class = class_counts(kind, labels[getattr(inputs.split, part)])
+        counts[part] = {evaluation.classes[i]: int(of_class[i]) for i in sorted(classes)}
+    drawings = {
+        "class_counts": plots.class_count_bars(counts),
+        "network": network_diagram(inputs.network),
+        "learning_curves": plots.learning_curves(inputs.history),
+        "loss_curve": plots.learning_curves(inputs.history, ["loss"]),
+        "accuracy_curve": plots.learning_curves(inputs.history, ["accuracy"]),
+        "class_metrics": plots.class_metric_bars(evaluation, classes),
+    }
+    if reliability := inputs.reliabilities.get(target):
+        drawings["risk_coverage"] = plots.risk_coverage_curve(reliability)
+    return drawings
 
 
-def _samples(report: Report, shown: Sequence[int]) -> list[TileGroup]:
-    """Per class its mean image and a few of its training images, drawn at random."""
-    classes = report.evaluation.classes
-    each = min(6, max(2, SAMPLES_SHOWN // len(shown)))
-    images = report.dataset.images
-    labels = np.full(len(images), UNKNOWN, dtype=np.int64)  # all but training images of the classes shown
-    train = report.split.train[np.isin(report.labels[report.split.train], shown)]
-    labels[train] = report.labels[train]
-    means = mean_images(images, labels, len(classes), max_photos=max(5, PHOTOS_AVERAGED // len(shown)))
-    drawn = sample_per_class(labels, len(classes), each)
-    groups = []
-    for index in shown:
-        mean = means[index]
-        name = classes[index]
-        shots = tuple(ImageTile(images[int(i)], name) for i in drawn[labels[drawn] == index])
-        groups.append(TileGroup(name, shots, None if mean is None else ImageTile(mean, name)))
-    return groups
+@dataclass(frozen=True)
+class _TargetPage:
+    """The parts of the page of a target with one class per image."""
 
+    inputs: ReportInputs
+    target: str
 
-def _shot(report: Report, index: int, *, note: str = "") -> ImageTile:
-    """The test image at `index` with what the model said of it and, if that is wrong, what it is."""
-    true, predicted = int(report.labels[report.split.test[index]]), int(report.predicted[index])
-    return ImageTile(
-        pixels=report.dataset.images[int(report.split.test[index])],
-        called=report.evaluation.classes[predicted],
-        surely=percent(float(report.probabilities[index, predicted]), digits=0),
-        true="" if true == predicted else report.evaluation.classes[true],
-        right=true == predicted,
-        note=note,
-    )
+    @property
+    def evaluation(self) -> Evaluation:
+        evaluation = self.inputs.evaluations[self.target]
+        assert isinstance(evaluation, Evaluation)
+        return evaluation
 
+    @property
+    def probabilities(self) -> NDArray[np.floating[Any]]:
+        return self.inputs.probabilities[self.target]
 
-def _predictions(report: Report) -> list[ImageTile]:
-    """Test images drawn at random, so that as many are wrong as usually are."""
-    known = np.flatnonzero(report.labels[report.split.test] >= 0)
-    drawn = np.random.default_rng(0).choice(known, min(PREDICTIONS_SHOWN, len(known)), replace=False)
-    return [_shot(report, int(index)) for index in np.sort(drawn)]
+    @cached_property
+    def labels(self) -> NDArray[np.integer[Any]]:
+        """The true classes of the test images."""
+        return self.inputs.test_labels(self.target)
 
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """The predicted classes of the test images."""
+        return predicted_classes(self.evaluation, self.probabilities)
 
-def _confusion(report: Report, pair: ConfusedPair) -> ConfusedPairExamples:
-    classes = report.evaluation.classes
-    true, predicted = classes[pair.true], classes[pair.predicted]
-    return ConfusedPairExamples(
-        pair,
-        true,
-        predicted,
-        (
-            TileGroup(f"{true}, recognised", _recognised(report, pair.true)),
-            TileGroup(
-                f"{true}, taken for {predicted}",
-                tuple(_shot(report, index) for index in pair.examples[:EXAMPLES_SHOWN]),
+    @cached_property
+    def classes_shown(self) -> list[int]:
+        """All classes, or of very many those with the most errors; in the order of the classes."""
+        errors = [row.support + row.predicted - 2 * row.right for row in self.evaluation.per_class]
+        return sorted(sorted(range(len(errors)), key=lambda i: -errors[i])[:CLASSES_SHOWN])
+
+    @cached_property
+    def explorer(self) -> ThresholdExplorer | None:
+        """The threshold slider, where there are two classes."""
+        if self.evaluation.binary is None:
+            return None
+        known = self.labels != UNKNOWN
+        return threshold_explorer(self.evaluation.binary, self.labels[known], self.probabilities[known, 1])
+
+    @cached_property
+    def drawings(self) -> dict[str, str]:
+        evaluation, reliability = self.evaluation, self.inputs.reliabilities.get(self.target)
+        return shared_drawings(self.inputs, self.target, self.classes_shown) | {
+            "confusion_matrix": plots.confusion_matrix_plot(evaluation, self.classes_shown),
+            "reliability_diagram": plots.reliability_diagram(
+                evaluation, reliability.before.bins if reliability else ()
             ),
-            TileGroup(f"{predicted}, recognised", _recognised(report, pair.predicted)),
-        ),
-    )
+        }
 
+    def samples(self) -> list[TileGroup]:
+        """Per class its mean image and a few random training images."""
+        inputs, classes, shown = self.inputs, self.evaluation.classes, self.classes_shown
+        images, all_labels = inputs.dataset.images, inputs.dataset.labels[self.target]
+        labels = np.full(len(images), UNKNOWN, dtype=np.int64)  # of training images of the classes shown only
+        train = inputs.split.train[np.isin(all_labels[inputs.split.train], shown)]
+        labels[train] = all_labels[train]
+        max_photos = max(5, PHOTOS_AVERAGED // len(shown))
+        means = mean_images(images, labels, len(classes), max_photos=max_photos)
+        n_per_class = min(6, max(2, SAMPLES_SHOWN // len(shown)))
+        chosen = sample_per_class(labels, len(classes), n_per_class)
+        groups = []
+        for index in shown:
+            name, mean = classes[index], means[index]
+            tiles = tuple(ImageTile(images[int(i)], name) for i in chosen[labels[chosen] == index])
+            groups.append(TileGroup(name, tiles, None if mean is None else ImageTile(mean, name)))
+        return groups
 
-def _recognised(report: Report, index: int, most: int = 3) -> tuple[ImageTile, ...]:
-    """A few test images of a class that were told right, drawn at random."""
-    told = np.flatnonzero((report.labels[report.split.test] == index) & (report.predicted == index))
-    drawn = np.random.default_rng(0).choice(told, min(most, len(told)), replace=False)
-    return tuple(_shot(report, int(i)) for i in np.sort(drawn))
+    def tile(self, index: int, *, id: str = "") -> ImageTile:
+        """The test image at `index` with its prediction."""
+        true, predicted = int(self.labels[index]), int(self.predicted[index])
+        return ImageTile(
+            pixels=self.inputs.test_pixels(index),
+            label=self.evaluation.classes[predicted],
+            probability=percent(float(self.probabilities[index, predicted]), digits=0),
+            true="" if true == predicted else self.evaluation.classes[true],
+            correct=true == predicted,
+            id=id,
+        )
 
+    def random_predictions(self) -> list[ImageTile]:
+        """Random test images, so that the share of errors among them is typical."""
+        known = np.flatnonzero(self.labels != UNKNOWN)
+        return [self.tile(int(index)) for index in random_sample(known, PREDICTIONS_SHOWN)]
 
-def _mistakes(report: Report) -> list[ImageTile]:
-    return [_shot(report, m.index, note=m.id) for m in report.evaluation.mistakes[:MISTAKES_SHOWN]]
+    def pair_examples(self, pair: ConfusedPair) -> PairExamples:
+        true, predicted = (self.evaluation.classes[i] for i in (pair.true, pair.predicted))
+        errors = tuple(self.tile(index) for index in pair.examples[:EXAMPLES_SHOWN])
+        groups = (
+            TileGroup(f"{true}, correct", self._correct_tiles(pair.true)),
+            TileGroup(f"{true}, predicted as {predicted}", errors),
+            TileGroup(f"{predicted}, correct", self._correct_tiles(pair.predicted)),
+        )
+        return PairExamples(pair, true, predicted, groups)
+
+    def _correct_tiles(self, index: int) -> tuple[ImageTile, ...]:
+        """A few random test images of a class that were predicted correctly."""
+        correct = np.flatnonzero((self.labels == index) & (self.predicted == index))
+        return tuple(self.tile(int(i)) for i in random_sample(correct, CORRECT_SHOWN))

@@ -51,7 +51,7 @@ def inline_svg(drawing: str) -> str:
 def svg_document(width: float, height: float, title: str, description: str, body: str) -> str:
     """An SVG document of that size in px; screen readers read its title and description."""
     width, height = math.ceil(width), math.ceil(height)
-    key = re.sub(r"\W+", "-", title.lower()).strip("-") or "drawing"
+    key = "svg-" + re.sub(r"\W+", "-", title.lower()).strip("-")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" role="img" width="{width}" '
         f'height="{height}" viewBox="0 0 {width} {height}" aria-labelledby="{key}-title {key}-description">'

@@ -1,4 +1,4 @@
-"""Training's progress, for whoever waits: a live line on a terminal, one plain line per epoch in a pipe."""
+"""The progress of training and tagging: a live line on a terminal, one plain line per epoch in a pipe."""
 
 import sys
 import time
@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from muslin.text import duration
 
 
-class ProgressLike(Protocol):
-    """What is shown of a step; `muslin.learn.training_loop.Progress` is one."""
+class TrainingProgress(Protocol):
+    """The values shown after a step, as in `muslin.learn.training_loop.Progress`."""
 
     @property
     def epoch(self) -> int: ...
@@ -33,10 +33,10 @@ class ProgressLike(Protocol):
 
 
 @contextmanager
-def training_progress() -> Iterator[Callable[[ProgressLike], None]]:
-    """A function to call after every step. Writes to standard error, so that standard output stays for results."""
+def training_progress() -> Iterator[Callable[[TrainingProgress], None]]:
+    """A function to call after every step. It writes to standard error; standard output is for results."""
     if not sys.stderr.isatty():
-        yield _plain
+        yield _print_epoch
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -45,26 +45,26 @@ def training_progress() -> Iterator[Callable[[ProgressLike], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", epoch="")
 
-        def show(step: ProgressLike) -> None:
+        def show(progress: TrainingProgress) -> None:
             bar.update(
                 task,
-                total=step.epochs * step.steps,
-                completed=(step.epoch - 1) * step.steps + step.step,
-                epoch=f"{step.epoch}/{step.epochs}",
+                total=progress.epochs * progress.steps,
+                completed=(progress.epoch - 1) * progress.steps + progress.step,
+                epoch=f"{progress.epoch}/{progress.epochs}",
                 description=(
-                    f"loss {step.loss:.3f}  accuracy {step.accuracy:.1%}  "
-                    f"{step.images_per_s:,.0f} images/s  {duration(step.left_s)} left"
+                    f"loss {progress.loss:.3f}  accuracy {progress.accuracy:.1%}  "
+                    f"{progress.images_per_s:,.0f} images/s  {duration(progress.left_s)} left"
                 ),
             )
-            if step.row:
-                bar.console.print(_line(step), highlight=False)
+            if progress.row:
+                bar.console.print(_epoch_line(progress), highlight=False)
 
         yield show
 
 
 @contextmanager
 def tagging_progress() -> Iterator[Callable[[int, int], None]]:
-    """A function to call with how many products are done and how many there are; quiet in a pipe."""
+    """A function to call with the number of finished and of all products; silent in a pipe."""
     if not sys.stderr.isatty():
         yield lambda done, products: None
         return
@@ -73,31 +73,33 @@ def tagging_progress() -> Iterator[Callable[[int, int], None]]:
 
     columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task, before = bar.add_task("", total=None), -1
-        begun = time.monotonic()
+        task, done_before = bar.add_task("", total=None), -1
+        start = time.monotonic()
 
         def show(done: int, products: int) -> None:
-            nonlocal before
-            before = done if before < 0 else before  # what an earlier call did is not this one's speed
-            rate = (done - before) / max(time.monotonic() - begun, 1e-9)
+            nonlocal done_before
+            done_before = (
+                done if done_before < 0 else done_before
+            )  # products of an interrupted job have no speed
+            rate = (done - done_before) / max(time.monotonic() - start, 1e-9)
             bar.update(task, total=products, completed=done, description=f"{rate:,.0f} products/s")
 
         yield show
 
 
-def _plain(step: ProgressLike) -> None:
-    if step.row:
-        print(_line(step), file=sys.stderr, flush=True)
+def _print_epoch(progress: TrainingProgress) -> None:
+    if progress.row:
+        print(_epoch_line(progress), file=sys.stderr, flush=True)
 
 
-def _line(step: ProgressLike) -> str:
-    row = step.row or {}
-    checked = (
+def _epoch_line(progress: TrainingProgress) -> str:
+    row = progress.row or {}
+    validation = (
         f"  validation loss {row['validation_loss']:.3f} accuracy {row['validation_accuracy']:.1%}"
         if row["validation_loss"] is not None
         else ""
     )
     return (
-        f"epoch {step.epoch}/{step.epochs}  loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}"
-        f"{checked}  {step.images_per_s:,.0f} images/s  {duration(step.left_s)} left"
+        f"epoch {progress.epoch}/{progress.epochs}  loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}"
+        f"{validation}  {progress.images_per_s:,.0f} images/s  {duration(progress.left_s)} left"
     )

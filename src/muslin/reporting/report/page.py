@@ -1,0 +1,90 @@
+"""What all HTML pages share: the environment of their templates, and tiles of images with a prediction."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from muslin.reporting.colours import DARK, LIGHT
+from muslin.reporting.image_grids import Pixels, data_uri, is_small
+from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
+from muslin.text import duration, interval_text, percent, plural, short_count
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class ImageTile:
+    """An image as a page shows it, with a prediction where there is one.
+
+    Attributes:
+        label: its class, or the predicted class.
+        probability: of the predicted class, as text.
+        true: the true class where the prediction is incorrect.
+        correct: None without a prediction.
+        id: the image's name, where the page shows it.
+    """
+
+    pixels: Pixels
+    label: str = ""
+    probability: str = ""
+    true: str = ""
+    correct: bool | None = None
+    id: str = ""
+
+    @property
+    def uri(self) -> str:
+        return data_uri(self.pixels)
+
+    @property
+    def is_small(self) -> bool:
+        return is_small(self.pixels)
+
+
+def render_page(template: str, **values: Any) -> str:
+    """A page from the template of that name, in the style that all pages share."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "interval": interval_text,
+        "plural": plural,
+        "duration": duration,
+        "short": short_count,
+        "inline": inline_svg,
+        "setting_value": _setting_value,
+        "setting_name": _setting_name,
+        "sha256": _script_hash,
+    }
+    page = environment.get_template(template).render(style=STYLE, light=LIGHT, dark=DARK, font=FONT, **values)
+    return page.replace(" %", "\u00a0%")  # no line break between a number and its unit
+
+
+def _script_hash(script: str) -> str:
+    """The hash by which a page's content security policy allows a script to run."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _setting_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_setting_value, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "none" if value is None else str(value)
+
+
+def _setting_name(key: str) -> str:
+    """`memory_gb` as `memory (GB)`, `batch_size` as `batch size`."""
+    *words, last = key.split("_")
+    unit = {"gb": "GB", "px": "px", "s": "s"}.get(last)
+    return f"{' '.join(words)} ({unit})" if unit and words else key.replace("_", " ")
