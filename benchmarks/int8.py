@@ -30,7 +30,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from results_file import begun, keep
 from serving import rate
 
-from muslin.models.bundle import DOMAINS, Bundle
+from muslin.models.bundle import Bundle
+from muslin.models.onnx_check import DOMAINS
 from muslin.models.predictor import Predictor
 
 Pixels = NDArray[np.uint8]
@@ -72,7 +73,7 @@ def quantised(model: bytes, pixels: Pixels, ways: list[str]) -> dict[str, bytes]
             quantize_static(ready, done, Images(pixels), **WAYS[way])
             graph = onnx.load(done)
             # the optimiser lists all sets of operations it knows, used or not, and a bundle takes only ONNX's own
-            own = [opset for opset in graph.opset_import if opset.domain.encode() in DOMAINS]
+            own = [opset for opset in graph.opset_import if opset.domain in DOMAINS]
             del graph.opset_import[:]
             graph.opset_import.extend(own)
             made[way] = graph.SerializeToString()

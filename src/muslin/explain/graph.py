@@ -1,7 +1,7 @@
 """An ONNX file as nodes and numbers, and back, without the onnx package, which only training needs.
 
 Reads and writes protobuf's wire format (https://protobuf.dev/programming-guides/encoding), for files that
-`muslin.models.bundle.check_graph` has looked through. What is not understood here is kept byte for byte.
+`muslin.models.onnx_check.check_graph` has checked. What is not understood here is kept byte for byte.
 Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.errors import BundleError
-from muslin.models.bundle import read_varint
 
 Array = NDArray[Any]
 
@@ -140,6 +139,18 @@ def read_graph(model: bytes) -> Graph:
 
 
 # --- bytes → values
+
+
+def read_varint(wire: memoryview, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end and shift < 70:
+        byte = wire[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise ValueError(f"cut off at byte {at}")
 
 
 def _fields(wire: memoryview) -> Iterator[_Field]:

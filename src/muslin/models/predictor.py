@@ -1,7 +1,7 @@
 """Bundle + images → Predictions, with ONNX Runtime: no torch, and nothing that trains.
 
-Read from `Predictor.predict` down: images are decoded and converted by `muslin.images`, stacked into
-batches and given to the graph, which does the rest.
+Read from `Predictor.predict` down: images are decoded and transformed by `muslin.images`, stacked into batches and
+given to the graph, which does the rest.
 """
 
 import io
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
-from muslin.data.photos import Photo
-from muslin.errors import BundleError, DataError, ImageError, RecipeError, nearest
+from muslin.data.photos import PHOTO_SUFFIXES, Photo
+from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
 from muslin.evaluation.selective import (
     DECISIONS,
     PRECISION,
@@ -31,45 +31,32 @@ from muslin.evaluation.selective import (
 )
 from muslin.evaluation.thresholds import move, usual
 from muslin.machine import physical_cores
+from muslin.messages import plain
 from muslin.models import runtime
-from muslin.models.bundle import FEATURES, Bundle, Preprocessing, open_bundle
-from muslin.models.runtime import run_session
+from muslin.models.bundle import FEATURES, Bundle, Preprocessing, check_tensor, open_bundle
+from muslin.models.container import locating_errors
+from muslin.models.runtime import run_session, runtime_errors
 
 if TYPE_CHECKING:
     import PIL.Image
 
 GOLDEN_TOLERANCE = 1e-3
-"""How far a golden image's probabilities may be from those sealed in. Absolute.
+"""How far a golden image's probabilities may be from the sealed ones. Absolute.
 
-Processors add in different orders, which was seen to move float32 probabilities by less than 3e-6; a scale of
-1/256 for 1/255 moves one in 16 images by 4e-3, two swapped classes by tenths (docs/reference/bundle.md).
+Processors add in different orders, which moved float32 probabilities by less than 3e-6; a scale of 1/256 instead of
+1/255 moves one in 16 images by 4e-3, two swapped classes by tenths (docs/reference/bundle.md).
 """
 
 MODEL_FILE = "model.muslin"
 """The bundle's name in a run's folder."""
 
-SUFFIXES = (
-    *(
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-    ),
-    *(".ppm", ".tif", ".tiff", ".webp"),
-    *(".heic", ".heif", ".svg"),  # not read, but images: each is named as a error rather than left out
-)
-"""What the name of an image in a folder ends with; every other file there is passed over."""
+IMAGE_SUFFIXES = PHOTO_SUFFIXES | {".j2k", ".heic", ".heif", ".svg"}
+"""The suffixes of images in a folder; every other file there is skipped.
 
-_BATCH_VALUES = 256 * 28 * 28  # pixel values a batch: keeps the cores busy, and fits their caches
+HEIC and SVG cannot be decoded. Each such file is reported as an error rather than skipped.
+"""
+
+_BATCH_VALUES = 256 * 28 * 28  # pixel values in a batch: keeps the cores busy, and fits their caches
 CHUNK = 64
 """Images decoded ahead of the network, and given to it together."""
 
@@ -101,13 +88,13 @@ class TargetPrediction:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answers about one image, or the error that kept it from being read.
+    """The predictions for one image, or the error that kept it from being read.
 
     Attributes:
-        image: the image's name as given, or its place (`images[3]`) where it has none.
-        predictions: per target's name; empty where there is a error.
-        notes: what was done to the image on its way to the network, one sentence each.
-        error: None, or one sentence.
+        image: the image's name as given, or its position (`images[3]`) where it has none.
+        predictions: per target's name; empty where there is an error.
+        notes: what was done to the image on its way to the network; a `muslin.messages.Message` each.
+        error: why the image cannot be read, or None; a `muslin.messages.Message`.
     """
 
     image: str
@@ -119,32 +106,27 @@ class Prediction:
         """The same as JSON values: one line of `muslin predict --json`."""
         return {
             "image": self.image,
-            "predictions": {
-                name: ({} if answer.labels is None else {"labels": list(answer.labels)})
-                | {
-                    "label": answer.label,
-                    "probability": answer.probability,
-                    "runner_up": answer.runner_up,
-                    "runner_up_probability": answer.runner_up_probability,
-                    "probabilities": dict(answer.probabilities),
-                    "decision": answer.decision,
-                    "prediction_set": list(answer.prediction_set),
-                }
-                for name, answer in self.predictions.items()
-            },
-            "notes": list(self.notes),
-            "error": self.error,
+            "predictions": {name: _prediction_json(one) for name, one in self.predictions.items()},
+            "notes": plain(self.notes),
+            "error": plain(self.error),
         }
+
+
+def _prediction_json(prediction: TargetPrediction) -> dict[str, Any]:
+    values = {f.name: plain(getattr(prediction, f.name)) for f in fields(prediction)}
+    if prediction.labels is None:
+        del values["labels"]
+    return values
 
 
 @dataclass(frozen=True, eq=False)
 class ModelOutput:
-    """What a model makes of `n` images before anything is decided.
+    """A model's output for `n` images, before any decision.
 
     Attributes:
-        stated: per target's name float32 (n, classes): the network's own probabilities.
-        probabilities: the same calibrated, where the model carries how.
-        unlike: bool (n,): whether an image is unlike those that the model knows; None where it cannot tell.
+        raw_probabilities: per target's name float32 (n, classes): the network's own probabilities.
+        probabilities: the same, calibrated where the bundle has calibration data.
+        is_ood: bool (n,): whether an image is out of distribution; None where the bundle has no OOD detector.
     """
 
     raw_probabilities: Mapping[str, NDArray[np.float32]]
@@ -152,34 +134,35 @@ class ModelOutput:
     is_ood: NDArray[np.bool_] | None
 
 
-def concat_outputs(blocks: Sequence[ModelOutput]) -> ModelOutput:
-    """What was seen in several blocks of images, one or more, as if it were one."""
-    if len(blocks) == 1:
-        return blocks[0]
-    is_ood = [block.is_ood for block in blocks if block.is_ood is not None]
+def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
+    """The outputs for one or more batches of images as one."""
+    if len(outputs) == 1:
+        return outputs[0]
+
+    def concat(batches: list[Mapping[str, NDArray[np.float32]]]) -> dict[str, NDArray[np.float32]]:
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+    is_ood = [output.is_ood for output in outputs if output.is_ood is not None]
     return ModelOutput(
-        {
-            name: np.concatenate([block.raw_probabilities[name] for block in blocks])
-            for name in blocks[0].raw_probabilities
-        },
-        {name: np.concatenate([b.probabilities[name] for b in blocks]) for name in blocks[0].probabilities},
+        concat([output.raw_probabilities for output in outputs]),
+        concat([output.probabilities for output in outputs]),
         np.concatenate(is_ood) if is_ood else None,
     )
 
 
 class Predictor:
-    """A bundle that answers. Safe to use from several threads at once.
+    """A bundle that predicts. Safe to use from several threads at once.
 
     Attributes:
-        bundle: what it was made from.
-        threads: how many threads the network and the decoding use; by default the physical cores.
+        bundle: the model.
+        threads: threads of the network and of the decoding; by default the physical cores.
 
-    `name` is what messages call the bundle: its path, where it has one. `check` is whether the golden images are
-    asked; only for a bundle edited on purpose, which would answer otherwise, they are not.
+    `name` is what errors call the bundle: its path, where it has one. `check` is whether the golden images are
+    predicted and compared; False is only for a bundle edited on purpose.
 
     Raises:
-        BundleError: the graph cannot be run, does not take or give what the bundle says, or does not answer
-            to its golden images as it did when it was sealed.
+        BundleError: the graph cannot be run, does not fit the bundle, or its probabilities for the golden images are
+            not the sealed ones.
         RecipeError: fewer threads than one.
     """
 
@@ -189,18 +172,22 @@ class Predictor:
         self.bundle = bundle
         self.threads = physical_cores() if threads is None else threads
         if self.threads < 1:
-            raise RecipeError(f"{threads} threads: at least 1 is needed.")
+            raise RecipeError("threads_range", found=self.threads)
         self._name = name
-        self._session = _session(bundle, self.threads, name)
-        if check:
-            self._check_golden_images()
+        with locating_errors(path=name):
+            self._session = _checked_session(bundle, self.threads)
+            if check:
+                self._check_golden_images()
 
     def __repr__(self) -> str:
-        return f"<Predictor of {self._name}: {', '.join(target.name for target in self.bundle.targets)}>"
+        return f"<Predictor of {self._name}: {', '.join(target.name for target in self.targets)}>"
 
     @classmethod
-    def open(cls, path: str | Path, threads: int | None = None) -> "Predictor":
+    def open(cls, path: str | Path, threads: int | None = None, name: str | None = None) -> "Predictor":
         """Open a .muslin file, or the one in a run's folder.
+
+        Args:
+            name: what errors call the file; by default its path.
 
         Raises:
             BundleError: see `muslin.models.bundle.open_bundle`; or the folder holds no model.
@@ -209,82 +196,81 @@ class Predictor:
         if os.path.isdir(path):
             path = path / MODEL_FILE
             if not path.exists():
-                raise BundleError(
-                    f"{path}: there is no such file. Give a run's folder whose training has ended."
-                )
-        return cls(open_bundle(path), threads, name=str(path))
+                raise BundleError("bundle_missing", "run", path=name or str(path))
+        return cls(open_bundle(path, name), threads, name=name or str(path))
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """The questions it answers, in order."""
+        """The bundle's targets, in order."""
         return self.bundle.targets
 
     @property
     def thresholds(self) -> dict[str, tuple[float, ...]]:
-        """From which probability on an answer is a yes, of every target that has thresholds (`Bundle.thresholds`)."""
+        """Minimum probabilities for predicting a label, for every target that has any (`Bundle.thresholds`)."""
         return usual(self.targets) | dict(self.bundle.thresholds)
 
     def with_thresholds(self, changes: Mapping[str, float]) -> "Predictor":
-        """The same with other thresholds.
+        """The same predictor with other thresholds.
 
         Args:
-            changes: numbers from 0 to 1 by the name of a target or a class; under "" for all. Of two classes, from
-                which probability on the named one is the answer (the second, where a target is named or nothing).
+            changes: numbers from 0 to 1 by the name of a target or a class; "" changes all. Of two classes, the
+                minimum probability for predicting the named one (the second, for a target's name or "").
 
         Raises:
-            DataError: there is no such threshold, or a number is out of range.
+            DataError: an unknown name, or a number out of range.
         """
         twin = copy(self)
         twin.bundle = replace(self.bundle, thresholds=move(self.targets, self.bundle.thresholds, changes))
         return twin
 
     def predict(self, images: Any, *, precision: float = PRECISION, per: str = "all") -> list[Prediction]:
-        """One Prediction per image, in order, none left out.
+        """One Prediction per image, in order.
 
         Args:
-            images: an image or several: paths, a file's bytes, arrays uint8 (height, width) or (height,
-                width, channels), PIL images. A folder stands for the images in it and below, in order of
-                their names; hidden ones are passed over.
-            precision: wanted of the accepted answers, from 0.5 to below 1.
-            per: `all` or `class`: see `muslin.evaluation.selective.Rule`.
+            images: one image or several: paths, a file's bytes, arrays uint8 (height, width) or (height, width,
+                channels), PIL images. A folder stands for the images in and below it, in order of their names, without
+                hidden ones.
+            precision: precision target of the accepted predictions, from 0.5 to below 1.
+            per: `all` or `class`, see `muslin.evaluation.selective.rule`.
 
         Raises:
-            DataError: a folder that holds no image; or `precision` or `per` is out of range.
+            DataError: a folder without images; or `precision` or `per` is out of range.
         """
         return list(self.predict_iter(images, precision=precision, per=per))
 
     def predict_iter(
         self, images: Any, *, precision: float = PRECISION, per: str = "all"
     ) -> Iterator[Prediction]:
-        """`predict`, one after the other, for any number of images: memory holds a few dozen at a time."""
-        yield from self.predict_named(_each_image(images), precision=precision, per=per)
+        """`predict`, one image after the other, for any number of images: a few dozen are in memory at a time."""
+        yield from self.predict_named(_named_images(images), precision=precision, per=per)
 
     def predict_named(
-        self, pictures: Iterable[tuple[str, Any]], *, precision: float = PRECISION, per: str = "all"
+        self, images: Iterable[tuple[str, Any]], *, precision: float = PRECISION, per: str = "all"
     ) -> Iterator[Prediction]:
-        """`predict_iter` for images that come with the name to call them by, each one image and no folder.
+        """`predict_iter` for pairs of a name and an image. No image is a folder.
 
-        Besides what `predict` takes an image may be a `Photo`, or an ImageError: the reason why there is none.
+        An image may also be a `Photo`, or an ImageError: the reason why it cannot be read.
         """
-        pictures, wanted = iter(pictures), self.bundle.preprocessing
-        rules = self.policies(precision, per)
+        images, preprocessing = iter(images), self.bundle.preprocessing
+        policies = self.policies(precision, per)
         with ThreadPoolExecutor(self.threads) as pool:
-            while chunk := list(islice(pictures, CHUNK)):
-                yield from self._answered(
-                    list(pool.map(lambda named: _read(named[0], named[1], wanted), chunk)), rules
+            while chunk := list(islice(images, CHUNK)):
+                yield from self._predict_chunk(
+                    list(pool.map(lambda named: _read_image(named[0], named[1], preprocessing), chunk)),
+                    policies,
                 )
 
     def predict_pixels(
         self, pixels: NDArray[np.uint8], batch_size: int | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probabilities for images that are already as the network takes them.
+        """Calibrated probabilities for images of the size that the network takes.
 
         Args:
-            pixels: uint8 (count, height, width, channels) of the bundle's preprocessing.
-            batch_size: images at a time; by default so many that their pixels fit the processor's caches.
+            pixels: uint8 (n, height, width, channels) of the bundle's preprocessing.
+            batch_size: images at a time; by default as many as fit the processor's caches.
 
         Returns:
-            Per target's name float32 (count, classes), 0 to 1, columns in the target's order of classes.
+            Per target's name float32 (n, classes), 0 to 1, columns in the target's order of classes.
 
         Raises:
             DataError: `pixels` has another type or shape.
@@ -292,42 +278,44 @@ class Predictor:
         return self.infer(pixels, batch_size).probabilities
 
     def infer(self, pixels: NDArray[np.uint8], batch_size: int | None = None) -> ModelOutput:
-        """All that is to be known of images before anything is decided; arguments and errors as `predict_pixels`."""
+        """The model's output before any decision; arguments and errors as `predict_pixels`."""
         names = [target.name for target in self.targets]
         if self.bundle.ood_detector is not None:
             names.append(FEATURES)
-        return concat_outputs(
-            [self.to_output(found, found.get(FEATURES)) for found in self._run(pixels, names, batch_size)]
-        )
-
-    def to_output(
-        self, raw_probabilities: Mapping[str, NDArray[np.float32]], features: NDArray[np.float32] | None
-    ) -> ModelOutput:
-        """What `infer` says of images of which it is known what `raw` says."""
-        ood_detector = self.bundle.ood_detector
-        is_ood = None
-        if ood_detector is not None and features is not None:
-            is_ood = ood_detector.ood_score(features) > ood_detector.limit
-        ours = {t.name: raw_probabilities[t.name] for t in self.targets}
-        known = self.bundle.calibration_data
-        return ModelOutput(
-            ours, {t.name: calibrated(t, ours[t.name], known.get(t.name)) for t in self.targets}, is_ood
-        )
+        batches = self._run(pixels, names, batch_size)
+        return concat_outputs([self.to_output(batch, batch.get(FEATURES)) for batch in batches])
 
     def infer_raw(
         self, pixels: NDArray[np.uint8]
     ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
-        """The network's own probabilities, and what its last layer sees of the images: float32 (count, features).
+        """Raw probabilities per target's name, and the features, float32 (n, features): the input of the heads.
 
-        The second is None where the graph does not give it, as in models of older versions.
+        The features are None where the graph has no such output.
         """
         names = [target.name for target in self.targets]
         if FEATURES in {entry.name for entry in self._session.get_outputs()}:
             names.append(FEATURES)
         batches = list(self._run(pixels, names))
-        found = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
-        features = found.pop(FEATURES, None)
-        return found, features
+        outputs = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+        features = outputs.pop(FEATURES, None)
+        return outputs, features
+
+    def to_output(
+        self, raw_probabilities: Mapping[str, NDArray[np.float32]], features: NDArray[np.float32] | None
+    ) -> ModelOutput:
+        """The output of `infer` for the results of `infer_raw`."""
+        detector, calibration_data = self.bundle.ood_detector, self.bundle.calibration_data
+        is_ood = None
+        if detector is not None and features is not None:
+            is_ood = detector.ood_score(features) > detector.limit
+        return ModelOutput(
+            {t.name: raw_probabilities[t.name] for t in self.targets},
+            {
+                t.name: calibrated(t, raw_probabilities[t.name], calibration_data.get(t.name))
+                for t in self.targets
+            },
+            is_ood,
+        )
 
     def policies(self, precision: float = PRECISION, per: str = "all") -> dict[str, AcceptancePolicy]:
         """Per target's name the thresholds that keep `precision`; see `muslin.evaluation.selective.rule`."""
@@ -337,130 +325,137 @@ class Predictor:
             for t in self.targets
         }
 
-    def _answered(
-        self, pictures: list["_Image"], rules: Mapping[str, AcceptancePolicy]
+    def _predict_chunk(
+        self, images: list["_ReadImage"], policies: Mapping[str, AcceptancePolicy]
     ) -> Iterator[Prediction]:
-        readable = [picture.pixels for picture in pictures if picture.pixels is not None]
-        seen = self.infer(np.stack(readable)) if readable else None
-        decided = {
-            t.name: triage(t, seen.probabilities[t.name], rules[t.name], seen.is_ood)
-            for t in self.targets
-            if seen is not None
-        }
+        readable = [image.pixels for image in images if image.pixels is not None]
+        triages: dict[str, Triage] = {}
+        if readable:
+            output = self.infer(np.stack(readable))
+            triages = {
+                t.name: triage(t, output.probabilities[t.name], policies[t.name], output.is_ood)
+                for t in self.targets
+            }
         rows = iter(range(len(readable)))
-        for picture in pictures:
-            if picture.pixels is None:
-                yield Prediction(picture.name, {}, error=picture.error)
-            else:
-                row = next(rows)
-                assert seen is not None
-                found = {
-                    t.name: _answer(t, seen.probabilities[t.name][row], decided[t.name], row)
-                    for t in self.targets
-                }
-                yield Prediction(picture.name, found, picture.notes)
+        for image in images:
+            if image.pixels is None:
+                yield Prediction(image.name, {}, error=image.error)
+                continue
+            row = next(rows)
+            predictions = {
+                t.name: _target_prediction(t, output.probabilities[t.name][row], triages[t.name], row)
+                for t in self.targets
+            }
+            yield Prediction(image.name, predictions, image.notes)
 
     def _run(
         self, pixels: NDArray[np.uint8], names: list[str], batch_size: int | None = None
     ) -> Iterator[dict[str, NDArray[np.float32]]]:
-        """The graph's outputs of these names, a batch of images at a time; of no image, one empty batch."""
+        """The graph's outputs of these names, one batch of images at a time; one empty batch for no images."""
         shape = self.bundle.preprocessing.shape
         pixels = np.asarray(pixels)
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != shape:
             raise DataError(
-                f"pixels are {pixels.dtype} {pixels.shape}; this model takes uint8 (count, "
-                f"{', '.join(map(str, shape))}). Give images of other kinds to predict()."
+                "pixels_shape", found=f"{pixels.dtype} {pixels.shape}", expected=_batch_type(shape)
             )
-        widths: dict[str, int | None] = {target.name: len(target.classes) for target in self.targets}
-        ood_detector = self.bundle.ood_detector
-        widths[FEATURES] = None if ood_detector is None else ood_detector.known.shape[1]
+        widths = {target.name: len(target.classes) for target in self.targets}
+        detector = self.bundle.ood_detector
+        if detector is not None:
+            widths[FEATURES] = detector.known.shape[1]
         if not len(pixels):
-            yield {name: np.empty((0, widths[name] or 0), np.float32) for name in names}
+            yield {name: np.empty((0, widths.get(name, 0)), np.float32) for name in names}
         size = max(1, batch_size or _BATCH_VALUES // int(np.prod(shape)))
         for start in range(0, len(pixels), size):
             batch = pixels[start : start + size]
-            outputs = dict(zip(names, run_session(self._session, names, {"pixels": batch}), strict=True))
-            for name, output in outputs.items():
-                wanted = (len(batch), widths[name] or getattr(output, "shape", (0, 0))[-1])
-                if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.shape != wanted:
-                    raise BundleError(
-                        f"{self._name}: model.onnx gives {getattr(output, 'dtype', type(output))} "
-                        f"{getattr(output, 'shape', '')} for {name!r}; expected float32 {wanted}."
-                    )
+            with locating_errors(path=self._name):
+                outputs = dict(zip(names, run_session(self._session, names, {"pixels": batch}), strict=True))
+                for name, output in outputs.items():
+                    width = widths.get(name) or getattr(output, "shape", (0, 0))[-1]
+                    check_tensor(name, output, np.float32, (len(batch), width))
             yield outputs
 
     def _check_golden_images(self) -> None:
-        answers, _ = self.infer_raw(self.bundle.golden_pixels)
+        probabilities, _ = self.infer_raw(self.bundle.golden_pixels)
         for target in self.targets:
-            expected = self.bundle.golden_probabilities[target.name]
-            difference = np.abs(answers[target.name] - expected)
+            found, expected = probabilities[target.name], self.bundle.golden_probabilities[target.name]
+            difference = np.abs(found - expected)
             if not (difference <= GOLDEN_TOLERANCE).all():  # NaN is not either
                 worst = np.argmax(np.nan_to_num(difference, nan=np.inf))
                 image, column = np.unravel_index(worst, expected.shape)
                 raise BundleError(
-                    f"{self._name}: model.onnx does not answer as when it was sealed: golden image {image}, "
-                    f"class {target.classes[column]!r}: {answers[target.name].flat[worst]:.4f} instead of "
-                    f"{expected.flat[worst]:.4f}. Train it again, or try another version of onnxruntime."
+                    "golden_mismatch",
+                    image=int(image),
+                    class_name=target.classes[column],
+                    found=float(found[image, column]),
+                    expected=float(expected[image, column]),
                 )
 
 
-# --- the graph and its runtime
-
-
-def _session(bundle: Bundle, threads: int, name: str) -> Any:
+def _checked_session(bundle: Bundle, threads: int) -> Any:
+    """A session whose inputs and outputs are those that the bundle promises."""
     from muslin.images import TRANSFORMS
 
     transform, shape = bundle.preprocessing.transform, bundle.preprocessing.shape
     if transform not in TRANSFORMS:
-        raise BundleError(
-            f"{name}: no transform {transform!r}. {nearest(transform, TRANSFORMS)} Upgrade muslin."
-        )
+        raise BundleError("bundle_transform", **unknown(transform, TRANSFORMS))
     session = runtime.session(bundle.model, threads=threads)
-    takes = {entry.name: (entry.type, list(entry.shape)) for entry in session.get_inputs()}
-    gives = [entry.name for entry in session.get_outputs()]
-    kind, sizes = takes.get("pixels", ("", []))
-    any_count = bool(sizes) and not isinstance(sizes[0], int)
-    if len(takes) != 1 or kind != "tensor(uint8)" or not any_count or tuple(sizes[1:]) != shape:
-        raise BundleError(
-            f"{name}: model.onnx takes {takes}; expected only `pixels`: uint8 (any count, "
-            f"{', '.join(map(str, shape))})."
-        )
-    for wanted in (
-        *(t.name for t in bundle.targets),
-        *([FEATURES] if bundle.ood_detector is not None else []),
-    ):
-        if wanted not in gives:
-            raise BundleError(f"{name}: model.onnx gives {', '.join(gives)}, but not {wanted!r}.")
+    with runtime_errors():  # a name may not be UTF-8
+        inputs = {entry.name: (entry.type, list(entry.shape)) for entry in session.get_inputs()}
+        outputs = [entry.name for entry in session.get_outputs()]
+    kind, sizes = inputs.get("pixels", ("", []))
+    is_any_n = bool(sizes) and not isinstance(sizes[0], int)
+    if len(inputs) != 1 or kind != "tensor(uint8)" or not is_any_n or tuple(sizes[1:]) != shape:
+        found = [f"{name}: {kind} {sizes}" for name, (kind, sizes) in inputs.items()]
+        raise BundleError("graph_input", found=found, expected=_batch_type(shape))
+    required = [target.name for target in bundle.targets]
+    if bundle.ood_detector is not None:
+        required.append(FEATURES)
+    for name in required:
+        if name not in outputs:
+            raise BundleError("graph_output", name=name, found=outputs)
     return session
 
 
-def _answer(
+def _batch_type(shape: tuple[int, ...]) -> str:
+    return f"uint8 (n, {', '.join(map(str, shape))})"
+
+
+def _target_prediction(
     target: Target, probabilities: NDArray[np.float32], decided: Triage, row: int
 ) -> TargetPrediction:
     # By way of the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437
-    named = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
-    downwards = sorted(named.items(), key=lambda item: -item[1])
+    by_class = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
+    ranking = sorted(by_class.items(), key=lambda item: -item[1])
     if target.kind == "multilabel":
         labels = tuple(name for name, yes in zip(target.classes, decided.tags[row], strict=True) if yes)
     else:
         labels = None
-        answer = target.classes[decided.predicted[row]]
-        downwards.sort(key=lambda item: item[0] != answer)  # the answer first, the others as they are
-    first, *others = downwards[:2]
-    second, probability = others[0] if others else (None, None)
-    listed = [target.classes[i] for i in np.flatnonzero(decided.candidates[row])]
-    listed.sort(key=lambda name: -named[name])
+        predicted = target.classes[decided.predicted[row]]
+        ranking.sort(
+            key=lambda item: item[0] != predicted
+        )  # the predicted class first, whatever its threshold
+    (label, probability), *others = ranking[:2]
+    runner_up, runner_up_probability = others[0] if others else (None, None)
+    prediction_set = [target.classes[i] for i in np.flatnonzero(decided.candidates[row])]
+    prediction_set.sort(key=lambda name: -by_class[name])
     return TargetPrediction(
-        *first, second, probability, named, labels, DECISIONS[decided.decisions[row]], tuple(listed)
+        label=label,
+        probability=probability,
+        runner_up=runner_up,
+        runner_up_probability=runner_up_probability,
+        probabilities=by_class,
+        labels=labels,
+        decision=DECISIONS[decided.decisions[row]],
+        prediction_set=tuple(prediction_set),
     )
 
 
-# --- from what a user gives to pixels
+# --- images as users give them → pixels
 
 
 @dataclass(frozen=True)
-class _Image:
-    """One image as the network takes it (None where there is a error), and what was done to it."""
+class _ReadImage:
+    """One image as the network takes it (None where there is an error), and what was done to it."""
 
     name: str
     pixels: NDArray[np.uint8] | None
@@ -468,52 +463,50 @@ class _Image:
     error: str | None = None
 
 
-def _each_image(images: Any) -> Iterator[tuple[str, Any]]:
-    """Every image with its name: as given, a file's path for those of a folder, or its place."""
-    for place, image in enumerate([images] if _is_one(images) else images):
+def _named_images(images: Any) -> Iterator[tuple[str, Any]]:
+    """Every image with its name: its path, or its position."""
+    for position, image in enumerate([images] if _is_one_image(images) else images):
         if not isinstance(image, str | os.PathLike):
-            yield f"images[{place}]", image
+            yield f"images[{position}]", image
         elif not os.path.isdir(image):
             yield os.fspath(image), Path(image)
         else:
-            for path in _images_in(Path(image)):
+            for path in _folder_images(Path(image)):
                 yield str(path), path
 
 
-def _is_one(images: Any) -> bool:
-    if isinstance(images, np.ndarray):  # (count, height, width) is several, (height, width, channels) is one
+def _is_one_image(images: Any) -> bool:
+    if isinstance(images, np.ndarray):  # (n, height, width) is several, (height, width, channels) is one
         return images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3, 4))
     return isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Iterable)
 
 
-def _images_in(folder: Path) -> list[Path]:
-    found = [
+def _folder_images(folder: Path) -> list[Path]:
+    paths = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in IMAGE_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     ]
-    if not found:
-        raise DataError(
-            f"{folder}: there is no image in this folder (no file ending in {', '.join(SUFFIXES)})."
-        )
-    return found
+    if not paths:
+        raise DataError("folder_without_images", path=str(folder), suffixes=sorted(IMAGE_SUFFIXES))
+    return paths
 
 
-def _read(name: str, source: Any, wanted: Preprocessing) -> _Image:
+def _read_image(name: str, source: Any, preprocessing: Preprocessing) -> _ReadImage:
     from muslin.images import apply_transform
 
     try:
-        pixels, notes = _pixels_of(name, source)
-        pixels, sentence = apply_transform(pixels, wanted.transform, wanted.shape)
+        pixels, notes = _decoded(name, source)
+        pixels, note = apply_transform(pixels, preprocessing.transform, preprocessing.shape)
     except ImageError as error:
-        return _Image(name, None, error=str(error))
-    return _Image(name, pixels, (*notes, sentence) if sentence else notes)
+        return _ReadImage(name, None, error=error.with_params(path=name).message)
+    return _ReadImage(name, pixels, (*notes, note) if note else notes)
 
 
-def _pixels_of(name: str, source: Any) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Pixels as `muslin.images.convert` takes them (and checks them), and notes on how they were got."""
+def _decoded(name: str, source: Any) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Pixels as `muslin.images.apply_transform` takes (and checks) them, and notes of the decoder."""
     from PIL.Image import Image
 
     from muslin.images import decode
@@ -523,25 +516,24 @@ def _pixels_of(name: str, source: Any) -> tuple[NDArray[np.uint8], tuple[str, ..
     if isinstance(source, np.ndarray):
         return (source[:, :, np.newaxis] if source.ndim == 2 else source), ()
     if isinstance(source, Image):
-        decoded = decode(_as_png(name, source), name=name, max_bytes=2**31)
+        decoded = decode(_to_png(name, source), name=name, max_bytes=2**31)
     elif isinstance(source, Photo):
         decoded = decode(source.content(), name=name)
     elif isinstance(source, bytes | Path):
         decoded = decode(source, name=name)
     else:
-        kind = type(source).__name__
-        raise ImageError(f"{name}: is a {kind}; expected a path, a file's bytes, an array or a PIL image.")
+        raise ImageError("image_type", path=name, found=type(source).__name__)
     return decoded.pixels, decoded.notes
 
 
-def _as_png(name: str, image: "PIL.Image.Image") -> bytes:
-    """So that transparency, 16 bits and EXIF orientation are treated as they are in files, in one place."""
+def _to_png(name: str, image: "PIL.Image.Image") -> bytes:
+    """As a file, so that transparency, 16 bits and EXIF orientation are handled in one place."""
     file = io.BytesIO()
     try:
-        as_it_is = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-        (image if as_it_is else image.convert("RGB")).save(
+        is_png_mode = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+        (image if is_png_mode else image.convert("RGB")).save(
             file, "PNG", compress_level=0, exif=image.getexif()
         )
-    except Exception as error:  # its file may be read only now, and decoders raise whatever they do
-        raise ImageError(f"{name}: cannot be read ({error}). Check the image.") from error
+    except Exception as error:  # its file may be read only now, and decoders raise errors of any kind
+        raise ImageError("pil_image_unreadable", path=name, reason=str(error)) from error
     return file.getvalue()

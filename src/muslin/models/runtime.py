@@ -30,7 +30,7 @@ def session(model: bytes, *, threads: int = 1, optimise: bool = True) -> Any:
     options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that onnx_check reads
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    with _runtime_errors():
+    with runtime_errors():
         return onnxruntime.InferenceSession(
             model,
             options,
@@ -45,12 +45,13 @@ def run_session(opened: Any, outputs: Sequence[str], inputs: Mapping[str, NDArra
     Raises:
         BundleError: ONNX Runtime fails.
     """
-    with _runtime_errors():
+    with runtime_errors():
         return list(opened.run(list(outputs), dict(inputs)))
 
 
 @contextmanager
-def _runtime_errors() -> Iterator[None]:
+def runtime_errors() -> Iterator[None]:
+    """Turn any error of ONNX Runtime into a BundleError."""
     try:
         yield
     except Exception as error:  # onnxruntime's exceptions have no other common base

@@ -1,12 +1,12 @@
 """The one folder that the studio may look into: its models, its images, and no way out of it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from muslin.errors import DataError
-from muslin.models.predictor import SUFFIXES
+from muslin.models.predictor import IMAGE_SUFFIXES
 
 MODEL_SUFFIXES = (".muslin",)
 MOST_ENTRIES = 20_000  # files looked at for one listing; a home folder has more, and takes minutes
@@ -15,7 +15,7 @@ MOST_IMAGES = 200
 MOST_DEPTH = 6
 
 
-def file_within(root: Path, name: str, suffixes: tuple[str, ...]) -> Path:
+def file_within(root: Path, name: str, suffixes: Collection[str]) -> Path:
     """The file that `name`, relative to `root` and with /, stands for.
 
     Args:
@@ -57,7 +57,7 @@ def models_in(root: Path) -> list[Path]:
 
 def images_in(root: Path, after: int = 0) -> tuple[list[str], bool]:
     """200 images below `root` from number `after` on, in order of their paths within, and whether there are more."""
-    found = sorted(path for path in _files(root) if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in _files(root) if path.suffix.lower() in IMAGE_SUFFIXES)
     end = after + MOST_IMAGES
     return [path.relative_to(root).as_posix() for path in found[after:end]], len(found) > end
 

@@ -32,7 +32,7 @@ from muslin.explain.feature_map_sheets import kernels_of, sheet_of
 from muslin.explain.inspection import InspectedModel, Inspection, accuracy
 from muslin.explain.layers import VIEWS, LayeredModel, ViewName
 from muslin.images import decode, encode_png
-from muslin.models.predictor import MODEL_FILE, SUFFIXES
+from muslin.models.predictor import IMAGE_SUFFIXES, MODEL_FILE
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within, images_in, model_rows
 from muslin.studio.uploads import UploadCache
 
@@ -228,7 +228,7 @@ class Workspace:
         kind, _, name = image.partition(":")
         match kind:
             case "file":
-                return Inspection(inspected, file_within(self.root, name, SUFFIXES), name=name)
+                return Inspection(inspected, file_within(self.root, name, IMAGE_SUFFIXES), name=name)
             case "upload":
                 return Inspection(inspected, self._sent.get(name), name="your image")
             case "golden":
@@ -249,7 +249,7 @@ class Workspace:
             source = self._image(self.inspected(_text(query, "model")), image).source
             shown = source if isinstance(source, np.ndarray) else np.zeros((1, 1, 1), np.uint8)
         elif kind == "file":
-            path = file_within(self.root, name, SUFFIXES)
+            path = file_within(self.root, name, IMAGE_SUFFIXES)
             shown = decode(path, name=name, min_side_px=side).pixels
         else:
             shown = decode(self._sent.get(name), name="your image", min_side_px=side).pixels
