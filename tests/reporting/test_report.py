@@ -153,9 +153,8 @@ def test_headline_is_the_accuracy_with_its_interval(tmp_path: Path) -> None:
     inputs = report_inputs()
     page = _page(inputs, tmp_path)
     evaluation = evaluation_of(inputs)
-    assert (
-        f"Accuracy on {evaluation.n} test images: {100 * evaluation.right / evaluation.n:.1f} %" in page.text
-    )
+    accuracy = f"{100 * evaluation.right / evaluation.n:.1f} %"
+    assert f"{accuracy} accuracy on {evaluation.n} test images" in page.text.replace("\u00a0", " ")
     low, high = evaluation.accuracy_interval
     assert f"{100 * low:.1f} to {100 * high:.1f} %" in page.text
 
@@ -218,7 +217,7 @@ def test_errors_differ_in_words_marks_and_frames(tmp_path: Path) -> None:
 
 def test_model_without_errors_is_not_called_perfect(tmp_path: Path) -> None:
     page = _page(report_inputs(perfect=True, history=[]), tmp_path)
-    assert "120 test images: 100.0 %" in page.text
+    assert "100.0 % accuracy on 120 test images" in page.text.replace("\u00a0", " ")
     assert "Nothing, on these 120 images" in page.text
     assert "an error rate of up to 3.1 %" in page.text
     assert "The run has no training history" in page.text
