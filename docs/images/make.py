@@ -25,7 +25,10 @@ LINES_SHOWN = {"look": 8, "evaluate": 9, "inspect": 4}
 REPORT_PX = (1100, 760)  # width and height of the top: the accuracy, what it confuses, what to look at next
 PREDICTIONS_PX = (1100, 760)
 MAX_BYTES = 400_000
-ONLY = "<style>header,footer,nav,.plain,.key,section:not(#{}){{display:none}}section{{padding:0}}h2{{margin-top:24px}}</style>"
+ONLY = (
+    "<style>header,footer,nav,.plain,.key,section:not(#{}){{display:none}}"
+    "section{{padding:0}}h2{{margin-top:24px}}</style>"
+)
 """Hides everything but one section of a page."""
 
 

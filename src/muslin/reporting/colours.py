@@ -1,18 +1,18 @@
-"""The house's colours, once for images, plots and pages; and the table of the false colours.
+"""The colours of images, plots and pages, for light and dark; and the colour maps.
 
-Cloth and ink, and one accent (madder, a dyer's red) that means "look here". Right and wrong, or one line and
-another, never differ by colour alone.
+Cloth and ink, and one accent colour (madder, a dyer's red) that means "look here". Correct and incorrect, or one line
+and another, never differ by colour alone.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Contrast against `paper` by WCAG 2: ink, soft and accent at least 4.5:1 in both, so each may carry text.
+# Contrast against `paper` by WCAG 2: ink, soft and accent have at least 4.5:1 in both, so text can use each.
 LIGHT = {
     "paper": "#fdfcf8",
-    "cloth": "#f3efe6",  # panels, and what is behind images
+    "cloth": "#f3efe6",  # panels, and behind images
     "rule": "#ddd6c8",
-    "mid": "#8d8578",  # lines of second rank: 3:1
+    "mid": "#8d8578",  # secondary lines: 3:1
     "soft": "#655e53",
     "ink": "#27231d",
     "accent": "#a8391b",
@@ -30,27 +30,21 @@ DARK = {
 }
 
 
-def rgb(colour: str) -> tuple[int, int, int]:
-    """`#a8391b` as (168, 57, 27)."""
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-    return red, green, blue
-
-
 def viridis() -> NDArray[np.uint8]:
-    """256 colours from dark violet to yellow, uint8 (256, 3): even steps to every eye, also printed gray."""
+    """256 colours from dark violet to yellow, uint8 (256, 3): perceptually uniform, also when printed gray."""
     return np.frombuffer(bytes.fromhex(_VIRIDIS), dtype=np.uint8).reshape(256, 3)
 
 
 def blue_to_orange() -> NDArray[np.uint8]:
-    """256 colours for values with a sign, uint8 (256, 3): blue below zero, near white at it, orange above.
+    """256 colours for signed values, uint8 (256, 3): blue below zero, near white at zero, orange above.
 
-    The stops are ColorBrewer's RdBu (its blue half) and PuOr (its orange half), by Cynthia Brewer, Apache 2.0; both
-    halves are told apart by every eye, but not in gray print, so negative cells are hatched too.
+    The stops are ColorBrewer's RdBu (its blue half) and PuOr (its orange half), by Cynthia Brewer, Apache 2.0.
+    Colour-blind readers can distinguish both halves, but not in gray print, so negative cells are hatched too.
     """
-    place = np.linspace(-1, 1, 256)
+    values = np.linspace(-1, 1, 256)
     stops = np.linspace(-1, 1, len(_SIGNED))
-    mixed = [np.interp(place, stops, [colour[i] for colour in _SIGNED]) for i in range(3)]
-    return np.stack(mixed, axis=1).round().astype(np.uint8)
+    channels = [np.interp(values, stops, [colour[i] for colour in _SIGNED]) for i in range(3)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
 _SIGNED = [
