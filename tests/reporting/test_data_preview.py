@@ -1,4 +1,4 @@
-"""`muslin look` on tables with several targets, several labels a photo, and photos that are broken."""
+"""`muslin look` on tables with several targets, several labels per photo, and unreadable photos."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from muslin.reporting.data_preview import dataset_summary, read_photo_headers
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """Six photos of three sizes and three modes, of which the first is broken; three columns that could be labels."""
+    """Six photos of three sizes and three modes, the first of them unreadable; three columns can be labels."""
     (tmp_path / "images").mkdir()
     for number, (mode, size) in enumerate(
         [
@@ -28,7 +28,7 @@ def table(tmp_path: Path) -> Path:
         1,
     ):
         Image.new(mode, size).save(tmp_path / f"images/{number}.jpg")
-    (tmp_path / "images/1.jpg").write_bytes(b"<html>not found</html>")
+    (tmp_path / "images/1.jpg").write_bytes(b"<html>not summary</html>")
     lines = [
         "image,kind,season,tags",
         "1,hat,fall,red|warm",
@@ -41,54 +41,58 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "shop.csv"
 
 
-def look(*words: object) -> str:
-    done = CliRunner().invoke(cli, ["look", *map(str, words)])
+def look(*arguments: object) -> str:
+    done = CliRunner().invoke(cli, ["look", *map(str, arguments)])
     assert done.exit_code == 0, (done.output, done.exception)
     return done.output
 
 
-def test_a_table_with_several_possible_targets_is_shown_with_a_row_each(table: Path) -> None:
+def test_table_with_several_targets_has_a_row_each(table: Path) -> None:
     (table.parent / "other.csv").write_text(table.read_text().replace("tags", "colours"))
-    said = look(table.parent / "other.csv")
-    assert "detected: table, 3 possible targets, 6 photos" in said
-    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.strip()}
+    output = look(table.parent / "other.csv")
+    assert "detected: table, 3 possible targets, 6 photos" in output
+    rows = {line.split()[0]: line.split()[1:] for line in output.splitlines() if line.strip()}
     assert rows["kind"] == ["2", "0", "hat", "3,", "shirt", "3"]
     assert rows["season"][:2] == ["2", "0"]
-    assert "colours (several per image)" in said
-    assert "7 rows" in said
-    assert "rows left out because their photo is missing: 1 (7)" in said
+    assert "colours (several per image)" in output
+    assert "7 rows" in output
+    assert "rows left out because their photo is missing: 1 (7)" in output
 
 
-def test_sizes_modes_and_what_cannot_be_read_are_said_even_if_the_first_is_broken(table: Path) -> None:
-    said = look(table, "--target", "tags")
-    assert "photos of 8×6 to 90×50 px; RGB 2, L 2, CMYK 1; 1 unreadable, the first:" in said
-    assert "is HTML, which is not read" in said
-    assert "tags: 2 classes (several per image)" in said
-    found = json.loads(look(table, "--target", "tags", "--json"))
-    assert found["shape"] == [40, 30, 3]
-    assert found["photos"]["smallest"] == [6, 8]
-    assert found["photos"]["modes"] == {"RGB": 2, "L": 2, "CMYK": 1}
-    assert found["targets"]["tags"] == {"kind": "multilabel", "classes": {"red": 4, "warm": 3}, "unknown": 1}
+def test_sizes_modes_and_unreadable_photos_are_shown(table: Path) -> None:
+    output = look(table, "--target", "tags")
+    assert "photos of 8×6 to 90×50 px; RGB 2, L 2, CMYK 1; 1 unreadable, the first:" in output
+    assert "is HTML, which is not read" in output
+    assert "tags: 2 classes (several per image)" in output
+    summary = json.loads(look(table, "--target", "tags", "--json"))
+    assert summary["shape"] == [40, 30, 3]
+    assert summary["photos"]["smallest"] == [6, 8]
+    assert summary["photos"]["modes"] == {"RGB": 2, "L": 2, "CMYK": 1}
+    assert summary["targets"]["tags"] == {
+        "kind": "multilabel",
+        "classes": {"red": 4, "warm": 3},
+        "unknown": 1,
+    }
 
 
-@pytest.mark.parametrize("wish", [["--sample", 6], ["--mean"], ["--class", "warm"], []])
-def test_images_are_shown_with_a_mark_where_one_is_broken(
-    table: Path, tmp_path: Path, wish: list[object]
+@pytest.mark.parametrize("options", [["--sample", 6], ["--mean"], ["--class", "warm"], []])
+def test_images_are_shown_with_a_mark_for_unreadable_ones(
+    table: Path, tmp_path: Path, options: list[object]
 ) -> None:
-    look(table, "--target", "tags", *wish, "-o", tmp_path / "sheet.png")
+    look(table, "--target", "tags", *options, "-o", tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 100
     look(table, "--target", "kind", "--target", "season", "--sample", 6)
-    look(table, "--target", "tags", *wish)
+    look(table, "--target", "tags", *options)
 
 
-def test_a_broken_image_asked_for_by_its_index_is_named(table: Path) -> None:
+def test_unreadable_image_is_named_by_its_index(table: Path) -> None:
     done = CliRunner().invoke(cli, ["look", str(table), "--target", "kind", "--index", "0"])
     assert done.exit_code != 0
     assert "1.jpg" in str(done.exception)
 
 
-def test_a_set_whose_photos_are_all_broken_is_still_described(table: Path) -> None:
+def test_set_of_unreadable_photos_is_described(table: Path) -> None:
     for photo in (table.parent / "images").iterdir():
         photo.write_bytes(b"")
     data = read(table, target="kind")

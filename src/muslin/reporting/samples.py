@@ -85,7 +85,6 @@ def sample_indices(
     count: int = 25,
     class_name: str | None = None,
     seed: int = 0,
-    target: str | None = None,
 ) -> NDArray[np.int64]:
     """Indices of `count` random images, in order; only of the class `class_name` where given.
 
@@ -96,7 +95,7 @@ def sample_indices(
         raise DataError("sample_size", count=count)
     indices = np.arange(len(dataset))
     if class_name is not None:
-        chosen = dataset.target(target)
+        chosen = dataset.target()
         if class_name not in chosen.classes:
             raise DataError("class_unknown", path=dataset.name, **unknown(class_name, chosen.classes))
         labels, index = dataset.labels[chosen.name], chosen.classes.index(class_name)

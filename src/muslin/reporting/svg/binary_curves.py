@@ -1,7 +1,6 @@
 """Two classes over all thresholds: the ROC curve, the precision–recall curve, and the metrics at each threshold."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +42,7 @@ class ThresholdExplorer:
 def threshold_explorer(
     binary: Binary, labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
 ) -> ThresholdExplorer:
-    """The threshold slider for a target of two classes.
+    """The threshold slider for a target of two classes, with its ROC curve and its precision–recall curve.
 
     Args:
         labels: (n,) 0 or 1, without unknown labels.
@@ -51,65 +50,40 @@ def threshold_explorer(
     """
     current = operating_point(labels, scores, binary.threshold)
     rows = [operating_point(labels, scores, step / STEPS) for step in range(STEPS + 1)]
+    positives, negatives = int((labels == 1).sum()), int((labels != 1).sum())
     points = {
         "n": len(labels),
-        "positives": int((labels == 1).sum()),
+        "positives": positives,
         "square": [LEFT, TOP, SIDE],
         "rows": [[row.predicted, row.right] for row in rows],
     }
-    return ThresholdExplorer(
-        current,
-        json.dumps(points, separators=(",", ":")),
-        roc_curve(binary, labels, scores, current),
-        precision_recall_curve(binary, labels, scores, current),
-    )
-
-
-def roc_curve(
-    binary: Binary,
-    labels: NDArray[np.integer[Any]],
-    scores: NDArray[np.floating[Any]],
-    current: OperatingPoint,
-) -> str:
-    """True positive rate against false positive rate over all thresholds, with a dot at the current one."""
     true_positives, false_positives, _ = curve(labels, scores)
-    positives, negatives = max(int((labels == 1).sum()), 1), max(int((labels != 1).sum()), 1)
-    rates = zip((false_positives / negatives).tolist(), (true_positives / positives).tolist(), strict=True)
-    area = "undefined" if binary.roc_area is None else f"{binary.roc_area:.3f}"
-    diagonal = (
-        f'<path class="mid-stroke" stroke-dasharray="6 4" d="M{LEFT} {TOP + SIDE}L{LEFT + SIDE} {TOP}"/>'
-    )
-    return _curve_plot(
-        ("ROC curve", "false positive rate", f"recall of {binary.positive}"),
-        [(0.0, 0.0), *rates],
-        (current.false_positive_rate, current.recall),
-        f"Area under the curve {area}.",
-        diagonal,
-    )
-
-
-def precision_recall_curve(
-    binary: Binary,
-    labels: NDArray[np.integer[Any]],
-    scores: NDArray[np.floating[Any]],
-    current: OperatingPoint,
-) -> str:
-    """Precision against recall over all thresholds, with a dot at the current one."""
-    true_positives, false_positives, _ = curve(labels, scores)
-    positives = max(int((labels == 1).sum()), 1)
+    recall, false_positive_rate = true_positives / max(positives, 1), false_positives / max(negatives, 1)
     precision = true_positives / np.maximum(true_positives + false_positives, 1)
-    mean = "undefined" if binary.average_precision is None else f"{binary.average_precision:.3f}"
-    return _curve_plot(
-        ("Precision–recall curve", f"recall of {binary.positive}", "precision"),
-        list(zip((true_positives / positives).tolist(), precision.tolist(), strict=True)),
-        (current.recall, current.precision),
-        f"Average precision {mean}.",
+    recall_name = f"recall of {binary.positive}"
+    roc = _curve_plot(
+        ("ROC curve", "false positive rate", recall_name),
+        np.vstack([(0, 0), np.column_stack([false_positive_rate, recall])]),
+        (current.false_positive_rate, current.recall),
+        f"Area under the curve {_three_digits(binary.roc_area)}.",
+        f'<path class="mid-stroke" stroke-dasharray="6 4" d="M{LEFT} {TOP + SIDE}L{LEFT + SIDE} {TOP}"/>',
     )
+    precision_recall = _curve_plot(
+        ("Precision–recall curve", recall_name, "precision"),
+        np.column_stack([recall, precision]),
+        (current.recall, current.precision),
+        f"Average precision {_three_digits(binary.average_precision)}.",
+    )
+    return ThresholdExplorer(current, json.dumps(points, separators=(",", ":")), roc, precision_recall)
+
+
+def _three_digits(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
 
 
 def _curve_plot(
     names: tuple[str, str, str],
-    points: Sequence[tuple[float, float]],
+    points: NDArray[np.floating[Any]],
     current: tuple[float | None, float | None],
     summary: str,
     background: str = "",
@@ -118,7 +92,7 @@ def _curve_plot(
     title, x_name, y_name = names
     bottom = TOP + SIDE
     drawn = np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).round().astype(int))
-    path = " ".join(f"{LEFT + points[i][0] * SIDE:.1f},{bottom - points[i][1] * SIDE:.1f}" for i in drawn)
+    path = " ".join(f"{LEFT + x * SIDE:.1f},{bottom - y * SIDE:.1f}" for x, y in points[drawn].tolist())
     x, y = current
     position = "undefined" if x is None or y is None else f"{x_name} {percent(x)}, {y_name} {percent(y)}"
     hidden = ' visibility="hidden"' if x is None or y is None else ""

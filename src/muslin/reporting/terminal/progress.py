@@ -4,48 +4,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from muslin.text import duration
 
-
-class TrainingProgress(Protocol):
-    """The values shown after a step, as in `muslin.learn.training_loop.Progress`."""
-
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def step(self) -> int: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def loss(self) -> float: ...
-    @property
-    def accuracy(self) -> float: ...
-    @property
-    def images_per_s(self) -> float: ...
-    @property
-    def left_s(self) -> float: ...
-    @property
-    def row(self) -> dict[str, Any] | None: ...
+if TYPE_CHECKING:
+    from muslin.learn.training_loop import Progress
 
 
 @contextmanager
-def training_progress() -> Iterator[Callable[[TrainingProgress], None]]:
+def training_progress() -> Iterator[Callable[["Progress"], None]]:
     """A function to call after every step. It writes to standard error; standard output is for results."""
     if not sys.stderr.isatty():
         yield _print_epoch
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as ProgressBar
 
     columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with ProgressBar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", epoch="")
 
-        def show(progress: TrainingProgress) -> None:
+        def show(progress: "Progress") -> None:
             bar.update(
                 task,
                 total=progress.epochs * progress.steps,
@@ -87,12 +68,12 @@ def tagging_progress() -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def _print_epoch(progress: TrainingProgress) -> None:
+def _print_epoch(progress: "Progress") -> None:
     if progress.row:
         print(_epoch_line(progress), file=sys.stderr, flush=True)
 
 
-def _epoch_line(progress: TrainingProgress) -> str:
+def _epoch_line(progress: "Progress") -> str:
     row = progress.row or {}
     validation = (
         f"  validation loss {row['validation_loss']:.3f} accuracy {row['validation_accuracy']:.1%}"
