@@ -26,7 +26,7 @@ from results_file import begun, keep
 from muslin.data import read
 from muslin.data.dataset import pixel_array
 from muslin.data.photos import decode_photos
-from muslin.evaluation.intervals import wilson
+from muslin.evaluation.intervals import wilson_interval
 
 RECIPES = ("photo", "photo-tuned", "small-photo")
 PEERS = ("pixels", "hog", "keras")
@@ -107,7 +107,7 @@ def main() -> None:
                     "method": method,
                     "seed": seed,
                     "accuracy": right / n,
-                    "interval": wilson(right, n),
+                    "interval": wilson_interval(right, n),
                 } | row
                 rows.append(row)
                 print(json.dumps(row), flush=True)

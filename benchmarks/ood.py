@@ -84,7 +84,7 @@ def against(
 ) -> dict[str, Any]:
     """Per kind of stranger the area under the ROC curve against `ours`, and how many are called not ours."""
     from muslin.evaluation.curves import resamples, roc_areas, with_interval
-    from muslin.evaluation.intervals import wilson
+    from muslin.evaluation.intervals import wilson_interval
 
     ood_detector = predictor.bundle.ood_detector
 
@@ -111,7 +111,7 @@ def against(
         "ours": {
             "images": len(known),
             "called_not_ours": beyond / len(known),
-            "interval": wilson(beyond, len(known)),
+            "interval": wilson_interval(beyond, len(known)),
         },
         "strangers": rows,
     }

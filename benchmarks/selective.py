@@ -139,7 +139,7 @@ def once(
                 "broken": float(bool(accepted.any()) and bool(right[accepted].mean() < wanted)),
                 "worst_class": min(by_class, default=float("nan")),
                 "list_holds": float(decided.candidates[review, truth[review]].mean()),
-                "list_length": float(decided.candidates[review].sum(axis=1).mean()),
+                "mean_set_size": float(decided.candidates[review].sum(axis=1).mean()),
             }
     return found
 

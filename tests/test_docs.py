@@ -18,10 +18,10 @@ from PIL import Image
 import muslin
 from muslin.cli import cli
 from muslin.data.formats import FORMATS
-from muslin.evaluation import evaluate
+from muslin.evaluation import evaluate_multiclass
 from muslin.learn.recipes import RECIPES
 from muslin.models.bundle import seal
-from muslin.workflows.train import write_evaluation
+from muslin.workflows.evaluate import EvaluationResult
 from small_models import LABEL, small_bundle
 
 ROOT = Path(__file__).parents[1]
@@ -231,8 +231,8 @@ def working_folder(tmp_path, monkeypatch):
     for path in ("model.muslin", "runs/first/model.muslin", "runs/again/model.muslin"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         seal(small_bundle(side=28), tmp_path / path)
-    evaluations = {"label": evaluate(labels, probabilities, LABEL.classes)}
-    write_evaluation(evaluations, "test", tmp_path / "runs/first/evaluation.json", {})
+    evaluations = {"label": evaluate_multiclass(labels, probabilities, LABEL.classes)}
+    EvaluationResult("test", evaluations).write(tmp_path / "runs/first/evaluation.json")
     for name in ("shirt.png", "boots.jpg"):
         Image.new("RGB", (400, 300), "white").save(tmp_path / name)
     monkeypatch.chdir(tmp_path)

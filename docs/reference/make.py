@@ -32,10 +32,10 @@ COMMAND = "python docs/reference/make.py"
 
 INNER = (
     ("muslin.models.predictor", "TargetPrediction"),
-    ("muslin.evaluation.multiclass", "ClassFigures"),
+    ("muslin.evaluation.multiclass", "ClassMetrics"),
     ("muslin.evaluation.multiclass", "Averages"),
     ("muslin.evaluation.multiclass", "ConfusedPair"),
-    ("muslin.evaluation.multiclass", "Mistake"),
+    ("muslin.evaluation.multiclass", "ConfidentError"),
     ("muslin.evaluation.metrics", "CalibrationBin"),
     ("muslin.models.bundle", "Bundle"),
     ("muslin.models.bundle", "Preprocessing"),

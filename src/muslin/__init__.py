@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from muslin.models.predictor import Prediction, Predictor
     from muslin.sklearn import ImageClassifier
     from muslin.workflows.audit import audit
+    from muslin.workflows.evaluate import EvaluateOptions, evaluate
     from muslin.workflows.run import Run
-    from muslin.workflows.train import evaluate, resume, train
+    from muslin.workflows.train import resume, train
 
     open = Predictor.open
 
 _HOMES = {
     "Dataset": "muslin.data.dataset",
+    "EvaluateOptions": "muslin.workflows.evaluate",
     "Evaluation": "muslin.evaluation",
     "ImageClassifier": "muslin.sklearn",
     "MuslinError": "muslin.errors",
@@ -38,7 +40,7 @@ _HOMES = {
     "Target": "muslin.data.dataset",
     "audit": "muslin.workflows.audit",
     "convert": "muslin.data.convert",
-    "evaluate": "muslin.workflows.train",
+    "evaluate": "muslin.workflows.evaluate",
     "open": "muslin.models.predictor",
     "read": "muslin.data",
     "resume": "muslin.workflows.train",
@@ -47,6 +49,7 @@ _HOMES = {
 
 __all__ = [
     "Dataset",
+    "EvaluateOptions",
     "Evaluation",
     "ImageClassifier",
     "MuslinError",

@@ -21,7 +21,6 @@ from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import build_network
 from muslin.learn.recipes import recipe
 from muslin.models.predictor import Predictor
-from muslin.workflows import train as train_workflow
 
 SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48, "epochs": 20}
 TWO = (Target("label", ("a", "b")),)
@@ -50,7 +49,9 @@ def test_photos_are_learned_and_a_second_training_looks_at_none_of_them_again(
     assert first.record["data"]["sizes"]["train"] == 27
     assert first.record["test"]["n"] == 9
     assert first.report.exists()
-    assert train_workflow.evaluate(first.model, photos)["label"].accuracy == first.record["test"]["accuracy"]
+    assert (
+        muslin.evaluate(first.model, photos).evaluations["label"].accuracy == first.record["test"]["accuracy"]
+    )
 
     (photos / "train/hat/broken.jpg").unlink()
 

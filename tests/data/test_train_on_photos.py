@@ -8,7 +8,7 @@ import muslin
 from muslin.data import read
 from muslin.data.photos import decode_photos
 from muslin.models.predictor import Predictor
-from muslin.workflows import train as train_workflow
+from muslin.workflows.evaluate import evaluate, select_part
 
 FEW = {"epochs": 6, "batch_size": 8, "widths": (8, 8), "image_size": 32}
 
@@ -28,7 +28,7 @@ def test_photos_are_learned_and_the_model_takes_photos(photos: Path, tmp_path: P
     assert predictor.bundle.preprocessing.shape == (32, 32, 3)
     assert predictor.bundle.preprocessing.transform == "fit"
 
-    evaluation = train_workflow.evaluate(predictor, photos)["label"]
+    evaluation = evaluate(predictor, photos).evaluations["label"]
     assert evaluation.n == 12
     assert evaluation.accuracy == run.record["test"]["accuracy"] >= 0.75
 
@@ -48,7 +48,7 @@ def test_undivided_photos_are_judged_by_the_part_set_apart(photos: Path, tmp_pat
     whole = photos / "train"
     run = muslin.train(whole, recipe="quick", out=tmp_path / "run", settings=FEW)
     predictor = Predictor.open(run.model)
-    chosen, part = train_workflow.part_to_judge(predictor, read(whole), "test")
+    chosen, part = select_part(predictor, read(whole), "test")
     assert (len(chosen), part) == (run.record["data"]["sizes"]["test"], "test")
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn import metrics
 
 from muslin.errors import DataError
-from muslin.evaluation import Evaluation, evaluate, wilson
+from muslin.evaluation import Evaluation, evaluate_multiclass, wilson_interval
 from muslin.evaluation.metrics import calibration_bins, expected_calibration_error
 
 CLASSES = ("coat", "shirt", "bag", "boot")
@@ -31,22 +31,22 @@ def _answers(n: int = 600, seed: int = 0, classes: int = 4) -> tuple[NDArray[np.
 def test_the_wilson_interval_is_scipys(successes: int, n: int, level: float) -> None:
     successes = min(successes, n)
     expected = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
-    assert wilson(successes, n, level) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert wilson_interval(successes, n, level) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_no_tries_say_nothing() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("successes", "n", "level"), [(-1, 5, 0.95), (6, 5, 0.95), (1, 5, 1.0), (1, 5, 0.0)])
 def test_an_impossible_count_or_level_is_refused(successes: int, n: int, level: float) -> None:
     with pytest.raises(DataError):
-        wilson(successes, n, level)
+        wilson_interval(successes, n, level)
 
 
 def test_every_measure_agrees_with_scikit_learn() -> None:
     labels, probabilities = _answers()
-    found = evaluate(labels, probabilities, CLASSES)
+    found = evaluate_multiclass(labels, probabilities, CLASSES)
     predicted = probabilities.argmax(axis=1)
     report: dict[str, Any] = metrics.classification_report(
         labels, predicted, target_names=CLASSES, output_dict=True
@@ -71,7 +71,7 @@ def test_every_measure_agrees_with_scikit_learn() -> None:
 def test_a_class_never_met_or_never_called_counts_as_scikit_learn_does_over_the_classes_met() -> None:
     labels = np.array([0, 0, 1, 1, 1, 3])
     predicted = np.array([0, 1, 1, 1, 2, 1])  # bag (2) never true, boot (3) never called
-    found = evaluate(labels, np.eye(4)[predicted], CLASSES)
+    found = evaluate_multiclass(labels, np.eye(4)[predicted], CLASSES)
     bag, boot = found.per_class[2], found.per_class[3]
     assert (bag.support, bag.recall, bag.precision) == (0, None, 0.0)
     assert (boot.predicted, boot.precision, boot.recall) == (0, None, 0.0)
@@ -87,7 +87,9 @@ def test_a_certain_mistake_costs_as_much_as_in_scikit_learn() -> None:
     for dtype in (np.float32, np.float64):
         probabilities = np.array([[1, 0], [1, 0], [0.25, 0.75]], dtype=dtype)
         expected = metrics.log_loss(labels, probabilities)
-        assert evaluate(labels, probabilities, ("a", "b")).log_loss == pytest.approx(expected, rel=1e-6)
+        assert evaluate_multiclass(labels, probabilities, ("a", "b")).log_loss == pytest.approx(
+            expected, rel=1e-6
+        )
 
 
 def test_calibration_worked_by_hand() -> None:
@@ -97,7 +99,9 @@ def test_calibration_worked_by_hand() -> None:
     bins = calibration_bins(labels, probabilities)
     assert expected_calibration_error(bins) == pytest.approx(0.4)
     assert [b.n for b in bins if b.n] == [2, 2]
-    assert evaluate(labels, probabilities, ("a", "b")).expected_calibration_error == pytest.approx(0.4)
+    assert evaluate_multiclass(labels, probabilities, ("a", "b")).expected_calibration_error == pytest.approx(
+        0.4
+    )
 
 
 def test_calibration_bins_hold_every_image_once_and_include_their_upper_edge() -> None:
@@ -115,15 +119,15 @@ def test_calibration_agrees_with_a_plain_loop() -> None:
         inside = (confidence > i / 15) & (confidence <= (i + 1) / 15)
         if inside.any():
             total += inside.sum() * abs(float(right[inside].mean()) - float(confidence[inside].mean()))
-    found = evaluate(labels, probabilities, CLASSES).expected_calibration_error
+    found = evaluate_multiclass(labels, probabilities, CLASSES).expected_calibration_error
     assert found == pytest.approx(total / len(labels), abs=1e-6)
 
 
 def test_unknown_labels_are_left_out_and_indices_still_point_at_the_given_images() -> None:
     labels = np.array([-1, 0, -1, 1, 1])
     probabilities = np.eye(2)[[0, 0, 1, 0, 1]] * 0.8 + 0.1
-    found = evaluate(labels, probabilities, ("a", "b"), ids=["p0", "p1", "p2", "p3", "p4"])
-    assert (found.n, found.n_unknown, found.right) == (3, 2, 2)
+    found = evaluate_multiclass(labels, probabilities, ("a", "b"), ids=["p0", "p1", "p2", "p3", "p4"])
+    assert (found.n, found.n_unlabelled, found.right) == (3, 2, 2)
     assert [(m.index, m.id, m.true, m.predicted) for m in found.mistakes] == [(3, "p3", 1, 0)]
     assert found.mistakes[0].probability == pytest.approx(0.9)
     assert found.mistakes[0].probability_of_true == pytest.approx(0.1)
@@ -132,7 +136,7 @@ def test_unknown_labels_are_left_out_and_indices_still_point_at_the_given_images
 
 def test_the_most_confused_pair_and_the_surest_mistake_come_first() -> None:
     labels, probabilities = _answers(seed=3)
-    found = evaluate(labels, probabilities, CLASSES)
+    found = evaluate_multiclass(labels, probabilities, CLASSES)
     predicted = probabilities.argmax(axis=1)
     counts = [pair.count for pair in found.confused_pairs]
     assert counts == sorted(counts, reverse=True)
@@ -148,18 +152,18 @@ def test_the_most_confused_pair_and_the_surest_mistake_come_first() -> None:
 
 def test_a_model_without_mistakes_has_none_to_show() -> None:
     labels = np.array([0, 1, 2, 3])
-    found = evaluate(labels, np.eye(4, dtype=np.float32), CLASSES)
+    found = evaluate_multiclass(labels, np.eye(4, dtype=np.float32), CLASSES)
     assert (found.accuracy, found.mistakes, found.confused_pairs) == (1.0, (), ())
     assert found.accuracy_interval == pytest.approx((0.5101, 1.0), abs=1e-4)
 
 
 def test_an_evaluation_comes_back_from_json_as_it_was() -> None:
-    found = evaluate(*_answers(40, seed=1, classes=3), ("a", "b", "<c>"))
+    found = evaluate_multiclass(*_answers(40, seed=1, classes=3), ("a", "b", "<c>"))
     assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
 
 
 def test_a_damaged_evaluation_is_refused_in_one_line() -> None:
-    values = evaluate(*_answers(40), CLASSES).to_dict()
+    values = evaluate_multiclass(*_answers(40), CLASSES).to_dict()
     for damaged in (
         {},
         {**values, "per_class": [{}]},
@@ -188,12 +192,12 @@ def test_a_damaged_evaluation_is_refused_in_one_line() -> None:
 )
 def test_wrong_input_is_named(labels: Any, probabilities: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        evaluate(np.array(labels), np.array(probabilities), ("a", "b"))
+        evaluate_multiclass(np.array(labels), np.array(probabilities), ("a", "b"))
 
 
 def test_a_wrong_number_of_ids_or_classes_is_named() -> None:
     half = np.full((2, 2), 0.5)
     with pytest.raises(DataError, match="1 ids for 2 labels"):
-        evaluate(np.array([0, 1]), half, ("a", "b"), ids=["x"])
+        evaluate_multiclass(np.array([0, 1]), half, ("a", "b"), ids=["x"])
     with pytest.raises(DataError, match="1 class; a classifier chooses"):
-        evaluate(np.array([0, 0]), np.ones((2, 1)), ("a",))
+        evaluate_multiclass(np.array([0, 0]), np.ones((2, 1)), ("a",))

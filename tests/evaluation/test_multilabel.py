@@ -8,7 +8,7 @@ from sklearn import metrics
 
 from muslin.data.dataset import UNKNOWN, Target
 from muslin.errors import DataError
-from muslin.evaluation import MultilabelEvaluation, evaluate, evaluate_multilabel
+from muslin.evaluation import MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
 from muslin.evaluation.thresholds import choose, move
 
 NAMES = ("floral", "long", "denim", "rare")
@@ -43,7 +43,7 @@ def test_the_figures_are_scikit_learns_on_the_known_cells():
         metrics.average_precision_score(truth[known], raw_probabilities[known])
     )
     assert found.macro.f1 == pytest.approx(np.mean([row.f1 for row in found.per_label]))
-    assert found.unknown_share == (truth == UNKNOWN).mean()
+    assert found.unlabelled_fraction == (truth == UNKNOWN).mean()
     assert MultilabelEvaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
@@ -76,8 +76,8 @@ def test_two_classes_have_scikit_learns_areas_and_obey_the_threshold():
     truth = random.integers(0, 2, 200)
     second = np.clip(0.3 * truth + 0.7 * random.random(200), 0, 1).round(2)
     raw_probabilities = np.stack([1 - second, second], axis=1)
-    found = evaluate(truth, raw_probabilities, ("worn", "flat"), threshold=0.7)
-    assert found.binary.roc_area == pytest.approx(metrics.roc_auc_score(truth, second))
+    found = evaluate_multiclass(truth, raw_probabilities, ("worn", "flat"), threshold=0.7)
+    assert found.binary.roc_auc == pytest.approx(metrics.roc_auc_score(truth, second))
     assert found.binary.average_precision == pytest.approx(metrics.average_precision_score(truth, second))
     assert found.right == (truth == (second >= 0.7)).sum()
     assert type(found).from_dict(json.loads(json.dumps(found.to_dict()))) == found

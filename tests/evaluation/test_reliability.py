@@ -51,8 +51,8 @@ def test_calibration_is_shown_before_and_after_and_what_is_accepted_at_each_prec
         assert row.decisions[0].accuracy is None or (
             low < row.decisions[0].accuracy < high and high > row.precision
         )
-    assert found.at_wanted.precision == 0.98
-    assert found.at_wanted.listed == pytest.approx(0.9, abs=0.03)
+    assert found.at_target.precision == 0.98
+    assert found.at_target.listed == pytest.approx(0.9, abs=0.03)
 
 
 def test_calibration_figures_are_scikit_learns() -> None:
@@ -128,8 +128,8 @@ def test_of_several_labels_the_share_of_those_said_counts() -> None:
     target = Target("tags", ("new", "sale"), "multilabel")
     true = np.array([[1, 0], [1, 1], [0, 0], [-1, 1]], dtype=np.int8)
     said = np.array([[0.9, 0.8], [0.9, 0.2], [0.2, 0.1], [0.9, 0.9]], dtype=np.float32)
-    found = trust(target, true, said, said, None, yes_from=(0.5, 0.5))
+    found = trust(target, true, said, said, None, label_thresholds=(0.5, 0.5))
     assert found is not None
     assert found.accuracy == pytest.approx((0.5 + 1 + 1) / 3)  # the third got no label
-    assert found.at_wanted.listed == 1  # with nothing to decide by, every label is listed
-    assert found.at_wanted.list_length == 2
+    assert found.at_target.listed == 1  # with nothing to decide by, every label is listed
+    assert found.at_target.mean_set_size == 2

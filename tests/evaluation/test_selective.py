@@ -89,7 +89,7 @@ def test_what_cannot_be_promised_is_said_with_what_can() -> None:
         found.unsupported[1] == "class dress: 30 validation answers cannot support 99 %; 90.4 % is the most"
     )
     assert found.expected_precision is None
-    assert np.isinf(found.accept_from).all()
+    assert np.isinf(found.accept_thresholds).all()
     one_class = rule(GARMENTS, calibration_data_from(GARMENTS, np.zeros(3, int), raw_probabilities[:3]), 0.9)
     assert "3 validation answers cannot support 90 %" in one_class.unsupported[0]
     nothing = rule(GARMENTS, calibration_data_from(GARMENTS, np.full(3, -1), raw_probabilities[:3]), 0.9)
@@ -125,7 +125,7 @@ def test_equally_sure_answers_are_accepted_together_or_not_at_all() -> None:
 
 def test_a_promise_for_each_class_accepts_less_than_one_for_all() -> None:
     calibration_data = calibration_data_from(GARMENTS, *answers(6_000, seed=5))
-    shares = {per: rule(GARMENTS, calibration_data, 0.95, per).expected_accepted for per in ("class", "all")}
+    shares = {per: rule(GARMENTS, calibration_data, 0.95, per).expected_coverage for per in ("class", "all")}
     assert 0 < shares["class"] < shares["all"]
 
 
@@ -142,7 +142,7 @@ def test_whoever_moves_the_threshold_between_two_classes_gets_a_promise_for_the_
     said = scaled(raw_probabilities, calibration_data.temperature)[:, 1] >= 0.9
     assert np.array_equal(decided.predicted, said.astype(int))
     accepted = decided.decisions == ACCEPT
-    assert found.expected_accepted == pytest.approx(accepted.mean(), abs=1e-3)
+    assert found.expected_coverage == pytest.approx(accepted.mean(), abs=1e-3)
     assert found.expected_precision == pytest.approx((decided.predicted == labels)[accepted].mean(), abs=1e-3)
     assert found.expected_precision > 0.9
 
@@ -154,9 +154,9 @@ def test_of_several_labels_moved_thresholds_get_no_promise_and_it_is_said() -> N
         tags, (raw_probabilities > 0.5).astype(np.int8), raw_probabilities
     )
     assert calibration_data is not None
-    assert rule(tags, calibration_data, 0.9).expected_accepted > 0
-    with_thresholds = rule(tags, calibration_data, 0.9, yes_from=(0.2, 0.9))
-    assert with_thresholds.expected_accepted == 0
+    assert rule(tags, calibration_data, 0.9).expected_coverage > 0
+    with_thresholds = rule(tags, calibration_data, 0.9, label_thresholds=(0.2, 0.9))
+    assert with_thresholds.expected_coverage == 0
     assert "thresholds were moved" in with_thresholds.unsupported[0]
 
 

@@ -25,10 +25,10 @@ def test_from_files_to_a_prediction_in_four_lines(garments: Path, tmp_path: Path
         for i, a in enumerate(answers)
     ]
     assert sum(right) >= 16, "garments it has mostly learned from"
-    evaluation = muslin.evaluate(model, dataset)["label"]
+    evaluation = muslin.evaluate(model, dataset).evaluations["label"]
     assert evaluation.n == 60, "the fifth that training set apart"
     assert evaluation.accuracy > 0.8
-    assert muslin.evaluate(model, dataset, split="all")["label"].n == 300
+    assert muslin.evaluate(model, dataset, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 300
     assert isinstance(run, muslin.Run)
     assert isinstance(evaluation, muslin.Evaluation)
 

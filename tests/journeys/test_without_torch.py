@@ -96,7 +96,7 @@ import sys, muslin
 model = muslin.open(sys.argv[1])
 test = muslin.read("fashion-mnist").part("test")
 print(model.predict(test.images[0])[0].predictions["label"].label)
-print(muslin.evaluate(model, test)["label"].n)
+print(muslin.evaluate(model, test).evaluations["label"].n)
 try:
     muslin.train(test)
 except muslin.MuslinError as error:

@@ -9,7 +9,6 @@ from typing import Any
 from PIL import Image
 from safetensors.numpy import load
 
-from muslin.evaluation import Evaluation
 from muslin.models.bundle import open_bundle
 
 FINISHED = {
@@ -72,7 +71,7 @@ def _check(path: Path) -> None:
         case "model.muslin", _:
             open_bundle(path)
         case "evaluation.json", _:
-            assert Evaluation.from_dict(json.loads(content)["targets"]["label"]).n > 0
+            assert json.loads(content)["targets"]["label"]["n"] > 0
         case "report.html", _:
             assert content.strip().startswith(b"<!doctype html>")
             assert content.strip().endswith(b"</html>")

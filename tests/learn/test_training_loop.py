@@ -186,10 +186,10 @@ def first_steps(activation, stored, steps, dtype):
 
 
 def test_the_tutorials_division_is_the_articles():
-    from muslin.workflows.train import _split
+    from muslin.workflows.run import split_for_recipe
 
     dataset = read("fashion-mnist")
-    parts = _split(dataset, recipe("tutorial"), seed=0)
+    parts = split_for_recipe(dataset, recipe("tutorial"), seed=0)
     train, validation = train_test_split(np.arange(60_000), test_size=0.2, random_state=12345)
     assert np.array_equal(parts.train, train)
     assert np.array_equal(parts.validation, validation)

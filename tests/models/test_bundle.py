@@ -38,11 +38,11 @@ CALIBRATED = replace(
     calibration_data={
         "label": CalibrationData(
             temperature=np.float32([0.5]),
-            yes_from=np.float64([]),
+            label_thresholds=np.float64([]),
             confidence=np.float32([0.9, 0.9, 0.4]),
             predicted=np.int32([0, 2, 1]),
-            right=np.array([True, False, True]),
-            of_true=np.float32([0.9, 0.05, 0.4]),
+            correct=np.array([True, False, True]),
+            probability_of_true=np.float32([0.9, 0.05, 0.4]),
         )
     },
     ood_detector=OODDetector(np.eye(3, dtype=np.float32), np.float32([0, 0.5, 1.5])),
@@ -415,9 +415,11 @@ def test_what_a_model_decides_by_must_be_there_and_make_sense() -> None:
         replace(calibration_data, confidence=np.float32([np.nan, 0.9, 0.4])),
         replace(calibration_data, predicted=np.int32([0, 3, 1])),
         replace(calibration_data, temperature=np.float32([0])),
-        replace(calibration_data, yes_from=np.float64([0.5])),
-        replace(calibration_data, right=calibration_data.right[:2]),
-        replace(calibration_data, of_true=calibration_data.of_true.astype(np.float64)),
+        replace(calibration_data, label_thresholds=np.float64([0.5])),
+        replace(calibration_data, correct=calibration_data.correct[:2]),
+        replace(
+            calibration_data, probability_of_true=calibration_data.probability_of_true.astype(np.float64)
+        ),
     ):
         with pytest.raises(BundleError) as error:
             replace(CALIBRATED, calibration_data={"label": wrong})
@@ -427,8 +429,14 @@ def test_what_a_model_decides_by_must_be_there_and_make_sense() -> None:
         replace(CALIBRATED, calibration_data={"size": calibration_data})
     assert (error.value.code, error.value.params["names"]) == ("tensor_unknown", ["size"])
     with pytest.raises(BundleError) as error:
-        replace(CALIBRATED, ood_detector=replace(ood_detector, known=np.full((2, 3), np.inf, np.float32)))
-    assert (error.value.code, error.value.params["name"]) == ("tensor_range", "ood_detector/known")
+        replace(
+            CALIBRATED,
+            ood_detector=replace(ood_detector, reference_features=np.full((2, 3), np.inf, np.float32)),
+        )
+    assert (error.value.code, error.value.params["name"]) == (
+        "tensor_range",
+        "ood_detector/reference_features",
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Images, PixelImages, Split, Target
-from muslin.evaluation import Evaluation, evaluate
+from muslin.evaluation import Evaluation, evaluate_multiclass
 from muslin.reporting.report.report import ReportInputs
 
 NETWORK = {
@@ -127,7 +127,9 @@ def report_inputs(
         split=Split(
             np.arange(n_train), np.arange(n_train, n_train + n_validation), test, "drawn with seed 0", seed=0
         ),
-        evaluations={"label": evaluate(labels[test], probabilities, classes, ids=ids[test].tolist())},
+        evaluations={
+            "label": evaluate_multiclass(labels[test], probabilities, classes, ids=ids[test].tolist())
+        },
         probabilities={"label": probabilities},
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from synthetic_evaluations import NETWORK
 
-from muslin.evaluation import Evaluation, evaluate
+from muslin.evaluation import Evaluation, evaluate_multiclass
 from muslin.reporting.svg import plots
 from muslin.reporting.svg.network_diagram import network_diagram
 from muslin.reporting.svg.svg import (
@@ -40,7 +40,7 @@ def _evaluation(
     labels = random.integers(0, classes, n)
     scores = random.normal(size=(n, classes)) + separation * np.eye(classes)[labels]
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    return evaluate(labels, probabilities, names or [f"class {i}" for i in range(classes)])
+    return evaluate_multiclass(labels, probabilities, names or [f"class {i}" for i in range(classes)])
 
 
 def _history(epochs: int, **more: Any) -> list[dict[str, Any]]:
@@ -59,8 +59,10 @@ def _history(epochs: int, **more: Any) -> list[dict[str, Any]]:
 
 def _drawings() -> Iterator[tuple[str, str]]:
     awkward = _evaluation(len(AWKWARD), names=AWKWARD)
-    perfect = evaluate(np.array([0, 1]), np.eye(2), ("a", "b"))
-    absent = evaluate(np.array([0, 0]), np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]]), ("a", "b", "c"))
+    perfect = evaluate_multiclass(np.array([0, 1]), np.eye(2), ("a", "b"))
+    absent = evaluate_multiclass(
+        np.array([0, 0]), np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]]), ("a", "b", "c")
+    )
     for epochs in (0, 1, 2, 12, 50):
         yield f"curves of {epochs}", plots.learning_curves(_history(epochs))
     yield (
@@ -135,7 +137,7 @@ def test_frequent_errors_stand_out_in_the_confusion_matrix() -> None:
     labels = np.repeat([0, 1], 10)
     predicted = np.array([0] * 6 + [1] * 4 + [1] * 9 + [0])
     root = ElementTree.fromstring(
-        plots.confusion_matrix_plot(evaluate(labels, np.eye(2)[predicted], ("a", "b")))
+        plots.confusion_matrix_plot(evaluate_multiclass(labels, np.eye(2)[predicted], ("a", "b")))
     )
     cells = {
         next(iter(group.iter(f"{SVG}text"))).text: next(iter(group.iter(f"{SVG}rect")))
@@ -155,7 +157,9 @@ def test_confusion_matrix_of_selected_classes() -> None:
 def test_weakest_class_comes_first() -> None:
     labels = np.array([0] * 10 + [1] * 10)
     predicted = np.array([0] * 10 + [1] * 5 + [0] * 5)
-    drawing = plots.class_metric_bars(evaluate(labels, np.eye(3)[predicted], ("good", "weak", "absent")))
+    drawing = plots.class_metric_bars(
+        evaluate_multiclass(labels, np.eye(3)[predicted], ("good", "weak", "absent"))
+    )
     assert drawing.index(">weak<") < drawing.index(">good<") < drawing.index(">absent<")
     assert "no test images" in drawing
 

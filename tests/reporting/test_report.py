@@ -17,13 +17,13 @@ from synthetic_evaluations import Photos, evaluation_of, report_inputs
 
 from muslin.data.dataset import Dataset, PixelImages, Split, Target
 from muslin.errors import StorageError
-from muslin.evaluation import evaluate, evaluate_multilabel
-from muslin.evaluation.reliability import trust
-from muslin.evaluation.selective import calibrated, calibration_data_from
+from muslin.evaluation import evaluate_multiclass, evaluate_multilabel
+from muslin.evaluation.reliability import Predictions, Reliability, measure_reliability
+from muslin.evaluation.selective import calibrate_probabilities, fit_calibration_data
 from muslin.reporting.report import insights
 from muslin.reporting.report.multi_target import write_reports
 from muslin.reporting.report.report import ReportInputs, write_target_report
-from muslin.reporting.terminal.reliability import print_trust
+from muslin.reporting.terminal.reliability import print_reliability
 from muslin.text import percent
 
 FILES = {
@@ -75,40 +75,46 @@ def _test_set(inputs: ReportInputs) -> tuple[Target, NDArray[np.integer[Any]], N
     return target, inputs.test_labels("label"), inputs.probabilities["label"].astype(np.float32)
 
 
+def _with_reliability(inputs: ReportInputs, reliability: Reliability) -> ReportInputs:
+    evaluation = replace(inputs.evaluations["label"], reliability=reliability)
+    return replace(inputs, evaluations={"label": evaluation})
+
+
 def test_report_shows_decisions_and_coverage(tmp_path: Path) -> None:
     small = report_inputs()
     target, labels, raw = _test_set(small)
-    calibration_data = calibration_data_from(target, np.tile(labels, 40), np.tile(raw, (40, 1)))
-    calibrated_probabilities = calibrated(target, raw, calibration_data)
-    found = trust(target, labels, raw, calibrated_probabilities, calibration_data, precision=0.75)
+    calibration_data = fit_calibration_data(target, np.tile(labels, 40), np.tile(raw, (40, 1)))
+    calibrated_probabilities = calibrate_probabilities(target, raw, calibration_data)
+    predictions = Predictions(labels, raw, calibrated_probabilities)
+    found = measure_reliability(target, predictions, calibration_data, precision=0.75)
     assert found is not None
-    page = _page(replace(small, reliabilities={"label": found}), tmp_path)
+    page = _page(_with_reliability(small, found), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"risk_coverage.svg"}
-    accepted = found.at_wanted
-    assert accepted.share > 0
-    assert f"accepts {percent(accepted.share)} of the test images on its own" in page.text
+    accepted = found.at_target
+    assert accepted.coverage > 0
+    assert f"accepts {percent(accepted.coverage)} of the test images on its own" in page.text
     assert any(attributes.get("href") == "#reliability" for _, attributes in page.elements)
-    assert ("accuracy is below the precision target" in page.text) == bool(found.short)
-    none = trust(target, labels, raw, raw, None)
+    assert ("accuracy is below the precision target" in page.text) == bool(found.missed_targets)
+    none = measure_reliability(target, Predictions(labels, raw, raw), None)
     assert none is not None
-    text = _page(replace(small, reliabilities={"label": none}), tmp_path).text
+    text = _page(_with_reliability(small, none), tmp_path).text
     assert "a person must check every prediction" in text
-    assert all(sentence in text for sentence in none.at_wanted.unsupported)
+    assert all(sentence in text for sentence in none.at_target.unsupported)
 
 
 def test_missed_precision_target_is_on_page_and_terminal(tmp_path: Path) -> None:
     small = report_inputs()
     target, labels, raw = _test_set(small)
-    found = trust(target, labels, raw, raw, None)
+    found = measure_reliability(target, Predictions(labels, raw, raw), None)
     assert found is not None
-    assert found.short == ()
-    row = found.at_wanted
-    accepted = replace(row.decisions[0], n=50, accuracy=0.97, interval=(0.9, 0.99))
-    missed = replace(found, accepted=(replace(row, decisions=(accepted, *row.decisions[1:])),))
-    assert missed.short == ((0.98, 0.97),)
-    text = _page(replace(small, reliabilities={"label": missed}), tmp_path).text.replace("\u00a0", " ")
+    assert found.missed_targets == ()
+    row = found.at_target
+    accepted = replace(row.decisions[0], n=50, accuracy=0.97, accuracy_interval=(0.9, 0.99))
+    missed = replace(found, selective=(replace(row, decisions=(accepted, *row.decisions[1:])),))
+    assert missed.missed_targets == ((0.98, 0.97),)
+    text = _page(_with_reliability(small, missed), tmp_path).text.replace("\u00a0", " ")
     assert "below the precision target at 98 %: 97.0 %." in text
-    print_trust(missed, file=(out := io.StringIO()))
+    print_reliability(missed, file=(out := io.StringIO()))
     assert "97.0 %" in out.getvalue()
 
 
@@ -141,7 +147,7 @@ def test_two_classes_have_curves_and_metrics_at_threshold(tmp_path: Path) -> Non
     for words in (
         f"precision {100 * precision_score(labels[known], predicted):.1f} %",
         f"recall {100 * recall_score(labels[known], predicted):.1f} %",
-        f"Area {binary.roc_area:.3f}",
+        f"Area {binary.roc_auc:.3f}",
         "predicts worn at a probability of 0.50 or more",
     ):
         assert words in page.text.replace("\u00a0", " ")
@@ -153,7 +159,7 @@ def test_headline_is_the_accuracy_with_its_interval(tmp_path: Path) -> None:
     inputs = report_inputs()
     page = _page(inputs, tmp_path)
     evaluation = evaluation_of(inputs)
-    accuracy = f"{100 * evaluation.right / evaluation.n:.1f} %"
+    accuracy = f"{100 * evaluation.correct / evaluation.n:.1f} %"
     assert f"{accuracy} accuracy on {evaluation.n} test images" in page.text.replace("\u00a0", " ")
     low, high = evaluation.accuracy_interval
     assert f"{100 * low:.1f} to {100 * high:.1f} %" in page.text
@@ -284,8 +290,8 @@ def test_all_settings_of_the_recipe_are_listed(tmp_path: Path) -> None:
 def test_file_name_that_is_not_unicode_is_replaced(tmp_path: Path) -> None:
     inputs = report_inputs()
     evaluation = evaluation_of(inputs)
-    error = replace(evaluation.mistakes[0], id="caf\udce9.png")
-    changed = replace(inputs, evaluations={"label": replace(evaluation, mistakes=(error,))})
+    error = replace(evaluation.confident_errors[0], id="caf\udce9.png")
+    changed = replace(inputs, evaluations={"label": replace(evaluation, confident_errors=(error,))})
     assert "caf?.png" in _page(changed, tmp_path).text
 
 
@@ -317,7 +323,7 @@ def test_report_on_10000_test_images_takes_seconds(tmp_path: Path) -> None:
         run={},
         dataset=dataset,
         split=split,
-        evaluations={"label": evaluate(labels[20_000:], probabilities, names)},
+        evaluations={"label": evaluate_multiclass(labels[20_000:], probabilities, names)},
         probabilities={"label": probabilities},
     )
     start = time.process_time()
@@ -329,7 +335,7 @@ def _next_steps(
     labels: list[int], probabilities: list[list[float]], history: Sequence[dict[str, float]] = ()
 ) -> str:
     true, predicted = np.array(labels), np.array(probabilities)
-    steps = insights.next_steps(evaluate(true, predicted, ("a", "b")), history, true, predicted)
+    steps = insights.next_steps(evaluate_multiclass(true, predicted, ("a", "b")), history, true, predicted)
     return " ".join(step.text for step in steps)
 
 

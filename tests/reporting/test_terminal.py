@@ -74,7 +74,7 @@ def test_evaluation_is_shown_with_intervals_and_pairs() -> None:
     )
     printed = _printed(print_evaluation, evaluation)
     accuracy = percent(evaluation.accuracy)
-    assert f"accuracy {accuracy}: {evaluation.right} of {evaluation.n} correct" in printed
+    assert f"accuracy {accuracy}: {evaluation.correct} of {evaluation.n} correct" in printed
     coat = evaluation.per_class[0]
     low, high = coat.recall_interval
     assert coat.recall is not None

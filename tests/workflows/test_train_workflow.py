@@ -18,11 +18,10 @@ from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_arr
 from muslin.data.registry import write_csv
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, MissingPartError, RecipeError, StoppedError, StorageError, TrainingError
-from muslin.evaluation import Evaluation
 from muslin.learn.recipes import recipe
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
-from muslin.workflows.run import Run
+from muslin.workflows.run import Run, recipe_from_record, split_for_recipe
 
 SMALL = {"epochs": 2, "batch_size": 40}
 
@@ -59,16 +58,16 @@ def test_a_run_holds_what_was_trained_how_and_how_good_it_is(run: Run, drawn: Sy
     assert record["versions"]["torch"].startswith("2.")
     assert record["machine"]["cores"] >= 1
     written = json.loads((run.folder / "evaluation.json").read_text())
-    evaluation = Evaluation.from_dict(written["targets"]["label"])
-    assert evaluation.n == record["test"]["n"] == 40
-    assert evaluation.accuracy == record["test"]["accuracy"]
-    assert list(evaluation.accuracy_interval) == record["test"]["interval"]
-    assert evaluation.accuracy > 0.5, "five kinds of garment, a fifth each"
+    evaluation = written["targets"]["label"]
+    assert evaluation["n"] == record["test"]["n"] == 40
+    assert evaluation["accuracy"] == record["test"]["accuracy"]
+    assert evaluation["accuracy_interval"] == record["test"]["interval"]
+    assert evaluation["accuracy"] > 0.5, "five kinds of garment, a fifth each"
 
 
 def test_the_figures_are_those_of_the_sealed_file(run: Run, drawn: SyntheticDataset) -> None:
-    parts = train_workflow._split(drawn.dataset, train_workflow._recipe_of(run.record), 0)
-    again = muslin.evaluate(str(run.model), drawn.dataset.take(parts.test))["label"]
+    parts = split_for_recipe(drawn.dataset, recipe_from_record(run.record), 0)
+    again = muslin.evaluate(str(run.model), drawn.dataset.take(parts.test)).evaluations["label"]
     assert again.accuracy == run.record["test"]["accuracy"]
     provenance = open_bundle(run.model).provenance
     assert provenance["test"]["label"] == run.record["test"]
@@ -328,7 +327,7 @@ def test_images_without_a_label_are_in_no_part_and_no_figure(drawn: SyntheticDat
     run = muslin.train(some, settings=SMALL, out=tmp_path / "a")
     assert sum(run.record["data"]["sizes"].values()) == 150
     assert "50 samples without a label left out" in run.record["data"]["split"]
-    assert muslin.evaluate(run.model, some, split="all")["label"].n == 150
+    assert muslin.evaluate(run.model, some, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 150
     none = replace(drawn.dataset, labels={"label": np.full(200, UNKNOWN)})
     with pytest.raises(DataError, match="no image has a known 'label'"):
         muslin.evaluate(run.model, none)
@@ -348,7 +347,7 @@ def test_two_questions_of_one_image_are_learned_together(drawn: SyntheticDataset
     [answer] = muslin.open(run.model).predict(pixel_array(two)[0])
     assert answer.predictions.keys() == {"label", "cloth"}
     assert set(answer.predictions["cloth"].probabilities) == {"dark", "bright"}
-    assert muslin.evaluate(run.model, two).keys() == {"label", "cloth"}
+    assert muslin.evaluate(run.model, two).evaluations.keys() == {"label", "cloth"}
 
 
 def test_a_class_that_the_model_never_saw_is_refused_by_name(run: Run, drawn: SyntheticDataset) -> None:
@@ -360,14 +359,19 @@ def test_a_class_that_the_model_never_saw_is_refused_by_name(run: Run, drawn: Sy
 def test_a_part_that_there_is_not_is_refused_with_the_nearest(run: Run, drawn: SyntheticDataset) -> None:
     parts = np.array(["train", "test"] * 100, dtype=object)
     divided = replace(drawn.dataset, parts=parts)
-    assert muslin.evaluate(run.model, divided)["label"].n == 100
-    assert muslin.evaluate(run.model, divided, split="all")["label"].n == 200
-    assert muslin.evaluate(run.model, drawn.dataset, split="all")["label"].n == 200
+    assert muslin.evaluate(run.model, divided).evaluations["label"].n == 100
+    assert (
+        muslin.evaluate(run.model, divided, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 200
+    )
+    assert (
+        muslin.evaluate(run.model, drawn.dataset, muslin.EvaluateOptions(split="all")).evaluations["label"].n
+        == 200
+    )
     for dataset in (divided, drawn.dataset):
         with pytest.raises(DataError, match=r"no part is called 'tset'\. Did you mean test"):
-            muslin.evaluate(run.model, dataset, split="tset")
+            muslin.evaluate(run.model, dataset, muslin.EvaluateOptions(split="tset"))
     with pytest.raises(DataError, match=r"has no part 'validation'\. Parts here: train, test"):
-        muslin.evaluate(run.model, divided, split="validation")
+        muslin.evaluate(run.model, divided, muslin.EvaluateOptions(split="validation"))
 
 
 def test_an_installation_that_only_predicts_says_what_to_install_before_reading_anything(
@@ -417,16 +421,16 @@ def test_training_leaves_the_arithmetic_of_the_process_as_it_was(
 
 
 def test_undivided_data_are_divided_again_as_in_training_before_they_are_judged(tmp_path):
-    from muslin.workflows.train import part_to_judge
+    from muslin.workflows.evaluate import select_part
 
     dataset = make_garments(300, seed=4).dataset
     run = muslin.train(dataset, out=tmp_path / "run", settings={"epochs": 1, "batch_size": 50})
     predictor = muslin.open(run.model)
-    chosen, part = part_to_judge(predictor, dataset, "test")
+    chosen, part = select_part(predictor, dataset, "test")
     assert (part, len(chosen)) == ("test", run.record["test"]["n"])
-    assert muslin.evaluate(run.model, dataset)["label"].accuracy == run.record["test"]["accuracy"]
+    assert muslin.evaluate(run.model, dataset).evaluations["label"].accuracy == run.record["test"]["accuracy"]
     other = make_garments(60, seed=5).dataset
-    chosen, part = part_to_judge(predictor, other, "test")
+    chosen, part = select_part(predictor, other, "test")
     assert (part, len(chosen)) == ("all", 60)
 
 
@@ -437,7 +441,7 @@ def test_a_model_whose_making_nobody_wrote_down_is_judged_on_all_of_undivided_da
     data = {"fingerprint": drawn.dataset.fingerprint}
     for provenance in ({}, {"data": "mine"}, {"data": data, "recipe": "quick", "seed": 0}, {"data": data}):
         predictor = muslin.Predictor(replace(bundle, provenance=provenance))
-        assert muslin.evaluate(predictor, drawn.dataset)["label"].n == 200
+        assert muslin.evaluate(predictor, drawn.dataset).evaluations["label"].n == 200
 
 
 def test_a_run_whose_files_have_moved_goes_on_from_where_they_are_now(drawn, tmp_path):

@@ -48,31 +48,23 @@ def evaluate_command(
     """
     from muslin.models.predictor import Predictor
     from muslin.reporting.terminal.evaluation import print_evaluation
-    from muslin.reporting.terminal.reliability import print_trust
-    from muslin.workflows import evaluate as evaluate_workflow
-    from muslin.workflows import train as train_workflow
+    from muslin.reporting.terminal.reliability import print_reliability
+    from muslin.workflows.evaluate import EvaluateOptions, evaluate
 
-    predictor = Predictor.open(model).with_thresholds(options["thresholds"])
-    result = evaluate_workflow.judge(
-        predictor, data, split=options["split"], reading=read_options, **_renamed(guarantee),
-        by=options["slice_by"], log=log,
-    )  # fmt: skip
+    thresholds = options.pop("thresholds")
+    predictor = Predictor.open(model).with_thresholds(thresholds)
+    evaluate_options = EvaluateOptions(**options, **guarantee, read_options=read_options)
+    result = evaluate(predictor, data, evaluate_options, log=log)
     if out:
-        train_workflow.write_evaluation(result.evaluations, result.part, out, result.reliabilities)
+        result.write(out)
     if as_json:
         print_json(result.to_dict())
         return
     log(f"evaluated on {'all the data' if result.part == 'all' else f'the {result.part} set'}")
     for name, evaluation in result.evaluations.items():
         print_evaluation(evaluation, name if len(result.evaluations) > 1 else "")
-        print_trust(result.reliabilities[name], by=options["slice_by"])
-
-
-def _renamed(guarantee: dict[str, Any]) -> dict[str, Any]:
-    scopes = {"overall": "all", "per-class": "class"}
-    return {
-        "per" if name == "guarantee" else name: scopes.get(value, value) for name, value in guarantee.items()
-    }
+        if evaluation.reliability:
+            print_reliability(evaluation.reliability, slice_by=options.get("slice_by"))
 
 
 @command("predict")
@@ -93,13 +85,13 @@ def predict_command(
     from muslin.models.predictor import Predictor
     from muslin.reporting.terminal.predictions import print_predictions
 
-    predictor, wanted = Predictor.open(model).with_thresholds(thresholds), _renamed(guarantee)
+    predictor = Predictor.open(model).with_thresholds(thresholds)
     if predictor.bundle.calibration_data or guarantee:  # else nobody expects a guarantee
-        for policy in predictor.policies(**wanted).values():
+        for policy in predictor.policies(**guarantee).values():
             for sentence in policy.unsupported:
                 log(sentence)
     rows, count, readable = [], 0, 0
-    for prediction in predictor.predict_iter(list(images), **wanted):
+    for prediction in predictor.predict_iter(list(images), **guarantee):
         row = prediction.to_dict()
         count, readable = count + 1, readable + (row["error"] is None)
         if as_json:
@@ -149,7 +141,7 @@ def tag_command(
 
     with stop_on_signals() as should_stop, tagging_progress() as on_progress:
         tagged = tag_workflow.tag(
-            model, catalogue, out, **options, **_renamed(guarantee),
+            model, catalogue, out, **options, **guarantee,
             log=log, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
     if not as_json:
@@ -186,7 +178,7 @@ def compare_command(
     from muslin.reporting.terminal.comparison import print_comparison
     from muslin.workflows import compare as compare_workflow
 
-    compared = compare_workflow.compare(*models, data, split=split, reading=read_options, log=log)
+    compared = compare_workflow.compare(*models, data, split=split, read_options=read_options, log=log)
     if out:
         _write_disagreements(compared, out)
     if not as_json:

@@ -1,34 +1,43 @@
-"""Arrays of labels and probabilities → what they say, every figure with its interval."""
+"""Arrays of labels and probabilities → metrics with their 95 % intervals."""
 
-from muslin.evaluation.binary import Binary, OperatingPoint
-from muslin.evaluation.intervals import Interval, wilson
-from muslin.evaluation.multiclass import Averages, ClassFigures, ConfusedPair, Evaluation, Mistake, evaluate
+from muslin.evaluation.binary import BinaryMetrics, OperatingPoint
+from muslin.evaluation.intervals import Interval, wilson_interval
+from muslin.evaluation.multiclass import (
+    Averages,
+    ClassMetrics,
+    ConfidentError,
+    ConfusedPair,
+    Evaluation,
+    evaluate_multiclass,
+)
 from muslin.evaluation.multilabel import (
+    ConfidentLabelError,
     LabelAverages,
-    LabelFigures,
-    LabelMistake,
+    LabelMetrics,
     MultilabelEvaluation,
     evaluate_multilabel,
 )
+from muslin.evaluation.reliability import Reliability
 
 AnyEvaluation = Evaluation | MultilabelEvaluation
-"""Of one class an image, or of several labels."""
+"""Of a multiclass or of a multilabel target."""
 
 __all__ = [
     "AnyEvaluation",
     "Averages",
-    "Binary",
-    "ClassFigures",
+    "BinaryMetrics",
+    "ClassMetrics",
+    "ConfidentError",
+    "ConfidentLabelError",
     "ConfusedPair",
     "Evaluation",
     "Interval",
     "LabelAverages",
-    "LabelFigures",
-    "LabelMistake",
-    "Mistake",
+    "LabelMetrics",
     "MultilabelEvaluation",
     "OperatingPoint",
-    "evaluate",
+    "Reliability",
+    "evaluate_multiclass",
     "evaluate_multilabel",
-    "wilson",
+    "wilson_interval",
 ]

@@ -1,33 +1,41 @@
-"""What two classes allow to say: how the answers change as the threshold moves."""
+"""Metrics of a target of two classes: ROC curve, precision and recall over all thresholds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.evaluation.curves import average_precisions, resamples, roc_areas, with_interval
-from muslin.evaluation.intervals import Interval, wilson
+from muslin.evaluation.curves import (
+    bootstrap_weights,
+    weighted_average_precision,
+    weighted_roc_auc,
+    with_bootstrap_interval,
+)
+from muslin.evaluation.intervals import Interval, wilson_interval
 
 STEPS = 20
+"""Operating points between threshold 0 and 1."""
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """The answers where the second class is said from `threshold` on.
+    """The predictions at one threshold of the second class's probability.
 
     Attributes:
-        predicted, right: images called the second class, and those of them that are.
-        accuracy: images of both classes that are told right, as a share.
-        precision: right / predicted, None where nothing is called so; recall: right / images of the second class.
-        false_positive_rate: of the images of the first class, the share called the second.
-        accuracy_interval, precision_interval, recall_interval: 95 %, Wilson.
+        predicted: images predicted as the second class.
+        correct: those of them that are of the second class.
+        accuracy: share of all images whose prediction is correct.
+        precision: correct / predicted; None where predicted is 0.
+        recall: correct / images of the second class; None where there is no such image.
+        false_positive_rate: share of the first class's images predicted as the second; None where there is none.
+        accuracy_interval, precision_interval, recall_interval: 95 % Wilson intervals.
     """
 
     threshold: float
     predicted: int
-    right: int
+    correct: int
     accuracy: float
     accuracy_interval: Interval
     precision: float | None
@@ -38,82 +46,73 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
-class Binary:
-    """A task of two classes over all thresholds.
+class BinaryMetrics:
+    """Metrics of a target of two classes over all thresholds.
 
     Attributes:
-        positive: the second class, of which the threshold is.
-        threshold: from which probability on it was the answer in this evaluation.
-        roc_area: the chance that an image of it gets a higher probability than one of the first class; None without
-            images of both.
-        average_precision: mean precision over all recalls; None without an image of it.
-        roc_area_interval, average_precision_interval: 95 %, bootstrap over images.
-        points: from threshold 0.00 to 1.00 in steps of 0.05.
+        positive_class: the second class, whose probability the threshold is compared with.
+        threshold: the threshold that this evaluation used.
+        roc_auc: area under the ROC curve, 0..1; None where a class has no image.
+        average_precision: 0..1; None where the second class has no image.
+        roc_auc_interval, average_precision_interval: 95 % bootstrap intervals over images.
+        operating_points: thresholds 0.00 to 1.00 in steps of 0.05.
     """
 
-    positive: str
+    positive_class: str
     threshold: float
-    roc_area: float | None
-    roc_area_interval: Interval
+    roc_auc: float | None
+    roc_auc_interval: Interval
     average_precision: float | None
     average_precision_interval: Interval
-    points: tuple[OperatingPoint, ...]
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Binary":
-        """The Binary that `dataclasses.asdict` took apart."""
-        pair = ("accuracy_interval", "precision_interval", "recall_interval")
-        points = tuple(
-            OperatingPoint(**{**row, **{name: tuple(row[name]) for name in pair}}) for row in values["points"]
-        )
-        areas = {name: tuple(values[name]) for name in ("roc_area_interval", "average_precision_interval")}
-        return cls(**{**values, **areas, "points": points})
+    operating_points: tuple[OperatingPoint, ...]
 
 
-def binary(
+def binary_metrics(
     labels: NDArray[np.integer[Any]],
     probabilities: NDArray[np.floating[Any]],
     classes: Sequence[str],
     threshold: float,
-) -> Binary:
-    """How the answers of a task of two classes depend on the threshold.
+) -> BinaryMetrics:
+    """The metrics of a target of two classes over all thresholds.
 
     Args:
         labels: (n,) 0 or 1, n at least 1.
-        probabilities: (n, 2).
+        probabilities: (n, 2), in 0..1.
     """
     scores = probabilities[:, 1]
-    samples = resamples(len(labels), len(labels))
-    area, area_interval = with_interval(roc_areas, labels, scores, samples)
-    precision, precision_interval = with_interval(average_precisions, labels, scores, samples)
-    return Binary(
-        positive=classes[1],
+    samples = bootstrap_weights(len(labels), len(labels))
+    roc_auc, roc_auc_interval = with_bootstrap_interval(weighted_roc_auc, labels, scores, samples)
+    average_precision, average_precision_interval = with_bootstrap_interval(
+        weighted_average_precision, labels, scores, samples
+    )
+    return BinaryMetrics(
+        positive_class=classes[1],
         threshold=threshold,
-        roc_area=area,
-        roc_area_interval=area_interval,
-        average_precision=precision,
-        average_precision_interval=precision_interval,
-        points=tuple(operating_point(labels, scores, step / STEPS) for step in range(STEPS + 1)),
+        roc_auc=roc_auc,
+        roc_auc_interval=roc_auc_interval,
+        average_precision=average_precision,
+        average_precision_interval=average_precision_interval,
+        operating_points=tuple(operating_point(labels, scores, step / STEPS) for step in range(STEPS + 1)),
     )
 
 
 def operating_point(
     labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]], threshold: float
 ) -> OperatingPoint:
-    """The answers at one threshold: labels (n,) 0 or 1, scores (n,) the probability of 1."""
-    said = scores.astype(np.float64) >= threshold
-    n, support, predicted = len(labels), int((labels == 1).sum()), int(said.sum())
-    right = int((said & (labels == 1)).sum())
-    all_right = n - support - (predicted - right) + right
+    """The predictions at one threshold: labels (n,) 0 or 1, scores (n,) the probability of 1."""
+    positive = scores.astype(np.float64) >= threshold
+    n, support, predicted = len(labels), int((labels == 1).sum()), int(positive.sum())
+    correct = int((positive & (labels == 1)).sum())
+    all_correct = n - support - (predicted - correct) + correct
     return OperatingPoint(
         threshold=threshold,
         predicted=predicted,
-        right=right,
-        accuracy=all_right / n,
-        accuracy_interval=wilson(all_right, n),
-        precision=right / predicted if predicted else None,
-        precision_interval=wilson(right, predicted),
-        recall=right / support if support else None,
-        recall_interval=wilson(right, support),
-        false_positive_rate=(predicted - right) / (n - support) if n > support else None,
+        correct=correct,
+        accuracy=all_correct / n,
+        accuracy_interval=wilson_interval(all_correct, n),
+        precision=correct / predicted if predicted else None,
+        precision_interval=wilson_interval(correct, predicted),
+        recall=correct / support if support else None,
+        recall_interval=wilson_interval(correct, support),
+        false_positive_rate=(predicted - correct) / (n - support) if n > support else None,
     )

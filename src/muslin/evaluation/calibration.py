@@ -1,7 +1,7 @@
-"""Temperature scaling: so that answers given with 80 % probability are right about 80 times in 100.
+"""Temperature scaling: calibrates probabilities, so that of predictions with probability 0.8 about 80 % are correct.
 
-Fitted on images that the network was not trained on. The order of an image's classes stays as it was, so no answer
-of a `multiclass` target changes; only how sure it is.
+Fitted on images that the network was not trained on. It keeps the order of an image's classes, so it changes no
+prediction of a `multiclass` target, only its probability.
 """
 
 from collections.abc import Callable
@@ -14,85 +14,88 @@ from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
 from muslin.evaluation.metrics import Labels, Probabilities, brier_score, log_loss
 
-LEAST, MOST = 0.05, 20.0
-"""Temperatures looked at. Beyond them a model is either always or never sure, whatever it said."""
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+"""Beyond them every probability is 0 or 1, or all classes are equally probable."""
 
-_SMALLEST = 1e-12  # a probability of 0 in float32 would have no logarithm
+_EPSILON = 1e-12  # the logarithm of a float32 probability of 0 must exist
 
 
-def scaled(probabilities: Probabilities, temperature: Probabilities | float) -> NDArray[np.float32]:
-    """Probabilities at another temperature: float32 (n, classes), rows that add up to 1 still do.
+def scale_probabilities(
+    probabilities: Probabilities, temperature: Probabilities | float
+) -> NDArray[np.float32]:
+    """Probabilities at another temperature: float32 (n, classes); rows still sum to 1.
 
     Each becomes p^(1/temperature), divided by the row's sum: the softmax of the scores divided by the temperature.
-    Above 1 the model becomes less sure, below 1 surer.
+    A temperature above 1 lowers the confidence, one below 1 raises it.
 
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017.
     """
-    powers = np.log(np.maximum(probabilities, _SMALLEST, dtype=np.float64)) / temperature
+    powers = np.log(np.maximum(probabilities, _EPSILON, dtype=np.float64)) / temperature
     powers = np.exp(powers - powers.max(axis=1, keepdims=True))
-    rows: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-    return rows
+    scaled: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
-def scaled_labels(
+def scale_label_probabilities(
     probabilities: Probabilities, temperatures: NDArray[np.floating[Any]]
 ) -> NDArray[np.float32]:
     """The same for a `multilabel` target: float32 (n, labels), each column at its own temperature.
 
     Each becomes the sigmoid of its log odds divided by the label's temperature; 0.5 stays 0.5.
     """
-    p = np.clip(np.asarray(probabilities, dtype=np.float64), _SMALLEST, 1 - _SMALLEST)
-    odds = (np.log(p) - np.log1p(-p)) / temperatures
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), _EPSILON, 1 - _EPSILON)
+    log_odds = (np.log(p) - np.log1p(-p)) / temperatures
     # e^709 is the largest float
-    yes: NDArray[np.float32] = (1 / (1 + np.exp(-np.clip(odds, -700, 700)))).astype(np.float32)
-    return yes
+    scaled: NDArray[np.float32] = (1 / (1 + np.exp(-np.clip(log_odds, -700, 700)))).astype(np.float32)
+    return scaled
 
 
-def temperature(labels: Labels, probabilities: Probabilities) -> float:
+def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
     """The geometric mean of the temperature of least log loss and that of least Brier score, in 0.05..20.
 
-    Both are proper scores: where the model only needs a temperature, they agree. Where they do not, the log loss goes
-    by the few surest mistakes, which are often wrong labels, and the Brier score by the many doubtful answers; what
-    lies between them was measured to be the best calibrated on Fashion-MNIST (docs/explanation/lanes.md).
+    Both are proper scores: where the model needs nothing but a temperature, they agree. Where they do not, the log
+    loss follows the few most confident errors, which are often wrong labels, and the Brier score the many uncertain
+    predictions. Their mean was best calibrated on Fashion-MNIST (docs/explanation/selective-prediction.md).
 
     Args:
         labels: integer (n,); UNKNOWN ones are left out.
-        probabilities: float (n, classes), in 0..1, each row adding up to 1.
+        probabilities: float (n, classes), in 0..1, each row summing to 1.
 
     Raises:
-        DataError: no label is known.
+        DataError: no image is labelled.
     """
     from scipy.optimize import minimize_scalar
 
-    known = np.flatnonzero(labels != UNKNOWN)
-    if not len(known):
-        raise DataError("no image with a known class to calibrate with.")
-    true, raw_probabilities = np.asarray(labels)[known].astype(np.int64), np.asarray(probabilities)[known]
+    labelled = np.flatnonzero(labels != UNKNOWN)
+    if not len(labelled):
+        raise DataError("no_labels_to_calibrate", n=len(labels))
+    true, raw_probabilities = (
+        np.asarray(labels)[labelled].astype(np.int64),
+        np.asarray(probabilities)[labelled],
+    )
+    bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
 
-    bounds = (np.log(LEAST), np.log(MOST))
-
-    def best(score: Callable[[Labels, Probabilities], float]) -> float:
-        def loss(logarithm: float) -> float:
-            return score(true, scaled(raw_probabilities, float(np.exp(logarithm))))
+    def best_log_temperature(score: Callable[[Labels, Probabilities], float]) -> float:
+        def loss(log_temperature: float) -> float:
+            return score(true, scale_probabilities(raw_probabilities, float(np.exp(log_temperature))))
 
         return float(minimize_scalar(loss, method="bounded", bounds=bounds).x)
 
-    return float(np.exp((best(log_loss) + best(brier_score)) / 2))
+    return float(np.exp((best_log_temperature(log_loss) + best_log_temperature(brier_score)) / 2))
 
 
-def temperatures(labels: Labels, probabilities: Probabilities) -> NDArray[np.float32]:
-    """Per label of a `multilabel` target its temperature: float32 (labels,).
+def fit_label_temperatures(labels: Labels, probabilities: Probabilities) -> NDArray[np.float32]:
+    """The temperature of each label of a `multilabel` target: float32 (labels,).
 
-    A label that is known for no image, or is always there or never, says nothing of how sure to be: it keeps 1.
+    It is 1 for a label without a positive or without a negative image.
 
     Args:
-        labels: integer (n, labels): 1 yes, 0 no, UNKNOWN.
+        labels: integer (n, labels): 1, 0 or UNKNOWN.
         probabilities: float (n, labels), in 0..1.
     """
-    found = np.ones(labels.shape[1], dtype=np.float32)
-    for column in range(labels.shape[1]):
-        yes = np.asarray(probabilities)[:, column].astype(np.float64)
-        truth = labels[:, column]
+    temperatures = np.ones(labels.shape[1], dtype=np.float32)
+    for column, truth in enumerate(labels.T):
+        positive = np.asarray(probabilities)[:, column].astype(np.float64)
         if (truth == 0).any() and (truth == 1).any():
-            found[column] = temperature(truth, np.stack([1 - yes, yes], axis=1))
-    return found
+            temperatures[column] = fit_temperature(truth, np.stack([1 - positive, positive], axis=1))
+    return temperatures

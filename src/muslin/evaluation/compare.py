@@ -1,4 +1,4 @@
-"""Two classifiers on the same images: which is more often right, and could chance alone have made it seem so."""
+"""Two models' predictions on the same images: which is more often correct, and could it be chance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,34 +9,34 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
-from muslin.evaluation.intervals import Interval, wilson
+from muslin.evaluation.intervals import Interval, newcombe_paired, wilson_interval
 
-Right = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
-DRAWS = 10_000
-"""Re-drawings of groups, for the interval and for the share of chance."""
+N_RESAMPLES = 10_000
+"""Of groups, for the bootstrap interval and for the permutation test."""
 
-ONCE_IN_20 = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Paired:
-    """How two models did on the same n images.
+class PairedDifference:
+    """The difference between two models' accuracies on the same n images.
 
     Attributes:
-        n: images; both + only_a + only_b + neither.
-        both, only_a, only_b, neither: on how many of them which model is right.
-        difference: share right of b minus that of a, from -1 to 1; above 0 b is better.
+        n: images: the sum of the four counts.
+        both_correct, only_a_correct, only_b_correct, neither_correct: counts of images.
+        difference: accuracy of b minus accuracy of a, from -1 to 1.
         interval: of the difference, 95 %.
-        p_value: how often a difference at least so large comes by chance between models equally good, 0 to 1.
-        groups: how many groups the images fall into; None where each stands for itself.
+        p_value: two-sided, 0 to 1: how often equally good models differ by at least so much.
+        groups: number of groups of images; None where all images are independent.
     """
 
     n: int
-    both: int
-    only_a: int
-    only_b: int
-    neither: int
+    both_correct: int
+    only_a_correct: int
+    only_b_correct: int
+    neither_correct: int
     difference: float
     interval: Interval
     p_value: float
@@ -45,16 +45,16 @@ class Paired:
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """The images of one class. `p_value` is corrected for having looked at every class (Holm)."""
+    """The difference on the images of one class. `p_value` is corrected for the number of classes (Holm)."""
 
     name: str
-    paired: Paired
+    paired: PairedDifference
     p_value: float
 
     @property
     def better(self) -> str | None:
-        """`a` or `b` where one is better by more than chance would make it once in twenty times; else None."""
-        if self.p_value >= ONCE_IN_20:
+        """`a` or `b` where one is significantly better (p < 0.05); else None."""
+        if self.p_value >= SIGNIFICANCE_LEVEL:
             return None
         return "b" if self.paired.difference > 0 else "a"
 
@@ -64,90 +64,70 @@ class Comparison:
     """Two models compared on one target.
 
     Attributes:
-        overall: all images of a known class.
-        accuracy_a, accuracy_b: share right, 0 to 1, with its 95 % Wilson interval beside it.
-        per_class: one entry a class that has images, in the classes' order.
-        only_a_right, only_b_right, both_wrong: indices of images on which the models answer differently.
+        overall: of all labelled images.
+        accuracy_a, accuracy_b: 0 to 1, each with its 95 % Wilson interval.
+        per_class: one for each class with images, in the classes' order.
+        images_only_a_correct, images_only_b_correct, images_neither_correct: indices of images that the models
+            predict differently.
     """
 
-    overall: Paired
+    overall: PairedDifference
     accuracy_a: float
     accuracy_a_interval: Interval
     accuracy_b: float
     accuracy_b_interval: Interval
     per_class: tuple[ClassDifference, ...]
-    only_a_right: tuple[int, ...]
-    only_b_right: tuple[int, ...]
-    both_wrong: tuple[int, ...]
+    images_only_a_correct: tuple[int, ...]
+    images_only_b_correct: tuple[int, ...]
+    images_neither_correct: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with each class's `better`."""
         values = asdict(self)
-        for row, found in zip(values["per_class"], self.per_class, strict=True):
-            row["better"] = found.better
+        for row, difference in zip(values["per_class"], self.per_class, strict=True):
+            row["better"] = difference.better
         return values
 
 
-def paired(right_a: Right, right_b: Right, groups: NDArray[Any] | None = None) -> Paired:
-    """The paired comparison of two models' hits and misses, bool (n,) each.
+def paired_difference(
+    correct_a: Mask, correct_b: Mask, groups: NDArray[Any] | None = None
+) -> PairedDifference:
+    """The paired comparison of two models, each given as bool (n,): whether each image's prediction is correct.
 
-    Without groups the interval is Newcombe's for paired shares and the p-value that of McNemar's exact test. With
-    groups, of which one is never torn apart, the interval is the percentile bootstrap over groups and the p-value
-    that of a test which swaps the models group by group: 10,000 drawings each, always the same ones.
-
-    Sources: R. G. Newcombe, Improved confidence intervals for the difference between binomial proportions based on
-    paired data, Statistics in Medicine 17 (1998), method 10; Q. McNemar, Psychometrika 12 (1947).
+    Without groups: Newcombe's interval for paired rates, and the p-value of McNemar's exact test (Q. McNemar,
+    Psychometrika 12, 1947). With groups: the percentile bootstrap over groups, and the p-value of a permutation test
+    that swaps the models group by group, each with 10,000 resamples, the same at every call.
 
     Raises:
-        DataError: no image, or not as many of one as of the other.
+        DataError: no image, or two different numbers of images.
     """
-    if not len(right_a) == len(right_b) > 0:
-        raise DataError(
-            f"{len(right_a)} and {len(right_b)} answers; expected as many of each, and at least one."
-        )
-    both, neither = int((right_a & right_b).sum()), int((~right_a & ~right_b).sum())
-    only_a, only_b = int((right_a & ~right_b).sum()), int((~right_a & right_b).sum())
-    n = len(right_a)
-    result = Paired(
-        n, both, only_a, only_b, neither, (only_b - only_a) / n,
-        newcombe(both, only_a, only_b, neither), mcnemar(only_a, only_b),
-    )  # fmt: skip
+    if not len(correct_a) == len(correct_b) > 0:
+        raise DataError("prediction_count", found=[len(correct_a), len(correct_b)])
+    n = len(correct_a)
+    both, neither = int((correct_a & correct_b).sum()), int((~correct_a & ~correct_b).sum())
+    only_a, only_b = int((correct_a & ~correct_b).sum()), int((~correct_a & correct_b).sum())
+    result = PairedDifference(
+        n,
+        both,
+        only_a,
+        only_b,
+        neither,
+        difference=(only_b - only_a) / n,
+        interval=newcombe_paired(both, only_a, only_b, neither),
+        p_value=mcnemar(only_a, only_b),
+    )
     if groups is None:
         return result
-    _, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if len(np.unique(place)) == n:
+    names, numbers = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if len(names) == n:
         return result
-    gains = np.bincount(place, weights=right_b.astype(np.float64) - right_a)
-    sizes = np.bincount(place)
-    interval, p_value = _by_groups(gains, sizes)
-    return replace(result, interval=interval, p_value=p_value, groups=len(sizes))
-
-
-def newcombe(both: int, only_a: int, only_b: int, neither: int, level: float = 0.95) -> Interval:
-    """The interval of the paired difference (only_b - only_a) / n, within -1..1: Newcombe's method 10.
-
-    Each share's Wilson interval is taken, and the two are joined as sides of a triangle, with the correlation of
-    the models' hits; that correlation is corrected for continuity where it is positive.
-
-    >>> tuple(round(end, 4) for end in newcombe(36, 2, 12, 0))
-    (0.0569, 0.3404)
-    """
-    n = both + only_a + only_b + neither
-    share_a, share_b = (both + only_a) / n, (both + only_b) / n
-    low_a, high_a = wilson(both + only_a, n, level)
-    low_b, high_b = wilson(both + only_b, n, level)
-    margins = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither)
-    product = both * neither - only_a * only_b
-    corrected = product - n / 2 if product > n / 2 else min(product, 0)
-    phi = corrected / margins**0.5 if margins else 0.0
-    down_a, up_a, down_b, up_b = share_a - low_a, high_a - share_a, share_b - low_b, high_b - share_b
-    below = (down_b**2 - 2 * phi * down_b * up_a + up_a**2) ** 0.5
-    above = (up_b**2 - 2 * phi * up_b * down_a + down_a**2) ** 0.5
-    return share_b - share_a - below, share_b - share_a + above
+    gains = np.bincount(numbers, weights=correct_b.astype(np.float64) - correct_a)
+    interval, p_value = _resample_groups(gains, np.bincount(numbers))
+    return replace(result, interval=interval, p_value=p_value, groups=len(names))
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """McNemar's exact p-value, two-sided: of the images on which only one is right, is each as often that one?"""
+    """The two-sided p-value of McNemar's exact test, from how many images only one model predicts correctly."""
     if only_a + only_b == 0:
         return 1.0
     from scipy.stats import binomtest
@@ -156,7 +136,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Each p-value corrected for the number of them. S. Holm, Scandinavian Journal of Statistics 6 (1979).
+    """P-values corrected for multiple tests. Source: S. Holm, Scandinavian Journal of Statistics 6 (1979).
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -169,81 +149,86 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def compare(
+def compare_predictions(
     labels: NDArray[np.integer[Any]],
-    answers_a: NDArray[np.integer[Any]],
-    answers_b: NDArray[np.integer[Any]],
+    predicted_a: NDArray[np.integer[Any]],
+    predicted_b: NDArray[np.integer[Any]],
     classes: Sequence[str],
     groups: NDArray[Any] | None = None,
 ) -> Comparison:
-    """Two models' answers to the same images.
+    """Two models' predictions of the same images.
 
     Args:
         labels: integer (n,), a class's index or UNKNOWN, which is left out; or (n, classes) of 1, 0 and UNKNOWN.
-        answers_a, answers_b: the same shape. Of several labels an image's answer is right when all known ones are.
+        predicted_a, predicted_b: of the same shape. A multilabel prediction is correct where all labelled cells are.
         classes: the names.
-        groups: (n,): of which group each image is.
+        groups: (n,): the group of each image.
 
     Raises:
-        DataError: no image has a known label.
+        DataError: no image is labelled.
     """
-    several = labels.ndim == 2
-    known = labels != UNKNOWN
-    judged = np.flatnonzero(known.any(axis=1) if several else known)
-    if not len(judged):
-        raise DataError("no image has a known label, so there is nothing to compare.")
-    hits_a, hits_b = (labels == answers_a) | ~known, (labels == answers_b) | ~known
-    right_a, right_b = (hits_a.all(axis=1), hits_b.all(axis=1)) if several else (hits_a, hits_b)
-    differs = (answers_a != answers_b).any(axis=1) if several else answers_a != answers_b
-    of_class: dict[str, tuple[Right, Right, Right]] = {}
-    for i, name in enumerate(classes):
-        if several:
-            of_class[name] = known[:, i], hits_a[:, i], hits_b[:, i]
-        else:
-            of_class[name] = labels == i, right_a, right_b
-    overall = paired(right_a[judged], right_b[judged], None if groups is None else groups[judged])
+    multilabel = labels.ndim == 2
+    labelled = labels != UNKNOWN
+    images = np.flatnonzero(labelled.any(axis=1) if multilabel else labelled)
+    if not len(images):
+        raise DataError("no_labels", n=len(labels))
+    cells_a, cells_b = (labels == predicted_a) | ~labelled, (labels == predicted_b) | ~labelled
+    correct_a, correct_b = (cells_a.all(axis=1), cells_b.all(axis=1)) if multilabel else (cells_a, cells_b)
+    differs = (predicted_a != predicted_b).any(axis=1) if multilabel else predicted_a != predicted_b
+    of_class = {
+        name: (labelled[:, i], cells_a[:, i], cells_b[:, i])
+        if multilabel
+        else (labels == i, correct_a, correct_b)
+        for i, name in enumerate(classes)
+    }
+    overall = paired_difference(
+        correct_a[images], correct_b[images], None if groups is None else groups[images]
+    )
 
-    def where(mask: Right) -> tuple[int, ...]:
-        return tuple(int(i) for i in judged[mask[judged]])
+    def where(mask: Mask) -> tuple[int, ...]:
+        return tuple(int(i) for i in images[mask[images]])
 
+    n_a, n_b = overall.both_correct + overall.only_a_correct, overall.both_correct + overall.only_b_correct
     return Comparison(
         overall,
-        (overall.both + overall.only_a) / overall.n,
-        wilson(overall.both + overall.only_a, overall.n),
-        (overall.both + overall.only_b) / overall.n,
-        wilson(overall.both + overall.only_b, overall.n),
-        _per_class(of_class, groups),
-        where(right_a & ~right_b),
-        where(~right_a & right_b),
-        where(~right_a & ~right_b & differs),
+        n_a / overall.n,
+        wilson_interval(n_a, overall.n),
+        n_b / overall.n,
+        wilson_interval(n_b, overall.n),
+        _class_differences(of_class, groups),
+        where(correct_a & ~correct_b),
+        where(~correct_a & correct_b),
+        where(~correct_a & ~correct_b & differs),
     )
 
 
-def _per_class(
-    of_class: Mapping[str, tuple[Right, Right, Right]], groups: NDArray[Any] | None
+def _class_differences(
+    of_class: Mapping[str, tuple[Mask, Mask, Mask]], groups: NDArray[Any] | None
 ) -> tuple[ClassDifference, ...]:
-    found = {
-        name: paired(a[mask], b[mask], None if groups is None else groups[mask])
+    """`of_class` holds per class which images count, and which of them a and b predict correctly."""
+    differences = {
+        name: paired_difference(a[mask], b[mask], None if groups is None else groups[mask])
         for name, (mask, a, b) in of_class.items()
         if mask.any()
     }
-    corrected = holm([p.p_value for p in found.values()])
+    corrected = holm([difference.p_value for difference in differences.values()])
     return tuple(
-        ClassDifference(name, its, p) for (name, its), p in zip(found.items(), corrected, strict=True)
+        ClassDifference(name, difference, p)
+        for (name, difference), p in zip(differences.items(), corrected, strict=True)
     )
 
 
-def _by_groups(gains: NDArray[Any], sizes: NDArray[np.integer[Any]]) -> tuple[Interval, float]:
+def _resample_groups(gains: NDArray[Any], sizes: NDArray[np.integer[Any]]) -> tuple[Interval, float]:
     """Bootstrap interval of sum(gains) / sum(sizes), and the p-value of swapping the models in random groups."""
     random = np.random.default_rng(0)
     differences, sums = [], []
     block = max(1, 2**22 // len(gains))  # 32 MB at a time
-    for start in range(0, DRAWS, block):
-        count = min(block, DRAWS - start)
+    for start in range(0, N_RESAMPLES, block):
+        count = min(block, N_RESAMPLES - start)
         drawn = random.integers(0, len(gains), (count, len(gains)))
         differences.append(gains[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
         sums.append(random.choice([-1.0, 1.0], (count, len(gains))) @ gains)
     low, high = np.quantile(np.concatenate(differences), [0.025, 0.975])
     as_far = np.abs(np.concatenate(sums)) >= abs(gains.sum()) - 1e-9
-    # The drawing at hand is one of them, so that p is never 0: Davison and Hinkley, Bootstrap methods (1997), 4.2.
-    return (float(low), float(high)), float((1 + as_far.sum()) / (1 + DRAWS))
+    # The observed sum counts as one resample, so that p is never 0: Davison and Hinkley, Bootstrap methods (1997), 4.2
+    return (float(low), float(high)), float((1 + as_far.sum()) / (1 + N_RESAMPLES))

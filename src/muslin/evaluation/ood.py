@@ -1,4 +1,4 @@
-"""Is this an image of the kind the model knows? Its features are compared with those of training images."""
+"""Out-of-distribution (OOD) detection: compares an image's features with those of training images."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,65 +6,66 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SHARE = 0.01
-"""The share of images of the known kind that may be called not ours."""
+FALSE_OOD_RATE = 0.01
+"""Share of in-distribution images that the detector calls out of distribution."""
 
-REMEMBERED = 1_000
-"""Training images whose features are kept. Five times as many told hardly better (docs/explanation/lanes.md)."""
+MAX_REFERENCE_IMAGES = 1_000
+"""Training images whose features are kept. 5,000 were hardly better (docs/explanation/selective-prediction.md)."""
 
-NEIGHBOUR = 10  # one odd or mislabelled training image makes no image familiar
+N_NEIGHBORS = 10  # the 10th nearest, so that one odd or mislabelled training image makes no image familiar
 
 
 @dataclass(frozen=True, eq=False)
 class OODDetector:
-    """What is needed to say how unlike the training images an image is.
+    """Scores how far images are from the training images.
 
     Attributes:
-        known: float32 (m, features): training images' features, each of length 1.
-        held_out: float32 (n,), rising: how strange images were that the network did not learn from.
+        reference_features: float32 (m, features): training images' features, each row of length 1.
+        calibration_scores: float32 (n,), rising: OOD scores of validation images.
     """
 
-    known: NDArray[np.float32] = field(repr=False)
-    calibration_data: NDArray[np.float32] = field(repr=False)
+    reference_features: NDArray[np.float32] = field(repr=False)
+    calibration_scores: NDArray[np.float32] = field(repr=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OODDetector) and (
-            np.array_equal(self.known, other.known)
-            and np.array_equal(self.calibration_data, other.calibration_data)
+            np.array_equal(self.reference_features, other.reference_features)
+            and np.array_equal(self.calibration_scores, other.calibration_scores)
         )
 
     @property
-    def limit(self) -> float:
-        """The strangeness that SHARE of true images exceed; infinite where too few were held out to know.
+    def threshold(self) -> float:
+        """The score that FALSE_OOD_RATE of in-distribution images exceed; infinite with too few validation images.
 
-        The conformal quantile: the ceil((n + 1)(1 - SHARE))-th smallest.
+        The conformal quantile: the ceil((n + 1)(1 - FALSE_OOD_RATE))-th smallest.
         """
-        place = int(np.ceil((len(self.calibration_data) + 1) * (1 - SHARE) - 1e-9))
-        return float(self.calibration_data[place - 1]) if place <= len(self.calibration_data) else np.inf
+        n = len(self.calibration_scores)
+        rank = int(np.ceil((n + 1) * (1 - FALSE_OOD_RATE) - 1e-9))
+        return float(self.calibration_scores[rank - 1]) if rank <= n else np.inf
 
     def ood_score(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """1 - the cosine to the 10th most similar of the known images, float32 (n,) in 0..2; 0 is the same.
+        """1 - the cosine similarity to the 10th nearest reference image: float32 (n,), in 0..2; 0 for identical.
 
         Source: Sun, Ming, Zhu and Li, Out-of-distribution detection with deep nearest neighbors, ICML 2022.
         """
-        alike = unit(features) @ self.known.T
-        place = max(alike.shape[1] - NEIGHBOUR, 0)
-        return (1 - np.partition(alike, place, axis=1)[:, place]).astype(np.float32)
+        similarity = normalize_rows(features) @ self.reference_features.T
+        place = max(similarity.shape[1] - N_NEIGHBORS, 0)
+        return (1 - np.partition(similarity, place, axis=1)[:, place]).astype(np.float32)
 
 
-def unit(features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Rows brought to length 1; rows of zeros stay so."""
+def normalize_rows(features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Rows divided by their Euclidean length; rows of zeros stay zeros."""
     rows = np.asarray(features, dtype=np.float32)
     lengths: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True).astype(np.float32)
-    scaled: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return scaled
+    normalized: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return normalized
 
 
 def fit_ood_detector(
-    known: NDArray[np.floating[Any]], calibration_data: NDArray[np.floating[Any]]
+    training_features: NDArray[np.floating[Any]], validation_features: NDArray[np.floating[Any]]
 ) -> OODDetector | None:
-    """From features (count, features) of training images and of held-out ones; None where one of them is missing."""
-    if not len(known) or not len(calibration_data):
+    """From features (n, features) of training and of validation images; None where one of them is empty."""
+    if not len(training_features) or not len(validation_features):
         return None
-    kept = OODDetector(unit(known), np.zeros(0, dtype=np.float32))
-    return OODDetector(kept.known, np.sort(kept.ood_score(calibration_data)))
+    detector = OODDetector(normalize_rows(training_features), np.zeros(0, dtype=np.float32))
+    return OODDetector(detector.reference_features, np.sort(detector.ood_score(validation_features)))

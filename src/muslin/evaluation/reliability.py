@@ -1,11 +1,11 @@
-"""How far a model's answers may be trusted: calibration, what is accepted at each precision, lanes, weak slices, leaks.
+"""How far a model can be trusted: calibration, coverage at each precision target, weak slices, leaks.
 
-Everything here takes arrays. `right` is how right each image's answer is: 1 or 0, or of several labels the share of
-the labels said that are there; NaN where nothing was said or nothing is known.
+Functions take arrays. `correct` is float (n,): 1 for a correct and 0 for an incorrect prediction; for a multilabel
+target the share of the predicted labels that is true. NaN where nothing is predicted or nothing is labelled.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Target
-from muslin.evaluation.curves import between, resamples
-from muslin.evaluation.intervals import Interval, wilson
+from muslin.evaluation.curves import bootstrap_weights, percentile_interval
+from muslin.evaluation.intervals import Interval, newcombe_independent, wilson_interval
 from muslin.evaluation.metrics import (
     CalibrationBin,
     Labels,
@@ -25,30 +25,31 @@ from muslin.evaluation.metrics import (
     log_loss,
 )
 from muslin.evaluation.selective import (
-    ACCEPT,
     DECISIONS,
-    PRECISION,
+    DEFAULT_PRECISION,
     REVIEW,
     AcceptancePolicy,
     CalibrationData,
-    rule,
+    acceptance_policy,
     triage,
 )
+from muslin.messages import Message
 
-PRECISIONS = (0.90, 0.95, 0.98, 0.99, 0.995)
-"""What an evaluation works out the accepted share for, besides what is wanted."""
+PRECISION_TARGETS = (0.90, 0.95, 0.98, 0.99, 0.995)
+"""Precision targets of an evaluation, besides the user's own."""
 
-COVERAGES = 20  # points of the curve of risk against coverage
+CURVE_POINTS = 20
+"""Of the risk–coverage curve."""
 
-Right = NDArray[np.floating[Any]]
+Correctness = NDArray[np.floating[Any]]
 Groups = NDArray[Any] | None
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """How far stated probabilities are what they say; see `muslin.evaluation.metrics` for each figure.
+class CalibrationMetrics:
+    """How well probabilities are calibrated; see `muslin.evaluation.metrics` for each.
 
-    Of several labels an image every known label is a yes-or-no answer of its own.
+    For a multilabel target every labelled cell counts as a prediction of two classes.
     """
 
     expected_calibration_error: float
@@ -58,401 +59,372 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class DecisionSummary:
-    """The images of one lane: how many, how often their answer is right (None for no image), with its interval."""
+class DecisionMetrics:
+    """The images with one decision: how many, and their accuracy (None for no image) with its 95 % interval."""
 
-    name: str
+    decision: str
     n: int
     accuracy: float | None
-    interval: Interval
+    accuracy_interval: Interval
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """What happens at one wanted precision.
+class SelectiveMetrics:
+    """Selective prediction at one precision target.
 
     Attributes:
-        precision: what is wanted.
-        share: of all images those that are accepted.
-        lanes: accepted, to review, not ours.
-        listed: share of the short lists, of images to review, that hold the true class (of several, the mean share of
-            the true labels that is listed); None where there is no such image.
-        listed_interval: 95 %.
-        list_length: classes on a short list, in the mean.
-        cannot: what the model's held-out images cannot support, a sentence each.
+        precision_target: in 0..1.
+        coverage: share of all images whose prediction is accepted.
+        decisions: accept, review and out of scope.
+        set_coverage: share of the prediction sets, of images in review, that hold the true class (multilabel: mean
+            share of the true labels in the set); None without such images.
+        set_coverage_interval: 95 %.
+        mean_set_size: mean number of classes in a prediction set; None without such images.
+        unsupported: a message for each guarantee that the validation images do not support.
     """
 
-    precision: float
-    share: float
-    decisions: tuple[DecisionSummary, ...]
-    listed: float | None
-    listed_interval: Interval
-    list_length: float | None
-    unsupported: tuple[str, ...]
+    precision_target: float
+    coverage: float
+    decisions: tuple[DecisionMetrics, ...]
+    set_coverage: float | None
+    set_coverage_interval: Interval
+    mean_set_size: float | None
+    unsupported: tuple[Message, ...]
 
 
 @dataclass(frozen=True)
-class Slice:
+class SliceMetrics:
     """The images with one value in a column.
 
     Attributes:
-        value: what stands there.
-        n: how many images.
-        share_right: how often their answer is right.
-        interval: 95 %.
-        difference: that share minus the others'.
-        difference_interval: together with those of all other slices it is right with 95 % confidence (Bonferroni).
-        weak: whether the interval says that the slice is worse than the others.
+        value: the value.
+        n: images with a prediction.
+        accuracy: of them, with its 95 % interval.
+        difference: this accuracy minus that of all other images.
+        difference_interval: holds together with those of all other slices with 95 % confidence (Bonferroni).
+        weak: whether the whole interval is below 0.
     """
 
     value: str
     n: int
     accuracy: float
-    interval: Interval
+    accuracy_interval: Interval
     difference: float
     difference_interval: Interval
     weak: bool
 
 
 @dataclass(frozen=True)
-class Leaks:
-    """Images that are nearly identical with one the model was trained on, set aside.
+class LeakMetrics:
+    """The images that are nearly identical with a training image.
 
     Attributes:
-        n: how many there are.
-        share_right: of those, None for none.
-        without: the share right of all others, None where there are none.
-        interval: of the share of them that is right, 95 %.
-        without_interval: of the others.
+        n: how many.
+        accuracy: of them; None for none.
+        accuracy_without: of all other images; None for none.
+        accuracy_interval, accuracy_without_interval: 95 %.
     """
 
     n: int
     accuracy: float | None
-    interval: Interval
-    without: float | None
-    without_interval: Interval
+    accuracy_interval: Interval
+    accuracy_without: float | None
+    accuracy_without_interval: Interval
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far a model's answers to `n` images may be trusted.
+    """How far a model's predictions on `n` images can be trusted.
 
     Attributes:
-        n: images with a known answer.
-        n_groups: groups that the intervals are drawn over; None where every image counts by itself.
-        share_right: how often the answer is right, of the images where one was given.
-        interval: 95 %.
-        before, after: calibration of the network's own probabilities, and of those that muslin gives.
-        wanted: the precision that the lanes are for; one of `accepted` is for it.
-        accepted: a row per precision, rising.
-        risk: (coverage, share wrong) of the surest answers, rising in coverage.
-        risk_area: mean share wrong over all coverages, in 0..1.
-        slices: by a column, the weak ones first; empty where none was asked for.
+        n: labelled images.
+        n_groups: groups that the intervals are of; None where every image counts alone.
+        accuracy: of the images with a prediction, with its 95 % interval.
+        before_calibration, after_calibration: the calibration of the network's own probabilities and of the
+            calibrated ones.
+        precision_target: the user's; one of `selective` is at it.
+        selective: selective prediction at each precision target, rising.
+        risk_coverage_curve: (coverage, risk) points, rising in coverage: the error rate among the most confident
+            predictions.
+        aurc: area under the risk–coverage curve, in 0..1.
+        slices: per value of a column, the weak ones first; empty where no column was named.
         leaks: near-copies of training images; None where training images are not at hand.
     """
 
     n: int
     n_groups: int | None
     accuracy: float | None
-    interval: Interval
-    before: Calibration
-    after: Calibration
-    wanted: float
-    accepted: tuple[Accepted, ...]
-    risk: tuple[tuple[float, float], ...]
-    risk_area: float | None
-    slices: tuple[Slice, ...] = ()
-    leaks: Leaks | None = None
+    accuracy_interval: Interval
+    before_calibration: CalibrationMetrics
+    after_calibration: CalibrationMetrics
+    precision_target: float
+    selective: tuple[SelectiveMetrics, ...]
+    risk_coverage_curve: tuple[tuple[float, float], ...]
+    aurc: float | None
+    slices: tuple[SliceMetrics, ...] = ()
+    leaks: LeakMetrics | None = None
 
     @property
-    def at_wanted(self) -> Accepted:
-        """The row of the wanted precision."""
-        return next(row for row in self.accepted if row.precision == self.wanted)
+    def at_target(self) -> SelectiveMetrics:
+        """Selective prediction at the user's precision target."""
+        return next(row for row in self.selective if row.precision_target == self.precision_target)
 
     @property
-    def short(self) -> tuple[tuple[float, float], ...]:
-        """(wanted, right) shares of the accepted answers where fewer were right than wanted, in tenths of a percent."""
-        shares = ((row.precision, row.decisions[0].accuracy) for row in self.accepted)
-        return tuple(
-            (wanted, right) for wanted, right in shares if right is not None and round(right, 3) < wanted
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+    def missed_targets(self) -> tuple[tuple[float, float], ...]:
+        """(precision target, accuracy) where accepted predictions miss the target, to 0.1 %."""
+        rows = ((row.precision_target, row.decisions[0].accuracy) for row in self.selective)
+        return tuple((p, accuracy) for p, accuracy in rows if accuracy is not None and round(accuracy, 3) < p)
 
 
-def trust(
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """A model's predictions of one target on images with labels.
+
+    Attributes:
+        labels: integer (n,) or (n, classes), as in a Dataset.
+        raw_probabilities, probabilities: float (n, classes), before and after calibration.
+        is_ood: bool (n,): out-of-distribution images; None where the model has no OOD detector.
+        groups: (n,): images of one group are not independent; None where all images are.
+        slice_values: texts (n,): the values to make slices of; empty ones make none.
+        leaked: bool (n,): near-copies of training images.
+    """
+
+    labels: Labels
+    raw_probabilities: NDArray[np.float32] = field(repr=False)
+    probabilities: NDArray[np.float32] = field(repr=False)
+    is_ood: NDArray[np.bool_] | None = None
+    groups: Groups = None
+    slice_values: NDArray[Any] | None = None
+    leaked: NDArray[np.bool_] | None = None
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> "Predictions":
+        arrays: dict[str, Any] = {
+            name: None if array is None else array[rows] for name, array in vars(self).items()
+        }
+        return replace(self, **arrays)
+
+
+def measure_reliability(
     target: Target,
-    labels: Labels,
-    raw_probabilities: Probabilities,
-    probabilities: NDArray[np.float32],
+    predictions: Predictions,
     calibration_data: CalibrationData | None,
     *,
-    yes_from: Sequence[float] = (),
-    is_ood: NDArray[np.bool_] | None = None,
-    groups: Groups = None,
-    precision: float = PRECISION,
-    per: str = "all",
-    by: NDArray[Any] | None = None,
-    copies: NDArray[np.bool_] | None = None,
+    label_thresholds: Sequence[float] = (),
+    precision: float = DEFAULT_PRECISION,
+    guarantee: str = "overall",
 ) -> Reliability | None:
-    """See `Reliability`; None where no label is known.
+    """See `Reliability`; None where no image is labelled.
 
     Args:
-        labels: integer (n,) or (n, classes), as in a Dataset.
-        stated, probabilities: float (n, classes), before and after calibration.
-        held_out: what the model decides by.
-        yes_from: from which probability on an answer is a yes, see `muslin.evaluation.thresholds`.
-        unlike: bool (n,): images that are not ours.
-        groups: (n,): images of one group are drawn together.
-        precision, per: see `muslin.evaluation.selective.rule`.
-        by: (n,) texts: what to make slices of; empty ones make none.
-        copies: bool (n,): near-copies of training images.
+        calibration_data: of the model.
+        label_thresholds: see `muslin.evaluation.thresholds`.
+        precision, guarantee: see `muslin.evaluation.selective.acceptance_policy`.
 
     Raises:
-        DataError: `precision` or `per` is out of range.
+        DataError: `precision` or `guarantee` is out of range.
     """
-    several = target.kind == "multilabel"
-    known = np.flatnonzero((labels != UNKNOWN).any(axis=1) if several else labels != UNKNOWN)
-    wanted = sorted({*PRECISIONS, precision})
-    rules = [rule(target, calibration_data, p, per, tuple(yes_from)) for p in wanted]
-    if not len(known):
+    policies = [
+        acceptance_policy(target, calibration_data, p, guarantee, tuple(label_thresholds))
+        for p in sorted({*PRECISION_TARGETS, precision})
+    ]
+    labelled = predictions.labels != UNKNOWN
+    rows = np.flatnonzero(labelled.any(axis=1) if target.kind == "multilabel" else labelled)
+    if not len(rows):
         return None
-    true, raw_probabilities, probabilities = labels[known], raw_probabilities[known], probabilities[known]
-    groups, is_ood, by, copies = (None if v is None else v[known] for v in (groups, is_ood, by, copies))
-    decided = triage(target, probabilities, rules[0])
-    right = _right(true, decided.tags)
-    said = np.isfinite(right)
-    risk, area = risk_against_coverage(right[said], decided.confidence[said])
+    images = predictions.take(rows)
+    groups, slice_values, leaked = images.groups, images.slice_values, images.leaked
+    decided = triage(target, images.probabilities, policies[0])
+    correct = _correctness(images.labels, decided.labels)
+    predicted = np.isfinite(correct)
+    curve, aurc = risk_coverage(correct[predicted], decided.confidence[predicted])
     return Reliability(
-        n=len(known),
+        n=len(rows),
         n_groups=None if groups is None else len(np.unique(groups.astype(str))),
-        accuracy=_mean(right),
-        interval=interval_of(right, groups),
-        before=calibration(true, raw_probabilities),
-        after=calibration(true, probabilities),
-        wanted=precision,
-        accepted=tuple(_accepted(target, true, probabilities, r, right, is_ood, groups) for r in rules),
-        risk=risk,
-        risk_area=area,
-        slices=() if by is None else slices(right, by, groups),
-        leaks=None if copies is None else _leaks(right, copies, groups),
+        accuracy=_mean(correct),
+        accuracy_interval=mean_interval(correct, groups),
+        before_calibration=calibration_metrics(images.labels, images.raw_probabilities),
+        after_calibration=calibration_metrics(images.labels, images.probabilities),
+        precision_target=precision,
+        selective=tuple(_selective_metrics(target, images, policy, correct) for policy in policies),
+        risk_coverage_curve=curve,
+        aurc=aurc,
+        slices=() if slice_values is None else slice_metrics(correct, slice_values, groups),
+        leaks=None if leaked is None else _leak_metrics(correct, leaked, groups),
     )
 
 
-def _right(true: Labels, tags: NDArray[np.bool_]) -> Right:
-    """Per image the share of the tags whose truth is known that are right; NaN where there is none."""
-    if true.ndim == 1:
-        return tags[np.arange(len(true)), true].astype(np.float64)
-    known = tags & (true != UNKNOWN)
+def _correctness(labels: Labels, predicted: NDArray[np.bool_]) -> Correctness:
+    """See the module; `predicted` is bool (n, classes)."""
+    if labels.ndim == 1:
+        return predicted[np.arange(len(labels)), labels].astype(np.float64)
+    labelled = predicted & (labels != UNKNOWN)
     with np.errstate(invalid="ignore"):
-        shares: Right = (known & (true == 1)).sum(axis=1) / known.sum(axis=1)
-    return shares
+        fractions: Correctness = (labelled & (labels == 1)).sum(axis=1) / labelled.sum(axis=1)
+    return fractions
 
 
-def _mean(right: Right) -> float | None:
-    found = right[np.isfinite(right)]
-    return float(found.mean()) if len(found) else None
+def _mean(correct: Correctness) -> float | None:
+    finite = correct[np.isfinite(correct)]
+    return float(finite.mean()) if len(finite) else None
 
 
-def calibration(true: Labels, probabilities: Probabilities) -> Calibration:
-    """See `Calibration`.
+def calibration_metrics(labels: Labels, probabilities: Probabilities) -> CalibrationMetrics:
+    """See `CalibrationMetrics`.
 
     Args:
-        true: integer (n,), all known, or (n, labels) with some that are not.
+        labels: integer (n,), all labelled, or (n, labels) with unlabelled cells.
         probabilities: float (n, classes).
     """
-    if true.ndim == 2:
-        cells = true != UNKNOWN
-        yes = np.asarray(probabilities)[cells]
-        true, probabilities = true[cells].astype(np.int64), np.stack([1 - yes, yes], axis=1)
-    bins = calibration_bins(true, probabilities)
-    return Calibration(
+    if labels.ndim == 2:
+        cells = labels != UNKNOWN
+        positive = np.asarray(probabilities)[cells]
+        labels, probabilities = labels[cells].astype(np.int64), np.stack([1 - positive, positive], axis=1)
+    bins = calibration_bins(labels, probabilities)
+    return CalibrationMetrics(
         expected_calibration_error(bins),
-        brier_score(true, probabilities),
-        log_loss(true, probabilities),
+        brier_score(labels, probabilities),
+        log_loss(labels, probabilities),
         bins,
     )
 
 
-def _accepted(
-    target: Target,
-    true: Labels,
-    probabilities: NDArray[np.float32],
-    wanted: AcceptancePolicy,
-    right: Right,
-    is_ood: NDArray[np.bool_] | None,
-    groups: Groups,
-) -> Accepted:
-    decided = triage(target, probabilities, wanted, is_ood)
+def _selective_metrics(
+    target: Target, images: Predictions, policy: AcceptancePolicy, correct: Correctness
+) -> SelectiveMetrics:
+    decided = triage(target, images.probabilities, policy, images.is_ood)
     decisions = []
-    for place, name in enumerate(DECISIONS):
-        here = decided.decisions == place
-        decisions.append(
-            DecisionSummary(
-                name, int(here.sum()), _mean(right[here]), interval_of(right[here], _of(groups, here))
-            )
-        )
-    review = decided.decisions == REVIEW
-    if true.ndim == 1:
-        holds = decided.candidates[np.arange(len(true)), true]
+    for number, decision in enumerate(DECISIONS):
+        mask = decided.decisions == number
+        interval = mean_interval(correct[mask], _groups_of(images.groups, mask))
+        decisions.append(DecisionMetrics(decision, int(mask.sum()), _mean(correct[mask]), interval))
+    if images.labels.ndim == 1:
+        in_set = decided.prediction_sets[np.arange(len(correct)), images.labels].astype(np.float64)
     else:
-        there = true == 1
+        positive = images.labels == 1
         with np.errstate(invalid="ignore"):
-            holds = (decided.candidates & there).sum(axis=1) / there.sum(axis=1)
-    listed = holds[review].astype(np.float64)
-    return Accepted(
-        precision=wanted.precision,
-        share=float((decided.decisions == ACCEPT).mean()),
+            in_set = (decided.prediction_sets & positive).sum(axis=1) / positive.sum(axis=1)
+    review = decided.decisions == REVIEW
+    return SelectiveMetrics(
+        precision_target=policy.precision_target,
+        coverage=decisions[0].n / len(correct),
         decisions=tuple(decisions),
-        listed=_mean(listed),
-        listed_interval=interval_of(listed, _of(groups, review)),
-        list_length=float(decided.candidates[review].sum(axis=1).mean()) if review.any() else None,
-        unsupported=wanted.unsupported,
+        set_coverage=_mean(in_set[review]),
+        set_coverage_interval=mean_interval(in_set[review], _groups_of(images.groups, review)),
+        mean_set_size=float(decided.prediction_sets[review].sum(axis=1).mean()) if review.any() else None,
+        unsupported=policy.unsupported,
     )
 
 
-def _of(groups: Groups, here: NDArray[np.bool_]) -> Groups:
-    return None if groups is None else groups[here]
+def _groups_of(groups: Groups, mask: NDArray[np.bool_]) -> Groups:
+    return None if groups is None else groups[mask]
 
 
-def risk_against_coverage(
-    right: Right, confidence: NDArray[np.floating[Any]]
+def risk_coverage(
+    correct: Correctness, confidence: NDArray[np.floating[Any]]
 ) -> tuple[tuple[tuple[float, float], ...], float | None]:
-    """(coverage, share wrong) of the surest answers at 20 coverages up to 1, and the mean share wrong over all.
+    """(coverage, risk) at 20 coverages up to 1, and the area under the curve (AURC).
 
-    Source: El-Yaniv and Wiener, On the foundations of noise-free selective classification, JMLR 11 (2010); the mean is
-    the area under this curve (AURC; Geifman, Uziel and El-Yaniv, ICLR 2019). Equally sure answers keep their order.
+    Equal confidences keep their order.
+    Sources: El-Yaniv and Wiener, On the foundations of noise-free selective classification, JMLR 11 (2010); the AURC
+    of Geifman, Uziel and El-Yaniv, ICLR 2019.
     """
-    n = len(right)
+    n = len(correct)
     if not n:
         return (), None
-    wrong = np.cumsum(1 - right[np.argsort(-confidence, kind="stable")]) / np.arange(1, n + 1)
-    places = np.unique(np.ceil(np.linspace(1, n, min(COVERAGES, n)) - 1e-9).astype(int))
-    return tuple((float(k / n), float(wrong[k - 1])) for k in places), float(wrong.mean())
+    risk = np.cumsum(1 - correct[np.argsort(-confidence, kind="stable")]) / np.arange(1, n + 1)
+    ranks = np.unique(np.ceil(np.linspace(1, n, min(CURVE_POINTS, n)) - 1e-9).astype(int))
+    return tuple((float(k / n), float(risk[k - 1])) for k in ranks), float(risk.mean())
 
 
-def interval_of(right: Right, groups: Groups = None) -> Interval:
-    """95 % interval of the mean of `right`, in 0..1, NaN left out; (0, 1) where nothing is left.
+def mean_interval(correct: Correctness, groups: Groups = None) -> Interval:
+    """95 % interval of the mean of `correct`, in 0..1, without NaN; (0, 1) for no values.
 
-    Wilson's where each image counts by itself and is right or wrong; otherwise by a bootstrap that draws whole groups
-    (Efron and Tibshirani 1993, chapter 8). Where all are right or all wrong a bootstrap knows nothing, and each group
-    counts as one try of Wilson's.
+    The Wilson interval of independent zeros and ones. Otherwise a bootstrap that draws whole groups (Efron and
+    Tibshirani 1993, chapter 8). Where all values are 0 or all are 1, a bootstrap gives no width, so each group counts
+    as one trial of a Wilson interval.
     """
-    finite = np.isfinite(right)
-    right = right[finite]
-    if not len(right):
+    finite = np.isfinite(correct)
+    correct = correct[finite]
+    if not len(correct):
         return 0.0, 1.0
-    if groups is None and np.isin(right, (0, 1)).all():
-        return wilson(int(right.sum()), len(right))
-    unit = (
-        np.arange(len(right))
-        if groups is None
-        else np.unique(groups[finite].astype(str), return_inverse=True)[1]
+    if groups is None and np.isin(correct, (0, 1)).all():
+        return wilson_interval(int(correct.sum()), len(correct))
+    units = _unit_numbers(_groups_of(groups, finite), len(correct))
+    counts = np.bincount(units).astype(np.float64)
+    sums = np.bincount(units, weights=correct)
+    if (correct == correct[0]).all() and correct[0] in (0, 1):
+        return wilson_interval(int(correct[0]) * len(counts), len(counts))
+    samples = bootstrap_weights(len(counts), len(counts))
+    return percentile_interval((samples @ sums) / (samples @ counts))
+
+
+def _unit_numbers(groups: Groups, n: int) -> NDArray[np.int64]:
+    """The number of each image's group, (n,); of the image where there are no groups."""
+    numbers: NDArray[np.int64] = (
+        np.arange(n) if groups is None else np.unique(groups.astype(str), return_inverse=True)[1]
     )
-    counts = np.bincount(unit).astype(np.float64)
-    sums = np.bincount(unit, weights=right)
-    if (right == right[0]).all() and right[0] in (0, 1):
-        return wilson(int(right[0]) * len(counts), len(counts))
-    samples = resamples(len(counts), len(counts))
-    return between((samples @ sums) / (samples @ counts))
+    return numbers
 
 
-def slices(right: Right, by: NDArray[Any], groups: Groups = None) -> tuple[Slice, ...]:
-    """A slice per value of `by` (empty ones make none), compared with all other images; the weak ones first.
+def slice_metrics(
+    correct: Correctness, values: NDArray[Any], groups: Groups = None
+) -> tuple[SliceMetrics, ...]:
+    """One slice per value (empty ones make none), compared with all other images; the weak ones first.
 
-    The interval of a difference is Newcombe's (Statistics in Medicine 17, 1998, method 10); where there are groups, or
-    answers that are right in part, the normal one over the groups' sums (the linearised variance of a difference of
-    two ratios). Each at the level that makes all together hold with 95 % confidence, so that of many slices one is not
-    called weak by chance.
+    The interval of a difference is Newcombe's for independent rates. With groups or with fractions in `correct` it is
+    the normal one over the groups' sums: the linearised variance of a difference of two ratios. Each has the level at
+    which all together hold with 95 % confidence, so that of many slices none is called weak by chance.
     """
-    texts = np.array(["" if value is None else str(value) for value in by])
-    counted = np.isfinite(right) & (texts != "")
-    right, texts = right[counted], texts[counted]
-    groups = _of(groups, counted)
-    values = np.unique(texts)
-    if len(values) < 2:
+    texts = np.array(["" if value is None else str(value) for value in values])
+    counted = np.isfinite(correct) & (texts != "")
+    correct, texts, groups = correct[counted], texts[counted], _groups_of(groups, counted)
+    names = np.unique(texts)
+    if len(names) < 2:
         return ()
-    level = 1 - 0.05 / len(values)
-    found = []
-    for value in values:
-        here = texts == value
-        inside, outside = right[here], right[~here]
-        difference = float(inside.mean() - outside.mean())
-        if groups is None and np.isin(right, (0, 1)).all():
-            ends = newcombe(int(inside.sum()), len(inside), int(outside.sum()), len(outside), level)
+    level = 1 - 0.05 / len(names)
+    slices = []
+    for name in names:
+        mask = texts == name
+        inside, outside = correct[mask], correct[~mask]
+        if groups is None and np.isin(correct, (0, 1)).all():
+            interval = newcombe_independent(
+                int(inside.sum()), len(inside), int(outside.sum()), len(outside), level
+            )
         else:
-            ends = _linearised(right, here, groups, level)
-        found.append(
-            Slice(
-                value,
-                len(inside),
-                float(inside.mean()),
-                interval_of(inside, _of(groups, here)),
-                difference,
-                ends,
-                ends[1] < 0,
+            interval = _linearised_interval(correct, mask, groups, level)
+        slices.append(
+            SliceMetrics(
+                value=str(name),
+                n=len(inside),
+                accuracy=float(inside.mean()),
+                accuracy_interval=mean_interval(inside, _groups_of(groups, mask)),
+                difference=float(inside.mean() - outside.mean()),
+                difference_interval=interval,
+                weak=interval[1] < 0,
             )
         )
-    return tuple(sorted(found, key=lambda s: (not s.weak, s.difference)))
+    return tuple(sorted(slices, key=lambda s: (not s.weak, s.difference)))
 
 
-def newcombe(right_a: int, n_a: int, right_b: int, n_b: int, level: float = 0.95) -> Interval:
-    """The interval of share a minus share b, two independent samples: Newcombe 1998, method 10 (from Wilson's)."""
-    a, b = right_a / n_a, right_b / n_b
-    low_a, high_a = wilson(right_a, n_a, level)
-    low_b, high_b = wilson(right_b, n_b, level)
-    return (
-        a - b - float(np.hypot(a - low_a, high_b - b)),
-        a - b + float(np.hypot(high_a - a, b - low_b)),
-    )
-
-
-def _linearised(right: Right, here: NDArray[np.bool_], groups: Groups, level: float) -> Interval:
-    difference = right[here].mean() - right[~here].mean()
-    pull = np.where(
-        here, (right - right[here].mean()) / here.sum(), -(right - right[~here].mean()) / (~here).sum()
-    )
-    unit = np.arange(len(right)) if groups is None else np.unique(groups.astype(str), return_inverse=True)[1]
-    sums = np.bincount(unit, weights=pull)
+def _linearised_interval(
+    correct: Correctness, mask: NDArray[np.bool_], groups: Groups, level: float
+) -> Interval:
+    """Of the mean inside `mask` minus the mean outside."""
+    inside, outside = correct[mask].mean(), correct[~mask].mean()
+    influence = np.where(mask, (correct - inside) / mask.sum(), -(correct - outside) / (~mask).sum())
+    sums = np.bincount(_unit_numbers(groups, len(correct)), weights=influence)
     if len(sums) < 2:
         return -1.0, 1.0
     error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))
     z = NormalDist().inv_cdf((1 + level) / 2)
-    return float(difference - z * error), float(difference + z * error)
+    return float(inside - outside - z * error), float(inside - outside + z * error)
 
 
-def _leaks(right: Right, copies: NDArray[np.bool_], groups: Groups) -> Leaks:
-    return Leaks(
-        int(copies.sum()),
-        _mean(right[copies]),
-        interval_of(right[copies], _of(groups, copies)),
-        _mean(right[~copies]),
-        interval_of(right[~copies], _of(groups, ~copies)),
+def _leak_metrics(correct: Correctness, leaked: NDArray[np.bool_], groups: Groups) -> LeakMetrics:
+    return LeakMetrics(
+        int(leaked.sum()),
+        _mean(correct[leaked]),
+        mean_interval(correct[leaked], _groups_of(groups, leaked)),
+        _mean(correct[~leaked]),
+        mean_interval(correct[~leaked], _groups_of(groups, ~leaked)),
     )
-
-
-def reliabilities(
-    targets: Sequence[Target],
-    labels: Mapping[str, Labels],
-    raw_probabilities: Mapping[str, NDArray[np.float32]],
-    probabilities: Mapping[str, NDArray[np.float32]],
-    calibration_data: Mapping[str, CalibrationData],
-    yes_from: Mapping[str, tuple[float, ...]],
-    **shared: Any,
-) -> dict[str, Reliability]:
-    """`trust` of every target of which something is known, by name; `shared` is the same for all."""
-    found = {
-        t.name: trust(
-            t,
-            labels[t.name],
-            raw_probabilities[t.name],
-            probabilities[t.name],
-            calibration_data.get(t.name),
-            yes_from=yes_from.get(t.name, ()),
-            **shared,
-        )
-        for t in targets
-    }
-    return {name: value for name, value in found.items() if value is not None}

@@ -1,63 +1,69 @@
-"""Which answers may be taken without looking, at a precision that the owner names; the others get a short list.
+"""Selective prediction: which predictions to accept without review, at a precision that the user names.
 
-A model carries `CalibrationData`: how sure it was of images it did not learn from, and whether it was right. From
-that and
-a wanted precision `rule` finds the thresholds, and `triage` applies them. The formulas, why they hold and what was
-measured: docs/explanation/lanes.md.
+A model carries `CalibrationData`: the confidence and the correctness of its predictions on validation images.
+`acceptance_policy` finds thresholds from them and a precision target, and `triage` applies the thresholds. Formulas,
+proofs and measurements: docs/explanation/selective-prediction.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Target
-from muslin.errors import DataError, nearest
-from muslin.evaluation.calibration import scaled, scaled_labels, temperature, temperatures
+from muslin.errors import DataError, unknown
+from muslin.evaluation.calibration import (
+    fit_label_temperatures,
+    fit_temperature,
+    scale_label_probabilities,
+    scale_probabilities,
+)
 from muslin.evaluation.metrics import Labels, Probabilities
-from muslin.evaluation.thresholds import choose, decided, usual
+from muslin.evaluation.thresholds import best_f1_thresholds, default_thresholds, predict_classes
+from muslin.messages import Message
 
-DECISIONS = ("accept", "review", "not ours")
-"""What may happen to an image; a lane's number is its place here."""
-ACCEPT, REVIEW, NOT_OURS = range(3)
+DECISIONS = ("accept", "review", "out of scope")
+"""What to do with an image; a decision's number is its place here."""
+ACCEPT, REVIEW, OUT_OF_SCOPE = range(3)
 
-PRECISION = 0.98
-"""What is wanted where nobody says anything else."""
-CONFIDENCE = 0.95
-"""How sure a promise is."""
-LISTED = 0.90
-"""How often a short list is to hold the true class."""
-PER = ("all", "class")
-Per = Literal["all", "class"]
+DEFAULT_PRECISION = 0.98
+CONFIDENCE_LEVEL = 0.95
+"""Of the guarantee."""
+SET_COVERAGE = 0.90
+"""Share of prediction sets that are to hold the true class."""
+GUARANTEES = ("overall", "per-class")
+Guarantee = Literal["overall", "per-class"]
 
-_STEPS = 100  # thresholds looked at between the strictest and the most lenient
-_STARTS = (0.1, 0.25, 0.5, 0.75)  # shares of the images at which the search may begin
+_MAX_TESTS = 100  # thresholds tested, from the strictest to the most lenient
+_START_FRACTIONS = (0.1, 0.25, 0.5, 0.75)  # of the images, where the search can start
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationData:
-    """What a model said of images it did not learn from, as far as deciding needs it: one row an image, the surest
-    first. Where the data have groups, one image of each, drawn at random: others of its group say little new.
+    """A model's predictions on validation images: one row per image, the most confident first.
+
+    Where the data have groups, one image of each group, drawn at random, because images of a group are not independent.
 
     Attributes:
         temperature: float32 (1,), or (labels,) for a multilabel target; see `muslin.evaluation.calibration`.
-        yes_from: float64 (k,): from which calibrated probability on an answer was a yes; as many as
-            `muslin.evaluation.thresholds.count_of` says.
-        confidence: float32 (n,), falling: the calibrated probability of the answer (of the least sure of several).
-        predicted: int32 (n,): the answer's class (of several labels one at random); -1 where there was none.
-        right: bool (n,).
-        of_true: float32 (n,): the calibrated probability of the true class (of one true label, at
-            random; NaN for none).
+        label_thresholds: float64 (k,): the label thresholds of these predictions; k is `thresholds.n_thresholds`.
+        confidence: float32 (n,), falling: the calibrated probability of the predicted class; for a multilabel target
+            the lowest of the predicted labels.
+        predicted: int32 (n,): the predicted class; for a multilabel target one predicted label, drawn at random; -1
+            for none.
+        correct: bool (n,).
+        probability_of_true: float32 (n,): the calibrated probability of the true class; for a multilabel target of
+            one true label, drawn at random; NaN for none.
     """
 
     temperature: NDArray[np.float32]
-    yes_from: NDArray[np.float64]
+    label_thresholds: NDArray[np.float64]
     confidence: NDArray[np.float32] = field(repr=False)
     predicted: NDArray[np.int32] = field(repr=False)
-    right: NDArray[np.bool_] = field(repr=False)
-    of_true: NDArray[np.float32] = field(repr=False)
+    correct: NDArray[np.bool_] = field(repr=False)
+    probability_of_true: NDArray[np.float32] = field(repr=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CalibrationData) and all(
@@ -69,73 +75,98 @@ class CalibrationData:
         return len(self.confidence)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Its arrays by name, as a bundle stores them."""
+        """The arrays by name, as a bundle stores them."""
         return {
             "temperature": self.temperature,
-            "yes_from": self.yes_from,
+            "label_thresholds": self.label_thresholds,
             "confidence": self.confidence,
             "predicted": self.predicted,
-            "right": self.right,
-            "of_true": self.of_true,
+            "correct": self.correct,
+            "probability_of_true": self.probability_of_true,
         }
+
+    def with_label_thresholds(
+        self, target: Target, label_thresholds: Sequence[float]
+    ) -> "CalibrationData | None":
+        """The predictions that other thresholds give: known for two classes, None for a multilabel target."""
+        if tuple(self.label_thresholds) == tuple(label_thresholds):
+            return self
+        if len(target.classes) != 2 or target.kind == "multilabel":
+            return None
+        second = np.where(self.predicted == 1, self.confidence, 1 - self.confidence)
+        true = np.where(self.correct, self.predicted, 1 - self.predicted)
+        probabilities = np.stack([1 - second, second], axis=1).astype(np.float32)
+        predicted = predict_classes(target, probabilities, label_thresholds)
+        confidence = probabilities[np.arange(len(self)), predicted]
+        order = np.argsort(-confidence, kind="stable")
+        return CalibrationData(
+            self.temperature,
+            np.array(label_thresholds, np.float64),
+            confidence[order],
+            predicted[order].astype(np.int32),
+            (predicted == true)[order],
+            self.probability_of_true[order],
+        )
 
 
 @dataclass(frozen=True)
 class AcceptancePolicy:
-    """Which answers are accepted, and what is promised of them.
+    """Which predictions are accepted, and what is guaranteed of them.
 
     Attributes:
-        precision: what was wanted, in 0..1.
-        per: `all`: of all accepted answers together at least `precision` are right, with 95 % confidence. `class`: the
-            same for the accepted answers of each class by itself.
-        accept_from: float (classes,): answers of this confidence or more are accepted; infinite where none is.
-        listed_from: classes of this probability or more are on a review's short list.
-        yes_from: from which probability on an answer is a yes, see `muslin.evaluation.thresholds`.
-        expected_precision: share right among the held-out images that would be accepted; None where none would be.
-        expected_accepted: share of the held-out images that would be accepted.
-        cannot: a sentence for each promise that the held-out images do not support.
+        precision_target: in 0..1.
+        guarantee: `overall`: with 95 % confidence, at least `precision_target` of all accepted predictions are
+            correct. `per-class`: the same for the accepted predictions of each class.
+        accept_thresholds: float (classes,): the minimum confidence for accepting a prediction of the class; infinite
+            where none is accepted.
+        set_threshold: the minimum probability of a class in the prediction set of an image for review.
+        label_thresholds: see `muslin.evaluation.thresholds`.
+        expected_precision: of the accepted predictions on the validation images; None where none is accepted.
+        expected_coverage: share of the validation images whose prediction is accepted.
+        unsupported: a message for each guarantee that the validation images do not support.
     """
 
-    precision: float
-    per: Per
-    accept_from: NDArray[np.float64]
-    listed_from: float
-    yes_from: tuple[float, ...]
-    expected_precision: float | None
-    expected_accepted: float
-    unsupported: tuple[str, ...]
+    precision_target: float
+    guarantee: Guarantee
+    accept_thresholds: NDArray[np.float64]
+    set_threshold: float
+    label_thresholds: tuple[float, ...]
+    expected_precision: float | None = None
+    expected_coverage: float = 0.0
+    unsupported: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Triage:
-    """What becomes of `n` images.
+    """The decisions on `n` images.
 
     Attributes:
-        predicted: int64 (n,): the class that is the answer; of several labels the most probable.
-        confidence: float (n,): its calibrated probability; of several labels that of the least sure, 0 where none is.
-        lanes: uint8 (n,): places in LANES.
-        tags: bool (n, classes): what is said: the answer, or the labels whose probability reaches their threshold.
-        candidates: bool (n, classes): the short list; of an accepted image its tags alone.
+        predicted: int64 (n,): the predicted class; for a multilabel target the most probable label.
+        confidence: float (n,): its calibrated probability; for a multilabel target the lowest of the predicted
+            labels, 0 where none is predicted.
+        decisions: uint8 (n,): places in DECISIONS.
+        labels: bool (n, classes): the predicted class, or all predicted labels.
+        prediction_sets: bool (n, classes): the classes to choose from in a review; of an accepted image its `labels`.
     """
 
     predicted: NDArray[np.int64]
     confidence: NDArray[np.floating[Any]]
     decisions: NDArray[np.uint8]
-    tags: NDArray[np.bool_]
-    candidates: NDArray[np.bool_]
+    labels: NDArray[np.bool_]
+    prediction_sets: NDArray[np.bool_]
 
 
-def calibrated(
+def calibrate_probabilities(
     target: Target, probabilities: NDArray[np.float32], calibration_data: CalibrationData | None
 ) -> NDArray[np.float32]:
-    """A network's probabilities (n, classes) as `calibration_data` corrects them; as they are where there is none."""
+    """A network's probabilities (n, classes), calibrated; unchanged without calibration data."""
     if calibration_data is None:
         return probabilities
-    scale = scaled_labels if target.kind == "multilabel" else scaled
+    scale = scale_label_probabilities if target.kind == "multilabel" else scale_probabilities
     return scale(probabilities, calibration_data.temperature)
 
 
-def calibration_data_from(
+def fit_calibration_data(
     target: Target,
     labels: Labels,
     probabilities: Probabilities,
@@ -143,275 +174,250 @@ def calibration_data_from(
     *,
     seed: int = 0,
 ) -> CalibrationData | None:
-    """What a bundle is to carry for deciding; None where no image has a known label.
+    """The calibration data that a bundle carries; None where no image is labelled.
 
     Args:
         labels: integer (n,), or (n, classes) for a multilabel target, as in a Dataset.
         probabilities: float (n, classes): the network's own, for images that it was not trained on.
-        groups: n of them; images of one group count as one.
-        seed: of the draw of an image from each group.
+        groups: (n,): one image of each group is used.
+        seed: of the draw of that image.
     """
-    labels, several = np.asarray(labels), target.kind == "multilabel"
-    known = np.flatnonzero((labels != UNKNOWN).any(axis=1) if several else labels != UNKNOWN)
-    if not len(known):
+    labels, multilabel = np.asarray(labels), target.kind == "multilabel"
+    rows = np.flatnonzero((labels != UNKNOWN).any(axis=1) if multilabel else labels != UNKNOWN)
+    if not len(rows):
         return None
-    found = temperatures(labels, probabilities) if several else temperature(labels, probabilities)
-    at = np.atleast_1d(np.asarray(found, dtype=np.float32))
-    raw_probabilities = (scaled_labels if several else scaled)(np.asarray(probabilities), at)
-    yes_from = np.array(
-        choose(labels, raw_probabilities) if several else usual([target]).get(target.name, ()), np.float64
+    fit = fit_label_temperatures if multilabel else fit_temperature
+    temperature = np.atleast_1d(np.asarray(fit(labels, probabilities), dtype=np.float32))
+    scale = scale_label_probabilities if multilabel else scale_probabilities
+    calibrated = scale(np.asarray(probabilities), temperature)
+    thresholds = (
+        best_f1_thresholds(labels, calibrated)
+        if multilabel
+        else default_thresholds([target]).get(target.name, ())
     )
     random = np.random.default_rng(seed)
     if groups is not None:
-        known = random.permutation(known)
-        known = np.sort(known[np.unique(np.asarray(groups).astype(str)[known], return_index=True)[1]])
-    raw_probabilities, true = raw_probabilities[known], labels[known]
-    rows = np.arange(len(known))
-    if several:
-        yes = raw_probabilities >= yes_from
-        said = _one_of(yes & (true != UNKNOWN), random)
-        there = _one_of(true == 1, random)
-        confidence = _least_sure(raw_probabilities, yes)
-        right = (said >= 0) & (true[rows, said] == 1)
-        of_true = np.where(there < 0, np.nan, raw_probabilities[rows, there]).astype(np.float32)
+        rows = random.permutation(rows)
+        rows = np.sort(rows[np.unique(np.asarray(groups).astype(str)[rows], return_index=True)[1]])
+    calibrated, true = calibrated[rows], labels[rows]
+    each = np.arange(len(rows))
+    if multilabel:
+        positive = calibrated >= np.array(thresholds, np.float64)
+        predicted = _random_true(positive & (true != UNKNOWN), random)
+        true_label = _random_true(true == 1, random)
+        confidence = _lowest_confidence(calibrated, positive)
+        correct = (predicted >= 0) & (true[each, predicted] == 1)
+        of_true = np.where(true_label < 0, np.nan, calibrated[each, true_label]).astype(np.float32)
     else:
-        said = raw_probabilities.argmax(axis=1)
-        confidence, right, of_true = (
-            raw_probabilities[rows, said],
-            said == true,
-            raw_probabilities[rows, true],
-        )
+        predicted = calibrated.argmax(axis=1)
+        confidence, correct, of_true = calibrated[each, predicted], predicted == true, calibrated[each, true]
     order = np.argsort(-confidence, kind="stable")
     return CalibrationData(
-        at, yes_from, confidence[order], said[order].astype(np.int32), right[order], of_true[order]
-    )
-
-
-def _least_sure(raw_probabilities: Probabilities, yes: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Per row the smallest probability of those that are a yes; 0 where none is."""
-    least = np.where(yes, raw_probabilities, np.inf).min(axis=1)
-    return np.where(np.isfinite(least), least, 0).astype(np.float32)
-
-
-def _at(
-    calibration_data: CalibrationData, target: Target, yes_from: Sequence[float]
-) -> CalibrationData | None:
-    """The same with another threshold between two classes; None where what it says rests on other thresholds."""
-    if tuple(calibration_data.yes_from) == tuple(yes_from):
-        return calibration_data
-    if len(target.classes) != 2 or target.kind == "multilabel":
-        return None
-    second = np.where(
-        calibration_data.predicted == 1, calibration_data.confidence, 1 - calibration_data.confidence
-    )
-    true = np.where(calibration_data.right, calibration_data.predicted, 1 - calibration_data.predicted)
-    both = np.stack([1 - second, second], axis=1).astype(np.float32)
-    said = decided(target, both, yes_from)
-    confidence, right = both[np.arange(len(both)), said], said == true
-    order = np.argsort(-confidence, kind="stable")
-    return CalibrationData(
-        calibration_data.temperature,
-        np.array(yes_from, np.float64),
+        temperature,
+        np.array(thresholds, np.float64),
         confidence[order],
-        said[order].astype(np.int32),
-        right[order],
-        calibration_data.of_true[order],
+        predicted[order].astype(np.int32),
+        correct[order],
+        of_true[order],
     )
 
 
-def _one_of(chosen: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.int64]:
-    """Per row the place of one True, drawn at random; -1 where there is none."""
-    drawn = np.where(chosen, random.random(chosen.shape), -1)
-    return np.where(chosen.any(axis=1), drawn.argmax(axis=1), -1)
+def _lowest_confidence(probabilities: Probabilities, labels: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Per row the lowest probability of the predicted labels; 0 where none is predicted."""
+    lowest = np.where(labels, probabilities, np.inf).min(axis=1)
+    return np.where(np.isfinite(lowest), lowest, 0).astype(np.float32)
 
 
-def threshold(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_], precision: float) -> float:
-    """The most lenient confidence from which on answers are right at least `precision` of the time, proven with 95 %
-    confidence for the search as a whole; infinite where nothing can be proven.
+def _random_true(mask: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.int64]:
+    """Per row the column of one True, drawn at random; -1 where there is none."""
+    drawn = np.where(mask, random.random(mask.shape), -1)
+    return np.where(mask.any(axis=1), drawn.argmax(axis=1), -1)
 
-    Thresholds at fixed ranks are tested from strict to lenient, each by the exact binomial test (its inversion is
-    Clopper and Pearson's bound). The 5 % that may be wrong are shared among four places where the search begins (one,
-    where there are few images), and every test passed hands its share to the next: the fallback procedure (Wiens,
-    Pharmaceutical Statistics 2, 2003); for selective classifiers see Angelopoulos et al., Learn then test, 2021.
-    Given the confidence at a rank, the answers above it are a random sample of all answers above it, so each test is
-    exact. The whole holds where precision does not rise as the threshold falls.
+
+def accept_threshold(
+    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], precision: float
+) -> float:
+    """The lowest confidence threshold at which `precision` is proven with 95 % confidence; infinite for none.
+
+    Tests thresholds at fixed ranks from strict to lenient, each by the exact binomial test (its inversion is the
+    Clopper–Pearson bound). The error level of 5 % is divided among four ranks where the search starts (one, with few
+    images), and each test that passes hands its level to the next: the fallback procedure (Wiens, Pharmaceutical
+    Statistics 2, 2003; for selective classifiers Angelopoulos et al., Learn then test, 2021). Given the confidence at
+    a rank, the predictions above it are a random sample of all predictions above it, so each test is exact. The whole
+    search is valid where precision does not rise as the threshold falls.
 
     Args:
         confidence: float (n,), falling.
-        right: bool (n,), of independent images.
+        correct: bool (n,), of independent images.
     """
     n = len(confidence)
     if n == 0:
         return np.inf
-    ranks = np.unique(np.linspace(0, n, min(_STEPS, n) + 1).round().astype(int)[1:])
-    fewest = np.log(1 - CONFIDENCE) / np.log(precision)  # answers, all right, that can prove anything
-    # too few to share the 5 % among several starts: one, where it has a chance
-    begin = [share * n for share in _STARTS] if n >= 4 * fewest else [min(max(n / 2, fewest), n)]
+    ranks = np.unique(np.linspace(0, n, min(_MAX_TESTS, n) + 1).round().astype(int)[1:])
+    min_n = np.log(1 - CONFIDENCE_LEVEL) / np.log(
+        precision
+    )  # images, all correct, that can prove `precision`
+    # With too few images to divide the 5 % among several starts: one, where it has a chance
+    begin = [fraction * n for fraction in _START_FRACTIONS] if n >= 4 * min_n else [min(max(n / 2, min_n), n)]
     starts = [int(np.searchsorted(ranks, rank)) for rank in begin]
-    rights = np.concatenate([[0], np.cumsum(right)])
+    n_correct = np.concatenate([[0], np.cumsum(correct)])
     best, level = np.inf, 0.0
     for place, rank in enumerate(ranks):
-        level += starts.count(place) * (1 - CONFIDENCE) / len(starts)
-        # strictly above the answer at this rank, or all of them
+        level += starts.count(place) * (1 - CONFIDENCE_LEVEL) / len(starts)
+        # strictly above the prediction at this rank, or all of them
         above = n if rank == n else int(np.searchsorted(-confidence, -confidence[rank], side="left"))
-        if above == 0:  # nothing is surer than this rank: nothing to test, and no share spent
+        if above == 0:  # no prediction is more confident: nothing to test, and no level spent
             continue
-        r = int(rights[above])
-        if level and r and chance_of_at_least(r, above, precision) <= level:
+        successes = int(n_correct[above])
+        if level and successes and binomial_tail(successes, above, precision) <= level:
             best = float(confidence[above - 1])
         else:
             level = 0.0
     return best
 
 
-def chance_of_at_least(successes: int, n: int, probability: float) -> float:
-    """Of `successes` or more in `n` independent trials that each succeed with `probability`, from above 0 to below 1.
+def binomial_tail(successes: int, n: int, probability: float) -> float:
+    """The probability of `successes` or more in `n` trials that each succeed with `probability`, in 0..1 exclusive.
 
-    The binomial's upper tail summed term by term, as SciPy's `betainc` gives it to 1e-10: importing SciPy takes longer
-    than all else between a command and its first answer.
+    Sums the upper tail term by term, to 1e-10 of SciPy's `betainc`, because importing SciPy takes longer than
+    everything else between a command and its first prediction.
     """
-    logarithms = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])  # of the factorials
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
     k = np.arange(successes, n + 1)
-    ways = logarithms[n] - logarithms[k] - logarithms[n - k]
-    terms = np.exp(ways + k * np.log(probability) + (n - k) * np.log1p(-probability))
+    log_ways = log_factorials[n] - log_factorials[k] - log_factorials[n - k]
+    terms = np.exp(log_ways + k * np.log(probability) + (n - k) * np.log1p(-probability))
     return float(terms.sum())
 
 
-def most(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
-    """The highest precision, to 0.1 %, that `threshold` can promise for any answers at all; 0 for none."""
-    low, high = 0, 1000  # in tenths of a per cent; what can be promised at 99 % can be at 98 %
+def max_precision(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_]) -> float:
+    """The highest precision, to 0.1 %, that `accept_threshold` can prove for any predictions; 0 for none."""
+    low, high = 0, 1000  # in 0.1 %; what is proven at 99 % is proven at 98 %
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if threshold(confidence, right, middle / 1000) < np.inf else (low, middle)
+        proven = accept_threshold(confidence, correct, middle / 1000) < np.inf
+        low, high = (middle, high) if proven else (low, middle)
     return low / 1000
 
 
-def rule(
+def acceptance_policy(
     target: Target,
     calibration_data: CalibrationData | None,
-    precision: float = PRECISION,
-    per: str = "all",
-    yes_from: Sequence[float] | None = None,
+    precision: float = DEFAULT_PRECISION,
+    guarantee: str = "overall",
+    label_thresholds: Sequence[float] | None = None,
 ) -> AcceptancePolicy:
-    """The thresholds that keep `precision`, in 0.5..1 without 1, and what the held-out images cannot support.
+    """The thresholds that keep a precision target from 0.5 to below 1, and what the validation images do not support.
 
     Args:
-        yes_from: from which probability on an answer is a yes; by default as it was for the held-out images.
+        label_thresholds: by default those of the calibration data.
 
     Raises:
-        DataError: `precision` is out of range, or `per` none of PER.
+        DataError: `precision` is out of range, or `guarantee` is not in GUARANTEES.
     """
     if not 0.5 <= precision < 1:
-        raise DataError(
-            f"a precision of {precision:g}: give a share from 0.5 to below 1, for example 0.98. Nothing can promise 1."
-        )
-    if per not in PER:
-        raise DataError(f"thresholds per {per!r}: there is no such rule. {nearest(per, PER)}")
-    chosen: Per = "class" if per == "class" else "all"
-    accept_from = np.full(len(target.classes), np.inf)
-    if yes_from is None:
-        yes_from = (
-            usual([target]).get(target.name, ())
+        raise DataError("precision_range", found=precision)
+    if guarantee not in GUARANTEES:
+        raise DataError("guarantee_unknown", **unknown(guarantee, GUARANTEES))
+    scope: Guarantee = "per-class" if guarantee == "per-class" else "overall"
+    if label_thresholds is None:
+        label_thresholds = (
+            default_thresholds([target]).get(target.name, ())
             if calibration_data is None
-            else tuple(calibration_data.yes_from)
+            else calibration_data.label_thresholds.tolist()
         )
-    found = None if calibration_data is None else _at(calibration_data, target, yes_from)
-    if found is None:
-        why = (
-            "this model carries no held-out images to decide by, so every answer is for review. "
-            "Train it again with a validation part."
-            if calibration_data is None
-            else "its thresholds were moved, and nothing is promised for others than its own, so every answer is for "
-            "review. Leave them as they are to accept answers."
-        )
-        return AcceptancePolicy(
-            precision, chosen, accept_from, 0.0, tuple(yes_from), None, 0.0, (f"{target.name}: {why}",)
-        )
-    said = found.predicted >= 0
-    confidence, right, predicted = found.confidence[said], found.right[said], found.predicted[said]
+    accept_thresholds = np.full(len(target.classes), np.inf)
+    policy = AcceptancePolicy(precision, scope, accept_thresholds, 0.0, tuple(label_thresholds))
+    if calibration_data is None:
+        return replace(policy, unsupported=(Message("no_calibration_data", target=target.name),))
+    data = calibration_data.with_label_thresholds(target, label_thresholds)
+    if data is None:
+        return replace(policy, unsupported=(Message("thresholds_changed", target=target.name),))
+    has_prediction = data.predicted >= 0
+    confidence, correct, predicted = (
+        array[has_prediction] for array in (data.confidence, data.correct, data.predicted)
+    )
     unsupported = []
-    if chosen == "all":
-        accept_from[:] = threshold(confidence, right, precision)
-        if accept_from[0] == np.inf:
-            unsupported.append(_cannot(target.name, confidence, right, precision))
-    else:
-        for index, name in enumerate(target.classes):
-            mine = predicted == index
-            accept_from[index] = threshold(confidence[mine], right[mine], precision)
-            if accept_from[index] == np.inf:
-                unsupported.append(_cannot(f"class {name}", confidence[mine], right[mine], precision))
-    accepted = confidence >= accept_from[predicted]
-    review = np.ones(len(found), dtype=bool)
-    review[np.flatnonzero(said)[accepted]] = False
-    listed = found.of_true[
-        review
-    ]  # of images as those that get a list; of none nothing is known, and all is listed
-    return AcceptancePolicy(
-        precision=precision,
-        per=chosen,
-        accept_from=accept_from,
-        listed_from=listed_from(listed[~np.isnan(listed)]),
-        yes_from=tuple(yes_from),
-        expected_precision=float(right[accepted].mean()) if accepted.any() else None,
-        expected_accepted=float(accepted.sum() / len(found)),
+    for index, name in enumerate(target.classes) if scope == "per-class" else ((slice(None), None),):
+        mask = predicted == index if name is not None else np.ones(len(predicted), dtype=bool)
+        threshold = accept_threshold(confidence[mask], correct[mask], precision)
+        accept_thresholds[index] = threshold
+        if threshold == np.inf:
+            unsupported.append(
+                _unsupported_precision(target, name, confidence[mask], correct[mask], precision)
+            )
+    accepted = confidence >= accept_thresholds[predicted]
+    review = np.ones(len(data), dtype=bool)
+    review[np.flatnonzero(has_prediction)[accepted]] = False
+    # Prediction sets are for images in review; without any such image, a set holds all classes
+    of_true = data.probability_of_true[review]
+    return replace(
+        policy,
+        set_threshold=conformal_threshold(of_true[~np.isnan(of_true)]),
+        expected_precision=float(correct[accepted].mean()) if accepted.any() else None,
+        expected_coverage=float(accepted.sum() / len(data)),
         unsupported=tuple(unsupported),
     )
 
 
-def _cannot(
-    what: str, confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_], precision: float
-) -> str:
-    highest = most(confidence, right)
-    n = len(confidence)
-    said = (
-        f"{what}: {n:,} validation {'answer' if n == 1 else 'answers'} cannot support {100 * precision:g} %"
+def _unsupported_precision(
+    target: Target,
+    class_name: str | None,
+    confidence: NDArray[np.floating[Any]],
+    correct: NDArray[np.bool_],
+    precision: float,
+) -> Message:
+    highest = max_precision(confidence, correct)
+    return Message(
+        "precision_unsupported",
+        target=target.name,
+        class_name=class_name,
+        n=len(confidence),
+        precision_target=precision,
+        max_precision=highest if highest >= 0.5 else None,
     )
-    return (
-        f"{said}; {100 * highest:.1f} % is the most"
-        if highest >= 0.5
-        else f"{said}, nor any precision worth having"
-    )
 
 
-def listed_from(of_true: NDArray[np.floating[Any]], coverage: float = LISTED) -> float:
-    """The probability from which on a class is on the short list, so that `coverage` of lists hold the true class.
+def conformal_threshold(
+    probability_of_true: NDArray[np.floating[Any]], coverage: float = SET_COVERAGE
+) -> float:
+    """The minimum probability of a class in a prediction set, so that `coverage` of the sets hold the true class.
 
-    The conformal threshold of least ambiguous sets: the floor((n + 1)(1 - coverage))-th smallest probability that true
-    classes were given; 0, which lists every class, where n is too small.
+    The conformal threshold of least ambiguous sets: the floor((n + 1)(1 - coverage))-th smallest probability of the
+    true class; 0, which puts every class in the set, where n is too small.
     Source: Sadinle, Lei and Wasserman, Least ambiguous set-valued classifiers, JASA 114 (2019).
     """
-    place = int(np.floor((len(of_true) + 1) * (1 - coverage) + 1e-9))
-    return float(np.sort(of_true)[place - 1]) if place else 0.0
+    rank = int(np.floor((len(probability_of_true) + 1) * (1 - coverage) + 1e-9))
+    return float(np.sort(probability_of_true)[rank - 1]) if rank else 0.0
 
 
 def triage(
     target: Target,
     probabilities: Probabilities,
-    rule: AcceptancePolicy,
-    out_of_scope: NDArray[np.bool_] | None = None,
+    policy: AcceptancePolicy,
+    is_ood: NDArray[np.bool_] | None = None,
 ) -> Triage:
-    """What becomes of each image.
+    """The decision on each image.
 
     Args:
-        probabilities: float (n, classes), calibrated: what a Predictor answers.
-        not_ours: bool (n,): images unlike any the model knows; None where the model cannot tell.
+        probabilities: float (n, classes), calibrated.
+        is_ood: bool (n,): out-of-distribution images; None where the model has no OOD detector.
     """
-    rows, several = np.arange(len(probabilities)), target.kind == "multilabel"
-    tags: NDArray[np.bool_]
-    if several:
+    confidence: NDArray[np.floating[Any]]
+    if target.kind == "multilabel":
         predicted = probabilities.argmax(axis=1).astype(np.int64)
-        tags = np.asarray(probabilities.astype(np.float64) >= np.asarray(rule.yes_from))
-        confidence: NDArray[np.floating[Any]] = _least_sure(probabilities, tags)
-        needed = np.where(tags, rule.accept_from, -np.inf).max(axis=1)
-        accepted = tags.any(axis=1) & (confidence >= needed)
+        labels = np.asarray(probabilities.astype(np.float64) >= np.asarray(policy.label_thresholds))
+        confidence = _lowest_confidence(probabilities, labels)
+        needed = np.where(labels, policy.accept_thresholds, -np.inf).max(axis=1)
+        accepted = labels.any(axis=1) & (confidence >= needed)
     else:
-        predicted = decided(target, probabilities, rule.yes_from)
-        tags = np.zeros(probabilities.shape, dtype=bool)
-        tags[rows, predicted] = True
+        rows = np.arange(len(probabilities))
+        predicted = predict_classes(target, probabilities, policy.label_thresholds)
+        labels = np.zeros(probabilities.shape, dtype=bool)
+        labels[rows, predicted] = True
         confidence = probabilities[rows, predicted]
-        accepted = confidence >= rule.accept_from[predicted]
-    candidates = np.where(accepted.reshape(-1, 1), tags, tags | np.asarray(probabilities >= rule.listed_from))
+        accepted = confidence >= policy.accept_thresholds[predicted]
+    sets = labels | (np.asarray(probabilities >= policy.set_threshold) & ~accepted.reshape(-1, 1))
     decisions = np.where(accepted, ACCEPT, REVIEW).astype(np.uint8)
-    if out_of_scope is not None:
-        decisions[out_of_scope] = NOT_OURS
-    return Triage(predicted, confidence, decisions, tags, candidates)
+    if is_ood is not None:
+        decisions[is_ood] = OUT_OF_SCOPE
+    return Triage(predicted, confidence, decisions, labels, sets)

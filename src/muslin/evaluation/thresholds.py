@@ -1,7 +1,7 @@
-"""From which probability on an answer is a yes: choosing it, moving it, applying it.
+"""Label thresholds: the minimum probability for predicting a label.
 
-A target has a threshold per class where an image may have several labels, and one, of the second class, where there
-are two classes; where there are more, the most probable class is the answer and nothing can be moved.
+A multilabel target has one per class. A target of two classes has one, of the second class. A target of more classes
+has none: it predicts the most probable class.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,130 +11,127 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Target
-from muslin.errors import DataError, nearest
+from muslin.errors import DataError, unknown
 
-USUAL = 0.5
-ENOUGH = 10
-"""Known images of a label, and as many without it, from which on its own threshold is chosen, not a common one."""
+DEFAULT_THRESHOLD = 0.5
+MIN_EXAMPLES = 10
+"""Positive and negative images that a label needs for a threshold of its own."""
 
 Thresholds = Mapping[str, tuple[float, ...]]
-"""Per target's name one number per class (several labels an image), or one of the second class (of two)."""
+"""Per target's name one number per class (multilabel), or one of the second class (two classes)."""
 
 
-def count_of(target: Target) -> int:
+def n_thresholds(target: Target) -> int:
     """How many thresholds a target has."""
     if target.kind == "multilabel":
         return len(target.classes)
     return 1 if len(target.classes) == 2 else 0
 
 
-def usual(targets: Sequence[Target]) -> dict[str, tuple[float, ...]]:
-    """One half for each."""
-    return {t.name: (USUAL,) * count_of(t) for t in targets if count_of(t)}
+def default_thresholds(targets: Sequence[Target]) -> dict[str, tuple[float, ...]]:
+    """0.5 for each."""
+    return {t.name: (DEFAULT_THRESHOLD,) * n_thresholds(t) for t in targets if n_thresholds(t)}
 
 
-def choose(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> tuple[float, ...]:
+def best_f1_thresholds(
+    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
+) -> tuple[float, ...]:
     """Per label the threshold with the best F1 on these images.
 
-    A label with fewer than ENOUGH known images of either kind gets the one that is best for all labels together; its
-    own would be an accident. One half where nothing is known.
+    A label with fewer than MIN_EXAMPLES positive or negative images gets the best threshold of all labels together,
+    because its own would be due to chance. 0.5 where nothing is labelled.
 
     Args:
         labels: (n, classes) 1, 0 or UNKNOWN.
-        probabilities: (n, classes) in 0..1.
+        probabilities: (n, classes), in 0..1.
     """
-    known = labels != UNKNOWN
-    common = _best(labels[known], probabilities[known])
-    chosen = []
-    for truth, raw_probabilities, here in zip(labels.T, probabilities.T, known.T, strict=True):
+    labelled = labels != UNKNOWN
+    common = _best_f1_threshold(labels[labelled], probabilities[labelled])
+    thresholds = []
+    for truth, scores, here in zip(labels.T, probabilities.T, labelled.T, strict=True):
         positive = int((truth == 1).sum())
-        few = min(positive, int(here.sum()) - positive) < ENOUGH
-        chosen.append(common if few else _best(truth[here], raw_probabilities[here]))
-    return tuple(chosen)
+        few = min(positive, int(here.sum()) - positive) < MIN_EXAMPLES
+        thresholds.append(common if few else _best_f1_threshold(truth[here], scores[here]))
+    return tuple(thresholds)
 
 
-def _best(truth: NDArray[np.integer[Any]], raw_probabilities: NDArray[np.floating[Any]]) -> float:
-    """The threshold with the best F1, in the middle between two probabilities that occur."""
+def _best_f1_threshold(truth: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]) -> float:
+    """The threshold with the best F1, halfway between two scores that occur."""
     if not (truth == 1).any() or (truth == 1).all():
-        return USUAL
-    downwards = np.argsort(-raw_probabilities, kind="stable")
-    raw_probabilities, truth = raw_probabilities[downwards].astype(np.float64), truth[downwards]
-    ends = np.flatnonzero(
-        np.append(raw_probabilities[1:] < raw_probabilities[:-1], True)
-    )  # equal probabilities stand or fall together
+        return DEFAULT_THRESHOLD
+    order = np.argsort(-scores, kind="stable")
+    scores, truth = scores[order].astype(np.float64), truth[order]
+    ends = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))  # equal scores share one threshold
     f1 = 2 * np.cumsum(truth)[ends] / (ends + 1 + truth.sum())
     best = int(f1.argmax())
-    last = raw_probabilities[ends[best]]
-    after = raw_probabilities[ends[best] + 1] if best + 1 < len(ends) else 0.0
-    return float((last + after) / 2)
+    lowest_positive = scores[ends[best]]
+    highest_negative = scores[ends[best] + 1] if best + 1 < len(ends) else 0.0
+    return float((lowest_positive + highest_negative) / 2)
 
 
-def move(
+def change_thresholds(
     targets: Sequence[Target], thresholds: Thresholds, changes: Mapping[str, float]
 ) -> dict[str, tuple[float, ...]]:
     """`thresholds` with some of them changed.
 
     Args:
-        changes: by the name of a target, of a class, or of both (`label/Bag`) where the class alone is not clear; under
-            "" for all. Of two classes, the number given for one is the probability from which on it is the answer.
+        changes: by the name of a target, of a class, or of both (`label/Bag`) where the class alone is ambiguous; by
+            "" for all. Of two classes, the number is the minimum probability of the named class.
 
     Raises:
-        DataError: no such name, a name of several, or a number that is not in 0..1.
+        DataError: the name is unknown or ambiguous, or the number is not in 0..1.
     """
-    with_thresholds = usual(targets) | {name: tuple(values) for name, values in thresholds.items()}
-    movable = [target for target in targets if target.name in with_thresholds]
-    if changes and not movable:
-        raise DataError(
-            "no threshold can be moved: the model chooses one of more than two classes, the most probable. "
-            "Leave out the threshold."
-        )
+    changed = default_thresholds(targets) | {name: tuple(values) for name, values in thresholds.items()}
+    changeable = [target for target in targets if target.name in changed]
+    if changes and not changeable:
+        raise DataError("no_thresholds")
     for name, number in changes.items():
-        if not 0 <= number <= 1:  # NaN is not either
-            raise DataError(f"threshold {number:g}: expected a probability from 0 to 1.")
-        for target, place in _named(movable, name):
-            values = list(with_thresholds[target.name])
-            if place is None:
+        if not 0 <= number <= 1:  # catches NaN, too
+            raise DataError("threshold_range", found=number)
+        for target, index in _named_thresholds(changeable, name):
+            values = list(changed[target.name])
+            if index is None:
                 values = [number] * len(values)
             elif target.kind == "multilabel":
-                values[place] = number
+                values[index] = number
             else:
-                values = [number if place == 1 else 1 - number]
-            with_thresholds[target.name] = tuple(values)
-    return with_thresholds
+                values = [number if index == 1 else 1 - number]
+            changed[target.name] = tuple(values)
+    return changed
 
 
-def _named(targets: Sequence[Target], name: str) -> list[tuple[Target, int | None]]:
-    """What `name` means: whole targets (None) or one class."""
+def _named_thresholds(targets: Sequence[Target], name: str) -> list[tuple[Target, int | None]]:
+    """The targets that `name` means, each with the index of the class that it means, None for all classes."""
     if not name:
         return [(target, None) for target in targets]
     whole: list[tuple[Target, int | None]] = [(target, None) for target in targets if target.name == name]
     if whole:
         return whole
-    found: list[tuple[Target, int | None]] = [
-        (target, place)
+    matches: list[tuple[Target, int | None]] = [
+        (target, index)
         for target in targets
-        for place, label in enumerate(target.classes)
+        for index, label in enumerate(target.classes)
         if name in (label, f"{target.name}/{label}")
     ]
-    if len(found) == 1:
-        return found
-    if not found:
-        known = [name for target in targets for name in (target.name, *target.classes)]
-        raise DataError(f"no threshold is called {name!r}. {nearest(name, known)}")
-    several = " or ".join(f"{target.name}/{name}" for target, _ in found)
-    raise DataError(f"{name!r} is a label of {len(found)} targets. Say {several}.")
+    if not matches:
+        choices = [name for target in targets for name in (target.name, *target.classes)]
+        raise DataError("threshold_unknown", **unknown(name, choices))
+    if len(matches) > 1:
+        choices = [f"{target.name}/{name}" for target, _ in matches]
+        raise DataError("threshold_ambiguous", name=name, choices=choices)
+    return matches
 
 
-def decided(
+def predict_classes(
     target: Target, probabilities: NDArray[np.floating[Any]], thresholds: Sequence[float] | None
 ) -> NDArray[np.int64]:
-    """Per image the class that is the answer, (n,): with a threshold the second of two, where it reaches it.
+    """The predicted class of each image: int64 (n,). With a threshold, the second of two classes that reaches it.
 
     Args:
-        probabilities: (n, classes).
+        probabilities: (n, classes), of a target that is not multilabel.
     """
-    if not thresholds or thresholds[0] == USUAL or len(target.classes) != 2:
-        answers: NDArray[np.int64] = probabilities.argmax(axis=1)
+    if not thresholds or thresholds[0] == DEFAULT_THRESHOLD or len(target.classes) != 2:
+        predicted: NDArray[np.int64] = probabilities.argmax(axis=1)
     else:
-        answers = (probabilities[:, 1].astype(np.float64) >= thresholds[0]).astype(np.int64)
-    return answers
+        predicted = (probabilities[:, 1].astype(np.float64) >= thresholds[0]).astype(np.int64)
+    return predicted

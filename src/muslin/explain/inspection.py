@@ -259,14 +259,14 @@ def accuracy(
         pixels: uint8 (count, height, width, channels).
         labels: the true classes, (count,); those below 0 are passed over.
     """
-    from muslin.evaluation.intervals import wilson
+    from muslin.evaluation.intervals import wilson_interval
 
     known = labels >= 0
     answers = [p.predict_pixels(pixels[known])[target].argmax(1) for p in (before, after)]
     figures = []
     for answer in answers:
         right = int((answer == labels[known]).sum())
-        low, high = wilson(right, int(known.sum()))
+        low, high = wilson_interval(right, int(known.sum()))
         figures.append(
             {"right": right, "accuracy": right / max(1, int(known.sum())), "interval": [low, high]}
         )

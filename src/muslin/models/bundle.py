@@ -17,7 +17,7 @@ from muslin.data.dataset import Target
 from muslin.errors import BundleError
 from muslin.evaluation.ood import OODDetector
 from muslin.evaluation.selective import CalibrationData
-from muslin.evaluation.thresholds import count_of
+from muslin.evaluation.thresholds import n_thresholds
 from muslin.models.container import (
     CALIBRATION_PART,
     check_keys,
@@ -309,7 +309,7 @@ def _check_targets(targets: tuple[Target, ...]) -> None:
 
 
 def _check_thresholds(targets: Sequence[Target], thresholds: Mapping[str, tuple[float, ...]]) -> None:
-    counts = {target.name: count_of(target) for target in targets}
+    counts = {target.name: n_thresholds(target) for target in targets}
     for name, values in thresholds.items():
         if len(values) != counts.get(name, 0) or not all(0 <= value <= 1 for value in values):
             raise BundleError(
@@ -363,21 +363,25 @@ def _check_calibration_data(bundle: Bundle) -> None:
         multilabel = target.kind == "multilabel"
         expected = {
             "temperature": (np.float32, len(target.classes) if multilabel else 1),
-            "yes_from": (np.float64, count_of(target)),
+            "label_thresholds": (np.float64, n_thresholds(target)),
             "confidence": (np.float32, n),
             "predicted": (np.int32, n),
-            "right": (np.bool_, n),
-            "of_true": (np.float32, n),
+            "correct": (np.bool_, n),
+            "probability_of_true": (np.float32, n),
         }
         for part, values in data.arrays().items():
             dtype, length = expected[part]
             check_tensor(f"targets/{name}/{part}", values, dtype, (length,))
-        true = data.of_true[~np.isnan(data.of_true)] if multilabel else data.of_true
+        true = (
+            data.probability_of_true[~np.isnan(data.probability_of_true)]
+            if multilabel
+            else data.probability_of_true
+        )
         valid = {
             "confidence": _in_range(data.confidence, 0, 1) and (np.diff(data.confidence) <= 0).all(),
-            "of_true": _in_range(true, 0, 1),
+            "probability_of_true": _in_range(true, 0, 1),
             "temperature": ((data.temperature > 0) & np.isfinite(data.temperature)).all(),
-            "yes_from": _in_range(data.yes_from, 0, 1),
+            "label_thresholds": _in_range(data.label_thresholds, 0, 1),
             "predicted": _in_range(data.predicted, -1 if multilabel else 0, len(target.classes) - 1),
         }
         for part, is_valid in valid.items():
@@ -388,8 +392,8 @@ def _check_calibration_data(bundle: Bundle) -> None:
 def _check_ood_detector(detector: OODDetector | None) -> None:
     if detector is None:
         return
-    features, scores = detector.known, detector.calibration_data
-    for name, values, ndim in (("known", features, 2), ("calibration_data", scores, 1)):
+    features, scores = detector.reference_features, detector.calibration_scores
+    for name, values, ndim in (("reference_features", features, 2), ("calibration_scores", scores, 1)):
         if (
             values.dtype != np.float32
             or values.ndim != ndim
@@ -398,7 +402,7 @@ def _check_ood_detector(detector: OODDetector | None) -> None:
         ):
             raise BundleError("tensor_range", name=f"ood_detector/{name}")
     if not (np.diff(scores) >= 0).all():
-        raise BundleError("tensor_range", name="ood_detector/calibration_data")
+        raise BundleError("tensor_range", name="ood_detector/calibration_scores")
 
 
 def _in_range(values: NDArray[Any], low: float, high: float) -> bool:

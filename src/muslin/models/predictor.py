@@ -22,14 +22,14 @@ from muslin.data.photos import PHOTO_SUFFIXES, Photo
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
 from muslin.evaluation.selective import (
     DECISIONS,
-    PRECISION,
+    DEFAULT_PRECISION,
     AcceptancePolicy,
     Triage,
-    calibrated,
-    rule,
+    acceptance_policy,
+    calibrate_probabilities,
     triage,
 )
-from muslin.evaluation.thresholds import move, usual
+from muslin.evaluation.thresholds import change_thresholds, default_thresholds
 from muslin.machine import physical_cores
 from muslin.messages import plain
 from muslin.models import runtime
@@ -207,7 +207,7 @@ class Predictor:
     @property
     def thresholds(self) -> dict[str, tuple[float, ...]]:
         """Minimum probabilities for predicting a label, for every target that has any (`Bundle.thresholds`)."""
-        return usual(self.targets) | dict(self.bundle.thresholds)
+        return default_thresholds(self.targets) | dict(self.bundle.thresholds)
 
     def with_thresholds(self, changes: Mapping[str, float]) -> "Predictor":
         """The same predictor with other thresholds.
@@ -220,10 +220,14 @@ class Predictor:
             DataError: an unknown name, or a number out of range.
         """
         twin = copy(self)
-        twin.bundle = replace(self.bundle, thresholds=move(self.targets, self.bundle.thresholds, changes))
+        twin.bundle = replace(
+            self.bundle, thresholds=change_thresholds(self.targets, self.bundle.thresholds, changes)
+        )
         return twin
 
-    def predict(self, images: Any, *, precision: float = PRECISION, per: str = "all") -> list[Prediction]:
+    def predict(
+        self, images: Any, *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
+    ) -> list[Prediction]:
         """One Prediction per image, in order.
 
         Args:
@@ -231,28 +235,32 @@ class Predictor:
                 channels), PIL images. A folder stands for the images in and below it, in order of their names, without
                 hidden ones.
             precision: precision target of the accepted predictions, from 0.5 to below 1.
-            per: `all` or `class`, see `muslin.evaluation.selective.rule`.
+            guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
 
         Raises:
-            DataError: a folder without images; or `precision` or `per` is out of range.
+            DataError: a folder without images; or `precision` or `guarantee` is out of range.
         """
-        return list(self.predict_iter(images, precision=precision, per=per))
+        return list(self.predict_iter(images, precision=precision, guarantee=guarantee))
 
     def predict_iter(
-        self, images: Any, *, precision: float = PRECISION, per: str = "all"
+        self, images: Any, *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
     ) -> Iterator[Prediction]:
         """`predict`, one image after the other, for any number of images: a few dozen are in memory at a time."""
-        yield from self.predict_named(_named_images(images), precision=precision, per=per)
+        yield from self.predict_named(_named_images(images), precision=precision, guarantee=guarantee)
 
     def predict_named(
-        self, images: Iterable[tuple[str, Any]], *, precision: float = PRECISION, per: str = "all"
+        self,
+        images: Iterable[tuple[str, Any]],
+        *,
+        precision: float = DEFAULT_PRECISION,
+        guarantee: str = "overall",
     ) -> Iterator[Prediction]:
         """`predict_iter` for pairs of a name and an image. No image is a folder.
 
         An image may also be a `Photo`, or an ImageError: the reason why it cannot be read.
         """
         images, preprocessing = iter(images), self.bundle.preprocessing
-        policies = self.policies(precision, per)
+        policies = self.policies(precision, guarantee)
         with ThreadPoolExecutor(self.threads) as pool:
             while chunk := list(islice(images, CHUNK)):
                 yield from self._predict_chunk(
@@ -307,21 +315,25 @@ class Predictor:
         detector, calibration_data = self.bundle.ood_detector, self.bundle.calibration_data
         is_ood = None
         if detector is not None and features is not None:
-            is_ood = detector.ood_score(features) > detector.limit
+            is_ood = detector.ood_score(features) > detector.threshold
         return ModelOutput(
             {t.name: raw_probabilities[t.name] for t in self.targets},
             {
-                t.name: calibrated(t, raw_probabilities[t.name], calibration_data.get(t.name))
+                t.name: calibrate_probabilities(t, raw_probabilities[t.name], calibration_data.get(t.name))
                 for t in self.targets
             },
             is_ood,
         )
 
-    def policies(self, precision: float = PRECISION, per: str = "all") -> dict[str, AcceptancePolicy]:
-        """Per target's name the thresholds that keep `precision`; see `muslin.evaluation.selective.rule`."""
-        calibration_data, yes_from = self.bundle.calibration_data, self.thresholds
+    def policies(
+        self, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
+    ) -> dict[str, AcceptancePolicy]:
+        """Per target's name the policy at `precision`; see `muslin.evaluation.selective.acceptance_policy`."""
+        calibration_data, thresholds = self.bundle.calibration_data, self.thresholds
         return {
-            t.name: rule(t, calibration_data.get(t.name), precision, per, yes_from.get(t.name, ()))
+            t.name: acceptance_policy(
+                t, calibration_data.get(t.name), precision, guarantee, thresholds.get(t.name, ())
+            )
             for t in self.targets
         }
 
@@ -361,7 +373,7 @@ class Predictor:
         widths = {target.name: len(target.classes) for target in self.targets}
         detector = self.bundle.ood_detector
         if detector is not None:
-            widths[FEATURES] = detector.known.shape[1]
+            widths[FEATURES] = detector.reference_features.shape[1]
         if not len(pixels):
             yield {name: np.empty((0, widths.get(name, 0)), np.float32) for name in names}
         size = max(1, batch_size or _BATCH_VALUES // int(np.prod(shape)))
@@ -427,7 +439,7 @@ def _target_prediction(
     by_class = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
     ranking = sorted(by_class.items(), key=lambda item: -item[1])
     if target.kind == "multilabel":
-        labels = tuple(name for name, yes in zip(target.classes, decided.tags[row], strict=True) if yes)
+        labels = tuple(name for name, yes in zip(target.classes, decided.labels[row], strict=True) if yes)
     else:
         labels = None
         predicted = target.classes[decided.predicted[row]]
@@ -436,7 +448,7 @@ def _target_prediction(
         )  # the predicted class first, whatever its threshold
     (label, probability), *others = ranking[:2]
     runner_up, runner_up_probability = others[0] if others else (None, None)
-    prediction_set = [target.classes[i] for i in np.flatnonzero(decided.candidates[row])]
+    prediction_set = [target.classes[i] for i in np.flatnonzero(decided.prediction_sets[row])]
     prediction_set.sort(key=lambda name: -by_class[name])
     return TargetPrediction(
         label=label,

@@ -314,7 +314,7 @@ def _validation(
         DataError: the model lies in no run, or its data are gone or others.
     """
     from muslin.data import read
-    from muslin.workflows import train as train_workflow
+    from muslin.workflows.evaluate import select_part
 
     try:
         source = json.loads((path.parent / "run.json").read_bytes())["source"]
@@ -326,7 +326,7 @@ def _validation(
     dataset = read(data, test=test, **reading)
     has = set() if dataset.parts is None else set(dataset.parts.tolist())
     wanted = "test" if has and "validation" not in has else "validation"
-    part, _ = train_workflow.part_to_judge(inspected.predictor, dataset, wanted)
+    part, _ = select_part(inspected.predictor, dataset, wanted)
     some = np.linspace(0, len(part) - 1, min(count, len(part))).astype(int)
     part = part.take(np.unique(some))
     pictures = np.stack([part.images[i] for i in range(len(part))])

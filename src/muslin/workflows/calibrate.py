@@ -1,4 +1,4 @@
-"""A freshly exported bundle → one that knows how often it is right, and what it knows."""
+"""A freshly exported bundle → the same with calibration data and an OOD detector."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,64 +9,60 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import pixel_batches
-from muslin.evaluation.ood import REMEMBERED, fit_ood_detector
-from muslin.evaluation.selective import calibration_data_from
+from muslin.evaluation.ood import MAX_REFERENCE_IMAGES, fit_ood_detector
+from muslin.evaluation.selective import fit_calibration_data
 from muslin.models.bundle import Bundle
 from muslin.models.predictor import Predictor
 
-Raw = Callable[
-    [NDArray[np.integer[Any]]], tuple[Mapping[str, NDArray[np.float32]], NDArray[np.float32] | None]
-]
-"""A function of images' places in the data: what `Predictor.infer_raw` says of them."""
+RawOutput = tuple[Mapping[str, NDArray[np.float32]], NDArray[np.float32] | None]
+"""Raw probabilities per target's name, and features; as `Predictor.infer_raw` returns them."""
+
+InferRaw = Callable[[NDArray[np.integer[Any]]], RawOutput]
+"""From images' indices in the data set to their raw output."""
 
 
 def calibrate(
-    bundle: Bundle, dataset: Dataset, parts: Split, *, seed: int = 0, raw: Raw | None = None
+    bundle: Bundle, dataset: Dataset, parts: Split, *, seed: int = 0, infer_raw: InferRaw | None = None
 ) -> Bundle:
-    """`bundle` with what it needs to calibrate, to say yes, to accept and to tell strangers, learned from the
-    validation part.
+    """`bundle` with calibration data, label thresholds and an OOD detector, fitted on the validation set.
 
-    Images of a group are counted once. Where there is no validation part the bundle is returned as it is, and
-    everything it answers goes to review.
+    Without a validation set the bundle is returned unchanged, and every prediction goes to review.
 
     Args:
-        raw: where the answers are known already; by default the bundle is asked.
+        infer_raw: by default the bundle is run.
     """
     if not len(parts.validation):
         return bundle
     predictor, validation = Predictor(bundle), dataset.take(parts.validation)
-    raw = raw or (lambda places: _raw(predictor, dataset.take(places)))
-    probabilities, features = raw(parts.validation)
+    infer_raw = infer_raw or (lambda indices: _infer_raw(predictor, dataset.take(indices)))
+    probabilities, features = infer_raw(parts.validation)
     calibration_data = {}
     for target in dataset.targets:
-        found = calibration_data_from(
-            target,
-            validation.labels[target.name],
-            probabilities[target.name],
-            validation.groups,
-            seed=seed,
+        labels = validation.labels[target.name]
+        fitted = fit_calibration_data(
+            target, labels, probabilities[target.name], validation.groups, seed=seed
         )
-        if found is not None:
-            calibration_data[target.name] = found
-    several = [target.name for target in dataset.targets if target.kind == "multilabel"]
+        if fitted is not None:
+            calibration_data[target.name] = fitted
     thresholds = {
-        name: tuple(map(float, calibration_data[name].yes_from))
-        for name in several
-        if name in calibration_data
+        target.name: tuple(calibration_data[target.name].label_thresholds.tolist())
+        for target in dataset.targets
+        if target.kind == "multilabel" and target.name in calibration_data
     }
-    some = np.sort(np.random.default_rng(seed).permutation(parts.train)[:REMEMBERED])
-    _, known = raw(some) if features is not None else ({}, None)
-    ood_detector = None if features is None or known is None else fit_ood_detector(known, features)
+    ood_detector = None
+    if features is not None:
+        reference = np.sort(np.random.default_rng(seed).permutation(parts.train)[:MAX_REFERENCE_IMAGES])
+        _, reference_features = infer_raw(reference)
+        assert reference_features is not None
+        ood_detector = fit_ood_detector(reference_features, features)
     return replace(
         bundle, calibration_data=calibration_data, ood_detector=ood_detector, thresholds=thresholds
     )
 
 
-def _raw(
-    predictor: Predictor, dataset: Dataset
-) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
-    """`Predictor.infer_raw` of all images; photos are decoded while the network works on those before them."""
-    blocks = [predictor.infer_raw(block) for block in pixel_batches(dataset)]
-    features = [rows for _, rows in blocks if rows is not None]
-    raw_probabilities = {name: np.concatenate([found[name] for found, _ in blocks]) for name in blocks[0][0]}
-    return raw_probabilities, np.concatenate(features) if features else None
+def _infer_raw(predictor: Predictor, dataset: Dataset) -> RawOutput:
+    """The raw output of all images; photos are decoded while the network works on those before them."""
+    outputs = [predictor.infer_raw(batch) for batch in pixel_batches(dataset)]
+    features = [rows for _, rows in outputs if rows is not None]
+    probabilities = {name: np.concatenate([each[name] for each, _ in outputs]) for name in outputs[0][0]}
+    return probabilities, np.concatenate(features) if features else None

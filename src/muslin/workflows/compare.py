@@ -1,4 +1,4 @@
-"""Two models on the same images: what `muslin compare` does."""
+"""Compare two models on the same images: `muslin compare`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,43 +10,43 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Target, align, pixel_array
 from muslin.errors import DataError
-from muslin.evaluation.compare import Comparison
-from muslin.evaluation.compare import compare as compare_answers
-from muslin.evaluation.thresholds import decided
+from muslin.evaluation.compare import Comparison, compare_predictions
+from muslin.evaluation.thresholds import predict_classes
+from muslin.messages import Message
 from muslin.models.predictor import Predictor
 from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.text import plural
-from muslin.workflows import train as train_workflow
+from muslin.workflows.evaluate import select_part
 
-SHOWN = 32
-"""Images in each part of the sheet of disagreements."""
+MAX_IMAGES_SHOWN = 32
+"""In each section of the sheet of disagreements."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComparisonResult:
-    """Two models on the same images of a data set.
+    """Two models compared on a part of a data set.
 
     Attributes:
-        comparisons: per target that both models answer.
-        dataset: the images that were compared on, as the first model takes them, with their true labels.
-        answers: per target both models' answers: integer (n,), or (n, classes) of 0 and 1.
-        part: which part of the data that was; `all` for undivided data.
+        part: the part; `all` for a whole data set.
+        comparisons: per name of a target that both models have.
+        dataset: the compared images, as the first model takes them, with their labels.
+        predictions: per target both models' predictions: integer (n,), or (n, classes) of 0 and 1.
     """
 
+    part: str
     comparisons: Mapping[str, Comparison]
     dataset: Dataset
-    answers: Mapping[str, tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]]
-    part: str
+    predictions: Mapping[str, tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; images by their ids."""
-        made: dict[str, Any] = {"part": self.part, "targets": {}}
-        for name, found in self.comparisons.items():
-            values = found.to_dict()
-            for key in ("only_a_right", "only_b_right", "both_wrong"):
+        targets = {}
+        for name, comparison in self.comparisons.items():
+            values = comparison.to_dict()
+            for key in ("images_only_a_correct", "images_only_b_correct", "images_neither_correct"):
                 values[key] = [str(self.dataset.ids[i]) for i in values[key]]
-            made["targets"][name] = values
-        return made
+            targets[name] = values
+        return {"part": self.part, "targets": targets}
 
 
 def compare(
@@ -55,114 +55,111 @@ def compare(
     data: str | Path | Dataset,
     *,
     split: str = "test",
-    reading: Mapping[str, Any] | None = None,
+    read_options: Mapping[str, Any] | None = None,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> ComparisonResult:
-    """Judge both models on the same images of `data`, none of which either learned from where that can be known.
+    """Compare two models on the same images, none of which either was trained on where that can be known.
 
     Args:
-        split: see `muslin.workflows.train.part_to_judge`. Of undivided data that a model was trained on, its own part
-            is taken; of two such parts what they have in common.
+        split: see `muslin.workflows.evaluate.select_part`. Where the models have different parts of data without
+            parts, the images in both.
 
     Raises:
-        DataError: no such part, no image in common, no labels, or no target that both models answer.
+        DataError: no such part, no image in common, no labels, or no target in common.
         BundleError: a model cannot be opened.
     """
     from muslin.data import read
 
     predictors = [model if isinstance(model, Predictor) else Predictor.open(model) for model in (a, b)]
-    dataset = data if isinstance(data, Dataset) else read(data, **(reading or {}))
+    dataset = data if isinstance(data, Dataset) else read(data, **(read_options or {}))
     if not dataset.targets:
-        raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
-    parts = [train_workflow.part_to_judge(predictor, dataset, split, log) for predictor in predictors]
-    common = parts[0][0].ids[np.isin(parts[0][0].ids.astype(str), parts[1][0].ids.astype(str))]
+        raise DataError("no_targets", path=dataset.name)
+    (images_a, part_a), (images_b, part_b) = (select_part(p, dataset, split, log) for p in predictors)
+    common = images_a.ids[np.isin(images_a.ids.astype(str), images_b.ids.astype(str))]
     if not len(common):
-        raise DataError(
-            f"{dataset.name}: the models have no image in common that both may be judged on. "
-            "Give data that neither was trained on, or divide them in the data."
-        )
-    if len(common) < max(len(found) for found, _ in parts):
-        log(f"compared on the {plural(len(common), 'image')} that both may be judged on")
-    chosen = [_only(found, common) for found, _ in parts]
-    targets = [
-        t
+        raise DataError("no_common_image", path=dataset.name)
+    if len(common) < max(len(images_a), len(images_b)):
+        log(Message("common_images", n=len(common)))
+    pairs = [
+        (t, u)
         for t in predictors[0].targets
-        if any((t.name, t.kind) == (u.name, u.kind) for u in predictors[1].targets)
+        for u in predictors[1].targets
+        if (t.name, t.kind) == (u.name, u.kind)
     ]
-    if not targets:
-        raise DataError("the models have no target in common, so there is nothing to compare.")
-    comparisons, answers = {}, {}
-    shown = align(chosen[0], targets)
-    said = [p.predict_pixels(pixel_array(found)) for p, found in zip(predictors, chosen, strict=True)]
-    for target in targets:
-        other = next(t for t in predictors[1].targets if t.name == target.name)
-        mine, theirs = (
-            _answers(t, probabilities[t.name], predictor.thresholds.get(t.name, ()))
-            for t, probabilities, predictor in zip((target, other), said, predictors, strict=True)
+    if not pairs:
+        raise DataError("no_common_target")
+    images = [_take_ids(images_a, common), _take_ids(images_b, common)]
+    aligned = align(images[0], [target for target, _ in pairs])
+    outputs = [p.predict_pixels(pixel_array(each)) for p, each in zip(predictors, images, strict=True)]
+    comparisons, predictions = {}, {}
+    for target, other in pairs:
+        predicted_a, predicted_b = (
+            _predicted(t, probabilities[t.name], predictor.thresholds.get(t.name, ()))
+            for t, probabilities, predictor in zip((target, other), outputs, predictors, strict=True)
         )
-        answers[target.name] = mine, _translated(theirs, other, target)
-        comparisons[target.name] = compare_answers(
-            shown.labels[target.name], *answers[target.name], target.classes, shown.groups
+        predictions[target.name] = predicted_a, _to_classes_of(target, predicted_b, other)
+        comparisons[target.name] = compare_predictions(
+            aligned.labels[target.name], *predictions[target.name], target.classes, aligned.groups
         )
-    return ComparisonResult(comparisons, shown, answers, parts[0][1] if parts[0][1] == parts[1][1] else split)
+    return ComparisonResult(part_a if part_a == part_b else split, comparisons, aligned, predictions)
 
 
-def disagreements(compared: ComparisonResult, target: str) -> bytes | None:
-    """A sheet of images on which the models answer differently, as a PNG's bytes; None where there is none.
+def disagreements(result: ComparisonResult, target_name: str) -> bytes | None:
+    """A sheet of the images that the models predict differently, as a PNG's bytes; None for no such image.
 
-    First where only one is right, then where both are wrong, each in another way; the first 32 of each. Under each
-    image are the first model's answer (1) and the second's (2).
+    Sections: only the second model is correct, only the first, neither; 32 images each. Under each image are the
+    predictions of the first (1) and of the second model (2).
     """
-    found, asked = compared.comparisons[target], compared.dataset.target(target)
-    a, b = compared.answers[target]
+    comparison, target = result.comparisons[target_name], result.dataset.target(target_name)
+    a, b = result.predictions[target_name]
     sections = []
-    for title, places in (
-        ("Only the second is right", found.only_b_right),
-        ("Only the first is right", found.only_a_right),
-        ("Both are wrong, each in another way", found.both_wrong),
+    for title, indices in (
+        ("Only the second model is correct", comparison.images_only_b_correct),
+        ("Only the first model is correct", comparison.images_only_a_correct),
+        ("Neither is correct, with different predictions", comparison.images_neither_correct),
     ):
-        some = places[:SHOWN]
-        more = f", {len(some)} of them" if len(some) < len(places) else ""
-        if some:
+        shown = indices[:MAX_IMAGES_SHOWN]
+        more = f", {len(shown)} shown" if len(shown) < len(indices) else ""
+        if shown:
             sections.append(
                 SheetSection(
-                    f"{title}: {plural(len(places), 'image')}{more}",
-                    [compared.dataset.images[i] for i in some],
-                    [f"1: {_named(asked, a[i])}\n2: {_named(asked, b[i])}" for i in some],
+                    f"{title}: {plural(len(indices), 'image')}{more}",
+                    [result.dataset.images[i] for i in shown],
+                    [f"1: {_class_names(target, a[i])}\n2: {_class_names(target, b[i])}" for i in shown],
                 )
             )
     return contact_sheet(sections) if sections else None
 
 
-def _only(dataset: Dataset, ids: NDArray[Any]) -> Dataset:
-    """The samples of these ids, in the ids' order."""
+def _take_ids(dataset: Dataset, ids: NDArray[Any]) -> Dataset:
+    """The samples with these ids, in the ids' order."""
     places = {id_: i for i, id_ in enumerate(dataset.ids)}
     return dataset.take(np.array([places[id_] for id_ in ids], dtype=np.int64))
 
 
-def _answers(
-    target: Target, probabilities: NDArray[np.float32], yes_from: tuple[float, ...]
+def _predicted(
+    target: Target, probabilities: NDArray[np.float32], thresholds: tuple[float, ...]
 ) -> NDArray[np.int64]:
     if target.kind == "multilabel":
-        return (probabilities.astype(np.float64) >= np.asarray(yes_from)).astype(np.int64)
-    return decided(target, probabilities, yes_from)
+        return (probabilities.astype(np.float64) >= np.asarray(thresholds)).astype(np.int64)
+    return predict_classes(target, probabilities, thresholds)
 
 
-def _translated(answers: NDArray[np.int64], theirs: Target, ours: Target) -> NDArray[np.int64]:
-    """Answers in the classes of `theirs` as those of `ours`; a class that only they have becomes one beyond ours."""
-    if theirs.classes == ours.classes:
-        return answers
-    places = {name: i for i, name in enumerate(ours.classes)}
-    table = np.array([places.get(name, len(places)) for name in theirs.classes], dtype=np.int64)
-    if theirs.kind == "multiclass":
-        with_thresholds: NDArray[np.int64] = table[answers]
-        return with_thresholds
-    several = np.zeros((len(answers), len(places) + 1), dtype=np.int64)
-    several[:, table] = answers
-    return several[:, :-1]
+def _to_classes_of(target: Target, predicted: NDArray[np.int64], other: Target) -> NDArray[np.int64]:
+    """Predictions in the classes of `other`, in those of `target`; a class that it lacks gets one index beyond."""
+    if other.classes == target.classes:
+        return predicted
+    indices = {name: i for i, name in enumerate(target.classes)}
+    table = np.array([indices.get(name, len(indices)) for name in other.classes], dtype=np.int64)
+    if other.kind == "multiclass":
+        translated: NDArray[np.int64] = table[predicted]
+        return translated
+    cells = np.zeros((len(predicted), len(indices) + 1), dtype=np.int64)
+    cells[:, table] = predicted
+    return cells[:, :-1]
 
 
-def _named(target: Target, answer: Any) -> str:
-    if np.ndim(answer):
-        return ", ".join(target.classes[i] for i in np.flatnonzero(answer)) or "none"
-    return target.classes[int(answer)] if int(answer) < len(target.classes) else "another class"
+def _class_names(target: Target, predicted: Any) -> str:
+    if np.ndim(predicted):
+        return ", ".join(target.classes[i] for i in np.flatnonzero(predicted)) or "none"
+    return target.classes[int(predicted)] if int(predicted) < len(target.classes) else "another class"

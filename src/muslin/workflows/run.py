@@ -1,11 +1,15 @@
 """A run's folder: everything one training made, each file whole at every moment."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from muslin.data.dataset import Dataset, Split
+from muslin.data.split import split
 from muslin.errors import DataError
+from muslin.learn.recipes import Recipe
 from muslin.storage.atomic import write_atomically
 
 
@@ -79,3 +83,23 @@ class Run:
     def write_history(self, history: list[dict[str, Any]]) -> None:
         """Replace `history.jsonl`."""
         write_atomically(self.folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+
+
+def recipe_from_record(record: Mapping[str, Any]) -> Recipe:
+    """The recipe in `run.json` or in a bundle's provenance.
+
+    Raises:
+        KeyError, TypeError, ValueError: this muslin did not write it.
+    """
+    values = record["recipe"]
+    return Recipe(**{**values, "widths": tuple(values["widths"])})
+
+
+def split_for_recipe(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
+    """`dataset` split as training with this recipe and seed splits it."""
+    return split(
+        dataset,
+        validation_fraction=recipe.validation_fraction,
+        seed=seed if recipe.split_seed is None else recipe.split_seed,
+        stratified=recipe.stratified,
+    )

@@ -23,7 +23,7 @@ from muslin.data.tables import Catalogue, Column, Row, open_catalogue
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.photo_lookup import photo_column
 from muslin.errors import DataError, StoppedError, StorageError
-from muslin.evaluation.selective import CONFIDENCE, DECISIONS, PRECISION, AcceptancePolicy
+from muslin.evaluation.selective import CONFIDENCE_LEVEL, DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
 from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
 from muslin.storage.atomic import atomic_file, remove_partial_files
 from muslin.text import plural
@@ -56,7 +56,7 @@ class Promise:
     expected: float
     at_least: float
     per_class: bool
-    confidence: float = CONFIDENCE
+    confidence: float = CONFIDENCE_LEVEL
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def tag(
     taxonomy: str | Path | None = None,
     language: str | None = None,
     resume: bool = False,
-    precision: float = PRECISION,
-    per: str = "all",
+    precision: float = DEFAULT_PRECISION,
+    guarantee: str = "overall",
     log: Callable[[str], None] = lambda sentence: None,
     on_progress: Callable[[int, int], None] = lambda done, products: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -115,7 +115,7 @@ def tag(
         taxonomy: a table of what the shop calls the tags; see `muslin.catalogue.taxonomy.read_taxonomy`.
         language: whose names of the taxonomy to use.
         precision: wanted of the accepted tags, from 0.5 to below 1.
-        per: `all` or `class`; see `muslin.evaluation.selective.Rule`.
+        guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
         resume: go on with what an interrupted call left beside `out`; where there is nothing, begin.
         say: called with each note, as soon as it is known.
         tell: called with how many products are done, and how many there are.
@@ -130,7 +130,7 @@ def tag(
     path, out = Path(catalogue), Path(out)
     _check_places(path, out, model, taxonomy)
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
-    rules = predictor.policies(precision, per)
+    rules = predictor.policies(precision, guarantee)
     source = open_catalogue(path, out)
     column, find = photo_column(source, None if images is None else Path(images), image_column)
     products, notes = _survey(source, column)
@@ -147,7 +147,11 @@ def tag(
     about = {
         "catalogue": source.digest,
         "model": _digest(predictor),
-        "precision": [precision, per, *(found.accept_from.astype(str).tolist() for found in rules.values())],
+        "precision": [
+            precision,
+            guarantee,
+            *(found.accept_thresholds.astype(str).tolist() for found in rules.values()),
+        ],
         "photos": [str(images or ""), column],
         "taxonomy": [sorted(shop.names.items()), sorted(shop.parents.items())],
         "columns": [column.name for column in columns],
@@ -156,7 +160,7 @@ def tag(
         resumed = journal.count
         rest = islice(source.values([column]), journal.count, None)
         answers = predictor.predict_named(
-            ((cell, find(cell)) for (cell,) in rest), precision=precision, per=per
+            ((cell, find(cell)) for (cell,) in rest), precision=precision, guarantee=guarantee
         )
         while block := list(islice(answers, CHUNK)):
             journal.add([_row(prediction, predictor.targets, shop) for prediction in block])
@@ -308,7 +312,7 @@ def _digest(predictor: Predictor) -> str:
 def _promise(rule: AcceptancePolicy) -> Promise | None:
     if rule.expected_precision is None:
         return None
-    return Promise(rule.expected_precision, rule.precision, rule.per == "class")
+    return Promise(rule.expected_precision, rule.precision_target, rule.guarantee == "per-class")
 
 
 # --- from a prediction to cells

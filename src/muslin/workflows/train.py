@@ -5,7 +5,6 @@ other; they meet here.
 """
 
 import datetime
-import json
 import os
 import platform
 import shlex
@@ -17,7 +16,6 @@ from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,28 +23,26 @@ from numpy.typing import NDArray
 
 from muslin import machine
 from muslin.data.audit import exclusions
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, align, class_counts
+from muslin.data.dataset import Dataset, Split, class_counts
 from muslin.data.photos import (
     MAX_UNREADABLE,
     PhotoImages,
     ResizedPhotos,
     decode_photos,
     exclude_unreadable,
-    pixel_batches,
     readable_photos,
     resize_photos,
 )
-from muslin.data.split import split as split_parts
 from muslin.errors import DataError, MissingPartError, StoppedError, StorageError, TrainingError
-from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, thresholds
+from muslin.evaluation import AnyEvaluation
 from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, has_imagenet_weights
 from muslin.learn.recipe_choice import AUTO, choose_recipe
 from muslin.learn.recipes import MAX_SEED, Recipe, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
-from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
+from muslin.storage.atomic import remove_partial_files, storage_errors
 from muslin.text import plural
-from muslin.workflows.run import Run
+from muslin.workflows.run import Run, recipe_from_record, split_for_recipe
 from muslin.workflows.time_budget import (
     check_time_budget,
     fit_backbone_to_budget,
@@ -55,10 +51,8 @@ from muslin.workflows.time_budget import (
 )
 
 if TYPE_CHECKING:
-    from muslin.evaluation.reliability import Reliability
     from muslin.learn.features import Features
     from muslin.learn.training_loop import Progress
-    from muslin.models.predictor import ModelOutput, Predictor
 
 OnProgress = Callable[["Progress"], None]
 Log = Callable[[str], None]
@@ -148,7 +142,7 @@ def train(
     if why and said_first:
         log(why)
     dataset, features = _seen(dataset, chosen, seed, max_unreadable, log, should_stop)
-    parts = _split(dataset, chosen, seed)
+    parts = split_for_recipe(dataset, chosen, seed)
     chosen = with_min_steps(chosen, len(parts.train))
     if time_budget_s is not None and expected_s is None:
         candidates = ladder_recipes(chosen, len(parts.train), settings or {}) if recipe == AUTO else [chosen]
@@ -221,7 +215,7 @@ def resume(
         log(NOTHING_LEFT)
         return run
     try:
-        recipe, seed = _recipe_of(record), int(record["seed"])
+        recipe, seed = recipe_from_record(record), int(record["seed"])
         source, fingerprint = record["source"], record["data"]["fingerprint"]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -265,7 +259,9 @@ def resume(
         on_progress(progress)
 
     with _how_to_go_on(run):
-        return _complete(run, dataset, _split(dataset, recipe, seed), features, tell_from_where, should_stop)
+        return _complete(
+            run, dataset, split_for_recipe(dataset, recipe, seed), features, tell_from_where, should_stop
+        )
 
 
 @contextmanager
@@ -294,7 +290,7 @@ def _with_what_is_there(name: str, settings: Mapping[str, Any], log: Log) -> Rec
 
 def _chosen(dataset: Dataset, usual: Recipe, seed: int, settings: Mapping[str, Any]) -> tuple[Recipe, str]:
     """The recipe that suits `dataset`, and why; `usual` says how data without parts are divided."""
-    choice = choose_recipe(dataset, len(_split(dataset, usual, seed).train), settings)
+    choice = choose_recipe(dataset, len(split_for_recipe(dataset, usual, seed).train), settings)
     return _lasting(choice.recipe), choice.why
 
 
@@ -318,7 +314,9 @@ def _seen(
     if not is_backbone(recipe.network):
         return decode_photos(dataset, size, max_unreadable=max_unreadable, log=log), None
     dataset = resize_photos(dataset, size)
-    _split(dataset, recipe, seed)  # what is wrong with the labels is said before the photos are looked at
+    split_for_recipe(
+        dataset, recipe, seed
+    )  # what is wrong with the labels is said before the photos are looked at
     if not recipe.frozen:
         assert isinstance(dataset.images, ResizedPhotos)
         dataset = replace(dataset, images=dataset.images.cached())  # each will be looked at in every epoch
@@ -350,9 +348,10 @@ def _complete(
     from muslin.models.bundle import seal
     from muslin.models.predictor import Predictor
     from muslin.workflows.calibrate import calibrate
+    from muslin.workflows.evaluate import EvaluationResult, evaluate_output, headline_metric, predict_dataset
 
     record = run.record
-    recipe, seed = _recipe_of(record), record["seed"]
+    recipe, seed = recipe_from_record(record), record["seed"]
 
     def tell_and_keep(progress: "Progress") -> None:
         if progress.row:
@@ -384,196 +383,22 @@ def _complete(
         features is not None and recipe.frozen and not recipe.tta_flip
     ):  # what the trunk made of the mirrored photos is not kept
         raw = partial(answers, net, features)
-    bundle = calibrate(bundle, dataset, parts, seed=seed, raw=raw)
+    bundle = calibrate(bundle, dataset, parts, seed=seed, infer_raw=raw)
     predictor, aligned = Predictor(bundle), dataset.take(parts.test)
     if raw:
         seen = predictor.to_output(*raw(parts.test))
     else:
-        aligned, seen = look(predictor, aligned)
-    evaluations, probabilities = evaluations_of(predictor, aligned, seen), seen.probabilities
-    reliabilities = reliabilities_of(predictor, aligned, seen)
+        aligned, seen = predict_dataset(predictor, aligned)
+    evaluations, probabilities = evaluate_output(predictor, aligned, seen), seen.probabilities
     first = next(iter(evaluations))
-    figures = {name: headline(e) for name, e in evaluations.items()}
-    record |= {"test": figures[first], "tests": figures}
-    seal(replace(bundle, provenance=provenance | {"test": figures}), run.model)
-    write_evaluation(evaluations, "test", run.folder / "evaluation.json", reliabilities)
+    metrics = {name: headline_metric(e) for name, e in evaluations.items()}
+    record |= {"test": metrics[first], "tests": metrics}
+    seal(replace(bundle, provenance=provenance | {"test": metrics}), run.model)
+    EvaluationResult("test", evaluations).write(run.folder / "evaluation.json")
     finished = record | {"status": "finished"}
-    _write_report(
-        run, finished, bundle.network, history, dataset, parts, evaluations, probabilities, reliabilities
-    )
+    _write_report(run, finished, bundle.network, history, dataset, parts, evaluations, probabilities)
     run.write_record(record | {"status": "finished"})
     return run
-
-
-def look(predictor: "Predictor", dataset: Dataset) -> tuple[Dataset, "ModelOutput"]:
-    """`dataset` as the model takes it, with its labels in the model's classes; and what the model makes of it.
-
-    Raises:
-        DataError: the data have a class that the model never saw, or no label at all.
-    """
-    from muslin.models.predictor import concat_outputs
-
-    if not dataset.targets:
-        raise DataError(f"{dataset.name}: has no labels, so there is nothing to compare with.")
-    aligned = align(in_model_pixels(predictor, dataset), predictor.bundle.targets)
-    # photos are decoded while the network works on those before them
-    return aligned, concat_outputs([predictor.infer(block) for block in pixel_batches(aligned)])
-
-
-def evaluations_of(predictor: "Predictor", aligned: Dataset, seen: "ModelOutput") -> dict[str, AnyEvaluation]:
-    """Per target of which something is known, what the answers are worth.
-
-    Raises:
-        DataError: nothing is known.
-    """
-    from muslin.evaluation import evaluate as evaluate_arrays
-    from muslin.evaluation import evaluate_multilabel
-
-    evaluations: dict[str, AnyEvaluation] = {}
-    for target in predictor.bundle.targets:
-        labels, raw_probabilities = aligned.labels[target.name], seen.probabilities[target.name]
-        from_on = predictor.thresholds.get(target.name, (thresholds.USUAL,))
-        if (labels == UNKNOWN).all():
-            continue
-        if target.kind == "multilabel":
-            evaluations[target.name] = evaluate_multilabel(
-                labels, raw_probabilities, target.classes, from_on, ids=aligned.ids
-            )
-        else:
-            evaluations[target.name] = evaluate_arrays(
-                labels, raw_probabilities, target.classes, ids=aligned.ids, threshold=from_on[0]
-            )
-    if not evaluations:
-        named = " or ".join(repr(target.name) for target in predictor.bundle.targets)
-        raise DataError(f"{aligned.name}: no image has a known {named}, so there is nothing to compare with.")
-    return evaluations
-
-
-def reliabilities_of(
-    predictor: "Predictor", aligned: Dataset, seen: "ModelOutput", **more: Any
-) -> dict[str, "Reliability"]:
-    """Per target of which something is known, how far the answers may be trusted; `more` as for `trust`."""
-    from muslin.evaluation.reliability import reliabilities
-
-    return reliabilities(
-        predictor.targets,
-        aligned.labels,
-        seen.raw_probabilities,
-        seen.probabilities,
-        predictor.bundle.calibration_data,
-        predictor.thresholds,
-        is_ood=seen.is_ood,
-        groups=aligned.groups,
-        **more,
-    )
-
-
-def evaluate(
-    model: "str | Path | Predictor",
-    data: str | Path | Dataset,
-    *,
-    split: str = "test",
-    reading: Mapping[str, Any] | None = None,
-) -> dict[str, AnyEvaluation]:
-    """Per target: what a model's answers to a part of the data are worth.
-
-    Args:
-        split: see `part_to_judge`.
-
-    Raises:
-        DataError: no such part, no labels to compare with, or a class that the model never saw.
-        BundleError: the model cannot be opened.
-    """
-    from muslin.data import read
-    from muslin.models.predictor import Predictor
-
-    predictor = model if isinstance(model, Predictor) else Predictor.open(model)
-    dataset = data if isinstance(data, Dataset) else read(data, **(reading or {}))
-    aligned, seen = look(predictor, part_to_judge(predictor, dataset, split)[0])
-    return evaluations_of(predictor, aligned, seen)
-
-
-def in_model_pixels(predictor: "Predictor", dataset: Dataset, log: Log = lambda sentence: None) -> Dataset:
-    """`dataset` with its photos as the model takes them; sets of pixels are returned as they are."""
-    wanted = predictor.bundle.preprocessing
-    if isinstance(dataset.images, ResizedPhotos):
-        return dataset
-    if is_backbone(predictor.bundle.network.get("name")) and isinstance(dataset.images, PhotoImages):
-        return readable_photos(resize_photos(dataset, wanted.shape, wanted.transform), log=log)
-    return decode_photos(dataset, wanted.shape, transform=wanted.transform, log=log)
-
-
-def part_to_judge(
-    predictor: "Predictor", dataset: Dataset, split: str, log: Log = lambda sentence: None
-) -> tuple[Dataset, str]:
-    """The images that `split` (`train`, `validation`, `test` or `all`) means, and which part they are.
-
-    Photos come at the model's size.
-
-    Undivided data that the model was trained on are divided again as they were then, so that no image it learned
-    from is judged; other undivided data are judged whole.
-
-    Raises:
-        DataError: the data have no such part.
-    """
-    if dataset.parts is not None and split in PARTS:  # so that no photo of another part is decoded in vain
-        dataset = dataset.part(split)
-    dataset = in_model_pixels(predictor, dataset, log)
-    if split == "all":
-        return dataset, split
-    if dataset.parts is not None or split not in PARTS:
-        return dataset.part(split), split
-    if (parts := division(predictor, dataset)) is not None:
-        return dataset.take(getattr(parts, split)), split
-    return dataset, "all"
-
-
-def division(predictor: "Predictor", dataset: Dataset) -> Split | None:
-    """How undivided data were divided when the model was trained on them; None for other data."""
-    made = predictor.bundle.provenance
-    try:
-        fingerprint, recipe, seed = made["data"]["fingerprint"], _recipe_of(made), int(made["seed"])
-    except (KeyError, TypeError, ValueError):  # made by others, or from arrays
-        return None
-    return _split(dataset, recipe, seed) if fingerprint == dataset.fingerprint else None
-
-
-def write_evaluation(
-    evaluations: Mapping[str, AnyEvaluation],
-    part: str,
-    path: Path,
-    reliabilities: Mapping[str, "Reliability"] = MappingProxyType({}),
-) -> None:
-    """`evaluation.json`: per target's name its figures, and which part of the data they are of."""
-    write_atomically(
-        path, json.dumps(figures_of(evaluations, part, reliabilities), indent=2, ensure_ascii=False) + "\n"
-    )
-
-
-def figures_of(
-    evaluations: Mapping[str, AnyEvaluation], part: str, reliabilities: Mapping[str, "Reliability"]
-) -> dict[str, Any]:
-    """Plain values for JSON."""
-    return {
-        "part": part,
-        "targets": {name: e.to_dict() for name, e in evaluations.items()},
-        "trust": {name: found.to_dict() for name, found in reliabilities.items()},
-    }
-
-
-def headline(evaluation: AnyEvaluation) -> dict[str, Any]:
-    """The figure that stands for an evaluation, its 95 % interval, and of how many images.
-
-    `accuracy`; of several labels an image `f1`, over all labels (micro).
-    """
-    if isinstance(evaluation, MultilabelEvaluation):
-        micro = evaluation.micro
-        return {"f1": micro.f1, "interval": list(micro.f1_interval), "n": evaluation.n}
-    return {
-        "accuracy": evaluation.accuracy,
-        "interval": list(evaluation.accuracy_interval),
-        "n": evaluation.n,
-    }
 
 
 def run_summary(run: Run) -> dict[str, Any]:
@@ -687,20 +512,6 @@ def _read_source(source: Mapping[str, Any], log: Log) -> Dataset:
     return read_and_log(source["data"], test=source["test"], log=log, **source["read_options"])
 
 
-def _split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
-    return split_parts(
-        dataset,
-        validation_fraction=recipe.validation_fraction,
-        seed=seed if recipe.split_seed is None else recipe.split_seed,
-        stratified=recipe.stratified,
-    )
-
-
-def _recipe_of(record: Mapping[str, Any]) -> Recipe:
-    values = record["recipe"]
-    return Recipe(**{**values, "widths": tuple(values["widths"])})
-
-
 def _new_folder(out: str | Path | None, name: str) -> Path:
     """An empty folder for a run: `out`, or a new one below `runs/` named after data, recipe and time."""
     if out is None:
@@ -738,10 +549,9 @@ def _write_report(
     parts: Split,
     evaluations: Mapping[str, AnyEvaluation],
     probabilities: Mapping[str, NDArray[np.float32]],
-    reliabilities: Mapping[str, "Reliability"],
 ) -> None:
     from muslin.reporting.report.multi_target import write_reports
     from muslin.reporting.report.report import ReportInputs
 
-    inputs = ReportInputs(record, network, history, dataset, parts, evaluations, probabilities, reliabilities)
+    inputs = ReportInputs(record, network, history, dataset, parts, evaluations, probabilities)
     write_reports(run.folder, inputs)

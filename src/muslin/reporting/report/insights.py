@@ -52,10 +52,10 @@ def confusions_text(evaluation: Evaluation) -> list[str]:
             f"Nothing, on these {plural(evaluation.n, 'image')}. By luck, a model with an error rate of up to "
             f"{percent(1 - evaluation.accuracy_interval[0])} could also make no error here."
         ]
-    errors = evaluation.n - evaluation.right
+    errors = evaluation.n - evaluation.correct
     sentences = [
         f"{evaluation.classes[pair.true]} is predicted as {evaluation.classes[pair.predicted]} "
-        f"{plural(pair.count, 'time')}: {percent(pair.share)} of its images."
+        f"{plural(pair.count, 'time')}: {percent(pair.fraction)} of its images."
         for pair in pairs[:PAIRS_NAMED]
     ]
     if len(pairs) > PAIRS_NAMED:
@@ -158,7 +158,7 @@ def _risen_loss(history: Sequence[Mapping[str, Any]]) -> Insight | None:
 
 
 def _miscalibration(evaluation: Evaluation) -> Insight | None:
-    mean = sum((b.confidence or 0.0) * b.n for b in evaluation.calibration) / evaluation.n
+    mean = sum((b.confidence or 0.0) * b.n for b in evaluation.calibration_bins) / evaluation.n
     low, high = evaluation.accuracy_interval
     if abs(mean - evaluation.accuracy) < CALIBRATION_GAP or low <= mean <= high:
         return None

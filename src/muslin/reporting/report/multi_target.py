@@ -104,11 +104,13 @@ def _write_multilabel(
         inputs=inputs,
         target=target,
         evaluation=evaluation,
-        reliability=inputs.reliabilities.get(target),
+        reliability=evaluation.reliability,
         rows=[rows[i] for i in weakest_first],
         drawings=drawings,
         products=[_product_card(only, int(i)) for i in random_sample(known, PRODUCTS_SHOWN)],
-        errors=[_error_card(inputs, evaluation, error) for error in evaluation.mistakes[:PRODUCTS_SHOWN]],
+        errors=[
+            _error_card(inputs, evaluation, error) for error in evaluation.confident_errors[:PRODUCTS_SHOWN]
+        ],
     )
     files = {name: drawings[name] for name in drawings if name not in ("loss_curve", "accuracy_curve")}
     return write_page(folder, html, files)
@@ -120,7 +122,7 @@ def _error_card(inputs: ReportInputs, evaluation: MultilabelEvaluation, error: A
         "",
         _with_probability(label, error.probability),
         "incorrect",
-        f"{'' if error.has_it else 'not '}{label}",
+        f"{'' if error.has_label else 'not '}{label}",
     )
     return ProductCard(ImageTile(inputs.test_pixels(error.index), id=error.id), (line,))
 
@@ -135,10 +137,10 @@ def _target_row(inputs: ReportInputs, target: str, page: str | None) -> dict[str
         return row | {"metric": "no known labels", "value": None, "interval": (0, 1)}
     if isinstance(evaluation, MultilabelEvaluation):
         micro = evaluation.micro
-        unknown = evaluation.unknown_share
+        unknown = evaluation.unlabelled_fraction
         row |= {"metric": "F1 (micro)", "value": micro.f1, "interval": micro.f1_interval}
     else:
-        unknown = evaluation.n_unknown / (evaluation.n + evaluation.n_unknown)
+        unknown = evaluation.n_unlabelled / (evaluation.n + evaluation.n_unlabelled)
         row |= {"metric": "accuracy", "value": evaluation.accuracy, "interval": evaluation.accuracy_interval}
         row["baseline"] = insights.majority_baseline(evaluation)
     return row | {"n": evaluation.n, "unknown": unknown}

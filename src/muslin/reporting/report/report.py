@@ -1,7 +1,7 @@
 """The report of a run: one HTML page that works without a network, on a phone and on paper; its drawings as SVG."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, Target, class_counts
 from muslin.evaluation import AnyEvaluation, ConfusedPair, Evaluation
-from muslin.evaluation.reliability import Reliability
-from muslin.evaluation.thresholds import decided
+from muslin.evaluation.thresholds import predict_classes
 from muslin.reporting.report import insights
 from muslin.reporting.report.page import TEMPLATES, ImageTile, render_page
 from muslin.reporting.samples import mean_images, random_sample, sample_per_class
@@ -45,7 +44,6 @@ class ReportInputs:
         split: which images are for training, validation and test.
         evaluations: per target with known test labels, on the test set.
         probabilities: per target, float (test images, classes), in the order of `split.test`.
-        reliabilities: per target, on the test set.
     """
 
     run: Mapping[str, Any]
@@ -55,7 +53,6 @@ class ReportInputs:
     split: Split
     evaluations: Mapping[str, AnyEvaluation]
     probabilities: Mapping[str, NDArray[np.floating[Any]]]
-    reliabilities: Mapping[str, Reliability] = field(default_factory=dict)
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -74,7 +71,9 @@ class ReportInputs:
 def predicted_classes(evaluation: Evaluation, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """The predicted class of each row of probabilities, at the evaluation's threshold where there are two classes."""
     binary = evaluation.binary
-    return decided(Target("", evaluation.classes), probabilities, (binary.threshold,) if binary else None)
+    return predict_classes(
+        Target("", evaluation.classes), probabilities, (binary.threshold,) if binary else None
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
         inputs=inputs,
         target=target,
         evaluation=evaluation,
-        reliability=inputs.reliabilities.get(target),
+        reliability=evaluation.reliability,
         baseline=insights.majority_baseline(evaluation),
         task=insights.model_task(evaluation),
         confusions=insights.confusions_text(evaluation),
@@ -124,7 +123,7 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
         samples=page.samples(),
         predictions=page.random_predictions(),
         pairs=[page.pair_examples(pair) for pair in evaluation.confused_pairs[:PAIRS_SHOWN]],
-        errors=[page.tile(error.index, id=error.id) for error in evaluation.mistakes[:ERRORS_SHOWN]],
+        errors=[page.tile(error.index, id=error.id) for error in evaluation.confident_errors[:ERRORS_SHOWN]],
         explorer=explorer,
         script=script,
     )
@@ -157,7 +156,7 @@ def shared_drawings(inputs: ReportInputs, target: str, classes: Sequence[int]) -
         "accuracy_curve": plots.learning_curves(inputs.history, ["accuracy"]),
         "class_metrics": plots.class_metric_bars(evaluation, classes),
     }
-    if reliability := inputs.reliabilities.get(target):
+    if reliability := evaluation.reliability:
         drawings["risk_coverage"] = plots.risk_coverage_curve(reliability)
     return drawings
 
@@ -192,7 +191,7 @@ class _TargetPage:
     @cached_property
     def classes_shown(self) -> list[int]:
         """All classes, or of very many those with the most errors; in the order of the classes."""
-        errors = [row.support + row.predicted - 2 * row.right for row in self.evaluation.per_class]
+        errors = [row.support + row.predicted - 2 * row.correct for row in self.evaluation.per_class]
         return sorted(sorted(range(len(errors)), key=lambda i: -errors[i])[:CLASSES_SHOWN])
 
     @cached_property
@@ -205,11 +204,11 @@ class _TargetPage:
 
     @cached_property
     def drawings(self) -> dict[str, str]:
-        evaluation, reliability = self.evaluation, self.inputs.reliabilities.get(self.target)
+        evaluation, reliability = self.evaluation, self.evaluation.reliability
         return shared_drawings(self.inputs, self.target, self.classes_shown) | {
             "confusion_matrix": plots.confusion_matrix_plot(evaluation, self.classes_shown),
             "reliability_diagram": plots.reliability_diagram(
-                evaluation, reliability.before.bins if reliability else ()
+                evaluation, reliability.before_calibration.bins if reliability else ()
             ),
         }
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.evaluation.binary import Binary, OperatingPoint, operating_point
-from muslin.evaluation.curves import curve
+from muslin.evaluation.binary import BinaryMetrics, OperatingPoint, operating_point
+from muslin.evaluation.curves import binary_clf_curve
 from muslin.reporting.svg.svg import svg_circle, svg_document, svg_text, unit_square
 from muslin.text import percent
 
@@ -40,7 +40,7 @@ class ThresholdExplorer:
 
 
 def threshold_explorer(
-    binary: Binary, labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
+    binary: BinaryMetrics, labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
 ) -> ThresholdExplorer:
     """The threshold slider for a target of two classes, with its ROC curve and its precision–recall curve.
 
@@ -55,17 +55,17 @@ def threshold_explorer(
         "n": len(labels),
         "positives": positives,
         "square": [LEFT, TOP, SIDE],
-        "rows": [[row.predicted, row.right] for row in rows],
+        "rows": [[row.predicted, row.correct] for row in rows],
     }
-    true_positives, false_positives, _ = curve(labels, scores)
+    true_positives, false_positives, _ = binary_clf_curve(labels, scores)
     recall, false_positive_rate = true_positives / max(positives, 1), false_positives / max(negatives, 1)
     precision = true_positives / np.maximum(true_positives + false_positives, 1)
-    recall_name = f"recall of {binary.positive}"
+    recall_name = f"recall of {binary.positive_class}"
     roc = _curve_plot(
         ("ROC curve", "false positive rate", recall_name),
         np.vstack([(0, 0), np.column_stack([false_positive_rate, recall])]),
         (current.false_positive_rate, current.recall),
-        f"Area under the curve {_three_digits(binary.roc_area)}.",
+        f"Area under the curve {_three_digits(binary.roc_auc)}.",
         f'<path class="mid-stroke" stroke-dasharray="6 4" d="M{LEFT} {TOP + SIDE}L{LEFT + SIDE} {TOP}"/>',
     )
     precision_recall = _curve_plot(

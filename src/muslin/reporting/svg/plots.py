@@ -169,7 +169,7 @@ def confusion_matrix_plot(evaluation: Evaluation, classes: Sequence[int] | None 
         f"{plural(pair.count, 'time')}"
         for pair in evaluation.confused_pairs[:5]
     ]
-    description = f"{evaluation.right:,} of {evaluation.n:,} predictions are on the diagonal. " + (
+    description = f"{evaluation.correct:,} of {evaluation.n:,} predictions are on the diagonal. " + (
         f"Most frequent errors: {'; '.join(pairs)}." if pairs else "There are no errors."
     )
     width = max(left + side + right_margin, left + 440)
@@ -280,9 +280,9 @@ def reliability_diagram(evaluation: Evaluation, before: Sequence[CalibrationBin]
         body.append(svg_text(left + 24, top + 18, "before calibration", "soft small"))
         body.append(svg_circle(left + 14, top + 34, 5, "accent"))
         body.append(svg_text(left + 24, top + 38, "after calibration", "soft small"))
-    largest = max(b.n for b in evaluation.calibration)
+    largest = max(b.n for b in evaluation.calibration_bins)
     description = []
-    for b in evaluation.calibration:
+    for b in evaluation.calibration_bins:
         if b.confidence is None or b.accuracy is None:  # an empty bin
             continue
         x = left + b.confidence * side
@@ -312,7 +312,7 @@ def risk_coverage_curve(reliability: Reliability) -> str:
     """Accuracy of the accepted predictions against coverage, the most probable predictions first."""
     left, top, width, height = 64, 30, 380, 220
     bottom = top + height
-    lowest = min((1 - risk for _, risk in reliability.risk), default=0.0)
+    lowest = min((1 - risk for _, risk in reliability.risk_coverage_curve), default=0.0)
     floor = next((end for end in (0.9, 0.8, 0.5) if lowest >= end), 0.0)
 
     def position(coverage: float, accuracy: float) -> tuple[float, float]:
@@ -325,18 +325,18 @@ def risk_coverage_curve(reliability: Reliability) -> str:
         body.append(svg_line(left, y, left + width, y, "rule"))
         body.append(svg_text(left - 8, y + 4, percent(accuracy), "soft small number", "end"))
         body.append(svg_text(x, bottom + 20, percent(tick, digits=0), "soft small number", "middle"))
-    points = [position(coverage, 1 - risk) for coverage, risk in reliability.risk]
+    points = [position(coverage, 1 - risk) for coverage, risk in reliability.risk_coverage_curve]
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     body.append(f'<path class="stroke" stroke-width="2" d="M{path}"/>' if points else "")
     description = []
-    for row in reliability.accepted:
+    for row in reliability.selective:
         accept = row.decisions[0]
         if accept.accuracy is None:
             continue
-        x, y = position(row.share, accept.accuracy)
-        low, high = (position(0, end)[1] for end in accept.interval)
+        x, y = position(row.coverage, accept.accuracy)
+        low, high = (position(0, end)[1] for end in accept.accuracy_interval)
         description.append(
-            f"precision target {100 * row.precision:g} %: coverage {percent(row.share)}, "
+            f"precision target {100 * row.precision_target:g} %: coverage {percent(row.coverage)}, "
             f"accuracy {percent(accept.accuracy)}"
         )
         interval = svg_line(x, low, x, high, "accent-stroke", 1.5)

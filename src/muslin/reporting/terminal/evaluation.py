@@ -7,7 +7,7 @@ from muslin.evaluation import (
     Evaluation,
     Interval,
     LabelAverages,
-    LabelFigures,
+    LabelMetrics,
     MultilabelEvaluation,
 )
 from muslin.reporting.terminal.console import console_for, plain_table, printable
@@ -28,20 +28,20 @@ def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | 
         _print_multilabel(evaluation, console)
         return
     console.print(
-        f"accuracy {percent(evaluation.accuracy)}: {evaluation.right:,} of {evaluation.n:,} correct "
+        f"accuracy {percent(evaluation.accuracy)}: {evaluation.correct:,} of {evaluation.n:,} correct "
         f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence)"
     )
     console.print(
         f"log loss {evaluation.log_loss:.3f}, Brier score {evaluation.brier_score:.3f}, "
         f"calibration error {percent(evaluation.expected_calibration_error)}"
     )
-    if evaluation.n_unknown:
-        console.print(f"{plural(evaluation.n_unknown, 'image')} of unknown class left out")
+    if evaluation.n_unlabelled:
+        console.print(f"{plural(evaluation.n_unlabelled, 'image')} of unknown class left out")
     if binary := evaluation.binary:
-        area = "–" if binary.roc_area is None else percent(binary.roc_area)
+        area = "–" if binary.roc_auc is None else percent(binary.roc_auc)
         console.print(
-            f"threshold of {printable(binary.positive)}: {binary.threshold:.2f}; "
-            f"area under the ROC curve {area} ({interval_text(binary.roc_area_interval)})"
+            f"threshold of {printable(binary.positive_class)}: {binary.threshold:.2f}; "
+            f"area under the ROC curve {area} ({interval_text(binary.roc_auc_interval)})"
         )
     _print_class_metrics(evaluation, console)
     _print_confused_pairs(evaluation, console)
@@ -82,14 +82,14 @@ def _print_confused_pairs(evaluation: Evaluation, console: "Console") -> None:
     table.add_column("of the true class", justify="right", no_wrap=True)
     for pair in evaluation.confused_pairs[:PAIRS_SHOWN]:
         true, predicted = (printable(evaluation.classes[i]) for i in (pair.true, pair.predicted))
-        table.add_row(true, predicted, f"{pair.count:,}", percent(pair.share))
+        table.add_row(true, predicted, f"{pair.count:,}", percent(pair.fraction))
     console.print(table)
 
 
 def _print_multilabel(evaluation: MultilabelEvaluation, console: "Console") -> None:
     console.print(
-        f"{evaluation.cells_right:,} of {evaluation.cells:,} known labels correct, on {evaluation.n:,} images; "
-        f"{percent(evaluation.unknown_share)} of all labels are unknown and left out"
+        f"{evaluation.correct_cells:,} of {evaluation.cells:,} known labels correct, on {evaluation.n:,} images; "
+        f"{percent(evaluation.unlabelled_fraction)} of all labels are unknown and left out"
     )
     table = plain_table()
     table.add_column("in %, with 95 % intervals", overflow="fold")
@@ -101,12 +101,12 @@ def _print_multilabel(evaluation: MultilabelEvaluation, console: "Console") -> N
         table.add_row(name, "", *_label_percentages(means), "")
     table.add_section()
     for row in evaluation.per_label:
-        images = f"{row.support:,} of {row.known:,}"
+        images = f"{row.support:,} of {row.labelled:,}"
         table.add_row(printable(row.name), images, *_label_percentages(row), f"{row.threshold:.2f}")
     console.print(table)
 
 
-def _label_percentages(row: LabelAverages | LabelFigures) -> tuple[str, ...]:
+def _label_percentages(row: LabelAverages | LabelMetrics) -> tuple[str, ...]:
     return (
         _percentage(row.recall, row.recall_interval),
         _percentage(row.precision, row.precision_interval),

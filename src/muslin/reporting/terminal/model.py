@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from muslin.data.dataset import Target
-from muslin.evaluation.ood import SHARE
-from muslin.evaluation.reliability import PRECISIONS
-from muslin.evaluation.selective import rule
+from muslin.evaluation.ood import FALSE_OOD_RATE
+from muslin.evaluation.reliability import PRECISION_TARGETS
+from muslin.evaluation.selective import acceptance_policy
 from muslin.learn.layer_kinds import kind_words, layer_detail
 from muslin.models.bundle import Bundle
 from muslin.reporting.terminal.console import console_for, plain_table, printable
@@ -69,8 +69,8 @@ def print_model(bundle: Bundle) -> None:
             out.print(f"  {printable(sentence)}", soft_wrap=True)
     if bundle.ood_detector is not None:
         out.print(
-            f"calls an image not ours where it is unlike {len(bundle.ood_detector.known):,} training images; that "
-            f"befalls {100 * SHARE:g} % of good ones, too",
+            f"calls an image out of scope by comparing it with {len(bundle.ood_detector.reference_features):,} "
+            f"training images; wrongly for {100 * FALSE_OOD_RATE:g} % of images in scope",
             soft_wrap=True,
         )
     colours = "gray" if size.channels == 1 else "colour"
@@ -126,11 +126,13 @@ def deciding(bundle: Bundle) -> dict[str, Any]:
     found = {}
     for target in bundle.targets:
         if calibration_data := bundle.calibration_data.get(target.name):
-            rules = [rule(target, calibration_data, precision) for precision in PRECISIONS]
+            rules = [
+                acceptance_policy(target, calibration_data, precision) for precision in PRECISION_TARGETS
+            ]
             found[target.name] = {
                 "calibration_data": len(calibration_data),
                 "temperature": calibration_data.temperature.tolist(),
-                "accepts": {f"{r.precision:g}": r.expected_accepted for r in rules},
+                "accepts": {f"{r.precision_target:g}": r.expected_coverage for r in rules},
             }
     return found
 

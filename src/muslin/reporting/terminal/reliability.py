@@ -1,123 +1,130 @@
-"""How far a model may be trusted, in words and tables for the terminal."""
+"""How far a model can be trusted, as sentences and tables for the terminal."""
 
 from typing import TextIO
 
-from muslin.evaluation.reliability import Reliability, Slice
-from muslin.evaluation.selective import LISTED
+from muslin.evaluation.intervals import Interval
+from muslin.evaluation.reliability import LeakMetrics, Reliability, SliceMetrics
+from muslin.evaluation.selective import SET_COVERAGE
 from muslin.reporting.terminal.console import console_for, plain_table, printable
 from muslin.text import interval_text, percent, plural
 
-SLICES_SHOWN = 20
+MAX_SLICES_SHOWN = 20
 
 
-def print_trust(trust: Reliability, by: str | None = None, file: TextIO | None = None) -> None:
-    """Calibration, what is accepted at each precision, and, where they are there, near-copies and slices."""
+def print_reliability(
+    reliability: Reliability, slice_by: str | None = None, file: TextIO | None = None
+) -> None:
+    """Print selective prediction, calibration, and, where they were measured, near-copies and slices."""
     out = console_for(file)
-    out.print("\nwhich answers may be taken", style="bold")
+    out.print("\naccepting predictions without review", style="bold")
     table = plain_table()
-    for heading in ("wanted", "accepted", "of them right", "to review", "list holds it", "not ours"):
-        table.add_column(
-            heading, justify="right" if heading in ("wanted", "accepted") else "left", no_wrap=True
-        )
-    for row in trust.accepted:
-        accept, review, strange = row.decisions
+    for heading in (
+        "precision",
+        "coverage",
+        "accuracy of accepted",
+        "review",
+        "set coverage",
+        "out of scope",
+    ):
+        number = heading in ("precision", "coverage")
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in reliability.selective:
+        accept, review, out_of_scope = row.decisions
         table.add_row(
-            f"{100 * row.precision:g} %",
-            percent(row.share),
-            "–" if accept.accuracy is None else f"{percent(accept.accuracy)} ({_ends(accept.interval)})",
+            f"{100 * row.precision_target:g} %",
+            percent(row.coverage),
+            "–"
+            if accept.accuracy is None
+            else f"{percent(accept.accuracy)} ({_ends(accept.accuracy_interval)})",
             f"{review.n:,}",
-            "–" if row.listed is None else percent(row.listed),
-            f"{strange.n:,}",
+            "–" if row.set_coverage is None else percent(row.set_coverage),
+            f"{out_of_scope.n:,}",
         )
     out.print(table)
-    for asked, right in trust.short:
-        out.print(f"fewer right than wanted: {percent(right)} instead of {100 * asked:g} %", soft_wrap=True)
-    for sentence in dict.fromkeys(s for row in trust.accepted for s in row.unsupported):
+    sentences: list[str] = [
+        f"The accepted predictions miss {100 * target:g} % precision: {percent(accuracy)} are correct."
+        for target, accuracy in reliability.missed_targets
+    ]
+    sentences += dict.fromkeys(s for row in reliability.selective for s in row.unsupported)
+    if reliability.at_target.mean_set_size is not None:
+        sentences.append(
+            f"At {100 * reliability.precision_target:g} % precision, a prediction set for review has "
+            f"{reliability.at_target.mean_set_size:.1f} classes on average; its target is to hold the true class "
+            f"{100 * SET_COVERAGE:g} % of the time."
+        )
+    sentences.append(_calibration_sentence(reliability))
+    if reliability.aurc is not None:
+        sentences.append(f"Area under the risk–coverage curve (AURC): {percent(reliability.aurc)}.")
+    if reliability.n_groups is not None and reliability.accuracy is not None:
+        sentences.append(
+            f"Accuracy over {plural(reliability.n_groups, 'group')} of images: {percent(reliability.accuracy)} "
+            f"({interval_text(reliability.accuracy_interval)})."
+        )
+    if reliability.leaks is not None:
+        sentences.append(_leaks_sentence(reliability.leaks))
+    for sentence in sentences:
         out.print(printable(sentence), soft_wrap=True)
-    wanted = trust.at_wanted
-    if wanted.list_length is not None:
-        out.print(
-            f"wanted {100 * trust.wanted:g} %: a short list has {wanted.list_length:.1f} classes in the mean and is "
-            f"made to hold the right one {100 * LISTED:g} % of the time",
-            soft_wrap=True,
-        )
-    out.print(_calibration(trust), soft_wrap=True)
-    if trust.risk_area is not None:
-        out.print(
-            f"mean share wrong over all shares accepted (AURC): {percent(trust.risk_area)}", soft_wrap=True
-        )
-    if trust.n_groups is not None and trust.accuracy is not None:
-        out.print(
-            f"by whole groups ({trust.n_groups:,} of them): right on {percent(trust.accuracy)} "
-            f"({interval_text(trust.interval)})",
-            soft_wrap=True,
-        )
-    _print_leaks(trust, file)
-    if trust.slices or by:
-        _print_slices(trust.slices, by or "", file)
+    if slice_by:
+        _print_slices(reliability.slices, slice_by, file)
 
 
-def _calibration(trust: Reliability) -> str:
-    before, after = trust.before, trust.after
+def _calibration_sentence(reliability: Reliability) -> str:
+    before, after = reliability.before_calibration, reliability.after_calibration
     if before == after:
-        return (
-            f"calibration error {percent(after.expected_calibration_error)}; this model was never calibrated"
-        )
+        return f"Calibration error {percent(after.expected_calibration_error)}; this model is not calibrated."
     return (
-        f"calibration error {percent(before.expected_calibration_error)} as the network says it, "
-        f"{percent(after.expected_calibration_error)} as muslin says it (Brier score {before.brier_score:.3f} and "
-        f"{after.brier_score:.3f}, log loss {before.log_loss:.3f} and {after.log_loss:.3f})"
+        f"Calibration reduced the calibration error from {percent(before.expected_calibration_error)} to "
+        f"{percent(after.expected_calibration_error)} (Brier score {before.brier_score:.3f} to "
+        f"{after.brier_score:.3f}, log loss {before.log_loss:.3f} to {after.log_loss:.3f})."
     )
 
 
-def _print_leaks(trust: Reliability, file: TextIO | None) -> None:
-    leaks = trust.leaks
-    if leaks is None:
-        return
+def _leaks_sentence(leaks: LeakMetrics) -> str:
     if not leaks.n or leaks.accuracy is None:
-        said = "no image is nearly identical with a training image"
-    elif leaks.without is None:
-        said = "every image is nearly identical with a training image: nothing is learned from these figures"
-    else:
-        said = (
-            f"{plural(leaks.n, 'image')} nearly identical with training images, {percent(leaks.accuracy)} of "
-            f"them right; without them right on {percent(leaks.without)} ({interval_text(leaks.without_interval)})"
+        return "No image is a near-copy of a training image."
+    if leaks.accuracy_without is None:
+        return (
+            "Every image is a near-copy of a training image, so these metrics say nothing about new images."
         )
-    console_for(file).print(said, soft_wrap=True)
+    return (
+        f"{plural(leaks.n, 'near-copy', 'near-copies')} of training images, with accuracy {percent(leaks.accuracy)}; "
+        f"without them the accuracy is {percent(leaks.accuracy_without)} "
+        f"({interval_text(leaks.accuracy_without_interval)})."
+    )
 
 
-def _print_slices(slices: tuple[Slice, ...], by: str, file: TextIO | None) -> None:
-    out = console_for(file)
+def _print_slices(slices: tuple[SliceMetrics, ...], column: str, file: TextIO | None) -> None:
+    out, column = console_for(file), printable(column)
     if not slices:
-        out.print(f"\nby {printable(by)}: all images have the same value, or none", soft_wrap=True)
+        out.print(f"\nNo slices: column {column} has fewer than two values.", soft_wrap=True)
         return
-    weak = [s for s in slices if s.weak]
-    out.print(f"\nby {printable(by)}", style="bold")
+    out.print(f"\nby {column}", style="bold")
+    weak = printable(", ".join(s.value for s in slices if s.weak))
     out.print(
-        f"worse than the others, by more than chance: {printable(', '.join(s.value for s in weak))}"
+        f"Significantly worse than the others: {weak}"
         if weak
-        else "no value is worse than the others by more than chance",
+        else "No value is significantly worse than the others.",
         soft_wrap=True,
     )
     table = plain_table()
-    table.add_column(printable(by), overflow="fold")
+    table.add_column(column, overflow="fold")
     table.add_column("images", justify="right", no_wrap=True)
-    table.add_column("right", no_wrap=True)
-    table.add_column("against the others, points", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for s in slices[:SLICES_SHOWN]:
+    for heading in ("accuracy", "difference to the others, points", ""):
+        table.add_column(heading, no_wrap=True)
+    for s in slices[:MAX_SLICES_SHOWN]:
         low, high = (100 * end for end in s.difference_interval)
         table.add_row(
             printable(s.value),
             f"{s.n:,}",
-            f"{percent(s.accuracy)} ({_ends(s.interval)})",
+            f"{percent(s.accuracy)} ({_ends(s.accuracy_interval)})",
             f"{100 * s.difference:+.1f} ({low:+.1f} to {high:+.1f})",
             "weak" if s.weak else "",
         )
     out.print(table)
-    if len(slices) > SLICES_SHOWN:
-        out.print(f"and {plural(len(slices) - SLICES_SHOWN, 'value')} more (--json has all)", soft_wrap=True)
+    if len(slices) > MAX_SLICES_SHOWN:
+        more = plural(len(slices) - MAX_SLICES_SHOWN, "more value")
+        out.print(f"{more}; --json has all.", soft_wrap=True)
 
 
-def _ends(interval: tuple[float, float]) -> str:
+def _ends(interval: Interval) -> str:
     return f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
