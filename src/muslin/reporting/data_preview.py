@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, class_counts
 from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, ImageError
+from muslin.images.decoder import Pixels
 from muslin.reporting.image_grids import (
     ColourMode,
-    Pixels,
     SheetSection,
     apply_colour,
     contact_sheet,

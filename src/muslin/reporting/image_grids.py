@@ -17,16 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from muslin.errors import DataError, unknown
+from muslin.images.decoder import Pixels
 from muslin.reporting.colours import LIGHT, viridis
 from muslin.text import shorten_middle, wrap_lines
 
 ColourMode = Literal["original", "gray", "false"]
 """`original`: as the image is; `gray`: its luminance; `false`: its luminance in the colour map viridis."""
 
-Pixels = NDArray[np.uint8]
-
 CELL_PX = 112  # four times Fashion-MNIST's 28
-SMALL_PX = 64  # images up to this size are shown with their pixels as squares
+PIXELATED_PX = 64  # images up to this size are shown with their pixels as squares
 CAPTION_PX, TITLE_PX = 13, 17
 RAMP = " .:-=+*#%@"  # ten levels from dark to bright, as on a terminal with a dark background
 
@@ -73,7 +72,7 @@ def png_bytes(image: Image.Image | Pixels) -> bytes:
 
 def is_small(pixels: Pixels) -> bool:
     """Whether a page shows the image enlarged, its pixels as squares."""
-    return bool(max(pixels.shape[:2]) <= SMALL_PX)
+    return bool(max(pixels.shape[:2]) <= PIXELATED_PX)
 
 
 def data_uri(pixels: Pixels, edge_px: int = 144) -> str:

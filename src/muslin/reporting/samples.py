@@ -12,9 +12,10 @@ from PIL import Image, ImageOps
 from muslin.data.dataset import UNKNOWN, Dataset, Images, PixelImages
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import DataError, ImageError, unknown
-from muslin.reporting.image_grids import Pixels, apply_colour
+from muslin.images.decoder import Pixels
+from muslin.reporting.image_grids import apply_colour
 
-CHUNK = 4096  # images summed at once, so that no large copy is made
+SUM_CHUNK = 4096  # images summed at once, so that no large copy is made
 
 
 def mean_images(
@@ -36,7 +37,7 @@ def mean_images(
     for index in range(n_classes):
         chosen = np.flatnonzero(labels == index)
         if isinstance(images, PixelImages):
-            chunks = (images.pixels[chosen[i : i + CHUNK]] for i in range(0, len(chosen), CHUNK))
+            chunks = (images.pixels[chosen[i : i + SUM_CHUNK]] for i in range(0, len(chosen), SUM_CHUNK))
             count = len(chosen)
             total = sum(chunk.sum(axis=0, dtype=np.uint32).astype(np.float64) for chunk in chunks)
         else:

@@ -13,6 +13,7 @@ from muslin.data.dataset import Dataset
 from muslin.errors import ImageError
 from muslin.reporting.colours import DARK, LIGHT
 from muslin.reporting.image_grids import data_uri
+from muslin.reporting.report.page import TEMPLATES
 from muslin.reporting.samples import label_text
 from muslin.reporting.svg.svg import FONT
 from muslin.reporting.terminal.console import console_for, plain_table, printable
@@ -31,8 +32,6 @@ PAGE_BYTES = 3_600_000
 
 BEYOND_BYTES = 1_000_000
 """For the names of samples that are suggested to be left out but not shown."""
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)

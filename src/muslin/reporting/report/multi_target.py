@@ -13,11 +13,11 @@ from muslin.evaluation import Evaluation, MultilabelEvaluation
 from muslin.reporting.report import insights
 from muslin.reporting.report.page import ImageTile, render_page
 from muslin.reporting.report.report import (
-    CLASSES_SHOWN,
+    CLASSES_DRAWN,
     ReportInputs,
     predicted_classes,
     shared_drawings,
-    write_page,
+    write_report_files,
     write_target_report,
 )
 from muslin.reporting.samples import random_sample
@@ -80,7 +80,7 @@ def write_reports(folder: Path, inputs: ReportInputs) -> Path:
         products=[_product_card(inputs, int(i)) for i in sample],
         worst=[_product_card(inputs, int(i)) for i in worst if n_errors[i] >= 1],
     )
-    return write_page(folder, html, {})
+    return write_report_files(folder, html, {})
 
 
 def _write_one(folder: Path, inputs: ReportInputs, target: str) -> Path:
@@ -96,7 +96,7 @@ def _write_multilabel(
     """The page of a target with several labels per image; the weakest labels first."""
     rows = evaluation.per_label
     weakest_first = sorted(range(len(rows)), key=lambda i: (rows[i].f1 or 0.0) if rows[i].support else 2.0)
-    drawings = shared_drawings(inputs, target, weakest_first[:CLASSES_SHOWN])
+    drawings = shared_drawings(inputs, target, weakest_first[:CLASSES_DRAWN])
     known = np.flatnonzero((inputs.test_labels(target) != UNKNOWN).any(axis=1))
     only = replace(inputs, probabilities={target: inputs.probabilities[target]})
     html = render_page(
@@ -113,7 +113,7 @@ def _write_multilabel(
         ],
     )
     files = {name: drawings[name] for name in drawings if name not in ("loss_curve", "accuracy_curve")}
-    return write_page(folder, html, files)
+    return write_report_files(folder, html, files)
 
 
 def _error_card(inputs: ReportInputs, evaluation: MultilabelEvaluation, error: Any) -> ProductCard:

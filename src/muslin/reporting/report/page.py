@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from muslin.images.decoder import Pixels
 from muslin.reporting.colours import DARK, LIGHT
-from muslin.reporting.image_grids import Pixels, data_uri, is_small
+from muslin.reporting.image_grids import data_uri, is_small
 from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
 from muslin.text import duration, interval_text, percent, plural, short_count
 

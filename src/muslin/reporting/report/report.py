@@ -22,11 +22,11 @@ from muslin.storage.atomic import write_atomically
 from muslin.text import percent
 
 PREDICTIONS_SHOWN = 40
-PAIRS_SHOWN = 5
+PAIRS_ILLUSTRATED = 5
 EXAMPLES_SHOWN = 5  # errors of a confused pair
 CORRECT_SHOWN = 3  # correct predictions of either class of a confused pair
 ERRORS_SHOWN = 20
-CLASSES_SHOWN = 30  # a matrix of more classes cannot be read
+CLASSES_DRAWN = 30  # a matrix of more classes cannot be read
 SAMPLES_SHOWN = 100  # over all classes
 PHOTOS_AVERAGED = 300  # over all classes; decoding a photo takes some milliseconds
 
@@ -122,15 +122,15 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
         drawings=drawings,
         samples=page.samples(),
         predictions=page.random_predictions(),
-        pairs=[page.pair_examples(pair) for pair in evaluation.confused_pairs[:PAIRS_SHOWN]],
+        pairs=[page.pair_examples(pair) for pair in evaluation.confused_pairs[:PAIRS_ILLUSTRATED]],
         errors=[page.tile(error.index, id=error.id) for error in evaluation.confident_errors[:ERRORS_SHOWN]],
         explorer=explorer,
         script=script,
     )
-    return write_page(folder, html, files)
+    return write_report_files(folder, html, files)
 
 
-def write_page(folder: Path, html: str, drawings: Mapping[str, str]) -> Path:
+def write_report_files(folder: Path, html: str, drawings: Mapping[str, str]) -> Path:
     """Write `report.html` and a file per drawing into `folder`; the page's path."""
     for name, drawing in drawings.items():
         write_atomically(folder / f"{name}.svg", drawing)
@@ -192,7 +192,7 @@ class _TargetPage:
     def classes_shown(self) -> list[int]:
         """All classes, or of very many those with the most errors; in the order of the classes."""
         errors = [row.support + row.predicted - 2 * row.correct for row in self.evaluation.per_class]
-        return sorted(sorted(range(len(errors)), key=lambda i: -errors[i])[:CLASSES_SHOWN])
+        return sorted(sorted(range(len(errors)), key=lambda i: -errors[i])[:CLASSES_DRAWN])
 
     @cached_property
     def explorer(self) -> ThresholdExplorer | None:

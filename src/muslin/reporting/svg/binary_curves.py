@@ -12,7 +12,7 @@ from muslin.evaluation.curves import binary_clf_curve
 from muslin.reporting.svg.svg import svg_circle, svg_document, svg_text, unit_square
 from muslin.text import percent
 
-STEPS = 100
+SLIDER_STEPS = 100
 """Steps of the threshold slider, from 0.00 to 1.00."""
 
 MAX_POINTS = 300
@@ -49,7 +49,7 @@ def threshold_explorer(
         scores: (n,) the probability of class 1.
     """
     current = operating_point(labels, scores, binary.threshold)
-    rows = [operating_point(labels, scores, step / STEPS) for step in range(STEPS + 1)]
+    rows = [operating_point(labels, scores, step / SLIDER_STEPS) for step in range(SLIDER_STEPS + 1)]
     positives, negatives = int((labels == 1).sum()), int((labels != 1).sum())
     points = {
         "n": len(labels),

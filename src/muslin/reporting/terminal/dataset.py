@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 BAR_COLUMNS = 22
-CLASSES_SHOWN = 250
+CLASSES_LISTED = 250
 FREQUENT_SHOWN = 3
 
 
@@ -67,7 +67,7 @@ def _print_classes(dataset: Dataset, target: Target, console: "Console") -> None
         columns = {part: parts == part for part in PARTS if (parts == part).any()}
     counts = [class_counts(target, labels[members]) for members in columns.values()]
     totals = class_counts(target, labels)
-    shown = np.sort(np.argsort(-totals, kind="stable")[:CLASSES_SHOWN])
+    shown = np.sort(np.argsort(-totals, kind="stable")[:CLASSES_LISTED])
     rows = [(printable(target.classes[i]), [int(c[i]) for c in counts], int(totals[i])) for i in shown]
     unknown = has_unknown(labels)
     if unknown.any():

@@ -16,7 +16,7 @@ from muslin.text import interval_text, percent, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-PAIRS_SHOWN = 5
+PAIRS_LISTED = 5
 
 
 def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | None = None) -> None:
@@ -80,7 +80,7 @@ def _print_confused_pairs(evaluation: Evaluation, console: "Console") -> None:
     table.add_column("predicted", overflow="fold")
     table.add_column("times", justify="right", no_wrap=True)
     table.add_column("of the true class", justify="right", no_wrap=True)
-    for pair in evaluation.confused_pairs[:PAIRS_SHOWN]:
+    for pair in evaluation.confused_pairs[:PAIRS_LISTED]:
         true, predicted = (printable(evaluation.classes[i]) for i in (pair.true, pair.predicted))
         table.add_row(true, predicted, f"{pair.count:,}", percent(pair.fraction))
     console.print(table)
