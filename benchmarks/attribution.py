@@ -63,7 +63,7 @@ def main() -> None:
     others = shuffled(inspected.layered, range(arguments.seed, arguments.seed + arguments.shuffles))
     rows = []
     for place in np.sort(drawn):
-        view = Inspection(inspected, part.images[int(place)], ready=True)
+        view = Inspection(inspected, part.images[int(place)], preprocessed=True)
         label = view.predictions[target]["label"]
         found = view.attribute(target, label)
         column = inspected.bundle.targets[0].classes.index(label)

@@ -89,15 +89,15 @@ def convolving_bundle(
     outputs, side = len(kernels), pixels.shape[1]
     dense = np.linspace(-0.5, 1, outputs * len(LABEL.classes), dtype=np.float32).reshape(outputs, -1)
     numbers = {"scale": np.float32(1 / 255), "first.weight": kernels, "label.weight": dense}
-    numbers |= {"axes": np.array([2, 3], np.int64)}
     nodes = [
         helper.make_node("Cast", ["pixels"], ["as_float"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["as_float", "scale"], ["scaled"]),
         helper.make_node("Transpose", ["scaled"], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Conv", ["planes", "first.weight"], ["first"], kernel_shape=kernels.shape[2:]),
         helper.make_node(activation, ["first"], ["activated"]),
-        helper.make_node("ReduceMean", ["activated", "axes"], ["means"], keepdims=0),
-        helper.make_node("MatMul", ["means", "label.weight"], ["label.score"]),
+        helper.make_node("GlobalAveragePool", ["activated"], ["averages"]),
+        helper.make_node("Flatten", ["averages"], ["means"]),
+        helper.make_node("Gemm", ["means", "label.weight"], ["label.score"]),
         helper.make_node("Softmax", ["label.score"], ["label"], axis=1),
     ]
     graph = helper.make_graph(

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 import muslin
 from muslin.data.synthetic import make_garments
-from muslin.errors import RecipeError
+from muslin.errors import ExplanationError
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import attribute, attribution_layers
 from muslin.explain.inspection import InspectedModel, Inspection
@@ -47,7 +47,7 @@ def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> Non
             if step["kind"] == "convolution":
                 products = sum(
                     v * w
-                    for m in arithmetic(trace, step["layer"], step["index"], tta_view, everything=True)[
+                    for m in arithmetic(trace, step["layer"], step["index"], tta_view, all_terms=True)[
                         "chain"
                     ][-1]["maps"]
                     for values, weights in zip(m["values"], m["weights"], strict=True)
@@ -77,7 +77,7 @@ def test_editing_a_kernel_answers_as_the_edited_file_does(model: Path) -> None:
     values = np.arange(layer.kernel.size[0] * layer.kernel.size[1]).reshape(layer.kernel.size) / 8.0
     edit = {"kind": "kernel", "layer": layer.name, "output": 1, "input": 0, "values": values.tolist()}
     pixels = inspected.bundle.golden_pixels[0]
-    seen = Inspection(inspected, pixels, edits=(edit,), ready=True)
+    seen = Inspection(inspected, pixels, model_edits=(edit,), preprocessed=True)
 
     file = onnx.load_from_string(inspected.bundle.model)
     tensor = next(t for t in file.graph.initializer if t.name == f"{layer.name}.weight")
@@ -89,7 +89,7 @@ def test_editing_a_kernel_answers_as_the_edited_file_does(model: Path) -> None:
 
     for name, probabilities in seen.probabilities.items():
         assert list(probabilities.values()) == answers[name][0].tolist()
-        assert probabilities != seen.plain().probabilities[name]
+        assert probabilities != seen.unedited().probabilities[name]
 
 
 def test_every_edit_that_a_layer_offers_can_be_made(model: Path) -> None:
@@ -133,7 +133,7 @@ def test_an_edit_that_makes_no_sense_is_refused_in_one_line(model: Path) -> None
         {"kind": "kernel", "layer": name, "output": 0, "input": 0, "values": [[float("nan")]]},
         {"kind": "channel_off", "layer": name, "channel": -1}, {"kind": "bias", "layer": "nowhere"},
     ):  # fmt: skip
-        with pytest.raises(RecipeError) as refused:
+        with pytest.raises(ExplanationError) as refused:
             inspected.edited([edit])  # type: ignore[list-item]
         assert "\n" not in str(refused.value)
 
@@ -153,7 +153,8 @@ def test_what_the_network_saw_ends_with_what_predict_gives_it(model: Path) -> No
 
 def test_a_model_without_maps_still_answers_and_says_so() -> None:
     inspected = InspectedModel.of(Predictor(small_bundle(LABEL), 1))
-    view = Inspection(inspected, inspected.bundle.golden_pixels[0], ready=True)
+    view = Inspection(inspected, inspected.bundle.golden_pixels[0], preprocessed=True)
     assert sum(view.predictions["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
-    with pytest.raises(RecipeError, match="no evidence"):
+    with pytest.raises(ExplanationError) as error:
         view.attribute("label", "Shirt")
+    assert error.value.code == "attribution_unavailable"

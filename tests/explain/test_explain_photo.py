@@ -31,7 +31,7 @@ def inspected(tmp_path_factory: pytest.TempPathFactory) -> InspectedModel:
 
 @pytest.mark.slow
 def test_random_values_and_the_evidence_are_the_runtimes(inspected: InspectedModel) -> None:
-    view = Inspection(inspected, inspected.bundle.golden_pixels[0], ready=True)
+    view = Inspection(inspected, inspected.bundle.golden_pixels[0], preprocessed=True)
     numbers = np.random.default_rng(0)
     layers = inspected.layered.layers
     assert sum(layer.kind == "depthwise convolution" for layer in layers) > 10

@@ -259,7 +259,7 @@ def explain_command(
     from muslin.storage.atomic import write_atomically
     from muslin.workflows import explain as explain_workflow
 
-    explanation = explain_workflow.explain(model, image, **options, log=log)
+    explanation = explain_workflow.explain(model, image, explain_workflow.ExplainOptions(**options), log=log)
     if out:
         write_atomically(out, page(explanation).encode(errors="replace"))  # a file name need not be Unicode
     if as_json:

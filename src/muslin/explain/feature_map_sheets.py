@@ -1,30 +1,28 @@
-"""A layer's maps, and a convolution's kernels, as one array each for a page to draw."""
+"""A layer's feature maps, and a convolution's kernels, as one array each for a page to draw."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.errors import RecipeError
-from muslin.explain.graph import Array
+from muslin.errors import ExplanationError
 from muslin.explain.layers import LayeredModel, Trace, ViewName
-from muslin.explain.model_edits import made_by
+from muslin.learn.operators import Array
 
 Sheet = tuple[dict[str, Any], NDArray[Any]]
 """What is in the array, as JSON values; and the array."""
 
 
-def sheet_of(trace: Trace, layer: str, tta_view: ViewName = "original") -> Sheet:
+def feature_map_sheet(trace: Trace, layer: str, tta_view: ViewName = "original") -> Sheet:
     """A layer as codes from 0 to 255: uint8 (maps, rows, columns); features are one map of one row.
 
     Each map has its own range, so that a faint one keeps its detail: value = low + code / 255 · (high - low).
     """
-    found = trace.of(layer, tta_view)
-    maps = as_maps(found)
+    maps = to_maps(trace.of(layer, tta_view))
     low, high = maps.min((1, 2)), maps.max((1, 2))
-    spread = np.where(high > low, high - low, 1)[:, None, None]
-    codes = np.rint((maps - low[:, None, None]) / spread * 255).astype(np.uint8)
-    everything = [
+    width = np.where(high > low, high - low, 1)[:, None, None]
+    codes = np.rint((maps - low[:, None, None]) / width * 255).astype(np.uint8)
+    of_network = [
         trace.of(name, tta_view) for name in trace.layered.by_name if name not in ("numbers", "planes")
     ]
     header = {
@@ -36,27 +34,27 @@ def sheet_of(trace: Trace, layer: str, tta_view: ViewName = "original") -> Sheet
         "low": low.astype(float).tolist(),
         "high": high.astype(float).tolist(),
         "layer_range": [float(low.min()), float(high.max())],
-        "network_range": [float(min(v.min() for v in everything)), float(max(v.max() for v in everything))],
+        "network_range": [float(min(v.min() for v in of_network)), float(max(v.max() for v in of_network))],
         "signed": bool(low.min() < 0),
     }
     return header, codes
 
 
-def as_maps(values: Array) -> NDArray[np.floating[Any]]:
+def to_maps(values: Array) -> NDArray[np.floating[Any]]:
     """A layer of any shape as (maps, rows, columns)."""
     shape = values.shape
     return values.astype(np.float32).reshape(shape if len(shape) == 3 else (1, 1, -1))
 
 
-def kernels_of(layered: LayeredModel, layer: str) -> Sheet:
+def kernel_sheet(layered: LayeredModel, layer: str) -> Sheet:
     """A convolution's kernels: float32 (outputs, inputs of a group, rows, columns).
 
     Raises:
-        RecipeError: the layer is no convolution that can be taken apart.
+        ExplanationError: the layer is no convolution, or its arithmetic is not shown.
     """
-    about, node = layered.layer(layer), made_by(layered.graph, layer)
-    if node.op != "Conv" or len(about.shape) != 3 or node.inputs[1] not in layered.graph.constants:
-        raise RecipeError(f"{layer} ({about.kind}) has no kernels.")
+    node = layered.graph.producer_before_edits(layer)
+    if layered.layer(layer).kernel is None and node.op != "Conv":
+        raise ExplanationError("layer_without_kernels", layer=layer)
     weights = layered.graph.constants[node.inputs[1]].astype(np.float32)
     bias = layered.graph.constants[node.inputs[2]] if len(node.inputs) > 2 else None
     header = {

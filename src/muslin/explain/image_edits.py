@@ -1,4 +1,4 @@
-"""What if the image were otherwise: changes of what the network takes, uint8 (height, width, channels)."""
+"""Edits of the image that the network takes, uint8 (height, width, channels): what if it were different?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,48 +7,48 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from muslin.errors import RecipeError, nearest
+from muslin.errors import ExplanationError, unknown
 
 Pixels = NDArray[np.uint8]
 
 IMAGE_EDITS: dict[str, tuple[float, float, float]] = {
-    "turn": (-180.0, 180.0, 0.0),  # degrees, against the clock
-    "shift_x": (-1000.0, 1000.0, 0.0),  # px to the right
-    "shift_y": (-1000.0, 1000.0, 0.0),  # px down
+    "rotate": (-180.0, 180.0, 0.0),  # degrees, counter-clockwise
+    "translate_x": (-1000.0, 1000.0, 0.0),  # px to the right
+    "translate_y": (-1000.0, 1000.0, 0.0),  # px down
     "blur": (0.0, 50.0, 0.0),  # standard deviation, px
     "brightness": (-1.0, 1.0, 0.0),  # added; 1 is from black to white
     "contrast": (0.0, 10.0, 1.0),  # factor about the middle gray
-    "negate": (0.0, 1.0, 0.0),
+    "invert": (0.0, 1.0, 0.0),
 }
-"""Each change's lowest and highest amount, and the one that changes nothing; made in this order."""
+"""Per edit its minimum and maximum amount, and the amount that changes nothing; made in this order."""
 
 
-def changed(pixels: Pixels, changes: Mapping[str, Any]) -> Pixels:
-    """The image with all changes made. What comes in at its edges has the colour of its edge.
+def edit_image(pixels: Pixels, edits: Mapping[str, Any]) -> Pixels:
+    """The image with all edits made. What comes in at its edges has the colour of its edge.
 
     Raises:
-        RecipeError: an unknown change, or an amount out of its range.
+        ExplanationError: an unknown edit, or an amount out of its range.
     """
-    amounts = {name: usual for name, (_, _, usual) in IMAGE_EDITS.items()}
-    for name, amount in changes.items():
+    amounts = {name: neutral for name, (_, _, neutral) in IMAGE_EDITS.items()}
+    for name, amount in edits.items():
         if name not in IMAGE_EDITS:
-            raise RecipeError(f"no change {name[:40]!r}. {nearest(name[:40], IMAGE_EDITS)}")
+            raise ExplanationError("image_edit_unknown", **unknown(name[:40], IMAGE_EDITS))
         low, high, _ = IMAGE_EDITS[name]
         if not isinstance(amount, bool | int | float) or not low <= amount <= high:
-            raise RecipeError(f"{name} {str(amount)[:40]}: from {low:g} to {high:g}.")
+            raise ExplanationError("image_edit_range", edit=name, found=str(amount)[:40], min=low, max=high)
         amounts[name] = float(amount)
     edge = edge_colour(pixels)
-    if amounts["turn"]:
-        pixels = _turned(pixels, amounts["turn"], edge)
-    right, down = round(amounts["shift_x"]), round(amounts["shift_y"])
+    if amounts["rotate"]:
+        pixels = _rotated(pixels, amounts["rotate"], edge)
+    right, down = round(amounts["translate_x"]), round(amounts["translate_y"])
     if right or down:
-        pixels = _shifted(pixels, right, down, edge)
+        pixels = _translated(pixels, right, down, edge)
     if amounts["blur"]:
         pixels = blurred(pixels, amounts["blur"])
     if amounts["brightness"] or amounts["contrast"] != 1:
         values = (pixels / 255 - 0.5) * amounts["contrast"] + 0.5 + amounts["brightness"]
         pixels = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
-    return 255 - pixels if amounts["negate"] else pixels
+    return 255 - pixels if amounts["invert"] else pixels
 
 
 def edge_colour(pixels: Pixels) -> Pixels:
@@ -58,18 +58,18 @@ def edge_colour(pixels: Pixels) -> Pixels:
     return colour
 
 
-def blurred(pixels: Pixels, deviation_px: float) -> Pixels:
+def blurred(pixels: Pixels, std_px: float) -> Pixels:
     """Smoothed by a Gaussian of that standard deviation."""
-    return _array(_image(pixels).filter(ImageFilter.GaussianBlur(deviation_px)), pixels)
+    return _to_pixels(_to_pil_image(pixels).filter(ImageFilter.GaussianBlur(std_px)), pixels)
 
 
-def _turned(pixels: Pixels, degrees: float, edge: Pixels) -> Pixels:
+def _rotated(pixels: Pixels, degrees: float, edge: Pixels) -> Pixels:
     fill = int(edge[0]) if len(edge) == 1 else tuple(int(v) for v in edge)
-    turned = _image(pixels).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=fill)
-    return _array(turned, pixels)
+    rotated = _to_pil_image(pixels).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=fill)
+    return _to_pixels(rotated, pixels)
 
 
-def _shifted(pixels: Pixels, right: int, down: int, edge: Pixels) -> Pixels:
+def _translated(pixels: Pixels, right: int, down: int, edge: Pixels) -> Pixels:
     height, width, _ = pixels.shape
     out = np.empty_like(pixels)
     out[:] = edge
@@ -81,9 +81,9 @@ def _shifted(pixels: Pixels, right: int, down: int, edge: Pixels) -> Pixels:
     return out
 
 
-def _image(pixels: Pixels) -> Image.Image:
+def _to_pil_image(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def _array(image: Image.Image, like: Pixels) -> Pixels:
+def _to_pixels(image: Image.Image, like: Pixels) -> Pixels:
     return np.array(image, dtype=np.uint8).reshape(like.shape)

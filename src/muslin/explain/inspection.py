@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.errors import BundleError, RecipeError
+from muslin.errors import BundleError, ExplanationError
+from muslin.evaluation.intervals import wilson_interval
 from muslin.explain import preprocessing_steps
 from muslin.explain.attribution import Attribution, attribute
-from muslin.explain.image_edits import changed
+from muslin.explain.image_edits import edit_image
 from muslin.explain.layers import VIEWS, LayeredModel, Trace, split_layers
-from muslin.explain.model_edits import Edit, edited
+from muslin.explain.model_edits import Edit, edit_model
+from muslin.explain.preprocessing_steps import NUMBERS, PreprocessingStep
 from muslin.explain.sanity_checks import sanity_checks
+from muslin.messages import Message
 from muslin.models.bundle import Bundle
 from muslin.models.predictor import Predictor
 
@@ -39,7 +42,7 @@ class InspectedModel:
 
     predictor: Predictor
     split: LayeredModel | None
-    problem: str | None = None
+    problem: Message | str | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> "InspectedModel":
@@ -56,7 +59,7 @@ class InspectedModel:
         try:
             return cls(predictor, split_layers(predictor.bundle))
         except BundleError as error:
-            return cls(predictor, None, str(error))
+            return cls(predictor, None, error.message)
 
     @property
     def bundle(self) -> Bundle:
@@ -72,21 +75,21 @@ class InspectedModel:
         """The model's layers.
 
         Raises:
-            RecipeError: the graph cannot be run layer by layer.
+            ExplanationError: the graph cannot be run layer by layer.
         """
         if self.split is None:
-            raise RecipeError(self.problem or "this model cannot be taken apart.")
+            raise ExplanationError("layers_unavailable", reason=self.problem)
         return self.split
 
     def edited(self, edits: Sequence[Edit]) -> "InspectedModel":
         """The model as if its file had been edited. Its golden images are not checked: it would predict others.
 
         Raises:
-            RecipeError: an edit that cannot be made.
+            ExplanationError: an edit that cannot be made.
         """
         if not edits:
             return self
-        layered = edited(self.layered, edits)
+        layered = edit_model(self.layered, edits)
         return InspectedModel(Predictor(layered.bundle, self.predictor.threads, check=False), layered)
 
 
@@ -95,116 +98,92 @@ class Inspection:
     """One image in one model.
 
     Attributes:
-        studied: the model as it is shipped.
+        inspected: the model as it is shipped.
         source: a file's bytes or path, or uint8 (height, width, 1 or 3).
-        without: names of preprocessing steps left out; `numbers` leaves out the scaling in the graph.
-        changes: of the image, see `muslin.explain.image_edits`.
-        edits: of the network, see `muslin.explain.model_edits`.
-        ready: whether the source is an image as the network takes it, to which nothing is done.
+        skip: names of preprocessing steps to skip; `numbers` skips the scaling in the graph.
+        image_edits: see `muslin.explain.image_edits`.
+        model_edits: see `muslin.explain.model_edits`.
+        preprocessed: whether the source is an image as the network takes it.
         name: what to call the image in messages.
     """
 
     inspected: InspectedModel
     source: bytes | Path | Pixels
-    without: frozenset[str] = frozenset()
-    changes: Mapping[str, Any] | None = None
-    edits: tuple[Edit, ...] = ()
-    ready: bool = False
+    skip: frozenset[str] = frozenset()
+    image_edits: Mapping[str, Any] | None = None
+    model_edits: tuple[Edit, ...] = ()
+    preprocessed: bool = False
     name: str | None = None
 
     @cached_property
     def model(self) -> InspectedModel:
-        """The model with the edits, and without the scaling where that was left out."""
-        edits = list(self.edits)
-        if preprocessing_steps.NUMBERS in self.without:
+        """The model with the edits, and without the scaling where that is skipped."""
+        edits = list(self.model_edits)
+        if NUMBERS in self.skip:
             layers = preprocessing_steps.scaling_layers(self.inspected.layered)
             edits += [{"kind": "layer_off", "layer": name} for name in layers]
         return self.inspected.edited(edits)
 
     @cached_property
-    def _seen(self) -> tuple[list[preprocessing_steps.PreprocessingStep], Pixels, tuple[str, ...]]:
-        preprocessing_steps.check_steps(self.without)
-        if self.ready:
+    def _preprocessing(self) -> tuple[list[PreprocessingStep], Pixels, tuple[str, ...]]:
+        preprocessing_steps.check_step_names(self.skip)
+        if self.preprocessed:
             pixels = np.asarray(self.source, np.uint8)
-            return (
-                [
-                    preprocessing_steps.PreprocessingStep(
-                        "taken", pixels, False, False, "as the network takes it"
-                    )
-                ],
-                pixels,
-                (),
-            )
-        source = self.source
-        return preprocessing_steps.trace_preprocessing(self.inspected.bundle, source, self.without, self.name)
+            return [PreprocessingStep("taken", pixels)], pixels, ()
+        bundle = self.inspected.bundle
+        return preprocessing_steps.trace_preprocessing(bundle, self.source, self.skip, self.name)
 
     @cached_property
     def pixels(self) -> Pixels:
-        """What the network takes, after the changes: uint8 (height, width, channels)."""
-        return changed(self._seen[1], self.changes) if self.changes else self._seen[1]
+        """What the network takes, after the edits: uint8 (height, width, channels)."""
+        pixels = self._preprocessing[1]
+        return edit_image(pixels, self.image_edits) if self.image_edits else pixels
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done to the image on its way, as `muslin predict` says it."""
-        return self._seen[2]
+        """What was done to the image, as a prediction notes it."""
+        return self._preprocessing[2]
 
     @cached_property
     def trace(self) -> Trace:
         """Every layer's result.
 
         Raises:
-            RecipeError: the model cannot be taken apart.
+            ExplanationError: the model cannot be split into layers.
         """
         return self.model.layered.trace(self.pixels)
 
     @cached_property
-    def steps(self) -> list[preprocessing_steps.PreprocessingStep]:
-        """The way from the file to the first layer's numbers."""
-        steps = list(self._seen[0])
-        if self.changes:
-            steps.append(
-                preprocessing_steps.PreprocessingStep(
-                    "changed", self.pixels, False, False, preprocessing_steps.WORDS["changed"][1]
-                )
-            )
-        if self.model.has_layers and (found := preprocessing_steps.first_numbers(self.trace)) is not None:
-            scaling = preprocessing_steps.scaling_layers(self.inspected.layered)
+    def steps(self) -> list[PreprocessingStep]:
+        """From the file to the first layer's numbers."""
+        steps = list(self._preprocessing[0])
+        if self.image_edits:
+            steps.append(PreprocessingStep("edited", self.pixels))
+        if self.model.has_layers and (numbers := preprocessing_steps.first_numbers(self.trace)) is not None:
             if self.model.layered.tta_flip:
-                steps.append(
-                    preprocessing_steps.PreprocessingStep(
-                        "flipped",
-                        self.pixels[:, ::-1],
-                        False,
-                        False,
-                        preprocessing_steps.WORDS["flipped"][1],
-                    )
-                )
-            text = f"{preprocessing_steps.WORDS['numbers'][1]}: {found[1].min():.3g} to {found[1].max():.3g}"
-            left_out = preprocessing_steps.NUMBERS in self.without
-            steps.append(
-                preprocessing_steps.PreprocessingStep(
-                    preprocessing_steps.NUMBERS, found[1], bool(scaling), left_out, text
-                )
-            )
+                steps.append(PreprocessingStep("flipped", self.pixels[:, ::-1]))
+            optional = bool(preprocessing_steps.scaling_layers(self.inspected.layered))
+            bounds = (("low", f"{numbers.min():.3g}"), ("high", f"{numbers.max():.3g}"))
+            steps.append(PreprocessingStep(NUMBERS, numbers, optional, NUMBERS in self.skip, bounds))
         return steps
 
     @cached_property
     def probabilities(self) -> dict[str, dict[str, float]]:
-        """Per target, each class's probability, from the very session that predicts."""
-        answers = self.model.predictor.predict_pixels(self.pixels[None])
+        """Per target, each class's probability, from the session that predicts."""
+        predicted = self.model.predictor.predict_pixels(self.pixels[None])
         return {
-            t.name: dict(zip(t.classes, map(float, answers[t.name][0]), strict=True))
+            t.name: dict(zip(t.classes, map(float, predicted[t.name][0]), strict=True))
             for t in self.inspected.bundle.targets
         }
 
     @cached_property
     def predictions(self) -> Predictions:
-        """Per target: the most probable class, all probabilities, and, where they are known, the scores."""
+        """Per target: the most probable class, all probabilities, and the scores where there are such."""
         found: Predictions = {}
         for target in self.inspected.bundle.targets:
             probabilities = self.probabilities[target.name]
             label = max(probabilities, key=lambda c: probabilities[c])
-            answer: dict[str, Any] = {
+            prediction: dict[str, Any] = {
                 "label": label,
                 "probability": probabilities[label],
                 "probabilities": probabilities,
@@ -214,65 +193,67 @@ class Inspection:
             if self.model.has_layers and target.name in self.model.layered.scores:
                 scores = self.trace.values[self.model.layered.scores[target.name]]
                 rows = [dict(zip(target.classes, map(float, row), strict=True)) for row in scores]
-                answer["scores"] = {c: float(np.mean([row[c] for row in rows])) for c in target.classes}
+                prediction["scores"] = {c: float(np.mean([row[c] for row in rows])) for c in target.classes}
                 if len(rows) == 2:
-                    answer["views"] = dict(zip(VIEWS, ({"scores": row} for row in rows), strict=True))
-            found[target.name] = answer
+                    prediction["views"] = dict(zip(VIEWS, ({"scores": row} for row in rows), strict=True))
+            found[target.name] = prediction
         return found
 
-    def plain(self) -> "Inspection":
-        """The same image and model as they come, without any change."""
-        return replace(self, without=frozenset(), changes=None, edits=())
+    def unedited(self) -> "Inspection":
+        """The same image and model without any edit or skipped step."""
+        return replace(self, skip=frozenset(), image_edits=None, model_edits=())
 
     def effects(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Of each step that may be left out: how the probabilities would differ were it switched the other way."""
+        """Per optional step, target and class: the change of the probability if the step were switched."""
         found = {}
         for step in self.steps:
             if step.optional:
-                other = replace(self, without=self.without ^ {step.name})
+                other = replace(self, skip=self.skip ^ {step.name}).probabilities
                 found[step.name] = {
-                    name: preprocessing_steps.effect(self.probabilities[name], other.probabilities[name])
-                    for name in self.probabilities
+                    target: {label: other[target][label] - before for label, before in classes.items()}
+                    for target, classes in self.probabilities.items()
                 }
         return found
 
-    def attribute(self, target: str, label: str, versus: str | None = None, **how: Any) -> Attribution:
-        """See `muslin.explain.attribution.evidence`."""
-        return attribute(self.trace, target, label, versus, **how)
+    def attribute(self, target: str, label: str, versus: str | None = None, **options: Any) -> Attribution:
+        """See `muslin.explain.attribution.attribute`."""
+        return attribute(self.trace, target, label, versus, **options)
 
-    def sanity_checks(self, found: Attribution, seed: int = 0) -> dict[str, Any]:
-        """See `muslin.explain.sanity_checks.trust`."""
-        column = self.model.layered.target(found.target).classes.index(found.label)
+    def sanity_checks(self, attribution: Attribution, seed: int = 0) -> dict[str, Any]:
+        """See `muslin.explain.sanity_checks`."""
+        column = self.model.layered.target(attribution.target).classes.index(attribution.label)
 
-        def answer(pixels: Pixels) -> NDArray[np.float32]:
-            return self.model.predictor.predict_pixels(pixels)[found.target][:, column]
+        def probability(pixels: Pixels) -> NDArray[np.float32]:
+            return self.model.predictor.predict_pixels(pixels)[attribution.target][:, column]
 
-        return sanity_checks(self.trace, found, answer, seed)
+        return sanity_checks(self.trace, attribution, probability, seed)
 
 
-def accuracy(
+def accuracy_before_and_after(
     before: Predictor, after: Predictor, pixels: Pixels, target: str, labels: NDArray[np.integer[Any]]
 ) -> dict[str, Any]:
-    """How often a model is right before and after an edit, on the same images, with 95 % intervals.
+    """A model's accuracy before and after an edit, on the same images, with 95 % intervals.
 
     Args:
-        pixels: uint8 (count, height, width, channels).
-        labels: the true classes, (count,); those below 0 are passed over.
+        pixels: uint8 (n, height, width, channels).
+        labels: the true classes, (n,); those below 0 are unknown and ignored.
     """
-    from muslin.evaluation.intervals import wilson_interval
-
-    known = labels >= 0
-    answers = [p.predict_pixels(pixels[known])[target].argmax(1) for p in (before, after)]
-    figures = []
-    for answer in answers:
-        right = int((answer == labels[known]).sum())
-        low, high = wilson_interval(right, int(known.sum()))
-        figures.append(
-            {"right": right, "accuracy": right / max(1, int(known.sum())), "interval": [low, high]}
+    labelled = labels >= 0
+    n, truth = int(labelled.sum()), labels[labelled]
+    predicted = [model.predict_pixels(pixels[labelled])[target].argmax(1) for model in (before, after)]
+    metrics = []
+    for classes in predicted:
+        correct = int((classes == truth).sum())
+        metrics.append(
+            {
+                "correct": correct,
+                "accuracy": correct / max(1, n),
+                "interval": list(wilson_interval(correct, n)),
+            }
         )
     return {
-        "n": int(known.sum()),
-        "before": figures[0],
-        "after": figures[1],
-        "changed": int((answers[0] != answers[1]).sum()),
+        "n": n,
+        "before": metrics[0],
+        "after": metrics[1],
+        "changed": int((predicted[0] != predicted[1]).sum()),
     }

@@ -1,11 +1,11 @@
-"""A sealed model taken apart: its layers, and what each of them says to an image.
+"""A sealed model split into layers, and what each of them makes of an image.
 
-`split_layers` reads the graph and prepares a session that gives every layer's result; `Anatomy.trace` runs it on one
-image. Results are those of ONNX Runtime without its optimisations, which would melt layers into one; the answers
-themselves are the predictor's.
+`split_layers` reads the graph and opens a session that gives every layer's result; `LayeredModel.trace` runs it on one
+image. The session does not optimise the graph, because that would fuse layers; predictions are the predictor's.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -14,25 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
-from muslin.errors import RecipeError, nearest
-from muslin.explain.graph import Array, Graph, Node, read_graph
+from muslin.errors import ExplanationError, unknown
+from muslin.explain.graph import Graph, Node, read_graph
 from muslin.explain.image_edits import edge_colour
-from muslin.explain.operations import MOVING, TAKEN_APART, curve, limits, window
-from muslin.models import runtime
+from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, Words, kind_words, layer_detail
+from muslin.learn.operators import Array, Call, Window, window_of
+from muslin.messages import LANGUAGES, Message
 from muslin.models.bundle import FEATURES, Bundle
+from muslin.models.runtime import run_session, session
 
 ViewName = Literal["original", "flipped"]
 VIEWS: tuple[ViewName, ViewName] = ("original", "flipped")
 
-AUXILIARY = (*MOVING, "Mean", "Neg", "Softplus", "Shape", "Gather", "Constant", "ConstantOfShape", "Expand")
-"""Operations that are left out of a first drawing: they move values, or only prepare others."""
-
-_KINDS = {
-    "Conv": "convolution", "Gemm": "dense", "MatMul": "dense", "BatchNormalization": "batch norm", "Relu": "relu",
-    "MaxPool": "max pool", "AveragePool": "mean pool", "GlobalMaxPool": "global max pool",
-    "GlobalAveragePool": "global mean pool", "ReduceMean": "global mean pool", "Add": "addition",
-    "Sub": "subtraction", "Mul": "product", "Div": "division", "Softmax": "softmax", "Sigmoid": "sigmoid",
-}  # fmt: skip
+WEIGHTED = ("Conv", "Gemm")
+"""Operators with trained weights that add values up."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,6 @@ class Kernel:
     size: tuple[int, int]
     stride: tuple[int, int]
     pads: tuple[int, int]
-    dilation: tuple[int, int]
     groups: int
     outputs: int
     inputs: int
@@ -54,9 +48,12 @@ class Layer:
 
     Attributes:
         name: the result's name in the graph.
-        op: ONNX's name of the operation; kind and detail say the same in words.
+        op: ONNX's name of the operator.
+        kind: a row of `LAYER_KINDS`, or the operator's name in lower case.
+        names: the kind's name per language.
+        detail: what it does, in words.
         inputs: the layers it takes.
-        shape: (channels, rows, columns) or (features,), without the count of images.
+        shape: (channels, rows, columns) or (features,), without the number of images.
         parameters: numbers that training could change.
         multiply_adds: of one image.
         share: of all multiply-adds, 0 to 1.
@@ -65,13 +62,14 @@ class Layer:
         residual: whether it adds two branches.
         column: its place from left to right: the longest way from the pixels.
         kernel: of a convolution.
-        edits: the kinds of edits that it takes.
+        edits: the kinds of `muslin.explain.model_edits` that it takes.
         unsupported: why its arithmetic is not shown; None where it is.
     """
 
     name: str
     op: str
     kind: str
+    names: Mapping[str, str]
     detail: str
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
@@ -84,28 +82,28 @@ class Layer:
     column: int = 0
     kernel: Kernel | None = None
     edits: tuple[str, ...] = ()
-    unsupported: str | None = None
+    unsupported: Message | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class LayeredModel:
-    """A model taken apart.
+    """A model split into layers.
 
     Attributes:
         bundle: the model.
-        whole: the graph as it runs, with a place for each dropout, which does nothing outside training.
-        graph: the part of it that depends on the image; whatever else it works out is among the numbers.
-        layers: every result that depends on the image, in the order they are worked out.
-        scores: per target's name, the result that becomes its probabilities; absent where there is none such.
-        cannot: sentences on what cannot be shown of this model.
+        full_graph: the graph as it runs, with an Identity for each dropout, which does nothing outside training.
+        graph: the part of it that depends on the image; all else that it computes is among the constants.
+        layers: every result that depends on the image, in the order they are computed.
+        scores: per target's name, the result that becomes its probabilities; absent without such a one.
+        unsupported: what cannot be shown of this model.
     """
 
     bundle: Bundle
-    whole: Graph
+    full_graph: Graph
     graph: Graph
     layers: tuple[Layer, ...]
     scores: Mapping[str, str]
-    unsupported: tuple[str, ...]
+    unsupported: tuple[Message, ...]
     session: Any = field(repr=False)
 
     @cached_property
@@ -116,21 +114,21 @@ class LayeredModel:
         """The layer called `name`.
 
         Raises:
-            RecipeError: there is none.
+            ExplanationError: there is none.
         """
         if name not in self.by_name:
-            raise RecipeError(f"no layer {str(name)[:80]!r}. {nearest(str(name)[:80], self.by_name)}")
+            raise ExplanationError("layer_unknown", **unknown(str(name)[:80], self.by_name))
         return self.by_name[name]
 
     def target(self, name: str) -> Target:
         """The target called `name`.
 
         Raises:
-            RecipeError: there is none.
+            ExplanationError: there is none.
         """
         targets = {target.name: target for target in self.bundle.targets}
         if name not in targets:
-            raise RecipeError(f"no target {str(name)[:80]!r}. {nearest(str(name)[:80], targets)}")
+            raise ExplanationError("explained_target_unknown", **unknown(str(name)[:80], targets))
         return targets[name]
 
     @property
@@ -145,273 +143,224 @@ class LayeredModel:
             BundleError: the runtime cannot run the graph.
         """
         names = [layer.name for layer in self.layers]
-        return Trace(self, pixels, dict(zip(names, _run(self.session, names, pixels[None]), strict=True)))
+        results = run_session(self.session, names, {"pixels": np.ascontiguousarray(pixels[None])})
+        return Trace(self, pixels, dict(zip(names, results, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One image's way through a network: `values` has each layer's result, with the count of images first."""
+    """One image's way through a network: `values` has each layer's result, with the number of images first."""
 
     layered: LayeredModel
     pixels: NDArray[np.uint8]
     values: Mapping[str, Array]
 
     @cached_property
-    def empty(self) -> "Trace":
-        """The way of an empty image: every pixel of the colour that this one has at its edge."""
+    def of_empty_image(self) -> "Trace":
+        """The trace of an empty image: every pixel has the colour of this one's edge."""
         return self.layered.trace(np.broadcast_to(edge_colour(self.pixels), self.pixels.shape))
 
     def of(self, layer: str, tta_view: ViewName = "original") -> Array:
-        """A layer's result for one view, of the layer's shape. What comes before the halves part is the same."""
+        """A layer's result for one view, of the layer's shape. Layers before the mirror image have one for both."""
         self.layered.layer(layer)
         values = self.values[layer]
-        found: Array = values[min(VIEWS.index(tta_view), len(values) - 1)]
-        return found
+        result: Array = values[min(VIEWS.index(tta_view), len(values) - 1)]
+        return result
+
+    def call(self, layer: str) -> Call:
+        """The operator that makes a layer, with its inputs and its result."""
+        graph = self.layered.graph
+        node = graph.producers[layer]
+        known = {"pixels": self.pixels[None], **self.values}
+        return Call(
+            attributes=node.attributes,
+            inputs=tuple(known[name] if name in known else graph.constants[name] for name in node.inputs),
+            varying=tuple(name in known for name in node.inputs),
+            output=self.values[layer],
+            part=(node.outputs.index(layer), len(node.outputs)),
+        )
 
 
-def split_layers(bundle: Bundle, whole: Graph | None = None) -> LayeredModel:
-    """The layers of a model, and a session that gives what each of them says.
+def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredModel:
+    """The layers of a model, and a session that gives the result of each.
 
     Args:
-        whole: the graph in the place of the bundle's own, as after an edit.
+        full_graph: the graph in the place of the bundle's own, as after an edit.
 
     Raises:
         BundleError: the graph cannot be read or run.
     """
-    whole = _with_dropout(read_graph(bundle.model), bundle.network) if whole is None else whole
-    dependent = _dependent(whole)
-    session = runtime.session(whole.to_bytes(also=whole.results), optimise=False)
-    results = _run(session, whole.results, bundle.golden_pixels[:1])
-    values = dict(zip(whole.results, results, strict=True))
+    rows = _table_rows(bundle.network)
+    if full_graph is None:
+        full_graph = _with_dropout(read_graph(bundle.model), rows)
+    dependent = _dependent(full_graph)
+    opened = session(full_graph.to_bytes(also=full_graph.results), optimise=False)
+    results = run_session(opened, full_graph.results, {"pixels": bundle.golden_pixels[:1]})
+    values = dict(zip(full_graph.results, results, strict=True))
     constant = {n: v for n, v in values.items() if n not in dependent and not n.startswith(FEATURES)}
     graph = replace(
-        whole.with_constants(constant),
-        nodes=tuple(node for node in whole.nodes if not dependent.isdisjoint(node.outputs)),
+        full_graph.with_constants(constant),
+        nodes=tuple(node for node in full_graph.nodes if not dependent.isdisjoint(node.outputs)),
     )
-    layers = _layers(graph, {n: v.shape[1:] for n, v in values.items() if n in dependent}, bundle.network)
-    scores = {t.name: found for t in bundle.targets if (found := _scores(graph, t.name))}
-    return LayeredModel(bundle, whole, graph, layers, scores, _cannot(bundle, layers, scores), session)
+    layers = _layers(graph, {n: v.shape[1:] for n, v in values.items() if n in dependent}, rows)
+    scores = {t.name: result for t in bundle.targets if (result := _scores(graph, t.name))}
+    unsupported = _unsupported(bundle, layers, scores)
+    return LayeredModel(bundle, full_graph, graph, layers, scores, unsupported, opened)
 
 
-def _run(session: Any, names: Sequence[str], pixels: NDArray[np.uint8]) -> list[Array]:
-    found: list[Array] = runtime.run_session(session, names, {"pixels": np.ascontiguousarray(pixels)})
-    return found
+def _table_rows(network: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Per layer's name its row of a bundle's table; a table from elsewhere may hold anything."""
+    rows = network.get("layers")
+    rows = rows if isinstance(rows, list) else []
+    return {
+        row["name"]: row
+        for row in rows
+        if isinstance(row, Mapping) and isinstance(row.get("name"), str) and row.get("kind") in LAYER_KINDS
+    }
 
 
-def _with_dropout(graph: Graph, network: Mapping[str, Any]) -> Graph:
+def _with_dropout(graph: Graph, rows: Mapping[str, Mapping[str, Any]]) -> Graph:
     """With an Identity for each dropout of the table of layers: an export leaves them out."""
     before = ""
-    for row in _rows(network):
-        if row.get("kind") == "dropout" and before in graph.producers and row["name"] not in graph.producers:
-            graph = graph.followed_by(before, row["name"])
-        before = row["name"]
+    for name, row in rows.items():
+        if row["kind"] == "dropout" and before in graph.producers and name not in graph.producers:
+            graph = graph.followed_by(before, name)
+        before = name
     return graph
 
 
-def _rows(network: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The rows of a bundle's table of layers that have a name; a table from elsewhere may hold anything."""
-    rows = network.get("layers")
-    rows = rows if isinstance(rows, list) else []
-    return [row for row in rows if isinstance(row, Mapping) and isinstance(row.get("name"), str)]
-
-
 def _dependent(graph: Graph) -> set[str]:
-    """The results that depend on the image; but for copies of what the heads see, which lead to no answer."""
+    """The results that depend on the image, without the copies of the features, which lead to no prediction."""
     found = set(graph.inputs)
     for node in graph.nodes:
-        if node.outputs[0].startswith(FEATURES):
-            continue
-        if not found.isdisjoint(node.inputs) and node.op != "Shape":
+        if not node.outputs[0].startswith(FEATURES) and not found.isdisjoint(node.inputs):
             found.update(name for name in node.outputs if name)
     return found - set(graph.inputs)
 
 
 def _scores(graph: Graph, target: str) -> str | None:
-    """The result that a target's probabilities are made of: the last one that a layer with weights gives."""
+    """The result that a target's probabilities are made of: the last one of a layer with weights."""
     name = target
     while (node := graph.producers.get(name)) is not None:
-        if node.op in ("Gemm", "MatMul", "Conv"):
+        if node.op in WEIGHTED:
             return name
-        if node.op == "Add" and any(i in graph.constants for i in node.inputs):
-            return name  # a bias of its own
         name = next((i for i in node.inputs if i in graph.producers), "")
     return None
 
 
-# --- layers
-
-
 def _layers(
-    graph: Graph, shapes: Mapping[str, tuple[int, ...]], network: Mapping[str, Any]
+    graph: Graph, shapes: Mapping[str, tuple[int, ...]], rows: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Layer, ...]:
-    rows = {row["name"]: row for row in _rows(network)}
-    for name in [name for name in rows if name in graph.outputs]:  # a head's row is about its scores
-        rows[f"{name}_scores"] = rows.pop(name)
+    rows = {f"{name}_scores" if name in graph.outputs else name: row for name, row in rows.items()}
     made: dict[str, Layer] = {}
     for node in graph.nodes:
         for name in node.outputs:
-            if name not in shapes:
-                continue
-            inputs = tuple(i for i in dict.fromkeys(node.inputs) if i in made or i in graph.inputs)
-            layer = _layer(graph, node, name, inputs, shapes)
-            row = rows.get(name, {})
-            layer = replace(
-                layer,
-                column=1 + max((made[i].column for i in inputs if i in made), default=0),
-                kind=_word(row.get("kind"), layer.kind),
-                detail=_word(row.get("detail"), layer.detail),
-                parameters=row["parameters"] if isinstance(row.get("parameters"), int) else layer.parameters,
-            )
-            made[name] = layer
-    total = sum(layer.multiply_adds for layer in made.values())
-    blocks = _blocks(list(made.values()))
+            if name in shapes:
+                inputs = tuple(i for i in dict.fromkeys(node.inputs) if i in made or i in graph.inputs)
+                column = 1 + max((made[i].column for i in inputs if i in made), default=0)
+                made[name] = _layer(graph, node, name, inputs, shapes, rows.get(name, {}), column)
+    total = sum(layer.multiply_adds for layer in made.values()) or 1
+    sizes = Counter(layer.block for layer in made.values() if not layer.auxiliary)
     return tuple(
         replace(
             layer,
-            share=layer.multiply_adds / total if total else 0.0,
-            block=blocks.get(layer.name),
-            edits=_edits(graph, layer),
+            share=layer.multiply_adds / total,
+            block=layer.block if sizes[layer.block] > 1 else None,
         )
         for layer in made.values()
     )
 
 
-def _word(value: Any, usual: str) -> str:
-    return value if isinstance(value, str) and value else usual
-
-
 def _layer(
-    graph: Graph, node: Node, name: str, inputs: tuple[str, ...], shapes: Mapping[str, tuple[int, ...]]
-) -> Layer:
-    shape = shapes[name]
-    kind, detail, unsupported = _KINDS.get(node.op, node.op.lower()), "", None
-    parameters = multiply_adds = 0
-    kernel = None
-    varied = [i for i in node.inputs if i in shapes]
-    if node.op not in TAKEN_APART:
-        unsupported = f"{node.op} is run, but not taken apart here"
-    elif node.op in ("Conv", "Gemm", "MatMul") and node.inputs[1] not in graph.constants:
-        unsupported = f"the weights of this {node.op} depend on the image themselves"
-    elif node.op in ("Conv", "MaxPool", "AveragePool") and len(shape) != 3:
-        unsupported = f"a {node.op} over {len(shape) - 1} dimensions is not taken apart here"
-    elif node.op in ("MaxPool", "AveragePool") and node.attributes.get("ceil_mode"):
-        unsupported = "a pooling with windows over the edge (ceil_mode) is not taken apart here"
-    elif node.op in ("BatchNormalization", "Clip", "Slice", "Pad", "ReduceMean") and not all(
-        i in graph.constants for i in node.inputs[1:] if i
-    ):
-        unsupported = f"the numbers of this {node.op} depend on the image themselves"
-    elif node.op == "Div" and len(varied) == 2:
-        unsupported = "a division by values that depend on the image is not taken apart here"
-    if (single := curve(graph, node) if unsupported is None else None) is not None:
-        kind, detail = single.kind, single.formula
-        if node.op == "Clip" and limits(graph, node) == (0, 6):
-            kind = "relu6"
-    weights = graph.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
-    if node.op in ("Conv", "Gemm", "MatMul") and weights is not None:
-        bias = graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 else None
-        parameters = weights.size + (0 if bias is None else bias.size)
-        multiply_adds = weights.size
-        if node.op == "Conv":
-            multiply_adds *= int(np.prod(shape[1:]))
-            kernel = _kernel(graph, node, shapes) if unsupported is None else None
-            groups = node.attributes.get("group", 1)
-            if groups == len(weights) and groups > 1:
-                kind = "depthwise convolution"
-            size = "×".join(map(str, weights.shape[2:]))
-            detail = f"{len(weights)} kernels of {size}×{weights.shape[1]}"
-        else:
-            inside = weights.size // max(1, shape[-1])
-            detail = f"{inside} inputs to {shape[-1]} outputs"
-    elif node.op == "BatchNormalization" and unsupported is None:
-        parameters = 2 * graph.constants[node.inputs[1]].size
-    return Layer(
-        name, node.op, kind, detail, inputs, shape, parameters, multiply_adds, kernel=kernel, unsupported=unsupported,
-        auxiliary=node.op in AUXILIARY and name not in ("dropout", "flatten"),
-        residual=node.op in ("Add", "Sum") and len(varied) > 1,
+    graph: Graph, node: Node, name: str, inputs: tuple[str, ...], shapes: Mapping[str, tuple[int, ...]],
+    row: Mapping[str, Any], column: int,
+) -> Layer:  # fmt: skip
+    shape, constants = shapes[name], [graph.constants.get(i) for i in node.inputs]
+    kind = row.get("kind") or _recognise(node, constants)
+    unsupported = _why_unsupported(node, constants, shape)
+    weights = constants[1] if node.op in WEIGHTED and unsupported is None else None
+    window = None
+    if node.op == "Conv" and weights is not None:
+        window = window_of(node.attributes, (1, *shapes[node.inputs[0]]))
+    block = row.get("block")
+    layer = Layer(
+        name=name,
+        op=node.op,
+        kind=kind,
+        names={language: _words(kind, node.op, language).name for language in LANGUAGES},
+        detail=layer_detail(row) if row else "",
+        inputs=inputs,
+        shape=shape,
+        parameters=_integer(row.get("parameters"), sum(c.size for c in constants[1:] if c is not None)
+                            if weights is not None else 0),
+        multiply_adds=0 if weights is None else weights.size * int(np.prod(shape[1:])),
+        block=f"block{block}" if isinstance(block, int) and block else None,
+        auxiliary=kind not in LAYER_KINDS or (_only_moves(node) and node.op not in LAYER_KINDS[kind].operators),
+        residual=node.op == "Add" and len(inputs) > 1,
+        column=column,
+        kernel=None if window is None or weights is None else _kernel(window, node, weights),
+        unsupported=unsupported,
     )  # fmt: skip
+    return replace(layer, edits=_edits(graph, node, layer))
 
 
-def _kernel(graph: Graph, node: Node, shapes: Mapping[str, tuple[int, ...]]) -> Kernel:
-    weights, groups = graph.constants[node.inputs[1]], node.attributes.get("group", 1)
-    steps = window(node, (1, *shapes[node.inputs[0]]), weights.shape[2:])
-    return Kernel(
-        steps.size, steps.stride, steps.pads, steps.dilation, groups, len(weights), weights.shape[1] * groups
-    )
+def _only_moves(node: Node) -> bool:
+    return node.op in OPERATORS and OPERATORS[node.op].form == "moved"
 
 
-def _edits(graph: Graph, layer: Layer) -> tuple[str, ...]:
+def _integer(value: Any, otherwise: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def _recognise(node: Node, constants: Sequence[Array | None]) -> str:
+    """The kind of a layer that no table names."""
+    for kind, row in LAYER_KINDS.items():
+        if node.op in row.operators and row.is_kind(node.attributes, constants):
+            return kind
+    return node.op.lower()
+
+
+def _words(kind: str, op: str, language: str) -> Words:
+    if kind in LAYER_KINDS or op not in OPERATORS or not OPERATORS[op].words[0]:
+        return kind_words(kind, language)
+    return Words(OPERATORS[op].words[LANGUAGES.index(language)], "", "")
+
+
+def _why_unsupported(node: Node, constants: Sequence[Array | None], shape: tuple[int, ...]) -> Message | None:
+    """Only what muslin exports is shown; anything else is run all the same."""
+    operator = OPERATORS.get(node.op)
+    if operator is None or not set(node.attributes) <= operator.attributes:
+        return Message("operator_unsupported", op=node.op)
+    if any(constant is None for constant in constants[operator.varying :]):
+        return Message("weights_vary", op=node.op)
+    if "kernel_shape" in operator.attributes and (len(shape) != 3 or "kernel_shape" not in node.attributes):
+        return Message("operator_unsupported", op=node.op)
+    return None
+
+
+def _kernel(window: Window, node: Node, weights: Array) -> Kernel:
+    groups = node.attributes.get("group", 1)
+    return Kernel(window.size, window.stride, window.pads, groups, len(weights), weights.shape[1] * groups)
+
+
+def _edits(graph: Graph, node: Node, layer: Layer) -> tuple[str, ...]:
     """The kinds of edits a layer takes; see `muslin.explain.model_edits`."""
-    node = graph.producers[layer.name]
-    found = []
-    if layer.unsupported is None and layer.kernel:
-        found.append("kernel")
-    if layer.unsupported is None and layer.op in ("Gemm", "MatMul"):
-        found.append("weight")
-    if layer.unsupported is None and layer.op in ("Conv", "Gemm") and len(node.inputs) > 2:
-        found.append("bias")
-    is_answer = layer.name in graph.outputs or layer.op in ("Softmax", "Split", "Mean")
-    if (not is_answer and len(layer.shape) in (1, 3) and not layer.auxiliary) or layer.kind == "dropout":
+    is_prediction = layer.name in graph.outputs or node.op in ("Softmax", "Sigmoid")
+    found = list(OPERATORS[node.op].edits) if layer.unsupported is None and not is_prediction else []
+    if "bias" in found and len(node.inputs) < 3:
+        found.remove("bias")
+    if not is_prediction and not layer.auxiliary and len(layer.shape) in (1, 3):
         found.append("channel_off")
-    if layer.op in LAYERS_OFF and not is_answer:
-        found.append("layer_off")
-    if layer.op in ("MaxPool", "GlobalMaxPool") and layer.unsupported is None:
-        found.append("pooling")
-    if layer.kind == "dropout":
-        found.append("dropout")
-    return tuple(found)
+    return (*found, *(LAYER_KINDS[layer.kind].edits if layer.kind in LAYER_KINDS else ()))
 
 
-LAYERS_OFF = ("Relu", "LeakyRelu", "Clip", "HardSwish", "BatchNormalization", "Sub", "Div", "Add", "Mul")
-"""Operations whose result has the shape of what they take, so that it may be handed on as it came."""
-
-
-def _blocks(layers: Sequence[Layer]) -> dict[str, str]:
-    """Which block each layer belongs to: by the start of the layers' names, or else from one addition to the next."""
-    shown = [layer for layer in layers if not layer.auxiliary]
-    starts = {layer.name: _start_of(layer.name) for layer in shown}
-    named = _of_some_size(shown, starts)
-    if len(set(named.values())) > 1 or len(shown) < MANY_LAYERS:
-        return named
-    number, found = 1, {}
-    for layer in shown:
-        found[layer.name] = f"block {number}"
-        number += layer.residual
-    return _of_some_size(shown, found)
-
-
-MANY_LAYERS = 12
-
-
-def _start_of(name: str) -> str:
-    for mark in ("/", ".", "_"):
-        if mark in name.strip(mark):
-            return name.strip(mark).split(mark)[0]
-    return name
-
-
-def _of_some_size(layers: Sequence[Layer], block_of: Mapping[str, str]) -> dict[str, str]:
-    """Only the blocks of three layers or more with a weighted one among them."""
-    members: dict[str, list[Layer]] = {}
-    for layer in layers:
-        members.setdefault(block_of[layer.name], []).append(layer)
-    kept: Collection[str] = [
-        block for block, inside in members.items() if len(inside) > 2 and any(m.multiply_adds for m in inside)
-    ]
-    return {name: block for name, block in block_of.items() if block in kept}
-
-
-def _cannot(bundle: Bundle, layers: Sequence[Layer], scores: Mapping[str, str]) -> tuple[str, ...]:
-    found = []
-    reasons: dict[str, list[str]] = {}
+def _unsupported(bundle: Bundle, layers: Sequence[Layer], scores: Mapping[str, str]) -> tuple[Message, ...]:
+    reasons: dict[Message, list[str]] = {}
     for layer in layers:
         if layer.unsupported:
             reasons.setdefault(layer.unsupported, []).append(layer.name)
-    for reason, names in reasons.items():
-        some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        found.append(f"The arithmetic of {some} is not shown: {reason}.")
-    for target in bundle.targets:
-        if target.name not in scores:
-            found.append(
-                f"No evidence for {target.name}: its probabilities do not come from a layer of scores."
-            )
-    return tuple(found)
+    return (
+        *(Message("arithmetic_unsupported", layers=names[:3], more=len(names) - 3 if len(names) > 3 else None,
+                  reason=reason) for reason, names in reasons.items()),
+        *(Message("scores_missing", target=t.name) for t in bundle.targets if t.name not in scores),
+    )  # fmt: skip

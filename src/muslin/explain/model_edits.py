@@ -1,6 +1,6 @@
-"""What if the network were otherwise: edits of its numbers and operations, each a plain JSON object.
+"""Edits of a network's numbers and operators: what if the network were different? Each is a plain JSON object.
 
-An edit gives a new graph, as if the file itself had been changed; nothing is imitated. `EDITS` lists the kinds.
+An edit gives a new graph, as if the file itself had been changed; nothing is imitated. `MODEL_EDITS` lists the kinds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,165 +9,144 @@ from typing import Any
 
 import numpy as np
 
-from muslin.errors import RecipeError, nearest
-from muslin.explain.graph import Graph, Node
+from muslin.errors import ExplanationError, unknown
+from muslin.explain.graph import Graph
 from muslin.explain.layers import LayeredModel, split_layers
+from muslin.learn.operators import Array
 
 Edit = Mapping[str, Any]
 
-MOST_EDITS = 1000
+MAX_EDITS = 1000
 
 
-def edited(layered: LayeredModel, edits: Sequence[Edit]) -> LayeredModel:
+def edit_model(layered: LayeredModel, edits: Sequence[Edit]) -> LayeredModel:
     """The model with all `edits` made, in order; the bundle's graph is the edited one too.
 
     Raises:
-        RecipeError: an edit of unknown kind, or one that its layer does not take.
+        ExplanationError: an edit of unknown kind, or one that its layer does not take.
     """
     if not edits:
         return layered
-    if len(edits) > MOST_EDITS:
-        raise RecipeError(f"{len(edits):,} edits: at most {MOST_EDITS:,} at a time.")
-    graph = layered.whole
+    if len(edits) > MAX_EDITS:
+        raise ExplanationError("too_many_edits", found=len(edits), max=MAX_EDITS)
+    graph = layered.full_graph
     for number, edit in enumerate(edits, 1):
-        graph = _one(layered, graph, number, edit)
+        try:
+            graph = _apply(layered, graph, edit)
+        except ExplanationError as error:
+            raise error.with_params(number=number) from None
     return split_layers(replace(layered.bundle, model=graph.to_bytes()), graph)
 
 
-def _one(layered: LayeredModel, graph: Graph, number: int, edit: Edit) -> Graph:
-    if not isinstance(edit, Mapping) or edit.get("kind") not in EDITS:
-        kind = edit.get("kind") if isinstance(edit, Mapping) else edit
-        raise RecipeError(f"edit {number}: no kind {str(kind)[:40]!r}. {nearest(str(kind)[:40], EDITS)}")
-    kind, layer = edit["kind"], layered.layer(str(edit.get("layer")))
+def _apply(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
+    kind = edit.get("kind") if isinstance(edit, Mapping) else edit
+    if not isinstance(kind, str) or kind not in MODEL_EDITS:
+        raise ExplanationError("edit_unknown", **unknown(str(kind)[:40], MODEL_EDITS))
+    layer = layered.layer(str(edit.get("layer")))
     if kind not in layer.edits:
-        some = ", ".join(layer.edits) or "none"
-        raise RecipeError(f"edit {number}: {layer.name} ({layer.kind}) takes no {kind!r}. It takes: {some}.")
-    try:
-        return EDITS[kind](layered, graph, edit)
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise RecipeError(f"edit {number} ({kind} of {layer.name}): {_fault(error)}.") from error
+        raise ExplanationError("edit_not_taken", layer=layer.name, edit=kind, choices=list(layer.edits))
+    return MODEL_EDITS[kind](layered, graph, edit)
 
 
-def _fault(error: Exception) -> str:
-    return (
-        f"{error} is missing or unknown"
-        if isinstance(error, KeyError)
-        else " ".join(str(error).split())[:150]
-    )
-
-
-def made_by(graph: Graph, name: str) -> Node:
-    """The operation that makes `name`, whatever an earlier edit has put after it."""
-    node = graph.producers[name]
-    while node.inputs and node.inputs[0].startswith(f"{name}/before"):  # see Graph.passed_through
-        node = graph.producers[node.inputs[0]]
-    return node
-
-
-def _number(value: Any) -> float:
+def _number(field: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e30:
-        raise ValueError(f"{str(value)[:40]} is not a number")
+        raise ExplanationError("edit_value", field=field, found=str(value)[:40])
     return float(value)
 
 
-def _place(value: Any, below: int, what: str) -> int:
+def _index(edit: Edit, field: str, below: int) -> int:
+    value = edit.get(field, 0 if field == "seed" else None)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < below:
-        raise ValueError(f"no {what} {str(value)[:40]}: 0 to {below - 1}")
+        raise ExplanationError("edit_index", field=field, found=str(value)[:40], max=below - 1)
     return value
 
 
-def _kernel(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
-    name = made_by(graph, edit["layer"]).inputs[1]
+def _edit_kernel(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
+    name = graph.producer_before_edits(edit["layer"]).inputs[1]
     weights = graph.constants[name].copy()
-    output = _place(edit["output"], weights.shape[0], "output")
-    channel = _place(edit["input"], weights.shape[1], "input")
-    values = [[_number(v) for v in row] for row in edit["values"]]
-    if [len(row) for row in values] != [weights.shape[3]] * weights.shape[2]:
-        raise ValueError(f"values are not {weights.shape[2]} rows of {weights.shape[3]} numbers")
-    weights[output, channel] = values
+    place = _index(edit, "output", weights.shape[0]), _index(edit, "input", weights.shape[1])
+    rows = edit.get("values")
+    if (
+        not isinstance(rows, list)
+        or [len(row) if isinstance(row, list) else None for row in rows]
+        != [weights.shape[3]] * weights.shape[2]
+    ):
+        raise ExplanationError("edit_kernel_shape", rows=weights.shape[2], columns=weights.shape[3])
+    weights[place] = [[_number("values", value) for value in row] for row in rows]
     return graph.with_constants({name: weights})
 
 
-def _weight(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
-    node = made_by(graph, edit["layer"])
+def _edit_weight(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
+    node = graph.producer_before_edits(edit["layer"])
     weights = graph.constants[node.inputs[1]].copy()
-    turned = node.op == "Gemm" and node.attributes.get("transB", 0)
-    outputs, inputs = weights.shape if turned else weights.shape[::-1]
-    output = _place(edit["output"], outputs, "output")
-    channel = _place(edit["input"], inputs, "input")
-    weights[(output, channel) if turned else (channel, output)] = _number(edit["value"])
+    outputs_first = bool(node.attributes.get("transB"))
+    outputs, inputs = weights.shape if outputs_first else weights.shape[::-1]
+    place = _index(edit, "output", outputs), _index(edit, "input", inputs)
+    weights[place if outputs_first else place[::-1]] = _number("value", edit.get("value"))
     return graph.with_constants({node.inputs[1]: weights})
 
 
-def _bias(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
-    name = made_by(graph, edit["layer"]).inputs[2]
+def _edit_bias(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
+    name = graph.producer_before_edits(edit["layer"]).inputs[2]
     bias = graph.constants[name].copy()
-    bias.reshape(-1)[_place(edit["output"], bias.size, "output")] = _number(edit["value"])
+    bias.reshape(-1)[_index(edit, "output", bias.size)] = _number("value", edit.get("value"))
     return graph.with_constants({name: bias})
 
 
-def _channel_off(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
+def _switch_channel_off(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     shape = layered.layer(edit["layer"]).shape
     mask = np.ones((1, shape[0], *[1] * (len(shape) - 1)), np.float32)
-    mask[0, _place(edit["channel"], shape[0], "channel")] = 0
-    return graph.passed_through(edit["layer"], "Mul", mask)
+    mask[0, _index(edit, "channel", shape[0])] = 0
+    return graph.multiplied(edit["layer"], mask)
 
 
-def _layer_off(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
-    name = edit["layer"]
-    node, shape = made_by(graph, name), layered.layer(name).shape
-    same = [i for i in layered.layer(name).inputs if layered.layer(i).shape == shape]
+def _switch_layer_off(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
+    layer = layered.layer(edit["layer"])
+    same = [i for i in layer.inputs if i in layered.by_name and layered.layer(i).shape == layer.shape]
     if not same:
-        raise ValueError("what it takes has another shape than what it gives")
-    return graph.with_node(node.outputs[0], replace(node, op="Identity", inputs=(same[0],), attributes={}))
+        raise ExplanationError("edit_changes_shape", layer=layer.name)
+    node = graph.producer_before_edits(layer.name)
+    passing = replace(node, op="Identity", inputs=(same[0],), attributes={})
+    return graph.with_node(node.outputs[0], passing)
 
 
-def _pooling(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
-    node = made_by(graph, edit["layer"])
-    if edit["how"] not in ("mean", "first"):
-        raise ValueError("how is mean or first")
-    if edit["how"] == "mean":
-        op = "GlobalAveragePool" if node.op == "GlobalMaxPool" else "AveragePool"
-        kept = {k: v for k, v in node.attributes.items() if k != "storage_order"}
-        return graph.with_node(node.outputs[0], replace(node, op=op, attributes=kept))
-    shape = layered.layer(layered.layer(edit["layer"]).inputs[0]).shape
-    whole = node.op == "GlobalMaxPool"
-    size = shape[1:] if whole else tuple(node.attributes["kernel_shape"])
-    # a convolution, map by map, whose kernel is 1 at the first place of the window and 0 elsewhere
-    kernels = np.zeros((shape[0], 1, *size), np.float32)
-    kernels[:, :, 0, 0] = 1
-    kept = (
-        {} if whole else {k: v for k, v in node.attributes.items() if k not in ("ceil_mode", "storage_order")}
-    )
-    name = f"{node.outputs[0]}/first"
-    taken = replace(
-        node,
-        op="Conv",
-        inputs=(node.inputs[0], name),
-        attributes=kept | {"group": shape[0], "kernel_shape": size},
-    )
-    return graph.with_node(node.outputs[0], taken).with_constants({name: kernels})
+def _edit_pooling(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
+    """The mean of each window, or its first value: a convolution, channel by channel, in the place of the maximum."""
+    how = edit.get("how")
+    if how not in ("mean", "first"):
+        raise ExplanationError("edit_pooling", found=str(how)[:40])
+    node = graph.producer_before_edits(edit["layer"])
+    channels, *map_size = layered.layer(layered.layer(edit["layer"]).inputs[0]).shape
+    size = node.attributes.get("kernel_shape") or map_size
+    kernels: Array = np.zeros((channels, 1, *size), np.float32)
+    if how == "mean":
+        kernels[:] = 1 / kernels[0].size
+    else:
+        kernels[:, :, 0, 0] = 1
+    name = f"{node.outputs[0]}/kernels"
+    attributes = {**node.attributes, "group": channels, "kernel_shape": list(size)}
+    pooling = replace(node, op="Conv", inputs=(node.inputs[0], name), attributes=attributes)
+    return graph.with_node(node.outputs[0], pooling).with_constants({name: kernels})
 
 
-def _dropout(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
+def _edit_dropout(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     rows = layered.bundle.network.get("layers", [])
-    rate = edit.get("rate")
-    if rate is None:
-        rate = next(row["rate"] for row in rows if row.get("name") == edit["layer"])
-    if not 0 <= _number(rate) < 1:
-        raise ValueError("rate is from 0 to below 1")
-    seed = _place(edit.get("seed", 0), 2**31, "seed")
-    kept = np.random.default_rng(seed).random(layered.layer(edit["layer"]).shape) >= rate
-    return graph.passed_through(edit["layer"], "Mul", (kept / (1 - rate)).astype(np.float32)[None])
+    usual = next((row.get("rate") for row in rows if row.get("name") == edit["layer"]), None)
+    rate = _number("rate", edit.get("rate", usual))
+    if not 0 <= rate < 1:
+        raise ExplanationError("edit_value", field="rate", found=str(rate))
+    numbers = np.random.default_rng(_index(edit, "seed", 2**31))
+    kept = numbers.random(layered.layer(edit["layer"]).shape) >= rate
+    return graph.multiplied(edit["layer"], (kept / (1 - rate)).astype(np.float32)[None])
 
 
-EDITS: dict[str, Callable[[LayeredModel, Graph, Edit], Graph]] = {
-    "kernel": _kernel,  # layer, output, input, values: one 2-d kernel of a convolution
-    "weight": _weight,  # layer, output, input, value: one weight of a dense layer
-    "bias": _bias,  # layer, output, value
-    "channel_off": _channel_off,  # layer, channel: its map, or the feature, becomes 0
-    "layer_off": _layer_off,  # layer: hands on what it takes
-    "pooling": _pooling,  # layer, how: `mean`, or `first` of each window instead of the largest value
-    "dropout": _dropout,  # layer, seed: values become 0 as in training
+MODEL_EDITS: dict[str, Callable[[LayeredModel, Graph, Edit], Graph]] = {
+    "kernel": _edit_kernel,  # layer, output, input, values: one 2-d kernel of a convolution
+    "weight": _edit_weight,  # layer, output, input, value: one weight of a dense layer
+    "bias": _edit_bias,  # layer, output, value
+    "channel_off": _switch_channel_off,  # layer, channel: its map, or the feature, becomes 0
+    "layer_off": _switch_layer_off,  # layer: passes on its input
+    "pooling": _edit_pooling,  # layer, how: `mean`, or `first` of each window instead of the maximum
+    "dropout": _edit_dropout,  # layer, seed, rate: values become 0 as in training; by default at the layer's rate
 }
-"""The kinds of edits, and what each of them is told."""
+"""The kinds of edits, and the fields of each."""

@@ -1,10 +1,10 @@
-"""What the network saw: an image's way from the file to the numbers that the first layer gets, step by step.
+"""The preprocessing of an image, step by step: from the file to the numbers that the first layer gets.
 
-The steps are made by `muslin.images` while it decodes and converts, the same code that predicts, so they cannot
-disagree with it. Most steps can be left out, to see what difference they make to the answer.
+The steps are made by `muslin.images` while it decodes and transforms, the same code that predicts, so they cannot
+differ from it. Most steps can be skipped, to see what difference they make to the prediction.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,30 +12,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.errors import RecipeError, nearest
-from muslin.explain.layers import LayeredModel, Trace
+from muslin.errors import ExplanationError, unknown
+from muslin.explain.layers import WEIGHTED, LayeredModel, Trace
 from muslin.images import TransformTrace, apply_transform, decode
+from muslin.messages import Message
 from muslin.models.bundle import Bundle
 
 Pixels = NDArray[np.uint8]
 
-WORDS: dict[str, tuple[str, str]] = {
-    "as_sent": ("As sent", "the image as it lies in the file"),
-    "turned": ("Turned upright", "as the camera noted (EXIF orientation)"),
-    "colour": ("Colour", "gray repeated for red, green and blue"),
-    "gray": ("Gray", "0.299 red + 0.587 green + 0.114 blue"),
-    "trimmed": ("Trimmed", "edges of the corners' colour cut off"),
-    "subsampled": ("Subsampled", "rows and columns left out"),
-    "scaled": ("Scaled", "the whole image made smaller or larger, smoothly"),
-    "sharpened": ("Sharpened", "each pixel against its neighbours"),
-    "padded": ("Padded", "extended to the network's size with the colour of the edge; without it, stretched"),
-    "negated": ("Negated", "light on dark, as the training images are"),
-    "taken": ("What the network takes", "uint8 pixels, 0 to 255"),
-    "changed": ("Changed", "by you, to see what would be"),
-    "flipped": ("Mirrored", "the network also looks at the mirror image, and the two answers are averaged"),
-    "numbers": ("As numbers", "what the first layer gets"),
+STEPS: dict[str, tuple[str, str]] = {
+    "as_sent": ("step_as_sent", "step_as_sent_text"),
+    "turned": ("step_turned", "step_turned_text"),
+    "colour": ("step_colour", "step_colour_text"),
+    "gray": ("step_gray", "step_gray_text"),
+    "trimmed": ("step_trimmed", "step_trimmed_text"),
+    "subsampled": ("step_subsampled", "step_subsampled_text"),
+    "scaled": ("step_scaled", "step_scaled_text"),
+    "sharpened": ("step_sharpened", "step_sharpened_text"),
+    "padded": ("step_padded", "step_padded_text"),
+    "negated": ("step_negated", "step_negated_text"),
+    "taken": ("step_taken", "step_taken_text"),
+    "edited": ("step_edited", "step_edited_text"),
+    "flipped": ("step_flipped", "step_flipped_text"),
+    "numbers": ("step_numbers", "step_numbers_text"),
 }
-"""Title and text of each step."""
+"""Per step the messages with its title and with what it does."""
 
 NUMBERS = "numbers"
 
@@ -45,36 +46,41 @@ class PreprocessingStep:
     """One step.
 
     Attributes:
-        name: a key of WORDS.
+        name: a key of STEPS.
         pixels: uint8 (height, width, channels); for the last step float32 (channels, height, width).
-        optional: whether it can be switched off.
-        left_out: whether it is.
-        text: what was done.
+        optional: whether it can be skipped.
+        skipped: whether it is.
+        params: what its text says of this image.
     """
 
     name: str
     pixels: NDArray[Any]
-    optional: bool
-    left_out: bool
-    text: str
+    optional: bool = False
+    skipped: bool = False
+    params: tuple[tuple[str, Any], ...] = ()
 
     @property
-    def title(self) -> str:
-        return WORDS[self.name][0] if self.name in WORDS else self.name.replace("_", " ").capitalize()
+    def title(self) -> Message:
+        return Message(STEPS[self.name][0])
+
+    @property
+    def text(self) -> Message:
+        """What was done."""
+        return Message(STEPS[self.name][1], **dict(self.params))
 
 
 def trace_preprocessing(
-    bundle: Bundle, source: bytes | Path | Pixels, without: Collection[str] = (), name: str | None = None
+    bundle: Bundle, source: bytes | Path | Pixels, skip: Collection[str] = (), name: str | None = None
 ) -> tuple[list[PreprocessingStep], Pixels, tuple[str, ...]]:
     """The steps from a file, or from pixels, to what `bundle` takes.
 
     Args:
         source: a file's bytes or path, or uint8 (height, width, 1 or 3).
-        without: names of steps to leave out.
+        skip: names of steps to skip.
         name: what to call the image in messages.
 
     Returns:
-        The steps; the image as the graph takes it; and what the predictor notes on it, a sentence each.
+        The steps; the image as the graph takes it; and the notes that a prediction of it has.
 
     Raises:
         ImageError: the image cannot be read.
@@ -83,40 +89,39 @@ def trace_preprocessing(
     notes: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
         pixels = source
-        steps.append(
-            PreprocessingStep("as_sent", pixels, False, False, f"{pixels.shape[1]}×{pixels.shape[0]} pixels")
-        )
+        steps.append(PreprocessingStep("as_sent", pixels, params=_size(pixels)))
     else:
         sent = decode(source, name=name, upright=False)
         decoded = decode(source, name=name)
-        height, width, channels = sent.pixels.shape
-        text = f"{width}×{height} pixels, {'gray' if channels == 1 else 'colour'}"
-        steps.append(PreprocessingStep("as_sent", sent.pixels, False, False, "; ".join((text, *sent.notes))))
+        steps.append(PreprocessingStep("as_sent", sent.pixels, params=_size(sent.pixels)))
         pixels, notes = decoded.pixels, decoded.notes
         if decoded.notes != sent.notes:
-            off = "turned" in without
-            pixels = sent.pixels if off else pixels
-            steps.append(PreprocessingStep("turned", pixels, True, off, WORDS["turned"][1]))
-    wanted, trace = bundle.preprocessing, TransformTrace(without)
-    taken, sentence = apply_transform(pixels, wanted.transform, wanted.shape, trace)
-    for step in trace.steps:
-        off = step.optional and step.name in trace.skip
-        steps.append(
-            PreprocessingStep(step.name, step.pixels, step.optional, off, WORDS.get(step.name, ("", ""))[1])
-        )
-    steps.append(PreprocessingStep("taken", taken, False, False, sentence or "taken as it is"))
-    return steps, taken, (*notes, sentence) if sentence else notes
+            skipped = "turned" in skip
+            pixels = sent.pixels if skipped else pixels
+            steps.append(PreprocessingStep("turned", pixels, optional=True, skipped=skipped))
+    preprocessing, trace = bundle.preprocessing, TransformTrace(skip)
+    taken, note = apply_transform(pixels, preprocessing.transform, preprocessing.shape, trace)
+    steps += [
+        PreprocessingStep(step.name, step.pixels, step.optional, step.optional and step.name in trace.skip)
+        for step in trace.steps
+    ]
+    steps.append(PreprocessingStep("taken", taken, params=(("note", note),)))
+    return steps, taken, (*notes, note) if note else notes
 
 
-def first_numbers(trace: Trace) -> tuple[str, NDArray[Any]] | None:
-    """The layer before the first one with weights, and its values (channels, height, width); None if there is none."""
+def _size(pixels: Pixels) -> tuple[tuple[str, Any], ...]:
+    height, width, channels = pixels.shape
+    return ("width", width), ("height", height), ("channels", channels)
+
+
+def first_numbers(trace: Trace) -> NDArray[Any] | None:
+    """The input of the first layer with weights, (channels, height, width); None if there is none."""
     layered = trace.layered
     for layer in layered.layers:
-        if layer.op in ("Conv", "Gemm", "MatMul") and layer.inputs:
+        if layer.op in WEIGHTED:
             before = layer.inputs[0]
-            if before in layered.by_name and len(layered.layer(before).shape) == 3:
-                return before, trace.of(before)
-            return None
+            has_maps = before in layered.by_name and len(layered.layer(before).shape) == 3
+            return trace.of(before) if has_maps else None
     return None
 
 
@@ -124,24 +129,18 @@ def scaling_layers(layered: LayeredModel) -> tuple[str, ...]:
     """The layers before the first one with weights that scale the pixels and can be switched off."""
     found = []
     for layer in layered.layers:
-        if layer.op in ("Conv", "Gemm", "MatMul"):
+        if layer.op in WEIGHTED:
             break
-        if layer.op in ("Sub", "Div", "Mul", "Add") and "layer_off" in layer.edits:
+        if layer.op in ("Sub", "Div", "Mul") and "layer_off" in layer.edits:
             found.append(layer.name)
     return tuple(found)
 
 
-def check_steps(without: Collection[str]) -> None:
-    """Refuses names that are no step.
-
-    Raises:
-        RecipeError: such a name.
+def check_step_names(names: Collection[str]) -> None:
     """
-    for name in without:
-        if name not in WORDS:
-            raise RecipeError(f"no step {str(name)[:40]!r}. {nearest(str(name)[:40], WORDS)}")
-
-
-def effect(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """By how much each class's probability differs."""
-    return {name: after[name] - before[name] for name in before}
+    Raises:
+        ExplanationError: a name is no step.
+    """
+    for name in names:
+        if name not in STEPS:
+            raise ExplanationError("step_unknown", **unknown(str(name)[:40], STEPS))

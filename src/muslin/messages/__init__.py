@@ -133,12 +133,14 @@ _WORDS = {"en": {"and": " and ", "or": " or ", "comma": ", "}, "zh": {"and": "å’
 
 class _Formatter(string.Formatter):
     def __init__(self, language: str) -> None:
-        self.words = _WORDS[language]
+        self.language, self.words = language, _WORDS[language]
 
     def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
         return kwargs.get(key, f"{{{key}}}")  # what an outer layer has yet to add stays as it is written
 
     def format_field(self, value: Any, format_spec: str) -> Any:
+        if isinstance(value, Message):  # a reason within a sentence
+            return value.text(self.language)
         kind, _, words = format_spec.partition(":")
         if kind == "list":
             return self._listed(map(str, value), "and")

@@ -28,8 +28,8 @@ from starlette.routing import Route
 from muslin.errors import DataError, RecipeError
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import Attribution, attribution_layers
-from muslin.explain.feature_map_sheets import kernels_of, sheet_of
-from muslin.explain.inspection import InspectedModel, Inspection, accuracy
+from muslin.explain.feature_map_sheets import feature_map_sheet, kernel_sheet
+from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
 from muslin.explain.layers import VIEWS, LayeredModel, ViewName
 from muslin.images import decode, encode_png
 from muslin.models.predictor import IMAGE_SUFFIXES, MODEL_FILE
@@ -83,11 +83,12 @@ def routes(folder: Path) -> list[Route]:
         post("/api/look", lambda body: look(desk.view(body), desk.plain(body))),
         post("/api/effects", lambda body: desk.view(body).effects()),
         post(
-            "/api/sheet", lambda body: sheet_of(desk.view(body).trace, _text(body, "layer"), _tta_view(body))
+            "/api/sheet",
+            lambda body: feature_map_sheet(desk.view(body).trace, _text(body, "layer"), _tta_view(body)),
         ),
         post("/api/values", lambda body: values(desk.view(body), body)),
         post("/api/values.npy", lambda body: npy(desk.view(body), body)),
-        post("/api/kernels", lambda body: kernels_of(desk.view(body).model.layered, _text(body, "layer"))),
+        post("/api/kernels", lambda body: kernel_sheet(desk.view(body).model.layered, _text(body, "layer"))),
         post("/api/pixels", lambda body: pixels(desk.view(body), body)),
         post("/api/arithmetic", lambda body: arithmetic_of(desk.view(body), body)),
         post("/api/attribution", lambda body: attribution_of(desk.view(body), body)),
@@ -209,9 +210,9 @@ class Workspace:
             raise HTTPException(400, "steps and changes are objects, edits is a list.")
         view = replace(
             self._image(inspected, image),
-            without=frozenset(name for name, on in steps.items() if not on),
-            changes=changes,
-            edits=tuple(edits),
+            skip=frozenset(name for name, on in steps.items() if not on),
+            image_edits=changes,
+            model_edits=tuple(edits),
         )
         with self._lock:
             _keep(self._views, key, view, VIEWS_KEPT)
@@ -234,9 +235,11 @@ class Workspace:
             case "golden":
                 golden = inspected.bundle.golden_pixels
                 number = _whole({"golden": name}, "golden", 0, len(golden) - 1)
-                return Inspection(inspected, golden[number], ready=True)
+                return Inspection(inspected, golden[number], preprocessed=True)
             case "drawn":
-                return Inspection(inspected, _drawn(name, inspected.bundle.preprocessing.shape), ready=True)
+                return Inspection(
+                    inspected, _drawn(name, inspected.bundle.preprocessing.shape), preprocessed=True
+                )
         raise HTTPException(400, "image begins with file:, upload:, golden: or drawn:.")
 
     def thumbnail(self, query: Mapping[str, str]) -> Response:
@@ -263,7 +266,7 @@ class Workspace:
         if "target" in body:
             target = next((t for t in view.inspected.bundle.targets if t.name == body["target"]), target)
         on, count = body.get("on", "golden"), _whole(body, "count", JUDGED, 10_000)
-        edited = view.inspected.edited(view.edits)
+        edited = view.inspected.edited(view.model_edits)
         if on == "golden" or target.kind != "multiclass":
             pictures = view.inspected.bundle.golden_pixels
             labels = view.inspected.bundle.golden_probabilities[target.name].argmax(1)
@@ -272,7 +275,9 @@ class Workspace:
             path = file_within(self.root, name, MODEL_SUFFIXES)
             pictures, labels = _validation(path, view.inspected, target.name, count)
             what = "images of the data it was trained on that it did not learn from"
-        found = accuracy(view.inspected.predictor, edited.predictor, pictures, target.name, labels)
+        found = accuracy_before_and_after(
+            view.inspected.predictor, edited.predictor, pictures, target.name, labels
+        )
         return {"on": on, "what": what, "target": target.name} | found
 
 
@@ -408,7 +413,7 @@ def look(view: Inspection, plain: Inspection | None) -> dict[str, Any]:
                 if numbers
                 else None,
                 "switch": step.name if step.optional else None,
-                "on": not step.left_out,
+                "on": not step.skipped,
             }
         )
     return {
@@ -493,7 +498,7 @@ def arithmetic_of(view: Inspection, body: Body) -> dict[str, Any]:
     if not isinstance(index, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in index):
         raise HTTPException(400, "index is a list of whole numbers.")
     return arithmetic(
-        view.trace, _text(body, "layer"), index, _tta_view(body), everything=bool(body.get("all"))
+        view.trace, _text(body, "layer"), index, _tta_view(body), all_terms=bool(body.get("all"))
     )
 
 

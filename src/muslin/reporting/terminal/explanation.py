@@ -8,31 +8,28 @@ from muslin.text import percent
 
 
 def print_explanation(found: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """What `muslin explain --json` writes, in a few lines per target: the answer, its evidence, the trust tests."""
+    """What `muslin explain --json` writes, in a few lines per target: prediction, attributions, sanity checks."""
     console = console_for(file)
+
+    def put(line: str) -> None:
+        console.print(printable(line), soft_wrap=True)
+
     for name, one in found["explanations"].items():
-        answer, label = found["predictions"][name], one["class"]
-        share = percent(answer["probabilities"][label])
-        asked = f"{name}: {label}" if len(found["explanations"]) > 1 else label
-        console.print(f"{printable(asked)} {share}", soft_wrap=True)
-        for evidence in one["attributions"]:
-            if evidence["class"] == label:
-                what = "score" if evidence["versus"] is None else f"score above that of {evidence['versus']}"
-                console.print(
-                    printable(
-                        f"  {what} {evidence['score']:.4f}: cells of {evidence['layer']} "
-                        f"{evidence['sum'] - evidence['bias']:+.4f}, bias {evidence['bias']:+.4f} "
-                        f"({evidence['why'].split(':')[0]})"
-                    ),
-                    soft_wrap=True,
+        label, probabilities = one["class"], found["predictions"][name]["probabilities"]
+        title = f"{name}: {label}" if len(found["explanations"]) > 1 else label
+        put(f"{title} {percent(probabilities[label])}")
+        for attribution in one["attributions"]:
+            if attribution["class"] == label:
+                versus, exact = attribution["versus"], "exact" if attribution["exact"] else "approximate"
+                score = "score" if versus is None else f"score above that of {versus}"
+                put(
+                    f"  {score} {attribution['score']:.4f}: cells of {attribution['layer']} "
+                    f"{attribution['sum'] - attribution['bias']:+.4f}, bias {attribution['bias']:+.4f} ({exact})"
                 )
-        for test in (one["sanity_checks"] or {}).values():
-            if isinstance(test, Mapping):
-                console.print(
-                    f"  {'passed' if test['passed'] else 'doubtful'}: {printable(test['text'])}",
-                    soft_wrap=True,
-                )
+        for check in (one["sanity_checks"] or {}).values():
+            if isinstance(check, Mapping):
+                put(f"  {'passed' if check['passed'] else 'doubtful'}: {check['text']}")
         if one["problem"]:
-            console.print(f"  {printable(one['problem'])}", soft_wrap=True)
+            put(f"  {one['problem']}")
     for sentence in (*found["notes"], *found["unsupported"]):
-        console.print(printable(sentence), soft_wrap=True)
+        put(sentence)

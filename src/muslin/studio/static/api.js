@@ -1,5 +1,7 @@
 // Asking the server; each sheet and table is asked for once.
 
+import { language } from "/static/texts.js";
+
 const token = document.querySelector("meta[name=muslin-token]").content;
 
 /** What the server could not do; the message is one sentence for a person. */
@@ -25,11 +27,11 @@ async function answered(request) {
 }
 
 export async function get(path) {
-  return (await answered(fetch(path))).json();
+  return (await answered(fetch(path, { headers: { "accept-language": language } }))).json();
 }
 
 function posted(path, body, type, signal) {
-  return answered(fetch(path, { method: "POST", body, signal, headers: { "content-type": type, "x-muslin-token": token } }));
+  return answered(fetch(path, { method: "POST", body, signal, headers: { "content-type": type, "x-muslin-token": token, "accept-language": language } }));
 }
 
 export async function ask(path, body, signal) {
@@ -51,7 +53,7 @@ const kept = new Map();
 /** `ask` or another asking function, remembering the last answers. A refusal is not remembered. */
 function once(how) {
   return (path, body) => {
-    const key = path + JSON.stringify(body);
+    const key = language + path + JSON.stringify(body);
     let found = kept.get(key);
     if (found) kept.delete(key);
     else {

@@ -5,7 +5,7 @@ import { scaleOf } from "/static/colour.js";
 import { cells } from "/static/maps.js";
 import { csv, download, savers } from "/static/save.js";
 import { set } from "/static/state.js";
-import { count, number, percent, signed, t, tOr } from "/static/texts.js";
+import { count, language, number, percent, signed, t } from "/static/texts.js";
 
 const DIGITS = 6;
 const MAPS_SHOWN = 3; // products of so many input maps are drawn; of the others the sums are listed
@@ -38,9 +38,9 @@ function further(step) {
 }
 
 function stepView(model, step) {
-  const show_ = VIEWS[step.kind];
+  const show_ = VIEWS[step.form];
   return h("article", { class: "chainstep" },
-    h("header", {}, h("h4", {}, tOr(`kind.${step.kind}`, step.kind), " ", h("span", { class: "soft" }, step.layer)), h("p", { class: "result number" }, "= ", number(step.value, DIGITS))),
+    h("header", {}, h("h4", {}, step.names[language] || step.kind, " ", h("span", { class: "soft" }, step.layer)), h("p", { class: "result number" }, "= ", number(step.value, DIGITS))),
     show_ ? show_(step, model) : step.formula && h("p", { class: "formulatext number" }, step.formula),
     further(step));
 }
@@ -87,9 +87,9 @@ const VIEWS = {
     ];
   },
   batch_norm: (step) => line(sign("("), part(t("input"), number(step.input, DIGITS)), sign("−"), part(t("mean"), number(step.mean)), sign(") ÷ √("), part(t("variance"), number(step.variance)), sign("+"), part("ε", number(step.epsilon)), sign(") ×"), part(t("scale"), number(step.scale)), sign("+"), part(t("shift"), number(step.shift)), sign("="), number(step.value, DIGITS)),
-  relu: clipped, clip: clipped,
-  max_pool: pooled, mean_pool: pooled,
-  add: terms("+"), sub: terms("−"), mul: terms("×"), div: terms("÷"), mean: terms("+"),
+  clipped,
+  window: pooled,
+  terms,
   softmax(step) {
     return [
       h("p", { class: "soft" }, t("softmaxHow")),
@@ -100,12 +100,7 @@ const VIEWS = {
         h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, t("total")), h("td", {}), h("td", {}), h("td", { class: "number" }, number(step.total)), h("td", {}), h("td", {}))))),
     ];
   },
-  sigmoid(step) {
-    const input = step.input ?? step.inputs?.[0]?.value;
-    return [h("p", { class: "soft" }, t("sigmoidHow")), line("1 ÷ (1 + exp(−", number(input, DIGITS), ")) = ", number(step.value, DIGITS))];
-  },
-  moved: (step) => h("p", { class: "soft" }, t("movedHow", { layer: step.from?.layer ?? "" }), " ", step.from && button(`${step.from.layer} ${placeWords(step.from.index)}`, () => go(step.from), { class: "quiet link" })),
-  scale: (step) => step.formula && h("p", { class: "formulatext number" }, step.formula),
+  moved: (step) => h("p", { class: "soft" }, t("movedHow", { layer: step.inputs[0].layer })),
 };
 
 function clipped(step) {
@@ -121,8 +116,9 @@ function pooled(step) {
   return h("div", { class: "products" }, h("div", {}, h("h5", {}, t("window")), table), sign("→"), h("div", { class: "total" }, h("h5", {}, step.winner ? t("largest") : t("meanOf")), h("p", { class: "number" }, number(step.value, 5))));
 }
 
-function terms(sign_) {
-  return (step) => step.terms?.length ? line(step.terms.slice(0, 6).flatMap((one, n) => [n ? sign(sign_) : null, one.layer && one.index ? h("span", { class: "part" }, h("small", {}, one.layer), h("span", {}, number(one.value, DIGITS))) : number(one.value, DIGITS)]), step.terms.length > 6 ? " …" : "", step.kind === "mean" ? ` (÷ ${step.terms.length})` : "", sign("="), number(step.value, DIGITS)) : step.formula && h("p", { class: "formulatext number" }, step.formula);
+function terms(step) {
+  const shown = step.terms.slice(0, 6).flatMap((one, n) => [n ? sign(step.sign) : null, one.layer && one.index ? h("span", { class: "part" }, h("small", {}, one.layer), h("span", {}, number(one.value, DIGITS))) : number(one.value, DIGITS)]);
+  return line(shown, step.terms.length > 6 ? " …" : "", step.kind === "mean" ? ` (÷ ${step.terms.length})` : "", sign("="), number(step.value, DIGITS));
 }
 
 /** A bar to the right for what is positive, to the left and hatched for what is negative. */

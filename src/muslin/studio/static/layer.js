@@ -5,7 +5,6 @@ import { announce, button, h, latest, problem, show } from "/static/dom.js";
 import { chainView } from "/static/formula.js";
 import { atlas, cells, coloured, mapView, sheetMap } from "/static/maps.js";
 import { ttaViewChoice, kindText, rangeChoice, scaleFor, shapeText } from "/static/network.js";
-import { said } from "/static/sentences.js";
 import { download, png, savers } from "/static/save.js";
 import { same, set, state, view } from "/static/state.js";
 import { count, number, percent, short, t } from "/static/texts.js";
@@ -149,7 +148,7 @@ export function layerView(model, layer) {
 
   function pointed(index, how) {
     if (!layer.arithmetic) {
-      show(formula, h("p", { class: "soft" }, layer.unsupported ? said(layer.unsupported) : t("noArithmetic")));
+      show(formula, h("p", { class: "soft" }, layer.unsupported || t("noArithmetic")));
       return;
     }
     arithmetic(index, how);

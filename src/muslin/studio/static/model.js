@@ -3,7 +3,6 @@
 import { askOnce } from "/static/api.js";
 import { announce, button, h, problem, show } from "/static/dom.js";
 import { chooseImage, take, thumbnail } from "/static/image.js";
-import { said } from "/static/sentences.js";
 import { link, same, set, state, view } from "/static/state.js";
 import { count, number, percent, short, signed, t } from "/static/texts.js";
 
@@ -27,7 +26,7 @@ export async function page() {
   const element = h("div", { class: "page wide" },
     h("div", { class: "modelhead" }, h("h1", {}, model.name),
       h("p", { class: "soft" }, [model.network, t("parametersCount", { n: short(model.parameters) }), t("multiplyAddsCount", { n: short(model.multiply_adds) }), t("takes", { size: `${model.input[1]} × ${model.input[0]}${model.input[2] === 3 ? " RGB" : ""}` })].filter(Boolean).join(" · ")),
-      model.unsupported.length > 0 && h("details", { class: "note" }, h("summary", {}, t("cannot")), h("ul", {}, model.unsupported.map((sentence) => h("li", {}, said(sentence)))))),
+      model.unsupported.length > 0 && h("details", { class: "note" }, h("summary", {}, t("cannot")), h("ul", {}, model.unsupported.map((sentence) => h("li", {}, sentence))))),
     h("div", { class: "workbench" }, side, h("div", { class: "stagearea" }, nav, place)));
 
   function tabs() {

@@ -6,7 +6,6 @@ import { curves } from "/static/chart.js";
 import { scaleOf } from "/static/colour.js";
 import { button, h, problem, select, show } from "/static/dom.js";
 import { mapView } from "/static/maps.js";
-import { said } from "/static/sentences.js";
 import { set, state, view } from "/static/state.js";
 import { number, percent, signed, t } from "/static/texts.js";
 
@@ -29,7 +28,7 @@ export async function tab(model) {
     const body = { view: view(), target: asked.name, class: cls, versus: versus || null, layer: state.source || null, tta_view: model.tta_flip ? "both" : state.tta_view };
     let found;
     try { found = await askOnce("/api/attribution", body); } catch (error) {
-      if (mine === turn) { dials(asked, answer, cls, versus, []); show(place, problem(new Error(said(error.message)))); show(trust); }
+      if (mine === turn) { dials(asked, answer, cls, versus, []); show(place, problem(error)); show(trust); }
       return;
     }
     if (mine !== turn) return;
@@ -61,7 +60,7 @@ export async function tab(model) {
       h("section", {}, h("h3", {}, t("onImage")), overlay(found, under, scale), h("p", { class: "soft" }, t("enlarged", { rows: found.rows, columns: found.columns, layer: found.layer }))),
       h("section", { class: "panel sums" },
         h("p", { class: "stamp " + (found.exact ? "exact" : "approximate") }, found.exact ? t("exact") : t("approximate")),
-        h("p", { class: "soft" }, said(found.why)),
+        h("p", { class: "soft" }, found.reason),
         h("dl", { class: "sum" },
           h("dt", {}, t("cellsSum")), h("dd", { class: "number" }, signed(flat.reduce((a, b) => a + b, 0), 6)),
           h("dt", {}, t("bias")), h("dd", { class: "number" }, signed(found.bias, 6)),
