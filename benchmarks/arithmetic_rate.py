@@ -57,7 +57,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
     train = read("fashion-mnist").part("train")
     everything = train.take(np.arange(chosen.batch_size * (steps + 5)))
     split = Split(
-        train=np.arange(len(everything)), validation=np.arange(0), test=np.arange(0), description="all"
+        train=np.arange(len(everything)), validation=np.arange(0), test=np.arange(0), notes=("all",)
     )
     net = Net(network_for(everything, split, chosen), 0)
     moments: list[float] = []

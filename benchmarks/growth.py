@@ -108,7 +108,7 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     chosen = replace(chosen, widths=tuple(round(width * point["width"]) for width in chosen.widths))
     everything = np.arange(count)
     split = Split(
-        train=everything, validation=everything[:0], test=everything[:0], description="all for training"
+        train=everything, validation=everything[:0], test=everything[:0], notes=("all for training",)
     )
     compute = choose_compute_settings(point["threads"])
     moments: list[float] = []

@@ -126,7 +126,8 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure[0], Path(arguments.measure[1]))))
         return
 
-    from muslin.data import read, registry
+    from muslin.data import read
+    from muslin.data.convert import write_csv
 
     readers = arguments.readers.split(",")
     packages = {reader.split(".")[0] for reader in readers}
@@ -134,7 +135,7 @@ def main() -> None:
     head["versions"] |= {name: importlib.metadata.version(name) for name in packages}
     runs: dict[str, list[dict[str, float]]] = {reader: [] for reader in readers}
     with tempfile.TemporaryDirectory() as folder:
-        path = registry.write_csv(read("fashion-mnist"), Path(folder))[0]
+        path = write_csv(read("fashion-mnist"), Path(folder))[0]
         csv_mb = path.stat().st_size / 1e6
         for _ in range(arguments.rounds):
             for reader in readers:

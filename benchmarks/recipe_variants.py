@@ -53,7 +53,7 @@ def once(name: str, changes: dict[str, str], seed: int) -> dict[str, float]:
     train = read("fashion-mnist").part("train")
     order = np.random.default_rng(DIVISION_SEED).permutation(len(train))
     split = Split(
-        train=order[HELD_OUT:], validation=order[:HELD_OUT], test=order[:0], description="10,000 at random"
+        train=order[HELD_OUT:], validation=order[:HELD_OUT], test=order[:0], notes=("10,000 at random",)
     )
     compute = ComputeSettings(threads=1, precision="float32", memory_kept=keep_memory())
     started = time.process_time()

@@ -110,10 +110,10 @@ def main() -> int:
     if unknown := sorted(set(wishes.names) - set(names)):
         parser.error(f"no benchmark {', '.join(unknown)}. There are: {', '.join(names)}")
 
-    from muslin.data import registry
+    from muslin.data.local_copies import obtain
 
     # where muslin found the data, verified, its peers find them too
-    os.environ["MUSLIN_DATA"] = str(registry.get("fashion-mnist", on_progress=print).path)
+    os.environ["MUSLIN_DATA"] = str(obtain("fashion-mnist", log=print).path)
     failed = []
     for benchmark in BENCHMARKS:
         arguments = benchmark.quick if wishes.quick else benchmark.arguments

@@ -48,7 +48,7 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     whole = {"micro_batch_size": changes["micro_batch_size"]} if "micro_batch_size" in changes else {}
     chosen = recipe(recipe_name, epochs=1, validation_fraction=0, **whole)
     some = read("fashion-mnist").part("train").take(np.arange(chosen.batch_size * (steps + 5)))
-    split = Split(train=np.arange(len(some)), validation=np.arange(0), test=np.arange(0), description="all")
+    split = Split(train=np.arange(len(some)), validation=np.arange(0), test=np.arange(0), notes=("all",))
     net = Net(network_for(some, split, chosen), seed=0)
     compute = choose_compute_settings(int(changes["threads"]) if "threads" in changes else None)
     if "memory_kept" in changes:

@@ -14,8 +14,8 @@ from PIL import Image
 
 from command_line import COMMAND, CommandResult, error_object, invoke, refusal, run
 from muslin.cli import cli
+from muslin.data.convert import write_csv
 from muslin.data.dataset import pixel_array
-from muslin.data.registry import write_csv
 from muslin.data.synthetic import SyntheticDataset
 from muslin.models.bundle import seal
 from small_models import small_bundle

@@ -99,7 +99,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             ids=np.array([str(i) for i in range(len(pixels))], dtype=object),
         )
         everything, nothing = np.arange(len(pixels)), np.arange(0)
-        split = Split(everything, nothing, nothing, "all images are for learning")
+        split = Split(everything, nothing, nothing, ("all images are for training",))
         seed = _seed(self.random_state)
         net, self.history_ = train_network(
             dataset, split, chosen, seed=seed, compute=choose_compute_settings()

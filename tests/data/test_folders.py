@@ -149,7 +149,7 @@ def test_a_broken_photo_is_named_when_it_is_asked_for_and_left_out_aloud(photos:
     pixels = decode_photos(data, (32, 32, 3))
     assert len(pixels) == len(data) - 1
     assert "train/hat/hat-01.jpg" not in pixels.ids
-    assert pixels.fixes[-2] == "photos left out because they cannot be read: 1"
+    assert pixels.fixes[-2].code == "unreadable_excluded"
     assert "hat-01.jpg" in pixels.fixes[-1]
 
 

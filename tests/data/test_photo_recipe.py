@@ -15,12 +15,13 @@ from muslin.data.photos import resize_photos
 from muslin.errors import DataError, RecipeError, StoppedError
 from muslin.learn import features as features_module
 from muslin.learn import pretrained
-from muslin.learn.features import Features, RowFile
+from muslin.learn.features import Features
 from muslin.learn.linear_probe import fit_linear_heads
 from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import build_network
 from muslin.learn.recipes import recipe
 from muslin.models.predictor import Predictor
+from muslin.storage.scratch import ScratchArray
 
 SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48, "epochs": 20}
 TWO = (Target("label", ("a", "b")),)
@@ -231,7 +232,7 @@ def _random_features(count: int, seed: int) -> tuple[np.ndarray, Features]:
 
 
 def _features_of(rows: np.ndarray) -> Features:
-    file = RowFile(*rows.shape)
+    file = ScratchArray(len(rows), rows.shape[1:], np.float32)
     for place, row in enumerate(rows):
         file.write(place, row)
     return Features(file, np.arange(len(rows)))

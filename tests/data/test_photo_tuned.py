@@ -84,13 +84,13 @@ def test_photos_are_decoded_once_however_many_epochs_there_are(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
-    of_a_file = photos_module.PhotoImages.decoded
+    of_a_file = photos_module.PhotoImages.decode
 
     def counted(images: photos_module.PhotoImages, index: int, *more: int | None) -> np.ndarray:
         decoded.append(images.photos[index].name)
         return of_a_file(images, index, *more)
 
-    monkeypatch.setattr(photos_module.PhotoImages, "decoded", counted)
+    monkeypatch.setattr(photos_module.PhotoImages, "decode", counted)
     data = resize_photos(read(photos), (48, 48, 3))
     for images in (data.images.cached(), data.images.cached(max_bytes=5 * 48 * 48 * 3)):
         decoded.clear()

@@ -239,8 +239,8 @@ def last_cell(value):
 
 
 ROW_DAMAGES = {
-    "too short": (lambda line: line.rsplit(",", 1)[0], "has 783 pixel values; expected 784"),
-    "too long": (lambda line: f"{line},3", "has 785 pixel values; expected 784"),
+    "too short": (lambda line: line.rsplit(",", 1)[0], "has 783 pixel values, expected 784"),
+    "too long": (lambda line: f"{line},3", "has 785 pixel values, expected 784"),
     "256": (last_cell(256), "column 'pixel784': 256 is outside 0–255"),
     "1000": (last_cell(1000), "1000 is outside 0–255"),
     "-1": (last_cell(-1), "-1 is outside 0–255"),

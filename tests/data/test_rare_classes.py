@@ -1,4 +1,4 @@
-"""Rare classes merged or dropped: small tables whose answer can be counted by hand, and any table at all."""
+"""Rare classes merged or dropped: small tables counted by hand, and random tables."""
 
 import csv
 import json
@@ -41,63 +41,71 @@ def names_of(dataset: Dataset) -> list[str]:
 WARDROBE = ("coat", "coat", "coat", "belt", "dress", "dress", "dress", "", "tie", "tie")
 
 
-def test_rare_classes_are_merged_into_other_after_the_rest_and_it_is_said_which_and_how_many():
+def test_rare_classes_are_merged_into_other_and_listed():
     merged = reduce_rare_classes(labelled(*WARDROBE), 3)
     assert merged.target().classes == ("coat", "dress", "other")
     assert names_of(merged) == ["coat"] * 3 + ["other"] + ["dress"] * 3 + ["", "other", "other"]
-    assert merged.fixes == (
-        "kind: 2 classes of fewer than 3 images merged into 'other'; 3 images: belt (1), tie (2)",
-    )
+    fix = merged.fixes[0]
+    assert fix.code == "rare_classes_merged"
+    assert (fix.params["n"], fix.params["images"], fix.params["other"]) == (2, 3, "other")
+    assert fix.params["classes"] == ["belt (1)", "tie (2)"]
 
 
-def test_or_dropped_which_makes_their_labels_unknown():
+def test_dropped_classes_have_unknown_labels():
     dropped = reduce_rare_classes(labelled(*WARDROBE), "3", "drop")
     assert dropped.target().classes == ("coat", "dress")
     assert names_of(dropped) == ["coat"] * 3 + [""] + ["dress"] * 3 + ["", "", ""]
-    assert "2 classes of fewer than 3 images dropped, their labels unknown; 3 images" in dropped.fixes[0]
+    fix = dropped.fixes[0]
+    assert fix.code == "rare_classes_dropped"
+    assert (fix.params["n"], fix.params["images"], fix.params["too_few"]) == (2, 3, None)
 
 
-def test_a_class_of_the_data_that_is_called_other_takes_them_and_keeps_its_place():
+def test_an_existing_class_other_is_used_and_keeps_its_index():
     merged = reduce_rare_classes(labelled("Other", "tie", "coat", "coat", "skirt", "skirt", "skirt"), 2)
     assert merged.target().classes == ("Other", "coat", "skirt")
     assert names_of(merged) == ["Other", "Other", "coat", "coat", "skirt", "skirt", "skirt"]
 
 
-def test_what_would_be_rare_even_together_is_dropped_and_that_is_said():
+def test_classes_rare_even_together_are_dropped():
     dropped = reduce_rare_classes(labelled(*WARDROBE, "coat", "dress"), 4)
     assert dropped.target().classes == ("coat", "dress")
-    assert "since together they are 3" in dropped.fixes[0]
+    assert dropped.fixes[0].code == "rare_classes_dropped"
+    assert dropped.fixes[0].params["too_few"] == 3
 
 
-def test_nothing_rare_changes_nothing():
+def test_data_without_rare_classes_are_unchanged():
     whole = labelled(*WARDROBE)
     assert reduce_rare_classes(whole, 1) == whole
 
 
 def test_too_few_classes_left_is_an_error_with_the_numbers():
-    with pytest.raises(DataError, match=r"1 of its 3 classes would be left with 4 images or more"):
+    with pytest.raises(DataError) as error:
         reduce_rare_classes(labelled(*["coat"] * 5, "tie", "belt"), 4)
+    assert error.value.code == "too_few_classes_left"
+    assert [error.value.params[name] for name in ("n", "total", "minimum")] == [1, 3, 4]
     left = reduce_rare_classes(labelled(*["coat"] * 5, "tie", "belt"), 4, strict=False)
     assert left.target().classes == ("belt", "coat", "tie")
-    assert "left as it is" in left.fixes[0]
+    assert left.fixes[0].code == "rare_classes_kept"
 
 
 @pytest.mark.parametrize(
-    ("least", "rare", "message"),
+    ("minimum", "rare", "code", "params"),
     [
-        ("none", None, "give a number of images"),
-        ("0", None, "give a number of images"),
-        ("-3", None, "give a number of images"),
-        ("knd=3", None, "no target is called 'knd'. Did you mean kind"),
-        ("3", "dorp", "Did you mean drop"),
+        ("none", None, "min_per_class_invalid", {"value": "none"}),
+        ("0", None, "min_per_class_invalid", {"value": "0"}),
+        ("-3", None, "min_per_class_invalid", {"value": "-3"}),
+        ("knd=3", None, "target_unknown", {"name": "knd", "nearest": "kind"}),
+        ("3", "dorp", "rare_action_unknown", {"name": "dorp", "nearest": "drop"}),
     ],
 )
-def test_what_cannot_be_meant_is_refused(least, rare, message):
-    with pytest.raises(DataError, match=message):
-        reduce_rare_classes(labelled(*WARDROBE), least, rare)
+def test_an_invalid_option_is_refused(minimum, rare, code, params):
+    with pytest.raises(DataError) as error:
+        reduce_rare_classes(labelled(*WARDROBE), minimum, rare)
+    assert error.value.code == code
+    assert params.items() <= error.value.params.items()
 
 
-def test_of_several_labels_the_merged_one_is_yes_where_any_is_and_no_only_where_all_are():
+def test_a_merged_label_is_yes_where_any_is_and_no_where_all_are():
     cells = [[1, 1, 0], [1, 0, 1], [1, 0, 0], [0, UNKNOWN, 0], [1, 0, UNKNOWN], [UNKNOWN, 1, UNKNOWN]]
     several = Dataset(
         name="garments",
@@ -122,22 +130,22 @@ def test_of_several_labels_the_merged_one_is_yes_where_any_is_and_no_only_where_
     st.sampled_from(["merge", "drop"]),
     st.randoms(use_true_random=False),
 )
-def test_whatever_the_table_no_class_stays_rare_and_no_index_depends_on_a_part(names, least, way, random):
+def test_no_class_stays_rare_and_no_index_depends_on_a_part(names, minimum, action, random):
     if not any(names):
         return
     parts = [random.choice(["train", "validation", "test"]) for _ in names]
     before = labelled(*names, parts=parts)
-    after = reduce_rare_classes(before, least, way, strict=False)
-    if any("left as it is" in said for said in after.fixes):
+    after = reduce_rare_classes(before, minimum, action, strict=False)
+    if any(fix.code == "rare_classes_kept" for fix in after.fixes):
         assert names_of(after) == names
         return
     counts = Counter(names_of(after))
-    assert all(counts[name] >= least for name in after.target().classes)
+    assert all(counts[name] >= minimum for name in after.target().classes)
     for name, now in zip(names, names_of(after), strict=True):
         assert now in (name, "other", "")
-        if name and Counter(names)[name] >= least:
+        if name and Counter(names)[name] >= minimum:
             assert now == name
-    shuffled = reduce_rare_classes(labelled(*names, parts=parts[::-1]), least, way, strict=False)
+    shuffled = reduce_rare_classes(labelled(*names, parts=parts[::-1]), minimum, action, strict=False)
     assert shuffled.target() == after.target()
     assert names_of(shuffled) == names_of(after)
 
@@ -157,9 +165,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "garments.csv"
 
 
-def test_a_run_with_rare_classes_says_so_repeats_it_resumes_with_it_and_is_evaluated_with_it(
-    catalogue, tmp_path, capfd
-):
+def test_a_run_with_rare_classes_is_resumed_and_evaluated(catalogue, tmp_path, capfd):
     targets = ["--target", "kind", "--target", "fabric"]
     rare = ["--min-per-class", "fabric=4", "--rare", "fabric=drop"]
     reading = {"target": ["kind", "fabric"], "min_per_class": ("fabric=4",), "rare": ("fabric=drop",)}
@@ -174,8 +180,7 @@ def test_a_run_with_rare_classes_says_so_repeats_it_resumes_with_it_and_is_evalu
         )
     resumed = invoke(capfd, "train", "--resume", tmp_path / "run")
     assert resumed.code == 0, resumed.err
-    assert "fabric: 2 classes of fewer than 4 images dropped" in resumed.err
-    assert "lace (2), silk (2)" in resumed.err
+    assert "lace (2) and silk (2)" in resumed.err
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["data"]["classes"] == {"kind": ["dress", "hat", "shirt"], "fabric": ["linen", "wool"]}
     assert "--min-per-class fabric=4 --rare fabric=drop" in record["command"]
@@ -188,20 +193,22 @@ def test_a_run_with_rare_classes_says_so_repeats_it_resumes_with_it_and_is_evalu
     assert "lace (2)" in judged.err
 
 
-def test_it_is_seen_before_training_by_look_and_audit(catalogue, tmp_path, capfd):
+def test_look_and_audit_merge_rare_classes(catalogue, tmp_path, capfd):
     looked = invoke(capfd, "look", catalogue, "--min-per-class", "fabric=3", "--json").json
     assert looked["targets"]["fabric"]["classes"] == {"linen": 16, "wool": 16, "other": 4}
-    assert any("lace (2), silk (2)" in said for said in looked["fixes"])
+    assert any("lace (2) and silk (2)" in str(fix) for fix in looked["fixes"])
 
     audited = invoke(
         capfd, "audit", catalogue, "--target", "fabric", "--min-per-class", 4, "--only", "small_class",
         "-o", tmp_path / "audit",
     )  # fmt: skip
     assert audited.code == 0, audited.err
-    assert "merged into 'other'" in audited.err
-    assert "--target fabric --min-per-class 4" in audited.out
+    assert "'other'" in audited.err
+    assert "--target fabric" in audited.out
+    assert "--min-per-class 4" in audited.out
 
 
-def test_rare_without_a_number_is_an_error(catalogue):
-    with pytest.raises(DataError, match="Add --min-per-class"):
+def test_rare_without_a_minimum_is_refused(catalogue):
+    with pytest.raises(DataError) as error:
         read(catalogue, target="kind", rare="drop")
+    assert error.value.code == "rare_without_minimum"

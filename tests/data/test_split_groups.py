@@ -27,11 +27,11 @@ def tables(draw: Any) -> Dataset:
 
 @settings(max_examples=1000, deadline=None)
 @given(tables(), st.sampled_from([0.0, 1 / 12, 0.2, 0.5, 0.7]), st.integers(0, 99), st.booleans())
-def test_no_group_is_ever_in_two_parts(table: Dataset, share: float, seed: int, stratified: bool) -> None:
+def test_no_group_is_ever_in_two_parts(table: Dataset, fraction: float, seed: int, stratified: bool) -> None:
     try:
-        parts = split(table, validation_fraction=share, seed=seed, stratified=stratified)
+        parts = split(table, validation_fraction=fraction, seed=seed, stratified=stratified)
     except TrainingError:
-        return  # said in one sentence; other errors fail
+        return
     assert table.groups is not None
     of = [set(table.groups[i]) for i in (parts.train, parts.validation, parts.test)]
     assert not of[0] & of[1]
@@ -41,7 +41,7 @@ def test_no_group_is_ever_in_two_parts(table: Dataset, share: float, seed: int, 
     assert np.array_equal(together, np.flatnonzero(table.labels["label"] >= 0))
 
 
-def test_groups_are_drawn_with_each_classs_share_kept() -> None:
+def test_groups_are_drawn_in_the_proportions_of_the_classes() -> None:
     labels = np.repeat(np.arange(2), [400, 100])
     table = Dataset(
         name="table",

@@ -1,4 +1,4 @@
-"""Drawing parts where some classes are rare."""
+"""Random splits where some classes are rare."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from muslin.data.synthetic import make_garments
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_a_class_with_one_photo_in_any_target_is_learned_not_only_judged(grouped):
+def test_a_class_with_one_photo_is_in_the_training_set(grouped):
     drawn = make_garments(100, seed=1).dataset
     groups = np.array([str(i // 3) for i in range(100)], dtype=object) if grouped else None
     colours = Target("colour", tuple(f"colour {i}" for i in range(30)))
@@ -29,6 +29,6 @@ def test_a_class_with_one_photo_in_any_target_is_learned_not_only_judged(grouped
         assert set(range(30)) <= set(labels[parts.train])
         together = np.concatenate([parts.train, parts.validation, parts.test])
         assert sorted(together) == list(range(100))
-        assert "kept for learning" in parts.description
+        assert "moved_to_training" in [note.code for note in parts.notes]
         if groups is not None:
             assert not set(groups[parts.train]) & set(groups[parts.test])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from muslin.data.registry import write_csv
+from muslin.data.convert import write_csv
 from muslin.data.synthetic import make_garments
 
 

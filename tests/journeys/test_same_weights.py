@@ -10,7 +10,7 @@ import pytest
 import muslin
 from command_line import invoke, run
 from muslin.data import read
-from muslin.data.registry import write_csv
+from muslin.data.convert import write_csv
 from muslin.models.bundle import open_bundle
 
 SETTINGS: dict[str, Any] = {"epochs": 1, "batch_size": 128}

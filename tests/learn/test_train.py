@@ -20,7 +20,7 @@ def test_places_are_spread_from_the_first_to_the_last(count):
 
 def test_an_epoch_is_judged_by_some_validation_images_of_every_class_although_folders_come_one_by_one():
     validation = np.arange(100, 30_100)
-    split = Split(train=np.arange(100), validation=validation, test=np.arange(0), description="in order")
+    split = Split(train=np.arange(100), validation=validation, test=np.arange(0), notes=("in order",))
     checked = validation_subset(split)
     assert len(checked) == MAX_VALIDATION_IMAGES
     assert set(checked) <= set(validation)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens while they are written."""
+"""Atomic writes: files are complete or absent, whatever happens during a write."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from muslin.storage import atomic
 from muslin.storage.atomic import atomic_file, remove_partial_files, storage_errors, write_atomically
 
 
-def test_a_folder_is_made_for_the_file_and_its_content_is_what_was_given(tmp_path: Path) -> None:
+def test_a_file_and_its_folder_are_written(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "c.txt"
     write_atomically(path, "Größe\r\n42 µm\n")
     assert path.read_bytes() == "Größe\r\n42 µm\n".encode()
@@ -25,7 +25,7 @@ def test_a_folder_is_made_for_the_file_and_its_content_is_what_was_given(tmp_pat
     assert [entry.name for entry in path.parent.iterdir()] == ["c.txt"]
 
 
-def test_an_exception_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_an_exception_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     write_atomically(path, "old")
     with suppress(ZeroDivisionError), atomic_file(path) as file:
@@ -37,7 +37,7 @@ def test_an_exception_while_writing_leaves_the_old_file_and_nothing_else(tmp_pat
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_a_file_is_on_the_disk_before_it_takes_its_name_and_then_its_name_is_too(
+def test_a_file_is_flushed_before_and_after_its_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a power cut would show: the order in which the system is asked."""
@@ -63,7 +63,7 @@ for number in itertools.count():
 """
 
 
-def test_a_writer_killed_at_any_moment_leaves_a_whole_file_and_nothing_written_is_lost(
+def test_a_killed_writer_leaves_a_complete_file(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "numbers.txt"
@@ -88,7 +88,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file_and_nothing_written_i
     assert cut > 0, "no writer was ever killed in the middle of a file, so this showed nothing"
 
 
-def test_what_a_living_process_is_writing_is_no_leftover(tmp_path: Path) -> None:
+def test_partial_files_of_a_live_process_are_kept(tmp_path: Path) -> None:
     with atomic_file(tmp_path / "a.txt") as file:
         file.write(b"begun")
         remove_partial_files(tmp_path)
@@ -96,7 +96,7 @@ def test_what_a_living_process_is_writing_is_no_leftover(tmp_path: Path) -> None
     assert (tmp_path / "a.txt").read_bytes() == b"begun and ended"
 
 
-def test_only_leftovers_are_cleared(tmp_path: Path) -> None:
+def test_only_partial_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     names = [".part", "a.part", f"a.txt.{dead.pid}-1.part", ".a.txt.part", f".a.txt.{dead.pid}-1.part.txt"]
@@ -106,7 +106,7 @@ def test_only_leftovers_are_cleared(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(names)
 
 
-def test_two_threads_of_one_process_do_not_write_into_each_others_file(tmp_path: Path) -> None:
+def test_two_threads_do_not_write_into_the_same_file(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     path = tmp_path / "a.txt"
@@ -117,14 +117,16 @@ def test_two_threads_of_one_process_do_not_write_into_each_others_file(tmp_path:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_a_full_disk_is_said_and_the_old_file_is_untouched(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     write_atomically(path, "old")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(StorageError, match=r"run\.json: cannot be written .*The disk is full: free some"):
+        with pytest.raises(StorageError) as error:
             write_atomically(path, "x" * 100_000)
+        assert error.value.code == "disk_full"
+        assert error.value.params["path"] == str(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert path.read_text() == "old"
@@ -132,33 +134,49 @@ def test_a_full_disk_is_said_and_the_old_file_is_untouched(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"),
+    ("number", "code"),
     [
-        (errno.ENOSPC, "The disk is full: free some space or choose another place."),
-        (errno.EDQUOT, "The disk is full: free some space or choose another place."),
-        (errno.EROFS, "This place is not writable: choose another, or change its permissions."),
-        (errno.EACCES, "This place is not writable: choose another, or change its permissions."),
-        (errno.ENOTDIR, "A file or folder of that name is in the way: choose another place."),
-        (errno.EIO, "Check that the folder exists and can be written."),
+        (errno.ENOSPC, "disk_full"),
+        (errno.EDQUOT, "disk_full"),
+        (errno.EROFS, "write_denied"),
+        (errno.EACCES, "write_denied"),
+        (errno.ENOTDIR, "path_occupied"),
+        (errno.EIO, "write_failed"),
     ],
 )
-def test_each_refusal_of_the_system_comes_with_what_to_do(number: int, advice: str) -> None:
-    with pytest.raises(StorageError) as refused, storage_errors(Path("x.csv")):
+def test_each_refusal_of_the_system_has_a_code(number: int, code: str) -> None:
+    with pytest.raises(StorageError) as error, storage_errors(Path("x.csv")):
         raise OSError(number, os.strerror(number))
-    assert str(refused.value) == f"x.csv: cannot be written ({os.strerror(number)}). {advice}"
+    assert error.value.code == code
+    assert error.value.params == {"path": "x.csv", "reason": os.strerror(number)}
 
 
 @pytest.mark.parametrize("name", ["file/below.txt", "folder", "file/deep/below.txt"])
-def test_a_file_or_folder_in_the_way_is_said(name: str, tmp_path: Path) -> None:
+def test_an_existing_file_or_folder_is_reported(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StorageError, match="is in the way: choose another place"):
+    with pytest.raises(StorageError) as error:
         write_atomically(tmp_path / name, "new")
+    assert error.value.code == "path_occupied"
     assert (tmp_path / "file").read_text() == "in the way"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_the_cache_is_where_xdg_says_or_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_check_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_atomically(path, "old")
+
+    def check(temporary: Path) -> None:
+        assert temporary.read_bytes() == b"new"
+        raise ValueError
+
+    with suppress(ValueError), atomic_file(path, check=check) as file:
+        file.write(b"new")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_cache_is_in_xdg_cache_home_or_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert atomic.cache_folder() == Path("/somewhere/muslin")
     monkeypatch.setenv("XDG_CACHE_HOME", "")

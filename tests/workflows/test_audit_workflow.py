@@ -18,8 +18,8 @@ from command_line import invoke, refusal
 from muslin.data import read
 from muslin.data.audit.exclusions import read_names, write_names
 from muslin.data.audit.findings import KINDS, Audit
+from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
-from muslin.data.registry import write_csv
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.workflows import audit as audit_workflow

@@ -11,8 +11,8 @@ from PIL import Image
 import muslin
 from command_line import FinishedRun, invoke, refusal
 from muslin.data import read
+from muslin.data.convert import write_csv
 from muslin.data.dataset import Dataset
-from muslin.data.registry import write_csv
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
 from muslin.models.bundle import seal

@@ -14,8 +14,8 @@ import pytest
 from safetensors.numpy import load, load_file
 
 import muslin
+from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
-from muslin.data.registry import write_csv
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, MissingPartError, RecipeError, StoppedError, StorageError, TrainingError
 from muslin.learn.recipes import recipe

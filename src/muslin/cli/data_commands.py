@@ -35,14 +35,17 @@ from muslin.cli.output import log, print_json
 @json_option
 def get_command(name: str, csv_folder: Path | None, as_json: bool) -> None:
     """Download a registered data set and verify it."""
-    from muslin.data import read, registry
+    from muslin.data import read
+    from muslin.data.convert import write_csv
+    from muslin.data.local_copies import obtain
+    from muslin.data.registry import lookup
 
-    facts = registry.dataset_facts(registry.lookup(name))
+    facts = lookup(name).to_dict()
     if not as_json:
         for title, text in facts.items():
             click.echo(f"{title:8}  " + text.replace("\n", "\n" + " " * 10))
-    files = registry.get(name, log=log)
-    written = [str(path) for path in registry.write_csv(read(name), csv_folder)] if csv_folder else []
+    files = obtain(name, log=log)
+    written = [str(path) for path in write_csv(read(name), csv_folder)] if csv_folder else []
     if as_json:
         folder = files.path if files.path.is_dir() else files.path.parent
         places = {"path": str(files.path), "origin": files.origin, "checked": files.checked, "csv": written}

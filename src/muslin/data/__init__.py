@@ -1,6 +1,6 @@
-"""Files to a Dataset: `read` is the one entry.
+"""Files → Dataset, by `read`.
 
-Imported when it is first asked for: whoever only answers needs no reader of catalogues, and should not wait for all.
+The readers are imported on first use, because prediction alone does not need them.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -24,6 +24,7 @@ from muslin.data.dataset import (
 from muslin.data.formats import classes_file, folders, idx, parquet_images, pixels_csv, pixels_csv_parts
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
+from muslin.data.registry import DATASETS
 from muslin.errors import DataError, ImageError, StorageError, nearest
 from muslin.storage.atomic import atomic_file, atomic_folder
 
@@ -99,6 +100,30 @@ def convert(
     if isinstance(dataset.images, PhotoImages) and any(photo.box for photo in dataset.images.photos):
         lost.append("what is outside the photos' boxes: they were cut, and are written as PNG files")
     return ConversionResult(path, to, len(dataset) - len(left_out), tuple(lost), tuple(left_out))
+
+
+def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
+    """Write each part like Kaggle's CSV files: `NAME_train.csv`, `NAME_test.csv`, header label,pixel1,…
+
+    Labels of a registered data set are written as their numbers, as Kaggle does; reading the files back gives the
+    same arrays, labels and classes. A data set without parts becomes `NAME.csv`.
+
+    Returns:
+        the files, in the order of the parts.
+
+    Raises:
+        DataError: the images are photos, or differ in size.
+        StorageError: the folder cannot be written.
+    """
+    row = DATASETS.get(dataset.name)
+    if row and not row.files:
+        raise DataError("csv_of_photos", name=dataset.name)
+    target = dataset.target()
+    names = [str(i) for i in range(len(target.classes))] if row else list(target.classes)
+    labels = ["" if label == UNKNOWN else names[label] for label in dataset.labels[target.name]]
+    return pixels_csv_parts.write(
+        dataset, labels, folder, lambda part: f"{dataset.name}_{part}" if part else dataset.name
+    )
 
 
 Outcome = tuple[list[str], list[str]]

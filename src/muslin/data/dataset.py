@@ -1,8 +1,8 @@
-"""The nouns of data: Dataset, Target and Split. Plain values; `muslin.data.formats` reads them from files."""
+"""Dataset, Target and Split: plain values, which `muslin.data.formats` reads from files."""
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -10,21 +10,21 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.errors import DataError, nearest
+from muslin.errors import DataError, unknown
+from muslin.messages import Message
 
 UNKNOWN = -1
-"""The label of a sample whose class is not known. Never a class; never counted in a loss or a measure."""
+"""The label of a sample without a known class. Never a class index; excluded from every loss and metric."""
 
 PARTS = ("train", "validation", "test")
-"""The names a data set's own division may use, in the order in which they are shown."""
+"""Names of the parts that a data set can come with, in display order."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One question asked of every image, without the answers.
+    """What a model predicts for every image: a name and its classes.
 
-    `classes` is the one place that says which index is which name: index i of a label or of a row of
-    probabilities means `classes[i]`, whichever of the classes a part of the data happens to contain.
+    Index i of a label or of a row of probabilities means `classes[i]`, in every part of the data.
     """
 
     name: str
@@ -33,18 +33,18 @@ class Target:
 
 
 class Images(Protocol):
-    """Images in order, decoded when asked for: `images[i]` is uint8 (height, width, 1 or 3)."""
+    """Images in order, decoded on access: `images[i]` is uint8 (height, width, 1 or 3)."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Images":
-        """The same kind of images, only those at `indices`, in that order."""
+        """The images at `indices`, in that order."""
         ...
 
     def concat(self, others: Sequence[Any]) -> "Images":
-        """These images, then those of `others` in turn. Raises DataError where they cannot be in one set."""
+        """These images followed by those of `others`. Raises DataError where they cannot be in one set."""
         ...
 
 
@@ -56,10 +56,7 @@ class PixelImages:
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] not in (1, 3):
-            raise DataError(
-                f"pixels are {self.pixels.dtype} {self.pixels.shape}; "
-                "expected uint8 (count, height, width, 1 or 3)."
-            )
+            raise DataError("pixels_shape", dtype=str(self.pixels.dtype), shape=self.pixels.shape)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -73,36 +70,30 @@ class PixelImages:
 
     def concat(self, others: Sequence[Any]) -> "PixelImages":
         """Raises DataError where sizes differ, or images of the others are photos in their files."""
-        pixels = [self.pixels]
-        for images in others:
-            if not isinstance(images, PixelImages):
-                raise DataError(
-                    "One part holds pixels, the other photos in files. Bring both to one format (muslin convert)."
-                )
-            pixels.append(images.pixels)
-        shapes = {p.shape[1:] for p in pixels}
-        if len(shapes) > 1:
-            sizes = ", ".join("×".join(map(str, shape)) for shape in sorted(shapes))
-            raise DataError(f"The parts' images differ in size: {sizes}. Bring them to one size first.")
+        if not all(isinstance(images, PixelImages) for images in others):
+            raise DataError("mixed_images")
+        pixels = [self.pixels, *(images.pixels for images in others)]
+        if len(shapes := {p.shape[1:] for p in pixels}) > 1:
+            raise DataError("part_sizes", sizes=["×".join(map(str, shape)) for shape in sorted(shapes)])
         return PixelImages(np.concatenate(pixels))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Ordered samples (id, lazy image, optional group and part) and the known answers to one or more targets.
+    """Ordered samples (id, lazy image, optional group and part) with labels for one or more targets.
 
     Attributes:
-        name: how a person would call it, for example `fashion-mnist` or the file's name.
+        name: its name for a person, for example `fashion-mnist` or the file's name.
         format: the row of `muslin.data.formats.FORMATS` that read it, for example `idx`.
         images: the images, in order.
-        targets: the questions.
-        labels: per target's name, int64 (count,) for `multiclass`: a class's index or UNKNOWN; int8
+        targets: what to predict.
+        labels: per target's name, int64 (count,) for `multiclass`: a class index or UNKNOWN; int8
             (count, classes) for `multilabel`: 1 yes, 0 no, UNKNOWN.
-        parts: the division that came with the data: object (count,) of PARTS' names; None where none did.
-        groups: object (count,): samples of one group must never be in two parts; None where there are none.
+        parts: the parts that came with the data: object (count,) of names in PARTS; None where there are none.
+        groups: object (count,): samples of one group are never in two parts; None where there are no groups.
         ids: object (count,) of str, unique: a file's name, an SKU, or `train/17`.
         origin: where the files came from, one sentence for a person.
-        repairs: everything that was mended or passed over while reading, one sentence each, with counts.
+        fixes: everything that was repaired or skipped while reading, one sentence each, with counts.
         transform: how a photo becomes such an image (a row of `muslin.images.TRANSFORMS`).
     """
 
@@ -119,14 +110,12 @@ class Dataset:
     transform: str = "fit"
 
     def __post_init__(self) -> None:
-        for what, values in {
-            "ids": self.ids,
-            "parts": self.parts,
-            "groups": self.groups,
-            **self.labels,
-        }.items():
+        fields = {"ids": self.ids, "parts": self.parts, "groups": self.groups, **self.labels}
+        for field, values in fields.items():
             if values is not None and len(values) != len(self):
-                raise DataError(f"{self.name}: {len(values)} {what} for {len(self)} images.")
+                raise DataError(
+                    "field_length", name=self.name, field=field, found=len(values), expected=len(self)
+                )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -143,12 +132,13 @@ class Dataset:
         Raises:
             DataError: there is no such target, or no name was given and there is not exactly one.
         """
-        found = [t for t in self.targets if name is None or t.name == name]
-        if len(found) != 1:
-            known = ", ".join(t.name for t in self.targets) or "none"
-            wanted = f"no target {name!r}" if name else f"{len(self.targets)} targets where one is needed"
-            raise DataError(f"{self.name}: {wanted}. Targets here: {known}.")
-        return found[0]
+        matches = [t for t in self.targets if name is None or t.name == name]
+        if len(matches) != 1:
+            targets = [t.name for t in self.targets]
+            if name:
+                raise DataError("target_unknown", **unknown(name, targets), dataset=self.name)
+            raise DataError("target_count", dataset=self.name, n=len(targets), choices=targets)
+        return matches[0]
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Dataset":
         """The samples at `indices`, in that order. Classes keep their indices."""
@@ -162,93 +152,86 @@ class Dataset:
         )
 
     def part(self, name: str) -> "Dataset":
-        """The samples of the data's own part `name`.
+        """The samples of the part `name` that came with the data.
 
         Raises:
-            DataError: no part is ever called so, or the data have none; the message lists those they have.
+            DataError: `name` is not in PARTS, or the data have no such part; the message lists their parts.
         """
         if name not in PARTS:
-            raise DataError(f"{self.name}: no part is called {name!r}. {nearest(name, (*PARTS, 'all'))}")
+            raise DataError("part_unknown", **unknown(name, (*PARTS, "all")), dataset=self.name)
         if self.parts is None:
-            raise DataError(
-                f"{self.name} is not divided into parts, so there is no {name!r}. Use --split all."
-            )
-        chosen = np.flatnonzero(self.parts == name)
-        if not len(chosen):
-            have = ", ".join(p for p in PARTS if (self.parts == p).any())
-            raise DataError(f"{self.name} has no part {name!r}. Parts here: {have}.")
-        return self.take(chosen)
+            raise DataError("no_parts", dataset=self.name, part=name)
+        indices = np.flatnonzero(self.parts == name)
+        if not len(indices):
+            choices = [p for p in PARTS if (self.parts == p).any()]
+            raise DataError("part_missing", dataset=self.name, part=name, choices=choices)
+        return self.take(indices)
 
     @cached_property
     def indices_in_part(self) -> NDArray[np.int64]:
-        """Each sample's place in its part, from 0, int64 (count,); in the data set where they are not divided."""
-        places = np.arange(len(self), dtype=np.int64)
+        """Each sample's index in its part, from 0, int64 (count,); in the data set where there are no parts."""
+        indices = np.arange(len(self), dtype=np.int64)
         for part in set() if self.parts is None else set(self.parts):
-            theirs = np.flatnonzero(self.parts == part)
-            places[theirs] = np.arange(len(theirs))
-        return places
+            in_part = np.flatnonzero(self.parts == part)
+            indices[in_part] = np.arange(len(in_part))
+        return indices
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what a model could learn from: images, labels, classes, parts; not of paths."""
+        """SHA-256 of all that affects a training: images, labels, classes, parts; not of paths."""
         digest = hashlib.sha256()
         for target in self.targets:
             digest.update(repr((target.name, target.classes, target.kind)).encode())
             labels = self.labels[target.name]
-            for start in range(
-                0, len(labels), 8192
-            ):  # in blocks: eight bytes a label is a lot of many attributes
+            for start in range(0, len(labels), 8192):  # blocks: many attributes take a lot of memory as int64
                 digest.update(np.ascontiguousarray(labels[start : start + 8192], dtype="<i8").data)
         if self.parts is not None:
             digest.update("\n".join(map(str, self.parts)).encode())
-        if digests := getattr(self.images, "digests", None):  # photos in their files need not be decoded
+        if digests := getattr(self.images, "digests", None):  # photos need not be decoded
             for photo in digests():
                 digest.update(photo)
             return digest.hexdigest()
-        for block in self._blocks():
-            digest.update(repr(block.shape).encode())
-            digest.update(np.ascontiguousarray(block).data)
+        images = self.images
+        arrays = (
+            [images.pixels] if isinstance(images, PixelImages) else (images[i] for i in range(len(images)))
+        )
+        for array in arrays:
+            digest.update(repr(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
-
-    def _blocks(self) -> Iterator[NDArray[np.uint8]]:
-        if isinstance(self.images, PixelImages):
-            yield self.images.pixels
-        else:
-            yield from (self.images[i] for i in range(len(self.images)))
 
 
 def encode_labels(name: str, values: NDArray[Any]) -> tuple[Target, NDArray[np.int64]]:
-    """The target that a column of labels makes, and the labels as indices into its classes.
+    """A target from a column of labels, and the labels as indices into its classes.
 
     Args:
         values: (count,) integers, or str; an empty string is UNKNOWN.
 
-    Numbers, also those written as text, become the classes `"0"`, `"1"`, … in numeric order; other names are
-    sorted. Only numbers or names that occur become classes.
+    Numbers, also as text, become the classes `"0"`, `"1"`, … in numeric order; other names are sorted. Only values
+    that occur become classes.
 
     Raises:
-        DataError: no label at all is known.
+        DataError: every label is UNKNOWN.
     """
-    distinct, places = np.unique(values, return_inverse=True)
+    distinct, inverse = np.unique(values, return_inverse=True)
     names = [str(value) for value in distinct]
-    known = [i for i, text in enumerate(names) if text]
-    if not known:
-        raise DataError(f"{name}: none of the {len(values):,} samples has a label.")
-    classes = sorted_classes(names[i] for i in known)
+    classes = sorted_classes(filter(None, names))
+    if not classes:
+        raise DataError("no_labels", name=name, n=len(values))
     index = {text: i for i, text in enumerate(classes)}
     indices = np.array([index.get(text, UNKNOWN) for text in names], dtype=np.int64)
-    return Target(name, classes), indices[places]
+    return Target(name, classes), indices[inverse]
 
 
 def indices_by_part(dataset: Dataset) -> dict[str, NDArray[np.int64]]:
-    """Per part that occurs, in PARTS' order, the indices of its samples; all under `""` where there are no parts."""
+    """Per part that occurs, in the order of PARTS, the indices of its samples; without parts, all under `""`."""
     if dataset.parts is None:
         return {"": np.arange(len(dataset))}
     return {part: found for part in PARTS if len(found := np.flatnonzero(dataset.parts == part))}
 
 
 def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """Classes in the order of their indices: numbers by their value, other names sorted."""
+    """Class names in the order of their indices: numbers by value, other names alphabetically."""
     ordered = sorted(names)
     if all(re.fullmatch(r"-?\d+", name) for name in ordered):
         ordered.sort(key=int)
@@ -256,7 +239,7 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def class_counts(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """How many samples have each class: (classes,). `labels` as in `Dataset.labels`."""
+    """Number of samples of each class, (classes,). `labels` as in `Dataset.labels`."""
     if target.kind == "multilabel":
         yes: NDArray[np.int64] = np.count_nonzero(labels == 1, axis=0)
         return yes
@@ -272,18 +255,17 @@ def pixel_array(dataset: Dataset) -> NDArray[np.uint8]:
     """
     if isinstance(dataset.images, PixelImages):
         return dataset.images.pixels
-    pictures = [dataset.images[i] for i in range(len(dataset))]
-    sizes = sorted({p.shape for p in pictures})
-    if len(sizes) != 1:
+    images = [dataset.images[i] for i in range(len(dataset))]
+    shapes = sorted({image.shape for image in images})
+    if len(shapes) != 1:
         raise DataError(
-            f"{dataset.name}: images of {len(sizes)} different sizes, from {sizes[0]} to {sizes[-1]}, "
-            "where one size is needed. Bring them to one size first."
+            "image_sizes", name=dataset.name, n=len(shapes), smallest=shapes[0], largest=shapes[-1]
         )
-    return np.stack(pictures)
+    return np.stack(images)
 
 
 def image_shape(dataset: Dataset) -> tuple[int, ...]:
-    """(height, width, channels) of all images; nothing is decoded where their size is known without.
+    """(height, width, channels) of all images; decodes nothing where the size is known.
 
     Raises:
         DataError: the images differ in size or channels.
@@ -294,26 +276,33 @@ def image_shape(dataset: Dataset) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Split:
-    """Which samples are for learning, for choosing and for judging: int64 index arrays into one Dataset.
+    """The training, validation and test sets: int64 index arrays into one Dataset.
 
-    `drawn` says in one sentence how, for the record; `seed` is None where nothing was random.
+    Attributes:
+        notes: how each set was made, for the record.
+        seed: seed of the random draws; None where nothing was random.
     """
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
-    description: str
+    notes: tuple[str, ...] = ()
     seed: int | None = None
+
+    @property
+    def description(self) -> str:
+        """The notes in one sentence."""
+        return "; ".join(self.notes)
 
 
 def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
-    """One data set from several files that hold one part each, in the order given.
+    """One data set from several files that hold one part each, in that order.
 
-    The classes are those of the first part; labels of the others are matched by name. An id gets its part in
-    front; groups are kept where every part has them.
+    The classes are those of the first part; labels of the others are matched by name. Each id gets its part as a
+    prefix; groups are kept where every part has them.
 
     Raises:
-        DataError: the images are of different kinds or sizes, or a part has a class that the first does not.
+        DataError: the images are of different kinds or sizes, or a part has a class that the first lacks.
     """
     first = next(iter(parts.values()))
     aligned = [part if part is first else align(part, first.targets) for part in parts.values()]
@@ -332,13 +321,13 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
 
 
 def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
-    """`dataset` with its labels in the classes of `targets`, as a model or another data set has them.
+    """`dataset` with its labels as indices into the classes of `targets`, those of a model or another data set.
 
-    Classes are matched by name. Where `dataset` only has numbers for names (`"0"`, `"1"`, …) and the target
-    does not, the numbers are taken as class indices, as in Fashion-MNIST's own files.
+    Classes are matched by name. Where the names in `dataset` are only numbers (`"0"`, `"1"`, …) and those of the
+    target are not, the numbers are used as class indices, as in Fashion-MNIST's own files.
 
     Raises:
-        DataError: the data have no such target, or a class that the target does not know.
+        DataError: the data lack a target, or have a class that the target lacks.
     """
     labels: dict[str, NDArray[np.integer[Any]]] = {}
     fixes = list(dataset.fixes)
@@ -350,34 +339,32 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
             continue
         if mine.kind != target.kind:
             raise DataError(
-                f"{dataset.name}: target {mine.name!r} is {mine.kind}, but {target.kind} is needed."
+                "target_kind", dataset=dataset.name, target=mine.name, found=mine.kind, expected=target.kind
             )
-        known = {name: i for i, name in enumerate(target.classes)}
-        by_number = not set(mine.classes) <= set(known) and all(
-            c.isdigit() and int(c) < len(known) for c in mine.classes
+        index = {name: i for i, name in enumerate(target.classes)}
+        by_number = not set(mine.classes) <= set(index) and all(
+            c.isdigit() and int(c) < len(index) for c in mine.classes
         )
-        places = [int(c) if by_number else known.get(c, UNKNOWN) for c in mine.classes]
+        indices = [int(c) if by_number else index.get(c, UNKNOWN) for c in mine.classes]
         if by_number:
-            fixes.append(
-                f"{mine.name}: the numbers {mine.classes[0]} to {mine.classes[-1]} taken as class indices"
-            )
+            first, last = mine.classes[0], mine.classes[-1]
+            fixes.append(Message("numbers_as_indices", target=mine.name, first=first, last=last))
         if mine.kind == "multilabel":
-            with_thresholds = np.full((len(dataset), len(target.classes)), UNKNOWN, dtype=np.int8)
-            for column, place in enumerate(places):
-                if place != UNKNOWN:
-                    with_thresholds[:, place] = values[:, column]
-            labels[target.name] = with_thresholds
+            columns = np.full((len(dataset), len(target.classes)), UNKNOWN, dtype=np.int8)
+            for column, i in enumerate(indices):
+                if i != UNKNOWN:
+                    columns[:, i] = values[:, column]
+            labels[target.name] = columns
             continue
-        strangers = [
-            mine.classes[i] for i, place in enumerate(places) if place == UNKNOWN and (values == i).any()
-        ]
-        if strangers:
+        extra = [mine.classes[c] for c, i in enumerate(indices) if i == UNKNOWN and (values == c).any()]
+        if extra:
             raise DataError(
-                f"{dataset.name}: {', '.join(map(repr, strangers[:5]))} "
-                f"{'is a class' if len(strangers) == 1 else 'are classes'} of {mine.name!r} "
-                f"never seen in training. "
-                f"Known: {', '.join(target.classes)}."
+                "classes_unknown",
+                dataset=dataset.name,
+                target=mine.name,
+                classes=extra[:5],
+                choices=target.classes,
             )
-        table = np.array([*places, UNKNOWN], dtype=np.int64)  # the last entry is where UNKNOWN (-1) points
+        table = np.array([*indices, UNKNOWN], dtype=np.int64)  # UNKNOWN (-1) points to the last entry
         labels[target.name] = table[values]
     return replace(dataset, targets=tuple(targets), labels=labels, fixes=tuple(fixes))

@@ -1,9 +1,7 @@
-"""Photos of any size, left in their files until they are asked for, and brought to one size when a model needs it."""
+"""Photos of any size, left in their files until they are needed, and transformed to one size for a model."""
 
 import hashlib
 import math
-import os
-import tempfile
 import threading
 import zlib
 from collections import deque
@@ -18,30 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, pixel_array
-from muslin.errors import DataError, ImageError
+from muslin.errors import DataError, ImageError, StorageError
+from muslin.machine import physical_cores
+from muslin.messages import Message
+from muslin.storage.scratch import ScratchArray
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif",
      ".tiff", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".avif"}
 )  # fmt: skip
-"""How the names of photos end, in lower case. What is in such a file decides how it is decoded."""
+"""Suffixes of photo files, in lower case. The decoder is chosen by the content, not by the suffix."""
 
-MOST_BYTES = 20_000_000
-"""Of one photo's file, as `muslin.images.decode` has it."""
+MAX_PHOTO_BYTES = 20_000_000
+"""Largest file of one photo, as in `muslin.images.decode`."""
 
-MOST_MADE_BYTES = 4 * 10**9
-"""Of photos brought to one size, on the disk while a network is trained: 20,000 of 260 px."""
+MAX_CACHE_BYTES = 4 * 10**9
+"""Largest scratch file of transformed photos during a training: 20,000 photos of 260 px."""
 
-THREADS = 2
+MAX_THREADS = 8
+"""Bound on decoding threads: each can hold a photo of 50 million pixels, 150 MB, and a few more wait behind it."""
 
 MAX_UNREADABLE = 0.2
-"""The share of photos that may be unreadable before a training stops: more are no accident, but a bad copy."""
+"""Default bound on the fraction of unreadable photos: more are no accident but a bad copy, so training stops."""
 
 T = TypeVar("T")
 
 
 class StoredImage(Protocol):
-    """One photo as it is kept somewhere: a Photo, or a row of a Parquet file."""
+    """One photo in its place: a Photo, or a row of a Parquet file."""
 
     @property
     def name(self) -> str: ...
@@ -49,20 +51,20 @@ class StoredImage(Protocol):
     @property
     def box(self) -> tuple[int, int, int, int] | None: ...
 
-    def content(self, max_bytes: int = MOST_BYTES + 1) -> bytes: ...
+    def content(self, max_bytes: int = MAX_PHOTO_BYTES + 1) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class Photo:
-    """Where one photo's file is.
+    """The place of one photo's file.
 
     Attributes:
-        name: what a message calls it.
+        name: its name in messages.
         path: the file, or the archive that holds it.
         start: the byte at which its content begins.
-        size: how many bytes its content takes there; None for all of the file.
+        size: number of bytes of its content; None for all of the file.
         deflated: whether the content is deflated, as in a zip.
-        box: (left, top, right, bottom) in pixels of the upright photo, to which it is cut; None for all of it.
+        box: (left, top, right, bottom) in pixels of the upright photo, to which it is cropped; None for all of it.
     """
 
     name: str
@@ -72,8 +74,8 @@ class Photo:
     deflated: bool = False
     box: tuple[int, int, int, int] | None = None
 
-    def content(self, max_bytes: int = MOST_BYTES + 1) -> bytes:
-        """The photo's file, cut off after `max_bytes`; by default one more than are decoded.
+    def content(self, max_bytes: int = MAX_PHOTO_BYTES + 1) -> bytes:
+        """The bytes of the photo's file, cut off after `max_bytes`; by default one more than the decoder accepts.
 
         Raises:
             ImageError: it cannot be read.
@@ -85,23 +87,23 @@ class Photo:
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if self.deflated else data
         except zlib.error as error:
             raise ImageError(
-                f"{self.name}: is damaged in the archive ({error}). Copy {self.path} again."
+                "photo_damaged", name=self.name, path=str(self.path), reason=str(error)
             ) from error
         except OSError as error:
             raise ImageError(
-                f"{self.name}: cannot be read ({error.strerror or error}). Check {self.path}."
+                "image_unreadable", name=self.name, reason=error.strerror or str(error)
             ) from error
 
 
 @dataclass(frozen=True)
 class PhotoImages:
-    """Photos in their files; `images[i]` decodes one: uint8 (height, width, 1 or 3), upright. Safe in threads.
+    """Photos in their files; `images[i]` decodes one: uint8 (height, width, 1 or 3), upright. Thread-safe.
 
-    `kept` is whatever must live as long as the photos are read, such as an unpacked archive.
+    `keep_alive` is an object that must live as long as the photos, such as an unpacked archive.
     """
 
     photos: tuple[StoredImage, ...]
-    kept: Any = None
+    keep_alive: Any = None
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -111,41 +113,36 @@ class PhotoImages:
         return self.decode(index)
 
     def decode(self, index: int, min_side_px: int | None = None) -> NDArray[np.uint8]:
-        """Photo `index`; a JPEG may come smaller, but no side below `min_side_px`."""
+        """Photo `index`; a JPEG can come smaller, with no side below `min_side_px`."""
         from muslin.images import decode
 
         photo = self.photos[index]
         if photo.box:
-            min_side_px = None  # the box counts the pixels of the whole photo
+            min_side_px = None  # the box counts the pixels of the full-size photo
         pixels = decode(
-            photo.content(), name=photo.name, max_bytes=MOST_BYTES, min_side_px=min_side_px
+            photo.content(), name=photo.name, max_bytes=MAX_PHOTO_BYTES, min_side_px=min_side_px
         ).pixels
         if photo.box is None:
             return pixels
         left, top, right, bottom = photo.box
-        cut = pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-        if not cut.size:
-            raise ImageError(
-                f"{photo.name}: its box {photo.box} holds no pixel of {pixels.shape[1]}×{pixels.shape[0]}. "
-                "Correct the box."
-            )
-        return np.ascontiguousarray(cut)
+        crop = pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+        if not crop.size:
+            height, width = pixels.shape[:2]
+            raise ImageError("box_outside", name=photo.name, box=photo.box, width=width, height=height)
+        return np.ascontiguousarray(crop)
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "PhotoImages":
         return replace(self, photos=tuple(self.photos[int(i)] for i in indices))
 
     def concat(self, others: Sequence[Any]) -> "PhotoImages":
         """Raises DataError where the others are not photos in their files."""
-        for images in others:
-            if not isinstance(images, PhotoImages):
-                raise DataError(
-                    "One part holds photos in files, the other pixels. Bring both to one format (muslin convert)."
-                )
+        if not all(isinstance(images, PhotoImages) for images in others):
+            raise DataError("mixed_images")
         photos = tuple(photo for images in (self, *others) for photo in images.photos)
-        return PhotoImages(photos, (self.kept, *(images.kept for images in others)))
+        return PhotoImages(photos, (self.keep_alive, *(images.keep_alive for images in others)))
 
     def digests(self) -> Iterator[bytes]:
-        """Per photo the SHA-256 of its file; of its name where it cannot be read."""
+        """Per photo the SHA-256 of its file; of its name where it is unreadable."""
         for photo in self.photos:
             try:
                 content = photo.content()
@@ -154,61 +151,47 @@ class PhotoImages:
             yield hashlib.sha256(content + repr(photo.box).encode() if photo.box else content).digest()
 
 
-class MadeImages:
-    """Images of one size that photos were brought to, in a temporary file that has no name and goes when nobody
-    holds it. Once it or the disk is full, the others are as if nobody kept them. Safe in threads."""
+class TransformedCache:
+    """Transformed photos of one size in a scratch file, up to `max_bytes` or a full disk. Thread-safe."""
 
-    def __init__(self, size: tuple[int, int, int], max_bytes: int) -> None:
-        self._size = size
-        self._room = max_bytes // math.prod(size)
+    def __init__(self, count: int, size: tuple[int, int, int], max_bytes: int) -> None:
         self._rows: dict[StoredImage, int] = {}
         self._lock = threading.Lock()
         try:
-            with tempfile.TemporaryFile() as file:
-                self._handle = os.dup(file.fileno())
-        except OSError:
-            self._room = 0
+            self._images: ScratchArray | None = ScratchArray(min(count, max_bytes // math.prod(size)), size)
+        except StorageError:
+            self._images = None
 
     def get(self, photo: StoredImage) -> NDArray[np.uint8] | None:
-        """A new array, if it was kept."""
-        row, count = self._rows.get(photo), math.prod(self._size)
-        if row is None:
-            return None
-        content = bytearray(os.pread(self._handle, count, row * count))
-        return np.frombuffer(content, np.uint8).reshape(self._size)
+        """A new array, or None where the photo is not cached."""
+        row = self._rows.get(photo)
+        return None if row is None or self._images is None else self._images.read(row, 1)[0]
 
     def add(self, photo: StoredImage, image: NDArray[np.uint8]) -> None:
-        """Keep it, if there is room."""
+        """Cache `image` while there is room."""
         with self._lock:
             row = len(self._rows)
-            if row >= self._room or photo in self._rows:
+            if self._images is None or row >= self._images.count or photo in self._rows:
                 return
             try:
-                written = os.pwrite(self._handle, image.tobytes(), row * image.size)
-            except OSError:
-                written = 0
-            if written == image.size:
-                self._rows[photo] = row
+                self._images.write(row, image)
+            except StorageError:
+                self._images.count = row  # the disk is full: keep what is there
             else:
-                self._room = 0
-
-    def __del__(self) -> None:
-        if hasattr(self, "_handle"):
-            os.close(self._handle)
+                self._rows[photo] = row
 
 
 @dataclass(frozen=True)
 class ResizedPhotos:
-    """Photos in their files, brought to one size whenever they are asked for: `images[i]` is uint8 `size`.
+    """Photos in their files, transformed to one size on each access: `images[i]` is uint8 `size`. Thread-safe.
 
-    So memory stays the same however many there are. Safe in threads. Where they are asked for again and again,
-    `cache` keeps them.
+    Memory is the same for any number of photos. For repeated access, `cached` keeps the results on the disk.
     """
 
     photos: PhotoImages
     size: tuple[int, int, int]
     transform: str
-    cache: "MadeImages | None" = None
+    cache: TransformedCache | None = None
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -218,19 +201,18 @@ class ResizedPhotos:
         from muslin.images import apply_transform
 
         photo = self.photos.photos[index]
-        if self.cache and (before := self.cache.get(photo)) is not None:
-            return before
-        # `fit` scales a photo as a whole, so half of that may be left to the JPEG decoder; others look at single
-        # pixels
+        if self.cache and (cached := self.cache.get(photo)) is not None:
+            return cached
+        # `fit` scales a photo as a whole, so the JPEG decoder can do half of that; other transforms use single pixels
         min_side_px = 2 * max(self.size[:2]) if self.transform == "fit" else None
         image = apply_transform(self.photos.decode(index, min_side_px), self.transform, self.size)[0]
         if self.cache:
             self.cache.add(photo, image)
         return image
 
-    def cached(self, max_bytes: int = MOST_MADE_BYTES) -> "ResizedPhotos":
-        """The same, each decoded only once as far as `max_bytes` on the disk hold them."""
-        return replace(self, cache=MadeImages(self.size, max_bytes))
+    def cached(self, max_bytes: int = MAX_CACHE_BYTES) -> "ResizedPhotos":
+        """The same images, each decoded only once as far as they fit in `max_bytes` on the disk."""
+        return replace(self, cache=TransformedCache(len(self), self.size, max_bytes))
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "ResizedPhotos":
         return replace(self, photos=self.photos.take(indices))
@@ -245,22 +227,29 @@ class ResizedPhotos:
 
 
 def resize_photos(dataset: Dataset, size: tuple[int, int, int], transform: str | None = None) -> Dataset:
-    """`dataset` with each of its photos brought to `size` when it is asked for; nothing is decoded yet.
+    """`dataset` with each of its photos transformed to `size` on access; nothing is decoded yet.
 
     Raises:
         DataError: the images are pixels, not photos.
     """
     if not isinstance(dataset.images, PhotoImages):
-        raise DataError(
-            f"{dataset.name}: its images are pixels of one size, where photos in files are needed. "
-            "For pixels: --recipe quick."
-        )
-    how = transform or dataset.transform
-    return replace(dataset, images=ResizedPhotos(dataset.images, size, how), transform=how)
+        raise DataError("photos_required", name=dataset.name)
+    name = transform or dataset.transform
+    return replace(dataset, images=ResizedPhotos(dataset.images, size, name), transform=name)
 
 
-def parallel_map(work: Callable[[int], T], count: int, threads: int = THREADS) -> Iterator[T]:
-    """`work(0)`, `work(1)`, … in order, worked out by threads that are at most a few ahead of whoever takes them."""
+def decoding_threads() -> int:
+    """Number of threads that decode photos: one a core, at most MAX_THREADS."""
+    return min(physical_cores(), MAX_THREADS)
+
+
+def parallel_map(work: Callable[[int], T], count: int, threads: int | None = None) -> Iterator[T]:
+    """`work(0)`, `work(1)`, … in order, from threads that stay at most a few results ahead of the consumer.
+
+    Args:
+        threads: by default `decoding_threads()`.
+    """
+    threads = threads or decoding_threads()
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[Future[T]] = deque()
         try:
@@ -278,15 +267,15 @@ def parallel_map(work: Callable[[int], T], count: int, threads: int = THREADS) -
 def pixel_batches(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
     """All images in order, one or more arrays uint8 (count, height, width, channels).
 
-    Photos come few at a time, and are decoded while whoever takes them works on those before them.
+    Photos come 16 at a time, and the next ones are decoded while the consumer works.
     """
     images = dataset.images
     if not isinstance(images, ResizedPhotos) or not len(dataset):
         yield pixel_array(dataset)
         return
-    pictures = parallel_map(lambda i: images[i], len(images))
-    while block := list(islice(pictures, 16)):
-        yield np.stack(block)
+    decoded = parallel_map(lambda i: images[i], len(images))
+    while batch := list(islice(decoded, 16)):
+        yield np.stack(batch)
 
 
 def decode_photos(
@@ -297,37 +286,28 @@ def decode_photos(
     max_unreadable: float = 1.0,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
-    """`dataset` with its photos decoded to uint8 (count, *size); a set of pixels is returned as it is.
+    """`dataset` with its photos decoded to uint8 (count, *size); a set of pixels is returned unchanged.
 
-    Photos that cannot be decoded are left out and listed in `fixes`.
+    Photos that cannot be decoded are excluded and listed in `fixes`.
 
     Args:
         size: (height, width, channels).
         transform: a row of `muslin.images.TRANSFORMS`; by default the data set's own.
-        allow_broken: the share of photos that may be broken.
-        tell: called with a sentence every thousand photos.
+        max_unreadable: maximum fraction of unreadable photos.
+        log: called with a sentence every thousand photos.
 
     Raises:
-        DataError: more of the photos cannot be decoded, or not one can.
+        DataError: a larger fraction of the photos is unreadable, or all are.
     """
     if not isinstance(dataset.images, PhotoImages):
         return dataset
     photos = resize_photos(dataset, size, transform)
     pixels = np.empty((len(photos), *size), dtype=np.uint8)
 
-    def one(index: int) -> str | None:
-        try:
-            pixels[index] = photos.images[index]
-        except ImageError as error:
-            return str(error)
-        return None
+    def read(index: int) -> None:
+        pixels[index] = photos.images[index]
 
-    problems: dict[int, str] = {}
-    for index, problem in enumerate(parallel_map(one, len(photos))):
-        if problem:
-            problems[index] = problem
-        if (index + 1) % 1000 == 0 or (index + 1 == len(photos) > 1000):
-            log(f"{index + 1:,} of {len(photos):,} photos read")
+    problems = _problems(read, len(photos), log)
     return exclude_unreadable(replace(photos, images=PixelImages(pixels)), problems, max_unreadable, log)
 
 
@@ -337,50 +317,65 @@ def readable_photos(
     max_unreadable: float = 1.0,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
-    """`dataset`, whose images are ResizedPhotos, without those that cannot be decoded: each is tried once.
+    """`dataset`, whose images are ResizedPhotos, without those that cannot be decoded; each is tried once.
 
     Raises:
-        DataError: as `in_pixels`.
+        DataError: as `decode_photos`.
     """
-
-    def one(index: int) -> str | None:
-        try:
-            dataset.images[index]
-        except ImageError as error:
-            return str(error)
-        return None
-
-    problems = {i: problem for i, problem in enumerate(parallel_map(one, len(dataset))) if problem}
+    problems = _problems(lambda index: dataset.images[index], len(dataset), lambda sentence: None)
     return exclude_unreadable(dataset, problems, max_unreadable, log)
 
 
+def _problems(read: Callable[[int], object], count: int, log: Callable[[str], None]) -> dict[int, str]:
+    """Read photos 0 to `count` - 1 in threads; per index that fails, the reason."""
+
+    def attempt(index: int) -> str | None:
+        try:
+            read(index)
+        except ImageError as error:
+            return error.message
+        return None
+
+    problems: dict[int, str] = {}
+    for index, problem in enumerate(parallel_map(attempt, count)):
+        if problem:
+            problems[index] = problem
+        if (index + 1) % 1000 == 0 or (index + 1 == count > 1000):
+            log(Message("photos_read", n=index + 1, total=count))
+    return problems
+
+
 def exclude_unreadable(
-    dataset: Dataset, problems: Mapping[int, str], allowed: float, log: Callable[[str], None]
+    dataset: Dataset, problems: Mapping[int, str], max_unreadable: float, log: Callable[[str], None]
 ) -> Dataset:
-    """`dataset` without the photos at the keys of `problems`, which are listed in its repairs.
+    """`dataset` without the photos at the keys of `problems`, which are listed in its `fixes`.
 
     Args:
-        problems: by the photo's place, what is wrong with it.
-        allowed: the share of photos that may be so.
-        tell: called with each problem before an error is raised.
+        problems: per index of an unreadable photo, the reason.
+        max_unreadable: maximum fraction of such photos.
+        log: called with each problem before an error is raised.
 
     Raises:
-        DataError: more are, or all.
+        DataError: there are more, or all photos are unreadable.
     """
     if not problems:
         return dataset
-    count, share = len(dataset), len(problems) / len(dataset)
+    count, fraction = len(dataset), len(problems) / len(dataset)
     first = problems[min(problems)]
     if len(problems) == count:
-        raise DataError(f"{dataset.name}: not one of {count:,} photos can be read. First: {first}")
-    if share > allowed:
+        raise DataError("no_readable_photo", name=dataset.name, n=count, first=first)
+    if fraction > max_unreadable:
         for problem in problems.values():
             log(problem)
         raise DataError(
-            f"{dataset.name}: {len(problems):,} of {count:,} photos cannot be read, which is more than a share of "
-            f"{allowed:g}. First: {first} Mend them, or train without them: "
-            f"--max-unreadable {min(math.ceil(100 * share) / 100, 1):g}."
+            "too_many_unreadable",
+            name=dataset.name,
+            n=len(problems),
+            total=count,
+            max_unreadable=max_unreadable,
+            first=first,
+            suggestion=min(math.ceil(100 * fraction) / 100, 1),
         )
-    kept = np.setdiff1d(np.arange(count), list(problems))
-    said = f"photos left out because they cannot be read: {len(problems):,}"
-    return replace(dataset.take(kept), fixes=(*dataset.fixes, said, *problems.values()))
+    readable = np.setdiff1d(np.arange(count), list(problems))
+    summary = Message("unreadable_excluded", n=len(problems))
+    return replace(dataset.take(readable), fixes=(*dataset.fixes, summary, *problems.values()))

@@ -1,4 +1,4 @@
-"""Classes with few images: merged into one, or dropped, target by target."""
+"""Classes with few images: merged into one class, or dropped, per target."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Target, class_counts
-from muslin.errors import DataError, nearest
+from muslin.errors import DataError, unknown
+from muslin.messages import Message
 
 OTHER_CLASS = "other"
-"""The class into which rare ones are merged; one of the data's own that is called so, in whatever case, is taken."""
+"""The class of merged rare classes; an existing class of that name, in any case, is used."""
 
-NAMED = 100
-"""Rare classes that a sentence names; the rest are counted."""
+MAX_NAMED = 100
+"""Rare classes that a message names; the rest are counted."""
 
 RareAction = Literal["merge", "drop"]
 RARE_ACTIONS: tuple[RareAction, ...] = ("merge", "drop")
@@ -27,113 +28,114 @@ def reduce_rare_classes(
     *,
     strict: bool = True,
 ) -> Dataset:
-    """`dataset` with no class of fewer images than asked for; `fixes` says which classes and how many images.
+    """`dataset` without classes of fewer images than the minimum; `fixes` names the classes and counts the images.
 
-    Counted are the images of all parts, so a class's index does not depend on any part. The classes that stay keep
-    their order; `other`, if it is new, comes last. What is dropped, or would be rare even when merged, is unknown. Of
-    several labels an image the merged one is yes where any of them is, no where all of them are, else unknown.
+    The images of all parts count, so a class index does not depend on any part. The remaining classes keep their
+    order; a new class `other` comes last. Dropped labels, and labels too rare even when merged, become UNKNOWN. In a
+    multilabel target the merged class is 1 where any of its classes is, 0 where all are, else UNKNOWN.
 
     Args:
-        min_per_class: how many images a class must have; or per target, `TARGET=N`.
-        rare: `merge` (as by default) or `drop`; or per target, `TARGET=drop`.
-        strict: raise where fewer than two classes (of several labels an image: no label) would be left; otherwise
-            such a target stays as it is, which is said.
+        min_per_class: minimum number of images of a class; or per target, `TARGET=N`.
+        rare: `merge` (default) or `drop`; or per target, `TARGET=drop`.
+        strict: raise where fewer than two classes (multilabel: no label) would remain; otherwise such a target stays
+            unchanged, and `fixes` says so.
 
     Raises:
-        DataError: no such target or way, a number below 1, or nothing to choose between would be left.
+        DataError: no such target or action, a minimum below 1, or too few classes would remain.
     """
-    least = {name: _number(text) for name, text in _by_target(dataset, min_per_class).items()}
-    ways = {name: _way(text) for name, text in _by_target(dataset, rare or ()).items()}
-    targets, labels, said = [], dict(dataset.labels), []
+    minimums = {name: _minimum(text) for name, text in _by_target(dataset, min_per_class).items()}
+    actions = {name: _action(text) for name, text in _by_target(dataset, rare or ()).items()}
+    targets, labels, fixes = [], dict(dataset.labels), list(dataset.fixes)
     for target in dataset.targets:
-        if target.name in least:
-            minimum, way = least[target.name], ways.get(target.name, "merge")
-            target, labels[target.name], sentence = _reduced(dataset, target, minimum, way, strict)
-            said.append(sentence)
+        if target.name in minimums:
+            minimum, action = minimums[target.name], actions.get(target.name, "merge")
+            target, labels[target.name], fix = _reduce_target(dataset, target, minimum, action, strict)
+            fixes += [fix] if fix else []
         targets.append(target)
-    return replace(
-        dataset, targets=tuple(targets), labels=labels, fixes=(*dataset.fixes, *filter(None, said))
-    )
+    return replace(dataset, targets=tuple(targets), labels=labels, fixes=tuple(fixes))
 
 
-def _reduced(
-    dataset: Dataset, target: Target, minimum: int, way: RareAction, strict: bool
-) -> tuple[Target, NDArray[np.integer[Any]], str]:
-    """The target, its labels, and what was done in one sentence; empty where there is no rare class."""
+def _reduce_target(
+    dataset: Dataset, target: Target, minimum: int, action: RareAction, strict: bool
+) -> tuple[Target, NDArray[np.integer[Any]], Message | None]:
+    """The target, its labels, and what was done; None where there is no rare class."""
     labels = dataset.labels[target.name]
     counts = class_counts(target, labels)
     rare = np.flatnonzero(counts < minimum).tolist()
     if not rare:
-        return target, labels, ""
-    own = next((i for i, name in enumerate(target.classes) if name.lower() == OTHER_CLASS), None)
-    together = _column(labels, sorted({*rare, *([] if own is None else [own])}))
-    too_few = ""
-    if way == "merge" and (count := int((together == 1).sum())) < minimum:
-        way, too_few = "drop", f", since together they are {count:,}"
-    if way == "merge":
-        rare = [i for i in rare if i != own]
+        return target, labels, None
+    existing = next((i for i, name in enumerate(target.classes) if name.lower() == OTHER_CLASS), None)
+    merged = _any_of(labels, sorted({*rare, *([] if existing is None else [existing])}))
+    too_few = None
+    if action == "merge" and (count := int((merged == 1).sum())) < minimum:
+        action, too_few = "drop", count
+    if action == "merge":
+        rare = [i for i in rare if i != existing]
     kept = [i for i in range(len(target.classes)) if i not in set(rare)]
     names = [target.classes[i] for i in kept]
-    other = OTHER_CLASS if own is None else target.classes[own]
-    if way == "merge" and own is None:
+    other = OTHER_CLASS if existing is None else target.classes[existing]
+    if action == "merge" and existing is None:
         names.append(other)
     if len(names) < (1 if target.kind == "multilabel" else 2):
-        words = f"{len(names)} of its {len(target.classes):,} classes would be left with {minimum:,} images or more"
+        remaining = {"target": target.name, "n": len(names), "total": len(target.classes), "minimum": minimum}
         if strict:
-            raise DataError(f"{dataset.name}: {target.name!r}: {words}. Ask for fewer (--min-per-class).")
-        return target, labels, f"{target.name}: left as it is, since {words}"
-    images = f"{int((_column(labels, rare) == 1).sum()):,} images"
-    listed = ", ".join(f"{target.classes[i]} ({counts[i]:,})" for i in rare[:NAMED])
-    more = ", …" if len(rare) > NAMED else ""
-    classes = "1 class" if len(rare) == 1 else f"{len(rare):,} classes"
-    done = f"merged into {other!r}" if way == "merge" else f"dropped, their labels unknown{too_few}"
-    what = f"{classes} of fewer than {minimum:,} images {done}"
-    sentence = f"{target.name}: {what}; {images}: {listed}{more}"
+            raise DataError("too_few_classes_left", name=dataset.name, **remaining)
+        return target, labels, Message("rare_classes_kept", **remaining)
+    fix = Message(
+        "rare_classes_merged" if action == "merge" else "rare_classes_dropped",
+        target=target.name,
+        n=len(rare),
+        minimum=minimum,
+        other=other,
+        too_few=too_few,
+        images=int((_any_of(labels, rare) == 1).sum()),
+        classes=[f"{target.classes[i]} ({counts[i]:,})" for i in rare[:MAX_NAMED]],
+        more=len(rare) - MAX_NAMED if len(rare) > MAX_NAMED else None,
+    )
     if target.kind == "multilabel":
         columns = [labels[:, i] for i in kept]
-        if way == "merge" and own is None:
-            columns.append(together)
-        elif way == "merge":
-            columns[kept.index(own)] = together  # type: ignore[arg-type]
-        return Target(target.name, tuple(names), "multilabel"), np.stack(columns, axis=1), sentence
-    table = np.full(len(target.classes) + 1, UNKNOWN, dtype=np.int64)  # the last is where UNKNOWN (-1) points
+        if action == "merge" and existing is None:
+            columns.append(merged)
+        elif action == "merge":
+            columns[kept.index(existing)] = merged  # type: ignore[arg-type]
+        return Target(target.name, tuple(names), "multilabel"), np.stack(columns, axis=1), fix
+    table = np.full(len(target.classes) + 1, UNKNOWN, dtype=np.int64)  # UNKNOWN (-1) points to the last entry
     table[kept] = np.arange(len(kept))
-    if way == "merge":
+    if action == "merge":
         table[rare] = names.index(other)
-    return Target(target.name, tuple(names)), table[labels], sentence
+    return Target(target.name, tuple(names)), table[labels], fix
 
 
-def _column(labels: NDArray[np.integer[Any]], classes: list[int]) -> NDArray[np.int8]:
-    """Whether each image is of one of `classes`, int8 (count,): 1 yes, 0 no, or UNKNOWN."""
+def _any_of(labels: NDArray[np.integer[Any]], classes: list[int]) -> NDArray[np.int8]:
+    """Whether each image has one of `classes`, int8 (count,): 1 yes, 0 no, or UNKNOWN."""
     if labels.ndim == 1:
-        is_one = np.where(np.isin(labels, classes), 1, 0)
-        return np.where(labels == UNKNOWN, UNKNOWN, is_one).astype(np.int8)
-    theirs = labels[:, classes]
-    no = np.where((theirs == 0).all(axis=1), 0, UNKNOWN)
-    return np.where((theirs == 1).any(axis=1), 1, no).astype(np.int8)
+        has_one = np.where(np.isin(labels, classes), 1, 0)
+        return np.where(labels == UNKNOWN, UNKNOWN, has_one).astype(np.int8)
+    columns = labels[:, classes]
+    no = np.where((columns == 0).all(axis=1), 0, UNKNOWN)
+    return np.where((columns == 1).any(axis=1), 1, no).astype(np.int8)
 
 
-def _by_target(dataset: Dataset, given: int | str | Sequence[str]) -> dict[str, str]:
-    """Per target what was said of it, by name or for all; the last word counts."""
-    words = [str(given)] if isinstance(given, int | str) else list(map(str, given))
-    found: dict[str, str] = {}
-    names = [target.name for target in dataset.targets]
-    for word in words:
-        name, equals, value = word.rpartition("=")
-        if equals and name not in names:
-            raise DataError(f"{dataset.name}: no target is called {name!r}. {nearest(name, names)}")
-        found |= {name: value} if equals else dict.fromkeys(names, value)
-    return found
+def _by_target(dataset: Dataset, values: int | str | Sequence[str]) -> dict[str, str]:
+    """Per target its value, given as `TARGET=VALUE` or for all targets; the last one counts."""
+    by_target: dict[str, str] = {}
+    targets = [target.name for target in dataset.targets]
+    for text in [str(values)] if isinstance(values, int | str) else map(str, values):
+        name, equals, value = text.rpartition("=")
+        if equals and name not in targets:
+            raise DataError("target_unknown", **unknown(name, targets), dataset=dataset.name)
+        by_target |= {name: value} if equals else dict.fromkeys(targets, value)
+    return by_target
 
 
-def _number(text: str) -> int:
+def _minimum(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise DataError(f"--min-per-class {text}: give a number of images from 1 on, as 20 or TARGET=20.")
+        raise DataError("min_per_class_invalid", value=text)
     return int(text)
 
 
-def _way(text: str) -> RareAction:
-    for way in RARE_ACTIONS:
-        if text == way:
-            return way
-    raise DataError(f"--rare {text}: no such way. {nearest(text, RARE_ACTIONS)}")
+def _action(text: str) -> RareAction:
+    for action in RARE_ACTIONS:
+        if text == action:
+            return action
+    raise DataError("rare_action_unknown", **unknown(text, RARE_ACTIONS))

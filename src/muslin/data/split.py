@@ -1,4 +1,4 @@
-"""Dataset → Split: what to learn from, what to choose by, and what to judge with."""
+"""Dataset → Split: training, validation and test sets."""
 
 from typing import Any
 
@@ -7,142 +7,138 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Split
 from muslin.errors import TrainingError
+from muslin.messages import Message
 
-TEST_SHARE = 0.2
-"""Of data that came undivided, this share is set apart to judge with, as the article does."""
+TEST_FRACTION = 0.2
+"""Fraction of data without parts that becomes the test set, as in the article."""
+
+Indices = NDArray[np.int64]
 
 
 def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified: bool = True) -> Split:
-    """The data's own parts where it has them; what it lacks is drawn from the training images.
+    """The parts that came with the data; missing ones are drawn at random from the training set.
 
-    A sample with no known label at all is in no part; no group is ever in two parts that are drawn.
-    Draws are scikit-learn's `train_test_split`, so that
-    `seed=12345, stratified=False, validation_fraction=0.2` gives the article's division.
+    A sample without any label is in no set, and no group is in two sets that are drawn. The draws are scikit-learn's
+    `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2` gives the split of the article.
 
     Args:
-        validation_fraction: share of the training images set apart to choose by; 0 for none.
-        stratified: keep each class's share of the first target; where a class is too small for it, not.
+        validation_fraction: fraction of the training set that becomes the validation set; 0 for none.
+        stratified: keep the proportions of the first target's classes, unless a class is too small.
 
     Raises:
-        TrainingError: nothing to learn from, a single class, or a class to be judged that is never learned.
+        TrainingError: the training set is empty or has one class, or another set has a class that it lacks.
     """
-    known = np.zeros(len(dataset), dtype=bool)
+    labelled = np.zeros(len(dataset), dtype=bool)
     for labels in dataset.labels.values():
-        known |= (labels != UNKNOWN) if labels.ndim == 1 else (labels != UNKNOWN).any(axis=1)
-    if not known.any():
-        raise TrainingError(
-            f"{dataset.name}: no sample has a label, so there is nothing to learn from. "
-            "Add labels, or name their column with --target."
-        )
+        labelled |= (labels != UNKNOWN) if labels.ndim == 1 else (labels != UNKNOWN).any(axis=1)
+    if not labelled.any():
+        raise TrainingError("no_labels", name=dataset.name, n=len(dataset))
     parts = dataset.parts if dataset.parts is not None else np.full(len(dataset), "train", dtype=object)
-    train = np.flatnonzero(known & (parts == "train"))
-    validation = np.flatnonzero(known & (parts == "validation"))
-    test = np.flatnonzero(known & (parts == "test"))
+    train = np.flatnonzero(labelled & (parts == "train"))
+    validation = np.flatnonzero(labelled & (parts == "validation"))
+    test = np.flatnonzero(labelled & (parts == "test"))
     if not len(train):
-        raise TrainingError(
-            f"{dataset.name}: there is no part to learn from. Add a part train; or judge a model by these images: "
-            "muslin evaluate."
-        )
-    said = [f"{p}: the data's own" for p, i in (("validation", validation), ("test", test)) if len(i)]
-
+        raise TrainingError("no_training_part", name=dataset.name)
+    notes = [Message("part_given", part=p) for p, i in (("validation", validation), ("test", test)) if len(i)]
+    random = False
     if not len(test):
-        train, test = _learnable(dataset, *_draw(dataset, train, TEST_SHARE, seed, stratified), said)
-        said.append(f"test: {TEST_SHARE:.0%} of the images, drawn with seed {seed}")
+        train, test, moved = _draw(dataset, train, TEST_FRACTION, seed, stratified)
+        notes += [*moved, Message("test_drawn", fraction=TEST_FRACTION, seed=seed)]
+        random = True
     if not len(validation) and validation_fraction:
-        drawn_parts = _draw(dataset, train, validation_fraction, seed, stratified)
-        train, validation = _learnable(dataset, *drawn_parts, said)
-        said.append(f"validation: {validation_fraction:.1%} of the training images, drawn with seed {seed}")
-    if len(known) > known.sum():
-        said.append(f"{len(known) - known.sum():,} samples without a label left out")
+        train, validation, moved = _draw(dataset, train, validation_fraction, seed, stratified)
+        notes += [*moved, Message("validation_drawn", fraction=validation_fraction, seed=seed)]
+        random = True
+    if unlabelled := int((~labelled).sum()):
+        notes.append(Message("unlabelled_excluded", n=unlabelled))
     _check_classes(dataset, train, {"validation": validation, "test": test})
-    drawn = any("drawn" in sentence for sentence in said)
-    return Split(train, validation, test, "; ".join(said), seed if drawn else None)
+    return Split(train, validation, test, tuple(notes), seed if random else None)
 
 
 def _draw(
-    dataset: Dataset, indices: NDArray[np.int64], share: float, seed: int, stratified: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
+) -> tuple[Indices, Indices, list[Message]]:
+    """`indices` without a random `fraction` of them, and that fraction.
+
+    Samples go back where their class would have none left, whole groups together, which the messages say.
+    """
     from sklearn.model_selection import train_test_split
 
-    target = dataset.targets[0]
-    strata: NDArray[Any] | None = None
-    if stratified and target.kind == "multiclass":
-        labels = dataset.labels[target.name][indices]
-        counts = np.unique(labels, return_counts=True)[1]
-        apart = round(share * len(indices))
-        if counts.min() >= 2 and min(apart, len(indices) - apart) >= len(counts):
-            strata = labels
     if len(indices) < 2:
-        raise TrainingError(f"{dataset.name}: {len(indices)} training images cannot be divided. Add more.")
+        raise TrainingError("too_few_to_split", name=dataset.name, n=len(indices))
+    target = dataset.targets[0]
+    stratified = stratified and target.kind == "multiclass"
     if dataset.groups is not None:
-        return _draw_groups(dataset, indices, share, seed, stratified and target.kind == "multiclass")
-    kept, apart_indices = train_test_split(indices, test_size=share, random_state=seed, stratify=strata)
-    return kept, apart_indices
+        rest, drawn = _draw_groups(dataset, indices, fraction, seed, stratified)
+    else:
+        strata: NDArray[Any] | None = None
+        if stratified:
+            labels = dataset.labels[target.name][indices]
+            counts = np.unique(labels, return_counts=True)[1]
+            size = round(fraction * len(indices))
+            if counts.min() >= 2 and min(size, len(indices) - size) >= len(counts):
+                strata = labels
+        rest, drawn = train_test_split(indices, test_size=fraction, random_state=seed, stratify=strata)
+    back = _without_training_sample(dataset, rest, drawn)
+    if not back.any() or back.all():
+        return rest, drawn, []
+    moved = Message("moved_to_training", n=int(back.sum()))
+    return np.concatenate([rest, drawn[back]]), drawn[~back], [moved]
 
 
-def _learnable(
-    dataset: Dataset, kept: NDArray[np.int64], apart: NDArray[np.int64], said: list[str]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The draw, but with the rare classes of which it left nothing to learn from moved back, whole groups together."""
-    back = np.zeros(len(apart), dtype=bool)
+def _without_training_sample(dataset: Dataset, rest: Indices, drawn: Indices) -> NDArray[np.bool_]:
+    """Whether each drawn sample, or another of its group, has a class that no sample in `rest` has."""
+    back = np.zeros(len(drawn), dtype=bool)
     for target in dataset.targets:
         labels = dataset.labels[target.name]
         if target.kind == "multiclass":
-            back |= (labels[apart] != UNKNOWN) & ~np.isin(labels[apart], labels[kept])
+            back |= (labels[drawn] != UNKNOWN) & ~np.isin(labels[drawn], labels[rest])
     if dataset.groups is not None and back.any():
-        groups = dataset.groups[apart].astype(str)
+        groups = dataset.groups[drawn].astype(str)
         back |= np.isin(groups, groups[back])
-    if not back.any() or back.all():
-        return kept, apart
-    said.append(
-        f"{back.sum():,} of those drawn kept for learning, as their classes would not be learned otherwise"
-    )
-    return np.concatenate([kept, apart[back]]), apart[~back]
+    return back
 
 
 def _draw_groups(
-    dataset: Dataset, indices: NDArray[np.int64], share: float, seed: int, stratified: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """As `_draw`, but whole groups: of the folds of a StratifiedGroupKFold, or else a GroupShuffleSplit."""
+    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
+) -> tuple[Indices, Indices]:
+    """A draw of whole groups: a fold of a StratifiedGroupKFold where possible, else a GroupShuffleSplit."""
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
     assert dataset.groups is not None
     groups = np.unique(dataset.groups[indices].astype(str), return_inverse=True)[1]
     if not groups.any():
-        raise TrainingError(
-            f"{dataset.name}: the training images are one group, which cannot be divided. Add others."
-        )
+        raise TrainingError("one_group", name=dataset.name)
     labels = dataset.labels[dataset.targets[0].name][indices]
-    folds, count = round(1 / share), int(groups.max()) + 1
-    some = min(max(round(share * count), 1), count - 1)
+    folds, count = round(1 / fraction), int(groups.max()) + 1
     if stratified and 2 <= folds <= count and np.unique(labels, return_counts=True)[1].min() >= folds:
-        chosen = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(indices, labels, groups)
-        kept, apart = next((k, a) for k, a in chosen if len(k) and len(a))
+        draws = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(indices, labels, groups)
+        rest, drawn = next((r, d) for r, d in draws if len(r) and len(d))
     else:
-        kept, apart = next(
-            GroupShuffleSplit(1, test_size=some, random_state=seed).split(indices, None, groups)
+        size = min(max(round(fraction * count), 1), count - 1)
+        rest, drawn = next(
+            GroupShuffleSplit(1, test_size=size, random_state=seed).split(indices, None, groups)
         )
-    return indices[kept], indices[apart]
+    return indices[rest], indices[drawn]
 
 
-def _check_classes(dataset: Dataset, train: NDArray[np.int64], others: dict[str, NDArray[np.int64]]) -> None:
+def _check_classes(dataset: Dataset, train: Indices, others: dict[str, Indices]) -> None:
+    """Raise TrainingError unless the training set has two classes, and every class of the other sets."""
     for target in dataset.targets:
         if target.kind != "multiclass":
             continue
         labels = dataset.labels[target.name]
-        learned = set(labels[train].tolist()) - {UNKNOWN}
-        if len(learned) < 2:
-            only = f" ({target.classes[learned.pop()]!r})" if learned else ""
-            raise TrainingError(
-                f"{dataset.name}: the training images have {'one class only' if only else 'no class'}{only} for "
-                f"{target.name!r}. A classifier needs at least two."
-            )
+        trained = set(labels[train].tolist()) - {UNKNOWN}
+        if len(trained) < 2:
+            only = target.classes[trained.pop()] if trained else None
+            raise TrainingError("too_few_classes", name=dataset.name, target=target.name, only=only)
         for part, indices in others.items():
-            strange = sorted(set(labels[indices].tolist()) - {UNKNOWN} - learned)
-            if strange:
-                index = strange[0]
-                count = int((labels[indices] == index).sum())
+            missing = sorted(set(labels[indices].tolist()) - {UNKNOWN} - trained)
+            if missing:
                 raise TrainingError(
-                    f"{dataset.name}: class {target.classes[index]!r} is in the {part} part ({count:,} images) "
-                    f"but never seen in training. Add training images of it, or take it out of the {part} part."
+                    "class_not_trained",
+                    name=dataset.name,
+                    label=target.classes[missing[0]],
+                    part=part,
+                    n=int((labels[indices] == missing[0]).sum()),
                 )

@@ -1,4 +1,4 @@
-"""Images: bytes to pixels within limits (`decoder`), and pixels to what a model takes (`transforms`)."""
+"""Images: bytes → pixels within limits (`decoder`), and pixels → what a model takes (`transforms`)."""
 
 from muslin.images.decoder import SIGNATURES, DecodedImage, decode, encode_png, read_header
 from muslin.images.transforms import (

@@ -1,4 +1,4 @@
-"""Bytes to pixels: the only place that decodes an image, and the only place that fits one to a model.
+"""Bytes → pixels: the only place that decodes images.
 
 Pixels are uint8 (height, width, channels), from the top left, 1 channel (gray) or 3 (red, green, blue).
 """
@@ -28,13 +28,14 @@ from PIL import (
 )
 
 from muslin.errors import ImageError
+from muslin.messages import Message
 
 # Importing these four makes Image.open know them without loading every plugin Pillow has; preinit brings in
 # BMP, GIF, JPEG, PNM and PNG.
 _PLUGINS = (AvifImagePlugin, Jpeg2KImagePlugin, TiffImagePlugin, WebPImagePlugin)
 Image.preinit()
 
-# What Pillow logs about a damaged file is said in the error that follows; without a handler it went to stderr.
+# The error that follows reports what Pillow logs about a damaged file; without a handler it would go to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 Pixels = NDArray[np.uint8]
@@ -45,28 +46,19 @@ TIFF_IS_REDUCED = 1
 TIFF_PHOTOMETRIC = 262
 TIFF_WHITE_IS_ZERO = 0
 TIFF_DNG_VERSION = 50706
-HINT = "Save it as JPEG or PNG."
-
-
-class _TooManyPixelsError(Exception):
-    """The header says more pixels than the limit."""
-
-
-class _NotReadError(Exception):
-    """It may well be sound, but it is of a kind that is not read; says which, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
-    """An image as pixels, and what had to be done to get them.
+    """An image as pixels.
 
     Attributes:
-        pixels: uint8 (height, width, 1 or 3), upright; not to be written in.
-        notes: short sentences, such as `turned as EXIF orientation 6 says` or `first frame of 12`.
+        pixels: uint8 (height, width, 1 or 3), upright, read-only.
+        notes: what was done beyond decoding, such as a rotation or a choice of frame.
     """
 
     pixels: Pixels
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
 def decode(
@@ -78,89 +70,89 @@ def decode(
     name: str | None = None,
     upright: bool = True,
 ) -> DecodedImage:
-    """An image's pixels, upright and opaque, whatever kind of file it is in.
+    """An image's pixels, upright and opaque, for any supported format.
 
-    Read are JPEG, PNG, GIF, WebP, TIFF, BMP, PNM, JPEG 2000, and AVIF where Pillow can; told apart by
-    content, not by suffix. EXIF orientation is applied, the first frame or page taken, transparency laid on
-    white, CMYK becomes RGB, 16 bits become 8 in proportion. Colour profiles are not applied. A gray file
-    stays gray.
+    Supported are JPEG, PNG, GIF, WebP, TIFF, BMP, PNM, JPEG 2000, and AVIF where Pillow can; the content decides, not
+    the suffix. EXIF orientation is applied, the first frame or page used, transparency composited on white, CMYK
+    converted to RGB, 16 bits scaled to 8. Colour profiles are not applied. A gray file stays gray.
 
     Args:
         source: the file's content, or its path.
-        max_pixels: width times height above which it is refused, by its header, before anything is decoded.
-        max_bytes: the size of the file above which it is refused unread.
-        min_side_px: lets a JPEG be decoded at a half, a quarter or an eighth of its size, which is faster,
-            with the shorter side never below this, unless it already is in the file.
-        name: what to call it in messages; by default its path.
-        upright: whether to turn it as EXIF says; a TIFF always is.
+        max_pixels: maximum width times height, checked in the header before anything is decoded.
+        max_bytes: maximum size of the file, checked before it is read.
+        min_side_px: allows a JPEG to be decoded at a half, a quarter or an eighth of its size, which is faster;
+            its shorter side stays at least this long, unless the file's own is shorter.
+        name: name in messages; by default the path.
+        upright: whether to apply the EXIF orientation; a TIFF is always upright.
 
     Raises:
-        ImageError: it is missing, empty, too large, cut off, damaged, or no image of a kind that is read.
+        ImageError: it is missing, empty, too large, cut off, damaged, or in no supported format.
     """
     name = name or (str(source) if isinstance(source, str | Path) else "the image")
-    data = _bytes(source, name, max_bytes)
-    kind = _kind(data, name)
+    data = _read_bytes(source, name, max_bytes)
+    kind = _file_kind(data, name)
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             if image.width * image.height > max_pixels:
-                raise _TooManyPixelsError(f"is {image.width:,}×{image.height:,} pixels")
-            return _decoded(image, kind, data, min_side_px, upright)
-    except (_TooManyPixelsError, Image.DecompressionBombError) as error:
-        what = error if isinstance(error, _TooManyPixelsError) else "is far too large"
-        raise ImageError(
-            f"{name}: {what}; at most {max_pixels / 1e6:,.0f} million pixels are decoded. Scale it down."
-        ) from error
+                raise ImageError(
+                    "too_many_pixels",
+                    width=image.width,
+                    height=image.height,
+                    max_pixels=max_pixels,
+                    name=name,
+                )
+            return _decode_image(image, name, kind, data, min_side_px, upright)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError("too_many_pixels", name=name, max_pixels=max_pixels) from error
     except MemoryError as error:
-        raise ImageError(f"{name}: does not fit in this machine's memory. Scale it down.") from error
-    except _NotReadError as error:
-        raise ImageError(f"{name}: {error}") from error
+        raise ImageError("image_memory", name=name) from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: {_odd_header(kind)}") from error
+        raise ImageError("image_header", name=name, kind=kind) from error
     # Pillow's decoders raise a dozen kinds of errors on damaged data (OSError, SyntaxError, struct.error, …);
-    # whichever it is, this one image cannot be had, and the others must go on.
+    # each of them costs only this image.
     except Exception as error:
         reason = str(error) or type(error).__name__
-        if reason.startswith("Unsupported"):
-            raise ImageError(f"{name}: is {kind} of a kind that is not read ({reason}). {HINT}") from error
-        how = "cut off" if "truncated" in reason.lower() or isinstance(error, EOFError) else "damaged"
-        raise ImageError(f"{name}: is {kind}, but {how} ({reason}). Copy it again.") from error
+        if reason.startswith("Unsupported"):  # Pillow's own words for every feature that it lacks
+            raise ImageError("image_variant", name=name, kind=kind, reason=reason) from error
+        cut_off = "truncated" in reason.lower() or isinstance(error, EOFError)
+        raise ImageError(
+            "image_cut_off" if cut_off else "image_damaged", name=name, kind=kind, reason=reason
+        ) from error
 
 
 def read_header(data: bytes, *, name: str) -> tuple[int, int, str]:
-    """Height, width and mode (`RGB`, `L`, `CMYK`, `I;16`, … as Pillow has them) as an image's header says, undecoded.
+    """Height, width and mode (`RGB`, `L`, `CMYK`, `I;16`, … as in Pillow) from an image's header, without decoding.
 
     Raises:
-        ImageError: it is empty, of a kind that is not read, or its header is damaged.
+        ImageError: it is empty, in no supported format, or its header is damaged.
     """
-    kind = _kind(_bytes(data, name, len(data)), name)
+    kind = _file_kind(_read_bytes(data, name, len(data)), name)
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             return image.height, image.width, image.mode
     except Exception as error:  # as in decode
-        raise ImageError(f"{name}: {_odd_header(kind)}") from error
-
-
-def _odd_header(kind: str) -> str:
-    return f"is {kind} with a header cut off, damaged or of a kind that is not read. Copy it again, or save it as JPEG."
+        raise ImageError("image_header", name=name, kind=kind) from error
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """A PNG file of uint8 (height, width, 1 or 3), or of gray (height, width); with no metadata in it.
+    """A PNG file, without metadata, of uint8 (height, width, 1 or 3), or of gray (height, width).
 
     Raises:
         ImageError: the array is not such an image.
     """
-    picture = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
-    check_pixels(picture)
+    image = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+    check_pixels(image)
     file = io.BytesIO()
-    to_pil(picture).save(file, "PNG")
+    to_pil(image).save(file, "PNG")
     return file.getvalue()
 
 
-# ── What kind of file it is ──────────────────────────────────────────────────────────────────────────────
+# ── Format ──────────────────────────────────────────────────────────────────────────────
 
 
-def _bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
+def _read_bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
     if isinstance(source, bytes):
         data = source
     else:
@@ -168,15 +160,15 @@ def _bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
             with Path(source).open("rb") as file:
                 data = file.read(max_bytes + 1)
         except FileNotFoundError as error:
-            raise ImageError(f"{name}: no such file. Check the path.") from error
+            raise ImageError("image_missing", name=name) from error
         except IsADirectoryError as error:
-            raise ImageError(f"{name}: is a folder, not an image.") from error
+            raise ImageError("image_is_folder", name=name) from error
         except (OSError, ValueError) as error:
-            raise ImageError(f"{name}: cannot be read ({error}). Check the path.") from error
+            raise ImageError("image_unreadable", name=name, reason=str(error)) from error
     if not data:
-        raise ImageError(f"{name}: is empty (0 bytes). Copy it again.")
+        raise ImageError("image_empty", name=name)
     if len(data) > max_bytes:
-        raise ImageError(f"{name}: is larger than {max_bytes / 1e6:,.0f} MB, the most that is read.")
+        raise ImageError("image_bytes", name=name, max_mb=max_bytes / 1e6)
     return data
 
 
@@ -191,7 +183,7 @@ SIGNATURES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("PPM", re.compile(rb"P[1-6]\s")),
     ("BMP", re.compile(rb"BM.{4}\x00\x00", re.DOTALL)),
 )
-"""Pillow's name of each format that is read, and how such a file begins."""
+"""Per supported format, by Pillow's name, the start of such a file."""
 
 # A byte order mark, comments and the XML declaration may come before the element that tells HTML from SVG.
 # Atomic, so that no file can make the match take long.
@@ -214,25 +206,25 @@ UNSUPPORTED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("a zip file", re.compile(rb"PK\x03\x04")),
     ("a gzip file", re.compile(rb"\x1f\x8b")),
 )
-"""Kinds of files that are met where an image was expected, refused by name."""
+"""Other kinds of files that people mistake for images, by name and start."""
 
 
-def _kind(data: bytes, name: str) -> str:
+def _file_kind(data: bytes, name: str) -> str:
     start = data[:4096]
     for kind, pattern in SIGNATURES:
         if pattern.match(start):
             if kind not in Image.OPEN:
-                raise ImageError(f"{name}: is {kind}, which this Pillow was built without. {HINT}")
+                raise ImageError("pillow_lacks_format", name=name, kind=kind)
             return kind
     for kind, pattern in UNSUPPORTED:
         if pattern.match(start):
-            raise ImageError(f"{name}: is {kind}, which is not read. {HINT}")
-    raise ImageError(f"{name}: is no kind of image that is read (it begins with {start[:8]!r}). {HINT}")
+            raise ImageError("image_format", name=name, kind=kind)
+    raise ImageError("not_an_image", name=name, start=repr(start[:8]))
 
 
 # ── From Pillow's image to upright, opaque pixels ────────────────────────────────────────────────────────
 
-TURNS: dict[int, Callable[[Pixels], Pixels]] = {
+ORIENTATIONS: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
     4: lambda pixels: pixels[::-1],
@@ -241,59 +233,55 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
     8: lambda pixels: np.rot90(pixels, 1),
 }
-"""What makes an image upright, per EXIF orientation (Exif 2.32, tag 0x0112)."""
+"""Per EXIF orientation (Exif 2.32, tag 0x0112), the operation that makes an image upright."""
 
 
-def _decoded(
-    image: Image.Image, kind: str, data: bytes, min_side_px: int | None, upright: bool
+FIRST_OF = {"TIFF": "first_page", "JPEG": "first_image"}
+
+
+def _decode_image(
+    image: Image.Image, name: str, kind: str, data: bytes, min_side_px: int | None, upright: bool
 ) -> DecodedImage:
     notes = []
-    frames = _frames(image)
+    frames = _frame_count(image)
     if frames != 1:
-        what = "page" if kind == "TIFF" else "image" if kind == "JPEG" else "frame"
-        notes.append(f"first {what} of {frames or 'several'}")
+        notes.append(Message(FIRST_OF.get(kind, "first_frame"), n=frames or None))
     orientation = 1
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        _check_tiff(image)
-        orientation = _orientation(image)  # Pillow turns a TIFF itself, while loading
+        tags = image.tag_v2
+        if TIFF_DNG_VERSION in tags or tags.get(TIFF_SUBFILE_TYPE, 0) & TIFF_IS_REDUCED:
+            raise ImageError("raw_preview", name=name)
+        orientation = _orientation(image)  # Pillow makes a TIFF upright itself, while loading
     if kind == "JPEG" and min_side_px and image.mode in ("L", "RGB"):
         image.draft(None, (min_side_px, min_side_px))
-    _load(image)
+    _load(image, name)
     if kind != "TIFF":
         orientation = _orientation(image)
-    pixels, more = _opaque(image, kind, data)
-    if orientation in TURNS and (upright or kind == "TIFF"):
-        notes.append(f"turned as EXIF orientation {orientation} says")
+    pixels, more_notes = _opaque_pixels(image, name, kind, data)
+    if orientation in ORIENTATIONS and (upright or kind == "TIFF"):
+        notes.append(Message("exif_orientation", orientation=orientation))
         if kind != "TIFF":
-            pixels = TURNS[orientation](pixels)
-    return DecodedImage(np.ascontiguousarray(pixels), (*notes, *more))
+            pixels = ORIENTATIONS[orientation](pixels)
+    return DecodedImage(np.ascontiguousarray(pixels), (*notes, *more_notes))
 
 
-def _check_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
-    tags = image.tag_v2
-    if TIFF_DNG_VERSION in tags or tags.get(TIFF_SUBFILE_TYPE, 0) & TIFF_IS_REDUCED:
-        raise _NotReadError(f"is a camera's raw file, of which TIFF shows a small preview only. {HINT}")
-
-
-def _load(image: Image.Image) -> None:
+def _load(image: Image.Image, name: str) -> None:
     try:
         image.load()
     except OSError as error:
         if image.format != "TIFF" or not str(error).startswith("decoder error"):
             raise
-        # libtiff tells only stderr whether the data are damaged or packed as it was not built to read
-        how = image.info.get("compression")
-        raise _NotReadError(
-            f"is TIFF, but damaged, or its compression ({how}) is not read. Copy it again, or save it as JPEG."
-        ) from error
+        # only libtiff's stderr tells damaged data from a compression that it was built without
+        compression = str(image.info.get("compression"))
+        raise ImageError("tiff_compression", name=name, compression=compression) from error
 
 
-def _frames(image: Image.Image) -> int:
-    """How many frames or pages there are; 0 where they cannot be counted, though the first may be sound."""
+def _frame_count(image: Image.Image) -> int:
+    """Number of frames or pages; 0 where they cannot be counted, although the first can be sound."""
     try:
         count = int(getattr(image, "n_frames", 1))
         image.seek(0)
-    except Exception:  # as in decode: damaged data, but not necessarily in what is wanted
+    except Exception:  # as in decode: damaged data, but not necessarily in the first frame
         return 0
     return count
 
@@ -301,19 +289,19 @@ def _frames(image: Image.Image) -> int:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged metadata are no reason to lose the image
+    except Exception:  # an image with damaged metadata is still an image
         return 1
 
 
-def _opaque(image: Image.Image, kind: str, data: bytes) -> tuple[Pixels, list[str]]:
-    """uint8 pixels of 1 or 3 channels, with transparency laid on white."""
+def _opaque_pixels(image: Image.Image, name: str, kind: str, data: bytes) -> tuple[Pixels, list[Message]]:
+    """uint8 pixels of 1 or 3 channels, with transparency composited on white."""
     if image.mode in ("I", "F", "LAB") or image.mode.startswith("I;16"):
-        return _from_16_bits(image, kind)
+        return _from_16_bits(image, name, kind)
     if image.mode == "CMYK":
         # Adobe stores ink inverted and marks the file; Pillow assumes so even where the mark is missing.
         inverted = kind == "JPEG" and "adobe" not in image.info
         inks = ImageChops.invert(image) if inverted else image
-        return to_array(inks.convert("RGB")), ["CMYK converted to RGB"]
+        return to_array(inks.convert("RGB")), [Message("cmyk_converted")]
     # Bytes 24 and 25 of a PNG are 16 bits, and gray with alpha: Pillow opens that as RGBA.
     gray = image.mode in ("1", "L", "LA", "La") or _has_gray_palette(image)
     gray = gray or (kind == "PNG" and data[24:26] == b"\x10\x04")
@@ -326,12 +314,12 @@ def _opaque(image: Image.Image, kind: str, data: bytes) -> tuple[Pixels, list[st
     on_white = Image.new("RGB", image.size, (WHITE, WHITE, WHITE))
     on_white.paste(alpha_image.convert("RGB"), mask=alpha)
     pixels = to_array(on_white)
-    notes = ["transparency laid on white"] if alpha.getextrema() != (WHITE, WHITE) else []
+    notes = [Message("transparency_on_white")] if alpha.getextrema() != (WHITE, WHITE) else []
     return (pixels[:, :, :1] if gray else pixels), notes
 
 
 def _has_gray_palette(image: Image.Image) -> bool:
-    """Whether every colour that a palette image uses is a gray, as in a GIF of a gray image."""
+    """Whether every colour that a palette image uses is gray, as in a GIF of a gray image."""
     if image.mode != "P":
         return False
     colours = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
@@ -339,16 +327,13 @@ def _has_gray_palette(image: Image.Image) -> bool:
     return int(used[-1]) < len(colours) and is_gray(colours[np.newaxis, used])
 
 
-def _from_16_bits(image: Image.Image, kind: str) -> tuple[Pixels, list[str]]:
+def _from_16_bits(image: Image.Image, name: str, kind: str) -> tuple[Pixels, list[Message]]:
     """Gray of 16 bits, scaled so that 65,535 becomes 255."""
     values = np.asarray(image)
-    # A PNM file's 16 bits come as I, but so do a TIFF's 32, of which nothing says which value is white.
+    # Pillow opens 16 bits of a PNM file as I, but also 32 bits of a TIFF, where no value is defined as white.
     if not (image.mode.startswith("I;16") or (image.mode == "I" and kind != "TIFF")):
-        what = {"I": "32-bit or signed", "F": "floating-point", "LAB": "CIE Lab"}[image.mode]
-        raise _NotReadError(
-            f"is {kind} with {what} samples, of which no value is known to be white. "
-            "Save it with 8 or 16 bits a sample."
-        )
+        samples = {"I": "32-bit or signed", "F": "floating-point", "LAB": "CIE Lab"}[image.mode]
+        raise ImageError("sample_type", name=name, kind=kind, samples=samples)
     values = values.astype(np.uint32)
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     if tags.get(TIFF_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO:
@@ -357,12 +342,12 @@ def _from_16_bits(image: Image.Image, kind: str) -> tuple[Pixels, list[str]]:
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         pixels[values == transparent] = WHITE
-        return pixels, ["transparency laid on white"]
+        return pixels, [Message("transparency_on_white")]
     return pixels, []
 
 
 def _adapt_transparent_colour(image: Image.Image, kind: str, data: bytes) -> None:
-    """A PNG names its transparent colour in its own 2, 4 or 16 bits, but Pillow holds the image in 8."""
+    """Scale the transparent colour of a PNG, which has the file's 2, 4 or 16 bits, to Pillow's 8."""
     colour = image.info.get("transparency")
     if isinstance(colour, tuple) and max(colour) > WHITE:
         image.info["transparency"] = tuple(value >> 8 for value in colour)
@@ -372,7 +357,7 @@ def _adapt_transparent_colour(image: Image.Image, kind: str, data: bytes) -> Non
 
 
 def to_array(image: Image.Image) -> Pixels:
-    pixels = np.asarray(image, dtype=np.uint8)  # a view of bytes: a copy to write in took a tenth of decoding
+    pixels = np.asarray(image, dtype=np.uint8)  # a read-only view: a writable copy took a tenth of decoding
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 
@@ -382,35 +367,34 @@ def to_pil(pixels: Pixels) -> Image.Image:
 
 def check_pixels(pixels: NDArray[Any]) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
-        raise ImageError(f"Pixels are {pixels.dtype} {pixels.shape}; expected uint8 (height, width, 1 or 3).")
+        raise ImageError("image_pixels", dtype=str(pixels.dtype), shape=pixels.shape)
 
 
-_quiet = threading.Lock()
-_quiet_now: "list[warnings.catch_warnings[None]]" = []
+_suppression_lock = threading.Lock()
+_suppressions: "list[warnings.catch_warnings[None]]" = []
 
 
 @contextmanager
 def _without_pillow_warnings() -> Iterator[None]:
-    """Pillow warns of odd metadata and of large sizes; the former do not matter, the latter are checked here.
+    """Suppress Pillow's warnings of odd metadata, which do not matter, and of large sizes, which are checked here.
 
-    The list of warning filters is one for all threads, so the first one in changes it and the last one out
-    changes it back.
+    All threads share the warning filters, so the first thread in changes them and the last one out restores them.
     """
-    with _quiet:
+    with _suppression_lock:
         context = warnings.catch_warnings()
-        if not _quiet_now:
+        if not _suppressions:
             context.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\.")
-        _quiet_now.append(context)
+        _suppressions.append(context)
     try:
         yield
     finally:
-        with _quiet:
-            if len(_quiet_now) == 1:
-                _quiet_now[0].__exit__(None, None, None)
-                _quiet_now.clear()
+        with _suppression_lock:
+            if len(_suppressions) == 1:
+                _suppressions[0].__exit__(None, None, None)
+                _suppressions.clear()
             else:
-                _quiet_now.pop()
+                _suppressions.pop()
 
 
 def is_gray(pixels: Pixels) -> bool:

@@ -1,4 +1,4 @@
-"""An image as pixels → what a model takes: size, channels and ink, step by step.
+"""Transforms of an image to the size and the channels that a model takes, step by step.
 
 Pixels are uint8 (height, width, channels), from the top left, 1 channel (gray) or 3 (red, green, blue).
 """
@@ -10,22 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from muslin.errors import ImageError, nearest
+from muslin.errors import ImageError, unknown
 from muslin.images.decoder import WHITE, Pixels, check_pixels, is_gray, to_array, to_pil
+from muslin.messages import Message
 
 Size = tuple[int, int, int]
 """(height, width, channels) in pixels."""
 
 CLOSE = 0.05
-"""How near a colour must be to another to count as the same: 5 % of the distance from black to white."""
+"""Maximum distance of two colours that count as the same: 5 % of the distance from black to white."""
 
 
 @dataclass(frozen=True, eq=False)
 class TransformStep:
-    """One step of a transform: its name, and the image after it.
-
-    `optional` is whether the model could take the image without it.
-    """
+    """One step of a transform: its name, the image after it, and whether the step can be skipped."""
 
     name: str
     pixels: Pixels
@@ -33,84 +31,87 @@ class TransformStep:
 
 
 class TransformTrace:
-    """What happens to an image while it is converted, step by step.
+    """Records the steps of a transform.
 
     Args:
-        skip: names of steps to leave out, for seeing what difference they make. Others are made as ever.
+        skip: names of steps to skip, which shows their effect; the others are made as usual.
     """
 
     def __init__(self, skip: Collection[str] = ()) -> None:
         self.skip = frozenset(skip)
         self.steps: list[TransformStep] = []
 
-    def step(self, name: str, after: Pixels, instead: Callable[[], Pixels] | None = None) -> Pixels:
-        """Note a step; `instead` gives the image where it is left out, None where it cannot be."""
-        pixels = instead() if instead is not None and name in self.skip else after
-        self.steps.append(TransformStep(name, pixels, instead is not None))
+    def step(self, name: str, after: Pixels, skipped: Callable[[], Pixels] | None = None) -> Pixels:
+        """Record a step; `skipped` returns the image without it, None where it cannot be skipped."""
+        pixels = skipped() if skipped is not None and name in self.skip else after
+        self.steps.append(TransformStep(name, pixels, skipped is not None))
         return pixels
 
 
 def apply_transform(
     pixels: Pixels, transform: str, size: Size, trace: TransformTrace | None = None
-) -> tuple[Pixels, str | None]:
-    """An image as a model takes it, and a sentence saying what was done to it.
+) -> tuple[Pixels, Message | None]:
+    """An image as a model takes it, and a sentence about what was done to it.
 
     Args:
         pixels: uint8 (height, width, 1 or 3).
         transform: a row of TRANSFORMS.
         size: what the model takes.
-        trace: notes every step, and may leave some out.
+        trace: records every step, and can skip some.
 
     Returns:
-        uint8 of shape `size`; the sentence is None where the image was taken as it is: it already had the
-        height and the width, and the channels too, or three equal ones where one is wanted.
+        uint8 of shape `size`; the sentence is None where nothing was done: the image already had the height and the
+        width, and the channels too, or three equal ones where one is needed.
 
     Raises:
         ImageError: the pixels are no image, or there is no such transform.
     """
     check_pixels(pixels)
     if transform not in TRANSFORMS:
-        raise ImageError(f"No transform is called {transform!r}. {nearest(transform, TRANSFORMS)}")
+        raise ImageError("transform_unknown", **unknown(transform, TRANSFORMS))
     return TRANSFORMS[transform](pixels, size, trace)
 
 
-def fit(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> tuple[Pixels, str | None]:
+def fit(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> tuple[Pixels, Message | None]:
     """The whole image, scaled to fit (Lanczos, antialiased) and centred on the colour of its own edge."""
     trace = trace or TransformTrace()
     height, width, channels = size
-    picture = _with_channels(pixels, channels)
-    if picture.shape != pixels.shape:
-        trace.step("gray" if channels == 1 else "colour", picture)
-    if picture.shape == size:
-        as_it_is = pixels.shape == size or is_gray(pixels)
-        return picture, None if as_it_is else f"colour changed to {'gray' if channels == 1 else 'RGB'}"
-    scaled = trace.step("scaled", _scaled(picture, size))
-    edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
+    image = _with_channels(pixels, channels)
+    if image.shape != pixels.shape:
+        trace.step("gray" if channels == 1 else "colour", image)
+    if image.shape == size:
+        unchanged = pixels.shape == size or is_gray(pixels)
+        return image, None if unchanged else Message(
+            "channels_changed", mode="gray" if channels == 1 else "RGB"
+        )
+    scaled = trace.step("scaled", _scaled(image, size))
+    edges = (image[0], image[-1], image[:, 0], image[:, -1])
     border = np.median(np.concatenate(edges), axis=0).round().astype(np.uint8)
-    return trace.step("padded", _centred(scaled, size, border), lambda: _stretched(picture, size)), (
-        f"scaled from {_size(pixels)} to {_size(scaled)} and centred on {width}×{height}"
+    padded = trace.step("padded", _centred(scaled, size, border), lambda: _stretched(image, size))
+    return padded, Message(
+        "image_fitted", before=_size_text(pixels), after=_size_text(scaled), size=f"{width}×{height}"
     )
 
 
 def fashion_mnist(
     pixels: Pixels, size: Size, trace: TransformTrace | None = None
-) -> tuple[Pixels, str | None]:
-    """A product photo as Fashion-MNIST's authors converted theirs: light on black, gray, 28×28.
+) -> tuple[Pixels, Message | None]:
+    """A product photo transformed as Fashion-MNIST's authors did: light on black, gray, 28×28.
 
     As published (Xiao, Rasul and Vollgraf, arXiv 1708.07747, section 2): trim edges close to the corners'
-    colour (within 5 %), scale the longest edge by leaving out rows and columns, sharpen (Gaussian of radius
+    colour (within 5 %), scale the longest edge by dropping rows and columns, sharpen (Gaussian of radius
     and standard deviation 1.0), extend to the full size around the centre, negate, gray. The paper does not
-    say with what it extends; here it is the corners' colour, which for their photos is white.
+    name the colour of the extension; here it is the corners' colour, which is white for their photos.
 
-    Subsampling is kept although it wastes most of a photo, because the training images were made so: a network
-    trained on them was right more often with it than with a Lanczos filter on garments on a plain white ground
-    (77 and 73 % of 500 drawn ones), and less often only on snapshots in cluttered rooms (27 and 32 % of 1,442 of
-    the clothing data set), which are no product photos and for which neither is of use.
+    Subsampling wastes most of a photo but is kept, because the training images were made so: with it, a network
+    trained on them was more accurate than with a Lanczos filter on garments on a plain white ground (77 and 73 % of
+    500 synthetic ones), and less accurate only on snapshots in cluttered rooms (27 and 32 % of 1,442 of the clothing
+    data set), which are no product photos and for which neither is useful.
 
-    Three kinds of images are not dark on light, so the published way would turn them inside out: those that
-    were converted before (gray, of the right size) are taken as they are; those that were converted before
-    and then enlarged (gray, with black corners) are only scaled; photos on a dark background are not negated.
-    A gray image of the right size that has four white corners was not converted before: it is negated only.
+    Three kinds of images are not dark on light, so the published steps would invert them: images that were
+    transformed before (gray, of the right size) are unchanged; images that were transformed before and then enlarged
+    (gray, with black corners) are only scaled; photos on a dark background are not negated. A gray image of the
+    right size with four white corners was not transformed before: it is only negated.
     (In each of Fashion-MNIST's 70,000 images at least two corners are 12 or less.)
     """
     trace = trace or TransformTrace()
@@ -118,38 +119,35 @@ def fashion_mnist(
     corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
     gray = is_gray(pixels)
     if gray and pixels.shape[:2] == (height, width):
+        image = _with_channels(pixels, channels)
         if (corners < (1 - CLOSE) * WHITE).any():
-            return _with_channels(pixels, channels), None
-        picture = _with_channels(pixels, channels)
-        return trace.step(
-            "negated", WHITE - picture, lambda: picture
-        ), "negated, since Fashion-MNIST is light on black"
+            return image, None
+        return trace.step("negated", WHITE - image, lambda: image), Message("image_negated")
     if gray and (corners <= CLOSE * WHITE).all():
-        picture, how = fit(pixels, size, trace)
-        return picture, f"already light on black, as Fashion-MNIST is: {how}"
+        image, note = fit(pixels, size, trace)
+        return image, Message("light_image_fitted", **note.params) if note else None
     trimmed = trace.step("trimmed", _trimmed(pixels), lambda: pixels)
     sample = trace.step("subsampled", _subsampled(trimmed, size))
-    small = trace.step("sharpened", _sharpened(sample), lambda: sample)
+    sharp = trace.step("sharpened", _sharpened(sample), lambda: sample)
     background = np.median(corners, axis=0)
-    picture = trace.step("padded", _centred(small, size, background.round().astype(np.uint8)))
+    padded = trace.step("padded", _centred(sharp, size, background.round().astype(np.uint8)))
     dark = background.mean() < WHITE / 2
-    cut = "" if trimmed.shape == pixels.shape else f"trimmed from {_size(pixels)} to {_size(trimmed)}, "
-    steps = (
-        f"{cut}subsampled to {_size(small)}, sharpened, "
-        f"extended to {width}×{height}, {'not negated (its background is dark)' if dark else 'negated'}, gray"
+    negated = padded if dark else trace.step("negated", WHITE - padded, lambda: padded)
+    in_gray = trace.step("gray", _with_channels(negated, 1))
+    return _with_channels(in_gray, channels), Message(
+        "fashion_mnist_dark" if dark else "fashion_mnist_light",
+        before=_size_text(pixels),
+        trimmed=None if trimmed.shape == pixels.shape else _size_text(trimmed),
+        small=_size_text(sharp),
+        size=f"{width}×{height}",
     )
-    if not dark:
-        light = picture
-        picture = trace.step("negated", WHITE - light, lambda: light)
-    in_gray = trace.step("gray", _with_channels(picture, 1))
-    return _with_channels(in_gray, channels), (f"converted as Fashion-MNIST's authors did: {steps}")
 
 
-TRANSFORMS: dict[str, Callable[[Pixels, Size, TransformTrace | None], tuple[Pixels, str | None]]] = {
+TRANSFORMS: dict[str, Callable[[Pixels, Size, TransformTrace | None], tuple[Pixels, Message | None]]] = {
     "fit": fit,
     "fashion-mnist": fashion_mnist,
 }
-"""What `Dataset.transform` and a bundle may name."""
+"""Every transform, by its name in `Dataset.transform` and in bundles."""
 
 
 def _with_channels(pixels: Pixels, channels: int) -> Pixels:
@@ -161,27 +159,27 @@ def _with_channels(pixels: Pixels, channels: int) -> Pixels:
     return pixels[:, :, :1] if is_gray(pixels) else to_array(to_pil(pixels).convert("L"))
 
 
-def _inside(pixels: Pixels, size: Size) -> tuple[int, int]:
-    """The height and width of `pixels` scaled so that the longest edge just fits into `size`."""
+def _scaled_size(pixels: Pixels, size: Size) -> tuple[int, int]:
+    """Height and width of `pixels` scaled so that both just fit into `size`."""
     scale = min(size[0] / pixels.shape[0], size[1] / pixels.shape[1])
     return max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale))
 
 
 def _scaled(pixels: Pixels, size: Size) -> Pixels:
-    height, width = _inside(pixels, size)
+    height, width = _scaled_size(pixels, size)
     return to_array(to_pil(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def shrink(pixels: Pixels, side_px: int) -> Pixels:
-    """The image made smaller, smoothly, so that neither side is longer than `side_px`."""
+    """The image scaled (Lanczos) so that its longer side is `side_px`."""
     return _scaled(pixels, (side_px, side_px, pixels.shape[2]))
 
 
 def crop_resize(pixels: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
-    """What lies in `box`, (left, top, right, bottom) in px within the image, brought to `size`, (height, width)."""
-    # bilinear: half the time of Lanczos, and nobody looks at what is made anew in each epoch
-    cut = to_pil(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box)
-    return to_array(cut).reshape(*size, -1)
+    """The crop `box`, (left, top, right, bottom) in px within the image, resized to `size`, (height, width)."""
+    # bilinear: half the time of Lanczos, and nobody looks at crops that are new in each epoch
+    crop = to_pil(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box)
+    return to_array(crop).reshape(*size, -1)
 
 
 def _stretched(pixels: Pixels, size: Size) -> Pixels:
@@ -189,8 +187,8 @@ def _stretched(pixels: Pixels, size: Size) -> Pixels:
 
 
 def _subsampled(pixels: Pixels, size: Size) -> Pixels:
-    """As ImageMagick's -sample: of each cell of the grid, the pixel in its middle."""
-    height, width = _inside(pixels, size)
+    """As ImageMagick's -sample: the middle pixel of each cell of the grid."""
+    height, width = _scaled_size(pixels, size)
     rows = ((np.arange(height) + 0.5) * pixels.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * pixels.shape[1] / width).astype(int)
     return pixels[np.ix_(rows, columns)]
@@ -198,24 +196,24 @@ def _subsampled(pixels: Pixels, size: Size) -> Pixels:
 
 def _trimmed(pixels: Pixels) -> Pixels:
     """Without the edges close to a corner's colour, as ImageMagick's -trim: each edge has its own corner."""
-    rows, columns = _unlike(pixels, pixels[0, 0])
-    _, columns_right = _unlike(pixels, pixels[0, -1])
-    rows_below, _ = _unlike(pixels, pixels[-1, 0])
+    rows, columns = _rows_and_columns_unlike(pixels, pixels[0, 0])
+    _, columns_right = _rows_and_columns_unlike(pixels, pixels[0, -1])
+    rows_below, _ = _rows_and_columns_unlike(pixels, pixels[-1, 0])
     if not (len(rows) and len(columns_right) and len(rows_below)):
         return pixels
     trimmed = pixels[rows[0] : rows_below[-1] + 1, columns[0] : columns_right[-1] + 1]
     return trimmed if trimmed.size else pixels
 
 
-def _unlike(pixels: Pixels, colour: Pixels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The rows and the columns in which any pixel is not close to `colour`."""
+def _rows_and_columns_unlike(pixels: Pixels, colour: Pixels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of the rows and of the columns in which any pixel is not close to `colour`."""
     distance = np.zeros(pixels.shape[:2], dtype=np.uint16)
     for channel, value in enumerate(colour):
-        # Far more than close is as good as any; cut off there, three of them fit in 16 bits.
+        # Clipped far above the limit, so that the sum of three channels fits in 16 bits.
         squares = np.minimum((np.arange(256) - int(value)) ** 2, 20_000).astype(np.uint16)
         distance += squares[pixels[:, :, channel]]
-    is_ood = distance > len(colour) * (CLOSE * WHITE) ** 2
-    return np.flatnonzero(is_ood.any(axis=1)), np.flatnonzero(is_ood.any(axis=0))
+    is_unlike = distance > len(colour) * (CLOSE * WHITE) ** 2
+    return np.flatnonzero(is_unlike.any(axis=1)), np.flatnonzero(is_unlike.any(axis=0))
 
 
 def _sharpened(pixels: Pixels) -> Pixels:
@@ -244,5 +242,5 @@ def _centred(pixels: Pixels, size: Size, colour: Pixels) -> Pixels:
     return canvas
 
 
-def _size(pixels: Pixels) -> str:
+def _size_text(pixels: Pixels) -> str:
     return f"{pixels.shape[1]}×{pixels.shape[0]}"

@@ -53,7 +53,7 @@ def cross_val_predict(
         asked = np.flatnonzero(folds == fold)
         if not len(asked):
             continue
-        split = Split(learned, nobody, asked, f"fold {fold} is asked, the others are learned from", seed)
+        split = Split(learned, nobody, asked, (f"cross-validation, fold {fold}",), seed)
         smaller = replace(recipe, batch_size=min(recipe.batch_size, max(len(learned) // 4, 1)))
         net, _ = train_network(
             dataset,

@@ -6,8 +6,6 @@ others are in its batch, so it does not matter which of them were kept from an e
 """
 
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -26,7 +24,8 @@ from muslin.learn.layer_kinds import Shape
 from muslin.learn.networks import Network, output_shapes
 from muslin.learn.pretrained import Weights, digest
 from muslin.models import runtime
-from muslin.storage.atomic import cache_folder, remove_partial_files, storage_errors, write_atomically
+from muslin.storage.atomic import cache_folder, remove_partial_files, write_atomically
+from muslin.storage.scratch import ScratchArray
 
 AT_ONCE = 4
 """Photos in a batch. More are no faster on a processor (measured), and take more memory."""
@@ -40,35 +39,6 @@ MOST_BYTES = 2 * 10**9
 Log = Callable[[str], None]
 
 
-class RowFile:
-    """Rows of float32 in a temporary file that has no name and goes when nobody holds it.
-
-    Raises:
-        StorageError: the disk is full, here or in `write`.
-    """
-
-    def __init__(self, count: int, width: int) -> None:
-        self.width = width
-        with storage_errors(self._folder), tempfile.TemporaryFile() as file:
-            self._handle = os.dup(file.fileno())
-            os.truncate(self._handle, count * width * 4)
-
-    _folder = Path(tempfile.gettempdir())
-
-    def write(self, row: int, values: NDArray[np.float32]) -> None:
-        with storage_errors(self._folder):
-            os.pwrite(self._handle, values.tobytes(), row * self.width * 4)
-
-    def read(self, first: int, count: int) -> NDArray[np.float32]:
-        """float32 (count, width), from row `first` on."""
-        content = os.pread(self._handle, count * self.width * 4, first * self.width * 4)
-        return np.frombuffer(content, np.float32).reshape(count, self.width)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_handle"):
-            os.close(self._handle)
-
-
 @dataclass(frozen=True, eq=False)
 class Features:
     """Of samples in order; `rows[i]` is the row of sample i in the file, which takes no memory.
@@ -76,13 +46,13 @@ class Features:
     `took_s` says how long it took to have them.
     """
 
-    file: RowFile
+    file: ScratchArray
     rows: NDArray[np.int64]
     took_s: float = 0.0
 
     @property
     def width(self) -> int:
-        return self.file.width
+        return self.file.shape[0]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -132,7 +102,7 @@ def extract(
     first_with: dict[bytes, int] = {}  # of photos that are alike only the first is looked at
     for place, photo in enumerate(digests):
         first_with.setdefault(photo, place)
-    file = RowFile(len(digests), output_shapes(network)[-1][0])
+    file = ScratchArray(len(digests), output_shapes(network)[-1][:1], np.float32)
     known = set()
     for photo, row in cache.rows(first_with.keys()):
         file.write(first_with[photo], row)

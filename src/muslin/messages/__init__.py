@@ -9,9 +9,10 @@
     'labels.csv, row 17: 783 pixel values, expected 784. Is the file cut off?'
 
 A placeholder is `str.format`'s, and knows these formats besides: `{names:list}` (a, b and c), `{names:or}`,
-`{names:quoted}` ('a', 'b' and 'c'), `{share:percent}` (98.4 %), `{time_s:duration}` (1 min 20 s), and
-`{count:plural:image,images}` (1 image, 1,200 images). What stands in `[[…]]` is left out where a placeholder in it is
-None, empty or missing. A row may have several hints, `hints.cut_off = "…"`, of which the caller names one.
+`{names:quoted}` ('a', 'b' and 'c'), `{reasons:sentences}` (one after the other), `{share:percent}` (98.4 %),
+`{time_s:duration}` (1 min 20 s), and `{count:plural:image,images}` (1 image, 1,200 images). What stands in `[[…]]`
+is left out where a placeholder in it is None, empty or missing. A row may have several hints,
+`hints.cut_off = "…"`, of which the caller names one.
 """
 
 import re
@@ -146,6 +147,8 @@ class _Formatter(string.Formatter):
             return self._listed(map(str, value), "and")
         if kind == "or":
             return self._listed(map(str, value), "or")
+        if kind == "sentences":
+            return " ".join(map(str, value))
         if kind == "quoted":
             return self._listed(map(repr, value), "and")
         if kind == "percent":

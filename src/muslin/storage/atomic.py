@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, whatever happens while they are written."""
+"""Atomic writes: after a crash, a kill or a full disk, a file is complete or absent, never half written."""
 
 import errno
 import glob
@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -20,22 +20,31 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            advice = "The disk is full: free some space or choose another place."
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            advice = "This place is not writable: choose another, or change its permissions."
-        elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            advice = "A file or folder of that name is in the way: choose another place."
-        else:
-            advice = "Check that the folder exists and can be written."
-        raise StorageError(f"{path}: cannot be written ({error.strerror or error}). {advice}") from error
+        code = _ERROR_CODES.get(error.errno or 0, "write_failed")
+        raise StorageError(code, path=str(path), reason=error.strerror or str(error)) from error
+
+
+_ERROR_CODES = {
+    errno.ENOSPC: "disk_full",
+    errno.EDQUOT: "disk_full",
+    errno.EFBIG: "disk_full",
+    errno.EACCES: "write_denied",
+    errno.EPERM: "write_denied",
+    errno.EROFS: "write_denied",
+    errno.ENOTDIR: "path_occupied",
+    errno.EEXIST: "path_occupied",
+    errno.EISDIR: "path_occupied",
+}
 
 
 @contextmanager
-def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to write to that becomes `path`, flushed to the disk, when the block ends well.
+def atomic_file(path: str | Path, check: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
+    """A file to write to that becomes `path`, flushed to the disk, when the block ends without an exception.
 
-    Creates the parent folder. When the block ends with an exception, what was at `path` is untouched.
+    Creates the parent folder. After an exception, the file at `path` is unchanged.
+
+    Args:
+        check: called with the complete temporary file before it becomes `path`; an exception keeps `path` unchanged.
 
     Raises:
         StorageError: the disk is full or the place cannot be written.
@@ -43,98 +52,110 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
     path = Path(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.parent / f".{path.name}.{os.getpid()}-{threading.get_ident()}.part"
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        temporary = _temporary_path(path)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, path)
+            if check:
+                check(temporary)
+            os.replace(temporary, path)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
 
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """A new folder to fill that becomes `path`, flushed to the disk, when the block ends well.
+    """A new folder to fill that becomes `path`, flushed to the disk, when the block ends without an exception.
 
-    What an earlier process had begun for the same `path` when it was killed is removed.
+    Removes what killed processes left of earlier attempts at the same `path`.
 
     Raises:
-        StorageError: something is at `path`, the disk is full, or the place cannot be written.
+        StorageError: `path` exists, the disk is full, or the place cannot be written.
     """
     path = Path(path)
     with storage_errors(path):
-        if os.path.lexists(path):
-            raise StorageError(f"{path}: is there already, and is not overwritten. Choose another place.")
+        check_absent(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         for entry in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            match = LEFTOVER.fullmatch(entry.name)
-            if match and os.name == "posix" and entry.is_dir() and not _lives(int(match["process"])):
+            if entry.is_dir() and _is_leftover(entry):
                 shutil.rmtree(entry, ignore_errors=True)
-        beside = path.parent / f".{path.name}.{os.getpid()}-{threading.get_ident()}.part"
-        beside.mkdir()
+        temporary = _temporary_path(path)
+        temporary.mkdir()
         try:
-            yield beside
+            yield temporary
             if os.name == "posix":
-                os.sync()  # once, where flushing a hundred thousand photos one by one would take minutes
-            if os.path.lexists(path):
-                raise StorageError(
-                    f"{path}: came to be meanwhile, and is not overwritten. Choose another place."
-                )
-            os.rename(beside, path)
+                os.sync()  # once: flushing a hundred thousand photos one by one would take minutes
+            check_absent(path)
+            os.rename(temporary, path)
         except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
         _sync_folder(path.parent)
 
 
-LEFTOVER = re.compile(r"\..+\.(?P<process>\d+)-\d+\.part")
+def check_absent(path: Path) -> None:
+    """Refuse a place that is taken.
+
+    Raises:
+        StorageError: `path` exists.
+    """
+    if os.path.lexists(path):
+        raise StorageError("already_exists", path=str(path))
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what `writing` had begun in `folder` when its process was killed. Others' work in progress stays.
+    """Remove what `atomic_file` had begun in `folder` in processes that were killed; keep files of live processes.
 
     Raises:
         StorageError: the folder cannot be changed.
     """
-    if os.name != "posix":  # elsewhere there is no harmless way to ask whether a process lives
-        return
     with storage_errors(folder):
         for entry in folder.iterdir():
-            match = LEFTOVER.fullmatch(entry.name)
-            if match and not _lives(int(match["process"])):
+            if _is_leftover(entry):
                 entry.unlink(missing_ok=True)
 
 
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+PARTIAL_NAME = re.compile(r"\..+\.(?P<process>\d+)-\d+\.part")
+
+
+def _temporary_path(path: Path) -> Path:
+    return path.parent / f".{path.name}.{os.getpid()}-{threading.get_ident()}.part"
+
+
+def _is_leftover(entry: Path) -> bool:
+    """Whether a process that no longer runs made this temporary file or folder."""
+    match = PARTIAL_NAME.fullmatch(entry.name)
+    if not match or os.name != "posix":  # other systems have no harmless way to ask whether a process runs
         return False
+    try:
+        os.kill(int(match["process"]), 0)
+    except ProcessLookupError:
+        return True
     except (PermissionError, OverflowError):
         pass
-    return True
+    return False
 
 
 def write_atomically(path: str | Path, content: bytes | str) -> None:
-    """Write `content` beside `path`, flush it to the disk, then rename: readers see the old or the new file.
+    """Write `content` to a temporary file, flush it to the disk, then rename it: readers see the old or the new file.
 
     Creates the parent folder. Text is written as UTF-8 without newline translation.
 
     Raises:
-        StorageError: the disk is full or the place cannot be written; what was at `path` is untouched.
+        StorageError: the disk is full or the place cannot be written; the file at `path` is unchanged.
     """
     with atomic_file(path) as file:
-        # a file's name need not be UTF-8; what is not is written as JSON and Python escape it
+        # names of files need not be UTF-8; other bytes are escaped as in JSON and Python
         file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut, where the system lets a folder be opened."""
+    """Make a rename survive a power cut, where the system can open folders."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -144,5 +165,5 @@ def _sync_folder(folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where muslin keeps what it can obtain or measure again: `$XDG_CACHE_HOME/muslin` or `~/.cache/muslin`."""
+    """The folder of files that muslin can obtain or measure again: `$XDG_CACHE_HOME/muslin` or `~/.cache/muslin`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muslin"

@@ -1,44 +1,43 @@
-"""A file from the net, in blocks; whatever goes wrong is said in one line."""
+"""Downloads, block by block."""
 
 from collections.abc import Iterator
 
 from muslin.errors import DataError
 
 
-def fetch(address: str, timeout_s: float, max_bytes: int) -> Iterator[bytes]:
-    """The content at `address`, block by block.
+def fetch(url: str, timeout_s: float, max_bytes: int) -> Iterator[bytes]:
+    """The content at `url`, block by block.
 
     Args:
-        timeout_s: seconds to wait for a server that does not answer.
-        max_bytes: a server that sends more is left.
+        timeout_s: seconds to wait for a server that does not respond.
+        max_bytes: the connection to a server that sends more is closed.
 
     Raises:
-        DataError: it cannot be reached, refuses, breaks off before its own length, or sends too much.
+        DataError: the server cannot be reached, refuses, stops before the length it announced, or sends too much.
     """
     import http.client
     import urllib.error
     import urllib.request
 
-    request = urllib.request.Request(address, headers={"User-Agent": "muslin"})
+    request = urllib.request.Request(url, headers={"User-Agent": "muslin"})
     count = 0
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as response:
-            promised = response.headers.get("Content-Length")
+            length = response.headers.get("Content-Length")
             while block := response.read(2**18):
                 count += len(block)
                 if count > max_bytes:
-                    raise DataError(
-                        f"{address}: sends more than {max_bytes:,} bytes, so it is something else"
-                    )
+                    raise DataError("download_too_large", url=url, max_bytes=max_bytes)
                 yield block
     except urllib.error.HTTPError as error:
         error.close()
-        raise DataError(f"{address}: the server answers {error.code} {error.reason}") from error
-    except urllib.error.URLError as error:
-        raise DataError(f"{address}: cannot be reached ({error.reason})") from error
-    except (OSError, http.client.HTTPException) as error:
         raise DataError(
-            f"{address}: broke off after {count:,} bytes ({error or type(error).__name__})"
+            "download_refused", url=url, http_status=error.code, reason=str(error.reason)
         ) from error
-    if promised and promised.isdigit() and count < int(promised):
-        raise DataError(f"{address}: broke off after {count:,} of {int(promised):,} bytes")
+    except urllib.error.URLError as error:
+        raise DataError("server_unreachable", url=url, reason=str(error.reason)) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(error) or type(error).__name__
+        raise DataError("download_broken", url=url, bytes=count, reason=reason, expected=None) from error
+    if length and length.isdigit() and count < int(length):
+        raise DataError("download_broken", url=url, bytes=count, expected=int(length), reason=None)

@@ -1,7 +1,6 @@
 """One pass over the images: of each only a few numbers, a digest and a small copy are kept."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Images, PixelImages
 from muslin.errors import ImageError
+from muslin.storage.scratch import ScratchArray
 
 Log = Callable[[str], None]
 
@@ -159,8 +159,7 @@ def _room(count: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Zeros (count, *shape), in memory or, where they are many, in a file that vanishes with them."""
     if count * int(np.prod(shape)) <= IN_MEMORY_BYTES:
         return np.zeros((count, *shape), dtype=np.uint8)
-    with tempfile.TemporaryFile() as file:  # the map outlives it
-        return np.memmap(file, dtype=np.uint8, mode="w+", shape=(count, *shape))
+    return ScratchArray(count, shape).memmap()
 
 
 def _digest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Images, PixelImages, Target, encode_labels
 from muslin.data.formats.gzip_files import read_head
 from muslin.data.formats.read_options import Log, ReadOptions, silent
-from muslin.data.photos import MOST_BYTES, PhotoImages
+from muslin.data.photos import MAX_PHOTO_BYTES, PhotoImages
 from muslin.errors import DataError, ImageError, nearest
 
 TAKES = frozenset({"target", "targets", "image_column", "group", "split_column"})
@@ -66,7 +66,7 @@ class PackedPhoto:
     row: int
     box: None = None  # photos are packed as they are to be seen
 
-    def content(self, max_bytes: int = MOST_BYTES + 1) -> bytes:
+    def content(self, max_bytes: int = MAX_PHOTO_BYTES + 1) -> bytes:
         """As of a Photo."""
         import pyarrow as pa
 

@@ -530,11 +530,8 @@ def _row(path: Path, number: int, line: bytes, layout: _Layout) -> list[str]:
             f"row {number} of {path} has a quote that does not end on its line. Write each image in one line."
         )
     if len(cells) != layout.columns:
-        around = layout.before + layout.after
-        raise DataError(
-            f"row {number} of {path} has {len(cells) - around} pixel values; expected {layout.pixels}"
-            f"{' beside the label' if layout.label is not None else ''}. Check that the file was not cut off."
-        )
+        found = len(cells) - layout.before - layout.after
+        raise DataError("pixel_count", path=str(path), row=number, found=found, expected=layout.pixels)
     return cells
 
 

@@ -1,0 +1,326 @@
+"""Copies of registered data sets on this computer: found or downloaded, and checked by their SHA-256."""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from muslin.data import archives
+from muslin.data.dataset import Dataset
+from muslin.data.formats import folders, read_path
+from muslin.data.formats.gzip_files import open_data_file
+from muslin.data.formats.read_options import Log, ReadOptions, silent
+from muslin.data.registry import RegisteredDataset, RegisteredFile, lookup, with_class_names
+from muslin.errors import DataError, MuslinError
+from muslin.messages import Message
+from muslin.storage.atomic import atomic_file, cache_folder, storage_errors, write_atomically
+from muslin.storage.download import fetch
+
+ARCHIVE_SUFFIXES = (".tar", ".zip", ".tar.gz", ".tgz")
+
+MAX_ARCHIVE_BYTES = 4 * 2**30
+"""A server that sends more is cut off, and a table in an archive is never larger."""
+
+LOG_EVERY_BYTES = 50_000_000
+
+
+@dataclass(frozen=True)
+class LocalCopy:
+    """A checked copy of a registered data set.
+
+    Attributes:
+        name: the data set's name.
+        path: a folder, or an archive that is read in place.
+        origin: where it came from, for a person.
+        checked: how its content was checked, or why that was impossible.
+        tried: the places before it that have no good copy, each with the reason.
+    """
+
+    name: str
+    path: Path
+    origin: str
+    checked: Message
+    tried: tuple[str, ...] = ()
+
+
+def obtain(
+    dataset: str | RegisteredDataset,
+    *,
+    cache: Path | None = None,
+    timeout_s: float = 10,
+    log: Log = silent,
+) -> LocalCopy:
+    """A copy of a registered data set from the first place that has a good one.
+
+    The places, in order: the file or folder that MUSLIN_DATA names, muslin's cache, the folder of Debian's package,
+    a download from each of the set's URLs. Every copy is checked, wherever it comes from.
+
+    Args:
+        dataset: a key of `registry.DATASETS`, or such a row.
+        cache: folder for downloads; by default `muslin` in XDG_CACHE_HOME.
+        timeout_s: seconds to wait for a server that does not respond.
+        log: called with a sentence before a download, and for a damaged copy that is skipped.
+
+    Raises:
+        DataError: the name is unknown, or no place has a good copy; the message lists each place and the reason.
+    """
+    row = lookup(dataset) if isinstance(dataset, str) else dataset
+    folder = (cache or cache_folder()) / row.name
+    tried: list[str] = []
+    for path, origin in _candidates(row, folder, tried):
+        try:
+            return LocalCopy(row.name, path, origin, verify(row, path), tuple(tried))
+        except DataError as error:
+            log(Message("copy_skipped", path=str(path), reason=error.message))
+            tried.append(error.message)
+    for url in row.urls:
+        try:
+            path = _download(row, url, folder, timeout_s, log)
+            return LocalCopy(row.name, path, f"{url}, stored in {folder}", verify(row, path), tuple(tried))
+        except MuslinError as error:
+            tried.append(error.message)
+    files = [f"{file.name}.gz" for file in row.files] or [f"{row.name}.zip"]
+    package = row.debian_package
+    raise DataError(
+        "dataset_unavailable", name=row.name, tried=tried, page=row.page, package=package, files=files
+    )
+
+
+def read_registered(name: str, *, log: Log = silent) -> Dataset:
+    """The data set called `name`, from `obtain`; `origin` says where it came from and how it was checked.
+
+    Raises:
+        DataError, StorageError: as `obtain`.
+    """
+    return read_copy(lookup(name), obtain(name, log=log))
+
+
+def read_copy(row: RegisteredDataset, copy: LocalCopy) -> Dataset:
+    """The data set in a copy.
+
+    Raises:
+        DataError: the copy lacks its table, or its files cannot be read.
+    """
+    path, origin = copy.path, f"{copy.origin} ({copy.checked})"
+    if not row.table:
+        return replace(with_class_names(row, read_path(path)), name=row.name, origin=origin)
+    if path.is_dir():
+        photos = next((path / name for name in row.photo_folders if (path / name).is_dir()), path)
+        dataset = read_path(path / row.table, options=ReadOptions(images=str(photos)))
+    else:
+        with tempfile.TemporaryDirectory(prefix="muslin-") as scratch:
+            table = Path(scratch) / row.table
+            write_atomically(table, _table_content(row, path))
+            dataset = read_path(table, options=ReadOptions(images=str(path)))
+    return replace(dataset, name=row.name, origin=f"{origin}; {dataset.origin}")
+
+
+def _table_content(row: RegisteredDataset, path: Path) -> bytes:
+    for name, file in archives.members(path)[0].items():
+        if name.split("/")[-1] == row.table:
+            return file.content(MAX_ARCHIVE_BYTES)
+    raise DataError("file_missing", path=str(path), name=row.table)
+
+
+# ── Places ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _candidates(row: RegisteredDataset, folder: Path, tried: list[str]) -> Iterator[tuple[Path, str]]:
+    """Paths that look like a copy, each with its origin; places without one are added to `tried`."""
+    named = os.environ.get("MUSLIN_DATA")
+    cached = folder if row.files else folder / f"{row.name}.zip"
+    places: list[tuple[str | None, list[Path], str]] = [
+        (named, _copies_in(row, Path(named)) if named else [], "the copy that MUSLIN_DATA names"),
+        (str(cached), [cached] if cached.exists() else [], "muslin's cache"),
+    ]
+    if row.debian_folder:
+        debian = [row.debian_folder] if row.debian_folder.is_dir() else []
+        places.append((str(row.debian_folder), debian, "Debian's folder"))
+    for place, paths, origin in places:
+        yield from ((path, f"{origin}, {path}") for path in paths)
+        if not place:
+            tried.append(Message("muslin_data_unset"))
+        elif not paths:
+            tried.append(Message("no_copy", name=row.name, path=place))
+
+
+def _copies_in(row: RegisteredDataset, root: Path) -> list[Path]:
+    """The copies at or in `root`, archives first."""
+    if root.is_file():
+        return [root] if _has_name(row, root) else []
+    named = [path for path in _entries(root) if _has_name(row, path)]
+    for folder in [path for path in named if path.is_dir()]:
+        named += [path for path in _entries(folder) if path.is_file() and _has_name(row, path)]
+    if root not in named and any((root / name).exists() for name in row.contents):
+        named.append(root)
+    return sorted(named, key=lambda path: (path.is_dir(), path == root, path))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _has_name(row: RegisteredDataset, path: Path) -> bool:
+    """Whether the name of a folder or of an archive is one of the set's."""
+    stem = path.name
+    if not path.is_dir():
+        suffix = next((end for end in ARCHIVE_SUFFIXES if stem.lower().endswith(end)), None)
+        if suffix is None:
+            return False
+        stem = stem[: -len(suffix)]
+    return re.fullmatch(row.name_pattern, stem, re.IGNORECASE) is not None
+
+
+# ── Checking ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def verify(row: RegisteredDataset, path: Path, name: str | None = None) -> Message:
+    """Check the copy at `path` by every known SHA-256.
+
+    Args:
+        name: how errors call it; by default its path.
+
+    Returns:
+        how it was checked, or why that was impossible.
+
+    Raises:
+        DataError: the content has another SHA-256, a file is missing, or the copy cannot be read.
+    """
+    name = name or str(path)
+    if row.files:
+        for file in row.files:
+            verify_file(file, _file_in(path, file))
+        return Message("checksum_verified")
+    digest = file_digest(path) if path.is_file() and row.archive_sha256 else None
+    if digest and digest == row.archive_sha256:
+        return Message("checksum_verified")
+    if row.photos_sha256:
+        photos, count = photos_digest(path)
+        if photos != row.photos_sha256:
+            raise DataError(
+                "photos_changed", path=name, n=count, found=photos[:12], expected=row.photos_sha256[:12]
+            )
+        return Message("photos_verified")
+    if digest:
+        raise DataError(
+            "archive_changed", path=name, found=digest[:12], expected=str(row.archive_sha256)[:12]
+        )
+    if not folders.photos_in(path)[0]:
+        raise DataError("no_photos", path=name)
+    return Message("checksum_unknown")
+
+
+def verify_file(file: RegisteredFile, path: Path, name: str | None = None) -> None:
+    """Check that the uncompressed content of `path` is that of `file`.
+
+    Args:
+        name: how errors call it; by default its path.
+
+    Raises:
+        DataError: it is not, or cannot be read.
+    """
+    digest, size = hashlib.sha256(), 0
+    with open_data_file(path) as content:
+        while block := content.read(2**20):
+            digest.update(block)
+            size += len(block)
+    if digest.hexdigest() != file.sha256:
+        raise DataError(
+            "file_changed", path=name or str(path), found=digest.hexdigest()[:12], expected=file.sha256[:12],
+            bytes=size, expected_bytes=file.size_bytes,
+        )  # fmt: skip
+
+
+def _file_in(folder: Path, file: RegisteredFile) -> Path:
+    for path in (folder / file.name, folder / f"{file.name}.gz"):
+        if path.is_file():
+            return path
+    raise DataError("file_missing", path=str(folder), name=file.name)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError("file_unreadable", path=str(path), reason=error.strerror or str(error)) from error
+
+
+def photos_digest(path: Path) -> tuple[str, int]:
+    """SHA-256 of the photos in a folder or an archive, independent of the packing, and their number.
+
+    It is the SHA-256 of the lines `SHA-256, two spaces, name`, sorted by name, which in the set's folder is
+    `find . -name '*.jpg' -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum | sha256sum`.
+
+    Raises:
+        DataError: there are no photos, or an archive is damaged or refused.
+    """
+    photos, keep_alive = folders.photos_in(path)  # the second keeps an unpacked archive until the end
+    digest = hashlib.sha256()
+    for name in sorted(photos, key=os.fsencode):
+        try:
+            content = photos[name].content()
+        except MuslinError as error:
+            raise DataError("photo_unreadable", path=str(path), reason=error.message) from error
+        digest.update(
+            os.fsencode(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
+        )  # names need not be UTF-8
+    del keep_alive
+    return digest.hexdigest(), len(photos)
+
+
+# ── Downloads ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _download(row: RegisteredDataset, url: str, folder: Path, timeout_s: float, log: Log) -> Path:
+    """Download the set to `folder`, where a file gets its name once its content is checked; path of the copy."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)  # before anything is downloaded
+    log(
+        Message(
+            "downloading",
+            title=row.title,
+            size=row.size,
+            licence=row.licence,
+            url=url,
+            sha256=row.photos_sha256,
+        )
+    )
+    if not row.files:
+        path = folder / f"{row.name}.zip"
+        _download_file(url, path, lambda file: verify(row, file, url), MAX_ARCHIVE_BYTES, timeout_s, log)
+        return path
+    for file in row.files:
+        try:
+            verify_file(file, _file_in(folder, file))  # from an earlier attempt that failed at a later file
+        except DataError:
+            address = f"{url.rstrip('/')}/{file.name}.gz"
+            check, max_bytes = partial(verify_file, file, name=address), file.size_bytes + 2**20
+            _download_file(address, folder / f"{file.name}.gz", check, max_bytes, timeout_s, log)
+            (folder / file.name).unlink(missing_ok=True)  # a damaged copy, which would be found first
+    return folder
+
+
+def _download_file(
+    url: str, path: Path, check: Callable[[Path], object], max_bytes: int, timeout_s: float, log: Log
+) -> None:
+    count = logged = 0
+    with atomic_file(path, check=check) as file:
+        for block in fetch(url, timeout_s, max_bytes):
+            file.write(block)
+            count += len(block)
+            if count - logged >= LOG_EVERY_BYTES:
+                logged = count
+                log(f"{count / 1e6:,.0f} MB downloaded")
