@@ -212,7 +212,7 @@ def test_the_head_is_scikit_learns_logistic_regression() -> None:
     rows = random.normal(3, 2, (90, 1280)).astype(np.float32)
     labels = random.integers(0, 3, 90)
     rows[np.arange(90), labels] += 6
-    split = Split(np.arange(60), np.arange(60, 75), np.arange(75, 90), "")
+    split = Split(np.arange(60), np.arange(60, 75), np.arange(75, 90))
     net = Net(table, 0)
     chosen = recipe("photo", label_smoothing=0, epochs=300, weights="random")
     history = fit_linear_heads(net, _features_of(rows), {"label": labels}, split, chosen)
@@ -251,7 +251,7 @@ def test_each_of_several_labels_gets_scikit_learns_logistic_regression_of_its_kn
     net = Net(table, 0)
     chosen = recipe("photo", epochs=500, weights="random", class_weights="balanced")
     fit_linear_heads(
-        net, features, {"tags": tags}, Split(np.arange(60), np.arange(60, 75), np.arange(75, 90), ""), chosen
+        net, features, {"tags": tags}, Split(np.arange(60), np.arange(60, 75), np.arange(75, 90)), chosen
     )
     mean, spread = rows_of.mean(axis=0), rows_of.std(axis=0)
     pictures = (tags[:60] != UNKNOWN).any(axis=1).sum()
@@ -282,7 +282,7 @@ def test_each_of_three_heads_is_as_good_as_one_that_was_fitted_alone_though_two_
     rows[:, 40:] = 0  # else 1,240 columns of noise are learned by heart
     features = _features_of(rows)
     known = {name: np.where(random.random(400) < 0.4, UNKNOWN, values) for name, values in truth.items()}
-    split = Split(np.arange(200), np.arange(200, 220), np.arange(220, 400), "")
+    split = Split(np.arange(200), np.arange(200, 220), np.arange(220, 400))
 
     def right(names: list[str]) -> dict[str, float]:
         targets = [Target(name, tuple("abcd"[: truth[name].max() + 1])) for name in names]
