@@ -69,7 +69,7 @@ def test_a_test_file_of_another_size_is_refused(tmp_path, drawn):
     test.write_text("label,p1,p2,p3,p4\nbag,0,0,0,0\n")
     with pytest.raises(DataError) as error:
         read(train, test=test)
-    assert error.value.code == "part_sizes"
+    assert error.value.code == "sizes_differ"
     assert len(error.value.params["sizes"]) == 2
 
 

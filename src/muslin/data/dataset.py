@@ -56,7 +56,7 @@ class PixelImages:
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] not in (1, 3):
-            raise DataError("pixels_shape", dtype=str(self.pixels.dtype), shape=self.pixels.shape)
+            raise DataError("pixel_array", dtype=str(self.pixels.dtype), shape=self.pixels.shape)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -74,7 +74,7 @@ class PixelImages:
             raise DataError("mixed_images")
         pixels = [self.pixels, *(images.pixels for images in others)]
         if len(shapes := {p.shape[1:] for p in pixels}) > 1:
-            raise DataError("part_sizes", sizes=["×".join(map(str, shape)) for shape in sorted(shapes)])
+            raise DataError("sizes_differ", sizes=["×".join(map(str, shape)) for shape in sorted(shapes)])
         return PixelImages(np.concatenate(pixels))
 
 
@@ -158,13 +158,13 @@ class Dataset:
             DataError: `name` is not in PARTS, or the data have no such part; the message lists their parts.
         """
         if name not in PARTS:
-            raise DataError("part_unknown", **unknown(name, (*PARTS, "all")), dataset=self.name)
+            raise DataError("part_name", **unknown(name, (*PARTS, "all")), dataset=self.name)
         if self.parts is None:
             raise DataError("no_parts", dataset=self.name, part=name)
         indices = np.flatnonzero(self.parts == name)
         if not len(indices):
             choices = [p for p in PARTS if (self.parts == p).any()]
-            raise DataError("part_missing", dataset=self.name, part=name, choices=choices)
+            raise DataError("no_such_part", dataset=self.name, part=name, choices=choices)
         return self.take(indices)
 
     @cached_property
@@ -217,7 +217,7 @@ def encode_labels(name: str, values: NDArray[Any]) -> tuple[Target, NDArray[np.i
     names = [str(value) for value in distinct]
     classes = sorted_classes(filter(None, names))
     if not classes:
-        raise DataError("no_labels", name=name, n=len(values))
+        raise DataError("unlabelled", name=name, n=len(values))
     index = {text: i for i, text in enumerate(classes)}
     indices = np.array([index.get(text, UNKNOWN) for text in names], dtype=np.int64)
     return Target(name, classes), indices[inverse]
@@ -339,7 +339,11 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
             continue
         if mine.kind != target.kind:
             raise DataError(
-                "target_kind", dataset=dataset.name, target=mine.name, found=mine.kind, expected=target.kind
+                "target_kind_differs",
+                dataset=dataset.name,
+                target=mine.name,
+                found=mine.kind,
+                expected=target.kind,
             )
         index = {name: i for i, name in enumerate(target.classes)}
         by_number = not set(mine.classes) <= set(index) and all(

@@ -32,7 +32,7 @@ def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified
     for labels in dataset.labels.values():
         labelled |= (labels != UNKNOWN) if labels.ndim == 1 else (labels != UNKNOWN).any(axis=1)
     if not labelled.any():
-        raise TrainingError("no_labels", name=dataset.name, n=len(dataset))
+        raise TrainingError("unlabelled", name=dataset.name, n=len(dataset))
     parts = dataset.parts if dataset.parts is not None else np.full(len(dataset), "train", dtype=object)
     train = np.flatnonzero(labelled & (parts == "train"))
     validation = np.flatnonzero(labelled & (parts == "validation"))
