@@ -8,6 +8,8 @@ import pytest
 from synthetic_evaluations import evaluation_of, report_inputs
 
 from muslin.data.dataset import Dataset, PixelImages, Target
+from muslin.messages import Message
+from muslin.models.predictor import Prediction, TargetPrediction
 from muslin.reporting.terminal.dataset import print_dataset
 from muslin.reporting.terminal.evaluation import print_evaluation
 from muslin.reporting.terminal.predictions import print_predictions, wrap_path
@@ -86,24 +88,29 @@ def test_evaluation_without_errors_says_so() -> None:
     assert "no errors" in _printed(print_evaluation, evaluation_of(report_inputs(perfect=True)))
 
 
-def _prediction(image: str, *, error: str | None = None, **values: Any) -> dict[str, Any]:
-    predicted = {"label": "Shirt", "probability": 0.9123, "runner_up": "Coat", "runner_up_probability": 0.05}
-    predictions = {} if error else {"label": predicted | values}
-    note = "converted as the data set's authors did"
-    return {"image": image, "predictions": predictions, "notes": [] if error else [note], "error": error}
+NOTE = "converted as the data set's authors did"
+
+
+def _prediction(image: str, *, error: str | None = None, **values: Any) -> Prediction:
+    if error:
+        return Prediction(image, {}, error=error)
+    target = {"label": "Shirt", "probability": 0.9123, "runner_up": "Coat", "runner_up_probability": 0.05}
+    return Prediction(
+        image, {"label": TargetPrediction(**{"probabilities": {}, **target, **values})}, (NOTE,)
+    )
 
 
 def test_predictions_are_shown_with_runner_up_and_errors() -> None:
     rows = [
         _prediction("a.png"),
-        _prediction("b.jpg", error="b.jpg: cut off at byte 1,024."),
+        _prediction("b.jpg", error=Message("image_type", path="b.jpg", found="int")),
         _prediction("c.png", error="c\x1b[31m.png: no image"),
     ]
     printed = _printed(print_predictions, rows)
-    assert "Shirt   91.2 %   Coat        5.0 %" in printed
-    assert "\nb.jpg: cut off at byte 1,024.\n" in printed
+    assert "Shirt   91.2 %   Coat        5.0 %   review" in printed
+    assert f"\n{rows[1].error}\n" in printed
     assert "c\ufffd[31m.png: no image" in printed
-    assert "1 image: converted as the data set's authors did" in printed
+    assert f"1 image: {NOTE}" in printed
 
 
 def test_long_path_is_broken_at_its_separators() -> None:
@@ -116,7 +123,8 @@ def test_long_path_is_broken_at_its_separators() -> None:
 
 
 def test_multilabel_predictions_are_listed_by_probability() -> None:
-    row = _prediction("a.png", labels=["red", "long"], probabilities={"red": 0.7, "long": 0.9, "wool": 0.1})
+    probabilities = {"red": 0.7, "long": 0.9, "wool": 0.1}
+    row = _prediction("a.png", labels=("red", "long"), probabilities=probabilities)
     assert "long 90.0 %, red 70.0 %" in _printed(print_predictions, [row])
 
 

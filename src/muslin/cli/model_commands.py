@@ -90,16 +90,15 @@ def predict_command(
         for policy in predictor.policies(**guarantee).values():
             for sentence in policy.unsupported:
                 log(sentence)
-    rows, count, readable = [], 0, 0
+    predictions, count, readable = [], 0, 0
     for prediction in predictor.predict_iter(list(images), **guarantee):
-        row = prediction.to_dict()
-        count, readable = count + 1, readable + (row["error"] is None)
+        count, readable = count + 1, readable + (prediction.error is None)
         if as_json:
-            print_json(row)
+            print_json(prediction.to_dict())
         else:
-            rows.append(row)
+            predictions.append(prediction)
     if not as_json:
-        print_predictions(rows)
+        print_predictions(predictions)
     if not readable:
         raise DataError("all_images_unreadable", "printed", count=count)
 

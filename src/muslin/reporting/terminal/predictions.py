@@ -1,8 +1,9 @@
 """Predictions as a table for the terminal."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from muslin.reporting.terminal.console import console_for, plain_table, printable
 from muslin.text import percent, plural
@@ -10,37 +11,31 @@ from muslin.text import percent, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from muslin.models.predictor import Prediction, TargetPrediction
+
 MIN_PATH_COLUMNS = 20
 COLUMN_GAP = 3
 
 
-def print_predictions(predictions: Iterable[Mapping[str, Any]], file: TextIO | None = None) -> None:
-    """Print a table of predictions, each a mapping as `muslin predict --json` writes it.
-
-    Below it stand the errors, a line each, then each note with the number of its images.
-    """
+def print_predictions(predictions: Sequence["Prediction"], file: TextIO | None = None) -> None:
+    """Print a table of predictions; below it the errors, a line each, then each note with the number of its images."""
     console = console_for(file)
-    rows = list(predictions)
-    targets = list(dict.fromkeys(name for row in rows for name in row["predictions"]))
-    readable = [row for row in rows if row["error"] is None]
-    with_decisions = any("decision" in target for row in readable for target in row["predictions"].values())
+    targets = list(dict.fromkeys(name for prediction in predictions for name in prediction.predictions))
     headings = ["image"]
     for name in targets:
-        headings += [printable(name), "", "runner-up", "", *(["decision"] if with_decisions else [])]
-    cells = [
-        [printable(row["image"])]
-        + [cell for name in targets for cell in _prediction_cells(row["predictions"][name], with_decisions)]
-        for row in readable
+        headings += [printable(name), "", "runner-up", "", "decision"]
+    rows = [
+        [printable(prediction.image)]
+        + [cell for name in targets for cell in _prediction_cells(prediction.predictions[name])]
+        for prediction in predictions
+        if prediction.error is None
     ]
-    if cells:
-        _print_table(headings, cells, console)
-    for row in rows:
-        if row["error"] is not None:
-            console.print(printable(row["error"]), soft_wrap=True)
-    notes: dict[str, int] = {}
-    for row in rows:
-        for note in row.get("notes", ()):
-            notes[note] = notes.get(note, 0) + 1
+    if rows:
+        _print_table(headings, rows, console)
+    for prediction in predictions:
+        if prediction.error is not None:
+            console.print(printable(prediction.error), soft_wrap=True)
+    notes = Counter(note for prediction in predictions for note in prediction.notes)
     for note, count in notes.items():
         console.print(f"{plural(count, 'image')}: {printable(note)}", soft_wrap=True)
 
@@ -73,18 +68,17 @@ def wrap_path(path: str, width: int) -> list[str]:
     return lines
 
 
-def _prediction_cells(prediction: Mapping[str, Any], with_decision: bool) -> list[str]:
-    decision = [printable(prediction.get("decision", ""))] if with_decision else []
-    if (labels := prediction.get("labels")) is not None:
-        probabilities = prediction["probabilities"]
-        by_probability = sorted(labels, key=lambda name: -probabilities[name])
+def _prediction_cells(prediction: "TargetPrediction") -> list[str]:
+    if prediction.labels is not None:
+        probabilities = prediction.probabilities
+        by_probability = sorted(prediction.labels, key=lambda name: -probabilities[name])
         named = ", ".join(f"{printable(name)} {percent(probabilities[name])}" for name in by_probability)
-        return [named or "none", "", "", "", *decision]
-    second = prediction.get("runner_up")
+        return [named or "none", "", "", "", prediction.decision]
+    second, probability = prediction.runner_up, prediction.runner_up_probability
     return [
-        printable(prediction["label"]),
-        percent(prediction["probability"]),
-        printable(second) if second else "",
-        percent(prediction["runner_up_probability"]) if second else "",
-        *decision,
+        printable(prediction.label),
+        percent(prediction.probability),
+        "" if second is None else printable(second),
+        "" if probability is None else percent(probability),
+        prediction.decision,
     ]
