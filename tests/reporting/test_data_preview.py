@@ -62,11 +62,12 @@ def test_table_with_several_targets_has_a_row_each(table: Path) -> None:
 def test_sizes_modes_and_unreadable_photos_are_shown(table: Path) -> None:
     output = look(table, "--target", "tags")
     assert "photos of 8×6 to 90×50 px; RGB 2, L 2, CMYK 1; 1 unreadable, the first:" in output
-    assert "is HTML, which is not read" in output
+    assert "1.jpg" in output
     assert "tags: 2 classes (several per image)" in output
     summary = json.loads(look(table, "--target", "tags", "--json"))
     assert summary["shape"] == [40, 30, 3]
     assert summary["photos"]["smallest"] == [6, 8]
+    assert summary["photos"]["unreadable"][0]["params"]["path"].endswith("1.jpg")
     assert summary["photos"]["modes"] == {"RGB": 2, "L": 2, "CMYK": 1}
     assert summary["targets"]["tags"] == {
         "kind": "multilabel",

@@ -12,6 +12,7 @@ from muslin.data.dataset import PARTS, UNKNOWN, Dataset, class_counts
 from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, ImageError
 from muslin.images.decoder import Pixels
+from muslin.messages import plain
 from muslin.reporting.image_grids import (
     ColourMode,
     SheetSection,
@@ -95,7 +96,7 @@ def read_photo_headers(dataset: Dataset) -> PhotoHeaders | None:
         try:
             height, width, mode = read_header(photo.content(), name=photo.name)
         except ImageError as error:
-            unreadable.append(str(error))
+            unreadable.append(error.message)
             continue
         sizes.append((height, width))
         modes[mode] += 1
@@ -140,10 +141,10 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "format": dataset.format,
         "origin": dataset.origin,
-        "fixes": list(dataset.fixes),
+        "fixes": plain(dataset.fixes),
         "images": len(dataset),
         "shape": list(shape) if shape else None,
-        "photos": None if photos is None else asdict(photos),
+        "photos": None if photos is None else plain(asdict(photos)),
         "parts": None if parts is None else {p: int((parts == p).sum()) for p in PARTS if (parts == p).any()},
         "targets": targets,
         "fingerprint": dataset.fingerprint,
