@@ -1,25 +1,26 @@
-"""How far a model may be trusted: figures that can be worked out by hand or by another library."""
+"""Reliability equals numbers worked by hand or by another library."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
 from muslin.data.dataset import Target
+from muslin.evaluation.intervals import newcombe_independent
 from muslin.evaluation.reliability import (
-    calibration,
-    interval_of,
-    newcombe,
-    risk_against_coverage,
-    slices,
-    trust,
+    Predictions,
+    calibration_metrics,
+    mean_interval,
+    measure_reliability,
+    risk_coverage,
+    slice_metrics,
 )
-from muslin.evaluation.selective import calibrated, calibration_data_from
+from muslin.evaluation.selective import calibrate_probabilities, fit_calibration_data
 
 GARMENTS = Target("label", ("coat", "dress", "bag"))
 
 
-def answers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """True classes, and the probabilities of a model that is twice as sure as it should be."""
+def predictions(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """True classes, and the probabilities of a model that would be calibrated at temperature 2."""
     random = np.random.default_rng(seed)
     scores = random.normal(0, 2.5, (n, 3))
     true = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
@@ -28,108 +29,114 @@ def answers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return labels, (raw_probabilities / raw_probabilities.sum(1, keepdims=True)).astype(np.float32)
 
 
-def test_calibration_is_shown_before_and_after_and_what_is_accepted_at_each_precision() -> None:
-    labels, raw_probabilities = answers(12_000, seed=1)
-    calibration_data = calibration_data_from(GARMENTS, labels[:6000], raw_probabilities[:6000])
-    found = trust(
-        GARMENTS,
-        labels[6000:],
-        raw_probabilities[6000:],
-        calibrated(GARMENTS, raw_probabilities[6000:], calibration_data),
-        calibration_data,
+def test_reliability_shows_calibration_and_coverage() -> None:
+    labels, raw_probabilities = predictions(12_000, seed=1)
+    calibration_data = fit_calibration_data(GARMENTS, labels[:6000], raw_probabilities[:6000])
+    probabilities = calibrate_probabilities(GARMENTS, raw_probabilities[6000:], calibration_data)
+    reliability = measure_reliability(
+        GARMENTS, Predictions(labels[6000:], raw_probabilities[6000:], probabilities), calibration_data
     )
-    assert found is not None
-    assert found.after.expected_calibration_error < 0.02 < found.before.expected_calibration_error
-    assert found.after.brier_score < found.before.brier_score
-    assert found.after.log_loss < found.before.log_loss
-    shares = [row.share for row in found.accepted]
-    assert shares == sorted(shares, reverse=True)
-    assert shares[0] > 0.5
-    for row in found.accepted:
+    assert reliability is not None
+    before, after = reliability.before_calibration, reliability.after_calibration
+    assert after.expected_calibration_error < 0.02 < before.expected_calibration_error
+    assert after.brier_score < before.brier_score
+    assert after.log_loss < before.log_loss
+    coverages = [row.coverage for row in reliability.selective]
+    assert coverages == sorted(coverages, reverse=True)
+    assert coverages[0] > 0.5
+    for row in reliability.selective:
         assert sum(decision.n for decision in row.decisions) == 6000
-        low, high = row.decisions[0].interval
-        assert row.decisions[0].accuracy is None or (
-            low < row.decisions[0].accuracy < high and high > row.precision
-        )
-    assert found.at_target.precision == 0.98
-    assert found.at_target.listed == pytest.approx(0.9, abs=0.03)
+        accept = row.decisions[0]
+        low, high = accept.accuracy_interval
+        assert accept.accuracy is None or (low < accept.accuracy < high and high > row.precision_target)
+    assert reliability.at_target.precision_target == 0.98
+    assert reliability.at_target.set_coverage == pytest.approx(0.9, abs=0.03)
 
 
-def test_calibration_figures_are_scikit_learns() -> None:
-    labels, raw_probabilities = answers(500, seed=2)
-    found = calibration(labels, raw_probabilities)
-    assert found.log_loss == pytest.approx(log_loss(labels, raw_probabilities), rel=1e-5)
-    assert found.brier_score == pytest.approx(
-        brier_score_loss(labels, raw_probabilities, scale_by_half=False), rel=1e-5
+def test_calibration_metrics_are_scikit_learns() -> None:
+    labels, probabilities = predictions(500, seed=2)
+    metrics = calibration_metrics(labels, probabilities)
+    assert metrics.log_loss == pytest.approx(log_loss(labels, probabilities), rel=1e-5)
+    assert metrics.brier_score == pytest.approx(
+        brier_score_loss(labels, probabilities, scale_by_half=False), rel=1e-5
     )
     tags = np.array([[1, 0], [0, -1], [1, 1]], dtype=np.int8)
-    said = np.array([[0.9, 0.2], [0.4, 0.7], [0.3, 0.6]], dtype=np.float32)
+    tag_probabilities = np.array([[0.9, 0.2], [0.4, 0.7], [0.3, 0.6]], dtype=np.float32)
     cells = ([1, 0, 0, 1, 1], [0.9, 0.2, 0.4, 0.3, 0.6])
-    assert calibration(tags, said).log_loss == pytest.approx(log_loss(*cells), rel=1e-5)
+    assert calibration_metrics(tags, tag_probabilities).log_loss == pytest.approx(log_loss(*cells), rel=1e-5)
 
 
-def test_risk_against_coverage_by_hand() -> None:
-    points, area = risk_against_coverage(np.array([1.0, 0, 1, 0]), np.array([0.9, 0.8, 0.6, 0.4]))
+def test_risk_coverage_curve_worked_by_hand() -> None:
+    points, aurc = risk_coverage(np.array([1.0, 0, 1, 0]), np.array([0.9, 0.8, 0.6, 0.4]))
     assert points == ((0.25, 0.0), (0.5, 0.5), (0.75, pytest.approx(1 / 3)), (1.0, 0.5))
-    assert area == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
-    assert risk_against_coverage(np.empty(0), np.empty(0)) == ((), None)
+    assert aurc == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
+    assert risk_coverage(np.empty(0), np.empty(0)) == ((), None)
 
 
-def test_newcombes_interval_is_that_of_his_article() -> None:
+def test_independent_interval_is_newcombes_own_example() -> None:
     # Newcombe 1998, table II, (a) 56/70 - 48/80: method 10 gives 0.0524 to 0.3339; (c) 6/7 - 2/7: 0.0582 to 0.8062
-    assert newcombe(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
-    assert newcombe(6, 7, 2, 7) == pytest.approx((0.0582, 0.8062), abs=1e-4)
+    assert newcombe_independent(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert newcombe_independent(6, 7, 2, 7) == pytest.approx((0.0582, 0.8062), abs=1e-4)
 
 
-def test_images_of_one_product_widen_the_interval() -> None:
-    right = np.repeat(np.arange(60) % 3 > 0, 20).astype(float)
-    alone, together = interval_of(right), interval_of(right, np.repeat(np.arange(60), 20))
+def test_groups_widen_the_interval() -> None:
+    correct = np.repeat(np.arange(60) % 3 > 0, 20).astype(float)
+    alone, together = mean_interval(correct), mean_interval(correct, np.repeat(np.arange(60), 20))
     assert alone[0] < 2 / 3 < alone[1]
     assert together[1] - together[0] > 3 * (alone[1] - alone[0])
-    assert interval_of(np.ones(40), np.repeat(np.arange(2), 20))[0] < 0.4  # two products, not forty images
-    assert interval_of(np.array([np.nan])) == (0.0, 1.0)
+    assert mean_interval(np.ones(40), np.repeat(np.arange(2), 20))[0] < 0.4  # two products, not forty images
+    assert mean_interval(np.array([np.nan])) == (0.0, 1.0)
 
 
-def test_a_weak_slice_comes_first_and_chance_alone_makes_none() -> None:
+def test_weak_slice_comes_first() -> None:
     random = np.random.default_rng(6)
-    by = np.repeat(["spring", "summer", "autumn", "winter"], 500).astype(object)
-    same = slices((random.random(2000) < 0.9).astype(float), by)
-    assert not any(s.weak for s in same)
-    worse = np.where(by == "winter", 0.8, 0.92)
-    right = (random.random(2000) < worse).astype(float)
+    seasons = np.repeat(["spring", "summer", "autumn", "winter"], 500).astype(object)
+    equal = slice_metrics((random.random(2000) < 0.9).astype(float), seasons)
+    assert not any(s.weak for s in equal)
+    correct = (random.random(2000) < np.where(seasons == "winter", 0.8, 0.92)).astype(float)
     for groups in (None, np.arange(2000) // 2):
-        found = slices(right, by, groups)
-        assert [s.value for s in found if s.weak] == ["winter"]
-        assert found[0].value == "winter"
-        assert found[0].difference == pytest.approx(right[1500:].mean() - right[:1500].mean())
-    assert slices(right, np.full(2000, "all year", dtype=object)) == ()
+        slices = slice_metrics(correct, seasons, groups)
+        assert [s.value for s in slices if s.weak] == ["winter"]
+        assert slices[0].value == "winter"
+        assert slices[0].difference == pytest.approx(correct[1500:].mean() - correct[:1500].mean())
+    assert slice_metrics(correct, np.full(2000, "all year", dtype=object)) == ()
 
 
-def test_of_twenty_equal_slices_one_is_called_weak_in_at_most_one_of_twenty_tests() -> None:
-    random, called = np.random.default_rng(4), 0
-    by = np.arange(2000).astype(object) % 20
+def test_chance_makes_a_weak_slice_in_at_most_5_of_100_tests() -> None:
+    random, weak = np.random.default_rng(4), 0
+    values = np.arange(2000).astype(object) % 20
     for _ in range(100):
-        called += any(s.weak for s in slices((random.random(2000) < 0.9).astype(float), by))
-    assert called <= 10  # 5 expected at most; more than 10 happen by chance in 1 of 90 such tests
+        slices = slice_metrics((random.random(2000) < 0.9).astype(float), values)
+        weak += any(s.weak for s in slices)
+    assert weak <= 10  # 5 expected at most; more than 10 happen by chance in 1 of 90 such tests
 
 
-def test_leaks_are_set_aside() -> None:
-    labels, raw_probabilities = answers(400, seed=5)
-    copies = raw_probabilities.argmax(1) == labels
-    found = trust(GARMENTS, labels, raw_probabilities, raw_probabilities, None, copies=copies)
-    assert found is not None
-    assert found.leaks is not None
-    assert (found.leaks.accuracy, found.leaks.without) == (1.0, 0.0)
-    assert "no held-out images" in found.accepted[0].unsupported[0]
-    assert trust(GARMENTS, np.full(3, -1), raw_probabilities[:3], raw_probabilities[:3], None) is None
+def test_leaks_are_measured_apart() -> None:
+    labels, probabilities = predictions(400, seed=5)
+    leaked = probabilities.argmax(1) == labels
+    reliability = measure_reliability(
+        GARMENTS, Predictions(labels, probabilities, probabilities, leaked=leaked), None
+    )
+    assert reliability is not None
+    assert reliability.leaks is not None
+    assert (reliability.leaks.n, reliability.leaks.accuracy) == (leaked.sum(), 1.0)
+    assert reliability.leaks.accuracy_without == 0.0
+    assert reliability.selective[0].unsupported[0].code == "no_calibration_data"
 
 
-def test_of_several_labels_the_share_of_those_said_counts() -> None:
+def test_reliability_needs_a_label() -> None:
+    _, probabilities = predictions(3, seed=5)
+    images = Predictions(np.full(3, -1), probabilities, probabilities)
+    assert measure_reliability(GARMENTS, images, None) is None
+
+
+def test_multilabel_correctness_is_the_share_of_predicted_labels() -> None:
     target = Target("tags", ("new", "sale"), "multilabel")
     true = np.array([[1, 0], [1, 1], [0, 0], [-1, 1]], dtype=np.int8)
-    said = np.array([[0.9, 0.8], [0.9, 0.2], [0.2, 0.1], [0.9, 0.9]], dtype=np.float32)
-    found = trust(target, true, said, said, None, label_thresholds=(0.5, 0.5))
-    assert found is not None
-    assert found.accuracy == pytest.approx((0.5 + 1 + 1) / 3)  # the third got no label
-    assert found.at_target.listed == 1  # with nothing to decide by, every label is listed
-    assert found.at_target.mean_set_size == 2
+    probabilities = np.array([[0.9, 0.8], [0.9, 0.2], [0.2, 0.1], [0.9, 0.9]], dtype=np.float32)
+    images = Predictions(true, probabilities, probabilities)
+    reliability = measure_reliability(target, images, None, label_thresholds=(0.5, 0.5))
+    assert reliability is not None
+    assert reliability.accuracy == pytest.approx((0.5 + 1 + 1) / 3)  # the third has no predicted label
+    assert reliability.at_target.set_coverage == 1  # without calibration data a set holds all labels
+    assert reliability.at_target.mean_set_size == 2

@@ -1,6 +1,7 @@
-"""A model judged on a shop's table: what may be taken, which season is weak, what leaked from training."""
+"""`muslin evaluate` on a shop's table: reliability, a weak season, leaks from training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import muslin
 from command_line import FinishedRun, invoke, refusal
 from muslin.data import read
 from muslin.data.convert import write_csv
-from muslin.data.dataset import Dataset
+from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
+from muslin.messages import Message
 from muslin.models.bundle import seal
-from muslin.workflows.evaluate import judge
+from muslin.workflows.evaluate import EvaluateOptions, evaluate
 from small_models import LABEL, SIDE, small_bundle
 
 
 def shop(folder: Path) -> Path:
-    """120 gray squares; the model calls dark ones Trouser and bright ones Bag, and winter's labels say otherwise."""
+    """A table of 120 gray squares. The model predicts Trouser for dark ones, Bag for bright ones; winter is Shirt."""
     random, rows = np.random.default_rng(0), ["image,label,season,split"]
     (folder / "images").mkdir()
     for number in range(120):
@@ -31,7 +33,7 @@ def shop(folder: Path) -> Path:
         label = ("Bag" if bright else "Trouser") if season != "winter" else "Shirt"
         Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
         rows.append(f"images/{number}.png,{label},{season},{part}")
-    for number in (1, 3):  # the test's first two summer photos are in the training part, too
+    for number in (1, 3):  # the training set has copies of the test set's first two summer photos
         rows.append(f"images/copy{number}.png,{rows[number + 1].split(',')[1]},summer,train")
         (folder / "images" / f"copy{number}.png").write_bytes(
             (folder / "images" / f"{number}.png").read_bytes()
@@ -41,72 +43,109 @@ def shop(folder: Path) -> Path:
     return folder / "shop.csv"
 
 
-READING = {"target": "label", "split_column": "split"}
-WORDS = ("--target", "label", "--split-column", "split")
+READ_OPTIONS = {"target": "label", "split_column": "split"}
+READ_WORDS = ("--target", "label", "--split-column", "split")
 
 
-def test_the_weak_season_comes_first_and_copies_of_training_photos_are_set_aside(
-    tmp_path: Path, capfd: Any
+def test_weak_slice_comes_first_and_leaks_are_measured(tmp_path: Path, capfd: Any) -> None:
+    table = shop(tmp_path)
+    options = EvaluateOptions(slice_by="season", read_options=READ_OPTIONS)
+    reliability = evaluate(tmp_path / "model.muslin", table, options).evaluations["label"].reliability
+    assert reliability is not None
+    assert [(s.value, s.n, s.weak) for s in reliability.slices] == [
+        ("winter", 20, True),
+        ("summer", 20, False),
+    ]
+    assert reliability.leaks is not None
+    assert reliability.leaks.n == 2
+    result = invoke(
+        capfd, "evaluate", tmp_path / "model.muslin", table, *READ_WORDS,
+        "--slice-by", "season", "-o", tmp_path / "e.json",
+    )  # fmt: skip
+    assert result.code == 0, result
+    assert "winter" in result.out
+    assert str(Message("no_calibration_data", target="label")) in result.out
+    written = json.loads((tmp_path / "e.json").read_text())["targets"]["label"]["reliability"]
+    assert written["leaks"]["n"] == 2
+    assert [row["value"] for row in written["slices"]] == ["winter", "summer"]
+
+
+def warnings(model: Path, data: Path | Dataset, split: str) -> list[str]:
+    """The codes of what is logged."""
+    sentences: list[str] = []
+    evaluate(model, data, EvaluateOptions(split=split), log=sentences.append)
+    return [sentence.code for sentence in sentences if isinstance(sentence, Message)]
+
+
+def test_evaluation_on_training_images_is_warned_of(
+    sliced_run: FinishedRun, fashion_slice: Path, tmp_path: Path
+) -> None:
+    model = sliced_run.folder / "model.muslin"
+    train, test = write_csv(read(fashion_slice), tmp_path)
+    for data, split in ((fashion_slice, "train"), (fashion_slice, "all"), (train, "test")):
+        assert warnings(model, data, split) == ["evaluated_on_training"], (data, split)
+    for data, split in ((fashion_slice, "test"), (test, "test")):
+        assert "evaluated_on_training" not in warnings(model, data, split), (data, split)
+
+
+def test_evaluation_on_validation_images_is_warned_of(drawn: SyntheticDataset, tmp_path: Path) -> None:
+    settings = {"epochs": 1, "batch_size": 40}
+    model = muslin.train(drawn.dataset, settings=settings, out=tmp_path / "run").model
+    assert warnings(model, drawn.dataset, "train") == ["evaluated_on_training"]
+    assert warnings(model, drawn.dataset, "validation") == ["evaluated_on_validation"]
+    assert warnings(model, drawn.dataset, "test") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "params"),
+    [
+        ({"slice_by": "sku"}, "column_values", {"column": "sku", "found": 122, "limit": 100}),
+        ({"slice_by": "words"}, "column_multilabel", {"column": "words"}),
+        ({"precision": 1.0}, "precision_range", {"found": 1.0}),
+        ({"guarantee": "class"}, "guarantee_unknown", {"name": "class"}),
+    ],
+)
+def test_wrong_options_are_refused(
+    tmp_path: Path, options: dict[str, Any], code: str, params: dict[str, Any]
 ) -> None:
     table = shop(tmp_path)
-    found = judge(tmp_path / "model.muslin", table, reading=READING, by="season").reliabilities["label"]
-    assert [(s.value, s.n, s.weak) for s in found.slices] == [("winter", 20, True), ("summer", 20, False)]
-    assert found.leaks is not None
-    assert found.leaks.n == 2
-    said = invoke(
-        capfd,
-        "evaluate",
-        tmp_path / "model.muslin",
-        table,
-        *WORDS,
-        "--slice-by",
-        "season",
-        "-o",
-        tmp_path / "e.json",
-    )
-    assert said.code == 0, said
-    assert "worse than the others, by more than chance: winter" in said.out
-    assert "2 images nearly identical with training images" in said.out
-    assert "carries no held-out images" in said.out
-    assert json.loads((tmp_path / "e.json").read_text())["trust"]["label"]["leaks"]["n"] == 2
+    lines = table.read_text().splitlines()
+    rows = [f'{line},{i},"[""a"",""b""]"' for i, line in enumerate(lines[1:])]
+    table.write_text("\n".join([f"{lines[0]},sku,words", *rows]))
+    with pytest.raises(DataError) as error:
+        evaluate(
+            tmp_path / "model.muslin", table, EvaluateOptions(**{"read_options": READ_OPTIONS, **options})
+        )
+    assert error.value.code == code
+    assert params.items() <= error.value.params.items()
 
 
-def test_whoever_judges_a_model_by_what_it_was_made_with_is_told(
-    sliced_run: FinishedRun, fashion_slice: Path, drawn: SyntheticDataset, tmp_path: Path
-) -> None:
-    def told(model: Path, data: Path | Dataset, split: str) -> str:
-        sentences: list[str] = []
-        judge(model, data, split=split, log=sentences.append)
-        return "; ".join(sentences)
-
-    model, whole = sliced_run.folder / "model.muslin", read(fashion_slice)
-    csv = write_csv(whole, tmp_path)
-    for data, split in ((fashion_slice, "train"), (fashion_slice, "all"), (csv[0], "test")):
-        assert "learned from images among these" in told(model, data, split), (data, split)
-    for other, split in ((fashion_slice, "test"), (csv[1], "test")):
-        assert "the model" not in told(model, other, split), (other, split)
-
-    settings = {"epochs": 1, "batch_size": 40}
-    run = muslin.train(drawn.dataset, settings=settings, out=tmp_path / "run")
-    assert "learned from" in told(run.model, drawn.dataset, "train")
-    assert "confidence was set with these" in told(run.model, drawn.dataset, "validation")
-    assert "the model" not in told(run.model, drawn.dataset, "test")
+def test_registered_dataset_has_no_column_to_slice_by(tmp_path: Path) -> None:
+    shop(tmp_path)
+    with pytest.raises(DataError) as error:
+        evaluate(tmp_path / "model.muslin", "fashion-mnist", EvaluateOptions(slice_by="season"))
+    assert error.value.code == "no_column"
 
 
-def test_a_column_that_makes_no_slices_and_a_precision_nobody_can_promise_are_refused(
-    tmp_path: Path, capfd: Any
-) -> None:
+def test_cli_refuses_wrong_slices_and_precision(tmp_path: Path, capfd: Any) -> None:
     table = shop(tmp_path)
     model = tmp_path / "model.muslin"
-    assert "saison" in refusal(invoke(capfd, "evaluate", model, table, *WORDS, "--slice-by", "saison"))
-    assert "Nothing can promise 1" in refusal(
-        invoke(capfd, "evaluate", model, table, *WORDS, "--precision", 1)
-    )
-    assert "no columns to go by" in refusal(
-        invoke(capfd, "evaluate", model, "fashion-mnist", "--slice-by", "season")
-    )
-    many = tmp_path / "many.csv"
-    lines = table.read_text().splitlines()
-    many.write_text("\n".join([f"{lines[0]},sku", *(f"{line},{i}" for i, line in enumerate(lines[1:]))]))
-    with pytest.raises(DataError, match="too many to say anything"):
-        judge(model, many, reading=READING, by="sku")
+    assert "saison" in refusal(invoke(capfd, "evaluate", model, table, *READ_WORDS, "--slice-by", "saison"))
+    refusal(invoke(capfd, "evaluate", model, table, *READ_WORDS, "--precision", 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"targets": (), "labels": {}}, "no_targets"),
+        ({"labels": {"label": np.full(200, UNKNOWN)}}, "target_unlabelled"),
+    ],
+)
+def test_unlabelled_data_are_refused(
+    drawn: SyntheticDataset, tmp_path: Path, change: dict[str, Any], code: str
+) -> None:
+    target = drawn.dataset.target("label")
+    seal(small_bundle(target, side=drawn.dataset.images[0].shape[0]), tmp_path / "model.muslin")
+    with pytest.raises(DataError) as error:
+        evaluate(tmp_path / "model.muslin", replace(drawn.dataset, **change))
+    assert error.value.code == code
