@@ -229,7 +229,7 @@ def test_look_describes_a_data_set_as_text_and_json(capfd: Any, here: Path, draw
     assert all(f"{name} " in result.out for name in drawn.dataset.targets[0].classes)
     summary = invoke(capfd, "look", "garments.csv", "--json").json
     assert summary["images"] == 200
-    assert summary["size"] == [28, 28, 1]
+    assert summary["shape"] == [28, 28, 1]
     assert summary["targets"]["label"]["classes"] == dict.fromkeys(drawn.dataset.targets[0].classes, 40)
 
 

@@ -1,12 +1,10 @@
 """That every file of a run which has its final name is whole, at whatever moment one looks."""
 
-import io
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from safetensors.numpy import load
 
 from muslin.models.bundle import open_bundle
@@ -77,7 +75,5 @@ def _check(path: Path) -> None:
             assert content.strip().endswith(b"</html>")
         case _, ".svg":
             ET.fromstring(content)
-        case _, ".png":
-            Image.open(io.BytesIO(content)).load()
         case _:
             raise AssertionError(f"{path.name}: what is this?")
