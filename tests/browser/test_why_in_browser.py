@@ -38,7 +38,7 @@ def why(request, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_page_opens_from_the_disk_whole_and_without_a_complaint(why):
+def test_page_opens_from_disk_without_errors(why):
     file, found = why
     assert file.stat().st_size < 3_000_000
     with chromium() as page:

@@ -1,4 +1,4 @@
-"""What a person is told about a network is what the runtime does."""
+"""Explanations agree with the runtime."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,12 @@ from muslin.data.synthetic import make_garments
 from muslin.errors import ExplanationError
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import attribute, attribution_layers
+from muslin.explain.feature_map_sheets import kernel_sheet
 from muslin.explain.inspection import InspectedModel, Inspection
+from muslin.explain.model_edits import edit_model
+from muslin.learn.export import export
+from muslin.learn.modules import Net
+from muslin.learn.networks import build_network
 from muslin.models.predictor import Predictor
 from small_models import LABEL, small_bundle
 
@@ -30,7 +35,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return run.model
 
 
-def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> None:
+def test_arithmetic_of_500_random_values_equals_the_runtime(model: Path) -> None:
     inspected = InspectedModel.open(model)
     trace = inspected.layered.trace(inspected.bundle.golden_pixels[0])
     numbers = np.random.default_rng(0)
@@ -44,7 +49,7 @@ def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> Non
         assert found["sum"] == pytest.approx(runtime, rel=1e-4, abs=1e-4)
         assert found["agrees"]
         for step in found["chain"]:
-            if step["kind"] == "convolution":
+            if step["form"] == "convolution":
                 products = sum(
                     v * w
                     for m in arithmetic(trace, step["layer"], step["index"], tta_view, all_terms=True)[
@@ -57,7 +62,7 @@ def test_the_arithmetic_of_500_random_values_is_the_runtimes(model: Path) -> Non
                 assert products + (step["bias"] or 0) == pytest.approx(step["runtime"], rel=1e-4, abs=1e-4)
 
 
-def test_evidence_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> None:
+def test_cells_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> None:
     inspected = InspectedModel.open(model)
     trace = inspected.layered.trace(inspected.bundle.golden_pixels[1])
     target = inspected.bundle.targets[0]
@@ -71,13 +76,13 @@ def test_evidence_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> No
         assert pair.sum == pytest.approx(scores[2] - scores[0], rel=1e-4, abs=1e-4)
 
 
-def test_editing_a_kernel_answers_as_the_edited_file_does(model: Path) -> None:
+def test_edited_kernel_predicts_as_an_edited_file(model: Path) -> None:
     inspected = InspectedModel.open(model)
     layer = next(layer for layer in inspected.layered.layers if layer.kernel and layer.parameters)
     values = np.arange(layer.kernel.size[0] * layer.kernel.size[1]).reshape(layer.kernel.size) / 8.0
     edit = {"kind": "kernel", "layer": layer.name, "output": 1, "input": 0, "values": values.tolist()}
     pixels = inspected.bundle.golden_pixels[0]
-    seen = Inspection(inspected, pixels, model_edits=(edit,), preprocessed=True)
+    inspection = Inspection(inspected, pixels, model_edits=(edit,), preprocessed=True)
 
     file = onnx.load_from_string(inspected.bundle.model)
     tensor = next(t for t in file.graph.initializer if t.name == f"{layer.name}.weight")
@@ -87,9 +92,9 @@ def test_editing_a_kernel_answers_as_the_edited_file_does(model: Path) -> None:
     bundle = replace(inspected.bundle, model=file.SerializeToString())
     answers = Predictor(bundle, 1, check=False).predict_pixels(pixels[None])
 
-    for name, probabilities in seen.probabilities.items():
+    for name, probabilities in inspection.probabilities.items():
         assert list(probabilities.values()) == answers[name][0].tolist()
-        assert probabilities != seen.unedited().probabilities[name]
+        assert probabilities != inspection.unedited().probabilities[name]
 
 
 def test_every_edit_that_a_layer_offers_can_be_made(model: Path) -> None:
@@ -111,7 +116,7 @@ def test_every_edit_that_a_layer_offers_can_be_made(model: Path) -> None:
             assert [a.shape for a in again.layered.layers if a.name == layer.name] == [layer.shape]
 
 
-def test_edits_of_one_layer_add_up_in_any_order(model: Path) -> None:
+def test_edits_of_one_layer_commute(model: Path) -> None:
     inspected = InspectedModel.open(model)
     layer = next(layer for layer in inspected.layered.layers if layer.kernel and layer.parameters)
     off = [{"kind": "channel_off", "layer": layer.name, "channel": channel} for channel in (0, 1)]
@@ -124,37 +129,105 @@ def test_edits_of_one_layer_add_up_in_any_order(model: Path) -> None:
         assert answer.tolist() == last[name].tolist()
 
 
-def test_an_edit_that_makes_no_sense_is_refused_in_one_line(model: Path) -> None:
+def test_invalid_edits_are_refused_with_their_code(model: Path) -> None:
     inspected = InspectedModel.open(model)
-    name = next(layer.name for layer in inspected.layered.layers if layer.kernel)
-    for edit in (
-        {}, 7, {"kind": "kernel"}, {"kind": "kernel", "layer": name},
-        {"kind": "kernel", "layer": name, "output": 10**9, "input": 0, "values": [[1]]},
-        {"kind": "kernel", "layer": name, "output": 0, "input": 0, "values": [[float("nan")]]},
-        {"kind": "channel_off", "layer": name, "channel": -1}, {"kind": "bias", "layer": "nowhere"},
-    ):  # fmt: skip
-        with pytest.raises(ExplanationError) as refused:
-            inspected.edited([edit])  # type: ignore[list-item]
-        assert "\n" not in str(refused.value)
+    name = next(layer.name for layer in inspected.layered.layers if layer.kernel and layer.parameters)
+    relu = next(layer.name for layer in inspected.layered.layers if layer.kind == "relu")
+    size = inspected.layered.layer(name).kernel.size  # type: ignore[union-attr]
+    kernel = {"kind": "kernel", "layer": name, "output": 0, "input": 0}
+    for edit, code in (
+        ({}, "edit_unknown"),
+        (7, "edit_unknown"),
+        ({"kind": "kernel"}, "layer_unknown"),
+        ({"kind": "kernel", "layer": name}, "edit_index"),
+        (kernel | {"output": 10**9}, "edit_index"),
+        (kernel | {"values": [[1]]}, "edit_kernel_shape"),
+        (kernel | {"values": np.full(size, np.nan).tolist()}, "edit_value"),
+        ({"kind": "channel_off", "layer": name, "channel": -1}, "edit_index"),
+        ({"kind": "bias", "layer": "nowhere"}, "layer_unknown"),
+        ({"kind": "kernel", "layer": relu}, "edit_not_taken"),
+    ):
+        with pytest.raises(ExplanationError) as error:
+            inspected.edited([{"kind": "channel_off", "layer": name, "channel": 0}, edit])  # type: ignore[list-item]
+        assert error.value.code == code, edit
+        assert error.value.params["number"] == 2
+    with pytest.raises(ExplanationError) as error:
+        inspected.edited([{}] * 1001)
+    assert error.value.code == "too_many_edits"
 
 
-def test_what_the_network_saw_ends_with_what_predict_gives_it(model: Path) -> None:
+def test_pooling_edits_take_the_mean_or_the_first_value(model: Path) -> None:
+    inspected = InspectedModel.open(model)
+    layer = next(layer for layer in inspected.layered.layers if layer.op == "MaxPool")
+    pixels = inspected.bundle.golden_pixels[0]
+    before = inspected.layered.trace(pixels).of(layer.inputs[0])
+    height, width = layer.shape[1:]
+    windows = before[:, : 2 * height, : 2 * width].reshape(len(before), height, 2, width, 2)
+    for how, expected in (("mean", windows.mean((2, 4))), ("first", windows[:, :, 0, :, 0])):
+        edited = inspected.edited([{"kind": "pooling", "layer": layer.name, "how": how}])
+        pooled = edited.layered.trace(pixels).of(layer.name)
+        np.testing.assert_allclose(pooled, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ExplanationError) as error:
+        inspected.edited([{"kind": "pooling", "layer": layer.name, "how": "median"}])
+    assert error.value.code == "edit_pooling"
+
+
+@pytest.mark.parametrize("rate", [0.125, 0.004])
+def test_dropout_edit_takes_the_rate_of_the_layer(rate: float) -> None:
+    widths = {"widths": (8, 8, 64), "dropout": rate}
+    network = build_network("tutorial", (28, 28, 1), [LABEL], **widths)  # type: ignore[arg-type]
+    pixels = np.zeros((2, 28, 28, 1), np.uint8)
+    bundle = export(Net(network, 0), (LABEL,), transform="fit", golden=pixels, provenance={})
+    layered = InspectedModel.of(Predictor(bundle, 1)).layered
+    shape = layered.layer("dropout").shape
+    edited = edit_model(layered, [{"kind": "dropout", "layer": "dropout"}])
+    factors = next(value for name, value in edited.graph.constants.items() if name.endswith("/factors"))
+    kept = np.random.default_rng(0).random(shape) >= rate
+    np.testing.assert_allclose(factors[0], kept / (1 - rate), rtol=1e-6)
+    with pytest.raises(ExplanationError) as error:
+        edit_model(layered, [{"kind": "dropout", "layer": "dropout", "rate": 1.0}])
+    assert error.value.code == "edit_value"
+
+
+def test_unknown_names_are_refused_with_their_code(model: Path) -> None:
+    inspected = InspectedModel.open(model)
+    pixels = inspected.bundle.golden_pixels[0]
+    inspection = Inspection(inspected, pixels, preprocessed=True)
+    name = inspected.bundle.targets[0].name
+    label = inspected.bundle.targets[0].classes[0]
+    for refused, code in (
+        (lambda: inspection.trace.of("nowhere"), "layer_unknown"),
+        (lambda: inspection.attribute("colour", label), "explained_target_unknown"),
+        (lambda: inspection.attribute(name, "hat"), "explained_class_unknown"),
+        (lambda: inspection.attribute(name, label, layer="nowhere"), "attribution_layer_unknown"),
+        (lambda: arithmetic(inspection.trace, name, [99]), "index_out_of_shape"),
+        (lambda: replace(inspection, skip=frozenset(["nothing"])).steps, "step_unknown"),
+        (lambda: replace(inspection, image_edits={"turn": 1}).pixels, "image_edit_unknown"),
+        (lambda: replace(inspection, image_edits={"blur": 51}).pixels, "image_edit_range"),
+        (lambda: kernel_sheet(inspected.layered, name), "layer_without_kernels"),
+    ):
+        with pytest.raises(ExplanationError) as error:
+            refused()
+        assert error.value.code == code
+
+
+def test_preprocessing_ends_with_the_input_of_predict(model: Path) -> None:
     inspected = InspectedModel.open(model)
     photo = np.full((90, 60, 3), 250, np.uint8)
     photo[20:70, 15:45] = (200, 30, 60)
-    view = Inspection(inspected, photo)
+    inspection = Inspection(inspected, photo)
     predicted = inspected.predictor.predict([photo])[0].predictions
-    for name, answer in predicted.items():
-        assert view.probabilities[name] == pytest.approx(dict(answer.probabilities), abs=1e-6)
-    switchable = [step.name for step in view.steps if step.optional]
-    assert switchable
-    assert set(view.effects()) == set(switchable)
+    for name, prediction in predicted.items():
+        assert inspection.probabilities[name] == pytest.approx(dict(prediction.probabilities), abs=1e-6)
+    optional = [step.name for step in inspection.steps if step.optional]
+    assert optional
+    assert set(inspection.effects()) == set(optional)
 
 
-def test_a_model_without_maps_still_answers_and_says_so() -> None:
+def test_model_without_feature_maps_still_predicts() -> None:
     inspected = InspectedModel.of(Predictor(small_bundle(LABEL), 1))
-    view = Inspection(inspected, inspected.bundle.golden_pixels[0], preprocessed=True)
-    assert sum(view.predictions["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+    inspection = Inspection(inspected, inspected.bundle.golden_pixels[0], preprocessed=True)
+    assert sum(inspection.predictions["label"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
     with pytest.raises(ExplanationError) as error:
-        view.attribute("label", "Shirt")
+        inspection.attribute("label", "Shirt")
     assert error.value.code == "attribution_unavailable"

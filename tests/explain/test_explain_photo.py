@@ -1,4 +1,4 @@
-"""The arithmetic and the evidence of a photo model of fifty convolutions, on a photo."""
+"""The arithmetic and the attributions of a photo model of fifty convolutions, on a photo."""
 
 from pathlib import Path
 
@@ -19,19 +19,19 @@ VALUES = 80
 @pytest.fixture(scope="module")
 def inspected(tmp_path_factory: pytest.TempPathFactory) -> InspectedModel:
     folder = tmp_path_factory.mktemp("photo")
-    drawn = make_garments(30, seed=2, size_px=48, colour=True).dataset
-    (target,) = drawn.targets
-    for number, pixels in enumerate(drawn.images):
-        home = folder / "photos" / target.classes[drawn.labels[target.name][number]]
-        home.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(home / f"{number}.png")
+    garments = make_garments(30, seed=2, size_px=48, colour=True).dataset
+    (target,) = garments.targets
+    for number, pixels in enumerate(garments.images):
+        folder_of_class = folder / "photos" / target.classes[garments.labels[target.name][number]]
+        folder_of_class.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder_of_class / f"{number}.png")
     run = muslin.train(folder / "photos", recipe="photo", out=folder / "run", settings=SMALL)
     return InspectedModel.open(Path(run.model))
 
 
 @pytest.mark.slow
-def test_random_values_and_the_evidence_are_the_runtimes(inspected: InspectedModel) -> None:
-    view = Inspection(inspected, inspected.bundle.golden_pixels[0], preprocessed=True)
+def test_arithmetic_and_attribution_of_a_photo_model(inspected: InspectedModel) -> None:
+    inspection = Inspection(inspected, inspected.bundle.golden_pixels[0], preprocessed=True)
     numbers = np.random.default_rng(0)
     layers = inspected.layered.layers
     assert sum(layer.kind == "depthwise convolution" for layer in layers) > 10
@@ -39,16 +39,18 @@ def test_random_values_and_the_evidence_are_the_runtimes(inspected: InspectedMod
     for _ in range(VALUES):
         layer = layers[numbers.integers(len(layers))]
         index = [int(numbers.integers(side)) for side in layer.shape]
-        found = arithmetic(view.trace, layer.name, index)
-        assert found["sum"] == pytest.approx(view.trace.of(layer.name)[tuple(index)], rel=1e-4, abs=1e-4)
+        found = arithmetic(inspection.trace, layer.name, index)
+        assert found["sum"] == pytest.approx(
+            inspection.trace.of(layer.name)[tuple(index)], rel=1e-4, abs=1e-4
+        )
         assert found["agrees"]
     (target,) = inspected.bundle.targets
     label = target.classes[1]
-    score = view.predictions[target.name]["scores"][label]
+    score = inspection.predictions[target.name]["scores"][label]
     exact = 0
     for name in attribution_layers(inspected.layered, target.name)[-6:]:
-        map_ = view.attribute(target.name, label, layer=name)
-        if map_.exact:
+        attribution = inspection.attribute(target.name, label, layer=name)
+        if attribution.exact:
             exact += 1
-            assert map_.cells.sum() + map_.bias == pytest.approx(score, rel=1e-4, abs=1e-4)
+            assert attribution.cells.sum() + attribution.bias == pytest.approx(score, rel=1e-4, abs=1e-4)
     assert exact

@@ -106,7 +106,7 @@ def gradients(function, images, weights):
 
 @pytest.mark.parametrize("images", IMAGES)
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layers_values_and_gradients_are_those_of_the_plain_way(name, images):
+def test_layer_has_values_and_gradients_of_the_plain_formula(name, images):
     make, plain = LAYERS[name]
     random = torch.Generator().manual_seed(0)
     layer = make()
@@ -121,7 +121,7 @@ def test_a_layers_values_and_gradients_are_those_of_the_plain_way(name, images):
 
 
 @pytest.mark.parametrize("images", IMAGES)
-def test_dropouts_gradient_passes_where_the_value_passed(images):
+def test_dropout_gradient_passes_where_the_value_passes(images):
     net = Net(build_network("tutorial", (28, 28, 1), (), widths=(4, 4, 4)), 0)
     dropout = Dropout(0.25).train()
     dropout.net = [net]
@@ -139,7 +139,7 @@ def test_dropouts_gradient_passes_where_the_value_passed(images):
 
 
 @pytest.mark.parametrize("images", IMAGES)
-def test_pooling_before_the_relu_has_the_gradients_of_pooling_after_it(images):
+def test_pooling_before_relu_has_the_gradients_of_pooling_after(images):
     shown = IMAGES[images](torch.Generator().manual_seed(0))
     expected = gradients(lambda x: F.max_pool2d(F.relu(x), 2), shown, [])
     for ours, theirs in zip(
@@ -149,6 +149,6 @@ def test_pooling_before_the_relu_has_the_gradients_of_pooling_after_it(images):
 
 
 @pytest.mark.parametrize("images", IMAGES)
-def test_a_image_seen_smaller_has_the_gradient_of_its_formula(images):
+def test_resized_image_has_the_gradient_of_its_formula(images):
     shown = IMAGES[images](torch.Generator().manual_seed(0))[:1, :1].requires_grad_()
     assert torch.autograd.gradcheck(lambda x: resize_batch(x, (7, 7)), shown)

@@ -87,7 +87,7 @@ def test_module_has_the_shape_and_parameters_of_the_row(kind: str) -> None:
     trained = sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
     assert trained == row.parameters(layer, before)
     stored = dict(module.state_dict())
-    for name, shape in row.weight_shapes(layer, before).items():
+    for name, shape in row.pretrained_shapes(layer, before).items():
         assert tuple(stored[name].shape) == shape
 
 

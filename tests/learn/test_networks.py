@@ -31,7 +31,7 @@ def of_recipe(name, input_shape=(28, 28, 1), targets=TEN):
     )
 
 
-def test_the_tutorials_network_has_the_articles_shapes_and_45066_parameters():
+def test_tutorial_has_the_shapes_and_parameters_of_the_article():
     described = describe(of_recipe("tutorial"))
     assert described["parameters"] == 45_066
     shapes = {layer["name"]: layer["output"] for layer in described["layers"]}
@@ -45,7 +45,7 @@ def test_the_tutorials_network_has_the_articles_shapes_and_45066_parameters():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_table_counts_what_torch_trains(name):
+def test_table_counts_the_parameters_that_torch_trains(name):
     table = of_recipe(name)
     net = Net(table, seed=0)
     assert describe(table)["parameters"] == sum(p.numel() for p in net.parameters() if p.requires_grad)
@@ -53,7 +53,7 @@ def test_the_table_counts_what_torch_trains(name):
 
 @pytest.mark.parametrize("input_shape", [(28, 28, 1), (32, 40, 3)])
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_sealed_graph_answers_as_torch_does(name, input_shape):
+def test_exported_graph_predicts_as_torch_does(name, input_shape):
     targets = (*TEN, Target("season", ("summer", "winter")))
     net = Net(of_recipe(name, input_shape, targets), seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (50, *input_shape), dtype=np.uint8)
@@ -69,12 +69,12 @@ def test_the_sealed_graph_answers_as_torch_does(name, input_shape):
         assert np.allclose(answers[target.name].sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_colour_patch_is_whitened_in_every_direction_and_a_gray_one_in_as_many_as_it_has():
+def test_whitening_uses_as_many_directions_as_a_patch_has():
     stems = [describe(of_recipe("small-photo", (32, 32, channels)))["layers"][1] for channels in (1, 3)]
     assert [layer["output"] for layer in stems] == [[31, 31, 2 * 4], [31, 31, 2 * 12]]
 
 
-def test_every_layers_result_can_be_asked_for_by_its_name():
+def test_exported_results_have_the_layers_names():
     import onnx
 
     table = of_recipe("tutorial")
@@ -85,7 +85,7 @@ def test_every_layers_result_can_be_asked_for_by_its_name():
     assert {layer.name for layer in table.layers if layer.kind != "dropout"} <= produced
 
 
-def test_a_mirrored_network_gives_a_image_and_its_mirror_image_the_same_answer():
+def test_tta_flip_predicts_the_same_for_the_mirror_image():
     net = Net(of_recipe("quick"), seed=0).eval()
     pixels = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), dtype=np.uint8)
     net.fit_normalisation(pixels)
@@ -95,7 +95,7 @@ def test_a_mirrored_network_gives_a_image_and_its_mirror_image_the_same_answer()
     assert torch.allclose(straight, turned, atol=1e-6)
 
 
-def test_the_stem_makes_the_patches_of_the_training_images_white():
+def test_whitening_decorrelates_training_patches():
     net = Net(of_recipe("quick"), seed=0)
     pixels = np.random.default_rng(0).integers(0, 256, (400, 29, 29, 1), dtype=np.uint8)
     smooth = ((pixels[:, 1:, 1:].astype(int) + pixels[:, :-1, :-1]) // 2).astype(np.uint8)  # neighbours agree
@@ -109,7 +109,7 @@ def test_the_stem_makes_the_patches_of_the_training_images_white():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_mean_and_spread_are_numpys_in_less_memory_than_the_images_take(channels):
+def test_channel_mean_std_is_numpys_in_less_memory(channels):
     pixels = np.random.default_rng(0).integers(0, 200, (15_500, 28, 28, channels), dtype=np.uint8)
     pixels[..., 0] //= 2
     tracemalloc.start()
@@ -133,9 +133,7 @@ def test_images_too_small_for_a_network_are_refused(name):
 @pytest.mark.parametrize("side", [6, 7, 12, 13])
 @pytest.mark.parametrize("padding", [0, 1, "same"])
 @pytest.mark.parametrize(("pool", "stride"), [(2, 2), (3, 2), (3, 3)])
-def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gradient(
-    side, padding, pool, stride
-):
+def test_rows_that_no_pooling_window_reaches_are_not_computed(side, padding, pool, stride):
     layer = LayerSpec("convolution", "conv", filters=4, kernel_size=3, padding=padding)
     whole = Convolution(layer, 2)
     needed = Convolution(layer, 2, LayerSpec("max pool", "pool", kernel_size=pool, stride=stride))
@@ -153,14 +151,14 @@ def test_what_no_pooling_window_reaches_is_left_out_without_changing_value_or_gr
         torch.testing.assert_close(without, with_all)
 
 
-def test_a_convolution_fits_images_of_every_size():
+def test_convolution_takes_images_of_every_size():
     layer = LayerSpec("convolution", "conv", filters=4, kernel_size=3, stride=2, padding="same")
     convolution = Convolution(layer, 1, LayerSpec("max pool", "pool", kernel_size=2, stride=2))
     for side in (8, 13, 28):  # 4, 7 and 14 px after it: of 7 the pool reaches 6
         assert convolution(torch.zeros(1, 1, side, side)).shape[2:] == (side // 4 * 2, side // 4 * 2)
 
 
-def test_a_smaller_image_keeps_its_mean():
+def test_resized_image_keeps_its_mean():
     images = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
     smaller = resize_batch(images, (14, 14))
     assert smaller.shape == (2, 3, 14, 14)

@@ -13,7 +13,7 @@ from muslin.models.predictor import Predictor
 LABEL = Target("label", tuple("abcdefghij"))
 
 
-def test_a_tutorial_that_is_sure_of_no_class_answers_alike_in_both_runtimes() -> None:
+def test_small_sigmoids_are_equal_in_torch_and_onnx_runtime() -> None:
     chosen = recipe("tutorial")
     net = Net(
         build_network(

@@ -79,35 +79,53 @@ class Words:
     purpose: str
 
 
+def _same(layer: LayerSpec, before: Shape) -> Shape:
+    return before
+
+
 @dataclass(frozen=True)
 class LayerKind:
     """What muslin knows of one kind of layer.
 
     Attributes:
-        fields: the fields of `LayerSpec` that it reads.
-        output_shape: from a layer and its input's shape.
         module: the torch module of a layer with an input of that shape; the layer after it is given too.
         to_onnx: writes its nodes, the last of which bears the layer's name; returns the name of its result.
         operators: the ONNX operators by which its result is recognised in a sealed graph, with their arithmetic.
         words: per language.
-        parameters: numbers that training can change, from a layer and its input's shape.
-        multiply_adds: of one image, from a layer and its input's shape.
-        weight_shapes: what pretrained weights must hold for it, by the weight's name in the layer.
-        is_kind: whether an operator with these attributes, inputs' shapes and constants is of this kind.
+        fields: the fields of `LayerSpec` that it reads.
+        output_shape: from a layer and its input's shape.
+        weights: the shapes of its weights, from a layer and its input's shape.
+        is_trained: whether training changes the weights.
+        statistics: further numbers per channel, which training measures.
+        is_kind: whether an operator with these attributes and constants is of this kind.
         edits: further edits of `muslin.explain.model_edits` that it takes.
     """
 
-    fields: tuple[str, ...]
-    output_shape: Callable[[LayerSpec, Shape], Shape]
     module: Callable[[LayerSpec, Shape, LayerSpec | None], "nn.Module"]
     to_onnx: Callable[["GraphWriter", LayerSpec, Shape, str], str]
     operators: Mapping[str, Operator]
     words: Mapping[str, Words]
-    parameters: Callable[[LayerSpec, Shape], int] = lambda layer, before: 0
-    multiply_adds: Callable[[LayerSpec, Shape], int] = lambda layer, before: 0
-    weight_shapes: Callable[[LayerSpec, Shape], dict[str, Shape]] = lambda layer, before: {}
+    fields: tuple[str, ...] = ()
+    output_shape: Callable[[LayerSpec, Shape], Shape] = _same
+    weights: Callable[[LayerSpec, Shape], dict[str, Shape]] = lambda layer, before: {}
+    is_trained: bool = True
+    statistics: tuple[str, ...] = ()
     is_kind: Callable[[Mapping[str, Any], Constants], bool] = lambda attributes, constants: True
     edits: tuple[str, ...] = ()
+
+    def parameters(self, layer: LayerSpec, before: Shape) -> int:
+        """How many numbers training can change."""
+        return sum(map(math.prod, self.weights(layer, before).values())) if self.is_trained else 0
+
+    def multiply_adds(self, layer: LayerSpec, before: Shape) -> int:
+        """How many multiplications of a weight one image costs."""
+        weight = self.weights(layer, before).get("weight", ())
+        places = math.prod(self.output_shape(layer, before)[:-1])
+        return math.prod(weight) * places if len(weight) > 1 else 0
+
+    def pretrained_shapes(self, layer: LayerSpec, before: Shape) -> dict[str, Shape]:
+        """The shapes of everything that a file of weights must hold."""
+        return self.weights(layer, before) | dict.fromkeys(self.statistics, (before[-1],))
 
 
 # ── Shapes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,10 +143,6 @@ def padding_of(layer: LayerSpec, before: Shape) -> tuple[int, int, int, int]:
     return start[0], start[1], missing[0] - start[0], missing[1] - start[1]
 
 
-def _same(layer: LayerSpec, before: Shape) -> Shape:
-    return before
-
-
 def window_shape(layer: LayerSpec, before: Shape) -> Shape:
     """The shape after a window with a stride has gone over an image."""
     top, left, bottom, right = padding_of(layer, before)
@@ -143,8 +157,19 @@ def _channels(layer: LayerSpec, before: Shape) -> Shape:
     return (before[2],)
 
 
-def _kernel_adds(layer: LayerSpec, before: Shape) -> int:
-    return math.prod(window_shape(layer, before)) * layer.kernel_size**2 * (before[2] if layer.filters else 1)
+def _convolution_weights(layer: LayerSpec, before: Shape) -> dict[str, Shape]:
+    filters, channels = (layer.filters, before[2]) if layer.filters else (before[2], 1)
+    shapes: dict[str, Shape] = {"weight": (filters, channels, layer.kernel_size, layer.kernel_size)}
+    return shapes | ({"bias": (filters,)} if layer.bias else {})
+
+
+def _dense_weights(layer: LayerSpec, before: Shape) -> dict[str, Shape]:
+    return {"weight": (layer.filters, before[0])} | ({"bias": (layer.filters,)} if layer.bias else {})
+
+
+def _batch_norm_weights(layer: LayerSpec, before: Shape) -> dict[str, Shape]:
+    """A shift, and a scale unless it is fixed at one."""
+    return dict.fromkeys(("weight", "bias") if layer.learn_scale else ("bias",), (before[-1],))
 
 
 # ── torch modules ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -276,297 +301,225 @@ def _is_relu6(attributes: Mapping[str, Any], constants: Constants) -> bool:
     return [None if bound is None else float(bound) for bound in constants[1:3]] == [0, 6]
 
 
-def _words(en: tuple[str, str, str], zh: tuple[str, str, str]) -> dict[str, Words]:
-    return {"en": Words(*en), "zh": Words(*zh)}
+def _words(name: str, detail: str, purpose: str, *chinese: str) -> dict[str, Words]:
+    return {"en": Words(name, detail, purpose), "zh": Words(*chinese)}
 
 
-_SCALE = operators.DIV
-_RELU = Operator("clipped", operators.CLIP.step, operators.CLIP.backward, edits=("layer_off",))
-_NUMBERS = ("numbers that the network can handle", "网络便于处理的数值")
+def _never(attributes: Mapping[str, Any], constants: Constants) -> bool:
+    """Only a bundle's table of layers says that a layer is of this kind."""
+    return False
 
+
+_NUMBERS, _NUMBERS_ZH = "numbers that the network can handle", "网络便于处理的数值"
+
+# fmt: off
 LAYER_KINDS: dict[str, LayerKind] = {
     "scale": LayerKind(
-        fields=("mean", "std"),
-        output_shape=_same,
-        module=_module("Normalise", lambda layer, before: [layer.mean], lambda layer, before: [layer.std]),
-        to_onnx=_onnx_scale,
-        operators={"Div": _SCALE},
-        words=_words(
-            ("scale", "pixels 0 to 255 become {low} to {high}", _NUMBERS[0]),
-            ("缩放", "像素值 0 到 255 变为 {low} 到 {high}", _NUMBERS[1]),
+        _module("Normalise", lambda layer, before: [layer.mean], lambda layer, before: [layer.std]),
+        _onnx_scale,
+        {"Div": operators.DIV},
+        _words(
+            "scale", "pixels 0 to 255 become {low} to {high}", _NUMBERS,
+            "缩放", "像素值 0 到 255 变为 {low} 到 {high}", _NUMBERS_ZH,
         ),
+        fields=("mean", "std"),
     ),
     "normalise": LayerKind(
-        fields=(),
-        output_shape=_same,
-        module=_module(
-            "Normalise", lambda layer, before: [0.0] * before[2], lambda layer, before: [255.0] * before[2]
-        ),
-        to_onnx=_onnx_normalise,
-        operators={"Div": _SCALE},
-        words=_words(
-            ("normalise", "the training images get mean 0 and standard deviation 1", _NUMBERS[0]),
-            ("标准化", "训练图片的均值变为 0，标准差变为 1", _NUMBERS[1]),
+        _module("Normalise", lambda layer, before: [0.0] * before[2], lambda layer, before: [255.0] * before[2]),
+        _onnx_normalise,
+        {"Div": operators.DIV},
+        _words(
+            "normalise", "the training images get mean 0 and standard deviation 1", _NUMBERS,
+            "标准化", "训练图片的均值变为 0，标准差变为 1", _NUMBERS_ZH,
         ),
     ),
     "whitening": LayerKind(
+        _module("Whitening", lambda layer, before: layer, lambda layer, before: before[2]),
+        _onnx_convolution,
+        {"Conv": operators.CONVOLUTION},
+        _words(
+            "whitening", "{filters} uncorrelated patterns of {kernel_size}×{kernel_size}, fixed before training",
+            "small details as numbers that do not repeat each other",
+            "白化", "{filters} 个互不相关的 {kernel_size}×{kernel_size} 图案，训练前固定", "把细节变成互不重复的数值",
+        ),
         fields=("filters", "kernel_size", "stride"),
         output_shape=window_shape,
-        multiply_adds=_kernel_adds,
-        module=_module("Whitening", lambda layer, before: layer, lambda layer, before: before[2]),
-        to_onnx=_onnx_convolution,
-        operators={"Conv": operators.CONVOLUTION},
-        words=_words(
-            (
-                "whitening",
-                "{filters} uncorrelated patterns of {kernel_size}×{kernel_size}, fixed before training",
-                "small details as numbers that do not repeat each other",
-            ),
-            (
-                "白化",
-                "{filters} 个互不相关的 {kernel_size}×{kernel_size} 图案，训练前固定",
-                "把细节变成互不重复的数值",
-            ),
-        ),
-        is_kind=lambda attributes, constants: False,  # a convolution like any other, to look at
+        weights=lambda layer, before: {"weight": _convolution_weights(layer, before)["weight"]},
+        is_trained=False,
+        is_kind=_never,
     ),
     "depthwise convolution": LayerKind(
+        _convolution_module,
+        _onnx_convolution,
+        {"Conv": operators.CONVOLUTION},
+        _words(
+            "depthwise convolution", "a kernel of {kernel_size}×{kernel_size} for each of {channels} channels",
+            "looks for a small pattern in each channel alone",
+            "深度可分离卷积", "{channels} 个通道各用一个 {kernel_size}×{kernel_size} 的卷积核",
+            "在每个通道内单独寻找小图案",
+        ),
         fields=("kernel_size", "stride", "padding", "bias"),
         output_shape=window_shape,
-        parameters=lambda layer, before: before[2] * (layer.kernel_size**2 + layer.bias),
-        multiply_adds=_kernel_adds,
-        weight_shapes=lambda layer, before: {"weight": (before[2], 1, layer.kernel_size, layer.kernel_size)},
-        module=_convolution_module,
-        to_onnx=_onnx_convolution,
-        operators={"Conv": operators.CONVOLUTION},
-        words=_words(
-            (
-                "depthwise convolution",
-                "a kernel of {kernel_size}×{kernel_size} for each of {channels} channels",
-                "looks for a small pattern in each channel alone",
-            ),
-            (
-                "深度可分离卷积",
-                "{channels} 个通道各用一个 {kernel_size}×{kernel_size} 的卷积核",
-                "在每个通道内单独寻找小图案",
-            ),
-        ),
+        weights=_convolution_weights,
         is_kind=_is_depthwise,
     ),
     "convolution": LayerKind(
+        _convolution_module,
+        _onnx_convolution,
+        {"Conv": operators.CONVOLUTION},
+        _words(
+            "convolution", "{filters} kernels of {kernel_size}×{kernel_size}×{channels}",
+            "looks everywhere for small patterns, one per kernel",
+            "卷积", "{filters} 个 {kernel_size}×{kernel_size}×{channels} 的卷积核",
+            "在整张图上寻找小图案，每个卷积核一种",
+        ),
         fields=("filters", "kernel_size", "stride", "padding", "bias"),
         output_shape=window_shape,
-        parameters=lambda layer, before: layer.filters * (layer.kernel_size**2 * before[2] + layer.bias),
-        multiply_adds=_kernel_adds,
-        weight_shapes=lambda layer, before: {
-            "weight": (layer.filters, before[2], layer.kernel_size, layer.kernel_size)
-        },
-        module=_convolution_module,
-        to_onnx=_onnx_convolution,
-        operators={"Conv": operators.CONVOLUTION},
-        words=_words(
-            (
-                "convolution",
-                "{filters} kernels of {kernel_size}×{kernel_size}×{channels}",
-                "looks everywhere for small patterns, one per kernel",
-            ),
-            (
-                "卷积",
-                "{filters} 个 {kernel_size}×{kernel_size}×{channels} 的卷积核",
-                "在整张图上寻找小图案，每个卷积核一种",
-            ),
-        ),
+        weights=_convolution_weights,
     ),
     "batch norm": LayerKind(
-        fields=("learn_scale", "epsilon", "momentum"),
-        output_shape=_same,
-        # a shift, and a scale unless it is fixed at one
-        parameters=lambda layer, before: before[-1] * (2 if layer.learn_scale else 1),
-        weight_shapes=lambda layer, before: dict.fromkeys(BATCH_NORM_WEIGHTS, (before[-1],)),
-        module=_batch_norm_module,
-        to_onnx=_onnx_batch_norm,
-        operators={"BatchNormalization": operators.BATCH_NORM},
-        words=_words(
-            (
-                "batch norm",
-                "each channel gets mean 0 and standard deviation 1, then a learned shift, or scale and shift",
-                "keeps the numbers in a steady range, so that training is quick",
-            ),
-            (
-                "批归一化",
-                "每个通道的均值变为 0、标准差变为 1，再加上学到的偏移（或缩放与偏移）",
-                "让数值保持在稳定的范围，训练更快",
-            ),
+        _batch_norm_module,
+        _onnx_batch_norm,
+        {"BatchNormalization": operators.BATCH_NORM},
+        _words(
+            "batch norm", "each channel gets mean 0 and standard deviation 1, then a learned shift, or scale and shift",
+            "keeps the numbers in a steady range, so that training is quick",
+            "批归一化", "每个通道的均值变为 0、标准差变为 1，再加上学到的偏移（或缩放与偏移）",
+            "让数值保持在稳定的范围，训练更快",
         ),
+        fields=("learn_scale", "epsilon", "momentum"),
+        weights=_batch_norm_weights,
+        statistics=("running_mean", "running_var"),
     ),
     "relu": LayerKind(
-        fields=(),
-        output_shape=_same,
-        module=_torch(lambda nn, layer: nn.ReLU(inplace=True)),  # no layer needs its input again
-        to_onnx=_onnx("Relu"),
-        operators={"Relu": _RELU},
-        words=_words(
-            ("ReLU", "negative values become 0", "keeps what a pattern matches, drops what it does not"),
-            ("ReLU", "负值变为 0", "保留匹配的图案，去掉不匹配的"),
+        _torch(lambda nn, layer: nn.ReLU(inplace=True)),  # no layer needs its input again
+        _onnx("Relu"),
+        {"Relu": operators.RELU},
+        _words(
+            "ReLU", "negative values become 0", "keeps what a pattern matches, drops what it does not",
+            "ReLU", "负值变为 0", "保留匹配的图案，去掉不匹配的",
         ),
     ),
     "relu6": LayerKind(
-        fields=(),
-        output_shape=_same,
-        module=_torch(lambda nn, layer: nn.ReLU6()),
-        to_onnx=_onnx_relu6,
-        operators={"Clip": operators.CLIP},
-        words=_words(
-            (
-                "ReLU6",
-                "negative values become 0, those above 6 become 6",
-                "keeps what a pattern matches, within a fixed range",
-            ),
-            ("ReLU6", "负值变为 0，大于 6 的变为 6", "在固定范围内保留匹配的图案"),
+        _torch(lambda nn, layer: nn.ReLU6()),
+        _onnx_relu6,
+        {"Clip": operators.CLIP},
+        _words(
+            "ReLU6", "negative values become 0, those above 6 become 6",
+            "keeps what a pattern matches, within a fixed range",
+            "ReLU6", "负值变为 0，大于 6 的变为 6", "在固定范围内保留匹配的图案",
         ),
         is_kind=_is_relu6,
     ),
     "add": LayerKind(
-        fields=("source",),
-        output_shape=_same,
-        module=_torch(lambda nn, layer: nn.Identity()),  # `Net.features` adds
-        to_onnx=lambda graph, layer, before, source: graph.node("Add", [source, layer.source], layer.name),
-        operators={"Add": operators.ADD},
-        words=_words(
-            (
-                "add",
-                "adds the result of {source}",
-                "a short cut: the layers between only learn what to change",
-            ),
-            ("相加", "加上 {source} 的结果", "捷径：中间的层只需学习要改变什么"),
+        _torch(lambda nn, layer: nn.Identity()),  # `Net.features` adds
+        lambda graph, layer, before, source: graph.node("Add", [source, layer.source], layer.name),
+        {"Add": operators.ADD},
+        _words(
+            "add", "adds the result of {source}", "a short cut: the layers between only learn what to change",
+            "相加", "加上 {source} 的结果", "捷径：中间的层只需学习要改变什么",
         ),
+        fields=("source",),
     ),
     "max pool": LayerKind(
+        _torch(lambda nn, layer: nn.MaxPool2d(layer.kernel_size, layer.stride)),
+        _onnx_pool("MaxPool"),
+        {"MaxPool": operators.MAX_POOL},
+        _words(
+            "max pool", "the largest value of each {kernel_size}×{kernel_size} window",
+            "a smaller image that keeps the strongest matches",
+            "最大池化", "每个 {kernel_size}×{kernel_size} 窗口中的最大值", "缩小图片，保留最强的匹配",
+        ),
         fields=("kernel_size", "stride"),
         output_shape=window_shape,
-        module=_torch(lambda nn, layer: nn.MaxPool2d(layer.kernel_size, layer.stride)),
-        to_onnx=_onnx_pool("MaxPool"),
-        operators={"MaxPool": operators.MAX_POOL},
-        words=_words(
-            (
-                "max pool",
-                "the largest value of each {kernel_size}×{kernel_size} window",
-                "a smaller image that keeps the strongest matches",
-            ),
-            ("最大池化", "每个 {kernel_size}×{kernel_size} 窗口中的最大值", "缩小图片，保留最强的匹配"),
-        ),
     ),
     "global max pool": LayerKind(
-        fields=(),
-        output_shape=_channels,
-        module=_module("GlobalMaxPool"),
-        to_onnx=_onnx_global("GlobalMaxPool"),
-        operators={"GlobalMaxPool": operators.GLOBAL_MAX},
-        words=_words(
-            (
-                "global max pool",
-                "the largest value of each channel",
-                "how strongly each pattern matches, wherever it is",
-            ),
-            ("全局最大池化", "每个通道的最大值", "每种图案匹配得有多强，无论在哪里"),
+        _module("GlobalMaxPool"),
+        _onnx_global("GlobalMaxPool"),
+        {"GlobalMaxPool": operators.GLOBAL_MAX},
+        _words(
+            "global max pool", "the largest value of each channel",
+            "how strongly each pattern matches, wherever it is",
+            "全局最大池化", "每个通道的最大值", "每种图案匹配得有多强，无论在哪里",
         ),
+        output_shape=_channels,
     ),
     "global average pool": LayerKind(
-        fields=(),
-        output_shape=_channels,
-        module=_module("GlobalAveragePool"),
-        to_onnx=_onnx_global("GlobalAveragePool"),
-        operators={"GlobalAveragePool": operators.GLOBAL_AVERAGE},
-        words=_words(
-            (
-                "global average pool",
-                "the mean of each channel",
-                "how strongly each pattern matches on average",
-            ),
-            ("全局平均池化", "每个通道的平均值", "每种图案平均匹配得有多强"),
+        _module("GlobalAveragePool"),
+        _onnx_global("GlobalAveragePool"),
+        {"GlobalAveragePool": operators.GLOBAL_AVERAGE},
+        _words(
+            "global average pool", "the mean of each channel", "how strongly each pattern matches on average",
+            "全局平均池化", "每个通道的平均值", "每种图案平均匹配得有多强",
         ),
+        output_shape=_channels,
     ),
     "dropout": LayerKind(
-        fields=("rate",),
-        output_shape=_same,
-        module=_module("Dropout", lambda layer, before: layer.rate),
-        to_onnx=lambda graph, layer, before, source: source,  # only in training
-        operators={"Identity": operators.IDENTITY},
-        words=_words(
-            (
-                "dropout",
-                "in training, {rate:percent} of the values become 0",
-                "so that no value relies on another",
-            ),
-            ("随机失活", "训练时，{rate:percent} 的值变为 0", "使各个值不互相依赖"),
+        _module("Dropout", lambda layer, before: layer.rate),
+        lambda graph, layer, before, source: source,  # only in training
+        {"Identity": operators.OPERATORS["Identity"]},
+        _words(
+            "dropout", "in training, {rate:percent} of the values become 0", "so that no value relies on another",
+            "随机失活", "训练时，{rate:percent} 的值变为 0", "使各个值不互相依赖",
         ),
-        is_kind=lambda attributes, constants: False,  # only a table of layers knows where one was
+        fields=("rate",),
+        is_kind=_never,
         edits=("dropout",),
     ),
     "flatten": LayerKind(
-        fields=(),
-        output_shape=lambda layer, before: (math.prod(before),),
-        module=_module("Flatten"),
-        to_onnx=_onnx_flatten,
-        operators={"Flatten": operators.FLATTEN},
-        words=_words(
-            ("flatten", "all maps in one row", "a list instead of an image"),
-            ("展平", "所有特征图排成一行", "把图片变成列表"),
+        _module("Flatten"),
+        _onnx_flatten,
+        {"Flatten": operators.OPERATORS["Flatten"]},
+        _words(
+            "flatten", "all maps in one row", "a list instead of an image",
+            "展平", "所有特征图排成一行", "把图片变成列表",
         ),
-        is_kind=lambda attributes, constants: False,  # a global pooling flattens too
+        output_shape=lambda layer, before: (math.prod(before),),
+        is_kind=_never,  # a global pooling flattens too
     ),
     "dense": LayerKind(
+        _module("Dense", lambda layer, before: layer, lambda layer, before: before[0]),
+        lambda graph, layer, before, source: graph.dense(layer, source, layer.name),
+        {"Gemm": operators.DENSE},
+        _words(
+            "dense", "{features} inputs to {filters} outputs", "weighs every value that it is given",
+            "全连接", "{features} 个输入到 {filters} 个输出", "给每个输入值一个权重",
+        ),
         fields=("filters", "bias", "output_scale"),
         output_shape=lambda layer, before: (layer.filters,),
-        parameters=lambda layer, before: layer.filters * (before[0] + layer.bias),
-        multiply_adds=lambda layer, before: layer.filters * before[0],
-        module=_module("Dense", lambda layer, before: layer, lambda layer, before: before[0]),
-        to_onnx=lambda graph, layer, before, source: graph.dense(layer, source, layer.name),
-        operators={"Gemm": operators.DENSE},
-        words=_words(
-            ("dense", "{features} inputs to {filters} outputs", "weighs every value that it is given"),
-            ("全连接", "{features} 个输入到 {filters} 个输出", "给每个输入值一个权重"),
-        ),
+        weights=_dense_weights,
     ),
     "softmax": LayerKind(
-        fields=(),
-        output_shape=_same,
-        module=_torch(lambda nn, layer: nn.Softmax(dim=1)),
-        to_onnx=_onnx("Softmax", axis=1),
-        operators={"Softmax": operators.SOFTMAX},
-        words=_words(
-            ("softmax", "scores become probabilities that add up to 1", "how probable each class is"),
-            ("softmax", "分数变为总和为 1 的概率", "每个类别的可能性"),
+        _torch(lambda nn, layer: nn.Softmax(dim=1)),
+        _onnx("Softmax", axis=1),
+        {"Softmax": operators.SOFTMAX},
+        _words(
+            "softmax", "scores become probabilities that add up to 1", "how probable each class is",
+            "softmax", "分数变为总和为 1 的概率", "每个类别的可能性",
         ),
     ),
     "sigmoid": LayerKind(
-        fields=(),
-        output_shape=_same,
-        module=_torch(lambda nn, layer: nn.Sigmoid()),
-        to_onnx=_onnx("Sigmoid"),
-        operators={"Sigmoid": operators.SIGMOID},
-        words=_words(
-            ("sigmoid", "each score becomes a probability of its own", "how probable each label is"),
-            ("sigmoid", "每个分数各自变为一个概率", "每个标签的可能性"),
+        _torch(lambda nn, layer: nn.Sigmoid()),
+        _onnx("Sigmoid"),
+        {"Sigmoid": operators.SIGMOID},
+        _words(
+            "sigmoid", "each score becomes a probability of its own", "how probable each label is",
+            "sigmoid", "每个分数各自变为一个概率", "每个标签的可能性",
         ),
     ),
     "normalised sigmoid": LayerKind(
-        fields=(),
-        output_shape=_same,
-        module=_module("NormalisedSigmoid"),
-        to_onnx=_onnx_normalised_sigmoid,
-        operators={"Softmax": operators.SOFTMAX},
-        words=_words(
-            (
-                "normalised sigmoid",
-                "each score becomes a sigmoid, divided by the sum of all",
-                "how probable each class is",
-            ),
-            ("归一化 sigmoid", "每个分数先取 sigmoid，再除以总和", "每个类别的可能性"),
+        _module("NormalisedSigmoid"),
+        _onnx_normalised_sigmoid,
+        {"Softmax": operators.SOFTMAX},
+        _words(
+            "normalised sigmoid", "each score becomes a sigmoid, divided by the sum of all",
+            "how probable each class is",
+            "归一化 sigmoid", "每个分数先取 sigmoid，再除以总和", "每个类别的可能性",
         ),
-        is_kind=lambda attributes, constants: False,  # its last operator is a softmax's
+        is_kind=_never,
     ),
-}  # fmt: skip
+}
+# fmt: on
 """Per kind its row. Where several kinds end with the same operator, the first whose `is_kind` holds is recognised."""
 
 

@@ -388,22 +388,31 @@ def function(
         return {"value": float(value(np.array(x))), "input": x, "formula": formula}, (0, place)
 
     def backward(call: Call, slopes: Float) -> Back:
-        x = call.wide(0)
-        steepness = slope(x)
-        rest = value(x) - steepness * x if exact else np.zeros(1)
-        return (slopes * steepness,), float(np.sum(slopes * rest))
+        return _through_function(slopes, call.wide(0), value, slope, exact)
 
     return Operator("function", step, backward, exact=exact, words=words)
 
 
-def clipped_range(call: Call) -> tuple[float, float]:
-    """Between which values a Clip, or a Relu, keeps its results; infinite without a limit."""
+def _through_function(
+    slopes: Float,
+    x: Float,
+    value: Callable[[Float], Float],
+    slope: Callable[[Float], Float],
+    exact: bool,
+) -> Back:
+    steepness = slope(x)
+    rest = value(x) - steepness * x if exact else np.zeros(1)
+    return (slopes * steepness,), float(np.sum(slopes * rest))
+
+
+def _clipped_range(call: Call) -> tuple[float, float]:
+    """Between which values a Clip, or a Relu, keeps its results."""
     low, high = (float(bound) for bound in call.inputs[1:3]) if len(call.inputs) > 2 else (0.0, math.inf)
     return low, high
 
 
 def _clip_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
-    (low, high), x = clipped_range(call), float(call.inputs[0][place])
+    (low, high), x = _clipped_range(call), float(call.inputs[0][place])
     return {
         "value": min(max(x, low), high),
         "input": x,
@@ -415,12 +424,13 @@ def _clip_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]
 
 
 def _clip_back(call: Call, slopes: Float) -> Back:
-    (low, high), x = clipped_range(call), call.wide(0)
-    passed = (x > low) & (x < high)
-    return (slopes * passed,), float(np.sum(slopes * np.where(passed, 0, np.clip(x, low, high))))
+    low, high = _clipped_range(call)
+    passes = lambda x: ((x > low) & (x < high)) * 1.0  # noqa: E731
+    return _through_function(slopes, call.wide(0), lambda x: np.clip(x, low, high), passes, exact=True)
 
 
 CLIP = Operator("clipped", _clip_step, _clip_back, edits=("layer_off",), words=("clip", "截断"))
+RELU = CLIP
 
 
 def sigmoid(x: Float) -> Float:
@@ -459,27 +469,40 @@ SOFTMAX = Operator("softmax", _softmax_step, no_backward, frozenset(("axis",)), 
 # ── Terms: two values or more, smaller arrays repeated as in numpy ────────────────────────────────────────────────────
 
 
-def _terms(sign: str, combine: Callable[[list[float]], float]) -> Callable[..., tuple[Step, Source | None]]:
+def _terms(
+    sign: str, combine: Callable[[list[float]], float], slopes_of: Callable[[Call], Sequence[Any]], *,
+    formula: str = "", varying: int = 1, edits: tuple[str, ...] = ("layer_off",),
+    words: tuple[str, str] = ("", ""),
+) -> Operator:  # fmt: skip
+    """An operator on two values or more; `slopes_of` gives the derivative by each input."""
+
     def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source | None]:
         terms: list[dict[str, Any]] = []
         for number, array in enumerate(call.inputs):
             last = place[len(place) - array.ndim :]
             where = tuple(i if side > 1 else 0 for i, side in zip(last, array.shape, strict=True))
             terms.append({"input": number, "index": where, "value": float(array[where])})
-        varying = [(t["input"], t["index"]) for t in terms if call.varying[t["input"]]]
+        sources = [(term["input"], term["index"]) for term in terms if call.varying[term["input"]]]
         value = combine([term["value"] for term in terms])
-        made: Step = {
-            "value": value,
-            "formula": f" {sign} ".join("xyz"[: len(terms)]),
-            "sign": sign,
-            "terms": terms,
-        }
-        return made, varying[0] if len(varying) == 1 else None
+        made: Step = {"value": value, "formula": formula or f"x {sign} y", "sign": sign, "terms": terms}
+        return made, sources[0] if len(sources) == 1 else None
 
-    return step
+    def backward(call: Call, slopes: Float) -> Back:
+        found: list[Float | None] = []
+        constant = 0.0
+        for number, slope in enumerate(slopes_of(call)):
+            part = slopes * slope
+            if call.varying[number]:
+                found.append(_sum_over_repeats(part, call.inputs[number].shape))
+            else:
+                found.append(None)
+                constant += float(np.sum(part * call.wide(number)))
+        return tuple(found), constant
+
+    return Operator("terms", step, backward, varying=varying, edits=edits, words=words)
 
 
-def summed_over_repeats(slopes: Float, shape: Sequence[int]) -> Float:
+def _sum_over_repeats(slopes: Float, shape: Sequence[int]) -> Float:
     """Summed over the axes along which an array of `shape` was repeated."""
     summed = slopes.sum(tuple(range(slopes.ndim - len(shape))))
     axes = tuple(a for a, side in enumerate(shape) if side == 1 and summed.shape[a] != 1)
@@ -487,46 +510,13 @@ def summed_over_repeats(slopes: Float, shape: Sequence[int]) -> Float:
     return found
 
 
-def _weighted(weights: Callable[[int], Sequence[float]]) -> Callable[[Call, Float], Back]:
-    def backward(call: Call, slopes: Float) -> Back:
-        found: list[Float | None] = []
-        constant = 0.0
-        for number, weight in enumerate(weights(len(call.inputs))):
-            part = slopes * weight
-            varies = call.varying[number]
-            found.append(summed_over_repeats(part, call.inputs[number].shape) if varies else None)
-            constant += 0.0 if varies else float(np.sum(part * call.wide(number)))
-        return tuple(found), constant
-
-    return backward
-
-
-def _factor_back(call: Call, slopes: Float) -> Back:
-    factor = call.wide(1)
-    return (summed_over_repeats(slopes * factor, call.inputs[0].shape), None), 0.0
-
-
-def _quotient_back(call: Call, slopes: Float) -> Back:
-    return (summed_over_repeats(slopes / call.wide(1), call.inputs[0].shape), None), 0.0
-
-
-ADD = Operator(
-    "terms", _terms("+", math.fsum), _weighted(lambda n: [1.0] * n), varying=2, edits=("layer_off",)
-)
-SUB = Operator("terms", _terms("-", lambda x: x[0] - x[1]), _weighted(lambda n: (1.0, -1.0)), varying=2,
-               edits=("layer_off",), words=("subtraction", "减法"))  # fmt: skip
-DIV = Operator("terms", _terms("/", lambda x: x[0] / x[1] if x[1] else math.nan), _quotient_back,
-               edits=("layer_off",))  # fmt: skip
-MUL = Operator("terms", _terms("·", lambda x: x[0] * x[1]), _factor_back, edits=("layer_off",),
-               words=("multiplication", "乘法"))  # fmt: skip
-
-
-def _mean_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
-    step, _ = _terms("+", lambda x: math.fsum(x) / len(x))(call, place, all_terms)
-    return step | {"formula": Message("formula_mean", count=len(call.inputs))}, None
-
-
-MEAN = Operator("terms", _mean_step, _weighted(lambda n: [1 / n] * n), varying=2, words=("mean", "平均"))
+ADD = _terms("+", math.fsum, lambda call: (1, 1), varying=2)
+SUB = _terms("-", lambda x: x[0] - x[1], lambda call: (1, -1), varying=2, words=("subtraction", "减法"))
+MUL = _terms("·", lambda x: x[0] * x[1], lambda call: (call.wide(1), 0), words=("multiplication", "乘法"))
+DIV = _terms("/", lambda x: x[0] / x[1] if x[1] else math.nan, lambda call: (1 / call.wide(1), 0))
+MEAN = _terms("+", lambda x: math.fsum(x) / len(x), lambda call: (0.5, 0.5),
+              formula="(x + y) / 2", varying=2, edits=(),
+              words=("mean", "平均"))  # fmt: skip
 
 
 # ── Values that only move ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -577,17 +567,14 @@ def _moving(
     return Operator("moved", step, backward, frozenset(attributes), varying, words=words)
 
 
-IDENTITY = _moving(_same_order, ("identity", "原样传递"))
-FLATTEN = _moving(_same_order, ("flatten", "展平"))
-
 OPERATORS: dict[str, Operator] = {
     "Cast": _moving(_same_order, ("as floating point", "转为浮点数"), "to"),
     "Concat": _moving(
         lambda call, numbers: np.concatenate(numbers, call.attributes["axis"]), ("concatenation", "拼接"), "axis",
         varying=2,
     ),
-    "Identity": IDENTITY,
-    "Flatten": FLATTEN,
+    "Identity": _moving(_same_order, ("identity", "原样传递")),
+    "Flatten": _moving(_same_order, ("flatten", "展平")),
     "Slice": _moving(_slice, ("slice", "切片")),
     "Split": _moving(
         lambda call, numbers: np.split(numbers[0], call.part[1], call.attributes["axis"])[call.part[0]],

@@ -116,7 +116,7 @@ def weight_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     names: dict[str, tuple[int, ...]] = {}
     before: Shape = network.input_shape
     for layer, shape in zip(network.layers, output_shapes(network), strict=True):
-        shapes = LAYER_KINDS[layer.kind].weight_shapes(layer, before)
+        shapes = LAYER_KINDS[layer.kind].pretrained_shapes(layer, before)
         names |= {f"{layer.name}.{weight}": its for weight, its in shapes.items()}
         before = shape
     return names

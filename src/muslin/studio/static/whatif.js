@@ -87,7 +87,7 @@ export async function tab(model) {
     show(accuracy, h("p", { class: "soft" }, t("measuring")));
     try {
       const made = await ask("/api/accuracy", { view: view(), on, count: 500 });
-      const row = (name, one) => h("tr", {}, h("th", { scope: "row" }, t(name)), h("td", { class: "number" }, `${count(one.right)} / ${count(made.n)}`), h("td", { class: "number" }, percent(one.accuracy)), h("td", { class: "number soft" }, one.interval ? `${percent(one.interval[0])} – ${percent(one.interval[1])}` : ""));
+      const row = (name, one) => h("tr", {}, h("th", { scope: "row" }, t(name)), h("td", { class: "number" }, `${count(one.correct)} / ${count(made.n)}`), h("td", { class: "number" }, percent(one.accuracy)), h("td", { class: "number soft" }, one.interval ? `${percent(one.interval[0])} – ${percent(one.interval[1])}` : ""));
       askAccuracy();
       accuracy.append(h("table", {}, h("caption", {}, t("accuracyOn", { n: count(made.n), what: t(`on.${made.on}`) })),
         h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "unseen" }, t("network"))), ["right", "accuracy", "interval"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))))),
