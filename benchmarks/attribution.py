@@ -49,7 +49,7 @@ def main() -> None:
     from muslin.data import read
     from muslin.explain.inspection import InspectedModel, Inspection
     from muslin.explain.sanity_checks import order_test, shuffle_test, shuffled
-    from muslin.workflows import train as train_workflow
+    from muslin.workflows.evaluate import select_part
 
     head = begun(
         "Do evidence maps mark what the network goes by?",
@@ -57,7 +57,7 @@ def main() -> None:
     )
     started = time.perf_counter()
     inspected = InspectedModel.open(arguments.model)
-    part, which = train_workflow.part_to_judge(inspected.predictor, read(arguments.data), "test")
+    part, which = select_part(inspected.predictor, read(arguments.data), "test")
     drawn = np.random.default_rng(arguments.seed).permutation(len(part))[: arguments.images]
     target = inspected.bundle.targets[0].name
     others = shuffled(inspected.layered, range(arguments.seed, arguments.seed + arguments.shuffles))

@@ -92,7 +92,7 @@ def accuracies(
     predictors: Mapping[str, Predictor], pixels: Pixels, labels: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Per way how many of the first target's answers are right, against float32's."""
-    from muslin.evaluation.compare import paired
+    from muslin.evaluation.compare import paired_difference
 
     raw_probabilities = {
         way: next(iter(each.infer_raw(pixels)[0].values())) for way, each in predictors.items()
@@ -100,7 +100,7 @@ def accuracies(
     before = raw_probabilities[FLOAT]
     found = {}
     for way, after in raw_probabilities.items():
-        against = paired(before.argmax(1) == labels, after.argmax(1) == labels)
+        against = paired_difference(before.argmax(1) == labels, after.argmax(1) == labels)
         found[way] = {
             "accuracy": float((after.argmax(1) == labels).mean()),
             "gained": against.difference,
@@ -128,7 +128,7 @@ def main() -> None:
 
     from muslin.data import read
     from muslin.data.dataset import pixel_array
-    from muslin.workflows.train import in_model_pixels
+    from muslin.workflows.evaluate import to_model_input
 
     # names alone: where files lie on this machine says nothing
     words = [Path(word).name if os.path.exists(word) else word for word in sys.argv[1:]]
@@ -138,10 +138,8 @@ def main() -> None:
     learned = dataset.part("train")
     some = np.sort(np.random.default_rng(0).permutation(len(learned))[:CALIBRATED_ON])
     graphs = {FLOAT: bundle.model}
-    graphs |= quantised(
-        bundle.model, pixel_array(in_model_pixels(predictor, learned.take(some))), wishes.ways
-    )
-    judged = [in_model_pixels(predictor, dataset.part(part)) for part in wishes.parts]
+    graphs |= quantised(bundle.model, pixel_array(to_model_input(predictor, learned.take(some))), wishes.ways)
+    judged = [to_model_input(predictor, dataset.part(part)) for part in wishes.parts]
     pixels = np.concatenate([pixel_array(part) for part in judged])
     labels = np.concatenate([part.labels[bundle.targets[0].name] for part in judged])
     accuracy = accuracies(opened(bundle, graphs, 1), pixels, labels)

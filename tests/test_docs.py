@@ -243,7 +243,7 @@ def working_folder(tmp_path, monkeypatch):
     ("page", "prints"),
     [
         ("predict-from-python.md", "boots.jpg Bag"),
-        ("read-an-evaluation.md", "Shirt taken for Trouser 1"),
+        ("read-an-evaluation.md", "Shirt predicted as Trouser 1"),
         ("repeat-a-run.md", "runs/again"),
     ],
 )

@@ -46,7 +46,7 @@ def rows(path: Path, delimiter: str = ";") -> list[dict[str, str]]:
 def test_photos_are_tagged_and_each_problem_is_named_in_its_row(shop: Path, capfd: Any) -> None:
     said = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv")
     assert said.code == 0, said
-    assert said.out == "5 products: 0 accepted, 2 to review, 0 not ours, 3 problems\n"
+    assert said.out == "5 products: 0 accepted, 2 to review, 0 out of scope, 3 problems\n"
     assert "photos: image" in said.err
     assert "SKU: 1 cell that is in more than one row, all kept (00123 in 1 and 3)" in said.err
     original = (shop / "shop.csv").read_bytes().splitlines()
@@ -87,7 +87,7 @@ def test_only_what_keeps_the_wanted_precision_is_accepted_and_the_promise_is_sai
     assert said.code == 0, said
     assert re.fullmatch(
         r"5 products: 1 accepted \(expected right (9\d\.\d|100\.0) %, at least 90\.0 % with 95 % confidence\), "
-        r"1 to review, 0 not ours, 3 problems\n",
+        r"1 to review, 0 out of scope, 3 problems\n",
         said.out,
     )
     black, _, white, *_ = rows(shop / "out.csv")

@@ -34,7 +34,7 @@ class Counts(Protocol):
 
 def sentence(tagged: Counts) -> str:
     """`48,211 products: 39,004 accepted (expected right 98.4 %, at least 98.0 % with 95 % confidence), 8,730 to review,
-    461 not ours, 16 problems`; a line a target."""
+    461 out of scope, 16 problems`; a line a target."""
     lines = []
     for target, decisions in tagged.decisions.items():
         accepted = f"{decisions.get('accept', 0):,} accepted"
@@ -43,7 +43,7 @@ def sentence(tagged: Counts) -> str:
         parts = [
             accepted,
             f"{decisions.get('review', 0):,} to review",
-            f"{decisions.get('not ours', 0):,} not ours",
+            f"{decisions.get('out of scope', 0):,} out of scope",
         ]
         parts.append(plural(tagged.problems, "problem"))
         name = f"{target}: " if len(tagged.decisions) > 1 else ""
