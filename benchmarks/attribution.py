@@ -1,13 +1,13 @@
-"""Do muslin's evidence maps mark what a network goes by?
+"""Do muslin's attributions mark what a network goes by?
 
     python benchmarks/attribution.py MODEL DATA [--images 100] [--note SENTENCE]
 
-On images of DATA's test part, drawn at random, each explained for the class the model says:
+Explains random images of DATA's test set, each for its predicted class:
 
-- deletion: cells are taken away, most evidence first, and in random orders; the area under the class's probability
-  must be smaller by evidence. Paired by image: the mean difference with its 95 % interval, and on how many images
-  it was smaller. Insertion into a blurred copy likewise, where the area must be larger.
-- shuffled weights: the rank correlation of each map with that of the same network, its weights in random order.
+- deletion: cells are deleted, strongest attribution first, and in random orders; the area under the class's
+  probability must be smaller by attribution. Paired by image: the mean difference with its 95 % interval, and on how
+  many images it is smaller. Insertion into a blurred copy likewise, where the area must be larger.
+- shuffled weights: the rank correlation of each map with that of the same network with shuffled weights.
 
 Keeps everything, image by image, in benchmarks/results/.
 """
@@ -33,18 +33,18 @@ def mean_with_interval(values: "np.typing.NDArray[np.float64]") -> dict[str, Any
 
 
 def main() -> None:
-    asking = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    asking.add_argument("model", type=Path)
-    asking.add_argument("data")
-    asking.add_argument("--images", type=int, default=100)
-    asking.add_argument("--orders", type=int, default=10, help="random orders an image")
-    asking.add_argument("--steps", type=int, default=16, help="of each curve")
-    asking.add_argument("--shuffles", type=int, default=3, help="networks with shuffled weights")
-    asking.add_argument("--seed", type=int, default=0)
-    asking.add_argument("--note", default="")
-    arguments = asking.parse_args()
+    parser.add_argument("model", type=Path)
+    parser.add_argument("data")
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--orders", type=int, default=10, help="random orders an image")
+    parser.add_argument("--steps", type=int, default=16, help="of each curve")
+    parser.add_argument("--shuffles", type=int, default=3, help="networks with shuffled weights")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--note", default="")
+    arguments = parser.parse_args()
 
     from muslin.data import read
     from muslin.explain.inspection import InspectedModel, Inspection
@@ -52,29 +52,29 @@ def main() -> None:
     from muslin.workflows.evaluate import select_part
 
     head = begun(
-        "Do evidence maps mark what the network goes by?",
+        "Do attributions mark what the network goes by?",
         arguments.note,
     )
     started = time.perf_counter()
     inspected = InspectedModel.open(arguments.model)
     part, which = select_part(inspected.predictor, read(arguments.data), "test")
-    drawn = np.random.default_rng(arguments.seed).permutation(len(part))[: arguments.images]
+    chosen = np.random.default_rng(arguments.seed).permutation(len(part))[: arguments.images]
     target = inspected.bundle.targets[0].name
     others = shuffled(inspected.layered, range(arguments.seed, arguments.seed + arguments.shuffles))
     rows = []
-    for place in np.sort(drawn):
-        view = Inspection(inspected, part.images[int(place)], preprocessed=True)
-        label = view.predictions[target]["label"]
-        found = view.attribute(target, label)
+    for place in np.sort(chosen):
+        inspection = Inspection(inspected, part.images[int(place)], preprocessed=True)
+        label = inspection.predictions[target]["label"]
+        found = inspection.attribute(target, label)
         column = inspected.bundle.targets[0].classes.index(label)
 
-        def answer(pixels: Any, column: int = column) -> Any:
+        def probability(pixels: Any, column: int = column) -> Any:
             return inspected.predictor.predict_pixels(pixels)[target][:, column]
 
         tests = {
             name: order_test(
-                view.pixels, found.cells, answer, insert=name == "insertion", seed=arguments.seed + int(place),
-                steps=arguments.steps, orders=arguments.orders,
+                inspection.pixels, found.cells, probability, insert=name == "insertion",
+                seed=arguments.seed + int(place), steps=arguments.steps, orders=arguments.orders,
             )["area"]
             for name in ("deletion", "insertion")
         }  # fmt: skip
@@ -84,13 +84,13 @@ def main() -> None:
                 "label": label,
                 "layer": found.layer,
                 "exact": found.exact,
-                "off_by": abs(found.sum - found.score),
+                "difference": abs(found.sum - found.score),
                 "deletion": [tests["deletion"]["attribution"], tests["deletion"]["random"]],
                 "insertion": [tests["insertion"]["attribution"], tests["insertion"]["random"]],
-                "shuffled": shuffle_test(view.trace, found, others)["correlations"],
+                "shuffled": shuffle_test(inspection.trace, found, others)["correlations"],
             }
         )
-        print(f"{len(rows)} of {len(drawn)}", end="\r", file=sys.stderr)
+        print(f"{len(rows)} of {len(chosen)}", end="\r", file=sys.stderr)
 
     differences = {
         name: np.array([row[name][0] - row[name][1] for row in rows]) for name in ("deletion", "insertion")
@@ -102,15 +102,15 @@ def main() -> None:
         "part": which,
         "model_test": inspected.bundle.provenance.get("test"),
         "deletion": mean_with_interval(differences["deletion"])
-        | {"lower_by_evidence": int((differences["deletion"] < 0).sum())},
+        | {"lower_by_attribution": int((differences["deletion"] < 0).sum())},
         "insertion": mean_with_interval(differences["insertion"])
-        | {"higher_by_evidence": int((differences["insertion"] > 0).sum())},
+        | {"higher_by_attribution": int((differences["insertion"] > 0).sum())},
         "shuffled": mean_with_interval(correlations.mean(1)) | {"largest": float(np.abs(correlations).max())},
         "exact": sum(row["exact"] for row in rows),
-        "largest_off_by": max(row["off_by"] for row in rows),
+        "largest_difference": max(row["difference"] for row in rows),
         "images": rows,
     }
-    shown = ("seconds", "deletion", "insertion", "shuffled", "exact", "largest_off_by")
+    shown = ("seconds", "deletion", "insertion", "shuffled", "exact", "largest_difference")
     print(json.dumps({name: result[name] for name in shown}, indent=1))
     keep(head, result, indent=None)
 
