@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from muslin.data.formats.columns import read_columns
+from muslin.data.tables.columns import read_table
 from muslin.errors import MuslinError
 from muslin.images import decode
 
@@ -92,7 +92,7 @@ def _attempt(path: Path, log: Callable[[str], Any]) -> int:
     warnings.simplefilter("error")
     try:
         if path.name.lower().endswith(TABLES):
-            table = read_columns(path, lambda sentence: None)
+            table = read_table(path, lambda sentence: None)
             names = ", ".join(map(repr, table.columns))
             log("; ".join([f"{len(table):,} rows of {names}"[:200], *table.fixes]))
         else:

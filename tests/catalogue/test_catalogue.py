@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muslin.catalogue.journal import Journal
-from muslin.data.tables import Column, open_catalogue, workbook
+from muslin.data.tables import Column, open_table, workbook
 from muslin.errors import DataError, StorageError
 
 ADDED = (Column("tag"), Column("confidence", "number"), Column("candidates", "list"))
@@ -24,7 +24,7 @@ ROWS = (["Shirt", 0.98765, ["Shirt", "Coat"]], [None, None, []], ["Ü; x", 1.0, 
 
 def tagged(path: Path, rows: Sequence[Any] = ROWS) -> bytes:
     file = io.BytesIO()
-    open_catalogue(path, path).write(file, ADDED, iter(rows))
+    open_table(path, path).write(file, ADDED, iter(rows))
     return file.getvalue()
 
 
@@ -110,13 +110,13 @@ def test_a_quote_that_never_ends_is_named_by_its_line(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.csv"
     path.write_bytes(b'a,b\n1,2\n3,"4\n5,6\n')
     with pytest.raises(DataError, match="line 3: the row that begins there cannot be read"):
-        list(open_catalogue(path, path).values(["a"]))
+        list(open_table(path, path).values(["a"]))
 
 
 def test_json_lines_keep_their_bytes_and_numbers(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.jsonl"
     path.write_bytes(b'{"sku": "00123", "price": 1.50}\n\n{}\r\n{"image":"x"}')
-    assert list(open_catalogue(path, path).values(["sku", "image"])) == [("00123", ""), ("", ""), ("", "x")]
+    assert list(open_table(path, path).values(["sku", "image"])) == [("00123", ""), ("", ""), ("", "x")]
     lines = tagged(path).split(b"\n")
     assert lines[0] == (
         b'{"sku": "00123", "price": 1.50, "tag": "Shirt", "confidence": 0.9877, "candidates": ["Shirt", "Coat"]}'
@@ -194,7 +194,7 @@ def test_a_workbook_keeps_all_its_xml_and_gets_cells_at_the_ends_of_its_rows(
     monkeypatch.setattr(workbook, "BLOCK_BYTES", block_bytes)
     path = tmp_path / "catalogue.xlsx"
     sheet = write_workbook(path, prefix)
-    found = open_catalogue(path, path)
+    found = open_table(path, path)
     assert found.columns == ("SKU", "image", "price")
     assert list(found.values(["SKU", "image"])) == [("00123", "1163"), ("", "tee & top.jpg")]
     with zipfile.ZipFile(io.BytesIO(tagged(path, ROWS[1:]))) as made, zipfile.ZipFile(path) as before:
@@ -235,7 +235,7 @@ def test_a_workbook_that_declares_entities_is_refused(tmp_path: Path) -> None:
         for name, text in content.items():
             archive.writestr(name, text)
     with pytest.raises(DataError, match="declares a document type"):
-        open_catalogue(path, path)
+        open_table(path, path)
 
 
 @pytest.mark.parametrize(
@@ -255,14 +255,14 @@ def test_what_is_no_catalogue_is_said(content: bytes, reason: str, tmp_path: Pat
     path = tmp_path / "catalogue"
     path.write_bytes(content)
     with pytest.raises(DataError, match=reason):
-        open_catalogue(path, tmp_path / "out")
+        open_table(path, tmp_path / "out")
 
 
 def test_a_catalogue_is_not_written_as_another_format(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.csv"
     path.write_bytes(b"a,b\n1,2\n")
     with pytest.raises(DataError, match=r"out.xlsx: the catalogue is written as it came"):
-        open_catalogue(path, tmp_path / "out.xlsx")
+        open_table(path, tmp_path / "out.xlsx")
 
 
 def test_a_journal_keeps_what_was_whole_when_its_end_was_torn(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_gzip_file_that_was_cut_off_is_named(folder):
 
 
 def test_a_gzip_file_that_grows_beyond_measure_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("muslin.data.formats.gzip_files.FREE_BYTES", 100_000)
+    monkeypatch.setattr("muslin.data.gzip_files.FREE_BYTES", 100_000)
     content = struct.pack(">4I", 2051, 1000, 28, 28) + bytes(784_000)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(gzip.compress(content))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels_file(np.zeros(1000)))

@@ -11,7 +11,7 @@ from test_spreadsheets import workbook
 
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN
-from muslin.data.formats.columns import read_columns
+from muslin.data.tables.columns import read_table
 from muslin.errors import DataError
 
 
@@ -185,7 +185,7 @@ def test_every_possible_target_can_be_looked_at(tmp_path: Path) -> None:
     names = "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName"
     lines = [f"{n},Men,Apparel,Top{n % 2},T,Red,Fall,2012,Casual,A thing {n}, red" for n in range(1, 7)]
     (tmp_path / "styles.csv").write_text("\n".join([names, *lines]) + "\n")
-    data = read(tmp_path / "styles.csv", every_target=True)
+    data = read(tmp_path / "styles.csv", all_targets=True)
     assert [t.name for t in data.targets] == names.split(",")[1:]
     assert data.origin.startswith(f"{tmp_path / 'styles.csv'}, a table with photos: format table, unless")
     with pytest.raises(DataError, match="9 columns could be the label"):
@@ -271,7 +271,7 @@ def test_what_spreadsheets_leave_around_a_table_is_passed_over_and_counted(
 
 def test_a_comma_in_a_table_of_one_column_is_no_header(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path\na.jpg\nb.jpg\nc,d.jpg\ne.jpg\n")
-    table = read_columns(tmp_path / "t.csv", lambda sentence: None)
+    table = read_table(tmp_path / "t.csv", lambda sentence: None)
     assert table.columns["path"].rows() == ["a.jpg", "b.jpg", "c,d.jpg", "e.jpg"]
 
 

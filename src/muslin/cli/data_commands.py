@@ -99,7 +99,7 @@ def look_command(
     from muslin.reporting.terminal.dataset import print_dataset
     from muslin.storage.atomic import write_atomically
 
-    dataset = read(data, **read_options, every_target="target" not in read_options, log=log)
+    dataset = read(data, **read_options, all_targets="target" not in read_options, log=log)
     chosen = dataset if split in (None, "all") else dataset.part(str(split))
     if as_json:
         print_json(dataset_summary(chosen))

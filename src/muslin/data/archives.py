@@ -1,6 +1,7 @@
-"""Photos inside a zip or a tar, found where they lie; nothing is unpacked to a place that the archive names."""
+"""The files in a folder, a zip or a tar, read in place: nothing is unpacked to a path that an archive names."""
 
 import gzip
+import os
 import shutil
 import stat
 import struct
@@ -13,24 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from muslin.data.formats.gzip_files import is_gzipped, open_data_file, read_head
+from muslin.data.gzip_files import expansion_limit, is_gzipped, open_data_file, read_head
 from muslin.data.photos import Photo
 from muslin.errors import DataError
 from muslin.storage.atomic import storage_errors
 
-MOST_EXPANSION = 200
-"""Times a file in a zip may grow once past FREE_BYTES."""
+FREE_ENTRY_BYTES = 2**20
+"""What any file in a zip may grow to, however small it is packed."""
 
-FREE_BYTES = 2**20
-
-MOST_FILES = 5_000_000
+MAX_FILES = 5_000_000
 
 UTF_8_NAME = 0x800
-"""Of a zip entry's flags; without it a name is cp437 (APPNOTE 6.3.10, 4.4.4), as far as programs keep to it."""
+"""Flag of a zip entry whose name is UTF-8; others are cp437 (APPNOTE 6.3.10, 4.4.4), though not all programs comply."""
 
 
-def kind(path: Path) -> str | None:
-    """`zip` or `tar` (gzipped or not), as the content says; None for anything else."""
+def archive_kind(path: Path) -> str | None:
+    """`zip` or `tar` (gzipped or not), by content; None for anything else."""
     if path.is_dir():
         return None
     start = read_head(path, 512)
@@ -39,78 +38,105 @@ def kind(path: Path) -> str | None:
     return "tar" if start[257:262] == b"ustar" else None
 
 
-def members(path: Path) -> tuple[dict[str, Photo], Any]:
-    """Per name the files in the archive, and what must be kept while they are read.
+def files_in(path: Path) -> tuple[dict[str, Photo], Any]:
+    """The files below a folder or in an archive, by name with `/` between folders; and what to keep while reading them.
+
+    Raises:
+        DataError, StorageError: `path` is neither, or as `archive_files`.
+    """
+    if path.is_dir():
+        return dict(walk(path)), None
+    if archive_kind(path) is None:
+        raise DataError("not_folder_or_archive", path=str(path))
+    return archive_files(path)
+
+
+def walk(folder: Path) -> Iterator[tuple[str, Photo]]:
+    """The files below `folder` by name, in order. Links are followed, but no folder is visited twice."""
+    visited: set[str] = set()
+    for parent, below, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:
+            below.clear()
+            continue
+        visited.add(real)
+        below.sort()
+        for name in sorted(names):
+            file = Path(parent, name)
+            yield file.relative_to(folder).as_posix(), Photo(str(file), file)
+
+
+def archive_files(path: Path) -> tuple[dict[str, Photo], Any]:
+    """The files in the archive by name, and what to keep while reading them.
 
     Raises:
         DataError: the archive is damaged, or an entry is a link, lies outside, is encrypted or grows absurdly.
         StorageError: a gzipped tar cannot be unpacked to a temporary file.
     """
-    found: dict[str, Photo] = {}
-    with _told_where(path):
-        entries, kept = _entries(path)
+    files: dict[str, Photo] = {}
+    with _archive_errors(path):
+        entries, unpacked = _entries(path)
         for name, photo in entries:
-            found[name] = photo
-            if len(found) > MOST_FILES:
-                raise DataError(f"{path}: has more than {MOST_FILES:,} files. Unpack and divide it.")
-    return found, kept
+            files[name] = photo
+            if len(files) > MAX_FILES:
+                raise DataError("archive_too_many_files", path=str(path), max_files=MAX_FILES)
+    return files, unpacked
 
 
-def names(path: Path) -> Iterator[str]:
-    """The files in the archive by name, one after the other: the first ones come before the others are looked at.
+def archive_names(path: Path) -> Iterator[str]:
+    """The names of the files in the archive, one by one; entries after those taken are not read.
 
     Raises:
-        DataError, StorageError: as `members`, once it comes to what is wrong.
+        DataError, StorageError: as `archive_files`.
     """
-    with _told_where(path):
-        entries, _kept = _entries(path)
+    with _archive_errors(path):
+        entries, _unpacked = _entries(path)
         for name, _ in entries:
             yield name
 
 
 def _entries(path: Path) -> tuple[Iterator[tuple[str, Photo]], Any]:
-    if kind(path) == "zip":
-        return _zip(path), None
-    kept = _gunzipped(path) if is_gzipped(path) else None
-    return _tar(path, Path(kept.name) if kept else path), kept
+    if archive_kind(path) == "zip":
+        return _zip_entries(path), None
+    unpacked = _unpacked_tar(path) if is_gzipped(path) else None
+    return _tar_entries(path, Path(unpacked.name) if unpacked else path), unpacked
 
 
 @contextmanager
-def _told_where(path: Path) -> Iterator[None]:
+def _archive_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, struct.error, EOFError, zlib.error, gzip.BadGzipFile,
             NotImplementedError, UnicodeError) as error:  # fmt: skip
-        raise DataError(f"{path}: the archive is damaged or cut off ({error}). Copy it again.") from error
+        raise DataError("archive_damaged", path=str(path), reason=str(error)) from error
 
 
-def _zip(path: Path) -> Iterator[tuple[str, Photo]]:
+def _zip_entries(path: Path) -> Iterator[tuple[str, Photo]]:
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         for entry in archive.infolist():
             if entry.is_dir():
                 continue
-            name = _inside(path, _zipped_name(entry))
+            name = _safe_name(path, _decoded_name(entry))
             if stat.S_ISLNK(entry.external_attr >> 16):
-                raise _refused(path, name, "is a link")
+                raise DataError("archive_entry_link", path=str(path), name=name)
             if entry.flag_bits & 1:
-                raise _refused(path, name, "is encrypted")
+                raise DataError("archive_entry_encrypted", path=str(path), name=name)
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise _refused(
-                    path, name, f"is packed in a way that is not read (method {entry.compress_type})"
-                )
-            if entry.file_size > max(FREE_BYTES, MOST_EXPANSION * entry.compress_size):
-                raise _refused(path, name, f"grows from {entry.compress_size:,} to {entry.file_size:,} bytes")
+                raise DataError("archive_entry_method", path=str(path), name=name, method=entry.compress_type)
+            packed, size = entry.compress_size, entry.file_size
+            if size > expansion_limit(packed, FREE_ENTRY_BYTES):
+                raise DataError("archive_entry_expands", path=str(path), name=name, packed=packed, size=size)
             file.seek(entry.header_offset)
-            header = file.read(30)  # its two lengths may differ from those in the archive's directory
+            header = file.read(30)  # its two lengths can differ from those in the archive's directory
             if header[:4] != b"PK\x03\x04":
-                raise zipfile.BadZipFile(f"{name} is not where the directory says")
+                raise zipfile.BadZipFile(f"{name} is not at its offset")
             start = entry.header_offset + 30 + sum(struct.unpack("<HH", header[26:30]))
             deflated = entry.compress_type == zipfile.ZIP_DEFLATED
-            yield name, Photo(f"{path}/{name}", path, start, entry.compress_size, deflated)
+            yield name, Photo(f"{path}/{name}", path, start, packed, deflated)
 
 
-def _zipped_name(entry: zipfile.ZipInfo) -> str:
-    """The entry's name; UTF-8 where it can be, even if nothing in the archive says so, as macOS writes it."""
+def _decoded_name(entry: zipfile.ZipInfo) -> str:
+    """The entry's name as UTF-8 where it is valid UTF-8: macOS writes it so without setting the flag."""
     if entry.flag_bits & UTF_8_NAME:
         return entry.filename
     try:
@@ -119,24 +145,24 @@ def _zipped_name(entry: zipfile.ZipInfo) -> str:
         return entry.filename
 
 
-def _tar(path: Path, plain: Path) -> Iterator[tuple[str, Photo]]:
+def _tar_entries(path: Path, plain: Path) -> Iterator[tuple[str, Photo]]:
     plain_bytes = plain.stat().st_size
     with tarfile.open(plain, "r:") as archive:
         for entry in archive:
             if entry.isdir():
                 continue
-            name = _inside(path, entry.name)
+            name = _safe_name(path, entry.name)
             if entry.offset_data + entry.size > plain_bytes:
-                raise EOFError(f"{name} has {entry.size:,} bytes, which are not there")
+                raise EOFError(f"{name} ends after the archive")
             if entry.issym() or entry.islnk():
-                raise _refused(path, name, "is a link")
+                raise DataError("archive_entry_link", path=str(path), name=name)
             if not entry.isreg() or entry.issparse():
-                raise _refused(path, name, "is no plain file")
+                raise DataError("archive_entry_special", path=str(path), name=name)
             yield name, Photo(f"{path}/{name}", plain, entry.offset_data, entry.size)
 
 
-def _gunzipped(path: Path) -> Any:
-    """The tar in a gzip as a temporary file that goes when it is no longer referred to."""
+def _unpacked_tar(path: Path) -> Any:
+    """The tar in a gzip file as a temporary file, deleted when no longer referenced."""
     with open_data_file(path) as packed, storage_errors(Path(tempfile.gettempdir())):
         file = tempfile.NamedTemporaryFile(prefix="muslin-", suffix=".tar")  # noqa: SIM115
         shutil.copyfileobj(packed, file, 2**20)
@@ -144,16 +170,10 @@ def _gunzipped(path: Path) -> Any:
     return file
 
 
-def _inside(path: Path, name: str) -> str:
+def _safe_name(path: Path, name: str) -> str:
     plain = name.replace("\\", "/")
     if plain.startswith("/") or plain[1:2] == ":":
-        raise _refused(path, name, "has an absolute path")
+        raise DataError("archive_entry_absolute", path=str(path), name=name)
     if ".." in plain.split("/"):
-        raise _refused(path, name, "leads outside the archive")
+        raise DataError("archive_entry_outside", path=str(path), name=name)
     return str(PurePosixPath(plain))
-
-
-def _refused(path: Path, name: str, why: str) -> DataError:
-    return DataError(
-        f"{path}: the entry {name!r} {why}, so the archive is not read. Pack it anew without that entry."
-    )

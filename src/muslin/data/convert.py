@@ -154,7 +154,7 @@ def _folders(dataset: Dataset, folder: Path, log: Log) -> Outcome:
     plain = plain and classes == tuple(sorted({classes[i] for i in labels if i != UNKNOWN}))
     loose = dataset.parts is None and target is not None and bool((labels == UNKNOWN).any())
     if not plain or loose:
-        (folder / classes_file.NAME).write_bytes(classes_file.written(classes))
+        (folder / classes_file.NAME).write_bytes(classes_file.format_classes(classes))
     names: set[str] = set()
     written: dict[str, int] = {}
     for index, content in _contents(dataset, left_out, log):
@@ -282,7 +282,7 @@ def _csv(dataset: Dataset, folder: Path, log: Log) -> Outcome:
         names, occurring = list(target.classes), {target.classes[i] for i in values if i != UNKNOWN}
         natural = encode_labels("", np.array([*sorted(occurring), ""]))[0].classes if occurring else ()
         if natural != target.classes or any(_mended(name) for name in names):
-            (folder / classes_file.NAME).write_bytes(classes_file.written(target.classes))
+            (folder / classes_file.NAME).write_bytes(classes_file.format_classes(target.classes))
             names = list(map(str, range(len(names))))
         labels = ["" if i == UNKNOWN else names[i] for i in values]
         if target.name != "label":
@@ -314,7 +314,7 @@ def _idx(dataset: Dataset, folder: Path, log: Log) -> Outcome:
     if target.name != "label":
         lost.append(f"the target's name, {target.name!r}: it is read back as 'label'")
     if target.classes != tuple(map(str, sorted(set(labels.tolist())))):
-        (folder / classes_file.NAME).write_bytes(classes_file.written(target.classes))
+        (folder / classes_file.NAME).write_bytes(classes_file.format_classes(target.classes))
     for part, chosen in indices_by_part(dataset).items():
         idx.write(pixels[chosen], labels[chosen], folder, part or None)
     return lost, unlabelled + left_out

@@ -12,8 +12,8 @@ from pathlib import Path
 from muslin.data import archives
 from muslin.data.dataset import Dataset
 from muslin.data.formats import folders, read_path
-from muslin.data.formats.gzip_files import open_data_file
-from muslin.data.formats.read_options import Log, ReadOptions, silent
+from muslin.data.gzip_files import open_data_file
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
 from muslin.data.registry import RegisteredDataset, RegisteredFile, lookup, with_class_names
 from muslin.errors import DataError, MuslinError
 from muslin.messages import Message
@@ -52,7 +52,7 @@ def obtain(
     *,
     cache: Path | None = None,
     timeout_s: float = 10,
-    log: Log = silent,
+    log: Log = no_log,
 ) -> LocalCopy:
     """A copy of a registered data set from the first place that has a good one.
 
@@ -90,7 +90,7 @@ def obtain(
     )
 
 
-def read_registered(name: str, *, log: Log = silent) -> Dataset:
+def read_registered(name: str, *, log: Log = no_log) -> Dataset:
     """The data set called `name`, from `obtain`; `origin` says where it came from and how it was checked.
 
     Raises:
@@ -120,7 +120,7 @@ def read_copy(row: RegisteredDataset, copy: LocalCopy) -> Dataset:
 
 
 def _table_content(row: RegisteredDataset, path: Path) -> bytes:
-    for name, file in archives.members(path)[0].items():
+    for name, file in archives.archive_files(path)[0].items():
         if name.split("/")[-1] == row.table:
             return file.content(MAX_ARCHIVE_BYTES)
     raise DataError("file_missing", path=str(path), name=row.table)
@@ -212,7 +212,7 @@ def verify(row: RegisteredDataset, path: Path, name: str | None = None) -> Messa
         raise DataError(
             "archive_changed", path=name, found=digest[:12], expected=str(row.archive_sha256)[:12]
         )
-    if not folders.photos_in(path)[0]:
+    if not folders.photo_files(path)[0]:
         raise DataError("no_photos", path=name)
     return Message("checksum_unknown")
 
@@ -267,7 +267,7 @@ def photos_digest(path: Path) -> tuple[str, int]:
     Raises:
         DataError: there are no photos, or an archive is damaged or refused.
     """
-    photos, keep_alive = folders.photos_in(path)  # the second keeps an unpacked archive until the end
+    photos, keep_alive = folders.photo_files(path)  # the second keeps an unpacked archive until the end
     digest = hashlib.sha256()
     for name in sorted(photos, key=os.fsencode):
         try:

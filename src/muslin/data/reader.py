@@ -8,7 +8,7 @@ from typing import Any
 
 from muslin.data.dataset import Dataset, join
 from muslin.data.formats import read_path
-from muslin.data.formats.read_options import Log, ReadOptions, silent
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
 from muslin.data.local_copies import read_registered
 from muslin.data.rare_classes import reduce_rare_classes
 from muslin.data.registry import DATASETS, RegisteredDataset, recognise, with_class_names
@@ -31,8 +31,8 @@ def read(
     crop: bool | None = None,
     min_per_class: int | str | Sequence[str] | None = None,
     rare: str | Sequence[str] | None = None,
-    every_target: bool = False,
-    log: Log = silent,
+    all_targets: bool = False,
+    log: Log = no_log,
 ) -> Dataset:
     """Read a data set from its files.
 
@@ -51,7 +51,7 @@ def read(
         crop: crop photos to the boxes that come with them.
         min_per_class: merge classes with fewer images, over all parts, into `other`: a number, or `TARGET=N`.
         rare: `drop` makes the labels of such classes unknown instead; or `TARGET=drop`.
-        every_target: without `target`, use every column of a table that could be a label, instead of raising an
+        all_targets: without `target`, use every column of a table that could be a label, instead of raising an
             error that lists them. Registered data sets and other formats have their own targets.
         log: called with a sentence before a download, and now and then while a long index is read.
 
@@ -72,12 +72,12 @@ def read(
         split_column=split_column,
         separator=(separator,) if isinstance(separator, str) else tuple(separator) if separator else None,
         crop=crop or None,
-        every_target=every_target and not names,
+        all_targets=all_targets and not names,
     )
     dataset = _read_data(data, test, format, options, log)
     if min_per_class is None:
         return dataset
-    return reduce_rare_classes(dataset, min_per_class, rare, strict=not options.every_target)
+    return reduce_rare_classes(dataset, min_per_class, rare, strict=not options.all_targets)
 
 
 def read_and_log(data: str | Path | Dataset, *, log: Log, **options: Any) -> Dataset:
@@ -96,7 +96,7 @@ def _read_data(
     if isinstance(data, str) and data in DATASETS:
         if test is not None:
             raise DataError("test_part_exists", path=data)
-        if unused := [*(["format"] if format else []), *options.given()]:
+        if unused := [*(["format"] if format else []), *options.names_set()]:
             raise DataError("options_unused", name=data, options=unused)
         return read_registered(data, log=log)
     if test is not None and os.path.exists(data) and os.path.exists(test) and os.path.samefile(data, test):

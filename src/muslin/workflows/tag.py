@@ -19,7 +19,7 @@ import numpy as np
 from muslin.catalogue.journal import Journal
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data.dataset import Target
-from muslin.data.tables import Catalogue, Column, Row, open_catalogue
+from muslin.data.tables import Catalogue, Column, Row, open_table
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.photo_lookup import photo_column
 from muslin.errors import DataError, StoppedError, StorageError
@@ -131,7 +131,7 @@ def tag(
     _check_places(path, out, model, taxonomy)
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     rules = predictor.policies(precision, guarantee)
-    source = open_catalogue(path, out)
+    source = open_table(path, out)
     column, find = photo_column(source, None if images is None else Path(images), image_column)
     products, notes = _survey(source, column)
     shop = Taxonomy({}, {})

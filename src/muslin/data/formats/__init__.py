@@ -1,4 +1,4 @@
-"""The table of formats: one file each. A new format is a new row."""
+"""The table of formats. A new format is a new module with `detect` and `read`, and a row here."""
 
 import os
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from muslin.data.formats.gzip_files import is_gzipped, read_head
-from muslin.data.formats.read_options import Log, ReadOptions, silent
-from muslin.errors import DataError, nearest
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.gzip_files import is_gzipped, read_head
+from muslin.errors import DataError, unknown
 
 if TYPE_CHECKING:
     from muslin.data.dataset import Dataset
@@ -18,23 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Format:
-    """One way in which data sets are stored.
+    """One way to store a data set.
 
     Attributes:
-        name: what `--format` takes.
-        about: one line for a person.
-        module: of this package, imported when first needed; it defines TAKES, `detect` and `read`.
+        name: value of `--format`.
+        description: one line.
+        module: of this package, imported when first needed; it defines `detect` and `read`.
+        options: names of the ReadOptions that the format reads; any other is refused.
     """
 
     name: str
-    about: str
+    description: str
     module: str
-
-    @property
-    def takes(self) -> frozenset[str]:
-        """The ReadOptions that the format uses."""
-        takes: frozenset[str] = self._module().TAKES
-        return takes
+    options: tuple[str, ...] = ()
 
     @property
     def detect(self) -> Callable[[Path], str | None]:
@@ -44,7 +40,7 @@ class Format:
 
     @property
     def read(self) -> "Callable[[Path, ReadOptions, Log], Dataset]":
-        """The data set at a path of this format."""
+        """Reads the data set at a path of this format."""
         read: Callable[[Path, ReadOptions, Log], Dataset] = self._module().read
         return read
 
@@ -52,83 +48,95 @@ class Format:
         return import_module(f"{__name__}.{self.module}")
 
 
+_TARGETS = ("target", "targets")
+_COLUMNS = ("image_column", "group", "split_column")
+
 FORMATS: tuple[Format, ...] = (
-    Format("idx", "MNIST's and Fashion-MNIST's files, gzipped or not", "idx"),
-    Format("deepfashion", "DeepFashion's categories and attributes, lists in Anno/ and Eval/", "deepfashion"),
-    Format("deepfashion-fine", "DeepFashion's later lists in Anno_fine/", "deepfashion_fine"),
-    Format("imaterialist", "iMaterialist (Fashion) 2018's JSON with photos beside it", "imaterialist"),
-    Format("parquet-photos", "Parquet with the photos in it, beside their labels", "parquet_images"),
+    Format("idx", "the IDX files of MNIST and Fashion-MNIST, gzipped or not", "idx"),
     Format(
-        "pixels-csv-parts", "a folder with a CSV of pixels a part, called like the parts", "pixels_csv_parts"
+        "deepfashion", "DeepFashion's categories and attributes, with lists in Anno/ and Eval/", "deepfashion",
+        (*_TARGETS, "images", "crop"),
     ),
-    Format("table", "a CSV, TSV, Parquet, JSON Lines or XLSX table whose rows name photos", "tables"),
-    Format("folders", "photos in folders called like their classes, also in a zip or tar", "folders"),
-    Format("pixels-csv", "a CSV with one image a row and one pixel a column, as on Kaggle", "pixels_csv"),
-)
-"""In the order in which they are tried."""
+    Format(
+        "deepfashion-fine", "DeepFashion's fine-grained lists in Anno_fine/", "deepfashion_fine",
+        (*_TARGETS, "images", "crop"),
+    ),
+    Format("imaterialist", "iMaterialist (Fashion) 2018: JSON and photos", "imaterialist", ("images",)),
+    Format(
+        "parquet-photos", "a Parquet file with labels and the photos themselves", "parquet_images",
+        (*_TARGETS, *_COLUMNS),
+    ),
+    Format(
+        "pixels-csv-parts", "a folder with one CSV of pixels for each part, such as train.csv",
+        "pixels_csv_parts", ("shape", "target"),
+    ),
+    Format(
+        "table", "a CSV, TSV, Parquet, JSON Lines or XLSX table with the name of a photo in each row",
+        "photo_tables", (*_TARGETS, "images", *_COLUMNS, "separator"),
+    ),
+    Format("folders", "photos in one folder for each class, also in a zip or tar", "folders"),
+    Format(
+        "pixels-csv", "a CSV with one image per row and one pixel per column, as on Kaggle", "pixels_csv",
+        ("shape", "target"),
+    ),
+)  # fmt: skip
+"""In the order in which detection tries them."""
 
 
 def read_path(
-    path: str | Path, *, format: str | None = None, options: ReadOptions | None = None, log: Log = silent
+    path: str | Path, *, format: str | None = None, options: ReadOptions | None = None, log: Log = no_log
 ) -> "Dataset":
-    """The data set at `path`, its format found by its content or given by name; `origin` says which, and why.
+    """The data set at `path`, in the format `format` or the detected one; `origin` says which, and why.
 
     Raises:
-        DataError: there is nothing there, no format fits, the format's name is unknown, an option means
-            nothing to the format, or the files are not what they claim to be.
+        DataError: nothing is there, no format fits, the format's name is unknown, the format does not read one of
+            the options, or the files are not valid.
     """
     path, options = Path(path), options or ReadOptions()
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
-        raise DataError(f"{path}: no such file or folder. Check the path.")
+        raise DataError("no_such_path", path=str(path))
     try:
-        row, why = _detected(path, options) if format is None else _asked(path, format)
-        if idle := [name for name in options.given() if name not in row.takes]:
-            raise DataError(
-                f"{path}: the format {row.name} has no {' or '.join(idle)} to choose. Leave it out."
-            )
+        row, reason = _detect(path, options) if format is None else _choose(path, format)
+        if unused := [name for name in options.names_set() if name not in row.options]:
+            raise DataError("format_option_unused", path=str(path), format=row.name, options=unused)
         dataset = row.read(path, options, log)
     except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{path}: cannot be read ({reason}). Check its permissions.") from error
-    return replace(dataset, origin="; ".join(filter(None, [f"{path}, {why}", dataset.origin])))
+        raise DataError("file_unreadable", path=str(path), reason=str(error.strerror or error)) from error
+    return replace(dataset, origin="; ".join(filter(None, [f"{path}, {reason}", dataset.origin])))
 
 
-def _asked(path: Path, format: str) -> tuple[Format, str]:
-    """The format called so, and why: because it was asked for, whatever the content looks like."""
-    asked = _named(format)
-    looks = next(((row, why) for row in FORMATS if (why := row.detect(path))), None)
-    if looks is None or looks[0] is asked:
-        return asked, f"read as {format}, as asked" + (f": {looks[1]}" if looks else "")
-    return asked, f"read as {format}, as asked, though it looks like {looks[0].name} ({looks[1]})"
+def _choose(path: Path, name: str) -> tuple[Format, str]:
+    """The format called `name`, and a reason that also names the format detection would have chosen."""
+    chosen = next((row for row in FORMATS if row.name == name), None)
+    if chosen is None:
+        raise DataError("format_unknown", path=str(path), **unknown(name, [row.name for row in FORMATS]))
+    row, reason = next(((row, why) for row in FORMATS if (why := row.detect(path))), (None, ""))
+    if row is None or row is chosen:
+        return chosen, f"read as {name} because of --format" + (f": {reason}" if reason else "")
+    return chosen, f"read as {name} because of --format, although it looks like {row.name} ({reason})"
 
 
-def _named(name: str) -> Format:
+def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
     for row in FORMATS:
-        if row.name == name:
-            return row
-    raise DataError(f"No format is called {name!r}. {nearest(name, [row.name for row in FORMATS])}")
+        if reason := row.detect(path):
+            return row, f"{reason}: format {row.name}; --format overrules"
+    if options.image_column and path.is_file():
+        table = next(row for row in FORMATS if row.name == "table")
+        return table, "a table, because --image-column names a column of it"
+    known = [f"{row.name} ({row.description})" for row in FORMATS]
+    raise DataError("format_not_detected", path=str(path), found=_describe(path), choices=known)
 
 
-def _detected(path: Path, options: ReadOptions) -> tuple[Format, str]:
-    for row in FORMATS:
-        if why := row.detect(path):
-            return row, f"{why}: format {row.name}, unless --format says otherwise"
-    if options.image_column and path.is_file():  # whoever names a column knows that it is a table
-        return _named("table"), "a table, since a column of it was named"
-    known = "; ".join(f"{row.name} ({row.about})" for row in FORMATS)
-    raise DataError(f"{path}: {_looks(path)}, not a data set in a known format. Known: {known}.")
-
-
-def _looks(path: Path) -> str:
-    """What is at `path`, as far as its first bytes say."""
+def _describe(path: Path) -> str:
+    """What the first bytes at `path` show."""
     if path.is_dir():
         names = sorted(entry.name for entry in path.iterdir())
         more = ", …" if len(names) > 3 else ""
         return f"a folder with {', '.join(names[:3])}{more}" if names else "an empty folder"
     start = read_head(path, 512)
-    for magic, what in MAGICS:
+    for magic, kind in MAGIC_BYTES:
         if start.startswith(magic):
-            return what
+            return kind
     if not start.strip():
         return "a damaged gzip file" if is_gzipped(path) else "an empty file"
     if b"\0" in start:
@@ -139,7 +147,7 @@ def _looks(path: Path) -> str:
     return f"a text file that begins with {first_line[:40]!r}"
 
 
-MAGICS = (
+MAGIC_BYTES = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
@@ -148,13 +156,13 @@ MAGICS = (
     (b"PK\x05\x06", "an empty zip file"),
     (b"Rar!", "a RAR archive (pack it as zip or tar)"),
     (b"7z\xbc\xaf", "a 7-Zip archive (pack it as zip or tar)"),
-    (b"BZh", "a file parquet_images with bzip2 (unpack it first)"),
-    (b"\xfd7zXZ", "a file parquet_images with xz (unpack it first)"),
-    (b"\x28\xb5\x2f\xfd", "a file parquet_images with zstd (unpack it first)"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook, or one with a password (save it as XLSX without)"),
+    (b"BZh", "a bzip2 file (unpack it first)"),
+    (b"\xfd7zXZ", "an xz file (unpack it first)"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file (unpack it first)"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook, or one with a password (save it as XLSX without one)"),
     (b"PAR1", "a Parquet file"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"\xff\xfe", "UTF-16 text (save it as UTF-8)"),
     (b"\xfe\xff", "UTF-16 text (save it as UTF-8)"),
 )
-"""How files begin that are given by mistake, and what to call them."""
+"""First bytes of files that are often passed by mistake, and what these files are."""

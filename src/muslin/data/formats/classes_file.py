@@ -1,7 +1,7 @@
-"""`classes.txt`: the classes of a folder of data in order, one a line, where its files alone do not say them.
+"""`classes.txt`: the class names of a data folder in order, one per line, where its files do not hold them.
 
-Files that hold labels as numbers (IDX, pixels in a CSV) mean line N + 1 by the number N. Folders of photos are called
-like these lines, a `/` and the like written as in a URL (`T-shirt%2Ftop`).
+In files with numbers as labels (IDX, pixels in a CSV), number N means line N + 1. Folders of photos are named like the
+lines, with `/` and the like percent-encoded (`T-shirt%2Ftop`).
 """
 
 from collections.abc import Sequence
@@ -10,43 +10,44 @@ from pathlib import Path
 
 from muslin.data.dataset import Dataset, Target
 from muslin.errors import DataError
+from muslin.messages import Message
 
 NAME = "classes.txt"
-MOST_BYTES = 2**20
+MAX_BYTES = 2**20
 
 
-def parsed(content: bytes) -> tuple[str, ...] | None:
-    """The classes in a file's content; None where it is no such list."""
+def parse_classes(content: bytes) -> tuple[str, ...] | None:
+    """The class names in the file's content; None where it is not a list of distinct names."""
     try:
         lines = content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         return None
     names = tuple(line.removesuffix("\r") for line in lines if line.strip())
-    return names if names and len(set(names)) == len(names) and len(content) <= MOST_BYTES else None
+    return names if names and len(set(names)) == len(names) and len(content) <= MAX_BYTES else None
 
 
-def written(classes: Sequence[str]) -> bytes:
-    """The content of a file that says `classes`.
+def format_classes(classes: Sequence[str]) -> bytes:
+    """The content of a file that lists `classes`.
 
     Raises:
-        DataError: a class's name does not fit in a line.
+        DataError: a class name does not fit in a line.
     """
     content = "".join(f"{name}\n" for name in classes).encode("utf-8", "replace")
-    if parsed(content) != tuple(classes):
-        raise DataError(f"the classes {', '.join(map(repr, classes[:5]))} cannot be listed one a line.")
+    if parse_classes(content) != tuple(classes):
+        raise DataError("classes_not_listable", names=list(classes[:5]))
     return content
 
 
-def named(dataset: Dataset, folder: Path) -> Dataset:
-    """`dataset`, whose classes are numbers, with the names that `folder`'s file has for them, if it has one."""
+def with_class_names(dataset: Dataset, folder: Path) -> Dataset:
+    """`dataset`, whose classes are numbers, with the names from the file in `folder`, if there is one."""
     path = folder / NAME
     if not path.is_file() or len(dataset.targets) != 1:
         return dataset
     with path.open("rb") as file:
-        names = parsed(file.read(MOST_BYTES + 1))
+        names = parse_classes(file.read(MAX_BYTES + 1))
     numbers = dataset.targets[0].classes
     if names is None or not all(c.isdecimal() and int(c) < len(names) for c in numbers):
-        return replace(dataset, fixes=(*dataset.fixes, f"{NAME} passed over: it does not fit the labels"))
+        return replace(dataset, fixes=(*dataset.fixes, Message("classes_file_skipped", name=NAME)))
     target = dataset.targets[0]
     labels = dataset.labels[target.name].copy()
     for index, number in enumerate(numbers):

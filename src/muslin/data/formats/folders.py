@@ -1,9 +1,7 @@
-"""Photos in folders called like their classes, with or without a part's folder above; also in a zip or a tar."""
+"""Photos in one folder for each class, below folders for the parts or not; also in a zip or a tar."""
 
-import os
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,11 +12,10 @@ import numpy as np
 from muslin.data import archives
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
 from muslin.data.formats import classes_file
-from muslin.data.formats.read_options import Log, ReadOptions, silent
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
 from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages
 from muslin.errors import DataError, ImageError
-
-TAKES: frozenset[str] = frozenset()
+from muslin.messages import Message
 
 PART_NAMES = {
     name: part
@@ -31,130 +28,124 @@ PART_NAMES = {
 }
 
 NUMBERED = re.compile(r"(?P<label>[^.]*[^.\d])\.\d+")
-"""A file's name that begins with its label: cat.0 (.jpg)."""
+"""The stem of a file's name that begins with its label: cat.0 (.jpg)."""
 
 NOT_PHOTOS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+ARCHIVE_SUFFIX = re.compile(r"\.(zip|tar|tar\.gz|tgz)$")
+
+MAX_NAMED = 3
+"""Skipped files that are named; the others are counted."""
 
 
 def detect(path: Path) -> str | None:
-    """Why `path` is photos in folders, or None: the first photo's name found in a folder, zip or tar."""
-    found = archives.kind(path)
+    """Why `path` is photos in folders, or None: a folder, zip or tar with a photo's name in it."""
+    kind = archives.archive_kind(path)
     if path.is_dir():
-        names: Iterator[str] = (name for name, _ in _walk(path))
-        what = "photos in folders"
-    elif found:
-        names, what = archives.names(path), f"photos in a {found} file"
+        names: Iterator[str] = (name for name, _ in archives.walk(path))
+        reason = "photos in folders"
+    elif kind:
+        names, reason = archives.archive_names(path), f"photos in a {kind} file"
     else:
         return None
     try:
-        return what if any(_is_photo(name) for name in names) else None
+        return reason if any(_is_photo(name) for name in names) else None
     except DataError:
-        named_so = re.search(r"\.(zip|tar|tar\.gz|tgz)$", path.name.lower())
-        return f"a {found} file" if named_so else None  # read says what is wrong with it
+        # read raises the error again
+        return f"a {kind} file" if ARCHIVE_SUFFIX.search(path.name.lower()) else None
 
 
-def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
+def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     """The photos below `path`, each left in its file; the target is called `label`.
 
     Classes are sorted by name over all parts, so that a class missing from a part keeps its index.
-    Without targets where neither folders nor names tell a label.
+    There is no target where neither folders nor file names hold a label.
 
     Raises:
         DataError: there is no photo, or an archive is damaged or refused.
     """
-    found, kept = files_of(path)
-    files = {_in_letters(name): photo for name, photo in found.items()}
-    photos, fixes = _photos(files)
-    if odd := len(files.keys() - found.keys()):
-        fixes.append(f"names that are not UTF-8, read as Latin-1: {odd:,}")
+    raw_files, archive = archives.files_in(path)
+    files = {_unicode_name(name): photo for name, photo in raw_files.items()}
+    photos = [name for name in files if _is_photo(name)]
     if not photos:
-        raise DataError(
-            f"{path}: has no photos in it. Known by their names' ends: {', '.join(sorted(PHOTO_SUFFIXES))}."
-        )
+        raise DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
     top = _common_folder(photos)
-    placed: list[tuple[str, str, str]] = []
-    loose = 0
     divided = _is_divided([name[len(top) :] for name in photos])
-    places = [_place(name[len(top) :], divided) for name in photos]
-    declared = _declared(files, top, {place[1] for place in places if place} - {""})
-    for name, place in zip(photos, places, strict=True):
-        if place is None and declared:
-            placed.append((name, "", ""))
-        elif place is None:
-            loose += 1
-        else:
-            placed.append((name, *place))
-    if not divided and not placed:
-        placed = [(name, "", _label_in(name)) for name in photos]
-        loose = 0
-        if not all(label for _, _, label in placed):
-            placed = [(name, "", "") for name in photos]
-    if loose:
-        fixes.append(f"photos in no class's folder passed over: {loose:,}")
-    order = {part: place for place, part in enumerate((*PARTS, ""))}
-    placed.sort(key=lambda row: (order[row[1]], row[2], row[0]))
-    classes = tuple(sorted({label for _, _, label in placed if label}))
+    locations = [_part_and_label(name[len(top) :], divided) for name in photos]
+    declared = _declared_classes(files, top, {found[1] for found in locations if found} - {""})
+    samples = [
+        (name, *(location or ("", "")))
+        for name, location in zip(photos, locations, strict=True)
+        if location or declared
+    ]
+    outside = len(photos) - len(samples)
+    if not divided and not samples:
+        outside = 0
+        labels_in_names = [_label_in_name(name) for name in photos]
+        has_labels = all(labels_in_names)
+        samples = [
+            (name, "", label if has_labels else "")
+            for name, label in zip(photos, labels_in_names, strict=True)
+        ]
+    order = {part: i for i, part in enumerate((*PARTS, ""))}
+    samples.sort(key=lambda sample: (order[sample[1]], sample[2], sample[0]))
+    classes = tuple(sorted({label for _, _, label in samples if label}))
     if declared:
-        placed = [(name, part, unquote(label)) for name, part, label in placed]
+        samples = [(name, part, unquote(label)) for name, part, label in samples]
         classes = declared
-        fixes = [said for said in fixes if said != _passed_over([top + classes_file.NAME])]
     index = {label: i for i, label in enumerate(classes)}
-    labels = np.array([index.get(label, UNKNOWN) for _, _, label in placed], dtype=np.int64)
-    parts = np.array([part for _, part, _ in placed], dtype=object)
+    labels = np.array([index.get(label, UNKNOWN) for _, _, label in samples], dtype=np.int64)
+    parts = np.array([part for _, part, _ in samples], dtype=object)
     return Dataset(
-        name=re.sub(r"\.(zip|tar|tar\.gz|tgz)$", "", path.resolve().name),
+        name=ARCHIVE_SUFFIX.sub("", path.resolve().name),
         format="folders",
-        images=PhotoImages(tuple(files[name] for name, _, _ in placed), kept),
+        images=PhotoImages(tuple(files[name] for name, _, _ in samples), archive),
         targets=(Target("label", classes),) if classes else (),
         labels={"label": labels} if classes else {},
-        ids=np.array([name[len(top) :] for name, _, _ in placed], dtype=object),
+        ids=np.array([name[len(top) :] for name, _, _ in samples], dtype=object),
         parts=parts if divided else None,
-        fixes=tuple(fixes),
+        fixes=tuple(_fixes(files, len(files.keys() - raw_files.keys()), top if declared else None, outside)),
     )
 
 
-def files_of(path: Path) -> tuple[dict[str, Photo], Any]:
-    """Per name, with `/` between folders, the files below a folder or in an archive; and what must be kept."""
-    if path.is_dir():
-        return dict(_walk(path)), None
-    if archives.kind(path) is None:
-        raise DataError(f"{path}: neither a folder nor a zip or tar file. Check the path.")
-    return archives.members(path)
+def _fixes(
+    files: dict[str, Photo], renamed: int, top_of_classes_file: str | None, outside: int
+) -> Iterator[str]:
+    hidden = sum(map(_is_hidden, files))
+    others = [name for name in files if not _is_hidden(name) and not _is_photo(name)]
+    if top_of_classes_file is not None:
+        others.remove(top_of_classes_file + classes_file.NAME)
+    if hidden:
+        yield Message("hidden_files_skipped", count=hidden)
+    if others:
+        more = len(others) - MAX_NAMED
+        yield Message(
+            "other_files_skipped", count=len(others), names=others[:MAX_NAMED], more=max(more, 0) or None
+        )
+    if renamed:
+        yield Message("names_read_as_latin_1", count=renamed)
+    if outside:
+        yield Message("photos_outside_classes", count=outside)
 
 
-def photos_in(path: Path) -> tuple[dict[str, Photo], Any]:
-    """Per id, as `read` gives it, the photos below a folder or in an archive; and what must be kept meanwhile.
+def photo_files(path: Path) -> tuple[dict[str, Photo], Any]:
+    """The photos below a folder or in an archive by id, as `read` sets it; and what to keep while reading them.
 
     Raises:
         DataError: an archive is damaged or refused.
     """
-    files, kept = files_of(path)
+    files, archive = archives.files_in(path)
     photos = [name for name in files if _is_photo(name)]
     top = _common_folder(photos) if photos else ""
-    return {name[len(top) :]: files[name] for name in photos}, kept
+    return {name[len(top) :]: files[name] for name in photos}, archive
 
 
-def _in_letters(name: str) -> str:
-    """A file's name as text that can be written everywhere; bytes that are not UTF-8 are taken as Latin-1."""
+def _unicode_name(name: str) -> str:
+    """The name as valid Unicode; bytes that are not UTF-8 are read as Latin-1."""
     try:
         name.encode()
     except UnicodeEncodeError:
         return name.encode("utf-8", "surrogateescape").decode("latin-1")
     return name
-
-
-def _walk(path: Path) -> Iterator[tuple[str, Photo]]:
-    seen: set[str] = set()
-    for folder, below, names in os.walk(path, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link that leads back
-            below.clear()
-            continue
-        seen.add(real)
-        below.sort()
-        for name in sorted(names):
-            file = Path(folder, name)
-            yield file.relative_to(path).as_posix(), Photo(str(file), file)
 
 
 def _is_photo(name: str) -> bool:
@@ -165,58 +156,41 @@ def _is_hidden(name: str) -> bool:
     return any(piece.startswith(".") or piece.lower() in NOT_PHOTOS for piece in name.split("/"))
 
 
-def _photos(files: dict[str, Photo]) -> tuple[list[str], list[str]]:
-    hidden = sum(map(_is_hidden, files))
-    photos = [name for name in files if _is_photo(name)]
-    others = [name for name in files if not _is_hidden(name) and not _is_photo(name)]
-    fixes = []
-    if hidden:
-        fixes.append(f"hidden files and those of the system passed over: {hidden:,}")
-    if others:
-        fixes.append(_passed_over(others))
-    return photos, fixes
-
-
-def _passed_over(others: list[str]) -> str:
-    more = ", …" if len(others) > 3 else ""
-    return f"files that are no photos passed over: {len(others):,} ({', '.join(others[:3])}{more})"
-
-
-def _declared(files: dict[str, Photo], top: str, folders: set[str]) -> tuple[str, ...] | None:
-    """The classes that a `classes.txt` beside their folders, or the parts', lists; None where it lacks one of them."""
-    listed = files.get(top + classes_file.NAME)
+def _declared_classes(files: dict[str, Photo], top: str, folders: set[str]) -> tuple[str, ...] | None:
+    """The classes in the `classes.txt` beside the folders; None where it lacks one of them."""
+    file = files.get(top + classes_file.NAME)
     try:
-        classes = classes_file.parsed(listed.content()) if listed else None
+        classes = classes_file.parse_classes(file.content()) if file else None
     except ImageError:
         return None
     return classes if classes and {unquote(name) for name in folders} <= set(classes) else None
 
 
 def _common_folder(photos: list[str]) -> str:
-    """The folders above that say nothing, as `name-master/` in a downloaded archive; with `/` at the end."""
+    """The folders above that hold no label, as `name-master/` in a downloaded archive; with `/` at the end."""
     top = ""
     while True:
-        rests = [name[len(top) :].split("/") for name in photos]
-        firsts = {rest[0] for rest in rests}
-        if len(firsts) > 1 or min(map(len, rests)) < 3 or rests[0][0].lower() in PART_NAMES:
+        paths = [name[len(top) :].split("/") for name in photos]
+        first_folders = {pieces[0] for pieces in paths}
+        if len(first_folders) > 1 or min(map(len, paths)) < 3 or paths[0][0].lower() in PART_NAMES:
             break
-        top += f"{rests[0][0]}/"
-    rests = [name[len(top) :].split("/") for name in photos]
-    if len({rest[0] for rest in rests}) == 1 and all(len(rest) == 2 for rest in rests):
-        first = rests[0][0]
-        if first.lower() not in PART_NAMES and len({_label_in(name) for name in photos} - {""}) > 1:
+        top += f"{paths[0][0]}/"
+    if len(first_folders) == 1 and all(len(pieces) == 2 for pieces in paths):
+        first = paths[0][0]
+        if first.lower() not in PART_NAMES and len({_label_in_name(name) for name in photos} - {""}) > 1:
             top += f"{first}/"
     return top
 
 
 def _is_divided(names: list[str]) -> bool:
-    tops = Counter(name.split("/")[0].lower() in PART_NAMES for name in names if "/" in name)
+    """Whether the top folders are parts: some are called so, and either all are or they have folders below them."""
+    inside = [name.split("/")[0].lower() in PART_NAMES for name in names if "/" in name]
     deep = any(name.split("/")[0].lower() in PART_NAMES and name.count("/") > 1 for name in names)
-    return bool(tops[True]) and (deep or not tops[False])
+    return any(inside) and (deep or all(inside))
 
 
-def _place(name: str, divided: bool) -> tuple[str, str] | None:
-    """The part and the label that a photo's place says, or None where it is in no class's folder."""
+def _part_and_label(name: str, divided: bool) -> tuple[str, str] | None:
+    """The part and the label in a photo's path, or None where it is not in a class's folder."""
     pieces = name.split("/")
     part = ""
     if divided:
@@ -225,12 +199,12 @@ def _place(name: str, divided: bool) -> tuple[str, str] | None:
         part = PART_NAMES[pieces[0].lower()]
         pieces = pieces[2:] if pieces[1] == pieces[0] and len(pieces) > 2 else pieces[1:]
         if len(pieces) == 1:
-            return part, _label_in(pieces[0])
+            return part, _label_in_name(pieces[0])
     if len(pieces) < 2:
         return None
     return part, unicodedata.normalize("NFC", pieces[0])
 
 
-def _label_in(name: str) -> str:
+def _label_in_name(name: str) -> str:
     match = NUMBERED.fullmatch(PurePosixPath(name).stem)
     return unicodedata.normalize("NFC", match["label"]) if match else ""

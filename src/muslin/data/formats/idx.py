@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, PixelImages, encode_labels
 from muslin.data.formats import classes_file
-from muslin.data.formats.gzip_files import max_content_bytes, open_data_file, read_head
-from muslin.data.formats.read_options import Log, ReadOptions, silent
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.gzip_files import max_content_bytes, open_data_file, read_head
 from muslin.errors import DataError
 from muslin.storage.atomic import atomic_file
 
@@ -33,8 +33,6 @@ PART_OF_PREFIX = {
     "t10k": "test",
     "test": "test",
 }
-
-TAKES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def detect(path: Path) -> str | None:
     return "an IDX file of images, by its name" if NAME.fullmatch(path.name) else None
 
 
-def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
+def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     """The images and labels of a folder's pairs of files, train first, or of one file of images.
 
     Pixels are uint8 (count, rows, columns, 1), the target is `label`.
@@ -104,7 +102,7 @@ def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
         parts=np.repeat(np.array([pair.part for pair in pairs], dtype=object), counts) if divided else None,
         fixes=fixes,
     )
-    return classes_file.named(dataset, path) if path.is_dir() else dataset
+    return classes_file.with_class_names(dataset, path) if path.is_dir() else dataset
 
 
 def write(

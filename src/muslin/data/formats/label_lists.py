@@ -1,4 +1,4 @@
-"""Several labels in a table's cell: whether a column has them, what separates them, and the arrays they make."""
+"""Several labels in one cell of a table: whether a column has them, what separates them, and the arrays they make."""
 
 import ast
 import json
@@ -11,79 +11,76 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Target, encode_labels, sorted_classes
-from muslin.data.formats.columns import Cell, Column, cell_of
+from muslin.data.tables.columns import Cell, Column, cell_text
 from muslin.errors import DataError
 
 SEPARATORS = ("|", ";", ",")
 NONE = "none"
 LIST = "list"
 
-MOST_OF_A_LIST = 2**20
-"""Characters of a cell that is looked at as a list."""
+MAX_LIST_CHARACTERS = 2**20
+"""Longer cells are not parsed as lists."""
 
 
-def separator_of(path: Path, name: str, column: Column, asked: str | None, strict: bool = True) -> str | None:
-    """What separates labels in the cells of the column `name`: a row of SEPARATORS, LIST, or None for one label each.
+def choose_separator(
+    path: Path, name: str, column: Column, option: str | None, strict: bool = True
+) -> str | None:
+    """What separates labels in the cells of the column `name`: one of SEPARATORS, LIST, or None for one label each.
 
-    Lists, `|` and `;` are taken for what they are. A comma separates labels if one of them recurs in another cell,
-    as blue does in `red,blue` and `blue`; it may as well belong to a label, as in `Coats, Jackets`.
+    Lists, `|` and `;` always separate labels. A comma does if one of the labels recurs in another cell, as blue does
+    in `red,blue` and `blue`; otherwise it can be part of a label, as in `Coats, Jackets`.
 
     Args:
-        asked: what the user said: a row of SEPARATORS or NONE.
-        strict: raise where two readings are possible; otherwise take the one label a cell.
+        option: what the user chose: one of SEPARATORS or NONE.
+        strict: raise where two readings are possible; otherwise read one label per cell.
 
     Raises:
-        DataError: two readings are possible; the message has both and the option that decides.
+        DataError: two readings are possible.
     """
-    if asked:
-        return None if asked == NONE else asked
-    if any(_listed(cell) is not None for cell in column.cells):
+    if option:
+        return None if option == NONE else option
+    if any(_parse_list(cell) is not None for cell in column.categories):
         return LIST
-    texts = [cell.strip() for cell in column.cells if isinstance(cell, str)]
-    found = [separator for separator in SEPARATORS if any(separator in text for text in texts)]
-    if not found:
+    texts = [cell.strip() for cell in column.categories if isinstance(cell, str)]
+    separators = [separator for separator in SEPARATORS if any(separator in text for text in texts)]
+    if not separators:
         return None
-    first = found[0]
-    sure = not _is_doubtful(texts, first, found[1:])
-    if sure or not strict:
-        return first if sure else None
-    example = next(text for text in texts if found[-1] in text)
-    readings = [
-        f"{_count(texts, separator):,} classes if {separator!r} separates labels" for separator in found
-    ]
-    options = [f"--separator '{separator}'" for separator in found]
+    if not _is_ambiguous(texts, separators[0], separators[1:]):
+        return separators[0]
+    if not strict:
+        return None
     raise DataError(
-        f"{path}: column {name!r} can be read in {len(found) + 1} ways, for example {example[:60]!r}: "
-        f"{len(set(texts) - {''}):,} classes if every cell is one label, {', '.join(readings)}. "
-        f"Choose with --separator none or {' or '.join(options)}."
+        "separator_ambiguous",
+        path=str(path),
+        column=name,
+        example=next(text for text in texts if separators[-1] in text)[:60],
+        classes=len(set(texts) - {""}),
+        separators=separators,
+        classes_if_separated=[len({p for text in texts for p in _pieces(text, s)}) for s in separators],
     )
 
 
-def _is_doubtful(texts: Sequence[str], first: str, others: Sequence[str]) -> bool:
+def _is_ambiguous(texts: Sequence[str], first: str, others: Sequence[str]) -> bool:
     distinct = set(texts)
-    pieces = Counter(piece for text in distinct for piece in set(_split(text, first)))
+    counts = Counter(piece for text in distinct for piece in set(_pieces(text, first)))
     if first == ",":
-        return not any(pieces[piece] > 1 for text in distinct if "," in text for piece in _split(text, ","))
-    # Where `|` separates, a `;` or a comma belongs to a label, unless it stands where a `|` would be expected.
+        return not any(counts[piece] > 1 for text in distinct if "," in text for piece in _pieces(text, ","))
+    # Where `|` separates, a `;` or a comma is part of a label, unless it stands where a `|` is expected.
     return any(
-        other in text and first not in text and pieces[text] < 2 for other in others for text in distinct
+        other in text and first not in text and counts[text] < 2 for other in others for text in distinct
     )
 
 
-def _count(texts: Sequence[str], separator: str) -> int:
-    return len({piece for text in texts for piece in _split(text, separator)})
-
-
-def _split(text: str, separator: str) -> list[str]:
+def _pieces(text: str, separator: str) -> list[str]:
     return [piece for part in text.split(separator) if (piece := part.strip())]
 
 
-def _listed(cell: Cell) -> list[str] | None:
-    """The labels of a cell that holds a list, of JSON or as Python prints one; None where it does not."""
+def _parse_list(cell: Cell) -> list[str] | None:
+    """The labels of a cell that holds a list, in JSON or as Python prints one; None where it does not."""
     if isinstance(cell, tuple):
         return list(cell)
     text = cell.strip()
-    if not (text.startswith("[") and text.endswith("]")) or len(text) > MOST_OF_A_LIST:
+    if not (text.startswith("[") and text.endswith("]")) or len(text) > MAX_LIST_CHARACTERS:
         return None
     for parse in (json.loads, ast.literal_eval):
         try:
@@ -91,45 +88,45 @@ def _listed(cell: Cell) -> list[str] | None:
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(items, list) and all(isinstance(item, str | int | float) for item in items):
-            return [str(cell_of(item)).strip() for item in items]
+            return [cell_text(item).strip() for item in items]
     return None
 
 
-def target_of(
+def encode_column(
     name: str, column: Column, rows: NDArray[np.intp], separator: str | None
 ) -> tuple[Target, NDArray[np.integer[Any]]]:
-    """The target that a column makes, and its labels in `rows`: int64 (rows,) or int8 (rows, classes).
+    """The target in a column, and its labels in `rows`: int64 (rows,) or int8 (rows, classes).
 
-    The classes are those of the whole column, so that an index means the same whichever rows are taken.
-    An empty cell is UNKNOWN; an empty list says that none of the labels holds.
+    The classes are those of the whole column, so that an index means the same whichever rows are chosen.
+    An empty cell is UNKNOWN; an empty list means that none of the labels holds.
 
     Raises:
-        DataError: no label at all is known.
+        DataError: no label is known.
     """
-    places = column.places[rows]
+    codes = column.codes[rows]
     if separator is None:
-        cells = [", ".join(cell) if isinstance(cell, tuple) else cell.strip() for cell in column.cells]
+        cells = [", ".join(cell) if isinstance(cell, tuple) else cell.strip() for cell in column.categories]
         target, labels = encode_labels(name, np.array(cells, dtype=object))
-        return target, labels[places]
-    lists = [_labels(cell, separator) for cell in column.cells]
+        return target, labels[codes]
+    lists = [_labels_in(cell, separator) for cell in column.categories]
     classes = sorted_classes({label for labels_ in lists if labels_ for label in labels_})
     if not classes:
-        raise DataError(f"{name}: none of the {len(column.places):,} samples has a label.")
+        raise DataError("no_labels", column=name, rows=len(column.codes))
     index = {label: i for i, label in enumerate(classes)}
-    found = [None if labels_ is None else [index[label] for label in labels_] for labels_ in lists]
+    indices = [None if labels_ is None else [index[label] for label in labels_] for labels_ in lists]
     values = np.zeros((len(rows), len(classes)), dtype=np.int8)
-    for row, place in enumerate(places.tolist()):
-        if (indices := found[place]) is None:
+    for row, code in enumerate(codes.tolist()):
+        if (positive := indices[code]) is None:
             values[row] = UNKNOWN
         else:
-            values[row, indices] = 1
+            values[row, positive] = 1
     return Target(name, classes, "multilabel"), values
 
 
-def _labels(cell: Cell, separator: str) -> list[str] | None:
+def _labels_in(cell: Cell, separator: str) -> list[str] | None:
     """None where the cell is empty."""
-    listed = _listed(cell)
-    if listed is not None:
-        return [label for label in listed if label]
+    items = _parse_list(cell)
+    if items is not None:
+        return [label for label in items if label]
     text = str(cell)
-    return ([text.strip()] if separator == LIST and text.strip() else _split(text, separator)) or None
+    return ([text.strip()] if separator == LIST and text.strip() else _pieces(text, separator)) or None

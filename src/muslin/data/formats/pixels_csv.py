@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, Target, encode_labels
 from muslin.data.formats.digits import NEWLINE, DigitParser, digits_of
-from muslin.data.formats.gzip_files import open_data_file, read_head
-from muslin.data.formats.read_options import Log, ReadOptions, silent
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.gzip_files import open_data_file, read_head
 from muslin.errors import DataError, nearest
 from muslin.storage.atomic import atomic_file
-
-TAKES = frozenset({"shape", "target"})
 
 DELIMITERS = ",;\t|"
 LABEL_NAMES = frozenset({"label", "labels", "class", "target", "category", "y"})
@@ -93,7 +91,7 @@ def detect(path: Path) -> str | None:
     return f"pixels in a CSV, {len(cells)} columns without a header"
 
 
-def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
+def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     """The images and labels of one file; without targets where it has no label column.
 
     Pixels are uint8 (count, height, width, channels); the target is called as its column,

@@ -10,10 +10,8 @@ import numpy as np
 from muslin.data.dataset import PARTS, Dataset, align, encode_labels, indices_by_part, join, pixel_array
 from muslin.data.formats import classes_file, pixels_csv
 from muslin.data.formats.folders import PART_NAMES
-from muslin.data.formats.read_options import Log, ReadOptions, silent
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
 from muslin.errors import DataError
-
-TAKES = pixels_csv.TAKES
 
 NAME = re.compile(r"(?:(?P<stem>.*)[-_. ])?(?P<part>[a-z]+)\.csv(?:\.gz)?", re.IGNORECASE)
 
@@ -26,7 +24,7 @@ def detect(path: Path) -> str | None:
     return f"pixels in {', '.join(file.name for file in files.values())}"
 
 
-def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
+def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     """The files' images and labels, train first; classes are those of all parts together.
 
     Raises:
@@ -48,7 +46,9 @@ def read(path: Path, options: ReadOptions, log: Log = silent) -> Dataset:
             bare = next(name for name, part in parts.items() if not part.targets)
             raise DataError(f"{files[bare]}: has no labels, but other parts do. Read them one by one.")
         dataset = join(parts)
-    return replace(classes_file.named(dataset, path), name=path.resolve().name, format="pixels-csv-parts")
+    return replace(
+        classes_file.with_class_names(dataset, path), name=path.resolve().name, format="pixels-csv-parts"
+    )
 
 
 def write(

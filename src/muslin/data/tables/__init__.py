@@ -1,14 +1,14 @@
-"""A shop's catalogue, and the same once more with columns added: nothing else in it changes.
+"""Tables in files. A `TableFile` streams rows and can be written again with columns added, all else unchanged;
+a `muslin.data.tables.columns.Table` is in memory.
 
-One file a format, each with a class that reads cells as text and writes the catalogue again; `open_catalogue`
-tells them apart by content.
+One module for each kind of file; `open_table` detects the kind by content.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from muslin.data.tables.cells import Column, Row
+from muslin.data.tables.cells import AddedColumn, Row
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.folder import Folder
 from muslin.data.tables.json_lines import JsonLines
@@ -16,18 +16,18 @@ from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 
-__all__ = ["Catalogue", "Column", "Row", "open_catalogue"]
+__all__ = ["AddedColumn", "Row", "TableFile", "open_table"]
 
 
-class Catalogue(Protocol):
-    """Products in order. Read anew for every pass, so that memory does not grow with their number.
+class TableFile(Protocol):
+    """Rows in order, read anew on each pass, so that memory does not grow with their number.
 
     Attributes:
         path: the file or folder.
-        columns: the columns' names, in order; the first of equals is meant by a name.
+        columns: the columns' names, in order; a name means the first of equal ones.
         notes: what was guessed while opening, one sentence each.
         digest: SHA-256 of the content, in hexadecimal.
-        suffixes: what the name of a file of this format ends with.
+        suffixes: of file names of this kind.
     """
 
     path: Path
@@ -36,33 +36,33 @@ class Catalogue(Protocol):
     digest: str
     suffixes: tuple[str, ...]
 
-    def values(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """Per product the cells of these columns as text; an empty one is an empty string.
+    def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """Per row the cells of these columns as text; an empty cell is an empty string.
 
         Raises:
-            DataError: the file is damaged; the message names the row.
+            DataError: the file is damaged; its parameters name the row.
         """
         ...
 
-    def write(self, file: BinaryIO, added: Sequence[Column], rows: Iterable[Row]) -> None:
-        """The whole catalogue once more, with the columns `added`; `rows` gives their cells, product by product."""
+    def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
+        """Write the whole table with the columns `added`, whose cells `rows` gives row by row."""
         ...
 
 
-REFUSED = {
-    b"\x1f\x8b": "is gzipped. Unpack it first.",
-    b"\xd0\xcf\x11\xe0": "is an old Excel file (.xls). Save it as .xlsx or CSV.",
-    b"%PDF": "is a PDF, which is no table. Export the catalogue as CSV.",
-    b"<": "is HTML or XML, which is not read. Export the catalogue as CSV.",
-    b"[": "is one JSON list. Write JSON Lines: one object a line.",
+NOT_TABLES = {
+    b"\x1f\x8b": "a gzip file",
+    b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)",
+    b"%PDF": "a PDF",
+    b"<": "HTML or XML",
+    b"[": "one JSON list, not one object per line",
 }
 
 
-def open_catalogue(path: Path, out: Path) -> Catalogue:
-    """The catalogue at `path`, to be written to `out`.
+def open_table(path: Path, out: Path) -> TableFile:
+    """The table at `path`, to be written to `out`.
 
     Raises:
-        DataError: it cannot be read, is of no kind that is, or is of another than the name of `out` says.
+        DataError: it cannot be read, is not a table, or is of another kind than the suffix of `out`.
     """
     if path.is_dir():
         return Folder(path, out)
@@ -70,25 +70,23 @@ def open_catalogue(path: Path, out: Path) -> Catalogue:
         with path.open("rb") as file:
             start = file.read(512).removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}). Check the path.") from error
-    for begins, why in REFUSED.items():
-        if start.startswith(begins):
-            raise DataError(f"{path}: {why}")
-    found: Catalogue
+        raise DataError("file_unreadable", path=str(path), reason=str(error.strerror or error)) from error
+    for magic, kind in NOT_TABLES.items():
+        if start.startswith(magic):
+            raise DataError("not_a_table", path=str(path), found=kind)
+    table: TableFile
     if start.startswith(b"PAR1"):
-        found = Parquet(path)
+        table = Parquet(path)
     elif start.startswith(b"PK\x03\x04"):
-        found = Workbook(path)
+        table = Workbook(path)
     elif start.lstrip().startswith(b"{"):
-        found = JsonLines(path)
+        table = JsonLines(path)
     elif b"\0" in start and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{path}: is no table that is read. Export the catalogue as CSV.")
+        raise DataError("not_a_table", path=str(path), found="a binary file")
     else:
-        found = Delimited(path)
-    kinds: tuple[type[Catalogue], ...] = (Delimited, Workbook, Parquet, JsonLines)
-    others = {suffix for kind in kinds for suffix in kind.suffixes} - set(found.suffixes)
-    if out.suffix.lower() in others:
-        raise DataError(
-            f"{out}: the catalogue is written as it came, so its name ends with {' or '.join(found.suffixes)}."
-        )
-    return found
+        table = Delimited(path)
+    kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines)
+    other_suffixes = {suffix for kind in kinds for suffix in kind.suffixes} - set(table.suffixes)
+    if out.suffix.lower() in other_suffixes:
+        raise DataError("output_kind_differs", path=str(out), suffixes=list(table.suffixes))
+    return table

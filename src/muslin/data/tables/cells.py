@@ -1,29 +1,29 @@
-"""The cells that are added to a catalogue."""
+"""The cells of columns that are added to a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from muslin.data.audit.exclusions import guarded
 
-Value = str | float | Sequence[str] | None
-"""What a cell holds; None is an empty one."""
+CellValue = str | float | Sequence[str] | None
+"""Content of a cell; None for an empty one."""
 
-Row = Sequence[Value]
+Row = Sequence[CellValue]
 
 
 @dataclass(frozen=True)
-class Column:
+class AddedColumn:
     """A column to be added: `text`, a `number`, or a `list` of texts."""
 
     name: str
     kind: Literal["text", "number", "list"] = "text"
 
 
-def text_of(value: Value) -> str:
-    """A cell as a table of text has it: four decimals, `|` between the texts of a list.
+def format_cell(value: CellValue) -> str:
+    """A cell in a table of text: four decimals, `|` between the texts of a list.
 
-    >>> text_of(["Shirt", "Coat"]), text_of(0.98765), text_of(None)
+    >>> format_cell(["Shirt", "Coat"]), format_cell(0.98765), format_cell(None)
     ('Shirt|Coat', '0.9877', '')
     """
     if value is None:
@@ -35,6 +35,11 @@ def text_of(value: Value) -> str:
     return "|".join(value)
 
 
-def spreadsheet_text(value: Value) -> str:
-    """`text_of`, but nothing that a spreadsheet would reckon or run."""
-    return text_of(value) if isinstance(value, float) else guarded(text_of(value))
+def spreadsheet_text(value: CellValue) -> str:
+    """`format_cell`, but no text that a spreadsheet would evaluate as a formula."""
+    return format_cell(value) if isinstance(value, float) else guarded(format_cell(value))
+
+
+def typed_value(value: CellValue) -> Any:
+    """A cell for JSON or Parquet: four decimals; None for an empty text or list."""
+    return round(value, 4) if isinstance(value, float) else value or None

@@ -1,4 +1,4 @@
-"""A folder of photos as a catalogue: its table, written where there was none, names each photo."""
+"""A folder of photos as a table of one column with each photo's name; the table is written where there was none."""
 
 import csv
 import hashlib
@@ -10,58 +10,52 @@ from pathlib import Path
 from typing import BinaryIO
 
 from muslin.data.photos import PHOTO_SUFFIXES
-from muslin.data.tables.cells import Column, Row, spreadsheet_text
+from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text, typed_value
 from muslin.errors import DataError
 
 COLUMN = "image"
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
+"""Between cells, by the suffix of the file to write."""
 
 
 class Folder:
-    """The photos in a folder and below, in order of their names; hidden ones are passed over."""
+    """The photos in a folder and below, in order of their names; hidden ones are skipped."""
 
-    suffixes: tuple[str, ...] = (".csv", ".tsv", ".jsonl")
+    suffixes: tuple[str, ...] = tuple(DELIMITERS)
     columns: tuple[str, ...] = (COLUMN,)
 
     def __init__(self, path: Path, out: Path) -> None:
-        """Raises DataError where there is no photo, or `out` is to be of a kind that is not written."""
+        """Raises DataError where there is no photo, or `out` is of a kind that is not written."""
         self.path = path
-        self._delimiter = {".csv": ",", ".tsv": "\t", ".jsonl": ""}.get(out.suffix.lower())
-        if self._delimiter is None:
-            raise DataError(
-                f"{out}: a folder's photos are listed as .csv, .tsv or .jsonl. Choose one of them."
-            )
+        self.notes: tuple[str, ...] = ()
+        if out.suffix.lower() not in DELIMITERS:
+            raise DataError("folder_output_kind", path=str(out), suffixes=list(DELIMITERS))
+        self._delimiter = DELIMITERS[out.suffix.lower()]
         digest = hashlib.sha256()
         count = 0
         for name in self._photos():
             digest.update(os.fsencode(name) + b"\n")
             count += 1
         if not count:
-            raise DataError(
-                f"{path}: has no photos in it. Known by their names' ends: {', '.join(sorted(PHOTO_SUFFIXES))}."
-            )
+            raise DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
         self.digest = digest.hexdigest()
-        self.notes: tuple[str, ...] = ()
 
-    def values(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         for photo in self._photos():
             yield (photo,) * len(names)
 
-    def write(self, file: BinaryIO, added: Sequence[Column], rows: Iterable[Row]) -> None:
-        answers = iter(rows)
-        if not self._delimiter:
-            for photo in self._photos():
-                cells = {
-                    column.name: round(value, 4) if isinstance(value, float) else value or None
-                    for column, value in zip(added, next(answers), strict=True)
-                }
-                line = json.dumps({COLUMN: photo} | cells, ensure_ascii=False) + "\n"
-                file.write(line.encode("utf-8", "surrogateescape"))
-            return
+    def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
+        names = [column.name for column in added]
         text = io.StringIO()
-        writer = csv.writer(text, delimiter=self._delimiter, lineterminator="\n")
-        writer.writerow([COLUMN, *(spreadsheet_text(column.name) for column in added)])
-        for photo in self._photos():
-            writer.writerow([spreadsheet_text(photo), *map(spreadsheet_text, next(answers))])
+        writer = csv.writer(text, delimiter=self._delimiter or ",", lineterminator="\n")
+        if self._delimiter:
+            writer.writerow([COLUMN, *map(spreadsheet_text, names)])
+        for photo, row in zip(self._photos(), rows, strict=True):
+            if self._delimiter:
+                writer.writerow([spreadsheet_text(photo), *map(spreadsheet_text, row)])
+            else:
+                cells = {COLUMN: photo} | dict(zip(names, map(typed_value, row), strict=True))
+                text.write(json.dumps(cells, ensure_ascii=False) + "\n")
             file.write(text.getvalue().encode("utf-8", "surrogateescape"))
             text.seek(0)
             text.truncate()

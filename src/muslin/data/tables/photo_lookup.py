@@ -1,128 +1,167 @@
-"""Which column of a catalogue names the photos, and where they are."""
+"""Which column of a table names the photos, and where these are."""
 
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from muslin.data.formats.folders import files_of
-from muslin.data.formats.tables import BESIDE, IMAGE_NAMES
+from muslin.data.archives import files_in
 from muslin.data.photos import PHOTO_SUFFIXES, Photo
-from muslin.data.tables import Catalogue
+from muslin.data.tables import TableFile
+from muslin.data.tables.columns import check_column
 from muslin.data.tables.folder import Folder
-from muslin.errors import DataError, ImageError, nearest
+from muslin.errors import DataError, ImageError
 
-LOOKED_AT = 100
-"""Rows from which the photo's column is guessed."""
+PHOTO_COLUMNS = ("image", "image_path", "filepath", "file_path", "path", "filename", "file_name", "file", "photo",
+                 "picture", "img", "image_name", "image_id", "imageid", "id", "sku", "article_id")  # fmt: skip
+"""Names of columns that name photos, the likeliest first."""
 
-ENDS = ("", *sorted(PHOTO_SUFFIXES, key=lambda end: (end not in (".jpg", ".jpeg", ".png", ".webp"), end)))
-"""What may be missing behind a bare id, in the order in which it is tried."""
+PHOTO_FOLDERS = ("", "images", "image", "img", "photos")
+"""Folders beside a table in which its photos are searched."""
 
-Find = Callable[[str], Photo | ImageError]
+SAMPLE_ROWS = 100
+"""Rows from which the photos' column is guessed."""
+
+SUFFIXES_TO_TRY = [
+    spelling
+    for suffix in sorted(PHOTO_SUFFIXES, key=lambda s: (s not in (".jpg", ".jpeg", ".png", ".webp"), s))
+    for spelling in (suffix, suffix.upper(), suffix.title())
+]
+"""Suffixes that a bare id can lack, in the order in which they are tried."""
+
+FindPhoto = Callable[[str], Photo | None]
 
 
-def photo_column(
-    catalogue: Catalogue, images: Path | None = None, column: str | None = None
-) -> tuple[str, Find]:
-    """The column whose cells name photos, and what finds the photo that a cell names.
+def in_folder(folder: Path) -> FindPhoto:
+    """A function that finds a photo in `folder` by its path from there or a bare id, without the suffix.
 
-    A cell is a path, from the catalogue's folder, from one beside it (`images/`, `photos/`, …) or from `images`,
-    or a bare id that lacks the file's end. The same cell is always the same photo, whatever was asked before.
-
-    Args:
-        images: a folder, zip or tar.
-        column: the column's name, where it is known.
-
-    Raises:
-        DataError: no such column, no such place, or no column that names a photo which is there.
+    Names in Unicode's composed and decomposed forms are the same, and a back-slash is a slash. The function asks the
+    disk on each call, so that memory does not grow with the number of photos.
     """
-    places = _places(catalogue, images)
-    if column is not None:
-        if column not in catalogue.columns:
-            raise DataError(
-                f"{catalogue.path}: no column is called {column!r}. {nearest(column, catalogue.columns)}"
-            )
-        names: Sequence[str] = [column]
-    else:
-        names = [name for name in dict.fromkeys(catalogue.columns) if name]
-    rows = list(islice(catalogue.values(names), LOOKED_AT))
-    best: tuple[int, int] | None = None
-    chosen, order = column, list(places)
-    for i, name in enumerate(names):
-        cells = [row[i] for row in rows if row[i]]
-        rank = IMAGE_NAMES.index(name.lower()) if name.lower() in IMAGE_NAMES else len(IMAGE_NAMES)
-        for place in places:
-            found = sum(place(cell) is not None for cell in cells)
-            if found and (best is None or (found, -rank) > best):
-                best, chosen, order = (found, -rank), name, [place, *(p for p in places if p is not place)]
-    if chosen is None:
-        raise DataError(
-            f"{catalogue.path}: no column names a photo that is there ({', '.join(names[:10])}). "
-            "Say where the photos are (--images) and which column names them (--image-column)."
-        )
 
-    def find(cell: str) -> Photo | ImageError:
-        if not cell:
-            return ImageError("no photo is named")
-        if cell.lower().startswith(("http://", "https://")):
-            return ImageError(f"{cell}: is a web address; photos are read from files only")
-        for place in order:
-            if (photo := place(cell)) is not None:
-                return photo
-        return ImageError(f"{cell}: there is no such photo")
-
-    return chosen, find
-
-
-Place = Callable[[str], Photo | None]
-
-
-def _places(catalogue: Catalogue, images: Path | None) -> list[Place]:
-    if isinstance(catalogue, Folder):
-        return [_in_folder(catalogue.path)]
-    if images is None:
-        beside = [catalogue.path.parent / name for name in BESIDE]
-        return [_in_folder(folder) for folder in beside if folder.is_dir()]
-    if images.is_dir():
-        return [_in_folder(images)]
-    if not images.exists():
-        raise DataError(f"{images}: no such file or folder. Check --images.")
-    files, kept = files_of(images)
-    return [_in_archive(files, kept)]
-
-
-def _in_folder(folder: Path) -> Place:
-    """Asks the disk every time, so that memory does not grow with the number of photos."""
-
-    def find(cell: str) -> Photo | None:
-        path = cell.replace("\\", "/")
-        ends = ("",) if os.path.splitext(path)[1].lower() in PHOTO_SUFFIXES else ENDS
-        for form in dict.fromkeys(
-            (path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path))
-        ):
-            for end in ends:
-                for spelled in dict.fromkeys((end, end.upper())):
-                    file = os.path.join(folder, form + spelled)
-                    if os.path.isfile(file):
-                        return Photo(cell, Path(file))
+    def find(name: str) -> Photo | None:
+        suffix = os.path.splitext(name)[1].lower()
+        suffixes = [""] if suffix in PHOTO_SUFFIXES else SUFFIXES_TO_TRY if suffix else [*SUFFIXES_TO_TRY, ""]
+        for form in _unicode_forms(name):
+            for suffix in suffixes:
+                file = os.path.join(folder, form + suffix)
+                if os.path.isfile(file):
+                    return Photo(file, Path(file))
         return None
 
     return find
 
 
-def _in_archive(files: dict[str, Photo], kept: object) -> Place:
-    """Cells may name an entry from any folder within the archive on. `kept` lives as long as what is returned."""
-    by_end: dict[str, Photo] = {}
+def in_archive(files: dict[str, Photo], archive: object) -> FindPhoto:
+    """As `in_folder`, for the files of an archive; a path can begin at any of its folders.
+
+    `archive` lives as long as the function.
+    """
+    photo_by_path: dict[str, Photo] = {}
     for name, photo in files.items():
         if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
-            pieces = name.split("/")
+            pieces = unicodedata.normalize("NFC", name).split("/")
             for i in range(len(pieces)):
-                end = "/".join(pieces[i:])
-                by_end.setdefault(end, photo)
-                by_end.setdefault(end.rpartition(".")[0], photo)
+                path = "/".join(pieces[i:])
+                photo_by_path.setdefault(path, photo)
+                photo_by_path.setdefault(path.rpartition(".")[0], photo)
 
-    def find(cell: str, kept: object = kept) -> Photo | None:
-        return by_end.get(cell.replace("\\", "/").removeprefix("./"))
+    def find(name: str, archive: object = archive) -> Photo | None:
+        return photo_by_path.get(unicodedata.normalize("NFC", name.replace("\\", "/")).removeprefix("./"))
 
     return find
+
+
+def _unicode_forms(name: str) -> Iterable[str]:
+    path = name.replace("\\", "/")
+    if path.isascii():
+        return (path,)
+    return dict.fromkeys((path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)))
+
+
+def in_path(path: Path) -> tuple[FindPhoto, Any]:
+    """A function that finds photos in the folder or archive `path`, and what to keep while reading them.
+
+    Raises:
+        DataError: there is no such folder or archive.
+    """
+    if path.is_dir():
+        return in_folder(path), None
+    if not path.exists():
+        raise DataError("images_path", path=str(path))
+    files, archive = files_in(path)
+    return in_archive(files, archive), archive
+
+
+def beside_table(table: Path) -> list[tuple[Path, FindPhoto]]:
+    """The folders in which the photos of a table can be, each with the function that finds them."""
+    folders = [table.parent / name for name in PHOTO_FOLDERS]
+    return [(folder, in_folder(folder)) for folder in folders if folder.is_dir()]
+
+
+def best_column(
+    sample: Iterable[tuple[str, Sequence[str]]], finders: Sequence[FindPhoto]
+) -> tuple[str, FindPhoto] | None:
+    """The column most of whose cells name photos, and where they are; the earlier in PHOTO_COLUMNS of equals.
+
+    Args:
+        sample: names of columns, each with some of its cells that are not empty.
+    """
+    best: tuple[int, int] | None = None
+    chosen: tuple[str, FindPhoto] | None = None
+    for name, cells in sample:
+        lower = name.lower()
+        rank = PHOTO_COLUMNS.index(lower) if lower in PHOTO_COLUMNS else len(PHOTO_COLUMNS)
+        for find in finders:
+            count = sum(find(cell) is not None for cell in cells)
+            if count and (best is None or (count, -rank) > best):
+                best, chosen = (count, -rank), (name, find)
+    return chosen
+
+
+def find_photo_column(
+    table: TableFile, images: Path | None = None, column: str | None = None
+) -> tuple[str, Callable[[str], Photo | ImageError]]:
+    """The column whose cells name photos, and a function from a cell to its photo.
+
+    A cell is a path, from the table's folder, one beside it (`images/`, `photos/`, …) or `images`, or a bare id
+    without the suffix. The same cell is always the same photo, whatever cells came before.
+
+    Args:
+        images: a folder, zip or tar.
+        column: the column's name; by default it is guessed.
+
+    Raises:
+        DataError: there is no such column, no such place, or no column that names a photo in one.
+    """
+    if isinstance(table, Folder):
+        finders = [in_folder(table.path)]
+    elif images is not None:
+        finders = [in_path(images)[0]]
+    else:
+        finders = [find for _, find in beside_table(table.path)]
+    if column is not None:
+        check_column(table.path, column, table.columns)
+        names: Sequence[str] = [column]
+    else:
+        names = [name for name in dict.fromkeys(table.columns) if name]
+    rows = list(islice(table.rows(names), SAMPLE_ROWS))
+    sample = [(name, [row[i] for row in rows if row[i]]) for i, name in enumerate(names)]
+    best = best_column(sample, finders)
+    if best is None and column is None:
+        raise DataError("photo_column_not_found", path=str(table.path), columns=list(names[:10]))
+    chosen, first = best or (column or "", None)
+    ordered = sorted(finders, key=lambda find: find is not first)
+
+    def find(cell: str) -> Photo | ImageError:
+        if not cell:
+            return ImageError("photo_not_named")
+        if cell.lower().startswith(("http://", "https://")):
+            return ImageError("photo_is_url", path=cell)
+        photo = next((photo for finder in ordered if (photo := finder(cell)) is not None), None)
+        return ImageError("no_such_photo", path=cell) if photo is None else replace(photo, name=cell)
+
+    return chosen, find

@@ -1,6 +1,6 @@
-"""Excel workbooks (XLSX): the sheet's XML is copied as it is, with cells written in at the end of each row.
+"""Excel workbooks (XLSX): the sheet's XML is copied as it is, with cells inserted at the end of each row.
 
-So fonts, widths, formulas, numbers kept as text and all other sheets stay, and a sheet of any length streams
+So fonts, widths, formulas, numbers stored as text and all other sheets stay, and a sheet of any length streams
 through. Source of the format: ECMA-376, part 1, 18.3 (sheets) and 18.4 (shared strings).
 """
 
@@ -9,261 +9,260 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from muslin.data.tables.cells import Column, Row, text_of
+from muslin.data.gzip_files import expansion_limit
+from muslin.data.tables.cells import AddedColumn, CellValue, Row, format_cell
 from muslin.errors import DataError
+from muslin.messages import Message
 
 BLOCK_BYTES = 2**18
-MOST_EXPANSION = 200
-FREE_BYTES = 256 * 2**20
-"""How far a part may grow when unpacked: so many times its size, or to this, as for gzip."""
 
-MOST_COLUMNS = 16_384
-CANNOT_BE_WRITTEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no place for."""
+MAX_COLUMNS = 16_384
+"""Of a sheet in Excel."""
+
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 does not allow."""
 
 SPANS = re.compile(rb"\sspans\s*=\s*(\"[^\"]*\"|'[^']*')")
-REACHES_TO = re.compile(rb"ref\s*=\s*[\"'][A-Z]+\d+:([A-Z]+)\d+")
-"""Hints in a row's tag, and in the one that gives the sheet's extent, which new columns make untrue."""
+"""In a row's tag, the columns it spans; no longer true with cells added."""
 
-_FOREIGN = (zipfile.BadZipFile, expat.ExpatError, ElementTree.ParseError, NotImplementedError, RuntimeError,
-            LookupError, ValueError, EOFError, OSError)  # fmt: skip
+LAST_COLUMN = re.compile(rb"ref\s*=\s*[\"'][A-Z]+\d+:([A-Z]+)\d+")
+"""In the tag of the sheet's dimension, its last column; no longer true with cells added."""
 
-
-@dataclass
-class _Sheet:
-    """What has been seen of a sheet so far. Columns are counted from 0."""
-
-    row: int = 0
-    cells: dict[int, str] = field(default_factory=dict)
-    prefix: str = ""
+_READ_ERRORS = (zipfile.BadZipFile, expat.ExpatError, ElementTree.ParseError, NotImplementedError, RuntimeError,
+                LookupError, ValueError, EOFError, OSError)  # fmt: skip
 
 
 class Workbook:
-    """The first sheet that can be seen. Its first row with anything in it names the columns."""
+    """The first visible sheet. Its first row that is not empty names the columns."""
 
     suffixes: tuple[str, ...] = (".xlsx", ".xlsm")
 
     def __init__(self, path: Path) -> None:
-        """Raises DataError where it is no workbook, is damaged, or has no header."""
+        """Raises DataError where it is not a workbook, is damaged, or has no header."""
         self.path = path
-        self.digest = _digest(path)
-        with self._opened() as archive:
-            names, self._sheet = _first_sheet(archive)
+        with path.open("rb") as file:
+            self.digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with self._open() as archive:
+            sheets, self._sheet = _first_sheet(archive)
             self._strings = _shared_strings(archive) if "xl/sharedStrings.xml" in archive.namelist() else []
-        self.notes = tuple([f"the sheet {names[0]!r}, one of {len(names)}"] if len(names) > 1 else [])
-        header = next(self._rows(), None)
+        self.notes: tuple[str, ...] = (
+            (Message("first_sheet_read", name=sheets[0], count=len(sheets)),) if len(sheets) > 1 else ()
+        )
+        header = next(self._cells_by_row(), None)
         if header is None:
-            raise DataError(f"{path}: the sheet {names[0]!r} is empty. Put the catalogue on the first sheet.")
-        self._width = max(max(cells) for cells in self._rows()) + 1
+            raise DataError("sheet_empty", path=str(path), name=sheets[0])
+        self._width = max(max(cells) for cells in self._cells_by_row()) + 1
         self.columns = tuple(header.get(i, "").strip() for i in range(self._width))
 
-    def values(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        places = [self.columns.index(name) for name in names]
-        rows = self._rows()
+    def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        indices = [self.columns.index(name) for name in names]
+        rows = self._cells_by_row()
         next(rows)
         for cells in rows:
-            yield tuple(cells.get(i, "").strip() for i in places)
+            yield tuple(cells.get(i, "").strip() for i in indices)
 
-    def write(self, file: BinaryIO, added: Sequence[Column], rows: Iterable[Row]) -> None:
-        if self._width + len(added) > MOST_COLUMNS:
+    def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
+        if self._width + len(added) > MAX_COLUMNS:
             raise DataError(
-                f"{self.path}: has {self._width:,} columns; a sheet has at most {MOST_COLUMNS:,}."
+                "sheet_too_wide", path=str(self.path), columns=self._width, max_columns=MAX_COLUMNS
             )
-        answers = iter(rows)
-        named = False
+        new_rows = iter(rows)
+        is_header = True
 
-        def behind(sheet: _Sheet) -> bytes:
-            nonlocal named
-            values: Row = next(answers) if named else [column.name for column in added]
-            named = True
-            cells = (
-                _cell(value, f"{_letters(self._width + i)}{sheet.row}", sheet.prefix)
+        def new_cells(cells: dict[int, str], row: int, prefix: str) -> bytes:
+            nonlocal is_header
+            values: Row = [column.name for column in added] if is_header else next(new_rows)
+            is_header = False
+            return "".join(
+                _cell_xml(value, f"{_column_letters(self._width + i)}{row}", prefix)
                 for i, value in enumerate(values)
-            )
-            return "".join(cells).encode()
+            ).encode()
 
-        with self._opened() as archive, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        last_column = _column_letters(self._width + len(added) - 1)
+        with self._open() as archive, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as copy:
             for entry in archive.infolist():
-                copy = zipfile.ZipInfo(entry.filename, entry.date_time)
-                copy.compress_type, copy.external_attr = zipfile.ZIP_DEFLATED, entry.external_attr
-                with archive.open(entry) as source, made.open(copy, "w") as target:
+                info = zipfile.ZipInfo(entry.filename, entry.date_time)
+                info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, entry.external_attr
+                with archive.open(entry) as source, copy.open(info, "w") as target:
                     if entry.filename != self._sheet:
                         shutil.copyfileobj(source, target, BLOCK_BYTES)
                         continue
-                    for piece in self._walked(source, behind, _letters(self._width + len(added) - 1)):
+                    for piece in self._edit(source, new_cells, last_column):
                         target.write(piece)
 
-    def _opened(self) -> zipfile.ZipFile:
+    def _open(self) -> zipfile.ZipFile:
         try:
             archive = zipfile.ZipFile(self.path)
-        except _FOREIGN as error:
+        except _READ_ERRORS as error:
             raise self._damaged(error) from error
         for entry in archive.infolist():
-            if entry.file_size > max(FREE_BYTES, MOST_EXPANSION * entry.compress_size):
+            if entry.file_size > expansion_limit(entry.compress_size):
                 archive.close()
                 raise DataError(
-                    f"{self.path}: {entry.filename} grows to {entry.file_size:,} bytes when unpacked, "
-                    "which no sheet does. Save the catalogue as CSV."
-                )
+                    "archive_entry_expands", path=str(self.path), name=entry.filename,
+                    packed=entry.compress_size, size=entry.file_size,
+                )  # fmt: skip
         return archive
 
     def _damaged(self, error: Exception) -> DataError:
-        return DataError(f"{self.path}: the workbook cannot be read ({error}). Save it again, or as CSV.")
+        return DataError("workbook_damaged", path=str(self.path), reason=str(error))
 
-    def _rows(self) -> Iterator[dict[int, str]]:
-        """The cells with anything in them, per row that has any."""
-        found: list[dict[int, str]] = []
+    def _cells_by_row(self) -> Iterator[dict[int, str]]:
+        """Per row that is not empty its cells that are not, by column from 0."""
+        rows: list[dict[int, str]] = []
 
-        def keep(sheet: _Sheet) -> bytes:
-            found.append(dict(sheet.cells))
+        def collect(cells: dict[int, str], row: int, prefix: str) -> bytes:
+            rows.append(dict(cells))
             return b""
 
-        with self._opened() as archive, archive.open(self._sheet) as source:
-            for _ in self._walked(source, keep):
-                yield from found
-                found.clear()
+        with self._open() as archive, archive.open(self._sheet) as source:
+            for _ in self._edit(source, collect):
+                yield from rows
+                rows.clear()
 
-    def _walked(
-        self, source: Any, at_end_of_row: Callable[[_Sheet], bytes], last_column: str = ""
+    def _edit(
+        self, source: Any, at_row_end: Callable[[dict[int, str], int, str], bytes], last_column: str = ""
     ) -> Iterator[bytes]:
-        """The sheet's XML in pieces; before the end of each row that has anything goes what `at_end_of_row` gives.
-
-        Args:
-            last_column: the letters up to which the sheet says that it reaches; "" leaves that as it is.
-        """
-        parser = expat.ParserCreate()
-        parser.buffer_text = True
-        sheet = _Sheet()
-        edits: list[tuple[int, int, bytes]] = []  # at which byte, how many of the old ones go, and what comes
-        buffer, begins = b"", 0
-        seen = 0  # the byte at which the last tag begins that the parser has come to
-        column, kind = -1, "n"
-        texts: list[str] | None = None
-        phonetic = False
-
-        def start(name: str, attributes: dict[str, str]) -> None:
-            nonlocal seen, column, kind, texts, phonetic
-            seen = parser.CurrentByteIndex
-            prefix, _, local = name.rpartition(":")
-            if local == "row":
-                sheet.row = int(attributes.get("r", sheet.row + 1))
-                sheet.prefix = f"{prefix}:" if prefix else ""
-                sheet.cells.clear()
-                column = -1
-                if last_column and (match := SPANS.search(tag_at(seen))):
-                    edits.append((seen + match.start(), len(match[0]), b""))
-            elif local == "c":
-                column = _index(attributes["r"]) if "r" in attributes else column + 1
-                kind = attributes.get("t", "n")
-            elif local in ("v", "t") and not phonetic and column >= 0:
-                texts = []
-            elif local == "rPh":
-                phonetic = True
-            elif local == "dimension" and last_column and (match := REACHES_TO.search(tag_at(seen))):
-                edits.append((seen + match.start(1), len(match[1]), last_column.encode()))
-
-        def end(name: str) -> None:
-            nonlocal seen, texts, phonetic
-            seen = parser.CurrentByteIndex
-            local = name.rpartition(":")[2]
-            if local in ("v", "t") and texts is not None:
-                text, texts = "".join(texts), None
-                if local == "v" and kind == "s" and text:
-                    text = self._strings[int(text)]
-                if text:
-                    sheet.cells[column] = sheet.cells.get(column, "") + text
-            elif local == "rPh":
-                phonetic = False
-            elif local == "row" and sheet.cells and any(map(str.strip, sheet.cells.values())):
-                edits.append((seen, 0, at_end_of_row(sheet)))
-
-        def letters(text: str) -> None:
-            if texts is not None:
-                texts.append(text)
-
-        def tag_at(index: int) -> bytes:
-            return buffer[index - begins : buffer.index(b">", index - begins) + 1]
-
-        parser.StartElementHandler = start
-        parser.EndElementHandler = end
-        parser.CharacterDataHandler = letters
-        parser.StartDoctypeDeclHandler = _no_entities
-        parser.XmlDeclHandler = _only_utf_8
+        """The sheet's XML in pieces, edited; see _SheetEditor."""
+        editor = _SheetEditor(self._strings, at_row_end, last_column)
         try:
-            while True:
-                block = source.read(BLOCK_BYTES)
-                buffer += block
-                parser.Parse(block, not block)
-                done, safe = 0, seen - begins if block else len(buffer)
-                pieces = []
-                for index, gone, come in edits:
-                    pieces += [buffer[done : index - begins], come]
-                    done = index - begins + gone
-                edits.clear()
-                safe = max(safe, done)  # the last tag may have been edited already
-                yield b"".join([*pieces, buffer[done:safe]])
-                buffer, begins = buffer[safe:], begins + safe
-                if not block:
-                    return
-        except _FOREIGN as error:
+            while block := source.read(BLOCK_BYTES):
+                yield editor.feed(block)
+            yield editor.feed(b"")
+        except _READ_ERRORS as error:
             raise self._damaged(error) from error
 
 
-def _no_entities(*_: Any) -> None:
+class _SheetEditor:
+    """Parses a sheet's XML block by block and inserts cells at the end of each row that is not empty.
+
+    Args:
+        strings: the workbook's shared strings.
+        at_row_end: called with the row's cells by column from 0, its number and the XML prefix; the XML to insert.
+        last_column: letters of the new last column; "" leaves the sheet's dimension as it is.
+    """
+
+    def __init__(
+        self, strings: list[str], at_row_end: Callable[[dict[int, str], int, str], bytes], last_column: str
+    ) -> None:
+        self._strings, self._at_row_end, self._last_column = strings, at_row_end, last_column
+        self._parser = expat.ParserCreate()
+        self._parser.buffer_text = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._characters
+        self._parser.StartDoctypeDeclHandler = _refuse_doctype
+        self._parser.XmlDeclHandler = _check_encoding
+        self._buffer, self._offset = b"", 0  # bytes not yet returned, and the offset of the first of them
+        self._tag = 0  # offset of the last tag that the parser has come to
+        self._edits: list[tuple[int, int, bytes]] = []  # offset, bytes to remove there, bytes to insert
+        self._row, self._column, self._type, self._prefix = 0, -1, "n", ""
+        self._cells: dict[int, str] = {}
+        self._text: list[str] | None = None
+        self._phonetic = False
+
+    def feed(self, block: bytes) -> bytes:
+        """The edited XML as far as it is certain; b"" as `block` ends the sheet."""
+        self._buffer += block
+        self._parser.Parse(block, not block)
+        done, pieces = 0, []
+        for offset, removed, inserted in self._edits:
+            pieces += [self._buffer[done : offset - self._offset], inserted]
+            done = offset - self._offset + removed
+        self._edits.clear()
+        # the last tag can still be edited, unless it was
+        certain = max(done, self._tag - self._offset) if block else len(self._buffer)
+        pieces.append(self._buffer[done:certain])
+        self._buffer, self._offset = self._buffer[certain:], self._offset + certain
+        return b"".join(pieces)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._tag = self._parser.CurrentByteIndex
+        prefix, _, local = name.rpartition(":")
+        if local == "row":
+            self._row = int(attributes.get("r", self._row + 1))
+            self._prefix = f"{prefix}:" if prefix else ""
+            self._cells.clear()
+            self._column = -1
+            if self._last_column and (match := SPANS.search(self._tag_text())):
+                self._edits.append((self._tag + match.start(), len(match[0]), b""))
+        elif local == "c":
+            self._column = _column_index(attributes["r"]) if "r" in attributes else self._column + 1
+            self._type = attributes.get("t", "n")
+        elif local in ("v", "t") and not self._phonetic and self._column >= 0:
+            self._text = []
+        elif local == "rPh":
+            self._phonetic = True
+        elif local == "dimension" and self._last_column and (match := LAST_COLUMN.search(self._tag_text())):
+            self._edits.append((self._tag + match.start(1), len(match[1]), self._last_column.encode()))
+
+    def _end(self, name: str) -> None:
+        self._tag = self._parser.CurrentByteIndex
+        local = name.rpartition(":")[2]
+        if local in ("v", "t") and self._text is not None:
+            text, self._text = "".join(self._text), None
+            if local == "v" and self._type == "s" and text:
+                text = self._strings[int(text)]
+            if text:
+                self._cells[self._column] = self._cells.get(self._column, "") + text
+        elif local == "rPh":
+            self._phonetic = False
+        elif local == "row" and any(map(str.strip, self._cells.values())):
+            self._edits.append((self._tag, 0, self._at_row_end(self._cells, self._row, self._prefix)))
+
+    def _characters(self, text: str) -> None:
+        if self._text is not None:
+            self._text.append(text)
+
+    def _tag_text(self) -> bytes:
+        start = self._tag - self._offset
+        return self._buffer[start : self._buffer.index(b">", start) + 1]
+
+
+def _refuse_doctype(*_: Any) -> None:
     raise ValueError("it declares a document type, which sheets never do")
 
 
-def _only_utf_8(version: str, encoding: str | None, standalone: int) -> None:
+def _check_encoding(version: str, encoding: str | None, standalone: int) -> None:
     if (encoding or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise ValueError(f"its sheet is {encoding} text, where UTF-8 is expected")
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}). Check the path.") from error
+        raise ValueError(f"its sheet is {encoding} text, expected UTF-8")
 
 
 def _first_sheet(archive: zipfile.ZipFile) -> tuple[list[str], str]:
-    """The names of all sheets, that of the first visible one in front, and where in the archive that one is."""
+    """The names of all sheets, the first visible one in front, and the archive's entry with that sheet."""
     try:
-        book = _small_xml(archive, "xl/workbook.xml")
+        book = _parse_xml(archive, "xl/workbook.xml")
         targets = {
             element.get("Id"): element.get("Target", "")
-            for element in _small_xml(archive, "xl/_rels/workbook.xml.rels")
+            for element in _parse_xml(archive, "xl/_rels/workbook.xml.rels")
         }
         sheets = [element for element in book.iter() if element.tag.endswith("}sheet")]
         visible = [s for s in sheets if s.get("state", "visible") == "visible"] or sheets
         relation = next(value for name, value in visible[0].attrib.items() if name.endswith("}id"))
         target = targets[relation]
-        place = target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
-        archive.getinfo(place)
-    except (*_FOREIGN, StopIteration) as error:
-        raise DataError(
-            f"{archive.filename}: is no workbook that can be read ({error}). Save it as .xlsx, or as CSV."
-        ) from error
+        entry = target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
+        archive.getinfo(entry)
+    except (*_READ_ERRORS, StopIteration) as error:
+        raise DataError("workbook_damaged", path=str(archive.filename), reason=str(error)) from error
     names = [s.get("name", "") for s in (visible[0], *(s for s in sheets if s is not visible[0]))]
-    return names, place
+    return names, entry
 
 
-def _small_xml(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
+def _parse_xml(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
     content = archive.read(name)
     if b"<!DOCTYPE" in content:
-        _no_entities()
+        _refuse_doctype()
     return ElementTree.fromstring(content)
 
 
 def _shared_strings(archive: zipfile.ZipFile) -> list[str]:
-    """The workbook's table of strings, in order. Readings for a pronunciation (`rPh`) are no part of a text."""
+    """The workbook's table of strings, in order. Phonetic readings (`rPh`) are not part of a text."""
     strings: list[str] = []
     pieces: list[str] | None = None
     inside = phonetic = False
@@ -286,45 +285,43 @@ def _shared_strings(archive: zipfile.ZipFile) -> list[str]:
         if local == "rPh":
             phonetic = False
 
-    def letters(text: str) -> None:
+    def characters(text: str) -> None:
         if inside and not phonetic and pieces is not None:
             pieces.append(text)
 
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = letters, _no_entities
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = characters, _refuse_doctype
     try:
         with archive.open("xl/sharedStrings.xml") as file:
             parser.ParseFile(file)
-    except _FOREIGN as error:
-        raise DataError(
-            f"{archive.filename}: the workbook's texts cannot be read ({error}). Save it again, or as CSV."
-        ) from error
+    except _READ_ERRORS as error:
+        raise DataError("workbook_damaged", path=str(archive.filename), reason=str(error)) from error
     return strings
 
 
-def _cell(value: Any, place: str, prefix: str) -> str:
-    """A cell's XML; a text is an inline string, which is never reckoned, whatever it begins with."""
+def _cell_xml(value: CellValue, reference: str, prefix: str) -> str:
+    """A cell's XML; a text is an inline string, which Excel never evaluates, whatever it begins with."""
     if isinstance(value, float):
-        return f'<{prefix}c r="{place}"><{prefix}v>{value:.4f}</{prefix}v></{prefix}c>'
+        return f'<{prefix}c r="{reference}"><{prefix}v>{value:.4f}</{prefix}v></{prefix}c>'
     if not value:
         return ""
-    text = escape(CANNOT_BE_WRITTEN.sub("\ufffd", text_of(value)))
+    text = escape(NOT_XML.sub("\ufffd", format_cell(value)))
     inner = f'<{prefix}t xml:space="preserve">{text}</{prefix}t>'
-    return f'<{prefix}c r="{place}" t="inlineStr"><{prefix}is>{inner}</{prefix}is></{prefix}c>'
+    return f'<{prefix}c r="{reference}" t="inlineStr"><{prefix}is>{inner}</{prefix}is></{prefix}c>'
 
 
-def _index(reference: str) -> int:
+def _column_index(reference: str) -> int:
     """The column of a cell, from 0: `B7` is 1."""
     number = 0
     for letter in reference.rstrip("0123456789"):
         number = number * 26 + ord(letter) - ord("A") + 1
-    if not 0 < number <= MOST_COLUMNS:
+    if not 0 < number <= MAX_COLUMNS:
         raise ValueError(f"there is no column {reference}")
     return number - 1
 
 
-def _letters(index: int) -> str:
+def _column_letters(index: int) -> str:
     """The letters of column `index` from 0: 27 is `AB`."""
     letters = ""
     index += 1

@@ -10,7 +10,7 @@ from muslin.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
 
-MOST_EXPANSION = 200
+MAX_EXPANSION = 200
 """Times a gzip file may grow once past FREE_BYTES. Pixels grow twofold, CSVs of pixels six- to twentyfold."""
 
 FREE_BYTES = 256 * 2**20
@@ -23,10 +23,15 @@ def is_gzipped(path: Path) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
+def expansion_limit(packed_bytes: int, free_bytes: int | None = None) -> int:
+    """The most bytes that `packed_bytes` may grow to when unpacked: MAX_EXPANSION times, or `free_bytes` if more."""
+    return max(FREE_BYTES if free_bytes is None else free_bytes, MAX_EXPANSION * packed_bytes)
+
+
 def max_content_bytes(path: Path) -> int:
     """The size of the content if the file is plain; the most it may grow to if it is gzipped."""
     size = path.stat().st_size
-    return max(FREE_BYTES, MOST_EXPANSION * size) if is_gzipped(path) else size
+    return expansion_limit(size) if is_gzipped(path) else size
 
 
 def open_data_file(path: Path) -> io.BufferedReader:

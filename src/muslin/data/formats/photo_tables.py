@@ -1,0 +1,273 @@
+"""Tables with a photo in each row: one column has the photo's path or id, others labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.dataset import Dataset
+from muslin.data.formats import pixels_csv
+from muslin.data.formats.folders import PART_NAMES
+from muslin.data.formats.label_lists import LIST, NONE, SEPARATORS, choose_separator, encode_column
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.gzip_files import read_head
+from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
+from muslin.data.tables.columns import Column, Table
+from muslin.data.tables.openpyxl_reader import is_workbook
+from muslin.data.tables.photo_lookup import (
+    PHOTO_COLUMNS,
+    PHOTO_FOLDERS,
+    FindPhoto,
+    beside_table,
+    best_column,
+    in_path,
+)
+from muslin.data.tables.table_reader import HEADER_LINES, find_header, read_table
+from muslin.errors import DataError, unknown
+from muslin.messages import Message
+
+LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes"})
+GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})
+SPLIT_NAMES = frozenset({"split", "part", "partition", "subset"})
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".xlsx")
+
+CLOTHING_COLUMNS = frozenset({"image", "sender_id", "label", "kids"})
+"""Columns of the clothing data set."""
+
+NOT_CLASSES = frozenset({"Not sure", "Other", "Skip"})
+"""Labels of the clothing data set that mean: unknown."""
+
+STYLES_TARGETS = ("gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "year",
+                  "usage", "productDisplayName")  # fmt: skip
+"""Targets in Kaggle's styles.csv."""
+
+SAMPLE_ROWS = 200
+"""Rows from which the photos' column is guessed."""
+
+MAX_NAMED = 20
+"""Missing photos that are named; the others are counted."""
+
+
+def detect(path: Path) -> str | None:
+    """Why `path` is a table of photos, or None: a column is called as photos are, or one table is beside its photos."""
+    if path.is_dir():
+        tables = _tables_in(path)
+        has_photos = any((path / name).is_dir() for name in PHOTO_FOLDERS[1:])
+        return f"the table {tables[0].name} with photos" if len(tables) == 1 and has_photos else None
+    start = read_head(path, 2**16)
+    if start.startswith(b"PAR1"):
+        return "a Parquet table with photos"
+    if is_workbook(path):
+        return "an XLSX workbook with photos"
+    if start.lstrip().startswith(b"{") and path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+        return "a JSON Lines table with photos"
+    if b"\0" in start[:1024] or pixels_csv.detect(path):
+        return None
+    lines = start.decode("utf-8-sig", "replace").splitlines()
+    above, delimiter = find_header(lines[:HEADER_LINES])
+    lines = lines[above:]
+    names = [name.strip().strip('"').lower() for name in lines[0].split(delimiter)] if lines else []
+    if len(names) > 1 and (set(names) & set(PHOTO_COLUMNS)):
+        return "a table with photos"
+    first = "\n".join(lines[1:20]).lower()
+    return (
+        "a table with photos"
+        if len(names) > 1 and any(suffix in first for suffix in PHOTO_SUFFIXES)
+        else None
+    )
+
+
+def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
+    """One sample per row; rows whose photo is missing are dropped and listed in `fixes`.
+
+    `origin` names the columns of the photo, label, group and part. An empty label is UNKNOWN.
+    Classes are those of all rows, so that an index does not depend on which photos exist.
+    A column whose cells list labels becomes a multilabel target, see `label_lists.choose_separator`.
+
+    Raises:
+        DataError: no column names photos that exist, none or several could be the label, a column is unknown, its
+            cells can be read in two ways, or the file is damaged.
+    """
+    if path.is_dir():
+        tables = _tables_in(path)
+        if len(tables) != 1:
+            raise DataError("one_table_expected", path=str(path), found=len(tables))
+        path = tables[0]
+    table = read_table(path, log)
+    if not len(table):
+        raise DataError("no_rows", path=str(path))
+    image_column, find, archive = _photo_column(table, options)
+    group = table.check_column(options.group) if options.group else _only_column(table, GROUP_NAMES)
+    split = table.check_column(options.split_column) if options.split_column else _split_column(table)
+    names = tuple(map(table.check_column, options.target_names)) or _label_columns(
+        table, {image_column, group, split}, options.all_targets
+    )
+    separators = _separators(table, options.separator or (), names)
+
+    photo_names = table.columns[image_column]
+    photos = [find(name) if isinstance(name, str) and name else None for name in photo_names.categories]
+    has_photo = np.array([photo is not None for photo in photos], dtype=bool)[photo_names.codes]
+    rows = np.flatnonzero(has_photo)
+    fixes = list(table.fixes)
+    if missing := [str(photo_names.categories[code]) for code in photo_names.codes[~has_photo].tolist()]:
+        fixes.append(missing_photos(missing))
+    targets, labels, described = [], {}, []
+    for name in names:
+        column = table.columns[name]
+        if set(table.columns) == CLOTHING_COLUMNS and name == "label":
+            column = _drop_not_classes(column, rows, fixes)
+        strict = not options.all_targets
+        separator = choose_separator(path, name, column, separators.get(name), strict)
+        target, labels[name] = encode_column(name, column, rows, separator)
+        targets.append(target)
+        described.append(f"{name} ({_describe(separator)})" if separator else name)
+    codes = photo_names.codes[rows].tolist()
+    return Dataset(
+        name=path.parent.resolve().name if path.stem == "images" else path.stem,
+        format="table",
+        images=PhotoImages(tuple(photo for code in codes if (photo := photos[code])), archive),
+        targets=tuple(targets),
+        labels=labels,
+        ids=unique_ids([str(photo_names.categories[code]) for code in codes]),
+        parts=part_column(path, table.columns[split], rows) if split else None,
+        groups=_groups(table.columns[group], rows) if group else None,
+        origin="; ".join(
+            [f"{len(table):,} rows", f"photos: {image_column}", f"label: {', '.join(described)}"]
+            + ([f"group: {group}"] if group else [])
+            + ([f"part: {split}"] if split else [])
+        ),
+        fixes=tuple(fixes),
+    )
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    return sorted(
+        p for p in folder.iterdir()
+        if p.suffix.lower() in TABLE_SUFFIXES and p.is_file() and not p.name.startswith(("~$", "."))
+    )  # fmt: skip
+
+
+# ── Which column is what ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _photo_column(table: Table, options: ReadOptions) -> tuple[str, FindPhoto, object]:
+    """The column that names the photos, the function that finds them, and what to keep while reading them."""
+    archive = None
+    if options.images:
+        find, archive = in_path(Path(options.images))
+        finders = [(Path(options.images), find)]
+    else:
+        finders = beside_table(table.path)
+    names = [table.check_column(options.image_column)] if options.image_column else list(table.columns)
+    sample = []
+    for name in names:
+        column = table.columns[name]
+        codes = column.codes[:: max(1, len(table) // SAMPLE_ROWS)].tolist()
+        cells = (column.categories[code] for code in codes)
+        sample.append((name, [cell for cell in cells if isinstance(cell, str) and cell]))
+    best = best_column(sample, [find for _, find in finders])
+    if best is None:
+        raise DataError(
+            "photo_column_not_found",
+            path=str(table.path),
+            columns=names[:10],
+            folders=[str(folder) for folder, _ in finders],
+        )
+    return *best, archive
+
+
+def _only_column(table: Table, names: frozenset[str]) -> str | None:
+    matches = [name for name in table.columns if name.lower() in names]
+    return matches[0] if len(matches) == 1 else None
+
+
+def _split_column(table: Table) -> str | None:
+    name = _only_column(table, SPLIT_NAMES)
+    cells = {str(cell).strip().lower() for cell in table.columns[name].categories} if name else set()
+    return name if cells <= set(PART_NAMES) else None
+
+
+def _label_columns(table: Table, excluded: set[str | None], every: bool) -> tuple[str, ...]:
+    """The one column that could be the label, or every one."""
+    columns = [name for name in table.columns if name not in excluded]
+    if set(STYLES_TARGETS) <= set(columns):
+        possible = list(STYLES_TARGETS)
+    else:
+        # to be listed by `look`, it is enough that one of the column's cells recurs
+        max_distinct = len(table) - 1 if every else len(table) / 2
+        named = [] if every else [name for name in columns if name.lower() in LABEL_NAMES]
+        possible = named or [
+            name for name in columns if 1 < len(table.columns[name].categories) <= max_distinct
+        ]
+        if every and not possible:
+            return _label_columns(table, excluded, every=False)
+    if len(possible) == 1 or (every and possible):
+        return tuple(possible)
+    if not possible:
+        raise DataError("label_column_not_found", path=str(table.path), columns=columns)
+    raise DataError("label_column_ambiguous", path=str(table.path), columns=possible)
+
+
+def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
+    """Per target the separator of its labels that the user chose."""
+    separators: dict[str, str] = {}
+    for text in texts:
+        name, equals, separator = text.rpartition("=")
+        if separator not in (*SEPARATORS, NONE):
+            raise DataError("separator_unknown", separator=separator, choices=[*SEPARATORS, NONE])
+        if equals and table.check_column(name) not in targets:
+            raise DataError("separator_of_no_target", path=str(table.path), column=name)
+        separators |= {name: separator} if equals else dict.fromkeys(targets, separator)
+    return separators
+
+
+def _describe(separator: str) -> str:
+    return "lists of labels" if separator == LIST else f"labels separated by {separator!r}"
+
+
+def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[str]) -> Column:
+    is_unknown = np.array([cell in NOT_CLASSES for cell in column.categories], dtype=bool)
+    if count := int(is_unknown[column.codes[rows]].sum()):
+        fixes.append(Message("labels_made_unknown", count=count, names=sorted(NOT_CLASSES)))
+    return Column(["" if cell in NOT_CLASSES else cell for cell in column.categories], column.codes)
+
+
+# ── From columns to arrays, also for other formats ───────────────────────────────────────────────────────
+
+
+def part_column(path: Path, column: Column, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+    """The part of each row; DataError where a cell is not a part's name."""
+    words = [str(cell).strip().lower() for cell in column.categories]
+    for code, word in enumerate(words):
+        if word not in PART_NAMES:
+            row = int(np.argmax(column.codes == code)) + 1
+            raise DataError("part_unknown", path=str(path), row=row, **unknown(word, PART_NAMES))
+    parts: NDArray[np.object_] = np.array([PART_NAMES[word] for word in words], dtype=object)
+    return parts.take(column.codes[rows])
+
+
+def _groups(column: Column, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+    """An empty cell is a group of its own."""
+    cells = [str(column.categories[code]) for code in column.codes[rows].tolist()]
+    return np.array(
+        [cell or f"(row {row + 1})" for row, cell in zip(rows.tolist(), cells, strict=True)], dtype=object
+    )
+
+
+def missing_photos(names: Sequence[str]) -> Message:
+    """A fix that names the photos that do not exist, whose rows were dropped."""
+    more = len(names) - MAX_NAMED
+    shown = [name or "(no name)" for name in names[:MAX_NAMED]]
+    return Message("rows_without_photo_dropped", count=len(names), names=shown, more=max(more, 0) or None)
+
+
+def unique_ids(names: Sequence[str]) -> NDArray[np.object_]:
+    """An id for each name; one that recurs gets a number: a.jpg, a.jpg#2."""
+    counts: dict[str, int] = {}
+    ids = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        ids.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
+    return np.array(ids, dtype=object)
