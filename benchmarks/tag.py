@@ -54,7 +54,7 @@ def measure(way: str, model: str, catalogue: Path, out: Path, rows: int) -> dict
         photos = (str(catalogue.parent / "images" / f"{i % PHOTOS:04}.png") for i in range(rows))
         done = sum(prediction.error is None for prediction in predictor.predict_iter(islice(photos, rows)))
     else:
-        done = tag_workflow.tag(predictor, catalogue, out, resume=True).products
+        done = tag_workflow.tag(predictor, catalogue, out, tag_workflow.TagOptions(resume=True)).products
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     assert done == rows
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

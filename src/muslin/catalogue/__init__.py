@@ -1,1 +1,1 @@
-"""A shop's tagging job: the taxonomy of its tags and the journal of what is done."""
+"""A shop's tagging job: the taxonomy of its tags, and the journal of finished rows."""

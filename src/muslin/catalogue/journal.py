@@ -1,4 +1,4 @@
-"""How far a tagging is: the answers so far, in a file beside the output that is to be."""
+"""The journal of a tagging job: the rows so far, in a file beside the output."""
 
 import json
 import os
@@ -15,31 +15,30 @@ from muslin.errors import DataError, StorageError
 from muslin.storage.atomic import storage_errors
 
 SYNC_S = 1.0
-"""Seconds between two flushes to the disk. A killed process loses nothing; a power cut loses as much as this."""
+"""Seconds between two flushes to the disk: a power cut loses at most this much work, a killed process none."""
 
 FIRST_LINE_BYTES = 2**16
-TORN = re.compile(rb"[0-9a-f]{0,8}|[0-9a-f]{8} (\{.*)?", re.DOTALL)
-"""The beginning of a first line."""
+TORN_FIRST_LINE = re.compile(rb"[0-9a-f]{0,8}|[0-9a-f]{8} (\{.*)?", re.DOTALL)
 
 
 class Journal:
-    """Blocks of rows, each a line with its checksum, so that a torn end is known as one and left out.
+    """Blocks of rows, one line each with its checksum, so that a torn end is detected and dropped.
 
     Attributes:
         path: the file.
         count: rows in it.
     """
 
-    def __init__(self, path: Path, about: Mapping[str, Any], *, resume: bool) -> None:
-        """Go on with what is at `path`, or begin.
+    def __init__(self, path: Path, inputs: Mapping[str, Any], *, resume: bool) -> None:
+        """Continue the journal at `path`, or start it.
 
         Args:
-            about: everything that the answers depend on, under names that a person understands, as JSON values.
-            resume: whether what was begun may be gone on with.
+            inputs: everything that the rows depend on, by name, as JSON values.
+            resume: whether to continue an existing journal.
 
         Raises:
-            DataError: something was begun, and `resume` is false or it was about something else.
-            StorageError: it cannot be written, or another process is at it.
+            DataError: a journal exists, and `resume` is false or its inputs were others.
+            StorageError: it cannot be written, or another process uses it.
         """
         self.path = path
         with storage_errors(path):
@@ -47,38 +46,38 @@ class Journal:
             self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         try:
             _lock(self._file.fileno(), path)
-            self.count, self._end, begun = _sound(self._file, path)
-            if begun is not None and self.count:
-                _check(path, self.count, begun, about, resume)
-            if begun != about:
-                self.count = self._end = 0
-            self._file.truncate(self._end)
-            self._file.seek(self._end)
+            self.count, end, old_inputs = _read_valid_lines(self._file, path)
+            if old_inputs is not None and self.count:
+                _check_resumable(path, self.count, old_inputs, inputs, resume)
+            if old_inputs != inputs:
+                self.count = end = 0
+            self._file.truncate(end)
+            self._file.seek(end)
             self._synced = 0.0
-            if not self._end:
-                self._write(dict(about))
+            if not end:
+                self._write_line(dict(inputs))
         except BaseException:
             self._file.close()
             raise
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Keep a block of rows.
+        """Append a block of rows.
 
         Raises:
-            StorageError: the disk is full. What was kept before is sound.
+            StorageError: the disk is full. Earlier rows stay valid.
         """
-        self._write(rows)
+        self._write_line(rows)
         self.count += len(rows)
 
     def rows(self) -> Iterator[Row]:
-        """All rows kept so far, from the first."""
+        """All rows so far, from the first."""
         with storage_errors(self.path), self.path.open("rb") as file:
             file.readline()
             for line in file:
                 yield from json.loads(line[9:])
 
     def remove(self) -> None:
-        """The journal has served its purpose."""
+        """Delete the file."""
         with storage_errors(self.path):
             self.path.unlink(missing_ok=True)
 
@@ -92,7 +91,7 @@ class Journal:
             if error is None or isinstance(error, Exception):
                 os.fsync(self._file.fileno())
 
-    def _write(self, value: Any) -> None:
+    def _write_line(self, value: Any) -> None:
         content = json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
         line = b"%08x %s\n" % (zlib.crc32(content), content)
         with storage_errors(self.path):
@@ -107,51 +106,43 @@ class Journal:
 def _lock(handle: int, path: Path) -> None:
     try:
         import fcntl
-    except ImportError:  # Windows, where a second process would find the file in use in any case
+    except ImportError:  # Windows locks open files itself
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise StorageError(
-            f"{path}: another muslin is at work on it. Wait for it, or choose another output."
-        ) from error
+        raise StorageError("journal_locked", path=str(path)) from error
 
 
-def _sound(file: Any, path: Path) -> tuple[int, int, Any]:
-    """How many rows are sound, at which byte they end, and what they are about (None where nothing is).
+def _read_valid_lines(file: Any, path: Path) -> tuple[int, int, Any]:
+    """The number of valid rows, the byte at which they end, and the inputs (None without a valid first line).
 
     Raises:
-        StorageError: the file is something else.
+        StorageError: the file is not a journal.
     """
     count = end = 0
-    about: Any = None
+    inputs: Any = None
     for line in file:
         if not line.endswith(b"\n") or line[:9] != b"%08x " % zlib.crc32(line[9:-1]):
             break
         value = json.loads(line[9:])
-        if about is None:
-            about = value
+        if inputs is None:
+            inputs = value
         else:
             count += len(value)
         end += len(line)
-    if about is None:  # empty, or torn while its first line was written, or no journal
+    if inputs is None:  # empty, or torn in its first line, or not a journal
         file.seek(0)
         start = file.read(FIRST_LINE_BYTES)
-        if b"\n" in start or not TORN.fullmatch(start):
-            raise StorageError(
-                f"{path}: is in the way and no work of muslin's. Move it, or choose another output."
-            )
-    return count, end, about
+        if b"\n" in start or not TORN_FIRST_LINE.fullmatch(start):
+            raise StorageError("not_a_journal", path=str(path))
+    return count, end, inputs
 
 
-def _check(path: Path, count: int, begun: Any, about: Mapping[str, Any], resume: bool) -> None:
+def _check_resumable(
+    path: Path, count: int, old_inputs: Any, inputs: Mapping[str, Any], resume: bool
+) -> None:
     if not resume:
-        raise DataError(
-            f"{path}: an interrupted job left {count:,} products tagged. Go on with --resume, or delete this file."
-        )
-    other = [name for name in about if begun.get(name) != about[name]]
-    if other:
-        raise DataError(
-            f"{path}: was begun with {'another ' if len(other) == 1 else 'other '}{' and '.join(other)}. "
-            "Resume with the same, or delete this file and start anew."
-        )
+        raise DataError("job_not_resumed", path=str(path), count=count)
+    if changed := [name for name in inputs if old_inputs.get(name) != inputs[name]]:
+        raise DataError("job_inputs_changed", path=str(path), names=changed)

@@ -1,16 +1,18 @@
-"""The shop's own tree of tags: what each is called, and which stands below which."""
+"""The shop's own tree of tags: the name of each, and its parent."""
 
 import csv
 import io
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from muslin.data.formats.pixels_csv import DELIMITERS
-from muslin.errors import DataError, nearest
+from muslin.data.tables.text_encoding import DELIMITERS, find_encoding
+from muslin.errors import DataError, unknown
+from muslin.messages import Message
 
 NAME_COLUMNS = ("name in the shop's words", "name")
-MOST_BYTES = 16 * 2**20
+MAX_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,9 @@ class Taxonomy:
     """Names and parents of tags in one language.
 
     Attributes:
-        names: per tag what the shop calls it; a tag without a name is called as it is.
-        parents: per tag the one it stands below; absent for those on top.
-        language: whose words `names` are; empty where the file says none.
+        names: per tag the shop's name.
+        parents: per tag its parent; tags at the top have none.
+        language: of `names`; empty where the file has no languages.
         notes: what was chosen, one sentence each.
     """
 
@@ -30,104 +32,112 @@ class Taxonomy:
     notes: tuple[str, ...] = ()
 
     def name(self, tag: str) -> str:
-        """What the shop calls `tag`."""
+        """The shop's name of `tag`, or `tag` itself."""
         return self.names.get(tag) or tag
 
-    def above(self, tag: str) -> Iterator[str]:
+    def ancestors(self, tag: str) -> Iterator[str]:
         """The tags above `tag`, the nearest first."""
         while tag in self.parents:
             tag = self.parents[tag]
             yield tag
 
+    def path_above(self, tag: str) -> str:
+        """The names above `tag` from the top, such as `Clothes > Tops`."""
+        return " > ".join(reversed([self.name(parent) for parent in self.ancestors(tag)]))
+
+
+class _TaxonomyRow(NamedTuple):
+    line: int
+    tag: str
+    parent: str
+    name: str
+    language: str
+
 
 def read_taxonomy(path: Path, classes: Collection[str], language: str | None = None) -> Taxonomy:
     """A table with the columns `tag`, `parent`, `name` (or `name in the shop's words`) and `language`.
 
-    A tag may stand in several rows, one a language. Only the column `tag` must be there.
+    A tag can have several rows, one for each language. Only the column `tag` is required.
 
     Args:
-        classes: of the model. Every tag is one of them, or the parent of another tag.
-        language: whose names to use; by default that of the first row which has one.
+        classes: of the model. Each tag must be one of them, or the parent of another tag.
+        language: of the names; by default the first in the file.
 
     Raises:
-        DataError: the file cannot be read, or a line is wrong; the message names it.
+        DataError: the file cannot be read, or a line is wrong.
     """
-    rows = list(_rows(path))
-    known = set(classes) | {parent for _, _, parent, _, _ in rows if parent}
-    languages = list(dict.fromkeys(said for *_, said in rows if said))
+    rows = list(_read_rows(path))
+    languages = list(dict.fromkeys(row.language for row in rows if row.language))
     chosen = language or next(iter(languages), "")
     if chosen and chosen not in languages:
-        raise DataError(f"{path}: no name is in the language {chosen!r}. {nearest(chosen, languages)}")
+        raise DataError("taxonomy_language_unknown", path=str(path), **unknown(chosen, languages))
+    known = set(classes) | {row.parent for row in rows if row.parent}
     names: dict[str, str] = {}
     parents: dict[str, str] = {}
-    told: dict[tuple[str, str], int] = {}
-    placed: dict[str, int] = {}
-    for line, tag, parent, name, said in rows:
-        where = f"{path}: line {line:,}"
-        if not tag:
-            raise DataError(f"{where} has no tag. Give one, or take out the line.")
-        if tag not in known:
-            raise DataError(
-                f"{where}: {tag!r} is neither a class of the model nor the parent of a tag. {nearest(tag, classes)}"
-            )
-        if (tag, said) in told:
-            raise DataError(f"{where}: {tag!r} is there twice, first in line {told[tag, said]:,}. Keep one.")
-        told[tag, said] = line
-        if parent and parents.setdefault(tag, parent) != parent:
-            raise DataError(
-                f"{where}: {tag!r} stands below {parent!r} here and below {parents[tag]!r} in line {placed[tag]:,}. "
-                "Choose one."
-            )
-        if parent:
-            placed.setdefault(tag, line)
-        if name and said in (chosen, ""):
-            names[tag] = name if said == chosen else names.get(tag, name)
-    for tag in parents:
-        seen, below = [tag], tag
-        while below in parents:
-            below = parents[below]
-            if below in seen:
+    line_of_name: dict[tuple[str, str], int] = {}
+    line_of_parent: dict[str, int] = {}
+    for row in rows:
+        place = {"path": str(path), "line": row.line}
+        if not row.tag:
+            raise DataError("taxonomy_tag_missing", **place)
+        if row.tag not in known:
+            raise DataError("taxonomy_tag_unknown", **place, **unknown(row.tag, classes))
+        first_line = line_of_name.setdefault((row.tag, row.language), row.line)
+        if first_line != row.line:
+            raise DataError("taxonomy_tag_twice", **place, name=row.tag, first_line=first_line)
+        if row.parent:
+            first_line = line_of_parent.setdefault(row.tag, row.line)
+            first_parent = parents.setdefault(row.tag, row.parent)
+            if first_parent != row.parent:
                 raise DataError(
-                    f"{path}: line {placed[tag]:,}: {tag!r} stands below itself ({' < '.join([*seen, below])}). "
-                    "Break the circle."
-                )
-            seen.append(below)
+                    "taxonomy_two_parents", **place, name=row.tag, parent=row.parent,
+                    first_parent=first_parent, first_line=first_line,
+                )  # fmt: skip
+        if row.name and row.language in (chosen, ""):
+            names[row.tag] = row.name if row.language == chosen else names.get(row.tag, row.name)
+    _check_no_cycle(path, parents, line_of_parent)
     notes = []
     if len(languages) > 1 and language is None:
-        notes.append(f"names in {chosen}, the first of {', '.join(languages)}; --language chooses another")
-    if unnamed := [name for name in classes if name not in {tag for _, tag, *_ in rows}]:
-        notes.append(f"classes that the taxonomy does not have, called as they are: {', '.join(unnamed)}")
+        notes.append(Message("taxonomy_language_chosen", language=chosen, choices=languages))
+    if missing := [name for name in classes if name not in {row.tag for row in rows}]:
+        notes.append(Message("classes_not_in_taxonomy", names=missing))
     return Taxonomy(names, parents, chosen, tuple(notes))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, str, str, str, str]]:
-    """Line, tag, parent, name and language of every row."""
+def _check_no_cycle(path: Path, parents: Mapping[str, str], line_of_parent: Mapping[str, int]) -> None:
+    for tag in parents:
+        chain = [tag]
+        while chain[-1] in parents:
+            parent = parents[chain[-1]]
+            if parent in chain:
+                chain.append(parent)
+                raise DataError("taxonomy_cycle", path=str(path), line=line_of_parent[tag], chain=chain)
+            chain.append(parent)
+
+
+def _read_rows(path: Path) -> Iterator[_TaxonomyRow]:
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}). Check the path.") from error
-    if len(content) > MOST_BYTES:
-        raise DataError(f"{path}: is larger than a taxonomy ever is. Check the path.")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")
+        raise DataError("file_unreadable", path=str(path), reason=str(error.strerror or error)) from error
+    if len(content) > MAX_BYTES:
+        raise DataError("taxonomy_too_large", path=str(path), max_bytes=MAX_BYTES)
+    encoding = find_encoding([content])
+    text = content.decode(encoding.codec or "latin-1")
     first = text.splitlines()[0] if text.strip() else ""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
         name = next((column for column in NAME_COLUMNS if column in header), "")
         if "tag" not in header:
-            raise DataError(
-                f"{path}: line 1 has no column `tag`. It names the columns tag, parent, name and language."
-            )
+            raise DataError("taxonomy_without_tags", path=str(path))
         for row in reader:
             if any(map(str.strip, row)):
                 cells = dict(zip(header, map(str.strip, row), strict=False))
-                yield (
-                    reader.line_num,
-                    *(cells.get(column, "") for column in ("tag", "parent", name, "language")),
-                )  # type: ignore[misc]
+                tag, parent, name_, language = (
+                    cells.get(column, "") for column in ("tag", "parent", name, "language")
+                )
+                yield _TaxonomyRow(reader.line_num, tag, parent, name_, language)
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num:,} cannot be read ({error}). Mend it.") from error
+        raise DataError("csv_line", path=str(path), line=reader.line_num, reason=str(error)) from error

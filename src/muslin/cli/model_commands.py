@@ -135,17 +135,17 @@ def tag_command(
     Writes the same table with columns added for the labels of each photo.
     """
     from muslin.reporting.terminal.progress import tagging_progress
-    from muslin.reporting.terminal.tagging import sentence
+    from muslin.reporting.terminal.tagging import tagging_summary
     from muslin.workflows import tag as tag_workflow
 
     with stop_on_signals() as should_stop, tagging_progress() as on_progress:
         tagged = tag_workflow.tag(
-            model, catalogue, out, **options, **guarantee,
+            model, catalogue, out, tag_workflow.TagOptions(**options, **guarantee),
             log=log, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
     if not as_json:
-        click.echo(sentence(tagged))
-    if tagged.problems == tagged.products:
+        click.echo(tagging_summary(tagged))
+    if tagged.unreadable == tagged.products:
         error = DataError("all_images_unreadable", "written", count=tagged.products, path=str(out))
         context.exit(print_error(error, as_json=as_json, result=tagged.to_dict()))
     if as_json:

@@ -12,8 +12,8 @@ from pathlib import Path
 from muslin.data import archives
 from muslin.data.dataset import Dataset
 from muslin.data.formats import folders, read_path
-from muslin.data.gzip_files import open_data_file
 from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.gzip_files import open_data_file
 from muslin.data.registry import RegisteredDataset, RegisteredFile, lookup, with_class_names
 from muslin.errors import DataError, MuslinError
 from muslin.messages import Message

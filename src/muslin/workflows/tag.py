@@ -1,8 +1,8 @@
-"""A catalogue in, the same catalogue out with tags: what `muslin tag` does.
+"""A shop's catalogue in, the same catalogue out with tags: the work of `muslin tag`.
 
-Read from `tag` down. The answers go block by block into a journal beside the output; when all are there the
-catalogue is copied with their columns added and takes its name in one step. So an interrupted job loses nothing,
-and ends with the same bytes as one that nobody interrupted.
+Read from `tag` down. Predictions go block by block into a journal beside the output; at the end the catalogue is
+copied with the new columns, and gets its name in one step. So an interrupted job loses nothing, and ends with the same
+bytes as an uninterrupted one.
 """
 
 import hashlib
@@ -19,167 +19,183 @@ import numpy as np
 from muslin.catalogue.journal import Journal
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data.dataset import Target
-from muslin.data.tables import Catalogue, Column, Row, open_table
+from muslin.data.tables import AddedColumn, Row, TableFile, open_table
 from muslin.data.tables.delimited import Delimited
-from muslin.data.tables.photo_lookup import photo_column
+from muslin.data.tables.photo_lookup import find_photo_column
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.selective import CONFIDENCE_LEVEL, DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
+from muslin.messages import Message, plain
 from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
 from muslin.storage.atomic import atomic_file, remove_partial_files
-from muslin.text import plural
 
 ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
-"""Columns, in lower case, in which no two products should have the same cell."""
+"""Columns, in lower case, whose cells should be unique to a product."""
 
-PARTIAL = ".partial"
-"""What the journal's name has behind the output's."""
+JOURNAL_SUFFIX = ".partial"
+"""After the output's name."""
 
-EXAMPLES = 3
+MAX_REPEATED_IDS = 3
+"""Repeated ids that are named; the others are counted."""
 
-ACCEPT, REVIEW, NOT_OURS = DECISIONS
+MAX_OVERLONG_ROWS = 1000
+"""Overlong rows that are counted."""
 
-CANDIDATES = 3
-"""Classes in the short list of a model that knows too little of itself to leave any out."""
+MAX_PREDICTION_SET = 3
+"""Classes in the prediction set of a model without calibration data, which cannot exclude any."""
+
+_ACCEPT, _REVIEW, _OUT_OF_SCOPE = DECISIONS
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What is promised of the accepted products of one target.
+class TagOptions:
+    """How to tag a catalogue.
 
     Attributes:
-        expected: the share that was right among images held out in training; as many are expected here.
-        at_least: the share that is right at least, with confidence `confidence`.
-        per_class: whether that is promised of each class by itself instead of all together.
-        confidence: 0.95.
+        images: a folder, zip or tar with the photos; by default they are beside the catalogue.
+        image_column: the column that names the photo; by default the one whose cells name photos that exist.
+        taxonomy: a table of the shop's names of the tags; see `muslin.catalogue.taxonomy.read_taxonomy`.
+        language: language of the taxonomy's names.
+        precision: target for the accepted tags, from 0.5 to below 1.
+        guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
+        resume: continue an interrupted job, if there is one.
     """
 
-    expected: float
-    at_least: float
-    per_class: bool
-    confidence: float = CONFIDENCE_LEVEL
+    images: str | Path | None = None
+    image_column: str | None = None
+    taxonomy: str | Path | None = None
+    language: str | None = None
+    precision: float = DEFAULT_PRECISION
+    guarantee: str = "overall"
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class PrecisionGuarantee:
+    """How many of the accepted tags of one target are correct.
+
+    Attributes:
+        expected_precision: the precision on the model's validation images.
+        min_precision: the precision at least, with confidence `confidence_level`.
+        scope: `overall` or `per-class`.
+        confidence_level: 0.95.
+    """
+
+    expected_precision: float
+    min_precision: float
+    scope: str
+    confidence_level: float = CONFIDENCE_LEVEL
 
 
 @dataclass(frozen=True)
 class TaggingResult:
-    """What was made of a catalogue.
+    """A tagged catalogue.
 
     Attributes:
-        out: the file that was written.
-        products: rows in it.
-        problems: how many of them have no tags because their photo could not be read.
-        lanes: per target how many products are in each lane.
-        promises: per target what is promised of the accepted ones; absent where nothing can be.
-        columns: the columns that were added.
-        notes: what was guessed, noticed or chosen on the way, one sentence each.
-        resumed: products that had been tagged before this call.
+        out: the file written.
+        products: number of rows.
+        unreadable: number of rows without tags because their photo could not be read.
+        decisions: per target the number of products for each decision.
+        guarantees: per target the guarantee for the accepted tags; absent where there is none.
+        columns: the columns added.
+        notes: what was guessed, noticed or chosen, one sentence each.
+        resumed: number of products tagged before this call.
     """
 
     out: Path
     products: int
-    problems: int
+    unreadable: int
     decisions: Mapping[str, Mapping[str, int]]
-    promises: Mapping[str, Promise]
+    guarantees: Mapping[str, PrecisionGuarantee]
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
     resumed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
-        return asdict(self) | {"out": str(self.out)}
+        values: dict[str, Any] = plain(asdict(self))
+        return values
 
 
 def tag(
     model: "str | Path | Predictor",
     catalogue: str | Path,
     out: str | Path,
+    options: TagOptions = TagOptions(),
     *,
-    images: str | Path | None = None,
-    image_column: str | None = None,
-    taxonomy: str | Path | None = None,
-    language: str | None = None,
-    resume: bool = False,
-    precision: float = DEFAULT_PRECISION,
-    guarantee: str = "overall",
     log: Callable[[str], None] = lambda sentence: None,
     on_progress: Callable[[int, int], None] = lambda done, products: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TaggingResult:
-    """Write `catalogue` to `out` with columns added that say what its photos show.
+    """Write `catalogue` to `out` with columns added for the labels of each photo.
 
     Args:
-        catalogue: CSV, TSV, XLSX, Parquet or JSON Lines with a photo in every row; or a folder of photos, of
-            which a table is made.
-        out: of the catalogue's own format. What is there is replaced once the new file is whole.
-        images: a folder, zip or tar with the photos, where they are not beside the catalogue.
-        image_column: the column that names the photo; by default the one whose cells name photos that are there.
-        taxonomy: a table of what the shop calls the tags; see `muslin.catalogue.taxonomy.read_taxonomy`.
-        language: whose names of the taxonomy to use.
-        precision: wanted of the accepted tags, from 0.5 to below 1.
-        guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
-        resume: go on with what an interrupted call left beside `out`; where there is nothing, begin.
-        say: called with each note, as soon as it is known.
-        tell: called with how many products are done, and how many there are.
-        stop: asked now and then; the work stops cleanly once it says yes.
+        catalogue: CSV, TSV, XLSX, Parquet or JSON Lines with a photo in each row; or a folder of photos, which
+            becomes a table.
+        out: in the catalogue's own format. An existing file is replaced once the new one is complete.
+        log: called with each note as soon as it is known.
+        on_progress: called with the numbers of finished and of all products.
+        should_stop: called now and then; the work stops cleanly once it returns True.
 
     Raises:
-        DataError: the catalogue or the taxonomy cannot be read, or an interrupted job is there and not to be resumed.
+        DataError: the catalogue or the taxonomy cannot be read, or an interrupted job exists and is not resumed.
         BundleError: the model cannot be opened.
-        StorageError: the disk is full, or the place cannot be written. What was done is kept.
-        StoppedError: `stop` said yes; `resume` goes on.
+        StorageError: the disk is full, or the place cannot be written. Finished work is kept.
+        StoppedError: `should_stop` returned True; `resume` continues.
     """
     path, out = Path(catalogue), Path(out)
-    _check_places(path, out, model, taxonomy)
+    _check_output(path, out, model, options.taxonomy)
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
-    rules = predictor.policies(precision, guarantee)
-    source = open_table(path, out)
-    column, find = photo_column(source, None if images is None else Path(images), image_column)
-    products, notes = _survey(source, column)
-    shop = Taxonomy({}, {})
-    if taxonomy is not None:
+    policies = predictor.policies(options.precision, options.guarantee)
+    table = open_table(path, out)
+    images = None if options.images is None else Path(options.images)
+    column, find = find_photo_column(table, images, options.image_column)
+    products, notes = _survey(table, column)
+    taxonomy = Taxonomy({}, {})
+    if options.taxonomy is not None:
         classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
-        shop = read_taxonomy(Path(taxonomy), classes, language)
-    columns, renamed = _columns(source, predictor.targets, shop)
-    notes = [*source.notes, f"photos: {column}", *notes, *shop.notes, *renamed]
-    notes += [sentence for found in rules.values() for sentence in found.unsupported]
-    _check_letters(source, predictor.targets, shop)
+        taxonomy = read_taxonomy(Path(options.taxonomy), classes, options.language)
+    columns, renamed = _new_columns(table, predictor.targets, taxonomy)
+    notes = [*table.notes, Message("photo_column_chosen", column=column), *notes, *taxonomy.notes, *renamed]
+    notes += [note for policy in policies.values() for note in policy.unsupported]
+    _check_encodable(table, predictor.targets, taxonomy)
     for note in notes:
         log(note)
-    about = {
-        "catalogue": source.digest,
-        "model": _digest(predictor),
-        "precision": [
-            precision,
-            guarantee,
-            *(found.accept_thresholds.astype(str).tolist() for found in rules.values()),
-        ],
-        "photos": [str(images or ""), column],
-        "taxonomy": [sorted(shop.names.items()), sorted(shop.parents.items())],
+    thresholds = [policy.accept_thresholds.astype(str).tolist() for policy in policies.values()]
+    inputs = {
+        "catalogue": table.digest,
+        "model": _model_digest(predictor),
+        "precision": [options.precision, options.guarantee, *thresholds],
+        "photos": [str(options.images or ""), column],
+        "taxonomy": [sorted(taxonomy.names.items()), sorted(taxonomy.parents.items())],
         "columns": [column.name for column in columns],
     }
-    with Journal(out.with_name(out.name + PARTIAL), about, resume=resume) as journal:
+    with Journal(out.with_name(out.name + JOURNAL_SUFFIX), inputs, resume=options.resume) as journal:
         resumed = journal.count
-        rest = islice(source.values([column]), journal.count, None)
-        answers = predictor.predict_named(
-            ((cell, find(cell)) for (cell,) in rest), precision=precision, guarantee=guarantee
+        remaining = islice(table.rows([column]), journal.count, None)
+        predictions = predictor.predict_named(
+            ((cell, find(cell)) for (cell,) in remaining),
+            precision=options.precision,
+            guarantee=options.guarantee,
         )
-        while block := list(islice(answers, CHUNK)):
-            journal.add([_row(prediction, predictor.targets, shop) for prediction in block])
+        while block := list(islice(predictions, CHUNK)):
+            journal.add([_row(prediction, predictor.targets, taxonomy) for prediction in block])
             on_progress(journal.count, products)
             if should_stop() and journal.count < products:
-                raise StoppedError(
-                    f"{out}: stopped after {journal.count:,} of {products:,} products. "
-                    "The same command with --resume goes on."
-                )
-        problems, decisions = _write(
-            out, source, columns, journal, [target.name for target in predictor.targets]
-        )
+                raise StoppedError("tagging_stopped", path=str(out), done=journal.count, count=products)
+        names = [target.name for target in predictor.targets]
+        try:
+            unreadable, decisions = _write(out, table, columns, journal, names)
+        except StorageError:
+            log(Message("tags_kept", path=str(journal.path)))
+            raise
         journal.remove()
+    guarantees = {name: _guarantee(policy) for name, policy in policies.items()}
     return TaggingResult(
         out,
         products,
-        problems,
+        unreadable,
         decisions,
-        {name: promise for name, rule in rules.items() if (promise := _promise(rule)) is not None},
+        {name: guarantee for name, guarantee in guarantees.items() if guarantee},
         tuple(column.name for column in columns),
         tuple(notes),
         resumed,
@@ -187,121 +203,117 @@ def tag(
 
 
 def _write(
-    out: Path, source: Catalogue, columns: Sequence[Column], journal: Journal, targets: Sequence[str]
+    out: Path, table: TableFile, columns: Sequence[AddedColumn], journal: Journal, targets: Sequence[str]
 ) -> tuple[int, dict[str, dict[str, int]]]:
-    """The catalogue with the journal's cells behind its own, whole or not at all; how many problems there are, and
-    per target how many products in each lane."""
+    """Write the catalogue with the journal's cells, whole or not at all; the counts of unreadable photos and, per
+    target, of the decisions."""
     decisions: dict[str, Counter[str]] = {name: Counter() for name in targets}
-    problems, width = 0, (len(columns) - 1) // len(targets)
+    unreadable, width = 0, (len(columns) - 1) // len(targets)
 
-    def counting(rows: Iterable[Row]) -> Iterator[Row]:
-        nonlocal problems
+    def count(rows: Iterable[Row]) -> Iterator[Row]:
+        nonlocal unreadable
         for row in rows:
-            problems += bool(row[-1])
+            unreadable += bool(row[-1])
             for i, name in enumerate(targets):
                 decisions[name][str(row[width * (i + 1) - 2])] += not row[-1]
             yield row
 
-    try:
-        remove_partial_files(out.parent)
-        with atomic_file(out) as file:
-            source.write(file, tuple(columns), counting(journal.rows()))
-    except StorageError as error:
-        raise StorageError(f"{error} The tags are kept: then the same command with --resume.") from error
-    return problems, {
-        name: {decision: count for decision, count in found.items() if count}
-        for name, found in decisions.items()
+    remove_partial_files(out.parent)
+    with atomic_file(out) as file:
+        table.write_with_columns(file, tuple(columns), count(journal.rows()))
+    return unreadable, {
+        name: {decision: n for decision, n in counts.items() if n} for name, counts in decisions.items()
     }
 
 
 # --- before the work
 
 
-def _check_places(path: Path, out: Path, model: object, taxonomy: str | Path | None) -> None:
-    """Refuse an output that would overwrite what is read."""
+def _check_output(path: Path, out: Path, model: object, taxonomy: str | Path | None) -> None:
+    """Refuse an output that would overwrite an input."""
     if out.is_dir():
-        raise StorageError(f"{out}: is a folder. Give the name of a file.")
-    read = {"catalogue": path, "taxonomy": taxonomy}
+        raise StorageError("output_is_folder", path=str(out))
+    inputs = {"catalogue": path, "taxonomy": taxonomy}
     if isinstance(model, str | Path):
-        read["model"] = Path(model) / MODEL_FILE if Path(model).is_dir() else model
-    for what, file in read.items():
+        inputs["model"] = Path(model) / MODEL_FILE if Path(model).is_dir() else model
+    for name, file in inputs.items():
         if file is not None and out.exists() and Path(file).exists() and out.samefile(file):
-            raise StorageError(f"{out}: is the {what} itself, which is never touched. Choose another output.")
+            raise StorageError("output_is_input", path=str(out), name=name)
 
 
-def _survey(source: Catalogue, column: str) -> tuple[int, list[str]]:
-    """How many products there are, and what a person should know of them.
+def _survey(table: TableFile, column: str) -> tuple[int, list[str]]:
+    """The number of products, and notes on repeated ids and overlong rows.
 
     Raises:
         DataError: there is none.
     """
-    notes = []
-    name = next((c for wanted in ID_NAMES for c in source.columns if c.lower() == wanted), None)
-    hashes = array("q", (hash(cell) for (cell,) in source.values([name or column])))
+    notes: list[str] = []
+    name = next((c for id_name in ID_NAMES for c in table.columns if c.lower() == id_name), None)
+    hashes = array("q", (hash(cell) for (cell,) in table.rows([name or column])))
     if not hashes:
-        raise DataError(f"{source.path}: has no products. Check that the file was not cut off.")
+        raise DataError("no_rows", path=str(table.path))
     distinct, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
-    again = set(distinct[counts > 1].tolist()) - {hash("")}
-    if again and name:
-        some: dict[str, list[int]] = {}
-        for row, (cell,) in enumerate(source.values([name]), 1):
-            if hash(cell) in again and (cell in some or len(some) < EXAMPLES):
-                some.setdefault(cell, []).append(row)
-        examples = ", ".join(
-            f"{cell} in {' and '.join(f'{row:,}' for row in rows[:2])}" for cell, rows in some.items()
-        )
-        some_cells = plural(len(again), "cell that is", "cells that are")
-        notes.append(f"{name}: {some_cells} in more than one row, all kept ({examples})")
-    if isinstance(source, Delimited) and (longer := list(islice(source.longer_rows(), 1000))):
-        more = "1,000 or more" if len(longer) == 1000 else f"{len(longer):,}"
+    repeated = set(distinct[counts > 1].tolist()) - {hash("")}
+    if repeated and name:
+        rows_of: dict[str, list[int]] = {}
+        for row, (cell,) in enumerate(table.rows([name]), 1):
+            if hash(cell) in repeated and (cell in rows_of or len(rows_of) < MAX_REPEATED_IDS):
+                rows_of.setdefault(cell, []).append(row)
+        examples = [f"{cell} in {rows[0]:,} and {rows[1]:,}" for cell, rows in rows_of.items()]
+        notes.append(Message("ids_repeated", column=name, count=len(repeated), examples=examples))
+    if isinstance(table, Delimited) and (overlong := list(islice(table.overlong_rows(), MAX_OVERLONG_ROWS))):
+        is_more = len(overlong) == MAX_OVERLONG_ROWS
         notes.append(
-            f"rows with more cells than the header, kept as they are, so that their tags stand further right: {more} "
-            f"(the first is row {longer[0]:,}; a cell with {source.delimiter!r} in it needs quotes)"
+            Message(
+                "rows_too_long",
+                count=len(overlong),
+                or_more="or more" if is_more else None,
+                row=overlong[0],
+                delimiter=table.delimiter,
+            )
         )
     return len(hashes), notes
 
 
-def _columns(
-    source: Catalogue, targets: Sequence[Target], shop: Taxonomy
-) -> tuple[tuple[Column, ...], list[str]]:
-    """The columns to be added, and what is to be said where a name was taken already."""
-    wanted = []
+def _new_columns(
+    table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy
+) -> tuple[tuple[AddedColumn, ...], list[str]]:
+    """The columns to add, and a note for each whose name was taken."""
+    names: list[AddedColumn] = []
     for target in targets:
-        several = target.kind == "multilabel"
-        before = f"{target.name}_" if len(targets) > 1 else ""
-        wanted.append(Column(f"{before}tag", "list" if several else "text"))
-        if shop.parents:
-            wanted.append(Column(f"{before}parent", "list" if several else "text"))
-        wanted += [Column(f"{before}confidence", "list" if several else "number"), Column(f"{before}lane")]
-        wanted.append(Column(f"{before}candidates", "list"))
-    wanted.append(Column("problem"))
-    taken = {name.strip().casefold() for name in source.columns}
+        prefix = f"{target.name}_" if len(targets) > 1 else ""
+        multilabel = target.kind == "multilabel"
+        names.append(AddedColumn(f"{prefix}tag", "list" if multilabel else "text"))
+        if taxonomy.parents:
+            names.append(AddedColumn(f"{prefix}parent", "list" if multilabel else "text"))
+        names.append(AddedColumn(f"{prefix}probability", "list" if multilabel else "number"))
+        names.append(AddedColumn(f"{prefix}decision"))
+        names.append(AddedColumn(f"{prefix}prediction_set", "list"))
+    names.append(AddedColumn("error"))
+    taken = {name.strip().casefold() for name in table.columns}
     columns, notes = [], []
-    for column in wanted:
-        free, number = column.name, 1
-        while free.casefold() in taken:
-            free, number = f"muslin_{column.name}{f'_{number}' if number > 1 else ''}", number + 1
-        if free != column.name:
-            notes.append(f"a column {column.name} is there already and kept; the new one is called {free}")
-        taken.add(free.casefold())
-        columns.append(Column(free, column.kind))
-    return tuple(columns), notes
+    for column in names:
+        name, number = column.name, 1
+        while name.casefold() in taken:
+            name, number = f"muslin_{column.name}{f'_{number}' if number > 1 else ''}", number + 1
+        if name != column.name:
+            notes.append(Message("column_name_taken", column=column.name, new_name=name))
+        taken.add(name.casefold())
+        columns.append(AddedColumn(name, column.kind))
+    return tuple(columns), list(notes)
 
 
-def _check_letters(source: Catalogue, targets: Sequence[Target], shop: Taxonomy) -> None:
-    if not isinstance(source, Delimited):
+def _check_encodable(table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy) -> None:
+    if not isinstance(table, Delimited):
         return
     tags = [name for target in targets for name in target.classes]
-    words = [shop.name(word) for tag in tags for word in (tag, *shop.above(tag))]
-    if (word := source.cannot_write(words)) is not None:
-        raise DataError(
-            f"{source.path}: is {source.encoding} text, which has no letters for {word!r}. "
-            "Save the catalogue as UTF-8, or rename the tag with --taxonomy."
-        )
+    names = [taxonomy.name(name) for tag in tags for name in (tag, *taxonomy.ancestors(tag))]
+    if (name := table.first_unencodable(names)) is not None:
+        raise DataError("tag_not_encodable", path=str(table.path), encoding=table.encoding, name=name)
 
 
-def _digest(predictor: Predictor) -> str:
-    """What tells one model from another: its graph, and what it decides by."""
+def _model_digest(predictor: Predictor) -> str:
+    """Digest of the model's graph and of what its decisions depend on."""
     digest = hashlib.sha256(predictor.bundle.model)
     digest.update(repr(sorted(predictor.thresholds.items())).encode())
     for calibration_data in predictor.bundle.calibration_data.values():
@@ -309,119 +321,118 @@ def _digest(predictor: Predictor) -> str:
     return digest.hexdigest()
 
 
-def _promise(rule: AcceptancePolicy) -> Promise | None:
-    if rule.expected_precision is None:
+def _guarantee(policy: AcceptancePolicy) -> PrecisionGuarantee | None:
+    if policy.expected_precision is None:
         return None
-    return Promise(rule.expected_precision, rule.precision_target, rule.guarantee == "per-class")
+    return PrecisionGuarantee(policy.expected_precision, policy.precision_target, policy.guarantee)
 
 
 # --- from a prediction to cells
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What is to be written about one target of one product; a tag for each label where there may be several."""
+class _Tags:
+    """What is written of one target of one product; for a multilabel target one tag for each label."""
 
     tags: tuple[str, ...]
-    confidences: tuple[float, ...]
+    probabilities: tuple[float, ...]
     decision: str
-    candidates: tuple[str, ...]
+    prediction_set: tuple[str, ...]
 
 
-def _row(prediction: Prediction, targets: Sequence[Target], shop: Taxonomy) -> Row:
+def _row(prediction: Prediction, targets: Sequence[Target], taxonomy: Taxonomy) -> Row:
     if prediction.error is not None:
-        empty = (5 if shop.parents else 4) * len(targets)
-        return [*[None] * empty, " ".join(prediction.error.split())]
-    answers = {target.name: _answer(prediction.predictions[target.name]) for target in targets}
-    if len(targets) > 1 and shop.parents:
-        answers = _agreeing(answers, prediction, shop)
+        n_empty = (5 if taxonomy.parents else 4) * len(targets)
+        return [*[None] * n_empty, " ".join(prediction.error.split())]
+    tags_of = {target.name: _tags(prediction.predictions[target.name]) for target in targets}
+    if len(targets) > 1 and taxonomy.parents:
+        tags_of = _resolve_conflicts(tags_of, prediction, taxonomy)
     cells: list[Any] = []
     for target in targets:
-        answer = _in_words(answers[target.name], prediction.predictions[target.name], shop)
-        several = target.kind == "multilabel"
-        above = [" > ".join(reversed([shop.name(a) for a in shop.above(tag)])) for tag in answer.tags]
-        names = list(dict.fromkeys(shop.name(tag) for tag in answer.tags))
-        if several:
-            cells.append(names)
+        tags = _merge_equal_names(tags_of[target.name], prediction.predictions[target.name], taxonomy)
+        names = list(dict.fromkeys(taxonomy.name(tag) for tag in tags.tags))
+        parents = list(dict.fromkeys(map(taxonomy.path_above, tags.tags)))
+        probabilities = [round(probability, 4) for probability in tags.probabilities]
+        if target.kind == "multilabel":
+            cells += [names, parents, [f"{probability:.4f}" for probability in probabilities]]
         else:
-            cells.append(names[0] if names else None)
-        if shop.parents:
-            cells.append(list(dict.fromkeys(above)) if several else next(iter(above), None))
-        sure = [round(confidence, 4) for confidence in answer.confidences]
-        cells.append([f"{c:.4f}" for c in sure] if several else next(iter(sure), None))
-        cells += [answer.decision, list(dict.fromkeys(map(shop.name, answer.candidates)))]
+            cells += [next(iter(values), None) for values in (names, parents, probabilities)]
+        if not taxonomy.parents:
+            del cells[-2]
+        cells += [tags.decision, list(dict.fromkeys(map(taxonomy.name, tags.prediction_set)))]
     return [*cells, None]
 
 
-def _agreeing(answers: Mapping[str, _Answer], prediction: Prediction, shop: Taxonomy) -> dict[str, _Answer]:
-    """The answers, none of which contradicts the tree: one that does gives way to a surer one, and goes to review.
+def _tags(prediction: TargetPrediction) -> _Tags:
+    """The predicted labels; none for an image out of scope."""
+    if prediction.decision == _OUT_OF_SCOPE:
+        return _Tags((), (), _OUT_OF_SCOPE, ())
+    tags = (prediction.label,) if prediction.labels is None else prediction.labels
+    prediction_set = prediction.prediction_set
+    if prediction.decision == _ACCEPT:
+        prediction_set = ()  # there is nothing to choose
+    elif len(prediction_set) == len(prediction.probabilities) > MAX_PREDICTION_SET:
+        prediction_set = prediction_set[:MAX_PREDICTION_SET]
+    probabilities = tuple(prediction.probabilities[tag] for tag in tags)
+    return _Tags(tags, probabilities, prediction.decision, prediction_set)
 
-    The surest come first, accepted ones before all others; each later one becomes the most probable of its
-    classes that goes with those before it, or nothing.
+
+def _resolve_conflicts(
+    tags_of: Mapping[str, _Tags], prediction: Prediction, taxonomy: Taxonomy
+) -> dict[str, _Tags]:
+    """The tags, changed so that none contradicts the tree.
+
+    The most probable come first, accepted ones before all others. A later one that contradicts them becomes the most
+    probable of its classes that does not, or none, and goes to review.
     """
-    classes = {name: tuple(answer.probabilities) for name, answer in prediction.predictions.items()}
+    classes = {name: tuple(target.probabilities) for name, target in prediction.predictions.items()}
     order = sorted(
-        answers, key=lambda n: (answers[n].decision != ACCEPT, -max(answers[n].confidences, default=0))
+        tags_of, key=lambda n: (tags_of[n].decision != _ACCEPT, -max(tags_of[n].probabilities, default=0))
     )
-    settled: dict[str, _Answer] = {}
+    resolved: dict[str, _Tags] = {}
+
+    def fits(tag: str, name: str) -> bool:
+        for other, tags in resolved.items():
+            if len(tags.tags) != 1:
+                continue
+            [fixed] = tags.tags
+            above = next((a for a in taxonomy.ancestors(tag) if a in classes[other]), fixed)
+            below = next((a for a in taxonomy.ancestors(fixed) if a in classes[name]), tag)
+            if above != fixed or below != tag:
+                return False
+        return True
+
     for name in order:
-        answer = answers[name]
-        if len(answer.tags) == 1:
-
-            def goes(tag: str, name: str = name) -> bool:
-                for other, its in settled.items():
-                    if len(its.tags) != 1:
-                        continue
-                    [fixed] = its.tags
-                    above = next((a for a in shop.above(tag) if a in classes[other]), fixed)
-                    below = next((a for a in shop.above(fixed) if a in classes[name]), tag)
-                    if above != fixed or below != tag:
-                        return False
-                return True
-
-            if not goes(answer.tags[0]):
-                probabilities = prediction.predictions[name].probabilities
-                fitting = [tag for tag in probabilities if goes(tag)]
-                best = max(fitting, key=lambda tag: probabilities[tag], default=None)
-                answer = _Answer(
-                    () if best is None else (best,),
-                    () if best is None else (probabilities[best],),
-                    REVIEW,
-                    tuple(dict.fromkeys([*answer.tags, *answer.candidates, *([best] if best else [])])),
-                )
-        settled[name] = answer
-    return settled
+        tags = tags_of[name]
+        if len(tags.tags) == 1 and not fits(tags.tags[0], name):
+            probabilities = prediction.predictions[name].probabilities
+            fitting = [tag for tag in probabilities if fits(tag, name)]
+            best = sorted(fitting, key=lambda tag: -probabilities[tag])[:1]
+            tags = _Tags(
+                tuple(best),
+                tuple(probabilities[tag] for tag in best),
+                _REVIEW,
+                tuple(dict.fromkeys([*tags.tags, *tags.prediction_set, *best])),
+            )
+        resolved[name] = tags
+    return resolved
 
 
-def _in_words(answer: _Answer, said: TargetPrediction, shop: Taxonomy) -> _Answer:
-    """The same, where several classes have one name in the shop: their probabilities are those of one tag.
+def _merge_equal_names(tags: _Tags, prediction: TargetPrediction, taxonomy: Taxonomy) -> _Tags:
+    """The same, with the probabilities of classes added that have the same name in the shop.
 
-    An accepted tag stays what was accepted; otherwise the name with the greatest sum is the tag.
+    An accepted tag stays; otherwise the name with the greatest sum becomes the tag.
     """
-    if len(answer.tags) != 1 or not shop.names:
-        return answer
+    if len(tags.tags) != 1 or not taxonomy.names:
+        return tags
     sums: dict[str, float] = {}
-    for tag, probability in said.probabilities.items():
-        sums[shop.name(tag)] = sums.get(shop.name(tag), 0.0) + probability
-    [tag] = answer.tags
-    if len(sums) == len(said.probabilities):
-        return answer
+    for tag, probability in prediction.probabilities.items():
+        sums[taxonomy.name(tag)] = sums.get(taxonomy.name(tag), 0.0) + probability
+    if len(sums) == len(prediction.probabilities):
+        return tags
+    [tag] = tags.tags
     best = max(sums, key=lambda name: sums[name])
-    if answer.decision != ACCEPT and sums[best] > sums[shop.name(tag)]:
-        tag = max(
-            (t for t in said.probabilities if shop.name(t) == best), key=lambda t: said.probabilities[t]
-        )
-    return replace(answer, tags=(tag,), confidences=(min(1.0, sums[shop.name(tag)]),))
-
-
-def _answer(said: TargetPrediction) -> _Answer:
-    """What the model says; of an image that is none of its classes, nothing."""
-    if said.decision == NOT_OURS:
-        return _Answer((), (), NOT_OURS, ())
-    tags = (said.label,) if said.labels is None else said.labels
-    candidates = said.prediction_set
-    if said.decision == ACCEPT:
-        candidates = ()  # there is nothing to choose
-    elif len(candidates) == len(said.probabilities) > CANDIDATES:  # a list of everything helps nobody
-        candidates = candidates[:CANDIDATES]
-    return _Answer(tags, tuple(said.probabilities[tag] for tag in tags), said.decision, candidates)
+    if tags.decision != _ACCEPT and sums[best] > sums[taxonomy.name(tag)]:
+        candidates = [tag for tag in prediction.probabilities if taxonomy.name(tag) == best]
+        tag = max(candidates, key=lambda tag: prediction.probabilities[tag])
+    return replace(tags, tags=(tag,), probabilities=(min(1.0, sums[taxonomy.name(tag)]),))

@@ -94,7 +94,7 @@ def read_path(
     """
     path, options = Path(path), options or ReadOptions()
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
-        raise DataError("no_such_path", path=str(path))
+        raise DataError("path_missing", path=str(path))
     try:
         row, reason = _detect(path, options) if format is None else _choose(path, format)
         if unused := [name for name in options.names_set() if name not in row.options]:

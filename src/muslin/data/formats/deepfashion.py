@@ -221,7 +221,9 @@ def _parse_attributes(
     flags = parse_flags(rows, columns)
     if flags is None:
         wrong = next(i for i, row in enumerate(rows) if parse_flags([row], columns) is None)
-        raise DataError("attribute_values", path=str(path), name=names[start + wrong], values=[1, -1, 0])
+        raise DataError(
+            "attribute_values", path=str(path), name=names[start + wrong], count=columns, values=[1, -1, 0]
+        )
     # 1 yes, −1 no, 0 unknown becomes 1, 0, UNKNOWN
     values[start : len(names)] = np.array([UNKNOWN, 1, 0], dtype=np.int8)[flags]
     if len(names) // LOG_EVERY_ROWS > start // LOG_EVERY_ROWS:
@@ -252,7 +254,7 @@ def _read_parts(path: Path, photos: Sequence[str]) -> NDArray[np.object_]:
     part_of = {}
     for number, (name, word) in rows_of(path, 2):
         if word not in PART_NAMES:
-            raise DataError("part_unknown", path=str(path), row=number, **unknown(word, PART_NAMES))
+            raise DataError("split_value_unknown", path=str(path), row=number, **unknown(word, PART_NAMES))
         part_of[name] = PART_NAMES[word]
     if missing := sum(name not in part_of for name in photos):
         raise DataError("photos_without_part", path=str(path), missing=missing, count=len(photos))

@@ -156,7 +156,7 @@ def _read_flags(path: Path, columns: int) -> NDArray[np.int8]:
     for number, line in _numbered_lines(path):
         flags = parse_flags([b" " + line.encode()], columns)
         if flags is None or flags.min() < 0:
-            raise DataError("attribute_values", path=str(path), name=f"line {number}", values=[0, 1])
+            raise DataError("attribute_values", path=str(path), line=number, count=columns, values=[0, 1])
         rows.append(flags)
     return np.concatenate(rows)
 

@@ -111,7 +111,7 @@ def encode_column(
     lists = [_labels_in(cell, separator) for cell in column.categories]
     classes = sorted_classes({label for labels_ in lists if labels_ for label in labels_})
     if not classes:
-        raise DataError("no_labels", column=name, rows=len(column.codes))
+        raise DataError("unlabelled", name=name, n=len(column.codes))
     index = {label: i for i, label in enumerate(classes)}
     indices = [None if labels_ is None else [index[label] for label in labels_] for labels_ in lists]
     values = np.zeros((len(rows), len(classes)), dtype=np.int8)

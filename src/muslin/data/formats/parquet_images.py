@@ -113,7 +113,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
                 if name is not None:
                     check_column(path, name, schema.names)
             photo_columns = _photo_columns(schema)
-            image_column = options.image_column or metadata.get("image") or next(iter(photo_columns), None)
+            image_column = str(options.image_column or metadata.get("image") or next(iter(photo_columns), ""))
             if image_column not in schema.names:
                 raise DataError("no_image_column", path=str(path))
             group_sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]

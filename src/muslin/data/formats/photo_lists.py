@@ -101,7 +101,7 @@ def select_targets(path: Path, available: Sequence[str], options: ReadOptions) -
     """The available targets that the user chose; all without a choice."""
     for name in options.target_names:
         if name not in available:
-            raise DataError("target_unknown", path=str(path), **unknown(name, available))
+            raise DataError("target_unknown", dataset=str(path), **unknown(name, available))
     return [name for name in available if name in (options.target_names or available)]
 
 

@@ -243,7 +243,7 @@ def part_column(path: Path, column: Column, rows: NDArray[np.intp]) -> NDArray[n
     for code, word in enumerate(words):
         if word not in PART_NAMES:
             row = int(np.argmax(column.codes == code)) + 1
-            raise DataError("part_unknown", path=str(path), row=row, **unknown(word, PART_NAMES))
+            raise DataError("split_value_unknown", path=str(path), row=row, **unknown(word, PART_NAMES))
     parts: NDArray[np.object_] = np.array([PART_NAMES[word] for word in words], dtype=object)
     return parts.take(column.codes[rows])
 

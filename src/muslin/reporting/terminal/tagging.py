@@ -1,4 +1,4 @@
-"""What became of a catalogue, in one sentence."""
+"""The result of a tagging job in one sentence."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -6,54 +6,57 @@ from typing import Protocol
 from muslin.text import percent, plural
 
 
-class Promised(Protocol):
-    """What is promised of accepted products; `muslin.workflows.tag.Promise` is one."""
+class _Guarantee(Protocol):
+    """A `muslin.workflows.tag.PrecisionGuarantee`."""
 
     @property
-    def expected(self) -> float: ...
+    def expected_precision(self) -> float: ...
     @property
-    def at_least(self) -> float: ...
+    def min_precision(self) -> float: ...
     @property
-    def per_class(self) -> bool: ...
+    def scope(self) -> str: ...
     @property
-    def confidence(self) -> float: ...
+    def confidence_level(self) -> float: ...
 
 
-class Counts(Protocol):
-    """What is told of a catalogue; `muslin.workflows.tag.Tagged` is one."""
+class _Result(Protocol):
+    """A `muslin.workflows.tag.TaggingResult`."""
 
     @property
     def products(self) -> int: ...
     @property
-    def problems(self) -> int: ...
+    def unreadable(self) -> int: ...
     @property
     def decisions(self) -> Mapping[str, Mapping[str, int]]: ...
     @property
-    def promises(self) -> Mapping[str, Promised]: ...
+    def guarantees(self) -> Mapping[str, _Guarantee]: ...
 
 
-def sentence(tagged: Counts) -> str:
-    """`48,211 products: 39,004 accepted (expected right 98.4 %, at least 98.0 % with 95 % confidence), 8,730 to review,
-    461 out of scope, 16 problems`; a line a target."""
+def tagging_summary(result: _Result) -> str:
+    """One line per target, such as:
+
+    `48,211 products: 39,004 accepted (98.4 % expected to be correct, at least 98.0 % with 95 % confidence), 8,730 to
+    review, 461 out of scope, 16 unreadable`
+    """
     lines = []
-    for target, decisions in tagged.decisions.items():
+    for target, decisions in result.decisions.items():
         accepted = f"{decisions.get('accept', 0):,} accepted"
-        if target in tagged.promises and decisions.get("accept"):
-            accepted += f" ({_promise(tagged.promises[target])})"
-        parts = [
+        if target in result.guarantees and decisions.get("accept"):
+            accepted += f" ({_describe_guarantee(result.guarantees[target])})"
+        counts = [
             accepted,
             f"{decisions.get('review', 0):,} to review",
             f"{decisions.get('out of scope', 0):,} out of scope",
+            f"{result.unreadable:,} unreadable",
         ]
-        parts.append(plural(tagged.problems, "problem"))
-        name = f"{target}: " if len(tagged.decisions) > 1 else ""
-        lines.append(f"{name}{plural(tagged.products, 'product')}: {', '.join(parts)}")
+        name = f"{target}: " if len(result.decisions) > 1 else ""
+        lines.append(f"{name}{plural(result.products, 'product')}: {', '.join(counts)}")
     return "\n".join(lines)
 
 
-def _promise(promise: Promised) -> str:
-    whose = " of each class" if promise.per_class else ""
-    sure = f"{100 * promise.confidence:g} % confidence"
+def _describe_guarantee(guarantee: _Guarantee) -> str:
+    scope = " of each class" if guarantee.scope == "per-class" else ""
     return (
-        f"expected right {percent(promise.expected)}, at least {percent(promise.at_least)}{whose} with {sure}"
+        f"{percent(guarantee.expected_precision)} expected to be correct, at least "
+        f"{percent(guarantee.min_precision)}{scope} with {100 * guarantee.confidence_level:g} % confidence"
     )
