@@ -1,4 +1,4 @@
-"""A catalogue gets columns, and nothing else of it changes."""
+"""Columns are added to a table, and nothing else in it changes; the journal of a tagging job."""
 
 import io
 import json
@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muslin.catalogue.journal import Journal
-from muslin.data.tables import Column, open_table, workbook
+from muslin.data.tables import AddedColumn, open_table, workbook
 from muslin.errors import DataError, StorageError
 
-ADDED = (Column("tag"), Column("confidence", "number"), Column("candidates", "list"))
+ADDED = (AddedColumn("tag"), AddedColumn("probability", "number"), AddedColumn("prediction_set", "list"))
 ROWS = (["Shirt", 0.98765, ["Shirt", "Coat"]], [None, None, []], ["Ü; x", 1.0, ["Ü"]])
 
 
 def tagged(path: Path, rows: Sequence[Any] = ROWS) -> bytes:
     file = io.BytesIO()
-    open_table(path, path).write(file, ADDED, iter(rows))
+    open_table(path, path).write_with_columns(file, ADDED, iter(rows))
     return file.getvalue()
 
 
@@ -33,20 +33,20 @@ def tagged(path: Path, rows: Sequence[Any] = ROWS) -> bytes:
     [
         pytest.param(
             b"sku,image\n00123,a.jpg\n00124,b.jpg\n00125,c.jpg\n",
-            b"sku,image,tag,confidence,candidates\n00123,a.jpg,Shirt,0.9877,Shirt|Coat\n"
+            b"sku,image,tag,probability,prediction_set\n00123,a.jpg,Shirt,0.9877,Shirt|Coat\n"
             b"00124,b.jpg,,,\n00125,c.jpg,\xc3\x9c; x,1.0000,\xc3\x9c\n",
             id="plain",
         ),
         pytest.param(
             b'\xef\xbb\xbfsku;name\r\n1;"a ""b""\r\nc"\r\n\r\n2;5" x\r\n3;',
-            b'\xef\xbb\xbfsku;name;tag;confidence;candidates\r\n1;"a ""b""\r\nc";Shirt;0.9877;Shirt|Coat\r\n\r\n'
+            b'\xef\xbb\xbfsku;name;tag;probability;prediction_set\r\n1;"a ""b""\r\nc";Shirt;0.9877;Shirt|Coat\r\n\r\n'
             b'2;5" x;;;\r\n3;;"\xc3\x9c; x";1.0000;\xc3\x9c',
             id="byte order mark, CRLF, quotes over two lines, an empty line, no last line end",
         ),
         pytest.param(
             "sep=;\ngröße;b\n1;2\n3\n4;5\n".encode("cp1252"),
             (
-                "sep=;\ngröße;b;tag;confidence;candidates\n1;2;Shirt;0.9877;Shirt|Coat\n3;;;;\n"
+                "sep=;\ngröße;b;tag;probability;prediction_set\n1;2;Shirt;0.9877;Shirt|Coat\n3;;;;\n"
                 '4;5;"Ü; x";1.0000;Ü\n'
             ).encode("cp1252"),
             id="cp1252, Excel's first line, a row that is too short",
@@ -55,22 +55,20 @@ def tagged(path: Path, rows: Sequence[Any] = ROWS) -> bytes:
             b"\xff\xfe" + "a\tb\r\n1\t2\r\n3\t4\r\n5\t6\r\n".encode("utf-16-le"),
             b"\xff\xfe"
             + (
-                "a\tb\ttag\tconfidence\tcandidates\r\n1\t2\tShirt\t0.9877\tShirt|Coat\r\n3\t4\t\t\t\r\n"
+                "a\tb\ttag\tprobability\tprediction_set\r\n1\t2\tShirt\t0.9877\tShirt|Coat\r\n3\t4\t\t\t\r\n"
                 "5\t6\tÜ; x\t1.0000\tÜ\r\n"
             ).encode("utf-16-le"),
             id="UTF-16",
         ),
         pytest.param(
             b'"sku","image"\n"00123","a"\n"00124","b"\n"00125","c"\n',
-            b'"sku","image","tag","confidence","candidates"\n"00123","a","Shirt","0.9877","Shirt|Coat"\n'
+            b'"sku","image","tag","probability","prediction_set"\n"00123","a","Shirt","0.9877","Shirt|Coat"\n'
             b'"00124","b","","",""\n"00125","c","\xc3\x9c; x","1.0000","\xc3\x9c"\n',
             id="everything in quotes",
         ),
     ],
 )
-def test_every_byte_of_a_csv_stays_and_the_cells_come_behind(
-    original: bytes, expected: bytes, tmp_path: Path
-) -> None:
+def test_csv_keeps_every_byte_before_the_new_cells(original: bytes, expected: bytes, tmp_path: Path) -> None:
     path = tmp_path / "catalogue.csv"
     path.write_bytes(original)
     assert tagged(path) == expected
@@ -84,7 +82,7 @@ def test_every_byte_of_a_csv_stays_and_the_cells_come_behind(
     ),
     end=st.sampled_from(["\n", "\r\n"]),
 )
-def test_whatever_is_in_the_cells_the_csv_module_reads_them_and_ours_again(
+def test_csv_with_any_cells_is_valid_csv_again(
     cells: list[list[str]], end: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     import csv
@@ -95,35 +93,36 @@ def test_whatever_is_in_the_cells_the_csv_module_reads_them_and_ours_again(
     path.write_bytes(text.getvalue().encode())
     made = tagged(path, [["=x,\ny", 0.5, ["p", 'q"']]] * len(cells)).decode()
     rows = list(csv.reader(io.StringIO(made, newline="")))
-    assert rows[0] == ["a", "b", "c", "tag", "confidence", "candidates"]
+    assert rows[0] == ["a", "b", "c", "tag", "probability", "prediction_set"]
     assert rows[1:] == [[*row, "'=x,\ny", "0.5000", 'p|q"'] for row in cells]
 
 
-def test_a_tag_that_a_spreadsheet_would_reckon_is_defused_and_a_number_is_not(tmp_path: Path) -> None:
+def test_tags_are_never_formulas_in_a_spreadsheet(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.csv"
     path.write_bytes(b"a,b\n=1+1,2\n")
     made = tagged(path, [["=cmd|' /C calc'!A0", 0.5, ["@x", "-y"]]])
     assert made.splitlines()[1] == b"=1+1,2,'=cmd|' /C calc'!A0,0.5000,'@x|-y"
 
 
-def test_a_quote_that_never_ends_is_named_by_its_line(tmp_path: Path) -> None:
+def test_open_quote_is_reported_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.csv"
     path.write_bytes(b'a,b\n1,2\n3,"4\n5,6\n')
-    with pytest.raises(DataError, match="line 3: the row that begins there cannot be read"):
-        list(open_table(path, path).values(["a"]))
+    with pytest.raises(DataError) as error:
+        list(open_table(path, path).rows(["a"]))
+    assert (error.value.code, error.value.params["line"]) == ("csv_quote_open", 3)
 
 
 def test_json_lines_keep_their_bytes_and_numbers(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.jsonl"
     path.write_bytes(b'{"sku": "00123", "price": 1.50}\n\n{}\r\n{"image":"x"}')
-    assert list(open_table(path, path).values(["sku", "image"])) == [("00123", ""), ("", ""), ("", "x")]
+    assert list(open_table(path, path).rows(["sku", "image"])) == [("00123", ""), ("", ""), ("", "x")]
     lines = tagged(path).split(b"\n")
     assert lines[0] == (
-        b'{"sku": "00123", "price": 1.50, "tag": "Shirt", "confidence": 0.9877, "candidates": ["Shirt", "Coat"]}'
+        b'{"sku": "00123", "price": 1.50, "tag": "Shirt", "probability": 0.9877, "prediction_set": ["Shirt", "Coat"]}'
     )
     assert lines[1] == b""
     assert lines[2].endswith(b"\r")
-    assert json.loads(lines[2]) == {"tag": None, "confidence": None, "candidates": None}
+    assert json.loads(lines[2]) == {"tag": None, "probability": None, "prediction_set": None}
     assert lines[3].startswith(b'{"image":"x", "tag": "')
 
 
@@ -141,8 +140,8 @@ def test_parquet_keeps_types_metadata_and_compression(tmp_path: Path) -> None:
     assert read.select(["sku", "price"]).equals(table)
     assert read.schema.metadata[b"shop"] == b"ours"
     assert read.column("tag").to_pylist() == ["Shirt", None, "Ü; x"]
-    assert read.column("confidence").to_pylist() == [0.9877, None, 1.0]
-    assert read.column("candidates").to_pylist() == [["Shirt", "Coat"], None, ["Ü"]]
+    assert read.column("probability").to_pylist() == [0.9877, None, 1.0]
+    assert read.column("prediction_set").to_pylist() == [["Shirt", "Coat"], None, ["Ü"]]
     assert pq.ParquetFile(made).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
@@ -188,7 +187,7 @@ def write_workbook(path: Path, prefix: str = "") -> bytes:
 
 @pytest.mark.parametrize("prefix", ["", "x"])
 @pytest.mark.parametrize("block_bytes", [5, 2**18])
-def test_a_workbook_keeps_all_its_xml_and_gets_cells_at_the_ends_of_its_rows(
+def test_workbook_keeps_its_xml_and_gets_cells_in_each_row(
     prefix: str, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workbook, "BLOCK_BYTES", block_bytes)
@@ -196,7 +195,7 @@ def test_a_workbook_keeps_all_its_xml_and_gets_cells_at_the_ends_of_its_rows(
     sheet = write_workbook(path, prefix)
     found = open_table(path, path)
     assert found.columns == ("SKU", "image", "price")
-    assert list(found.values(["SKU", "image"])) == [("00123", "1163"), ("", "tee & top.jpg")]
+    assert list(found.rows(["SKU", "image"])) == [("00123", "1163"), ("", "tee & top.jpg")]
     with zipfile.ZipFile(io.BytesIO(tagged(path, ROWS[1:]))) as made, zipfile.ZipFile(path) as before:
         assert made.namelist() == before.namelist()
         assert made.read("xl/comments1.xml") == b"<comments>kept</comments>"
@@ -208,8 +207,8 @@ def test_a_workbook_keeps_all_its_xml_and_gets_cells_at_the_ends_of_its_rows(
     }
     assert added == {
         "D1": ("inlineStr", "tag"),
-        "E1": ("inlineStr", "confidence"),
-        "F1": ("inlineStr", "candidates"),
+        "E1": ("inlineStr", "probability"),
+        "F1": ("inlineStr", "prediction_set"),
         "D5": ("inlineStr", "Ü; x"),
         "E5": (None, "1.0000"),
         "F5": ("inlineStr", "Ü"),
@@ -222,7 +221,7 @@ def test_a_workbook_keeps_all_its_xml_and_gets_cells_at_the_ends_of_its_rows(
     assert xml == sheet.replace(b' spans="1:3"', b"").replace(b"A1:C5", b"A1:F5")
 
 
-def test_a_workbook_that_declares_entities_is_refused(tmp_path: Path) -> None:
+def test_workbook_with_entities_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.xlsx"
     write_workbook(path)
     content = {}
@@ -234,46 +233,52 @@ def test_a_workbook_that_declares_entities_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in content.items():
             archive.writestr(name, text)
-    with pytest.raises(DataError, match="declares a document type"):
+    with pytest.raises(DataError) as error:
         open_table(path, path)
+    assert error.value.code == "workbook_damaged"
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("content", "code", "params"),
     [
-        (b"", "is empty"),
-        (b"\x1f\x8b\x08", "gzipped"),
-        (b"<html>", "HTML or XML"),
-        (b"\xd0\xcf\x11\xe0\xa1", "old Excel"),
-        (b"PK\x03\x04nonsense", "workbook cannot be read"),
-        (b"PAR1nonsense", "Parquet file is damaged"),
-        (b'{"a": 1}\n{"a"\n', "line 2 is no JSON"),
-        (b"\x00\x01\x02", "no table"),
+        (b"", "table_empty", {}),
+        (b"\x1f\x8b\x08", "not_a_table", {"found": "a gzip file"}),
+        (b"<html>", "not_a_table", {"found": "HTML or XML"}),
+        (b"\xd0\xcf\x11\xe0\xa1", "not_a_table", {"found": "an old Excel file (.xls)"}),
+        (b"PK\x03\x04nonsense", "workbook_damaged", {}),
+        (b"PAR1nonsense", "parquet_damaged", {}),
+        (b'{"a": 1}\n{"a"\n', "json_line", {"line": 2}),
+        (b"\x00\x01\x02", "not_a_table", {"found": "a binary file"}),
+        (b"\xff\xfea", "text_encoding", {"byte": 2}),
     ],
 )
-def test_what_is_no_catalogue_is_said(content: bytes, reason: str, tmp_path: Path) -> None:
+def test_other_files_are_refused(content: bytes, code: str, params: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "catalogue"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=reason):
+    with pytest.raises(DataError) as error:
         open_table(path, tmp_path / "out")
+    assert error.value.code == code
+    assert error.value.params.items() >= {"path": str(path), **params}.items()
 
 
-def test_a_catalogue_is_not_written_as_another_format(tmp_path: Path) -> None:
+def test_table_is_not_written_in_another_format(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.csv"
     path.write_bytes(b"a,b\n1,2\n")
-    with pytest.raises(DataError, match=r"out.xlsx: the catalogue is written as it came"):
+    with pytest.raises(DataError) as error:
         open_table(path, tmp_path / "out.xlsx")
+    assert error.value.code == "output_kind_differs"
+    assert error.value.params["path"] == str(tmp_path / "out.xlsx")
 
 
-def test_a_journal_keeps_what_was_whole_when_its_end_was_torn(tmp_path: Path) -> None:
-    path, about = tmp_path / "out.partial", {"catalogue": "x"}
-    with Journal(path, about, resume=False) as journal:
+def test_journal_with_a_torn_end_keeps_its_valid_rows(tmp_path: Path) -> None:
+    path, inputs = tmp_path / "out.partial", {"catalogue": "x"}
+    with Journal(path, inputs, resume=False) as journal:
         journal.add([["Ü", 0.5, None], ["a\nb", None, ["c"]]])
         journal.add([["d", 0.25, None]])
     whole = path.read_bytes()
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
-        with Journal(path, about, resume=True) as journal:
+        with Journal(path, inputs, resume=True) as journal:
             assert (
                 list(journal.rows())
                 == [["Ü", 0.5, None], ["a\nb", None, ["c"]], ["d", 0.25, None]][: journal.count]
@@ -285,17 +290,25 @@ def test_a_journal_keeps_what_was_whole_when_its_end_was_torn(tmp_path: Path) ->
         assert path.read_bytes() == whole
 
 
-def test_a_journal_is_for_one_job_and_one_process_and_never_overwrites_another_file(tmp_path: Path) -> None:
+def test_journal_belongs_to_one_job_and_one_process(tmp_path: Path) -> None:
     path = tmp_path / "out.partial"
     with Journal(path, {"catalogue": "x", "model": "y"}, resume=False) as journal:
         journal.add([["a"]])
-        with pytest.raises(StorageError, match="another muslin is at work"):
+        with pytest.raises(StorageError) as error:
             Journal(path, {"catalogue": "x", "model": "y"}, resume=True)
-    with pytest.raises(DataError, match=r"left 1 products tagged. Go on with --resume"):
+        assert error.value.code == "journal_locked"
+    with pytest.raises(DataError) as not_resumed:
         Journal(path, {"catalogue": "x", "model": "y"}, resume=False)
-    with pytest.raises(DataError, match="begun with another model"):
+    assert (not_resumed.value.code, not_resumed.value.params["count"]) == ("job_not_resumed", 1)
+    with pytest.raises(DataError) as changed:
         Journal(path, {"catalogue": "x", "model": "z"}, resume=True)
+    assert (changed.value.code, changed.value.params["names"]) == ("job_inputs_changed", ["model"])
+
+
+def test_journal_never_overwrites_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.partial"
     path.write_text("my own notes\n")
-    with pytest.raises(StorageError, match="is in the way"):
+    with pytest.raises(StorageError) as error:
         Journal(path, {"catalogue": "x"}, resume=True)
+    assert error.value.code == "not_a_journal"
     assert path.read_text() == "my own notes\n"

@@ -11,7 +11,7 @@ from test_spreadsheets import workbook
 
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN
-from muslin.data.tables.columns import read_table
+from muslin.data.tables.table_reader import read_table
 from muslin.errors import DataError
 
 
