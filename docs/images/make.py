@@ -26,7 +26,7 @@ REPORT_PX = (1100, 760)  # width and height of the top: the accuracy, what it co
 PREDICTIONS_PX = (1100, 760)
 MAX_BYTES = 400_000
 ONLY = (
-    "<style>header,footer,nav,.plain,.key,section:not(#{}){{display:none}}"
+    "<style>header,footer,nav,.summary,.key-metrics,section:not(#{}){{display:none}}"
     "section{{padding:0}}h2{{margin-top:24px}}</style>"
 )
 """Hides everything but one section of a page."""

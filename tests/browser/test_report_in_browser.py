@@ -93,7 +93,7 @@ def test_network_is_drawn_with_shapes_and_parameters(page: Page, sliced_run: Fin
         assert "×".join(map(str, layer["output"])) in drawn
         if layer["parameters"]:
             assert f"{layer['parameters']:,}" in drawn
-    assert f"{network['parameters']:,}" in text(page, ".key")
+    assert f"{network['parameters']:,}" in text(page, ".key-metrics")
 
 
 def test_learning_curves_show_training_and_validation(page: Page, sliced_run: FinishedRun) -> None:
@@ -163,7 +163,7 @@ def test_most_confused_pairs_have_examples(page: Page) -> None:
     assert any(
         {"Shirt", "T-shirt/top", "Pullover", "Coat"} & set(re.split(" predicted as |:", p)) for p in pairs
     )
-    assert seen(page, "#confused-pairs .trio img") >= 3 * len(pairs)
+    assert seen(page, "#confused-pairs .pair-examples img") >= 3 * len(pairs)
 
 
 def test_most_confident_errors_are_named(page: Page) -> None:
@@ -203,7 +203,8 @@ def test_nothing_is_wider_than_the_screen(width: int, page: Page) -> None:
     assert page.run("[innerWidth, document.documentElement.scrollWidth]") == [width, width]
     beside = page.run(
         """[...document.querySelectorAll('body *')]
-        .filter(e => !e.closest('.wide, .unseen, .skip') && e.getBoundingClientRect().right > innerWidth + 1)
+        .filter(e => !e.closest('.scroll-x, .visually-hidden, .skip'))
+        .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
         .map(e => e.outerHTML.slice(0, 80))"""
     )
     assert beside == [], "only scrollable elements may be wider"
@@ -212,7 +213,7 @@ def test_nothing_is_wider_than_the_screen(width: int, page: Page) -> None:
 
 CONTRASTS = """
 [...document.querySelectorAll('h1, h2, h3, h4, p, li, td, th, dd, dt, figcaption, a, pre, caption, .drawing text')]
-  .filter(e => e.checkVisibility() && e.textContent.trim() && !e.closest('.unseen, .skip'))
+  .filter(e => e.checkVisibility() && e.textContent.trim() && !e.closest('.visually-hidden, .skip'))
   .map(e => {
     const light = colour => {
       const [r, g, b] = colour.match(/[\\d.]+/g).map(v => v / 255)
