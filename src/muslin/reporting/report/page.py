@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def render_page(template: str, **values: Any) -> str:
         "duration": duration,
         "short": short_count,
         "inline": inline_svg,
+        "sentence": _sentence,
         "setting_value": _setting_value,
         "setting_name": _setting_name,
         "sha256": _script_hash,
@@ -72,6 +74,11 @@ def render_page(template: str, **values: Any) -> str:
 def _script_hash(script: str) -> str:
     """The hash by which a page's content security policy allows a script to run."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _sentence(message: Any) -> str:
+    """A message as it is or as JSON has it (see `muslin.messages.Message.to_dict`)."""
+    return f"{message['message']} {message['hint']}".strip() if isinstance(message, Mapping) else str(message)
 
 
 def _setting_value(value: Any) -> str:
