@@ -9,7 +9,7 @@ from muslin.evaluation.intervals import newcombe_independent
 from muslin.evaluation.reliability import (
     Predictions,
     calibration_metrics,
-    mean_interval,
+    mean_with_interval,
     measure_reliability,
     risk_coverage,
     slice_metrics,
@@ -81,11 +81,15 @@ def test_independent_interval_is_newcombes_own_example() -> None:
 
 def test_groups_widen_the_interval() -> None:
     correct = np.repeat(np.arange(60) % 3 > 0, 20).astype(float)
-    alone, together = mean_interval(correct), mean_interval(correct, np.repeat(np.arange(60), 20))
+    mean, alone = mean_with_interval(correct)
+    assert mean == pytest.approx(2 / 3)
     assert alone[0] < 2 / 3 < alone[1]
+    _, together = mean_with_interval(correct, np.repeat(np.arange(60), 20))
     assert together[1] - together[0] > 3 * (alone[1] - alone[0])
-    assert mean_interval(np.ones(40), np.repeat(np.arange(2), 20))[0] < 0.4  # two products, not forty images
-    assert mean_interval(np.array([np.nan])) == (0.0, 1.0)
+    _, (low, _) = mean_with_interval(np.ones(40), np.repeat(np.arange(2), 20))
+    assert low < 0.4  # two products, not forty images
+    assert mean_with_interval(np.array([np.nan])) == (None, (0.0, 1.0))
+    assert mean_with_interval(np.array([1.0, 0]), mask=np.array([True, False]))[0] == 1
 
 
 def test_weak_slice_comes_first() -> None:

@@ -13,7 +13,6 @@ from muslin.evaluation.curves import (
     bootstrap_weights,
     percentile_interval,
     weighted_average_precision,
-    with_bootstrap_interval,
 )
 from muslin.evaluation.intervals import Interval, wilson_interval
 from muslin.evaluation.multiclass import MAX_CONFIDENT_ERRORS, check_probabilities
@@ -151,41 +150,11 @@ def evaluate_multilabel(
     _check_multilabel(labels, probabilities, classes, thresholds)
     images = np.flatnonzero((labels != UNKNOWN).any(axis=1))
     truth, probabilities = labels[images], probabilities[images]
-    labelled = truth != UNKNOWN
-    positive = truth == 1
+    labelled, positive = truth != UNKNOWN, truth == 1
     predicted = (probabilities.astype(np.float64) >= np.asarray(thresholds)) & labelled
     samples = bootstrap_weights(len(images), int(labelled.sum()))
-    counts = _Counts(samples, predicted, positive)
-    f1_samples = counts.f1()
-
-    per_label, label_samples = [], []
-    for i, name in enumerate(classes):
-        here = labelled[:, i]
-        average_precision, sampled = _average_precision(
-            truth[here, i], probabilities[here, i], samples[:, here]
-        )
-        label_samples.append(sampled)
-        support, n_predicted = int(positive[:, i].sum()), int(predicted[:, i].sum())
-        correct = int((predicted & positive)[:, i].sum())
-        per_label.append(
-            LabelMetrics(
-                name=name,
-                threshold=float(thresholds[i]),
-                labelled=int(here.sum()),
-                unlabelled=int(len(labels) - here.sum()),
-                support=support,
-                predicted=n_predicted,
-                correct=correct,
-                precision=correct / n_predicted if n_predicted else None,
-                precision_interval=wilson_interval(correct, n_predicted),
-                recall=correct / support if support else None,
-                recall_interval=wilson_interval(correct, support),
-                f1=2 * correct / (n_predicted + support) if n_predicted + support else None,
-                f1_interval=percentile_interval(f1_samples[:, i]),
-                average_precision=average_precision,
-                average_precision_interval=percentile_interval(sampled),
-            )
-        )
+    once = np.ones((1, len(images)), np.float32)
+    whole, sampled = (_Rates(truth, probabilities, predicted, weights) for weights in (once, samples))
     clipped = np.clip(probabilities[labelled].astype(np.float64), 1e-7, 1 - 1e-7)
     cell_truth = positive[labelled]
     return MultilabelEvaluation(
@@ -195,119 +164,108 @@ def evaluate_multilabel(
         cells=int(labelled.sum()),
         correct_cells=int(((predicted == positive) & labelled).sum()),
         unlabelled_fraction=float((labels == UNKNOWN).mean()),
-        per_label=tuple(per_label),
-        micro=_micro(truth, probabilities, predicted, samples, counts),
-        macro=_macro(per_label, np.array(label_samples), counts),
+        per_label=tuple(
+            LabelMetrics(
+                name=name,
+                threshold=float(thresholds[i]),
+                labelled=int(labelled[:, i].sum()),
+                unlabelled=int(len(labels) - labelled[:, i].sum()),
+                **_label_metrics(whole, sampled, i),
+            )
+            for i, name in enumerate(classes)
+        ),
+        micro=_with_intervals(whole.micro(), sampled.micro()),
+        macro=_with_intervals(whole.macro(), sampled.macro()),
         log_loss=float(-np.log(np.where(cell_truth, clipped, 1 - clipped)).mean()),
         brier_score=float(np.square(probabilities[labelled] - cell_truth, dtype=np.float64).mean()),
         confident_errors=_confident_errors(truth, probabilities, predicted, images, ids),
     )
 
 
-class _Counts:
-    """Weighted counts per bootstrap sample and label, float64 (samples, labels), and the rates made of them."""
+class _Rates:
+    """Metrics of all labels under each row of image weights: the whole set, or bootstrap samples of it.
+
+    Arrays are float64 (rows, labels), NaN where a rate is undefined.
+    """
 
     def __init__(
-        self, samples: NDArray[np.floating[Any]], predicted: NDArray[np.bool_], positive: NDArray[np.bool_]
+        self,
+        truth: NDArray[np.integer[Any]],
+        probabilities: NDArray[np.floating[Any]],
+        predicted: NDArray[np.bool_],
+        weights: NDArray[np.floating[Any]],
     ) -> None:
+        self.truth, self.probabilities, self.weights = truth, probabilities, weights
+        positive = truth == 1
+        self.has_support = positive.any(axis=0)
         self.correct, self.predicted, self.support = (
-            (samples @ cells.astype(np.float32)).astype(np.float64)
+            (weights @ cells.astype(np.float32)).astype(np.float64)
             for cells in (predicted & positive, predicted, positive)
         )
+        average_precision = np.full(self.support.shape, np.nan)
+        for i in np.flatnonzero(self.has_support):
+            here = truth[:, i] != UNKNOWN
+            average_precision[:, i] = weighted_average_precision(
+                truth[here, i], probabilities[here, i], weights[:, here]
+            )
+        self.of_labels = _rates(self.correct, self.predicted, self.support)
+        self.of_labels["average_precision"] = average_precision
 
-    def precision(self) -> NDArray[np.float64]:
-        return _ratio(self.correct, self.predicted)
-
-    def recall(self) -> NDArray[np.float64]:
-        return _ratio(self.correct, self.support)
-
-    def f1(self) -> NDArray[np.float64]:
-        return _ratio(2 * self.correct, self.predicted + self.support)
-
-
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NaN where `whole` is 0."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio: NDArray[np.float64] = part / whole
-    return ratio
-
-
-def _average_precision(
-    truth: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]], samples: NDArray[np.floating[Any]]
-) -> tuple[float | None, NDArray[np.floating[Any]]]:
-    """The average precision of all images, and of each bootstrap sample; None and NaN where it is undefined."""
-    value, _ = with_bootstrap_interval(weighted_average_precision, truth, scores, samples[:1])
-    if value is None:
-        return None, np.full(len(samples), np.nan)
-    return value, weighted_average_precision(truth, scores, samples)
-
-
-def _micro(
-    truth: NDArray[np.integer[Any]],
-    probabilities: NDArray[np.floating[Any]],
-    predicted: NDArray[np.bool_],
-    samples: NDArray[np.floating[Any]],
-    counts: _Counts,
-) -> LabelAverages:
-    labelled, positive = truth != UNKNOWN, truth == 1
-    correct, n_predicted, support = (
-        int((predicted & positive).sum()),
-        int(predicted.sum()),
-        int(positive.sum()),
-    )
-    images = np.nonzero(labelled)[0]
-    # One sample at a time: all samples of all cells together need not fit into memory
-    sampled = np.array(
-        [
-            weighted_average_precision(truth[labelled], probabilities[labelled], sample[images][None])[0]
-            for sample in samples
+    def micro(self) -> dict[str, NDArray[np.floating[Any]]]:
+        """(rows,): over all labelled cells."""
+        sums = (array.sum(axis=1) for array in (self.correct, self.predicted, self.support))
+        labelled = self.truth != UNKNOWN
+        images = np.nonzero(labelled)[0]
+        truth, scores = self.truth[labelled], self.probabilities[labelled]
+        # One row at a time: all samples of all cells together need not fit into memory
+        average_precision = [
+            weighted_average_precision(truth, scores, row[images][None])[0] for row in self.weights
         ]
-    )
-    average_precision, _ = _average_precision(truth[labelled], probabilities[labelled], samples[:1, images])
-    n_correct, all_predicted, all_support = (
-        array.sum(axis=1) for array in (counts.correct, counts.predicted, counts.support)
-    )
-    return LabelAverages(
-        precision=correct / n_predicted if n_predicted else 0.0,
-        precision_interval=percentile_interval(_ratio(n_correct, all_predicted)),
-        recall=correct / support if support else 0.0,
-        recall_interval=percentile_interval(_ratio(n_correct, all_support)),
-        f1=2 * correct / (n_predicted + support) if n_predicted + support else 0.0,
-        f1_interval=percentile_interval(_ratio(2 * n_correct, all_predicted + all_support)),
-        average_precision=average_precision or 0.0,
-        average_precision_interval=percentile_interval(sampled),
-    )
+        return _rates(*sums) | {"average_precision": np.array(average_precision)}
+
+    def macro(self) -> dict[str, NDArray[np.floating[Any]]]:
+        """(rows,): means over labels with support; a label that is never predicted has precision and F1 0."""
+        if not self.has_support.any():
+            return {name: np.full(len(self.weights), np.nan) for name in self.of_labels}
+        rates = {name: values[:, self.has_support] for name, values in self.of_labels.items()}
+        for name in ("precision", "f1"):
+            rates[name] = np.nan_to_num(rates[name], nan=0.0)
+        means = {name: np.ma.masked_invalid(values).mean(axis=1) for name, values in rates.items()}
+        return {name: np.ma.filled(values, np.nan) for name, values in means.items()}
 
 
-def _macro(
-    per_label: Sequence[LabelMetrics], average_precisions: NDArray[np.floating[Any]], counts: _Counts
+def _rates(
+    correct: NDArray[np.float64], predicted: NDArray[np.float64], support: NDArray[np.float64]
+) -> dict[str, NDArray[np.floating[Any]]]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "precision": correct / predicted,
+            "recall": correct / support,
+            "f1": 2 * correct / (predicted + support),
+        }
+
+
+def _label_metrics(whole: _Rates, sampled: _Rates, i: int) -> dict[str, Any]:
+    correct, predicted, support = (
+        int(array[0, i]) for array in (whole.correct, whole.predicted, whole.support)
+    )
+    metrics: dict[str, Any] = {"correct": correct, "predicted": predicted, "support": support}
+    for name, values in whole.of_labels.items():
+        metrics[name] = float(values[0, i]) if np.isfinite(values[0, i]) else None
+        metrics[f"{name}_interval"] = percentile_interval(sampled.of_labels[name][:, i])
+    metrics["precision_interval"] = wilson_interval(correct, predicted)
+    metrics["recall_interval"] = wilson_interval(correct, support)
+    return metrics
+
+
+def _with_intervals(
+    whole: dict[str, NDArray[np.floating[Any]]], sampled: dict[str, NDArray[np.floating[Any]]]
 ) -> LabelAverages:
-    """`average_precisions` is (labels, samples)."""
-    with_support = [i for i, metrics in enumerate(per_label) if metrics.support]
-    rows = [per_label[i] for i in with_support]
-
-    def mean(values: Sequence[float | None]) -> float:
-        return sum(value or 0.0 for value in values) / len(values) if values else 0.0
-
-    def interval(rates: NDArray[np.floating[Any]], undefined: float | None = None) -> Interval:
-        """Of the mean over labels; undefined rates count as `undefined`, or are left out."""
-        if not with_support:
-            return 0.0, 1.0
-        rates = rates[:, with_support]
-        if undefined is not None:
-            return percentile_interval(np.nan_to_num(rates, nan=undefined).mean(axis=1))
-        return percentile_interval(np.ma.filled(np.ma.masked_invalid(rates).mean(axis=1), np.nan))
-
-    return LabelAverages(
-        precision=mean([row.precision for row in rows]),
-        precision_interval=interval(counts.precision(), undefined=0.0),
-        recall=mean([row.recall for row in rows]),
-        recall_interval=interval(counts.recall()),
-        f1=mean([row.f1 for row in rows]),
-        f1_interval=interval(counts.f1(), undefined=0.0),
-        average_precision=mean([row.average_precision for row in rows]),
-        average_precision_interval=interval(average_precisions.T),
-    )
+    metrics: dict[str, Any] = {}
+    for name, (value,) in whole.items():
+        metrics[name] = float(np.nan_to_num(value))
+        metrics[f"{name}_interval"] = percentile_interval(sampled[name])
+    return LabelAverages(**metrics)
 
 
 def _confident_errors(

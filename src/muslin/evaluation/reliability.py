@@ -198,10 +198,7 @@ class Predictions:
     leaked: NDArray[np.bool_] | None = None
 
     def take(self, rows: NDArray[np.integer[Any]]) -> "Predictions":
-        arrays: dict[str, Any] = {
-            name: None if array is None else array[rows] for name, array in vars(self).items()
-        }
-        return replace(self, **arrays)
+        return replace(self, **{name: array[rows] for name, array in vars(self).items() if array is not None})
 
 
 def measure_reliability(
@@ -236,12 +233,13 @@ def measure_reliability(
     decided = triage(target, images.probabilities, policies[0])
     correct = _correctness(images.labels, decided.labels)
     predicted = np.isfinite(correct)
+    accuracy, accuracy_interval = mean_with_interval(correct, groups)
     curve, aurc = risk_coverage(correct[predicted], decided.confidence[predicted])
     return Reliability(
         n=len(rows),
         n_groups=None if groups is None else len(np.unique(groups.astype(str))),
-        accuracy=_mean(correct),
-        accuracy_interval=mean_interval(correct, groups),
+        accuracy=accuracy,
+        accuracy_interval=accuracy_interval,
         before_calibration=calibration_metrics(images.labels, images.raw_probabilities),
         after_calibration=calibration_metrics(images.labels, images.probabilities),
         precision_target=precision,
@@ -261,11 +259,6 @@ def _correctness(labels: Labels, predicted: NDArray[np.bool_]) -> Correctness:
     with np.errstate(invalid="ignore"):
         fractions: Correctness = (labelled & (labels == 1)).sum(axis=1) / labelled.sum(axis=1)
     return fractions
-
-
-def _mean(correct: Correctness) -> float | None:
-    finite = correct[np.isfinite(correct)]
-    return float(finite.mean()) if len(finite) else None
 
 
 def calibration_metrics(labels: Labels, probabilities: Probabilities) -> CalibrationMetrics:
@@ -295,8 +288,8 @@ def _selective_metrics(
     decisions = []
     for number, decision in enumerate(DECISIONS):
         mask = decided.decisions == number
-        interval = mean_interval(correct[mask], _groups_of(images.groups, mask))
-        decisions.append(DecisionMetrics(decision, int(mask.sum()), _mean(correct[mask]), interval))
+        accuracy, interval = mean_with_interval(correct, images.groups, mask)
+        decisions.append(DecisionMetrics(decision, int(mask.sum()), accuracy, interval))
     if images.labels.ndim == 1:
         in_set = decided.prediction_sets[np.arange(len(correct)), images.labels].astype(np.float64)
     else:
@@ -304,19 +297,16 @@ def _selective_metrics(
         with np.errstate(invalid="ignore"):
             in_set = (decided.prediction_sets & positive).sum(axis=1) / positive.sum(axis=1)
     review = decided.decisions == REVIEW
+    set_coverage, set_coverage_interval = mean_with_interval(in_set, images.groups, review)
     return SelectiveMetrics(
         precision_target=policy.precision_target,
         coverage=decisions[0].n / len(correct),
         decisions=tuple(decisions),
-        set_coverage=_mean(in_set[review]),
-        set_coverage_interval=mean_interval(in_set[review], _groups_of(images.groups, review)),
+        set_coverage=set_coverage,
+        set_coverage_interval=set_coverage_interval,
         mean_set_size=float(decided.prediction_sets[review].sum(axis=1).mean()) if review.any() else None,
         unsupported=policy.unsupported,
     )
-
-
-def _groups_of(groups: Groups, mask: NDArray[np.bool_]) -> Groups:
-    return None if groups is None else groups[mask]
 
 
 def risk_coverage(
@@ -336,26 +326,29 @@ def risk_coverage(
     return tuple((float(k / n), float(risk[k - 1])) for k in ranks), float(risk.mean())
 
 
-def mean_interval(correct: Correctness, groups: Groups = None) -> Interval:
-    """95 % interval of the mean of `correct`, in 0..1, without NaN; (0, 1) for no values.
+def mean_with_interval(
+    correct: Correctness, groups: Groups = None, mask: NDArray[np.bool_] | None = None
+) -> tuple[float | None, Interval]:
+    """The mean of `correct` and its 95 % interval, without NaN, of the images in `mask`; (None, (0, 1)) for none.
 
     The Wilson interval of independent zeros and ones. Otherwise a bootstrap that draws whole groups (Efron and
     Tibshirani 1993, chapter 8). Where all values are 0 or all are 1, a bootstrap gives no width, so each group counts
     as one trial of a Wilson interval.
     """
-    finite = np.isfinite(correct)
-    correct = correct[finite]
+    counted = np.isfinite(correct) if mask is None else np.isfinite(correct) & mask
+    correct = correct[counted]
     if not len(correct):
-        return 0.0, 1.0
+        return None, (0.0, 1.0)
+    mean = float(correct.mean())
     if groups is None and np.isin(correct, (0, 1)).all():
-        return wilson_interval(int(correct.sum()), len(correct))
-    units = _unit_numbers(_groups_of(groups, finite), len(correct))
+        return mean, wilson_interval(int(correct.sum()), len(correct))
+    units = _unit_numbers(None if groups is None else groups[counted], len(correct))
     counts = np.bincount(units).astype(np.float64)
     sums = np.bincount(units, weights=correct)
     if (correct == correct[0]).all() and correct[0] in (0, 1):
-        return wilson_interval(int(correct[0]) * len(counts), len(counts))
+        return mean, wilson_interval(int(correct[0]) * len(counts), len(counts))
     samples = bootstrap_weights(len(counts), len(counts))
-    return percentile_interval((samples @ sums) / (samples @ counts))
+    return mean, percentile_interval((samples @ sums) / (samples @ counts))
 
 
 def _unit_numbers(groups: Groups, n: int) -> NDArray[np.int64]:
@@ -377,7 +370,8 @@ def slice_metrics(
     """
     texts = np.array(["" if value is None else str(value) for value in values])
     counted = np.isfinite(correct) & (texts != "")
-    correct, texts, groups = correct[counted], texts[counted], _groups_of(groups, counted)
+    correct, texts = correct[counted], texts[counted]
+    groups = None if groups is None else groups[counted]
     names = np.unique(texts)
     if len(names) < 2:
         return ()
@@ -397,7 +391,7 @@ def slice_metrics(
                 value=str(name),
                 n=len(inside),
                 accuracy=float(inside.mean()),
-                accuracy_interval=mean_interval(inside, _groups_of(groups, mask)),
+                accuracy_interval=mean_with_interval(correct, groups, mask)[1],
                 difference=float(inside.mean() - outside.mean()),
                 difference_interval=interval,
                 weak=interval[1] < 0,
@@ -421,10 +415,5 @@ def _linearised_interval(
 
 
 def _leak_metrics(correct: Correctness, leaked: NDArray[np.bool_], groups: Groups) -> LeakMetrics:
-    return LeakMetrics(
-        int(leaked.sum()),
-        _mean(correct[leaked]),
-        mean_interval(correct[leaked], _groups_of(groups, leaked)),
-        _mean(correct[~leaked]),
-        mean_interval(correct[~leaked], _groups_of(groups, ~leaked)),
-    )
+    others = mean_with_interval(correct, groups, ~leaked)
+    return LeakMetrics(int(leaked.sum()), *mean_with_interval(correct, groups, leaked), *others)

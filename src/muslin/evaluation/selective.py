@@ -68,22 +68,11 @@ class CalibrationData:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CalibrationData) and all(
             np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-            for a, b in zip(self.arrays().values(), other.arrays().values(), strict=True)
+            for a, b in zip(vars(self).values(), vars(other).values(), strict=True)
         )
 
     def __len__(self) -> int:
         return len(self.confidence)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name, as a bundle stores them."""
-        return {
-            "temperature": self.temperature,
-            "label_thresholds": self.label_thresholds,
-            "confidence": self.confidence,
-            "predicted": self.predicted,
-            "correct": self.correct,
-            "probability_of_true": self.probability_of_true,
-        }
 
     def with_label_thresholds(
         self, target: Target, label_thresholds: Sequence[float]

@@ -228,7 +228,7 @@ def _calibration_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
     tensors = {
         f"targets/{target}/{name}": np.ascontiguousarray(values)
         for target, calibration_data in bundle.calibration_data.items()
-        for name, values in calibration_data.arrays().items()
+        for name, values in vars(calibration_data).items()
     }
     if bundle.ood_detector is not None:
         for f in fields(OODDetector):
@@ -369,7 +369,7 @@ def _check_calibration_data(bundle: Bundle) -> None:
             "correct": (np.bool_, n),
             "probability_of_true": (np.float32, n),
         }
-        for part, values in data.arrays().items():
+        for part, values in vars(data).items():
             dtype, length = expected[part]
             check_tensor(f"targets/{name}/{part}", values, dtype, (length,))
         true = (
