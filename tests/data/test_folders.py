@@ -234,7 +234,7 @@ def test_a_tar_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
 def test_a_gzipped_tar_that_grows_absurdly_is_refused_before_it_fills_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("muslin.data.gzip_files.FREE_BYTES", 2**20)
+    monkeypatch.setattr("muslin.data.gzip_files.UNCHECKED_BYTES", 2**20)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as tar:
         tar.addfile(*entry("dress/a.jpg", bytes(30_000_000)))

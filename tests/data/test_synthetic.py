@@ -1,4 +1,4 @@
-"""The drawn garments: what is known about them is true, and they are neither too easy nor too hard."""
+"""Synthetic garments: their ground truth is correct, and they are neither too easy nor too hard."""
 
 import numpy as np
 import pytest
@@ -7,24 +7,24 @@ from muslin.data.synthetic import CLASSES, make_garments
 from muslin.errors import DataError
 
 
-def test_the_same_seed_draws_the_same_and_another_seed_draws_others():
+def test_garments_depend_only_on_the_seed():
     assert make_garments(50, seed=3).dataset.fingerprint == make_garments(50, seed=3).dataset.fingerprint
     assert make_garments(50, seed=3).dataset.fingerprint != make_garments(50, seed=4).dataset.fingerprint
 
 
-def test_a_smaller_drawing_is_the_beginning_of_a_larger_one():
+def test_fewer_garments_are_the_first_of_more():
     assert np.array_equal(
         make_garments(20, seed=3).dataset.images.pixels, make_garments(50, seed=3).dataset.images.pixels[:20]
     )
 
 
-def test_every_class_is_there_as_often_as_the_others():
+def test_classes_are_balanced():
     drawn = make_garments(100, seed=0)
     assert drawn.dataset.target().classes == CLASSES
     assert list(np.bincount(drawn.true_labels)) == [20] * 5
 
 
-def test_gray_ones_are_light_on_black_and_colour_ones_stand_on_white():
+def test_gray_is_light_on_black_and_colour_on_white():
     gray = make_garments(50, seed=0).dataset.images.pixels
     colour = make_garments(50, seed=0, size_px=48, colour=True).dataset.images.pixels
     assert gray.shape == (50, 28, 28, 1)
@@ -34,7 +34,7 @@ def test_gray_ones_are_light_on_black_and_colour_ones_stand_on_white():
     assert (gray.max(axis=(1, 2, 3)) > 60).all()
 
 
-def test_exactly_the_wrong_labels_that_were_asked_for_are_wrong_and_known():
+def test_label_noise_is_exact_and_known():
     drawn = make_garments(1000, seed=5, label_noise=0.03)
     labels = drawn.dataset.labels["label"]
     assert len(drawn.mislabelled) == 30
@@ -43,7 +43,7 @@ def test_exactly_the_wrong_labels_that_were_asked_for_are_wrong_and_known():
     assert labels.max() < len(CLASSES)
 
 
-def test_exactly_the_duplicates_that_were_asked_for_are_there_and_known():
+def test_duplicates_are_exact_and_known():
     drawn = make_garments(400, seed=5, label_noise=0.05, duplicates=12)
     rows = drawn.dataset.images.pixels.reshape(400, -1)
 
@@ -55,7 +55,7 @@ def test_exactly_the_duplicates_that_were_asked_for_are_there_and_known():
     assert (drawn.dataset.labels["label"][drawn.duplicates] == drawn.true_labels[drawn.duplicates]).all()
 
 
-def test_a_small_network_learns_them_well_but_not_perfectly():
+def test_a_small_network_is_accurate_but_not_perfect():
     from sklearn.neural_network import MLPClassifier
 
     drawn = make_garments(2000, seed=7)
@@ -65,16 +65,17 @@ def test_a_small_network_learns_them_well_but_not_perfectly():
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("setting", "code"),
     [
-        {"count": 0},
-        {"size_px": 4},
-        {"seed": -1},
-        {"label_noise": 1.5},
-        {"duplicates": -1},
-        {"duplicates": 51},
+        ({"count": 0}, "synthetic_settings"),
+        ({"size_px": 4}, "synthetic_settings"),
+        ({"seed": -1}, "synthetic_settings"),
+        ({"label_noise": 1.5}, "synthetic_settings"),
+        ({"duplicates": -1}, "synthetic_settings"),
+        ({"duplicates": 51}, "synthetic_count"),
     ],
 )
-def test_impossible_wishes_are_refused(wrong):
-    with pytest.raises(DataError):
-        make_garments(**({"count": 100, "seed": 0} | wrong))
+def test_invalid_settings_are_refused(setting, code):
+    with pytest.raises(DataError) as error:
+        make_garments(**({"count": 100, "seed": 0} | setting))
+    assert error.value.code == code

@@ -184,7 +184,7 @@ def convert_command(
         print_json(converted.to_dict())
         return
     click.echo(f"wrote {converted.count:,} samples to {converted.path}, as {converted.format}")
-    for sentence in converted.warnings:
-        click.echo(f"not kept: {sentence}")
-    for sentence in converted.excluded:
-        click.echo(f"left out: {sentence}")
+    for warning in converted.warnings:
+        click.echo(warning)
+    for reason in converted.excluded:
+        click.echo(f"Excluded: {reason}")

@@ -1,6 +1,5 @@
-"""The same data in another format: lossless where the format can be, and said where it cannot."""
+"""The same data in another format, with a warning for everything that the format cannot hold."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -22,34 +21,33 @@ from muslin.data.dataset import (
     pixel_array,
 )
 from muslin.data.formats import classes_file, folders, idx, parquet_images, pixels_csv, pixels_csv_parts
-from muslin.data.formats.read_options import ReadOptions
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
 from muslin.data.registry import DATASETS
-from muslin.errors import DataError, ImageError, StorageError, nearest
-from muslin.storage.atomic import atomic_file, atomic_folder
+from muslin.errors import DataError, ImageError, unknown
+from muslin.messages import Message
+from muslin.storage.atomic import atomic_file, atomic_folder, check_absent
 
-MOST_PHOTO_BYTES = 2**30
-"""Of one photo that is copied."""
-
-Log = Callable[[str], None]
+MAX_COPIED_BYTES = 2**30
+"""Largest photo that is copied."""
 
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """What was written.
+    """The result of a conversion.
 
     Attributes:
         path: the file or folder.
         format: a key of WRITERS.
-        count: how many samples are in it.
-        warnings: what the source says and the format cannot, one sentence each.
-        excluded: samples that could not be written, one sentence each.
+        count: number of samples in it.
+        warnings: what the source has and the format cannot hold.
+        excluded: why samples could not be written, one sentence each.
     """
 
     path: Path
     format: str
     count: int
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Message, ...] = ()
     excluded: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,43 +68,43 @@ def convert(
     *,
     test: str | Path | None = None,
     read_options: Mapping[str, Any] | None = None,
-    log: Log = lambda sentence: None,
+    log: Log = no_log,
 ) -> ConversionResult:
-    """Write a data set to `dest` in the format `to`; the data themselves are never touched.
+    """Write a data set to `dest` in the format `to`; the source is never changed.
 
     Args:
-        data: a known name, a file or a folder, or a Dataset.
+        data: a registered name, a file or a folder, or a Dataset.
         to: `folders`, `csv`, `idx` or `parquet`.
-        dest: a file for `parquet`, else a folder; there must be nothing of that name yet.
+        dest: a file for `parquet`, else a folder; it must not exist.
         test: a file with the test part, where `data` holds only the training part.
-        read_options: how to read the files, as `muslin.read` takes it.
-        tell: called with a sentence every thousand photos.
+        read_options: how to read the files, as in `muslin.read`.
+        log: called with a sentence every thousand photos.
 
     Raises:
-        DataError: the data cannot be read, or the format cannot hold them; the message says why.
-        StorageError: there is something at `dest`, or it cannot be written.
+        DataError: the data cannot be read, or the format cannot hold them.
+        StorageError: `dest` exists or cannot be written.
     """
     from muslin.data import read
 
     if to not in WRITERS:
-        raise DataError(f"no format to convert to is called {to!r}. {nearest(to, WRITERS)}")
+        raise DataError("conversion_format_unknown", **unknown(to, WRITERS))
     dataset = data if isinstance(data, Dataset) else read(data, test=test, log=log, **(read_options or {}))
     path = Path(dest)
     if to == "parquet":
-        lost, left_out = _parquet(dataset, path, log)
+        warnings, excluded = _write_parquet(dataset, path, log)
     else:
         with atomic_folder(path) as folder:
-            lost, left_out = WRITERS[to](dataset, folder, log)
+            warnings, excluded = WRITERS[to](dataset, folder, log)
     if isinstance(dataset.images, PhotoImages) and any(photo.box for photo in dataset.images.photos):
-        lost.append("what is outside the photos' boxes: they were cut, and are written as PNG files")
-    return ConversionResult(path, to, len(dataset) - len(left_out), tuple(lost), tuple(left_out))
+        warnings.append(Message("boxes_cropped"))
+    return ConversionResult(path, to, len(dataset) - len(excluded), tuple(warnings), tuple(excluded))
 
 
 def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
     """Write each part like Kaggle's CSV files: `NAME_train.csv`, `NAME_test.csv`, header label,pixel1,…
 
-    Labels of a registered data set are written as their numbers, as Kaggle does; reading the files back gives the
-    same arrays, labels and classes. A data set without parts becomes `NAME.csv`.
+    Labels of a registered data set are written as numbers, as Kaggle does; reading the files back gives the same
+    arrays, labels and classes. A data set without parts becomes `NAME.csv`.
 
     Returns:
         the files, in the order of the parts.
@@ -126,110 +124,108 @@ def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
     )
 
 
-Outcome = tuple[list[str], list[str]]
+Written = tuple[list[Message], list[str]]
+"""Warnings, and why samples were excluded."""
 
 
 # ── Photos ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _parquet(dataset: Dataset, path: Path, log: Log) -> Outcome:
-    left_out: list[str] = []
-    if os.path.lexists(path):
-        raise StorageError(f"{path}: is there already, and is not overwritten. Choose another place.")
+def _write_parquet(dataset: Dataset, path: Path, log: Log) -> Written:
+    excluded: list[str] = []
+    check_absent(path)
     with atomic_file(path) as file:
-        parquet_images.write(dataset, _contents(dataset, left_out, log), file)
-    return [], left_out
+        parquet_images.write(dataset, _photo_files(dataset, excluded, log), file)
+    return [], excluded
 
 
-def _folders(dataset: Dataset, folder: Path, log: Log) -> Outcome:
-    target, lost = _single_target(dataset)
+def _write_folders(dataset: Dataset, folder: Path, log: Log) -> Written:
+    target, warnings = _single_target(dataset)
     labels = np.full(len(dataset), UNKNOWN) if target is None else dataset.labels[target.name]
     classes = () if target is None else target.classes
-    left_out: list[str] = []
-    if target is not None and target.name != "label":
-        lost.append(f"the target's name, {target.name!r}: folders have none, so it is read back as 'label'")
     if not isinstance(dataset.images, PhotoImages):
-        lost.append("that the images have one size: they become PNG files, with the same pixels")
-    plain = list(map(_folder_name, classes)) == list(classes)
-    plain = plain and classes == tuple(sorted({classes[i] for i in labels if i != UNKNOWN}))
+        warnings.append(Message("pixels_to_png"))
+    same_names = list(map(_folder_name, classes)) == list(classes)
+    sorted_names = classes == tuple(sorted({classes[i] for i in labels if i != UNKNOWN}))
     loose = dataset.parts is None and target is not None and bool((labels == UNKNOWN).any())
-    if not plain or loose:
+    if not (same_names and sorted_names) or loose:
         (folder / classes_file.NAME).write_bytes(classes_file.format_classes(classes))
-    names: set[str] = set()
+    excluded: list[str] = []
+    taken: set[str] = set()
     written: dict[str, int] = {}
-    for index, content in _contents(dataset, left_out, log):
+    for index, content in _photo_files(dataset, excluded, log):
         part = "" if dataset.parts is None else str(dataset.parts[index])
         label = "" if labels[index] == UNKNOWN else _folder_name(classes[labels[index]])
         name = _file_name(str(dataset.ids[index]), part, label, dataset, index, content)
         place = "/".join(filter(None, [part, label, name]))
         stem, number = PurePosixPath(place), 1
-        while place.casefold() in names:
+        while place.casefold() in taken:  # some systems ignore case in names
             number += 1
             place = str(stem.with_name(f"{stem.stem}-{number}{stem.suffix}"))
-        names.add(place.casefold())
+        taken.add(place.casefold())
         file = folder / place
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         written[place] = index
     if any(place != str(dataset.ids[index]) for place, index in written.items()):
-        lost.append("the ids: they are read back as the files' paths")
+        warnings.append(Message("ids_lost"))
     if dataset.groups is not None:
-        lost.append("the groups: folders have none")
-    _check_folders(folder, dataset, target, written)
-    order = list(map(str, folders.read(folder, ReadOptions()).ids))
+        warnings.append(Message("groups_lost"))
+    order = _check_folders(folder, dataset, target, written)
     if order != list(written):
-        lost.append("the order of the samples: folders are read by part, class and name")
-    return lost, left_out
+        warnings.append(Message("order_lost"))
+    return warnings, excluded
 
 
-def _check_folders(folder: Path, dataset: Dataset, target: Target | None, written: dict[str, int]) -> None:
-    """That the folders are read back as they were meant: a class called `train` would be taken for a part."""
+def _check_folders(
+    folder: Path, dataset: Dataset, target: Target | None, written: dict[str, int]
+) -> list[str]:
+    """Read the folders back and return the ids in order.
+
+    Raises:
+        DataError: parts or classes differ; for example, a class called `train` is read as a part.
+    """
     again = folders.read(folder, ReadOptions())
-    indices = np.array([written.get(str(id_), -1) for id_ in again.ids], dtype=np.int64)
+    ids = list(map(str, again.ids))
+    indices = np.array([written.get(id_, -1) for id_ in ids], dtype=np.int64)
     same = len(indices) == len(written) and bool((indices >= 0).all())
-    if same and dataset.parts is not None:
-        same = again.parts is not None and list(again.parts) == list(dataset.parts[indices])
-    if same and dataset.parts is None:
-        same = again.parts is None
+    if same:
+        parts = None if dataset.parts is None else list(dataset.parts[indices])
+        same = (None if again.parts is None else list(again.parts)) == parts
     if same and target is not None:
         same = bool(again.targets) and again.targets[0].classes == target.classes
         same = same and np.array_equal(again.labels["label"], dataset.labels[target.name][indices])
     if not same:
-        raise DataError(
-            f"{dataset.name}: its parts and classes cannot be told from folders called like them "
-            "(a class may be called like a part, or there is only one). Use parquet."
-        )
+        raise DataError("folders_ambiguous", name=dataset.name)
+    return ids
 
 
-def _contents(dataset: Dataset, left_out: list[str], log: Log) -> Iterator[tuple[int, bytes]]:
-    """Per sample its photo's file, byte for byte; a PNG where it is cut to a box, or of a set of pixels.
+def _photo_files(dataset: Dataset, excluded: list[str], log: Log) -> Iterator[tuple[int, bytes]]:
+    """Per sample its photo's file, byte for byte; a PNG of a crop, or of a set of pixels.
 
-    Photos that cannot be read are listed.
+    Unreadable photos are added to `excluded`.
     """
     from muslin.images import encode_png
 
     for index in range(len(dataset)):
         if index and not index % 1000:
-            log(f"{index:,} of {len(dataset):,} images written")
-        if not isinstance(dataset.images, PhotoImages):
-            yield index, encode_png(dataset.images[index])
-            continue
+            log(Message("images_written", n=index, total=len(dataset)))
+        photo = dataset.images.photos[index] if isinstance(dataset.images, PhotoImages) else None
         try:
-            photo = dataset.images.photos[index]
-            if photo.box:
-                yield index, encode_png(dataset.images[index])
-                continue
-            content = photo.content(MOST_PHOTO_BYTES + 1)
-            if len(content) > MOST_PHOTO_BYTES:
-                raise ImageError(f"{photo.name}: is larger than {MOST_PHOTO_BYTES:,} bytes.")
+            if photo is None or photo.box:
+                content = encode_png(dataset.images[index])
+            else:
+                content = photo.content(MAX_COPIED_BYTES + 1)
+                if len(content) > MAX_COPIED_BYTES:
+                    raise ImageError("photo_bytes", name=photo.name, max_bytes=MAX_COPIED_BYTES)
         except ImageError as error:
-            left_out.append(str(error))
+            excluded.append(error.message)
         else:
             yield index, content
 
 
 def _folder_name(name: str) -> str:
-    """A class's name as a folder's; as it is where any system takes it and it is not hidden."""
+    """A folder name for a class: unchanged where every system accepts it and it is not hidden."""
     text = "".join(quote(c, safe="") if c in '/\\:*?"<>|%' or not c.isprintable() else c for c in name)
     if text.startswith((".", " ")) or text.endswith((".", " ")) or text.lower() in folders.NOT_PHOTOS:
         text = f"%{ord(text[0]):02X}{text[1:]}"
@@ -238,7 +234,7 @@ def _folder_name(name: str) -> str:
 
 
 def _file_name(id_: str, part: str, label: str, dataset: Dataset, index: int, content: bytes) -> str:
-    """The id without the part and the class that are above it, as a relative path with a photo's suffix."""
+    """The id, without the part and the class above it, as a relative path with a photo's suffix."""
     name = id_.replace("\\", "/")
     for above in (part, label):
         name = name.removeprefix(f"{above}/") if above else name
@@ -250,18 +246,17 @@ def _file_name(id_: str, part: str, label: str, dataset: Dataset, index: int, co
         if text:
             pieces.append(text[-120:])
     name = "/".join(pieces[-8:]) or "photo"
-    if not label:  # in a folder of its own it would have that folder for a class
+    if not label:  # a folder would be read back as its class
         name = name.replace("/", "_")
     if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
         return name
     images = dataset.images
-    stored = (
-        PurePosixPath(images.photos[index].name).suffix.lower() if isinstance(images, PhotoImages) else ""
-    )
-    return name + (stored if stored in PHOTO_SUFFIXES else _suffix(content))
+    stored = images.photos[index].name if isinstance(images, PhotoImages) else ""
+    suffix = PurePosixPath(stored).suffix.lower()
+    return name + (suffix if suffix in PHOTO_SUFFIXES else _format_suffix(content))
 
 
-def _suffix(content: bytes) -> str:
+def _format_suffix(content: bytes) -> str:
     from muslin.images.decoder import SIGNATURES
 
     suffixes = {"JPEG": ".jpg", "JPEG2000": ".jp2", "PPM": ".pnm", "TIFF": ".tif"}
@@ -272,130 +267,125 @@ def _suffix(content: bytes) -> str:
 # ── Pixels ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _csv(dataset: Dataset, folder: Path, log: Log) -> Outcome:
-    target, lost = _single_target(dataset)
-    dataset, left_out = _same_size(dataset, "csv", log)
-    lost += _lost_with_photos(dataset, left_out)
+def _write_csv(dataset: Dataset, folder: Path, log: Log) -> Written:
+    target, warnings = _single_target(dataset)
+    dataset, excluded = _with_pixels(dataset, "csv", log)
+    warnings += _pixel_warnings(dataset, excluded)
     labels: list[str] | None = None
     if target is not None:
         values = dataset.labels[target.name]
         names, occurring = list(target.classes), {target.classes[i] for i in values if i != UNKNOWN}
-        natural = encode_labels("", np.array([*sorted(occurring), ""]))[0].classes if occurring else ()
-        if natural != target.classes or any(_mended(name) for name in names):
+        inferred = encode_labels("", np.array([*sorted(occurring), ""]))[0].classes if occurring else ()
+        if inferred != target.classes or any(map(_is_changed_by_csv, names)):
             (folder / classes_file.NAME).write_bytes(classes_file.format_classes(target.classes))
             names = list(map(str, range(len(names))))
         labels = ["" if i == UNKNOWN else names[i] for i in values]
-        if target.name != "label":
-            lost.append(f"the target's name, {target.name!r}: it is read back as 'label'")
     pixels_csv_parts.write(dataset, labels, folder, lambda part: part or "images")
     height, width, channels = image_shape(dataset)
     if (height, width, channels) != pixels_csv.infer_shape(height * width * channels):
-        lost.append(f"the images' shape: read it back with --shape {height}x{width}x{channels}")
-    return lost, left_out
+        warnings.append(Message("shape_lost", height=height, width=width, channels=channels))
+    return warnings, excluded
 
 
-def _idx(dataset: Dataset, folder: Path, log: Log) -> Outcome:
-    target, lost = _single_target(dataset)
+def _write_idx(dataset: Dataset, folder: Path, log: Log) -> Written:
+    target, warnings = _single_target(dataset)
     if target is None or len(target.classes) > idx.MAX_LABEL + 1:
-        has = "no target of one label an image" if target is None else f"{len(target.classes)} classes"
-        raise DataError(
-            f"{dataset.name}: has {has}; idx holds labels of up to {idx.MAX_LABEL + 1} classes. Use csv or parquet."
-        )
-    known = dataset.labels[target.name] != UNKNOWN
-    unlabelled = [f"{id_}: has no label, and idx cannot say so" for id_ in dataset.ids[~known]]
-    if not known.any():
-        raise DataError(f"{dataset.name}: has no labels, which idx needs. Use csv or parquet.")
-    dataset, left_out = _same_size(dataset.take(np.flatnonzero(known)), "idx", log)
-    pixels = pixel_array(dataset)
+        raise DataError("idx_classes", name=dataset.name, n=0 if target is None else len(target.classes))
+    labelled = dataset.labels[target.name] != UNKNOWN
+    unlabelled: list[str] = [Message("unlabelled_sample", id=str(id_)) for id_ in dataset.ids[~labelled]]
+    if not labelled.any():
+        raise DataError("unlabelled", name=dataset.name, n=len(dataset))
+    dataset, excluded = _with_pixels(dataset.take(np.flatnonzero(labelled)), "idx", log)
+    pixels, labels = pixel_array(dataset), dataset.labels[target.name]
     if pixels.shape[3] != 1:
-        raise DataError(f"{dataset.name}: has images in colour; idx holds gray ones. Use csv or parquet.")
-    lost += _lost_with_photos(dataset, left_out)
-    labels = dataset.labels[target.name]
-    if target.name != "label":
-        lost.append(f"the target's name, {target.name!r}: it is read back as 'label'")
+        raise DataError("colour_images", name=dataset.name)
+    warnings += _pixel_warnings(dataset, excluded)
     if target.classes != tuple(map(str, sorted(set(labels.tolist())))):
         (folder / classes_file.NAME).write_bytes(classes_file.format_classes(target.classes))
     for part, chosen in indices_by_part(dataset).items():
         idx.write(pixels[chosen], labels[chosen], folder, part or None)
-    return lost, unlabelled + left_out
+    return warnings, unlabelled + excluded
 
 
-def _same_size(dataset: Dataset, to: str, log: Log) -> tuple[Dataset, list[str]]:
-    """`dataset` with its images as pixels; the problems of those that cannot be decoded, which are left out."""
+def _with_pixels(dataset: Dataset, format: str, log: Log) -> tuple[Dataset, list[str]]:
+    """`dataset` with its images as pixels, without unreadable photos; and why they are unreadable."""
     if isinstance(dataset.images, PixelImages):
         return dataset, []
-    pictures: list[NDArray[np.uint8]] = []
-    kept: list[int] = []
+    images: list[NDArray[np.uint8]] = []
+    readable: list[int] = []
     problems: list[str] = []
     for index in range(len(dataset)):
         if index and not index % 1000:
-            log(f"{index:,} of {len(dataset):,} photos read")
+            log(Message("photos_read", n=index, total=len(dataset)))
         try:
             image = dataset.images[index]
         except ImageError as error:
-            problems.append(str(error))
+            problems.append(error.message)
             continue
-        if pictures and image.shape[:2] != pictures[0].shape[:2]:
-            sizes = [f"{p.shape[1]}×{p.shape[0]}" for p in (pictures[0], image)]
+        if images and image.shape[:2] != images[0].shape[:2]:
+            (first_height, first_width), (height, width) = images[0].shape[:2], image.shape[:2]
             raise DataError(
-                f"{dataset.name}: {dataset.ids[kept[0]]} has {sizes[0]} pixels, but {dataset.ids[index]} has "
-                f"{sizes[1]}; {to} holds images of one size. Use folders or parquet."
+                "mixed_sizes",
+                name=dataset.name,
+                first=str(dataset.ids[readable[0]]),
+                first_size=f"{first_width}×{first_height}",
+                second=str(dataset.ids[index]),
+                second_size=f"{width}×{height}",
+                format=format,
             )
-        pictures.append(image)
-        kept.append(index)
-    if not kept:
-        raise DataError(f"{dataset.name}: not one photo can be read. First: {problems[0]}")
-    channels = max(image.shape[2] for image in pictures)
-    pixels = np.stack([p if p.shape[2] == channels else np.repeat(p, channels, axis=2) for p in pictures])
-    return replace(dataset.take(np.array(kept)), images=PixelImages(pixels)), problems
+        images.append(image)
+        readable.append(index)
+    if not readable:
+        raise DataError("no_readable_photo", name=dataset.name, n=len(dataset), first=problems[0])
+    channels = max(image.shape[2] for image in images)
+    pixels = np.stack([i if i.shape[2] == channels else np.repeat(i, channels, axis=2) for i in images])
+    return replace(dataset.take(np.array(readable)), images=PixelImages(pixels)), problems
 
 
-def _lost_with_photos(dataset: Dataset, left_out: list[str]) -> list[str]:
-    lost = []
-    natural = [str(i) for i in range(len(dataset))]
+def _pixel_warnings(dataset: Dataset, excluded: list[str]) -> list[Message]:
+    """What CSV and IDX files cannot hold."""
+    warnings = []
+    numbered = [str(i) for i in range(len(dataset))]
     if dataset.parts is not None:
-        counts = [f"{part}/{i}" for part in PARTS for i in range(int((dataset.parts == part).sum()))]
-        natural = counts
-    if list(map(str, dataset.ids)) != natural or left_out:
-        lost.append("the ids: samples are numbered anew")
+        numbered = [f"{part}/{i}" for part in PARTS for i in range(int((dataset.parts == part).sum()))]
+    if list(map(str, dataset.ids)) != numbered or excluded:
+        warnings.append(Message("ids_renumbered"))
     if dataset.format in ("folders", "table", "parquet-photos"):
-        lost.append("the photos' files: their pixels are kept, what else is in them (EXIF, profiles) is not")
+        warnings.append(Message("photo_files_lost"))
     if dataset.groups is not None:
-        lost.append("the groups: the format has none")
+        warnings.append(Message("groups_lost"))
     if dataset.parts is not None:
-        places = [PARTS.index(part) for part in dataset.parts]
-        if places != sorted(places):
-            lost.append("the order of the samples: they are read part by part")
-    return lost
+        order = [PARTS.index(part) for part in dataset.parts]
+        if order != sorted(order):
+            warnings.append(Message("order_lost"))
+    return warnings
 
 
-def _mended(name: str) -> bool:
-    """Whether a CSV's reader would take the label for another one."""
+def _is_changed_by_csv(name: str) -> bool:
+    """Whether a CSV's reader takes the label for another one."""
     return (
         name != name.strip() or (name.lstrip("-").isdigit() and str(int(name)) != name) or name.endswith(".0")
     )
 
 
-# ── What is common ───────────────────────────────────────────────────────────────────────────────────────
+def _single_target(dataset: Dataset) -> tuple[Target | None, list[Message]]:
+    """The first multiclass target, and warnings about the others and about its name."""
+    target = next((target for target in dataset.targets if target.kind == "multiclass"), None)
+    others = [each.name for each in dataset.targets if each is not target]
+    if target is None:
+        if others:
+            raise DataError("multilabel_conversion", name=dataset.name, targets=others)
+        return None, []
+    warnings = [Message("targets_lost", others=others, target=target.name)] if others else []
+    if target.name != "label":
+        warnings.append(Message("target_name_lost", target=target.name))
+    return target, warnings
 
 
-def _single_target(dataset: Dataset) -> tuple[Target | None, list[str]]:
-    """The first target of one label an image, and what is lost with the others."""
-    kept = next((target for target in dataset.targets if target.kind == "multiclass"), None)
-    others = [repr(target.name) for target in dataset.targets if target is not kept]
-    if others and kept is None:
-        raise DataError(
-            f"{dataset.name}: {', '.join(others)} may have several labels an image, which only parquet can hold. "
-            "Use parquet."
-        )
-    lost = [f"the targets {', '.join(others)}: only {kept.name!r} is kept"] if others and kept else []
-    return kept, lost
-
-
-WRITERS: dict[str, Callable[[Dataset, Path, Log], Outcome]] = {
-    "folders": _folders,
-    "csv": _csv,
-    "idx": _idx,
-    "parquet": _parquet,
+WRITERS: dict[str, Callable[[Dataset, Path, Log], Written]] = {
+    "folders": _write_folders,
+    "csv": _write_csv,
+    "idx": _write_idx,
+    "parquet": _write_parquet,
 }
-"""What `to` may be."""
+"""Per format to convert to, its writer."""

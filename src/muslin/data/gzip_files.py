@@ -1,4 +1,4 @@
-"""Opening a data file that may be gzipped, without letting a small file fill the memory."""
+"""Data files, plain or gzipped, with a limit on what a small gzip file can unpack to."""
 
 import gzip
 import io
@@ -11,33 +11,34 @@ from muslin.errors import DataError
 GZIP_MAGIC = b"\x1f\x8b"
 
 MAX_EXPANSION = 200
-"""Times a gzip file may grow once past FREE_BYTES. Pixels grow twofold, CSVs of pixels six- to twentyfold."""
+"""Maximum ratio of content to gzip file, beyond UNCHECKED_BYTES. Pixels reach 2, CSVs of pixels 6 to 20."""
 
-FREE_BYTES = 256 * 2**20
-"""What any gzip file may grow to, however small it is."""
+UNCHECKED_BYTES = 256 * 2**20
+"""Content that any gzip file can have, however small it is: it fits in the memory of every computer of today."""
 
 
 def is_gzipped(path: Path) -> bool:
-    """Whether the content is gzip: the first two bytes say so, whatever the name says."""
+    """Whether the content is gzip, by its first two bytes, not by the name."""
     with path.open("rb") as file:
         return file.read(2) == GZIP_MAGIC
 
 
-def expansion_limit(packed_bytes: int, free_bytes: int | None = None) -> int:
-    """The most bytes that `packed_bytes` may grow to when unpacked: MAX_EXPANSION times, or `free_bytes` if more."""
-    return max(FREE_BYTES if free_bytes is None else free_bytes, MAX_EXPANSION * packed_bytes)
+def expansion_limit(packed_bytes: int, unchecked_bytes: int | None = None) -> int:
+    """Maximum size of the content of `packed_bytes`: MAX_EXPANSION times, or `unchecked_bytes` if that is more."""
+    return max(UNCHECKED_BYTES if unchecked_bytes is None else unchecked_bytes, MAX_EXPANSION * packed_bytes)
 
 
 def max_content_bytes(path: Path) -> int:
-    """The size of the content if the file is plain; the most it may grow to if it is gzipped."""
+    """The size of a plain file; the maximum size of the content of a gzipped one."""
     size = path.stat().st_size
     return expansion_limit(size) if is_gzipped(path) else size
 
 
 def open_data_file(path: Path) -> io.BufferedReader:
-    """The content of `path` as a readable binary file, gunzipped where the first two bytes ask for it.
+    """The content of `path` as a binary file, unpacked if it is gzip.
 
-    Reading it raises DataError when the gzip data are cut off or damaged, or grow beyond `max_bytes`.
+    Reading it raises DataError when the gzip data are cut off or damaged, or unpack to more than
+    `max_content_bytes`.
 
     Raises:
         DataError: the file cannot be opened.
@@ -47,28 +48,28 @@ def open_data_file(path: Path) -> io.BufferedReader:
             return path.open("rb")
         return io.BufferedReader(_Gunzipped(path), buffer_size=2**16)
     except OSError as error:
-        raise DataError(f"{path}: cannot be opened ({error.strerror or error}). Check the path.") from error
+        raise DataError("file_unreadable", path=str(path), reason=error.strerror or str(error)) from error
 
 
 def read_head(path: Path, size: int) -> bytes:
-    """The first `size` bytes of the content, or as many as can be read before the end or any damage."""
+    """The first `size` bytes of the content, or fewer where it ends or is damaged before."""
     start = b""
     try:
         with open_data_file(path) as file:
             while len(start) < size and (block := file.read1(min(size - len(start), 2**16))):
                 start += block
     except (DataError, OSError):
-        pass  # whoever reads on will meet it, and say so
+        pass  # reading the file raises it again
     return start
 
 
 class _Gunzipped(io.RawIOBase):
-    """gzip.GzipFile with errors a user can act on and a limit on what comes out."""
+    """gzip.GzipFile with errors a user can act on, and a limit on the content."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._limit = max_content_bytes(path)
-        self._given = 0
+        self._read_bytes = 0
         self._file = gzip.open(path, "rb")  # noqa: SIM115 — closed by close()
 
     def readable(self) -> bool:
@@ -76,22 +77,16 @@ class _Gunzipped(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            # read1, unlike readinto, gives what there is before it fails on what is not.
+            # read1, unlike readinto, returns the bytes before a damaged place.
             content = self._file.read1(len(buffer))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            what = "is cut off" if isinstance(error, EOFError) else "is damaged"
-            raise DataError(
-                f"{self._path}: the gzip file {what} after {self._given:,} bytes of content. "
-                "Fetch or copy it again."
-            ) from error
+            code = "gzip_cut_off" if isinstance(error, EOFError) else "gzip_damaged"
+            raise DataError(code, path=str(self._path), bytes=self._read_bytes) from error
         count = len(content)
         buffer[:count] = content
-        self._given += count
-        if self._given > self._limit:
-            raise DataError(
-                f"{self._path}: grows beyond {self._limit:,} bytes when unpacked, which no data set of "
-                f"pixels does. If it is sound, gunzip it first."
-            )
+        self._read_bytes += count
+        if self._read_bytes > self._limit:
+            raise DataError("gzip_too_large", path=str(self._path), max_bytes=self._limit)
         return count
 
     def close(self) -> None:

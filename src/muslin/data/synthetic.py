@@ -1,7 +1,7 @@
-"""Drawn garments with known labels, wrong labels and duplicates: data for tests, documents and tours.
+"""Synthetic garments with known labels, label errors and duplicates: data for tests, documents and tours.
 
-Image i of a seed is always the same, however many are drawn. A shirt may be nearly as long as a dress and a
-dress nearly as short as a shirt, so that a good classifier is right nineteen times in twenty, not always.
+Image i of a seed is the same for any count. A shirt can be nearly as long as a dress, and a dress nearly as short as a
+shirt, so that a good classifier has an accuracy of 95 %, not 100 %.
 """
 
 import math
@@ -17,19 +17,19 @@ from muslin.errors import DataError
 Outline = list[list[tuple[float, float]]]
 """Polygons in a square from (0, 0) at the top left to (1, 1); those after the first are drawn over it."""
 
-FINER = 4
-"""Outlines are drawn so many times larger and then reduced, which makes their edges soft."""
+SUPERSAMPLING = 4
+"""Factor by which outlines are drawn larger and then reduced, which makes their edges soft."""
 
 
 @dataclass(frozen=True, eq=False)
 class SyntheticDataset:
-    """Drawn garments, and what is known about them.
+    """Synthetic garments and their ground truth.
 
     Attributes:
         dataset: gray (light on black) or colour (on white) images of one size, with the target `label`.
-        true_labels: int64 (count,), what was drawn.
-        mislabelled: int64 (k,), where the data set's label is not the true one.
-        duplicates: int64 (k, 2), pairs (original, copy) of equal images.
+        true_labels: int64 (count,), the class that was drawn.
+        mislabelled: int64 (k,), indices of the images whose label in the data set is not the true one.
+        duplicates: int64 (k, 2), index pairs (original, copy) of equal images.
     """
 
     dataset: Dataset
@@ -47,68 +47,62 @@ def make_garments(
     label_noise: float = 0.0,
     duplicates: int = 0,
 ) -> SyntheticDataset:
-    """`count` garments of the classes CLASSES, which take turns.
+    """`count` garments, with the classes CLASSES in turn.
 
     Args:
-        count: how many images, the duplicates among them.
+        count: number of images, including duplicates.
         seed: any whole number from 0.
         size_px: height and width.
         colour: 3 channels on a white ground, instead of 1 channel on a black one as in Fashion-MNIST.
-        label_noise: share of the images (0 to 1) whose label names another class.
-        duplicates: how many images are copies of an earlier one, under its true label; never mislabelled.
+        label_noise: fraction of the images (0 to 1) with the label of another class.
+        duplicates: number of images that are copies of an earlier one, with its true label; never mislabelled.
 
     Raises:
         DataError: a number is out of its range.
     """
-    wrong_count = round(count * label_noise)
+    error_count = round(count * label_noise)
     if count < 1 or size_px < 8 or seed < 0 or not 0 <= label_noise <= 1 or duplicates < 0:
-        raise DataError(
-            f"Cannot draw count={count}, size_px={size_px}, seed={seed}, label_noise={label_noise}, "
-            f"duplicates={duplicates}: at least 1 image of at least 8 px, and nothing below 0."
-        )
-    if wrong_count + 2 * duplicates > count:
-        raise DataError(
-            f"{count} images are too few for {wrong_count} wrong labels and {duplicates} duplicates with "
-            "their originals. Draw more, or ask for fewer."
-        )
+        raise DataError("synthetic_settings")
+    if error_count + 2 * duplicates > count:
+        raise DataError("synthetic_count", found=count, errors=error_count, duplicates=duplicates)
     true_labels = np.arange(count) % len(CLASSES)
     pixels = np.empty((count, size_px, size_px, 3 if colour else 1), dtype=np.uint8)
     for i in range(count):
-        pixels[i] = _image(np.random.default_rng((seed, i)), int(true_labels[i]), size_px, colour)
+        pixels[i] = _draw_garment(np.random.default_rng((seed, i)), int(true_labels[i]), size_px, colour)
 
     chance = np.random.default_rng((seed, 0, 0))  # not the seed of any image
-    chosen = chance.permutation(count)[: wrong_count + 2 * duplicates]
-    wrong = np.sort(chosen[:wrong_count])
-    pairs = np.sort(chosen[wrong_count:].reshape(duplicates, 2), axis=1)
+    chosen = chance.permutation(count)[: error_count + 2 * duplicates]
+    mislabelled = np.sort(chosen[:error_count])
+    pairs = np.sort(chosen[error_count:].reshape(duplicates, 2), axis=1)
     pixels[pairs[:, 1]] = pixels[pairs[:, 0]]
     true_labels[pairs[:, 1]] = true_labels[pairs[:, 0]]
     labels = true_labels.copy()
-    labels[wrong] = (labels[wrong] + chance.integers(1, len(CLASSES), wrong_count)) % len(CLASSES)
+    labels[mislabelled] = (labels[mislabelled] + chance.integers(1, len(CLASSES), error_count)) % len(CLASSES)
 
     dataset = Dataset(
-        name="drawn",
-        format="drawn",
+        name="synthetic",
+        format="synthetic",
         images=PixelImages(pixels),
         targets=(Target("label", CLASSES),),
         labels={"label": labels},
         ids=np.array([str(i) for i in range(count)], dtype=object),
-        origin=f"{count:,} garments drawn by muslin with seed {seed}",
+        origin=f"{count:,} synthetic garments of seed {seed}",
     )
-    return SyntheticDataset(dataset, true_labels, wrong, pairs)
+    return SyntheticDataset(dataset, true_labels, mislabelled, pairs)
 
 
-def _image(random: np.random.Generator, label: int, size_px: int, colour: bool) -> NDArray[np.uint8]:
+def _draw_garment(random: np.random.Generator, label: int, size_px: int, colour: bool) -> NDArray[np.uint8]:
     from PIL import Image, ImageDraw
 
     cloth, holes = OUTLINES[CLASSES[label]](random)
-    place = _placed(random, size_px * FINER)
-    mask = Image.new("L", (size_px * FINER, size_px * FINER), 0)
+    place = _placed(random, size_px * SUPERSAMPLING)
+    mask = Image.new("L", (size_px * SUPERSAMPLING, size_px * SUPERSAMPLING), 0)
     pen = ImageDraw.Draw(mask)
     for polygon in cloth:
         pen.polygon(place(polygon), fill=255)
     for polygon in holes:
         pen.polygon(place(polygon), fill=0)
-    cover = np.asarray(mask.reduce(FINER), dtype=np.float32)[:, :, np.newaxis] / 255
+    cover = np.asarray(mask.reduce(SUPERSAMPLING), dtype=np.float32)[:, :, np.newaxis] / 255
 
     ground, fabric = (255.0, random.uniform(20, 200, 3)) if colour else (0.0, random.uniform(70, 235, 1))
     image = ground + cover * (fabric * _weave(random, size_px) - ground)
@@ -119,7 +113,7 @@ def _image(random: np.random.Generator, label: int, size_px: int, colour: bool) 
 def _placed(
     random: np.random.Generator, size: int
 ) -> Callable[[list[tuple[float, float]]], list[tuple[float, float]]]:
-    """Points of the unit square, turned a little, scaled and shifted, in pixels of a square of `size`."""
+    """A random rotation, scaling and translation from the unit square to pixels of a square of `size`."""
     angle = random.normal(0, 0.06)
     cosine, sine = math.cos(angle), math.sin(angle)
     width, height = random.uniform(0.78, 1.0), random.uniform(0.78, 1.0)
@@ -136,7 +130,7 @@ def _placed(
 
 
 def _weave(random: np.random.Generator, size_px: int) -> NDArray[np.float32]:
-    """Factors around 1, (size_px, size_px, 1): shade from top to bottom, stripes on one garment in three."""
+    """Factors around 1, (size_px, size_px, 1): a gradient from top to bottom, stripes on one garment in three."""
     down = np.arange(size_px) / (size_px - 1)
     shade = 1 + random.normal(0, 0.12) * (down - 0.5)[:, np.newaxis] + np.zeros((size_px, size_px))
     if random.random() < 1 / 3:
@@ -239,6 +233,6 @@ OUTLINES: dict[str, Callable[[np.random.Generator], tuple[Outline, Outline]]] = 
     "shoe": _shoe,
     "trouser": _trouser,
 }
-"""Per class, what draws its cloth and the holes in it."""
+"""Per class, a function that returns its outline and the holes in it."""
 
 CLASSES = tuple(OUTLINES)

@@ -1,7 +1,7 @@
-"""Lines of small whole numbers to uint8, and back, by whole-array operations on the bytes.
+"""Lines of small whole numbers → uint8, by whole-array operations on the bytes.
 
-A CSV parser finds out what is in each cell and makes a column of it; here every cell is known to be one to
-three digits, which is a dozen passes over the bytes. benchmarks/read_csv.py measures the difference.
+A CSV parser finds the type of each cell and builds columns; here every cell has one to three digits, which takes a
+dozen passes over the bytes. `benchmarks/read_csv.py` measures the difference.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ NEWLINE = ord("\n")
 
 
 class DigitParser:
-    """Parses blocks of text of at most `max_bytes`, reusing its memory from block to block.
+    """Parses blocks of text of at most `max_bytes`.
 
-    Fresh memory for a dozen intermediate arrays per block costs more than the arithmetic.
+    Reuses its memory from block to block, because a dozen new arrays per block cost more than the arithmetic.
     """
 
     def __init__(self, columns: int, delimiter: str, max_bytes: int) -> None:
@@ -23,10 +23,10 @@ class DigitParser:
         self._scratch = np.empty((6, max_bytes + 1), dtype=np.uint8)
 
     def parse(self, text: bytes) -> NDArray[np.uint8] | None:
-        """uint8 (lines, columns), or None where `text` is anything but that.
+        """uint8 (lines, columns), or None where `text` has another form.
 
-        That is: lines that each end with a newline and hold `columns` numbers of 0–255, of one to three
-        digits, with one delimiter between them and nothing else. Whoever gets None has to look more closely.
+        The form: lines that each end with a newline and hold `columns` numbers of 0–255, of one to three digits,
+        with one delimiter between them and nothing else.
         """
         size = len(text)
         if not 3 < size <= self.max_bytes:
@@ -34,9 +34,9 @@ class DigitParser:
         characters = np.frombuffer(text, dtype=np.uint8)
         newline, end, digit, hundreds, scratch, _ = self._scratch[:, :size]
         before = self._scratch[5, : size + 1]
-        value = before[1:]  # value[i] belongs to the character i, before[i] to the one before it
+        value = before[1:]  # value[i] belongs to character i, before[i] to the one before it
 
-        # Where numbers end: 1 at delimiters and newlines, never two in a row.
+        # Ends of numbers: 1 at delimiters and newlines, never two in a row.
         np.equal(characters, NEWLINE, out=newline.view(np.bool_))
         np.equal(characters, self._delimiter, out=end.view(np.bool_))
         np.bitwise_or(end, newline, out=end)
@@ -44,7 +44,7 @@ class DigitParser:
         if end[0] or not newline[-1] or scratch[1:].any():
             return None
 
-        # Each character's own value, 0 where a number ends.
+        # Each character's own value, 0 at the end of a number.
         np.bitwise_xor(end, 1, out=digit)
         np.subtract(characters, ord("0"), out=value)
         np.multiply(value, digit, out=value)
@@ -59,11 +59,11 @@ class DigitParser:
             return None
         np.multiply(value[:-2], hundreds[2:], out=hundreds[2:])
 
-        # The number that the last one or two digits make. Where a number ends before, the tens are 0.
+        # The number of the last one or two digits; after the end of a number, the tens are 0.
         np.multiply(value[:-1], 10, out=scratch[1:])
         np.add(value[1:], scratch[1:], out=value[1:])
 
-        # Hundreds up to 2, and up to 55 after a 2; then nothing overflows.
+        # Hundreds up to 2, and up to 55 after a 2, so that nothing overflows.
         if hundreds[2:].max() > 2:
             return None
         np.equal(hundreds[2:], 2, out=scratch[2:].view(np.bool_))
@@ -73,7 +73,7 @@ class DigitParser:
         np.multiply(hundreds[2:], 100, out=hundreds[2:])
         np.add(value[2:], hundreds[2:], out=value[2:])
 
-        # Before each end stands a number; every line has as many as there are columns.
+        # A number is before each end; every line has one per column.
         ends = np.flatnonzero(end.view(np.bool_))
         lines, rest = divmod(len(ends), self.columns)
         if (
@@ -84,18 +84,3 @@ class DigitParser:
             return None
         numbers: NDArray[np.uint8] = before.take(ends).reshape(lines, self.columns)
         return numbers
-
-
-_TEXTS = [b"%d," % value for value in range(256)]
-_WIDTHS = np.array([len(text) for text in _TEXTS], dtype=np.uint8)
-_CHARACTERS = np.array([list(text.ljust(4)) for text in _TEXTS], dtype=np.uint8)
-_IS_THERE = np.arange(4) < _WIDTHS[:, np.newaxis]
-
-
-def digits_of(values: NDArray[np.uint8]) -> list[bytes]:
-    """Each row of uint8 (rows, columns) as text: its numbers with a comma between them, without a newline."""
-    # Twice as fast as indexing with the booleans.
-    there = np.flatnonzero(_IS_THERE.take(values.ravel(), axis=0))
-    text = _CHARACTERS.take(values.ravel(), axis=0).ravel().take(there).tobytes()
-    ends = _WIDTHS[values].sum(axis=1, dtype=np.int64).cumsum().tolist()
-    return [text[start : end - 1] for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -5,10 +5,9 @@ Source: http://yann.lecun.com/exdb/mnist/ and https://github.com/zalandoresearch
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,8 @@ from muslin.data.formats import classes_file
 from muslin.data.formats.read_options import Log, ReadOptions, no_log
 from muslin.data.gzip_files import max_content_bytes, open_data_file, read_head
 from muslin.errors import DataError
-from muslin.storage.atomic import atomic_file
+from muslin.messages import Message
+from muslin.storage.atomic import write_atomically
 
 IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
@@ -37,7 +37,7 @@ PART_OF_PREFIX = {
 
 @dataclass(frozen=True)
 class _Pair:
-    """A file of images, the file of their labels, and the part they are (None where no name says)."""
+    """A file of images, the file of their labels, and their part (None where the name does not say)."""
 
     images: Path
     labels: Path
@@ -72,34 +72,30 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         pixels, labels = read_images(pair.images), read_labels(pair.labels)
         if len(pixels) != len(labels):
             raise DataError(
-                f"{pair.images} holds {len(pixels):,} images, but {pair.labels.name} holds {len(labels):,} "
-                "labels. Check that both files are of the same set."
+                "label_count",
+                path=str(pair.images),
+                labels=pair.labels.name,
+                found=len(labels),
+                expected=len(pixels),
             )
         if images and images[0].shape[1:] != pixels.shape[1:]:
-            sizes = " and ".join(f"{p.shape[1]}×{p.shape[2]}" for p in (images[0], pixels))
-            raise DataError(
-                f"{path}: the parts' images differ in size: {sizes}. Bring them to one size first."
-            )
+            sizes = [f"{p.shape[1]}×{p.shape[2]}" for p in (images[0], pixels)]
+            raise DataError("sizes_differ", path=str(path), sizes=sizes)
         images.append(pixels)
         values.append(labels)
     target, indices = encode_labels("label", np.concatenate(values))
-    divided = path.is_dir() and all(pair.part for pair in pairs)
+    has_parts = path.is_dir() and all(pair.part for pair in pairs)
     counts = [len(pixels) for pixels in images]
+    prefixes = [f"{pair.part}/" if has_parts else "" for pair in pairs]
+    ids = [f"{prefix}{i}" for prefix, count in zip(prefixes, counts, strict=True) for i in range(count)]
     dataset = Dataset(
-        name=path.resolve().name if path.is_dir() else _stem(path),
+        name=path.resolve().name if path.is_dir() else path.name.removesuffix(".gz"),
         format="idx",
         images=PixelImages(images[0] if len(images) == 1 else np.concatenate(images)),
         targets=(target,),
         labels={target.name: indices},
-        ids=np.array(
-            [
-                f"{pair.part}/{i}" if divided else str(i)
-                for pair, count in zip(pairs, counts, strict=True)
-                for i in range(count)
-            ],
-            dtype=object,
-        ),
-        parts=np.repeat(np.array([pair.part for pair in pairs], dtype=object), counts) if divided else None,
+        ids=np.array(ids, dtype=object),
+        parts=np.repeat(np.array([pair.part for pair in pairs], dtype=object), counts) if has_parts else None,
         fixes=fixes,
     )
     return classes_file.with_class_names(dataset, path) if path.is_dir() else dataset
@@ -108,7 +104,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
 def write(
     pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]], folder: Path, part: str | None
 ) -> None:
-    """Write one part's two files into `folder`, as MNIST's are called; not compressed.
+    """Write the two files of one part into `folder`, named like MNIST's; not compressed.
 
     Args:
         pixels: uint8 (count, rows, columns, 1).
@@ -118,13 +114,11 @@ def write(
     Raises:
         StorageError: the place cannot be written.
     """
-    start = {None: "", "test": "t10k-"}.get(part, f"{part}-")
-    with atomic_file(folder / f"{start}images-idx3-ubyte") as file:
-        file.write(np.array([IMAGES_MAGIC, *pixels.shape[:3]], dtype=">u4").tobytes())
-        file.write(np.ascontiguousarray(pixels).data)
-    with atomic_file(folder / f"{start}labels-idx1-ubyte") as file:
-        file.write(np.array([LABELS_MAGIC, len(labels)], dtype=">u4").tobytes())
-        file.write(labels.astype(np.uint8).tobytes())
+    prefix = {None: "", "test": "t10k-"}.get(part, f"{part}-")
+    header = np.array([IMAGES_MAGIC, *pixels.shape[:3]], dtype=">u4").tobytes()
+    write_atomically(folder / f"{prefix}images-idx3-ubyte", header + pixels.tobytes())
+    header = np.array([LABELS_MAGIC, len(labels)], dtype=">u4").tobytes()
+    write_atomically(folder / f"{prefix}labels-idx1-ubyte", header + labels.astype(np.uint8).tobytes())
 
 
 def read_images(path: Path) -> NDArray[np.uint8]:
@@ -134,20 +128,10 @@ def read_images(path: Path) -> NDArray[np.uint8]:
         DataError: another magic number, or a length that disagrees with the counts.
     """
     with open_data_file(path) as file:
-        start = file.read(16)
-        _check_magic(path, start, IMAGES_MAGIC, "images")
-        if len(start) < 16:
-            raise DataError(
-                f"{path}: is cut off in its header, after {len(start)} bytes of 16. Copy it again."
-            )
-        count, rows, columns = (int(n) for n in np.frombuffer(start, ">u4", offset=4))
+        count, rows, columns = _read_counts(path, file, IMAGES_MAGIC, 3)
         if 0 in (count, rows, columns):
-            raise DataError(
-                f"{path}: its header says {count:,} images of {rows}×{columns}, so there is nothing in it. "
-                "Fetch or copy it again."
-            )
-        what = f"{count:,} images of {rows}×{columns}"
-        body = _body(path, file.read, count * rows * columns, header_bytes=16, what=what)
+            raise DataError("idx_empty", path=str(path), count=count, height=rows, width=columns)
+        body = _read_body(path, file, count * rows * columns, header_bytes=16)
     return body.reshape(count, rows, columns, 1)
 
 
@@ -158,103 +142,72 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
         DataError: another magic number, a length that disagrees with the count, or a label outside 0–9.
     """
     with open_data_file(path) as file:
-        start = file.read(8)
-        _check_magic(path, start, LABELS_MAGIC, "labels")
-        if len(start) < 8:
-            raise DataError(
-                f"{path}: is cut off in its header, after {len(start)} bytes of 8. Copy it again."
-            )
-        count = int.from_bytes(start[4:], "big")
-        labels = _body(path, file.read, count, header_bytes=8, what=f"{count:,} labels")
+        (count,) = _read_counts(path, file, LABELS_MAGIC, 1)
+        labels = _read_body(path, file, count, header_bytes=8)
     outside = np.flatnonzero(labels > MAX_LABEL)
     if len(outside):
-        more = f" (and {len(outside) - 1:,} more)" if len(outside) > 1 else ""
-        raise DataError(
-            f"{path}: label {labels[outside[0]]} at position {outside[0]:,}{more} is outside 0–9. "
-            "Check that the file is whole, or use a CSV, where labels are free."
-        )
+        label = int(labels[outside[0]])
+        raise DataError("label_range", path=str(path), found=label, position=int(outside[0]), n=len(outside))
     return labels
 
 
-def _check_magic(path: Path, start: bytes, magic: int, what: str) -> None:
+def _read_counts(path: Path, file: BinaryIO, magic: int, n: int) -> tuple[int, ...]:
+    """The `n` counts of a header that starts with `magic`."""
+    start = file.read(4)
     if not start:
-        raise DataError(f"{path}: is empty. Fetch or copy it again.")
-    if start[:4] != magic.to_bytes(4, "big"):
-        found = f"0x{start[:4].hex()}" if len(start) >= 4 else f"only {len(start)} bytes"
-        raise DataError(
-            f"{path}: is not an IDX file of {what}: it starts with {found}, not 0x{magic:08x}. "
-            "Check that the right file has this name."
-        )
+        raise DataError("file_empty", path=str(path))
+    if start != magic.to_bytes(4, "big"):
+        raise DataError("idx_magic", path=str(path), found=f"0x{start.hex()}", expected=f"0x{magic:08x}")
+    counts = file.read(4 * n)
+    if len(counts) < 4 * n:
+        raise DataError("idx_header", path=str(path), found=4 + len(counts), expected=4 + 4 * n)
+    return tuple(int(count) for count in np.frombuffer(counts, ">u4"))
 
 
-def _body(
-    path: Path, read: Callable[[int], bytes], size: int, *, header_bytes: int, what: str
-) -> NDArray[np.uint8]:
-    """Exactly `size` bytes and then the end, in memory that grows only with what is really there."""
-    if size + header_bytes > max_content_bytes(path):
-        raise DataError(
-            f"{path}: its header says {what}, {size + header_bytes:,} bytes in all, but the file has only "
-            f"{path.stat().st_size:,}. It was cut off or is damaged: copy it again."
-        )
+def _read_body(path: Path, file: BinaryIO, size: int, *, header_bytes: int) -> NDArray[np.uint8]:
+    """Exactly `size` bytes and then the end, in memory that grows only with the bytes that exist."""
+    expected = size + header_bytes
+    if expected > max_content_bytes(path):
+        raise DataError("idx_length", path=str(path), found=path.stat().st_size, expected=expected)
     body = bytearray()
-    while len(body) < size and (block := read(min(size - len(body), 2**22))):
+    while len(body) < size and (block := file.read(min(size - len(body), 2**22))):
         body += block
     if len(body) < size:
-        raise DataError(
-            f"{path}: its header says {what}, {size + header_bytes:,} bytes in all, but it ends after "
-            f"{len(body) + header_bytes:,}. It was cut off: copy it again."
-        )
-    if read(1):
-        raise DataError(
-            f"{path}: its header says {what}, {size + header_bytes:,} bytes in all, but more follow. "
-            f"Check that the file is what it is said to be."
-        )
+        raise DataError("idx_length", path=str(path), found=len(body) + header_bytes, expected=expected)
+    if file.read(1):
+        raise DataError("idx_too_long", path=str(path), expected=expected)
     return np.frombuffer(body, dtype=np.uint8)
 
 
-def _pairs(path: Path) -> tuple[list[_Pair], tuple[str, ...]]:
+def _pairs(path: Path) -> tuple[list[_Pair], tuple[Message, ...]]:
     if not path.is_dir():
         if read_head(path, 4) == LABELS_MAGIC.to_bytes(4, "big"):
-            raise DataError(f"{path}: holds labels. Give the file of images beside it, or their folder.")
+            raise DataError("idx_labels_only", path=str(path))
         return [_pair(path)], ()
-    found: dict[str, Path] = {}
-    twins = []
+    by_prefix: dict[str, Path] = {}
+    duplicates = []
     for entry in sorted(path.iterdir()):  # the plain file sorts before its .gz
         match = NAME.fullmatch(entry.name)
-        if match and found.setdefault(match["part"], entry) != entry:
-            twins.append(entry.name)
-    if not found:
-        raise DataError(
-            f"{path}: no IDX files of images (such as train-images-idx3-ubyte.gz) in this folder."
-        )
-    pairs = [_pair(entry) for entry in found.values()]
-    named = {pair.part for pair in pairs}
-    if len(pairs) > 1 and (None in named or len(named) < len(pairs)):
-        names = ", ".join(pair.images.name for pair in pairs)
-        raise DataError(
-            f"{path}: which of these is train and which is test? {names}. Give one file, or use --test."
-        )
+        if match and by_prefix.setdefault(match["part"], entry) != entry:
+            duplicates.append(entry.name)
+    if not by_prefix:
+        raise DataError("no_idx_files", path=str(path))
+    pairs = [_pair(entry) for entry in by_prefix.values()]
+    parts = {pair.part for pair in pairs}
+    if len(pairs) > 1 and (None in parts or len(parts) < len(pairs)):
+        raise DataError("idx_parts", path=str(path), files=[pair.images.name for pair in pairs])
     pairs.sort(key=lambda pair: PARTS.index(pair.part) if pair.part else 0)
-    fixes = (f"passed over, since the same file is there uncompressed: {', '.join(twins)}",) if twins else ()
-    return pairs, fixes
+    return pairs, (Message("duplicates_skipped", files=duplicates),) if duplicates else ()
 
 
 def _pair(images: Path) -> _Pair:
     match = NAME.fullmatch(images.name)
     if not match:
-        raise DataError(
-            f"{images}: which file holds its labels cannot be told from this name. "
-            f"Name them like train-images-idx3-ubyte and train-labels-idx1-ubyte."
-        )
+        raise DataError("idx_name", path=str(images))
     start, end = images.name[: match.end("part")], images.name[match.end("part") :]
-    wanted = start + re.sub("idx3", "idx1", re.sub("images", "labels", end, flags=re.I), flags=re.I)
-    plain = wanted[: -len(".gz")] if match["gz"] else wanted
-    candidates = [images.with_name(name) for name in dict.fromkeys((wanted, plain, f"{plain}.gz"))]
-    for labels in candidates:
+    name = start + re.sub("idx3", "idx1", re.sub("images", "labels", end, flags=re.I), flags=re.I)
+    plain = name.removesuffix(".gz") if match["gz"] else name
+    for labels in (images.with_name(each) for each in (name, plain, f"{plain}.gz")):
         if labels.is_file():
             return _Pair(images, labels, PART_OF_PREFIX.get(match["part"].lower()))
-    raise DataError(f"{images}: the file of its labels, {wanted}, is not beside it. Put it there.")
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz")
+    raise DataError("idx_labels_missing", path=str(images), labels=name)

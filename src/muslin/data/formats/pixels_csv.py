@@ -1,8 +1,8 @@
-"""Pixels in a CSV, as Kaggle's fashion-mnist_train.csv: one image a row, one column a pixel, 0–255.
+"""Pixels in a CSV, such as Kaggle's fashion-mnist_train.csv: one image a row, one column a pixel, 0–255.
 
-With or without a header; the label first, last or absent, a number or a name; `,`, `;`, tab or `|` between;
-LF, CRLF or CR at the end of a line; a byte order mark; gzip. Pixels go row by row from the top left, and the
-three channels of an RGB pixel stand together.
+With or without a header; the label first, last or absent, a number or a name; delimiter `,`, `;`, tab or `|`; LF,
+CRLF or CR line ends; a byte order mark; gzip. Pixels are row by row from the top left, and the three channels of an
+RGB pixel are adjacent.
 """
 
 import csv
@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, Target, encode_labels
-from muslin.data.formats.digits import NEWLINE, DigitParser, digits_of
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.digits import NEWLINE, DigitParser
 from muslin.data.gzip_files import open_data_file, read_head
-from muslin.errors import DataError, nearest
+from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.errors import DataError, unknown
+from muslin.messages import Message
 from muslin.storage.atomic import atomic_file
 
 DELIMITERS = ",;\t|"
@@ -29,32 +30,31 @@ ID_NAMES = frozenset({"", "id", "index", "unnamed: 0", "image", "image_id", "ima
 """Columns that are neither pixels nor the label; pandas writes its index as the first or the fourth."""
 
 NUMBERED = re.compile(r"(?P<stem>\D*?)_?(?P<first>\d+)(?:\D(?P<second>\d+))?")
-"""A pixel's column: pixel1, pixel0, px_17, 1x28, or a number alone."""
+"""The name of a pixel's column: pixel1, pixel0, px_17, 1x28, or a number alone."""
 
 HEAD_BYTES = 2**20
 BLOCK_BYTES = 2**17
 """Small enough for the parser's arrays to stay in the processor's cache."""
 
-MOST_LINE_BYTES = 2**24
+MAX_LINE_BYTES = 2**24
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 VALUES = {str(value): value for value in range(256)}
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How the file is laid out, found from its beginning.
+    """The layout of a file, found from its beginning.
 
     Attributes:
         delimiter: one of DELIMITERS.
         line_end: LF or CR; a CR before LF is dropped while reading.
         names: the columns' names, or None where there is no header.
         first_line: the number, from 1, of the first line of data.
-        before: how many columns stand before the pixels.
-        pixels: how many columns are pixels.
-        after: how many columns stand behind the pixels.
-        label: the label's place among the columns, or None.
-        order: the places, among the pixels' columns, of the pixels in order; None where they are in order.
-        repairs: sentences.
+        before, pixels, after: numbers of columns before the pixels, of pixels, and after them.
+        label: index of the label's column, or None.
+        order: indices that sort the pixels' columns by their numbers; None where they are sorted.
+        shape: (height, width, channels) of an image.
+        fixes: what was guessed or changed.
     """
 
     delimiter: str
@@ -67,54 +67,50 @@ class _Layout:
     label: int | None
     order: tuple[int, ...] | None
     shape: tuple[int, int, int]
-    fixes: tuple[str, ...]
-
-    @property
-    def columns(self) -> int:
-        return self.before + self.pixels + self.after
+    fixes: tuple[Message, ...]
 
 
 def detect(path: Path) -> str | None:
     """Why `path` is pixels in a CSV, or None: a header of numbered columns, or a first line of numbers."""
     if path.is_dir():
         return None
-    start = _start(path)
-    if b"\0" in start[:1024] or not (lines := _lines(start, _line_end(start))):
+    start = _read_start(path)
+    if b"\0" in start[:1024] or not (lines := _numbered_lines(start, _line_end(start))):
         return None
-    cells = _cells(lines[0][1], _delimiter(lines[0][1]))
+    cells = _split_line(lines[0][1], _find_delimiter(lines[0][1]))
     if len(cells) < 4:
         return None
-    if _is_header(cells):
-        if 2 * sum(map(_is_pixel, cells)) < len(cells):
-            return None
-        return f"pixels in a CSV, with the header {cells[0]}, {cells[1]}, … {cells[-1]}"
-    return f"pixels in a CSV, {len(cells)} columns without a header"
+    if not _is_header(cells):
+        return f"pixels in a CSV, {len(cells)} columns without a header"
+    if 2 * sum(map(_is_pixel_name, cells)) < len(cells):
+        return None
+    return f"pixels in a CSV, with the header {cells[0]}, {cells[1]}, … {cells[-1]}"
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     """The images and labels of one file; without targets where it has no label column.
 
-    Pixels are uint8 (count, height, width, channels); the target is called as its column,
-    `label` where columns have no names.
+    Pixels are uint8 (count, height, width, channels). The target has the name of its column, `label` where columns
+    have no names.
 
     Raises:
-        DataError: the file is empty or has only a header, the label or the shape cannot be told, or a row is
-            ragged or holds a value that is not a whole number from 0 to 255; the message names the row.
+        DataError: the file is empty or has only a header, the label or the shape is ambiguous, or a row is
+            ragged or holds a value that is not a whole number from 0 to 255; the error names the row.
     """
-    layout = _layout(path, options)
-    pixels, cells, blank = _read(path, layout)
+    layout = _find_layout(path, options)
+    pixels, cells, blank = _read_rows(path, layout)
     if not len(pixels):
-        raise DataError(f"{path}: has a header, but no rows. Check that the file was not cut off.")
+        raise DataError("no_rows", path=str(path))
     if layout.order is not None:
         pixels = pixels[:, list(layout.order)]
     fixes = list(layout.fixes)
     if blank:
-        fixes.append(f"blank lines passed over: {blank:,}")
+        fixes.append(Message("blank_lines", n=blank))
     targets: tuple[Target, ...] = ()
     labels: dict[str, NDArray[np.int64]] = {}
     if layout.label is not None:
         name = layout.names[layout.label] if layout.names else "label"
-        target, labels[target.name] = _target(path, name, cells, fixes)
+        target, labels[name] = _read_target(path, name, cells, fixes)
         targets = (target,)
     return Dataset(
         name=path.name.removesuffix(".gz").removesuffix(".csv"),
@@ -128,92 +124,96 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
 
 
 def write(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -> None:
-    """Write images as Kaggle does: the header label, pixel1, …, then a row an image; whole or not at all.
+    """Write images in Kaggle's form: the header label, pixel1, …, then a row per image.
 
     Args:
         pixels: uint8 (count, height, width, channels).
-        labels: (count,); a comma or a quote in a label is quoted. None: no column of labels.
+        labels: (count,), quoted where necessary; None: no column of labels.
 
     Raises:
         StorageError: the place cannot be written.
     """
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
     rows = pixels.reshape(len(pixels), -1)
-    texts = {label: _quoted(label).encode() + b"," for label in set(labels or ())}
+    names = [f"pixel{i + 1}" for i in range(rows.shape[1])]
+    options = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
+    # as numbers where they are numbers, because texts are written in quotes
+    numeric = all(label.isdecimal() and str(int(label)) == label for label in set(labels or ()) if label)
+    kind = pyarrow.int64() if numeric else pyarrow.string()
     with atomic_file(path) as file:
-        names = [*([] if labels is None else ["label"]), *(f"pixel{i + 1}" for i in range(rows.shape[1]))]
-        file.write(",".join(names).encode() + b"\n")
-        step = max(1, BLOCK_BYTES // rows.shape[1])
-        for start in range(0, len(rows), step):
-            block = digits_of(rows[start : start + step])
-            if labels is None:
-                file.write(b"".join(digits + b"\n" for digits in block))
-                continue
-            lines = zip(labels[start : start + step], block, strict=True)
-            file.write(b"".join(texts[label] + digits + b"\n" for label, digits in lines))
+        file.write(",".join([*([] if labels is None else ["label"]), *names]).encode() + b"\n")
+        for start in range(0, len(rows), 2000):
+            columns = dict(zip(names, np.ascontiguousarray(rows[start : start + 2000].T), strict=True))
+            if labels is not None:
+                cells = [
+                    (int(label) if numeric else label) if label else None
+                    for label in labels[start : start + 2000]
+                ]
+                columns = {"label": pyarrow.array(cells, kind), **columns}
+            arrow_csv.write_csv(pyarrow.table(columns), file, options)
 
 
-def _quoted(label: str) -> str:
-    return '"' + label.replace('"', '""') + '"' if re.search(r'[",\r\n]|^\s|\s$', label) else label
+# ── Layout ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-# ── The layout ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _layout(path: Path, options: ReadOptions) -> _Layout:
-    start = _start(path)
+def _find_layout(path: Path, options: ReadOptions) -> _Layout:
+    start = _read_start(path)
     if not start.strip():
         with open_data_file(path) as file:
-            file.read(1)  # raises for a damaged gzip file, of which nothing could be read either
-        raise DataError(f"{path}: is empty. Fetch or export it again.")
+            file.read(1)  # raises for a damaged gzip file, from which nothing could be read either
+        raise DataError("file_empty", path=str(path))
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{path}: is UTF-16 text. Save it as UTF-8.")
+        raise DataError("utf_16", path=str(path))
     if b"\0" in start[:1024]:
-        raise DataError(f"{path}: is no text (byte {start.index(0):,} is 0), so it is not pixels in a CSV.")
+        raise DataError("binary_file", path=str(path))
     line_end = _line_end(start)
-    lines = _lines(start, line_end)
+    lines = _numbered_lines(start, line_end)
     first_line, first = lines[0]
-    delimiter = _delimiter(first)
-    cells = _cells(first, delimiter)
+    delimiter = _find_delimiter(first)
+    cells = _split_line(first, delimiter)
     if not _is_header(cells):
-        before, pixels, after, guesses = _without_header(path, lines, delimiter, options)
-        label = 0 if before else pixels if after else None
-        shape = _shape(path, pixels, options)
+        side, guesses = _label_side_without_header(path, lines, delimiter, options)
+        before, after = int(side == "first"), int(side == "last")
+        pixels = len(cells) - before - after
+        label = {"first": 0, "last": pixels}.get(side)
+        shape = _find_shape(path, pixels, options)
         return _Layout(
             delimiter, line_end, None, first_line, before, pixels, after, label, None, shape, guesses
         )
     names = tuple(name.strip() for name in cells)
     label = _label_column(path, names, options)
-    is_pixel = [i != label and _is_pixel(name) for i, name in enumerate(names)]
-    if not any(is_pixel):  # names that say nothing: all but the label are pixels
+    is_pixel = [i != label and _is_pixel_name(name) for i, name in enumerate(names)]
+    if not any(is_pixel):  # uninformative names: all but the label are pixels
         is_pixel = [i != label for i in range(len(names))]
     before, after = is_pixel.index(True), is_pixel[::-1].index(True)
     pixels = len(names) - before - after
     if sum(is_pixel) != pixels:
-        odd = next(name for i, name in enumerate(names[before:]) if not is_pixel[before + i])
-        raise DataError(f"{path}: the column {odd!r} stands between the pixels. Move it to the end.")
-    fixes: tuple[str, ...] = ()
+        column = next(name for i, name in enumerate(names[before:]) if not is_pixel[before + i])
+        raise DataError("column_between_pixels", path=str(path), column=column)
+    fixes: list[Message] = []
     if label is not None and names[label].casefold() not in LABEL_NAMES and options.target is None:
-        fixes += (f"the column {names[label]!r} taken as the label, since it is no pixel",)
-    idle = [repr(name) for i, name in enumerate(names) if i != label and not is_pixel[i]]
-    if idle:
-        fixes += (f"neither pixels nor the label, so passed over: {', '.join(idle)}",)
-    order = _order(names[before : before + pixels])
+        fixes.append(Message("label_column_guessed", column=names[label]))
+    if skipped := [name for i, name in enumerate(names) if i != label and not is_pixel[i]]:
+        fixes.append(Message("columns_skipped", columns=skipped))
+    order = _numeric_order(names[before : before + pixels])
     if order is not None:
-        fixes += ("columns put in the order of their numbers",)
-    shape = _shape(path, pixels, options)
+        fixes.append(Message("columns_sorted"))
+    shape = _find_shape(path, pixels, options)
     return _Layout(
-        delimiter, line_end, names, first_line + 1, before, pixels, after, label, order, shape, fixes
+        delimiter, line_end, names, first_line + 1, before, pixels, after, label, order, shape, tuple(fixes)
     )
 
 
-def _start(path: Path) -> bytes:
-    """The first lines of the file, whole; more than HEAD_BYTES only where the first line is longer than that."""
-    for size in (HEAD_BYTES, MOST_LINE_BYTES):
+def _read_start(path: Path) -> bytes:
+    """The first lines of the file, complete; more than HEAD_BYTES only where the first line is longer than that."""
+    for size in (HEAD_BYTES, MAX_LINE_BYTES):
         start = read_head(path, size)
         if len(start) < size:
             return start
-        if cut := start.rfind(_line_end(start)) + 1:
-            return start[:cut]
+        if end := start.rfind(_line_end(start)) + 1:
+            return start[:end]
     return start
 
 
@@ -221,26 +221,26 @@ def _line_end(start: bytes) -> bytes:
     return b"\r" if b"\n" not in start and b"\r" in start else b"\n"
 
 
-def _lines(start: bytes, line_end: bytes) -> list[tuple[int, str]]:
-    """The lines of the beginning, with their numbers from 1, without blank ones."""
+def _numbered_lines(start: bytes, line_end: bytes) -> list[tuple[int, str]]:
+    """The lines of the beginning that are not blank, with their numbers from 1."""
     lines = start.removeprefix(BYTE_ORDER_MARK).split(line_end)
     texts = (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
     return [(number, text) for number, text in enumerate(texts, start=1) if text.strip()]
 
 
-def _delimiter(line: str) -> str:
+def _find_delimiter(line: str) -> str:
     return max(DELIMITERS, key=line.count)
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
+def _split_line(line: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
-    except csv.Error:  # a cell of more than 131,072 characters: no pixel, whoever asks will find out
+    except csv.Error:  # a cell of more than 131,072 characters, which is no pixel
         return line.split(delimiter)
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Names rather than values: fewer than half are numbers, or the numbers count up from 0 or 1."""
+    """Whether cells are names: fewer than half are numbers, or the numbers count up from 0 or 1."""
     numbers = [int(cell) for cell in cells if re.fullmatch(r"\s*-?\d{1,9}\s*", cell)]
     if 2 * len(numbers) < len(cells):
         return True
@@ -253,29 +253,25 @@ def _label_column(path: Path, names: tuple[str, ...], options: ReadOptions) -> i
             return names.index(options.target)
         if options.target in ("first", "last"):
             return 0 if options.target == "first" else len(names) - 1
-        raise DataError(f"{path}: has no column {options.target!r}. {nearest(options.target, _some(names))}")
+        # not all 784 pixels
+        choices = [name for name in names if not _is_pixel_name(name)] or [names[0], names[-1]]
+        raise DataError("column_unknown", path=str(path), **unknown(options.target, choices))
     likely = [i for i, name in enumerate(names) if name.casefold() in LABEL_NAMES]
-    if not likely and any(map(_is_pixel, names)):
+    if not likely and any(map(_is_pixel_name, names)):
         likely = [
-            i for i, name in enumerate(names) if not _is_pixel(name) and name.casefold() not in ID_NAMES
+            i for i, name in enumerate(names) if not _is_pixel_name(name) and name.casefold() not in ID_NAMES
         ]
     if len(likely) > 1:
-        which = " or ".join(repr(names[i]) for i in likely)
-        raise DataError(f"{path}: the label could be {which}. Say which with --target.")
+        raise DataError("label_ambiguous", path=str(path), choices=[names[i] for i in likely])
     return likely[0] if likely else None
 
 
-def _is_pixel(name: str) -> bool:
+def _is_pixel_name(name: str) -> bool:
     return bool(NUMBERED.fullmatch(name)) and name.casefold() not in ID_NAMES
 
 
-def _some(names: tuple[str, ...]) -> list[str]:
-    """The names worth listing in a message: not 784 pixels."""
-    return [name for name in names if not _is_pixel(name)] or [names[0], names[-1]]
-
-
-def _order(names: tuple[str, ...]) -> tuple[int, ...] | None:
-    """How to put columns such as pixel1, pixel10, pixel2 in numeric order; None where they are in it."""
+def _numeric_order(names: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Indices that put columns such as pixel1, pixel10, pixel2 in numeric order; None where they are in it."""
     matches = [NUMBERED.fullmatch(name) for name in names]
     keys = [(int(m["first"]), int(m["second"] or 0)) for m in matches if m]
     if len(set(keys)) < len(names):
@@ -284,79 +280,68 @@ def _order(names: tuple[str, ...]) -> tuple[int, ...] | None:
     return None if order == tuple(range(len(names))) else order
 
 
-def _without_header(
+def _label_side_without_header(
     path: Path, lines: list[tuple[int, str]], delimiter: str, options: ReadOptions
-) -> tuple[int, int, int, tuple[str, ...]]:
-    """How many columns stand before the pixels, are pixels, and stand behind them; and what was guessed."""
-    rows = [cells for _, line in lines if len(cells := _cells(line, delimiter)) > 1]
-    count = len(_cells(lines[0][1], delimiter))
-    rows = [cells for cells in rows if len(cells) == count]
-    if options.target not in (None, "first", "last"):
-        raise DataError(
-            f"{path}: has no header, so no column is called {options.target!r}. Say first or last."
-        )
-    if options.target is None:
-        has_label = _has_label(path, count, rows, options)
-        if not has_label:
-            return (
-                0,
-                count,
-                0,
-                ("no header, and as many columns as pixels: no labels",),
-            )
-    side = options.target or _label_side(rows)
-    guess = () if options.target else (f"no header: the {side} of {count} columns taken as the label",)
-    return (1, count - 1, 0, guess) if side == "first" else (0, count - 1, 1, guess)
+) -> tuple[str, tuple[Message, ...]]:
+    """The side of the label, `first`, `last` or `none`, and what was guessed."""
+    if options.target in ("first", "last"):
+        return options.target, ()
+    if options.target is not None:
+        raise DataError("no_header", path=str(path), target=options.target)
+    rows = [_split_line(line, delimiter) for _, line in lines]
+    rows = [row for row in rows if len(row) == len(rows[0])]
+    if not _has_label(path, len(rows[0]), rows, options):
+        return "none", (Message("no_label_guessed"),)
+    side = _guess_label_side(rows)
+    return side, (Message("label_side_guessed", side=side, columns=len(rows[0])),)
 
 
-def _has_label(path: Path, count: int, rows: list[list[str]], options: ReadOptions) -> bool:
+def _has_label(path: Path, columns: int, rows: list[list[str]], options: ReadOptions) -> bool:
     if options.shape is not None:
-        wanted = math.prod(options.shape)
-        if count not in (wanted, wanted + 1):
+        values = math.prod(options.shape)
+        if columns not in (values, values + 1):
             raise DataError(
-                f"{path}: has {count} columns, but an image of {_text(options.shape)} has {wanted} pixels "
-                f"(and a label). Check the shape."
+                "shape_differs",
+                path=str(path),
+                found=columns,
+                expected=values,
+                shape=_shape_text(options.shape),
             )
-        return count == wanted + 1
-    named = any(cells[place].strip() and not _is_number(cells[place]) for cells in rows for place in (0, -1))
-    with_label, without = infer_shape(count - 1), infer_shape(count)
+        return columns == values + 1
+    named = any(not _is_number(row[place]) for row in rows for place in (0, -1) if row[place].strip())
+    with_label, without = infer_shape(columns - 1), infer_shape(columns)
     if with_label and (named or not without):
         return True
     if without and not with_label:
         return False
     if with_label and without:
-        raise DataError(
-            f"{path}: {count} columns could be {_text(without)} pixels, or {_text(with_label)} and a label. "
-            "Say which with --shape."
-        )
-    raise DataError(
-        f"{path}: {count} columns fit neither a square gray nor a square RGB image. "
-        "Say height, width and channels with --shape."
-    )
+        choices = [_shape_text(without), _shape_text(with_label)]
+        raise DataError("label_or_pixel", path=str(path), found=columns, choices=choices)
+    raise DataError("shape_unknown", path=str(path), found=columns)
 
 
-def _label_side(rows: list[list[str]]) -> str:
-    """`first` or `last`: where the names are, or the numbers that are less like pixels; `first` if none can tell.
+def _guess_label_side(rows: list[list[str]]) -> str:
+    """`first` or `last`: the side with names, or with numbers less like pixels; `first` in doubt.
 
-    A corner of images is often one value in all of them, else it takes a few values far apart and is like the
-    pixel beside it. Labels differ, have no gaps between their numbers, and are not like any pixel.
+    A corner of images often has one value in all of them, else a few values far apart, close to the pixel beside it.
+    Labels vary, have no gaps between their numbers, and are unrelated to any pixel.
     """
     for place, side in ((0, "first"), (-1, "last")):
-        if any(cells[place].strip() and not _is_number(cells[place]) for cells in rows):
+        if any(row[place].strip() and not _is_number(row[place]) for row in rows):
             return side
-    ends = [[cells[place] for place in (0, 1, -2, -1)] for cells in rows]
+    ends = [[row[place] for place in (0, 1, -2, -1)] for row in rows]
     values = np.array(
         [[int(cell) for cell in cells] for cells in ends if all(map(_is_number, cells))], dtype=float
     )
     if not len(values):
         return "first"
     first, beside_first, beside_last, last = values.T
-    without_gaps = [len(np.unique(end)) / (np.ptp(end) + 1) for end in (first, last)]
+    density = [len(np.unique(end)) / (np.ptp(end) + 1) for end in (first, last)]
     constant = [np.ptp(end) == 0 for end in (first, last)]
     if constant[0] != constant[1]:
         return "last" if constant[0] else "first"
-    if max(without_gaps) > 0.9 and min(without_gaps) < 0.5:
-        return "first" if without_gaps[0] > without_gaps[1] else "last"
+    if max(density) > 0.9 and min(density) < 0.5:
+        return "first" if density[0] > density[1] else "last"
     return "last" if abs(last - beside_last).mean() > abs(first - beside_first).mean() else "first"
 
 
@@ -364,24 +349,21 @@ def _is_number(cell: str) -> bool:
     return bool(re.fullmatch(r"\s*-?\d{1,18}\s*", cell))
 
 
-def _shape(path: Path, pixels: int, options: ReadOptions) -> tuple[int, int, int]:
-    if options.shape is not None:
-        if math.prod(options.shape) != pixels:
-            raise DataError(
-                f"{path}: a row has {pixels} pixel values, but an image of {_text(options.shape)} has "
-                f"{math.prod(options.shape)}. Check the shape."
-            )
-        return options.shape
-    if shape := infer_shape(pixels):
-        return shape
-    raise DataError(
-        f"{path}: {pixels} pixel values are neither a square gray nor a square RGB image. "
-        "Say height, width and channels with --shape."
-    )
+def _find_shape(path: Path, pixels: int, options: ReadOptions) -> tuple[int, int, int]:
+    if options.shape is None:
+        if shape := infer_shape(pixels):
+            return shape
+        raise DataError("shape_unknown", path=str(path), found=pixels)
+    expected = math.prod(options.shape)
+    if expected != pixels:
+        raise DataError(
+            "shape_differs", path=str(path), found=pixels, expected=expected, shape=_shape_text(options.shape)
+        )
+    return options.shape
 
 
 def infer_shape(pixels: int) -> tuple[int, int, int] | None:
-    """The square image of so many values: gray or RGB, never both, since 3 is no square."""
+    """The shape of a square image of that many values: gray or RGB, never both, because 3 is no square."""
     for channels in (1, 3):
         side = math.isqrt(pixels // channels)
         if side and side * side * channels == pixels:
@@ -389,35 +371,32 @@ def infer_shape(pixels: int) -> tuple[int, int, int] | None:
     return None
 
 
-def _text(shape: tuple[int, int, int]) -> str:
+def _shape_text(shape: tuple[int, int, int]) -> str:
     return "×".join(map(str, shape))
 
 
-# ── The rows ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+Rows = tuple[NDArray[np.uint8], list[bytes]]
+"""Pixels uint8 (rows, pixels), and the label's cell of each row."""
 
 
-def _read(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes], int]:
-    """uint8 (rows, pixels), the label's cell of each row, and how many lines were blank.
+def _read_rows(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes], int]:
+    """uint8 (rows, pixels), the label's cell of each row, and the number of blank lines.
 
-    Every block of lines is tried with the parser that takes digits only: first whole, then without what stands
-    around the pixels (labels may be names). One that is still refused (quotes, spaces, an error) is read cell by
-    cell, which is slow but can name the row.
+    Every block of lines goes to the parser of plain digits. A block that it refuses (quotes, spaces, an error) is
+    read cell by cell, which is slow but can name the row.
     """
-    longest_row = 4 * layout.columns + 4_096
+    longest_row = 4 * layout.pixels + 4_096
     block_bytes = max(BLOCK_BYTES, longest_row)
-    whole = DigitParser(layout.columns, layout.delimiter, block_bytes + longest_row)
-    inner = DigitParser(layout.pixels, layout.delimiter, block_bytes + longest_row)
+    parser = DigitParser(layout.pixels, layout.delimiter, block_bytes + longest_row)
     pixels = np.empty((0, layout.pixels), dtype=np.uint8)
     labels: list[bytes] = []
     blank = 0
     with open_data_file(path) as file:
-        for first_line, lines, text in _blocks(path, file, layout, block_bytes):
-            rows, cells = (
-                _whole(whole, text, layout)
-                or _without_surroundings(inner, text, layout)
-                or _carefully(path, first_line, text, layout)
-            )
-            # Grown in place by the system, and with no other view of it: the pixels exist once, not twice.
+        for first_line, lines, text in _blocks_of_lines(path, file, layout, block_bytes):
+            rows, cells = _parse_digits(parser, text, layout) or _parse_cells(path, first_line, text, layout)
+            # The system grows the array in place, and no other view of it exists: the pixels are never there twice.
             count = len(pixels)
             pixels.resize((count + len(rows), layout.pixels), refcheck=False)
             pixels[count:] = rows
@@ -426,25 +405,23 @@ def _read(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes], 
     return pixels, labels, blank
 
 
-def _blocks(
+def _blocks_of_lines(
     path: Path, file: BinaryIO, layout: _Layout, block_bytes: int
 ) -> Iterator[tuple[int, int, bytes]]:
-    """The lines of data, some at a time: the first one's number, how many there are, and all, each with a LF."""
+    """Blocks of the lines of data: the first line's number, the number of lines, and the text, each line with a LF."""
     number, rest = 1, file.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
     ended = False
     while not ended:
         block = file.read(block_bytes)
         ended = not block
         text = rest + (block or layout.line_end)
-        cut = text.rfind(layout.line_end) + 1
-        text, rest = text[:cut], text[cut:]
-        if len(rest) > MOST_LINE_BYTES:
-            raise DataError(f"{path}: line {number:,} does not end within {MOST_LINE_BYTES:,} bytes.")
+        end = text.rfind(layout.line_end) + 1
+        text, rest = text[:end], text[end:]
+        if len(rest) > MAX_LINE_BYTES:
+            raise DataError("line_too_long", path=str(path), row=number, max_bytes=MAX_LINE_BYTES)
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n").replace(layout.line_end, b"\n")
-        lines = int(
-            np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == NEWLINE)
-        )  # faster than bytes.count
+        lines = int(np.count_nonzero(np.frombuffer(text, np.uint8) == NEWLINE))  # faster than bytes.count
         if number < layout.first_line:
             header = min(lines, layout.first_line - number)
             text = text.split(b"\n", header)[-1]
@@ -454,19 +431,8 @@ def _blocks(
         number += lines
 
 
-def _whole(parser: DigitParser, text: bytes, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes]] | None:
-    """The pixels and the labels of lines in which all cells are digits; None where a line is anything else."""
-    rows = parser.parse(text)
-    if rows is None:
-        return None
-    labels = [] if layout.label is None else [b"%d" % label for label in rows[:, layout.label].tolist()]
-    return rows[:, layout.before : layout.before + layout.pixels], labels
-
-
-def _without_surroundings(
-    parser: DigitParser, text: bytes, layout: _Layout
-) -> tuple[NDArray[np.uint8], list[bytes]] | None:
-    """The pixels and the labels of lines in which the pixels are digits; None where they are anything else."""
+def _parse_digits(parser: DigitParser, text: bytes, layout: _Layout) -> Rows | None:
+    """The rows of lines whose pixels are plain digits; None where anything else occurs."""
     delimiter = layout.delimiter.encode()
     labels, rows = [], []
     for line in text.split(b"\n"):
@@ -481,7 +447,6 @@ def _without_surroundings(
             return None
         rows.append(row)
         if layout.label is not None:
-            # Its place among the cells around the pixels.
             label = cells[layout.label if layout.label < layout.before else layout.label - layout.pixels]
             if b'"' in label:
                 if label.count(b'"') != 2 or not label.startswith(b'"') or not label.endswith(b'"'):
@@ -493,84 +458,70 @@ def _without_surroundings(
     return None if pixels is None else (pixels, labels)
 
 
-def _carefully(
-    path: Path, first_line: int, text: bytes, layout: _Layout
-) -> tuple[NDArray[np.uint8], list[bytes]]:
-    """The pixels and the labels of lines in any spelling of CSV.
+def _parse_cells(path: Path, first_line: int, text: bytes, layout: _Layout) -> Rows:
+    """The rows of lines in any spelling of CSV.
 
     Raises:
-        DataError: a row cannot be read; the message names it.
+        DataError: a row cannot be read; the error names it.
     """
     labels, rows = [], []
     for number, line in enumerate(text.split(b"\n"), start=first_line):
         if not line.strip():
             continue
-        cells = _row(path, number, line, layout)
+        cells = _parse_row(path, number, line, layout)
         pixels = cells[layout.before : layout.before + layout.pixels]
         try:
             rows.append(bytes(map(VALUES.__getitem__, pixels)))
         except KeyError:
-            rows.append(bytes(_value(path, number, i, cell, layout) for i, cell in enumerate(pixels)))
+            rows.append(bytes(_parse_pixel(path, number, i, cell, layout) for i, cell in enumerate(pixels)))
         if layout.label is not None:
             labels.append(cells[layout.label].encode())
     return np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), layout.pixels), labels
 
 
-def _row(path: Path, number: int, line: bytes, layout: _Layout) -> list[str]:
+def _parse_row(path: Path, number: int, line: bytes, layout: _Layout) -> list[str]:
     try:
-        cells = _cells(line.decode(), layout.delimiter)
+        cells = _split_line(line.decode(), layout.delimiter)
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"row {number} of {path} is not UTF-8 at its byte {error.start + 1}. Save the file as UTF-8."
-        ) from error
-    if len(cells) != layout.columns and line.count(b'"') % 2:
-        raise DataError(
-            f"row {number} of {path} has a quote that does not end on its line. Write each image in one line."
-        )
-    if len(cells) != layout.columns:
-        found = len(cells) - layout.before - layout.after
+        raise DataError("row_not_utf_8", path=str(path), row=number, position=error.start + 1) from error
+    found = len(cells) - layout.before - layout.after
+    if found != layout.pixels and line.count(b'"') % 2:
+        raise DataError("open_quote", path=str(path), row=number)
+    if found != layout.pixels:
         raise DataError("pixel_count", path=str(path), row=number, found=found, expected=layout.pixels)
     return cells
 
 
-def _value(path: Path, number: int, pixel: int, cell: str, layout: _Layout) -> int:
+def _parse_pixel(path: Path, number: int, pixel: int, cell: str, layout: _Layout) -> int:
+    text = cell.strip()
+    if re.fullmatch(r"[+-]?\d{1,20}", text) and 0 <= int(text) <= 255:
+        return int(text)
     place = layout.before + pixel
-    column = repr(layout.names[place]) if layout.names else str(place + 1)
-    where = f"row {number} of {path}, column {column}"
-    if not cell.strip():
-        raise DataError(f"{where}: no value. Every pixel needs a whole number from 0 to 255.")
-    if not re.fullmatch(r"\s*[+-]?\d+\s*", cell):
-        raise DataError(
-            f"{where}: {cell[:40]!r} is not a whole number. Pixels are whole numbers from 0 to 255."
-        )
-    if len(cell.strip()) > 20 or not 0 <= int(cell) <= 255:
-        raise DataError(
-            f"{where}: {cell.strip()[:40]} is outside 0–255. Correct it, or scale all pixels to 0–255."
-        )
-    return int(cell)
+    column = layout.names[place] if layout.names else str(place + 1)
+    raise DataError("pixel_value", path=str(path), row=number, column=column, found=text[:40])
 
 
-# ── The labels ───────────────────────────────────────────────────────────────────────────────────────────
+# ── Labels ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _target(path: Path, name: str, cells: list[bytes], fixes: list[str]) -> tuple[Target, NDArray[np.int64]]:
+def _read_target(
+    path: Path, name: str, cells: list[bytes], fixes: list[Message]
+) -> tuple[Target, NDArray[np.int64]]:
     texts: dict[bytes, str] = {}
     for cell in set(cells):
         try:
             texts[cell] = cell.decode().strip()
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}: the label {cell!r} is not UTF-8. Save the file as UTF-8.") from error
-    known = {text for text in texts.values() if text}
-    if all(re.fullmatch(r"-?\d+", text) for text in known):
+            raise DataError("label_not_utf_8", path=str(path), label=repr(cell)) from error
+    given = set(filter(None, texts.values()))
+    if all(re.fullmatch(r"-?\d+", text) for text in given):
         texts = {cell: str(int(text)) if text else "" for cell, text in texts.items()}  # 07 is 7
-    if any(text.endswith(".0") for text in known) and all(
-        re.fullmatch(r"-?\d+(\.0)?", text) for text in known
-    ):
+    elif all(re.fullmatch(r"-?\d+(\.0)?", text) for text in given):
         texts = {cell: text.removesuffix(".0") for cell, text in texts.items()}
-        fixes.append("labels such as 3.0 taken as 3")
+        fixes.append(Message("decimal_labels"))
     values = np.array([texts[cell] for cell in cells])
     if missing := int((values == "").sum()):
-        fixes.append(f"rows without a label, which is taken as unknown: {missing:,}")
-    if not known:
-        raise DataError(f"{path}: the column {name!r} is empty in every row. Name another one with --target.")
+        fixes.append(Message("rows_without_label", n=missing))
+    if not given:
+        raise DataError("label_column_empty", path=str(path), column=name)
     return encode_labels(name, values)

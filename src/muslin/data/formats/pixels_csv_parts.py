@@ -17,22 +17,22 @@ NAME = re.compile(r"(?:(?P<stem>.*)[-_. ])?(?P<part>[a-z]+)\.csv(?:\.gz)?", re.I
 
 
 def detect(path: Path) -> str | None:
-    """Why `path` is such a folder, or None: every CSV in it holds pixels and is called like a part, or there is one."""
-    files = _files(path) if path.is_dir() else {}
+    """Why `path` is such a folder, or None: every CSV in it holds pixels and has a part's name, or there is one."""
+    files = _part_files(path) if path.is_dir() else {}
     if not files or not all(pixels_csv.detect(file) for file in files.values()):
         return None
     return f"pixels in {', '.join(file.name for file in files.values())}"
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
-    """The files' images and labels, train first; classes are those of all parts together.
+    """The images and labels of the files, train first; the classes are those of all parts.
 
     Raises:
-        DataError: there is no such file, or one cannot be read; the message names the file and row.
+        DataError: there is no such file, or one cannot be read; the error names the file and row.
     """
-    files = _files(path)
+    files = _part_files(path)
     if not files:
-        raise DataError(f"{path}: has no CSV of pixels called like a part, such as train.csv. Name the file.")
+        raise DataError("no_part_csv", path=str(path))
     parts = {part: pixels_csv.read(file, options) for part, file in files.items()}
     if list(parts) == [""]:
         dataset = parts[""]
@@ -44,7 +44,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             parts = {name: align(part, (whole,)) for name, part in parts.items()}
         elif any(part.targets for part in parts.values()):
             bare = next(name for name, part in parts.items() if not part.targets)
-            raise DataError(f"{files[bare]}: has no labels, but other parts do. Read them one by one.")
+            raise DataError("part_without_labels", path=str(files[bare]))
         dataset = join(parts)
     return replace(
         classes_file.with_class_names(dataset, path), name=path.resolve().name, format="pixels-csv-parts"
@@ -54,11 +54,11 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
 def write(
     dataset: Dataset, labels: Sequence[str] | None, folder: Path, name: Callable[[str], str]
 ) -> list[Path]:
-    """Write each part as one of Kaggle's files is; without parts, all as one. Gives the files in the parts' order.
+    """Write each part as a file like Kaggle's, without parts one file; returns the files in the order of the parts.
 
     Args:
-        name: the name, without its end, of a part's file; the part is `""` where there are none.
-        labels: (count,) as they are to stand in the files; None: no column of labels.
+        name: from a part to the name of its file, without suffix; the part is `""` where there are none.
+        labels: (count,) the texts in the files; None: no column of labels.
 
     Raises:
         DataError: the images differ in size.
@@ -72,8 +72,8 @@ def write(
     return written
 
 
-def _files(path: Path) -> dict[str, Path]:
-    """Per part its file; a single file of no part's name stands under the empty name. Empty where names clash."""
+def _part_files(path: Path) -> dict[str, Path]:
+    """Per part its file; a single file without a part's name is under `""`. Empty where names clash."""
     found: dict[str, Path] = {}
     files = [p for p in sorted(path.iterdir()) if re.search(r"\.csv(\.gz)?$", p.name, re.I) and p.is_file()]
     for file in files:
