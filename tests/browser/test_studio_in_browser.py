@@ -53,8 +53,8 @@ def until(page, script):
     return found
 
 
-def open_bench(page, address, more=""):
-    page.visit(f"{address}/#page=bench{more}")
+def open_playground(page, address, more=""):
+    page.visit(f"{address}/#page=playground{more}")
     until(page, "document.querySelector('.arithmetic .big') !== null")
 
 
@@ -129,7 +129,7 @@ def convolved(image, kernel, stride=1, padding=0):
     return (windows * np.asarray(kernel)).sum((2, 3))
 
 
-def test_the_first_page_shows_the_models_and_leads_to_one(page, address):
+def test_the_home_page_lists_models_and_opens_one(page, address):
     start = time.monotonic()
     page.visit(f"{address}/")
     until(page, "document.querySelector('.card .facts')?.textContent.includes('3 classes')")
@@ -140,10 +140,10 @@ def test_the_first_page_shows_the_models_and_leads_to_one(page, address):
     assert "model=garments.muslin" in page.run("location.hash")
 
 
-def test_the_result_saved_is_the_convolution_by_definition(page, address, folder, tmp_path):
+def test_the_saved_result_is_the_convolution_by_definition(page, address, folder, tmp_path):
     from muslin.models.bundle import open_bundle
 
-    open_bench(page, address, "&stride=2&padding=2")
+    open_playground(page, address, "&stride=2&padding=2")
     choose(page, "Named kernels", "sobelY")
     save_as(page, 1, ".npy")
     image = open_bundle(folder / "garments.muslin").golden_pixels[0, :, :, 0]
@@ -152,10 +152,10 @@ def test_the_result_saved_is_the_convolution_by_definition(page, address, folder
     np.testing.assert_allclose(np.load(saved(tmp_path, "result.npy")), expected, atol=1e-3)
 
 
-def test_every_number_can_be_changed_and_the_result_follows_at_once(page, address, folder, tmp_path):
+def test_every_weight_can_be_edited_and_the_result_follows(page, address, folder, tmp_path):
     from muslin.models.bundle import open_bundle
 
-    open_bench(page, address)
+    open_playground(page, address)
     page.run(
         """(() => {
           const field = document.querySelector('.kernelgrid input');
@@ -173,8 +173,8 @@ def test_every_number_can_be_changed_and_the_result_follows_at_once(page, addres
     until(page, "document.querySelector('.kernelgrid input')?.value === '3.5'")
 
 
-def test_a_kernel_that_the_model_has_learned_is_laid_on_the_image(page, address, folder):
-    open_bench(page, address)
+def test_a_trained_kernel_can_be_loaded(page, address, folder):
+    open_playground(page, address)
     choose(page, "Learned by the model", "first")
     until(page, "document.querySelector('#learned button') !== null")
     page.run("document.querySelector('#learned button').click()")
@@ -182,8 +182,8 @@ def test_a_kernel_that_the_model_has_learned_is_laid_on_the_image(page, address,
     assert values == LEARNED.ravel().tolist()
 
 
-def test_the_arithmetic_under_the_pointer_is_that_of_the_value_pointed_at(page, address):
-    open_bench(page, address)
+def test_the_arithmetic_is_of_the_value_under_the_pointer(page, address):
+    open_playground(page, address)
     box = page.run(
         "(r => [r.x, r.y, r.width, r.height])(document.querySelectorAll('.map')[1].getBoundingClientRect())"
     )
@@ -204,7 +204,7 @@ def test_the_arithmetic_under_the_pointer_is_that_of_the_value_pointed_at(page, 
 
 
 def test_hovering_keeps_up_with_the_pointer(page, address):
-    open_bench(page, address)
+    open_playground(page, address)
     page.run(
         "window.long = []; new PerformanceObserver(l => window.long.push(...l.getEntries().map(e => e.duration)))"
         ".observe({type: 'longtask'})"
@@ -230,8 +230,8 @@ def dialog(page, way):
     page.run(f"document.querySelector('dialog input[value={way}]').click()")
 
 
-def test_a_file_a_pasted_image_and_one_of_the_folder_are_taken(page, address, folder, tmp_path):
-    open_bench(page, address)
+def test_files_pasted_images_and_folder_images_are_taken(page, address, folder, tmp_path):
+    open_playground(page, address)
     dialog(page, "file")
     until(page, "document.querySelector('dialog input[type=file]') !== null")
     node = page.call("Runtime.evaluate", expression="document.querySelector('#file')")["result"]["objectId"]
@@ -266,21 +266,21 @@ def test_a_file_a_pasted_image_and_one_of_the_folder_are_taken(page, address, fo
     assert page.run("document.querySelectorAll('.pairview').length") == 3
 
 
-def test_what_is_no_image_is_refused_in_one_sentence(page, address, tmp_path):
-    open_bench(page, address)
+def test_an_upload_that_is_no_image_is_refused(page, address, tmp_path):
+    open_playground(page, address)
     dialog(page, "file")
     until(page, "document.querySelector('dialog input[type=file]') !== null")
     node = page.call("Runtime.evaluate", expression="document.querySelector('#file')")["result"]["objectId"]
     (tmp_path / "page.jpg").write_text("<html>no</html>")
     page.call("DOM.setFileInputFiles", files=[str(tmp_path / "page.jpg")], objectId=node)
-    until(page, "document.querySelector('dialog .problem').textContent.includes('HTML')")
+    until(page, "document.querySelector('dialog .error').textContent !== ''")
     page.run(CLOSE)
 
 
-def test_all_of_it_is_done_with_the_keyboard_alone(page, address):
+def test_the_playground_works_with_the_keyboard_alone(page, address):
     page.visit(f"{address}/")
     until(page, "document.querySelector('.card a') !== null")
-    tab_to(page, "e.textContent === 'Open the kernel bench'")
+    tab_to(page, "e.textContent === 'Open the kernel playground'")
     press(page, "Enter")
     until(page, "document.querySelector('.arithmetic .big') !== null")
     tab_to(page, "e.textContent === 'Change image'")
@@ -294,7 +294,7 @@ def test_all_of_it_is_done_with_the_keyboard_alone(page, address):
         press(page, "ArrowRight", shift=True)
     tab_to(page, "e.textContent === 'Use the drawing'")
     press(page, "Enter")
-    until(page, "location.hash.includes('drawn')")
+    until(page, "location.hash.includes('drawing')")
     until(page, f"document.querySelectorAll('.controls .number')[0].textContent === '{SIDE} × {SIDE}'")
     tab_to(page, "e.matches('.kernelgrid input')")
     page.run("document.activeElement.select()")
@@ -313,7 +313,7 @@ def test_all_of_it_is_done_with_the_keyboard_alone(page, address):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_axe_finds_no_serious_problem_in_any_view(page, address, width, scheme, language):
+def test_axe_finds_no_serious_problem_on_any_page(page, address, width, scheme, language):
     page.resize(width, 900, phone=width < 500)
     page.prefer(scheme)
     states = []
@@ -327,12 +327,12 @@ def test_axe_finds_no_serious_problem_in_any_view(page, address, width, scheme, 
         assert page.run("document.documentElement.scrollWidth") <= width, name
 
     page.visit(f"{address}/#lang={language}")
-    until(page, "document.querySelector('.card .shots img') !== null")
+    until(page, "document.querySelector('.card .thumbnails img') !== null")
     check("home")
-    open_bench(page, address, f"&lang={language}&layer=first")
+    open_playground(page, address, f"&lang={language}&layer=first")
     page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     until(page, "document.querySelectorAll('.values').length === 2")
-    check("bench")
+    check("playground")
     page.run("document.querySelector('.chosen button').click()")
     for way in ("examples", "folder", "file", "camera", "drawing"):
         page.run(f"document.querySelector('dialog input[value={way}]').click()")
@@ -342,12 +342,12 @@ def test_axe_finds_no_serious_problem_in_any_view(page, address, width, scheme, 
     page.run("document.querySelector('.top button').click()")
     check("keys")
     page.run(CLOSE)
-    open_bench(
+    open_playground(
         page, address, f"&lang={language}&image=file:a photo.png&model=garments.muslin&colour=channels"
     )
     check("per channel")
-    page.visit(f"{address}/#page=bench&lang={language}&model=garments.muslin&image=upload:gone")
-    until(page, "document.querySelector('.problem:not(:empty)') !== null")
+    page.visit(f"{address}/#page=playground&lang={language}&model=garments.muslin&image=upload:gone")
+    until(page, "document.querySelector('.error:not(:empty)') !== null")
     check("image gone")
     assert [state for state in states if state[1]] == []
 
@@ -370,5 +370,5 @@ def test_a_folder_without_a_model_says_how_to_make_one_and_still_has_the_bench(b
         browser.visit(f"{where}/")
         until(browser, "document.querySelector('.empty') !== null")
         assert "muslin train" in browser.run("document.querySelector('.empty').textContent")
-        browser.visit(f"{where}/#page=bench")
+        browser.visit(f"{where}/#page=playground")
         until(browser, "document.querySelector('.arithmetic .big') !== null")

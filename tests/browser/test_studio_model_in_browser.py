@@ -47,7 +47,7 @@ def top(page):
 
 
 def test_the_steps_to_the_tensor_are_images_and_can_be_switched(page, address):
-    page.visit(f"{address}/#{MODEL}&tab=saw")
+    page.visit(f"{address}/#{MODEL}&tab=preprocessing")
     until(page, "document.querySelectorAll('.strip .step').length >= 2")
     assert page.run(
         "[...document.querySelectorAll('.strip img')].every(i => i.complete && i.naturalWidth > 0)"
@@ -109,8 +109,8 @@ def test_a_kernel_edited_in_the_page_answers_as_one_edited_in_the_weights_file(p
     until(page, "document.querySelector('.changed') !== null")
     shown = page.run(
         """(async () => {
-          const [{askOnce}, {view}] = [await import('/static/api.js'), await import('/static/state.js')];
-          return (await askOnce('/api/look', {view: view()})).predictions.label.probabilities;
+          const [{askOnce}, {inspection}] = [await import('/static/api.js'), await import('/static/state.js')];
+          return (await askOnce('/api/predict', {inspection: inspection()})).predictions.label.probabilities;
         })()"""
     )
 
@@ -133,9 +133,9 @@ def test_a_model_with_a_foreign_operation_answers_and_says_what_it_cannot_show(p
     page.visit(f"{address}/#{curved}&tab=network&layer=activated")
     until(page, "document.querySelector('.verdict') && document.querySelector('.formula p')")
     assert "Erf" in page.run("document.querySelector('.formula').textContent")
-    assert "Erf is run, but not taken apart" in page.run("document.querySelector('.note').textContent")
-    page.visit(f"{address}/#{curved}&tab=why")
-    until(page, "document.querySelector('.sum, .problem') !== null")
+    assert "Erf" in page.run("document.querySelector('.note').textContent")
+    page.visit(f"{address}/#{curved}&tab=attribution")
+    until(page, "document.querySelector('.sum, .error') !== null")
 
 
 def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address):
@@ -148,11 +148,11 @@ def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address)
     tab_to(page, "e.matches('.strip [role=switch]')")
     press(page, " ")
     until(page, "document.querySelector('.changed') && document.querySelector('.step.off')")
-    until(page, "document.querySelector('.effect').textContent.startsWith('Switching it on would change')")
+    until(page, "document.querySelector('.effect').textContent.startsWith('Switching it on')")
     press(page, " ")
     until(page, "document.querySelector('.changed') === null")
 
-    tab_to(page, "e.matches('.tabs a') && e.textContent === 'The network'")
+    tab_to(page, "e.matches('.tabs a') && e.textContent === 'Network'")
     press(page, "Enter")
     until(page, "document.querySelectorAll('.node').length > 3")
     tab_to(page, "e.matches('.cardbutton') && e.dataset.key === 'stem'")
@@ -166,28 +166,28 @@ def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address)
         press(page, "Escape")
     until(page, "document.querySelectorAll('.node').length > 3")
 
-    tab_to(page, "e.matches('.tabs a') && e.textContent === 'Why this answer'")
+    tab_to(page, "e.matches('.tabs a') && e.textContent === 'Attribution'")
     press(page, "Enter")
     until(page, "document.querySelector('.sum') !== null")
-    before = page.run("document.querySelector('.evidence h3').textContent")
+    before = page.run("document.querySelector('.attribution h3').textContent")
     tab_to(page, "e.matches('[data-key=class]')")
     wrong = page.run("[...document.activeElement.options].find(o => !o.selected).textContent")
     for key in wrong[:3]:
         press(page, key)
-    until(page, f"document.querySelector('.evidence h3')?.textContent !== {before!r}")
-    tab_to(page, "e.closest('.trust') && e.matches('button')")
+    until(page, f"document.querySelector('.attribution h3')?.textContent !== {before!r}")
+    tab_to(page, "e.closest('.checks') && e.matches('button')")
     press(page, "Enter")
     until(page, "document.querySelectorAll('.test').length >= 3")
 
-    tab_to(page, "e.matches('.tabs a') && e.textContent === 'What if'")
+    tab_to(page, "e.matches('.tabs a') && e.textContent === 'Edits'")
     press(page, "Enter")
-    until(page, "document.querySelector('[data-dial=rotate]') !== null")
-    tab_to(page, "e.matches('[data-dial=rotate]')")
+    until(page, "document.querySelector('[data-dial=turn]') !== null")
+    tab_to(page, "e.matches('[data-dial=turn]')")
     for _ in range(3):
         press(page, "ArrowRight")
     until(page, "unescape(location.hash).includes('turn')")
     assert json.loads(unquote(page.run("new URLSearchParams(location.hash.slice(1)).get('changes')"))) == {
-        "rotate": 3
+        "turn": 3
     }
     tab_to(page, "e.matches('.editable button')")
     press(page, "Enter")
@@ -195,14 +195,14 @@ def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address)
     tab_to(page, "e.matches('.large button') && e.textContent.includes('off')")
     press(page, "Enter")
     until(page, "location.hash.includes('channel_off')")
-    tab_to(page, "e.matches('.tabs a') && e.textContent === 'What if'")
+    tab_to(page, "e.matches('.tabs a') && e.textContent === 'Edits'")
     press(page, "Enter")
     until(page, "document.querySelector('.edits li') !== null")
     tab_to(page, "e.matches('[data-key=undo]')")
     press(page, "Enter")
     until(page, "document.querySelector('.edits li') === null")
 
-    tab_to(page, "e.matches('header a') && e.textContent === 'Kernel bench'")
+    tab_to(page, "e.matches('header a') && e.textContent === 'Kernel playground'")
     press(page, "Enter")
     until(page, "document.querySelector('.arithmetic .big') !== null")
     tab_to(page, "e.matches('.kernelgrid input')")
@@ -212,23 +212,23 @@ def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address)
 
 
 def test_a_changed_image_changes_the_answer_at_once(page, address):
-    page.visit(f"{address}/#{MODEL}&tab=whatif")
-    until(page, "document.querySelector('.verdict') && document.querySelector('[data-dial=invert]')")
+    page.visit(f"{address}/#{MODEL}&tab=edits")
+    until(page, "document.querySelector('.verdict') && document.querySelector('[data-dial=negate]')")
     before = page.run("document.querySelector('.bars').textContent")
-    page.run("document.querySelector('[data-dial=invert]').click()")
+    page.run("document.querySelector('[data-dial=negate]').click()")
     until(page, "document.querySelector('.changed') !== null")
     assert page.run("document.querySelector('.bars').textContent") != before
 
 
 def test_the_evidence_for_any_class_adds_up_and_is_put_to_the_test(page, address):
-    page.visit(f"{address}/#{MODEL}&tab=why")
+    page.visit(f"{address}/#{MODEL}&tab=attribution")
     until(page, "document.querySelector('.sum') !== null")
     cells, bias, score = page.run(
         "[...document.querySelectorAll('.sum dd')].map(d => Number(d.textContent.replace('−', '-')))"
     )
     assert page.run("document.querySelector('.stamp').textContent") == "exact"
     assert cells + bias == pytest.approx(score, abs=1e-4)
-    page.run("[...document.querySelectorAll('.trust button')].pop().click()")
+    page.run("[...document.querySelectorAll('.checks button')].pop().click()")
     until(page, "document.querySelectorAll('.test').length >= 3")
 
 
@@ -237,11 +237,11 @@ def test_axe_finds_no_serious_problem_inside_a_model(page, address, width, schem
     page.resize(width, 900, phone=width < 500)
     page.prefer(scheme)
     ready = {
-        "tab=saw": ".strip .step",
+        "tab=preprocessing": ".strip .step",
         "tab=network": ".node",
         "tab=network&layer=block1_conv1": ".chainstep",
-        "tab=why&trust=1": ".test",
-        "tab=whatif": ".editable li",
+        "tab=attribution&checks=1": ".test",
+        "tab=edits": ".editable li",
     }
     found = []
     for view, wanted in ready.items():

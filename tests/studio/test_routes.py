@@ -1,4 +1,4 @@
-"""The studio's answers over HTTP, as its pages ask for them."""
+"""The studio's API, without a server."""
 
 import json
 import struct
@@ -11,8 +11,10 @@ from starlette.applications import Starlette
 import muslin
 from asgi_client import ask
 from muslin.data.synthetic import make_garments
-from muslin.errors import DataError, ExplanationError
-from muslin.studio.routes import routes
+from muslin.errors import DataError, MuslinError
+from muslin.messages import Message
+from muslin.studio.requests import language_of
+from muslin.studio.routes import routes, to_json
 
 
 @pytest.fixture(scope="module")
@@ -25,75 +27,110 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Starlette:
     return Starlette(routes=routes(folder))
 
 
-VIEW = {"model": "first/model.muslin", "image": "golden:0"}
+INSPECTION = {"model": "first/model.muslin", "image": "golden:0"}
 
 
-def told(studio: Starlette, path: str, **body: Any) -> Any:
+def answered(studio: Starlette, path: str, **body: Any) -> Any:
     status, content = ask(studio, "POST", path, body)
     assert status == 200, content
     return json.loads(content)
 
 
 def test_a_layer_is_sent_as_one_sheet_of_bytes(studio: Starlette) -> None:
-    layers = told(studio, "/api/model", model=VIEW["model"])["layers"]
+    layers = answered(studio, "/api/model", model=INSPECTION["model"])["layers"]
     layer = next(layer for layer in layers if layer["kernel"])
-    _, content = ask(studio, "POST", "/api/sheet", {"view": VIEW, "layer": layer["name"]})
+    _, content = ask(studio, "POST", "/api/feature-maps", {"inspection": INSPECTION, "layer": layer["name"]})
     length = struct.unpack("<I", content[:4])[0]
     header = json.loads(content[4 : 4 + length])
     codes = np.frombuffer(content[4 + length :], np.uint8).reshape(layer["shape"])
     assert (4 + length) % 8 == 0
-    exact = told(studio, "/api/values", view=VIEW, layer=layer["name"], channel=3)["values"]
+    exact = answered(studio, "/api/values", inspection=INSPECTION, layer=layer["name"], channel=3)["values"]
     low, high = header["low"][3], header["high"][3]
     assert np.allclose(low + codes[3] / 255 * (high - low), exact, atol=(high - low) / 255)
 
 
-def test_an_edit_shows_the_answer_before_and_after(studio: Starlette) -> None:
-    edit = {"kind": "channel_off", "layer": "stem_relu", "channel": 1}
-    found = told(studio, "/api/look", view=VIEW | {"edits": [edit]})
-    assert found["before"]["label"]["probabilities"] != found["predictions"]["label"]["probabilities"]
-    assert told(studio, "/api/accuracy", view=VIEW | {"edits": [edit]})["n"] == 16
+def test_an_edit_shows_predictions_before_and_after(studio: Starlette) -> None:
+    edited = INSPECTION | {"edits": [{"kind": "channel_off", "layer": "stem_relu", "channel": 1}]}
+    found = answered(studio, "/api/predict", inspection=edited)
+    assert found["unchanged"]["label"]["probabilities"] != found["predictions"]["label"]["probabilities"]
+    assert answered(studio, "/api/accuracy", inspection=edited)["n"] == 16
 
 
-def test_a_convolutions_kernels_are_shown_also_while_one_of_its_maps_is_off(studio: Starlette) -> None:
-    layers = told(studio, "/api/model", model=VIEW["model"])["layers"]
+def test_kernels_are_shown_while_a_channel_is_off(studio: Starlette) -> None:
+    layers = answered(studio, "/api/model", model=INSPECTION["model"])["layers"]
     name = next(layer["name"] for layer in layers if "channel_off" in layer["edits"] and layer["kernel"])
     edits = [{"kind": "channel_off", "layer": name, "channel": channel} for channel in (0, 1)]
-    body = {"view": VIEW, "layer": name}
+    body = {"inspection": INSPECTION, "layer": name}
     before = ask(studio, "POST", "/api/kernels", body)
-    assert ask(studio, "POST", "/api/kernels", body | {"view": VIEW | {"edits": edits}}) == before
+    assert ask(studio, "POST", "/api/kernels", body | {"inspection": INSPECTION | {"edits": edits}}) == before
     relu = next(layer["name"] for layer in layers if layer["op"] == "Relu")
-    with pytest.raises(ExplanationError) as error:
-        ask(studio, "POST", "/api/kernels", {"view": VIEW, "layer": relu})
-    assert error.value.code == "layer_without_kernels"
+    with pytest.raises(MuslinError) as error:
+        ask(studio, "POST", "/api/kernels", {"inspection": INSPECTION, "layer": relu})
+    assert error.value.status == 400
 
 
-def test_evidence_and_trust_are_told_for_a_class_one_chooses(studio: Starlette) -> None:
-    label = told(studio, "/api/model", model=VIEW["model"])["targets"][0]["classes"][1]
-    found = told(studio, "/api/attribution", view=VIEW, target="label", **{"class": label})
+def test_attribution_and_sanity_checks_are_for_the_chosen_class(studio: Starlette) -> None:
+    label = answered(studio, "/api/model", model=INSPECTION["model"])["targets"][0]["classes"][1]
+    body = {"inspection": INSPECTION, "target": "label", "class": label}
+    found = answered(studio, "/api/attribution", **body)
     assert np.sum(found["cells"]) + found["bias"] == pytest.approx(found["score"], abs=1e-4)
-    trust = told(studio, "/api/sanity_checks", view=VIEW, target="label", **{"class": label})
-    assert abs(trust["shuffled"]["mean"]) < 0.3
+    checks = answered(studio, "/api/sanity-checks", **body)
+    assert abs(checks["shuffled"]["mean"]) < 0.3
 
 
 def test_nothing_outside_the_folder_can_be_named(studio: Starlette) -> None:
     for name in ("../outside.muslin", "/etc/passwd", "first/../../outside.muslin", "a\0b.muslin"):
-        with pytest.raises(DataError):
+        with pytest.raises(DataError) as error:
             ask(studio, "POST", "/api/model", {"model": name})
-    with pytest.raises(DataError):
-        ask(studio, "POST", "/api/look", {"view": VIEW | {"image": "file:../outside.png"}})
+        assert (error.value.code, error.value.status) == ("file_missing", 404)
+    with pytest.raises(DataError) as error:
+        ask(studio, "POST", "/api/predict", {"inspection": INSPECTION | {"image": "file:../outside.png"}})
+    assert error.value.code == "file_missing"
 
 
-def test_requests_that_make_no_sense_are_refused(studio: Starlette) -> None:
-    for body in (
-        b"{",
-        [],
-        {},
-        {"view": 1},
-        {"view": VIEW | {"image": "web:x"}},
-        {"view": VIEW | {"edits": 1}},
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/api/predict", b"{", "request_value"),
+        ("/api/predict", [], "request_value"),
+        ("/api/predict", {}, "request_value"),
+        ("/api/predict", {"inspection": 1}, "request_value"),
+        ("/api/predict", {"inspection": INSPECTION | {"image": "web:x"}}, "request_choice"),
+        ("/api/predict", {"inspection": INSPECTION | {"edits": 1}}, "request_value"),
+        ("/api/values", {"inspection": INSPECTION, "layer": "stem", "channel": 999}, "channel_missing"),
+        ("/api/values", {"inspection": INSPECTION, "layer": "stem", "channel": -1}, "request_value"),
+        ("/api/pixels", {"inspection": INSPECTION, "step": "third"}, "request_choice"),
+        ("/api/arithmetic", {"inspection": INSPECTION, "layer": "stem", "index": ["0"]}, "request_value"),
+        ("/api/attribution", {"inspection": INSPECTION, "target": "label"}, "request_value"),
+    ],
+)
+def test_invalid_requests_are_refused(studio: Starlette, path: str, body: Any, code: str) -> None:
+    with pytest.raises(MuslinError) as error:
+        ask(studio, "POST", path, body)
+    assert error.value.code == code
+
+
+def test_unknown_layers_and_indices_are_refused(studio: Starlette) -> None:
+    for path, body in (
+        ("/api/feature-maps", {"layer": "nowhere"}),
+        ("/api/arithmetic", {"layer": "stem", "index": [0, 99, 0]}),
     ):
-        assert ask(studio, "POST", "/api/look", body)[0] == 400
-    with pytest.raises(ExplanationError):
-        ask(studio, "POST", "/api/sheet", {"view": VIEW, "layer": "nowhere"})
-    with pytest.raises(ExplanationError):
-        ask(studio, "POST", "/api/arithmetic", {"view": VIEW, "layer": "stem", "index": [0, 99, 0]})
+        with pytest.raises(MuslinError) as error:
+            ask(studio, "POST", path, {"inspection": INSPECTION, **body})
+        assert 400 <= error.value.status < 500
+
+
+def test_messages_come_in_the_language_of_the_page() -> None:
+    note = Message("graph_not_onnx")
+    for language in ("en", "zh"):
+        assert to_json({"notes": (note,), "x": float("nan")}, language) == {
+            "notes": [note.to_dict(language)],
+            "x": None,
+        }
+    assert [language_of(header) for header in ("zh-CN,zh;q=0.9", "ZH", "en-GB", "fr", "")] == [
+        "zh",
+        "zh",
+        "en",
+        "en",
+        "en",
+    ]

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from muslin.messages import Message
 from muslin.models.bundle import seal
 from small_models import convolving_bundle
 from studio_server import running_studio
 
-VIEW = {"model": "first.muslin", "image": "golden:0"}
+INSPECTION = {"model": "first.muslin", "image": "golden:0"}
 
 
 def png(width=40, height=30, colour=(200, 30, 30)):
@@ -69,10 +70,13 @@ def post(studio, token, path, body: Any, **headers):
     return ask(studio, "POST", path, content, x_muslin_token=token, **headers)
 
 
-def sentence(answer, status):
+def refusal(answer, status):
+    """The error in a response; its code says the fault."""
     assert answer[0] == status, answer
-    assert set(json.loads(answer[1])) == {"error"}
-    return json.loads(answer[1])["error"]
+    error = json.loads(answer[1])
+    assert set(error) == {"code", "message", "hint", "params"}
+    assert "/tmp" not in answer[1].decode()
+    return error
 
 
 def numbers(answer):
@@ -83,20 +87,22 @@ def numbers(answer):
     return header, np.frombuffer(answer[1][4 + length :], header["dtype"])
 
 
-def test_models_and_images_of_the_folder_are_listed_and_nothing_else(studio):
+def test_only_models_and_images_of_the_folder_are_listed(studio):
     models = json.loads(ask(studio, "GET", "/api/models")[1])["models"]
     assert {m["path"] for m in models} == {"first.muslin", "broken.muslin"}
     images = json.loads(ask(studio, "GET", "/api/images")[1])
     assert images == {"images": ["page.jpg", "red.png"], "more": False}
 
 
-def test_a_model_is_described_and_its_kernels_are_those_of_its_weights(studio, token):
+def test_a_models_kernels_are_those_of_its_weights(studio, token):
     about = json.loads(post(studio, token, "/api/model", {"model": "first.muslin"})[1])
     assert about["input"] == [8, 8, 1]
-    assert about["golden"] == 3
+    assert about["golden_images"] == 3
     kernel = next(layer["kernel"] for layer in about["layers"] if layer["name"] == "first")
     assert (kernel["outputs"], kernel["inputs"], kernel["size"]) == (2, 1, [3, 3])
-    header, values = numbers(post(studio, token, "/api/kernels", {"view": VIEW, "layer": "first"}))
+    header, values = numbers(
+        post(studio, token, "/api/kernels", {"inspection": INSPECTION, "layer": "first"})
+    )
     assert (header["outputs"], header["inputs"], header["rows"], header["columns"]) == (2, 1, 3, 3)
     assert values.tolist() == list(range(18))
 
@@ -107,14 +113,14 @@ def test_pixels_come_as_they_are_in_the_file(studio, token):
             studio,
             token,
             "/api/pixels",
-            {"view": VIEW | {"image": "file:red.png"}, "step": "upright", "at_most": 64},
+            {"inspection": INSPECTION | {"image": "file:red.png"}, "step": "upright", "max_px": 64},
         )
     )
     assert (header["rows"], header["columns"], header["channels"]) == (30, 40, 3)
     assert (values.reshape(-1, 3) == [200, 30, 30]).all()
 
 
-def test_a_image_that_is_sent_is_found_again_and_sent_back_as_pixels(studio, token):
+def test_an_upload_is_found_again_as_a_thumbnail(studio, token):
     sent = json.loads(post(studio, token, "/api/images", png(700, 20))[1])
     assert (sent["width"], sent["height"]) == (700, 20)
     status, content, headers = ask(studio, "GET", f"/api/thumbnail?image={sent['image']}&side=64")
@@ -123,26 +129,27 @@ def test_a_image_that_is_sent_is_found_again_and_sent_back_as_pixels(studio, tok
 
 
 @pytest.mark.parametrize(
-    ("content", "named"),
+    "content",
     [
-        (b"", "empty"),
-        (b"<html></html>", "HTML"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
-        (b"%PDF-1.7", "PDF"),
-        (png()[:60], "cut off"),
-        (b"\x00\x00\x00\x18ftypheic....", "HEIC"),
+        b"",
+        b"<html></html>",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        png()[:60],
+        b"\x00\x00\x00\x18ftypheic....",
     ],
 )
-def test_what_is_no_image_is_refused_by_name(studio, token, content, named):
-    assert named in sentence(post(studio, token, "/api/images", content), 415)
+def test_uploads_that_are_no_image_are_refused(studio, token, content):
+    assert refusal(post(studio, token, "/api/images", content), 415)["message"]
 
 
-def test_a_image_beyond_20_mb_is_refused_before_it_is_read(studio, token):
-    said = sentence(post(studio, token, "/api/images", b"\xff" * 10, Content_Length=str(30_000_000)), 413)
-    assert "20 MB" in said
+def test_an_upload_beyond_20_mb_is_refused_unread(studio, token):
+    answer = post(studio, token, "/api/images", b"\xff" * 10, Content_Length=str(30_000_000))
+    error = refusal(answer, 413)
+    assert (error["code"], error["params"]) == ("request_size", {"maximum_mb": 20.0})
 
 
-def test_a_body_without_a_stated_length_is_cut_off_at_the_limit(studio, token):
+def test_a_chunked_body_is_cut_off_at_the_limit(studio, token):
     chunk = b"x" * 100_000
     connection = http.client.HTTPConnection(studio, timeout=30)
     body = (chunk for _ in range(40))  # 4 MB of JSON, of which 2 are taken
@@ -160,38 +167,42 @@ def test_a_body_without_a_stated_length_is_cut_off_at_the_limit(studio, token):
     ["../outside/secret.png", "/etc/passwd", "notes.txt", ".hidden.png", "link.png", "a/../red.png", "red.png\0",
      "C:\\x.png"],
 )  # fmt: skip
-def test_nothing_outside_the_folder_or_of_another_kind_is_read(studio, token, name):
-    said = sentence(
-        post(studio, token, "/api/pixels", {"view": VIEW | {"image": f"file:{name}"}, "at_most": 64}), 404
-    )
-    assert "/tmp" not in said
-    sentence(post(studio, token, "/api/model", {"model": name}), 404)
+def test_no_other_file_of_this_machine_is_read(studio, token, name):
+    body = {"inspection": INSPECTION | {"image": f"file:{name}"}, "max_px": 64}
+    assert refusal(post(studio, token, "/api/pixels", body), 404)["code"] == "file_missing"
+    assert refusal(post(studio, token, "/api/model", {"model": name}), 404)["code"] == "file_missing"
 
 
-def test_a_broken_model_is_named_without_a_path_of_this_machine(studio, token, folder):
-    said = sentence(post(studio, token, "/api/model", {"model": "broken.muslin"}), 422)
-    assert said.startswith("broken.muslin")
-    assert str(folder) not in said
+def test_a_broken_model_is_named_without_a_path_of_this_machine(studio, token):
+    error = refusal(post(studio, token, "/api/model", {"model": "broken.muslin"}), 422)
+    assert (error["code"], error["params"]["path"]) == ("bundle_not_zip", "broken.muslin")
+
+
+def test_errors_come_in_the_language_of_the_page(studio, token):
+    for language in ("en", "zh-CN"):
+        answer = post(studio, token, "/api/model", {"model": "gone.muslin"}, Accept_Language=language)
+        error = Message("file_missing", name="gone.muslin").to_dict(language[:2])
+        assert json.loads(answer[1]) == error
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:8001", ""]
 )
-def test_a_name_that_is_not_this_machines_gets_no_answer(studio, host):
-    assert "address" in sentence(ask(studio, "GET", "/api/models", Host=host), 421)
+def test_a_foreign_host_name_is_refused(studio, host):
+    assert refusal(ask(studio, "GET", "/api/models", Host=host), 421)["code"] == "host_unknown"
 
 
-def test_the_pages_of_other_sites_cannot_ask(studio, token):
+def test_pages_of_other_sites_are_refused(studio, token):
     for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
-        sentence(ask(studio, "GET", "/api/models", **headers), 403)
-        sentence(post(studio, token, "/api/images", png(), **headers), 403)
-    sentence(ask(studio, "POST", "/api/images", png()), 403)
-    sentence(ask(studio, "POST", "/api/images", png(), x_muslin_token="guess"), 403)
+        refusal(ask(studio, "GET", "/api/models", **headers), 403)
+        refusal(post(studio, token, "/api/images", png(), **headers), 403)
+    refusal(ask(studio, "POST", "/api/images", png()), 403)
+    refusal(ask(studio, "POST", "/api/images", png(), x_muslin_token="guess"), 403)
     assert ask(studio, "GET", "/api/models", Origin=f"http://{studio}")[0] == 200
     assert ask(studio, "GET", "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
 
 
-def test_every_answer_says_what_a_browser_may_do_with_it(studio):
+def test_every_response_carries_the_security_headers(studio):
     for path in ("/", "/static/main.js", "/api/models", "/nowhere"):
         headers = ask(studio, "GET", path)[2]
         policy = headers["content-security-policy"]
@@ -202,22 +213,22 @@ def test_every_answer_says_what_a_browser_may_do_with_it(studio):
         assert "access-control-allow-origin" not in headers
 
 
-def test_odd_requests_are_answered_in_one_sentence(studio, token):
-    for body in (b"", b"[", b"[]", b"null", b'{"view": 3}', b"[" * 100_000):
-        sentence(post(studio, token, "/api/pixels", body), 400)
-    for view in ({}, {"model": "first.muslin"}, VIEW | {"image": 3}, VIEW | {"image": "what:1"},
-                 VIEW | {"image": "golden:99"}, VIEW | {"image": "drawn:AAA"}, VIEW | {"edits": 3},
-                 VIEW | {"steps": 3}):  # fmt: skip
-        sentence(post(studio, token, "/api/pixels", {"view": view, "at_most": 64}), 400)
+def test_invalid_requests_get_a_coded_error(studio, token):
+    for body in (b"", b"[", b"[]", b"null", b'{"inspection": 3}', b"[" * 100_000):
+        refusal(post(studio, token, "/api/pixels", body), 400)
+    for inspection in ({}, {"model": "first.muslin"}, INSPECTION | {"image": 3}, INSPECTION | {"image": "what:1"},
+                 INSPECTION | {"image": "golden:99"}, INSPECTION | {"image": "drawing:AAA"}, INSPECTION | {"edits": 3},
+                 INSPECTION | {"steps": 3}):  # fmt: skip
+        refusal(post(studio, token, "/api/pixels", {"inspection": inspection, "max_px": 64}), 400)
     for image in ("upload:gone", "file:gone.png"):
-        sentence(post(studio, token, "/api/pixels", {"view": VIEW | {"image": image}}), 404)
+        refusal(post(studio, token, "/api/pixels", {"inspection": INSPECTION | {"image": image}}), 404)
     odd_edits = ([3], [{}], [{"kind": "kernel"}], [{"kind": "channel_off", "layer": "first", "channel": 9}],
                  [{"kind": "kernel", "layer": "first", "output": 0, "input": 0, "values": [["x"]]}],
                  [{"kind": "bias", "layer": "first", "output": 0, "value": 1e400}])  # fmt: skip
     for edits in odd_edits:
-        sentence(post(studio, token, "/api/look", {"view": VIEW | {"edits": edits}}), 422)
-    sentence(ask(studio, "GET", "/static/../app.py"), 404)
-    sentence(ask(studio, "GET", "/static/none.js"), 404)
+        refusal(post(studio, token, "/api/predict", {"inspection": INSPECTION | {"edits": edits}}), 400)
+    refusal(ask(studio, "GET", "/static/../app.py"), 404)
+    refusal(ask(studio, "GET", "/static/none.js"), 404)
 
 
 def test_the_first_page_is_light(studio):
@@ -237,7 +248,7 @@ def test_the_first_page_is_light(studio):
     assert total < 500_000
 
 
-def test_both_languages_have_every_word_that_the_pages_use():
+def test_both_languages_have_all_texts_of_the_pages():
     static = Path(__file__).parents[2] / "src/muslin/studio/static"
     tables = {name: json.loads((static / f"texts/{name}.json").read_text()) for name in ("en", "zh")}
     assert set(tables["en"]) == set(tables["zh"])

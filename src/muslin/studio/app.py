@@ -1,4 +1,4 @@
-"""The studio as an ASGI application: pages, and the answers that they ask for."""
+"""The studio as an ASGI application: the page with its files, the API, and errors as JSON."""
 
 import json
 import logging
@@ -8,19 +8,21 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from muslin.errors import DataError, ImageError, MuslinError
+from muslin.errors import MuslinError
+from muslin.messages import Message
 from muslin.reporting.colours import DARK, LIGHT, blue_to_orange, viridis
 from muslin.reporting.svg.svg import FONT
-from muslin.studio.guard import App, Guard, TooLargeError, new_token
+from muslin.studio.guard import App, Guard, error_response, new_token
+from muslin.studio.requests import language_of
 from muslin.studio.routes import routes
+from muslin.studio.uploads import MAX_UPLOAD_BYTES
 
 log = logging.getLogger("muslin.studio")
 
-MOST_IMAGE_BYTES = 20_000_000  # as muslin.images.decode
-KINDS = {
+MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -30,28 +32,34 @@ KINDS = {
 
 
 def studio(folder: Path, port: int) -> App:
-    """The application for `folder`, answering only to this machine's own names on `port`."""
+    """The application for `folder`, which serves only requests to this machine's own names on `port`."""
     token = new_token()
-    app = Starlette(routes=[*_page_routes(token), *routes(folder)], exception_handlers=_HANDLERS)
+
+    async def handle_error(request: Request, error: Exception) -> Response:
+        language = language_of(request.headers.get("accept-language", ""))
+        return error_response(_shown_error(request, error, folder.resolve()), language)
+
+    handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error)
+    app = Starlette(routes=[*_page_routes(token), *routes(folder)], exception_handlers=handlers)
     hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
-    return Guard(app, hosts, token, {"/api/images": MOST_IMAGE_BYTES})
+    return Guard(app, hosts, token, {"/api/images": MAX_UPLOAD_BYTES})
 
 
 def _page_routes(token: str) -> list[Route]:
     files = _static_files()
     index = files.pop("index.html")[1].replace(b"{{token}}", token.encode())
-    files["colours.css"] = (KINDS[".css"], colours_css().encode())
+    files["colours.css"] = (MEDIA_TYPES[".css"], colours_css().encode())
     ramps = {"VIRIDIS": viridis(), "BLUE_TO_ORANGE": blue_to_orange()}
     lines = [f"export const {name} = {json.dumps(ramp.tolist())};\n" for name, ramp in ramps.items()]
-    files["ramps.js"] = (KINDS[".js"], "".join(lines).encode())
+    files["ramps.js"] = (MEDIA_TYPES[".js"], "".join(lines).encode())
 
     async def home(request: Request) -> Response:
-        return Response(index, media_type=KINDS[".html"], headers={"cache-control": "no-store"})
+        return Response(index, media_type=MEDIA_TYPES[".html"], headers={"cache-control": "no-store"})
 
     async def file(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in files:
-            raise HTTPException(404, "There is no such page.")
+            raise MuslinError("page_missing")
         kind, content = files[name]
         return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
@@ -61,42 +69,32 @@ def _page_routes(token: str) -> list[Route]:
     return [Route("/", home), Route("/favicon.ico", icon), Route("/static/{name:path}", file)]
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """One sentence for whatever goes wrong; the detail is in the log, and no path of this machine leaves it."""
-    match error:
-        case ImageError():
-            return _said(415, str(error))
-        case DataError():
-            return _said(404, str(error))
-        case MuslinError():
-            return _said(422, str(error))
-        case TooLargeError():
-            return _said(413, "The request is larger than what is taken.")
-        case HTTPException():
-            return _said(error.status_code, str(error.detail))
-    log.error("while answering %s", request.url.path, exc_info=error)
-    return _said(500, "This is a fault of muslin; the terminal in which the studio runs shows more.")
-
-
-_HANDLERS = dict.fromkeys((MuslinError, TooLargeError, HTTPException, Exception), _refused)
-
-
-def _said(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": sentence}, status)
+def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:
+    """The error without paths of this machine. Other errors than muslin's may hold such paths, and are only logged."""
+    if isinstance(error, HTTPException):
+        return MuslinError("page_missing" if error.status_code == 404 else "method_unknown")
+    if not isinstance(error, MuslinError):
+        log.error("while answering %s", request.url.path, exc_info=error)
+        return MuslinError("studio_fault")
+    path = error.params.get("path")
+    if isinstance(path, str) and Path(path).is_relative_to(root) and isinstance(error.message, Message):
+        params = error.params | {"path": Path(path).relative_to(root).as_posix()}
+        return type(error)(error.code, error.message.hint_code, **params)
+    return error
 
 
 def _static_files() -> dict[str, tuple[str, bytes]]:
-    """Every file under static/ by its name there, with its media type."""
-    found: dict[str, tuple[str, bytes]] = {}
+    """Every file below static/ by its name there: its media type and its content."""
+    static: dict[str, tuple[str, bytes]] = {}
     with resources.as_file(resources.files("muslin.studio") / "static") as root:
         for path in sorted(Path(root).rglob("*")):
-            if path.suffix in KINDS:
-                found[path.relative_to(root).as_posix()] = (KINDS[path.suffix], path.read_bytes())
-    return found
+            if path.suffix in MEDIA_TYPES:
+                static[path.relative_to(root).as_posix()] = (MEDIA_TYPES[path.suffix], path.read_bytes())
+    return static
 
 
 def colours_css() -> str:
-    """The house's colours and font as a style sheet: by day, by night, and as the person has chosen."""
+    """The colours and the font of reports as a style sheet: light, dark, and as the person has chosen."""
 
     def rule(selector: str, colours: dict[str, str], scheme: str) -> str:
         names = "".join(f"--{name.replace('_', '-')}:{value};" for name, value in colours.items())

@@ -1,4 +1,4 @@
-"""What stands before every request: who may ask, how much may be sent, and what a browser may do with the answer.
+"""The check before every request: its origin, its size, and what a browser may do with the response.
 
 A page of another site can make a browser send requests to this machine, but it can neither choose their Host
 header nor hide where they come from, and it cannot read the token that the studio's own page carries
@@ -12,13 +12,16 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from muslin.errors import MuslinError
+from muslin.studio.requests import language_of
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 TOKEN_HEADER = b"x-muslin-token"
-MOST_JSON_BYTES = 2_000_000
+MAX_JSON_BYTES = 2_000_000  # a drawing and a thousand edited kernels fit
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -40,81 +43,81 @@ def new_token() -> str:
 
 
 class Guard:
-    """An ASGI application around another one, that refuses what does not come from the studio's own page.
+    """An ASGI application around another one, which refuses requests that do not come from the studio's own page.
 
     Args:
-        app: what is guarded.
+        app: the application behind it.
         hosts: the values that the Host header may have, such as `127.0.0.1:8001`.
         token: what a request other than GET and HEAD must carry as X-Muslin-Token.
-        most_bytes: the largest body per path; other paths take MOST_JSON_BYTES.
+        max_bytes: the largest body by path; MAX_JSON_BYTES for other paths.
     """
 
-    def __init__(self, app: App, hosts: Iterable[str], token: str, most_bytes: dict[str, int]) -> None:
+    def __init__(self, app: App, hosts: Iterable[str], token: str, max_bytes: dict[str, int]) -> None:
         self._app = app
         self._hosts = {host.encode() for host in hosts}
         self._origins = {b"http://" + host for host in self._hosts}
         self._token = token.encode()
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
-            return  # no websocket is served; closing it unanswered is a refusal
+            return  # no websocket is served; closing it without a response is a refusal
 
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
-            await send(message)
+        async def send_with_headers(event: Event) -> None:
+            if event["type"] == "http.response.start":
+                event["headers"] = [*event.get("headers", ()), *HEADERS]
+            await send(event)
 
         headers = list(scope["headers"])
-        if refusal := self._refusal(scope["method"], headers):
-            status, sentence = refusal
-            await JSONResponse({"error": sentence}, status)(scope, receive, answer)
+        maximum = self._max_bytes.get(scope["path"], MAX_JSON_BYTES)
+        try:
+            self._check_origin(scope["method"], headers)
+            size = dict(headers).get(b"content-length", b"0")
+            if not size.isdigit() or int(size) > maximum:
+                raise MuslinError("request_size", maximum_mb=maximum / 1e6)
+        except MuslinError as error:
+            language = language_of(dict(headers).get(b"accept-language", b"").decode("latin-1"))
+            await error_response(error, language)(scope, receive, send_with_headers)
             return
-        most = self._most_bytes.get(scope["path"], MOST_JSON_BYTES)
-        raw_probabilities = dict(headers).get(b"content-length", b"0")
-        if not raw_probabilities.isdigit() or int(raw_probabilities) > most:
-            sentence = f"The request is larger than {most / 1e6:.0f} MB, the most that is taken."
-            await JSONResponse({"error": sentence}, 413)(scope, receive, answer)
-            return
-        await self._app(scope, _at_most(receive, most), answer)
+        await self._app(scope, _limited(receive, maximum), send_with_headers)
 
-    def _refusal(self, method: str, headers: list[tuple[bytes, bytes]]) -> tuple[int, str] | None:
-        """Status and sentence, or None where the request may pass."""
-        hosts = [value for name, value in headers if name == b"host"]
+    def _check_origin(self, method: str, headers: list[tuple[bytes, bytes]]) -> None:
+        def values(wanted: bytes) -> list[bytes]:
+            return [value for name, value in headers if name == wanted]
+
+        hosts = values(b"host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return 421, "This address is not the studio's. Open the one that muslin studio has printed."
-        origins = [value for name, value in headers if name == b"origin"]
-        if any(origin not in self._origins for origin in origins):
-            return 403, "Only the studio's own page may ask."
-        sites = [value for name, value in headers if name == b"sec-fetch-site"]
-        modes = [value for name, value in headers if name == b"sec-fetch-mode"]
-        # A link on another page may lead here, as any bookmark does; nothing else of another site may ask.
-        if any(site not in (b"same-origin", b"none") for site in sites) and modes != [b"navigate"]:
-            return 403, "Only the studio's own page may ask."
+            raise MuslinError("host_unknown")
+        if any(origin not in self._origins for origin in values(b"origin")):
+            raise MuslinError("origin_foreign")
+        # A link on another page may lead here, as any bookmark does; nothing else of another site may send requests.
+        is_foreign = any(site not in (b"same-origin", b"none") for site in values(b"sec-fetch-site"))
+        if is_foreign and values(b"sec-fetch-mode") != [b"navigate"]:
+            raise MuslinError("origin_foreign")
         if method in ("GET", "HEAD"):
-            return None
-        tokens = [value for name, value in headers if name == TOKEN_HEADER]
+            return
+        tokens = values(TOKEN_HEADER)
         if len(tokens) != 1 or not hmac.compare_digest(tokens[0], self._token):
-            return 403, "This page is of an earlier muslin studio. Load it again."
-        return None
+            raise MuslinError("token_outdated")
 
 
-class TooLargeError(Exception):
-    """A body without a stated length went on beyond the limit."""
+def error_response(error: MuslinError, language: str) -> JSONResponse:
+    """The error as JSON in `language`, with the status of its code."""
+    return JSONResponse(error.to_dict(language), error.status)
 
 
-def _at_most(receive: Receive, most: int) -> Receive:
-    """`receive`, counting what comes: a chunked body states no length beforehand."""
-    seen = 0
+def _limited(receive: Receive, maximum: int) -> Receive:
+    """`receive`, counting bytes: a chunked body announces no length."""
+    received = 0
 
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > most:
-            raise TooLargeError
-        return message
+    async def counted() -> Event:
+        nonlocal received
+        event = await receive()
+        received += len(event.get("body", b""))
+        if received > maximum:
+            raise MuslinError("request_size", maximum_mb=maximum / 1e6)
+        return event
 
     return counted

@@ -1,4 +1,4 @@
-"""The one folder that the studio may look into: its models, its images, and no way out of it."""
+"""The folder that the studio serves: its models, its images, and no way out of it."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -9,23 +9,22 @@ from muslin.errors import DataError
 from muslin.models.predictor import IMAGE_SUFFIXES
 
 MODEL_SUFFIXES = (".muslin",)
-MOST_ENTRIES = 20_000  # files looked at for one listing; a home folder has more, and takes minutes
-MOST_MODELS = 200
-MOST_IMAGES = 200
-MOST_DEPTH = 6
+MAX_ENTRIES = 20_000  # files per listing; a home folder has more, and takes minutes
+MAX_MODELS = 200  # models per listing
+MAX_IMAGES = 200  # images per page of a listing
+MAX_DEPTH = 6  # folders below the served one
 
 
 def file_within(root: Path, name: str, suffixes: Collection[str]) -> Path:
-    """The file that `name`, relative to `root` and with /, stands for.
+    """The file called `name`, relative to `root` and with /.
 
     Args:
-        root: absolute, with links followed.
+        root: absolute, with links resolved.
 
     Raises:
-        DataError: it leads out of the folder (also by way of a link), is hidden, is not there, or ends with none
-            of `suffixes`.
+        DataError: it leads out of the folder (also through a link), is hidden, is absent, or has none of `suffixes`.
     """
-    missing = DataError(f"{name[:200]!r}: there is no such file in this folder. Load the page again.")
+    missing = DataError("file_missing", name=name[:200])
     if "\0" in name or "\\" in name or any(part == "" or part.startswith(".") for part in name.split("/")):
         raise missing
     try:
@@ -38,45 +37,44 @@ def file_within(root: Path, name: str, suffixes: Collection[str]) -> Path:
 
 
 def model_rows(root: Path) -> list[dict[str, Any]]:
-    """Of each model in `root` its path within, what to call it (its run's folder, or its own name) and its size."""
+    """For each model below `root` its path, its name (of its run's folder, or its own) and its size in bytes.
+
+    Newest first, at most MAX_MODELS.
+    """
+    paths = [path for path in _files_below(root) if path.suffix.lower() in MODEL_SUFFIXES]
+    newest = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:MAX_MODELS]
     return [
         {
             "path": path.relative_to(root).as_posix(),
             "name": path.parent.name if path.stem == "model" and path.parent != root else path.stem,
             "bytes": path.stat().st_size,
         }
-        for path in models_in(root)
+        for path in newest
     ]
 
 
-def models_in(root: Path) -> list[Path]:
-    """The .muslin files below `root`, newest first, 200 at most."""
-    found = [path for path in _files(root) if path.suffix.lower() in MODEL_SUFFIXES]
-    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:MOST_MODELS]
+def image_names(root: Path, start: int = 0) -> tuple[list[str], bool]:
+    """MAX_IMAGES images below `root` from number `start` on, ordered by their paths, and whether there are more."""
+    paths = sorted(path for path in _files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES)
+    end = start + MAX_IMAGES
+    return [path.relative_to(root).as_posix() for path in paths[start:end]], len(paths) > end
 
 
-def images_in(root: Path, after: int = 0) -> tuple[list[str], bool]:
-    """200 images below `root` from number `after` on, in order of their paths within, and whether there are more."""
-    found = sorted(path for path in _files(root) if path.suffix.lower() in IMAGE_SUFFIXES)
-    end = after + MOST_IMAGES
-    return [path.relative_to(root).as_posix() for path in found[after:end]], len(found) > end
-
-
-def _files(root: Path) -> Iterator[Path]:
-    """Files in and below `root`, nearest first; hidden ones are passed over, links are not followed."""
-    seen, level = 0, [root]
-    for _ in range(MOST_DEPTH):
+def _files_below(root: Path) -> Iterator[Path]:
+    """Files in and below `root`, nearest first, without hidden ones; links are not followed."""
+    count, level = 0, [root]
+    for _ in range(MAX_DEPTH):
         below: list[Path] = []
         for folder in level:
             try:
                 entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
             except OSError:
-                continue  # a folder that may not be read is no reason to show nothing
+                continue  # an unreadable folder is no reason to show nothing
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                seen += 1
-                if seen > MOST_ENTRIES:
+                count += 1
+                if count > MAX_ENTRIES:
                     return
                 if entry.is_dir(follow_symlinks=False):
                     below.append(Path(entry.path))

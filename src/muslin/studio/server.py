@@ -9,15 +9,15 @@ from pathlib import Path
 from muslin.errors import DataError, MuslinError
 
 HOST = "127.0.0.1"
-MOST_AT_ONCE = 64  # requests; a page asks for a few at a time, so beyond that something is wrong: 503
+MAX_CONCURRENT = 64  # requests; a page sends a few at a time, so more are a fault and get 503
 
 
 def run_studio(folder: Path, port: int, open_browser: bool, log: Callable[[str], None]) -> None:
-    """Serve the studio for `folder` on this machine's own address, until it is interrupted.
+    """Serve the studio for `folder` on this machine's own address until it is interrupted.
 
     Args:
-        port: 0 takes any free one.
-        tell: called with what a person should read, once it answers.
+        port: 0 takes a free one.
+        log: called with the address, once the server accepts requests.
 
     Raises:
         DataError: there is no such folder.
@@ -28,7 +28,7 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Callable[[str],
     from muslin.studio.app import studio
 
     if not folder.is_dir():
-        raise DataError(f"{folder}: is not a folder. Give the folder with your models and images.")
+        raise DataError("folder_missing", path=str(folder))
     folder = folder.resolve()
     listening = _listen(port)
     port = listening.getsockname()[1]
@@ -38,19 +38,19 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Callable[[str],
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=MOST_AT_ONCE,
+        limit_concurrency=MAX_CONCURRENT,
         timeout_graceful_shutdown=5,
         ws="none",
         lifespan="off",
     )
-    log(f"looking into {folder}\n{address}  (Ctrl-C ends it)")
+    log(f"serving {folder}\n{address}  (Ctrl-C ends it)")
     if open_browser:
         webbrowser.open(address)
     uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:
-    """A bound socket that listens already, so that whoever reads the address may connect at once."""
+    """A socket that already listens, so that the printed address can be opened at once."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -59,8 +59,6 @@ def _listen(port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise MuslinError(
-                f"port {port}: is in use or not allowed. Give another with --port, or 0 for any that is free."
-            ) from error
+            raise MuslinError("port_in_use", port=port) from error
         raise
     return listening

@@ -1,37 +1,30 @@
-// Asking the server; each sheet and table is asked for once.
+// Requests to the server; the responses that are used again are cached.
 
-import { language } from "/static/texts.js";
+import { language, messageText, t } from "/static/texts.js";
 
 const token = document.querySelector("meta[name=muslin-token]").content;
 
-/** What the server could not do; the message is one sentence for a person. */
-export class Refused extends Error {
-  constructor(message, status) {
-    super(message);
-    this.status = status;
-  }
-}
-
-async function answered(request) {
+/** The response, or an error with the server's message. */
+async function checked(request) {
   let response;
   try {
     response = await request;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused("The studio does not answer. Is `muslin studio` still running?", 0);
+    throw new Error(t("noServer"));
   }
   if (response.ok) return response;
-  let sentence = `${response.status} ${response.statusText}`;
-  try { sentence = (await response.json()).error || sentence; } catch { /* not JSON: the status has to do */ }
-  throw new Refused(sentence, response.status);
+  let text = `${response.status} ${response.statusText}`;
+  try { text = messageText(await response.json()); } catch { /* not JSON: only the status is known */ }
+  throw new Error(text);
 }
 
 export async function get(path) {
-  return (await answered(fetch(path, { headers: { "accept-language": language } }))).json();
+  return (await checked(fetch(path, { headers: { "accept-language": language } }))).json();
 }
 
 function posted(path, body, type, signal) {
-  return answered(fetch(path, { method: "POST", body, signal, headers: { "content-type": type, "x-muslin-token": token, "accept-language": language } }));
+  return checked(fetch(path, { method: "POST", body, signal, headers: { "accept-language": language, "content-type": type, "x-muslin-token": token } }));
 }
 
 export async function ask(path, body, signal) {
@@ -42,35 +35,35 @@ export async function askBytes(path, body, signal) {
   return (await posted(path, JSON.stringify(body), "application/json", signal)).arrayBuffer();
 }
 
-/** An image's file, as bytes; the answer names it. */
+/** Upload an image's file; the response names it. */
 export async function send(blob) {
   return (await posted("/api/images", blob, "application/octet-stream")).json();
 }
 
-const KEPT = 80;
-const kept = new Map();
+const CACHE_SIZE = 80; // responses: the feature maps of one network, and a few tables
+const cache = new Map();
 
-/** `ask` or another asking function, remembering the last answers. A refusal is not remembered. */
-function once(how) {
+/** `ask` or `askBytes` with a cache of the last responses. Errors are not cached. */
+function cached(how) {
   return (path, body) => {
     const key = language + path + JSON.stringify(body);
-    let found = kept.get(key);
-    if (found) kept.delete(key);
+    let found = cache.get(key);
+    if (found) cache.delete(key);
     else {
       found = how(path, body);
-      found.catch(() => kept.delete(key));
+      found.catch(() => cache.delete(key));
     }
-    kept.set(key, found);
-    if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+    cache.set(key, found);
+    if (cache.size > CACHE_SIZE) cache.delete(cache.keys().next().value);
     return found;
   };
 }
 
-export const askOnce = once(ask);
-const bytesOnce = once(askBytes);
+export const askOnce = cached(ask);
+const bytesOnce = cached(askBytes);
 const parsed = new WeakMap();
 
-/** {header, data}: a JSON header and an array of numbers, as the server packs them. */
+/** {header, data}: a JSON header and an array, as the server packs them. */
 export async function packed(path, body) {
   const buffer = await bytesOnce(path, body);
   if (!parsed.has(buffer)) {
@@ -85,7 +78,7 @@ export async function packed(path, body) {
 let busy = 0;
 const queue = [];
 
-/** Not more than three at a time, so that what a person asks for next need not wait for a page full of thumbnails. */
+/** At most three at a time, so that a person's next request does not wait for a page full of thumbnails. */
 export function inTurn(job) {
   return new Promise((resolve, reject) => {
     queue.push(async () => {

@@ -1,4 +1,4 @@
-// Making elements, and saying things to a screen reader. No HTML is ever made from text.
+// Elements, and announcements for screen readers. Text never becomes HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -44,7 +44,7 @@ const live = h("p", { class: "unseen", role: "status", "aria-live": "polite" });
 document.body.append(live);
 let waiting = 0;
 
-/** Said by a screen reader once nothing else has been said for a moment. */
+/** Read out by a screen reader, after a short pause without other announcements. */
 export function announce(text) {
   clearTimeout(waiting);
   waiting = setTimeout(() => { live.textContent = text; }, 150);
@@ -69,8 +69,8 @@ export function select(label, choices, chosen, act, properties) {
       choices.map(([value, words]) => h("option", { value, selected: String(value) === String(chosen) }, words))));
 }
 
-/** `act` once nothing has been asked for `wait` ms. */
-export function later(act, wait) {
+/** `act` after `wait` ms without another call. */
+export function debounce(act, wait) {
   let timer = 0;
   return (...values) => {
     clearTimeout(timer);
@@ -78,7 +78,7 @@ export function later(act, wait) {
   };
 }
 
-/** Runs an async function one call at a time; of the calls that come meanwhile only the last is run. */
+/** Run an async function one call at a time; of the calls in the meantime only the last is run. */
 export function latest(act) {
   let busy = false, next = null;
   async function run(values) {
@@ -91,8 +91,8 @@ export function latest(act) {
   return (...values) => { if (busy) next = values; else run(values); };
 }
 
-/** What went wrong, in its place. */
-export function problem(error) {
+/** The text of an error. */
+export function errorText(error) {
   console.debug(error);
-  return h("p", { class: "problem", role: "alert" }, error.message || String(error));
+  return h("p", { class: "error", role: "alert" }, error.message || String(error));
 }

@@ -1,4 +1,4 @@
-// The first page: the models of the folder, and what else there is to do.
+// The home page: the models of the folder, and the kernel playground.
 
 import { get, ask, inTurn } from "/static/api.js";
 import { h, show } from "/static/dom.js";
@@ -18,8 +18,8 @@ export async function page() {
         : h("div", { class: "empty" }, h("p", {}, t("noModels")), h("pre", {}, "muslin train fashion-mnist\nmuslin studio")),
       h("section", { "aria-labelledby": "without" },
         h("h2", { id: "without" }, t("withoutModel")),
-        h("p", {}, t("benchLead")),
-        h("p", {}, h("a", { class: "main", href: link({ ...DEFAULTS, page: "bench" }) }, t("openBench"))))),
+        h("p", {}, t("playgroundLead")),
+        h("p", {}, h("a", { class: "main", href: link({ ...DEFAULTS, page: "playground" }) }, t("openPlayground"))))),
   };
 }
 
@@ -27,22 +27,22 @@ const imageOf = (model, n) => `/api/thumbnail?${new URLSearchParams({ model, ima
 
 function card(model) {
   const facts = h("p", { class: "soft facts" }, bytes(model.bytes));
-  const shots = h("div", { class: "shots" });
+  const thumbnails = h("div", { class: "thumbnails" });
   const title = h("a", { href: link({ ...DEFAULTS, page: "model", model: model.path, image: "golden:0" }) }, model.name);
-  const element = h("li", { class: "card" }, h("h2", {}, title), h("p", { class: "path soft" }, model.path), facts, shots);
+  const element = h("li", { class: "card" }, h("h2", {}, title), h("p", { class: "path soft" }, model.path), facts, thumbnails);
   new IntersectionObserver(async (seen, observer) => {
     if (!seen.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
     try {
       const about = await inTurn(() => ask("/api/model", { model: model.path }));
       const target = about.targets[0];
-      const test = about.tests?.[target.name];
+      const test = about.test_metrics?.[target.name];
       show(facts, [
-        Number.isFinite(test?.accuracy) && t("rightOn", { percent: percent(test.accuracy) }),
+        Number.isFinite(test?.accuracy) && t("testAccuracy", { percent: percent(test.accuracy) }),
         about.targets.map((one) => (about.targets.length > 1 ? `${one.name}: ` : "") + t("classesCount", { n: count(one.classes.length) })).join(", "),
         about.parameters && t("parametersCount", { n: short(about.parameters) }), bytes(model.bytes),
       ].filter(Boolean).join(" · "));
-      show(shots, Array.from({ length: Math.min(EXAMPLES, about.golden) }, (_, n) =>
+      show(thumbnails, Array.from({ length: Math.min(EXAMPLES, about.golden_images) }, (_, n) =>
         h("img", { src: imageOf(model.path, n), alt: "", width: 56, height: 56, class: about.input[0] <= 64 ? "small" : "" })));
     } catch (error) { broken(error.message); }
   }).observe(element);
@@ -50,6 +50,6 @@ function card(model) {
 
   function broken(sentence) {
     show(title.parentElement, model.name);
-    show(facts, h("span", { class: "problem" }, sentence));
+    show(facts, h("span", { class: "error" }, sentence));
   }
 }

@@ -1,13 +1,13 @@
-// One layer: all its maps, one of them large, its kernel, and the arithmetic behind the value one points at.
+// One layer: all its feature maps, one of them large, its kernel, and the arithmetic of the value under the pointer.
 
 import { ask, packed } from "/static/api.js";
-import { announce, button, h, latest, problem, show } from "/static/dom.js";
-import { chainView } from "/static/formula.js";
-import { atlas, cells, coloured, mapView, sheetMap } from "/static/maps.js";
+import { announce, button, h, latest, errorText, show } from "/static/dom.js";
+import { chainView } from "/static/arithmetic.js";
+import { atlas, cells, coloured, mapView, sheetMap } from "/static/feature_maps.js";
 import { ttaViewChoice, kindText, rangeChoice, scaleFor, shapeText } from "/static/network.js";
 import { download, png, savers } from "/static/save.js";
-import { same, set, state, view } from "/static/state.js";
-import { count, number, percent, short, t } from "/static/texts.js";
+import { same, set, state, inspection } from "/static/state.js";
+import { count, messageText, number, percent, short, t } from "/static/texts.js";
 
 const ACROSS = 32; // features in a row
 
@@ -48,11 +48,11 @@ export function layerView(model, layer) {
 
   async function load() {
     toolbar();
-    const key = JSON.stringify([view(), state.tta_view]);
+    const key = JSON.stringify([inspection(), state.tta_view]);
     shownFor = key;
     let found;
-    try { found = await packed("/api/sheet", { view: view(), layer: layer.name, tta_view: state.tta_view }); } catch (error) {
-      show(large, problem(error));
+    try { found = await packed("/api/feature-maps", { inspection: inspection(), layer: layer.name, tta_view: state.tta_view }); } catch (error) {
+      show(large, errorText(error));
       return;
     }
     if (closed || shownFor !== key) return;
@@ -127,7 +127,7 @@ export function layerView(model, layer) {
   }
 
   async function exact(top, left, height, width) {
-    const body = { view: view(), layer: layer.name, tta_view: state.tta_view, channel: channel(), top, left, height, width };
+    const body = { inspection: inspection(), layer: layer.name, tta_view: state.tta_view, channel: channel(), top, left, height, width };
     if (!flat) return (await ask("/api/values", body)).values;
     const from = top * columns(), n = Math.min(features - from, height * columns());
     const row = (await ask("/api/values", { ...body, top: 0, left: from, height: 1, width: n })).values[0];
@@ -136,8 +136,8 @@ export function layerView(model, layer) {
 
   const arithmetic = latest(async (index, how) => {
     let found;
-    try { found = await ask("/api/arithmetic", { view: view(), layer: layer.name, index, tta_view: state.tta_view }); } catch (error) {
-      if (!closed) show(formula, problem(error));
+    try { found = await ask("/api/arithmetic", { inspection: inspection(), layer: layer.name, index, tta_view: state.tta_view }); } catch (error) {
+      if (!closed) show(formula, errorText(error));
       return;
     }
     if (closed) return;
@@ -147,8 +147,8 @@ export function layerView(model, layer) {
   });
 
   function pointed(index, how) {
-    if (!layer.arithmetic) {
-      show(formula, h("p", { class: "soft" }, layer.unsupported || t("noArithmetic")));
+    if (!layer.has_arithmetic) {
+      show(formula, h("p", { class: "soft" }, layer.unsupported ? messageText(layer.unsupported) : t("noArithmetic")));
       return;
     }
     arithmetic(index, how);
@@ -160,7 +160,7 @@ export function layerView(model, layer) {
     if (!layer.kernel || flat) { show(kernelPlace); kernelPlace.hidden = true; return; }
     kernelPlace.hidden = false;
     let found;
-    try { found = await packed("/api/kernels", { view: view(), layer: layer.name }); } catch (error) { show(kernelPlace, problem(error)); return; }
+    try { found = await packed("/api/kernels", { inspection: inspection(), layer: layer.name }); } catch (error) { show(kernelPlace, errorText(error)); return; }
     if (closed) return;
     const { header, data } = found, k = Math.min(channel(), header.outputs - 1), n = header.rows * header.columns;
     inputChannel = Math.min(inputChannel, header.inputs - 1);
@@ -205,10 +205,10 @@ export function layerView(model, layer) {
 
   async function saveAll() {
     const { askBytes } = await import("/static/api.js");
-    download(`${layer.name}.npy`, await askBytes("/api/values.npy", { view: view(), layer: layer.name, tta_view: state.tta_view }), "application/octet-stream");
+    download(`${layer.name}.npy`, await askBytes("/api/values.npy", { inspection: inspection(), layer: layer.name, tta_view: state.tta_view }), "application/octet-stream");
   }
 
-  load().catch((error) => show(large, problem(error)));
+  load().catch((error) => show(large, errorText(error)));
   return {
     element,
     update(before, changed) {

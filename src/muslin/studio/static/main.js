@@ -1,24 +1,24 @@
-// The frame: heading, language, colours, and which page is shown. A new page is a row of PAGES.
+// The frame: header, language, theme, and the current page. A new page is a row of PAGES.
 
-import { button, h, problem, show } from "/static/dom.js";
+import { button, h, errorText, show } from "/static/dom.js";
 import { link, set, state, watch } from "/static/state.js";
-import { LANGUAGES, language, speak, t } from "/static/texts.js";
+import { LANGUAGES, language, loadLanguage, t } from "/static/texts.js";
 
 const PAGES = {
   home: { words: "pageHome", load: () => import("/static/home.js") },
   model: { load: () => import("/static/model.js") },
-  bench: { words: "pageBench", load: () => import("/static/bench.js") },
+  playground: { words: "pagePlayground", load: () => import("/static/playground.js") },
 };
 const BACK = [["layer", "at"], ["layer"]];
 
-function kept(name) {
+function stored(name) {
   try { return localStorage.getItem(`muslin-${name}`); } catch { return null; }
 }
-function keep(name, value) {
-  try { localStorage.setItem(`muslin-${name}`, value); } catch { /* a browser that keeps nothing still shows all */ }
+function store(name, value) {
+  try { localStorage.setItem(`muslin-${name}`, value); } catch { /* without storage the page works all the same */ }
 }
 
-function dress(theme) {
+function applyTheme(theme) {
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;
 }
@@ -29,18 +29,18 @@ const footer = h("footer", {});
 let page = null, shown = "";
 
 function frame() {
-  const theme = kept("theme") || "auto";
+  const theme = stored("theme") || "auto";
   const to = (name, key) => h("a", { href: link({ ...CLOSED, page: name }), "aria-current": state.page === name ? "page" : null }, t(key));
   show(header,
     h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip")),
     h("a", { class: "brand", href: link({ ...CLOSED, page: "home" }) }, "muslin ", h("span", {}, "studio")),
-    h("nav", { "aria-label": t("pages") }, to("home", "pageHome"), to("bench", "pageBench")),
+    h("nav", { "aria-label": t("pages") }, to("home", "pageHome"), to("playground", "pagePlayground")),
     h("span", { class: "grow" }),
     h("label", { class: "pick" }, h("span", { class: "unseen" }, t("language")),
-      h("select", { onchange: (event) => { keep("language", event.target.value); set({ lang: event.target.value }); } },
+      h("select", { onchange: (event) => { store("language", event.target.value); set({ lang: event.target.value }); } },
         Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, selected: code === language, lang: code }, name)))),
     h("label", { class: "pick" }, h("span", { class: "unseen" }, t("theme")),
-      h("select", { onchange: (event) => { keep("theme", event.target.value); dress(event.target.value); } },
+      h("select", { onchange: (event) => { store("theme", event.target.value); applyTheme(event.target.value); } },
         ["auto", "light", "dark"].map((name) => h("option", { value: name, selected: name === theme }, t(`theme.${name}`))))),
     button(t("keys"), showKeys, { class: "quiet" }));
   show(footer, t("footer"));
@@ -69,12 +69,12 @@ async function open() {
     if (shown !== name) return;
     page = made;
     show(main, page.element);
-  } catch (error) { show(main, problem(error)); }
+  } catch (error) { show(main, errorText(error)); }
 }
 
-async function heard(before) {
+async function refresh(before) {
   if (state.lang !== before.lang) {
-    await speak(state.lang || kept("language"));
+    await loadLanguage(state.lang || stored("language"));
     await open();
     return;
   }
@@ -101,8 +101,8 @@ addEventListener("keydown", (event) => {
   }
 });
 
-dress(kept("theme"));
-await speak(state.lang || kept("language"));
+applyTheme(stored("theme"));
+await loadLanguage(state.lang || stored("language"));
 document.body.append(header, main, footer);
-watch(heard);
+watch(refresh);
 await open();

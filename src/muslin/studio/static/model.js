@@ -1,24 +1,24 @@
-// One model and one image: the answer at the side, and beside it the views, one at a time.
+// One model and one image: the prediction at the side, and beside it one tab at a time.
 
 import { askOnce } from "/static/api.js";
-import { announce, button, h, problem, show } from "/static/dom.js";
+import { announce, button, h, errorText, show } from "/static/dom.js";
 import { chooseImage, take, thumbnail } from "/static/image.js";
-import { link, same, set, state, view } from "/static/state.js";
-import { count, number, percent, short, signed, t } from "/static/texts.js";
+import { link, same, set, state, inspection } from "/static/state.js";
+import { count, messageText, number, percent, short, signed, t } from "/static/texts.js";
 
 const TABS = {
-  saw: () => import("/static/saw.js"),
+  preprocessing: () => import("/static/preprocessing.js"),
   network: () => import("/static/network.js"),
-  why: () => import("/static/why.js"),
-  whatif: () => import("/static/whatif.js"),
+  attribution: () => import("/static/attribution.js"),
+  edits: () => import("/static/edits.js"),
 };
-const MOST_CLASSES = 12;
+const MAX_CLASSES = 12; // bars beside the image
 
 export async function page() {
   const model = await askOnce("/api/model", { model: state.model });
   if (!state.image) set({ image: "golden:0" });
   document.title = `${model.name} · muslin studio`;
-  const side = h("aside", { class: "side", "aria-label": t("answer") });
+  const side = h("aside", { class: "side", "aria-label": t("prediction") });
   const nav = h("nav", { class: "tabs", "aria-label": t("views") });
   const place = h("div", { class: "tab" });
   let tab = null, shown = "", turn = 0;
@@ -26,7 +26,7 @@ export async function page() {
   const element = h("div", { class: "page wide" },
     h("div", { class: "modelhead" }, h("h1", {}, model.name),
       h("p", { class: "soft" }, [model.network, t("parametersCount", { n: short(model.parameters) }), t("multiplyAddsCount", { n: short(model.multiply_adds) }), t("takes", { size: `${model.input[1]} × ${model.input[0]}${model.input[2] === 3 ? " RGB" : ""}` })].filter(Boolean).join(" · ")),
-      model.unsupported.length > 0 && h("details", { class: "note" }, h("summary", {}, t("cannot")), h("ul", {}, model.unsupported.map((sentence) => h("li", {}, sentence))))),
+      model.unsupported.length > 0 && h("details", { class: "note" }, h("summary", {}, t("unsupported")), h("ul", {}, model.unsupported.map((sentence) => h("li", {}, messageText(sentence)))))),
     h("div", { class: "workbench" }, side, h("div", { class: "stagearea" }, nav, place)));
 
   function tabs() {
@@ -35,7 +35,7 @@ export async function page() {
   }
 
   async function openTab() {
-    const name = TABS[state.tab] ? state.tab : "saw", mine = ++turn;
+    const name = TABS[state.tab] ? state.tab : "preprocessing", mine = ++turn;
     tab?.close?.();
     tab = null;
     shown = name;
@@ -46,23 +46,23 @@ export async function page() {
       if (mine !== turn) return;
       tab = made;
       show(place, made.element);
-    } catch (error) { if (mine === turn) show(place, problem(error)); }
+    } catch (error) { if (mine === turn) show(place, errorText(error)); }
   }
 
   const drop = async (event) => {
     event.preventDefault();
-    if (event.dataTransfer.files[0]) await take(event.dataTransfer.files[0], (sentence) => { show(side, problem(new Error(sentence))); });
+    if (event.dataTransfer.files[0]) await take(event.dataTransfer.files[0], (sentence) => { show(side, errorText(new Error(sentence))); });
   };
   const paste = async (event) => {
     const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-    if (file && !document.querySelector("dialog[open]")) await take(file, (sentence) => show(side, problem(new Error(sentence))));
+    if (file && !document.querySelector("dialog[open]")) await take(file, (sentence) => show(side, errorText(new Error(sentence))));
   };
   const over = (event) => event.preventDefault();
   document.addEventListener("paste", paste);
   document.addEventListener("dragover", over);
   document.addEventListener("drop", drop);
 
-  answer(side, model);
+  drawPrediction(side, model);
   openTab();
   return {
     element,
@@ -70,7 +70,7 @@ export async function page() {
       const asked = { model: before.model, image: before.image, steps: before.steps, changes: before.changes, edits: before.edits };
       const now = { model: state.model, image: state.image, steps: state.steps, changes: state.changes, edits: state.edits };
       const changed = !same(asked, now);
-      if (changed || state.target !== before.target || state.cls !== before.cls) answer(side, model);
+      if (changed || state.target !== before.target || state.label !== before.label) drawPrediction(side, model);
       if (state.tab !== shown) { openTab(); return; }
       tabs();
       tab?.update?.(before, changed);
@@ -87,19 +87,19 @@ export async function page() {
 
 let asking = 0;
 
-/** The image and what the network answers, with what it was before the changes. */
-async function answer(side, model) {
+/** The image and the prediction, with the prediction before the changes. */
+async function drawPrediction(side, model) {
   const mine = ++asking;
   if (!side.firstChild) show(side, h("p", { class: "soft" }, t("loading")));
   let look, trouble = null;
-  try { look = await askOnce("/api/look", { view: view() }); } catch (error) { trouble = error; }
+  try { look = await askOnce("/api/predict", { inspection: inspection() }); } catch (error) { trouble = error; }
   if (mine !== asking) return;
   const had = side.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   const image = h("img", { src: thumbnail(state.model, state.image, 220), alt: t("imageChosen"), class: model.input[0] <= 64 && !state.image.startsWith("file:") ? "small" : "" });
   show(side,
     h("div", { class: "given" }, image,
       button(t("changeImage"), () => chooseImage(model), { class: "main", data: { key: "change" } })),
-    trouble ? problem(trouble) : model.targets.map((target) => bars(target, look.predictions[target.name], look.before?.[target.name], model.targets.length > 1)),
+    trouble ? errorText(trouble) : model.targets.map((target) => bars(target, look.predictions[target.name], look.unchanged?.[target.name], model.targets.length > 1)),
     changesNote(look));
   if (had) side.querySelector(`[data-key="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
   if (look && model.targets[0]) {
@@ -109,20 +109,20 @@ async function answer(side, model) {
 }
 
 function bars(target, found, before, named) {
-  const order = Object.entries(found.probabilities).sort((a, b) => b[1] - a[1]).slice(0, MOST_CLASSES);
-  return h("section", { class: "answerbox" },
+  const order = Object.entries(found.probabilities).sort((a, b) => b[1] - a[1]).slice(0, MAX_CLASSES);
+  return h("section", { class: "prediction" },
     named && h("h3", {}, target.name),
     h("p", { class: "verdict" }, h("strong", {}, found.label), " ", h("span", { class: "number" }, percent(found.probability))),
     before && before.label !== found.label && h("p", { class: "soft" }, t("before", { label: before.label, percent: percent(before.probability) })),
     h("ul", { class: "bars" }, order.map(([name, p]) => {
       const was = before?.probabilities[name];
       return h("li", {}, h("a", {
-        href: link({ tab: "why", target: target.name, cls: name, layer: "", at: [] }), title: t("whyThis", { class: name }), data: { key: `bar-${target.name}-${name}` },
+        href: link({ tab: "attribution", target: target.name, label: name, layer: "", at: [] }), title: t("whyThis", { class: name }), data: { key: `bar-${target.name}-${name}` },
       }, h("span", { class: "name" }, name),
       h("span", { class: "bar", "aria-hidden": "true" }, h("i", { style: { width: `${100 * p}%` } }), was !== undefined && h("b", { style: { left: `${100 * was}%` } })),
       h("span", { class: "number" }, percent(p), was !== undefined && Math.abs(p - was) >= 0.0005 && h("small", {}, ` (${signed(100 * (p - was), 2)})`))));
     })),
-    target.classes.length > MOST_CLASSES && h("p", { class: "soft" }, t("moreClasses", { n: count(target.classes.length - MOST_CLASSES) })));
+    target.classes.length > MAX_CLASSES && h("p", { class: "soft" }, t("moreClasses", { n: count(target.classes.length - MAX_CLASSES) })));
 }
 
 function changesNote(look) {
@@ -132,5 +132,4 @@ function changesNote(look) {
     button(t("resetAll"), () => set({ edits: [], changes: {}, steps: {} }, true), { class: "quiet", data: { key: "reset" } }));
 }
 
-/** The values of softmax for a class, shown where scores become probabilities. */
-export const scoreOf = (found, name) => number(found.scores?.[name]);
+

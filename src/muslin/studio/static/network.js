@@ -1,14 +1,14 @@
-// The network as a drawing, its layers with their maps for this image; from here to one layer, and to one value.
+// The network as a drawing: its layers with their feature maps of this image; from here to one layer and one value.
 
 import { inTurn, packed } from "/static/api.js";
 import { button, choice, h, s, show } from "/static/dom.js";
 import { nodesOf } from "/static/layout.js";
 import { layerView } from "/static/layer.js";
-import { coloured, paint, sheetMap } from "/static/maps.js";
+import { coloured, paint, sheetMap } from "/static/feature_maps.js";
 import { scaleOf } from "/static/colour.js";
 import { download, png, savers } from "/static/save.js";
-import { set, state, view } from "/static/state.js";
-import { count, language, number, percent, short, t } from "/static/texts.js";
+import { set, state, inspection } from "/static/state.js";
+import { count, number, percent, short, t, tOr } from "/static/texts.js";
 
 const CARD = { width: 148, gap: 44, row: 290, top: 62 }; // px; a card of a block with all its lines is 270 high
 const MAPS = 6; // of each layer in the overview
@@ -24,7 +24,7 @@ export function rangeChoice(act) {
 }
 
 export function ttaViewChoice(model, act) {
-  return model.tta_flip ? choice(t("tta_view"), "tta_view", [["original", t("tta_view.original")], ["flipped", t("tta_view.flipped")]], state.tta_view, act) : null;
+  return model.tta_flip ? choice(t("ttaView"), "tta_view", [["original", t("ttaView.original")], ["flipped", t("ttaView.flipped")]], state.tta_view, act) : null;
 }
 
 export async function tab(model) {
@@ -44,7 +44,7 @@ export async function tab(model) {
     const left = layer?.name;
     layer?.close?.();
     layer = null;
-    const key = JSON.stringify([view(), state.open, state.all, state.range, state.tta_view]);
+    const key = JSON.stringify([inspection(), state.unfolded, state.auxiliary, state.range, state.tta_view]);
     if (key === drawn) return;
     const had = left || (place.contains(document.activeElement) ? document.activeElement.dataset.key : null);
     const scrolled = place.querySelector(".drawing")?.scrollLeft || 0;
@@ -58,7 +58,7 @@ export async function tab(model) {
 }
 
 function overview(model) {
-  const nodes = nodesOf(model, state.open, state.all);
+  const nodes = nodesOf(model, state.unfolded, state.auxiliary);
   const at = new Map(nodes.map((node) => [node.name, node]));
   const columns = Math.max(...nodes.map((node) => node.column)) + 1, rows = Math.max(...nodes.map((node) => node.row)) + 1;
   const width = columns * (CARD.width + CARD.gap) - CARD.gap + 4, height = CARD.top + rows * CARD.row;
@@ -72,8 +72,8 @@ function overview(model) {
     h("h2", {}, t("tab.network")), h("p", { class: "lead" }, t("networkLead")),
     h("div", { class: "toolbar" },
       rangeChoice((range) => set({ range })), ttaViewChoice(model, (tta_view) => set({ tta_view })),
-      model.blocks.length > 0 && button(state.open.length ? t("foldAll") : t("unfoldAll"), () => set({ open: state.open.length ? [] : model.blocks.map((block) => block.name) }), { data: { key: "fold" } }),
-      model.layers.some((one) => one.auxiliary) && h("label", { class: "switch" }, h("input", { type: "checkbox", checked: state.all, data: { key: "all" }, onchange: (event) => set({ all: event.target.checked }) }), h("span", {}, t("showPlumbing")))),
+      model.blocks.length > 0 && button(state.unfolded.length ? t("foldAll") : t("unfoldAll"), () => set({ unfolded: state.unfolded.length ? [] : model.blocks.map((block) => block.name) }), { data: { key: "fold" } }),
+      model.layers.some((one) => one.auxiliary) && h("label", { class: "switch" }, h("input", { type: "checkbox", checked: state.auxiliary, data: { key: "all" }, onchange: (event) => set({ auxiliary: event.target.checked }) }), h("span", {}, t("showAuxiliary")))),
     drawing,
     savers({ SVG: async () => download("network.svg", await networkSvg(nodes, at, width, height, cards), "image/svg+xml") }),
     h("details", { class: "numbers" }, h("summary", {}, t("asTable")), layerTable(model)));
@@ -92,18 +92,18 @@ function edgePath(from, to) {
 const edge = (from, to) => s("path", { d: edgePath(from, to), class: to.column - from.column > 1 ? "edge branch" : "edge", "marker-end": "url(#tip)" });
 
 export const shapeText = (shape) => (shape.length === 3 ? `${shape[0]} × ${shape[1]} × ${shape[2]}` : count(shape[0] ?? 1));
-export const kindText = (layer) => layer.names[language] || layer.kind;
+export const kindText = (layer) => tOr(`kind.${layer.kind}`, layer.kind);
 
 function card(model, node) {
   const about = node.block || node.layer, [x, y] = middle(node);
   const canvas = h("canvas", { "aria-hidden": "true", width: 1, height: 1 });
   const name = node.block ? node.name : node.layer.name, kind = node.block ? t("blockOf", { n: node.block.layers.length }) : kindText(node.layer);
-  const opened = !node.block && node.layer.block && state.open.includes(node.layer.block);
+  const opened = !node.block && node.layer.block && state.unfolded.includes(node.layer.block);
   const legendPlace = h("span", { class: "range number" });
   const element = h("div", { class: "node" + (node.block ? " block" : "") + (node.layer?.residual ? " residual" : ""), style: { left: `${x}px`, top: `${y - 84}px`, width: `${CARD.width}px` } },
     h("button", {
       type: "button", class: "cardbutton", data: { key: name },
-      onclick: () => (node.block ? set({ open: [...state.open, node.name] }) : set({ layer: name, channel: 0, at: [] }, true)),
+      onclick: () => (node.block ? set({ unfolded: [...state.unfolded, node.name] }) : set({ layer: name, channel: 0, at: [] }, true)),
     },
     h("span", { class: "kind" }, kind), h("span", { class: "maps" }, canvas), legendPlace,
     h("span", { class: "title" }, name),
@@ -112,7 +112,7 @@ function card(model, node) {
     h("span", { class: "share", "aria-hidden": "true" }, h("i", { style: { width: `${100 * (about.share || 0)}%` } })),
     about.share > 0.0005 && h("span", { class: "number soft" }, t("shareOf", { share: percent(about.share) })),
     node.block && h("span", { class: "more" }, t("unfold"))),
-    opened && h("button", { type: "button", class: "quiet fold", "aria-label": t("foldBlock", { name: node.layer.block }), onclick: () => set({ open: state.open.filter((one) => one !== node.layer.block) }) }, "⊟ ", node.layer.block));
+    opened && h("button", { type: "button", class: "quiet fold", "aria-label": t("foldBlock", { name: node.layer.block }), onclick: () => set({ unfolded: state.unfolded.filter((one) => one !== node.layer.block) }) }, "⊟ ", node.layer.block));
   const made = { element, canvas, node };
   new IntersectionObserver((seen, observer) => {
     if (!seen.some((entry) => entry.isIntersecting)) return;
@@ -125,7 +125,7 @@ function card(model, node) {
 async function maps(made, legendPlace) {
   const layer = made.node.last.name;
   let sheet;
-  try { sheet = await inTurn(() => packed("/api/sheet", { view: view(), layer, tta_view: state.tta_view })); } catch { made.canvas.remove(); return; }
+  try { sheet = await inTurn(() => packed("/api/feature-maps", { inspection: inspection(), layer, tta_view: state.tta_view })); } catch { made.canvas.remove(); return; }
   const { header } = sheet, small = document.createElement("canvas");
   made.sheet = sheet;
   if (header.maps === 1 && header.rows === 1) { // features: a column of bars reads better than a line of dots
@@ -156,7 +156,7 @@ async function maps(made, legendPlace) {
 function layerTable(model) {
   return h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("asTable") }, h("table", {},
     h("thead", {}, h("tr", {}, ["layer", "kind", "shape", "parameters", "share", "inputs"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))))),
-    h("tbody", {}, model.layers.filter((one) => state.all || !one.auxiliary).map((one) => h("tr", {},
+    h("tbody", {}, model.layers.filter((one) => state.auxiliary || !one.auxiliary).map((one) => h("tr", {},
       h("th", { scope: "row" }, button(one.name, () => set({ layer: one.name, channel: 0, at: [] }, true), { class: "quiet link" })),
       h("td", {}, kindText(one)), h("td", { class: "number" }, shapeText(one.shape)), h("td", { class: "number" }, count(one.parameters)),
       h("td", { class: "number" }, percent(one.share || 0)), h("td", {}, one.inputs.join(", ")))))));

@@ -1,13 +1,13 @@
-// Everything that one sees is in the link, after the #: model, image, view, layer, value, edits.
+// All state of the page is in the link, after the #: model, image, tab, layer, value, edits.
 
 export const DEFAULTS = {
-  page: "home", lang: "", model: "", image: "", tab: "saw",
+  page: "home", lang: "", model: "", image: "", tab: "preprocessing",
   steps: {}, changes: {}, edits: [],
-  layer: "", channel: 0, at: [], tta_view: "original", range: "layer", open: [], all: false,
-  target: "", cls: "", versus: "", source: "", trust: false,
-  kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero", side: 28, bench: "",
+  layer: "", channel: 0, at: [], tta_view: "original", range: "layer", unfolded: [], auxiliary: false,
+  target: "", label: "", versus: "", attributionLayer: "", checks: false,
+  kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero",
 };
-const CODED = new Set(["steps", "changes", "edits", "at", "open", "kernel"]);
+const CODED = new Set(["steps", "changes", "edits", "at", "unfolded", "kernel"]);
 
 function parse(hash) {
   const found = structuredClone(DEFAULTS);
@@ -19,7 +19,7 @@ function parse(hash) {
           : typeof DEFAULTS[name] === "boolean" ? text === "1" : text;
       const kind = Array.isArray(DEFAULTS[name]) ? Array.isArray(value) : typeof value === typeof DEFAULTS[name];
       if (kind && value !== null && !Number.isNaN(value)) found[name] = value;
-    } catch { /* a link cut off half-way still leads to what is left of it */ }
+    } catch { /* of a link that was cut off, the rest still works */ }
   }
   return found;
 }
@@ -38,44 +38,43 @@ export function link(changes = {}) {
   return "#" + words.toString();
 }
 
-/** Change the state. With `step` the browser's Back leads to what was before. */
+/** Change the state. With `step` the browser's Back returns to the state before. */
 export function set(changes, step = false) {
   const before = state;
   adopt(changes, step);
-  tell(before);
+  notify(before);
 }
 
-/** The same without telling anyone: for a page that fills in what its link left open, before it is built. */
+/** The same without calling watchers: for a page that completes its link before it is built. */
 export function adopt(changes, step = false) {
   state = { ...state, ...changes };
   const address = link();
   if (address !== (location.hash || "#")) history[step ? "pushState" : "replaceState"](null, "", address);
 }
 
-/** `heard(before)` after every change; returns what ends it. */
-export function watch(heard) {
-  watchers.add(heard);
-  return () => watchers.delete(heard);
+/** Call `watcher(before)` after every change. */
+export function watch(watcher) {
+  watchers.add(watcher);
 }
 
-function tell(before) {
-  for (const heard of [...watchers]) heard(before);
+function notify(before) {
+  for (const watcher of [...watchers]) watcher(before);
 }
 
 function fromAddress() {
   const before = state;
   state = parse(location.hash);
-  if (JSON.stringify(before) !== JSON.stringify(state)) tell(before);
+  if (JSON.stringify(before) !== JSON.stringify(state)) notify(before);
 }
 addEventListener("popstate", fromAddress);
 addEventListener("hashchange", fromAddress);
 
-/** What the server is asked about: the model, the image, and what was changed of either. */
-export function view() {
-  const asked = { model: state.model, image: state.image };
-  for (const name of ["steps", "changes"]) if (Object.keys(state[name]).length) asked[name] = state[name];
-  if (state.edits.length) asked.edits = state.edits;
-  return asked;
+/** The inspection that a request names: the model, the image, and the changes of both. */
+export function inspection() {
+  const named = { model: state.model, image: state.image };
+  for (const name of ["steps", "changes"]) if (Object.keys(state[name]).length) named[name] = state[name];
+  if (state.edits.length) named.edits = state.edits;
+  return named;
 }
 
 export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);

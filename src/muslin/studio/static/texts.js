@@ -1,28 +1,31 @@
-// One table of words per language, texts/en.json and texts/zh.json; both have every key.
+// One table of texts per language, texts/en.json and texts/zh.json; both have every key.
 
 const LANGUAGES = { en: "English", zh: "简体中文" };
 export { LANGUAGES };
 
-let words = {};
+let texts = {};
 export let language = "en";
 
-export async function speak(wanted) {
+export async function loadLanguage(wanted) {
   language = LANGUAGES[wanted] ? wanted : (navigator.language || "en").startsWith("zh") ? "zh" : "en";
-  words = await (await fetch(`/static/texts/${language}.json`)).json();
+  texts = await (await fetch(`/static/texts/${language}.json`)).json();
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
 
-/** The words for `key`, with {name} replaced. */
+/** The text of `key`, with {name} replaced. */
 export function t(key, values) {
-  const text = words[key];
+  const text = texts[key];
   if (text === undefined) return key;
   return values ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole)) : text;
 }
 
-/** The words for `key`, or what the server says where there are none. */
+/** The text of `key`, or another one where there is none. */
 export function tOr(key, otherwise, values) {
-  return key in words ? t(key, values) : otherwise;
+  return key in texts ? t(key, values) : otherwise;
 }
+
+/** The text of a server's message with its hint; the server has put both in the page's language. */
+export const messageText = (message) => (typeof message === "string" ? message : [message.message, message.hint].filter(Boolean).join(" "));
 
 export const count = (n) => n.toLocaleString(language);
 export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)} %`;

@@ -1,4 +1,4 @@
-// Values as images: one map large, many maps as tiles; each with its legend, its numbers and its keys.
+// Feature maps as images: one large, many as tiles; each with its legend, its values and its keys.
 
 import { announce, h, s, show } from "/static/dom.js";
 import { colourOf, css, inkOn, scaleOf } from "/static/colour.js";
@@ -181,7 +181,7 @@ export function mapView({ values, rows, columns, scale, label, width = 420, at =
 const grid = (values, rows, columns) => (top, left, height, width) =>
   Array.from({ length: height }, (_, i) => Array.from({ length: width }, (_, j) => values()[(top + i) * columns + left + j]));
 
-const MOST = 16; // rows and columns of a number table at a time
+const TABLE_SIDE = 16; // rows and columns of a number table at a time
 
 /** The numbers of a map, 16 × 16 at a time around the mark; opened by whoever wants them. */
 export function numberTable({ rows, columns, label, at = () => [0, 0], numbers }) {
@@ -192,25 +192,25 @@ export function numberTable({ rows, columns, label, at = () => [0, 0], numbers }
   async function fillTable() {
     if (!details.open) return;
     const [y, x] = at();
-    top = Math.max(0, Math.min(y - MOST / 2, rows - MOST));
-    left = Math.max(0, Math.min(x - MOST / 2, columns - MOST));
+    top = Math.max(0, Math.min(y - TABLE_SIDE / 2, rows - TABLE_SIDE));
+    left = Math.max(0, Math.min(x - TABLE_SIDE / 2, columns - TABLE_SIDE));
     await draw();
   }
 
   async function draw() {
-    const height = Math.min(MOST, rows), width = Math.min(MOST, columns);
+    const height = Math.min(TABLE_SIDE, rows), width = Math.min(TABLE_SIDE, columns);
     let values;
-    try { values = await numbers(top, left, height, width); } catch (error) { show(place, h("p", { class: "problem" }, error.message)); return; }
+    try { values = await numbers(top, left, height, width); } catch (error) { show(place, h("p", { class: "error" }, error.message)); return; }
     const go = (down, right) => async () => {
-      top = Math.max(0, Math.min(top + down, rows - MOST));
-      left = Math.max(0, Math.min(left + right, columns - MOST));
+      top = Math.max(0, Math.min(top + down, rows - TABLE_SIDE));
+      left = Math.max(0, Math.min(left + right, columns - TABLE_SIDE));
       await draw();
     };
     const arrow = (words, sign, down, right, off) => h("button", { type: "button", class: "quiet", "aria-label": words, disabled: off, onclick: go(down, right) }, sign);
     show(place,
-      (rows > MOST || columns > MOST) && h("p", { class: "pager" },
-        arrow(t("above"), "↑", -MOST, 0, top <= 0), arrow(t("below"), "↓", MOST, 0, top + MOST >= rows),
-        arrow(t("toLeft"), "←", 0, -MOST, left <= 0), arrow(t("toRight"), "→", 0, MOST, left + MOST >= columns)),
+      (rows > TABLE_SIDE || columns > TABLE_SIDE) && h("p", { class: "pager" },
+        arrow(t("above"), "↑", -TABLE_SIDE, 0, top <= 0), arrow(t("below"), "↓", TABLE_SIDE, 0, top + TABLE_SIDE >= rows),
+        arrow(t("toLeft"), "←", 0, -TABLE_SIDE, left <= 0), arrow(t("toRight"), "→", 0, TABLE_SIDE, left + TABLE_SIDE >= columns)),
       h("table", { class: "values" },
         h("caption", {}, label),
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "unseen" }, t("row"))), values[0].map((_, j) => h("th", { scope: "col" }, left + j + 1)))),

@@ -1,17 +1,17 @@
-// Which parts of the image speak for a class, or for one class rather than another; and whether that map is to be
-// trusted.
+// The attribution of a class, or of one class versus another: which parts of the image speak for it and which against
+// it; and the sanity checks of that map.
 
 import { askOnce, packed } from "/static/api.js";
 import { curves } from "/static/chart.js";
 import { scaleOf } from "/static/colour.js";
-import { button, h, problem, select, show } from "/static/dom.js";
-import { mapView } from "/static/maps.js";
-import { set, state, view } from "/static/state.js";
-import { number, percent, signed, t } from "/static/texts.js";
+import { button, h, errorText, select, show } from "/static/dom.js";
+import { mapView } from "/static/feature_maps.js";
+import { set, state, inspection } from "/static/state.js";
+import { messageText, number, percent, signed, t } from "/static/texts.js";
 
 export async function tab(model) {
-  const controls = h("div", { class: "toolbar" }), place = h("div", {}), trust = h("section", { class: "trust", "aria-labelledby": "trust-title" });
-  const element = h("div", {}, h("h2", {}, t("tab.why")), h("p", { class: "lead" }, t("whyLead")), controls, place, trust);
+  const controls = h("div", { class: "toolbar" }), place = h("div", {}), checks = h("section", { class: "checks", "aria-labelledby": "checks-title" });
+  const element = h("div", {}, h("h2", {}, t("tab.attribution")), h("p", { class: "lead" }, t("attributionLead")), controls, place, checks);
   let turn = 0;
 
   const target = () => model.targets.find((one) => one.name === state.target) || model.targets[0];
@@ -19,52 +19,52 @@ export async function tab(model) {
   async function draw() {
     const mine = ++turn;
     let look;
-    try { look = await askOnce("/api/look", { view: view() }); } catch (error) { show(place, problem(error)); show(trust); return; }
+    try { look = await askOnce("/api/predict", { inspection: inspection() }); } catch (error) { show(place, errorText(error)); show(checks); return; }
     if (mine !== turn) return;
-    const asked = target(), answer = look.predictions[asked.name];
-    const order = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]).map(([name]) => name);
-    const cls = asked.classes.includes(state.cls) ? state.cls : order[0];
-    const versus = asked.classes.includes(state.versus) && state.versus !== cls ? state.versus : "";
-    const body = { view: view(), target: asked.name, class: cls, versus: versus || null, layer: state.source || null, tta_view: model.tta_flip ? "both" : state.tta_view };
+    const chosen = target(), prediction = look.predictions[chosen.name];
+    const order = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]).map(([name]) => name);
+    const label = chosen.classes.includes(state.label) ? state.label : order[0];
+    const versus = chosen.classes.includes(state.versus) && state.versus !== label ? state.versus : "";
+    const body = { inspection: inspection(), target: chosen.name, class: label, versus: versus || null, layer: state.attributionLayer || null, tta_view: model.tta_flip ? "both" : state.tta_view };
     let found;
     try { found = await askOnce("/api/attribution", body); } catch (error) {
-      if (mine === turn) { dials(asked, answer, cls, versus, []); show(place, problem(error)); show(trust); }
+      if (mine === turn) { dials(chosen, prediction, label, versus, []); show(place, errorText(error)); show(checks); }
       return;
     }
     if (mine !== turn) return;
-    dials(asked, answer, cls, versus, found.layers || [], found.layer);
-    await evidence(found, cls, versus, mine);
-    trustTests(body, found);
+    dials(chosen, prediction, label, versus, found.layers || [], found.layer);
+    await drawAttribution(found, label, versus, mine);
+    runChecks(body, found);
   }
 
-  function dials(asked, answer, cls, versus, layers, layer = "") {
+  function dials(chosen, prediction, label, versus, layers, layer = "") {
     const had = controls.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-    const words = (name) => `${name} (${percent(answer.probabilities[name])})`;
+    const words = (name) => `${name} (${percent(prediction.probabilities[name])})`;
     show(controls,
-      model.targets.length > 1 && select(t("target"), model.targets.map((one) => [one.name, one.name]), asked.name, (name) => set({ target: name, cls: "", versus: "" }), { "data-key": "target" }),
-      select(t("class"), asked.classes.map((name) => [name, words(name)]), cls, (name) => set({ cls: name }), { "data-key": "class" }),
-      asked.classes.length > 1 && select(t("ratherThan"), [["", t("noOther")], ...asked.classes.filter((name) => name !== cls).map((name) => [name, words(name)])], versus, (name) => set({ versus: name }), { "data-key": "versus" }),
-      layers.length > 1 && select(t("atLayer"), layers.map((name) => [name, name]), layer, (name) => set({ source: name }), { "data-key": "layer" }));
+      model.targets.length > 1 && select(t("target"), model.targets.map((one) => [one.name, one.name]), chosen.name, (name) => set({ target: name, label: "", versus: "" }), { "data-key": "target" }),
+      select(t("class"), chosen.classes.map((name) => [name, words(name)]), label, (name) => set({ label: name }), { "data-key": "class" }),
+      chosen.classes.length > 1 && select(t("versus"), [["", t("noOther")], ...chosen.classes.filter((name) => name !== label).map((name) => [name, words(name)])], versus, (name) => set({ versus: name }), { "data-key": "versus" }),
+      layers.length > 1 && select(t("atLayer"), layers.map((name) => [name, name]), layer, (name) => set({ attributionLayer: name }), { "data-key": "layer" }));
     if (had) controls.querySelector(`[data-key="${had}"]`)?.focus({ preventScroll: true });
   }
 
-  async function evidence(found, cls, versus, mine) {
+  async function drawAttribution(found, label, versus, mine) {
     const flat = Float32Array.from(found.cells.flat()), scale = scaleOf(-found.range, found.range);
-    const label = versus ? t("evidencePair", { class: cls, versus }) : t("evidenceFor", { class: cls });
-    const map = mapView({ values: flat, rows: found.rows, columns: found.columns, scale, label, width: 380, exact: true, name: `evidence-${cls}` });
+    const title = versus ? t("attributionPair", { class: label, versus }) : t("attributionFor", { class: label });
+    const map = mapView({ values: flat, rows: found.rows, columns: found.columns, scale, label: title, width: 380, exact: true, name: `attribution-${label}` });
     let under = null;
-    try { under = await packed("/api/pixels", { view: view(), step: "taken", at_most: 256 }); } catch { /* the map alone has to do */ }
+    try { under = await packed("/api/pixels", { inspection: inspection(), step: "taken", max_px: 256 }); } catch { /* the map alone has to do */ }
     if (mine !== turn) return;
-    show(place, h("div", { class: "evidence" },
-      h("section", {}, h("h3", {}, label), map.element),
+    show(place, h("div", { class: "attribution" },
+      h("section", {}, h("h3", {}, title), map.element),
       h("section", {}, h("h3", {}, t("onImage")), overlay(found, under, scale), h("p", { class: "soft" }, t("enlarged", { rows: found.rows, columns: found.columns, layer: found.layer }))),
       h("section", { class: "panel sums" },
         h("p", { class: "stamp " + (found.exact ? "exact" : "approximate") }, found.exact ? t("exact") : t("approximate")),
-        h("p", { class: "soft" }, found.reason),
+        h("p", { class: "soft" }, messageText(found.why)),
         h("dl", { class: "sum" },
           h("dt", {}, t("cellsSum")), h("dd", { class: "number" }, signed(flat.reduce((a, b) => a + b, 0), 6)),
           h("dt", {}, t("bias")), h("dd", { class: "number" }, signed(found.bias, 6)),
-          h("dt", {}, versus ? t("scoreDifference") : t("scoreOf", { class: cls })), h("dd", { class: "number strong" }, signed(found.score, 6))),
+          h("dt", {}, versus ? t("scoreDifference") : t("scoreOf", { class: label })), h("dd", { class: "number strong" }, signed(found.score, 6))),
         h("p", { class: "soft" }, found.exact ? t("addsUp", { difference: number(Math.abs(found.difference), 2) }) : t("doesNotAddUp", { difference: number(Math.abs(found.difference), 3) })),
         !versus && h("p", { class: "soft" }, t("pairIsSafer")))));
   }
@@ -99,16 +99,16 @@ export async function tab(model) {
     return box;
   }
 
-  async function trustTests(body, found) {
-    const title = h("h3", { id: "trust-title" }, t("trustTitle"));
-    const run = button(t("trustRun"), () => set({ trust: true }), { class: "main" });
-    if (!state.trust) { show(trust, title, h("p", {}, t("trustLead")), h("p", {}, run)); return; }
-    show(trust, title, h("p", { class: "soft", role: "status" }, t("trustRunning")));
+  async function runChecks(body, found) {
+    const title = h("h3", { id: "checks-title" }, t("checksTitle"));
+    const run = button(t("checksRun"), () => set({ checks: true }), { class: "main" });
+    if (!state.checks) { show(checks, title, h("p", {}, t("checksLead")), h("p", {}, run)); return; }
+    show(checks, title, h("p", { class: "soft", role: "status" }, t("checksRunning")));
     const mine = turn;
     let made;
-    try { made = await askOnce("/api/sanity_checks", { view: body.view, target: body.target, class: body.class, versus: body.versus, layer: found.layer, seed: 0 }); } catch (error) { if (mine === turn) show(trust, title, problem(error)); return; }
+    try { made = await askOnce("/api/sanity-checks", { inspection: body.inspection, target: body.target, class: body.class, versus: body.versus, layer: found.layer, seed: 0 }); } catch (error) { if (mine === turn) show(checks, title, errorText(error)); return; }
     if (mine !== turn) return;
-    show(trust, title, h("p", {}, t("trustLead")), h("div", { class: "tests" },
+    show(checks, title, h("p", {}, t("checksLead")), h("div", { class: "tests" },
       made.shuffled && verdict(t("test.shuffled"), Math.abs(made.shuffled.mean) < 0.3, t("correlation", { value: number(made.shuffled.mean, 2) }), t("shuffledText", { value: number(made.shuffled.mean, 2), n: made.shuffled.correlations.length, low: number(made.shuffled.interval[0], 2), high: number(made.shuffled.interval[1], 2) })),
       made.other_class && verdict(t("test.otherClass"), made.other_class.correlation < 0.5, t("correlation", { value: number(made.other_class.correlation, 2) }), t("otherClassText", { class: made.other_class.class, value: number(made.other_class.correlation, 2) })),
       made.deletion && curve("deletion", made.deletion, -1), made.insertion && curve("insertion", made.insertion, 1)));
@@ -124,15 +124,15 @@ export async function tab(model) {
     return h("section", { class: "test" }, h("h4", {}, t(`test.${name}`)),
       h("p", { class: "verdict " + (passed ? "passed" : "doubt") }, h("span", { "aria-hidden": "true" }, passed ? "✓ " : "! "), passed ? t("passed") : t("doubt")),
       curves({ title: t(`${name}Title`), x: made.fraction, name, xWords: t(`${name}X`), band: made.random_low ? { low: made.random_low, high: made.random_high } : null,
-        lines: [{ words: t("byEvidence"), values: made.attribution }, { words: t("byRandom"), values: made.random, dash: true }] }),
-      h("p", { class: "soft" }, t("areaText", { evidence: number(made.area.attribution, 3), random: number(made.area.random, 3) }), " ", area));
+        lines: [{ words: t("byAttribution"), values: made.attribution }, { words: t("byRandom"), values: made.random, dash: true }] }),
+      h("p", { class: "soft" }, t("areaText", { attribution: number(made.area.attribution, 3), random: number(made.area.random, 3) }), " ", area));
   }
 
   draw();
   return {
     element,
     update(before, changed) {
-      if (changed || ["target", "cls", "versus", "source", "trust", "tta_view"].some((name) => state[name] !== before[name])) draw();
+      if (changed || ["target", "label", "versus", "attributionLayer", "checks", "tta_view"].some((name) => state[name] !== before[name])) draw();
     },
   };
 }

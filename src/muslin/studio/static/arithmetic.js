@@ -1,8 +1,8 @@
-// The arithmetic behind one value: every step from the nearest weights to it, with its numbers and their sum.
+// The arithmetic of one value: every step from the nearest weights to it, with its terms and their sum.
 
 import { button, h } from "/static/dom.js";
 import { scaleOf } from "/static/colour.js";
-import { cells } from "/static/maps.js";
+import { cells } from "/static/feature_maps.js";
 import { csv, download, savers } from "/static/save.js";
 import { set } from "/static/state.js";
 import { count, language, number, percent, signed, t } from "/static/texts.js";

@@ -1,14 +1,14 @@
-// What if: the image turned, moved or blurred; the network edited. Every edit is in a list and can be taken back.
+// Edits: rotate, translate or blur the image, and edit the network. Every edit is in a list and can be undone.
 
 import { ask, packed } from "/static/api.js";
-import { button, h, later, problem, show } from "/static/dom.js";
-import { paint } from "/static/maps.js";
+import { button, h, debounce, errorText, show } from "/static/dom.js";
+import { paint } from "/static/feature_maps.js";
 import { scaleOf } from "/static/colour.js";
-import { set, state, view } from "/static/state.js";
+import { set, state, inspection } from "/static/state.js";
 import { count, number, percent, t, tOr } from "/static/texts.js";
 
 const DIALS = [ // name, low, high, step, as it is
-  ["rotate", -180, 180, 1, 0], ["translate_x", -10, 10, 1, 0], ["translate_y", -10, 10, 1, 0],
+  ["turn", -180, 180, 1, 0], ["shift_x", -10, 10, 1, 0], ["shift_y", -10, 10, 1, 0],
   ["blur", 0, 4, 0.1, 0], ["brightness", -1, 1, 0.05, 0], ["contrast", 0, 3, 0.05, 1],
 ];
 
@@ -18,12 +18,12 @@ export async function tab(model) {
   const edits = h("div", {});
   const accuracy = h("div", { "aria-live": "polite" });
   let place = 0;
-  const element = h("div", {}, h("h2", {}, t("tab.whatif")), h("p", { class: "lead" }, t("whatifLead")),
-    h("div", { class: "whatif" },
+  const element = h("div", {}, h("h2", {}, t("tab.edits")), h("p", { class: "lead" }, t("editsLead")),
+    h("div", { class: "editor" },
       h("section", { class: "panel" }, h("h3", {}, t("changeImageHow")), h("div", { class: "beside" }, taken, dials)),
       h("section", { class: "panel" }, h("h3", {}, t("changeNetworkHow")), edits, accuracy)));
 
-  const change = later((name, value, usual) => {
+  const change = debounce((name, value, usual) => {
     const changes = { ...state.changes };
     if (value === usual) delete changes[name];
     else changes[name] = value;
@@ -33,21 +33,21 @@ export async function tab(model) {
   function build() {
     const most = Math.max(10, Math.round(Math.max(...model.input.slice(0, 2)) / 3));
     show(dials, DIALS.map(([name, low, high, step, usual]) => {
-      const limit = name.startsWith("translate") ? most : null, value = state.changes[name] ?? usual;
-      const said = h("output", { class: "number" }, number(value, 3));
+      const limit = name.startsWith("shift") ? most : null, value = state.changes[name] ?? usual;
+      const output = h("output", { class: "number" }, number(value, 3));
       return h("label", { class: "slider" }, h("span", {}, t(`dial.${name}`)), h("input", {
         type: "range", min: limit ? -limit : low, max: limit || high, step, value, data: { dial: name },
-        oninput: (event) => { said.textContent = number(Number(event.target.value), 3); change(name, Number(event.target.value), usual); },
-      }), said);
+        oninput: (event) => { output.textContent = number(Number(event.target.value), 3); change(name, Number(event.target.value), usual); },
+      }), output);
     }),
-    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.changes.invert), data: { dial: "invert" }, onchange: (event) => change("invert", event.target.checked, false) }), h("span", {}, t("dial.invert"))),
+    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.changes.negate), data: { dial: "negate" }, onchange: (event) => change("negate", event.target.checked, false) }), h("span", {}, t("dial.negate"))),
     h("p", {}, button(t("resetImage"), () => { set({ changes: {} }); build(); })));
   }
 
   async function image() {
     const mine = ++place;
     let found;
-    try { found = await packed("/api/pixels", { view: view(), step: "taken", at_most: 256 }); } catch { return; }
+    try { found = await packed("/api/pixels", { inspection: inspection(), step: "taken", max_px: 256 }); } catch { return; }
     if (mine !== place) return;
     const { rows, columns, channels } = found.header;
     if (channels === 1) { paint(taken, found.data, rows, columns, scaleOf(0, 255, true)); return; }
@@ -86,15 +86,15 @@ export async function tab(model) {
   async function measure(on) {
     show(accuracy, h("p", { class: "soft" }, t("measuring")));
     try {
-      const made = await ask("/api/accuracy", { view: view(), on, count: 500 });
+      const made = await ask("/api/accuracy", { inspection: inspection(), on, count: 500 });
       const row = (name, one) => h("tr", {}, h("th", { scope: "row" }, t(name)), h("td", { class: "number" }, `${count(one.correct)} / ${count(made.n)}`), h("td", { class: "number" }, percent(one.accuracy)), h("td", { class: "number soft" }, one.interval ? `${percent(one.interval[0])} – ${percent(one.interval[1])}` : ""));
       askAccuracy();
       accuracy.append(h("table", {}, h("caption", {}, t("accuracyOn", { n: count(made.n), what: t(`on.${made.on}`) })),
-        h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "unseen" }, t("network"))), ["right", "accuracy", "interval"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))))),
-        h("tbody", {}, row("beforeEdits", made.before), row("afterEdits", made.after))), h("p", { class: "soft" }, t("answersChanged", { n: count(made.changed) })));
+        h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "unseen" }, t("network"))), ["correct", "accuracy", "interval"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))))),
+        h("tbody", {}, row("beforeEdits", made.before), row("afterEdits", made.after))), h("p", { class: "soft" }, t("predictionsChanged", { n: count(made.changed) })));
     } catch (error) {
       askAccuracy();
-      accuracy.append(problem(error));
+      accuracy.append(errorText(error));
     }
   }
 

@@ -1,44 +1,44 @@
 // From the file to the tensor, step by step; a step that can be left out has a switch that says what that changes.
 
 import { askOnce } from "/static/api.js";
-import { h, problem, show } from "/static/dom.js";
-import { legend } from "/static/maps.js";
+import { h, errorText, show } from "/static/dom.js";
+import { legend } from "/static/feature_maps.js";
 import { scaleOf } from "/static/colour.js";
-import { set, state, view } from "/static/state.js";
-import { signed, t } from "/static/texts.js";
+import { set, state, inspection } from "/static/state.js";
+import { messageText, signed, t, tOr } from "/static/texts.js";
 
 export async function tab(model) {
   const strip = h("ol", { class: "strip" });
   const notes = h("div", {});
-  const element = h("div", {}, h("h2", {}, t("tab.saw")), h("p", { class: "lead" }, t("sawLead")), strip, notes);
+  const element = h("div", {}, h("h2", {}, t("tab.preprocessing")), h("p", { class: "lead" }, t("preprocessingLead")), strip, notes);
   let asked = 0;
 
   async function draw() {
     const mine = ++asked;
     try {
-      const look = await askOnce("/api/look", { view: view() });
+      const look = await askOnce("/api/predict", { inspection: inspection() });
       if (mine !== asked) return;
       const had = strip.contains(document.activeElement) ? document.activeElement.dataset.step : null;
       show(strip, look.steps.map((step, n) => tile(step, n, look.steps.length)));
       if (had) strip.querySelector(`[data-step="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
       fill(mine);
-      show(notes, look.notes.length > 0 && h("ul", { class: "soft" }, look.notes.map((note) => h("li", {}, note))));
-    } catch (error) { if (mine === asked) { show(strip); show(notes, problem(error)); } }
+      show(notes, look.notes.length > 0 && h("ul", { class: "soft" }, look.notes.map((note) => h("li", {}, messageText(note)))));
+    } catch (error) { if (mine === asked) { show(strip); show(notes, errorText(error)); } }
   }
 
-  /** What leaving a step out would change takes a run of the network for each, so it follows when it is there. */
+  /** The effect of each step takes a run of the network, so it follows later. */
   async function fill(mine) {
     const places = [...strip.querySelectorAll(".effect")];
     if (!places.length) return;
     let effects;
-    try { effects = await askOnce("/api/effects", { view: view() }); } catch (error) { effects = {}; console.debug(error); }
+    try { effects = await askOnce("/api/effects", { inspection: inspection() }); } catch (error) { effects = {}; console.debug(error); }
     if (mine !== asked) return;
     for (const place of places) show(place, effect(effects[place.dataset.effect], place.dataset.on === "true"));
   }
 
   function tile(step, n) {
     const small = step.image && Math.max(step.image.width, step.image.height) <= 64;
-    const title = step.title;
+    const title = tOr(`step.${step.name}`, step.title);
     return h("li", { class: "step" + (step.on ? "" : " off") },
       h("p", { class: "stepnumber soft" }, n + 1),
       h("h3", {}, title),
@@ -46,12 +46,12 @@ export async function tab(model) {
         ? h("img", { src: imageAddress(step.image.png), alt: t("imageAfter", { step: title }), class: small ? "small" : "" })
         : h("div", { class: "noimage" }, h("span", { class: "soft" }, t("sameNumbers"))),
       step.image && h("p", { class: "soft number" }, `${step.image.width} × ${step.image.height}`),
-      step.values && legend(scaleOf(step.values.low, step.values.high, true), ""),
-      h("p", { class: "text" }, step.text),
-      step.switch && h("label", { class: "switch" },
-        h("input", { type: "checkbox", role: "switch", checked: step.on, data: { step: step.name }, onchange: (event) => flip(step.switch, event.target.checked) }),
+      step.range && legend(scaleOf(...step.range, true), ""),
+      h("p", { class: "text" }, tOr(`stepText.${step.name}`, messageText(step.text))),
+      step.optional && h("label", { class: "switch" },
+        h("input", { type: "checkbox", role: "switch", checked: step.on, data: { step: step.name }, onchange: (event) => flip(step.name, event.target.checked) }),
         h("span", {}, step.on ? t("on") : t("off"))),
-      step.switch && h("div", { class: "effect", data: { effect: step.name, on: String(step.on) } }, h("p", { class: "soft" }, t("loading"))));
+      step.optional && h("div", { class: "effect", data: { effect: step.name, on: String(step.on) } }, h("p", { class: "soft" }, t("loading"))));
   }
 
   function flip(name, on) {
@@ -73,7 +73,7 @@ export async function tab(model) {
   return { element, update(before, changed) { if (changed) draw(); } };
 }
 
-/** The images come as data; the page's policy takes blobs only, so that nothing else can ever be shown. */
+/** The images come as data URIs; the content security policy allows only blobs. */
 export function imageAddress(data) {
   const found = /^data:image\/png;base64,(.*)$/s.exec(data);
   if (!found) return "";

@@ -1,25 +1,25 @@
-// Giving the network an image: an example sealed in the model, one of the folder, a file, the clipboard, the camera,
-// or a drawing. A file goes to the server as it is, which decodes it: nothing is read back from a canvas.
+// The dialog to choose an image: a golden image of the model, one of the folder, a file, the clipboard, the camera, or
+// a drawing. The server decodes files: nothing is read back from a canvas.
 
 import { get, send } from "/static/api.js";
 import { announce, button, choice, h, show } from "/static/dom.js";
 import { set, state } from "/static/state.js";
-import { t } from "/static/texts.js";
+import { messageText, t } from "/static/texts.js";
 
 const SIDE = 28;
-const MOST_DRAWN = 64; // px; a larger network gets the drawing as an image, as any other
+const MAX_DRAWING_PX = 64; // px; a larger network gets the drawing as an image, as any other
 
 export const thumbnail = (model, image, side) => `/api/thumbnail?${new URLSearchParams({ model, image, side })}`;
 
-/** Take a file that was chosen, dropped or pasted. `said` hears of a refusal. */
-export async function take(blob, said) {
+/** Upload a file that was chosen, dropped or pasted. `fail(text)` is called with an error. */
+export async function take(blob, fail) {
   try {
     const { image, notes } = await send(blob);
     use(image);
-    announce([t("imageTaken"), ...notes].join(". "));
+    announce([t("imageTaken"), ...notes.map(messageText)].join(". "));
     return true;
   } catch (error) {
-    said(error.message);
+    fail(error.message);
     return false;
   }
 }
@@ -30,7 +30,7 @@ function use(image) {
 
 /** The dialog in which one chooses; `model` as the server describes it. */
 export function chooseImage(model) {
-  const trouble = h("p", { class: "problem", role: "alert" });
+  const trouble = h("p", { class: "error", role: "alert" });
   const body = h("div", { class: "ways" });
   let stop = () => {}, turn = 0;
   const close = () => dialog.close();
@@ -67,11 +67,11 @@ export function chooseImage(model) {
   }
 
   function examples() {
-    return [h("p", { class: "soft" }, t("examplesAre")), tiles(Array.from({ length: model.golden }, (_, n) => `golden:${n}`), (_, n) => t("example", { n: n + 1 }))];
+    return [h("p", { class: "soft" }, t("examplesAre")), tiles(Array.from({ length: model.golden_images }, (_, n) => `golden:${n}`), (_, n) => t("example", { n: n + 1 }))];
   }
 
   async function folder() {
-    const { images, more } = await get("/api/images?after=0");
+    const { images, more } = await get("/api/images?start=0");
     if (!images.length) return h("p", { class: "soft" }, t("noImages"));
     return [tiles(images.map((name) => `file:${name}`), (name) => name.slice(5)), more && h("p", { class: "soft" }, t("notAll", { n: images.length }))];
   }
@@ -132,7 +132,7 @@ async function photo(stream, video) {
 const base64url = (values) => btoa(String.fromCharCode(...values)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 
 function drawingBoard(model, give, fail) {
-  const own = model.input[0] === model.input[1] && model.input[0] <= MOST_DRAWN;
+  const own = model.input[0] === model.input[1] && model.input[0] <= MAX_DRAWING_PX;
   const side = own ? model.input[0] : SIDE;
   const ink = new Uint8Array(side * side);
   let brush = side > 40 ? 2.2 : 1.3, drawing = false, last = null, at = [side >> 1, side >> 1], light = 255;
@@ -188,7 +188,7 @@ function drawingBoard(model, give, fail) {
   }
   async function finish() {
     if (!ink.some((value) => value)) { fail(t("nothingDrawn")); return; }
-    if (own) { give(`drawn:${base64url(ink)}`); return; }
+    if (own) { give(`drawing:${base64url(ink)}`); return; }
     try { give((await send(new Blob([`P5 ${side} ${side} 255\n`, ink]))).image); } catch (error) { fail(error.message); }
   }
   draw();

@@ -1,16 +1,16 @@
-// The kernel bench: one kernel slides over one image, and every number of it can be changed. Worked out here.
+// The kernel playground: one kernel slides over one image, and every weight of it can be edited. Computed in the page.
 
 import { ask, get, packed } from "/static/api.js";
 import { scaleOf } from "/static/colour.js";
 import { announce, button, choice, h, select, show } from "/static/dom.js";
 import { convolve, fitted, KERNELS, pixelAt, placesAlong, testImage } from "/static/kernels.js";
-import { cells, mapView } from "/static/maps.js";
+import { cells, mapView } from "/static/feature_maps.js";
 import { chooseImage, thumbnail } from "/static/image.js";
 import { adopt, set, state } from "/static/state.js";
 import { count, number, t } from "/static/texts.js";
 
 const SIZES = [1, 2, 3, 4, 5, 7];
-const MOST_PX = 160; // longest side of the image worked on, so that every pixel stays visible
+const MAX_PX = 160; // longest side of the image, so that every pixel stays visible
 const PIXELS = { low: 0, high: 255 };
 
 /** {rows, columns, planes: [values, …], name}: gray, or red, green and blue. */
@@ -19,7 +19,7 @@ async function image() {
     const side = 48;
     return { rows: side, columns: side, planes: [testImage(side)] };
   }
-  const { header, data } = await packed("/api/pixels", { view: { model: state.model, image: state.image }, step: "upright", at_most: MOST_PX });
+  const { header, data } = await packed("/api/pixels", { inspection: { model: state.model, image: state.image }, step: "upright", max_px: MAX_PX });
   const { rows, columns, channels } = header;
   const planes = Array.from({ length: channels }, (_, c) => Float32Array.from({ length: rows * columns }, (_, i) => data[i * channels + c]));
   return { rows, columns, planes };
@@ -30,17 +30,17 @@ const gray = ({ planes }) => planes.length === 1 ? planes[0]
 
 export async function page() {
   let models = [];
-  try { models = (await get("/api/models")).models.filter((one) => !one.problem); } catch { /* the bench needs none */ }
+  try { models = (await get("/api/models")).models; } catch { /* the playground needs none */ }
   if (!state.model && models.length) adopt({ model: models[0].path, image: "golden:0" });
   let about = null;
   if (state.model) {
     try { about = await ask("/api/model", { model: state.model }); } catch { adopt({ model: "", image: "" }); }
   }
-  return build(about, await taken());
+  return build(about, await imageOrTest());
 }
 
-async function taken() {
-  try { return await image(); } catch (error) { return { rows: 48, columns: 48, planes: [testImage(48)], problem: error.message }; }
+async function imageOrTest() {
+  try { return await image(); } catch (error) { return { rows: 48, columns: 48, planes: [testImage(48)], error: error.message }; }
 }
 
 function kernelNow() {
@@ -60,7 +60,7 @@ function build(about, first) {
   const stage = h("div", { class: "stage" });
   const sum = h("section", { class: "panel arithmetic", "aria-label": t("arithmetic") });
   const grid = h("div", { class: "kernelgrid" });
-  const trouble = h("p", { class: "problem", role: "alert" }, given.problem || "");
+  const trouble = h("p", { class: "error", role: "alert" }, given.error || "");
   const preset = h("div", {});
 
   const planes = () => state.colour === "channels" && given.planes.length === 3 ? given.planes : [gray(given)];
@@ -109,7 +109,7 @@ function build(about, first) {
     const place = preset.querySelector("#learned");
     if (!state.layer) { show(place); return; }
     try {
-      const { header, data } = await packed("/api/kernels", { view: { model: state.model, image: state.image }, layer: state.layer });
+      const { header, data } = await packed("/api/kernels", { inspection: { model: state.model, image: state.image }, layer: state.layer });
       const size = header.rows, n = size * size;
       const pick = (k, c) => {
         const from = (k * header.inputs + c) * n;
@@ -122,7 +122,7 @@ function build(about, first) {
         spin(t("outputOf", { n: header.outputs }), header.outputs, (value) => { k = value; pick(k, c); }),
         spin(t("inputOf", { n: header.inputs }), header.inputs, (value) => { c = value; pick(k, c); }),
         button(t("useIt"), () => pick(k, c))));
-    } catch (error) { show(place, h("p", { class: "problem" }, error.message)); }
+    } catch (error) { show(place, h("p", { class: "error" }, error.message)); }
   }
 
   function fields() {
@@ -163,7 +163,7 @@ function build(about, first) {
       views = [];
       return;
     }
-    if (!given.problem) trouble.textContent = "";
+    if (!given.error) trouble.textContent = "";
     const names = inputs.length === 3 ? [t("red"), t("green"), t("blue")] : [t("gray")];
     const fits = views.length === inputs.length && views[0].key === JSON.stringify([made[0].rows, made[0].columns, given.rows, given.columns]) && views[0].given === given;
     if (!fits) {
@@ -222,8 +222,8 @@ function build(about, first) {
   }
 
   const element = h("div", { class: "page wide" },
-    h("h1", {}, t("benchTitle")), h("p", { class: "lead" }, t("benchLead")), trouble,
-    h("div", { class: "bench" }, controls, h("div", {}, stage, sum)));
+    h("h1", {}, t("playgroundTitle")), h("p", { class: "lead" }, t("playgroundLead")), trouble,
+    h("div", { class: "playground" }, controls, h("div", {}, stage, sum)));
   dials();
   redraw();
   return {
@@ -233,8 +233,8 @@ function build(about, first) {
         if (JSON.stringify(state.kernel) !== JSON.stringify(before.kernel) && !element.contains(document.activeElement)) { fields(); redraw(); }
         return;
       }
-      given = await taken();
-      trouble.textContent = given.problem || "";
+      given = await imageOrTest();
+      trouble.textContent = given.error || "";
       dials();
       redraw();
       announce(t("imageTaken"));

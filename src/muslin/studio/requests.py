@@ -1,0 +1,65 @@
+"""The values of a request, each checked: what a page sends is JSON from outside."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from muslin.errors import MuslinError
+from muslin.messages import LANGUAGES
+
+Body = Mapping[str, Any]
+
+
+def text_of(body: Body, name: str) -> str:
+    """A text that is not empty.
+
+    Raises:
+        MuslinError: it is missing, or not a text.
+    """
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise MuslinError("request_value", name=name, expected="text")
+    return value
+
+
+def integer_of(body: Body, name: str, default: int, maximum: int = 2**31) -> int:
+    """An integer from 0 to `maximum`, also as a text of digits.
+
+    Raises:
+        MuslinError: it is not.
+    """
+    value = body.get(name, default)
+    if isinstance(value, str) and value.isdecimal() and len(value) < 12:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
+        raise MuslinError("request_value", name=name, expected=f"integer from 0 to {maximum}")
+    return value
+
+
+def choice_of(body: Body, name: str, default: str, choices: Collection[str]) -> Any:
+    """One of `choices`.
+
+    Raises:
+        MuslinError: it is not.
+    """
+    value = body.get(name, default)
+    if value not in choices:
+        raise MuslinError("request_choice", name=name, choices=list(choices))
+    return value
+
+
+def value_of(body: Body, name: str, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
+    """A list or an object; an empty one where it is missing.
+
+    Raises:
+        MuslinError: it is something else.
+    """
+    value = body.get(name) or kind()
+    if not isinstance(value, kind):
+        raise MuslinError("request_value", name=name, expected="list" if kind is list else "object")
+    return value
+
+
+def language_of(accept_language: str) -> str:
+    """The page's language: the first two letters of its Accept-Language header, or English."""
+    language = accept_language[:2].lower()
+    return language if language in LANGUAGES else "en"

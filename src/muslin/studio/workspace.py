@@ -1,0 +1,213 @@
+"""What the studio has open: models, uploads and the last inspections, each up to a small number."""
+
+import base64
+import binascii
+import json
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.errors import DataError, MuslinError
+from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
+from muslin.images import decode
+from muslin.models.predictor import IMAGE_SUFFIXES, Predictor
+from muslin.studio.model_files import MODEL_SUFFIXES, file_within
+from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
+from muslin.studio.uploads import UploadCache
+
+MODELS_KEPT = 3  # open models; each takes a few times its file's size in memory, up to some 100 MB
+INSPECTIONS_KEPT = 6  # each keeps every layer's result for one image, a few MB; a page compares two
+MAX_DRAWING_PX = 128  # side of a drawing, which travels in the page's link
+ACCURACY_IMAGES = (
+    500  # images for an accuracy, which take seconds; its 95 % interval is then 4 points or less
+)
+IMAGE_KINDS = ("file", "upload", "golden", "drawing")
+
+
+class Workspace:
+    """The open models, uploads and inspections of one folder. Safe to use from several threads at once.
+
+    Attributes:
+        root: the studio's folder, absolute, with links resolved.
+        uploads: the uploaded images.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.uploads = UploadCache()
+        self._lock = threading.Lock()  # held only for the tables, never while a model is opened
+        self._models: OrderedDict[Any, Future[InspectedModel]] = OrderedDict()
+        self._inspections: OrderedDict[str, Inspection] = OrderedDict()
+
+    def model(self, name: str) -> InspectedModel:
+        """The model at `name`, opened once as long as its file stays the same. Other models can be used meanwhile.
+
+        Raises:
+            BundleError: it cannot be opened.
+            DataError: there is no such file in the folder.
+        """
+        path = file_within(self.root, name, MODEL_SUFFIXES)
+        stat = path.stat()
+        key = (str(path), stat.st_mtime_ns, stat.st_size)
+        with self._lock:
+            is_open = key in self._models
+            opened = self._models.get(key) or Future()
+            _remember(self._models, key, opened, MODELS_KEPT)
+        if not is_open:
+            try:
+                opened.set_result(InspectedModel.of(Predictor.open(path, 1, name)))
+            except BaseException as error:
+                with self._lock:
+                    self._models.pop(key, None)
+                opened.set_exception(error)
+        return opened.result()
+
+    def inspection(self, body: Body) -> Inspection:
+        """The image in the model, with its changes, that a request names.
+
+        Raises:
+            MuslinError: the request is invalid, or names an absent file.
+        """
+        named = value_of(body, "inspection", dict)
+        name, image = text_of(named, "model"), text_of(named, "image")
+        model = self.model(name)
+        key = f"{id(model)} {json.dumps(named, sort_keys=True)}"
+        with self._lock:
+            if key in self._inspections:
+                self._inspections.move_to_end(key)
+                return self._inspections[key]
+        steps, edits = value_of(named, "steps", dict), value_of(named, "edits", list)
+        inspection = replace(
+            self._plain_inspection(model, image),
+            skip=frozenset(step for step, on in steps.items() if not on),
+            image_edits=value_of(named, "changes", dict),
+            model_edits=tuple(edits),
+        )
+        with self._lock:
+            _remember(self._inspections, key, inspection, INSPECTIONS_KEPT)
+        return inspection
+
+    def unchanged(self, body: Body) -> Inspection | None:
+        """The inspection without any change, where the one that a request names has some."""
+        named = body["inspection"]
+        if not any(named.get(name) for name in ("steps", "changes", "edits")):
+            return None
+        return self.inspection({"inspection": {name: named[name] for name in ("model", "image")}})
+
+    def thumbnail_pixels(self, body: Body, side: int) -> NDArray[np.uint8]:
+        """The image that a request names, decoded at no less than `side` pixels: uint8 (height, width, channels)."""
+        image = text_of(body, "image")
+        kind, _, name = image.partition(":")
+        if kind == "file":
+            return decode(file_within(self.root, name, IMAGE_SUFFIXES), name=name, min_side_px=side).pixels
+        if kind == "upload":
+            return decode(self.uploads.get(name), name="upload", min_side_px=side).pixels
+        return np.asarray(self._plain_inspection(self.model(text_of(body, "model")), image).source, np.uint8)
+
+    def accuracy(self, body: Body) -> dict[str, Any]:
+        """The accuracy before and after the edits, on the golden images or on the run's validation images.
+
+        Raises:
+            DataError: the model's run does not say what it was trained on, or the data are not within the folder.
+        """
+        inspection = self.inspection(body)
+        model = inspection.inspected
+        name = text_of(body["inspection"], "model")
+        target = next(
+            (t for t in model.bundle.targets if t.name == body.get("target")), model.bundle.targets[0]
+        )
+        on = choice_of(body, "on", "golden", ("golden", "data"))
+        count = integer_of(body, "count", ACCURACY_IMAGES, 10_000)
+        edited = model.edited(inspection.model_edits)
+        if on == "golden" or target.kind != "multiclass":
+            pixels, labels = (
+                model.bundle.golden_pixels,
+                model.bundle.golden_probabilities[target.name].argmax(1),
+            )
+        else:
+            run = file_within(self.root, name, MODEL_SUFFIXES).parent
+            pixels, labels = _validation_images(self.root, run, model, target.name, count)
+        found = accuracy_before_and_after(model.predictor, edited.predictor, pixels, target.name, labels)
+        return {"on": on, "target": target.name} | found
+
+    def _plain_inspection(self, model: InspectedModel, image: str) -> Inspection:
+        kind, _, name = image.partition(":")
+        match kind:
+            case "file":
+                return Inspection(model, file_within(self.root, name, IMAGE_SUFFIXES), name=name)
+            case "upload":
+                return Inspection(model, self.uploads.get(name), name="upload")
+            case "golden":
+                golden = model.bundle.golden_pixels
+                number = integer_of({"golden": name}, "golden", 0, len(golden) - 1)
+                return Inspection(model, golden[number], preprocessed=True)
+            case "drawing":
+                return Inspection(model, _drawing_pixels(name, model.bundle.preprocessing.shape), preprocessed=True)
+        raise MuslinError("request_choice", name="image", choices=[f"{kind}:" for kind in IMAGE_KINDS])
+
+
+def _remember(cache: OrderedDict[Any, Any], key: Any, value: Any, maximum: int) -> None:
+    cache[key] = value
+    cache.move_to_end(key)
+    while len(cache) > maximum:
+        cache.popitem(last=False)
+
+
+def _drawing_pixels(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """The pixels of a drawing: one byte a gray pixel, as base64 for links."""
+    height, width, channels = shape
+    try:
+        content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MuslinError("drawing_size", height=height, width=width) from error
+    if len(content) != height * width or max(height, width) > MAX_DRAWING_PX:
+        raise MuslinError("drawing_size", height=height, width=width)
+    gray = np.frombuffer(content, np.uint8).reshape(height, width, 1)
+    return np.repeat(gray, channels, axis=2)
+
+
+def _validation_images(
+    root: Path, run: Path, model: InspectedModel, target: str, count: int
+) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
+    """Up to `count` validation images and their labels, from the data of a run; test images where there are none.
+
+    Raises:
+        DataError: the folder is no run, or its data are gone, others, or outside `root`.
+    """
+    from muslin.data import read
+    from muslin.workflows.evaluate import select_part
+
+    try:
+        source = json.loads((run / "run.json").read_bytes())["source"]
+        data, test, options = source["data"], source["test"], dict(source["read_options"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError("run_without_data") from error
+    for path in (data, test, options.get("images")):
+        _check_within(root, path)
+    dataset = read(data, test=test, **options)
+    parts = set() if dataset.parts is None else set(dataset.parts.tolist())
+    wanted = "test" if parts and "validation" not in parts else "validation"
+    part, _ = select_part(model.predictor, dataset, wanted)
+    evenly_spaced = np.linspace(0, len(part) - 1, min(count, len(part))).astype(int)
+    part = part.take(np.unique(evenly_spaced))
+    return np.stack([part.images[i] for i in range(len(part))]), part.labels[target]
+
+
+def _check_within(root: Path, name: Any) -> None:
+    """Refuse a path of a run.json outside `root`, also one through a link: anybody may have written that file."""
+    from muslin.data.registry import DATASETS
+
+    if name is None or (isinstance(name, str) and name in DATASETS):
+        return
+    try:
+        is_within = Path(name).is_absolute() and Path(name).resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError, TypeError, ValueError):
+        is_within = False
+    if not is_within:
+        raise DataError("data_outside")

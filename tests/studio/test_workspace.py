@@ -1,0 +1,168 @@
+"""Models open without making others wait, and a run names no data outside the folder."""
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import muslin
+from muslin.data.registry import DATASETS
+from muslin.data.synthetic import make_garments
+from muslin.errors import BundleError, DataError, MuslinError
+from muslin.explain.inspection import InspectedModel
+from muslin.models.bundle import seal
+from muslin.models.predictor import Predictor
+from muslin.studio import workspace as workspace_module
+from muslin.studio.workspace import MODELS_KEPT, Workspace
+from small_models import small_bundle
+
+WAIT_S = 30
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("slow.muslin", "quick.muslin"):
+        seal(small_bundle(), tmp_path / name)
+    return tmp_path
+
+
+def test_other_models_are_used_while_one_is_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, go_on, opened = threading.Event(), threading.Event(), []
+
+    def slowly(path: Path, threads: int, name: str) -> Predictor:
+        opened.append(name)
+        if name == "slow.muslin":
+            opening.set()
+            assert go_on.wait(WAIT_S)
+        return Predictor(small_bundle(), threads, name)
+
+    monkeypatch.setattr(workspace_module.Predictor, "open", slowly)
+    workspace, found = Workspace(folder), []
+    slow = [threading.Thread(target=lambda: found.append(workspace.model("slow.muslin"))) for _ in range(2)]
+    for thread in slow:
+        thread.start()
+    assert opening.wait(WAIT_S)
+    quick = threading.Thread(target=workspace.model, args=("quick.muslin",))
+    quick.start()
+    quick.join(WAIT_S)
+    assert not quick.is_alive()
+    assert found == []
+    go_on.set()
+    for thread in slow:
+        thread.join(WAIT_S)
+    assert len(found) == 2
+    assert found[0] is found[1]
+    assert sorted(opened) == ["quick.muslin", "slow.muslin"]
+
+
+def test_a_model_that_cannot_be_opened_is_tried_again(folder: Path) -> None:
+    good = (folder / "quick.muslin").read_bytes()
+    (folder / "quick.muslin").write_bytes(b"PK no")
+    workspace = Workspace(folder)
+    for _ in range(2):
+        with pytest.raises(BundleError) as error:
+            workspace.model("quick.muslin")
+        assert error.value.params["path"] == "quick.muslin"
+    (folder / "quick.muslin").write_bytes(good)
+    assert isinstance(workspace.model("quick.muslin"), InspectedModel)
+
+
+def test_only_the_last_models_stay_open(folder: Path) -> None:
+    workspace = Workspace(folder)
+    first = workspace.model("quick.muslin")
+    assert workspace.model("quick.muslin") is first
+    for number in range(MODELS_KEPT):
+        shutil.copy(folder / "slow.muslin", folder / f"{number}.muslin")
+        workspace.model(f"{number}.muslin")
+    assert workspace.model("quick.muslin") is not first
+
+
+# --- data of a run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    dataset = make_garments(120, seed=1).dataset
+    for number, label in enumerate(dataset.labels["label"]):
+        photo = folder / "photos" / f"class {label}" / f"{number}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(dataset.images[number][:, :, 0]).save(photo)
+    settings = {"epochs": 1, "batch_size": 48}
+    muslin.train(folder / "photos", out=folder / "run", recipe="quick", settings=settings)
+    return folder
+
+
+def accuracy_on_data(root: Path, **source: object) -> dict[str, object]:
+    record = json.loads((root / "run" / "run.json").read_text())
+    record["source"] |= source
+    (root / "run" / "run.json").write_text(json.dumps(record))
+    inspection = {"model": "run/model.muslin", "image": "golden:0"}
+    return Workspace(root).accuracy({"inspection": inspection, "on": "data", "count": 20})
+
+
+def test_accuracy_is_measured_on_validation_images(trained: Path) -> None:
+    found = accuracy_on_data(trained)
+    assert (found["on"], found["before"]) == ("data", found["after"])
+    assert 0 < found["n"] <= 20  # type: ignore[operator]
+
+
+def test_a_run_cannot_name_data_outside_the_folder(trained: Path, tmp_path: Path) -> None:
+    root = tmp_path / "served"
+    shutil.copytree(trained, root)
+    outside = tmp_path / "outside"
+    shutil.copytree(trained / "photos", outside)
+    (root / "link").symlink_to(outside)
+    inside = str(root / "photos")
+    for source in (
+        {"data": str(outside)},
+        {"data": str(root / "link")},
+        {"data": f"{root}/../outside"},
+        {"data": "../outside"},
+        {"data": inside, "test": str(outside)},
+        {"data": inside, "test": None, "read_options": {"images": str(outside)}},
+        {"data": ["a"], "read_options": {}},
+        {"data": "a\0b"},
+    ):
+        with pytest.raises(DataError) as error:
+            accuracy_on_data(root, **source)
+        assert (error.value.code, error.value.status) == ("data_outside", 403), source
+    assert accuracy_on_data(root, data=inside, test=None, read_options={})["n"] > 0  # type: ignore[operator]
+
+
+def test_a_run_can_name_registered_data(
+    monkeypatch: pytest.MonkeyPatch, trained: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "served"
+    shutil.copytree(trained, root)
+    asked = []
+
+    def read(data: str, **options: object) -> None:
+        asked.append(data)
+        raise DataError("run_without_data")
+
+    monkeypatch.setattr("muslin.data.read", read)
+    name = next(iter(DATASETS))
+    with pytest.raises(MuslinError):
+        accuracy_on_data(root, data=name)
+    assert asked == [name]
+
+
+def test_a_model_without_a_run_has_no_data(folder: Path) -> None:
+    inspection = {"model": "quick.muslin", "image": "golden:0"}
+    with pytest.raises(DataError) as error:
+        Workspace(folder).accuracy({"inspection": inspection, "on": "data"})
+    assert (error.value.code, error.value.status) == ("run_without_data", 404)
+
+
+def test_a_drawing_has_the_size_of_the_model(folder: Path) -> None:
+    workspace = Workspace(folder)
+    inspection = {"model": "quick.muslin", "image": "drawing:" + "_" * 85 + "8"}  # 64 white pixels
+    assert np.array_equal(workspace.inspection({"inspection": inspection}).pixels, np.full((8, 8, 1), 255))
+    with pytest.raises(MuslinError) as error:
+        workspace.inspection({"inspection": inspection | {"image": "drawing:AAA"}})
+    assert (error.value.code, error.value.params) == ("drawing_size", {"height": 8, "width": 8})
