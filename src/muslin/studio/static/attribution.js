@@ -72,9 +72,9 @@ export async function tab(model) {
   function overlay(found, under, scale) {
     const box = h("div", { class: "overlay" });
     const rows = under?.header.rows || 1, columns = under?.header.columns || 1;
-    const image = h("canvas", { width: columns, height: rows, role: "img", "aria-label": t("onImage") });
+    const canvas = h("canvas", { width: columns, height: rows, role: "img", "aria-label": t("onImage") });
     if (under) {
-      const context = image.getContext("2d"), image = context.createImageData(columns, rows), c = under.header.channels;
+      const context = canvas.getContext("2d"), image = context.createImageData(columns, rows), c = under.header.channels;
       for (let i = 0; i < rows * columns; i++) for (let k = 0; k < 3; k++) image.data[4 * i + k] = 120 + 0.5 * under.data[i * c + (c === 3 ? k : 0)];
       for (let i = 0; i < rows * columns; i++) image.data[4 * i + 3] = 255;
       context.putImageData(image, 0, 0);
@@ -94,7 +94,7 @@ export async function tab(model) {
         if (value > 0) context.fillRect(x * zoom + zoom / 2 - 1, y * zoom + (zoom - bar) / 2, 2, bar);
       }
     }));
-    box.append(image, heat);
+    box.append(canvas, heat);
     box.style.setProperty("aspect-ratio", `${columns} / ${rows}`);
     return box;
   }
