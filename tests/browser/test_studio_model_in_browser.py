@@ -181,13 +181,13 @@ def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address)
 
     tab_to(page, "e.matches('.tabs a') && e.textContent === 'Edits'")
     press(page, "Enter")
-    until(page, "document.querySelector('[data-dial=turn]') !== null")
-    tab_to(page, "e.matches('[data-dial=turn]')")
+    until(page, "document.querySelector('[data-dial=rotate]') !== null")
+    tab_to(page, "e.matches('[data-dial=rotate]')")
     for _ in range(3):
         press(page, "ArrowRight")
-    until(page, "unescape(location.hash).includes('turn')")
+    until(page, "unescape(location.hash).includes('rotate')")
     assert json.loads(unquote(page.run("new URLSearchParams(location.hash.slice(1)).get('changes')"))) == {
-        "turn": 3
+        "rotate": 3
     }
     tab_to(page, "e.matches('.editable button')")
     press(page, "Enter")
@@ -213,9 +213,9 @@ def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address)
 
 def test_a_changed_image_changes_the_answer_at_once(page, address):
     page.visit(f"{address}/#{MODEL}&tab=edits")
-    until(page, "document.querySelector('.verdict') && document.querySelector('[data-dial=negate]')")
+    until(page, "document.querySelector('.verdict') && document.querySelector('[data-dial=invert]')")
     before = page.run("document.querySelector('.bars').textContent")
-    page.run("document.querySelector('[data-dial=negate]').click()")
+    page.run("document.querySelector('[data-dial=invert]').click()")
     until(page, "document.querySelector('.changed') !== null")
     assert page.run("document.querySelector('.bars').textContent") != before
 

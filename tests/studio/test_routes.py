@@ -66,7 +66,7 @@ def test_kernels_are_shown_while_a_channel_is_off(studio: Starlette) -> None:
     relu = next(layer["name"] for layer in layers if layer["op"] == "Relu")
     with pytest.raises(MuslinError) as error:
         ask(studio, "POST", "/api/kernels", {"inspection": INSPECTION, "layer": relu})
-    assert error.value.status == 400
+    assert (error.value.code, error.value.status) == ("layer_without_kernels", 400)
 
 
 def test_attribution_and_sanity_checks_are_for_the_chosen_class(studio: Starlette) -> None:
@@ -82,10 +82,10 @@ def test_nothing_outside_the_folder_can_be_named(studio: Starlette) -> None:
     for name in ("../outside.muslin", "/etc/passwd", "first/../../outside.muslin", "a\0b.muslin"):
         with pytest.raises(DataError) as error:
             ask(studio, "POST", "/api/model", {"model": name})
-        assert (error.value.code, error.value.status) == ("file_missing", 404)
+        assert (error.value.code, error.value.status) == ("file_not_in_folder", 404)
     with pytest.raises(DataError) as error:
         ask(studio, "POST", "/api/predict", {"inspection": INSPECTION | {"image": "file:../outside.png"}})
-    assert error.value.code == "file_missing"
+    assert error.value.code == "file_not_in_folder"
 
 
 @pytest.mark.parametrize(

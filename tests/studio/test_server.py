@@ -169,8 +169,8 @@ def test_a_chunked_body_is_cut_off_at_the_limit(studio, token):
 )  # fmt: skip
 def test_no_other_file_of_this_machine_is_read(studio, token, name):
     body = {"inspection": INSPECTION | {"image": f"file:{name}"}, "max_px": 64}
-    assert refusal(post(studio, token, "/api/pixels", body), 404)["code"] == "file_missing"
-    assert refusal(post(studio, token, "/api/model", {"model": name}), 404)["code"] == "file_missing"
+    assert refusal(post(studio, token, "/api/pixels", body), 404)["code"] == "file_not_in_folder"
+    assert refusal(post(studio, token, "/api/model", {"model": name}), 404)["code"] == "file_not_in_folder"
 
 
 def test_a_broken_model_is_named_without_a_path_of_this_machine(studio, token):
@@ -181,7 +181,7 @@ def test_a_broken_model_is_named_without_a_path_of_this_machine(studio, token):
 def test_errors_come_in_the_language_of_the_page(studio, token):
     for language in ("en", "zh-CN"):
         answer = post(studio, token, "/api/model", {"model": "gone.muslin"}, Accept_Language=language)
-        error = Message("file_missing", name="gone.muslin").to_dict(language[:2])
+        error = Message("file_not_in_folder", name="gone.muslin").to_dict(language[:2])
         assert json.loads(answer[1]) == error
 
 

@@ -24,7 +24,7 @@ def file_within(root: Path, name: str, suffixes: Collection[str]) -> Path:
     Raises:
         DataError: it leads out of the folder (also through a link), is hidden, is absent, or has none of `suffixes`.
     """
-    missing = DataError("file_missing", name=name[:200])
+    missing = DataError("file_not_in_folder", name=name[:200])
     if "\0" in name or "\\" in name or any(part == "" or part.startswith(".") for part in name.split("/")):
         raise missing
     try:

@@ -148,7 +148,9 @@ class Workspace:
                 number = integer_of({"golden": name}, "golden", 0, len(golden) - 1)
                 return Inspection(model, golden[number], preprocessed=True)
             case "drawing":
-                return Inspection(model, _drawing_pixels(name, model.bundle.preprocessing.shape), preprocessed=True)
+                return Inspection(
+                    model, _drawing_pixels(name, model.bundle.preprocessing.shape), preprocessed=True
+                )
         raise MuslinError("request_choice", name="image", choices=[f"{kind}:" for kind in IMAGE_KINDS])
 
 

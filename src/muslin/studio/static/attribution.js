@@ -60,7 +60,7 @@ export async function tab(model) {
       h("section", {}, h("h3", {}, t("onImage")), overlay(found, under, scale), h("p", { class: "soft" }, t("enlarged", { rows: found.rows, columns: found.columns, layer: found.layer }))),
       h("section", { class: "panel sums" },
         h("p", { class: "stamp " + (found.exact ? "exact" : "approximate") }, found.exact ? t("exact") : t("approximate")),
-        h("p", { class: "soft" }, messageText(found.why)),
+        h("p", { class: "soft" }, messageText(found.reason)),
         h("dl", { class: "sum" },
           h("dt", {}, t("cellsSum")), h("dd", { class: "number" }, signed(flat.reduce((a, b) => a + b, 0), 6)),
           h("dt", {}, t("bias")), h("dd", { class: "number" }, signed(found.bias, 6)),

@@ -8,7 +8,7 @@ import { set, state, inspection } from "/static/state.js";
 import { count, number, percent, t, tOr } from "/static/texts.js";
 
 const DIALS = [ // name, low, high, step, as it is
-  ["turn", -180, 180, 1, 0], ["shift_x", -10, 10, 1, 0], ["shift_y", -10, 10, 1, 0],
+  ["rotate", -180, 180, 1, 0], ["translate_x", -10, 10, 1, 0], ["translate_y", -10, 10, 1, 0],
   ["blur", 0, 4, 0.1, 0], ["brightness", -1, 1, 0.05, 0], ["contrast", 0, 3, 0.05, 1],
 ];
 
@@ -33,14 +33,14 @@ export async function tab(model) {
   function build() {
     const most = Math.max(10, Math.round(Math.max(...model.input.slice(0, 2)) / 3));
     show(dials, DIALS.map(([name, low, high, step, usual]) => {
-      const limit = name.startsWith("shift") ? most : null, value = state.changes[name] ?? usual;
+      const limit = name.startsWith("translate") ? most : null, value = state.changes[name] ?? usual;
       const output = h("output", { class: "number" }, number(value, 3));
       return h("label", { class: "slider" }, h("span", {}, t(`dial.${name}`)), h("input", {
         type: "range", min: limit ? -limit : low, max: limit || high, step, value, data: { dial: name },
         oninput: (event) => { output.textContent = number(Number(event.target.value), 3); change(name, Number(event.target.value), usual); },
       }), output);
     }),
-    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.changes.negate), data: { dial: "negate" }, onchange: (event) => change("negate", event.target.checked, false) }), h("span", {}, t("dial.negate"))),
+    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.changes.invert), data: { dial: "invert" }, onchange: (event) => change("invert", event.target.checked, false) }), h("span", {}, t("dial.invert"))),
     h("p", {}, button(t("resetImage"), () => { set({ changes: {} }); build(); })));
   }
 

@@ -8,7 +8,7 @@ import { coloured, paint, sheetMap } from "/static/feature_maps.js";
 import { scaleOf } from "/static/colour.js";
 import { download, png, savers } from "/static/save.js";
 import { set, state, inspection } from "/static/state.js";
-import { count, number, percent, short, t, tOr } from "/static/texts.js";
+import { count, language, number, percent, short, t } from "/static/texts.js";
 
 const CARD = { width: 148, gap: 44, row: 290, top: 62 }; // px; a card of a block with all its lines is 270 high
 const MAPS = 6; // of each layer in the overview
@@ -92,7 +92,7 @@ function edgePath(from, to) {
 const edge = (from, to) => s("path", { d: edgePath(from, to), class: to.column - from.column > 1 ? "edge branch" : "edge", "marker-end": "url(#tip)" });
 
 export const shapeText = (shape) => (shape.length === 3 ? `${shape[0]} × ${shape[1]} × ${shape[2]}` : count(shape[0] ?? 1));
-export const kindText = (layer) => tOr(`kind.${layer.kind}`, layer.kind);
+export const kindText = (layer) => layer.names[language] || layer.kind;
 
 function card(model, node) {
   const about = node.block || node.layer, [x, y] = middle(node);

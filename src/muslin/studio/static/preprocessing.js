@@ -5,7 +5,7 @@ import { h, errorText, show } from "/static/dom.js";
 import { legend } from "/static/feature_maps.js";
 import { scaleOf } from "/static/colour.js";
 import { set, state, inspection } from "/static/state.js";
-import { messageText, signed, t, tOr } from "/static/texts.js";
+import { messageText, signed, t } from "/static/texts.js";
 
 export async function tab(model) {
   const strip = h("ol", { class: "strip" });
@@ -38,7 +38,7 @@ export async function tab(model) {
 
   function tile(step, n) {
     const small = step.image && Math.max(step.image.width, step.image.height) <= 64;
-    const title = tOr(`step.${step.name}`, step.title);
+    const title = messageText(step.title);
     return h("li", { class: "step" + (step.on ? "" : " off") },
       h("p", { class: "stepnumber soft" }, n + 1),
       h("h3", {}, title),
@@ -47,7 +47,7 @@ export async function tab(model) {
         : h("div", { class: "noimage" }, h("span", { class: "soft" }, t("sameNumbers"))),
       step.image && h("p", { class: "soft number" }, `${step.image.width} × ${step.image.height}`),
       step.range && legend(scaleOf(...step.range, true), ""),
-      h("p", { class: "text" }, tOr(`stepText.${step.name}`, messageText(step.text))),
+      h("p", { class: "text" }, messageText(step.text)),
       step.optional && h("label", { class: "switch" },
         h("input", { type: "checkbox", role: "switch", checked: step.on, data: { step: step.name }, onchange: (event) => flip(step.name, event.target.checked) }),
         h("span", {}, step.on ? t("on") : t("off"))),
