@@ -65,7 +65,7 @@ def main() -> None:
     for place in np.sort(chosen):
         inspection = Inspection(inspected, part.images[int(place)], preprocessed=True)
         label = inspection.predictions[target]["label"]
-        found = inspection.attribute(target, label)
+        attribution = inspection.attribute(target, label)
         column = inspected.bundle.targets[0].classes.index(label)
 
         def probability(pixels: Any, column: int = column) -> Any:
@@ -73,7 +73,7 @@ def main() -> None:
 
         tests = {
             name: order_test(
-                inspection.pixels, found.cells, probability, insert=name == "insertion",
+                inspection.pixels, attribution.cells, probability, insert=name == "insertion",
                 seed=arguments.seed + int(place), steps=arguments.steps, orders=arguments.orders,
             )["area"]
             for name in ("deletion", "insertion")
@@ -82,12 +82,12 @@ def main() -> None:
             {
                 "id": str(part.ids[int(place)]),
                 "label": label,
-                "layer": found.layer,
-                "exact": found.exact,
-                "difference": abs(found.sum - found.score),
+                "layer": attribution.layer,
+                "exact": attribution.exact,
+                "difference": abs(attribution.sum - attribution.score),
                 "deletion": [tests["deletion"]["attribution"], tests["deletion"]["random"]],
                 "insertion": [tests["insertion"]["attribution"], tests["insertion"]["random"]],
-                "shuffled": shuffle_test(inspection.trace, found, others)["correlations"],
+                "shuffled": shuffle_test(inspection.trace, attribution, others)["correlations"],
             }
         )
         print(f"{len(rows)} of {len(chosen)}", end="\r", file=sys.stderr)

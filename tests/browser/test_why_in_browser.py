@@ -20,26 +20,26 @@ PHOTO = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48,
 def why(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("why")
     if request.param == "photo":
-        drawn, settings = make_garments(40, seed=2, size_px=48, colour=True), PHOTO
+        garments, settings = make_garments(40, seed=2, size_px=48, colour=True), PHOTO
         data = folder / "photos"
-        for number, pixels in enumerate(drawn.dataset.images):
-            target = drawn.dataset.targets[0]
-            home = data / target.classes[drawn.dataset.labels[target.name][number]]
-            home.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(home / f"{number}.png")
+        for number, pixels in enumerate(garments.dataset.images):
+            target = garments.dataset.targets[0]
+            folder_of_class = data / target.classes[garments.dataset.labels[target.name][number]]
+            folder_of_class.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder_of_class / f"{number}.png")
     else:
-        drawn, settings = make_garments(120, seed=1), {"epochs": 1, "batch_size": 40}
-        data = drawn.dataset
+        garments, settings = make_garments(120, seed=1), {"epochs": 1, "batch_size": 40}
+        data = garments.dataset
     run = muslin.train(data, recipe=request.param, out=folder / "run", settings=settings)
-    Image.fromarray(np.squeeze(drawn.dataset.images[0])).save(folder / "garment.png")
-    found = explain_workflow.explain(run.model, folder / "garment.png")
-    (folder / "why.html").write_text(page_of(found))
-    return folder / "why.html", found
+    Image.fromarray(np.squeeze(garments.dataset.images[0])).save(folder / "garment.png")
+    explanation = explain_workflow.explain(run.model, folder / "garment.png")
+    (folder / "why.html").write_text(page_of(explanation))
+    return folder / "why.html", explanation
 
 
 @pytest.mark.slow
 def test_page_opens_from_disk_without_errors(why):
-    file, found = why
+    file, explanation = why
     assert file.stat().st_size < 3_000_000
     with chromium() as page:
         for width, scheme in ((1100, "light"), (390, "dark")):
@@ -61,4 +61,4 @@ def test_page_opens_from_disk_without_errors(why):
         )
         assert cells + bias == pytest.approx(score, rel=1e-4, abs=1e-4)
         shown = page.run("document.querySelectorAll('.layers li').length")
-        assert shown == sum(not layer.auxiliary for layer in found.inspection.model.layered.layers)
+        assert shown == sum(not layer.auxiliary for layer in explanation.inspection.model.layered.layers)

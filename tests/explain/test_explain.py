@@ -43,12 +43,12 @@ def test_arithmetic_of_500_random_values_equals_the_runtime(model: Path) -> None
         layer = inspected.layered.layers[numbers.integers(len(inspected.layered.layers))]
         index = [int(numbers.integers(side)) for side in layer.shape]
         tta_view = "flipped" if numbers.integers(2) else "original"
-        found = arithmetic(trace, layer.name, index, tta_view)
+        result = arithmetic(trace, layer.name, index, tta_view)
         row = min(("original", "flipped").index(tta_view), len(trace.values[layer.name]) - 1)
         runtime = trace.values[layer.name][(row, *index)]
-        assert found["sum"] == pytest.approx(runtime, rel=1e-4, abs=1e-4)
-        assert found["agrees"]
-        for step in found["chain"]:
+        assert result["sum"] == pytest.approx(runtime, rel=1e-4, abs=1e-4)
+        assert result["agrees"]
+        for step in result["chain"]:
             if step["form"] == "convolution":
                 products = sum(
                     v * w
@@ -90,10 +90,10 @@ def test_edited_kernel_predicts_as_an_edited_file(model: Path) -> None:
     weights[1, 0] = values
     tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
     bundle = replace(inspected.bundle, model=file.SerializeToString())
-    answers = Predictor(bundle, 1, check=False).predict_pixels(pixels[None])
+    predicted = Predictor(bundle, 1, check=False).predict_pixels(pixels[None])
 
     for name, probabilities in inspection.probabilities.items():
-        assert list(probabilities.values()) == answers[name][0].tolist()
+        assert list(probabilities.values()) == predicted[name][0].tolist()
         assert probabilities != inspection.unedited().probabilities[name]
 
 
@@ -125,8 +125,8 @@ def test_edits_of_one_layer_commute(model: Path) -> None:
     pixels = inspected.bundle.golden_pixels[0]
     first, last = (inspected.edited(edits).predictor.predict_pixels(pixels[None]) for edits in
                    ([kernel, *off], [*off, kernel]))  # fmt: skip
-    for name, answer in first.items():
-        assert answer.tolist() == last[name].tolist()
+    for name, probabilities in first.items():
+        assert probabilities.tolist() == last[name].tolist()
 
 
 def test_invalid_edits_are_refused_with_their_code(model: Path) -> None:
@@ -182,8 +182,8 @@ def test_dropout_edit_takes_the_rate_of_the_layer(rate: float) -> None:
     shape = layered.layer("dropout").shape
     edited = edit_model(layered, [{"kind": "dropout", "layer": "dropout"}])
     factors = next(value for name, value in edited.graph.constants.items() if name.endswith("/factors"))
-    kept = np.random.default_rng(0).random(shape) >= rate
-    np.testing.assert_allclose(factors[0], kept / (1 - rate), rtol=1e-6)
+    keep = np.random.default_rng(0).random(shape) >= rate
+    np.testing.assert_allclose(factors[0], keep / (1 - rate), rtol=1e-6)
     with pytest.raises(ExplanationError) as error:
         edit_model(layered, [{"kind": "dropout", "layer": "dropout", "rate": 1.0}])
     assert error.value.code == "edit_value"

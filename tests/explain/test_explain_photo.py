@@ -39,11 +39,11 @@ def test_arithmetic_and_attribution_of_a_photo_model(inspected: InspectedModel) 
     for _ in range(VALUES):
         layer = layers[numbers.integers(len(layers))]
         index = [int(numbers.integers(side)) for side in layer.shape]
-        found = arithmetic(inspection.trace, layer.name, index)
-        assert found["sum"] == pytest.approx(
+        result = arithmetic(inspection.trace, layer.name, index)
+        assert result["sum"] == pytest.approx(
             inspection.trace.of(layer.name)[tuple(index)], rel=1e-4, abs=1e-4
         )
-        assert found["agrees"]
+        assert result["agrees"]
     (target,) = inspected.bundle.targets
     label = target.classes[1]
     score = inspection.predictions[target.name]["scores"][label]

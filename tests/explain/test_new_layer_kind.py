@@ -85,9 +85,9 @@ def test_new_kind_is_exported_drawn_and_explained(network: Network) -> None:
     inspection = Inspection(inspected, pixels[0], preprocessed=True)
     layer = inspected.layered.layer("pool1")
     assert (layer.kind, layer.unsupported, layer.detail) == ("average pool", None, "the mean of windows")
-    found = arithmetic(inspection.trace, "relu1", [2, 1, 3])
-    assert found["agrees"]
-    assert [one["form"] for one in found["chain"]] == ["window", "clipped"]
+    result = arithmetic(inspection.trace, "relu1", [2, 1, 3])
+    assert result["agrees"]
+    assert [one["form"] for one in result["chain"]] == ["window", "clipped"]
     for name in ("scale", "conv1", "pool1"):
         attribution = inspection.attribute("label", "Shirt", layer=name)
         assert attribution.exact

@@ -37,22 +37,22 @@ def example(kind: str) -> tuple[LayerSpec, tuple[int, ...]]:
 def faults(name: str, row: LayerKind) -> list[str]:
     """What a row of the table lacks."""
     known = {field.name for field in fields(LayerSpec)}
-    found = [f"{name}: {field} is no field" for field in row.fields if field not in known]
-    found += [f"{name}: no words in {language}" for language in LANGUAGES if language not in row.words]
+    missing = [f"{name}: {field} is no field" for field in row.fields if field not in known]
+    missing += [f"{name}: no words in {language}" for language in LANGUAGES if language not in row.words]
     for language, words in row.words.items():
-        found += [
+        missing += [
             f"{name}: no {part} in {language}"
             for part in ("name", "detail", "purpose")
             if not getattr(words, part)
         ]
-    found += [] if row.operators else [f"{name}: no operator"]
+    missing += [] if row.operators else [f"{name}: no operator"]
     for op, operator in row.operators.items():
-        found += (
+        missing += (
             []
             if operator.form and operator.step and operator.backward
             else [f"{name}: {op} has no arithmetic"]
         )
-    return found
+    return missing
 
 
 def test_every_row_is_complete() -> None:

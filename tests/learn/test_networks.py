@@ -61,12 +61,12 @@ def test_exported_graph_predicts_as_torch_does(name, input_shape):
     net.train()
     net(to_batch(pixels))  # batch norm has seen something
     bundle = export(net, targets, transform="fit", golden=pixels[:4], provenance={})
-    answers = Predictor(bundle).predict_pixels(pixels)
+    predicted = Predictor(bundle).predict_pixels(pixels)
     with torch.no_grad():
         expected = net.probabilities(to_batch(pixels))
     for target in targets:
-        assert np.abs(answers[target.name] - expected[target.name].numpy()).max() < 1e-4
-        assert np.allclose(answers[target.name].sum(axis=1), 1, atol=1e-5)
+        assert np.abs(predicted[target.name] - expected[target.name].numpy()).max() < 1e-4
+        assert np.allclose(predicted[target.name].sum(axis=1), 1, atol=1e-5)
 
 
 def test_whitening_uses_as_many_directions_as_a_patch_has():
@@ -101,11 +101,11 @@ def test_whitening_decorrelates_training_patches():
     smooth = ((pixels[:, 1:, 1:].astype(int) + pixels[:, :-1, :-1]) // 2).astype(np.uint8)  # neighbours agree
     net.fit_normalisation(smooth)
     with torch.no_grad():
-        answers = net.layers["stem"](net.layers["normalise"](to_batch(smooth)))
-    half = answers[:, : answers.shape[1] // 2].permute(0, 2, 3, 1).flatten(0, 2).double()
-    spread = half.T @ half / len(half)
-    assert torch.allclose(spread.diag(), torch.ones(len(spread), dtype=torch.double), atol=0.15)
-    assert (spread - torch.diag(spread.diag())).abs().max() < 0.1
+        predicted = net.layers["stem"](net.layers["normalise"](to_batch(smooth)))
+    first_half = predicted[:, : predicted.shape[1] // 2].permute(0, 2, 3, 1).flatten(0, 2).double()
+    covariance = first_half.T @ first_half / len(first_half)
+    assert torch.allclose(covariance.diag(), torch.ones(len(covariance), dtype=torch.double), atol=0.15)
+    assert (covariance - torch.diag(covariance.diag())).abs().max() < 0.1
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -113,11 +113,11 @@ def test_channel_mean_std_is_numpys_in_less_memory(channels):
     pixels = np.random.default_rng(0).integers(0, 200, (15_500, 28, 28, channels), dtype=np.uint8)
     pixels[..., 0] //= 2
     tracemalloc.start()
-    mean, spread = channel_mean_std(pixels)
+    mean, std = channel_mean_std(pixels)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), rel=1e-9)
-    assert spread == pytest.approx(pixels.std(axis=(0, 1, 2)), rel=1e-9)
+    assert std == pytest.approx(pixels.std(axis=(0, 1, 2)), rel=1e-9)
     assert peak < pixels.nbytes
 
 

@@ -36,5 +36,5 @@ def test_small_sigmoids_are_equal_in_torch_and_onnx_runtime() -> None:
             weight.copy_(factor * glorot)
             bias.fill_(shift)
         bundle = export(net, (LABEL,), transform="fit", golden=pixels, provenance={})
-        answers = Predictor(bundle, threads=1).predict_pixels(pixels)["label"]
-        np.testing.assert_allclose(answers, bundle.golden_probabilities["label"], atol=1e-5)
+        predicted = Predictor(bundle, threads=1).predict_pixels(pixels)["label"]
+        np.testing.assert_allclose(predicted, bundle.golden_probabilities["label"], atol=1e-5)

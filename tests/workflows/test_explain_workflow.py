@@ -49,11 +49,11 @@ def curved(tmp_path: Path) -> Path:
 def test_explanation_has_the_numbers_of_predict_and_adds_up(
     model: Path, shirt: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found = invoke(capfd, "explain", model, shirt, "--json").json
+    explanation = invoke(capfd, "explain", model, shirt, "--json").json
     predicted = invoke(capfd, "predict", model, shirt, "--json").json["predictions"]["label"]
-    probabilities = found["predictions"]["label"]["probabilities"]
+    probabilities = explanation["predictions"]["label"]["probabilities"]
     assert probabilities == pytest.approx(predicted["probabilities"], abs=1e-6)
-    one = found["explanations"]["label"]
+    one = explanation["explanations"]["label"]
     assert one["class"] == predicted["label"]
     assert [attribution["class"] for attribution in one["attributions"][:2]] == [one["class"]] * 2
     assert one["attributions"][0]["versus"] == one["versus"]
@@ -66,17 +66,17 @@ def test_explanation_has_the_numbers_of_predict_and_adds_up(
     raw = inspection.inspected.predictor.infer(inspection.pixels[None]).raw_probabilities["label"][0]
     first = one["score_arithmetic"][0]
     assert first["value"] == pytest.approx(raw[classes.index(one["class"])], abs=1e-6)
-    assert all(step["agrees"] for step in (*one["score_arithmetic"], found["strongest_value"]))
+    assert all(step["agrees"] for step in (*one["score_arithmetic"], explanation["strongest_value"]))
     assert {"shuffled", "other_class", "deletion", "insertion"} <= set(one["sanity_checks"])
-    assert found["preprocessing"][0]["shape"] == [40, 30, 3]
+    assert explanation["preprocessing"][0]["shape"] == [40, 30, 3]
 
 
 def test_another_class_and_a_pair_can_be_explained(
     model: Path, shirt: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--class", "shoe", "--versus", "bag"]
-    found = invoke(capfd, "explain", model, shirt, "--json", *options).json["explanations"]["label"]
-    assert (found["class"], found["versus"]) == ("shoe", "bag")
+    explanation = invoke(capfd, "explain", model, shirt, "--json", *options).json["explanations"]["label"]
+    assert (explanation["class"], explanation["versus"]) == ("shoe", "bag")
     result = invoke(capfd, "explain", model, shirt, *options, "-o", tmp_path / "why.html")
     assert result.code == 0
     assert result.out.startswith("shoe ")
@@ -107,8 +107,8 @@ def test_unknown_names_are_refused_and_nothing_is_written(
 def test_unsupported_operator_is_named_and_the_model_predicts(
     curved: Path, shirt: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found = explain(curved, shirt)
-    (message,) = found.unsupported
+    explanation = explain(curved, shirt)
+    (message,) = explanation.unsupported
     assert isinstance(message, Message)
     assert message.code == "arithmetic_unsupported"
     assert message.params["layers"] == ["activated"]

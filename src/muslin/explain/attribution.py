@@ -168,18 +168,18 @@ def attribution_layers(layered: LayeredModel, target: str) -> tuple[str, ...]:
         return ()
     last = layered.scores[target]
     channels_last = layered.bundle.preprocessing.shape  # the pixels before they are transposed; no maps yet
-    found, frontier = [], {last}
+    names, frontier = [], {last}
     for layer in reversed(layered.layers):  # the frontier is all that the score still depends on
         if layer.name not in frontier:
             continue
         maps = len(layer.shape) == 3 and layer.op not in ("Cast", "Transpose", "Slice", "Concat")
         if frontier == {layer.name} and maps and layer.shape != tuple(channels_last) and layer.name != last:
-            found.append(layer.name)
+            names.append(layer.name)
         if layer.unsupported or layer.op == "Softmax":
             break
         frontier.remove(layer.name)
         frontier.update(layer.inputs)
-    return tuple(reversed(found))
+    return tuple(reversed(names))
 
 
 def _back_propagate(trace: Trace, scores: str, layer: str, seed: Float) -> tuple[Float, float, bool]:

@@ -40,11 +40,11 @@ def edit_image(pixels: Pixels, edits: Mapping[str, Any]) -> Pixels:
     edge = edge_colour(pixels)
     if amounts["rotate"]:
         pixels = _rotated(pixels, amounts["rotate"], edge)
-    right, down = round(amounts["translate_x"]), round(amounts["translate_y"])
-    if right or down:
-        pixels = _translated(pixels, right, down, edge)
+    x_px, y_px = round(amounts["translate_x"]), round(amounts["translate_y"])
+    if x_px or y_px:
+        pixels = _translated(pixels, x_px, y_px, edge)
     if amounts["blur"]:
-        pixels = blurred(pixels, amounts["blur"])
+        pixels = gaussian_blur(pixels, amounts["blur"])
     if amounts["brightness"] or amounts["contrast"] != 1:
         values = (pixels / 255 - 0.5) * amounts["contrast"] + 0.5 + amounts["brightness"]
         pixels = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
@@ -58,27 +58,25 @@ def edge_colour(pixels: Pixels) -> Pixels:
     return colour
 
 
-def blurred(pixels: Pixels, std_px: float) -> Pixels:
+def gaussian_blur(pixels: Pixels, std_px: float) -> Pixels:
     """Smoothed by a Gaussian of that standard deviation."""
     return _to_pixels(_to_pil_image(pixels).filter(ImageFilter.GaussianBlur(std_px)), pixels)
 
 
 def _rotated(pixels: Pixels, degrees: float, edge: Pixels) -> Pixels:
-    fill = int(edge[0]) if len(edge) == 1 else tuple(int(v) for v in edge)
-    rotated = _to_pil_image(pixels).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=fill)
+    rotated = _to_pil_image(pixels).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=_fill(edge))
     return _to_pixels(rotated, pixels)
 
 
-def _translated(pixels: Pixels, right: int, down: int, edge: Pixels) -> Pixels:
-    height, width, _ = pixels.shape
-    out = np.empty_like(pixels)
-    out[:] = edge
-    rows, columns = height - abs(down), width - abs(right)
-    if rows > 0 and columns > 0:
-        to = slice(max(down, 0), max(down, 0) + rows), slice(max(right, 0), max(right, 0) + columns)
-        of = slice(max(-down, 0), max(-down, 0) + rows), slice(max(-right, 0), max(-right, 0) + columns)
-        out[to] = pixels[of]
-    return out
+def _translated(pixels: Pixels, x_px: int, y_px: int, edge: Pixels) -> Pixels:
+    image = _to_pil_image(pixels)
+    inverse = (1, 0, -x_px, 0, 1, -y_px)
+    translated = image.transform(image.size, Image.Transform.AFFINE, inverse, fillcolor=_fill(edge))
+    return _to_pixels(translated, pixels)
+
+
+def _fill(edge: Pixels) -> int | tuple[int, ...]:
+    return int(edge[0]) if len(edge) == 1 else tuple(int(v) for v in edge)
 
 
 def _to_pil_image(pixels: Pixels) -> Image.Image:

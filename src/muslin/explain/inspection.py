@@ -179,7 +179,7 @@ class Inspection:
     @cached_property
     def predictions(self) -> Predictions:
         """Per target: the most probable class, all probabilities, and the scores where there are such."""
-        found: Predictions = {}
+        predictions: Predictions = {}
         for target in self.inspected.bundle.targets:
             probabilities = self.probabilities[target.name]
             label = max(probabilities, key=lambda c: probabilities[c])
@@ -196,8 +196,8 @@ class Inspection:
                 prediction["scores"] = {c: float(np.mean([row[c] for row in rows])) for c in target.classes}
                 if len(rows) == 2:
                     prediction["views"] = dict(zip(VIEWS, ({"scores": row} for row in rows), strict=True))
-            found[target.name] = prediction
-        return found
+            predictions[target.name] = prediction
+        return predictions
 
     def unedited(self) -> "Inspection":
         """The same image and model without any edit or skipped step."""
@@ -205,15 +205,15 @@ class Inspection:
 
     def effects(self) -> dict[str, dict[str, dict[str, float]]]:
         """Per optional step, target and class: the change of the probability if the step were switched."""
-        found = {}
+        effects = {}
         for step in self.steps:
             if step.optional:
                 other = replace(self, skip=self.skip ^ {step.name}).probabilities
-                found[step.name] = {
+                effects[step.name] = {
                     target: {label: other[target][label] - before for label, before in classes.items()}
                     for target, classes in self.probabilities.items()
                 }
-        return found
+        return effects
 
     def attribute(self, target: str, label: str, versus: str | None = None, **options: Any) -> Attribution:
         """See `muslin.explain.attribution.attribute`."""

@@ -17,7 +17,7 @@ from muslin.data.dataset import Target
 from muslin.errors import ExplanationError, unknown
 from muslin.explain.graph import Graph, Node, read_graph
 from muslin.explain.image_edits import edge_colour
-from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, Words, kind_words, layer_detail
+from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, kind_words, layer_detail
 from muslin.learn.operators import Array, Call, Window, window_of
 from muslin.messages import LANGUAGES, Message
 from muslin.models.bundle import FEATURES, Bundle
@@ -204,7 +204,7 @@ def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredMode
     )
     layers = _layers(graph, {n: v.shape[1:] for n, v in values.items() if n in dependent}, rows)
     scores = {t.name: result for t in bundle.targets if (result := _scores(graph, t.name))}
-    unsupported = _unsupported(bundle, layers, scores)
+    unsupported = _unsupported_parts(bundle, layers, scores)
     return LayeredModel(bundle, full_graph, graph, layers, scores, unsupported, opened)
 
 
@@ -231,11 +231,11 @@ def _with_dropout(graph: Graph, rows: Mapping[str, Mapping[str, Any]]) -> Graph:
 
 def _dependent(graph: Graph) -> set[str]:
     """The results that depend on the image, without the copies of the features, which lead to no prediction."""
-    found = set(graph.inputs)
+    dependent = set(graph.inputs)
     for node in graph.nodes:
-        if not node.outputs[0].startswith(FEATURES) and not found.isdisjoint(node.inputs):
-            found.update(name for name in node.outputs if name)
-    return found - set(graph.inputs)
+        if not node.outputs[0].startswith(FEATURES) and not dependent.isdisjoint(node.inputs):
+            dependent.update(name for name in node.outputs if name)
+    return dependent - set(graph.inputs)
 
 
 def _scores(graph: Graph, target: str) -> str | None:
@@ -287,7 +287,7 @@ def _layer(
         name=name,
         op=node.op,
         kind=kind,
-        names={language: _words(kind, node.op, language).name for language in LANGUAGES},
+        names={language: _kind_name(kind, node.op, language) for language in LANGUAGES},
         detail=layer_detail(row) if row else "",
         inputs=inputs,
         shape=shape,
@@ -320,10 +320,10 @@ def _recognise(node: Node, constants: Sequence[Array | None]) -> str:
     return node.op.lower()
 
 
-def _words(kind: str, op: str, language: str) -> Words:
+def _kind_name(kind: str, op: str, language: str) -> str:
     if kind in LAYER_KINDS or op not in OPERATORS or not OPERATORS[op].words[0]:
-        return kind_words(kind, language)
-    return Words(OPERATORS[op].words[LANGUAGES.index(language)], "", "")
+        return kind_words(kind, language).name
+    return OPERATORS[op].words[LANGUAGES.index(language)]
 
 
 def _why_unsupported(node: Node, constants: Sequence[Array | None], shape: tuple[int, ...]) -> Message | None:
@@ -346,15 +346,17 @@ def _kernel(window: Window, node: Node, weights: Array) -> Kernel:
 def _edits(graph: Graph, node: Node, layer: Layer) -> tuple[str, ...]:
     """The kinds of edits a layer takes; see `muslin.explain.model_edits`."""
     is_prediction = layer.name in graph.outputs or node.op in ("Softmax", "Sigmoid")
-    found = list(OPERATORS[node.op].edits) if layer.unsupported is None and not is_prediction else []
-    if "bias" in found and len(node.inputs) < 3:
-        found.remove("bias")
+    edits = list(OPERATORS[node.op].edits) if layer.unsupported is None and not is_prediction else []
+    if "bias" in edits and len(node.inputs) < 3:
+        edits.remove("bias")
     if not is_prediction and not layer.auxiliary and len(layer.shape) in (1, 3):
-        found.append("channel_off")
-    return (*found, *(LAYER_KINDS[layer.kind].edits if layer.kind in LAYER_KINDS else ()))
+        edits.append("channel_off")
+    return (*edits, *(LAYER_KINDS[layer.kind].edits if layer.kind in LAYER_KINDS else ()))
 
 
-def _unsupported(bundle: Bundle, layers: Sequence[Layer], scores: Mapping[str, str]) -> tuple[Message, ...]:
+def _unsupported_parts(
+    bundle: Bundle, layers: Sequence[Layer], scores: Mapping[str, str]
+) -> tuple[Message, ...]:
     reasons: dict[Message, list[str]] = {}
     for layer in layers:
         if layer.unsupported:

@@ -48,13 +48,13 @@ def _apply(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     return MODEL_EDITS[kind](layered, graph, edit)
 
 
-def _number(field: str, value: Any) -> float:
+def _number_field(field: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e30:
         raise ExplanationError("edit_value", field=field, found=str(value)[:40])
     return float(value)
 
 
-def _index(edit: Edit, field: str, below: int) -> int:
+def _index_field(edit: Edit, field: str, below: int) -> int:
     value = edit.get(field, 0 if field == "seed" else None)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < below:
         raise ExplanationError("edit_index", field=field, found=str(value)[:40], max=below - 1)
@@ -64,7 +64,7 @@ def _index(edit: Edit, field: str, below: int) -> int:
 def _edit_kernel(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     name = graph.producer_before_edits(edit["layer"]).inputs[1]
     weights = graph.constants[name].copy()
-    place = _index(edit, "output", weights.shape[0]), _index(edit, "input", weights.shape[1])
+    place = _index_field(edit, "output", weights.shape[0]), _index_field(edit, "input", weights.shape[1])
     rows = edit.get("values")
     if (
         not isinstance(rows, list)
@@ -72,7 +72,7 @@ def _edit_kernel(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
         != [weights.shape[3]] * weights.shape[2]
     ):
         raise ExplanationError("edit_kernel_shape", rows=weights.shape[2], columns=weights.shape[3])
-    weights[place] = [[_number("values", value) for value in row] for row in rows]
+    weights[place] = [[_number_field("values", value) for value in row] for row in rows]
     return graph.with_constants({name: weights})
 
 
@@ -81,22 +81,22 @@ def _edit_weight(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     weights = graph.constants[node.inputs[1]].copy()
     outputs_first = bool(node.attributes.get("transB"))
     outputs, inputs = weights.shape if outputs_first else weights.shape[::-1]
-    place = _index(edit, "output", outputs), _index(edit, "input", inputs)
-    weights[place if outputs_first else place[::-1]] = _number("value", edit.get("value"))
+    place = _index_field(edit, "output", outputs), _index_field(edit, "input", inputs)
+    weights[place if outputs_first else place[::-1]] = _number_field("value", edit.get("value"))
     return graph.with_constants({node.inputs[1]: weights})
 
 
 def _edit_bias(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     name = graph.producer_before_edits(edit["layer"]).inputs[2]
     bias = graph.constants[name].copy()
-    bias.reshape(-1)[_index(edit, "output", bias.size)] = _number("value", edit.get("value"))
+    bias.reshape(-1)[_index_field(edit, "output", bias.size)] = _number_field("value", edit.get("value"))
     return graph.with_constants({name: bias})
 
 
 def _switch_channel_off(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     shape = layered.layer(edit["layer"]).shape
     mask = np.ones((1, shape[0], *[1] * (len(shape) - 1)), np.float32)
-    mask[0, _index(edit, "channel", shape[0])] = 0
+    mask[0, _index_field(edit, "channel", shape[0])] = 0
     return graph.multiplied(edit["layer"], mask)
 
 
@@ -131,13 +131,13 @@ def _edit_pooling(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
 
 def _edit_dropout(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     rows = layered.bundle.network.get("layers", [])
-    usual = next((row.get("rate") for row in rows if row.get("name") == edit["layer"]), None)
-    rate = _number("rate", edit.get("rate", usual))
+    layer_rate = next((row.get("rate") for row in rows if row.get("name") == edit["layer"]), None)
+    rate = _number_field("rate", edit.get("rate", layer_rate))
     if not 0 <= rate < 1:
         raise ExplanationError("edit_value", field="rate", found=str(rate))
-    numbers = np.random.default_rng(_index(edit, "seed", 2**31))
-    kept = numbers.random(layered.layer(edit["layer"]).shape) >= rate
-    return graph.multiplied(edit["layer"], (kept / (1 - rate)).astype(np.float32)[None])
+    numbers = np.random.default_rng(_index_field(edit, "seed", 2**31))
+    keep = numbers.random(layered.layer(edit["layer"]).shape) >= rate
+    return graph.multiplied(edit["layer"], (keep / (1 - rate)).astype(np.float32)[None])
 
 
 MODEL_EDITS: dict[str, Callable[[LayeredModel, Graph, Edit], Graph]] = {

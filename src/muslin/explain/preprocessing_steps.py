@@ -89,11 +89,11 @@ def trace_preprocessing(
     notes: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
         pixels = source
-        steps.append(PreprocessingStep("as_sent", pixels, params=_size(pixels)))
+        steps.append(PreprocessingStep("as_sent", pixels, params=_size_params(pixels)))
     else:
         sent = decode(source, name=name, upright=False)
         decoded = decode(source, name=name)
-        steps.append(PreprocessingStep("as_sent", sent.pixels, params=_size(sent.pixels)))
+        steps.append(PreprocessingStep("as_sent", sent.pixels, params=_size_params(sent.pixels)))
         pixels, notes = decoded.pixels, decoded.notes
         if decoded.notes != sent.notes:
             skipped = "turned" in skip
@@ -109,7 +109,7 @@ def trace_preprocessing(
     return steps, taken, (*notes, note) if note else notes
 
 
-def _size(pixels: Pixels) -> tuple[tuple[str, Any], ...]:
+def _size_params(pixels: Pixels) -> tuple[tuple[str, Any], ...]:
     height, width, channels = pixels.shape
     return ("width", width), ("height", height), ("channels", channels)
 
@@ -127,13 +127,13 @@ def first_numbers(trace: Trace) -> NDArray[Any] | None:
 
 def scaling_layers(layered: LayeredModel) -> tuple[str, ...]:
     """The layers before the first one with weights that scale the pixels and can be switched off."""
-    found = []
+    scaling = []
     for layer in layered.layers:
         if layer.op in WEIGHTED:
             break
         if layer.op in ("Sub", "Div", "Mul") and "layer_off" in layer.edits:
-            found.append(layer.name)
-    return tuple(found)
+            scaling.append(layer.name)
+    return tuple(scaling)
 
 
 def check_step_names(names: Collection[str]) -> None:

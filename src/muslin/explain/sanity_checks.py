@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from muslin.explain.attribution import Attribution, attribute, by_pixel, class_scores, rank_correlation
 from muslin.explain.graph import Graph
-from muslin.explain.image_edits import Pixels, blurred, edge_colour
+from muslin.explain.image_edits import Pixels, edge_colour, gaussian_blur
 from muslin.explain.layers import WEIGHTED, LayeredModel, Trace, split_layers
 from muslin.learn.operators import Float
 from muslin.messages import Message
@@ -50,15 +50,12 @@ def shuffled(layered: LayeredModel, seeds: Sequence[int]) -> list[LayeredModel]:
     return [split_layers(layered.bundle, shuffled_graph(layered.full_graph, seed)) for seed in seeds]
 
 
-def shuffle_test(trace: Trace, found: Attribution, others: Sequence[LayeredModel]) -> dict[str, Any]:
+def shuffle_test(trace: Trace, attribution: Attribution, others: Sequence[LayeredModel]) -> dict[str, Any]:
     """The rank correlations of a map with those of shuffled networks, with the mean and its 95 % interval."""
     correlations = []
     for other in others:
-        again = attribute(
-            other.trace(trace.pixels), found.target, found.label, found.versus,
-            layer=found.layer, tta_view=found.tta_view,
-        )  # fmt: skip
-        correlations.append(rank_correlation(found.cells, again.cells))
+        again = _attribute_like(attribution, other.trace(trace.pixels), attribution.label)
+        correlations.append(rank_correlation(attribution.cells, again.cells))
     mean, interval = _mean_interval(np.array(correlations))
     passed = abs(mean) < MAX_CORRELATION
     code = "check_shuffled_passed" if passed else "check_shuffled_failed"
@@ -71,15 +68,30 @@ def shuffle_test(trace: Trace, found: Attribution, others: Sequence[LayeredModel
     }
 
 
-def other_class_test(trace: Trace, found: Attribution) -> dict[str, Any] | None:
+def _attribute_like(attribution: Attribution, trace: Trace, label: str) -> Attribution:
+    """The map of another trace or class, with the settings of `attribution`."""
+    return attribute(
+        trace, attribution.target, label, attribution.versus,
+        layer=attribution.layer, tta_view=attribution.tta_view,
+    )  # fmt: skip
+
+
+def other_class_test(trace: Trace, attribution: Attribution) -> dict[str, Any] | None:
     """The map's rank correlation with that of the next best class; None where there is none."""
-    scores = class_scores(trace, found.target)
-    others = sorted((s, c) for c, s in scores.items() if c not in (found.label, found.versus))
+    scores = class_scores(trace, attribution.target)
+    others = sorted((s, c) for c, s in scores.items() if c not in (attribution.label, attribution.versus))
     if not others:
         return None
     label = others[-1][1]
-    again = attribute(trace, found.target, label, found.versus, layer=found.layer, tta_view=found.tta_view)
-    correlation = rank_correlation(found.cells, again.cells)
+    again = attribute(
+        trace,
+        attribution.target,
+        label,
+        attribution.versus,
+        layer=attribution.layer,
+        tta_view=attribution.tta_view,
+    )
+    correlation = rank_correlation(attribution.cells, again.cells)
     return {
         "class": label,
         "correlation": correlation,
@@ -114,7 +126,7 @@ def order_test(
     by_attribution = np.argsort(-cells.reshape(-1), kind="stable")
     where = by_pixel(cells, (pixels.shape[0], pixels.shape[1]))
     if insert:
-        start, end = blurred(pixels, max(pixels.shape[:2]) / 8), pixels
+        start, end = gaussian_blur(pixels, max(pixels.shape[:2]) / 8), pixels
     else:
         start, end = pixels, np.broadcast_to(edge_colour(pixels), pixels.shape)
     curves = []
@@ -123,10 +135,10 @@ def order_test(
         rank[order] = np.arange(cells.size)
         replaced = rank[where][None] < counts[:, None, None]
         curves.append(probability(np.where(replaced[..., None], end, start).astype(np.uint8)))
-    found, *randoms = np.array(curves, np.float64)
+    curve, *random_curves = np.array(curves, np.float64)
     fraction = counts / cells.size
-    areas = np.trapezoid(np.array(randoms), fraction, axis=1)
-    area, random_area = float(np.trapezoid(found, fraction)), float(areas.mean())
+    areas = np.trapezoid(np.array(random_curves), fraction, axis=1)
+    area, random_area = float(np.trapezoid(curve, fraction)), float(areas.mean())
     low, high = np.percentile(areas, (2.5, 97.5))
     passed = bool(area > high if insert else area < low)
     codes = {
@@ -135,10 +147,10 @@ def order_test(
     }  # fmt: skip
     return {
         "fraction": fraction.tolist(),
-        "attribution": found.tolist(),
-        "random": np.mean(randoms, 0).tolist(),
-        "random_low": np.percentile(randoms, 2.5, axis=0).tolist(),
-        "random_high": np.percentile(randoms, 97.5, axis=0).tolist(),
+        "attribution": curve.tolist(),
+        "random": np.mean(random_curves, 0).tolist(),
+        "random_low": np.percentile(random_curves, 2.5, axis=0).tolist(),
+        "random_high": np.percentile(random_curves, 97.5, axis=0).tolist(),
         "area": {
             "attribution": area,
             "random": random_area,
@@ -153,7 +165,7 @@ def order_test(
 
 
 def sanity_checks(
-    trace: Trace, found: Attribution, probability: Probability, seed: int = 0
+    trace: Trace, attribution: Attribution, probability: Probability, seed: int = 0
 ) -> dict[str, Any]:
     """All tests of one map; `probability` predicts that of the map's class."""
     large = sum(layer.multiply_adds for layer in trace.layered.layers) > LARGE
@@ -161,10 +173,14 @@ def sanity_checks(
     others = shuffled(trace.layered, range(seed, seed + (3 if large else SHUFFLES)))
     return {
         "seed": seed,
-        "shuffled": shuffle_test(trace, found, others),
-        "other_class": other_class_test(trace, found),
-        "deletion": order_test(trace.pixels, found.cells, probability, insert=False, seed=seed, **limits),
-        "insertion": order_test(trace.pixels, found.cells, probability, insert=True, seed=seed, **limits),
+        "shuffled": shuffle_test(trace, attribution, others),
+        "other_class": other_class_test(trace, attribution),
+        "deletion": order_test(
+            trace.pixels, attribution.cells, probability, insert=False, seed=seed, **limits
+        ),
+        "insertion": order_test(
+            trace.pixels, attribution.cells, probability, insert=True, seed=seed, **limits
+        ),
     }
 
 

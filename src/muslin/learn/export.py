@@ -72,11 +72,11 @@ class GraphWriter:
 
     def weights(self, layer: str, *names: str) -> list[str]:
         """Those of a layer's weights that the network has."""
-        found = [f"{layer}.{name}" for name in names]
-        for name in found:
+        full_names = [f"{layer}.{name}" for name in names]
+        for name in full_names:
             if name in self.trained:
                 self.constants.setdefault(name, self.trained[name])
-        return [name for name in found if name in self.constants]
+        return [name for name in full_names if name in self.constants]
 
     def dense(self, layer: LayerSpec, source: str, weights: str) -> str:
         """A dense layer whose weights are called `weights`."""

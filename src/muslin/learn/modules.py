@@ -312,8 +312,8 @@ class Dropout(nn.Module):
         if not self.training or not self.dropped:
             return x
         bytes_ = np.frombuffer(self.net[0].random.bytes(x.numel()), dtype=np.uint8)
-        kept = torch.from_numpy((bytes_ >= self.dropped).astype(np.float32))
-        mask = kept.mul_(256 / (256 - self.dropped))
+        keep = torch.from_numpy((bytes_ >= self.dropped).astype(np.float32))
+        mask = keep.mul_(256 / (256 - self.dropped))
         if x.ndim == 4:  # in the order in which the values lie in memory
             count, channels, height, width = x.shape
             return x * mask.view(count, height, width, channels).permute(0, 3, 1, 2)

@@ -488,16 +488,16 @@ def _terms(
         return made, sources[0] if len(sources) == 1 else None
 
     def backward(call: Call, slopes: Float) -> Back:
-        found: list[Float | None] = []
+        parts: list[Float | None] = []
         constant = 0.0
         for number, slope in enumerate(slopes_of(call)):
             part = slopes * slope
             if call.varying[number]:
-                found.append(_sum_over_repeats(part, call.inputs[number].shape))
+                parts.append(_sum_over_repeats(part, call.inputs[number].shape))
             else:
-                found.append(None)
+                parts.append(None)
                 constant += float(np.sum(part * call.wide(number)))
-        return tuple(found), constant
+        return tuple(parts), constant
 
     return Operator("terms", step, backward, varying=varying, edits=edits, words=words)
 
@@ -506,8 +506,8 @@ def _sum_over_repeats(slopes: Float, shape: Sequence[int]) -> Float:
     """Summed over the axes along which an array of `shape` was repeated."""
     summed = slopes.sum(tuple(range(slopes.ndim - len(shape))))
     axes = tuple(a for a, side in enumerate(shape) if side == 1 and summed.shape[a] != 1)
-    found: Float = summed.sum(axes, keepdims=True) if axes else summed
-    return found
+    narrowed: Float = summed.sum(axes, keepdims=True) if axes else summed
+    return narrowed
 
 
 ADD = _terms("+", math.fsum, lambda call: (1, 1), varying=2)

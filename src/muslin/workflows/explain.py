@@ -226,20 +226,20 @@ def _score_arithmetic(inspection: Inspection, chosen: ExplainedTarget) -> tuple[
     """How the class's score is added up, and how it becomes a probability, as far as that can be shown."""
     name, index = chosen.target.name, chosen.target.classes.index(chosen.label)
     scores = inspection.model.layered.scores.get(name)
-    found: list[Mapping[str, Any]] = []
+    results: list[Mapping[str, Any]] = []
     layer, place = name, [index]
     for _ in range(4):  # a mean of both views, then softmax or sigmoid, then the score
         try:
-            found.append(arithmetic(inspection.trace, layer, place))
+            results.append(arithmetic(inspection.trace, layer, place))
         except ExplanationError:
             break
-        last = found[-1]["chain"][-1]
+        last = results[-1]["chain"][-1]
         if layer == scores or scores is None:
             break
         layer, place = scores, [index]
         if last["kind"] == "mean":
             layer, place = last["terms"][0]["layer"], last["terms"][0]["index"]
-    return tuple(found)
+    return tuple(results)
 
 
 def _strongest_value(inspection: Inspection) -> Mapping[str, Any] | None:

@@ -1,44 +1,48 @@
-"""What is wrong with how the data are divided: small classes, imbalance, groups that are in two parts."""
+"""Checks of classes and parts: small classes, imbalance, groups in two parts."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.audit.duplicates import KEPT_FIRST
+from muslin.data.audit.duplicates import KEEP_ORDER
 from muslin.data.audit.findings import Finding, samples
 from muslin.data.dataset import Dataset, Target
+from muslin.messages import Message
 
 SMALL_CLASS = 25
-"""Of fewer images a fifth, set apart to judge by, is fewer than five: right or wrong is then a toss of a coin."""
+"""With fewer images the test set, a fifth of them, has fewer than five: the accuracy on it is then mere chance."""
 
-IMBALANCE = 10.0
-SHOWN = 6
-RESPLIT_SHARE = 0.1
-"""Where more of the data than this would have to be left out to part the groups, it is the split that is wrong."""
+IMBALANCE_RATIO = 10.0
+RESPLIT_FRACTION = 0.1
+"""If more of the data than this would have to be excluded to part the groups, the split itself is wrong."""
 
 
-def small_class(dataset: Dataset) -> list[Finding]:
+def find_small_classes(dataset: Dataset) -> list[Finding]:
     """Classes with fewer than 25 images. The samples are all of them; of a class without any, none."""
     findings = []
     for target in dataset.targets:
-        for index, name in enumerate(target.classes):
-            theirs = np.flatnonzero(_is(dataset, target, index))
-            if len(theirs) < SMALL_CLASS:
-                images = "1 image" if len(theirs) == 1 else f"{len(theirs)} images"
+        for index, label in enumerate(target.classes):
+            indices = np.flatnonzero(_has_class(dataset, target, index))
+            if len(indices) < SMALL_CLASS:
+                message = Message(
+                    "finding_small_class",
+                    label=label,
+                    target=target.name,
+                    count=len(indices),
+                    minimum=SMALL_CLASS,
+                )
                 findings.append(
                     Finding(
                         "small_class",
-                        samples(dataset, theirs),
-                        float(len(theirs)),
-                        f"{name!r} of {target.name!r} has {images}; below {SMALL_CLASS} neither learning nor "
-                        "judging is to be trusted",
-                        "Add images, or merge or drop the class: --min-per-class.",
+                        samples(dataset, indices),
+                        float(len(indices)),
+                        message,
                         target=target.name,
                     )
                 )
     return findings
 
 
-def imbalance(dataset: Dataset) -> list[Finding]:
+def find_imbalance(dataset: Dataset) -> list[Finding]:
     """Targets whose largest class has at least ten times the images of the smallest that has any.
 
     The samples are one image of either class.
@@ -47,67 +51,66 @@ def imbalance(dataset: Dataset) -> list[Finding]:
     for target in dataset.targets:
         if target.kind == "multilabel" or len(target.classes) < 2:
             continue
-        counts = np.array([_is(dataset, target, i).sum() for i in range(len(target.classes))])
+        counts = np.array([_has_class(dataset, target, i).sum() for i in range(len(target.classes))])
         if counts.sum() == 0:
             continue
         largest, smallest = int(counts.argmax()), int(np.where(counts, counts, counts.max() + 1).argmin())
         ratio = float(counts[largest] / counts[smallest])
-        if ratio >= IMBALANCE:
-            examples = [int(np.flatnonzero(_is(dataset, target, i))[0]) for i in (largest, smallest)]
-            findings.append(
-                Finding(
-                    "imbalance",
-                    samples(dataset, examples),
-                    ratio,
-                    f"{target.classes[largest]!r} has {counts[largest]:,} images, {target.classes[smallest]!r} "
-                    f"{counts[smallest]:,}; always saying {target.classes[largest]!r} would be right on "
-                    f"{100 * counts[largest] / counts.sum():.0f} %",
-                    "Judge by the figures per class, not by accuracy; add images of the small classes.",
-                    target=target.name,
-                )
-            )
+        if ratio < IMBALANCE_RATIO:
+            continue
+        message = Message(
+            "finding_imbalance",
+            largest=target.classes[largest],
+            largest_count=int(counts[largest]),
+            smallest=target.classes[smallest],
+            smallest_count=int(counts[smallest]),
+            largest_share=float(counts[largest] / counts.sum()),
+        )
+        examples = [int(np.flatnonzero(_has_class(dataset, target, i))[0]) for i in (largest, smallest)]
+        findings.append(
+            Finding("imbalance", samples(dataset, examples), ratio, message, target=target.name)
+        )
     return findings
 
 
-def group_in_two_parts(dataset: Dataset) -> list[Finding]:
-    """Groups with samples in more than one part; they belong where they are judged: in test, then validation."""
+def find_split_groups(dataset: Dataset) -> list[Finding]:
+    """Groups with samples in more than one part. They belong where they are evaluated: in test, then validation."""
     if dataset.groups is None or dataset.parts is None:
         return []
     parts = dataset.parts
-    rank = np.array([KEPT_FIRST.index(part) for part in parts])
-    names, which = np.unique(dataset.groups.astype(str), return_inverse=True)
-    by_group = np.argsort(which, kind="stable")
-    torn = []
-    for group in np.split(by_group, np.cumsum(np.bincount(which, minlength=len(names)))[:-1]):
+    rank = np.array([KEEP_ORDER.index(part) for part in parts])
+    names, group_of = np.unique(dataset.groups.astype(str), return_inverse=True)
+    by_group = np.argsort(group_of, kind="stable")
+    split_groups = []
+    for group in np.split(by_group, np.cumsum(np.bincount(group_of, minlength=len(names)))[:-1]):
         if len(set(parts[group].tolist())) > 1:
-            torn.append((group, group[rank[group] > rank[group].min()]))
-    many = sum(len(strays) for _, strays in torn) > RESPLIT_SHARE * len(dataset)
+            split_groups.append((group, group[rank[group] > rank[group].min()]))
+    resplit = sum(len(strays) for _, strays in split_groups) > RESPLIT_FRACTION * len(dataset)
     findings = []
-    for group, strays in torn:
-        counts = [
-            f"{int((parts[group] == part).sum()):,} in {part}"
-            for part in reversed(KEPT_FIRST)
-            if (parts[group] == part).any()
-        ]
-        home = KEPT_FIRST[rank[group].min()]
+    for group, strays in split_groups:
+        counts = {part: int((parts[group] == part).sum()) for part in reversed(KEEP_ORDER)}
+        message = Message(
+            "finding_group_in_two_parts",
+            "resplit" if resplit else "exclude_others",
+            group=str(dataset.groups[group[0]]),
+            counts=[f"{count:,} in {part}" for part, count in counts.items() if count],
+            part=KEEP_ORDER[rank[group].min()],
+        )
+        ordered = group[np.argsort(rank[group], kind="stable")]
+        excluded = () if resplit else strays.tolist()
         findings.append(
             Finding(
                 "group_in_two_parts",
-                samples(
-                    dataset, group[np.argsort(rank[group], kind="stable")], () if many else strays.tolist()
-                ),
+                samples(dataset, ordered, excluded),
                 float(len(strays)),
-                f"Group {dataset.groups[group[0]]!r} has {' and '.join(counts)}",
-                "So many groups are torn that the division itself should be drawn anew, by group."
-                if many
-                else f"Keep those in {home}; leave out the others.",
+                message,
                 leak=True,
             )
         )
     return findings
 
 
-def _is(dataset: Dataset, target: Target, index: int) -> NDArray[np.bool_]:
+def _has_class(dataset: Dataset, target: Target, index: int) -> NDArray[np.bool_]:
     labels = dataset.labels[target.name]
-    is_class: NDArray[np.bool_] = labels[:, index] == 1 if labels.ndim == 2 else labels == index
-    return is_class
+    has_class: NDArray[np.bool_] = labels[:, index] == 1 if labels.ndim == 2 else labels == index
+    return has_class

@@ -1,5 +1,6 @@
 """The same image more than once: identical, nearly identical, in two parts, or under two labels."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -7,210 +8,196 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.audit.findings import Finding, Sample, samples
-from muslin.data.audit.image_checks import where_blank
+from muslin.data.audit.image_checks import blank_indices
 from muslin.data.audit.image_stats import ImageStats
-from muslin.data.audit.near_duplicates import PAIRS_MOST, close_pairs
+from muslin.data.audit.near_duplicates import MAX_PAIRS, close_pairs
 from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.messages import Message
 
-NEAR_SHARE = 0.08
-"""Nearly identical is what is nearer than this share of the usual distance between two images of these data.
+NEAR_FRACTION = 0.08
+"""Images are near-duplicates if they are nearer than this fraction of the median distance between two images.
 
-Measured on clothing-small: 400 photos scaled to 80 % and saved at JPEG quality 60 are at most 0.02 from what they
-were, while no two of its 3,781 photos are nearer than 0.135, except one pair that is the same photo twice. In
-Fashion-MNIST it is 233 of 2,916, which takes in all 54 pairs below 200 that are known in it.
+Measured on clothing-small: 400 photos scaled to 80 % and saved at JPEG quality 60 are at most 0.02 from the original,
+while no two of its 3,781 photos are nearer than 0.135, except one pair that is the same photo twice. In Fashion-MNIST
+it is 233 of 2,916, which includes all 54 pairs below 200 that are known in it.
 """
 
-PAIRS_DRAWN = 20_000
-"""Random pairs from which the usual distance (their median) is taken."""
+SAMPLED_PAIRS = 20_000
+"""Random pairs from which the median distance is estimated."""
 
-KEPT_FIRST = ("test", "validation", "train")
-"""Of copies one is kept: the test's, so that figures stay comparable with others' on the same test part."""
+KEEP_ORDER = ("test", "validation", "train")
+"""Of copies the one in the test set is kept, so that metrics stay comparable with others' on the same test set."""
+
+MAX_NAMED = 5
+"""Labels that the message of a conflict names."""
 
 
 @dataclass(frozen=True, eq=False)
-class Copies:
-    """Which images are there more than once.
+class Duplicates:
+    """The images that occur more than once.
 
     Attributes:
-        identical: per image that is there more than once, int64 indices of all of them.
-        pairs: int64 (pairs, 2), nearly identical images, nearest first; of identical ones only the first is
-            compared, and blank ones are not.
+        identical: per set of identical images their int64 indices.
+        near_pairs: int64 (pairs, 2), near-duplicates, nearest first. Of identical images only the first is compared;
+            blank ones are not.
         distances: float64 (pairs,).
-        usual: median distance between two images of these data; NaN where there are none to compare.
-        radius: distance below which images are nearly identical.
-        complete: whether `pairs` are all; no where there were so many that the search was ended.
-        leave_out: indices of the copies not to be kept.
+        median_distance: between two images of the data; NaN if there are none to compare.
+        radius: distance below which images are near-duplicates.
+        complete: whether `near_pairs` are all; False if the search ended at MAX_PAIRS.
+        exclude: indices of the copies not to keep.
     """
 
     identical: list[NDArray[np.int64]]
-    pairs: NDArray[np.int64]
+    near_pairs: NDArray[np.int64]
     distances: NDArray[np.float64]
-    usual: float
+    median_distance: float
     radius: float
     complete: bool
-    leave_out: frozenset[int]
+    exclude: frozenset[int]
 
     @property
     def edges(self) -> NDArray[np.int64]:
-        """int64 (edges, 2): who is a copy of whom, identical ones as a chain."""
+        """int64 (edges, 2): pairs of copies, identical ones as a chain."""
         chains = [np.stack([group[:-1], group[1:]], axis=1) for group in self.identical]
-        return np.concatenate([self.pairs, *chains])
+        return np.concatenate([self.near_pairs, *chains])
 
 
-def find_copies(dataset: Dataset, looked: ImageStats, log: Callable[[str], None]) -> Copies:
+def find_duplicates(dataset: Dataset, stats: ImageStats, log: Callable[[str], None]) -> Duplicates:
     """All identical and all nearly identical images.
 
-    Distances are Euclidean over the pixels where all images are of one size of at most 64 px, and over
-    copies of 32×32×3 otherwise.
+    Distances are Euclidean over the pixels if all images have one size of at most 64 px, else over thumbnails of
+    32×32×3.
     """
-    readable = looked.readable
-    _, first, which = np.unique(looked.digests[readable], axis=0, return_index=True, return_inverse=True)
-    by_image = np.argsort(which, kind="stable")
-    counts = np.bincount(which, minlength=len(first))
-    groups = np.split(readable[by_image], np.cumsum(counts)[:-1]) if len(readable) else []
+    readable = stats.readable
+    _, first, group_of = np.unique(stats.digests[readable], axis=0, return_index=True, return_inverse=True)
+    by_group = np.argsort(group_of, kind="stable")
+    counts = np.bincount(group_of, minlength=len(first))
+    groups = np.split(readable[by_group], np.cumsum(counts)[:-1]) if len(readable) else []
     identical = [group for group in groups if len(group) > 1]
 
-    compared = np.setdiff1d(readable[np.sort(first)], where_blank(looked))
-    usual = usual_distance(looked.copies, compared)
+    compared = np.setdiff1d(readable[np.sort(first)], blank_indices(stats))
+    median = median_distance(stats.thumbnails, compared)
     pairs, distances = np.empty((0, 2), dtype=np.int64), np.empty(0)
-    if usual > 0:
+    if median > 0:
         pairs, distances = close_pairs(
-            looked.copies,
-            NEAR_SHARE * usual,
+            stats.thumbnails,
+            NEAR_FRACTION * median,
             indices=compared,
-            most=PAIRS_MOST,
-            log=lambda share: log(f"compared {100 * share:.0f} % of the images"),
+            on_progress=lambda share: log(f"compared {100 * share:.0f} % of the images"),
         )
-    complete = len(pairs) < PAIRS_MOST
-    found = Copies(identical, pairs, distances, usual, NEAR_SHARE * usual, complete, frozenset())
-    return replace(found, leave_out=_not_kept(dataset, found.edges))
+    complete = len(pairs) < MAX_PAIRS
+    duplicates = Duplicates(
+        identical, pairs, distances, median, NEAR_FRACTION * median, complete, frozenset()
+    )
+    return replace(duplicates, exclude=_copies_to_exclude(dataset, identical, pairs))
 
 
-def usual_distance(copies: NDArray[np.uint8], indices: NDArray[np.int64]) -> float:
-    """The median distance of 20,000 pairs drawn at random from the images at `indices`; NaN of fewer than two."""
+def median_distance(thumbnails: NDArray[np.uint8], indices: NDArray[np.int64]) -> float:
+    """The median distance of 20,000 random pairs of the images at `indices`; NaN of fewer than two."""
     if len(indices) < 2:
         return float("nan")
     random = np.random.default_rng(0)
-    one = random.integers(0, len(indices), PAIRS_DRAWN)
-    other = (one + random.integers(1, len(indices), PAIRS_DRAWN)) % len(indices)
-    distances = np.empty(PAIRS_DRAWN)
-    for start in range(0, PAIRS_DRAWN, 1000):
-        part = slice(start, start + 1000)
-        difference = copies[indices[one[part]]].astype(np.float32) - copies[indices[other[part]]]
-        distances[part] = np.sqrt((difference.reshape(len(difference), -1) ** 2).sum(axis=1))
+    one = random.integers(0, len(indices), SAMPLED_PAIRS)
+    other = (one + random.integers(1, len(indices), SAMPLED_PAIRS)) % len(indices)
+    distances = np.empty(SAMPLED_PAIRS)
+    for start in range(0, SAMPLED_PAIRS, 1000):
+        block = slice(start, start + 1000)
+        difference = thumbnails[indices[one[block]]].astype(np.float32) - thumbnails[indices[other[block]]]
+        distances[block] = np.sqrt((difference.reshape(len(difference), -1) ** 2).sum(axis=1))
     return float(np.median(distances))
 
 
-def _not_kept(dataset: Dataset, edges: NDArray[np.int64]) -> frozenset[int]:
-    """Going through the parts in the order of KEPT_FIRST, whoever is a copy of one that is kept is not."""
-    copies_of: dict[int, list[int]] = {}
-    for one, other in edges.tolist():
-        copies_of.setdefault(one, []).append(other)
-        copies_of.setdefault(other, []).append(one)
+def _copies_to_exclude(
+    dataset: Dataset, identical: list[NDArray[np.int64]], near_pairs: NDArray[np.int64]
+) -> frozenset[int]:
+    """In KEEP_ORDER, an image is kept unless a copy of it is; of identical images one stands for all."""
+    members = {int(group[0]): group.tolist() for group in identical}
+    copies_of: dict[int, list[int]] = defaultdict(list, {first: [] for first in members})
+    for one, other in near_pairs.tolist():
+        copies_of[one].append(other)
+        copies_of[other].append(one)
 
     def rank(index: int) -> tuple[int, int]:
-        return (0 if dataset.parts is None else KEPT_FIRST.index(dataset.parts[index])), index
+        return (0 if dataset.parts is None else KEEP_ORDER.index(dataset.parts[index])), index
 
+    best = {first: min(members.get(first, [first]), key=rank) for first in copies_of}
     kept: set[int] = set()
-    for index in sorted(copies_of, key=rank):
-        if not any(copy in kept for copy in copies_of[index]):
-            kept.add(index)
-    return frozenset(set(copies_of) - kept)
+    for first in sorted(best, key=lambda first: rank(best[first])):
+        if not any(copy in kept for copy in copies_of[first]):
+            kept.add(first)
+    everyone = {index for first in copies_of for index in members.get(first, [first])}
+    return frozenset(everyone - {best[first] for first in kept})
 
 
-def identical(dataset: Dataset, copies: Copies) -> list[Finding]:
-    """A finding for every image that is there more than once, byte for byte."""
+def find_identical(dataset: Dataset, duplicates: Duplicates) -> list[Finding]:
+    """A finding for every set of images with identical pixels."""
     findings = []
-    for group in copies.identical:
-        chosen = _kept_first(samples(dataset, group, copies.leave_out))
-        leak, where = _across(chosen)
-        findings.append(
-            Finding(
-                "identical",
-                chosen,
-                float(len(group)),
-                f"{len(group):,} images are equal in every pixel{where}",
-                _advice(chosen),
-                leak,
-            )
-        )
+    for group in duplicates.identical:
+        copies = _kept_first(samples(dataset, group, duplicates.exclude))
+        parts = _parts_if_several(copies)
+        hint, params = _advice(copies)
+        message = Message("finding_identical", hint, count=len(group), parts=parts, **params)
+        findings.append(Finding("identical", copies, float(len(group)), message, leak=bool(parts)))
     return findings
 
 
-def near_duplicate(dataset: Dataset, copies: Copies) -> list[Finding]:
+def find_near(dataset: Dataset, duplicates: Duplicates) -> list[Finding]:
     """A finding for every pair that is nearer than the radius, but not identical."""
     findings = []
-    for pair, distance in zip(copies.pairs, copies.distances, strict=True):
-        chosen = _kept_first(samples(dataset, pair, copies.leave_out))
-        leak, where = _across(chosen)
-        findings.append(
-            Finding(
-                "near_duplicate",
-                chosen,
-                float(distance),
-                f"{distance:.1f} apart{where}; usual here is {copies.usual:,.0f}, and below {copies.radius:,.0f} "
-                f"({100 * NEAR_SHARE:.0f} % of that) counts as nearly identical",
-                _advice(chosen),
-                leak,
-            )
-        )
+    for pair, distance in zip(duplicates.near_pairs, duplicates.distances.tolist(), strict=True):
+        copies = _kept_first(samples(dataset, pair, duplicates.exclude))
+        parts = _parts_if_several(copies)
+        hint, params = _advice(copies)
+        message = Message(
+            "finding_near_duplicate", hint, distance=distance, parts=parts, radius=duplicates.radius,
+            median=duplicates.median_distance, fraction=NEAR_FRACTION, **params,
+        )  # fmt: skip
+        findings.append(Finding("near_duplicate", copies, distance, message, leak=bool(parts)))
     return findings
 
 
-def label_conflict(dataset: Dataset, copies: Copies) -> list[Finding]:
+def find_label_conflicts(dataset: Dataset, duplicates: Duplicates) -> list[Finding]:
     """Identical or nearly identical images whose known labels differ in some target."""
+    groups = [(group, 0.0) for group in duplicates.identical]
+    groups += zip(duplicates.near_pairs, duplicates.distances.tolist(), strict=True)
     findings = []
-    nearly = [(pair, float(distance)) for pair, distance in zip(copies.pairs, copies.distances, strict=True)]
-    for group, distance in [*((group, 0.0) for group in copies.identical), *nearly]:
-        if differ := _differing(dataset, group):
-            chosen = samples(dataset, group, [int(i) for i in group])
-            leak, where = _across(chosen)
-            alike = "Equal in every pixel" if distance == 0 else f"Only {distance:.1f} apart"
-            findings.append(
-                Finding(
-                    "label_conflict",
-                    chosen,
-                    distance,
-                    f"{alike}{where}, but {'; '.join(differ)}",
-                    "Correct the wrong label and keep one; leave all out until someone has decided.",
-                    leak,
-                )
-            )
+    for group, distance in groups:
+        if labels := _conflicting_labels(dataset, group):
+            copies = samples(dataset, group, group.tolist())
+            parts = _parts_if_several(copies)
+            message = Message("finding_label_conflict", distance=distance, labels=labels, parts=parts)
+            findings.append(Finding("label_conflict", copies, distance, message, leak=bool(parts)))
     return findings
 
 
-def _differing(dataset: Dataset, indices: NDArray[np.int64]) -> list[str]:
-    """Per target in which known labels at `indices` differ: `label is both coat and dress`."""
-    sentences = []
+def _conflicting_labels(dataset: Dataset, indices: NDArray[np.int64]) -> list[str]:
+    """Per target in which known labels at `indices` differ: `label: coat / dress`."""
+    conflicts = []
     for target in dataset.targets:
         labels = dataset.labels[target.name][indices]
         if target.kind == "multilabel":
-            yes, no = (labels == 1).any(axis=0), (labels == 0).any(axis=0)
-            unsure = [target.classes[i] for i in np.flatnonzero(yes & no)]
-            if unsure:
-                sentences.append(f"{target.name} is and is not {', '.join(unsure[:5])}")
+            both = (labels == 1).any(axis=0) & (labels == 0).any(axis=0)
+            names = [f"{target.classes[i]} yes / no" for i in np.flatnonzero(both)[:MAX_NAMED]]
+            conflicts += [f"{target.name}: {', '.join(names)}"] if names else []
         else:
             names = [target.classes[i] for i in np.unique(labels[labels != UNKNOWN])]
-            if len(names) > 1:
-                sentences.append(f"{target.name} is {' and '.join(names[:5])}")
-    return sentences
+            conflicts += [f"{target.name}: {' / '.join(names[:MAX_NAMED])}"] if len(names) > 1 else []
+    return conflicts
 
 
-def _kept_first(chosen: tuple[Sample, ...]) -> tuple[Sample, ...]:
-    return tuple(sorted(chosen, key=lambda sample: sample.leave_out))
+def _kept_first(copies: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    return tuple(sorted(copies, key=lambda sample: sample.exclude))
 
 
-def _across(chosen: tuple[Sample, ...]) -> tuple[bool, str]:
-    """Whether the samples are in more than one part, and words that say in which."""
-    parts = [part for part in reversed(KEPT_FIRST) if any(sample.part == part for sample in chosen)]
-    return len(parts) > 1, f", in {' and '.join(parts)}" if len(parts) > 1 else ""
+def _parts_if_several(copies: tuple[Sample, ...]) -> list[str]:
+    """The parts that the samples are in, if they are in more than one."""
+    parts = [part for part in reversed(KEEP_ORDER) if any(sample.part == part for sample in copies)]
+    return parts if len(parts) > 1 else []
 
 
-def _advice(chosen: tuple[Sample, ...]) -> str:
-    kept = [sample for sample in chosen if not sample.leave_out]
-    if len(kept) == len(chosen):  # cannot happen among copies, but a suggestion must never be empty
-        return "Look at them."
-    if not kept:
-        return "Leave out all of these: a copy of theirs is kept."
-    where = f"the one in {kept[0].part}" if kept[0].part else "one"
-    return f"Keep {where}, {kept[0].id}; leave out the {'other' if len(chosen) == 2 else 'others'}."
+def _advice(copies: tuple[Sample, ...]) -> tuple[str, dict[str, object]]:
+    """The hint of a finding, and its parameters."""
+    kept = copies[0]
+    if kept.exclude:
+        return "exclude_all", {}
+    return "keep_one", {"keep": kept.id, "keep_part": kept.part, "excluded": sum(s.exclude for s in copies)}

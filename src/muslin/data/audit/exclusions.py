@@ -1,4 +1,4 @@
-"""Samples named in a CSV file: what an audit suggests to leave out, and what a person decided to leave out."""
+"""CSV files that name samples: those that an audit suggests to exclude, and those that a person decided to exclude."""
 
 import csv
 import io
@@ -10,14 +10,15 @@ import numpy as np
 
 from muslin.data.dataset import Dataset
 from muslin.errors import DataError
+from muslin.messages import Message
 from muslin.storage.atomic import write_atomically
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-"""A spreadsheet takes a cell that begins so for a formula, or for the mark that it is none."""
+"""A spreadsheet takes a cell that begins with one of these for a formula, or for the mark that it is none."""
 
 
-def write_names(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A CSV in UTF-8 in which no cell is a formula to a spreadsheet: such a one gets an apostrophe in front.
+def write_exclusions(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV in UTF-8 in which no cell is a formula to a spreadsheet.
 
     Raises:
         StorageError: the disk is full or the place cannot be written.
@@ -25,74 +26,68 @@ def write_names(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([guarded(cell) for cell in row] for row in rows)
+    writer.writerows([escape_formula(cell) for cell in row] for row in rows)
     write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def guarded(cell: str) -> str:
-    """`=1+1` as `'=1+1`, so that a spreadsheet shows it and does not reckon it."""
+def escape_formula(cell: str) -> str:
+    """`=1+1` as `'=1+1`, so that a spreadsheet shows it and does not compute it."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
-def unguarded(cell: str) -> str:
-    """What `guarded` was given."""
+def unescape_formula(cell: str) -> str:
+    """The argument of `escape_formula`."""
     return cell.removeprefix("'")
 
 
-def read_names(path: Path) -> list[tuple[str, str]]:
-    """Part (empty where there is none) and id of every sample that a CSV names in its columns `part` and `id`.
+def read_exclusions(path: Path) -> list[tuple[str, str]]:
+    """Part (empty if it has none) and id of every sample that a CSV names in its columns `part` and `id`.
 
     Raises:
-        DataError: there is no such file, it is no CSV, it lacks the column `id`, or a line lacks an id.
+        DataError: there is no such file, it is no CSV, it lacks the column `id`, or a row lacks an id.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}). Check the path.") from error
+        raise DataError("exclusions_unreadable", path=str(path), reason=error.strerror or str(error)) from error
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         if "id" not in (reader.fieldnames or ()):
-            raise DataError(
-                f"{path}: has no column `id`. It should have the columns part and id, as exclude.csv of an audit does."
-            )
+            raise DataError("exclusions_without_id", path=str(path))
         names = []
         for row in reader:
             if not row["id"]:
-                raise DataError(
-                    f"{path}: line {reader.line_num} names no id. Give one, or take out the line."
-                )
-            names.append((unguarded(row.get("part") or ""), unguarded(row["id"])))
+                raise DataError("exclusion_id_missing", path=str(path), row=reader.line_num)
+            names.append((unescape_formula(row.get("part") or ""), unescape_formula(row["id"])))
         return names
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num} is no CSV ({error}).") from error
+        raise DataError("exclusions_not_csv", path=str(path), row=reader.line_num, reason=str(error)) from error
 
 
-def without(dataset: Dataset, names: Sequence[tuple[str, str]], source: str) -> Dataset:
+def exclude_samples(dataset: Dataset, names: Sequence[tuple[str, str]], path: str) -> Dataset:
     """`dataset` without the samples named by part and id; an empty part stands for any.
 
     Args:
-        source: where the names are from, for messages and the list of repairs.
+        path: where the names are from, for errors and the list of fixes.
 
     Raises:
         DataError: a name that the data do not have, or nothing is left.
     """
-    places = {str(id_): i for i, id_ in enumerate(dataset.ids)}
-    leave_out = np.zeros(len(dataset), dtype=bool)
+    index_of = {str(id_): i for i, id_ in enumerate(dataset.ids)}
+    excluded = np.zeros(len(dataset), dtype=bool)
     unknown = []
     for part, id_ in names:
-        place = places.get(id_)
-        if place is None or (part and (dataset.parts is None or dataset.parts[place] != part)):
-            unknown.append(f"{id_} in {part}" if part else id_)
+        index = index_of.get(id_)
+        if index is None or (part and (dataset.parts is None or dataset.parts[index] != part)):
+            unknown.append(f"{part}/{id_}" if part else id_)
         else:
-            leave_out[place] = True
+            excluded[index] = True
     if unknown:
-        more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
         raise DataError(
-            f"{source}: names {', '.join(unknown[:3])}{more}, which {'is' if len(unknown) == 1 else 'are'} not in "
-            f"{dataset.name}. Use the file that an audit of these data wrote."
+            "excluded_samples_unknown", path=path, dataset=dataset.name, count=len(unknown), names=unknown[:3]
         )
-    if leave_out.all():
-        raise DataError(f"{source}: names every sample of {dataset.name}, so nothing is left.")
-    kept = dataset.take(np.flatnonzero(~leave_out))
-    said = f"{int(leave_out.sum()):,} of {len(dataset):,} samples left out, as {source} says"
-    return replace(kept, fixes=(*kept.fixes, said))
+    if excluded.all():
+        raise DataError("everything_excluded", path=path, dataset=dataset.name)
+    kept = dataset.take(np.flatnonzero(~excluded))
+    fix = Message("samples_excluded", excluded=int(excluded.sum()), count=len(dataset), path=path)
+    return replace(kept, fixes=(*kept.fixes, fix))

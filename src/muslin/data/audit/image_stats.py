@@ -1,4 +1,4 @@
-"""One pass over the images: of each only a few numbers, a digest and a small copy are kept."""
+"""One pass over the images, which keeps a few numbers, a digest and a thumbnail of each."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin import machine
 from muslin.data.dataset import Images, PixelImages
 from muslin.errors import ImageError
 from muslin.storage.scratch import ScratchArray
@@ -15,48 +16,52 @@ from muslin.storage.scratch import ScratchArray
 Log = Callable[[str], None]
 
 SMALL_PX = 64
-"""Images that are all of one size, up to this, are compared pixel by pixel; others by a copy of COPY_PX."""
+"""Images that all have one size, at most this, are compared by their pixels; others by thumbnails."""
 
-COPY_PX = 32
-"""Height and width of the copy that stands for a photo, its shape given up."""
+THUMBNAIL_PX = 32
+"""Height and width of the thumbnail of a photo, whatever its aspect ratio."""
 
 MEASURED_PX = 256
-"""Photos are measured at this longest edge, so that sharpness does not depend on how large they were saved."""
+"""Photos are measured at this longest edge, so that sharpness does not depend on the size at which they were saved."""
 
 IN_MEMORY_BYTES = 256_000_000
-"""Small copies beyond this are kept in a temporary file instead of in memory."""
+"""Thumbnails beyond this are kept in a temporary file instead of in memory."""
 
 DIGEST_BYTES = 16
-THREADS = 2
-AT_ONCE = 64
+
+MAX_THREADS = 8
+"""Each thread holds one decoded photo, up to some 100 MB; beyond eight the disk is the limit."""
+
+BATCH = 64
+"""Photos between two calls of `log`."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageStats:
-    """What one pass over `n` images left behind. Rows of images that cannot be decoded are zeros.
+    """Statistics of `n` images. Rows of images that cannot be decoded are zeros.
 
     Attributes:
-        problems: per index of an image that cannot be decoded, why.
+        errors: per index of an image that cannot be decoded, why.
         sizes: int32 (n, 3), height, width and channels as decoded.
-        digests: uint8 (n, 16), of size and pixels: equal only for byte-equal images.
+        digests: uint8 (n, 16), of size and pixels: equal only for identical images.
         mean: float32 (n,), mean brightness, 0..255.
-        spread: float32 (n,), standard deviation of the brightness, 0..127.5.
-        brightest: float32 (n,), the brightness that 1 % of the pixels exceed, 0..255.
-        sharpness: float32 (n,), 99th percentile of the Laplacian's size over that of the gradient's: how steep
-            the sharpest edges are, per px of the image brought to 256 px, whatever its contrast.
-        copies: uint8 (n, height, width, channels): the pixels themselves where `whole`, else copies of 32×32×3.
-        whole: whether all images are of one size of at most 64 px.
+        std: float32 (n,), standard deviation of the brightness, 0..127.5.
+        brightness_p99: float32 (n,), 99th percentile of the brightness, 0..255.
+        sharpness: float32 (n,), 99th percentile of the absolute Laplacian over that of the gradient: how steep the
+            sharpest edges are, per px of the image scaled to 256 px, whatever its contrast.
+        thumbnails: uint8 (n, height, width, channels): the pixels themselves if `full_size`, else 32×32×3.
+        full_size: whether all images have one size of at most 64 px.
     """
 
-    problems: dict[int, str]
+    errors: dict[int, str]
     sizes: NDArray[np.int32]
     digests: NDArray[np.uint8]
     mean: NDArray[np.float32]
-    spread: NDArray[np.float32]
-    brightest: NDArray[np.float32]
+    std: NDArray[np.float32]
+    brightness_p99: NDArray[np.float32]
     sharpness: NDArray[np.float32]
-    copies: NDArray[np.uint8]
-    whole: bool
+    thumbnails: NDArray[np.uint8]
+    full_size: bool
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -68,21 +73,21 @@ class ImageStats:
 
 
 def compute_image_stats(images: Images, log: Log = lambda sentence: None) -> ImageStats:
-    """Decode every image once and keep what the checks need of it.
+    """Decode every image once and compute its statistics.
 
-    Photos are asked for from two threads. Memory holds one block of images at a time; small copies that would
-    take more than 256 MB go to a temporary file. `tell` is called every 64 photos with how far it is.
+    Photos are decoded by one thread per core, at most 8. Memory holds one photo per thread; thumbnails that would
+    take more than 256 MB go to a temporary file. `log` is called every 64 photos.
     """
     if isinstance(images, PixelImages) and max(images.pixels.shape[1:3]) <= SMALL_PX:
-        return _look_at_pixels(images.pixels)
+        return _stats_of_pixels(images.pixels)
     first = _first_readable(images)
     if first is not None and max(first.shape[:2]) <= SMALL_PX:
-        looked = _look_at_photos(images, first.shape, log)
-        if looked is not None:
-            return looked
-    looked = _look_at_photos(images, None, log)
-    assert looked is not None
-    return looked
+        stats = _stats_of_photos(images, first.shape, log)
+        if stats is not None:
+            return stats
+    stats = _stats_of_photos(images, None, log)
+    assert stats is not None
+    return stats
 
 
 def _first_readable(images: Images) -> NDArray[np.uint8] | None:
@@ -94,75 +99,73 @@ def _first_readable(images: Images) -> NDArray[np.uint8] | None:
     return None
 
 
-def _look_at_pixels(pixels: NDArray[np.uint8]) -> ImageStats:
-    looked = _empty(len(pixels), pixels)
-    looked.sizes[:] = pixels.shape[1:]
+def _stats_of_pixels(pixels: NDArray[np.uint8]) -> ImageStats:
+    stats = _empty_stats(len(pixels), pixels)
+    stats.sizes[:] = pixels.shape[1:]
     for start in range(0, len(pixels), 2000):
-        part = slice(start, start + 2000)
-        _measure(_gray(pixels[part]), looked, part)
+        block = slice(start, start + 2000)
+        _measure(_gray(pixels[block]), stats, block)
         for index in range(start, min(start + 2000, len(pixels))):
-            looked.digests[index] = _digest(pixels[index])
-    return looked
+            stats.digests[index] = _pixel_digest(pixels[index])
+    return stats
 
 
-def _look_at_photos(images: Images, frame: tuple[int, ...] | None, log: Log) -> ImageStats | None:
-    """`frame`: the size that all images have; None is returned as soon as one has another."""
-    shape = frame or (COPY_PX, COPY_PX, 3)
-    looked = _empty(len(images), _room(len(images), shape), whole=frame is not None)
+def _stats_of_photos(images: Images, size: tuple[int, ...] | None, log: Log) -> ImageStats | None:
+    """`size`: the size that all images have; returns None as soon as one has another."""
+    shape = size or (THUMBNAIL_PX, THUMBNAIL_PX, 3)
+    stats = _empty_stats(len(images), _zeros(len(images), shape), full_size=size is not None)
 
-    def one(index: int) -> bool:
+    def add(index: int) -> bool:
         try:
             pixels = images[index]
         except ImageError as error:
-            looked.problems[index] = str(error)
+            stats.errors[index] = str(error)
             return True
-        if frame is not None and pixels.shape != frame:
+        if size is not None and pixels.shape != size:
             return False
-        looked.sizes[index] = pixels.shape
-        looked.digests[index] = _digest(pixels)
-        looked.copies[index], measured = (pixels, pixels) if frame is not None else _reduced(pixels)
-        _measure(_gray(measured[np.newaxis]), looked, slice(index, index + 1))
+        stats.sizes[index] = pixels.shape
+        stats.digests[index] = _pixel_digest(pixels)
+        stats.thumbnails[index], measured = (pixels, pixels) if size is not None else _thumbnail(pixels)
+        _measure(_gray(measured[np.newaxis]), stats, slice(index, index + 1))
         return True
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(images), AT_ONCE):
-            log(f"looked at {start:,} of {len(images):,} images")
-            if not all(pool.map(one, range(start, min(start + AT_ONCE, len(images))))):
+    with ThreadPoolExecutor(min(machine.physical_cores(), MAX_THREADS)) as pool:
+        for start in range(0, len(images), BATCH):
+            log(f"examined {start:,} of {len(images):,} images")
+            if not all(pool.map(add, range(start, min(start + BATCH, len(images))))):
                 return None
-    return looked
+    return stats
 
 
-def _reduced(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The copy (32, 32, 3) that stands for a photo, and the gray image on which it is measured, (h, w, 1)."""
+def _thumbnail(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The thumbnail (32, 32, 3) of a photo, and the gray image on which it is measured, (height, width, 1)."""
     from PIL import Image
 
     photo = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     scale = MEASURED_PX / max(photo.size)
-    # Smooth filters, not BOX: fine stripes would beat with its cells, so that a photo and the same photo at 80 %
-    # came out a ninth as far apart as two photos usually are, instead of a fiftieth.
+    # Smooth filters, not BOX: fine stripes would alias with its cells, so that a photo and the same photo at 80 %
+    # would be a ninth of the median distance apart instead of a fiftieth.
     if scale < 1:
         size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
         photo = photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    copy = photo.resize((COPY_PX, COPY_PX), Image.Resampling.HAMMING).convert("RGB")
-    return np.asarray(copy), np.asarray(photo.convert("L"))[:, :, np.newaxis]
+    thumbnail = photo.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.HAMMING).convert("RGB")
+    return np.asarray(thumbnail), np.asarray(photo.convert("L"))[:, :, np.newaxis]
 
 
-def _empty(count: int, copies: NDArray[np.uint8], whole: bool = True) -> ImageStats:
-    def numbers() -> NDArray[np.float32]:
-        return np.zeros(count, dtype=np.float32)
-
+def _empty_stats(count: int, thumbnails: NDArray[np.uint8], full_size: bool = True) -> ImageStats:
+    numbers = (np.zeros(count, dtype=np.float32) for _ in range(4))
     sizes, digests = np.zeros((count, 3), dtype=np.int32), np.zeros((count, DIGEST_BYTES), dtype=np.uint8)
-    return ImageStats({}, sizes, digests, numbers(), numbers(), numbers(), numbers(), copies, whole)
+    return ImageStats({}, sizes, digests, *numbers, thumbnails, full_size)
 
 
-def _room(count: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Zeros (count, *shape), in memory or, where they are many, in a file that vanishes with them."""
+def _zeros(count: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Zeros (count, *shape), in memory or, if they are many, in a temporary file that is deleted with them."""
     if count * int(np.prod(shape)) <= IN_MEMORY_BYTES:
         return np.zeros((count, *shape), dtype=np.uint8)
     return ScratchArray(count, shape).memmap()
 
 
-def _digest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _pixel_digest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return np.frombuffer(digest.digest()[:DIGEST_BYTES], dtype=np.uint8)
@@ -175,24 +178,24 @@ def _gray(block: NDArray[np.uint8]) -> NDArray[np.float32]:
     return gray
 
 
-def _measure(gray: NDArray[np.float32], looked: ImageStats, where: slice) -> None:
-    """Fill in brightness, spread and sharpness of a block, float32 (count, height, width)."""
+def _measure(gray: NDArray[np.float32], stats: ImageStats, rows: slice) -> None:
+    """Set brightness, its deviation and sharpness of a block of images, float32 (count, height, width)."""
     flat = gray.reshape(len(gray), -1)
-    looked.mean[where] = flat.mean(axis=1)
-    looked.spread[where] = flat.std(axis=1)
-    looked.brightest[where] = _exceeded_by_1_in_100(gray)
+    stats.mean[rows] = flat.mean(axis=1)
+    stats.std[rows] = flat.std(axis=1)
+    stats.brightness_p99[rows] = _percentile_99(gray)
     if min(gray.shape[1:]) < 3:
         return
     left, right, above, below = gray[:, 1:-1, :-2], gray[:, 1:-1, 2:], gray[:, :-2, 1:-1], gray[:, 2:, 1:-1]
     laplacian = np.abs(left + right + above + below - 4 * gray[:, 1:-1, 1:-1])
     gradient = np.hypot(right - left, below - above) / 2
-    steepest = np.maximum(_exceeded_by_1_in_100(gradient), 1e-3)
-    looked.sharpness[where] = _exceeded_by_1_in_100(laplacian) / steepest
+    steepest = np.maximum(_percentile_99(gradient), 1e-3)
+    stats.sharpness[rows] = _percentile_99(laplacian) / steepest
 
 
-def _exceeded_by_1_in_100(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Per row of (count, height, width) the value that 1 % of the others exceed, float32 (count,)."""
+def _percentile_99(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Per image of (count, height, width) the value that 1 % of the others exceed, float32 (count,)."""
     flat = values.reshape(len(values), -1)
-    place = flat.shape[1] - 1 - flat.shape[1] // 100
-    exceeded: NDArray[np.float32] = np.partition(flat, place, axis=1)[:, place]
-    return exceeded
+    k = flat.shape[1] - 1 - flat.shape[1] // 100
+    percentile: NDArray[np.float32] = np.partition(flat, k, axis=1)[:, k]
+    return percentile

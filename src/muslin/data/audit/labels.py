@@ -1,10 +1,10 @@
-"""Which labels are likely wrong, by what networks say of images that they did not learn from.
+"""Likely label errors, found with the predictions of networks for images that they were not trained on.
 
-Confident learning (Northcutt, Jiang and Chuang, JAIR 70, 2021): a class's threshold is the mean probability that
-images labelled so get for it; a label is doubted by comparing with what is usual for its class, so that a
-network that is never sure of shirts does not make every shirt a suspect. The ranking and the thresholds are those
-of cleanlab 2.9 (`get_label_quality_scores(method="self_confidence")`, `get_confident_thresholds`), against which
-they are tested; muslin does not need its 90 MB of dependencies for two formulas.
+Confident learning (Northcutt, Jiang and Chuang, JAIR 70, 2021): the threshold of a class is the mean probability that
+images with this label get for it. A label is suspect compared with what is typical for its class, so a network that is
+never confident of shirts does not make every shirt a suspect. Ranking and thresholds equal those of cleanlab 2.9
+(`get_label_quality_scores(method="self_confidence")`, `get_confident_thresholds`), against which they are tested;
+muslin does not need its 90 MB of dependencies for two formulas.
 """
 
 from typing import Any
@@ -14,46 +14,50 @@ from numpy.typing import NDArray
 
 from muslin.data.audit.findings import Finding, samples
 from muslin.data.dataset import UNKNOWN, Dataset, Target
+from muslin.messages import Message
 
-FOLDS = 4
-JUDGED_FROM = 14
-"""Images of a class: of fewer, each network would have learned from fewer than ten."""
+N_FOLDS = 4
+MIN_PER_CLASS = 14
+"""Images of a class: with fewer, each network would be trained on fewer than ten."""
 
-SUSPECT_SHARE = 1 / 4
-"""Of what is usual for its class: a label below this, with another class above it, is a suspect. With 2 % of
+SUSPECT_RATIO = 1 / 4
+"""Of what is typical for its class: a label below this, with another class above it, is suspect. With 2 % of
 Fashion-MNIST's labels changed at random these are 97 % of the changed ones, and 4 % of the others."""
 
-WRONG_SHARE = 1 / 20
-"""Below this, where another class gets what is usual for it, it is suggested to leave the sample out: of those
-found so in that trial 88 % were wrong, and of 3,781 photos, on which networks are right three times in four, 74 %."""
+EXCLUDE_RATIO = 1 / 20
+"""Below this, if another class gets what is typical for it, the finding suggests to exclude the sample. Of those found
+so in that trial 88 % were incorrect, and of 3,781 photos, on which networks are correct on 75 %, 74 %."""
 
-SKILL = 1 / 4
-"""See `is_skilled`."""
+MIN_YOUDEN = 1 / 4
+"""See `has_skill`."""
 
 Probabilities = NDArray[np.floating[Any]]
+Labels = NDArray[np.integer[Any]]
 
 
-def folds(
-    labels: NDArray[np.int64], units: NDArray[np.int64], count: int = FOLDS, seed: int = 0
+def assign_folds(
+    strata: NDArray[np.int64], units: NDArray[np.int64], count: int = N_FOLDS, seed: int = 0
 ) -> NDArray[np.int64]:
-    """The fold of each sample, int64 (n,), from 0 to count - 1: classes spread evenly, units never torn.
+    """The fold of each sample, int64 (n,), from 0 to count - 1: strata spread evenly, units never split.
 
     Args:
-        labels: (n,) class indices or UNKNOWN; what is spread evenly.
+        strata: (n,) class indices or UNKNOWN.
         units: (n,) samples with the same number go into the same fold, as copies and groups must.
     """
     random = np.random.default_rng(seed)
-    _, first, which = np.unique(units, return_index=True, return_inverse=True)
+    _, first, unit_of = np.unique(units, return_index=True, return_inverse=True)
     shuffled = random.permutation(len(first))
-    by_class = shuffled[np.argsort(labels[first[shuffled]], kind="stable")]
+    by_class = shuffled[np.argsort(strata[first[shuffled]], kind="stable")]
     fold_of_unit = np.empty(len(first), dtype=np.int64)
     fold_of_unit[by_class] = np.arange(len(first)) % count
-    chosen: NDArray[np.int64] = fold_of_unit[which]
-    return chosen
+    folds: NDArray[np.int64] = fold_of_unit[unit_of]
+    return folds
 
 
-def units(count: int, edges: NDArray[np.int64], groups: NDArray[np.object_] | None) -> NDArray[np.int64]:
-    """Per sample the number of what must stay together: copies, and samples of one group. int64 (count,).
+def fold_units(
+    count: int, edges: NDArray[np.int64], groups: NDArray[np.object_] | None
+) -> NDArray[np.int64]:
+    """Per sample the number of its unit, int64 (count,): copies and samples of one group stay together.
 
     Args:
         edges: int64 (edges, 2), pairs of copies.
@@ -63,22 +67,33 @@ def units(count: int, edges: NDArray[np.int64], groups: NDArray[np.object_] | No
 
     ends = [edges]
     if groups is not None:
-        _, first, which = np.unique(groups.astype(str), return_index=True, return_inverse=True)
-        ends.append(np.stack([np.arange(count), first[which]], axis=1))
+        _, first, group_of = np.unique(groups.astype(str), return_index=True, return_inverse=True)
+        ends.append(np.stack([np.arange(count), first[group_of]], axis=1))
     one, other = np.concatenate(ends).T
     links = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(count, count))
-    numbers: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
-    return numbers
+    units: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
+    return units
 
 
-def class_thresholds(labels: NDArray[np.integer[Any]], probabilities: Probabilities) -> NDArray[np.float64]:
-    """Per class the mean probability that the samples labelled so get for it, float64 (classes,); NaN without any.
+def fold_strata(target: Target, labels: Labels) -> NDArray[np.int64]:
+    """The strata of `assign_folds`, int64 (n,): the class; of several labels an image its rarest, or UNKNOWN."""
+    if target.kind == "multiclass":
+        return labels.astype(np.int64)
+    yes = labels == 1
+    rarest_first = np.argsort(yes.sum(axis=0), kind="stable")
+    rarest = rarest_first[yes[:, rarest_first].argmax(axis=1)]
+    strata: NDArray[np.int64] = np.where(yes.any(axis=1), rarest, UNKNOWN).astype(np.int64)
+    return strata
+
+
+def class_thresholds(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+    """Per class the mean probability that the samples with this label get for it, float64 (classes,); NaN without any.
 
     Args:
         labels: (n,) class indices, none unknown.
         probabilities: (n, classes), out of sample.
     """
-    own = own_probability(labels, probabilities)
+    own = self_confidence(labels, probabilities)
     classes = probabilities.shape[1]
     counts = np.bincount(labels, minlength=classes)
     with np.errstate(invalid="ignore"):
@@ -86,166 +101,143 @@ def class_thresholds(labels: NDArray[np.integer[Any]], probabilities: Probabilit
     return thresholds
 
 
-def own_probability(labels: NDArray[np.integer[Any]], probabilities: Probabilities) -> Probabilities:
-    """Per sample the probability of its own label, (n,): the lower, the likelier the label is wrong."""
+def self_confidence(labels: Labels, probabilities: Probabilities) -> Probabilities:
+    """Per sample the probability of its own label, (n,): the lower, the more likely the label is incorrect."""
     own: Probabilities = probabilities[np.arange(len(labels)), labels]
     return own
 
 
-def agreement(labels: NDArray[np.integer[Any]], probabilities: Probabilities) -> float:
+def label_agreement(labels: Labels, probabilities: Probabilities) -> float:
     """Share of the samples whose most probable class is their label, 0 to 1."""
     return float((probabilities.argmax(axis=1) == labels).mean())
 
 
-def guess(labels: NDArray[np.integer[Any]]) -> float:
-    """Share of the samples that always naming the most frequent class would be right on, 0 to 1."""
+def majority_share(labels: Labels) -> float:
+    """Accuracy of always predicting the most frequent class, 0 to 1."""
     return float(np.bincount(labels).max() / len(labels))
 
 
-def examinable(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    """Which labels can be judged, bool (n,), or (n, classes) of several labels an image.
+def checkable(target: Target, labels: Labels) -> NDArray[np.bool_]:
+    """Which labels can be checked, bool (n,), or (n, classes) of several labels an image.
 
-    Those that are known, of a class that 14 images or more have; where there may be several, and 14 have not.
+    Those that are known, of a class with at least 14 images; of several labels, also with 14 images without it.
     """
     if target.kind == "multilabel":
-        enough = ((labels == 1).sum(axis=0) >= JUDGED_FROM) & ((labels == 0).sum(axis=0) >= JUDGED_FROM)
+        enough = ((labels == 1).sum(axis=0) >= MIN_PER_CLASS) & ((labels == 0).sum(axis=0) >= MIN_PER_CLASS)
         cells: NDArray[np.bool_] = (labels != UNKNOWN) & enough
         return cells
     counts = np.bincount(labels[labels != UNKNOWN], minlength=len(target.classes))
-    judged: NDArray[np.bool_] = (labels != UNKNOWN) & (counts >= JUDGED_FROM)[labels]
-    return judged
+    rows: NDArray[np.bool_] = (labels != UNKNOWN) & (counts >= MIN_PER_CLASS)[labels]
+    return rows
 
 
-def strata(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """What `folds` is to spread evenly, int64 (n,): the class; of several labels an image its rarest, or UNKNOWN."""
-    if target.kind == "multiclass":
-        return labels.astype(np.int64)
-    yes = labels == 1
-    rarest_first = np.argsort(yes.sum(axis=0), kind="stable")
-    rarest = rarest_first[yes[:, rarest_first].argmax(axis=1)]
-    found: NDArray[np.int64] = np.where(yes.any(axis=1), rarest, UNKNOWN).astype(np.int64)
-    return found
+def label_check_summary(target: Target, labels: Labels, probabilities: Probabilities) -> dict[str, Any]:
+    """The number of labels checked, the accuracy of the networks on them, and that of the majority class.
 
-
-def judged_summary(
-    target: Target, labels: NDArray[np.integer[Any]], raw_probabilities: Probabilities
-) -> dict[str, Any]:
-    """How many labels were judged, how often the networks agree with them, and how often a guess would.
-
-    Of several labels an image each known yes and no counts, and `skilled` is the number of classes of which the
-    networks know anything (`is_skilled`); only those have suspects.
+    Of several labels an image each known yes and no counts, and `classes_with_skill` is the number of classes that
+    the networks can predict (`has_skill`); only those have suspects.
 
     Args:
-        stated: (n, classes), out of sample; NaN for what is not judged.
+        probabilities: (n, classes), out of sample; NaN for what is not checked.
     """
     if target.kind == "multiclass":
-        rows = np.flatnonzero(~np.isnan(raw_probabilities[:, 0]))
-        known = labels[rows]
-        figures = {"accuracy": agreement(known, raw_probabilities[rows]), "guess": guess(known)}
-        return {"images": len(rows), "labels": len(rows), **figures, "folds": FOLDS}
-    cells = ~np.isnan(raw_probabilities)
-    right = ((raw_probabilities > 0.5) == (labels == 1)) & cells
+        rows = np.flatnonzero(~np.isnan(probabilities[:, 0]))
+        return {
+            "images": len(rows),
+            "labels": len(rows),
+            "accuracy": label_agreement(labels[rows], probabilities[rows]),
+            "majority_accuracy": majority_share(labels[rows]),
+            "folds": N_FOLDS,
+        }
+    cells = ~np.isnan(probabilities)
+    correct = ((probabilities > 0.5) == (labels == 1)) & cells
     yes, no = ((labels == 1) & cells).sum(axis=0), ((labels == 0) & cells).sum(axis=0)
     return {
         "images": int(cells.any(axis=1).sum()),
         "labels": int(cells.sum()),
-        "accuracy": float(right.sum() / cells.sum()),
-        "guess": float(np.maximum(yes, no).sum() / cells.sum()),
-        "folds": FOLDS,
-        "skilled": sum(
-            is_skilled(*_yes_or_no(labels, raw_probabilities, i)[1:]) for i in range(len(target.classes))
+        "accuracy": float(correct.sum() / cells.sum()),
+        "majority_accuracy": float(np.maximum(yes, no).sum() / cells.sum()),
+        "folds": N_FOLDS,
+        "classes_with_skill": sum(
+            has_skill(*_as_two_classes(labels, probabilities, i)[1:]) for i in range(len(target.classes))
         ),
     }
 
 
-def is_skilled(labels: NDArray[np.integer[Any]], raw_probabilities: Probabilities) -> bool:
-    """Whether networks know anything of a label: what they give to it where it holds and to its absence where it
-    does not add up to a quarter more than 1, which is what any constant probability would give (Youden's index).
+def has_skill(labels: Labels, probabilities: Probabilities) -> bool:
+    """Whether networks can predict a label at all: the mean probabilities of a correct yes and of a correct no add up
+    to a quarter more than 1, which any constant probability gives (Youden's index).
 
     Args:
         labels: (n,) 1 yes or 0 no.
-        stated: (n, 2) probabilities of no and yes.
+        probabilities: (n, 2) of no and yes.
     """
-    return bool(len(labels)) and float(class_thresholds(labels, raw_probabilities).sum()) >= 1 + SKILL
+    return bool(len(labels)) and float(class_thresholds(labels, probabilities).sum()) >= 1 + MIN_YOUDEN
 
 
-def _yes_or_no(
-    labels: NDArray[np.integer[Any]], raw_probabilities: Probabilities, index: int
-) -> tuple[NDArray[np.int64], NDArray[np.integer[Any]], Probabilities]:
-    """Of one of several labels: the samples that are judged, 1 or 0 of each, and its probabilities of no and yes."""
-    judged = np.flatnonzero(~np.isnan(raw_probabilities[:, index]))
-    of_yes = raw_probabilities[judged, index]
-    return judged, labels[judged, index], np.stack([1 - of_yes, of_yes], axis=1)
+def _as_two_classes(
+    labels: Labels, probabilities: Probabilities, index: int
+) -> tuple[NDArray[np.int64], Labels, Probabilities]:
+    """Of one of several labels: the samples checked, 1 or 0 of each, and its probabilities of no and yes."""
+    checked = np.flatnonzero(~np.isnan(probabilities[:, index]))
+    yes = probabilities[checked, index]
+    return checked, labels[checked, index], np.stack([1 - yes, yes], axis=1)
 
 
-def suspect_labels(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
-    """Of a target with several labels an image: each yes and each no that `suspect_label` would doubt of two classes.
+def suspect_multilabel(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
+    """Of a target with several labels an image: each yes and each no that is suspect as one of two classes.
 
-    No sample is suggested to be left out, since its other labels may be right.
+    No finding suggests to exclude a sample, because its other labels may be correct.
 
     Args:
-        probabilities: (n, classes) of `target`, out of sample; NaN for what is not to be judged.
+        probabilities: (n, classes) of `target`, out of sample; NaN for what is not checked.
     """
-    labels = dataset.labels[target.name]
     findings = []
-    for column, name in enumerate(target.classes):
-        judged, known, raw_probabilities = _yes_or_no(labels, probabilities, column)
-        if not is_skilled(known, raw_probabilities):
+    for column, label in enumerate(target.classes):
+        checked, known, two = _as_two_classes(dataset.labels[target.name], probabilities, column)
+        if not has_skill(known, two):
             continue
-        own, usual = own_probability(known, raw_probabilities), class_thresholds(known, raw_probabilities)
-        for place in np.flatnonzero((own < SUSPECT_SHARE * usual[known]) & (own < 0.5)):
-            holds = bool(known[place])
-            said, other = ("has", "has not") if holds else ("has not", "has")
-            findings.append(
-                Finding(
-                    "suspect_label",
-                    samples(dataset, [int(judged[place])]),
-                    float(own[place]),
-                    f"That it {said} {name!r} of {target.name} gets {100 * own[place]:.1f} % from a network that never "
-                    f"saw it, where that usually gets {100 * usual[int(holds)]:.0f} %",
-                    f"{'Take the label away' if holds else 'Add the label'} if you see that it {other} {name!r}.",
-                    target=target.name,
-                )
-            )
+        own, typical = self_confidence(known, two), class_thresholds(known, two)
+        for i in np.flatnonzero((own < SUSPECT_RATIO * typical[known]) & (own < 0.5)):
+            value = int(known[i])
+            message = Message(
+                "finding_suspect_multilabel", "remove" if value else "add", target=target.name, label=label,
+                value=("no", "yes")[value], probability=float(own[i]), typical=float(typical[value]),
+            )  # fmt: skip
+            sample = samples(dataset, [int(checked[i])])
+            findings.append(Finding("suspect_label", sample, float(own[i]), message, target=target.name))
     return findings
 
 
-def suspect_label(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
-    """Samples whose label gets less than a quarter of what is usual for its class, while another gets more.
+def suspect_multiclass(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
+    """Samples whose label gets less than a quarter of what is typical for its class, while another gets more.
 
-    It is suggested to leave a sample out where its label gets less than a twentieth, and the other class what is
-    usual for it, as confident learning demands; except from validation and test parts, which would look easier
-    than they are. There are no suspects where the judges are no better than a guess.
+    The finding suggests to exclude a sample if its label gets less than a twentieth, and the other class what is
+    typical for it, as confident learning demands; but not from validation and test sets, which would look easier than
+    they are. There are no suspects if the networks are no better than the majority class.
 
     Args:
-        probabilities: (n, classes) of `target`, out of sample; rows of NaN for samples not to be judged.
+        probabilities: (n, classes) of `target`, out of sample; rows of NaN for samples not checked.
     """
-    judged = np.flatnonzero(~np.isnan(probabilities[:, 0]))
-    if not len(judged):
+    checked = np.flatnonzero(~np.isnan(probabilities[:, 0]))
+    if not len(checked):
         return []
-    labels, raw_probabilities = dataset.labels[target.name][judged], probabilities[judged]
-    likeliest = raw_probabilities.argmax(axis=1)
-    if agreement(labels, raw_probabilities) <= guess(labels):
+    labels, probabilities = dataset.labels[target.name][checked], probabilities[checked]
+    predicted = probabilities.argmax(axis=1)
+    if label_agreement(labels, probabilities) <= majority_share(labels):
         return []
-    own, usual = own_probability(labels, raw_probabilities), class_thresholds(labels, raw_probabilities)
-    suspects = np.flatnonzero((own < SUSPECT_SHARE * usual[labels]) & (likeliest != labels))
-    named = f" of {target.name}" if len(dataset.targets) > 1 else ""
+    own, typical = self_confidence(labels, probabilities), class_thresholds(labels, probabilities)
     findings = []
-    for place in suspects:
-        index, label, other = int(judged[place]), int(labels[place]), int(likeliest[place])
-        wrong = own[place] < WRONG_SHARE * usual[label] and raw_probabilities[place, other] >= usual[other]
-        leave_out = bool(wrong) and (dataset.parts is None or dataset.parts[index] == "train")
-        findings.append(
-            Finding(
-                "suspect_label",
-                samples(dataset, [index], [index] if leave_out else ()),
-                float(own[place]),
-                f"{target.classes[label]!r}{named} gets {100 * own[place]:.1f} % from a network that never saw it, "
-                f"where images labelled so usually get {100 * usual[label]:.0f} %; {target.classes[other]!r} gets "
-                f"{100 * raw_probabilities[place, other]:.0f} %",
-                f"Correct the label to {target.classes[other]!r} if you see that too"
-                + ("; until then leave it out." if leave_out else "."),
-                target=target.name,
-            )
-        )
+    for i in np.flatnonzero((own < SUSPECT_RATIO * typical[labels]) & (predicted != labels)):
+        index, label, other = int(checked[i]), int(labels[i]), int(predicted[i])
+        wrong = own[i] < EXCLUDE_RATIO * typical[label] and probabilities[i, other] >= typical[other]
+        exclude = bool(wrong) and (dataset.parts is None or dataset.parts[index] == "train")
+        message = Message(
+            "finding_suspect_label", "correct_or_exclude" if exclude else "correct",
+            label=target.classes[label], target=target.name if len(dataset.targets) > 1 else None,
+            probability=float(own[i]), typical=float(typical[label]),
+            other=target.classes[other], other_probability=float(probabilities[i, other]),
+        )  # fmt: skip
+        sample = samples(dataset, [index], [index] if exclude else ())
+        findings.append(Finding("suspect_label", sample, float(own[i]), message, target=target.name))
     return findings

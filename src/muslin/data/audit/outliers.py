@@ -4,71 +4,67 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.audit.findings import Finding, samples
-from muslin.data.audit.image_checks import where_blank
+from muslin.data.audit.image_checks import blank_indices
 from muslin.data.audit.image_stats import ImageStats
 from muslin.data.dataset import Dataset
+from muslin.messages import Message
 
-REFERENCES = 5_000
-"""Every image is compared with so many, drawn at random; enough to be near one, if it is like anything."""
+MAX_REFERENCES = 5_000
+"""Every image is compared with at most this many, drawn at random: enough to be near one if it is like anything."""
 
 NEIGHBOURS = 5
-"""Not the nearest: an outlier that is there twice has itself for company."""
+"""The distance is that to the fifth neighbour: an outlier that is there twice is its own nearest neighbour."""
 
 FENCE = 1.5
-"""Interquartile ranges of the logarithm above its upper quartile (Tukey 1977): of a normal law 1 in 290."""
+"""Interquartile ranges of the logarithm above its upper quartile (Tukey 1977): 1 in 290 of a normal distribution."""
 
-AT_ONCE = 1024
+BATCH = 1024
 
 
-def outlier(dataset: Dataset, looked: ImageStats) -> list[Finding]:
+def find_outliers(dataset: Dataset, stats: ImageStats) -> list[Finding]:
     """Images whose distance to their fifth neighbour is beyond Tukey's fence, in logarithms.
 
-    Distances are those of nearly identical images, over pixels or small copies, not over a network's features:
-    planted among Fashion-MNIST's images, noise, negatives and photos came out among the first forty by pixels,
-    and mostly after some hundred others by the features of a network that had learned the ten classes.
+    Distances are those of near-duplicates, over pixels or thumbnails, not over the features of a network: planted
+    among Fashion-MNIST's images, noise, negatives and photos were among the first forty by pixels, and mostly after
+    some hundred others by the features of a network trained on the ten classes.
     """
-    asked = np.setdiff1d(looked.readable, where_blank(looked))
-    if len(asked) < 2 * NEIGHBOURS:
+    indices = np.setdiff1d(stats.readable, blank_indices(stats))
+    if len(indices) < 2 * NEIGHBOURS:
         return []
-    distances = distance_to_neighbours(looked.copies, asked)
+    distances = neighbour_distances(stats.thumbnails, indices)
     logs = np.log(np.maximum(distances, 1.0))
     lower, middle, upper = np.quantile(logs, [0.25, 0.5, 0.75])
-    usual = float(np.exp(middle))
+    median = float(np.exp(middle))
     far = logs > upper + FENCE * (upper - lower)
-    return [
-        Finding(
-            "outlier",
-            samples(dataset, [i]),
-            float(distance / usual),
-            f"Its neighbours in these data are {distance:,.0f} away, {distance / usual:.1f} times as far as usual "
-            f"({usual:,.0f})",
-            "Look at it: another subject, several in one, a drawing? Leave it out if it is not what you mean.",
-        )
-        for i, distance in zip(asked[far], distances[far], strict=True)
-    ]
+    findings = []
+    for i, distance in zip(indices[far], distances[far].tolist(), strict=True):
+        ratio = distance / median
+        message = Message("finding_outlier", distance=distance, ratio=ratio, median=median)
+        findings.append(Finding("outlier", samples(dataset, [i]), ratio, message))
+    return findings
 
 
-def distance_to_neighbours(copies: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.float32]:
+def neighbour_distances(thumbnails: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.float32]:
     """Distance of each image at `indices` to its fifth nearest of 5,000 drawn from them, float32 (len(indices),)."""
     random = np.random.default_rng(0)
-    drawn = random.choice(len(indices), min(REFERENCES, len(indices)), replace=False)
-    references = _flat(copies, indices[drawn])
+    drawn = random.choice(len(indices), min(MAX_REFERENCES, len(indices)), replace=False)
+    references = _flat_rows(thumbnails, indices[drawn])
     reference_squares = (references * references).sum(axis=1)
-    place_of = np.full(len(indices), -1)
-    place_of[drawn] = np.arange(len(drawn))
+    column_of = np.full(len(indices), -1)
+    column_of[drawn] = np.arange(len(drawn))
     distances = np.empty(len(indices), dtype=np.float32)
-    for start in range(0, len(indices), AT_ONCE):
-        rows = _flat(copies, indices[start : start + AT_ONCE])
+    for start in range(0, len(indices), BATCH):
+        rows = _flat_rows(thumbnails, indices[start : start + BATCH])
         squared = rows @ references.T
         squared *= -2
         squared += (rows * rows).sum(axis=1)[:, np.newaxis]
         squared += reference_squares
-        mine = place_of[start : start + AT_ONCE]
-        squared[np.flatnonzero(mine >= 0), mine[mine >= 0]] = np.inf  # nobody is their own neighbour
+        own = column_of[start : start + BATCH]
+        squared[np.flatnonzero(own >= 0), own[own >= 0]] = np.inf  # an image is not its own neighbour
         fifth = np.partition(squared, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
-        distances[start : start + AT_ONCE] = np.sqrt(np.maximum(fifth, 0))
+        distances[start : start + BATCH] = np.sqrt(np.maximum(fifth, 0))
     return distances
 
 
-def _flat(copies: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    return copies[indices].reshape(len(indices), -1).astype(np.float32)
+def _flat_rows(thumbnails: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    return thumbnails[indices].reshape(len(indices), -1).astype(np.float32)

@@ -82,12 +82,12 @@ def _target_section(inspection: Inspection, one: Any) -> dict[str, Any]:
         "versus": one.versus,
         "probabilities": sorted(classes.items(), key=lambda item: -item[1]),
         "maps": [
-            (found, _attribution_image(found), _overlay(inspection.pixels, found))
-            for found in one.attributions
+            (attribution, _attribution_image(attribution), _overlay(inspection.pixels, attribution))
+            for attribution in one.attributions
         ],
         "sanity_checks": checks,
         "curves": curves,
-        "steps": [step for found in reversed(one.score_arithmetic) for step in found["chain"]],
+        "steps": [step for result in reversed(one.score_arithmetic) for step in result["chain"]],
         "problem": one.problem,
     }
 
@@ -128,11 +128,11 @@ def _png(colours: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _attribution_image(found: Attribution) -> PageImage:
+def _attribution_image(attribution: Attribution) -> PageImage:
     """The map in large cells; negative ones are hatched, so that the sign does not depend on colour alone."""
-    rows, columns = found.cells.shape
+    rows, columns = attribution.cells.shape
     side = max(1, ATTRIBUTION_PX // max(rows, columns))
-    cells = found.cells.repeat(side, 0).repeat(side, 1)
+    cells = attribution.cells.repeat(side, 0).repeat(side, 1)
     colours = _hatched(_coloured(cells, -float(np.abs(cells).max()), float(np.abs(cells).max())), cells)
     return PageImage(_png(colours), columns * side, rows * side)
 
@@ -143,16 +143,16 @@ def _hatched(colours: NDArray[np.uint8], cells: Values) -> NDArray[np.uint8]:
     return np.where(stripes[..., None], colours // 2, colours).astype(np.uint8)
 
 
-def _overlay(pixels: NDArray[np.uint8], found: Attribution) -> PageImage:
+def _overlay(pixels: NDArray[np.uint8], attribution: Attribution) -> PageImage:
     """The map over the image, which is made paler; the more a cell counts, the less of the image shows."""
-    rows, columns = found.cells.shape
+    rows, columns = attribution.cells.shape
     height, width = pixels.shape[:2]
     side = max(1, round(ATTRIBUTION_PX / max(height, width)))
     if max(height, width) > ATTRIBUTION_PX:
         step = -(-max(height, width) // ATTRIBUTION_PX)
         pixels = pixels[::step, ::step]
         height, width = pixels.shape[:2]
-    cells = found.cells[np.arange(height * side) * rows // (height * side)]
+    cells = attribution.cells[np.arange(height * side) * rows // (height * side)]
     cells = cells[:, np.arange(width * side) * columns // (width * side)]
     limit = float(np.abs(cells).max()) or 1.0
     strength = 0.85 * np.abs(cells)[..., None] / limit

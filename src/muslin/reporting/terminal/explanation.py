@@ -7,16 +7,16 @@ from muslin.reporting.terminal.console import console_for, printable
 from muslin.text import percent
 
 
-def print_explanation(found: Mapping[str, Any], file: TextIO | None = None) -> None:
+def print_explanation(explanation: Mapping[str, Any], file: TextIO | None = None) -> None:
     """What `muslin explain --json` writes, in a few lines per target: prediction, attributions, sanity checks."""
     console = console_for(file)
 
     def put(line: str) -> None:
         console.print(printable(line), soft_wrap=True)
 
-    for name, one in found["explanations"].items():
-        label, probabilities = one["class"], found["predictions"][name]["probabilities"]
-        title = f"{name}: {label}" if len(found["explanations"]) > 1 else label
+    for name, one in explanation["explanations"].items():
+        label, probabilities = one["class"], explanation["predictions"][name]["probabilities"]
+        title = f"{name}: {label}" if len(explanation["explanations"]) > 1 else label
         put(f"{title} {percent(probabilities[label])}")
         for attribution in one["attributions"]:
             if attribution["class"] == label:
@@ -31,5 +31,5 @@ def print_explanation(found: Mapping[str, Any], file: TextIO | None = None) -> N
                 put(f"  {'passed' if check['passed'] else 'doubtful'}: {check['text']}")
         if one["problem"]:
             put(f"  {one['problem']}")
-    for sentence in (*found["notes"], *found["unsupported"]):
+    for sentence in (*explanation["notes"], *explanation["unsupported"]):
         put(sentence)
