@@ -52,12 +52,12 @@ def main() -> None:
     excluded = np.zeros(len(labels), dtype=bool)
     for finding in result.of("suspect_label"):
         (sample,) = finding.samples
-        suspicion[sample.place] = 1 - finding.score
-        excluded[sample.place] = sample.leave_out
+        suspicion[sample.index] = 1 - finding.score
+        excluded[sample.index] = sample.exclude
     has_finding = suspicion > 0
     measured = {
         "seconds": result.to_dict()["seconds"],
-        "labels_checked": result.examined["labels_judged"],
+        "labels_checked": result.overview["label_checks"],
         "auroc": float(roc_auc_score(is_changed, suspicion)),
         "changed": int(is_changed.sum()),
         "findings": int(has_finding.sum()),

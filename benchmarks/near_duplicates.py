@@ -1,11 +1,11 @@
-"""How long, and in how much memory, are the nearly identical pairs among Fashion-MNIST's 70,000 images found?
+"""Time and memory to find the near-duplicates among Fashion-MNIST's 70,000 images.
 
     python benchmarks/near_duplicates.py [--rounds N] [--note SENTENCE]
 
-Every round is a process of its own that reads the data and calls what `muslin audit` calls. The pairs below 50, 100
-and 200 are counted within train, within test and across, to be compared with what is known of these bytes. With
---all-pairs one round is added that compares all 2.4 billion pairs by matrix products over all 784 pixels: the same
-pairs must come out, and the time says what the projection saves. Keeps everything in benchmarks/results/.
+Every round is a process that reads the data and calls the functions of `muslin audit`. It counts the pairs below 50,
+100 and 200 within train, within test and across, to compare with what is known of these bytes. --all-pairs adds one
+round that compares all 2.4 billion pairs by matrix products over all 784 pixels: it must find the same pairs, and its
+time shows what the projection saves. Writes everything to benchmarks/results/.
 """
 
 import argparse
@@ -25,16 +25,16 @@ LIMITS = (50, 100, 200)
 
 def measure(all_pairs: bool) -> dict[str, Any]:
     from muslin.data import read
-    from muslin.data.audit.duplicates import NEAR_SHARE, find_copies
+    from muslin.data.audit.duplicates import NEAR_FRACTION, find_duplicates
     from muslin.data.audit.image_stats import compute_image_stats
     from muslin.data.dataset import pixel_array
 
     dataset = read("fashion-mnist")
     wall, processor = time.perf_counter(), time.process_time()
-    looked = compute_image_stats(dataset.images)
-    look_s = time.perf_counter() - wall
-    copies = find_copies(dataset, looked, lambda sentence: None)
-    pairs, distances, radius = copies.pairs, copies.distances, copies.radius
+    stats = compute_image_stats(dataset.images)
+    image_stats_s = time.perf_counter() - wall
+    duplicates = find_duplicates(dataset, stats, lambda sentence: None)
+    pairs, distances, radius = duplicates.near_pairs, duplicates.distances, duplicates.radius
     if all_pairs:
         wall, processor = time.perf_counter(), time.process_time()
         pairs, distances = compare_all(pixel_array(dataset).reshape(len(dataset), -1), radius)
@@ -46,33 +46,33 @@ def measure(all_pairs: bool) -> dict[str, Any]:
     }
     return {
         "wall_s": round(wall, 2),
-        "of_which_look_s": None if all_pairs else round(look_s, 2),
+        "of_which_image_stats_s": None if all_pairs else round(image_stats_s, 2),
         "processor_s": round(processor, 2),
         "peak_mb": round(peak_mb(), 1),
         "radius": round(radius, 1),
-        "near_share": NEAR_SHARE,
+        "near_fraction": NEAR_FRACTION,
         "pairs": len(pairs),
         "checksum": int((pairs * np.array([1, 70_001])).sum()),
         "train_test_across_below": counts,
-        "identical": len(copies.identical),
+        "identical": len(duplicates.identical),
     }
 
 
 def compare_all(flat: NDArray[np.uint8], radius: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The same pairs by comparing each image with every other over all pixels."""
+    """The same pairs, found by comparing each image with every other over all pixels."""
     values = flat.astype(np.float32)
     squares = (values.astype(np.float64) ** 2).sum(axis=1)
-    found = [np.empty((0, 2), dtype=np.int64)]
+    near_pairs = [np.empty((0, 2), dtype=np.int64)]
     for start in range(0, len(values), 1000):
         squared = (
             squares[start : start + 1000, np.newaxis]
             + squares[start:]
             - 2.0 * (values[start : start + 1000] @ values[start:].T)
         )
-        # sums of 784 products in float32 are off by a few thousandths of themselves at the very most
-        here, there = np.nonzero(squared < radius**2 + 1e-3 * squares.max())
-        found.append(np.stack([here, there], axis=1)[there > here] + start)
-    pairs = np.concatenate(found)
+        # sums of 784 products in float32 have a relative error of at most a few thousandths
+        row, column = np.nonzero(squared < radius**2 + 1e-3 * squares.max())
+        near_pairs.append(np.stack([row, column], axis=1)[column > row] + start)
+    pairs = np.concatenate(near_pairs)
     difference = flat[pairs[:, 0]].astype(np.int64) - flat[pairs[:, 1]]
     distances = np.sqrt((difference**2).sum(axis=1))
     near = distances < radius
@@ -85,7 +85,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--all-pairs", action="store_true", help="add one round without the projection")
-    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    parser.add_argument("--note", default="", help="a remark to store with the result")
     parser.add_argument("--measure", choices=["projected", "all"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -93,21 +93,21 @@ def main() -> None:
         return
 
     head = begun(
-        "How long, and in how much memory, are the near-duplicates of 70,000 images found?",
+        "Time and memory to find the near-duplicates among 70,000 images",
         arguments.note,
     )
-    ways = ["projected"] * arguments.rounds + ["all"] * arguments.all_pairs
+    methods = ["projected"] * arguments.rounds + ["all"] * arguments.all_pairs
     runs: dict[str, list[dict[str, Any]]] = {}
-    for way in ways:
-        command = [sys.executable, __file__, "--measure", way]
+    for method in methods:
+        command = [sys.executable, __file__, "--measure", method]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        runs.setdefault(way, []).append(json.loads(done.stdout))
-        print(way, runs[way][-1], flush=True)
+        runs.setdefault(method, []).append(json.loads(done.stdout))
+        print(method, runs[method][-1], flush=True)
     if len({run["checksum"] for each in runs.values() for run in each}) != 1:
         sys.exit("Not every round found the same pairs.")
     result = {
         "median_wall_s": {
-            way: statistics.median(run["wall_s"] for run in each) for way, each in runs.items()
+            method: statistics.median(run["wall_s"] for run in each) for method, each in runs.items()
         },
         "runs": runs,
     }

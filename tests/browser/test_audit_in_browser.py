@@ -1,4 +1,4 @@
-"""Deciding on an audit's page in a real browser, without a network: by keys, by clicks, and saved as a CSV."""
+"""Deciding on the page of an audit in a real browser, offline: by keys, by clicks, and saved as a CSV."""
 
 import time
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muslin.data.audit.exclusions import read_names
+from muslin.data.audit.exclusions import read_exclusions
 from muslin.data.dataset import PixelImages
 from muslin.data.synthetic import make_garments
 from muslin.workflows import audit as audit_workflow
@@ -64,8 +64,8 @@ def at(page):
     return page.run("document.activeElement.id")
 
 
-def out(page):
-    """The ids of the images shown as left out."""
+def excluded(page):
+    """The ids of the images shown as excluded."""
     return set(
         page.run(
             "[...document.querySelectorAll('.choice')].filter(b => b.getAttribute('aria-pressed') === 'true')"
@@ -76,13 +76,13 @@ def out(page):
 
 def saved(folder: Path):
     deadline = time.monotonic() + 20
-    while not (folder / "choices.csv").exists():
+    while not (folder / "decisions.csv").exists():
         assert time.monotonic() < deadline, "nothing was saved"
         time.sleep(0.05)
-    return read_names(folder / "choices.csv")
+    return read_exclusions(folder / "decisions.csv")
 
 
-def test_the_page_opens_without_a_network_and_without_a_complaint(page):
+def test_the_page_opens_offline_without_errors(page):
     assert page.said == []
     assert page.asked_for[0].startswith("file://")
     assert all(address.startswith("data:") for address in page.asked_for[1:] if "audit.html" not in address)
@@ -90,27 +90,27 @@ def test_the_page_opens_without_a_network_and_without_a_complaint(page):
     assert page.run("Promise.all([...document.images].map(i => i.decode())).then(() => true)")
 
 
-def test_saved_as_it_is_the_choices_are_the_suggestions(page, audit, tmp_path):
+def test_saved_unchanged_the_decisions_are_the_suggestions(page, audit, tmp_path):
     press(page, "w")
-    assert sorted(saved(tmp_path)) == sorted(read_names(audit[0] / "exclude.csv"))
+    assert sorted(saved(tmp_path)) == sorted(read_exclusions(audit[0] / "exclude.csv"))
     assert set(ODD.values()) <= {id_ for _, id_ in saved(tmp_path)}
-    assert "choices.csv" in page.run("document.getElementById('saved').textContent")
+    assert "decisions.csv" in page.run("document.getElementById('saved').textContent")
 
 
-def test_keys_move_choose_and_take_back(page):
+def test_keys_move_decide_and_undo(page):
     press(page, "j")
     assert at(page) == "leak-1"
-    assert out(page) >= {"p30.png"}
+    assert excluded(page) >= {"p30.png"}
     press(page, "c")
     assert at(page) == "blank-1"  # on to the next
-    assert "p30.png" not in out(page)
+    assert "p30.png" not in excluded(page)
     press(page, "u")
     assert at(page) == "leak-1"
-    assert "p30.png" in out(page)
+    assert "p30.png" in excluded(page)
     press(page, "x")
-    assert {"p30.png", "p80.png"} <= out(page)
+    assert {"p30.png", "p80.png"} <= excluded(page)
     press(page, "k", "1")
-    assert "p80.png" not in out(page)
+    assert "p80.png" not in excluded(page)
     press(page, "s", "ArrowUp")
     assert at(page) == "leak-1"
     press(page, "ArrowDown", "ArrowDown")
@@ -121,7 +121,7 @@ def test_keys_move_choose_and_take_back(page):
     assert at(page) == "leak-1"
 
 
-def test_a_image_in_two_findings_has_one_state(page):
+def test_an_image_in_two_findings_has_one_state(page):
     name = "=1+1.png"
     before = page.run(
         f"[...document.querySelectorAll('.choice')].filter(b => b.dataset.id === '{name}').length"
@@ -135,34 +135,34 @@ def test_a_image_in_two_findings_has_one_state(page):
     assert states == ["false", "false"]
 
 
-def test_choices_outlive_closing_the_page_and_can_all_be_taken_back(page, audit, tmp_path):
+def test_decisions_survive_closing_and_can_be_reset(page, audit, tmp_path):
     press(page, "j", "c", "x")
     assert page.run("document.getElementById('decided').textContent").startswith("2 of ")
-    chosen = out(page)
+    chosen = excluded(page)
     page.open(audit[0] / "audit.html")
-    assert out(page) == chosen
+    assert excluded(page) == chosen
     assert page.run("document.getElementById('decided').textContent").startswith("2 of ")
     press(page, "w")
     assert "p30.png" not in {id_ for _, id_ in saved(tmp_path)}
     page.run("document.getElementById('reset').click()")
-    suggested = {id_ for _, id_ in read_names(audit[0] / "exclude.csv")}
-    assert out(page) == suggested
+    suggested = {id_ for _, id_ in read_exclusions(audit[0] / "exclude.csv")}
+    assert excluded(page) == suggested
     assert page.run("document.getElementById('decided').textContent").startswith("0 of ")
 
 
-def test_what_a_person_chose_is_what_training_leaves_out(page, tmp_path):
+def test_training_excludes_what_a_person_decided(page, tmp_path):
     press(page, "j", "c")
     press(page, "w")
     names = saved(tmp_path)
-    from muslin.data.audit.exclusions import without
+    from muslin.data.audit.exclusions import exclude_samples
 
-    kept = without(world(), names, "choices.csv")
+    kept = exclude_samples(world(), names, "decisions.csv")
     assert {"p30.png", "p80.png"} <= set(kept.ids)
     assert not set(ODD.values()) & set(kept.ids)
     assert len(kept) == 90 - len(names)
 
 
-def test_the_keys_are_shown_and_hidden_and_do_nothing_meanwhile(page):
+def test_the_dialog_of_keys_blocks_other_keys(page):
     press(page, "?")
     assert page.run("document.getElementById('keys').open")
     press(page, "x")
@@ -173,7 +173,7 @@ def test_the_keys_are_shown_and_hidden_and_do_nothing_meanwhile(page):
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_the_screen_and_text_stands_out(page, width, scheme):
+def test_the_page_fits_the_screen_with_enough_contrast(page, width, scheme):
     page.resize(width, 800, phone=width < 500)
     page.prefer(scheme)
     assert page.run("document.documentElement.scrollWidth <= innerWidth")
@@ -185,7 +185,7 @@ def test_nothing_is_wider_than_the_screen_and_text_stands_out(page, width, schem
             return 0.2126 * r + 0.7152 * g + 0.0722 * b;
           };
           const paper = light(getComputedStyle(document.body).backgroundColor);
-          return ['.why', '.rank', '.id', '.choice', '.hints', 'nav a'].map(s => {
+          return ['.reason', '.rank', '.id', '.choice', '.hints', 'nav a'].map(s => {
             const ink = light(getComputedStyle(document.querySelector(s)).color);
             return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
           });
@@ -194,7 +194,7 @@ def test_nothing_is_wider_than_the_screen_and_text_stands_out(page, width, schem
     assert min(contrast) >= 4.5
 
 
-def test_a_finding_that_has_the_focus_is_not_under_the_bar(page):
+def test_the_focused_finding_is_not_under_the_bar(page):
     for _ in range(6):
         press(page, "j")
         below = page.run(
@@ -204,7 +204,7 @@ def test_a_finding_that_has_the_focus_is_not_under_the_bar(page):
         assert below <= 0
 
 
-def test_without_scripts_the_page_is_read_and_no_button_pretends_to_work(page, audit):
+def test_without_javascript_no_button_is_shown(page, audit):
     page.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         page.call("Page.navigate", url=(audit[0] / "audit.html").absolute().as_uri())
@@ -212,9 +212,9 @@ def test_without_scripts_the_page_is_read_and_no_button_pretends_to_work(page, a
         while page.run("document.readyState") != "complete":
             assert time.monotonic() < deadline
         look = "document.querySelector('{}').checkVisibility()"
-        assert page.run(look.format("#leak-1 .why"))
+        assert page.run(look.format("#leak-1 .reason"))
         assert page.run(look.format("noscript p"))
-        for button in (".choice", ".acts", ".bar", ".start"):
+        for button in (".choice", ".actions", ".bar", ".start"):
             assert not page.run(look.format(button))
     finally:
         page.call("Emulation.setScriptExecutionDisabled", value=False)

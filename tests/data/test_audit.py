@@ -1,4 +1,4 @@
-"""The checks on images whose faults are known."""
+"""The checks of an audit on images with known faults."""
 
 import io
 import tarfile
@@ -10,19 +10,32 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from muslin.data.audit import duplicates as audit_copies
-from muslin.data.audit import image_stats
-from muslin.data.audit.checks import CHECKS, Evidence, examined
-from muslin.data.audit.classes import group_in_two_parts, imbalance, small_class
-from muslin.data.audit.duplicates import find_copies, identical, label_conflict, near_duplicate
+from muslin.data.audit import duplicates as audit_duplicates
+from muslin.data.audit import image_stats, near_duplicates
+from muslin.data.audit.checks import CHECKS, AuditContext, audit_overview
+from muslin.data.audit.classes import find_imbalance, find_small_classes, find_split_groups
+from muslin.data.audit.duplicates import (
+    find_duplicates,
+    find_identical,
+    find_label_conflicts,
+    find_near,
+)
 from muslin.data.audit.findings import KINDS, Finding, ordered, samples
-from muslin.data.audit.image_checks import blank, blurred, dark, odd_shape, tiny, unreadable
+from muslin.data.audit.image_checks import (
+    find_blank,
+    find_blurred,
+    find_dark,
+    find_odd_shapes,
+    find_tiny,
+    find_unreadable,
+)
 from muslin.data.audit.image_stats import compute_image_stats
-from muslin.data.audit.outliers import outlier
+from muslin.data.audit.outliers import find_outliers
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
 from muslin.data.synthetic import make_garments
 from muslin.errors import ImageError
 from muslin.images import decode
+from muslin.messages import Message
 
 CLOTHING = Path(__file__).parents[3] / "shared/data/clothing-dataset-small.tar"
 
@@ -69,11 +82,11 @@ def dataset(pictures, labels=None, parts=None, groups=None, classes=("a", "b")):
 def found(check, data):
     """Index and score of each finding of one image, worst first."""
     findings = ordered(check(data, compute_image_stats(data.images)))
-    return [(finding.samples[0].place, finding.score) for finding in findings]
+    return [(finding.samples[0].index, finding.score) for finding in findings]
 
 
-def all_copies(data):
-    return find_copies(data, compute_image_stats(data.images), lambda sentence: None)
+def duplicates_of(data):
+    return find_duplicates(data, compute_image_stats(data.images), lambda sentence: None)
 
 
 @pytest.fixture(scope="module")
@@ -92,232 +105,245 @@ def resaved(pixels, scale=0.8, quality=60):
     return file.getvalue()
 
 
-def test_the_table_has_one_check_for_every_kind():
+def test_table_has_one_check_for_every_kind():
     assert sorted(check.kind for check in CHECKS) == sorted(KINDS)
 
 
-def test_a_broken_photo_is_a_finding_with_the_reason_and_the_others_are_examined(photos):
+def test_unreadable_photos_are_findings_and_others_are_checked(photos):
     broken = [resaved(photos[0])[:500], ImageError("photo 3: is empty (0 bytes). Copy it again.")]
     data = dataset([photos[0], broken[0], photos[1], broken[1]])
-    looked = compute_image_stats(data.images)
-    findings = unreadable(data, looked)
-    assert [f.samples[0].place for f in findings] == [1, 3]
-    assert "photo 1" in findings[0].reason
-    assert "is empty" in findings[1].reason
-    assert all(f.samples[0].leave_out for f in findings)
-    assert looked.readable.tolist() == [0, 2]
+    stats = compute_image_stats(data.images)
+    findings = find_unreadable(data, stats)
+    assert [f.samples[0].index for f in findings] == [1, 3]
+    assert "photo 1" in findings[0].message.params["error"]
+    assert "photo 3" in findings[1].message.params["error"]
+    assert all(f.samples[0].exclude for f in findings)
+    assert stats.readable.tolist() == [0, 2]
     for check in CHECKS:  # none stumbles over it
-        check.find(Evidence(data, looked, all_copies(data)))
+        check.find(AuditContext(data, stats, duplicates_of(data)))
 
 
-def test_a_set_in_which_nothing_can_be_decoded_is_all_findings():
+def test_data_without_a_readable_image_are_audited():
     data = dataset([ImageError("x")] * 3)
-    looked = compute_image_stats(data.images)
-    evidence = Evidence(data, looked, all_copies(data))
-    kinds = {f.kind for check in CHECKS if not check.why_not(evidence) for f in check.find(evidence)}
+    stats = compute_image_stats(data.images)
+    context = AuditContext(data, stats, duplicates_of(data))
+    kinds = {f.kind for check in CHECKS if not check.skip(context) for f in check.find(context)}
     assert kinds == {"unreadable", "small_class"}
 
 
-def test_one_even_tone_is_blank_and_a_pale_garment_is_not(photos):
+def test_an_even_tone_is_blank_but_a_pale_garment_is_not(photos):
     even = np.full((100, 80, 3), 200, dtype=np.uint8)
     noisy = even + np.random.default_rng(0).integers(0, 4, even.shape, dtype=np.uint8)
     pale = even.copy()
     pale[30:70, 20:60] = 215
     data = dataset([photos[0], even, noisy, pale])
-    assert [index for index, _ in found(blank, data)] == [1, 2]
+    assert [index for index, _ in found(find_blank, data)] == [1, 2]
 
 
-def test_small_among_large_is_tiny_and_small_among_small_is_not(photos):
+def test_tiny_is_relative_to_the_other_images(photos):
     data = dataset([*photos, photos[0][:20, :20]])
-    assert found(tiny, data) == [(40, 20.0)]
-    assert found(tiny, make_garments(20, seed=1).dataset) == []
+    assert found(find_tiny, data) == [(40, 20.0)]
+    assert found(find_tiny, make_garments(20, seed=1).dataset) == []
 
 
-def test_a_blurred_photo_is_told_from_a_sharp_one(photos):
+def test_blurred_photo_is_found_among_sharp_ones(photos):
     soft = np.asarray(Image.fromarray(photos[3]).filter(ImageFilter.GaussianBlur(4)))
     data = dataset([*photos, soft])
-    ((index, score),) = found(blurred, data)
+    ((index, score),) = found(find_blurred, data)
     assert index == 40
     assert score < 0.75
 
 
-def test_a_dark_photo_is_told_from_a_black_garment_on_white(photos):
+def test_dark_photo_is_found_but_not_a_black_garment_on_white(photos):
     night = (photos[0] // 6).astype(np.uint8)
     black = np.full((100, 100, 3), 255, dtype=np.uint8)
     black[20:80, 20:80] = 10
     data = dataset([photos[1], night, black])
-    assert [index for index, _ in found(dark, data)] == [1]
+    assert [index for index, _ in found(find_dark, data)] == [1]
 
 
-def test_a_strip_is_of_an_odd_shape_unless_all_are_strips(photos):
+def test_a_strip_is_odd_unless_all_images_are_strips(photos):
     strip = np.tile(photos[0][:40], (1, 4, 1))
-    assert found(odd_shape, dataset([*photos[:9], strip])) == [(9, 16.0)]
-    assert found(odd_shape, dataset([strip] * 9)) == []
+    assert found(find_odd_shapes, dataset([*photos[:9], strip])) == [(9, 16.0)]
+    assert found(find_odd_shapes, dataset([strip] * 9)) == []
 
 
-def test_every_equal_image_is_in_one_finding_and_one_of_them_is_kept():
+def test_one_of_two_identical_images_is_kept():
     drawn = make_garments(120, seed=9, duplicates=6)
-    copies = all_copies(drawn.dataset)
-    findings = identical(drawn.dataset, copies)
-    together = sorted(sorted(s.place for s in f.samples) for f in findings)
+    copies = duplicates_of(drawn.dataset)
+    findings = find_identical(drawn.dataset, copies)
+    together = sorted(sorted(s.index for s in f.samples) for f in findings)
     assert together == sorted(map(list, drawn.duplicates.tolist()))
-    assert all([s.leave_out for s in f.samples] == [False, True] for f in findings)
+    assert all([s.exclude for s in f.samples] == [False, True] for f in findings)
     assert all(f.score == 2 and not f.leak for f in findings)
 
 
-def test_the_copy_in_the_test_part_is_kept_and_the_pair_is_a_leak():
+def test_one_of_three_identical_images_is_kept():
+    base = np.random.default_rng(0).integers(0, 256, (30, 12, 12, 1), dtype=np.uint8)
+    data = dataset(PixelImages(np.concatenate([base, base[[4, 4]]])), parts=["train"] * 31 + ["test"])
+    duplicates = duplicates_of(data)
+    assert [group.tolist() for group in duplicates.identical] == [[4, 30, 31]]
+    assert duplicates.exclude == {4, 30}
+
+
+def test_the_copy_in_the_test_set_is_kept_and_is_a_leak():
     drawn = make_garments(60, seed=9, duplicates=1)
     ((first, second),) = drawn.duplicates.tolist()
     parts = np.array(["train"] * 60, dtype=object)
     parts[second] = "test"
     data = replace(drawn.dataset, parts=parts)
-    (finding,) = identical(data, all_copies(data))
+    (finding,) = find_identical(data, duplicates_of(data))
     assert finding.leak
-    assert [(s.place, s.part, s.leave_out) for s in finding.samples] == [
+    assert [(s.index, s.part, s.exclude) for s in finding.samples] == [
         (second, "test", False),
         (first, "train", True),
     ]
-    assert "in train and test" in finding.reason
+    assert finding.message.params["parts"] == ["train", "test"]
+    assert finding.message.params["keep"] == str(data.ids[second])
 
 
-def test_of_a_chain_of_copies_no_two_stay_and_no_more_than_needed_go():
+def test_in_a_chain_of_copies_no_two_adjacent_ones_are_kept():
     base = np.random.default_rng(0).integers(0, 256, (30, 12, 12, 1), dtype=np.uint8)
     chain = [base[0].copy() for _ in range(3)]
     for step, picture in enumerate(chain):
         picture[0, :step] ^= 64  # each a little farther from the first
     data = dataset(PixelImages(np.concatenate([base[1:], np.stack(chain)])))
-    copies = all_copies(data)
+    copies = duplicates_of(data)
     for one, other in copies.edges.tolist():
-        assert {one, other} & copies.leave_out
-    assert len(copies.leave_out) == 2
+        assert {one, other} & copies.exclude
+    assert len(copies.exclude) == 2
 
 
-def test_a_photo_saved_again_smaller_and_worse_is_found_and_nothing_else(photos):
+def test_a_photo_saved_again_smaller_is_a_near_duplicate(photos):
     copies_of = [3, 11, 26]
     data = dataset([*photos, *(resaved(photos[i]) for i in copies_of)], parts=["train"] * 40 + ["test"] * 3)
-    findings = near_duplicate(data, all_copies(data))
-    assert sorted(tuple(sorted(s.place for s in f.samples)) for f in findings) == [
+    findings = find_near(data, duplicates_of(data))
+    assert sorted(tuple(sorted(s.index for s in f.samples)) for f in findings) == [
         (3, 40),
         (11, 41),
         (26, 42),
     ]
     assert all(f.leak for f in findings)
-    assert [s.part for f in findings for s in f.samples if s.leave_out] == ["train"] * 3
-    assert all("%" in f.reason for f in findings)
+    assert [s.part for f in findings for s in f.samples if s.exclude] == ["train"] * 3
+    assert all(f.message.params["parts"] == ["train", "test"] for f in findings)
 
 
-def test_data_full_of_near_copies_say_that_not_all_pairs_are_listed(monkeypatch):
-    monkeypatch.setattr(audit_copies, "PAIRS_MOST", 50)
+def test_too_many_near_duplicates_are_reported_as_incomplete(monkeypatch):
+    monkeypatch.setattr(audit_duplicates, "MAX_PAIRS", 50)
+    monkeypatch.setattr(near_duplicates, "MAX_PAIRS", 50)
     random = np.random.default_rng(0)
     same = np.clip(random.integers(0, 250, (1, 12, 12, 1)) + random.integers(0, 3, (60, 12, 12, 1)), 0, 255)
     others = random.integers(0, 256, (200, 12, 12, 1))
     data = dataset(PixelImages(np.concatenate([same, others]).astype(np.uint8)))
-    copies = all_copies(data)
+    copies = duplicates_of(data)
     assert not copies.complete
-    assert len(copies.leave_out) == 59
-    evidence = Evidence(data, compute_image_stats(data.images), copies)
-    assert not examined(evidence)["near_pairs_complete"]
+    assert len(copies.exclude) == 59
+    context = AuditContext(data, compute_image_stats(data.images), copies)
+    assert not audit_overview(context)["near_pairs_complete"]
 
 
-def test_fine_stripes_are_no_hiding_place():
+def test_fine_stripes_do_not_hide_a_near_duplicate():
     stripes = np.tile((np.arange(400) // 6 % 2 * 200)[:, np.newaxis, np.newaxis], (1, 400, 3)).astype(
         np.uint8
     )
     others = make_garments(20, seed=1, size_px=200, colour=True).dataset.images.pixels
     data = dataset([*others, stripes, resaved(stripes)])
-    assert [{s.place for s in f.samples} for f in near_duplicate(data, all_copies(data))] == [{20, 21}]
+    assert [{s.index for s in f.samples} for f in find_near(data, duplicates_of(data))] == [{20, 21}]
 
 
-def test_the_same_image_under_two_labels_is_a_conflict_and_neither_is_trusted(photos):
+def test_same_image_with_two_labels_is_a_conflict(photos):
     labels = [0] * 40 + [1, 0, UNKNOWN]
     again = [photos[7].copy(), resaved(photos[8]), photos[9].copy()]
     data = dataset([*photos, *again], labels=labels)
-    (finding,) = label_conflict(data, all_copies(data))
-    assert {s.place for s in finding.samples} == {7, 40}
-    assert all(s.leave_out for s in finding.samples)
+    (finding,) = find_label_conflicts(data, duplicates_of(data))
+    assert {s.index for s in finding.samples} == {7, 40}
+    assert all(s.exclude for s in finding.samples)
     assert finding.score == 0
-    assert "label is a and b" in finding.reason
+    assert finding.message.params["labels"] == ["label: a / b"]
 
 
-def test_tags_that_contradict_each_other_are_a_conflict_and_unknown_ones_are_not(photos):
+def test_conflicting_tags_are_a_conflict_but_unknown_ones_are_not(photos):
     data = dataset([photos[0], photos[0], photos[1], photos[1]])
     tags = Target("tags", ("red", "long", "warm"), "multilabel")
     values = np.array([[1, 0, UNKNOWN], [1, 1, 0], [1, UNKNOWN, 0], [UNKNOWN, 1, 0]], dtype=np.int8)
     data = replace(data, targets=(tags,), labels={"tags": values})
-    (finding,) = label_conflict(data, all_copies(data))
-    assert {s.place for s in finding.samples} == {0, 1}
-    assert "tags is and is not long" in finding.reason
+    (finding,) = find_label_conflicts(data, duplicates_of(data))
+    assert {s.index for s in finding.samples} == {0, 1}
+    assert finding.message.params["labels"] == ["tags: long yes / no"]
 
 
-def test_blank_images_are_not_each_others_near_duplicates():
+def test_blank_images_are_not_near_duplicates():
     random = np.random.default_rng(0)
     blanks = [
         np.full((40, 30, 3), 250, np.uint8) - random.integers(0, 2, (40, 30, 3), np.uint8) for _ in range(20)
     ]
     garments = make_garments(20, seed=1, size_px=100, colour=True).dataset.images.pixels
     data = dataset([*garments, *blanks])
-    assert near_duplicate(data, all_copies(data)) == []
-    assert len(blank(data, compute_image_stats(data.images))) == 20
+    assert find_near(data, duplicates_of(data)) == []
+    assert len(find_blank(data, compute_image_stats(data.images))) == 20
 
 
-def test_noise_and_negatives_are_unlike_all_others():
+def test_noise_and_negatives_are_outliers():
     drawn = make_garments(400, seed=4).dataset
     pixels = drawn.images.pixels.copy()
     pixels[[10, 20]] = 255 - pixels[[10, 20]]
     pixels[30] = np.random.default_rng(0).integers(0, 256, (28, 28, 1))
     data = replace(drawn, images=PixelImages(pixels))
-    assert {index for index, _ in found(outlier, data)[:3]} == {10, 20, 30}
+    assert {index for index, _ in found(find_outliers, data)[:3]} == {10, 20, 30}
 
 
-def test_a_set_too_small_to_be_unlike_has_no_outliers(photos):
-    assert found(outlier, dataset(photos[:8])) == []
+def test_few_images_have_no_outliers(photos):
+    assert found(find_outliers, dataset(photos[:8])) == []
 
 
-def test_small_classes_are_named_with_all_their_images_and_empty_ones_too():
+def test_small_and_empty_classes_are_found():
     data = dataset(
         PixelImages(np.zeros((43, 4, 4, 1), np.uint8)), labels=[0] * 40 + [1] * 3, classes=("a", "b", "c")
     )
-    findings = ordered(small_class(data))
-    assert [(f.score, [s.place for s in f.samples]) for f in findings] == [(0.0, []), (3.0, [40, 41, 42])]
-    assert "'b' of 'label' has 3 images" in findings[1].reason
+    findings = ordered(find_small_classes(data))
+    assert [(f.score, [s.index for s in f.samples]) for f in findings] == [(0.0, []), (3.0, [40, 41, 42])]
+    assert findings[1].message.params["label"] == "b"
+    assert findings[1].message.params["count"] == 3
 
 
-def test_imbalance_shows_a_image_of_the_largest_and_of_the_smallest_class():
+def test_imbalance_shows_the_largest_and_the_smallest_class():
     pixels = PixelImages(np.zeros((110, 4, 4, 1), np.uint8))
-    (finding,) = imbalance(dataset(pixels, labels=[0] * 100 + [1] * 10, classes=("a", "b", "never")))
+    (finding,) = find_imbalance(dataset(pixels, labels=[0] * 100 + [1] * 10, classes=("a", "b", "never")))
     assert finding.score == 10
-    assert [s.place for s in finding.samples] == [0, 100]
-    assert "91 %" in finding.reason
-    assert imbalance(dataset(pixels, labels=[0] * 90 + [1] * 20)) == []
-    assert imbalance(dataset(pixels, labels=[UNKNOWN] * 110)) == []
+    assert [s.index for s in finding.samples] == [0, 100]
+    assert finding.message.params["largest_share"] == pytest.approx(100 / 110)
+    assert find_imbalance(dataset(pixels, labels=[0] * 90 + [1] * 20)) == []
+    assert find_imbalance(dataset(pixels, labels=[UNKNOWN] * 110)) == []
 
 
-def test_a_group_in_two_parts_belongs_where_it_is_judged():
+def test_a_group_in_two_parts_is_kept_in_the_test_set():
     parts = ["train"] * 40 + ["test"] * 10
     groups = [f"g{i}" for i in range(40)] + ["g7"] + [f"t{i}" for i in range(9)]
     data = dataset(PixelImages(np.zeros((50, 4, 4, 1), np.uint8)), parts=parts, groups=groups)
-    (finding,) = group_in_two_parts(data)
-    assert [(s.place, s.leave_out) for s in finding.samples] == [(40, False), (7, True)]
+    (finding,) = find_split_groups(data)
+    assert [(s.index, s.exclude) for s in finding.samples] == [(40, False), (7, True)]
     assert finding.leak
-    assert "'g7' has 1 in train and 1 in test" in finding.reason
+    assert finding.message.params["group"] == "g7"
+    assert finding.message.params["counts"] == ["1 in train", "1 in test"]
+    assert finding.message.hint_code == "exclude_others"
 
 
-def test_where_most_groups_are_torn_the_advice_is_another_split():
+def test_many_split_groups_suggest_another_split():
     data = dataset(
         PixelImages(np.zeros((40, 4, 4, 1), np.uint8)),
         parts=["train", "train", "train", "test"] * 10,
         groups=[f"g{i // 4}" for i in range(40)],
     )
-    findings = group_in_two_parts(data)
+    findings = find_split_groups(data)
     assert len(findings) == 10
-    assert not any(s.leave_out for f in findings for s in f.samples)
-    assert "anew, by group" in findings[0].suggestion
+    assert not any(s.exclude for f in findings for s in f.samples)
+    assert findings[0].message.hint_code == "resplit"
 
 
-def test_findings_are_worst_first_whichever_end_of_the_score_is_worse(photos):
+def test_findings_are_worst_first_for_either_direction(photos):
     data = dataset(photos)
     some = [
-        Finding(kind, samples(data, [i]), score, "r", "s")
+        Finding(kind, samples(data, [i]), score, Message("finding_dark", brightness=score))
         for i, (kind, score) in enumerate(
             [
                 ("outlier", 1.0),
@@ -328,33 +354,33 @@ def test_findings_are_worst_first_whichever_end_of_the_score_is_worse(photos):
             ]
         )
     ]
-    assert [f.samples[0].place for f in ordered(some)] == [4, 3, 2, 1, 0]
+    assert [f.samples[0].index for f in ordered(some)] == [4, 3, 2, 1, 0]
 
 
-def test_images_of_one_small_size_are_compared_whole_however_they_are_stored(drawn):
+def test_small_images_of_one_size_are_compared_by_pixels(drawn):
     pixels = drawn.dataset.images.pixels
     stored = compute_image_stats(PixelImages(pixels))
     lazy = compute_image_stats(Photos(list(pixels)))
-    assert stored.whole
-    assert lazy.whole
-    assert (stored.copies == lazy.copies).all()
+    assert stored.full_size
+    assert lazy.full_size
+    assert (stored.thumbnails == lazy.thumbnails).all()
     assert (stored.digests == lazy.digests).all()
-    for name in ("mean", "spread", "brightest", "sharpness"):
+    for name in ("mean", "std", "brightness_p99", "sharpness"):
         assert getattr(stored, name) == pytest.approx(getattr(lazy, name), rel=1e-4)
-    assert not compute_image_stats(Photos([*pixels[:5], pixels[5][:27]])).whole
+    assert not compute_image_stats(Photos([*pixels[:5], pixels[5][:27]])).full_size
 
 
-def test_many_small_copies_go_to_a_file_and_not_to_the_memory(photos, monkeypatch):
-    usual = compute_image_stats(Photos(photos))
+def test_many_thumbnails_go_to_a_file(photos, monkeypatch):
+    in_memory = compute_image_stats(Photos(photos))
     monkeypatch.setattr(image_stats, "IN_MEMORY_BYTES", 1000)
-    looked = compute_image_stats(Photos(photos))
-    assert isinstance(looked.copies, np.memmap)
-    assert (looked.copies == usual.copies).all()
+    stats = compute_image_stats(Photos(photos))
+    assert isinstance(stats.thumbnails, np.memmap)
+    assert (stats.thumbnails == in_memory.thumbnails).all()
     data = dataset(photos)
-    assert len(find_copies(data, looked, lambda sentence: None).pairs) == 0
+    assert len(find_duplicates(data, stats, lambda sentence: None).near_pairs) == 0
 
 
-def test_the_memory_does_not_grow_with_the_number_of_photos():
+def test_memory_does_not_grow_with_the_number_of_photos():
     class Generated(Photos):
         def __getitem__(self, index):
             return np.full((1000, 1000, 3), index, dtype=np.uint8)
@@ -370,7 +396,7 @@ def test_the_memory_does_not_grow_with_the_number_of_photos():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CLOTHING.exists(), reason="needs clothing-dataset-small.tar")
-def test_a_leak_planted_among_real_photos_is_found_whole_with_few_false_alarms():
+def test_leaks_planted_among_real_photos_are_found():
     with tarfile.open(CLOTHING) as archive:
         files = [
             (member.name.split("/")[-3], archive.extractfile(member).read())
@@ -391,10 +417,10 @@ def test_a_leak_planted_among_real_photos_is_found_whole_with_few_false_alarms()
     everything = [*train, *test, *planted]
     parts = ["train"] * len(train) + ["test"] * (len(test) + 20)
     data = dataset(everything, parts=parts)
-    copies = all_copies(data)
-    findings = [*identical(data, copies), *near_duplicate(data, copies)]
-    leaks = {tuple(sorted(s.place for s in f.samples)) for f in findings if f.leak}
+    copies = duplicates_of(data)
+    findings = [*find_identical(data, copies), *find_near(data, copies)]
+    leaks = {tuple(sorted(s.index for s in f.samples)) for f in findings if f.leak}
     wanted = {(int(i), len(train) + len(test) + place) for place, i in enumerate(chosen)}
     assert wanted <= leaks
     assert len(leaks - wanted) <= 10
-    assert audit_copies.NEAR_SHARE * copies.usual == copies.radius
+    assert audit_duplicates.NEAR_FRACTION * copies.median_distance == copies.radius

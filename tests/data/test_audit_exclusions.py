@@ -1,4 +1,4 @@
-"""A CSV that names samples: written so that no spreadsheet runs it, read back unchanged, applied exactly."""
+"""CSV files that name samples: safe in spreadsheets, read back unchanged, applied exactly."""
 
 import csv
 import dataclasses
@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muslin.data.audit.exclusions import guarded, read_names, unguarded, without, write_names
+from muslin.data.audit.exclusions import (
+    escape_formula,
+    exclude_samples,
+    read_exclusions,
+    unescape_formula,
+    write_exclusions,
+)
 from muslin.errors import DataError
 
 ODD = [
@@ -26,74 +32,79 @@ ODD = [
 ]
 
 
-def test_any_name_comes_back_and_none_is_a_formula(tmp_path):
+def test_any_name_is_read_back_and_none_is_a_formula(tmp_path):
     path = tmp_path / "exclude.csv"
-    write_names(path, ("part", "id", "why"), [("train", name, "blank") for name in ODD])
-    assert read_names(path) == [("train", name) for name in ODD]
+    write_exclusions(path, ("part", "id", "findings"), [("train", name, "blank") for name in ODD])
+    assert read_exclusions(path) == [("train", name) for name in ODD]
     with path.open(newline="") as file:
         cells = [cell for row in list(csv.reader(file))[1:] for cell in row]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in cells)
 
 
 @given(st.text())
-def test_guarding_is_undone_exactly(text):
-    assert unguarded(guarded(text)) == text
-    assert not guarded(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+def test_escaping_is_reversible(text):
+    assert unescape_formula(escape_formula(text)) == text
+    assert not escape_formula(text).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
-def test_a_file_saved_by_a_spreadsheet_is_read_too(tmp_path):
+def test_a_file_saved_by_a_spreadsheet_is_read(tmp_path):
     path = tmp_path / "choices.csv"
     path.write_bytes("\ufeffid,part,remark\r\ntrain/3,train,no\r\ntest/1,,\r\n".encode())
-    assert read_names(path) == [("train", "train/3"), ("", "test/1")]
+    assert read_exclusions(path) == [("train", "train/3"), ("", "test/1")]
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "code", "row"),
     [
-        (b"", "no column `id`"),
-        (b"name,label\nx,y\n", "no column `id`"),
-        (b"part,id\ntrain,a\ntrain\n", "line 3 names no id"),
-        (b'part,id\ntrain,"x\n', "is no CSV"),
+        (b"", "exclusions_without_id", None),
+        (b"name,label\nx,y\n", "exclusions_without_id", None),
+        (b"part,id\ntrain,a\ntrain\n", "exclusion_id_missing", 3),
+        (b'part,id\ntrain,"x\n', "exclusions_not_csv", 2),
     ],
 )
-def test_a_file_that_names_nothing_is_refused(tmp_path, content, words):
+def test_a_file_without_ids_is_refused(tmp_path, content, code, row):
     path = tmp_path / "exclude.csv"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=words):
-        read_names(path)
+    with pytest.raises(DataError) as error:
+        read_exclusions(path)
+    assert (error.value.code, error.value.params["path"]) == (code, str(path))
+    assert error.value.params.get("row") == row
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
-        read_names(tmp_path / "no.csv")
-    with pytest.raises(DataError, match="cannot be read"):
-        read_names(tmp_path)
+@pytest.mark.parametrize("name", ["no.csv", "."])
+def test_a_missing_file_and_a_folder_are_refused(tmp_path, name):
+    with pytest.raises(DataError) as error:
+        read_exclusions(tmp_path / name)
+    assert error.value.code == "exclusions_unreadable"
 
 
-def test_exactly_the_named_samples_are_dropped(drawn):
+def test_exactly_the_named_samples_are_excluded(drawn):
     parts = np.array(["train"] * 150 + ["test"] * 50, dtype=object)
     data = dataclasses.replace(drawn.dataset, parts=parts)
-    kept = without(data, [("train", "3"), ("", "17"), ("test", "199"), ("train", "3")], "exclude.csv")
+    kept = exclude_samples(data, [("train", "3"), ("", "17"), ("test", "199"), ("train", "3")], "exclude.csv")
     assert len(kept) == 197
     assert not {"3", "17", "199"} & set(kept.ids)
     assert (kept.images[3] == data.images[4]).all()
     assert kept.labels["label"][3] == data.labels["label"][4]
     assert kept.parts[-1] == "test"
-    assert kept.fixes[-1] == "3 of 200 samples left out, as exclude.csv says"
+    assert kept.fixes[-1].code == "samples_excluded"
+    assert kept.fixes[-1].params == {"excluded": 3, "count": 200, "path": "exclude.csv"}
     assert len(data) == 200
 
 
-def test_names_that_the_data_do_not_have_are_an_error_that_lists_them(drawn):
+def test_unknown_samples_are_an_error_that_names_them(drawn):
     parts = np.array(["train"] * 150 + ["test"] * 50, dtype=object)
     data = dataclasses.replace(drawn.dataset, parts=parts)
-    with pytest.raises(
-        DataError, match=r"e\.csv: names x1, 199 in train, x2 and 1 more, which are not in drawn"
-    ):
-        without(data, [("", "x1"), ("train", "199"), ("", "3"), ("", "x2"), ("", "x3")], "e.csv")
-    with pytest.raises(DataError, match="3 in train, which is not in drawn"):
-        without(drawn.dataset, [("train", "3")], "e.csv")
+    with pytest.raises(DataError) as error:
+        exclude_samples(data, [("", "x1"), ("train", "199"), ("", "3"), ("", "x2"), ("", "x3")], "e.csv")
+    assert error.value.code == "excluded_samples_unknown"
+    assert (error.value.params["count"], error.value.params["names"]) == (4, ["x1", "train/199", "x2"])
+    with pytest.raises(DataError) as error:
+        exclude_samples(drawn.dataset, [("train", "3")], "e.csv")
+    assert error.value.params["names"] == ["train/3"]
 
 
-def test_leaving_out_everything_is_an_error(drawn):
-    with pytest.raises(DataError, match="nothing is left"):
-        without(drawn.dataset, [("", str(i)) for i in range(200)], "e.csv")
+def test_excluding_everything_is_an_error(drawn):
+    with pytest.raises(DataError) as error:
+        exclude_samples(drawn.dataset, [("", str(i)) for i in range(200)], "e.csv")
+    assert error.value.code == "everything_excluded"

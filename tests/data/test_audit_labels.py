@@ -1,4 +1,4 @@
-"""Which labels are doubted: against cleanlab, by hand, and on data whose wrong labels are known."""
+"""Suspect labels: against cleanlab, by hand, and on data with known label errors."""
 
 import numpy as np
 import pytest
@@ -8,20 +8,20 @@ from cleanlab.rank import get_label_quality_scores
 
 from muslin.data.audit import labels as audit_labels
 from muslin.data.audit.labels import (
+    assign_folds,
+    checkable,
     class_thresholds,
-    examinable,
-    folds,
-    own_probability,
-    strata,
-    suspect_label,
-    suspect_labels,
-    units,
+    fold_strata,
+    fold_units,
+    self_confidence,
+    suspect_multiclass,
+    suspect_multilabel,
 )
 from muslin.data.dataset import Dataset, PixelImages, Target
 
 
 def world(n=2000, classes=5, wrong=0.05, seed=0):
-    """Labels, probabilities of a fair judge, and which labels are wrong."""
+    """Labels, probabilities of a fair network, and which labels are wrong."""
     random = np.random.default_rng(seed)
     true = random.integers(0, classes, n)
     scores = random.normal(size=(n, classes)) + 3.0 * np.eye(classes)[true]
@@ -39,57 +39,61 @@ def dataset(labels, classes=5, parts=None):
     return Dataset("d", "f", PixelImages(pixels), (target,), {"kind": labels}, ids, parts)
 
 
-def test_scores_and_thresholds_are_those_of_cleanlab():
+def test_scores_and_thresholds_equal_cleanlab():
     labels, probabilities, _ = world()
     scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
-    assert own_probability(labels, probabilities) == pytest.approx(scores)
+    assert self_confidence(labels, probabilities) == pytest.approx(scores)
     assert class_thresholds(labels, probabilities) == pytest.approx(
         get_confident_thresholds(labels, probabilities)
     )
 
 
-def test_samples_to_be_left_out_are_among_those_that_confident_learning_finds():
+def test_exclusions_are_a_subset_of_confident_learning():
     labels, probabilities, wrong = world()
     data = dataset(labels)
-    findings = suspect_label(data, data.targets[0], probabilities)
-    out = [s.place for f in findings for s in f.samples if s.leave_out]
+    findings = suspect_multiclass(data, data.targets[0], probabilities)
+    out = [s.index for f in findings for s in f.samples if s.exclude]
     issues = np.flatnonzero(find_label_issues(labels, probabilities, filter_by="confident_learning"))
     assert set(out) <= set(issues.tolist())
     assert wrong[out].mean() > 0.9
     assert len(out) > 0.2 * wrong.sum()
 
 
-def test_wrong_labels_come_first_and_nearly_all_of_them_are_suspects():
+def test_label_errors_are_ranked_first_and_nearly_all_found():
     labels, probabilities, wrong = world()
     data = dataset(labels)
-    findings = suspect_label(data, data.targets[0], probabilities)
-    worst_first = [f.samples[0].place for f in sorted(findings, key=lambda f: f.score)]
+    findings = suspect_multiclass(data, data.targets[0], probabilities)
+    worst_first = [f.samples[0].index for f in sorted(findings, key=lambda f: f.score)]
     assert wrong[worst_first[:50]].mean() > 0.9
     assert wrong[worst_first].sum() > 0.9 * wrong.sum()
 
 
-def test_a_label_to_which_nothing_better_is_known_is_no_suspect():
+def test_a_label_without_a_better_alternative_is_not_suspect():
     data = dataset(np.array([0] * 10 + [1] * 10), classes=3)
     sure = [[0.9, 0.05, 0.05]] * 9 + [[0.15, 0.2, 0.65]] + [[0.1, 0.8, 0.1]] * 10
     probabilities = np.array(sure)
     probabilities[3] = [0.4, 0.3, 0.3]
-    (finding,) = suspect_label(data, data.targets[0], probabilities)
-    assert finding.samples[0].place == 9
+    (finding,) = suspect_multiclass(data, data.targets[0], probabilities)
+    assert finding.samples[0].index == 9
     assert finding.score == pytest.approx(0.15)
-    assert "'class 0' gets 15.0 %" in finding.reason
-    assert "'class 2' gets 65 %" in finding.reason
-    assert "'class 2'" in finding.suggestion
-    assert not finding.samples[0].leave_out
+    params = finding.message.params
+    assert (params["label"], params["probability"]) == ("class 0", pytest.approx(0.15))
+    assert (params["other"], params["other_probability"]) == ("class 2", pytest.approx(0.65))
+    assert finding.message.hint_code == "correct"
+    assert not finding.samples[0].exclude
 
 
-def test_a_test_part_is_not_made_easier_by_leaving_doubtful_images_out():
+def test_suspects_in_the_test_set_are_not_excluded():
     labels, probabilities, _ = world()
     everything = dataset(labels)
     parts = np.array(["train", "validation", "test", "test"] * 500, dtype=object)
     divided = dataset(labels, parts=parts)
     out = {
         name: {
-            s.place for f in suspect_label(d, d.targets[0], probabilities) for s in f.samples if s.leave_out
+            s.index
+            for f in suspect_multiclass(d, d.targets[0], probabilities)
+            for s in f.samples
+            if s.exclude
         }
         for name, d in (("whole", everything), ("divided", divided))
     }
@@ -97,53 +101,55 @@ def test_a_test_part_is_not_made_easier_by_leaving_doubtful_images_out():
     assert out["divided"] < out["whole"]
 
 
-def test_judges_no_better_than_a_guess_accuse_nobody():
+def test_networks_no_better_than_the_majority_find_no_suspects():
     labels, probabilities, _ = world()
     data = dataset(labels)
     senseless = np.roll(probabilities, 1, axis=1)
-    assert suspect_label(data, data.targets[0], probabilities) != []
-    assert suspect_label(data, data.targets[0], senseless) == []
+    assert suspect_multiclass(data, data.targets[0], probabilities) != []
+    assert suspect_multiclass(data, data.targets[0], senseless) == []
 
 
-def test_images_that_nobody_could_judge_are_passed_over():
+def test_images_without_probabilities_are_skipped():
     labels, probabilities, wrong = world()
     data = dataset(labels)
     probabilities[wrong] = np.nan
-    assert not any(wrong[f.samples[0].place] for f in suspect_label(data, data.targets[0], probabilities))
-    assert suspect_label(data, data.targets[0], np.full_like(probabilities, np.nan)) == []
+    assert not any(
+        wrong[f.samples[0].index] for f in suspect_multiclass(data, data.targets[0], probabilities)
+    )
+    assert suspect_multiclass(data, data.targets[0], np.full_like(probabilities, np.nan)) == []
 
 
-def test_a_class_with_few_images_and_an_unknown_label_are_not_judged():
+def test_small_classes_and_unknown_labels_are_not_checked():
     target = Target("kind", ("many", "few", "none"))
-    labels = np.array([0] * 30 + [1] * (audit_labels.JUDGED_FROM - 1) + [-1] * 5)
-    judged = examinable(target, labels)
+    labels = np.array([0] * 30 + [1] * (audit_labels.MIN_PER_CLASS - 1) + [-1] * 5)
+    judged = checkable(target, labels)
     assert judged.tolist() == [True] * 30 + [False] * (len(labels) - 30)
 
 
-def test_folds_have_the_classes_evenly_and_never_tear_copies_or_groups():
+def test_folds_are_stratified_and_keep_copies_and_groups_whole():
     random = np.random.default_rng(3)
     labels = random.choice(4, 4000, p=[0.7, 0.2, 0.08, 0.02])
     groups = np.array([f"sender {i}" for i in random.integers(0, 1500, 4000)], dtype=object)
     edges = random.integers(0, 4000, (200, 2))
-    together = units(4000, edges, groups)
-    chosen = folds(labels, together)
+    together = fold_units(4000, edges, groups)
+    chosen = assign_folds(labels, together)
     assert set(chosen.tolist()) == {0, 1, 2, 3}
     assert (chosen[edges[:, 0]] == chosen[edges[:, 1]]).all()
     for group in set(groups.tolist()):
         assert len(set(chosen[groups == group].tolist())) == 1
-    alone = folds(labels, np.arange(4000))
+    alone = assign_folds(labels, np.arange(4000))
     for index in range(4):
         counts = np.bincount(alone[labels == index], minlength=4)
         assert counts.max() - counts.min() <= 1
-    assert (folds(labels, together) == chosen).all()
-    assert (folds(labels, together, seed=1) != chosen).any()
+    assert (assign_folds(labels, together) == chosen).all()
+    assert (assign_folds(labels, together, seed=1) != chosen).any()
 
 
 # ── Several labels an image ─────────────────────────────────────────────────────────────────────────────
 
 
 def several(n=3000, seed=0, wrong=0.02):
-    """Labels of a common, a rare and an unknowable tag, a fair judge's probabilities, and which cells are wrong."""
+    """Labels of a common, a rare and an unknowable tag, a fair network's probabilities, and which cells are wrong."""
     random = np.random.default_rng(seed)
     true = random.random((n, 3)) < [0.5, 0.04, 0.3]
     scores = random.normal(size=(n, 3)) * 1.5 + np.where(true, 4.0, -4.0)
@@ -162,45 +168,46 @@ def several(n=3000, seed=0, wrong=0.02):
     return data, probabilities, flipped & ~unknown
 
 
-def test_of_several_labels_wrong_ones_are_suspects_also_of_a_rare_one_and_none_of_what_nobody_can_see():
+def test_multilabel_suspects_include_rare_but_not_unpredictable_labels():
     data, probabilities, wrong = several()
-    findings = suspect_labels(data, data.targets[0], probabilities)
+    findings = suspect_multilabel(data, data.targets[0], probabilities)
     for column, name in enumerate(("lace", "silk")):
-        doubted = {f.samples[0].place for f in findings if f"{name!r} of tags" in f.reason}
+        doubted = {f.samples[0].index for f in findings if f.message.params["label"] == name}
         truly = set(np.flatnonzero(wrong[:, column]).tolist())
         assert len(doubted & truly) > 0.9 * len(truly)
         assert len(doubted - truly) < 0.02 * len(data)
-    assert not any("'sold'" in f.reason for f in findings)
+    assert not any(f.message.params["label"] == "sold" for f in findings)
     assert {f.target for f in findings} == {"tags"}
-    assert not any(s.leave_out for f in findings for s in f.samples), "its other labels may be right"
+    assert not any(s.exclude for f in findings for s in f.samples), "its other labels may be right"
 
 
-def test_a_doubted_label_says_whether_to_add_it_or_take_it_away():
+def test_multilabel_finding_suggests_to_add_or_remove():
     data, probabilities, _ = several()
     labels = data.labels["tags"]
-    for finding in suspect_labels(data, data.targets[0], probabilities):
-        holds = labels[finding.samples[0].place, 0 if "'lace'" in finding.reason else 1] == 1
-        assert finding.suggestion.startswith("Take the label away" if holds else "Add the label")
+    for finding in suspect_multilabel(data, data.targets[0], probabilities):
+        holds = labels[finding.samples[0].index, 0 if finding.message.params["label"] == "lace" else 1] == 1
+        assert finding.message.hint_code == ("remove" if holds else "add")
+        assert finding.message.params["value"] == ("yes" if holds else "no")
         assert finding.score < 0.25
 
 
-def test_only_known_labels_that_enough_have_and_have_not_are_judged():
+def test_multilabel_check_needs_enough_of_yes_and_no():
     labels = np.zeros((40, 3), dtype=np.int8)
     labels[:20, 0] = 1
     labels[:13, 1] = 1
     labels[:26, 2] = 1
     labels[39, 2] = -1
-    judged = examinable(Target("tags", ("a", "b", "c"), "multilabel"), labels)
+    judged = checkable(Target("tags", ("a", "b", "c"), "multilabel"), labels)
     assert judged[:, 0].all()
     assert not judged[:, 1:].any()  # 13 have b; 13 are known not to have c
 
 
-def test_folds_of_several_labels_spread_the_rarest():
+def test_multilabel_folds_spread_the_rarest_label():
     labels = np.zeros((80, 2), dtype=np.int8)
     labels[:, 0] = 1
     labels[:8, 1] = 1
     labels[79] = -1
-    spread = strata(Target("tags", ("common", "rare"), "multilabel"), labels)
+    spread = fold_strata(Target("tags", ("common", "rare"), "multilabel"), labels)
     assert spread.tolist() == [1] * 8 + [0] * 71 + [-1]
-    fold = folds(spread, np.arange(80))
+    fold = assign_folds(spread, np.arange(80))
     assert np.bincount(fold[:8]).tolist() == [2, 2, 2, 2]

@@ -1,4 +1,4 @@
-"""The page of an audit: what a person sees and chooses from, whatever the images are called."""
+"""The page of an audit: what a person sees and decides, whatever the images are called."""
 
 import base64
 import hashlib
@@ -16,10 +16,12 @@ from test_report import Page
 from muslin.data.audit.findings import KINDS, Audit, Finding, ordered, samples
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.errors import ImageError
+from muslin.messages import Message
 from muslin.reporting.report import audit_page
-from muslin.reporting.report.audit_page import page, print_audit, write_page
+from muslin.reporting.report.audit_page import audit_html, write_audit_page
+from muslin.reporting.terminal.audit import print_audit
 
-EXAMINED = {
+OVERVIEW = {
     "data": "garments",
     "format": "folders",
     "origin": "garments, photos in folders",
@@ -29,12 +31,15 @@ EXAMINED = {
     "parts": {"train": 150, "test": 50},
     "classes": {"label": 3},
     "shorter_side_px": [12, 12, 12],
-    "compared": "pixels of 12×12×1",
-    "usual_distance": 2000.0,
+    "compared_size": [12, 12, 1],
+    "compared_full_size": True,
+    "median_distance": 2000.0,
     "near_distance": 160.0,
-    "near_share": 0.08,
+    "near_fraction": 0.08,
     "near_pairs_complete": True,
-    "labels_judged": {"label": {"images": 199, "labels": 199, "accuracy": 0.913, "guess": 0.34, "folds": 4}},
+    "label_checks": {
+        "label": {"images": 199, "labels": 199, "accuracy": 0.913, "majority_accuracy": 0.34, "folds": 4}
+    },
 }
 
 
@@ -52,18 +57,22 @@ def garments(ids=None, classes=("coat", "shirt", "bag"), images=None, count=200)
     )
 
 
-def finding(data, kind, indices, leave_out=(), score=1.0, leak=False, reason="because of 8 % of it"):
-    return Finding(kind, samples(data, indices, leave_out), score, reason, "look at it", leak)
+def finding(data, kind, indices, exclude=(), score=1.0, leak=False, reason="8 % of it."):
+    message = Message("finding_unreadable", error=reason)
+    return Finding(kind, samples(data, indices, exclude), score, message, leak)
 
 
 def audited(*findings):
     return Audit(
-        ordered(findings), EXAMINED, {"blurred": "the images are small"}, {"look": 1.0, "copies": 2.5}
+        ordered(findings),
+        OVERVIEW,
+        {"blurred": "The images are small."},
+        {"image_stats": 1.0, "duplicates": 2.5},
     )
 
 
 def choices(read):
-    """Id and whether it is suggested to be left out, of every button on a page taken apart."""
+    """Per button of a parsed page the id, and whether the audit suggests to exclude it."""
     return [
         (attributes["data-id"], attributes["data-suggested"] == "1")
         for tag, attributes in read.elements
@@ -77,7 +86,7 @@ def data_of(html):
     )
 
 
-def test_findings_are_grouped_worst_first_and_leaks_stand_before_the_rest():
+def test_findings_are_grouped_leaks_first_then_worst_first():
     data = garments()
     found = audited(
         finding(data, "outlier", [5], score=2.0),
@@ -86,43 +95,44 @@ def test_findings_are_grouped_worst_first_and_leaks_stand_before_the_rest():
         finding(data, "near_duplicate", [160, 3], [3], score=20.0, leak=True),
         finding(data, "blank", [7], [7]),
     )
-    read = Page(page(data, found))
+    read = Page(audit_html(data, found))
     titles = [a["id"] for tag, a in read.elements if tag == "section" and "id" in a]
     assert titles == ["leak", "blank", "near_duplicate", "outlier"]
     assert [id_ for id_, _ in choices(read)] == [f"garment-{i}.jpg" for i in (160, 3, 7, 1, 2, 6, 5)]
     assert [id_ for id_, out in choices(read) if out] == [f"garment-{i}.jpg" for i in (3, 7, 2)]
-    assert "5 findings in 200 images: 3 suggested to be left out" in read.text
+    assert "5 findings in 200 images: 3 suggested to exclude" in read.text
 
 
-def test_a_image_left_out_by_one_finding_is_so_in_every_other():
+def test_an_image_excluded_by_one_finding_is_in_every_other():
     data = garments()
-    read = Page(page(data, audited(finding(data, "blank", [7], [7]), finding(data, "dark", [7]))))
+    read = Page(audit_html(data, audited(finding(data, "blank", [7], [7]), finding(data, "dark", [7]))))
     assert choices(read) == [("garment-7.jpg", True)] * 2
 
 
-def test_every_finding_says_why_what_to_do_and_how_bad():
+def test_a_finding_shows_reason_suggestion_and_score():
     data = garments()
-    html = page(data, audited(finding(data, "outlier", [5], score=2.345)))
+    found = audited(finding(data, "outlier", [5], score=2.345))
+    html = audit_html(data, found)
     text = Page(html).text
-    assert "because of 8\u00a0% of it." in html
-    assert "look at it" in text
+    assert "8\u00a0% of it." in html
+    assert found.findings[0].message.hint() in text
     assert "1 of 1 · score 2.35" in text
-    assert KINDS["outlier"].about in text
+    assert KINDS["outlier"].description in text
     assert KINDS["outlier"].score in text
 
 
-def test_what_was_examined_and_what_was_not_is_said():
-    text = Page(page(garments(), audited())).text
-    assert "Nothing found in 200 images" in text
-    assert "not examined: blurred the images are small" in text
+def test_checks_and_skipped_checks_are_listed():
+    text = Page(audit_html(garments(), audited())).text
+    assert "No findings in 200 images" in text
+    assert "skipped: blurred The images are small." in text
     assert "hidden files passed over: 3" in text
     assert "150 in train, 50 in test" in text
     assert "agree with 91.3 % of the labels" in text
 
 
-def test_the_page_needs_nothing_from_outside_and_runs_only_its_own_script():
+def test_the_page_loads_nothing_and_runs_only_its_script():
     data = garments()
-    html = page(data, audited(finding(data, "outlier", [5])))
+    html = audit_html(data, audited(finding(data, "outlier", [5])))
     read = Page(html)
     for tag, attributes in read.elements:
         assert tag not in ("iframe", "object", "embed", "base", "link") or attributes.get("rel") == "icon"
@@ -138,26 +148,28 @@ def test_the_page_needs_nothing_from_outside_and_runs_only_its_own_script():
     assert "default-src 'none'" in policy
 
 
-def test_names_are_shown_as_they_are_and_never_become_part_of_the_page():
+def test_names_are_escaped():
     ids = [f"</script><script>alert({i})</script>" for i in range(100)] + [
         f'"{i}<b>&amp;' for i in range(100)
     ]
     classes = ("<i>coat", '"shirt', "bag & co")
     data = garments(ids, classes)
-    beyond = [finding(data, "blank", [i], [i]) for i in range(100)]
-    html = page(data, audited(*beyond, finding(data, "outlier", [150], reason="<img src=x>")))
+    hidden = [finding(data, "blank", [i], [i]) for i in range(100)]
+    html = audit_html(data, audited(*hidden, finding(data, "outlier", [150], reason="<img src=x>")))
     read = Page(html)
     assert [tag for tag, _ in read.elements].count("script") == 2
     assert {id_ for id_, _ in choices(read)} == {*ids[:60], ids[150]}
-    assert data_of(html)["beyond"] == [["train", id_] for id_ in ids[60:100]]
+    assert data_of(html)["hidden"] == [["train", id_] for id_ in ids[60:100]]
     assert "<i>coat" in read.text
     assert "<img src=x>" in read.text
 
 
-def test_screen_readers_find_headings_in_order_names_for_buttons_and_texts_for_images():
+def test_headings_buttons_and_images_are_accessible():
     data = garments()
     read = Page(
-        page(data, audited(finding(data, "identical", [1, 2, 3], [2, 3]), finding(data, "blank", [7], [7])))
+        audit_html(
+            data, audited(finding(data, "identical", [1, 2, 3], [2, 3]), finding(data, "blank", [7], [7]))
+        )
     )
     levels = [int(tag[1]) for tag, _ in read.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
@@ -172,11 +184,11 @@ def test_screen_readers_find_headings_in_order_names_for_buttons_and_texts_for_i
         if attributes.get("href", "").startswith("#"):
             assert attributes["href"][1:] in ids
     pressed = {a["aria-label"]: a["aria-pressed"] for _, a in read.elements if a.get("class") == "choice"}
-    assert pressed["Leave out garment-2.jpg"] == "true"
-    assert pressed["Leave out garment-1.jpg"] == "false"
+    assert pressed["Exclude garment-2.jpg"] == "true"
+    assert pressed["Exclude garment-1.jpg"] == "false"
 
 
-def test_of_thousands_of_findings_the_worst_are_shown_the_rest_is_named_and_the_page_stays_small():
+def test_thousands_of_findings_fit_on_a_small_page():
     photos = Photos(9000)
     data = garments(images=photos, count=9000)
     found = audited(
@@ -185,28 +197,28 @@ def test_of_thousands_of_findings_the_worst_are_shown_the_rest_is_named_and_the_
         *(finding(data, "outlier", [i], score=float(i)) for i in range(3000)),
         finding(data, "small_class", list(range(5000, 5020))),
     )
-    html = page(data, found)
+    html = audit_html(data, found)
     assert len(html.encode()) < 5_000_000
     assert photos.n_decoded < 400
     read = Page(html)
-    assert "worst of 4,000 are shown here" in read.text
+    assert "worst of 4,000;" in read.text
     assert "14 more images of this finding not shown" in read.text
     shown = {id_ for id_, out in choices(read) if out}
-    beyond = {id_ for _, id_ in data_of(html)["beyond"]}
-    assert not shown & beyond
-    assert shown | beyond == {str(data.ids[i]) for i in found.leave_out}
+    hidden = {id_ for _, id_ in data_of(html)["hidden"]}
+    assert not shown & hidden
+    assert shown | hidden == {str(data.ids[i]) for i in found.exclusions}
 
 
-def test_so_many_names_that_no_page_holds_them_are_counted(monkeypatch):
-    monkeypatch.setattr(audit_page, "BEYOND_BYTES", 300)
+def test_names_beyond_the_page_size_are_counted(monkeypatch):
+    monkeypatch.setattr(audit_page, "HIDDEN_BYTES", 300)
     data = garments()
-    html = page(data, audited(*(finding(data, "blank", [i], [i]) for i in range(100))))
-    kept = len(data_of(html)["beyond"])
+    html = audit_html(data, audited(*(finding(data, "blank", [i], [i]) for i in range(100))))
+    kept = len(data_of(html)["hidden"])
     assert 0 < kept < 40
-    assert f"{40 - kept} names of those fit in no page" in Page(html).text
+    assert f"no room for {40 - kept} more suggestions" in Page(html).text
 
 
-def test_large_photos_share_the_room_that_there_is(monkeypatch):
+def test_large_photos_share_the_page_size(monkeypatch):
     monkeypatch.setattr(audit_page, "PAGE_BYTES", 400_000)
     data = garments(images=Photos(200))
     found = audited(
@@ -214,14 +226,14 @@ def test_large_photos_share_the_room_that_there_is(monkeypatch):
         *(finding(data, "outlier", [i], score=float(i)) for i in range(100)),
         finding(data, "dark", [5]),
     )
-    html = page(data, found)
+    html = audit_html(data, found)
     assert len(html) < 480_000
     read = Page(html)
     for key in ("near_duplicate", "outlier", "dark"):
         assert any(a.get("id", "").startswith(f"{key}-1") for _, a in read.elements)
 
 
-def test_a_photo_that_cannot_be_decoded_has_a_place_and_a_choice():
+def test_an_unreadable_photo_has_a_button():
     class Broken(Photos):
         def __getitem__(self, index):
             if index == 5:
@@ -232,27 +244,27 @@ def test_a_photo_that_cannot_be_decoded_has_a_place_and_a_choice():
     found = audited(
         finding(data, "unreadable", [5], [5], reason="garment-5.jpg: is empty (0 bytes). Copy it again.")
     )
-    read = Page(page(data, found))
+    read = Page(audit_html(data, found))
     assert choices(read) == [("garment-5.jpg", True)]
-    assert "cannot be shown" in read.text
+    assert "unreadable" in read.text
     assert "Copy it again.." not in read.text
 
 
-def test_data_without_labels_or_parts_or_findings_have_a_page_too(tmp_path):
+def test_data_without_labels_or_parts_have_a_page(tmp_path):
     data = replace(garments(), targets=(), labels={}, parts=None)
-    write_page(tmp_path / "audit.html", data, audited(finding(data, "blank", [7], [7])))
+    write_audit_page(tmp_path / "audit.html", data, audited(finding(data, "blank", [7], [7])))
     read = Page((tmp_path / "audit.html").read_text(encoding="utf-8"))
     assert choices(read) == [("garment-7.jpg", True)]
     assert all(a["data-part"] == "" for _, a in read.elements if a.get("class") == "choice")
 
 
-def test_a_name_that_is_no_unicode_does_not_keep_the_page_from_being_written(tmp_path):
+def test_a_name_that_is_not_unicode_is_written(tmp_path):
     data = garments(["caf\udce9.jpg", *(f"{i}" for i in range(199))])
-    write_page(tmp_path / "audit.html", data, audited(finding(data, "blank", [0], [0])))
+    write_audit_page(tmp_path / "audit.html", data, audited(finding(data, "blank", [0], [0])))
     assert "caf?.jpg" in (tmp_path / "audit.html").read_text(encoding="utf-8")
 
 
-def test_the_terminal_has_a_row_per_kind_and_says_what_was_not_examined():
+def test_the_terminal_has_a_row_per_kind_and_skipped_checks():
     data = garments()
     out = io.StringIO()
     print_audit(
@@ -265,13 +277,13 @@ def test_the_terminal_has_a_row_per_kind_and_says_what_was_not_examined():
     )
     said = out.getvalue()
     assert "garments: 200 images, 3 findings" in said
-    assert re.search(r"Nearly identical +2 +1 +2", said)
+    assert re.search(r"Near-duplicates +2 +1 +2", said)
     assert re.search(r"Dark +1 *\n", said)
-    assert "not examined: blurred, since the images are small" in said
+    assert "Skipped: blurred. The images are small." in said
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_says_what_its_score_means_and_which_end_is_worse(kind):
+def test_every_kind_describes_its_score(kind):
     assert KINDS[kind].score
     assert KINDS[kind].worst in ("lowest", "highest")
-    assert KINDS[kind].about.endswith(".")
+    assert KINDS[kind].description.endswith(".")

@@ -143,14 +143,14 @@ def audit_command(
 
     Finds wrong labels, duplicates, leaks and unusable images. Writes a page to decide on, and exclude.csv.
     """
-    from muslin.reporting.report.audit_page import print_audit
+    from muslin.reporting.terminal.audit import print_audit
     from muslin.workflows import audit as audit_workflow
     from muslin.workflows import train as train_workflow
 
     folder = out or Path("audits") / (Path(data).name or "data")
-    audit = audit_workflow.audit(data, out=folder, **options, reading=read_options, log=log)
+    audit = audit_workflow.audit(data, out=folder, **options, read_options=read_options, log=log)
     if as_json:
-        print_json({"audit": str(folder)} | audit_workflow.summary(audit))
+        print_json({"folder": str(folder)} | audit.summary())
         return
     print_audit(audit)
     click.echo(f"\nOpen {folder / 'audit.html'} to decide. The suggestions are in {folder / 'exclude.csv'}.")

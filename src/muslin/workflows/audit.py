@@ -1,6 +1,6 @@
-"""The audit from end to end: what the command line and the library both call.
+"""The audit from end to end, for the command line and for Python.
 
-`data.audit` finds, networks of `learn` judge the labels, `show` makes the page. As in `flow`, they meet only here.
+`data.audit` finds faults, networks of `learn` check the labels, `reporting` makes the page.
 """
 
 import json
@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 
 from muslin.data.audit import exclusions
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
-from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, nearest
+from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, unknown
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
 from muslin.workflows.train import require_training
 
 if TYPE_CHECKING:
-    from muslin.data.audit.duplicates import Copies
+    from muslin.data.audit.checks import AuditContext
     from muslin.data.audit.findings import Audit
-    from muslin.data.audit.image_stats import ImageStats
     from muslin.learn.training_loop import Progress
+
+AUDIT_FILES = {"audit.html", "audit.json", "clean.csv", "exclude.csv"}
 
 
 def audit(
@@ -36,36 +37,36 @@ def audit(
     test: str | Path | None = None,
     only: Collection[str] = (),
     seed: int = 0,
-    reading: Mapping[str, Any] | None = None,
+    read_options: Mapping[str, Any] | None = None,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> "Audit":
-    """What is wrong with a data set, before training on it; the data themselves are never touched.
+    """Find faults in a data set before training on it. The data themselves are never changed.
 
     Args:
-        data: a known name, a file or a folder, or a Dataset.
-        out: a folder, new, empty or with an earlier audit, for `audit.html`, `audit.json`, `exclude.csv` (what is
-            suggested to be left out, for `train`'s `without`) and `clean.csv` (the rest); None writes nothing.
-        test: a file with the test part, where `data` holds only the training part.
+        data: a registered name, a file or a folder, or a Dataset.
+        out: a folder, new, empty or with an earlier audit, for `audit.html`, `audit.json`, `exclude.csv` (the samples
+            that findings suggest to exclude, for `train`'s `exclude`) and `clean.csv` (the rest); None writes nothing.
+        test: a file with the test set, if `data` holds only the training set.
         only: the kinds of findings to look for, keys of `muslin.data.audit.findings.KINDS`; all by default.
-        seed: of the networks that judge the labels.
-        reading: how to read the files, as `muslin.read` takes it.
-        tell: called with a sentence at every step, and every few seconds within the long ones.
+        seed: of the networks that check the labels.
+        read_options: how to read the files, as `muslin.read` takes it.
+        log: called with a sentence at every step, and every few seconds within the long ones.
 
     Raises:
         DataError: the data cannot be read, or there is no such kind.
-        StorageError: the folder will not do, or the disk is full.
+        StorageError: the folder cannot be used, or the disk is full.
     """
     from muslin.data import read_and_log
-    from muslin.data.audit.checks import CHECKS, Evidence, examined
-    from muslin.data.audit.duplicates import find_copies
+    from muslin.data.audit.checks import CHECKS, AuditContext, audit_overview
+    from muslin.data.audit.duplicates import find_duplicates
     from muslin.data.audit.findings import KINDS, Audit, ordered
     from muslin.data.audit.image_stats import compute_image_stats
 
-    if unknown := [kind for kind in only if kind not in KINDS]:
-        raise DataError(f"no finding is called {unknown[0]!r}. {nearest(unknown[0], KINDS)}")
-    seldom = _now_and_then(log)
+    for kind in only:
+        if kind not in KINDS:
+            raise DataError("finding_kind_unknown", **unknown(kind, KINDS))
+    log_seldom = _rate_limited(log)
     seconds: dict[str, float] = {}
-    left_out: dict[str, str] = {}
 
     @contextmanager
     def step(name: str, sentence: str = "") -> Iterator[None]:
@@ -76,59 +77,53 @@ def audit(
         seconds[name] = time.perf_counter() - started
 
     with step("read"):
-        dataset = read_and_log(data, test=test, log=log, **(reading or {}))
+        dataset = read_and_log(data, test=test, log=log, **(read_options or {}))
     folder = None if out is None else _audit_folder(Path(out), data)
-    with step("look", f"looking at {len(dataset):,} images"):
-        looked = compute_image_stats(dataset.images, seldom)
-    with step("copies", "comparing them with each other"):
-        copies = find_copies(dataset, looked, seldom)
-    evidence = Evidence(dataset, looked, copies)
+    with step("image_stats", f"decoding {len(dataset):,} images"):
+        stats = compute_image_stats(dataset.images, log_seldom)
+    with step("duplicates", "comparing the images with each other"):
+        duplicates = find_duplicates(dataset, stats, log_seldom)
+    context = AuditContext(dataset, stats, duplicates)
     if not only or "suspect_label" in only:
-        with step("judge_labels", "asking networks what they make of images they did not learn from"):
+        with step("label_check", "checking the labels with networks trained on other images"):
             try:
-                evidence = replace(
-                    evidence, probabilities=_judge_labels(dataset, looked, copies, seed, seldom)
-                )
+                probabilities = _out_of_sample_probabilities(context, seed, log_seldom)
+                context = replace(context, probabilities=probabilities)
             except (MissingPartError, TrainingError, RecipeError) as error:
-                evidence = replace(evidence, no_probabilities=str(error))
-    findings = []
+                context = replace(context, no_probabilities=error.message)
+    findings, skipped = [], {}
     for check in CHECKS:
         if only and check.kind not in only:
             continue
-        if why := check.why_not(evidence):
-            left_out[check.kind] = why
+        if reason := check.skip(context):
+            skipped[check.kind] = reason
             continue
         with step(check.kind):
-            findings += check.find(evidence)
-    result = Audit(ordered(findings), examined(evidence), left_out, seconds)
+            findings += check.find(context)
+    result = Audit(ordered(findings), audit_overview(context), skipped, seconds)
     if folder is not None:
         with step("write", "writing the page"):
             _write_audit(folder, dataset, result)
     return result
 
 
-def summary(found: "Audit") -> dict[str, Any]:
-    """What a program wants to know of an audit; `muslin audit --json` prints it, `audit.json` has the findings too."""
-    return {name: value for name, value in found.to_dict().items() if name not in ("findings", "kinds")}
+def _rate_limited(log: Callable[[str], None], every_s: float = 5.0) -> Callable[[str], None]:
+    """`log` for sentences that come by the thousand: none in the first seconds, then one every few."""
+    logged_at = time.perf_counter()
 
-
-def _now_and_then(log: Callable[[str], None], every_s: float = 5.0) -> Callable[[str], None]:
-    """`tell` for sentences that come by the thousand: none in the first seconds, then one every few."""
-    told_at = time.perf_counter()
-
-    def tell_seldom(sentence: str) -> None:
-        nonlocal told_at
-        if time.perf_counter() - told_at > every_s:
-            told_at = time.perf_counter()
+    def log_seldom(sentence: str) -> None:
+        nonlocal logged_at
+        if time.perf_counter() - logged_at > every_s:
+            logged_at = time.perf_counter()
             log(sentence)
 
-    return tell_seldom
+    return log_seldom
 
 
-def _judge_labels(
-    dataset: Dataset, looked: "ImageStats", copies: "Copies", seed: int, log: Callable[[str], None]
+def _out_of_sample_probabilities(
+    context: "AuditContext", seed: int, log: Callable[[str], None]
 ) -> dict[str, NDArray[np.float32]]:
-    """Per target, out-of-sample probabilities (n, classes); NaN where a label cannot be judged.
+    """Per target, out-of-sample probabilities (n, classes); NaN for labels that cannot be checked.
 
     Raises:
         MissingPartError: torch is not installed.
@@ -136,82 +131,78 @@ def _judge_labels(
     """
     from muslin.data.audit import labels
 
-    readable = looked.sizes[:, 0] > 0
-    judged = {}
+    dataset = context.dataset
+    readable = context.stats.sizes[:, 0] > 0
+    masks = {}
     for target in dataset.targets:
-        mask = labels.examinable(target, dataset.labels[target.name])
+        mask = labels.checkable(target, dataset.labels[target.name])
         mask &= readable[:, np.newaxis] if mask.ndim == 2 else readable
-        theirs = dataset.labels[target.name][mask]
-        if len(theirs) and (mask.ndim == 2 or len(np.unique(theirs)) > 1):
-            judged[target.name] = mask
-    if not judged:
-        raise TrainingError(
-            f"it needs a target with two classes of {labels.JUDGED_FROM} images or more, or, of several labels a "
-            f"image, with a label that {labels.JUDGED_FROM} have and {labels.JUDGED_FROM} have not"
-        )
+        checked = dataset.labels[target.name][mask]
+        if len(checked) and (mask.ndim == 2 or len(np.unique(checked)) > 1):
+            masks[target.name] = mask
+    if not masks:
+        raise TrainingError("audit_too_few_labels", minimum=labels.MIN_PER_CLASS)
     require_training()
     from muslin.learn.cross_val import cross_val_predict
     from muslin.learn.torch_setup import choose_compute_settings
 
-    targets = tuple(target for target in dataset.targets if target.name in judged)
-    quick = recipe_named("quick", validation_fraction=0)
-    together = labels.units(len(dataset), copies.edges, dataset.groups)
-    spread = labels.strata(targets[0], dataset.labels[targets[0].name])
-    any_judged = np.any([mask.any(axis=1) if mask.ndim == 2 else mask for mask in judged.values()], axis=0)
-    folds = np.where(any_judged, labels.folds(spread, together, seed=seed), -1)
-    small = replace(
+    targets = tuple(target for target in dataset.targets if target.name in masks)
+    units = labels.fold_units(len(dataset), context.duplicates.edges, dataset.groups)
+    strata = labels.fold_strata(targets[0], dataset.labels[targets[0].name])
+    any_checked = np.any([mask.any(axis=1) if mask.ndim == 2 else mask for mask in masks.values()], axis=0)
+    folds = np.where(any_checked, labels.assign_folds(strata, units, seed=seed), -1)
+    thumbnails = replace(
         dataset,
-        images=PixelImages(looked.copies),
+        images=PixelImages(context.stats.thumbnails),
         targets=targets,
-        labels={
-            target.name: np.where(judged[target.name], dataset.labels[target.name], UNKNOWN)
-            for target in targets
-        },
+        labels={name: np.where(mask, dataset.labels[name], UNKNOWN) for name, mask in masks.items()},
     )
 
-    def tell_share(fold: int, progress: "Progress") -> None:
+    def log_share(fold: int, progress: "Progress") -> None:
         share = ((progress.epoch - 1) * progress.steps + progress.step) / (progress.epochs * progress.steps)
-        log(f"network {fold + 1} of {labels.FOLDS}: {100 * share:.0f} % learned")
+        log(f"network {fold + 1} of {labels.N_FOLDS}: {100 * share:.0f} % of the training done")
 
-    answers = cross_val_predict(
-        small, folds, quick, seed=seed, compute=choose_compute_settings(), on_progress=tell_share
+    probabilities = cross_val_predict(
+        thumbnails,
+        folds,
+        recipe_named("quick", validation_fraction=0),
+        seed=seed,
+        compute=choose_compute_settings(),
+        on_progress=log_share,
     )
-    for name, mask in judged.items():
-        answers[name][~mask] = np.nan
-    return answers
+    for name, mask in masks.items():
+        probabilities[name][~mask] = np.nan
+    return probabilities
 
 
 def _audit_folder(folder: Path, data: str | Path | Dataset) -> Path:
-    """`folder`, made if need be; refused where it lies among the data or holds something else than an audit."""
-    inside = not isinstance(data, Dataset) and os.path.isdir(data)
-    if inside and folder.resolve().is_relative_to(Path(str(data)).resolve()):
-        raise StorageError(
-            f"{folder}: lies among the data, which are never touched. Choose a folder elsewhere."
-        )
+    """`folder`, created if need be; refused if it is inside the data or holds something else than an audit."""
+    in_folder = not isinstance(data, Dataset) and os.path.isdir(data)
+    if in_folder and folder.resolve().is_relative_to(Path(str(data)).resolve()):
+        raise StorageError("audit_inside_data", path=str(folder))
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(folder)
-        others = {path.name for path in folder.iterdir()} - {"audit.html", "clean.csv", "exclude.csv"}
-        if others and "audit.json" not in others:
-            raise StorageError(f"{folder}: not an empty folder. Choose another place for the audit.")
+        names = {path.name for path in folder.iterdir()}
+        if "audit.json" not in names and names - AUDIT_FILES:
+            raise StorageError("audit_folder_not_empty", path=str(folder))
     return folder
 
 
 def _write_audit(folder: Path, dataset: Dataset, result: "Audit") -> None:
-    from muslin.reporting.report.audit_page import write_page
+    from muslin.reporting.report.audit_page import write_audit_page
 
     parts = np.full(len(dataset), "") if dataset.parts is None else dataset.parts
     names = [(str(part), str(id_)) for part, id_ in zip(parts, dataset.ids, strict=True)]
-    leave_out = result.leave_out
-    exclusions.write_names(
+    excluded = result.exclusions
+    exclusions.write_exclusions(
         folder / "exclude.csv",
-        ("part", "id", "why"),
-        ((*names[i], "; ".join(why)) for i, why in leave_out.items()),
+        ("part", "id", "findings"),
+        ((*names[i], "; ".join(kinds)) for i, kinds in excluded.items()),
     )
-    clean = (name for i, name in enumerate(names) if i not in leave_out)
-    exclusions.write_names(folder / "clean.csv", ("part", "id"), clean)
-    write_page(folder / "audit.html", dataset, result)
+    clean = (name for i, name in enumerate(names) if i not in excluded)
+    exclusions.write_exclusions(folder / "clean.csv", ("part", "id"), clean)
+    write_audit_page(folder / "audit.html", dataset, result)
     content = json.dumps(result.to_dict(), indent=1, ensure_ascii=False)
-    write_atomically(
-        folder / "audit.json", content.encode(errors="replace") + b"\n"
-    )  # last: it says that all is there
+    # last, because it marks the audit as complete
+    write_atomically(folder / "audit.json", content.encode(errors="replace") + b"\n")

@@ -289,7 +289,7 @@ def _find_leaked(
     predictor: Predictor, dataset: Dataset, images: Dataset, part: str, log: Log
 ) -> NDArray[np.bool_] | None:
     """Which images are near-copies of training images; None where the training images are not in `dataset`."""
-    from muslin.data.audit.duplicates import find_copies
+    from muslin.data.audit.duplicates import find_duplicates
     from muslin.data.audit.image_stats import compute_image_stats
 
     train = _training_indices(predictor, dataset, part)
@@ -304,11 +304,11 @@ def _find_leaked(
     if n > 5_000:  # fewer take about a second
         log(Message("leak_search"))
     both = dataset.take(np.concatenate([train, evaluated]))
-    copies = find_copies(both, compute_image_stats(both.images), lambda sentence: None)
+    copies = find_duplicates(both, compute_image_stats(both.images), lambda sentence: None)
     leaked = np.zeros(n, dtype=np.bool_)
     leaked[: len(train)] = True
     _spread_over_groups(leaked, copies.identical)
-    one, other = copies.pairs.T
+    one, other = copies.near_pairs.T
     near = leaked.copy()
     leaked[other[near[one]]] = leaked[one[near[other]]] = True
     _spread_over_groups(leaked, copies.identical)  # only the first of identical images is in the pairs

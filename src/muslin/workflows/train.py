@@ -128,8 +128,8 @@ def train(
         dataset = _read_source(source, log)
     names = None
     if exclude is not None:
-        names = exclusions.read_names(Path(exclude))
-        dataset = exclusions.without(dataset, names, str(exclude))
+        names = exclusions.read_exclusions(Path(exclude))
+        dataset = exclusions.exclude_samples(dataset, names, str(exclude))
     why: str | None = None
     if recipe == AUTO:
         chosen, why = _chosen(dataset, chosen, seed, settings or {})
@@ -174,7 +174,7 @@ def train(
     run = Run(_new_folder(out, f"{dataset.name}-{chosen.name}"))
     try:
         if names is not None:
-            exclusions.write_names(run.excluded, ("part", "id"), names)
+            exclusions.write_exclusions(run.excluded, ("part", "id"), names)
         run.write_record({"name": run.folder.name} | record)
     except StorageError:
         with suppress(OSError):
@@ -233,7 +233,7 @@ def resume(
         dataset = _read_source(source, log)
     if record.get("exclude"):
         said = record["exclude"]["path"]
-        dataset = exclusions.without(dataset, exclusions.read_names(run.excluded), said)
+        dataset = exclusions.exclude_samples(dataset, exclusions.read_exclusions(run.excluded), said)
     with _how_to_go_on(run):
         dataset, features = _seen(
             dataset, recipe, seed, record.get("max_unreadable", MAX_UNREADABLE), log, should_stop

@@ -67,9 +67,7 @@ def find_imbalance(dataset: Dataset) -> list[Finding]:
             largest_share=float(counts[largest] / counts.sum()),
         )
         examples = [int(np.flatnonzero(_has_class(dataset, target, i))[0]) for i in (largest, smallest)]
-        findings.append(
-            Finding("imbalance", samples(dataset, examples), ratio, message, target=target.name)
-        )
+        findings.append(Finding("imbalance", samples(dataset, examples), ratio, message, target=target.name))
     return findings
 
 

@@ -49,7 +49,9 @@ def read_exclusions(path: Path) -> list[tuple[str, str]]:
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        raise DataError("exclusions_unreadable", path=str(path), reason=error.strerror or str(error)) from error
+        raise DataError(
+            "exclusions_unreadable", path=str(path), reason=error.strerror or str(error)
+        ) from error
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         if "id" not in (reader.fieldnames or ()):
@@ -61,7 +63,9 @@ def read_exclusions(path: Path) -> list[tuple[str, str]]:
             names.append((unescape_formula(row.get("part") or ""), unescape_formula(row["id"])))
         return names
     except csv.Error as error:
-        raise DataError("exclusions_not_csv", path=str(path), row=reader.line_num, reason=str(error)) from error
+        raise DataError(
+            "exclusions_not_csv", path=str(path), row=reader.line_num, reason=str(error)
+        ) from error
 
 
 def exclude_samples(dataset: Dataset, names: Sequence[tuple[str, str]], path: str) -> Dataset:

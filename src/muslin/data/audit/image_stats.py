@@ -153,9 +153,9 @@ def _thumbnail(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def _empty_stats(count: int, thumbnails: NDArray[np.uint8], full_size: bool = True) -> ImageStats:
-    numbers = (np.zeros(count, dtype=np.float32) for _ in range(4))
+    mean, std, brightness, sharpness = (np.zeros(count, dtype=np.float32) for _ in range(4))
     sizes, digests = np.zeros((count, 3), dtype=np.int32), np.zeros((count, DIGEST_BYTES), dtype=np.uint8)
-    return ImageStats({}, sizes, digests, *numbers, thumbnails, full_size)
+    return ImageStats({}, sizes, digests, mean, std, brightness, sharpness, thumbnails, full_size)
 
 
 def _zeros(count: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -54,9 +54,7 @@ def assign_folds(
     return folds
 
 
-def fold_units(
-    count: int, edges: NDArray[np.int64], groups: NDArray[np.object_] | None
-) -> NDArray[np.int64]:
+def fold_units(count: int, edges: NDArray[np.int64], groups: NDArray[np.object_] | None) -> NDArray[np.int64]:
     """Per sample the number of its unit, int64 (count,): copies and samples of one group stay together.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from muslin.data.audit.exclusions import guarded
+from muslin.data.audit.exclusions import escape_formula
 
 CellValue = str | float | Sequence[str] | None
 """Content of a cell; None for an empty one."""
@@ -37,7 +37,7 @@ def format_cell(value: CellValue) -> str:
 
 def spreadsheet_text(value: CellValue) -> str:
     """`format_cell`, but no text that a spreadsheet would evaluate as a formula."""
-    return format_cell(value) if isinstance(value, float) else guarded(format_cell(value))
+    return format_cell(value) if isinstance(value, float) else escape_formula(format_cell(value))
 
 
 def typed_value(value: CellValue) -> Any:

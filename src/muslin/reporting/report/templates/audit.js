@@ -3,43 +3,43 @@
   const cards = [...document.querySelectorAll(".finding")];
   const buttons = [...document.querySelectorAll(".choice")];
   const data = JSON.parse(document.getElementById("data").textContent);
-  const store = "muslin-audit-" + data.key;
+  const storeKey = "muslin-audit-" + data.key;
   const byId = (id) => document.getElementById(id);
   const nameOf = (button) => JSON.stringify([button.dataset.part, button.dataset.id]);
 
-  // What a person decides is kept per image, so an image that is in two findings has one state.
+  // A decision is stored per image, so an image that is in two findings has one state.
   const suggested = new Map(buttons.map((button) => [nameOf(button), button.dataset.suggested === "1"]));
-  const chosen = new Map(suggested);
+  const excluded = new Map(suggested);
   let decided = new Set();
   const history = [];
 
   try {
-    const kept = JSON.parse(localStorage.getItem(store) || "{}");
-    for (const [name, out] of Object.entries(kept.chosen || {})) if (chosen.has(name)) chosen.set(name, out);
-    decided = new Set(kept.decided || []);
-    byId("beyond").checked = kept.beyond !== false;
-  } catch { /* a browser that keeps nothing for files still lets one choose and save */ }
+    const saved = JSON.parse(localStorage.getItem(storeKey) || "{}");
+    for (const [name, exclude] of Object.entries(saved.excluded || {})) if (excluded.has(name)) excluded.set(name, exclude);
+    decided = new Set(saved.decided || []);
+    byId("hidden").checked = saved.hidden !== false;
+  } catch { /* a browser without storage for files still lets a person decide and save */ }
 
-  function keep() {
-    const changed = [...chosen].filter(([name, out]) => out !== suggested.get(name));
-    const state = { chosen: Object.fromEntries(changed), decided: [...decided], beyond: byId("beyond").checked };
-    try { localStorage.setItem(store, JSON.stringify(state)); } catch { /* as above */ }
+  function store() {
+    const changed = [...excluded].filter(([name, exclude]) => exclude !== suggested.get(name));
+    const state = { excluded: Object.fromEntries(changed), decided: [...decided], hidden: byId("hidden").checked };
+    try { localStorage.setItem(storeKey, JSON.stringify(state)); } catch { /* as above */ }
   }
 
-  function out() {
-    const names = [...chosen].filter(([, isOut]) => isOut).map(([name]) => JSON.parse(name));
-    return byId("beyond").checked ? names.concat(data.beyond) : names;
+  function exclusions() {
+    const names = [...excluded].filter(([, exclude]) => exclude).map(([name]) => JSON.parse(name));
+    return byId("hidden").checked ? names.concat(data.hidden) : names;
   }
 
-  function show() {
+  function render() {
     for (const button of buttons) {
-      const isOut = chosen.get(nameOf(button));
-      button.setAttribute("aria-pressed", String(isOut));
-      button.querySelector(".said").textContent = isOut ? "left out" : "kept";
-      button.closest("figure").classList.toggle("out", isOut);
+      const exclude = excluded.get(nameOf(button));
+      button.setAttribute("aria-pressed", String(exclude));
+      button.querySelector(".state").textContent = exclude ? "excluded" : "kept";
+      button.closest("figure").classList.toggle("excluded", exclude);
     }
     for (const card of cards) card.classList.toggle("decided", decided.has(card.id));
-    byId("count").textContent = out().length.toLocaleString("en");
+    byId("count").textContent = exclusions().length.toLocaleString("en");
     byId("decided").textContent = `${decided.size.toLocaleString("en")} of ${cards.length.toLocaleString("en")}`;
     for (const link of document.querySelectorAll("nav a[data-section]")) {
       const left = document.querySelectorAll(`#${link.dataset.section} .finding:not(.decided)`).length;
@@ -49,8 +49,8 @@
 
   const current = () => cards.indexOf(document.activeElement.closest(".finding"));
 
-  function go(place) {
-    const card = cards[Math.max(0, Math.min(place, cards.length - 1))];
+  function go(index) {
+    const card = cards[Math.max(0, Math.min(index, cards.length - 1))];
     if (!card) return;
     card.focus({ preventScroll: true });
     card.scrollIntoView({ block: "center", behavior: calm.matches ? "auto" : "smooth" });
@@ -58,51 +58,51 @@
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   function set(pairs, card) {
-    history.push({ before: pairs.map(([name]) => [name, chosen.get(name)]), card, was: card && decided.has(card.id) });
-    for (const [name, isOut] of pairs) chosen.set(name, isOut);
+    history.push({ before: pairs.map(([name]) => [name, excluded.get(name)]), card, wasDecided: card && decided.has(card.id) });
+    for (const [name, exclude] of pairs) excluded.set(name, exclude);
     if (card) decided.add(card.id);
-    keep();
-    show();
+    store();
+    render();
   }
 
   function undo() {
     const last = history.pop();
     if (!last) return;
-    for (const [name, isOut] of last.before) chosen.set(name, isOut);
-    if (last.card && !last.was) decided.delete(last.card.id);
-    keep();
-    show();
+    for (const [name, exclude] of last.before) excluded.set(name, exclude);
+    if (last.card && !last.wasDecided) decided.delete(last.card.id);
+    store();
+    render();
     if (last.card) go(cards.indexOf(last.card));
   }
 
   function decide(card, choose) {
-    const theirs = [...card.querySelectorAll(".choice")].map(nameOf);
-    set(theirs.map((name) => [name, choose(name)]), card);
+    const names = [...card.querySelectorAll(".choice")].map(nameOf);
+    set(names.map((name) => [name, choose(name)]), card);
     go(cards.indexOf(card) + 1);
   }
 
   function section(step) {
-    const at = current();
-    const titles = [...document.querySelectorAll("main section")];
-    const here = at < 0 ? -1 : titles.indexOf(cards[at].closest("section"));
-    const next = titles[Math.max(0, Math.min(here + step, titles.length - 1))];
+    const index = current();
+    const sections = [...document.querySelectorAll("main section")];
+    const currentSection = index < 0 ? -1 : sections.indexOf(cards[index].closest("section"));
+    const next = sections[Math.max(0, Math.min(currentSection + step, sections.length - 1))];
     const first = next && next.querySelector(".finding");
     if (first) go(cards.indexOf(first));
   }
 
-  // A spreadsheet must not take a name for a formula: muslin does the same, and takes it away again.
-  const guarded = (cell) => (/^[=+\-@\t\r']/.test(cell) ? "'" + cell : cell);
+  // A spreadsheet must not take a name for a formula. muslin does the same, and removes the apostrophe again.
+  const escaped = (cell) => (/^[=+\-@\t\r']/.test(cell) ? "'" + cell : cell);
   const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
 
   function save() {
-    const rows = [["part", "id"], ...out().map((row) => row.map(guarded))];
+    const rows = [["part", "id"], ...exclusions().map((row) => row.map(escaped))];
     const text = rows.map((row) => row.map(quoted).join(",") + "\n").join("");
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-    link.download = "choices.csv";
+    link.download = "decisions.csv";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    byId("saved").textContent = `Saved ${(rows.length - 1).toLocaleString("en")} names as choices.csv.`;
+    byId("saved").textContent = `Saved ${(rows.length - 1).toLocaleString("en")} names as decisions.csv.`;
   }
 
   const keys = {
@@ -132,30 +132,30 @@
     else if (card && /^[1-9]$/.test(key)) {
       const button = card.querySelectorAll(".choice")[Number(key) - 1];
       if (!button) return;
-      set([[nameOf(button), !chosen.get(nameOf(button))]], card);
+      set([[nameOf(button), !excluded.get(nameOf(button))]], card);
     } else return;
     event.preventDefault();
   });
 
   for (const button of buttons) {
     button.addEventListener("click", () => {
-      set([[nameOf(button), !chosen.get(nameOf(button))]], button.closest(".finding"));
+      set([[nameOf(button), !excluded.get(nameOf(button))]], button.closest(".finding"));
     });
   }
   for (const button of document.querySelectorAll("[data-all]")) {
     button.addEventListener("click", () => decide(button.closest(".finding"), (name) =>
-      ({ out: true, keep: false, suggestion: suggested.get(name) })[button.dataset.all]));
+      ({ exclude: true, keep: false, suggestion: suggested.get(name) })[button.dataset.all]));
   }
-  byId("beyond").addEventListener("change", () => { keep(); show(); });
+  byId("hidden").addEventListener("change", () => { store(); render(); });
   byId("save").addEventListener("click", save);
   byId("help").addEventListener("click", keys["?"]);
   byId("start").addEventListener("click", () => go(Math.max(0, cards.findIndex((card) => !decided.has(card.id)))));
   byId("reset").addEventListener("click", () => {
     set([...suggested], null);
     decided.clear();
-    keep();
-    show();
+    store();
+    render();
   });
   document.documentElement.classList.add("live");
-  show();
+  render();
 }
