@@ -33,7 +33,7 @@ def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
     window = window_of(call.attributes, call.inputs[0].shape)
     image, channel, row, column = place
     patch = window.patch(call.inputs[0][image][channel : channel + 1], row, column)[0]
-    values = {"value": float(np.nanmean(patch)), "values": rows_of(patch), "winner": None, "formula": "mean"}
+    values = {"value": float(np.nanmean(patch)), "values": rows_of(patch), "argmax": None, "formula": "mean"}
     return window.step(row, column) | values, None
 
 

@@ -79,7 +79,7 @@ def _step(trace: Trace, name: str, place: Place, all_terms: bool) -> tuple[Step,
         raise ExplanationError("layer_unsupported", layer=name, reason=layer.unsupported)
     node, operator = trace.layered.graph.producers[name], OPERATORS[layer.op]
     step, source = operator.step(trace.call(name), place, all_terms)
-    for term in step.get("top", ()):
+    for term in step.get("largest_terms", ()):
         term["from"] = _first_origin(trace, node.inputs[0], (*place[:-1], term["input"]))
     if operator.form == "terms":
         step["terms"] = [_term(trace, node.inputs[t["input"]], t["index"], t["value"]) for t in step["terms"]]

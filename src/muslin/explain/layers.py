@@ -56,7 +56,7 @@ class Layer:
         shape: (channels, rows, columns) or (features,), without the number of images.
         parameters: numbers that training could change.
         multiply_adds: of one image.
-        share: of all multiply-adds, 0 to 1.
+        multiply_adds_share: its share of the network's multiply-adds, 0 to 1.
         block: the block it belongs to, where it belongs to one.
         auxiliary: whether it only moves or prepares values.
         residual: whether it adds two branches.
@@ -75,7 +75,7 @@ class Layer:
     shape: tuple[int, ...]
     parameters: int = 0
     multiply_adds: int = 0
-    share: float = 0.0
+    multiply_adds_share: float = 0.0
     block: str | None = None
     auxiliary: bool = False
     residual: bool = False
@@ -264,7 +264,7 @@ def _layers(
     return tuple(
         replace(
             layer,
-            share=layer.multiply_adds / total,
+            multiply_adds_share=layer.multiply_adds / total,
             block=layer.block if sizes[layer.block] > 1 else None,
         )
         for layer in made.values()
@@ -349,7 +349,7 @@ def _edits(graph: Graph, node: Node, layer: Layer) -> tuple[str, ...]:
     edits = list(OPERATORS[node.op].edits) if layer.unsupported is None and not is_prediction else []
     if "bias" in edits and len(node.inputs) < 3:
         edits.remove("bias")
-    if not is_prediction and not layer.auxiliary and len(layer.shape) in (1, 3):
+    if not is_prediction and (edits or not layer.auxiliary) and len(layer.shape) in (1, 3):
         edits.append("channel_off")
     return (*edits, *(LAYER_KINDS[layer.kind].edits if layer.kind in LAYER_KINDS else ()))
 

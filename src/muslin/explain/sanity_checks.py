@@ -83,14 +83,7 @@ def other_class_test(trace: Trace, attribution: Attribution) -> dict[str, Any] |
     if not others:
         return None
     label = others[-1][1]
-    again = attribute(
-        trace,
-        attribution.target,
-        label,
-        attribution.versus,
-        layer=attribution.layer,
-        tta_view=attribution.tta_view,
-    )
+    again = _attribute_like(attribution, trace, label)
     correlation = rank_correlation(attribution.cells, again.cells)
     return {
         "class": label,
@@ -124,17 +117,8 @@ def order_test(
     numbers = np.random.default_rng(seed)
     counts = np.unique(np.linspace(0, cells.size, min(steps, cells.size) + 1).round().astype(int))
     by_attribution = np.argsort(-cells.reshape(-1), kind="stable")
-    where = by_pixel(cells, (pixels.shape[0], pixels.shape[1]))
-    if insert:
-        start, end = gaussian_blur(pixels, max(pixels.shape[:2]) / 8), pixels
-    else:
-        start, end = pixels, np.broadcast_to(edge_colour(pixels), pixels.shape)
-    curves = []
-    for order in (by_attribution, *(numbers.permutation(cells.size) for _ in range(orders))):
-        rank = np.empty(cells.size, int)
-        rank[order] = np.arange(cells.size)
-        replaced = rank[where][None] < counts[:, None, None]
-        curves.append(probability(np.where(replaced[..., None], end, start).astype(np.uint8)))
+    rows = [by_attribution, *(numbers.permutation(cells.size) for _ in range(orders))]
+    curves = [probability(_replaced_cells(pixels, cells, order, counts, insert)) for order in rows]
     curve, *random_curves = np.array(curves, np.float64)
     fraction = counts / cells.size
     areas = np.trapezoid(np.array(random_curves), fraction, axis=1)
@@ -162,6 +146,21 @@ def order_test(
         "passed": passed,
         "text": Message(codes[insert, passed], orders=orders, area=area, random=random_area),
     }
+
+
+def _replaced_cells(
+    pixels: Pixels, cells: Float, order: NDArray[np.intp], counts: NDArray[np.intp], insert: bool
+) -> Pixels:
+    """Per count the image with so many cells of an order deleted, or inserted: (counts, height, width, channels)."""
+    where = by_pixel(cells, (pixels.shape[0], pixels.shape[1]))
+    if insert:
+        start, end = gaussian_blur(pixels, max(pixels.shape[:2]) / 8), pixels
+    else:
+        start, end = pixels, np.broadcast_to(edge_colour(pixels), pixels.shape)
+    rank = np.empty(cells.size, int)
+    rank[order] = np.arange(cells.size)
+    replaced = rank[where][None] < counts[:, None, None]
+    return np.where(replaced[..., None], end, start).astype(np.uint8)
 
 
 def sanity_checks(

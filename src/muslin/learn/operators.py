@@ -174,7 +174,7 @@ def _convolution_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, 
             for i in shown
         ],
         "maps_total": len(sums),
-        "share": _main_terms(sums, shown),
+        "main_terms": _main_terms(sums, shown),
     }, None  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def _max_pool_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Sou
         "value": float(patch[y, x]),
         "channel": channel,
         "values": rows_of(patch),
-        "winner": [y, x],
+        "argmax": [y, x],
     }, (0, (image, channel, top + y, left + x))
 
 
@@ -237,13 +237,13 @@ MAX_POOL = Operator("window", _max_pool_step, _max_pool_back, WINDOW_ATTRIBUTES,
 
 def _global_max_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
     maps = call.inputs[0][place[0], place[1]]
-    winner = [int(i) for i in np.unravel_index(maps.argmax(), maps.shape)]
+    argmax = [int(i) for i in np.unravel_index(maps.argmax(), maps.shape)]
     return {
         "formula": Message("formula_map_max", count=maps.size),
         "value": float(maps.max()),
         "channel": place[1],
-        "winner": winner,
-    }, (0, (place[0], place[1], *winner))
+        "argmax": argmax,
+    }, (0, (place[0], place[1], *argmax))
 
 
 def _global_max_back(call: Call, slopes: Float) -> Back:
@@ -294,21 +294,19 @@ def _dense_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
     products = inputs * column
     bias = None if biases is None else float(biases[place[1]])
     shown = _largest(products, None if all_terms else MAX_TERMS)
-    share = _main_terms(products, shown)
+    main = _main_terms(products, shown)
     return {
-        "formula": Message(
-            "formula_dense", count=share["count"], total=share["of"], percent=share["percent"]
-        ),
+        "formula": Message("formula_dense", count=main["count"], total=main["of"], percent=main["percent"]),
         "value": float(products.sum()) + (bias or 0.0),
         "sum": float(products.sum()),
         "bias": bias,
         "factor": float(call.attributes.get("alpha", 1.0)),
         "inputs_total": len(products),
-        "top": [
+        "largest_terms": [
             {"input": i, "value": float(inputs[i]), "weight": float(column[i]), "product": float(products[i])}
             for i in shown
         ],
-        "share": share,
+        "main_terms": main,
     }, None
 
 

@@ -190,7 +190,7 @@ def describe_model(path: str, model: InspectedModel) -> dict[str, Any]:
 def block_rows(layered: LayeredModel) -> list[dict[str, Any]]:
     """The blocks in order: their layers, the shape they end with, parameters and multiply-adds."""
     blocks: dict[str, dict[str, Any]] = {}
-    sums = ("parameters", "multiply_adds", "share")
+    sums = ("parameters", "multiply_adds", "multiply_adds_share")
     for layer in layered.layers:
         if layer.block is not None:
             block = blocks.setdefault(

@@ -135,7 +135,7 @@ class Explanation:
                     "shape": list(layer.shape),
                     "parameters": layer.parameters,
                     "multiply_adds": layer.multiply_adds,
-                    "share": layer.share,
+                    "multiply_adds_share": layer.multiply_adds_share,
                     "low": float(self.inspection.trace.values[layer.name].min()),
                     "high": float(self.inspection.trace.values[layer.name].max()),
                 }

@@ -75,14 +75,14 @@ const VIEWS = {
   },
   dense(step) {
     return [
-      step.share && h("p", { class: "lead" }, t("denseShare", { count: count(step.share.count), of: count(step.share.of), percent: number(step.share.percent, 3) })),
+      step.main_terms && h("p", { class: "lead" }, t("denseShare", { count: count(step.main_terms.count), of: count(step.main_terms.of), percent: number(step.main_terms.percent, 3) })),
       h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("contributions") }, h("table", { class: "contributions" },
         h("caption", {}, t("contributions")),
         h("thead", {}, h("tr", {}, ["input", "value", "weight", "product"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))), h("th", { scope: "col" }, h("span", { class: "unseen" }, t("bar"))))),
-        h("tbody", {}, step.top.slice(0, 12).map((one) => h("tr", {},
+        h("tbody", {}, step.largest_terms.slice(0, 12).map((one) => h("tr", {},
           h("th", { scope: "row" }, one.from ? button(`${one.input + 1}`, () => go(one.from), { class: "quiet link", title: `${one.from.layer} ${placeWords(one.from.index)}` }) : one.input + 1),
           h("td", { class: "number" }, number(one.value)), h("td", { class: "number" }, number(one.weight)), h("td", { class: "number" }, signed(one.product, 4)),
-          h("td", {}, signedBar(one.product, Math.abs(step.top[0].product)))))))),
+          h("td", {}, signedBar(one.product, Math.abs(step.largest_terms[0].product)))))))),
       line(part(t("sumOfProducts"), number(step.sum, DIGITS)), step.bias !== null && step.bias !== undefined ? [sign("+"), part(t("bias"), number(step.bias, DIGITS))] : null, step.factor && step.factor !== 1 ? [sign("×"), part(t("factor"), number(step.factor, DIGITS))] : null, sign("="), number(step.value, DIGITS)),
     ];
   },
@@ -112,8 +112,8 @@ function clipped(step) {
 function pooled(step) {
   const flat = step.values.flat().filter((value) => value !== null), scale = scaleOf(Math.min(...flat, 0), Math.max(...flat, 0));
   const table = cells(step.values, { label: t("window"), scale, tight: true });
-  if (step.winner) table.querySelectorAll("tr")[step.winner[0]]?.children[step.winner[1]]?.classList.add("winner");
-  return h("div", { class: "products" }, h("div", {}, h("h5", {}, t("window")), table), sign("→"), h("div", { class: "total" }, h("h5", {}, step.winner ? t("largest") : t("meanOf")), h("p", { class: "number" }, number(step.value, 5))));
+  if (step.argmax) table.querySelectorAll("tr")[step.argmax[0]]?.children[step.argmax[1]]?.classList.add("winner");
+  return h("div", { class: "products" }, h("div", {}, h("h5", {}, t("window")), table), sign("→"), h("div", { class: "total" }, h("h5", {}, step.argmax ? t("largest") : t("meanOf")), h("p", { class: "number" }, number(step.value, 5))));
 }
 
 function terms(step) {
@@ -132,7 +132,7 @@ function rowsOf(found) {
   const rows = [["step", "layer", "what", "a", "b", "product or value"]];
   for (const step of found.chain) {
     for (const one of step.maps || []) one.values.forEach((row, y) => row.forEach((value, x) => rows.push([step.kind, step.layer, `map ${one.channel} row ${y} column ${x}`, value ?? 0, one.weights[y][x], (value ?? 0) * one.weights[y][x]])));
-    for (const one of step.top || []) rows.push([step.kind, step.layer, `input ${one.input}`, one.value, one.weight, one.product]);
+    for (const one of step.largest_terms || []) rows.push([step.kind, step.layer, `input ${one.input}`, one.value, one.weight, one.product]);
     if (step.bias !== null && step.bias !== undefined) rows.push([step.kind, step.layer, "bias", "", "", step.bias]);
     rows.push([step.kind, step.layer, "value", "", "", step.value]);
   }

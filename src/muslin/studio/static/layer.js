@@ -22,7 +22,7 @@ export function layerView(model, layer) {
   const element = h("div", { class: "layerview" },
     h("p", {}, button(`← ${t("backToNetwork")}`, () => set({ layer: "", at: [], channel: 0 }, true), { class: "quiet" }), " ", h("kbd", {}, "Esc")),
     h("h2", { tabindex: -1 }, layer.name, " ", h("span", { class: "of" }, kindText(layer))),
-    h("p", { class: "soft" }, [shapeText(layer.shape), layer.parameters ? t("parametersCount", { n: count(layer.parameters) }) : "", layer.multiply_adds ? t("multiplyAddsCount", { n: short(layer.multiply_adds) }) : "", layer.share ? t("shareOf", { share: percent(layer.share) }) : ""].filter(Boolean).join(" · ")),
+    h("p", { class: "soft" }, [shapeText(layer.shape), layer.parameters ? t("parametersCount", { n: count(layer.parameters) }) : "", layer.multiply_adds ? t("multiplyAddsCount", { n: short(layer.multiply_adds) }) : "", layer.multiply_adds_share ? t("shareOf", { share: percent(layer.multiply_adds_share) }) : ""].filter(Boolean).join(" · ")),
     layer.kernel && h("p", { class: "soft" }, t("kernelFacts", { size: layer.kernel.size.join(" × "), stride: layer.kernel.strides?.join(" × ") ?? layer.kernel.stride.join(" × "), pads: layer.kernel.pads.join(", ") }), layer.kernel.groups > 1 ? ` · ${layer.kernel.groups === layer.kernel.outputs ? t("depthwise") : t("groups", { n: layer.kernel.groups })}` : ""),
     tools, h("div", { class: flat ? "layerbody flat" : "layerbody" }, h("div", {}, tilesPlace, kernelPlace), large), formula);
   let sheet = null, map = null, tiles = null, over = null, closed = false, shownFor = "";

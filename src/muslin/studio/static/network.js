@@ -109,8 +109,8 @@ function card(model, node) {
     h("span", { class: "title" }, name),
     h("span", { class: "number soft" }, shapeText(about.shape)),
     about.parameters > 0 && h("span", { class: "number soft" }, t("parametersCount", { n: short(about.parameters) })),
-    h("span", { class: "share", "aria-hidden": "true" }, h("i", { style: { width: `${100 * (about.share || 0)}%` } })),
-    about.share > 0.0005 && h("span", { class: "number soft" }, t("shareOf", { share: percent(about.share) })),
+    h("span", { class: "share", "aria-hidden": "true" }, h("i", { style: { width: `${100 * (about.multiply_adds_share || 0)}%` } })),
+    about.multiply_adds_share > 0.0005 && h("span", { class: "number soft" }, t("shareOf", { share: percent(about.multiply_adds_share) })),
     node.block && h("span", { class: "more" }, t("unfold"))),
     opened && h("button", { type: "button", class: "quiet fold", "aria-label": t("foldBlock", { name: node.layer.block }), onclick: () => set({ unfolded: state.unfolded.filter((one) => one !== node.layer.block) }) }, "⊟ ", node.layer.block));
   const made = { element, canvas, node };
@@ -159,7 +159,7 @@ function layerTable(model) {
     h("tbody", {}, model.layers.filter((one) => state.auxiliary || !one.auxiliary).map((one) => h("tr", {},
       h("th", { scope: "row" }, button(one.name, () => set({ layer: one.name, channel: 0, at: [] }, true), { class: "quiet link" })),
       h("td", {}, kindText(one)), h("td", { class: "number" }, shapeText(one.shape)), h("td", { class: "number" }, count(one.parameters)),
-      h("td", { class: "number" }, percent(one.share || 0)), h("td", {}, one.inputs.join(", ")))))));
+      h("td", { class: "number" }, percent(one.multiply_adds_share || 0)), h("td", {}, one.inputs.join(", ")))))));
 }
 
 async function networkSvg(nodes, at, width, height, cards) {
