@@ -34,7 +34,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenDataset:
     """Where a format's files are, how to read them, and what the format has.
 
     Attributes:
@@ -48,7 +48,7 @@ class Written:
     tags: str | None = None
     parts: bool = True
     groups: bool = False
-    reading: dict[str, Any] = field(default_factory=dict)
+    read_options: dict[str, Any] = field(default_factory=dict)
 
 
 def samples(root: Path) -> list[Sample]:
@@ -63,37 +63,37 @@ def samples(root: Path) -> list[Sample]:
     ]
 
 
-def folders(some: Sequence[Sample], root: Path) -> Written:
+def folders(some: Sequence[Sample], root: Path) -> WrittenDataset:
     for sample in some:
         place = root / sample.part / sample.label / sample.file.name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(sample.file, place)
-    return Written(root)
+    return WrittenDataset(root)
 
 
-def in_zip(some: Sequence[Sample], root: Path) -> Written:
+def in_zip(some: Sequence[Sample], root: Path) -> WrittenDataset:
     with zipfile.ZipFile(root.with_suffix(".zip"), "w") as archive:
         for sample in some:
             archive.write(sample.file, f"set-main/{sample.part}/{sample.label}/{sample.file.name}")
-    return Written(root.with_suffix(".zip"))
+    return WrittenDataset(root.with_suffix(".zip"))
 
 
-def in_tar(ending: str) -> Callable[[Sequence[Sample], Path], Written]:
-    def write(some: Sequence[Sample], root: Path) -> Written:
+def in_tar(ending: str) -> Callable[[Sequence[Sample], Path], WrittenDataset]:
+    def write(some: Sequence[Sample], root: Path) -> WrittenDataset:
         path = root.with_suffix(ending)
         with tarfile.open(path, "w:gz" if ending.endswith("gz") else "w") as archive:
             for sample in some:
                 archive.add(sample.file, f"./{sample.part}/{sample.label}/{sample.file.name}")
-        return Written(path)
+        return WrittenDataset(path)
 
     return write
 
 
-def table(suffix: str) -> Callable[[Sequence[Sample], Path], Written]:
+def table(suffix: str) -> Callable[[Sequence[Sample], Path], WrittenDataset]:
     """A table whose columns are called otherwise than Dataset's, with a photo's path, a label, tags and a part."""
 
-    def write(some: Sequence[Sample], root: Path) -> Written:
-        copied(some, root)
+    def write(some: Sequence[Sample], root: Path) -> WrittenDataset:
+        copy_photos(some, root)
         rows: list[dict[str, Any]] = [
             {"path": f"images/{i:02}.jpg", "kind": s.label, "tags": s.tag_names, "split": s.part}
             for i, s in enumerate(some)
@@ -107,7 +107,7 @@ def table(suffix: str) -> Callable[[Sequence[Sample], Path], Written]:
             for row in rows:  # an empty cell would be unknown, so "none of them" is written as a list
                 row["tags"] = json.dumps(row["tags"])
             write_cells(path, [list(rows[0]), *(list(row.values()) for row in rows)])
-        return Written(path, "kind", "tags", reading={"target": ["kind", "tags"]})
+        return WrittenDataset(path, "kind", "tags", read_options={"target": ["kind", "tags"]})
 
     return write
 
@@ -120,24 +120,24 @@ def write_cells(path: Path, cells: list[list[Any]]) -> None:
             csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",").writerows(cells)
 
 
-def copied(some: Sequence[Sample], root: Path, name: str = "images/{:02}.jpg") -> None:
+def copy_photos(some: Sequence[Sample], root: Path, name: str = "images/{:02}.jpg") -> None:
     for number, sample in enumerate(some):
         place = root / name.format(number)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(sample.file, place)
 
 
-def clothing(some: Sequence[Sample], root: Path) -> Written:
+def clothing(some: Sequence[Sample], root: Path) -> WrittenDataset:
     """The clothing data set's images.csv: ids without a suffix, one sender of every three photos."""
-    copied(some, root)
+    copy_photos(some, root)
     rows = [[f"{i:02}", str(100 + i // 3), s.label, "False"] for i, s in enumerate(some)]
     write_cells(root / "images.csv", [["image", "sender_id", "label", "kids"], *rows])
-    return Written(root, parts=False, groups=True)
+    return WrittenDataset(root, parts=False, groups=True)
 
 
-def styles(some: Sequence[Sample], root: Path) -> Written:
+def styles(some: Sequence[Sample], root: Path) -> WrittenDataset:
     """Kaggle's styles.csv, with a comma outside quotes in its last column."""
-    copied(some, root, "images/{}.jpg")
+    copy_photos(some, root, "images/{}.jpg")
     header = ["id", "gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "year",
               "usage", "productDisplayName"]  # fmt: skip
     lines = [",".join(header)] + [
@@ -145,10 +145,12 @@ def styles(some: Sequence[Sample], root: Path) -> Written:
         for i, s in enumerate(some)
     ]
     (root / "styles.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return Written(root / "styles.csv", "articleType", parts=False, reading={"target": "articleType"})
+    return WrittenDataset(
+        root / "styles.csv", "articleType", parts=False, read_options={"target": "articleType"}
+    )
 
 
-def deepfashion(some: Sequence[Sample], root: Path) -> Written:
+def deepfashion(some: Sequence[Sample], root: Path) -> WrittenDataset:
     names = [f"img/{s.label.title()} of {i // 2}/img_{i:08}.jpg" for i, s in enumerate(some)]
     for name, sample in zip(names, some, strict=True):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -176,10 +178,10 @@ def deepfashion(some: Sequence[Sample], root: Path) -> Written:
     for name, (header, rows) in lists.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("\n".join([str(len(rows)), header, *rows]) + "\n")
-    return Written(root, "category", "attributes", groups=True)
+    return WrittenDataset(root, "category", "attributes", groups=True)
 
 
-def deepfashion_fine(some: Sequence[Sample], root: Path) -> Written:
+def deepfashion_fine(some: Sequence[Sample], root: Path) -> WrittenDataset:
     """The later lists, which know no unknown: samples must have none."""
     deepfashion(some, root)
     fine = root / "Anno_fine"
@@ -198,14 +200,14 @@ def deepfashion_fine(some: Sequence[Sample], root: Path) -> Written:
             (fine / f"{short}{kind}.txt").write_text("\n".join(lines) + "\n")
     shutil.rmtree(root / "Anno")
     shutil.rmtree(root / "Eval")
-    return Written(root, "category", "attributes", groups=True)
+    return WrittenDataset(root, "category", "attributes", groups=True)
 
 
-def imaterialist(some: Sequence[Sample], root: Path) -> Written:
+def imaterialist(some: Sequence[Sample], root: Path) -> WrittenDataset:
     """Labels are numbers there: tag i is `i + 1`, and the label's place is behind them. Every image has one."""
     for part in DEEPFASHION_PARTS:
         chosen = [s for s in some if s.part == part]
-        copied(chosen, root / part, "{}.jpg")
+        copy_photos(chosen, root / part, "{}.jpg")
         content = {
             "images": [{"url": "http://nowhere.invalid", "imageId": str(i)} for i in range(len(chosen))],
             "annotations": [
@@ -220,14 +222,14 @@ def imaterialist(some: Sequence[Sample], root: Path) -> Written:
             ],
         }
         (root / f"{part}.json").write_text(json.dumps(content))
-    return Written(root, None, "label")
+    return WrittenDataset(root, None, "label")
 
 
 def imaterialist_number(some: Sequence[Sample], sample: Sample) -> int:
     return len(TAGS) + 1 + sorted({s.label for s in some}).index(sample.label)
 
 
-WRITERS: dict[str, Callable[[Sequence[Sample], Path], Written]] = {
+WRITERS: dict[str, Callable[[Sequence[Sample], Path], WrittenDataset]] = {
     "folders": folders,
     "zip": in_zip,
     "tar": in_tar(".tar"),

@@ -1,6 +1,7 @@
-"""Both releases of DeepFashion's lists, written true to their layout around photos of other origin."""
+"""Both releases of DeepFashion's lists, in their own layout, for photos of another source."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN
-from muslin.errors import DataError
+from muslin.errors import DataError, ImageError
 
 CATEGORIES = [("Anorak", 1), ("Blazer", 1), ("Skirt", 2), ("Jumpsuit", 3)]
 ATTRIBUTES = [("a-line", 3), ("animal print", 1), ("denim", 2)]
@@ -83,7 +84,7 @@ def fine(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_first_release_has_categories_attributes_with_unknowns_parts_and_groups(coarse: Path) -> None:
+def test_first_release_has_categories_attributes_parts_and_groups(coarse: Path) -> None:
     data = read(coarse)
     assert data.format == "deepfashion"
     assert "DeepFashion's lists, with Anno/list_category_img.txt" in data.origin
@@ -111,7 +112,7 @@ def test_the_first_release_has_categories_attributes_with_unknowns_parts_and_gro
 
 
 @pytest.mark.parametrize("generation", ["coarse", "fine"])
-def test_photos_are_cut_to_their_boxes_when_asked(generation: str, request: pytest.FixtureRequest) -> None:
+def test_crop_option_crops_photos_to_their_boxes(generation: str, request: pytest.FixtureRequest) -> None:
     root: Path = request.getfixturevalue(generation)
     whole, cut = read(root), read(root, crop=True)
     left, top, right, bottom = ROWS[0][3]
@@ -121,7 +122,7 @@ def test_photos_are_cut_to_their_boxes_when_asked(generation: str, request: pyte
     assert cut.images.take(np.array([1]))[0].shape == (20, 20, 3)
 
 
-def test_the_later_release_is_joined_by_row_number(fine: Path) -> None:
+def test_fine_lists_are_joined_by_row_number(fine: Path) -> None:
     data = read(fine)
     assert data.format == "deepfashion-fine"
     assert data.labels["category"].tolist() == [1, 1, 2, 2]
@@ -134,7 +135,7 @@ def test_the_later_release_is_joined_by_row_number(fine: Path) -> None:
     assert whole == data.targets
 
 
-def test_lists_may_be_in_another_order_or_lack_a_photo_and_photos_may_be_missing(coarse: Path) -> None:
+def test_reordered_lists_and_missing_photos(coarse: Path) -> None:
     lines = (coarse / "Anno/list_attr_img.txt").read_text().splitlines()
     lines[0] = "3"
     (coarse / "Anno/list_attr_img.txt").write_text("\n".join([*lines[:2], *reversed(lines[2:5])]))
@@ -145,65 +146,80 @@ def test_lists_may_be_in_another_order_or_lack_a_photo_and_photos_may_be_missing
         [UNKNOWN, UNKNOWN, 1],
         [UNKNOWN] * 3,
     ]
-    assert data.fixes == ("photos that list_attr_img.txt lacks, taken as unknown there: 1",)
+    [fix] = data.fixes
+    assert (fix.code, fix.params["name"]) == ("photos_not_in_list", "list_attr_img.txt")
     (coarse / ROWS[1][0]).unlink()
     fewer = read(coarse)
     assert len(fewer) == 3
     assert fewer.targets == data.targets
-    assert f"their photo is missing: 1 ({ROWS[1][0]})" in fewer.fixes[1]
+    assert fewer.fixes[1].code == "rows_without_photo_dropped"
+    assert fewer.fixes[1].params["names"] == [ROWS[1][0]]
 
 
-def test_photos_may_lie_elsewhere(coarse: Path, tmp_path: Path) -> None:
+def test_photos_can_be_in_another_folder(coarse: Path, tmp_path: Path) -> None:
     whole = read(coarse).fingerprint
     (coarse / "Img").mkdir()
     (coarse / "img").rename(coarse / "Img/img")
     assert read(coarse).fingerprint == whole
     (coarse / "Img/img").rename(tmp_path / "images")
-    with pytest.raises(DataError, match="not one of 4 photos is there"):
+    with pytest.raises(DataError) as error:
         read(coarse)
+    assert (error.value.code, error.value.params["count"]) == ("no_photo_found", 4)
     assert read(coarse, images=tmp_path / "images").fingerprint == whole
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "why"),
+    ("name", "old", "new", "code", "params"),
     [
-        ("list_category_img.txt", "4\n", "5\n", "says that it has 5 rows, but has 4"),
-        ("list_attr_img.txt", "4\n", "5\n", "says that it has 5 rows, but has 4"),
-        ("list_attr_img.txt", "4\n", "3\n", "has more rows than the 3"),
-        ("list_attr_img.txt", "4\n", "4000000000\n", "far more than its size allows"),
-        ("list_category_img.txt", "    3\n", "    9\n", "line 5 has the category '9'; they are 1 to 4"),
-        ("list_attr_img.txt", "-1 -1 -1", "-1 2 -1", "img_00000002.jpg' has not 3 values of 1, -1 and 0"),
-        ("list_attr_img.txt", "-1 -1 -1", "-1", "line 4 has not a name and 3 values"),
-        ("list_category_cloth.txt", "4\n", "category\n", "line 1 is not the number of rows"),
-        ("list_bbox.txt", "005 006", "x y", "line 3 is no box of four numbers"),
+        ("list_category_img.txt", "4\n", "5\n", "list_row_count", {"found": 4, "expected": 5}),
+        ("list_attr_img.txt", "4\n", "5\n", "list_row_count", {"found": 4, "expected": 5}),
+        ("list_attr_img.txt", "4\n", "3\n", "list_row_count", {"found": 4, "expected": 3}),
+        ("list_attr_img.txt", "4\n", "4000000000\n", "list_row_count_too_large", {"expected": 4_000_000_000}),
+        (
+            "list_category_img.txt",
+            "    3\n",
+            "    9\n",
+            "category_number",
+            {"line": 5, "found": "9", "count": 4},
+        ),
+        ("list_attr_img.txt", "-1 -1 -1", "-1 2 -1", "attribute_values", {"name": ROWS[1][0], "count": 3}),
+        ("list_attr_img.txt", "-1 -1 -1", "-1", "row_length", {"line": 4, "expected": 4}),
+        ("list_category_cloth.txt", "4\n", "category\n", "list_row_count_missing", {}),
+        ("list_bbox.txt", "005 006", "x y", "box_values", {"line": 3}),
     ],
 )
-def test_a_list_that_will_not_do_is_refused_with_its_row(
-    coarse: Path, name: str, old: str, new: str, why: str
+def test_invalid_list_is_refused(
+    coarse: Path, name: str, old: str, new: str, code: str, params: dict[str, Any]
 ) -> None:
     path = coarse / "Anno" / name
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    with pytest.raises(DataError, match=why) as raised:
+    with pytest.raises(DataError) as error:
         read(coarse, crop=True)
-    assert name in str(raised.value)
+    assert error.value.code == code
+    assert error.value.params.items() >= {"path": str(path), **params}.items()
 
 
-def test_a_part_whose_lists_differ_in_length_is_refused(fine: Path) -> None:
+def test_lists_of_a_part_with_different_lengths_are_refused(fine: Path) -> None:
     (fine / "Anno_fine/train_cate.txt").write_text("2\n")
-    with pytest.raises(DataError, match=r"train\.txt has 2 rows, but train_cate\.txt has 1"):
+    with pytest.raises(DataError) as error:
         read(fine)
+    assert error.value.code == "list_lengths"
+    assert error.value.params == {
+        "path": str(fine / "Anno_fine/train.txt"), "other": "train_cate.txt", "expected": 2, "found": 1
+    }  # fmt: skip
 
 
-def test_both_releases_in_one_folder_are_chosen_between_by_format(coarse: Path, fine: Path) -> None:
+def test_format_chooses_between_both_releases_in_one_folder(coarse: Path, fine: Path) -> None:
     assert read(coarse).format == "deepfashion"
-    later = read(coarse, format="deepfashion-fine")
-    assert "read as deepfashion-fine, as asked, though it looks like deepfashion" in later.origin
+    fine_grained = read(coarse, format="deepfashion-fine")
+    assert "read as deepfashion-fine because of --format" in fine_grained.origin
     assert read(coarse / "Anno_fine").format == "deepfashion-fine"
 
 
-def test_a_box_outside_its_photo_is_named_when_it_is_read(coarse: Path) -> None:
+def test_box_outside_its_photo_is_refused_when_read(coarse: Path) -> None:
     Image.new("RGB", (4, 5)).save(coarse / ROWS[0][0])
-    with pytest.raises(Exception, match=r"img_00000001.jpg: its box \(5, 6, 30, 50\) holds no pixel of 4×5"):
+    with pytest.raises(ImageError) as error:
         read(coarse, crop=True).images[0]
+    assert error.value.code == "box_outside"

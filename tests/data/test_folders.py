@@ -48,7 +48,7 @@ def assert_same(one: Dataset, other: Dataset) -> None:
         assert np.array_equal(one.images[i], other.images[i])
 
 
-def test_parts_and_classes_come_from_the_folders_names(photos: Path) -> None:
+def test_parts_and_classes_come_from_folder_names(photos: Path) -> None:
     data = read(photos)
     assert data.format == "folders"
     assert data.targets[0].classes == ("dress", "hat", "shirt")
@@ -62,7 +62,7 @@ def test_parts_and_classes_come_from_the_folders_names(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar", "tar.gz"])
-def test_the_same_photos_in_an_archive_read_the_same(photos: Path, tmp_path: Path, suffix: str) -> None:
+def test_archive_of_photos_equals_folder(photos: Path, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"garments.{suffix}"
     (zipped if suffix == "zip" else tarred)(photos, path)
     data = read(path)
@@ -72,7 +72,7 @@ def test_the_same_photos_in_an_archive_read_the_same(photos: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar"])
-def test_real_photos_in_an_archive_read_the_same(real: Path, tmp_path: Path, suffix: str) -> None:
+def test_archive_of_real_photos_equals_folder(real: Path, tmp_path: Path, suffix: str) -> None:
     folders = read(real)
     assert len(folders) == 90
     assert len(folders.targets[0].classes) == 10
@@ -81,7 +81,7 @@ def test_real_photos_in_an_archive_read_the_same(real: Path, tmp_path: Path, suf
     assert_same(folders, read(path))
 
 
-def test_a_class_missing_from_a_part_keeps_its_index(photos: Path) -> None:
+def test_class_missing_from_a_part_keeps_its_index(photos: Path) -> None:
     shutil.rmtree(photos / "train" / "dress")
     data = read(photos)
     assert data.targets[0].classes == ("dress", "hat", "shirt")
@@ -95,7 +95,7 @@ def test_classes_without_parts(tmp_path: Path) -> None:
     assert data.labels["label"].tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def test_kaggles_names_for_parts_are_known(photos: Path, tmp_path: Path) -> None:
+def test_kaggle_names_of_parts_are_recognised(photos: Path, tmp_path: Path) -> None:
     root = tmp_path / "kaggle"
     for part in ("training_set", "test_set"):
         source = "train" if part == "training_set" else "test"
@@ -106,7 +106,7 @@ def test_kaggles_names_for_parts_are_known(photos: Path, tmp_path: Path) -> None
     assert data.targets[0].classes == ("dress", "hat", "shirt")
 
 
-def test_the_label_in_a_files_name(tmp_path: Path) -> None:
+def test_label_in_a_file_name(tmp_path: Path) -> None:
     for kind, number, image in drawn(2):
         image.save(tmp_path / f"{kind}.{number}.jpg")
     data = read(tmp_path)
@@ -114,13 +114,13 @@ def test_the_label_in_a_files_name(tmp_path: Path) -> None:
     assert data.labels["label"].tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def test_photos_of_which_nothing_says_a_label_have_no_target(tmp_path: Path) -> None:
+def test_photos_without_labels_have_no_target(tmp_path: Path) -> None:
     for _, number, image in drawn(1) + drawn(1, 1):
         image.save(tmp_path / f"IMG_{number}.jpg")
     assert read(tmp_path).targets == ()
 
 
-def test_what_systems_leave_behind_is_passed_over_and_counted(photos: Path) -> None:
+def test_system_files_are_skipped_and_counted(photos: Path) -> None:
     before = read(photos)
     for name in (".DS_Store", "train/dress/Thumbs.db", "__MACOSX/train/dress/._dress-00.jpg"):
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
@@ -128,18 +128,18 @@ def test_what_systems_leave_behind_is_passed_over_and_counted(photos: Path) -> N
     (photos / "README.md").write_text("hello")
     data = read(photos)
     assert_same(before, data)
-    assert data.fixes == (
-        "hidden files and those of the system passed over: 3",
-        "files that are no photos passed over: 1 (README.md)",
-    )
+    hidden, others = data.fixes
+    assert (hidden.code, hidden.params["count"]) == ("hidden_files_skipped", 3)
+    assert (others.code, others.params["names"]) == ("other_files_skipped", ["README.md"])
 
 
-def test_a_loose_photo_beside_the_parts_is_counted(photos: Path) -> None:
+def test_photo_outside_the_parts_is_skipped_and_counted(photos: Path) -> None:
     shutil.copy(photos / "train/hat/hat-00.jpg", photos / "cover.jpg")
-    assert read(photos).fixes == ("photos in no class's folder passed over: 1",)
+    [fix] = read(photos).fixes
+    assert (fix.code, fix.params["count"]) == ("photos_outside_classes", 1)
 
 
-def test_a_broken_photo_is_named_when_it_is_asked_for_and_left_out_aloud(photos: Path) -> None:
+def test_unreadable_photo_is_named_and_excluded(photos: Path) -> None:
     broken = photos / "train/hat/hat-01.jpg"
     broken.write_bytes(broken.read_bytes()[:100])
     data = read(photos)
@@ -166,20 +166,25 @@ def entry(name: str, content: bytes = b"x") -> tuple[tarfile.TarInfo, io.BytesIO
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("../dress/a.jpg", "outside"), ("/dress/a.jpg", "absolute"), ("C:/a/b.jpg", "absolute")]
+    ("name", "code"),
+    [
+        ("../dress/a.jpg", "archive_entry_outside"),
+        ("/dress/a.jpg", "archive_entry_absolute"),
+        ("C:/a/b.jpg", "archive_entry_absolute"),
+    ],
 )
-def test_entries_that_lead_elsewhere_are_refused_by_name(tmp_path: Path, name: str, why: str) -> None:
+def test_archive_entries_outside_are_refused(tmp_path: Path, name: str, code: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(name, b"x")
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.addfile(*entry(name))
     for suffix in ("zip", "tar"):
-        with pytest.raises(DataError, match=why) as caught:
+        with pytest.raises(DataError) as error:
             read(tmp_path / f"a.{suffix}")
-        assert name in str(caught.value)
+        assert (error.value.code, error.value.params["name"]) == (code, name)
 
 
-def test_links_in_archives_are_refused_by_name(tmp_path: Path) -> None:
+def test_links_in_archives_are_refused(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("dress/link.jpg")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -189,22 +194,23 @@ def test_links_in_archives_are_refused_by_name(tmp_path: Path) -> None:
         info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(info)
     for suffix in ("zip", "tar"):
-        with pytest.raises(DataError, match=r"dress/link\.jpg.* is a link"):
+        with pytest.raises(DataError) as error:
             read(tmp_path / f"a.{suffix}")
+        assert (error.value.code, error.value.params["name"]) == ("archive_entry_link", "dress/link.jpg")
 
 
-def test_names_in_other_letters_are_read_from_archives_and_folders(tmp_path: Path) -> None:
-    """As macOS zips them, UTF-8 that is not said to be, and as an old system tars them, in Latin-1."""
+def test_names_in_other_encodings_are_read(tmp_path: Path) -> None:
+    """As macOS zips them, UTF-8 without the flag, and as an old system tars them, in Latin-1."""
     content = [("robe d'été/a.jpg", "dress"), ("hat/b.jpg", "hat")]
     with zipfile.ZipFile(tmp_path / "mac.zip", "w") as archive:
         for name, kind in content:
             archive.writestr(name, jpeg(kind))
-    unsaid = bytearray((tmp_path / "mac.zip").read_bytes())
+    unflagged = bytearray((tmp_path / "mac.zip").read_bytes())
     for magic, flags in ((b"PK\3\4", 7), (b"PK\1\2", 9)):
         place = -1
-        while (place := unsaid.find(magic, place + 1)) >= 0:
-            unsaid[place + flags] &= ~8
-    (tmp_path / "mac.zip").write_bytes(unsaid)
+        while (place := unflagged.find(magic, place + 1)) >= 0:
+            unflagged[place + flags] &= ~8
+    (tmp_path / "mac.zip").write_bytes(unflagged)
     with tarfile.open(tmp_path / "old.tar", "w", format=tarfile.USTAR_FORMAT, encoding="latin-1") as tar:
         for name, kind in content:
             tar.addfile(*entry(name, jpeg(kind)))
@@ -213,62 +219,71 @@ def test_names_in_other_letters_are_read_from_archives_and_folders(tmp_path: Pat
         place = os.path.join(folder, name.encode("latin-1"))
         os.makedirs(os.path.dirname(place), exist_ok=True)
         Path(os.fsdecode(place)).write_bytes(jpeg(kind))
-    said = ("names that are not UTF-8, read as Latin-1: 1",)
-    for name, fixes in (("mac.zip", ()), ("old.tar", said), ("folder", said)):
+    for name, codes in (
+        ("mac.zip", []),
+        ("old.tar", ["names_read_as_latin_1"]),
+        ("folder", ["names_read_as_latin_1"]),
+    ):
         data = read(tmp_path / name)
-        assert (data.targets[0].classes, data.fixes) == (("hat", "robe d'été"), fixes)
+        assert data.targets[0].classes == ("hat", "robe d'été")
+        assert [fix.code for fix in data.fixes] == codes
         assert data.ids.tolist() == ["hat/b.jpg", "robe d'été/a.jpg"]
         assert data.images[1].shape == (60, 48, 3)
 
 
-def test_a_tar_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
+def test_tar_with_a_false_size_is_refused(tmp_path: Path) -> None:
     info = tarfile.TarInfo("dress/huge.jpg")
     info.size = 2**60
     (tmp_path / "huge.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + b"x" * 512)
-    with pytest.raises(
-        DataError, match=r"huge\.tar: the archive is damaged or cut off \(dress/huge\.jpg has"
-    ):
+    with pytest.raises(DataError) as error:
         read(tmp_path / "huge.tar")
+    assert error.value.code == "archive_damaged"
 
 
-def test_a_gzipped_tar_that_grows_absurdly_is_refused_before_it_fills_the_disk(
+def test_gzip_bomb_is_refused_before_it_fills_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("muslin.data.gzip_files.UNCHECKED_BYTES", 2**20)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as tar:
         tar.addfile(*entry("dress/a.jpg", bytes(30_000_000)))
-    with pytest.raises(DataError, match=r"bomb\.tar\.gz: grows beyond [\d,]+ bytes"):
+    with pytest.raises(DataError) as error:
         read(tmp_path / "bomb.tar.gz")
+    assert error.value.code == "gzip_too_large"
     assert os.listdir(tmp_path) == ["bomb.tar.gz"]
 
 
 @pytest.mark.parametrize(
     ("start", "what"), [(b"Rar!\x1a\7", "RAR"), (b"7z\xbc\xaf", "7-Zip"), (b"BZh9", "bzip2")]
 )
-def test_an_archive_of_another_kind_is_called_what_it_is(tmp_path: Path, start: bytes, what: str) -> None:
+def test_other_archives_are_named_by_their_kind(tmp_path: Path, start: bytes, what: str) -> None:
     (tmp_path / "photos").write_bytes(start + bytes(100))
-    with pytest.raises(DataError, match=what):
+    with pytest.raises(DataError) as error:
         read(tmp_path / "photos")
+    assert error.value.code == "format_not_detected"
+    assert what in error.value.params["found"]
 
 
-def test_an_absurd_expansion_is_refused_by_name(tmp_path: Path) -> None:
+def test_zip_bomb_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("dress/bomb.jpg", bytes(30_000_000))
-    with pytest.raises(DataError, match=r"dress/bomb\.jpg.* grows from [\d,]+ to 30,000,000"):
+    with pytest.raises(DataError) as error:
         read(tmp_path / "a.zip")
+    assert error.value.code == "archive_entry_expands"
+    assert (error.value.params["name"], error.value.params["size"]) == ("dress/bomb.jpg", 30_000_000)
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar.gz"])
-def test_a_cut_off_archive_is_named(photos: Path, tmp_path: Path, suffix: str) -> None:
+def test_cut_off_archive_is_refused(photos: Path, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cut.{suffix}"
     (zipped if suffix == "zip" else tarred)(photos, path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match=r"cut\.(zip|tar)"):
+    with pytest.raises(DataError) as error:
         read(path)
+    assert error.value.params["path"] == str(path)
 
 
-def test_a_folder_of_training_photos_and_another_of_test_photos(photos: Path, tmp_path: Path) -> None:
+def test_folder_of_training_photos_and_one_of_test_photos(photos: Path, tmp_path: Path) -> None:
     whole, joined = read(photos), read(photos / "train", test=photos / "test")
     assert joined.ids.tolist() == [id_ for id_ in whole.ids if not str(id_).startswith("validation")]
     assert joined.targets == whole.targets

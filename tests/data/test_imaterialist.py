@@ -1,4 +1,4 @@
-"""iMaterialist 2018's JSON around photos of other origin."""
+"""iMaterialist 2018's JSON for photos of another source."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def write(folder: Path, part: str, labels: dict[str, list[str] | None], below: s
     return folder / f"{part}.json"
 
 
-def test_labels_are_their_ids_and_an_image_without_any_is_unknown(tmp_path: Path) -> None:
+def test_classes_are_label_ids_and_no_annotation_is_unknown(tmp_path: Path) -> None:
     data = read(write(tmp_path, "train", {"1": ["62", "17"], "2": ["17"], "3": None}))
     assert (data.format, data.targets[0].kind, len(data.targets[0].classes)) == (
         "imaterialist",
@@ -37,7 +37,7 @@ def test_labels_are_their_ids_and_an_image_without_any_is_unknown(tmp_path: Path
     assert data.ids.tolist() == ["1", "2", "3"]
 
 
-def test_a_folder_has_its_parts_and_every_part_the_same_classes(tmp_path: Path) -> None:
+def test_parts_of_a_folder_have_the_same_classes(tmp_path: Path) -> None:
     write(tmp_path, "train", {"1": ["62", "17"], "2": ["17"]}, "train")
     write(tmp_path, "validation", {"1": ["3"]}, "validation")
     data = read(tmp_path)
@@ -47,27 +47,33 @@ def test_a_folder_has_its_parts_and_every_part_the_same_classes(tmp_path: Path) 
     assert read(tmp_path / "validation.json").targets == data.targets
 
 
-def test_without_annotations_there_is_nothing_to_learn_but_something_to_predict(tmp_path: Path) -> None:
+def test_file_without_annotations_has_no_target(tmp_path: Path) -> None:
     assert read(write(tmp_path, "test", {"1": None, "2": None})).targets == ()
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "code", "params"),
     [
-        ('{"images": [{"imageId": "1"}], "annotations": [{"imageId": "1"}]}', '"annotations" is no list'),
-        ('{"images": [{"imageId": "1"}', "is no JSON"),
-        ('{"images": {"imageId": "1"}}', 'has no list "images"'),
-        ('{"images": [{"imageId": "9"}]}', "not one of 1 photos is there"),
+        (
+            '{"images": [{"imageId": "1"}], "annotations": [{"imageId": "1"}]}',
+            "json_list_missing",
+            {"name": "annotations"},
+        ),
+        ('{"images": [{"imageId": "1"}', "json_file", {}),
+        ('{"images": {"imageId": "1"}}', "json_list_missing", {"name": "images"}),
+        ('{"images": [{"imageId": "9"}]}', "no_photo_found", {"count": 1}),
     ],
 )
-def test_a_file_that_will_not_do_is_refused(tmp_path: Path, content: str, why: str) -> None:
+def test_invalid_file_is_refused(tmp_path: Path, content: str, code: str, params: dict[str, Any]) -> None:
     write(tmp_path, "train", {"1": ["62"]})
     (tmp_path / "train.json").write_text(content)
-    with pytest.raises(DataError, match=why):
+    with pytest.raises(DataError) as error:
         read(tmp_path / "train.json")
+    assert error.value.code == code
+    assert error.value.params.items() >= params.items()
 
 
-def test_annotations_of_strangers_and_images_listed_twice_are_counted(tmp_path: Path) -> None:
+def test_repeated_images_and_unlisted_annotations_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path, "train", {"1": ["62"]})
     content = json.loads(path.read_text())
     content["images"].append({"imageId": 1})
@@ -75,7 +81,7 @@ def test_annotations_of_strangers_and_images_listed_twice_are_counted(tmp_path: 
     path.write_text(json.dumps(content))
     data = read(path)
     assert data.labels["label"].sum() == 2
-    assert data.fixes == (
-        "train.json: images listed twice, taken once: 1",
-        "train.json: annotations of images that are not listed passed over: 1",
-    )
+    assert [(fix.code, fix.params["count"]) for fix in data.fixes] == [
+        ("images_listed_twice", 1),
+        ("annotations_skipped", 1),
+    ]

@@ -1,4 +1,4 @@
-"""The same photos written in every format are the same data set, and come back the same from every other."""
+"""The same photos in every format are the same data set, also after a conversion to another."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
-from every_format import TAGS, WRITERS, Sample, Written, imaterialist_number, samples
+from every_format import TAGS, WRITERS, Sample, WrittenDataset, imaterialist_number, samples
 from PIL import Image, ImageOps
 
 from muslin.data import read
@@ -23,16 +23,16 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
 @pytest.fixture(scope="module", params=WRITERS)
 def written(
     request: pytest.FixtureRequest, some: list[Sample], tmp_path_factory: pytest.TempPathFactory
-) -> Written:
+) -> WrittenDataset:
     return WRITERS[request.param](some, tmp_path_factory.mktemp(request.param) / "set")
 
 
-def opened(written: Written) -> Dataset:
-    return read(written.path, **written.reading)
+def opened(written: WrittenDataset) -> Dataset:
+    return read(written.path, **written.read_options)
 
 
-def test_every_format_reads_to_the_same_photos_labels_classes_and_parts(
-    written: Written, some: list[Sample]
+def test_every_format_has_the_same_photos_labels_and_parts(
+    written: WrittenDataset, some: list[Sample]
 ) -> None:
     data = opened(written)
     assert len(data) == len(some)
@@ -98,9 +98,7 @@ def differences(one: Dataset, other: Dataset) -> set[str]:
 
 
 @pytest.mark.parametrize("to", ["folders", "parquet"])
-def test_converting_keeps_everything_or_says_what_it_does_not(
-    written: Written, to: str, tmp_path: Path
-) -> None:
+def test_conversion_lists_all_it_does_not_keep(written: WrittenDataset, to: str, tmp_path: Path) -> None:
     source = opened(written)
     if to == "folders" and not written.target:
         with pytest.raises(DataError) as error:
@@ -113,16 +111,14 @@ def test_converting_keeps_everything_or_says_what_it_does_not(
     assert sorted(warning.code for warning in made.warnings) == sorted(differences(source, there))
 
 
-def test_unknown_tags_stay_unknown_in_parquet_also_when_pandas_has_written_it_anew(
-    some: list[Sample], tmp_path: Path
-) -> None:
-    unsure = [
+def test_unknown_tags_stay_unknown_after_pandas_rewrites_parquet(some: list[Sample], tmp_path: Path) -> None:
+    uncertain = [
         replace(sample, tags=((UNKNOWN,) * 3, (UNKNOWN, 0, 1), (0, 0, 0), (1, UNKNOWN, 0))[i % 4])
         for i, sample in enumerate(some)
     ]
-    written = WRITERS["deepfashion"](unsure, tmp_path / "set")
+    written = WRITERS["deepfashion"](uncertain, tmp_path / "set")
     source = opened(written)
-    assert source.labels["attributes"].tolist() == [list(sample.tags) for sample in unsure]
+    assert source.labels["attributes"].tolist() == [list(sample.tags) for sample in uncertain]
     assert convert(source, "parquet", tmp_path / "p.parquet").warnings == ()
     assert differences(source, read(tmp_path / "p.parquet")) == set()
     pandas.read_parquet(tmp_path / "p.parquet").to_parquet(tmp_path / "again.parquet")

@@ -1,4 +1,4 @@
-"""Several questions of one image, some answers unknown: trained, sealed, judged, reported and predicted together."""
+"""Several targets with unknown labels: trained, sealed, evaluated, reported and predicted together."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> muslin.Run:
     return muslin.train(products(), settings=SETTINGS, out=tmp_path_factory.mktemp("several") / "run")
 
 
-def test_every_question_is_learned_judged_and_reported(run: muslin.Run) -> None:
+def test_every_target_is_learned_evaluated_and_reported(run: muslin.Run) -> None:
     content = json.loads((run.folder / "evaluation.json").read_text())["targets"]
     assert list(content) == ["label", "cloth", "tags"]
     assert content["label"]["accuracy"] > 0.7
@@ -52,7 +52,7 @@ def test_every_question_is_learned_judged_and_reported(run: muslin.Run) -> None:
     assert page.count('class="cards"') == 2
 
 
-def test_each_question_is_decided_by_itself_and_what_may_be_taken_is_reported(run: muslin.Run) -> None:
+def test_each_target_is_calibrated_decided_and_reported(run: muslin.Run) -> None:
     predictor = Predictor.open(run.model)
     assert list(predictor.bundle.calibration_data) == ["label", "cloth", "tags"]
     assert predictor.bundle.ood_detector is not None
@@ -66,7 +66,7 @@ def test_each_question_is_decided_by_itself_and_what_may_be_taken_is_reported(ru
         for precision in (0.5, 0.999)
     }
     assert "accept" in decisions[0.5]
-    assert "accept" not in decisions[0.999]  # some dozen validation images cannot promise that
+    assert "accept" not in decisions[0.999]  # some dozen validation images cannot guarantee that
     content = json.loads((run.folder / "evaluation.json").read_text())["targets"]
     assert list(content) == ["label", "cloth", "tags"]
     for number, (name, evaluation) in enumerate(content.items(), 1):
@@ -75,25 +75,25 @@ def test_each_question_is_decided_by_itself_and_what_may_be_taken_is_reported(ru
         assert 'id="reliability"' in page
 
 
-def test_all_answers_come_by_name_and_the_thresholds_are_those_sealed_in(run: muslin.Run) -> None:
+def test_predictions_use_the_sealed_thresholds_of_each_target(run: muslin.Run) -> None:
     predictor = Predictor.open(run.model)
     assert len(predictor.bundle.thresholds["tags"]) == 3
     image = products(10).images[0]
-    answer = predictor.predict(image)[0].to_dict()["predictions"]
-    assert list(answer) == ["label", "cloth", "tags"]
-    raw_probabilities, from_on = answer["tags"]["probabilities"], predictor.thresholds["tags"]
+    predictions = predictor.predict(image)[0].to_dict()["predictions"]
+    assert list(predictions) == ["label", "cloth", "tags"]
+    probabilities, thresholds = predictions["tags"]["probabilities"], predictor.thresholds["tags"]
     expected = [
-        name for name, at in zip(raw_probabilities, from_on, strict=True) if raw_probabilities[name] >= at
+        name
+        for name, threshold in zip(probabilities, thresholds, strict=True)
+        if probabilities[name] >= threshold
     ]
-    assert answer["tags"]["labels"] == expected
+    assert predictions["tags"]["labels"] == expected
     everything = predictor.with_thresholds({"tags": 0.0, "cloth/dark": 1.0}).predict(image)[0].predictions
     assert everything["tags"].labels == ("upper", "shoe", "bright")
     assert everything["cloth"].label == "bright"
 
 
-def test_an_interruption_leaves_no_trace_with_several_questions_either(
-    run: muslin.Run, tmp_path: Path
-) -> None:
+def test_resumed_training_with_several_targets_is_identical(run: muslin.Run, tmp_path: Path) -> None:
     steps = iter(range(100))
     with pytest.raises(StoppedError):
         muslin.train(
@@ -104,7 +104,7 @@ def test_an_interruption_leaves_no_trace_with_several_questions_either(
 
 
 @pytest.mark.parametrize("kind", ["root", "balanced"])
-def test_rare_classes_may_count_for_more(kind: str, tmp_path: Path) -> None:
+def test_class_weights_of_rare_classes(kind: str, tmp_path: Path) -> None:
     settings = {**SETTINGS, "epochs": 2, "class_weights": kind}
     run = muslin.train(products(200), settings=settings, out=tmp_path / "run")
     assert np.isfinite(run.history[-1]["train_loss"])

@@ -165,8 +165,12 @@ def _unpacked_tar(path: Path) -> Any:
     """The tar in a gzip file as a temporary file, deleted when no longer referenced."""
     with open_data_file(path) as packed, storage_errors(Path(tempfile.gettempdir())):
         file = tempfile.NamedTemporaryFile(prefix="muslin-", suffix=".tar")  # noqa: SIM115
-        shutil.copyfileobj(packed, file, 2**20)
-        file.flush()
+        try:
+            shutil.copyfileobj(packed, file, 2**20)
+            file.flush()
+        except BaseException:
+            file.close()
+            raise
     return file
 
 
