@@ -1,15 +1,15 @@
-"""Does int8 answer sooner than float32 on this machine, and what does it cost in accuracy?
+"""Is int8 faster than float32 on this machine, and what does it cost in accuracy?
 
     python benchmarks/int8.py MODEL DATA [--ways WAY …] [--parts test] [--rounds 5] [--threads 1] [--note SENTENCE]
 
-The graph of MODEL, a sealed model or a run's folder, is made int8 by onnxruntime.quantization in every WAY, with the
-ranges of values that 300 of DATA's training images have, and asked as muslin asks: through the bundle, with muslin's
-settings of ONNX Runtime, from uint8 pixels in memory to probabilities. Accuracy is that on DATA's parts, paired with
-float32's. For the time float32 and the ways take turns, so that a ratio is that of a turn. Keeps everything in
+The graph of MODEL, a sealed model or a run's folder, is quantised to int8 by onnxruntime.quantization in every WAY,
+calibrated on 300 of DATA's training images, and run as muslin runs it: through the bundle, with muslin's settings of
+ONNX Runtime, from uint8 pixels in memory to probabilities. The accuracy is on DATA's parts, paired with float32's.
+For the time, float32 and the ways take turns, so that each ratio is of one turn. Keeps everything in
 benchmarks/results/.
 
-WAY says what activations and weights become: `u8s8, 7 bits` leaves the weights a bit unused, as processors without VNNI
-add two products in 16 bits, which overflow (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+WAY is the type of activations and weights: `u8s8, 7 bits` leaves one bit of the weights unused, because processors
+without VNNI add two products in 16 bits, which overflow (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
 """
 
 import argparse
@@ -46,12 +46,12 @@ WAYS: dict[str, dict[str, Any]] = {
     "s8s8": U8S8 | {"activation_type": QuantType.QInt8},
     "u8u8": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QUInt8},
 }
-"""What quantize_static is told, beside its defaults: ranges from the least to the most value seen, and the format QDQ.
-The other one, QOperator, has operations that are ONNX Runtime's own, which a bundle refuses."""
+"""Arguments of quantize_static beside its defaults, which are ranges from minimum to maximum, and the format QDQ.
+The other format, QOperator, has operators of ONNX Runtime's own, which a bundle refuses."""
 
 
 class Images(CalibrationDataReader):  # type: ignore[misc]
-    """Batches of images, as the quantiser wants them."""
+    """Batches of images for the quantiser's calibration."""
 
     def __init__(self, pixels: Pixels) -> None:
         self._batches: Iterator[dict[str, Pixels]] = iter(
@@ -72,7 +72,7 @@ def quantised(model: bytes, pixels: Pixels, ways: list[str]) -> dict[str, bytes]
         for way in ways:
             quantize_static(ready, done, Images(pixels), **WAYS[way])
             graph = onnx.load(done)
-            # the optimiser lists all sets of operations it knows, used or not, and a bundle takes only ONNX's own
+            # the optimiser imports all operator sets that it knows, and a bundle allows only ONNX's own
             own = [opset for opset in graph.opset_import if opset.domain in DOMAINS]
             del graph.opset_import[:]
             graph.opset_import.extend(own)
@@ -80,9 +80,9 @@ def quantised(model: bytes, pixels: Pixels, ways: list[str]) -> dict[str, bytes]
     return made
 
 
-def opened(bundle: Bundle, graphs: Mapping[str, bytes], threads: int) -> dict[str, Predictor]:
+def predictors_of(bundle: Bundle, graphs: Mapping[str, bytes], threads: int) -> dict[str, Predictor]:
     return {
-        # int8 answers a little otherwise to the golden images: what this measures
+        # int8 changes the golden images' probabilities a little: that is measured here
         way: Predictor(replace(bundle, model=graph), threads, way, check=way == FLOAT)
         for way, graph in graphs.items()
     }
@@ -91,7 +91,7 @@ def opened(bundle: Bundle, graphs: Mapping[str, bytes], threads: int) -> dict[st
 def accuracies(
     predictors: Mapping[str, Predictor], pixels: Pixels, labels: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """Per way how many of the first target's answers are right, against float32's."""
+    """Per way the accuracy on the first target, against float32's."""
     from muslin.evaluation.compare import paired_difference
 
     raw_probabilities = {
@@ -103,11 +103,11 @@ def accuracies(
         against = paired_difference(before.argmax(1) == labels, after.argmax(1) == labels)
         found[way] = {
             "accuracy": float((after.argmax(1) == labels).mean()),
-            "gained": against.difference,
+            "difference": against.difference,
             "interval": against.interval,
-            "same_answer": float((after.argmax(1) == before.argmax(1)).mean()),
-            "moved_on_average": float(np.abs(after - before).max(1).mean()),
-            "moved_at_most": float(np.abs(after - before).max()),
+            "same_prediction": float((after.argmax(1) == before.argmax(1)).mean()),
+            "mean_probability_change": float(np.abs(after - before).max(1).mean()),
+            "max_probability_change": float(np.abs(after - before).max()),
         }
     return found
 
@@ -119,12 +119,12 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("data")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
-    parser.add_argument("--parts", nargs="+", default=["test"], help="to judge by; default test")
+    parser.add_argument("--parts", nargs="+", default=["test"], help="parts to evaluate on; default test")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of measuring for each size of a batch")
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
-    wishes = parser.parse_args()
+    arguments = parser.parse_args()
 
     from muslin.data import read
     from muslin.data.dataset import pixel_array
@@ -132,34 +132,36 @@ def main() -> None:
 
     # names alone: where files lie on this machine says nothing
     words = [Path(word).name if os.path.exists(word) else word for word in sys.argv[1:]]
-    head = begun((__doc__ or "").splitlines()[0], wishes.note, words)
-    predictor = Predictor.open(wishes.model, threads=1)
-    bundle, dataset = predictor.bundle, read(wishes.data)
-    learned = dataset.part("train")
-    some = np.sort(np.random.default_rng(0).permutation(len(learned))[:CALIBRATED_ON])
+    head = begun((__doc__ or "").splitlines()[0], arguments.note, words)
+    predictor = Predictor.open(arguments.model, threads=1)
+    bundle, dataset = predictor.bundle, read(arguments.data)
+    training = dataset.part("train")
+    some = np.sort(np.random.default_rng(0).permutation(len(training))[:CALIBRATED_ON])
     graphs = {FLOAT: bundle.model}
-    graphs |= quantised(bundle.model, pixel_array(to_model_input(predictor, learned.take(some))), wishes.ways)
-    judged = [to_model_input(predictor, dataset.part(part)) for part in wishes.parts]
-    pixels = np.concatenate([pixel_array(part) for part in judged])
-    labels = np.concatenate([part.labels[bundle.targets[0].name] for part in judged])
-    accuracy = accuracies(opened(bundle, graphs, 1), pixels, labels)
-    for way, figures in accuracy.items():
-        print(way, json.dumps(figures), flush=True)
+    graphs |= quantised(
+        bundle.model, pixel_array(to_model_input(predictor, training.take(some))), arguments.ways
+    )
+    evaluated = [to_model_input(predictor, dataset.part(part)) for part in arguments.parts]
+    pixels = np.concatenate([pixel_array(part) for part in evaluated])
+    labels = np.concatenate([part.labels[bundle.targets[0].name] for part in evaluated])
+    accuracy = accuracies(predictors_of(bundle, graphs, 1), pixels, labels)
+    for way, metrics in accuracy.items():
+        print(way, json.dumps(metrics), flush=True)
     runs = []
-    for threads in wishes.threads:
-        predictors = opened(bundle, graphs, threads)
-        for number in range(wishes.rounds):
+    for threads in arguments.threads:
+        predictors = predictors_of(bundle, graphs, threads)
+        for number in range(arguments.rounds):
             for size in BATCHES:
                 for way, each in predictors.items():
                     each.infer_raw(pixels[:size])  # buffers are made for each size
                     run = {"round": number + 1, "threads": threads, "batch": size, "way": way}
-                    runs.append(run | rate(each.raw, pixels[:size], wishes.seconds))
+                    runs.append(run | rate(each.infer_raw, pixels[:size], arguments.seconds))
                     print(json.dumps(runs[-1]), flush=True)
     result = {
         "network": bundle.network["name"],
         "bytes": {way: len(graph) for way, graph in graphs.items()},
         "calibrated_on": len(some),
-        "judged_on": len(labels),
+        "evaluated_on": len(labels),
         "accuracy": accuracy,
         "runs": runs,
     }

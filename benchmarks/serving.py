@@ -1,12 +1,12 @@
-"""How many images a second does a sealed model answer, and how soon comes the first answer of a fresh process?
+"""How many images a second does a sealed model predict, and how soon is the first prediction of a fresh process?
 
     python benchmarks/serving.py [--rounds N] [--seconds S] [--threads N N] [--keras PYTHON] [--note SENTENCE]
 
 The tutorial's network, from uint8 pixels in memory to probabilities, in float32, in batches of 1 and of 64: through
-muslin's bundle (`muslin`), through it to full answers with lanes (`muslin, answers`), in ONNX Runtime on the same graph
-as it comes, in PyTorch and in Keras on TensorFlow. Its weights are those it begins with: the arithmetic is the same.
-The ways take turns, each time as a process of its own; `first_s` is from its start to its first answer. Then come the
-command `muslin predict` on one image, and imports alone. Keeps everything in benchmarks/results/.
+muslin's bundle (`muslin`), through it to predictions with decisions (`muslin, predictions`), in ONNX Runtime on the
+same graph with default settings, in PyTorch and in Keras on TensorFlow. The weights are untrained: the arithmetic is
+the same. The ways take turns, each time as a process of its own; `first_s` is from its start to its first prediction.
+Then come the command `muslin predict` on one image, and imports alone. Keeps everything in benchmarks/results/.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from results_file import begun, keep
 
 HERE = Path(__file__).resolve().parent
 BATCHES = (1, 64)
-WAYS = ("muslin", "muslin, answers", "ONNX Runtime", "PyTorch", "Keras")
+WAYS = ("muslin", "muslin, predictions", "ONNX Runtime", "PyTorch", "Keras")
 IMPORTS = ("muslin", "onnxruntime", "torch", "keras")
-Answer = Callable[[Any], Any]
+Predict = Callable[[Any], Any]
 
 
 def tutorial_net() -> Any:
@@ -60,8 +60,8 @@ def write_models(folder: Path) -> None:
     Image.fromarray(golden[0, :, :, 0]).save(folder / "image.png")
 
 
-def opened(way: str, folder: Path, threads: int) -> Answer:
-    """What answers a batch, uint8 (count, 28, 28, 1)."""
+def predict_function(way: str, folder: Path, threads: int) -> Predict:
+    """A function of a batch, uint8 (n, 28, 28, 1)."""
     if way.startswith("muslin"):
         from muslin.models.predictor import Predictor
 
@@ -86,31 +86,31 @@ def opened(way: str, folder: Path, threads: int) -> Answer:
 
 
 def measure(way: str, folder: Path, threads: int, seconds: float) -> dict[str, Any]:
-    return rates(opened(way, folder, threads), seconds)
+    return rates(predict_function(way, folder, threads), seconds)
 
 
-def rates(answer: Answer, seconds: float) -> dict[str, Any]:
-    """When the first answer was there (Unix time, s), and images a second by the size of a batch."""
+def rates(predict: Predict, seconds: float) -> dict[str, Any]:
+    """When the first prediction was there (Unix time, s), and images a second by the size of a batch."""
     pixels = np.random.default_rng(1).integers(0, 256, (max(BATCHES), 28, 28, 1), dtype=np.uint8)
-    answer(pixels[:1])
+    predict(pixels[:1])
     measured: dict[str, Any] = {"first_at": time.time()}
     for size in BATCHES:
         batch = pixels[:size]
         for _ in range(5):  # buffers and graphs are made for each size
-            answer(batch)
+            predict(batch)
         measured[f"batch_{size}"] = {
-            name: round(value, 1) for name, value in rate(answer, batch, seconds).items()
+            name: round(value, 1) for name, value in rate(predict, batch, seconds).items()
         }
     return measured
 
 
-def rate(answer: Answer, batch: Any, seconds: float) -> dict[str, float]:
-    """Images a second of the median batch, and the processor time of one image; asked at least once."""
+def rate(predict: Predict, batch: Any, seconds: float) -> dict[str, float]:
+    """Images a second of the median batch, and the processor time of one image; run at least once."""
     taken: list[float] = []
     used, until = time.process_time(), time.perf_counter() + seconds
     while not taken or time.perf_counter() < until:
         started = time.perf_counter()
-        answer(batch)
+        predict(batch)
         taken.append(time.perf_counter() - started)
     return {
         "images_per_s": len(batch) / statistics.median(taken),
@@ -135,40 +135,40 @@ def main() -> None:
     parser.add_argument("--keras", default=HERE.parent / ".venv-keras/bin/python", help="Keras's interpreter")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     parser.add_argument("--measure", nargs=3, metavar=("WAY", "FOLDER", "THREADS"), help=argparse.SUPPRESS)
-    wishes = parser.parse_args()
-    if wishes.measure:
-        way, folder, threads = wishes.measure
-        print(json.dumps(measure(way, Path(folder), int(threads), wishes.seconds)))
+    arguments = parser.parse_args()
+    if arguments.measure:
+        way, folder, threads = arguments.measure
+        print(json.dumps(measure(way, Path(folder), int(threads), arguments.seconds)))
         return
 
-    head = begun((__doc__ or "").splitlines()[0], wishes.note)
+    head = begun((__doc__ or "").splitlines()[0], arguments.note)
     runs: list[dict[str, Any]] = []
     cold: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_models(folder)
-        ours = [sys.executable, __file__, "--seconds", str(wishes.seconds), "--measure"]
-        theirs = [str(wishes.keras), str(HERE / "keras_tutorial.py"), "answers"]
+        ours = [sys.executable, __file__, "--seconds", str(arguments.seconds), "--measure"]
+        theirs = [str(arguments.keras), str(HERE / "keras_tutorial.py"), "answers"]
         once = {"muslin predict": [sys.executable, "-m", "muslin", "predict", str(folder / "model.muslin")]}
         once["muslin predict"].append(str(folder / "image.png"))
         for name in IMPORTS:
-            python = str(wishes.keras) if name == "keras" else sys.executable
+            python = str(arguments.keras) if name == "keras" else sys.executable
             once[f"import {name}"] = [python, "-c", f"import {name}"]
-        for number in range(wishes.rounds):
-            for threads in wishes.threads:
+        for number in range(arguments.rounds):
+            for threads in arguments.threads:
                 for way in WAYS:
                     command = [*ours, way, str(folder), str(threads)]
                     if way == "Keras":
-                        command = [*theirs, "--threads", str(threads), "--seconds", str(wishes.seconds)]
-                    began, said = timed(command)
-                    run = {"round": number + 1, "way": way, "threads": threads, **json.loads(said)}
+                        command = [*theirs, "--threads", str(threads), "--seconds", str(arguments.seconds)]
+                    began, printed = timed(command)
+                    run = {"round": number + 1, "way": way, "threads": threads, **json.loads(printed)}
                     runs.append(run | {"first_s": round(run.pop("first_at") - began, 3)})
                     print(runs[-1], flush=True)
             for name, command in once.items():
                 began, _ = timed(command)
                 cold.setdefault(name, []).append(round(time.time() - began, 3))
             print({name: seconds[-1] for name, seconds in cold.items()}, flush=True)
-    keep(head, {"threads": wishes.threads, "cold_s": cold, "runs": runs})
+    keep(head, {"threads": arguments.threads, "cold_s": cold, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""How fast does the studio answer a person, in a real browser?
+"""How fast does the studio respond in a real browser?
 
     python benchmarks/studio.py FOLDER [--rounds 12] [--note SENTENCE]
 
 FOLDER holds .muslin files. In a headless Chromium, per model:
 
-- `look`, `layer`, `value`, `evidence`, `edit`: from the change in the page (a click) to the frame in which its result
-  is painted, each time for something that was not asked for before;
-- `nothing`: a request that needs no network at all, and the next painted frame: what the machine and its other users
-  cost at that moment, to be taken from the others before they are compared with a goal;
-- `hovering`: tasks over 50 ms (Chromium's own count of long tasks) while the pointer crosses a map 120 times, and the
-  time until the arithmetic of the last place is there.
+- `image`, `layer`, `value`, `attribution`, `edit`: from a click to the frame in which its result is painted, each time
+  for something that is not cached;
+- `baseline`: a request that needs no network, and the next painted frame: the cost of the machine and its load at that
+  moment, to be subtracted from the others before they are compared with a goal;
+- `hovering`: tasks over 50 ms (Chromium's long tasks) while the pointer crosses a feature map 120 times, and the time
+  until the arithmetic of its last position is shown.
 
-And once: the bytes and the seconds of the first page. Keeps everything in benchmarks/results/.
+And once: the bytes and the seconds of the home page. Keeps everything in benchmarks/results/.
 """
 
 import argparse
@@ -46,17 +46,17 @@ new Promise((done, fail) => {
 """
 
 
-def timed(page: Page, act: str, there: str) -> float:
-    """Milliseconds from `act` until `there` is true in the page and has been painted."""
-    return float(page.run(TIMED % (WAIT_MS, json.dumps(there), there, act)))
+def timed(page: Page, act: str, condition: str) -> float:
+    """Milliseconds from `act` until `condition` is true in the page and painted."""
+    return float(page.run(TIMED % (WAIT_MS, json.dumps(condition), condition, act)))
 
 
-def until(page: Page, there: str) -> None:
-    timed(page, "0", there)
+def until(page: Page, condition: str) -> None:
+    timed(page, "0", condition)
 
 
-def first_page(address: str) -> dict[str, float]:
-    """Bytes on the wire and seconds until the models' cards are there, in a browser that has never been here."""
+def home_page(address: str) -> dict[str, float]:
+    """Bytes on the wire and seconds until the models' cards are shown, in a browser with an empty cache."""
     with chromium() as page:
         begun = time.perf_counter()
         page.visit(address + "/")
@@ -79,20 +79,24 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
         f"import('/static/api.js').then(m => m.ask('/api/model', {{model: {model!r}}})).then(m => window.model = m)"
     )
     until(page, "window.set && window.model")
-    convolutions = page.run("model.layers.filter(l => l.kernel && l.arithmetic).map(l => [l.name, l.shape])")
-    kinds = ("nothing", "look", "layer", "value", "evidence", "edit")
+    convolutions = page.run(
+        "model.layers.filter(l => l.kernel && l.has_arithmetic).map(l => [l.name, l.shape])"
+    )
+    kinds = ("baseline", "image", "layer", "value", "attribution", "edit")
     found: dict[str, list[float]] = {name: [] for name in kinds}
     for n in range(rounds):
         listed = (
             "window.back = false; fetch('/api/models').then(r => r.json()).then(() => window.back = true)"
         )
-        found["nothing"].append(timed(page, listed, "window.back"))
+        found["baseline"].append(timed(page, listed, "window.back"))
         name, shape = convolutions[n * len(convolutions) // rounds % len(convolutions)]
         image = 1 + n % 12
         shown = "document.querySelector('.given img').src"
         before = page.run(shown)
         there = f"{shown} !== {before!r} && {shown}.includes('golden%3A{image}&')"
-        found["look"].append(timed(page, f"set({{tab: 'saw', layer: '', image: 'golden:{image}'}})", there))
+        found["image"].append(
+            timed(page, f"set({{tab: 'preprocessing', layer: '', image: 'golden:{image}'}})", there)
+        )
         page.run("set({tab: 'network'})")
         until(page, "document.querySelector('.node')")
         opened = "document.querySelector('.large .map') && document.querySelector('.chainstep')"
@@ -103,17 +107,17 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
         found["value"].append(timed(page, f"set({{at: [{row}, {column}]}}, true)", title))
         off = f"set({{edits: [{{kind: 'channel_off', layer: {name!r}, channel: 1}}]}})"
         found["edit"].append(timed(page, off, "document.querySelector('.changed')"))
-        page.run("set({edits: [], layer: '', at: [], tab: 'saw'})")
+        page.run("set({edits: [], layer: '', at: [], tab: 'preprocessing'})")
         until(page, "!document.querySelector('.changed')")
         page.run("document.querySelectorAll('.sum').forEach(e => e.remove())")
-        cls = page.run(f"model.targets[0].classes[{n} % model.targets[0].classes.length]")
-        asked = f"set({{tab: 'why', cls: {cls!r}}})"
-        found["evidence"].append(timed(page, asked, "document.querySelector('.sum')"))
+        label = page.run(f"model.targets[0].classes[{n} % model.targets[0].classes.length]")
+        asked = f"set({{tab: 'attribution', label: {label!r}}})"
+        found["attribution"].append(timed(page, asked, "document.querySelector('.sum')"))
     return {
         name: {
             "median_ms": round(statistics.median(times), 1),
-            "least_ms": round(min(times), 1),
-            "most_ms": round(max(times), 1),
+            "min_ms": round(min(times), 1),
+            "max_ms": round(max(times), 1),
             "all_ms": [round(one, 1) for one in times],
         }
         for name, times in found.items()
@@ -121,7 +125,7 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
 
 
 def hovering(page: Page, address: str, model: str) -> dict[str, Any]:
-    name = page.run("model.layers.find(l => l.kernel && l.arithmetic).name")
+    name = page.run("model.layers.find(l => l.kernel && l.has_arithmetic).name")
     page.visit(f"{address}/#page=model&model={model}&image=golden:0&tab=network&layer={name}")
     until(page, "document.querySelector('.large .map') && document.querySelector('.chainstep')")
     page.run("new Promise(d => setTimeout(d, 500))")
@@ -140,7 +144,7 @@ def hovering(page: Page, address: str, model: str) -> dict[str, Any]:
     row, column = (int(word) for word in place.replace(",", "").split() if word.isdigit())
     words = f"row {row}, column {column}"
     after = timed(page, "0", f"document.querySelector('.formula h3')?.textContent.endsWith({words!r})")
-    return {"moves": 120, "long_tasks_ms": page.run("window.long"), "last_value_after_ms": round(after, 1)}
+    return {"moves": 120, "long_tasks_ms": page.run("window.long"), "last_value_ms": round(after, 1)}
 
 
 def main() -> None:
@@ -155,26 +159,26 @@ def main() -> None:
     from muslin.studio.model_files import model_rows
 
     head = begun(
-        "How fast does the studio answer a person, in a real browser?",
+        "How fast does the studio respond in a real browser?",
         arguments.note,
     )
     models = {}
     with running_studio(arguments.folder) as address:
-        first = first_page(address)
+        first = home_page(address)
         for row in model_rows(arguments.folder.resolve()):
             with chromium() as page:
                 page.resize(1280, 900)
                 measured = steps(page, address, row["path"], arguments.rounds)
                 models[row["name"]] = measured | {"hovering": hovering(page, address, row["path"])}
     result = {
-        "first_page": first,
+        "home_page": first,
         "models": models,
     }
     short = {
         name: {step: found.get("median_ms", found) for step, found in one.items()}
         for name, one in models.items()
     }
-    print(json.dumps({"first_page": first, "median_ms": short}, indent=1))
+    print(json.dumps({"home_page": first, "median_ms": short}, indent=1))
     keep(head, result)
 
 

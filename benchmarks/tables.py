@@ -212,8 +212,8 @@ def int8(results: list[Result]) -> list[str]:
                 cells.append("" if way == "float32" else f"{clock}; {processor:.2f}")
             judged = result["accuracy"][way]
             low, high = judged["interval"]
-            gained = f"{100 * judged['gained']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
-            same = f"{100 * judged['same_answer']:.1f} %"
+            gained = f"{100 * judged['difference']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+            same = f"{100 * judged['same_prediction']:.1f} %"
             named = f"{result['network']}, {way}" + (f", {threads} threads" if threads > 1 else "")
             right = f"{100 * judged['accuracy']:.2f} %"
             rows.append((named, *cells, right, *(("", "") if way == "float32" else (gained, same))))

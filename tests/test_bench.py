@@ -68,7 +68,7 @@ def test_what_int8_gains_is_the_ratio_of_each_turn_and_not_of_the_medians():
         each = {"images_per_s": images_per_s, "processor_us": 1e6 / images_per_s}
         return {"way": way, "round": number, "threads": 1, "batch": 64} | each
 
-    judged = {"accuracy": 0.9, "gained": -0.002, "interval": (-0.005, 0.001), "same_answer": 0.99}
+    judged = {"accuracy": 0.9, "difference": -0.002, "interval": (-0.005, 0.001), "same_prediction": 0.99}
     measured = {
         "network": "net",
         "accuracy": {"float32": judged, "u8u8": judged},
