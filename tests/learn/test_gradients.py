@@ -1,4 +1,4 @@
-"""What a layer computes in a way of its own has the gradients of the plain way, also where values tie."""
+"""Layers that muslin computes in its own way have the gradients of the plain formula, also for ties."""
 
 import numpy as np
 import pytest

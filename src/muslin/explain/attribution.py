@@ -210,12 +210,11 @@ def by_pixel(cells: Float, size: tuple[int, int]) -> NDArray[np.intp]:
 
 def rank_correlation(first: Float, second: Float) -> float:
     """Spearman's, with the mean rank for ties; 0 where one of the two is constant."""
-    from scipy.stats import rankdata
+    from scipy.stats import spearmanr
 
-    ranks = [rankdata(values.reshape(-1)) for values in (first, second)]
-    ranks = [r - r.mean() for r in ranks]
-    sizes = [float(np.sqrt((r * r).sum())) for r in ranks]
-    return float((ranks[0] * ranks[1]).sum() / (sizes[0] * sizes[1])) if all(sizes) else 0.0
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(spearmanr(first.reshape(-1), second.reshape(-1)).statistic)
 
 
 def class_scores(trace: Trace, target: str) -> Mapping[str, float]:

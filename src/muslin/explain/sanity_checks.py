@@ -185,10 +185,10 @@ def sanity_checks(
 
 def _mean_interval(values: NDArray[np.float64]) -> tuple[float, list[float]]:
     """The mean and its 95 % interval by Student's t."""
-    from scipy.stats import t
+    from scipy.stats import sem, t
 
     mean = float(values.mean())
     if len(values) < 2:
         return mean, [mean, mean]
-    half_width = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return mean, [mean - half_width, mean + half_width]
+    low, high = t.interval(0.95, len(values) - 1, mean, sem(values))
+    return mean, [float(low), float(high)]

@@ -54,7 +54,7 @@ def export(
 
 @dataclass
 class GraphWriter:
-    """The nodes and constants of an ONNX graph as they are written; each node's result bears the node's name."""
+    """The nodes and constants of an ONNX graph that is being written; each node's result has the node's name."""
 
     trained: Mapping[str, NDArray[Any]]
     nodes: list[onnx.NodeProto] = field(default_factory=list)

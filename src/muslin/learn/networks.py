@@ -251,7 +251,7 @@ def build_network(
 
 
 def _limit_directions(layer: LayerSpec, channels: int) -> LayerSpec:
-    """A whitening with no more directions than a patch of so many channels has; each counts twice, as ± pair."""
+    """A whitening with at most as many directions as a patch has numbers; each direction is two filters, ±."""
     if layer.kind != "whitening":
         return layer
     return replace(layer, filters=min(layer.filters, 2 * layer.kernel_size**2 * channels))
