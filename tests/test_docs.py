@@ -1,4 +1,4 @@
-"""What is written for readers is true: commands exist, links lead somewhere, code compiles, examples run."""
+"""The documentation is true: commands exist, links work, code compiles, examples run."""
 
 import ast
 import re
@@ -17,6 +17,7 @@ from PIL import Image
 
 import muslin
 from muslin.cli import cli
+from muslin.cli.options import ChoiceOption
 from muslin.data.formats import FORMATS
 from muslin.evaluation import evaluate_multiclass
 from muslin.learn.recipes import RECIPES
@@ -30,12 +31,12 @@ MAKE = ROOT / "docs/reference/make.py"
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_reference_says_what_the_code_says():
+def test_the_reference_is_up_to_date():
     done = subprocess.run([sys.executable, MAKE, "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_stale_or_missing_page_of_the_reference_is_named(tmp_path):
+def test_a_stale_or_missing_reference_page_is_named(tmp_path):
     made = runpy.run_path(str(MAKE))
     for name, text in made["pages"]().items():
         (tmp_path / name).write_text(text)
@@ -47,12 +48,12 @@ def test_a_stale_or_missing_page_of_the_reference_is_named(tmp_path):
 
 def test_the_reference_is_the_same_on_a_narrow_terminal(monkeypatch):
     made = runpy.run_path(str(MAKE))
-    usual = made["pages"]()
+    wide = made["pages"]()
     monkeypatch.setenv("COLUMNS", "30")
-    assert made["pages"]() == usual
+    assert made["pages"]() == wide
 
 
-def test_the_reference_has_every_command_option_recipe_and_public_name():
+def test_the_reference_has_every_command_recipe_error_and_name():
     pages = runpy.run_path(str(MAKE))["pages"]()
     for name, command in cli.commands.items():
         assert f"## `muslin {name}`" in pages["cli.md"]
@@ -62,16 +63,18 @@ def test_the_reference_has_every_command_option_recipe_and_public_name():
         assert f"### {name}" in pages["recipes.md"]
     for name in muslin.__all__:
         assert f"## `muslin.{name}`" in pages["python.md"]
+    for code in ("usage", "pixel_count", "finding_kind_unknown"):
+        assert f"| `{code}` |" in pages["errors.md"]
 
 
 def test_help_names_every_recipe_and_format():
-    helps = {p.name: p.help or "" for p in cli.commands["train"].params if isinstance(p, click.Option)}
-    assert [name for name in RECIPES if name not in helps["recipe"]] == []
-    assert [row.name for row in FORMATS if row.name not in helps["format_"]] == []
+    helps = {p.name: p.full_help for p in cli.commands["train"].params if isinstance(p, ChoiceOption)}
+    assert [name for name in RECIPES if f" {name}" not in helps["recipe"]] == []
+    assert [row.name for row in FORMATS if f" {row.name}" not in helps["format"]] == []
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """The words of each command line of muslin that stands in a block of code, without the program's name."""
+    """The words of each command line of muslin in a block of code, without the program's name."""
     for _, language, block in FENCE.findall(page.read_text()):
         if language in ("", "console"):
             for line in block.replace("\\\n", " ").splitlines():
@@ -85,47 +88,47 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def mentions(page: Path) -> Iterator[list[str]]:
-    """The same for commands mentioned within a sentence."""
+    """The same for commands in a sentence."""
     text = FENCE.sub("", page.read_text())
     for mention in re.findall(r"`muslin ([^`]+)`", text):
         yield shlex.split(mention)
 
 
-def above() -> click.Context:
-    """The context that a command meets in earnest; click keeps what a command learns of it, such as `-h`."""
+def parent_context() -> click.Context:
+    """The context of a command; click passes on what a command inherits from it, such as `-h`."""
     return click.Context(cli, **cli.context_settings)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_line_in_the_documentation_can_be_typed(page):
+def test_every_command_line_in_the_documentation_parses(page):
     for words in commands(page):
         if words[0].startswith("-"):
             continue
         command = cli.commands[words[0]]
         with command.make_context(
-            words[0], words[1:], parent=above()
+            words[0], words[1:], parent=parent_context()
         ):  # raises for a missing or an unknown word
             pass
     for name, *words in mentions(page):
         if name.startswith("-"):
             continue
         command = cli.commands[name]
-        command.make_parser(click.Context(command, parent=above())).parse_args(words)
+        command.make_parser(click.Context(command, parent=parent_context())).parse_args(words)
 
 
-def test_a_command_line_that_cannot_be_typed_would_be_noticed(tmp_path):
+def test_a_command_line_that_does_not_parse_is_noticed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "```\n$ muslin train data.csv --epoch-count 3  # no such option\n```\nor `muslin tarin`\n"
     )
     (words,) = commands(page)
     with pytest.raises(click.NoSuchOption):
-        cli.commands[words[0]].make_context(words[0], words[1:], parent=above())
+        cli.commands[words[0]].make_context(words[0], words[1:], parent=parent_context())
     assert list(mentions(page)) == [["tarin"]]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_within_the_documentation_leads_somewhere(page):
+def test_every_link_in_the_documentation_works(page):
     text = FENCE.sub("", page.read_text())
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"https?:", target):
@@ -144,7 +147,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_python_in_the_documentation_compiles_and_uses_names_that_exist(page):
+def test_python_in_the_documentation_uses_names_that_exist(page):
     if page.name == "python.md":
         return  # signatures, not programs
     for _, language, block in FENCE.findall(page.read_text()):
@@ -171,7 +174,7 @@ def test_every_page_can_be_reached_from_the_readme():
     assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
 
 
-def test_each_dependency_is_accounted_for_and_no_other():
+def test_each_dependency_is_documented_and_no_other():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     listed = [
         *project["dependencies"],
@@ -183,7 +186,7 @@ def test_each_dependency_is_accounted_for_and_no_other():
     assert sorted(set(rows) - {"package"}) == sorted(names)
 
 
-def test_what_the_tutorial_says_of_the_recipes_is_so():
+def test_recipes_are_as_the_tutorial_describes_them():
     article, quick = RECIPES["tutorial"], RECIPES["quick"]
     assert (article.epochs, article.batch_size, article.learning_rate, article.dropout) == (
         50,
@@ -203,17 +206,17 @@ def test_what_the_tutorial_says_of_the_recipes_is_so():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.name)
-def test_each_example_runs_as_it_stands(example, tmp_path):
+def test_each_example_runs(example, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", example], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
-    assert list(tmp_path.iterdir()) == []  # nothing is left lying about
+    assert list(tmp_path.iterdir()) == []  # it leaves no files
 
 
 @pytest.mark.slow
-def test_the_program_in_the_how_to_of_scikit_learn_runs():
+def test_the_program_in_the_scikit_learn_how_to_runs():
     page = (ROOT / "docs/how-to/use-in-scikit-learn.md").read_text()
     (program,) = (block for _, language, block in FENCE.findall(page) if language == "python")
     done = subprocess.run(
@@ -225,7 +228,7 @@ def test_the_program_in_the_how_to_of_scikit_learn_runs():
 
 @pytest.fixture
 def working_folder(tmp_path, monkeypatch):
-    """A folder with what the how-tos speak of: a model, two runs of it with evaluations, and two photos."""
+    """A folder with the files of the how-tos: a model, two runs of it with evaluations, and two photos."""
     labels = np.array([0, 1, 2, 1])
     probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
     for path in ("model.muslin", "runs/first/model.muslin", "runs/again/model.muslin"):
@@ -253,7 +256,7 @@ def test_the_programs_in_the_how_tos_run(page, prints, working_folder, capsys):
     assert prints in capsys.readouterr().out
 
 
-def test_the_readme_shows_the_demos_own_output_and_counts_what_it_leaves_out():
+def test_the_readme_shows_the_output_of_the_demo():
     make = runpy.run_path(str(ROOT / "docs/images/make.py"))
     table = "\n".join(f"class {i}   " for i in range(12))
     printed = (

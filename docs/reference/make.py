@@ -1,10 +1,10 @@
-"""Write the reference from the code: cli.md, recipes.md, errors.md and python.md, beside this file.
+"""Write the reference from the code: cli.md, recipes.md, errors.md and python.md in this folder.
 
-    python docs/reference/make.py            # write what has changed
-    python docs/reference/make.py --check    # write nothing; exit 1 where a page is stale
+    python docs/reference/make.py            # write the pages that changed
+    python docs/reference/make.py --check    # write nothing; exit 1 if a page is stale
 
-Only names, tables and docstrings go in, never a screen's or a library's own layout, so the pages are the same
-wherever they are made.
+The pages contain only names, tables and docstrings, never the layout of a terminal or a library, so they are the
+same on every machine.
 """
 
 import ast
@@ -12,6 +12,7 @@ import inspect
 import math
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,12 +23,14 @@ import click
 import muslin
 from muslin import errors
 from muslin.cli import cli
+from muslin.cli.options import ChoiceOption
 from muslin.data.dataset import Target
 from muslin.learn.layer_kinds import layer_detail
 from muslin.learn.networks import build_network, describe
 from muslin.learn.recipes import RECIPES, Recipe, settings
 
 HERE = Path(__file__).resolve().parent
+SOURCE = Path(muslin.__file__).parent
 COMMAND = "python docs/reference/make.py"
 
 INNER = (
@@ -49,7 +52,7 @@ INNER = (
     ("muslin.data.audit.findings", "Finding"),
     ("muslin.data.audit.findings", "Sample"),
 )
-"""What is found inside the public values, and needs no import to be used: (module, name)."""
+"""Classes inside the public values, which need no import: (module, name)."""
 
 
 def main(arguments: list[str]) -> int:
@@ -69,7 +72,7 @@ def main(arguments: list[str]) -> int:
 
 
 def stale(folder: Path) -> list[str]:
-    """The pages in `folder` that are missing or not what the code says now."""
+    """The pages in `folder` that are missing or differ from the code."""
     made = pages()
     return [
         name
@@ -79,7 +82,7 @@ def stale(folder: Path) -> list[str]:
 
 
 def pages() -> dict[str, str]:
-    """Per file's name its content."""
+    """The content per file name."""
     note = f"<!-- Made by {COMMAND}; change the code, not this page. -->"
     made = {
         "cli.md": command_line(),
@@ -99,12 +102,14 @@ def command_line() -> Iterator[str]:
     yield from _prose(cli.help or "")
     yield ""
     yield (
-        "Results go to standard output; progress and messages go to standard error. Exit codes: 0 done, 1 it could "
-        "not be done (one line says what, where and what to do), 2 wrong usage, 130 interrupted at once."
+        "Results go to standard output; progress and errors go to standard error. Exit codes: 0 done, 1 failed (one "
+        "line says what is wrong, where and what to do), 2 wrong usage, 130 interrupted at once. With `--json` a failed "
+        "command also prints an object to standard output: "
+        '`{"error": {"code": …, "message": …, "hint": …, "params": {…}}}`; the codes are in [errors](errors.md).'
     )
     yield ""
     yield from _options(cli)
-    for name, command in cli.commands.items():
+    for name, command in sorted(cli.commands.items()):
         yield f"## `muslin {name}`"
         yield ""
         yield "```text"
@@ -129,9 +134,10 @@ def _options(command: click.Command) -> Iterator[str]:
     yield "| --- | --- |"
     for option in command.params:
         if isinstance(option, click.Option):
-            value = "" if option.is_flag else f" {option.metavar or option.type.name.upper()}"
+            value = "" if option.is_flag else f" {_placeholder(option)}"
             names = ", ".join(f"`{name}{value}`" for name in (*option.opts, *option.secondary_opts))
-            about = [_cell(option.help or "")]
+            text = option.full_help if isinstance(option, ChoiceOption) else option.help or ""
+            about = [_cell(text)]
             if isinstance(option.type, click.IntRange):
                 about.append(_whole_number(option.type))
             if option.show_default and option.default is not None:
@@ -139,6 +145,11 @@ def _options(command: click.Command) -> Iterator[str]:
             yield f"| {names} | {' '.join(about)} |"
     yield "| `-h`, `--help` | Show the help and exit. |"
     yield ""
+
+
+def _placeholder(option: click.Option) -> str:
+    choices = option.type.choices if isinstance(option.type, click.Choice) else ()
+    return (option.metavar or "|".join(choices) or option.type.name.upper()).replace("|", "\\|")
 
 
 def _whole_number(kind: click.IntRange) -> str:
@@ -153,31 +164,31 @@ def recipes() -> Iterator[str]:
     yield "# Recipes"
     yield ""
     yield (
-        "A recipe is every number that training needs. `muslin train --recipe NAME` takes one; "
-        "`--set NAME=VALUE` changes one of its numbers ([how](../how-to/change-a-recipe.md)). "
+        "A recipe holds every setting of a training. `muslin train --recipe NAME` takes one; "
+        "`--set NAME=VALUE` changes one of its settings ([how](../how-to/change-a-recipe.md)). "
         "In Python: `muslin.train(data, recipe=NAME, settings={...})`."
     )
     yield ""
     for made in RECIPES.values():
         yield f"- **{made.name}**: {made.summary}"
     yield ""
-    yield "## Their numbers"
+    yield "## Values"
     yield ""
     yield f"| setting | {' | '.join(RECIPES)} |"
     yield f"| --- |{' --- |' * len(RECIPES)}"
     for name in settings():
         yield f"| `{name}` | {' | '.join(_value(getattr(made, name)) for made in RECIPES.values())} |"
     yield ""
-    yield "## The settings"
+    yield "## Settings"
     yield ""
-    yield "| setting | what it is | value |"
+    yield "| setting | meaning | values |"
     yield "| --- | --- | --- |"
     for name, setting in settings().items():
         yield f"| `{name}` | {_cell(setting.metadata['help'])} | {_range(setting)} |"
     yield ""
-    yield "## Their networks"
+    yield "## Networks"
     yield ""
-    yield "For gray images of 28×28 px and ten classes. Multiply-adds are those of one answer."
+    yield "For gray images of 28×28 px and ten classes. Multiply-adds are for one prediction."
     yield ""
     for made in RECIPES.values():
         yield from _network(made)
@@ -251,14 +262,44 @@ def errors_page() -> Iterator[str]:
     yield ""
     yield from _prose(inspect.getdoc(errors) or "")
     yield ""
-    yield "They are in `muslin.errors`; the base is also `muslin.MuslinError`."
-    for error in vars(errors).values():
-        if isinstance(error, type) and issubclass(error, errors.MuslinError):
-            base = error.__mro__[1].__name__
-            yield ""
-            yield f"## `{error.__name__}`"
-            yield ""
-            yield f"A kind of `{base}`. {inspect.getdoc(error)}"
+    yield (
+        "The classes are in `muslin.errors`; their base is also `muslin.MuslinError`. Every error has `code`, `params`, "
+        "`status` (of HTTP) and `to_dict()`, which is what the command line prints with `--json`. What stands in `[[…]]` "
+        "is left out if its parameter is missing."
+    )
+    kinds = _kinds_of_errors()
+    for file in sorted((SOURCE / "messages/en").glob("*.toml")):
+        text = file.read_text(encoding="utf-8")
+        rows = {code: row for code, row in tomllib.loads(text).items() if code in kinds}
+        if rows:
+            heading = text.removeprefix("# ").partition(".")[0]
+            yield from ("", f"## {' '.join(heading.replace(chr(10) + '#', ' ').split())}", "")
+            yield from ("| code | class | HTTP | message |", "| --- | --- | ---: | --- |")
+            for code, row in sorted(rows.items()):
+                yield _error_row(code, row, kinds[code])
+
+
+def _error_row(code: str, row: dict[str, Any], names: set[str]) -> str:
+    classes = [getattr(errors, name) for name in sorted(names)]
+    statuses = [str(row["status"])] if "status" in row else sorted({str(kind.STATUS) for kind in classes})
+    sentences = [row["message"], row.get("hint", ""), *row.get("hints", {}).values()]
+    text = "<br>".join(_cell(sentence) for sentence in sentences if sentence)
+    return f"| `{code}` | {', '.join(f'`{kind.__name__}`' for kind in classes)} | {', '.join(statuses)} | {text} |"
+
+
+def _kinds_of_errors() -> dict[str, set[str]]:
+    """Per code the classes of error that are raised with it, anywhere in the source."""
+    kinds: dict[str, set[str]] = {}
+    for file in SOURCE.rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and call.args:
+                name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+                kind = getattr(errors, name, None)
+                if isinstance(kind, type) and issubclass(kind, errors.MuslinError):
+                    for node in ast.walk(call.args[0]):  # a code, or one of two
+                        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                            kinds.setdefault(node.value, set()).add(name)
+    return kinds
 
 
 # --- python.md
@@ -276,7 +317,7 @@ def python() -> Iterator[str]:
         yield from _documented(found, f"muslin.{name}", level=2)
     yield "## Inside these values"
     yield ""
-    yield "What the values above are made of. They come with them; there is nothing to import."
+    yield "Classes of the values above. There is nothing to import."
     yield ""
     for module, name in INNER:
         yield from _documented(_found(module, name), name, level=3)
@@ -286,7 +327,7 @@ Definition = ast.FunctionDef | ast.ClassDef
 
 
 def _found(module: str, qualified_name: str) -> Definition:
-    """Where the source defines it: signatures stay as they were written, and nothing heavy is imported."""
+    """The definition in the source: signatures stay as written, and nothing heavy is imported."""
     spec = find_spec(module)
     assert spec
     assert spec.origin
@@ -325,8 +366,9 @@ def _documented(node: Definition, name: str, *, level: int) -> Iterator[str]:
 
 def _signature(node: ast.FunctionDef, name: str, width: int = 88) -> list[str]:
     arguments = node.args
-    defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + list(arguments.defaults)
-    given = zip(arguments.args, defaults, strict=True)
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+    given = zip(positional, defaults, strict=True)
     words = [_argument(a, d) for a, d in given if a.arg not in ("self", "cls")]
     if arguments.kwonlyargs:
         words.append("*")
@@ -344,7 +386,7 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> str:
 
 
 def _default(field: ast.AnnAssign) -> str:
-    if field.value is None or isinstance(field.value, ast.Call):  # field(repr=False) says nothing to a reader
+    if field.value is None or isinstance(field.value, ast.Call):  # field(repr=False) tells a reader nothing
         return ""
     return f" = {_written(field.value)}"
 
@@ -375,7 +417,7 @@ ENTRY = re.compile(r"    (\w[\w, ]*): (.*)")
 
 
 def _docstring(node: Definition) -> Iterator[str]:
-    """A Google-style docstring: its sections become lists."""
+    """A Google-style docstring, with its sections as lists."""
     section = None
     for line in (ast.get_docstring(node) or "").splitlines():
         if heading := SECTION.match(line):
@@ -396,7 +438,7 @@ def _prose(text: str) -> Iterator[str]:
 
 
 def _text(line: str) -> str:
-    """A line of a docstring as Markdown: what Markdown would take for markup is escaped, except in code."""
+    """A line of a docstring as Markdown: Markdown's own characters are escaped, except in code."""
     if line.startswith("    "):
         return line
     return "`".join(

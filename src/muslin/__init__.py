@@ -1,4 +1,4 @@
-"""From a fashion catalogue's files to an image classifier you have looked through and can trust.
+"""Train an image classifier on your product photos, on an ordinary computer, and know when to trust it.
 
     import muslin
 
@@ -6,7 +6,7 @@
     model = muslin.open(run.model)
     model.predict(["shirt.png", "boots.jpg"])
 
-Every error raised on purpose is a `MuslinError`. Names are imported when first used, so `import muslin` is light.
+Every error raised on purpose is a `MuslinError`. Names are imported when first used, so `import muslin` is fast.
 """
 
 from importlib import import_module

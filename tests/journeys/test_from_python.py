@@ -15,7 +15,7 @@ from muslin.data.dataset import pixel_array
 from muslin.data.synthetic import SyntheticDataset
 
 
-def test_from_files_to_a_prediction_in_four_lines(garments: Path, tmp_path: Path) -> None:
+def test_from_files_to_predictions_in_four_lines(garments: Path, tmp_path: Path) -> None:
     run = muslin.train(garments, settings={"epochs": 6, "batch_size": 32}, out=tmp_path / "run")
     model = muslin.open(run.model)
     dataset = muslin.read(garments)
@@ -33,7 +33,7 @@ def test_from_files_to_a_prediction_in_four_lines(garments: Path, tmp_path: Path
     assert isinstance(evaluation, muslin.Evaluation)
 
 
-def test_paths_and_images_and_arrays_get_the_same_answer(sliced_run: FinishedRun, tmp_path: Path) -> None:
+def test_paths_images_and_arrays_get_the_same_prediction(sliced_run: FinishedRun, tmp_path: Path) -> None:
     image = muslin.read("fashion-mnist").part("test").images[0]
     path = tmp_path / "boot.png"
     Image.fromarray(image[:, :, 0]).save(path)
@@ -48,7 +48,7 @@ def test_paths_and_images_and_arrays_get_the_same_answer(sliced_run: FinishedRun
     assert probabilities.max() == np.float32(answers[0].probability)
 
 
-def test_a_product_photo_passes_the_conversion_of_the_sets_authors(
+def test_a_product_photo_is_converted_like_fashion_mnist(
     sliced_run: FinishedRun, drawn_colour: SyntheticDataset, tmp_path: Path
 ) -> None:
     photo = Image.fromarray(pixel_array(drawn_colour.dataset)[0]).resize((400, 400))
@@ -79,7 +79,7 @@ def test_every_error_is_a_muslin_error(sliced_run: FinishedRun, garments: Path, 
             wrong()
 
 
-def test_the_public_names_are_those_that_are_listed_and_each_is_there() -> None:
+def test_every_public_name_can_be_imported() -> None:
     assert sorted(dir(muslin)) == sorted(muslin.__all__)
     for name in muslin.__all__:
         assert getattr(muslin, name) is not None
@@ -92,7 +92,7 @@ def test_the_public_names_are_those_that_are_listed_and_each_is_there() -> None:
         from muslin import nothing  # type: ignore[attr-defined]  # noqa: F401
 
 
-def test_importing_muslin_imports_nothing_else() -> None:
+def test_importing_muslin_imports_nothing_heavy() -> None:
     script = (
         "import sys; before = set(sys.modules); import muslin; muslin.__all__, dir(muslin);"
         "print(sorted({n.split('.')[0] for n in set(sys.modules) - before}))"

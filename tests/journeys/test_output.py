@@ -1,4 +1,4 @@
-"""What training says: one object for programs, plain lines in a pipe, a live line on a terminal."""
+"""The output of training: one object for programs, plain lines in a pipe, a live line on a terminal."""
 
 import fcntl
 import json
@@ -21,19 +21,19 @@ LINE = re.compile(
 )
 
 
-def test_standard_output_is_one_object_with_what_a_program_wants_to_know(sliced_run: FinishedRun) -> None:
+def test_train_json_is_one_object(sliced_run: FinishedRun) -> None:
     assert len(sliced_run.result.out.splitlines()) == 1
-    told = sliced_run.result.json
+    summary = sliced_run.result.json
     folder = sliced_run.folder
-    assert told["run"] == "run"
-    assert (folder.parent / told["model"]).samefile(folder / "model.muslin")
-    assert (folder.parent / told["report"]).samefile(folder / "report.html")
-    assert told["recipe"] == "quick"
-    assert told["seed"] == 0
-    assert told["epochs"] == 4
-    assert told["train_s"] > 0
-    assert told["parameters"] > 10_000
-    test = told["test"]
+    assert summary["run"] == "run"
+    assert (folder.parent / summary["model"]).samefile(folder / "model.muslin")
+    assert (folder.parent / summary["report"]).samefile(folder / "report.html")
+    assert summary["recipe"] == "quick"
+    assert summary["seed"] == 0
+    assert summary["epochs"] == 4
+    assert summary["train_s"] > 0
+    assert summary["parameters"] > 10_000
+    test = summary["test"]
     assert test["n"] == 600
     low, high = test["interval"]
     assert 0 < low < test["accuracy"] < high < 1
@@ -41,7 +41,7 @@ def test_standard_output_is_one_object_with_what_a_program_wants_to_know(sliced_
     assert test == Run(folder).record["test"]
 
 
-def test_in_a_pipe_the_choice_of_recipe_and_a_plain_line_per_epoch_are_on_standard_error(
+def test_in_a_pipe_standard_error_has_one_line_per_epoch(
     sliced_run: FinishedRun,
 ) -> None:
     choice, *lines = sliced_run.result.err.splitlines()
@@ -55,9 +55,7 @@ def test_in_a_pipe_the_choice_of_recipe_and_a_plain_line_per_epoch_are_on_standa
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_on_a_terminal_a_live_line_tells_loss_accuracy_speed_and_time_left(
-    columns: int, garments: Path, tmp_path: Path
-) -> None:
+def test_on_a_terminal_a_live_line_shows_progress(columns: int, garments: Path, tmp_path: Path) -> None:
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, columns, 0, 0))
     words = ["train", garments, "--epochs", 6, "--set", "batch_size=16", "--out", tmp_path / "run", "--json"]
@@ -65,17 +63,17 @@ def test_on_a_terminal_a_live_line_tells_loss_accuracy_speed_and_time_left(
         os.close(theirs)
         shown = _all_of(terminal)
         assert process.stdout
-        told = json.loads(process.stdout.read())
+        summary = json.loads(process.stdout.read())
     assert process.returncode == 0
-    assert told["epochs"] == 6
-    assert "\x1b[2K" in shown, "a line that is drawn anew"
+    assert summary["epochs"] == 6
+    assert "\x1b[2K" in shown, "a line that is drawn again"
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     moments = re.findall(
         r"epoch (\d)/6.*?loss (\d\.\d{3})\s+accuracy (\d+\.\d)%\s+([\d,]+) images/s\s+(\S+ \S+?) left",
         plain,
         re.S,
     )
-    assert len(set(moments)) > 6, "it moves within an epoch too"
+    assert len(set(moments)) > 6, "it also moves within an epoch"
     width = max(len(line) for line in re.split(r"[\r\n]+", plain) if "images/s" in line)
     assert width <= columns, "a line that is wider than the terminal cannot be drawn over"
 
@@ -91,9 +89,7 @@ def _all_of(terminal: int) -> str:
     return content.decode()
 
 
-def test_the_table_at_the_end_says_how_good_it_is_and_where_to_look(
-    sliced_run: FinishedRun, capfd: Any
-) -> None:
+def test_the_last_lines_show_accuracy_and_files(sliced_run: FinishedRun, capfd: Any) -> None:
     from command_line import invoke
 
     said = invoke(capfd, "train", "--resume", sliced_run.folder)

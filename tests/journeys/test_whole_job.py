@@ -1,4 +1,4 @@
-"""The whole job on the whole of Fashion-MNIST: from the files to a classifier that is looked at, judged and used."""
+"""The whole job on all of Fashion-MNIST: from the files to a classifier that is evaluated and used."""
 
 import json
 from pathlib import Path
@@ -13,9 +13,7 @@ from muslin.workflows.run import Run
 pytestmark = pytest.mark.slow
 
 
-def test_quick_is_right_on_nine_of_ten_and_says_so_everywhere_alike(
-    whole_run: FinishedRun, capfd: Any
-) -> None:
+def test_quick_reaches_90_percent_in_every_output(whole_run: FinishedRun, capfd: Any) -> None:
     told = json.loads(last_line(whole_run.result.out))
     accuracy, (low, high) = told["test"]["accuracy"], told["test"]["interval"]
     assert told["test"]["n"] == 10_000
@@ -30,14 +28,16 @@ def test_quick_is_right_on_nine_of_ten_and_says_so_everywhere_alike(
     assert f"{100 * accuracy:.1f}" in (whole_run.folder / "report.html").read_text()
 
 
-def test_the_training_images_are_those_that_were_meant(whole_run: FinishedRun) -> None:
+def test_the_split_has_the_expected_sizes(whole_run: FinishedRun) -> None:
     data = Run(whole_run.folder).record["data"]
     assert data["sizes"] == {"train": 50_000, "validation": 10_000, "test": 10_000}
     assert data["counts"]["label"]["test"] == [1000] * 10
     assert data["counts"]["label"]["validation"] == [1000] * 10, "each class keeps its share"
 
 
-def test_images_shown_by_look_are_told_by_predict(whole_run: FinishedRun, tmp_path: Path, capfd: Any) -> None:
+def test_predict_classifies_images_written_by_look(
+    whole_run: FinishedRun, tmp_path: Path, capfd: Any
+) -> None:
     names = []
     for index in range(20):
         names.append(tmp_path / f"{index}.png")
@@ -54,7 +54,7 @@ def test_images_shown_by_look_are_told_by_predict(whole_run: FinishedRun, tmp_pa
     assert sum(a == b for a, b in zip(answers, true.split(","), strict=True)) >= 16
 
 
-def test_shirts_are_what_it_confuses_most_and_trousers_hardly(whole_run: FinishedRun) -> None:
+def test_shirts_have_the_lowest_recall(whole_run: FinishedRun) -> None:
     figures = json.loads((whole_run.folder / "evaluation.json").read_text())["targets"]["label"]
     recall = {row["name"]: row["recall"] for row in figures["per_class"]}
     assert min(recall, key=recall.__getitem__) == "Shirt"
