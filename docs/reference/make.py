@@ -103,8 +103,8 @@ def command_line() -> Iterator[str]:
     yield ""
     yield (
         "Results go to standard output; progress and errors go to standard error. Exit codes: 0 done, 1 failed (one "
-        "line says what is wrong, where and what to do), 2 wrong usage, 130 interrupted at once. With `--json` a failed "
-        "command also prints an object to standard output: "
+        "line says what is wrong, where and what to do), 2 wrong usage, 130 interrupted at once. With `--json` a "
+        "failed command also prints an object to standard output: "
         '`{"error": {"code": …, "message": …, "hint": …, "params": {…}}}`; the codes are in [errors](errors.md).'
     )
     yield ""
@@ -263,9 +263,9 @@ def errors_page() -> Iterator[str]:
     yield from _prose(inspect.getdoc(errors) or "")
     yield ""
     yield (
-        "The classes are in `muslin.errors`; their base is also `muslin.MuslinError`. Every error has `code`, `params`, "
-        "`status` (of HTTP) and `to_dict()`, which is what the command line prints with `--json`. What stands in `[[…]]` "
-        "is left out if its parameter is missing."
+        "The classes are in `muslin.errors`; their base is also `muslin.MuslinError`. Every error has `code`, "
+        "`params`, `status` (of HTTP) and `to_dict()`, which the command line prints with `--json`. Text in `[[…]]` is "
+        "left out if its parameter is missing."
     )
     kinds = _kinds_of_errors()
     for file in sorted((SOURCE / "messages/en").glob("*.toml")):

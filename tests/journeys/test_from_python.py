@@ -19,14 +19,14 @@ def test_from_files_to_predictions_in_four_lines(garments: Path, tmp_path: Path)
     run = muslin.train(garments, settings={"epochs": 6, "batch_size": 32}, out=tmp_path / "run")
     model = muslin.open(run.model)
     dataset = muslin.read(garments)
-    answers = model.predict([dataset.images[i] for i in range(20)])
-    right = [
-        a.predictions["label"].label == dataset.target().classes[dataset.labels["label"][i]]
-        for i, a in enumerate(answers)
+    predictions = model.predict([dataset.images[i] for i in range(20)])
+    correct = [
+        prediction.predictions["label"].label == dataset.target().classes[dataset.labels["label"][i]]
+        for i, prediction in enumerate(predictions)
     ]
-    assert sum(right) >= 16, "garments it has mostly learned from"
+    assert sum(correct) >= 16, "most of these garments are in the training set"
     evaluation = muslin.evaluate(model, dataset).evaluations["label"]
-    assert evaluation.n == 60, "the fifth that training set apart"
+    assert evaluation.n == 60, "the fifth that training held out"
     assert evaluation.accuracy > 0.8
     assert muslin.evaluate(model, dataset, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 300
     assert isinstance(run, muslin.Run)
@@ -38,14 +38,14 @@ def test_paths_images_and_arrays_get_the_same_prediction(sliced_run: FinishedRun
     path = tmp_path / "boot.png"
     Image.fromarray(image[:, :, 0]).save(path)
     model = muslin.open(sliced_run.folder)
-    given = (path, str(path), path.read_bytes(), image, Image.open(path))
-    answers = [model.predict(one)[0].predictions["label"] for one in given]
-    assert all(answer == answers[0] for answer in answers)
-    assert answers[0].label == "Ankle boot"
-    assert answers[0].probability > 0.5
-    assert sum(answers[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
+    forms = (path, str(path), path.read_bytes(), image, Image.open(path))
+    predictions = [model.predict(one)[0].predictions["label"] for one in forms]
+    assert all(prediction == predictions[0] for prediction in predictions)
+    assert predictions[0].label == "Ankle boot"
+    assert predictions[0].probability > 0.5
+    assert sum(predictions[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
     probabilities = model.predict_pixels(image[np.newaxis])["label"]
-    assert probabilities.max() == np.float32(answers[0].probability)
+    assert probabilities.max() == np.float32(predictions[0].probability)
 
 
 def test_a_product_photo_is_converted_like_fashion_mnist(
@@ -53,9 +53,9 @@ def test_a_product_photo_is_converted_like_fashion_mnist(
 ) -> None:
     photo = Image.fromarray(pixel_array(drawn_colour.dataset)[0]).resize((400, 400))
     photo.save(tmp_path / "photo.jpg")
-    [answer] = muslin.open(sliced_run.folder).predict(tmp_path / "photo.jpg")
-    assert answer.error is None
-    assert any("28" in note and "negated" in note for note in answer.notes), answer.notes
+    [prediction] = muslin.open(sliced_run.folder).predict(tmp_path / "photo.jpg")
+    assert prediction.error is None
+    assert any("28" in note and "negated" in note for note in prediction.notes), prediction.notes
 
 
 def test_every_error_is_a_muslin_error(sliced_run: FinishedRun, garments: Path, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_quick_reaches_90_percent_in_every_output(whole_run: FinishedRun, capfd: Any) -> None:
-    told = json.loads(last_line(whole_run.result.out))
-    accuracy, (low, high) = told["test"]["accuracy"], told["test"]["interval"]
-    assert told["test"]["n"] == 10_000
+    summary = json.loads(last_line(whole_run.result.out))
+    accuracy, (low, high) = summary["test"]["accuracy"], summary["test"]["interval"]
+    assert summary["test"]["n"] == 10_000
     assert accuracy > 0.9
     assert low < accuracy < high
     assert 0.010 < high - low < 0.013, "a 95 % interval at nine in ten of 10,000"
@@ -24,7 +24,7 @@ def test_quick_reaches_90_percent_in_every_output(whole_run: FinishedRun, capfd:
     again = invoke(capfd, "evaluate", whole_run.folder, "fashion-mnist", "--split", "test", "--json").json
     assert again["targets"]["label"] == written
     assert written["accuracy"] == accuracy
-    assert open_bundle(whole_run.folder / "model.muslin").provenance["test"]["label"] == told["test"]
+    assert open_bundle(whole_run.folder / "model.muslin").provenance["test"]["label"] == summary["test"]
     assert f"{100 * accuracy:.1f}" in (whole_run.folder / "report.html").read_text()
 
 
@@ -45,23 +45,23 @@ def test_predict_classifies_images_written_by_look(
             invoke(capfd, "look", "fashion-mnist", "--split", "test", "--index", index, "-o", names[-1]).code
             == 0
         )
-    said = invoke(capfd, "predict", whole_run.folder, *names, "--json")
-    answers = [json.loads(line)["predictions"]["label"]["label"] for line in said.out.splitlines()]
+    result = invoke(capfd, "predict", whole_run.folder, *names, "--json")
+    predictions = [json.loads(line)["predictions"]["label"]["label"] for line in result.out.splitlines()]
     true = (
         "Ankle boot,Pullover,Trouser,Trouser,Shirt,Trouser,Coat,Shirt,Sandal,Sneaker,"
         "Coat,Sandal,Sneaker,Dress,Coat,Trouser,Pullover,Coat,Bag,T-shirt/top"
     )
-    assert sum(a == b for a, b in zip(answers, true.split(","), strict=True)) >= 16
+    assert sum(a == b for a, b in zip(predictions, true.split(","), strict=True)) >= 16
 
 
 def test_shirts_have_the_lowest_recall(whole_run: FinishedRun) -> None:
-    figures = json.loads((whole_run.folder / "evaluation.json").read_text())["targets"]["label"]
-    recall = {row["name"]: row["recall"] for row in figures["per_class"]}
+    metrics = json.loads((whole_run.folder / "evaluation.json").read_text())["targets"]["label"]
+    recall = {row["name"]: row["recall"] for row in metrics["per_class"]}
     assert min(recall, key=recall.__getitem__) == "Shirt"
     assert recall["Trouser"] > 0.95
-    assert sum(map(sum, figures["confusion"])) == 10_000
+    assert sum(map(sum, metrics["confusion"])) == 10_000
     pairs = [
-        {figures["classes"][pair["true"]], figures["classes"][pair["predicted"]]}
-        for pair in figures["confused_pairs"]
+        {metrics["classes"][pair["true"]], metrics["classes"][pair["predicted"]]}
+        for pair in metrics["confused_pairs"]
     ]
     assert any("Shirt" in pair for pair in pairs[:3])
