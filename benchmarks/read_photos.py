@@ -1,13 +1,12 @@
-"""How much of the JPEG decoder's own speed is left when muslin reads photos, and does memory grow with their number?
+"""How fast does muslin read photos, compared with the JPEG decoder alone, and does memory grow with their number?
 
     python benchmarks/read_photos.py DATA [--photos N] [--rounds N] [--note SENTENCE]
 
-DATA is any set of photos that muslin reads, such as clothing-small or a tar of it. The same photos are decoded in turns
-by Pillow alone, from memory to an array, and by muslin, out of their file: at full size, and (as for a training) scaled
-to fit, for which Pillow too may decode to a half, a quarter or an eighth and then scales by the same filter. Processor
-time is counted, so that others on the machine disturb little; of each block of photos the best of all rounds is kept.
-Then processes of their own read all photos once, and three times over as if they were three times as many, by one and
-two threads: how long, and how much they held in memory at most. Keeps everything in benchmarks/results/.
+DATA is any set of photos, such as clothing-small or a tar of it. Pillow decodes the photos from memory to an array,
+muslin from their file, in turns: at full size, and scaled to fit as for training, where Pillow too can decode to a
+half, a quarter or an eighth and then scales with the same filter. Processor time counts, so that other processes
+disturb little; of each block of photos the best of all rounds counts. Then separate processes read all photos once,
+and three times over, with one and two threads: the time, and the peak memory. Results go to benchmarks/results/.
 """
 
 import argparse
@@ -39,7 +38,7 @@ def by_pillow(content: bytes, side_px: int | None) -> Any:
 
 
 def compare(data: str, count: int, rounds: int) -> dict[str, Any]:
-    """Per size the milliseconds of a processor that a photo takes, and muslin's rate as a share of Pillow's."""
+    """Per size the milliseconds of processor time per photo, and muslin's rate as a share of Pillow's."""
     from muslin.data import read
     from muslin.data.photos import PhotoImages, resize_photos
 
@@ -47,7 +46,7 @@ def compare(data: str, count: int, rounds: int) -> dict[str, Any]:
     assert isinstance(dataset.images, PhotoImages)
     chosen = np.random.default_rng(0).choice(len(dataset), min(count, len(dataset)), replace=False)
     contents = [dataset.images.photos[i].content() for i in chosen.tolist()]
-    found = {}
+    results = {}
     for side_px in (None, *SIDES_PX):
         images = resize_photos(dataset, (side_px, side_px, 3)).images if side_px else dataset.images
         ways: dict[str, Callable[[int], Any]] = {
@@ -58,20 +57,20 @@ def compare(data: str, count: int, rounds: int) -> dict[str, Any]:
         for _ in range(rounds):
             for block, start in enumerate(range(0, len(chosen), BLOCK)):
                 for way, work in ways.items():
-                    began = time.process_time()
+                    start_s = time.process_time()
                     for place in range(start, min(start + BLOCK, len(chosen))):
                         work(place)
-                    best[way][block] = min(best[way][block], time.process_time() - began)
+                    best[way][block] = min(best[way][block], time.process_time() - start_s)
         ms = {way: round(float(blocks.sum()) / len(chosen) * 1000, 3) for way, blocks in best.items()}
         name = f"fitted to {side_px} px" if side_px else "at full size"
-        found[name] = {**{f"{way}_ms": value for way, value in ms.items()},
-                       "share_of_pillows_rate": round(ms["pillow"] / ms["muslin"], 3)}  # fmt: skip
-        print(name, found[name], flush=True)
-    return found
+        results[name] = {**{f"{way}_ms": value for way, value in ms.items()},
+                       "rate_relative_to_pillow": round(ms["pillow"] / ms["muslin"], 3)}  # fmt: skip
+        print(name, results[name], flush=True)
+    return results
 
 
 def read_all(data: str, times: int, threads: int) -> dict[str, Any]:
-    """What reading all photos so many times, each fitted and then let go, took."""
+    """Time and peak memory of reading all photos `times` times."""
     from muslin.data import read
     from muslin.data.photos import parallel_map, resize_photos
 
@@ -80,7 +79,7 @@ def read_all(data: str, times: int, threads: int) -> dict[str, Any]:
     count = times * len(images)
     wall, processor = time.perf_counter(), time.process_time()
     checksum = sum(
-        int(picture[0, 0, 0]) for picture in parallel_map(lambda i: images[i % len(images)], count, threads)
+        int(image[0, 0, 0]) for image in parallel_map(lambda i: images[i % len(images)], count, threads)
     )
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     return {
@@ -103,25 +102,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     parser.add_argument("--read", nargs=2, type=int, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.read:
-        print(json.dumps(read_all(asked.data, *asked.read)))
+    arguments = parser.parse_args()
+    if arguments.read:
+        print(json.dumps(read_all(arguments.data, *arguments.read)))
         return
 
     head = begun(
-        "How much of the decoder's own speed is left, and does memory grow with the number of photos?",
-        asked.note,
-        [Path(asked.data).name, *sys.argv[2:]],
+        "How fast are photos read, compared with the decoder alone, and does memory grow with their number?",
+        arguments.note,
+        [Path(arguments.data).name, *sys.argv[2:]],
     )
-    compared = compare(asked.data, asked.photos, asked.rounds)
+    decoding = compare(arguments.data, arguments.photos, arguments.rounds)
     reading = []
     for times, threads in ((1, 1), (1, 2), (3, 2)):
-        command = [sys.executable, __file__, asked.data, "--read", str(times), str(threads)]
+        command = [sys.executable, __file__, arguments.data, "--read", str(times), str(threads)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         reading.append(json.loads(done.stdout))
         print(reading[-1], flush=True)
     result = {
-        "compared": compared,
+        "decoding": decoding,
         "read": reading,
     }
     keep(head, result)

@@ -1,12 +1,13 @@
-"""How fast, and in how much memory, is a catalogue of 200,000 rows tagged; and does killing the job cost anything?
+"""How fast is a catalogue of 200,000 rows tagged, in how much memory, and does killing the job change its output?
 
     python benchmarks/tag.py MODEL [--rows N] [--rounds N] [--kills N] [--note SENTENCE]
 
-The catalogue's photos are 1,000 of Fashion-MNIST's as PNG files, named again and again. Every measurement is a process
-of its own: `predict` answers a tenth of the photos by `Predictor.predict_iter` and throws the answers away; `tag` is
-`muslin tag` on as many rows, on all rows once, and in turns with `predict`, since others may use the machine. Then one
-job on all rows is killed (SIGKILL) so many times at even distances, resumed each time, and its output compared with the
-first. Peak memory is the process's own, as the system counted it. Keeps all in results/.
+The catalogue names 1,000 of Fashion-MNIST's images as PNG files, again and again. Each measurement is its own
+process: `predict` passes a tenth of the photos through `Predictor.predict_iter` and drops the predictions; `tag` is
+`muslin tag` on as many rows, in turns with `predict` because other processes can use the machine, and once on all
+rows. Then one job on all rows is killed (SIGKILL) N times at even distances and resumed each time, and its output is
+compared with the first. Peak memory is that of the process, as counted by the system. Results go to
+benchmarks/results/.
 """
 
 import argparse
@@ -44,13 +45,13 @@ def write_catalogue(path: Path, rows: int) -> None:
         file.writelines(f"{i:07};product no. {i};{i % PHOTOS:04}.png\r\n" for i in range(rows))
 
 
-def measure(way: str, model: str, catalogue: Path, out: Path, rows: int) -> dict[str, Any]:
+def measure(job: str, model: str, catalogue: Path, out: Path, rows: int) -> dict[str, Any]:
     from muslin.models.predictor import Predictor
     from muslin.workflows import tag as tag_workflow
 
     predictor = Predictor.open(model)
     wall, processor = time.perf_counter(), time.process_time()
-    if way == "predict":
+    if job == "predict":
         photos = (str(catalogue.parent / "images" / f"{i % PHOTOS:04}.png") for i in range(rows))
         done = sum(prediction.error is None for prediction in predictor.predict_iter(islice(photos, rows)))
     else:
@@ -79,7 +80,7 @@ def main() -> None:
         return
 
     head = begun(
-        "How fast, and in how much memory, is a catalogue tagged; does killing the job change it?",
+        "How fast is a catalogue tagged, in how much memory, and does killing the job change its output?",
         arguments.note,
     )
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -114,11 +115,11 @@ def main() -> None:
         line = command("tag_all", "all.csv", "killed.csv", arguments.rows)
         subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
         same = (folder / "killed.csv").read_bytes() == whole
-        print(f"killed {kills} times: {'the same bytes' if same else 'ANOTHER OUTPUT'}", flush=True)
+        print(f"killed {kills} times: {'the same bytes' if same else 'DIFFERENT BYTES'}", flush=True)
     rate = {way: statistics.median(run["rows_per_s"] for run in each) for way, each in runs.items()}
     result = {
         "median_rows_per_s": rate,
-        "tag_against_predict": [
+        "tag_rate_relative_to_predict": [
             round(tag["rows_per_s"] / predict["rows_per_s"], 3)
             for tag, predict in zip(runs["tag"], runs["predict"], strict=True)
         ],

@@ -1,12 +1,12 @@
-"""Are three targets learned together as well as each alone, where two in five of their answers are unknown?
+"""Are three targets trained together as accurate as each alone, with two fifths of their labels unknown?
 
     python benchmarks/three_targets.py PHOTOS [--recipe photo] [--unknown 0.4] [--seed 0] [--note SENTENCE]
 
-PHOTOS is clothing-small's archive. Three real questions about each photo: what it shows (ten classes), where that is
-worn (head, upper body, lower body, whole body, feet), and how bright the middle of the photo is (dark, medium, bright:
-thirds of the training photos). Of the cells of the training and validation photos the given share is emptied at random.
-Each target is trained alone and all three together, from the same cells, each by `muslin train` on a table; what counts
-is the share of the 372 test photos, all of whose cells are known, that is right.
+PHOTOS is the archive of clothing-small. Each photo has three targets: what it shows (ten classes), where that is worn
+(head, upper body, lower body, whole body, feet), and how bright its middle is (dark, medium, bright: thirds of the
+training photos). The given share of the labels of the training and validation photos is removed at random. `muslin
+train` trains each target alone and all three together, on the same table. The result is the accuracy on the 372 test
+photos, all of whose labels are known.
 """
 
 import argparse
@@ -38,9 +38,8 @@ WORN = {
 TARGETS = ("kind", "worn", "brightness")
 
 
-def middles(dataset_images: PhotoImages, side: int = 48) -> np.ndarray:
+def centre_brightness(images: PhotoImages, side: int = 48) -> np.ndarray:
     """Per photo the mean luminance, 0 to 255, of its middle third (ITU-R BT.601)."""
-    images = dataset_images
     third = side // 3
     weights = np.array([0.299, 0.587, 0.114])
     return np.array(
@@ -52,32 +51,32 @@ def middles(dataset_images: PhotoImages, side: int = 48) -> np.ndarray:
 
 
 def write_table(photos: Path, folder: Path, unknown: float, seed: int) -> None:
-    """`table.csv` in `folder`, and beside it the photos it names."""
+    """Write `table.csv` to `folder`, with the photos that it names."""
     dataset = read(photos)
     assert isinstance(dataset.images, PhotoImages)
     assert dataset.parts is not None
     (target,) = dataset.targets
     kinds = [target.classes[label] for label in dataset.labels[target.name]]
-    brightness = middles(resize_photos(dataset, (48, 48, 3)).images)
+    brightness = centre_brightness(resize_photos(dataset, (48, 48, 3)).images)
     lower, upper = np.quantile(brightness[dataset.parts == "train"], [1 / 3, 2 / 3])
-    emptied = np.random.default_rng(seed).random((len(dataset), len(TARGETS))) < unknown
+    is_unknown = np.random.default_rng(seed).random((len(dataset), len(TARGETS))) < unknown
     with (folder / "table.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["image", "part", *TARGETS])
-        for place, part in enumerate(dataset.parts):
-            path = folder / "photos" / f"{place:05}.jpg"
+        for i, part in enumerate(dataset.parts):
+            path = folder / "photos" / f"{i:05}.jpg"
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(dataset.images.photos[place].content())
-            bright = ("dark", "medium", "bright")[int(np.searchsorted([lower, upper], brightness[place]))]
-            cells = [kinds[place], WORN[kinds[place]], bright]
-            hidden = emptied[place] & (part != "test")
+            path.write_bytes(dataset.images.photos[i].content())
+            bright = ("dark", "medium", "bright")[int(np.searchsorted([lower, upper], brightness[i]))]
+            cells = [kinds[i], WORN[kinds[i]], bright]
+            hidden = is_unknown[i] & (part != "test")
             rows.writerow(
                 [path.name, part, *("" if h else cell for cell, h in zip(cells, hidden, strict=True))]
             )
 
 
-def trained(folder: Path, recipe: str, seed: int, targets: tuple[str, ...]) -> dict[str, float]:
-    """The share of the test photos that is right, per target."""
+def test_accuracy(folder: Path, recipe: str, seed: int, targets: tuple[str, ...]) -> dict[str, float]:
+    """Train on the table; the accuracy on the test photos, per target."""
     chosen = [word for name in targets for word in ("--target", name)]
     words = ["--images", str(folder / "photos"), "--image-column", "image", "--split-column", "part", *chosen]
     command = [sys.executable, "-m", "muslin", "train", str(folder / "table.csv"), "--recipe", recipe]
@@ -85,7 +84,7 @@ def trained(folder: Path, recipe: str, seed: int, targets: tuple[str, ...]) -> d
     command += ["--seed", str(seed), "--out", str(out), "--json", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     made = json.loads(done.stdout[done.stdout.index("{") :])
-    return {name: figures["accuracy"] for name, figures in made["tests"].items()}
+    return {name: metrics["accuracy"] for name, metrics in made["tests"].items()}
 
 
 def main() -> None:
@@ -103,8 +102,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_table(options.photos, folder, options.unknown, options.seed)
-        together = trained(folder, options.recipe, options.seed, TARGETS)
-        alone = {name: trained(folder, options.recipe, options.seed, (name,))[name] for name in TARGETS}
+        together = test_accuracy(folder, options.recipe, options.seed, TARGETS)
+        alone = {name: test_accuracy(folder, options.recipe, options.seed, (name,))[name] for name in TARGETS}
     rows = [
         {
             "target": name,
