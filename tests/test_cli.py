@@ -382,7 +382,7 @@ def test_evaluate_prints_and_writes_metrics(capfd: Any, here: Path) -> None:
 def test_inspect_describes_a_model(capfd: Any, here: Path) -> None:
     result = invoke(capfd, "inspect", "model.muslin")
     assert result.code == 0
-    assert "answers label: one of 3 classes" in result.out
+    assert "target label: one of 3 classes" in result.out
     assert "Trouser, Shirt, Bag" in result.out
     inside = invoke(capfd, "inspect", "model.muslin", "--json").json
     assert inside["targets"]["label"]["classes"] == ["Trouser", "Shirt", "Bag"]
@@ -411,7 +411,7 @@ def test_inspect_escapes_control_characters_of_a_model(
     seal(replace(small_bundle(), network=network, provenance=provenance), here / "theirs.muslin")
     result = invoke(capfd, "inspect", "theirs.muslin")
     assert (result.code, result.err) == (0, "")
-    assert "answers label: one of 3 classes" in result.out
+    assert "target label: one of 3 classes" in result.out
     assert "\x1b" not in result.out
     assert invoke(capfd, "inspect", "theirs.muslin", "--json").json["network"] == network
 

@@ -352,7 +352,7 @@ def test_axe_finds_no_serious_problem_on_any_page(page, address, width, scheme, 
     assert [state for state in states if state[1]] == []
 
 
-def test_the_language_and_the_colours_are_chosen_and_kept_in_the_page(page, address):
+def test_language_and_theme_are_remembered(page, address):
     page.visit(f"{address}/#lang=zh")
     until(page, "document.documentElement.lang === 'zh-Hans'")
     until(page, "document.querySelector('h1')?.textContent === '看清你的模型内部'")
@@ -365,7 +365,7 @@ def test_the_language_and_the_colours_are_chosen_and_kept_in_the_page(page, addr
     page.run("localStorage.clear()")
 
 
-def test_a_folder_without_a_model_says_how_to_make_one_and_still_has_the_bench(browser, tmp_path):
+def test_a_folder_without_models_still_has_the_playground(browser, tmp_path):
     with running_studio(tmp_path) as where:
         browser.visit(f"{where}/")
         until(browser, "document.querySelector('.empty') !== null")

@@ -46,7 +46,7 @@ def top(page):
     return float(page.run("document.querySelector('.side .verdict .number').textContent").split()[0])
 
 
-def test_the_steps_to_the_tensor_are_images_and_can_be_switched(page, address):
+def test_preprocessing_steps_are_images_with_switches(page, address):
     page.visit(f"{address}/#{MODEL}&tab=preprocessing")
     until(page, "document.querySelectorAll('.strip .step').length >= 2")
     assert page.run(
@@ -54,7 +54,7 @@ def test_the_steps_to_the_tensor_are_images_and_can_be_switched(page, address):
     )
 
 
-def test_from_the_network_to_a_layer_to_a_value_and_back_by_escape(page, address):
+def test_escape_leads_from_a_value_back_to_the_network(page, address):
     page.visit(f"{address}/#{MODEL}&tab=network")
     until(page, "document.querySelectorAll('.node').length > 3")
     page.run(
@@ -78,7 +78,7 @@ def test_from_the_network_to_a_layer_to_a_value_and_back_by_escape(page, address
     until(page, "document.querySelectorAll('.node').length > 3")
 
 
-def test_an_edited_kernel_changes_the_answer_and_undo_brings_it_back(page, address):
+def test_undo_reverts_an_edited_kernel(page, address):
     page.visit(f"{address}/#{MODEL}&tab=network&layer=block1_conv1")
     until(
         page,
@@ -98,7 +98,7 @@ def test_an_edited_kernel_changes_the_answer_and_undo_brings_it_back(page, addre
     assert page.run("document.querySelector('.bars').textContent") == before
 
 
-def test_a_kernel_edited_in_the_page_answers_as_one_edited_in_the_weights_file(page, address, folder):
+def test_an_edited_kernel_predicts_like_an_edited_file(page, address, folder):
     page.visit(f"{address}/#{MODEL}&tab=network&layer=block1_conv1")
     until(page, "document.querySelectorAll('.kernelpanel [data-key=w-0-1]').length === 1")
     tab_to(page, "e.dataset.key === 'w-0-1'")
@@ -128,7 +128,7 @@ def test_a_kernel_edited_in_the_page_answers_as_one_edited_in_the_weights_file(p
     assert list(shown.values()) == [float(value) for value in answer]
 
 
-def test_a_model_with_a_foreign_operation_answers_and_says_what_it_cannot_show(page, address):
+def test_an_unsupported_operator_is_named_and_predicts(page, address):
     curved = "page=model&model=curved.muslin&image=golden:0"
     page.visit(f"{address}/#{curved}&tab=network&layer=activated")
     until(page, "document.querySelector('.verdict') && document.querySelector('.formula p')")
@@ -138,7 +138,7 @@ def test_a_model_with_a_foreign_operation_answers_and_says_what_it_cannot_show(p
     until(page, "document.querySelector('.sum, .error') !== null")
 
 
-def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address):
+def test_a_model_is_explored_with_the_keyboard_alone(page, address):
     page.visit(f"{address}/")
     until(page, "[...document.querySelectorAll('.card a')].some(a => a.textContent === 'run')")
     tab_to(page, "e.matches('.card a') && e.textContent === 'run'")
@@ -211,7 +211,7 @@ def test_all_of_it_is_done_with_the_keyboard_alone_inside_a_model(page, address)
     until(page, "unescape(location.hash).includes('[[7,')")
 
 
-def test_a_changed_image_changes_the_answer_at_once(page, address):
+def test_an_edited_image_changes_the_prediction(page, address):
     page.visit(f"{address}/#{MODEL}&tab=edits")
     until(page, "document.querySelector('.verdict') && document.querySelector('[data-dial=invert]')")
     before = page.run("document.querySelector('.bars').textContent")
@@ -220,7 +220,7 @@ def test_a_changed_image_changes_the_answer_at_once(page, address):
     assert page.run("document.querySelector('.bars').textContent") != before
 
 
-def test_the_evidence_for_any_class_adds_up_and_is_put_to_the_test(page, address):
+def test_an_attribution_adds_up_and_is_checked(page, address):
     page.visit(f"{address}/#{MODEL}&tab=attribution")
     until(page, "document.querySelector('.sum') !== null")
     cells, bias, score = page.run(

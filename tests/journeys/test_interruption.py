@@ -194,7 +194,7 @@ def test_a_finished_run_is_not_trained_again(whole: tuple[Job, float], capfd: An
     said = invoke(capfd, "train", "--resume", job.folder, "--json")
     assert (said.code, said.err) == (0, f"{NOTHING_LEFT}\n")
     assert said.json["run"] == str(job.folder)
-    assert invoke(capfd, "train", "--resume", job.folder).out.startswith("right on ")
+    assert invoke(capfd, "train", "--resume", job.folder).out.startswith("accuracy ")
     assert {
         path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()
     } == before

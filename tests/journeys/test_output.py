@@ -95,7 +95,7 @@ def test_the_last_lines_show_accuracy_and_files(sliced_run: FinishedRun, capfd: 
     said = invoke(capfd, "train", "--resume", sliced_run.folder)
     test = sliced_run.result.json["test"]
     assert said.out.splitlines()[0].startswith(
-        f"right on {100 * test['accuracy']:.1f} % of 600 test images ("
+        f"accuracy {100 * test['accuracy']:.1f} % on 600 test images ("
     )
     assert f"model   {sliced_run.folder}/model.muslin" in said.out
     assert f"report  {sliced_run.folder}/report.html" in said.out

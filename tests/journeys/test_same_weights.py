@@ -53,7 +53,9 @@ def test_csv_files_give_the_same_weights_as_the_idx_files(
     assert ours.provenance["data"]["fingerprint"] == theirs.provenance["data"]["fingerprint"]
 
 
-def test_so_does_any_spelling_of_a_csv(csv_files: list[Path], from_idx: muslin.Run, tmp_path: Path) -> None:
+def test_csv_dialects_give_the_same_weights(
+    csv_files: list[Path], from_idx: muslin.Run, tmp_path: Path
+) -> None:
     def respelled(path: Path) -> Path:
         """Without a header, the label last, semicolons, CRLF, a byte order mark, gzipped under another suffix."""
         rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
@@ -69,7 +71,7 @@ def test_so_does_any_spelling_of_a_csv(csv_files: list[Path], from_idx: muslin.R
     assert open_bundle(run.model).weights == open_bundle(from_idx.model).weights
 
 
-def test_another_process_gets_the_same_weights_and_another_seed_others(
+def test_weights_depend_on_the_seed_not_the_process(
     fashion_slice: Path, from_idx: muslin.Run, tmp_path: Path
 ) -> None:
     words = ["train", fashion_slice, "--epochs", 1, "--set", "batch_size=128", "--out", "run"]
@@ -79,7 +81,7 @@ def test_another_process_gets_the_same_weights_and_another_seed_others(
     assert open_bundle(other.model).weights != open_bundle(from_idx.model).weights
 
 
-def test_who_shuffles_the_rows_gets_another_run_but_the_same_classes(
+def test_shuffled_rows_change_the_fingerprint_not_the_classes(
     csv_files: list[Path], from_idx: muslin.Run, tmp_path: Path
 ) -> None:
     header, *rows = csv_files[0].read_text().splitlines(keepends=True)
@@ -90,12 +92,12 @@ def test_who_shuffles_the_rows_gets_another_run_but_the_same_classes(
 
 
 @pytest.mark.slow
-def test_the_learners_way_from_get_to_csv_to_the_same_data(tmp_path: Path, whole_run: Any) -> None:
+def test_data_from_get_csv_are_the_registered_data(tmp_path: Path, whole_run: Any) -> None:
     """`muslin get --csv`, then reading: what the whole run was trained on, so its weights are those of the CSV."""
     assert run("get", "fashion-mnist", "--csv", "files", cwd=tmp_path).code == 0
-    told = run("look", "files/fashion-mnist_train.csv", "--json", cwd=tmp_path).json
-    assert told["images"] == 60_000
-    assert told["targets"]["label"]["classes"]["Shirt"] == 6_000
+    looked = run("look", "files/fashion-mnist_train.csv", "--json", cwd=tmp_path).json
+    assert looked["images"] == 60_000
+    assert looked["targets"]["label"]["classes"]["Shirt"] == 6_000
     both = read(
         tmp_path / "files" / "fashion-mnist_train.csv", test=tmp_path / "files" / "fashion-mnist_test.csv"
     )

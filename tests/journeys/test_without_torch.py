@@ -1,4 +1,4 @@
-"""An installation for predicting alone: `pip install .` into an environment of its own, without torch."""
+"""The base installation, without torch: `pip install .` into an environment of its own."""
 
 import json
 import os
@@ -31,66 +31,67 @@ def muslin_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "muslin"
 
 
-def said(program: Path, *words: object, here: Path) -> subprocess.CompletedProcess[str]:
+def run_installed(program: Path, *words: object, here: Path) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run([program, *map(str, words)], cwd=here, env=clean, capture_output=True, text=True)
 
 
-def test_the_base_installation_has_neither_torch_nor_onnx(muslin_alone: Path, tmp_path: Path) -> None:
+def test_the_base_installation_has_no_torch(muslin_alone: Path, tmp_path: Path) -> None:
     script = (
-        "import importlib.util as u, muslin; print([n for n in ('torch', 'onnx', 'pandas') if u.find_spec(n)], "
+        "import importlib.util as u, muslin; print([n for n in ('torch', 'pandas') if u.find_spec(n)], "
         "muslin.__file__)"
     )
-    done = said(muslin_alone.with_name("python"), "-c", script, here=tmp_path)
+    done = run_installed(muslin_alone.with_name("python"), "-c", script, here=tmp_path)
     assert done.stdout.startswith("[] ")
     assert str(muslin_alone.parents[1]) in done.stdout
 
 
-def test_all_but_training_works(muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path) -> None:
+def test_all_commands_but_train_work(muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path) -> None:
     Image.new("RGB", (60, 90), "white").save(tmp_path / "photo.jpg")
     Image.effect_noise((28, 28), 80).save(tmp_path / "small.png")
     model = sliced_run.folder / "model.muslin"
 
-    done = said(muslin_alone, "predict", model, "photo.jpg", "small.png", "--json", here=tmp_path)
+    done = run_installed(muslin_alone, "predict", model, "photo.jpg", "small.png", "--json", here=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [json.loads(line)["problem"] for line in done.stdout.splitlines()] == [None, None]
-    assert "small.png" in said(muslin_alone, "predict", model, "small.png", here=tmp_path).stdout
+    assert [json.loads(line)["error"] for line in done.stdout.splitlines()] == [None, None]
+    assert "small.png" in run_installed(muslin_alone, "predict", model, "small.png", here=tmp_path).stdout
 
-    done = said(muslin_alone, "explain", model, "small.png", "-o", "why.html", here=tmp_path)
+    done = run_installed(muslin_alone, "explain", model, "small.png", "-o", "why.html", here=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Evidence for" in (tmp_path / "why.html").read_text()
+    assert "<html" in (tmp_path / "why.html").read_text()
 
-    done = said(muslin_alone, "evaluate", model, "fashion-mnist", "--split", "test", "--json", here=tmp_path)
+    done = run_installed(
+        muslin_alone, "evaluate", model, "fashion-mnist", "--split", "test", "--json", here=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["targets"]["label"]["n"] == 10_000
-    assert "of 10,000" in said(muslin_alone, "evaluate", model, "fashion-mnist", here=tmp_path).stdout
+    assert "10,000" in run_installed(muslin_alone, "evaluate", model, "fashion-mnist", here=tmp_path).stdout
 
     for words in (
         ("inspect", model), ("inspect", model, "--json"), ("get", "fashion-mnist"), ("look", "fashion-mnist"),
         ("look", "fashion-mnist", "--index", 7), ("look", "fashion-mnist", "--sample", 9, "-o", "sheet.png"),
         ("--version",),
     ):  # fmt: skip
-        done = said(muslin_alone, *words, here=tmp_path)
+        done = run_installed(muslin_alone, *words, here=tmp_path)
         assert (done.returncode, done.stderr) == (0, ""), words
         assert done.stdout, words
     assert (tmp_path / "sheet.png").exists()
 
 
-def test_training_says_in_one_line_what_to_install(
+def test_train_names_the_missing_packages(
     muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path
 ) -> None:
-    done = said(muslin_alone, "train", "fashion-mnist", here=tmp_path)
+    done = run_installed(muslin_alone, "train", "fashion-mnist", here=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        "muslin: training needs torch and onnx, which are not installed. "
-        "Install with: pip install 'muslin[train]'\n"
-    )
+    assert done.stderr.startswith("muslin: ")
+    assert "pip install 'muslin[train]'" in done.stderr
+    assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-    done = said(muslin_alone, "train", "--resume", sliced_run.folder, here=tmp_path)
+    done = run_installed(muslin_alone, "train", "--resume", sliced_run.folder, here=tmp_path)
     assert done.returncode == 0, "a finished run needs no training"
 
 
-def test_from_python_too(muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path) -> None:
+def test_prediction_from_python_works(muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path) -> None:
     script = """
 import sys, muslin
 model = muslin.open(sys.argv[1])
@@ -103,5 +104,5 @@ except muslin.MuslinError as error:
     print(type(error).__name__)
 assert "torch" not in sys.modules
 """
-    done = said(muslin_alone.with_name("python"), "-c", script, sliced_run.folder, here=tmp_path)
+    done = run_installed(muslin_alone.with_name("python"), "-c", script, sliced_run.folder, here=tmp_path)
     assert done.stdout.splitlines() == ["Ankle boot", "10000", "MissingPartError"], done.stderr

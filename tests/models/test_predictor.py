@@ -1,4 +1,4 @@
-"""A predictor answers as the network that was sealed, about any image, and says why where it cannot."""
+"""A predictor predicts like the sealed network, for any image, and gives coded errors."""
 
 import contextlib
 import io
@@ -49,7 +49,7 @@ def file_of(pixels: NDArray[np.uint8], kind: str = "PNG", **options: Any) -> byt
 # --- whole data sets
 
 
-def test_ten_thousand_images_get_the_probabilities_worked_out_by_hand(predictor: Predictor) -> None:
+def test_probabilities_of_10000_images_are_correct(predictor: Predictor) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (10_000, SIDE, SIDE, 1), np.uint8)
     answers = predictor.predict_pixels(pixels)
     assert list(answers) == ["label"]
@@ -58,13 +58,13 @@ def test_ten_thousand_images_get_the_probabilities_worked_out_by_hand(predictor:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 100, None])
-def test_the_size_of_a_batch_changes_no_answer(batch_size: int | None, predictor: Predictor) -> None:
+def test_the_batch_size_changes_no_prediction(batch_size: int | None, predictor: Predictor) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (7, SIDE, SIDE, 1), np.uint8)
     answers = predictor.predict_pixels(pixels, batch_size)["label"]
     np.testing.assert_allclose(answers, answers_of(LABEL, pixels), atol=1e-6)
 
 
-def test_each_target_gets_its_own_answer() -> None:
+def test_each_target_gets_its_own_prediction() -> None:
     predictor = Predictor(small_bundle(LABEL, SEASON, channels=3))
     pixels = np.random.default_rng(3).integers(0, 256, (5, SIDE, SIDE, 3), np.uint8)
     answers = predictor.predict_pixels(pixels)
@@ -73,7 +73,7 @@ def test_each_target_gets_its_own_answer() -> None:
         np.testing.assert_allclose(answers[target.name], answers_of(target, pixels), atol=1e-6)
 
 
-def test_no_images_get_no_answers(predictor: Predictor) -> None:
+def test_no_images_give_no_predictions(predictor: Predictor) -> None:
     assert predictor.predict_pixels(np.empty((0, SIDE, SIDE, 1), np.uint8))["label"].shape == (0, 3)
     assert predictor.predict([]) == []
 
@@ -91,7 +91,7 @@ def test_no_images_get_no_answers(predictor: Predictor) -> None:
     ],
     ids=str,
 )
-def test_pixels_of_another_kind_are_refused_with_what_is_expected(pixels: Any, predictor: Predictor) -> None:
+def test_pixels_of_another_type_or_shape_are_refused(pixels: Any, predictor: Predictor) -> None:
     with pytest.raises(DataError) as error:
         predictor.predict_pixels(pixels)
     assert (error.value.code, error.value.params["expected"]) == ("pixels_shape", "uint8 (n, 8, 8, 1)")
@@ -100,9 +100,7 @@ def test_pixels_of_another_kind_are_refused_with_what_is_expected(pixels: Any, p
 # --- images
 
 
-def test_a_prediction_is_one_line_of_json_in_the_published_shape(
-    predictor: Predictor, tmp_path: Path
-) -> None:
+def test_a_prediction_is_one_line_of_json(predictor: Predictor, tmp_path: Path) -> None:
     path = tmp_path / "shirt.png"
     path.write_bytes(file_of(gray(255)))
     (prediction,) = predictor.predict(str(path))
@@ -131,9 +129,7 @@ def test_a_prediction_is_one_line_of_json_in_the_published_shape(
     assert len(str(answer.probability)) <= 10  # 0.9932617, and not 0.9932616949081421
 
 
-def test_paths_bytes_arrays_and_pil_images_of_one_image_get_one_answer(
-    predictor: Predictor, tmp_path: Path
-) -> None:
+def test_paths_bytes_arrays_and_pil_images_predict_the_same(predictor: Predictor, tmp_path: Path) -> None:
     pixels = np.random.default_rng(4).integers(0, 256, (SIDE, SIDE), np.uint8)
     content = file_of(pixels)
     path = tmp_path / "a.png"
@@ -147,14 +143,14 @@ def test_paths_bytes_arrays_and_pil_images_of_one_image_get_one_answer(
     assert not any(prediction.error for prediction in together)
 
 
-def test_an_array_of_images_is_several_and_one_of_channels_is_one(predictor: Predictor) -> None:
+def test_arrays_hold_one_image_or_several(predictor: Predictor) -> None:
     assert len(predictor.predict(np.zeros((5, SIDE, SIDE), np.uint8))) == 5
     assert len(predictor.predict(np.zeros((5, SIDE, SIDE, 1), np.uint8))) == 5
     assert len(predictor.predict(np.zeros((SIDE, SIDE, 3), np.uint8))) == 1
     assert len(predictor.predict(np.zeros((SIDE, SIDE), np.uint8))) == 1
 
 
-def test_pil_images_are_treated_as_their_files_are(tmp_path: Path) -> None:
+def test_pil_images_predict_like_their_files(tmp_path: Path) -> None:
     predictor = Predictor(small_bundle(channels=3))
     see_through = np.zeros((SIDE, SIDE, 4), np.uint8)
     turned = Image.Exif()
@@ -183,15 +179,13 @@ def test_pil_images_are_treated_as_their_files_are(tmp_path: Path) -> None:
         assert file.predictions == image.predictions
 
 
-def test_a_photo_is_converted_and_the_prediction_says_so(predictor: Predictor) -> None:
+def test_a_photo_is_resized_with_a_note(predictor: Predictor) -> None:
     (prediction,) = predictor.predict(np.full((200, 100, 3), 255, np.uint8))
     assert prediction.predictions["label"].label == "Bag"
     assert any("100×200" in note for note in prediction.notes)
 
 
-def test_unreadable_images_are_named_in_their_places_and_the_others_are_predicted(
-    predictor: Predictor, tmp_path: Path
-) -> None:
+def test_unreadable_images_are_errors_and_others_are_predicted(predictor: Predictor, tmp_path: Path) -> None:
     good = tmp_path / "good.png"
     good.write_bytes(file_of(gray(255)))
     whole = file_of(np.random.default_rng(5).integers(0, 256, (99, 99), np.uint8), "JPEG")
@@ -234,7 +228,7 @@ def test_unreadable_images_are_named_in_their_places_and_the_others_are_predicte
     assert (error.code, error.params) == ("image_type", {"path": "images[7]", "found": "NoneType"})
 
 
-def test_a_folder_stands_for_its_images_in_order(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_folder_is_its_images_in_order(predictor: Predictor, tmp_path: Path) -> None:
     for name in (
         "b.png",
         "a.PNG",
@@ -261,14 +255,14 @@ def test_a_folder_stands_for_its_images_in_order(predictor: Predictor, tmp_path:
     assert len(predictor.predict([tmp_path / "b.png", str(tmp_path)])) == 5
 
 
-def test_a_folder_without_a_image_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(DataError) as error:
         predictor.predict(tmp_path)
     assert (error.value.code, error.value.params["path"]) == ("folder_without_images", str(tmp_path))
 
 
-def test_a_long_list_is_read_as_it_goes(predictor: Predictor) -> None:
+def test_an_endless_iterator_is_predicted_lazily(predictor: Predictor) -> None:
     taken = 0
 
     def pictures() -> Iterator[NDArray[np.uint8]]:
@@ -294,7 +288,7 @@ def test_a_target_of_one_class_has_no_runner_up() -> None:
     )
 
 
-def test_threads_may_share_a_predictor(predictor: Predictor) -> None:
+def test_threads_can_share_a_predictor(predictor: Predictor) -> None:
     pixels = np.random.default_rng(6).integers(0, 256, (500, SIDE, SIDE, 1), np.uint8)
     expected = predictor.predict_pixels(pixels)["label"]
     wrong = []
@@ -315,7 +309,7 @@ def test_threads_may_share_a_predictor(predictor: Predictor) -> None:
 # --- opening
 
 
-def test_a_file_and_a_runs_folder_open_alike(tmp_path: Path) -> None:
+def test_a_file_and_its_runs_folder_open_the_same(tmp_path: Path) -> None:
     seal(small_bundle(), tmp_path / "model.muslin")
     from_file = muslin.open(tmp_path / "model.muslin")
     from_folder = muslin.open(str(tmp_path))
@@ -340,7 +334,7 @@ def test_a_folder_or_file_without_a_model_is_refused(tmp_path: Path) -> None:
     assert (error.value.status, error.value.params["path"]) == (404, "shown")
 
 
-def test_threads_are_those_asked_for_or_the_physical_cores() -> None:
+def test_threads_default_to_the_physical_cores() -> None:
     assert 1 <= physical_cores() <= (os.cpu_count() or 1)
     assert Predictor(small_bundle()).threads == physical_cores()
     assert Predictor(small_bundle(), threads=1).threads == 1
@@ -385,7 +379,7 @@ def test_a_graph_that_gives_nan_is_refused() -> None:
     assert np.isnan(error.params["found"])
 
 
-def test_rounding_of_another_processor_is_let_through() -> None:
+def test_rounding_of_another_processor_is_accepted() -> None:
     bundle = small_bundle()
     nudged = bundle.golden_probabilities["label"] + np.float32(GOLDEN_TOLERANCE / 10)
     Predictor(replace(bundle, golden_probabilities={"label": np.minimum(nudged, 1)}))
@@ -399,7 +393,7 @@ def misspelt() -> bytes:
     return brightness_model().SerializeToString().replace(b"pixels", b"pix\xffls")
 
 
-def test_a_graph_that_does_not_run_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_graph_that_does_not_run_is_refused_silently(capfd: pytest.CaptureFixture[str]) -> None:
     broken = brightness_model()
     broken.graph.node[2].op_type = "Nonsense"
     loose = brightness_model()
@@ -465,7 +459,7 @@ def test_a_graph_for_other_images_or_targets_is_refused(model: onnx.ModelProto, 
     assert refusal(with_model(small_bundle(), model)).code == code
 
 
-def test_a_conversion_of_a_later_muslin_is_refused() -> None:
+def test_a_transform_of_a_later_muslin_is_refused() -> None:
     bundle = small_bundle()
     error = refusal(replace(bundle, preprocessing=replace(bundle.preprocessing, transform="cut-out")))
     assert (error.code, error.params["name"]) == ("bundle_transform", "cut-out")
@@ -474,7 +468,7 @@ def test_a_conversion_of_a_later_muslin_is_refused() -> None:
 # --- lightness
 
 
-def test_predicting_imports_nothing_that_trains_or_draws(tmp_path: Path) -> None:
+def test_prediction_imports_nothing_that_trains_or_draws(tmp_path: Path) -> None:
     seal(small_bundle(), tmp_path / "m.muslin")
     (tmp_path / "a.png").write_bytes(file_of(gray(9)))
     program = (

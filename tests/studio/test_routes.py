@@ -14,7 +14,7 @@ from muslin.data.synthetic import make_garments
 from muslin.errors import DataError, MuslinError
 from muslin.messages import Message
 from muslin.studio.requests import language_of
-from muslin.studio.routes import routes, to_json
+from muslin.studio.routes import localized, routes
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_unknown_layers_and_indices_are_refused(studio: Starlette) -> None:
 def test_messages_come_in_the_language_of_the_page() -> None:
     note = Message("graph_not_onnx")
     for language in ("en", "zh"):
-        assert to_json({"notes": (note,), "x": float("nan")}, language) == {
+        assert localized({"notes": (note,), "x": float("nan")}, language) == {
             "notes": [note.to_dict(language)],
             "x": None,
         }

@@ -231,7 +231,7 @@ def test_invalid_requests_get_a_coded_error(studio, token):
     refusal(ask(studio, "GET", "/static/none.js"), 404)
 
 
-def test_the_first_page_is_light(studio):
+def test_the_home_page_is_small(studio):
     page = ask(studio, "GET", "/")[1]
     names = [
         "main.js",

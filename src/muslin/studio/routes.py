@@ -90,7 +90,7 @@ def routes(folder: Path) -> list[Route]:
         inspect("/api/pixels", pixels),
         inspect("/api/arithmetic", value_arithmetic),
         inspect("/api/attribution", attribution),
-        inspect("/api/sanity-checks", sanity_checks),
+        inspect("/api/sanity-checks", attribution_checks),
     ]
 
 
@@ -111,7 +111,7 @@ def _response(request: Request, answer: Any) -> Response:
         content, kind = packed(*answer), "application/octet-stream"
     else:
         language = language_of(request.headers.get("accept-language", ""))
-        content = json.dumps(to_json(answer, language), ensure_ascii=False).encode()
+        content = json.dumps(localized(answer, language), ensure_ascii=False).encode()
         kind = "application/json"
     headers = {"cache-control": "no-store"}
     if len(content) > 1000 and "gzip" in request.headers.get("accept-encoding", ""):
@@ -120,16 +120,16 @@ def _response(request: Request, answer: Any) -> Response:
     return Response(content, media_type=kind, headers=headers)
 
 
-def to_json(value: Any, language: str) -> Any:
+def localized(value: Any, language: str) -> Any:
     """`value` for JSON: messages as objects in `language`, and null for numbers that are not finite."""
     if isinstance(value, Message):
         return value.to_dict(language)
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: to_json(inside, language) for key, inside in value.items()}
+        return {key: localized(inside, language) for key, inside in value.items()}
     if isinstance(value, list | tuple):
-        return [to_json(inside, language) for inside in value]
+        return [localized(inside, language) for inside in value]
     return value
 
 
@@ -213,7 +213,7 @@ def predict(inspection: Inspection, unchanged: Inspection | None) -> dict[str, A
                 "name": step.name,
                 "title": step.title,
                 "text": step.text,
-                "image": _step_image(step.pixels),
+                "image": _step_png(step.pixels),
                 "range": None if is_image else [float(step.pixels.min()), float(step.pixels.max())],
                 "optional": step.optional,
                 "on": not step.skipped,
@@ -227,7 +227,7 @@ def predict(inspection: Inspection, unchanged: Inspection | None) -> dict[str, A
     }
 
 
-def _step_image(pixels: NDArray[Any]) -> dict[str, Any]:
+def _step_png(pixels: NDArray[Any]) -> dict[str, Any]:
     """An image for the page; floating-point values are drawn from their lowest (black) to their highest (white)."""
     from muslin.reporting.image_grids import png_bytes, resize_to_edge
 
@@ -311,7 +311,7 @@ def attribution(inspection: Inspection, body: Body) -> dict[str, Any]:
     return found.to_dict() | {"layers": list(layers)}
 
 
-def sanity_checks(inspection: Inspection, body: Body) -> dict[str, Any]:
+def attribution_checks(inspection: Inspection, body: Body) -> dict[str, Any]:
     return inspection.sanity_checks(_attribution(inspection, body), integer_of(body, "seed", 0))
 
 

@@ -1,4 +1,4 @@
-"""What the terminal says of a finished run and of a sealed model."""
+"""A finished run and a sealed model, as text on a terminal."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,31 +15,22 @@ from muslin.text import duration, interval_text, percent
 
 
 def print_run(folder: Path, record: Mapping[str, Any]) -> None:
-    """How well a run's model does, and where to look next."""
+    """The test metrics of a run's model, and its files."""
     out = console_for()
     for name, test in record["tests"].items():
-        which = f"{printable(name)}: " if len(record["tests"]) > 1 else ""
-        figure = (
-            f"right on {percent(test['accuracy'])} of"
-            if "accuracy" in test
-            else f"F1 {percent(test['f1'])} on"
-        )
-        out.print(
-            f"{which}{figure} {test['n']:,} test images "
-            f"({interval_text(test['interval'])} with 95 % confidence)",
-            style="bold",
-        )
-    seen = record["data"]["sizes"]["train"] * record["epochs"]
+        target = f"{printable(name)}: " if len(record["tests"]) > 1 else ""
+        out.print(f"{target}{_metric(test)}, 95 % confidence", style="bold")
+    n_seen = record["data"]["sizes"]["train"] * record["epochs"]
     out.print(
         f"recipe {record['recipe']['name']}, {record['parameters']:,} parameters, trained in "
-        f"{duration(record['train_s'])} ({seen / record['train_s']:,.0f} images/s)"
+        f"{duration(record['train_s'])} ({n_seen / record['train_s']:,.0f} images/s)"
     )
     out.print(printable(f"model   {folder / 'model.muslin'}"), soft_wrap=True)
     out.print(printable(f"report  {folder / 'report.html'}  (open it in a browser)"), soft_wrap=True)
 
 
 def model_summary(bundle: Bundle) -> dict[str, Any]:
-    """What is inside a model, as JSON values."""
+    """The content of a model, as JSON values."""
     size = bundle.preprocessing
     return {
         "targets": {t.name: {"kind": t.kind, "classes": list(t.classes)} for t in bundle.targets},
@@ -48,120 +39,126 @@ def model_summary(bundle: Bundle) -> dict[str, Any]:
         "network": bundle.network,
         "provenance": bundle.provenance,
         "thresholds": {name: list(values) for name, values in bundle.thresholds.items()},
-        "deciding": deciding(bundle),
+        "calibration": {
+            t.name: _calibration_summary(bundle, t)
+            for t in bundle.targets
+            if t.name in bundle.calibration_data
+        },
         "golden_images": len(bundle.golden_pixels),
         "bytes": {"model": len(bundle.model), "weights": len(bundle.weights)},
     }
 
 
 def print_model(bundle: Bundle) -> None:
-    """What is inside a model: what it answers, what it takes, its layers, how it was made."""
-    out, size, made = console_for(), bundle.preprocessing, bundle.provenance
+    """The content of a model: its targets, its input, its layers, and its provenance."""
+    out, size = console_for(), bundle.preprocessing
     for target in bundle.targets:
         which = "any" if target.kind == "multilabel" else "one"
-        out.print(f"answers {printable(target.name)}: {which} of {len(target.classes)} classes", style="bold")
+        out.print(f"target {printable(target.name)}: {which} of {len(target.classes)} classes", style="bold")
         out.print(f"  {printable(', '.join(target.classes))}")
-        if from_on := bundle.thresholds.get(target.name):
-            named = zip(target.classes if len(from_on) > 1 else target.classes[-1:], from_on, strict=True)
-            said = ", ".join(f"{name} {value:.2f}" for name, value in named)
-            out.print(f"  from a probability on of: {printable(said)}")
-        for sentence in _decides(bundle, target):
-            out.print(f"  {printable(sentence)}", soft_wrap=True)
+        if thresholds := bundle.thresholds.get(target.name):
+            names = target.classes if len(thresholds) > 1 else target.classes[-1:]
+            values = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, thresholds, strict=True))
+            out.print(f"  minimum probability: {printable(values)}")
+        out.print(f"  {printable(_coverage(bundle, target))}", soft_wrap=True)
     if bundle.ood_detector is not None:
         out.print(
-            f"calls an image out of scope by comparing it with {len(bundle.ood_detector.reference_features):,} "
+            f"detects images out of scope by comparing them with {len(bundle.ood_detector.reference_features):,} "
             f"training images; wrongly for {100 * FALSE_OOD_RATE:g} % of images in scope",
             soft_wrap=True,
         )
     colours = "gray" if size.channels == 1 else "colour"
     out.print(
-        f"takes {colours} images of {size.height}×{size.width} px; photos are converted ({size.transform})"
+        f"input: {colours} images of {size.height}×{size.width} px; transform of photos: {size.transform}"
     )
-    out.print(f"checked at opening: {len(bundle.golden_pixels)} golden images give the answers sealed in\n")
+    out.print(
+        f"{len(bundle.golden_pixels)} golden images are predicted and compared each time it is opened\n"
+    )
+    out.print(_layer_table(bundle.network.get("layers")))
+    for key, unit in (("parameters", "parameters"), ("multiply_adds", "multiply-adds an image")):
+        if isinstance(count := bundle.network.get(key), int):
+            out.print(f"{count:,} {unit}")
+    out.print()
+    for name, value in _provenance_rows(bundle).items():
+        if value not in (None, ""):
+            out.print(f"{printable(name):<12} {printable(str(value))}", soft_wrap=True)
+
+
+def _layer_table(layers: Any) -> Any:
     rows = plain_table()
     for heading in ("layer", "kind", "what it does"):
         rows.add_column(heading, overflow="fold")
     for heading in ("output", "parameters"):
         rows.add_column(heading, justify="right", no_wrap=True)
-    layers = bundle.network.get("layers")
     for layer in layers if isinstance(layers, list) else ():
-        output, parameters = _at(layer, "output"), _at(layer, "parameters")
+        output, parameters = _nested(layer, "output"), _nested(layer, "parameters")
         rows.add_row(
-            printable(str(_at(layer, "name") or "")),
-            printable(kind_words(str(_at(layer, "kind") or "")).name),
+            printable(str(_nested(layer, "name") or "")),
+            printable(kind_words(str(_nested(layer, "kind") or "")).name),
             printable(layer_detail(layer) if isinstance(layer, Mapping) else ""),
             printable("×".join(map(str, output)) if isinstance(output, list) else ""),
             f"{parameters:,}" if isinstance(parameters, int) and parameters else "",
         )
-    out.print(rows)
-    for key, unit in (("parameters", "parameters"), ("multiply_adds", "multiply-adds an image")):
-        if isinstance(count := bundle.network.get(key), int):
-            out.print(f"{count:,} {unit}")
-    out.print()
+    return rows
+
+
+def _provenance_rows(bundle: Bundle) -> dict[str, Any]:
+    made = bundle.provenance
     recipe, train_s, versions = made.get("recipe"), made.get("train_s"), made.get("versions")
-    facts = {
-        "recipe": _at(recipe, "name") or recipe,
+    rows = {
+        "recipe": _nested(recipe, "name") or recipe,
         "seed": made.get("seed"),
-        "data": _at(made, "data", "name"),
-        "fingerprint": _at(made, "data", "fingerprint"),
-        "split": _at(made, "data", "split"),
+        "data": _nested(made, "data", "name"),
+        "fingerprint": _nested(made, "data", "fingerprint"),
+        "split": _nested(made, "data", "split"),
         "started": made.get("started"),
         "training": duration(train_s) if isinstance(train_s, int | float) else None,
-        "machine": _at(made, "machine", "processor"),
-        "made with": ", ".join(f"{name} {number}" for name, number in versions.items())
+        "machine": _nested(made, "machine", "processor"),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions.items())
         if isinstance(versions, Mapping)
         else None,
-        "repeat": made.get("command"),
+        "command": made.get("command"),
     }
     for target in bundle.targets:
-        if test := _test_figures(_at(made, "test", target.name)):
-            facts[f"test ({target.name})"] = test
-    for name, value in facts.items():
-        if value not in (None, ""):
-            out.print(f"{printable(name):<12} {printable(str(value))}", soft_wrap=True)
+        try:
+            rows[f"test ({target.name})"] = _metric(_nested(made, "test", target.name))
+        except (KeyError, TypeError, ValueError):
+            continue  # somebody else's provenance
+    return rows
 
 
-def deciding(bundle: Bundle) -> dict[str, Any]:
-    """Per target that carries held-out answers: how many, and what share of such images each precision accepts."""
-    found = {}
-    for target in bundle.targets:
-        if calibration_data := bundle.calibration_data.get(target.name):
-            rules = [
-                acceptance_policy(target, calibration_data, precision) for precision in PRECISION_TARGETS
-            ]
-            found[target.name] = {
-                "calibration_data": len(calibration_data),
-                "temperature": calibration_data.temperature.tolist(),
-                "accepts": {f"{r.precision_target:g}": r.expected_coverage for r in rules},
-            }
-    return found
+def _calibration_summary(bundle: Bundle, target: Target) -> dict[str, Any]:
+    """The number of validation images, the temperature, and by precision target the expected coverage."""
+    data = bundle.calibration_data[target.name]
+    policies = [acceptance_policy(target, data, precision) for precision in PRECISION_TARGETS]
+    return {
+        "n": len(data),
+        "temperature": data.temperature.tolist(),
+        "coverage": {f"{policy.precision_target:g}": policy.expected_coverage for policy in policies},
+    }
 
 
-def _decides(bundle: Bundle, target: Target) -> list[str]:
-    calibration_data = bundle.calibration_data.get(target.name)
-    if calibration_data is None:
-        return ["carries nothing to decide by: every answer is for review"]
-    accepts = deciding(bundle)[target.name]["accepts"]
-    said = ", ".join(f"{percent(share)} at {100 * float(p):g} %" for p, share in accepts.items() if share)
-    on = f"by {len(calibration_data):,} answers to images it did not learn from"
-    return [
-        f"{on} it may accept, at the precision you want: {said}"
-        if said
-        else f"{on} it can promise no precision"
-    ]
+def _coverage(bundle: Bundle, target: Target) -> str:
+    if target.name not in bundle.calibration_data:
+        return "has no calibration data: every prediction goes to review"
+    summary = _calibration_summary(bundle, target)
+    shares = ", ".join(
+        f"{percent(share)} at {100 * float(precision):g} % precision"
+        for precision, share in summary["coverage"].items()
+        if share
+    )
+    on = f"on {summary['n']:,} validation images it can"
+    return f"{on} accept {shares}" if shares else f"{on} guarantee no precision"
 
 
-def _at(value: Any, *keys: str) -> Any:
-    """What stands under `keys`, one inside the other; None where that is not there. Models come from others, too."""
+def _nested(value: Any, *keys: str) -> Any:
+    """The value under `keys`, one inside the other; None where it is missing. Somebody else may have made the model."""
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
-def _test_figures(test: Any) -> str | None:
-    try:
-        if "f1" in test:
-            return f"F1 {percent(test['f1'])} on {test['n']:,} ({interval_text(test['interval'])})"
-        return f"{percent(test['accuracy'])} of {test['n']:,} right ({interval_text(test['interval'])})"
-    except (KeyError, TypeError, ValueError):
-        return None
+def _metric(test: Mapping[str, Any]) -> str:
+    name = "accuracy" if "accuracy" in test else "f1"
+    metric = percent(test[name])
+    return f"{name.replace('f1', 'F1')} {metric} on {test['n']:,} test images ({interval_text(test['interval'])})"
