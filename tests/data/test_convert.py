@@ -225,16 +225,18 @@ def test_parquet_files_of_hugging_face_are_read(photos: Path, tmp_path: Path) ->
     pq.write_table(
         pa.table({"photo": [files[0].read_bytes(), None], "class": ["a", "b"]}), tmp_path / "b.parquet"
     )
-    with pytest.raises(ImageError, match=r"row 2 of .* has no image"):
+    with pytest.raises(ImageError) as error:
         read(tmp_path / "b.parquet").images[1]
+    assert error.value.params["row"] == 2
 
 
 def test_a_cut_off_parquet_is_refused(photos: Path, tmp_path: Path) -> None:
     convert(photos, "parquet", tmp_path / "p.parquet")
     data = (tmp_path / "p.parquet").read_bytes()
     (tmp_path / "p.parquet").write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match=r"p\.parquet"):
+    with pytest.raises(DataError) as error:
         read(tmp_path / "p.parquet")
+    assert error.value.params["path"] == str(tmp_path / "p.parquet")
 
 
 def test_the_command_converts_once_and_refuses_unknown_formats(

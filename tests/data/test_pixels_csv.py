@@ -292,23 +292,37 @@ def test_the_row_is_correct_far_into_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "code"),
     [
-        (b"", "an empty file"),
-        (b"\n \n", "an empty file"),
-        (b"label,pixel1,pixel2,pixel3,pixel4\n", "has a header, but no rows"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0", "a PNG image"),
-        (b"<!DOCTYPE html><html></html>", "an HTML page"),
-        (b"x" * 300_000, "begins with 'xxx"),
-        ("label,pixel1\n1,2\n".encode("utf-16"), "UTF-16"),
+        (b"", "format_not_detected"),
+        (b"\n \n", "format_not_detected"),
+        (b"label,pixel1,pixel2,pixel3,pixel4\n", "no_rows"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "format_not_detected"),
+        (b"<!DOCTYPE html><html></html>", "format_not_detected"),
+        (b"x" * 300_000, "format_not_detected"),
+        ("label,pixel1\n1,2\n".encode("utf-16"), "format_not_detected"),
     ],
 )
-def test_a_file_that_is_something_else_is_called_what_it_is(tmp_path, content, said):
+def test_a_file_without_pixels_is_refused(tmp_path, content, code):
     path = tmp_path / "garments.csv"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=said) as caught:
-        read(path)
-    assert str(path) in str(caught.value)
+    assert refused(code, path).params["path"] == str(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "file_empty"),
+        (b"\xff\xfel\0a\0", "utf_16"),
+        (b"label,p1\n\0,0\n", "binary_file"),
+        (b"label,p1,note,p2\n1,2,x,3\n", "column_between_pixels"),
+        (b"label,p1\n1," + b"2" * (2**24 + 2**20), "line_too_long"),
+    ],
+)
+def test_a_file_read_as_pixels_by_request_is_refused_by_code(tmp_path, content, code):
+    path = tmp_path / "garments.csv"
+    path.write_bytes(content)
+    refused(code, path, format="pixels-csv")
 
 
 def test_a_label_that_is_not_utf_8_is_refused(tmp_path, world):
@@ -326,8 +340,7 @@ def test_a_gzipped_csv_that_was_cut_off_is_named(tmp_path, world):
 def test_an_unknown_format_is_refused_with_the_nearest_name(tmp_path, world):
     path = tmp_path / "garments.csv"
     path.write_text(csv_text(world))
-    with pytest.raises(DataError, match="Did you mean pixels-csv"):
-        read(path, format="pixel-csv")
+    assert refused("format_unknown", path, format="pixel-csv").params["nearest"] == "pixels-csv"
 
 
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────

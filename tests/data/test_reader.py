@@ -26,8 +26,10 @@ def test_neither_a_file_nor_a_registered_name_is_refused(nothing):
 
 def test_a_folder_that_is_no_data_set_is_described(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(DataError, match=r"a folder with notes\.txt, not a data set"):
+    with pytest.raises(DataError) as error:
         read(tmp_path)
+    assert error.value.code == "format_not_detected"
+    assert error.value.params["path"] == str(tmp_path)
 
 
 def test_a_test_file_gets_the_train_files_class_indices(tmp_path, drawn):
