@@ -154,18 +154,13 @@ def evaluate_output(
             evaluation = evaluate_multiclass(
                 labels, probabilities, target.classes, ids=dataset.ids, threshold=threshold
             )
-        raw_probabilities = output.raw_probabilities[target.name]
+        raw = output.raw_probabilities[target.name]
+        predictions = Predictions(
+            labels, raw, probabilities, output.is_ood, dataset.groups, slice_values, leaked
+        )
         reliability = measure_reliability(
             target,
-            Predictions(
-                labels,
-                raw_probabilities,
-                probabilities,
-                output.is_ood,
-                dataset.groups,
-                slice_values,
-                leaked,
-            ),
+            predictions,
             predictor.bundle.calibration_data.get(target.name),
             label_thresholds=thresholds,
             precision=options.precision,

@@ -16,7 +16,7 @@ def print_reliability(
 ) -> None:
     """Print selective prediction, calibration, and, where they were measured, near-copies and slices."""
     out = console_for(file)
-    out.print("\naccepting predictions without review", style="bold")
+    out.print("\npredictions accepted at each precision target", style="bold")
     table = plain_table()
     for heading in (
         "precision",
@@ -26,7 +26,7 @@ def print_reliability(
         "set coverage",
         "out of scope",
     ):
-        number = heading in ("precision", "coverage")
+        number = heading in ("target", "coverage")
         table.add_column(heading, justify="right" if number else "left", no_wrap=True)
     for row in reliability.selective:
         accept, review, out_of_scope = row.decisions
