@@ -1,31 +1,30 @@
-"""Which images a step sees, in which order, and how they are varied.
+"""Batches of training images: their order and their augmentation.
 
-Every draw is a function of (seed, purpose, epoch, step), so a run that goes on after a kill needs no generator's
-state to draw what it would have drawn.
+Every draw is a function of (seed, purpose, epoch, step), so a resumed run draws the same without a generator's state.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.images import crop_resize
-from muslin.learn.recipes import Recipe, train_image_size
+from muslin.learn.recipes import SGDRecipe, train_image_size
 
-PURPOSES = ("order", "flip", "shift", "cutout", "dropout", "initial", "split", "crop")
-Purpose = Literal["order", "flip", "shift", "cutout", "dropout", "initial", "split", "crop"]
+Purpose = Literal["order", "flip", "translate", "cutout", "dropout", "initial", "split", "crop"]
+PURPOSES = get_args(Purpose)
 
 Images = NDArray[np.uint8] | ResizedPhotos
-"""uint8 (count, height, width, channels); or photos, of which only those at hand are in memory."""
+"""uint8 (count, height, width, channels); or photos, of which only the current batches are in memory."""
 
 
-def take_images(pictures: Images, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Those at `indices`, a new array uint8 (count, height, width, channels)."""
-    if isinstance(pictures, ResizedPhotos):
-        return np.stack([pictures[int(index)] for index in indices])
-    return pictures[indices]
+def take_images(images: Images, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The images at `indices`, a new array uint8 (count, height, width, channels)."""
+    if isinstance(images, ResizedPhotos):
+        return np.stack([images[int(index)] for index in indices])
+    return images[indices]
 
 
 def generator(seed: int, purpose: Purpose, *counters: int) -> np.random.Generator:
@@ -33,83 +32,87 @@ def generator(seed: int, purpose: Purpose, *counters: int) -> np.random.Generato
     return np.random.default_rng([seed, PURPOSES.index(purpose), *counters])
 
 
-def steps_per_epoch(count: int, recipe: Recipe) -> int:
-    """Steps in an epoch over `count` images. The last one takes what is left, as Keras does; a single image that
-    is left joins the step before, since batch norm cannot measure the spread of one."""
+def steps_per_epoch(count: int, recipe: SGDRecipe) -> int:
+    """Steps in an epoch over `count` images. The last one takes the rest, as in Keras; a single image that is left
+    joins the step before, because batch norm cannot measure the variance of one."""
     whole, left = divmod(count, recipe.batch_size)
     return whole + (left > 1 or whole == 0)
 
 
-def total_steps(count: int, recipe: Recipe) -> int:
+def total_steps(count: int, recipe: SGDRecipe) -> int:
     """Steps of a whole training on `count` images."""
-    whole = steps_per_epoch(count, recipe) * recipe.epochs
-    return min(whole, recipe.max_steps) if recipe.max_steps else whole
+    steps = steps_per_epoch(count, recipe) * recipe.epochs
+    return min(steps, recipe.max_steps) if recipe.max_steps else steps
+
+
+def total_images_seen(count: int, recipe: SGDRecipe) -> int:
+    """Images of all steps of a whole training on `count` images, one as often as it is seen."""
+    epochs, rest = divmod(total_steps(count, recipe), steps_per_epoch(count, recipe))
+    return epochs * count + rest * recipe.batch_size
 
 
 def epoch_batches(
-    pictures: Images, recipe: Recipe, *, seed: int, epoch: int, first_step: int = 0
+    images: Images, recipe: SGDRecipe, *, seed: int, epoch: int, first_step: int = 0
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
-    """The steps of one epoch from `first_step` on: (step within the epoch, indices, varied images).
+    """The steps of one epoch from `first_step` on: (step within the epoch, indices, augmented images).
 
-    Each batch is a new array uint8 (count, height, width, channels). Photos are read, and varied, by threads that are a
-    few steps ahead of whoever takes them.
+    Each batch is a new array uint8 (count, height, width, channels). Photos are decoded and augmented by threads that
+    are a few steps ahead.
     """
-    count = len(pictures)
+    count = len(images)
     order = generator(seed, "order", epoch).permutation(count)
-    # every image is mirrored in every other epoch (airbench): by chance it might be seen twice alike
-    tta_flip = (generator(seed, "flip").integers(0, 2, count) + epoch) % 2 == 1
+    # every image is flipped in every other epoch (airbench): at random it might look the same twice
+    flipped = (generator(seed, "flip").integers(0, 2, count) + epoch) % 2 == 1
     steps = steps_per_epoch(count, recipe)
 
-    def batch_of(step: int) -> tuple[int, NDArray[np.int64], NDArray[np.uint8]]:
+    def load_batch(step: int) -> tuple[int, NDArray[np.int64], NDArray[np.uint8]]:
         end = count if step == steps - 1 else (step + 1) * recipe.batch_size
         indices = order[step * recipe.batch_size : end]
-        batch = take_images(pictures, indices)
+        batch = take_images(images, indices)
         if recipe.flip:
-            turned = tta_flip[indices]
+            turned = flipped[indices]
             batch[turned] = batch[turned, :, ::-1]
         if recipe.min_crop_area < 1:
             size = train_image_size(recipe, epoch, batch.shape[1:3])
-            batch = _crop(batch, recipe.min_crop_area, size, generator(seed, "crop", epoch, step))
+            batch = _random_crop(batch, recipe.min_crop_area, size, generator(seed, "crop", epoch, step))
         if recipe.translate_px:
-            batch = _shift(batch, recipe.translate_px, generator(seed, "shift", epoch, step))
+            batch = _translate(batch, recipe.translate_px, generator(seed, "translate", epoch, step))
         if recipe.cutout_px:
-            _cut_out(batch, recipe.cutout_px, generator(seed, "cutout", epoch, step))
+            _cutout(batch, recipe.cutout_px, generator(seed, "cutout", epoch, step))
         return step, indices, batch
 
-    if isinstance(pictures, ResizedPhotos):
-        yield from parallel_map(lambda number: batch_of(first_step + number), steps - first_step)
+    if isinstance(images, ResizedPhotos):
+        yield from parallel_map(lambda number: load_batch(first_step + number), steps - first_step)
     else:
-        yield from map(batch_of, range(first_step, steps))
+        yield from map(load_batch, range(first_step, steps))
 
 
-def _crop(
-    batch: NDArray[np.uint8], smallest: float, size: tuple[int, int], random: np.random.Generator
+def _random_crop(
+    batch: NDArray[np.uint8], min_area: float, size: tuple[int, int], random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Of each image a part, brought to `size`: of `smallest` to all of its area, and of its shape or up to a third
-    wider or higher, as far as the image reaches (Szegedy et al., Going deeper with convolutions, CVPR 2015)."""
+    """A random crop of each image, resized to `size`: `min_area` to all of its area, and of its aspect ratio or up to
+    a third wider or higher, within the image (Szegedy et al., Going deeper with convolutions, CVPR 2015)."""
     height, width = batch.shape[1:3]
-    area = random.uniform(smallest, 1, len(batch))
-    wider = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3), len(batch)))
-    widths, heights = (
-        np.minimum(np.sqrt(area * wider), 1) * width,
-        np.minimum(np.sqrt(area / wider), 1) * height,
-    )
+    area = random.uniform(min_area, 1, len(batch))
+    ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3), len(batch)))
+    widths = np.minimum(np.sqrt(area * ratio), 1) * width
+    heights = np.minimum(np.sqrt(area / ratio), 1) * height
     left = random.uniform(0, 1, len(batch)) * (width - widths)
     top = random.uniform(0, 1, len(batch)) * (height - heights)
     boxes = np.stack([left, top, left + widths, top + heights], axis=1).tolist()
     return np.stack([crop_resize(image, box, size) for image, box in zip(batch, boxes, strict=True)])
 
 
-def _shift(batch: NDArray[np.uint8], most: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Move each image by up to `most` px each way; the edge is repeated where nothing was."""
+def _translate(batch: NDArray[np.uint8], max_px: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Move each image by up to `max_px` each way; the edge is repeated."""
     height, width = batch.shape[1:3]
-    wide = np.pad(batch, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(wide, (height, width), axis=(1, 2))
-    down, right = random.integers(0, 2 * most + 1, (2, len(batch)))
-    return np.ascontiguousarray(windows[np.arange(len(batch)), down, right].transpose(0, 2, 3, 1))
+    padded = np.pad(batch, ((0, 0), (max_px, max_px), (max_px, max_px), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
+    y, x = random.integers(0, 2 * max_px + 1, (2, len(batch)))
+    return np.ascontiguousarray(windows[np.arange(len(batch)), y, x].transpose(0, 2, 3, 1))
 
 
-def _cut_out(batch: NDArray[np.uint8], side: int, random: np.random.Generator) -> None:
+def _cutout(batch: NDArray[np.uint8], side: int, random: np.random.Generator) -> None:
     """Blank a square of `side` px in each image, in place, with that image's mean (DeVries & Taylor 2017)."""
     height, width = batch.shape[1:3]
     top = random.integers(-(side // 2), max(height - side // 2, 1), len(batch))

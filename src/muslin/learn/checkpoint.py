@@ -1,4 +1,4 @@
-"""A training run as one safetensors file: weights, optimizers' state, and where it was. No pickle."""
+"""Checkpoint of a training run: weights, optimizers' state and progress in one safetensors file. No pickle."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ from muslin.storage.atomic import write_atomically
 
 
 def save_checkpoint(path: Path, net: Net, optimizers: list[Optimizer], state: dict[str, Any]) -> None:
-    """Write everything that training needs to go on; `state` holds plain JSON values.
+    """Write what training needs to resume; `state` holds plain JSON values.
 
     Raises:
-        StorageError: the disk is full or the place cannot be written; the checkpoint before is untouched.
+        StorageError: the disk is full or the folder is not writable; the previous checkpoint is untouched.
     """
     tensors = {f"net/{name}": value for name, value in net.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
@@ -33,23 +33,25 @@ def save_checkpoint(path: Path, net: Net, optimizers: list[Optimizer], state: di
         for name, value in tensors.items()
         if value is not None
     }
-    written = json.dumps(state)
-    write_atomically(path, save(plain, metadata={"state": written, "sha256": _digest(plain, written)}))
+    state_json = json.dumps(state)
+    write_atomically(
+        path, save(plain, metadata={"state": state_json, "sha256": _checkpoint_digest(plain, state_json)})
+    )
 
 
 def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[str, Any]:
-    """Put `net` and `optimizers` back where `save_checkpoint` found them; returns its `state`.
+    """Restore `net` and `optimizers` from the file; returns the `state` given to `save_checkpoint`.
 
     Raises:
-        TrainingError: the file is not such a checkpoint, is damaged, or is one of another network.
+        TrainingError: the file is not a checkpoint, is damaged, or belongs to another network.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            written, expected = file.metadata()["state"], file.metadata()["sha256"]
+            state_json, expected = file.metadata()["state"], file.metadata()["sha256"]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-        if _digest(tensors, written) != expected:
-            raise ValueError("it was damaged after it was written")
-        state: dict[str, Any] = json.loads(written)
+        if _checkpoint_digest(tensors, state_json) != expected:
+            raise ValueError("checksum mismatch")
+        state: dict[str, Any] = json.loads(state_json)
         net.load_state_dict(
             {name.removeprefix("net/"): v for name, v in tensors.items() if name.startswith("net/")}
         )
@@ -60,19 +62,19 @@ def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[s
                 if name.startswith(f"optimizer/{number}/"):
                     _, _, index, key = name.split("/")
                     weight = weights[int(index)]
-                    # fused optimizers walk through memory: the state must lie there as its weight does
-                    placed = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
-                    values.setdefault(int(index), {})[key] = placed
+                    # fused optimizers walk through memory: the state needs the weight's memory layout
+                    laid_out = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+                    values.setdefault(int(index), {})[key] = laid_out
             optimizer.load_state_dict(
                 {"state": values, "param_groups": optimizer.state_dict()["param_groups"]}
             )
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise TrainingError(f"{path}: not a checkpoint of this run ({error}). Start a new run.") from error
+        raise TrainingError("checkpoint_invalid", path=str(path), reason=str(error)) from error
     return state
 
 
-def _digest(tensors: dict[str, torch.Tensor], state: str) -> str:
-    """SHA-256 of all that a checkpoint holds."""
+def _checkpoint_digest(tensors: dict[str, torch.Tensor], state: str) -> str:
+    """SHA-256 of a checkpoint's content."""
     content = hashlib.sha256(state.encode())
     for name, value in sorted(tensors.items()):
         content.update(name.encode())

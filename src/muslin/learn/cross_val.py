@@ -1,4 +1,4 @@
-"""What networks say of images that they did not learn from: cross-validation over a whole data set."""
+"""Cross-validation: predictions for every image by networks that were not trained on it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,69 +10,64 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
 from muslin.learn.modules import Net, to_batch
-from muslin.learn.recipes import Recipe, with_min_steps
+from muslin.learn.recipes import SGDRecipe, with_min_steps
 from muslin.learn.torch_setup import ComputeSettings
-from muslin.learn.train import train_network
-from muslin.learn.training_loop import Progress
+from muslin.learn.train import initial_network, training_arrays
+from muslin.learn.training_loop import Progress, fit
 
-AT_ONCE = 1000
-LEARNED_MOST = 60_000
-"""Of more training images, so many are drawn: the judge needs to be fair, not the best there is."""
+PREDICTION_BATCH = 1000
+MAX_TRAIN_IMAGES = 60_000
+"""Training images of a fold, at most, drawn at random: its network needs to be fair, not the best."""
 
 
 def cross_val_predict(
     dataset: Dataset,
     folds: NDArray[np.int64],
-    recipe: Recipe,
+    recipe: SGDRecipe,
     *,
     seed: int,
     compute: ComputeSettings,
     on_progress: Callable[[int, Progress], None] = lambda fold, progress: None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Per target, probabilities float32 (n, classes) of every image by a network that never saw its fold.
+    """Per target, probabilities float32 (n, classes) of every image by a network trained on the other folds.
 
     Args:
         dataset: images of one size.
-        folds: (n,) the number of each image's fold, from 0; -1 for those that are in none. Their rows are NaN.
-        recipe: with which one network per fold is trained; its batch is made smaller where images are few.
-        on_progress: called after every step with the number of the fold and where its training is.
+        folds: (n,) the number of each image's fold, from 0; -1 for images in no fold. Their rows are NaN.
+        recipe: trains one network per fold; its batch is smaller where images are few.
+        on_progress: called after every step with the fold's number and the progress of its training.
 
     Raises:
-        TrainingError, RecipeError: as `train_network` does.
+        TrainingError, RecipeError: as `initial_network` and `fit`.
     """
-    answers = {
+    probabilities = {
         target.name: np.full((len(dataset), len(target.classes)), np.nan, dtype=np.float32)
         for target in dataset.targets
     }
-    nobody = np.empty(0, dtype=np.int64)
+    empty = np.empty(0, dtype=np.int64)
     for fold in range(int(folds.max()) + 1):
-        learned = np.flatnonzero((folds != fold) & (folds >= 0))
-        if len(learned) > LEARNED_MOST:
-            drawn = np.random.default_rng([seed, fold]).choice(learned, LEARNED_MOST, replace=False)
-            learned = np.sort(drawn)
-        asked = np.flatnonzero(folds == fold)
-        if not len(asked):
+        train = np.flatnonzero((folds != fold) & (folds >= 0))
+        if len(train) > MAX_TRAIN_IMAGES:
+            generator = np.random.default_rng([seed, fold])
+            train = np.sort(generator.choice(train, MAX_TRAIN_IMAGES, replace=False))
+        test = np.flatnonzero(folds == fold)
+        if not len(test):
             continue
-        split = Split(learned, nobody, asked, (f"cross-validation, fold {fold}",), seed)
-        smaller = replace(recipe, batch_size=min(recipe.batch_size, max(len(learned) // 4, 1)))
-        net, _ = train_network(
-            dataset,
-            split,
-            with_min_steps(smaller, len(learned)),
-            seed=seed,
-            compute=compute,
-            on_progress=partial(on_progress, fold),
-        )
-        for name, values in _probabilities(net, dataset, asked).items():
-            answers[name][asked] = values
-    return answers
+        smaller = replace(recipe, batch_size=min(recipe.batch_size, max(len(train) // 4, 1)))
+        smaller = with_min_steps(smaller, len(train))
+        net = initial_network(dataset, Split(train, empty, test, (), seed), smaller, seed=seed)
+        arrays = training_arrays(dataset, train), training_arrays(dataset, empty)
+        fit(net, *arrays, smaller, seed=seed, compute=compute, on_progress=partial(on_progress, fold))
+        for name, values in _predict(net, dataset, test).items():
+            probabilities[name][test] = values
+    return probabilities
 
 
 @torch.no_grad()
-def _probabilities(net: Net, dataset: Dataset, indices: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-    parts: dict[str, list[NDArray[np.float32]]] = {target.name: [] for target in dataset.targets}
-    for start in range(0, len(indices), AT_ONCE):
-        batch = np.stack([dataset.images[int(i)] for i in indices[start : start + AT_ONCE]])
+def _predict(net: Net, dataset: Dataset, indices: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    blocks: dict[str, list[NDArray[np.float32]]] = {target.name: [] for target in dataset.targets}
+    for start in range(0, len(indices), PREDICTION_BATCH):
+        batch = np.stack([dataset.images[int(i)] for i in indices[start : start + PREDICTION_BATCH]])
         for name, values in net.probabilities(to_batch(batch)).items():
-            parts[name].append(values.numpy())
-    return {name: np.concatenate(values) for name, values in parts.items()}
+            blocks[name].append(values.numpy())
+    return {name: np.concatenate(values) for name, values in blocks.items()}

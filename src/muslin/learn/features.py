@@ -1,8 +1,8 @@
-"""What a trunk that stays as it is makes of photos: worked out once, and kept by the photos' content.
+"""Features of photos from a frozen backbone: extracted once, then cached by the photos' content.
 
-The trunk runs in ONNX Runtime, a few photos at a time in each thread, which decodes them as well: so no core waits
-for another, and memory is the same however many photos there are. One photo's features do not depend on which
-others are in its batch, so it does not matter which of them were kept from an earlier run.
+The backbone runs in ONNX Runtime, a few photos at a time in each thread, which decodes them as well: no core waits for
+another, and memory does not grow with the photos. One photo's features do not depend on the others in its batch, so it
+does not matter which of them come from the cache.
 """
 
 import hashlib
@@ -20,30 +20,30 @@ from safetensors.numpy import load_file, save
 
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StoppedError, StorageError
-from muslin.learn.layer_kinds import Shape
 from muslin.learn.networks import Network, output_shapes
-from muslin.learn.pretrained import Weights, digest
+from muslin.learn.pretrained import Weights, weights_digest
+from muslin.messages import Message
 from muslin.models import runtime
 from muslin.storage.atomic import cache_folder, remove_partial_files, write_atomically
 from muslin.storage.scratch import ScratchArray
 
-AT_ONCE = 4
+EXTRACTION_BATCH = 4
 """Photos in a batch. More are no faster on a processor (measured), and take more memory."""
 
-KEPT_TOGETHER = 500
-"""Photos whose features are written to the cache together: what a kill costs at most."""
+CACHE_FILE_ROWS = 500
+"""Photos whose features are written to the cache together: the most that a kill loses."""
 
-MOST_BYTES = 2 * 10**9
+MAX_CACHE_BYTES = 2 * 10**9
 """Of the cache of features; the oldest go first. 5 kB a photo."""
 
-Log = Callable[[str], None]
+LOG_EVERY_S = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Of samples in order; `rows[i]` is the row of sample i in the file, which takes no memory.
+    """Features of samples in order, on disk; `rows[i]` is the row of sample i in the file.
 
-    `took_s` says how long it took to have them.
+    `took_s` is the time of their extraction.
     """
 
     file: ScratchArray
@@ -58,11 +58,11 @@ class Features:
         return len(self.rows)
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Features":
-        """Those of the samples at `indices`, in that order."""
+        """The features of the samples at `indices`, in that order."""
         return replace(self, rows=self.rows[indices])
 
     def blocks(self, size: int = 4096) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """All samples, in whatever order is fast to read: (samples, float32 (samples, width)) at a time."""
+        """All samples, in the order that reads fastest: (samples, float32 (samples, width)) at a time."""
         order = np.argsort(self.rows, kind="stable")
         for start in range(0, len(order), size):
             samples = order[start : start + size]
@@ -79,117 +79,120 @@ def extract(
     weights: Weights,
     *,
     threads: int,
-    log: Log = lambda sentence: None,
+    log: Callable[[str], None] = lambda sentence: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Features, dict[int, str]]:
-    """The features of every photo, and by its place the problem of each that cannot be read (its row is zero).
+    """The features of every photo; and by its index the problem of each that cannot be read (its row is zero).
 
-    What was worked out before is taken from muslin's cache; what is worked out now is kept there.
+    Features are taken from muslin's cache where it has them, and added to it.
 
     Args:
-        network: whose trunk is meant, for images of the photos' size.
-        weights: of the trunk.
-        tell: called with a sentence every few seconds.
-        stop: asked after every few photos.
+        network: its backbone is used, for images of the photos' size.
+        weights: of the backbone.
+        log: called with a sentence every few seconds.
+        should_stop: called after every few photos.
 
     Raises:
-        Stopped: `stop` said yes. What was worked out by then is in the cache.
+        StoppedError: `should_stop()` became true. The features so far are in the cache.
         StorageError: the disk has no room for the features.
     """
     started = time.perf_counter()
-    cache = Cache(_key(images, network, weights))
+    cache = FeatureCache(_cache_key(images, network, weights))
     digests = list(images.digests())
-    first_with: dict[bytes, int] = {}  # of photos that are alike only the first is looked at
-    for place, photo in enumerate(digests):
-        first_with.setdefault(photo, place)
+    first_with: dict[bytes, int] = {}  # of identical photos only the first is extracted
+    for index, digest in enumerate(digests):
+        first_with.setdefault(digest, index)
     file = ScratchArray(len(digests), output_shapes(network)[-1][:1], np.float32)
-    known = set()
-    for photo, row in cache.rows(first_with.keys()):
-        file.write(first_with[photo], row)
-        known.add(photo)
-    missing = [place for photo, place in first_with.items() if photo not in known]
-    blocks = [missing[start : start + AT_ONCE] for start in range(0, len(missing), AT_ONCE)]
-    work = _worker(images, network, weights) if missing else lambda places: ({}, {})
+    cached = set()
+    for digest, row in cache.rows(first_with.keys()):
+        file.write(first_with[digest], row)
+        cached.add(digest)
+    missing = [index for digest, index in first_with.items() if digest not in cached]
+    batches = [
+        missing[start : start + EXTRACTION_BATCH] for start in range(0, len(missing), EXTRACTION_BATCH)
+    ]
+    extract_batch = _batch_extractor(images, network, weights) if missing else lambda indices: ({}, {})
     problems: dict[int, str] = {}
     fresh: list[tuple[bytes, NDArray[np.float32]]] = []
-    done, told_at = 0, time.perf_counter()
+    done, logged_at = 0, time.perf_counter()
     try:
-        for rows, bad in parallel_map(lambda number: work(blocks[number]), len(blocks), threads):
-            problems |= bad
-            for place, row in rows.items():
-                file.write(place, row)
-                fresh.append((digests[place], row))
-            if len(fresh) >= KEPT_TOGETHER:
+        for rows, unreadable in parallel_map(
+            lambda number: extract_batch(batches[number]), len(batches), threads
+        ):
+            problems |= unreadable
+            for index, row in rows.items():
+                file.write(index, row)
+                fresh.append((digests[index], row))
+            if len(fresh) >= CACHE_FILE_ROWS:
                 cache.add(fresh)
                 fresh = []
-            done += len(rows) + len(bad)
-            if time.perf_counter() - told_at > 5:
-                told_at = time.perf_counter()
-                log(f"{done:,} of {len(missing):,} photos seen by {network.name}")
+            done += len(rows) + len(unreadable)
+            if time.perf_counter() - logged_at > LOG_EVERY_S:
+                logged_at = time.perf_counter()
+                log(f"extracted the features of {done:,} of {len(missing):,} photos with {network.name}")
             if should_stop() and done < len(missing):
                 raise StoppedError("extraction_stopped", done=done, n=len(missing))
     finally:
         cache.add(fresh)
-        cache.keep_within(MOST_BYTES)
-    row_of = np.array([first_with[photo] for photo in digests], dtype=np.int64)
-    everywhere = {i: _problem(images, i) for i, row in enumerate(row_of) if int(row) in problems}
-    return Features(file, row_of, time.perf_counter() - started), everywhere
+        cache.shrink_to(MAX_CACHE_BYTES)
+    row_of = np.array([first_with[digest] for digest in digests], dtype=np.int64)
+    unreadable = {i: _photo_problem(images, i) for i, row in enumerate(row_of) if int(row) in problems}
+    return Features(file, row_of, time.perf_counter() - started), unreadable
 
 
-def _problem(images: ResizedPhotos, place: int) -> str:
-    """Why a photo cannot be read, with its own name: several files may be broken alike."""
+def _photo_problem(images: ResizedPhotos, index: int) -> str:
+    """The reason why a photo cannot be read, with its own name: identical files have one row."""
     try:
-        images[place]
+        images[index]
     except ImageError as error:
-        return str(error)
-    return f"{images.photos.photos[place].name}: could not be read at first. Look again."
+        return error.message
+    return Message("photo_readable_only_later", path=images.photos.photos[index].name)
 
 
-Found = tuple[dict[int, NDArray[np.float32]], dict[int, str]]
+BatchFeatures = tuple[dict[int, NDArray[np.float32]], dict[int, str]]
+"""By a photo's index its features; and the problem of each that cannot be read."""
 
 
-def _worker(images: ResizedPhotos, network: Network, weights: Weights) -> Callable[[list[int]], Found]:
-    """A function of photos' places: their features, and the problems of those that cannot be read. Safe in threads."""
+def _batch_extractor(
+    images: ResizedPhotos, network: Network, weights: Weights
+) -> Callable[[list[int]], BatchFeatures]:
+    """A function of photos' indices. Safe in threads."""
     from muslin.learn.export import onnx_graph
 
     backbone = replace(network, heads={}, tta_flip=False)
     model = onnx_graph(backbone, weights).SerializeToString(deterministic=True)
     session = runtime.session(model)  # one thread: the threads are outside
 
-    def work(places: list[int]) -> Found:
-        pictures, problems = {}, {}
-        for place in places:
+    def extract_batch(indices: list[int]) -> BatchFeatures:
+        decoded, problems = {}, {}
+        for index in indices:
             try:
-                pictures[place] = images[place]
+                decoded[index] = images[index]
             except ImageError as error:
-                problems[place] = str(error)
-        if not pictures:
+                problems[index] = str(error)
+        if not decoded:
             return {}, problems
-        answers = session.run(None, {"pixels": np.stack(list(pictures.values()))})[0]
-        return dict(zip(pictures, answers, strict=True)), problems
+        rows = session.run(None, {"pixels": np.stack(list(decoded.values()))})[0]
+        return dict(zip(decoded, rows, strict=True)), problems
 
-    return work
+    return extract_batch
 
 
-def _key(images: ResizedPhotos, network: Network, weights: Weights) -> str:
-    """Of everything but the photo itself that its features depend on."""
+def _cache_key(images: ResizedPhotos, network: Network, weights: Weights) -> str:
+    """A digest of everything but the photo itself that its features depend on."""
     from importlib.metadata import version
 
-    before: Shape = network.input_shape
-    what = (network.name, before, images.transform, digest(weights), version("muslin"), version("pillow"),
-            version("onnxruntime"))  # fmt: skip
-    return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
-
-
-# ── The cache ────────────────────────────────────────────────────────────────────────────────────────────
+    versions = [version(name) for name in ("muslin", "pillow", "onnxruntime")]
+    parts = (network.name, network.input_shape, images.transform, weights_digest(weights), versions)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
-class Cache:
-    """Features that were worked out before, in files of some hundred photos each, below muslin's cache folder.
+class FeatureCache:
+    """Cached features, in files of some hundred photos each, in muslin's cache folder.
 
-    Every file is whole or not there and none is ever changed, so that several runs can use the cache at once. What
-    cannot be read is as if it were not there.
+    A file is whole or absent and never changes, so several runs can use the cache at once. An unreadable file counts
+    as absent.
     """
 
     key: str
@@ -199,7 +202,7 @@ class Cache:
         return cache_folder() / "features" / self.key
 
     def rows(self, photos: Collection[bytes]) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
-        """The features of those of `photos`, by their digests, that are here; each once."""
+        """The cached features of `photos`, which are digests; each once."""
         left = set(photos)
         for path in sorted(self.folder.glob("*.safetensors")):
             with suppress(OSError, SafetensorError, ValueError):
@@ -210,7 +213,7 @@ class Cache:
                         yield key, row
 
     def add(self, fresh: list[tuple[bytes, NDArray[np.float32]]]) -> None:
-        """Keep these. Where the disk is full or cannot be written they will be worked out again next time."""
+        """Cache features by their photos' digests. They are lost where the disk is full or not writable."""
         if not fresh:
             return
         photos = np.stack([np.frombuffer(photo, np.uint8) for photo, _ in fresh])
@@ -219,8 +222,8 @@ class Cache:
         with suppress(StorageError):
             write_atomically(self.folder / f"{name}.safetensors", content)
 
-    def keep_within(self, most_bytes: int) -> None:
-        """Remove the oldest files of all caches of features until they take no more than `most_bytes`."""
+    def shrink_to(self, max_bytes: int) -> None:
+        """Remove the oldest files of all caches of features until they take at most `max_bytes`."""
         with suppress(OSError, StorageError):
             if self.folder.is_dir():
                 remove_partial_files(self.folder)
@@ -230,7 +233,7 @@ class Cache:
                 files.append((stat.st_mtime, stat.st_size, path))
             total = sum(size for _, size, _ in files)
             for _, size, path in sorted(files):
-                if total <= most_bytes:
+                if total <= max_bytes:
                     break
                 path.unlink(missing_ok=True)
                 total -= size

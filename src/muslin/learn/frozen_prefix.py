@@ -1,4 +1,4 @@
-"""The part of a network that is not trained, run by ONNX Runtime: half the time that torch takes for it."""
+"""The frozen layers of a network, run by ONNX Runtime: in half the time that torch takes."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,16 +14,14 @@ from muslin.models import runtime
 
 
 def frozen_prefix(net: Net, blocks: int, threads: int) -> FrozenPrefix:
-    """The layers of `net` up to the end of its block number `blocks`, with the weights they have now.
-
-    They take images of any size.
+    """The layers of `net` up to the end of block number `blocks`, with their current weights, for images of any size.
 
     Raises:
         RecipeError: the network has no such block.
     """
     layers = frozen_layer_count(net.network, blocks)
     weights = weights_of(net)
-    sessions: dict[tuple[int, ...], Any] = {}  # by the images' shape: so much depends on it what a layer pads
+    sessions: dict[tuple[int, ...], Any] = {}  # by the images' shape, on which the padding depends
 
     def session(shape: tuple[int, ...]) -> Any:
         height, width, channels = shape
@@ -35,7 +33,7 @@ def frozen_prefix(net: Net, blocks: int, threads: int) -> FrozenPrefix:
             tta_flip=False,
         )
         model = onnx_graph(part, weights)
-        # numbers, not bytes: images may have been scaled; and not one row of features, but maps of them
+        # float input, because images may have been resized; and feature maps instead of one row of features
         model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
         model.graph.output[0].type.tensor_type.ClearField("shape")
         return runtime.session(model.SerializeToString(deterministic=True), threads=threads)
@@ -44,8 +42,8 @@ def frozen_prefix(net: Net, blocks: int, threads: int) -> FrozenPrefix:
         shape = (pixels.shape[2], pixels.shape[3], pixels.shape[1])
         if shape not in sessions:
             sessions[shape] = session(shape)
-        numbers = pixels.permute(0, 2, 3, 1).contiguous().numpy()
-        maps = torch.from_numpy(sessions[shape].run(None, {"pixels": numbers})[0])
+        array = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        maps = torch.from_numpy(sessions[shape].run(None, {"pixels": array})[0])
         return maps.contiguous(memory_format=torch.channels_last)
 
     return FrozenPrefix(layers, run)

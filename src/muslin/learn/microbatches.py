@@ -1,7 +1,7 @@
-"""A step's gradients, from a batch that goes through the network in parts, each on a thread of its own.
+"""Gradients of a step: the batch is split into micro-batches, each on a thread of its own.
 
 Threads that share the arithmetic of every layer wait for each other after each, more than a hundred times a step; where
-waking a thread is slow they gain next to nothing. Threads that have a part each wait once.
+waking a thread is slow they gain next to nothing. Threads with a micro-batch each wait once.
 """
 
 import copy
@@ -17,40 +17,40 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from muslin.learn.batches import Images
-from muslin.learn.losses import count_labelled, evaluate_network, loss_of
+from muslin.learn.losses import compute_loss, count_labelled, evaluate_network
 from muslin.learn.modules import Net, resize_batch, to_batch
-from muslin.learn.recipes import Recipe
+from muslin.learn.recipes import SGDRecipe
 from muslin.learn.torch_setup import ComputeSettings, apply_compute_settings
 
 
 class MicroBatches:
-    """A network, and for each further part of a batch a twin with the same weights but gradients of its own.
+    """A network, and for each further micro-batch a replica with the same weights but gradients of its own.
 
-    Batch norm measures each part by itself (ghost batch norm: Hoffer et al., Train longer, generalize better, NeurIPS
-    2017); what it will answer with is the mean over the parts. Gradients are added up in the parts' order: whichever
-    thread is done first, and however many there are, a step changes the weights alike.
+    Batch norm measures each micro-batch separately (ghost batch norm: Hoffer et al., Train longer, generalize better,
+    NeurIPS 2017); its running statistics are the mean over them. Gradients are summed in the micro-batches' order, so
+    a step changes the weights in the same way however many threads there are.
     """
 
     def __init__(
-        self, net: Net, recipe: Recipe, compute: ComputeSettings, weights: dict[str, Tensor | None]
+        self, net: Net, recipe: SGDRecipe, compute: ComputeSettings, weights: dict[str, Tensor | None]
     ) -> None:
         """
         Args:
-            weights: per target what `muslin.learn.losses.class_weights` gives.
+            weights: per target the result of `muslin.learn.losses.class_weights`.
         """
-        most = microbatch_count(recipe.batch_size + 1, recipe)  # an image that is left over joins a batch
-        self.nets = [net, *(_twin(net) for _ in range(most - 1))]
+        count = microbatch_count(recipe.batch_size + 1, recipe)  # a single image that is left joins a batch
+        self.nets = [net, *(_replica(net) for _ in range(count - 1))]
         self.recipe, self.compute, self.weights = recipe, compute, weights
         self.workers = min(microbatch_count(recipe.batch_size, recipe), compute.threads)
-        self.alone = replace(compute, threads=compute.threads // self.workers)
-        apply_compute_settings(self.alone)
-        # the caller is the first worker; torch keeps what `apply` sets for each thread by itself
+        self.per_worker = replace(compute, threads=compute.threads // self.workers)
+        apply_compute_settings(self.per_worker)
+        # the caller is the first worker; torch keeps these settings per thread
         self.pool = ThreadPoolExecutor(
-            max(self.workers - 1, 1), "part", apply_compute_settings, (self.alone,)
+            max(self.workers - 1, 1), "microbatch", apply_compute_settings, (self.per_worker,)
         )
 
     def train(self) -> None:
-        """Let all be in training."""
+        """Put all networks into training mode."""
         for net in self.nets:
             net.train()
 
@@ -61,82 +61,82 @@ class MicroBatches:
         size: tuple[int, int],
         random: Callable[[int], np.random.Generator],
     ) -> tuple[float, dict[str, Tensor]]:
-        """Add the gradients of `loss_of` to those of the network's weights.
+        """Add the gradients of `compute_loss` to those of the network's weights.
 
         Args:
             batch: uint8 (count, height, width, channels).
-            labels: of these images, as `loss_of` takes them.
-            size: the (height, width) at which they are seen.
-            random: a part's number → what its dropout draws from.
+            labels: of these images, as `compute_loss` takes them.
+            size: (height, width) to which the images are resized.
+            random: a micro-batch's number → the generator of its dropout.
 
         Returns:
             The loss; and float32 (count, classes) scores per target.
         """
-        known = {name: count_labelled(truth) for name, truth in labels.items()}
+        labelled = {name: count_labelled(truth) for name, truth in labels.items()}
         count = microbatch_count(len(batch), self.recipe)
         bounds = np.linspace(0, len(batch), count + 1).round().astype(int)
 
-        def learn(number: int) -> tuple[float, dict[str, Tensor]]:
-            net, here = self.nets[number], slice(bounds[number], bounds[number + 1])
+        def run(number: int) -> tuple[float, dict[str, Tensor]]:
+            net, part = self.nets[number], slice(bounds[number], bounds[number + 1])
             net.random = random(number)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.compute.precision == "bfloat16"):
-                scores = net(resize_batch(to_batch(batch[here]), size))
-            answers = {name: truth[here] for name, truth in labels.items()}
-            loss = loss_of(scores, answers, self.recipe, self.weights, known)
+                scores = net(resize_batch(to_batch(batch[part]), size))
+            truths = {name: truth[part] for name, truth in labels.items()}
+            loss = compute_loss(scores, truths, self.recipe, self.weights, labelled)
             loss.backward()  # type: ignore[no-untyped-call]
             return loss.item(), {name: values.detach() for name, values in scores.items()}
 
         def work(first: int) -> dict[int, tuple[float, dict[str, Tensor]]]:
-            return {number: learn(number) for number in range(first, count, self.workers)}
+            return {number: run(number) for number in range(first, count, self.workers)}
 
         others = [self.pool.submit(work, first) for first in range(1, self.workers)]
-        done = work(0)
+        results = work(0)
         for other in others:
-            done |= other.result()
+            results |= other.result()
         self._gather(count)
-        losses, scores = zip(*(done[number] for number in range(count)), strict=True)
+        losses, scores = zip(*(results[number] for number in range(count)), strict=True)
         return sum(losses), {name: torch.cat([part[name] for part in scores]) for name in labels}
 
-    def evaluate_network(
+    def evaluate(
         self, images: Images, labels: Mapping[str, NDArray[np.integer[Any]]], size: tuple[int, int]
     ) -> tuple[float | None, float | None]:
-        """As `muslin.learn.losses.judge`, all threads together."""
+        """As `muslin.learn.losses.evaluate_network`, with all threads together."""
         torch.set_num_threads(self.compute.threads)
-        judged = evaluate_network(self.nets[0], images, labels, size)
-        torch.set_num_threads(self.alone.threads)
-        return judged
+        loss, accuracy = evaluate_network(self.nets[0], images, labels, size)
+        torch.set_num_threads(self.per_worker.threads)
+        return loss, accuracy
 
     @torch.no_grad()
-    def _gather(self, used: int) -> None:
-        """Bring to the network what its twins have found in the parts of a batch, if it has any."""
+    def _gather(self, count: int) -> None:
+        """Sum the gradients of the first `count` networks in the first, and average their batch norms' statistics."""
         if len(self.nets) == 1:
             return
-        for ours, *others in zip(*(net.parameters() for net in self.nets[:used]), strict=True):
+        for ours, *others in zip(*(net.parameters() for net in self.nets[:count]), strict=True):
             for other in others:
                 if ours.grad is not None:
                     ours.grad += other.grad
                     other.grad = None
-        for measured in zip(*map(_measured, self.nets), strict=True):
-            mean = torch.stack(measured[:used]).mean(0)
-            for each in measured:
+        for statistics in zip(*map(_running_statistics, self.nets), strict=True):
+            mean = torch.stack(statistics[:count]).mean(0)
+            for each in statistics:
                 each.copy_(mean)
 
 
-def microbatch_count(count: int, recipe: Recipe) -> int:
-    """In how many parts `count` images go through the network: of about equal size, at most `micro_batch_size`."""
+def microbatch_count(count: int, recipe: SGDRecipe) -> int:
+    """The number of micro-batches of `count` images: of about equal size, at most `micro_batch_size`."""
     return math.ceil(count / recipe.micro_batch_size) if recipe.micro_batch_size else 1
 
 
-def _twin(net: Net) -> Net:
+def _replica(net: Net) -> Net:
     shared: dict[int, Any] = {id(net.frozen_prefix): net.frozen_prefix}
-    twin = copy.deepcopy(net, shared)
-    for theirs, ours in zip(twin.parameters(), net.parameters(), strict=True):
+    replica = copy.deepcopy(net, shared)
+    for theirs, ours in zip(replica.parameters(), net.parameters(), strict=True):
         theirs.data = ours.data
-    return twin
+    return replica
 
 
-def _measured(net: Net) -> list[Tensor]:
-    """The means and variances that the batch norms of `net` gather."""
+def _running_statistics(net: Net) -> list[Tensor]:
+    """The running means and variances of the batch norms that are in training mode."""
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d) and module.training]
     return [
         values for norm in norms for values in (norm.running_mean, norm.running_var) if values is not None

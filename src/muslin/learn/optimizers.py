@@ -1,4 +1,4 @@
-"""How a step changes the weights: Adam as Keras has it, AdamW, and Muon for kernels with Nesterov SGD for the rest."""
+"""Optimizers: Adam as in Keras, AdamW, and Muon for kernels with Nesterov SGD for the rest."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
@@ -9,11 +9,11 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from muslin.learn.modules import Net
 from muslin.learn.networks import head_name
-from muslin.learn.recipes import Recipe
+from muslin.learn.recipes import SGDRecipe
 
 
 class KerasAdam(Optimizer):
-    """Adam (Kingma & Ba 2015) as Keras computes it, so that the article's figures can be met step by step.
+    """Adam (Kingma & Ba 2015) as Keras computes it, so that the article's losses are met step by step.
 
     It differs from torch's in two ways that show in the fourth digit of a loss: epsilon is added to the second
     moment before that is corrected (the paper's "epsilon hat", end of section 2), and the betas of the correction
@@ -45,10 +45,10 @@ class KerasAdam(Optimizer):
 
 
 class Muon(Optimizer):
-    """Momentum made orthogonal: every direction of a kernel's change gets the same length.
+    """Orthogonalised momentum: every direction of a kernel's update gets the same length.
 
-    Source: Keller Jordan, Muon (2024), as in airbench: kernels are held at length √filters, the Nesterov momentum
-    as a matrix (filters, rest) goes through `orthogonal`.
+    Source: Keller Jordan, Muon (2024), as in airbench: kernels are kept at length √filters; the Nesterov momentum,
+    as a matrix (filters, rest), goes through `orthogonalise`.
     """
 
     def __init__(self, params: Any, lr: float, momentum: float = 0.6) -> None:
@@ -68,25 +68,25 @@ class Muon(Optimizer):
                     state["momentum"] = torch.zeros_like(weight)
                 velocity = state["momentum"].mul_(group["momentum"]).add_(weight.grad)
                 directions.append(weight.grad.add(velocity, alpha=group["momentum"]).reshape(len(weight), -1))
-            for weight, change in zip(group["params"], orthogonal(directions), strict=True):
+            for weight, change in zip(group["params"], orthogonalise(directions), strict=True):
                 weight.mul_(len(weight) ** 0.5 / weight.norm())
                 weight.add_(change.view(weight.shape), alpha=-group["lr"])
 
 
-def orthogonal(matrices: Sequence[Tensor], iterations: int = 3) -> list[Tensor]:
-    """Of each matrix, float32 (rows, columns), the nearest whose directions all have length about one.
+def orthogonalise(matrices: Sequence[Tensor], iterations: int = 3) -> list[Tensor]:
+    """For each matrix, float32 (rows, columns), the nearest one whose singular values are about one.
 
-    Newton–Schulz with airbench's coefficients, chosen for speed of convergence, so lengths end between about 0.7 and
-    1.2. Every factor a + bG + cG² is a polynomial in the Gram matrix G, so the iterations are done on G alone, for all
+    Newton–Schulz with airbench's coefficients, chosen for speed of convergence, so singular values end between about
+    0.7 and 1.2. Every factor a + bG + cG² is a polynomial in the Gram matrix G, so the iterations run on G alone, for all
     matrices of equal size at once, and the matrix itself is multiplied once: a third of the time for small kernels.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
-    alike: dict[int, list[int]] = {}
+    by_size: dict[int, list[int]] = {}
     for place, matrix in enumerate(wide):
-        alike.setdefault(len(matrix), []).append(place)
+        by_size.setdefault(len(matrix), []).append(place)
     results = list(matrices)
-    for size, places in alike.items():
+    for size, places in by_size.items():
         gram = torch.stack([wide[place] @ wide[place].T for place in places])
         lengths = gram.diagonal(dim1=1, dim2=2).sum(1).sqrt().add_(1e-7).view(-1, 1, 1)
         gram = gram / lengths.square()
@@ -102,21 +102,21 @@ def orthogonal(matrices: Sequence[Tensor], iterations: int = 3) -> list[Tensor]:
     return results
 
 
-def optimizers_for(net: Net, recipe: Recipe) -> list[Optimizer]:
-    """The recipe's optimizers over `net`'s weights. Each group's `initial_lr` is its rate before the schedule."""
+def optimizers_for(net: Net, recipe: SGDRecipe) -> list[Optimizer]:
+    """The recipe's optimizers over the weights of `net`. `initial_lr` of a group is its rate before the schedule."""
     weights = {name: w for name, w in net.named_parameters() if w.requires_grad}
     optimizers: list[Optimizer]
     if recipe.optimizer == "adam":
         optimizers = [KerasAdam(weights.values(), lr=recipe.learning_rate)]
     elif recipe.optimizer == "adamw":
-        optimizers = [AdamW(_groups_of_adamw(net, weights, recipe), lr=recipe.learning_rate, fused=True)]
+        optimizers = [AdamW(_adamw_groups(net, weights, recipe), lr=recipe.learning_rate, fused=True)]
     else:
         kernels = [w for w in weights.values() if w.ndim == 4]
-        shifts = [w for w in weights.values() if w.ndim == 1]
+        biases = [w for w in weights.values() if w.ndim == 1]
         dense = [w for w in weights.values() if w.ndim == 2]
         groups = [
             {"params": rest, "lr": rate, "weight_decay": recipe.weight_decay / max(rate, 1e-12)}
-            for rest, rate in ((shifts, recipe.bias_learning_rate), (dense, recipe.head_learning_rate))
+            for rest, rate in ((biases, recipe.bias_learning_rate), (dense, recipe.head_learning_rate))
             if rest
         ]
         optimizers = [
@@ -129,13 +129,13 @@ def optimizers_for(net: Net, recipe: Recipe) -> list[Optimizer]:
     return optimizers
 
 
-def _groups_of_adamw(net: Net, weights: Mapping[str, Tensor], recipe: Recipe) -> list[dict[str, Any]]:
-    """Kernels and matrices are pulled towards zero, shifts and scales not; the heads have a rate of their own."""
+def _adamw_groups(net: Net, weights: Mapping[str, Tensor], recipe: SGDRecipe) -> list[dict[str, Any]]:
+    """Weight decay for kernels and matrices, none for biases and scales; the heads have a learning rate of their own."""
     heads = tuple(f"layers.{head_name(name)}." for name in net.network.heads)
     groups = []
-    for of_heads, rate in ((False, recipe.learning_rate), (True, recipe.head_learning_rate)):
-        ours = [weight for name, weight in weights.items() if name.startswith(heads) == of_heads]
-        for pulled, decay in ((True, recipe.weight_decay), (False, 0.0)):
-            if some := [weight for weight in ours if (weight.ndim > 1) == pulled]:
+    for is_head, rate in ((False, recipe.learning_rate), (True, recipe.head_learning_rate)):
+        ours = [weight for name, weight in weights.items() if name.startswith(heads) == is_head]
+        for is_matrix, decay in ((True, recipe.weight_decay), (False, 0.0)):
+            if some := [weight for weight in ours if (weight.ndim > 1) == is_matrix]:
                 groups.append({"params": some, "lr": rate, "weight_decay": decay})
     return groups

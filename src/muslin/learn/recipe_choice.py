@@ -1,4 +1,4 @@
-"""Which recipe suits data: what `--recipe auto` takes, and why."""
+"""The recipe that suits a data set: what `--recipe auto` chooses, and why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,101 +12,121 @@ from muslin.data.photos import PhotoImages
 from muslin.errors import ImageError
 from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import INSTALL, has_imagenet_weights
-from muslin.learn.recipes import RECIPES, Recipe, recipe
+from muslin.learn.recipes import RECIPES, Recipe, recipe, settings
+from muslin.messages import Message
 
 AUTO = "auto"
-"""The name that means: whichever recipe suits the data."""
+"""The name that means: the recipe that suits the data."""
+
+FROM_SCRATCH = "small-photo"
+"""The recipe for photos without pretrained weights."""
 
 SMALL_PX = (32, 128)
-"""The longest side of images that `small-photo` is for."""
+"""The longest side of images for which `small-photo` is made."""
 
-PASSED_OVER = 320_000
-"""Images that `small-photo` goes through in all where there are many: 16 times 20,000. Half an hour on two cores."""
+MAX_IMAGES_SEEN = 320_000
+"""Images that `small-photo` sees in all epochs: 16 times 20,000. Half an hour on two cores."""
 
-HEADERS = 64
-"""Photos, evenly spread over the set, whose headers are read to tell their size and whether they are gray."""
+SAMPLED_HEADERS = 64
+"""Photos, evenly spaced over the set, whose headers are read for their size and mode."""
 
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
-"""As Pillow calls them."""
+"""Names in Pillow."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A recipe that was chosen; `why` is a sentence with the reason and the alternative."""
+class RecipeChoice:
+    """The chosen recipe; `reason` names the alternatives."""
 
     recipe: Recipe
-    why: str
+    reason: Message
 
 
 @dataclass(frozen=True)
 class ImageProfile:
-    """What decides: `longest_px` is the median of the images' longest sides, `seen` what they are, for a person."""
+    """What the choice depends on; `longest_px` is the median of the images' longest sides, None if unknown."""
 
     in_files: bool
     gray: bool
-    longest_px: int
-    seen: str
+    longest_px: int | None
 
 
-def choose_recipe(dataset: Dataset, train_count: int, settings: Mapping[str, Any]) -> Choice:
-    """The recipe for `dataset`, by its images' size and channels, their number, and what is installed.
-
-    Args:
-        train_count: how many of the images there are to learn from.
-        settings: what the user wants changed; it holds against whatever would be chosen.
+def base_recipe(changes: Mapping[str, Any]) -> Recipe:
+    """`small-photo`, or `photo` where only that reads the changed settings. Checks the settings before data are read.
 
     Raises:
         RecipeError: a setting is unknown or out of range.
     """
-    look = _image_profile(dataset)
-    network = RECIPES["photo"].network
-    wants_scratch = "widths" in settings or not is_backbone(settings.get("network", network))
-    if look.in_files and look.longest_px > SMALL_PX[1] and not wants_scratch:
-        if has_imagenet_weights(str(settings.get("network", network))) or "weights" in settings:
-            why = (
-                f"{look.seen} suit a network that knows ImageNet. More accurate, in minutes for some thousand photos: "
-                "--recipe photo-tuned; from scratch: --recipe small-photo"
-            )
-            return Choice(recipe("photo", **settings), f"recipe photo: {why}")
-        why = f"{look.seen}. More accurate, with ImageNet weights, would be the recipe photo: {INSTALL}"
-        name = "small-photo"
-    elif look.gray or look.longest_px < SMALL_PX[0] or (not look.in_files and look.longest_px > SMALL_PX[1]):
-        name, why = "quick", f"{look.seen}. Slower: --recipe {'tutorial' if look.gray else 'small-photo'}"
+    unread = changes.keys() - settings(type(RECIPES[FROM_SCRATCH])).keys()
+    return recipe("photo" if unread and _reads_all("photo", changes) else FROM_SCRATCH, **changes)
+
+
+def choose_recipe(dataset: Dataset, train_count: int, changes: Mapping[str, Any]) -> RecipeChoice:
+    """The recipe for `dataset`, by the images' size and channels, their number, and the installed weights.
+
+    Args:
+        train_count: number of training images.
+        changes: settings that the user changes in whichever recipe is chosen.
+
+    Raises:
+        RecipeError: a setting is unknown, out of range, or not read by the recipe.
+    """
+    profile = image_profile(dataset)
+    longest_px = profile.longest_px or SMALL_PX[1] + 1
+    network = str(changes.get("network", RECIPES["photo"].network))
+    suits_photo = _reads_all("photo", changes) and is_backbone(network)
+    if profile.in_files and longest_px > SMALL_PX[1] and suits_photo:
+        if has_imagenet_weights(network) or "weights" in changes:
+            return RecipeChoice(recipe("photo", **changes), Message("chose_photo", side=profile.longest_px))
+        name, reason = FROM_SCRATCH, {"code": "chose_small_photo_without_weights", "install": INSTALL}
+    elif profile.gray or longest_px < SMALL_PX[0] or (not profile.in_files and longest_px > SMALL_PX[1]):
+        name, reason = (
+            "quick",
+            {"code": "chose_quick", "slower": "tutorial" if profile.gray else FROM_SCRATCH},
+        )
     else:
-        name, why = "small-photo", f"{look.seen}. In a fraction of the time, less accurate: --recipe quick"
-    usual, fitting, said = RECIPES[name], {}, ""
-    if look.in_files and look.longest_px < usual.image_size:
-        fitting["image_size"] = max(look.longest_px, 16)
-    if name == "small-photo" and "epochs" not in settings and train_count * usual.epochs > PASSED_OVER:
-        fitting["epochs"] = max(round(PASSED_OVER / train_count), 2)
-        said = f"; {fitting['epochs']} epochs, as there are many (--epochs {usual.epochs} takes longer)"
-    return Choice(recipe(name, **{**fitting, **settings}), f"recipe {name}: {why}{said}")
+        name, reason = FROM_SCRATCH, {"code": "chose_small_photo"}
+    row, fitted = RECIPES[name], {}
+    if profile.in_files and longest_px < row.image_size:
+        fitted["image_size"] = max(longest_px, 16)
+    if name == FROM_SCRATCH and "epochs" not in changes and train_count * row.epochs > MAX_IMAGES_SEEN:
+        fitted["epochs"] = max(round(MAX_IMAGES_SEEN / train_count), 2)
+    message = Message(
+        reason.pop("code"),
+        side=profile.longest_px,
+        epochs=fitted.get("epochs"),
+        full_epochs=row.epochs,
+        **reason,
+    )
+    return RecipeChoice(recipe(name, **{**fitted, **changes}), message)
 
 
-def _image_profile(dataset: Dataset) -> ImageProfile:
+def _reads_all(name: str, changes: Mapping[str, Any]) -> bool:
+    return changes.keys() <= settings(type(RECIPES[name])).keys()
+
+
+def image_profile(dataset: Dataset) -> ImageProfile:
+    """Size and channels of the images; of photos by a sample of their headers."""
     from muslin.images import read_header
 
     images = dataset.images
     if not isinstance(images, PhotoImages):
         height, width, channels = images[0].shape if len(images) else (1, 1, 1)
-        kind = "gray" if channels == 1 else "colour"
-        return ImageProfile(False, channels == 1, max(height, width), f"{kind} images of {width}×{height} px")
+        return ImageProfile(False, channels == 1, max(height, width))
     longest, modes = [], set()
-    for index in np.unique(np.linspace(0, len(images) - 1, min(len(images), HEADERS)).astype(int)).tolist():
+    sample = np.unique(np.linspace(0, len(images) - 1, min(len(images), SAMPLED_HEADERS)).astype(int))
+    for index in sample.tolist():
         photo = images.photos[index]
         try:
             height, width, mode = read_header(photo.content(), name=photo.name)
         except ImageError:
-            continue  # said when it is to be learned from
+            continue  # reported when the photos are decoded
         if photo.box:
             left, top, right, bottom = photo.box
             height, width = bottom - top, right - left
         longest.append(max(height, width))
         modes.add(mode)
     if not longest:
-        return ImageProfile(True, False, SMALL_PX[1] + 1, "photos")
+        return ImageProfile(True, False, None)
     side = int(median(longest))
-    gray = modes <= GRAY_MODES
-    return ImageProfile(
-        True, gray and side <= SMALL_PX[1], side, f"{'gray' if gray else 'colour'} photos of about {side} px"
-    )
+    return ImageProfile(True, modes <= GRAY_MODES and side <= SMALL_PX[1], side)

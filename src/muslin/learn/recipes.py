@@ -1,17 +1,27 @@
-"""Recipes: every number that training needs, in one table.
+"""Recipes: every setting that training reads, in one table.
 
-A recipe is a row of `RECIPES`; to add one, add a row. The fields' metadata (unit, help, range) feed the command
-line's `--set`, the reference in the documentation and the check of the input, so they cannot disagree.
+A recipe is a row of `RECIPES`; to add one, add a row. Its class is the schema of a method: the dataclass's fields are
+the settings that the method reads, and their metadata (help, unit, range, choices) feed the command line's `--set`,
+the reference in the documentation and the check of the input.
 """
 
 import math
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, TypeVar
 
-from muslin.errors import RecipeError, nearest
+from muslin.data.dataset import Target
+from muslin.errors import RecipeError, unknown
+from muslin.learn.networks import NETWORKS, Network, build_network, is_backbone
+from muslin.messages import Message
 
 MAX_SEED = 2**32 - 1
-"""scikit-learn draws with no larger ones."""
+"""scikit-learn accepts no larger ones."""
+
+IMAGENET, RANDOM = "imagenet", "random"
+"""Values of the setting `weights` besides a file's path."""
+
+BACKBONES = tuple(name for name in NETWORKS if is_backbone(name))
 
 
 def _setting(
@@ -21,125 +31,182 @@ def _setting(
     low: float = -math.inf,
     high: float = math.inf,
     choices: tuple[str, ...] = (),
+    needs: tuple[str, tuple[str, ...]] | None = None,
     default: Any = ...,
 ) -> Any:
-    metadata = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices}
+    """A dataclass field. `needs` names another setting and the values with which this one is read; no values: any
+    but zero."""
+    metadata = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "needs": needs}
     return field(metadata=metadata) if default is ... else field(metadata=metadata, default=default)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Test accuracy measured on Fashion-MNIST: the median over `n_seeds` runs, and where it is written down."""
+
+    accuracy: float
+    n_seeds: int
+    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Every number that training needs. `settings()` lists them with unit, range and help."""
+    """What every method reads. `settings(type(recipe))` lists the settings with unit, range and help."""
+
+    method: ClassVar[str]
 
     name: str
-    summary: str
-    network: str = _setting(
-        "which table of layers",
-        choices=(
-            "tutorial",
-            "whitened-2",
-            "whitened-4",
-            "efficientnet-lite0",
-            "efficientnet-lite1",
-            "efficientnet-lite2",
-        ),
+    summary: str = ""
+    benchmark: Benchmark | None = None
+    network: str
+    epochs: int = _setting("passes over the training set", low=1, high=10_000)
+    label_smoothing: float = _setting(
+        "share of the true class's probability spread over all classes", low=0, high=0.9, default=0.0
     )
-    weights: str = _setting(
-        "what an EfficientNet starts from: imagenet, random, or a safetensors file", default="random"
+    class_weights: Literal["none", "root", "balanced"] = _setting(
+        "weight of rare classes in the loss: none, by the root of their rarity, or so that all classes weigh the same",
+        choices=("none", "root", "balanced"),
+        default="none",
     )
-    frozen: bool = _setting("leave the trunk as it is and fit a linear head on its features", default=False)
-    frozen_blocks: int = _setting(
-        "blocks of an EfficientNet, from the first on, that stay as they are while the rest is trained",
-        low=0,
-        high=100,
-        default=0,
+    tta_flip: bool = _setting(
+        "test-time augmentation: predict the mean over the image and its mirror image", default=False
     )
+    validation_fraction: float = _setting(
+        "share of the training images used as validation set", low=0.0, high=0.9, default=0.1
+    )
+    stratified: bool = _setting("keep each class's share when splitting", default=True)
+    split_seed: int | None = _setting(
+        "seed of the split; none: the run's seed", low=0, high=MAX_SEED, default=None
+    )
+    image_size: int = _setting(
+        "side to which photos are resized; pixel sets keep theirs", unit="px", low=8, high=1024, default=64
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """`name`, `method` and every setting that is read, for JSON."""
+        read = {name: getattr(self, name) for name in settings(type(self)) if _unmet(self, name) is None}
+        return {"name": self.name, "method": self.method} | read
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGDRecipe(Recipe):
+    """Train all weights by stochastic gradient descent, from random ones."""
+
+    method = "sgd"
+
+    network: str = _setting("network to train", choices=tuple(NETWORKS))
     widths: tuple[int, ...] = _setting(
-        "channels of each block of the network; an EfficientNet has its own", low=1, high=4096
+        "channels of each block of the network",
+        low=1,
+        high=4096,
+        needs=("network", tuple(name for name in NETWORKS if not is_backbone(name))),
+        default=(),
     )
-    epochs: int = _setting("how often every training image is seen", low=1, high=10_000)
     batch_size: int = _setting("images per step", low=1, high=65_536)
     micro_batch_size: int = _setting(
-        "a step's images go through the network in parts of at most so many, each on a thread of its own and "
-        "measured by batch norm by itself; 0: all together",
+        "micro-batch size: each batch is split into pieces of this size, which run on separate threads and are "
+        "batch-normalised separately (ghost batch norm); 0: do not split",
         low=0,
         default=0,
     )
-    min_steps: int = _setting(
-        "small data are gone through more often than epochs says, until this many steps", low=0, default=0
-    )
+    min_steps: int = _setting("more epochs on small data, until this many steps", low=0, default=0)
     max_steps: int = _setting(
-        "end after this many steps, the schedule fitted to them; 0: never", low=0, default=0
+        "end after this many steps, with the schedule fitted to them; 0: no limit", low=0, default=0
     )
     optimizer: Literal["adam", "adamw", "muon"] = _setting(
-        "adam for all weights; adamw, with a step size of its own for the heads; or muon for kernels with Nesterov SGD "
-        "for the rest",
+        "adam; adamw, with a learning rate of its own for the heads; or muon for kernels with Nesterov SGD for the rest",
         choices=("adam", "adamw", "muon"),
     )
-    learning_rate: float = _setting("step size of adam, of adamw, or of muon", low=1e-8, high=100)
+    learning_rate: float = _setting("learning rate of adam, adamw or muon", low=1e-8, high=100)
     head_learning_rate: float = _setting(
-        "step size for dense layers: of SGD beside muon, or of adamw for the heads", low=0, default=0.0
+        "learning rate of dense layers: of SGD with muon, or of adamw for the heads",
+        low=0,
+        needs=("optimizer", ("adamw", "muon")),
+        default=0.0,
     )
     bias_learning_rate: float = _setting(
-        "step size of SGD for batch norm's shifts (muon)", low=0, default=0.0
+        "learning rate of SGD for the biases of batch norms",
+        low=0,
+        needs=("optimizer", ("muon",)),
+        default=0.0,
     )
     weight_decay: float = _setting(
-        "the pull of weights towards zero (SGD beside muon, adamw, or a head on frozen features)",
+        "weight decay of adamw, or of SGD with muon",
         low=0,
         high=1,
+        needs=("optimizer", ("adamw", "muon")),
         default=0.0,
     )
     schedule: Literal["constant", "linear"] = _setting(
-        "the learning rate stays, or falls in a line to zero",
+        "learning rate schedule: constant, or linear to zero",
         choices=("constant", "linear"),
         default="constant",
     )
     warmup: float = _setting(
-        "share of the steps in which the rate climbs from zero", low=0, high=1, default=0.0
+        "share of the steps in which the learning rate rises from zero",
+        low=0,
+        high=1,
+        needs=("schedule", ("linear",)),
+        default=0.0,
     )
-    label_smoothing: float = _setting(
-        "share of the truth spread over all classes", low=0, high=0.9, default=0.0
-    )
-    class_weights: Literal["none", "root", "balanced"] = _setting(
-        "rare classes count for more: by the root of how rare they are, or so that all classes count the same",
-        choices=("none", "root", "balanced"),
-        default="none",
-    )
-    dropout: float = _setting("share of values set to zero in training", low=0, high=0.9, default=0.0)
-    flip: bool = _setting("mirror every image in every other epoch", default=False)
+    dropout: float = _setting("share of values that dropout sets to zero", low=0, high=0.9, default=0.0)
+    flip: bool = _setting("flip every image horizontally in every other epoch", default=False)
     translate_px: int = _setting(
-        "move each image at random by up to this", unit="px", low=0, high=64, default=0
+        "translate each image at random by up to this", unit="px", low=0, high=64, default=0
     )
     min_crop_area: float = _setting(
-        "cut each image at random to a part of at least this share of it, and scale that up; 1: never",
+        "crop each image at random to at least this share of its area, and resize it back; 1: do not crop",
         low=0.05,
         high=1,
         default=1.0,
     )
     low_res_scale: float = _setting(
-        "side at which images are seen in the first epochs, as a share of theirs",
+        "image side in the first epochs, as a share of the full side",
         low=0.1,
         high=1,
+        needs=("low_res_fraction", ()),
         default=1.0,
     )
     low_res_fraction: float = _setting(
-        "share of the epochs in which images are seen at early_scale", low=0, high=1, default=0.0
+        "share of the epochs that train at low_res_scale", low=0, high=1, default=0.0
     )
     cutout_px: int = _setting("blank a random square of this side", unit="px", low=0, high=256, default=0)
-    tta_flip: bool = _setting("answer with the mean over the image and its mirror image", default=False)
     activation: Literal["softmax", "sigmoid"] = _setting(
         "how scores become probabilities", choices=("softmax", "sigmoid"), default="softmax"
     )
-    validation_fraction: float = _setting(
-        "share of the training images kept apart to check with", low=0.0, high=0.9, default=0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuneRecipe(SGDRecipe):
+    """Train the upper blocks and the heads of a pretrained backbone; the first `frozen_blocks` stay frozen."""
+
+    method = "fine_tune"
+
+    network: str = _setting("backbone to fine-tune", choices=BACKBONES)
+    weights: str = _setting("initial weights: imagenet, random, or a safetensors file", default=IMAGENET)
+    frozen_blocks: int = _setting(
+        "blocks that stay frozen, counted from the input", low=0, high=100, default=0
     )
-    stratified: bool = _setting("keep each class's share when setting images apart", default=True)
-    split_seed: int | None = _setting(
-        "seed of that draw; none: the run's seed", low=0, high=MAX_SEED, default=None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearProbeRecipe(Recipe):
+    """Fit a linear head on the features of a frozen backbone, by L-BFGS over all images."""
+
+    method = "linear_probe"
+
+    network: str = _setting("frozen backbone", choices=BACKBONES)
+    weights: str = _setting(
+        "weights of the backbone: imagenet, random, or a safetensors file", default=IMAGENET
     )
-    image_size: int = _setting(
-        "side that photos are brought to; pixel sets keep theirs", unit="px", low=8, high=1024, default=64
-    )
+    weight_decay: float = _setting("L2 penalty on the head's weights", low=0, high=1, default=0.0)
+
+
+METHODS: dict[str, type[Recipe]] = {
+    method.method: method for method in (SGDRecipe, LinearProbeRecipe, FineTuneRecipe)
+}
+PretrainedRecipe = FineTuneRecipe | LinearProbeRecipe
+"""Recipes that start from the weights of a backbone."""
 
 
 AIRBENCH: dict[str, Any] = {
@@ -153,27 +220,27 @@ AIRBENCH: dict[str, Any] = {
     "flip": True,
     "tta_flip": True,
 }
-"""What the recipes from scratch share: the ingredients of the CIFAR-10 speed records (Keller Jordan, 2024)."""
+"""Shared by the recipes from scratch: the ingredients of the CIFAR-10 speed records (Keller Jordan, 2024)."""
 
-SHORT: dict[str, Any] = {"learning_rate": 0.15, "bias_learning_rate": 1.0, "label_smoothing": 0.05}
-"""What learns faster where there are only some hundred steps, and costs nothing after a few more."""
+FEW_STEPS: dict[str, Any] = {"learning_rate": 0.15, "bias_learning_rate": 1.0, "label_smoothing": 0.05}
+"""Faster where there are only some hundred steps, and no loss after a few more."""
 
-GROWING: dict[str, Any] = AIRBENCH | {
+PROGRESSIVE: dict[str, Any] = AIRBENCH | {
     "network": "whitened-2",
     "widths": (32, 64, 128),
     "batch_size": 256,
     "micro_batch_size": 128,
-    # after several epochs it is not missed, and answers are ranked better by how sure they are
+    # not missed after several epochs, and confidence ranks predictions better without it
     "label_smoothing": 0.0,
     "low_res_scale": 0.72,
     "validation_fraction": 1 / 6,
 }
-"""What the ladder's slower recipes share: images that are small at first."""
+"""Shared by the slower recipes of the ladder: progressive resizing."""
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
+        SGDRecipe(
             name="tutorial",
             summary="the article's network and settings to the letter: 50 epochs",
             network="tutorial",
@@ -189,37 +256,40 @@ RECIPES: dict[str, Recipe] = {
             stratified=False,
             split_seed=12345,
         ),
-        Recipe(
+        SGDRecipe(
             name="quick",
-            summary="seconds instead of a quarter of an hour, and better than the tutorial",
+            summary="seconds instead of a quarter of an hour, and more accurate than the tutorial",
+            benchmark=Benchmark(0.909, 5, "benchmarks/results/recipes_quick_20261126T233122Z.json"),
             network="whitened-4",
             widths=(32, 64),
             epochs=2,
             batch_size=256,
             micro_batch_size=128,
             min_steps=200,
-            **AIRBENCH | SHORT,
-            validation_fraction=1 / 6,  # 10,000 of Fashion-MNIST: what is promised of answers rests on them
+            **AIRBENCH | FEW_STEPS,
+            validation_fraction=1 / 6,  # 10,000 of Fashion-MNIST: guarantees of predictions rest on them
         ),
-        Recipe(
+        SGDRecipe(
             name="brisk",
-            summary="a minute or two: wrong a fifth less often than quick",
+            summary="a minute or two: a quarter fewer errors than quick",
+            benchmark=Benchmark(0.9304, 5, "benchmarks/results/recipes_brisk_20261126T235139Z.json"),
             epochs=3,
             min_steps=500,
             low_res_fraction=0.34,  # the first of three
-            **GROWING,
+            **PROGRESSIVE,
         ),
-        Recipe(
+        SGDRecipe(
             name="thorough",
-            summary="minutes: wrong a third less often than quick",
+            summary="minutes: a third fewer errors than quick (measured with two seeds only)",
+            benchmark=Benchmark(0.9411, 2, "docs/explanation/speed.md"),  # 94.09 and 94.12 %
             epochs=12,
             min_steps=2000,
             low_res_fraction=0.5,
-            **GROWING,
+            **PROGRESSIVE,
         ),
-        Recipe(
+        SGDRecipe(
             name="small-photo",
-            summary="colour photos from scratch, at 64 px: minutes, no weights from elsewhere",
+            summary="colour photos from scratch, at 64 px: minutes, without pretrained weights",
             network="whitened-2",
             widths=(32, 64, 128),
             epochs=16,
@@ -228,28 +298,20 @@ RECIPES: dict[str, Recipe] = {
             **AIRBENCH,
             image_size=64,
         ),
-        Recipe(
+        LinearProbeRecipe(
             name="photo",
-            summary="colour photos in a minute or two: a linear head on a network that knows ImageNet",
+            summary="colour photos in a minute or two: a linear head on a backbone pretrained on ImageNet",
             network="efficientnet-lite2",
-            weights="imagenet",
-            frozen=True,
-            widths=(),
             epochs=60,
-            batch_size=1,  # the head sees all images at once
-            optimizer="adam",
-            learning_rate=1.0,
             weight_decay=0.1,
             label_smoothing=0.1,
             image_size=260,
         ),
-        Recipe(
+        FineTuneRecipe(
             name="photo-tuned",
-            summary="more accurate than photo, in minutes: the upper blocks of that network are trained as well",
+            summary="more accurate than photo, in minutes: the upper blocks of that backbone are trained as well",
             network="efficientnet-lite2",
-            weights="imagenet",
             frozen_blocks=10,
-            widths=(),
             epochs=6,
             batch_size=32,
             optimizer="adamw",
@@ -262,10 +324,9 @@ RECIPES: dict[str, Recipe] = {
             dropout=0.2,
             flip=True,
             min_crop_area=0.4,
-            # trained on smaller images than it is asked about, as garments in random crops are larger than they are
-            # (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019). With fifteen blocks kept,
-            # asked at 260 px it was right on 89.7 % of the validation photos instead of 91.8; with the mirror image as
-            # well, on as many as without
+            # trained on smaller images than it predicts, because garments in random crops are larger (Touvron et al.,
+            # Fixing the train-test resolution discrepancy, NeurIPS 2019). With fifteen frozen blocks, validation
+            # accuracy was 89.7 % when trained at 260 px, and 91.8 % this way; TTA changed nothing
             low_res_scale=0.857,  # 192 of 224 px
             low_res_fraction=1.0,
             image_size=224,
@@ -273,103 +334,154 @@ RECIPES: dict[str, Recipe] = {
     )
 }
 
-LADDER: dict[str, float] = {"quick": 0.909, "brisk": 0.93, "thorough": 0.94}
-"""The recipes for every patience, the quickest first: what share of Fashion-MNIST's test images each got right, the
-median over the seeds that docs/explanation/speed.md names. To add a rung, add a row here and to RECIPES."""
+LADDER = tuple(name for name, recipe in RECIPES.items() if recipe.benchmark)
+"""The recipes between which a time budget chooses, quickest first."""
 
 
-def settings() -> dict[str, Any]:
-    """Per setting's name its dataclass field; `metadata` holds help, unit, low, high and choices."""
-    return {f.name: f for f in fields(Recipe) if f.metadata}
+def settings(*methods: type[Recipe]) -> dict[str, Field[Any]]:
+    """Per setting its dataclass field, of the given methods or of all; `metadata` has help, unit, range and choices."""
+    return {f.name: f for method in methods or METHODS.values() for f in fields(method) if f.metadata}
 
 
 def recipe(name: str, /, **changes: Any) -> Recipe:
-    """The recipe `name`, with some of its settings changed. Values may be text, as from a command line.
+    """The recipe `name` with changed settings. Values can be text, as from a command line.
 
     Raises:
-        RecipeError: no such recipe or setting, or values of the wrong type or out of range; all faults together.
+        RecipeError: unknown recipe or setting; a setting that the recipe does not read; a value of the wrong type or
+            out of range. All faults are reported together.
     """
     if name not in RECIPES:
-        raise RecipeError(f"no recipe {name!r}. {nearest(name, RECIPES)}")
-    known = settings()
-    faults, values = [], {}
+        raise RecipeError("recipe_unknown", **unknown(name, RECIPES))
+    row = RECIPES[name]
+    known = settings(type(row))
+    faults: list[Message] = []
+    values = {}
     for key, value in changes.items():
-        if key not in known:
-            faults.append(f"no setting {key!r}. {nearest(key, known)}")
-            continue
-        try:
-            values[key] = _parse(known[key], value)
-        except ValueError as error:
-            faults.append(f"{key}: {error}")
+        if key in known:
+            try:
+                values[key] = _parse(known[key], value)
+            except RecipeError as error:
+                assert isinstance(error.message, Message)
+                faults.append(error.message)
+        elif key in settings():
+            faults.append(Message("setting_not_read", name=key, recipe=name, method=row.method))
+        else:
+            faults.append(Message("setting_unknown", **unknown(key, known)))
+    changed = replace(row, **values)
+    for key in values:
+        if (needed := _unmet(changed, key)) is not None:
+            faults.append(
+                Message("setting_not_read_with", name=key, needed=needed, value=getattr(changed, needed))
+            )
+    if len(faults) == 1:
+        raise RecipeError(faults[0].code, **faults[0].params)
     if faults:
-        raise RecipeError(" ".join(faults))
-    if "epochs" in values:
-        values.setdefault("min_steps", 0)  # who names a number of epochs means it
-    return replace(RECIPES[name], **values)
+        raise RecipeError("settings_faulty", faults=faults)
+    if isinstance(changed, SGDRecipe) and "epochs" in values and "min_steps" not in values:
+        return replace(changed, min_steps=0)  # whoever names a number of epochs means it
+    return changed
 
 
-def with_min_steps(recipe: Recipe, count: int) -> Recipe:
-    """`recipe` for `count` training images: with as many epochs as `min_steps` asks for."""
+def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
+    """The recipe that `Recipe.to_dict` recorded.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not such a record.
+    """
+    changes = {key: value for key, value in values.items() if key != "method"}
+    if "widths" in changes:
+        changes["widths"] = tuple(changes["widths"])
+    return METHODS[values["method"]](**changes)
+
+
+def recipe_network(recipe: Recipe, input_shape: tuple[int, int, int], targets: tuple[Target, ...]) -> Network:
+    """The network that `recipe` names, for images of `input_shape` (height, width, channels).
+
+    Raises:
+        RecipeError: the images are too small for it, or a target's name is taken.
+    """
+    own: dict[str, Any] = {"widths": ()}
+    if isinstance(recipe, SGDRecipe):
+        own = {"widths": recipe.widths, "dropout": recipe.dropout, "activation": recipe.activation}
+    return build_network(recipe.network, input_shape, targets, tta_flip=recipe.tta_flip, **own)
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
+
+
+def with_min_steps(recipe: AnyRecipe, count: int) -> AnyRecipe:
+    """`recipe` for `count` training images, with as many epochs as `min_steps` asks for."""
+    if not isinstance(recipe, SGDRecipe):
+        return recipe
     steps_per_epoch = max(count // recipe.batch_size, 1)
     return replace(recipe, epochs=max(recipe.epochs, math.ceil(recipe.min_steps / steps_per_epoch)))
 
 
-def train_image_size(recipe: Recipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) at which images of `size` are seen in `epoch`, from 0 on."""
+def train_image_size(recipe: SGDRecipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
+    """The (height, width) to which images of `size` are resized in `epoch`, from 0 on."""
     height, width = (max(round(side * image_scale(recipe, epoch)), 1) for side in size)
     return height, width
 
 
-def eval_image_size(recipe: Recipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) at which `epoch` is judged: that of answers, or, while images are yet to grow to it, that
-    which is learned from, for until then the network knows no other."""
+def eval_image_size(recipe: SGDRecipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
+    """The (height, width) for validation after `epoch`: that of training until images grow to full size, because the
+    network knows no other; the full size where they never do."""
     return size if image_scale(recipe, recipe.epochs - 1) != 1 else train_image_size(recipe, epoch, size)
 
 
-def image_scale(recipe: Recipe, epoch: int) -> float:
-    """The side at which images are seen in `epoch`, from 0 on, as a share of theirs.
+def image_scale(recipe: SGDRecipe, epoch: int) -> float:
+    """The side of images in `epoch`, from 0 on, as a share of the full side.
 
-    What is coarse can be learned from small images, which cost less: progressive resizing (Howard, DAWNBench 2018;
-    Tan & Le, EfficientNetV2, ICML 2021).
+    Progressive resizing: small images cost less and teach coarse features (Howard, DAWNBench 2018; Tan & Le,
+    EfficientNetV2, ICML 2021).
     """
     return recipe.low_res_scale if epoch < round(recipe.low_res_fraction * recipe.epochs) else 1.0
 
 
-def _parse(setting: Any, value: Any) -> Any:
-    kind, meta = setting.type, setting.metadata
+def _unmet(recipe: Recipe, name: str) -> str | None:
+    """The setting whose value keeps `recipe` from reading the setting `name`; None if it is read."""
+    needs = settings(type(recipe))[name].metadata["needs"]
+    if needs is None:
+        return None
+    needed, values = needs
+    value = getattr(recipe, needed)
+    return None if (value in values if values else value) else str(needed)
+
+
+def _parse(setting: Field[Any], value: Any) -> Any:
+    kind, name, choices = setting.type, setting.name, setting.metadata["choices"]
     if kind is bool:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if str(value).lower() not in words:
-            raise ValueError(f"{value!r} is neither yes nor no.")
+            raise RecipeError("setting_not_boolean", name=name, value=str(value))
         return words[str(value).lower()]
-    if kind is str and not meta["choices"]:
-        if not str(value):
-            raise ValueError("is empty.")
-        return str(value)
-    if meta["choices"]:
-        if value not in meta["choices"]:
-            raise ValueError(f"{value!r} is unknown. {nearest(str(value), meta['choices'])}")
+    if choices:
+        if value not in choices:
+            raise RecipeError("setting_choice", setting=name, **unknown(value, choices))
         return value
+    if kind is str:
+        if not str(value):
+            raise RecipeError("setting_empty", name=name)
+        return str(value)
     if kind == tuple[int, ...]:
-        if value in ("", "none", ()):
-            return ()
         items = value.replace("-", ",").split(",") if isinstance(value, str) else value
-        return tuple(_number(int, item, meta) for item in items)
+        return tuple(_parse_number(setting, int, item) for item in items)
     if value in (None, "none") and kind == int | None:
         return None
-    return _number(float if kind is float else int, value, meta)
+    return _parse_number(setting, float if kind is float else int, value)
 
 
-def _number(kind: type, value: Any, meta: Any) -> Any:
+def _parse_number(setting: Field[Any], kind: type, value: Any) -> Any:
+    meta, name = setting.metadata, setting.name
     try:
         number = kind(value)
-        whole = kind is float or number == float(value)
+        valid = kind is float or number == float(value)
     except (TypeError, ValueError):
-        whole = False
-    if not whole:
-        raise ValueError(f"{value!r} is not {'a number' if kind is float else 'a whole number'}.")
+        valid = False
+    if not valid:
+        code = "setting_not_number" if kind is float else "setting_not_integer"
+        raise RecipeError(code, name=name, value=str(value))
     if not meta["low"] <= number <= meta["high"]:
-        raise ValueError(
-            f"{value} is out of range: {meta['low']:g} to {meta['high']:g}{' ' + meta['unit'] if meta['unit'] else ''}."
-        )
+        limits = {"low": meta["low"], "high": meta["high"], "unit": meta["unit"]}
+        raise RecipeError("setting_out_of_range", name=name, value=str(value), **limits)
     return number

@@ -1,9 +1,7 @@
-"""Dataset and Split → a trained network and the history of its training."""
+"""Dataset, Split and Recipe → the network to train, its features, and the arrays that training takes."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,68 +13,73 @@ from muslin.learn.batches import Images
 from muslin.learn.features import Features, extract
 from muslin.learn.linear_probe import fit_linear_heads
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import Network, build_network, check_image_scale, frozen_layer_count, is_backbone
-from muslin.learn.pretrained import RANDOM, backbone_weights, weight_shapes
-from muslin.learn.recipes import RECIPES, Recipe, image_scale
-from muslin.learn.torch_setup import ComputeSettings
-from muslin.learn.training_loop import Labels, Progress, fit
+from muslin.learn.networks import Network, build_network, check_image_scale, frozen_layer_count
+from muslin.learn.pretrained import backbone_weights, weight_shapes
+from muslin.learn.recipes import (
+    RANDOM,
+    RECIPES,
+    FineTuneRecipe,
+    LinearProbeRecipe,
+    PretrainedRecipe,
+    Recipe,
+    SGDRecipe,
+    image_scale,
+    recipe_network,
+)
+from muslin.learn.training_loop import Labels
 
 GOLDEN_COUNT = 16
-"""Images kept in a bundle with the answers they must get."""
+"""Images kept in a bundle with the predictions they must get."""
 
 MAX_VALIDATION_IMAGES = 2_500
-"""Validation images that an epoch is judged by, at most: the curves are drawn with them. More take time away from
-learning, 10,000 of them an eighth of it; accuracies of 90 % from 2,500 are right within 1.2 points, 19 times of 20."""
+"""Validation images after an epoch, at most: the learning curves are drawn with them. More take time away from
+training, 10,000 of them an eighth of it; an accuracy of 90 % from 2,500 is within 1.2 points, 19 times of 20."""
 
 
 def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
-    """The network that `recipe` makes of these data, before anything is learned.
+    """The network of `recipe` for these data, before training.
 
     Raises:
         TrainingError: fewer training images than a batch.
-        RecipeError: the images are too small for the network, or a target is called as a part of it.
+        RecipeError: the images are too small for the network, or a target's name is taken.
     """
-    if len(split.train) < recipe.batch_size:
+    if isinstance(recipe, SGDRecipe) and len(split.train) < recipe.batch_size:
         raise TrainingError(
-            f"{dataset.name}: {len(split.train):,} training images are fewer than a batch of {recipe.batch_size}. "
-            f"Add images, or take a smaller batch: --set batch_size={max(len(split.train) // 4, 1)}."
+            "batch_too_large",
+            name=dataset.name,
+            n=len(split.train),
+            batch_size=recipe.batch_size,
+            suggested=max(len(split.train) // 4, 1),
         )
     height, width, channels = image_shape(dataset)
-    built = build_network(
-        recipe.network,
-        (height, width, channels),
-        dataset.targets,
-        widths=recipe.widths,
-        dropout=recipe.dropout,
-        activation=recipe.activation,
-        tta_flip=recipe.tta_flip,
-    )
-    if image_scale(recipe, 0) != 1:
-        check_image_scale(built, recipe.low_res_scale)
-    if recipe.frozen_blocks:
-        frozen_layer_count(built, recipe.frozen_blocks)
-    return built
+    network = recipe_network(recipe, (height, width, channels), dataset.targets)
+    if isinstance(recipe, SGDRecipe) and image_scale(recipe, 0) != 1:
+        check_image_scale(network, recipe.low_res_scale)
+    if isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks:
+        frozen_layer_count(network, recipe.frozen_blocks)
+    return network
 
 
 def extract_features(
     dataset: Dataset,
-    recipe: Recipe,
+    recipe: PretrainedRecipe,
     *,
     seed: int,
     threads: int,
     log: Callable[[str], None] = lambda sentence: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Features, dict[int, str]]:
-    """What the recipe's trunk, left as it is, makes of photos; and by its place each photo's problem that has one.
+    """The features of photos, from the recipe's backbone with its initial weights; and by its index the problem of
+    each photo that cannot be read.
 
     Raises:
-        MissingPartError, RecipeError: the trunk's weights are not there or are another network's.
-        Stopped: as `muslin.learn.features.extract`.
+        MissingPartError, RecipeError: the backbone's weights are not installed, or are another network's.
+        StoppedError: as `muslin.learn.features.extract`.
     """
     assert isinstance(dataset.images, ResizedPhotos)
-    backbone = build_network(recipe.network, dataset.images.size, (), widths=recipe.widths)
-    if recipe.frozen_blocks:
-        frozen_layer_count(backbone, recipe.frozen_blocks)  # said before the photos are looked at
+    backbone = build_network(recipe.network, dataset.images.size, (), widths=())
+    if isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks:
+        frozen_layer_count(backbone, recipe.frozen_blocks)  # refused before the photos are decoded
     if recipe.weights == RANDOM:
         everything = weights_of(Net(backbone, seed))
         weights = {name: everything[name] for name in weight_shapes(backbone)}
@@ -85,56 +88,27 @@ def extract_features(
     return extract(dataset.images, backbone, weights, threads=threads, log=log, should_stop=should_stop)
 
 
-def train_network(
-    dataset: Dataset,
-    split: Split,
-    recipe: Recipe,
-    *,
-    seed: int,
-    compute: ComputeSettings,
-    checkpoint: Path | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    should_stop: Callable[[], bool] = lambda: False,
-    features: Features | None = None,
-) -> tuple[Net, list[dict[str, Any]]]:
-    """The trained network and one row of history per epoch; errors as `network_for` and `engine.fit` raise them.
+def initial_network(
+    dataset: Dataset, split: Split, recipe: Recipe, *, seed: int, features: Features | None = None
+) -> Net:
+    """The network before training: random weights, or those of a pretrained backbone.
 
-    `features` are those of all images as the trunk that the recipe starts from sees them. Where it stays as it is
-    they are what the heads learn from; where only a part of it stays, the heads begin so.
+    Args:
+        features: of all images, from the initial backbone. Fine-tuning starts with heads fitted to them.
     """
     net = Net(network_for(dataset, split, recipe), seed)
-    if recipe.weights != RANDOM and is_backbone(recipe.network):
+    if isinstance(recipe, PretrainedRecipe) and recipe.weights != RANDOM:
         net.load(backbone_weights(net.network, recipe.weights))
-    if features is not None and recipe.frozen:
-        return net, fit_linear_heads(
-            net,
-            features,
-            dict(dataset.labels),
-            split,
-            recipe,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-    if features is not None and not (checkpoint and checkpoint.exists()):
-        as_frozen = replace(RECIPES["photo"], class_weights=recipe.class_weights)
-        fit_linear_heads(net, features, dict(dataset.labels), split, as_frozen, should_stop=should_stop)
-
-    history = fit(
-        net,
-        training_arrays(dataset, split.train),
-        training_arrays(dataset, validation_subset(split)),
-        recipe,
-        seed=seed,
-        compute=compute,
-        checkpoint=checkpoint,
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
-    return net, history
+    if isinstance(recipe, FineTuneRecipe) and features is not None:
+        probe = RECIPES["photo"]
+        assert isinstance(probe, LinearProbeRecipe)
+        probe = replace(probe, class_weights=recipe.class_weights)
+        fit_linear_heads(net, features, dict(dataset.labels), split, probe)
+    return net
 
 
 def training_arrays(dataset: Dataset, indices: NDArray[np.int64]) -> tuple[Images, Labels]:
-    """The images at `indices` and their labels, as `engine.fit` takes them."""
+    """The images at `indices` and their labels, as `muslin.learn.training_loop.fit` takes them."""
     labels = {name: values[indices] for name, values in dataset.labels.items()}
     if isinstance(dataset.images, ResizedPhotos):
         return dataset.images.take(indices), labels
@@ -142,15 +116,17 @@ def training_arrays(dataset: Dataset, indices: NDArray[np.int64]) -> tuple[Image
 
 
 def validation_subset(split: Split) -> NDArray[np.int64]:
-    """The validation images that every epoch is judged by: all, or `VALIDATION_SUBSET_SIZE` evenly spread over them."""
+    """The validation images after each epoch: all, or `MAX_VALIDATION_IMAGES` evenly spaced over them."""
     return split.validation[evenly_spaced(len(split.validation), MAX_VALIDATION_IMAGES)]
 
 
-def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:
-    """Places evenly spread over 0 to `count` - 1, rising: at most so many."""
-    return np.unique(np.linspace(0, count - 1, most).astype(np.int64)) if count > most else np.arange(count)
+def evenly_spaced(count: int, max_count: int) -> NDArray[np.int64]:
+    """At most `max_count` rising indices, evenly spaced over 0 to `count` - 1."""
+    if count <= max_count:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, max_count).astype(np.int64))
 
 
 def golden_images(dataset: Dataset, split: Split) -> NDArray[np.uint8]:
-    """Images, evenly spread over the training ones, whose answers the bundle keeps: uint8 (≤16, h, w, c)."""
+    """Images evenly spaced over the training set, whose predictions the bundle keeps: uint8 (≤16, h, w, c)."""
     return pixel_array(dataset.take(split.train[evenly_spaced(len(split.train), GOLDEN_COUNT)]))

@@ -21,16 +21,22 @@ from muslin.learn.losses import class_weights, count_correct, mean_accuracy, pos
 from muslin.learn.microbatches import MicroBatches
 from muslin.learn.modules import Net
 from muslin.learn.optimizers import optimizers_for
-from muslin.learn.recipes import Recipe, eval_image_size, train_image_size
+from muslin.learn.recipes import FineTuneRecipe, SGDRecipe, eval_image_size, train_image_size
 from muslin.learn.torch_setup import ComputeSettings, apply_compute_settings, restore_torch_settings
 
 Labels = dict[str, NDArray[np.integer[Any]]]
 """Per target's name, int64 (count,): a class's index or UNKNOWN; or int8 (count, classes): 1, 0 or UNKNOWN."""
 
+CHECKPOINT_EVERY_S = 5.0
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is after a step, for a person who waits."""
+    """The state of training after a step, for a person who waits.
+
+    `step` of `steps` in `epoch` of `epochs`, from 1 on; `loss` and `accuracy` of the epoch so far; `row` is the epoch's
+    row of the history, at its end. `images_per_s` is None where no images are seen, as in a linear probe.
+    """
 
     epoch: int
     epochs: int
@@ -38,26 +44,26 @@ class Progress:
     steps: int
     loss: float
     accuracy: float
-    images_per_s: float
+    images_per_s: float | None
     left_s: float
-    row: dict[str, Any] | None  # the epoch's line of the history, at its end
+    row: dict[str, Any] | None
 
 
 @dataclass
 class State:
-    """What a run needs to go on, besides the weights and the optimizers' state; kept in its checkpoint.
+    """What a run needs to resume, besides the weights and the optimizers' state; kept in its checkpoint.
 
-    `done` counts steps over all epochs; the others add up the epoch under way: `loss_sum` over the `seen` images,
-    and per target the answers that are `right` of those that are `known`.
+    `step` counts over all epochs. Of the current epoch: `loss_sum` over its `images` so far, and per target the
+    `correct` predictions and the `labelled` ones.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
-    done: int = 0
+    step: int = 0
     elapsed_s: float = 0.0
     loss_sum: float = 0.0
-    seen: int = 0
-    right: dict[str, int] = field(default_factory=dict)
-    known: dict[str, int] = field(default_factory=dict)
+    images: int = 0
+    correct: dict[str, int] = field(default_factory=dict)
+    labelled: dict[str, int] = field(default_factory=dict)
 
 
 @restore_torch_settings()
@@ -65,73 +71,72 @@ def fit(
     net: Net,
     train: tuple[Images, Labels],
     validation: tuple[Images, Labels],
-    recipe: Recipe,
+    recipe: SGDRecipe,
     *,
     seed: int,
     compute: ComputeSettings,
     checkpoint: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
-    checkpoint_every_s: float = 5.0,
 ) -> list[dict[str, Any]]:
     """Train `net` in place and return its history, one row per epoch.
 
-    If `checkpoint` exists, training goes on from there and ends
-    with the weights it would have had without the interruption, bit for bit (same machine, same engine).
+    If `checkpoint` exists, training resumes from there and ends with the weights it would have had without the
+    interruption, bit for bit (same machine, same compute settings).
 
     Raises:
-        Stopped: `stop()` became true; the step was finished and the checkpoint written.
-        TrainingError: the loss is no longer a number.
+        StoppedError: `should_stop()` became true; the step was finished and the checkpoint written.
+        TrainingError: the loss is not finite.
     """
     apply_compute_settings(compute)
     images, labels = train
-    answers = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in labels.items()}
+    truths = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in labels.items()}
     weights = {
         name: class_weights(values, net.network.heads[name].filters, recipe)
-        for name, values in answers.items()
+        for name, values in truths.items()
     }
-    steps = steps_per_epoch(len(images), recipe)
-    total = total_steps(len(images), recipe)
+    steps, total = steps_per_epoch(len(images), recipe), total_steps(len(images), recipe)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)
     if not isinstance(images, ResizedPhotos):
         net.fit_normalisation(images)
-    if not recipe.frozen_blocks:  # else the heads know it
+    frozen_blocks = recipe.frozen_blocks if isinstance(recipe, FineTuneRecipe) else 0
+    if not frozen_blocks:  # else the heads were fitted already
         for name in net.network.multilabel:
-            net.init_prior_bias(name, positive_rates(answers[name]))
+            net.init_prior_bias(name, positive_rates(truths[name]))
     state = State()
     if checkpoint and checkpoint.exists():
         state = State(**load_checkpoint(checkpoint, net, optimizers))
-    if recipe.frozen_blocks:
-        net.freeze_prefix(frozen_prefix(net, recipe.frozen_blocks, compute.threads))
-    parts = MicroBatches(net, recipe, compute, weights)
+    if frozen_blocks:
+        net.freeze_prefix(frozen_prefix(net, frozen_blocks, compute.threads))
+    micro_batches = MicroBatches(net, recipe, compute, weights)
     started, saved_at = time.perf_counter() - state.elapsed_s, state.elapsed_s
-    resumed_at, resumed_s = state.done, state.elapsed_s
+    resumed = replace(state)
 
-    for epoch in range(state.done // steps, math.ceil(total / steps)):
-        parts.train()
-        first = state.done % steps
+    for epoch in range(state.step // steps, math.ceil(total / steps)):
+        micro_batches.train()
+        first = state.step % steps
         for step, indices, batch in epoch_batches(images, recipe, seed=seed, epoch=epoch, first_step=first):
-            rate = learning_rate_factor(recipe, state.done, total)
-            here = {name: values[torch.from_numpy(indices)].long() for name, values in answers.items()}
+            batch_labels = {name: values[torch.from_numpy(indices)].long() for name, values in truths.items()}
             size = train_image_size(recipe, epoch, net.network.input_shape[:2])
-            draws = partial(generator, seed, "dropout", state.done)
-            loss, scores = parts.backward(batch, here, size, draws)
+            random = partial(generator, seed, "dropout", state.step)
+            loss, scores = micro_batches.backward(batch, batch_labels, size, random)  # forward and backward
+            factor = learning_rate_factor(recipe, state.step, total)
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
-                    group["lr"] = group["initial_lr"] * rate
+                    group["lr"] = group["initial_lr"] * factor
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
 
-            state.done += 1
-            state.loss_sum += finite(loss, state.done, total, recipe) * len(indices)
-            state.seen += len(indices)
-            count_correct(scores, here, state.right, state.known)
+            state.step += 1
+            state.loss_sum += check_finite(loss, state.step, total, recipe.learning_rate) * len(indices)
+            state.images += len(indices)
+            count_correct(scores, batch_labels, state.correct, state.labelled)
             state.elapsed_s = time.perf_counter() - started
-            progress = progress_of(state, epoch, step, steps, total, recipe, resumed_at, resumed_s)
-            if step == steps - 1 or state.done == total:
-                judged_at = eval_image_size(recipe, epoch, net.network.input_shape[:2])
-                validation_loss, validation_accuracy = parts.evaluate_network(*validation, judged_at)
+            progress = progress_of(state, resumed, recipe, steps, total)
+            if step == steps - 1 or state.step == total:
+                size = eval_image_size(recipe, epoch, net.network.input_shape[:2])
+                validation_loss, validation_accuracy = micro_batches.evaluate(*validation, size)
                 state.elapsed_s = time.perf_counter() - started
                 row = {
                     "epoch": epoch + 1,
@@ -139,69 +144,59 @@ def fit(
                     "train_accuracy": progress.accuracy,
                     "validation_loss": validation_loss,
                     "validation_accuracy": validation_accuracy,
-                    "learning_rate": recipe.learning_rate * rate,
+                    "learning_rate": recipe.learning_rate * factor,
                     "elapsed_s": state.elapsed_s,
                 }
                 state.history.append(row)
-                state = replace(state, loss_sum=0.0, seen=0, right={}, known={})
+                state = replace(state, loss_sum=0.0, images=0, correct={}, labelled={})
                 progress = replace(progress, row=row)
             on_progress(progress)
-            stopping = should_stop() and state.done < total
-            if checkpoint and (progress.row or stopping or state.elapsed_s - saved_at > checkpoint_every_s):
+            stopping = should_stop() and state.step < total
+            if checkpoint and (progress.row or stopping or state.elapsed_s - saved_at > CHECKPOINT_EVERY_S):
                 save_checkpoint(checkpoint, net, optimizers, asdict(state))
                 saved_at = state.elapsed_s
             if stopping:
-                raise StoppedError("training_stopped", step=state.done, steps=total)
-            if state.done == total:
+                raise StoppedError("training_stopped", step=state.step, steps=total)
+            if state.step == total:
                 break
     net.frozen_prefix = None
     net.eval()
     return state.history
 
 
-def progress_of(
-    state: State,
-    epoch: int,
-    step: int,
-    steps: int,
-    total: int,
-    recipe: Recipe,
-    resumed_at: int,
-    resumed_s: float,
-) -> Progress:
-    """Where training is after `step` of `epoch`; the speed is measured since this process took over."""
-    here_s = max(state.elapsed_s - resumed_s, 1e-9)
-    done_here = state.done - resumed_at
+def progress_of(state: State, resumed: State, recipe: SGDRecipe, steps: int, total: int) -> Progress:
+    """The progress at `state`; speed is measured since this process `resumed`."""
+    epoch, step = divmod(state.step - 1, steps)
+    elapsed_s = max(state.elapsed_s - resumed.elapsed_s, 1e-9)
+    steps_done = state.step - resumed.step
     return Progress(
         epoch=epoch + 1,
         epochs=recipe.epochs,
         step=step + 1,
         steps=steps,
-        loss=state.loss_sum / state.seen,
-        accuracy=mean_accuracy(state.right, state.known) or 0.0,
-        images_per_s=done_here * recipe.batch_size / here_s,
-        left_s=(total - state.done) * here_s / done_here,
+        loss=state.loss_sum / state.images,
+        accuracy=mean_accuracy(state.correct, state.labelled) or 0.0,
+        images_per_s=steps_done * recipe.batch_size / elapsed_s,
+        left_s=(total - state.step) * elapsed_s / steps_done,
         row=None,
     )
 
 
-def finite(loss: float, done: int, total: int, recipe: Recipe) -> float:
-    """`loss`, if it still is a number.
+def check_finite(loss: float, step: int, steps: int, learning_rate: float | None = None) -> float:
+    """`loss`, if it is finite.
 
     Raises:
         TrainingError: it is not.
     """
     if not math.isfinite(loss):
-        raise TrainingError(
-            f"the loss is {loss} at step {done} of {total}: training has run away. "
-            f"Try a smaller learning rate: --set learning_rate={recipe.learning_rate / 4:g}."
-        )
+        lower = learning_rate / 4 if learning_rate else None
+        raise TrainingError("loss_not_finite", loss=str(loss), step=step, steps=steps, learning_rate=lower)
     return loss
 
 
-def learning_rate_factor(recipe: Recipe, done: int, total: int) -> float:
-    """What the learning rates are multiplied by at the step after `done` of `total` steps."""
+def learning_rate_factor(recipe: SGDRecipe, step: int, total: int) -> float:
+    """The factor of the learning rates at the step after `step` of `total` steps."""
     if recipe.schedule == "constant":
         return 1.0
-    climb = recipe.warmup * total
-    return (done + 1) / climb if done + 1 < climb else (total - done) / max(total - climb, 1)
+    warmup = recipe.warmup * total
+    return (step + 1) / warmup if step + 1 < warmup else (total - step) / max(total - warmup, 1)
