@@ -1,4 +1,4 @@
-"""The same flow under scikit-learn's contract: `fit`, `predict`, `predict_proba`, `score`."""
+"""muslin's training as a scikit-learn estimator: `fit`, `predict`, `predict_proba`, `score`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,36 +11,37 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from muslin.data.dataset import Dataset, PixelImages, Split, Target
-from muslin.errors import DataError
-from muslin.learn.recipes import recipe, with_min_steps
+from muslin.errors import DataError, RecipeError
+from muslin.learn.recipes import SGDRecipe, with_min_steps
+from muslin.learn.recipes import recipe as recipe_named
 from muslin.models.bundle import Bundle, seal
 from muslin.models.predictor import Predictor
 from muslin.workflows.train import require_training
 
-SMALLEST_PX = 14
-"""Images with a shorter side are enlarged by a whole factor: every recipe's network has room in 14 px."""
+MIN_SIDE_PX = 14
+"""Images with a shorter side are enlarged by a whole factor: 14 px is enough for every recipe's network."""
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A muslin recipe as a scikit-learn estimator, for `cross_val_score`, `Pipeline` and `GridSearchCV`.
 
     Images are (count, height, width), (count, height, width, 1 or 3), or rows of pixels (count, features): square
-    gray where that fits, then square RGB, then a strip one pixel high; `shape` overrules. uint8 is taken as it is;
+    gray where that fits, then square RGB, then a strip one pixel high; `shape` overrules. uint8 is used as it is;
     other numbers within 0–1 are multiplied by 255, within 0–255 rounded, and any other range is stretched to 0–255
-    by the training images' smallest and largest value.
+    by the training images' minimum and maximum.
 
     Args:
-        recipe: a row of `muslin.learn.recipes.RECIPES`.
-        epochs: how often every image is seen; None for what the recipe says.
-        settings: other numbers of the recipe to change, by name.
+        recipe: a row of `muslin.learn.recipes.RECIPES` that trains by gradient descent.
+        epochs: passes over the images; None for the recipe's.
+        settings: settings of the recipe to change, by name.
         shape: (height, width) or (height, width, channels) of a row of pixels.
         random_state: None (as 0), a whole number, or a numpy RandomState. The same number gives the same weights.
 
     Attributes:
         classes_: the distinct labels, sorted.
-        model_: the trained Bundle; `save` seals it into a file.
+        model_: the trained Bundle; `save` writes it to a file.
         history_: one row per epoch.
-        n_features_in_: how many numbers an image has.
+        n_features_in_: number of values in an image.
     """
 
     def __init__(
@@ -59,52 +60,45 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> "ImageClassifier":  # noqa: N803  # scikit-learn's name
-        """Learn from images `X` and labels `y`, (count,) numbers or text.
+        """Train on images `X` and labels `y`, (count,) numbers or text.
 
         Raises:
-            MuslinError: a recipe or setting is unknown, or torch is not installed.
+            MuslinError: a recipe or setting is unknown or cannot train on arrays, or torch is not installed.
             ValueError: scikit-learn's own, for arrays that do not fit together; or a single class.
         """
         require_training()
         from muslin.learn.export import export
         from muslin.learn.torch_setup import choose_compute_settings
-        from muslin.learn.train import golden_images, train_network
+        from muslin.learn.train import golden_images, initial_network, training_arrays
+        from muslin.learn.training_loop import fit
 
         X, y = validate_data(self, X, y, allow_nd=True, dtype=None)  # noqa: N806
         check_classification_targets(y)
         y = column_or_1d(y)
-        self.classes_, answers = np.unique(y, return_inverse=True)
+        self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"ImageClassifier needs at least two classes; the data have one class, {self.classes_[0]}."
             )
-        self._stretch = _stretch_for(_numbers(X))
+        self._range = _pixel_range(_as_numbers(X))
         pixels = self._pixels(X)
-        usual: dict[str, Any] = {"validation_fraction": 0.0}
-        if _image_shape(X.shape[1:], self.shape)[0] == 1:
-            usual |= {"flip": False, "tta_flip": False}  # the two ends of a strip are not alike
-        changes = (
-            usual | dict(self.settings or {}) | ({"epochs": self.epochs} if self.epochs is not None else {})
-        )
-        batch_size = _batch(recipe(self.recipe, **changes).batch_size, len(pixels))
-        chosen = recipe(self.recipe, **{"batch_size": batch_size} | changes)
-        chosen = with_min_steps(chosen, len(pixels))
+        recipe = self._fitted_recipe(len(pixels), is_strip=_image_shape(X.shape[1:], self.shape)[0] == 1)
         target = Target("label", tuple(str(c) for c in self.classes_))
         dataset = Dataset(
             name="arrays",
             format="arrays",
             images=PixelImages(pixels),
             targets=(target,),
-            labels={"label": answers.astype(np.int64)},
+            labels={"label": labels.astype(np.int64)},
             ids=np.array([str(i) for i in range(len(pixels))], dtype=object),
         )
         everything, nothing = np.arange(len(pixels)), np.arange(0)
         split = Split(everything, nothing, nothing, ("all images are for training",))
         seed = _seed(self.random_state)
-        net, self.history_ = train_network(
-            dataset, split, chosen, seed=seed, compute=choose_compute_settings()
-        )
-        provenance = {"recipe": chosen.name, "seed": seed}
+        net = initial_network(dataset, split, recipe, seed=seed)
+        arrays = training_arrays(dataset, everything), training_arrays(dataset, nothing)
+        self.history_ = fit(net, *arrays, recipe, seed=seed, compute=choose_compute_settings())
+        provenance = {"recipe": recipe.to_dict(), "seed": seed}
         self.model_: Bundle = export(
             net, (target,), transform="fit", golden=golden_images(dataset, split), provenance=provenance
         )
@@ -120,39 +114,52 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return self._predictor.predict_pixels(self._pixels(X))["label"]
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """The most probable class of each image, (count,), as `y` had them."""
-        probabilities = self.predict_proba(X)
-        answers: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
-        return answers
+        """The most probable class of each image, (count,), of the type of `y`."""
+        predicted: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return predicted
 
     def save(self, path: str | Path) -> None:
-        """Seal the model into a .muslin file, for `muslin predict` and `muslin.open`."""
+        """Write the model to a .muslin file, for `muslin predict` and `muslin.open`."""
         check_is_fitted(self)
         seal(self.model_, path)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_predictor", None)  # a live session of the runtime; made again from `model_`
+        state.pop("_predictor", None)  # an ONNX Runtime session, made again from `model_`
         return state
 
+    def _fitted_recipe(self, count: int, is_strip: bool) -> SGDRecipe:
+        """The recipe for `count` images, with batches of at most an eighth of them."""
+        changes: dict[str, Any] = {"validation_fraction": 0.0}
+        if is_strip:
+            changes |= {"flip": False, "tta_flip": False}  # the two ends of a strip differ
+        changes |= dict(self.settings or {}) | ({"epochs": self.epochs} if self.epochs is not None else {})
+        recipe = recipe_named(self.recipe, **changes)
+        if not isinstance(recipe, SGDRecipe):
+            raise RecipeError("recipe_needs_photos", recipe=recipe.name)
+        batch_size = max(min(recipe.batch_size, count // 8), min(count, 2))
+        recipe = recipe_named(self.recipe, **{"batch_size": batch_size} | changes)
+        assert isinstance(recipe, SGDRecipe)
+        return with_min_steps(recipe, count)
+
     def _pixels(self, X: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: N803
-        pictures = _numbers(X).reshape(len(X), *_image_shape(X.shape[1:], self.shape))
-        if pictures.dtype != np.uint8:
-            low, high = self._stretch
-            scaled = (pictures.astype(np.float64) - low) * (255 / (high - low))
-            pictures = np.rint(scaled).clip(0, 255).astype(np.uint8)
-        factor = -(-SMALLEST_PX // min(pictures.shape[1:3]))
-        return pictures.repeat(factor, axis=1).repeat(factor, axis=2) if factor > 1 else pictures
+        images = _as_numbers(X).reshape(len(X), *_image_shape(X.shape[1:], self.shape))
+        if images.dtype != np.uint8:
+            low, high = self._range
+            scaled = (images.astype(np.float64) - low) * (255 / (high - low))
+            images = np.rint(scaled).clip(0, 255).astype(np.uint8)
+        factor = -(-MIN_SIDE_PX // min(images.shape[1:3]))
+        return images.repeat(factor, axis=1).repeat(factor, axis=2) if factor > 1 else images
 
 
-def _numbers(X: Any) -> NDArray[Any]:  # noqa: N803
+def _as_numbers(X: Any) -> NDArray[Any]:  # noqa: N803
     """`X` as it is, or as float64 where it holds objects."""
     array = np.asarray(X)
     return array if array.dtype.kind in "uif" else array.astype(np.float64)
 
 
-def _stretch_for(numbers: NDArray[Any]) -> tuple[float, float]:
-    """Which two values become 0 and 255."""
+def _pixel_range(numbers: NDArray[Any]) -> tuple[float, float]:
+    """The two values that become 0 and 255."""
     low, high = float(numbers.min()), float(numbers.max())
     if low >= 0 and high <= 1:
         return 0.0, 1.0
@@ -161,30 +168,24 @@ def _stretch_for(numbers: NDArray[Any]) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
-def _image_shape(given: tuple[int, ...], shape: tuple[int, ...] | None) -> tuple[int, int, int]:
-    """(height, width, channels) of an image given as `given`, one of the forms the class lists."""
-    if shape is not None or len(given) == 2:
-        height, width, channels = (*(shape or given), 1)[:3]
-    elif len(given) == 3:
-        height, width, channels = given
+def _image_shape(array_shape: tuple[int, ...], shape: tuple[int, ...] | None) -> tuple[int, int, int]:
+    """(height, width, channels) of an image in an array of `array_shape`, one of those that the class lists."""
+    if shape is not None or len(array_shape) == 2:
+        height, width, channels = (*(shape or array_shape), 1)[:3]
+    elif len(array_shape) == 3:
+        height, width, channels = array_shape
     else:
-        features = int(np.prod(given))
+        features = int(np.prod(array_shape))
         gray, colour = round(features**0.5), round((features / 3) ** 0.5)
         if gray**2 == features:
             return gray, gray, 1
         if 3 * colour**2 == features:
             return colour, colour, 3
         return 1, features, 1
-    if height * width * channels != np.prod(given) or channels not in (1, 3):
-        raise DataError(
-            f"images of shape {given} cannot be {height}×{width} px with {channels} channels. Check shape=."
-        )
+    if height * width * channels != np.prod(array_shape) or channels not in (1, 3):
+        expected = [height, width, channels]
+        raise DataError("array_shape", found=[int(side) for side in array_shape], expected=expected)
     return height, width, channels
-
-
-def _batch(usual: int, count: int) -> int:
-    """The recipe's batch, or an eighth of a small data set."""
-    return max(min(usual, count // 8), min(count, 2))
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:

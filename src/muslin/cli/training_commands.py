@@ -123,7 +123,7 @@ def train_command(
             assert data
             run = train_workflow.train(data, test=test, **options, read_options=read_options, **callbacks)
     if as_json:
-        print_json(train_workflow.run_summary(run))
+        print_json(run.summary())
     else:
         print_run(run.folder, run.record)
 

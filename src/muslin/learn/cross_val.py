@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
 from muslin.learn.modules import Net, to_batch
-from muslin.learn.recipes import SGDRecipe, with_min_steps
+from muslin.learn.recipes import Recipe, SGDRecipe, with_min_steps
 from muslin.learn.torch_setup import ComputeSettings
 from muslin.learn.train import initial_network, training_arrays
 from muslin.learn.training_loop import Progress, fit
@@ -23,7 +23,7 @@ MAX_TRAIN_IMAGES = 60_000
 def cross_val_predict(
     dataset: Dataset,
     folds: NDArray[np.int64],
-    recipe: SGDRecipe,
+    recipe: Recipe,
     *,
     seed: int,
     compute: ComputeSettings,
@@ -34,12 +34,13 @@ def cross_val_predict(
     Args:
         dataset: images of one size.
         folds: (n,) the number of each image's fold, from 0; -1 for images in no fold. Their rows are NaN.
-        recipe: trains one network per fold; its batch is smaller where images are few.
+        recipe: an `sgd` recipe; trains one network per fold, and its batch is smaller where images are few.
         on_progress: called after every step with the fold's number and the progress of its training.
 
     Raises:
         TrainingError, RecipeError: as `initial_network` and `fit`.
     """
+    assert isinstance(recipe, SGDRecipe)
     probabilities = {
         target.name: np.full((len(dataset), len(target.classes)), np.nan, dtype=np.float32)
         for target in dataset.targets

@@ -77,8 +77,8 @@ def orthogonalise(matrices: Sequence[Tensor], iterations: int = 3) -> list[Tenso
     """For each matrix, float32 (rows, columns), the nearest one whose singular values are about one.
 
     Newton–Schulz with airbench's coefficients, chosen for speed of convergence, so singular values end between about
-    0.7 and 1.2. Every factor a + bG + cG² is a polynomial in the Gram matrix G, so the iterations run on G alone, for all
-    matrices of equal size at once, and the matrix itself is multiplied once: a third of the time for small kernels.
+    0.7 and 1.2. Every factor a + bG + cG² is a polynomial in the Gram matrix G, so the iterations run on G alone, for
+    all matrices of equal size at once, and the matrix itself is multiplied once: a third of the time for small kernels.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
@@ -130,7 +130,7 @@ def optimizers_for(net: Net, recipe: SGDRecipe) -> list[Optimizer]:
 
 
 def _adamw_groups(net: Net, weights: Mapping[str, Tensor], recipe: SGDRecipe) -> list[dict[str, Any]]:
-    """Weight decay for kernels and matrices, none for biases and scales; the heads have a learning rate of their own."""
+    """Weight decay for kernels and matrices, none for biases and scales; a learning rate of their own for the heads."""
     heads = tuple(f"layers.{head_name(name)}." for name in net.network.heads)
     groups = []
     for is_head, rate in ((False, recipe.learning_rate), (True, recipe.head_learning_rate)):

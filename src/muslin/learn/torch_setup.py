@@ -49,7 +49,8 @@ def keep_memory(threshold_bytes: int = 2**31 - 1, padding_bytes: int = 256 << 20
     library = ctypes.CDLL(None)
     mmap_threshold, trim_threshold, top_pad = -3, -1, -2  # as in malloc.h
     options = {mmap_threshold: threshold_bytes, trim_threshold: threshold_bytes, top_pad: padding_bytes}
-    return all([library.mallopt(option, value) == 1 for option, value in options.items()])
+    results = [library.mallopt(option, value) for option, value in options.items()]
+    return all(result == 1 for result in results)
 
 
 def choose_compute_settings(threads: int | None = None) -> ComputeSettings:
@@ -73,7 +74,7 @@ def choose_compute_settings(threads: int | None = None) -> ComputeSettings:
 
 @contextmanager
 def restore_torch_settings() -> Iterator[None]:
-    """Restore afterwards what `apply_compute_settings` sets: it holds for the whole process, which may do other work."""
+    """Restore afterwards what `apply_compute_settings` sets, which holds for the whole process."""
     threads, flushes_denormals = torch.get_num_threads(), sys.float_info.min / 2 == 0
     deterministic = torch.are_deterministic_algorithms_enabled()
     only_warns = torch.is_deterministic_algorithms_warn_only_enabled()

