@@ -14,6 +14,7 @@ import muslin
 from muslin.data.dataset import pixel_array
 from muslin.data.synthetic import make_garments
 from muslin.sklearn import ImageClassifier
+from refusals import refuses
 
 FEW = {"settings": {"min_steps": 40}}
 
@@ -31,7 +32,7 @@ def test_scikit_learns_estimator_checks(estimator, check):
     check(estimator)
 
 
-def test_images_with_named_classes_are_learned(drawn):
+def test_classifier_learns_images_with_named_classes(drawn):
     images, names = drawn
     model = ImageClassifier().fit(images[:500], names[:500])
     assert model.score(images[500:], names[500:]) > 0.7
@@ -39,21 +40,21 @@ def test_images_with_named_classes_are_learned(drawn):
     assert np.allclose(model.predict_proba(images[:20]).sum(axis=1), 1, atol=1e-5)
 
 
-def test_floats_between_0_and_1_mean_the_same_as_bytes(drawn):
+def test_floats_in_0_to_1_equal_bytes(drawn):
     images, names = drawn
     as_bytes = ImageClassifier(**FEW).fit(images, names)
     as_floats = ImageClassifier(**FEW).fit(images / 255, names)
     assert np.array_equal(as_bytes.predict_proba(images), as_floats.predict_proba(images / 255))
 
 
-def test_rows_of_pixels_are_taken_as_square_images(drawn):
+def test_rows_of_pixels_are_square_images(drawn):
     images, names = drawn
     square = ImageClassifier(**FEW).fit(images, names)
     rows = ImageClassifier(**FEW).fit(images.reshape(len(images), -1), names)
     assert np.array_equal(square.predict_proba(images), rows.predict_proba(images.reshape(len(images), -1)))
 
 
-def test_it_works_in_cross_validation_and_in_a_pipeline(drawn):
+def test_classifier_works_in_cross_validation_and_pipelines(drawn):
     images, names = drawn
     rows = images.reshape(len(images), -1)
     pipeline = Pipeline([("negate", FunctionTransformer(lambda x: 255 - x)), ("net", ImageClassifier(**FEW))])
@@ -62,7 +63,7 @@ def test_it_works_in_cross_validation_and_in_a_pipeline(drawn):
     assert scores.min() > 0.4
 
 
-def test_a_pickled_and_a_cloned_classifier_answer_alike(drawn):
+def test_pickled_and_cloned_classifiers_predict_the_same(drawn):
     images, names = drawn
     model = ImageClassifier(**FEW, random_state=3).fit(images, names)
     twin = pickle.loads(pickle.dumps(model))
@@ -71,7 +72,7 @@ def test_a_pickled_and_a_cloned_classifier_answer_alike(drawn):
     assert np.array_equal(again.predict_proba(images), model.predict_proba(images))
 
 
-def test_a_saved_classifier_opens_as_a_model(drawn, tmp_path):
+def test_saved_classifier_opens_as_a_model(drawn, tmp_path):
     images, names = drawn
     model = ImageClassifier(**FEW).fit(images, names)
     model.save(tmp_path / "drawn.muslin")
@@ -79,7 +80,11 @@ def test_a_saved_classifier_opens_as_a_model(drawn, tmp_path):
     assert np.array_equal(opened.predict_pixels(images)["label"], model.predict_proba(images))
 
 
-def test_an_unknown_setting_is_refused_with_the_nearest_name(drawn):
+def test_unknown_settings_and_linear_probes_are_refused(drawn):
     images, names = drawn
-    with pytest.raises(muslin.MuslinError, match="Did you mean learning_rate"):
+    with refuses("setting_unknown", nearest="learning_rate"):
         ImageClassifier(settings={"learnin_rate": 1}).fit(images, names)
+    with refuses("setting_not_read", name="batch_size", recipe="photo"):
+        ImageClassifier("photo", settings={"batch_size": 8}).fit(images, names)
+    with refuses("recipe_needs_photos", recipe="photo"):
+        ImageClassifier("photo").fit(images, names)

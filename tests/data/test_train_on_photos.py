@@ -20,7 +20,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_photos_are_learned_and_the_model_takes_photos(photos: Path, tmp_path: Path) -> None:
+def test_small_photo_learns_and_predicts_photos(photos: Path, tmp_path: Path) -> None:
     run = muslin.train(photos, recipe="quick", out=tmp_path / "run", settings=FEW)
     assert any("broken.jpg" in sentence for sentence in run.record["data"]["fixes"])
     assert run.record["data"]["sizes"] == {"train": 30, "validation": 6, "test": 12}
@@ -44,7 +44,7 @@ def test_photos_are_learned_and_the_model_takes_photos(photos: Path, tmp_path: P
     assert abs(right - evaluation.accuracy) < 0.1
 
 
-def test_undivided_photos_are_judged_by_the_part_set_apart(photos: Path, tmp_path: Path) -> None:
+def test_photos_without_parts_are_evaluated_on_the_test_set(photos: Path, tmp_path: Path) -> None:
     whole = photos / "train"
     run = muslin.train(whole, recipe="quick", out=tmp_path / "run", settings=FEW)
     predictor = Predictor.open(run.model)
@@ -52,7 +52,7 @@ def test_undivided_photos_are_judged_by_the_part_set_apart(photos: Path, tmp_pat
     assert (len(chosen), part) == (run.record["data"]["sizes"]["test"], "test")
 
 
-def test_a_smaller_decoding_of_jpeg_changes_next_to_nothing(photos: Path) -> None:
+def test_jpeg_draft_decoding_changes_little(photos: Path) -> None:
     from muslin.images import apply_transform, decode
 
     data = read(photos).part("test")

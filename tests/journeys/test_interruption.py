@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from wholeness import Watch
 
 from command_line import COMMAND, invoke, last_line, refusal, run, start, words_after
+from muslin.messages import Message
 from muslin.models.bundle import open_bundle
-from muslin.workflows.train import NOTHING_LEFT
 
 JOBS = {
     "quick": ["--epochs", "12", "--set", "batch_size=32", "--set", "flip=yes", "--seed", "5"],
@@ -192,7 +192,7 @@ def test_a_finished_run_is_not_trained_again(whole: tuple[Job, float], capfd: An
     job, _ = whole
     before = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()}
     said = invoke(capfd, "train", "--resume", job.folder, "--json")
-    assert (said.code, said.err) == (0, f"{NOTHING_LEFT}\n")
+    assert (said.code, said.err) == (0, f"{Message('run_finished')}\n")
     assert said.json["run"] == str(job.folder)
     assert invoke(capfd, "train", "--resume", job.folder).out.startswith("accuracy ")
     assert {

@@ -17,7 +17,7 @@ def collect(r, **position):
     return list(epoch_batches(PIXELS, r, **{"seed": 1, "epoch": 0, **position}))
 
 
-def test_every_image_is_seen_once_an_epoch_in_another_order_each_time():
+def test_every_epoch_has_each_image_once_in_another_order():
     first, second = collect(plain()), collect(plain(), epoch=1)
     for batches in (first, second):
         assert sorted(np.concatenate([indices for _, indices, _ in batches])) == list(range(len(PIXELS)))
@@ -26,7 +26,7 @@ def test_every_image_is_seen_once_an_epoch_in_another_order_each_time():
         assert np.array_equal(batch, PIXELS[indices])
 
 
-def test_going_on_in_the_middle_of_an_epoch_gives_what_would_have_come():
+def test_epoch_resumed_in_the_middle_gives_the_same_batches():
     r = plain(flip=True, translate_px=2, cutout_px=5)
     whole, rest = collect(r, epoch=3), collect(r, epoch=3, first_step=2)
     for (step, indices, batch), (step2, indices2, batch2) in zip(whole[2:], rest, strict=True):
@@ -35,14 +35,14 @@ def test_going_on_in_the_middle_of_an_epoch_gives_what_would_have_come():
         assert np.array_equal(batch, batch2)
 
 
-def test_a_single_image_that_is_left_joins_the_step_before():
+def test_single_remaining_image_joins_the_previous_step():
     r = plain(batch_size=17)  # 103 = 6 · 17 + 1
     assert steps_per_epoch(103, r) == 6
     assert [len(batch) for _, _, batch in collect(r)] == [17, 17, 17, 17, 17, 18]
     assert [len(batch) for _, _, batch in collect(plain())] == [20, 20, 20, 20, 20, 3]
 
 
-def test_every_image_is_mirrored_in_every_other_epoch():
+def test_every_image_is_flipped_in_every_other_epoch():
     seen = {}
     for epoch in (0, 1):
         for _, indices, batch in collect(plain(flip=True), epoch=epoch):
@@ -51,7 +51,7 @@ def test_every_image_is_mirrored_in_every_other_epoch():
     assert all(sorted(kept) == [False, True] for kept in seen.values())
 
 
-def test_a_shift_moves_the_image_and_repeats_its_edge():
+def test_translate_moves_the_image_and_repeats_its_edge():
     spot = np.zeros((40, 9, 9, 1), dtype=np.uint8)
     spot[:, 4, 4] = 255
     r = plain(translate_px=2)

@@ -60,7 +60,7 @@ def gradients(r, count, threads):
 
 @pytest.mark.parametrize("count", [90, 91, 7, 1])
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_parts_gradients_add_up_to_those_of_the_whole_batch(count, threads):
+def test_micro_batch_gradients_sum_to_those_of_the_batch(count, threads):
     """Without batch norm, which measures each part by itself; also where unknown labels are unevenly spread."""
     r = recipe(
         "tutorial", dropout=0, widths="8-4-8", batch_size=90, micro_batch_size=0, class_weights="balanced"
@@ -75,7 +75,7 @@ def test_the_parts_gradients_add_up_to_those_of_the_whole_batch(count, threads):
 
 
 @pytest.mark.parametrize("name", ["tutorial", "quick"])
-def test_the_number_of_threads_changes_nothing_where_each_has_a_part(name):
+def test_number_of_threads_does_not_change_gradients(name):
     r = recipe(name, batch_size=90, micro_batch_size=25, **({"widths": "8-16"} if name == "quick" else {}))
     one, *others = (gradients(r, 83, threads) for threads in (1, 2, 4))
     for other in others:
@@ -83,7 +83,7 @@ def test_the_number_of_threads_changes_nothing_where_each_has_a_part(name):
         assert all(torch.equal(other[2][key], one[2][key]) for key in one[2])
 
 
-def test_batch_norm_answers_with_the_mean_over_the_parts():
+def test_batch_norm_statistics_are_means_over_micro_batches():
     r = recipe("quick", widths="8-16", batch_size=60, micro_batch_size=30)
     batch, labels = images(60)
     nets = [net_for(r) for _ in range(3)]
@@ -102,13 +102,13 @@ def test_batch_norm_answers_with_the_mean_over_the_parts():
             assert torch.allclose(getattr(ours, measured), mean, atol=1e-6)
 
 
-def test_parts_are_about_equal_and_no_larger_than_asked():
+def test_micro_batches_are_about_equal_and_limited():
     r = recipe("quick", micro_batch_size=128)
     assert [microbatch_count(count, r) for count in (1, 128, 129, 256, 257)] == [1, 1, 2, 2, 3]
     assert microbatch_count(10_000, replace(r, micro_batch_size=0)) == 1
 
 
-def test_a_training_in_parts_is_the_same_on_one_thread_and_on_two():
+def test_training_is_the_same_on_one_and_two_threads():
     r = recipe("quick", widths="8-16", epochs=2, batch_size=40, micro_batch_size=20, label_smoothing=0)
     batch, labels = images(105)  # the last batch has fewer parts
     learned = (batch, {name: truth.numpy() for name, truth in labels.items()})
@@ -121,8 +121,8 @@ def test_a_training_in_parts_is_the_same_on_one_thread_and_on_two():
 
 
 @restore_torch_settings()
-def test_threads_are_shared_out_among_the_parts_of_a_usual_batch():
+def test_threads_are_divided_among_micro_batches():
     r = recipe("quick", widths="8-16", batch_size=60, micro_batch_size=30)
     shared = [MicroBatches(net_for(r), r, compute(threads), {}) for threads in (1, 2, 5)]
-    assert [(parts.workers, parts.alone.threads) for parts in shared] == [(1, 1), (2, 1), (2, 2)]
+    assert [(parts.workers, parts.per_worker.threads) for parts in shared] == [(1, 1), (2, 1), (2, 2)]
     assert len(shared[0].nets) == 3  # an image that is left over joins a batch of 60

@@ -12,22 +12,22 @@ from sklearn.model_selection import train_test_split
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Target, pixel_array
 from muslin.data.synthetic import make_garments
-from muslin.errors import StoppedError, TrainingError
-from muslin.learn.losses import loss_of
+from muslin.errors import StoppedError
+from muslin.learn.losses import compute_loss
 from muslin.learn.modules import Dropout, Net, to_batch, weights_of
-from muslin.learn.networks import build_network
-from muslin.learn.optimizers import optimizers_for, orthogonal
-from muslin.learn.recipes import RECIPES, recipe
+from muslin.learn.optimizers import optimizers_for, orthogonalise
+from muslin.learn.recipes import RECIPES, SGDRecipe, recipe, recipe_network
 from muslin.learn.torch_setup import ComputeSettings, choose_compute_settings
 from muslin.learn.training_loop import fit, learning_rate_factor
+from refusals import refuses
 
 COMPUTE = ComputeSettings(threads=1, precision="float32", memory_kept=False)
+SGD_RECIPES = [name for name, row in RECIPES.items() if isinstance(row, SGDRecipe)]
 
 
 def small(name, **changes):
     smaller = {  # their own would take most of these tests' time
         "small-photo": {"widths": (8, 16)},
-        "photo": {"network": "efficientnet-lite0"},
         "photo-tuned": {"network": "efficientnet-lite0", "frozen_blocks": 11},
     }
     return recipe(name, **{"epochs": 2, "batch_size": 50, **smaller.get(name, {}), **changes})
@@ -35,16 +35,7 @@ def small(name, **changes):
 
 def net_for(r, shape=(28, 28, 1), classes=5, seed=0):
     target = Target("label", tuple(f"class {i}" for i in range(classes)))
-    table = build_network(
-        r.network,
-        shape,
-        (target,),
-        widths=r.widths,
-        dropout=r.dropout,
-        activation=r.activation,
-        tta_flip=r.tta_flip,
-    )
-    return Net(table, seed)
+    return Net(recipe_network(r, shape, (target,)), seed)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +49,8 @@ def without_times(history):
     return [{name: value for name, value in row.items() if name != "elapsed_s"} for row in history]
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_run_stopped_again_and_again_ends_with_the_same_weights_bit_for_bit(name, garments, tmp_path):
+@pytest.mark.parametrize("name", SGD_RECIPES)
+def test_resumed_training_has_the_same_weights_bit_for_bit(name, garments, tmp_path):
     r = small(name)
     straight = net_for(r)
     history = fit(straight, *garments, r, seed=3, compute=COMPUTE)
@@ -87,8 +78,8 @@ def test_a_run_stopped_again_and_again_ends_with_the_same_weights_bit_for_bit(na
     assert without_times(history) == without_times(history2)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, garments):
+@pytest.mark.parametrize("name", SGD_RECIPES)
+def test_same_seed_gives_same_weights(name, garments):
     r = small(name, epochs=1)
     nets = [net_for(r, seed=s) for s in (1, 1, 2)]
     for net, seed in zip(nets, (1, 1, 2), strict=True):
@@ -98,7 +89,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name, garm
     assert any(not np.array_equal(one[key], other[key]) for key in one)
 
 
-def test_garments_are_learned(garments):
+def test_quick_learns_garments(garments):
     r = small("quick", epochs=8)
     history = fit(net_for(r), *garments, r, seed=0, compute=COMPUTE)
     assert [row["epoch"] for row in history] == list(range(1, 9))
@@ -106,44 +97,44 @@ def test_garments_are_learned(garments):
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
 
-def test_images_without_a_label_teach_nothing():
+def test_unlabelled_images_do_not_count_in_the_loss():
     r = small("tutorial", epochs=1, dropout=0)
     scores = {"label": torch.randn(6, 5)}
     known = {"label": torch.tensor([0, 1, 2, UNKNOWN, UNKNOWN, 3])}
     kept = torch.tensor([0, 1, 2, 5])
-    expected = loss_of({"label": scores["label"][kept]}, {"label": known["label"][kept]}, r)
-    assert torch.allclose(loss_of(scores, known, r), expected)
+    expected = compute_loss({"label": scores["label"][kept]}, {"label": known["label"][kept]}, r)
+    assert torch.allclose(compute_loss(scores, known, r), expected)
 
 
-def test_a_run_that_diverges_says_so_instead_of_going_on(garments):
+def test_diverged_training_is_refused_with_a_learning_rate(garments):
     r = small("tutorial", learning_rate=100, epochs=5, activation="softmax")
     net = net_for(r)
     with torch.no_grad():
         net.layers["conv1"].weight.fill_(1e38)
-    with pytest.raises(TrainingError, match="Try a smaller learning rate: --set learning_rate=25"):
+    with refuses("loss_not_finite", learning_rate=25):
         fit(net, *garments, r, seed=0, compute=COMPUTE)
 
 
-def test_a_foreign_or_damaged_checkpoint_is_refused(garments, tmp_path):
+def test_foreign_and_damaged_checkpoints_are_refused(garments, tmp_path):
     checkpoint = tmp_path / "checkpoint.safetensors"
     quick = small("quick", epochs=1)
     fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, checkpoint=checkpoint)
     tutorial = small("tutorial", epochs=1)
-    with pytest.raises(TrainingError, match="not a checkpoint of this run"):
+    with refuses("checkpoint_invalid", path=str(checkpoint)):
         fit(net_for(tutorial), *garments, tutorial, seed=0, compute=COMPUTE, checkpoint=checkpoint)
     whole = checkpoint.read_bytes()
     changed = bytearray(whole)
     changed[-1000] ^= 1
-    for damaged, why in ((whole[:1000], ""), (bytes(changed), r" \(it was damaged after it was written\)")):
+    for damaged in (whole[:1000], bytes(changed)):
         checkpoint.write_bytes(damaged)
-        with pytest.raises(TrainingError, match=f"not a checkpoint of this run{why}"):
+        with refuses("checkpoint_invalid", path=str(checkpoint)):
             fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize(
     ("activation", "stored"), [("sigmoid", "normalised_sigmoids"), ("softmax", "softmax_of_logits")]
 )
-def test_the_tutorial_has_kerass_loss_for_20_steps(activation, stored):
+def test_tutorial_has_the_losses_of_keras_for_20_steps(activation, stored):
     """From the same weights, in the same order, without dropout, both in float64.
 
     In float32 rounding alone moves these steps by up to 1e-3, in Keras as here: benchmarks/keras_tutorial.py.
@@ -152,7 +143,7 @@ def test_the_tutorial_has_kerass_loss_for_20_steps(activation, stored):
     assert np.abs(np.array(losses) - figures["losses"]).max() < 1e-8
 
 
-def test_in_float32_the_tutorial_starts_as_keras_does():
+def test_tutorial_in_float32_starts_as_keras_does():
     losses, figures = first_steps("sigmoid", "normalised_sigmoids", 6, torch.float32)
     assert np.abs(np.array(losses) - figures["losses"][:6]).max() < 1e-4
 
@@ -178,14 +169,14 @@ def first_steps(activation, stored, steps, dtype):
     for start in range(0, len(pixels), 512):
         adam.zero_grad()
         answers = {"label": torch.from_numpy(labels[start : start + 512])}
-        loss = loss_of(net(to_batch(pixels[start : start + 512]).to(dtype)), answers, r)
+        loss = compute_loss(net(to_batch(pixels[start : start + 512]).to(dtype)), answers, r)
         loss.backward()
         adam.step()
         losses.append(loss.item())
     return losses, figures
 
 
-def test_the_tutorials_division_is_the_articles():
+def test_tutorial_splits_as_the_article():
     from muslin.workflows.run import split_for_recipe
 
     dataset = read("fashion-mnist")
@@ -196,7 +187,7 @@ def test_the_tutorials_division_is_the_articles():
     assert np.array_equal(parts.test, np.arange(60_000, 70_000))
 
 
-def test_dropout_drops_its_share_and_keeps_the_mean():
+def test_dropout_drops_its_rate_and_keeps_the_mean():
     net = net_for(small("tutorial"))
     dropout = Dropout(0.25).train()
     dropout.net = [net]
@@ -206,27 +197,27 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert torch.equal(dropout.eval()(dropped), dropped)
 
 
-def test_muons_change_has_directions_of_about_equal_length():
+def test_orthogonalise_gives_singular_values_near_one():
     random = torch.Generator().manual_seed(0)
     shapes = [(24, 60), (60, 24), (24, 90), (8, 8)]  # two of a size, one that is tall, one by itself
     matrices = [torch.randn(shape, generator=random) for shape in shapes]
-    changes = orthogonal(matrices, iterations=5)
+    changes = orthogonalise(matrices, iterations=5)
     assert [tuple(change.shape) for change in changes] == shapes
     for matrix, change in zip(matrices, changes, strict=True):
         lengths = torch.linalg.svdvals(change)
         assert lengths.min() > 0.6
         assert lengths.max() < 1.3
-        assert torch.allclose(orthogonal([matrix.T], iterations=5)[0], change.T, atol=1e-4)
+        assert torch.allclose(orthogonalise([matrix.T], iterations=5)[0], change.T, atol=1e-4)
         # the same directions: none is turned into another
         left, _, right = torch.linalg.svd(matrix, full_matrices=False)
         assert torch.allclose(
             left.T @ change @ right.T, torch.diag((left.T @ change @ right.T).diagonal()), atol=1e-4
         )
-    nothing = orthogonal([torch.zeros(4, 9)])[0]
+    nothing = orthogonalise([torch.zeros(4, 9)])[0]
     assert torch.equal(nothing, torch.zeros(4, 9))
 
 
-def test_the_learning_rate_climbs_and_falls_as_the_recipe_says():
+def test_learning_rate_follows_warmup_and_schedule():
     linear = recipe("quick", warmup=0.2)
     rates = [learning_rate_factor(linear, done, 10) for done in range(10)]
     assert rates == pytest.approx([0.5, 1.125, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])

@@ -387,7 +387,7 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
     Raises:
         KeyError, TypeError, ValueError: it is not such a record.
     """
-    changes = {key: value for key, value in values.items() if key != "method"}
+    changes = {key: value for key, value in dict(values).items() if key != "method"}
     if "widths" in changes:
         changes["widths"] = tuple(changes["widths"])
     return METHODS[values["method"]](**changes)

@@ -148,7 +148,9 @@ class _Formatter(string.Formatter):
         if kind == "or":
             return self._listed(map(str, value), "or")
         if kind == "sentences":
-            return " ".join(each.text(self.language) if isinstance(each, Message) else str(each) for each in value)
+            return " ".join(
+                each.text(self.language) if isinstance(each, Message) else str(each) for each in value
+            )
         if kind == "quoted":
             return self._listed(map(repr, value), "and")
         if kind == "percent":
