@@ -26,8 +26,8 @@ from muslin.cli import cli
 from muslin.cli.options import ChoiceOption
 from muslin.data.dataset import Target
 from muslin.learn.layer_kinds import layer_detail
-from muslin.learn.networks import build_network, describe
-from muslin.learn.recipes import RECIPES, Recipe, settings
+from muslin.learn.networks import describe
+from muslin.learn.recipes import METHODS, RECIPES, Recipe, recipe_network, settings
 
 HERE = Path(__file__).resolve().parent
 SOURCE = Path(muslin.__file__).parent
@@ -164,34 +164,45 @@ def recipes() -> Iterator[str]:
     yield "# Recipes"
     yield ""
     yield (
-        "A recipe holds every setting of a training. `muslin train --recipe NAME` takes one; "
-        "`--set NAME=VALUE` changes one of its settings ([how](../how-to/change-a-recipe.md)). "
-        "In Python: `muslin.train(data, recipe=NAME, settings={...})`."
+        "A recipe is every setting that training reads. `muslin train --recipe NAME` trains with one; "
+        "`--set NAME=VALUE` changes a setting ([how](../how-to/change-a-recipe.md)). "
+        "In Python: `muslin.train(data, recipe=NAME, settings={...})`. "
+        "A setting that the recipe does not read is refused."
     )
     yield ""
-    for made in RECIPES.values():
-        yield f"- **{made.name}**: {made.summary}"
+    for row in RECIPES.values():
+        measured = ""
+        if row.benchmark:
+            seeds = f"{row.benchmark.n_seeds} seeds"
+            measured = f" Test accuracy on Fashion-MNIST: {row.benchmark.accuracy:.2%} (median of {seeds})."
+        yield f"- **{row.name}** (`{row.method}`): {row.summary}.{measured}"
     yield ""
-    yield "## Values"
-    yield ""
-    yield f"| setting | {' | '.join(RECIPES)} |"
-    yield f"| --- |{' --- |' * len(RECIPES)}"
-    for name in settings():
-        yield f"| `{name}` | {' | '.join(_value(getattr(made, name)) for made in RECIPES.values())} |"
-    yield ""
-    yield "## Settings"
-    yield ""
-    yield "| setting | meaning | values |"
-    yield "| --- | --- | --- |"
-    for name, setting in settings().items():
-        yield f"| `{name}` | {_cell(setting.metadata['help'])} | {_range(setting)} |"
-    yield ""
+    for name, method in METHODS.items():
+        rows = [row for row in RECIPES.values() if row.method == name]
+        yield f"## Method `{name}`"
+        yield ""
+        yield str(method.__doc__)
+        yield ""
+        yield f"| setting | {' | '.join(row.name for row in rows)} | meaning | value |"
+        yield f"| --- |{' --- |' * len(rows)} --- | --- |"
+        for key, setting in settings(method).items():
+            values = " | ".join(_value(row.to_dict().get(key, "–")) for row in rows)
+            needs = _needs(setting.metadata["needs"])
+            yield f"| `{key}` | {values} | {_cell(setting.metadata['help'])}{needs} | {_range(setting)} |"
+        yield ""
     yield "## Networks"
     yield ""
-    yield "For gray images of 28×28 px and ten classes. Multiply-adds are for one prediction."
+    yield "For gray images of 28×28 px and ten classes. Multiply-adds are those of one prediction."
     yield ""
-    for made in RECIPES.values():
-        yield from _network(made)
+    for row in RECIPES.values():
+        yield from _network(row)
+
+
+def _needs(needs: tuple[str, tuple[str, ...]] | None) -> str:
+    if needs is None:
+        return ""
+    name, values = needs
+    return f". Only with `{name}` {' or '.join(f'`{value}`' for value in values) if values else 'above 0'}"
 
 
 def _value(value: Any) -> str:
@@ -230,17 +241,7 @@ def _range(setting: Any) -> str:
 
 def _network(made: Recipe) -> Iterator[str]:
     target = Target("label", tuple(map(str, range(10))))
-    drawn = describe(
-        build_network(
-            made.network,
-            (28, 28, 1),
-            [target],
-            widths=made.widths,
-            dropout=made.dropout,
-            activation=made.activation,
-            tta_flip=made.tta_flip,
-        )
-    )
+    drawn = describe(recipe_network(made, (28, 28, 1), (target,)))
     yield f"### {made.name}"
     yield ""
     yield f"{drawn['parameters']:,} parameters, {drawn['multiply_adds']:,} multiply-adds an image."
@@ -373,6 +374,8 @@ def _signature(node: ast.FunctionDef, name: str, width: int = 88) -> list[str]:
     if arguments.kwonlyargs:
         words.append("*")
         words += [_argument(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    if arguments.kwarg:
+        words.append(f"**{_argument(arguments.kwarg, None)}")
     returns = f" -> {_annotation(node.returns)}" if node.returns and node.name != "__init__" else ""
     line = f"{name}({', '.join(words)}){returns}"
     if len(line) <= width:

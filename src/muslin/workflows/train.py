@@ -535,7 +535,9 @@ def _read_run_data(
             source = {**source, "test": str(test)}
         dataset = _read_source(source, callbacks.log)
     if exclude:
-        dataset = exclusions.exclude_samples(dataset, exclusions.read_exclusions(run.excluded), exclude["path"])
+        dataset = exclusions.exclude_samples(
+            dataset, exclusions.read_exclusions(run.excluded), exclude["path"]
+        )
     with _resume_command(run):
         prepared = prepare_data(dataset, recipe, seed, max_unreadable, callbacks)
     if prepared.dataset.fingerprint != fingerprint:
