@@ -178,7 +178,7 @@ def evaluate_multilabel(
         macro=_with_intervals(whole.macro(), sampled.macro()),
         log_loss=float(-np.log(np.where(cell_truth, clipped, 1 - clipped)).mean()),
         brier_score=float(np.square(probabilities[labelled] - cell_truth, dtype=np.float64).mean()),
-        confident_errors=_confident_errors(truth, probabilities, predicted, images, ids),
+        confident_errors=_find_confident_errors(truth, probabilities, predicted, images, ids),
     )
 
 
@@ -268,7 +268,7 @@ def _with_intervals(
     return LabelAverages(**metrics)
 
 
-def _confident_errors(
+def _find_confident_errors(
     truth: NDArray[np.integer[Any]],
     probabilities: NDArray[np.floating[Any]],
     predicted: NDArray[np.bool_],

@@ -125,7 +125,10 @@ def disagreements(result: ComparisonResult, target_name: str) -> bytes | None:
                 SheetSection(
                     f"{title}: {plural(len(indices), 'image')}{more}",
                     [result.dataset.images[i] for i in shown],
-                    [f"1: {_class_names(target, a[i])}\n2: {_class_names(target, b[i])}" for i in shown],
+                    [
+                        f"1: {_predicted_names(target, a[i])}\n2: {_predicted_names(target, b[i])}"
+                        for i in shown
+                    ],
                 )
             )
     return contact_sheet(sections) if sections else None
@@ -159,7 +162,7 @@ def _to_classes_of(target: Target, predicted: NDArray[np.int64], other: Target) 
     return cells[:, :-1]
 
 
-def _class_names(target: Target, predicted: Any) -> str:
+def _predicted_names(target: Target, predicted: Any) -> str:
     if np.ndim(predicted):
         return ", ".join(target.classes[i] for i in np.flatnonzero(predicted)) or "none"
     return target.classes[int(predicted)] if int(predicted) < len(target.classes) else "another class"

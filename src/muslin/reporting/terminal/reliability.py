@@ -18,14 +18,7 @@ def print_reliability(
     out = console_for(file)
     out.print("\npredictions accepted at each precision target", style="bold")
     table = plain_table()
-    for heading in (
-        "precision",
-        "coverage",
-        "accuracy of accepted",
-        "review",
-        "set coverage",
-        "out of scope",
-    ):
+    for heading in ("target", "coverage", "accuracy", "review", "set coverage", "out of scope"):
         number = heading in ("target", "coverage")
         table.add_column(heading, justify="right" if number else "left", no_wrap=True)
     for row in reliability.selective:
