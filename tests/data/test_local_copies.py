@@ -28,7 +28,6 @@ from muslin.data.registry import (
     CLOTHING_SMALL,
     FASHION_MNIST,
     RegisteredDataset,
-    RegisteredFile,
 )
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
@@ -52,7 +51,7 @@ def contents(drawn: SyntheticDataset) -> dict[str, bytes]:
 def tiny(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisteredDataset:
     """A registered data set without any copy: no URL, no Debian folder."""
     monkeypatch.delenv("MUSLIN_DATA", raising=False)
-    files = tuple(RegisteredFile(n, len(c), hashlib.sha256(c).hexdigest()) for n, c in contents.items())
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     folder = tmp_path / "debian" / "tiny"
     return replace(
         FASHION_MNIST, name="tiny", files=files, urls=(), name_pattern="tiny", debian_folder=folder
@@ -203,7 +202,7 @@ def test_a_broken_download_is_not_cached_and_repeated_later(tiny, contents, cach
 
 def test_files_of_an_earlier_attempt_are_not_downloaded_again(tiny, contents, cache, tmp_path):
     served = put(tmp_path / "served", contents)
-    last = served / f"{tiny.files[-1].name}.gz"
+    last = served / f"{[*tiny.files][-1]}.gz"
     hidden = last.rename(served / "hidden")
     with serving_folder(served) as home:
         with pytest.raises(DataError):

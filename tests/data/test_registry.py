@@ -12,7 +12,7 @@ from idx_files import images_file, labels_file
 from muslin.data import read, registry
 from muslin.data.convert import write_csv
 from muslin.data.formats import pixels_csv
-from muslin.data.registry import FASHION_MNIST, RegisteredDataset, RegisteredFile
+from muslin.data.registry import FASHION_MNIST, RegisteredDataset
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError, StorageError
 
@@ -32,7 +32,7 @@ def contents(drawn: SyntheticDataset) -> dict[str, bytes]:
 def tiny(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisteredDataset:
     """A registered data set without any copy: no URL, no Debian folder."""
     monkeypatch.delenv("MUSLIN_DATA", raising=False)
-    files = tuple(RegisteredFile(n, len(c), hashlib.sha256(c).hexdigest()) for n, c in contents.items())
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     folder = tmp_path / "debian" / "tiny"
     return replace(
         FASHION_MNIST, name="tiny", files=files, urls=(), name_pattern="tiny", debian_folder=folder

@@ -14,7 +14,7 @@ from muslin.data.dataset import Dataset
 from muslin.data.formats import folders, read_path
 from muslin.data.formats.read_options import Log, ReadOptions, no_log
 from muslin.data.gzip_files import open_data_file
-from muslin.data.registry import RegisteredDataset, RegisteredFile, lookup, with_class_names
+from muslin.data.registry import RegisteredDataset, lookup, with_registered_classes
 from muslin.errors import DataError, MuslinError
 from muslin.messages import Message
 from muslin.storage.atomic import atomic_file, cache_folder, storage_errors, write_atomically
@@ -24,6 +24,9 @@ ARCHIVE_SUFFIXES = (".tar", ".zip", ".tar.gz", ".tgz")
 
 MAX_ARCHIVE_BYTES = 4 * 2**30
 """A server that sends more is cut off, and a table in an archive is never larger."""
+
+MAX_FILE_BYTES = 2**28
+"""As MAX_ARCHIVE_BYTES, for each of a set's files of pixels."""
 
 LOG_EVERY_BYTES = 50_000_000
 
@@ -71,7 +74,7 @@ def obtain(
     row = lookup(dataset) if isinstance(dataset, str) else dataset
     folder = (cache or cache_folder()) / row.name
     tried: list[str] = []
-    for path, origin in _candidates(row, folder, tried):
+    for path, origin in _copy_candidates(row, folder, tried):
         try:
             return LocalCopy(row.name, path, origin, verify(row, path), tuple(tried))
         except DataError as error:
@@ -83,7 +86,7 @@ def obtain(
             return LocalCopy(row.name, path, f"{url}, stored in {folder}", verify(row, path), tuple(tried))
         except MuslinError as error:
             tried.append(error.message)
-    files = [f"{file.name}.gz" for file in row.files] or [f"{row.name}.zip"]
+    files = [f"{file}.gz" for file in row.files] or [f"{row.name}.zip"]
     package = row.debian_package
     raise DataError(
         "dataset_unavailable", name=row.name, tried=tried, page=row.page, package=package, files=files
@@ -107,7 +110,7 @@ def read_copy(row: RegisteredDataset, copy: LocalCopy) -> Dataset:
     """
     path, origin = copy.path, f"{copy.origin} ({copy.checked})"
     if not row.table:
-        return replace(with_class_names(row, read_path(path)), name=row.name, origin=origin)
+        return replace(with_registered_classes(row, read_path(path)), name=row.name, origin=origin)
     if path.is_dir():
         photos = next((path / name for name in row.photo_folders if (path / name).is_dir()), path)
         dataset = read_path(path / row.table, options=ReadOptions(images=str(photos)))
@@ -129,7 +132,7 @@ def _table_content(row: RegisteredDataset, path: Path) -> bytes:
 # ── Places ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _candidates(row: RegisteredDataset, folder: Path, tried: list[str]) -> Iterator[tuple[Path, str]]:
+def _copy_candidates(row: RegisteredDataset, folder: Path, tried: list[str]) -> Iterator[tuple[Path, str]]:
     """Paths that look like a copy, each with its origin; places without one are added to `tried`."""
     named = os.environ.get("MUSLIN_DATA")
     cached = folder if row.files else folder / f"{row.name}.zip"
@@ -152,15 +155,15 @@ def _copies_in(row: RegisteredDataset, root: Path) -> list[Path]:
     """The copies at or in `root`, archives first."""
     if root.is_file():
         return [root] if _has_name(row, root) else []
-    named = [path for path in _entries(root) if _has_name(row, path)]
+    named = [path for path in _folder_entries(root) if _has_name(row, path)]
     for folder in [path for path in named if path.is_dir()]:
-        named += [path for path in _entries(folder) if path.is_file() and _has_name(row, path)]
+        named += [path for path in _folder_entries(folder) if path.is_file() and _has_name(row, path)]
     if root not in named and any((root / name).exists() for name in row.contents):
         named.append(root)
     return sorted(named, key=lambda path: (path.is_dir(), path == root, path))
 
 
-def _entries(folder: Path) -> list[Path]:
+def _folder_entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -195,8 +198,8 @@ def verify(row: RegisteredDataset, path: Path, name: str | None = None) -> Messa
     """
     name = name or str(path)
     if row.files:
-        for file in row.files:
-            verify_file(file, _file_in(path, file))
+        for file, sha256 in row.files.items():
+            verify_file(sha256, _file_in(path, file))
         return Message("checksum_verified")
     digest = file_digest(path) if path.is_file() and row.archive_sha256 else None
     if digest and digest == row.archive_sha256:
@@ -217,32 +220,26 @@ def verify(row: RegisteredDataset, path: Path, name: str | None = None) -> Messa
     return Message("checksum_unknown")
 
 
-def verify_file(file: RegisteredFile, path: Path, name: str | None = None) -> None:
-    """Check that the uncompressed content of `path` is that of `file`.
+def verify_file(sha256: str, path: Path, name: str | None = None) -> None:
+    """Check the SHA-256 of the uncompressed content of `path`.
 
     Args:
         name: how errors call it; by default its path.
 
     Raises:
-        DataError: it is not, or cannot be read.
+        DataError: it is another one, or the file cannot be read.
     """
-    digest, size = hashlib.sha256(), 0
     with open_data_file(path) as content:
-        while block := content.read(2**20):
-            digest.update(block)
-            size += len(block)
-    if digest.hexdigest() != file.sha256:
-        raise DataError(
-            "file_changed", path=name or str(path), found=digest.hexdigest()[:12], expected=file.sha256[:12],
-            bytes=size, expected_bytes=file.size_bytes,
-        )  # fmt: skip
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if digest != sha256:
+        raise DataError("file_changed", path=name or str(path), found=digest[:12], expected=sha256[:12])
 
 
-def _file_in(folder: Path, file: RegisteredFile) -> Path:
-    for path in (folder / file.name, folder / f"{file.name}.gz"):
+def _file_in(folder: Path, file: str) -> Path:
+    for path in (folder / file, folder / f"{file}.gz"):
         if path.is_file():
             return path
-    raise DataError("file_missing", path=str(folder), name=file.name)
+    raise DataError("file_missing", path=str(folder), name=file)
 
 
 def file_digest(path: Path) -> str:
@@ -302,14 +299,14 @@ def _download(row: RegisteredDataset, url: str, folder: Path, timeout_s: float, 
         path = folder / f"{row.name}.zip"
         _download_file(url, path, lambda file: verify(row, file, url), MAX_ARCHIVE_BYTES, timeout_s, log)
         return path
-    for file in row.files:
+    for file, sha256 in row.files.items():
         try:
-            verify_file(file, _file_in(folder, file))  # from an earlier attempt that failed at a later file
+            verify_file(sha256, _file_in(folder, file))  # from an earlier attempt that failed at a later file
         except DataError:
-            address = f"{url.rstrip('/')}/{file.name}.gz"
-            check, max_bytes = partial(verify_file, file, name=address), file.size_bytes + 2**20
-            _download_file(address, folder / f"{file.name}.gz", check, max_bytes, timeout_s, log)
-            (folder / file.name).unlink(missing_ok=True)  # a damaged copy, which would be found first
+            address = f"{url.rstrip('/')}/{file}.gz"
+            check = partial(verify_file, sha256, name=address)
+            _download_file(address, folder / f"{file}.gz", check, MAX_FILE_BYTES, timeout_s, log)
+            (folder / file).unlink(missing_ok=True)  # a damaged copy, which would be found first
     return folder
 
 

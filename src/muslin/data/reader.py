@@ -11,7 +11,7 @@ from muslin.data.formats import read_path
 from muslin.data.formats.read_options import Log, ReadOptions, no_log
 from muslin.data.local_copies import read_registered
 from muslin.data.rare_classes import reduce_rare_classes
-from muslin.data.registry import DATASETS, RegisteredDataset, recognise, with_class_names
+from muslin.data.registry import DATASETS, RegisteredDataset, recognise, with_registered_classes
 from muslin.errors import DataError, unknown
 from muslin.messages import Message
 
@@ -103,14 +103,14 @@ def _read_data(
         raise DataError("test_is_training", path=str(test))
     dataset = _read_path(data, format, options, log)
     if test is None:
-        return _with_registered_classes([dataset], [data])[0]
+        return _recognised([dataset], [data])[0]
     parts = [dataset, _read_path(test, format, options, log)]
     for part, path in zip(parts, (data, test), strict=True):
         if part.parts is not None:
             raise DataError("test_part_exists", path=str(path))
         if not part.targets:
             raise DataError("no_label_column", path=str(path))
-    train_part, test_part = _with_registered_classes(parts, [data, test])
+    train_part, test_part = _recognised(parts, [data, test])
     return join({"train": train_part, "test": test_part}, name=train_part.name)
 
 
@@ -122,11 +122,11 @@ def _read_path(data: str | Path, format: str | None, options: ReadOptions, log: 
     return read_path(data, format=format, options=options, log=log)
 
 
-def _with_registered_classes(datasets: list[Dataset], paths: Sequence[str | Path]) -> list[Dataset]:
+def _recognised(datasets: list[Dataset], paths: Sequence[str | Path]) -> list[Dataset]:
     """The data sets with the class names of the registered data set that a file's name stands for, if any."""
     for dataset, path in zip(datasets, paths, strict=True):
         if row := recognise(dataset, [Path(path).resolve().name]):
-            return [_with_origin(with_class_names(row, each), row) for each in datasets]
+            return [_with_origin(with_registered_classes(row, each), row) for each in datasets]
     return datasets
 
 

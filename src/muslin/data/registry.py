@@ -1,23 +1,14 @@
 """Data sets with a name: their files, where to download them, their checksums and their classes."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
 from muslin.errors import DataError, unknown
-
-
-@dataclass(frozen=True)
-class RegisteredFile:
-    """One file of a data set, described by its uncompressed content."""
-
-    name: str
-    size_bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +24,7 @@ class RegisteredDataset:
         size: size of the download, for a person; None where it is unknown.
         name_pattern: regular expression for the name of a local copy, without `.zip` and the like, in any case.
         contents: names of which any in a folder shows that the folder is a copy.
-        files: the files of a set of pixels, all required; () for an archive.
+        files: per file of a set of pixels the SHA-256 of its uncompressed content; empty for an archive.
         archive_sha256: of the published archive; None where it is unknown.
         photos_sha256: `local_copies.photos_digest` of its photos, which is the same for every archive and folder;
             None where it is unknown.
@@ -54,7 +45,7 @@ class RegisteredDataset:
     size: str | None
     name_pattern: str
     contents: tuple[str, ...]
-    files: tuple[RegisteredFile, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     archive_sha256: str | None = None
     photos_sha256: str | None = None
     table: str = ""
@@ -68,7 +59,7 @@ class RegisteredDataset:
     @property
     def checksum(self) -> str:
         """The known checksums, one a line."""
-        lines = [f"SHA-256 {file.sha256} of {file.name}" for file in self.files]
+        lines = [f"SHA-256 {sha256} of {name}" for name, sha256 in self.files.items()]
         lines += [f"SHA-256 {self.photos_sha256} of its photos"] if self.photos_sha256 else []
         lines += [f"SHA-256 {self.archive_sha256} of its archive"] if self.archive_sha256 else []
         return "\n".join(lines) or "no SHA-256 is known"
@@ -97,45 +88,19 @@ FASHION_MNIST = RegisteredDataset(
     size="about 31 MB",
     name_pattern=r"fashion[-_]?mnist",
     contents=("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"),
-    files=(
-        RegisteredFile(
-            "train-images-idx3-ubyte",
-            47_040_016,
-            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-        ),
-        RegisteredFile(
-            "train-labels-idx1-ubyte",
-            60_008,
-            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-        ),
-        RegisteredFile(
-            "t10k-images-idx3-ubyte",
-            7_840_016,
-            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-        ),
-        RegisteredFile(
-            "t10k-labels-idx1-ubyte",
-            10_008,
-            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-        ),
-    ),
-    classes=(
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ),
+    files={
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+    classes=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+             "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     shape=(28, 28, 1),
     transform="fashion-mnist",
     debian_package="dataset-fashion-mnist",
     debian_folder=Path("/usr/share/datasets/fashion-mnist"),
-)
+)  # fmt: skip
 
 CLOTHING_SMALL = RegisteredDataset(
     name="clothing-small",
@@ -211,7 +176,7 @@ def recognise(dataset: Dataset, names: Iterable[str]) -> RegisteredDataset | Non
     return None
 
 
-def with_class_names(row: RegisteredDataset, dataset: Dataset) -> Dataset:
+def with_registered_classes(row: RegisteredDataset, dataset: Dataset) -> Dataset:
     """`dataset` with the class names and the transform of `row`; unchanged where its images or labels do not fit."""
     indices = _class_indices(row, dataset)
     if indices is None:

@@ -72,7 +72,9 @@ def apply_transform(
     return TRANSFORMS[transform](pixels, size, trace)
 
 
-def fit(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> tuple[Pixels, Message | None]:
+def scale_and_pad(
+    pixels: Pixels, size: Size, trace: TransformTrace | None = None
+) -> tuple[Pixels, Message | None]:
     """The whole image, scaled to fit (Lanczos, antialiased) and centred on the colour of its own edge."""
     trace = trace or TransformTrace()
     height, width, channels = size
@@ -124,7 +126,7 @@ def fashion_mnist(
             return image, None
         return trace.step("negated", WHITE - image, lambda: image), Message("image_negated")
     if gray and (corners <= CLOSE * WHITE).all():
-        image, note = fit(pixels, size, trace)
+        image, note = scale_and_pad(pixels, size, trace)
         return image, Message("light_image_fitted", **note.params) if note else None
     trimmed = trace.step("trimmed", _trimmed(pixels), lambda: pixels)
     sample = trace.step("subsampled", _subsampled(trimmed, size))
@@ -144,7 +146,7 @@ def fashion_mnist(
 
 
 TRANSFORMS: dict[str, Callable[[Pixels, Size, TransformTrace | None], tuple[Pixels, Message | None]]] = {
-    "fit": fit,
+    "fit": scale_and_pad,
     "fashion-mnist": fashion_mnist,
 }
 """Every transform, by its name in `Dataset.transform` and in bundles."""

@@ -75,7 +75,7 @@ def detect(path: Path) -> str | None:
     if path.is_dir():
         return None
     start = _read_start(path)
-    if b"\0" in start[:1024] or not (lines := _numbered_lines(start, _line_end(start))):
+    if b"\0" in start[:1024] or not (lines := _lines_with_numbers(start, _line_end(start))):
         return None
     cells = _split_line(lines[0][1], _find_delimiter(lines[0][1]))
     if len(cells) < 4:
@@ -98,7 +98,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             ragged or holds a value that is not a whole number from 0 to 255; the error names the row.
     """
     layout = _find_layout(path, options)
-    pixels, cells, blank = _read_rows(path, layout)
+    pixels, cells, blank = _read_pixel_rows(path, layout)
     if not len(pixels):
         raise DataError("no_rows", path=str(path))
     if layout.order is not None:
@@ -169,7 +169,7 @@ def _find_layout(path: Path, options: ReadOptions) -> _Layout:
     if b"\0" in start[:1024]:
         raise DataError("binary_file", path=str(path))
     line_end = _line_end(start)
-    lines = _numbered_lines(start, line_end)
+    lines = _lines_with_numbers(start, line_end)
     first_line, first = lines[0]
     delimiter = _find_delimiter(first)
     cells = _split_line(first, delimiter)
@@ -221,7 +221,7 @@ def _line_end(start: bytes) -> bytes:
     return b"\r" if b"\n" not in start and b"\r" in start else b"\n"
 
 
-def _numbered_lines(start: bytes, line_end: bytes) -> list[tuple[int, str]]:
+def _lines_with_numbers(start: bytes, line_end: bytes) -> list[tuple[int, str]]:
     """The lines of the beginning that are not blank, with their numbers from 1."""
     lines = start.removeprefix(BYTE_ORDER_MARK).split(line_end)
     texts = (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
@@ -305,7 +305,7 @@ def _has_label(path: Path, columns: int, rows: list[list[str]], options: ReadOpt
                 path=str(path),
                 found=columns,
                 expected=values,
-                shape=_shape_text(options.shape),
+                shape=_shape_label(options.shape),
             )
         return columns == values + 1
     named = any(not _is_number(row[place]) for row in rows for place in (0, -1) if row[place].strip())
@@ -315,7 +315,7 @@ def _has_label(path: Path, columns: int, rows: list[list[str]], options: ReadOpt
     if without and not with_label:
         return False
     if with_label and without:
-        choices = [_shape_text(without), _shape_text(with_label)]
+        choices = [_shape_label(without), _shape_label(with_label)]
         raise DataError("label_or_pixel", path=str(path), found=columns, choices=choices)
     raise DataError("shape_unknown", path=str(path), found=columns)
 
@@ -357,7 +357,11 @@ def _find_shape(path: Path, pixels: int, options: ReadOptions) -> tuple[int, int
     expected = math.prod(options.shape)
     if expected != pixels:
         raise DataError(
-            "shape_differs", path=str(path), found=pixels, expected=expected, shape=_shape_text(options.shape)
+            "shape_differs",
+            path=str(path),
+            found=pixels,
+            expected=expected,
+            shape=_shape_label(options.shape),
         )
     return options.shape
 
@@ -371,7 +375,7 @@ def infer_shape(pixels: int) -> tuple[int, int, int] | None:
     return None
 
 
-def _shape_text(shape: tuple[int, int, int]) -> str:
+def _shape_label(shape: tuple[int, int, int]) -> str:
     return "×".join(map(str, shape))
 
 
@@ -381,7 +385,7 @@ Rows = tuple[NDArray[np.uint8], list[bytes]]
 """Pixels uint8 (rows, pixels), and the label's cell of each row."""
 
 
-def _read_rows(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes], int]:
+def _read_pixel_rows(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes], int]:
     """uint8 (rows, pixels), the label's cell of each row, and the number of blank lines.
 
     Every block of lines goes to the parser of plain digits. A block that it refuses (quotes, spaces, an error) is

@@ -18,7 +18,7 @@ NAME = re.compile(r"(?:(?P<stem>.*)[-_. ])?(?P<part>[a-z]+)\.csv(?:\.gz)?", re.I
 
 def detect(path: Path) -> str | None:
     """Why `path` is such a folder, or None: every CSV in it holds pixels and has a part's name, or there is one."""
-    files = _part_files(path) if path.is_dir() else {}
+    files = _csv_by_part(path) if path.is_dir() else {}
     if not files or not all(pixels_csv.detect(file) for file in files.values()):
         return None
     return f"pixels in {', '.join(file.name for file in files.values())}"
@@ -30,7 +30,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     Raises:
         DataError: there is no such file, or one cannot be read; the error names the file and row.
     """
-    files = _part_files(path)
+    files = _csv_by_part(path)
     if not files:
         raise DataError("no_part_csv", path=str(path))
     parts = {part: pixels_csv.read(file, options) for part, file in files.items()}
@@ -72,7 +72,7 @@ def write(
     return written
 
 
-def _part_files(path: Path) -> dict[str, Path]:
+def _csv_by_part(path: Path) -> dict[str, Path]:
     """Per part its file; a single file without a part's name is under `""`. Empty where names clash."""
     found: dict[str, Path] = {}
     files = [p for p in sorted(path.iterdir()) if re.search(r"\.csv(\.gz)?$", p.name, re.I) and p.is_file()]
