@@ -35,7 +35,7 @@ PAGE = "before\n<!-- recipes -->\n<!-- /recipes -->\nafter\n"
 
 def test_the_documented_figures_are_those_of_the_results_they_link():
     page = tables.PAGE.read_text(encoding="utf-8")
-    assert tables.filled(page, BENCHMARKS / "results", newest=False) == page
+    assert tables.fill_tables(page, BENCHMARKS / "results", newest=False) == page
     for name in tables.TABLES:
         assert f"<!-- {name} -->" in page
         assert f"<!-- /{name} -->" in page
@@ -47,7 +47,7 @@ def test_a_table_has_the_newest_result_of_each_recipe_and_says_where_it_comes_fr
     result(tmp_path, "recipes_quick_20260101T000000Z", 20.0)
     result(tmp_path, "recipes_quick_20260102T000000Z", 10.0, note="others used the machine.")
     result(tmp_path, "recipes_slow_20250102T000000Z", 99.0)
-    page = tables.filled(PAGE, tmp_path, newest=True)
+    page = tables.fill_tables(PAGE, tmp_path, newest=True)
     assert "| `quick` | 10.0 (10.0–10.0) | 20.0" in page
     assert "| `slow` | 99.0" in page
     assert "2026-01-02 at abcdef0; a processor, 2 cores, load 0.5 before it began. Others used the" in page
@@ -57,10 +57,10 @@ def test_a_table_has_the_newest_result_of_each_recipe_and_says_where_it_comes_fr
 
 def test_a_figure_changed_by_hand_is_noticed_and_a_newer_result_alone_is_no_fault(tmp_path):
     result(tmp_path, "recipes_quick_20260101T000000Z", 20.0)
-    page = tables.filled(PAGE, tmp_path, newest=True)
+    page = tables.fill_tables(PAGE, tmp_path, newest=True)
     result(tmp_path, "recipes_quick_20260102T000000Z", 10.0)
-    assert tables.filled(page, tmp_path, newest=False) == page
-    assert tables.filled(page.replace("20.0 (20.0", "19.0 (19.0"), tmp_path, newest=False) == page
+    assert tables.fill_tables(page, tmp_path, newest=False) == page
+    assert tables.fill_tables(page.replace("20.0 (20.0", "19.0 (19.0"), tmp_path, newest=False) == page
 
 
 def test_what_int8_gains_is_the_ratio_of_each_turn_and_not_of_the_medians():
@@ -190,12 +190,12 @@ def test_a_plot_that_is_missing_or_not_what_its_result_says_is_noticed(tmp_path,
     assert "images/growth.svg" in page.read_text()
     plot.write_text(plot.read_text().replace("slope 1.00", "slope 0.50", 1))
     assert tables.main(["--check"]) == 1
-    assert "docs/images/growth.svg: is not what its results say." in capsys.readouterr().err
+    assert "docs/images/growth.svg: differs from its results." in capsys.readouterr().err
     plot.unlink()
     assert tables.main(["--check"]) == 1
     page.write_text(page.read_text().replace("15,000", "14,000"))
     assert tables.main(["--check"]) == 1
-    assert "docs/speed.md: is not what" in capsys.readouterr().err
+    assert "docs/speed.md: differs" in capsys.readouterr().err
 
 
 def test_a_point_of_growth_is_read_learned_from_and_answered(tmp_path):

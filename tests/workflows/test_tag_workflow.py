@@ -189,15 +189,15 @@ def test_taxonomy_renames_and_groups_tags(shop: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "code", "params"),
     [
-        ("Shrit,,x,de", "taxonomy_tag_unknown", {"line": 2, "name": "Shrit", "nearest": "Shirt"}),
-        ("Shirt,A,x,de\nShirt,A,y,de", "taxonomy_tag_twice", {"line": 3, "first_line": 2}),
+        ("Shrit,,x,de", "taxonomy_tag_unknown", {"row": 2, "name": "Shrit", "nearest": "Shirt"}),
+        ("Shirt,A,x,de\nShirt,A,y,de", "taxonomy_tag_twice", {"row": 3, "first_row": 2}),
         (
             "Shirt,A,x,de\nShirt,B,y,en",
             "taxonomy_two_parents",
-            {"line": 3, "parent": "B", "first_parent": "A", "first_line": 2},
+            {"row": 3, "parent": "B", "first_parent": "A", "first_row": 2},
         ),
-        ("Shirt,A,,\nA,Shirt,,", "taxonomy_cycle", {"line": 2, "chain": ["Shirt", "A", "Shirt"]}),
-        ("\n,A,,", "taxonomy_tag_missing", {"line": 3}),
+        ("Shirt,A,,\nA,Shirt,,", "taxonomy_cycle", {"row": 2, "chain": ["Shirt", "A", "Shirt"]}),
+        (",A,,", "taxonomy_tag_missing", {"row": 2}),
     ],
 )
 def test_invalid_taxonomy_is_refused_before_any_work(

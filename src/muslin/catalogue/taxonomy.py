@@ -1,18 +1,15 @@
 """The shop's own tree of tags: the name of each, and its parent."""
 
-import csv
-import io
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from muslin.data.tables.text_encoding import DELIMITERS, find_encoding
+from muslin.data.tables import open_table
 from muslin.errors import DataError, unknown
 from muslin.messages import Message
 
 NAME_COLUMNS = ("name in the shop's words", "name")
-MAX_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Taxonomy:
 
 
 class _TaxonomyRow(NamedTuple):
-    line: int
+    number: int  # from 1, which is the header
     tag: str
     parent: str
     name: str
@@ -55,7 +52,7 @@ class _TaxonomyRow(NamedTuple):
 
 
 def read_taxonomy(path: Path, classes: Collection[str], language: str | None = None) -> Taxonomy:
-    """A table with the columns `tag`, `parent`, `name` (or `name in the shop's words`) and `language`.
+    """A table of any kind with the columns `tag`, `parent`, `name` (or `name in the shop's words`) and `language`.
 
     A tag can have several rows, one for each language. Only the column `tag` is required.
 
@@ -64,9 +61,9 @@ def read_taxonomy(path: Path, classes: Collection[str], language: str | None = N
         language: of the names; by default the first in the file.
 
     Raises:
-        DataError: the file cannot be read, or a line is wrong.
+        DataError: the file cannot be read, or a row is wrong.
     """
-    rows = list(_read_rows(path))
+    rows = list(_read_taxonomy_rows(path))
     languages = list(dict.fromkeys(row.language for row in rows if row.language))
     chosen = language or next(iter(languages), "")
     if chosen and chosen not in languages:
@@ -74,28 +71,28 @@ def read_taxonomy(path: Path, classes: Collection[str], language: str | None = N
     known = set(classes) | {row.parent for row in rows if row.parent}
     names: dict[str, str] = {}
     parents: dict[str, str] = {}
-    line_of_name: dict[tuple[str, str], int] = {}
-    line_of_parent: dict[str, int] = {}
+    row_of_name: dict[tuple[str, str], int] = {}
+    row_of_parent: dict[str, int] = {}
     for row in rows:
-        place = {"path": str(path), "line": row.line}
+        place = {"path": str(path), "row": row.number}
         if not row.tag:
             raise DataError("taxonomy_tag_missing", **place)
         if row.tag not in known:
             raise DataError("taxonomy_tag_unknown", **place, **unknown(row.tag, classes))
-        first_line = line_of_name.setdefault((row.tag, row.language), row.line)
-        if first_line != row.line:
-            raise DataError("taxonomy_tag_twice", **place, name=row.tag, first_line=first_line)
+        first_row = row_of_name.setdefault((row.tag, row.language), row.number)
+        if first_row != row.number:
+            raise DataError("taxonomy_tag_twice", **place, name=row.tag, first_row=first_row)
         if row.parent:
-            first_line = line_of_parent.setdefault(row.tag, row.line)
+            first_row = row_of_parent.setdefault(row.tag, row.number)
             first_parent = parents.setdefault(row.tag, row.parent)
             if first_parent != row.parent:
                 raise DataError(
                     "taxonomy_two_parents", **place, name=row.tag, parent=row.parent,
-                    first_parent=first_parent, first_line=first_line,
+                    first_parent=first_parent, first_row=first_row,
                 )  # fmt: skip
         if row.name and row.language in (chosen, ""):
             names[row.tag] = row.name if row.language == chosen else names.get(row.tag, row.name)
-    _check_no_cycle(path, parents, line_of_parent)
+    _check_no_cycle(path, parents, row_of_parent)
     notes = []
     if len(languages) > 1 and language is None:
         notes.append(Message("taxonomy_language_chosen", language=chosen, choices=languages))
@@ -104,40 +101,31 @@ def read_taxonomy(path: Path, classes: Collection[str], language: str | None = N
     return Taxonomy(names, parents, chosen, tuple(notes))
 
 
-def _check_no_cycle(path: Path, parents: Mapping[str, str], line_of_parent: Mapping[str, int]) -> None:
+def _check_no_cycle(path: Path, parents: Mapping[str, str], row_of_parent: Mapping[str, int]) -> None:
     for tag in parents:
         chain = [tag]
         while chain[-1] in parents:
             parent = parents[chain[-1]]
             if parent in chain:
                 chain.append(parent)
-                raise DataError("taxonomy_cycle", path=str(path), line=line_of_parent[tag], chain=chain)
+                raise DataError("taxonomy_cycle", path=str(path), row=row_of_parent[tag], chain=chain)
             chain.append(parent)
 
 
-def _read_rows(path: Path) -> Iterator[_TaxonomyRow]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise DataError("file_unreadable", path=str(path), reason=str(error.strerror or error)) from error
-    if len(content) > MAX_BYTES:
-        raise DataError("taxonomy_too_large", path=str(path), max_bytes=MAX_BYTES)
-    encoding = find_encoding([content])
-    text = content.decode(encoding.codec or "latin-1")
-    first = text.splitlines()[0] if text.strip() else ""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
-    try:
-        header = [cell.strip().lower() for cell in next(reader, [])]
-        name = next((column for column in NAME_COLUMNS if column in header), "")
-        if "tag" not in header:
-            raise DataError("taxonomy_without_tags", path=str(path))
-        for row in reader:
-            if any(map(str.strip, row)):
-                cells = dict(zip(header, map(str.strip, row), strict=False))
-                tag, parent, name_, language = (
-                    cells.get(column, "") for column in ("tag", "parent", name, "language")
-                )
-                yield _TaxonomyRow(reader.line_num, tag, parent, name_, language)
-    except csv.Error as error:
-        raise DataError("csv_line", path=str(path), line=reader.line_num, reason=str(error)) from error
+def _read_taxonomy_rows(path: Path) -> Iterator[_TaxonomyRow]:
+    table = open_table(path)
+    column_of = {name.lower(): name for name in reversed(table.columns)}
+    if "tag" not in column_of:
+        raise DataError("taxonomy_without_tags", path=str(path))
+    name_column = next((name for name in NAME_COLUMNS if name in column_of), "name")
+    names = [name for name in ("tag", "parent", name_column, "language") if name in column_of]
+    for row, values in enumerate(table.rows([column_of[name] for name in names]), 2):
+        cells = dict(zip(names, values, strict=True))
+        if any(values):
+            yield _TaxonomyRow(
+                row,
+                cells["tag"],
+                cells.get("parent", ""),
+                cells.get(name_column, ""),
+                cells.get("language", ""),
+            )

@@ -75,7 +75,7 @@ def archive_files(path: Path) -> tuple[dict[str, Photo], Any]:
     """
     files: dict[str, Photo] = {}
     with _archive_errors(path):
-        entries, unpacked = _entries(path)
+        entries, unpacked = _open_entries(path)
         for name, photo in entries:
             files[name] = photo
             if len(files) > MAX_FILES:
@@ -90,12 +90,12 @@ def archive_names(path: Path) -> Iterator[str]:
         DataError, StorageError: as `archive_files`.
     """
     with _archive_errors(path):
-        entries, _unpacked = _entries(path)
+        entries, _unpacked = _open_entries(path)
         for name, _ in entries:
             yield name
 
 
-def _entries(path: Path) -> tuple[Iterator[tuple[str, Photo]], Any]:
+def _open_entries(path: Path) -> tuple[Iterator[tuple[str, Photo]], Any]:
     if archive_kind(path) == "zip":
         return _zip_entries(path), None
     unpacked = _unpacked_tar(path) if is_gzipped(path) else None

@@ -178,7 +178,7 @@ def tag(
             guarantee=options.guarantee,
         )
         while block := list(islice(predictions, CHUNK)):
-            journal.add([_row(prediction, predictor.targets, taxonomy) for prediction in block])
+            journal.add([_product_row(prediction, predictor.targets, taxonomy) for prediction in block])
             on_progress(journal.count, products)
             if should_stop() and journal.count < products:
                 raise StoppedError("tagging_stopped", path=str(out), done=journal.count, count=products)
@@ -340,7 +340,7 @@ class _Tags:
     prediction_set: tuple[str, ...]
 
 
-def _row(prediction: Prediction, targets: Sequence[Target], taxonomy: Taxonomy) -> Row:
+def _product_row(prediction: Prediction, targets: Sequence[Target], taxonomy: Taxonomy) -> Row:
     if prediction.error is not None:
         n_empty = (5 if taxonomy.parents else 4) * len(targets)
         return [*[None] * n_empty, " ".join(prediction.error.split())]

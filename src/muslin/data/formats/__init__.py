@@ -124,10 +124,10 @@ def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
         table = next(row for row in FORMATS if row.name == "table")
         return table, "a table, because --image-column names a column of it"
     known = [f"{row.name} ({row.description})" for row in FORMATS]
-    raise DataError("format_not_detected", path=str(path), found=_describe(path), choices=known)
+    raise DataError("format_not_detected", path=str(path), found=_describe_content(path), choices=known)
 
 
-def _describe(path: Path) -> str:
+def _describe_content(path: Path) -> str:
     """What the first bytes at `path` show."""
     if path.is_dir():
         names = sorted(entry.name for entry in path.iterdir())

@@ -38,7 +38,7 @@ def format_classes(classes: Sequence[str]) -> bytes:
     return content
 
 
-def with_class_names(dataset: Dataset, folder: Path) -> Dataset:
+def use_class_names(dataset: Dataset, folder: Path) -> Dataset:
     """`dataset`, whose classes are numbers, with the names from the file in `folder`, if there is one."""
     path = folder / NAME
     if not path.is_file() or len(dataset.targets) != 1:

@@ -111,7 +111,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     return build_dataset(listed, options, fixes)
 
 
-def rows_of(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
+def read_list(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
     """Per row of a list its line's number and its cells, the first of which can hold spaces.
 
     Raises:
@@ -153,7 +153,7 @@ def _decode(path: Path, line: bytes, number: int) -> str:
 
 def read_names(path: Path) -> tuple[str, ...]:
     """The names in a list of categories or attributes, in order; the number of a name is its place, from 1."""
-    names = tuple(cells[0] for _, cells in rows_of(path, 2))
+    names = tuple(cells[0] for _, cells in read_list(path, 2))
     if len(set(names)) < len(names):
         raise DataError("name_listed_twice", path=str(path), name=max(names, key=names.count))
     return names
@@ -168,7 +168,7 @@ def category_index(path: Path, line: int, text: str, count: int) -> int:
 
 def _read_categories(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
     names, labels = [], []
-    for number, (name, label) in rows_of(path, 2):
+    for number, (name, label) in read_list(path, 2):
         names.append(name)
         labels.append(category_index(path, number, label, len(classes)))
     return names, np.array(labels, dtype=np.int64)
@@ -252,7 +252,7 @@ def _align(
 
 def _read_parts(path: Path, photos: Sequence[str]) -> NDArray[np.object_]:
     part_of = {}
-    for number, (name, word) in rows_of(path, 2):
+    for number, (name, word) in read_list(path, 2):
         if word not in PART_NAMES:
             raise DataError("split_value_unknown", path=str(path), row=number, **unknown(word, PART_NAMES))
         part_of[name] = PART_NAMES[word]
@@ -262,7 +262,7 @@ def _read_parts(path: Path, photos: Sequence[str]) -> NDArray[np.object_]:
 
 
 def _read_boxes(path: Path, photos: Sequence[str]) -> list[Box | None]:
-    box_of = {name: parse_box(path, number, corners) for number, (name, *corners) in rows_of(path, 5)}
+    box_of = {name: parse_box(path, number, corners) for number, (name, *corners) in read_list(path, 5)}
     return [box_of.get(name) for name in photos]
 
 

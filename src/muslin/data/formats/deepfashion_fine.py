@@ -83,7 +83,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     for part in available_parts:
         log(f"reading the {part} lists")
         prefix = FILE_PREFIXES[part]
-        names = [line for _, line in _numbered_lines(folder / f"{prefix}.txt")]
+        names = [line for _, line in _filled_lines(folder / f"{prefix}.txt")]
         photos += names
         parts += [part] * len(names)
         for target in chosen:
@@ -95,7 +95,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             file = folder / f"{prefix}_bbox.txt"
             if not file.is_file():
                 raise DataError("box_list_missing", path=str(folder), name=file.name)
-            part_boxes = [parse_box(file, line, text.split()) for line, text in _numbered_lines(file)]
+            part_boxes = [parse_box(file, line, text.split()) for line, text in _filled_lines(file)]
             _check_lengths(folder / f"{prefix}.txt", len(names), file, len(part_boxes))
             boxes += part_boxes
     listed = PhotoList(
@@ -120,13 +120,13 @@ def _read_class_names(path: Path) -> tuple[str, ...]:
     """The names in a list with or without a header."""
     if not path.is_file():
         raise DataError("class_list_missing", path=str(path.parent), name=path.name)
-    lines = _numbered_lines(path)
+    lines = _filled_lines(path)
     if lines and lines[0][1].isdigit():
         return read_names(path)
     return tuple(line.rsplit(None, 1)[0] for _, line in lines)
 
 
-def _numbered_lines(path: Path) -> list[tuple[int, str]]:
+def _filled_lines(path: Path) -> list[tuple[int, str]]:
     """The lines that are not empty, each with its number."""
     with open_data_file(path) as file:
         try:
@@ -147,13 +147,13 @@ def _read_labels(path: Path, target: str, classes: int, rows: int) -> NDArray[np
 
 
 def _read_category_numbers(path: Path, count: int) -> NDArray[np.int64]:
-    lines = _numbered_lines(path)
+    lines = _filled_lines(path)
     return np.array([category_index(path, number, line, count) for number, line in lines], dtype=np.int64)
 
 
 def _read_flags(path: Path, columns: int) -> NDArray[np.int8]:
     rows = [np.empty((0, columns), dtype=np.int8)]
-    for number, line in _numbered_lines(path):
+    for number, line in _filled_lines(path):
         flags = parse_flags([b" " + line.encode()], columns)
         if flags is None or flags.min() < 0:
             raise DataError("attribute_values", path=str(path), line=number, count=columns, values=[0, 1])

@@ -98,7 +98,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         parts=np.repeat(np.array([pair.part for pair in pairs], dtype=object), counts) if has_parts else None,
         fixes=fixes,
     )
-    return classes_file.with_class_names(dataset, path) if path.is_dir() else dataset
+    return classes_file.use_class_names(dataset, path) if path.is_dir() else dataset
 
 
 def write(

@@ -21,7 +21,7 @@ CLASSES = tuple(str(number) for number in range(1, 229))
 
 def detect(path: Path) -> str | None:
     """Why `path` is iMaterialist's, or None: a JSON file of images with an imageId, or a folder with train.json."""
-    for file in _part_files(path).values():
+    for file in _json_by_part(path).values():
         start = read_head(file, 2**16).lstrip(b"\xef\xbb\xbf \t\r\n")
         has_list = (
             b'"images"' in start or b'"annotations"' in start
@@ -31,7 +31,7 @@ def detect(path: Path) -> str | None:
     return None
 
 
-def _part_files(path: Path) -> dict[str, Path]:
+def _json_by_part(path: Path) -> dict[str, Path]:
     """The JSON files by part; the part of a single file is in its name, or empty."""
     if path.is_file():
         return {PART_NAMES.get(path.stem.lower(), ""): path}
@@ -47,7 +47,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     Raises:
         DataError: a file is not such JSON.
     """
-    files = _part_files(path)
+    files = _json_by_part(path)
     if not files:
         raise DataError("annotation_lists_missing", path=str(path), names=[f"{part}.json" for part in PARTS])
     names: list[str] = []

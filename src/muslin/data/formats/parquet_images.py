@@ -133,11 +133,11 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             encoded = [_encode_described(columns, target) for target in metadata["targets"]]
         else:
             names = options.target_names or _likely_labels(path, columns)
-            encoded = [_encode_target(name, columns, _class_names(schema, name)) for name in names]
+            encoded = [_encode_target(name, columns, _class_label_names(schema, name)) for name in names]
         photos = PhotoImages(
             tuple(ParquetPhoto(f"{path}/{id_}", photo_column, row) for row, id_ in enumerate(ids))
         )
-        images: Images = _to_pixels(photos, metadata["pixels"]) if metadata.get("pixels") else photos
+        images: Images = _decode_to_pixels(photos, metadata["pixels"]) if metadata.get("pixels") else photos
         split = options.split_column or metadata.get("split")
         group = options.group or metadata.get("group")
         groups = np.array(list(map(str, columns[group])), dtype=object) if group else None
@@ -178,7 +178,7 @@ def write(dataset: Dataset, contents: Iterable[tuple[int, bytes]], path: BinaryI
         return pa.table(values | {name: cells(indices) for name, cells in cells_of.items()}, schema=schema)
 
     try:
-        schema, cells_of = _describe(dataset)
+        schema, cells_of = _schema_and_cells(dataset)
         id_name, image_name = schema.names[:2]
         compression = dict.fromkeys((*schema.names, f"{image_name}.path"), "ZSTD")
         compression |= {image_name: "NONE", f"{image_name}.bytes": "NONE"}  # photos are compressed already
@@ -205,7 +205,7 @@ Cells = Callable[[NDArray[np.int64]], list[Any]]
 """The cells of a column in the rows with these indices."""
 
 
-def _describe(dataset: Dataset) -> tuple[Any, dict[str, Cells]]:
+def _schema_and_cells(dataset: Dataset) -> tuple[Any, dict[str, Cells]]:
     """The schema, with the metadata that `read` needs, and the cells of each column but the first two, id and photo."""
     import pyarrow as pa
 
@@ -287,7 +287,7 @@ def _photo_columns(schema: Any) -> list[str]:
     return [field.name for field in schema if holds_bytes(field.type)]
 
 
-def _class_names(schema: Any, column: str) -> list[str] | None:
+def _class_label_names(schema: Any, column: str) -> list[str] | None:
     """The names of the numbers in a column of Hugging Face's ClassLabel; None for another column."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
@@ -351,7 +351,7 @@ def _encode_described(
     return target, values
 
 
-def _to_pixels(images: PhotoImages, shape: list[int]) -> PixelImages:
+def _decode_to_pixels(images: PhotoImages, shape: list[int]) -> PixelImages:
     pixels = np.empty((len(images), *shape), dtype=np.uint8)
     for row in range(len(images)):
         pixels[row] = images[row]

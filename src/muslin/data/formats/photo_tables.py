@@ -122,7 +122,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         separator = choose_separator(path, name, column, separators.get(name), strict)
         target, labels[name] = encode_column(name, column, rows, separator)
         targets.append(target)
-        described.append(f"{name} ({_describe(separator)})" if separator else name)
+        described.append(f"{name} ({_describe_separator(separator)})" if separator else name)
     codes = photo_names.codes[rows].tolist()
     return Dataset(
         name=path.parent.resolve().name if path.stem == "images" else path.stem,
@@ -223,7 +223,7 @@ def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> d
     return separators
 
 
-def _describe(separator: str) -> str:
+def _describe_separator(separator: str) -> str:
     return "lists of labels" if separator == LIST else f"labels separated by {separator!r}"
 
 

@@ -47,7 +47,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             raise DataError("part_without_labels", path=str(files[bare]))
         dataset = join(parts)
     return replace(
-        classes_file.with_class_names(dataset, path), name=path.resolve().name, format="pixels-csv-parts"
+        classes_file.use_class_names(dataset, path), name=path.resolve().name, format="pixels-csv-parts"
     )
 
 

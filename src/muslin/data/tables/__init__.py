@@ -58,13 +58,13 @@ NOT_TABLES = {
 }
 
 
-def open_table(path: Path, out: Path) -> TableFile:
-    """The table at `path`, to be written to `out`.
+def open_table(path: Path, out: Path | None = None) -> TableFile:
+    """The table at `path`; with `out`, to be written there, where a folder of photos is a table too.
 
     Raises:
         DataError: it cannot be read, is not a table, or is of another kind than the suffix of `out`.
     """
-    if path.is_dir():
+    if out and path.is_dir():
         return Folder(path, out)
     try:
         with path.open("rb") as file:
@@ -87,6 +87,6 @@ def open_table(path: Path, out: Path) -> TableFile:
         table = Delimited(path)
     kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines)
     other_suffixes = {suffix for kind in kinds for suffix in kind.suffixes} - set(table.suffixes)
-    if out.suffix.lower() in other_suffixes:
+    if out and out.suffix.lower() in other_suffixes:
         raise DataError("output_kind_differs", path=str(out), suffixes=list(table.suffixes))
     return table

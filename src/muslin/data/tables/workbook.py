@@ -262,42 +262,18 @@ def _parse_xml(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
 
 
 def _shared_strings(archive: zipfile.ZipFile) -> list[str]:
-    """The workbook's table of strings, in order. Phonetic readings (`rPh`) are not part of a text."""
-    strings: list[str] = []
-    pieces: list[str] | None = None
-    inside = phonetic = False
+    """The workbook's table of strings, in order."""
+    from openpyxl.reader.strings import read_string_table
 
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal pieces, inside, phonetic
-        local = name.rpartition(":")[2]
-        if local == "si":
-            pieces = []
-        inside = inside or local == "t"
-        phonetic = phonetic or local == "rPh"
-
-    def end(name: str) -> None:
-        nonlocal inside, phonetic
-        local = name.rpartition(":")[2]
-        if local == "si":
-            strings.append("".join(pieces or ()))
-        if local == "t":
-            inside = False
-        if local == "rPh":
-            phonetic = False
-
-    def characters(text: str) -> None:
-        if inside and not phonetic and pieces is not None:
-            pieces.append(text)
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = characters, _refuse_doctype
     try:
         with archive.open("xl/sharedStrings.xml") as file:
-            parser.ParseFile(file)
-    except _READ_ERRORS as error:
+            if b"<!DOCTYPE" in file.read(BLOCK_BYTES):
+                _refuse_doctype()
+        with archive.open("xl/sharedStrings.xml") as file:
+            strings: list[str] = read_string_table(file)
+            return strings
+    except (*_READ_ERRORS, TypeError) as error:  # TypeError: openpyxl's, for elements that it does not know
         raise DataError("workbook_damaged", path=str(archive.filename), reason=str(error)) from error
-    return strings
 
 
 def _cell_xml(value: CellValue, reference: str, prefix: str) -> str:
