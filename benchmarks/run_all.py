@@ -1,8 +1,8 @@
-"""All benchmarks that need nothing but Fashion-MNIST, one after the other, and the tables in the documentation.
+"""Run all benchmarks that need only Fashion-MNIST, one after the other, and update the tables in the documentation.
 
     scripts/bench [--quick] [NAME…] [--note SENTENCE]
 
-One that fails is said, and the others go on. To add one, add a row to BENCHMARKS.
+A benchmark that fails is reported, and the others continue. To add one, add a row to BENCHMARKS.
 """
 
 import argparse
@@ -23,21 +23,21 @@ RUN = "runs/bench"
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One script of this folder; the first line of its docstring is the question it answers.
+    """One script of this folder. The first line of its docstring is the question that it answers.
 
     Attributes:
         script: its name without `.py`.
-        arguments: for a result to be relied on.
-        quick: for an answer within a minute or so; None where there is none so soon.
-        peer: the environment of what muslin is compared with, a key of PEERS.
-        alone: whether the script itself is the peer's and runs in the peer's environment.
+        arguments: for a reliable result.
+        quick: for a result within about a minute; None if it takes longer.
+        peer: the environment of the library that muslin is compared with, a key of PEERS.
+        peer_only: whether the script runs in the environment of the peer.
     """
 
     script: str
     arguments: str
     quick: str | None
     peer: str | None = None
-    alone: bool = False
+    peer_only: bool = False
 
     @property
     def question(self) -> str:
@@ -61,38 +61,38 @@ BENCHMARKS = (
     Benchmark("ood", RUN, None),
     Benchmark("tag", RUN, None),
     Benchmark("tutorial_seeds", "--seeds 0,1,2", None),
-    Benchmark("keras_tutorial", "article --epochs 4", None, peer="keras", alone=True),
+    Benchmark("keras_tutorial", "article --epochs 4", None, peer="keras", peer_only=True),
 )
 PEERS = {"keras": "keras_tutorial"}
-"""By the name of an environment, `.venv-NAME`, the script whose header lists what is to be in it."""
+"""Per name of an environment, `.venv-NAME`, the script whose header lists its packages."""
 
 
-def interpreter_of(peer: str) -> Path:
-    """The interpreter of the environment of `peer`, made if it is not there; what is there and fits is kept."""
+def peer_interpreter(peer: str) -> Path:
+    """The interpreter of the environment of `peer`, which is created if need be."""
     folder = ROOT / f".venv-{peer}"
     python = folder / "bin/python"
     if not python.exists():
         print(f"making the environment {folder.name}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     header = re.search(r"^# /// script\n(.*?)^# ///$", (HERE / f"{PEERS[peer]}.py").read_text(), re.M | re.S)
-    assert header, f"{PEERS[peer]}.py has no header that lists what it needs"
-    needed = tomllib.loads(re.sub(r"^# ?", "", header[1], flags=re.M))["dependencies"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *needed], check=True)
+    assert header, f"{PEERS[peer]}.py has no header that lists its packages"
+    packages = tomllib.loads(re.sub(r"^# ?", "", header[1], flags=re.M))["dependencies"]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
     return python
 
 
-def answer(benchmark: Benchmark, arguments: str, note: str) -> None:
-    """Run it, and make first what it needs: its peer's environment, a trained model.
+def run_benchmark(benchmark: Benchmark, arguments: str, note: str) -> None:
+    """Run a benchmark after creating what it needs: the environment of its peer, a trained model.
 
     Raises:
-        subprocess.CalledProcessError: it, or what it needs, failed.
+        subprocess.CalledProcessError: the benchmark, or what it needs, failed.
     """
-    python = interpreter_of(benchmark.peer) if benchmark.peer else None
+    python = peer_interpreter(benchmark.peer) if benchmark.peer else None
     if RUN in arguments and not (ROOT / RUN / "model.muslin").exists():
         words = ["train", "fashion-mnist", "--recipe", "quick", "--out", RUN]
         subprocess.run([sys.executable, "-m", "muslin", *words], check=True, cwd=ROOT)
     words = [str(HERE / f"{benchmark.script}.py"), *arguments.split()]
-    command = [str(python) if python and benchmark.alone else sys.executable, *words]
+    command = [str(python) if python and benchmark.peer_only else sys.executable, *words]
     subprocess.run([*command, *(["--note", note] if note else [])], check=True, cwd=ROOT)
 
 
@@ -102,34 +102,36 @@ def main() -> int:
         prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these: {', '.join(names)}")
-    parser.add_argument("--quick", action="store_true", help="about five minutes: fewer, and less of each")
     parser.add_argument(
-        "--note", default="", help="kept with the results, for example who else used the machine"
+        "--quick", action="store_true", help="about five minutes: fewer and shorter benchmarks"
     )
-    wishes = parser.parse_args()
-    if unknown := sorted(set(wishes.names) - set(names)):
+    parser.add_argument(
+        "--note", default="", help="a remark to store with the results, such as other load on the machine"
+    )
+    options = parser.parse_args()
+    if unknown := sorted(set(options.names) - set(names)):
         parser.error(f"no benchmark {', '.join(unknown)}. There are: {', '.join(names)}")
 
     from muslin.data.local_copies import obtain
 
-    # where muslin found the data, verified, its peers find them too
+    # the peers read the data that muslin has verified
     os.environ["MUSLIN_DATA"] = str(obtain("fashion-mnist", log=print).path)
     failed = []
     for benchmark in BENCHMARKS:
-        arguments = benchmark.quick if wishes.quick else benchmark.arguments
-        if arguments is None or (wishes.names and benchmark.script not in wishes.names):
+        arguments = benchmark.quick if options.quick else benchmark.arguments
+        if arguments is None or (options.names and benchmark.script not in options.names):
             continue
         print(f"\n{benchmark.question}", flush=True)
         started = time.perf_counter()
         try:
-            answer(benchmark, arguments, wishes.note)
+            run_benchmark(benchmark, arguments, options.note)
         except (subprocess.CalledProcessError, OSError) as error:
             failed.append(benchmark.script)
             print(f"failed: {error}", file=sys.stderr)
         print(f"{benchmark.script}: {time.perf_counter() - started:.0f} s", flush=True)
     subprocess.run([sys.executable, HERE / "tables.py"], check=True)
     if failed:
-        print(f"\nno answer from: {', '.join(failed)}. The reasons stand above.", file=sys.stderr)
+        print(f"\nfailed: {', '.join(failed)}. The reasons are above.", file=sys.stderr)
     return 1 if failed else 0
 
 

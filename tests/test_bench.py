@@ -1,4 +1,4 @@
-"""`scripts/bench` answers what it can, and the documentation's tables are what the results say."""
+"""`scripts/bench` runs the benchmarks, and the tables in the documentation equal the results."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def result(folder, name, median, note=""):
 PAGE = "before\n<!-- recipes -->\n<!-- /recipes -->\nafter\n"
 
 
-def test_the_documented_figures_are_those_of_the_results_they_link():
+def test_documented_numbers_equal_the_linked_results():
     page = tables.PAGE.read_text(encoding="utf-8")
     assert tables.fill_tables(page, BENCHMARKS / "results", newest=False) == page
     for name in tables.TABLES:
@@ -43,7 +43,7 @@ def test_the_documented_figures_are_those_of_the_results_they_link():
         assert (tables.IMAGES / name).read_text(encoding="utf-8") == plot
 
 
-def test_a_table_has_the_newest_result_of_each_recipe_and_says_where_it_comes_from(tmp_path):
+def test_a_table_has_the_newest_result_of_each_recipe(tmp_path):
     result(tmp_path, "recipes_quick_20260101T000000Z", 20.0)
     result(tmp_path, "recipes_quick_20260102T000000Z", 10.0, note="others used the machine.")
     result(tmp_path, "recipes_slow_20250102T000000Z", 99.0)
@@ -55,7 +55,7 @@ def test_a_table_has_the_newest_result_of_each_recipe_and_says_where_it_comes_fr
     assert page.endswith("after\n")
 
 
-def test_a_figure_changed_by_hand_is_noticed_and_a_newer_result_alone_is_no_fault(tmp_path):
+def test_a_number_changed_by_hand_is_noticed(tmp_path):
     result(tmp_path, "recipes_quick_20260101T000000Z", 20.0)
     page = tables.fill_tables(PAGE, tmp_path, newest=True)
     result(tmp_path, "recipes_quick_20260102T000000Z", 10.0)
@@ -63,7 +63,7 @@ def test_a_figure_changed_by_hand_is_noticed_and_a_newer_result_alone_is_no_faul
     assert tables.fill_tables(page.replace("20.0 (20.0", "19.0 (19.0"), tmp_path, newest=False) == page
 
 
-def test_what_int8_gains_is_the_ratio_of_each_turn_and_not_of_the_medians():
+def test_int8_speedup_is_the_ratio_within_each_round():
     def run(way, number, images_per_s):
         each = {"images_per_s": images_per_s, "processor_us": 1e6 / images_per_s}
         return {"way": way, "round": number, "threads": 1, "batch": 64} | each
@@ -72,7 +72,7 @@ def test_what_int8_gains_is_the_ratio_of_each_turn_and_not_of_the_medians():
     measured = {
         "network": "net",
         "accuracy": {"float32": judged, "u8u8": judged},
-        # somebody else took the machine in the second turn
+        # other load slowed the second round
         "runs": [
             run("float32", 1, 100.0),
             run("u8u8", 1, 200.0),
@@ -85,7 +85,7 @@ def test_what_int8_gains_is_the_ratio_of_each_turn_and_not_of_the_medians():
     assert made == "| net, u8u8 | 108 | 1.75 (1.50–2.00); 1.75 | 90.00 % | -0.20 (-0.50 to +0.10) | 99.0 % |"
 
 
-def test_a_benchmark_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch, capfd):
+def test_a_failed_benchmark_is_named_and_the_others_run(tmp_path, monkeypatch, capfd):
     (tmp_path / "broken.py").write_text('"""Does it break?"""\nraise SystemExit("it broke")\n')
     (tmp_path / "sound.py").write_text('"""Does it go on?"""\nimport sys\nprint("went on", sys.argv[1:])\n')
     (tmp_path / "tables.py").write_text("print('tables made')\n")
@@ -99,12 +99,12 @@ def test_a_benchmark_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypa
     monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--note", "alone"])
     monkeypatch.setenv("MUSLIN_DATA", os.environ.get("MUSLIN_DATA", ""))  # put back what is set
     assert run_all.main() == 1
-    said = capfd.readouterr()
-    assert "Does it break?" in said.out
-    assert "went on ['--few', '1', '--note', 'alone']" in said.out
-    assert "--long" not in said.out
-    assert "tables made" in said.out
-    assert "no answer from: broken" in said.err
+    output = capfd.readouterr()
+    assert "Does it break?" in output.out
+    assert "went on ['--few', '1', '--note', 'alone']" in output.out
+    assert "--long" not in output.out
+    assert "tables made" in output.out
+    assert "failed: broken" in output.err
 
 
 def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch, capsys):
@@ -115,7 +115,7 @@ def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch, capsy
 
 
 @pytest.mark.parametrize("benchmark", run_all.BENCHMARKS, ids=lambda row: row.script)
-def test_every_benchmark_is_there_and_says_what_it_asks(benchmark):
+def test_every_benchmark_has_a_question(benchmark):
     assert len(benchmark.question) > 20
     assert benchmark.peer is None or benchmark.peer in run_all.PEERS
 
@@ -139,7 +139,7 @@ def grown(threads=2):
     }  # fmt: skip
 
 
-def test_what_grows_is_measured_one_thing_at_a_time_and_nothing_twice():
+def test_growth_varies_one_axis_at_a_time():
     base = {"images": 4, "width": 1.0}
     assert growth.points(base, {"images": (2, 4, 8), "width": (1.0, 2.0)}) == [
         base, {"images": 2, "width": 1.0}, {"images": 8, "width": 1.0}, {"images": 4, "width": 2.0},
@@ -147,7 +147,7 @@ def test_what_grows_is_measured_one_thing_at_a_time_and_nothing_twice():
     assert [growth.thread_counts(cores) for cores in (1, 2, 6)] == [(1,), (1, 2), (1, 2, 4, 6)]
 
 
-def test_growth_is_told_by_medians_and_the_slope_between_the_last_two_points():
+def test_growth_table_has_medians_and_the_last_slope():
     table = "\n".join(tables.growth([grown()]))
     assert (
         "| 1,000,000 | 0.5 | 15,000 |  | 250 | 1,080 |" in table
@@ -160,7 +160,7 @@ def test_growth_is_told_by_medians_and_the_slope_between_the_last_two_points():
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_plot_of_growth_has_every_axis_and_the_slopes_beside_the_lines(threads):
+def test_growth_plot_has_every_axis_and_slope(threads):
     words = [element.text for element in ElementTree.fromstring(growth_plot.image(grown(threads))).iter()]
     for name in growth_plot.AXES.values():
         assert words.count(name) == 2  # of time and of memory
@@ -169,13 +169,13 @@ def test_the_plot_of_growth_has_every_axis_and_the_slopes_beside_the_lines(threa
     assert "1 M" in words
 
 
-def test_ticks_enclose_what_is_drawn_and_do_not_crowd():
+def test_ticks_enclose_the_data_and_are_few():
     assert growth_plot.log_ticks([230.0, 730.0]) == [200, 500, 1000]
     assert growth_plot.log_ticks([0.01, 61.0]) == pytest.approx([0.01, 0.1, 1, 10, 100])
     assert growth_plot.log_ticks([2.0, 2.0]) == [2, 5]
 
 
-def test_a_plot_that_is_missing_or_not_what_its_result_says_is_noticed(tmp_path, monkeypatch, capsys):
+def test_a_missing_or_stale_plot_is_noticed(tmp_path, monkeypatch, capsys):
     for name in ("benchmarks/results", "docs/images"):
         (tmp_path / name).mkdir(parents=True)
     page, plot = tmp_path / "docs/speed.md", tmp_path / "docs/images/growth.svg"
@@ -198,7 +198,7 @@ def test_a_plot_that_is_missing_or_not_what_its_result_says_is_noticed(tmp_path,
     assert "docs/speed.md: differs" in capsys.readouterr().err
 
 
-def test_a_point_of_growth_is_read_learned_from_and_answered(tmp_path):
+def test_a_growth_point_is_read_trained_and_predicted(tmp_path):
     point = growth.BASE | {"images": 300, "side_px": 20, "width": 0.5, "classes": 100, "threads": 1}
     random = np.random.default_rng(0)
     folder = growth.folder_of(point, tmp_path)

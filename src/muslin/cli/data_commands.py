@@ -6,33 +6,21 @@ from typing import Any
 
 import click
 
-from muslin.cli.options import (
-    PARTS,
-    PATH,
-    ChoiceOption,
-    LazyChoice,
-    command,
-    gathered,
-    given,
-    json_option,
-    out_option,
-    read_options,
-    seed_option,
-    test_option,
-)
+from muslin.cli import options as shared
+from muslin.cli.options import option
 from muslin.cli.output import log, print_json
 
 
-@command("get")
+@shared.command("get")
 @click.argument("name")
-@click.option(
+@option(
     "--csv",
-    "csv_folder",
-    type=PATH,
-    metavar="DIR",
-    help="Also write its parts as CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.",
+    "DIR",
+    "Also write CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.",
+    dest="csv_folder",
+    type=shared.PATH,
 )
-@json_option
+@shared.json_option
 def get_command(name: str, csv_folder: Path | None, as_json: bool) -> None:
     """Download a registered data set and verify it."""
     from muslin.data import read
@@ -62,29 +50,27 @@ def _selection(values: dict[str, Any]) -> Any:
     from muslin.reporting.data_preview import ImageSelection
 
     seed = values.pop("seed")
-    asked = given(values)
+    asked = shared.given(values)
     return ImageSelection(**asked, seed=seed) if asked else None
 
 
-@command("look")
+@shared.command("look")
 @click.argument("data")
-@click.option("--split", type=click.Choice(PARTS), help="Only this part. Default: all.")
-@gathered(
+@click.option("--split", type=click.Choice(shared.PARTS), help="Only this part. Default: all.")
+@shared.gathered(
     "selection",
-    click.option("--index", type=int, metavar="N", help="Show image N, counted from 0 in the part."),
-    click.option("--class", "class_name", metavar="NAME", help="Show only images of this class."),
-    click.option(
-        "--sample", type=click.IntRange(1, 10_000), metavar="N", help="Show N images drawn at random."
-    ),
+    option("--index", "N", "Show image N, counted from 0 in the part.", type=int),
+    option("--class", "NAME", "Show only images of this class.", dest="class_name"),
+    option("--sample", "N", "Show N images drawn at random.", type=click.IntRange(1, 10000)),
     click.option("--mean", is_flag=True, help="Show the mean image of each class."),
     click.option("--colour", "colour", flag_value="false", help="Show false colours, dark violet to yellow."),
     click.option("--gray", "colour", flag_value="gray", help="Show gray images. Default: their own colours."),
-    seed_option("Seed of the random sample. Default: 0."),
+    shared.seed_option("Seed of the random sample. Default: 0."),
     make=_selection,
 )
-@out_option("Write the images to this PNG file instead of showing them. Default: a sample of 25.")
-@read_options
-@json_option
+@shared.out_option("Write the images to this PNG file instead of showing them. Default: a sample of 25.")
+@shared.read_options
+@shared.json_option
 def look_command(
     data: str,
     split: str | None,
@@ -118,24 +104,24 @@ def _kinds() -> Iterable[str]:
     return KINDS
 
 
-@command("audit")
+@shared.command("audit")
 @click.argument("data")
-@out_option("Folder of the audit. Default: audits/ and the name of DATA.", "DIR")
-@gathered(
+@shared.out_option("Folder of the audit. Default: audits/ and the name of DATA.", "DIR")
+@shared.gathered(
     "options",
-    test_option,
-    click.option(
+    shared.test_option,
+    option(
         "--only",
+        "KIND",
+        "Look only for this kind of finding. Repeat it for several.",
         multiple=True,
-        cls=ChoiceOption,
-        type=LazyChoice(_kinds),
-        metavar="KIND",
-        help="Look only for this kind of finding. Repeat it for several.",
+        cls=shared.ChoiceOption,
+        type=shared.LazyChoice(_kinds),
     ),
-    seed_option("Seed of the networks that check the labels. Default: 0."),
+    shared.seed_option("Seed of the networks that check the labels. Default: 0."),
 )
-@read_options
-@json_option
+@shared.read_options
+@shared.json_option
 def audit_command(
     data: str, out: Path | None, options: dict[str, Any], read_options: dict[str, Any], as_json: bool
 ) -> None:
@@ -158,18 +144,18 @@ def audit_command(
     click.echo(f"Then run: {train_command(source, None, 0, folder / 'exclude.csv')}")
 
 
-@command("convert")
+@shared.command("convert")
 @click.argument("data")
-@click.argument("dest", type=PATH)
+@click.argument("dest", type=shared.PATH)
 @click.option(
     "--to",
     required=True,
     type=click.Choice(["csv", "folders", "idx", "parquet"]),
     help="Format to write: folders (photos), csv or idx (pixels of one size), or parquet (photos with all labels).",
 )
-@test_option
-@read_options
-@json_option
+@shared.test_option
+@shared.read_options
+@shared.json_option
 def convert_command(
     data: str, dest: Path, to: str, test: str | None, read_options: dict[str, Any], as_json: bool
 ) -> None:

@@ -5,39 +5,27 @@ from typing import Any
 
 import click
 
-from muslin.cli.options import (
-    PATH,
-    command,
-    gathered,
-    guarantee_options,
-    json_option,
-    out_option,
-    read_options,
-    seed_option,
-    split_option,
-    threshold_option,
-)
+from muslin.cli import options as shared
+from muslin.cli.options import option
 from muslin.cli.output import log, print_error, print_json, stop_on_signals
 from muslin.errors import DataError
 
 model_argument = click.argument("model")
 
 
-@command("evaluate")
+@shared.command("evaluate")
 @model_argument
 @click.argument("data")
-@out_option("Also write the metrics to this JSON file.")
-@gathered(
+@shared.out_option("Also write the metrics to this JSON file.")
+@shared.gathered(
     "options",
-    split_option,
-    click.option(
-        "--slice-by", metavar="COLUMN", help="Also evaluate each value of this column, such as season."
-    ),
-    threshold_option,
+    shared.split_option,
+    option("--slice-by", "COLUMN", "Also evaluate each value of this column, such as season."),
+    shared.threshold_option,
 )
-@guarantee_options
-@read_options
-@json_option
+@shared.guarantee_options
+@shared.read_options
+@shared.json_option
 def evaluate_command(
     model: str, data: str, out: Path | None, options: dict[str, Any], guarantee: dict[str, Any],
     read_options: dict[str, Any], as_json: bool,
@@ -67,15 +55,14 @@ def evaluate_command(
             print_reliability(evaluation.reliability, slice_by=options.get("slice_by"))
 
 
-@command("predict")
+@shared.command("predict")
 @model_argument
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@threshold_option
-@guarantee_options
-@json_option
-@click.pass_context
+@shared.threshold_option
+@shared.guarantee_options
+@shared.json_option
 def predict_command(
-    context: click.Context, model: str, images: tuple[str, ...], thresholds: dict[str, float],
+    model: str, images: tuple[str, ...], thresholds: dict[str, float],
     guarantee: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the labels of images.
@@ -103,28 +90,28 @@ def predict_command(
         raise DataError("all_images_unreadable", "printed", count=count)
 
 
-@command("tag")
+@shared.command("tag")
 @model_argument
-@click.argument("catalogue", type=PATH)
-@out_option(
+@click.argument("catalogue", type=shared.PATH)
+@shared.out_option(
     "The catalogue with its new columns, in the format of CATALOGUE; of a folder a .csv, .tsv or .jsonl.",
     required=True,
 )
-@gathered(
+@shared.gathered(
     "options",
-    click.option("--images", metavar="PATH", help="Folder, zip or tar with the photos."),
-    click.option("--image-column", metavar="COLUMN", help="Column that names the photo."),
-    click.option(
+    option("--images", "PATH", "Folder, zip or tar with the photos."),
+    option("--image-column", "COLUMN", "Column that names the photo."),
+    option(
         "--taxonomy",
-        type=PATH,
-        metavar="FILE",
-        help="Table of the shop's names of the tags, with the columns tag, parent, name, language.",
+        "FILE",
+        "Table of the shop's names of the tags, with the columns tag, parent, name, language.",
+        type=shared.PATH,
     ),
-    click.option("--language", metavar="NAME", help="Language of the taxonomy's names."),
+    option("--language", "NAME", "Language of the taxonomy's names."),
     click.option("--resume", is_flag=True, help="Continue an interrupted job."),
 )
-@guarantee_options
-@json_option
+@shared.guarantee_options
+@shared.json_option
 @click.pass_context
 def tag_command(
     context: click.Context, model: str, catalogue: Path, out: Path, options: dict[str, Any],
@@ -152,20 +139,20 @@ def tag_command(
         print_json(tagged.to_dict())
 
 
-@command("compare")
+@shared.command("compare")
 @click.argument("models", nargs=2, metavar="A B")
 @click.argument("data")
-@split_option
-@click.option(
+@shared.split_option
+@option(
     "--fail-if-worse-than",
-    "max_loss",
+    "SHARE",
+    "Exit 1 if the accuracy of B is lower than that of A by more than this, such as 0.01.",
+    dest="max_loss",
     type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help="Exit 1 if the accuracy of B is lower than that of A by more than this, such as 0.01.",
 )
-@out_option("Also write the images on which they disagree to this PNG file.")
-@read_options
-@json_option
+@shared.out_option("Also write the images on which they disagree to this PNG file.")
+@shared.read_options
+@shared.json_option
 def compare_command(
     models: tuple[str, str], data: str, split: str, max_loss: float | None, out: Path | None,
     read_options: dict[str, Any], as_json: bool,
@@ -215,9 +202,9 @@ def _write_disagreements(compared: Any, out: Path) -> None:
             log(f"wrote {path}")
 
 
-@command("inspect")
+@shared.command("inspect")
 @model_argument
-@json_option
+@shared.json_option
 def inspect_command(model: str, as_json: bool) -> None:
     """Describe a model.
 
@@ -233,19 +220,19 @@ def inspect_command(model: str, as_json: bool) -> None:
         print_model(bundle)
 
 
-@command("explain")
+@shared.command("explain")
 @model_argument
-@click.argument("image", type=PATH)
-@out_option("Also write the whole explanation to this HTML file.")
-@gathered(
+@click.argument("image", type=shared.PATH)
+@shared.out_option("Also write the whole explanation to this HTML file.")
+@shared.gathered(
     "options",
-    click.option("--target", metavar="NAME", help="Explain only this target."),
-    click.option("--class", "label", metavar="NAME", help="Class to explain. Default: the predicted class."),
-    click.option("--versus", metavar="NAME", help="Class to compare it with. Default: the runner-up."),
-    click.option("--layer", metavar="NAME", help="Layer whose activations are attributed."),
-    seed_option("Seed of the sanity checks. Default: 0."),
+    option("--target", "NAME", "Explain only this target."),
+    option("--class", "NAME", "Class to explain. Default: the predicted class.", dest="label"),
+    option("--versus", "NAME", "Class to compare it with. Default: the runner-up."),
+    option("--layer", "NAME", "Layer whose activations are attributed."),
+    shared.seed_option("Seed of the sanity checks. Default: 0."),
 )
-@json_option
+@shared.json_option
 def explain_command(
     model: str, image: Path, out: Path | None, options: dict[str, Any], as_json: bool
 ) -> None:

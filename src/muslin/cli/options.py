@@ -26,6 +26,12 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     return register
 
 
+def option(name: str, metavar: str, help: str, *, dest: str | None = None, **settings: Any) -> Decorator:
+    """An option with a value."""
+    names = (name, dest) if dest else (name,)
+    return click.option(*names, metavar=metavar, help=help, **settings)
+
+
 def gathered(
     parameter: str, *options: Decorator, make: Callable[[dict[str, Any]], Any] = lambda values: values
 ) -> Decorator:
@@ -125,54 +131,41 @@ def _read_options(values: dict[str, Any]) -> dict[str, Any]:
 
 read_options = gathered(
     "read_options",
-    click.option(
+    option(
         "--format",
+        "NAME",
+        "Format of DATA. Default: detected from the content.",
         cls=ChoiceOption,
         type=LazyChoice(_format_names),
-        metavar="NAME",
-        help="Format of DATA. Default: detected from the content.",
     ),
-    click.option(
-        "--shape",
-        callback=_shape,
-        metavar="HxW[xC]",
-        help="Image size, such as 28x28, for files with one image per row of pixels.",
+    option(
+        "--shape", "HxW[xC]", "Image size, such as 28x28, of a file with one image per row.", callback=_shape
     ),
-    click.option("--images", metavar="PATH", help="Folder, zip or tar with the photos that a table names."),
-    click.option("--image-column", metavar="COLUMN", help="Column of a table that names the photo."),
-    click.option(
+    option("--images", "PATH", "Folder, zip or tar with the photos that a table names."),
+    option("--image-column", "COLUMN", "Column of a table that names the photo."),
+    option(
         "--target",
+        "COLUMN",
+        "Column with the label: its name, `first` or `last`. Repeat it for several.",
         multiple=True,
-        metavar="COLUMN",
-        help="Column with the label: its name, `first` or `last`. Repeat it for several targets of a table of photos.",
     ),
-    click.option(
+    option(
         "--separator",
+        "[COLUMN=]SEP",
+        "Separator of several labels in a cell: `|`, `;`, `,` or `none`.",
         multiple=True,
         type=TargetChoice(("|", ";", ",", "none")),
-        metavar="[COLUMN=]SEP",
-        help="What separates several labels in a cell of a table: `|`, `;`, `,` or `none`.",
     ),
-    click.option(
-        "--group", metavar="COLUMN", help="Column of groups, such as products. A group is never split."
-    ),
-    click.option(
-        "--split-column", metavar="COLUMN", help="Column of a table that names the part of each row."
-    ),
+    option("--group", "COLUMN", "Column of groups, such as products. A group is never split."),
+    option("--split-column", "COLUMN", "Column of a table that names the part of each row."),
     click.option("--crop", is_flag=True, help="Crop photos to the boxes that come with them."),
-    click.option(
-        "--min-per-class",
-        multiple=True,
-        metavar="[TARGET=]N",
-        help="A class with fewer than N images is rare.",
-    ),
-    click.option(
+    option("--min-per-class", "[TARGET=]N", "A class with fewer than N images is rare.", multiple=True),
+    option(
         "--rare",
+        "[TARGET=]merge|drop",
+        "Merge rare classes into `other` (the default), or drop their labels.",
         multiple=True,
         type=TargetChoice(("merge", "drop")),
-        metavar="[TARGET=]merge|drop",
-        help="What --min-per-class does with rare classes: `merge` them into `other` (the default) or `drop` their "
-        "labels.",
     ),
     make=_read_options,
 )
@@ -190,22 +183,21 @@ def _thresholds(context: click.Context, option: click.Parameter, words: tuple[st
     return thresholds
 
 
-threshold_option = click.option(
+threshold_option = option(
     "--threshold",
-    "thresholds",
+    "[NAME=]P",
+    "Minimum probability for predicting a label: `0.7` for all (of two classes: the second), `NAME=0.7` for one.",
+    dest="thresholds",
     multiple=True,
     callback=_thresholds,
-    metavar="[NAME=]P",
-    help="Minimum probability for predicting a label: `0.7` for every label (of two classes: for the second), "
-    "`NAME=0.7` for one. Repeat it for several.",
 )
 guarantee_options = gathered(
     "guarantee",
-    click.option(
+    option(
         "--precision",
+        "SHARE",
+        "Share of the accepted predictions that must be correct, from 0.5 to below 1. Default: 0.98.",
         type=float,
-        metavar="SHARE",
-        help="Share of the accepted predictions that must be correct, from 0.5 to below 1. Default: 0.98.",
     ),
     click.option(
         "--guarantee",
@@ -224,9 +216,7 @@ split_option = click.option(
     show_default=True,
     help="Part of the data to evaluate on. Data without parts are used whole.",
 )
-test_option = click.option(
-    "--test", metavar="FILE", help="File with the test set, where DATA has only the training set."
-)
+test_option = option("--test", "FILE", "File with the test set, where DATA has only the training set.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 

@@ -4,19 +4,20 @@ from pathlib import Path
 
 import click
 
-from muslin.cli.options import PATH, command
+from muslin.cli import options as shared
+from muslin.cli.options import option
 from muslin.cli.output import log
 
 
-@command("studio")
-@click.argument("folder", type=PATH, default=".")
-@click.option(
+@shared.command("studio")
+@click.argument("folder", type=shared.PATH, default=".")
+@option(
     "--port",
-    type=click.IntRange(0, 65_535),
+    "N",
+    "Port on this machine; 0 takes a free one.",
+    type=click.IntRange(0, 65535),
     default=8001,
     show_default=True,
-    metavar="N",
-    help="Port on this machine; 0 takes a free one.",
 )
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in your browser.")
 def studio_command(folder: Path, port: int, open_browser: bool) -> None:

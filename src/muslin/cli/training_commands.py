@@ -7,17 +7,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from muslin.cli.options import (
-    PATH,
-    ChoiceOption,
-    LazyChoice,
-    command,
-    gathered,
-    json_option,
-    read_options,
-    seed_option,
-    test_option,
-)
+from muslin.cli import options as shared
+from muslin.cli.options import option
 from muslin.cli.output import log, print_json, stop_on_signals
 from muslin.errors import RecipeError
 
@@ -51,57 +42,50 @@ def _settings(changes: tuple[str, ...]) -> dict[str, Any]:
     return settings
 
 
-@command("train")
+@shared.command("train")
 @click.argument("data", required=False)
-@gathered(
+@shared.gathered(
     "options",
-    click.option(
+    option(
         "--recipe",
-        cls=ChoiceOption,
-        type=LazyChoice(_recipe_names),
-        metavar="NAME",
-        help="Recipe to train with. Default: auto, which chooses by the images and says why. "
-        "docs/reference/recipes.md lists their settings.",
+        "NAME",
+        "Recipe to train with. Default: auto, which chooses by the images and says why.",
+        cls=shared.ChoiceOption,
+        type=shared.LazyChoice(_recipe_names),
     ),
-    click.option("--epochs", type=click.IntRange(1), metavar="N", help="Passes over the training set."),
-    click.option(
+    option("--epochs", "N", "Passes over the training set.", type=click.IntRange(1)),
+    option(
         "--time-budget",
-        metavar="TIME",
-        help="Maximum training time, such as 30s or 2min. Chooses the most accurate recipe that fits, measured on "
-        "this machine.",
+        "TIME",
+        "Maximum training time, such as 2min. Chooses the most accurate recipe that fits on this machine.",
     ),
-    click.option(
+    option(
         "--set",
-        "changes",
+        "NAME=VALUE",
+        "Change a setting, such as batch_size=128. Repeat it for several.",
+        dest="changes",
         multiple=True,
-        metavar="NAME=VALUE",
-        help="Change a setting of the recipe, such as batch_size=128. Repeat it for several.",
     ),
-    seed_option("Random seed. The same seed gives the same weights. Default: 0.", None),
-    click.option(
-        "--out",
-        type=PATH,
-        metavar="RUN",
-        help="Folder of the run, new or empty. Default: a new one in runs/.",
-    ),
-    click.option(
+    shared.seed_option("Random seed. The same seed gives the same weights. Default: 0.", None),
+    option("--out", "RUN", "Folder of the run, new or empty. Default: a new one in runs/.", type=shared.PATH),
+    option(
         "--exclude",
-        type=PATH,
-        metavar="FILE",
-        help="Exclude the samples that this CSV names by part and id: exclude.csv of an audit, or your choices.",
+        "FILE",
+        "Exclude the samples that this CSV names by part and id: exclude.csv of an audit, or your decisions.",
+        type=shared.PATH,
     ),
-    click.option(
+    option(
         "--max-unreadable",
+        "SHARE",
+        "Largest share of unreadable photos to train without. Default: 0.2.",
         type=click.FloatRange(0, 1),
-        metavar="SHARE",
-        help="Largest share of unreadable photos to train without. Default: 0.2.",
     ),
     make=_train_options,
 )
-@test_option
-@click.option("--resume", type=PATH, metavar="RUN", help="Continue an interrupted run.")
-@read_options
-@json_option
+@shared.test_option
+@option("--resume", "RUN", "Continue an interrupted run.", type=shared.PATH)
+@shared.read_options
+@shared.json_option
 def train_command(
     data: str | None, options: dict[str, Any], test: str | None, resume: Path | None,
     read_options: dict[str, Any], as_json: bool,

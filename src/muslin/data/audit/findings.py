@@ -15,8 +15,7 @@ class Kind:
     """One kind of finding. Its words are a row of `muslin.messages`.
 
     Attributes:
-        code: the row, with `title`, `description` and `score` (what the score measures, in which unit) besides the
-            message of a finding.
+        code: the row.
         worst: whether the lowest or the highest score is the worst.
     """
 
@@ -24,16 +23,9 @@ class Kind:
     worst: Literal["lowest", "highest"]
 
     @property
-    def title(self) -> str:
-        return str(table("en")[self.code]["title"])
-
-    @property
-    def description(self) -> str:
-        return str(table("en")[self.code]["description"])
-
-    @property
-    def score(self) -> str:
-        return str(table("en")[self.code]["score"])
+    def words(self) -> Mapping[str, str]:
+        """`title`, `description` and `score` (what it measures, in which unit)."""
+        return table("en")[self.code]
 
 
 KINDS: dict[str, Kind] = {
@@ -156,7 +148,9 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `kinds` says once what the scores of a kind measure."""
-        kinds = {kind: {"score": KINDS[kind].score, "worst": KINDS[kind].worst} for kind in self.counts}
+        kinds = {
+            kind: {"score": KINDS[kind].words["score"], "worst": KINDS[kind].worst} for kind in self.counts
+        }
         return self.summary() | {
             "kinds": kinds,
             "findings": [finding.to_dict() for finding in self.findings],

@@ -121,11 +121,11 @@ def _grouped_findings(audit: Audit) -> list[tuple[str, str, str, str, list[Findi
     copies = ("identical", "near_duplicate")
     leaks = [finding for kind in copies for finding in audit.of(kind) if finding.leak]
     words = table("en")["audit_leaks"]
-    score = f"{KINDS['near_duplicate'].score}; of identical ones, {KINDS['identical'].score}"
+    score = "; of identical ones, ".join(KINDS[kind].words["score"] for kind in reversed(copies))
     groups = [("leak", words["title"], words["message"], score, leaks)]
     for kind, row in KINDS.items():
         rest = [finding for finding in audit.of(kind) if not (kind in copies and finding.leak)]
-        groups.append((kind, row.title, row.description, row.score, rest))
+        groups.append((kind, row.words["title"], row.words["description"], row.words["score"], rest))
     return [group for group in groups if group[-1]]
 
 

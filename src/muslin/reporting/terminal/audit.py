@@ -25,9 +25,9 @@ def print_audit(audit: Audit, file: TextIO | None = None) -> None:
             leaks = sum(finding.leak for finding in findings)
             excluded = len({s.index for finding in findings for s in finding.samples if s.exclude})
             cells = (f"{n:,}" if n else "" for n in (count, leaks, excluded))
-            table.add_row(KINDS[kind].title, *cells)
+            table.add_row(KINDS[kind].words["title"], *cells)
         console.print(table)
     if not overview["near_pairs_complete"]:
         console.print("Too many near-duplicates to list them all. Exclude these, then audit again.")
     for kind, reason in audit.skipped.items():
-        console.print(f"Skipped: {KINDS[kind].title.lower()}. {printable(reason)}", soft_wrap=True)
+        console.print(f"Skipped: {KINDS[kind].words['title'].lower()}. {printable(reason)}", soft_wrap=True)
