@@ -50,6 +50,7 @@ def test_second_training_takes_features_from_the_cache(
     first = muslin.train(photos, recipe="photo", out=tmp_path / "one", settings=SMALL)
     assert any("broken.jpg" in sentence for sentence in first.record["data"]["fixes"])
     assert first.record["data"]["sizes"]["train"] == 27
+    assert first.record["images_seen"] is None, "the linear probe sees only features"
     assert first.record["test"]["n"] == 9
     assert first.report.exists()
     assert (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from muslin.learn.batches import epoch_batches, steps_per_epoch
+from muslin.learn.batches import epoch_batches, steps_per_epoch, total_images_seen, total_steps
 from muslin.learn.recipes import recipe
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (103, 16, 16, 3), dtype=np.uint8)
@@ -77,3 +77,11 @@ def test_cutout_blanks_one_square_of_each_image():
 @pytest.mark.parametrize("seed", [0, 7])
 def test_another_seed_gives_another_order(seed):
     assert not np.array_equal(collect(plain(), seed=seed)[0][1], collect(plain(), seed=seed + 1)[0][1])
+
+
+@pytest.mark.parametrize("max_steps", [0, 3, 7, 12])
+def test_images_seen_are_those_of_all_steps(max_steps):
+    r = recipe("quick", epochs=3, batch_size=20, max_steps=max_steps)
+    images = np.zeros((93, 4, 4, 1), np.uint8)
+    counts = [len(indices) for epoch in range(3) for _, indices, _ in epoch_batches(images, r, seed=0, epoch=epoch)]
+    assert sum(counts[: total_steps(93, r)]) == total_images_seen(93, r)

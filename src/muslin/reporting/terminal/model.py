@@ -20,10 +20,10 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
     for name, test in record["tests"].items():
         target = f"{printable(name)}: " if len(record["tests"]) > 1 else ""
         out.print(f"{target}{_metric(test)}, 95 % confidence", style="bold")
-    n_seen = record["data"]["sizes"]["train"] * record["epochs"]
+    images_seen, train_s = record["images_seen"], record["train_s"]
+    speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""  # a linear probe sees only features
     out.print(
-        f"recipe {record['recipe']['name']}, {record['parameters']:,} parameters, trained in "
-        f"{duration(record['train_s'])} ({n_seen / record['train_s']:,.0f} images/s)"
+        f"recipe {record['recipe']['name']}, {record['parameters']:,} parameters, trained in {duration(train_s)}{speed}"
     )
     out.print(printable(f"model   {folder / 'model.muslin'}"), soft_wrap=True)
     out.print(printable(f"report  {folder / 'report.html'}  (open it in a browser)"), soft_wrap=True)

@@ -34,7 +34,7 @@ def training_progress() -> Iterator[Callable[["Progress"], None]]:
                 epoch=f"{progress.epoch}/{progress.epochs}",
                 description=(
                     f"loss {progress.loss:.3f}  accuracy {progress.accuracy:.1%}  "
-                    f"{progress.images_per_s:,.0f} images/s  {duration(progress.left_s)} left"
+                    f"{_speed(progress)}{duration(progress.left_s)} left"
                 ),
             )
             if progress.row:
@@ -82,5 +82,9 @@ def _epoch_line(progress: "Progress") -> str:
     )
     return (
         f"epoch {progress.epoch}/{progress.epochs}  loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}"
-        f"{validation}  {progress.images_per_s:,.0f} images/s  {duration(progress.left_s)} left"
+        f"{validation}  {_speed(progress)}{duration(progress.left_s)} left"
     )
+
+
+def _speed(progress: "Progress") -> str:
+    return "" if progress.images_per_s is None else f"{progress.images_per_s:,.0f} images/s  "
