@@ -1,11 +1,11 @@
-"""What share of the arithmetic that this machine can do does training with each recipe do?
+"""What share of this machine's arithmetic rate does training with each recipe reach?
 
-    python benchmarks/peak.py [--rounds N] [--steps N] [--recipes NAME …] [--note SENTENCE]
+    python benchmarks/arithmetic_rate.py [--rounds N] [--steps N] [--recipes NAME …] [--note SENTENCE]
 
-The most is that of a product of two matrices of 2,048×2,048 float32 numbers on all threads, the best of ten. Of a
-recipe the median step of a training on Fashion-MNIST's first images, at full size, optimizer and all; its arithmetic
-is what torch's own counter counts for the same step: convolutions and matrix products, forward and backward, a
-multiplication and an addition each. Each measurement is a process of its own, the product before and after it. Keeps
+The maximum is the rate of a product of two matrices of 2,048×2,048 float32 numbers on all threads, the best of ten. A
+recipe's rate is that of the median step of a training on Fashion-MNIST's first images, at full size, including the
+optimizer; torch counts its arithmetic: convolutions and matrix products, forward and backward, a multiplication and an
+addition each. Each measurement is a process of its own, the product before and after it. Keeps
 everything in benchmarks/results/.
 """
 
@@ -18,7 +18,7 @@ import time
 from itertools import pairwise
 
 import numpy as np
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 RECIPES = ("tutorial", "quick", "brisk")
 SIDE = 2_048
@@ -43,9 +43,9 @@ def measure(name: str, steps: int) -> dict[str, float]:
 
     from muslin.data import read
     from muslin.data.dataset import Split, pixel_array
-    from muslin.learn.losses import loss_of
+    from muslin.learn.losses import compute_loss
     from muslin.learn.modules import Net, to_batch
-    from muslin.learn.recipes import recipe
+    from muslin.learn.recipes import SGDRecipe, recipe
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import network_for, training_arrays
     from muslin.learn.training_loop import fit
@@ -54,6 +54,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
     torch.set_num_threads(compute.threads)
     before = product_gflops()
     chosen = recipe(name, epochs=1, low_res_fraction=0, validation_fraction=0)
+    assert isinstance(chosen, SGDRecipe)
     train = read("fashion-mnist").part("train")
     everything = train.take(np.arange(chosen.batch_size * (steps + 5)))
     split = Split(
@@ -73,7 +74,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
     labels = {"label": torch.from_numpy(everything.labels["label"][: chosen.batch_size]).long()}
     net.train()
     with FlopCounterMode(display=False) as counter:
-        loss_of(net(to_batch(batch)), labels, chosen).backward()  # type: ignore[no-untyped-call]
+        compute_loss(net(to_batch(batch)), labels, chosen).backward()  # type: ignore[no-untyped-call]
     done = counter.get_total_flops() / 1e9
     return {
         "step_ms": 1000 * step_s,
@@ -93,20 +94,20 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=RECIPES, metavar="NAME")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
-    wishes = parser.parse_args()
-    if wishes.measure:
-        print(json.dumps(measure(wishes.measure, wishes.steps)))
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure, options.steps)))
         return
-    head = begun((__doc__ or "").splitlines()[0], wishes.note)
+    head = start_result((__doc__ or "").splitlines()[0], options.note)
     runs = []
-    for number in range(wishes.rounds):
-        for name in wishes.recipes:
-            command = [sys.executable, __file__, "--measure", name, "--steps", str(wishes.steps)]
+    for number in range(options.rounds):
+        for name in options.recipes:
+            command = [sys.executable, __file__, "--measure", name, "--steps", str(options.steps)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            figures = {key: float(f"{value:.4g}") for key, value in json.loads(done.stdout).items()}
-            runs.append({"round": number + 1, "recipe": name, **figures})
+            rates = {key: float(f"{value:.4g}") for key, value in json.loads(done.stdout).items()}
+            runs.append({"round": number + 1, "recipe": name, **rates})
             print(json.dumps(runs[-1]), flush=True)
-    keep(head, {"runs": runs})
+    write_result(head, {"runs": runs})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 
 def mean_with_interval(values: "np.typing.NDArray[np.float64]") -> dict[str, Any]:
@@ -51,7 +51,7 @@ def main() -> None:
     from muslin.explain.sanity_checks import order_test, shuffle_test, shuffled
     from muslin.workflows.evaluate import select_part
 
-    head = begun(
+    head = start_result(
         "Do attributions mark what the network goes by?",
         arguments.note,
     )
@@ -112,7 +112,7 @@ def main() -> None:
     }
     shown = ("seconds", "deletion", "insertion", "shuffled", "exact", "largest_difference")
     print(json.dumps({name: result[name] for name in shown}, indent=1))
-    keep(head, result, indent=None)
+    write_result(head, result, indent=None)
 
 
 if __name__ == "__main__":

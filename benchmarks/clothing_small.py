@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 from muslin.data import read
 from muslin.data.dataset import pixel_array
@@ -53,7 +53,7 @@ def of_muslin(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
     for part in ("validation", "test"):
         judged = said("evaluate", made["model"], "clothing-small", "--split", part)
         (judged,) = judged["targets"].values()
-        row[f"{part}_right"], row[f"{part}_n"] = round(judged["accuracy"] * judged["n"]), judged["n"]
+        row[f"{part}_correct"], row[f"{part}_n"] = round(judged["accuracy"] * judged["n"]), judged["n"]
     return row
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     words = [*options.methods, "--seeds", *map(str, options.seeds)]
-    head = begun((__doc__ or "").splitlines()[0], options.note, words)
+    head = start_result((__doc__ or "").splitlines()[0], options.note, words)
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         photos = Path(temporary) / "photos.npz"
@@ -102,16 +102,19 @@ def main() -> None:
                 else:
                     python = options.keras if method == "keras" else options.peers
                     row = of_peer(method, python, photos, seed)
-                right, n = row["validation_right"] + row["test_right"], row["validation_n"] + row["test_n"]
+                correct, n = (
+                    row["validation_correct"] + row["test_correct"],
+                    row["validation_n"] + row["test_n"],
+                )
                 row = {
                     "method": method,
                     "seed": seed,
-                    "accuracy": right / n,
-                    "interval": wilson_interval(right, n),
+                    "accuracy": correct / n,
+                    "interval": wilson_interval(correct, n),
                 } | row
                 rows.append(row)
                 print(json.dumps(row), flush=True)
-    keep(head, {"rows": rows})
+    write_result(head, {"rows": rows})
 
 
 if __name__ == "__main__":

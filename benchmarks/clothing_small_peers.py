@@ -93,7 +93,7 @@ def main() -> None:
         "cpu_s": round(time.process_time() - used, 1),
     }
     for part in ("validation", "test"):
-        answer[f"{part}_right"] = int((ask(photos[part]) == photos[f"{part}_labels"]).sum())
+        answer[f"{part}_correct"] = int((ask(photos[part]) == photos[f"{part}_labels"]).sum())
         answer[f"{part}_n"] = len(photos[part])
     print(json.dumps(answer))
 

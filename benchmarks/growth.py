@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep, peak_mb
+from results_file import peak_mb, start_result, write_result
 
 BASE = {"images": 4096, "side_px": 28, "width": 1.0, "classes": 10}
 """Sixteen whole batches; `width` multiplies the widths of the recipe's network. Threads are as many as cores."""
@@ -39,7 +39,7 @@ QUICK_AXES = {
     "width": (0.5, 1.0, 2.0),
     "classes": (2, 10, 1_000),
 }
-LEAST_STEPS = 8
+MIN_STEPS = 8
 ANSWERED_TOGETHER = 64
 Point = dict[str, Any]
 
@@ -89,7 +89,7 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     from muslin.learn.batches import steps_per_epoch
     from muslin.learn.export import export
     from muslin.learn.modules import Net
-    from muslin.learn.recipes import recipe
+    from muslin.learn.recipes import SGDRecipe, recipe
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import golden_images, network_for, training_arrays
     from muslin.learn.training_loop import Progress, fit
@@ -104,7 +104,8 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
         target = Target("label", tuple(f"class {i}" for i in range(point["classes"])))
         dataset = replace(dataset, targets=(target,), labels={"label": np.arange(count) % point["classes"]})
 
-    chosen = recipe("quick", epochs=10_000, validation_fraction=0)  # until told to stop
+    chosen = recipe("quick", epochs=10_000, validation_fraction=0)  # until stopped
+    assert isinstance(chosen, SGDRecipe)
     chosen = replace(chosen, widths=tuple(round(width * point["width"]) for width in chosen.widths))
     everything = np.arange(count)
     split = Split(
@@ -117,7 +118,7 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
         moments.append(time.perf_counter())
 
     def should_stop() -> bool:
-        return len(moments) > LEAST_STEPS and moments[-1] - moments[0] >= seconds
+        return len(moments) > MIN_STEPS and moments[-1] - moments[0] >= seconds
 
     started = time.perf_counter()
     net = Net(network_for(dataset, split, chosen), seed=0)
@@ -185,7 +186,7 @@ def main() -> None:
     base = BASE | {"threads": threads}
     axes = (QUICK_AXES if wishes.quick else AXES) | {"threads": thread_counts(threads)}
     rounds, seconds = (1, 0.5) if wishes.quick else (wishes.rounds, wishes.seconds)
-    head = begun((__doc__ or "").splitlines()[0], wishes.note)
+    head = start_result((__doc__ or "").splitlines()[0], wishes.note)
     wanted, runs = points(base, axes), []
     with tempfile.TemporaryDirectory() as folder:
         itself = [sys.executable, __file__, "--seconds", str(seconds)]
@@ -196,7 +197,7 @@ def main() -> None:
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 runs.append({"round": number + 1, **point, **json.loads(done.stdout.splitlines()[-1])})
                 print(json.dumps(runs[-1]), flush=True)
-    keep(head, {"base": base, "axes": axes, "runs": runs})
+    write_result(head, {"base": base, "axes": axes, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from results_file import begun, keep
+from results_file import start_result, write_result
 from serving import rate
 
 from muslin.models.bundle import Bundle
@@ -132,7 +132,7 @@ def main() -> None:
 
     # names alone: where files lie on this machine says nothing
     words = [Path(word).name if os.path.exists(word) else word for word in sys.argv[1:]]
-    head = begun((__doc__ or "").splitlines()[0], arguments.note, words)
+    head = start_result((__doc__ or "").splitlines()[0], arguments.note, words)
     predictor = Predictor.open(arguments.model, threads=1)
     bundle, dataset = predictor.bundle, read(arguments.data)
     training = dataset.part("train")
@@ -165,7 +165,7 @@ def main() -> None:
         "accuracy": accuracy,
         "runs": runs,
     }
-    keep(head, result, name=f"int8_{bundle.network['name']}")
+    write_result(head, result, name=f"int8_{bundle.network['name']}")
 
 
 if __name__ == "__main__":

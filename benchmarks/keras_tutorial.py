@@ -284,7 +284,7 @@ def trained(
 
 
 def epochs(options: argparse.Namespace) -> None:
-    """Time epochs over the first images and print them as one line of JSON, for `engine_keras.py`."""
+    """Time epochs over the first images and print them as one line of JSON, for `training_step_keras.py`."""
     images = scaled(read_idx(options.data, "train-images-idx3-ubyte")[: options.pictures])
     labels = read_idx(options.data, "train-labels-idx1-ubyte")[: options.pictures]
     _, clock = trained(images, labels, options)

@@ -14,7 +14,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     question = (
         f"How well does the audit rank label errors, {arguments.fraction:.0%} of Fashion-MNIST's labels?"
     )
-    head = begun(question, arguments.note)
+    head = start_result(question, arguments.note)
     dataset = read("fashion-mnist")
     random = np.random.default_rng(arguments.seed)
     labels = dataset.labels["label"].copy()
@@ -66,7 +66,7 @@ def main() -> None:
         "excluded_and_changed": int((excluded & is_changed).sum()),
     }
     print(json.dumps(measured, indent=1))
-    keep(head, measured)
+    write_result(head, measured)
 
 
 if __name__ == "__main__":

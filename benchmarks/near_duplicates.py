@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from results_file import begun, keep, peak_mb
+from results_file import peak_mb, start_result, write_result
 
 LIMITS = (50, 100, 200)
 
@@ -92,7 +92,7 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure == "all")))
         return
 
-    head = begun(
+    head = start_result(
         "Time and memory to find the near-duplicates among 70,000 images",
         arguments.note,
     )
@@ -111,7 +111,7 @@ def main() -> None:
         },
         "runs": runs,
     }
-    keep(head, result)
+    write_result(head, result)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 PX = 28
 
@@ -41,7 +41,7 @@ def main() -> None:
     from muslin.workflows.evaluate import to_model_input
     from muslin.workflows.train import train
 
-    head = begun((__doc__ or "").splitlines()[0], arguments.note)
+    head = start_result((__doc__ or "").splitlines()[0], arguments.note)
     dataset, predictor = read("fashion-mnist"), Predictor.open(arguments.run)
     test = pixel_array(dataset.part("test"))
     random = np.random.default_rng(0)
@@ -71,7 +71,7 @@ def main() -> None:
         measured["out_of_scope"] |= without["out_of_scope"]
         measured["test_without_left_out"] = without["test"]
     print(json.dumps(measured, indent=1))
-    keep(head, measured)
+    write_result(head, measured)
 
 
 def measure_detection(

@@ -1,12 +1,12 @@
 """Does training on ten times as many photos take more memory, and is the time the photos' and the network's own?
 
-    python benchmarks/photos.py PHOTOS [--counts 5000 50000] [--network efficientnet-lite0] [--image-px 96] [--note …]
+    python benchmarks/photos.py PHOTOS [--counts 5000 50000] [--network efficientnet-lite0] [--image-size 96] [--note …]
 
 PHOTOS is a folder or tar of JPEG files in class folders. They are repeated under other names until there are enough,
-each copy with other bytes after its end, so that nothing is recognised. Every training is a process with a cache of
-its own. Its peak memory and the photos seen per second are kept in benchmarks/results/, beside what decoding and the
-network take alone, one after the other in one thread: a core that waits for nothing sees 1 / (decoding + network)
-photos a second.
+each copy with other bytes after its end, so that the cache has none. Every training is a process with a cache of its
+own. Its peak memory and photos per second are kept in benchmarks/results/, with the times of decoding and of the
+network alone, one after the other in one thread: a core that never waits extracts 1 / (decoding + network) photos a
+second.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 from muslin.data import read
 from muslin.data.photos import PhotoImages, resize_photos
@@ -40,9 +40,9 @@ def repeated(images: PhotoImages, ids: Any, count: int, folder: Path) -> None:
 
 
 def trained(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """One training in a process of its own: its peak memory, and how fast it saw the photos."""
+    """One training in a process of its own: its peak memory and times."""
     with tempfile.TemporaryDirectory() as out:
-        settings = [f"network={options.network}", f"image_px={options.image_size}"]
+        settings = [f"network={options.network}", f"image_size={options.image_size}"]
         words = [word for setting in settings for word in ("--set", setting)]
         command = ["train", str(folder), "--recipe", "photo", *words, "--out", f"{out}/run", "--json"]
         program = (
@@ -63,33 +63,33 @@ def trained(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         peak_kb, whole_s = json.loads(done.stdout.splitlines()[-1])
         rows = [json.loads(row) for row in (Path(out) / "run/history.jsonl").read_text().splitlines()]
-    # the history's time counts the features in; what a pass takes is the time between two of its rows
-    pass_s = (rows[-1]["elapsed_s"] - rows[0]["elapsed_s"]) / max(len(rows) - 1, 1)
+    # the history's time includes the extraction of features; an iteration takes the time between two rows
+    iteration_s = (rows[-1]["elapsed_s"] - rows[0]["elapsed_s"]) / max(len(rows) - 1, 1)
     return {
         "peak_mb": round(peak_kb / 1024),
         "whole_s": round(whole_s, 1),
-        "seeing_s": round(rows[0]["elapsed_s"] - pass_s, 1),
+        "extraction_s": round(rows[0]["elapsed_s"] - iteration_s, 1),
         "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
     }
 
 
 def alone(folder: Path, options: argparse.Namespace, count: int = 400) -> dict[str, float]:
     """Milliseconds of processor time a photo takes to be decoded and scaled, and to go through the network."""
-    from muslin.learn.features import AT_ONCE, _worker
+    from muslin.learn.features import EXTRACTION_BATCH, _batch_extractor
     from muslin.learn.networks import build_network
     from muslin.learn.pretrained import backbone_weights
 
     side = options.image_size
     images: Any = resize_photos(read(folder), (side, side, 3)).images
-    places = np.linspace(0, len(images) - 1, count).astype(int).tolist()
+    indices = np.linspace(0, len(images) - 1, count).astype(int).tolist()
     table = build_network(options.network, (side, side, 3), (), widths=())
-    work = _worker(images, table, backbone_weights(table, "imagenet"))
+    extract = _batch_extractor(images, table, backbone_weights(table, "imagenet"))
     started = time.thread_time()
-    for place in places:
-        images[place]
+    for index in indices:
+        images[index]
     decoded = time.thread_time()
-    for start in range(0, count, AT_ONCE):
-        work(places[start : start + AT_ONCE])
+    for start in range(0, count, EXTRACTION_BATCH):
+        extract(indices[start : start + EXTRACTION_BATCH])
     both = time.thread_time()
     decoding, whole = (decoded - started) / count, (both - decoded) / count
     return {"decoding_ms": round(1000 * decoding, 2), "network_ms": round(1000 * (whole - decoding), 2)}
@@ -100,10 +100,10 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--counts", type=int, nargs="+", default=[5_000, 50_000])
     parser.add_argument("--network", default="efficientnet-lite0")
-    parser.add_argument("--image-px", type=int, default=96)
+    parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--note", default="")
     options = parser.parse_args()
-    head = begun((__doc__ or "").splitlines()[0], options.note, [options.photos.name, *sys.argv[2:]])
+    head = start_result((__doc__ or "").splitlines()[0], options.note, [options.photos.name, *sys.argv[2:]])
     dataset = read(options.photos)
     assert isinstance(dataset.images, PhotoImages)
     rows = []
@@ -114,11 +114,11 @@ def main() -> None:
             own = alone(folder, options)
             row = {"photos": count, **trained(folder, options), **own}
         core_s = count * (own["decoding_ms"] + own["network_ms"]) / 1000
-        row["photos_per_s"] = round(count / row["seeing_s"], 1)
+        row["photos_per_s"] = round(count / row["extraction_s"], 1)
         row["own_core_s"] = round(core_s, 1)
         rows.append(row)
         print(json.dumps(row), flush=True)
-    keep(head, {"rows": rows})
+    write_result(head, {"rows": rows})
 
 
 if __name__ == "__main__":

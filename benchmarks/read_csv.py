@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from results_file import begun, keep, peak_mb
+from results_file import peak_mb, start_result, write_result
 
 PIXELS_MB = 60_000 * 784 / 1e6
 
@@ -131,7 +131,7 @@ def main() -> None:
 
     readers = arguments.readers.split(",")
     packages = {reader.split(".")[0] for reader in readers}
-    head = begun((__doc__ or "").splitlines()[0], arguments.note)
+    head = start_result((__doc__ or "").splitlines()[0], arguments.note)
     head["versions"] |= {name: importlib.metadata.version(name) for name in packages}
     runs: dict[str, list[dict[str, float]]] = {reader: [] for reader in readers}
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +159,7 @@ def main() -> None:
             f"{reader:14} {wall['median']:8.2f} ({wall['min']:.2f}–{wall['max']:.2f}) {processor:12.2f} "
             f"{peak:8.0f} {peak / PIXELS_MB:9.1f} {against:9.1f}"
         )
-    keep(head, {"csv_mb": round(csv_mb, 1), "pixels_mb": round(PIXELS_MB, 1), "readers": table})
+    write_result(head, {"csv_mb": round(csv_mb, 1), "pixels_mb": round(PIXELS_MB, 1), "readers": table})
 
 
 if __name__ == "__main__":

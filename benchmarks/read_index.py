@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep, peak_mb
+from results_file import peak_mb, start_result, write_result
 
 A_FOLDER = 100
 """Photos of one product."""
@@ -82,7 +82,7 @@ def main() -> None:
     if wishes.measure:
         print(json.dumps(measure(wishes.measure)))
         return
-    head = begun((__doc__ or "").splitlines()[0], wishes.note)
+    head = start_result((__doc__ or "").splitlines()[0], wishes.note)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "DeepFashion"
         root.mkdir()
@@ -93,7 +93,7 @@ def main() -> None:
     result = {"list_mb": round(list_mb, 1), **json.loads(said)}
     print(f"{result['rows']:,} × {result['attributes']:,} ({list_mb:.0f} MB) in {result['wall_s']} s, ")
     print(f"peak {result['peak_mb']:.0f} MB, {result['sentences']} sentences")
-    keep(head, result)
+    write_result(head, result)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from results_file import begun, keep, peak_mb
+from results_file import peak_mb, start_result, write_result
 
 BLOCK = 20
 SIDES_PX = (64, 224)
@@ -107,7 +107,7 @@ def main() -> None:
         print(json.dumps(read_all(arguments.data, *arguments.read)))
         return
 
-    head = begun(
+    head = start_result(
         "How fast are photos read, compared with the decoder alone, and does memory grow with their number?",
         arguments.note,
         [Path(arguments.data).name, *sys.argv[2:]],
@@ -123,7 +123,7 @@ def main() -> None:
         "decoding": decoding,
         "read": reading,
     }
-    keep(head, result)
+    write_result(head, result)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What does a change of a recipe's numbers gain, on 10,000 images that it does not learn from, and what does it cost?
+"""What does a change of a recipe's settings gain on 10,000 validation images, and what does it cost?
 
-    python benchmarks/tried.py RECIPE [SETTING=VALUE ...] [--seeds 0,1] [--note SENTENCE]
+    python benchmarks/recipe_variants.py RECIPE [SETTING=VALUE ...] [--seeds 0,1] [--note SENTENCE]
 
-Trains on 50,000 of Fashion-MNIST's training images and judges on the other 10,000, always the same ones; the test
-images are never looked at. Per seed: accuracy; `accepted_99`, the largest share of the images, the surest first,
-of which 99 % are right; and the seconds of one core. One thread, so that these seconds can be compared on a machine
-that others use too. Every trial is kept in benchmarks/results/, also of what did not pay.
+Trains on 50,000 of Fashion-MNIST's training images and evaluates on the other 10,000, always the same ones; the test
+set is never used. Per seed: accuracy; `accepted_99`, the largest share of the images, the most confident first, of
+which 99 % are correct; and the seconds of one core. One thread, so that these seconds can be compared on a machine
+that others use too. Every trial is kept in benchmarks/results/, also those that gained nothing.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from results_file import begun, keep, most_accepted
+from results_file import max_coverage, start_result, write_result
 
-HELD_OUT = 10_000
-DIVISION_SEED = 12345
+N_VALIDATION = 10_000
+SPLIT_SEED = 12345
 
 
 def main() -> None:
@@ -31,46 +31,53 @@ def main() -> None:
     parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_intermixed_args()
-    head = begun("What does a change of a recipe's numbers gain on 10,000 held-out images?", arguments.note)
+    head = start_result((__doc__ or "").splitlines()[0], arguments.note)
     changes = dict(setting.split("=", 1) for setting in arguments.settings)
     runs = []
     for seed in map(int, arguments.seeds.split(",")):
-        runs.append({"seed": seed, **once(arguments.recipe, changes, seed)})
+        runs.append({"seed": seed, **train_once(arguments.recipe, changes, seed)})
         print(json.dumps(runs[-1]), flush=True)
     median = {name: statistics.median(run[name] for run in runs) for name in runs[0] if name != "seed"}
-    keep(head, {"recipe": arguments.recipe, "settings": changes, "runs": runs, "median": median})
+    write_result(head, {"recipe": arguments.recipe, "settings": changes, "runs": runs, "median": median})
 
 
-def once(name: str, changes: dict[str, str], seed: int) -> dict[str, float]:
-    """Train on the 50,000 and judge on the 10,000."""
+def train_once(name: str, changes: dict[str, str], seed: int) -> dict[str, float]:
+    """Train on the 50,000 and evaluate on the 10,000."""
     from muslin.data import read
     from muslin.data.dataset import Split
-    from muslin.learn.recipes import recipe
+    from muslin.learn.recipes import SGDRecipe, recipe
     from muslin.learn.torch_setup import ComputeSettings, keep_memory
-    from muslin.learn.train import train_network
+    from muslin.learn.train import initial_network, training_arrays
+    from muslin.learn.training_loop import fit
 
     chosen = recipe(name, **changes)
+    assert isinstance(chosen, SGDRecipe)
     train = read("fashion-mnist").part("train")
-    order = np.random.default_rng(DIVISION_SEED).permutation(len(train))
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
     split = Split(
-        train=order[HELD_OUT:], validation=order[:HELD_OUT], test=order[:0], notes=("10,000 at random",)
+        train=order[N_VALIDATION:],
+        validation=order[:N_VALIDATION],
+        test=order[:0],
+        notes=("10,000 at random",),
     )
     compute = ComputeSettings(threads=1, precision="float32", memory_kept=keep_memory())
     started = time.process_time()
-    net, history = train_network(train, split, chosen, seed=seed, compute=compute)
+    net = initial_network(train, split, chosen, seed=seed)
+    arrays = training_arrays(train, split.train), training_arrays(train, split.validation[:0])
+    history = fit(net, *arrays, chosen, seed=seed, compute=compute)
     processor_s = time.process_time() - started
-    calibration_data = train.take(split.validation)
-    probabilities = answers(net, calibration_data)
-    right = probabilities.argmax(1) == calibration_data.labels["label"]
+    validation = train.take(split.validation)
+    probabilities = predict(net, validation)
+    correct = probabilities.argmax(1) == validation.labels["label"]
     return {
-        "accuracy": float(right.mean()),
+        "accuracy": float(correct.mean()),
         "train_accuracy": history[-1]["train_accuracy"],
-        "accepted_99": most_accepted(probabilities.max(1), right, 0.99),
+        "accepted_99": max_coverage(probabilities.max(1), correct, 0.99),
         "processor_s": round(processor_s, 1),
     }
 
 
-def answers(net: Any, dataset: Any) -> NDArray[np.float32]:
+def predict(net: Any, dataset: Any) -> NDArray[np.float32]:
     """The network's probabilities of the data set's only target: float32 (count, classes)."""
     import torch
 

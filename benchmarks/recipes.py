@@ -1,4 +1,4 @@
-"""How long does a recipe train on Fashion-MNIST, and how often is what comes out right?
+"""How long does a recipe train on Fashion-MNIST, and what is its test accuracy?
 
     python benchmarks/recipes.py [--recipe quick] [--seeds 5] [--note SENTENCE]
 
@@ -19,11 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 
-def one(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Train once and say what it took."""
+def train_once(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Train once, in a process of its own."""
     command = [
         sys.executable,
         "-m",
@@ -43,15 +43,15 @@ def one(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
         check=True,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    answer = json.loads(done.stdout.splitlines()[-1])
+    summary = json.loads(done.stdout.splitlines()[-1])
     return {
         "seed": seed,
-        "train_s": answer["train_s"],
+        "train_s": summary["train_s"],
         "whole_s": round(time.perf_counter() - started, 2),
         "cpu_s": round(after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime, 2),
-        "test_accuracy": answer["test"]["accuracy"],
-        "epochs": answer["epochs"],
-        "parameters": answer["parameters"],
+        "test_accuracy": summary["test"]["accuracy"],
+        "epochs": summary["epochs"],
+        "parameters": summary["parameters"],
     }
 
 
@@ -65,23 +65,23 @@ def main() -> None:
         "--note", default="", help="kept with the result, for example that the machine was shared"
     )
     options = parser.parse_args()
-    head = begun((__doc__ or "").splitlines()[0], options.note)
+    head = start_result((__doc__ or "").splitlines()[0], options.note)
     with tempfile.TemporaryDirectory() as folder:
         runs = []
         for seed in range(options.seeds):
-            runs.append(one(options.recipe, seed, Path(folder)))
+            runs.append(train_once(options.recipe, seed, Path(folder)))
             print(json.dumps(runs[-1]), flush=True)
-    figures = ("train_s", "whole_s", "cpu_s", "test_accuracy")
-    medians = {name: statistics.median(run[name] for run in runs) for name in figures}
+    metrics = ("train_s", "whole_s", "cpu_s", "test_accuracy")
+    medians = {name: statistics.median(run[name] for run in runs) for name in metrics}
     result = {
         "recipe": options.recipe,
         "median": medians,
-        "least": {name: min(run[name] for run in runs) for name in figures},
-        "most": {name: max(run[name] for run in runs) for name in figures},
+        "min": {name: min(run[name] for run in runs) for name in metrics},
+        "max": {name: max(run[name] for run in runs) for name in metrics},
         "runs": runs,
     }
     print(json.dumps(medians))
-    keep(head, result, name=f"recipes_{options.recipe}")
+    write_result(head, result, name=f"recipes_{options.recipe}")
 
 
 if __name__ == "__main__":

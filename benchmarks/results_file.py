@@ -1,4 +1,4 @@
-"""What stands beside every result, where results are kept, and figures that several give: no question of its own."""
+"""The head of every result, the folder of results, and metrics that several benchmarks share."""
 
 import json
 import os
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 RESULTS = Path(__file__).parent / "results"
 
 
-def begun(question: str, note: str, arguments: list[str] | None = None) -> dict[str, Any]:
+def start_result(question: str, note: str, arguments: list[str] | None = None) -> dict[str, Any]:
     """The head of a result, to be made before anything is measured; `arguments` are those of the command line."""
     from muslin import machine
-    from muslin.workflows import train as train_workflow
+    from muslin.workflows.run import package_versions
 
     script = Path(sys.argv[0]).name
     words = sys.argv[1:] if arguments is None else arguments
@@ -31,11 +31,11 @@ def begun(question: str, note: str, arguments: list[str] | None = None) -> dict[
         "commit": subprocess.run(head, cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip(),
         "machine": machine.description(),
         "load_before": os.getloadavg(),
-        "versions": train_workflow.versions(),
+        "versions": package_versions(),
     }
 
 
-def keep(
+def write_result(
     head: dict[str, Any], measured: dict[str, Any], indent: int | None = 1, name: str | None = None
 ) -> None:
     """Write both as one file of `results/`, named after the benchmark and when it was begun, and say where.
@@ -61,8 +61,10 @@ def peak_mb() -> float:
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
 
 
-def most_accepted(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_], wanted: float) -> float:
-    """The largest share that any threshold accepts with `wanted` of them right, found by looking at the truth."""
-    shares = np.cumsum(right[np.argsort(-confidence, kind="stable")]) / np.arange(1, len(right) + 1)
-    enough = np.flatnonzero(shares >= wanted)
-    return float((enough[-1] + 1) / len(right)) if len(enough) else 0.0
+def max_coverage(
+    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], precision: float
+) -> float:
+    """The largest share that any threshold accepts at this precision, with the labels known."""
+    shares = np.cumsum(correct[np.argsort(-confidence, kind="stable")]) / np.arange(1, len(correct) + 1)
+    enough = np.flatnonzero(shares >= precision)
+    return float((enough[-1] + 1) / len(correct)) if len(enough) else 0.0

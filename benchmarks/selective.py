@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from results_file import begun, keep, most_accepted
+from results_file import max_coverage, start_result, write_result
 
 PRECISION_TARGETS = (0.95, 0.98, 0.99)
 N_CALIBRATION = 5_000
@@ -32,10 +32,10 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_args()
 
-    head = begun((__doc__ or "").splitlines()[0], arguments.note)
+    head = start_result((__doc__ or "").splitlines()[0], arguments.note)
     measured = {run.name: measure_run(run, arguments.splits) for run in arguments.runs}
     print(json.dumps(measured, indent=1))
-    keep(head, {"splits": arguments.splits, "runs": measured})
+    write_result(head, {"splits": arguments.splits, "runs": measured})
 
 
 def measure_run(folder: Path, n_splits: int) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def measure_split(
             sets = decided.prediction_sets[review]
             metrics[f"{precision:g} {guarantee}"] = {
                 "coverage": float(accepted.mean()),
-                "max_coverage": most_accepted(probabilities.max(axis=1), correct, precision),
+                "max_coverage": max_coverage(probabilities.max(axis=1), correct, precision),
                 "precision": float(correct[accepted].mean()) if accepted.any() else float("nan"),
                 "missed": float(bool(accepted.any()) and bool(correct[accepted].mean() < precision)),
                 "worst_class": min((float(c.mean()) for c in classes if len(c)), default=float("nan")),

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 HERE = Path(__file__).resolve().parent
 BATCHES = (1, 64)
@@ -141,7 +141,7 @@ def main() -> None:
         print(json.dumps(measure(way, Path(folder), int(threads), arguments.seconds)))
         return
 
-    head = begun((__doc__ or "").splitlines()[0], arguments.note)
+    head = start_result((__doc__ or "").splitlines()[0], arguments.note)
     runs: list[dict[str, Any]] = []
     cold: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -168,7 +168,7 @@ def main() -> None:
                 began, _ = timed(command)
                 cold.setdefault(name, []).append(round(time.time() - began, 3))
             print({name: seconds[-1] for name, seconds in cold.items()}, flush=True)
-    keep(head, {"threads": arguments.threads, "cold_s": cold, "runs": runs})
+    write_result(head, {"threads": arguments.threads, "cold_s": cold, "runs": runs})
 
 
 if __name__ == "__main__":

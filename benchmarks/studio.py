@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests/browser")]
@@ -158,7 +158,7 @@ def main() -> None:
 
     from muslin.studio.model_files import model_rows
 
-    head = begun(
+    head = start_result(
         "How fast does the studio respond in a real browser?",
         arguments.note,
     )
@@ -179,7 +179,7 @@ def main() -> None:
         for name, one in models.items()
     }
     print(json.dumps({"home_page": first, "median_ms": short}, indent=1))
-    keep(head, result)
+    write_result(head, result)
 
 
 if __name__ == "__main__":

@@ -103,12 +103,10 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
 
 
 def median_and_range(values: dict[str, float], digits: int = 2) -> str:
-    low = values.get("least", values.get("min"))
-    high = values.get("most", values.get("max"))
-    return f"{values['median']:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+    return f"{values['median']:.{digits}f} ({values['min']:.{digits}f}–{values['max']:.{digits}f})"
 
 
-def engine_keras(results: list[Result]) -> list[str]:
+def training_step_keras(results: list[Result]) -> list[str]:
     (result,) = results
     wall, processor = result["epoch_s"], result["epoch_cpu_s"]
     names = {"keras": f"Keras {result['keras_versions']['keras']} on TensorFlow", "muslin": "muslin"}
@@ -123,16 +121,16 @@ def engine_keras(results: list[Result]) -> list[str]:
     return markdown_table((f"an epoch of {result['images']:,} images", "s", "processor s"), rows)
 
 
-def compute(results: list[Result]) -> list[str]:
+def training_step(results: list[Result]) -> list[str]:
     (result,) = results
     rows = [
-        (name, f"{row['wall_ms']:.1f}", f"{row['ratio']:.2f} ({row['least']:.2f}–{row['most']:.2f})")
+        (name, f"{row['wall_ms']:.1f}", f"{row['ratio']:.2f} ({row['min']:.2f}–{row['max']:.2f})")
         for name, row in result["table"].items()
     ]
     return markdown_table(("a training step", "ms", "× as shipped"), rows)
 
 
-def peak(results: list[Result]) -> list[str]:
+def arithmetic_rate(results: list[Result]) -> list[str]:
     (result,) = results
     rows = []
     for name in dict.fromkeys(run["recipe"] for run in result["runs"]):
@@ -150,7 +148,7 @@ def recipes(results: list[Result]) -> list[str]:
     rows = []
     for result in results:
         cells = [
-            median_and_range({which: result[which][figure] for which in ("median", "least", "most")}, digits)
+            median_and_range({which: result[which][figure] for which in ("median", "min", "max")}, digits)
             for figure, digits in (("train_s", 1), ("whole_s", 1), ("cpu_s", 0), ("test_accuracy", 4))
         ]
         rows.append((f"`{result['recipe']}`", *cells, str(len(result["runs"]))))
@@ -174,7 +172,7 @@ def read_csv(results: list[Result]) -> list[str]:
 
 def summary(values: Sequence[float], digits: int = 2) -> str:
     return median_and_range(
-        {"median": statistics.median(values), "least": min(values), "most": max(values)}, digits
+        {"median": statistics.median(values), "min": min(values), "max": max(values)}, digits
     )
 
 
@@ -284,7 +282,7 @@ def clothing_small(results: list[Result]) -> list[str]:
     return markdown_table(("method", "accuracy on 713 photos", "training, s", "processor, s", "seeds"), lines)
 
 
-def tried(results: list[Result]) -> list[str]:
+def recipe_variants(results: list[Result]) -> list[str]:
     rows = [
         (
             " ".join([result["recipe"], *(f"{name}={value}" for name, value in result["settings"].items())]),
@@ -345,13 +343,13 @@ class Table:
 
 
 TABLES = {
-    "engine_keras": Table(engine_keras, ("engine_keras_*.json",)),
-    "engine": Table(compute, ("engine_quick_*.json",)),
-    "peak": Table(peak, ("peak_*.json",)),
+    "training_step_keras": Table(training_step_keras, ("training_step_keras_*.json",)),
+    "training_step": Table(training_step, ("training_step_quick_*.json",)),
+    "arithmetic_rate": Table(arithmetic_rate, ("arithmetic_rate_*.json",)),
     "ladder": Table(ladder, ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),
     "clothing_small": Table(clothing_small, ("clothing_small_*.json",), every=True),
-    "tried": Table(tried, ("tried_*.json",), every=True),
+    "recipe_variants": Table(recipe_variants, ("recipe_variants_*.json",), every=True),
     "serving": Table(serving, ("serving_*.json",)),
     "cold": Table(cold, ("serving_*.json",)),
     "int8": Table(int8, ("int8_*.json",)),

@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 PHOTOS = 1000
 
@@ -79,7 +79,7 @@ def main() -> None:
         print(json.dumps(measure(way, arguments.model, Path(catalogue), Path(out), int(rows))))
         return
 
-    head = begun(
+    head = start_result(
         "How fast is a catalogue tagged, in how much memory, and does killing the job change its output?",
         arguments.note,
     )
@@ -127,7 +127,7 @@ def main() -> None:
         "same_bytes_after_kills": same,
         "runs": runs,
     }
-    keep(head, result)
+    write_result(head, result)
 
 
 if __name__ == "__main__":

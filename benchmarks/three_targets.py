@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 from muslin.data import read
 from muslin.data.photos import PhotoImages, resize_photos
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--note", default="")
     options = parser.parse_args()
     words = [options.photos.name, "--recipe", options.recipe, "--unknown", str(options.unknown)]
-    head = begun((__doc__ or "").splitlines()[0], options.note, [*words, "--seed", str(options.seed)])
+    head = start_result((__doc__ or "").splitlines()[0], options.note, [*words, "--seed", str(options.seed)])
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_table(options.photos, folder, options.unknown, options.seed)
@@ -115,7 +115,7 @@ def main() -> None:
     ]
     for row in rows:
         print(json.dumps(row))
-    keep(head, {"rows": rows})
+    write_result(head, {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What is each of the engine's measures worth: a training step with all of them, and with one at a time left out?
+"""How much does each optimisation of the training step save: all of them, and one at a time left out?
 
-    python benchmarks/engine.py [--rounds N] [--steps N] [--recipe quick] [--note SENTENCE]
+    python benchmarks/training_step.py [--rounds N] [--steps N] [--recipe quick] [--note SENTENCE]
 
 Every measurement is a process of its own that trains the recipe's network on Fashion-MNIST's first images and gives
-the median milliseconds of a step. The variants take turns, so that whatever else the machine does meets them alike;
+the median milliseconds of a step. The variants take turns, so that other load on the machine affects them alike;
 what counts is the ratio to `as shipped` within a round. Prints a table, and keeps everything in benchmarks/results/.
 """
 
@@ -18,13 +18,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 VARIANTS = {
     "as shipped": {},
     "one thread": {"threads": "1"},
     "all threads on one batch": {"micro_batch_size": "0"},
-    "memory given back": {"memory_kept": ""},
+    "memory returned": {"memory_kept": ""},
     "threads that spin": {"GOMP_SPINCOUNT": "100000"},
     "fresh memory filled": {"fill": "1"},
     "channels first": {"channels_first": "1"},
@@ -52,16 +52,16 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     net = Net(network_for(some, split, chosen), seed=0)
     compute = choose_compute_settings(int(changes["threads"]) if "threads" in changes else None)
     if "memory_kept" in changes:
-        # choose_engine has asked already: give glibc its defaults back
+        # choose_compute_settings has asked already: restore the defaults of glibc
         keep_memory(threshold_bytes=128 << 10, padding_bytes=128 << 10)
         compute = type(compute)(compute.threads, compute.precision, memory_kept=False)
-    usual = microbatches.apply
+    apply_settings = microbatches.apply_compute_settings
 
     def apply(compute: Any) -> None:
-        usual(compute)
+        apply_settings(compute)
         torch.utils.deterministic.fill_uninitialized_memory = "fill" in changes
 
-    microbatches.apply = loop.apply = apply
+    microbatches.apply_compute_settings = loop.apply_compute_settings = apply
     if "channels_first" in changes:
         batch = microbatches.to_batch
         microbatches.to_batch = lambda pixels: batch(pixels).contiguous()
@@ -92,7 +92,7 @@ def main() -> None:
         print(json.dumps(measure(options.recipe, options.steps, options.measure)))
         return
 
-    head = begun((__doc__ or "").splitlines()[0], options.note)
+    head = start_result((__doc__ or "").splitlines()[0], options.note)
     rounds = []
     for number in range(options.rounds):
         row = {}
@@ -105,7 +105,7 @@ def main() -> None:
             )  # fmt: skip
             row[variant] = json.loads(done.stdout.splitlines()[-1])
         rounds.append(row)
-        print(number + 1, {name: round(figures["wall_ms"], 1) for name, figures in row.items()}, flush=True)
+        print(number + 1, {name: round(times["wall_ms"], 1) for name, times in row.items()}, flush=True)
     ratios = {
         variant: sorted(row[variant]["wall_ms"] / row["as shipped"]["wall_ms"] for row in rounds)
         for variant in VARIANTS
@@ -114,16 +114,16 @@ def main() -> None:
         variant: {
             "wall_ms": round(statistics.median(row[variant]["wall_ms"] for row in rounds), 2),
             "ratio": round(statistics.median(values), 2),
-            "least": round(values[0], 2),
-            "most": round(values[-1], 2),
+            "min": round(values[0], 2),
+            "max": round(values[-1], 2),
         }
         for variant, values in ratios.items()
     }
-    for variant, figures in table.items():
+    for variant, times in table.items():
         print(
-            f"{variant:22} {figures['wall_ms']:8.1f} ms  ×{figures['ratio']:.2f} ({figures['least']}–{figures['most']})"
+            f"{variant:22} {times['wall_ms']:8.1f} ms  ×{times['ratio']:.2f} ({times['min']}–{times['max']})"
         )
-    keep(head, {"table": table, "rounds": rounds}, name=f"engine_{options.recipe}")
+    write_result(head, {"table": table, "rounds": rounds}, name=f"training_step_{options.recipe}")
 
 
 if __name__ == "__main__":

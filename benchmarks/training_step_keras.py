@@ -1,6 +1,6 @@
 """How many times as long as muslin does Keras on TensorFlow take for an epoch of the tutorial's training?
 
-    python benchmarks/engine_keras.py [--rounds N] [--images N] [--epochs N] [--keras PYTHON] [--note SENTENCE]
+    python benchmarks/training_step_keras.py [--rounds N] [--images N] [--epochs N] [--keras PYTHON] [--note SENTENCE]
 
 The same network with its dropout, the same images, batches of 512 and Adam; training alone, without validation. Every
 measurement is a process of its own that trains a few epochs, of which the first does not count. The two take turns, and
@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 HERE = Path(__file__).resolve().parent
 WAYS = ("keras", "muslin")
@@ -29,19 +29,15 @@ def measure(images: int, epochs: int) -> dict[str, Any]:
     from muslin.data import read
     from muslin.data.dataset import pixel_array
     from muslin.learn.modules import Net
-    from muslin.learn.networks import build_network
-    from muslin.learn.recipes import recipe
+    from muslin.learn.recipes import SGDRecipe, recipe, recipe_network
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.training_loop import Progress, fit
 
     chosen = recipe("tutorial", epochs=epochs)
     train = read("fashion-mnist").part("train")
     pixels, labels = pixel_array(train)[:images], train.labels["label"][:images]
-    table = build_network(
-        chosen.network, (28, 28, 1), train.targets, widths=chosen.widths, dropout=chosen.dropout,
-        activation=chosen.activation,
-    )  # fmt: skip
-    net = Net(table, seed=0)
+    assert isinstance(chosen, SGDRecipe)
+    net = Net(recipe_network(chosen, (28, 28, 1), train.targets), seed=0)
     ends = [(time.perf_counter(), time.process_time())]
 
     def on_progress(progress: Progress) -> None:
@@ -79,7 +75,7 @@ def main() -> None:
         print(json.dumps(measure(arguments.images, arguments.epochs)))
         return
 
-    head = begun((__doc__ or "").splitlines()[0], arguments.note)
+    head = start_result((__doc__ or "").splitlines()[0], arguments.note)
     size = ["--images", str(arguments.images), "--epochs", str(arguments.epochs)]
     commands = {
         "keras": [str(arguments.keras), str(HERE / "keras_tutorial.py"), "epochs", *size],
@@ -87,7 +83,7 @@ def main() -> None:
     }
     rounds = []
     for number in range(arguments.rounds):
-        # who begins changes, so that a machine that slows down or warms up favours neither
+        # they take turns to begin, so that a machine that slows down or warms up favours neither
         row = {}
         for way in WAYS if number % 2 == 0 else WAYS[::-1]:
             done = subprocess.run(commands[way], check=True, stdout=subprocess.PIPE, text=True)
@@ -109,11 +105,11 @@ def main() -> None:
         measured[figure] = {way: round(statistics.median(values), 3) for way, values in seconds.items()}
         measured[figure.replace("epoch", "ratio").removesuffix("_s")] = {
             "median": round(statistics.median(ratios), 3),
-            "least": round(min(ratios), 3),
-            "most": round(max(ratios), 3),
+            "min": round(min(ratios), 3),
+            "max": round(max(ratios), 3),
         }
     print(json.dumps(measured))
-    keep(head, measured | {"rounds": rounds})
+    write_result(head, measured | {"rounds": rounds})
 
 
 if __name__ == "__main__":

@@ -1,31 +1,32 @@
-"""How far do the seed and the epoch that happens to be the last move the accuracy of the article's network?
+"""How much does the accuracy of the article's network vary with the seed and the number of epochs?
 
-    python benchmarks/chance.py [SETTING=VALUE ...] [--seeds 0,1] [--note SENTENCE]
+    python benchmarks/tutorial_seeds.py [SETTING=VALUE ...] [--seeds 0,1] [--note SENTENCE]
 
-Trains the recipe `tutorial` on Fashion-MNIST once per seed, and after every epoch judges it on all 12,000 validation
-and all 10,000 test images, which nothing is chosen by. `keras_tutorial.py article --accuracy` does the same with
-Keras. Keeps every epoch's figures in benchmarks/results/.
+Trains the recipe `tutorial` on Fashion-MNIST once per seed, and evaluates it after every epoch on all 12,000 validation
+and all 10,000 test images, which choose nothing. `keras_tutorial.py article --accuracy` does the same with Keras. Keeps
+every epoch's metrics in benchmarks/results/.
 """
 
 import argparse
 import json
 from typing import Any
 
-from results_file import begun, keep
+from results_file import start_result, write_result
 
 
 def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
-    """Each epoch's loss and accuracy while learning, and its accuracies on what is not learned from."""
+    """Each epoch's training loss and accuracy, and its validation and test metrics."""
     from muslin.data import read
     from muslin.data.split import split
     from muslin.learn.losses import evaluate_network
     from muslin.learn.modules import Net
-    from muslin.learn.recipes import recipe
+    from muslin.learn.recipes import SGDRecipe, recipe
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import network_for, training_arrays
     from muslin.learn.training_loop import Progress, fit
 
     chosen = recipe("tutorial", **changes)
+    assert isinstance(chosen, SGDRecipe)
     dataset = read("fashion-mnist")
     parts = split(
         dataset,
@@ -41,10 +42,10 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
 
     def on_progress(progress: Progress) -> None:
         if progress.row:
-            figures = {name: progress.row[name] for name in ("epoch", "train_loss", "train_accuracy")}
+            metrics = {name: progress.row[name] for name in ("epoch", "train_loss", "train_accuracy")}
             for name, part in (("validation", validation), ("test", test)):
-                figures[f"{name}_loss"], figures[f"{name}_accuracy"] = evaluate_network(net, *part)
-            epochs.append({name: round(value, 4) for name, value in figures.items()})
+                metrics[f"{name}_loss"], metrics[f"{name}_accuracy"] = evaluate_network(net, *part)
+            epochs.append({name: round(value, 4) for name, value in metrics.items()})
             print(json.dumps(epochs[-1]), flush=True)
 
     nothing = training_arrays(dataset, parts.validation[:0])
@@ -60,10 +61,10 @@ def main() -> None:
     parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_intermixed_args()
-    head = begun((__doc__ or "").splitlines()[0], arguments.note)
+    head = start_result((__doc__ or "").splitlines()[0], arguments.note)
     changes = dict(setting.split("=", 1) for setting in arguments.settings)
     runs = [{"seed": seed, "epochs": trained(changes, seed)} for seed in map(int, arguments.seeds.split(","))]
-    keep(head, {"settings": changes, "runs": runs})
+    write_result(head, {"settings": changes, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ import tables  # noqa: E402
 def result(folder, name, median, note=""):
     seed = {"train_s": median, "whole_s": 2 * median, "cpu_s": 30, "test_accuracy": 0.9}
     content = {
-        "command": "python benchmarks/recipes.py", "recipe": name.split("_")[1], "median": seed, "least": seed,
-        "most": seed, "runs": [seed], "machine": {"processor": "a processor", "cores": 2}, "load_before": 0.5,
+        "command": "python benchmarks/recipes.py", "recipe": name.split("_")[1], "median": seed, "min": seed,
+        "max": seed, "runs": [seed], "machine": {"processor": "a processor", "cores": 2}, "load_before": 0.5,
         "date": "2026-01-02T03:04:05", "commit": "abcdef0123", "note": note,
     }  # fmt: skip
     (folder / f"{name}.json").write_text(json.dumps(content))
@@ -205,7 +205,7 @@ def test_a_growth_point_is_read_trained_and_predicted(tmp_path):
     folder.mkdir()
     idx.write(random.integers(0, 256, (300, 20, 20, 1), dtype=np.uint8), np.arange(300) % 10, folder, None)
     measured = growth.measure(point, tmp_path, seconds=0.01)
-    assert measured["steps"] >= growth.LEAST_STEPS
+    assert measured["steps"] >= growth.MIN_STEPS
     assert {name for measures in growth_plot.TOLD.values() for name in measures} <= measured.keys()
     assert 0 < measured["import_mb"] <= measured["read_mb"] <= measured["peak_mb"]
     assert min(measured[name] for name in ("read_s", "epoch_s", "answer_s")) > 0

@@ -21,7 +21,9 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
         target = f"{printable(name)}: " if len(record["tests"]) > 1 else ""
         out.print(f"{target}{_metric(test)}, 95 % confidence", style="bold")
     images_seen, train_s = record["images_seen"], record["train_s"]
-    speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""  # a linear probe sees only features
+    speed = (
+        f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
+    )  # a linear probe sees only features
     out.print(
         f"recipe {record['recipe']['name']}, {record['parameters']:,} parameters, trained in {duration(train_s)}{speed}"
     )
