@@ -37,8 +37,8 @@ def test_every_preprocessing_step_has_words_in_chinese(codes: tuple[str, str]) -
 
 def test_every_layer_has_a_name_in_every_language() -> None:
     for layer in inspection("Erf").model.layered.layers:
-        assert set(layer.names) == set(LANGUAGES)
-        assert all(layer.names.values())
+        assert set(layer.kind_names) == set(LANGUAGES)
+        assert all(layer.kind_names.values())
 
 
 def test_reasons_are_messages_that_can_be_translated() -> None:

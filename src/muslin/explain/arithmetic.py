@@ -90,7 +90,7 @@ def _step(trace: Trace, name: str, place: Place, all_terms: bool) -> tuple[Step,
     return {
         "layer": name,
         "kind": layer.kind,
-        "names": dict(layer.names),
+        "kind_names": dict(layer.kind_names),
         "form": operator.form,
         "index": list(place[1:]),
         "tta_view": VIEWS[place[0]],

@@ -50,7 +50,7 @@ class Layer:
         name: the result's name in the graph.
         op: ONNX's name of the operator.
         kind: a row of `LAYER_KINDS`, or the operator's name in lower case.
-        names: the kind's name per language.
+        kind_names: the kind's name per language.
         detail: what it does, in words.
         inputs: the layers it takes.
         shape: (channels, rows, columns) or (features,), without the number of images.
@@ -69,7 +69,7 @@ class Layer:
     name: str
     op: str
     kind: str
-    names: Mapping[str, str]
+    kind_names: Mapping[str, str]
     detail: str
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
@@ -287,7 +287,7 @@ def _layer(
         name=name,
         op=node.op,
         kind=kind,
-        names={language: _kind_name(kind, node.op, language) for language in LANGUAGES},
+        kind_names={language: _kind_name(kind, node.op, language) for language in LANGUAGES},
         detail=layer_detail(row) if row else "",
         inputs=inputs,
         shape=shape,

@@ -40,7 +40,7 @@ function further(step) {
 function stepView(model, step) {
   const show_ = VIEWS[step.form];
   return h("article", { class: "chainstep" },
-    h("header", {}, h("h4", {}, step.names[language] || step.kind, " ", h("span", { class: "soft" }, step.layer)), h("p", { class: "result number" }, "= ", number(step.value, DIGITS))),
+    h("header", {}, h("h4", {}, step.kind_names[language] || step.kind, " ", h("span", { class: "soft" }, step.layer)), h("p", { class: "result number" }, "= ", number(step.value, DIGITS))),
     show_ ? show_(step, model) : step.formula && h("p", { class: "formulatext number" }, step.formula),
     further(step));
 }

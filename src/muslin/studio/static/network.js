@@ -92,7 +92,7 @@ function edgePath(from, to) {
 const edge = (from, to) => s("path", { d: edgePath(from, to), class: to.column - from.column > 1 ? "edge branch" : "edge", "marker-end": "url(#tip)" });
 
 export const shapeText = (shape) => (shape.length === 3 ? `${shape[0]} × ${shape[1]} × ${shape[2]}` : count(shape[0] ?? 1));
-export const kindText = (layer) => layer.names[language] || layer.kind;
+export const kindText = (layer) => layer.kind_names[language] || layer.kind;
 
 function card(model, node) {
   const about = node.block || node.layer, [x, y] = middle(node);
