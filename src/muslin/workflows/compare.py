@@ -1,6 +1,6 @@
 """Compare two models on the same images: `muslin compare`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Target, align, pixel_array
+from muslin.data.formats.read_options import Log, no_log
 from muslin.errors import DataError
 from muslin.evaluation.compare import Comparison, compare_predictions
 from muslin.evaluation.thresholds import predict_classes
@@ -56,7 +57,7 @@ def compare(
     *,
     split: str = "test",
     read_options: Mapping[str, Any] | None = None,
-    log: Callable[[str], None] = lambda sentence: None,
+    log: Log = no_log,
 ) -> ComparisonResult:
     """Compare two models on the same images, none of which either was trained on where that can be known.
 

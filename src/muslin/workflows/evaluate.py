@@ -1,7 +1,7 @@
 """Evaluate a model on a data set: `muslin evaluate`, and the test set at the end of a training run."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Split, align
+from muslin.data.formats.read_options import Log, no_log
 from muslin.data.photos import (
     PhotoImages,
     ResizedPhotos,
@@ -28,8 +29,6 @@ from muslin.messages import Message
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 from muslin.storage.atomic import write_atomically
 from muslin.workflows.run import recipe_from_record, split_for_recipe
-
-Log = Callable[[str], None]
 
 MAX_SLICES = 100
 """Values of a column that become slices; with more, each has too few images."""
@@ -89,7 +88,7 @@ def evaluate(
     data: str | Path | Dataset,
     options: EvaluateOptions | None = None,
     *,
-    log: Log = lambda sentence: None,
+    log: Log = no_log,
 ) -> EvaluationResult:
     """Evaluate a model on a part of a data set: metrics, reliability, slices, and near-copies of training images.
 
@@ -198,7 +197,7 @@ def predict_dataset(predictor: Predictor, dataset: Dataset) -> tuple[Dataset, Mo
     return aligned, concat_outputs([predictor.infer(batch) for batch in pixel_batches(aligned)])
 
 
-def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = lambda sentence: None) -> Dataset:
+def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) -> Dataset:
     """`dataset` with its photos as the model takes them; pixel images are unchanged."""
     preprocessing = predictor.bundle.preprocessing
     if isinstance(dataset.images, ResizedPhotos):
@@ -209,9 +208,7 @@ def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = lambda sen
     return decode_photos(dataset, preprocessing.shape, transform=preprocessing.transform, log=log)
 
 
-def select_part(
-    predictor: Predictor, dataset: Dataset, split: str, log: Log = lambda sentence: None
-) -> tuple[Dataset, str]:
+def select_part(predictor: Predictor, dataset: Dataset, split: str, log: Log = no_log) -> tuple[Dataset, str]:
     """The images that `split` (`train`, `validation`, `test` or `all`) means, as the model takes them; and their part.
 
     Data without parts that the model was trained on are split as in training, so that the test set holds no training
@@ -299,7 +296,7 @@ def _find_leaked(
     if n > 5_000:  # fewer take about a second
         log(Message("leak_search"))
     both = dataset.take(np.concatenate([train, evaluated]))
-    copies = find_duplicates(both, compute_image_stats(both.images), lambda sentence: None)
+    copies = find_duplicates(both, compute_image_stats(both.images), no_log)
     leaked = np.zeros(n, dtype=np.bool_)
     leaked[: len(train)] = True
     _spread_over_groups(leaked, copies.identical)
@@ -322,9 +319,7 @@ def _training_indices(predictor: Predictor, dataset: Dataset, part: str) -> NDAr
         return None
     if dataset.parts is not None:
         return np.flatnonzero(dataset.parts == "train")
-    if not isinstance(
-        dataset.images, PixelImages
-    ):  # the split of photos is known only after decoding all of them
-        return None
+    if not isinstance(dataset.images, PixelImages):
+        return None  # the split of photos is known only after decoding all of them
     parts = training_split(predictor, dataset)
     return None if parts is None else parts.train
