@@ -1,10 +1,10 @@
-"""How fast, and in how much memory, are Fashion-MNIST's 60,000 rows of pixels read from Kaggle's CSV?
+"""Time and memory to read Fashion-MNIST's 60,000 rows of pixels from Kaggle's CSV.
 
     python benchmarks/read_csv.py [--rounds N] [--readers muslin,pandas,…] [--note SENTENCE]
 
-Writes fashion-mnist_train.csv (133 MB) into a temporary folder and has each reader make of it labels (60,000,) and
-pixels (60,000, 784). Every measurement is a process of its own. The readers take turns, N rounds of them, so that
-whatever else the machine does meets them alike. Prints a table, and keeps everything in benchmarks/results/.
+Writes fashion-mnist_train.csv (133 MB) into a temporary folder; each reader makes labels (60,000,) and pixels
+(60,000, 784) of it. Every measurement is a separate process. The readers take turns for N rounds, so that other load on
+the machine affects them alike. Prints a table and writes the result to benchmarks/results/.
 """
 
 import argparse
@@ -84,11 +84,11 @@ READERS: dict[str, Callable[[], Reader]] = {
     "polars": with_polars,
     "numpy.loadtxt": with_numpy,
 }
-"""Per reader, what imports it and gives the function to be measured: importing is not reading."""
+"""Per reader, a function that imports it and returns the function to measure, so that imports do not count."""
 
 
 def split(rows: NDArray[np.integer[Any]]) -> tuple[Labels, Pixels]:
-    """Views of the first column and of the others: no copy, so none is charged to a reader."""
+    """Views of the first column and of the others, without a copy that would count."""
     return rows[:, 0], rows[:, 1:]
 
 
@@ -117,8 +117,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
-    there = [reader for reader in READERS if importlib.util.find_spec(reader.split(".")[0])]
-    parser.add_argument("--readers", default=",".join(there), help="by default all that are installed")
+    installed = [reader for reader in READERS if importlib.util.find_spec(reader.split(".")[0])]
+    parser.add_argument("--readers", default=",".join(installed), help="by default all that are installed")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     parser.add_argument("--measure", nargs=2, metavar=("READER", "PATH"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()

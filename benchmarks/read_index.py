@@ -1,9 +1,9 @@
-"""How long, and in how much memory, is an index of 300,000 photos with 1,000 attributes read?
+"""Time and memory to read an index of 300,000 photos with 1,000 attributes.
 
     python benchmarks/read_index.py [--rows N] [--attributes N] [--note SENTENCE]
 
-Writes DeepFashion's lists true to their layout (list_attr_img.txt alone is some 900 MB) around photos that are links to
-one, since reading an index opens none. The reading is a process of its own. Prints what it measured and keeps it in
+Writes lists in DeepFashion's layout (list_attr_img.txt alone has about 900 MB) for photos that are links to one file,
+because reading an index opens none. Reads them in a separate process. Prints the result and writes it to
 benchmarks/results/.
 """
 
@@ -54,9 +54,9 @@ def write(root: Path, rows: int, attributes: int) -> list[str]:
 def measure(root: Path) -> dict[str, Any]:
     from muslin.data import read
 
-    told: list[float] = []
+    logged: list[float] = []
     before, started = peak_mb(), time.perf_counter()
-    dataset = read(root, on_progress=lambda sentence: told.append(time.perf_counter() - started))
+    dataset = read(root, log=lambda sentence: logged.append(time.perf_counter() - started))
     wall = time.perf_counter() - started
     read_mb = peak_mb()
     labels = dataset.labels["attributes"]
@@ -67,7 +67,7 @@ def measure(root: Path) -> dict[str, Any]:
         "wall_s": round(wall, 1),
         "before_mb": round(before, 1),
         "peak_mb": round(read_mb, 1),
-        "sentences": len(told),
+        "sentences": len(logged),
         "checksum": int(labels.sum(dtype=np.int64)),
     }
 
@@ -89,8 +89,8 @@ def main() -> None:
         write(root, wishes.rows, wishes.attributes)
         list_mb = (root / "Anno/list_attr_img.txt").stat().st_size / 1e6
         command = [sys.executable, __file__, "--measure", str(root)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    result = {"list_mb": round(list_mb, 1), **json.loads(said)}
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    result = {"list_mb": round(list_mb, 1), **json.loads(output)}
     print(f"{result['rows']:,} × {result['attributes']:,} ({list_mb:.0f} MB) in {result['wall_s']} s, ")
     print(f"peak {result['peak_mb']:.0f} MB, {result['sentences']} sentences")
     write_result(head, result)

@@ -1,4 +1,4 @@
-"""The machine at hand, as far as it bears on speed. Nothing heavy is imported."""
+"""This computer, as far as it affects speed. Imports nothing heavy."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def description() -> dict[str, str | int | float]:
-    """What a reader needs to know of this machine to judge a time."""
+    """Processor, cores, memory and system: what a reader of a measured time needs."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return {
         "processor": processor(),
@@ -17,7 +17,7 @@ def description() -> dict[str, str | int | float]:
 
 
 def processor() -> str:
-    """The processor's name, as the system gives it."""
+    """The processor's name, from the system."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -27,7 +27,7 @@ def processor() -> str:
 
 
 def physical_cores() -> int:
-    """How many cores this process may use, two threads of one core counted once where the system tells."""
+    """Number of cores that this process can use; two threads of a core count once where the system reports them."""
     try:
         allowed = os.sched_getaffinity(0)
         topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"

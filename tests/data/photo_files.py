@@ -1,4 +1,4 @@
-"""Small photos to read: drawn garments as JPEG files, and a few real ones where they are at hand."""
+"""Small photos: synthetic garments as JPEG files, and a few real ones where they are available."""
 
 import os
 import tarfile
@@ -21,7 +21,7 @@ def garment(kind: str, number: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def drawn(count: int, first: int = 0) -> list[tuple[str, int, Image.Image]]:
+def make_photos(count: int, first: int = 0) -> list[tuple[str, int, Image.Image]]:
     return [(kind, n, garment(kind, n)) for kind in CLASSES for n in range(first, first + count)]
 
 
@@ -29,7 +29,7 @@ def write_folders(root: Path, counts: dict[str, int]) -> Path:
     """`root/PART/CLASS/CLASS-N.jpg`; the part "" has no folder."""
     first = 0
     for part, count in counts.items():
-        for kind, number, image in drawn(count, first):
+        for kind, number, image in make_photos(count, first):
             folder = root / part / kind
             folder.mkdir(parents=True, exist_ok=True)
             image.save(folder / f"{kind}-{number:02}.jpg", quality=90)

@@ -1,4 +1,4 @@
-"""The same data in another format: there and back is the identity, and what cannot be kept is said."""
+"""The same data in another format: there and back is the identity, and warnings name what is lost."""
 
 import filecmp
 import os
@@ -89,13 +89,13 @@ def test_pixels_come_back_from_every_format(
     there = read(tmp_path / "there")
     if to == "folders":  # which are read by class; names tell which is which
         assert "order_lost" in [warning.code for warning in made.warnings]
-        names, wanted = ([Path(str(i)).stem for i in d.ids] for d in (there, source))
+        names, expected = ([Path(str(i)).stem for i in d.ids] for d in (there, source))
         if parts:
             assert there.parts is not None
             assert source.parts is not None
             names = [name + str(part) for name, part in zip(names, there.parts, strict=True)]
-            wanted = [name + str(part) for name, part in zip(wanted, source.parts, strict=True)]
-        there = there.take(np.array([names.index(name) for name in wanted]))
+            expected = [name + str(part) for name, part in zip(expected, source.parts, strict=True)]
+        there = there.take(np.array([names.index(name) for name in expected]))
     assert_same(source, there, ids=to == "parquet")
     if to == "parquet":
         assert there.fingerprint == source.fingerprint

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from photo_files import drawn
+from photo_files import make_photos
 from PIL import Image
 
 from muslin.data import read
@@ -23,7 +23,7 @@ ROWS = [
 
 
 def photos(root: Path) -> None:
-    for (name, *_), (_, _, image) in zip(ROWS, drawn(2), strict=False):
+    for (name, *_), (_, _, image) in zip(ROWS, make_photos(2), strict=False):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         image.save(root / name, quality=95)
 

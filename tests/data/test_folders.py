@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photo_files import CLASSES, drawn, garment, write_folders, write_real
+from photo_files import CLASSES, garment, make_photos, write_folders, write_real
 
 from muslin.data import read
 from muslin.data.dataset import Dataset
@@ -107,7 +107,7 @@ def test_kaggle_names_of_parts_are_recognised(photos: Path, tmp_path: Path) -> N
 
 
 def test_label_in_a_file_name(tmp_path: Path) -> None:
-    for kind, number, image in drawn(2):
+    for kind, number, image in make_photos(2):
         image.save(tmp_path / f"{kind}.{number}.jpg")
     data = read(tmp_path)
     assert data.targets[0].classes == ("dress", "hat", "shirt")
@@ -115,7 +115,7 @@ def test_label_in_a_file_name(tmp_path: Path) -> None:
 
 
 def test_photos_without_labels_have_no_target(tmp_path: Path) -> None:
-    for _, number, image in drawn(1) + drawn(1, 1):
+    for _, number, image in make_photos(1) + make_photos(1, 1):
         image.save(tmp_path / f"IMG_{number}.jpg")
     assert read(tmp_path).targets == ()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from photo_files import drawn
+from photo_files import make_photos
 
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN
@@ -14,7 +14,7 @@ from muslin.errors import DataError
 
 def write(folder: Path, part: str, labels: dict[str, list[str] | None], below: str = "") -> Path:
     (folder / below).mkdir(parents=True, exist_ok=True)
-    for name, (_, _, image) in zip(labels, drawn(len(labels)), strict=False):
+    for name, (_, _, image) in zip(labels, make_photos(len(labels)), strict=False):
         image.save(folder / below / f"{name}.jpg")
     content: dict[str, Any] = {
         "images": [{"url": f"http://nowhere.invalid/{n}.jpg", "imageId": n} for n in labels],

@@ -15,8 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from photo_files import drawn as drawn_photos
-from photo_files import real_tar, write_folders
+from photo_files import make_photos, real_tar, write_folders
 
 from command_line import invoke
 from idx_files import images_file, labels_file
@@ -96,17 +95,17 @@ def test_debians_folder_is_used(tiny, contents, cache):
 
 
 def test_a_download_is_cached(tiny, contents, cache, tmp_path):
-    served, told = put(tmp_path / "served", contents), []
+    served, logged = put(tmp_path / "served", contents), []
     with serving_folder(served) as home:
-        first = obtain(replace(tiny, urls=(home,)), cache=cache, log=told.append)
+        first = obtain(replace(tiny, urls=(home,)), cache=cache, log=logged.append)
     again = obtain(replace(tiny, urls=(home,)), cache=cache)  # the server is gone
 
     assert home in first.origin
     assert "muslin's cache" in again.origin
     assert first.path == again.path == cache / "tiny"
     assert read(first.path).fingerprint == read(served).fingerprint
-    assert [message.code for message in told] == ["downloading"]
-    assert told[0].params["licence"] == "MIT"
+    assert [message.code for message in logged] == ["downloading"]
+    assert logged[0].params["licence"] == "MIT"
 
 
 def test_the_cache_is_in_xdg_cache_home(tiny, contents, tmp_path, monkeypatch):
@@ -156,13 +155,13 @@ def test_a_copy_with_one_changed_bit_is_skipped_and_logged(
     }[place]
     put(folder, damaged, zipped=place != "cache")
     monkeypatch.setenv("MUSLIN_DATA", str(tmp_path / "mine"))
-    told = []
+    logged = []
 
     with serving_folder(put(tmp_path / "served", contents)) as home:
-        obtained = obtain(replace(tiny, urls=(home,)), cache=cache, log=told.append)
+        obtained = obtain(replace(tiny, urls=(home,)), cache=cache, log=logged.append)
 
     assert home in obtained.origin
-    assert [message.code for message in told] == ["copy_skipped", "downloading"]
+    assert [message.code for message in logged] == ["copy_skipped", "downloading"]
     assert "file_changed" in [reason.code for reason in obtained.tried]
     verify(tiny, obtained.path)
 
@@ -255,11 +254,11 @@ def test_a_silent_server_is_left_after_the_timeout(tiny, cache):
 
 def test_nothing_is_downloaded_where_the_cache_is_not_writable(tiny, contents, cache, tmp_path):
     cache.write_text("a file where the folder should be")
-    told = []
+    logged = []
     with serving_folder(put(tmp_path / "served", contents)) as home, pytest.raises(DataError) as error:
-        obtain(replace(tiny, urls=(home,)), cache=cache, log=told.append)
+        obtain(replace(tiny, urls=(home,)), cache=cache, log=logged.append)
     assert error.value.params["tried"][-1].code == "path_occupied"
-    assert told == []
+    assert logged == []
 
 
 # ── Archives of photos ───────────────────────────────────────────────────────────────────────────────────
@@ -267,7 +266,7 @@ def test_nothing_is_downloaded_where_the_cache_is_not_writable(tiny, contents, c
 
 @pytest.fixture
 def unpacked(tmp_path: Path) -> Path:
-    """The set as its authors have it: a licence beside the parts' folders."""
+    """The set as published: a licence beside the folders of the parts."""
     folder = write_folders(tmp_path / "theirs" / "unpacked", {"train": 3, "validation": 1, "test": 1})
     (folder / "LICENSE").write_text("free")
     return folder
@@ -275,7 +274,7 @@ def unpacked(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small(unpacked: Path) -> RegisteredDataset:
-    """A registered set with a known SHA-256 of its photos, computed here independently, and an URL without a server."""
+    """A registered set with a known SHA-256 of its photos, computed here independently, and a URL without a server."""
     lines = sorted(
         (path.relative_to(unpacked).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
         for path in unpacked.rglob("*.jpg")
@@ -352,16 +351,16 @@ def test_a_copy_with_a_changed_photo_is_replaced_by_a_download(small, unpacked, 
     photo = next(mine.rglob("*.jpg"))
     photo.write_bytes(photo.read_bytes() + b"\0")
     monkeypatch.setenv("MUSLIN_DATA", str(mine.parent))
-    told = []
+    logged = []
 
     with serving_folder(tmp_path / "served") as home:
         served = replace(small, urls=(f"{home}it.zip",))
-        first = obtain(served, cache=tmp_path / "cache", log=told.append)
+        first = obtain(served, cache=tmp_path / "cache", log=logged.append)
     again = obtain(served, cache=tmp_path / "cache")  # the server is gone
 
-    assert [message.code for message in told] == ["copy_skipped", "downloading"]
-    assert told[1].params["licence"] == "CC0"
-    assert told[1].params["sha256"] == small.photos_sha256
+    assert [message.code for message in logged] == ["copy_skipped", "downloading"]
+    assert logged[1].params["licence"] == "CC0"
+    assert logged[1].params["sha256"] == small.photos_sha256
     assert first.tried[0].code == "photos_changed"
     assert first.tried[0].params["n"] == 15
     assert home in first.origin
@@ -419,7 +418,7 @@ def test_without_any_photos_the_error_lists_every_place(small, tmp_path, monkeyp
 
 def test_another_archive_is_refused_but_its_folder_is_used_unverified(tmp_path, monkeypatch):
     folder = tmp_path / "mine" / "PetImages"
-    for kind, number, image in drawn_photos(2):
+    for kind, number, image in make_photos(2):
         if kind != "shirt":
             (folder / kind).mkdir(parents=True, exist_ok=True)
             image.save(folder / kind / f"{number}.jpg")
@@ -447,7 +446,7 @@ def test_the_clothing_set_is_grouped_by_sender_and_unverified(tmp_path, monkeypa
     with (folder / "images.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("image", "sender_id", "label", "kids"))
-        for kind, number, image in drawn_photos(3):
+        for kind, number, image in make_photos(3):
             image.save(folder / photos / f"{kind}{number}.jpg")
             rows.writerow((f"{kind}{number}", number, "Not sure" if number == 2 else kind.title(), False))
     if zipped:
@@ -472,20 +471,20 @@ def test_get_shows_source_size_licence_and_checksum_first(capfd, monkeypatch, tm
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setitem(registry.DATASETS, name, replace(registry.DATASETS[name], urls=(NOWHERE,)))
 
-    said = invoke(capfd, "get", name)
+    result = invoke(capfd, "get", name)
 
-    assert said.code == 1
-    facts = dict(line.split(maxsplit=1) for line in said.out.splitlines())
+    assert result.code == 1
+    facts = dict(line.split(maxsplit=1) for line in result.out.splitlines())
     assert set(facts) >= {"title", "page", "source", "size", "licence", "checksum"}
     assert "SHA-256" in facts["checksum"]
     assert (facts["size"] == "unknown") == (name == "clothing")
-    assert "Traceback" not in said.err
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.skipif(real_tar() is None, reason="needs clothing-dataset-small.tar")
 def test_the_real_set_is_read_by_its_name(capfd, monkeypatch):
     monkeypatch.setenv("MUSLIN_DATA", str(real_tar().parent))
     assert "SHA-256 verified" in invoke(capfd, "get", "clothing-small").out
-    told = invoke(capfd, "look", "clothing-small", "--json").json
-    assert told["images"] == 3781
+    logged = invoke(capfd, "look", "clothing-small", "--json").json
+    assert logged["images"] == 3781
     assert photos_digest(real_tar())[0] == CLOTHING_SMALL.photos_sha256

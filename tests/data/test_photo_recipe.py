@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from photo_files import CLASSES, drawn, garment, write_folders
+from photo_files import CLASSES, garment, make_photos, write_folders
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -302,7 +302,7 @@ def test_three_heads_are_as_accurate_as_each_alone() -> None:
 def test_photo_recipe_learns_multilabel_targets(tmp_path: Path) -> None:
     lines = ["image,tags"]
     (tmp_path / "photos").mkdir()
-    for number, (kind, _, image) in enumerate(drawn(12)):
+    for number, (kind, _, image) in enumerate(make_photos(12)):
         image.save(tmp_path / f"photos/{number}.jpg")
         lines.append(f"{number}.jpg,{kind}{'|light' if number % 3 else ''}")
     (tmp_path / "table.csv").write_text("\n".join(lines))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from photo_files import drawn, write_folders
+from photo_files import make_photos, write_folders
 
 import muslin
 from muslin.data import photos as photos_module
@@ -130,7 +130,7 @@ def test_frozen_blocks_out_of_range_are_refused(photos: Path, tmp_path: Path) ->
 def test_targets_with_unknown_labels_are_tuned_together(tmp_path: Path) -> None:
     lines = ["image,kind,tags"]
     (tmp_path / "photos").mkdir()
-    for number, (kind, _, image) in enumerate(drawn(12)):
+    for number, (kind, _, image) in enumerate(make_photos(12)):
         image.save(tmp_path / f"photos/{number}.jpg")
         said = "" if number % 4 == 0 else kind
         lines.append(f"{number}.jpg,{said},{kind}{'|light' if number % 3 else ''}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from photo_files import drawn
+from photo_files import make_photos
 
 from command_line import invoke
 from muslin.data import read
@@ -158,7 +158,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (folder / "garments.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("image", "kind", "fabric"))
-        for i, (kind, number, image) in enumerate(drawn(12)):
+        for i, (kind, number, image) in enumerate(make_photos(12)):
             name = f"{kind}{number}.png"
             image.save(folder / "images" / name)
             rows.writerow((name, kind, ["lace", "silk"][i % 2] if i < 4 else ["wool", "linen"][i % 2]))
@@ -185,12 +185,12 @@ def test_a_run_with_rare_classes_is_resumed_and_evaluated(catalogue, tmp_path, c
     assert record["data"]["classes"] == {"kind": ["dress", "hat", "shirt"], "fabric": ["linen", "wool"]}
     assert "--min-per-class fabric=4 --rare fabric=drop" in record["command"]
 
-    judged = invoke(
+    evaluated = invoke(
         capfd, "evaluate", tmp_path / "run", catalogue, *targets, *rare, "--split", "all", "--json"
     )
-    assert judged.code == 0, judged.err
-    assert judged.json["targets"]["fabric"]["n"] == 32
-    assert "lace (2)" in judged.err
+    assert evaluated.code == 0, evaluated.err
+    assert evaluated.json["targets"]["fabric"]["n"] == 32
+    assert "lace (2)" in evaluated.err
 
 
 def test_look_and_audit_merge_rare_classes(catalogue, tmp_path, capfd):

@@ -7,7 +7,7 @@ from typing import Any
 
 import openpyxl
 import pytest
-from photo_files import drawn
+from photo_files import make_photos
 
 from muslin.data import read
 from muslin.errors import DataError
@@ -24,7 +24,7 @@ def workbook(path: Path, rows: list[list[Any]]) -> Path:
 
 def photos(folder: Path, names: list[str]) -> None:
     folder.mkdir()
-    for name, (_, _, image) in zip(names, drawn(len(names)), strict=False):
+    for name, (_, _, image) in zip(names, make_photos(len(names)), strict=False):
         image.save(folder / f"{name}.jpg")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from photo_files import drawn, write_folders
+from photo_files import make_photos, write_folders
 from test_spreadsheets import workbook
 
 from muslin.data import read
@@ -53,7 +53,7 @@ def write_table(path: Path, rows: list[dict[str, str]]) -> Path:
 def garments(folder: Path) -> None:
     """One folder of 1.jpg, 2.jpg, …: three dresses, three hats, three shirts."""
     folder.mkdir()
-    for number, (_, _, image) in enumerate(drawn(3), 1):
+    for number, (_, _, image) in enumerate(make_photos(3), 1):
         image.save(folder / f"{number}.jpg")
 
 

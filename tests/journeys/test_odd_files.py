@@ -1,4 +1,4 @@
-"""The benchmark that goes through collections of odd files: what it calls wrong, and what it does not."""
+"""The benchmark of odd files: which outcomes count as wrong."""
 
 import json
 import subprocess
