@@ -21,7 +21,7 @@ from muslin.errors import DataError, StoppedError, StorageError
 from muslin.learn.recipes import recipe
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
-from muslin.workflows.run import Run, recipe_from_record, split_for_recipe, train_command
+from muslin.workflows.run import Run, recipe_from_record, split_for_recipe, command_to_repeat
 from refusals import refuses
 
 SMALL = {"epochs": 2, "batch_size": 40}
@@ -454,5 +454,5 @@ def test_run_is_resumed_with_moved_train_and_test_files(drawn, tmp_path):
 
 def test_train_command_writes_read_options_of_any_kind() -> None:
     reading = {"shape": (28, 28), "target": ["a", "b"], "group": "who", "min_per_class": 20}
-    said = train_command({"data": "x.csv", "test": None, "read_options": reading}, recipe("quick"), 0)
+    said = command_to_repeat({"data": "x.csv", "test": None, "read_options": reading}, recipe("quick"), 0)
     assert "--shape 28x28 --target a --target b --group who --min-per-class 20" in said

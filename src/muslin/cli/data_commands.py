@@ -131,7 +131,7 @@ def audit_command(
     """
     from muslin.reporting.terminal.audit import print_audit
     from muslin.workflows import audit as audit_workflow
-    from muslin.workflows.run import train_command
+    from muslin.workflows.run import command_to_repeat
 
     folder = out or Path("audits") / (Path(data).name or "data")
     audit = audit_workflow.audit(data, out=folder, **options, read_options=read_options, log=log)
@@ -141,7 +141,7 @@ def audit_command(
     print_audit(audit)
     click.echo(f"\nOpen {folder / 'audit.html'} to decide. The suggestions are in {folder / 'exclude.csv'}.")
     source = {"data": data, "test": options["test"], "read_options": read_options}
-    click.echo(f"Then run: {train_command(source, None, 0, folder / 'exclude.csv')}")
+    click.echo(f"Then run: {command_to_repeat(source, None, 0, folder / 'exclude.csv')}")
 
 
 @shared.command("convert")

@@ -180,7 +180,7 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
 
 
-def train_command(
+def command_to_repeat(
     source: Mapping[str, Any] | None,
     recipe: Recipe | None,
     seed: int,
@@ -221,7 +221,7 @@ def train_command(
 
 
 def absolute_source(source: Mapping[str, Any]) -> dict[str, Any]:
-    """`source` of `train_command` with absolute paths, so that it can be read from any working folder."""
+    """`source` of `command_to_repeat` with absolute paths, so that it can be read from any working folder."""
     from muslin.data.registry import DATASETS
 
     absolute = {

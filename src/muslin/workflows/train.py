@@ -56,7 +56,7 @@ from muslin.workflows.run import (
     package_versions,
     recipe_from_record,
     split_for_recipe,
-    train_command,
+    command_to_repeat,
 )
 from muslin.workflows.time_budget import (
     check_time_budget,
@@ -194,7 +194,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     if options.exclude is not None:
         excluded = exclusions.read_exclusions(Path(options.exclude))
         dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
-    recipe, reason, expected_s = _choose(dataset, recipe, options)
+    recipe, reason, expected_s = _choose_and_budget(dataset, recipe, options)
     logged = reason if isinstance(dataset.images, PhotoImages) else None
     if logged:
         callbacks.log(logged)  # before photos are decoded, which takes a while
@@ -210,7 +210,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     return TrainingPlan(options, prepared, recipe, reason, already, expected_s, source, excluded)
 
 
-def _choose(
+def _choose_and_budget(
     dataset: Dataset, recipe: Recipe, options: TrainOptions
 ) -> tuple[Recipe, Message | None, float | None]:
     """The recipe that suits the data, the reason, and the expected seconds where they are known already."""
@@ -244,7 +244,7 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
         "recipe_reason": plan.reason,
         "expected_s": plan.expected_s,
         "seed": options.seed,
-        "command": train_command(plan.source, recipe, options.seed, exclude, options.max_unreadable),
+        "command": command_to_repeat(plan.source, recipe, options.seed, exclude, options.max_unreadable),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": network["parameters"],
         "epochs": recipe.epochs,
