@@ -21,7 +21,7 @@ from muslin.errors import DataError, StoppedError, StorageError
 from muslin.learn.recipes import recipe
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
-from muslin.workflows.run import Run, recipe_from_record, split_for_recipe, command_to_repeat
+from muslin.workflows.run import Run, command_to_repeat, recipe_from_record, split_for_recipe
 from refusals import refuses
 
 SMALL = {"epochs": 2, "batch_size": 40}

@@ -51,12 +51,12 @@ from muslin.workflows.run import (
     Run,
     absolute_source,
     check_no_run,
+    command_to_repeat,
     describe_data,
     new_run_folder,
     package_versions,
     recipe_from_record,
     split_for_recipe,
-    command_to_repeat,
 )
 from muslin.workflows.time_budget import (
     check_time_budget,
