@@ -192,13 +192,13 @@ def main() -> int:
         for row in rows:
             if arguments.list or row["outcome"] == "failed":
                 print(
-                    f"{row['outcome']:8}{row['seconds']:6.2f} s {row['mb']:5} MB  {row['file']}: {row['said']}"
+                    f"{row['outcome']:8}{row['seconds']:6.2f} s {row['mb']:5} MB  {row['file']}: {row['message']}"
                 )
         counts = collections.Counter(row["outcome"] for row in rows)
         maxima = [max((row[key] for row in rows), default=0) for key in ("seconds", "mb")]
         print(
             f"{folder.name}: {len(rows):,} files, {counts['read']:,} read, {counts['refused']:,} refused, "
-            f"{counts['wrong']:,} failed; at most {maxima[0]:.1f} s and {maxima[1]:,} MB"
+            f"{counts['failed']:,} failed; at most {maxima[0]:.1f} s and {maxima[1]:,} MB"
         )
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -69,8 +69,8 @@ def plots(page: str, results: Path) -> dict[str, str]:
 
 def table_blocks(page: str, name: str) -> list[tuple[str, list[str]]]:
     """Each occurrence of the table, with its markers, and the names of the results that it links."""
-    found = re.findall(rf"<!-- {name} -->\n.*?<!-- /{name} -->", page, re.DOTALL)
-    return [(block, re.findall(r"benchmarks/results/([^)]+\.json)", block)) for block in found]
+    matches = re.findall(rf"<!-- {name} -->\n.*?<!-- /{name} -->", page, re.DOTALL)
+    return [(block, re.findall(r"benchmarks/results/([^)]+\.json)", block)) for block in matches]
 
 
 def load_results(files: Sequence[Path]) -> list[Result]:
@@ -135,9 +135,7 @@ def arithmetic_rate(results: list[Result]) -> list[str]:
     rows = []
     for name in dict.fromkeys(run["recipe"] for run in result["runs"]):
         ours = [run for run in result["runs"] if run["recipe"] == name]
-        cells = [
-            summary([run[figure] for run in ours], 0) for figure in ("step_ms", "gflops", "product_gflops")
-        ]
+        cells = [summary([run[key] for run in ours], 0) for key in ("step_ms", "gflops", "product_gflops")]
         shares = summary([100 * run["share"] for run in ours], 0)
         rows.append((f"`{name}`", f"{ours[0]['step_gflop']:.1f}", *cells, f"{shares} %"))
     head = ("recipe", "GFLOP a step", "a step, ms", "GFLOP/s", "matrix product, GFLOP/s", "share")
@@ -148,8 +146,8 @@ def recipes(results: list[Result]) -> list[str]:
     rows = []
     for result in results:
         cells = [
-            median_and_range({which: result[which][figure] for which in ("median", "min", "max")}, digits)
-            for figure, digits in (("train_s", 1), ("whole_s", 1), ("cpu_s", 0), ("test_accuracy", 4))
+            median_and_range({which: result[which][key] for which in ("median", "min", "max")}, digits)
+            for key, digits in (("train_s", 1), ("whole_s", 1), ("cpu_s", 0), ("test_accuracy", 4))
         ]
         rows.append((f"`{result['recipe']}`", *cells, str(len(result["runs"]))))
     head = ("recipe", "training, s", "whole command, s", "processor, s", "test accuracy", "seeds")
@@ -218,13 +216,13 @@ def int8(results: list[Result]) -> list[str]:
                 clock = summary([mine["images_per_s"] / other["images_per_s"] for mine, other in turns])
                 processor = statistics.median(o["processor_us"] / m["processor_us"] for m, o in turns)
                 cells.append("" if way == "float32" else f"{clock}; {processor:.2f}")
-            judged = result["accuracy"][way]
-            low, high = judged["interval"]
-            gained = f"{100 * judged['difference']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
-            same = f"{100 * judged['same_prediction']:.1f} %"
+            evaluation = result["accuracy"][way]
+            low, high = evaluation["interval"]
+            difference = f"{100 * evaluation['difference']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+            same = f"{100 * evaluation['same_prediction']:.1f} %"
             named = f"{result['network']}, {way}" + (f", {threads} threads" if threads > 1 else "")
-            right = f"{100 * judged['accuracy']:.2f} %"
-            rows.append((named, *cells, right, *(("", "") if way == "float32" else (gained, same))))
+            accuracy = f"{100 * evaluation['accuracy']:.2f} %"
+            rows.append((named, *cells, accuracy, *(("", "") if way == "float32" else (difference, same))))
     head = ["network"]
     for size in sizes:
         head += [f"images a second, batch of {size}", "× float32; processor"]
@@ -235,7 +233,7 @@ RUNGS = (
     (0.909, "the article after its 50 epochs", 1 / 120),
     (0.926, "HOG and an SVM", 1 / 30),
     (0.94, "", 1 / 6),
-    (0.95, "no record known", 1),
+    (0.95, "no known record", 1),
     (0.9555, "ResNet-20 with random erasing, on GPUs", 5),
     (0.96, "Wide ResNets, on GPUs", 30),
 )
@@ -276,9 +274,9 @@ def clothing_small(results: list[Result]) -> list[str]:
     lines = []
     for method in dict.fromkeys(row["method"] for row in rows):
         ours = [row for row in rows if row["method"] == method]
-        right = [100 * row["accuracy"] for row in ours]
+        accuracy = [100 * row["accuracy"] for row in ours]
         seconds = [summary([row[name] for row in ours], 0) for name in ("train_s", "cpu_s")]
-        lines.append((f"`{method}`", f"{summary(right, 1)} %", *seconds, str(len(ours))))
+        lines.append((f"`{method}`", f"{summary(accuracy, 1)} %", *seconds, str(len(ours))))
     return markdown_table(("method", "accuracy on 713 photos", "training, s", "processor, s", "seeds"), lines)
 
 

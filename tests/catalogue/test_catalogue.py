@@ -91,8 +91,8 @@ def test_csv_with_any_cells_is_valid_csv_again(
     csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *cells])
     path = tmp_path_factory.mktemp("any") / "catalogue.csv"
     path.write_bytes(text.getvalue().encode())
-    made = tagged(path, [["=x,\ny", 0.5, ["p", 'q"']]] * len(cells)).decode()
-    rows = list(csv.reader(io.StringIO(made, newline="")))
+    written = tagged(path, [["=x,\ny", 0.5, ["p", 'q"']]] * len(cells)).decode()
+    rows = list(csv.reader(io.StringIO(written, newline="")))
     assert rows[0] == ["a", "b", "c", "tag", "probability", "prediction_set"]
     assert rows[1:] == [[*row, "'=x,\ny", "0.5000", 'p|q"'] for row in cells]
 
@@ -100,8 +100,8 @@ def test_csv_with_any_cells_is_valid_csv_again(
 def test_tags_are_never_formulas_in_a_spreadsheet(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.csv"
     path.write_bytes(b"a,b\n=1+1,2\n")
-    made = tagged(path, [["=cmd|' /C calc'!A0", 0.5, ["@x", "-y"]]])
-    assert made.splitlines()[1] == b"=1+1,2,'=cmd|' /C calc'!A0,0.5000,'@x|-y"
+    written = tagged(path, [["=cmd|' /C calc'!A0", 0.5, ["@x", "-y"]]])
+    assert written.splitlines()[1] == b"=1+1,2,'=cmd|' /C calc'!A0,0.5000,'@x|-y"
 
 
 def test_open_quote_is_reported_with_its_line(tmp_path: Path) -> None:
@@ -135,14 +135,14 @@ def test_parquet_keeps_types_metadata_and_compression(tmp_path: Path) -> None:
         }
     ).replace_schema_metadata({"shop": "ours"})
     pq.write_table(table, path, compression="zstd")
-    made = pa.BufferReader(tagged(path))
-    read = pq.read_table(made)
+    written = pa.BufferReader(tagged(path))
+    read = pq.read_table(written)
     assert read.select(["sku", "price"]).equals(table)
     assert read.schema.metadata[b"shop"] == b"ours"
     assert read.column("tag").to_pylist() == ["Shirt", None, "Ü; x"]
     assert read.column("probability").to_pylist() == [0.9877, None, 1.0]
     assert read.column("prediction_set").to_pylist() == [["Shirt", "Coat"], None, ["Ü"]]
-    assert pq.ParquetFile(made).metadata.row_group(0).column(0).compression == "ZSTD"
+    assert pq.ParquetFile(written).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -193,13 +193,13 @@ def test_workbook_keeps_its_xml_and_gets_cells_in_each_row(
     monkeypatch.setattr(workbook, "BLOCK_BYTES", block_bytes)
     path = tmp_path / "catalogue.xlsx"
     sheet = write_workbook(path, prefix)
-    found = open_table(path, path)
-    assert found.columns == ("SKU", "image", "price")
-    assert list(found.rows(["SKU", "image"])) == [("00123", "1163"), ("", "tee & top.jpg")]
-    with zipfile.ZipFile(io.BytesIO(tagged(path, ROWS[1:]))) as made, zipfile.ZipFile(path) as before:
-        assert made.namelist() == before.namelist()
-        assert made.read("xl/comments1.xml") == b"<comments>kept</comments>"
-        xml = made.read("xl/worksheets/sheet2.xml")
+    table_file = open_table(path, path)
+    assert table_file.columns == ("SKU", "image", "price")
+    assert list(table_file.rows(["SKU", "image"])) == [("00123", "1163"), ("", "tee & top.jpg")]
+    with zipfile.ZipFile(io.BytesIO(tagged(path, ROWS[1:]))) as written, zipfile.ZipFile(path) as before:
+        assert written.namelist() == before.namelist()
+        assert written.read("xl/comments1.xml") == b"<comments>kept</comments>"
+        xml = written.read("xl/worksheets/sheet2.xml")
     added = {
         place: (cell.get("t"), "".join(cell.itertext()))
         for cell in ElementTree.fromstring(xml).iter(f"{{{MAIN}}}c")

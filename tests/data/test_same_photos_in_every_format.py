@@ -66,10 +66,10 @@ def test_every_format_has_the_same_photos_labels_and_parts(
 
 def differences(one: Dataset, other: Dataset) -> set[str]:
     """What differs, by the code of the warning that explains it."""
-    found = set()
+    aspects = set()
     order = np.arange(len(one))
     if one.ids.tolist() != other.ids.tolist():
-        found.add("ids_lost")
+        aspects.add("ids_lost")
     if len(one) == len(other):
         digests = list(other.images.digests())  # type: ignore[attr-defined]
         place = {digest: i for i, digest in enumerate(digests)}
@@ -77,24 +77,24 @@ def differences(one: Dataset, other: Dataset) -> set[str]:
     if sorted(order) != list(range(len(one))) or len(one) != len(other):
         return {"the photos"}
     if (order != np.arange(len(one))).any():
-        found.add("order_lost")
+        aspects.add("order_lost")
         other = other.take(order)
     if (one.groups is None) != (other.groups is None):
-        found.add("groups_lost")
+        aspects.add("groups_lost")
     elif one.groups is not None and one.groups.tolist() != other.groups.tolist():
-        found.add("groups")
+        aspects.add("groups")
     parts = [None if d.parts is None else d.parts.tolist() for d in (one, other)]
     if parts[0] != parts[1]:
-        found.add("the parts")
+        aspects.add("the parts")
     if len(one.targets) != len(other.targets):
-        found.add("targets_lost")
+        aspects.add("targets_lost")
     if [t.name for t in one.targets[: len(other.targets)]] != [t.name for t in other.targets]:
-        found.add("target_name_lost")
+        aspects.add("target_name_lost")
     for mine, theirs in zip(one.targets, other.targets, strict=False):
         same = (mine.classes, mine.kind) == (theirs.classes, theirs.kind)
         if not same or not np.array_equal(one.labels[mine.name], other.labels[theirs.name]):
-            found.add(f"labels of {mine.name}")
-    return found
+            aspects.add(f"labels of {mine.name}")
+    return aspects
 
 
 @pytest.mark.parametrize("to", ["folders", "parquet"])
@@ -135,22 +135,22 @@ def test_pixels_in_every_format_are_the_same_data_set(some: list[Sample], tmp_pa
         sample.file.parent.mkdir(parents=True, exist_ok=True)
         Image.open(big.file).convert("L").resize((28, 28)).save(sample.file)
     source = read(tmp_path / "small")
-    found = {"folders": source}
+    datasets = {"folders": source}
     for to in ("csv", "idx", "parquet", "folders"):
         made = convert(source, to, tmp_path / to)
         assert (made.count, made.excluded) == (len(some), ())
-        found[to] = read(tmp_path / to)
+        datasets[to] = read(tmp_path / to)
     for part in ("train", "validation", "test"):  # as Kaggle has them, in one file a part
-        found[part] = read(tmp_path / f"csv/{part}.csv")
+        datasets[part] = read(tmp_path / f"csv/{part}.csv")
     whole = pixel_array(source)
-    for name, data in found.items():
+    for name, data in datasets.items():
         chosen = source.part(name) if name in PARTS else source
         assert data.targets == source.targets
         assert data.labels["label"].tolist() == chosen.labels["label"].tolist()
         assert np.array_equal(pixel_array(data), pixel_array(chosen))
     for name in ("csv", "idx", "parquet"):
         for to in ("csv", "idx", "parquet"):
-            convert(found[name], to, tmp_path / f"{name}-{to}")
+            convert(datasets[name], to, tmp_path / f"{name}-{to}")
             again = read(tmp_path / f"{name}-{to}")
             assert np.array_equal(pixel_array(again), whole)
             assert (again.targets, again.parts.tolist()) == (source.targets, source.parts.tolist())

@@ -114,8 +114,8 @@ def test_resume_after_a_full_disk_repeats_no_work(shop: Path, disk: Path, ballas
     assert full.err.splitlines()[-1].startswith(f"muslin: {disk}")
     assert "Traceback" not in full.err
     assert not (disk / "out.csv").exists()
-    kept = (disk / "out.csv.partial").stat().st_size
-    assert kept > 10_000
+    journal_bytes = (disk / "out.csv.partial").stat().st_size
+    assert journal_bytes > 10_000
     subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
     assert tag(shop, disk / "out.csv", "--resume").code == 0
     assert (disk / "out.csv").read_bytes() == (shop / "whole.csv").read_bytes()

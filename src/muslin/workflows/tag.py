@@ -433,6 +433,6 @@ def _merge_equal_names(tags: _Tags, prediction: TargetPrediction, taxonomy: Taxo
     [tag] = tags.tags
     best = max(sums, key=lambda name: sums[name])
     if tags.decision != _ACCEPT and sums[best] > sums[taxonomy.name(tag)]:
-        candidates = [tag for tag in prediction.probabilities if taxonomy.name(tag) == best]
-        tag = max(candidates, key=lambda tag: prediction.probabilities[tag])
+        same_name = [tag for tag in prediction.probabilities if taxonomy.name(tag) == best]
+        tag = max(same_name, key=lambda tag: prediction.probabilities[tag])
     return replace(tags, tags=(tag,), probabilities=(min(1.0, sums[taxonomy.name(tag)]),))

@@ -96,7 +96,7 @@ def read_path(
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
         raise DataError("path_missing", path=str(path))
     try:
-        row, reason = _detect(path, options) if format is None else _choose(path, format)
+        row, reason = _detect(path, options) if format is None else _choose_format(path, format)
         if unused := [name for name in options.names_set() if name not in row.options]:
             raise DataError("format_option_unused", path=str(path), format=row.name, options=unused)
         dataset = row.read(path, options, log)
@@ -105,7 +105,7 @@ def read_path(
     return replace(dataset, origin="; ".join(filter(None, [f"{path}, {reason}", dataset.origin])))
 
 
-def _choose(path: Path, name: str) -> tuple[Format, str]:
+def _choose_format(path: Path, name: str) -> tuple[Format, str]:
     """The format called `name`, and a reason that also names the format detection would have chosen."""
     chosen = next((row for row in FORMATS if row.name == name), None)
     if chosen is None:

@@ -220,9 +220,9 @@ def _parse_attributes(
         raise DataError("list_row_count", path=str(path), found=len(names), expected=len(values))
     flags = parse_flags(rows, columns)
     if flags is None:
-        wrong = next(i for i, row in enumerate(rows) if parse_flags([row], columns) is None)
+        invalid = next(i for i, row in enumerate(rows) if parse_flags([row], columns) is None)
         raise DataError(
-            "attribute_values", path=str(path), name=names[start + wrong], count=columns, values=[1, -1, 0]
+            "attribute_values", path=str(path), name=names[start + invalid], count=columns, values=[1, -1, 0]
         )
     # 1 yes, −1 no, 0 unknown becomes 1, 0, UNKNOWN
     values[start : len(names)] = np.array([UNKNOWN, 1, 0], dtype=np.int8)[flags]

@@ -4,6 +4,7 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,12 +26,11 @@ PHOTO_FOLDERS = ("", "images", "image", "img", "photos")
 SAMPLE_ROWS = 100
 """Rows from which the photos' column is guessed."""
 
-SUFFIXES_TO_TRY = [
-    spelling
-    for suffix in sorted(PHOTO_SUFFIXES, key=lambda s: (s not in (".jpg", ".jpeg", ".png", ".webp"), s))
-    for spelling in (suffix, suffix.upper(), suffix.title())
-]
-"""Suffixes that a bare id can lack, in the order in which they are tried."""
+PREFERRED_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+"""Tried first where a name lacks its suffix."""
+
+CACHED_FOLDERS = 1024
+"""Folders whose suffixes are remembered, a few bytes each."""
 
 FindPhoto = Callable[[str], Photo | None]
 
@@ -39,20 +39,32 @@ def in_folder(folder: Path) -> FindPhoto:
     """A function that finds a photo in `folder` by its path from there or a bare id, without the suffix.
 
     Names in Unicode's composed and decomposed forms are the same, and a back-slash is a slash. The function asks the
-    disk on each call, so that memory does not grow with the number of photos.
+    disk on each call and remembers no names, so that memory does not grow with the number of photos.
     """
+    suffixes_in = lru_cache(CACHED_FOLDERS)(_photo_suffixes)
 
     def find(name: str) -> Photo | None:
-        suffix = os.path.splitext(name)[1].lower()
-        suffixes = [""] if suffix in PHOTO_SUFFIXES else SUFFIXES_TO_TRY if suffix else [*SUFFIXES_TO_TRY, ""]
+        suffix = os.path.splitext(name)[1]
         for form in _unicode_forms(name):
-            for suffix in suffixes:
-                file = os.path.join(folder, form + suffix)
-                if os.path.isfile(file):
-                    return Photo(file, Path(file))
+            path = os.path.join(folder, form)
+            is_complete = suffix.lower() in PHOTO_SUFFIXES
+            for missing in ("",) if is_complete else suffixes_in(os.path.dirname(path)):
+                if (missing or is_complete or not suffix) and os.path.isfile(path + missing):
+                    return Photo(path + missing, Path(path + missing))
         return None
 
     return find
+
+
+def _photo_suffixes(folder: str) -> list[str]:
+    """The suffixes of photos in a folder, as they are spelled, in the order in which to try them; "" for none."""
+    try:
+        with os.scandir(folder) as entries:
+            suffixes = {os.path.splitext(entry.name)[1] for entry in entries}
+    except (OSError, ValueError):  # no folder, or a name that no folder can have
+        return []
+    photo_suffixes = [suffix for suffix in suffixes if suffix.lower() in PHOTO_SUFFIXES or not suffix]
+    return sorted(photo_suffixes, key=lambda s: (not s, s.lower() not in PREFERRED_SUFFIXES, s.lower(), s))
 
 
 def in_archive(files: dict[str, Photo], archive: object) -> FindPhoto:
