@@ -144,8 +144,9 @@ def test_unreadable_photo_is_named_and_excluded(photos: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:100])
     data = read(photos)
     assert isinstance(data.images, PhotoImages)
-    with pytest.raises(ImageError, match=r"hat-01\.jpg"):
+    with pytest.raises(ImageError) as error:
         data.images[list(data.ids).index("train/hat/hat-01.jpg")]
+    assert error.value.params["path"].endswith("hat-01.jpg")
     pixels = decode_photos(data, (32, 32, 3))
     assert len(pixels) == len(data) - 1
     assert "train/hat/hat-01.jpg" not in pixels.ids
@@ -295,7 +296,7 @@ def test_folder_of_training_photos_and_one_of_test_photos(photos: Path, tmp_path
 
 def test_pixels_and_photos_are_not_joined(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("label,p0,p1,p2,p3\ndress,1,2,3,4\nhat,1,2,3,4\nshirt,1,2,3,4\n")
-    with pytest.raises(DataError, match="one format"):
-        read(photos / "train", test=tmp_path / "t.csv")
-    with pytest.raises(DataError, match="one format"):
-        read(tmp_path / "t.csv", test=photos / "test")
+    for data, test in ((photos / "train", tmp_path / "t.csv"), (tmp_path / "t.csv", photos / "test")):
+        with pytest.raises(DataError) as error:
+            read(data, test=test)
+        assert error.value.code == "mixed_images"
