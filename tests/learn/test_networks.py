@@ -12,23 +12,14 @@ from muslin.learn.export import export
 from muslin.learn.layer_kinds import LayerSpec
 from muslin.learn.modules import Convolution, Net, channel_mean_std, resize_batch, to_batch
 from muslin.learn.networks import NETWORKS, build_network, check_image_scale, describe, frozen_layer_count
-from muslin.learn.recipes import RECIPES
+from muslin.learn.recipes import RECIPES, recipe_network
 from muslin.models.predictor import Predictor
 
 TEN = (Target("label", tuple("abcdefghij")),)
 
 
 def of_recipe(name, input_shape=(28, 28, 1), targets=TEN):
-    r = RECIPES[name]
-    return build_network(
-        r.network,
-        input_shape,
-        targets,
-        widths=r.widths,
-        dropout=r.dropout,
-        activation=r.activation,
-        tta_flip=r.tta_flip,
-    )
+    return recipe_network(RECIPES[name], input_shape, targets)
 
 
 def test_tutorial_has_the_shapes_and_parameters_of_the_article():
@@ -82,7 +73,7 @@ def test_exported_results_have_the_layers_names():
         Net(table, 0), TEN, transform="fit", golden=np.zeros((1, 28, 28, 1), np.uint8), provenance={}
     )
     produced = {output for node in onnx.load_from_string(bundle.model).graph.node for output in node.output}
-    assert {layer.name for layer in table.layers if layer.kind != "dropout"} <= produced
+    assert {layer.name for layer in table.layers} <= produced
 
 
 def test_tta_flip_predicts_the_same_for_the_mirror_image():

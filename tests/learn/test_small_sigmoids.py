@@ -6,27 +6,14 @@ import torch
 from muslin.data.dataset import Target
 from muslin.learn.export import export
 from muslin.learn.modules import Net
-from muslin.learn.networks import build_network
-from muslin.learn.recipes import recipe
+from muslin.learn.recipes import RECIPES, recipe_network
 from muslin.models.predictor import Predictor
 
 LABEL = Target("label", tuple("abcdefghij"))
 
 
 def test_small_sigmoids_are_equal_in_torch_and_onnx_runtime() -> None:
-    chosen = recipe("tutorial")
-    net = Net(
-        build_network(
-            chosen.network,
-            (28, 28, 1),
-            [LABEL],
-            widths=chosen.widths,
-            dropout=chosen.dropout,
-            activation=chosen.activation,
-            tta_flip=chosen.tta_flip,
-        ),
-        0,
-    )
+    net = Net(recipe_network(RECIPES["tutorial"], (28, 28, 1), (LABEL,)), 0)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 28, 28, 1), np.uint8)
     head = dict(net.named_parameters())
     weight, bias = head["layers.head_label.weight"], head["layers.head_label.bias"]

@@ -74,15 +74,6 @@ class Graph:
             node = self.producers[node.inputs[0]]
         return node
 
-    def followed_by(self, result: str, name: str) -> "Graph":
-        """The same graph with an Identity called `name` after `result`, which all that used `result` now uses."""
-        nodes: list[Node] = []
-        for node in self.nodes:
-            nodes.append(replace(node, inputs=tuple(name if i == result else i for i in node.inputs)))
-            if result in node.outputs:
-                nodes.append(Node("Identity", (result,), (name,), {}))
-        return replace(self, nodes=tuple(nodes))
-
     def to_bytes(self, also: Sequence[str] = ()) -> bytes:
         """The ONNX file; `also` are results that it gives besides its outputs."""
         import onnx

@@ -91,7 +91,7 @@ class LayeredModel:
 
     Attributes:
         bundle: the model.
-        full_graph: the graph as it runs, with an Identity for each dropout, which does nothing outside training.
+        full_graph: the graph as it runs.
         graph: the part of it that depends on the image; all else that it computes is among the constants.
         layers: every result that depends on the image, in the order they are computed.
         scores: per target's name, the result that becomes its probabilities; absent without such a one.
@@ -191,8 +191,7 @@ def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredMode
         BundleError: the graph cannot be read or run.
     """
     rows = _table_rows(bundle.network)
-    if full_graph is None:
-        full_graph = _with_dropout(read_graph(bundle.model), rows)
+    full_graph = full_graph or read_graph(bundle.model)
     dependent = _dependent(full_graph)
     opened = session(full_graph.to_bytes(also=full_graph.results), optimise=False)
     results = run_session(opened, full_graph.results, {"pixels": bundle.golden_pixels[:1]})
@@ -217,16 +216,6 @@ def _table_rows(network: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         for row in rows
         if isinstance(row, Mapping) and isinstance(row.get("name"), str) and row.get("kind") in LAYER_KINDS
     }
-
-
-def _with_dropout(graph: Graph, rows: Mapping[str, Mapping[str, Any]]) -> Graph:
-    """With an Identity for each dropout of the table of layers: an export leaves them out."""
-    before = ""
-    for name, row in rows.items():
-        if row["kind"] == "dropout" and before in graph.producers and name not in graph.producers:
-            graph = graph.followed_by(before, name)
-        before = name
-    return graph
 
 
 def _dependent(graph: Graph) -> set[str]:

@@ -456,7 +456,7 @@ LAYER_KINDS: dict[str, LayerKind] = {
     ),
     "dropout": LayerKind(
         _module("Dropout", lambda layer, before: layer.rate),
-        lambda graph, layer, before, source: source,  # only in training
+        _onnx("Identity"),  # it works in training alone; here it marks the place for an edit
         {"Identity": operators.OPERATORS["Identity"]},
         _words(
             "dropout", "in training, {rate:percent} of the values become 0", "so that no value relies on another",
