@@ -1,4 +1,4 @@
-"""The values of a request, each checked: what a page sends is JSON from outside."""
+"""The values of a request, checked one by one: a MuslinError names the first value that is missing or wrong."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -10,11 +10,7 @@ Body = Mapping[str, Any]
 
 
 def text_of(body: Body, name: str) -> str:
-    """A text that is not empty.
-
-    Raises:
-        MuslinError: it is missing, or not a text.
-    """
+    """A text that is not empty."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
         raise MuslinError("request_value", name=name, expected="text")
@@ -22,11 +18,7 @@ def text_of(body: Body, name: str) -> str:
 
 
 def integer_of(body: Body, name: str, default: int, maximum: int = 2**31) -> int:
-    """An integer from 0 to `maximum`, also as a text of digits.
-
-    Raises:
-        MuslinError: it is not.
-    """
+    """An integer from 0 to `maximum`, also as a text of digits."""
     value = body.get(name, default)
     if isinstance(value, str) and value.isdecimal() and len(value) < 12:
         value = int(value)
@@ -36,11 +28,7 @@ def integer_of(body: Body, name: str, default: int, maximum: int = 2**31) -> int
 
 
 def choice_of(body: Body, name: str, default: str, choices: Collection[str]) -> Any:
-    """One of `choices`.
-
-    Raises:
-        MuslinError: it is not.
-    """
+    """One of `choices`."""
     value = body.get(name, default)
     if value not in choices:
         raise MuslinError("request_choice", name=name, choices=list(choices))
@@ -48,11 +36,7 @@ def choice_of(body: Body, name: str, default: str, choices: Collection[str]) -> 
 
 
 def value_of(body: Body, name: str, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
-    """A list or an object; an empty one where it is missing.
-
-    Raises:
-        MuslinError: it is something else.
-    """
+    """A list or an object; an empty one where it is missing."""
     value = body.get(name) or kind()
     if not isinstance(value, kind):
         raise MuslinError("request_value", name=name, expected="list" if kind is list else "object")

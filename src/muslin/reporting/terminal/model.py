@@ -19,11 +19,10 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
     out = console_for()
     for name, test in record["tests"].items():
         target = f"{printable(name)}: " if len(record["tests"]) > 1 else ""
-        out.print(f"{target}{_metric(test)}, 95 % confidence", style="bold")
+        out.print(f"{target}{_metric(test)}", style="bold")
     images_seen, train_s = record["images_seen"], record["train_s"]
-    speed = (
-        f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
-    )  # a linear probe sees only features
+    # a linear probe sees only features
+    speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
     out.print(
         f"recipe {record['recipe']['name']}, {record['parameters']:,} parameters, trained in {duration(train_s)}{speed}"
     )
@@ -162,5 +161,5 @@ def _nested(value: Any, *keys: str) -> Any:
 
 def _metric(test: Mapping[str, Any]) -> str:
     name = "accuracy" if "accuracy" in test else "f1"
-    metric = percent(test[name])
-    return f"{name.replace('f1', 'F1')} {metric} on {test['n']:,} test images ({interval_text(test['interval'])})"
+    interval = f"{interval_text(test['interval'])} with 95 % confidence"
+    return f"{name.replace('f1', 'F1')} {percent(test[name])} on {test['n']:,} test images ({interval})"
