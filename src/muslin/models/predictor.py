@@ -40,6 +40,9 @@ from muslin.models.runtime import run_session, runtime_errors
 if TYPE_CHECKING:
     import PIL.Image
 
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
 GOLDEN_TOLERANCE = 1e-3
 """How far a golden image's probabilities may be from the sealed ones. Absolute.
 
@@ -129,8 +132,8 @@ class ModelOutput:
         is_ood: bool (n,): whether an image is out of distribution; None where the bundle has no OOD detector.
     """
 
-    raw_probabilities: Mapping[str, NDArray[np.float32]]
-    probabilities: dict[str, NDArray[np.float32]]
+    raw_probabilities: Mapping[str, Floats]
+    probabilities: dict[str, Floats]
     is_ood: NDArray[np.bool_] | None
 
 
@@ -139,7 +142,7 @@ def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
     if len(outputs) == 1:
         return outputs[0]
 
-    def concat(batches: list[Mapping[str, NDArray[np.float32]]]) -> dict[str, NDArray[np.float32]]:
+    def concat(batches: list[Mapping[str, Floats]]) -> dict[str, Floats]:
         return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
     is_ood = [output.is_ood for output in outputs if output.is_ood is not None]
@@ -263,14 +266,10 @@ class Predictor:
         policies = self.policies(precision, guarantee)
         with ThreadPoolExecutor(self.threads) as pool:
             while chunk := list(islice(images, CHUNK)):
-                yield from self._predict_chunk(
-                    list(pool.map(lambda named: _read_image(named[0], named[1], preprocessing), chunk)),
-                    policies,
-                )
+                read = pool.map(lambda named: _read_image(named[0], named[1], preprocessing), chunk)
+                yield from self._predict_chunk(list(read), policies)
 
-    def predict_pixels(
-        self, pixels: NDArray[np.uint8], batch_size: int | None = None
-    ) -> dict[str, NDArray[np.float32]]:
+    def predict_pixels(self, pixels: Pixels, batch_size: int | None = None) -> dict[str, Floats]:
         """Calibrated probabilities for images of the size that the network takes.
 
         Args:
@@ -285,7 +284,7 @@ class Predictor:
         """
         return self.infer(pixels, batch_size).probabilities
 
-    def infer(self, pixels: NDArray[np.uint8], batch_size: int | None = None) -> ModelOutput:
+    def infer(self, pixels: Pixels, batch_size: int | None = None) -> ModelOutput:
         """The model's output before any decision; arguments and errors as `predict_pixels`."""
         names = [target.name for target in self.targets]
         if self.bundle.ood_detector is not None:
@@ -293,9 +292,7 @@ class Predictor:
         batches = self._run(pixels, names, batch_size)
         return concat_outputs([self.to_output(batch, batch.get(FEATURES)) for batch in batches])
 
-    def infer_raw(
-        self, pixels: NDArray[np.uint8]
-    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]:
+    def infer_raw(self, pixels: Pixels) -> tuple[dict[str, Floats], Floats | None]:
         """Raw probabilities per target's name, and the features, float32 (n, features): the input of the heads.
 
         The features are None where the graph has no such output.
@@ -308,9 +305,7 @@ class Predictor:
         features = outputs.pop(FEATURES, None)
         return outputs, features
 
-    def to_output(
-        self, raw_probabilities: Mapping[str, NDArray[np.float32]], features: NDArray[np.float32] | None
-    ) -> ModelOutput:
+    def to_output(self, raw_probabilities: Mapping[str, Floats], features: Floats | None) -> ModelOutput:
         """The output of `infer` for the results of `infer_raw`."""
         detector, calibration_data = self.bundle.ood_detector, self.bundle.calibration_data
         is_ood = None
@@ -338,31 +333,29 @@ class Predictor:
         }
 
     def _predict_chunk(
-        self, images: list["_ReadImage"], policies: Mapping[str, AcceptancePolicy]
+        self, images: list[tuple[Prediction, Pixels | None]], policies: Mapping[str, AcceptancePolicy]
     ) -> Iterator[Prediction]:
-        readable = [image.pixels for image in images if image.pixels is not None]
+        readable = [pixels for _, pixels in images if pixels is not None]
         triages: dict[str, Triage] = {}
         if readable:
             output = self.infer(np.stack(readable))
-            triages = {
-                t.name: triage(t, output.probabilities[t.name], policies[t.name], output.is_ood)
-                for t in self.targets
-            }
+            for t in self.targets:
+                triages[t.name] = triage(t, output.probabilities[t.name], policies[t.name], output.is_ood)
         rows = iter(range(len(readable)))
-        for image in images:
-            if image.pixels is None:
-                yield Prediction(image.name, {}, error=image.error)
+        for prediction, pixels in images:
+            if pixels is None:
+                yield prediction
                 continue
             row = next(rows)
             predictions = {
                 t.name: _target_prediction(t, output.probabilities[t.name][row], triages[t.name], row)
                 for t in self.targets
             }
-            yield Prediction(image.name, predictions, image.notes)
+            yield replace(prediction, predictions=predictions)
 
     def _run(
-        self, pixels: NDArray[np.uint8], names: list[str], batch_size: int | None = None
-    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        self, pixels: Pixels, names: list[str], batch_size: int | None = None
+    ) -> Iterator[dict[str, Floats]]:
         """The graph's outputs of these names, one batch of images at a time; one empty batch for no images."""
         shape = self.bundle.preprocessing.shape
         pixels = np.asarray(pixels)
@@ -432,9 +425,7 @@ def _batch_type(shape: tuple[int, ...]) -> str:
     return f"uint8 (n, {', '.join(map(str, shape))})"
 
 
-def _target_prediction(
-    target: Target, probabilities: NDArray[np.float32], decided: Triage, row: int
-) -> TargetPrediction:
+def _target_prediction(target: Target, probabilities: Floats, decided: Triage, row: int) -> TargetPrediction:
     # By way of the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437
     by_class = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
     ranking = sorted(by_class.items(), key=lambda item: -item[1])
@@ -463,16 +454,6 @@ def _target_prediction(
 
 
 # --- images as users give them → pixels
-
-
-@dataclass(frozen=True)
-class _ReadImage:
-    """One image as the network takes it (None where there is an error), and what was done to it."""
-
-    name: str
-    pixels: NDArray[np.uint8] | None
-    notes: tuple[str, ...] = ()
-    error: str | None = None
 
 
 def _named_images(images: Any) -> Iterator[tuple[str, Any]]:
@@ -506,18 +487,19 @@ def _folder_images(folder: Path) -> list[Path]:
     return paths
 
 
-def _read_image(name: str, source: Any, preprocessing: Preprocessing) -> _ReadImage:
+def _read_image(name: str, source: Any, preprocessing: Preprocessing) -> tuple[Prediction, Pixels | None]:
+    """The image as the network takes it, None where there is an error; and its prediction without predictions."""
     from muslin.images import apply_transform
 
     try:
         pixels, notes = _decoded(name, source)
         pixels, note = apply_transform(pixels, preprocessing.transform, preprocessing.shape)
     except ImageError as error:
-        return _ReadImage(name, None, error=error.with_params(path=name).message)
-    return _ReadImage(name, pixels, (*notes, note) if note else notes)
+        return Prediction(name, {}, error=error.with_params(path=name).message), None
+    return Prediction(name, {}, (*notes, note) if note else notes), pixels
 
 
-def _decoded(name: str, source: Any) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def _decoded(name: str, source: Any) -> tuple[Pixels, tuple[str, ...]]:
     """Pixels as `muslin.images.apply_transform` takes (and checks) them, and notes of the decoder."""
     from PIL.Image import Image
 
