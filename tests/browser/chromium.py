@@ -33,15 +33,15 @@ WAIT_S = 60
 
 
 class Page:
-    """One tab. `said` holds what the page and the browser complained of, `asked_for` every address it loaded."""
+    """One tab. `console` holds the messages of the page and the browser, `requested` every address that it loaded."""
 
     def __init__(self, send: int, receive: int) -> None:
         self._send, self._receive = send, receive
         self._unread = b""
         self._number = 0
         self._session: str | None = None
-        self.said: list[str] = []
-        self.asked_for: list[str] = []
+        self.console: list[str] = []
+        self.requested: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -109,18 +109,18 @@ class Page:
         printed = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, preferCSSPageSize=True)
         return base64.b64decode(printed["data"])
 
-    def image(self) -> bytes:
+    def screenshot(self) -> bytes:
         """The whole page as a PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
 
-    def _until(self, wanted: Any) -> Any:
+    def _until(self, condition: Any) -> Any:
         deadline = time.monotonic() + WAIT_S
         while True:
             while b"\0" in self._unread:
                 text, self._unread = self._unread.split(b"\0", 1)
                 heard = json.loads(text)
                 self._note(heard)
-                if wanted(heard):
+                if condition(heard):
                     return heard
             ready, _, _ = select([self._receive], [], [], max(deadline - time.monotonic(), 0))
             assert ready, "the browser does not answer"
@@ -132,13 +132,13 @@ class Page:
         details = heard.get("params", {})
         match heard.get("method"):
             case "Runtime.consoleAPICalled":
-                self.said.append(f"console.{details['type']}: {details['args']}")
+                self.console.append(f"console.{details['type']}: {details['args']}")
             case "Runtime.exceptionThrown":
-                self.said.append(f"exception: {details['exceptionDetails']}")
+                self.console.append(f"exception: {details['exceptionDetails']}")
             case "Log.entryAdded":
-                self.said.append(f"{details['entry']['level']}: {details['entry']['text']}")
+                self.console.append(f"{details['entry']['level']}: {details['entry']['text']}")
             case "Network.requestWillBeSent":
-                self.asked_for.append(details["request"]["url"][:200])
+                self.requested.append(details["request"]["url"][:200])
 
 
 @contextmanager

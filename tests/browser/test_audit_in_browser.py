@@ -39,8 +39,8 @@ def audit(tmp_path_factory):
 @pytest.fixture
 def page(browser, audit, tmp_path):
     """The page as it is opened for the first time, on a desk; what it saves lands in tmp_path."""
-    browser.said.clear()
-    browser.asked_for.clear()
+    browser.console.clear()
+    browser.requested.clear()
     browser.resize(1280, 900)
     browser.prefer("light")
     browser.call(
@@ -83,9 +83,9 @@ def saved(folder: Path):
 
 
 def test_the_page_opens_offline_without_errors(page):
-    assert page.said == []
-    assert page.asked_for[0].startswith("file://")
-    assert all(address.startswith("data:") for address in page.asked_for[1:] if "audit.html" not in address)
+    assert page.console == []
+    assert page.requested[0].startswith("file://")
+    assert all(address.startswith("data:") for address in page.requested[1:] if "audit.html" not in address)
     page.run("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
     assert page.run("Promise.all([...document.images].map(i => i.decode())).then(() => true)")
 

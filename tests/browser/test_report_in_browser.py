@@ -29,8 +29,8 @@ element => {
 @pytest.fixture
 def page(browser: Page, sliced_run: FinishedRun) -> Page:
     """The report on a desktop screen, in light mode."""
-    browser.said.clear()
-    browser.asked_for.clear()
+    browser.console.clear()
+    browser.requested.clear()
     browser.resize(1280, 900)
     browser.prefer("light")
     browser.open(sliced_run.folder / "report.html")
@@ -53,9 +53,9 @@ def text(page: Page, selector: str) -> str:
 
 
 def test_report_opens_without_network_or_errors(page: Page) -> None:
-    assert page.said == []
-    assert page.asked_for[0].startswith("file://")
-    assert all(address.startswith("data:image/png;base64,") for address in page.asked_for[1:])
+    assert page.console == []
+    assert page.requested[0].startswith("file://")
+    assert all(address.startswith("data:image/png;base64,") for address in page.requested[1:])
     assert page.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     assert page.run("document.scripts.length") == 0
 
@@ -64,13 +64,13 @@ def test_browser_reports_errors_and_requests(browser: Page, tmp_path: Path) -> N
     """That the lists of complaints and addresses do fill, for a page that deserves it."""
     bad = tmp_path / "bad.html"
     bad.write_text("<img src='http://example.org/x.png'><script>console.warn('w'); nothing.at.all</script>")
-    browser.said.clear()
-    browser.asked_for.clear()
+    browser.console.clear()
+    browser.requested.clear()
     browser.open(bad)
-    assert any("console.warning" in words for words in browser.said)
-    assert any("nothing is not defined" in words for words in browser.said)
-    assert any("ERR_INTERNET_DISCONNECTED" in words for words in browser.said)
-    assert "http://example.org/x.png" in browser.asked_for
+    assert any("console.warning" in words for words in browser.console)
+    assert any("nothing is not defined" in words for words in browser.console)
+    assert any("ERR_INTERNET_DISCONNECTED" in words for words in browser.console)
+    assert "http://example.org/x.png" in browser.requested
 
 
 def test_data_section_shows_counts_and_samples(page: Page, sliced_run: FinishedRun) -> None:
@@ -193,7 +193,7 @@ def test_every_drawing_is_also_a_file(page: Page, sliced_run: FinishedRun) -> No
     for name in names:
         if name.endswith(".svg"):
             page.open(sliced_run.folder / name)
-            assert page.said == [], name
+            assert page.console == [], name
             assert page.run("document.documentElement.getBoundingClientRect().width") > 100, name
 
 
@@ -208,7 +208,7 @@ def test_nothing_is_wider_than_the_screen(width: int, page: Page) -> None:
         .map(e => e.outerHTML.slice(0, 80))"""
     )
     assert beside == [], "only scrollable elements may be wider"
-    assert page.said == []
+    assert page.console == []
 
 
 CONTRASTS = """
@@ -273,10 +273,10 @@ def test_class_names_are_escaped(browser: Page, drawn: SyntheticDataset, tmp_pat
     dataset: Any = replace(drawn.dataset, name="<b>&amp;", targets=(Target("<i>kind</i>", ODD),),
                            labels={"<i>kind</i>": drawn.dataset.labels["label"]})  # fmt: skip
     run = muslin.train(dataset, settings={"epochs": 1, "batch_size": 40}, out=tmp_path / "run")
-    browser.said.clear()
+    browser.console.clear()
     browser.resize(390, 844, phone=True)
     browser.open(run.report)
-    assert browser.said == []
+    assert browser.console == []
     assert browser.run("document.querySelectorAll('[src=\"x\"], script').length") == 0
     assert browser.run("document.documentElement.scrollWidth") == 390
     names = browser.run(
@@ -285,13 +285,13 @@ def test_class_names_are_escaped(browser: Page, drawn: SyntheticDataset, tmp_pat
     assert names == list(ODD)
     for path in run.folder.glob("*.svg"):
         browser.open(path)
-        assert browser.said == [], path.name
+        assert browser.console == [], path.name
 
 
 def test_threshold_slider_updates_metrics_and_curves(browser: Page, tmp_path: Path) -> None:
     inputs = report_inputs(("flat", "worn"))
     page = write_target_report(tmp_path, inputs, "label")
-    browser.said.clear()
+    browser.console.clear()
     browser.resize(1280, 900)
     browser.open(page)
     assert seen(browser, "#threshold-slider") == 1
@@ -313,4 +313,4 @@ def test_threshold_slider_updates_metrics_and_curves(browser: Page, tmp_path: Pa
         assert text(browser, f'[data-metric="{name}"]') == f"{100 * share:.1f}\u00a0%"
     assert text(browser, '[data-metric="recall"]') != before
     assert all(now != then for now, then in zip(browser.run(dots), stood, strict=True))
-    assert browser.said == []
+    assert browser.console == []

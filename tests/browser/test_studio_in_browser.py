@@ -34,15 +34,15 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, address, tmp_path):
-    """A desk in daylight; what is saved lands in tmp_path. At the end nothing was asked of anyone but the studio."""
-    browser.said.clear()
-    browser.asked_for.clear()
+    """A desktop browser with the light theme; downloads go to tmp_path. Afterwards: all requests went to the studio."""
+    browser.console.clear()
+    browser.requested.clear()
     browser.resize(1280, 900)
     browser.prefer("light")
     browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     yield browser
     own = (f"{address}/", "blob:", "data:", "about:")
-    assert [a for a in browser.asked_for if not a.startswith(own)] == []
+    assert [a for a in browser.requested if not a.startswith(own)] == []
 
 
 def until(page, script):
@@ -75,13 +75,13 @@ def press(page, key, *, shift=False):
     page.call("Input.dispatchKeyEvent", type="keyUp", **named)
 
 
-def tab_to(page, wanted):
-    """Tab until what has the focus fits `wanted`, a question about `e`."""
+def tab_to(page, condition):
+    """Press Tab until the focused element `e` meets `condition`."""
     for _ in range(80):
         press(page, "Tab")
-        if page.run(f"(e => {wanted})(document.activeElement)"):
+        if page.run(f"(e => {condition})(document.activeElement)"):
             return
-    raise AssertionError(f"Tab does not lead to {wanted}")
+    raise AssertionError(f"Tab does not lead to {condition}")
 
 
 def choose(page, label, value):
@@ -123,7 +123,7 @@ def save_as(page, figure, kind):
 
 
 def convolved(image, kernel, stride=1, padding=0):
-    """By definition, in float64."""
+    """The convolution by definition, in float64."""
     padded = np.pad(image.astype(float), padding)
     windows = np.lib.stride_tricks.sliding_window_view(padded, np.shape(kernel))[::stride, ::stride]
     return (windows * np.asarray(kernel)).sum((2, 3))
@@ -134,7 +134,7 @@ def test_the_home_page_lists_models_and_opens_one(page, address):
     page.visit(f"{address}/")
     until(page, "document.querySelector('.card .facts')?.textContent.includes('3 classes')")
     assert time.monotonic() - start < 10
-    assert page.said == []
+    assert page.console == []
     page.run("document.querySelector('.card a').click()")
     until(page, "document.querySelector('.strip .step') !== null")
     assert "model=garments.muslin" in page.run("location.hash")

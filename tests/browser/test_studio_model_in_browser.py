@@ -34,11 +34,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def page(browser):
-    browser.said.clear()
+    browser.console.clear()
     browser.resize(1280, 900)
     browser.prefer("light")
     yield browser
-    assert browser.said == []
+    assert browser.console == []
 
 
 def top(page):
@@ -244,14 +244,14 @@ def test_axe_finds_no_serious_problem_inside_a_model(page, address, width, schem
         "tab=edits": ".editable li",
     }
     found = []
-    for view, wanted in ready.items():
-        page.visit(f"{address}/#{MODEL}&lang={language}&{view}")
-        until(page, f"document.querySelector({wanted!r}) !== null")
+    for tab, selector in ready.items():
+        page.visit(f"{address}/#{MODEL}&lang={language}&{tab}")
+        until(page, f"document.querySelector({selector!r}) !== null")
         page.run("new Promise(d => setTimeout(d, 300))")
         page.run(AXE.read_text() + ";0")
         problems = page.run(
             "axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))"
         )
-        found += [(view, *one) for one in problems if one[1] in ("serious", "critical")]
-        assert page.run("document.documentElement.scrollWidth") <= width, view
+        found += [(tab, *one) for one in problems if one[1] in ("serious", "critical")]
+        assert page.run("document.documentElement.scrollWidth") <= width, tab
     assert found == []

@@ -46,8 +46,8 @@ def test_page_opens_from_disk_without_errors(why):
             page.resize(width, 900, phone=width < 500)
             page.prefer(scheme)
             page.open(file)
-            assert page.said == []
-            assert [a for a in page.asked_for if not a.startswith(("file:", "data:"))] == []
+            assert page.console == []
+            assert [a for a in page.requested if not a.startswith(("file:", "data:"))] == []
             assert page.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
             assert page.run("document.documentElement.scrollWidth") <= width
             problems = page.run(

@@ -265,13 +265,13 @@ def test_a_folder_without_images_is_refused(predictor: Predictor, tmp_path: Path
 def test_an_endless_iterator_is_predicted_lazily(predictor: Predictor) -> None:
     taken = 0
 
-    def pictures() -> Iterator[NDArray[np.uint8]]:
+    def images() -> Iterator[NDArray[np.uint8]]:
         nonlocal taken
         while True:
             taken += 1
             yield gray(taken % 256)
 
-    predictions = predictor.predict_iter(pictures())
+    predictions = predictor.predict_iter(images())
     for number in range(300):
         assert next(predictions).image == f"images[{number}]"
         assert taken <= number + 100
@@ -313,8 +313,8 @@ def test_a_file_and_its_runs_folder_open_the_same(tmp_path: Path) -> None:
     seal(small_bundle(), tmp_path / "model.muslin")
     from_file = muslin.open(tmp_path / "model.muslin")
     from_folder = muslin.open(str(tmp_path))
-    picture = gray(77)
-    assert from_file.predict(picture) == from_folder.predict(picture)
+    image = gray(77)
+    assert from_file.predict(image) == from_folder.predict(image)
     assert from_file.bundle == from_folder.bundle
 
 
