@@ -191,7 +191,7 @@ def test_a_model_is_explored_with_the_keyboard_alone(page, address):
     }
     tab_to(page, "e.matches('.editable button')")
     press(page, "Enter")
-    until(page, "document.querySelector('.large .map') !== null")
+    until(page, "document.querySelector('.large .map') && document.querySelector('.formula > *')")
     tab_to(page, "e.matches('.large button') && e.textContent.includes('off')")
     press(page, "Enter")
     until(page, "location.hash.includes('channel_off')")

@@ -8,9 +8,9 @@ import { set } from "/static/state.js";
 import { count, language, number, percent, signed, t } from "/static/texts.js";
 
 const DIGITS = 6;
-const MAPS_SHOWN = 3; // products of so many input maps are drawn; of the others the sums are listed
+const MAPS_SHOWN = 3; // input channels whose products are drawn; of the others only the sums are listed
 
-/** All steps of `found`, as /api/arithmetic gives them. */
+/** All steps of `found`, a response of /api/arithmetic. */
 export function chainView(model, layer, found) {
   const place = found.index.length === 1 ? t("featureAt", { n: found.index[0] + 1 }) : t("valueAt", { channel: found.index[0] + 1, row: found.index[1] + 1, column: found.index[2] + 1 });
   return [

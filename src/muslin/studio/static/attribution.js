@@ -18,10 +18,10 @@ export async function tab(model) {
 
   async function draw() {
     const mine = ++turn;
-    let look;
-    try { look = await askOnce("/api/predict", { inspection: inspection() }); } catch (error) { show(place, errorText(error)); show(checks); return; }
+    let result;
+    try { result = await askOnce("/api/predict", { inspection: inspection() }); } catch (error) { show(place, errorText(error)); show(checks); return; }
     if (mine !== turn) return;
-    const chosen = target(), prediction = look.predictions[chosen.name];
+    const chosen = target(), prediction = result.predictions[chosen.name];
     const order = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]).map(([name]) => name);
     const label = chosen.classes.includes(state.label) ? state.label : order[0];
     const versus = chosen.classes.includes(state.versus) && state.versus !== label ? state.versus : "";
@@ -53,7 +53,7 @@ export async function tab(model) {
     const title = versus ? t("attributionPair", { class: label, versus }) : t("attributionFor", { class: label });
     const map = mapView({ values: flat, rows: found.rows, columns: found.columns, scale, label: title, width: 380, exact: true, name: `attribution-${label}` });
     let under = null;
-    try { under = await packed("/api/pixels", { inspection: inspection(), step: "taken", max_px: 256 }); } catch { /* the map alone has to do */ }
+    try { under = await packed("/api/pixels", { inspection: inspection(), step: "taken", max_px: 256 }); } catch { /* only the map is shown */ }
     if (mine !== turn) return;
     show(place, h("div", { class: "attribution" },
       h("section", {}, h("h3", {}, title), map.element),

@@ -183,7 +183,7 @@ const grid = (values, rows, columns) => (top, left, height, width) =>
 
 const TABLE_SIDE = 16; // rows and columns of a number table at a time
 
-/** The numbers of a map, 16 × 16 at a time around the mark; opened by whoever wants them. */
+/** The numbers of a map, 16 × 16 at a time around the mark; folded at first. */
 export function numberTable({ rows, columns, label, at = () => [0, 0], numbers }) {
   const place = h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("numbersOf", { what: label }) });
   const details = h("details", { class: "numbers", ontoggle: fillTable }, h("summary", {}, t("numbers")), place);

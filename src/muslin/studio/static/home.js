@@ -30,8 +30,8 @@ function card(model) {
   const thumbnails = h("div", { class: "thumbnails" });
   const title = h("a", { href: link({ ...DEFAULTS, page: "model", model: model.path, image: "golden:0" }) }, model.name);
   const element = h("li", { class: "card" }, h("h2", {}, title), h("p", { class: "path soft" }, model.path), facts, thumbnails);
-  new IntersectionObserver(async (seen, observer) => {
-    if (!seen.some((entry) => entry.isIntersecting)) return;
+  new IntersectionObserver(async (entries, observer) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
     try {
       const about = await inTurn(() => ask("/api/model", { model: model.path }));

@@ -7,7 +7,7 @@ import { set, state } from "/static/state.js";
 import { messageText, t } from "/static/texts.js";
 
 const SIDE = 28;
-const MAX_DRAWING_PX = 64; // px; a larger network gets the drawing as an image, as any other
+const MAX_DRAWING_PX = 64; // px; for a larger network the drawing is uploaded as an image
 
 export const thumbnail = (model, image, side) => `/api/thumbnail?${new URLSearchParams({ model, image, side })}`;
 
@@ -28,7 +28,7 @@ function use(image) {
   set({ image, changes: {}, steps: {} }, true);
 }
 
-/** The dialog in which one chooses; `model` as the server describes it. */
+/** Open the dialog; `model` is a response of /api/model. */
 export function chooseImage(model) {
   const trouble = h("p", { class: "error", role: "alert" });
   const body = h("div", { class: "ways" });
@@ -53,7 +53,7 @@ export function chooseImage(model) {
     show(body, h("p", { class: "soft" }, t("loading")));
     let made = null, sentence = "";
     try { made = await ways[name](); } catch (error) { sentence = error.message; }
-    if (mine !== turn) return; // another way has been chosen meanwhile
+    if (mine !== turn) return; // another way was chosen in the meantime
     show(body, made);
     fail(sentence);
   }

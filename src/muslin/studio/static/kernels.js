@@ -2,7 +2,7 @@
 
 const THIRD = 1 / 9, SIXTEENTH = 1 / 16;
 
-/** Rows of numbers per name; a kernel of another size gets them in its middle. */
+/** The rows of each kernel by its name. */
 export const KERNELS = {
   identity: [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
   blur: [[THIRD, THIRD, THIRD], [THIRD, THIRD, THIRD], [THIRD, THIRD, THIRD]],
@@ -15,14 +15,14 @@ export const KERNELS = {
   laplace: [[0, 1, 0], [1, -4, 1], [0, 1, 0]],
 };
 
-/** The kernel in the middle of `size` × `size` zeros, or what of it fits there. */
+/** The kernel padded with zeros, or cropped, to `size` × `size`. */
 export function fitted(kernel, size) {
   const shift = Math.floor((size - kernel.length) / 2);
   return Array.from({ length: size }, (_, y) => Array.from({ length: size }, (_, x) => kernel[y - shift]?.[x - shift] ?? 0));
 }
 
-/** How many places a kernel has along one side: ⌊(n + 2p − k) / s⌋ + 1. */
-export const placesAlong = (n, size, stride, padding) => Math.floor((n + 2 * padding - size) / stride) + 1;
+/** Positions of a kernel along one side: ⌊(n + 2p − k) / s⌋ + 1. */
+export const positionsAlong = (n, size, stride, padding) => Math.floor((n + 2 * padding - size) / stride) + 1;
 
 /** Value at row y, column x of the image; beyond it zero, or the nearest pixel where `border` is "edge". */
 export function pixelAt(image, rows, columns, y, x, border) {
@@ -34,12 +34,12 @@ export function pixelAt(image, rows, columns, y, x, border) {
   return image[y * columns + x];
 }
 
-/** What a network calls a convolution (the kernel is not turned): {values, rows, columns}. */
+/** A convolution as in networks (the kernel is not flipped): {values, rows, columns}. */
 export function convolve(image, rows, columns, kernel, stride, padding, border) {
   const size = kernel.length;
-  const down = placesAlong(rows, size, stride, padding), across = placesAlong(columns, size, stride, padding);
+  const down = positionsAlong(rows, size, stride, padding), across = positionsAlong(columns, size, stride, padding);
   if (down < 1 || across < 1) return { values: new Float32Array(0), rows: 0, columns: 0 };
-  // The image with its padding, so that the loop below needs no questions.
+  // The padded image, so that the loop below needs no branches.
   const high = rows + 2 * padding, wide = columns + 2 * padding, padded = new Float32Array(high * wide);
   for (let y = 0; y < high; y++) {
     for (let x = 0; x < wide; x++) padded[y * wide + x] = pixelAt(image, rows, columns, y - padding, x - padding, border);

@@ -1,7 +1,7 @@
-// Where each layer or folded block of a network stands: left to right by the longest path, branches above each other.
+// The layout of layers and folded blocks: left to right by the longest path, branches above each other.
 
 /**
- * The nodes one sees: layers without the auxiliary, and blocks that are folded as one node.
+ * The shown nodes: layers without auxiliary operations, and each folded block as one node.
  *
  * Returns [{name, block: bool, layer|null, column, row, from: [names]}] in order of columns. A node's column is the
  * longest path to it over what is shown, so a branch that skips layers is an edge over several columns.
@@ -21,14 +21,14 @@ export function nodesOf(model, open, all) {
     for (const source of sources(layer, new Set())) if (source !== name) nodes.get(name).from.add(source);
   }
 
-  /** The shown nodes that a layer takes from, through whatever is hidden. */
-  function sources(layer, seen) {
+  /** The shown nodes that are inputs of a layer, directly or through hidden ones. */
+  function sources(layer, visited) {
     return layer.inputs.flatMap((input) => {
-      if (seen.has(input)) return [];
-      seen.add(input);
+      if (visited.has(input)) return [];
+      visited.add(input);
       const source = byName.get(input);
       if (!source) return [];
-      return hidden(source) ? sources(source, seen) : [nameOf(source)];
+      return hidden(source) ? sources(source, visited) : [nameOf(source)];
     });
   }
 

@@ -67,9 +67,9 @@ export async function page() {
   return {
     element,
     update(before) {
-      const asked = { model: before.model, image: before.image, steps: before.steps, changes: before.changes, edits: before.edits };
+      const previous = { model: before.model, image: before.image, steps: before.steps, changes: before.changes, edits: before.edits };
       const now = { model: state.model, image: state.image, steps: state.steps, changes: state.changes, edits: state.edits };
-      const changed = !same(asked, now);
+      const changed = !same(previous, now);
       if (changed || state.target !== before.target || state.label !== before.label) drawPrediction(side, model);
       if (state.tab !== shown) { openTab(); return; }
       tabs();
@@ -91,19 +91,19 @@ let asking = 0;
 async function drawPrediction(side, model) {
   const mine = ++asking;
   if (!side.firstChild) show(side, h("p", { class: "soft" }, t("loading")));
-  let look, trouble = null;
-  try { look = await askOnce("/api/predict", { inspection: inspection() }); } catch (error) { trouble = error; }
+  let result, trouble = null;
+  try { result = await askOnce("/api/predict", { inspection: inspection() }); } catch (error) { trouble = error; }
   if (mine !== asking) return;
   const had = side.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   const image = h("img", { src: thumbnail(state.model, state.image, 220), alt: t("imageChosen"), class: model.input[0] <= 64 && !state.image.startsWith("file:") ? "small" : "" });
   show(side,
     h("div", { class: "given" }, image,
       button(t("changeImage"), () => chooseImage(model), { class: "main", data: { key: "change" } })),
-    trouble ? errorText(trouble) : model.targets.map((target) => bars(target, look.predictions[target.name], look.unchanged?.[target.name], model.targets.length > 1)),
-    changesNote(look));
+    trouble ? errorText(trouble) : model.targets.map((target) => bars(target, result.predictions[target.name], result.unchanged?.[target.name], model.targets.length > 1)),
+    changesNote(result));
   if (had) side.querySelector(`[data-key="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
-  if (look && model.targets[0]) {
-    const first = look.predictions[model.targets[0].name];
+  if (result && model.targets[0]) {
+    const first = result.predictions[model.targets[0].name];
     announce(`${first.label} ${percent(first.probability)}`);
   }
 }
@@ -125,9 +125,9 @@ function bars(target, found, before, named) {
     target.classes.length > MAX_CLASSES && h("p", { class: "soft" }, t("moreClasses", { n: count(target.classes.length - MAX_CLASSES) })));
 }
 
-function changesNote(look) {
+function changesNote(result) {
   const n = state.edits.length + Object.keys(state.changes).length + Object.keys(state.steps).length;
-  if (!n || !look) return null;
+  if (!n || !result) return null;
   return h("p", { class: "changed" }, t("changedNote", { n }), " ",
     button(t("resetAll"), () => set({ edits: [], changes: {}, steps: {} }, true), { class: "quiet", data: { key: "reset" } }));
 }

@@ -13,7 +13,7 @@ import { count, language, number, percent, short, t } from "/static/texts.js";
 const CARD = { width: 148, gap: 44, row: 290, top: 62 }; // px; a card of a block with all its lines is 270 high
 const MAPS = 6; // of each layer in the overview
 
-/** The scale of map k of a sheet, as the person wants maps compared. */
+/** The colour scale of channel k of a sheet, by the chosen range. */
 export function scaleFor(header, k) {
   const [low, high] = state.range === "map" ? [header.low[k], header.high[k]] : state.range === "network" ? header.network_range : header.layer_range;
   return scaleOf(low, high);
@@ -83,7 +83,7 @@ const middle = (node) => [node.column * (CARD.width + CARD.gap), CARD.top + node
 
 function edgePath(from, to) {
   const [x1, y1] = middle(from), [x2, y2] = middle(to), start = x1 + CARD.width + 2, end = x2 - 2;
-  if (to.column - from.column > 1) { // a branch that skips layers goes over their heads
+  if (to.column - from.column > 1) { // a branch that skips layers is drawn above them
     const high = 10 + 12 * ((to.column + from.column) % 3), a = x1 + CARD.width - 18, b = x2 + 18;
     return `M${a} ${y1 - 84}C${a} ${high} ${a + 8} ${high} ${a + 34} ${high}L${b - 34} ${high}C${b - 8} ${high} ${b} ${high} ${b} ${y2 - 86}`;
   }
@@ -114,8 +114,8 @@ function card(model, node) {
     node.block && h("span", { class: "more" }, t("unfold"))),
     opened && h("button", { type: "button", class: "quiet fold", "aria-label": t("foldBlock", { name: node.layer.block }), onclick: () => set({ unfolded: state.unfolded.filter((one) => one !== node.layer.block) }) }, "⊟ ", node.layer.block));
   const made = { element, canvas, node };
-  new IntersectionObserver((seen, observer) => {
-    if (!seen.some((entry) => entry.isIntersecting)) return;
+  new IntersectionObserver((entries, observer) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
     maps(made, legendPlace);
   }, { rootMargin: "200px" }).observe(element);

@@ -3,7 +3,7 @@
 import { ask, get, packed } from "/static/api.js";
 import { scaleOf } from "/static/colour.js";
 import { announce, button, choice, h, select, show } from "/static/dom.js";
-import { convolve, fitted, KERNELS, pixelAt, placesAlong, testImage } from "/static/kernels.js";
+import { convolve, fitted, KERNELS, pixelAt, positionsAlong, testImage } from "/static/kernels.js";
 import { cells, mapView } from "/static/feature_maps.js";
 import { chooseImage, thumbnail } from "/static/image.js";
 import { adopt, set, state } from "/static/state.js";
@@ -155,7 +155,7 @@ function build(about, first) {
     const inputs = planes();
     const made = inputs.map((values) => convolve(values, given.rows, given.columns, kernel, stride, padding, border));
     const places = controls.querySelector("#places");
-    if (places) places.textContent = t("places", { n: given.columns, k: kernel.length, p: padding, s: stride, out: placesAlong(given.columns, kernel.length, stride, padding) });
+    if (places) places.textContent = t("places", { n: given.columns, k: kernel.length, p: padding, s: stride, out: positionsAlong(given.columns, kernel.length, stride, padding) });
     if (!made[0].rows) {
       trouble.textContent = t("kernelTooLarge");
       show(stage);
@@ -193,7 +193,7 @@ function build(about, first) {
     over(channel, Math.min(at[0], made[0].rows - 1), Math.min(at[1], made[0].columns - 1), "");
   }
 
-  /** The result whose window has this pixel nearest to its middle. */
+  /** The position whose window has this pixel nearest to its centre. */
   function place(pixel, n, places) {
     const [kernel, stride, padding] = settings();
     return Math.min(Math.max(Math.round((pixel + padding - (kernel.length - 1) / 2) / stride), 0), places - 1);

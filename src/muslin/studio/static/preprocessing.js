@@ -1,4 +1,4 @@
-// From the file to the tensor, step by step; a step that can be left out has a switch that says what that changes.
+// The preprocessing, step by step, from the file to the tensor. Optional steps have a switch with its effect.
 
 import { askOnce } from "/static/api.js";
 import { h, errorText, show } from "/static/dom.js";
@@ -11,19 +11,19 @@ export async function tab(model) {
   const strip = h("ol", { class: "strip" });
   const notes = h("div", {});
   const element = h("div", {}, h("h2", {}, t("tab.preprocessing")), h("p", { class: "lead" }, t("preprocessingLead")), strip, notes);
-  let asked = 0;
+  let latest = 0;
 
   async function draw() {
-    const mine = ++asked;
+    const mine = ++latest;
     try {
-      const look = await askOnce("/api/predict", { inspection: inspection() });
-      if (mine !== asked) return;
+      const result = await askOnce("/api/predict", { inspection: inspection() });
+      if (mine !== latest) return;
       const had = strip.contains(document.activeElement) ? document.activeElement.dataset.step : null;
-      show(strip, look.steps.map((step, n) => tile(step, n, look.steps.length)));
+      show(strip, result.steps.map((step, n) => tile(step, n, result.steps.length)));
       if (had) strip.querySelector(`[data-step="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
       fill(mine);
-      show(notes, look.notes.length > 0 && h("ul", { class: "soft" }, look.notes.map((note) => h("li", {}, messageText(note)))));
-    } catch (error) { if (mine === asked) { show(strip); show(notes, errorText(error)); } }
+      show(notes, result.notes.length > 0 && h("ul", { class: "soft" }, result.notes.map((note) => h("li", {}, messageText(note)))));
+    } catch (error) { if (mine === latest) { show(strip); show(notes, errorText(error)); } }
   }
 
   /** The effect of each step takes a run of the network, so it follows later. */
@@ -32,7 +32,7 @@ export async function tab(model) {
     if (!places.length) return;
     let effects;
     try { effects = await askOnce("/api/effects", { inspection: inspection() }); } catch (error) { effects = {}; console.debug(error); }
-    if (mine !== asked) return;
+    if (mine !== latest) return;
     for (const place of places) show(place, effect(effects[place.dataset.effect], place.dataset.on === "true"));
   }
 
