@@ -35,6 +35,7 @@ COMMAND = "python docs/reference/make.py"
 
 INNER = (
     ("muslin.models.predictor", "TargetPrediction"),
+    ("muslin.workflows.evaluate", "EvaluationResult"),
     ("muslin.evaluation.multiclass", "ClassMetrics"),
     ("muslin.evaluation.multiclass", "Averages"),
     ("muslin.evaluation.multiclass", "ConfusedPair"),
