@@ -1,4 +1,4 @@
-"""Small real models for tests: graphs that count pixels, with answers that can be worked out by hand."""
+"""Small real models for tests, with probabilities that can be computed by hand."""
 
 from dataclasses import replace
 
@@ -52,8 +52,8 @@ def weights_of(target: Target) -> NDArray[np.float32]:
     return 5 * np.arange(len(target.classes), dtype=np.float32)[None]
 
 
-def answers_of(target: Target, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What `brightness_model` answers, worked out without a runtime."""
+def expected_probabilities(target: Target, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The probabilities of `brightness_model`, computed without a runtime."""
     scores = (pixels.mean((1, 2, 3), dtype=np.float64) / 255)[:, None] * weights_of(target)
     exponentials = np.exp(scores - scores.max(1, keepdims=True))
     return (exponentials / exponentials.sum(1, keepdims=True)).astype(np.float32)
@@ -70,7 +70,7 @@ def small_bundle(*targets: Target, channels: int = 1, side: int = SIDE, count: i
         model=brightness_model(*targets, channels=channels, side=side).SerializeToString(),
         weights=save({f"{t.name}.weight": weights_of(t) for t in targets}),
         golden_pixels=pixels,
-        golden_probabilities={t.name: answers_of(t, pixels) for t in targets},
+        golden_probabilities={t.name: expected_probabilities(t, pixels) for t in targets},
         network={"layers": [{"kind": "mean"}, {"kind": "dense", "units": len(targets[0].classes)}]},
         provenance={"recipe": "by hand", "seed": 7, "test": {"accuracy": 0.5, "interval": [0.25, 0.75]}},
     )
@@ -80,9 +80,9 @@ def convolving_bundle(
     kernels: NDArray[np.float32], pixels: NDArray[np.uint8], activation: str = "Relu"
 ) -> Bundle:
     """One convolution named `first` with `kernels`, float32 (outputs, 1, rows, columns), `activation` (an ONNX
-    operation), the means of its maps, three classes.
+    operation), the means of its channels, three classes.
 
-    `pixels`, uint8 (count, side, side, 1), become its golden images, with the answers that the runtime gives.
+    `pixels`, uint8 (count, side, side, 1), become its golden images, with ONNX Runtime's probabilities.
     """
     import onnxruntime
 

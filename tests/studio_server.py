@@ -1,4 +1,4 @@
-"""A real `muslin studio` on this machine, for tests that open it as a person would."""
+"""A real `muslin studio` on this machine, for tests in a browser and over HTTP."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ WAIT_S = 30
 
 @contextmanager
 def running_studio(folder: Path) -> Iterator[str]:
-    """The address at which the studio of `folder` answers; the process ends with the block."""
+    """The address of the studio of `folder`; the process ends with the block."""
     command = [sys.executable, "-m", "muslin", "studio", str(folder), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -22,7 +22,7 @@ def running_studio(folder: Path) -> Iterator[str]:
                     yield found[0]
                     break
             else:
-                raise AssertionError("the studio ended before it answered")
+                raise AssertionError("the studio ended before it printed its address")
         finally:
             process.terminate()
             process.wait(WAIT_S)

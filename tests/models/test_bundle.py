@@ -140,10 +140,10 @@ def test_a_sealed_bundle_opens_unchanged(bundle: Bundle, tmp_path: Path) -> None
 def test_bundles_that_differ_in_one_number_are_not_equal() -> None:
     other_pixels = BUNDLE.golden_pixels.copy()
     other_pixels[0, 0, 0, 0] += 1
-    other_answers = {"label": BUNDLE.golden_probabilities["label"] * np.float32(0.999)}
+    other_probabilities = {"label": BUNDLE.golden_probabilities["label"] * np.float32(0.999)}
     assert small_bundle() == BUNDLE
     assert replace(BUNDLE, golden_pixels=other_pixels) != BUNDLE
-    assert replace(BUNDLE, golden_probabilities=other_answers) != BUNDLE
+    assert replace(BUNDLE, golden_probabilities=other_probabilities) != BUNDLE
     assert replace(BUNDLE, provenance={**BUNDLE.provenance, "seed": 8}) != BUNDLE
     assert BUNDLE != "m.muslin"
 
@@ -188,14 +188,14 @@ def test_the_documented_reader_and_table_of_parts_are_true(tmp_path: Path) -> No
     bundle = small_bundle(LABEL, COLOUR, channels=3)
     path = tmp_path / "m.muslin"
     seal(bundle, path)
-    manifest, parts, pixels, answers = reader["read_bundle"](path)
+    manifest, parts, pixels, probabilities = reader["read_bundle"](path)
     assert [target["classes"] for target in manifest["targets"]] == [
         list(LABEL.classes),
         list(COLOUR.classes),
     ]
     assert (parts["model.onnx"], parts["weights.safetensors"]) == (bundle.model, bundle.weights)
     np.testing.assert_array_equal(pixels, bundle.golden_pixels)
-    np.testing.assert_array_equal(answers["base colour"], bundle.golden_probabilities["base colour"])
+    np.testing.assert_array_equal(probabilities["base colour"], bundle.golden_probabilities["base colour"])
 
 
 def test_a_failed_seal_keeps_the_old_file(tmp_path: Path) -> None:
@@ -569,7 +569,7 @@ def test_parts_that_are_not_json_objects_are_refused(content: bytes, sealed: byt
     refusal(zipped({**parts, "manifest.json": content}))
 
 
-PIXELS, ANSWERS = BUNDLE.golden_pixels, BUNDLE.golden_probabilities["label"]
+PIXELS, PROBABILITIES = BUNDLE.golden_pixels, BUNDLE.golden_probabilities["label"]
 
 
 def header(text: str, data: bytes = b"") -> bytes:
@@ -593,12 +593,12 @@ def header(text: str, data: bytes = b"") -> bytes:
         header('{"pixels":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}', b"x"),
         header('{"pixels":{"dtype":"U8","shape":[0,8,8,1],"data_offsets":[0,0]}}'),
         save({"pixels": PIXELS}),
-        save({"pixels": PIXELS, "probabilities/label": ANSWERS, "more": ANSWERS}),
-        save({"pixels": PIXELS, "probabilities/label": ANSWERS.astype(np.float64)}),
-        save({"pixels": PIXELS.astype(np.float32), "probabilities/label": ANSWERS}),
-        save({"pixels": PIXELS[..., 0], "probabilities/label": ANSWERS}),
-        save({"pixels": PIXELS, "probabilities/label": ANSWERS[:, :2].copy()}),
-        save({"pixels": PIXELS, "probabilities/label": ANSWERS * np.float32(np.inf)}),
+        save({"pixels": PIXELS, "probabilities/label": PROBABILITIES, "more": PROBABILITIES}),
+        save({"pixels": PIXELS, "probabilities/label": PROBABILITIES.astype(np.float64)}),
+        save({"pixels": PIXELS.astype(np.float32), "probabilities/label": PROBABILITIES}),
+        save({"pixels": PIXELS[..., 0], "probabilities/label": PROBABILITIES}),
+        save({"pixels": PIXELS, "probabilities/label": PROBABILITIES[:, :2].copy()}),
+        save({"pixels": PIXELS, "probabilities/label": PROBABILITIES * np.float32(np.inf)}),
     ],
 )
 def test_golden_images_of_another_shape_are_refused(golden: bytes, sealed: bytes) -> None:
@@ -768,8 +768,8 @@ def test_onnxruntime_alone_would_read_the_external_file(
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     model = reaching_out("w.bin").SerializeToString()
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    (answer,) = session.run(None, {"pixels": np.full((1, 8, 8, 1), 255, np.uint8)})
-    assert answer[0, 0] > 0.99
+    (probabilities,) = session.run(None, {"pixels": np.full((1, 8, 8, 1), 255, np.uint8)})
+    assert probabilities[0, 0] > 0.99
 
 
 def test_onnxruntimes_own_format_is_refused() -> None:

@@ -26,7 +26,7 @@ from muslin.machine import physical_cores
 from muslin.messages import Message, plain
 from muslin.models.bundle import Bundle, seal
 from muslin.models.predictor import GOLDEN_TOLERANCE, Predictor
-from small_models import LABEL, SIDE, answers_of, brightness_model, small_bundle, with_model
+from small_models import LABEL, SIDE, brightness_model, expected_probabilities, small_bundle, with_model
 
 SEASON = Target("season", ("summer", "winter"))
 
@@ -51,26 +51,28 @@ def file_of(pixels: NDArray[np.uint8], kind: str = "PNG", **options: Any) -> byt
 
 def test_probabilities_of_10000_images_are_correct(predictor: Predictor) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (10_000, SIDE, SIDE, 1), np.uint8)
-    answers = predictor.predict_pixels(pixels)
-    assert list(answers) == ["label"]
-    assert answers["label"].dtype == np.float32
-    np.testing.assert_allclose(answers["label"], answers_of(LABEL, pixels), atol=1e-5)
+    probabilities = predictor.predict_pixels(pixels)
+    assert list(probabilities) == ["label"]
+    assert probabilities["label"].dtype == np.float32
+    np.testing.assert_allclose(probabilities["label"], expected_probabilities(LABEL, pixels), atol=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 100, None])
 def test_the_batch_size_changes_no_prediction(batch_size: int | None, predictor: Predictor) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (7, SIDE, SIDE, 1), np.uint8)
-    answers = predictor.predict_pixels(pixels, batch_size)["label"]
-    np.testing.assert_allclose(answers, answers_of(LABEL, pixels), atol=1e-6)
+    probabilities = predictor.predict_pixels(pixels, batch_size)["label"]
+    np.testing.assert_allclose(probabilities, expected_probabilities(LABEL, pixels), atol=1e-6)
 
 
 def test_each_target_gets_its_own_prediction() -> None:
     predictor = Predictor(small_bundle(LABEL, SEASON, channels=3))
     pixels = np.random.default_rng(3).integers(0, 256, (5, SIDE, SIDE, 3), np.uint8)
-    answers = predictor.predict_pixels(pixels)
-    assert [target.name for target in predictor.targets] == list(answers) == ["label", "season"]
+    probabilities = predictor.predict_pixels(pixels)
+    assert [target.name for target in predictor.targets] == list(probabilities) == ["label", "season"]
     for target in (LABEL, SEASON):
-        np.testing.assert_allclose(answers[target.name], answers_of(target, pixels), atol=1e-6)
+        np.testing.assert_allclose(
+            probabilities[target.name], expected_probabilities(target, pixels), atol=1e-6
+        )
 
 
 def test_no_images_give_no_predictions(predictor: Predictor) -> None:
@@ -104,20 +106,20 @@ def test_a_prediction_is_one_line_of_json(predictor: Predictor, tmp_path: Path) 
     path = tmp_path / "shirt.png"
     path.write_bytes(file_of(gray(255)))
     (prediction,) = predictor.predict(str(path))
-    answer = prediction.predictions["label"]
-    assert (answer.label, answer.runner_up) == ("Bag", "Shirt")
-    assert answer.probability == pytest.approx(1 / (1 + np.exp(-5) + np.exp(-10)), abs=1e-6)
-    assert answer.runner_up_probability == pytest.approx(answer.probability * np.exp(-5), abs=1e-6)
+    predicted = prediction.predictions["label"]
+    assert (predicted.label, predicted.runner_up) == ("Bag", "Shirt")
+    assert predicted.probability == pytest.approx(1 / (1 + np.exp(-5) + np.exp(-10)), abs=1e-6)
+    assert predicted.runner_up_probability == pytest.approx(predicted.probability * np.exp(-5), abs=1e-6)
     line = json.loads(json.dumps(prediction.to_dict()))
     assert line == {
         "image": str(path),
         "predictions": {
             "label": {
                 "label": "Bag",
-                "probability": answer.probability,
+                "probability": predicted.probability,
                 "runner_up": "Shirt",
-                "runner_up_probability": answer.runner_up_probability,
-                "probabilities": dict(answer.probabilities),
+                "runner_up_probability": predicted.runner_up_probability,
+                "probabilities": dict(predicted.probabilities),
                 "decision": "review",  # this model has no calibration data
                 "prediction_set": ["Bag", "Shirt", "Trouser"],
             }
@@ -126,7 +128,7 @@ def test_a_prediction_is_one_line_of_json(predictor: Predictor, tmp_path: Path) 
         "error": None,
     }
     assert list(line["predictions"]["label"]["probabilities"]) == ["Trouser", "Shirt", "Bag"]
-    assert len(str(answer.probability)) <= 10  # 0.9932617, and not 0.9932616949081421
+    assert len(str(predicted.probability)) <= 10  # 0.9932617, and not 0.9932616949081421
 
 
 def test_paths_bytes_arrays_and_pil_images_predict_the_same(predictor: Predictor, tmp_path: Path) -> None:
@@ -279,8 +281,8 @@ def test_an_endless_iterator_is_predicted_lazily(predictor: Predictor) -> None:
 
 def test_a_target_of_one_class_has_no_runner_up() -> None:
     predictor = Predictor(small_bundle(Target("label", ("Bag",))))
-    answer = predictor.predict(gray(3))[0].predictions["label"]
-    assert (answer.label, answer.probability, answer.runner_up, answer.runner_up_probability) == (
+    predicted = predictor.predict(gray(3))[0].predictions["label"]
+    assert (predicted.label, predicted.probability, predicted.runner_up, predicted.runner_up_probability) == (
         "Bag",
         1,
         None,
