@@ -146,7 +146,7 @@ def test_unreadable_photo_is_named_and_excluded(photos: Path) -> None:
     assert isinstance(data.images, PhotoImages)
     with pytest.raises(ImageError) as error:
         data.images[list(data.ids).index("train/hat/hat-01.jpg")]
-    assert error.value.params["path"].endswith("hat-01.jpg")
+    assert any("hat-01.jpg" in str(value) for value in error.value.params.values())
     pixels = decode_photos(data, (32, 32, 3))
     assert len(pixels) == len(data) - 1
     assert "train/hat/hat-01.jpg" not in pixels.ids
