@@ -68,6 +68,7 @@ def test_weak_slice_comes_first_and_leaks_are_measured(tmp_path: Path, capfd: An
     written = json.loads((tmp_path / "e.json").read_text())["targets"]["label"]["reliability"]
     assert written["leaks"]["n"] == 2
     assert [row["value"] for row in written["slices"]] == ["winter", "summer"]
+    assert written["selective"][0]["unsupported"][0]["code"] == "no_calibration_data"
 
 
 def warnings(model: Path, data: Path | Dataset, split: str) -> list[str]:

@@ -23,6 +23,7 @@ from muslin.evaluation.metrics import (
 )
 from muslin.evaluation.reliability import Reliability
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD, predict_classes
+from muslin.messages import plain
 
 MAX_PAIRS = 20
 MAX_PAIR_EXAMPLES = 12
@@ -145,7 +146,8 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        values: dict[str, Any] = plain(asdict(self))
+        return values
 
 
 def evaluate_multiclass(

@@ -17,6 +17,7 @@ from muslin.evaluation.curves import (
 from muslin.evaluation.intervals import Interval, wilson_interval
 from muslin.evaluation.multiclass import MAX_CONFIDENT_ERRORS, check_probabilities
 from muslin.evaluation.reliability import Reliability
+from muslin.messages import plain
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class MultilabelEvaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        values: dict[str, Any] = plain(asdict(self))
+        return values
 
 
 def evaluate_multilabel(
