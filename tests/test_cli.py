@@ -60,7 +60,7 @@ def test_every_command_has_help(capfd: Any) -> None:
 
 
 def test_help_and_version_import_nothing_heavy() -> None:
-    for words in (["--help"], ["--version"], ["train", "--help"]):
+    for words in (["--help"], ["--version"], ["look", "--help"], ["train", "--help"]):
         done = subprocess.run(
             [sys.executable, "-X", "importtime", str(COMMAND), *words], capture_output=True, text=True
         )
@@ -68,7 +68,10 @@ def test_help_and_version_import_nothing_heavy() -> None:
         imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines()}
         assert "click" in imported, "the list is there and is read"
         heavy = {"torch", "onnx", "onnxruntime", "numpy", "scipy", "sklearn", "pyarrow", "PIL", "rich"}
-        assert not imported & heavy
+        allowed = (
+            {"numpy"} if words[0] == "train" else set()
+        )  # for the networks of the recipes, whose names it lists
+        assert not imported & heavy - allowed
 
 
 def test_version_is_the_version_of_the_package(capfd: Any) -> None:
@@ -138,13 +141,13 @@ def test_wrong_usage_exits_with_code_2(words: str, named: str, capfd: Any, here:
         ("look garments.csv --split test", "no_parts", "test"),
         ("look garments.csv --target lable", "column_unknown", "label"),
         ("look garments.csv --shape 27x28", "shape_differs", "756"),
-        ("train garments.csv --set lerning_rate=1", "unnamed", "learning_rate"),
-        ("train garments.csv --set network=tutoral", "unnamed", "tutorial"),
-        ("train garments.csv --set epochs=0", "unnamed", "10000"),
+        ("train garments.csv --set lerning_rate=1", "setting_unknown", "learning_rate"),
+        ("train garments.csv --set network=tutoral", "setting_choice", "tutorial"),
+        ("train garments.csv --set epochs=0", "setting_out_of_range", "10000"),
         ("train garments.csv --set epochs", "setting_syntax", "--set epochs"),
-        ("train garments.csv --set dropout=2 --set flip=perhaps --set epochs=1.5", "unnamed", "1.5"),
-        ("train garments.csv --set batch_size=512", "unnamed", "512"),
-        ("train --resume runs", "unnamed", "runs"),
+        ("train garments.csv --set dropout=2 --set flip=perhaps --set epochs=1.5", "settings_faulty", "1.5"),
+        ("train garments.csv --set batch_size=512", "batch_too_large", "512"),
+        ("train --resume runs", "run_missing", "runs"),
         ("evaluate nothing.muslin garments.csv", "bundle_missing", "nothing.muslin"),
         ("evaluate model.muslin garments.csv", "classes_unknown", "trouser"),
         ("predict .muslin dark.png", "bundle_missing", ".muslin"),

@@ -46,7 +46,7 @@ def get_command(name: str, csv_folder: Path | None, as_json: bool) -> None:
 
 
 def _selection(values: dict[str, Any]) -> Any:
-    """None where no option asks for images."""
+    """None if no option asks for images."""
     from muslin.reporting.data_preview import ImageSelection
 
     seed = values.pop("seed")
@@ -56,7 +56,7 @@ def _selection(values: dict[str, Any]) -> Any:
 
 @shared.command("look")
 @click.argument("data")
-@click.option("--split", type=click.Choice(shared.PARTS), help="Only this part. Default: all.")
+@click.option("--split", type=click.Choice(shared.SPLITS), help="Only this part. Default: all.")
 @shared.gathered(
     "selection",
     option("--index", "N", "Show image N, counted from 0 in the part.", type=int),

@@ -13,7 +13,7 @@ COMMANDS: dict[str, click.Command] = {}
 """Every command by its name. `@command(name)` adds a row."""
 
 PATH = click.Path(path_type=Path)
-PARTS = ("train", "validation", "test", "all")
+SPLITS = ("train", "validation", "test", "all")
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
@@ -211,12 +211,12 @@ guarantee_options = gathered(
 
 split_option = click.option(
     "--split",
-    type=click.Choice(PARTS),
+    type=click.Choice(SPLITS),
     default="test",
     show_default=True,
     help="Part of the data to evaluate on. Data without parts are used whole.",
 )
-test_option = option("--test", "FILE", "File with the test set, where DATA has only the training set.")
+test_option = option("--test", "FILE", "File with the test set, if DATA has only the training set.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 

@@ -28,8 +28,8 @@ SAMPLED_PAIRS = 20_000
 KEEP_ORDER = ("test", "validation", "train")
 """Of copies the one in the test set is kept, so that metrics stay comparable with others' on the same test set."""
 
-MAX_NAMED = 5
-"""Labels that the message of a conflict names."""
+MAX_CONFLICT_LABELS = 5
+"""Labels of a target that the message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,11 +177,13 @@ def _conflicting_labels(dataset: Dataset, indices: NDArray[np.int64]) -> list[st
         labels = dataset.labels[target.name][indices]
         if target.kind == "multilabel":
             both = (labels == 1).any(axis=0) & (labels == 0).any(axis=0)
-            names = [f"{target.classes[i]} yes / no" for i in np.flatnonzero(both)[:MAX_NAMED]]
+            names = [f"{target.classes[i]} yes / no" for i in np.flatnonzero(both)[:MAX_CONFLICT_LABELS]]
             conflicts += [f"{target.name}: {', '.join(names)}"] if names else []
         else:
             names = [target.classes[i] for i in np.unique(labels[labels != UNKNOWN])]
-            conflicts += [f"{target.name}: {' / '.join(names[:MAX_NAMED])}"] if len(names) > 1 else []
+            conflicts += (
+                [f"{target.name}: {' / '.join(names[:MAX_CONFLICT_LABELS])}"] if len(names) > 1 else []
+            )
     return conflicts
 
 

@@ -69,7 +69,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that may be wrong.
+    """One possible fault.
 
     Attributes:
         kind: a key of KINDS.

@@ -1,19 +1,16 @@
 """One pass over the images, which keeps a few numbers, a digest and a thumbnail of each."""
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin import machine
 from muslin.data.dataset import Images, PixelImages
+from muslin.data.formats.read_options import Log
+from muslin.data.photos import parallel_map
 from muslin.errors import ImageError
 from muslin.storage.scratch import ScratchArray
-
-Log = Callable[[str], None]
 
 SMALL_PX = 64
 """Images that all have one size, at most this, are compared by their pixels; others by thumbnails."""
@@ -29,11 +26,8 @@ IN_MEMORY_BYTES = 256_000_000
 
 DIGEST_BYTES = 16
 
-MAX_THREADS = 8
-"""Each thread holds one decoded photo, up to some 100 MB; beyond eight the disk is the limit."""
-
-BATCH = 64
-"""Photos between two calls of `log`."""
+LOG_EVERY = 64
+"""Photos, between two calls of `log`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +69,7 @@ class ImageStats:
 def compute_image_stats(images: Images, log: Log = lambda sentence: None) -> ImageStats:
     """Decode every image once and compute its statistics.
 
-    Photos are decoded by one thread per core, at most 8. Memory holds one photo per thread; thumbnails that would
+    Photos are decoded by one thread per core, at most 8, and memory holds a few per thread. Thumbnails that would
     take more than 256 MB go to a temporary file. `log` is called every 64 photos.
     """
     if isinstance(images, PixelImages) and max(images.pixels.shape[1:3]) <= SMALL_PX:
@@ -129,11 +123,11 @@ def _stats_of_photos(images: Images, size: tuple[int, ...] | None, log: Log) -> 
         _measure(_gray(measured[np.newaxis]), stats, slice(index, index + 1))
         return True
 
-    with ThreadPoolExecutor(min(machine.physical_cores(), MAX_THREADS)) as pool:
-        for start in range(0, len(images), BATCH):
-            log(f"examined {start:,} of {len(images):,} images")
-            if not all(pool.map(add, range(start, min(start + BATCH, len(images))))):
-                return None
+    for index, is_same_size in enumerate(parallel_map(add, len(images))):
+        if not is_same_size:
+            return None
+        if index % LOG_EVERY == 0:
+            log(f"decoded {index:,} of {len(images):,} images")
     return stats
 
 

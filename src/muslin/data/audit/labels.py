@@ -185,7 +185,7 @@ def _as_two_classes(
 def suspect_multilabel(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
     """Of a target with several labels an image: each yes and each no that is suspect as one of two classes.
 
-    No finding suggests to exclude a sample, because its other labels may be correct.
+    No finding suggests to exclude a sample, because its other labels can be correct.
 
     Args:
         probabilities: (n, classes) of `target`, out of sample; NaN for what is not checked.

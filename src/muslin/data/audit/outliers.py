@@ -18,7 +18,7 @@ NEIGHBOURS = 5
 FENCE = 1.5
 """Interquartile ranges of the logarithm above its upper quartile (Tukey 1977): 1 in 290 of a normal distribution."""
 
-BATCH = 1024
+QUERY_BATCH = 1024
 
 
 def find_outliers(dataset: Dataset, stats: ImageStats) -> list[Finding]:
@@ -53,16 +53,16 @@ def neighbour_distances(thumbnails: NDArray[np.uint8], indices: NDArray[np.int64
     column_of = np.full(len(indices), -1)
     column_of[drawn] = np.arange(len(drawn))
     distances = np.empty(len(indices), dtype=np.float32)
-    for start in range(0, len(indices), BATCH):
-        rows = _flat_rows(thumbnails, indices[start : start + BATCH])
+    for start in range(0, len(indices), QUERY_BATCH):
+        rows = _flat_rows(thumbnails, indices[start : start + QUERY_BATCH])
         squared = rows @ references.T
         squared *= -2
         squared += (rows * rows).sum(axis=1)[:, np.newaxis]
         squared += reference_squares
-        own = column_of[start : start + BATCH]
+        own = column_of[start : start + QUERY_BATCH]
         squared[np.flatnonzero(own >= 0), own[own >= 0]] = np.inf  # an image is not its own neighbour
         fifth = np.partition(squared, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
-        distances[start : start + BATCH] = np.sqrt(np.maximum(fifth, 0))
+        distances[start : start + QUERY_BATCH] = np.sqrt(np.maximum(fifth, 0))
     return distances
 
 

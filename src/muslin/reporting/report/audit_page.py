@@ -19,12 +19,10 @@ from muslin.reporting.svg.svg import FONT
 from muslin.storage.atomic import write_atomically
 from muslin.text import duration, percent, plural
 
-MAX_FINDINGS = 60
-"""Of each kind. Whoever has looked at this many and still finds faults should correct the data, not click on."""
+FINDINGS_PER_KIND = 60
+"""Whoever has looked at this many and still finds faults should correct the data, not click on."""
 
-MAX_IMAGES = 6
-"""Of one finding."""
-
+IMAGES_PER_FINDING = 6
 IMAGE_PX = 240
 PAGE_BYTES = 3_600_000
 """For the images and words of all findings together, so that the page stays below 5 MB."""
@@ -134,11 +132,11 @@ def _finding_sections(dataset: Dataset, audit: Audit) -> list[FindingSection]:
     groups = _grouped_findings(audit)
     cards: list[list[FindingCard]] = [[] for _ in groups]
     room = PAGE_BYTES
-    for rank in range(MAX_FINDINGS):
+    for rank in range(FINDINGS_PER_KIND):
         for (*_, findings), shown in zip(groups, cards, strict=True):
             if room <= 0 or rank >= len(findings):
                 continue
-            samples = findings[rank].samples[:MAX_IMAGES]
+            samples = findings[rank].samples[:IMAGES_PER_FINDING]
             card = FindingCard(findings[rank], tuple(_finding_image(dataset, s) for s in samples))
             room -= 1500 + sum(len(image.uri) + 3 * len(image.sample.id) + 600 for image in card.images)
             shown.append(card)
