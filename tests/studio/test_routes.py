@@ -2,17 +2,20 @@
 
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 
 import muslin
 from asgi_client import ask
 from muslin.data.synthetic import make_garments
-from muslin.errors import DataError, MuslinError
+from muslin.errors import BundleError, DataError, MuslinError
 from muslin.messages import Message
+from muslin.studio.app import _shown_error
 from muslin.studio.requests import language_of
 from muslin.studio.routes import localized, routes
 
@@ -134,3 +137,17 @@ def test_messages_come_in_the_language_of_the_page() -> None:
         "en",
         "en",
     ]
+
+
+def test_errors_show_no_path_of_this_machine(tmp_path: Path) -> None:
+    request = Request({"type": "http", "path": "/api/model"})
+    for path, shown in (
+        (tmp_path / "run" / "model.muslin", "run/model.muslin"),
+        ("/home/somebody/secret.csv", "secret.csv"),
+        ("run/model.muslin", "run/model.muslin"),
+    ):
+        error = _shown_error(request, BundleError("bundle_missing", "run", path=str(path)), tmp_path)
+        assert (error.code, error.status, error.params["path"]) == ("bundle_missing", 404, shown)
+        assert str(error) == str(BundleError("bundle_missing", "run", path=shown))
+    fault = _shown_error(request, OSError(2, "no such file", "/home/somebody/secret.csv"), tmp_path)
+    assert (fault.code, fault.status, fault.params) == ("studio_fault", 500, {})

@@ -74,12 +74,13 @@ def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:
     if isinstance(error, HTTPException):
         return MuslinError("page_missing" if error.status_code == 404 else "method_unknown")
     if not isinstance(error, MuslinError):
-        log.error("while answering %s", request.url.path, exc_info=error)
+        log.error("error in the response to %s", request.url.path, exc_info=error)
         return MuslinError("studio_fault")
     path = error.params.get("path")
-    if isinstance(path, str) and Path(path).is_relative_to(root) and isinstance(error.message, Message):
-        params = error.params | {"path": Path(path).relative_to(root).as_posix()}
-        return type(error)(error.code, error.message.hint_code, **params)
+    if isinstance(path, str) and Path(path).is_absolute() and isinstance(error.message, Message):
+        is_within = Path(path).is_relative_to(root)
+        shown = Path(path).relative_to(root).as_posix() if is_within else Path(path).name
+        return type(error)(error.code, error.message.hint_code, **error.params | {"path": shown})
     return error
 
 
