@@ -6,6 +6,8 @@ import hashlib
 import os
 import shutil
 import socketserver
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -197,6 +199,19 @@ def test_a_broken_download_is_not_cached_and_repeated_later(tiny, contents, cach
 
     with serving_folder(served) as home:
         verify(tiny, obtain(replace(tiny, urls=(home,)), cache=cache).path)
+
+
+def test_partial_downloads_of_killed_processes_are_removed(tiny, contents, cache, tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    partial_file = cache / "tiny" / f".{[*tiny.files][0]}.gz.{dead.pid}-1.part"
+    partial_file.parent.mkdir(parents=True)
+    partial_file.write_bytes(b"half")
+    with serving_folder(put(tmp_path / "served", contents)) as home:
+        obtain(replace(tiny, urls=(home,)), cache=cache)
+    assert sorted(path.name for path in (cache / "tiny").iterdir()) == sorted(
+        f"{name}.gz" for name in tiny.files
+    )
 
 
 def test_files_of_an_earlier_attempt_are_not_downloaded_again(tiny, contents, cache, tmp_path):

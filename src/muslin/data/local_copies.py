@@ -17,7 +17,13 @@ from muslin.data.gzip_files import open_data_file
 from muslin.data.registry import RegisteredDataset, lookup, with_registered_classes
 from muslin.errors import DataError, MuslinError
 from muslin.messages import Message
-from muslin.storage.atomic import atomic_file, cache_folder, storage_errors, write_atomically
+from muslin.storage.atomic import (
+    atomic_file,
+    cache_folder,
+    remove_partial_files,
+    storage_errors,
+    write_atomically,
+)
 from muslin.storage.download import fetch
 
 ARCHIVE_SUFFIXES = (".tar", ".zip", ".tar.gz", ".tgz")
@@ -285,6 +291,7 @@ def _download(row: RegisteredDataset, url: str, folder: Path, timeout_s: float, 
     """Download the set to `folder`, where a file gets its name once its content is checked; path of the copy."""
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)  # before anything is downloaded
+    remove_partial_files(folder)
     log(
         Message(
             "downloading",
