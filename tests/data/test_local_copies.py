@@ -204,7 +204,7 @@ def test_a_broken_download_is_not_cached_and_repeated_later(tiny, contents, cach
 def test_partial_downloads_of_killed_processes_are_removed(tiny, contents, cache, tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    partial_file = cache / "tiny" / f".{[*tiny.files][0]}.gz.{dead.pid}-1.part"
+    partial_file = cache / "tiny" / f".{next(iter(tiny.files))}.gz.{dead.pid}-1.part"
     partial_file.parent.mkdir(parents=True)
     partial_file.write_bytes(b"half")
     with serving_folder(put(tmp_path / "served", contents)) as home:
