@@ -19,10 +19,11 @@ import numpy as np
 from muslin.catalogue.journal import Journal
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data.dataset import Target
+from muslin.data.photos import Photo
 from muslin.data.tables import AddedColumn, Row, TableFile, open_table
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.photo_lookup import find_photo_column
-from muslin.errors import DataError, StoppedError, StorageError
+from muslin.errors import DataError, ImageError, StoppedError, StorageError
 from muslin.evaluation.selective import CONFIDENCE_LEVEL, DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
 from muslin.messages import Message, plain
 from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
@@ -142,7 +143,70 @@ def tag(
         StorageError: the disk is full, or the place cannot be written. Finished work is kept.
         StoppedError: `should_stop` returned True; `resume` continues.
     """
-    path, out = Path(catalogue), Path(out)
+    job = _plan(model, Path(catalogue), Path(out), options)
+    for note in job.notes:
+        log(note)
+    with Journal(
+        job.out.with_name(job.out.name + JOURNAL_SUFFIX), job.inputs, resume=options.resume
+    ) as journal:
+        resumed = journal.count
+        for block in _predict(job, journal.count):
+            journal.add(block)
+            on_progress(journal.count, job.products)
+            if should_stop() and journal.count < job.products:
+                raise StoppedError(
+                    "tagging_stopped", path=str(job.out), done=journal.count, count=job.products
+                )
+        try:
+            unreadable, decisions = _write(job, journal)
+        except StorageError:
+            log(Message("tags_kept", path=str(journal.path)))
+            raise
+        journal.remove()
+    guarantees = {name: _guarantee(policy) for name, policy in job.policies.items()}
+    return TaggingResult(
+        job.out,
+        job.products,
+        unreadable,
+        decisions,
+        {name: guarantee for name, guarantee in guarantees.items() if guarantee},
+        tuple(column.name for column in job.columns),
+        job.notes,
+        resumed,
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything a tagging needs, checked before the work begins."""
+
+    out: Path
+    options: TagOptions
+    predictor: Predictor
+    policies: Mapping[str, AcceptancePolicy]
+    table: TableFile
+    photo_column: str
+    find: Callable[[str], Photo | ImageError]
+    products: int
+    taxonomy: Taxonomy
+    columns: tuple[AddedColumn, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the rows depend on, as JSON values: a resumed job must have the same."""
+        thresholds = [policy.accept_thresholds.astype(str).tolist() for policy in self.policies.values()]
+        return {
+            "catalogue": self.table.digest,
+            "model": _model_digest(self.predictor),
+            "precision": [self.options.precision, self.options.guarantee, *thresholds],
+            "photos": [str(self.options.images or ""), self.photo_column],
+            "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
+            "columns": [column.name for column in self.columns],
+        }
+
+
+def _plan(model: "str | Path | Predictor", path: Path, out: Path, options: TagOptions) -> _Job:
     _check_output(path, out, model, options.taxonomy)
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     policies = predictor.policies(options.precision, options.guarantee)
@@ -155,72 +219,43 @@ def tag(
         classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
         taxonomy = read_taxonomy(Path(options.taxonomy), classes, options.language)
     columns, renamed = _new_columns(table, predictor.targets, taxonomy)
+    _check_encodable(table, predictor.targets, taxonomy)
     notes = [*table.notes, Message("photo_column_chosen", column=column), *notes, *taxonomy.notes, *renamed]
     notes += [note for policy in policies.values() for note in policy.unsupported]
-    _check_encodable(table, predictor.targets, taxonomy)
-    for note in notes:
-        log(note)
-    thresholds = [policy.accept_thresholds.astype(str).tolist() for policy in policies.values()]
-    inputs = {
-        "catalogue": table.digest,
-        "model": _model_digest(predictor),
-        "precision": [options.precision, options.guarantee, *thresholds],
-        "photos": [str(options.images or ""), column],
-        "taxonomy": [sorted(taxonomy.names.items()), sorted(taxonomy.parents.items())],
-        "columns": [column.name for column in columns],
-    }
-    with Journal(out.with_name(out.name + JOURNAL_SUFFIX), inputs, resume=options.resume) as journal:
-        resumed = journal.count
-        remaining = islice(table.rows([column]), journal.count, None)
-        predictions = predictor.predict_named(
-            ((cell, find(cell)) for (cell,) in remaining),
-            precision=options.precision,
-            guarantee=options.guarantee,
-        )
-        while block := list(islice(predictions, CHUNK)):
-            journal.add([_product_row(prediction, predictor.targets, taxonomy) for prediction in block])
-            on_progress(journal.count, products)
-            if should_stop() and journal.count < products:
-                raise StoppedError("tagging_stopped", path=str(out), done=journal.count, count=products)
-        names = [target.name for target in predictor.targets]
-        try:
-            unreadable, decisions = _write(out, table, columns, journal, names)
-        except StorageError:
-            log(Message("tags_kept", path=str(journal.path)))
-            raise
-        journal.remove()
-    guarantees = {name: _guarantee(policy) for name, policy in policies.items()}
-    return TaggingResult(
-        out,
-        products,
-        unreadable,
-        decisions,
-        {name: guarantee for name, guarantee in guarantees.items() if guarantee},
-        tuple(column.name for column in columns),
-        tuple(notes),
-        resumed,
+    return _Job(
+        out, options, predictor, policies, table, column, find, products, taxonomy, columns, tuple(notes)
     )
 
 
-def _write(
-    out: Path, table: TableFile, columns: Sequence[AddedColumn], journal: Journal, targets: Sequence[str]
-) -> tuple[int, dict[str, dict[str, int]]]:
+def _predict(job: _Job, done: int) -> Iterator[list[Row]]:
+    """The new cells of the products after the first `done`, block by block."""
+    remaining = islice(job.table.rows([job.photo_column]), done, None)
+    predictions = job.predictor.predict_named(
+        ((cell, job.find(cell)) for (cell,) in remaining),
+        precision=job.options.precision,
+        guarantee=job.options.guarantee,
+    )
+    while block := list(islice(predictions, CHUNK)):
+        yield [_product_row(prediction, job.predictor.targets, job.taxonomy) for prediction in block]
+
+
+def _write(job: _Job, journal: Journal) -> tuple[int, dict[str, dict[str, int]]]:
     """Write the catalogue with the journal's cells, whole or not at all; the counts of unreadable photos and, per
     target, of the decisions."""
-    decisions: dict[str, Counter[str]] = {name: Counter() for name in targets}
-    unreadable, width = 0, (len(columns) - 1) // len(targets)
+    decisions: dict[str, Counter[str]] = {target.name: Counter() for target in job.predictor.targets}
+    unreadable, width = 0, (len(job.columns) - 1) // len(decisions)
 
     def count(rows: Iterable[Row]) -> Iterator[Row]:
         nonlocal unreadable
         for row in rows:
             unreadable += bool(row[-1])
-            for i, name in enumerate(targets):
-                decisions[name][str(row[width * (i + 1) - 2])] += not row[-1]
+            for i, counts in enumerate(decisions.values(), 1):
+                counts[str(row[width * i - 2])] += not row[-1]
             yield row
 
-    remove_partial_files(out.parent)
-    with atomic_file(out) as file:
-        table.write_with_columns(file, tuple(columns), count(journal.rows()))
+    remove_partial_files(job.out.parent)
+    with atomic_file(job.out) as file:
+        job.table.write_with_columns(file, job.columns, count(journal.rows()))
     return unreadable, {
         name: {decision: n for decision, n in counts.items() if n} for name, counts in decisions.items()
     }
