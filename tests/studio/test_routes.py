@@ -140,7 +140,7 @@ def test_messages_come_in_the_language_of_the_page() -> None:
 
 
 def test_errors_show_no_path_of_this_machine(tmp_path: Path) -> None:
-    request = Request({"type": "http", "path": "/api/model"})
+    request = Request({"type": "http", "path": "/api/model", "headers": [], "query_string": b""})
     for path, shown in (
         (tmp_path / "run" / "model.muslin", "run/model.muslin"),
         ("/home/somebody/secret.csv", "secret.csv"),
