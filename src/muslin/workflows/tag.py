@@ -150,7 +150,7 @@ def tag(
         job.out.with_name(job.out.name + JOURNAL_SUFFIX), job.inputs, resume=options.resume
     ) as journal:
         resumed = journal.count
-        for block in _predict(job, journal.count):
+        for block in _predict_rows(job, journal.count):
             journal.add(block)
             on_progress(journal.count, job.products)
             if should_stop() and journal.count < job.products:
@@ -227,7 +227,7 @@ def _plan(model: "str | Path | Predictor", path: Path, out: Path, options: TagOp
     )
 
 
-def _predict(job: _Job, done: int) -> Iterator[list[Row]]:
+def _predict_rows(job: _Job, done: int) -> Iterator[list[Row]]:
     """The new cells of the products after the first `done`, block by block."""
     remaining = islice(job.table.rows([job.photo_column]), done, None)
     predictions = job.predictor.predict_named(

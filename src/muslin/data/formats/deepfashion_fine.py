@@ -92,11 +92,10 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             _check_lengths(folder / f"{prefix}.txt", len(names), file, len(labels))
             blocks[target].append(labels)
         if options.crop:
-            file = folder / f"{prefix}_bbox.txt"
-            if not file.is_file():
-                raise DataError("box_list_missing", path=str(folder), name=file.name)
-            part_boxes = [parse_box(file, line, text.split()) for line, text in _filled_lines(file)]
-            _check_lengths(folder / f"{prefix}.txt", len(names), file, len(part_boxes))
+            part_boxes = _read_part_boxes(folder / f"{prefix}_bbox.txt")
+            _check_lengths(
+                folder / f"{prefix}.txt", len(names), folder / f"{prefix}_bbox.txt", len(part_boxes)
+            )
             boxes += part_boxes
     listed = PhotoList(
         "deepfashion-fine",
@@ -114,6 +113,12 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         boxes if options.crop else None,
     )
     return build_dataset(listed, options, ())
+
+
+def _read_part_boxes(path: Path) -> list[Box]:
+    if not path.is_file():
+        raise DataError("box_list_missing", path=str(path.parent), name=path.name)
+    return [parse_box(path, line, text.split()) for line, text in _filled_lines(path)]
 
 
 def _read_class_names(path: Path) -> tuple[str, ...]:

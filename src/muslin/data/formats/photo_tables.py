@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset
+from muslin.data.dataset import Dataset, Target
 from muslin.data.formats import pixels_csv
 from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.label_lists import LIST, NONE, SEPARATORS, choose_separator, encode_column
@@ -104,8 +105,6 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     names = tuple(map(table.check_column, options.target_names)) or _label_columns(
         table, {image_column, group, split}, options.all_targets
     )
-    separators = _separators(table, options.separator or (), names)
-
     photo_names = table.columns[image_column]
     photos = [find(name) if isinstance(name, str) and name else None for name in photo_names.categories]
     has_photo = np.array([photo is not None for photo in photos], dtype=bool)[photo_names.codes]
@@ -113,16 +112,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     fixes = list(table.fixes)
     if missing := [str(photo_names.categories[code]) for code in photo_names.codes[~has_photo].tolist()]:
         fixes.append(missing_photos(missing))
-    targets, labels, described = [], {}, []
-    for name in names:
-        column = table.columns[name]
-        if set(table.columns) == CLOTHING_COLUMNS and name == "label":
-            column = _drop_not_classes(column, rows, fixes)
-        strict = not options.all_targets
-        separator = choose_separator(path, name, column, separators.get(name), strict)
-        target, labels[name] = encode_column(name, column, rows, separator)
-        targets.append(target)
-        described.append(f"{name} ({_describe_separator(separator)})" if separator else name)
+    targets, labels, described = _encode_targets(table, names, rows, options, fixes)
     codes = photo_names.codes[rows].tolist()
     return Dataset(
         name=path.parent.resolve().name if path.stem == "images" else path.stem,
@@ -140,6 +130,24 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         ),
         fixes=tuple(fixes),
     )
+
+
+def _encode_targets(
+    table: Table, names: Sequence[str], rows: NDArray[np.intp], options: ReadOptions, fixes: list[str]
+) -> tuple[list[Target], dict[str, NDArray[np.integer[Any]]], list[str]]:
+    """The targets in the columns `names`, their labels in `rows`, and the names with what separates the labels."""
+    separators = _separators(table, options.separator or (), names)
+    targets, labels, described = [], {}, []
+    for name in names:
+        column = table.columns[name]
+        if set(table.columns) == CLOTHING_COLUMNS and name == "label":
+            column = _drop_not_classes(column, rows, fixes)
+        strict = not options.all_targets
+        separator = choose_separator(table.path, name, column, separators.get(name), strict)
+        target, labels[name] = encode_column(name, column, rows, separator)
+        targets.append(target)
+        described.append(f"{name} ({_describe_separator(separator)})" if separator else name)
+    return targets, labels, described
 
 
 def _tables_in(folder: Path) -> list[Path]:
