@@ -64,7 +64,7 @@ def read_exclusions(path: Path) -> list[tuple[str, str]]:
         return names
     except csv.Error as error:
         raise DataError(
-            "exclusions_not_csv", path=str(path), row=reader.line_num, reason=str(error)
+            "exclusions_not_csv", path=str(path), row=reader.reader.line_num, reason=str(error)
         ) from error
 
 
