@@ -1,1 +1,1 @@
-"""A shop's tagging job: the taxonomy of its tags, and the journal of finished rows."""
+"""A shop's tagging job: the taxonomy of its tags, the journal of finished rows, and the result."""

@@ -9,7 +9,7 @@ import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from muslin.catalogue.journal import Journal
+from muslin.catalogue.tagging_result import PrecisionGuarantee, TaggingResult
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data.dataset import Target
 from muslin.data.photos import Photo
@@ -24,8 +25,8 @@ from muslin.data.tables import AddedColumn, Row, TableFile, open_table
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.photo_lookup import find_photo_column
 from muslin.errors import DataError, ImageError, StoppedError, StorageError
-from muslin.evaluation.selective import CONFIDENCE_LEVEL, DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
-from muslin.messages import Message, plain
+from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
+from muslin.messages import Message
 from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
 from muslin.storage.atomic import atomic_file, remove_partial_files
 
@@ -68,53 +69,6 @@ class TagOptions:
     precision: float = DEFAULT_PRECISION
     guarantee: str = "overall"
     resume: bool = False
-
-
-@dataclass(frozen=True)
-class PrecisionGuarantee:
-    """How many of the accepted tags of one target are correct.
-
-    Attributes:
-        expected_precision: the precision on the model's validation images.
-        min_precision: the precision at least, with confidence `confidence_level`.
-        scope: `overall` or `per-class`.
-        confidence_level: 0.95.
-    """
-
-    expected_precision: float
-    min_precision: float
-    scope: str
-    confidence_level: float = CONFIDENCE_LEVEL
-
-
-@dataclass(frozen=True)
-class TaggingResult:
-    """A tagged catalogue.
-
-    Attributes:
-        out: the file written.
-        products: number of rows.
-        unreadable: number of rows without tags because their photo could not be read.
-        decisions: per target the number of products for each decision.
-        guarantees: per target the guarantee for the accepted tags; absent where there is none.
-        columns: the columns added.
-        notes: what was guessed, noticed or chosen, one sentence each.
-        resumed: number of products tagged before this call.
-    """
-
-    out: Path
-    products: int
-    unreadable: int
-    decisions: Mapping[str, Mapping[str, int]]
-    guarantees: Mapping[str, PrecisionGuarantee]
-    columns: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-    resumed: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        values: dict[str, Any] = plain(asdict(self))
-        return values
 
 
 def tag(

@@ -1,38 +1,10 @@
 """The result of a tagging job in one sentence."""
 
-from collections.abc import Mapping
-from typing import Protocol
-
+from muslin.catalogue.tagging_result import PrecisionGuarantee, TaggingResult
 from muslin.text import percent, plural
 
 
-class _Guarantee(Protocol):
-    """A `muslin.workflows.tag.PrecisionGuarantee`."""
-
-    @property
-    def expected_precision(self) -> float: ...
-    @property
-    def min_precision(self) -> float: ...
-    @property
-    def scope(self) -> str: ...
-    @property
-    def confidence_level(self) -> float: ...
-
-
-class _Result(Protocol):
-    """A `muslin.workflows.tag.TaggingResult`."""
-
-    @property
-    def products(self) -> int: ...
-    @property
-    def unreadable(self) -> int: ...
-    @property
-    def decisions(self) -> Mapping[str, Mapping[str, int]]: ...
-    @property
-    def guarantees(self) -> Mapping[str, _Guarantee]: ...
-
-
-def tagging_summary(result: _Result) -> str:
+def tagging_summary(result: TaggingResult) -> str:
     """One line per target, such as:
 
     `48,211 products: 39,004 accepted (98.4 % expected to be correct, at least 98.0 % with 95 % confidence), 8,730 to
@@ -54,7 +26,7 @@ def tagging_summary(result: _Result) -> str:
     return "\n".join(lines)
 
 
-def _describe_guarantee(guarantee: _Guarantee) -> str:
+def _describe_guarantee(guarantee: PrecisionGuarantee) -> str:
     scope = " of each class" if guarantee.scope == "per-class" else ""
     return (
         f"{percent(guarantee.expected_precision)} expected to be correct, at least "

@@ -1,0 +1,56 @@
+"""The result of tagging a catalogue."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from muslin.evaluation.selective import CONFIDENCE_LEVEL
+from muslin.messages import plain
+
+
+@dataclass(frozen=True)
+class PrecisionGuarantee:
+    """How many of the accepted tags of one target are correct.
+
+    Attributes:
+        expected_precision: the precision on the model's validation images.
+        min_precision: the precision at least, with confidence `confidence_level`.
+        scope: `overall` or `per-class`.
+        confidence_level: 0.95.
+    """
+
+    expected_precision: float
+    min_precision: float
+    scope: str
+    confidence_level: float = CONFIDENCE_LEVEL
+
+
+@dataclass(frozen=True)
+class TaggingResult:
+    """A tagged catalogue.
+
+    Attributes:
+        out: the file written.
+        products: number of rows.
+        unreadable: number of rows without tags because their photo could not be read.
+        decisions: per target the number of products for each decision.
+        guarantees: per target the guarantee for the accepted tags; absent where there is none.
+        columns: the columns added.
+        notes: what was guessed, noticed or chosen, one sentence each.
+        resumed: number of products tagged before this call.
+    """
+
+    out: Path
+    products: int
+    unreadable: int
+    decisions: Mapping[str, Mapping[str, int]]
+    guarantees: Mapping[str, PrecisionGuarantee]
+    columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    resumed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        values: dict[str, Any] = plain(asdict(self))
+        return values
