@@ -45,7 +45,7 @@ def test_in_a_pipe_standard_error_has_one_line_per_epoch(
     sliced_run: FinishedRun,
 ) -> None:
     choice, *lines = sliced_run.result.err.splitlines()
-    assert choice == "recipe quick: gray images of 28×28 px. Slower: --recipe tutorial"
+    assert choice == "recipe quick: suits images of about 28 px. Slower: --recipe tutorial"
     assert len(lines) == 4
     assert all(LINE.fullmatch(line) for line in lines), lines
     history = Run(sliced_run.folder).history

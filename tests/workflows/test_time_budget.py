@@ -109,4 +109,4 @@ def test_run_ends_after_max_steps(drawn, tmp_path):
     done = muslin.train(drawn.dataset, recipe="quick", out=tmp_path / "run", settings=settings)
     assert [row["learning_rate"] for row in done.history][-1] < recipe("quick").learning_rate / 4
     assert total_steps(200, recipe("quick", **settings)) == 5
-    assert done.record["images_seen"] == 5 * 40, "not three epochs of all images"
+    assert done.record["images_seen"] == 133 + 40, "one epoch of 133 images, and one step"

@@ -261,7 +261,9 @@ def test_runs_without_out_get_their_own_folders(
     for _ in range(3):
         with pytest.raises(StoppedError):
             muslin.train(drawn.dataset, settings=SMALL, should_stop=stopping_after(1))
-    assert sorted(os.listdir("runs")) == [f"drawn-quick-20260101-120000{end}" for end in ("", "-2", "-3")]
+    assert sorted(os.listdir("runs")) == [
+        f"{drawn.dataset.name}-quick-20260101-120000{end}" for end in ("", "-2", "-3")
+    ]
 
 
 def test_refused_trainings_leave_no_folder(
