@@ -19,6 +19,7 @@ the sentence and exits 1 (with `--json` as an object); a traceback is shown only
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Self
 
 from muslin.messages import Message, table
@@ -37,44 +38,32 @@ class MuslinError(Exception):
     """HTTP status of a code that names none of its own."""
 
     def __init__(self, code: str, hint: str | None = None, /, **params: Any) -> None:
-        self.message: Message | str = Message(code, hint, **params) if code in table("en") else code
+        self.message = Message(code, hint, **params)
         super().__init__(self.message)
 
     def __reduce__(self) -> Any:
-        message = self.message
-        if isinstance(message, Message):
-            return _rebuilt, (type(self), message.code, message.hint_code, dict(message.params))
-        return type(self), (message,)
+        return partial(type(self), self.code, self.message.hint_code, **self.params), ()
 
     @property
     def code(self) -> str:
-        return self.message.code if isinstance(self.message, Message) else "unnamed"
+        return self.message.code
 
     @property
     def params(self) -> dict[str, Any]:
-        return dict(self.message.params) if isinstance(self.message, Message) else {}
+        return dict(self.message.params)
 
     @property
     def status(self) -> int:
         """The HTTP status that a server answers with."""
-        return int(table("en").get(self.code, {}).get("status", self.STATUS))
+        return int(table("en")[self.code].get("status", self.STATUS))
 
     def with_params(self, **params: Any) -> Self:
-        """The same error with parameters that only the caller knows, such as the file; those there are stay."""
-        message = self.message
-        if not isinstance(message, Message):
-            return self
-        return type(self)(message.code, message.hint_code, **params | dict(message.params))
+        """The same error with parameters that only the caller knows, such as the file; existing ones stay."""
+        return type(self)(self.code, self.message.hint_code, **params | self.params)
 
     def to_dict(self, language: str = "en") -> dict[str, Any]:
         """`code`, `message`, `hint` and `params`."""
-        if isinstance(self.message, Message):
-            return self.message.to_dict(language)
-        return {"code": self.code, "message": str(self), "hint": "", "params": {}}
-
-
-def _rebuilt(kind: type[MuslinError], code: str, hint: str | None, params: dict[str, Any]) -> MuslinError:
-    return kind(code, hint, **params)
+        return self.message.to_dict(language)
 
 
 class DataError(MuslinError):
@@ -140,14 +129,3 @@ def unknown(name: object, choices: Iterable[object]) -> dict[str, Any]:
     known = sorted(map(str, choices))
     close = difflib.get_close_matches(str(name), known, n=1)
     return {"name": str(name), "nearest": close[0] if close else None, "choices": known}
-
-
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, and all there are.
-
-    >>> nearest("quik", ["tutorial", "quick"])
-    'Did you mean quick? Known: quick, tutorial.'
-    """
-    known = sorted(choices)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"{f'Did you mean {close[0]}? ' if close else ''}Known: {', '.join(known)}."

@@ -52,9 +52,10 @@ def duration(seconds: float) -> str:
     return " ".join(part for part in parts if part)
 
 
-def word_list(names: Sequence[str], last: str = "and") -> str:
+def word_list(names: Sequence[str], last: str = " and ", comma: str = ", ") -> str:
     """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}" if names else ""
+    *first, final = names or ("",)
+    return f"{comma.join(first)}{last}{final}" if first else final
 
 
 def shorten_middle(text: str, width: float, measure: Callable[[str], float] = len) -> str:

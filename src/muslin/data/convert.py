@@ -21,11 +21,11 @@ from muslin.data.dataset import (
     pixel_array,
 )
 from muslin.data.formats import classes_file, folders, idx, parquet_images, pixels_csv, pixels_csv_parts
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
 from muslin.data.registry import DATASETS
 from muslin.errors import DataError, ImageError, unknown
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import atomic_file, atomic_folder, check_absent
 
 MAX_COPIED_BYTES = 2**30

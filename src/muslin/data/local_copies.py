@@ -12,11 +12,11 @@ from pathlib import Path
 from muslin.data import archives
 from muslin.data.dataset import Dataset
 from muslin.data.formats import folders, read_path
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
 from muslin.data.registry import RegisteredDataset, lookup, with_registered_classes
 from muslin.errors import DataError, MuslinError
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import (
     atomic_file,
     cache_folder,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, PixelImages, pixel_array
 from muslin.errors import DataError, ImageError, StorageError
 from muslin.machine import physical_cores
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.storage.scratch import ScratchArray
 
 PHOTO_SUFFIXES = frozenset(
@@ -284,7 +284,7 @@ def decode_photos(
     *,
     transform: str | None = None,
     max_unreadable: float = 1.0,
-    log: Callable[[str], None] = lambda sentence: None,
+    log: Log = no_log,
 ) -> Dataset:
     """`dataset` with its photos decoded to uint8 (count, *size); a set of pixels is returned unchanged.
 
@@ -315,18 +315,18 @@ def readable_photos(
     dataset: Dataset,
     *,
     max_unreadable: float = 1.0,
-    log: Callable[[str], None] = lambda sentence: None,
+    log: Log = no_log,
 ) -> Dataset:
     """`dataset`, whose images are ResizedPhotos, without those that cannot be decoded; each is tried once.
 
     Raises:
         DataError: as `decode_photos`.
     """
-    problems = _problems(lambda index: dataset.images[index], len(dataset), lambda sentence: None)
+    problems = _problems(lambda index: dataset.images[index], len(dataset), no_log)
     return exclude_unreadable(dataset, problems, max_unreadable, log)
 
 
-def _problems(read: Callable[[int], object], count: int, log: Callable[[str], None]) -> dict[int, str]:
+def _problems(read: Callable[[int], object], count: int, log: Log) -> dict[int, str]:
     """Read photos 0 to `count` - 1 in threads; per index that fails, the reason."""
 
     def attempt(index: int) -> str | None:
@@ -346,7 +346,7 @@ def _problems(read: Callable[[int], object], count: int, log: Callable[[str], No
 
 
 def exclude_unreadable(
-    dataset: Dataset, problems: Mapping[int, str], max_unreadable: float, log: Callable[[str], None]
+    dataset: Dataset, problems: Mapping[int, str], max_unreadable: float, log: Log
 ) -> Dataset:
     """`dataset` without the photos at the keys of `problems`, which are listed in its `fixes`.
 

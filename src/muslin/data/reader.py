@@ -8,12 +8,12 @@ from typing import Any
 
 from muslin.data.dataset import Dataset, join
 from muslin.data.formats import read_path
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.local_copies import read_registered
 from muslin.data.rare_classes import reduce_rare_classes
 from muslin.data.registry import DATASETS, RegisteredDataset, recognise, with_registered_classes
 from muslin.errors import DataError, unknown
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 
 
 def read(

@@ -22,7 +22,7 @@ from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StoppedError, StorageError
 from muslin.learn.networks import Network, output_shapes
 from muslin.learn.pretrained import Weights, weights_digest
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.models import runtime
 from muslin.storage.atomic import cache_folder, remove_partial_files, write_atomically
 from muslin.storage.scratch import ScratchArray
@@ -79,7 +79,7 @@ def extract(
     weights: Weights,
     *,
     threads: int,
-    log: Callable[[str], None] = lambda sentence: None,
+    log: Log = no_log,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Features, dict[int, str]]:
     """The features of every photo; and by its index the problem of each that cannot be read (its row is zero).

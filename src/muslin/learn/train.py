@@ -27,6 +27,7 @@ from muslin.learn.recipes import (
     recipe_network,
 )
 from muslin.learn.training_loop import Labels
+from muslin.messages import Log, no_log
 
 GOLDEN_COUNT = 16
 """Images kept in a bundle with the predictions they must get."""
@@ -66,7 +67,7 @@ def extract_features(
     *,
     seed: int,
     threads: int,
-    log: Callable[[str], None] = lambda sentence: None,
+    log: Log = no_log,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Features, dict[int, str]]:
     """The features of photos, from the recipe's backbone with its initial weights; and by its index the problem of

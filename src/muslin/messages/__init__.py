@@ -18,16 +18,23 @@ is left out where a placeholder in it is None, empty or missing. A row may have 
 import re
 import string
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
-from muslin.text import duration, percent
+from muslin.text import duration, percent, plural, word_list
 
 LANGUAGES = ("en", "zh")
 
+Log = Callable[[str], None]
+"""Called with a sentence about the progress of something."""
+
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+
+
+def no_log(sentence: str) -> None:
+    """A Log that drops its sentences."""
 
 
 class Message(str):
@@ -44,41 +51,29 @@ class Message(str):
     params: Mapping[str, Any]
 
     def __new__(cls, code: str, hint: str | None = None, /, **params: Any) -> "Message":
-        row = table("en")[code]
-        self = super().__new__(cls, _joined(row, "en", hint, params))
+        self = super().__new__(cls, " ".join(filter(None, _sentence_and_hint(code, hint, params, "en"))))
         self.code, self.hint_code, self.params = code, hint, params
         return self
 
     def __reduce__(self) -> Any:
-        return _rebuilt, (self.code, self.hint_code, dict(self.params))
+        return partial(Message, self.code, self.hint_code, **self.params), ()
 
     def text(self, language: str = "en") -> str:
         """The sentence with its hint; in English where `language` has no such row."""
-        row, language = _row(self.code, language)
-        return _joined(row, language, self.hint_code, self.params)
+        return " ".join(filter(None, _sentence_and_hint(self.code, self.hint_code, self.params, language)))
 
     def sentence(self, language: str = "en") -> str:
         """The sentence without its hint."""
-        row, language = _row(self.code, language)
-        return filled(row["message"], self.params, language)
+        return _sentence_and_hint(self.code, self.hint_code, self.params, language)[0]
 
     def hint(self, language: str = "en") -> str:
         """What to do, or an empty text."""
-        row, language = _row(self.code, language)
-        return _hint(row, self.hint_code, self.params, language)
+        return _sentence_and_hint(self.code, self.hint_code, self.params, language)[1]
 
     def to_dict(self, language: str = "en") -> dict[str, Any]:
         """`code`, `message`, `hint` and `params`, plain values for JSON."""
-        return {
-            "code": self.code,
-            "message": self.sentence(language),
-            "hint": self.hint(language),
-            "params": {name: plain(value) for name, value in self.params.items()},
-        }
-
-
-def _rebuilt(code: str, hint: str | None, params: Mapping[str, Any]) -> Message:
-    return Message(code, hint, **params)
+        sentence, hint = _sentence_and_hint(self.code, self.hint_code, self.params, language)
+        return {"code": self.code, "message": sentence, "hint": hint, "params": plain(self.params)}
 
 
 @cache
@@ -114,19 +109,13 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def _row(code: str, language: str) -> tuple[Mapping[str, Any], str]:
-    there = table(language)
-    return (there[code], language) if code in there else (table("en")[code], "en")
-
-
-def _joined(row: Mapping[str, Any], language: str, hint: str | None, params: Mapping[str, Any]) -> str:
-    text, todo = filled(row["message"], params, language), _hint(row, hint, params, language)
-    return f"{text} {todo}" if todo else text
-
-
-def _hint(row: Mapping[str, Any], name: str | None, params: Mapping[str, Any], language: str) -> str:
-    template = row["hints"][name] if name else row.get("hint", "")
-    return filled(template, params, language)
+def _sentence_and_hint(
+    code: str, hint: str | None, params: Mapping[str, Any], language: str
+) -> tuple[str, str]:
+    language = language if code in table(language) else "en"
+    row = table(language)[code]
+    template = row["hints"][hint] if hint else row.get("hint", "")
+    return filled(row["message"], params, language), filled(template, params, language)
 
 
 _WORDS = {"en": {"and": " and ", "or": " or ", "comma": ", "}, "zh": {"and": "和", "or": "或", "comma": "、"}}
@@ -143,25 +132,16 @@ class _Formatter(string.Formatter):
         if isinstance(value, Message):  # a reason within a sentence
             return value.text(self.language)
         kind, _, words = format_spec.partition(":")
-        if kind == "list":
-            return self._listed(map(str, value), "and")
-        if kind == "or":
-            return self._listed(map(str, value), "or")
         if kind == "sentences":
-            return " ".join(
-                each.text(self.language) if isinstance(each, Message) else str(each) for each in value
-            )
-        if kind == "quoted":
-            return self._listed(map(repr, value), "and")
+            return " ".join(self.format_field(each, "") for each in value)
+        if kind in ("list", "or", "quoted"):
+            names = [repr(name) if kind == "quoted" else str(name) for name in value]
+            return word_list(names, self.words["or" if kind == "or" else "and"], self.words["comma"])
         if kind == "percent":
             return percent(value)
         if kind == "duration":
             return duration(value)
         if kind == "plural":
             one, _, many = words.partition(",")
-            return f"{value:,} {one if value == 1 else many or one}"
+            return plural(value, one, many or one)
         return super().format_field(value, "" if isinstance(value, str) else format_spec)
-
-    def _listed(self, names: Iterable[str], last: str) -> str:
-        *first, final = [*names] or [""]
-        return self.words["comma"].join(first) + self.words[last] + final if first else final

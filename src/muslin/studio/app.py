@@ -12,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from muslin.errors import MuslinError
-from muslin.messages import Message
 from muslin.reporting.colours import DARK, LIGHT, blue_to_orange, viridis
 from muslin.reporting.svg.svg import FONT
 from muslin.studio.guard import App, Guard, error_response, new_token
@@ -77,7 +76,7 @@ def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:
         log.error("error in the response to %s", request.url.path, exc_info=error)
         return MuslinError("studio_fault")
     path = error.params.get("path")
-    if isinstance(path, str) and Path(path).is_absolute() and isinstance(error.message, Message):
+    if isinstance(path, str) and Path(path).is_absolute():
         is_within = Path(path).is_relative_to(root)
         shown = Path(path).relative_to(root).as_posix() if is_within else Path(path).name
         return type(error)(error.code, error.message.hint_code, **error.params | {"path": shown})

@@ -3,16 +3,16 @@
 import errno
 import socket
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 
 from muslin.errors import DataError, MuslinError
+from muslin.messages import Log
 
 HOST = "127.0.0.1"
 MAX_CONCURRENT = 64  # requests; a page sends a few at a time, so more are a fault and get 503
 
 
-def run_studio(folder: Path, port: int, open_browser: bool, log: Callable[[str], None]) -> None:
+def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
     """Serve the studio for `folder` on this machine's own address until it is interrupted.
 
     Args:

@@ -6,7 +6,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from muslin.data.audit import exclusions
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, unknown
 from muslin.learn.recipes import recipe as recipe_named
+from muslin.messages import Log, no_log
 from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
 from muslin.workflows.train import require_training
 
@@ -38,7 +39,7 @@ def audit(
     only: Collection[str] = (),
     seed: int = 0,
     read_options: Mapping[str, Any] | None = None,
-    log: Callable[[str], None] = lambda sentence: None,
+    log: Log = no_log,
 ) -> "Audit":
     """Find faults in a data set before training on it. The data themselves are never changed.
 
@@ -107,7 +108,7 @@ def audit(
     return result
 
 
-def _rate_limited(log: Callable[[str], None], every_s: float = 5.0) -> Callable[[str], None]:
+def _rate_limited(log: Log, every_s: float = 5.0) -> Log:
     """`log` for sentences that come by the thousand: none in the first seconds, then one every few."""
     logged_at = time.perf_counter()
 
@@ -121,7 +122,7 @@ def _rate_limited(log: Callable[[str], None], every_s: float = 5.0) -> Callable[
 
 
 def _out_of_sample_probabilities(
-    context: "AuditContext", seed: int, log: Callable[[str], None]
+    context: "AuditContext", seed: int, log: Log
 ) -> dict[str, NDArray[np.float32]]:
     """Per target, out-of-sample probabilities (n, classes); NaN for labels that cannot be checked.
 

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Target, align, pixel_array
-from muslin.data.formats.read_options import Log, no_log
 from muslin.errors import DataError
 from muslin.evaluation.compare import Comparison, compare_predictions
 from muslin.evaluation.thresholds import predict_classes
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import Predictor
 from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.text import plural

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Split, align
-from muslin.data.formats.read_options import Log, no_log
 from muslin.data.photos import (
     PhotoImages,
     ResizedPhotos,
@@ -25,7 +24,7 @@ from muslin.evaluation.reliability import Predictions, measure_reliability
 from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.learn.networks import is_backbone
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 from muslin.storage.atomic import write_atomically
 from muslin.workflows.run import recipe_from_record, split_for_recipe

@@ -4,7 +4,7 @@
 the same one by one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import Attribution
 from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.explain.layers import Layer
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 
 CLASSES_SHOWN = 4
 """Classes with an attribution of their own: the explained one and the most probable others."""
@@ -150,7 +150,7 @@ def explain(
     image: str | Path,
     options: ExplainOptions | None = None,
     *,
-    log: Callable[[str], None] = lambda sentence: None,
+    log: Log = no_log,
 ) -> Explanation:
     """Why `model` predicts what it predicts for `image`.
 
@@ -202,7 +202,7 @@ def _choose_classes(inspection: Inspection, target: Target, options: ExplainOpti
 
 
 def _explain_target(
-    inspection: Inspection, chosen: ExplainedTarget, options: ExplainOptions, log: Callable[[str], None]
+    inspection: Inspection, chosen: ExplainedTarget, options: ExplainOptions, log: Log
 ) -> ExplainedTarget:
     target, label, versus, layer = chosen.target, chosen.label, chosen.versus, options.layer
     if not inspection.model.has_layers:

@@ -26,7 +26,7 @@ from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.photo_lookup import find_photo_column
 from muslin.errors import DataError, ImageError, StoppedError, StorageError
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
 from muslin.storage.atomic import atomic_file, remove_partial_files
 
@@ -77,7 +77,7 @@ def tag(
     out: str | Path,
     options: TagOptions = TagOptions(),
     *,
-    log: Callable[[str], None] = lambda sentence: None,
+    log: Log = no_log,
     on_progress: Callable[[int, int], None] = lambda done, products: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TaggingResult:

@@ -45,7 +45,7 @@ from muslin.learn.recipes import (
     with_min_steps,
 )
 from muslin.learn.recipes import recipe as recipe_named
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import remove_partial_files
 from muslin.workflows.run import (
     Run,
@@ -70,7 +70,6 @@ if TYPE_CHECKING:
     from muslin.learn.modules import Net
     from muslin.learn.training_loop import Progress
 
-Log = Callable[[str], None]
 OnProgress = Callable[["Progress"], None]
 ShouldStop = Callable[[], bool]
 
@@ -106,7 +105,7 @@ class Callbacks:
     """`log` is called with a sentence now and then, `on_progress` after every step; training stops cleanly once
     `should_stop` returns true."""
 
-    log: Log = lambda sentence: None
+    log: Log = no_log
     on_progress: OnProgress = lambda progress: None
     should_stop: ShouldStop = lambda: False
 
@@ -149,7 +148,7 @@ def train(
     out: str | Path | None = None,
     seed: int = 0,
     on_progress: OnProgress = lambda progress: None,
-    log: Log = lambda sentence: None,
+    log: Log = no_log,
     should_stop: ShouldStop = lambda: False,
     **options: Any,
 ) -> Run:
@@ -275,7 +274,7 @@ def resume(
     *,
     test: str | Path | None = None,
     on_progress: OnProgress = lambda progress: None,
-    log: Log = lambda sentence: None,
+    log: Log = no_log,
     should_stop: ShouldStop = lambda: False,
 ) -> Run:
     """Continue an interrupted run, to the weights it would have had; a finished run is returned as it is.

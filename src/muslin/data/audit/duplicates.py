@@ -1,7 +1,6 @@
 """The same image more than once: identical, nearly identical, in two parts, or under two labels."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from muslin.data.audit.image_checks import blank_indices
 from muslin.data.audit.image_stats import ImageStats
 from muslin.data.audit.near_duplicates import MAX_PAIRS, close_pairs
 from muslin.data.dataset import UNKNOWN, Dataset
-from muslin.messages import Message
+from muslin.messages import Log, Message
 
 NEAR_FRACTION = 0.08
 """Images are near-duplicates if they are nearer than this fraction of the median distance between two images.
@@ -62,7 +61,7 @@ class Duplicates:
         return np.concatenate([self.near_pairs, *chains])
 
 
-def find_duplicates(dataset: Dataset, stats: ImageStats, log: Callable[[str], None]) -> Duplicates:
+def find_duplicates(dataset: Dataset, stats: ImageStats, log: Log) -> Duplicates:
     """All identical and all nearly identical images.
 
     Distances are Euclidean over the pixels if all images have one size of at most 64 px, else over thumbnails of

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Images, PixelImages
-from muslin.data.formats.read_options import Log
 from muslin.data.photos import parallel_map
 from muslin.errors import ImageError
+from muslin.messages import Log, no_log
 from muslin.storage.scratch import ScratchArray
 
 SMALL_PX = 64
@@ -66,7 +66,7 @@ class ImageStats:
         return np.flatnonzero(self.sizes[:, 0])
 
 
-def compute_image_stats(images: Images, log: Log = lambda sentence: None) -> ImageStats:
+def compute_image_stats(images: Images, log: Log = no_log) -> ImageStats:
     """Decode every image once and compute its statistics.
 
     Photos are decoded by one thread per core, at most 8, and memory holds a few per thread. Thumbnails that would

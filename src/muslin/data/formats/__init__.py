@@ -8,9 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import is_gzipped, read_head
 from muslin.errors import DataError, unknown
+from muslin.messages import Log, no_log
 
 if TYPE_CHECKING:
     from muslin.data.dataset import Dataset

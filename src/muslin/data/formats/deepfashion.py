@@ -21,10 +21,10 @@ from muslin.data.formats.photo_lists import (
     parse_flags,
     select_targets,
 )
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
 from muslin.errors import DataError, unknown
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 
 ANNOTATION_FOLDERS = ("Anno", "Anno_coarse", "")
 """Folders of the lists: of the first release, of the later one beside `Anno_fine`, and all in one folder."""

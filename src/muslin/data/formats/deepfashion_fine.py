@@ -23,9 +23,10 @@ from muslin.data.formats.photo_lists import (
     parse_flags,
     select_targets,
 )
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
 from muslin.errors import DataError
+from muslin.messages import Log, no_log
 
 FILE_PREFIXES = {"train": "train", "validation": "val", "test": "test"}
 """Per part, how the names of its files begin."""

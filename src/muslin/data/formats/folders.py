@@ -12,10 +12,10 @@ import numpy as np
 from muslin.data import archives
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
 from muslin.data.formats import classes_file
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages
 from muslin.errors import DataError, ImageError
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 
 PART_NAMES = {
     name: part

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, PixelImages, encode_labels
 from muslin.data.formats import classes_file
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import max_content_bytes, open_data_file, read_head
 from muslin.errors import DataError
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import write_atomically
 
 IMAGES_MAGIC = 0x00000803

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target, sorted_classes
 from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.photo_lists import PhotoList, build_dataset
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file, read_head
 from muslin.errors import DataError
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 
 CLASSES = tuple(str(number) for number in range(1, 229))
 """The competition's label ids; all of them are classes, whichever occur in a file."""

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Images, PixelImages, Target, encode_labels
 from muslin.data.formats.photo_tables import part_column, unique_ids
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import MAX_PHOTO_BYTES, PhotoImages
 from muslin.data.tables.columns import build_columns, check_column
 from muslin.data.tables.parquet import open_parquet
 from muslin.errors import DataError, ImageError
+from muslin.messages import Log, no_log
 
 SCHEMA_KEY = b"muslin"
 

@@ -11,7 +11,7 @@ from muslin.data.dataset import Dataset, Target
 from muslin.data.formats import pixels_csv
 from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.label_lists import LIST, NONE, SEPARATORS, choose_separator, encode_column
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
 from muslin.data.tables.columns import Column, Table
@@ -26,7 +26,7 @@ from muslin.data.tables.photo_lookup import (
 )
 from muslin.data.tables.table_reader import HEADER_LINES, find_header, read_table
 from muslin.errors import DataError, unknown
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 
 LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes"})
 GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})

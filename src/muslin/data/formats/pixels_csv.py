@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, Target, encode_labels
 from muslin.data.formats.digits import NEWLINE, DigitParser
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file, read_head
 from muslin.errors import DataError, unknown
-from muslin.messages import Message
+from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import atomic_file
 
 DELIMITERS = ",;\t|"

@@ -10,8 +10,9 @@ import numpy as np
 from muslin.data.dataset import PARTS, Dataset, align, encode_labels, indices_by_part, join, pixel_array
 from muslin.data.formats import classes_file, pixels_csv
 from muslin.data.formats.folders import PART_NAMES
-from muslin.data.formats.read_options import Log, ReadOptions, no_log
+from muslin.data.formats.read_options import ReadOptions
 from muslin.errors import DataError
+from muslin.messages import Log, no_log
 
 NAME = re.compile(r"(?:(?P<stem>.*)[-_. ])?(?P<part>[a-z]+)\.csv(?:\.gz)?", re.IGNORECASE)
 

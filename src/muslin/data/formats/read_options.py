@@ -1,14 +1,6 @@
 """How to read a data set: options that overrule what a reader detects."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-
-Log = Callable[[str], None]
-"""Called with a sentence about the progress of something."""
-
-
-def no_log(sentence: str) -> None:
-    """A Log that drops its sentences."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +32,8 @@ class ReadOptions:
 
     def names_set(self) -> list[str]:
         """The names of the options that the user set."""
-        return [
-            field.name
-            for field in fields(self)
-            if field.name != "all_targets" and getattr(self, field.name) is not None
-        ]
+        chosen = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        return [name for name in chosen if name != "all_targets"]
 
     @property
     def target_names(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Labels recur, so a table of 300,000 rows and 1,000 columns of yes and no takes o
 strings would take eight or more.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.errors import DataError, unknown
+from muslin.messages import Log
 
 BLOCK_ROWS = 1024
 LOG_EVERY_ROWS = 50_000
@@ -71,9 +72,7 @@ def check_distinct(path: Path, names: Sequence[str]) -> None:
         )
 
 
-def build_columns(
-    names: Sequence[str], rows: Iterable[Sequence[Cell]], log: Callable[[str], None]
-) -> dict[str, Column]:
+def build_columns(names: Sequence[str], rows: Iterable[Sequence[Cell]], log: Log) -> dict[str, Column]:
     """Columns from rows that all have as many cells as there are names."""
     codes_by_cell: list[dict[Cell, int]] = [{} for _ in names]
     blocks: list[list[NDArray[np.unsignedinteger[Any]]]] = [[] for _ in names]

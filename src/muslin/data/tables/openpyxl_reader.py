@@ -9,7 +9,7 @@ import re
 import warnings
 import zipfile
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from muslin.data.archives import archive_files, archive_kind
 from muslin.data.tables.columns import Cell, Column, Table, build_columns, cell_text, check_distinct
 from muslin.errors import DataError
-from muslin.messages import Message
+from muslin.messages import Log, Message
 
 HEADER_ROWS = 20
 """Rows among which the header is searched."""
@@ -41,7 +41,7 @@ def is_workbook(path: Path) -> bool:
         return False
 
 
-def read_workbook(path: Path, log: Callable[[str], None]) -> Table:
+def read_workbook(path: Path, log: Log) -> Table:
     """The first visible sheet with rows. Its header is the first row with more than one cell, if there is one.
 
     Formulas are their saved results, dates are written as 2024-05-31, numbers shown with leading zeros keep them, and
@@ -63,7 +63,7 @@ def read_workbook(path: Path, log: Callable[[str], None]) -> Table:
         raise DataError("workbook_damaged", path=str(path), reason=reason) from error
 
 
-def _first_table(path: Path, log: Callable[[str], None]) -> Table:
+def _first_table(path: Path, log: Log) -> Table:
     import openpyxl
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
@@ -93,7 +93,7 @@ class _SheetStats:
     row_numbers: list[int] = field(default_factory=list)
 
 
-def _read_sheet(path: Path, book: Any, sheet: Any, log: Callable[[str], None]) -> Table:
+def _read_sheet(path: Path, book: Any, sheet: Any, log: Log) -> Table:
     stats = _SheetStats()
     with sheet._get_source() as source:
         parser = _make_parser(source, book, sheet, stats)

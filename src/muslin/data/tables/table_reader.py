@@ -3,7 +3,7 @@
 import codecs
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from muslin.data.tables.json_lines import parse_json_line
 from muslin.data.tables.parquet import open_parquet
 from muslin.data.tables.text_encoding import BLOCK_BYTES, DELIMITERS, find_encoding
 from muslin.errors import DataError
-from muslin.messages import Message
+from muslin.messages import Log, Message
 
 MAX_HEADER_CHARACTERS = 2**24
 """Characters of a line in which the header and the delimiter are searched."""
@@ -24,7 +24,7 @@ HEADER_LINES = 20
 """Lines among which the header is searched."""
 
 
-def read_table(path: Path, log: Callable[[str], None]) -> Table:
+def read_table(path: Path, log: Log) -> Table:
     """The table at `path`.
 
     Raises:
@@ -43,7 +43,7 @@ def read_table(path: Path, log: Callable[[str], None]) -> Table:
 # ── CSV and TSV ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_delimited(path: Path, log: Callable[[str], None]) -> Table:
+def _read_delimited(path: Path, log: Log) -> Table:
     codec, fixes = _find_codec(path)
     counts = {"joined": 0, "blank": 0}
     with open_data_file(path) as file, io.TextIOWrapper(file, codec, newline="") as text:
@@ -139,7 +139,7 @@ def _find_codec(path: Path) -> tuple[str, list[str]]:
 # ── JSON Lines and Parquet ───────────────────────────────────────────────────────────────────────────────
 
 
-def _read_json_lines(path: Path, log: Callable[[str], None]) -> Table:
+def _read_json_lines(path: Path, log: Log) -> Table:
     codec, fixes = _find_codec(path)
     names: dict[str, None] = {}
     for row in _json_rows(path, codec):
@@ -155,7 +155,7 @@ def _json_rows(path: Path, codec: str) -> Iterator[dict[str, Any]]:
                 yield parse_json_line(path, number, line)
 
 
-def _read_parquet(path: Path, log: Callable[[str], None]) -> Table:
+def _read_parquet(path: Path, log: Log) -> Table:
     with open_parquet(path) as file:
         names = [str(name) for name in file.schema_arrow.names]
         check_distinct(path, names)
