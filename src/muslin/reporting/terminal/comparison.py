@@ -3,36 +3,33 @@
 from collections.abc import Iterator, Mapping
 from typing import TextIO
 
-from muslin.evaluation.compare import Comparison, PairedDifference
-from muslin.reporting.terminal.console import console_for, plain_table, printable
+from muslin.evaluation.compare import ClassDifference, Comparison, PairedDifference
+from muslin.reporting.terminal.console import console_for, print_lines, print_table
 from muslin.text import interval_text, percent, plural
 
 
 def print_comparison(comparisons: Mapping[str, Comparison], file: TextIO | None = None) -> None:
     """Print per target the overall result and, per class, both accuracies and which model is significantly better."""
     console = console_for(file)
+    headings = ("class", "images", "first", "second", "difference", "better")
     for name, comparison in comparisons.items():
-        for line in _overall_lines(name if len(comparisons) > 1 else "", comparison):
-            console.print(printable(line), soft_wrap=True)
+        print_lines(console, *_overall_lines(name if len(comparisons) > 1 else "", comparison))
         console.print("\nper class: accuracy in %, and the difference in points", style="bold")
-        table = plain_table()
-        table.add_column("class", overflow="fold")
-        for heading in ("images", "first", "second", "difference"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("better", no_wrap=True)
-        for row in comparison.per_class:
-            paired = row.paired
-            low, high = (100 * end for end in paired.interval)
-            table.add_row(
-                printable(row.name),
-                f"{paired.n:,}",
-                f"{100 * (paired.both_correct + paired.only_a_correct) / paired.n:.1f}",
-                f"{100 * (paired.both_correct + paired.only_b_correct) / paired.n:.1f}",
-                f"{100 * paired.difference:+.1f} ({low:+.1f} to {high:+.1f})",
-                {"a": "first", "b": "second", None: ""}[row.better],
-            )
-        console.print(table)
-        console.print("better: significant, p < 0.05 after correction for the number of classes")
+        print_table(console, "frrrrl", headings, map(_class_row, comparison.per_class))
+        print_lines(console, "better: significant, p < 0.05 after correction for the number of classes")
+
+
+def _class_row(row: ClassDifference) -> tuple[str, ...]:
+    paired = row.paired
+    low, high = (100 * end for end in paired.interval)
+    return (
+        row.name,
+        f"{paired.n:,}",
+        f"{100 * (paired.both_correct + paired.only_a_correct) / paired.n:.1f}",
+        f"{100 * (paired.both_correct + paired.only_b_correct) / paired.n:.1f}",
+        f"{100 * paired.difference:+.1f} ({low:+.1f} to {high:+.1f})",
+        {"a": "first", "b": "second", None: ""}[row.better],
+    )
 
 
 def _overall_lines(name: str, comparison: Comparison) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """The console and the table style of all terminal output: colour on a terminal, plain text in a pipe."""
 
 import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 
 def printable(text: str) -> str:
@@ -20,9 +20,39 @@ def console_for(file: TextIO | None = None) -> "Console":
     return Console(file=file or sys.stdout, markup=False, emoji=False, highlight=False)
 
 
-def plain_table() -> "Table":
-    """An empty table with a line under its headings and without a frame."""
+def print_lines(console: "Console", *lines: str) -> None:
+    """Print each line without control characters; in a pipe it is not broken."""
+    for line in lines:
+        console.print(printable(line), soft_wrap=True)
+
+
+def print_table(
+    console: "Console",
+    alignment: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | list[str]] | None],
+) -> None:
+    """Print a table with a line under its headings and without a frame.
+
+    Args:
+        alignment: a letter per column: `f` left, long cells are folded; `l` left and `r` right, cells stay whole.
+        rows: cells without control characters are printed; a list is a cell of several lines, None a line between rows.
+    """
     from rich import box
     from rich.table import Table
 
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for letter, heading in zip(alignment, headings, strict=True):
+        table.add_column(
+            printable(heading),
+            justify="right" if letter == "r" else "left",
+            overflow="fold",
+            no_wrap=letter != "f",
+        )
+    for row in rows:
+        if row is None:
+            table.add_section()
+        else:
+            lines = ([cell] if isinstance(cell, str) else cell for cell in row)
+            table.add_row(*("\n".join(map(printable, cell)) for cell in lines))
+    console.print(table)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import PARTS, Dataset, Target, class_counts
 from muslin.data.photos import PhotoImages
 from muslin.reporting.data_preview import first_shape, has_unknown, read_photo_headers
-from muslin.reporting.terminal.console import console_for, plain_table, printable
+from muslin.reporting.terminal.console import console_for, print_lines, print_table, printable
 from muslin.text import plural
 
 if TYPE_CHECKING:
@@ -20,30 +20,25 @@ CLASSES_LISTED = 250
 FREQUENT_SHOWN = 3
 
 
-def print_dataset(dataset: Dataset, target: str | None = None, file: TextIO | None = None) -> None:
-    """Print name, size, format, origin, fixes, and images per class and part; of several targets a row each.
-
-    Raises:
-        DataError: `target` is no target of the data set.
-    """
+def print_dataset(dataset: Dataset, file: TextIO | None = None) -> None:
+    """Print name, size, format, origin, fixes, and images per class and part; of several targets a row each."""
     console = console_for(file)
     shape, photos = first_shape(dataset), read_photo_headers(dataset)
     height, width, channels = shape or (0, 0, 0)
     kind = {1: "gray", 3: "colour"}.get(channels, "")
     size = f", the first {width}×{height} px {kind}" if shape else ""
-    console.print(
-        f"{printable(dataset.name)}: {plural(len(dataset), 'image')}{size}, format {dataset.format}"
+    print_lines(
+        console,
+        f"{dataset.name}: {plural(len(dataset), 'image')}{size}, format {dataset.format}",
+        _detected_format(dataset),
+        *filter(None, (dataset.origin, *dataset.fixes, str(photos or ""))),
     )
-    console.print(_detected_format(dataset), soft_wrap=True)
-    for sentence in (dataset.origin, *dataset.fixes, str(photos) if photos else ""):
-        if sentence:
-            console.print(printable(sentence), soft_wrap=True)
     if not dataset.targets:
-        console.print("no labels")
-    elif target is None and len(dataset.targets) > 1:
+        print_lines(console, "no labels")
+    elif len(dataset.targets) > 1:
         _print_targets(dataset, console)
     else:
-        _print_classes(dataset, dataset.target(target), console)
+        _print_classes(dataset, dataset.targets[0], console)
 
 
 def _detected_format(dataset: Dataset) -> str:
@@ -68,43 +63,43 @@ def _print_classes(dataset: Dataset, target: Target, console: "Console") -> None
     counts = [class_counts(target, labels[members]) for members in columns.values()]
     totals = class_counts(target, labels)
     shown = np.sort(np.argsort(-totals, kind="stable")[:CLASSES_LISTED])
-    rows = [(printable(target.classes[i]), [int(c[i]) for c in counts], int(totals[i])) for i in shown]
+    rows = [(target.classes[i], [int(c[i]) for c in counts], int(totals[i])) for i in shown]
     unknown = has_unknown(labels)
     if unknown.any():
         in_parts = [int((unknown & members).sum()) for members in columns.values()]
         rows.append(("(unknown)", in_parts, int(unknown.sum())))
     largest = max((total for _, _, total in rows), default=0) or 1
-    kind = " (several per image)" if target.kind == "multilabel" else ""
-    heading = f"\n{printable(target.name)}: {plural(len(target.classes), 'class', 'classes')}{kind}"
-    console.print(heading, style="bold")
-    table = plain_table()
-    table.add_column("class", overflow="fold")
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
-    for name, numbers, total in rows:
-        table.add_row(name, *(f"{number:,}" for number in numbers), _count_bar(total / largest, console))
-    console.print(table)
+    classes = plural(len(target.classes), "class", "classes")
+    console.print(f"\n{printable(_target_name(target, ': ' + classes))}", style="bold")
+    print_table(
+        console,
+        "f" + "r" * len(columns) + "l",
+        ("class", *columns, ""),
+        [
+            (name, *(f"{number:,}" for number in numbers), _count_bar(total / largest, console))
+            for name, numbers, total in rows
+        ],
+    )
     if len(shown) < len(target.classes):
-        console.print(f"the {len(shown):,} most frequent classes; --json lists all")
+        print_lines(console, f"the {len(shown):,} most frequent classes; --json lists all")
 
 
 def _print_targets(dataset: Dataset, console: "Console") -> None:
     """A row per target, where there are several."""
     console.print(f"\n{len(dataset.targets)} possible targets (--target NAME shows one)", style="bold")
-    table = plain_table()
-    table.add_column("target", overflow="fold")
-    table.add_column("classes", justify="right", no_wrap=True)
-    table.add_column("unknown", justify="right", no_wrap=True)
-    table.add_column("most frequent", overflow="fold")
+    rows = []
     for target in dataset.targets:
         labels = dataset.labels[target.name]
         counts = class_counts(target, labels)
         most_frequent = np.argsort(-counts, kind="stable")[:FREQUENT_SHOWN]
-        frequent = ", ".join(f"{printable(target.classes[i])} {counts[i]:,}" for i in most_frequent)
-        name = printable(target.name) + (" (several per image)" if target.kind == "multilabel" else "")
-        table.add_row(name, f"{len(target.classes):,}", f"{int(has_unknown(labels).sum()):,}", frequent)
-    console.print(table)
+        frequent = ", ".join(f"{target.classes[i]} {counts[i]:,}" for i in most_frequent)
+        unknown = int(has_unknown(labels).sum())
+        rows.append((_target_name(target), f"{len(target.classes):,}", f"{unknown:,}", frequent))
+    print_table(console, "frrf", ("target", "classes", "unknown", "most frequent"), rows)
+
+
+def _target_name(target: Target, classes: str = "") -> str:
+    return target.name + classes + (" (several per image)" if target.kind == "multilabel" else "")
 
 
 def _count_bar(share: float, console: "Console") -> str:

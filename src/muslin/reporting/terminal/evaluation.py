@@ -10,7 +10,7 @@ from muslin.evaluation import (
     LabelMetrics,
     MultilabelEvaluation,
 )
-from muslin.reporting.terminal.console import console_for, plain_table, printable
+from muslin.reporting.terminal.console import console_for, print_table, printable
 from muslin.text import interval_text, percent, plural
 
 if TYPE_CHECKING:
@@ -49,41 +49,36 @@ def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | 
 
 def _print_class_metrics(evaluation: Evaluation, console: "Console") -> None:
     console.print("\nper-class metrics, in %, with 95 % intervals", style="bold")
-    table = plain_table()
-    table.add_column("class", overflow="fold")
-    table.add_column("images", justify="right", no_wrap=True)
-    table.add_column("recall", no_wrap=True)
-    table.add_column("precision", no_wrap=True)
-    table.add_column("F1", justify="right", no_wrap=True)
-    for row in evaluation.per_class:
-        table.add_row(
-            printable(row.name),
+    rows: list[tuple[str, ...] | None] = [
+        (
+            row.name,
             f"{row.support:,}",
             _percentage(row.recall, row.recall_interval),
             _percentage(row.precision, row.precision_interval),
             "–" if row.f1 is None else f"{100 * row.f1:.1f}",
         )
-    table.add_section()
+        for row in evaluation.per_class
+    ]
+    rows.append(None)
     for name, means in (("macro average", evaluation.macro), ("weighted average", evaluation.weighted)):
-        values = (means.recall, means.precision, means.f1)
-        table.add_row(name, "", *(f"{100 * value:5.1f}" for value in values))
-    console.print(table)
+        rows.append(
+            (name, "", *(f"{100 * value:5.1f}" for value in (means.recall, means.precision, means.f1)))
+        )
+    print_table(console, "frllr", ("class", "images", "recall", "precision", "F1"), rows)
 
 
 def _print_confused_pairs(evaluation: Evaluation, console: "Console") -> None:
-    if not evaluation.confused_pairs:
+    classes, pairs = evaluation.classes, evaluation.confused_pairs[:PAIRS_LISTED]
+    if not pairs:
         console.print("\nno errors")
         return
     console.print("\nmost confused pairs", style="bold")
-    table = plain_table()
-    table.add_column("true", overflow="fold")
-    table.add_column("predicted", overflow="fold")
-    table.add_column("times", justify="right", no_wrap=True)
-    table.add_column("of the true class", justify="right", no_wrap=True)
-    for pair in evaluation.confused_pairs[:PAIRS_LISTED]:
-        true, predicted = (printable(evaluation.classes[i]) for i in (pair.true, pair.predicted))
-        table.add_row(true, predicted, f"{pair.count:,}", percent(pair.fraction))
-    console.print(table)
+    print_table(
+        console,
+        "ffrr",
+        ("true", "predicted", "times", "of the true class"),
+        [(classes[p.true], classes[p.predicted], f"{p.count:,}", percent(p.fraction)) for p in pairs],
+    )
 
 
 def _print_multilabel(evaluation: MultilabelEvaluation, console: "Console") -> None:
@@ -91,19 +86,17 @@ def _print_multilabel(evaluation: MultilabelEvaluation, console: "Console") -> N
         f"{evaluation.correct_cells:,} of {evaluation.cells:,} known labels correct, on {evaluation.n:,} images; "
         f"{percent(evaluation.unlabelled_fraction)} of all labels are unknown and left out"
     )
-    table = plain_table()
-    table.add_column("in %, with 95 % intervals", overflow="fold")
-    table.add_column("images", justify="right", no_wrap=True)
-    for name in ("recall", "precision", "F1", "average precision"):
-        table.add_column(name, overflow="fold")
-    table.add_column("threshold", justify="right", no_wrap=True)
-    for name, means in (("micro average", evaluation.micro), ("macro average", evaluation.macro)):
-        table.add_row(name, "", *_label_percentages(means), "")
-    table.add_section()
+    names = ("recall", "precision", "F1", "average precision")
+    headings = ("in %, with 95 % intervals", "images", *names, "threshold")
+    averages = (("micro average", evaluation.micro), ("macro average", evaluation.macro))
+    rows: list[tuple[str, ...] | None] = [
+        (name, "", *_label_percentages(means), "") for name, means in averages
+    ]
+    rows.append(None)
     for row in evaluation.per_label:
         images = f"{row.support:,} of {row.labelled:,}"
-        table.add_row(printable(row.name), images, *_label_percentages(row), f"{row.threshold:.2f}")
-    console.print(table)
+        rows.append((row.name, images, *_label_percentages(row), f"{row.threshold:.2f}"))
+    print_table(console, "frffffr", headings, rows)
 
 
 def _label_percentages(row: LabelAverages | LabelMetrics) -> tuple[str, ...]:

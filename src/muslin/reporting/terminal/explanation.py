@@ -1,18 +1,16 @@
 """An explanation in a few lines for the terminal."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TextIO
 
-from muslin.reporting.terminal.console import console_for, printable
+from muslin.reporting.terminal.console import console_for, print_lines
 from muslin.text import percent
 
 
 def print_explanation(explanation: Mapping[str, Any], file: TextIO | None = None) -> None:
     """What `muslin explain --json` writes, in a few lines per target: prediction, attributions, sanity checks."""
-    console = console_for(file)
-
-    def put(line: str) -> None:
-        console.print(printable(line), soft_wrap=True)
+    put = partial(print_lines, console_for(file))
 
     for name, one in explanation["explanations"].items():
         label, probabilities = one["class"], explanation["predictions"][name]["probabilities"]
@@ -31,5 +29,4 @@ def print_explanation(explanation: Mapping[str, Any], file: TextIO | None = None
                 put(f"  {'passed' if check['passed'] else 'doubtful'}: {check['text']}")
         if one["problem"]:
             put(f"  {one['problem']}")
-    for sentence in (*explanation["notes"], *explanation["unsupported"]):
-        put(sentence)
+    put(*explanation["notes"], *explanation["unsupported"])

@@ -1,6 +1,7 @@
 """A finished run and a sealed model, as text on a terminal."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from muslin.evaluation.reliability import PRECISION_TARGETS
 from muslin.evaluation.selective import acceptance_policy
 from muslin.learn.layer_kinds import kind_words, layer_detail
 from muslin.models.bundle import Bundle
-from muslin.reporting.terminal.console import console_for, plain_table, printable
+from muslin.reporting.terminal.console import console_for, print_lines, print_table, printable
 from muslin.text import duration, interval_text, percent
 
 
@@ -19,15 +20,16 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
     out = console_for()
     for name, test in record["tests"].items():
         target = f"{printable(name)}: " if len(record["tests"]) > 1 else ""
-        out.print(f"{target}{_metric(test)}", style="bold")
-    images_seen, train_s = record["images_seen"], record["train_s"]
-    # a linear probe sees only features
+        out.print(f"{target}{_test_metric(test)}", style="bold")
+    train_s, images_seen = record["train_s"], record["images_seen"]  # a linear probe sees features, no images
     speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
-    out.print(
-        f"recipe {record['recipe']['name']}, {record['parameters']:,} parameters, trained in {duration(train_s)}{speed}"
+    recipe, parameters = record["recipe"]["name"], record["parameters"]
+    print_lines(
+        out,
+        f"recipe {recipe}, {parameters:,} parameters, trained in {duration(train_s)}{speed}",
+        f"model   {folder / 'model.muslin'}",
+        f"report  {folder / 'report.html'}  (open it in a browser)",
     )
-    out.print(printable(f"model   {folder / 'model.muslin'}"), soft_wrap=True)
-    out.print(printable(f"report  {folder / 'report.html'}  (open it in a browser)"), soft_wrap=True)
 
 
 def model_summary(bundle: Bundle) -> dict[str, Any]:
@@ -61,51 +63,44 @@ def print_model(bundle: Bundle) -> None:
             names = target.classes if len(thresholds) > 1 else target.classes[-1:]
             values = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, thresholds, strict=True))
             out.print(f"  minimum probability: {printable(values)}")
-        out.print(f"  {printable(_coverage(bundle, target))}", soft_wrap=True)
+        print_lines(out, f"  {_coverage(bundle, target)}")
     if bundle.ood_detector is not None:
-        out.print(
+        print_lines(
+            out,
             f"detects images out of scope by comparing them with {len(bundle.ood_detector.reference_features):,} "
             f"training images; wrongly for {100 * FALSE_OOD_RATE:g} % of images in scope",
-            soft_wrap=True,
         )
     colours = "gray" if size.channels == 1 else "colour"
-    out.print(
-        f"input: {colours} images of {size.height}×{size.width} px; transform of photos: {size.transform}"
+    print_lines(
+        out,
+        f"input: {colours} images of {size.height}×{size.width} px; transform of photos: {size.transform}",
+        f"{len(bundle.golden_pixels)} golden images are predicted and compared each time it is opened",
+        "",
     )
-    out.print(
-        f"{len(bundle.golden_pixels)} golden images are predicted and compared each time it is opened\n"
-    )
-    out.print(_layer_table(bundle.network.get("layers")))
+    layers = bundle.network.get("layers")
+    rows = [_layer_row(layer) for layer in layers] if isinstance(layers, list) else []
+    print_table(out, "fffrr", ("layer", "kind", "what it does", "output", "parameters"), rows)
     for key, unit in (("parameters", "parameters"), ("multiply_adds", "multiply-adds an image")):
         if isinstance(count := bundle.network.get(key), int):
-            out.print(f"{count:,} {unit}")
-    out.print()
-    for name, value in _provenance_rows(bundle).items():
-        if value not in (None, ""):
-            out.print(f"{printable(name):<12} {printable(str(value))}", soft_wrap=True)
+            print_lines(out, f"{count:,} {unit}")
+    print_lines(out, "", *_provenance_lines(bundle))
 
 
-def _layer_table(layers: Any) -> Any:
-    rows = plain_table()
-    for heading in ("layer", "kind", "what it does"):
-        rows.add_column(heading, overflow="fold")
-    for heading in ("output", "parameters"):
-        rows.add_column(heading, justify="right", no_wrap=True)
-    for layer in layers if isinstance(layers, list) else ():
-        output, parameters = _nested(layer, "output"), _nested(layer, "parameters")
-        rows.add_row(
-            printable(str(_nested(layer, "name") or "")),
-            printable(kind_words(str(_nested(layer, "kind") or "")).name),
-            printable(layer_detail(layer) if isinstance(layer, Mapping) else ""),
-            printable("×".join(map(str, output)) if isinstance(output, list) else ""),
-            f"{parameters:,}" if isinstance(parameters, int) and parameters else "",
-        )
-    return rows
+def _layer_row(layer: Any) -> tuple[str, ...]:
+    output, parameters = _nested(layer, "output"), _nested(layer, "parameters")
+    return (
+        str(_nested(layer, "name") or ""),
+        kind_words(str(_nested(layer, "kind") or "")).name,
+        layer_detail(layer) if isinstance(layer, Mapping) else "",
+        "×".join(map(str, output)) if isinstance(output, list) else "",
+        f"{parameters:,}" if isinstance(parameters, int) and parameters else "",
+    )
 
 
-def _provenance_rows(bundle: Bundle) -> dict[str, Any]:
+def _provenance_lines(bundle: Bundle) -> list[str]:
     made = bundle.provenance
     recipe, train_s, versions = made.get("recipe"), made.get("train_s"), made.get("versions")
+    versions = versions if isinstance(versions, Mapping) else {}
     rows = {
         "recipe": _nested(recipe, "name") or recipe,
         "seed": made.get("seed"),
@@ -121,11 +116,9 @@ def _provenance_rows(bundle: Bundle) -> dict[str, Any]:
         "command": made.get("command"),
     }
     for target in bundle.targets:
-        try:
-            rows[f"test ({target.name})"] = _metric(_nested(made, "test", target.name))
-        except (KeyError, TypeError, ValueError):
-            continue  # somebody else's provenance
-    return rows
+        with suppress(KeyError, TypeError, ValueError):  # somebody else's provenance
+            rows[f"test ({target.name})"] = _test_metric(_nested(made, "test", target.name))
+    return [f"{name:<12} {value}" for name, value in rows.items() if value not in (None, "")]
 
 
 def _calibration_summary(bundle: Bundle, target: Target) -> dict[str, Any]:
@@ -159,7 +152,7 @@ def _nested(value: Any, *keys: str) -> Any:
     return value
 
 
-def _metric(test: Mapping[str, Any]) -> str:
+def _test_metric(test: Mapping[str, Any]) -> str:
     name = "accuracy" if "accuracy" in test else "f1"
     interval = f"{interval_text(test['interval'])} with 95 % confidence"
     return f"{name.replace('f1', 'F1')} {percent(test[name])} on {test['n']:,} test images ({interval})"

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from muslin.reporting.terminal.console import console_for, plain_table, printable
+from muslin.reporting.terminal.console import console_for, print_lines, print_table
 from muslin.text import percent, plural
 
 if TYPE_CHECKING:
@@ -23,35 +23,28 @@ def print_predictions(predictions: Sequence["Prediction"], file: TextIO | None =
     targets = list(dict.fromkeys(name for prediction in predictions for name in prediction.predictions))
     headings = ["image"]
     for name in targets:
-        headings += [printable(name), "", "runner-up", "", "decision"]
+        headings += [name, "", "runner-up", "", "decision"]
     rows = [
-        [printable(prediction.image)]
-        + [cell for name in targets for cell in _prediction_cells(prediction.predictions[name])]
+        [
+            prediction.image,
+            *(cell for name in targets for cell in _prediction_cells(prediction.predictions[name])),
+        ]
         for prediction in predictions
         if prediction.error is None
     ]
     if rows:
-        _print_table(headings, rows, console)
-    for prediction in predictions:
-        if prediction.error is not None:
-            console.print(printable(prediction.error), soft_wrap=True)
+        _print_predicted(headings, rows, console)
+    print_lines(console, *(prediction.error for prediction in predictions if prediction.error is not None))
     notes = Counter(note for prediction in predictions for note in prediction.notes)
-    for note, count in notes.items():
-        console.print(f"{plural(count, 'image')}: {printable(note)}", soft_wrap=True)
+    print_lines(console, *(f"{plural(count, 'image')}: {note}" for note, count in notes.items()))
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], console: "Console") -> None:
+def _print_predicted(headings: Sequence[str], rows: Sequence[Sequence[str]], console: "Console") -> None:
     """Print the rows; the paths in the first column are broken at separators to fit the width."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    room = console.width - sum(widths[1:]) - COLUMN_GAP * (len(widths) - 1)
-    table = plain_table()
-    for heading in headings:
-        table.add_column(
-            heading, justify="left" if heading else "right", overflow="fold", no_wrap=not heading
-        )
-    for path, *cells in rows:
-        table.add_row("\n".join(wrap_path(path, max(MIN_PATH_COLUMNS, room))), *cells)
-    console.print(table)
+    room = max(MIN_PATH_COLUMNS, console.width - sum(widths[1:]) - COLUMN_GAP * (len(widths) - 1))
+    alignment = "".join("f" if heading else "r" for heading in headings)
+    print_table(console, alignment, headings, [(wrap_path(path, room), *cells) for path, *cells in rows])
 
 
 def wrap_path(path: str, width: int) -> list[str]:
@@ -72,13 +65,8 @@ def _prediction_cells(prediction: "TargetPrediction") -> list[str]:
     if prediction.labels is not None:
         probabilities = prediction.probabilities
         by_probability = sorted(prediction.labels, key=lambda name: -probabilities[name])
-        named = ", ".join(f"{printable(name)} {percent(probabilities[name])}" for name in by_probability)
+        named = ", ".join(f"{name} {percent(probabilities[name])}" for name in by_probability)
         return [named or "none", "", "", "", prediction.decision]
-    second, probability = prediction.runner_up, prediction.runner_up_probability
-    return [
-        printable(prediction.label),
-        percent(prediction.probability),
-        "" if second is None else printable(second),
-        "" if probability is None else percent(probability),
-        prediction.decision,
-    ]
+    probability = prediction.runner_up_probability
+    runner_up = [prediction.runner_up or "", "" if probability is None else percent(probability)]
+    return [prediction.label, percent(prediction.probability), *runner_up, prediction.decision]

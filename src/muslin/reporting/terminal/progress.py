@@ -59,9 +59,8 @@ def tagging_progress() -> Iterator[Callable[[int, int], None]]:
 
         def show(done: int, products: int) -> None:
             nonlocal done_before
-            done_before = (
-                done if done_before < 0 else done_before
-            )  # products of an interrupted job have no speed
+            if done_before < 0:  # products of an interrupted job have no speed
+                done_before = done
             rate = (done - done_before) / max(time.monotonic() - start, 1e-9)
             bar.update(task, total=products, completed=done, description=f"{rate:,.0f} products/s")
 
@@ -74,12 +73,11 @@ def _print_epoch(progress: "Progress") -> None:
 
 
 def _epoch_line(progress: "Progress") -> str:
-    row = progress.row or {}
-    validation = (
-        f"  validation loss {row['validation_loss']:.3f} accuracy {row['validation_accuracy']:.1%}"
-        if row["validation_loss"] is not None
-        else ""
-    )
+    row, validation = progress.row or {}, ""
+    if row["validation_loss"] is not None:
+        validation = (
+            f"  validation loss {row['validation_loss']:.3f} accuracy {row['validation_accuracy']:.1%}"
+        )
     return (
         f"epoch {progress.epoch}/{progress.epochs}  loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}"
         f"{validation}  {_speed(progress)}{duration(progress.left_s)} left"

@@ -1,12 +1,15 @@
 """How far a model can be trusted, as sentences and tables for the terminal."""
 
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from muslin.evaluation.intervals import Interval
-from muslin.evaluation.reliability import LeakMetrics, Reliability, SliceMetrics
+from muslin.evaluation.reliability import LeakMetrics, Reliability, SelectiveMetrics, SliceMetrics
 from muslin.evaluation.selective import SET_COVERAGE
-from muslin.reporting.terminal.console import console_for, plain_table, printable
+from muslin.reporting.terminal.console import console_for, print_lines, print_table, printable
 from muslin.text import interval_text, percent, plural
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MAX_SLICES_SHOWN = 20
 
@@ -17,23 +20,8 @@ def print_reliability(
     """Print selective prediction, calibration, and, where they were measured, near-copies and slices."""
     out = console_for(file)
     out.print("\npredictions accepted at each precision target", style="bold")
-    table = plain_table()
-    for heading in ("target", "coverage", "accuracy", "review", "set coverage", "out of scope"):
-        number = heading in ("target", "coverage")
-        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
-    for row in reliability.selective:
-        accept, review, out_of_scope = row.decisions
-        table.add_row(
-            f"{100 * row.precision_target:g} %",
-            percent(row.coverage),
-            "–"
-            if accept.accuracy is None
-            else f"{percent(accept.accuracy)} ({_ends(accept.accuracy_interval)})",
-            f"{review.n:,}",
-            "–" if row.set_coverage is None else percent(row.set_coverage),
-            f"{out_of_scope.n:,}",
-        )
-    out.print(table)
+    headings = ("target", "coverage", "accuracy", "review", "set coverage", "out of scope")
+    print_table(out, "rrllll", headings, map(_selective_row, reliability.selective))
     sentences: list[str] = [
         f"The accepted predictions miss {100 * target:g} % precision: {percent(accuracy)} are correct."
         for target, accuracy in reliability.missed_targets
@@ -55,10 +43,21 @@ def print_reliability(
         )
     if reliability.leaks is not None:
         sentences.append(_leaks_sentence(reliability.leaks))
-    for sentence in sentences:
-        out.print(printable(sentence), soft_wrap=True)
+    print_lines(out, *sentences)
     if slice_by:
-        _print_slices(reliability.slices, slice_by, file)
+        _print_slices(reliability.slices, slice_by, out)
+
+
+def _selective_row(row: SelectiveMetrics) -> tuple[str, ...]:
+    accept, review, out_of_scope = row.decisions
+    return (
+        f"{100 * row.precision_target:g} %",
+        percent(row.coverage),
+        _with_interval(accept.accuracy, accept.accuracy_interval),
+        f"{review.n:,}",
+        "–" if row.set_coverage is None else percent(row.set_coverage),
+        f"{out_of_scope.n:,}",
+    )
 
 
 def _calibration_sentence(reliability: Reliability) -> str:
@@ -86,38 +85,35 @@ def _leaks_sentence(leaks: LeakMetrics) -> str:
     )
 
 
-def _print_slices(slices: tuple[SliceMetrics, ...], column: str, file: TextIO | None) -> None:
-    out, column = console_for(file), printable(column)
+def _print_slices(slices: tuple[SliceMetrics, ...], column: str, out: "Console") -> None:
     if not slices:
-        out.print(f"\nNo slices: column {column} has fewer than two values.", soft_wrap=True)
+        print_lines(out, "", f"No slices: column {column} has fewer than two values.")
         return
-    out.print(f"\nby {column}", style="bold")
-    weak = printable(", ".join(s.value for s in slices if s.weak))
-    out.print(
+    out.print(f"\nby {printable(column)}", style="bold")
+    weak = ", ".join(s.value for s in slices if s.weak)
+    print_lines(
+        out,
         f"Significantly worse than the others: {weak}"
         if weak
         else "No value is significantly worse than the others.",
-        soft_wrap=True,
     )
-    table = plain_table()
-    table.add_column(column, overflow="fold")
-    table.add_column("images", justify="right", no_wrap=True)
-    for heading in ("accuracy", "difference to the others, points", ""):
-        table.add_column(heading, no_wrap=True)
-    for s in slices[:MAX_SLICES_SHOWN]:
-        low, high = (100 * end for end in s.difference_interval)
-        table.add_row(
-            printable(s.value),
-            f"{s.n:,}",
-            f"{percent(s.accuracy)} ({_ends(s.accuracy_interval)})",
-            f"{100 * s.difference:+.1f} ({low:+.1f} to {high:+.1f})",
-            "weak" if s.weak else "",
-        )
-    out.print(table)
+    headings = (column, "images", "accuracy", "difference to the others, points", "")
+    print_table(out, "frlll", headings, map(_slice_row, slices[:MAX_SLICES_SHOWN]))
     if len(slices) > MAX_SLICES_SHOWN:
-        more = plural(len(slices) - MAX_SLICES_SHOWN, "more value")
-        out.print(f"{more}; --json has all.", soft_wrap=True)
+        print_lines(out, f"{plural(len(slices) - MAX_SLICES_SHOWN, 'more value')}; --json has all.")
 
 
-def _ends(interval: Interval) -> str:
-    return f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
+def _slice_row(row: SliceMetrics) -> tuple[str, ...]:
+    low, high = (100 * end for end in row.difference_interval)
+    return (
+        row.value,
+        f"{row.n:,}",
+        _with_interval(row.accuracy, row.accuracy_interval),
+        f"{100 * row.difference:+.1f} ({low:+.1f} to {high:+.1f})",
+        "weak" if row.weak else "",
+    )
+
+
+def _with_interval(accuracy: float | None, interval: Interval) -> str:
+    low, high = interval
+    return "–" if accuracy is None else f"{percent(accuracy)} ({100 * low:.1f}–{100 * high:.1f})"

@@ -1,6 +1,6 @@
 """The result of a tagging job in one sentence."""
 
-from muslin.catalogue.tagging_result import PrecisionGuarantee, TaggingResult
+from muslin.catalogue.tagging_result import TaggingResult
 from muslin.text import percent, plural
 
 
@@ -14,21 +14,15 @@ def tagging_summary(result: TaggingResult) -> str:
     for target, decisions in result.decisions.items():
         accepted = f"{decisions.get('accept', 0):,} accepted"
         if target in result.guarantees and decisions.get("accept"):
-            accepted += f" ({_describe_guarantee(result.guarantees[target])})"
-        counts = [
-            accepted,
-            f"{decisions.get('review', 0):,} to review",
-            f"{decisions.get('out of scope', 0):,} out of scope",
-            f"{result.unreadable:,} unreadable",
-        ]
+            guarantee = result.guarantees[target]
+            scope = " of each class" if guarantee.scope == "per-class" else ""
+            accepted += (
+                f" ({percent(guarantee.expected_precision)} expected to be correct, at least "
+                f"{percent(guarantee.min_precision)}{scope} with {100 * guarantee.confidence_level:g} % confidence)"
+            )
         name = f"{target}: " if len(result.decisions) > 1 else ""
-        lines.append(f"{name}{plural(result.products, 'product')}: {', '.join(counts)}")
+        lines.append(
+            f"{name}{plural(result.products, 'product')}: {accepted}, {decisions.get('review', 0):,} to review, "
+            f"{decisions.get('out of scope', 0):,} out of scope, {result.unreadable:,} unreadable"
+        )
     return "\n".join(lines)
-
-
-def _describe_guarantee(guarantee: PrecisionGuarantee) -> str:
-    scope = " of each class" if guarantee.scope == "per-class" else ""
-    return (
-        f"{percent(guarantee.expected_precision)} expected to be correct, at least "
-        f"{percent(guarantee.min_precision)}{scope} with {100 * guarantee.confidence_level:g} % confidence"
-    )
