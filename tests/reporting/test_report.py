@@ -333,32 +333,34 @@ def test_report_on_10000_test_images_takes_seconds(tmp_path: Path) -> None:
 
 def _next_steps(
     labels: list[int], probabilities: list[list[float]], history: Sequence[dict[str, float]] = ()
-) -> str:
+) -> dict[str, Any]:
+    """Per code of a next step its parameters."""
     true, predicted = np.array(labels), np.array(probabilities)
-    steps = insights.next_steps(evaluate_multiclass(true, predicted, ("a", "b")), history, true, predicted)
-    return " ".join(step.text for step in steps)
+    evaluation = evaluate_multiclass(true, predicted, ("a", "b"))
+    return {step.code: step.params for step, _ in insights.next_steps(evaluation, history, true, predicted)}
 
 
 def test_next_steps_follow_the_metrics() -> None:
     sure, unsure = [0.99, 0.01], [0.6, 0.4]
     labels, correct = [0, 1] * 100, [sure, sure[::-1]] * 100
-    assert "Try it on your own images" in _next_steps(labels, correct)
+    assert set(_next_steps(labels, correct)) == {"insight_none"}
     half = _next_steps(labels, [sure] * 200)
-    assert "weakest class is b" in half
-    assert "100 errors have a probability of 95 % or more" in half
-    assert "overconfident" in half
-    assert "underconfident" in _next_steps(labels, [unsure, unsure[::-1]] * 100)
+    assert half["insight_weakest_class"]["name"] == "b"
+    assert half["insight_confident_errors"] == {"count": 100, "percent": 95}
+    assert "insight_overconfident" in half
+    assert set(_next_steps(labels, [unsure, unsure[::-1]] * 100)) == {"insight_underconfident"}
     overfitted = [{"epoch": e, "train_accuracy": 0.99, "validation_accuracy": 0.9} for e in range(1, 4)]
-    assert "overfits" in _next_steps(labels, correct, overfitted)
+    assert set(_next_steps(labels, correct, overfitted)) == {"insight_overfitting"}
     risen = [{"epoch": e, "validation_loss": loss} for e, loss in enumerate((1.0, 0.5, 0.6, 0.7), 1)]
-    assert "lowest in epoch 2 of 4" in _next_steps(labels, correct, risen)
-    assert "only 5 test images of a" in _next_steps([0, 1] * 5, [sure, sure[::-1]] * 5)
+    assert _next_steps(labels, correct, risen) == {"insight_risen_loss": {"best": 2, "last": 4}}
+    small = _next_steps([0, 1] * 5, [sure, sure[::-1]] * 5)
+    assert small == {"insight_small_class": {"name": "a", "count": 5, "others": 1, "limit": 50}}
 
 
 def test_class_that_may_be_weak_by_chance_is_not_named() -> None:
     labels = [0] * 10 + [1] * 10
     probabilities = [[0.9, 0.1]] * 9 + [[0.1, 0.9]] * 11
-    assert "weakest" not in _next_steps(labels, probabilities)
+    assert "insight_weakest_class" not in _next_steps(labels, probabilities)
 
 
 @pytest.fixture

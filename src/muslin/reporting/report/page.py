@@ -11,7 +11,7 @@ from muslin.images.decoder import Pixels
 from muslin.reporting.colours import DARK, LIGHT
 from muslin.reporting.image_grids import data_uri, is_small
 from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
-from muslin.text import duration, interval_text, percent, plural, short_count
+from muslin.text import duration, interval_text, percent, plural, short_count, word_list
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -61,6 +61,7 @@ def render_page(template: str, **values: Any) -> str:
         "plural": plural,
         "duration": duration,
         "short": short_count,
+        "word_list": word_list,
         "inline": inline_svg,
         "sentence": _sentence,
         "setting_value": _setting_value,

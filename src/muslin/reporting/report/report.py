@@ -76,23 +76,8 @@ def predicted_classes(evaluation: Evaluation, probabilities: NDArray[np.floating
     )
 
 
-@dataclass(frozen=True)
-class TileGroup:
-    """Images under a common name; `mean` is the mean image of the class."""
-
-    name: str
-    tiles: tuple[ImageTile, ...]
-    mean: ImageTile | None = None
-
-
-@dataclass(frozen=True)
-class PairExamples:
-    """A confused pair with images: correct ones of its true class, its errors, correct ones of the other class."""
-
-    pair: ConfusedPair
-    true: str
-    predicted: str
-    groups: tuple[TileGroup, ...]
+TileGroup = tuple[str, list[ImageTile]]
+"""Images under a common name."""
 
 
 def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path:
@@ -102,12 +87,7 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
         StorageError: the disk is full or the folder cannot be written.
     """
     page = _TargetPage(inputs, target)
-    drawings, explorer = page.drawings, page.explorer
-    files = {name: drawings[name] for name in drawings if name not in ("loss_curve", "accuracy_curve")}
-    if explorer:
-        files |= {"roc_curve": explorer.roc, "precision_recall_curve": explorer.precision_recall}
-    script = (TEMPLATES / "threshold_explorer.js").read_text(encoding="utf-8") if explorer else ""
-    evaluation = page.evaluation
+    evaluation, drawings, explorer = page.evaluation, page.drawings, page.explorer
     html = render_page(
         "report.html.j2",
         inputs=inputs,
@@ -115,25 +95,26 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
         evaluation=evaluation,
         reliability=evaluation.reliability,
         baseline=insights.majority_baseline(evaluation),
-        task=insights.model_task(evaluation),
-        confusions=insights.confusions_text(evaluation),
         next_steps=insights.next_steps(evaluation, inputs.history, page.labels, page.probabilities),
         classes_shown=len(page.classes_shown),
         drawings=drawings,
         samples=page.samples(),
         predictions=page.random_predictions(),
-        pairs=[page.pair_examples(pair) for pair in evaluation.confused_pairs[:PAIRS_ILLUSTRATED]],
+        pairs=[(pair, page.pair_examples(pair)) for pair in evaluation.confused_pairs[:PAIRS_ILLUSTRATED]],
         errors=[page.tile(error.index, id=error.id) for error in evaluation.confident_errors[:ERRORS_SHOWN]],
         explorer=explorer,
-        script=script,
+        script=(TEMPLATES / "threshold_explorer.js").read_text(encoding="utf-8") if explorer else "",
     )
-    return write_report_files(folder, html, files)
+    if explorer:
+        drawings = drawings | {"roc_curve": explorer.roc, "precision_recall_curve": explorer.precision_recall}
+    return write_report_files(folder, html, drawings)
 
 
 def write_report_files(folder: Path, html: str, drawings: Mapping[str, str]) -> Path:
-    """Write `report.html` and a file per drawing into `folder`; the page's path."""
+    """Write `report.html` and a file per drawing into `folder`; the page's path. One file has both learning curves."""
     for name, drawing in drawings.items():
-        write_atomically(folder / f"{name}.svg", drawing)
+        if name not in ("loss_curve", "accuracy_curve"):
+            write_atomically(folder / f"{name}.svg", drawing)
     path = folder / "report.html"
     write_atomically(path, html.encode(errors="replace"))  # a file's name need not be valid Unicode
     return path
@@ -212,8 +193,8 @@ class _TargetPage:
             ),
         }
 
-    def samples(self) -> list[TileGroup]:
-        """Per class its mean image and a few random training images."""
+    def samples(self) -> list[tuple[str, ImageTile | None, list[ImageTile]]]:
+        """Per class its name, its mean image and a few random training images."""
         inputs, classes, shown = self.inputs, self.evaluation.classes, self.classes_shown
         images, all_labels = inputs.dataset.images, inputs.dataset.labels[self.target]
         labels = np.full(len(images), UNKNOWN, dtype=np.int64)  # of training images of the classes shown only
@@ -225,9 +206,9 @@ class _TargetPage:
         chosen = sample_per_class(labels, len(classes), n_per_class)
         groups = []
         for index in shown:
-            name, mean = classes[index], means[index]
-            tiles = tuple(ImageTile(images[int(i)], name) for i in chosen[labels[chosen] == index])
-            groups.append(TileGroup(name, tiles, None if mean is None else ImageTile(mean, name)))
+            mean = means[index]
+            tiles = [ImageTile(images[int(i)]) for i in chosen[labels[chosen] == index]]
+            groups.append((classes[index], None if mean is None else ImageTile(mean), tiles))
         return groups
 
     def tile(self, index: int, *, id: str = "") -> ImageTile:
@@ -247,17 +228,17 @@ class _TargetPage:
         known = np.flatnonzero(self.labels != UNKNOWN)
         return [self.tile(int(index)) for index in random_sample(known, PREDICTIONS_SHOWN)]
 
-    def pair_examples(self, pair: ConfusedPair) -> PairExamples:
+    def pair_examples(self, pair: ConfusedPair) -> list[TileGroup]:
+        """Correct predictions of the true class, the errors, correct predictions of the other class."""
         true, predicted = (self.evaluation.classes[i] for i in (pair.true, pair.predicted))
-        errors = tuple(self.tile(index) for index in pair.examples[:EXAMPLES_SHOWN])
-        groups = (
-            TileGroup(f"{true}, correct", self._correct_tiles(pair.true)),
-            TileGroup(f"{true}, predicted as {predicted}", errors),
-            TileGroup(f"{predicted}, correct", self._correct_tiles(pair.predicted)),
-        )
-        return PairExamples(pair, true, predicted, groups)
+        errors = [self.tile(index) for index in pair.examples[:EXAMPLES_SHOWN]]
+        return [
+            (f"{true}, correct", self._correct_tiles(pair.true)),
+            (f"{true}, predicted as {predicted}", errors),
+            (f"{predicted}, correct", self._correct_tiles(pair.predicted)),
+        ]
 
-    def _correct_tiles(self, index: int) -> tuple[ImageTile, ...]:
+    def _correct_tiles(self, index: int) -> list[ImageTile]:
         """A few random test images of a class that were predicted correctly."""
         correct = np.flatnonzero((self.labels == index) & (self.predicted == index))
-        return tuple(self.tile(int(i)) for i in random_sample(correct, CORRECT_SHOWN))
+        return [self.tile(int(i)) for i in random_sample(correct, CORRECT_SHOWN)]
