@@ -1,7 +1,7 @@
 """The reports of a run: one page for one target; for several a page each, and an overview with a card per product."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +28,12 @@ PRODUCTS_SHOWN = 24
 LABELS_ON_A_CARD = 8
 
 
-@dataclass(frozen=True)
-class PredictionLine:
-    """One prediction on a card.
+Line = tuple[str, str, str, str]
+"""A prediction on a card: target (empty where the line above has the same), status (`correct`, `incorrect` or
+`unknown`), prediction with its probability, and the truth where the prediction is incorrect."""
 
-    Attributes:
-        target: its name; empty where the line above has the same.
-        text: the prediction with its probability.
-        status: `correct`, `incorrect` or `unknown`.
-        true: the truth, where the prediction is incorrect.
-    """
-
-    target: str
-    text: str
-    status: str
-    true: str = ""
-
-
-@dataclass(frozen=True)
-class ProductCard:
-    """An image with the predictions of all targets."""
-
-    image: ImageTile
-    lines: tuple[PredictionLine, ...]
+Card = tuple[ImageTile, list[Line]]
+"""An image with the predictions of all targets."""
 
 
 def write_reports(folder: Path, inputs: ReportInputs) -> Path:
@@ -99,6 +82,12 @@ def _write_multilabel(
     drawings = shared_drawings(inputs, target, weakest_first[:CLASSES_DRAWN])
     known = np.flatnonzero((inputs.test_labels(target) != UNKNOWN).any(axis=1))
     only = replace(inputs, probabilities={target: inputs.probabilities[target]})
+    errors: list[Card] = []
+    for error in evaluation.confident_errors[:PRODUCTS_SHOWN]:
+        label = evaluation.classes[error.label]
+        truth = label if error.has_label else f"not {label}"
+        line = ("", "incorrect", _with_probability(label, error.probability), truth)
+        errors.append((ImageTile(inputs.test_pixels(error.index), id=error.id), [line]))
     html = render_page(
         "multilabel.html.j2",
         inputs=inputs,
@@ -108,36 +97,20 @@ def _write_multilabel(
         rows=[rows[i] for i in weakest_first],
         drawings=drawings,
         products=[_product_card(only, int(i)) for i in random_sample(known, PRODUCTS_SHOWN)],
-        errors=[
-            _error_card(inputs, evaluation, error) for error in evaluation.confident_errors[:PRODUCTS_SHOWN]
-        ],
+        errors=errors,
     )
-    files = {name: drawings[name] for name in drawings if name not in ("loss_curve", "accuracy_curve")}
-    return write_report_files(folder, html, files)
-
-
-def _error_card(inputs: ReportInputs, evaluation: MultilabelEvaluation, error: Any) -> ProductCard:
-    label = evaluation.classes[error.label]
-    line = PredictionLine(
-        "",
-        _with_probability(label, error.probability),
-        "incorrect",
-        f"{'' if error.has_label else 'not '}{label}",
-    )
-    return ProductCard(ImageTile(inputs.test_pixels(error.index), id=error.id), (line,))
+    return write_report_files(folder, html, drawings)
 
 
 def _target_row(inputs: ReportInputs, target: str, page: str | None) -> dict[str, Any]:
     """A target in the overview's table: the metric of its kind with a 95 % interval, and the baseline."""
     evaluation = inputs.evaluations.get(target)
-    classes = next(len(t.classes) for t in inputs.dataset.targets if t.name == target)
-    row: dict[str, Any] = {"name": target, "page": page, "classes": classes, "n": 0}
-    row |= {"unknown": 1.0, "baseline": None}
+    classes = len(inputs.dataset.target(target).classes)
+    row: dict[str, Any] = {"name": target, "page": page, "classes": classes, "baseline": None}
     if evaluation is None:
-        return row | {"metric": "no known labels", "value": None, "interval": (0, 1)}
+        return row | {"n": 0, "unknown": 1.0, "metric": "no known labels", "value": None, "interval": (0, 1)}
     if isinstance(evaluation, MultilabelEvaluation):
-        micro = evaluation.micro
-        unknown = evaluation.unlabelled_fraction
+        micro, unknown = evaluation.micro, evaluation.unlabelled_fraction
         row |= {"metric": "F1 (micro)", "value": micro.f1, "interval": micro.f1_interval}
     else:
         unknown = evaluation.n_unlabelled / (evaluation.n + evaluation.n_unlabelled)
@@ -160,24 +133,22 @@ def _count_errors(inputs: ReportInputs) -> NDArray[np.float64]:
     return count + highest / 2
 
 
-def _product_card(inputs: ReportInputs, index: int) -> ProductCard:
+def _product_card(inputs: ReportInputs, index: int) -> Card:
     """Test image `index` with the predictions of all targets."""
-    lines: list[PredictionLine] = []
+    lines: list[Line] = []
     for target, probabilities in inputs.probabilities.items():
         truth, row = inputs.test_labels(target)[index], probabilities[index]
         evaluation = inputs.evaluations.get(target)
         if isinstance(evaluation, MultilabelEvaluation):
             lines += _label_lines(evaluation, target, truth, row)
             continue
-        classes = next(t.classes for t in inputs.dataset.targets if t.name == target)
+        classes = inputs.dataset.target(target).classes
         predicted = int(predicted_classes(evaluation, row[None])[0] if evaluation else row.argmax())
         status = _status(truth, predicted) if evaluation else "unknown"
         true = classes[int(truth)] if status == "incorrect" else ""
-        lines.append(
-            PredictionLine(target, _with_probability(classes[predicted], row[predicted]), status, true)
-        )
+        lines.append((target, status, _with_probability(classes[predicted], row[predicted]), true))
     image = ImageTile(inputs.test_pixels(index), id=str(inputs.dataset.ids[int(inputs.split.test[index])]))
-    return ProductCard(image, tuple(lines))
+    return image, lines
 
 
 def _label_lines(
@@ -185,21 +156,17 @@ def _label_lines(
     target: str,
     truth: NDArray[np.integer[Any]],
     probabilities: NDArray[np.floating[Any]],
-) -> list[PredictionLine]:
+) -> list[Line]:
     """The predicted labels, the most probable first, and the missed ones."""
     predicted = probabilities >= np.array([row.threshold for row in evaluation.per_label])
     order = [int(i) for i in np.argsort(-probabilities, kind="stable") if predicted[i] or truth[i] == 1]
-    lines: list[PredictionLine] = []
+    lines: list[Line] = []
     for i in order[:LABELS_ON_A_CARD]:
-        label = evaluation.classes[i]
-        status = _status(truth[i], int(predicted[i]))
+        label, status = evaluation.classes[i], _status(truth[i], int(predicted[i]))
         error = f"not {label}" if predicted[i] else f"{label}, missed"
         text = _with_probability(label, probabilities[i])
-        lines.append(
-            PredictionLine("" if lines else target, text, status, error if status == "incorrect" else "")
-        )
-    status = "unknown" if (truth == UNKNOWN).any() else "correct"
-    return lines or [PredictionLine(target, "none", status)]
+        lines.append(("" if lines else target, status, text, error if status == "incorrect" else ""))
+    return lines or [(target, "unknown" if (truth == UNKNOWN).any() else "correct", "none", "")]
 
 
 def _status(truth: Any, predicted: int) -> str:
