@@ -1,4 +1,4 @@
-"""A new kind of layer is one row of `LAYER_KINDS`: it trains, exports, is drawn and explained without anything else."""
+"""A new kind of layer is one row of `LAYER_KINDS` and its words: it trains, exports, is drawn and explained."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,7 @@ from torch import nn
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.learn.export import export
-from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, LayerKind, LayerSpec, Words, window_shape
+from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, LayerKind, LayerSpec, window_shape
 from muslin.learn.modules import Net, to_batch
 from muslin.learn.networks import Network, describe
 from muslin.learn.operators import (
@@ -24,6 +24,7 @@ from muslin.learn.operators import (
     rows_of,
     window_of,
 )
+from muslin.messages import LANGUAGES, table
 from muslin.models.predictor import Predictor
 from muslin.reporting.svg.network_diagram import network_diagram
 from small_models import LABEL
@@ -50,17 +51,17 @@ AVERAGE_POOL = LayerKind(
         "AveragePool", [source], layer.name, kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 0, 0]
     ),
     operators={"AveragePool": Operator("window", step, backward, WINDOW_ATTRIBUTES)},
-    words={
-        language: Words("average pool", "the mean of windows", "a smaller image") for language in ("en", "zh")
-    },
     fields=("kernel_size", "stride"),
     output_shape=window_shape,
 )
+WORDS = {"name": "average pool", "detail": "the mean of windows", "purpose": "a smaller image"}
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     monkeypatch.setitem(LAYER_KINDS, "average pool", AVERAGE_POOL)
+    for language in LANGUAGES:
+        monkeypatch.setitem(table(language)["layer_kinds"]["rows"], "average pool", WORDS)
     monkeypatch.setitem(OPERATORS, "AveragePool", AVERAGE_POOL.operators["AveragePool"])
     layers = (
         LayerSpec("scale", "scale"),

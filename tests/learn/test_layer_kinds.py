@@ -19,7 +19,7 @@ from muslin.learn.layer_kinds import (
     table_row,
 )
 from muslin.learn.networks import NETWORKS, Network
-from muslin.messages import LANGUAGES
+from muslin.messages import LANGUAGES, table
 
 EXAMPLES = {
     "filters": 4, "kernel_size": 2, "stride": 2, "padding": 1, "rate": 0.125, "bias": True, "output_scale": 0.5,
@@ -38,12 +38,12 @@ def faults(name: str, row: LayerKind) -> list[str]:
     """What a row of the table lacks."""
     known = {field.name for field in fields(LayerSpec)}
     missing = [f"{name}: {field} is no field" for field in row.fields if field not in known]
-    missing += [f"{name}: no words in {language}" for language in LANGUAGES if language not in row.words]
-    for language, words in row.words.items():
+    for language in LANGUAGES:
+        words = table(language)["layer_kinds"]["rows"].get(name, {})
         missing += [
             f"{name}: no {part} in {language}"
             for part in ("name", "detail", "purpose")
-            if not getattr(words, part)
+            if not words.get(part)
         ]
     missing += [] if row.operators else [f"{name}: no operator"]
     for op, operator in row.operators.items():
@@ -61,8 +61,8 @@ def test_every_row_is_complete() -> None:
 
 def test_a_row_that_lacks_something_is_found() -> None:
     whole = LAYER_KINDS["max pool"]
-    for name in ("operators", "words"):
-        assert faults("max pool", replace(whole, **{name: {}}))
+    assert faults("max pool", replace(whole, operators={}))
+    assert faults("swish", whole)
     assert faults("max pool", replace(whole, fields=("kernel",)))
 
 
@@ -112,7 +112,7 @@ def test_detail_has_the_values_of_the_layer(kind: str, language: str) -> None:
     detail = layer_detail(row, language)
     assert detail
     assert "{" not in detail
-    assert kind_words(kind, language).name
+    assert kind_words(kind, language)["name"]
 
 
 def test_dropout_rates_are_exact_in_words_and_data() -> None:
@@ -128,7 +128,7 @@ def test_detail_of_a_row_from_elsewhere_is_empty() -> None:
 
 
 def test_unknown_kind_is_called_by_its_own_name() -> None:
-    assert kind_words("swish").name == "swish"
+    assert kind_words("swish")["name"] == "swish"
 
 
 def test_table_is_read_without_torch() -> None:

@@ -19,7 +19,7 @@ from muslin.explain.graph import Graph, Node, read_graph
 from muslin.explain.image_edits import edge_colour
 from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, kind_words, layer_detail
 from muslin.learn.operators import Array, Call, Window, window_of
-from muslin.messages import LANGUAGES, Message
+from muslin.messages import LANGUAGES, Message, table
 from muslin.models.bundle import FEATURES, Bundle
 from muslin.models.runtime import run_session, session
 
@@ -310,9 +310,10 @@ def _recognise(node: Node, constants: Sequence[Array | None]) -> str:
 
 
 def _kind_name(kind: str, op: str, language: str) -> str:
-    if kind in LAYER_KINDS or op not in OPERATORS or not OPERATORS[op].words[0]:
-        return kind_words(kind, language).name
-    return OPERATORS[op].words[LANGUAGES.index(language)]
+    if kind in LAYER_KINDS:
+        return kind_words(kind, language)["name"]
+    name: str = table(language)["operators"]["names"].get(op, kind)
+    return name
 
 
 def _why_unsupported(node: Node, constants: Sequence[Array | None], shape: tuple[int, ...]) -> Message | None:

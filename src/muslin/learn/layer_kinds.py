@@ -1,8 +1,8 @@
 """The kinds of layers: one table, one row per kind, with everything that muslin knows about it.
 
-To add a kind, add a row to `LAYER_KINDS`: training, the table of layers, the ONNX export, the explanations, the
-report's diagram and the studio all read it. Only a row's `module` imports torch, when it is called; the rest works
-without.
+To add a kind, add a row to `LAYER_KINDS`, and its words to `layer_kinds` in `muslin/messages`: training, the table of
+layers, the ONNX export, the explanations, the report's diagram and the studio all read it. Only a row's `module`
+imports torch, when it is called; the rest works without.
 """
 
 import math
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from muslin.learn import operators
 from muslin.learn.operators import Operator
-from muslin.messages import filled
+from muslin.messages import filled, table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,15 +70,6 @@ class LayerSpec:
     block: int = 0
 
 
-@dataclass(frozen=True)
-class Words:
-    """A kind for a person: its name, what a layer does (with the values of its table row), what the kind is for."""
-
-    name: str
-    detail: str
-    purpose: str
-
-
 def _same(layer: LayerSpec, before: Shape) -> Shape:
     return before
 
@@ -91,7 +82,6 @@ class LayerKind:
         module: the torch module of a layer with an input of that shape; the layer after it is given too.
         to_onnx: writes its nodes, the last of which bears the layer's name; returns the name of its result.
         operators: the ONNX operators by which its result is recognised in a sealed graph, with their arithmetic.
-        words: per language.
         fields: the fields of `LayerSpec` that it reads.
         output_shape: from a layer and its input's shape.
         weights: the shapes of its weights, from a layer and its input's shape.
@@ -104,7 +94,6 @@ class LayerKind:
     module: Callable[[LayerSpec, Shape, LayerSpec | None], "nn.Module"]
     to_onnx: Callable[["GraphWriter", LayerSpec, Shape, str], str]
     operators: Mapping[str, Operator]
-    words: Mapping[str, Words]
     fields: tuple[str, ...] = ()
     output_shape: Callable[[LayerSpec, Shape], Shape] = _same
     weights: Callable[[LayerSpec, Shape], dict[str, Shape]] = lambda layer, before: {}
@@ -175,16 +164,15 @@ def _batch_norm_weights(layer: LayerSpec, before: Shape) -> dict[str, Shape]:
 # ── torch modules ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _module(name: str, *arguments: Callable[[LayerSpec, Shape], Any]) -> Callable[..., "nn.Module"]:
-    """The class `name` of `muslin.learn.modules`, made with these arguments."""
+def _module(make: Callable[[Any, LayerSpec, Shape], "nn.Module"]) -> Callable[..., "nn.Module"]:
+    """`make` is given `muslin.learn.modules`, which is imported when it is called, and in it torch's `nn`."""
 
-    def make(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
+    def module(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
         from muslin.learn import modules
 
-        made: nn.Module = getattr(modules, name)(*(argument(layer, before) for argument in arguments))
-        return made
+        return make(modules, layer, before)
 
-    return make
+    return module
 
 
 def _convolution_module(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
@@ -202,17 +190,6 @@ def _batch_norm_module(layer: LayerSpec, before: Shape, following: LayerSpec | N
     return norm
 
 
-def _torch(make: Callable[[Any, LayerSpec], "nn.Module"]) -> Callable[..., "nn.Module"]:
-    """A module of torch's own; `make` is given `torch.nn`."""
-
-    def module(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
-        from torch import nn
-
-        return make(nn, layer)
-
-    return module
-
-
 # ── ONNX nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -227,10 +204,6 @@ def _window(layer: LayerSpec, before: Shape) -> dict[str, Any]:
 def _onnx(op: str, **attributes: Any) -> Callable[..., str]:
     """One node without weights."""
     return lambda graph, layer, before, source: graph.node(op, [source], layer.name, **attributes)
-
-
-def _onnx_pool(op: str) -> Callable[..., str]:
-    return lambda graph, layer, before, source: graph.node(op, [source], layer.name, **_window(layer, before))
 
 
 def _onnx_global(op: str) -> Callable[..., str]:
@@ -292,56 +265,25 @@ def _onnx_normalised_sigmoid(graph: "GraphWriter", layer: LayerSpec, before: Sha
 # ── The table ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _is_depthwise(attributes: Mapping[str, Any], constants: Constants) -> bool:
-    weights = constants[1]
-    return weights is not None and attributes.get("group", 1) == len(weights) > 1
-
-
-def _is_relu6(attributes: Mapping[str, Any], constants: Constants) -> bool:
-    return [None if bound is None else float(bound) for bound in constants[1:3]] == [0, 6]
-
-
-def _words(name: str, detail: str, purpose: str, *chinese: str) -> dict[str, Words]:
-    return {"en": Words(name, detail, purpose), "zh": Words(*chinese)}
-
-
 def _never(attributes: Mapping[str, Any], constants: Constants) -> bool:
     """Only a bundle's table of layers says that a layer is of this kind."""
     return False
 
 
-_NUMBERS, _NUMBERS_ZH = "numbers that the network can handle", "网络便于处理的数值"
-
 # fmt: off
 LAYER_KINDS: dict[str, LayerKind] = {
     "scale": LayerKind(
-        _module("Normalise", lambda layer, before: [layer.mean], lambda layer, before: [layer.std]),
-        _onnx_scale,
-        {"Div": operators.DIV},
-        _words(
-            "scale", "pixels 0 to 255 become {low} to {high}", _NUMBERS,
-            "缩放", "像素值 0 到 255 变为 {low} 到 {high}", _NUMBERS_ZH,
-        ),
+        _module(lambda m, layer, before: m.Normalise([layer.mean], [layer.std])),
+        _onnx_scale, {"Div": operators.DIV},
         fields=("mean", "std"),
     ),
     "normalise": LayerKind(
-        _module("Normalise", lambda layer, before: [0.0] * before[2], lambda layer, before: [255.0] * before[2]),
-        _onnx_normalise,
-        {"Div": operators.DIV},
-        _words(
-            "normalise", "the training images get mean 0 and standard deviation 1", _NUMBERS,
-            "标准化", "训练图片的均值变为 0，标准差变为 1", _NUMBERS_ZH,
-        ),
+        _module(lambda m, layer, before: m.Normalise([0.0] * before[2], [255.0] * before[2])),
+        _onnx_normalise, {"Div": operators.DIV},
     ),
     "whitening": LayerKind(
-        _module("Whitening", lambda layer, before: layer, lambda layer, before: before[2]),
-        _onnx_convolution,
-        {"Conv": operators.CONVOLUTION},
-        _words(
-            "whitening", "{filters} uncorrelated patterns of {kernel_size}×{kernel_size}, fixed before training",
-            "small details as numbers that do not repeat each other",
-            "白化", "{filters} 个互不相关的 {kernel_size}×{kernel_size} 图案，训练前固定", "把细节变成互不重复的数值",
-        ),
+        _module(lambda m, layer, before: m.Whitening(layer, before[2])),
+        _onnx_convolution, {"Conv": operators.CONVOLUTION},
         fields=("filters", "kernel_size", "stride"),
         output_shape=window_shape,
         weights=lambda layer, before: {"weight": _convolution_weights(layer, before)["weight"]},
@@ -350,172 +292,93 @@ LAYER_KINDS: dict[str, LayerKind] = {
     ),
     "depthwise convolution": LayerKind(
         _convolution_module,
-        _onnx_convolution,
-        {"Conv": operators.CONVOLUTION},
-        _words(
-            "depthwise convolution", "a kernel of {kernel_size}×{kernel_size} for each of {channels} channels",
-            "looks for a small pattern in each channel alone",
-            "深度可分离卷积", "{channels} 个通道各用一个 {kernel_size}×{kernel_size} 的卷积核",
-            "在每个通道内单独寻找小图案",
-        ),
+        _onnx_convolution, {"Conv": operators.CONVOLUTION},
         fields=("kernel_size", "stride", "padding", "bias"),
         output_shape=window_shape,
         weights=_convolution_weights,
-        is_kind=_is_depthwise,
+        is_kind=lambda attributes, constants: (
+            constants[1] is not None and attributes.get("group", 1) == len(constants[1]) > 1
+        ),
     ),
     "convolution": LayerKind(
         _convolution_module,
-        _onnx_convolution,
-        {"Conv": operators.CONVOLUTION},
-        _words(
-            "convolution", "{filters} kernels of {kernel_size}×{kernel_size}×{channels}",
-            "looks everywhere for small patterns, one per kernel",
-            "卷积", "{filters} 个 {kernel_size}×{kernel_size}×{channels} 的卷积核",
-            "在整张图上寻找小图案，每个卷积核一种",
-        ),
+        _onnx_convolution, {"Conv": operators.CONVOLUTION},
         fields=("filters", "kernel_size", "stride", "padding", "bias"),
         output_shape=window_shape,
         weights=_convolution_weights,
     ),
     "batch norm": LayerKind(
         _batch_norm_module,
-        _onnx_batch_norm,
-        {"BatchNormalization": operators.BATCH_NORM},
-        _words(
-            "batch norm", "each channel gets mean 0 and standard deviation 1, then a learned shift, or scale and shift",
-            "keeps the numbers in a steady range, so that training is quick",
-            "批归一化", "每个通道的均值变为 0、标准差变为 1，再加上学到的偏移（或缩放与偏移）",
-            "让数值保持在稳定的范围，训练更快",
-        ),
+        _onnx_batch_norm, {"BatchNormalization": operators.BATCH_NORM},
         fields=("learn_scale", "epsilon", "momentum"),
         weights=_batch_norm_weights,
         statistics=("running_mean", "running_var"),
     ),
     "relu": LayerKind(
-        _torch(lambda nn, layer: nn.ReLU(inplace=True)),  # no layer needs its input again
-        _onnx("Relu"),
-        {"Relu": operators.RELU},
-        _words(
-            "ReLU", "negative values become 0", "keeps what a pattern matches, drops what it does not",
-            "ReLU", "负值变为 0", "保留匹配的图案，去掉不匹配的",
-        ),
+        _module(lambda m, layer, before: m.nn.ReLU(inplace=True)),  # no layer needs its input again
+        _onnx("Relu"), {"Relu": operators.RELU},
     ),
     "relu6": LayerKind(
-        _torch(lambda nn, layer: nn.ReLU6()),
-        _onnx_relu6,
-        {"Clip": operators.CLIP},
-        _words(
-            "ReLU6", "negative values become 0, those above 6 become 6",
-            "keeps what a pattern matches, within a fixed range",
-            "ReLU6", "负值变为 0，大于 6 的变为 6", "在固定范围内保留匹配的图案",
-        ),
-        is_kind=_is_relu6,
+        _module(lambda m, layer, before: m.nn.ReLU6()),
+        _onnx_relu6, {"Clip": operators.CLIP},
+        is_kind=lambda attributes, constants: [None if c is None else float(c) for c in constants[1:3]] == [0, 6],
     ),
     "add": LayerKind(
-        _torch(lambda nn, layer: nn.Identity()),  # `Net.features` adds
+        _module(lambda m, layer, before: m.nn.Identity()),  # `Net.features` adds
         lambda graph, layer, before, source: graph.node("Add", [source, layer.source], layer.name),
         {"Add": operators.ADD},
-        _words(
-            "add", "adds the result of {source}", "a short cut: the layers between only learn what to change",
-            "相加", "加上 {source} 的结果", "捷径：中间的层只需学习要改变什么",
-        ),
         fields=("source",),
     ),
     "max pool": LayerKind(
-        _torch(lambda nn, layer: nn.MaxPool2d(layer.kernel_size, layer.stride)),
-        _onnx_pool("MaxPool"),
+        _module(lambda m, layer, before: m.nn.MaxPool2d(layer.kernel_size, layer.stride)),
+        lambda graph, layer, before, source: graph.node("MaxPool", [source], layer.name, **_window(layer, before)),
         {"MaxPool": operators.MAX_POOL},
-        _words(
-            "max pool", "the largest value of each {kernel_size}×{kernel_size} window",
-            "a smaller image that keeps the strongest matches",
-            "最大池化", "每个 {kernel_size}×{kernel_size} 窗口中的最大值", "缩小图片，保留最强的匹配",
-        ),
         fields=("kernel_size", "stride"),
         output_shape=window_shape,
     ),
     "global max pool": LayerKind(
-        _module("GlobalMaxPool"),
-        _onnx_global("GlobalMaxPool"),
-        {"GlobalMaxPool": operators.GLOBAL_MAX},
-        _words(
-            "global max pool", "the largest value of each channel",
-            "how strongly each pattern matches, wherever it is",
-            "全局最大池化", "每个通道的最大值", "每种图案匹配得有多强，无论在哪里",
-        ),
+        _module(lambda m, layer, before: m.GlobalMaxPool()),
+        _onnx_global("GlobalMaxPool"), {"GlobalMaxPool": operators.GLOBAL_MAX},
         output_shape=_channels,
     ),
     "global average pool": LayerKind(
-        _module("GlobalAveragePool"),
-        _onnx_global("GlobalAveragePool"),
-        {"GlobalAveragePool": operators.GLOBAL_AVERAGE},
-        _words(
-            "global average pool", "the mean of each channel", "how strongly each pattern matches on average",
-            "全局平均池化", "每个通道的平均值", "每种图案平均匹配得有多强",
-        ),
+        _module(lambda m, layer, before: m.GlobalAveragePool()),
+        _onnx_global("GlobalAveragePool"), {"GlobalAveragePool": operators.GLOBAL_AVERAGE},
         output_shape=_channels,
     ),
     "dropout": LayerKind(
-        _module("Dropout", lambda layer, before: layer.rate),
+        _module(lambda m, layer, before: m.Dropout(layer.rate)),
         _onnx("Identity"),  # it works in training alone; here it marks the place for an edit
         {"Identity": operators.OPERATORS["Identity"]},
-        _words(
-            "dropout", "in training, {rate:percent} of the values become 0", "so that no value relies on another",
-            "随机失活", "训练时，{rate:percent} 的值变为 0", "使各个值不互相依赖",
-        ),
         fields=("rate",),
         is_kind=_never,
         edits=("dropout",),
     ),
     "flatten": LayerKind(
-        _module("Flatten"),
-        _onnx_flatten,
-        {"Flatten": operators.OPERATORS["Flatten"]},
-        _words(
-            "flatten", "all maps in one row", "a list instead of an image",
-            "展平", "所有特征图排成一行", "把图片变成列表",
-        ),
+        _module(lambda m, layer, before: m.Flatten()),
+        _onnx_flatten, {"Flatten": operators.OPERATORS["Flatten"]},
         output_shape=lambda layer, before: (math.prod(before),),
         is_kind=_never,  # a global pooling flattens too
     ),
     "dense": LayerKind(
-        _module("Dense", lambda layer, before: layer, lambda layer, before: before[0]),
+        _module(lambda m, layer, before: m.Dense(layer, before[0])),
         lambda graph, layer, before, source: graph.dense(layer, source, layer.name),
         {"Gemm": operators.DENSE},
-        _words(
-            "dense", "{features} inputs to {filters} outputs", "weighs every value that it is given",
-            "全连接", "{features} 个输入到 {filters} 个输出", "给每个输入值一个权重",
-        ),
         fields=("filters", "bias", "output_scale"),
         output_shape=lambda layer, before: (layer.filters,),
         weights=_dense_weights,
     ),
     "softmax": LayerKind(
-        _torch(lambda nn, layer: nn.Softmax(dim=1)),
-        _onnx("Softmax", axis=1),
-        {"Softmax": operators.SOFTMAX},
-        _words(
-            "softmax", "scores become probabilities that add up to 1", "how probable each class is",
-            "softmax", "分数变为总和为 1 的概率", "每个类别的可能性",
-        ),
+        _module(lambda m, layer, before: m.nn.Softmax(dim=1)),
+        _onnx("Softmax", axis=1), {"Softmax": operators.SOFTMAX},
     ),
     "sigmoid": LayerKind(
-        _torch(lambda nn, layer: nn.Sigmoid()),
-        _onnx("Sigmoid"),
-        {"Sigmoid": operators.SIGMOID},
-        _words(
-            "sigmoid", "each score becomes a probability of its own", "how probable each label is",
-            "sigmoid", "每个分数各自变为一个概率", "每个标签的可能性",
-        ),
+        _module(lambda m, layer, before: m.nn.Sigmoid()),
+        _onnx("Sigmoid"), {"Sigmoid": operators.SIGMOID},
     ),
     "normalised sigmoid": LayerKind(
-        _module("NormalisedSigmoid"),
-        _onnx_normalised_sigmoid,
-        {"Softmax": operators.SOFTMAX},
-        _words(
-            "normalised sigmoid", "each score becomes a sigmoid, divided by the sum of all",
-            "how probable each class is",
-            "归一化 sigmoid", "每个分数先取 sigmoid，再除以总和", "每个类别的可能性",
-        ),
+        _module(lambda m, layer, before: m.NormalisedSigmoid()),
+        _onnx_normalised_sigmoid, {"Softmax": operators.SOFTMAX},
         is_kind=_never,
     ),
 }
@@ -538,9 +401,11 @@ def table_row(layer: LayerSpec, before: Shape) -> dict[str, Any]:
     }
 
 
-def kind_words(kind: str, language: str = "en") -> Words:
-    """The words for a kind; for one that is not in the table its own name."""
-    return LAYER_KINDS[kind].words[language] if kind in LAYER_KINDS else Words(kind, "", "")
+def kind_words(kind: str, language: str = "en") -> Mapping[str, str]:
+    """A kind's `name`, `detail` (what a layer does, with the values of its table row) and `purpose`; of an unknown kind
+    its own name."""
+    row: Mapping[str, str] = table(language)["layer_kinds"]["rows"].get(kind)
+    return row or {"name": kind, "detail": "", "purpose": ""}
 
 
 def layer_detail(row: Mapping[str, Any], language: str = "en") -> str:
@@ -554,7 +419,7 @@ def layer_detail(row: Mapping[str, Any], language: str = "en") -> str:
         if row["kind"] == "scale":
             for name, pixel in (("low", 0), ("high", 255)):
                 values[name] = f"{(pixel - row['mean']) / row['std']:.2g}".replace("-", "−")
-        return filled(kind_words(row["kind"], language).detail, values, language)
+        return filled(kind_words(row["kind"], language)["detail"], values, language)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return ""
 

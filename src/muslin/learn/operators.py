@@ -69,7 +69,6 @@ class Operator:
         varying: how many inputs, from the first, may depend on the image.
         exact: whether it is made of straight lines, so that an attribution adds up to the score.
         edits: the kinds of `muslin.explain.model_edits` that it takes.
-        words: its name per language; a layer kind has its own.
     """
 
     form: str
@@ -79,7 +78,6 @@ class Operator:
     varying: int = 1
     exact: bool = True
     edits: tuple[str, ...] = ()
-    words: tuple[str, str] = ("", "")
 
 
 # ── Windows: convolutions and pooling ─────────────────────────────────────────────────────────────────────────────────
@@ -100,13 +98,12 @@ class Window:
 
     def patch(self, maps: Array, row: int, column: int) -> Float:
         """float64 (channels, *size) of maps (channels, height, width); NaN in the padding."""
-        top, left = self.start(row, column)
-        rows, columns = top + np.arange(self.size[0]), left + np.arange(self.size[1])
-        in_rows = (rows >= 0) & (rows < self.inside[0])
-        in_columns = (columns >= 0) & (columns < self.inside[1])
-        patch = np.full((len(maps), *self.size), np.nan)
-        values = maps[:, rows[in_rows][:, None], columns[in_columns]]
-        patch[:, in_rows[:, None] & in_columns] = values.reshape(len(maps), -1)
+        (top, left), (rows, columns), pads = self.start(row, column), self.size, self.pads
+        below, right = (max(0, start + side - n) for start, side, n in
+                        zip((top, left), self.size, self.inside, strict=True))  # fmt: skip
+        around = [(0, 0), (pads[0], below), (pads[1], right)]
+        padded = np.pad(maps.astype(np.float64), around, constant_values=np.nan)
+        patch: Float = padded[:, top + pads[0] :, left + pads[1] :][:, :rows, :columns]
         return patch
 
     def places(self, size: tuple[int, int], i: int, j: int) -> tuple[slice, slice]:
@@ -141,8 +138,8 @@ class Window:
 
 
 def window_of(attributes: Mapping[str, Any], shape: Sequence[int]) -> Window:
-    """The window over an input of `shape` (count, channels, height, width)."""
-    size, stride = attributes["kernel_shape"], attributes.get("strides") or (1, 1)
+    """The window over an input of `shape` (count, channels, height, width); of a global pooling all of it."""
+    size, stride = attributes.get("kernel_shape") or shape[2:], attributes.get("strides") or (1, 1)
     pads = attributes.get("pads") or (0, 0, 0, 0)
     return Window((size[0], size[1]), (stride[0], stride[1]), (pads[0], pads[1]), (shape[2], shape[3]))
 
@@ -160,11 +157,8 @@ def _convolution_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, 
     bias = float(call.inputs[2][output]) if len(call.inputs) > 2 else None
     shown = _largest(sums, None if all_terms else MAX_MAPS)
     code = "formula_products" if bias is None else "formula_products_bias"
-    return window.step(row, column) | {
+    return window.step(row, column) | _weighted_sum(sums, bias, shown) | {
         "formula": Message(code, count=patch.size),
-        "value": float(sums.sum()) + (bias or 0.0),
-        "sum": float(sums.sum()),
-        "bias": bias,
         "groups": groups,
         "products_total": patch.size,
         "padded": int(np.isnan(patch[0]).sum()),
@@ -174,7 +168,6 @@ def _convolution_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, 
             for i in shown
         ],
         "maps_total": len(sums),
-        "main_terms": _main_terms(sums, shown),
     }, None  # fmt: skip
 
 
@@ -215,7 +208,7 @@ def _max_pool_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Sou
     }, (0, (image, channel, top + y, left + x))
 
 
-def _max_pool_back(call: Call, slopes: Float) -> Back:
+def _max_back(call: Call, slopes: Float) -> Back:
     source, result = call.inputs[0], call.output
     window, size = window_of(call.attributes, source.shape), (result.shape[2], result.shape[3])
     around = [(0, 0), (0, 0), *((p, k + s) for p, k, s in
@@ -232,7 +225,7 @@ def _max_pool_back(call: Call, slopes: Float) -> Back:
     return (window.scatter(source.shape, size, part),), 0.0
 
 
-MAX_POOL = Operator("window", _max_pool_step, _max_pool_back, WINDOW_ATTRIBUTES, edits=("pooling",))
+MAX_POOL = Operator("window", _max_pool_step, _max_back, WINDOW_ATTRIBUTES, edits=("pooling",))
 
 
 def _global_max_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
@@ -246,15 +239,7 @@ def _global_max_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, S
     }, (0, (place[0], place[1], *argmax))
 
 
-def _global_max_back(call: Call, slopes: Float) -> Back:
-    shape = call.inputs[0].shape
-    flat = call.inputs[0].reshape(*shape[:2], -1)
-    out = np.zeros(flat.shape)
-    np.put_along_axis(out, flat.argmax(-1)[..., None], slopes.reshape(*shape[:2], 1), -1)
-    return (out.reshape(shape),), 0.0
-
-
-GLOBAL_MAX = Operator("map", _global_max_step, _global_max_back, edits=("pooling",))
+GLOBAL_MAX = Operator("map", _global_max_step, _max_back, edits=("pooling",))
 
 
 def _global_average_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
@@ -294,19 +279,16 @@ def _dense_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
     products = inputs * column
     bias = None if biases is None else float(biases[place[1]])
     shown = _largest(products, None if all_terms else MAX_TERMS)
-    main = _main_terms(products, shown)
-    return {
+    made = _weighted_sum(products, bias, shown)
+    main = made["main_terms"]
+    return made | {
         "formula": Message("formula_dense", count=main["count"], total=main["of"], percent=main["percent"]),
-        "value": float(products.sum()) + (bias or 0.0),
-        "sum": float(products.sum()),
-        "bias": bias,
         "factor": float(call.attributes.get("alpha", 1.0)),
         "inputs_total": len(products),
         "largest_terms": [
             {"input": i, "value": float(inputs[i]), "weight": float(column[i]), "product": float(products[i])}
             for i in shown
         ],
-        "main_terms": main,
     }, None
 
 
@@ -319,51 +301,28 @@ DENSE = Operator("dense", _dense_step, _dense_back, frozenset(("transB", "alpha"
                  edits=("weight", "bias"))  # fmt: skip
 
 
-def _batch_norm_line(call: Call) -> tuple[Float, Float]:
-    """y = factor · x + addition, per channel."""
-    scale, shift, mean, variance = (call.wide(number) for number in range(1, 5))
-    factor = scale / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
-    return factor, shift - mean * factor
-
-
-def _batch_norm_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
-    factor, addition = _batch_norm_line(call)
-    x, channel = float(call.inputs[0][place]), place[1]
-    names = ("scale", "shift", "mean", "variance")
-    return {
-        "formula": Message("formula_batch_norm"),
-        "value": float(factor[channel]) * x + float(addition[channel]),
-        "input": x,
-        "epsilon": float(call.attributes.get("epsilon", 1e-5)),
-        **{name: float(call.inputs[number][channel]) for number, name in enumerate(names, 1)},
-    }, (0, place)
-
-
-def _batch_norm_back(call: Call, slopes: Float) -> Back:
-    factor, addition = (line.reshape(-1, *[1] * (slopes.ndim - 2)) for line in _batch_norm_line(call))
-    return (slopes * factor,), float(np.sum(slopes * addition))
-
-
-BATCH_NORM = Operator("batch_norm", _batch_norm_step, _batch_norm_back, frozenset(("epsilon",)),
-                      edits=("layer_off",))  # fmt: skip
-
-
 def _largest(terms: Float, count: int | None) -> list[int]:
     """The places of the `count` terms that are largest in size, or of all."""
     order: list[int] = np.argsort(-np.abs(terms), kind="stable")[:count].tolist()
     return order
 
 
-def _main_terms(terms: Float, shown: Sequence[int]) -> dict[str, Any]:
-    """How few of the terms, the largest first, make up MAIN_SHARE of the sum of sizes; and what is not shown."""
+def _weighted_sum(terms: Float, bias: float | None, shown: Sequence[int]) -> Step:
+    """The sum of a step, how few of its terms, the largest first, make up MAIN_SHARE of the sum of sizes, and what is
+    not shown."""
     sizes = np.sort(np.abs(terms))[::-1]
-    total = float(sizes.sum())
-    count = int(np.searchsorted(np.cumsum(sizes), MAIN_SHARE * total)) + 1 if total else 0
+    total_size = float(sizes.sum())
+    main = int(np.searchsorted(np.cumsum(sizes), MAIN_SHARE * total_size)) + 1 if total_size else 0
     return {
-        "count": min(count, len(terms)),
-        "of": len(terms),
-        "percent": round(100 * MAIN_SHARE),
-        "rest": float(terms.sum() - terms[list(shown)].sum()),
+        "value": float(terms.sum()) + (bias or 0.0),
+        "sum": float(terms.sum()),
+        "bias": bias,
+        "main_terms": {
+            "count": min(main, len(terms)),
+            "of": len(terms),
+            "percent": round(100 * MAIN_SHARE),
+            "rest": float(terms.sum() - terms[list(shown)].sum()),
+        },
     }
 
 
@@ -375,60 +334,84 @@ def rows_of(values: Float) -> list[list[float | None]]:
 # ── Functions of single values ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def function(
-    value: Callable[[Float], Float], slope: Callable[[Float], Float], formula: str, *, exact: bool = False,
-    words: tuple[str, str] = ("", ""),
-) -> Operator:  # fmt: skip
-    """An operator on single values, with its derivative; `exact` where it consists of straight lines."""
+def _single(
+    form: str, step: Callable[[Call, Place], Step], line: Callable[[Call], tuple[Any, Any]], **options: Any
+) -> Operator:
+    """An operator on single values; of `line` it has at each value the slope and the rest: y = slope · x + rest."""
 
-    def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
-        x = float(call.inputs[0][place])
-        return {"value": float(value(np.array(x))), "input": x, "formula": formula}, (0, place)
+    def whole_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
+        return {"input": float(call.inputs[0][place])} | step(call, place), (0, place)
 
     def backward(call: Call, slopes: Float) -> Back:
-        return _through_function(slopes, call.wide(0), value, slope, exact)
+        slope, rest = line(call)
+        return (slopes * slope,), float(np.sum(slopes * rest))
 
-    return Operator("function", step, backward, exact=exact, words=words)
-
-
-def _through_function(
-    slopes: Float,
-    x: Float,
-    value: Callable[[Float], Float],
-    slope: Callable[[Float], Float],
-    exact: bool,
-) -> Back:
-    steepness = slope(x)
-    rest = value(x) - steepness * x if exact else np.zeros(1)
-    return (slopes * steepness,), float(np.sum(slopes * rest))
+    return Operator(form, whole_step, backward, **options)
 
 
-def _clipped_range(call: Call) -> tuple[float, float]:
+def _function(
+    value: Callable[[Float], Float], slope: Callable[[Float], Float], formula: str, exact: bool = False
+) -> Operator:
+    """A function with its derivative; `exact` where it consists of straight lines."""
+
+    def line(call: Call) -> tuple[Float, Float]:
+        x, steepness = call.wide(0), slope(call.wide(0))
+        return steepness, value(x) - steepness * x if exact else np.zeros(1)
+
+    return _single(
+        "function",
+        lambda call, place: {"value": float(value(call.wide(0)[place])), "formula": formula},
+        line,
+        exact=exact,
+    )
+
+
+def _batch_norm_line(call: Call) -> tuple[Float, Float]:
+    in_maps = [1] * (call.inputs[0].ndim - 2)
+    scale, shift, mean, variance = (call.wide(number).reshape(-1, *in_maps) for number in range(1, 5))
+    factor = scale / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
+    return factor, shift - mean * factor
+
+
+def _batch_norm_step(call: Call, place: Place) -> Step:
+    factor, addition = (line.reshape(-1)[place[1]] for line in _batch_norm_line(call))
+    names = ("scale", "shift", "mean", "variance")
+    return {
+        "formula": Message("formula_batch_norm"),
+        "value": float(factor * call.wide(0)[place] + addition),
+        "epsilon": float(call.attributes.get("epsilon", 1e-5)),
+        **{name: float(call.inputs[number][place[1]]) for number, name in enumerate(names, 1)},
+    }
+
+
+BATCH_NORM = _single("batch_norm", _batch_norm_step, _batch_norm_line, attributes=frozenset(("epsilon",)),
+                     edits=("layer_off",))  # fmt: skip
+
+
+def _clip_range(call: Call) -> tuple[float, float]:
     """Between which values a Clip, or a Relu, keeps its results."""
     low, high = (float(bound) for bound in call.inputs[1:3]) if len(call.inputs) > 2 else (0.0, math.inf)
     return low, high
 
 
-def _clip_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
-    (low, high), x = _clipped_range(call), float(call.inputs[0][place])
+def _clip_step(call: Call, place: Place) -> Step:
+    (low, high), x = _clip_range(call), float(call.inputs[0][place])
     return {
         "value": min(max(x, low), high),
-        "input": x,
         "formula": f"max({low:g}, x)" if high == math.inf else f"min(max({low:g}, x), {high:g})",
         "low": low,
         "high": high if math.isfinite(high) else None,
         "clipped": "low" if x < low else "high" if x > high else None,
-    }, (0, place)
+    }
 
 
-def _clip_back(call: Call, slopes: Float) -> Back:
-    low, high = _clipped_range(call)
-    passes = lambda x: ((x > low) & (x < high)) * 1.0  # noqa: E731
-    return _through_function(slopes, call.wide(0), lambda x: np.clip(x, low, high), passes, exact=True)
+def _clip_line(call: Call) -> tuple[Float, Float]:
+    (low, high), x = _clip_range(call), call.wide(0)
+    passes = ((x > low) & (x < high)) * 1.0
+    return passes, np.clip(x, low, high) - passes * x
 
 
-CLIP = Operator("clipped", _clip_step, _clip_back, edits=("layer_off",), words=("clip", "截断"))
-RELU = CLIP
+CLIP = RELU = _single("clipped", _clip_step, _clip_line, edits=("layer_off",))
 
 
 def sigmoid(x: Float) -> Float:
@@ -436,7 +419,7 @@ def sigmoid(x: Float) -> Float:
     return np.exp(-np.logaddexp(0, -x))
 
 
-SIGMOID = function(sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)), "1 / (1 + e^-x)")
+SIGMOID = _function(sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)), "1 / (1 + e^-x)")
 
 
 def _softmax_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
@@ -457,11 +440,11 @@ def _softmax_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None
     }, None  # fmt: skip
 
 
-def no_backward(call: Call, slopes: Float) -> Back:
+def _no_backward(call: Call, slopes: Float) -> Back:
     raise NotImplementedError  # attributions end at the scores, which stand before it
 
 
-SOFTMAX = Operator("softmax", _softmax_step, no_backward, frozenset(("axis",)), exact=False)
+SOFTMAX = Operator("softmax", _softmax_step, _no_backward, frozenset(("axis",)), exact=False)
 
 
 # ── Terms: two values or more, smaller arrays repeated as in numpy ────────────────────────────────────────────────────
@@ -470,7 +453,6 @@ SOFTMAX = Operator("softmax", _softmax_step, no_backward, frozenset(("axis",)), 
 def _terms(
     sign: str, combine: Callable[[list[float]], float], slopes_of: Callable[[Call], Sequence[Any]], *,
     formula: str = "", varying: int = 1, edits: tuple[str, ...] = ("layer_off",),
-    words: tuple[str, str] = ("", ""),
 ) -> Operator:  # fmt: skip
     """An operator on two values or more; `slopes_of` gives the derivative by each input."""
 
@@ -497,7 +479,7 @@ def _terms(
                 constant += float(np.sum(part * call.wide(number)))
         return tuple(parts), constant
 
-    return Operator("terms", step, backward, varying=varying, edits=edits, words=words)
+    return Operator("terms", step, backward, varying=varying, edits=edits)
 
 
 def _sum_over_repeats(slopes: Float, shape: Sequence[int]) -> Float:
@@ -509,12 +491,11 @@ def _sum_over_repeats(slopes: Float, shape: Sequence[int]) -> Float:
 
 
 ADD = _terms("+", math.fsum, lambda call: (1, 1), varying=2)
-SUB = _terms("-", lambda x: x[0] - x[1], lambda call: (1, -1), varying=2, words=("subtraction", "减法"))
-MUL = _terms("·", lambda x: x[0] * x[1], lambda call: (call.wide(1), 0), words=("multiplication", "乘法"))
+SUB = _terms("-", lambda x: x[0] - x[1], lambda call: (1, -1), varying=2)
+MUL = _terms("·", lambda x: x[0] * x[1], lambda call: (call.wide(1), 0))
 DIV = _terms("/", lambda x: x[0] / x[1] if x[1] else math.nan, lambda call: (1 / call.wide(1), 0))
 MEAN = _terms("+", lambda x: math.fsum(x) / len(x), lambda call: (0.5, 0.5),
-              formula="(x + y) / 2", varying=2, edits=(),
-              words=("mean", "平均"))  # fmt: skip
+              formula="(x + y) / 2", varying=2, edits=())  # fmt: skip
 
 
 # ── Values that only move ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -533,59 +514,53 @@ def _slice(call: Call, numbers: Sequence[Array]) -> Array:
     return numbers[0][tuple(cut)]
 
 
-def _moving(
-    move: Callable[[Call, Sequence[Array]], Array], words: tuple[str, str], *attributes: str, varying: int = 1
-) -> Operator:
+def _moving(move: Callable[[Call, Sequence[Array]], Array], *attributes: str, varying: int = 1) -> Operator:
     """An operator that hands on values; `move` does to arrays of their numbers what it does to the values."""
 
+    def starts(call: Call) -> Array:
+        """Per varying input the number of its first value, if all of them are counted one after the other."""
+        return np.cumsum([0, *(array.size for array in call.inputs[:varying])])
+
     def origins(call: Call) -> Array:
-        """The number of each value of the result among all values of the varying inputs, one after the other."""
-        sizes = np.cumsum([0, *(array.size for array in call.inputs[:varying])])
+        """The number of each value of the result."""
         numbers = [start + np.arange(array.size).reshape(array.shape)
-                   for start, array in zip(sizes, call.inputs[:varying], strict=False)]  # fmt: skip
+                   for start, array in zip(starts(call), call.inputs[:varying], strict=False)]  # fmt: skip
         return move(call, numbers)
 
     def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
-        number, which = int(origins(call)[place]), 0
-        while number >= call.inputs[which].size:
-            number, which = number - call.inputs[which].size, which + 1
-        where = tuple(int(i) for i in np.unravel_index(number, call.inputs[which].shape))
-        return {"value": float(call.inputs[which][where]), "formula": Message("formula_moved")}, (
-            which,
-            where,
-        )
+        number = origins(call)[place]
+        which = int(np.searchsorted(starts(call), number, "right")) - 1
+        source = call.inputs[which]
+        where = tuple(int(i) for i in np.unravel_index(number - starts(call)[which], source.shape))
+        return {"value": float(source[where]), "formula": Message("formula_moved")}, (which, where)
 
     def backward(call: Call, slopes: Float) -> Back:
-        arrays = call.inputs[:varying]
-        together = np.zeros(sum(array.size for array in arrays))
+        together = np.zeros(starts(call)[-1])
         np.add.at(together, origins(call), slopes)
-        parts = np.split(together, np.cumsum([array.size for array in arrays])[:-1])
-        return tuple(part.reshape(a.shape) for part, a in zip(parts, arrays, strict=True)), 0.0
+        parts = np.split(together, starts(call)[1:-1])
+        return tuple(part.reshape(a.shape) for part, a in zip(parts, call.inputs, strict=False)), 0.0
 
-    return Operator("moved", step, backward, frozenset(attributes), varying, words=words)
+    return Operator("moved", step, backward, frozenset(attributes), varying)
 
 
 OPERATORS: dict[str, Operator] = {
-    "Cast": _moving(_same_order, ("as floating point", "转为浮点数"), "to"),
+    "Cast": _moving(_same_order, "to"),
     "Concat": _moving(
-        lambda call, numbers: np.concatenate(numbers, call.attributes["axis"]), ("concatenation", "拼接"), "axis",
-        varying=2,
+        lambda call, numbers: np.concatenate(numbers, call.attributes["axis"]), "axis", varying=2
     ),
-    "Identity": _moving(_same_order, ("identity", "原样传递")),
-    "Flatten": _moving(_same_order, ("flatten", "展平")),
-    "Slice": _moving(_slice, ("slice", "切片")),
+    "Identity": _moving(_same_order),
+    "Flatten": _moving(_same_order),
+    "Slice": _moving(_slice),
     "Split": _moving(
         lambda call, numbers: np.split(numbers[0], call.part[1], call.attributes["axis"])[call.part[0]],
-        ("split", "拆分"), "axis", "num_outputs",
+        "axis", "num_outputs",
     ),
-    "Transpose": _moving(
-        lambda call, numbers: numbers[0].transpose(call.attributes["perm"]), ("transpose", "转置"), "perm"
-    ),
+    "Transpose": _moving(lambda call, numbers: numbers[0].transpose(call.attributes["perm"]), "perm"),
     "Mean": MEAN,
     "Sub": SUB,
     "Mul": MUL,
-    "Neg": function(np.negative, lambda x: np.full_like(x, -1.0), "-x", exact=True, words=("minus", "取负")),
-    "Softplus": function(lambda x: np.logaddexp(0, x), sigmoid, "log(1 + e^x)", words=("softplus", "softplus")),
+    "Neg": _function(np.negative, lambda x: np.full_like(x, -1.0), "-x", exact=True),
+    "Softplus": _function(lambda x: np.logaddexp(0, x), sigmoid, "log(1 + e^x)"),
     "Clip": CLIP,
 }  # fmt: skip
 """The operators that stand between layers, by ONNX's name."""

@@ -90,7 +90,7 @@ def _layer_row(layer: Any) -> tuple[str, ...]:
     output, parameters = _nested(layer, "output"), _nested(layer, "parameters")
     return (
         str(_nested(layer, "name") or ""),
-        kind_words(str(_nested(layer, "kind") or "")).name,
+        kind_words(str(_nested(layer, "kind") or ""))["name"],
         layer_detail(layer) if isinstance(layer, Mapping) else "",
         "×".join(map(str, output)) if isinstance(output, list) else "",
         f"{parameters:,}" if isinstance(parameters, int) and parameters else "",
