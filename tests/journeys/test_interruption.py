@@ -115,9 +115,7 @@ def killed(job: Job, moment: random.Random, most_s: float) -> str | None:
     return written[-1] if written else "none"
 
 
-def test_killed_at_random_moments_and_resumed_a_run_ends_with_the_same_weights(
-    whole: tuple[Job, float], tmp_path: Path
-) -> None:
+def test_killed_and_resumed_run_has_the_same_weights(whole: tuple[Job, float], tmp_path: Path) -> None:
     uninterrupted, took_s = whole
     moment = random.Random(uninterrupted.recipe)
     expected, places, runs = uninterrupted.outcome(), [], 0
@@ -138,9 +136,7 @@ def test_killed_at_random_moments_and_resumed_a_run_ends_with_the_same_weights(
     print(f"last written before a kill: {places}")
 
 
-def test_ctrl_c_or_a_polite_kill_stops_after_the_step_and_says_how_to_go_on(
-    whole: tuple[Job, float], tmp_path: Path
-) -> None:
+def test_ctrl_c_and_sigterm_stop_after_the_step(whole: tuple[Job, float], tmp_path: Path) -> None:
     uninterrupted, _ = whole
     number = {"quick": signal.SIGINT, "tutorial": signal.SIGTERM}[uninterrupted.recipe]
     job = Job(uninterrupted.recipe, uninterrupted.data, tmp_path / "a run")
@@ -167,7 +163,7 @@ def test_ctrl_c_or_a_polite_kill_stops_after_the_step_and_says_how_to_go_on(
 
 
 @pytest.mark.parametrize("whole", ["quick"], indirect=True)
-def test_a_second_ctrl_c_stops_at_once_and_loses_nothing_that_was_kept(
+def test_second_ctrl_c_stops_at_once_and_keeps_the_checkpoint(
     whole: tuple[Job, float], tmp_path: Path
 ) -> None:
     uninterrupted, _ = whole
@@ -188,7 +184,7 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_nothing_that_was_kept(
     assert job.outcome() == uninterrupted.outcome()
 
 
-def test_a_finished_run_is_not_trained_again(whole: tuple[Job, float], capfd: Any) -> None:
+def test_finished_run_is_not_trained_again(whole: tuple[Job, float], capfd: Any) -> None:
     job, _ = whole
     before = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()}
     said = invoke(capfd, "train", "--resume", job.folder, "--json")
@@ -200,7 +196,7 @@ def test_a_finished_run_is_not_trained_again(whole: tuple[Job, float], capfd: An
     } == before
 
 
-def test_other_data_are_refused_and_the_run_is_left_as_it_is(
+def test_resume_refuses_other_data_and_leaves_the_run(
     whole: tuple[Job, float], tmp_path: Path, capfd: Any
 ) -> None:
     job, _ = whole

@@ -65,7 +65,7 @@ def _check(path: Path) -> None:
         case "checkpoint.safetensors", _:
             assert any(name.startswith("net/") for name in load(content))
             header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-            assert json.loads(header["__metadata__"]["state"])["done"] > 0
+            assert json.loads(header["__metadata__"]["state"])["step"] > 0
         case "model.muslin", _:
             open_bundle(path)
         case "evaluation.json", _:
