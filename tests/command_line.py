@@ -90,7 +90,7 @@ def _error_line(result: CommandResult) -> str:
     assert len(lines) == 1, result
     assert lines[0].startswith("muslin: "), result
     assert "Traceback" not in result.err, result
-    assert "fault of muslin" not in result.err, result
+    assert "bug in muslin" not in result.err, result
     return lines[0].removeprefix("muslin: ")
 
 

@@ -145,7 +145,7 @@ def test_invalid_edits_are_refused_with_their_code(model: Path) -> None:
         (kernel | {"values": np.full(size, np.nan).tolist()}, "edit_value"),
         ({"kind": "channel_off", "layer": name, "channel": -1}, "edit_index"),
         ({"kind": "bias", "layer": "nowhere"}, "layer_unknown"),
-        ({"kind": "kernel", "layer": relu}, "edit_not_taken"),
+        ({"kind": "kernel", "layer": relu}, "edit_not_supported"),
     ):
         with pytest.raises(ExplanationError) as error:
             inspected.edited([{"kind": "channel_off", "layer": name, "channel": 0}, edit])  # type: ignore[list-item]

@@ -545,7 +545,7 @@ def test_an_enlarged_fashion_mnist_image_is_only_scaled_back(garment, enlarge):
         assert note.code == "light_image_fitted"
 
 
-def test_a_photo_on_a_dark_ground_is_not_negated():
+def test_a_photo_on_a_dark_ground_is_not_inverted():
     pixels, note = apply_transform(
         product_photo(background=(20, 10, 30), garment=(200, 180, 190)), "fashion-mnist", GRAY_28
     )
@@ -554,12 +554,12 @@ def test_a_photo_on_a_dark_ground_is_not_negated():
     assert note.code == "fashion_mnist_dark"
 
 
-def test_a_small_gray_photo_on_white_is_negated():
+def test_a_small_gray_photo_on_white_is_inverted():
     photo = np.full(GRAY_28, 255, dtype=np.uint8)
     photo[4:24, 10:18] = 40
     pixels, note = apply_transform(photo, "fashion-mnist", GRAY_28)
     assert np.array_equal(pixels, 255 - photo)
-    assert note.code == "image_negated"
+    assert note.code == "image_inverted"
 
 
 def test_a_blank_photo_becomes_a_blank_image():

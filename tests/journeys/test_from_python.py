@@ -55,7 +55,7 @@ def test_a_product_photo_is_converted_like_fashion_mnist(
     photo.save(tmp_path / "photo.jpg")
     [prediction] = muslin.open(sliced_run.folder).predict(tmp_path / "photo.jpg")
     assert prediction.error is None
-    assert any("28" in note and "negated" in note for note in prediction.notes), prediction.notes
+    assert any("28" in note and "inverted" in note for note in prediction.notes), prediction.notes
 
 
 def test_every_error_is_a_muslin_error(sliced_run: FinishedRun, garments: Path, tmp_path: Path) -> None:

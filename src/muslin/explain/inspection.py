@@ -20,7 +20,7 @@ from muslin.explain.attribution import Attribution, attribute
 from muslin.explain.image_edits import edit_image
 from muslin.explain.layers import VIEWS, LayeredModel, Trace, split_layers
 from muslin.explain.model_edits import Edit, edit_model
-from muslin.explain.preprocessing_steps import NUMBERS, PreprocessingStep
+from muslin.explain.preprocessing_steps import NORMALISED, PreprocessingStep
 from muslin.explain.sanity_checks import sanity_checks
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
@@ -100,7 +100,7 @@ class Inspection:
     Attributes:
         inspected: the model as it is shipped.
         source: a file's bytes or path, or uint8 (height, width, 1 or 3).
-        skip: names of preprocessing steps to skip; `numbers` skips the scaling in the graph.
+        skip: names of preprocessing steps to skip; `normalised` skips the scaling in the graph.
         image_edits: see `muslin.explain.image_edits`.
         model_edits: see `muslin.explain.model_edits`.
         preprocessed: whether the source is an image as the network takes it.
@@ -119,7 +119,7 @@ class Inspection:
     def model(self) -> InspectedModel:
         """The model with the edits, and without the scaling where that is skipped."""
         edits = list(self.model_edits)
-        if NUMBERS in self.skip:
+        if NORMALISED in self.skip:
             layers = preprocessing_steps.scaling_layers(self.inspected.layered)
             edits += [{"kind": "layer_off", "layer": name} for name in layers]
         return self.inspected.edited(edits)
@@ -129,7 +129,7 @@ class Inspection:
         preprocessing_steps.check_step_names(self.skip)
         if self.preprocessed:
             pixels = np.asarray(self.source, np.uint8)
-            return [PreprocessingStep("taken", pixels)], pixels, ()
+            return [PreprocessingStep("model_input", pixels)], pixels, ()
         bundle = self.inspected.bundle
         return preprocessing_steps.trace_preprocessing(bundle, self.source, self.skip, self.name)
 
@@ -155,16 +155,21 @@ class Inspection:
 
     @cached_property
     def steps(self) -> list[PreprocessingStep]:
-        """From the file to the first layer's numbers."""
+        """From the file to the input of the first layer."""
         steps = list(self._preprocessing[0])
         if self.image_edits:
             steps.append(PreprocessingStep("edited", self.pixels))
-        if self.model.has_layers and (numbers := preprocessing_steps.first_numbers(self.trace)) is not None:
+        if (
+            self.model.has_layers
+            and (first_input := preprocessing_steps.first_layer_input(self.trace)) is not None
+        ):
             if self.model.layered.tta_flip:
                 steps.append(PreprocessingStep("flipped", self.pixels[:, ::-1]))
             optional = bool(preprocessing_steps.scaling_layers(self.inspected.layered))
-            bounds = (("low", f"{numbers.min():.3g}"), ("high", f"{numbers.max():.3g}"))
-            steps.append(PreprocessingStep(NUMBERS, numbers, optional, NUMBERS in self.skip, bounds))
+            bounds = (("low", f"{first_input.min():.3g}"), ("high", f"{first_input.max():.3g}"))
+            steps.append(
+                PreprocessingStep(NORMALISED, first_input, optional, NORMALISED in self.skip, bounds)
+            )
         return steps
 
     @cached_property

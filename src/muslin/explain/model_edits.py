@@ -44,7 +44,7 @@ def _apply(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
         raise ExplanationError("edit_unknown", **unknown(str(kind)[:40], MODEL_EDITS))
     layer = layered.layer(str(edit.get("layer")))
     if kind not in layer.edits:
-        raise ExplanationError("edit_not_taken", layer=layer.name, edit=kind, choices=list(layer.edits))
+        raise ExplanationError("edit_not_supported", layer=layer.name, edit=kind, choices=list(layer.edits))
     return MODEL_EDITS[kind](layered, graph, edit)
 
 

@@ -1,4 +1,4 @@
-"""The preprocessing of an image, step by step: from the file to the numbers that the first layer gets.
+"""The preprocessing of an image, step by step: from the file to the input of the first layer.
 
 The steps are made by `muslin.images` while it decodes and transforms, the same code that predicts, so they cannot
 differ from it. Most steps can be skipped, to see what difference they make to the prediction.
@@ -21,8 +21,8 @@ from muslin.models.bundle import Bundle
 Pixels = NDArray[np.uint8]
 
 STEPS: dict[str, tuple[str, str]] = {
-    "as_sent": ("step_as_sent", "step_as_sent_text"),
-    "turned": ("step_turned", "step_turned_text"),
+    "decoded": ("step_decoded", "step_decoded_text"),
+    "exif_rotated": ("step_exif_rotated", "step_exif_rotated_text"),
     "colour": ("step_colour", "step_colour_text"),
     "gray": ("step_gray", "step_gray_text"),
     "trimmed": ("step_trimmed", "step_trimmed_text"),
@@ -30,15 +30,15 @@ STEPS: dict[str, tuple[str, str]] = {
     "scaled": ("step_scaled", "step_scaled_text"),
     "sharpened": ("step_sharpened", "step_sharpened_text"),
     "padded": ("step_padded", "step_padded_text"),
-    "negated": ("step_negated", "step_negated_text"),
-    "taken": ("step_taken", "step_taken_text"),
+    "inverted": ("step_inverted", "step_inverted_text"),
+    "model_input": ("step_model_input", "step_model_input_text"),
     "edited": ("step_edited", "step_edited_text"),
     "flipped": ("step_flipped", "step_flipped_text"),
-    "numbers": ("step_numbers", "step_numbers_text"),
+    "normalised": ("step_normalised", "step_normalised_text"),
 }
 """Per step the messages with its title and with what it does."""
 
-NUMBERS = "numbers"
+NORMALISED = "normalised"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,24 +89,24 @@ def trace_preprocessing(
     notes: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
         pixels = source
-        steps.append(PreprocessingStep("as_sent", pixels, params=_size_params(pixels)))
+        steps.append(PreprocessingStep("decoded", pixels, params=_size_params(pixels)))
     else:
         sent = decode(source, name=name, upright=False)
         decoded = decode(source, name=name)
-        steps.append(PreprocessingStep("as_sent", sent.pixels, params=_size_params(sent.pixels)))
+        steps.append(PreprocessingStep("decoded", sent.pixels, params=_size_params(sent.pixels)))
         pixels, notes = decoded.pixels, decoded.notes
         if decoded.notes != sent.notes:
-            skipped = "turned" in skip
+            skipped = "exif_rotated" in skip
             pixels = sent.pixels if skipped else pixels
-            steps.append(PreprocessingStep("turned", pixels, optional=True, skipped=skipped))
+            steps.append(PreprocessingStep("exif_rotated", pixels, optional=True, skipped=skipped))
     preprocessing, trace = bundle.preprocessing, TransformTrace(skip)
-    taken, note = apply_transform(pixels, preprocessing.transform, preprocessing.shape, trace)
+    model_input, note = apply_transform(pixels, preprocessing.transform, preprocessing.shape, trace)
     steps += [
         PreprocessingStep(step.name, step.pixels, step.optional, step.optional and step.name in trace.skip)
         for step in trace.steps
     ]
-    steps.append(PreprocessingStep("taken", taken, params=(("note", note),)))
-    return steps, taken, (*notes, note) if note else notes
+    steps.append(PreprocessingStep("model_input", model_input, params=(("note", note),)))
+    return steps, model_input, (*notes, note) if note else notes
 
 
 def _size_params(pixels: Pixels) -> tuple[tuple[str, Any], ...]:
@@ -114,7 +114,7 @@ def _size_params(pixels: Pixels) -> tuple[tuple[str, Any], ...]:
     return ("width", width), ("height", height), ("channels", channels)
 
 
-def first_numbers(trace: Trace) -> NDArray[Any] | None:
+def first_layer_input(trace: Trace) -> NDArray[Any] | None:
     """The input of the first layer with weights, (channels, height, width); None if there is none."""
     layered = trace.layered
     for layer in layered.layers:

@@ -102,7 +102,7 @@ def fashion_mnist(
 
     As published (Xiao, Rasul and Vollgraf, arXiv 1708.07747, section 2): trim edges close to the corners'
     colour (within 5 %), scale the longest edge by dropping rows and columns, sharpen (Gaussian of radius
-    and standard deviation 1.0), extend to the full size around the centre, negate, gray. The paper does not
+    and standard deviation 1.0), extend to the full size around the centre, invert, gray. The paper does not
     name the colour of the extension; here it is the corners' colour, which is white for their photos.
 
     Subsampling wastes most of a photo but is kept, because the training images were made so: with it, a network
@@ -112,8 +112,8 @@ def fashion_mnist(
 
     Three kinds of images are not dark on light, so the published steps would invert them: images that were
     transformed before (gray, of the right size) are unchanged; images that were transformed before and then enlarged
-    (gray, with black corners) are only scaled; photos on a dark background are not negated. A gray image of the
-    right size with four white corners was not transformed before: it is only negated.
+    (gray, with black corners) are only scaled; photos on a dark background are not inverted. A gray image of the
+    right size with four white corners was not transformed before: it is only inverted.
     (In each of Fashion-MNIST's 70,000 images at least two corners are 12 or less.)
     """
     trace = trace or TransformTrace()
@@ -124,7 +124,7 @@ def fashion_mnist(
         image = _with_channels(pixels, channels)
         if (corners < (1 - CLOSE) * WHITE).any():
             return image, None
-        return trace.step("negated", WHITE - image, lambda: image), Message("image_negated")
+        return trace.step("inverted", WHITE - image, lambda: image), Message("image_inverted")
     if gray and (corners <= CLOSE * WHITE).all():
         image, note = scale_and_pad(pixels, size, trace)
         return image, Message("light_image_fitted", **note.params) if note else None
@@ -134,8 +134,8 @@ def fashion_mnist(
     background = np.median(corners, axis=0)
     padded = trace.step("padded", _centred(sharp, size, background.round().astype(np.uint8)))
     dark = background.mean() < WHITE / 2
-    negated = padded if dark else trace.step("negated", WHITE - padded, lambda: padded)
-    in_gray = trace.step("gray", _with_channels(negated, 1))
+    inverted = padded if dark else trace.step("inverted", WHITE - padded, lambda: padded)
+    in_gray = trace.step("gray", _with_channels(inverted, 1))
     return _with_channels(in_gray, channels), Message(
         "fashion_mnist_dark" if dark else "fashion_mnist_light",
         before=_size_text(pixels),

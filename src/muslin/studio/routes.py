@@ -288,9 +288,9 @@ def pixels(inspection: Inspection, body: Body) -> tuple[dict[str, Any], NDArray[
     """The image upright, or as the network takes it, no longer than `max_px` on a side."""
     max_px = integer_of(body, "max_px", 256, 1024)
     found = inspection.pixels
-    if choice_of(body, "step", "taken", ("taken", "upright")) == "upright":
+    if choice_of(body, "step", "model_input", ("model_input", "upright")) == "upright":
         steps = {step.name: step.pixels for step in inspection.steps}
-        found = steps.get("turned", next(iter(steps.values())))
+        found = steps.get("exif_rotated", next(iter(steps.values())))
     if max(found.shape[:2]) > max_px > 0:
         found = shrink(found, max_px)
     rows, columns, channels = found.shape

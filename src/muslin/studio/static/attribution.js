@@ -53,7 +53,7 @@ export async function tab(model) {
     const title = versus ? t("attributionPair", { class: label, versus }) : t("attributionFor", { class: label });
     const map = mapView({ values: flat, rows: found.rows, columns: found.columns, scale, label: title, width: 380, exact: true, name: `attribution-${label}` });
     let under = null;
-    try { under = await packed("/api/pixels", { inspection: inspection(), step: "taken", max_px: 256 }); } catch { /* only the map is shown */ }
+    try { under = await packed("/api/pixels", { inspection: inspection(), step: "model_input", max_px: 256 }); } catch { /* only the map is shown */ }
     if (mine !== turn) return;
     show(place, h("div", { class: "attribution" },
       h("section", {}, h("h3", {}, title), map.element),

@@ -13,14 +13,14 @@ const DIALS = [ // name, low, high, step, as it is
 ];
 
 export async function tab(model) {
-  const taken = h("canvas", { class: "taken", role: "img", "aria-label": t("networkTakes") });
+  const modelInput = h("canvas", { class: "modelinput", role: "img", "aria-label": t("networkTakes") });
   const dials = h("div", { class: "sliders" });
   const edits = h("div", {});
   const accuracy = h("div", { "aria-live": "polite" });
   let place = 0;
   const element = h("div", {}, h("h2", {}, t("tab.edits")), h("p", { class: "lead" }, t("editsLead")),
     h("div", { class: "editor" },
-      h("section", { class: "panel" }, h("h3", {}, t("changeImageHow")), h("div", { class: "beside" }, taken, dials)),
+      h("section", { class: "panel" }, h("h3", {}, t("changeImageHow")), h("div", { class: "beside" }, modelInput, dials)),
       h("section", { class: "panel" }, h("h3", {}, t("changeNetworkHow")), edits, accuracy)));
 
   const change = debounce((name, value, usual) => {
@@ -47,13 +47,13 @@ export async function tab(model) {
   async function image() {
     const mine = ++place;
     let found;
-    try { found = await packed("/api/pixels", { inspection: inspection(), step: "taken", max_px: 256 }); } catch { return; }
+    try { found = await packed("/api/pixels", { inspection: inspection(), step: "model_input", max_px: 256 }); } catch { return; }
     if (mine !== place) return;
     const { rows, columns, channels } = found.header;
-    if (channels === 1) { paint(taken, found.data, rows, columns, scaleOf(0, 255, true)); return; }
-    taken.width = columns;
-    taken.height = rows;
-    const context = taken.getContext("2d"), image = context.createImageData(columns, rows);
+    if (channels === 1) { paint(modelInput, found.data, rows, columns, scaleOf(0, 255, true)); return; }
+    modelInput.width = columns;
+    modelInput.height = rows;
+    const context = modelInput.getContext("2d"), image = context.createImageData(columns, rows);
     for (let i = 0; i < rows * columns; i++) image.data.set([found.data[3 * i], found.data[3 * i + 1], found.data[3 * i + 2], 255], 4 * i);
     context.putImageData(image, 0, 0);
   }
