@@ -78,8 +78,8 @@ def measure_detection(
     predictor: Any, test: NDArray[np.uint8], kinds: dict[str, NDArray[np.uint8]]
 ) -> dict[str, Any]:
     """Per kind of out-of-scope images the area under the ROC curve against `test`, and the share detected."""
-    from muslin.evaluation.curves import bootstrap_weights, weighted_roc_auc, with_bootstrap_interval
-    from muslin.evaluation.intervals import wilson_interval
+    from muslin.evaluation.binary import weighted_roc_auc, with_bootstrap_interval
+    from muslin.evaluation.intervals import bootstrap_weights, wilson_interval
 
     detector = predictor.bundle.ood_detector
 

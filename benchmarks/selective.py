@@ -76,7 +76,7 @@ def measure_split(
     test_labels: NDArray[np.integer[Any]],
 ) -> dict[str, dict[str, float]]:
     """Fit on the first two arrays, measure on the other two."""
-    from muslin.evaluation.reliability import calibration_metrics
+    from muslin.evaluation.metrics import calibration_metrics
     from muslin.evaluation.selective import (
         ACCEPT,
         GUARANTEES,

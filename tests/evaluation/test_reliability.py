@@ -6,9 +6,9 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from muslin.data.dataset import Target
 from muslin.evaluation.intervals import newcombe_independent
+from muslin.evaluation.metrics import calibration_metrics
 from muslin.evaluation.reliability import (
     Predictions,
-    calibration_metrics,
     mean_with_interval,
     measure_reliability,
     risk_coverage,

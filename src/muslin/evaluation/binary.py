@@ -1,19 +1,27 @@
-"""Metrics of a target of two classes: ROC curve, precision and recall over all thresholds."""
+"""Metrics of a target of two classes: ROC curve, precision and recall over all thresholds.
 
-from collections.abc import Sequence
+`labels` is integer (n,) of 0 and 1, `scores` float (n,), higher for 1. Equal scores share one threshold, as in
+scikit-learn, and the ranking metrics equal scikit-learn's. Weights per image are added so that a bootstrap needs no
+sorting.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.evaluation.curves import (
+from muslin.evaluation.intervals import (
+    Interval,
+    Weights,
     bootstrap_weights,
-    weighted_average_precision,
-    weighted_roc_auc,
-    with_bootstrap_interval,
+    percentile_interval,
+    rate_with_interval,
 )
-from muslin.evaluation.intervals import Interval, wilson_interval
+
+Labels = NDArray[np.integer[Any]]
+Scores = NDArray[np.floating[Any]]
 
 STEPS = 20
 """Operating points between threshold 0 and 1."""
@@ -81,38 +89,77 @@ def binary_metrics(
     """
     scores = probabilities[:, 1]
     samples = bootstrap_weights(len(labels), len(labels))
-    roc_auc, roc_auc_interval = with_bootstrap_interval(weighted_roc_auc, labels, scores, samples)
-    average_precision, average_precision_interval = with_bootstrap_interval(
-        weighted_average_precision, labels, scores, samples
-    )
     return BinaryMetrics(
-        positive_class=classes[1],
-        threshold=threshold,
-        roc_auc=roc_auc,
-        roc_auc_interval=roc_auc_interval,
-        average_precision=average_precision,
-        average_precision_interval=average_precision_interval,
-        operating_points=tuple(operating_point(labels, scores, step / STEPS) for step in range(STEPS + 1)),
+        classes[1],
+        threshold,
+        *with_bootstrap_interval(weighted_roc_auc, labels, scores, samples),
+        *with_bootstrap_interval(weighted_average_precision, labels, scores, samples),
+        tuple(operating_point(labels, scores, step / STEPS) for step in range(STEPS + 1)),
     )
 
 
-def operating_point(
-    labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]], threshold: float
-) -> OperatingPoint:
+def operating_point(labels: Labels, scores: Scores, threshold: float) -> OperatingPoint:
     """The predictions at one threshold: labels (n,) 0 or 1, scores (n,) the probability of 1."""
     positive = scores.astype(np.float64) >= threshold
     n, support, predicted = len(labels), int((labels == 1).sum()), int(positive.sum())
     correct = int((positive & (labels == 1)).sum())
     all_correct = n - support - (predicted - correct) + correct
     return OperatingPoint(
-        threshold=threshold,
-        predicted=predicted,
-        correct=correct,
-        accuracy=all_correct / n,
-        accuracy_interval=wilson_interval(all_correct, n),
-        precision=correct / predicted if predicted else None,
-        precision_interval=wilson_interval(correct, predicted),
-        recall=correct / support if support else None,
-        recall_interval=wilson_interval(correct, support),
+        threshold,
+        predicted,
+        correct,
+        all_correct / n,
+        rate_with_interval(all_correct, n)[1],
+        *rate_with_interval(correct, predicted),
+        *rate_with_interval(correct, support),
         false_positive_rate=(predicted - correct) / (n - support) if n > support else None,
     )
+
+
+def weighted_average_precision(labels: Labels, scores: Scores, weights: Weights) -> Weights:
+    """Average precision per row of `weights`, (rows, n): (rows,), NaN for a row without a positive image."""
+    positive, negative = _weighted_counts(labels, scores, weights)
+    total = positive[:, -1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = positive / (positive + negative)
+        gained = np.diff(positive, axis=1, prepend=0)
+        result: Weights = np.where(gained > 0, precision * gained, 0).sum(axis=1) / total
+    return result
+
+
+def weighted_roc_auc(labels: Labels, scores: Scores, weights: Weights) -> Weights:
+    """Area under the ROC curve per row of `weights`, (rows, n): (rows,), NaN for a row with one class only."""
+    positive, negative = _weighted_counts(labels, scores, weights)
+    steps = np.diff(negative, axis=1, prepend=0)
+    before = np.concatenate([np.zeros((len(positive), 1)), positive[:, :-1]], axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result: Weights = (steps * (positive + before) / 2).sum(axis=1) / (positive[:, -1] * negative[:, -1])
+    return result
+
+
+def with_bootstrap_interval(
+    metric: Callable[[Labels, Scores, Weights], Weights], labels: Labels, scores: Scores, samples: Weights
+) -> tuple[float | None, Interval]:
+    """A metric of all images and its 95 % bootstrap interval; (None, (0, 1)) where the metric is undefined."""
+    if not len(labels):
+        return None, (0.0, 1.0)
+    value = float(metric(labels, scores, np.ones((1, len(labels)), dtype=np.float32))[0])
+    if not np.isfinite(value):
+        return None, (0.0, 1.0)
+    return value, percentile_interval(metric(labels, scores, samples))
+
+
+def binary_clf_curve(labels: Labels, scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.int64], Scores]:
+    """True positives, false positives and the threshold, per distinct score, from the highest down."""
+    positive, negative = _weighted_counts(labels, scores, np.ones((1, len(labels)), dtype=np.float32))
+    return positive[0].astype(np.int64), negative[0].astype(np.int64), np.unique(scores)[::-1]
+
+
+def _weighted_counts(labels: Labels, scores: Scores, weights: Weights) -> tuple[Weights, Weights]:
+    """True and false positives per row of `weights` and distinct score, from the highest down: (rows, scores)."""
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    ends = np.flatnonzero(np.append(ordered[1:] < ordered[:-1], True))
+    weights = weights[:, order].astype(np.float64)
+    positive = np.cumsum(weights * (labels[order] == 1), axis=1)[:, ends]
+    return positive, np.cumsum(weights, axis=1)[:, ends] - positive

@@ -1,13 +1,25 @@
-"""Confidence intervals of rates and of their differences. Rates and interval ends are in 0..1, differences in -1..1."""
+"""Confidence intervals of rates, of their differences, and by the bootstrap.
+
+Rates and interval ends are in 0..1, differences in -1..1.
+"""
 
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muslin.errors import DataError
 
 Interval = tuple[float, float]
 """The lower and the upper end."""
+
+Weights = NDArray[np.floating[Any]]
+
+MAX_RESAMPLES = 400
+MIN_RESAMPLES = 50
+MAX_WEIGHTED_CELLS = 100_000_000
+"""Images times labels times resamples of one bootstrap: takes some seconds."""
 
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
@@ -38,6 +50,11 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     low = 0.0 if successes == 0 else (centre - half_width) / scale
     high = 1.0 if successes == n else (centre + half_width) / scale
     return low, high
+
+
+def rate_with_interval(successes: int, n: int) -> tuple[float | None, Interval]:
+    """successes / n and its 95 % Wilson interval; (None, (0, 1)) for no trials."""
+    return successes / n if n else None, wilson_interval(successes, n)
 
 
 def newcombe_independent(
@@ -83,3 +100,24 @@ def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, level: fl
     below = (down_b**2 - 2 * phi * down_b * up_a + up_a**2) ** 0.5
     above = (up_b**2 - 2 * phi * up_b * down_a + down_a**2) ** 0.5
     return rate_b - rate_a - below, rate_b - rate_a + above
+
+
+def bootstrap_weights(n: int, cells: int) -> Weights:
+    """How often each of `n` images occurs in each bootstrap sample: float32 (samples, n), the same at every call.
+
+    400 samples; where each sample has to weigh many `cells`, fewer, at least 50.
+    Source: B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7 (1979).
+    """
+    count = int(np.clip(MAX_WEIGHTED_CELLS // max(cells, 1), MIN_RESAMPLES, MAX_RESAMPLES))
+    random = np.random.default_rng(0)
+    counts = [np.bincount(random.integers(0, n, n), minlength=n) for _ in range(count)]
+    return np.array(counts, dtype=np.float32)
+
+
+def percentile_interval(values: NDArray[np.floating[Any]], level: float = 0.95) -> Interval:
+    """The middle `level` of a bootstrap's values; (0, 1) for no values. Leaves out NaN, from undefined samples."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

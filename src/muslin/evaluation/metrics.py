@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.evaluation.intervals import Interval, wilson_interval
+from muslin.data.dataset import UNKNOWN
+from muslin.evaluation.intervals import Interval, rate_with_interval
 
 Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.floating[Any]]
@@ -77,12 +78,11 @@ def calibration_bins(
     confidence_sum = np.bincount(bins, weights=confidence, minlength=n_bins)
     return tuple(
         CalibrationBin(
-            low=float(edges[i]),
-            high=float(edges[i + 1]),
-            n=int(n[i]),
-            confidence=float(confidence_sum[i] / n[i]) if n[i] else None,
-            accuracy=float(n_correct[i] / n[i]) if n[i] else None,
-            accuracy_interval=wilson_interval(int(n_correct[i]), int(n[i])),
+            float(edges[i]),
+            float(edges[i + 1]),
+            int(n[i]),
+            float(confidence_sum[i] / n[i]) if n[i] else None,
+            *rate_with_interval(int(n_correct[i]), int(n[i])),
         )
         for i in range(n_bins)
     )
@@ -99,3 +99,34 @@ def expected_calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
         if b.accuracy is not None and b.confidence is not None
     )
     return sum(gaps) / sum(b.n for b in bins)
+
+
+@dataclass(frozen=True)
+class CalibrationMetrics:
+    """How well probabilities are calibrated; see the functions of this module.
+
+    For a multilabel target every labelled cell counts as a prediction of two classes.
+    """
+
+    expected_calibration_error: float
+    brier_score: float
+    log_loss: float
+    bins: tuple[CalibrationBin, ...]
+
+
+def calibration_metrics(labels: Labels, probabilities: Probabilities) -> CalibrationMetrics:
+    """See `CalibrationMetrics`.
+
+    Args:
+        labels: integer (n,), all labelled, or (n, labels) with unlabelled cells.
+        probabilities: float (n, classes).
+    """
+    if labels.ndim == 2:
+        cells = labels != UNKNOWN
+        positive = np.asarray(probabilities)[cells]
+        labels, probabilities = labels[cells].astype(np.int64), np.stack([1 - positive, positive], axis=1)
+    bins = calibration_bins(labels, probabilities)
+    error = expected_calibration_error(bins)
+    return CalibrationMetrics(
+        error, brier_score(labels, probabilities), log_loss(labels, probabilities), bins
+    )

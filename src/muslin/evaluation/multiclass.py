@@ -1,5 +1,6 @@
 """The evaluation of a target with one class per image."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,16 +11,13 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Target
 from muslin.errors import DataError
 from muslin.evaluation.binary import BinaryMetrics, binary_metrics
-from muslin.evaluation.intervals import Interval, wilson_interval
+from muslin.evaluation.intervals import Interval, rate_with_interval, wilson_interval
 from muslin.evaluation.metrics import (
     CalibrationBin,
     Labels,
     Probabilities,
-    brier_score,
-    calibration_bins,
+    calibration_metrics,
     confusion_matrix,
-    expected_calibration_error,
-    log_loss,
 )
 from muslin.evaluation.reliability import Reliability
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD, predict_classes
@@ -146,8 +144,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        values: dict[str, Any] = plain(asdict(self))
-        return values
+        return dict(plain(asdict(self)))
 
 
 def evaluate_multiclass(
@@ -178,7 +175,7 @@ def evaluate_multiclass(
     confusion = confusion_matrix(true, predicted, len(classes))
     per_class = tuple(_class_metrics(name, i, confusion) for i, name in enumerate(classes))
     correct = int(confusion.trace())
-    bins = calibration_bins(true, probabilities)
+    calibration = calibration_metrics(true, probabilities)
     errors = np.flatnonzero(predicted != true)
     errors = errors[np.argsort(-probabilities[errors, predicted[errors]], kind="stable")]
     return Evaluation(
@@ -189,22 +186,22 @@ def evaluate_multiclass(
         accuracy=correct / len(labelled),
         accuracy_interval=wilson_interval(correct, len(labelled)),
         per_class=per_class,
-        macro=_averages(per_class, [1 for _ in per_class]),
-        weighted=_averages(per_class, [metrics.support for metrics in per_class]),
+        macro=_averages(per_class, weighted=False),
+        weighted=_averages(per_class, weighted=True),
         confusion=tuple(tuple(map(int, row)) for row in confusion),
-        log_loss=log_loss(true, probabilities),
-        brier_score=brier_score(true, probabilities),
-        expected_calibration_error=expected_calibration_error(bins),
-        calibration_bins=bins,
+        log_loss=calibration.log_loss,
+        brier_score=calibration.brier_score,
+        expected_calibration_error=calibration.expected_calibration_error,
+        calibration_bins=calibration.bins,
         confused_pairs=_confused_pairs(confusion, true, predicted, errors, labelled),
         confident_errors=tuple(
             ConfidentError(
-                index=int(labelled[i]),
-                id=str(labelled[i] if ids is None else ids[labelled[i]]),
-                true=int(true[i]),
-                predicted=int(predicted[i]),
-                probability=float(probabilities[i, predicted[i]]),
-                probability_of_true=float(probabilities[i, true[i]]),
+                int(labelled[i]),
+                str(labelled[i] if ids is None else ids[labelled[i]]),
+                int(true[i]),
+                int(predicted[i]),
+                float(probabilities[i, predicted[i]]),
+                float(probabilities[i, true[i]]),
             )
             for i in errors[:MAX_CONFIDENT_ERRORS]
         ),
@@ -259,27 +256,16 @@ def check_probabilities(probabilities: NDArray[Any], shape: tuple[int, int], cla
 def _class_metrics(name: str, index: int, confusion: NDArray[np.int64]) -> ClassMetrics:
     correct = int(confusion[index, index])
     support, predicted = int(confusion[index].sum()), int(confusion[:, index].sum())
-    return ClassMetrics(
-        name=name,
-        support=support,
-        predicted=predicted,
-        correct=correct,
-        precision=correct / predicted if predicted else None,
-        precision_interval=wilson_interval(correct, predicted),
-        recall=correct / support if support else None,
-        recall_interval=wilson_interval(correct, support),
-        f1=2 * correct / (support + predicted) if support + predicted else None,
-    )
+    precision, recall = rate_with_interval(correct, predicted), rate_with_interval(correct, support)
+    f1 = 2 * correct / (support + predicted) if support + predicted else None
+    return ClassMetrics(name, support, predicted, correct, *precision, *recall, f1)
 
 
-def _averages(per_class: Sequence[ClassMetrics], weights: Sequence[int]) -> Averages:
-    rows = [(metrics, weight) for metrics, weight in zip(per_class, weights, strict=True) if metrics.support]
+def _averages(per_class: Sequence[ClassMetrics], weighted: bool) -> Averages:
+    rows = [(metrics, metrics.support if weighted else 1) for metrics in per_class if metrics.support]
     total = sum(weight for _, weight in rows)
-    return Averages(
-        precision=sum(weight * (metrics.precision or 0.0) for metrics, weight in rows) / total,
-        recall=sum(weight * (metrics.recall or 0.0) for metrics, weight in rows) / total,
-        f1=sum(weight * (metrics.f1 or 0.0) for metrics, weight in rows) / total,
-    )
+    names = ("precision", "recall", "f1")
+    return Averages(*(sum(w * (getattr(row, name) or 0.0) for row, w in rows) / total for name in names))
 
 
 def _confused_pairs(
@@ -290,19 +276,17 @@ def _confused_pairs(
     labelled: NDArray[np.int64],
 ) -> tuple[ConfusedPair, ...]:
     """The pairs with the most errors first; `errors` are places in `true`, the most confident first."""
-    counts = confusion.copy()
-    np.fill_diagonal(counts, 0)
-    most_first = np.argsort(-counts.ravel(), kind="stable")[:MAX_PAIRS]
-    pairs = []
-    for row, column in (divmod(int(place), len(counts)) for place in most_first if counts.ravel()[place]):
-        examples = errors[(true[errors] == row) & (predicted[errors] == column)][:MAX_PAIR_EXAMPLES]
-        pairs.append(
-            ConfusedPair(
-                true=row,
-                predicted=column,
-                count=int(counts[row, column]),
-                fraction=float(counts[row, column] / confusion[row].sum()),
-                examples=tuple(int(labelled[i]) for i in examples),
-            )
+    images: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for i in errors.tolist():
+        images[int(true[i]), int(predicted[i])].append(int(labelled[i]))
+    most_first = sorted(images, key=lambda pair: (-len(images[pair]), pair))[:MAX_PAIRS]
+    supports = confusion.sum(axis=1).tolist()
+    return tuple(
+        ConfusedPair(
+            *pair,
+            len(images[pair]),
+            len(images[pair]) / supports[pair[0]],
+            tuple(images[pair][:MAX_PAIR_EXAMPLES]),
         )
-    return tuple(pairs)
+        for pair in most_first
+    )

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
-from muslin.evaluation.curves import (
+from muslin.evaluation.binary import weighted_average_precision
+from muslin.evaluation.intervals import (
+    Interval,
     bootstrap_weights,
     percentile_interval,
-    weighted_average_precision,
+    rate_with_interval,
 )
-from muslin.evaluation.intervals import Interval, wilson_interval
 from muslin.evaluation.multiclass import MAX_CONFIDENT_ERRORS, check_probabilities
 from muslin.evaluation.reliability import Reliability
 from muslin.messages import plain
@@ -124,8 +125,7 @@ class MultilabelEvaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        values: dict[str, Any] = plain(asdict(self))
-        return values
+        return dict(plain(asdict(self)))
 
 
 def evaluate_multilabel(
@@ -154,9 +154,12 @@ def evaluate_multilabel(
     truth, probabilities = labels[images], probabilities[images]
     labelled, positive = truth != UNKNOWN, truth == 1
     predicted = (probabilities.astype(np.float64) >= np.asarray(thresholds)) & labelled
+    cells = (labelled, ~labelled, positive, predicted, predicted & positive)
+    counts = np.array([mask.sum(axis=0) for mask in cells])
+    counts[1] += len(labels) - len(images)
     samples = bootstrap_weights(len(images), int(labelled.sum()))
     once = np.ones((1, len(images)), np.float32)
-    whole, sampled = (_Rates(truth, probabilities, predicted, weights) for weights in (once, samples))
+    whole, sampled = (_rates(truth, probabilities, predicted, weights) for weights in (once, samples))
     clipped = np.clip(probabilities[labelled].astype(np.float64), 1e-7, 1 - 1e-7)
     cell_truth = positive[labelled]
     return MultilabelEvaluation(
@@ -168,106 +171,84 @@ def evaluate_multilabel(
         unlabelled_fraction=float((labels == UNKNOWN).mean()),
         per_label=tuple(
             LabelMetrics(
-                name=name,
-                threshold=float(thresholds[i]),
-                labelled=int(labelled[:, i].sum()),
-                unlabelled=int(len(labels) - labelled[:, i].sum()),
-                **_label_metrics(whole, sampled, i),
+                name,
+                float(thresholds[i]),
+                *row,
+                *rate_with_interval(row[-1], row[-2]),
+                *rate_with_interval(row[-1], row[-3]),
+                **_with_intervals(whole, sampled, i, ("f1", "average_precision")),
             )
-            for i, name in enumerate(classes)
+            for i, (name, row) in enumerate(zip(classes, counts.T.tolist(), strict=True))
         ),
-        micro=_with_intervals(whole.micro(), sampled.micro()),
-        macro=_with_intervals(whole.macro(), sampled.macro()),
+        micro=LabelAverages(**_with_intervals(whole, sampled, -2, list(whole), undefined=0.0)),
+        macro=LabelAverages(**_with_intervals(whole, sampled, -1, list(whole), undefined=0.0)),
         log_loss=float(-np.log(np.where(cell_truth, clipped, 1 - clipped)).mean()),
         brier_score=float(np.square(probabilities[labelled] - cell_truth, dtype=np.float64).mean()),
         confident_errors=_find_confident_errors(truth, probabilities, predicted, images, ids),
     )
 
 
-class _Rates:
-    """Metrics of all labels under each row of image weights: the whole set, or bootstrap samples of it.
-
-    Arrays are float64 (rows, labels), NaN where a rate is undefined.
-    """
-
-    def __init__(
-        self,
-        truth: NDArray[np.integer[Any]],
-        probabilities: NDArray[np.floating[Any]],
-        predicted: NDArray[np.bool_],
-        weights: NDArray[np.floating[Any]],
-    ) -> None:
-        self.truth, self.probabilities, self.weights = truth, probabilities, weights
-        positive = truth == 1
-        self.has_support = positive.any(axis=0)
-        self.correct, self.predicted, self.support = (
-            (weights @ cells.astype(np.float32)).astype(np.float64)
-            for cells in (predicted & positive, predicted, positive)
-        )
-        average_precision = np.full(self.support.shape, np.nan)
-        for i in np.flatnonzero(self.has_support):
-            here = truth[:, i] != UNKNOWN
-            average_precision[:, i] = weighted_average_precision(
-                truth[here, i], probabilities[here, i], weights[:, here]
-            )
-        self.of_labels = _rates(self.correct, self.predicted, self.support)
-        self.of_labels["average_precision"] = average_precision
-
-    def micro(self) -> dict[str, NDArray[np.floating[Any]]]:
-        """(rows,): over all labelled cells."""
-        sums = (array.sum(axis=1) for array in (self.correct, self.predicted, self.support))
-        labelled = self.truth != UNKNOWN
-        images = np.nonzero(labelled)[0]
-        truth, scores = self.truth[labelled], self.probabilities[labelled]
-        # One row at a time: all samples of all cells together need not fit into memory
-        average_precision = [
-            weighted_average_precision(truth, scores, row[images][None])[0] for row in self.weights
-        ]
-        return _rates(*sums) | {"average_precision": np.array(average_precision)}
-
-    def macro(self) -> dict[str, NDArray[np.floating[Any]]]:
-        """(rows,): means over labels with support; a label that is never predicted has precision and F1 0."""
-        if not self.has_support.any():
-            return {name: np.full(len(self.weights), np.nan) for name in self.of_labels}
-        rates = {name: values[:, self.has_support] for name, values in self.of_labels.items()}
-        for name in ("precision", "f1"):
-            rates[name] = np.nan_to_num(rates[name], nan=0.0)
-        means = {name: np.ma.masked_invalid(values).mean(axis=1) for name, values in rates.items()}
-        return {name: np.ma.filled(values, np.nan) for name, values in means.items()}
-
-
 def _rates(
-    correct: NDArray[np.float64], predicted: NDArray[np.float64], support: NDArray[np.float64]
+    truth: NDArray[np.integer[Any]],
+    probabilities: NDArray[np.floating[Any]],
+    predicted: NDArray[np.bool_],
+    weights: NDArray[np.floating[Any]],
 ) -> dict[str, NDArray[np.floating[Any]]]:
+    """Each metric under each row of image weights: float64 (rows, labels + 2), NaN where it is undefined.
+
+    The last two columns are the micro average, over all labelled cells, and the macro average.
+    """
+    positive, labelled = truth == 1, truth != UNKNOWN
+    sums = [
+        (weights @ cells.astype(np.float32)).astype(np.float64)
+        for cells in (predicted & positive, predicted, positive)
+    ]
+    n_correct, n_predicted, support = (np.column_stack([each, each.sum(axis=1)]) for each in sums)
+    average_precision = np.full(support.shape, np.nan)
+    has_support = positive.any(axis=0)
+    for i in np.flatnonzero(has_support):
+        here = labelled[:, i]
+        average_precision[:, i] = weighted_average_precision(
+            truth[here, i], probabilities[here, i], weights[:, here]
+        )
+    images, cell_truth, scores = np.nonzero(labelled)[0], truth[labelled], probabilities[labelled]
+    # One row at a time: all samples of all cells together need not fit into memory
+    for row, of_images in enumerate(weights):
+        average_precision[row, -1] = weighted_average_precision(cell_truth, scores, of_images[images][None])[
+            0
+        ]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {
-            "precision": correct / predicted,
-            "recall": correct / support,
-            "f1": 2 * correct / (predicted + support),
+        rates = {
+            "precision": n_correct / n_predicted,
+            "recall": n_correct / support,
+            "f1": 2 * n_correct / (n_predicted + support),
+            "average_precision": average_precision,
         }
-
-
-def _label_metrics(whole: _Rates, sampled: _Rates, i: int) -> dict[str, Any]:
-    correct, predicted, support = (
-        int(array[0, i]) for array in (whole.correct, whole.predicted, whole.support)
-    )
-    metrics: dict[str, Any] = {"correct": correct, "predicted": predicted, "support": support}
-    for name, values in whole.of_labels.items():
-        metrics[name] = float(values[0, i]) if np.isfinite(values[0, i]) else None
-        metrics[f"{name}_interval"] = percentile_interval(sampled.of_labels[name][:, i])
-    metrics["precision_interval"] = wilson_interval(correct, predicted)
-    metrics["recall_interval"] = wilson_interval(correct, support)
-    return metrics
+    for name, values in rates.items():
+        averaged = values[:, np.flatnonzero(has_support)]
+        if name in ("precision", "f1"):  # of a label that is never predicted
+            averaged = np.nan_to_num(averaged, nan=0.0)
+        macro = (
+            np.ma.masked_invalid(averaged).mean(axis=1)
+            if has_support.any()
+            else np.full(len(weights), np.nan)
+        )
+        rates[name] = np.column_stack([values, np.ma.filled(macro, np.nan)])
+    return rates
 
 
 def _with_intervals(
-    whole: dict[str, NDArray[np.floating[Any]]], sampled: dict[str, NDArray[np.floating[Any]]]
-) -> LabelAverages:
-    metrics: dict[str, Any] = {}
-    for name, (value,) in whole.items():
-        metrics[name] = float(np.nan_to_num(value))
-        metrics[f"{name}_interval"] = percentile_interval(sampled[name])
-    return LabelAverages(**metrics)
+    whole: dict[str, NDArray[np.floating[Any]]],
+    sampled: dict[str, NDArray[np.floating[Any]]],
+    column: int,
+    names: Sequence[str],
+    undefined: float | None = None,
+) -> dict[str, Any]:
+    values = {name: float(whole[name][0, column]) for name in names}
+    intervals: dict[str, Any] = {
+        f"{name}_interval": percentile_interval(sampled[name][:, column]) for name in names
+    }
+    return {name: value if np.isfinite(value) else undefined for name, value in values.items()} | intervals
 
 
 def _find_confident_errors(

@@ -13,17 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Target
-from muslin.evaluation.curves import bootstrap_weights, percentile_interval
-from muslin.evaluation.intervals import Interval, newcombe_independent, wilson_interval
-from muslin.evaluation.metrics import (
-    CalibrationBin,
-    Labels,
-    Probabilities,
-    brier_score,
-    calibration_bins,
-    expected_calibration_error,
-    log_loss,
+from muslin.evaluation.intervals import (
+    Interval,
+    bootstrap_weights,
+    newcombe_independent,
+    percentile_interval,
+    wilson_interval,
 )
+from muslin.evaluation.metrics import CalibrationMetrics, Labels, calibration_metrics
 from muslin.evaluation.selective import (
     DECISIONS,
     DEFAULT_PRECISION,
@@ -43,19 +40,6 @@ CURVE_POINTS = 20
 
 Correctness = NDArray[np.floating[Any]]
 Groups = NDArray[Any] | None
-
-
-@dataclass(frozen=True)
-class CalibrationMetrics:
-    """How well probabilities are calibrated; see `muslin.evaluation.metrics` for each.
-
-    For a multilabel target every labelled cell counts as a prediction of two classes.
-    """
-
-    expected_calibration_error: float
-    brier_score: float
-    log_loss: float
-    bins: tuple[CalibrationBin, ...]
 
 
 @dataclass(frozen=True)
@@ -235,6 +219,10 @@ def measure_reliability(
     predicted = np.isfinite(correct)
     accuracy, accuracy_interval = mean_with_interval(correct, groups)
     curve, aurc = risk_coverage(correct[predicted], decided.confidence[predicted])
+    leaks = None
+    if leaked is not None:
+        others = mean_with_interval(correct, groups, ~leaked)
+        leaks = LeakMetrics(int(leaked.sum()), *mean_with_interval(correct, groups, leaked), *others)
     return Reliability(
         n=len(rows),
         n_groups=None if groups is None else len(np.unique(groups.astype(str))),
@@ -247,7 +235,7 @@ def measure_reliability(
         risk_coverage_curve=curve,
         aurc=aurc,
         slices=() if slice_values is None else slice_metrics(correct, slice_values, groups),
-        leaks=None if leaked is None else _leak_metrics(correct, leaked, groups),
+        leaks=leaks,
     )
 
 
@@ -259,26 +247,6 @@ def _correctness(labels: Labels, predicted: NDArray[np.bool_]) -> Correctness:
     with np.errstate(invalid="ignore"):
         fractions: Correctness = (labelled & (labels == 1)).sum(axis=1) / labelled.sum(axis=1)
     return fractions
-
-
-def calibration_metrics(labels: Labels, probabilities: Probabilities) -> CalibrationMetrics:
-    """See `CalibrationMetrics`.
-
-    Args:
-        labels: integer (n,), all labelled, or (n, labels) with unlabelled cells.
-        probabilities: float (n, classes).
-    """
-    if labels.ndim == 2:
-        cells = labels != UNKNOWN
-        positive = np.asarray(probabilities)[cells]
-        labels, probabilities = labels[cells].astype(np.int64), np.stack([1 - positive, positive], axis=1)
-    bins = calibration_bins(labels, probabilities)
-    return CalibrationMetrics(
-        expected_calibration_error(bins),
-        brier_score(labels, probabilities),
-        log_loss(labels, probabilities),
-        bins,
-    )
 
 
 def _selective_metrics(
@@ -412,8 +380,3 @@ def _linearised_interval(
     error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))
     z = NormalDist().inv_cdf((1 + level) / 2)
     return float(inside - outside - z * error), float(inside - outside + z * error)
-
-
-def _leak_metrics(correct: Correctness, leaked: NDArray[np.bool_], groups: Groups) -> LeakMetrics:
-    others = mean_with_interval(correct, groups, ~leaked)
-    return LeakMetrics(int(leaked.sum()), *mean_with_interval(correct, groups, leaked), *others)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.evaluation.binary import BinaryMetrics, OperatingPoint, operating_point
-from muslin.evaluation.curves import binary_clf_curve
+from muslin.evaluation.binary import BinaryMetrics, OperatingPoint, binary_clf_curve, operating_point
 from muslin.reporting.svg.svg import svg_circle, svg_document, svg_text, unit_square
 from muslin.text import percent
 
