@@ -173,9 +173,7 @@ def evaluate_multilabel(
             LabelMetrics(
                 name,
                 float(thresholds[i]),
-                *row,
-                *rate_with_interval(row[-1], row[-2]),
-                *rate_with_interval(row[-1], row[-3]),
+                *(*row, *rate_with_interval(row[-1], row[-2]), *rate_with_interval(row[-1], row[-3])),
                 **_with_intervals(whole, sampled, i, ("f1", "average_precision")),
             )
             for i, (name, row) in enumerate(zip(classes, counts.T.tolist(), strict=True))
