@@ -7,6 +7,7 @@ shirt, so that a good classifier has an accuracy of 95 %, not 100 %.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.errors import DataError
 
-Outline = list[list[tuple[float, float]]]
+Polygon = list[tuple[float, float]]
+Outline = list[Polygon]
 """Polygons in a square from (0, 0) at the top left to (1, 1); those after the first are drawn over it."""
 
 SUPERSAMPLING = 4
@@ -95,7 +97,7 @@ def _draw_garment(random: np.random.Generator, label: int, size_px: int, colour:
     from PIL import Image, ImageDraw
 
     cloth, holes = OUTLINES[CLASSES[label]](random)
-    place = _placed(random, size_px * SUPERSAMPLING)
+    place = _placement(random, size_px * SUPERSAMPLING)
     mask = Image.new("L", (size_px * SUPERSAMPLING, size_px * SUPERSAMPLING), 0)
     pen = ImageDraw.Draw(mask)
     for polygon in cloth:
@@ -110,23 +112,18 @@ def _draw_garment(random: np.random.Generator, label: int, size_px: int, colour:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def _placed(
-    random: np.random.Generator, size: int
-) -> Callable[[list[tuple[float, float]]], list[tuple[float, float]]]:
+def _placement(random: np.random.Generator, size: int) -> Callable[[Polygon], Polygon]:
     """A random rotation, scaling and translation from the unit square to pixels of a square of `size`."""
     angle = random.normal(0, 0.06)
     cosine, sine = math.cos(angle), math.sin(angle)
     width, height = random.uniform(0.78, 1.0), random.uniform(0.78, 1.0)
     right, down = 0.5 + random.uniform(-0.06, 0.06), 0.5 + random.uniform(-0.06, 0.06)
 
-    def place(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-        centred = [((x - 0.5) * width, (y - 0.5) * height) for x, y in points]
-        return [
-            ((right + x * cosine - y * sine) * size, (down + x * sine + y * cosine) * size)
-            for x, y in centred
-        ]
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        x, y = (point[0] - 0.5) * width, (point[1] - 0.5) * height
+        return (right + x * cosine - y * sine) * size, (down + x * sine + y * cosine) * size
 
-    return place
+    return lambda polygon: list(map(place, polygon))
 
 
 def _weave(random: np.random.Generator, size_px: int) -> NDArray[np.float32]:
@@ -139,41 +136,28 @@ def _weave(random: np.random.Generator, size_px: int) -> NDArray[np.float32]:
     return shade[:, :, np.newaxis].astype(np.float32)
 
 
-def _shirt(random: np.random.Generator) -> tuple[Outline, Outline]:
-    return _upper(
-        random,
-        hem=random.uniform(0.66, 0.92),
-        flare=random.normal(0.0, 0.02),
-        sleeve=random.uniform(0.12, 0.6),
-    )
+def _symmetric(*right: tuple[float, float]) -> Polygon:
+    """The polygon whose right half has corners at these distances from the middle and these heights."""
+    return [(0.5 + x, y) for x, y in right] + [(0.5 - x, y) for x, y in reversed(right)]
 
 
-def _dress(random: np.random.Generator) -> tuple[Outline, Outline]:
-    return _upper(
-        random,
-        hem=random.uniform(0.82, 1.0),
-        flare=random.normal(0.1, 0.05),
-        sleeve=random.uniform(0.0, 0.35),
-    )
-
-
-def _upper(random: np.random.Generator, hem: float, flare: float, sleeve: float) -> tuple[Outline, Outline]:
+def _top(
+    random: np.random.Generator,
+    hem: tuple[float, float],
+    flare: tuple[float, float],
+    sleeve: tuple[float, float],
+) -> tuple[Outline, Outline]:
+    """A shirt or a dress; `hem` and `sleeve` are ranges, `flare` a mean and a standard deviation."""
+    bottom, widening, length = random.uniform(*hem), random.normal(*flare), random.uniform(*sleeve)
     shoulder, waist, neck = random.uniform(0.2, 0.26), random.uniform(0.13, 0.2), random.uniform(0.06, 0.12)
     top = 0.05
-    body = [
-        (0.5 - shoulder, top),
-        (0.5 + shoulder, top),
-        (0.5 + waist + 0.03, 0.4),
-        (0.5 + waist + flare, hem),
-        (0.5 - waist - flare, hem),
-        (0.5 - waist - 0.03, 0.4),
-    ]
-    reach, width = 0.24 * min(1.0, sleeve / 0.3), 0.13
+    body = _symmetric((shoulder, top), (waist + 0.03, 0.4), (waist + widening, bottom))
+    reach, width = 0.24 * min(1.0, length / 0.3), 0.13
     sleeves = [
         [
             (0.5 + side * shoulder * 0.9, top),
-            (0.5 + side * (shoulder + reach), top + sleeve),
-            (0.5 + side * (shoulder + reach - width), top + sleeve + 0.05),
+            (0.5 + side * (shoulder + reach), top + length),
+            (0.5 + side * (shoulder + reach - width), top + length + 0.05),
             (0.5 + side * waist, top + 0.3),
         ]
         for side in (-1, 1)
@@ -184,52 +168,32 @@ def _upper(random: np.random.Generator, hem: float, flare: float, sleeve: float)
 
 def _trouser(random: np.random.Generator) -> tuple[Outline, Outline]:
     waist, leg, hem = random.uniform(0.14, 0.2), random.uniform(0.1, 0.15), random.uniform(0.6, 0.98)
-    spread = random.uniform(0.0, 0.08)
-    legs = [
-        [
-            (0.5, 0.03),
-            (0.5 + side * waist, 0.03),
-            (0.5 + side * (waist + spread), hem),
-            (0.5 + side * (waist + spread - leg), hem),
-            (0.5, 0.3),
-        ]
-        for side in (-1, 1)
-    ]
-    return legs, []
+    foot = waist + random.uniform(0.0, 0.08)
+    leg_points = [(0.0, 0.03), (waist, 0.03), (foot, hem), (foot - leg, hem), (0.0, 0.3)]
+    return [[(0.5 + side * x, y) for x, y in leg_points] for side in (-1, 1)], []
 
 
 def _bag(random: np.random.Generator) -> tuple[Outline, Outline]:
     half, top, bottom = random.uniform(0.28, 0.46), random.uniform(0.3, 0.5), random.uniform(0.75, 0.95)
     slant, grip = random.normal(0, 0.04), random.uniform(0.1, 0.24)
     body = [(0.5 - half + slant, top), (0.5 + half - slant, top), (0.5 + half, bottom), (0.5 - half, bottom)]
-    rise = random.uniform(0.05, 0.25)
-    handle = [(0.5 - grip, top), (0.5 - grip * 0.7, rise), (0.5 + grip * 0.7, rise), (0.5 + grip, top)]
-    inside = [(0.5 + (x - 0.5) * 0.7, y + 0.05) for x, y in handle]
+    handle = _symmetric((grip, top), (grip * 0.7, random.uniform(0.05, 0.25)))
     # The hole inside the handle must not cut into the body, so it ends where the body begins.
-    return [body, handle], [[(x, min(y, top)) for x, y in inside]]
+    return [body, handle], [[(0.5 + (x - 0.5) * 0.7, min(y + 0.05, top)) for x, y in handle]]
 
 
 def _shoe(random: np.random.Generator) -> tuple[Outline, Outline]:
     sole, ankle, collar = random.uniform(0.7, 0.8), random.uniform(0.25, 0.55), random.uniform(0.28, 0.45)
     toe = random.uniform(0.52, 0.64)
-    side = [
-        (0.06, ankle),
-        (collar, ankle),
-        (collar + 0.1, toe - 0.06),
-        (0.8, toe),
-        (0.96, sole - 0.04),
-        (0.96, sole),
-        (0.06, sole),
-    ]
-    if random.random() < 0.5:
-        side = [(1 - x, y) for x, y in side]
-    return [side], []
+    upper = [(0.06, ankle), (collar, ankle), (collar + 0.1, toe - 0.06), (0.8, toe)]
+    shoe = [*upper, (0.96, sole - 0.04), (0.96, sole), (0.06, sole)]
+    return [[(1 - x, y) for x, y in shoe] if random.random() < 0.5 else shoe], []
 
 
 OUTLINES: dict[str, Callable[[np.random.Generator], tuple[Outline, Outline]]] = {
     "bag": _bag,
-    "dress": _dress,
-    "shirt": _shirt,
+    "dress": partial(_top, hem=(0.82, 1.0), flare=(0.1, 0.05), sleeve=(0.0, 0.35)),
+    "shirt": partial(_top, hem=(0.66, 0.92), flare=(0.0, 0.02), sleeve=(0.12, 0.6)),
     "shoe": _shoe,
     "trouser": _trouser,
 }
