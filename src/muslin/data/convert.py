@@ -1,7 +1,7 @@
 """The same data in another format, with a warning for everything that the format cannot hold."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -52,13 +52,7 @@ class ConversionResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "path": str(self.path),
-            "format": self.format,
-            "count": self.count,
-            "warnings": list(self.warnings),
-            "excluded": list(self.excluded),
-        }
+        return asdict(self) | {"path": str(self.path)}
 
 
 def convert(
@@ -156,7 +150,7 @@ def _write_folders(dataset: Dataset, folder: Path, log: Log) -> Written:
     for index, content in _photo_files(dataset, excluded, log):
         part = "" if dataset.parts is None else str(dataset.parts[index])
         label = "" if labels[index] == UNKNOWN else _folder_name(classes[labels[index]])
-        name = _file_name(str(dataset.ids[index]), part, label, dataset, index, content)
+        name = _file_name(dataset, index, (part, label), content)
         place = "/".join(filter(None, [part, label, name]))
         stem, number = PurePosixPath(place), 1
         while place.casefold() in taken:  # some systems ignore case in names
@@ -187,14 +181,13 @@ def _check_folders(
     """
     again = folders.read(folder, ReadOptions())
     ids = list(map(str, again.ids))
-    indices = np.array([written.get(id_, -1) for id_ in ids], dtype=np.int64)
-    same = len(indices) == len(written) and bool((indices >= 0).all())
+    same = sorted(ids) == sorted(written)
     if same:
-        parts = None if dataset.parts is None else list(dataset.parts[indices])
-        same = (None if again.parts is None else list(again.parts)) == parts
-    if same and target is not None:
-        same = bool(again.targets) and again.targets[0].classes == target.classes
-        same = same and np.array_equal(again.labels["label"], dataset.labels[target.name][indices])
+        source = dataset.take(np.array([written[id_] for id_ in ids], dtype=np.int64))
+        same = np.array_equal(again.parts, source.parts)  # type: ignore[arg-type]
+        if target is not None:
+            same &= bool(again.targets) and again.targets[0].classes == target.classes
+            same = same and np.array_equal(again.labels["label"], source.labels[target.name])
     if not same:
         raise DataError("folders_ambiguous", name=dataset.name)
     return ids
@@ -233,31 +226,29 @@ def _folder_name(name: str) -> str:
     return text
 
 
-def _file_name(id_: str, part: str, label: str, dataset: Dataset, index: int, content: bytes) -> str:
+def _file_name(dataset: Dataset, index: int, above: tuple[str, str], content: bytes) -> str:
     """The id, without the part and the class above it, as a relative path with a photo's suffix."""
-    name = id_.replace("\\", "/")
-    for above in (part, label):
-        name = name.removeprefix(f"{above}/") if above else name
+    name = str(dataset.ids[index]).replace("\\", "/")
+    for folder in filter(None, above):
+        name = name.removeprefix(f"{folder}/")
     pieces = []
-    for piece in name.split("/"):
+    for piece in filter(None, name.split("/")):
         text = "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else "_" for c in piece)
-        if text.startswith(".") or text.lower() in folders.NOT_PHOTOS:
-            text = f"_{text}"
-        if text:
-            pieces.append(text[-120:])
+        is_hidden = text.startswith(".") or text.lower() in folders.NOT_PHOTOS
+        pieces.append(f"_{text}"[-120:] if is_hidden else text[-120:])
     name = "/".join(pieces[-8:]) or "photo"
-    if not label:  # a folder would be read back as its class
+    if not above[1]:  # a folder would be read back as its class
         name = name.replace("/", "_")
-    if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
-        return name
     images = dataset.images
     stored = images.photos[index].name if isinstance(images, PhotoImages) else ""
-    suffix = PurePosixPath(stored).suffix.lower()
-    return name + (suffix if suffix in PHOTO_SUFFIXES else _format_suffix(content))
+    suffixes = [PurePosixPath(each).suffix.lower() for each in (name, stored)]
+    if suffixes[0] in PHOTO_SUFFIXES:
+        return name
+    return name + (suffixes[1] if suffixes[1] in PHOTO_SUFFIXES else _format_suffix(content))
 
 
 def _format_suffix(content: bytes) -> str:
-    from muslin.images.decoder import SIGNATURES
+    from muslin.images import SIGNATURES
 
     suffixes = {"JPEG": ".jpg", "JPEG2000": ".jp2", "PPM": ".pnm", "TIFF": ".tif"}
     kind = next((kind for kind, pattern in SIGNATURES if pattern.match(content[:4096])), "JPEG")
@@ -311,53 +302,44 @@ def _with_pixels(dataset: Dataset, format: str, log: Log) -> tuple[Dataset, list
     """`dataset` with its images as pixels, without unreadable photos; and why they are unreadable."""
     if isinstance(dataset.images, PixelImages):
         return dataset, []
-    images: list[NDArray[np.uint8]] = []
-    readable: list[int] = []
+    images: dict[int, NDArray[np.uint8]] = {}
     problems: list[str] = []
     for index in range(len(dataset)):
         if index and not index % 1000:
             log(Message("photos_read", n=index, total=len(dataset)))
         try:
-            image = dataset.images[index]
+            images[index] = dataset.images[index]
         except ImageError as error:
             problems.append(error.message)
             continue
-        if images and image.shape[:2] != images[0].shape[:2]:
-            (first_height, first_width), (height, width) = images[0].shape[:2], image.shape[:2]
-            raise DataError(
-                "mixed_sizes",
-                name=dataset.name,
-                first=str(dataset.ids[readable[0]]),
-                first_size=f"{first_width}×{first_height}",
-                second=str(dataset.ids[index]),
-                second_size=f"{width}×{height}",
-                format=format,
-            )
-        images.append(image)
-        readable.append(index)
-    if not readable:
+        first = next(iter(images))
+        sizes = [f"{images[i].shape[1]}×{images[i].shape[0]}" for i in (first, index)]
+        if sizes[0] != sizes[1]:
+            names = {"first": str(dataset.ids[first]), "second": str(dataset.ids[index])}
+            names |= {"first_size": sizes[0], "second_size": sizes[1]}
+            raise DataError("mixed_sizes", name=dataset.name, format=format, **names)
+    if not images:
         raise DataError("no_readable_photo", name=dataset.name, n=len(dataset), first=problems[0])
-    channels = max(image.shape[2] for image in images)
-    pixels = np.stack([i if i.shape[2] == channels else np.repeat(i, channels, axis=2) for i in images])
-    return replace(dataset.take(np.array(readable)), images=PixelImages(pixels)), problems
+    channels = max(image.shape[2] for image in images.values())
+    pixels = np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in images.values()])
+    return replace(dataset.take(np.array(list(images))), images=PixelImages(pixels)), problems
 
 
 def _pixel_warnings(dataset: Dataset, excluded: list[str]) -> list[Message]:
     """What CSV and IDX files cannot hold."""
     warnings = []
-    numbered = [str(i) for i in range(len(dataset))]
+    numbers, order = dataset.indices_in_part.tolist(), [0] * len(dataset)
     if dataset.parts is not None:
-        numbered = [f"{part}/{i}" for part in PARTS for i in range(int((dataset.parts == part).sum()))]
-    if list(map(str, dataset.ids)) != numbered or excluded:
+        numbers = [f"{part}/{i}" for part, i in zip(dataset.parts, numbers, strict=True)]
+        order = [PARTS.index(part) for part in dataset.parts]
+    if list(map(str, dataset.ids)) != list(map(str, numbers)) or order != sorted(order) or excluded:
         warnings.append(Message("ids_renumbered"))
     if dataset.format in ("folders", "table", "parquet-photos"):
         warnings.append(Message("photo_files_lost"))
     if dataset.groups is not None:
         warnings.append(Message("groups_lost"))
-    if dataset.parts is not None:
-        order = [PARTS.index(part) for part in dataset.parts]
-        if order != sorted(order):
-            warnings.append(Message("order_lost"))
+    if order != sorted(order):
+        warnings.append(Message("order_lost"))
     return warnings
 
 

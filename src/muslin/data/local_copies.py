@@ -26,8 +26,6 @@ from muslin.storage.atomic import (
 )
 from muslin.storage.download import fetch
 
-ARCHIVE_SUFFIXES = (".tar", ".zip", ".tar.gz", ".tgz")
-
 MAX_ARCHIVE_BYTES = 4 * 2**30
 """A server that sends more is cut off, and a table in an archive is never larger."""
 
@@ -92,10 +90,13 @@ def obtain(
             return LocalCopy(row.name, path, f"{url}, stored in {folder}", verify(row, path), tuple(tried))
         except MuslinError as error:
             tried.append(error.message)
-    files = [f"{file}.gz" for file in row.files] or [f"{row.name}.zip"]
-    package = row.debian_package
     raise DataError(
-        "dataset_unavailable", name=row.name, tried=tried, page=row.page, package=package, files=files
+        "dataset_unavailable",
+        name=row.name,
+        tried=tried,
+        page=row.page,
+        package=row.debian_package,
+        files=[f"{file}.gz" for file in row.files] or [f"{row.name}.zip"],
     )
 
 
@@ -142,19 +143,18 @@ def _copy_candidates(row: RegisteredDataset, folder: Path, tried: list[str]) -> 
     """Paths that look like a copy, each with its origin; places without one are added to `tried`."""
     named = os.environ.get("MUSLIN_DATA")
     cached = folder if row.files else folder / f"{row.name}.zip"
-    places: list[tuple[str | None, list[Path], str]] = [
-        (named, _copies_in(row, Path(named)) if named else [], "the copy that MUSLIN_DATA names"),
-        (str(cached), [cached] if cached.exists() else [], "muslin's cache"),
-    ]
-    if row.debian_folder:
-        debian = [row.debian_folder] if row.debian_folder.is_dir() else []
-        places.append((str(row.debian_folder), debian, "Debian's folder"))
-    for place, paths, origin in places:
+    debian = row.debian_folder
+    if not named:
+        tried.append(Message("muslin_data_unset"))
+    places = {
+        "the copy that MUSLIN_DATA names": (named, _copies_in(row, Path(named)) if named else []),
+        "muslin's cache": (cached, [cached] if cached.exists() else []),
+        "Debian's folder": (debian, [debian] if debian and debian.is_dir() else []),
+    }
+    for origin, (place, paths) in places.items():
         yield from ((path, f"{origin}, {path}") for path in paths)
-        if not place:
-            tried.append(Message("muslin_data_unset"))
-        elif not paths:
-            tried.append(Message("no_copy", name=row.name, path=place))
+        if place and not paths:
+            tried.append(Message("no_copy", name=row.name, path=str(place)))
 
 
 def _copies_in(row: RegisteredDataset, root: Path) -> list[Path]:
@@ -178,13 +178,8 @@ def _folder_entries(folder: Path) -> list[Path]:
 
 def _has_name(row: RegisteredDataset, path: Path) -> bool:
     """Whether the name of a folder or of an archive is one of the set's."""
-    stem = path.name
-    if not path.is_dir():
-        suffix = next((end for end in ARCHIVE_SUFFIXES if stem.lower().endswith(end)), None)
-        if suffix is None:
-            return False
-        stem = stem[: -len(suffix)]
-    return re.fullmatch(row.name_pattern, stem, re.IGNORECASE) is not None
+    suffix = "" if path.is_dir() else r"\.(tar|zip|tar\.gz|tgz)"
+    return re.fullmatch(f"({row.name_pattern}){suffix}", path.name, re.IGNORECASE) is not None
 
 
 # ── Checking ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -207,20 +202,18 @@ def verify(row: RegisteredDataset, path: Path, name: str | None = None) -> Messa
         for file, sha256 in row.files.items():
             verify_file(sha256, _file_in(path, file))
         return Message("checksum_verified")
-    digest = file_digest(path) if path.is_file() and row.archive_sha256 else None
-    if digest and digest == row.archive_sha256:
+    expected = str(row.archive_sha256)
+    digest = _content_digest(path) if path.is_file() and row.archive_sha256 else None
+    if digest == expected:
         return Message("checksum_verified")
     if row.photos_sha256:
         photos, count = photos_digest(path)
-        if photos != row.photos_sha256:
-            raise DataError(
-                "photos_changed", path=name, n=count, found=photos[:12], expected=row.photos_sha256[:12]
-            )
-        return Message("photos_verified")
+        if photos == row.photos_sha256:
+            return Message("photos_verified")
+        expected = row.photos_sha256
+        raise DataError("photos_changed", path=name, n=count, found=photos[:12], expected=expected[:12])
     if digest:
-        raise DataError(
-            "archive_changed", path=name, found=digest[:12], expected=str(row.archive_sha256)[:12]
-        )
+        raise DataError("archive_changed", path=name, found=digest[:12], expected=expected[:12])
     if not folders.photo_files(path)[0]:
         raise DataError("no_photos", path=name)
     return Message("checksum_unknown")
@@ -235,10 +228,14 @@ def verify_file(sha256: str, path: Path, name: str | None = None) -> None:
     Raises:
         DataError: it is another one, or the file cannot be read.
     """
-    with open_data_file(path) as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = _content_digest(path)
     if digest != sha256:
         raise DataError("file_changed", path=name or str(path), found=digest[:12], expected=sha256[:12])
+
+
+def _content_digest(path: Path) -> str:
+    with open_data_file(path) as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _file_in(folder: Path, file: str) -> Path:
@@ -246,19 +243,6 @@ def _file_in(folder: Path, file: str) -> Path:
         if path.is_file():
             return path
     raise DataError("file_missing", path=str(folder), name=file)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError("file_unreadable", path=str(path), reason=error.strerror or str(error)) from error
 
 
 def photos_digest(path: Path) -> tuple[str, int]:
@@ -277,9 +261,8 @@ def photos_digest(path: Path) -> tuple[str, int]:
             content = photos[name].content()
         except MuslinError as error:
             raise DataError("photo_unreadable", path=str(path), reason=error.message) from error
-        digest.update(
-            os.fsencode(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
-        )  # names need not be UTF-8
+        line = f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        digest.update(os.fsencode(line))  # names need not be UTF-8
     del keep_alive
     return digest.hexdigest(), len(photos)
 
@@ -292,16 +275,8 @@ def _download(row: RegisteredDataset, url: str, folder: Path, timeout_s: float, 
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)  # before anything is downloaded
     remove_partial_files(folder)
-    log(
-        Message(
-            "downloading",
-            title=row.title,
-            size=row.size,
-            licence=row.licence,
-            url=url,
-            sha256=row.photos_sha256,
-        )
-    )
+    facts = {"title": row.title, "size": row.size, "licence": row.licence, "sha256": row.photos_sha256}
+    log(Message("downloading", url=url, **facts))
     if not row.files:
         path = folder / f"{row.name}.zip"
         _download_file(url, path, lambda file: verify(row, file, url), MAX_ARCHIVE_BYTES, timeout_s, log)

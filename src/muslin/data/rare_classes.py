@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,7 @@ OTHER_CLASS = "other"
 MAX_NAMED = 100
 """Rare classes that a message names; the rest are counted."""
 
-RareAction = Literal["merge", "drop"]
-RARE_ACTIONS: tuple[RareAction, ...] = ("merge", "drop")
+RARE_ACTIONS = ("merge", "drop")
 
 
 def reduce_rare_classes(
@@ -43,12 +42,17 @@ def reduce_rare_classes(
     Raises:
         DataError: no such target or action, a minimum below 1, or too few classes would remain.
     """
-    minimums = {name: _minimum(text) for name, text in _by_target(dataset, min_per_class).items()}
-    actions = {name: _action(text) for name, text in _by_target(dataset, rare or ()).items()}
+    minimums, actions = _by_target(dataset, min_per_class), _by_target(dataset, rare or ())
+    for value in minimums.values():
+        if not value.isdecimal() or not int(value):
+            raise DataError("min_per_class_invalid", value=value)
+    for action in actions.values():
+        if action not in RARE_ACTIONS:
+            raise DataError("rare_action_unknown", **unknown(action, RARE_ACTIONS))
     targets, labels, fixes = [], dict(dataset.labels), list(dataset.fixes)
     for target in dataset.targets:
         if target.name in minimums:
-            minimum, action = minimums[target.name], actions.get(target.name, "merge")
+            minimum, action = int(minimums[target.name]), actions.get(target.name, "merge")
             target, labels[target.name], fix = _reduce_target(dataset, target, minimum, action, strict)
             fixes += [fix] if fix else []
         targets.append(target)
@@ -56,7 +60,7 @@ def reduce_rare_classes(
 
 
 def _reduce_target(
-    dataset: Dataset, target: Target, minimum: int, action: RareAction, strict: bool
+    dataset: Dataset, target: Target, minimum: int, action: str, strict: bool
 ) -> tuple[Target, NDArray[np.integer[Any]], Message | None]:
     """The target, its labels, and what was done; None where there is no rare class."""
     labels = dataset.labels[target.name]
@@ -71,11 +75,9 @@ def _reduce_target(
         action, too_few = "drop", count
     if action == "merge":
         rare = [i for i in rare if i != existing]
-    kept = [i for i in range(len(target.classes)) if i not in set(rare)]
-    names = [target.classes[i] for i in kept]
+    kept = np.setdiff1d(np.arange(len(target.classes)), rare).tolist()
     other = OTHER_CLASS if existing is None else target.classes[existing]
-    if action == "merge" and existing is None:
-        names.append(other)
+    names = [target.classes[i] for i in kept] + [other] * (action == "merge" and existing is None)
     if len(names) < (1 if target.kind == "multilabel" else 2):
         remaining = {"target": target.name, "n": len(names), "total": len(target.classes), "minimum": minimum}
         if strict:
@@ -93,12 +95,10 @@ def _reduce_target(
         more=len(rare) - MAX_NAMED if len(rare) > MAX_NAMED else None,
     )
     if target.kind == "multilabel":
-        columns = [labels[:, i] for i in kept]
-        if action == "merge" and existing is None:
-            columns.append(merged)
-        elif action == "merge":
-            columns[kept.index(existing)] = merged  # type: ignore[arg-type]
-        return Target(target.name, tuple(names), "multilabel"), np.stack(columns, axis=1), fix
+        columns = dict(zip(names, labels[:, kept].T, strict=False))
+        if action == "merge":
+            columns[other] = merged
+        return Target(target.name, tuple(names), "multilabel"), np.stack(list(columns.values()), axis=1), fix
     table = np.full(len(target.classes) + 1, UNKNOWN, dtype=np.int64)  # UNKNOWN (-1) points to the last entry
     table[kept] = np.arange(len(kept))
     if action == "merge":
@@ -126,16 +126,3 @@ def _by_target(dataset: Dataset, values: int | str | Sequence[str]) -> dict[str,
             raise DataError("target_unknown", **unknown(name, targets), dataset=dataset.name)
         by_target |= {name: value} if equals else dict.fromkeys(targets, value)
     return by_target
-
-
-def _minimum(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise DataError("min_per_class_invalid", value=text)
-    return int(text)
-
-
-def _action(text: str) -> RareAction:
-    for action in RARE_ACTIONS:
-        if text == action:
-            return action
-    raise DataError("rare_action_unknown", **unknown(text, RARE_ACTIONS))

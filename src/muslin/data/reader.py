@@ -11,7 +11,7 @@ from muslin.data.formats import read_path
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.local_copies import read_registered
 from muslin.data.rare_classes import reduce_rare_classes
-from muslin.data.registry import DATASETS, RegisteredDataset, recognise, with_registered_classes
+from muslin.data.registry import DATASETS, recognise, with_registered_classes
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, no_log
 
@@ -126,13 +126,10 @@ def _recognised(datasets: list[Dataset], paths: Sequence[str | Path]) -> list[Da
     """The data sets with the class names of the registered data set that a file's name stands for, if any."""
     for dataset, path in zip(datasets, paths, strict=True):
         if row := recognise(dataset, [Path(path).resolve().name]):
-            return [_with_origin(with_registered_classes(row, each), row) for each in datasets]
+            note = Message("class_names_from", name=row.name)
+            named = [with_registered_classes(row, each) for each in datasets]
+            return [replace(each, origin=f"{each.origin}; {note}") for each in named]
     return datasets
-
-
-def _with_origin(dataset: Dataset, row: RegisteredDataset) -> Dataset:
-    note = Message("class_names_from", name=row.name)
-    return replace(dataset, origin=f"{dataset.origin}; {note}")
 
 
 def _full_shape(shape: tuple[int, ...] | None) -> tuple[int, int, int] | None:
