@@ -5,10 +5,9 @@ The page has no script; the studio shows the same for any image and any value.
 """
 
 import base64
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +17,16 @@ from muslin.explain.attribution import Attribution
 from muslin.explain.feature_map_sheets import to_maps
 from muslin.explain.inspection import Inspection
 from muslin.explain.layers import Layer
+from muslin.images.decoder import Pixels
 from muslin.reporting.colours import blue_to_orange, viridis
-from muslin.reporting.image_grids import data_uri
+from muslin.reporting.image_grids import data_uri, is_small, png_bytes
 from muslin.reporting.report.page import render_page
-from muslin.reporting.svg.svg import inline_svg, svg_document, svg_line, svg_text
+from muslin.reporting.svg.svg import inline_svg, svg_document, svg_line, svg_polyline, svg_text
+from muslin.text import percent
 
 Values = NDArray[np.floating[Any]]
 
+STEP_PX = 150  # longer side of a step's image in the page
 MAP_PX = 40  # side of a small feature map
 MAPS = 6  # of a layer
 ATTRIBUTION_PX = 336  # twelve times Fashion-MNIST's 28
@@ -33,24 +35,13 @@ MAX_OPEN_LAYERS = 40  # with more, blocks are folded
 MAX_TERMS = 12
 
 
-@dataclass(frozen=True)
-class PageImage:
+class PageImage(NamedTuple):
     """An image for the page: `uri`, its size in the page in px, and whether its pixels are drawn as squares."""
 
     uri: str
     width: int
     height: int
     is_small: bool = True
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """A layer as it is shown: its first maps, and the range that their colours span."""
-
-    layer: Layer
-    figure: PageImage | None
-    low: float
-    high: float
 
 
 def page(explanation: Any) -> str:
@@ -62,34 +53,19 @@ def page(explanation: Any) -> str:
         predictions=inspection.predictions,
         effects=inspection.effects(),
         steps=[(step, _step_image(step.pixels)) for step in inspection.steps],
-        explained=[_target_section(inspection, one) for one in explanation.targets.values()],
+        explained=[(one, *_target_images(inspection, one)) for one in explanation.targets.values()],
         groups=_layer_groups(inspection) if inspection.model.has_layers else [],
         signed=_number_text,
         max_terms=MAX_TERMS,
     )
 
 
-def _target_section(inspection: Inspection, one: Any) -> dict[str, Any]:
-    """What the page shows of one target."""
-    classes = inspection.predictions[one.target.name]["probabilities"]
+def _target_images(inspection: Inspection, one: Any) -> tuple[list[Any], dict[str, str]]:
+    """Of a target: each attribution with its map and the map over the image; and the curves of the sanity checks."""
+    maps = [(each, _attribution_image(each), _overlay(inspection.pixels, each)) for each in one.attributions]
     checks = one.sanity_checks or {}
-    curves = {
-        name: inline_svg(_curves(name, checks[name])) for name in ("deletion", "insertion") if name in checks
-    }
-    return {
-        "name": one.target.name,
-        "label": one.label,
-        "versus": one.versus,
-        "probabilities": sorted(classes.items(), key=lambda item: -item[1]),
-        "maps": [
-            (attribution, _attribution_image(attribution), _overlay(inspection.pixels, attribution))
-            for attribution in one.attributions
-        ],
-        "sanity_checks": checks,
-        "curves": curves,
-        "steps": [step for result in reversed(one.score_arithmetic) for step in result["chain"]],
-        "problem": one.problem,
-    }
+    names = [name for name in ("deletion", "insertion") if name in checks]
+    return maps, {name: inline_svg(_curves(name, checks[name])) for name in names}
 
 
 def _step_image(pixels: NDArray[Any]) -> PageImage:
@@ -98,79 +74,71 @@ def _step_image(pixels: NDArray[Any]) -> PageImage:
         low, high = float(pixels.min()), float(pixels.max())
         pixels = np.rint((pixels.transpose(1, 2, 0) - low) / ((high - low) or 1) * 255).astype(np.uint8)
         pixels = pixels if pixels.shape[2] in (1, 3) else pixels[:, :, :1]
-    height, width = pixels.shape[:2]
-    scale = 150 / max(height, width)
-    return PageImage(
-        data_uri(pixels, 300),
-        max(1, round(width * scale)),
-        max(1, round(height * scale)),
-        max(height, width) <= 64,
-    )
+    height, width = (max(1, round(side * STEP_PX / max(pixels.shape[:2]))) for side in pixels.shape[:2])
+    return PageImage(data_uri(pixels, 2 * STEP_PX), width, height, is_small(pixels))
 
 
-def _coloured(values: Values, low: float, high: float) -> NDArray[np.uint8]:
+def _coloured(values: Values, low: float, high: float) -> Pixels:
     """Values as colours: blue to orange around zero where the range has negative ones, else viridis from zero up."""
+    ramp, position = viridis(), values / (high or 1.0)
     if low < 0:
-        limit = max(-low, high)
-        return _apply_ramp(blue_to_orange(), (values / limit + 1) / 2)
-    return _apply_ramp(viridis(), values / (high or 1.0))
-
-
-def _apply_ramp(ramp: NDArray[np.uint8], position: Values) -> NDArray[np.uint8]:
-    colours: NDArray[np.uint8] = ramp[np.rint(255 * position).clip(0, 255).astype(int)]
+        ramp, position = blue_to_orange(), (values / max(-low, high) + 1) / 2
+    colours: Pixels = ramp[np.rint(255 * position).clip(0, 255).astype(int)]
     return colours
 
 
-def _png(colours: NDArray[np.uint8]) -> str:
-    """Few colours, so a palette: a third of the bytes."""
-    buffer = io.BytesIO()
-    Image.fromarray(colours).quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def _map_image(colours: Pixels, scale: int = 1) -> PageImage:
+    """Colours as a PNG with a palette, because they are few: a third of the bytes."""
+    image = Image.fromarray(colours).quantize(256, dither=Image.Dither.NONE)
+    uri = "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode()
+    return PageImage(uri, image.width * scale, image.height * scale)
 
 
 def _attribution_image(attribution: Attribution) -> PageImage:
     """The map in large cells; negative ones are hatched, so that the sign does not depend on colour alone."""
-    rows, columns = attribution.cells.shape
-    side = max(1, ATTRIBUTION_PX // max(rows, columns))
+    side = max(1, ATTRIBUTION_PX // max(attribution.cells.shape))
     cells = attribution.cells.repeat(side, 0).repeat(side, 1)
-    colours = _hatched(_coloured(cells, -float(np.abs(cells).max()), float(np.abs(cells).max())), cells)
-    return PageImage(_png(colours), columns * side, rows * side)
+    limit = float(np.abs(cells).max())
+    return _map_image(_hatched(_coloured(cells, -limit, limit), cells))
 
 
-def _hatched(colours: NDArray[np.uint8], cells: Values) -> NDArray[np.uint8]:
+def _hatched(colours: NDArray[Any], cells: Values) -> Pixels:
     y, x = np.indices(cells.shape)
     stripes = ((x + y) % HATCH_PX == 0) & (cells < -0.02 * np.abs(cells).max())
     return np.where(stripes[..., None], colours // 2, colours).astype(np.uint8)
 
 
-def _overlay(pixels: NDArray[np.uint8], attribution: Attribution) -> PageImage:
+def _overlay(pixels: Pixels, attribution: Attribution) -> PageImage:
     """The map over the image, which is made paler; the more a cell counts, the less of the image shows."""
-    rows, columns = attribution.cells.shape
-    height, width = pixels.shape[:2]
-    side = max(1, round(ATTRIBUTION_PX / max(height, width)))
-    if max(height, width) > ATTRIBUTION_PX:
-        step = -(-max(height, width) // ATTRIBUTION_PX)
-        pixels = pixels[::step, ::step]
-        height, width = pixels.shape[:2]
-    cells = attribution.cells[np.arange(height * side) * rows // (height * side)]
-    cells = cells[:, np.arange(width * side) * columns // (width * side)]
-    limit = float(np.abs(cells).max()) or 1.0
-    strength = 0.85 * np.abs(cells)[..., None] / limit
-    pale = 120 + 0.5 * np.broadcast_to(pixels, (height, width, 3)).repeat(side, 0).repeat(side, 1)
+    side = max(1, round(ATTRIBUTION_PX / max(pixels.shape[:2])))
+    step = -(-max(pixels.shape[:2]) // ATTRIBUTION_PX)
+    pixels = pixels[::step, ::step]
+    rows, columns = (
+        np.arange(length * side) * cells // (length * side)
+        for length, cells in zip(pixels.shape, attribution.cells.shape, strict=False)
+    )
+    cells = attribution.cells[rows][:, columns]
+    strength = 0.85 * np.abs(cells)[..., None] / (float(np.abs(cells).max()) or 1.0)
+    pale = 120 + 0.5 * np.broadcast_to(pixels, (*pixels.shape[:2], 3)).repeat(side, 0).repeat(side, 1)
     mixed = (1 - strength) * pale + strength * _coloured(np.sign(cells), -1, 1)
-    return PageImage(_png(_hatched(np.rint(mixed).astype(np.uint8), cells)), width * side, height * side)
+    return _map_image(_hatched(np.rint(mixed).astype(np.uint8), cells))
+
+
+LayerRow = tuple[Layer, PageImage | None, float, float]
+"""A layer as it is shown: its first maps, and the lowest and highest value, which their colours span."""
 
 
 def _layer_groups(inspection: Inspection) -> list[tuple[str, list[LayerRow], bool]]:
     """The layers from the image on, by block, and whether the block is shown unfolded."""
-    rows = [_layer_row(inspection, layer) for layer in inspection.model.layered.layers if not layer.auxiliary]
-    groups: list[tuple[str, list[LayerRow]]] = []
-    for row in rows:
-        name = row.layer.block or ""
-        if not groups or groups[-1][0] != name:
-            groups.append((name, []))
-        groups[-1][1].append(row)
-    return [(name, inside, not name or len(rows) <= MAX_OPEN_LAYERS) for name, inside in groups]
+    layers = [layer for layer in inspection.model.layered.layers if not layer.auxiliary]
+    return [
+        (
+            block,
+            [_layer_row(inspection, layer) for layer in inside],
+            not block or len(layers) <= MAX_OPEN_LAYERS,
+        )
+        for block, inside in groupby(layers, key=lambda layer: layer.block or "")
+    ]
 
 
 def _layer_row(inspection: Inspection, layer: Layer) -> LayerRow:
@@ -179,11 +147,9 @@ def _layer_row(inspection: Inspection, layer: Layer) -> LayerRow:
     maps = to_maps(values)
     if maps.shape[1] == 1 and maps.shape[2] > 1:  # features: a square reads better than a line
         side = int(np.ceil(np.sqrt(maps.shape[2])))
-        square = np.zeros(side * side, np.float32)
-        square[: maps.shape[2]] = maps.reshape(-1)
-        maps = square.reshape(1, side, side)
+        maps = np.pad(maps.reshape(-1), (0, side * side - maps.size)).reshape(1, side, side)
     if not maps.size:
-        return LayerRow(layer, None, low, high)
+        return layer, None, low, high
     step = max(1, -(-max(maps.shape[1:]) // MAP_PX))  # pixels are dropped, not blurred with others
     tiles = [_coloured(one[::step, ::step], low, high) for one in maps[:MAPS]]
     across = min(3, len(tiles))
@@ -192,38 +158,35 @@ def _layer_row(inspection: Inspection, layer: Layer) -> LayerRow:
     for place, tile in enumerate(tiles):
         top, left = place // across * (height + 1), place % across * (width + 1)
         sheet[top : top + height, left : left + width] = tile
-    scale = max(1, MAP_PX // max(height, width))
-    return LayerRow(layer, PageImage(_png(sheet), sheet.shape[1] * scale, sheet.shape[0] * scale), low, high)
+    return layer, _map_image(sheet, max(1, MAP_PX // max(height, width))), low, high
 
 
 def _curves(name: str, test: Mapping[str, Any]) -> str:
     """The probability as cells are deleted or inserted: by attribution, and at random with the range of 95 %."""
     left, right, top, bottom = 44, 316, 16, 196
 
-    def points(values: Sequence[float]) -> Iterator[str]:
-        for share, value in zip(test["fraction"], values, strict=True):
-            yield f"{left + share * (right - left):.1f},{bottom - value * (bottom - top):.1f}"
+    def points(key: str) -> list[tuple[float, float]]:
+        return [
+            (left + share * (right - left), bottom - value * (bottom - top))
+            for share, value in zip(test["fraction"], test[key], strict=True)
+        ]
 
-    band = [*points(test["random_low"]), *reversed(list(points(test["random_high"])))]
-    body = [f'<polygon class="cloth" points="{" ".join(band)}"/>']
+    body = [svg_polyline([*points("random_low"), *reversed(points("random_high"))], "cloth")]
     for tick in (0, 0.5, 1):
         y = bottom - tick * (bottom - top)
         body.append(svg_line(left, y, right, y, "rule"))
-        body.append(svg_text(left - 8, y + 4, f"{tick:.0%}".replace("%", " %"), "soft tiny number", "end"))
-    body.append(
-        f'<polyline class="mid-stroke" stroke-width="2" stroke-dasharray="6 4" '
-        f'points="{" ".join(points(test["random"]))}"/>'
-    )
-    body.append(
-        f'<polyline class="accent-stroke" stroke-width="2.5" points="{" ".join(points(test["attribution"]))}"/>'
-    )
+        body.append(svg_text(left - 8, y + 4, percent(tick, digits=0), "soft tiny number", "end"))
     done = "deleted" if name == "deletion" else "inserted"
-    body.append(svg_text(right, bottom + 18, f"share of the cells {done}", "soft small", "end"))
-    body.append(svg_text(left, bottom + 38, "— by attribution", "accent small strong"))
-    body.append(svg_text(left + 120, bottom + 38, "- - at random", "soft small"))
+    body += [
+        svg_polyline(points("random"), "mid-stroke", dashed=True),
+        svg_polyline(points("attribution"), "accent-stroke", 2.5),
+        svg_text(right, bottom + 18, f"share of the cells {done}", "soft small", "end"),
+        svg_text(left, bottom + 38, "— by attribution", "accent small strong"),
+        svg_text(left + 120, bottom + 38, "- - at random", "soft small"),
+    ]
     summary = f"area {test['area']['attribution']:.2f} by attribution, {test['area']['random']:.2f} at random"
     title = f"The probability as cells are {done}, strongest attribution first"
-    return svg_document(right + 20, bottom + 48, title, summary, "".join(body))
+    return svg_document(right + 20, bottom + 48, title, summary, body)
 
 
 def _number_text(value: Any, digits: int = 4) -> str:

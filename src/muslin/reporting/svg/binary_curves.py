@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.evaluation.binary import BinaryMetrics, OperatingPoint, binary_clf_curve, operating_point
-from muslin.reporting.svg.svg import svg_circle, svg_document, svg_text, unit_square
+from muslin.reporting.svg.svg import svg_circle, svg_document, svg_polyline, svg_text, unit_square
 from muslin.text import percent
 
 SLIDER_STEPS = 100
@@ -65,7 +65,7 @@ def threshold_explorer(
         np.vstack([(0, 0), np.column_stack([false_positive_rate, recall])]),
         (current.false_positive_rate, current.recall),
         f"Area under the curve {_three_digits(binary.roc_auc)}.",
-        f'<path class="mid-stroke" stroke-dasharray="6 4" d="M{LEFT} {TOP + SIDE}L{LEFT + SIDE} {TOP}"/>',
+        diagonal=True,
     )
     precision_recall = _curve_plot(
         ("Precision–recall curve", recall_name, "precision"),
@@ -85,23 +85,23 @@ def _curve_plot(
     points: NDArray[np.floating[Any]],
     current: tuple[float | None, float | None],
     summary: str,
-    background: str = "",
+    *,
+    diagonal: bool = False,
 ) -> str:
     """A curve in the unit square; `names` are the title and the names of the x and the y axis."""
     title, x_name, y_name = names
     bottom = TOP + SIDE
     drawn = np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).round().astype(int))
-    path = " ".join(f"{LEFT + x * SIDE:.1f},{bottom - y * SIDE:.1f}" for x, y in points[drawn].tolist())
+    path = [(LEFT + x * SIDE, bottom - y * SIDE) for x, y in points[drawn].tolist()]
     x, y = current
     position = "undefined" if x is None or y is None else f"{x_name} {percent(x)}, {y_name} {percent(y)}"
     hidden = ' visibility="hidden"' if x is None or y is None else ""
     body = [
         svg_text(0, 16, y_name, "soft small"),
-        background,
-        unit_square(LEFT, TOP, SIDE),
-        f'<polyline class="accent-stroke" stroke-width="2" points="{path}"/>',
+        unit_square(LEFT, TOP, SIDE, diagonal=diagonal),
+        svg_polyline(path, "accent-stroke"),
         svg_circle(LEFT + (x or 0) * SIDE, bottom - (y or 0) * SIDE, 6, "point ink", hidden),
         svg_text(LEFT + SIDE, bottom + 42, x_name, "soft small", "end"),
     ]
     description = f"{summary} At the threshold: {position}."
-    return svg_document(LEFT + SIDE + 24, bottom + 52, title, description, "".join(body))
+    return svg_document(LEFT + SIDE + 24, bottom + 52, title, description, body)

@@ -73,7 +73,7 @@ def network_diagram(described: Mapping[str, Any]) -> str:
         for row in rows
     )
     title = f"The network {described.get('name', '')}".strip()
-    return svg_document(WIDTH, y + 40, title, f"{summary}. {foot}.", "".join(body))
+    return svg_document(WIDTH, y + 40, title, f"{summary}. {foot}.", body)
 
 
 def _draw_block(row: Mapping[str, Any], corners: tuple[float, float, float]) -> list[str]:

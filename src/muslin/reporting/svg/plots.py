@@ -19,13 +19,14 @@ from muslin.reporting.svg.svg import (
     spread_apart,
     svg_circle,
     svg_document,
+    svg_group,
     svg_line,
+    svg_polyline,
     svg_rect,
     svg_text,
     text_width,
     tick_decimals,
     unit_square,
-    xml_escape,
 )
 from muslin.text import percent, plural, short_count
 
@@ -63,7 +64,7 @@ def learning_curves(
             for part, points in lines.items()
         ]
     title = " and ".join(metrics).capitalize() + f" by {x_name}"
-    return svg_document(width, height, title, "; ".join(description) or "nothing was recorded", "".join(body))
+    return svg_document(width, height, title, "; ".join(description) or "nothing was recorded", body)
 
 
 def _curve_panel(metric: str, lines: Mapping[str, Points], x_name: str, width: int, height: int) -> str:
@@ -118,11 +119,8 @@ def _value_range(metric: str, values: Sequence[float]) -> tuple[list[float], flo
 
 def _curve(points: Points, validation: bool) -> str:
     """A line with a dot per epoch: solid and round for validation, dashed and square for training."""
-    name, dash = ("accent", "") if validation else ("mid", ' stroke-dasharray="6 4"')
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    body = (
-        f'<polyline class="{name}-stroke" stroke-width="2.5" stroke-linejoin="round"{dash} points="{path}"/>'
-    )
+    name = "accent" if validation else "mid"
+    body = svg_polyline(points, f"{name}-stroke", 2.5, dashed=not validation)
     for x, y in points if len(points) <= 15 else points[-1:]:
         body += svg_circle(x, y, 4, name) if validation else svg_rect(x - 3.5, y - 3.5, 7, 7, name)
     return body
@@ -148,22 +146,22 @@ def confusion_matrix_plot(evaluation: Evaluation, classes: Sequence[int] | None 
         svg_text(left + side / 2, 16, "predicted", "soft", "middle"),
         svg_text(14, top + side / 2, "true", "soft", "middle", rotate=-90),
     ]
+    x, y, anchor, angle = (left - 2, top - 10, "start", -45) if slanted else (left, top - 12, "middle", 0)
     for place, (label, name) in enumerate(zip(labels, names, strict=True)):
         centre = (place + 0.5) * cell
-        x, y, anchor, angle = (left + centre, top - 12, "middle", 0)
-        if slanted:
-            x, y, anchor, angle = (left + centre - 2, top - 10, "start", -45)
-        body.append(svg_text(x, y, label, "ink small", anchor, rotate=angle, tooltip=name))
+        body.append(svg_text(x + centre, y, label, "ink small", anchor, rotate=angle, tooltip=name))
         body.append(svg_text(left - 12, top + centre + 4, label, "ink small", "end", tooltip=name))
-    for row, true in enumerate(indices):
-        for column, predicted in enumerate(indices):
-            body.append(
-                _matrix_cell(evaluation, true, predicted, left + column * cell, top + row * cell, cell)
-            )
+    body += [
+        _matrix_cell(evaluation, true, predicted, left + column * cell, top + row * cell, cell)
+        for row, true in enumerate(indices)
+        for column, predicted in enumerate(indices)
+    ]
     foot = top + side + 26
-    body.append(svg_text(left, foot, "gray: correct", "soft small"))
     legend = "colour: errors, stronger for a larger share of the row"
-    body.append(svg_text(left + 100, foot, legend, "accent small"))
+    body += [
+        svg_text(left, foot, "gray: correct", "soft small"),
+        svg_text(left + 100, foot, legend, "accent small"),
+    ]
     pairs = [
         f"{evaluation.classes[pair.true]} predicted as {evaluation.classes[pair.predicted]}: "
         f"{plural(pair.count, 'time')}"
@@ -173,7 +171,7 @@ def confusion_matrix_plot(evaluation: Evaluation, classes: Sequence[int] | None 
         f"Most frequent errors: {'; '.join(pairs)}." if pairs else "There are no errors."
     )
     width = max(left + side + right_margin, left + 440)
-    return svg_document(width, foot + 14, "Confusion matrix", description, "".join(body))
+    return svg_document(width, foot + 14, "Confusion matrix", description, body)
 
 
 def _matrix_cell(evaluation: Evaluation, true: int, predicted: int, x: float, y: float, side: float) -> str:
@@ -192,7 +190,7 @@ def _matrix_cell(evaluation: Evaluation, true: int, predicted: int, x: float, y:
     text = f"{count:,}" if text_width(f"{count:,}", size_px) < side else short_count(count)
     tone = "ink strong" if correct else "on" if opacity > 0.55 else "ink"
     number = svg_text(x + side / 2, y + side / 2 + 5, text, f"{tone} number {size}", "middle")
-    return f"<g><title>{xml_escape(tooltip)}</title>{face}{number}</g>"
+    return svg_group(tooltip, face, number)
 
 
 def class_metric_bars(evaluation: AnyEvaluation, classes: Sequence[int] | None = None) -> str:
@@ -239,21 +237,16 @@ def class_metric_bars(evaluation: AnyEvaluation, classes: Sequence[int] | None =
         for row in weakest_first
     ]
     title = "Recall and precision of each class"
-    return svg_document(width, bottom + 10, title, "; ".join(description), "".join(body))
+    return svg_document(width, bottom + 10, title, "; ".join(description), body)
 
 
 def _interval_bar(left: float, y: float, share: float, interval: Interval, span: float, fill: str) -> str:
     low, high = (left + end * span for end in interval)
     middle = y + 7.5
-    return "".join(
-        [
-            svg_rect(left, y, max(1, share * span), 15, fill, opacity=0.8),
-            svg_line(low, middle, high, middle, "stroke", 1.5),
-            svg_line(low, middle - 4, low, middle + 4, "stroke", 1.5),
-            svg_line(high, middle - 4, high, middle + 4, "stroke", 1.5),
-            svg_text(left + span + 16, y + 12, percent(share), "ink small number"),
-        ]
-    )
+    bar = svg_rect(left, y, max(1, share * span), 15, fill, opacity=0.8)
+    bar += svg_line(low, middle, high, middle, "stroke", 1.5)
+    bar += "".join(svg_line(end, middle - 4, end, middle + 4, "stroke", 1.5) for end in (low, high))
+    return bar + svg_text(left + span + 16, y + 12, percent(share), "ink small number")
 
 
 def _or_undefined(share: float | None) -> str:
@@ -267,45 +260,49 @@ def reliability_diagram(evaluation: Evaluation, before: Sequence[CalibrationBin]
     """
     left, top, side, histogram = 56, 30, 300, 56
     bottom = top + side
-    body = [svg_text(0, 16, "accuracy", "soft small"), unit_square(left, top, side, histogram + 16)]
-    body.append(f'<path class="mid-stroke" stroke-dasharray="6 4" d="M{left} {bottom}L{left + side} {top}"/>')
-    body.append(svg_text(left + side + 10, top + 4, "calibrated", "soft small"))
-    for b in before:
-        if b.confidence is not None and b.accuracy is not None:
-            text = f"before calibration: probability {percent(b.confidence)}, accuracy {percent(b.accuracy)}"
-            circle = svg_circle(left + b.confidence * side, bottom - b.accuracy * side, 4, "mid-stroke")
-            body.append(f"<g><title>{xml_escape(text)}</title>{circle}</g>")
-    if before:
-        body.append(svg_circle(left + 14, top + 14, 4, "mid-stroke"))
-        body.append(svg_text(left + 24, top + 18, "before calibration", "soft small"))
-        body.append(svg_circle(left + 14, top + 34, 5, "accent"))
-        body.append(svg_text(left + 24, top + 38, "after calibration", "soft small"))
-    largest = max(b.n for b in evaluation.calibration_bins)
-    description = []
-    for b in evaluation.calibration_bins:
-        if b.confidence is None or b.accuracy is None:  # an empty bin
-            continue
-        x = left + b.confidence * side
+    body = [
+        svg_text(0, 16, "accuracy", "soft small"),
+        unit_square(left, top, side, histogram + 16, diagonal=True),
+        svg_text(left + side + 10, top + 4, "calibrated", "soft small"),
+    ]
+    for _, confidence, accuracy, text in _filled_bins(before):
+        circle = svg_circle(left + confidence * side, bottom - accuracy * side, 4, "mid-stroke")
+        body.append(svg_group(f"before calibration: {text}", circle))
+    legend = [(14, "before", 4, "mid-stroke"), (34, "after", 5, "accent")] if before else []
+    for y, name, radius, style in legend:
+        body.append(svg_circle(left + 14, top + y, radius, style))
+        body.append(svg_text(left + 24, top + y + 4, f"{name} calibration", "soft small"))
+    bins = _filled_bins(evaluation.calibration_bins)
+    for b, confidence, accuracy, text in bins:
+        x = left + confidence * side
         low, high = (bottom - end * side for end in b.accuracy_interval)
-        description.append(f"probability {percent(b.confidence)}, accuracy {percent(b.accuracy)}")
-        tooltip = f"{plural(b.n, 'image')}: {description[-1]}"
-        height = b.n / largest * (histogram - 8)
+        height = b.n / max(row[0].n for row in bins) * (histogram - 8)
         start, end = left + b.low * side + 1, left + b.high * side - 1
-        body.append(f"<g><title>{xml_escape(tooltip)}</title>{svg_line(x, low, x, high, 'stroke', 1.5)}")
-        body.append(svg_circle(x, bottom - b.accuracy * side, 5, "accent"))
-        bar_top = bottom + 4 + histogram - height
-        body.append(svg_rect(start, bar_top, end - start, max(1, height), "mid") + "</g>")
-    body.append(svg_text(left + side + 12, bottom + histogram, "images", "soft small"))
+        group = svg_group(
+            f"{plural(b.n, 'image')}: {text}",
+            svg_line(x, low, x, high, "stroke", 1.5),
+            svg_circle(x, bottom - accuracy * side, 5, "accent"),
+            svg_rect(start, bottom + 4 + histogram - height, end - start, max(1, height), "mid"),
+        )
+        body.append(group)
     x_name = "mean predicted probability"
-    body.append(svg_text(left + side, bottom + histogram + 56, x_name, "soft small", "end"))
+    body += [
+        svg_text(left + side + 12, bottom + histogram, "images", "soft small"),
+        svg_text(left + side, bottom + histogram + 56, x_name, "soft small", "end"),
+    ]
     error = percent(evaluation.expected_calibration_error)
-    return svg_document(
-        left + side + 80,
-        bottom + histogram + 66,
-        "Reliability diagram",
-        f"Expected calibration error {error}. {'; '.join(description)}.",
-        "".join(body),
-    )
+    description = f"Expected calibration error {error}. {'; '.join(text for *_, text in bins)}."
+    width, height = left + side + 80, bottom + histogram + 66
+    return svg_document(width, height, "Reliability diagram", description, body)
+
+
+def _filled_bins(bins: Sequence[CalibrationBin]) -> list[tuple[CalibrationBin, float, float, str]]:
+    """Each bin that is not empty with its mean probability, its accuracy, and both as text."""
+    return [
+        (b, b.confidence, b.accuracy, f"probability {percent(b.confidence)}, accuracy {percent(b.accuracy)}")
+        for b in bins
+        if b.confidence is not None and b.accuracy is not None
+    ]
 
 
 def risk_coverage_curve(reliability: Reliability) -> str:
@@ -326,8 +323,7 @@ def risk_coverage_curve(reliability: Reliability) -> str:
         body.append(svg_text(left - 8, y + 4, percent(accuracy), "soft small number", "end"))
         body.append(svg_text(x, bottom + 20, percent(tick, digits=0), "soft small number", "middle"))
     points = [position(coverage, 1 - risk) for coverage, risk in reliability.risk_coverage_curve]
-    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-    body.append(f'<path class="stroke" stroke-width="2" d="M{path}"/>' if points else "")
+    body.append(svg_polyline(points, "stroke"))
     description = []
     for row in reliability.selective:
         accept = row.decisions[0]
@@ -340,17 +336,11 @@ def risk_coverage_curve(reliability: Reliability) -> str:
             f"accuracy {percent(accept.accuracy)}"
         )
         interval = svg_line(x, low, x, high, "accent-stroke", 1.5)
-        body.append(f"<g><title>{xml_escape(description[-1])}</title>{interval}")
-        body.append(svg_circle(x, y, 5, "accent") + "</g>")
+        body.append(svg_group(description[-1], interval, svg_circle(x, y, 5, "accent")))
     x_name = "coverage: share of images accepted"
     body.append(svg_text(left + width, bottom + 40, x_name, "soft small", "end"))
-    return svg_document(
-        left + width + 30,
-        bottom + 50,
-        "Risk–coverage curve",
-        "; ".join(description) or "Nothing accepted.",
-        "".join(body),
-    )
+    text = "; ".join(description) or "Nothing accepted."
+    return svg_document(left + width + 30, bottom + 50, "Risk–coverage curve", text, body)
 
 
 def class_count_bars(counts: Mapping[str, Mapping[str, int]]) -> str:
@@ -383,4 +373,4 @@ def class_count_bars(counts: Mapping[str, Mapping[str, int]]) -> str:
     )
     height = top + len(names) * row_height
     width = max(left + span + 70, x)
-    return svg_document(width, height, "Images per class", description or "no classes", "".join(body))
+    return svg_document(width, height, "Images per class", description or "no classes", body)

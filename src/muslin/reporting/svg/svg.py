@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from html import escape
 from itertools import pairwise
@@ -13,30 +13,22 @@ from muslin.text import percent, shorten_middle, wrap_lines
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
 
 
-def _style(colours: Mapping[str, str]) -> str:
-    return "".join(
-        f".drawing .{name}{{{rule}}}"
-        for name, rule in {
-            "paper": f"fill:{colours['paper']}",
-            "cloth": f"fill:{colours['cloth']}",
-            "ink": f"fill:{colours['ink']}",
-            "soft": f"fill:{colours['soft']}",
-            "mid": f"fill:{colours['mid']}",
-            "accent": f"fill:{colours['accent']}",
-            "on": f"fill:{colours['on_accent']}",
-            "rule": f"stroke:{colours['rule']};fill:none",
-            "stroke": f"stroke:{colours['ink']};fill:none",
-            "mid-stroke": f"stroke:{colours['mid']};fill:none",
-            "accent-stroke": f"stroke:{colours['accent']};fill:none",
-        }.items()
-    )
+_FILLS = {name: name for name in ("paper", "cloth", "ink", "soft", "mid", "accent")} | {"on": "on_accent"}
+_STROKES = {"rule": "rule", "stroke": "ink", "mid-stroke": "mid", "accent-stroke": "accent"}
+
+
+def _colour_rules(colours: Mapping[str, str]) -> str:
+    """The CSS classes that fill and that draw lines, in these colours."""
+    fills = (f".drawing .{name}{{fill:{colours[key]}}}" for name, key in _FILLS.items())
+    strokes = (f".drawing .{name}{{stroke:{colours[key]};fill:none}}" for name, key in _STROKES.items())
+    return "".join([*fills, *strokes])
 
 
 STYLE = (
     f".drawing{{font-family:{FONT};font-size:14px}}"
     ".drawing .small{font-size:12px}.drawing .tiny{font-size:10.5px}.drawing .strong{font-weight:600}"
-    f".drawing .number{{font-variant-numeric:tabular-nums}}{_style(LIGHT)}"
-    f"@media screen and (prefers-color-scheme:dark){{{_style(DARK)}}}"
+    f".drawing .number{{font-variant-numeric:tabular-nums}}{_colour_rules(LIGHT)}"
+    f"@media screen and (prefers-color-scheme:dark){{{_colour_rules(DARK)}}}"
 )
 """The style sheet of every drawing; literal colours, because not every viewer of SVG files supports CSS variables."""
 
@@ -48,8 +40,8 @@ def inline_svg(drawing: str) -> str:
     return inside.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
 
 
-def svg_document(width: float, height: float, title: str, description: str, body: str) -> str:
-    """An SVG document of that size in px; screen readers read its title and description."""
+def svg_document(width: float, height: float, title: str, description: str, body: Iterable[str]) -> str:
+    """An SVG document of that size in px with the elements of `body`; screen readers read title and description."""
     width, height = math.ceil(width), math.ceil(height)
     key = "svg-" + re.sub(r"\W+", "-", title.lower()).strip("-")
     return (
@@ -57,7 +49,7 @@ def svg_document(width: float, height: float, title: str, description: str, body
         f'height="{height}" viewBox="0 0 {width} {height}" aria-labelledby="{key}-title {key}-description">'
         f'<title id="{key}-title">{xml_escape(title)}</title>'
         f'<desc id="{key}-description">{xml_escape(description)}</desc>'
-        f'<style>{STYLE}</style><rect class="paper" width="100%" height="100%"/>{body}</svg>\n'
+        f'<style>{STYLE}</style><rect class="paper" width="100%" height="100%"/>{"".join(body)}</svg>\n'
     )
 
 
@@ -89,6 +81,17 @@ def svg_line(
     )
 
 
+def svg_polyline(
+    points: Iterable[tuple[float, float]], style: str, width: float = 2, *, dashed: bool = False
+) -> str:
+    """A line through the points; with a style that fills, the area that they enclose."""
+    dash = ' stroke-dasharray="6 4"' if dashed else ""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return (
+        f'<polyline class="{style}" stroke-width="{width:g}" stroke-linejoin="round"{dash} points="{path}"/>'
+    )
+
+
 def svg_rect(
     x: float, y: float, width: float, height: float, style: str, *, opacity: float = 1, tooltip: str = ""
 ) -> str:
@@ -106,7 +109,14 @@ def svg_circle(x: float, y: float, radius: float, style: str, attributes: str = 
     return f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{attributes}/>'
 
 
-def unit_square(left: float, top: float, side: float, ticks_below: float = 0) -> str:
+def svg_group(tooltip: str, *elements: str) -> str:
+    """Elements with a tooltip in common."""
+    return f"<g><title>{xml_escape(tooltip)}</title>{''.join(elements)}</g>"
+
+
+def unit_square(
+    left: float, top: float, side: float, ticks_below: float = 0, *, diagonal: bool = False
+) -> str:
     """The grid of a plot of two fractions from 0 to 100 %; the ticks of the x axis stand `ticks_below` px lower."""
     bottom, body = top + side, ""
     for tick in (0, 0.25, 0.5, 0.75, 1):
@@ -115,7 +125,8 @@ def unit_square(left: float, top: float, side: float, ticks_below: float = 0) ->
         body += svg_line(left, y, left + side, y, "rule") + svg_line(x, top, x, bottom, "rule")
         body += svg_text(left - 8, y + 4, label, "soft small number", "end")
         body += svg_text(x, bottom + ticks_below + 20, label, "soft small number", "middle")
-    return body
+    ends = [(left, bottom), (left + side, top)]
+    return body + (svg_polyline(ends, "mid-stroke", 1, dashed=True) if diagonal else "")
 
 
 def text_width(text: str, size_px: float) -> float:
