@@ -237,7 +237,7 @@ def test_an_unreadable_photo_has_a_button():
     class Broken(Photos):
         def __getitem__(self, index):
             if index == 5:
-                raise ImageError("garment-5.jpg: is empty (0 bytes). Copy it again.")
+                raise ImageError("image_empty", name="garment-5.jpg")
             return super().__getitem__(index)
 
     data = garments(images=Broken(200))
