@@ -7,21 +7,19 @@ from typing import Any
 import click
 
 from muslin.cli import options as shared
-from muslin.cli.options import option
+from muslin.cli.options import Group, command, option
 from muslin.cli.output import log, print_json
 
 
-@shared.command("get")
-@click.argument("name")
-@option(
-    "--csv",
-    "DIR",
-    "Also write CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.",
-    dest="csv_folder",
-    type=shared.PATH,
+@command(
+    "get",
+    "name",
+    option(
+        "--csv DIR", "Also write CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.", type=shared.PATH
+    ),
+    shared.json_option,
 )
-@shared.json_option
-def get_command(name: str, csv_folder: Path | None, as_json: bool) -> None:
+def get_command(name: str, csv: Path | None, as_json: bool) -> None:
     """Download a registered data set and verify it."""
     from muslin.data import read
     from muslin.data.convert import write_csv
@@ -33,7 +31,7 @@ def get_command(name: str, csv_folder: Path | None, as_json: bool) -> None:
         for title, text in facts.items():
             click.echo(f"{title:8}  " + text.replace("\n", "\n" + " " * 10))
     files = obtain(name, log=log)
-    written = [str(path) for path in write_csv(read(name), csv_folder)] if csv_folder else []
+    written = [str(path) for path in write_csv(read(name), csv)] if csv else []
     if as_json:
         folder = files.path if files.path.is_dir() else files.path.parent
         places = {"path": str(files.path), "origin": files.origin, "checked": files.checked, "csv": written}
@@ -54,23 +52,25 @@ def _selection(values: dict[str, Any]) -> Any:
     return ImageSelection(**asked, seed=seed) if asked else None
 
 
-@shared.command("look")
-@click.argument("data")
-@click.option("--split", type=click.Choice(shared.SPLITS), help="Only this part. Default: all.")
-@shared.gathered(
-    "selection",
-    option("--index", "N", "Show image N, counted from 0 in the part.", type=int),
-    option("--class", "NAME", "Show only images of this class.", dest="class_name"),
-    option("--sample", "N", "Show N images drawn at random.", type=click.IntRange(1, 10000)),
-    click.option("--mean", is_flag=True, help="Show the mean image of each class."),
-    click.option("--colour", "colour", flag_value="false", help="Show false colours, dark violet to yellow."),
-    click.option("--gray", "colour", flag_value="gray", help="Show gray images. Default: their own colours."),
-    shared.seed_option("Seed of the random sample. Default: 0."),
-    make=_selection,
+@command(
+    "look",
+    "data",
+    option("--split", "Only this part. Default: all.", type=shared.SPLITS),
+    Group(
+        "selection",
+        option("--index N", "Show image N, counted from 0 in the part.", type=int),
+        option("--class NAME", "Show only images of this class.", dest="class_name"),
+        option("--sample N", "Show N images drawn at random.", type=click.IntRange(1, 10000)),
+        option("--mean", "Show the mean image of each class."),
+        option("--colour", "Show false colours, dark violet to yellow.", dest="colour", flag_value="false"),
+        option("--gray", "Show gray images. Default: their own colours.", dest="colour", flag_value="gray"),
+        shared.seed_option("Seed of the random sample. Default: 0."),
+        make=_selection,
+    ),
+    shared.out_option("Write the images to this PNG file instead of showing them. Default: a sample of 25."),
+    shared.read_options,
+    shared.json_option,
 )
-@shared.out_option("Write the images to this PNG file instead of showing them. Default: a sample of 25.")
-@shared.read_options
-@shared.json_option
 def look_command(
     data: str,
     split: str | None,
@@ -104,24 +104,19 @@ def _kinds() -> Iterable[str]:
     return KINDS
 
 
-@shared.command("audit")
-@click.argument("data")
-@shared.out_option("Folder of the audit. Default: audits/ and the name of DATA.", "DIR")
-@shared.gathered(
-    "options",
-    shared.test_option,
-    option(
-        "--only",
-        "KIND",
-        "Look only for this kind of finding. Repeat it for several.",
-        multiple=True,
-        cls=shared.ChoiceOption,
-        type=shared.LazyChoice(_kinds),
+@command(
+    "audit",
+    "data",
+    shared.out_option("Folder of the audit. Default: audits/ and the name of DATA.", "DIR"),
+    Group(
+        "options",
+        shared.test_option,
+        option("--only KIND...", "Look only for this kind of finding. Repeat it for several.", load=_kinds),
+        shared.seed_option("Seed of the networks that check the labels. Default: 0."),
     ),
-    shared.seed_option("Seed of the networks that check the labels. Default: 0."),
+    shared.read_options,
+    shared.json_option,
 )
-@shared.read_options
-@shared.json_option
 def audit_command(
     data: str, out: Path | None, options: dict[str, Any], read_options: dict[str, Any], as_json: bool
 ) -> None:
@@ -144,18 +139,20 @@ def audit_command(
     click.echo(f"Then run: {command_to_repeat(source, None, 0, folder / 'exclude.csv')}")
 
 
-@shared.command("convert")
-@click.argument("data")
-@click.argument("dest", type=shared.PATH)
-@click.option(
-    "--to",
-    required=True,
-    type=click.Choice(["csv", "folders", "idx", "parquet"]),
-    help="Format to write: folders (photos), csv or idx (pixels of one size), or parquet (photos with all labels).",
+@command(
+    "convert",
+    "data",
+    click.Argument(["dest"], type=shared.PATH),
+    option(
+        "--to",
+        "Format to write: folders (photos), csv or idx (pixels of one size), or parquet (photos with all labels).",
+        required=True,
+        type=click.Choice(["csv", "folders", "idx", "parquet"]),
+    ),
+    shared.test_option,
+    shared.read_options,
+    shared.json_option,
 )
-@shared.test_option
-@shared.read_options
-@shared.json_option
 def convert_command(
     data: str, dest: Path, to: str, test: str | None, read_options: dict[str, Any], as_json: bool
 ) -> None:

@@ -1,31 +1,32 @@
-"""Commands on models: evaluate, predict, tag, compare, inspect, explain."""
+"""Commands on models: evaluate, predict, tag, compare, inspect, explain, studio."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from muslin.cli import options as shared
-from muslin.cli.options import option
+from muslin.cli.options import Group, command, option
 from muslin.cli.output import log, print_error, print_json, stop_on_signals
 from muslin.errors import DataError
 
-model_argument = click.argument("model")
 
-
-@shared.command("evaluate")
-@model_argument
-@click.argument("data")
-@shared.out_option("Also write the metrics to this JSON file.")
-@shared.gathered(
-    "options",
-    shared.split_option,
-    option("--slice-by", "COLUMN", "Also evaluate each value of this column, such as season."),
-    shared.threshold_option,
+@command(
+    "evaluate",
+    "model",
+    "data",
+    shared.out_option("Also write the metrics to this JSON file."),
+    Group(
+        "options",
+        shared.split_option,
+        option("--slice-by COLUMN", "Also evaluate each value of this column, such as season."),
+        shared.threshold_option,
+    ),
+    shared.guarantee_options,
+    shared.read_options,
+    shared.json_option,
 )
-@shared.guarantee_options
-@shared.read_options
-@shared.json_option
 def evaluate_command(
     model: str, data: str, out: Path | None, options: dict[str, Any], guarantee: dict[str, Any],
     read_options: dict[str, Any], as_json: bool,
@@ -55,12 +56,14 @@ def evaluate_command(
             print_reliability(evaluation.reliability, slice_by=options.get("slice_by"))
 
 
-@shared.command("predict")
-@model_argument
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@shared.threshold_option
-@shared.guarantee_options
-@shared.json_option
+@command(
+    "predict",
+    "model",
+    click.Argument(["images"], nargs=-1, required=True, metavar="IMAGE..."),
+    shared.threshold_option,
+    shared.guarantee_options,
+    shared.json_option,
+)
 def predict_command(
     model: str, images: tuple[str, ...], thresholds: dict[str, float],
     guarantee: dict[str, Any], as_json: bool,
@@ -90,33 +93,32 @@ def predict_command(
         raise DataError("all_images_unreadable", "printed", count=count)
 
 
-@shared.command("tag")
-@model_argument
-@click.argument("catalogue", type=shared.PATH)
-@shared.out_option(
-    "The catalogue with its new columns, in the format of CATALOGUE; of a folder a .csv, .tsv or .jsonl.",
-    required=True,
-)
-@shared.gathered(
-    "options",
-    option("--images", "PATH", "Folder, zip or tar with the photos."),
-    option("--image-column", "COLUMN", "Column that names the photo."),
-    option(
-        "--taxonomy",
-        "FILE",
-        "Table of the shop's names of the tags, with the columns tag, parent, name, language.",
-        type=shared.PATH,
+@command(
+    "tag",
+    "model",
+    click.Argument(["catalogue"], type=shared.PATH),
+    shared.out_option(
+        "The catalogue with its new columns, in the format of CATALOGUE; of a folder a .csv, .tsv or .jsonl.",
+        required=True,
     ),
-    option("--language", "NAME", "Language of the taxonomy's names."),
-    click.option("--resume", is_flag=True, help="Continue an interrupted job."),
+    Group(
+        "options",
+        option("--images PATH", "Folder, zip or tar with the photos."),
+        option("--image-column COLUMN", "Column that names the photo."),
+        option(
+            "--taxonomy FILE",
+            "Table of the shop's names of the tags, with the columns tag, parent, name, language.",
+            type=shared.PATH,
+        ),
+        option("--language NAME", "Language of the taxonomy's names."),
+        option("--resume", "Continue an interrupted job."),
+    ),
+    shared.guarantee_options,
+    shared.json_option,
 )
-@shared.guarantee_options
-@shared.json_option
-@click.pass_context
 def tag_command(
-    context: click.Context, model: str, catalogue: Path, out: Path, options: dict[str, Any],
-    guarantee: dict[str, Any], as_json: bool,
-) -> None:  # fmt: skip
+    model: str, catalogue: Path, out: Path, options: dict[str, Any], guarantee: dict[str, Any], as_json: bool
+) -> None:
     """Tag a CATALOGUE of products.
 
     Writes the same table with columns added for the labels of each photo.
@@ -134,25 +136,26 @@ def tag_command(
         click.echo(tagging_summary(tagged))
     if tagged.unreadable == tagged.products:
         error = DataError("all_images_unreadable", "written", count=tagged.products, path=str(out))
-        context.exit(print_error(error, as_json=as_json, result=tagged.to_dict()))
+        sys.exit(print_error(error, as_json=as_json, result=tagged.to_dict()))
     if as_json:
         print_json(tagged.to_dict())
 
 
-@shared.command("compare")
-@click.argument("models", nargs=2, metavar="A B")
-@click.argument("data")
-@shared.split_option
-@option(
-    "--fail-if-worse-than",
-    "SHARE",
-    "Exit 1 if the accuracy of B is lower than that of A by more than this, such as 0.01.",
-    dest="max_loss",
-    type=click.FloatRange(0, 1),
+@command(
+    "compare",
+    click.Argument(["models"], nargs=2, metavar="A B"),
+    "data",
+    shared.split_option,
+    option(
+        "--fail-if-worse-than SHARE",
+        "Exit 1 if the accuracy of B is lower than that of A by more than this, such as 0.01.",
+        dest="max_loss",
+        type=click.FloatRange(0, 1),
+    ),
+    shared.out_option("Also write the images on which they disagree to this PNG file."),
+    shared.read_options,
+    shared.json_option,
 )
-@shared.out_option("Also write the images on which they disagree to this PNG file.")
-@shared.read_options
-@shared.json_option
 def compare_command(
     models: tuple[str, str], data: str, split: str, max_loss: float | None, out: Path | None,
     read_options: dict[str, Any], as_json: bool,
@@ -181,8 +184,7 @@ def compare_command(
                 loss_points=100 * loss,
                 allowed_points=100 * max_loss,
             )
-            context = click.get_current_context()
-            context.exit(print_error(error, as_json=as_json, result=compared.to_dict()))
+            sys.exit(print_error(error, as_json=as_json, result=compared.to_dict()))
     if as_json:
         print_json(compared.to_dict())
 
@@ -202,9 +204,7 @@ def _write_disagreements(compared: Any, out: Path) -> None:
             log(f"wrote {path}")
 
 
-@shared.command("inspect")
-@model_argument
-@shared.json_option
+@command("inspect", "model", shared.json_option)
 def inspect_command(model: str, as_json: bool) -> None:
     """Describe a model.
 
@@ -220,19 +220,21 @@ def inspect_command(model: str, as_json: bool) -> None:
         print_model(bundle)
 
 
-@shared.command("explain")
-@model_argument
-@click.argument("image", type=shared.PATH)
-@shared.out_option("Also write the whole explanation to this HTML file.")
-@shared.gathered(
-    "options",
-    option("--target", "NAME", "Explain only this target."),
-    option("--class", "NAME", "Class to explain. Default: the predicted class.", dest="label"),
-    option("--versus", "NAME", "Class to compare it with. Default: the runner-up."),
-    option("--layer", "NAME", "Layer whose activations are attributed."),
-    shared.seed_option("Seed of the sanity checks. Default: 0."),
+@command(
+    "explain",
+    "model",
+    click.Argument(["image"], type=shared.PATH),
+    shared.out_option("Also write the whole explanation to this HTML file."),
+    Group(
+        "options",
+        option("--target NAME", "Explain only this target."),
+        option("--class NAME", "Class to explain. Default: the predicted class.", dest="label"),
+        option("--versus NAME", "Class to compare it with. Default: the runner-up."),
+        option("--layer NAME", "Layer whose activations are attributed."),
+        shared.seed_option("Seed of the sanity checks. Default: 0."),
+    ),
+    shared.json_option,
 )
-@shared.json_option
 def explain_command(
     model: str, image: Path, out: Path | None, options: dict[str, Any], as_json: bool
 ) -> None:
@@ -254,3 +256,22 @@ def explain_command(
     print_explanation(explanation.to_dict())
     if out:
         click.echo(f"\nwrote {out}; it opens in any browser, also offline")
+
+
+@command(
+    "studio",
+    click.Argument(["folder"], type=shared.PATH, default="."),
+    option(
+        "--port N",
+        "Port on this machine; 0 takes a free one.",
+        type=click.IntRange(0, 65535),
+        default=8001,
+        show_default=True,
+    ),
+    option("--open", "Open the page in your browser.", dest="open_browser"),
+)
+def studio_command(folder: Path, port: int, open_browser: bool) -> None:
+    """See inside your models in the browser. Serves the models and images of FOLDER to this machine only."""
+    from muslin.studio.server import run_studio
+
+    run_studio(folder, port, open_browser, log=log)

@@ -1,6 +1,5 @@
 """The command that trains."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from muslin.cli import options as shared
-from muslin.cli.options import option
+from muslin.cli.options import Group, command, option
 from muslin.cli.output import log, print_json, stop_on_signals
 from muslin.errors import RecipeError
 
@@ -24,7 +23,12 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
     from muslin.workflows.time_budget import parse_duration
 
     given = {name: value for name, value in values.items() if value is not None}
-    settings = _settings(given.pop("changes", ()))
+    settings = {}
+    for change in given.pop("changes", ()):
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise RecipeError("setting_syntax", text=change)
+        settings[name.strip().replace("-", "_")] = value.strip()
     if "epochs" in given:
         settings["epochs"] = given.pop("epochs")
     if "time_budget" in given:
@@ -32,60 +36,47 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
     return given | {"settings": settings}
 
 
-def _settings(changes: tuple[str, ...]) -> dict[str, Any]:
-    settings = {}
-    for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise RecipeError("setting_syntax", text=change)
-        settings[name.strip().replace("-", "_")] = value.strip()
-    return settings
-
-
-@shared.command("train")
-@click.argument("data", required=False)
-@shared.gathered(
-    "options",
-    option(
-        "--recipe",
-        "NAME",
-        "Recipe to train with. Default: auto, which chooses by the images and says why.",
-        cls=shared.ChoiceOption,
-        type=shared.LazyChoice(_recipe_names),
+@command(
+    "train",
+    click.Argument(["data"], required=False),
+    Group(
+        "options",
+        option(
+            "--recipe NAME",
+            "Recipe to train with. Default: auto, which chooses by the images and says why.",
+            load=_recipe_names,
+        ),
+        option("--epochs N", "Passes over the training set.", type=click.IntRange(1)),
+        option(
+            "--time-budget TIME",
+            "Maximum training time, such as 2min. Chooses the most accurate recipe that fits on this machine.",
+        ),
+        option(
+            "--set NAME=VALUE...",
+            "Change a setting, such as batch_size=128. Repeat it for several.",
+            dest="changes",
+        ),
+        shared.seed_option("Random seed. The same seed gives the same weights. Default: 0.", None),
+        option(
+            "--out RUN", "Folder of the run, new or empty. Default: a new one in runs/.", type=shared.PATH
+        ),
+        option(
+            "--exclude FILE",
+            "Exclude the samples that this CSV names by part and id: exclude.csv of an audit, or your decisions.",
+            type=shared.PATH,
+        ),
+        option(
+            "--max-unreadable SHARE",
+            "Largest share of unreadable photos to train without. Default: 0.2.",
+            type=click.FloatRange(0, 1),
+        ),
+        make=_train_options,
     ),
-    option("--epochs", "N", "Passes over the training set.", type=click.IntRange(1)),
-    option(
-        "--time-budget",
-        "TIME",
-        "Maximum training time, such as 2min. Chooses the most accurate recipe that fits on this machine.",
-    ),
-    option(
-        "--set",
-        "NAME=VALUE",
-        "Change a setting, such as batch_size=128. Repeat it for several.",
-        dest="changes",
-        multiple=True,
-    ),
-    shared.seed_option("Random seed. The same seed gives the same weights. Default: 0.", None),
-    option("--out", "RUN", "Folder of the run, new or empty. Default: a new one in runs/.", type=shared.PATH),
-    option(
-        "--exclude",
-        "FILE",
-        "Exclude the samples that this CSV names by part and id: exclude.csv of an audit, or your decisions.",
-        type=shared.PATH,
-    ),
-    option(
-        "--max-unreadable",
-        "SHARE",
-        "Largest share of unreadable photos to train without. Default: 0.2.",
-        type=click.FloatRange(0, 1),
-    ),
-    make=_train_options,
+    shared.test_option,
+    option("--resume RUN", "Continue an interrupted run.", type=shared.PATH),
+    shared.read_options,
+    shared.json_option,
 )
-@shared.test_option
-@option("--resume", "RUN", "Continue an interrupted run.", type=shared.PATH)
-@shared.read_options
-@shared.json_option
 def train_command(
     data: str | None, options: dict[str, Any], test: str | None, resume: Path | None,
     read_options: dict[str, Any], as_json: bool,
@@ -95,7 +86,14 @@ def train_command(
     from muslin.reporting.terminal.progress import training_progress
     from muslin.workflows import train as train_workflow
 
-    if resume and (given := [*_given_options({"data", "test", "resume", "as_json"})]):
+    context, own = click.get_current_context(), ("data", "test", "resume", "as_json")
+    given = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name not in own
+        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    if resume and given:
         raise click.UsageError(f"--resume keeps the options of the run; leave out {', '.join(given)}.")
     if not (data or resume):
         raise click.UsageError("name the DATA to train on, or a run to --resume.")
@@ -110,12 +108,3 @@ def train_command(
         print_json(run.summary())
     else:
         print_run(run.folder, run.record)
-
-
-def _given_options(but: set[str]) -> Iterator[str]:
-    """The options on the command line, without those named in `but`."""
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        source = context.get_parameter_source(str(parameter.name))
-        if parameter.name not in but and source is ParameterSource.COMMANDLINE:
-            yield parameter.opts[-1]
