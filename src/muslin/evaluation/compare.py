@@ -1,7 +1,7 @@
 """Two models' predictions on the same images: which is more often correct, and could it be chance."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -106,24 +106,17 @@ def paired_difference(
     n = len(correct_a)
     both, neither = int((correct_a & correct_b).sum()), int((~correct_a & ~correct_b).sum())
     only_a, only_b = int((correct_a & ~correct_b).sum()), int((~correct_a & correct_b).sum())
-    result = PairedDifference(
-        n,
-        both,
-        only_a,
-        only_b,
-        neither,
-        difference=(only_b - only_a) / n,
-        interval=newcombe_paired(both, only_a, only_b, neither),
-        p_value=mcnemar(only_a, only_b),
+    interval, p_value = newcombe_paired(both, only_a, only_b, neither), mcnemar(only_a, only_b)
+    n_groups = None
+    if groups is not None:
+        names, numbers = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+        if len(names) < n:
+            n_groups = len(names)
+            gains = np.bincount(numbers, weights=correct_b.astype(np.float64) - correct_a)
+            interval, p_value = _resample_groups(gains, np.bincount(numbers))
+    return PairedDifference(
+        n, both, only_a, only_b, neither, (only_b - only_a) / n, interval, p_value, n_groups
     )
-    if groups is None:
-        return result
-    names, numbers = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if len(names) == n:
-        return result
-    gains = np.bincount(numbers, weights=correct_b.astype(np.float64) - correct_a)
-    interval, p_value = _resample_groups(gains, np.bincount(numbers))
-    return replace(result, interval=interval, p_value=p_value, groups=len(names))
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -168,26 +161,28 @@ def compare_predictions(
         DataError: no image is labelled.
     """
     multilabel = labels.ndim == 2
-    labelled = labels != UNKNOWN
-    images = np.flatnonzero(labelled.any(axis=1) if multilabel else labelled)
+    true, cells_a, cells_b = (each.reshape(len(labels), -1) for each in (labels, predicted_a, predicted_b))
+    labelled, differs = true != UNKNOWN, (cells_a != cells_b).any(axis=1)
+    images = np.flatnonzero(labelled.any(axis=1))
     if not len(images):
         raise DataError("no_labels", n=len(labels))
-    cells_a, cells_b = (labels == predicted_a) | ~labelled, (labels == predicted_b) | ~labelled
-    correct_a, correct_b = (cells_a.all(axis=1), cells_b.all(axis=1)) if multilabel else (cells_a, cells_b)
-    differs = (predicted_a != predicted_b).any(axis=1) if multilabel else predicted_a != predicted_b
-    of_class = {
-        name: (labelled[:, i], cells_a[:, i], cells_b[:, i])
-        if multilabel
-        else (labels == i, correct_a, correct_b)
-        for i, name in enumerate(classes)
-    }
-    overall = paired_difference(
-        correct_a[images], correct_b[images], None if groups is None else groups[images]
-    )
+    cells_a, cells_b = (cells_a == true) | ~labelled, (cells_b == true) | ~labelled
+    correct_a, correct_b = cells_a.all(axis=1), cells_b.all(axis=1)
+
+    def difference(mask: Any, a: Mask, b: Mask) -> PairedDifference:
+        return paired_difference(a[mask], b[mask], None if groups is None else groups[mask])
 
     def where(mask: Mask) -> tuple[int, ...]:
-        return tuple(int(i) for i in images[mask[images]])
+        return tuple(images[mask[images]].tolist())
 
+    differences = {}
+    for i, name in enumerate(classes):
+        counted = labelled[:, i] if multilabel else labels == i
+        if counted.any():
+            of_class = (cells_a[:, i], cells_b[:, i]) if multilabel else (correct_a, correct_b)
+            differences[name] = difference(counted, *of_class)
+    corrected = holm([each.p_value for each in differences.values()])
+    overall = difference(images, correct_a, correct_b)
     n_a, n_b = overall.both_correct + overall.only_a_correct, overall.both_correct + overall.only_b_correct
     return Comparison(
         overall,
@@ -195,26 +190,10 @@ def compare_predictions(
         wilson_interval(n_a, overall.n),
         n_b / overall.n,
         wilson_interval(n_b, overall.n),
-        _class_differences(of_class, groups),
+        tuple(map(ClassDifference, differences, differences.values(), corrected)),
         where(correct_a & ~correct_b),
         where(~correct_a & correct_b),
         where(~correct_a & ~correct_b & differs),
-    )
-
-
-def _class_differences(
-    of_class: Mapping[str, tuple[Mask, Mask, Mask]], groups: NDArray[Any] | None
-) -> tuple[ClassDifference, ...]:
-    """`of_class` holds per class which images count, and which of them a and b predict correctly."""
-    differences = {
-        name: paired_difference(a[mask], b[mask], None if groups is None else groups[mask])
-        for name, (mask, a, b) in of_class.items()
-        if mask.any()
-    }
-    corrected = holm([difference.p_value for difference in differences.values()])
-    return tuple(
-        ClassDifference(name, difference, p)
-        for (name, difference), p in zip(differences.items(), corrected, strict=True)
     )
 
 

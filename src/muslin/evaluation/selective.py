@@ -87,15 +87,8 @@ class CalibrationData:
         probabilities = np.stack([1 - second, second], axis=1).astype(np.float32)
         predicted = predict_classes(target, probabilities, label_thresholds)
         confidence = probabilities[np.arange(len(self)), predicted]
-        order = np.argsort(-confidence, kind="stable")
-        return CalibrationData(
-            self.temperature,
-            np.array(label_thresholds, np.float64),
-            confidence[order],
-            predicted[order].astype(np.int32),
-            (predicted == true)[order],
-            self.probability_of_true[order],
-        )
+        rows = (confidence, predicted, predicted == true, self.probability_of_true)
+        return _calibration_data(self.temperature, label_thresholds, *rows)
 
 
 @dataclass(frozen=True)
@@ -200,14 +193,22 @@ def fit_calibration_data(
     else:
         predicted = calibrated.argmax(axis=1)
         confidence, correct, of_true = calibrated[each, predicted], predicted == true, calibrated[each, true]
+    return _calibration_data(temperature, thresholds, confidence, predicted, correct, of_true)
+
+
+def _calibration_data(
+    temperature: NDArray[np.float32], label_thresholds: Sequence[float], confidence: Any, *rows: Any
+) -> CalibrationData:
+    """From rows in any order."""
     order = np.argsort(-confidence, kind="stable")
+    predicted, correct, probability_of_true = (row[order] for row in rows)
     return CalibrationData(
         temperature,
-        np.array(thresholds, np.float64),
+        np.array(label_thresholds, np.float64),
         confidence[order],
-        predicted[order].astype(np.int32),
-        correct[order],
-        of_true[order],
+        predicted.astype(np.int32),
+        correct,
+        probability_of_true,
     )
 
 

@@ -89,25 +89,21 @@ def change_thresholds(
         if not 0 <= number <= 1:  # catches NaN, too
             raise DataError("threshold_range", found=number)
         for target, index in _named_thresholds(changeable, name):
-            values = list(changed[target.name])
-            if index is None:
-                values = [number] * len(values)
-            elif target.kind == "multilabel":
-                values[index] = number
+            values = changed[target.name]
+            if target.kind != "multilabel":
+                changed[target.name] = (1 - number if index == 0 else number,)
             else:
-                values = [number if index == 1 else 1 - number]
-            changed[target.name] = tuple(values)
+                new = (number if index in (None, i) else value for i, value in enumerate(values))
+                changed[target.name] = tuple(new)
     return changed
 
 
 def _named_thresholds(targets: Sequence[Target], name: str) -> list[tuple[Target, int | None]]:
     """The targets that `name` means, each with the index of the class that it means, None for all classes."""
-    if not name:
-        return [(target, None) for target in targets]
-    whole: list[tuple[Target, int | None]] = [(target, None) for target in targets if target.name == name]
-    if whole:
-        return whole
-    matches: list[tuple[Target, int | None]] = [
+    matches: list[tuple[Target, int | None]] = [(t, None) for t in targets if name in ("", t.name)]
+    if matches:
+        return matches
+    matches = [
         (target, index)
         for target in targets
         for index, label in enumerate(target.classes)
@@ -131,7 +127,5 @@ def predict_classes(
         probabilities: (n, classes), of a target that is not multilabel.
     """
     if not thresholds or thresholds[0] == DEFAULT_THRESHOLD or len(target.classes) != 2:
-        predicted: NDArray[np.int64] = probabilities.argmax(axis=1)
-    else:
-        predicted = (probabilities[:, 1].astype(np.float64) >= thresholds[0]).astype(np.int64)
-    return predicted
+        return np.asarray(probabilities.argmax(axis=1))
+    return np.asarray(probabilities[:, 1].astype(np.float64) >= thresholds[0], dtype=np.int64)
