@@ -256,8 +256,8 @@ def _selective_metrics(
     decisions = []
     for number, decision in enumerate(DECISIONS):
         mask = decided.decisions == number
-        accuracy, interval = mean_with_interval(correct, images.groups, mask)
-        decisions.append(DecisionMetrics(decision, int(mask.sum()), accuracy, interval))
+        accuracy = mean_with_interval(correct, images.groups, mask)
+        decisions.append(DecisionMetrics(decision, int(mask.sum()), *accuracy))
     if images.labels.ndim == 1:
         in_set = decided.prediction_sets[np.arange(len(correct)), images.labels].astype(np.float64)
     else:
@@ -265,15 +265,13 @@ def _selective_metrics(
         with np.errstate(invalid="ignore"):
             in_set = (decided.prediction_sets & positive).sum(axis=1) / positive.sum(axis=1)
     review = decided.decisions == REVIEW
-    set_coverage, set_coverage_interval = mean_with_interval(in_set, images.groups, review)
     return SelectiveMetrics(
-        precision_target=policy.precision_target,
-        coverage=decisions[0].n / len(correct),
-        decisions=tuple(decisions),
-        set_coverage=set_coverage,
-        set_coverage_interval=set_coverage_interval,
-        mean_set_size=float(decided.prediction_sets[review].sum(axis=1).mean()) if review.any() else None,
-        unsupported=policy.unsupported,
+        policy.precision_target,
+        decisions[0].n / len(correct),
+        tuple(decisions),
+        *mean_with_interval(in_set, images.groups, review),
+        float(decided.prediction_sets[review].sum(axis=1).mean()) if review.any() else None,
+        policy.unsupported,
     )
 
 
@@ -319,12 +317,9 @@ def mean_with_interval(
     return mean, percentile_interval((samples @ sums) / (samples @ counts))
 
 
-def _unit_numbers(groups: Groups, n: int) -> NDArray[np.int64]:
+def _unit_numbers(groups: Groups, n: int) -> NDArray[np.intp]:
     """The number of each image's group, (n,); of the image where there are no groups."""
-    numbers: NDArray[np.int64] = (
-        np.arange(n) if groups is None else np.unique(groups.astype(str), return_inverse=True)[1]
-    )
-    return numbers
+    return np.arange(n) if groups is None else np.unique(groups.astype(str), return_inverse=True)[1]
 
 
 def slice_metrics(
@@ -349,19 +344,18 @@ def slice_metrics(
         mask = texts == name
         inside, outside = correct[mask], correct[~mask]
         if groups is None and np.isin(correct, (0, 1)).all():
-            interval = newcombe_independent(
-                int(inside.sum()), len(inside), int(outside.sum()), len(outside), level
-            )
+            counts = int(inside.sum()), len(inside), int(outside.sum()), len(outside)
+            interval = newcombe_independent(*counts, level)
         else:
             interval = _linearised_interval(correct, mask, groups, level)
         slices.append(
             SliceMetrics(
-                value=str(name),
-                n=len(inside),
-                accuracy=float(inside.mean()),
-                accuracy_interval=mean_with_interval(correct, groups, mask)[1],
-                difference=float(inside.mean() - outside.mean()),
-                difference_interval=interval,
+                str(name),
+                len(inside),
+                float(inside.mean()),
+                mean_with_interval(correct, groups, mask)[1],
+                float(inside.mean() - outside.mean()),
+                interval,
                 weak=interval[1] < 0,
             )
         )

@@ -172,11 +172,9 @@ def fit_calibration_data(
     temperature = np.atleast_1d(np.asarray(fit(labels, probabilities), dtype=np.float32))
     scale = scale_label_probabilities if multilabel else scale_probabilities
     calibrated = scale(np.asarray(probabilities), temperature)
-    thresholds = (
-        best_f1_thresholds(labels, calibrated)
-        if multilabel
-        else default_thresholds([target]).get(target.name, ())
-    )
+    thresholds = default_thresholds([target]).get(target.name, ())
+    if multilabel:
+        thresholds = best_f1_thresholds(labels, calibrated)
     random = np.random.default_rng(seed)
     if groups is not None:
         rows = random.permutation(rows)
@@ -310,11 +308,8 @@ def acceptance_policy(
         raise DataError("guarantee_unknown", **unknown(guarantee, GUARANTEES))
     scope: Guarantee = "per-class" if guarantee == "per-class" else "overall"
     if label_thresholds is None:
-        label_thresholds = (
-            default_thresholds([target]).get(target.name, ())
-            if calibration_data is None
-            else calibration_data.label_thresholds.tolist()
-        )
+        default = default_thresholds([target]).get(target.name, ())
+        label_thresholds = default if calibration_data is None else calibration_data.label_thresholds.tolist()
     accept_thresholds = np.full(len(target.classes), np.inf)
     policy = AcceptancePolicy(precision, scope, accept_thresholds, 0.0, tuple(label_thresholds))
     if calibration_data is None:
@@ -332,9 +327,10 @@ def acceptance_policy(
         threshold = accept_threshold(confidence[mask], correct[mask], precision)
         accept_thresholds[index] = threshold
         if threshold == np.inf:
-            unsupported.append(
-                _unsupported_precision(target, name, confidence[mask], correct[mask], precision)
-            )
+            highest = max_precision(confidence[mask], correct[mask])
+            params = {"n": int(mask.sum()), "max_precision": highest if highest >= 0.5 else None}
+            names = {"target": target.name, "class_name": name, "precision_target": precision}
+            unsupported.append(Message("precision_unsupported", **names, **params))
     accepted = confidence >= accept_thresholds[predicted]
     review = np.ones(len(data), dtype=bool)
     review[np.flatnonzero(has_prediction)[accepted]] = False
@@ -346,24 +342,6 @@ def acceptance_policy(
         expected_precision=float(correct[accepted].mean()) if accepted.any() else None,
         expected_coverage=float(accepted.sum() / len(data)),
         unsupported=tuple(unsupported),
-    )
-
-
-def _unsupported_precision(
-    target: Target,
-    class_name: str | None,
-    confidence: NDArray[np.floating[Any]],
-    correct: NDArray[np.bool_],
-    precision: float,
-) -> Message:
-    highest = max_precision(confidence, correct)
-    return Message(
-        "precision_unsupported",
-        target=target.name,
-        class_name=class_name,
-        n=len(confidence),
-        precision_target=precision,
-        max_precision=highest if highest >= 0.5 else None,
     )
 
 

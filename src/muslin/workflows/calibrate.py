@@ -36,28 +36,21 @@ def calibrate(
     predictor, validation = Predictor(bundle), dataset.take(parts.validation)
     infer_raw = infer_raw or (lambda indices: _infer_raw(predictor, dataset.take(indices)))
     probabilities, features = infer_raw(parts.validation)
-    calibration_data = {}
+    calibration_data, thresholds = {}, {}
     for target in dataset.targets:
-        labels = validation.labels[target.name]
-        fitted = fit_calibration_data(
-            target, labels, probabilities[target.name], validation.groups, seed=seed
-        )
-        if fitted is not None:
+        arrays = validation.labels[target.name], probabilities[target.name], validation.groups
+        if (fitted := fit_calibration_data(target, *arrays, seed=seed)) is not None:
             calibration_data[target.name] = fitted
-    thresholds = {
-        target.name: tuple(calibration_data[target.name].label_thresholds.tolist())
-        for target in dataset.targets
-        if target.kind == "multilabel" and target.name in calibration_data
-    }
+            if target.kind == "multilabel":
+                thresholds[target.name] = tuple(fitted.label_thresholds.tolist())
     ood_detector = None
     if features is not None:
         reference = np.sort(np.random.default_rng(seed).permutation(parts.train)[:MAX_REFERENCE_IMAGES])
         _, reference_features = infer_raw(reference)
         assert reference_features is not None
         ood_detector = fit_ood_detector(reference_features, features)
-    return replace(
-        bundle, calibration_data=calibration_data, ood_detector=ood_detector, thresholds=thresholds
-    )
+    fitted_bundle = replace(bundle, calibration_data=calibration_data, thresholds=thresholds)
+    return replace(fitted_bundle, ood_detector=ood_detector)
 
 
 def _infer_raw(predictor: Predictor, dataset: Dataset) -> RawOutput:

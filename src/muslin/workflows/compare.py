@@ -80,15 +80,14 @@ def compare(
         raise DataError("no_common_image", path=dataset.name)
     if len(common) < max(len(images_a), len(images_b)):
         log(Message("common_images", n=len(common)))
-    pairs = [
-        (t, u)
-        for t in predictors[0].targets
-        for u in predictors[1].targets
-        if (t.name, t.kind) == (u.name, u.kind)
-    ]
+    others = {(target.name, target.kind): target for target in predictors[1].targets}
+    pairs = [(t, others[t.name, t.kind]) for t in predictors[0].targets if (t.name, t.kind) in others]
     if not pairs:
         raise DataError("no_common_target")
-    images = [_take_ids(images_a, common), _take_ids(images_b, common)]
+    images = []
+    for each in (images_a, images_b):
+        places = {id_: i for i, id_ in enumerate(each.ids)}
+        images.append(each.take(np.array([places[id_] for id_ in common], dtype=np.int64)))
     aligned = align(images[0], [target for target, _ in pairs])
     outputs = [p.predict_pixels(pixel_array(each)) for p, each in zip(predictors, images, strict=True)]
     comparisons, predictions = {}, {}
@@ -118,26 +117,13 @@ def disagreements(result: ComparisonResult, target_name: str) -> bytes | None:
         ("Only the first model is correct", comparison.images_only_a_correct),
         ("Neither is correct, with different predictions", comparison.images_neither_correct),
     ):
-        shown = indices[:MAX_IMAGES_SHOWN]
-        more = f", {len(shown)} shown" if len(shown) < len(indices) else ""
-        if shown:
-            sections.append(
-                SheetSection(
-                    f"{title}: {plural(len(indices), 'image')}{more}",
-                    [result.dataset.images[i] for i in shown],
-                    [
-                        f"1: {_predicted_names(target, a[i])}\n2: {_predicted_names(target, b[i])}"
-                        for i in shown
-                    ],
-                )
-            )
+        if shown := indices[:MAX_IMAGES_SHOWN]:
+            more = f", {len(shown)} shown" if len(shown) < len(indices) else ""
+            heading = f"{title}: {plural(len(indices), 'image')}{more}"
+            names = [[_predicted_names(target, predicted[i]) for predicted in (a, b)] for i in shown]
+            captions = [f"1: {first}\n2: {second}" for first, second in names]
+            sections.append(SheetSection(heading, [result.dataset.images[i] for i in shown], captions))
     return contact_sheet(sections) if sections else None
-
-
-def _take_ids(dataset: Dataset, ids: NDArray[Any]) -> Dataset:
-    """The samples with these ids, in the ids' order."""
-    places = {id_: i for i, id_ in enumerate(dataset.ids)}
-    return dataset.take(np.array([places[id_] for id_ in ids], dtype=np.int64))
 
 
 def _predicted(
@@ -155,8 +141,7 @@ def _to_classes_of(target: Target, predicted: NDArray[np.int64], other: Target) 
     indices = {name: i for i, name in enumerate(target.classes)}
     table = np.array([indices.get(name, len(indices)) for name in other.classes], dtype=np.int64)
     if other.kind == "multiclass":
-        translated: NDArray[np.int64] = table[predicted]
-        return translated
+        return np.asarray(table[predicted])
     cells = np.zeros((len(predicted), len(indices) + 1), dtype=np.int64)
     cells[:, table] = predicted
     return cells[:, :-1]

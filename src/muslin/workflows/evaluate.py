@@ -1,7 +1,7 @@
 """Evaluate a model on a data set: `muslin evaluate`, and the test set at the end of a training run."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,8 @@ class EvaluationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the content of `evaluation.json`."""
-        return {
-            "part": self.part,
-            "targets": {name: evaluation.to_dict() for name, evaluation in self.evaluations.items()},
-        }
+        targets = {name: evaluation.to_dict() for name, evaluation in self.evaluations.items()}
+        return {"part": self.part, "targets": targets}
 
     def write(self, path: Path) -> None:
         """Write `evaluation.json`.
@@ -142,23 +140,16 @@ def evaluate_output(
         if (labels == UNKNOWN).all():
             continue
         thresholds = predictor.thresholds.get(target.name, ())
+        arrays, ids = (labels, probabilities, target.classes), dataset.ids
         evaluation: AnyEvaluation
         if target.kind == "multilabel":
-            evaluation = evaluate_multilabel(
-                labels, probabilities, target.classes, thresholds, ids=dataset.ids
-            )
+            evaluation = evaluate_multilabel(*arrays, thresholds, ids=ids)
         else:
-            threshold = thresholds[0] if thresholds else DEFAULT_THRESHOLD
-            evaluation = evaluate_multiclass(
-                labels, probabilities, target.classes, ids=dataset.ids, threshold=threshold
-            )
-        raw = output.raw_probabilities[target.name]
-        predictions = Predictions(
-            labels, raw, probabilities, output.is_ood, dataset.groups, slice_values, leaked
-        )
+            evaluation = evaluate_multiclass(*arrays, ids=ids, threshold=(*thresholds, DEFAULT_THRESHOLD)[0])
+        raw, groups = output.raw_probabilities[target.name], dataset.groups
         reliability = measure_reliability(
             target,
-            predictions,
+            Predictions(labels, raw, probabilities, output.is_ood, groups, slice_values, leaked),
             predictor.bundle.calibration_data.get(target.name),
             label_thresholds=thresholds,
             precision=options.precision,
@@ -176,11 +167,8 @@ def headline_metric(evaluation: AnyEvaluation) -> dict[str, Any]:
     if isinstance(evaluation, MultilabelEvaluation):
         micro = evaluation.micro
         return {"f1": micro.f1, "interval": list(micro.f1_interval), "n": evaluation.n}
-    return {
-        "accuracy": evaluation.accuracy,
-        "interval": list(evaluation.accuracy_interval),
-        "n": evaluation.n,
-    }
+    interval = list(evaluation.accuracy_interval)
+    return {"accuracy": evaluation.accuracy, "interval": interval, "n": evaluation.n}
 
 
 def predict_dataset(predictor: Predictor, dataset: Dataset) -> tuple[Dataset, ModelOutput]:
@@ -296,20 +284,17 @@ def _find_leaked(
         log(Message("leak_search"))
     both = dataset.take(np.concatenate([train, evaluated]))
     copies = find_duplicates(both, compute_image_stats(both.images), no_log)
-    leaked = np.zeros(n, dtype=np.bool_)
-    leaked[: len(train)] = True
-    _spread_over_groups(leaked, copies.identical)
+    # Only the first of identical images is in the pairs: `representative` is that of each image
+    representative = np.arange(n)
+    for group in copies.identical:
+        representative[group] = group[0]
+    is_train = np.zeros(n, dtype=np.bool_)
+    is_train[representative[: len(train)]] = True
     one, other = copies.near_pairs.T
-    near = leaked.copy()
-    leaked[other[near[one]]] = leaked[one[near[other]]] = True
-    _spread_over_groups(leaked, copies.identical)  # only the first of identical images is in the pairs
-    return leaked[len(train) :]
-
-
-def _spread_over_groups(mask: NDArray[np.bool_], groups: Sequence[NDArray[np.int64]]) -> None:
-    """Set all of a group where one is set."""
-    for group in groups:
-        mask[group] |= mask[group].any()
+    leaked = is_train.copy()
+    leaked[other[is_train[one]]] = leaked[one[is_train[other]]] = True
+    near: NDArray[np.bool_] = leaked[representative[len(train) :]]
+    return near
 
 
 def _training_indices(predictor: Predictor, dataset: Dataset, part: str) -> NDArray[np.int64] | None:
