@@ -5,14 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from muslin.learn.layer_kinds import LayerSpec
+from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec
 from muslin.learn.modules import (
     Convolution,
     Dense,
     Dropout,
-    Flatten,
-    GlobalAveragePool,
-    GlobalMaxPool,
     Net,
     Normalise,
     Whitening,
@@ -65,6 +62,10 @@ def patches():
     return layer
 
 
+def made(kind):
+    return lambda: LAYER_KINDS[kind].module(LayerSpec(kind, "layer"), (SIDE, SIDE, CHANNELS), None)
+
+
 LAYERS = {
     "normalise": (
         lambda: Normalise([0.1, 0.2, 0.3], [2.0, 4.0, 8.0]),
@@ -83,9 +84,9 @@ LAYERS = {
         lambda: torch.nn.Sequential(Convolution(CONVOLUTION, CHANNELS, POOL), torch.nn.MaxPool2d(2)),
         lambda layer, x: of_windows(by_windows(x, layer[0].weight, layer[0].bias, 1, (1, 1, 1, 1))),
     ),
-    "global average pool": (GlobalAveragePool, lambda layer, x: x.flatten(2).sum(2) / SIDE**2),
-    "global max pool": (GlobalMaxPool, lambda layer, x: first_largest(x)),
-    "flatten": (Flatten, lambda layer, x: torch.stack([image.movedim(0, 2).reshape(-1) for image in x])),
+    "global average pool": (made("global average pool"), lambda layer, x: x.flatten(2).sum(2) / SIDE**2),
+    "global max pool": (made("global max pool"), lambda layer, x: first_largest(x)),
+    "flatten": (made("flatten"), lambda layer, x: torch.stack([image.movedim(0, 2).reshape(-1) for image in x])),
     "dense": (
         lambda: torch.nn.Sequential(
             torch.nn.Flatten(),

@@ -62,14 +62,13 @@ def arithmetic(
         "value": chain[-1]["runtime"],
         "sum": chain[-1]["value"],
         "difference": max(abs(step["value"] - step["runtime"]) for step in chain),
-        "agrees": all(_agrees(step["value"], step["runtime"]) for step in chain),
+        "agrees": all(
+            abs(step["value"] - step["runtime"]) <= TOLERANCE * max(1.0, abs(step["runtime"]))
+            for step in chain
+        ),
         "tolerance": TOLERANCE,
         "chain": chain,
     }
-
-
-def _agrees(value: float, runtime: float) -> bool:
-    return abs(value - runtime) <= TOLERANCE * max(1.0, abs(runtime))
 
 
 def _step(trace: Trace, name: str, place: Place, all_terms: bool) -> tuple[Step, Source | None]:

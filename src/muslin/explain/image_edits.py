@@ -37,12 +37,16 @@ def edit_image(pixels: Pixels, edits: Mapping[str, Any]) -> Pixels:
         if not isinstance(amount, bool | int | float) or not low <= amount <= high:
             raise ExplanationError("image_edit_range", edit=name, found=str(amount)[:40], min=low, max=high)
         amounts[name] = float(amount)
-    edge = edge_colour(pixels)
+    fill = tuple(edge_colour(pixels).tolist())
     if amounts["rotate"]:
-        pixels = _rotated(pixels, amounts["rotate"], edge)
-    x_px, y_px = round(amounts["translate_x"]), round(amounts["translate_y"])
-    if x_px or y_px:
-        pixels = _translated(pixels, x_px, y_px, edge)
+        image = _to_pil_image(pixels)
+        rotated = image.rotate(amounts["rotate"], Image.Resampling.BILINEAR, fillcolor=fill)
+        pixels = _to_pixels(rotated, pixels)
+    inverse = (1, 0, -round(amounts["translate_x"]), 0, 1, -round(amounts["translate_y"]))
+    if inverse != (1, 0, 0, 0, 1, 0):
+        image = _to_pil_image(pixels)
+        translated = image.transform(image.size, Image.Transform.AFFINE, inverse, fillcolor=fill)
+        pixels = _to_pixels(translated, pixels)
     if amounts["blur"]:
         pixels = gaussian_blur(pixels, amounts["blur"])
     if amounts["brightness"] or amounts["contrast"] != 1:
@@ -61,22 +65,6 @@ def edge_colour(pixels: Pixels) -> Pixels:
 def gaussian_blur(pixels: Pixels, std_px: float) -> Pixels:
     """Smoothed by a Gaussian of that standard deviation."""
     return _to_pixels(_to_pil_image(pixels).filter(ImageFilter.GaussianBlur(std_px)), pixels)
-
-
-def _rotated(pixels: Pixels, degrees: float, edge: Pixels) -> Pixels:
-    rotated = _to_pil_image(pixels).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=_fill(edge))
-    return _to_pixels(rotated, pixels)
-
-
-def _translated(pixels: Pixels, x_px: int, y_px: int, edge: Pixels) -> Pixels:
-    image = _to_pil_image(pixels)
-    inverse = (1, 0, -x_px, 0, 1, -y_px)
-    translated = image.transform(image.size, Image.Transform.AFFINE, inverse, fillcolor=_fill(edge))
-    return _to_pixels(translated, pixels)
-
-
-def _fill(edge: Pixels) -> int | tuple[int, ...]:
-    return int(edge[0]) if len(edge) == 1 else tuple(int(v) for v in edge)
 
 
 def _to_pil_image(pixels: Pixels) -> Image.Image:

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.errors import BundleError, ExplanationError
+from muslin.errors import BundleError, ExplanationError, unknown
 from muslin.evaluation.intervals import wilson_interval
 from muslin.explain import preprocessing_steps
 from muslin.explain.attribution import Attribution, attribute
 from muslin.explain.image_edits import edit_image
 from muslin.explain.layers import VIEWS, LayeredModel, Trace, split_layers
 from muslin.explain.model_edits import Edit, edit_model
-from muslin.explain.preprocessing_steps import NORMALISED, PreprocessingStep
+from muslin.explain.preprocessing_steps import NORMALISED, STEPS, PreprocessingStep
 from muslin.explain.sanity_checks import sanity_checks
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
@@ -126,7 +126,9 @@ class Inspection:
 
     @cached_property
     def _preprocessing(self) -> tuple[list[PreprocessingStep], Pixels, tuple[str, ...]]:
-        preprocessing_steps.check_step_names(self.skip)
+        for name in self.skip:
+            if name not in STEPS:
+                raise ExplanationError("step_unknown", **unknown(str(name)[:40], STEPS))
         if self.preprocessed:
             pixels = np.asarray(self.source, np.uint8)
             return [PreprocessingStep("model_input", pixels)], pixels, ()
@@ -166,10 +168,9 @@ class Inspection:
             if self.model.layered.tta_flip:
                 steps.append(PreprocessingStep("flipped", self.pixels[:, ::-1]))
             optional = bool(preprocessing_steps.scaling_layers(self.inspected.layered))
-            bounds = (("low", f"{first_input.min():.3g}"), ("high", f"{first_input.max():.3g}"))
-            steps.append(
-                PreprocessingStep(NORMALISED, first_input, optional, NORMALISED in self.skip, bounds)
-            )
+            bounds = {"low": f"{first_input.min():.3g}", "high": f"{first_input.max():.3g}"}
+            skipped = NORMALISED in self.skip
+            steps.append(PreprocessingStep(NORMALISED, first_input, optional, skipped, bounds))
         return steps
 
     @cached_property
@@ -246,16 +247,11 @@ def accuracy_before_and_after(
     labelled = labels >= 0
     n, truth = int(labelled.sum()), labels[labelled]
     predicted = [model.predict_pixels(pixels[labelled])[target].argmax(1) for model in (before, after)]
-    metrics = []
-    for classes in predicted:
-        correct = int((classes == truth).sum())
-        metrics.append(
-            {
-                "correct": correct,
-                "accuracy": correct / max(1, n),
-                "interval": list(wilson_interval(correct, n)),
-            }
-        )
+    correct = [int((classes == truth).sum()) for classes in predicted]
+    metrics = [
+        {"correct": count, "accuracy": count / max(1, n), "interval": list(wilson_interval(count, n))}
+        for count in correct
+    ]
     return {
         "n": n,
         "before": metrics[0],

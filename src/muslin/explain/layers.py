@@ -18,7 +18,7 @@ from muslin.errors import ExplanationError, unknown
 from muslin.explain.graph import Graph, Node, read_graph
 from muslin.explain.image_edits import edge_colour
 from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, kind_words, layer_detail
-from muslin.learn.operators import Array, Call, Window, window_of
+from muslin.learn.operators import Array, Call, window_of
 from muslin.messages import LANGUAGES, Message, table
 from muslin.models.bundle import FEATURES, Bundle
 from muslin.models.runtime import run_session, session
@@ -210,10 +210,9 @@ def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredMode
 def _table_rows(network: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Per layer's name its row of a bundle's table; a table from elsewhere may hold anything."""
     rows = network.get("layers")
-    rows = rows if isinstance(rows, list) else []
     return {
         row["name"]: row
-        for row in rows
+        for row in (rows if isinstance(rows, list) else ())
         if isinstance(row, Mapping) and isinstance(row.get("name"), str) and row.get("kind") in LAYER_KINDS
     }
 
@@ -268,10 +267,16 @@ def _layer(
     kind = row.get("kind") or _recognise(node, constants)
     unsupported = _why_unsupported(node, constants, shape)
     weights = constants[1] if node.op in WEIGHTED and unsupported is None else None
-    window = None
+    kernel, block, parameters = None, row.get("block"), row.get("parameters")
     if node.op == "Conv" and weights is not None:
         window = window_of(node.attributes, (1, *shapes[node.inputs[0]]))
-    block = row.get("block")
+        groups = node.attributes.get("group", 1)
+        kernel = Kernel(
+            window.size, window.stride, window.pads, groups, len(weights), weights.shape[1] * groups
+        )
+    if not isinstance(parameters, int) or isinstance(parameters, bool):
+        parameters = 0 if weights is None else sum(c.size for c in constants[1:] if c is not None)
+    only_moves = node.op in OPERATORS and OPERATORS[node.op].form == "moved"
     layer = Layer(
         name=name,
         op=node.op,
@@ -280,25 +285,16 @@ def _layer(
         detail=layer_detail(row) if row else "",
         inputs=inputs,
         shape=shape,
-        parameters=_integer(row.get("parameters"), sum(c.size for c in constants[1:] if c is not None)
-                            if weights is not None else 0),
+        parameters=parameters,
         multiply_adds=0 if weights is None else weights.size * int(np.prod(shape[1:])),
         block=f"block{block}" if isinstance(block, int) and block else None,
-        auxiliary=kind not in LAYER_KINDS or (_only_moves(node) and node.op not in LAYER_KINDS[kind].operators),
+        auxiliary=kind not in LAYER_KINDS or (only_moves and node.op not in LAYER_KINDS[kind].operators),
         residual=node.op == "Add" and len(inputs) > 1,
         column=column,
-        kernel=None if window is None or weights is None else _kernel(window, node, weights),
+        kernel=kernel,
         unsupported=unsupported,
-    )  # fmt: skip
+    )
     return replace(layer, edits=_edits(graph, node, layer))
-
-
-def _only_moves(node: Node) -> bool:
-    return node.op in OPERATORS and OPERATORS[node.op].form == "moved"
-
-
-def _integer(value: Any, otherwise: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
 
 def _recognise(node: Node, constants: Sequence[Array | None]) -> str:
@@ -326,11 +322,6 @@ def _why_unsupported(node: Node, constants: Sequence[Array | None], shape: tuple
     if "kernel_shape" in operator.attributes and (len(shape) != 3 or "kernel_shape" not in node.attributes):
         return Message("operator_unsupported", op=node.op)
     return None
-
-
-def _kernel(window: Window, node: Node, weights: Array) -> Kernel:
-    groups = node.attributes.get("group", 1)
-    return Kernel(window.size, window.stride, window.pads, groups, len(weights), weights.shape[1] * groups)
 
 
 def _edits(graph: Graph, node: Node, layer: Layer) -> tuple[str, ...]:

@@ -61,36 +61,27 @@ def _index_field(edit: Edit, field: str, below: int) -> int:
     return value
 
 
-def _edit_kernel(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
-    name = graph.producer_before_edits(edit["layer"]).inputs[1]
-    weights = graph.constants[name].copy()
-    place = _index_field(edit, "output", weights.shape[0]), _index_field(edit, "input", weights.shape[1])
-    rows = edit.get("values")
-    if (
-        not isinstance(rows, list)
-        or [len(row) if isinstance(row, list) else None for row in rows]
-        != [weights.shape[3]] * weights.shape[2]
-    ):
-        raise ExplanationError("edit_kernel_shape", rows=weights.shape[2], columns=weights.shape[3])
-    weights[place] = [[_number_field("values", value) for value in row] for row in rows]
-    return graph.with_constants({name: weights})
+def _edit_weights(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
+    kind, node = edit["kind"], graph.producer_before_edits(edit["layer"])
+    name = node.inputs[2 if kind == "bias" else 1]
+    changed = graph.constants[name].copy()
+    by_output = changed.reshape(-1) if kind == "bias" else changed  # a view
+    if kind == "weight" and not node.attributes.get("transB"):
+        by_output = changed.T
+    fields = zip(("output", "input"), by_output.shape, strict=False)
+    place = tuple(_index_field(edit, field, below) for field, below in fields)
+    if kind == "kernel":
+        by_output[place] = _kernel_field(edit.get("values"), *by_output.shape[2:])
+    else:
+        by_output[place] = _number_field("value", edit.get("value"))
+    return graph.with_constants({name: changed})
 
 
-def _edit_weight(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
-    node = graph.producer_before_edits(edit["layer"])
-    weights = graph.constants[node.inputs[1]].copy()
-    outputs_first = bool(node.attributes.get("transB"))
-    outputs, inputs = weights.shape if outputs_first else weights.shape[::-1]
-    place = _index_field(edit, "output", outputs), _index_field(edit, "input", inputs)
-    weights[place if outputs_first else place[::-1]] = _number_field("value", edit.get("value"))
-    return graph.with_constants({node.inputs[1]: weights})
-
-
-def _edit_bias(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
-    name = graph.producer_before_edits(edit["layer"]).inputs[2]
-    bias = graph.constants[name].copy()
-    bias.reshape(-1)[_index_field(edit, "output", bias.size)] = _number_field("value", edit.get("value"))
-    return graph.with_constants({name: bias})
+def _kernel_field(rows: Any, height: int, width: int) -> list[list[float]]:
+    is_list = isinstance(rows, list) and all(isinstance(row, list) for row in rows)
+    if not is_list or [len(row) for row in rows] != [width] * height:
+        raise ExplanationError("edit_kernel_shape", rows=height, columns=width)
+    return [[_number_field("values", value) for value in row] for row in rows]
 
 
 def _switch_channel_off(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
@@ -141,9 +132,9 @@ def _edit_dropout(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
 
 
 MODEL_EDITS: dict[str, Callable[[LayeredModel, Graph, Edit], Graph]] = {
-    "kernel": _edit_kernel,  # layer, output, input, values: one 2-d kernel of a convolution
-    "weight": _edit_weight,  # layer, output, input, value: one weight of a dense layer
-    "bias": _edit_bias,  # layer, output, value
+    "kernel": _edit_weights,  # layer, output, input, values: one 2-d kernel of a convolution
+    "weight": _edit_weights,  # layer, output, input, value: one weight of a dense layer
+    "bias": _edit_weights,  # layer, output, value
     "channel_off": _switch_channel_off,  # layer, channel: its map, or the feature, becomes 0
     "layer_off": _switch_layer_off,  # layer: passes on its input
     "pooling": _edit_pooling,  # layer, how: `mean`, or `first` of each window instead of the maximum

@@ -4,15 +4,15 @@ The steps are made by `muslin.images` while it decodes and transforms, the same 
 differ from it. Most steps can be skipped, to see what difference they make to the prediction.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.errors import ExplanationError, unknown
 from muslin.explain.layers import WEIGHTED, LayeredModel, Trace
 from muslin.images import TransformTrace, apply_transform, decode
 from muslin.messages import Message
@@ -57,7 +57,7 @@ class PreprocessingStep:
     pixels: NDArray[Any]
     optional: bool = False
     skipped: bool = False
-    params: tuple[tuple[str, Any], ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> Message:
@@ -66,7 +66,7 @@ class PreprocessingStep:
     @property
     def text(self) -> Message:
         """What was done."""
-        return Message(STEPS[self.name][1], **dict(self.params))
+        return Message(STEPS[self.name][1], **self.params)
 
 
 def trace_preprocessing(
@@ -85,62 +85,41 @@ def trace_preprocessing(
     Raises:
         ImageError: the image cannot be read.
     """
-    steps: list[PreprocessingStep] = []
     notes: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
-        pixels = source
-        steps.append(PreprocessingStep("decoded", pixels, params=_size_params(pixels)))
+        pixels = sent_pixels = source
+        is_rotated = False
     else:
-        sent = decode(source, name=name, upright=False)
-        decoded = decode(source, name=name)
-        steps.append(PreprocessingStep("decoded", sent.pixels, params=_size_params(sent.pixels)))
-        pixels, notes = decoded.pixels, decoded.notes
-        if decoded.notes != sent.notes:
-            skipped = "exif_rotated" in skip
-            pixels = sent.pixels if skipped else pixels
-            steps.append(PreprocessingStep("exif_rotated", pixels, optional=True, skipped=skipped))
+        sent, decoded = decode(source, name=name, upright=False), decode(source, name=name)
+        pixels, sent_pixels, notes = decoded.pixels, sent.pixels, decoded.notes
+        is_rotated = decoded.notes != sent.notes
+    height, width, channels = sent_pixels.shape
+    size = {"height": height, "width": width, "channels": channels}
+    steps = [PreprocessingStep("decoded", sent_pixels, params=size)]
+    if is_rotated:
+        skipped = "exif_rotated" in skip
+        pixels = sent_pixels if skipped else pixels
+        steps.append(PreprocessingStep("exif_rotated", pixels, optional=True, skipped=skipped))
     preprocessing, trace = bundle.preprocessing, TransformTrace(skip)
     model_input, note = apply_transform(pixels, preprocessing.transform, preprocessing.shape, trace)
     steps += [
         PreprocessingStep(step.name, step.pixels, step.optional, step.optional and step.name in trace.skip)
         for step in trace.steps
     ]
-    steps.append(PreprocessingStep("model_input", model_input, params=(("note", note),)))
+    steps.append(PreprocessingStep("model_input", model_input, params={"note": note}))
     return steps, model_input, (*notes, note) if note else notes
-
-
-def _size_params(pixels: Pixels) -> tuple[tuple[str, Any], ...]:
-    height, width, channels = pixels.shape
-    return ("width", width), ("height", height), ("channels", channels)
 
 
 def first_layer_input(trace: Trace) -> NDArray[Any] | None:
     """The input of the first layer with weights, (channels, height, width); None if there is none."""
     layered = trace.layered
-    for layer in layered.layers:
-        if layer.op in WEIGHTED:
-            before = layer.inputs[0]
-            has_maps = before in layered.by_name and len(layered.layer(before).shape) == 3
-            return trace.of(before) if has_maps else None
-    return None
+    name = next((layer.inputs[0] for layer in layered.layers if layer.op in WEIGHTED), "")
+    return trace.of(name) if name in layered.by_name and len(layered.layer(name).shape) == 3 else None
 
 
 def scaling_layers(layered: LayeredModel) -> tuple[str, ...]:
     """The layers before the first one with weights that scale the pixels and can be switched off."""
-    scaling = []
-    for layer in layered.layers:
-        if layer.op in WEIGHTED:
-            break
-        if layer.op in ("Sub", "Div", "Mul") and "layer_off" in layer.edits:
-            scaling.append(layer.name)
-    return tuple(scaling)
-
-
-def check_step_names(names: Collection[str]) -> None:
-    """
-    Raises:
-        ExplanationError: a name is no step.
-    """
-    for name in names:
-        if name not in STEPS:
-            raise ExplanationError("step_unknown", **unknown(str(name)[:40], STEPS))
+    before = takewhile(lambda layer: layer.op not in WEIGHTED, layered.layers)
+    return tuple(
+        layer.name for layer in before if layer.op in ("Sub", "Div", "Mul") and "layer_off" in layer.edits
+    )

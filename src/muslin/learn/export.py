@@ -12,9 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
 from muslin.data.dataset import Target
-from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec, Shape
+from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec
 from muslin.learn.modules import Net, to_batch, weights_of
-from muslin.learn.networks import Network, describe, head_name, output_shapes
+from muslin.learn.networks import Network, describe, head_name, layer_shapes
 from muslin.models.bundle import FEATURES, Bundle, Preprocessing
 
 OPSET = 18  # the first whose Split counts its outputs; onnxruntime 1.14 and later run it
@@ -109,10 +109,9 @@ def onnx_graph(network: Network, weights: Mapping[str, NDArray[Any]]) -> onnx.Mo
         ends = [graph.constant(f"mirror_{what}", np.array([value])) for what, value in slicing]
         mirror = graph.node("Slice", [result, *ends], "mirror")
         result = graph.node("Concat", [result, mirror], "both", axis=0)
-    before: Shape = network.input_shape
-    for layer, shape in zip(network.layers, output_shapes(network), strict=True):
-        result = LAYER_KINDS[layer.kind].to_onnx(graph, layer, before, result)
-        before = shape
+    *before, features = layer_shapes(network)
+    for layer, shape in zip(network.layers, before, strict=True):
+        result = LAYER_KINDS[layer.kind].to_onnx(graph, layer, shape, result)
     outputs = []
     for name, head in network.heads.items():
         scores_layer = LayerSpec("dense", f"{name}_scores", output_scale=head.output_scale)
@@ -126,7 +125,7 @@ def onnx_graph(network: Network, weights: Mapping[str, NDArray[Any]]) -> onnx.Mo
         graph.mean_of_views(result, FEATURES)
     else:
         graph.node("Identity", [result], FEATURES)
-    outputs.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["count", *before]))
+    outputs.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["count", *features]))
     made = helper.make_graph(
         graph.nodes,
         network.name,

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save
 
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StoppedError, StorageError
-from muslin.learn.networks import Network, output_shapes
+from muslin.learn.networks import Network, layer_shapes
 from muslin.learn.pretrained import Weights, weights_digest
 from muslin.messages import Log, Message, no_log
 from muslin.models import runtime
@@ -102,7 +102,7 @@ def extract(
     first_with: dict[bytes, int] = {}  # of identical photos only the first is extracted
     for index, digest in enumerate(digests):
         first_with.setdefault(digest, index)
-    file = ScratchArray(len(digests), output_shapes(network)[-1][:1], np.float32)
+    file = ScratchArray(len(digests), layer_shapes(network)[-1][:1], np.float32)
     cached = set()
     for digest, row in cache.rows(first_with.keys()):
         file.write(first_with[digest], row)

@@ -337,12 +337,12 @@ LAYER_KINDS: dict[str, LayerKind] = {
         output_shape=window_shape,
     ),
     "global max pool": LayerKind(
-        _module(lambda m, layer, before: m.GlobalMaxPool()),
+        _module(lambda m, layer, before: m.Function(lambda x: m.F.max_pool2d(x, x.shape[2:]).flatten(1))),
         _onnx_global("GlobalMaxPool"), {"GlobalMaxPool": operators.GLOBAL_MAX},
         output_shape=_channels,
     ),
     "global average pool": LayerKind(
-        _module(lambda m, layer, before: m.GlobalAveragePool()),
+        _module(lambda m, layer, before: m.Function(lambda x: x.mean(dim=(2, 3)))),
         _onnx_global("GlobalAveragePool"), {"GlobalAveragePool": operators.GLOBAL_AVERAGE},
         output_shape=_channels,
     ),
@@ -355,7 +355,7 @@ LAYER_KINDS: dict[str, LayerKind] = {
         edits=("dropout",),
     ),
     "flatten": LayerKind(
-        _module(lambda m, layer, before: m.Flatten()),
+        _module(lambda m, layer, before: m.Function(lambda x: x.permute(0, 2, 3, 1).flatten(1))),
         _onnx_flatten, {"Flatten": operators.OPERATORS["Flatten"]},
         output_shape=lambda layer, before: (math.prod(before),),
         is_kind=_never,  # a global pooling flattens too
@@ -377,7 +377,7 @@ LAYER_KINDS: dict[str, LayerKind] = {
         _onnx("Sigmoid"), {"Sigmoid": operators.SIGMOID},
     ),
     "normalised sigmoid": LayerKind(
-        _module(lambda m, layer, before: m.NormalisedSigmoid()),
+        _module(lambda m, layer, before: m.Function(lambda scores: m.F.softmax(m.logits(scores, "sigmoid"), dim=1))),
         _onnx_normalised_sigmoid, {"Softmax": operators.SOFTMAX},
         is_kind=_never,
     ),

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec, Shape, padding_of, window_shape
-from muslin.learn.networks import NETWORKS, Network, head_name, output_shapes
+from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec, padding_of, window_shape
+from muslin.learn.networks import NETWORKS, Network, head_name, layer_shapes
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,14 @@ class Net(nn.Module):
         self.frozen_prefix: FrozenPrefix | None = None
         self.random = np.random.default_rng(seed)  # draws dropout masks; renewed before each step
         self.layers = nn.ModuleDict()
-        before: Shape = network.input_shape
-        following = [*network.layers[1:], None]
-        for layer, after, shape in zip(network.layers, following, output_shapes(network), strict=True):
-            module = LAYER_KINDS[layer.kind].module(layer, before, after)
+        *before, features = layer_shapes(network)
+        for layer, following, shape in zip(network.layers, [*network.layers[1:], None], before, strict=True):
+            module = LAYER_KINDS[layer.kind].module(layer, shape, following)
             if isinstance(module, Dropout):
                 module.net = [self]
             self.layers[layer.name] = module
-            before = shape
         for name, head in network.heads.items():
-            self.layers[head_name(name)] = Dense(head, before[0])
+            self.layers[head_name(name)] = Dense(head, features[0])
         self._initialise(torch.Generator().manual_seed(seed))
 
     def _initialise(self, generator: torch.Generator) -> None:
@@ -255,46 +253,27 @@ def unreached(side: int, pool: LayerSpec) -> int:
     return (side - pool.kernel_size) % pool.stride
 
 
-class GlobalAveragePool(nn.Module):
-    """(count, channels, height, width) → (count, channels): the mean over all places."""
+class Function(nn.Module):
+    """A layer without weights."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3))
+        return self.function(x)
 
 
-class GlobalMaxPool(nn.Module):
-    """(count, channels, height, width) → (count, channels): the largest value anywhere."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, (x.shape[2], x.shape[3])).flatten(1)
-
-
-class Flatten(nn.Module):
-    """(count, channels, height, width) → (count, height × width × channels), in Keras's order."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.permute(0, 2, 3, 1).flatten(1)
-
-
-class Dense(nn.Module):
+class Dense(nn.Linear):
     """(count, inputs) → (count, outputs): a matrix product, a bias if any, times a fixed factor."""
 
     def __init__(self, layer: LayerSpec, inputs: int) -> None:
-        super().__init__()
+        super().__init__(inputs, layer.filters, bias=layer.bias)
         self.output_scale = layer.output_scale
-        self.weight = nn.Parameter(torch.empty(layer.filters, inputs))
-        self.bias = nn.Parameter(torch.zeros(layer.filters)) if layer.bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        scores = F.linear(x, self.weight, self.bias)
+        scores = super().forward(x)
         return scores if self.output_scale == 1.0 else scores * self.output_scale
-
-
-class NormalisedSigmoid(nn.Module):
-    """(count, classes) scores → probabilities: each a sigmoid, divided by their sum."""
-
-    def forward(self, scores: Tensor) -> Tensor:
-        return F.softmax(logits(scores, "sigmoid"), dim=1)
 
 
 class Dropout(nn.Module):

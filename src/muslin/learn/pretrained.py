@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
 from muslin.errors import MissingPartError, RecipeError, StorageError
-from muslin.learn.layer_kinds import LAYER_KINDS, Shape
-from muslin.learn.networks import NETWORKS, Network, output_shapes
+from muslin.learn.layer_kinds import LAYER_KINDS
+from muslin.learn.networks import NETWORKS, Network, layer_shapes
 from muslin.learn.recipes import IMAGENET
 from muslin.storage.atomic import cache_folder, write_atomically
 
@@ -110,13 +110,11 @@ def _imagenet_weights(network: str) -> Weights:
 
 def weight_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """Every weight of the backbone with its shape."""
-    names: dict[str, tuple[int, ...]] = {}
-    before: Shape = network.input_shape
-    for layer, shape in zip(network.layers, output_shapes(network), strict=True):
-        shapes = LAYER_KINDS[layer.kind].pretrained_shapes(layer, before)
-        names |= {f"{layer.name}.{weight}": its for weight, its in shapes.items()}
-        before = shape
-    return names
+    return {
+        f"{layer.name}.{weight}": shape
+        for layer, before in zip(network.layers, layer_shapes(network), strict=False)
+        for weight, shape in LAYER_KINDS[layer.kind].pretrained_shapes(layer, before).items()
+    }
 
 
 def _efficientnet_name(ours: str) -> str:
