@@ -49,7 +49,7 @@ def train_once(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
         "train_s": summary["train_s"],
         "whole_s": round(time.perf_counter() - started, 2),
         "cpu_s": round(after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime, 2),
-        "test_accuracy": summary["test"]["accuracy"],
+        "test_accuracy": summary["test"]["label"]["accuracy"],
         "epochs": summary["epochs"],
         "parameters": summary["parameters"],
     }

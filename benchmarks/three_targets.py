@@ -84,7 +84,7 @@ def test_accuracy(folder: Path, recipe: str, seed: int, targets: tuple[str, ...]
     command += ["--seed", str(seed), "--out", str(out), "--json", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     made = json.loads(done.stdout[done.stdout.index("{") :])
-    return {name: metrics["accuracy"] for name, metrics in made["tests"].items()}
+    return {name: metrics["accuracy"] for name, metrics in made["test"].items()}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How sure is an accuracy? Five-fold cross-validation of a muslin recipe with scikit-learn's own tools.
+"""How much does an accuracy vary? Five-fold cross-validation of a muslin recipe with scikit-learn.
 
 python examples/cross_validate.py
 """
@@ -10,12 +10,12 @@ import muslin
 from muslin.data.synthetic import make_garments
 
 garments = make_garments(500, seed=1).dataset
-pictures = garments.images.pixels  # uint8 (500, 28, 28, 1)
+images = garments.images.pixels  # uint8 (500, 28, 28, 1)
 names = np.array(garments.target().classes)[garments.labels["label"]]  # "bag", "dress", "shirt", …
 
 classifier = muslin.ImageClassifier(epochs=8, random_state=0)
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
-scores = cross_val_score(classifier, pictures, names, cv=folds)
+scores = cross_val_score(classifier, images, names, cv=folds)
 
 print("accuracy per fold:", ", ".join(f"{score:.1%}" for score in scores))
 print(f"mean {scores.mean():.1%}, from {scores.min():.1%} to {scores.max():.1%}")

@@ -1,6 +1,6 @@
-"""Train a small classifier on drawn garments, then use the sealed file as a program would: from Python, without torch.
+"""Train a small classifier on synthetic garments, then predict with its file from Python, without torch.
 
-python examples/predict.py                       # draws its own data; some seconds
+python examples/predict.py                       # makes its own data; takes some seconds
 python examples/predict.py MODEL IMAGE...        # your own .muslin file or run, and images or folders
 """
 
@@ -20,23 +20,23 @@ def main(arguments: list[str]) -> None:
         run = muslin.train(
             make_garments(600, seed=1).dataset, settings={"epochs": 8, "batch_size": 64}, out=f"{folder}/run"
         )
-        damaged = Path(folder, "damaged.png")
-        damaged.write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
-        fresh = make_garments(5, seed=2).dataset
-        show(muslin.open(run.model), [*fresh.images, damaged])
+        damaged_file = Path(folder, "damaged.png")
+        damaged_file.write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+        test_images = make_garments(5, seed=2).dataset.images
+        show(muslin.open(run.model), [*test_images, damaged_file])
 
 
-def show(model: muslin.Predictor, pictures: list[object]) -> None:
-    # one Prediction per image, in order: an image that cannot be read has a problem instead of answers
-    for prediction in model.predict(pictures):
+def show(model: muslin.Predictor, images: list[object]) -> None:
+    # one Prediction per image, in order: an image that cannot be read has an error instead of predictions
+    for prediction in model.predict(images):
         if prediction.error:
             print(prediction.error)
             continue
-        for target, answer in prediction.predictions.items():
-            print(f"{prediction.image}: {target} {answer.label} ({answer.probability:.0%})", end="")
-            print(
-                f", else {answer.runner_up} ({answer.runner_up_probability:.0%})" if answer.runner_up else ""
-            )
+        for target, predicted in prediction.predictions.items():
+            print(f"{prediction.image}: {target} {predicted.label} ({predicted.probability:.0%})", end="")
+            if predicted.runner_up:
+                print(f", else {predicted.runner_up} ({predicted.runner_up_probability:.0%})", end="")
+            print()
 
 
 if __name__ == "__main__":

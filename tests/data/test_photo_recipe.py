@@ -51,10 +51,11 @@ def test_second_training_takes_features_from_the_cache(
     assert any("broken.jpg" in sentence for sentence in first.record["data"]["fixes"])
     assert first.record["data"]["sizes"]["train"] == 27
     assert first.record["images_seen"] is None, "the linear probe sees only features"
-    assert first.record["test"]["n"] == 9
+    assert first.record["test"]["label"]["n"] == 9
     assert first.report.exists()
     assert (
-        muslin.evaluate(first.model, photos).evaluations["label"].accuracy == first.record["test"]["accuracy"]
+        muslin.evaluate(first.model, photos).evaluations["label"].accuracy
+        == first.record["test"]["label"]["accuracy"]
     )
 
     (photos / "train/hat/broken.jpg").unlink()
@@ -311,5 +312,5 @@ def test_photo_recipe_learns_multilabel_targets(tmp_path: Path) -> None:
         tmp_path / "table.csv", recipe="photo", out=tmp_path / "run", settings=SMALL, read_options=reading
     )
     answer = Predictor.open(run.model).predict([tmp_path / "photos/0.jpg"])[0].predictions["tags"]
-    assert run.record["test"]["f1"] > 0.5
+    assert run.record["test"]["label"]["f1"] > 0.5
     assert set(dict(answer.probabilities)) == {"dress", "hat", "light", "shirt"}

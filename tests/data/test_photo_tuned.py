@@ -43,7 +43,7 @@ def test_resumed_fine_tuning_has_the_same_weights(photos: Path, tmp_path: Path) 
     (photos / "train/hat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     whole = muslin.train(photos, recipe="photo-tuned", out=tmp_path / "whole", settings=TUNED)
     assert any("broken.jpg" in sentence for sentence in whole.record["data"]["fixes"])
-    assert whole.record["test"]["n"] == 9
+    assert whole.record["test"]["label"]["n"] == 9
     assert whole.report.exists()
 
     steps: list[object] = []
@@ -146,4 +146,4 @@ def test_targets_with_unknown_labels_are_tuned_together(tmp_path: Path) -> None:
     answers = Predictor.open(run.model).predict([tmp_path / "photos/0.jpg"])[0].predictions
     assert set(dict(answers["kind"].probabilities)) == {"dress", "hat", "shirt"}
     assert set(dict(answers["tags"].probabilities)) == {"dress", "hat", "light", "shirt"}
-    assert set(run.record["tests"]) == {"kind", "tags"}
+    assert set(run.record["test"]) == {"kind", "tags"}

@@ -30,7 +30,7 @@ def test_small_photo_learns_and_predicts_photos(photos: Path, tmp_path: Path) ->
 
     evaluation = evaluate(predictor, photos).evaluations["label"]
     assert evaluation.n == 12
-    assert evaluation.accuracy == run.record["test"]["accuracy"] >= 0.75
+    assert evaluation.accuracy == run.record["test"]["label"]["accuracy"] >= 0.75
 
     test = read(photos).part("test")
     files = [photos / str(id_) for id_ in test.ids]

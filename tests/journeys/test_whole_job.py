@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 
 def test_quick_reaches_90_percent_in_every_output(whole_run: FinishedRun, capfd: Any) -> None:
     summary = json.loads(last_line(whole_run.result.out))
-    accuracy, (low, high) = summary["test"]["accuracy"], summary["test"]["interval"]
-    assert summary["test"]["n"] == 10_000
+    accuracy, (low, high) = summary["test"]["label"]["accuracy"], summary["test"]["label"]["interval"]
+    assert summary["test"]["label"]["n"] == 10_000
     assert accuracy > 0.9
     assert low < accuracy < high
     assert 0.010 < high - low < 0.013, "a 95 % interval at nine in ten of 10,000"
@@ -24,7 +24,7 @@ def test_quick_reaches_90_percent_in_every_output(whole_run: FinishedRun, capfd:
     again = invoke(capfd, "evaluate", whole_run.folder, "fashion-mnist", "--split", "test", "--json").json
     assert again["targets"]["label"] == written
     assert written["accuracy"] == accuracy
-    assert open_bundle(whole_run.folder / "model.muslin").provenance["test"]["label"] == summary["test"]
+    assert open_bundle(whole_run.folder / "model.muslin").provenance["test"] == summary["test"]
     assert f"{100 * accuracy:.1f}" in (whole_run.folder / "report.html").read_text()
 
 

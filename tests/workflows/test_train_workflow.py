@@ -60,18 +60,18 @@ def test_run_records_data_recipe_and_test_metrics(run: Run, drawn: SyntheticData
     assert record["machine"]["cores"] >= 1
     written = json.loads((run.folder / "evaluation.json").read_text())
     evaluation = written["targets"]["label"]
-    assert evaluation["n"] == record["test"]["n"] == 40
-    assert evaluation["accuracy"] == record["test"]["accuracy"]
-    assert evaluation["accuracy_interval"] == record["test"]["interval"]
+    assert evaluation["n"] == record["test"]["label"]["n"] == 40
+    assert evaluation["accuracy"] == record["test"]["label"]["accuracy"]
+    assert evaluation["accuracy_interval"] == record["test"]["label"]["interval"]
     assert evaluation["accuracy"] > 0.5, "five kinds of garment, a fifth each"
 
 
 def test_recorded_metrics_are_those_of_the_bundle(run: Run, drawn: SyntheticDataset) -> None:
     parts = split_for_recipe(drawn.dataset, recipe_from_record(run.record), 0)
     again = muslin.evaluate(str(run.model), drawn.dataset.take(parts.test)).evaluations["label"]
-    assert again.accuracy == run.record["test"]["accuracy"]
+    assert again.accuracy == run.record["test"]["label"]["accuracy"]
     provenance = open_bundle(run.model).provenance
-    assert provenance["test"]["label"] == run.record["test"]
+    assert provenance["test"] == run.record["test"]
     assert provenance["command"] == run.record["command"]
 
 
@@ -339,7 +339,7 @@ def test_two_targets_are_trained_together(drawn: SyntheticDataset, tmp_path: Pat
         labels={**drawn.dataset.labels, "cloth": bright},
     )
     run = muslin.train(two, settings=SMALL, out=tmp_path / "a")
-    assert run.record["tests"].keys() == {"label", "cloth"}
+    assert run.record["test"].keys() == {"label", "cloth"}
     [answer] = muslin.open(run.model).predict(pixel_array(two)[0])
     assert answer.predictions.keys() == {"label", "cloth"}
     assert set(answer.predictions["cloth"].probabilities) == {"dark", "bright"}
@@ -418,8 +418,11 @@ def test_evaluate_splits_training_data_as_training_did(tmp_path):
     run = muslin.train(dataset, out=tmp_path / "run", settings={"epochs": 1, "batch_size": 50})
     predictor = muslin.open(run.model)
     chosen, part = select_part(predictor, dataset, "test")
-    assert (part, len(chosen)) == ("test", run.record["test"]["n"])
-    assert muslin.evaluate(run.model, dataset).evaluations["label"].accuracy == run.record["test"]["accuracy"]
+    assert (part, len(chosen)) == ("test", run.record["test"]["label"]["n"])
+    assert (
+        muslin.evaluate(run.model, dataset).evaluations["label"].accuracy
+        == run.record["test"]["label"]["accuracy"]
+    )
     other = make_garments(60, seed=5).dataset
     chosen, part = select_part(predictor, other, "test")
     assert (part, len(chosen)) == ("all", 60)

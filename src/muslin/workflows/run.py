@@ -89,7 +89,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """The main facts of a finished run; `muslin train --json` prints them."""
         record = self.record
-        names = ("seed", "train_s", "expected_s", "epochs", "images_seen", "parameters", "test", "tests")
+        names = ("seed", "train_s", "expected_s", "epochs", "images_seen", "parameters", "test")
         return {
             "run": str(self.folder),
             "model": str(self.model),

@@ -382,7 +382,7 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
         test, output = predict_dataset(predictor, test)
     evaluations = evaluate_output(predictor, test, output)
     metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
-    record |= {"status": "finished", "test": next(iter(metrics.values())), "tests": metrics}
+    record |= {"status": "finished", "test": metrics}
     seal(replace(bundle, provenance=provenance | {"test": metrics}), run.model)
     EvaluationResult("test", evaluations).write(run.folder / "evaluation.json")
     inputs = ReportInputs(

@@ -18,8 +18,8 @@ from muslin.text import duration, interval_text, percent
 def print_run(folder: Path, record: Mapping[str, Any]) -> None:
     """The test metrics of a run's model, and its files."""
     out = console_for()
-    for name, test in record["tests"].items():
-        target = f"{printable(name)}: " if len(record["tests"]) > 1 else ""
+    for name, test in record["test"].items():
+        target = f"{printable(name)}: " if len(record["test"]) > 1 else ""
         out.print(f"{target}{_test_metric(test)}", style="bold")
     train_s, images_seen = record["train_s"], record["images_seen"]  # a linear probe sees features, no images
     speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
