@@ -1,23 +1,21 @@
 """The audit as an HTML page on which a person decides what to exclude. It works offline."""
 
-import base64
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from muslin.data.audit.findings import KINDS, Audit, Finding, Sample
 from muslin.data.dataset import Dataset
 from muslin.errors import ImageError
 from muslin.messages import table
-from muslin.reporting.colours import DARK, LIGHT
-from muslin.reporting.image_grids import data_uri
-from muslin.reporting.report.page import TEMPLATES
+from muslin.reporting.image_grids import data_uri, is_small
+from muslin.reporting.report.page import TEMPLATES, page_template
 from muslin.reporting.samples import label_text
-from muslin.reporting.svg.svg import FONT
 from muslin.storage.atomic import write_atomically
-from muslin.text import duration, percent, plural
 
 FINDINGS_PER_KIND = 60
 """Whoever has looked at this many and still finds faults should correct the data, not click on."""
@@ -31,44 +29,20 @@ HIDDEN_BYTES = 1_000_000
 """For the names of samples that findings suggest to exclude but that are not shown."""
 
 
-@dataclass(frozen=True)
-class FindingImage:
+class FindingImage(NamedTuple):
     """A sample of a finding as shown; `uri` is empty if the image cannot be decoded."""
 
     sample: Sample
     label: str
-    uri: str
-    is_small: bool
+    uri: str = ""
+    is_small: bool = False
 
 
-@dataclass(frozen=True)
-class FindingCard:
-    """A finding as shown, with the first of its images."""
+Card = tuple[Finding, list[FindingImage]]
+"""A finding as shown, with the first of its images."""
 
-    finding: Finding
-    images: tuple[FindingImage, ...]
-
-    @property
-    def hidden(self) -> int:
-        """The number of its images that are not shown."""
-        return len(self.finding.samples) - len(self.images)
-
-
-@dataclass(frozen=True)
-class FindingSection:
-    """Findings under one heading; `total` also counts those for which there is no room."""
-
-    key: str
-    title: str
-    description: str
-    score: str
-    cards: tuple[FindingCard, ...]
-    total: int
-
-    @property
-    def is_single(self) -> bool:
-        """Whether each finding is about one image, so that two findings fit side by side."""
-        return all(len(card.images) == 1 for card in self.cards)
+Group = tuple[str, Mapping[str, str], list[Finding]]
+"""Key, words (title, description, what the score means) and findings of a section, the worst first."""
 
 
 def write_audit_page(path: Path, dataset: Dataset, audit: Audit) -> None:
@@ -83,67 +57,52 @@ def write_audit_page(path: Path, dataset: Dataset, audit: Audit) -> None:
 
 def audit_html(dataset: Dataset, audit: Audit) -> str:
     """The page as HTML. Only the images that are shown are decoded again."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"plural": plural, "percent": percent, "duration": duration}
-    sections = _finding_sections(dataset, audit)
-    hidden, dropped = _hidden_exclusions(dataset, audit, sections)
-    script = (TEMPLATES / "audit.js").read_text(encoding="utf-8")
+    groups = _grouped_findings(audit)
+    cards = _finding_cards(dataset, [findings for *_, findings in groups])
+    shown = {image.sample.index for section in cards for _, images in section for image in images}
+    hidden, dropped = _hidden_exclusions(dataset, [i for i in audit.exclusions if i not in shown])
     findings = json.dumps([finding.to_dict() for finding in audit.findings]).encode()
-    data = json.dumps({"key": hashlib.sha256(findings).hexdigest()[:16], "hidden": hidden})
-    return environment.get_template("audit.html.j2").render(
+    return page_template("audit.html.j2").render(
         audit=audit,
         overview=audit.overview,
-        sections=sections,
+        sections=[
+            (key, words, len(findings), shown)
+            for (key, words, findings), shown in zip(groups, cards, strict=True)
+        ],
         dropped=dropped,
         kinds=KINDS,
-        # "<" never ends the element that holds it; autoescaping would spoil the JSON
-        data=data.replace("<", "\\u003c"),
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        light=LIGHT,
-        dark=DARK,
-        font=FONT,
+        data={"key": hashlib.sha256(findings).hexdigest()[:16], "hidden": hidden},
+        script=(TEMPLATES / "audit.js").read_text(encoding="utf-8"),
     )
 
 
-def _grouped_findings(audit: Audit) -> list[tuple[str, str, str, str, list[Finding]]]:
-    """Key, title, description, meaning of the score and findings of each section: the leaks, then the kinds."""
+def _grouped_findings(audit: Audit) -> list[Group]:
+    """The leaks, then the kinds of findings."""
     copies = ("identical", "near_duplicate")
     leaks = [finding for kind in copies for finding in audit.of(kind) if finding.leak]
     words = table("en")["audit_leaks"]
     score = "; of identical ones, ".join(KINDS[kind].words["score"] for kind in reversed(copies))
-    groups = [("leak", words["title"], words["message"], score, leaks)]
+    groups: list[Group] = [
+        ("leak", {"title": words["title"], "description": words["message"], "score": score}, leaks)
+    ]
     for kind, row in KINDS.items():
         rest = [finding for finding in audit.of(kind) if not (kind in copies and finding.leak)]
-        groups.append((kind, row.words["title"], row.words["description"], row.words["score"], rest))
+        groups.append((kind, row.words, rest))
     return [group for group in groups if group[-1]]
 
 
-def _finding_sections(dataset: Dataset, audit: Audit) -> list[FindingSection]:
+def _finding_cards(dataset: Dataset, groups: Sequence[Sequence[Finding]]) -> list[list[Card]]:
     """The worst of every group, then the second worst of every group, and so on while there is room."""
-    groups = _grouped_findings(audit)
-    cards: list[list[FindingCard]] = [[] for _ in groups]
+    cards: list[list[Card]] = [[] for _ in groups]
     room = PAGE_BYTES
     for rank in range(FINDINGS_PER_KIND):
-        for (*_, findings), shown in zip(groups, cards, strict=True):
-            if room <= 0 or rank >= len(findings):
-                continue
-            samples = findings[rank].samples[:IMAGES_PER_FINDING]
-            card = FindingCard(findings[rank], tuple(_finding_image(dataset, s) for s in samples))
-            room -= 1500 + sum(len(image.uri) + 3 * len(image.sample.id) + 600 for image in card.images)
-            shown.append(card)
-    return [
-        FindingSection(key, title, description, score, tuple(shown), len(findings))
-        for (key, title, description, score, findings), shown in zip(groups, cards, strict=True)
-    ]
+        for findings, shown in zip(groups, cards, strict=True):
+            if room > 0 and rank < len(findings):
+                samples = findings[rank].samples[:IMAGES_PER_FINDING]
+                images = [_finding_image(dataset, sample) for sample in samples]
+                room -= 1500 + sum(len(image.uri) + 3 * len(image.sample.id) + 600 for image in images)
+                shown.append((findings[rank], images))
+    return cards
 
 
 def _finding_image(dataset: Dataset, sample: Sample) -> FindingImage:
@@ -152,23 +111,14 @@ def _finding_image(dataset: Dataset, sample: Sample) -> FindingImage:
     try:
         pixels = dataset.images[sample.index]
     except ImageError:
-        return FindingImage(sample, label, "", False)
-    return FindingImage(sample, label, data_uri(pixels, IMAGE_PX), max(pixels.shape[:2]) <= 64)
+        return FindingImage(sample, label)
+    return FindingImage(sample, label, data_uri(pixels, IMAGE_PX), is_small(pixels))
 
 
-def _hidden_exclusions(
-    dataset: Dataset, audit: Audit, sections: Sequence[FindingSection]
-) -> tuple[list[tuple[str, str]], int]:
-    """Part and id of the suggested exclusions that are not shown, and the number for which there is no room."""
-    shown = {image.sample.index for section in sections for card in section.cards for image in card.images}
-    names = [
-        ("" if dataset.parts is None else str(dataset.parts[i]), str(dataset.ids[i]))
-        for i in audit.exclusions
-        if i not in shown
-    ]
-    size = 0
-    for count, (part, id_) in enumerate(names):
-        size += len(part) + len(id_) + 10
-        if size > HIDDEN_BYTES:
-            return names[:count], len(names) - count
-    return names, 0
+def _hidden_exclusions(dataset: Dataset, exclusions: Sequence[int]) -> tuple[list[tuple[str, str]], int]:
+    """Part and id of the exclusions for which there is room, and the number of the others."""
+    parts = [""] * len(dataset) if dataset.parts is None else dataset.parts
+    names = [(str(parts[i]), str(dataset.ids[i])) for i in exclusions]
+    sizes = np.cumsum([len(part) + len(id_) + 10 for part, id_ in names])
+    n_listed = int((sizes <= HIDDEN_BYTES).sum())
+    return names[:n_listed], len(names) - n_listed

@@ -5,13 +5,16 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muslin.images.decoder import Pixels
 from muslin.reporting.colours import DARK, LIGHT
 from muslin.reporting.image_grids import data_uri, is_small
 from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
 from muslin.text import duration, interval_text, percent, plural, short_count, word_list
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -44,8 +47,8 @@ class ImageTile:
         return is_small(self.pixels)
 
 
-def render_page(template: str, **values: Any) -> str:
-    """A page from the template of that name, in the style that all pages share."""
+def page_template(name: str) -> "Template":
+    """The template of that name, with the filters, colours and style sheets that all pages share."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -68,8 +71,14 @@ def render_page(template: str, **values: Any) -> str:
         "setting_name": _setting_name,
         "sha256": _script_hash,
     }
-    page = environment.get_template(template).render(style=STYLE, light=LIGHT, dark=DARK, font=FONT, **values)
-    return page.replace(" %", "\u00a0%")  # no line break between a number and its unit
+    return environment.get_template(
+        name, globals={"style": STYLE, "light": LIGHT, "dark": DARK, "font": FONT}
+    )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """A page from the template of that name, without line breaks between a number and its unit."""
+    return page_template(template).render(**values).replace(" %", "\u00a0%")
 
 
 def _script_hash(script: str) -> str:
