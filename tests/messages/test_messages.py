@@ -1,6 +1,7 @@
 """Every message's words, read once; and that the tables, the code and the languages agree."""
 
 import ast
+import re
 import string
 import tomllib
 from pathlib import Path
@@ -39,10 +40,31 @@ def test_no_code_is_in_two_files(language: str) -> None:
     assert sorted(codes) == sorted(set(codes))
 
 
-def test_translations_have_the_same_codes_hints_and_placeholders() -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_code_has_a_row_in_every_language(language: str) -> None:
+    assert table(language).keys() == table("en").keys()
+
+
+def test_translations_have_the_same_fields_hints_and_placeholders() -> None:
     for code, row in table("zh").items():
-        assert _placeholders(row) <= _placeholders(table("en")[code]), code
-        assert row.get("hints", {}).keys() == table("en")[code].get("hints", {}).keys(), code
+        english = table("en")[code]
+        assert row.keys() == english.keys() - {"status"}, code
+        assert row.get("hints", {}).keys() == english.get("hints", {}).keys(), code
+        assert _placeholders(row) == _placeholders(english), code
+
+
+def test_chinese_rows_are_in_chinese() -> None:
+    for code, row in table("zh").items():
+        for english, chinese in zip(_texts(table("en")[code]), _texts(row), strict=True):
+            words = re.sub(r"\{.*?\}", "", english)
+            assert not re.search("[a-z]", words) or re.search(r"[\u4e00-\u9fff]", chinese), code
+
+
+@pytest.mark.parametrize("code", sorted(EXAMPLES))
+def test_chinese_row_can_be_filled(code: str) -> None:
+    example = EXAMPLES[code]
+    text = Message(code, example.get("hint"), **example["params"]).text("zh")
+    assert not re.search(r"\[\[|\]\]|plural", text)
 
 
 def test_optional_parts_are_left_out_without_their_parameter() -> None:

@@ -60,7 +60,8 @@ class Message(str):
 
     def text(self, language: str = "en") -> str:
         """The sentence with its hint; in English where `language` has no such row."""
-        return " ".join(filter(None, _sentence_and_hint(self.code, self.hint_code, self.params, language)))
+        parts = _sentence_and_hint(self.code, self.hint_code, self.params, language)
+        return _WORDS[language]["space"].join(filter(None, parts))
 
     def sentence(self, language: str = "en") -> str:
         """The sentence without its hint."""
@@ -118,7 +119,10 @@ def _sentence_and_hint(
     return filled(row["message"], params, language), filled(template, params, language)
 
 
-_WORDS = {"en": {"and": " and ", "or": " or ", "comma": ", "}, "zh": {"and": "和", "or": "或", "comma": "、"}}
+_WORDS = {
+    "en": {"and": " and ", "or": " or ", "comma": ", ", "space": " "},
+    "zh": {"and": "和", "or": "或", "comma": "、", "space": ""},
+}
 
 
 class _Formatter(string.Formatter):
@@ -133,7 +137,7 @@ class _Formatter(string.Formatter):
             return value.text(self.language)
         kind, _, words = format_spec.partition(":")
         if kind == "sentences":
-            return " ".join(self.format_field(each, "") for each in value)
+            return self.words["space"].join(self.format_field(each, "") for each in value)
         if kind in ("list", "or", "quoted"):
             names = [repr(name) if kind == "quoted" else str(name) for name in value]
             return word_list(names, self.words["or" if kind == "or" else "and"], self.words["comma"])

@@ -255,8 +255,8 @@ def _survey(table: TableFile, column: str) -> tuple[int, list[str]]:
         notes.append(
             Message(
                 "rows_too_long",
-                count=len(overlong),
-                or_more="or more" if is_more else None,
+                count=None if is_more else len(overlong),
+                at_least=len(overlong) if is_more else None,
                 row=overlong[0],
                 delimiter=table.delimiter,
             )

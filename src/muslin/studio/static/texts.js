@@ -25,7 +25,7 @@ export function tOr(key, otherwise, values) {
 }
 
 /** The text of a server's message with its hint; the server has put both in the page's language. */
-export const messageText = (message) => (typeof message === "string" ? message : [message.message, message.hint].filter(Boolean).join(" "));
+export const messageText = (message) => (typeof message === "string" ? message : [message.message, message.hint].filter(Boolean).join(language === "zh" ? "" : " "));
 
 export const count = (n) => n.toLocaleString(language);
 export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)} %`;
