@@ -77,7 +77,7 @@ def detect(path: Path) -> str | None:
     start = _read_start(path)
     if b"\0" in start[:1024] or not (lines := _lines_with_numbers(start, _line_end(start))):
         return None
-    cells = _split_line(lines[0][1], _find_delimiter(lines[0][1]))
+    cells = _split_line(lines[0][1], max(DELIMITERS, key=lines[0][1].count))
     if len(cells) < 4:
         return None
     if not _is_header(cells):
@@ -139,19 +139,16 @@ def write(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -
     rows = pixels.reshape(len(pixels), -1)
     names = [f"pixel{i + 1}" for i in range(rows.shape[1])]
     options = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
+    cells = pyarrow.array([label or None for label in labels or ()], pyarrow.string())
     # as numbers where they are numbers, because texts are written in quotes
-    numeric = all(label.isdecimal() and str(int(label)) == label for label in set(labels or ()) if label)
-    kind = pyarrow.int64() if numeric else pyarrow.string()
+    if all(label.isdecimal() and str(int(label)) == label for label in set(labels or ()) if label):
+        cells = cells.cast(pyarrow.int64())
     with atomic_file(path) as file:
         file.write(",".join([*([] if labels is None else ["label"]), *names]).encode() + b"\n")
         for start in range(0, len(rows), 2000):
             columns = dict(zip(names, np.ascontiguousarray(rows[start : start + 2000].T), strict=True))
             if labels is not None:
-                cells = [
-                    (int(label) if numeric else label) if label else None
-                    for label in labels[start : start + 2000]
-                ]
-                columns = {"label": pyarrow.array(cells, kind), **columns}
+                columns = {"label": cells[start : start + 2000], **columns}
             arrow_csv.write_csv(pyarrow.table(columns), file, options)
 
 
@@ -171,39 +168,43 @@ def _find_layout(path: Path, options: ReadOptions) -> _Layout:
     line_end = _line_end(start)
     lines = _lines_with_numbers(start, line_end)
     first_line, first = lines[0]
-    delimiter = _find_delimiter(first)
+    delimiter = max(DELIMITERS, key=first.count)
     cells = _split_line(first, delimiter)
-    if not _is_header(cells):
-        side, guesses = _label_side_without_header(path, lines, delimiter, options)
+    fixes: list[Message] = []
+    names = tuple(name.strip() for name in cells) if _is_header(cells) else None
+    order = None
+    if names is None:
+        side = _label_side_without_header(path, lines, delimiter, options, fixes)
         before, after = int(side == "first"), int(side == "last")
-        pixels = len(cells) - before - after
-        label = {"first": 0, "last": pixels}.get(side)
-        shape = _find_shape(path, pixels, options)
-        return _Layout(
-            delimiter, line_end, None, first_line, before, pixels, after, label, None, shape, guesses
-        )
-    names = tuple(name.strip() for name in cells)
-    label = _label_column(path, names, options)
+        label = {"first": 0, "last": len(cells) - 1}.get(side)
+    else:
+        label = _label_column(path, names, options)
+        before, after = _columns_around_pixels(path, names, label, options, fixes)
+        order = _numeric_order(names[before : len(names) - after])
+        fixes += [Message("columns_sorted")] if order else []
+    pixels, first_line = len(cells) - before - after, first_line + (names is not None)
+    shape = _find_shape(path, pixels, options)
+    return _Layout(
+        delimiter, line_end, names, first_line, before, pixels, after, label, order, shape, tuple(fixes)
+    )
+
+
+def _columns_around_pixels(
+    path: Path, names: tuple[str, ...], label: int | None, options: ReadOptions, fixes: list[Message]
+) -> tuple[int, int]:
+    """Numbers of columns before and after the pixels."""
     is_pixel = [i != label and _is_pixel_name(name) for i, name in enumerate(names)]
     if not any(is_pixel):  # uninformative names: all but the label are pixels
         is_pixel = [i != label for i in range(len(names))]
     before, after = is_pixel.index(True), is_pixel[::-1].index(True)
-    pixels = len(names) - before - after
-    if sum(is_pixel) != pixels:
-        column = next(name for i, name in enumerate(names[before:]) if not is_pixel[before + i])
+    if not all(is_pixel[before : len(names) - after]):
+        column = names[is_pixel.index(False, before)]
         raise DataError("column_between_pixels", path=str(path), column=column)
-    fixes: list[Message] = []
     if label is not None and names[label].casefold() not in LABEL_NAMES and options.target is None:
         fixes.append(Message("label_column_guessed", column=names[label]))
     if skipped := [name for i, name in enumerate(names) if i != label and not is_pixel[i]]:
         fixes.append(Message("columns_skipped", columns=skipped))
-    order = _numeric_order(names[before : before + pixels])
-    if order is not None:
-        fixes.append(Message("columns_sorted"))
-    shape = _find_shape(path, pixels, options)
-    return _Layout(
-        delimiter, line_end, names, first_line + 1, before, pixels, after, label, order, shape, tuple(fixes)
-    )
+    return before, after
 
 
 def _read_start(path: Path) -> bytes:
@@ -226,10 +227,6 @@ def _lines_with_numbers(start: bytes, line_end: bytes) -> list[tuple[int, str]]:
     lines = start.removeprefix(BYTE_ORDER_MARK).split(line_end)
     texts = (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
     return [(number, text) for number, text in enumerate(texts, start=1) if text.strip()]
-
-
-def _find_delimiter(line: str) -> str:
-    return max(DELIMITERS, key=line.count)
 
 
 def _split_line(line: str, delimiter: str) -> list[str]:
@@ -281,43 +278,34 @@ def _numeric_order(names: tuple[str, ...]) -> tuple[int, ...] | None:
 
 
 def _label_side_without_header(
-    path: Path, lines: list[tuple[int, str]], delimiter: str, options: ReadOptions
-) -> tuple[str, tuple[Message, ...]]:
-    """The side of the label, `first`, `last` or `none`, and what was guessed."""
+    path: Path, lines: list[tuple[int, str]], delimiter: str, options: ReadOptions, fixes: list[Message]
+) -> str:
+    """The side of the label: `first`, `last` or `none`."""
     if options.target in ("first", "last"):
-        return options.target, ()
+        return options.target
     if options.target is not None:
         raise DataError("no_header", path=str(path), target=options.target)
     rows = [_split_line(line, delimiter) for _, line in lines]
     rows = [row for row in rows if len(row) == len(rows[0])]
     if not _has_label(path, len(rows[0]), rows, options):
-        return "none", (Message("no_label_guessed"),)
+        fixes.append(Message("no_label_guessed"))
+        return "none"
     side = _guess_label_side(rows)
-    return side, (Message("label_side_guessed", side=side, columns=len(rows[0])),)
+    fixes.append(Message("label_side_guessed", side=side, columns=len(rows[0])))
+    return side
 
 
 def _has_label(path: Path, columns: int, rows: list[list[str]], options: ReadOptions) -> bool:
     if options.shape is not None:
-        values = math.prod(options.shape)
-        if columns not in (values, values + 1):
-            raise DataError(
-                "shape_differs",
-                path=str(path),
-                found=columns,
-                expected=values,
-                shape=_shape_label(options.shape),
-            )
-        return columns == values + 1
+        return columns == math.prod(options.shape) + 1  # _find_shape refuses any number but this and one less
     named = any(not _is_number(row[place]) for row in rows for place in (0, -1) if row[place].strip())
     with_label, without = infer_shape(columns - 1), infer_shape(columns)
-    if with_label and (named or not without):
-        return True
-    if without and not with_label:
-        return False
-    if with_label and without:
+    if not with_label and not without:
+        raise DataError("shape_unknown", path=str(path), found=columns)
+    if with_label and without and not named:
         choices = [_shape_label(without), _shape_label(with_label)]
         raise DataError("label_or_pixel", path=str(path), found=columns, choices=choices)
-    raise DataError("shape_unknown", path=str(path), found=columns)
+    return with_label is not None
 
 
 def _guess_label_side(rows: list[list[str]]) -> str:
@@ -350,20 +338,13 @@ def _is_number(cell: str) -> bool:
 
 
 def _find_shape(path: Path, pixels: int, options: ReadOptions) -> tuple[int, int, int]:
-    if options.shape is None:
-        if shape := infer_shape(pixels):
-            return shape
+    shape = options.shape or infer_shape(pixels)
+    if shape is None:
         raise DataError("shape_unknown", path=str(path), found=pixels)
-    expected = math.prod(options.shape)
+    expected, text = math.prod(shape), _shape_label(shape)
     if expected != pixels:
-        raise DataError(
-            "shape_differs",
-            path=str(path),
-            found=pixels,
-            expected=expected,
-            shape=_shape_label(options.shape),
-        )
-    return options.shape
+        raise DataError("shape_differs", path=str(path), found=pixels, expected=expected, shape=text)
+    return shape
 
 
 def infer_shape(pixels: int) -> tuple[int, int, int] | None:
@@ -472,7 +453,16 @@ def _parse_cells(path: Path, first_line: int, text: bytes, layout: _Layout) -> R
     for number, line in enumerate(text.split(b"\n"), start=first_line):
         if not line.strip():
             continue
-        cells = _parse_row(path, number, line, layout)
+        try:
+            cells = _split_line(line.decode(), layout.delimiter)
+        except UnicodeDecodeError as error:
+            position = error.start + 1
+            raise DataError("row_not_utf_8", path=str(path), row=number, position=position) from error
+        found = len(cells) - layout.before - layout.after
+        if found != layout.pixels and line.count(b'"') % 2:
+            raise DataError("open_quote", path=str(path), row=number)
+        if found != layout.pixels:
+            raise DataError("pixel_count", path=str(path), row=number, found=found, expected=layout.pixels)
         pixels = cells[layout.before : layout.before + layout.pixels]
         try:
             rows.append(bytes(map(VALUES.__getitem__, pixels)))
@@ -481,19 +471,6 @@ def _parse_cells(path: Path, first_line: int, text: bytes, layout: _Layout) -> R
         if layout.label is not None:
             labels.append(cells[layout.label].encode())
     return np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), layout.pixels), labels
-
-
-def _parse_row(path: Path, number: int, line: bytes, layout: _Layout) -> list[str]:
-    try:
-        cells = _split_line(line.decode(), layout.delimiter)
-    except UnicodeDecodeError as error:
-        raise DataError("row_not_utf_8", path=str(path), row=number, position=error.start + 1) from error
-    found = len(cells) - layout.before - layout.after
-    if found != layout.pixels and line.count(b'"') % 2:
-        raise DataError("open_quote", path=str(path), row=number)
-    if found != layout.pixels:
-        raise DataError("pixel_count", path=str(path), row=number, found=found, expected=layout.pixels)
-    return cells
 
 
 def _parse_pixel(path: Path, number: int, pixel: int, cell: str, layout: _Layout) -> int:

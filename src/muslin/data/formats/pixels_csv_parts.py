@@ -35,21 +35,16 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     if not files:
         raise DataError("no_part_csv", path=str(path))
     parts = {part: pixels_csv.read(file, options) for part, file in files.items()}
-    if list(parts) == [""]:
-        dataset = parts[""]
-    else:
-        if all(part.targets for part in parts.values()):
-            names = [name for part in parts.values() for name in part.target().classes]
-            name = next(iter(parts.values())).target().name
-            whole, _ = encode_labels(name, np.array(names, dtype=str))
-            parts = {name: align(part, (whole,)) for name, part in parts.items()}
-        elif any(part.targets for part in parts.values()):
-            bare = next(name for name, part in parts.items() if not part.targets)
-            raise DataError("part_without_labels", path=str(files[bare]))
-        dataset = join(parts)
-    return replace(
-        classes_file.use_class_names(dataset, path), name=path.resolve().name, format="pixels-csv-parts"
-    )
+    labelled = {part: dataset.target() for part, dataset in parts.items() if dataset.targets}
+    if labelled and (bare := [files[part] for part in parts if part not in labelled]):
+        raise DataError("part_without_labels", path=str(bare[0]))
+    if labelled and len(parts) > 1:
+        names = np.array([name for target in labelled.values() for name in target.classes])
+        whole, _ = encode_labels(next(iter(labelled.values())).name, names)
+        parts = {part: align(dataset, (whole,)) for part, dataset in parts.items()}
+    dataset = parts[""] if list(parts) == [""] else join(parts)
+    dataset = classes_file.use_class_names(dataset, path)
+    return replace(dataset, name=path.resolve().name, format="pixels-csv-parts")
 
 
 def write(
