@@ -1,16 +1,5 @@
 """Every error muslin raises on purpose: a code, and the parameters that its sentence is made of.
 
-    MuslinError
-     ├─ DataError          a data set's files cannot be read as what they claim to be
-     ├─ ImageError         one image cannot be decoded
-     ├─ RecipeError        an unknown recipe or setting, or a value out of its range
-     ├─ TrainingError      training cannot start or go on with these data
-     ├─ BundleError        a .muslin file is damaged, tampered with, or from a future version
-     ├─ ExplanationError   a model, layer or edit that cannot be explained, found or made
-     ├─ MissingPartError   a part of muslin that is not installed is needed
-     ├─ StorageError       the disk is full, or a place cannot be written
-     └─ StoppedError       work was asked to stop; what is done is kept
-
     raise DataError("pixel_count", path=path, row=17, found=783, expected=784)
 
 The sentences are rows of `muslin.messages`, one a code: what is wrong, where, and what to do. The command line prints

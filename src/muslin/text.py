@@ -44,12 +44,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 59.95 else "1 min"
     whole = round(seconds)
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
-    parts = (
-        [f"{hours} h", f"{minutes} min" if minutes else ""]
-        if hours
-        else [f"{minutes} min", f"{rest} s" if rest else ""]
-    )
-    return " ".join(part for part in parts if part)
+    units = {"h": hours, "min": minutes} if hours else {"min": minutes, "s": rest}
+    return " ".join(f"{count} {unit}" for unit, count in units.items() if count)
 
 
 def word_list(names: Sequence[str], last: str = " and ", comma: str = ", ") -> str:

@@ -122,9 +122,6 @@ Written = tuple[list[Message], list[str]]
 """Warnings, and why samples were excluded."""
 
 
-# ── Photos ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _write_parquet(dataset: Dataset, path: Path, log: Log) -> Written:
     excluded: list[str] = []
     check_absent(path)
@@ -253,9 +250,6 @@ def _format_suffix(content: bytes) -> str:
     suffixes = {"JPEG": ".jpg", "JPEG2000": ".jp2", "PPM": ".pnm", "TIFF": ".tif"}
     kind = next((kind for kind, pattern in SIGNATURES if pattern.match(content[:4096])), "JPEG")
     return suffixes.get(kind, f".{kind.lower()}")
-
-
-# ── Pixels ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _write_csv(dataset: Dataset, folder: Path, log: Log) -> Written:

@@ -55,11 +55,7 @@ class LocalCopy:
 
 
 def obtain(
-    dataset: str | RegisteredDataset,
-    *,
-    cache: Path | None = None,
-    timeout_s: float = 10,
-    log: Log = no_log,
+    dataset: str | RegisteredDataset, *, cache: Path | None = None, timeout_s: float = 10, log: Log = no_log
 ) -> LocalCopy:
     """A copy of a registered data set from the first place that has a good one.
 
@@ -136,9 +132,6 @@ def _table_content(row: RegisteredDataset, path: Path) -> bytes:
     raise DataError("file_missing", path=str(path), name=row.table)
 
 
-# ── Places ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _copy_candidates(row: RegisteredDataset, folder: Path, tried: list[str]) -> Iterator[tuple[Path, str]]:
     """Paths that look like a copy, each with its origin; places without one are added to `tried`."""
     named = os.environ.get("MUSLIN_DATA")
@@ -180,9 +173,6 @@ def _has_name(row: RegisteredDataset, path: Path) -> bool:
     """Whether the name of a folder or of an archive is one of the set's."""
     suffix = "" if path.is_dir() else r"\.(tar|zip|tar\.gz|tgz)"
     return re.fullmatch(f"({row.name_pattern}){suffix}", path.name, re.IGNORECASE) is not None
-
-
-# ── Checking ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def verify(row: RegisteredDataset, path: Path, name: str | None = None) -> Message:
@@ -265,9 +255,6 @@ def photos_digest(path: Path) -> tuple[str, int]:
         digest.update(os.fsencode(line))  # names need not be UTF-8
     del keep_alive
     return digest.hexdigest(), len(photos)
-
-
-# ── Downloads ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _download(row: RegisteredDataset, url: str, folder: Path, timeout_s: float, log: Log) -> Path:

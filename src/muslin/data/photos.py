@@ -86,13 +86,11 @@ class Photo:
                 data = file.read(max_bytes if self.size is None else min(self.size, max_bytes))
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if self.deflated else data
         except zlib.error as error:
-            raise ImageError(
-                "photo_damaged", name=self.name, path=str(self.path), reason=str(error)
-            ) from error
+            place = {"name": self.name, "path": str(self.path)}
+            raise ImageError("photo_damaged", **place, reason=str(error)) from error
         except OSError as error:
-            raise ImageError(
-                "image_unreadable", name=self.name, reason=error.strerror or str(error)
-            ) from error
+            reason = error.strerror or str(error)
+            raise ImageError("image_unreadable", name=self.name, reason=reason) from error
 
 
 @dataclass(frozen=True)
@@ -311,18 +309,13 @@ def decode_photos(
     return exclude_unreadable(replace(photos, images=PixelImages(pixels)), problems, max_unreadable, log)
 
 
-def readable_photos(
-    dataset: Dataset,
-    *,
-    max_unreadable: float = 1.0,
-    log: Log = no_log,
-) -> Dataset:
+def readable_photos(dataset: Dataset, *, max_unreadable: float = 1.0, log: Log = no_log) -> Dataset:
     """`dataset`, whose images are ResizedPhotos, without those that cannot be decoded; each is tried once.
 
     Raises:
         DataError: as `decode_photos`.
     """
-    problems = _problems(lambda index: dataset.images[index], len(dataset), no_log)
+    problems = _problems(dataset.images.__getitem__, len(dataset), no_log)
     return exclude_unreadable(dataset, problems, max_unreadable, log)
 
 

@@ -1,11 +1,12 @@
 """Dataset → Split: training, validation and test sets."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Dataset, Split
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split
 from muslin.errors import TrainingError
 from muslin.messages import Message
 
@@ -34,25 +35,23 @@ def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified
     if not labelled.any():
         raise TrainingError("unlabelled", name=dataset.name, n=len(dataset))
     parts = dataset.parts if dataset.parts is not None else np.full(len(dataset), "train", dtype=object)
-    train = np.flatnonzero(labelled & (parts == "train"))
-    validation = np.flatnonzero(labelled & (parts == "validation"))
-    test = np.flatnonzero(labelled & (parts == "test"))
-    if not len(train):
+    sets = {part: np.flatnonzero(labelled & (parts == part)) for part in PARTS}
+    if not len(sets["train"]):
         raise TrainingError("no_training_part", name=dataset.name)
-    notes = [Message("part_given", part=p) for p, i in (("validation", validation), ("test", test)) if len(i)]
-    random = False
-    if not len(test):
-        train, test, moved = _draw(dataset, train, TEST_FRACTION, seed, stratified)
-        notes += [*moved, Message("test_drawn", fraction=TEST_FRACTION, seed=seed)]
-        random = True
-    if not len(validation) and validation_fraction:
-        train, validation, moved = _draw(dataset, train, validation_fraction, seed, stratified)
-        notes += [*moved, Message("validation_drawn", fraction=validation_fraction, seed=seed)]
-        random = True
+    notes = [Message("part_given", part=part) for part in PARTS[1:] if len(sets[part])]
+    fractions = {
+        "test": ("test_drawn", TEST_FRACTION),
+        "validation": ("validation_drawn", validation_fraction),
+    }
+    drawn = [part for part, (_, fraction) in fractions.items() if fraction and not len(sets[part])]
+    for part in drawn:
+        code, fraction = fractions[part]
+        sets["train"], sets[part], moved = _draw(dataset, sets["train"], fraction, seed, stratified)
+        notes += [*moved, Message(code, fraction=fraction, seed=seed)]
     if unlabelled := int((~labelled).sum()):
         notes.append(Message("unlabelled_excluded", n=unlabelled))
-    _check_classes(dataset, train, {"validation": validation, "test": test})
-    return Split(train, validation, test, tuple(notes), seed if random else None)
+    _check_classes(dataset, sets)
+    return Split(**sets, notes=tuple(notes), seed=seed if drawn else None)
 
 
 def _draw(
@@ -122,23 +121,18 @@ def _draw_groups(
     return indices[rest], indices[drawn]
 
 
-def _check_classes(dataset: Dataset, train: Indices, others: dict[str, Indices]) -> None:
+def _check_classes(dataset: Dataset, sets: Mapping[str, Indices]) -> None:
     """Raise TrainingError unless the training set has two classes, and every class of the other sets."""
     for target in dataset.targets:
         if target.kind != "multiclass":
             continue
         labels = dataset.labels[target.name]
-        trained = set(labels[train].tolist()) - {UNKNOWN}
+        trained = set(labels[sets["train"]].tolist()) - {UNKNOWN}
         if len(trained) < 2:
             only = target.classes[trained.pop()] if trained else None
             raise TrainingError("too_few_classes", name=dataset.name, target=target.name, only=only)
-        for part, indices in others.items():
+        for part, indices in sets.items():
             missing = sorted(set(labels[indices].tolist()) - {UNKNOWN} - trained)
             if missing:
-                raise TrainingError(
-                    "class_not_trained",
-                    name=dataset.name,
-                    label=target.classes[missing[0]],
-                    part=part,
-                    n=int((labels[indices] == missing[0]).sum()),
-                )
+                label, n = target.classes[missing[0]], int((labels[indices] == missing[0]).sum())
+                raise TrainingError("class_not_trained", name=dataset.name, label=label, part=part, n=n)

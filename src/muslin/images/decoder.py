@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
-    ExifTags,
     Image,
     ImageChops,
     Jpeg2KImagePlugin,
@@ -26,6 +25,7 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,
 )
+from PIL.ExifTags import Base as Tag
 
 from muslin.errors import ImageError
 from muslin.messages import Message
@@ -41,11 +41,8 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 Pixels = NDArray[np.uint8]
 
 WHITE = 255
-TIFF_SUBFILE_TYPE = 254
 TIFF_IS_REDUCED = 1
-TIFF_PHOTOMETRIC = 262
 TIFF_WHITE_IS_ZERO = 0
-TIFF_DNG_VERSION = 50706
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +91,8 @@ def decode(
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             if image.width * image.height > max_pixels:
-                raise ImageError(
-                    "too_many_pixels",
-                    width=image.width,
-                    height=image.height,
-                    max_pixels=max_pixels,
-                    name=name,
-                )
+                size = {"width": image.width, "height": image.height}
+                raise ImageError("too_many_pixels", name=name, max_pixels=max_pixels, **size)
             return _decode_image(image, name, kind, data, min_side_px, upright)
     except ImageError:
         raise
@@ -116,10 +108,9 @@ def decode(
         reason = str(error) or type(error).__name__
         if reason.startswith("Unsupported"):  # Pillow's own words for every feature that it lacks
             raise ImageError("image_variant", name=name, kind=kind, reason=reason) from error
-        cut_off = "truncated" in reason.lower() or isinstance(error, EOFError)
-        raise ImageError(
-            "image_cut_off" if cut_off else "image_damaged", name=name, kind=kind, reason=reason
-        ) from error
+        is_cut_off = "truncated" in reason.lower() or isinstance(error, EOFError)
+        code = "image_cut_off" if is_cut_off else "image_damaged"
+        raise ImageError(code, name=name, kind=kind, reason=reason) from error
 
 
 def read_header(data: bytes, *, name: str) -> tuple[int, int, str]:
@@ -147,9 +138,6 @@ def encode_png(pixels: Pixels) -> bytes:
     file = io.BytesIO()
     to_pil(image).save(file, "PNG")
     return file.getvalue()
-
-
-# ── Format ──────────────────────────────────────────────────────────────────────────────
 
 
 def _read_bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
@@ -222,8 +210,6 @@ def _file_kind(data: bytes, name: str) -> str:
     raise ImageError("not_an_image", name=name, start=repr(start[:8]))
 
 
-# ── From Pillow's image to upright, opaque pixels ────────────────────────────────────────────────────────
-
 ORIENTATIONS: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -236,20 +222,18 @@ ORIENTATIONS: dict[int, Callable[[Pixels], Pixels]] = {
 """Per EXIF orientation (Exif 2.32, tag 0x0112), the operation that makes an image upright."""
 
 
-FIRST_OF = {"TIFF": "first_page", "JPEG": "first_image"}
-
-
 def _decode_image(
     image: Image.Image, name: str, kind: str, data: bytes, min_side_px: int | None, upright: bool
 ) -> DecodedImage:
     notes = []
     frames = _frame_count(image)
     if frames != 1:
-        notes.append(Message(FIRST_OF.get(kind, "first_frame"), n=frames or None))
+        code = {"TIFF": "first_page", "JPEG": "first_image"}.get(kind, "first_frame")
+        notes.append(Message(code, n=frames or None))
     orientation = 1
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         tags = image.tag_v2
-        if TIFF_DNG_VERSION in tags or tags.get(TIFF_SUBFILE_TYPE, 0) & TIFF_IS_REDUCED:
+        if Tag.DNGVersion in tags or tags.get(Tag.NewSubfileType, 0) & TIFF_IS_REDUCED:
             raise ImageError("raw_preview", name=name)
         orientation = _orientation(image)  # Pillow makes a TIFF upright itself, while loading
     if kind == "JPEG" and min_side_px and image.mode in ("L", "RGB"):
@@ -288,7 +272,7 @@ def _frame_count(image: Image.Image) -> int:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return int(image.getexif().get(Tag.Orientation, 1))
     except Exception:  # an image with damaged metadata is still an image
         return 1
 
@@ -336,7 +320,7 @@ def _from_16_bits(image: Image.Image, name: str, kind: str) -> tuple[Pixels, lis
         raise ImageError("sample_type", name=name, kind=kind, samples=samples)
     values = values.astype(np.uint32)
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    if tags.get(TIFF_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO:
+    if tags.get(Tag.PhotometricInterpretation) == TIFF_WHITE_IS_ZERO:
         values = 65_535 - values
     pixels = ((values * WHITE + 32_767) // 65_535).astype(np.uint8)[:, :, np.newaxis]
     transparent = image.info.get("transparency")

@@ -17,6 +17,9 @@ from muslin.messages import Message
 Size = tuple[int, int, int]
 """(height, width, channels) in pixels."""
 
+Transformed = tuple[Pixels, Message | None]
+"""An image as a model takes it, and a sentence about what was done to it."""
+
 CLOSE = 0.05
 """Maximum distance of two colours that count as the same: 5 % of the distance from black to white."""
 
@@ -50,7 +53,7 @@ class TransformTrace:
 
 def apply_transform(
     pixels: Pixels, transform: str, size: Size, trace: TransformTrace | None = None
-) -> tuple[Pixels, Message | None]:
+) -> Transformed:
     """An image as a model takes it, and a sentence about what was done to it.
 
     Args:
@@ -72,9 +75,7 @@ def apply_transform(
     return TRANSFORMS[transform](pixels, size, trace)
 
 
-def scale_and_pad(
-    pixels: Pixels, size: Size, trace: TransformTrace | None = None
-) -> tuple[Pixels, Message | None]:
+def scale_and_pad(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> Transformed:
     """The whole image, scaled to fit (Lanczos, antialiased) and centred on the colour of its own edge."""
     trace = trace or TransformTrace()
     height, width, channels = size
@@ -82,22 +83,18 @@ def scale_and_pad(
     if image.shape != pixels.shape:
         trace.step("gray" if channels == 1 else "colour", image)
     if image.shape == size:
-        unchanged = pixels.shape == size or is_gray(pixels)
-        return image, None if unchanged else Message(
-            "channels_changed", mode="gray" if channels == 1 else "RGB"
-        )
+        if pixels.shape == size or is_gray(pixels):
+            return image, None
+        return image, Message("channels_changed", mode="gray" if channels == 1 else "RGB")
     scaled = trace.step("scaled", _scaled(image, size))
     edges = (image[0], image[-1], image[:, 0], image[:, -1])
     border = np.median(np.concatenate(edges), axis=0).round().astype(np.uint8)
-    padded = trace.step("padded", _centred(scaled, size, border), lambda: _stretched(image, size))
-    return padded, Message(
-        "image_fitted", before=_size_text(pixels), after=_size_text(scaled), size=f"{width}×{height}"
-    )
+    padded = trace.step("padded", _centred(scaled, size, border), lambda: _resized(image, height, width))
+    sizes = {"before": _size_text(pixels), "after": _size_text(scaled), "size": _size_text(padded)}
+    return padded, Message("image_fitted", **sizes)
 
 
-def fashion_mnist(
-    pixels: Pixels, size: Size, trace: TransformTrace | None = None
-) -> tuple[Pixels, Message | None]:
+def fashion_mnist(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> Transformed:
     """A product photo transformed as Fashion-MNIST's authors did: light on black, gray, 28×28.
 
     As published (Xiao, Rasul and Vollgraf, arXiv 1708.07747, section 2): trim edges close to the corners'
@@ -145,7 +142,7 @@ def fashion_mnist(
     )
 
 
-TRANSFORMS: dict[str, Callable[[Pixels, Size, TransformTrace | None], tuple[Pixels, Message | None]]] = {
+TRANSFORMS: dict[str, Callable[[Pixels, Size, TransformTrace | None], Transformed]] = {
     "fit": scale_and_pad,
     "fashion-mnist": fashion_mnist,
 }
@@ -168,7 +165,10 @@ def _scaled_size(pixels: Pixels, size: Size) -> tuple[int, int]:
 
 
 def _scaled(pixels: Pixels, size: Size) -> Pixels:
-    height, width = _scaled_size(pixels, size)
+    return _resized(pixels, *_scaled_size(pixels, size))
+
+
+def _resized(pixels: Pixels, height: int, width: int) -> Pixels:
     return to_array(to_pil(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
@@ -182,10 +182,6 @@ def crop_resize(pixels: Pixels, box: tuple[float, float, float, float], size: tu
     # bilinear: half the time of Lanczos, and nobody looks at crops that are new in each epoch
     crop = to_pil(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box)
     return to_array(crop).reshape(*size, -1)
-
-
-def _stretched(pixels: Pixels, size: Size) -> Pixels:
-    return to_array(to_pil(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS))
 
 
 def _subsampled(pixels: Pixels, size: Size) -> Pixels:
@@ -227,10 +223,9 @@ def _sharpened(pixels: Pixels) -> Pixels:
     kernel /= kernel.sum()
     padded = np.pad(pixels.astype(np.float64), ((1, 1), (1, 1), (0, 0)), mode="edge")
     height, width, _ = pixels.shape
-    sharp = np.zeros(pixels.shape)
-    for y in range(3):
-        for x in range(3):
-            sharp += kernel[y, x] * padded[y : y + height, x : x + width]
+    sharp: NDArray[np.float64] = sum(
+        kernel[y, x] * padded[y : y + height, x : x + width] for y in range(3) for x in range(3)
+    )
     return np.clip(np.rint(sharp), 0, WHITE).astype(np.uint8)
 
 

@@ -5,7 +5,6 @@ Source: http://yann.lecun.com/exdb/mnist/ and https://github.com/zalandoresearch
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,13 +34,8 @@ PART_OF_PREFIX = {
 }
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """A file of images, the file of their labels, and their part (None where the name does not say)."""
-
-    images: Path
-    labels: Path
-    part: str | None
+_Pair = tuple[Path, Path, str | None]
+"""A file of images, the file of their labels, and their part (None where the name does not say)."""
 
 
 def detect(path: Path) -> str | None:
@@ -68,26 +62,22 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     pairs, fixes = _pairs(path)
     images: list[NDArray[np.uint8]] = []
     values: list[NDArray[np.uint8]] = []
-    for pair in pairs:
-        pixels, labels = read_images(pair.images), read_labels(pair.labels)
+    for images_path, labels_path, _ in pairs:
+        pixels, labels = read_images(images_path), read_labels(labels_path)
         if len(pixels) != len(labels):
-            raise DataError(
-                "label_count",
-                path=str(pair.images),
-                labels=pair.labels.name,
-                found=len(labels),
-                expected=len(pixels),
-            )
+            counts = {"found": len(labels), "expected": len(pixels)}
+            raise DataError("label_count", path=str(images_path), labels=labels_path.name, **counts)
         if images and images[0].shape[1:] != pixels.shape[1:]:
             sizes = [f"{p.shape[1]}×{p.shape[2]}" for p in (images[0], pixels)]
             raise DataError("sizes_differ", path=str(path), sizes=sizes)
         images.append(pixels)
         values.append(labels)
     target, indices = encode_labels("label", np.concatenate(values))
-    has_parts = path.is_dir() and all(pair.part for pair in pairs)
-    counts = [len(pixels) for pixels in images]
-    prefixes = [f"{pair.part}/" if has_parts else "" for pair in pairs]
-    ids = [f"{prefix}{i}" for prefix, count in zip(prefixes, counts, strict=True) for i in range(count)]
+    parts = np.repeat(np.array([part for _, _, part in pairs], dtype=object), list(map(len, images)))
+    has_parts = path.is_dir() and None not in parts.tolist()
+    ids = [str(i) for pixels in images for i in range(len(pixels))]
+    if has_parts:
+        ids = [f"{part}/{id_}" for part, id_ in zip(parts, ids, strict=True)]
     dataset = Dataset(
         name=path.resolve().name if path.is_dir() else path.name.removesuffix(".gz"),
         format="idx",
@@ -95,7 +85,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         targets=(target,),
         labels={target.name: indices},
         ids=np.array(ids, dtype=object),
-        parts=np.repeat(np.array([pair.part for pair in pairs], dtype=object), counts) if has_parts else None,
+        parts=parts if has_parts else None,
         fixes=fixes,
     )
     return classes_file.use_class_names(dataset, path) if path.is_dir() else dataset
@@ -193,10 +183,10 @@ def _pairs(path: Path) -> tuple[list[_Pair], tuple[Message, ...]]:
     if not by_prefix:
         raise DataError("no_idx_files", path=str(path))
     pairs = [_pair(entry) for entry in by_prefix.values()]
-    parts = {pair.part for pair in pairs}
+    parts = {part for _, _, part in pairs}
     if len(pairs) > 1 and (None in parts or len(parts) < len(pairs)):
-        raise DataError("idx_parts", path=str(path), files=[pair.images.name for pair in pairs])
-    pairs.sort(key=lambda pair: PARTS.index(pair.part) if pair.part else 0)
+        raise DataError("idx_parts", path=str(path), files=[images.name for images, _, _ in pairs])
+    pairs.sort(key=lambda pair: PARTS.index(pair[2]) if pair[2] else 0)
     return pairs, (Message("duplicates_skipped", files=duplicates),) if duplicates else ()
 
 
@@ -209,5 +199,5 @@ def _pair(images: Path) -> _Pair:
     plain = name.removesuffix(".gz") if match["gz"] else name
     for labels in (images.with_name(each) for each in (name, plain, f"{plain}.gz")):
         if labels.is_file():
-            return _Pair(images, labels, PART_OF_PREFIX.get(match["part"].lower()))
+            return images, labels, PART_OF_PREFIX.get(match["part"].lower())
     raise DataError("idx_labels_missing", path=str(images), labels=name)

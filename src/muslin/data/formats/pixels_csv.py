@@ -152,9 +152,6 @@ def write(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -
             arrow_csv.write_csv(pyarrow.table(columns), file, options)
 
 
-# ── Layout ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _find_layout(path: Path, options: ReadOptions) -> _Layout:
     start = _read_start(path)
     if not start.strip():
@@ -360,8 +357,6 @@ def _shape_label(shape: tuple[int, int, int]) -> str:
     return "×".join(map(str, shape))
 
 
-# ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────
-
 Rows = tuple[NDArray[np.uint8], list[bytes]]
 """Pixels uint8 (rows, pixels), and the label's cell of each row."""
 
@@ -480,9 +475,6 @@ def _parse_pixel(path: Path, number: int, pixel: int, cell: str, layout: _Layout
     place = layout.before + pixel
     column = layout.names[place] if layout.names else str(place + 1)
     raise DataError("pixel_value", path=str(path), row=number, column=column, found=text[:40])
-
-
-# ── Labels ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _read_target(
