@@ -188,8 +188,8 @@ def recipes() -> Iterator[str]:
         yield f"| --- |{' --- |' * len(rows)} --- | --- |"
         for key, setting in settings(method).items():
             values = " | ".join(_value(row.to_dict().get(key, "–")) for row in rows)
-            needs = _needs(setting.metadata["needs"])
-            yield f"| `{key}` | {values} | {_cell(setting.metadata['help'])}{needs} | {_range(setting)} |"
+            needs = _needs(setting.needs)
+            yield f"| `{key}` | {values} | {_cell(setting.help)}{needs} | {_range(setting)} |"
         yield ""
     yield "## Networks"
     yield ""
@@ -221,9 +221,8 @@ def _value(value: Any) -> str:
 
 
 def _range(setting: Any) -> str:
-    meta = setting.metadata
-    if meta["choices"]:
-        return ", ".join(f"`{choice}`" for choice in meta["choices"])
+    if setting.choices:
+        return ", ".join(f"`{choice}`" for choice in setting.choices)
     if setting.type is bool:
         return "yes or no"
     if setting.type is str:
@@ -234,9 +233,9 @@ def _range(setting: Any) -> str:
         tuple[int, ...]: ("whole numbers", ", as in `64,32,32`"),
         int | None: ("a whole number", ", or `none`"),
     }[setting.type]
-    low, high = (None if math.isinf(end) else f"{end:,g}" for end in (meta["low"], meta["high"]))
+    low, high = (None if math.isinf(end) else f"{end:,g}" for end in (setting.low, setting.high))
     ends = f" from {low} to {high}" if low and high else f" from {low}" if low else ""
-    unit = f" {meta['unit']}" if meta["unit"] else ""
+    unit = f" {setting.unit}" if setting.unit else ""
     return kind + ends + unit + example
 
 

@@ -117,7 +117,7 @@ def test_name_and_method_of_a_recipe_are_fixed():
 def test_every_setting_and_recipe_is_described():
     for method in METHODS.values():
         for name, setting in settings(method).items():
-            assert setting.metadata["help"], name
+            assert setting.help, name
     assert all(row.summary for row in RECIPES.values())
 
 
