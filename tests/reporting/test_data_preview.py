@@ -102,5 +102,5 @@ def test_set_of_unreadable_photos_is_described(table: Path) -> None:
     assert dataset_summary(data)["shape"] is None
     photos = read_photo_headers(data)
     assert photos is not None
-    assert (photos.smallest, len(photos.unreadable)) == (None, 6)
+    assert (photos["smallest"], len(photos["unreadable"])) == (None, 6)
     assert "6 unreadable" in look(table, "--target", "kind")

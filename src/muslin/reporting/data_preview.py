@@ -1,8 +1,9 @@
 """What `muslin look` shows: a summary of a data set, one image, a class, a sample or the mean of each class."""
 
+import math
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,38 +54,13 @@ class ImageSelection:
     colour: ColourMode = "original"
 
 
-@dataclass(frozen=True)
-class PhotoHeaders:
-    """What the headers of photos say.
+def read_photo_headers(dataset: Dataset) -> dict[str, Any] | None:
+    """What the headers of at most MAX_HEADERS photos say; None for images in memory, and without any photo.
 
-    Attributes:
-        n: photos whose header was read, evenly spaced over the set.
-        smallest, largest: (height, width) in pixels of the photos with the fewest and the most pixels; None where no
-            header is readable.
-        modes: how many photos have each of Pillow's modes, the most frequent first.
-        unreadable: the problem of each unreadable photo.
+    `n`: photos whose header was read, evenly spaced over the set; `smallest`, `largest`: (height, width) in pixels of
+    the photos with the fewest and the most pixels, None where no header is readable; `modes`: how many photos have each
+    of Pillow's modes, the most frequent first; `unreadable`: the problem of each unreadable photo.
     """
-
-    n: int
-    smallest: tuple[int, int] | None
-    largest: tuple[int, int] | None
-    modes: dict[str, int]
-    unreadable: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """For example `photos of 300×200 to 4032×3024 px; RGB 998, L 2; 1,000 photos examined`."""
-        facts = []
-        if self.smallest and self.largest:
-            sizes = [f"{width}×{height}" for height, width in dict.fromkeys((self.smallest, self.largest))]
-            facts.append(f"photos of {' to '.join(sizes)} px")
-            facts.append(", ".join(f"{mode} {count:,}" for mode, count in self.modes.items()))
-        if self.unreadable:
-            facts.append(f"{len(self.unreadable):,} unreadable, the first: {self.unreadable[0]}")
-        return "; ".join([*facts, f"{self.n:,} photos examined"])
-
-
-def read_photo_headers(dataset: Dataset) -> PhotoHeaders | None:
-    """What the headers of at most MAX_HEADERS photos say; None for images in memory, and without any photo."""
     from muslin.images import read_header
 
     if not isinstance(dataset.images, PhotoImages) or not len(dataset):
@@ -100,14 +76,23 @@ def read_photo_headers(dataset: Dataset) -> PhotoHeaders | None:
             continue
         sizes.append((height, width))
         modes[mode] += 1
-    by_area = sorted(sizes, key=lambda size: size[0] * size[1])
-    return PhotoHeaders(
-        len(chosen),
-        by_area[0] if by_area else None,
-        by_area[-1] if by_area else None,
-        dict(modes.most_common()),
-        tuple(unreadable),
-    )
+    smallest, largest = (pick(sizes, key=math.prod, default=None) for pick in (min, max))
+    facts = {"n": len(chosen), "smallest": smallest, "largest": largest}
+    return facts | {"modes": dict(modes.most_common()), "unreadable": unreadable}
+
+
+def photos_text(photos: dict[str, Any]) -> str:
+    """For example `photos of 300×200 to 4032×3024 px; RGB 998, L 2; 1,000 photos examined`."""
+    facts = []
+    if photos["smallest"]:
+        sizes = [
+            f"{width}×{height}" for height, width in dict.fromkeys((photos["smallest"], photos["largest"]))
+        ]
+        facts.append(f"photos of {' to '.join(sizes)} px")
+        facts.append(", ".join(f"{mode} {count:,}" for mode, count in photos["modes"].items()))
+    if photos["unreadable"]:
+        facts.append(f"{len(photos['unreadable']):,} unreadable, the first: {photos['unreadable'][0]}")
+    return "; ".join([*facts, f"{photos['n']:,} photos examined"])
 
 
 def first_shape(dataset: Dataset) -> tuple[int, ...] | None:
@@ -144,7 +129,7 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "fixes": plain(dataset.fixes),
         "images": len(dataset),
         "shape": list(shape) if shape else None,
-        "photos": None if photos is None else plain(asdict(photos)),
+        "photos": plain(photos),
         "parts": None if parts is None else {p: int((parts == p).sum()) for p in PARTS if (parts == p).any()},
         "targets": targets,
         "fingerprint": dataset.fingerprint,
@@ -168,27 +153,24 @@ def selected_images(
         else:
             means = mean_images(dataset.images, labels, len(target.classes))
         return [(name, mean) for name, mean in zip(target.classes, means, strict=True) if mean is not None]
-    if selection.index is not None:
-        if not 0 <= selection.index < len(dataset):
-            raise DataError("image_index", path=dataset.name, index=selection.index, last=len(dataset) - 1)
-        return [(_caption(dataset, selection.index), dataset.images[selection.index])]
-    chosen = sample_indices(
-        dataset,
-        count=selection.sample or default_sample,
-        class_name=selection.class_name,
-        seed=selection.seed,
-    )
+    if (index := selection.index) is None:
+        count = selection.sample or default_sample
+        chosen = sample_indices(
+            dataset, count=count, class_name=selection.class_name, seed=selection.seed
+        ).tolist()
+    elif not 0 <= index < len(dataset):
+        raise DataError("image_index", path=dataset.name, index=index, last=len(dataset) - 1)
+    else:
+        chosen = [index]
     images = []
-    for i in chosen.tolist():
+    for i in chosen:
         try:
-            images.append((_caption(dataset, i), dataset.images[i]))
+            images.append((f"{label_text(dataset, i)}\n{dataset.ids[i]}".strip(), dataset.images[i]))
         except ImageError:
+            if index is not None:
+                raise
             images.append((f"unreadable: {dataset.ids[i]}", UNREADABLE))
     return images
-
-
-def _caption(dataset: Dataset, index: int) -> str:
-    return f"{label_text(dataset, index)}\n{dataset.ids[index]}".strip()
 
 
 def preview_sheet(dataset: Dataset, selection: ImageSelection) -> bytes:

@@ -1,6 +1,5 @@
 """Samples of a data set to show: random images, a few of each class, the mean image of each class."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -41,16 +40,12 @@ def mean_images(
             count = len(chosen)
             total = sum(chunk.sum(axis=0, dtype=np.uint32).astype(np.float64) for chunk in chunks)
         else:
-            squares = list(_readable_squares(images, chosen[:max_photos], edge_px))
-            count, total = len(squares), sum(square.astype(np.float64) for square in squares)
+            chosen = chosen[:max_photos]
+            all_squares = parallel_map(partial(_square, images, chosen, edge_px), len(chosen))
+            squares = [square.astype(np.float64) for square in all_squares if square is not None]
+            count, total = len(squares), sum(squares)
         means.append(np.rint(total / count).astype(np.uint8) if count else None)
     return means
-
-
-def _readable_squares(images: Images, chosen: NDArray[np.integer[Any]], edge_px: int) -> Iterator[Pixels]:
-    for square in parallel_map(partial(_square, images, chosen, edge_px), len(chosen)):
-        if square is not None:
-            yield square
 
 
 def _square(images: Images, chosen: NDArray[np.integer[Any]], edge_px: int, number: int) -> Pixels | None:

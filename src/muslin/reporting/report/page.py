@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,9 +65,6 @@ def page_template(name: str) -> "Template":
         "short": short_count,
         "word_list": word_list,
         "inline": inline_svg,
-        "sentence": _sentence,
-        "setting_value": _setting_value,
-        "setting_name": _setting_name,
         "sha256": _script_hash,
     }
     return environment.get_template(
@@ -84,25 +80,3 @@ def render_page(template: str, **values: Any) -> str:
 def _script_hash(script: str) -> str:
     """The hash by which a page's content security policy allows a script to run."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _sentence(message: Any) -> str:
-    """A message as it is or as JSON has it (see `muslin.messages.Message.to_dict`)."""
-    return f"{message['message']} {message['hint']}".strip() if isinstance(message, Mapping) else str(message)
-
-
-def _setting_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_setting_value, value))
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "none" if value is None else str(value)
-
-
-def _setting_name(key: str) -> str:
-    """`memory_gb` as `memory (GB)`, `batch_size` as `batch size`."""
-    *words, last = key.split("_")
-    unit = {"gb": "GB", "px": "px", "s": "s"}.get(last)
-    return f"{' '.join(words)} ({unit})" if unit and words else key.replace("_", " ")

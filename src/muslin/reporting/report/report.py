@@ -16,7 +16,7 @@ from muslin.reporting.report import insights
 from muslin.reporting.report.page import TEMPLATES, ImageTile, render_page
 from muslin.reporting.samples import mean_images, random_sample, sample_per_class
 from muslin.reporting.svg import plots
-from muslin.reporting.svg.binary_curves import ThresholdExplorer, threshold_explorer
+from muslin.reporting.svg.binary_curves import threshold_explorer
 from muslin.reporting.svg.network_diagram import network_diagram
 from muslin.storage.atomic import write_atomically
 from muslin.text import percent
@@ -106,7 +106,7 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
         script=(TEMPLATES / "threshold_explorer.js").read_text(encoding="utf-8") if explorer else "",
     )
     if explorer:
-        drawings = drawings | {"roc_curve": explorer.roc, "precision_recall_curve": explorer.precision_recall}
+        drawings = drawings | {f"{name}_curve": explorer[name] for name in ("roc", "precision_recall")}
     return write_report_files(folder, html, drawings)
 
 
@@ -176,7 +176,7 @@ class _TargetPage:
         return sorted(sorted(range(len(errors)), key=lambda i: -errors[i])[:CLASSES_DRAWN])
 
     @cached_property
-    def explorer(self) -> ThresholdExplorer | None:
+    def explorer(self) -> dict[str, Any] | None:
         """The threshold slider, where there are two classes."""
         if self.evaluation.binary is None:
             return None

@@ -1,13 +1,12 @@
 """Two classes over all thresholds: the ROC curve, the precision–recall curve, and the metrics at each threshold."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.evaluation.binary import BinaryMetrics, OperatingPoint, binary_clf_curve, operating_point
+from muslin.evaluation.binary import BinaryMetrics, binary_clf_curve, operating_point
 from muslin.reporting.svg.svg import svg_circle, svg_document, svg_polyline, svg_text, unit_square
 from muslin.text import percent
 
@@ -21,31 +20,19 @@ LEFT, TOP, SIDE = 56, 30, 300
 """Position and side of the plot's unit square in its drawing, px."""
 
 
-@dataclass(frozen=True)
-class ThresholdExplorer:
-    """What the page needs for the threshold slider.
-
-    Attributes:
-        current: metrics at the model's threshold.
-        points: JSON for the page's script: `n` images, `positives` among them, `square` (left, top and side of the
-            plots, px), and per threshold `rows` of (predicted positives, true positives).
-        roc, precision_recall: the drawings.
-    """
-
-    current: OperatingPoint
-    points: str
-    roc: str
-    precision_recall: str
-
-
 def threshold_explorer(
     binary: BinaryMetrics, labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
-) -> ThresholdExplorer:
-    """The threshold slider for a target of two classes, with its ROC curve and its precision–recall curve.
+) -> dict[str, Any]:
+    """What the page needs for the threshold slider of a target of two classes.
 
     Args:
         labels: (n,) 0 or 1, without unknown labels.
         scores: (n,) the probability of class 1.
+
+    Returns:
+        `current`, the metrics at the model's threshold; `roc` and `precision_recall`, the drawings; `points`, JSON for
+        the page's script: `n` images, `positives` among them, `square` (left, top and side of the plots, px), and per
+        threshold `rows` of (predicted positives, true positives).
     """
     current = operating_point(labels, scores, binary.threshold)
     rows = [operating_point(labels, scores, step / SLIDER_STEPS) for step in range(SLIDER_STEPS + 1)]
@@ -73,7 +60,8 @@ def threshold_explorer(
         (current.recall, current.precision),
         f"Average precision {_three_digits(binary.average_precision)}.",
     )
-    return ThresholdExplorer(current, json.dumps(points, separators=(",", ":")), roc, precision_recall)
+    data = json.dumps(points, separators=(",", ":"))
+    return {"current": current, "points": data, "roc": roc, "precision_recall": precision_recall}
 
 
 def _three_digits(value: float | None) -> str:

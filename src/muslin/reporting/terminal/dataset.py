@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, Target, class_counts
 from muslin.data.photos import PhotoImages
-from muslin.reporting.data_preview import first_shape, has_unknown, read_photo_headers
+from muslin.reporting.data_preview import first_shape, has_unknown, photos_text, read_photo_headers
 from muslin.reporting.terminal.console import console_for, print_lines, print_table, printable
 from muslin.text import plural
 
@@ -31,7 +31,7 @@ def print_dataset(dataset: Dataset, file: TextIO | None = None) -> None:
         console,
         f"{dataset.name}: {plural(len(dataset), 'image')}{size}, format {dataset.format}",
         _detected_format(dataset),
-        *filter(None, (dataset.origin, *dataset.fixes, str(photos or ""))),
+        *filter(None, (dataset.origin, *dataset.fixes, photos_text(photos) if photos else "")),
     )
     if not dataset.targets:
         print_lines(console, "no labels")
