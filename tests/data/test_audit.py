@@ -324,7 +324,7 @@ def test_a_group_in_two_parts_is_kept_in_the_test_set():
     assert [(s.index, s.exclude) for s in finding.samples] == [(40, False), (7, True)]
     assert finding.leak
     assert finding.message.params["group"] == "g7"
-    assert finding.message.params["counts"] == ["1 in train", "1 in test"]
+    assert finding.message.params["counts"] == ["train (1)", "test (1)"]
     assert finding.message.hint_code == "exclude_others"
 
 

@@ -74,7 +74,7 @@ def test_repeated_ids_and_long_rows_are_noted(shop: Path) -> None:
     notes = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv").notes
     by_code = {note.code: note.params for note in notes}  # type: ignore[attr-defined]
     assert by_code["photo_column_chosen"]["column"] == "image"
-    assert by_code["ids_repeated"]["examples"] == ["00123 in 1 and 3"]
+    assert by_code["ids_repeated"]["examples"] == ["00123 (1, 3)"]
     assert by_code["rows_too_long"]["row"] == 1
 
 

@@ -121,7 +121,7 @@ def _sentence_and_hint(
 
 _WORDS = {
     "en": {"and": " and ", "or": " or ", "comma": ", ", "space": " "},
-    "zh": {"and": "和", "or": "或", "comma": "、", "space": ""},
+    "zh": {"and": " 和 ", "or": " 或 ", "comma": "、", "space": ""},
 }
 
 

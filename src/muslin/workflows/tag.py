@@ -248,7 +248,7 @@ def _survey(table: TableFile, column: str) -> tuple[int, list[str]]:
         for row, (cell,) in enumerate(table.rows([name]), 1):
             if hash(cell) in repeated and (cell in rows_of or len(rows_of) < MAX_REPEATED_IDS):
                 rows_of.setdefault(cell, []).append(row)
-        examples = [f"{cell} in {rows[0]:,} and {rows[1]:,}" for cell, rows in rows_of.items()]
+        examples = [f"{cell} ({rows[0]:,}, {rows[1]:,})" for cell, rows in rows_of.items()]
         notes.append(Message("ids_repeated", column=name, count=len(repeated), examples=examples))
     if isinstance(table, Delimited) and (overlong := list(islice(table.overlong_rows(), MAX_OVERLONG_ROWS))):
         is_more = len(overlong) == MAX_OVERLONG_ROWS

@@ -91,7 +91,7 @@ def find_split_groups(dataset: Dataset) -> list[Finding]:
             "finding_group_in_two_parts",
             "resplit" if resplit else "exclude_others",
             group=str(dataset.groups[group[0]]),
-            counts=[f"{count:,} in {part}" for part, count in counts.items() if count],
+            counts=[f"{part} ({count:,})" for part, count in counts.items() if count],
             part=KEEP_ORDER[rank[group].min()],
         )
         ordered = group[np.argsort(rank[group], kind="stable")]

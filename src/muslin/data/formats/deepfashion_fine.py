@@ -138,7 +138,7 @@ def _filled_lines(path: Path) -> list[tuple[int, str]]:
         try:
             text = file.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise DataError("text_encoding", path=str(path), byte=error.start, tried="UTF-8") from error
+            raise DataError("text_encoding", path=str(path), byte=error.start, tried=["UTF-8"]) from error
     return [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 

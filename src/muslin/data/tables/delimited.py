@@ -32,7 +32,7 @@ class Delimited:
                 "text_encoding",
                 path=str(path),
                 byte=max(encoding.errors.values()),
-                tried=next(iter(encoding.errors)),
+                tried=[next(iter(encoding.errors))],
             )
         self._mark, self.encoding = encoding.mark, encoding.name or "latin-1"
         self.delimiter, self._preamble, header, raw = self._find_header()

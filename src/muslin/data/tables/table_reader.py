@@ -128,7 +128,7 @@ def _find_codec(path: Path) -> tuple[str, list[str]]:
     with open_data_file(path) as file:
         encoding = find_encoding(iter(lambda: file.read(BLOCK_BYTES), b""))
     if encoding.name is None:
-        tried = "UTF-16" if encoding.mark else "UTF-8 or cp1252"
+        tried = ["UTF-16"] if encoding.mark else ["UTF-8", "cp1252"]
         byte = max(encoding.errors.values())
         raise DataError("text_encoding", path=str(path), byte=byte, tried=tried)
     if encoding.name == "cp1252":

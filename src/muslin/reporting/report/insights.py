@@ -44,8 +44,8 @@ def next_steps(
 
 def _weak_classes(evaluation: Evaluation) -> Iterator[Insight]:
     if absent := [row.name for row in evaluation.per_class if not row.support]:
-        names = absent if len(absent) <= 3 else [*absent[:2], f"{len(absent) - 2} more"]
-        yield Message("insight_untested_classes", names=names), "class-metrics"
+        more = len(absent) - 3 if len(absent) > 3 else None
+        yield Message("insight_untested_classes", names=absent[:3], more=more), "class-metrics"
     tested = [row for row in evaluation.per_class if row.recall is not None]
     weakest = min(tested, key=lambda row: row.recall or 0.0)
     low, high = weakest.recall_interval
