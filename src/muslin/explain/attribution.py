@@ -14,13 +14,11 @@ For global pooling and a linear layer this is class activation mapping (Zhou et 
 and bias kept.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from muslin.errors import ExplanationError, unknown
 from muslin.explain.layers import VIEWS, LayeredModel, Trace
@@ -72,22 +70,14 @@ class Attribution:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        names = ("target", "versus", "layer", "tta_view", "bias", "sum", "score", "exact", "reason", "range")
         return {
-            "target": self.target,
+            **{name: getattr(self, name) for name in names},
             "class": self.label,
-            "versus": self.versus,
-            "layer": self.layer,
-            "tta_view": self.tta_view,
             "rows": self.cells.shape[0],
             "columns": self.cells.shape[1],
             "cells": self.cells.tolist(),
-            "bias": self.bias,
-            "sum": self.sum,
-            "score": self.score,
             "difference": self.sum - self.score,
-            "exact": self.exact,
-            "reason": self.reason,
-            "range": self.range,
         }
 
 
@@ -200,14 +190,6 @@ def _back_propagate(trace: Trace, scores: str, layer: str, seed: Float) -> tuple
     return slopes[layer], bias, exact
 
 
-def by_pixel(cells: Float, size: tuple[int, int]) -> NDArray[np.intp]:
-    """Which cell, counted row by row, each pixel of an image of `size` (height, width) lies under."""
-    rows = np.arange(size[0]) * cells.shape[0] // size[0]
-    columns = np.arange(size[1]) * cells.shape[1] // size[1]
-    places: NDArray[np.intp] = rows[:, None] * cells.shape[1] + columns
-    return places
-
-
 def rank_correlation(first: Float, second: Float) -> float:
     """Spearman's, with the mean rank for ties; 0 where one of the two is constant."""
     from scipy.stats import spearmanr
@@ -215,9 +197,3 @@ def rank_correlation(first: Float, second: Float) -> float:
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(spearmanr(first.reshape(-1), second.reshape(-1)).statistic)
-
-
-def class_scores(trace: Trace, target: str) -> Mapping[str, float]:
-    """The scores of a target's classes; the mean of both views."""
-    mean = trace.values[trace.layered.scores[target]].mean(0)
-    return dict(zip(trace.layered.target(target).classes, map(float, mean), strict=True))

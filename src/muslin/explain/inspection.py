@@ -189,20 +189,20 @@ class Inspection:
         for target in self.inspected.bundle.targets:
             probabilities = self.probabilities[target.name]
             label = max(probabilities, key=lambda c: probabilities[c])
-            prediction: dict[str, Any] = {
+            layer = self.model.layered.scores.get(target.name) if self.model.has_layers else None
+            scores = () if layer is None else self.trace.values[layer]
+            views = [dict(zip(target.classes, map(float, row), strict=True)) for row in scores]
+            predictions[target.name] = {
                 "label": label,
                 "probability": probabilities[label],
                 "probabilities": probabilities,
-                "scores": None,
-                "views": None,
+                "scores": {c: float(np.mean([one[c] for one in views])) for c in target.classes}
+                if views
+                else None,
+                "views": {name: {"scores": one} for name, one in zip(VIEWS, views, strict=True)}
+                if len(views) == 2
+                else None,
             }
-            if self.model.has_layers and target.name in self.model.layered.scores:
-                scores = self.trace.values[self.model.layered.scores[target.name]]
-                rows = [dict(zip(target.classes, map(float, row), strict=True)) for row in scores]
-                prediction["scores"] = {c: float(np.mean([row[c] for row in rows])) for c in target.classes}
-                if len(rows) == 2:
-                    prediction["views"] = dict(zip(VIEWS, ({"scores": row} for row in rows), strict=True))
-            predictions[target.name] = prediction
         return predictions
 
     def unedited(self) -> "Inspection":
@@ -227,12 +227,9 @@ class Inspection:
 
     def sanity_checks(self, attribution: Attribution, seed: int = 0) -> dict[str, Any]:
         """See `muslin.explain.sanity_checks`."""
-        column = self.model.layered.target(attribution.target).classes.index(attribution.label)
-
-        def probability(pixels: Pixels) -> NDArray[np.float32]:
-            return self.model.predictor.predict_pixels(pixels)[attribution.target][:, column]
-
-        return sanity_checks(self.trace, attribution, probability, seed)
+        target, predict = attribution.target, self.model.predictor.predict_pixels
+        column = self.model.layered.target(target).classes.index(attribution.label)
+        return sanity_checks(self.trace, attribution, lambda pixels: predict(pixels)[target][:, column], seed)
 
 
 def accuracy_before_and_after(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.explain.attribution import Attribution, attribute, by_pixel, class_scores, rank_correlation
+from muslin.explain.attribution import Attribution, attribute, rank_correlation
 from muslin.explain.graph import Graph
 from muslin.explain.image_edits import Pixels, edge_colour, gaussian_blur
 from muslin.explain.layers import WEIGHTED, LayeredModel, Trace, split_layers
@@ -52,10 +52,8 @@ def shuffled(layered: LayeredModel, seeds: Sequence[int]) -> list[LayeredModel]:
 
 def shuffle_test(trace: Trace, attribution: Attribution, others: Sequence[LayeredModel]) -> dict[str, Any]:
     """The rank correlations of a map with those of shuffled networks, with the mean and its 95 % interval."""
-    correlations = []
-    for other in others:
-        again = _attribute_like(attribution, other.trace(trace.pixels), attribution.label)
-        correlations.append(rank_correlation(attribution.cells, again.cells))
+    again = [_attribute_like(attribution, one.trace(trace.pixels), attribution.label) for one in others]
+    correlations = [rank_correlation(attribution.cells, one.cells) for one in again]
     mean, interval = _mean_interval(np.array(correlations))
     passed = abs(mean) < MAX_CORRELATION
     code = "check_shuffled_passed" if passed else "check_shuffled_failed"
@@ -78,8 +76,10 @@ def _attribute_like(attribution: Attribution, trace: Trace, label: str) -> Attri
 
 def other_class_test(trace: Trace, attribution: Attribution) -> dict[str, Any] | None:
     """The map's rank correlation with that of the next best class; None where there is none."""
-    scores = class_scores(trace, attribution.target)
-    others = sorted((s, c) for c, s in scores.items() if c not in (attribution.label, attribution.versus))
+    scores = trace.values[trace.layered.scores[attribution.target]].mean(0)
+    classes = trace.layered.target(attribution.target).classes
+    compared = (attribution.label, attribution.versus)
+    others = sorted((s, c) for s, c in zip(scores, classes, strict=True) if c not in compared)
     if not others:
         return None
     label = others[-1][1]
@@ -152,7 +152,10 @@ def _replaced_cells(
     pixels: Pixels, cells: Float, order: NDArray[np.intp], counts: NDArray[np.intp], insert: bool
 ) -> Pixels:
     """Per count the image with so many cells of an order deleted, or inserted: (counts, height, width, channels)."""
-    where = by_pixel(cells, (pixels.shape[0], pixels.shape[1]))
+    rows, columns = (
+        np.arange(side) * count // side for side, count in zip(pixels.shape, cells.shape, strict=False)
+    )
+    where = rows[:, None] * cells.shape[1] + columns
     if insert:
         start, end = gaussian_blur(pixels, max(pixels.shape[:2]) / 8), pixels
     else:
@@ -174,12 +177,12 @@ def sanity_checks(
         "seed": seed,
         "shuffled": shuffle_test(trace, attribution, others),
         "other_class": other_class_test(trace, attribution),
-        "deletion": order_test(
-            trace.pixels, attribution.cells, probability, insert=False, seed=seed, **limits
-        ),
-        "insertion": order_test(
-            trace.pixels, attribution.cells, probability, insert=True, seed=seed, **limits
-        ),
+        **{
+            name: order_test(
+                trace.pixels, attribution.cells, probability, insert=name == "insertion", seed=seed, **limits
+            )
+            for name in ("deletion", "insertion")
+        },
     }
 
 

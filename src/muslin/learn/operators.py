@@ -193,19 +193,19 @@ CONVOLUTION = Operator(
 )  # fmt: skip
 
 
-def _max_pool_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
+def _max_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
     window = window_of(call.attributes, call.inputs[0].shape)
     image, channel, row, column = place
     patch = window.patch(call.inputs[0][image][channel : channel + 1], row, column)[0]
     y, x = (int(i) for i in np.unravel_index(np.nanargmax(patch), patch.shape))
     top, left = window.start(row, column)
-    return window.step(row, column) | {
-        "formula": Message("formula_window_max"),
-        "value": float(patch[y, x]),
-        "channel": channel,
-        "values": rows_of(patch),
-        "argmax": [y, x],
-    }, (0, (image, channel, top + y, left + x))
+    step = {"value": float(patch[y, x]), "channel": channel, "argmax": [y, x]}
+    if "kernel_shape" in call.attributes:
+        whole = {"formula": Message("formula_window_max"), "values": rows_of(patch)}
+        step |= window.step(row, column) | whole
+    else:
+        step["formula"] = Message("formula_map_max", count=patch.size)
+    return step, (0, (image, channel, top + y, left + x))
 
 
 def _max_back(call: Call, slopes: Float) -> Back:
@@ -225,21 +225,10 @@ def _max_back(call: Call, slopes: Float) -> Back:
     return (window.scatter(source.shape, size, part),), 0.0
 
 
-MAX_POOL = Operator("window", _max_pool_step, _max_back, WINDOW_ATTRIBUTES, edits=("pooling",))
+MAX_POOL = Operator("window", _max_step, _max_back, WINDOW_ATTRIBUTES, edits=("pooling",))
 
 
-def _global_max_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
-    maps = call.inputs[0][place[0], place[1]]
-    argmax = [int(i) for i in np.unravel_index(maps.argmax(), maps.shape)]
-    return {
-        "formula": Message("formula_map_max", count=maps.size),
-        "value": float(maps.max()),
-        "channel": place[1],
-        "argmax": argmax,
-    }, (0, (place[0], place[1], *argmax))
-
-
-GLOBAL_MAX = Operator("map", _global_max_step, _max_back, edits=("pooling",))
+GLOBAL_MAX = Operator("map", _max_step, _max_back, edits=("pooling",))
 
 
 def _global_average_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:

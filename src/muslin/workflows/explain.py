@@ -16,11 +16,13 @@ from muslin.errors import ExplanationError, unknown
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import Attribution
 from muslin.explain.inspection import InspectedModel, Inspection
-from muslin.explain.layers import Layer
 from muslin.messages import Log, Message, no_log
 
 CLASSES_SHOWN = 4
 """Classes with an attribution of their own: the explained one and the most probable others."""
+
+
+LAYER_FIELDS = ("name", "kind", "detail", "shape", "parameters", "multiply_adds", "multiply_adds_share")
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,6 @@ class Explanation:
     strongest_value: Mapping[str, Any] | None = None
 
     @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The model's layers; empty where it cannot be split."""
-        inspected = self.inspection.inspected
-        return inspected.layered.layers if inspected.has_layers else ()
-
-    @property
     def unsupported(self) -> tuple[Message | str, ...]:
         """What cannot be shown of this model."""
         inspected = self.inspection.inspected
@@ -107,7 +103,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values for JSON; of the layers' maps only their range."""
-        effects = self.inspection.effects()
+        effects, inspected = self.inspection.effects(), self.inspection.inspected
         return {
             "model": self.model,
             "image": self.image,
@@ -128,21 +124,13 @@ class Explanation:
             "explanations": {name: one.to_dict() for name, one in self.targets.items()},
             "strongest_value": self.strongest_value,
             "layers": [
-                {
-                    "name": layer.name,
-                    "kind": layer.kind,
-                    "detail": layer.detail,
-                    "shape": list(layer.shape),
-                    "parameters": layer.parameters,
-                    "multiply_adds": layer.multiply_adds,
-                    "multiply_adds_share": layer.multiply_adds_share,
-                    "low": float(self.inspection.trace.values[layer.name].min()),
-                    "high": float(self.inspection.trace.values[layer.name].max()),
-                }
-                for layer in self.layers
+                {name: getattr(layer, name) for name in LAYER_FIELDS}
+                | {"low": float(self.inspection.trace.values[layer.name].min()),
+                   "high": float(self.inspection.trace.values[layer.name].max())}
+                for layer in (inspected.layered.layers if inspected.has_layers else ())
             ],
             "unsupported": list(self.unsupported),
-        }
+        }  # fmt: skip
 
 
 def explain(
@@ -169,47 +157,36 @@ def explain(
     inspected = InspectedModel.open(model)
     path = Path(image)
     inspection = Inspection(inspected, path, name=str(image))
-    targets = {target.name: target for target in inspected.bundle.targets}
-    if options.target is not None and options.target not in targets:
-        raise ExplanationError("explained_target_unknown", **unknown(options.target, targets))
-    chosen = list(targets.values()) if options.target is None else [targets[options.target]]
+    targets = inspected.bundle.targets
+    chosen = [target for target in targets if options.target in (None, target.name)]
+    if not chosen:
+        known = unknown(options.target, [target.name for target in targets])
+        raise ExplanationError("explained_target_unknown", **known)
     with_label = [target for target in chosen if options.label is None or options.label in target.classes]
     if not with_label:
         classes = [label for target in chosen for label in target.classes]
         names = " and ".join(target.name for target in chosen)
         raise ExplanationError("explained_class_unknown", target=names, **unknown(options.label, classes))
-    explained = {
-        target.name: _explain_target(inspection, _choose_classes(inspection, target, options), options, log)
-        for target in with_label
-    }
+    explained = {target.name: _explain_target(inspection, target, options, log) for target in with_label}
     return Explanation(Path(model).name, path.name, inspection, explained, _strongest_value(inspection))
 
 
-def _by_probability(inspection: Inspection, target: Target) -> list[str]:
-    probabilities = inspection.probabilities[target.name]
-    return sorted(target.classes, key=lambda label: -probabilities[label])
-
-
-def _choose_classes(inspection: Inspection, target: Target, options: ExplainOptions) -> ExplainedTarget:
-    """Which class of a target is explained, and with which it is compared."""
-    order = _by_probability(inspection, target)
+def _explain_target(
+    inspection: Inspection, target: Target, options: ExplainOptions, log: Log
+) -> ExplainedTarget:
+    """Explain the chosen class of a target, or the predicted one, against the most probable other one."""
+    probabilities, layer = inspection.probabilities[target.name], options.layer
+    order = sorted(target.classes, key=lambda label: -probabilities[label])
     label = order[0] if options.label is None else options.label
     others = [name for name in order if name != label]
     if options.versus is not None and options.versus not in others:
         details = unknown(options.versus, others)
         raise ExplanationError("versus_unknown", target=target.name, label=label, **details)
-    return ExplainedTarget(target, label, options.versus or (others[0] if others else None))
-
-
-def _explain_target(
-    inspection: Inspection, chosen: ExplainedTarget, options: ExplainOptions, log: Log
-) -> ExplainedTarget:
-    target, label, versus, layer = chosen.target, chosen.label, chosen.versus, options.layer
+    versus = options.versus or (others[0] if others else None)
     if not inspection.model.has_layers:
         return ExplainedTarget(target, label, versus, problem=inspection.model.problem)
-    order = _by_probability(inspection, target)
-    shown = [label, *[name for name in order if name != label]][:CLASSES_SHOWN]
-    score = _score_arithmetic(inspection, chosen)
+    score = _score_arithmetic(inspection, target, label)
+    shown = [label, *others][:CLASSES_SHOWN]
     try:
         maps = [inspection.attribute(target.name, name, layer=layer) for name in shown]
     except ExplanationError as error:
@@ -222,12 +199,11 @@ def _explain_target(
     return ExplainedTarget(target, label, versus, (*pair, *maps), checks, score)
 
 
-def _score_arithmetic(inspection: Inspection, chosen: ExplainedTarget) -> tuple[Mapping[str, Any], ...]:
+def _score_arithmetic(inspection: Inspection, target: Target, label: str) -> tuple[Mapping[str, Any], ...]:
     """How the class's score is added up, and how it becomes a probability, as far as that can be shown."""
-    name, index = chosen.target.name, chosen.target.classes.index(chosen.label)
-    scores = inspection.model.layered.scores.get(name)
+    scores = inspection.model.layered.scores.get(target.name)
     results: list[Mapping[str, Any]] = []
-    layer, place = name, [index]
+    layer, place = target.name, [target.classes.index(label)]
     for _ in range(4):  # a mean of both views, then softmax or sigmoid, then the score
         try:
             results.append(arithmetic(inspection.trace, layer, place))
@@ -236,7 +212,7 @@ def _score_arithmetic(inspection: Inspection, chosen: ExplainedTarget) -> tuple[
         last = results[-1]["chain"][-1]
         if layer == scores or scores is None:
             break
-        layer, place = scores, [index]
+        layer, place = scores, [target.classes.index(label)]
         if last["kind"] == "mean":
             layer, place = last["terms"][0]["layer"], last["terms"][0]["index"]
     return tuple(results)
