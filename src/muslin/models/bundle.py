@@ -20,7 +20,7 @@ from muslin.evaluation.selective import CalibrationData
 from muslin.evaluation.thresholds import n_thresholds
 from muslin.models.container import (
     CALIBRATION_PART,
-    check_keys,
+    check_schema,
     locating_errors,
     pack,
     parse_json,
@@ -33,7 +33,12 @@ from muslin.storage.atomic import write_atomically
 FEATURES = "penultimate features"
 """Name of the graph's output that `Bundle.ood_detector` reads: float32 (n, features), the input of the heads."""
 
-_MANIFEST_KEYS = {"targets": list, "preprocessing": dict, "thresholds": dict}
+_MANIFEST = {
+    "targets": [{"name": str, "classes": [str], "kind": str}],
+    "preprocessing": {"height": int, "width": int, "channels": int, "transform": str},
+    "thresholds": {str: [float]},
+}
+"""The manifest's keys besides the container's."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,8 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if not (0 < self.height < 2**16 and 0 < self.width < 2**16 and self.channels in (1, 3)):
-            raise BundleError(
-                "preprocessing_size", height=self.height, width=self.width, channels=self.channels
-            )
+            size = {"height": self.height, "width": self.width, "channels": self.channels}
+            raise BundleError("preprocessing_size", **size)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -195,7 +199,7 @@ def read_bundle(file: BinaryIO) -> Bundle:
     """
     manifest, parts = unpack(file)
     with locating_errors(part="manifest.json"):
-        _check_manifest(manifest)
+        check_schema(manifest, _MANIFEST)
         targets = tuple(Target(t["name"], tuple(t["classes"]), t["kind"]) for t in manifest["targets"])
         preprocessing = Preprocessing(**manifest["preprocessing"])
     tables = {}
@@ -231,8 +235,8 @@ def _calibration_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
         for name, values in vars(calibration_data).items()
     }
     if bundle.ood_detector is not None:
-        for f in fields(OODDetector):
-            tensors[f"ood_detector/{f.name}"] = np.ascontiguousarray(getattr(bundle.ood_detector, f.name))
+        for name, values in vars(bundle.ood_detector).items():
+            tensors[f"ood_detector/{name}"] = np.ascontiguousarray(values)
     return tensors
 
 
@@ -282,21 +286,6 @@ def _is_equal(one: Any, other: Any) -> bool:
 # --- checks
 
 
-def _check_manifest(manifest: Mapping[str, Any]) -> None:
-    check_keys("manifest", manifest, _MANIFEST_KEYS)
-    for name, values in manifest["thresholds"].items():
-        if type(values) is not list or not all(type(value) in (int, float) for value in values):
-            raise BundleError(
-                "manifest_type", where=f"thresholds.{name}", found="other", expected="list of numbers"
-            )
-    for target in manifest["targets"]:
-        check_keys("targets", target, {"name": str, "classes": list, "kind": str})
-        if not all(type(name) is str for name in target["classes"]):
-            raise BundleError("manifest_type", where="classes", found="other", expected="list of texts")
-    size = {"height": int, "width": int, "channels": int, "transform": str}
-    check_keys("preprocessing", manifest["preprocessing"], size)
-
-
 def _check_targets(targets: tuple[Target, ...]) -> None:
     names = [target.name for target in targets]
     if not names or not all(names) or len(set(names)) != len(names):
@@ -311,25 +300,17 @@ def _check_targets(targets: tuple[Target, ...]) -> None:
 def _check_thresholds(targets: Sequence[Target], thresholds: Mapping[str, tuple[float, ...]]) -> None:
     counts = {target.name: n_thresholds(target) for target in targets}
     for name, values in thresholds.items():
-        if len(values) != counts.get(name, 0) or not all(0 <= value <= 1 for value in values):
-            raise BundleError(
-                "thresholds_range",
-                target=name,
-                found=len(values),
-                expected=counts.get(name, 0),
-                values=values,
-            )
+        found, expected = len(values), counts.get(name, 0)
+        if found != expected or not all(0 <= value <= 1 for value in values):
+            raise BundleError("thresholds_range", target=name, found=found, expected=expected, values=values)
 
 
 def _check_golden(bundle: Bundle) -> None:
     pixels, n = bundle.golden_pixels, len(bundle.golden_pixels)
     check_tensor("pixels", pixels, np.uint8, (max(n, 1), *bundle.preprocessing.shape))
     if set(bundle.golden_probabilities) != {target.name for target in bundle.targets}:
-        raise BundleError(
-            "tensor_names",
-            found=sorted(bundle.golden_probabilities),
-            expected=[t.name for t in bundle.targets],
-        )
+        names = [target.name for target in bundle.targets]
+        raise BundleError("tensor_names", found=sorted(bundle.golden_probabilities), expected=names)
     for target in bundle.targets:
         probabilities = bundle.golden_probabilities[target.name]
         check_tensor(_golden_key(target), probabilities, np.float32, (n, len(target.classes)))
@@ -345,12 +326,8 @@ def check_tensor(name: str, found: Any, dtype: Any, shape: tuple[int, ...]) -> N
         BundleError: another type or shape.
     """
     if not isinstance(found, np.ndarray) or found.dtype != dtype or found.shape != shape:
-        raise BundleError(
-            "tensor_shape",
-            name=name,
-            found=f"{getattr(found, 'dtype', type(found).__name__)} {getattr(found, 'shape', '')}",
-            expected=f"{np.dtype(dtype)} {shape}",
-        )
+        kind = f"{getattr(found, 'dtype', type(found).__name__)} {getattr(found, 'shape', '')}"
+        raise BundleError("tensor_shape", name=name, found=kind, expected=f"{np.dtype(dtype)} {shape}")
 
 
 def _check_calibration_data(bundle: Bundle) -> None:
@@ -360,50 +337,32 @@ def _check_calibration_data(bundle: Bundle) -> None:
         raise BundleError("tensor_unknown", names=sorted(unknown_targets)[:5])
     for name, data in bundle.calibration_data.items():
         target, n = targets[name], len(data)
-        multilabel = target.kind == "multilabel"
-        expected = {
-            "temperature": (np.float32, len(target.classes) if multilabel else 1),
-            "label_thresholds": (np.float64, n_thresholds(target)),
-            "confidence": (np.float32, n),
-            "predicted": (np.int32, n),
-            "correct": (np.bool_, n),
-            "probability_of_true": (np.float32, n),
+        multilabel, n_classes = target.kind == "multilabel", len(target.classes)
+        rows = {  # dtype, length, lowest and highest value
+            "temperature": (np.float32, n_classes if multilabel else 1, 0, np.finfo(np.float32).max),
+            "label_thresholds": (np.float64, n_thresholds(target), 0, 1),
+            "confidence": (np.float32, n, 0, 1),
+            "predicted": (np.int32, n, -1 if multilabel else 0, n_classes - 1),
+            "correct": (np.bool_, n, 0, 1),
+            "probability_of_true": (np.float32, n, 0, 1),
         }
         for part, values in vars(data).items():
-            dtype, length = expected[part]
+            dtype, length, low, high = rows[part]
             check_tensor(f"targets/{name}/{part}", values, dtype, (length,))
-        true = (
-            data.probability_of_true[~np.isnan(data.probability_of_true)]
-            if multilabel
-            else data.probability_of_true
-        )
-        valid = {
-            "confidence": _in_range(data.confidence, 0, 1) and (np.diff(data.confidence) <= 0).all(),
-            "probability_of_true": _in_range(true, 0, 1),
-            "temperature": ((data.temperature > 0) & np.isfinite(data.temperature)).all(),
-            "label_thresholds": _in_range(data.label_thresholds, 0, 1),
-            "predicted": _in_range(data.predicted, -1 if multilabel else 0, len(target.classes) - 1),
-        }
-        for part, is_valid in valid.items():
-            if not is_valid:
+            if multilabel and part == "probability_of_true":
+                values = values[~np.isnan(values)]
+            is_falling = part != "confidence" or (np.diff(values) <= 0).all()
+            is_positive = part != "temperature" or values.all()
+            if not (((values >= low) & (values <= high)).all() and is_falling and is_positive):
                 raise BundleError("tensor_range", name=f"targets/{name}/{part}")
 
 
 def _check_ood_detector(detector: OODDetector | None) -> None:
     if detector is None:
         return
-    features, scores = detector.reference_features, detector.calibration_scores
-    for name, values, ndim in (("reference_features", features, 2), ("calibration_scores", scores, 1)):
-        if (
-            values.dtype != np.float32
-            or values.ndim != ndim
-            or not len(values)
-            or not np.isfinite(values).all()
-        ):
+    for (name, values), ndim in zip(vars(detector).items(), (2, 1), strict=True):
+        is_valid = (
+            values.dtype == np.float32 and values.ndim == ndim and len(values) and np.isfinite(values).all()
+        )
+        if not is_valid or (ndim == 1 and (np.diff(values) < 0).any()):
             raise BundleError("tensor_range", name=f"ood_detector/{name}")
-    if not (np.diff(scores) >= 0).all():
-        raise BundleError("tensor_range", name="ood_detector/calibration_scores")
-
-
-def _in_range(values: NDArray[Any], low: float, high: float) -> bool:
-    return bool(((values >= low) & (values <= high)).all())

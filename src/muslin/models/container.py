@@ -12,7 +12,7 @@ import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any, BinaryIO
 
 from muslin.errors import BundleError
@@ -41,7 +41,12 @@ _LOCAL = struct.Struct("<4s5H3L2H")  # the header before each part: 4.3.7
 _CENTRAL_BYTES = 46  # a part's header in the directory, without its name: 4.3.12
 _LOCATOR_BYTES = 20  # zip64's, before the end: 4.3.15
 _MAX_DIRECTORY_BYTES = 2**16
-_MANIFEST_KEYS = {"format": str, "format_version": int, "muslin_version": str, "parts": dict}
+_MANIFEST: dict[str, Any] = {
+    "format": str,
+    "format_version": int,
+    "muslin_version": str,
+    "parts": {str: {"sha256": str, "size": int}},
+}
 _FOREIGN_ERRORS = (  # what zipfile, json, struct and safetensors may raise about bytes that they cannot read
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -79,7 +84,7 @@ def pack(manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
     described = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "muslin_version": _muslin_version(),
+        "muslin_version": version("muslin"),
         **manifest,
         "parts": {name: {"sha256": _sha256_hex(part), "size": len(part)} for name, part in parts.items()},
     }
@@ -120,11 +125,15 @@ def unpack(file: BinaryIO) -> tuple[dict[str, Any], dict[str, bytes]]:
         if seal != _SEAL % _sha256_hex(content).encode():
             raise BundleError("seal_broken")
         manifest = parse_json(content)
-        _check_listing(manifest, parts)
+        check_schema({key: manifest.get(key) for key in _MANIFEST}, _MANIFEST)
+        if manifest["format"] != FORMAT or manifest["format_version"] != FORMAT_VERSION:
+            raise BundleError("bundle_format", name=manifest["format"], found=manifest["format_version"])
+        if set(manifest["parts"]) != set(parts):
+            raise BundleError("manifest_keys", where="parts", expected=[*parts])
     for name, listed in manifest["parts"].items():
         if (len(parts[name]), _sha256_hex(parts[name])) != (listed["size"], listed["sha256"]):
             raise BundleError("seal_broken", part=name)
-    return {key: value for key, value in manifest.items() if key not in _MANIFEST_KEYS}, parts
+    return {key: value for key, value in manifest.items() if key not in _MANIFEST}, parts
 
 
 def parse_json(content: bytes) -> dict[str, Any]:
@@ -156,22 +165,27 @@ def to_json(part: str, value: Any) -> bytes:
         raise BundleError("not_json", part=part, reason=str(error)) from error
 
 
-def check_keys(where: str, value: Any, kinds: Mapping[str, type]) -> None:
-    """Refuse all but a JSON object with exactly these keys and types: true is not a number, nothing is ignored.
+def check_schema(value: Any, schema: Any, where: str = "manifest") -> None:
+    """Refuse JSON of another shape: exactly the schema's keys and types, so true is not a number, nothing is ignored.
+
+    Args:
+        schema: a type (float: any number); `[schema]` for a list; a dict of schemas, whose key `str` means any key.
 
     Raises:
         BundleError: another key or type.
     """
-    if type(value) is not dict or set(value) != set(kinds):
-        raise BundleError("manifest_keys", where=where, expected=[*kinds])
-    for key, kind in kinds.items():
-        if type(value[key]) is not kind:
-            raise BundleError(
-                "manifest_type",
-                where=f"{where}.{key}",
-                found=type(value[key]).__name__,
-                expected=kind.__name__,
-            )
+    kind: type = type(schema) if isinstance(schema, dict | list) else schema
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise BundleError("manifest_type", where=where, found=type(value).__name__, expected=kind.__name__)
+    if isinstance(schema, list):
+        for item in value:
+            check_schema(item, schema[0], where)
+    if isinstance(schema, dict):
+        if str not in schema and set(value) != set(schema):
+            raise BundleError("manifest_keys", where=where, expected=[*schema])
+        for key, item in value.items():
+            inside = schema[str] if str in schema else schema[key]
+            check_schema(item, inside, key if where == "manifest" else f"{where}.{key}")
 
 
 def _check_start(file: BinaryIO) -> None:
@@ -232,23 +246,6 @@ def _check_directory(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
     headers = sum(_LOCAL.size + _CENTRAL_BYTES + 2 * len(name) for name in names)
     if size != headers + sum(entry.file_size for entry in entries) + _END.size + _SEAL_BYTES:
         raise BundleError("bundle_gaps")
-
-
-def _check_listing(manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
-    """The container's keys of the manifest: the format, and the list of exactly the parts in the file."""
-    check_keys("manifest", {key: manifest.get(key) for key in _MANIFEST_KEYS}, _MANIFEST_KEYS)
-    if manifest["format"] != FORMAT or manifest["format_version"] != FORMAT_VERSION:
-        raise BundleError("bundle_format", name=manifest["format"], found=manifest["format_version"])
-    check_keys("parts", manifest["parts"], dict.fromkeys(parts, dict))
-    for name, listed in manifest["parts"].items():
-        check_keys(name, listed, {"sha256": str, "size": int})
-
-
-def _muslin_version() -> str:
-    try:
-        return version("muslin")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _sha256_hex(content: bytes) -> str:
