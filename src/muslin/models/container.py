@@ -175,12 +175,12 @@ def check_schema(value: Any, schema: Any, where: str = "manifest") -> None:
         BundleError: another key or type.
     """
     kind: type = type(schema) if isinstance(schema, dict | list) else schema
-    if type(value) is not kind and not (kind is float and type(value) is int):
+    if type(value) not in ((int, float) if kind is float else (kind,)):
         raise BundleError("manifest_type", where=where, found=type(value).__name__, expected=kind.__name__)
-    if isinstance(schema, list):
+    if kind is list:
         for item in value:
             check_schema(item, schema[0], where)
-    if isinstance(schema, dict):
+    if kind is dict:
         if str not in schema and set(value) != set(schema):
             raise BundleError("manifest_keys", where=where, expected=[*schema])
         for key, item in value.items():

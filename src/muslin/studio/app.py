@@ -2,7 +2,7 @@
 
 import json
 import logging
-from importlib import resources
+import secrets
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -14,7 +14,7 @@ from starlette.routing import Route
 from muslin.errors import MuslinError
 from muslin.reporting.colours import DARK, LIGHT, blue_to_orange, viridis
 from muslin.reporting.svg.svg import FONT
-from muslin.studio.guard import App, Guard, error_response, new_token
+from muslin.studio.guard import Guard, error_response
 from muslin.studio.requests import language_of
 from muslin.studio.routes import routes
 from muslin.studio.uploads import MAX_UPLOAD_BYTES
@@ -30,9 +30,9 @@ MEDIA_TYPES = {
 }
 
 
-def studio(folder: Path, port: int) -> App:
+def studio(folder: Path, port: int) -> Guard:
     """The application for `folder`, which serves only requests to this machine's own names on `port`."""
-    token = new_token()
+    token = secrets.token_urlsafe(32)  # a secret that only pages served by this process know
 
     async def handle_error(request: Request, error: Exception) -> Response:
         language = language_of(request.headers.get("accept-language", ""))
@@ -45,7 +45,12 @@ def studio(folder: Path, port: int) -> App:
 
 
 def _page_routes(token: str) -> list[Route]:
-    files = _static_files()
+    static = Path(__file__).with_name("static")
+    files = {
+        path.relative_to(static).as_posix(): (MEDIA_TYPES[path.suffix], path.read_bytes())
+        for path in static.rglob("*")
+        if path.suffix in MEDIA_TYPES
+    }
     index = files.pop("index.html")[1].replace(b"{{token}}", token.encode())
     files["colours.css"] = (MEDIA_TYPES[".css"], colours_css().encode())
     ramps = {"VIRIDIS": viridis(), "BLUE_TO_ORANGE": blue_to_orange()}
@@ -62,10 +67,11 @@ def _page_routes(token: str) -> list[Route]:
         kind, content = files[name]
         return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
-    async def icon(request: Request) -> Response:
-        return Response(status_code=204)
-
-    return [Route("/", home), Route("/favicon.ico", icon), Route("/static/{name:path}", file)]
+    return [
+        Route("/", home),
+        Route("/favicon.ico", Response(status_code=204)),
+        Route("/static/{name:path}", file),
+    ]
 
 
 def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:
@@ -81,16 +87,6 @@ def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:
         shown = Path(path).relative_to(root).as_posix() if is_within else Path(path).name
         return type(error)(error.code, error.message.hint_code, **error.params | {"path": shown})
     return error
-
-
-def _static_files() -> dict[str, tuple[str, bytes]]:
-    """Every file below static/ by its name there: its media type and its content."""
-    static: dict[str, tuple[str, bytes]] = {}
-    with resources.as_file(resources.files("muslin.studio") / "static") as root:
-        for path in sorted(Path(root).rglob("*")):
-            if path.suffix in MEDIA_TYPES:
-                static[path.relative_to(root).as_posix()] = (MEDIA_TYPES[path.suffix], path.read_bytes())
-    return static
 
 
 def colours_css() -> str:

@@ -25,17 +25,18 @@ from muslin.errors import MuslinError
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import Attribution, attribution_layers
 from muslin.explain.feature_map_sheets import feature_map_sheet, kernel_sheet
-from muslin.explain.inspection import InspectedModel, Inspection
-from muslin.explain.layers import VIEWS, LayeredModel, ViewName
+from muslin.explain.inspection import Inspection
+from muslin.explain.layers import VIEWS, Layer, LayeredModel, ViewName
 from muslin.images import encode_png, shrink
 from muslin.messages import Message
 from muslin.models.predictor import MODEL_FILE
-from muslin.studio.model_files import image_names, model_rows
+from muslin.studio.model_files import image_page, model_rows
 from muslin.studio.requests import Body, choice_of, integer_of, language_of, text_of, value_of
 from muslin.studio.workspace import Workspace
 
 MAX_VALUES = 4096  # exact values at a time: a table of 64 × 64
 MAX_THUMBNAIL_PX = 512
+BLOCK_SUMS = ("parameters", "multiply_adds", "multiply_adds_share")
 STEP_IMAGE_PX = 320  # longest side of the images of the preprocessing steps, as the page shows them
 
 
@@ -43,55 +44,42 @@ def routes(folder: Path) -> list[Route]:
     """All paths below /api/, over the files in `folder`."""
     workspace = Workspace(folder.resolve())
 
-    def get(path: str, answer: Callable[[Mapping[str, str]], Any]) -> Route:
+    def route(method: str, path: str, answer: Callable[[Body], Any]) -> Route:
         async def handle(request: Request) -> Response:
-            return _response(request, await run_in_threadpool(answer, request.query_params))
-
-        return Route(path, handle, methods=["GET"])
-
-    def post(path: str, answer: Callable[[Body], Any]) -> Route:
-        async def handle(request: Request) -> Response:
-            try:
-                body = json.loads(await request.body())
-            except (ValueError, RecursionError) as error:
-                raise MuslinError("request_value", name="body", expected="JSON object") from error
-            if not isinstance(body, dict):
-                raise MuslinError("request_value", name="body", expected="JSON object")
+            body = request.query_params if method == "GET" else await _json_body(request)
             return _response(request, await run_in_threadpool(answer, body))
 
-        return Route(path, handle, methods=["POST"])
+        return Route(f"/api/{path}", handle, methods=[method])
 
     def inspect(path: str, answer: Callable[[Inspection, Body], Any]) -> Route:
-        return post(path, lambda body: answer(workspace.inspection(body), body))
+        return route("POST", path, lambda body: answer(workspace.inspection(body), body))
 
     async def upload(request: Request) -> Response:
-        content = await request.body()
-        key, decoded = await run_in_threadpool(workspace.uploads.add, content)
+        key, decoded = await run_in_threadpool(workspace.uploads.add, await request.body())
         height, width, _ = decoded.pixels.shape
         uploaded = {"image": f"upload:{key}", "width": width, "height": height, "notes": decoded.notes}
         return _response(request, uploaded)
 
-    def describe(body: Body) -> dict[str, Any]:
-        return describe_model(text_of(body, "model"), workspace.model(text_of(body, "model")))
-
     return [
-        get("/api/models", lambda query: {"models": model_rows(workspace.root)}),
-        get("/api/images", lambda query: folder_images(workspace.root, query)),
+        route("GET", "models", lambda query: {"models": model_rows(workspace.root)}),
+        route("GET", "images", lambda query: image_page(workspace.root, integer_of(query, "start", 0))),
         Route("/api/images", upload, methods=["POST"]),
-        get("/api/thumbnail", lambda query: thumbnail(workspace, query)),
-        post("/api/model", describe),
-        post("/api/predict", lambda body: predict(workspace.inspection(body), workspace.unchanged(body))),
-        post("/api/accuracy", workspace.accuracy),
-        inspect("/api/effects", lambda inspection, body: inspection.effects()),
-        inspect("/api/feature-maps", feature_maps),
-        inspect("/api/values", values),
-        inspect("/api/values.npy", npy_file),
-        inspect("/api/kernels", kernels),
-        inspect("/api/pixels", pixels),
-        inspect("/api/arithmetic", value_arithmetic),
-        inspect("/api/attribution", attribution),
-        inspect("/api/sanity-checks", attribution_checks),
+        route("GET", "thumbnail", lambda query: thumbnail(workspace, query)),
+        route("POST", "model", lambda body: describe_model(workspace, text_of(body, "model"))),
+        route("POST", "predict", lambda body: predict(workspace.inspection(body), workspace.unchanged(body))),
+        route("POST", "accuracy", workspace.accuracy),
+        *(inspect(path, answer) for path, answer in INSPECTION_ROUTES.items()),
     ]
+
+
+async def _json_body(request: Request) -> Body:
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise MuslinError("request_value", name="body", expected="JSON object")
+    return body
 
 
 def packed(header: Mapping[str, Any], values: NDArray[Any]) -> bytes:
@@ -141,11 +129,6 @@ def _tta_view(body: Body) -> ViewName:
 # --- one function a path
 
 
-def folder_images(root: Path, query: Mapping[str, str]) -> dict[str, Any]:
-    names, has_more = image_names(root, integer_of(query, "start", 0))
-    return {"images": names, "more": has_more}
-
-
 def thumbnail(workspace: Workspace, query: Mapping[str, str]) -> Response:
     """The image, made small and encoded as PNG."""
     from muslin.reporting.image_grids import png_bytes, resize_to_edge
@@ -155,8 +138,9 @@ def thumbnail(workspace: Workspace, query: Mapping[str, str]) -> Response:
     return Response(png_bytes(small), media_type="image/png")
 
 
-def describe_model(path: str, model: InspectedModel) -> dict[str, Any]:
+def describe_model(workspace: Workspace, path: str) -> dict[str, Any]:
     """What a drawing of the network needs."""
+    model = workspace.model(path)
     bundle, layered = model.bundle, model.layered if model.has_layers else None
     layers = layered.layers if layered else ()
     metrics = bundle.provenance.get("test")  # whoever wrote the file may have put anything there
@@ -189,40 +173,32 @@ def describe_model(path: str, model: InspectedModel) -> dict[str, Any]:
 
 def block_rows(layered: LayeredModel) -> list[dict[str, Any]]:
     """The blocks in order: their layers, the shape they end with, parameters and multiply-adds."""
-    blocks: dict[str, dict[str, Any]] = {}
-    sums = ("parameters", "multiply_adds", "multiply_adds_share")
+    blocks: dict[str, list[Layer]] = {}
     for layer in layered.layers:
         if layer.block is not None:
-            block = blocks.setdefault(
-                layer.block, {"name": layer.block, "layers": [], **dict.fromkeys(sums, 0)}
-            )
-            block["layers"].append(layer.name)
-            block["shape"] = list(layer.shape)
-            for name in sums:
-                block[name] += getattr(layer, name)
-    return list(blocks.values())
+            blocks.setdefault(layer.block, []).append(layer)
+    return [
+        {"name": name, "layers": [layer.name for layer in layers], "shape": list(layers[-1].shape)}
+        | {key: sum(getattr(layer, key) for layer in layers) for key in BLOCK_SUMS}
+        for name, layers in blocks.items()
+    ]
 
 
 def predict(inspection: Inspection, unchanged: Inspection | None) -> dict[str, Any]:
     """The predictions, and the preprocessing steps with their images; and the predictions without any change."""
-    steps = []
-    for step in inspection.steps:
-        is_image = step.pixels.dtype == np.uint8
-        steps.append(
-            {
-                "name": step.name,
-                "title": step.title,
-                "text": step.text,
-                "image": _step_png(step.pixels),
-                "range": None if is_image else [float(step.pixels.min()), float(step.pixels.max())],
-                "optional": step.optional,
-                "on": not step.skipped,
-            }
-        )
+    steps = [
+        {
+            "name": step.name, "title": step.title, "text": step.text, "image": _step_png(step.pixels),
+            "range": None if step.pixels.dtype == np.uint8 else [float(step.pixels.min()), float(step.pixels.max())],
+            "optional": step.optional, "on": not step.skipped,
+        }
+        for step in inspection.steps
+    ]  # fmt: skip
+    before = unchanged.predictions if unchanged else None
     return {
         "steps": steps,
         "predictions": inspection.predictions,
-        "unchanged": unchanged.predictions if unchanged else None,
+        "unchanged": before,
         "notes": inspection.notes,
     }
 
@@ -245,14 +221,6 @@ def _step_png(pixels: NDArray[Any]) -> dict[str, Any]:
         "height": height,
         "png": "data:image/png;base64," + base64.b64encode(content).decode(),
     }
-
-
-def feature_maps(inspection: Inspection, body: Body) -> tuple[dict[str, Any], NDArray[Any]]:
-    return feature_map_sheet(inspection.trace, text_of(body, "layer"), _tta_view(body))
-
-
-def kernels(inspection: Inspection, body: Body) -> tuple[dict[str, Any], NDArray[Any]]:
-    return kernel_sheet(inspection.model.layered, text_of(body, "layer"))
 
 
 def values(inspection: Inspection, body: Body) -> dict[str, Any]:
@@ -299,7 +267,7 @@ def pixels(inspection: Inspection, body: Body) -> tuple[dict[str, Any], NDArray[
 
 def value_arithmetic(inspection: Inspection, body: Body) -> dict[str, Any]:
     index = value_of(body, "index", list)
-    if not all(isinstance(i, int) and not isinstance(i, bool) for i in index):
+    if not all(type(i) is int for i in index):
         raise MuslinError("request_value", name="index", expected="list of integers")
     layer, all_terms = text_of(body, "layer"), bool(body.get("all"))
     return arithmetic(inspection.trace, layer, index, _tta_view(body), all_terms=all_terms)
@@ -311,11 +279,25 @@ def attribution(inspection: Inspection, body: Body) -> dict[str, Any]:
     return found.to_dict() | {"layers": list(layers)}
 
 
-def attribution_checks(inspection: Inspection, body: Body) -> dict[str, Any]:
-    return inspection.sanity_checks(_attribution(inspection, body), integer_of(body, "seed", 0))
-
-
 def _attribution(inspection: Inspection, body: Body) -> Attribution:
     tta_view = choice_of(body, "tta_view", "both", (*VIEWS, "both"))
     target, label = text_of(body, "target"), text_of(body, "class")
     return inspection.attribute(target, label, body.get("versus"), layer=body.get("layer"), tta_view=tta_view)
+
+
+INSPECTION_ROUTES: dict[str, Callable[[Inspection, Body], Any]] = {
+    "effects": lambda inspection, body: inspection.effects(),
+    "feature-maps": lambda inspection, body: feature_map_sheet(
+        inspection.trace, text_of(body, "layer"), _tta_view(body)
+    ),
+    "values": values,
+    "values.npy": npy_file,
+    "kernels": lambda inspection, body: kernel_sheet(inspection.model.layered, text_of(body, "layer")),
+    "pixels": pixels,
+    "arithmetic": value_arithmetic,
+    "attribution": attribution,
+    "sanity-checks": lambda inspection, body: inspection.sanity_checks(
+        _attribution(inspection, body), integer_of(body, "seed", 0)
+    ),
+}
+"""The paths below /api/ that ask about one inspection."""

@@ -30,7 +30,12 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
     if not folder.is_dir():
         raise DataError("folder_missing", path=str(folder))
     folder = folder.resolve()
-    listening = _listen(port)
+    try:
+        listening = socket.create_server((HOST, port), backlog=128)  # before the address is printed
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise MuslinError("port_in_use", port=port) from error
+        raise
     port = listening.getsockname()[1]
     address = f"http://{HOST}:{port}"
     config = uvicorn.Config(
@@ -47,18 +52,3 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
     if open_browser:
         webbrowser.open(address)
     uvicorn.Server(config).run(sockets=[listening])
-
-
-def _listen(port: int) -> socket.socket:
-    """A socket that already listens, so that the printed address can be opened at once."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-        listening.listen(128)
-    except OSError as error:
-        listening.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise MuslinError("port_in_use", port=port) from error
-        raise
-    return listening
