@@ -1,12 +1,11 @@
 """What the studio has open: models, uploads and the last inspections, each up to a small number."""
 
 import base64
-import binascii
 import json
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ class Workspace:
         self.uploads = UploadCache()
         self._lock = threading.Lock()  # held only for the tables, never while a model is opened
         self._models: OrderedDict[Any, Future[InspectedModel]] = OrderedDict()
-        self._inspections: OrderedDict[str, Inspection] = OrderedDict()
+        self._inspections = lru_cache(INSPECTIONS_KEPT)(self._inspect)
 
     def model(self, name: str) -> InspectedModel:
         """The model at `name`, opened once as long as its file stays the same. Other models can be used meanwhile.
@@ -50,16 +49,16 @@ class Workspace:
             BundleError: it cannot be opened.
             DataError: there is no such file in the folder.
         """
-        path = file_within(self.root, name, MODEL_SUFFIXES)
-        stat = path.stat()
-        key = (str(path), stat.st_mtime_ns, stat.st_size)
+        key = self._model_key(name)
         with self._lock:
             is_open = key in self._models
-            opened = self._models.get(key) or Future()
-            _remember(self._models, key, opened, MODELS_KEPT)
+            opened = self._models.setdefault(key, Future())
+            self._models.move_to_end(key)
+            if len(self._models) > MODELS_KEPT:
+                self._models.popitem(last=False)
         if not is_open:
             try:
-                opened.set_result(InspectedModel.of(Predictor.open(path, 1, name)))
+                opened.set_result(InspectedModel.of(Predictor.open(key[0], 1, name)))
             except BaseException as error:
                 with self._lock:
                     self._models.pop(key, None)
@@ -73,23 +72,24 @@ class Workspace:
             MuslinError: the request is invalid, or names an absent file.
         """
         named = value_of(body, "inspection", dict)
-        name, image = text_of(named, "model"), text_of(named, "image")
-        model = self.model(name)
-        key = f"{id(model)} {json.dumps(named, sort_keys=True)}"
-        with self._lock:
-            if key in self._inspections:
-                self._inspections.move_to_end(key)
-                return self._inspections[key]
-        steps, edits = value_of(named, "steps", dict), value_of(named, "edits", list)
-        inspection = replace(
-            self._plain_inspection(model, image),
-            skip=frozenset(step for step, on in steps.items() if not on),
+        return self._inspections(self._model_key(text_of(named, "model")), json.dumps(named, sort_keys=True))
+
+    def _model_key(self, name: str) -> tuple[Path, int, int]:
+        path = file_within(self.root, name, MODEL_SUFFIXES)
+        stat = path.stat()
+        return path, stat.st_mtime_ns, stat.st_size
+
+    def _inspect(self, model_key: tuple[Path, int, int], named_json: str) -> Inspection:
+        named = json.loads(named_json)
+        source, settings = self._image(named)
+        return Inspection(
+            self.model(named["model"]),
+            source,
+            skip=frozenset(step for step, on in value_of(named, "steps", dict).items() if not on),
             image_edits=value_of(named, "changes", dict),
-            model_edits=tuple(edits),
+            model_edits=tuple(value_of(named, "edits", list)),
+            **settings,
         )
-        with self._lock:
-            _remember(self._inspections, key, inspection, INSPECTIONS_KEPT)
-        return inspection
 
     def unchanged(self, body: Body) -> Inspection | None:
         """The inspection without any change, where the one that a request names has some."""
@@ -100,13 +100,25 @@ class Workspace:
 
     def thumbnail_pixels(self, body: Body, side: int) -> NDArray[np.uint8]:
         """The image that a request names, decoded at no less than `side` pixels: uint8 (height, width, channels)."""
-        image = text_of(body, "image")
-        kind, _, name = image.partition(":")
+        source, settings = self._image(body)
+        if "preprocessed" in settings:
+            return np.asarray(source, np.uint8)
+        return decode(source, name=settings["name"], min_side_px=side).pixels
+
+    def _image(self, named: Body) -> tuple[Any, dict[str, Any]]:
+        """The image that a request names: as a file, or as pixels of the model's size; and arguments of Inspection."""
+        kind, _, name = text_of(named, "image").partition(":")
         if kind == "file":
-            return decode(file_within(self.root, name, IMAGE_SUFFIXES), name=name, min_side_px=side).pixels
+            return file_within(self.root, name, IMAGE_SUFFIXES), {"name": name}
         if kind == "upload":
-            return decode(self.uploads.get(name), name="upload", min_side_px=side).pixels
-        return np.asarray(self._plain_inspection(self.model(text_of(body, "model")), image).source, np.uint8)
+            return self.uploads.get(name), {"name": "upload"}
+        if kind not in IMAGE_KINDS:
+            raise MuslinError("request_choice", name="image", choices=[f"{kind}:" for kind in IMAGE_KINDS])
+        bundle = self.model(text_of(named, "model")).bundle
+        if kind == "drawing":
+            return _drawing_pixels(name, bundle.preprocessing.shape), {"preprocessed": True}
+        number = integer_of({"golden": name}, "golden", 0, len(bundle.golden_pixels) - 1)
+        return bundle.golden_pixels[number], {"preprocessed": True}
 
     def accuracy(self, body: Body) -> dict[str, Any]:
         """The accuracy before and after the edits, on the golden images or on the run's validation images.
@@ -116,7 +128,6 @@ class Workspace:
         """
         inspection = self.inspection(body)
         model = inspection.inspected
-        name = text_of(body["inspection"], "model")
         target = next(
             (t for t in model.bundle.targets if t.name == body.get("target")), model.bundle.targets[0]
         )
@@ -124,39 +135,13 @@ class Workspace:
         count = integer_of(body, "count", ACCURACY_IMAGES, 10_000)
         edited = model.edited(inspection.model_edits)
         if on == "golden" or target.kind != "multiclass":
-            pixels, labels = (
-                model.bundle.golden_pixels,
-                model.bundle.golden_probabilities[target.name].argmax(1),
-            )
+            pixels = model.bundle.golden_pixels
+            labels = model.bundle.golden_probabilities[target.name].argmax(1)
         else:
-            run = file_within(self.root, name, MODEL_SUFFIXES).parent
+            run = file_within(self.root, text_of(body["inspection"], "model"), MODEL_SUFFIXES).parent
             pixels, labels = _validation_images(self.root, run, model, target.name, count)
         found = accuracy_before_and_after(model.predictor, edited.predictor, pixels, target.name, labels)
         return {"on": on, "target": target.name} | found
-
-    def _plain_inspection(self, model: InspectedModel, image: str) -> Inspection:
-        kind, _, name = image.partition(":")
-        match kind:
-            case "file":
-                return Inspection(model, file_within(self.root, name, IMAGE_SUFFIXES), name=name)
-            case "upload":
-                return Inspection(model, self.uploads.get(name), name="upload")
-            case "golden":
-                golden = model.bundle.golden_pixels
-                number = integer_of({"golden": name}, "golden", 0, len(golden) - 1)
-                return Inspection(model, golden[number], preprocessed=True)
-            case "drawing":
-                return Inspection(
-                    model, _drawing_pixels(name, model.bundle.preprocessing.shape), preprocessed=True
-                )
-        raise MuslinError("request_choice", name="image", choices=[f"{kind}:" for kind in IMAGE_KINDS])
-
-
-def _remember(cache: OrderedDict[Any, Any], key: Any, value: Any, maximum: int) -> None:
-    cache[key] = value
-    cache.move_to_end(key)
-    while len(cache) > maximum:
-        cache.popitem(last=False)
 
 
 def _drawing_pixels(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -164,12 +149,11 @@ def _drawing_pixels(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]
     height, width, channels = shape
     try:
         content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise MuslinError("drawing_size", height=height, width=width) from error
+    except ValueError:
+        content = b""
     if len(content) != height * width or max(height, width) > MAX_DRAWING_PX:
         raise MuslinError("drawing_size", height=height, width=width)
-    gray = np.frombuffer(content, np.uint8).reshape(height, width, 1)
-    return np.repeat(gray, channels, axis=2)
+    return np.frombuffer(content, np.uint8).reshape(height, width, 1).repeat(channels, axis=2)
 
 
 def _validation_images(
