@@ -21,8 +21,7 @@ from muslin.images.decoder import Pixels
 from muslin.reporting.colours import blue_to_orange, viridis
 from muslin.reporting.image_grids import data_uri, is_small, png_bytes
 from muslin.reporting.report.page import render_page
-from muslin.reporting.svg.svg import inline_svg, svg_document, svg_line, svg_polyline, svg_text
-from muslin.text import percent
+from muslin.reporting.svg.svg import PercentPlot, inline_svg, svg_document, svg_polyline, svg_text
 
 Values = NDArray[np.floating[Any]]
 
@@ -163,30 +162,23 @@ def _layer_row(inspection: Inspection, layer: Layer) -> LayerRow:
 
 def _curves(name: str, test: Mapping[str, Any]) -> str:
     """The probability as cells are deleted or inserted: by attribution, and at random with the range of 95 %."""
-    left, right, top, bottom = 44, 316, 16, 196
+    plot = PercentPlot(272, 180)
+    done = "deleted" if name == "deletion" else "inserted"
 
     def points(key: str) -> list[tuple[float, float]]:
-        return [
-            (left + share * (right - left), bottom - value * (bottom - top))
-            for share, value in zip(test["fraction"], test[key], strict=True)
-        ]
+        return [plot.at(share, value) for share, value in zip(test["fraction"], test[key], strict=True)]
 
-    body = [svg_polyline([*points("random_low"), *reversed(points("random_high"))], "cloth")]
-    for tick in (0, 0.5, 1):
-        y = bottom - tick * (bottom - top)
-        body.append(svg_line(left, y, right, y, "rule"))
-        body.append(svg_text(left - 8, y + 4, percent(tick, digits=0), "soft tiny number", "end"))
-    done = "deleted" if name == "deletion" else "inserted"
-    body += [
+    body = [
+        svg_polyline([*points("random_low"), *reversed(points("random_high"))], "cloth"),
+        plot.axes(f"share of the cells {done}", "probability"),
         svg_polyline(points("random"), "mid-stroke", dashed=True),
         svg_polyline(points("attribution"), "accent-stroke", 2.5),
-        svg_text(right, bottom + 18, f"share of the cells {done}", "soft small", "end"),
-        svg_text(left, bottom + 38, "— by attribution", "accent small strong"),
-        svg_text(left + 120, bottom + 38, "- - at random", "soft small"),
+        svg_text(plot.left, plot.bottom + 62, "— by attribution", "accent small strong"),
+        svg_text(plot.left + 120, plot.bottom + 62, "- - at random", "soft small"),
     ]
     summary = f"area {test['area']['attribution']:.2f} by attribution, {test['area']['random']:.2f} at random"
     title = f"The probability as cells are {done}, strongest attribution first"
-    return svg_document(right + 20, bottom + 48, title, summary, body)
+    return svg_document(plot.left + plot.width + 24, plot.bottom + 72, title, summary, body)
 
 
 def _number_text(value: Any, digits: int = 4) -> str:

@@ -67,16 +67,10 @@ def write_reports(folder: Path, inputs: ReportInputs) -> Path:
 
 
 def _write_one(folder: Path, inputs: ReportInputs, target: str) -> Path:
+    """The page of one target; of several labels per image, with the weakest labels first."""
     evaluation = inputs.evaluations[target]
-    if isinstance(evaluation, MultilabelEvaluation):
-        return _write_multilabel(folder, inputs, target, evaluation)
-    return write_target_report(folder, inputs, target)
-
-
-def _write_multilabel(
-    folder: Path, inputs: ReportInputs, target: str, evaluation: MultilabelEvaluation
-) -> Path:
-    """The page of a target with several labels per image; the weakest labels first."""
+    if not isinstance(evaluation, MultilabelEvaluation):
+        return write_target_report(folder, inputs, target)
     rows = evaluation.per_label
     weakest_first = sorted(range(len(rows)), key=lambda i: (rows[i].f1 or 0.0) if rows[i].support else 2.0)
     drawings = shared_drawings(inputs, target, weakest_first[:CLASSES_DRAWN])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.evaluation.binary import BinaryMetrics, binary_clf_curve, operating_point
-from muslin.reporting.svg.svg import svg_circle, svg_document, svg_polyline, svg_text, unit_square
+from muslin.reporting.svg.svg import PercentPlot, svg_circle, svg_document, svg_polyline
 from muslin.text import percent
 
 SLIDER_STEPS = 100
@@ -16,8 +16,7 @@ SLIDER_STEPS = 100
 MAX_POINTS = 300
 """Points of a drawn curve; more would be closer together than a pixel."""
 
-LEFT, TOP, SIDE = 56, 30, 300
-"""Position and side of the plot's unit square in its drawing, px."""
+PLOT = PercentPlot(300, 300)
 
 
 def threshold_explorer(
@@ -40,7 +39,7 @@ def threshold_explorer(
     points = {
         "n": len(labels),
         "positives": positives,
-        "square": [LEFT, TOP, SIDE],
+        "square": [PLOT.left, PLOT.top, PLOT.width],
         "rows": [[row.predicted, row.correct] for row in rows],
     }
     true_positives, false_positives, _ = binary_clf_curve(labels, scores)
@@ -78,18 +77,15 @@ def _curve_plot(
 ) -> str:
     """A curve in the unit square; `names` are the title and the names of the x and the y axis."""
     title, x_name, y_name = names
-    bottom = TOP + SIDE
     drawn = np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).round().astype(int))
-    path = [(LEFT + x * SIDE, bottom - y * SIDE) for x, y in points[drawn].tolist()]
     x, y = current
     position = "undefined" if x is None or y is None else f"{x_name} {percent(x)}, {y_name} {percent(y)}"
     hidden = ' visibility="hidden"' if x is None or y is None else ""
     body = [
-        svg_text(0, 16, y_name, "soft small"),
-        unit_square(LEFT, TOP, SIDE, diagonal=diagonal),
-        svg_polyline(path, "accent-stroke"),
-        svg_circle(LEFT + (x or 0) * SIDE, bottom - (y or 0) * SIDE, 6, "point ink", hidden),
-        svg_text(LEFT + SIDE, bottom + 42, x_name, "soft small", "end"),
+        PLOT.axes(x_name, y_name),
+        PLOT.diagonal() if diagonal else "",
+        svg_polyline([PLOT.at(*point) for point in points[drawn].tolist()], "accent-stroke"),
+        svg_circle(*PLOT.at(x or 0, y or 0), 6, "point ink", hidden),
     ]
     description = f"{summary} At the threshold: {position}."
-    return svg_document(LEFT + SIDE + 24, bottom + 52, title, description, body)
+    return svg_document(PLOT.left + PLOT.width + 24, PLOT.bottom + 52, title, description, body)

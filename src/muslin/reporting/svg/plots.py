@@ -12,6 +12,7 @@ from muslin.evaluation import AnyEvaluation, Evaluation, Interval
 from muslin.evaluation.metrics import CalibrationBin
 from muslin.evaluation.reliability import Reliability
 from muslin.reporting.svg.svg import (
+    PercentPlot,
     format_tick,
     integer_ticks,
     nice_ticks,
@@ -26,7 +27,6 @@ from muslin.reporting.svg.svg import (
     svg_text,
     text_width,
     tick_decimals,
-    unit_square,
 )
 from muslin.text import percent, plural, short_count
 
@@ -258,48 +258,41 @@ def reliability_diagram(evaluation: Evaluation, before: Sequence[CalibrationBin]
 
     `before` are the bins of the raw probabilities, drawn hollow.
     """
-    left, top, side, histogram = 56, 30, 300, 56
-    bottom = top + side
+    plot, histogram = PercentPlot(300, 300), 56
+    right, below = plot.left + plot.width, plot.bottom + histogram
     body = [
-        svg_text(0, 16, "accuracy", "soft small"),
-        unit_square(left, top, side, histogram + 16, diagonal=True),
-        svg_text(left + side + 10, top + 4, "calibrated", "soft small"),
+        plot.axes("mean predicted probability", "accuracy", ticks_below=histogram + 16),
+        plot.diagonal(),
+        svg_text(right + 10, plot.top + 4, "calibrated", "soft small"),
+        svg_text(right + 12, below, "images", "soft small"),
     ]
-    for _, confidence, accuracy, text in _filled_bins(before):
-        circle = svg_circle(left + confidence * side, bottom - accuracy * side, 4, "mid-stroke")
+    for b, text in _filled_bins(before):
+        circle = svg_circle(*plot.at(b.confidence or 0, b.accuracy or 0), 4, "mid-stroke")
         body.append(svg_group(f"before calibration: {text}", circle))
-    legend = [(14, "before", 4, "mid-stroke"), (34, "after", 5, "accent")] if before else []
+    legend = [(44, "before", 4, "mid-stroke"), (64, "after", 5, "accent")] if before else []
     for y, name, radius, style in legend:
-        body.append(svg_circle(left + 14, top + y, radius, style))
-        body.append(svg_text(left + 24, top + y + 4, f"{name} calibration", "soft small"))
+        body.append(svg_circle(plot.left + 14, y, radius, style))
+        body.append(svg_text(plot.left + 24, y + 4, f"{name} calibration", "soft small"))
     bins = _filled_bins(evaluation.calibration_bins)
-    for b, confidence, accuracy, text in bins:
-        x = left + confidence * side
-        low, high = (bottom - end * side for end in b.accuracy_interval)
-        height = b.n / max(row[0].n for row in bins) * (histogram - 8)
-        start, end = left + b.low * side + 1, left + b.high * side - 1
+    for b, text in bins:
+        height = b.n / max(each.n for each, _ in bins) * (histogram - 8)
+        (start, _), (end, _) = plot.at(b.low, 0), plot.at(b.high, 0)
         group = svg_group(
             f"{plural(b.n, 'image')}: {text}",
-            svg_line(x, low, x, high, "stroke", 1.5),
-            svg_circle(x, bottom - accuracy * side, 5, "accent"),
-            svg_rect(start, bottom + 4 + histogram - height, end - start, max(1, height), "mid"),
+            plot.interval(b.confidence or 0, b.accuracy_interval, "stroke"),
+            svg_circle(*plot.at(b.confidence or 0, b.accuracy or 0), 5, "accent"),
+            svg_rect(start + 1, below + 4 - height, end - start - 2, max(1, height), "mid"),
         )
         body.append(group)
-    x_name = "mean predicted probability"
-    body += [
-        svg_text(left + side + 12, bottom + histogram, "images", "soft small"),
-        svg_text(left + side, bottom + histogram + 56, x_name, "soft small", "end"),
-    ]
     error = percent(evaluation.expected_calibration_error)
-    description = f"Expected calibration error {error}. {'; '.join(text for *_, text in bins)}."
-    width, height = left + side + 80, bottom + histogram + 66
-    return svg_document(width, height, "Reliability diagram", description, body)
+    description = f"Expected calibration error {error}. {'; '.join(text for _, text in bins)}."
+    return svg_document(right + 80, below + 66, "Reliability diagram", description, body)
 
 
-def _filled_bins(bins: Sequence[CalibrationBin]) -> list[tuple[CalibrationBin, float, float, str]]:
-    """Each bin that is not empty with its mean probability, its accuracy, and both as text."""
+def _filled_bins(bins: Sequence[CalibrationBin]) -> list[tuple[CalibrationBin, str]]:
+    """Each bin that is not empty with its mean probability and its accuracy as text."""
     return [
-        (b, b.confidence, b.accuracy, f"probability {percent(b.confidence)}, accuracy {percent(b.accuracy)}")
+        (b, f"probability {percent(b.confidence)}, accuracy {percent(b.accuracy)}")
         for b in bins
         if b.confidence is not None and b.accuracy is not None
     ]
@@ -307,40 +300,27 @@ def _filled_bins(bins: Sequence[CalibrationBin]) -> list[tuple[CalibrationBin, f
 
 def risk_coverage_curve(reliability: Reliability) -> str:
     """Accuracy of the accepted predictions against coverage, the most probable predictions first."""
-    left, top, width, height = 64, 30, 380, 220
-    bottom = top + height
     lowest = min((1 - risk for _, risk in reliability.risk_coverage_curve), default=0.0)
-    floor = next((end for end in (0.9, 0.8, 0.5) if lowest >= end), 0.0)
-
-    def position(coverage: float, accuracy: float) -> tuple[float, float]:
-        return left + coverage * width, bottom - (max(accuracy, floor) - floor) / (1 - floor) * height
-
-    body = [svg_text(0, 16, "accuracy of accepted predictions", "soft small")]
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        accuracy = floor + tick * (1 - floor)
-        x, y = position(tick, accuracy)
-        body.append(svg_line(left, y, left + width, y, "rule"))
-        body.append(svg_text(left - 8, y + 4, percent(accuracy), "soft small number", "end"))
-        body.append(svg_text(x, bottom + 20, percent(tick, digits=0), "soft small number", "middle"))
-    points = [position(coverage, 1 - risk) for coverage, risk in reliability.risk_coverage_curve]
-    body.append(svg_polyline(points, "stroke"))
+    plot = PercentPlot(380, 220, left=64, y_low=next((end for end in (0.9, 0.8, 0.5) if lowest >= end), 0))
+    points = [plot.at(coverage, 1 - risk) for coverage, risk in reliability.risk_coverage_curve]
+    body = [
+        plot.axes("coverage: share of images accepted", "accuracy of accepted predictions"),
+        svg_polyline(points, "stroke"),
+    ]
     description = []
     for row in reliability.selective:
         accept = row.decisions[0]
         if accept.accuracy is None:
             continue
-        x, y = position(row.coverage, accept.accuracy)
-        low, high = (position(0, end)[1] for end in accept.accuracy_interval)
         description.append(
             f"precision target {100 * row.precision_target:g} %: coverage {percent(row.coverage)}, "
             f"accuracy {percent(accept.accuracy)}"
         )
-        interval = svg_line(x, low, x, high, "accent-stroke", 1.5)
-        body.append(svg_group(description[-1], interval, svg_circle(x, y, 5, "accent")))
-    x_name = "coverage: share of images accepted"
-    body.append(svg_text(left + width, bottom + 40, x_name, "soft small", "end"))
+        interval = plot.interval(row.coverage, accept.accuracy_interval, "accent-stroke")
+        dot = svg_circle(*plot.at(row.coverage, accept.accuracy), 5, "accent")
+        body.append(svg_group(description[-1], interval, dot))
     text = "; ".join(description) or "Nothing accepted."
-    return svg_document(left + width + 30, bottom + 50, "Risk–coverage curve", text, body)
+    return svg_document(plot.left + plot.width + 30, plot.bottom + 52, "Risk–coverage curve", text, body)
 
 
 def class_count_bars(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from itertools import pairwise
@@ -114,19 +115,47 @@ def svg_group(tooltip: str, *elements: str) -> str:
     return f"<g><title>{xml_escape(tooltip)}</title>{''.join(elements)}</g>"
 
 
-def unit_square(
-    left: float, top: float, side: float, ticks_below: float = 0, *, diagonal: bool = False
-) -> str:
-    """The grid of a plot of two fractions from 0 to 100 %; the ticks of the x axis stand `ticks_below` px lower."""
-    bottom, body = top + side, ""
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        x, y = left + tick * side, bottom - tick * side
-        label = percent(tick, digits=0)
-        body += svg_line(left, y, left + side, y, "rule") + svg_line(x, top, x, bottom, "rule")
-        body += svg_text(left - 8, y + 4, label, "soft small number", "end")
-        body += svg_text(x, bottom + ticks_below + 20, label, "soft small number", "middle")
-    ends = [(left, bottom), (left + side, top)]
-    return body + (svg_polyline(ends, "mid-stroke", 1, dashed=True) if diagonal else "")
+@dataclass(frozen=True)
+class PercentPlot:
+    """A plot of two fractions, from 0 (for y from `y_low`) to 1; sizes and places in px."""
+
+    width: float
+    height: float
+    left: float = 56
+    top: float = 30
+    y_low: float = 0
+
+    @property
+    def bottom(self) -> float:
+        return self.top + self.height
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The place of a point; a point below the plot is moved to its lower edge."""
+        share = (max(y, self.y_low) - self.y_low) / (1 - self.y_low)
+        return self.left + x * self.width, self.bottom - share * self.height
+
+    def axes(self, x_name: str, y_name: str, ticks_below: float = 0) -> str:
+        """The grid, the ticks and the names of the axes; those of the x axis stand `ticks_below` px lower."""
+        right, below = self.left + self.width, self.bottom + ticks_below
+        body = svg_text(0, 16, y_name, "soft small") + svg_text(
+            right, below + 42, x_name, "soft small", "end"
+        )
+        for tick in (0, 0.25, 0.5, 0.75, 1):
+            y_value = self.y_low + tick * (1 - self.y_low)
+            x, y = self.at(tick, y_value)
+            body += svg_line(self.left, y, right, y, "rule") + svg_line(x, self.top, x, self.bottom, "rule")
+            label = percent(y_value, digits=1 if self.y_low else 0)
+            body += svg_text(self.left - 8, y + 4, label, "soft small number", "end")
+            body += svg_text(x, below + 20, percent(tick, digits=0), "soft small number", "middle")
+        return body
+
+    def diagonal(self) -> str:
+        """The dashed line on which both fractions are equal."""
+        return svg_polyline([self.at(0, 0), self.at(1, 1)], "mid-stroke", 1, dashed=True)
+
+    def interval(self, x: float, interval: tuple[float, float], style: str) -> str:
+        """A vertical line from the low to the high end of an interval."""
+        return svg_line(*self.at(x, interval[0]), *self.at(x, interval[1]), style, 1.5)
 
 
 def text_width(text: str, size_px: float) -> float:

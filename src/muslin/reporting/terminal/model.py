@@ -5,7 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from muslin.data.dataset import Target
 from muslin.evaluation.ood import FALSE_OOD_RATE
 from muslin.evaluation.reliability import PRECISION_TARGETS
 from muslin.evaluation.selective import acceptance_policy
@@ -42,11 +41,7 @@ def model_summary(bundle: Bundle) -> dict[str, Any]:
         "network": bundle.network,
         "provenance": bundle.provenance,
         "thresholds": {name: list(values) for name, values in bundle.thresholds.items()},
-        "calibration": {
-            t.name: _calibration_summary(bundle, t)
-            for t in bundle.targets
-            if t.name in bundle.calibration_data
-        },
+        "calibration": {name: _calibration_summary(bundle, name) for name in bundle.calibration_data},
         "golden_images": len(bundle.golden_pixels),
         "bytes": {"model": len(bundle.model), "weights": len(bundle.weights)},
     }
@@ -63,7 +58,7 @@ def print_model(bundle: Bundle) -> None:
             names = target.classes if len(thresholds) > 1 else target.classes[-1:]
             values = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, thresholds, strict=True))
             out.print(f"  minimum probability: {printable(values)}")
-        print_lines(out, f"  {_coverage(bundle, target)}")
+        print_lines(out, f"  {_coverage(bundle, target.name)}")
     if bundle.ood_detector is not None:
         print_lines(
             out,
@@ -110,9 +105,7 @@ def _provenance_lines(bundle: Bundle) -> list[str]:
         "started": made.get("started"),
         "training": duration(train_s) if isinstance(train_s, int | float) else None,
         "machine": _nested(made, "machine", "processor"),
-        "versions": ", ".join(f"{name} {number}" for name, number in versions.items())
-        if isinstance(versions, Mapping)
-        else None,
+        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "command": made.get("command"),
     }
     for target in bundle.targets:
@@ -121,25 +114,22 @@ def _provenance_lines(bundle: Bundle) -> list[str]:
     return [f"{name:<12} {value}" for name, value in rows.items() if value not in (None, "")]
 
 
-def _calibration_summary(bundle: Bundle, target: Target) -> dict[str, Any]:
+def _calibration_summary(bundle: Bundle, name: str) -> dict[str, Any]:
     """The number of validation images, the temperature, and by precision target the expected coverage."""
-    data = bundle.calibration_data[target.name]
+    data = bundle.calibration_data[name]
+    target = next(target for target in bundle.targets if target.name == name)
     policies = [acceptance_policy(target, data, precision) for precision in PRECISION_TARGETS]
-    return {
-        "n": len(data),
-        "temperature": data.temperature.tolist(),
-        "coverage": {f"{policy.precision_target:g}": policy.expected_coverage for policy in policies},
-    }
+    coverage = {f"{policy.precision_target:g}": policy.expected_coverage for policy in policies}
+    return {"n": len(data), "temperature": data.temperature.tolist(), "coverage": coverage}
 
 
-def _coverage(bundle: Bundle, target: Target) -> str:
-    if target.name not in bundle.calibration_data:
+def _coverage(bundle: Bundle, name: str) -> str:
+    if name not in bundle.calibration_data:
         return "has no calibration data: every prediction goes to review"
-    summary = _calibration_summary(bundle, target)
+    summary = _calibration_summary(bundle, name)
+    coverage = {100 * float(precision): share for precision, share in summary["coverage"].items() if share}
     shares = ", ".join(
-        f"{percent(share)} at {100 * float(precision):g} % precision"
-        for precision, share in summary["coverage"].items()
-        if share
+        f"{percent(share)} at {precision:g} % precision" for precision, share in coverage.items()
     )
     on = f"on {summary['n']:,} validation images it can"
     return f"{on} accept {shares}" if shares else f"{on} guarantee no precision"
