@@ -125,7 +125,11 @@ def report_inputs(
         history=epochs if history is None else history,
         dataset=dataset,
         split=Split(
-            np.arange(n_train), np.arange(n_train, n_train + n_validation), test, "drawn with seed 0", seed=0
+            np.arange(n_train),
+            np.arange(n_train, n_train + n_validation),
+            test,
+            ("drawn with seed 0",),
+            seed=0,
         ),
         evaluations={
             "label": evaluate_multiclass(labels[test], probabilities, classes, ids=ids[test].tolist())
