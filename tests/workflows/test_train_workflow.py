@@ -18,10 +18,10 @@ from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError, StorageError
-from muslin.learn.recipes import recipe
+from muslin.learn.recipes import recipe, recipe_from_dict
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
-from muslin.workflows.run import Run, command_to_repeat, recipe_from_record, split_for_recipe
+from muslin.workflows.run import Run, command_to_repeat, split_for_recipe
 from refusals import refuses
 
 SMALL = {"epochs": 2, "batch_size": 40}
@@ -67,7 +67,7 @@ def test_run_records_data_recipe_and_test_metrics(run: Run, drawn: SyntheticData
 
 
 def test_recorded_metrics_are_those_of_the_bundle(run: Run, drawn: SyntheticDataset) -> None:
-    parts = split_for_recipe(drawn.dataset, recipe_from_record(run.record), 0)
+    parts = split_for_recipe(drawn.dataset, recipe_from_dict(run.record["recipe"]), 0)
     again = muslin.evaluate(str(run.model), drawn.dataset.take(parts.test)).evaluations["label"]
     assert again.accuracy == run.record["test"]["label"]["accuracy"]
     provenance = open_bundle(run.model).provenance
@@ -320,7 +320,8 @@ def test_unlabelled_images_are_in_no_part_and_no_metric(drawn: SyntheticDataset,
     run = muslin.train(some, settings=SMALL, out=tmp_path / "a")
     assert sum(run.record["data"]["sizes"].values()) == 150
     notes = {
-        note.code: note.params for note in split_for_recipe(some, recipe_from_record(run.record), 0).notes
+        note.code: note.params
+        for note in split_for_recipe(some, recipe_from_dict(run.record["recipe"]), 0).notes
     }
     assert 50 in notes["unlabelled_excluded"].values()
     assert muslin.evaluate(run.model, some, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 150

@@ -10,6 +10,7 @@ import numpy as np
 from muslin.data.dataset import Dataset
 from muslin.data.photos import PhotoImages
 from muslin.errors import ImageError
+from muslin.images import read_header
 from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import INSTALL, has_imagenet_weights
 from muslin.learn.recipes import RECIPES, Recipe, recipe, settings
@@ -36,19 +37,11 @@ GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"
 
 @dataclass(frozen=True)
 class RecipeChoice:
-    """The chosen recipe; `reason` names the alternatives."""
+    """A recipe; the reason, if muslin chose it; and the seconds it is expected to take on this machine, if measured."""
 
     recipe: Recipe
-    reason: Message
-
-
-@dataclass(frozen=True)
-class ImageProfile:
-    """What the choice depends on; `longest_px` is the median of the images' longest sides, None if unknown."""
-
-    in_files: bool
-    gray: bool
-    longest_px: int | None
+    reason: Message | None = None
+    expected_s: float | None = None
 
 
 def base_recipe(changes: Mapping[str, Any]) -> Recipe:
@@ -71,48 +64,40 @@ def choose_recipe(dataset: Dataset, train_count: int, changes: Mapping[str, Any]
     Raises:
         RecipeError: a setting is unknown, out of range, or not read by the recipe.
     """
-    profile = image_profile(dataset)
-    longest_px = profile.longest_px or SMALL_PX[1] + 1
+    in_files = isinstance(dataset.images, PhotoImages)
+    gray, side = _gray_and_side(dataset)
+    longest_px = side or SMALL_PX[1] + 1
     network = str(changes.get("network", RECIPES["photo"].network))
     suits_photo = _reads_all("photo", changes) and is_backbone(network)
-    if profile.in_files and longest_px > SMALL_PX[1] and suits_photo:
+    name, code = FROM_SCRATCH, "chose_small_photo"
+    if in_files and longest_px > SMALL_PX[1] and suits_photo:
         if has_imagenet_weights(network) or "weights" in changes:
-            return RecipeChoice(recipe("photo", **changes), Message("chose_photo", side=profile.longest_px))
-        name, reason = FROM_SCRATCH, {"code": "chose_small_photo_without_weights", "install": INSTALL}
-    elif profile.gray or longest_px < SMALL_PX[0] or (not profile.in_files and longest_px > SMALL_PX[1]):
-        name, reason = (
-            "quick",
-            {"code": "chose_quick", "slower": "tutorial" if profile.gray else FROM_SCRATCH},
-        )
-    else:
-        name, reason = FROM_SCRATCH, {"code": "chose_small_photo"}
+            return RecipeChoice(recipe("photo", **changes), Message("chose_photo", side=side))
+        code = "chose_small_photo_without_weights"
+    elif gray or longest_px < SMALL_PX[0] or (not in_files and longest_px > SMALL_PX[1]):
+        name, code = "quick", "chose_quick"
     row, fitted = RECIPES[name], {}
-    if profile.in_files and longest_px < row.image_size:
+    if in_files and longest_px < row.image_size:
         fitted["image_size"] = max(longest_px, 16)
     if name == FROM_SCRATCH and "epochs" not in changes and train_count * row.epochs > MAX_IMAGES_SEEN:
         fitted["epochs"] = max(round(MAX_IMAGES_SEEN / train_count), 2)
-    message = Message(
-        reason.pop("code"),
-        side=profile.longest_px,
-        epochs=fitted.get("epochs"),
-        full_epochs=row.epochs,
-        **reason,
-    )
-    return RecipeChoice(recipe(name, **{**fitted, **changes}), message)
+    epochs = {"epochs": fitted.get("epochs"), "full_epochs": row.epochs}
+    slower = "tutorial" if gray else FROM_SCRATCH
+    reason = Message(code, side=side, **epochs, install=INSTALL, slower=slower)
+    return RecipeChoice(recipe(name, **{**fitted, **changes}), reason)
 
 
 def _reads_all(name: str, changes: Mapping[str, Any]) -> bool:
     return changes.keys() <= settings(type(RECIPES[name])).keys()
 
 
-def image_profile(dataset: Dataset) -> ImageProfile:
-    """Size and channels of the images; of photos by a sample of their headers."""
-    from muslin.images import read_header
-
+def _gray_and_side(dataset: Dataset) -> tuple[bool, int | None]:
+    """Whether all images are gray, and the median of their longest sides, None if unknown; of photos by a sample of
+    their headers."""
     images = dataset.images
     if not isinstance(images, PhotoImages):
         height, width, channels = images[0].shape if len(images) else (1, 1, 1)
-        return ImageProfile(False, channels == 1, max(height, width))
+        return channels == 1, max(height, width)
     longest, modes = [], set()
     sample = np.unique(np.linspace(0, len(images) - 1, min(len(images), SAMPLED_HEADERS)).astype(int))
     for index in sample.tolist():
@@ -126,7 +111,5 @@ def image_profile(dataset: Dataset) -> ImageProfile:
             height, width = bottom - top, right - left
         longest.append(max(height, width))
         modes.add(mode)
-    if not longest:
-        return ImageProfile(True, False, None)
-    side = int(median(longest))
-    return ImageProfile(True, modes <= GRAY_MODES and side <= SMALL_PX[1], side)
+    side = int(median(longest)) if longest else None
+    return side is not None and modes <= GRAY_MODES and side <= SMALL_PX[1], side

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -131,9 +131,3 @@ def _convolution_seconds(dtype: torch.dtype) -> float:
             F.conv2d(images, kernels, padding=1).float().sum().backward()  # type: ignore[no-untyped-call]
         best = min(best, time.perf_counter() - start)
     return best
-
-
-def compute_settings_from_dict(values: dict[str, object]) -> ComputeSettings:
-    """The settings that `asdict` wrote into a run."""
-    fields = asdict(ComputeSettings(1, "float32", False))
-    return ComputeSettings(**{name: values[name] for name in fields})  # type: ignore[arg-type]

@@ -24,10 +24,11 @@ from muslin.evaluation.reliability import Predictions, measure_reliability
 from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.learn.networks import is_backbone
+from muslin.learn.recipes import recipe_from_dict
 from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 from muslin.storage.atomic import write_atomically
-from muslin.workflows.run import recipe_from_record, split_for_recipe
+from muslin.workflows.run import split_for_recipe
 
 MAX_SLICES = 100
 """Values of a column that become slices; with more, each has too few images."""
@@ -220,7 +221,7 @@ def training_split(predictor: Predictor, dataset: Dataset) -> Split | None:
     """How training split a data set without parts; None for data that the model was not trained on."""
     record = predictor.bundle.provenance
     try:
-        fingerprint, recipe = record["data"]["fingerprint"], recipe_from_record(record)
+        fingerprint, recipe = record["data"]["fingerprint"], recipe_from_dict(record["recipe"])
         seed = int(record["seed"])
     except (KeyError, TypeError, ValueError):  # not made by `muslin train`
         return None

@@ -1,5 +1,6 @@
 """A run's folder: everything that one training wrote, each file complete at every moment."""
 
+import itertools
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ from muslin.data.dataset import Dataset, Split, class_counts
 from muslin.data.photos import MAX_UNREADABLE
 from muslin.data.split import split
 from muslin.errors import DataError, StorageError
-from muslin.learn.recipes import RECIPES, Recipe, recipe_from_dict
+from muslin.learn.recipes import RECIPES, Recipe
 from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
 
 
@@ -56,14 +57,11 @@ class Run:
         Raises:
             DataError: the folder is not a run.
         """
-        path = self.folder / "run.json"
         try:
-            content = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+            content = json.loads((self.folder / "run.json").read_text())
+            return {**content}
+        except (OSError, ValueError, TypeError) as error:
             raise DataError("run_missing", path=str(self.folder)) from error
-        if not isinstance(content, dict):
-            raise DataError("run_missing", path=str(self.folder))
-        return content
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -99,15 +97,6 @@ class Run:
         }
 
 
-def recipe_from_record(record: Mapping[str, Any]) -> Recipe:
-    """The recipe in `run.json` or in a bundle's provenance.
-
-    Raises:
-        KeyError, TypeError, ValueError: this muslin did not write it.
-    """
-    return recipe_from_dict(record["recipe"])
-
-
 def split_for_recipe(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
     """`dataset` split as training with this recipe and seed splits it."""
     return split(
@@ -136,13 +125,10 @@ def new_run_folder(out: str | Path | None, name: str) -> Path:
         StorageError: the folder is not empty or not writable.
     """
     if out is None:
-        stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        folder, number = stem, 1
-        while folder.exists():
-            number += 1
-            folder = Path(f"{stem}-{number}")
-    else:
-        folder = Path(out)
+        stem = f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+        out = next(folder for folder in names if not Path(folder).exists())
+    folder = Path(out)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         check_no_run(folder)
@@ -193,43 +179,45 @@ def command_to_repeat(
         source: `data`, `test` and `read_options`; None for data in memory.
     """
     source = source or {"data": "DATA", "test": None, "read_options": {}}
-    words = ["muslin", "train", source["data"]]
+    options = {
+        "recipe": recipe and recipe.name,
+        "seed": seed,
+        "test": source["test"],
+        **source["read_options"],
+    }
+    if "shape" in options:
+        options["shape"] = "x".join(map(str, options["shape"]))
+    options["exclude"] = exclude
+    options["max_unreadable"] = None if max_unreadable == MAX_UNREADABLE else f"{max_unreadable:g}"
     if recipe:
-        words += ["--recipe", recipe.name]
-    words += ["--seed", str(seed)]
-    if source["test"]:
-        words += ["--test", source["test"]]
-    for name, value in source["read_options"].items():
+        defaults = RECIPES[recipe.name].to_dict().items()
+        changed = {name: value for name, value in recipe.to_dict().items() if (name, value) not in defaults}
+        options["epochs"] = changed.pop("epochs", None)
+        options["set"] = [f"{name}={_setting_text(value)}" for name, value in changed.items()]
+    words = ["muslin", "train", source["data"]]
+    for name, value in options.items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
             words.append(option)
-            continue
-        values = value if isinstance(value, list | tuple) else [value]
-        for word in ["x".join(map(str, value))] if name == "shape" else values:
-            words += [option, str(word)]
-    if exclude is not None:
-        words += ["--exclude", str(exclude)]
-    if max_unreadable != MAX_UNREADABLE:
-        words += ["--max-unreadable", f"{max_unreadable:g}"]
-    defaults = RECIPES[recipe.name].to_dict() if recipe else {}
-    for name, value in recipe.to_dict().items() if recipe else ():
-        if name not in defaults or value != defaults[name]:
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            text = "none" if value is None else text
-            words += ["--epochs", text] if name == "epochs" else ["--set", f"{name}={text}"]
+        elif value not in (None, ""):
+            for each in value if isinstance(value, list | tuple) else [value]:
+                words += [option, str(each)]
     return shlex.join(words)
+
+
+def _setting_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else str(value)
 
 
 def absolute_source(source: Mapping[str, Any]) -> dict[str, Any]:
     """`source` of `command_to_repeat` with absolute paths, so that it can be read from any working folder."""
     from muslin.data.registry import DATASETS
 
-    absolute = {
-        name: str(Path(value).absolute()) if value and os.path.exists(value) else value
-        for name, value in source.items()
-        if name != "read_options" and value not in DATASETS
-    }
+    def absolute(value: str | None) -> str | None:
+        exists = value and value not in DATASETS and os.path.exists(value)
+        return str(Path(value).absolute()) if value and exists else value
+
     options = dict(source["read_options"])
     if options.get("images"):
         options["images"] = str(Path(options["images"]).absolute())
-    return {**source, **absolute, "read_options": options}
+    return {"data": absolute(source["data"]), "test": absolute(source["test"]), "read_options": options}

@@ -14,7 +14,8 @@ from muslin.errors import RecipeError, StoppedError
 from muslin.learn.batches import steps_per_epoch, total_steps
 from muslin.learn.networks import NETWORKS
 from muslin.learn.pretrained import has_imagenet_weights
-from muslin.learn.recipes import LADDER, LinearProbeRecipe, Recipe, SGDRecipe, image_scale, with_min_steps
+from muslin.learn.recipe_choice import RecipeChoice
+from muslin.learn.recipes import LADDER, LinearProbeRecipe, SGDRecipe, image_scale, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Message
 
@@ -44,15 +45,6 @@ class TrainingSpeed:
 
     step_s: Mapping[float, float]
     validation_s: float
-
-
-@dataclass(frozen=True)
-class BudgetedRecipe:
-    """A recipe that fits the budget, the seconds it is expected to take here, and the reason for it."""
-
-    recipe: Recipe
-    expected_s: float
-    reason: Message
 
 
 def parse_duration(text: str) -> float:
@@ -167,7 +159,7 @@ def fit_epochs_to_budget(recipe: SGDRecipe, seconds: float, n: int, speed: Train
 
 def fit_time_budget(
     seconds: float, dataset: Dataset, split: Split, recipes: Sequence[SGDRecipe]
-) -> BudgetedRecipe:
+) -> RecipeChoice:
     """The slowest of `recipes` (quickest first) of which at least `MIN_STEPS_RATIO` fits `seconds`.
 
     Raises:
@@ -195,7 +187,7 @@ def fit_time_budget(
         "recipe_fits_budget", recipe=best.name, steps=steps, full_steps=full_steps, budget_s=seconds,
         expected_s=expected_s,
     )  # fmt: skip
-    return BudgetedRecipe(best, expected_s, reason)
+    return RecipeChoice(best, reason, expected_s)
 
 
 def ladder_recipes(recipe: SGDRecipe, n: int, settings: Mapping[str, Any]) -> list[SGDRecipe]:
@@ -209,7 +201,7 @@ def ladder_recipes(recipe: SGDRecipe, n: int, settings: Mapping[str, Any]) -> li
 
 def fit_backbone_to_budget(
     seconds: float, dataset: Dataset, recipe: LinearProbeRecipe, seed: int
-) -> BudgetedRecipe:
+) -> RecipeChoice:
     """A linear-probe `recipe` with the best backbone that extracts the features of all photos in `seconds`.
 
     Raises:
@@ -236,7 +228,7 @@ def fit_backbone_to_budget(
                 "backbone_fits_budget", recipe=tried.name, network=network, n=len(dataset), budget_s=seconds,
                 expected_s=expected_s,
             )  # fmt: skip
-            return BudgetedRecipe(tried, expected_s, reason)
+            return RecipeChoice(tried, reason, expected_s)
     raise RecipeError(
         "time_budget_too_short_for_photos",
         budget_s=seconds,

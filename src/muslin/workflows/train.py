@@ -18,52 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from muslin import machine
+from muslin.data import photos
 from muslin.data.audit import exclusions
 from muslin.data.dataset import Dataset, Split
-from muslin.data.photos import (
-    MAX_UNREADABLE,
-    PhotoImages,
-    ResizedPhotos,
-    decode_photos,
-    exclude_unreadable,
-    readable_photos,
-    resize_photos,
-)
+from muslin.data.photos import MAX_UNREADABLE, PhotoImages, ResizedPhotos
 from muslin.errors import DataError, MissingPartError, StoppedError, StorageError, TrainingError
+from muslin.learn import recipes
 from muslin.learn.networks import describe, is_backbone
 from muslin.learn.pretrained import INSTALL, has_imagenet_weights
-from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, base_recipe, choose_recipe
-from muslin.learn.recipes import (
-    IMAGENET,
-    MAX_SEED,
-    RANDOM,
-    FineTuneRecipe,
-    LinearProbeRecipe,
-    PretrainedRecipe,
-    Recipe,
-    SGDRecipe,
-    with_min_steps,
-)
-from muslin.learn.recipes import recipe as recipe_named
+from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_recipe, choose_recipe
+from muslin.learn.recipes import FineTuneRecipe, LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import remove_partial_files
-from muslin.workflows.run import (
-    Run,
-    absolute_source,
-    check_no_run,
-    command_to_repeat,
-    describe_data,
-    new_run_folder,
-    package_versions,
-    recipe_from_record,
-    split_for_recipe,
-)
-from muslin.workflows.time_budget import (
-    check_time_budget,
-    fit_backbone_to_budget,
-    fit_time_budget,
-    ladder_recipes,
-)
+from muslin.workflows import run as runs
+from muslin.workflows import time_budget
+from muslin.workflows.run import Run, split_for_recipe
 
 if TYPE_CHECKING:
     from muslin.learn.features import Features
@@ -124,19 +93,15 @@ class TrainingPlan:
     """A training that nothing speaks against.
 
     Attributes:
-        recipe: fitted to the data and the time budget.
-        reason: why it was chosen, if muslin chose it; `reason_logged` if it has been logged.
-        expected_s: seconds of training, if measured.
+        choice: the recipe, fitted to the data and the time budget; `reason_logged` if its reason has been logged.
         source: where the data are, for `run.json`; None for data in memory.
         excluded: part and id of the excluded samples.
     """
 
     options: TrainOptions
     data: TrainingData
-    recipe: Recipe
-    reason: Message | None
+    choice: RecipeChoice
     reason_logged: bool
-    expected_s: float | None
     source: Mapping[str, Any] | None
     excluded: list[tuple[str, str]] | None
 
@@ -167,13 +132,13 @@ def train(
         StorageError: the disk became full. What was written is intact, and `resume` continues from it.
     """
     if out is not None:
-        check_no_run(Path(out))
+        runs.check_no_run(Path(out))
     callbacks = Callbacks(log, on_progress, should_stop)
     given = {name: value for name, value in options.items() if value is not None}
     plan = plan_training(data, TrainOptions(recipe, seed, **given), callbacks)
     run = start_run(plan, out)
-    if plan.reason and not plan.reason_logged:
-        log(plan.reason)
+    if plan.choice.reason and not plan.reason_logged:
+        log(plan.choice.reason)
     with _resume_command(run):
         return finish_run(run, plan.data, callbacks)
 
@@ -184,44 +149,47 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     Raises:
         MuslinError: the data or the recipe cannot be used.
     """
-    recipe, budget_s = _requested_recipe(options, callbacks.log), options.time_budget_s
-    _check_options(options)
+    if not 0 <= options.seed <= recipes.MAX_SEED:
+        raise TrainingError("seed_out_of_range", seed=options.seed, high=recipes.MAX_SEED)
+    if not 0 <= options.max_unreadable <= 1:
+        raise TrainingError("max_unreadable_out_of_range", value=options.max_unreadable)
+    budget_s = options.time_budget_s
+    time_budget.check_time_budget(budget_s, options.settings)
+    weights = options.settings.get("weights")
+    if weights and weights not in (recipes.IMAGENET, recipes.RANDOM):  # found from any working folder
+        absolute = {"weights": str(Path(weights).absolute())}
+        options = replace(options, settings={**options.settings, **absolute})
+    choice = RecipeChoice(_requested_recipe(options, callbacks.log))
     require_training()
-    source = _describe_source(data, options)
-    dataset = data if isinstance(data, Dataset) else _read_source(source or {}, callbacks.log)
-    excluded = None
+    source, excluded = None, None
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        test = str(options.test) if options.test else None
+        source = {"data": str(data), "test": test, "read_options": dict(options.read_options)}
+        dataset = _read_source(source, callbacks.log)
     if options.exclude is not None:
         excluded = exclusions.read_exclusions(Path(options.exclude))
         dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
-    recipe, reason, expected_s = _choose_and_budget(dataset, recipe, options)
-    logged = reason if isinstance(dataset.images, PhotoImages) else None
+    if options.recipe == AUTO:
+        n_train = len(split_for_recipe(dataset, choice.recipe, options.seed).train)
+        choice = choose_recipe(dataset, n_train, options.settings)
+    if budget_s is not None and isinstance(choice.recipe, LinearProbeRecipe):
+        choice = time_budget.fit_backbone_to_budget(budget_s, dataset, choice.recipe, options.seed)
+    logged = choice.reason if isinstance(dataset.images, PhotoImages) else None
     if logged:
         callbacks.log(logged)  # before photos are decoded, which takes a while
-    prepared = prepare_data(dataset, recipe, options.seed, options.max_unreadable, callbacks)
-    recipe = with_min_steps(recipe, len(prepared.split.train))
+    prepared = prepare_data(dataset, choice.recipe, options.seed, options.max_unreadable, callbacks)
+    n_train = len(prepared.split.train)
+    recipe = recipes.with_min_steps(choice.recipe, n_train)
+    choice = replace(choice, recipe=recipe)
     if budget_s is not None and isinstance(recipe, SGDRecipe):
         candidates = [recipe]
         if options.recipe == AUTO:
-            candidates = ladder_recipes(recipe, len(prepared.split.train), options.settings)
-        budgeted = fit_time_budget(budget_s, prepared.dataset, prepared.split, candidates)
-        recipe, reason, expected_s = budgeted.recipe, budgeted.reason, budgeted.expected_s
-    already = reason is not None and reason is logged
-    return TrainingPlan(options, prepared, recipe, reason, already, expected_s, source, excluded)
-
-
-def _choose_and_budget(
-    dataset: Dataset, recipe: Recipe, options: TrainOptions
-) -> tuple[Recipe, Message | None, float | None]:
-    """The recipe that suits the data, the reason, and the expected seconds where they are known already."""
-    reason: Message | None = None
-    if options.recipe == AUTO:
-        n_train = len(split_for_recipe(dataset, recipe, options.seed).train)
-        choice = choose_recipe(dataset, n_train, options.settings)
-        recipe, reason = _with_absolute_weights(choice.recipe), choice.reason
-    if options.time_budget_s is not None and isinstance(recipe, LinearProbeRecipe):
-        budgeted = fit_backbone_to_budget(options.time_budget_s, dataset, recipe, options.seed)
-        return budgeted.recipe, budgeted.reason, budgeted.expected_s
-    return recipe, reason, None
+            candidates = time_budget.ladder_recipes(recipe, n_train, options.settings)
+        choice = time_budget.fit_time_budget(budget_s, prepared.dataset, prepared.split, candidates)
+    already = choice.reason is not None and choice.reason is logged
+    return TrainingPlan(options, prepared, choice, already, source, excluded)
 
 
 def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
@@ -234,28 +202,28 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import network_for
 
-    options, recipe, dataset, parts = plan.options, plan.recipe, plan.data.dataset, plan.data.split
+    options, recipe, dataset, parts = plan.options, plan.choice.recipe, plan.data.dataset, plan.data.split
     network = describe(network_for(dataset, parts, recipe))
     exclude = options.exclude
     record = {
         "status": "training",
         "recipe": recipe.to_dict(),
-        "recipe_reason": plan.reason,
-        "expected_s": plan.expected_s,
+        "recipe_reason": plan.choice.reason,
+        "expected_s": plan.choice.expected_s,
         "seed": options.seed,
-        "command": command_to_repeat(plan.source, recipe, options.seed, exclude, options.max_unreadable),
+        "command": runs.command_to_repeat(plan.source, recipe, options.seed, exclude, options.max_unreadable),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": network["parameters"],
         "epochs": recipe.epochs,
-        "source": plan.source and absolute_source(plan.source),
+        "source": plan.source and runs.absolute_source(plan.source),
         "exclude": None if plan.excluded is None else {"path": str(exclude), "n": len(plan.excluded)},
         "max_unreadable": options.max_unreadable,
-        "data": describe_data(dataset, parts),
+        "data": runs.describe_data(dataset, parts),
         "compute": asdict(choose_compute_settings()),
         "machine": machine.description(),
-        "versions": package_versions(),
+        "versions": runs.package_versions(),
     }
-    run = Run(new_run_folder(out, f"{dataset.name}-{recipe.name}"))
+    run = Run(runs.new_run_folder(out, f"{dataset.name}-{recipe.name}"))
     try:
         if plan.excluded is not None:
             exclusions.write_exclusions(run.excluded, ("part", "id"), plan.excluded)
@@ -318,12 +286,12 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
     """Train from the run's checkpoint, or from the start; then write the bundle, its evaluation and the report."""
     from muslin.learn.batches import total_images_seen
     from muslin.learn.linear_probe import fit_linear_heads
-    from muslin.learn.torch_setup import compute_settings_from_dict
+    from muslin.learn.torch_setup import ComputeSettings
     from muslin.learn.train import initial_network, training_arrays, validation_subset
     from muslin.learn.training_loop import fit
 
     record, dataset, parts = run.record, data.dataset, data.split
-    recipe, seed = recipe_from_record(record), record["seed"]
+    recipe, seed = recipes.recipe_from_dict(record["recipe"]), record["seed"]
 
     def on_progress(progress: "Progress") -> None:
         if progress.row:
@@ -337,7 +305,7 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
         train, validation = (
             training_arrays(dataset, part) for part in (parts.train, validation_subset(parts))
         )
-        compute = compute_settings_from_dict(record["compute"])
+        compute = ComputeSettings(**record["compute"])
         history = fit(
             net, train, validation, recipe, seed=seed, compute=compute, checkpoint=run.checkpoint, **listeners
         )
@@ -365,7 +333,7 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
     from muslin.workflows.calibrate import calibrate
     from muslin.workflows.evaluate import EvaluationResult, evaluate_output, headline_metric, predict_dataset
 
-    dataset, parts, recipe = data.dataset, data.split, recipe_from_record(record)
+    dataset, parts, recipe = data.dataset, data.split, recipes.recipe_from_dict(record["recipe"])
     names = ("name", "recipe", "seed", "command", "started", "train_s", "data", "versions", "machine")
     provenance = {name: record[name] for name in names}
     golden = golden_images(dataset, parts)
@@ -402,34 +370,31 @@ def prepare_data(
         TrainingError: the labels cannot be trained on.
         StoppedError: as `muslin.learn.features.extract`.
     """
-    size = (recipe.image_size, recipe.image_size, 3)
-    log = callbacks.log
+    size, log = (recipe.image_size, recipe.image_size, 3), callbacks.log
+    freezes = isinstance(recipe, LinearProbeRecipe) or (
+        isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks > 0
+    )
     if not is_backbone(recipe.network):
-        dataset = decode_photos(dataset, size, max_unreadable=max_unreadable, log=log)
+        dataset = photos.decode_photos(dataset, size, max_unreadable=max_unreadable, log=log)
         return TrainingData(dataset, split_for_recipe(dataset, recipe, seed))
-    dataset = resize_photos(dataset, size)
+    dataset = photos.resize_photos(dataset, size)
     split_for_recipe(dataset, recipe, seed)  # faults of the labels are reported before photos are decoded
     if isinstance(recipe, SGDRecipe):
         assert isinstance(dataset.images, ResizedPhotos)
         dataset = replace(dataset, images=dataset.images.cached())  # every epoch decodes them
-    if not isinstance(recipe, PretrainedRecipe) or (
-        isinstance(recipe, FineTuneRecipe) and not recipe.frozen_blocks
-    ):
-        dataset = readable_photos(dataset, max_unreadable=max_unreadable, log=log)
+    if not freezes:
+        dataset = photos.readable_photos(dataset, max_unreadable=max_unreadable, log=log)
         return TrainingData(dataset, split_for_recipe(dataset, recipe, seed))
+    assert isinstance(recipe, PretrainedRecipe)
     require_training()
     from muslin.learn.train import extract_features
 
+    threads, should_stop = machine.physical_cores(), callbacks.should_stop
     features, problems = extract_features(
-        dataset,
-        recipe,
-        seed=seed,
-        threads=machine.physical_cores(),
-        log=log,
-        should_stop=callbacks.should_stop,
+        dataset, recipe, seed=seed, threads=threads, log=log, should_stop=should_stop
     )
     readable = np.setdiff1d(np.arange(len(dataset)), list(problems))
-    dataset = exclude_unreadable(dataset, problems, max_unreadable, log)
+    dataset = photos.exclude_unreadable(dataset, problems, max_unreadable, log)
     return TrainingData(dataset, split_for_recipe(dataset, recipe, seed), features.take(readable))
 
 
@@ -455,47 +420,17 @@ def _resume_command(run: Run) -> Iterator[None]:
         raise error.with_params(command=command) from error
 
 
-def _check_options(options: TrainOptions) -> None:
-    if not 0 <= options.seed <= MAX_SEED:
-        raise TrainingError("seed_out_of_range", seed=options.seed, high=MAX_SEED)
-    if not 0 <= options.max_unreadable <= 1:
-        raise TrainingError("max_unreadable_out_of_range", value=options.max_unreadable)
-    check_time_budget(options.time_budget_s, options.settings)
-
-
 def _requested_recipe(options: TrainOptions, log: Log) -> Recipe:
     """The recipe by its name; the one from scratch if it needs weights that are not installed."""
     if options.recipe == AUTO:
         return base_recipe(options.settings)
-    recipe = recipe_named(options.recipe, **options.settings)
-    if isinstance(recipe, PretrainedRecipe) and recipe.weights == IMAGENET:
-        if has_imagenet_weights(recipe.network):
-            return recipe
-        log(
-            Message(
-                "pretrained_weights_missing",
-                recipe=recipe.name,
-                network=recipe.network,
-                install=INSTALL,
-                instead=FROM_SCRATCH,
-            )
-        )
-        return recipe_named(FROM_SCRATCH, **options.settings)
-    return _with_absolute_weights(recipe)
-
-
-def _with_absolute_weights(recipe: Recipe) -> Recipe:
-    """`recipe` with an absolute path of its weights, so that they are found from any working folder."""
-    if not isinstance(recipe, PretrainedRecipe) or recipe.weights in (IMAGENET, RANDOM):
+    recipe = recipes.recipe(options.recipe, **options.settings)
+    uses_imagenet = isinstance(recipe, PretrainedRecipe) and recipe.weights == recipes.IMAGENET
+    if not uses_imagenet or has_imagenet_weights(recipe.network):
         return recipe
-    return replace(recipe, weights=str(Path(recipe.weights).absolute()))
-
-
-def _describe_source(data: str | Path | Dataset, options: TrainOptions) -> dict[str, Any] | None:
-    if isinstance(data, Dataset):
-        return None
-    test = str(options.test) if options.test else None
-    return {"data": str(data), "test": test, "read_options": dict(options.read_options)}
+    names = {"recipe": recipe.name, "network": recipe.network, "instead": FROM_SCRATCH}
+    log(Message("pretrained_weights_missing", **names, install=INSTALL))
+    return recipes.recipe(FROM_SCRATCH, **options.settings)
 
 
 def _read_source(source: Mapping[str, Any], log: Log) -> Dataset:
@@ -518,7 +453,7 @@ def _read_run_data(
     """
     path = str(run.folder)
     try:
-        recipe, seed = recipe_from_record(record), int(record["seed"])
+        recipe, seed = recipes.recipe_from_dict(record["recipe"]), int(record["seed"])
         source, fingerprint = record["source"], record["data"]["fingerprint"]
         max_unreadable, exclude = record["max_unreadable"], record["exclude"]
     except (KeyError, TypeError, ValueError) as error:
