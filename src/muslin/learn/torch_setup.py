@@ -8,8 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +62,9 @@ def choose_compute_settings(threads: int | None = None) -> ComputeSettings:
     instructions = torch.backends.cpu.get_cpu_capability()
     key = f"{processor()}|{instructions}|torch {torch.__version__}|{threads} threads"
     cache_file = cache_folder() / "compute.json"
-    cached = _cached_precisions(cache_file)
+    cached: dict[str, Any] = {}
+    with suppress(OSError, ValueError, TypeError):
+        cached |= json.loads(cache_file.read_text())
     if key not in cached:
         cached[key] = {"precision": _faster_precision(threads)}
         with suppress(StorageError):  # measured again next time
@@ -97,14 +98,6 @@ def apply_compute_settings(compute: ComputeSettings) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if compute.memory_kept:
         keep_memory()
-
-
-def _cached_precisions(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _faster_precision(threads: int) -> str:
