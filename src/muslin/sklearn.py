@@ -189,8 +189,6 @@ def _image_shape(array_shape: tuple[int, ...], shape: tuple[int, ...] | None) ->
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:
-    if random_state is None:
-        return 0
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
-    return int(random_state)
+    return int(random_state or 0)

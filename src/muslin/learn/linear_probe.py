@@ -58,10 +58,12 @@ def fit_linear_heads(
 
     def after_iteration(flat: FloatArray) -> None:
         elapsed_s = time.perf_counter() - started
-        epoch = len(history) + 1
-        check_finite(float(objective.metrics["train_loss"] or 0.0), epoch, recipe.epochs)
-        history.append({"epoch": epoch, **objective.metrics, "elapsed_s": elapsed_s})
-        on_progress(_progress(history, recipe.epochs))
+        epoch, metrics = len(history) + 1, objective.metrics
+        loss = check_finite(float(metrics["train_loss"] or 0.0), epoch, recipe.epochs)
+        history.append({"epoch": epoch, **metrics, "elapsed_s": elapsed_s})
+        left_s = (recipe.epochs - epoch) * elapsed_s / epoch
+        accuracy = metrics["train_accuracy"] or 0.0
+        on_progress(Progress(epoch, recipe.epochs, 1, 1, loss, accuracy, None, left_s, history[-1]))
         if should_stop() and epoch < recipe.epochs:
             raise StoppedError("linear_probe_stopped")
 
@@ -116,16 +118,17 @@ class _Objective:
         heads: Mapping[str, int],
     ) -> None:
         self.recipe, self.heads = recipe, heads
-        is_train = np.zeros(len(features), dtype=bool)
-        is_train[split.train] = True
         used = np.sort(np.concatenate([split.train, split.validation]))
-        self.features, self.is_train = features.take(used), torch.from_numpy(is_train[used])
-        mean, std = _mean_and_std(self.features, is_train[used])
+        is_train = np.isin(used, split.train)
+        self.features = features.take(used)
+        mean, std = _mean_and_std(self.features, is_train)
         self.mean, self.std = torch.from_numpy(mean), torch.from_numpy(std)
+        self.parts = {"train": torch.from_numpy(is_train), "validation": torch.from_numpy(~is_train)}
         self.labels = {name: torch.from_numpy(values[used]).long() for name, values in labels.items()}
-        train = {name: values[self.is_train] for name, values in self.labels.items()}
-        self.weights = {name: class_weights(values, heads[name], recipe) for name, values in train.items()}
-        self.parts = {"train": self.is_train, "validation": ~self.is_train}
+        self.weights = {
+            name: class_weights(values[self.parts["train"]], heads[name], recipe)
+            for name, values in self.labels.items()
+        }
         self.counts = {
             part: {name: count_labelled(values[chosen]) for name, values in self.labels.items()}
             for part, chosen in self.parts.items()
@@ -185,18 +188,3 @@ def _mean_and_std(features: Features, chosen: NDArray[np.bool_]) -> tuple[FloatA
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return mean, np.maximum(std, max(1e-3 * std.max(), 1e-30))  # a constant feature is not blown up
-
-
-def _progress(history: list[dict[str, Any]], epochs: int) -> Progress:
-    row = history[-1]
-    return Progress(
-        epoch=row["epoch"],
-        epochs=epochs,
-        step=1,
-        steps=1,
-        loss=row["train_loss"],
-        accuracy=row["train_accuracy"],
-        images_per_s=None,
-        left_s=(epochs - row["epoch"]) * row["elapsed_s"] / row["epoch"],
-        row=row,
-    )

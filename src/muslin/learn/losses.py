@@ -46,28 +46,20 @@ def compute_loss(
         truth, weight = labels[name], weights.get(name)
         raw = values.to(torch.promote_types(values.dtype, torch.float32))
         if truth.ndim == 2:
+            known = (truth != UNKNOWN).float()
+            factor = known if weight is None else known * torch.where(truth == 1, weight[1], weight[0])
             targets = truth.clamp(min=0).to(raw.dtype)
-            total = F.binary_cross_entropy_with_logits(
-                raw, targets, _label_weights(truth, weight), reduction="sum"
-            )
+            total = F.binary_cross_entropy_with_logits(raw, targets, factor, reduction="sum")
         else:
-            total = F.cross_entropy(
-                logits(raw, activation),
-                truth,
-                weight,
-                ignore_index=UNKNOWN,
-                label_smoothing=recipe.label_smoothing,
-                reduction="sum",
-            )
+            options: Any = {
+                "label_smoothing": recipe.label_smoothing,
+                "ignore_index": UNKNOWN,
+                "reduction": "sum",
+            }
+            total = F.cross_entropy(logits(raw, activation), truth, weight, **options)
         count = counts[name] if name in counts else count_labelled(truth)
         losses.append(total / count.clamp(min=1))
     return torch.stack(losses).sum()
-
-
-def _label_weights(truth: Tensor, weight: Tensor | None) -> Tensor:
-    """The weight of each label in the loss: 0 where it is unknown."""
-    known = (truth != UNKNOWN).float()
-    return known if weight is None else known * torch.where(truth == 1, weight[1], weight[0])
 
 
 def count_labelled(truth: Tensor) -> Tensor:
@@ -151,12 +143,10 @@ def evaluate_network(
     height, width, _ = net.network.input_shape
     batch_size = min(max(MAX_BATCH_PX // (height * width), 1), 1000)
     for start in range(0, len(images), batch_size):
-        batch = to_batch(take_images(images, np.arange(start, min(start + batch_size, len(images)))))
+        chosen = np.arange(start, min(start + batch_size, len(images)))
+        batch = to_batch(take_images(images, chosen))
         probabilities = net.probabilities(resize_batch(batch, size or (height, width)))
-        truths = {
-            name: torch.from_numpy(values[start : start + batch_size].astype(np.int64))
-            for name, values in labels.items()
-        }
+        truths = {name: torch.from_numpy(values[chosen].astype(np.int64)) for name, values in labels.items()}
         count_correct(probabilities, truths, correct, labelled, threshold=0.5)
         for name, values in probabilities.items():
             truth, clamped = truths[name], values.clamp(min=1e-7)

@@ -103,18 +103,14 @@ def optimizers_for(net: Net, recipe: SGDRecipe) -> list[Optimizer]:
     elif recipe.optimizer == "adamw":
         optimizers = [AdamW(_adamw_groups(net, weights, recipe), lr=recipe.learning_rate, fused=True)]
     else:
-        kernels = [w for w in weights.values() if w.ndim == 4]
-        biases = [w for w in weights.values() if w.ndim == 1]
-        dense = [w for w in weights.values() if w.ndim == 2]
+        kernels, dense, biases = ([w for w in weights.values() if w.ndim == n] for n in (4, 2, 1))
         groups = [
             {"params": rest, "lr": rate, "weight_decay": recipe.weight_decay / max(rate, 1e-12)}
             for rest, rate in ((biases, recipe.bias_learning_rate), (dense, recipe.head_learning_rate))
             if rest
         ]
-        optimizers = [
-            Muon(kernels, lr=recipe.learning_rate),
-            SGD(groups, lr=0.0, momentum=0.85, nesterov=True, fused=True),
-        ]
+        sgd = SGD(groups, lr=0.0, momentum=0.85, nesterov=True, fused=True)
+        optimizers = [Muon(kernels, lr=recipe.learning_rate), sgd]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]

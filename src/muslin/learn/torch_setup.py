@@ -104,23 +104,16 @@ def _faster_precision(threads: int) -> str:
     """bfloat16 if the processor supports it and a convolution is clearly faster with it."""
     if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return "float32"  # emulated, it would be hundreds of times slower
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        seconds = {dtype: _convolution_seconds(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    finally:
-        torch.set_num_threads(before)
-    # only if clearly faster: else noise would make the same machine choose differently
-    return "bfloat16" if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else "float32"
-
-
-def _convolution_seconds(dtype: torch.dtype) -> float:
     images = torch.ones(256, 32, 14, 14).contiguous(memory_format=torch.channels_last)
     kernels = torch.ones(64, 32, 3, 3, requires_grad=True)
-    best = float("inf")
-    for _ in range(8):
+    seconds = {"float32": float("inf"), "bfloat16": float("inf")}
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    for precision in [*seconds] * 8:
         start = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
             F.conv2d(images, kernels, padding=1).float().sum().backward()  # type: ignore[no-untyped-call]
-        best = min(best, time.perf_counter() - start)
-    return best
+        seconds[precision] = min(seconds[precision], time.perf_counter() - start)
+    torch.set_num_threads(before)
+    # only if clearly faster: else noise would make the same machine choose differently
+    return "bfloat16" if seconds["bfloat16"] < 0.8 * seconds["float32"] else "float32"
