@@ -38,15 +38,15 @@ def sliced_run(fashion_slice: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A run on the slice of Fashion-MNIST, by `muslin train … --json`."""
     here = tmp_path_factory.mktemp("sliced")
     words = ["train", fashion_slice, "--epochs", 4, "--set", "batch_size=64", "--out", "run", "--json"]
-    said = run(*words, cwd=here)
-    assert said.code == 0, said
-    return FinishedRun(here / "run", said)
+    done = run(*words, cwd=here)
+    assert done.code == 0, done
+    return FinishedRun(here / "run", done)
 
 
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """A run on all of Fashion-MNIST with the recipe quick, made once for all tests that are marked slow."""
     here = tmp_path_factory.mktemp("whole")
-    said = run("train", "fashion-mnist", "--out", "run", "--json", cwd=here)
-    assert said.code == 0, said
-    return FinishedRun(here / "run", said)
+    done = run("train", "fashion-mnist", "--out", "run", "--json", cwd=here)
+    assert done.code == 0, done
+    return FinishedRun(here / "run", done)

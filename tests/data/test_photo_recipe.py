@@ -124,11 +124,11 @@ def test_too_many_unreadable_photos_are_listed_and_refused(recipe: str, photos: 
     victims = [file for file in sorted(photos.glob("train/*/*.jpg")) if int(file.stem[-1]) % 2]
     for file in victims:
         file.write_bytes(b"<html>no photo</html>")
-    said: list[str] = []
+    messages: list[str] = []
     settings = SMALL if recipe == "photo" else {"batch_size": 8, "image_size": 32, "epochs": 1}
     with refuses("too_many_unreadable"):
-        muslin.train(photos, recipe=recipe, out=tmp_path / "run", settings=settings, log=said.append)
-    assert all(any(file.name in sentence for sentence in said) for file in victims)
+        muslin.train(photos, recipe=recipe, out=tmp_path / "run", settings=settings, log=messages.append)
+    assert all(any(file.name in sentence for sentence in messages) for file in victims)
     assert not (tmp_path / "run").exists()
     run = muslin.train(photos, recipe=recipe, out=tmp_path / "run", settings=settings, max_unreadable=0.5)
     assert sum("html" in sentence.lower() for sentence in run.record["data"]["fixes"]) == len(victims)
@@ -174,12 +174,12 @@ def test_missing_imagenet_weights_fall_back_to_small_photo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretrained, "PACKAGES", {"efficientnet-lite2": "no_such_package"})
-    said: list[Any] = []
+    messages: list[Any] = []
     settings = {"image_size": 32, "epochs": 1}
     photos = write_folders(tmp_path / "more", {"train": 25, "test": 3})  # at least a batch of the recipe
-    run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=settings, log=said.append)
+    run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=settings, log=messages.append)
     assert run.record["recipe"]["name"] == "small-photo"
-    assert said[0].code == "pretrained_weights_missing"
+    assert messages[0].code == "pretrained_weights_missing"
 
 
 def test_features_do_not_depend_on_the_batch(photos: Path) -> None:

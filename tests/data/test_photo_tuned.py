@@ -132,8 +132,8 @@ def test_targets_with_unknown_labels_are_tuned_together(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for number, (kind, _, image) in enumerate(make_photos(12)):
         image.save(tmp_path / f"photos/{number}.jpg")
-        said = "" if number % 4 == 0 else kind
-        lines.append(f"{number}.jpg,{said},{kind}{'|light' if number % 3 else ''}")
+        label = "" if number % 4 == 0 else kind
+        lines.append(f"{number}.jpg,{label},{kind}{'|light' if number % 3 else ''}")
     (tmp_path / "table.csv").write_text("\n".join(lines))
     reading = {"target": ["kind", "tags"], "images": str(tmp_path / "photos"), "separator": ["|"]}
     run = muslin.train(

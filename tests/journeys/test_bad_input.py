@@ -216,8 +216,8 @@ def test_rows_without_a_label_are_excluded(sound: Garments, here: Path, capfd: A
     header, *rows = sound.csv.splitlines()
     some = [b"," + row.split(b",", 1)[1] if i % 10 == 0 else row for i, row in enumerate(rows)]
     (here / "x.csv").write_bytes(b"\n".join([header, *some]))
-    told = invoke(capfd, "train", "x.csv", *FEW, "--out", "run", "--json").json
-    assert told["test"]["label"]["n"] in (14, 15), "a fifth of 72"
+    summary = invoke(capfd, "train", "x.csv", *FEW, "--out", "run", "--json").json
+    assert summary["test"]["label"]["n"] in (14, 15), "a fifth of 72"
     record = json.loads((here / "run" / "run.json").read_text())
     fixes = [fix["code"] if isinstance(fix, dict) else fix for fix in record["data"]["fixes"]]
     assert "rows_without_label" in fixes or Message("rows_without_label", n=8) in fixes

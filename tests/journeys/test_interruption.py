@@ -108,11 +108,11 @@ def killed(job: Job, moment: random.Random, most_s: float) -> str | None:
                 process.kill()
                 break
             time.sleep(0.01)
-        _, said = process.communicate()
+        _, errors = process.communicate()
     written += job.watch.look()
     if process.returncode == 0:
         return None
-    assert process.returncode == -signal.SIGKILL, said
+    assert process.returncode == -signal.SIGKILL, errors
     return written[-1] if written else "none"
 
 
@@ -187,9 +187,9 @@ def test_second_ctrl_c_stops_at_once_and_keeps_the_checkpoint(
 def test_finished_run_is_not_trained_again(whole: tuple[Job, float], capfd: Any) -> None:
     job, _ = whole
     before = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()}
-    said = invoke(capfd, "train", "--resume", job.folder, "--json")
-    assert (said.code, said.err) == (0, f"{Message('run_finished')}\n")
-    assert said.json["run"] == str(job.folder)
+    done = invoke(capfd, "train", "--resume", job.folder, "--json")
+    assert (done.code, done.err) == (0, f"{Message('run_finished')}\n")
+    assert done.json["run"] == str(job.folder)
     assert invoke(capfd, "train", "--resume", job.folder).out.startswith("accuracy ")
     assert {
         path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()
@@ -204,6 +204,6 @@ def test_resume_refuses_other_data_and_leaves_the_run(
     lines = job.data.read_text().splitlines(keepends=True)
     other.write_text("".join(lines[:-1]))
     before = {path.name: path.stat().st_mtime_ns for path in job.folder.iterdir()}
-    said = refusal(invoke(capfd, "train", other, "--resume", job.folder))
-    assert said == str(Message("run_data_changed", path=str(job.folder), name="other"))
+    message = refusal(invoke(capfd, "train", other, "--resume", job.folder))
+    assert message == str(Message("run_data_changed", path=str(job.folder), name="other"))
     assert {path.name: path.stat().st_mtime_ns for path in job.folder.iterdir()} == before

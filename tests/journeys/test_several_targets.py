@@ -17,8 +17,8 @@ SETTINGS = {"epochs": 8, "batch_size": 32}
 
 
 def products(count: int = 400) -> Dataset:
-    drawn = make_garments(count, seed=7).dataset
-    label, pixels = drawn.labels["label"], pixel_array(drawn)
+    garments = make_garments(count, seed=7).dataset
+    label, pixels = garments.labels["label"], pixel_array(garments)
     bright = (pixels.max(axis=(1, 2, 3)) > 180).astype(np.int64)
     tags = np.stack([np.isin(label, (1, 2)), label == 3, bright == 1], axis=1).astype(np.int8)
     labels = {"label": label.copy(), "cloth": bright, "tags": tags}
@@ -26,11 +26,11 @@ def products(count: int = 400) -> Dataset:
     for values in labels.values():
         values[random.random(values.shape) < 0.4] = UNKNOWN
     targets = (
-        *drawn.targets,
+        *garments.targets,
         Target("cloth", ("dark", "bright")),
         Target("tags", ("upper", "shoe", "bright"), "multilabel"),
     )
-    return replace(drawn, targets=targets, labels=labels)
+    return replace(garments, targets=targets, labels=labels)
 
 
 @pytest.fixture(scope="module")

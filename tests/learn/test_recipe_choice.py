@@ -16,8 +16,8 @@ from refusals import refuses
 
 
 def pixels(side: int, channels: int) -> Dataset:
-    drawn = make_garments(20, seed=0).dataset
-    return replace(drawn, images=PixelImages(np.zeros((20, side, side, channels), np.uint8)))
+    garments = make_garments(20, seed=0).dataset
+    return replace(garments, images=PixelImages(np.zeros((20, side, side, channels), np.uint8)))
 
 
 def photos(folder: Path, size: tuple[int, int], mode: str = "RGB") -> Dataset:

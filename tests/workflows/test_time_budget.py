@@ -82,12 +82,12 @@ def test_impossible_time_budgets_are_refused(time_budget_s, settings, code):
 def test_run_within_a_time_budget_can_be_repeated(fashion_slice, tmp_path):
     done = run("train", fashion_slice, "--time-budget", "6s", "--out", "run", "--json", cwd=tmp_path)
     assert done.code == 0, done
-    told = json.loads(done.out.splitlines()[-1])
+    summary = json.loads(done.out.splitlines()[-1])
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert told["expected_s"] == record["expected_s"] > 0
+    assert summary["expected_s"] == record["expected_s"] > 0
     assert "for 6.0 s; expected:" in done.err
     words = record["command"].split()[1:]
-    assert words[words.index("--recipe") + 1] == told["recipe"]
+    assert words[words.index("--recipe") + 1] == summary["recipe"]
     again = run(*words, "--out", "again", "--json", cwd=tmp_path)
     assert again.code == 0, again
     histories = [(tmp_path / name / "history.jsonl").read_text().splitlines() for name in ("run", "again")]

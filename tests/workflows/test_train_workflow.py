@@ -105,10 +105,10 @@ def test_resumed_run_has_the_weights_of_an_uninterrupted_one(
     for _ in range(2):
         with pytest.raises(StoppedError):
             muslin.resume(place, drawn.dataset, should_stop=stopping_after(1))
-    said: list[Any] = []
-    resumed = muslin.resume(place, drawn.dataset, log=said.append)
-    assert [message.code for message in said] == ["resuming_from_checkpoint"]
-    assert said[0].params == {"epoch": 1, "epochs": 2}
+    messages: list[Any] = []
+    resumed = muslin.resume(place, drawn.dataset, log=messages.append)
+    assert [message.code for message in messages] == ["resuming_from_checkpoint"]
+    assert messages[0].params == {"epoch": 1, "epochs": 2}
     assert resumed.record["status"] == "finished"
     assert open_bundle(resumed.model).weights == open_bundle(run.model).weights
     whole, pieces = load_file(run.checkpoint), load_file(resumed.checkpoint)
@@ -125,9 +125,9 @@ def test_run_stopped_before_its_first_checkpoint_is_resumed(
     with pytest.raises(StoppedError):
         muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
     (tmp_path / "a" / "checkpoint.safetensors").unlink()
-    said: list[Any] = []
-    resumed = muslin.resume(tmp_path / "a", drawn.dataset, log=said.append)
-    assert [message.code for message in said] == ["resuming_without_checkpoint"]
+    messages: list[Any] = []
+    resumed = muslin.resume(tmp_path / "a", drawn.dataset, log=messages.append)
+    assert [message.code for message in messages] == ["resuming_without_checkpoint"]
     assert open_bundle(resumed.model).weights == open_bundle(run.model).weights
 
 
@@ -148,10 +148,10 @@ def test_resume_removes_partial_files(run: Run, drawn: SyntheticDataset, tmp_pat
 
 def test_resume_returns_a_finished_run_unchanged(run: Run, drawn: SyntheticDataset) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
-    said: list[Any] = []
-    assert muslin.resume(run.folder, log=said.append) == run
-    assert muslin.resume(run.folder, drawn.dataset, log=said.append) == run
-    assert [message.code for message in said] == ["run_finished"] * 2
+    messages: list[Any] = []
+    assert muslin.resume(run.folder, log=messages.append) == run
+    assert muslin.resume(run.folder, drawn.dataset, log=messages.append) == run
+    assert [message.code for message in messages] == ["run_finished"] * 2
     assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
 
 
@@ -380,14 +380,14 @@ def test_training_without_torch_is_refused_before_reading(
 
 
 def test_progress_is_reported_after_every_step(drawn: SyntheticDataset, tmp_path: Path) -> None:
-    told: list[Any] = []
-    run = muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", on_progress=told.append)
-    steps = told[0].steps
-    assert [(t.epoch, t.step) for t in told] == [(e, s) for e in (1, 2) for s in range(1, steps + 1)]
-    assert [t.row["epoch"] for t in told if t.row] == [1, 2]
-    assert all(t.images_per_s > 0 and t.left_s >= 0 for t in told)
-    assert told[-1].left_s == 0
-    assert [t.row for t in told if t.row] == run.history
+    reports: list[Any] = []
+    run = muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", on_progress=reports.append)
+    steps = reports[0].steps
+    assert [(report.epoch, report.step) for report in reports] == [(e, s) for e in (1, 2) for s in range(1, steps + 1)]
+    assert [report.row["epoch"] for report in reports if report.row] == [1, 2]
+    assert all(report.images_per_s > 0 and report.left_s >= 0 for report in reports)
+    assert reports[-1].left_s == 0
+    assert [report.row for report in reports if report.row] == run.history
 
 
 def test_training_restores_torch_settings(drawn: SyntheticDataset, tmp_path: Path) -> None:
@@ -460,5 +460,5 @@ def test_run_is_resumed_with_moved_train_and_test_files(drawn, tmp_path):
 
 def test_train_command_writes_read_options_of_any_kind() -> None:
     reading = {"shape": (28, 28), "target": ["a", "b"], "group": "who", "min_per_class": 20}
-    said = command_to_repeat({"data": "x.csv", "test": None, "read_options": reading}, recipe("quick"), 0)
-    assert "--shape 28x28 --target a --target b --group who --min-per-class 20" in said
+    command = command_to_repeat({"data": "x.csv", "test": None, "read_options": reading}, recipe("quick"), 0)
+    assert "--shape 28x28 --target a --target b --group who --min-per-class 20" in command
