@@ -4,7 +4,7 @@
 
 METHOD is photo, photo-tuned, small-photo, pixels, hog or keras; by default all. The data are clothing-small with its
 own parts: 3,068 photos to learn from; accuracy is that on the 341 validation and 372 test photos together, with a 95 %
-interval (Wilson), and how many of each are right. Recipes and Keras's network are trained once per seed, each in a
+interval (Wilson), and how many of each are correct. Recipes and Keras's network are trained once per seed, each in a
 process of its own; `photo` starts with nothing in its cache. `pixels` and `hog` are scikit-learn's logistic regression.
 `train_s` is training alone, for muslin with looking at the photos; `cpu_s` is the processor time of the whole command
 for muslin, of training for the others, which says more than seconds do where others use the machine.
@@ -32,44 +32,44 @@ RECIPES = ("photo", "photo-tuned", "small-photo")
 PEERS = ("pixels", "hog", "keras")
 
 
-def of_muslin(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Train in a process of its own and ask about both parts."""
+def run_muslin(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Train in a process of its own and evaluate on both parts."""
     environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
 
-    def said(*words: str) -> Any:
+    def muslin_json(*words: str) -> Any:
         command = [sys.executable, "-m", "muslin", *words, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         return json.loads(done.stdout[done.stdout.index("{") :])
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    made = said(
+    run = muslin_json(
         "train", "clothing-small", "--recipe", recipe, "--seed", str(seed), "--out", str(folder / "run")
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     row: dict[str, Any] = {
-        "train_s": made["train_s"],
+        "train_s": run["train_s"],
         "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
     }
     for part in ("validation", "test"):
-        judged = said("evaluate", made["model"], "clothing-small", "--split", part)
-        (judged,) = judged["targets"].values()
-        row[f"{part}_correct"], row[f"{part}_n"] = round(judged["accuracy"] * judged["n"]), judged["n"]
+        evaluation = muslin_json("evaluate", run["model"], "clothing-small", "--split", part)
+        (metrics,) = evaluation["targets"].values()
+        row[f"{part}_correct"], row[f"{part}_n"] = round(metrics["accuracy"] * metrics["n"]), metrics["n"]
     return row
 
 
-def of_peer(name: str, python: str, photos: Path, seed: int) -> dict[str, Any]:
+def run_peer(name: str, python: str, photos: Path, seed: int) -> dict[str, Any]:
     script = Path(__file__).with_name("clothing_small_peers.py")
     command = [python, str(script), name, str(photos), str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return row
 
 
-def photos_for_peers(path: Path) -> None:
+def write_photos_for_peers(path: Path) -> None:
     dataset, arrays = read("clothing-small"), {}
     for part in ("train", "validation", "test"):
-        some = decode_photos(dataset.part(part), (64, 64, 3))
-        arrays[part], arrays[f"{part}_labels"] = pixel_array(some), some.labels["label"]
+        decoded = decode_photos(dataset.part(part), (64, 64, 3))
+        arrays[part], arrays[f"{part}_labels"] = pixel_array(decoded), decoded.labels["label"]
     np.savez(path, **arrays)
 
 
@@ -91,21 +91,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         photos = Path(temporary) / "photos.npz"
         if set(options.methods) & set(PEERS):
-            photos_for_peers(photos)
+            write_photos_for_peers(photos)
         for method in options.methods:
             # a fitted head and a regression do not depend on the seed
             for seed in options.seeds[: 1 if method in ("photo", "pixels", "hog") else None]:
                 if method in RECIPES:
                     folder = Path(temporary) / f"{method}-{seed}"
                     folder.mkdir()
-                    row = of_muslin(method, seed, folder)
+                    row = run_muslin(method, seed, folder)
                 else:
                     python = options.keras if method == "keras" else options.peers
-                    row = of_peer(method, python, photos, seed)
-                correct, n = (
-                    row["validation_correct"] + row["test_correct"],
-                    row["validation_n"] + row["test_n"],
-                )
+                    row = run_peer(method, python, photos, seed)
+                correct = row["validation_correct"] + row["test_correct"]
+                n = row["validation_n"] + row["test_n"]
                 row = {
                     "method": method,
                     "seed": seed,

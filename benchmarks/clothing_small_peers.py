@@ -3,7 +3,7 @@
     python benchmarks/clothing_small_peers.py pixels|hog|keras PHOTOS.npz SEED
 
 PHOTOS.npz holds uint8 `train`, `validation`, `test` (count, 64, 64, 3) and int64 `train_labels` and so on. Prints JSON:
-seconds, and how many of the validation and of the test photos were right.
+seconds, and how many of the validation and of the test photos it classified correctly.
 """
 
 # /// script
@@ -85,17 +85,17 @@ def main() -> None:
     name, path, seed = sys.argv[1:]
     photos = np.load(path)
     started, used = time.perf_counter(), time.process_time()
-    ask = {"pixels": pixels, "hog": hog, "keras": keras}[name](
+    predict = {"pixels": pixels, "hog": hog, "keras": keras}[name](
         photos["train"], photos["train_labels"], int(seed)
     )
-    answer: dict[str, Any] = {
+    row: dict[str, Any] = {
         "train_s": round(time.perf_counter() - started, 1),
         "cpu_s": round(time.process_time() - used, 1),
     }
     for part in ("validation", "test"):
-        answer[f"{part}_correct"] = int((ask(photos[part]) == photos[f"{part}_labels"]).sum())
-        answer[f"{part}_n"] = len(photos[part])
-    print(json.dumps(answer))
+        row[f"{part}_correct"] = int((predict(photos[part]) == photos[f"{part}_labels"]).sum())
+        row[f"{part}_n"] = len(photos[part])
+    print(json.dumps(row))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/growth.py [--quick] [--rounds N] [--seconds S] [--threads N] [--note SENTENCE]
 
 Of Fashion-MNIST's images, repeated or scaled, IDX files are written into a temporary folder (1.3 GB), read by
-`muslin.data.read`, and learned from by the recipe `quick`, without validation; then the sealed model answers. One thing
+`muslin.data.read`, and trained on with the recipe `quick`, without validation; then the model predicts. One thing
 grows at a time from BASE; each point is a process of its own, and they take turns, N rounds of them. All images of a
 point are read and in memory. Its epoch is not always run to the end: steps are timed for S seconds, but at least eight
 of them, from the end of the first on, and an epoch is as many steps as it has at their mean time. `peak_mb` is the most
@@ -61,7 +61,7 @@ def folder_of(point: Point, folder: Path) -> Path:
     return folder / f"{point['images']}_of_{point['side_px']}_px"
 
 
-def write_images(wanted: list[Point], folder: Path) -> None:
+def write_images(selected: list[Point], folder: Path) -> None:
     """The IDX files that the points read: Fashion-MNIST's training images, again from the first after the last."""
     from muslin.data import read
     from muslin.data.dataset import pixel_array
@@ -69,7 +69,7 @@ def write_images(wanted: list[Point], folder: Path) -> None:
 
     train = read("fashion-mnist").part("train")
     pixels, labels = pixel_array(train), train.labels["label"]
-    for point in wanted:
+    for point in selected:
         if not (place := folder_of(point, folder)).exists():
             place.mkdir()
             count, side = point["images"], point["side_px"]
@@ -150,11 +150,11 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     predictor = Predictor.open(sealed, threads=point["threads"])
     batch = np.resize(images, (ANSWERED_TOGETHER, *images.shape[1:]))
     predictor.infer_raw(batch)
-    answered, started = 0, time.perf_counter()
+    predicted, started = 0, time.perf_counter()
     while (taken := time.perf_counter() - started) < seconds / 4:
         predictor.infer_raw(batch)
-        answered += len(batch)
-    measured["answer_s"] = count * taken / answered
+        predicted += len(batch)
+    measured["prediction_s"] = count * taken / predicted
     return {"steps": steps, **{name: float(f"{value:.4g}") for name, value in measured.items()}}
 
 
@@ -187,12 +187,12 @@ def main() -> None:
     axes = (QUICK_AXES if wishes.quick else AXES) | {"threads": thread_counts(threads)}
     rounds, seconds = (1, 0.5) if wishes.quick else (wishes.rounds, wishes.seconds)
     head = start_result((__doc__ or "").splitlines()[0], wishes.note)
-    wanted, runs = points(base, axes), []
+    selected, runs = points(base, axes), []
     with tempfile.TemporaryDirectory() as folder:
         itself = [sys.executable, __file__, "--seconds", str(seconds)]
-        subprocess.run([*itself, "--write", json.dumps(wanted), folder], check=True)
+        subprocess.run([*itself, "--write", json.dumps(selected), folder], check=True)
         for number in range(rounds):
-            for point in wanted:
+            for point in selected:
                 command = [*itself, "--measure", json.dumps(point), folder]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 runs.append({"round": number + 1, **point, **json.loads(done.stdout.splitlines()[-1])})

@@ -16,22 +16,22 @@ AXES = {
     "classes": "classes",
     "threads": "threads",
 }
-LABELS = {"epoch_s": "training", "answer_s": "answering", "read_s": "reading", "peak_mb": "peak"}
-GROWING = ("epoch_s", "answer_s", "peak_mb")
+LABELS = {"epoch_s": "training", "prediction_s": "predicting", "read_s": "reading", "peak_mb": "peak"}
+GROWING = ("epoch_s", "prediction_s", "peak_mb")
 TOLD = {
     "images": ("epoch_s", "read_s", "read_mb", "peak_mb"),
-    "side_px": ("epoch_s", "answer_s", "read_s", "read_mb", "peak_mb"),
+    "side_px": ("epoch_s", "prediction_s", "read_s", "read_mb", "peak_mb"),
     "width": GROWING,
     "classes": GROWING,
     "threads": GROWING,
 }
-"""What may grow with an axis; the first two are drawn as times. Files know nothing of networks, answers nothing of how
-many images were learned from."""
+"""What can grow with an axis; the first two are drawn as times. Reading does not depend on the network, and predicting
+does not depend on the number of training images."""
 
 PANEL_PX, HEIGHT_PX, GAP_PX, HEAD_PX, EDGE_PX = 430, 216, 30, 60, 16
-KINDS = {  # line, words, dashes: never told apart by colour alone
+KINDS = {  # line, words, dashes: never distinguished by colour alone
     "epoch_s": ("accent", "accent", ""),
-    "answer_s": ("mid", "soft", "6 4"),
+    "prediction_s": ("mid", "soft", "6 4"),
     "read_s": ("mid", "soft", "6 4"),
     "peak_mb": ("accent", "accent", ""),
 }
@@ -41,9 +41,9 @@ def along(result: dict[str, Any], axis: str, measure: str) -> list[tuple[float, 
     """(value of the axis, median of the measure over the rounds), everything else being as in the base."""
     points = []
     for value in result["axes"][axis]:
-        wanted = result["base"] | {axis: value}
-        found = [run[measure] for run in result["runs"] if wanted.items() <= run.items()]
-        points.append((value, statistics.median(found)))
+        point = result["base"] | {axis: value}
+        values = [run[measure] for run in result["runs"] if point.items() <= run.items()]
+        points.append((value, statistics.median(values)))
     return points
 
 
@@ -65,7 +65,7 @@ def image(result: dict[str, Any]) -> str:
     second = PANEL_PX + GAP_PX
     body = [
         svg_text(0, 18, "Time, s", "ink strong"),
-        svg_text(0, 38, "training: an epoch; reading, answering: every image once", "soft small"),
+        svg_text(0, 38, "training: an epoch; reading, predicting: every image once", "soft small"),
         svg_text(second, 18, "Memory, MB", "ink strong"),
         svg_text(second, 38, "the most until training ends", "soft small"),
     ]
@@ -74,7 +74,7 @@ def image(result: dict[str, Any]) -> str:
     scale_mb = log_ticks(
         [floor, *(y for line in memory.values() for _, y in line)]
     )  # one, to compare the rows by
-    told = []
+    descriptions = []
     for row, (axis, name) in enumerate(AXES.items()):
         top = HEAD_PX + row * HEIGHT_PX
         times = {measure: along(result, axis, measure) for measure in TOLD[axis][:2]}
@@ -82,7 +82,7 @@ def image(result: dict[str, Any]) -> str:
         of_memory = panel({"peak_mb": memory[axis]}, name, scale_mb, floor)
         body.append(f'<g transform="translate(0,{top})">{panel(times, name, scale_s)}</g>')
         body.append(f'<g transform="translate({second},{top})">{of_memory}</g>')
-        told += [
+        descriptions += [
             f"{name}, {LABELS[measure]}: from {points[0][1]:.3g} to {points[-1][1]:.3g}, "
             f"slope {signed(slope(points))} at the end"
             for measure, points in (times | {"peak_mb": memory[axis]}).items()
@@ -98,7 +98,7 @@ def image(result: dict[str, Any]) -> str:
     )
     inside = f'<g transform="translate({EDGE_PX},{EDGE_PX})">{"".join(body)}</g>'
     width, height = 2 * PANEL_PX + GAP_PX + 2 * EDGE_PX, foot + 18 + 8 + 2 * EDGE_PX
-    return svg_document(width, height, "Growth of time and memory", "; ".join(told), inside)
+    return svg_document(width, height, "Growth of time and memory", "; ".join(descriptions), inside)
 
 
 def panel(
@@ -134,7 +134,7 @@ def panel(
     ends = {measure: y_of(line[-1][1]) for measure, line in lines.items()} | (
         {"floor": y_of(floor)} if floor else {}
     )
-    with_thresholds = dict(zip(ends, spread_apart(list(ends.values()), 34), strict=True))
+    label_places = dict(zip(ends, spread_apart(list(ends.values()), 34), strict=True))
     for measure, line in lines.items():
         stroke, words, dash = KINDS[measure]
         path = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in line)
@@ -148,19 +148,15 @@ def panel(
                 if dash
                 else f'<circle class="{stroke}" cx="{x_of(x):.1f}" cy="{y_of(y):.1f}" r="4"/>'
             )
-        body.append(
-            svg_text(right + 12, with_thresholds[measure] - 2, LABELS[measure], f"{words} small strong")
-        )
+        body.append(svg_text(right + 12, label_places[measure] - 2, LABELS[measure], f"{words} small strong"))
         body.append(
             svg_text(
-                right + 12, with_thresholds[measure] + 13, f"slope {signed(slope(line))}", "ink small number"
+                right + 12, label_places[measure] + 13, f"slope {signed(slope(line))}", "ink small number"
             )
         )
     if floor:
-        body.append(svg_text(right + 12, with_thresholds["floor"] - 2, "import torch", "soft small strong"))
-        body.append(
-            svg_text(right + 12, with_thresholds["floor"] + 13, f"{floor:,.0f} MB", "ink small number")
-        )
+        body.append(svg_text(right + 12, label_places["floor"] - 2, "import torch", "soft small strong"))
+        body.append(svg_text(right + 12, label_places["floor"] + 13, f"{floor:,.0f} MB", "ink small number"))
     return "".join(body)
 
 

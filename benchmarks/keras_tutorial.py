@@ -6,7 +6,7 @@
 
     python -m venv .venv-keras
     .venv-keras/bin/pip install tensorflow==2.21.0 keras==3.15.1 "safetensors>=0.4.5" "scikit-learn>=1.6"
-    .venv-keras/bin/python benchmarks/keras_tutorial.py figures   # rewrites tests/learn/data/keras_tutorial.*
+    .venv-keras/bin/python benchmarks/keras_tutorial.py reference   # rewrites tests/learn/data/keras_tutorial.*
     .venv-keras/bin/python benchmarks/keras_tutorial.py article   # writes benchmarks/results/keras_*
 
 Keras lives in an environment of its own: it is a peer to measure, never a dependency. Fashion-MNIST's IDX
@@ -36,7 +36,7 @@ JAX, PyTorch and NumPy have no such shortcut. They normalise first and clip afte
 1010-1012, backend/torch/nn.py 914-917, backend/numpy/nn.py 905-907), which differs from the line above only
 where a probability is beyond 1e-7. Keras 2.2 on TensorFlow 1 had none either and clipped first
 (github.com/keras-team/keras/issues/11801 quotes it). So one and the same script trains on normalised sigmoids
-or on a softmax, depending on what it runs on; `figures` stores both.
+or on a softmax, depending on what it runs on; `reference` stores both.
 
 The mean is taken over the batch. Adam's epsilon of 1e-7 is the paper's "epsilon hat" (optimizers/adam.py
 117-137): w -= lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + 1e-7). PyTorch adds its epsilon
@@ -49,8 +49,8 @@ How well 20 steps can agree
 These steps climb off a plateau, where every difference grows by about half a step: turning round the images
 within each batch changes nothing but the order of sums, and yet in float32 Keras on TensorFlow was by step 20
 1e-7 to 1.5e-3 away from itself, depending on the initial weights (seeds 0 to 10). What is to be compared is the
-arithmetic, not its rounding, so `figures` has Keras compute in float64, where the same turn moves nothing that
-matters: `rounding_spread` in the figures. muslin in float64 then agrees to the stored digits, 5e-10; in float32
+arithmetic, not its rounding, so `reference` has Keras compute in float64, where the same turn moves nothing that
+matters: `max_rounding_error` in the reference. muslin in float64 then agrees to the stored digits, 5e-10; in float32
 it is up to 1.8e-4 away by step 20.
 """
 
@@ -73,7 +73,7 @@ import keras
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-FIGURES = HERE.parent / "tests" / "learn" / "data" / "keras_tutorial"
+REFERENCE = HERE.parent / "tests" / "learn" / "data" / "keras_tutorial"
 RESULTS = HERE / "results"
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 BATCH_SIZE = 512
@@ -167,7 +167,7 @@ LOSSES = {
     "softmax_of_logits": ("sparse_categorical_crossentropy", softmax_of_logits),
     "normalised_sigmoids": (loss_on_copied_sigmoids, normalised_sigmoids),
 }
-"""Per name in the figures: what Keras on TensorFlow is given, and the formula that must agree."""
+"""Per name in the reference: what Keras on TensorFlow is given, and the formula that must agree."""
 
 
 def first_steps(
@@ -178,9 +178,9 @@ def first_steps(
     network.set_weights(list(initial_weights().values()))
     losses = []
     for start in range(0, STEPS * BATCH_SIZE, BATCH_SIZE):
-        batch, answers = images[start : start + BATCH_SIZE], labels[start : start + BATCH_SIZE]
-        expected = formula(answers, np.asarray(network.predict_on_batch(batch), np.float64))
-        losses.append(float(network.train_on_batch(batch, answers)[0]))
+        batch, targets = images[start : start + BATCH_SIZE], labels[start : start + BATCH_SIZE]
+        expected = formula(targets, np.asarray(network.predict_on_batch(batch), np.float64))
+        losses.append(float(network.train_on_batch(batch, targets)[0]))
         if abs(losses[-1] - expected) > 1e-6:
             raise SystemExit(f"{formula.__name__} is {expected}, but Keras computes {losses[-1]} here.")
     return losses, dict(zip(SHAPES, network.get_weights(), strict=True))
@@ -191,20 +191,20 @@ def steps_to_compare(images: np.ndarray, labels: np.ndarray, loss: str | Callabl
     losses, trained = first_steps(images, labels, loss, formula)
     turned = np.arange(STEPS * BATCH_SIZE).reshape(STEPS, BATCH_SIZE)[:, ::-1].ravel()
     again, _ = first_steps(images[turned], labels[turned], loss, formula)
-    spread = float(np.abs(np.subtract(losses, again)).max())
-    if spread > ROUNDING:
+    difference = float(np.abs(np.subtract(losses, again)).max())
+    if difference > ROUNDING:
         raise SystemExit(
-            f"{formula.__name__}: rounding alone moves the losses by {spread:.1e}, so they cannot be compared."
+            f"{formula.__name__}: rounding alone moves the losses by {difference:.1e}, so they cannot be compared."
         )
     return {
         "losses": [round(value, 9) for value in losses],
-        "rounding_spread": float(f"{spread:.1e}"),
+        "max_rounding_error": float(f"{difference:.1e}"),
         "final_norms": {name: round(float(np.linalg.norm(w)), 6) for name, w in trained.items()},
         "final_sums": {name: round(float(w.sum(dtype=np.float64)), 6) for name, w in trained.items()},
     }
 
 
-def figures(options: argparse.Namespace) -> None:
+def reference(options: argparse.Namespace) -> None:
     """Write the initial weights and what Keras makes of them in STEPS steps, for muslin's tests."""
     from safetensors.numpy import save_file
 
@@ -212,7 +212,7 @@ def figures(options: argparse.Namespace) -> None:
     pixels = read_idx(options.data, "train-images-idx3-ubyte")[: STEPS * BATCH_SIZE]
     labels = read_idx(options.data, "train-labels-idx1-ubyte")[: STEPS * BATCH_SIZE]
     content = {
-        "made_by": "benchmarks/keras_tutorial.py figures",
+        "made_by": "benchmarks/keras_tutorial.py reference",
         "versions": versions(),
         "network": "the tutorial's, without its dropout; float64 on the CPU",
         "initial_weights": f"the .safetensors beside: Glorot uniform, numpy's default_rng({SEED})",
@@ -225,10 +225,10 @@ def figures(options: argparse.Namespace) -> None:
     }
     for name, (loss, formula) in LOSSES.items():
         content[name] = steps_to_compare(scaled(pixels), labels, loss, formula)
-    FIGURES.parent.mkdir(parents=True, exist_ok=True)
-    save_file(initial_weights(), FIGURES.with_suffix(".safetensors"))
-    FIGURES.with_suffix(".safetensors").chmod(0o644)  # safetensors makes files for their owner alone
-    FIGURES.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
+    REFERENCE.parent.mkdir(parents=True, exist_ok=True)
+    save_file(initial_weights(), REFERENCE.with_suffix(".safetensors"))
+    REFERENCE.with_suffix(".safetensors").chmod(0o644)  # safetensors makes files for their owner alone
+    REFERENCE.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
     print(json.dumps({name: content[name]["losses"] for name in LOSSES}))
 
 
@@ -251,7 +251,7 @@ class EpochClock(keras.callbacks.Callback):
         self.cpu_seconds.append(time.process_time() - self.started[1])
 
 
-class EpochJudge(keras.callbacks.Callback):
+class EpochEvaluation(keras.callbacks.Callback):
     """Each epoch's loss and accuracy while learning, and the accuracy on each of `parts` after it."""
 
     def __init__(self, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -260,11 +260,11 @@ class EpochJudge(keras.callbacks.Callback):
         self.epochs: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        figures = {"train_loss": logs["loss"], "train_accuracy": logs["accuracy"]}
+        metrics = {"train_loss": logs["loss"], "train_accuracy": logs["accuracy"]}
         for part, (images, labels) in self.parts.items():
-            answers = self.model.predict(images, batch_size=BATCH_SIZE, verbose=0).argmax(1)
-            figures[f"{part}_accuracy"] = (answers == labels).mean()
-        rounded = {name: round(float(value), 4) for name, value in figures.items()}
+            predicted = self.model.predict(images, batch_size=BATCH_SIZE, verbose=0).argmax(1)
+            metrics[f"{part}_accuracy"] = (predicted == labels).mean()
+        rounded = {name: round(float(value), 4) for name, value in metrics.items()}
         self.epochs.append({"epoch": epoch + 1, **rounded})
         print(json.dumps(self.epochs[-1]), flush=True)
 
@@ -285,14 +285,14 @@ def trained(
 
 def epochs(options: argparse.Namespace) -> None:
     """Time epochs over the first images and print them as one line of JSON, for `training_step_keras.py`."""
-    images = scaled(read_idx(options.data, "train-images-idx3-ubyte")[: options.pictures])
-    labels = read_idx(options.data, "train-labels-idx1-ubyte")[: options.pictures]
+    images = scaled(read_idx(options.data, "train-images-idx3-ubyte")[: options.images])
+    labels = read_idx(options.data, "train-labels-idx1-ubyte")[: options.images]
     _, clock = trained(images, labels, options)
     print(json.dumps({"epoch_s": clock.seconds, "epoch_cpu_s": clock.cpu_seconds, "versions": versions()}))
 
 
-def answers(options: argparse.Namespace) -> None:
-    """How many images a second the network answers; printed as one line of JSON, for `serving.py`."""
+def predictions(options: argparse.Namespace) -> None:
+    """How many images a second the network predicts; printed as one line of JSON, for `serving.py`."""
     import tensorflow as tf
     from serving import rates
 
@@ -317,9 +317,9 @@ def article(options: argparse.Namespace) -> None:
     test_x = scaled(read_idx(options.data, "t10k-images-idx3-ubyte"))
     test_y = read_idx(options.data, "t10k-labels-idx1-ubyte")
     parts = {"validation": (validation_x, validation_y), "test": (test_x, test_y)}
-    judge = EpochJudge(parts)
+    evaluation = EpochEvaluation(parts)
     load_before = os.getloadavg()[0]
-    network, clock = trained(train_x, train_y, options, (judge,) if options.accuracy else ())
+    network, clock = trained(train_x, train_y, options, (evaluation,) if options.accuracy else ())
     warm = clock.seconds[1:]
     median_s = statistics.median(warm)
     result = {
@@ -340,7 +340,7 @@ def article(options: argparse.Namespace) -> None:
         "epoch_cpu_s": [round(s, 3) for s in clock.cpu_seconds],
         "median_epoch_s": round(median_s, 3),
         "least_epoch_s": round(min(warm), 3),
-        "most_epoch_s": round(max(warm), 3),
+        "max_epoch_s": round(max(warm), 3),
         "article_s": round(50 * median_s, 1),
     }
     if options.accuracy:
@@ -348,7 +348,7 @@ def article(options: argparse.Namespace) -> None:
             part: round(float(network.evaluate(x, y, batch_size=BATCH_SIZE, verbose=0)[1]), 4)
             for part, (x, y) in {"train": (train_x, train_y), **parts}.items()
         }
-        result["epochs"] = judge.epochs
+        result["epochs"] = evaluation.epochs
     RESULTS.mkdir(exist_ok=True)
     kind = "accuracy" if options.accuracy else "article"  # the unit is taken from runs for their time
     path = RESULTS / f"keras_{kind}_{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
@@ -404,9 +404,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     modes = parser.add_subparsers(required=True)
     storing = modes.add_parser(
-        "figures", parents=[everywhere], help="store the first steps for muslin's tests"
+        "reference", parents=[everywhere], help="store the first steps for muslin's tests"
     )
-    storing.set_defaults(do=figures)
+    storing.set_defaults(do=reference)
     trained_so = argparse.ArgumentParser(add_help=False, parents=[everywhere])
     trained_so.add_argument(
         "--epochs", type=int, default=4, help="how many to train; the first is not counted"
@@ -416,14 +416,14 @@ def main() -> None:
     printing.add_argument("--images", type=int, default=48_000, help="how many an epoch has")
     printing.set_defaults(do=epochs)
     answering = modes.add_parser(
-        "answers", parents=[everywhere], help="print the images answered in a second"
+        "predictions", parents=[everywhere], help="print the images predicted in a second"
     )
     answering.add_argument("--threads", type=int, default=1)
     answering.add_argument("--seconds", type=float, default=2.0, help="of measuring for each size of a batch")
-    answering.set_defaults(do=answers)
+    answering.set_defaults(do=predictions)
     timing = modes.add_parser("article", parents=[trained_so], help="time the article's training")
     timing.add_argument(
-        "--accuracy", action="store_true", help="also judge every epoch on validation and test"
+        "--accuracy", action="store_true", help="also evaluate every epoch on validation and test"
     )
     timing.add_argument(
         "--note", default="", help="what a reader of the result should know, e.g. who else ran"

@@ -38,10 +38,10 @@ def start_result(question: str, note: str, arguments: list[str] | None = None) -
 def write_result(
     head: dict[str, Any], measured: dict[str, Any], indent: int | None = 1, name: str | None = None
 ) -> None:
-    """Write both as one file of `results/`, named after the benchmark and when it was begun, and say where.
+    """Write both as one file of `results/`, named after the benchmark and when it started, and print where.
 
-    `name` takes the place of the benchmark's own where it keeps several kinds of results. Where one was begun in the
-    same second, this one is named after the next that is free.
+    `name` takes the place of the benchmark's own where it keeps several kinds of results. If another one started in
+    the same second, this one is named after the next free second.
     """
     result = {**head, "load_after": os.getloadavg(), **measured}
     RESULTS.mkdir(exist_ok=True)
@@ -49,13 +49,13 @@ def write_result(
     while (path := RESULTS / f"{name or Path(sys.argv[0]).stem}_{moment:%Y%m%dT%H%M%SZ}.json").exists():
         moment += timedelta(seconds=1)
     path.write_text(json.dumps(result, indent=indent, ensure_ascii=False) + "\n")
-    print(f"kept in benchmarks/results/{path.name}")
+    print(f"written to benchmarks/results/{path.name}")
 
 
 def peak_mb() -> float:
     """The most memory this process has held so far, in millions of bytes.
 
-    Linux's VmHWM, since the ru_maxrss that getrusage gives begins with what the parent process held.
+    Linux's VmHWM, because the ru_maxrss that getrusage gives starts with the memory of the parent process.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))

@@ -148,7 +148,7 @@ def main() -> None:
         folder = Path(temporary)
         write_models(folder)
         ours = [sys.executable, __file__, "--seconds", str(arguments.seconds), "--measure"]
-        theirs = [str(arguments.keras), str(HERE / "keras_tutorial.py"), "answers"]
+        theirs = [str(arguments.keras), str(HERE / "keras_tutorial.py"), "predictions"]
         once = {"muslin predict": [sys.executable, "-m", "muslin", "predict", str(folder / "model.muslin")]}
         once["muslin predict"].append(str(folder / "image.png"))
         for name in IMPORTS:

@@ -303,7 +303,7 @@ def growth(results: list[Result]) -> list[str]:
     measures = {
         "read_s": "reading, s",
         "epoch_s": "an epoch, s",
-        "answer_s": "predicting, s",
+        "prediction_s": "predicting, s",
         "read_mb": "MB after reading",
         "peak_mb": "peak MB",
     }

@@ -126,7 +126,7 @@ def grown(threads=2):
     axes = growth.AXES | {"threads": growth.thread_counts(threads)}
     runs = [
         {
-            **point, "read_s": 0.5, "epoch_s": factor * point["images"] / 100, "answer_s": 2.0, "import_mb": 200,
+            **point, "read_s": 0.5, "epoch_s": factor * point["images"] / 100, "prediction_s": 2.0, "import_mb": 200,
             "read_mb": 250, "peak_mb": 300 + point["side_px"] ** 2,
         }
         for factor in (1, 2)
@@ -208,4 +208,4 @@ def test_a_growth_point_is_read_trained_and_predicted(tmp_path):
     assert measured["steps"] >= growth.MIN_STEPS
     assert {name for measures in growth_plot.TOLD.values() for name in measures} <= measured.keys()
     assert 0 < measured["import_mb"] <= measured["read_mb"] <= measured["peak_mb"]
-    assert min(measured[name] for name in ("read_s", "epoch_s", "answer_s")) > 0
+    assert min(measured[name] for name in ("read_s", "epoch_s", "prediction_s")) > 0

@@ -149,9 +149,9 @@ def test_tutorial_in_float32_starts_as_keras_does():
 
 
 def first_steps(activation, stored, steps, dtype):
-    """The loss before each of the first steps, and what Keras's figures say."""
+    """The loss before each of the first steps, and Keras's reference values."""
     beside = Path(__file__).parent / "data"
-    figures = json.loads((beside / "keras_tutorial.json").read_text())[stored]
+    reference = json.loads((beside / "keras_tutorial.json").read_text())[stored]
     initial = load_file(beside / "keras_tutorial.safetensors")
     train = read("fashion-mnist").part("train")
     pixels, labels = pixel_array(train)[: steps * 512], train.labels["label"][: steps * 512]
@@ -168,12 +168,12 @@ def first_steps(activation, stored, steps, dtype):
     losses = []
     for start in range(0, len(pixels), 512):
         adam.zero_grad()
-        answers = {"label": torch.from_numpy(labels[start : start + 512])}
-        loss = compute_loss(net(to_batch(pixels[start : start + 512]).to(dtype)), answers, r)
+        targets = {"label": torch.from_numpy(labels[start : start + 512])}
+        loss = compute_loss(net(to_batch(pixels[start : start + 512]).to(dtype)), targets, r)
         loss.backward()
         adam.step()
         losses.append(loss.item())
-    return losses, figures
+    return losses, reference
 
 
 def test_tutorial_splits_as_the_article():

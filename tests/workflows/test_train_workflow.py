@@ -383,7 +383,9 @@ def test_progress_is_reported_after_every_step(drawn: SyntheticDataset, tmp_path
     reports: list[Any] = []
     run = muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", on_progress=reports.append)
     steps = reports[0].steps
-    assert [(report.epoch, report.step) for report in reports] == [(e, s) for e in (1, 2) for s in range(1, steps + 1)]
+    assert [(report.epoch, report.step) for report in reports] == [
+        (e, s) for e in (1, 2) for s in range(1, steps + 1)
+    ]
     assert [report.row["epoch"] for report in reports if report.row] == [1, 2]
     assert all(report.images_per_s > 0 and report.left_s >= 0 for report in reports)
     assert reports[-1].left_s == 0
