@@ -110,7 +110,7 @@ def test_table_has_one_check_for_every_kind():
 
 
 def test_unreadable_photos_are_findings_and_others_are_checked(photos):
-    broken = [resaved(photos[0])[:500], ImageError("photo 3: is empty (0 bytes). Copy it again.")]
+    broken = [resaved(photos[0])[:500], ImageError("image_empty", name="photo 3")]
     data = dataset([photos[0], broken[0], photos[1], broken[1]])
     stats = compute_image_stats(data.images)
     findings = find_unreadable(data, stats)
@@ -124,7 +124,7 @@ def test_unreadable_photos_are_findings_and_others_are_checked(photos):
 
 
 def test_data_without_a_readable_image_are_audited():
-    data = dataset([ImageError("x")] * 3)
+    data = dataset([ImageError("image_empty", name="x")] * 3)
     stats = compute_image_stats(data.images)
     context = AuditContext(data, stats, duplicates_of(data))
     kinds = {f.kind for check in CHECKS if not check.skip(context) for f in check.find(context)}
