@@ -17,8 +17,8 @@ export function chainView(model, layer, found) {
     h("h3", {}, t("arithmeticOf", { place })),
     h("ol", { class: "chain" }, found.chain.map((step) => h("li", {}, stepView(model, step)))),
     h("p", { class: "checked" },
-      h("span", {}, t("shown"), " ", h("strong", { class: "number" }, number(found.sum, DIGITS))), " ",
-      h("span", {}, t("runtime"), " ", h("strong", { class: "number" }, number(found.value, DIGITS))), " ",
+      h("span", {}, t("sumOfTerms"), " ", h("strong", { class: "number" }, number(found.sum, DIGITS))), " ",
+      h("span", {}, t("runtimeValue"), " ", h("strong", { class: "number" }, number(found.value, DIGITS))), " ",
       h("span", { class: "soft" }, Math.abs(found.difference) <= found.tolerance * Math.max(1, Math.abs(found.value)) ? t("agree", { difference: number(Math.abs(found.difference), 2), tolerance: number(found.tolerance) }) : t("disagree", { difference: number(Math.abs(found.difference), 2) }))),
     savers({ CSV: () => download(`${found.layer}-${found.index.join("-")}.csv`, csv(rowsOf(found)), "text/csv") }),
   ];
@@ -34,7 +34,7 @@ const placeWords = (index) => (index.length === 1 ? `[${index[0] + 1}]` : `[${in
 function further(step) {
   const inputs = (step.inputs || []).filter((one) => one.layer && one.index).slice(0, 3);
   if (!inputs.length) return null;
-  return h("p", { class: "further" }, h("span", { class: "soft" }, t("oneStepBack")), " ", inputs.map((one) => button(`${one.layer} ${placeWords(one.index)} = ${number(one.value)}`, () => go(one), { class: "quiet link number" })));
+  return h("p", { class: "further" }, h("span", { class: "soft" }, t("inputs")), " ", inputs.map((one) => button(`${one.layer} ${placeWords(one.index)} = ${number(one.value)}`, () => go(one), { class: "quiet link number" })));
 }
 
 function stepView(model, step) {
@@ -65,8 +65,8 @@ const VIEWS = {
     const rest = step.sum - step.maps.reduce((sum, one) => sum + one.sum, 0);
     const left = (step.maps_total ?? step.maps.length) - step.maps.length;
     return [
-      h("p", { class: "soft" }, t("convolutionHow", { n: count(step.products_total), maps: count(step.maps_total ?? step.maps.length), rows: step.window.rows, columns: step.window.columns, top: step.window.top + 1, left: step.window.left + 1 }),
-        step.window.top < 0 || step.window.left < 0 || step.maps.some((one) => one.values.some((row) => row.includes(null))) ? ` ${t("paddingHow")}` : ""),
+      h("p", { class: "soft" }, t("convolutionText", { n: count(step.products_total), maps: count(step.maps_total ?? step.maps.length), rows: step.window.rows, columns: step.window.columns, top: step.window.top + 1, left: step.window.left + 1 }),
+        step.window.top < 0 || step.window.left < 0 || step.maps.some((one) => one.values.some((row) => row.includes(null))) ? ` ${t("paddingText")}` : ""),
       list,
       more.length > 0 && h("details", {}, h("summary", {}, t("otherMaps", { n: count(more.length + Math.max(left, 0)) })),
         h("ul", { class: "sums" }, more.map((one) => h("li", {}, t("mapSum", { channel: one.channel + 1 }), " ", h("span", { class: "number" }, signed(one.sum, 5)))), left > 0 && h("li", {}, t("remaining", { n: count(left) }), " ", h("span", { class: "number" }, signed(rest, 5))))),
@@ -78,7 +78,7 @@ const VIEWS = {
       step.main_terms && h("p", { class: "lead" }, t("denseShare", { count: count(step.main_terms.count), of: count(step.main_terms.of), percent: number(step.main_terms.percent, 3) })),
       h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("contributions") }, h("table", { class: "contributions" },
         h("caption", {}, t("contributions")),
-        h("thead", {}, h("tr", {}, ["input", "value", "weight", "product"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))), h("th", { scope: "col" }, h("span", { class: "unseen" }, t("bar"))))),
+        h("thead", {}, h("tr", {}, ["input", "value", "weight", "product"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))), h("th", { scope: "col" }, h("span", { class: "visuallyhidden" }, t("bar"))))),
         h("tbody", {}, step.largest_terms.slice(0, 12).map((one) => h("tr", {},
           h("th", { scope: "row" }, one.from ? button(`${one.input + 1}`, () => go(one.from), { class: "quiet link", title: `${one.from.layer} ${placeWords(one.from.index)}` }) : one.input + 1),
           h("td", { class: "number" }, number(one.value)), h("td", { class: "number" }, number(one.weight)), h("td", { class: "number" }, signed(one.product, 4)),
@@ -92,15 +92,15 @@ const VIEWS = {
   terms,
   softmax(step) {
     return [
-      h("p", { class: "soft" }, t("softmaxHow")),
-      h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("softmaxTerms") }, h("table", { class: "contributions" }, h("caption", { class: "unseen" }, t("softmaxTerms")),
-        h("thead", {}, h("tr", {}, ["class", "score", "minusMax", "exp", "probability"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))), h("th", { scope: "col" }, h("span", { class: "unseen" }, t("bar"))))),
+      h("p", { class: "soft" }, t("softmaxText")),
+      h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("softmaxTerms") }, h("table", { class: "contributions" }, h("caption", { class: "visuallyhidden" }, t("softmaxTerms")),
+        h("thead", {}, h("tr", {}, ["class", "score", "minusMax", "exp", "probability"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))), h("th", { scope: "col" }, h("span", { class: "visuallyhidden" }, t("bar"))))),
         h("tbody", {}, [...step.terms].sort((a, b) => b.probability - a.probability).slice(0, 20).map((one) => h("tr", {}, h("th", { scope: "row" }, one.class),
           h("td", { class: "number" }, number(one.score)), h("td", { class: "number" }, number(one.minus_max)), h("td", { class: "number" }, number(one.exp)), h("td", { class: "number" }, percent(one.probability, 2)), h("td", {}, signedBar(one.probability, 1, true))))),
         h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, t("total")), h("td", {}), h("td", {}), h("td", { class: "number" }, number(step.total)), h("td", {}), h("td", {}))))),
     ];
   },
-  moved: (step) => h("p", { class: "soft" }, t("movedHow", { layer: step.inputs[0].layer })),
+  moved: (step) => h("p", { class: "soft" }, t("movedText", { layer: step.inputs[0].layer })),
 };
 
 function clipped(step) {

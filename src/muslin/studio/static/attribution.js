@@ -43,7 +43,7 @@ export async function tab(model) {
     show(controls,
       model.targets.length > 1 && select(t("target"), model.targets.map((one) => [one.name, one.name]), chosen.name, (name) => set({ target: name, label: "", versus: "" }), { "data-key": "target" }),
       select(t("class"), chosen.classes.map((name) => [name, words(name)]), label, (name) => set({ label: name }), { "data-key": "class" }),
-      chosen.classes.length > 1 && select(t("versus"), [["", t("noOther")], ...chosen.classes.filter((name) => name !== label).map((name) => [name, words(name)])], versus, (name) => set({ versus: name }), { "data-key": "versus" }),
+      chosen.classes.length > 1 && select(t("versus"), [["", t("noVersus")], ...chosen.classes.filter((name) => name !== label).map((name) => [name, words(name)])], versus, (name) => set({ versus: name }), { "data-key": "versus" }),
       layers.length > 1 && select(t("atLayer"), layers.map((name) => [name, name]), layer, (name) => set({ attributionLayer: name }), { "data-key": "layer" }));
     if (had) controls.querySelector(`[data-key="${had}"]`)?.focus({ preventScroll: true });
   }
@@ -65,8 +65,8 @@ export async function tab(model) {
           h("dt", {}, t("cellsSum")), h("dd", { class: "number" }, signed(flat.reduce((a, b) => a + b, 0), 6)),
           h("dt", {}, t("bias")), h("dd", { class: "number" }, signed(found.bias, 6)),
           h("dt", {}, versus ? t("scoreDifference") : t("scoreOf", { class: label })), h("dd", { class: "number strong" }, signed(found.score, 6))),
-        h("p", { class: "soft" }, found.exact ? t("addsUp", { difference: number(Math.abs(found.difference), 2) }) : t("doesNotAddUp", { difference: number(Math.abs(found.difference), 3) })),
-        !versus && h("p", { class: "soft" }, t("pairIsSafer")))));
+        h("p", { class: "soft" }, found.exact ? t("sumEqualsScore", { difference: number(Math.abs(found.difference), 2) }) : t("sumDiffers", { difference: number(Math.abs(found.difference), 3) })),
+        !versus && h("p", { class: "soft" }, t("pairText")))));
   }
 
   function overlay(found, under, scale) {
@@ -115,14 +115,14 @@ export async function tab(model) {
   }
 
   function verdict(words, passed, figure, text) {
-    return h("section", { class: "test" }, h("h4", {}, words), h("p", { class: "verdict " + (passed ? "passed" : "doubt") }, h("span", { "aria-hidden": "true" }, passed ? "✓ " : "! "), passed ? t("passed") : t("doubt")), h("p", { class: "number big" }, figure), h("p", { class: "soft" }, text));
+    return h("section", { class: "test" }, h("h4", {}, words), h("p", { class: "verdict " + (passed ? "passed" : "failed") }, h("span", { "aria-hidden": "true" }, passed ? "✓ " : "! "), passed ? t("passed") : t("failed")), h("p", { class: "number big" }, figure), h("p", { class: "soft" }, text));
   }
 
   function curve(name, made, direction) {
     const passed = direction * made.area.difference > 0;
     const area = made.area.interval ? t("areaInterval", { low: number(made.area.interval[0], 2), high: number(made.area.interval[1], 2) }) : "";
     return h("section", { class: "test" }, h("h4", {}, t(`test.${name}`)),
-      h("p", { class: "verdict " + (passed ? "passed" : "doubt") }, h("span", { "aria-hidden": "true" }, passed ? "✓ " : "! "), passed ? t("passed") : t("doubt")),
+      h("p", { class: "verdict " + (passed ? "passed" : "failed") }, h("span", { "aria-hidden": "true" }, passed ? "✓ " : "! "), passed ? t("passed") : t("failed")),
       curves({ title: t(`${name}Title`), x: made.fraction, name, xWords: t(`${name}X`), band: made.random_low ? { low: made.random_low, high: made.random_high } : null,
         lines: [{ words: t("byAttribution"), values: made.attribution }, { words: t("byRandom"), values: made.random, dash: true }] }),
       h("p", { class: "soft" }, t("areaText", { attribution: number(made.area.attribution, 3), random: number(made.area.random, 3) }), " ", area));

@@ -24,7 +24,7 @@ export function curves({ title, x, lines, band, xWords, name }) {
     h("figcaption", {}, title),
     drawing,
     h("ul", { class: "key" }, lines.map((one) => h("li", {}, s("svg", { width: 30, height: 8, viewBox: "0 0 30 8", "aria-hidden": "true" }, s("path", { class: `curve ${one.dash ? "dashed" : "solid"}`, d: "M0 4H30" })), one.words))),
-    h("details", { class: "numbers" }, h("summary", {}, t("numbers")), h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": title }, h("table", {},
+    h("details", { class: "valuetable" }, h("summary", {}, t("values")), h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": title }, h("table", {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, xWords), lines.map((one) => h("th", { scope: "col" }, one.words)))),
       h("tbody", {}, x.map((at, i) => h("tr", {}, h("th", { scope: "row", class: "number" }, `${number(100 * at, 3)} %`), lines.map((one) => h("td", { class: "number" }, number(one.values[i], 4))))))))),
     savers({

@@ -40,7 +40,7 @@ export function show(element, ...children) {
   return put(element, ...children);
 }
 
-const live = h("p", { class: "unseen", role: "status", "aria-live": "polite" });
+const live = h("p", { class: "visuallyhidden", role: "status", "aria-live": "polite" });
 document.body.append(live);
 let waiting = 0;
 
@@ -57,7 +57,7 @@ export function button(text, act, properties) {
 /** One of several, as radio buttons in a row. `choices`: [[value, words], …]. */
 export function choice(legend, name, choices, chosen, act, hideLegend = false) {
   return h("fieldset", { class: "choice" },
-    h("legend", { class: hideLegend ? "unseen" : "" }, legend),
+    h("legend", { class: hideLegend ? "visuallyhidden" : "" }, legend),
     h("span", { class: "segments" }, choices.map(([value, words]) => h("label", {},
       h("input", { type: "radio", name, value, checked: value === chosen, onchange: () => act(value) }),
       h("span", {}, words)))));

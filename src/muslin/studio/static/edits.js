@@ -13,15 +13,15 @@ const DIALS = [ // name, low, high, step, as it is
 ];
 
 export async function tab(model) {
-  const modelInput = h("canvas", { class: "modelinput", role: "img", "aria-label": t("networkTakes") });
+  const modelInput = h("canvas", { class: "modelinput", role: "img", "aria-label": t("modelInput") });
   const dials = h("div", { class: "sliders" });
   const edits = h("div", {});
   const accuracy = h("div", { "aria-live": "polite" });
   let place = 0;
   const element = h("div", {}, h("h2", {}, t("tab.edits")), h("p", { class: "lead" }, t("editsLead")),
     h("div", { class: "editor" },
-      h("section", { class: "panel" }, h("h3", {}, t("changeImageHow")), h("div", { class: "beside" }, modelInput, dials)),
-      h("section", { class: "panel" }, h("h3", {}, t("changeNetworkHow")), edits, accuracy)));
+      h("section", { class: "panel" }, h("h3", {}, t("editImage")), h("div", { class: "beside" }, modelInput, dials)),
+      h("section", { class: "panel" }, h("h3", {}, t("editNetwork")), edits, accuracy)));
 
   const change = debounce((name, value, usual) => {
     const changes = { ...state.changes };
@@ -35,12 +35,12 @@ export async function tab(model) {
     show(dials, DIALS.map(([name, low, high, step, usual]) => {
       const limit = name.startsWith("translate") ? most : null, value = state.changes[name] ?? usual;
       const output = h("output", { class: "number" }, number(value, 3));
-      return h("label", { class: "slider" }, h("span", {}, t(`dial.${name}`)), h("input", {
+      return h("label", { class: "slider" }, h("span", {}, t(`imageEdit.${name}`)), h("input", {
         type: "range", min: limit ? -limit : low, max: limit || high, step, value, data: { dial: name },
         oninput: (event) => { output.textContent = number(Number(event.target.value), 3); change(name, Number(event.target.value), usual); },
       }), output);
     }),
-    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.changes.invert), data: { dial: "invert" }, onchange: (event) => change("invert", event.target.checked, false) }), h("span", {}, t("dial.invert"))),
+    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.changes.invert), data: { dial: "invert" }, onchange: (event) => change("invert", event.target.checked, false) }), h("span", {}, t("imageEdit.invert"))),
     h("p", {}, button(t("resetImage"), () => { set({ changes: {} }); build(); })));
   }
 
@@ -67,13 +67,13 @@ export async function tab(model) {
     const able = model.layers.filter((layer) => layer.edits.length);
     show(edits,
       state.edits.length
-        ? h("ol", { class: "edits" }, state.edits.map((edit, n) => h("li", {}, h("span", {}, words(edit)), " ", button(t("takeBack"), () => set({ edits: state.edits.filter((_, k) => k !== n) }), { class: "quiet", "aria-label": `${t("takeBack")}: ${words(edit)}`, data: { key: `back-${n}` } }))))
+        ? h("ol", { class: "edits" }, state.edits.map((edit, n) => h("li", {}, h("span", {}, words(edit)), " ", button(t("undoEdit"), () => set({ edits: state.edits.filter((_, k) => k !== n) }), { class: "quiet", "aria-label": `${t("undoEdit")}: ${words(edit)}`, data: { key: `back-${n}` } }))))
         : h("p", { class: "soft" }, t("noEdits")),
       h("p", { class: "buttons" },
-        button(t("undo"), () => set({ edits: state.edits.slice(0, -1) }), { disabled: !state.edits.length, data: { key: "undo" } }),
+        button(t("undoLast"), () => set({ edits: state.edits.slice(0, -1) }), { disabled: !state.edits.length, data: { key: "undo" } }),
         button(t("reset"), () => set({ edits: [] }), { disabled: !state.edits.length, data: { key: "reset" } })),
       able.length > 0 && h("details", { open: !state.edits.length }, h("summary", {}, t("layersToEdit")), h("ul", { class: "editable" }, able.map((layer) => h("li", {},
-        button(layer.name, () => set({ tab: "network", layer: layer.name, channel: 0, at: [] }, true), { class: "quiet link" }), " ", h("span", { class: "soft" }, layer.edits.map((kind) => t(`can.${kind}`)).join(", ")))))));
+        button(layer.name, () => set({ tab: "network", layer: layer.name, channel: 0, at: [] }, true), { class: "quiet link" }), " ", h("span", { class: "soft" }, layer.edits.map((kind) => t(`editKind.${kind}`)).join(", ")))))));
     if (had) (edits.querySelector(`[data-key="${had}"]:not(:disabled)`) || edits.querySelector("button"))?.focus({ preventScroll: true });
   }
 
@@ -90,7 +90,7 @@ export async function tab(model) {
       const row = (name, one) => h("tr", {}, h("th", { scope: "row" }, t(name)), h("td", { class: "number" }, `${count(one.correct)} / ${count(made.n)}`), h("td", { class: "number" }, percent(one.accuracy)), h("td", { class: "number soft" }, one.interval ? `${percent(one.interval[0])} – ${percent(one.interval[1])}` : ""));
       askAccuracy();
       accuracy.append(h("table", {}, h("caption", {}, t("accuracyOn", { n: count(made.n), what: t(`on.${made.on}`) })),
-        h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "unseen" }, t("network"))), ["correct", "accuracy", "interval"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))))),
+        h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "visuallyhidden" }, t("network"))), ["correct", "accuracy", "interval"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))))),
         h("tbody", {}, row("beforeEdits", made.before), row("afterEdits", made.after))), h("p", { class: "soft" }, t("predictionsChanged", { n: count(made.changed) })));
     } catch (error) {
       askAccuracy();

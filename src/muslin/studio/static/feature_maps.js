@@ -185,8 +185,8 @@ const TABLE_SIDE = 16; // rows and columns of a number table at a time
 
 /** The numbers of a map, 16 × 16 at a time around the mark; folded at first. */
 export function numberTable({ rows, columns, label, at = () => [0, 0], numbers }) {
-  const place = h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("numbersOf", { what: label }) });
-  const details = h("details", { class: "numbers", ontoggle: fillTable }, h("summary", {}, t("numbers")), place);
+  const place = h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("valuesOf", { what: label }) });
+  const details = h("details", { class: "valuetable", ontoggle: fillTable }, h("summary", {}, t("values")), place);
   let top = 0, left = 0;
 
   async function fillTable() {
@@ -213,7 +213,7 @@ export function numberTable({ rows, columns, label, at = () => [0, 0], numbers }
         arrow(t("toLeft"), "←", 0, -TABLE_SIDE, left <= 0), arrow(t("toRight"), "→", 0, TABLE_SIDE, left + TABLE_SIDE >= columns)),
       h("table", { class: "values" },
         h("caption", {}, label),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "unseen" }, t("row"))), values[0].map((_, j) => h("th", { scope: "col" }, left + j + 1)))),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "visuallyhidden" }, t("row"))), values[0].map((_, j) => h("th", { scope: "col" }, left + j + 1)))),
         h("tbody", {}, values.map((row, i) => h("tr", {}, h("th", { scope: "row" }, top + i + 1), row.map((value) => h("td", {}, number(value, 3))))))));
   }
   return details;
@@ -224,7 +224,7 @@ export function cells(values, { scale, label, digits = 3, input, tight = false }
   const flat = values.flat().filter((value) => value !== null);
   scale ||= scaleOf(Math.min(...flat, 0), Math.max(...flat, 0));
   return h("table", { class: "cells" + (tight ? " tight" : "") },
-    h("caption", { class: "unseen" }, label),
+    h("caption", { class: "visuallyhidden" }, label),
     h("tbody", {}, values.map((row, y) => h("tr", {}, row.map((value, x) => {
       if (value === null) return h("td", { class: "outside", title: t("paddingZero") }, "0");
       const colour = colourOf(value, scale);

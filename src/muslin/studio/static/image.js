@@ -16,7 +16,7 @@ export async function take(blob, fail) {
   try {
     const { image, notes } = await send(blob);
     use(image);
-    announce([t("imageTaken"), ...notes.map(messageText)].join(". "));
+    announce([t("imageUploaded"), ...notes.map(messageText)].join(". "));
     return true;
   } catch (error) {
     fail(error.message);
@@ -31,14 +31,14 @@ function use(image) {
 /** Open the dialog; `model` is a response of /api/model. */
 export function chooseImage(model) {
   const trouble = h("p", { class: "error", role: "alert" });
-  const body = h("div", { class: "ways" });
+  const body = h("div", { class: "sources" });
   let stop = () => {}, turn = 0;
   const close = () => dialog.close();
   const done = (taken) => { if (taken) close(); };
-  const ways = { examples, folder, file, camera, drawing };
+  const sources = { examples, folder, file, camera, drawing };
   const dialog = h("dialog", { "aria-labelledby": "choose-title", onclose: () => { stop(); dialog.remove(); } },
     h("div", { class: "dialogtop" }, h("h2", { id: "choose-title" }, t("chooseImage")), button("×", close, { class: "quiet cross", "aria-label": t("close") })),
-    choice(t("from"), "way", Object.keys(ways).map((name) => [name, t(`way.${name}`)]), "examples", open, true),
+    choice(t("from"), "source", Object.keys(sources).map((name) => [name, t(`source.${name}`)]), "examples", open, true),
     trouble, body);
   document.body.append(dialog);
   dialog.addEventListener("paste", pasted);
@@ -52,7 +52,7 @@ export function chooseImage(model) {
     trouble.textContent = "";
     show(body, h("p", { class: "soft" }, t("loading")));
     let made = null, sentence = "";
-    try { made = await ways[name](); } catch (error) { sentence = error.message; }
+    try { made = await sources[name](); } catch (error) { sentence = error.message; }
     if (mine !== turn) return; // another way was chosen in the meantime
     show(body, made);
     fail(sentence);
@@ -62,18 +62,18 @@ export function chooseImage(model) {
   function tiles(names, words) {
     return h("ul", { class: "tiles" }, names.map((name, n) => h("li", {},
       h("button", { type: "button", class: "tile", "aria-pressed": state.image === name ? "true" : "false", onclick: () => { use(name); close(); } },
-        h("img", { src: thumbnail(model.path, name, 112), alt: "", loading: "lazy", class: model.input[0] <= 64 ? "small" : "", onerror: (event) => event.target.replaceWith(h("span", { class: "broken" }, t("notRead"))) }),
+        h("img", { src: thumbnail(model.path, name, 112), alt: "", loading: "lazy", class: model.input[0] <= 64 ? "small" : "", onerror: (event) => event.target.replaceWith(h("span", { class: "broken" }, t("unreadable"))) }),
         h("span", {}, words(name, n))))));
   }
 
   function examples() {
-    return [h("p", { class: "soft" }, t("examplesAre")), tiles(Array.from({ length: model.golden_images }, (_, n) => `golden:${n}`), (_, n) => t("example", { n: n + 1 }))];
+    return [h("p", { class: "soft" }, t("goldenText")), tiles(Array.from({ length: model.golden_images }, (_, n) => `golden:${n}`), (_, n) => t("example", { n: n + 1 }))];
   }
 
   async function folder() {
     const { images, more } = await get("/api/images?start=0");
     if (!images.length) return h("p", { class: "soft" }, t("noImages"));
-    return [tiles(images.map((name) => `file:${name}`), (name) => name.slice(5)), more && h("p", { class: "soft" }, t("notAll", { n: images.length }))];
+    return [tiles(images.map((name) => `file:${name}`), (name) => name.slice(5)), more && h("p", { class: "soft" }, t("onlyFirst", { n: images.length }))];
   }
 
   function file() {
@@ -89,10 +89,10 @@ export function chooseImage(model) {
           const type = item.types.find((name) => name.startsWith("image/"));
           if (type) { done(await take(await item.getType(type), fail)); return; }
         }
-        fail(t("nothingToPaste"));
-      } catch { fail(t("pasteByKey")); }
+        fail(t("clipboardEmpty"));
+      } catch { fail(t("pasteByKeyOnly")); }
     }));
-    return [zone, h("p", { class: "soft" }, t("staysHere"))];
+    return [zone, h("p", { class: "soft" }, t("uploadPrivacy"))];
   }
 
   async function pasted(event) {
@@ -187,14 +187,14 @@ function drawingBoard(model, give, fail) {
     context.putImageData(image, 0, 0);
   }
   async function finish() {
-    if (!ink.some((value) => value)) { fail(t("nothingDrawn")); return; }
+    if (!ink.some((value) => value)) { fail(t("drawingEmpty")); return; }
     if (own) { give(`drawing:${base64url(ink)}`); return; }
     try { give((await send(new Blob([`P5 ${side} ${side} 255\n`, ink]))).image); } catch (error) { fail(error.message); }
   }
   draw();
   point();
   return [
-    h("p", { class: "soft" }, t("drawHow", { side })), board,
+    h("p", { class: "soft" }, t("drawingHelp", { side })), board,
     choice(t("brush"), "brush", [[255, t("brush.draw")], [0, t("brush.erase")]], light, (value) => { light = value; }),
     h("p", { class: "buttons" }, button(t("useDrawing"), finish, { class: "main" }), button(t("clear"), () => { ink.fill(0); draw(); })),
   ];

@@ -36,10 +36,10 @@ function frame() {
     h("a", { class: "brand", href: link({ ...CLOSED, page: "home" }) }, "muslin ", h("span", {}, "studio")),
     h("nav", { "aria-label": t("pages") }, to("home", "pageHome"), to("playground", "pagePlayground")),
     h("span", { class: "grow" }),
-    h("label", { class: "pick" }, h("span", { class: "unseen" }, t("language")),
+    h("label", { class: "pick" }, h("span", { class: "visuallyhidden" }, t("language")),
       h("select", { onchange: (event) => { store("language", event.target.value); set({ lang: event.target.value }); } },
         Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, selected: code === language, lang: code }, name)))),
-    h("label", { class: "pick" }, h("span", { class: "unseen" }, t("theme")),
+    h("label", { class: "pick" }, h("span", { class: "visuallyhidden" }, t("theme")),
       h("select", { onchange: (event) => { store("theme", event.target.value); applyTheme(event.target.value); } },
         ["auto", "light", "dark"].map((name) => h("option", { value: name, selected: name === theme }, t(`theme.${name}`))))),
     button(t("keys"), showKeys, { class: "quiet" }));

@@ -25,7 +25,7 @@ export async function page() {
 
   const element = h("div", { class: "page wide" },
     h("div", { class: "modelhead" }, h("h1", {}, model.name),
-      h("p", { class: "soft" }, [model.network, t("parametersCount", { n: short(model.parameters) }), t("multiplyAddsCount", { n: short(model.multiply_adds) }), t("takes", { size: `${model.input[1]} × ${model.input[0]}${model.input[2] === 3 ? " RGB" : ""}` })].filter(Boolean).join(" · ")),
+      h("p", { class: "soft" }, [model.network, t("parametersCount", { n: short(model.parameters) }), t("multiplyAddsCount", { n: short(model.multiply_adds) }), t("inputSize", { size: `${model.input[1]} × ${model.input[0]}${model.input[2] === 3 ? " RGB" : ""}` })].filter(Boolean).join(" · ")),
       model.unsupported.length > 0 && h("details", { class: "note" }, h("summary", {}, t("unsupported")), h("ul", {}, model.unsupported.map((sentence) => h("li", {}, messageText(sentence)))))),
     h("div", { class: "workbench" }, side, h("div", { class: "stagearea" }, nav, place)));
 

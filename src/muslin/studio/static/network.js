@@ -76,7 +76,7 @@ function overview(model) {
       model.layers.some((one) => one.auxiliary) && h("label", { class: "switch" }, h("input", { type: "checkbox", checked: state.auxiliary, data: { key: "all" }, onchange: (event) => set({ auxiliary: event.target.checked }) }), h("span", {}, t("showAuxiliary")))),
     drawing,
     savers({ SVG: async () => download("network.svg", await networkSvg(nodes, at, width, height, cards), "image/svg+xml") }),
-    h("details", { class: "numbers" }, h("summary", {}, t("asTable")), layerTable(model)));
+    h("details", { class: "valuetable" }, h("summary", {}, t("asTable")), layerTable(model)));
 }
 
 const middle = (node) => [node.column * (CARD.width + CARD.gap), CARD.top + node.row * CARD.row + 84];
@@ -150,7 +150,7 @@ async function maps(made, legendPlace) {
     }
   }
   const [low, high] = state.range === "network" ? header.network_range : header.layer_range;
-  legendPlace.textContent = state.range === "map" ? t("eachItsOwn") : `${number(low, 2)} … ${number(high, 2)}`;
+  legendPlace.textContent = state.range === "map" ? t("rangePerChannel") : `${number(low, 2)} … ${number(high, 2)}`;
 }
 
 function layerTable(model) {

@@ -76,7 +76,7 @@ function build(about, first) {
         given.planes.length === 3 && choice(t("channels"), "colour", [["gray", t("gray")], ["channels", t("perChannel")]], state.colour, (colour) => { set({ colour }); channel = 0; redraw(); }),
         h("p", { class: "soft number" }, `${given.columns} × ${given.rows}`)),
       h("section", { class: "panel" }, h("h2", {}, t("kernel")), preset, grid,
-        h("div", { class: "dialrow" },
+        h("div", { class: "fieldrow" },
           select(t("size"), SIZES.map((n) => [n, `${n} × ${n}`]), kernel.length, (n) => change({ kernel: fitted(kernelNow(), Number(n)) })),
           number_(t("stride"), "stride", 1, 4), number_(t("padding"), "padding", 0, 6),
           select(t("border"), [["zero", t("border.zero")], ["edge", t("border.edge")]], state.border, (border) => change({ border }))),
@@ -97,10 +97,10 @@ function build(about, first) {
   function presets() {
     const learned = about?.layers.filter((one) => one.kernel && one.kernel.size[0] === one.kernel.size[1] && one.kernel.size[0] > 1 && SIZES.includes(one.kernel.size[0])) || [];
     const now = nameOf(kernelNow());
-    show(preset, h("div", { class: "dialrow" },
-      select(t("named"), [...Object.keys(KERNELS).map((name) => [name, t(`kernel.${name}`)]), ["custom", t("kernel.custom")]], now,
+    show(preset, h("div", { class: "fieldrow" },
+      select(t("namedKernels"), [...Object.keys(KERNELS).map((name) => [name, t(`kernel.${name}`)]), ["custom", t("kernel.custom")]], now,
         (name) => { if (name !== "custom") { change({ kernel: fitted(KERNELS[name], Math.max(3, kernelNow().length)) }); fields(); } }),
-      learned.length > 0 && select(t("learned"), [["", t("chooseLayer")], ...learned.map(({ name }) => [name, name])], state.layer, (name) => { set({ layer: name }); learnedOnes(); })),
+      learned.length > 0 && select(t("learnedKernels"), [["", t("chooseLayer")], ...learned.map(({ name }) => [name, name])], state.layer, (name) => { set({ layer: name }); learnedOnes(); })),
     h("div", { id: "learned" }));
     if (state.layer && learned.length) learnedOnes();
   }
@@ -118,10 +118,10 @@ function build(about, first) {
       };
       let k = 0, c = 0;
       const spin = (words, most, act) => h("label", { class: "field" }, h("span", {}, words), h("input", { type: "number", min: 1, max: most, value: 1, oninput: (event) => { const value = Number(event.target.value); if (value >= 1 && value <= most) act(value - 1); } }));
-      show(place, h("div", { class: "dialrow" },
+      show(place, h("div", { class: "fieldrow" },
         spin(t("outputOf", { n: header.outputs }), header.outputs, (value) => { k = value; pick(k, c); }),
         spin(t("inputOf", { n: header.inputs }), header.inputs, (value) => { c = value; pick(k, c); }),
-        button(t("useIt"), () => pick(k, c))));
+        button(t("useKernel"), () => pick(k, c))));
     } catch (error) { show(place, h("p", { class: "error" }, error.message)); }
   }
 
@@ -155,7 +155,7 @@ function build(about, first) {
     const inputs = planes();
     const made = inputs.map((values) => convolve(values, given.rows, given.columns, kernel, stride, padding, border));
     const places = controls.querySelector("#places");
-    if (places) places.textContent = t("places", { n: given.columns, k: kernel.length, p: padding, s: stride, out: positionsAlong(given.columns, kernel.length, stride, padding) });
+    if (places) places.textContent = t("outputSize", { n: given.columns, k: kernel.length, p: padding, s: stride, out: positionsAlong(given.columns, kernel.length, stride, padding) });
     if (!made[0].rows) {
       trouble.textContent = t("kernelTooLarge");
       show(stage);
@@ -237,7 +237,7 @@ function build(about, first) {
       trouble.textContent = given.error || "";
       dials();
       redraw();
-      announce(t("imageTaken"));
+      announce(t("imageUploaded"));
     },
   };
 }

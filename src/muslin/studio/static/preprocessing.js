@@ -44,7 +44,7 @@ export async function tab(model) {
       h("h3", {}, title),
       step.image
         ? h("img", { src: imageAddress(step.image.png), alt: t("imageAfter", { step: title }), class: small ? "small" : "" })
-        : h("div", { class: "noimage" }, h("span", { class: "soft" }, t("sameNumbers"))),
+        : h("div", { class: "noimage" }, h("span", { class: "soft" }, t("asFloats"))),
       step.image && h("p", { class: "soft number" }, `${step.image.width} × ${step.image.height}`),
       step.range && legend(scaleOf(...step.range, true), ""),
       h("p", { class: "text" }, messageText(step.text)),
