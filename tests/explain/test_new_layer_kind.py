@@ -42,7 +42,7 @@ def backward(call: Call, slopes: Float) -> Back:
     shape = call.inputs[0].shape
     window = window_of(call.attributes, shape)
     share = slopes / (window.size[0] * window.size[1])
-    return (window.scatter(shape, (slopes.shape[2], slopes.shape[3]), lambda i, j: share),), 0.0
+    return (window.scatter(shape, lambda i, j: share),), 0.0
 
 
 AVERAGE_POOL = LayerKind(

@@ -272,7 +272,7 @@ def _layer(
         window = window_of(node.attributes, (1, *shapes[node.inputs[0]]))
         groups = node.attributes.get("group", 1)
         kernel = Kernel(
-            window.size, window.stride, window.pads, groups, len(weights), weights.shape[1] * groups
+            window.size, window.stride, window.pads[:2], groups, len(weights), weights.shape[1] * groups
         )
     if not isinstance(parameters, int) or isinstance(parameters, bool):
         parameters = 0 if weights is None else sum(c.size for c in constants[1:] if c is not None)

@@ -287,15 +287,13 @@ LAYER_KINDS: dict[str, LayerKind] = {
         fields=("filters", "kernel_size", "stride"),
         output_shape=window_shape,
         weights=lambda layer, before: {"weight": _convolution_weights(layer, before)["weight"]},
-        is_trained=False,
-        is_kind=_never,
+        is_trained=False, is_kind=_never,
     ),
     "depthwise convolution": LayerKind(
         _convolution_module,
         _onnx_convolution, {"Conv": operators.CONVOLUTION},
         fields=("kernel_size", "stride", "padding", "bias"),
-        output_shape=window_shape,
-        weights=_convolution_weights,
+        output_shape=window_shape, weights=_convolution_weights,
         is_kind=lambda attributes, constants: (
             constants[1] is not None and attributes.get("group", 1) == len(constants[1]) > 1
         ),
@@ -304,15 +302,13 @@ LAYER_KINDS: dict[str, LayerKind] = {
         _convolution_module,
         _onnx_convolution, {"Conv": operators.CONVOLUTION},
         fields=("filters", "kernel_size", "stride", "padding", "bias"),
-        output_shape=window_shape,
-        weights=_convolution_weights,
+        output_shape=window_shape, weights=_convolution_weights,
     ),
     "batch norm": LayerKind(
         _batch_norm_module,
         _onnx_batch_norm, {"BatchNormalization": operators.BATCH_NORM},
         fields=("learn_scale", "epsilon", "momentum"),
-        weights=_batch_norm_weights,
-        statistics=("running_mean", "running_var"),
+        weights=_batch_norm_weights, statistics=("running_mean", "running_var"),
     ),
     "relu": LayerKind(
         _module(lambda m, layer, before: m.nn.ReLU(inplace=True)),  # no layer needs its input again
@@ -333,8 +329,7 @@ LAYER_KINDS: dict[str, LayerKind] = {
         _module(lambda m, layer, before: m.nn.MaxPool2d(layer.kernel_size, layer.stride)),
         lambda graph, layer, before, source: graph.node("MaxPool", [source], layer.name, **_window(layer, before)),
         {"MaxPool": operators.MAX_POOL},
-        fields=("kernel_size", "stride"),
-        output_shape=window_shape,
+        fields=("kernel_size", "stride"), output_shape=window_shape,
     ),
     "global max pool": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: m.F.max_pool2d(x, x.shape[2:]).flatten(1))),
@@ -350,9 +345,7 @@ LAYER_KINDS: dict[str, LayerKind] = {
         _module(lambda m, layer, before: m.Dropout(layer.rate)),
         _onnx("Identity"),  # it works in training alone; here it marks the place for an edit
         {"Identity": operators.OPERATORS["Identity"]},
-        fields=("rate",),
-        is_kind=_never,
-        edits=("dropout",),
+        fields=("rate",), is_kind=_never, edits=("dropout",),
     ),
     "flatten": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: x.permute(0, 2, 3, 1).flatten(1))),
@@ -365,8 +358,7 @@ LAYER_KINDS: dict[str, LayerKind] = {
         lambda graph, layer, before, source: graph.dense(layer, source, layer.name),
         {"Gemm": operators.DENSE},
         fields=("filters", "bias", "output_scale"),
-        output_shape=lambda layer, before: (layer.filters,),
-        weights=_dense_weights,
+        output_shape=lambda layer, before: (layer.filters,), weights=_dense_weights,
     ),
     "softmax": LayerKind(
         _module(lambda m, layer, before: m.nn.Softmax(dim=1)),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from muslin.messages import Message
@@ -85,46 +86,38 @@ class Operator:
 
 @dataclass(frozen=True)
 class Window:
-    """How a convolution or a pooling steps over an image; (rows, columns) in px, `pads` above and to the left."""
+    """How a convolution or a pooling steps over an image: `size` and `stride` (rows, columns), and `pads` above, left,
+    below and right, in px."""
 
     size: tuple[int, int]
     stride: tuple[int, int]
-    pads: tuple[int, int]
-    inside: tuple[int, int]
+    pads: tuple[int, int, int, int]
 
     def start(self, row: int, column: int) -> tuple[int, int]:
         """Top and left of the window of the value at (row, column); negative in the padding."""
         return row * self.stride[0] - self.pads[0], column * self.stride[1] - self.pads[1]
 
+    def views(self, maps: Array, padding: float) -> tuple[Array, Array]:
+        """A padded copy of (count, channels, height, width), and its windows, (count, channels, rows, columns, *size),
+        which share its memory."""
+        top, left, bottom, right = self.pads
+        padded = np.pad(maps, [(0, 0), (0, 0), (top, bottom), (left, right)], constant_values=padding)
+        windows = sliding_window_view(padded, self.size, axis=(2, 3), writeable=True)
+        return padded, windows[:, :, :: self.stride[0], :: self.stride[1]]
+
     def patch(self, maps: Array, row: int, column: int) -> Float:
         """float64 (channels, *size) of maps (channels, height, width); NaN in the padding."""
-        (top, left), (rows, columns), pads = self.start(row, column), self.size, self.pads
-        below, right = (max(0, start + side - n) for start, side, n in
-                        zip((top, left), self.size, self.inside, strict=True))  # fmt: skip
-        around = [(0, 0), (pads[0], below), (pads[1], right)]
-        padded = np.pad(maps.astype(np.float64), around, constant_values=np.nan)
-        patch: Float = padded[:, top + pads[0] :, left + pads[1] :][:, :rows, :columns]
+        patch: Float = self.views(maps[None].astype(np.float64), np.nan)[1][0, :, row, column]
         return patch
 
-    def places(self, size: tuple[int, int], i: int, j: int) -> tuple[slice, slice]:
-        """The pixels at place (i, j) of each of `size` windows, counted with the padding."""
-        return (
-            slice(i, i + (size[0] - 1) * self.stride[0] + 1, self.stride[0]),
-            slice(j, j + (size[1] - 1) * self.stride[1] + 1, self.stride[1]),
-        )
-
-    def scatter(
-        self, shape: Sequence[int], size: tuple[int, int], part: Callable[[int, int], Float]
-    ) -> Float:
-        """Add `part(i, j)`, (count, channels, *size), where place (i, j) of each window lies in an input of `shape`."""
-        room = [max(p + n, (s - 1) * t + k) for p, n, s, t, k in
-                zip(self.pads, self.inside, size, self.stride, self.size, strict=True)]  # fmt: skip
-        out = np.zeros((shape[0], shape[1], *room))
-        for i in range(self.size[0]):
-            for j in range(self.size[1]):
-                out[:, :, *self.places(size, i, j)] += part(i, j)
-        top, left = self.pads
-        inside: Float = out[:, :, top : top + shape[2], left : left + shape[3]]
+    def scatter(self, shape: Sequence[int], part: Callable[[int, int], Float]) -> Float:
+        """Add `part(i, j)`, (count, channels, rows, columns), where place (i, j) of each window lies in an input of
+        `shape`."""
+        padded, windows = self.views(np.zeros(shape), 0.0)
+        for i, j in np.ndindex(self.size):
+            windows[..., i, j] += part(i, j)
+        top, left = self.pads[:2]
+        inside: Float = padded[:, :, top : top + shape[2], left : left + shape[3]]
         return inside
 
     def step(self, row: int, column: int) -> Step:
@@ -133,15 +126,18 @@ class Window:
         return {
             "window": {"top": top, "left": left, "rows": self.size[0], "columns": self.size[1]},
             "stride": list(self.stride),
-            "pads": list(self.pads),
+            "pads": list(self.pads[:2]),
         }
 
 
 def window_of(attributes: Mapping[str, Any], shape: Sequence[int]) -> Window:
     """The window over an input of `shape` (count, channels, height, width); of a global pooling all of it."""
-    size, stride = attributes.get("kernel_shape") or shape[2:], attributes.get("strides") or (1, 1)
-    pads = attributes.get("pads") or (0, 0, 0, 0)
-    return Window((size[0], size[1]), (stride[0], stride[1]), (pads[0], pads[1]), (shape[2], shape[3]))
+    (height, width), (down, across) = (
+        attributes.get("kernel_shape") or shape[2:],
+        attributes.get("strides") or (1, 1),
+    )
+    top, left, bottom, right = attributes.get("pads") or (0, 0, 0, 0)
+    return Window((height, width), (down, across), (top, left, bottom, right))
 
 
 WINDOW_ATTRIBUTES = frozenset(("kernel_shape", "strides", "pads"))
@@ -184,7 +180,7 @@ def _convolution_back(call: Call, slopes: Float) -> Back:
 
     constant = float(slopes.sum((0, 2, 3)) @ call.wide(2)) if len(call.inputs) > 2 else 0.0
     window = window_of(call.attributes, shape)
-    return (window.scatter(shape, (rows, columns), product),), constant
+    return (window.scatter(shape, product),), constant
 
 
 CONVOLUTION = Operator(
@@ -209,25 +205,15 @@ def _max_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
 
 
 def _max_back(call: Call, slopes: Float) -> Back:
-    source, result = call.inputs[0], call.output
-    window, size = window_of(call.attributes, source.shape), (result.shape[2], result.shape[3])
-    around = [(0, 0), (0, 0), *((p, k + s) for p, k, s in
-              zip(window.pads, window.size, window.stride, strict=True))]  # fmt: skip
-    padded = np.pad(source, around, constant_values=-np.inf)
-    given = np.zeros(result.shape, bool)
-
-    def part(i: int, j: int) -> Float:
-        wins = (padded[:, :, *window.places(size, i, j)] == result) & ~given
-        given[wins] = True  # of several equal values the first one
-        won: Float = slopes * wins
-        return won
-
-    return (window.scatter(source.shape, size, part),), 0.0
+    source = call.inputs[0]
+    window = window_of(call.attributes, source.shape)
+    _, windows = window.views(source, -np.inf)
+    largest = windows.reshape(*windows.shape[:4], -1).argmax(-1)  # of several equal values the first one
+    columns = window.size[1]
+    return (window.scatter(source.shape, lambda i, j: slopes * (largest == i * columns + j)),), 0.0
 
 
 MAX_POOL = Operator("window", _max_step, _max_back, WINDOW_ATTRIBUTES, edits=("pooling",))
-
-
 GLOBAL_MAX = Operator("map", _max_step, _max_back, edits=("pooling",))
 
 
@@ -480,11 +466,7 @@ def _sum_over_repeats(slopes: Float, shape: Sequence[int]) -> Float:
 
 
 ADD = _terms("+", math.fsum, lambda call: (1, 1), varying=2)
-SUB = _terms("-", lambda x: x[0] - x[1], lambda call: (1, -1), varying=2)
-MUL = _terms("·", lambda x: x[0] * x[1], lambda call: (call.wide(1), 0))
 DIV = _terms("/", lambda x: x[0] / x[1] if x[1] else math.nan, lambda call: (1 / call.wide(1), 0))
-MEAN = _terms("+", lambda x: math.fsum(x) / len(x), lambda call: (0.5, 0.5),
-              formula="(x + y) / 2", varying=2, edits=())  # fmt: skip
 
 
 # ── Values that only move ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -545,9 +527,11 @@ OPERATORS: dict[str, Operator] = {
         "axis", "num_outputs",
     ),
     "Transpose": _moving(lambda call, numbers: numbers[0].transpose(call.attributes["perm"]), "perm"),
-    "Mean": MEAN,
-    "Sub": SUB,
-    "Mul": MUL,
+    "Mean": _terms(
+        "+", lambda x: math.fsum(x) / len(x), lambda call: (0.5, 0.5), formula="(x + y) / 2", varying=2, edits=()
+    ),
+    "Sub": _terms("-", lambda x: x[0] - x[1], lambda call: (1, -1), varying=2),
+    "Mul": _terms("·", lambda x: x[0] * x[1], lambda call: (call.wide(1), 0)),
     "Neg": _function(np.negative, lambda x: np.full_like(x, -1.0), "-x", exact=True),
     "Softplus": _function(lambda x: np.logaddexp(0, x), sigmoid, "log(1 + e^x)"),
     "Clip": CLIP,
