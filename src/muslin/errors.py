@@ -26,6 +26,9 @@ class MuslinError(Exception):
     STATUS = 500
     """HTTP status of a code that names none of its own."""
 
+    def __init_subclass__(cls, status: int = STATUS) -> None:
+        cls.STATUS = status
+
     def __init__(self, code: str, hint: str | None = None, /, **params: Any) -> None:
         self.message = Message(code, hint, **params)
         super().__init__(self.message)
@@ -55,58 +58,40 @@ class MuslinError(Exception):
         return self.message.to_dict(language)
 
 
-class DataError(MuslinError):
+class DataError(MuslinError, status=422):
     """A data set's files cannot be read as what they claim to be."""
 
-    STATUS = 422
 
-
-class ImageError(MuslinError):
+class ImageError(MuslinError, status=415):
     """One image cannot be decoded."""
 
-    STATUS = 415
 
-
-class RecipeError(MuslinError):
+class RecipeError(MuslinError, status=400):
     """An unknown recipe or setting, or a value out of its range."""
 
-    STATUS = 400
 
-
-class TrainingError(MuslinError):
+class TrainingError(MuslinError, status=422):
     """Training cannot start or go on with these data."""
 
-    STATUS = 422
 
-
-class BundleError(MuslinError):
+class BundleError(MuslinError, status=422):
     """A .muslin file is damaged, tampered with, or from a future version."""
 
-    STATUS = 422
 
-
-class ExplanationError(MuslinError):
+class ExplanationError(MuslinError, status=400):
     """A model, layer or edit that cannot be explained, found or made."""
 
-    STATUS = 400
 
-
-class MissingPartError(MuslinError):
+class MissingPartError(MuslinError, status=501):
     """A part of muslin that is not installed is needed."""
 
-    STATUS = 501
 
-
-class StorageError(MuslinError):
+class StorageError(MuslinError, status=507):
     """The disk is full, or a place cannot be written."""
 
-    STATUS = 507
 
-
-class StoppedError(MuslinError):
+class StoppedError(MuslinError, status=503):
     """Work was asked to stop; what is done is kept, and can be gone on with."""
-
-    STATUS = 503
 
 
 def unknown(name: object, choices: Iterable[object]) -> dict[str, Any]:

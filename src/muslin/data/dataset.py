@@ -41,11 +41,9 @@ class Images(Protocol):
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Images":
         """The images at `indices`, in that order."""
-        ...
 
     def concat(self, others: Sequence[Any]) -> "Images":
         """These images followed by those of `others`. Raises DataError where they cannot be in one set."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -122,9 +120,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         targets = ", ".join(f"{t.name} ({len(t.classes)} classes, {t.kind})" for t in self.targets)
-        return (
-            f"Dataset({self.name!r}, {len(self):,} images, {targets or 'no labels'}, format={self.format!r})"
-        )
+        about = f"{len(self):,} images, {targets or 'no labels'}"
+        return f"Dataset({self.name!r}, {about}, format={self.format!r})"
 
     def target(self, name: str | None = None) -> Target:
         """The target called `name`, or the only one.
@@ -192,10 +189,11 @@ class Dataset:
                 digest.update(photo)
             return digest.hexdigest()
         images = self.images
-        arrays = (
-            [images.pixels] if isinstance(images, PixelImages) else (images[i] for i in range(len(images)))
-        )
-        for array in arrays:
+        for array in (
+            [images.pixels]
+            if isinstance(images, PixelImages)
+            else map(images.__getitem__, range(len(images)))
+        ):
             digest.update(repr(array.shape).encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
@@ -346,18 +344,16 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
                 expected=target.kind,
             )
         index = {name: i for i, name in enumerate(target.classes)}
-        by_number = not set(mine.classes) <= set(index) and all(
-            c.isdigit() and int(c) < len(index) for c in mine.classes
-        )
+        are_indices = all(c.isdigit() and int(c) < len(index) for c in mine.classes)
+        by_number = are_indices and not set(mine.classes) <= set(index)
         indices = [int(c) if by_number else index.get(c, UNKNOWN) for c in mine.classes]
         if by_number:
             first, last = mine.classes[0], mine.classes[-1]
             fixes.append(Message("numbers_as_indices", target=mine.name, first=first, last=last))
         if mine.kind == "multilabel":
             columns = np.full((len(dataset), len(target.classes)), UNKNOWN, dtype=np.int8)
-            for column, i in enumerate(indices):
-                if i != UNKNOWN:
-                    columns[:, i] = values[:, column]
+            shared = [column for column, i in enumerate(indices) if i != UNKNOWN]
+            columns[:, [indices[column] for column in shared]] = values[:, shared]
             labels[target.name] = columns
             continue
         extra = [mine.classes[c] for c, i in enumerate(indices) if i == UNKNOWN and (values == c).any()]

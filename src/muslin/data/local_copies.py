@@ -262,8 +262,8 @@ def _download(row: RegisteredDataset, url: str, folder: Path, timeout_s: float, 
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)  # before anything is downloaded
     remove_partial_files(folder)
-    facts = {"title": row.title, "size": row.size, "licence": row.licence, "sha256": row.photos_sha256}
-    log(Message("downloading", url=url, **facts))
+    sha256 = row.photos_sha256
+    log(Message("downloading", title=row.title, size=row.size, licence=row.licence, url=url, sha256=sha256))
     if not row.files:
         path = folder / f"{row.name}.zip"
         _download_file(url, path, lambda file: verify(row, file, url), MAX_ARCHIVE_BYTES, timeout_s, log)

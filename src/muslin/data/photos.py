@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +86,9 @@ class Photo:
                 data = file.read(max_bytes if self.size is None else min(self.size, max_bytes))
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if self.deflated else data
         except zlib.error as error:
-            place = {"name": self.name, "path": str(self.path)}
-            raise ImageError("photo_damaged", **place, reason=str(error)) from error
+            raise ImageError(
+                "photo_damaged", name=self.name, path=str(self.path), reason=str(error)
+            ) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise ImageError("image_unreadable", name=self.name, reason=reason) from error
@@ -129,15 +130,16 @@ class PhotoImages:
             raise ImageError("box_outside", name=photo.name, box=photo.box, width=width, height=height)
         return np.ascontiguousarray(crop)
 
-    def take(self, indices: NDArray[np.integer[Any]]) -> "PhotoImages":
+    def take(self, indices: NDArray[np.integer[Any]]) -> Self:
         return replace(self, photos=tuple(self.photos[int(i)] for i in indices))
 
-    def concat(self, others: Sequence[Any]) -> "PhotoImages":
+    def concat(self, others: Sequence[Any]) -> Self:
         """Raises DataError where the others are not photos in their files."""
         if not all(isinstance(images, PhotoImages) for images in others):
             raise DataError("mixed_images")
         photos = tuple(photo for images in (self, *others) for photo in images.photos)
-        return PhotoImages(photos, (self.keep_alive, *(images.keep_alive for images in others)))
+        keep_alive = [images.keep_alive for images in (self, *others)]
+        return replace(self, photos=photos, keep_alive=keep_alive)
 
     def digests(self) -> Iterator[bytes]:
         """Per photo the SHA-256 of its file; of its name where it is unreadable."""
@@ -179,31 +181,27 @@ class TransformedCache:
                 self._rows[photo] = row
 
 
-@dataclass(frozen=True)
-class ResizedPhotos:
+@dataclass(frozen=True, kw_only=True)
+class ResizedPhotos(PhotoImages):
     """Photos in their files, transformed to one size on each access: `images[i]` is uint8 `size`. Thread-safe.
 
     Memory is the same for any number of photos. For repeated access, `cached` keeps the results on the disk.
     """
 
-    photos: PhotoImages
     size: tuple[int, int, int]
     transform: str
     cache: TransformedCache | None = None
-
-    def __len__(self) -> int:
-        return len(self.photos)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """Raises ImageError, which names the file, where it cannot be decoded."""
         from muslin.images import apply_transform
 
-        photo = self.photos.photos[index]
+        photo = self.photos[index]
         if self.cache and (cached := self.cache.get(photo)) is not None:
             return cached
         # `fit` scales a photo as a whole, so the JPEG decoder can do half of that; other transforms use single pixels
         min_side_px = 2 * max(self.size[:2]) if self.transform == "fit" else None
-        image = apply_transform(self.photos.decode(index, min_side_px), self.transform, self.size)[0]
+        image = apply_transform(self.decode(index, min_side_px), self.transform, self.size)[0]
         if self.cache:
             self.cache.add(photo, image)
         return image
@@ -211,17 +209,6 @@ class ResizedPhotos:
     def cached(self, max_bytes: int = MAX_CACHE_BYTES) -> "ResizedPhotos":
         """The same images, each decoded only once as far as they fit in `max_bytes` on the disk."""
         return replace(self, cache=TransformedCache(len(self), self.size, max_bytes))
-
-    def take(self, indices: NDArray[np.integer[Any]]) -> "ResizedPhotos":
-        return replace(self, photos=self.photos.take(indices))
-
-    def concat(self, others: Sequence[Any]) -> "ResizedPhotos":
-        """Raises DataError where the others are not photos in their files."""
-        return replace(self, photos=self.photos.concat([getattr(o, "photos", o) for o in others]))
-
-    def digests(self) -> Iterator[bytes]:
-        """As `PhotoImages.digests`."""
-        return self.photos.digests()
 
 
 def resize_photos(dataset: Dataset, size: tuple[int, int, int], transform: str | None = None) -> Dataset:
@@ -233,7 +220,9 @@ def resize_photos(dataset: Dataset, size: tuple[int, int, int], transform: str |
     if not isinstance(dataset.images, PhotoImages):
         raise DataError("photos_required", name=dataset.name)
     name = transform or dataset.transform
-    return replace(dataset, images=ResizedPhotos(dataset.images, size, name), transform=name)
+    photos, keep_alive = dataset.images.photos, dataset.images.keep_alive
+    images = ResizedPhotos(photos, keep_alive, size=size, transform=name)
+    return replace(dataset, images=images, transform=name)
 
 
 def decoding_threads() -> int:
@@ -353,22 +342,23 @@ def exclude_unreadable(
     """
     if not problems:
         return dataset
-    count, fraction = len(dataset), len(problems) / len(dataset)
+    count, n = len(dataset), len(problems)
     first = problems[min(problems)]
-    if len(problems) == count:
-        raise DataError("no_readable_photo", name=dataset.name, n=count, first=first)
-    if fraction > max_unreadable:
+    if n == count:
+        raise DataError("no_readable_photo", name=dataset.name, n=n, first=first)
+    if n / count > max_unreadable:
         for problem in problems.values():
             log(problem)
+        suggestion = min(math.ceil(100 * n / count) / 100, 1)
         raise DataError(
             "too_many_unreadable",
             name=dataset.name,
-            n=len(problems),
+            n=n,
             total=count,
             max_unreadable=max_unreadable,
             first=first,
-            suggestion=min(math.ceil(100 * fraction) / 100, 1),
+            suggestion=suggestion,
         )
     readable = np.setdiff1d(np.arange(count), list(problems))
-    summary = Message("unreadable_excluded", n=len(problems))
+    summary = Message("unreadable_excluded", n=n)
     return replace(dataset.take(readable), fixes=(*dataset.fixes, summary, *problems.values()))

@@ -91,8 +91,13 @@ def decode(
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             if image.width * image.height > max_pixels:
-                size = {"width": image.width, "height": image.height}
-                raise ImageError("too_many_pixels", name=name, max_pixels=max_pixels, **size)
+                raise ImageError(
+                    "too_many_pixels",
+                    name=name,
+                    width=image.width,
+                    height=image.height,
+                    max_pixels=max_pixels,
+                )
             return _decode_image(image, name, kind, data, min_side_px, upright)
     except ImageError:
         raise
@@ -147,12 +152,13 @@ def _read_bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
         try:
             with Path(source).open("rb") as file:
                 data = file.read(max_bytes + 1)
-        except FileNotFoundError as error:
-            raise ImageError("image_missing", name=name) from error
-        except IsADirectoryError as error:
-            raise ImageError("image_is_folder", name=name) from error
         except (OSError, ValueError) as error:
-            raise ImageError("image_unreadable", name=name, reason=str(error)) from error
+            codes: dict[type, str] = {
+                FileNotFoundError: "image_missing",
+                IsADirectoryError: "image_is_folder",
+            }
+            code = codes.get(type(error), "image_unreadable")
+            raise ImageError(code, name=name, reason=str(error)) from error
     if not data:
         raise ImageError("image_empty", name=name)
     if len(data) > max_bytes:

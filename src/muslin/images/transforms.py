@@ -90,8 +90,8 @@ def scale_and_pad(pixels: Pixels, size: Size, trace: TransformTrace | None = Non
     edges = (image[0], image[-1], image[:, 0], image[:, -1])
     border = np.median(np.concatenate(edges), axis=0).round().astype(np.uint8)
     padded = trace.step("padded", _centred(scaled, size, border), lambda: _resized(image, height, width))
-    sizes = {"before": _size_text(pixels), "after": _size_text(scaled), "size": _size_text(padded)}
-    return padded, Message("image_fitted", **sizes)
+    before, after = _size_text(pixels), _size_text(scaled)
+    return padded, Message("image_fitted", before=before, after=after, size=_size_text(padded))
 
 
 def fashion_mnist(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> Transformed:

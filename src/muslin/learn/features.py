@@ -143,7 +143,7 @@ def _photo_problem(images: ResizedPhotos, index: int) -> str:
         images[index]
     except ImageError as error:
         return error.message
-    return Message("photo_readable_only_later", path=images.photos.photos[index].name)
+    return Message("photo_readable_only_later", path=images.photos[index].name)
 
 
 def _batch_extractor(

@@ -65,8 +65,13 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     for images_path, labels_path, _ in pairs:
         pixels, labels = read_images(images_path), read_labels(labels_path)
         if len(pixels) != len(labels):
-            counts = {"found": len(labels), "expected": len(pixels)}
-            raise DataError("label_count", path=str(images_path), labels=labels_path.name, **counts)
+            raise DataError(
+                "label_count",
+                path=str(images_path),
+                labels=labels_path.name,
+                found=len(labels),
+                expected=len(pixels),
+            )
         if images and images[0].shape[1:] != pixels.shape[1:]:
             sizes = [f"{p.shape[1]}×{p.shape[2]}" for p in (images[0], pixels)]
             raise DataError("sizes_differ", path=str(path), sizes=sizes)
