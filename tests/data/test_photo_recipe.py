@@ -312,5 +312,5 @@ def test_photo_recipe_learns_multilabel_targets(tmp_path: Path) -> None:
         tmp_path / "table.csv", recipe="photo", out=tmp_path / "run", settings=SMALL, read_options=reading
     )
     answer = Predictor.open(run.model).predict([tmp_path / "photos/0.jpg"])[0].predictions["tags"]
-    assert run.record["test"]["label"]["f1"] > 0.5
+    assert run.record["test"]["tags"]["f1"] > 0.5
     assert set(dict(answer.probabilities)) == {"dress", "hat", "light", "shirt"}
