@@ -317,7 +317,7 @@ def test_report_on_10000_test_images_takes_seconds(tmp_path: Path) -> None:
         {"label": labels},
         np.arange(30_000).astype(object),
     )
-    split = Split(np.arange(20_000), np.arange(0), np.arange(20_000, 30_000), "the data's own")
+    split = Split(np.arange(20_000), np.arange(0), np.arange(20_000, 30_000), ("the data's own",))
     inputs = replace(
         report_inputs(),
         run={},

@@ -10,10 +10,9 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from muslin.errors import DataError, unknown
@@ -65,8 +64,7 @@ def resize_to_edge(pixels: Pixels, edge_px: int) -> Image.Image:
 def png_bytes(image: Image.Image | Pixels) -> bytes:
     """The image as the bytes of a PNG file."""
     image = image if isinstance(image, Image.Image) else Image.fromarray(apply_colour(image))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=image.width * image.height < 10_000)
+    image.save(buffer := io.BytesIO(), "PNG", optimize=image.width * image.height < 10_000)
     return buffer.getvalue()
 
 
@@ -78,10 +76,14 @@ def is_small(pixels: Pixels) -> bool:
 def data_uri(pixels: Pixels, edge_px: int = 144) -> str:
     """The image for an HTML page: a small one unchanged, as PNG; a larger one as JPEG of at most `edge_px`."""
     if is_small(pixels):
-        return "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode()
-    buffer = io.BytesIO()
-    resize_to_edge(pixels, edge_px).save(buffer, "JPEG", quality=85, optimize=True)
+        return png_uri(pixels)
+    resize_to_edge(pixels, edge_px).save(buffer := io.BytesIO(), "JPEG", quality=85, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def png_uri(image: Image.Image | Pixels) -> str:
+    """The image unchanged for an HTML page."""
+    return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode()
 
 
 @dataclass(frozen=True)
@@ -174,20 +176,16 @@ def terminal_image(pixels: Pixels, width: int = 56, *, colour: bool | None = Non
         shown = np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.LANCZOS))
     if len(shown) % 2:
         shown = np.concatenate([shown, shown[-1:]])
-    if colour is None:
-        colour = _supports_colour()
-    if not colour:
+    if not (_supports_colour() if colour is None else colour):
         gray = apply_colour(shown, "gray").astype(np.uint16)
         level = (gray[::2] + gray[1::2]) // 2 * len(RAMP) // 256
         return "\n".join("".join(RAMP[i] for i in row).rstrip() for row in level)
     rgb = shown if shown.ndim == 3 else shown[:, :, None].repeat(3, axis=2)
-    return "\n".join(_half_blocks(upper, lower) for upper, lower in zip(rgb[::2], rgb[1::2], strict=True))
-
-
-def _half_blocks(upper: NDArray[Any], lower: NDArray[Any]) -> str:
-    """A line of the terminal that shows two rows of pixels, uint8 (width, 3) each."""
-    cells = ("\x1b[38;2;{};{};{};48;2;{};{};{}m▀".format(*row) for row in np.hstack([upper, lower]).tolist())
-    return "".join(cells) + "\x1b[0m"
+    cell = "\x1b[38;2;{};{};{};48;2;{};{};{}m▀"
+    rows = np.concatenate(
+        [rgb[::2], rgb[1::2]], axis=2
+    ).tolist()  # per character the pixel above and the one below
+    return "\n".join("".join(cell.format(*pair) for pair in row) + "\x1b[0m" for row in rows)
 
 
 def _supports_colour() -> bool:

@@ -4,7 +4,6 @@ the layers with their feature maps, and the arithmetic down to the multiplicatio
 The page has no script; the studio shows the same for any image and any value.
 """
 
-import base64
 from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from muslin.explain.inspection import Inspection
 from muslin.explain.layers import Layer
 from muslin.images.decoder import Pixels
 from muslin.reporting.colours import blue_to_orange, viridis
-from muslin.reporting.image_grids import data_uri, is_small, png_bytes
+from muslin.reporting.image_grids import data_uri, is_small, png_uri
 from muslin.reporting.report.page import render_page
 from muslin.reporting.svg.svg import PercentPlot, inline_svg, svg_document, svg_polyline, svg_text
 
@@ -89,8 +88,7 @@ def _coloured(values: Values, low: float, high: float) -> Pixels:
 def _map_image(colours: Pixels, scale: int = 1) -> PageImage:
     """Colours as a PNG with a palette, because they are few: a third of the bytes."""
     image = Image.fromarray(colours).quantize(256, dither=Image.Dither.NONE)
-    uri = "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode()
-    return PageImage(uri, image.width * scale, image.height * scale)
+    return PageImage(png_uri(image), image.width * scale, image.height * scale)
 
 
 def _attribution_image(attribution: Attribution) -> PageImage:

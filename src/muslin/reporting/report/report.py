@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +53,6 @@ class ReportInputs:
     evaluations: Mapping[str, AnyEvaluation]
     probabilities: Mapping[str, NDArray[np.floating[Any]]]
 
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        """Images in each part."""
-        return {part: len(getattr(self.split, part)) for part in PARTS}
-
     def test_labels(self, target: str) -> NDArray[np.integer[Any]]:
         """The true labels of the test images."""
         return self.dataset.labels[target][self.split.test]
@@ -86,14 +80,20 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    page = _TargetPage(inputs, target)
-    evaluation, drawings, explorer = page.evaluation, page.drawings, page.explorer
+    evaluation = inputs.evaluations[target]
+    assert isinstance(evaluation, Evaluation)
+    page, reliability = _TargetPage(inputs, target, evaluation), evaluation.reliability
+    explorer = page.explorer()
+    drawings = shared_drawings(inputs, target, page.classes_shown)
+    drawings["confusion_matrix"] = plots.confusion_matrix_plot(evaluation, page.classes_shown)
+    raw_bins = reliability.before_calibration.bins if reliability else ()
+    drawings["reliability_diagram"] = plots.reliability_diagram(evaluation, raw_bins)
     html = render_page(
         "report.html.j2",
         inputs=inputs,
         target=target,
         evaluation=evaluation,
-        reliability=evaluation.reliability,
+        reliability=reliability,
         baseline=insights.majority_baseline(evaluation),
         next_steps=insights.next_steps(evaluation, inputs.history, page.labels, page.probabilities),
         classes_shown=len(page.classes_shown),
@@ -122,12 +122,10 @@ def write_report_files(folder: Path, html: str, drawings: Mapping[str, str]) -> 
 
 def shared_drawings(inputs: ReportInputs, target: str, classes: Sequence[int]) -> dict[str, str]:
     """The drawings of a target of either kind, by name; `classes` are the indices of those to show."""
-    evaluation = inputs.evaluations[target]
-    labels = inputs.dataset.labels[target]
-    kind = Target(target, evaluation.classes, "multiclass" if labels.ndim == 1 else "multilabel")
+    evaluation, labels = inputs.evaluations[target], inputs.dataset.labels[target]
     counts = {}
     for part in PARTS:
-        of_class = class_counts(kind, labels[getattr(inputs.split, part)])
+        of_class = class_counts(inputs.dataset.target(target), labels[getattr(inputs.split, part)])
         counts[part] = {evaluation.classes[i]: int(of_class[i]) for i in sorted(classes)}
     drawings = {
         "class_counts": plots.class_count_bars(counts),
@@ -142,56 +140,24 @@ def shared_drawings(inputs: ReportInputs, target: str, classes: Sequence[int]) -
     return drawings
 
 
-@dataclass(frozen=True)
 class _TargetPage:
     """The parts of the page of a target with one class per image."""
 
-    inputs: ReportInputs
-    target: str
+    def __init__(self, inputs: ReportInputs, target: str, evaluation: Evaluation) -> None:
+        self.inputs, self.target, self.evaluation = inputs, target, evaluation
+        self.probabilities = inputs.probabilities[target]
+        self.labels = inputs.test_labels(target)  # true classes of the test images
+        self.predicted = predicted_classes(evaluation, self.probabilities)
+        # all classes, or of very many those with the most errors; in the order of the classes
+        errors = [row.support + row.predicted - 2 * row.correct for row in evaluation.per_class]
+        self.classes_shown = sorted(sorted(range(len(errors)), key=lambda i: -errors[i])[:CLASSES_DRAWN])
 
-    @property
-    def evaluation(self) -> Evaluation:
-        evaluation = self.inputs.evaluations[self.target]
-        assert isinstance(evaluation, Evaluation)
-        return evaluation
-
-    @property
-    def probabilities(self) -> NDArray[np.floating[Any]]:
-        return self.inputs.probabilities[self.target]
-
-    @cached_property
-    def labels(self) -> NDArray[np.integer[Any]]:
-        """The true classes of the test images."""
-        return self.inputs.test_labels(self.target)
-
-    @cached_property
-    def predicted(self) -> NDArray[np.int64]:
-        """The predicted classes of the test images."""
-        return predicted_classes(self.evaluation, self.probabilities)
-
-    @cached_property
-    def classes_shown(self) -> list[int]:
-        """All classes, or of very many those with the most errors; in the order of the classes."""
-        errors = [row.support + row.predicted - 2 * row.correct for row in self.evaluation.per_class]
-        return sorted(sorted(range(len(errors)), key=lambda i: -errors[i])[:CLASSES_DRAWN])
-
-    @cached_property
     def explorer(self) -> dict[str, Any] | None:
         """The threshold slider, where there are two classes."""
         if self.evaluation.binary is None:
             return None
         known = self.labels != UNKNOWN
         return threshold_explorer(self.evaluation.binary, self.labels[known], self.probabilities[known, 1])
-
-    @cached_property
-    def drawings(self) -> dict[str, str]:
-        evaluation, reliability = self.evaluation, self.evaluation.reliability
-        return shared_drawings(self.inputs, self.target, self.classes_shown) | {
-            "confusion_matrix": plots.confusion_matrix_plot(evaluation, self.classes_shown),
-            "reliability_diagram": plots.reliability_diagram(
-                evaluation, reliability.before_calibration.bins if reliability else ()
-            ),
-        }
 
     def samples(self) -> list[tuple[str, ImageTile | None, list[ImageTile]]]:
         """Per class its name, its mean image and a few random training images."""

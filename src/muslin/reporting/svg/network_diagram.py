@@ -20,6 +20,8 @@ from muslin.text import percent, short_count
 MIDDLE, NAMES, SHAPES, COUNTS, WIDTH = 104, 230, 556, 652, 820
 """Where the blocks' middle and the columns lie, px."""
 
+HEADINGS = ((NAMES, "layer"), (SHAPES, "output"), (COUNTS, "parameters"))
+
 
 def network_diagram(described: Mapping[str, Any]) -> str:
     """The network from the image at the top to the prediction at the bottom, one row a layer.
@@ -35,9 +37,7 @@ def network_diagram(described: Mapping[str, Any]) -> str:
         *described["layers"],
     ]
     body = [
-        svg_text(NAMES, 18, "layer", "soft small"),
-        svg_text(SHAPES, 18, "output", "soft small"),
-        svg_text(COUNTS, 18, "parameters", "soft small"),
+        *(svg_text(x, 18, name, "soft small") for x, name in HEADINGS),
         svg_line(NAMES, 30, WIDTH, 30, "rule"),
     ]
     y = 30.0
@@ -55,7 +55,7 @@ def network_diagram(described: Mapping[str, Any]) -> str:
         row_height = max(34 + 16 * len(detail + purposes), height + 20)
         centre = y + row_height / 2
         corners.append((width / 2, centre - height / 2, centre + height / 2))
-        body += [*_draw_block(row, corners[-1]), *_draw_words(row, detail, purposes, centre)]
+        body += [_draw_block(row, *corners[-1]), *_draw_words(row, detail, purposes, centre)]
         body.append(svg_text(SHAPES, centre + 5, _shape_text(output), "ink number"))
         body += _draw_parameters(int(row.get("parameters") or 0), total, centre)
         y += row_height
@@ -76,13 +76,11 @@ def network_diagram(described: Mapping[str, Any]) -> str:
     return svg_document(WIDTH, y + 40, title, f"{summary}. {foot}.", body)
 
 
-def _draw_block(row: Mapping[str, Any], corners: tuple[float, float, float]) -> list[str]:
-    half_width, upper, lower = corners
-    fill, opacity = ("mid", 0.9 if row.get("multiply_adds") else 0.5)
-    if row.get("parameters"):
-        fill, opacity = "accent", 0.85
-    left = MIDDLE - half_width
-    return [svg_rect(left, upper, 2 * half_width, lower - upper, fill, opacity=opacity)]
+def _draw_block(row: Mapping[str, Any], half_width: float, upper: float, lower: float) -> str:
+    fill, opacity = (
+        ("accent", 0.85) if row.get("parameters") else ("mid", 0.9 if row.get("multiply_adds") else 0.5)
+    )
+    return svg_rect(MIDDLE - half_width, upper, 2 * half_width, lower - upper, fill, opacity=opacity)
 
 
 def _draw_words(
@@ -92,14 +90,12 @@ def _draw_words(
     kind = kind_words(str(row["kind"]))["name"]
     beside = NAMES + 1.08 * text_width(kind, 14) + 8  # bold is wider
     name = shorten_text(str(row["name"]), 12, SHAPES - beside - 8)
-    body = [
+    lines = [(words, "ink small") for words in detail] + [(words, "soft small") for words in purpose]
+    return [
         svg_text(NAMES, baseline, kind, "ink strong"),
         svg_text(beside, baseline, name, "soft small", tooltip=str(row["name"])),
+        *(svg_text(NAMES, baseline + 16 * n, words, tone) for n, (words, tone) in enumerate(lines, 1)),
     ]
-    for place, words in enumerate([*detail, *purpose], 1):
-        tone = "ink small" if place <= len(detail) else "soft small"
-        body.append(svg_text(NAMES, baseline + 16 * place, words, tone))
-    return body
 
 
 def _draw_parameters(parameters: int, total: int, centre: float) -> list[str]:

@@ -78,9 +78,7 @@ def _curve_panel(metric: str, lines: Mapping[str, Points], x_name: str, width: i
     step = ticks[1] - ticks[0]
 
     def x_of(value: float) -> float:
-        return (
-            (left + right) / 2 if first == last else left + (value - first) / (last - first) * (right - left)
-        )
+        return left + ((value - first) / (last - first) if last > first else 0.5) * (right - left)
 
     def y_of(value: float) -> float:
         return bottom - (value - low) / (high - low) * (bottom - top)
@@ -208,12 +206,9 @@ def class_metric_bars(evaluation: AnyEvaluation, classes: Sequence[int] | None =
     left = max(80, max(text_width(label, 14) for label in labels) + 20)
     span, row_height, top = 320, 50, 56
     width, bottom = left + span + 84, top + row_height * len(labels)
-    body = [
-        svg_rect(left, 8, 14, 11, "accent"),
-        svg_text(left + 22, 18, "recall", "soft small"),
-        svg_rect(left + 90, 8, 14, 11, "mid"),
-        svg_text(left + 112, 18, "precision", "soft small"),
-    ]
+    body = []
+    for x, fill, name in ((left, "accent", "recall"), (left + 90, "mid", "precision")):
+        body += [svg_rect(x, 8, 14, 11, fill), svg_text(x + 22, 18, name, "soft small")]
     for tick in (0, 0.25, 0.5, 0.75, 1):
         x = left + tick * span
         body.append(svg_line(x, top - 8, x, bottom, "rule"))
