@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from muslin.data.tables.table_reader import read_table
+from muslin.data.tables import read_table
 from muslin.errors import MuslinError
 from muslin.images import decode
 

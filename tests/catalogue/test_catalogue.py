@@ -66,6 +66,12 @@ def tagged(path: Path, rows: Sequence[Any] = ROWS) -> bytes:
             b'"00124","b","","",""\n"00125","c","\xc3\x9c; x","1.0000","\xc3\x9c"\n',
             id="everything in quotes",
         ),
+        pytest.param(
+            b"Autumn 2024\n\nsku,image\n1,a\n2,b\n3,c\n",
+            b"Autumn 2024\n\nsku,image,tag,probability,prediction_set\n1,a,Shirt,0.9877,Shirt|Coat\n2,b,,,\n"
+            b"3,c,\xc3\x9c; x,1.0000,\xc3\x9c\n",
+            id="a title above the header",
+        ),
     ],
 )
 def test_csv_keeps_every_byte_before_the_new_cells(original: bytes, expected: bytes, tmp_path: Path) -> None:

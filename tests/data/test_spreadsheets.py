@@ -10,6 +10,7 @@ import pytest
 from photo_files import make_photos
 
 from muslin.data import read
+from muslin.data.tables import AddedColumn, open_table, read_table
 from muslin.errors import DataError
 
 
@@ -95,6 +96,31 @@ def test_dates_are_days_and_formulas_their_saved_results(tmp_path: Path) -> None
     saved = read(tmp_path / "saved.xlsx", target="kind")
     assert saved.labels["kind"].tolist() == [0, 1, -1]
     assert saved.targets[0].classes == ("hat", "shirt")
+
+
+def test_times_and_durations_are_read_as_they_are_shown(tmp_path: Path) -> None:
+    cells = {"m/d/yy": 45443, "[h]:mm": 1.25, "h:mm": 0.125, "000": 7, "[Red]0.0": 7.5, '"day" 0': 3}
+    path = workbook(
+        tmp_path / "shop.xlsx", [["n", "cell"], *([i, cell] for i, cell in enumerate(cells.values()))]
+    )
+    book = openpyxl.load_workbook(path)
+    for row, number_format in enumerate(cells, 2):
+        book.active.cell(row, 2).number_format = number_format
+    book.active.cell(2, 2).number_format = "mm-dd-yy"  # Excel's own format 14
+    book.save(path)
+    column = read_table(path, lambda sentence: None).columns["cell"]
+    assert column.categories == ["2024-05-31", "1 day, 6:00:00", "03:00:00", "007", "7.5", "3"]
+
+
+def test_titled_workbook_gets_its_columns_beside_the_header(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "shop.xlsx", [["Spring"], ["image", "price"], ["a", 1], ["b", 2]])
+    table = open_table(path, path)
+    assert list(table.rows(["image"])) == [("a",), ("b",)]
+    with (tmp_path / "out.xlsx").open("wb") as file:
+        table.write_with_columns(file, [AddedColumn("tag")], [["hat"], ["shirt"]])
+    sheet = openpyxl.load_workbook(tmp_path / "out.xlsx").active
+    assert sheet is not None
+    assert [row[2] for row in sheet.iter_rows(values_only=True)] == [None, "tag", "hat", "shirt"]
 
 
 def test_cell_at_the_far_end_of_the_sheet_is_read_fast(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from test_spreadsheets import workbook
 
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN
-from muslin.data.tables.table_reader import read_table
+from muslin.data.tables import read_table
 from muslin.errors import DataError
 
 
@@ -254,7 +254,7 @@ def test_cp1252_table_is_read_with_a_fix(tmp_path: Path) -> None:
     data = read(tmp_path / "t.csv")
     assert data.targets[0].classes == ("Hat", "Müller")
     [fix] = data.fixes
-    assert (fix.code, fix.params["byte"]) == ("read_as_cp1252", 15)
+    assert (fix.code, fix.params["byte"]) == ("encoding_guessed", 15)
     (tmp_path / "t.csv").write_bytes(b"image,label\n1,M\x81ller\n")
     with pytest.raises(DataError) as error:
         read(tmp_path / "t.csv")

@@ -14,8 +14,9 @@ from muslin.data.formats.label_lists import LIST, NONE, SEPARATORS, choose_separ
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
+from muslin.data.tables import read_table
 from muslin.data.tables.columns import Column, Table
-from muslin.data.tables.openpyxl_reader import is_workbook
+from muslin.data.tables.delimited import HEADER_LINES, find_header
 from muslin.data.tables.photo_lookup import (
     PHOTO_COLUMNS,
     PHOTO_FOLDERS,
@@ -24,7 +25,7 @@ from muslin.data.tables.photo_lookup import (
     best_column,
     in_path,
 )
-from muslin.data.tables.table_reader import HEADER_LINES, find_header, read_table
+from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, no_log
 

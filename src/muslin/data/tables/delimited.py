@@ -1,18 +1,28 @@
 """CSV and TSV: every byte of a row stays, and the new cells are written after it."""
 
 import csv
-import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import BinaryIO
 
+from muslin.data.gzip_files import open_data_file
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text
-from muslin.data.tables.text_encoding import BLOCK_BYTES, DELIMITERS, TextEncoding, find_encoding
+from muslin.data.tables.columns import Table, build_columns, check_distinct
+from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError
-from muslin.messages import Message
+from muslin.messages import Log, Message
+
+DELIMITERS = ",;\t|"
+
+MAX_HEADER_CHARACTERS = 2**24
+"""Characters of a line in which the header and the delimiter are searched."""
+
+HEADER_LINES = 20
+"""Lines among which the header is searched."""
 
 EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?[\r\n]*')
 """A first line that tells Excel the delimiter; it is not a row."""
@@ -26,31 +36,52 @@ class Delimited:
     def __init__(self, path: Path) -> None:
         """Raises DataError where the file cannot be read or has no header."""
         self.path = path
-        encoding, self.digest = _find_encoding(path)
-        if encoding.mark and encoding.name is None:
-            raise DataError(
-                "text_encoding",
-                path=str(path),
-                byte=max(encoding.errors.values()),
-                tried=[next(iter(encoding.errors))],
-            )
-        self._mark, self.encoding = encoding.mark, encoding.name or "latin-1"
+        self._found = find_encoding(path)
+        if self._found.mark:
+            self._found.check(path)
+        self.digest = self._found.digest
+        self._mark, self.encoding = self._found.mark, self._found.name or "latin-1"
+        self.notes: tuple[str, ...] = self._found.notes
         self.delimiter, self._preamble, header, raw = self._find_header()
         self.columns = tuple(name.strip() for name in header)
         self._quotes_all = raw.rstrip("\r\n") == self.delimiter.join(map(_quote, header))
-        is_unicode = self.encoding.startswith("utf")
-        self.notes: tuple[str, ...] = (
-            () if is_unicode else (Message("encoding_guessed", encoding=self.encoding),)
-        )
 
     def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         indices = [self.columns.index(name) for name in names]
-        for row in self._body():
+        for row, _ in self._body():
             yield tuple(row[i].strip() if i < len(row) else "" for i in indices)
+
+    def read(self, log: Log) -> Table:
+        self._found.check(self.path)
+        # A single column without a name can be the index that pandas writes, and stays.
+        skipped = [i for i, name in enumerate(self.columns) if not name]
+        skipped = skipped if len(skipped) > 1 else []
+        names = [f"\0{i}" if i in skipped else name for i, name in enumerate(self.columns)]
+        check_distinct(self.path, names)
+        counts: Counter[str] = Counter()
+        columns = build_columns(names, self._complete_rows(counts), log)
+        counts["columns_without_name_skipped"] = len(skipped)
+        fixes = [Message(code, count=n, delimiter=self.delimiter) for code, n in counts.items() if n]
+        kept = {name: column for name, column in columns.items() if not name.startswith("\0")}
+        return Table(self.path, kept, (*self.notes, *fixes))
+
+    def _complete_rows(self, counts: Counter[str]) -> Iterator[list[str]]:
+        """The rows that are not empty, each with as many cells as the header; `counts` counts the repairs."""
+        width = len(self.columns)
+        for row, line in self._body():
+            if not any(row):
+                counts["empty_rows_skipped"] += 1
+                continue
+            if len(row) < width:
+                raise DataError("row_length", path=str(self.path), line=line, found=len(row), expected=width)
+            if any(row[width:]):
+                row[width - 1 :] = [self.delimiter.join(row[width - 1 :])]
+                counts["csv_cells_joined"] += 1
+            yield row[:width]  # spreadsheets leave delimiters at the end
 
     def overlong_rows(self) -> Iterator[int]:
         """The numbers, from 1 after the header, of rows with more cells than the header."""
-        return (n for n, row in enumerate(self._body(), 1) if len(row) > len(self.columns))
+        return (n for n, (row, _) in enumerate(self._body(), 1) if len(row) > len(self.columns))
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         # names of files can hold bytes that are not UTF-8; Python carries them as lone surrogates
@@ -58,7 +89,7 @@ class Delimited:
         file.write(self._mark)
         new_rows = iter(rows)
         is_header = True
-        for i, (row, raw) in enumerate(self._records()):
+        for i, (row, raw, _) in enumerate(self._records()):
             if i < self._preamble or not row:
                 file.write(raw.encode(self.encoding))
                 continue
@@ -83,24 +114,24 @@ class Delimited:
         special = any(letter in text for letter in ('"', "\r", "\n", self.delimiter)) or text != text.strip()
         return _quote(text) if special or self._quotes_all else text
 
-    def _body(self) -> Iterator[list[str]]:
-        """The rows after the header that are not empty."""
+    def _body(self) -> Iterator[tuple[list[str], int]]:
+        """The rows after the header, each with the number of its last line, but no empty lines."""
         records = islice(self._records(), self._preamble, None)
-        return islice((row for row, _ in records if row), 1, None)
+        return islice(((row, line) for row, _, line in records if row), 1, None)
 
     def _find_header(self) -> tuple[str, int, list[str], str]:
         """The delimiter that gives most cells, how many lines are above the header, its cells, and its text."""
-        delimiters, preamble = DELIMITERS, 0
-        if self.path.suffix.lower() == ".tsv":
-            delimiters = "\t" + DELIMITERS
+        delimiters = "\t" + DELIMITERS if self.path.suffix.lower() == ".tsv" else DELIMITERS
         with self._open_text() as text:
-            match = EXCEL_DELIMITER.fullmatch(text.readline(64))
-        if match:
+            lines = [line for _ in range(HEADER_LINES) if (line := text.readline(MAX_HEADER_CHARACTERS))]
+        if match := EXCEL_DELIMITER.fullmatch("".join(lines[:1])):
             delimiters, preamble = match[1], 1
+        elif preamble := find_header(lines)[0]:
+            self.notes += (Message("lines_above_header_skipped", count=preamble),)
         best: tuple[str, int, list[str], str] | None = None
         for delimiter in delimiters:
             records = islice(self._records(delimiter), preamble, None)
-            row, raw = next(((row, raw) for row, raw in records if row), ([], ""))
+            row, raw = next(((row, raw) for row, raw, _ in records if row), ([], ""))
             if best is None or len(row) > len(best[2]):
                 best = delimiter, preamble, row, raw
         if best is None or not best[2]:
@@ -108,12 +139,12 @@ class Delimited:
         return best
 
     def _open_text(self) -> io.TextIOWrapper:
-        file = self.path.open("rb")
-        file.seek(len(self._mark))
+        file = open_data_file(self.path)
+        file.read(len(self._mark))
         return io.TextIOWrapper(file, encoding=self.encoding, newline="")
 
-    def _records(self, delimiter: str = "") -> Iterator[tuple[list[str], str]]:
-        """Each record's cells and its text with the line end; an empty line has no cells.
+    def _records(self, delimiter: str = "") -> Iterator[tuple[list[str], str, int]]:
+        """Each record's cells, its text with the line end, and its last line's number; an empty line has no cells.
 
         The csv module takes only the lines a record needs, so these lines are the record's text.
         """
@@ -132,11 +163,30 @@ class Delimited:
                     raw = "".join(taken)
                     taken.clear()
                     last_line, next_line = next_line, reader.line_num + 1
-                    yield row, raw
+                    yield row, raw, reader.line_num
             except csv.Error as error:
                 raise DataError("csv_line", path=str(self.path), line=next_line, reason=str(error)) from error
             if _has_open_quote(raw, reader.dialect.delimiter):
                 raise DataError("csv_quote_open", path=str(self.path), line=last_line)
+
+
+def find_header(lines: Sequence[str]) -> tuple[int, str]:
+    """How many lines are above the header (empty ones, and titles in one cell), and the delimiter.
+
+    A title differs from the header of a single column in the two lines after it, which have several cells each.
+    """
+    filled = [i for i, line in enumerate(lines) if line.strip()]
+    top = filled[0] if filled else 0
+    for i, after in pairwise(filled):
+        delimiter = _likely_delimiter(lines[i])
+        if delimiter in lines[i] or '"' in lines[i]:  # in quotes a cell may go on in the next line
+            is_header = delimiter in lines[i] and delimiter in lines[after]
+            return (i, delimiter) if is_header or i == top else (top, _likely_delimiter(lines[top]))
+    return top, _likely_delimiter(lines[top]) if lines else DELIMITERS[0]
+
+
+def _likely_delimiter(line: str) -> str:
+    return max(DELIMITERS, key=line.count)
 
 
 def _has_open_quote(raw: str, delimiter: str) -> bool:
@@ -154,20 +204,3 @@ def _has_open_quote(raw: str, delimiter: str) -> bool:
 
 def _quote(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
-
-
-def _find_encoding(path: Path) -> tuple[TextEncoding, str]:
-    """The file's encoding and its SHA-256, in one pass."""
-    digest = hashlib.sha256()
-
-    def blocks() -> Iterator[bytes]:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                digest.update(block)
-                yield block
-
-    try:
-        encoding = find_encoding(blocks())
-    except OSError as error:
-        raise DataError("file_unreadable", path=str(path), reason=str(error.strerror or error)) from error
-    return encoding, digest.hexdigest()

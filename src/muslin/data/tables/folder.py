@@ -11,7 +11,9 @@ from typing import BinaryIO
 
 from muslin.data.photos import PHOTO_SUFFIXES
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text, typed_value
+from muslin.data.tables.columns import Table, build_columns
 from muslin.errors import DataError
+from muslin.messages import Log
 
 COLUMN = "image"
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
@@ -43,6 +45,9 @@ class Folder:
     def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         for photo in self._photos():
             yield (photo,) * len(names)
+
+    def read(self, log: Log) -> Table:
+        return Table(self.path, build_columns(self.columns, self.rows(self.columns), log))
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         names = [column.name for column in added]

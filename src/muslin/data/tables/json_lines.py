@@ -1,19 +1,19 @@
 """JSON Lines: every line stays, and the new names are inserted before its last brace."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from muslin.data.gzip_files import open_data_file
 from muslin.data.tables.cells import AddedColumn, Row, typed_value
-from muslin.data.tables.columns import cell_text
+from muslin.data.tables.columns import Table, build_columns, cell_text, to_cell
+from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError
+from muslin.messages import Log
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-
-def parse_json_line(path: Path, number: int, line: str | bytes) -> dict[str, Any]:
+def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     """The object in line `number` of the file at `path`; DataError where it is not one."""
     try:
         value = json.loads(line)
@@ -32,22 +32,27 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         """Raises DataError where the file cannot be read or a line is not an object."""
         self.path = path
-        self.notes: tuple[str, ...] = ()
-        digest = hashlib.sha256()
+        encoding = find_encoding(path)
+        encoding.check(path)
+        self._encoding, self.digest = str(encoding.name), encoding.digest
+        self.notes: tuple[str, ...] = encoding.notes
         names: dict[str, None] = {}
-        try:
-            for line, value in self._lines():
-                digest.update(line)
-                names |= dict.fromkeys(value or ())
-        except OSError as error:
-            raise DataError("file_unreadable", path=str(path), reason=str(error.strerror or error)) from error
+        for _, value in self._lines():
+            names |= dict.fromkeys(value or ())
         self.columns = tuple(names)
-        self.digest = digest.hexdigest()
 
     def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         for _, value in self._lines():
             if value is not None:
                 yield tuple(cell_text(value.get(name)).strip() for name in names)
+
+    def read(self, log: Log) -> Table:
+        rows = (
+            [to_cell(value.get(name)) for name in self.columns]
+            for _, value in self._lines()
+            if value is not None
+        )
+        return Table(self.path, build_columns(self.columns, rows, log), self.notes)
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         new_rows = iter(rows)
@@ -58,14 +63,14 @@ class JsonLines:
             cells = {
                 column.name: typed_value(cell) for column, cell in zip(added, next(new_rows), strict=True)
             }
-            more = json.dumps(cells, ensure_ascii=False)[1:]
+            more = json.dumps(cells, ensure_ascii=self._encoding != "utf-8")[1:]
             body = line.rstrip()
             file.write(body[:-1] + (b", " if value else b""))
             file.write(more.encode("utf-8", "surrogateescape") + line[len(body) :])
 
     def _lines(self) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
         """Each line with its line end, and its object; None for an empty line."""
-        with self.path.open("rb") as file:
+        with open_data_file(self.path) as file:
             for number, line in enumerate(file, 1):
-                text = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
-                yield line, parse_json_line(self.path, number, text) if text.strip() else None
+                text = line.decode(self._encoding).removeprefix("\ufeff" if number == 1 else "")
+                yield line, _parse_line(self.path, number, text) if text.strip() else None

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from muslin.data.tables.cells import AddedColumn, Row, typed_value
-from muslin.data.tables.columns import cell_text
+from muslin.data.tables.columns import Table, build_columns, cell_text, check_distinct, to_cell
 from muslin.errors import DataError
+from muslin.messages import Log
 
 BATCH_ROWS = 4096
 GROUP_ROWS = 65_536
@@ -55,6 +56,15 @@ class Parquet:
                     [cell_text(value).strip() for value in batch.column(name).to_pylist()] for name in names
                 ]
                 yield from zip(*columns, strict=True)
+
+    def read(self, log: Log) -> Table:
+        check_distinct(self.path, self.columns)
+        with open_parquet(self.path) as file:
+            columns_of = (
+                [map(to_cell, column.to_pylist()) for column in batch.columns] for batch in _batches(file)
+            )
+            rows = (row for columns in columns_of for row in zip(*columns, strict=True))
+            return Table(self.path, build_columns(self.columns, rows, log))
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         import pyarrow as pa

@@ -1,10 +1,13 @@
-"""The encoding of a text file, from its bytes alone, and the delimiters between its cells."""
+"""The encoding of a text file, from its bytes alone."""
 
 import codecs
-from collections.abc import Iterable
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
-DELIMITERS = ",;\t|"
+from muslin.data.gzip_files import open_data_file
+from muslin.errors import DataError
+from muslin.messages import Message
 
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8",
@@ -24,22 +27,35 @@ class TextEncoding:
         name: the encoding in which the whole file can be decoded; None where it is neither that of its mark, nor
             UTF-8, nor cp1252.
         errors: per encoding tried, the offset of the first byte that it cannot decode.
+        digest: SHA-256 of the content, in hexadecimal.
     """
 
     mark: bytes
     name: str | None
     errors: dict[str, int]
+    digest: str
+
+    def check(self, path: Path) -> None:
+        """Raises DataError where the file at `path` is in none of these encodings."""
+        if self.name is None:
+            byte, tried = max(self.errors.values()), [name.replace("utf", "UTF") for name in self.errors]
+            raise DataError("text_encoding", path=str(path), byte=byte, tried=tried)
 
     @property
-    def codec(self) -> str:
-        """The codec that reads the file from its first byte, and drops the mark."""
-        return {"utf-8": "utf-8-sig", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}.get(
-            self.name or "", self.name or ""
-        )
+    def notes(self) -> tuple[str, ...]:
+        """A note where the encoding is a guess."""
+        if self.mark or "utf-8" not in self.errors:
+            return ()
+        return (Message("encoding_guessed", byte=self.errors["utf-8"], encoding=self.name or "latin-1"),)
 
 
-def find_encoding(blocks: Iterable[bytes]) -> TextEncoding:
-    """The encoding of a file whose content comes in blocks: that of its byte order mark, else UTF-8 or cp1252."""
+def find_encoding(path: Path) -> TextEncoding:
+    """The encoding of the text at `path`, gzipped or not: that of its byte order mark, else UTF-8 or cp1252.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
     decoders: dict[str, codecs.IncrementalDecoder] = {}
     errors: dict[str, int] = {}
     mark, offset = b"", 0
@@ -53,14 +69,15 @@ def find_encoding(blocks: Iterable[bytes]) -> TextEncoding:
                 errors[name] = offset - pending + error.start
                 del decoders[name]
 
-    for block in blocks:
-        if not offset:
-            mark = next((mark for mark in BYTE_ORDER_MARKS if block.startswith(mark)), b"")
-            names = [BYTE_ORDER_MARKS[mark]] if mark else ["utf-8", "cp1252"]
-            decoders = {name: codecs.getincrementaldecoder(name)() for name in names}
-        decode(block, final=False)
-        offset += len(block)
+    with open_data_file(path) as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+            if not offset:
+                mark = next((mark for mark in BYTE_ORDER_MARKS if block.startswith(mark)), b"")
+                names = [BYTE_ORDER_MARKS[mark]] if mark else ["utf-8", "cp1252"]
+                decoders = {name: codecs.getincrementaldecoder(name)() for name in names}
+            decode(block, final=False)
+            offset += len(block)
     decode(b"", final=True)
-    if not offset:
-        return TextEncoding(b"", "utf-8", {})
-    return TextEncoding(mark, next(iter(decoders), None), errors)
+    name = next(iter(decoders), None) if offset else "utf-8"
+    return TextEncoding(mark, name, errors, digest.hexdigest())

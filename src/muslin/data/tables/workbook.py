@@ -4,21 +4,27 @@ So fonts, widths, formulas, numbers stored as text and all other sheets stay, an
 through. Source of the format: ECMA-376, part 1, 18.3 (sheets) and 18.4 (shared strings).
 """
 
+import datetime
 import hashlib
 import re
 import shutil
+import string
 import zipfile
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice, repeat
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from muslin.data.gzip_files import expansion_limit
+from muslin.data.archives import archive_files, archive_kind, archive_names
 from muslin.data.tables.cells import AddedColumn, CellValue, Row, format_cell
+from muslin.data.tables.columns import Column, Table, build_columns, cell_text, check_distinct
 from muslin.errors import DataError
-from muslin.messages import Message
+from muslin.messages import Log, Message
 
 BLOCK_BYTES = 2**18
 
@@ -34,51 +40,117 @@ SPANS = re.compile(rb"\sspans\s*=\s*(\"[^\"]*\"|'[^']*')")
 LAST_COLUMN = re.compile(rb"ref\s*=\s*[\"'][A-Z]+\d+:([A-Z]+)\d+")
 """In the tag of the sheet's dimension, its last column; no longer true with cells added."""
 
+HEADER_ROWS = 20
+"""Rows among which the header is searched."""
+
+DATE_FORMATS = {*range(14, 23), *range(27, 37), 45, 47, *range(50, 59)}
+"""Numbers of Excel's own formats of dates; 46 shows a duration (18.8.30)."""
+
+NOT_DATE_PARTS = re.compile(r'"[^"]*"|\\.|_.|\[(?!hh?\]|mm?\]|ss?\])[^\]]*\]')
+"""In a number format: text in quotes, escaped characters, and colours and languages in brackets."""
+
 _READ_ERRORS = (zipfile.BadZipFile, expat.ExpatError, ElementTree.ParseError, NotImplementedError, RuntimeError,
                 LookupError, ValueError, EOFError, OSError)  # fmt: skip
 
 
+def is_workbook(path: Path) -> bool:
+    """Whether the file is an XLSX workbook, by content."""
+    try:
+        return archive_kind(path) == "zip" and "xl/workbook.xml" in archive_names(path)
+    except (DataError, OSError):
+        return False
+
+
 class Workbook:
-    """The first visible sheet. Its first row that is not empty names the columns."""
+    """The first visible sheet with a header and rows.
+
+    The header is the first row with more than one cell, if there is one: a title stands alone in its row. Formulas are
+    their saved results, dates are written as 2024-05-31, numbers shown with leading zeros keep them, and errors such as
+    #N/A are empty cells.
+    """
 
     suffixes: tuple[str, ...] = (".xlsx", ".xlsm")
 
     def __init__(self, path: Path) -> None:
-        """Raises DataError where it is not a workbook, is damaged, or has no header."""
+        """Raises DataError where it is not a workbook, is damaged or unsafe to unpack, or has no table."""
         self.path = path
         with path.open("rb") as file:
             self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         with self._open() as archive:
-            sheets, self._sheet = _first_sheet(archive)
-            self._strings = _shared_strings(archive) if "xl/sharedStrings.xml" in archive.namelist() else []
-        self.notes: tuple[str, ...] = (
-            (Message("first_sheet_read", name=sheets[0], count=len(sheets)),) if len(sheets) > 1 else ()
-        )
-        header = next(self._cells_by_row(), None)
-        if header is None:
-            raise DataError("sheet_empty", path=str(path), name=sheets[0])
-        self._width = max(max(cells) for cells in self._cells_by_row()) + 1
-        self.columns = tuple(header.get(i, "").strip() for i in range(self._width))
+            archive_files(path)  # refuses links, paths that lead outside and absurd expansion
+            sheets = _visible_sheets(archive)
+            self._book = _read_styles(archive)
+        self._find_table(sheets)
+
+    def _find_table(self, sheets: dict[str, str]) -> None:
+        """Choose one of the sheets, whose entries in the archive are given by name, and find its header."""
+        for name, entry in sheets.items():
+            self._sheet, chosen, editor, count = entry, name, _SheetEditor(self._book), 0
+            first: list[dict[int, str]] = []
+            for _, cells in self._filled_rows(editor):
+                count += 1
+                if count <= HEADER_ROWS:
+                    first.append(cells)
+            self._above = next((row for row, cells in enumerate(first) if len(cells) > 1), 0)
+            if count > self._above + 1:
+                break
+        else:
+            raise DataError("workbook_without_table", path=str(self.path))
+        self._width = editor.width
+        self.columns = tuple(first[self._above].get(i, "") for i in range(self._width))
+        self.notes: tuple[str, ...] = ()
+        if others := [other for other in sheets if other != chosen]:
+            self.notes = (
+                Message(
+                    "one_sheet_read", name=chosen, others=others, empty=list(sheets).index(chosen) or None
+                ),
+            )
+        if self._above:
+            self.notes += (Message("rows_above_header_skipped", count=self._above),)
 
     def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         indices = [self.columns.index(name) for name in names]
-        rows = self._cells_by_row()
-        next(rows)
-        for cells in rows:
-            yield tuple(cells.get(i, "").strip() for i in indices)
+        for _, cells in islice(self._filled_rows(_SheetEditor(self._book)), self._above + 1, None):
+            yield tuple(cells.get(i, "") for i in indices)
+
+    def read(self, log: Log) -> Table:
+        """Cells merged downwards hold for each of their rows. Empty rows are skipped."""
+        index_of = {name: i for i, name in enumerate(self.columns) if name}
+        check_distinct(self.path, list(filter(None, self.columns)))
+        editor = _SheetEditor(self._book)
+        filled = self._filled_rows(editor)
+        first = next(filled)[0]
+        numbers: list[int] = []
+        without_column = 0
+
+        def body() -> Iterator[list[str]]:
+            nonlocal without_column
+            for number, cells in islice(filled, self._above, None):
+                numbers.append(number)
+                without_column += sum(not self.columns[i] for i in cells)
+                yield [cells.get(i, "") for i in index_of.values()]
+
+        columns = build_columns(list(index_of), body(), log)
+        counts = {
+            "empty_rows_skipped": numbers[-1] - first - len(numbers) - self._above,
+            "merged_cells_filled": _fill_merged(columns, list(index_of.values()), numbers, editor.merged),
+            "cells_without_column_skipped": without_column,
+            "error_cells_emptied": editor.error_cells,
+            "formulas_without_result": editor.formulas_without_result,
+        }
+        fixes = (Message(code, count=count) for code, count in counts.items() if count)
+        return Table(self.path, columns, (*self.notes, *fixes))
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         if self._width + len(added) > MAX_COLUMNS:
             raise DataError(
                 "sheet_too_wide", path=str(self.path), columns=self._width, max_columns=MAX_COLUMNS
             )
-        new_rows = iter(rows)
-        is_header = True
+        names: Row = [column.name for column in added]
+        new_rows = chain(repeat((), self._above), [names], rows)
 
         def new_cells(cells: dict[int, str], row: int, prefix: str) -> bytes:
-            nonlocal is_header
-            values: Row = [column.name for column in added] if is_header else next(new_rows)
-            is_header = False
+            values = next(new_rows)
             return "".join(
                 _cell_xml(value, f"{_column_letters(self._width + i)}{row}", prefix)
                 for i, value in enumerate(values)
@@ -93,65 +165,109 @@ class Workbook:
                     if entry.filename != self._sheet:
                         shutil.copyfileobj(source, target, BLOCK_BYTES)
                         continue
-                    for piece in self._edit(source, new_cells, last_column):
+                    for piece in self._edit(source, _SheetEditor(self._book, new_cells, last_column)):
                         target.write(piece)
 
     def _open(self) -> zipfile.ZipFile:
         try:
-            archive = zipfile.ZipFile(self.path)
+            return zipfile.ZipFile(self.path)
         except _READ_ERRORS as error:
-            raise self._damaged(error) from error
-        for entry in archive.infolist():
-            if entry.file_size > expansion_limit(entry.compress_size):
-                archive.close()
-                raise DataError(
-                    "archive_entry_expands", path=str(self.path), name=entry.filename,
-                    packed=entry.compress_size, size=entry.file_size,
-                )  # fmt: skip
-        return archive
+            raise _damaged(self.path, error) from error
 
-    def _damaged(self, error: Exception) -> DataError:
-        return DataError("workbook_damaged", path=str(self.path), reason=str(error))
-
-    def _cells_by_row(self) -> Iterator[dict[int, str]]:
-        """Per row that is not empty its cells that are not, by column from 0."""
-        rows: list[dict[int, str]] = []
-
-        def collect(cells: dict[int, str], row: int, prefix: str) -> bytes:
-            rows.append(dict(cells))
-            return b""
-
+    def _filled_rows(self, editor: "_SheetEditor") -> Iterator[tuple[int, dict[int, str]]]:
+        """Per row that is not empty its number, and its cells that are not, by column from 0."""
         with self._open() as archive, archive.open(self._sheet) as source:
-            for _ in self._edit(source, collect):
-                yield from rows
-                rows.clear()
+            for _ in self._edit(source, editor):
+                yield from editor.rows
+                editor.rows.clear()
 
-    def _edit(
-        self, source: Any, at_row_end: Callable[[dict[int, str], int, str], bytes], last_column: str = ""
-    ) -> Iterator[bytes]:
-        """The sheet's XML in pieces, edited; see _SheetEditor."""
-        editor = _SheetEditor(self._strings, at_row_end, last_column)
+    def _edit(self, source: Any, editor: "_SheetEditor") -> Iterator[bytes]:
+        """The sheet's XML in pieces, edited."""
         try:
             while block := source.read(BLOCK_BYTES):
                 yield editor.feed(block)
             yield editor.feed(b"")
         except _READ_ERRORS as error:
-            raise self._damaged(error) from error
+            raise _damaged(self.path, error) from error
+
+
+@dataclass(frozen=True)
+class _BookStyles:
+    """What the cells of all sheets refer to.
+
+    Attributes:
+        strings: the shared strings, in order.
+        number_formats: per style of a cell; of Excel's own formats only `d` for dates and `[h]` for durations.
+        epoch: the date with the number 0.
+    """
+
+    strings: list[str]
+    number_formats: list[str]
+    epoch: datetime.datetime
+
+    def shown_text(self, value: str, kind: str, style: int) -> str:
+        """The text of a cell; OverflowError where it is an error, or no date.
+
+        Args:
+            value: as it is saved.
+            kind: the cell's type (18.18.11).
+            style: index of its style.
+        """
+        if kind == "s":
+            return self.strings[int(value)].strip()
+        if kind == "b":
+            return str(bool(int(value)))
+        if kind == "e":
+            raise OverflowError(value)
+        if kind == "d":
+            return value.removesuffix("T00:00:00").replace("T", " ")
+        if kind != "n":
+            return value.strip()
+        number = int(value) if value.isdecimal() else float(value)
+        shown = self.number_formats[style] if style < len(self.number_formats) else ""
+        if re.fullmatch("0{2,}", shown):
+            return text.zfill(len(shown)) if (text := cell_text(number)).isdigit() else text
+        shown = NOT_DATE_PARTS.sub("", shown.split(";")[0]).lower()
+        return self._date_text(number, shown) if re.search("[dmhys]", shown) else cell_text(number)
+
+    def _date_text(self, number: float, shown: str) -> str:
+        """A serial number as a date, a time or, where the format has `[h]` or the like, a duration."""
+        days, rest = divmod(number, 1)
+        time = datetime.timedelta(milliseconds=round(rest * 86_400_000))
+        if "[" in shown:
+            return str(datetime.timedelta(days) + time)
+        if 0 <= number < 1 and not time.days:
+            return str((datetime.datetime.min + time).time())
+        if 0 < number < 60 and self.epoch.year == 1899:
+            days += 1  # Excel takes 1900 for a leap year
+        return str(self.epoch + datetime.timedelta(days) + time).removesuffix(" 00:00:00")
 
 
 class _SheetEditor:
     """Parses a sheet's XML block by block and inserts cells at the end of each row that is not empty.
 
     Args:
-        strings: the workbook's shared strings.
+        book: what cells refer to.
         at_row_end: called with the row's cells by column from 0, its number and the XML prefix; the XML to insert.
+            None: collect them in `rows`.
         last_column: letters of the new last column; "" leaves the sheet's dimension as it is.
+
+    Attributes:
+        rows: number and cells of each row so far that is not empty; to be cleared by the reader.
+        merged: first column, first row and last row of the merged cells so far.
+        width: columns up to the last cell that is not empty.
     """
 
     def __init__(
-        self, strings: list[str], at_row_end: Callable[[dict[int, str], int, str], bytes], last_column: str
+        self,
+        book: _BookStyles,
+        at_row_end: Callable[[dict[int, str], int, str], bytes] | None = None,
+        last_column: str = "",
     ) -> None:
-        self._strings, self._at_row_end, self._last_column = strings, at_row_end, last_column
+        self._book, self._at_row_end, self._last_column = book, at_row_end, last_column
+        self.rows: list[tuple[int, dict[int, str]]] = []
+        self.merged: list[tuple[int, int, int]] = []
+        self.width = self.error_cells = self.formulas_without_result = 0
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -162,10 +278,11 @@ class _SheetEditor:
         self._buffer, self._offset = b"", 0  # bytes not yet returned, and the offset of the first of them
         self._tag = 0  # offset of the last tag that the parser has come to
         self._edits: list[tuple[int, int, bytes]] = []  # offset, bytes to remove there, bytes to insert
-        self._row, self._column, self._type, self._prefix = 0, -1, "n", ""
+        self._row, self._column, self._type, self._style, self._prefix = 0, -1, "n", 0, ""
         self._cells: dict[int, str] = {}
+        self._value = ""
         self._text: list[str] | None = None
-        self._phonetic = False
+        self._phonetic = self._formula = False
 
     def feed(self, block: bytes) -> bytes:
         """The edited XML as far as it is certain; b"" as `block` ends the sheet."""
@@ -188,17 +305,23 @@ class _SheetEditor:
         if local == "row":
             self._row = int(attributes.get("r", self._row + 1))
             self._prefix = f"{prefix}:" if prefix else ""
-            self._cells.clear()
+            self._cells = {}
             self._column = -1
             if self._last_column and (match := SPANS.search(self._tag_text())):
                 self._edits.append((self._tag + match.start(), len(match[0]), b""))
         elif local == "c":
             self._column = _column_index(attributes["r"]) if "r" in attributes else self._column + 1
-            self._type = attributes.get("t", "n")
+            self._type, self._style = attributes.get("t", "n"), int(attributes.get("s", 0))
+            self._value, self._formula = "", False
         elif local in ("v", "t") and not self._phonetic and self._column >= 0:
             self._text = []
-        elif local == "rPh":
-            self._phonetic = True
+        elif local in ("rPh", "f"):
+            self._phonetic |= local == "rPh"
+            self._formula |= local == "f"
+        elif local == "mergeCell":
+            first, _, last = attributes["ref"].partition(":")
+            top, bottom = (int(place.lstrip(string.ascii_uppercase)) for place in (first, last or first))
+            self.merged.append((_column_index(first), top, bottom))
         elif local == "dimension" and self._last_column and (match := LAST_COLUMN.search(self._tag_text())):
             self._edits.append((self._tag + match.start(1), len(match[1]), self._last_column.encode()))
 
@@ -206,15 +329,27 @@ class _SheetEditor:
         self._tag = self._parser.CurrentByteIndex
         local = name.rpartition(":")[2]
         if local in ("v", "t") and self._text is not None:
-            text, self._text = "".join(self._text), None
-            if local == "v" and self._type == "s" and text:
-                text = self._strings[int(text)]
-            if text:
-                self._cells[self._column] = self._cells.get(self._column, "") + text
+            self._value, self._text = self._value + "".join(self._text), None
+        elif local == "c":
+            self._end_cell()
         elif local == "rPh":
             self._phonetic = False
-        elif local == "row" and any(map(str.strip, self._cells.values())):
-            self._edits.append((self._tag, 0, self._at_row_end(self._cells, self._row, self._prefix)))
+        elif local == "row" and self._cells:
+            if self._at_row_end is None:
+                self.rows.append((self._row, self._cells))
+            else:
+                self._edits.append((self._tag, 0, self._at_row_end(self._cells, self._row, self._prefix)))
+
+    def _end_cell(self) -> None:
+        self.formulas_without_result += self._formula and not self._value
+        if not self._value:
+            return
+        self.width = max(self.width, self._column + 1)
+        try:
+            if text := self._book.shown_text(self._value, self._type, self._style):
+                self._cells[self._column] = text
+        except OverflowError:
+            self.error_cells += 1
 
     def _characters(self, text: str) -> None:
         if self._text is not None:
@@ -234,24 +369,53 @@ def _check_encoding(version: str, encoding: str | None, standalone: int) -> None
         raise ValueError(f"its sheet is {encoding} text, expected UTF-8")
 
 
-def _first_sheet(archive: zipfile.ZipFile) -> tuple[list[str], str]:
-    """The names of all sheets, the first visible one in front, and the archive's entry with that sheet."""
+def _damaged(path: object, error: Exception) -> DataError:
+    return DataError("workbook_damaged", path=str(path), reason=str(error) or type(error).__name__)
+
+
+def _visible_sheets(archive: zipfile.ZipFile) -> dict[str, str]:
+    """The archive's entry with each visible sheet, by the sheet's name."""
     try:
-        book = _parse_xml(archive, "xl/workbook.xml")
         targets = {
             element.get("Id"): element.get("Target", "")
             for element in _parse_xml(archive, "xl/_rels/workbook.xml.rels")
         }
-        sheets = [element for element in book.iter() if element.tag.endswith("}sheet")]
-        visible = [s for s in sheets if s.get("state", "visible") == "visible"] or sheets
-        relation = next(value for name, value in visible[0].attrib.items() if name.endswith("}id"))
-        target = targets[relation]
-        entry = target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
-        archive.getinfo(entry)
+        sheets = {}
+        for sheet in _parse_xml(archive, "xl/workbook.xml").iter():
+            if sheet.tag.endswith("}sheet") and sheet.get("state", "visible") == "visible":
+                target = targets[next(value for name, value in sheet.items() if name.endswith("}id"))]
+                entry = target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
+                archive.getinfo(entry)
+                sheets[sheet.get("name", "")] = entry
+        return sheets
     except (*_READ_ERRORS, StopIteration) as error:
-        raise DataError("workbook_damaged", path=str(archive.filename), reason=str(error)) from error
-    names = [s.get("name", "") for s in (visible[0], *(s for s in sheets if s is not visible[0]))]
-    return names, entry
+        raise _damaged(archive.filename, error) from error
+
+
+def _read_styles(archive: zipfile.ZipFile) -> _BookStyles:
+    strings, shown = [], []
+    try:
+        book = _parse_xml(archive, "xl/workbook.xml")
+        if "xl/sharedStrings.xml" in archive.namelist():
+            for item in _parse_xml(archive, "xl/sharedStrings.xml"):
+                pieces = (piece for part in item if not part.tag.endswith("}rPh") for piece in part.iter())
+                text = "".join(piece.text or "" for piece in pieces if piece.tag.endswith("}t"))
+                strings.append(text.replace("x005F_", ""))
+        if "xl/styles.xml" in archive.namelist():
+            styles = _parse_xml(archive, "xl/styles.xml")
+            own = dict.fromkeys(map(str, DATE_FORMATS), "d") | {"46": "[h]"}
+            codes = {
+                item.get("numFmtId"): item.get("formatCode", "")
+                for item in styles.iter()
+                if "formatCode" in item.attrib
+            }
+            xfs = next((item for item in styles if item.tag.endswith("}cellXfs")), ())
+            shown = [(own | codes).get(xf.get("numFmtId", "0"), "") for xf in xfs]
+    except _READ_ERRORS as error:
+        raise _damaged(archive.filename, error) from error
+    is_1904 = any(item.get("date1904") in ("1", "true") for item in book)
+    epoch = datetime.datetime(1904, 1, 1) if is_1904 else datetime.datetime(1899, 12, 30)
+    return _BookStyles(strings, shown, epoch)
 
 
 def _parse_xml(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
@@ -261,19 +425,25 @@ def _parse_xml(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
     return ElementTree.fromstring(content)
 
 
-def _shared_strings(archive: zipfile.ZipFile) -> list[str]:
-    """The workbook's table of strings, in order."""
-    from openpyxl.reader.strings import read_string_table
+def _fill_merged(
+    columns: dict[str, Column], indices: list[int], numbers: list[int], merged: list[tuple[int, int, int]]
+) -> int:
+    """Copy each cell merged downwards to its other rows, in place; the number of cells filled.
 
-    try:
-        with archive.open("xl/sharedStrings.xml") as file:
-            if b"<!DOCTYPE" in file.read(BLOCK_BYTES):
-                _refuse_doctype()
-        with archive.open("xl/sharedStrings.xml") as file:
-            strings: list[str] = read_string_table(file)
-            return strings
-    except (*_READ_ERRORS, TypeError) as error:  # TypeError: openpyxl's, for elements that it does not know
-        raise DataError("workbook_damaged", path=str(archive.filename), reason=str(error)) from error
+    Args:
+        indices: the columns' indices in the sheet, from 0.
+        numbers: the rows' numbers in the sheet.
+        merged: first column, first row and last row of the merged cells.
+    """
+    names = dict(zip(indices, columns, strict=True))
+    filled = 0
+    for column, top, bottom in merged:
+        first, end = bisect_left(numbers, top), bisect_right(numbers, bottom)
+        if column in names and first < end and numbers[first] == top:
+            codes = columns[names[column]].codes
+            codes[first + 1 : end] = codes[first]
+            filled += end - first - 1
+    return filled
 
 
 def _cell_xml(value: CellValue, reference: str, prefix: str) -> str:
