@@ -27,7 +27,7 @@ PAGES = {  # name: the part after the #, an element to wait for, width in px, co
     "studio-layer": (MODEL + f"network&layer={LAYER}&channel=4", ".chainstep", 1280, "light", ""),
     "studio-attribution": (MODEL + "attribution&checks=1", ".test svg", 1280, "light", ""),
     "studio-edits": (
-        MODEL + "edits&changes=%7B%22rotate%22%3A20%7D&edits="
+        MODEL + "edits&image_edits=%7B%22rotate%22%3A20%7D&model_edits="
         f"%5B%7B%22kind%22%3A%22channel_off%22%2C%22layer%22%3A%22{LAYER}%22%2C%22channel%22%3A4%7D%5D",
         ".edits li", 1280, "dark", "[...document.querySelectorAll('.buttons button')].pop().click()",
     ),

@@ -114,7 +114,7 @@ def test_an_edited_kernel_predicts_like_an_edited_file(page, address, folder):
         })()"""
     )
 
-    (edit,) = json.loads(page.run("new URLSearchParams(location.hash.slice(1)).get('edits')"))
+    (edit,) = json.loads(page.run("new URLSearchParams(location.hash.slice(1)).get('model_edits')"))
     bundle = open_bundle(folder / "run/model.muslin")
     file = onnx.load_from_string(bundle.model)
     tensor = next(t for t in file.graph.initializer if t.name == "block1_conv1.weight")
@@ -186,7 +186,7 @@ def test_a_model_is_explored_with_the_keyboard_alone(page, address):
     for _ in range(3):
         press(page, "ArrowRight")
     until(page, "unescape(location.hash).includes('rotate')")
-    assert json.loads(unquote(page.run("new URLSearchParams(location.hash.slice(1)).get('changes')"))) == {
+    assert json.loads(unquote(page.run("new URLSearchParams(location.hash.slice(1)).get('image_edits')"))) == {
         "rotate": 3
     }
     tab_to(page, "e.matches('.editable button')")

@@ -53,7 +53,7 @@ def test_a_layer_is_sent_as_one_sheet_of_bytes(studio: Starlette) -> None:
 
 
 def test_an_edit_shows_predictions_before_and_after(studio: Starlette) -> None:
-    edited = INSPECTION | {"edits": [{"kind": "channel_off", "layer": "stem_relu", "channel": 1}]}
+    edited = INSPECTION | {"model_edits": [{"kind": "channel_off", "layer": "stem_relu", "channel": 1}]}
     found = answered(studio, "/api/predict", inspection=edited)
     assert found["unchanged"]["label"]["probabilities"] != found["predictions"]["label"]["probabilities"]
     assert answered(studio, "/api/accuracy", inspection=edited)["n"] == 16
@@ -65,7 +65,7 @@ def test_kernels_are_shown_while_a_channel_is_off(studio: Starlette) -> None:
     edits = [{"kind": "channel_off", "layer": name, "channel": channel} for channel in (0, 1)]
     body = {"inspection": INSPECTION, "layer": name}
     before = ask(studio, "POST", "/api/kernels", body)
-    assert ask(studio, "POST", "/api/kernels", body | {"inspection": INSPECTION | {"edits": edits}}) == before
+    assert ask(studio, "POST", "/api/kernels", body | {"inspection": INSPECTION | {"model_edits": edits}}) == before
     relu = next(layer["name"] for layer in layers if layer["op"] == "Relu")
     with pytest.raises(MuslinError) as error:
         ask(studio, "POST", "/api/kernels", {"inspection": INSPECTION, "layer": relu})
@@ -99,7 +99,7 @@ def test_nothing_outside_the_folder_can_be_named(studio: Starlette) -> None:
         ("/api/predict", {}, "request_value"),
         ("/api/predict", {"inspection": 1}, "request_value"),
         ("/api/predict", {"inspection": INSPECTION | {"image": "web:x"}}, "request_choice"),
-        ("/api/predict", {"inspection": INSPECTION | {"edits": 1}}, "request_value"),
+        ("/api/predict", {"inspection": INSPECTION | {"model_edits": 1}}, "request_value"),
         ("/api/values", {"inspection": INSPECTION, "layer": "stem", "channel": 999}, "channel_missing"),
         ("/api/values", {"inspection": INSPECTION, "layer": "stem", "channel": -1}, "request_value"),
         ("/api/pixels", {"inspection": INSPECTION, "step": "third"}, "request_choice"),

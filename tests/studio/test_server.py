@@ -217,7 +217,7 @@ def test_invalid_requests_get_a_coded_error(studio, token):
     for body in (b"", b"[", b"[]", b"null", b'{"inspection": 3}', b"[" * 100_000):
         refusal(post(studio, token, "/api/pixels", body), 400)
     for inspection in ({}, {"model": "first.muslin"}, INSPECTION | {"image": 3}, INSPECTION | {"image": "what:1"},
-                 INSPECTION | {"image": "golden:99"}, INSPECTION | {"image": "drawing:AAA"}, INSPECTION | {"edits": 3},
+                 INSPECTION | {"image": "golden:99"}, INSPECTION | {"image": "drawing:AAA"}, INSPECTION | {"model_edits": 3},
                  INSPECTION | {"steps": 3}):  # fmt: skip
         refusal(post(studio, token, "/api/pixels", {"inspection": inspection, "max_px": 64}), 400)
     for image in ("upload:gone", "file:gone.png"):
@@ -226,7 +226,7 @@ def test_invalid_requests_get_a_coded_error(studio, token):
                  [{"kind": "kernel", "layer": "first", "output": 0, "input": 0, "values": [["x"]]}],
                  [{"kind": "bias", "layer": "first", "output": 0, "value": 1e400}])  # fmt: skip
     for edits in odd_edits:
-        refusal(post(studio, token, "/api/predict", {"inspection": INSPECTION | {"edits": edits}}), 400)
+        refusal(post(studio, token, "/api/predict", {"inspection": INSPECTION | {"model_edits": edits}}), 400)
     refusal(ask(studio, "GET", "/static/../app.py"), 404)
     refusal(ask(studio, "GET", "/static/none.js"), 404)
 

@@ -66,7 +66,7 @@ class Workspace:
         return opened.result()
 
     def inspection(self, body: Body) -> Inspection:
-        """The image in the model, with its changes, that a request names.
+        """The image in the model, with the edits of both, that a request names.
 
         Raises:
             MuslinError: the request is invalid, or names an absent file.
@@ -86,15 +86,15 @@ class Workspace:
             self.model(named["model"]),
             source,
             skip=frozenset(step for step, on in value_of(named, "steps", dict).items() if not on),
-            image_edits=value_of(named, "changes", dict),
-            model_edits=tuple(value_of(named, "edits", list)),
+            image_edits=value_of(named, "image_edits", dict),
+            model_edits=tuple(value_of(named, "model_edits", list)),
             **settings,
         )
 
     def unchanged(self, body: Body) -> Inspection | None:
         """The inspection without any change, where the one that a request names has some."""
         named = body["inspection"]
-        if not any(named.get(name) for name in ("steps", "changes", "edits")):
+        if not any(named.get(name) for name in ("steps", "image_edits", "model_edits")):
             return None
         return self.inspection({"inspection": {name: named[name] for name in ("model", "image")}})
 

@@ -24,24 +24,24 @@ export async function tab(model) {
       h("section", { class: "panel" }, h("h3", {}, t("editNetwork")), edits, accuracy)));
 
   const change = debounce((name, value, usual) => {
-    const changes = { ...state.changes };
-    if (value === usual) delete changes[name];
-    else changes[name] = value;
-    set({ changes });
+    const image_edits = { ...state.image_edits };
+    if (value === usual) delete image_edits[name];
+    else image_edits[name] = value;
+    set({ image_edits });
   }, 30);
 
   function build() {
     const most = Math.max(10, Math.round(Math.max(...model.input.slice(0, 2)) / 3));
     show(dials, DIALS.map(([name, low, high, step, usual]) => {
-      const limit = name.startsWith("translate") ? most : null, value = state.changes[name] ?? usual;
+      const limit = name.startsWith("translate") ? most : null, value = state.image_edits[name] ?? usual;
       const output = h("output", { class: "number" }, number(value, 3));
       return h("label", { class: "slider" }, h("span", {}, t(`imageEdit.${name}`)), h("input", {
         type: "range", min: limit ? -limit : low, max: limit || high, step, value, data: { dial: name },
         oninput: (event) => { output.textContent = number(Number(event.target.value), 3); change(name, Number(event.target.value), usual); },
       }), output);
     }),
-    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.changes.invert), data: { dial: "invert" }, onchange: (event) => change("invert", event.target.checked, false) }), h("span", {}, t("imageEdit.invert"))),
-    h("p", {}, button(t("resetImage"), () => { set({ changes: {} }); build(); })));
+    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.image_edits.invert), data: { dial: "invert" }, onchange: (event) => change("invert", event.target.checked, false) }), h("span", {}, t("imageEdit.invert"))),
+    h("p", {}, button(t("resetImage"), () => { set({ image_edits: {} }); build(); })));
   }
 
   async function image() {
@@ -66,19 +66,19 @@ export async function tab(model) {
     const had = edits.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const able = model.layers.filter((layer) => layer.edits.length);
     show(edits,
-      state.edits.length
-        ? h("ol", { class: "edits" }, state.edits.map((edit, n) => h("li", {}, h("span", {}, words(edit)), " ", button(t("undoEdit"), () => set({ edits: state.edits.filter((_, k) => k !== n) }), { class: "quiet", "aria-label": `${t("undoEdit")}: ${words(edit)}`, data: { key: `back-${n}` } }))))
+      state.model_edits.length
+        ? h("ol", { class: "edits" }, state.model_edits.map((edit, n) => h("li", {}, h("span", {}, words(edit)), " ", button(t("undoEdit"), () => set({ model_edits: state.model_edits.filter((_, k) => k !== n) }), { class: "quiet", "aria-label": `${t("undoEdit")}: ${words(edit)}`, data: { key: `back-${n}` } }))))
         : h("p", { class: "soft" }, t("noEdits")),
       h("p", { class: "buttons" },
-        button(t("undoLast"), () => set({ edits: state.edits.slice(0, -1) }), { disabled: !state.edits.length, data: { key: "undo" } }),
-        button(t("reset"), () => set({ edits: [] }), { disabled: !state.edits.length, data: { key: "reset" } })),
-      able.length > 0 && h("details", { open: !state.edits.length }, h("summary", {}, t("layersToEdit")), h("ul", { class: "editable" }, able.map((layer) => h("li", {},
+        button(t("undoLast"), () => set({ model_edits: state.model_edits.slice(0, -1) }), { disabled: !state.model_edits.length, data: { key: "undo" } }),
+        button(t("reset"), () => set({ model_edits: [] }), { disabled: !state.model_edits.length, data: { key: "reset" } })),
+      able.length > 0 && h("details", { open: !state.model_edits.length }, h("summary", {}, t("layersToEdit")), h("ul", { class: "editable" }, able.map((layer) => h("li", {},
         button(layer.name, () => set({ tab: "network", layer: layer.name, channel: 0, at: [] }, true), { class: "quiet link" }), " ", h("span", { class: "soft" }, layer.edits.map((kind) => t(`editKind.${kind}`)).join(", ")))))));
     if (had) (edits.querySelector(`[data-key="${had}"]:not(:disabled)`) || edits.querySelector("button"))?.focus({ preventScroll: true });
   }
 
   function askAccuracy() {
-    if (!state.edits.length) { show(accuracy); return; }
+    if (!state.model_edits.length) { show(accuracy); return; }
     show(accuracy, h("h4", {}, t("accuracyTitle")), h("p", { class: "soft" }, t("accuracyLead")),
       h("p", { class: "buttons" }, button(t("accuracyData"), () => measure("data")), button(t("accuracyGolden"), () => measure("golden"))));
   }
@@ -106,8 +106,8 @@ export async function tab(model) {
     element,
     update(before, changed) {
       if (!changed) return;
-      if (JSON.stringify(state.changes) !== JSON.stringify(before.changes) && !dials.contains(document.activeElement)) build();
-      if (JSON.stringify(state.edits) !== JSON.stringify(before.edits)) { list(); askAccuracy(); }
+      if (JSON.stringify(state.image_edits) !== JSON.stringify(before.image_edits) && !dials.contains(document.activeElement)) build();
+      if (JSON.stringify(state.model_edits) !== JSON.stringify(before.model_edits)) { list(); askAccuracy(); }
       image();
     },
   };

@@ -25,7 +25,7 @@ export async function take(blob, fail) {
 }
 
 function use(image) {
-  set({ image, changes: {}, steps: {} }, true);
+  set({ image, image_edits: {}, steps: {} }, true);
 }
 
 /** Open the dialog; `model` is a response of /api/model. */

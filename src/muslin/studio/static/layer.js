@@ -33,8 +33,8 @@ export function layerView(model, layer) {
   const channel = () => (flat ? 0 : Math.min(Math.max(state.channel, 0), layer.shape[0] - 1));
 
   function toolbar() {
-    const edited = (kind) => state.edits.findIndex((edit) => edit.kind === kind && edit.layer === layer.name);
-    const flip = (edit, on) => set({ edits: on ? [...state.edits, edit] : state.edits.filter((one, n) => n !== edited(edit.kind)) });
+    const edited = (kind) => state.model_edits.findIndex((edit) => edit.kind === kind && edit.layer === layer.name);
+    const flip = (edit, on) => set({ model_edits: on ? [...state.model_edits, edit] : state.model_edits.filter((one, n) => n !== edited(edit.kind)) });
     const toggle = (edit, words) => h("label", { class: "switch" }, h("input", { type: "checkbox", checked: edited(edit.kind) >= 0, data: { key: edit.kind }, onchange: (event) => flip(edit, event.target.checked) }), h("span", {}, words));
     const had = tools.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     show(tools, rangeChoice((range) => set({ range })), ttaViewChoice(model, (tta_view) => set({ tta_view })),
@@ -44,7 +44,7 @@ export function layerView(model, layer) {
     if (had) tools.querySelector(`[data-key="${had}"]`)?.focus({ preventScroll: true });
   }
 
-  const channelsOff = () => new Set(state.edits.filter((edit) => edit.kind === "channel_off" && edit.layer === layer.name).map((edit) => edit.channel));
+  const channelsOff = () => new Set(state.model_edits.filter((edit) => edit.kind === "channel_off" && edit.layer === layer.name).map((edit) => edit.channel));
 
   async function load() {
     toolbar();
@@ -104,7 +104,7 @@ export function layerView(model, layer) {
         !flat && button(t("previous"), () => set({ channel: Math.max(0, k - 1), at: [] }), { class: "quiet" }),
         !flat && button(t("next"), () => set({ channel: Math.min(layer.shape[0] - 1, k + 1), at: [] }), { class: "quiet" }),
         layer.edits.includes("channel_off") && !flat && button(off ? t("switchOnChannel") : t("switchOffChannel"), () => set({
-          edits: off ? state.edits.filter((edit) => !(edit.kind === "channel_off" && edit.layer === layer.name && edit.channel === k)) : [...state.edits, { kind: "channel_off", layer: layer.name, channel: k }],
+          model_edits: off ? state.model_edits.filter((edit) => !(edit.kind === "channel_off" && edit.layer === layer.name && edit.channel === k)) : [...state.model_edits, { kind: "channel_off", layer: layer.name, channel: k }],
         }), { "aria-pressed": String(off) })),
       map.element, classes && classTable());
     if (had) map.board.focus({ preventScroll: true });
@@ -170,9 +170,9 @@ export function layerView(model, layer) {
     const had = kernelPlace.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const write = (values) => {
       const same_ = (edit) => edit.kind === "kernel" && edit.layer === layer.name && edit.output === k && edit.input === inputChannel;
-      const last = state.edits[state.edits.length - 1];
+      const last = state.model_edits[state.model_edits.length - 1];
       const edit = { kind: "kernel", layer: layer.name, output: k, input: inputChannel, values };
-      set({ edits: last && same_(last) ? [...state.edits.slice(0, -1), edit] : [...state.edits, edit] });
+      set({ model_edits: last && same_(last) ? [...state.model_edits.slice(0, -1), edit] : [...state.model_edits, edit] });
     };
     show(kernelPlace, h("h3", {}, t("kernelOf", { output: k + 1, input: inputChannel + 1 })),
       header.inputs > 1 && h("label", { class: "field" }, h("span", {}, t("inputOf", { n: header.inputs })), h("input", {

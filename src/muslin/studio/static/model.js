@@ -67,8 +67,8 @@ export async function page() {
   return {
     element,
     update(before) {
-      const previous = { model: before.model, image: before.image, steps: before.steps, changes: before.changes, edits: before.edits };
-      const now = { model: state.model, image: state.image, steps: state.steps, changes: state.changes, edits: state.edits };
+      const previous = { model: before.model, image: before.image, steps: before.steps, image_edits: before.image_edits, model_edits: before.model_edits };
+      const now = { model: state.model, image: state.image, steps: state.steps, image_edits: state.image_edits, model_edits: state.model_edits };
       const changed = !same(previous, now);
       if (changed || state.target !== before.target || state.label !== before.label) drawPrediction(side, model);
       if (state.tab !== shown) { openTab(); return; }
@@ -126,10 +126,10 @@ function bars(target, found, before, named) {
 }
 
 function changesNote(result) {
-  const n = state.edits.length + Object.keys(state.changes).length + Object.keys(state.steps).length;
+  const n = state.model_edits.length + Object.keys(state.image_edits).length + Object.keys(state.steps).length;
   if (!n || !result) return null;
   return h("p", { class: "changed" }, t("changedNote", { n }), " ",
-    button(t("resetAll"), () => set({ edits: [], changes: {}, steps: {} }, true), { class: "quiet", data: { key: "reset" } }));
+    button(t("resetAll"), () => set({ model_edits: [], image_edits: {}, steps: {} }, true), { class: "quiet", data: { key: "reset" } }));
 }
 
 

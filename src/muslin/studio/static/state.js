@@ -1,13 +1,13 @@
-// All state of the page is in the link, after the #: model, image, tab, layer, value, edits.
+// All state of the page is in the link, after the #: model, image, tab, layer, value, edits of the image and the model.
 
 export const DEFAULTS = {
   page: "home", lang: "", model: "", image: "", tab: "preprocessing",
-  steps: {}, changes: {}, edits: [],
+  steps: {}, image_edits: {}, model_edits: [],
   layer: "", channel: 0, at: [], tta_view: "original", range: "layer", unfolded: [], auxiliary: false,
   target: "", label: "", versus: "", attributionLayer: "", checks: false,
   kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero",
 };
-const CODED = new Set(["steps", "changes", "edits", "at", "unfolded", "kernel"]);
+const CODED = new Set(["steps", "image_edits", "model_edits", "at", "unfolded", "kernel"]);
 
 function parse(hash) {
   const found = structuredClone(DEFAULTS);
@@ -69,11 +69,11 @@ function fromAddress() {
 addEventListener("popstate", fromAddress);
 addEventListener("hashchange", fromAddress);
 
-/** The inspection that a request names: the model, the image, and the changes of both. */
+/** The inspection that a request names: the model, the image, and the edits of both. */
 export function inspection() {
   const named = { model: state.model, image: state.image };
-  for (const name of ["steps", "changes"]) if (Object.keys(state[name]).length) named[name] = state[name];
-  if (state.edits.length) named.edits = state.edits;
+  for (const name of ["steps", "image_edits"]) if (Object.keys(state[name]).length) named[name] = state[name];
+  if (state.model_edits.length) named.model_edits = state.model_edits;
   return named;
 }
 
