@@ -186,9 +186,9 @@ def test_a_model_is_explored_with_the_keyboard_alone(page, address):
     for _ in range(3):
         press(page, "ArrowRight")
     until(page, "unescape(location.hash).includes('rotate')")
-    assert json.loads(unquote(page.run("new URLSearchParams(location.hash.slice(1)).get('image_edits')"))) == {
-        "rotate": 3
-    }
+    assert json.loads(
+        unquote(page.run("new URLSearchParams(location.hash.slice(1)).get('image_edits')"))
+    ) == {"rotate": 3}
     tab_to(page, "e.matches('.editable button')")
     press(page, "Enter")
     until(page, "document.querySelector('.large .map') && document.querySelector('.formula > *')")

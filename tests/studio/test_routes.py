@@ -65,7 +65,10 @@ def test_kernels_are_shown_while_a_channel_is_off(studio: Starlette) -> None:
     edits = [{"kind": "channel_off", "layer": name, "channel": channel} for channel in (0, 1)]
     body = {"inspection": INSPECTION, "layer": name}
     before = ask(studio, "POST", "/api/kernels", body)
-    assert ask(studio, "POST", "/api/kernels", body | {"inspection": INSPECTION | {"model_edits": edits}}) == before
+    assert (
+        ask(studio, "POST", "/api/kernels", body | {"inspection": INSPECTION | {"model_edits": edits}})
+        == before
+    )
     relu = next(layer["name"] for layer in layers if layer["op"] == "Relu")
     with pytest.raises(MuslinError) as error:
         ask(studio, "POST", "/api/kernels", {"inspection": INSPECTION, "layer": relu})

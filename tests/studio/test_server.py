@@ -217,8 +217,8 @@ def test_invalid_requests_get_a_coded_error(studio, token):
     for body in (b"", b"[", b"[]", b"null", b'{"inspection": 3}', b"[" * 100_000):
         refusal(post(studio, token, "/api/pixels", body), 400)
     for inspection in ({}, {"model": "first.muslin"}, INSPECTION | {"image": 3}, INSPECTION | {"image": "what:1"},
-                 INSPECTION | {"image": "golden:99"}, INSPECTION | {"image": "drawing:AAA"}, INSPECTION | {"model_edits": 3},
-                 INSPECTION | {"steps": 3}):  # fmt: skip
+                 INSPECTION | {"image": "golden:99"}, INSPECTION | {"image": "drawing:AAA"},
+                 INSPECTION | {"model_edits": 3}, INSPECTION | {"steps": 3}):  # fmt: skip
         refusal(post(studio, token, "/api/pixels", {"inspection": inspection, "max_px": 64}), 400)
     for image in ("upload:gone", "file:gone.png"):
         refusal(post(studio, token, "/api/pixels", {"inspection": INSPECTION | {"image": image}}), 404)
