@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -73,14 +74,12 @@ def archive_files(path: Path) -> tuple[dict[str, Photo], Any]:
         DataError: the archive is damaged, or an entry is a link, lies outside, is encrypted or grows absurdly.
         StorageError: a gzipped tar cannot be unpacked to a temporary file.
     """
-    files: dict[str, Photo] = {}
     with _archive_errors(path):
         entries, unpacked = _open_entries(path)
-        for name, photo in entries:
-            files[name] = photo
-            if len(files) > MAX_FILES:
-                raise DataError("archive_too_many_files", path=str(path), max_files=MAX_FILES)
-    return files, unpacked
+        files = list(islice(entries, MAX_FILES + 1))
+    if len(files) > MAX_FILES:
+        raise DataError("archive_too_many_files", path=str(path), max_files=MAX_FILES)
+    return dict(files), unpacked
 
 
 def archive_names(path: Path) -> Iterator[str]:

@@ -113,9 +113,8 @@ def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
     target = dataset.target()
     names = [str(i) for i in range(len(target.classes))] if row else list(target.classes)
     labels = ["" if label == UNKNOWN else names[label] for label in dataset.labels[target.name]]
-    return pixels_csv_parts.write(
-        dataset, labels, folder, lambda part: f"{dataset.name}_{part}" if part else dataset.name
-    )
+    name = dataset.name
+    return pixels_csv_parts.write(dataset, labels, folder, lambda part: f"{name}_{part}" if part else name)
 
 
 Written = tuple[list[Message], list[str]]
@@ -171,11 +170,7 @@ def _write_folders(dataset: Dataset, folder: Path, log: Log) -> Written:
 def _check_folders(
     folder: Path, dataset: Dataset, target: Target | None, written: dict[str, int]
 ) -> list[str]:
-    """Read the folders back and return the ids in order.
-
-    Raises:
-        DataError: parts or classes differ; for example, a class called `train` is read as a part.
-    """
+    """The ids, read back in order; DataError where parts or classes differ: a class `train` is read as a part."""
     again = folders.read(folder, ReadOptions())
     ids = list(map(str, again.ids))
     same = sorted(ids) == sorted(written)
@@ -191,10 +186,7 @@ def _check_folders(
 
 
 def _photo_files(dataset: Dataset, excluded: list[str], log: Log) -> Iterator[tuple[int, bytes]]:
-    """Per sample its photo's file, byte for byte; a PNG of a crop, or of a set of pixels.
-
-    Unreadable photos are added to `excluded`.
-    """
+    """Per sample its photo's file, or a PNG of a crop or of pixels; unreadable photos are added to `excluded`."""
     from muslin.images import encode_png
 
     for index in range(len(dataset)):

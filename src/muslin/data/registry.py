@@ -56,23 +56,17 @@ class RegisteredDataset:
     debian_package: str | None = None
     debian_folder: Path | None = None
 
-    @property
-    def checksum(self) -> str:
-        """The known checksums, one a line."""
-        lines = [f"SHA-256 {sha256} of {name}" for name, sha256 in self.files.items()]
-        lines += [f"SHA-256 {self.photos_sha256} of its photos"] if self.photos_sha256 else []
-        lines += [f"SHA-256 {self.archive_sha256} of its archive"] if self.archive_sha256 else []
-        return "\n".join(lines) or "no SHA-256 is known"
-
     def to_dict(self) -> dict[str, str]:
         """Facts to read before a download: title, page, source, size, licence, checksum. Plain values for JSON."""
+        checksums = dict(self.files) | {"its photos": self.photos_sha256, "its archive": self.archive_sha256}
+        lines = [f"SHA-256 {sha256} of {name}" for name, sha256 in checksums.items() if sha256]
         return {
             "title": self.title,
             "page": self.page,
             "source": " or\n".join(self.urls),
             "size": self.size or "unknown",
             "licence": self.licence,
-            "checksum": self.checksum,
+            "checksum": "\n".join(lines) or "no SHA-256 is known",
         }
 
 

@@ -57,10 +57,7 @@ def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified
 def _draw(
     dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
 ) -> tuple[Indices, Indices, list[Message]]:
-    """`indices` without a random `fraction` of them, and that fraction.
-
-    Samples go back where their class would have none left, whole groups together, which the messages say.
-    """
+    """`indices` without a random `fraction`, that fraction, and what went back so that no class has none left."""
     from sklearn.model_selection import train_test_split
 
     if len(indices) < 2:
@@ -115,9 +112,8 @@ def _draw_groups(
         rest, drawn = next((r, d) for r, d in draws if len(r) and len(d))
     else:
         size = min(max(round(fraction * count), 1), count - 1)
-        rest, drawn = next(
-            GroupShuffleSplit(1, test_size=size, random_state=seed).split(indices, None, groups)
-        )
+        shuffle = GroupShuffleSplit(1, test_size=size, random_state=seed)
+        rest, drawn = next(shuffle.split(indices, None, groups))
     return indices[rest], indices[drawn]
 
 

@@ -366,10 +366,8 @@ _suppressions: "list[warnings.catch_warnings[None]]" = []
 
 @contextmanager
 def _without_pillow_warnings() -> Iterator[None]:
-    """Suppress Pillow's warnings of odd metadata, which do not matter, and of large sizes, which are checked here.
-
-    All threads share the warning filters, so the first thread in changes them and the last one out restores them.
-    """
+    """Suppress Pillow's warnings of odd metadata, which do not matter, and of large sizes, which are checked here."""
+    # All threads share the warning filters: the first one in changes them, the last one out restores them.
     with _suppression_lock:
         context = warnings.catch_warnings()
         if not _suppressions:

@@ -25,15 +25,13 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 _ERROR_CODES = {
-    errno.ENOSPC: "disk_full",
-    errno.EDQUOT: "disk_full",
-    errno.EFBIG: "disk_full",
-    errno.EACCES: "write_denied",
-    errno.EPERM: "write_denied",
-    errno.EROFS: "write_denied",
-    errno.ENOTDIR: "path_occupied",
-    errno.EEXIST: "path_occupied",
-    errno.EISDIR: "path_occupied",
+    number: code
+    for code, numbers in {
+        "disk_full": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        "write_denied": (errno.EACCES, errno.EPERM, errno.EROFS),
+        "path_occupied": (errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    }.items()
+    for number in numbers
 }
 
 
@@ -134,10 +132,8 @@ def _is_leftover(entry: Path) -> bool:
         return False
     try:
         os.kill(int(match["process"]), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        pass
+    except (ProcessLookupError, PermissionError, OverflowError) as error:
+        return isinstance(error, ProcessLookupError)
     return False
 
 

@@ -236,9 +236,8 @@ def _split_line(line: str, delimiter: str) -> list[str]:
 def _is_header(cells: list[str]) -> bool:
     """Whether cells are names: fewer than half are numbers, or the numbers count up from 0 or 1."""
     numbers = [int(cell) for cell in cells if re.fullmatch(r"\s*-?\d{1,9}\s*", cell)]
-    if 2 * len(numbers) < len(cells):
-        return True
-    return len(numbers) >= 16 and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
+    counting = [list(range(first, first + len(numbers))) for first in (0, 1)]
+    return 2 * len(numbers) < len(cells) or (len(numbers) >= 16 and numbers in counting)
 
 
 def _label_column(path: Path, names: tuple[str, ...], options: ReadOptions) -> int | None:
@@ -252,9 +251,8 @@ def _label_column(path: Path, names: tuple[str, ...], options: ReadOptions) -> i
         raise DataError("column_unknown", path=str(path), **unknown(options.target, choices))
     likely = [i for i, name in enumerate(names) if name.casefold() in LABEL_NAMES]
     if not likely and any(map(_is_pixel_name, names)):
-        likely = [
-            i for i, name in enumerate(names) if not _is_pixel_name(name) and name.casefold() not in ID_NAMES
-        ]
+        others = [i for i, name in enumerate(names) if not _is_pixel_name(name)]
+        likely = [i for i in others if names[i].casefold() not in ID_NAMES]
     if len(likely) > 1:
         raise DataError("label_ambiguous", path=str(path), choices=[names[i] for i in likely])
     return likely[0] if likely else None
@@ -315,9 +313,7 @@ def _guess_label_side(rows: list[list[str]]) -> str:
         if any(row[place].strip() and not _is_number(row[place]) for row in rows):
             return side
     ends = [[row[place] for place in (0, 1, -2, -1)] for row in rows]
-    values = np.array(
-        [[int(cell) for cell in cells] for cells in ends if all(map(_is_number, cells))], dtype=float
-    )
+    values = np.array([list(map(int, cells)) for cells in ends if all(map(_is_number, cells))], dtype=float)
     if not len(values):
         return "first"
     first, beside_first, beside_last, last = values.T
@@ -362,11 +358,7 @@ Rows = tuple[NDArray[np.uint8], list[bytes]]
 
 
 def _read_pixel_rows(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], list[bytes], int]:
-    """uint8 (rows, pixels), the label's cell of each row, and the number of blank lines.
-
-    Every block of lines goes to the parser of plain digits. A block that it refuses (quotes, spaces, an error) is
-    read cell by cell, which is slow but can name the row.
-    """
+    """uint8 (rows, pixels), the label's cell of each row, and the number of blank lines."""
     longest_row = 4 * layout.pixels + 4_096
     block_bytes = max(BLOCK_BYTES, longest_row)
     parser = DigitParser(layout.pixels, layout.delimiter, block_bytes + longest_row)
@@ -375,6 +367,7 @@ def _read_pixel_rows(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], li
     blank = 0
     with open_data_file(path) as file:
         for first_line, lines, text in _blocks_of_lines(path, file, layout, block_bytes):
+            # What the parser of plain digits refuses is read cell by cell, which is slow but can name the row.
             rows, cells = _parse_digits(parser, text, layout) or _parse_cells(path, first_line, text, layout)
             # The system grows the array in place, and no other view of it exists: the pixels are never there twice.
             count = len(pixels)
@@ -439,11 +432,7 @@ def _parse_digits(parser: DigitParser, text: bytes, layout: _Layout) -> Rows | N
 
 
 def _parse_cells(path: Path, first_line: int, text: bytes, layout: _Layout) -> Rows:
-    """The rows of lines in any spelling of CSV.
-
-    Raises:
-        DataError: a row cannot be read; the error names it.
-    """
+    """The rows of lines in any spelling of CSV; an error names the row."""
     labels, rows = [], []
     for number, line in enumerate(text.split(b"\n"), start=first_line):
         if not line.strip():
