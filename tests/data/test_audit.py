@@ -113,7 +113,7 @@ def test_unreadable_photos_are_findings_and_others_are_checked(photos):
     broken = [resaved(photos[0])[:500], ImageError("image_empty", name="photo 3")]
     data = dataset([photos[0], broken[0], photos[1], broken[1]])
     stats = compute_image_stats(data.images)
-    findings = find_unreadable(data, stats)
+    findings = list(find_unreadable(data, stats))
     assert [f.samples[0].index for f in findings] == [1, 3]
     assert "photo 1" in findings[0].message.params["error"]
     assert "photo 3" in findings[1].message.params["error"]
@@ -171,7 +171,7 @@ def test_a_strip_is_odd_unless_all_images_are_strips(photos):
 def test_one_of_two_identical_images_is_kept():
     drawn = make_garments(120, seed=9, duplicates=6)
     copies = duplicates_of(drawn.dataset)
-    findings = find_identical(drawn.dataset, copies)
+    findings = list(find_identical(drawn.dataset, copies))
     together = sorted(sorted(s.index for s in f.samples) for f in findings)
     assert together == sorted(map(list, drawn.duplicates.tolist()))
     assert all([s.exclude for s in f.samples] == [False, True] for f in findings)
@@ -217,7 +217,7 @@ def test_in_a_chain_of_copies_no_two_adjacent_ones_are_kept():
 def test_a_photo_saved_again_smaller_is_a_near_duplicate(photos):
     copies_of = [3, 11, 26]
     data = dataset([*photos, *(resaved(photos[i]) for i in copies_of)], parts=["train"] * 40 + ["test"] * 3)
-    findings = find_near(data, duplicates_of(data))
+    findings = list(find_near(data, duplicates_of(data)))
     assert sorted(tuple(sorted(s.index for s in f.samples)) for f in findings) == [
         (3, 40),
         (11, 41),
@@ -279,8 +279,8 @@ def test_blank_images_are_not_near_duplicates():
     ]
     garments = make_garments(20, seed=1, size_px=100, colour=True).dataset.images.pixels
     data = dataset([*garments, *blanks])
-    assert find_near(data, duplicates_of(data)) == []
-    assert len(find_blank(data, compute_image_stats(data.images))) == 20
+    assert list(find_near(data, duplicates_of(data))) == []
+    assert len(list(find_blank(data, compute_image_stats(data.images)))) == 20
 
 
 def test_noise_and_negatives_are_outliers():
@@ -312,8 +312,8 @@ def test_imbalance_shows_the_largest_and_the_smallest_class():
     assert finding.score == 10
     assert [s.index for s in finding.samples] == [0, 100]
     assert finding.message.params["largest_share"] == pytest.approx(100 / 110)
-    assert find_imbalance(dataset(pixels, labels=[0] * 90 + [1] * 20)) == []
-    assert find_imbalance(dataset(pixels, labels=[UNKNOWN] * 110)) == []
+    assert list(find_imbalance(dataset(pixels, labels=[0] * 90 + [1] * 20))) == []
+    assert list(find_imbalance(dataset(pixels, labels=[UNKNOWN] * 110))) == []
 
 
 def test_a_group_in_two_parts_is_kept_in_the_test_set():
@@ -334,7 +334,7 @@ def test_many_split_groups_suggest_another_split():
         parts=["train", "train", "train", "test"] * 10,
         groups=[f"g{i // 4}" for i in range(40)],
     )
-    findings = find_split_groups(data)
+    findings = list(find_split_groups(data))
     assert len(findings) == 10
     assert not any(s.exclude for f in findings for s in f.samples)
     assert findings[0].message.hint_code == "resplit"

@@ -51,7 +51,7 @@ def test_scores_and_thresholds_equal_cleanlab():
 def test_exclusions_are_a_subset_of_confident_learning():
     labels, probabilities, wrong = world()
     data = dataset(labels)
-    findings = suspect_multiclass(data, data.targets[0], probabilities)
+    findings = list(suspect_multiclass(data, data.targets[0], probabilities))
     out = [s.index for f in findings for s in f.samples if s.exclude]
     issues = np.flatnonzero(find_label_issues(labels, probabilities, filter_by="confident_learning"))
     assert set(out) <= set(issues.tolist())
@@ -62,7 +62,7 @@ def test_exclusions_are_a_subset_of_confident_learning():
 def test_label_errors_are_ranked_first_and_nearly_all_found():
     labels, probabilities, wrong = world()
     data = dataset(labels)
-    findings = suspect_multiclass(data, data.targets[0], probabilities)
+    findings = list(suspect_multiclass(data, data.targets[0], probabilities))
     worst_first = [f.samples[0].index for f in sorted(findings, key=lambda f: f.score)]
     assert wrong[worst_first[:50]].mean() > 0.9
     assert wrong[worst_first].sum() > 0.9 * wrong.sum()
@@ -105,8 +105,8 @@ def test_networks_no_better_than_the_majority_find_no_suspects():
     labels, probabilities, _ = world()
     data = dataset(labels)
     senseless = np.roll(probabilities, 1, axis=1)
-    assert suspect_multiclass(data, data.targets[0], probabilities) != []
-    assert suspect_multiclass(data, data.targets[0], senseless) == []
+    assert list(suspect_multiclass(data, data.targets[0], probabilities)) != []
+    assert list(suspect_multiclass(data, data.targets[0], senseless)) == []
 
 
 def test_images_without_probabilities_are_skipped():
@@ -116,7 +116,7 @@ def test_images_without_probabilities_are_skipped():
     assert not any(
         wrong[f.samples[0].index] for f in suspect_multiclass(data, data.targets[0], probabilities)
     )
-    assert suspect_multiclass(data, data.targets[0], np.full_like(probabilities, np.nan)) == []
+    assert list(suspect_multiclass(data, data.targets[0], np.full_like(probabilities, np.nan))) == []
 
 
 def test_small_classes_and_unknown_labels_are_not_checked():
@@ -170,7 +170,7 @@ def several(n=3000, seed=0, wrong=0.02):
 
 def test_multilabel_suspects_include_rare_but_not_unpredictable_labels():
     data, probabilities, wrong = several()
-    findings = suspect_multilabel(data, data.targets[0], probabilities)
+    findings = list(suspect_multilabel(data, data.targets[0], probabilities))
     for column, name in enumerate(("lace", "silk")):
         doubted = {f.samples[0].index for f in findings if f.message.params["label"] == name}
         truly = set(np.flatnonzero(wrong[:, column]).tolist())

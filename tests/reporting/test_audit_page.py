@@ -117,8 +117,8 @@ def test_a_finding_shows_reason_suggestion_and_score():
     assert "8\u00a0% of it." in html
     assert found.findings[0].message.hint() in text
     assert "1 of 1 · score 2.35" in text
-    assert KINDS["outlier"].words["description"] in text
-    assert KINDS["outlier"].words["score"] in text
+    assert KINDS["outlier"]["description"] in text
+    assert KINDS["outlier"]["score"] in text
 
 
 def test_checks_and_skipped_checks_are_listed():
@@ -284,6 +284,6 @@ def test_the_terminal_has_a_row_per_kind_and_skipped_checks():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_describes_its_score(kind):
-    assert KINDS[kind].words["score"]
-    assert KINDS[kind].worst in ("lowest", "highest")
-    assert KINDS[kind].words["description"].endswith(".")
+    assert KINDS[kind]["score"]
+    assert KINDS[kind]["worst"] in ("lowest", "highest")
+    assert KINDS[kind]["description"].endswith(".")

@@ -78,7 +78,7 @@ def test_audit_writes_a_page_findings_and_two_lists(
     for finding in written["findings"]:
         assert finding.keys() >= {"kind", "samples", "score", "reason", "suggestion"}
         assert finding["kind"] in KINDS
-        assert written["kinds"][finding["kind"]]["score"] == KINDS[finding["kind"]].words["score"]
+        assert written["kinds"][finding["kind"]]["score"] == KINDS[finding["kind"]]["score"]
         for sample in finding["samples"]:
             assert mislabelled.dataset.ids[sample["index"]] == sample["id"]
             assert sample["part"] is None

@@ -60,7 +60,7 @@ def audit(
     from muslin.data import read_and_log
     from muslin.data.audit.checks import CHECKS, AuditContext, audit_overview
     from muslin.data.audit.duplicates import find_duplicates
-    from muslin.data.audit.findings import KINDS, Audit, ordered
+    from muslin.data.audit.findings import KINDS, Audit, Finding, ordered
     from muslin.data.audit.image_stats import compute_image_stats
 
     for kind in only:
@@ -92,7 +92,8 @@ def audit(
                 context = replace(context, probabilities=probabilities)
             except (MissingPartError, TrainingError, RecipeError) as error:
                 context = replace(context, no_probabilities=error.message)
-    findings, skipped = [], {}
+    findings: list[Finding] = []
+    skipped = {}
     for check in CHECKS:
         if only and check.kind not in only:
             continue

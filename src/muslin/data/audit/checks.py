@@ -1,6 +1,6 @@
 """The table of checks: a new one is a new row."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +45,7 @@ class Check:
     """
 
     kind: str
-    find: Callable[[AuditContext], list[Finding]]
+    find: Callable[[AuditContext], Iterable[Finding]]
     skip: Callable[[AuditContext], str | None] = lambda context: None
 
 
@@ -71,13 +71,11 @@ def _skip_label_check(context: AuditContext) -> str | None:
     return None if context.probabilities else context.no_probabilities
 
 
-def _suspect_labels(context: AuditContext) -> list[Finding]:
-    findings = []
+def _suspect_labels(context: AuditContext) -> Iterator[Finding]:
     for name, probabilities in context.probabilities.items():
         target = context.dataset.target(name)
         find = labels.suspect_multilabel if target.kind == "multilabel" else labels.suspect_multiclass
-        findings += find(context.dataset, target, probabilities)
-    return findings
+        yield from find(context.dataset, target, probabilities)
 
 
 CHECKS: tuple[Check, ...] = (

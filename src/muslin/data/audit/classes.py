@@ -1,5 +1,7 @@
 """Checks of classes and parts: small classes, imbalance, groups in two parts."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,38 +18,23 @@ RESPLIT_FRACTION = 0.1
 """If more of the data than this would have to be excluded to part the groups, the split itself is wrong."""
 
 
-def find_small_classes(dataset: Dataset) -> list[Finding]:
+def find_small_classes(dataset: Dataset) -> Iterator[Finding]:
     """Classes with fewer than 25 images. The samples are all of them; of a class without any, none."""
-    findings = []
     for target in dataset.targets:
         for index, label in enumerate(target.classes):
             indices = np.flatnonzero(_has_class(dataset, target, index))
             if len(indices) < SMALL_CLASS:
-                message = Message(
-                    "finding_small_class",
-                    label=label,
-                    target=target.name,
-                    count=len(indices),
-                    minimum=SMALL_CLASS,
-                )
-                findings.append(
-                    Finding(
-                        "small_class",
-                        samples(dataset, indices),
-                        float(len(indices)),
-                        message,
-                        target=target.name,
-                    )
-                )
-    return findings
+                params = {"label": label, "count": len(indices), "minimum": SMALL_CLASS}
+                message = Message("finding_small_class", target=target.name, **params)
+                images = samples(dataset, indices)
+                yield Finding("small_class", images, float(len(indices)), message, target=target.name)
 
 
-def find_imbalance(dataset: Dataset) -> list[Finding]:
+def find_imbalance(dataset: Dataset) -> Iterator[Finding]:
     """Targets whose largest class has at least ten times the images of the smallest that has any.
 
     The samples are one image of either class.
     """
-    findings = []
     for target in dataset.targets:
         if target.kind == "multilabel" or len(target.classes) < 2:
             continue
@@ -67,14 +54,13 @@ def find_imbalance(dataset: Dataset) -> list[Finding]:
             largest_share=float(counts[largest] / counts.sum()),
         )
         examples = [int(np.flatnonzero(_has_class(dataset, target, i))[0]) for i in (largest, smallest)]
-        findings.append(Finding("imbalance", samples(dataset, examples), ratio, message, target=target.name))
-    return findings
+        yield Finding("imbalance", samples(dataset, examples), ratio, message, target=target.name)
 
 
-def find_split_groups(dataset: Dataset) -> list[Finding]:
+def find_split_groups(dataset: Dataset) -> Iterator[Finding]:
     """Groups with samples in more than one part. They belong where they are evaluated: in test, then validation."""
     if dataset.groups is None or dataset.parts is None:
-        return []
+        return
     parts = dataset.parts
     rank = np.array([KEEP_ORDER.index(part) for part in parts])
     names, group_of = np.unique(dataset.groups.astype(str), return_inverse=True)
@@ -84,7 +70,6 @@ def find_split_groups(dataset: Dataset) -> list[Finding]:
         if len(set(parts[group].tolist())) > 1:
             split_groups.append((group, group[rank[group] > rank[group].min()]))
     resplit = sum(len(strays) for _, strays in split_groups) > RESPLIT_FRACTION * len(dataset)
-    findings = []
     for group, strays in split_groups:
         counts = {part: int((parts[group] == part).sum()) for part in reversed(KEEP_ORDER)}
         message = Message(
@@ -95,20 +80,10 @@ def find_split_groups(dataset: Dataset) -> list[Finding]:
             part=KEEP_ORDER[rank[group].min()],
         )
         ordered = group[np.argsort(rank[group], kind="stable")]
-        excluded = () if resplit else strays.tolist()
-        findings.append(
-            Finding(
-                "group_in_two_parts",
-                samples(dataset, ordered, excluded),
-                float(len(strays)),
-                message,
-                leak=True,
-            )
-        )
-    return findings
+        images = samples(dataset, ordered, () if resplit else strays.tolist())
+        yield Finding("group_in_two_parts", images, float(len(strays)), message, leak=True)
 
 
 def _has_class(dataset: Dataset, target: Target, index: int) -> NDArray[np.bool_]:
     labels = dataset.labels[target.name]
-    has_class: NDArray[np.bool_] = labels[:, index] == 1 if labels.ndim == 2 else labels == index
-    return has_class
+    return np.asarray(labels[:, index] == 1 if labels.ndim == 2 else labels == index)

@@ -1,7 +1,9 @@
 """The same image more than once: identical, nearly identical, in two parts, or under two labels."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,45 +130,30 @@ def _copies_to_exclude(
     return frozenset(everyone - {best[first] for first in kept})
 
 
-def find_identical(dataset: Dataset, duplicates: Duplicates) -> list[Finding]:
+def find_identical(dataset: Dataset, duplicates: Duplicates) -> Iterator[Finding]:
     """A finding for every set of images with identical pixels."""
-    findings = []
     for group in duplicates.identical:
-        copies = _kept_first(samples(dataset, group, duplicates.exclude))
-        parts = _parts_if_several(copies)
-        hint, params = _advice(copies)
-        message = Message("finding_identical", hint, count=len(group), parts=parts, **params)
-        findings.append(Finding("identical", copies, float(len(group)), message, leak=bool(parts)))
-    return findings
+        copies = samples(dataset, group, duplicates.exclude)
+        yield _copies_finding("identical", copies, float(len(group)), count=len(group))
 
 
-def find_near(dataset: Dataset, duplicates: Duplicates) -> list[Finding]:
+def find_near(dataset: Dataset, duplicates: Duplicates) -> Iterator[Finding]:
     """A finding for every pair that is nearer than the radius, but not identical."""
-    findings = []
+    radius, median = duplicates.radius, duplicates.median_distance
+    scale = {"radius": radius, "median": median, "fraction": NEAR_FRACTION}
     for pair, distance in zip(duplicates.near_pairs, duplicates.distances.tolist(), strict=True):
-        copies = _kept_first(samples(dataset, pair, duplicates.exclude))
-        parts = _parts_if_several(copies)
-        hint, params = _advice(copies)
-        message = Message(
-            "finding_near_duplicate", hint, distance=distance, parts=parts, radius=duplicates.radius,
-            median=duplicates.median_distance, fraction=NEAR_FRACTION, **params,
-        )  # fmt: skip
-        findings.append(Finding("near_duplicate", copies, distance, message, leak=bool(parts)))
-    return findings
+        copies = samples(dataset, pair, duplicates.exclude)
+        yield _copies_finding("near_duplicate", copies, distance, distance=distance, **scale)
 
 
-def find_label_conflicts(dataset: Dataset, duplicates: Duplicates) -> list[Finding]:
+def find_label_conflicts(dataset: Dataset, duplicates: Duplicates) -> Iterator[Finding]:
     """Identical or nearly identical images whose known labels differ in some target."""
     groups = [(group, 0.0) for group in duplicates.identical]
     groups += zip(duplicates.near_pairs, duplicates.distances.tolist(), strict=True)
-    findings = []
     for group, distance in groups:
         if labels := _conflicting_labels(dataset, group):
             copies = samples(dataset, group, group.tolist())
-            parts = _parts_if_several(copies)
-            message = Message("finding_label_conflict", distance=distance, labels=labels, parts=parts)
-            findings.append(Finding("label_conflict", copies, distance, message, leak=bool(parts)))
-    return findings
+            yield _copies_finding("label_conflict", copies, distance, distance=distance, labels=labels)
 
 
 def _conflicting_labels(dataset: Dataset, indices: NDArray[np.int64]) -> list[str]:
@@ -186,19 +173,14 @@ def _conflicting_labels(dataset: Dataset, indices: NDArray[np.int64]) -> list[st
     return conflicts
 
 
-def _kept_first(copies: tuple[Sample, ...]) -> tuple[Sample, ...]:
-    return tuple(sorted(copies, key=lambda sample: sample.exclude))
-
-
-def _parts_if_several(copies: tuple[Sample, ...]) -> list[str]:
-    """The parts that the samples are in, if they are in more than one."""
+def _copies_finding(kind: str, copies: tuple[Sample, ...], score: float, **params: Any) -> Finding:
+    """A finding about copies of one image, which advises which to keep."""
     parts = [part for part in reversed(KEEP_ORDER) if any(sample.part == part for sample in copies)]
-    return parts if len(parts) > 1 else []
-
-
-def _advice(copies: tuple[Sample, ...]) -> tuple[str, dict[str, object]]:
-    """The hint of a finding, and its parameters."""
-    kept = copies[0]
-    if kept.exclude:
-        return "exclude_all", {}
-    return "keep_one", {"keep": kept.id, "keep_part": kept.part, "excluded": sum(s.exclude for s in copies)}
+    params["parts"] = parts if len(parts) > 1 else []
+    copies, hint = tuple(sorted(copies, key=lambda sample: sample.exclude)), None
+    if kind != "label_conflict":
+        kept, hint = copies[0], "exclude_all" if copies[0].exclude else "keep_one"
+        if not kept.exclude:
+            excluded = sum(sample.exclude for sample in copies)
+            params |= {"keep": kept.id, "keep_part": kept.part, "excluded": excluded}
+    return Finding(kind, copies, score, Message(f"finding_{kind}", hint, **params), leak=len(parts) > 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from muslin.messages import Message, plain, table
 
@@ -10,41 +10,29 @@ if TYPE_CHECKING:
     from muslin.data.dataset import Dataset
 
 
-@dataclass(frozen=True)
-class Kind:
-    """One kind of finding. Its words are a row of `muslin.messages`.
-
-    Attributes:
-        code: the row.
-        worst: whether the lowest or the highest score is the worst.
-    """
-
-    code: str
-    worst: Literal["lowest", "highest"]
-
-    @property
-    def words(self) -> Mapping[str, str]:
-        """`title`, `description` and `score` (what it measures, in which unit)."""
-        return table("en")[self.code]
-
-
-KINDS: dict[str, Kind] = {
-    "unreadable": Kind("finding_unreadable", "highest"),
-    "blank": Kind("finding_blank", "lowest"),
-    "label_conflict": Kind("finding_label_conflict", "lowest"),
-    "identical": Kind("finding_identical", "highest"),
-    "near_duplicate": Kind("finding_near_duplicate", "lowest"),
-    "group_in_two_parts": Kind("finding_group_in_two_parts", "highest"),
-    "suspect_label": Kind("finding_suspect_label", "lowest"),
-    "outlier": Kind("finding_outlier", "highest"),
-    "tiny": Kind("finding_tiny", "lowest"),
-    "blurred": Kind("finding_blurred", "lowest"),
-    "dark": Kind("finding_dark", "lowest"),
-    "odd_shape": Kind("finding_odd_shape", "highest"),
-    "small_class": Kind("finding_small_class", "lowest"),
-    "imbalance": Kind("finding_imbalance", "highest"),
+KINDS: dict[str, Mapping[str, str]] = {
+    code.removeprefix("finding_"): table("en")[code]
+    for code in (
+        "finding_unreadable",
+        "finding_blank",
+        "finding_label_conflict",
+        "finding_identical",
+        "finding_near_duplicate",
+        "finding_group_in_two_parts",
+        "finding_suspect_label",
+        "finding_outlier",
+        "finding_tiny",
+        "finding_blurred",
+        "finding_dark",
+        "finding_odd_shape",
+        "finding_small_class",
+        "finding_imbalance",
+    )
 }
-"""In the order in which a person should look at them."""
+"""Per kind of finding, in the order in which a person should look at them, its row of `muslin.messages`.
+
+The row has `title`, `description`, `score` (what it measures, in which unit) and `worst` (the lowest or the highest).
+"""
 
 
 @dataclass(frozen=True)
@@ -148,13 +136,16 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `kinds` says once what the scores of a kind measure."""
-        kinds = {
-            kind: {"score": KINDS[kind].words["score"], "worst": KINDS[kind].worst} for kind in self.counts
-        }
-        return self.summary() | {
-            "kinds": kinds,
-            "findings": [finding.to_dict() for finding in self.findings],
-        }
+        kinds = {kind: {name: KINDS[kind][name] for name in ("score", "worst")} for kind in self.counts}
+        return self.summary() | {"kinds": kinds, "findings": [each.to_dict() for each in self.findings]}
+
+
+def image_finding(
+    kind: str, dataset: "Dataset", index: int, score: float, *, exclude: bool = False, **params: Any
+) -> Finding:
+    """A finding about one image; `params` are of its message."""
+    message = Message(f"finding_{kind}", **params)
+    return Finding(kind, samples(dataset, [index], [index] if exclude else ()), score, message)
 
 
 def samples(dataset: "Dataset", indices: Iterable[int], exclude: Collection[int] = ()) -> tuple[Sample, ...]:
@@ -176,7 +167,7 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     rank = {kind: i for i, kind in enumerate(KINDS)}
 
     def key(finding: Finding) -> tuple[int, float, int]:
-        sign = -1 if KINDS[finding.kind].worst == "highest" else 1
+        sign = -1 if KINDS[finding.kind]["worst"] == "highest" else 1
         first = finding.samples[0].index if finding.samples else -1
         return rank[finding.kind], sign * finding.score, first
 

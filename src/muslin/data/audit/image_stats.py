@@ -75,11 +75,10 @@ def compute_image_stats(images: Images, log: Log = no_log) -> ImageStats:
     if isinstance(images, PixelImages) and max(images.pixels.shape[1:3]) <= SMALL_PX:
         return _stats_of_pixels(images.pixels)
     first = _first_readable(images)
+    stats = None
     if first is not None and max(first.shape[:2]) <= SMALL_PX:
         stats = _stats_of_photos(images, first.shape, log)
-        if stats is not None:
-            return stats
-    stats = _stats_of_photos(images, None, log)
+    stats = stats or _stats_of_photos(images, None, log)
     assert stats is not None
     return stats
 
@@ -168,8 +167,7 @@ def _pixel_digest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _gray(block: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Brightness float32 (count, height, width), 0..255: 0.299 red + 0.587 green + 0.114 blue (BT.601)."""
     weights = [1.0] if block.shape[3] == 1 else [0.299, 0.587, 0.114]
-    gray: NDArray[np.float32] = block.astype(np.float32) @ np.array(weights, dtype=np.float32)
-    return gray
+    return np.asarray(block.astype(np.float32) @ np.array(weights, dtype=np.float32))
 
 
 def _measure(gray: NDArray[np.float32], stats: ImageStats, rows: slice) -> None:
@@ -191,5 +189,4 @@ def _percentile_99(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Per image of (count, height, width) the value that 1 % of the others exceed, float32 (count,)."""
     flat = values.reshape(len(values), -1)
     k = flat.shape[1] - 1 - flat.shape[1] // 100
-    percentile: NDArray[np.float32] = np.partition(flat, k, axis=1)[:, k]
-    return percentile
+    return np.asarray(np.partition(flat, k, axis=1)[:, k])

@@ -7,6 +7,7 @@ never confident of shirts does not make every shirt a suspect. Ranking and thres
 muslin does not need its 90 MB of dependencies for two formulas.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,7 @@ def assign_folds(
     by_class = shuffled[np.argsort(strata[first[shuffled]], kind="stable")]
     fold_of_unit = np.empty(len(first), dtype=np.int64)
     fold_of_unit[by_class] = np.arange(len(first)) % count
-    folds: NDArray[np.int64] = fold_of_unit[unit_of]
-    return folds
+    return np.asarray(fold_of_unit[unit_of])
 
 
 def fold_units(count: int, edges: NDArray[np.int64], groups: NDArray[np.object_] | None) -> NDArray[np.int64]:
@@ -69,8 +69,7 @@ def fold_units(count: int, edges: NDArray[np.int64], groups: NDArray[np.object_]
         ends.append(np.stack([np.arange(count), first[group_of]], axis=1))
     one, other = np.concatenate(ends).T
     links = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(count, count))
-    units: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
-    return units
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
 
 
 def fold_strata(target: Target, labels: Labels) -> NDArray[np.int64]:
@@ -80,8 +79,7 @@ def fold_strata(target: Target, labels: Labels) -> NDArray[np.int64]:
     yes = labels == 1
     rarest_first = np.argsort(yes.sum(axis=0), kind="stable")
     rarest = rarest_first[yes[:, rarest_first].argmax(axis=1)]
-    strata: NDArray[np.int64] = np.where(yes.any(axis=1), rarest, UNKNOWN).astype(np.int64)
-    return strata
+    return np.where(yes.any(axis=1), rarest, UNKNOWN).astype(np.int64)
 
 
 def class_thresholds(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
@@ -95,14 +93,12 @@ def class_thresholds(labels: Labels, probabilities: Probabilities) -> NDArray[np
     classes = probabilities.shape[1]
     counts = np.bincount(labels, minlength=classes)
     with np.errstate(invalid="ignore"):
-        thresholds: NDArray[np.float64] = np.bincount(labels, weights=own, minlength=classes) / counts
-    return thresholds
+        return np.asarray(np.bincount(labels, weights=own, minlength=classes) / counts)
 
 
 def self_confidence(labels: Labels, probabilities: Probabilities) -> Probabilities:
     """Per sample the probability of its own label, (n,): the lower, the more likely the label is incorrect."""
-    own: Probabilities = probabilities[np.arange(len(labels)), labels]
-    return own
+    return np.asarray(probabilities[np.arange(len(labels)), labels])
 
 
 def label_agreement(labels: Labels, probabilities: Probabilities) -> float:
@@ -122,11 +118,9 @@ def checkable(target: Target, labels: Labels) -> NDArray[np.bool_]:
     """
     if target.kind == "multilabel":
         enough = ((labels == 1).sum(axis=0) >= MIN_PER_CLASS) & ((labels == 0).sum(axis=0) >= MIN_PER_CLASS)
-        cells: NDArray[np.bool_] = (labels != UNKNOWN) & enough
-        return cells
+        return np.asarray((labels != UNKNOWN) & enough)
     counts = np.bincount(labels[labels != UNKNOWN], minlength=len(target.classes))
-    rows: NDArray[np.bool_] = (labels != UNKNOWN) & (counts >= MIN_PER_CLASS)[labels]
-    return rows
+    return np.asarray((labels != UNKNOWN) & (counts >= MIN_PER_CLASS)[labels])
 
 
 def label_check_summary(target: Target, labels: Labels, probabilities: Probabilities) -> dict[str, Any]:
@@ -182,7 +176,7 @@ def _as_two_classes(
     return checked, labels[checked, index], np.stack([1 - yes, yes], axis=1)
 
 
-def suspect_multilabel(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
+def suspect_multilabel(dataset: Dataset, target: Target, probabilities: Probabilities) -> Iterator[Finding]:
     """Of a target with several labels an image: each yes and each no that is suspect as one of two classes.
 
     No finding suggests to exclude a sample, because its other labels can be correct.
@@ -190,7 +184,6 @@ def suspect_multilabel(dataset: Dataset, target: Target, probabilities: Probabil
     Args:
         probabilities: (n, classes) of `target`, out of sample; NaN for what is not checked.
     """
-    findings = []
     for column, label in enumerate(target.classes):
         checked, known, two = _as_two_classes(dataset.labels[target.name], probabilities, column)
         if not has_skill(known, two):
@@ -203,11 +196,10 @@ def suspect_multilabel(dataset: Dataset, target: Target, probabilities: Probabil
                 value=("no", "yes")[value], probability=float(own[i]), typical=float(typical[value]),
             )  # fmt: skip
             sample = samples(dataset, [int(checked[i])])
-            findings.append(Finding("suspect_label", sample, float(own[i]), message, target=target.name))
-    return findings
+            yield Finding("suspect_label", sample, float(own[i]), message, target=target.name)
 
 
-def suspect_multiclass(dataset: Dataset, target: Target, probabilities: Probabilities) -> list[Finding]:
+def suspect_multiclass(dataset: Dataset, target: Target, probabilities: Probabilities) -> Iterator[Finding]:
     """Samples whose label gets less than a quarter of what is typical for its class, while another gets more.
 
     The finding suggests to exclude a sample if its label gets less than a twentieth, and the other class what is
@@ -219,13 +211,12 @@ def suspect_multiclass(dataset: Dataset, target: Target, probabilities: Probabil
     """
     checked = np.flatnonzero(~np.isnan(probabilities[:, 0]))
     if not len(checked):
-        return []
+        return
     labels, probabilities = dataset.labels[target.name][checked], probabilities[checked]
     predicted = probabilities.argmax(axis=1)
     if label_agreement(labels, probabilities) <= majority_share(labels):
-        return []
+        return
     own, typical = self_confidence(labels, probabilities), class_thresholds(labels, probabilities)
-    findings = []
     for i in np.flatnonzero((own < SUSPECT_RATIO * typical[labels]) & (predicted != labels)):
         index, label, other = int(checked[i]), int(labels[i]), int(predicted[i])
         wrong = own[i] < EXCLUDE_RATIO * typical[label] and probabilities[i, other] >= typical[other]
@@ -237,5 +228,4 @@ def suspect_multiclass(dataset: Dataset, target: Target, probabilities: Probabil
             other=target.classes[other], other_probability=float(probabilities[i, other]),
         )  # fmt: skip
         sample = samples(dataset, [index], [index] if exclude else ())
-        findings.append(Finding("suspect_label", sample, float(own[i]), message, target=target.name))
-    return findings
+        yield Finding("suspect_label", sample, float(own[i]), message, target=target.name)

@@ -1,13 +1,14 @@
 """Images unlike all others."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.audit.findings import Finding, samples
+from muslin.data.audit.findings import Finding, image_finding
 from muslin.data.audit.image_checks import blank_indices
 from muslin.data.audit.image_stats import ImageStats
 from muslin.data.dataset import Dataset
-from muslin.messages import Message
 
 MAX_REFERENCES = 5_000
 """Every image is compared with at most this many, drawn at random: enough to be near one if it is like anything."""
@@ -21,7 +22,7 @@ FENCE = 1.5
 QUERY_BATCH = 1024
 
 
-def find_outliers(dataset: Dataset, stats: ImageStats) -> list[Finding]:
+def find_outliers(dataset: Dataset, stats: ImageStats) -> Iterator[Finding]:
     """Images whose distance to their fifth neighbour is beyond Tukey's fence, in logarithms.
 
     Distances are those of near-duplicates, over pixels or thumbnails, not over the features of a network: planted
@@ -30,18 +31,15 @@ def find_outliers(dataset: Dataset, stats: ImageStats) -> list[Finding]:
     """
     indices = np.setdiff1d(stats.readable, blank_indices(stats))
     if len(indices) < 2 * NEIGHBOURS:
-        return []
+        return
     distances = neighbour_distances(stats.thumbnails, indices)
     logs = np.log(np.maximum(distances, 1.0))
     lower, middle, upper = np.quantile(logs, [0.25, 0.5, 0.75])
     median = float(np.exp(middle))
     far = logs > upper + FENCE * (upper - lower)
-    findings = []
     for i, distance in zip(indices[far], distances[far].tolist(), strict=True):
         ratio = distance / median
-        message = Message("finding_outlier", distance=distance, ratio=ratio, median=median)
-        findings.append(Finding("outlier", samples(dataset, [i]), ratio, message))
-    return findings
+        yield image_finding("outlier", dataset, i, ratio, distance=distance, ratio=ratio, median=median)
 
 
 def neighbour_distances(thumbnails: NDArray[np.uint8], indices: NDArray[np.int64]) -> NDArray[np.float32]:

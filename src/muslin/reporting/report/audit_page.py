@@ -81,13 +81,13 @@ def _grouped_findings(audit: Audit) -> list[Group]:
     copies = ("identical", "near_duplicate")
     leaks = [finding for kind in copies for finding in audit.of(kind) if finding.leak]
     words = table("en")["audit_leaks"]
-    score = "; of identical ones, ".join(KINDS[kind].words["score"] for kind in reversed(copies))
+    score = "; of identical ones, ".join(KINDS[kind]["score"] for kind in reversed(copies))
     groups: list[Group] = [
         ("leak", {"title": words["title"], "description": words["message"], "score": score}, leaks)
     ]
     for kind, row in KINDS.items():
         rest = [finding for finding in audit.of(kind) if not (kind in copies and finding.leak)]
-        groups.append((kind, row.words, rest))
+        groups.append((kind, row, rest))
     return [group for group in groups if group[-1]]
 
 

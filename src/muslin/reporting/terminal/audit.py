@@ -18,11 +18,11 @@ def print_audit(audit: Audit, file: TextIO | None = None) -> None:
     if not overview["near_pairs_complete"]:
         print_lines(console, "Too many near-duplicates to list them all. Exclude these, then audit again.")
     for kind, reason in audit.skipped.items():
-        print_lines(console, f"Skipped: {KINDS[kind].words['title'].lower()}. {reason}")
+        print_lines(console, f"Skipped: {KINDS[kind]['title'].lower()}. {reason}")
 
 
 def _kind_row(audit: Audit, kind: str) -> tuple[str, ...]:
     findings = audit.of(kind)
     leaks = sum(finding.leak for finding in findings)
     excluded = len({s.index for finding in findings for s in finding.samples if s.exclude})
-    return KINDS[kind].words["title"], *(f"{n:,}" if n else "" for n in (len(findings), leaks, excluded))
+    return KINDS[kind]["title"], *(f"{n:,}" if n else "" for n in (len(findings), leaks, excluded))
