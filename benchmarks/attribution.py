@@ -60,7 +60,7 @@ def main() -> None:
     part, which = select_part(inspected.predictor, read(arguments.data), "test")
     chosen = np.random.default_rng(arguments.seed).permutation(len(part))[: arguments.images]
     target = inspected.bundle.targets[0].name
-    others = shuffled(inspected.layered, range(arguments.seed, arguments.seed + arguments.shuffles))
+    others = [shuffled(inspected.layered, arguments.seed + i) for i in range(arguments.shuffles)]
     rows = []
     for place in np.sort(chosen):
         inspection = Inspection(inspected, part.images[int(place)], preprocessed=True)

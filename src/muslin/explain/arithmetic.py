@@ -81,7 +81,9 @@ def _step(trace: Trace, name: str, place: Place, all_terms: bool) -> tuple[Step,
     for term in step.get("largest_terms", ()):
         term["from"] = _first_origin(trace, node.inputs[0], (*place[:-1], term["input"]))
     if operator.form == "terms":
-        step["terms"] = [_term(trace, node.inputs[t["input"]], t["index"], t["value"]) for t in step["terms"]]
+        step["terms"] = [
+            _reference(trace, node.inputs[t["input"]], t["index"], t["value"]) for t in step["terms"]
+        ]
     if operator.form == "softmax":
         _name_classes(trace, node.outputs[0], step["terms"])
     if source is not None:
@@ -99,27 +101,21 @@ def _step(trace: Trace, name: str, place: Place, all_terms: bool) -> tuple[Step,
     }, source
 
 
-def _reference(trace: Trace, layer: str, place: Place) -> dict[str, Any]:
-    array = trace.values[layer] if layer in trace.values else trace.pixels[None]
-    return {
-        "layer": layer,
-        "index": [int(i) for i in place[1:]],
-        "tta_view": VIEWS[int(place[0])],
-        "value": float(array[tuple(place)]),
-    }
-
-
-def _term(trace: Trace, name: str, place: Place, value: float) -> dict[str, Any]:
-    if name in trace.values or name in trace.layered.graph.inputs:
-        return _reference(trace, name, place)
-    return {"layer": None, "name": name, "index": None, "value": value}
+def _reference(trace: Trace, name: str, place: Place, value: float = 0.0) -> dict[str, Any]:
+    """A value of a layer or of the pixels; of a constant its name and `value`."""
+    if name not in trace.values and name not in trace.layered.graph.inputs:
+        return {"layer": None, "name": name, "index": None, "value": value}
+    array = trace.values.get(name, trace.pixels[None])
+    index = [int(i) for i in place[1:]]
+    return {"layer": name, "index": index, "tta_view": VIEWS[place[0]], "value": float(array[place])}
 
 
 def _first_origin(trace: Trace, layer: str, place: Place) -> dict[str, Any] | None:
     """Where a feature lay before it was moved into a row: a layer, and a place in one of its maps."""
     origin = None
-    while layer in trace.layered.by_name and OPERATORS[trace.layered.layer(layer).op].form == "moved":
-        _, source = OPERATORS[trace.layered.layer(layer).op].step(trace.call(layer), place, False)
+    by_name = trace.layered.by_name
+    while layer in by_name and (operator := OPERATORS[by_name[layer].op]).form == "moved":
+        _, source = operator.step(trace.call(layer), place, False)
         assert source is not None
         layer, place = trace.layered.graph.producers[layer].inputs[source[0]], source[1]
         origin = _reference(trace, layer, place)
@@ -128,11 +124,7 @@ def _first_origin(trace: Trace, layer: str, place: Place) -> dict[str, Any] | No
 
 def _name_classes(trace: Trace, result: str, terms: Sequence[dict[str, Any]]) -> None:
     """Call a softmax's terms as the classes of the target that it leads to."""
-    producers = trace.layered.graph.producers
     for target in trace.layered.bundle.targets:
-        name = target.name
-        while name != result and name in producers:
-            name = next((i for i in producers[name].inputs if i in producers), "")
-        if name == result and len(terms) == len(target.classes):
+        if result in trace.layered.graph.path(target.name) and len(terms) == len(target.classes):
             for term, label in zip(terms, target.classes, strict=True):
                 term["class"] = label

@@ -1,6 +1,6 @@
 """An ONNX graph as values: nodes, the numbers they use, and changes of both, each a new graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -45,6 +45,12 @@ class Graph:
     def results(self) -> tuple[str, ...]:
         """The names of everything that the nodes make, in order."""
         return tuple(self.producers)
+
+    def path(self, result: str) -> Iterator[str]:
+        """`result`, what its node was made of, and so on; of several inputs the first that a node makes."""
+        while result in self.producers:
+            yield result
+            result = next((name for name in self.producers[result].inputs if name in self.producers), "")
 
     def with_constants(self, changed: Mapping[str, Array]) -> "Graph":
         """The same graph with other numbers under these names, or with further ones."""

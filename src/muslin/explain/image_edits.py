@@ -1,6 +1,6 @@
 """Edits of the image that the network takes, uint8 (height, width, channels): what if it were different?"""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,16 +37,14 @@ def edit_image(pixels: Pixels, edits: Mapping[str, Any]) -> Pixels:
         if not isinstance(amount, bool | int | float) or not low <= amount <= high:
             raise ExplanationError("image_edit_range", edit=name, found=str(amount)[:40], min=low, max=high)
         amounts[name] = float(amount)
-    fill = tuple(edge_colour(pixels).tolist())
-    if amounts["rotate"]:
-        image = _to_pil_image(pixels)
-        rotated = image.rotate(amounts["rotate"], Image.Resampling.BILINEAR, fillcolor=fill)
-        pixels = _to_pixels(rotated, pixels)
+    fill, degrees = tuple(edge_colour(pixels).tolist()), amounts["rotate"]
+    if degrees:
+        bilinear = Image.Resampling.BILINEAR
+        pixels = _by_pil(pixels, lambda image: image.rotate(degrees, bilinear, fillcolor=fill))
     inverse = (1, 0, -round(amounts["translate_x"]), 0, 1, -round(amounts["translate_y"]))
     if inverse != (1, 0, 0, 0, 1, 0):
-        image = _to_pil_image(pixels)
-        translated = image.transform(image.size, Image.Transform.AFFINE, inverse, fillcolor=fill)
-        pixels = _to_pixels(translated, pixels)
+        affine = Image.Transform.AFFINE
+        pixels = _by_pil(pixels, lambda image: image.transform(image.size, affine, inverse, fillcolor=fill))
     if amounts["blur"]:
         pixels = gaussian_blur(pixels, amounts["blur"])
     if amounts["brightness"] or amounts["contrast"] != 1:
@@ -64,12 +62,9 @@ def edge_colour(pixels: Pixels) -> Pixels:
 
 def gaussian_blur(pixels: Pixels, std_px: float) -> Pixels:
     """Smoothed by a Gaussian of that standard deviation."""
-    return _to_pixels(_to_pil_image(pixels).filter(ImageFilter.GaussianBlur(std_px)), pixels)
+    return _by_pil(pixels, lambda image: image.filter(ImageFilter.GaussianBlur(std_px)))
 
 
-def _to_pil_image(pixels: Pixels) -> Image.Image:
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-
-
-def _to_pixels(image: Image.Image, like: Pixels) -> Pixels:
-    return np.array(image, dtype=np.uint8).reshape(like.shape)
+def _by_pil(pixels: Pixels, edit: Callable[[Image.Image], Image.Image]) -> Pixels:
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    return np.array(edit(image), dtype=np.uint8).reshape(pixels.shape)

@@ -192,16 +192,16 @@ class Inspection:
             layer = self.model.layered.scores.get(target.name) if self.model.has_layers else None
             scores = () if layer is None else self.trace.values[layer]
             views = [dict(zip(target.classes, map(float, row), strict=True)) for row in scores]
+            mean = {c: float(np.mean([one[c] for one in views])) for c in target.classes} if views else None
+            both = (
+                dict(zip(VIEWS, ({"scores": one} for one in views), strict=True)) if len(views) == 2 else None
+            )
             predictions[target.name] = {
                 "label": label,
                 "probability": probabilities[label],
                 "probabilities": probabilities,
-                "scores": {c: float(np.mean([one[c] for one in views])) for c in target.classes}
-                if views
-                else None,
-                "views": {name: {"scores": one} for name, one in zip(VIEWS, views, strict=True)}
-                if len(views) == 2
-                else None,
+                "scores": mean,
+                "views": both,
             }
         return predictions
 

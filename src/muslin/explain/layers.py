@@ -202,7 +202,10 @@ def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredMode
         nodes=tuple(node for node in full_graph.nodes if not dependent.isdisjoint(node.outputs)),
     )
     layers = _layers(graph, {n: v.shape[1:] for n, v in values.items() if n in dependent}, rows)
-    scores = {t.name: result for t in bundle.targets if (result := _scores(graph, t.name))}
+    weighted = {
+        t.name: [n for n in graph.path(t.name) if graph.producers[n].op in WEIGHTED] for t in bundle.targets
+    }
+    scores = {target: names[0] for target, names in weighted.items() if names}
     unsupported = _unsupported_parts(bundle, layers, scores)
     return LayeredModel(bundle, full_graph, graph, layers, scores, unsupported, opened)
 
@@ -224,16 +227,6 @@ def _dependent(graph: Graph) -> set[str]:
         if not node.outputs[0].startswith(FEATURES) and not dependent.isdisjoint(node.inputs):
             dependent.update(name for name in node.outputs if name)
     return dependent - set(graph.inputs)
-
-
-def _scores(graph: Graph, target: str) -> str | None:
-    """The result that a target's probabilities are made of: the last one of a layer with weights."""
-    name = target
-    while (node := graph.producers.get(name)) is not None:
-        if node.op in WEIGHTED:
-            return name
-        name = next((i for i in node.inputs if i in graph.producers), "")
-    return None
 
 
 def _layers(
@@ -264,7 +257,10 @@ def _layer(
     row: Mapping[str, Any], column: int,
 ) -> Layer:  # fmt: skip
     shape, constants = shapes[name], [graph.constants.get(i) for i in node.inputs]
-    kind = row.get("kind") or _recognise(node, constants)
+    kinds = (
+        k for k, r in LAYER_KINDS.items() if node.op in r.operators and r.is_kind(node.attributes, constants)
+    )
+    kind = row.get("kind") or next(kinds, node.op.lower())
     unsupported = _why_unsupported(node, constants, shape)
     weights = constants[1] if node.op in WEIGHTED and unsupported is None else None
     kernel, block, parameters = None, row.get("block"), row.get("parameters")
@@ -297,14 +293,6 @@ def _layer(
     return replace(layer, edits=_edits(graph, node, layer))
 
 
-def _recognise(node: Node, constants: Sequence[Array | None]) -> str:
-    """The kind of a layer that no table names."""
-    for kind, row in LAYER_KINDS.items():
-        if node.op in row.operators and row.is_kind(node.attributes, constants):
-            return kind
-    return node.op.lower()
-
-
 def _kind_name(kind: str, op: str, language: str) -> str:
     if kind in LAYER_KINDS:
         return kind_words(kind, language)["name"]
@@ -315,13 +303,15 @@ def _kind_name(kind: str, op: str, language: str) -> str:
 def _why_unsupported(node: Node, constants: Sequence[Array | None], shape: tuple[int, ...]) -> Message | None:
     """Only what muslin exports is shown; anything else is run all the same."""
     operator = OPERATORS.get(node.op)
-    if operator is None or not set(node.attributes) <= operator.attributes:
+    window = {"kernel_shape"} & operator.attributes if operator else set()
+    if (
+        operator is None
+        or not window <= set(node.attributes) <= operator.attributes
+        or (window and len(shape) != 3)
+    ):
         return Message("operator_unsupported", op=node.op)
-    if any(constant is None for constant in constants[operator.varying :]):
-        return Message("weights_vary", op=node.op)
-    if "kernel_shape" in operator.attributes and (len(shape) != 3 or "kernel_shape" not in node.attributes):
-        return Message("operator_unsupported", op=node.op)
-    return None
+    varies = any(constant is None for constant in constants[operator.varying :])
+    return Message("weights_vary", op=node.op) if varies else None
 
 
 def _edits(graph: Graph, node: Node, layer: Layer) -> tuple[str, ...]:

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.explain.attribution import Attribution, attribute, rank_correlation
-from muslin.explain.graph import Graph
 from muslin.explain.image_edits import Pixels, edge_colour, gaussian_blur
 from muslin.explain.layers import WEIGHTED, LayeredModel, Trace, split_layers
-from muslin.learn.operators import Float
+from muslin.learn.operators import Array, Float
 from muslin.messages import Message
 
 Probability = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -32,22 +31,18 @@ ORDERS = 20
 LARGE = 50_000_000  # multiply-adds above which fewer images are predicted, so that a check takes seconds
 
 
-def shuffled_graph(graph: Graph, seed: int) -> Graph:
-    """Every layer's weights (and a batch norm's numbers) in a random order, from the last layer to the first."""
-    numbers = np.random.default_rng(seed)
-    changed = {}
+def shuffled(layered: LayeredModel, seed: int) -> LayeredModel:
+    """The same network with every layer's weights (and a batch norm's numbers) in a random order, drawn from the last
+    layer to the first."""
+    graph, numbers = layered.full_graph, np.random.default_rng(seed)
+    changed: dict[str, Array] = {}
     for node in reversed(graph.nodes):
         if node.op in (*WEIGHTED, "BatchNormalization"):
             for name in node.inputs[1:]:
                 if name in graph.constants and name not in changed:
                     weights = graph.constants[name]
                     changed[name] = numbers.permutation(weights.reshape(-1)).reshape(weights.shape)
-    return graph.with_constants(changed)
-
-
-def shuffled(layered: LayeredModel, seeds: Sequence[int]) -> list[LayeredModel]:
-    """The same network with its weights shuffled, once for each seed."""
-    return [split_layers(layered.bundle, shuffled_graph(layered.full_graph, seed)) for seed in seeds]
+    return split_layers(layered.bundle, graph.with_constants(changed))
 
 
 def shuffle_test(trace: Trace, attribution: Attribution, others: Sequence[LayeredModel]) -> dict[str, Any]:
@@ -142,7 +137,6 @@ def order_test(
             "interval": [area - float(high), area - float(low)],
         },
         "orders": orders,
-        "filler": "blurred" if insert else "edge_colour",
         "passed": passed,
         "text": Message(codes[insert, passed], orders=orders, area=area, random=random_area),
     }
@@ -172,7 +166,7 @@ def sanity_checks(
     """All tests of one map; `probability` predicts that of the map's class."""
     large = sum(layer.multiply_adds for layer in trace.layered.layers) > LARGE
     limits = {"steps": 10, "orders": 6} if large else {}
-    others = shuffled(trace.layered, range(seed, seed + (3 if large else SHUFFLES)))
+    others = [shuffled(trace.layered, seed + i) for i in range(3 if large else SHUFFLES)]
     return {
         "seed": seed,
         "shuffled": shuffle_test(trace, attribution, others),

@@ -230,11 +230,8 @@ def _onnx_convolution(graph: "GraphWriter", layer: LayerSpec, before: Shape, sou
     return graph.node("Conv", inputs, layer.name, **_window(layer, before), **groups)
 
 
-BATCH_NORM_WEIGHTS = ("weight", "bias", "running_mean", "running_var")
-
-
 def _onnx_batch_norm(graph: "GraphWriter", layer: LayerSpec, before: Shape, source: str) -> str:
-    inputs = [source, *graph.weights(layer.name, *BATCH_NORM_WEIGHTS)]
+    inputs = [source, *graph.weights(layer.name, "weight", "bias", "running_mean", "running_var")]
     return graph.node("BatchNormalization", inputs, layer.name, epsilon=layer.epsilon)
 
 

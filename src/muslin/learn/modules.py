@@ -240,17 +240,12 @@ class Convolution(nn.Conv2d):
         top, left, bottom, right = padding_of(self.layer, shape)
         if self.pool is not None:
             height, width, _ = window_shape(self.layer, shape)
-            bottom -= self.layer.stride * unreached(height, self.pool)
-            right -= self.layer.stride * unreached(width, self.pool)
+            bottom -= self.layer.stride * ((height - self.pool.kernel_size) % self.pool.stride)
+            right -= self.layer.stride * ((width - self.pool.kernel_size) % self.pool.stride)
         if top == bottom and left == right:
             return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
         # a negative padding crops the image
         return super().forward(F.pad(x, (left, right, top, bottom)))
-
-
-def unreached(side: int, pool: LayerSpec) -> int:
-    """How many of `side` px, counted from the end, are in no window of `pool`."""
-    return (side - pool.kernel_size) % pool.stride
 
 
 class Function(nn.Module):

@@ -222,9 +222,10 @@ def _strongest_value(inspection: Inspection) -> Mapping[str, Any] | None:
     """The arithmetic behind the strongest value of the first convolution."""
     if not inspection.model.has_layers:
         return None
-    for layer in inspection.model.layered.layers:
-        if layer.kernel is not None and layer.unsupported is None:
-            values = inspection.trace.of(layer.name)
-            index = np.unravel_index(int(np.abs(values).argmax()), values.shape)
-            return arithmetic(inspection.trace, layer.name, [int(i) for i in index])
-    return None
+    layers = inspection.model.layered.layers
+    layer = next((one for one in layers if one.kernel is not None and one.unsupported is None), None)
+    if layer is None:
+        return None
+    values = inspection.trace.of(layer.name)
+    index = np.unravel_index(int(np.abs(values).argmax()), values.shape)
+    return arithmetic(inspection.trace, layer.name, [int(i) for i in index])
