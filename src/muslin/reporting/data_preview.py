@@ -147,11 +147,7 @@ def selected_images(
     """
     if selection.mean:
         target = dataset.target()
-        labels = dataset.labels[target.name]
-        if labels.ndim == 2:
-            means = [mean_images(dataset.images, labels[:, i] - 1, 1)[0] for i in range(len(target.classes))]
-        else:
-            means = mean_images(dataset.images, labels, len(target.classes))
+        means = mean_images(dataset.images, dataset.labels[target.name], len(target.classes))
         return [(name, mean) for name, mean in zip(target.classes, means, strict=True) if mean is not None]
     if (index := selection.index) is None:
         count = selection.sample or default_sample

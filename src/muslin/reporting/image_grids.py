@@ -118,30 +118,29 @@ def contact_sheet(
     margin, gap, line, heading = 24, 16, 17, 36
     captions = [[_caption_lines(caption, cell) for caption in section.captions] for section in sections]
     row_height = tallest + 8 + line * max(len(lines) for block in captions for lines in block) + gap
-    width = 2 * margin + columns * cell + (columns - 1) * gap
-    heights = [
-        (heading if section.title else 0) + -(-len(block) // columns) * row_height
-        for section, block in zip(sections, blocks, strict=True)
-    ]
-    sheet = Image.new("RGB", (width, 2 * margin - gap + sum(heights)), LIGHT["paper"])
-    draw, top = ImageDraw.Draw(sheet), margin
-    title_font, caption_font = ImageFont.load_default(TITLE_PX), ImageFont.load_default(CAPTION_PX)
-    for section, block, block_captions, height in zip(sections, blocks, captions, heights, strict=True):
-        first_row = top
+    titles, tiles, top = [], [], margin
+    for section, block, block_captions in zip(sections, blocks, captions, strict=True):
         if section.title:
-            title = shorten_middle(_ascii(section.title), width - 2 * margin, title_font.getlength)
-            draw.text((margin, top), title, LIGHT["ink"], title_font)
-            first_row += heading
+            titles.append((section.title, top))
+            top += heading
         for number, (image, lines) in enumerate(zip(block, block_captions, strict=True)):
-            left = margin + (number % columns) * (cell + gap)
-            bottom = first_row + (number // columns) * row_height + tallest
-            x, y = left + (cell - image.width) // 2, bottom - image.height
-            sheet.paste(image, (x, y))
-            draw.rectangle((x - 1, y - 1, x + image.width, bottom), outline=LIGHT["rule"])
-            for row, text in enumerate(lines):
-                indent = (cell - caption_font.getlength(text)) / 2
-                draw.text((left + indent, bottom + 8 + row * line), text, LIGHT["ink"], caption_font)
-        top += height
+            row, column = divmod(number, columns)
+            tiles.append((image, lines, margin + column * (cell + gap), top + row * row_height + tallest))
+        top += -(-len(block) // columns) * row_height
+    width = 2 * margin + columns * cell + (columns - 1) * gap
+    sheet = Image.new("RGB", (width, top + margin - gap), LIGHT["paper"])
+    draw = ImageDraw.Draw(sheet)
+    title_font, caption_font = ImageFont.load_default(TITLE_PX), ImageFont.load_default(CAPTION_PX)
+    for title, top in titles:
+        text = shorten_middle(_ascii(title), width - 2 * margin, title_font.getlength)
+        draw.text((margin, top), text, LIGHT["ink"], title_font)
+    for image, lines, left, bottom in tiles:
+        x, y = left + (cell - image.width) // 2, bottom - image.height
+        sheet.paste(image, (x, y))
+        draw.rectangle((x - 1, y - 1, x + image.width, bottom), outline=LIGHT["rule"])
+        for number, text in enumerate(lines):
+            indent = (cell - caption_font.getlength(text)) / 2
+            draw.text((left + indent, bottom + 8 + number * line), text, LIGHT["ink"], caption_font)
     return png_bytes(sheet)
 
 

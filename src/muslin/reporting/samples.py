@@ -34,7 +34,7 @@ def mean_images(
         images = replace(images, size=(edge_px, edge_px, images.size[2]), cache=None)
     means: list[Pixels | None] = []
     for index in range(n_classes):
-        chosen = np.flatnonzero(labels == index)
+        chosen = _images_of_class(labels, index)
         if isinstance(images, PixelImages):
             chunks = (images.pixels[chosen[i : i + SUM_CHUNK]] for i in range(0, len(chosen), SUM_CHUNK))
             count = len(chosen)
@@ -46,6 +46,11 @@ def mean_images(
             count, total = len(squares), sum(squares)
         means.append(np.rint(total / count).astype(np.uint8) if count else None)
     return means
+
+
+def _images_of_class(labels: NDArray[np.integer[Any]], index: int) -> NDArray[np.int64]:
+    """Indices of the images of a class, or with a label; `labels` are those of a Dataset."""
+    return np.flatnonzero((labels[:, index] == 1) if labels.ndim == 2 else (labels == index))
 
 
 def _square(images: Images, chosen: NDArray[np.integer[Any]], edge_px: int, number: int) -> Pixels | None:
@@ -94,8 +99,7 @@ def sample_indices(
         chosen = dataset.target()
         if class_name not in chosen.classes:
             raise DataError("class_unknown", path=dataset.name, **unknown(class_name, chosen.classes))
-        labels, index = dataset.labels[chosen.name], chosen.classes.index(class_name)
-        indices = np.flatnonzero((labels[:, index] == 1) if labels.ndim == 2 else (labels == index))
+        indices = _images_of_class(dataset.labels[chosen.name], chosen.classes.index(class_name))
     if not len(indices):
         raise DataError("no_image_to_show", path=dataset.name, class_name=class_name)
     return random_sample(indices, count, seed)

@@ -59,7 +59,9 @@ def write_reports(folder: Path, inputs: ReportInputs) -> Path:
     html = render_page(
         "multi_target.html.j2",
         inputs=inputs,
-        rows=[_target_row(inputs, target, pages.get(target)) for target in inputs.probabilities],
+        targets=[inputs.dataset.target(name) for name in inputs.probabilities],
+        pages=pages,
+        baseline=insights.majority_baseline,
         products=[_product_card(inputs, int(i)) for i in sample],
         worst=[_product_card(inputs, int(i)) for i in worst if n_errors[i] >= 1],
     )
@@ -94,23 +96,6 @@ def _write_one(folder: Path, inputs: ReportInputs, target: str) -> Path:
         errors=errors,
     )
     return write_report_files(folder, html, drawings)
-
-
-def _target_row(inputs: ReportInputs, target: str, page: str | None) -> dict[str, Any]:
-    """A target in the overview's table: the metric of its kind with a 95 % interval, and the baseline."""
-    evaluation = inputs.evaluations.get(target)
-    classes = len(inputs.dataset.target(target).classes)
-    row: dict[str, Any] = {"name": target, "page": page, "classes": classes, "baseline": None}
-    if evaluation is None:
-        return row | {"n": 0, "unknown": 1.0, "metric": "no known labels", "value": None, "interval": (0, 1)}
-    if isinstance(evaluation, MultilabelEvaluation):
-        micro, unknown = evaluation.micro, evaluation.unlabelled_fraction
-        row |= {"metric": "F1 (micro)", "value": micro.f1, "interval": micro.f1_interval}
-    else:
-        unknown = evaluation.n_unlabelled / (evaluation.n + evaluation.n_unlabelled)
-        row |= {"metric": "accuracy", "value": evaluation.accuracy, "interval": evaluation.accuracy_interval}
-        row["baseline"] = insights.majority_baseline(evaluation)
-    return row | {"n": evaluation.n, "unknown": unknown}
 
 
 def _count_errors(inputs: ReportInputs) -> NDArray[np.float64]:
