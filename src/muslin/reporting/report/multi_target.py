@@ -21,7 +21,6 @@ from muslin.reporting.report.report import (
     write_target_report,
 )
 from muslin.reporting.samples import random_sample
-from muslin.storage.atomic import storage_errors
 from muslin.text import percent
 
 PRODUCTS_SHOWN = 24
@@ -49,8 +48,6 @@ def write_reports(folder: Path, inputs: ReportInputs) -> Path:
     pages = {}
     for number, target in enumerate(inputs.evaluations, 1):
         name = f"targets/{number}-{re.sub(r'[^A-Za-z0-9]+', '-', target).strip('-')[:40] or 'target'}"
-        with storage_errors(folder / name):
-            (folder / name).mkdir(parents=True, exist_ok=True)
         _write_one(folder / name, inputs, target)
         pages[target] = f"{name}/report.html"
     n_errors = _count_errors(inputs)
