@@ -181,8 +181,8 @@ def test_a_model_is_explored_with_the_keyboard_alone(page, address):
 
     tab_to(page, "e.matches('.tabs a') && e.textContent === 'Edits'")
     press(page, "Enter")
-    until(page, "document.querySelector('[data-dial=rotate]') !== null")
-    tab_to(page, "e.matches('[data-dial=rotate]')")
+    until(page, "document.querySelector('[data-edit=rotate]') !== null")
+    tab_to(page, "e.matches('[data-edit=rotate]')")
     for _ in range(3):
         press(page, "ArrowRight")
     until(page, "unescape(location.hash).includes('rotate')")
@@ -213,9 +213,9 @@ def test_a_model_is_explored_with_the_keyboard_alone(page, address):
 
 def test_an_edited_image_changes_the_prediction(page, address):
     page.visit(f"{address}/#{MODEL}&tab=edits")
-    until(page, "document.querySelector('.verdict') && document.querySelector('[data-dial=invert]')")
+    until(page, "document.querySelector('.verdict') && document.querySelector('[data-edit=invert]')")
     before = page.run("document.querySelector('.bars').textContent")
-    page.run("document.querySelector('[data-dial=invert]').click()")
+    page.run("document.querySelector('[data-edit=invert]').click()")
     until(page, "document.querySelector('.changed') !== null")
     assert page.run("document.querySelector('.bars').textContent") != before
 

@@ -122,8 +122,8 @@ function terms(step) {
 }
 
 /** A bar to the right for what is positive, to the left and hatched for what is negative. */
-export function signedBar(value, most, onlyPositive = false) {
-  const part_ = most ? Math.min(Math.abs(value) / most, 1) : 0;
+export function signedBar(value, max, onlyPositive = false) {
+  const part_ = max ? Math.min(Math.abs(value) / max, 1) : 0;
   return h("span", { class: "signedbar" + (onlyPositive ? " one" : ""), "aria-hidden": "true" },
     h("i", { class: value < 0 ? "negative" : "positive", style: onlyPositive ? { left: "0", width: `${100 * part_}%` } : value < 0 ? { right: "50%", width: `${50 * part_}%` } : { left: "50%", width: `${50 * part_}%` } }));
 }

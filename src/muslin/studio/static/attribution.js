@@ -17,10 +17,10 @@ export async function tab(model) {
   const target = () => model.targets.find((one) => one.name === state.target) || model.targets[0];
 
   async function draw() {
-    const mine = ++turn;
+    const requestId = ++turn;
     let result;
     try { result = await askOnce("/api/predict", { inspection: inspection() }); } catch (error) { show(place, errorText(error)); show(checks); return; }
-    if (mine !== turn) return;
+    if (requestId !== turn) return;
     const chosen = target(), prediction = result.predictions[chosen.name];
     const order = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]).map(([name]) => name);
     const label = chosen.classes.includes(state.label) ? state.label : order[0];
@@ -28,33 +28,33 @@ export async function tab(model) {
     const body = { inspection: inspection(), target: chosen.name, class: label, versus: versus || null, layer: state.attributionLayer || null, tta_view: model.tta_flip ? "both" : state.tta_view };
     let found;
     try { found = await askOnce("/api/attribution", body); } catch (error) {
-      if (mine === turn) { dials(chosen, prediction, label, versus, []); show(place, errorText(error)); show(checks); }
+      if (requestId === turn) { drawControls(chosen, prediction, label, versus, []); show(place, errorText(error)); show(checks); }
       return;
     }
-    if (mine !== turn) return;
-    dials(chosen, prediction, label, versus, found.layers || [], found.layer);
-    await drawAttribution(found, label, versus, mine);
+    if (requestId !== turn) return;
+    drawControls(chosen, prediction, label, versus, found.layers || [], found.layer);
+    await drawAttribution(found, label, versus, requestId);
     runChecks(body, found);
   }
 
-  function dials(chosen, prediction, label, versus, layers, layer = "") {
-    const had = controls.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  function drawControls(chosen, prediction, label, versus, layers, layer = "") {
+    const focused = controls.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const words = (name) => `${name} (${percent(prediction.probabilities[name])})`;
     show(controls,
       model.targets.length > 1 && select(t("target"), model.targets.map((one) => [one.name, one.name]), chosen.name, (name) => set({ target: name, label: "", versus: "" }), { "data-key": "target" }),
       select(t("class"), chosen.classes.map((name) => [name, words(name)]), label, (name) => set({ label: name }), { "data-key": "class" }),
       chosen.classes.length > 1 && select(t("versus"), [["", t("noVersus")], ...chosen.classes.filter((name) => name !== label).map((name) => [name, words(name)])], versus, (name) => set({ versus: name }), { "data-key": "versus" }),
       layers.length > 1 && select(t("atLayer"), layers.map((name) => [name, name]), layer, (name) => set({ attributionLayer: name }), { "data-key": "layer" }));
-    if (had) controls.querySelector(`[data-key="${had}"]`)?.focus({ preventScroll: true });
+    if (focused) controls.querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
   }
 
-  async function drawAttribution(found, label, versus, mine) {
+  async function drawAttribution(found, label, versus, requestId) {
     const flat = Float32Array.from(found.cells.flat()), scale = scaleOf(-found.range, found.range);
     const title = versus ? t("attributionPair", { class: label, versus }) : t("attributionFor", { class: label });
     const map = mapView({ values: flat, rows: found.rows, columns: found.columns, scale, label: title, width: 380, exact: true, name: `attribution-${label}` });
     let under = null;
     try { under = await packed("/api/pixels", { inspection: inspection(), step: "model_input", max_px: 256 }); } catch { /* only the map is shown */ }
-    if (mine !== turn) return;
+    if (requestId !== turn) return;
     show(place, h("div", { class: "attribution" },
       h("section", {}, h("h3", {}, title), map.element),
       h("section", {}, h("h3", {}, t("onImage")), overlay(found, under, scale), h("p", { class: "soft" }, t("enlarged", { rows: found.rows, columns: found.columns, layer: found.layer }))),
@@ -104,10 +104,10 @@ export async function tab(model) {
     const run = button(t("checksRun"), () => set({ checks: true }), { class: "main" });
     if (!state.checks) { show(checks, title, h("p", {}, t("checksLead")), h("p", {}, run)); return; }
     show(checks, title, h("p", { class: "soft", role: "status" }, t("checksRunning")));
-    const mine = turn;
+    const requestId = turn;
     let made;
-    try { made = await askOnce("/api/sanity-checks", { inspection: body.inspection, target: body.target, class: body.class, versus: body.versus, layer: found.layer, seed: 0 }); } catch (error) { if (mine === turn) show(checks, title, errorText(error)); return; }
-    if (mine !== turn) return;
+    try { made = await askOnce("/api/sanity-checks", { inspection: body.inspection, target: body.target, class: body.class, versus: body.versus, layer: found.layer, seed: 0 }); } catch (error) { if (requestId === turn) show(checks, title, errorText(error)); return; }
+    if (requestId !== turn) return;
     show(checks, title, h("p", {}, t("checksLead")), h("div", { class: "tests" },
       made.shuffled && verdict(t("test.shuffled"), Math.abs(made.shuffled.mean) < 0.3, t("correlation", { value: number(made.shuffled.mean, 2) }), t("shuffledText", { value: number(made.shuffled.mean, 2), n: made.shuffled.correlations.length, low: number(made.shuffled.interval[0], 2), high: number(made.shuffled.interval[1], 2) })),
       made.other_class && verdict(t("test.otherClass"), made.other_class.correlation < 0.5, t("correlation", { value: number(made.other_class.correlation, 2) }), t("otherClassText", { class: made.other_class.class, value: number(made.other_class.correlation, 2) })),

@@ -9,8 +9,8 @@ export const GRAY = Array.from({ length: 256 }, (_, i) => [i, i, i]);
 /** How values of a range are coloured: {low, high, signed}. A signed one is the same on both sides of zero. */
 export function scaleOf(low, high, gray = false) {
   if (low < 0) {
-    const most = Math.max(-low, high, 1e-12);
-    return { low: -most, high: most, signed: true, colours: SIGNED };
+    const max = Math.max(-low, high, 1e-12);
+    return { low: -max, high: max, signed: true, colours: SIGNED };
   }
   return { low: Math.min(low, 0), high: Math.max(high, 1e-12), signed: false, colours: gray ? GRAY : UNSIGNED };
 }

@@ -7,48 +7,48 @@ import { scaleOf } from "/static/colour.js";
 import { set, state, inspection } from "/static/state.js";
 import { count, number, percent, t, tOr } from "/static/texts.js";
 
-const DIALS = [ // name, low, high, step, as it is
+const IMAGE_EDITS = [ // name, low, high, step, neutral value
   ["rotate", -180, 180, 1, 0], ["translate_x", -10, 10, 1, 0], ["translate_y", -10, 10, 1, 0],
   ["blur", 0, 4, 0.1, 0], ["brightness", -1, 1, 0.05, 0], ["contrast", 0, 3, 0.05, 1],
 ];
 
 export async function tab(model) {
   const modelInput = h("canvas", { class: "modelinput", role: "img", "aria-label": t("modelInput") });
-  const dials = h("div", { class: "sliders" });
+  const imageControls = h("div", { class: "sliders" });
   const edits = h("div", {});
   const accuracy = h("div", { "aria-live": "polite" });
   let place = 0;
   const element = h("div", {}, h("h2", {}, t("tab.edits")), h("p", { class: "lead" }, t("editsLead")),
     h("div", { class: "editor" },
-      h("section", { class: "panel" }, h("h3", {}, t("editImage")), h("div", { class: "beside" }, modelInput, dials)),
+      h("section", { class: "panel" }, h("h3", {}, t("editImage")), h("div", { class: "beside" }, modelInput, imageControls)),
       h("section", { class: "panel" }, h("h3", {}, t("editNetwork")), edits, accuracy)));
 
-  const change = debounce((name, value, usual) => {
+  const change = debounce((name, value, neutral) => {
     const image_edits = { ...state.image_edits };
-    if (value === usual) delete image_edits[name];
+    if (value === neutral) delete image_edits[name];
     else image_edits[name] = value;
     set({ image_edits });
   }, 30);
 
   function build() {
-    const most = Math.max(10, Math.round(Math.max(...model.input.slice(0, 2)) / 3));
-    show(dials, DIALS.map(([name, low, high, step, usual]) => {
-      const limit = name.startsWith("translate") ? most : null, value = state.image_edits[name] ?? usual;
+    const maxShift = Math.max(10, Math.round(Math.max(...model.input.slice(0, 2)) / 3));
+    show(imageControls, IMAGE_EDITS.map(([name, low, high, step, neutral]) => {
+      const limit = name.startsWith("translate") ? maxShift : null, value = state.image_edits[name] ?? neutral;
       const output = h("output", { class: "number" }, number(value, 3));
       return h("label", { class: "slider" }, h("span", {}, t(`imageEdit.${name}`)), h("input", {
-        type: "range", min: limit ? -limit : low, max: limit || high, step, value, data: { dial: name },
-        oninput: (event) => { output.textContent = number(Number(event.target.value), 3); change(name, Number(event.target.value), usual); },
+        type: "range", min: limit ? -limit : low, max: limit || high, step, value, data: { edit: name },
+        oninput: (event) => { output.textContent = number(Number(event.target.value), 3); change(name, Number(event.target.value), neutral); },
       }), output);
     }),
-    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.image_edits.invert), data: { dial: "invert" }, onchange: (event) => change("invert", event.target.checked, false) }), h("span", {}, t("imageEdit.invert"))),
+    h("label", { class: "switch" }, h("input", { type: "checkbox", checked: Boolean(state.image_edits.invert), data: { edit: "invert" }, onchange: (event) => change("invert", event.target.checked, false) }), h("span", {}, t("imageEdit.invert"))),
     h("p", {}, button(t("resetImage"), () => { set({ image_edits: {} }); build(); })));
   }
 
   async function image() {
-    const mine = ++place;
+    const requestId = ++place;
     let found;
     try { found = await packed("/api/pixels", { inspection: inspection(), step: "model_input", max_px: 256 }); } catch { return; }
-    if (mine !== place) return;
+    if (requestId !== place) return;
     const { rows, columns, channels } = found.header;
     if (channels === 1) { paint(modelInput, found.data, rows, columns, scaleOf(0, 255, true)); return; }
     modelInput.width = columns;
@@ -63,7 +63,7 @@ export async function tab(model) {
   }
 
   function list() {
-    const had = edits.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const focused = edits.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const able = model.layers.filter((layer) => layer.edits.length);
     show(edits,
       state.model_edits.length
@@ -74,7 +74,7 @@ export async function tab(model) {
         button(t("reset"), () => set({ model_edits: [] }), { disabled: !state.model_edits.length, data: { key: "reset" } })),
       able.length > 0 && h("details", { open: !state.model_edits.length }, h("summary", {}, t("layersToEdit")), h("ul", { class: "editable" }, able.map((layer) => h("li", {},
         button(layer.name, () => set({ tab: "network", layer: layer.name, channel: 0, at: [] }, true), { class: "quiet link" }), " ", h("span", { class: "soft" }, layer.edits.map((kind) => t(`editKind.${kind}`)).join(", ")))))));
-    if (had) (edits.querySelector(`[data-key="${had}"]:not(:disabled)`) || edits.querySelector("button"))?.focus({ preventScroll: true });
+    if (focused) (edits.querySelector(`[data-key="${focused}"]:not(:disabled)`) || edits.querySelector("button"))?.focus({ preventScroll: true });
   }
 
   function askAccuracy() {
@@ -106,7 +106,7 @@ export async function tab(model) {
     element,
     update(before, changed) {
       if (!changed) return;
-      if (JSON.stringify(state.image_edits) !== JSON.stringify(before.image_edits) && !dials.contains(document.activeElement)) build();
+      if (JSON.stringify(state.image_edits) !== JSON.stringify(before.image_edits) && !imageControls.contains(document.activeElement)) build();
       if (JSON.stringify(state.model_edits) !== JSON.stringify(before.model_edits)) { list(); askAccuracy(); }
       image();
     },

@@ -86,7 +86,7 @@ export function mapView({ values, rows, columns, scale, label, width = 420, at =
 
   function under(event) {
     const box = board.getBoundingClientRect();
-    const clamp = (value, most) => Math.min(Math.max(Math.floor(value), 0), most - 1);
+    const clamp = (value, count) => Math.min(Math.max(Math.floor(value), 0), count - 1);
     return [clamp((event.clientY - box.top) / box.height * rows, rows), clamp((event.clientX - box.left) / box.width * columns, columns)];
   }
 
@@ -238,9 +238,9 @@ export function cells(values, { scale, label, digits = 3, input, tight = false }
  *
  * `scaleFor(k)` is the scale of tile k; `valuesOf(k)` its values; `choose(k)`.
  */
-export function atlas({ maps, rows, columns, valuesOf, scaleFor, label, chosen = 0, choose, most = 560, off = new Set() }) {
+export function atlas({ maps, rows, columns, valuesOf, scaleFor, label, chosen = 0, choose, maxWidth = 560, off = new Set() }) {
   const tile = Math.max(20, Math.min(Math.max(columns, 44), 84));
-  const gap = 4, across = Math.max(1, Math.min(maps, Math.floor((most + gap) / (tile + gap))));
+  const gap = 4, across = Math.max(1, Math.min(maps, Math.floor((maxWidth + gap) / (tile + gap))));
   const down = Math.ceil(maps / across), height = Math.max(1, Math.round(tile * rows / columns));
   const ratio = Math.min(2, Math.max(1, Math.round(devicePixelRatio || 1)));
   const width = across * (tile + gap) - gap, tall = down * (height + gap) - gap;

@@ -46,14 +46,14 @@ export function chooseImage(model) {
   open("examples");
 
   async function open(name) {
-    const mine = ++turn;
+    const requestId = ++turn;
     stop();
     stop = () => {};
     trouble.textContent = "";
     show(body, h("p", { class: "soft" }, t("loading")));
     let made = null, sentence = "";
     try { made = await sources[name](); } catch (error) { sentence = error.message; }
-    if (mine !== turn) return; // another way was chosen in the meantime
+    if (requestId !== turn) return; // another way was chosen in the meantime
     show(body, made);
     fail(sentence);
   }
@@ -105,10 +105,10 @@ export function chooseImage(model) {
   async function camera() {
     if (!navigator.mediaDevices?.getUserMedia) throw new Error(t("noCamera"));
     let stream;
-    const mine = turn;
+    const requestId = turn;
     try { stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } }); } catch { throw new Error(t("noCamera")); }
     const off = () => stream.getTracks().forEach((track) => track.stop());
-    if (mine !== turn || !dialog.open) { off(); return null; }
+    if (requestId !== turn || !dialog.open) { off(); return null; }
     stop = off;
     const video = h("video", { autoplay: true, playsinline: true, "aria-label": t("cameraView") });
     video.muted = true;

@@ -36,12 +36,12 @@ export function layerView(model, layer) {
     const edited = (kind) => state.model_edits.findIndex((edit) => edit.kind === kind && edit.layer === layer.name);
     const flip = (edit, on) => set({ model_edits: on ? [...state.model_edits, edit] : state.model_edits.filter((one, n) => n !== edited(edit.kind)) });
     const toggle = (edit, words) => h("label", { class: "switch" }, h("input", { type: "checkbox", checked: edited(edit.kind) >= 0, data: { key: edit.kind }, onchange: (event) => flip(edit, event.target.checked) }), h("span", {}, words));
-    const had = tools.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const focused = tools.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     show(tools, rangeChoice((range) => set({ range })), ttaViewChoice(model, (tta_view) => set({ tta_view })),
       layer.edits.includes("layer_off") && toggle({ kind: "layer_off", layer: layer.name }, t("switchOffLayer")),
       layer.edits.includes("pooling") && toggle({ kind: "pooling", layer: layer.name, how: "mean" }, t("poolMean")),
       layer.edits.includes("dropout") && toggle({ kind: "dropout", layer: layer.name, seed: 0 }, t("dropoutOn")));
-    if (had) tools.querySelector(`[data-key="${had}"]`)?.focus({ preventScroll: true });
+    if (focused) tools.querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
   }
 
   const channelsOff = () => new Set(state.model_edits.filter((edit) => edit.kind === "channel_off" && edit.layer === layer.name).map((edit) => edit.channel));
@@ -89,7 +89,7 @@ export function layerView(model, layer) {
   function one() {
     const k = flat ? 0 : channel(), scale = scaleFor(sheet.header, k);
     const pinned = state.at.length === (flat ? 1 : 2) ? (flat ? [Math.floor(state.at[0] / columns()), state.at[0] % columns()] : state.at) : null;
-    const had = large.contains(document.activeElement) && document.activeElement.classList.contains("map");
+    const focused = large.contains(document.activeElement) && document.activeElement.classList.contains("map");
     map = mapView({
       values: values(), rows: rows(), columns: columns(), scale, width: flat ? 520 : 440, at: pinned, name: `${layer.name}-${k + 1}`,
       label: flat ? t("featuresOf", { layer: layer.name }) : t("mapOf", { channel: k + 1, layer: layer.name }),
@@ -107,7 +107,7 @@ export function layerView(model, layer) {
           model_edits: off ? state.model_edits.filter((edit) => !(edit.kind === "channel_off" && edit.layer === layer.name && edit.channel === k)) : [...state.model_edits, { kind: "channel_off", layer: layer.name, channel: k }],
         }), { "aria-pressed": String(off) })),
       map.element, classes && classTable());
-    if (had) map.board.focus({ preventScroll: true });
+    if (focused) map.board.focus({ preventScroll: true });
     kernels();
     const first = pinned || strongest();
     map.goTo(...first);
@@ -167,7 +167,7 @@ export function layerView(model, layer) {
     const from = (k * header.inputs + inputChannel) * n;
     const kernel = Array.from({ length: header.rows }, (_, y) => Array.from(data.subarray(from + y * header.columns, from + (y + 1) * header.columns)));
     const editable = layer.edits.includes("kernel");
-    const had = kernelPlace.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const focused = kernelPlace.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const write = (values) => {
       const same_ = (edit) => edit.kind === "kernel" && edit.layer === layer.name && edit.output === k && edit.input === inputChannel;
       const last = state.model_edits[state.model_edits.length - 1];
@@ -190,7 +190,7 @@ export function layerView(model, layer) {
       }),
       editable && h("p", { class: "buttons" }, button(t("kernelZero"), () => write(kernel.map((row) => row.map(() => 0))), { data: { key: "zero" } }), button(t("kernelNegate"), () => write(kernel.map((row) => row.map((value) => -value || 0))), { data: { key: "negate" } })),
       header.bias && h("p", { class: "soft number" }, t("biasIs", { bias: number(header.bias[k]) })));
-    if (had) kernelPlace.querySelector(`[data-key="${had}"]`)?.focus({ preventScroll: true });
+    if (focused) kernelPlace.querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
   }
 
   async function saveTiles() {

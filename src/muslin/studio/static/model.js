@@ -35,7 +35,7 @@ export async function page() {
   }
 
   async function openTab() {
-    const name = TABS[state.tab] ? state.tab : "preprocessing", mine = ++turn;
+    const name = TABS[state.tab] ? state.tab : "preprocessing", requestId = ++turn;
     tab?.close?.();
     tab = null;
     shown = name;
@@ -43,10 +43,10 @@ export async function page() {
     show(place, h("p", { class: "soft" }, t("loading")));
     try {
       const made = await (await TABS[name]()).tab(model);
-      if (mine !== turn) return;
+      if (requestId !== turn) return;
       tab = made;
       show(place, made.element);
-    } catch (error) { if (mine === turn) show(place, errorText(error)); }
+    } catch (error) { if (requestId === turn) show(place, errorText(error)); }
   }
 
   const drop = async (event) => {
@@ -89,19 +89,19 @@ let asking = 0;
 
 /** The image and the prediction, with the prediction before the changes. */
 async function drawPrediction(side, model) {
-  const mine = ++asking;
+  const requestId = ++asking;
   if (!side.firstChild) show(side, h("p", { class: "soft" }, t("loading")));
   let result, trouble = null;
   try { result = await askOnce("/api/predict", { inspection: inspection() }); } catch (error) { trouble = error; }
-  if (mine !== asking) return;
-  const had = side.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  if (requestId !== asking) return;
+  const focused = side.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   const image = h("img", { src: thumbnail(state.model, state.image, 220), alt: t("imageChosen"), class: model.input[0] <= 64 && !state.image.startsWith("file:") ? "small" : "" });
   show(side,
     h("div", { class: "given" }, image,
       button(t("changeImage"), () => chooseImage(model), { class: "main", data: { key: "change" } })),
     trouble ? errorText(trouble) : model.targets.map((target) => bars(target, result.predictions[target.name], result.unchanged?.[target.name], model.targets.length > 1)),
     changesNote(result));
-  if (had) side.querySelector(`[data-key="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
+  if (focused) side.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   if (result && model.targets[0]) {
     const first = result.predictions[model.targets[0].name];
     announce(`${first.label} ${percent(first.probability)}`);

@@ -46,12 +46,12 @@ export async function tab(model) {
     layer = null;
     const key = JSON.stringify([inspection(), state.unfolded, state.auxiliary, state.range, state.tta_view]);
     if (key === drawn) return;
-    const had = left || (place.contains(document.activeElement) ? document.activeElement.dataset.key : null);
+    const focused = left || (place.contains(document.activeElement) ? document.activeElement.dataset.key : null);
     const scrolled = place.querySelector(".drawing")?.scrollLeft || 0;
     drawn = key;
     show(place, overview(model));
     place.querySelector(".drawing").scrollLeft = scrolled;
-    if (had) place.querySelector(`[data-key="${CSS.escape(had)}"]`)?.focus({ preventScroll: Boolean(!left) });
+    if (focused) place.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: Boolean(!left) });
   }
   draw();
   return { element: place, update(before, changed) { draw(); layer?.update(before, changed); }, close() { layer?.close?.(); } };

@@ -66,7 +66,7 @@ function build(about, first) {
   const planes = () => state.colour === "channels" && given.planes.length === 3 ? given.planes : [gray(given)];
   const settings = () => [kernelNow(), clamp(state.stride, 1, 4), clamp(state.padding, 0, 6), state.border];
 
-  function dials() {
+  function drawControls() {
     const kernel = kernelNow();
     show(controls,
       h("section", { class: "panel" }, h("h2", {}, t("image")),
@@ -117,7 +117,7 @@ function build(about, first) {
         fields();
       };
       let k = 0, c = 0;
-      const spin = (words, most, act) => h("label", { class: "field" }, h("span", {}, words), h("input", { type: "number", min: 1, max: most, value: 1, oninput: (event) => { const value = Number(event.target.value); if (value >= 1 && value <= most) act(value - 1); } }));
+      const spin = (words, max, act) => h("label", { class: "field" }, h("span", {}, words), h("input", { type: "number", min: 1, max, value: 1, oninput: (event) => { const value = Number(event.target.value); if (value >= 1 && value <= max) act(value - 1); } }));
       show(place, h("div", { class: "fieldrow" },
         spin(t("outputOf", { n: header.outputs }), header.outputs, (value) => { k = value; pick(k, c); }),
         spin(t("inputOf", { n: header.inputs }), header.inputs, (value) => { c = value; pick(k, c); }),
@@ -224,7 +224,7 @@ function build(about, first) {
   const element = h("div", { class: "page wide" },
     h("h1", {}, t("playgroundTitle")), h("p", { class: "lead" }, t("playgroundLead")), trouble,
     h("div", { class: "playground" }, controls, h("div", {}, stage, sum)));
-  dials();
+  drawControls();
   redraw();
   return {
     element,
@@ -235,7 +235,7 @@ function build(about, first) {
       }
       given = await imageOrTest();
       trouble.textContent = given.error || "";
-      dials();
+      drawControls();
       redraw();
       announce(t("imageUploaded"));
     },

@@ -14,25 +14,25 @@ export async function tab(model) {
   let latest = 0;
 
   async function draw() {
-    const mine = ++latest;
+    const requestId = ++latest;
     try {
       const result = await askOnce("/api/predict", { inspection: inspection() });
-      if (mine !== latest) return;
-      const had = strip.contains(document.activeElement) ? document.activeElement.dataset.step : null;
+      if (requestId !== latest) return;
+      const focused = strip.contains(document.activeElement) ? document.activeElement.dataset.step : null;
       show(strip, result.steps.map((step, n) => tile(step, n, result.steps.length)));
-      if (had) strip.querySelector(`[data-step="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
-      fill(mine);
+      if (focused) strip.querySelector(`[data-step="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+      fill(requestId);
       show(notes, result.notes.length > 0 && h("ul", { class: "soft" }, result.notes.map((note) => h("li", {}, messageText(note)))));
-    } catch (error) { if (mine === latest) { show(strip); show(notes, errorText(error)); } }
+    } catch (error) { if (requestId === latest) { show(strip); show(notes, errorText(error)); } }
   }
 
   /** The effect of each step takes a run of the network, so it follows later. */
-  async function fill(mine) {
+  async function fill(requestId) {
     const places = [...strip.querySelectorAll(".effect")];
     if (!places.length) return;
     let effects;
     try { effects = await askOnce("/api/effects", { inspection: inspection() }); } catch (error) { effects = {}; console.debug(error); }
-    if (mine !== latest) return;
+    if (requestId !== latest) return;
     for (const place of places) show(place, effect(effects[place.dataset.effect], place.dataset.on === "true"));
   }
 

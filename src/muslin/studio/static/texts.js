@@ -6,8 +6,8 @@ export { LANGUAGES };
 let texts = {};
 export let language = "en";
 
-export async function loadLanguage(wanted) {
-  language = LANGUAGES[wanted] ? wanted : (navigator.language || "en").startsWith("zh") ? "zh" : "en";
+export async function loadLanguage(preferred) {
+  language = LANGUAGES[preferred] ? preferred : (navigator.language || "en").startsWith("zh") ? "zh" : "en";
   texts = await (await fetch(`/static/texts/${language}.json`)).json();
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
