@@ -5,6 +5,7 @@ from the right. The photos of one product share a folder, which is the group.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ LISTS_OF_TARGET = {
     "attributes": (ATTRIBUTE_LABELS, ATTRIBUTE_NAMES),
 }
 
-BLOCK_BYTES = 2**22
+BLOCK_ROWS = 2048
 LOG_EVERY_ROWS = 20_000
 
 
@@ -117,38 +118,36 @@ def read_list(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
     Raises:
         DataError: the first line is not the number of rows, or a row has too few cells.
     """
+    for number, cells, _ in _split_rows(path, columns):
+        yield number, cells
+
+
+def _row_count(path: Path) -> int:
     with open_data_file(path) as file:
-        expected, number, found = _row_count(path, file.readline()), 2, 0
-        file.readline()
-        for line in file:
-            number += 1
-            text = _decode(path, line, number).strip()
-            if not text:
-                continue
-            cells = text.rsplit(None, columns - 1)
-            if len(cells) < columns:
-                raise DataError("row_length", path=str(path), line=number, found=len(cells), expected=columns)
-            found += 1
-            yield number, cells
-    _check_row_count(path, expected, found)
-
-
-def _row_count(path: Path, line: bytes) -> int:
+        line = file.readline()
     if not line.strip().isdigit():
         raise DataError("list_row_count_missing", path=str(path))
     return int(line)
 
 
-def _check_row_count(path: Path, expected: int, found: int) -> None:
+def _split_rows(path: Path, columns: int, raw: bool = False) -> Iterator[tuple[int, list[str], bytes]]:
+    """As `read_list`, each row also with its bytes after the first cell; `raw` leaves out the other cells."""
+    expected, found = _row_count(path), 0
+    with open_data_file(path) as file:
+        for number, line in islice(enumerate(file, 1), 2, None):
+            if not line.strip():
+                continue
+            cells = line.rsplit(None, columns - 1)
+            if len(cells) < columns:
+                raise DataError("row_length", path=str(path), line=number, found=len(cells), expected=columns)
+            found += 1
+            try:
+                texts = [cell.decode("utf-8-sig").strip() for cell in (cells[:1] if raw else cells)]
+            except UnicodeDecodeError as error:
+                raise DataError("line_not_utf_8", path=str(path), line=number, byte=error.start) from error
+            yield number, texts, line[len(cells[0]) :]
     if expected != found:
         raise DataError("list_row_count", path=str(path), found=found, expected=expected)
-
-
-def _decode(path: Path, line: bytes, number: int) -> str:
-    try:
-        return line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError("line_not_utf_8", path=str(path), line=number, byte=error.start) from error
 
 
 def read_names(path: Path) -> tuple[str, ...]:
@@ -177,58 +176,25 @@ def _read_categories(path: Path, classes: Sequence[str]) -> tuple[list[str], NDA
 def _read_attributes(path: Path, columns: int, log: Log) -> tuple[list[str], NDArray[np.int8]]:
     """The names and, int8 (rows, columns), 1 yes, 0 no, UNKNOWN; the list is read in blocks, never held as text."""
     names: list[str] = []
-    with open_data_file(path) as file:
-        count = _row_count(path, file.readline())
-        file.readline()
-        # a gzipped list is larger than its file, but by less than the digits saved here
-        if count * columns > max(200 * path.stat().st_size, 2**28):
-            raise DataError("list_row_count_too_large", path=str(path), expected=count)
-        values = np.empty((count, columns), dtype=np.int8)
-        rest, number = b"", 3
-        while block := file.read(BLOCK_BYTES):
-            text, newline, rest = (rest + block).rpartition(b"\n")
-            if newline:
-                number = _parse_attributes(path, text, number, names, values, log)
-        _parse_attributes(path, rest, number, names, values, log)
-    _check_row_count(path, count, len(names))
+    count = _row_count(path)
+    # a gzipped list is larger than its file, but by less than the digits saved here
+    if count * columns > max(200 * path.stat().st_size, 2**28):
+        raise DataError("list_row_count_too_large", path=str(path), expected=count)
+    values = np.empty((count, columns), dtype=np.int8)
+    lines = _split_rows(path, columns + 1, raw=True)
+    while block := list(islice(lines, BLOCK_ROWS)):
+        start = len(names)
+        names += [name for _, (name,), _ in block]
+        rows = [row for _, _, row in block]
+        flags = parse_flags(rows, columns)
+        if flags is None:
+            _, (name,), _ = next(item for item in block if parse_flags([item[2]], columns) is None)
+            raise DataError("attribute_values", path=str(path), name=name, count=columns, values=[1, -1, 0])
+        # 1 yes, −1 no, 0 unknown becomes 1, 0, UNKNOWN; rows beyond `count` make `lines` raise at its end
+        values[start : len(names)] = np.array([UNKNOWN, 1, 0], dtype=np.int8)[flags][: max(0, count - start)]
+        if len(names) // LOG_EVERY_ROWS > start // LOG_EVERY_ROWS:
+            log(f"{len(names):,} of {count:,} rows read")
     return names, values
-
-
-def _parse_attributes(
-    path: Path, text: bytes, number: int, names: list[str], values: NDArray[np.int8], log: Log
-) -> int:
-    """Append the names and set the values of whole lines; the number of the line after them.
-
-    Args:
-        number: of the first line.
-    """
-    columns = values.shape[1]
-    lines = text.split(b"\n")
-    rows: list[bytes] = []
-    for line, content in enumerate(lines, number):
-        if not content.strip():
-            continue
-        cells = content.rsplit(None, columns)
-        if len(cells) <= columns:
-            raise DataError("row_length", path=str(path), line=line, found=len(cells), expected=columns + 1)
-        names.append(_decode(path, cells[0], line).strip())
-        rows.append(content[len(cells[0]) :])
-    if not rows:
-        return number + len(lines)
-    start = len(names) - len(rows)
-    if len(names) > len(values):
-        raise DataError("list_row_count", path=str(path), found=len(names), expected=len(values))
-    flags = parse_flags(rows, columns)
-    if flags is None:
-        invalid = next(i for i, row in enumerate(rows) if parse_flags([row], columns) is None)
-        raise DataError(
-            "attribute_values", path=str(path), name=names[start + invalid], count=columns, values=[1, -1, 0]
-        )
-    # 1 yes, −1 no, 0 unknown becomes 1, 0, UNKNOWN
-    values[start : len(names)] = np.array([UNKNOWN, 1, 0], dtype=np.int8)[flags]
-    if len(names) // LOG_EVERY_ROWS > start // LOG_EVERY_ROWS:
-        log(f"{len(names):,} of {len(values):,} rows read")
-    return number + len(lines)
 
 
 def _align(
