@@ -7,8 +7,9 @@ reading gives the same targets, labels, parts, groups and ids.
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -171,43 +172,30 @@ def write(dataset: Dataset, contents: Iterable[tuple[int, bytes]], path: BinaryI
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def group_table(rows: list[int], photos: list[bytes]) -> Any:
-        indices = np.array(rows, dtype=np.int64)
-        ids = [str(id_) for id_ in dataset.ids[indices]]
-        images = [{"bytes": photo, "path": id_} for photo, id_ in zip(photos, ids, strict=True)]
-        values = {id_name: ids, image_name: images}
-        return pa.table(values | {name: cells(indices) for name, cells in cells_of.items()}, schema=schema)
-
     try:
-        schema, cells_of = _schema_and_cells(dataset)
-        id_name, image_name = schema.names[:2]
+        table, image_name = _label_table(dataset)
+        image = pa.field(image_name, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+        schema = table.schema.insert(1, image)
         compression = dict.fromkeys((*schema.names, f"{image_name}.path"), "ZSTD")
         compression |= {image_name: "NONE", f"{image_name}.bytes": "NONE"}  # photos are compressed already
         with pq.ParquetWriter(path, schema, compression=compression, use_dictionary=False) as writer:
-            rows: list[int] = []
-            photos: list[bytes] = []
+            group: list[tuple[int, bytes]] = []
             size = 0
-            for row, content in contents:
-                rows.append(row)
-                photos.append(content)
-                size += len(content)
-                if size >= GROUP_BYTES or len(photos) >= GROUP_PHOTOS:
-                    writer.write_table(group_table(rows, photos))
-                    rows, photos, size = [], [], 0
-            if rows:
-                writer.write_table(group_table(rows, photos))
+            for sample in chain(contents, [None]):
+                if sample:
+                    group.append(sample)
+                    size += len(sample[1])
+                if group and (sample is None or size >= GROUP_BYTES or len(group) >= GROUP_PHOTOS):
+                    images = [{"bytes": photo, "path": str(dataset.ids[row])} for row, photo in group]
+                    part = table.take(pa.array([row for row, _ in group], pa.int64()))
+                    writer.write_table(part.add_column(1, image, [pa.array(images, image.type)]))
+                    group, size = [], 0
     except UnicodeEncodeError as error:
         raise DataError("name_not_unicode", path=dataset.name, name=error.object[:80]) from error
 
 
-# ── Columns from arrays ──────────────────────────────────────────────────────────────────────────────────
-
-Cells = Callable[[NDArray[np.int64]], list[Any]]
-"""The cells of a column in the rows with these indices."""
-
-
-def _schema_and_cells(dataset: Dataset) -> tuple[Any, dict[str, Cells]]:
-    """The schema, with the metadata that `read` needs, and the cells of each column but the first two, id and photo."""
+def _label_table(dataset: Dataset) -> tuple[Any, str]:
+    """All columns but the photos', with the metadata that `read` needs; and the name of the photos' column."""
     import pyarrow as pa
 
     taken = {target.name for target in dataset.targets}
@@ -219,25 +207,24 @@ def _schema_and_cells(dataset: Dataset) -> tuple[Any, dict[str, Cells]]:
         return name
 
     names = {name: free_name(name) for name in ("id", "image", "split", "group")}
-    fields = [
-        pa.field(names["id"], pa.string()),
-        pa.field(names["image"], pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-    ]
-    cells_of: dict[str, Cells] = {}
-
-    def add(name: str, type_: Any, cells: Cells) -> None:
-        fields.append(pa.field(name, type_))
-        cells_of[name] = cells
-
+    columns = {names["id"]: pa.array(map(str, dataset.ids), pa.string())}
     described = []
     for target in dataset.targets:
-        labels = dataset.labels[target.name]
-        multilabel = target.kind == "multilabel"
-        add(target.name, pa.list_(pa.string()) if multilabel else pa.string(), _label_cells(target, labels))
+        labels, classes = dataset.labels[target.name], np.array(target.classes, dtype=object)
         description: dict[str, Any] = {"name": target.name, "kind": target.kind, "classes": target.classes}
-        if multilabel and ((labels == UNKNOWN).any(axis=1) & ~(labels == UNKNOWN).all(axis=1)).any():
-            description["unknown"] = free_name(target.name + UNKNOWN_SUFFIX)
-            add(description["unknown"], pa.list_(pa.string()), _unknown_cells(target, labels))
+        if target.kind == "multiclass":
+            cells = [None if i == UNKNOWN else target.classes[i] for i in labels]
+            columns[target.name] = pa.array(cells, pa.string())
+        else:
+            unlabelled = (labels == UNKNOWN).all(axis=1)
+            lists = [
+                None if empty else classes[row == 1] for row, empty in zip(labels, unlabelled, strict=True)
+            ]
+            columns[target.name] = pa.array(lists, pa.list_(pa.string()))
+            if (labels[~unlabelled] == UNKNOWN).any():
+                description["unknown"] = free_name(target.name + UNKNOWN_SUFFIX)
+                lists = [classes[row == UNKNOWN] for row in labels]
+                columns[description["unknown"]] = pa.array(lists, pa.list_(pa.string()))
         described.append(description)
     metadata: dict[str, Any] = {
         "version": 1,
@@ -249,29 +236,12 @@ def _schema_and_cells(dataset: Dataset) -> tuple[Any, dict[str, Cells]]:
     }
     for name, values in (("split", dataset.parts), ("group", dataset.groups)):
         if values is not None:
-            add(names[name], pa.string(), _text_cells(values))
+            columns[names[name]] = pa.array(map(str, values), pa.string())
             metadata[name] = names[name]
     if isinstance(dataset.images, PixelImages):
         metadata["pixels"] = dataset.images.pixels.shape[1:]
     content = json.dumps(metadata, ensure_ascii=False).encode("utf-8")
-    return pa.schema(fields, metadata={SCHEMA_KEY: content}), cells_of
-
-
-def _text_cells(values: NDArray[np.object_]) -> Cells:
-    return lambda rows: [str(value) for value in values[rows]]
-
-
-def _label_cells(target: Target, labels: NDArray[np.integer[Any]]) -> Cells:
-    if target.kind == "multiclass":
-        return lambda rows: [None if i == UNKNOWN else target.classes[i] for i in labels[rows]]
-    return lambda rows: [
-        None if (row == UNKNOWN).all() else [target.classes[i] for i in np.flatnonzero(row == 1)]
-        for row in labels[rows]
-    ]
-
-
-def _unknown_cells(target: Target, labels: NDArray[np.integer[Any]]) -> Cells:
-    return lambda rows: [[target.classes[i] for i in np.flatnonzero(row == UNKNOWN)] for row in labels[rows]]
+    return pa.table(columns).replace_schema_metadata({SCHEMA_KEY: content}), names["image"]
 
 
 # ── Arrays from columns ──────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,8 @@ MAX_HEADER_CHARACTERS = 2**24
 HEADER_LINES = 20
 """Lines among which the header is searched."""
 
+QUOTED = re.compile('"[^"]*"?')
+
 EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?[\r\n]*')
 """A first line that tells Excel the delimiter; it is not a row."""
 
@@ -42,7 +44,7 @@ class Delimited:
         self.digest = self._found.digest
         self._mark, self.encoding = self._found.mark, self._found.name or "latin-1"
         self.notes: tuple[str, ...] = self._found.notes
-        self.delimiter, self._preamble, header, raw = self._find_header()
+        header, raw = self._find_header()
         self.columns = tuple(name.strip() for name in header)
         self._quotes_all = raw.rstrip("\r\n") == self.delimiter.join(map(_quote, header))
 
@@ -119,31 +121,29 @@ class Delimited:
         records = islice(self._records(), self._preamble, None)
         return islice(((row, line) for row, _, line in records if row), 1, None)
 
-    def _find_header(self) -> tuple[str, int, list[str], str]:
-        """The delimiter that gives most cells, how many lines are above the header, its cells, and its text."""
-        delimiters = "\t" + DELIMITERS if self.path.suffix.lower() == ".tsv" else DELIMITERS
+    def _find_header(self) -> tuple[list[str], str]:
+        """Set the delimiter and how many lines are above the header; the header's cells, and its text."""
         with self._open_text() as text:
             lines = [line for _ in range(HEADER_LINES) if (line := text.readline(MAX_HEADER_CHARACTERS))]
         if match := EXCEL_DELIMITER.fullmatch("".join(lines[:1])):
-            delimiters, preamble = match[1], 1
-        elif preamble := find_header(lines)[0]:
-            self.notes += (Message("lines_above_header_skipped", count=preamble),)
-        best: tuple[str, int, list[str], str] | None = None
-        for delimiter in delimiters:
-            records = islice(self._records(delimiter), preamble, None)
-            row, raw = next(((row, raw) for row, raw, _ in records if row), ([], ""))
-            if best is None or len(row) > len(best[2]):
-                best = delimiter, preamble, row, raw
-        if best is None or not best[2]:
+            self._preamble, self.delimiter = 1, match[1]
+        else:
+            is_tsv = self.path.suffix.lower() == ".tsv"
+            self._preamble, self.delimiter = find_header(lines, "\t" + DELIMITERS if is_tsv else DELIMITERS)
+            if self._preamble:
+                self.notes += (Message("lines_above_header_skipped", count=self._preamble),)
+        records = islice(self._records(), self._preamble, None)
+        header, raw = next(((row, raw) for row, raw, _ in records if row), ([], ""))
+        if not header:
             raise DataError("table_empty", path=str(self.path))
-        return best
+        return header, raw
 
     def _open_text(self) -> io.TextIOWrapper:
         file = open_data_file(self.path)
         file.read(len(self._mark))
         return io.TextIOWrapper(file, encoding=self.encoding, newline="")
 
-    def _records(self, delimiter: str = "") -> Iterator[tuple[list[str], str, int]]:
+    def _records(self) -> Iterator[tuple[list[str], str, int]]:
         """Each record's cells, its text with the line end, and its last line's number; an empty line has no cells.
 
         The csv module takes only the lines a record needs, so these lines are the record's text.
@@ -156,7 +156,7 @@ class Delimited:
                 yield line
 
         with self._open_text() as text:
-            reader = csv.reader(lines(), delimiter=delimiter or self.delimiter)
+            reader = csv.reader(lines(), delimiter=self.delimiter)
             last_line, next_line, raw = 1, 1, ""
             try:
                 for row in reader:
@@ -166,27 +166,27 @@ class Delimited:
                     yield row, raw, reader.line_num
             except csv.Error as error:
                 raise DataError("csv_line", path=str(self.path), line=next_line, reason=str(error)) from error
-            if _has_open_quote(raw, reader.dialect.delimiter):
+            if _has_open_quote(raw, self.delimiter):
                 raise DataError("csv_quote_open", path=str(self.path), line=last_line)
 
 
-def find_header(lines: Sequence[str]) -> tuple[int, str]:
-    """How many lines are above the header (empty ones, and titles in one cell), and the delimiter.
+def find_header(lines: Sequence[str], delimiters: str = DELIMITERS) -> tuple[int, str]:
+    """How many lines are above the header (empty ones, and titles in one cell), and the delimiter that occurs most.
 
     A title differs from the header of a single column in the two lines after it, which have several cells each.
     """
     filled = [i for i, line in enumerate(lines) if line.strip()]
     top = filled[0] if filled else 0
+
+    def likely_delimiter(line: str) -> str:
+        return max(delimiters, key=QUOTED.sub("", line).count)
+
     for i, after in pairwise(filled):
-        delimiter = _likely_delimiter(lines[i])
+        delimiter = likely_delimiter(lines[i])
         if delimiter in lines[i] or '"' in lines[i]:  # in quotes a cell may go on in the next line
             is_header = delimiter in lines[i] and delimiter in lines[after]
-            return (i, delimiter) if is_header or i == top else (top, _likely_delimiter(lines[top]))
-    return top, _likely_delimiter(lines[top]) if lines else DELIMITERS[0]
-
-
-def _likely_delimiter(line: str) -> str:
-    return max(DELIMITERS, key=line.count)
+            return (i, delimiter) if is_header or i == top else (top, likely_delimiter(lines[top]))
+    return top, likely_delimiter(lines[top]) if lines else delimiters[0]
 
 
 def _has_open_quote(raw: str, delimiter: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from muslin.data.archives import walk
 from muslin.data.photos import PHOTO_SUFFIXES
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text, typed_value
 from muslin.data.tables.columns import Table, build_columns
@@ -66,8 +67,7 @@ class Folder:
             text.truncate()
 
     def _photos(self) -> Iterator[str]:
-        for folder, below, names in os.walk(self.path):
-            below[:] = sorted(name for name in below if not name.startswith("."))
-            for name in sorted(names):
-                if not name.startswith(".") and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES:
-                    yield os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")
+        for name, _ in walk(self.path):
+            is_hidden = any(piece.startswith(".") for piece in name.split("/"))
+            if not is_hidden and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES:
+                yield name
