@@ -313,6 +313,7 @@ def test_a_file_without_pixels_is_refused(tmp_path, content, code):
     ("content", "code"),
     [
         (b"", "file_empty"),
+        (b"\xef\xbb\xbf\n", "file_empty"),
         (b"\xff\xfel\0a\0", "utf_16"),
         (b"label,p1\n\0,0\n", "binary_file"),
         (b"label,p1,note,p2\n1,2,x,3\n", "column_between_pixels"),

@@ -40,14 +40,12 @@ class LocalCopy:
     """A checked copy of a registered data set.
 
     Attributes:
-        name: the data set's name.
         path: a folder, or an archive that is read in place.
         origin: where it came from, for a person.
         checked: how its content was checked, or why that was impossible.
         tried: the places before it that have no good copy, each with the reason.
     """
 
-    name: str
     path: Path
     origin: str
     checked: Message
@@ -76,14 +74,14 @@ def obtain(
     tried: list[str] = []
     for path, origin in _copy_candidates(row, folder, tried):
         try:
-            return LocalCopy(row.name, path, origin, verify(row, path), tuple(tried))
+            return LocalCopy(path, origin, verify(row, path), tuple(tried))
         except DataError as error:
             log(Message("copy_skipped", path=str(path), reason=error.message))
             tried.append(error.message)
     for url in row.urls:
         try:
             path = _download(row, url, folder, timeout_s, log)
-            return LocalCopy(row.name, path, f"{url}, stored in {folder}", verify(row, path), tuple(tried))
+            return LocalCopy(path, f"{url}, stored in {folder}", verify(row, path), tuple(tried))
         except MuslinError as error:
             tried.append(error.message)
     raise DataError(

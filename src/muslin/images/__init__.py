@@ -1,20 +1,12 @@
 """Images: bytes → pixels within limits (`decoder`), and pixels → what a model takes (`transforms`)."""
 
 from muslin.images.decoder import SIGNATURES, DecodedImage, decode, encode_png, read_header
-from muslin.images.transforms import (
-    TRANSFORMS,
-    TransformStep,
-    TransformTrace,
-    apply_transform,
-    crop_resize,
-    shrink,
-)
+from muslin.images.transforms import TRANSFORMS, TransformTrace, apply_transform, crop_resize, shrink
 
 __all__ = [
     "SIGNATURES",
     "TRANSFORMS",
     "DecodedImage",
-    "TransformStep",
     "TransformTrace",
     "apply_transform",
     "crop_resize",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, PixelImages, encode_labels
 from muslin.data.formats import classes_file
+from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import max_content_bytes, open_data_file, read_head
 from muslin.errors import DataError
@@ -24,15 +25,7 @@ LABELS_MAGIC = 0x00000801
 MAX_LABEL = 9
 
 NAME = re.compile(r"(?P<part>.*?)[-._]?images[-._]idx3[-._]ubyte(?P<gz>\.gz)?", re.IGNORECASE)
-PART_OF_PREFIX = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "val": "validation",
-    "t10k": "test",
-    "test": "test",
-}
-
+PART_OF_PREFIX = PART_NAMES | {"t10k": "test"}
 
 _Pair = tuple[Path, Path, str | None]
 """A file of images, the file of their labels, and their part (None where the name does not say)."""
@@ -65,12 +58,9 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     for images_path, labels_path, _ in pairs:
         pixels, labels = read_images(images_path), read_labels(labels_path)
         if len(pixels) != len(labels):
+            n, expected = len(labels), len(pixels)
             raise DataError(
-                "label_count",
-                path=str(images_path),
-                labels=labels_path.name,
-                found=len(labels),
-                expected=len(pixels),
+                "label_count", path=str(images_path), labels=labels_path.name, found=n, expected=expected
             )
         if images and images[0].shape[1:] != pixels.shape[1:]:
             sizes = [f"{p.shape[1]}×{p.shape[2]}" for p in (images[0], pixels)]

@@ -154,7 +154,9 @@ def write(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -
 
 def _find_layout(path: Path, options: ReadOptions) -> _Layout:
     start = _read_start(path)
-    if not start.strip():
+    line_end = _line_end(start)
+    lines = _lines_with_numbers(start, line_end)
+    if not lines:
         with open_data_file(path) as file:
             file.read(1)  # raises for a damaged gzip file, from which nothing could be read either
         raise DataError("file_empty", path=str(path))
@@ -162,8 +164,6 @@ def _find_layout(path: Path, options: ReadOptions) -> _Layout:
         raise DataError("utf_16", path=str(path))
     if b"\0" in start[:1024]:
         raise DataError("binary_file", path=str(path))
-    line_end = _line_end(start)
-    lines = _lines_with_numbers(start, line_end)
     first_line, first = lines[0]
     delimiter = max(DELIMITERS, key=first.count)
     cells = _split_line(first, delimiter)
