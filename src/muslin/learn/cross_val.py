@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
-from muslin.learn.modules import Net, to_batch
+from muslin.learn.modules import to_batch
 from muslin.learn.recipes import Recipe, SGDRecipe, with_min_steps
 from muslin.learn.torch_setup import ComputeSettings
 from muslin.learn.train import initial_network, training_arrays
@@ -59,16 +59,10 @@ def cross_val_predict(
         net = initial_network(dataset, Split(train, empty, test, (), seed), smaller, seed=seed)
         arrays = training_arrays(dataset, train), training_arrays(dataset, empty)
         fit(net, *arrays, smaller, seed=seed, compute=compute, on_progress=partial(on_progress, fold))
-        for name, values in _predict(net, dataset, test).items():
-            probabilities[name][test] = values
+        with torch.no_grad():
+            for start in range(0, len(test), PREDICTION_BATCH):
+                chosen = test[start : start + PREDICTION_BATCH]
+                batch = to_batch(np.stack([dataset.images[int(i)] for i in chosen]))
+                for name, values in net.probabilities(batch).items():
+                    probabilities[name][chosen] = values.numpy()
     return probabilities
-
-
-@torch.no_grad()
-def _predict(net: Net, dataset: Dataset, indices: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-    blocks: dict[str, list[NDArray[np.float32]]] = {target.name: [] for target in dataset.targets}
-    for start in range(0, len(indices), PREDICTION_BATCH):
-        batch = np.stack([dataset.images[int(i)] for i in indices[start : start + PREDICTION_BATCH]])
-        for name, values in net.probabilities(to_batch(batch)).items():
-            blocks[name].append(values.numpy())
-    return {name: np.concatenate(values) for name, values in blocks.items()}

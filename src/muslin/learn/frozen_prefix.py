@@ -19,31 +19,22 @@ def frozen_prefix(net: Net, blocks: int, threads: int) -> FrozenPrefix:
     Raises:
         RecipeError: the network has no such block.
     """
-    layers = frozen_layer_count(net.network, blocks)
-    weights = weights_of(net)
-    sessions: dict[tuple[int, ...], Any] = {}  # by the images' shape, on which the padding depends
-
-    def session(shape: tuple[int, ...]) -> Any:
-        height, width, channels = shape
-        part = replace(
-            net.network,
-            input_shape=(height, width, channels),
-            layers=net.network.layers[:layers],
-            heads={},
-            tta_flip=False,
-        )
-        model = onnx_graph(part, weights)
-        # float input, because images may have been resized; and feature maps instead of one row of features
-        model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
-        model.graph.output[0].type.tensor_type.ClearField("shape")
-        return runtime.session(model.SerializeToString(deterministic=True), threads=threads)
+    count, weights = frozen_layer_count(net.network, blocks), weights_of(net)
+    layers = net.network.layers[:count]
+    sessions: dict[tuple[int, int, int], Any] = {}  # by the images' shape, on which the padding depends
 
     def run(pixels: Tensor) -> Tensor:
         shape = (pixels.shape[2], pixels.shape[3], pixels.shape[1])
         if shape not in sessions:
-            sessions[shape] = session(shape)
+            part = replace(net.network, input_shape=shape, layers=layers, heads={}, tta_flip=False)
+            model = onnx_graph(part, weights)
+            # float input, because images may have been resized; and feature maps instead of one row of features
+            model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+            model.graph.output[0].type.tensor_type.ClearField("shape")
+            content = model.SerializeToString(deterministic=True)
+            sessions[shape] = runtime.session(content, threads=threads)
         array = pixels.permute(0, 2, 3, 1).contiguous().numpy()
         maps = torch.from_numpy(sessions[shape].run(None, {"pixels": array})[0])
         return maps.contiguous(memory_format=torch.channels_last)
 
-    return FrozenPrefix(layers, run)
+    return FrozenPrefix(count, run)

@@ -34,10 +34,7 @@ class MicroBatches:
     def __init__(
         self, net: Net, recipe: SGDRecipe, compute: ComputeSettings, weights: dict[str, Tensor | None]
     ) -> None:
-        """
-        Args:
-            weights: per target the result of `muslin.learn.losses.class_weights`.
-        """
+        """`weights`: per target the result of `muslin.learn.losses.class_weights`."""
         count = microbatch_count(recipe.batch_size + 1, recipe)  # a single image that is left joins a batch
         self.nets = [net, *(_replica(net) for _ in range(count - 1))]
         self.recipe, self.compute, self.weights = recipe, compute, weights

@@ -113,9 +113,8 @@ def check_no_run(folder: Path) -> None:
         StorageError: `folder` is a run already.
     """
     with storage_errors(folder):
-        exists = (folder / "run.json").exists()
-    if exists:
-        raise StorageError("run_exists", path=str(folder))
+        if (folder / "run.json").exists():
+            raise StorageError("run_exists", path=str(folder))
 
 
 def new_run_folder(out: str | Path | None, name: str) -> Path:
@@ -179,12 +178,8 @@ def command_to_repeat(
         source: `data`, `test` and `read_options`; None for data in memory.
     """
     source = source or {"data": "DATA", "test": None, "read_options": {}}
-    options = {
-        "recipe": recipe and recipe.name,
-        "seed": seed,
-        "test": source["test"],
-        **source["read_options"],
-    }
+    names = {"recipe": recipe and recipe.name, "seed": seed, "test": source["test"]}
+    options = names | source["read_options"]
     if "shape" in options:
         options["shape"] = "x".join(map(str, options["shape"]))
     options["exclude"] = exclude
@@ -214,8 +209,8 @@ def absolute_source(source: Mapping[str, Any]) -> dict[str, Any]:
     from muslin.data.registry import DATASETS
 
     def absolute(value: str | None) -> str | None:
-        exists = value and value not in DATASETS and os.path.exists(value)
-        return str(Path(value).absolute()) if value and exists else value
+        is_path = value and value not in DATASETS and os.path.exists(value)
+        return str(Path(value).absolute()) if value and is_path else value
 
     options = dict(source["read_options"])
     if options.get("images"):

@@ -106,23 +106,18 @@ def measure_speed(
 def _step_seconds(
     net: Any, train: Any, validation: Any, recipe: SGDRecipe, compute: "ComputeSettings", trial_s: float
 ) -> float:
-    from muslin.learn.training_loop import Progress, fit
+    from muslin.learn.training_loop import fit
 
     moments: list[float] = []
 
-    def on_progress(progress: Progress) -> None:
-        moments.append(time.perf_counter())
-
     def should_stop() -> bool:
+        moments.append(time.perf_counter())
         return len(moments) > 2 * WARMUP_STEPS and moments[-1] - moments[0] > trial_s
 
     one_epoch = replace(recipe, epochs=1, max_steps=0)
     started = time.perf_counter()
     with contextlib.suppress(StoppedError):
-        fit(
-            net, train, validation, one_epoch,
-            seed=0, compute=compute, on_progress=on_progress, should_stop=should_stop,
-        )  # fmt: skip
+        fit(net, train, validation, one_epoch, seed=0, compute=compute, should_stop=should_stop)
     timed = moments[min(WARMUP_STEPS, len(moments) - 1) :]
     return (timed[-1] - timed[0]) / (len(timed) - 1) if len(timed) > 1 else timed[0] - started
 
@@ -183,10 +178,8 @@ def fit_time_budget(
         shortest = replace(chosen, epochs=epochs, max_steps=MIN_STEPS)
         min_s = estimate_train_s(shortest, n, speed)
         raise RecipeError("time_budget_too_short", budget_s=seconds, n=n, min_s=min_s)
-    reason = Message(
-        "recipe_fits_budget", recipe=best.name, steps=steps, full_steps=full_steps, budget_s=seconds,
-        expected_s=expected_s,
-    )  # fmt: skip
+    lengths = {"steps": steps, "full_steps": full_steps, "budget_s": seconds, "expected_s": expected_s}
+    reason = Message("recipe_fits_budget", recipe=best.name, **lengths)
     return RecipeChoice(best, reason, expected_s)
 
 
@@ -215,8 +208,7 @@ def fit_backbone_to_budget(
     best = NETWORKS[recipe.network].native_image_size or 0
     backbones = [(name, spec.native_image_size or 0) for name, spec in NETWORKS.items() if spec.is_backbone]
     for network, side in reversed(backbones):
-        is_better = side > best
-        if is_better or (network != recipe.network and not has_imagenet_weights(network)):
+        if side > best or (network != recipe.network and not has_imagenet_weights(network)):
             continue
         tried = recipe if network == recipe.network else replace(recipe, network=network, image_size=side)
         size = (tried.image_size, tried.image_size, 3)
@@ -224,14 +216,9 @@ def fit_backbone_to_budget(
         extract_features(resize_photos(sample, size), tried, seed=seed, threads=machine.physical_cores())
         expected_s = (time.perf_counter() - started) * len(dataset) / len(sample)
         if expected_s <= EXTRACTION_FRACTION * seconds:
-            reason = Message(
-                "backbone_fits_budget", recipe=tried.name, network=network, n=len(dataset), budget_s=seconds,
-                expected_s=expected_s,
-            )  # fmt: skip
+            times = {"budget_s": seconds, "expected_s": expected_s}
+            names = {"recipe": tried.name, "network": network}
+            reason = Message("backbone_fits_budget", **names, n=len(dataset), **times)
             return RecipeChoice(tried, reason, expected_s)
-    raise RecipeError(
-        "time_budget_too_short_for_photos",
-        budget_s=seconds,
-        n=len(dataset),
-        min_s=expected_s / EXTRACTION_FRACTION,
-    )
+    min_s = expected_s / EXTRACTION_FRACTION
+    raise RecipeError("time_budget_too_short_for_photos", budget_s=seconds, n=len(dataset), min_s=min_s)
