@@ -123,8 +123,7 @@ def weighted_average_precision(labels: Labels, scores: Scores, weights: Weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = positive / (positive + negative)
         gained = np.diff(positive, axis=1, prepend=0)
-        result: Weights = np.where(gained > 0, precision * gained, 0).sum(axis=1) / total
-    return result
+        return np.asarray(np.where(gained > 0, precision * gained, 0).sum(axis=1) / total)
 
 
 def weighted_roc_auc(labels: Labels, scores: Scores, weights: Weights) -> Weights:
@@ -133,8 +132,8 @@ def weighted_roc_auc(labels: Labels, scores: Scores, weights: Weights) -> Weight
     steps = np.diff(negative, axis=1, prepend=0)
     before = np.concatenate([np.zeros((len(positive), 1)), positive[:, :-1]], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: Weights = (steps * (positive + before) / 2).sum(axis=1) / (positive[:, -1] * negative[:, -1])
-    return result
+        area = (steps * (positive + before) / 2).sum(axis=1) / (positive[:, -1] * negative[:, -1])
+    return np.asarray(area)
 
 
 def with_bootstrap_interval(

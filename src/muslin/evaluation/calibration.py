@@ -32,8 +32,7 @@ def scale_probabilities(
     """
     powers = np.log(np.maximum(probabilities, _EPSILON, dtype=np.float64)) / temperature
     powers = np.exp(powers - powers.max(axis=1, keepdims=True))
-    scaled: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-    return scaled
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def scale_label_probabilities(
@@ -46,8 +45,7 @@ def scale_label_probabilities(
     p = np.clip(np.asarray(probabilities, dtype=np.float64), _EPSILON, 1 - _EPSILON)
     log_odds = (np.log(p) - np.log1p(-p)) / temperatures
     # e^709 is the largest float
-    scaled: NDArray[np.float32] = (1 / (1 + np.exp(-np.clip(log_odds, -700, 700)))).astype(np.float32)
-    return scaled
+    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -700, 700))), dtype=np.float32)
 
 
 def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
@@ -69,10 +67,8 @@ def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
     labelled = np.flatnonzero(labels != UNKNOWN)
     if not len(labelled):
         raise DataError("no_labels_to_calibrate", n=len(labels))
-    true, raw_probabilities = (
-        np.asarray(labels)[labelled].astype(np.int64),
-        np.asarray(probabilities)[labelled],
-    )
+    true = np.asarray(labels)[labelled].astype(np.int64)
+    raw_probabilities = np.asarray(probabilities)[labelled]
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
 
     def best_log_temperature(score: Callable[[Labels, Probabilities], float]) -> float:

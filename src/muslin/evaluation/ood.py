@@ -56,9 +56,8 @@ class OODDetector:
 def normalize_rows(features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Rows divided by their Euclidean length; rows of zeros stay zeros."""
     rows = np.asarray(features, dtype=np.float32)
-    lengths: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True).astype(np.float32)
-    normalized: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return normalized
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True).astype(np.float32)
+    return np.asarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
 def fit_ood_detector(

@@ -245,8 +245,7 @@ def _correctness(labels: Labels, predicted: NDArray[np.bool_]) -> Correctness:
         return predicted[np.arange(len(labels)), labels].astype(np.float64)
     labelled = predicted & (labels != UNKNOWN)
     with np.errstate(invalid="ignore"):
-        fractions: Correctness = (labelled & (labels == 1)).sum(axis=1) / labelled.sum(axis=1)
-    return fractions
+        return np.asarray((labelled & (labels == 1)).sum(axis=1) / labelled.sum(axis=1))
 
 
 def _selective_metrics(

@@ -294,8 +294,7 @@ def _find_leaked(
     one, other = copies.near_pairs.T
     leaked = is_train.copy()
     leaked[other[is_train[one]]] = leaked[one[is_train[other]]] = True
-    near: NDArray[np.bool_] = leaked[representative[len(train) :]]
-    return near
+    return np.asarray(leaked[representative[len(train) :]])
 
 
 def _training_indices(predictor: Predictor, dataset: Dataset, part: str) -> NDArray[np.int64] | None:

@@ -106,7 +106,11 @@ def _stats_of_pixels(pixels: NDArray[np.uint8]) -> ImageStats:
 def _stats_of_photos(images: Images, size: tuple[int, ...] | None, log: Log) -> ImageStats | None:
     """`size`: the size that all images have; returns None as soon as one has another."""
     shape = size or (THUMBNAIL_PX, THUMBNAIL_PX, 3)
-    stats = _empty_stats(len(images), _zeros(len(images), shape), full_size=size is not None)
+    if len(images) * int(np.prod(shape)) <= IN_MEMORY_BYTES:
+        thumbnails = np.zeros((len(images), *shape), dtype=np.uint8)
+    else:
+        thumbnails = ScratchArray(len(images), shape).memmap()
+    stats = _empty_stats(len(images), thumbnails, full_size=size is not None)
 
     def add(index: int) -> bool:
         try:
@@ -149,13 +153,6 @@ def _empty_stats(count: int, thumbnails: NDArray[np.uint8], full_size: bool = Tr
     mean, std, brightness, sharpness = (np.zeros(count, dtype=np.float32) for _ in range(4))
     sizes, digests = np.zeros((count, 3), dtype=np.int32), np.zeros((count, DIGEST_BYTES), dtype=np.uint8)
     return ImageStats({}, sizes, digests, mean, std, brightness, sharpness, thumbnails, full_size)
-
-
-def _zeros(count: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Zeros (count, *shape), in memory or, if they are many, in a temporary file that is deleted with them."""
-    if count * int(np.prod(shape)) <= IN_MEMORY_BYTES:
-        return np.zeros((count, *shape), dtype=np.uint8)
-    return ScratchArray(count, shape).memmap()
 
 
 def _pixel_digest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

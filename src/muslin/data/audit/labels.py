@@ -132,27 +132,21 @@ def label_check_summary(target: Target, labels: Labels, probabilities: Probabili
     Args:
         probabilities: (n, classes), out of sample; NaN for what is not checked.
     """
-    if target.kind == "multiclass":
-        rows = np.flatnonzero(~np.isnan(probabilities[:, 0]))
-        return {
-            "images": len(rows),
-            "labels": len(rows),
-            "accuracy": label_agreement(labels[rows], probabilities[rows]),
-            "majority_accuracy": majority_share(labels[rows]),
-            "folds": N_FOLDS,
-        }
     cells = ~np.isnan(probabilities)
+    n_labels, images = int(cells.sum()), cells.any(axis=1)
+    summary: dict[str, Any] = {"images": int(images.sum()), "folds": N_FOLDS}
+    if target.kind == "multiclass":
+        labels, probabilities = labels[images], probabilities[images]
+        accuracy, majority = label_agreement(labels, probabilities), majority_share(labels)
+        return summary | {"labels": len(labels), "accuracy": accuracy, "majority_accuracy": majority}
     correct = ((probabilities > 0.5) == (labels == 1)) & cells
     yes, no = ((labels == 1) & cells).sum(axis=0), ((labels == 0) & cells).sum(axis=0)
-    return {
-        "images": int(cells.any(axis=1).sum()),
-        "labels": int(cells.sum()),
-        "accuracy": float(correct.sum() / cells.sum()),
-        "majority_accuracy": float(np.maximum(yes, no).sum() / cells.sum()),
-        "folds": N_FOLDS,
-        "classes_with_skill": sum(
-            has_skill(*_as_two_classes(labels, probabilities, i)[1:]) for i in range(len(target.classes))
-        ),
+    columns = (_as_two_classes(labels, probabilities, i)[1:] for i in range(len(target.classes)))
+    return summary | {
+        "labels": n_labels,
+        "accuracy": float(correct.sum() / n_labels),
+        "majority_accuracy": float(np.maximum(yes, no).sum() / n_labels),
+        "classes_with_skill": sum(has_skill(*column) for column in columns),
     }
 
 
