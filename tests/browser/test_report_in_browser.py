@@ -113,7 +113,7 @@ def test_learning_curves_show_training_and_validation(page: Page, sliced_run: Fi
 
 
 def test_metrics_have_intervals(page: Page, sliced_run: FinishedRun) -> None:
-    test = sliced_run.result.json["test"]
+    (test,) = sliced_run.result.json["test"].values()
     headline = text(page, "header")
     assert f"{100 * test['accuracy']:.1f} %" in headline.replace("\u00a0", " ")
     low, high = (f"{100 * end:.1f}" for end in test["interval"])
