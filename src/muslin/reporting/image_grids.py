@@ -6,7 +6,6 @@ whole factors without smoothing, so that a pixel stays a square; photos are redu
 
 import base64
 import io
-import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -190,8 +189,5 @@ def terminal_image(pixels: Pixels, width: int = 56, *, colour: bool | None = Non
 def _supports_colour() -> bool:
     from rich.console import Console
 
-    try:
-        "▀".encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return sys.stdout.isatty() and Console().color_system == "truecolor"
+    console = Console()  # its colour system is None where there is no terminal
+    return console.color_system == "truecolor" and console.encoding.lower().startswith("utf")

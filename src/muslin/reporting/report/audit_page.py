@@ -38,10 +38,10 @@ class FindingImage(NamedTuple):
     is_small: bool = False
 
 
-Card = tuple[Finding, list[FindingImage]]
+FindingCard = tuple[Finding, list[FindingImage]]
 """A finding as shown, with the first of its images."""
 
-Group = tuple[str, Mapping[str, str], list[Finding]]
+FindingGroup = tuple[str, Mapping[str, str], list[Finding]]
 """Key, words (title, description, what the score means) and findings of a section, the worst first."""
 
 
@@ -76,13 +76,13 @@ def audit_html(dataset: Dataset, audit: Audit) -> str:
     )
 
 
-def _grouped_findings(audit: Audit) -> list[Group]:
+def _grouped_findings(audit: Audit) -> list[FindingGroup]:
     """The leaks, then the kinds of findings."""
     copies = ("identical", "near_duplicate")
     leaks = [finding for kind in copies for finding in audit.of(kind) if finding.leak]
     words = table("en")["audit_leaks"]
     score = "; of identical ones, ".join(KINDS[kind]["score"] for kind in reversed(copies))
-    groups: list[Group] = [
+    groups: list[FindingGroup] = [
         ("leak", {"title": words["title"], "description": words["message"], "score": score}, leaks)
     ]
     for kind, row in KINDS.items():
@@ -91,9 +91,9 @@ def _grouped_findings(audit: Audit) -> list[Group]:
     return [group for group in groups if group[-1]]
 
 
-def _finding_cards(dataset: Dataset, groups: Sequence[Sequence[Finding]]) -> list[list[Card]]:
+def _finding_cards(dataset: Dataset, groups: Sequence[Sequence[Finding]]) -> list[list[FindingCard]]:
     """The worst of every group, then the second worst of every group, and so on while there is room."""
-    cards: list[list[Card]] = [[] for _ in groups]
+    cards: list[list[FindingCard]] = [[] for _ in groups]
     room = PAGE_BYTES
     for rank in range(FINDINGS_PER_KIND):
         for findings, shown in zip(groups, cards, strict=True):

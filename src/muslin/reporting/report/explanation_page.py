@@ -30,7 +30,7 @@ MAPS = 6  # of a layer
 ATTRIBUTION_PX = 336  # twelve times Fashion-MNIST's 28
 HATCH_PX = 6  # between the stripes of negative cells
 MAX_OPEN_LAYERS = 40  # with more, blocks are folded
-MAX_TERMS = 12
+TERMS_SHOWN = 12
 
 
 class PageImage(NamedTuple):
@@ -54,7 +54,7 @@ def page(explanation: Any) -> str:
         explained=[(one, *_target_images(inspection, one)) for one in explanation.targets.values()],
         groups=_layer_groups(inspection) if inspection.model.has_layers else [],
         signed=_number_text,
-        max_terms=MAX_TERMS,
+        max_terms=TERMS_SHOWN,
     )
 
 

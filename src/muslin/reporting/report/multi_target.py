@@ -27,11 +27,11 @@ PRODUCTS_SHOWN = 24
 LABELS_ON_A_CARD = 8
 
 
-Line = tuple[str, str, str, str]
+PredictionLine = tuple[str, str, str, str]
 """A prediction on a card: target (empty where the line above has the same), status (`correct`, `incorrect` or
 `unknown`), prediction with its probability, and the truth where the prediction is incorrect."""
 
-Card = tuple[ImageTile, list[Line]]
+ProductCard = tuple[ImageTile, list[PredictionLine]]
 """An image with the predictions of all targets."""
 
 
@@ -75,7 +75,7 @@ def _write_one(folder: Path, inputs: ReportInputs, target: str) -> Path:
     drawings = shared_drawings(inputs, target, weakest_first[:CLASSES_DRAWN])
     known = np.flatnonzero((inputs.test_labels(target) != UNKNOWN).any(axis=1))
     only = replace(inputs, probabilities={target: inputs.probabilities[target]})
-    errors: list[Card] = []
+    errors: list[ProductCard] = []
     for error in evaluation.confident_errors[:PRODUCTS_SHOWN]:
         label = evaluation.classes[error.label]
         truth = label if error.has_label else f"not {label}"
@@ -109,9 +109,9 @@ def _count_errors(inputs: ReportInputs) -> NDArray[np.float64]:
     return count + highest / 2
 
 
-def _product_card(inputs: ReportInputs, index: int) -> Card:
+def _product_card(inputs: ReportInputs, index: int) -> ProductCard:
     """Test image `index` with the predictions of all targets."""
-    lines: list[Line] = []
+    lines: list[PredictionLine] = []
     for target, probabilities in inputs.probabilities.items():
         truth, row = inputs.test_labels(target)[index], probabilities[index]
         evaluation = inputs.evaluations.get(target)
@@ -132,11 +132,11 @@ def _label_lines(
     target: str,
     truth: NDArray[np.integer[Any]],
     probabilities: NDArray[np.floating[Any]],
-) -> list[Line]:
+) -> list[PredictionLine]:
     """The predicted labels, the most probable first, and the missed ones."""
     predicted = probabilities >= np.array([row.threshold for row in evaluation.per_label])
     order = [int(i) for i in np.argsort(-probabilities, kind="stable") if predicted[i] or truth[i] == 1]
-    lines: list[Line] = []
+    lines: list[PredictionLine] = []
     for i in order[:LABELS_ON_A_CARD]:
         label, status = evaluation.classes[i], _status(truth[i], int(predicted[i]))
         error = f"not {label}" if predicted[i] else f"{label}, missed"

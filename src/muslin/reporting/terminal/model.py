@@ -73,7 +73,7 @@ def print_model(bundle: Bundle) -> None:
         "",
     )
     layers = bundle.network.get("layers")
-    rows = [_layer_row(layer) for layer in layers] if isinstance(layers, list) else []
+    rows = [_layer_cells(layer) for layer in layers] if isinstance(layers, list) else []
     print_table(out, "fffrr", ("layer", "kind", "what it does", "output", "parameters"), rows)
     for key, unit in (("parameters", "parameters"), ("multiply_adds", "multiply-adds an image")):
         if isinstance(count := bundle.network.get(key), int):
@@ -81,7 +81,7 @@ def print_model(bundle: Bundle) -> None:
     print_lines(out, "", *_provenance_lines(bundle))
 
 
-def _layer_row(layer: Any) -> tuple[str, ...]:
+def _layer_cells(layer: Any) -> tuple[str, ...]:
     output, parameters = _nested(layer, "output"), _nested(layer, "parameters")
     return (
         str(_nested(layer, "name") or ""),
