@@ -100,7 +100,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         photos = photos or names
         if names != photos:
             values = _align(photos, names, values, labels_list, fixes)
-        targets.append(Target(target, classes, "multiclass" if target == "category" else "multilabel"))
+        targets.append(new_target(target, classes))
         labels[target] = values
     parts = _read_parts(lists[PARTS_LIST], photos) if PARTS_LIST in lists else None
     boxes = None
@@ -163,6 +163,11 @@ def category_index(path: Path, line: int, text: str, count: int) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= count):
         raise DataError("category_number", path=str(path), line=line, found=text, count=count)
     return int(text) - 1
+
+
+def new_target(name: str, classes: tuple[str, ...]) -> Target:
+    """The target `category` or `attributes`."""
+    return Target(name, classes, "multiclass" if name == "category" else "multilabel")
 
 
 def _read_categories(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:

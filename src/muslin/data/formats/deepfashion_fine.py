@@ -1,17 +1,17 @@
 """DeepFashion's fine-grained lists: `Anno_fine/` has one file for each part and kind, joined by row number."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset
 from muslin.data.formats.deepfashion import (
     ATTRIBUTE_NAMES,
     CATEGORY_NAMES,
     category_index,
+    new_target,
     parse_box,
     read_names,
 )
@@ -83,43 +83,34 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     blocks: dict[str, list[NDArray[np.integer[Any]]]] = {target: [] for target in chosen}
     for part in available_parts:
         log(f"reading the {part} lists")
-        prefix = FILE_PREFIXES[part]
-        names = [line for _, line in _filled_lines(folder / f"{prefix}.txt")]
+        list_path = folder / f"{FILE_PREFIXES[part]}.txt"
+        names = [line for _, line in _filled_lines(list_path)]
         photos += names
         parts += [part] * len(names)
         for target in chosen:
-            file = folder / f"{prefix}_{FILE_KINDS[target]}.txt"
-            labels = _read_labels(file, target, len(classes[target]), len(names))
-            _check_lengths(folder / f"{prefix}.txt", len(names), file, len(labels))
-            blocks[target].append(labels)
+            file = folder / f"{FILE_PREFIXES[part]}_{FILE_KINDS[target]}.txt"
+            blocks[target].append(_read_labels(file, target, len(classes[target]), len(names)))
+            _check_lengths(list_path, len(names), file, len(blocks[target][-1]))
         if options.crop:
-            part_boxes = _read_part_boxes(folder / f"{prefix}_bbox.txt")
-            _check_lengths(
-                folder / f"{prefix}.txt", len(names), folder / f"{prefix}_bbox.txt", len(part_boxes)
-            )
+            file = folder / f"{FILE_PREFIXES[part]}_bbox.txt"
+            if not file.is_file():
+                raise DataError("box_list_missing", path=str(folder), name=file.name)
+            part_boxes = [parse_box(file, line, text.split()) for line, text in _filled_lines(file)]
+            _check_lengths(list_path, len(names), file, len(part_boxes))
             boxes += part_boxes
     listed = PhotoList(
         "deepfashion-fine",
         dataset_root(folder),
         photos,
-        tuple(
-            Target(target, classes[target], "multiclass" if target == "category" else "multilabel")
-            for target in chosen
-        ),
+        tuple(new_target(target, classes[target]) for target in chosen),
         {
-            target: np.concatenate(blocks[target], dtype=np.int64 if target == "category" else np.int8)
-            for target in chosen
+            target: np.concatenate(arrays, dtype=np.int64 if target == "category" else np.int8)
+            for target, arrays in blocks.items()
         },
         np.array(parts, dtype=object),
         boxes if options.crop else None,
     )
     return build_dataset(listed, options, ())
-
-
-def _read_part_boxes(path: Path) -> list[Box]:
-    if not path.is_file():
-        raise DataError("box_list_missing", path=str(path.parent), name=path.name)
-    return [parse_box(path, line, text.split()) for line, text in _filled_lines(path)]
 
 
 def _read_class_names(path: Path) -> tuple[str, ...]:
@@ -142,29 +133,21 @@ def _filled_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
-def _read_labels(path: Path, target: str, classes: int, rows: int) -> NDArray[np.integer[Any]]:
-    """The labels of a part; UNKNOWN for all its `rows` where there is no list."""
+def _read_labels(path: Path, target: str, count: int, rows: int) -> NDArray[np.integer[Any]]:
+    """The labels of a part, of `count` classes; UNKNOWN for all its `rows` where there is no list."""
+    multilabel = target == "attributes"
     if not path.is_file():
-        return np.full((rows, classes) if target == "attributes" else rows, UNKNOWN, dtype=np.int8)
-    read_list: Callable[[Path, int], NDArray[np.integer[Any]]] = (
-        _read_flags if target == "attributes" else _read_category_numbers
-    )
-    return read_list(path, classes)
-
-
-def _read_category_numbers(path: Path, count: int) -> NDArray[np.int64]:
+        return np.full((rows, count) if multilabel else rows, UNKNOWN, dtype=np.int8)
     lines = _filled_lines(path)
-    return np.array([category_index(path, number, line, count) for number, line in lines], dtype=np.int64)
-
-
-def _read_flags(path: Path, columns: int) -> NDArray[np.int8]:
-    rows = [np.empty((0, columns), dtype=np.int8)]
-    for number, line in _filled_lines(path):
-        flags = parse_flags([b" " + line.encode()], columns)
+    if not multilabel:
+        return np.array([category_index(path, number, line, count) for number, line in lines], dtype=np.int64)
+    labels = [np.empty((0, count), dtype=np.int8)]
+    for number, line in lines:
+        flags = parse_flags([b" " + line.encode()], count)
         if flags is None or flags.min() < 0:
-            raise DataError("attribute_values", path=str(path), line=number, count=columns, values=[0, 1])
-        rows.append(flags)
-    return np.concatenate(rows)
+            raise DataError("attribute_values", path=str(path), line=number, count=count, values=[0, 1])
+        labels.append(flags)
+    return np.concatenate(labels)
 
 
 def _check_lengths(first: Path, count: int, second: Path, found: int) -> None:
