@@ -123,9 +123,5 @@ def _read_taxonomy_rows(path: Path) -> Iterator[_TaxonomyRow]:
         cells = dict(zip(names, values, strict=True))
         if any(values):
             yield _TaxonomyRow(
-                row,
-                cells["tag"],
-                cells.get("parent", ""),
-                cells.get(name_column, ""),
-                cells.get("language", ""),
+                row, *(cells.get(name, "") for name in ("tag", "parent", name_column, "language"))
             )

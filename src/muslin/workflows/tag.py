@@ -117,13 +117,17 @@ def tag(
             log(Message("tags_kept", path=str(journal.path)))
             raise
         journal.remove()
-    guarantees = {name: _guarantee(policy) for name, policy in job.policies.items()}
+    guarantees = {
+        name: PrecisionGuarantee(policy.expected_precision, policy.precision_target, policy.guarantee)
+        for name, policy in job.policies.items()
+        if policy.expected_precision is not None
+    }
     return TaggingResult(
         job.out,
         job.products,
         unreadable,
         decisions,
-        {name: guarantee for name, guarantee in guarantees.items() if guarantee},
+        guarantees,
         tuple(column.name for column in job.columns),
         job.notes,
         resumed,
@@ -165,8 +169,7 @@ def _plan(model: "str | Path | Predictor", path: Path, out: Path, options: TagOp
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     policies = predictor.policies(options.precision, options.guarantee)
     table = open_table(path, out)
-    images = None if options.images is None else Path(options.images)
-    column, find = find_photo_column(table, images, options.image_column)
+    column, find = find_photo_column(table, options.images, options.image_column)
     products, notes = _survey(table, column)
     taxonomy = Taxonomy({}, {})
     if options.taxonomy is not None:
@@ -271,16 +274,18 @@ def _new_columns(
     names: list[AddedColumn] = []
     for target in targets:
         prefix = f"{target.name}_" if len(targets) > 1 else ""
-        multilabel = target.kind == "multilabel"
-        names.append(AddedColumn(f"{prefix}tag", "list" if multilabel else "text"))
-        if taxonomy.parents:
-            names.append(AddedColumn(f"{prefix}parent", "list" if multilabel else "text"))
-        names.append(AddedColumn(f"{prefix}probability", "list" if multilabel else "number"))
-        names.append(AddedColumn(f"{prefix}decision"))
-        names.append(AddedColumn(f"{prefix}prediction_set", "list"))
+        columns = [AddedColumn("tag"), AddedColumn("parent"), AddedColumn("probability", "number")]
+        if target.kind == "multilabel":
+            columns = [replace(column, kind="list") for column in columns]
+        columns += [AddedColumn("decision"), AddedColumn("prediction_set", "list")]
+        names += [
+            replace(column, name=prefix + column.name)
+            for column in columns
+            if taxonomy.parents or column.name != "parent"
+        ]
     names.append(AddedColumn("error"))
     taken = {name.strip().casefold() for name in table.columns}
-    columns, notes = [], []
+    added, notes = [], []
     for column in names:
         name, number = column.name, 1
         while name.casefold() in taken:
@@ -288,17 +293,22 @@ def _new_columns(
         if name != column.name:
             notes.append(Message("column_name_taken", column=column.name, new_name=name))
         taken.add(name.casefold())
-        columns.append(AddedColumn(name, column.kind))
-    return tuple(columns), list(notes)
+        added.append(AddedColumn(name, column.kind))
+    return tuple(added), list(notes)
 
 
 def _check_encodable(table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy) -> None:
     if not isinstance(table, Delimited):
         return
     tags = [name for target in targets for name in target.classes]
-    names = [taxonomy.name(name) for tag in tags for name in (tag, *taxonomy.ancestors(tag))]
-    if (name := table.first_unencodable(names)) is not None:
-        raise DataError("tag_not_encodable", path=str(table.path), encoding=table.encoding, name=name)
+    for name in (taxonomy.name(name) for tag in tags for name in (tag, *taxonomy.ancestors(tag))):
+        try:
+            name.encode(table.encoding)
+        except UnicodeEncodeError as error:
+            encoding = table.encoding
+            raise DataError(
+                "tag_not_encodable", path=str(table.path), encoding=encoding, name=name
+            ) from error
 
 
 def _model_digest(predictor: Predictor) -> str:
@@ -308,12 +318,6 @@ def _model_digest(predictor: Predictor) -> str:
     for calibration_data in predictor.bundle.calibration_data.values():
         digest.update(calibration_data.temperature.tobytes())
     return digest.hexdigest()
-
-
-def _guarantee(policy: AcceptancePolicy) -> PrecisionGuarantee | None:
-    if policy.expected_precision is None:
-        return None
-    return PrecisionGuarantee(policy.expected_precision, policy.precision_target, policy.guarantee)
 
 
 # --- from a prediction to cells

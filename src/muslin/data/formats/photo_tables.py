@@ -21,9 +21,8 @@ from muslin.data.tables.photo_lookup import (
     PHOTO_COLUMNS,
     PHOTO_FOLDERS,
     FindPhoto,
-    beside_table,
     best_column,
-    in_path,
+    photo_places,
 )
 from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, unknown
@@ -163,12 +162,7 @@ def _tables_in(folder: Path) -> list[Path]:
 
 def _photo_column(table: Table, options: ReadOptions) -> tuple[str, FindPhoto, object]:
     """The column that names the photos, the function that finds them, and what to keep while reading them."""
-    archive = None
-    if options.images:
-        find, archive = in_path(Path(options.images))
-        finders = [(Path(options.images), find)]
-    else:
-        finders = beside_table(table.path)
+    places, archive = photo_places(table.path, options.images)
     names = [table.check_column(options.image_column)] if options.image_column else list(table.columns)
     sample = []
     for name in names:
@@ -176,13 +170,13 @@ def _photo_column(table: Table, options: ReadOptions) -> tuple[str, FindPhoto, o
         codes = column.codes[:: max(1, len(table) // SAMPLE_ROWS)].tolist()
         cells = (column.categories[code] for code in codes)
         sample.append((name, [cell for cell in cells if isinstance(cell, str) and cell]))
-    best = best_column(sample, [find for _, find in finders])
+    best = best_column(sample, list(places.values()))
     if best is None:
         raise DataError(
             "photo_column_not_found",
             path=str(table.path),
             columns=names[:10],
-            folders=[str(folder) for folder, _ in finders],
+            folders=list(map(str, places)),
         )
     return *best, archive
 

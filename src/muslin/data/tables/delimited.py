@@ -103,15 +103,6 @@ class Delimited:
             text = f"{body}{missing}{self.delimiter}{cells}{raw[len(body) :]}"
             file.write(text.encode(self.encoding, on_error))
 
-    def first_unencodable(self, texts: Iterable[str]) -> str | None:
-        """The first of `texts` that this table's encoding has no characters for."""
-        for text in texts:
-            try:
-                text.encode(self.encoding)
-            except UnicodeEncodeError:
-                return text
-        return None
-
     def _format(self, text: str) -> str:
         special = any(letter in text for letter in ('"', "\r", "\n", self.delimiter)) or text != text.strip()
         return _quote(text) if special or self._quotes_all else text

@@ -108,10 +108,13 @@ def in_path(path: Path) -> tuple[FindPhoto, Any]:
     return in_archive(files, archive), archive
 
 
-def beside_table(table: Path) -> list[tuple[Path, FindPhoto]]:
-    """The folders in which the photos of a table can be, each with the function that finds them."""
+def photo_places(table: Path, images: str | Path | None) -> tuple[dict[Path, FindPhoto], Any]:
+    """Where the photos of a table can be: `images`, or the folders beside it; and what to keep while reading them."""
+    if images is not None:
+        find, archive = in_path(Path(images))
+        return {Path(images): find}, archive
     folders = [table.parent / name for name in PHOTO_FOLDERS]
-    return [(folder, in_folder(folder)) for folder in folders if folder.is_dir()]
+    return {folder: in_folder(folder) for folder in folders if folder.is_dir()}, None
 
 
 def best_column(
@@ -122,20 +125,18 @@ def best_column(
     Args:
         sample: names of columns, each with some of its cells that are not empty.
     """
-    best: tuple[int, int] | None = None
-    chosen: tuple[str, FindPhoto] | None = None
+    candidates = []
     for name, cells in sample:
         lower = name.lower()
         rank = PHOTO_COLUMNS.index(lower) if lower in PHOTO_COLUMNS else len(PHOTO_COLUMNS)
         for find in finders:
-            count = sum(find(cell) is not None for cell in cells)
-            if count and (best is None or (count, -rank) > best):
-                best, chosen = (count, -rank), (name, find)
-    return chosen
+            if count := sum(find(cell) is not None for cell in cells):
+                candidates.append(((count, -rank), name, find))
+    return max(candidates, key=lambda candidate: candidate[0])[1:] if candidates else None
 
 
 def find_photo_column(
-    table: TableFile, images: Path | None = None, column: str | None = None
+    table: TableFile, images: str | Path | None = None, column: str | None = None
 ) -> tuple[str, Callable[[str], Photo | ImageError]]:
     """The column whose cells name photos, and a function from a cell to its photo.
 
@@ -151,10 +152,8 @@ def find_photo_column(
     """
     if isinstance(table, Folder):
         finders = [in_folder(table.path)]
-    elif images is not None:
-        finders = [in_path(images)[0]]
     else:
-        finders = [find for _, find in beside_table(table.path)]
+        finders = list(photo_places(table.path, images)[0].values())
     if column is not None:
         check_column(table.path, column, table.columns)
         names: Sequence[str] = [column]
