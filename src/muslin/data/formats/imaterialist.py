@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target, sorted_classes
+from muslin.data.dataset import PARTS, Dataset, Target, sorted_classes
 from muslin.data.formats.folders import PART_NAMES
+from muslin.data.formats.label_lists import encode_lists
 from muslin.data.formats.photo_lists import PhotoList, build_dataset
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file, read_head
@@ -65,14 +66,8 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     targets: tuple[Target, ...] = ()
     labels: dict[str, NDArray[np.integer[Any]]] = {}
     if any(labels_ is not None for labels_ in tags):
-        index = {label: i for i, label in enumerate(classes)}
-        values = np.zeros((len(tags), len(classes)), dtype=np.int8)
-        for row, ids in enumerate(tags):
-            if ids is None:
-                values[row] = UNKNOWN
-            else:
-                values[row, [index[label] for label in ids]] = 1
-        targets, labels = (Target("label", classes, "multilabel"),), {"label": values}
+        target, values = encode_lists("label", classes, tags)
+        targets, labels = (target,), {"label": values}
     root = path if path.is_dir() else path.parent
     beside = () if path.is_dir() else (path.stem, f"{path.stem}_images")
     listed = PhotoList(

@@ -3,7 +3,7 @@
 import ast
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +112,32 @@ def encode_column(
     classes = sorted_classes({label for labels_ in lists if labels_ for label in labels_})
     if not classes:
         raise DataError("unlabelled", name=name, n=len(column.codes))
+    return encode_lists(name, classes, [lists[code] for code in codes.tolist()])
+
+
+def encode_lists(
+    name: str,
+    classes: tuple[str, ...],
+    lists: Sequence[Collection[str] | None],
+    unknown: Sequence[Collection[str] | None] | None = None,
+) -> tuple[Target, NDArray[np.int8]]:
+    """A multilabel target and its labels, int8 (rows, classes), from the labels of each row; UNKNOWN for None.
+
+    Args:
+        unknown: per row the labels of which it is not known whether they hold.
+
+    Raises:
+        KeyError: a label is not one of the classes.
+    """
     index = {label: i for i, label in enumerate(classes)}
-    indices = [None if labels_ is None else [index[label] for label in labels_] for labels_ in lists]
-    values = np.zeros((len(rows), len(classes)), dtype=np.int8)
-    for row, code in enumerate(codes.tolist()):
-        if (positive := indices[code]) is None:
+    values = np.zeros((len(lists), len(classes)), dtype=np.int8)
+    for row, labels in enumerate(lists):
+        if labels is None:
             values[row] = UNKNOWN
-        else:
-            values[row, positive] = 1
+            continue
+        values[row, [index[label] for label in labels]] = 1
+        if unknown is not None:
+            values[row, [index[label] for label in unknown[row] or ()]] = UNKNOWN
     return Target(name, classes, "multilabel"), values
 
 

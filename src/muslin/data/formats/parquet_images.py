@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Images, PixelImages, Target, encode_labels
+from muslin.data.formats.label_lists import encode_lists
 from muslin.data.formats.photo_tables import part_column, unique_ids
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head
@@ -294,10 +295,7 @@ def _encode_target(
             for column in (cells, unknown_cells)
         )
         classes = {label for cell in (*labels, *unknown_labels) for label in cell or ()}
-        description = {
-            "name": name, "kind": "multilabel", "classes": sorted(classes), "unknown": name + UNKNOWN_SUFFIX
-        }  # fmt: skip
-        return _encode_described({name: labels, name + UNKNOWN_SUFFIX: unknown_labels}, description)
+        return encode_lists(name, tuple(sorted(classes)), labels, unknown_labels)
     texts = ["" if cell is None else str(cell).strip() for cell in cells]
     return encode_labels(name, np.array(texts, dtype=str))
 
@@ -306,20 +304,12 @@ def _encode_described(
     columns: dict[str, list[Any]], description: dict[str, Any]
 ) -> tuple[Target, NDArray[np.integer[Any]]]:
     """A target from its description in the metadata."""
-    target = Target(description["name"], tuple(map(str, description["classes"])), description["kind"])
-    index: dict[Any, int] = {name: i for i, name in enumerate(target.classes)} | {None: UNKNOWN}
-    cells = columns[target.name]
-    if target.kind == "multiclass":
-        return target, np.array([index[cell] for cell in cells], dtype=np.int64)
-    values = np.zeros((len(cells), len(target.classes)), dtype=np.int8)
-    unknown_cells = columns[description["unknown"]] if description.get("unknown") else [()] * len(cells)
-    for row, (cell, unknown_labels) in enumerate(zip(cells, unknown_cells, strict=True)):
-        if cell is None:
-            values[row] = UNKNOWN
-            continue
-        values[row, [index[name] for name in cell]] = 1
-        values[row, [index[name] for name in unknown_labels or ()]] = UNKNOWN
-    return target, values
+    name, classes = description["name"], tuple(map(str, description["classes"]))
+    cells, unknown = columns[name], description.get("unknown")
+    if description["kind"] != "multiclass":
+        return encode_lists(name, classes, cells, columns[unknown] if unknown else None)
+    index: dict[Any, int] = {label: i for i, label in enumerate(classes)} | {None: UNKNOWN}
+    return Target(name, classes), np.array([index[cell] for cell in cells], dtype=np.int64)
 
 
 def _decode_to_pixels(images: PhotoImages, shape: list[int]) -> PixelImages:
