@@ -139,15 +139,13 @@ def default_layer(layered: LayeredModel, target: str) -> str:
     MIN_CELLS cells a side, or the one with the most cells.
     """
     choices = attribution_layers(layered, target)
-    cells = {name: layered.layer(name).shape[1:] for name in choices}
+    shapes = {name: layered.layer(name).shape for name in choices}
     image = layered.bundle.preprocessing
-    if max(image.height, image.width) <= SMALL_PX:
-        pixels = [name for name in choices if cells[name] == (image.height, image.width)]
-        before = [name for name in pixels if layered.layer(name).shape[0] == image.channels]
-        if before:
-            return before[-1]
-    fine = [name for name in choices if min(cells[name]) >= MIN_CELLS]
-    return fine[-1] if fine else max(choices, key=lambda name: int(np.prod(cells[name])))
+    pixels = [name for name in choices if shapes[name] == (image.channels, image.height, image.width)]
+    if pixels and max(image.height, image.width) <= SMALL_PX:
+        return pixels[-1]
+    fine = [name for name in choices if min(shapes[name][1:]) >= MIN_CELLS]
+    return fine[-1] if fine else max(choices, key=lambda name: int(np.prod(shapes[name][1:])))
 
 
 @lru_cache(maxsize=64)
@@ -188,12 +186,3 @@ def _back_propagate(trace: Trace, scores: str, layer: str, seed: Float) -> tuple
             if part is not None:
                 slopes[name] = slopes[name] + part if name in slopes else part
     return slopes[layer], bias, exact
-
-
-def rank_correlation(first: Float, second: Float) -> float:
-    """Spearman's, with the mean rank for ties; 0 where one of the two is constant."""
-    from scipy.stats import spearmanr
-
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
-    return float(spearmanr(first.reshape(-1), second.reshape(-1)).statistic)

@@ -25,8 +25,6 @@ def edit_model(layered: LayeredModel, edits: Sequence[Edit]) -> LayeredModel:
     Raises:
         ExplanationError: an edit of unknown kind, or one that its layer does not take.
     """
-    if not edits:
-        return layered
     if len(edits) > MAX_EDITS:
         raise ExplanationError("too_many_edits", found=len(edits), max=MAX_EDITS)
     graph = layered.full_graph

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.explain.attribution import Attribution, attribute, rank_correlation
+from muslin.explain.attribution import Attribution, attribute
 from muslin.explain.image_edits import Pixels, edge_colour, gaussian_blur
 from muslin.explain.layers import WEIGHTED, LayeredModel, Trace, split_layers
 from muslin.learn.operators import Array, Float
@@ -47,26 +47,33 @@ def shuffled(layered: LayeredModel, seed: int) -> LayeredModel:
 
 def shuffle_test(trace: Trace, attribution: Attribution, others: Sequence[LayeredModel]) -> dict[str, Any]:
     """The rank correlations of a map with those of shuffled networks, with the mean and its 95 % interval."""
-    again = [_attribute_like(attribution, one.trace(trace.pixels), attribution.label) for one in others]
-    correlations = [rank_correlation(attribution.cells, one.cells) for one in again]
-    mean, interval = _mean_interval(np.array(correlations))
+    from scipy.stats import sem, t
+
+    again = [other.trace(trace.pixels) for other in others]
+    correlations = [_rank_correlation(attribution, one, attribution.label) for one in again]
+    n, mean = len(correlations), float(np.mean(correlations))
+    interval = t.interval(0.95, n - 1, mean, sem(correlations)) if n > 1 else (mean, mean)  # Student's
     passed = abs(mean) < MAX_CORRELATION
     code = "check_shuffled_passed" if passed else "check_shuffled_failed"
     return {
         "correlations": correlations,
         "mean": mean,
-        "interval": interval,
+        "interval": [float(end) for end in interval],
         "passed": passed,
-        "text": Message(code, correlation=mean, n=len(correlations)),
+        "text": Message(code, correlation=mean, n=n),
     }
 
 
-def _attribute_like(attribution: Attribution, trace: Trace, label: str) -> Attribution:
-    """The map of another trace or class, with the settings of `attribution`."""
-    return attribute(
-        trace, attribution.target, label, attribution.versus,
-        layer=attribution.layer, tta_view=attribution.tta_view,
-    )  # fmt: skip
+def _rank_correlation(attribution: Attribution, trace: Trace, label: str) -> float:
+    """Spearman's, of a map and that of another trace or class, with the mean rank for ties; 0 where one of the two is
+    constant."""
+    from scipy.stats import spearmanr
+
+    own = attribution
+    other = attribute(trace, own.target, label, own.versus, layer=own.layer, tta_view=own.tta_view)
+    if np.ptp(own.cells) == 0 or np.ptp(other.cells) == 0:
+        return 0.0
+    return float(spearmanr(own.cells.reshape(-1), other.cells.reshape(-1)).statistic)
 
 
 def other_class_test(trace: Trace, attribution: Attribution) -> dict[str, Any] | None:
@@ -78,8 +85,7 @@ def other_class_test(trace: Trace, attribution: Attribution) -> dict[str, Any] |
     if not others:
         return None
     label = others[-1][1]
-    again = _attribute_like(attribution, trace, label)
-    correlation = rank_correlation(attribution.cells, again.cells)
+    correlation = _rank_correlation(attribution, trace, label)
     return {
         "class": label,
         "correlation": correlation,
@@ -178,14 +184,3 @@ def sanity_checks(
             for name in ("deletion", "insertion")
         },
     }
-
-
-def _mean_interval(values: NDArray[np.float64]) -> tuple[float, list[float]]:
-    """The mean and its 95 % interval by Student's t."""
-    from scipy.stats import sem, t
-
-    mean = float(values.mean())
-    if len(values) < 2:
-        return mean, [mean, mean]
-    low, high = t.interval(0.95, len(values) - 1, mean, sem(values))
-    return mean, [float(low), float(high)]

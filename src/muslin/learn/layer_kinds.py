@@ -70,10 +70,6 @@ class LayerSpec:
     block: int = 0
 
 
-def _same(layer: LayerSpec, before: Shape) -> Shape:
-    return before
-
-
 @dataclass(frozen=True)
 class LayerKind:
     """What muslin knows of one kind of layer.
@@ -95,7 +91,7 @@ class LayerKind:
     to_onnx: Callable[["GraphWriter", LayerSpec, Shape, str], str]
     operators: Mapping[str, Operator]
     fields: tuple[str, ...] = ()
-    output_shape: Callable[[LayerSpec, Shape], Shape] = _same
+    output_shape: Callable[[LayerSpec, Shape], Shape] = lambda layer, before: before
     weights: Callable[[LayerSpec, Shape], dict[str, Shape]] = lambda layer, before: {}
     is_trained: bool = True
     statistics: tuple[str, ...] = ()
@@ -115,9 +111,6 @@ class LayerKind:
     def pretrained_shapes(self, layer: LayerSpec, before: Shape) -> dict[str, Shape]:
         """The shapes of everything that a file of weights must hold."""
         return self.weights(layer, before) | dict.fromkeys(self.statistics, (before[-1],))
-
-
-# ── Shapes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def padding_of(layer: LayerSpec, before: Shape) -> tuple[int, int, int, int]:
@@ -142,26 +135,13 @@ def window_shape(layer: LayerSpec, before: Shape) -> Shape:
     return height, width, layer.filters or before[2]
 
 
-def _channels(layer: LayerSpec, before: Shape) -> Shape:
-    return (before[2],)
+def _with_bias(layer: LayerSpec, weight: Shape) -> dict[str, Shape]:
+    return {"weight": weight} | ({"bias": weight[:1]} if layer.bias else {})
 
 
 def _convolution_weights(layer: LayerSpec, before: Shape) -> dict[str, Shape]:
     filters, channels = (layer.filters, before[2]) if layer.filters else (before[2], 1)
-    shapes: dict[str, Shape] = {"weight": (filters, channels, layer.kernel_size, layer.kernel_size)}
-    return shapes | ({"bias": (filters,)} if layer.bias else {})
-
-
-def _dense_weights(layer: LayerSpec, before: Shape) -> dict[str, Shape]:
-    return {"weight": (layer.filters, before[0])} | ({"bias": (layer.filters,)} if layer.bias else {})
-
-
-def _batch_norm_weights(layer: LayerSpec, before: Shape) -> dict[str, Shape]:
-    """A shift, and a scale unless it is fixed at one."""
-    return dict.fromkeys(("weight", "bias") if layer.learn_scale else ("bias",), (before[-1],))
-
-
-# ── torch modules ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    return _with_bias(layer, (filters, channels, layer.kernel_size, layer.kernel_size))
 
 
 def _module(make: Callable[[Any, LayerSpec, Shape], "nn.Module"]) -> Callable[..., "nn.Module"]:
@@ -188,9 +168,6 @@ def _batch_norm_module(layer: LayerSpec, before: Shape, following: LayerSpec | N
     norm = nn.BatchNorm2d(before[-1], eps=layer.epsilon, momentum=layer.momentum)
     norm.weight.requires_grad_(layer.learn_scale)
     return norm
-
-
-# ── ONNX nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _window(layer: LayerSpec, before: Shape) -> dict[str, Any]:
@@ -259,9 +236,6 @@ def _onnx_normalised_sigmoid(graph: "GraphWriter", layer: LayerSpec, before: Sha
     return graph.node("Softmax", [clipped], layer.name, axis=1)
 
 
-# ── The table ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _never(attributes: Mapping[str, Any], constants: Constants) -> bool:
     """Only a bundle's table of layers says that a layer is of this kind."""
     return False
@@ -305,7 +279,8 @@ LAYER_KINDS: dict[str, LayerKind] = {
         _batch_norm_module,
         _onnx_batch_norm, {"BatchNormalization": operators.BATCH_NORM},
         fields=("learn_scale", "epsilon", "momentum"),
-        weights=_batch_norm_weights, statistics=("running_mean", "running_var"),
+        weights=lambda layer, before: dict.fromkeys(["weight"] * layer.learn_scale + ["bias"], (before[-1],)),
+        statistics=("running_mean", "running_var"),
     ),
     "relu": LayerKind(
         _module(lambda m, layer, before: m.nn.ReLU(inplace=True)),  # no layer needs its input again
@@ -331,12 +306,12 @@ LAYER_KINDS: dict[str, LayerKind] = {
     "global max pool": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: m.F.max_pool2d(x, x.shape[2:]).flatten(1))),
         _onnx_global("GlobalMaxPool"), {"GlobalMaxPool": operators.GLOBAL_MAX},
-        output_shape=_channels,
+        output_shape=lambda layer, before: before[2:],
     ),
     "global average pool": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: x.mean(dim=(2, 3)))),
         _onnx_global("GlobalAveragePool"), {"GlobalAveragePool": operators.GLOBAL_AVERAGE},
-        output_shape=_channels,
+        output_shape=lambda layer, before: before[2:],
     ),
     "dropout": LayerKind(
         _module(lambda m, layer, before: m.Dropout(layer.rate)),
@@ -355,7 +330,8 @@ LAYER_KINDS: dict[str, LayerKind] = {
         lambda graph, layer, before, source: graph.dense(layer, source, layer.name),
         {"Gemm": operators.DENSE},
         fields=("filters", "bias", "output_scale"),
-        output_shape=lambda layer, before: (layer.filters,), weights=_dense_weights,
+        output_shape=lambda layer, before: (layer.filters,),
+        weights=lambda layer, before: _with_bias(layer, (layer.filters, before[0])),
     ),
     "softmax": LayerKind(
         _module(lambda m, layer, before: m.nn.Softmax(dim=1)),

@@ -68,11 +68,6 @@ class NetworkSpec:
     pretrained_package: str | None = None
     native_image_size: int | None = None
 
-    @property
-    def is_backbone(self) -> bool:
-        """Whether it can start from pretrained weights; such a network takes photos."""
-        return self.pretrained_package is not None
-
 
 def _tutorial(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
     """The article's network. Pooling stands before the ReLU: the same values, a quarter of the work."""
@@ -203,8 +198,8 @@ NETWORKS: dict[str, NetworkSpec] = {
 
 
 def is_backbone(name: object) -> bool:
-    """Whether `name` is a network that can start from pretrained weights."""
-    return isinstance(name, str) and name in NETWORKS and NETWORKS[name].is_backbone
+    """Whether `name` is a network that can start from pretrained weights; such a network takes photos."""
+    return isinstance(name, str) and name in NETWORKS and NETWORKS[name].pretrained_package is not None
 
 
 def build_network(

@@ -151,9 +151,9 @@ def _convolution_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, 
     patch = window.patch(call.inputs[0][image][first : first + weights.shape[1]], row, column)
     sums = (np.nan_to_num(patch) * weights[output]).sum((1, 2))
     bias = float(call.inputs[2][output]) if len(call.inputs) > 2 else None
-    shown = _largest(sums, None if all_terms else MAX_MAPS)
+    step, shown = _weighted_sum(sums, bias, None if all_terms else MAX_MAPS)
     code = "formula_products" if bias is None else "formula_products_bias"
-    return window.step(row, column) | _weighted_sum(sums, bias, shown) | {
+    return window.step(row, column) | step | {
         "formula": Message(code, count=patch.size),
         "groups": groups,
         "products_total": patch.size,
@@ -253,10 +253,9 @@ def _dense_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
     inputs, column = call.wide(0)[place[0]], weights[:, place[1]]
     products = inputs * column
     bias = None if biases is None else float(biases[place[1]])
-    shown = _largest(products, None if all_terms else MAX_TERMS)
-    made = _weighted_sum(products, bias, shown)
-    main = made["main_terms"]
-    return made | {
+    step, shown = _weighted_sum(products, bias, None if all_terms else MAX_TERMS)
+    main = step["main_terms"]
+    return step | {
         "formula": Message("formula_dense", count=main["count"], total=main["of"], percent=main["percent"]),
         "factor": float(call.attributes.get("alpha", 1.0)),
         "inputs_total": len(products),
@@ -276,18 +275,12 @@ DENSE = Operator("dense", _dense_step, _dense_back, frozenset(("transB", "alpha"
                  edits=("weight", "bias"))  # fmt: skip
 
 
-def _largest(terms: Float, count: int | None) -> list[int]:
-    """The places of the `count` terms that are largest in size, or of all."""
-    order: list[int] = np.argsort(-np.abs(terms), kind="stable")[:count].tolist()
-    return order
-
-
-def _weighted_sum(terms: Float, bias: float | None, shown: Sequence[int]) -> Step:
-    """The sum of a step, how few of its terms, the largest first, make up MAIN_SHARE of the sum of sizes, and what is
-    not shown."""
-    sizes = np.sort(np.abs(terms))[::-1]
-    total_size = float(sizes.sum())
-    main = int(np.searchsorted(np.cumsum(sizes), MAIN_SHARE * total_size)) + 1 if total_size else 0
+def _weighted_sum(terms: Float, bias: float | None, count: int | None) -> tuple[Step, list[int]]:
+    """The sum of a step, how few of its terms, the largest first, make up MAIN_SHARE of the sum of sizes; and which
+    `count` terms are shown, those largest in size, or all."""
+    order = np.argsort(-np.abs(terms), kind="stable")
+    sizes, total, shown = np.abs(terms)[order], float(np.abs(terms).sum()), order[:count].tolist()
+    main = int(np.searchsorted(np.cumsum(sizes), MAIN_SHARE * total)) + 1 if total else 0
     return {
         "value": float(terms.sum()) + (bias or 0.0),
         "sum": float(terms.sum()),
@@ -296,9 +289,9 @@ def _weighted_sum(terms: Float, bias: float | None, shown: Sequence[int]) -> Ste
             "count": min(main, len(terms)),
             "of": len(terms),
             "percent": round(100 * MAIN_SHARE),
-            "rest": float(terms.sum() - terms[list(shown)].sum()),
+            "rest": float(terms.sum() - terms[shown].sum()),
         },
-    }
+    }, shown
 
 
 def rows_of(values: Float) -> list[list[float | None]]:

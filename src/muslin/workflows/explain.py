@@ -67,14 +67,10 @@ class ExplainedTarget:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "class": self.label,
-            "versus": self.versus,
-            "attributions": [attribution.to_dict() for attribution in self.attributions],
-            "sanity_checks": self.sanity_checks,
-            "score_arithmetic": list(self.score_arithmetic),
-            "problem": self.problem,
-        }
+        names = ("versus", "sanity_checks", "score_arithmetic", "problem")
+        attributions = [attribution.to_dict() for attribution in self.attributions]
+        plain = {name: getattr(self, name) for name in names}
+        return {"class": self.label, "attributions": attributions, **plain}
 
 
 @dataclass(frozen=True, eq=False)

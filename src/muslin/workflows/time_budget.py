@@ -12,7 +12,7 @@ from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import resize_photos
 from muslin.errors import RecipeError, StoppedError
 from muslin.learn.batches import steps_per_epoch, total_steps
-from muslin.learn.networks import NETWORKS
+from muslin.learn.networks import NETWORKS, is_backbone
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import RecipeChoice
 from muslin.learn.recipes import LADDER, LinearProbeRecipe, SGDRecipe, image_scale, with_min_steps
@@ -206,7 +206,7 @@ def fit_backbone_to_budget(
     sample = dataset.take(evenly_spaced(len(dataset), TRIAL_PHOTOS))
     expected_s = math.inf
     best = NETWORKS[recipe.network].native_image_size or 0
-    backbones = [(name, spec.native_image_size or 0) for name, spec in NETWORKS.items() if spec.is_backbone]
+    backbones = [(name, spec.native_image_size or 0) for name, spec in NETWORKS.items() if is_backbone(name)]
     for network, side in reversed(backbones):
         if side > best or (network != recipe.network and not has_imagenet_weights(network)):
             continue
