@@ -84,13 +84,10 @@ def obtain(
             return LocalCopy(path, f"{url}, stored in {folder}", verify(row, path), tuple(tried))
         except MuslinError as error:
             tried.append(error.message)
+    files = [f"{file}.gz" for file in row.files] or [f"{row.name}.zip"]
+    package = row.debian_package
     raise DataError(
-        "dataset_unavailable",
-        name=row.name,
-        tried=tried,
-        page=row.page,
-        package=row.debian_package,
-        files=[f"{file}.gz" for file in row.files] or [f"{row.name}.zip"],
+        "dataset_unavailable", name=row.name, tried=tried, page=row.page, package=package, files=files
     )
 
 
@@ -222,8 +219,11 @@ def verify_file(sha256: str, path: Path, name: str | None = None) -> None:
 
 
 def _content_digest(path: Path) -> str:
-    with open_data_file(path) as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    try:
+        with open_data_file(path) as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError("file_unreadable", path=str(path), reason=error.strerror or str(error)) from error
 
 
 def _file_in(folder: Path, file: str) -> Path:
