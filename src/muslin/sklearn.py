@@ -77,9 +77,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         y = column_or_1d(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(
-                f"ImageClassifier needs at least two classes; the data have one class, {self.classes_[0]}."
-            )
+            name = self.classes_[0]
+            raise ValueError(f"ImageClassifier needs at least two classes; the data have one class, {name}.")
         self._range = _pixel_range(_as_numbers(X))
         pixels = self._pixels(X)
         recipe = self._fitted_recipe(len(pixels), is_strip=_image_shape(X.shape[1:], self.shape)[0] == 1)

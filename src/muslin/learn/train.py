@@ -45,13 +45,9 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
         RecipeError: the images are too small for the network, or a target's name is taken.
     """
     if isinstance(recipe, SGDRecipe) and len(split.train) < recipe.batch_size:
-        raise TrainingError(
-            "batch_too_large",
-            name=dataset.name,
-            n=len(split.train),
-            batch_size=recipe.batch_size,
-            suggested=max(len(split.train) // 4, 1),
-        )
+        n, batch_size = len(split.train), recipe.batch_size
+        sizes = {"n": n, "batch_size": batch_size, "suggested": max(n // 4, 1)}
+        raise TrainingError("batch_too_large", name=dataset.name, **sizes)
     height, width, channels = image_shape(dataset)
     network = recipe_network(recipe, (height, width, channels), dataset.targets)
     if isinstance(recipe, SGDRecipe) and image_scale(recipe, 0) != 1:

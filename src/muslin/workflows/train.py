@@ -267,11 +267,9 @@ def resume(
     require_training()
     remove_partial_files(run.folder)
     epochs = record["recipe"]["epochs"]
-    messages = [
-        Message("resuming_from_checkpoint", epoch=len(run.history), epochs=epochs)
-        if run.checkpoint.exists()
-        else Message("resuming_without_checkpoint")
-    ]
+    messages = [Message("resuming_without_checkpoint")]
+    if run.checkpoint.exists():
+        messages = [Message("resuming_from_checkpoint", epoch=len(run.history), epochs=epochs)]
 
     def log_and_report(progress: "Progress") -> None:
         if messages:  # only after a step: a refusal prints one line
@@ -298,22 +296,19 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
             run.write_history([*(r for r in run.history if r["epoch"] < progress.epoch), progress.row])
         callbacks.on_progress(progress)
 
-    listeners: dict[str, Any] = {"on_progress": on_progress, "should_stop": callbacks.should_stop}
+    options: dict[str, Any] = {"on_progress": on_progress, "should_stop": callbacks.should_stop}
     features = None if run.checkpoint.exists() else data.features
     net = initial_network(dataset, parts, recipe, seed=seed, features=features)
     if isinstance(recipe, SGDRecipe):
-        train, validation = (
-            training_arrays(dataset, part) for part in (parts.train, validation_subset(parts))
-        )
+        train, validation = (training_arrays(dataset, i) for i in (parts.train, validation_subset(parts)))
         compute = ComputeSettings(**record["compute"])
-        history = fit(
-            net, train, validation, recipe, seed=seed, compute=compute, checkpoint=run.checkpoint, **listeners
-        )
+        options |= {"seed": seed, "compute": compute, "checkpoint": run.checkpoint}
+        history = fit(net, train, validation, recipe, **options)
         record["images_seen"] = total_images_seen(len(parts.train), recipe)
     else:
         assert isinstance(recipe, LinearProbeRecipe)
         assert data.features is not None
-        history = fit_linear_heads(net, data.features, dict(dataset.labels), parts, recipe, **listeners)
+        history = fit_linear_heads(net, data.features, dict(dataset.labels), parts, recipe, **options)
         record["images_seen"] = None  # only their features
     run.write_history(history)
     record["train_s"] = round(history[-1]["elapsed_s"], 3)
@@ -353,9 +348,8 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
     record |= {"status": "finished", "test": metrics}
     seal(replace(bundle, provenance=provenance | {"test": metrics}), run.model)
     EvaluationResult("test", evaluations).write(run.folder / "evaluation.json")
-    inputs = ReportInputs(
-        record, bundle.network, run.history, dataset, parts, evaluations, output.probabilities
-    )
+    network, probabilities = bundle.network, output.probabilities
+    inputs = ReportInputs(record, network, run.history, dataset, parts, evaluations, probabilities)
     write_reports(run.folder, inputs)
     run.write_record(record)
 
@@ -469,9 +463,8 @@ def _read_run_data(
             source = {**source, "test": str(test)}
         dataset = _read_source(source, callbacks.log)
     if exclude:
-        dataset = exclusions.exclude_samples(
-            dataset, exclusions.read_exclusions(run.excluded), exclude["path"]
-        )
+        excluded = exclusions.read_exclusions(run.excluded)
+        dataset = exclusions.exclude_samples(dataset, excluded, exclude["path"])
     with _resume_command(run):
         prepared = prepare_data(dataset, recipe, seed, max_unreadable, callbacks)
     if prepared.dataset.fingerprint != fingerprint:
