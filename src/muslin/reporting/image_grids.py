@@ -180,9 +180,8 @@ def terminal_image(pixels: Pixels, width: int = 56, *, colour: bool | None = Non
         return "\n".join("".join(RAMP[i] for i in row).rstrip() for row in level)
     rgb = shown if shown.ndim == 3 else shown[:, :, None].repeat(3, axis=2)
     cell = "\x1b[38;2;{};{};{};48;2;{};{};{}m▀"
-    rows = np.concatenate(
-        [rgb[::2], rgb[1::2]], axis=2
-    ).tolist()  # per character the pixel above and the one below
+    # per character the pixel above and the one below
+    rows = np.concatenate([rgb[::2], rgb[1::2]], axis=2).tolist()
     return "\n".join("".join(cell.format(*pair) for pair in row) + "\x1b[0m" for row in rows)
 
 

@@ -36,7 +36,8 @@ def print_table(
 
     Args:
         alignment: a letter per column: `f` left, long cells are folded; `l` left and `r` right, cells stay whole.
-        rows: cells without control characters are printed; a list is a cell of several lines, None a line between rows.
+        rows: the cells, printed without control characters; a list is a cell of several lines, None a line between
+            two rows.
     """
     from rich import box
     from rich.table import Table
