@@ -48,7 +48,10 @@ class Journal:
             _lock(self._file.fileno(), path)
             self.count, end, old_inputs = _read_valid_lines(self._file, path)
             if old_inputs is not None and self.count:
-                _check_resumable(path, self.count, old_inputs, inputs, resume)
+                if not resume:
+                    raise DataError("job_not_resumed", path=str(path), count=self.count)
+                if changed := [name for name in inputs if old_inputs.get(name) != inputs[name]]:
+                    raise DataError("job_inputs_changed", path=str(path), names=changed)
             if old_inputs != inputs:
                 self.count = end = 0
             self._file.truncate(end)
@@ -115,11 +118,7 @@ def _lock(handle: int, path: Path) -> None:
 
 
 def _read_valid_lines(file: Any, path: Path) -> tuple[int, int, Any]:
-    """The number of valid rows, the byte at which they end, and the inputs (None without a valid first line).
-
-    Raises:
-        StorageError: the file is not a journal.
-    """
+    """The number of valid rows, the byte at which they end, and the inputs (None without a valid first line)."""
     count = end = 0
     inputs: Any = None
     for line in file:
@@ -137,12 +136,3 @@ def _read_valid_lines(file: Any, path: Path) -> tuple[int, int, Any]:
         if b"\n" in start or not TORN_FIRST_LINE.fullmatch(start):
             raise StorageError("not_a_journal", path=str(path))
     return count, end, inputs
-
-
-def _check_resumable(
-    path: Path, count: int, old_inputs: Any, inputs: Mapping[str, Any], resume: bool
-) -> None:
-    if not resume:
-        raise DataError("job_not_resumed", path=str(path), count=count)
-    if changed := [name for name in inputs if old_inputs.get(name) != inputs[name]]:
-        raise DataError("job_inputs_changed", path=str(path), names=changed)

@@ -234,11 +234,7 @@ def _check_output(path: Path, out: Path, model: object, taxonomy: str | Path | N
 
 
 def _survey(table: TableFile, column: str) -> tuple[int, list[str]]:
-    """The number of products, and notes on repeated ids and overlong rows.
-
-    Raises:
-        DataError: there is none.
-    """
+    """The number of products, and notes on repeated ids and overlong rows; DataError where there is no product."""
     notes: list[str] = []
     name = next((c for id_name in ID_NAMES for c in table.columns if c.lower() == id_name), None)
     hashes = array("q", (hash(cell) for (cell,) in table.rows([name or column])))

@@ -94,7 +94,10 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             raise DataError("class_list_missing", path=str(labels_list), name=missing)
         classes = read_names(names_list)
         if target == "category":
-            names, values = _read_categories(labels_list, classes)
+            rows = list(read_list(labels_list, 2))
+            names = [name for _, (name, _) in rows]
+            numbers = (category_index(labels_list, line, number, len(classes)) for line, (_, number) in rows)
+            values = np.fromiter(numbers, dtype=np.int64, count=len(rows))
         else:
             names, values = _read_attributes(labels_list, len(classes), log)
         photos = photos or names
@@ -107,7 +110,11 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     if options.crop:
         if BOXES not in lists:
             raise DataError("box_list_missing", path=str(path), name=BOXES)
-        boxes = _read_boxes(lists[BOXES], photos)
+        box_of = {
+            name: parse_box(lists[BOXES], number, corners)
+            for number, (name, *corners) in read_list(lists[BOXES], 5)
+        }
+        boxes = [box_of.get(name) for name in photos]
     listed = PhotoList("deepfashion", dataset_root(path), photos, tuple(targets), labels, parts, boxes)
     return build_dataset(listed, options, fixes)
 
@@ -170,14 +177,6 @@ def new_target(name: str, classes: tuple[str, ...]) -> Target:
     return Target(name, classes, "multiclass" if name == "category" else "multilabel")
 
 
-def _read_categories(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-    names, labels = [], []
-    for number, (name, label) in read_list(path, 2):
-        names.append(name)
-        labels.append(category_index(path, number, label, len(classes)))
-    return names, np.array(labels, dtype=np.int64)
-
-
 def _read_attributes(path: Path, columns: int, log: Log) -> tuple[list[str], NDArray[np.int8]]:
     """The names and, int8 (rows, columns), 1 yes, 0 no, UNKNOWN; the list is read in blocks, never held as text."""
     names: list[str] = []
@@ -230,11 +229,6 @@ def _read_parts(path: Path, photos: Sequence[str]) -> NDArray[np.object_]:
     if missing := sum(name not in part_of for name in photos):
         raise DataError("photos_without_part", path=str(path), missing=missing, count=len(photos))
     return np.array([part_of[name] for name in photos], dtype=object)
-
-
-def _read_boxes(path: Path, photos: Sequence[str]) -> list[Box | None]:
-    box_of = {name: parse_box(path, number, corners) for number, (name, *corners) in read_list(path, 5)}
-    return [box_of.get(name) for name in photos]
 
 
 def parse_box(path: Path, line: int, corners: Sequence[str]) -> Box:

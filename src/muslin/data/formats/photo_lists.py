@@ -12,7 +12,7 @@ from muslin.data.dataset import Dataset, Target
 from muslin.data.formats.photo_tables import missing_photos, unique_ids
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.photos import Photo, PhotoImages
-from muslin.data.tables.photo_lookup import FindPhoto, in_path
+from muslin.data.tables.photo_lookup import in_path
 from muslin.errors import DataError, unknown
 from muslin.messages import Message
 
@@ -61,7 +61,10 @@ def build_dataset(listed: PhotoList, options: ReadOptions, fixes: Sequence[str])
     paths = [Path(options.images)] if options.images else [listed.root / name for name in listed.folders]
     opened = [in_path(path) for path in paths if options.images or path.exists()]
     finders = [find for find, _ in opened]
-    photos = [_find(name, finders) for name in listed.names]
+    photos: list[Photo | None] = []
+    for name in listed.names:  # the first folder of its path can be the one searched
+        forms = (name, name.partition("/")[2] or name)
+        photos.append(next((photo for find in finders for form in forms if (photo := find(form))), None))
     if not any(photos):
         example = next(iter(listed.names), "")
         raise DataError("no_photo_found", path=str(listed.root), count=len(photos), example=example)
@@ -87,14 +90,6 @@ def build_dataset(listed: PhotoList, options: ReadOptions, fixes: Sequence[str])
         + ("; photos cropped to their boxes" if listed.boxes is not None else ""),
         fixes=tuple(fixes),
     )
-
-
-def _find(name: str, finders: Sequence[FindPhoto]) -> Photo | None:
-    """The photo called `name`, also where the first folder of its path is the one searched."""
-    for find in finders:
-        if photo := find(name) or find(name.partition("/")[2] or name):
-            return photo
-    return None
 
 
 def select_targets(path: Path, available: Sequence[str], options: ReadOptions) -> list[str]:

@@ -114,6 +114,10 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         fixes.append(missing_photos(missing))
     targets, labels, described = _encode_targets(table, names, rows, options, fixes)
     codes = photo_names.codes[rows].tolist()
+    groups = None
+    if group:  # an empty cell is a group of its own
+        cells = ((row, str(table.columns[group].categories[table.columns[group].codes[row]])) for row in rows)
+        groups = np.array([cell or f"(row {row + 1})" for row, cell in cells], dtype=object)
     return Dataset(
         name=path.parent.resolve().name if path.stem == "images" else path.stem,
         format="table",
@@ -122,7 +126,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         labels=labels,
         ids=unique_ids([str(photo_names.categories[code]) for code in codes]),
         parts=part_column(path, table.columns[split], rows) if split else None,
-        groups=_groups(table.columns[group], rows) if group else None,
+        groups=groups,
         origin="; ".join(
             [f"{len(table):,} rows", f"photos: {image_column}", f"label: {', '.join(described)}"]
             + ([f"group: {group}"] if group else [])
@@ -146,7 +150,8 @@ def _encode_targets(
         separator = choose_separator(table.path, name, column, separators.get(name), strict)
         target, labels[name] = encode_column(name, column, rows, separator)
         targets.append(target)
-        described.append(f"{name} ({_describe_separator(separator)})" if separator else name)
+        how = "lists of labels" if separator == LIST else f"labels separated by {separator!r}"
+        described.append(f"{name} ({how})" if separator else name)
     return targets, labels, described
 
 
@@ -226,10 +231,6 @@ def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> d
     return separators
 
 
-def _describe_separator(separator: str) -> str:
-    return "lists of labels" if separator == LIST else f"labels separated by {separator!r}"
-
-
 def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[str]) -> Column:
     is_unknown = np.array([cell in NOT_CLASSES for cell in column.categories], dtype=bool)
     if count := int(is_unknown[column.codes[rows]].sum()):
@@ -249,14 +250,6 @@ def part_column(path: Path, column: Column, rows: NDArray[np.intp]) -> NDArray[n
             raise DataError("split_value_unknown", path=str(path), row=row, **unknown(word, PART_NAMES))
     parts: NDArray[np.object_] = np.array([PART_NAMES[word] for word in words], dtype=object)
     return parts.take(column.codes[rows])
-
-
-def _groups(column: Column, rows: NDArray[np.intp]) -> NDArray[np.object_]:
-    """An empty cell is a group of its own."""
-    cells = [str(column.categories[code]) for code in column.codes[rows].tolist()]
-    return np.array(
-        [cell or f"(row {row + 1})" for row, cell in zip(rows.tolist(), cells, strict=True)], dtype=object
-    )
 
 
 def missing_photos(names: Sequence[str]) -> Message:

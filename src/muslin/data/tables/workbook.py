@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape
 
 from muslin.data.archives import archive_files, archive_kind, archive_names
 from muslin.data.tables.cells import AddedColumn, CellValue, Row, format_cell
-from muslin.data.tables.columns import Column, Table, build_columns, cell_text, check_distinct
+from muslin.data.tables.columns import Table, build_columns, cell_text, check_distinct
 from muslin.errors import DataError
 from muslin.messages import Log, Message
 
@@ -131,9 +131,17 @@ class Workbook:
                 yield [cells.get(i, "") for i in index_of.values()]
 
         columns = build_columns(list(index_of), body(), log)
+        name_at = {i: name for name, i in index_of.items()}
+        merged = 0
+        for column, top, bottom in editor.merged:
+            start, end = bisect_left(numbers, top), bisect_right(numbers, bottom)
+            if column in name_at and start < end and numbers[start] == top:
+                codes = columns[name_at[column]].codes
+                codes[start + 1 : end] = codes[start]
+                merged += end - start - 1
         counts = {
             "empty_rows_skipped": numbers[-1] - first - len(numbers) - self._above,
-            "merged_cells_filled": _fill_merged(columns, list(index_of.values()), numbers, editor.merged),
+            "merged_cells_filled": merged,
             "cells_without_column_skipped": without_column,
             "error_cells_emptied": editor.error_cells,
             "formulas_without_result": editor.formulas_without_result,
@@ -423,27 +431,6 @@ def _parse_xml(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
     if b"<!DOCTYPE" in content:
         _refuse_doctype()
     return ElementTree.fromstring(content)
-
-
-def _fill_merged(
-    columns: dict[str, Column], indices: list[int], numbers: list[int], merged: list[tuple[int, int, int]]
-) -> int:
-    """Copy each cell merged downwards to its other rows, in place; the number of cells filled.
-
-    Args:
-        indices: the columns' indices in the sheet, from 0.
-        numbers: the rows' numbers in the sheet.
-        merged: first column, first row and last row of the merged cells.
-    """
-    names = dict(zip(indices, columns, strict=True))
-    filled = 0
-    for column, top, bottom in merged:
-        first, end = bisect_left(numbers, top), bisect_right(numbers, bottom)
-        if column in names and first < end and numbers[first] == top:
-            codes = columns[names[column]].codes
-            codes[first + 1 : end] = codes[first]
-            filled += end - first - 1
-    return filled
 
 
 def _cell_xml(value: CellValue, reference: str, prefix: str) -> str:
