@@ -242,9 +242,8 @@ def accept_threshold(
     if n == 0:
         return np.inf
     ranks = np.unique(np.linspace(0, n, min(_MAX_TESTS, n) + 1).round().astype(int)[1:])
-    min_n = np.log(1 - CONFIDENCE_LEVEL) / np.log(
-        precision
-    )  # images, all correct, that can prove `precision`
+    # images, all correct, that can prove `precision`
+    min_n = np.log(1 - CONFIDENCE_LEVEL) / np.log(precision)
     # With too few images to divide the 5 % among several starts: one, where it has a chance
     begin = [fraction * n for fraction in _START_FRACTIONS] if n >= 4 * min_n else [min(max(n / 2, min_n), n)]
     starts = [int(np.searchsorted(ranks, rank)) for rank in begin]

@@ -273,7 +273,7 @@ def _find_leaked(
     from muslin.data.audit.image_stats import compute_image_stats
 
     train = _training_indices(predictor, dataset, part)
-    if train is None or not len(train):
+    if not len(train):
         return None
     places = {name: i for i, name in enumerate(dataset.ids)}
     evaluated = np.array([places[name] for name in images.ids], dtype=np.int64)
@@ -297,13 +297,12 @@ def _find_leaked(
     return np.asarray(leaked[representative[len(train) :]])
 
 
-def _training_indices(predictor: Predictor, dataset: Dataset, part: str) -> NDArray[np.int64] | None:
-    """Where in `dataset` the model's training images are; None where that is not known."""
-    if part in ("train", "all"):
-        return None
-    if dataset.parts is not None:
-        return np.flatnonzero(dataset.parts == "train")
-    if not isinstance(dataset.images, PixelImages):
-        return None  # the split of photos is known only after decoding all of them
-    parts = training_split(predictor, dataset)
-    return None if parts is None else parts.train
+def _training_indices(predictor: Predictor, dataset: Dataset, part: str) -> NDArray[np.int64]:
+    """Where in `dataset` the model's training images are; none where that is not known."""
+    if part not in ("train", "all"):
+        if dataset.parts is not None:
+            return np.flatnonzero(dataset.parts == "train")
+        # The split of photos is known only after decoding all of them
+        if isinstance(dataset.images, PixelImages) and (parts := training_split(predictor, dataset)):
+            return parts.train
+    return np.empty(0, dtype=np.int64)

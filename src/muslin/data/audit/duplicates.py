@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -86,11 +86,8 @@ def find_duplicates(dataset: Dataset, stats: ImageStats, log: Log) -> Duplicates
             indices=compared,
             on_progress=lambda share: log(f"compared {100 * share:.0f} % of the images"),
         )
-    complete = len(pairs) < MAX_PAIRS
-    duplicates = Duplicates(
-        identical, pairs, distances, median, NEAR_FRACTION * median, complete, frozenset()
-    )
-    return replace(duplicates, exclude=_copies_to_exclude(dataset, identical, pairs))
+    complete, exclude = len(pairs) < MAX_PAIRS, _copies_to_exclude(dataset, identical, pairs)
+    return Duplicates(identical, pairs, distances, median, NEAR_FRACTION * median, complete, exclude)
 
 
 def median_distance(thumbnails: NDArray[np.uint8], indices: NDArray[np.int64]) -> float:
@@ -163,13 +160,12 @@ def _conflicting_labels(dataset: Dataset, indices: NDArray[np.int64]) -> list[st
         labels = dataset.labels[target.name][indices]
         if target.kind == "multilabel":
             both = (labels == 1).any(axis=0) & (labels == 0).any(axis=0)
-            names = [f"{target.classes[i]} yes / no" for i in np.flatnonzero(both)[:MAX_CONFLICT_LABELS]]
-            conflicts += [f"{target.name}: {', '.join(names)}"] if names else []
+            names = [f"{target.classes[i]} yes / no" for i in np.flatnonzero(both)]
+            text = ", ".join(names[:MAX_CONFLICT_LABELS])
         else:
             names = [target.classes[i] for i in np.unique(labels[labels != UNKNOWN])]
-            conflicts += (
-                [f"{target.name}: {' / '.join(names[:MAX_CONFLICT_LABELS])}"] if len(names) > 1 else []
-            )
+            text = " / ".join(names[:MAX_CONFLICT_LABELS]) if len(names) > 1 else ""
+        conflicts += [f"{target.name}: {text}"] if text else []
     return conflicts
 
 

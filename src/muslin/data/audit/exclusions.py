@@ -49,9 +49,8 @@ def read_exclusions(path: Path) -> list[tuple[str, str]]:
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        raise DataError(
-            "exclusions_unreadable", path=str(path), reason=error.strerror or str(error)
-        ) from error
+        reason = error.strerror or str(error)
+        raise DataError("exclusions_unreadable", path=str(path), reason=reason) from error
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         if "id" not in (reader.fieldnames or ()):
@@ -63,9 +62,8 @@ def read_exclusions(path: Path) -> list[tuple[str, str]]:
             names.append((unescape_formula(row.get("part") or ""), unescape_formula(row["id"])))
         return names
     except csv.Error as error:
-        raise DataError(
-            "exclusions_not_csv", path=str(path), row=reader.reader.line_num, reason=str(error)
-        ) from error
+        row_number = reader.reader.line_num
+        raise DataError("exclusions_not_csv", path=str(path), row=row_number, reason=str(error)) from error
 
 
 def exclude_samples(dataset: Dataset, names: Sequence[tuple[str, str]], path: str) -> Dataset:
@@ -87,9 +85,8 @@ def exclude_samples(dataset: Dataset, names: Sequence[tuple[str, str]], path: st
         else:
             excluded[index] = True
     if unknown:
-        raise DataError(
-            "excluded_samples_unknown", path=path, dataset=dataset.name, count=len(unknown), names=unknown[:3]
-        )
+        count, first = len(unknown), unknown[:3]
+        raise DataError("excluded_samples_unknown", path=path, dataset=dataset.name, count=count, names=first)
     if excluded.all():
         raise DataError("everything_excluded", path=path, dataset=dataset.name)
     kept = dataset.take(np.flatnonzero(~excluded))
