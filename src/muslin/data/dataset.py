@@ -189,11 +189,8 @@ class Dataset:
                 digest.update(photo)
             return digest.hexdigest()
         images = self.images
-        for array in (
-            [images.pixels]
-            if isinstance(images, PixelImages)
-            else map(images.__getitem__, range(len(images)))
-        ):
+        pixels = [images.pixels] if isinstance(images, PixelImages) else None
+        for array in pixels or (images[i] for i in range(len(images))):
             digest.update(repr(array.shape).encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()

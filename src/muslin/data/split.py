@@ -39,13 +39,9 @@ def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified
     if not len(sets["train"]):
         raise TrainingError("no_training_part", name=dataset.name)
     notes = [Message("part_given", part=part) for part in PARTS[1:] if len(sets[part])]
-    fractions = {
-        "test": ("test_drawn", TEST_FRACTION),
-        "validation": ("validation_drawn", validation_fraction),
-    }
-    drawn = [part for part, (_, fraction) in fractions.items() if fraction and not len(sets[part])]
-    for part in drawn:
-        code, fraction = fractions[part]
+    draws = [("test", "test_drawn", TEST_FRACTION), ("validation", "validation_drawn", validation_fraction)]
+    drawn = [draw for draw in draws if draw[2] and not len(sets[draw[0]])]
+    for part, code, fraction in drawn:
         sets["train"], sets[part], moved = _draw(dataset, sets["train"], fraction, seed, stratified)
         notes += [*moved, Message(code, fraction=fraction, seed=seed)]
     if unlabelled := int((~labelled).sum()):

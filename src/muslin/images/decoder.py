@@ -90,13 +90,10 @@ def decode(
     kind = _file_kind(data, name)
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
-            if image.width * image.height > max_pixels:
+            width, height = image.size
+            if width * height > max_pixels:
                 raise ImageError(
-                    "too_many_pixels",
-                    name=name,
-                    width=image.width,
-                    height=image.height,
-                    max_pixels=max_pixels,
+                    "too_many_pixels", name=name, width=width, height=height, max_pixels=max_pixels
                 )
             return _decode_image(image, name, kind, data, min_side_px, upright)
     except ImageError:
@@ -152,13 +149,12 @@ def _read_bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
         try:
             with Path(source).open("rb") as file:
                 data = file.read(max_bytes + 1)
+        except FileNotFoundError as error:
+            raise ImageError("image_missing", name=name) from error
+        except IsADirectoryError as error:
+            raise ImageError("image_is_folder", name=name) from error
         except (OSError, ValueError) as error:
-            codes: dict[type, str] = {
-                FileNotFoundError: "image_missing",
-                IsADirectoryError: "image_is_folder",
-            }
-            code = codes.get(type(error), "image_unreadable")
-            raise ImageError(code, name=name, reason=str(error)) from error
+            raise ImageError("image_unreadable", name=name, reason=str(error)) from error
     if not data:
         raise ImageError("image_empty", name=name)
     if len(data) > max_bytes:
