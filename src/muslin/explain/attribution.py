@@ -103,9 +103,8 @@ def attribute(
     classes = layered.target(target).classes
     for name in (label,) if versus is None else (label, versus):
         if name not in classes:
-            raise ExplanationError(
-                "explained_class_unknown", target=target, **unknown(str(name)[:80], classes)
-            )
+            nearest = unknown(str(name)[:80], classes)
+            raise ExplanationError("explained_class_unknown", target=target, **nearest)
     choices = attribution_layers(layered, target)
     if not choices:
         raise ExplanationError("attribution_unavailable", target=target)

@@ -22,9 +22,8 @@ def feature_map_sheet(trace: Trace, layer: str, tta_view: ViewName = "original")
     low, high = maps.min((1, 2)), maps.max((1, 2))
     width = np.where(high > low, high - low, 1)[:, None, None]
     codes = np.rint((maps - low[:, None, None]) / width * 255).astype(np.uint8)
-    of_network = [
-        trace.of(name, tta_view) for name in trace.layered.by_name if name not in ("numbers", "planes")
-    ]
+    names = set(trace.layered.by_name) - {"numbers", "planes"}
+    of_network = [trace.of(name, tta_view) for name in names]
     header = {
         "layer": layer,
         "maps": len(maps),

@@ -41,11 +41,6 @@ class Graph:
         """Which node makes a named result."""
         return {name: node for node in self.nodes for name in node.outputs if name}
 
-    @cached_property
-    def results(self) -> tuple[str, ...]:
-        """The names of everything that the nodes make, in order."""
-        return tuple(self.producers)
-
     def path(self, result: str) -> Iterator[str]:
         """`result`, what its node was made of, and so on; of several inputs the first that a node makes."""
         while result in self.producers:

@@ -193,9 +193,10 @@ def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredMode
     rows = _table_rows(bundle.network)
     full_graph = full_graph or read_graph(bundle.model)
     dependent = _dependent(full_graph)
-    opened = session(full_graph.to_bytes(also=full_graph.results), optimise=False)
-    results = run_session(opened, full_graph.results, {"pixels": bundle.golden_pixels[:1]})
-    values = dict(zip(full_graph.results, results, strict=True))
+    names = list(full_graph.producers)
+    opened = session(full_graph.to_bytes(also=names), optimise=False)
+    results = run_session(opened, names, {"pixels": bundle.golden_pixels[:1]})
+    values = dict(zip(names, results, strict=True))
     constant = {n: v for n, v in values.items() if n not in dependent and not n.startswith(FEATURES)}
     graph = replace(
         full_graph.with_constants(constant),

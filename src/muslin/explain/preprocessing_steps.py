@@ -87,8 +87,7 @@ def trace_preprocessing(
     """
     notes: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
-        pixels = sent_pixels = source
-        is_rotated = False
+        pixels, sent_pixels, is_rotated = source, source, False
     else:
         sent, decoded = decode(source, name=name, upright=False), decode(source, name=name)
         pixels, sent_pixels, notes = decoded.pixels, sent.pixels, decoded.notes

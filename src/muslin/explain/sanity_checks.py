@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -156,10 +157,9 @@ def _replaced_cells(
         np.arange(side) * count // side for side, count in zip(pixels.shape, cells.shape, strict=False)
     )
     where = rows[:, None] * cells.shape[1] + columns
+    start, end = pixels, np.broadcast_to(edge_colour(pixels), pixels.shape)
     if insert:
         start, end = gaussian_blur(pixels, max(pixels.shape[:2]) / 8), pixels
-    else:
-        start, end = pixels, np.broadcast_to(edge_colour(pixels), pixels.shape)
     rank = np.empty(cells.size, int)
     rank[order] = np.arange(cells.size)
     replaced = rank[where][None] < counts[:, None, None]
@@ -171,16 +171,13 @@ def sanity_checks(
 ) -> dict[str, Any]:
     """All tests of one map; `probability` predicts that of the map's class."""
     large = sum(layer.multiply_adds for layer in trace.layered.layers) > LARGE
-    limits = {"steps": 10, "orders": 6} if large else {}
+    limits: dict[str, Any] = {"steps": 10, "orders": 6} if large else {}
     others = [shuffled(trace.layered, seed + i) for i in range(3 if large else SHUFFLES)]
+    test = partial(order_test, trace.pixels, attribution.cells, probability, seed=seed, **limits)
     return {
         "seed": seed,
         "shuffled": shuffle_test(trace, attribution, others),
         "other_class": other_class_test(trace, attribution),
-        **{
-            name: order_test(
-                trace.pixels, attribution.cells, probability, insert=name == "insertion", seed=seed, **limits
-            )
-            for name in ("deletion", "insertion")
-        },
+        "deletion": test(insert=False),
+        "insertion": test(insert=True),
     }

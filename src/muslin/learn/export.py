@@ -87,9 +87,8 @@ class GraphWriter:
     def mean_of_views(self, source: str, output: str) -> str:
         """The mean over the image's and the mirror image's half of `source`."""
         views = [f"{output}_original", f"{output}_flipped"]
-        self.nodes.append(
-            helper.make_node("Split", [source], views, name=f"{output}_views", axis=0, num_outputs=2)
-        )
+        split = helper.make_node("Split", [source], views, name=f"{output}_views", axis=0, num_outputs=2)
+        self.nodes.append(split)
         return self.node("Mean", views, output)
 
 

@@ -375,11 +375,8 @@ def kind_words(kind: str, language: str = "en") -> Mapping[str, str]:
 
 def layer_detail(row: Mapping[str, Any], language: str = "en") -> str:
     """What a layer of a bundle's table does, in words; empty for an unknown kind or a row that lacks something."""
-    values = {
-        **row,
-        "features": math.prod(row.get("input") or [0]),
-        "channels": (row.get("input") or [0])[-1],
-    }
+    before = row.get("input") or [0]
+    values = {**row, "features": math.prod(before), "channels": before[-1]}
     try:
         if row["kind"] == "scale":
             for name, pixel in (("low", 0), ("high", 255)):

@@ -83,10 +83,9 @@ class Net(nn.Module):
 
     def train(self, mode: bool = True) -> "Net":
         super().train(mode)
-        if self.frozen_prefix:
-            for module in self.layers.values():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+        for module in self.layers.values():
+            if self.frozen_prefix and isinstance(module, nn.BatchNorm2d):
+                module.eval()
         return self
 
     def fit_normalisation(self, pixels: NDArray[np.uint8]) -> None:

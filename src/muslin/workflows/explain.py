@@ -20,8 +20,6 @@ from muslin.messages import Log, Message, no_log
 
 CLASSES_SHOWN = 4
 """Classes with an attribution of their own: the explained one and the most probable others."""
-
-
 LAYER_FIELDS = ("name", "kind", "detail", "shape", "parameters", "multiply_adds", "multiply_adds_share")
 
 
@@ -68,9 +66,8 @@ class ExplainedTarget:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         names = ("versus", "sanity_checks", "score_arithmetic", "problem")
-        attributions = [attribution.to_dict() for attribution in self.attributions]
         plain = {name: getattr(self, name) for name in names}
-        return {"class": self.label, "attributions": attributions, **plain}
+        return plain | {"class": self.label, "attributions": [one.to_dict() for one in self.attributions]}
 
 
 @dataclass(frozen=True, eq=False)
