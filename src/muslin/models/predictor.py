@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +88,10 @@ class TargetPrediction:
     decision: str = "review"
     prediction_set: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values, without `labels` where there are none."""
+        return {name: plain(value) for name, value in vars(self).items() if (name, value) != ("labels", None)}
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -107,19 +111,7 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values: one line of `muslin predict --json`."""
-        return {
-            "image": self.image,
-            "predictions": {name: _prediction_json(one) for name, one in self.predictions.items()},
-            "notes": plain(self.notes),
-            "error": plain(self.error),
-        }
-
-
-def _prediction_json(prediction: TargetPrediction) -> dict[str, Any]:
-    values = {f.name: plain(getattr(prediction, f.name)) for f in fields(prediction)}
-    if prediction.labels is None:
-        del values["labels"]
-    return values
+        return {name: plain(value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,14 +134,13 @@ def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
     if len(outputs) == 1:
         return outputs[0]
 
-    def concat(batches: list[Mapping[str, Floats]]) -> dict[str, Floats]:
+    def concat(attribute: str) -> dict[str, Floats]:
+        batches: list[dict[str, Floats]] = [getattr(output, attribute) for output in outputs]
         return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
     is_ood = [output.is_ood for output in outputs if output.is_ood is not None]
     return ModelOutput(
-        concat([output.raw_probabilities for output in outputs]),
-        concat([output.probabilities for output in outputs]),
-        np.concatenate(is_ood) if is_ood else None,
+        concat("raw_probabilities"), concat("probabilities"), np.concatenate(is_ood) if is_ood else None
     )
 
 
@@ -223,9 +214,8 @@ class Predictor:
             DataError: an unknown name, or a number out of range.
         """
         twin = copy(self)
-        twin.bundle = replace(
-            self.bundle, thresholds=change_thresholds(self.targets, self.bundle.thresholds, changes)
-        )
+        thresholds = change_thresholds(self.targets, self.bundle.thresholds, changes)
+        twin.bundle = replace(self.bundle, thresholds=thresholds)
         return twin
 
     def predict(
@@ -286,9 +276,7 @@ class Predictor:
 
     def infer(self, pixels: Pixels, batch_size: int | None = None) -> ModelOutput:
         """The model's output before any decision; arguments and errors as `predict_pixels`."""
-        names = [target.name for target in self.targets]
-        if self.bundle.ood_detector is not None:
-            names.append(FEATURES)
+        names = _output_names(self.bundle)
         batches = self._run(pixels, names, batch_size)
         return concat_outputs([self.to_output(batch, batch.get(FEATURES)) for batch in batches])
 
@@ -307,28 +295,20 @@ class Predictor:
 
     def to_output(self, raw_probabilities: Mapping[str, Floats], features: Floats | None) -> ModelOutput:
         """The output of `infer` for the results of `infer_raw`."""
-        detector, calibration_data = self.bundle.ood_detector, self.bundle.calibration_data
-        is_ood = None
-        if detector is not None and features is not None:
-            is_ood = detector.ood_score(features) > detector.threshold
-        return ModelOutput(
-            {t.name: raw_probabilities[t.name] for t in self.targets},
-            {
-                t.name: calibrate_probabilities(t, raw_probabilities[t.name], calibration_data.get(t.name))
-                for t in self.targets
-            },
-            is_ood,
-        )
+        detector, data = self.bundle.ood_detector, self.bundle.calibration_data
+        raw = {t.name: raw_probabilities[t.name] for t in self.targets}
+        calibrated = {t.name: calibrate_probabilities(t, raw[t.name], data.get(t.name)) for t in self.targets}
+        if detector is None or features is None:
+            return ModelOutput(raw, calibrated, None)
+        return ModelOutput(raw, calibrated, detector.ood_score(features) > detector.threshold)
 
     def policies(
         self, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
     ) -> dict[str, AcceptancePolicy]:
         """Per target's name the policy at `precision`; see `muslin.evaluation.selective.acceptance_policy`."""
-        calibration_data, thresholds = self.bundle.calibration_data, self.thresholds
+        data, thresholds = self.bundle.calibration_data, self.thresholds
         return {
-            t.name: acceptance_policy(
-                t, calibration_data.get(t.name), precision, guarantee, thresholds.get(t.name, ())
-            )
+            t.name: acceptance_policy(t, data.get(t.name), precision, guarantee, thresholds.get(t.name, ()))
             for t in self.targets
         }
 
@@ -336,22 +316,22 @@ class Predictor:
         self, images: list[tuple[Prediction, Pixels | None]], policies: Mapping[str, AcceptancePolicy]
     ) -> Iterator[Prediction]:
         readable = [pixels for _, pixels in images if pixels is not None]
-        triages: dict[str, Triage] = {}
         if readable:
             output = self.infer(np.stack(readable))
-            for t in self.targets:
-                triages[t.name] = triage(t, output.probabilities[t.name], policies[t.name], output.is_ood)
-        rows = iter(range(len(readable)))
-        for prediction, pixels in images:
-            if pixels is None:
-                yield prediction
-                continue
-            row = next(rows)
-            predictions = {
-                t.name: _target_prediction(t, output.probabilities[t.name][row], triages[t.name], row)
+            triages = {
+                t.name: triage(t, output.probabilities[t.name], policies[t.name], output.is_ood)
                 for t in self.targets
             }
-            yield replace(prediction, predictions=predictions)
+        rows = iter(range(len(readable)))
+        for prediction, pixels in images:
+            if pixels is not None:
+                row = next(rows)
+                predictions = {
+                    t.name: _target_prediction(t, output.probabilities[t.name][row], triages[t.name], row)
+                    for t in self.targets
+                }
+                prediction = replace(prediction, predictions=predictions)
+            yield prediction
 
     def _run(
         self, pixels: Pixels, names: list[str], batch_size: int | None = None
@@ -360,12 +340,10 @@ class Predictor:
         shape = self.bundle.preprocessing.shape
         pixels = np.asarray(pixels)
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != shape:
-            raise DataError(
-                "pixels_shape", found=f"{pixels.dtype} {pixels.shape}", expected=_batch_type(shape)
-            )
+            found = f"{pixels.dtype} {pixels.shape}"
+            raise DataError("pixels_shape", found=found, expected=_batch_type(shape))
         widths = {target.name: len(target.classes) for target in self.targets}
-        detector = self.bundle.ood_detector
-        if detector is not None:
+        if detector := self.bundle.ood_detector:
             widths[FEATURES] = detector.reference_features.shape[1]
         if not len(pixels):
             yield {name: np.empty((0, widths.get(name, 0)), np.float32) for name in names}
@@ -388,12 +366,13 @@ class Predictor:
                 worst = np.argmax(np.nan_to_num(difference, nan=np.inf))
                 image, column = np.unravel_index(worst, expected.shape)
                 raise BundleError(
-                    "golden_mismatch",
-                    image=int(image),
-                    class_name=target.classes[column],
-                    found=float(found[image, column]),
-                    expected=float(expected[image, column]),
-                )
+                    "golden_mismatch", image=int(image), class_name=target.classes[column],
+                    found=float(found[image, column]), expected=float(expected[image, column]),
+                )  # fmt: skip
+
+
+def _output_names(bundle: Bundle) -> list[str]:
+    return [target.name for target in bundle.targets] + [FEATURES] * (bundle.ood_detector is not None)
 
 
 def _checked_session(bundle: Bundle, threads: int) -> Any:
@@ -412,10 +391,7 @@ def _checked_session(bundle: Bundle, threads: int) -> Any:
     if len(inputs) != 1 or kind != "tensor(uint8)" or not is_any_n or tuple(sizes[1:]) != shape:
         found = [f"{name}: {kind} {sizes}" for name, (kind, sizes) in inputs.items()]
         raise BundleError("graph_input", found=found, expected=_batch_type(shape))
-    required = [target.name for target in bundle.targets]
-    if bundle.ood_detector is not None:
-        required.append(FEATURES)
-    for name in required:
+    for name in _output_names(bundle):
         if name not in outputs:
             raise BundleError("graph_output", name=name, found=outputs)
     return session
@@ -429,28 +405,20 @@ def _target_prediction(target: Target, probabilities: Floats, decided: Triage, r
     # By way of the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437
     by_class = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
     ranking = sorted(by_class.items(), key=lambda item: -item[1])
+    labels = None
     if target.kind == "multilabel":
         labels = tuple(name for name, yes in zip(target.classes, decided.labels[row], strict=True) if yes)
-    else:
-        labels = None
+    else:  # the predicted class first, whatever its threshold
         predicted = target.classes[decided.predicted[row]]
-        ranking.sort(
-            key=lambda item: item[0] != predicted
-        )  # the predicted class first, whatever its threshold
+        ranking.sort(key=lambda item: item[0] != predicted)
     (label, probability), *others = ranking[:2]
     runner_up, runner_up_probability = others[0] if others else (None, None)
     prediction_set = [target.classes[i] for i in np.flatnonzero(decided.prediction_sets[row])]
     prediction_set.sort(key=lambda name: -by_class[name])
     return TargetPrediction(
-        label=label,
-        probability=probability,
-        runner_up=runner_up,
-        runner_up_probability=runner_up_probability,
-        probabilities=by_class,
-        labels=labels,
-        decision=DECISIONS[decided.decisions[row]],
-        prediction_set=tuple(prediction_set),
-    )
+        label, probability, runner_up, runner_up_probability, by_class, labels,
+        DECISIONS[decided.decisions[row]], tuple(prediction_set),
+    )  # fmt: skip
 
 
 # --- images as users give them → pixels
@@ -524,10 +492,10 @@ def _to_png(name: str, image: "PIL.Image.Image") -> bytes:
     """As a file, so that transparency, 16 bits and EXIF orientation are handled in one place."""
     file = io.BytesIO()
     try:
-        is_png_mode = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-        (image if is_png_mode else image.convert("RGB")).save(
-            file, "PNG", compress_level=0, exif=image.getexif()
+        writable = (
+            image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else image.convert("RGB")
         )
+        writable.save(file, "PNG", compress_level=0, exif=image.getexif())
     except Exception as error:  # its file may be read only now, and decoders raise errors of any kind
         raise ImageError("pil_image_unreadable", path=name, reason=str(error)) from error
     return file.getvalue()

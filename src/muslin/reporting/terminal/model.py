@@ -33,11 +33,10 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
 
 def model_summary(bundle: Bundle) -> dict[str, Any]:
     """The content of a model, as JSON values."""
-    size = bundle.preprocessing
     return {
         "targets": {t.name: {"kind": t.kind, "classes": list(t.classes)} for t in bundle.targets},
-        "input": {"height": size.height, "width": size.width, "channels": size.channels},
-        "transform": size.transform,
+        "input": {name: getattr(bundle.preprocessing, name) for name in ("height", "width", "channels")},
+        "transform": bundle.preprocessing.transform,
         "network": bundle.network,
         "provenance": bundle.provenance,
         "thresholds": {name: list(values) for name, values in bundle.thresholds.items()},
@@ -72,8 +71,7 @@ def print_model(bundle: Bundle) -> None:
         f"{len(bundle.golden_pixels)} golden images are predicted and compared each time it is opened",
         "",
     )
-    layers = bundle.network.get("layers")
-    rows = [_layer_cells(layer) for layer in layers] if isinstance(layers, list) else []
+    rows = [_layer_cells(layer) for layer in _nested(bundle.network, "layers", kind=list) or ()]
     print_table(out, "fffrr", ("layer", "kind", "what it does", "output", "parameters"), rows)
     for key, unit in (("parameters", "parameters"), ("multiply_adds", "multiply-adds an image")):
         if isinstance(count := bundle.network.get(key), int):
@@ -82,28 +80,30 @@ def print_model(bundle: Bundle) -> None:
 
 
 def _layer_cells(layer: Any) -> tuple[str, ...]:
-    output, parameters = _nested(layer, "output"), _nested(layer, "parameters")
+    parameters = _nested(layer, "parameters", kind=int)
     return (
         str(_nested(layer, "name") or ""),
         kind_words(str(_nested(layer, "kind") or ""))["name"],
         layer_detail(layer) if isinstance(layer, Mapping) else "",
-        "×".join(map(str, output)) if isinstance(output, list) else "",
-        f"{parameters:,}" if isinstance(parameters, int) and parameters else "",
+        "×".join(map(str, _nested(layer, "output", kind=list) or ())),
+        f"{parameters:,}" if parameters else "",
     )
 
 
 def _provenance_lines(bundle: Bundle) -> list[str]:
     made = bundle.provenance
-    recipe, train_s, versions = made.get("recipe"), made.get("train_s"), made.get("versions")
-    versions = versions if isinstance(versions, Mapping) else {}
+    versions, train_s = (
+        _nested(made, "versions", kind=Mapping) or {},
+        _nested(made, "train_s", kind=int | float),
+    )
     rows = {
-        "recipe": _nested(recipe, "name") or recipe,
+        "recipe": _nested(made, "recipe", "name") or made.get("recipe"),
         "seed": made.get("seed"),
         "data": _nested(made, "data", "name"),
         "fingerprint": _nested(made, "data", "fingerprint"),
         "split": _nested(made, "data", "split"),
         "started": made.get("started"),
-        "training": duration(train_s) if isinstance(train_s, int | float) else None,
+        "training": None if train_s is None else duration(train_s),
         "machine": _nested(made, "machine", "processor"),
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "command": made.get("command"),
@@ -135,11 +135,14 @@ def _coverage(bundle: Bundle, name: str) -> str:
     return f"{on} accept {shares}" if shares else f"{on} guarantee no precision"
 
 
-def _nested(value: Any, *keys: str) -> Any:
-    """The value under `keys`, one inside the other; None where it is missing. Somebody else may have made the model."""
+def _nested(value: Any, *keys: str, kind: Any = object) -> Any:
+    """The value under `keys`, one inside the other; None where it is missing or of another type than `kind`.
+
+    Somebody else may have made the model.
+    """
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+    return value if isinstance(value, kind) else None
 
 
 def _test_metric(test: Mapping[str, Any]) -> str:
