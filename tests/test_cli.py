@@ -68,10 +68,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
         imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines()}
         assert "click" in imported, "the list is there and is read"
         heavy = {"torch", "onnx", "onnxruntime", "numpy", "scipy", "sklearn", "pyarrow", "PIL", "rich"}
-        allowed = (
-            {"numpy"} if words[0] == "train" else set()
-        )  # for the networks of the recipes, whose names it lists
-        assert not imported & heavy - allowed
+        assert not imported & heavy
 
 
 def test_version_is_the_version_of_the_package(capfd: Any) -> None:

@@ -1,6 +1,6 @@
 """Commands on data sets: get, look, audit, convert."""
 
-from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ from muslin.cli.output import log, print_json
 
 
 @command(
-    "get",
-    "name",
+    "get name",
     option(
         "--csv DIR", "Also write CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.", type=shared.PATH
     ),
@@ -53,8 +52,7 @@ def _selection(values: dict[str, Any]) -> Any:
 
 
 @command(
-    "look",
-    "data",
+    "look data",
     option("--split", "Only this part. Default: all.", type=shared.SPLITS),
     Group(
         "selection",
@@ -98,20 +96,17 @@ def look_command(
         print_dataset(chosen)
 
 
-def _kinds() -> Iterable[str]:
-    from muslin.data.audit.findings import KINDS
-
-    return KINDS
-
-
 @command(
-    "audit",
-    "data",
+    "audit data",
     shared.out_option("Folder of the audit. Default: audits/ and the name of DATA.", "DIR"),
     Group(
         "options",
         shared.test_option,
-        option("--only KIND...", "Look only for this kind of finding. Repeat it for several.", load=_kinds),
+        option(
+            "--only KIND...",
+            "Look only for this kind of finding. Repeat it for several.",
+            load=lambda: import_module("muslin.data.audit.findings").KINDS,
+        ),
         shared.seed_option("Seed of the networks that check the labels. Default: 0."),
     ),
     shared.read_options,
@@ -140,9 +135,7 @@ def audit_command(
 
 
 @command(
-    "convert",
-    "data",
-    click.Argument(["dest"], type=shared.PATH),
+    "convert data dest",
     option(
         "--to",
         "Format to write: folders (photos), csv or idx (pixels of one size), or parquet (photos with all labels).",
@@ -154,7 +147,7 @@ def audit_command(
     shared.json_option,
 )
 def convert_command(
-    data: str, dest: Path, to: str, test: str | None, read_options: dict[str, Any], as_json: bool
+    data: str, dest: str, to: str, test: str | None, read_options: dict[str, Any], as_json: bool
 ) -> None:
     """Convert DATA to another format, at DEST.
 
@@ -162,7 +155,7 @@ def convert_command(
     """
     from muslin.data.convert import convert
 
-    converted = convert(data, to, dest, test=test, read_options=read_options, log=log)
+    converted = convert(data, to, Path(dest), test=test, read_options=read_options, log=log)
     if as_json:
         print_json(converted.to_dict())
         return

@@ -13,9 +13,7 @@ from muslin.errors import DataError
 
 
 @command(
-    "evaluate",
-    "model",
-    "data",
+    "evaluate model data",
     shared.out_option("Also write the metrics to this JSON file."),
     Group(
         "options",
@@ -57,15 +55,13 @@ def evaluate_command(
 
 
 @command(
-    "predict",
-    "model",
-    click.Argument(["images"], nargs=-1, required=True, metavar="IMAGE..."),
+    "predict model image...",
     shared.threshold_option,
     shared.guarantee_options,
     shared.json_option,
 )
 def predict_command(
-    model: str, images: tuple[str, ...], thresholds: dict[str, float],
+    model: str, image: tuple[str, ...], thresholds: dict[str, float],
     guarantee: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the labels of images.
@@ -81,7 +77,7 @@ def predict_command(
             for sentence in policy.unsupported:
                 log(sentence)
     predictions, count, readable = [], 0, 0
-    for prediction in predictor.predict_iter(list(images), **guarantee):
+    for prediction in predictor.predict_iter(list(image), **guarantee):
         count, readable = count + 1, readable + (prediction.error is None)
         if as_json:
             print_json(prediction.to_dict())
@@ -94,9 +90,7 @@ def predict_command(
 
 
 @command(
-    "tag",
-    "model",
-    click.Argument(["catalogue"], type=shared.PATH),
+    "tag model catalogue",
     shared.out_option(
         "The catalogue with its new columns, in the format of CATALOGUE; of a folder a .csv, .tsv or .jsonl.",
         required=True,
@@ -117,7 +111,7 @@ def predict_command(
     shared.json_option,
 )
 def tag_command(
-    model: str, catalogue: Path, out: Path, options: dict[str, Any], guarantee: dict[str, Any], as_json: bool
+    model: str, catalogue: str, out: Path, options: dict[str, Any], guarantee: dict[str, Any], as_json: bool
 ) -> None:
     """Tag a CATALOGUE of products.
 
@@ -129,7 +123,7 @@ def tag_command(
 
     with stop_on_signals() as should_stop, tagging_progress() as on_progress:
         tagged = tag_workflow.tag(
-            model, catalogue, out, tag_workflow.TagOptions(**options, **guarantee),
+            model, Path(catalogue), out, tag_workflow.TagOptions(**options, **guarantee),
             log=log, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
     if not as_json:
@@ -142,9 +136,7 @@ def tag_command(
 
 
 @command(
-    "compare",
-    click.Argument(["models"], nargs=2, metavar="A B"),
-    "data",
+    "compare a b data",
     shared.split_option,
     option(
         "--fail-if-worse-than SHARE",
@@ -157,7 +149,7 @@ def tag_command(
     shared.json_option,
 )
 def compare_command(
-    models: tuple[str, str], data: str, split: str, max_loss: float | None, out: Path | None,
+    a: str, b: str, data: str, split: str, max_loss: float | None, out: Path | None,
     read_options: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Compare two models on DATA.
@@ -167,7 +159,7 @@ def compare_command(
     from muslin.reporting.terminal.comparison import print_comparison
     from muslin.workflows import compare as compare_workflow
 
-    compared = compare_workflow.compare(*models, data, split=split, read_options=read_options, log=log)
+    compared = compare_workflow.compare(a, b, data, split=split, read_options=read_options, log=log)
     if out:
         _write_disagreements(compared, out)
     if not as_json:
@@ -175,15 +167,8 @@ def compare_command(
     for name, comparison in compared.comparisons.items():
         loss = -comparison.overall.difference
         if max_loss is not None and loss > max_loss:
-            first, second = models
-            error = DataError(
-                "worse_than_allowed",
-                target=name,
-                first=first,
-                second=second,
-                loss_points=100 * loss,
-                allowed_points=100 * max_loss,
-            )
+            points = {"loss_points": 100 * loss, "allowed_points": 100 * max_loss}
+            error = DataError("worse_than_allowed", target=name, first=a, second=b, **points)
             sys.exit(print_error(error, as_json=as_json, result=compared.to_dict()))
     if as_json:
         print_json(compared.to_dict())
@@ -204,7 +189,7 @@ def _write_disagreements(compared: Any, out: Path) -> None:
             log(f"wrote {path}")
 
 
-@command("inspect", "model", shared.json_option)
+@command("inspect model", shared.json_option)
 def inspect_command(model: str, as_json: bool) -> None:
     """Describe a model.
 
@@ -221,9 +206,7 @@ def inspect_command(model: str, as_json: bool) -> None:
 
 
 @command(
-    "explain",
-    "model",
-    click.Argument(["image"], type=shared.PATH),
+    "explain model image",
     shared.out_option("Also write the whole explanation to this HTML file."),
     Group(
         "options",
@@ -235,9 +218,7 @@ def inspect_command(model: str, as_json: bool) -> None:
     ),
     shared.json_option,
 )
-def explain_command(
-    model: str, image: Path, out: Path | None, options: dict[str, Any], as_json: bool
-) -> None:
+def explain_command(model: str, image: str, out: Path | None, options: dict[str, Any], as_json: bool) -> None:
     """Explain a prediction for IMAGE.
 
     Also checks whether the explanation can be trusted.
@@ -247,7 +228,9 @@ def explain_command(
     from muslin.storage.atomic import write_atomically
     from muslin.workflows import explain as explain_workflow
 
-    explanation = explain_workflow.explain(model, image, explain_workflow.ExplainOptions(**options), log=log)
+    explanation = explain_workflow.explain(
+        model, Path(image), explain_workflow.ExplainOptions(**options), log=log
+    )
     if out:
         write_atomically(out, page(explanation).encode(errors="replace"))  # a file name need not be Unicode
     if as_json:
@@ -259,8 +242,7 @@ def explain_command(
 
 
 @command(
-    "studio",
-    click.Argument(["folder"], type=shared.PATH, default="."),
+    "studio [folder]",
     option(
         "--port N",
         "Port on this machine; 0 takes a free one.",
@@ -270,8 +252,8 @@ def explain_command(
     ),
     option("--open", "Open the page in your browser.", dest="open_browser"),
 )
-def studio_command(folder: Path, port: int, open_browser: bool) -> None:
+def studio_command(folder: str | None, port: int, open_browser: bool) -> None:
     """See inside your models in the browser. Serves the models and images of FOLDER to this machine only."""
     from muslin.studio.server import run_studio
 
-    run_studio(folder, port, open_browser, log=log)
+    run_studio(Path(folder or "."), port, open_browser, log=log)

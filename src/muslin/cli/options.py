@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,21 @@ class Group:
         self.name, self.options, self.make = name, options, make
 
 
-def command(name: str, *parameters: str | click.Parameter | Group) -> Callable[..., click.Command]:
-    """Make the function a command of muslin, with these arguments and options. Its docstring is the help."""
+def command(usage: str, *parameters: click.Option | Group) -> Callable[..., click.Command]:
+    """Make the function a command of muslin. Its docstring is the help.
+
+    Args:
+        usage: the name of the command and those of its arguments, as in `train [data]`, `predict model image...`.
+    """
+    name, *arguments = usage.split()
+    params: list[click.Parameter] = []
+    for argument in arguments:
+        word = argument.strip("[].")
+        several = {"nargs": -1, "metavar": f"{word.upper()}..."} if argument.endswith("...") else {}
+        params.append(click.Argument([word], required=argument[0] != "[", **several))
     groups = [group for group in parameters if isinstance(group, Group)]
-    flat: list[click.Parameter] = []
     for parameter in parameters:
-        if isinstance(parameter, Group):
-            flat += parameter.options
-        else:
-            flat.append(click.Argument([parameter]) if isinstance(parameter, str) else parameter)
+        params += parameter.options if isinstance(parameter, Group) else (parameter,)
 
     def register(function: Callable[..., None]) -> click.Command:
         def callback(**values: Any) -> None:
@@ -74,7 +81,7 @@ def command(name: str, *parameters: str | click.Parameter | Group) -> Callable[.
                 values[group.name] = group.make({name: values.pop(name) for name in names})
             function(**values)
 
-        COMMANDS[name] = click.Command(name, callback=callback, params=flat, help=function.__doc__)
+        COMMANDS[name] = click.Command(name, callback=callback, params=params, help=function.__doc__)
         return COMMANDS[name]
 
     return register
@@ -100,12 +107,6 @@ def _shape(context: click.Context, option: click.Parameter, value: str | None) -
     return tuple(map(int, re.split("[x×]", value)))
 
 
-def _format_names() -> list[str]:
-    from muslin.data.formats import FORMATS
-
-    return [row.name for row in FORMATS]
-
-
 def _read_options(values: dict[str, Any]) -> dict[str, Any]:
     targets = values.pop("target")
     return given({**values, "target": targets[0] if len(targets) == 1 else list(targets) or None})
@@ -113,7 +114,11 @@ def _read_options(values: dict[str, Any]) -> dict[str, Any]:
 
 read_options = Group(
     "read_options",
-    option("--format NAME", "Format of DATA. Default: detected from the content.", load=_format_names),
+    option(
+        "--format NAME",
+        "Format of DATA. Default: detected from the content.",
+        load=lambda: [row.name for row in import_module("muslin.data.formats").FORMATS],
+    ),
     option(
         "--shape HxW[xC]", "Image size, such as 28x28, of a file with one image per row.", callback=_shape
     ),

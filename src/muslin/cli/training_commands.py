@@ -1,5 +1,7 @@
 """The command that trains."""
 
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,8 @@ from muslin.errors import RecipeError
 
 
 def _recipe_names() -> list[str]:
-    from muslin.learn.recipes import RECIPES
-
-    return ["auto", *RECIPES]
+    table = (files("muslin.learn") / "recipes.toml").read_text(encoding="utf-8")
+    return ["auto", *tomllib.loads(table)["recipes"]]
 
 
 def _train_options(values: dict[str, Any]) -> dict[str, Any]:
@@ -37,8 +38,7 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
 
 
 @command(
-    "train",
-    click.Argument(["data"], required=False),
+    "train [data]",
     Group(
         "options",
         option(

@@ -32,8 +32,7 @@ _DOMAIN_FIELDS = ("NodeProto", "OperatorSetIdProto")
 
 _MAX_MESSAGES = 100_000  # muslin's largest network has some 3,000; each takes microseconds to check
 
-DOMAINS = ("", "ai.onnx")
-"""The operator sets that a model may use: ONNX's own, under its two names."""
+_DOMAINS = ("", "ai.onnx")  # the operator sets that a model may use: ONNX's own, under its two names
 
 
 def check_graph(model: bytes) -> None:
@@ -48,22 +47,14 @@ def check_graph(model: bytes) -> None:
         raise BundleError("part_empty")
     if model[4:8] == b"ORTM":  # by this mark ONNX Runtime detects its own format, which is not checked here
         raise BundleError("graph_format")
-    _check_messages(parse_onnx(model))
-
-
-def parse_onnx(model: bytes) -> Any:
-    """The `onnx.ModelProto` in `model`.
-
-    Raises:
-        BundleError: `model` is not an ONNX file.
-    """
     import onnx  # 60 ms, so only where a model is opened
     from google.protobuf.message import DecodeError
 
     try:
-        return onnx.ModelProto.FromString(model)
+        parsed = onnx.ModelProto.FromString(model)
     except (DecodeError, RecursionError) as error:
         raise BundleError("graph_not_onnx") from error
+    _check_messages(parsed)
 
 
 def _check_messages(model: Any) -> None:
@@ -78,7 +69,7 @@ def _check_messages(model: Any) -> None:
         for field, value in message.ListFields():
             if field.name not in _FIELDS.get(kind, ()):
                 raise BundleError("graph_field", where=where, field=field.name)
-            if field.name == "domain" and kind in _DOMAIN_FIELDS and value not in DOMAINS:
+            if field.name == "domain" and kind in _DOMAIN_FIELDS and value not in _DOMAINS:
                 raise BundleError("graph_domain", where=where, domain=value[:60])
             if field.message_type is not None:
                 inside = [value] if hasattr(value, "DESCRIPTOR") else value
