@@ -67,9 +67,11 @@ def command(usage: str, *parameters: click.Option | Group) -> Callable[..., clic
     name, *arguments = usage.split()
     params: list[click.Parameter] = []
     for argument in arguments:
-        word = argument.strip("[].")
-        several = {"nargs": -1, "metavar": f"{word.upper()}..."} if argument.endswith("...") else {}
-        params.append(click.Argument([word], required=argument[0] != "[", **several))
+        nargs, metavar = (-1, argument.upper()) if argument.endswith("...") else (1, None)
+        is_required = not argument.startswith("[")
+        params.append(
+            click.Argument([argument.strip("[].")], required=is_required, nargs=nargs, metavar=metavar)
+        )
     groups = [group for group in parameters if isinstance(group, Group)]
     for parameter in parameters:
         params += parameter.options if isinstance(parameter, Group) else (parameter,)
