@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent / "results"
 def start_result(question: str, note: str, arguments: list[str] | None = None) -> dict[str, Any]:
     """The head of a result, to be made before anything is measured; `arguments` are those of the command line."""
     from muslin import machine
-    from muslin.workflows.run import package_versions
+    from muslin.workflows.run_folder import package_versions
 
     script = Path(sys.argv[0]).name
     words = sys.argv[1:] if arguments is None else arguments

@@ -112,7 +112,7 @@ def main() -> int:
     if unknown := sorted(set(options.names) - set(names)):
         parser.error(f"no benchmark {', '.join(unknown)}. There are: {', '.join(names)}")
 
-    from muslin.data.local_copies import obtain
+    from muslin.data.dataset_cache import obtain
 
     # the peers read the data that muslin has verified
     os.environ["MUSLIN_DATA"] = str(obtain("fashion-mnist", log=print).path)

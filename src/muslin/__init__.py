@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from muslin.sklearn import ImageClassifier
     from muslin.workflows.audit import audit
     from muslin.workflows.evaluate import EvaluateOptions, evaluate
-    from muslin.workflows.run import Run
+    from muslin.workflows.run_folder import Run
     from muslin.workflows.train import resume, train
 
     open = Predictor.open
@@ -35,7 +35,7 @@ _HOMES = {
     "MuslinError": "muslin.errors",
     "Prediction": "muslin.models.predictor",
     "Predictor": "muslin.models.predictor",
-    "Run": "muslin.workflows.run",
+    "Run": "muslin.workflows.run_folder",
     "Split": "muslin.data.dataset",
     "Target": "muslin.data.dataset",
     "audit": "muslin.workflows.audit",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from muslin.data import read
 from muslin.data.formats import pixels_csv
-from muslin.data.formats.digits import DigitParser
+from muslin.data.formats.digit_parser import DigitParser
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError
 from muslin.messages import Message

@@ -13,7 +13,7 @@ from muslin.learn.export import export
 from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, LayerKind, LayerSpec, window_shape
 from muslin.learn.modules import Net, to_batch
 from muslin.learn.networks import Network, describe
-from muslin.learn.operators import (
+from muslin.learn.onnx_operators import (
     WINDOW_ATTRIBUTES,
     Back,
     Call,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from command_line import FinishedRun, environment, start
-from muslin.workflows.run import Run
+from muslin.workflows.run_folder import Run
 
 LINE = re.compile(
     r"epoch \d+/4  loss \d\.\d{3} accuracy \d+\.\d%  validation loss \d\.\d{3} accuracy \d+\.\d%"

@@ -8,7 +8,7 @@ import pytest
 
 from command_line import FinishedRun, invoke, last_line
 from muslin.models.bundle import open_bundle
-from muslin.workflows.run import Run
+from muslin.workflows.run_folder import Run
 
 pytestmark = pytest.mark.slow
 

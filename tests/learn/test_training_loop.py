@@ -177,7 +177,7 @@ def first_steps(activation, stored, steps, dtype):
 
 
 def test_tutorial_splits_as_the_article():
-    from muslin.workflows.run import split_for_recipe
+    from muslin.workflows.run_folder import split_for_recipe
 
     dataset = read("fashion-mnist")
     parts = split_for_recipe(dataset, recipe("tutorial"), seed=0)

@@ -21,7 +21,7 @@ from muslin.errors import DataError, StoppedError, StorageError
 from muslin.learn.recipes import recipe, recipe_from_dict
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
-from muslin.workflows.run import Run, command_to_repeat, split_for_recipe
+from muslin.workflows.run_folder import Run, command_to_repeat, split_for_recipe
 from refusals import refuses
 
 SMALL = {"epochs": 2, "batch_size": 40}

@@ -22,7 +22,7 @@ def get_command(name: str, csv: Path | None, as_json: bool) -> None:
     """Download a registered data set and verify it."""
     from muslin.data import read
     from muslin.data.convert import write_csv
-    from muslin.data.local_copies import obtain
+    from muslin.data.dataset_cache import obtain
     from muslin.data.registry import lookup
 
     facts = lookup(name).to_dict()
@@ -121,7 +121,7 @@ def audit_command(
     """
     from muslin.reporting.terminal.audit import print_audit
     from muslin.workflows import audit as audit_workflow
-    from muslin.workflows.run import command_to_repeat
+    from muslin.workflows.run_folder import command_to_repeat
 
     folder = out or Path("audits") / (Path(data).name or "data")
     audit = audit_workflow.audit(data, out=folder, **options, read_options=read_options, log=log)

@@ -20,7 +20,7 @@ from muslin.data.dataset import (
     indices_by_part,
     pixel_array,
 )
-from muslin.data.formats import classes_file, folders, idx, parquet_images, pixels_csv, pixels_csv_parts
+from muslin.data.formats import classes_file, folders, idx, parquet_images, pixels_csv, pixels_csv_folder
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
 from muslin.data.registry import DATASETS
@@ -114,7 +114,7 @@ def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
     names = [str(i) for i in range(len(target.classes))] if row else list(target.classes)
     labels = ["" if label == UNKNOWN else names[label] for label in dataset.labels[target.name]]
     name = dataset.name
-    return pixels_csv_parts.write(dataset, labels, folder, lambda part: f"{name}_{part}" if part else name)
+    return pixels_csv_folder.write(dataset, labels, folder, lambda part: f"{name}_{part}" if part else name)
 
 
 Written = tuple[list[Message], list[str]]
@@ -257,7 +257,7 @@ def _write_csv(dataset: Dataset, folder: Path, log: Log) -> Written:
             (folder / classes_file.NAME).write_bytes(classes_file.format_classes(target.classes))
             names = list(map(str, range(len(names))))
         labels = ["" if i == UNKNOWN else names[i] for i in values]
-    pixels_csv_parts.write(dataset, labels, folder, lambda part: part or "images")
+    pixels_csv_folder.write(dataset, labels, folder, lambda part: part or "images")
     height, width, channels = image_shape(dataset)
     if (height, width, channels) != pixels_csv.infer_shape(height * width * channels):
         warnings.append(Message("shape_lost", height=height, width=width, channels=channels))

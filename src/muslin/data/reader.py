@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from muslin.data.dataset import Dataset, join
+from muslin.data.dataset_cache import read_registered
 from muslin.data.formats import read_path
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.local_copies import read_registered
 from muslin.data.rare_classes import reduce_rare_classes
 from muslin.data.registry import DATASETS, recognise, with_registered_classes
 from muslin.errors import DataError, unknown

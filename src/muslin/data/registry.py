@@ -26,7 +26,7 @@ class RegisteredDataset:
         contents: names of which any in a folder shows that the folder is a copy.
         files: per file of a set of pixels the SHA-256 of its uncompressed content; empty for an archive.
         archive_sha256: of the published archive; None where it is unknown.
-        photos_sha256: `local_copies.photos_digest` of its photos, which is the same for every archive and folder;
+        photos_sha256: `dataset_cache.photos_digest` of its photos, which is the same for every archive and folder;
             None where it is unknown.
         table: the table in the copy that names the photos; "" where folders are the classes.
         photo_folders: the folders beside `table` that can hold the photos; the first that exists is used.

@@ -12,7 +12,7 @@ from typing import Any
 from muslin.errors import ExplanationError
 from muslin.explain.layers import VIEWS, Trace, ViewName
 from muslin.learn.layer_kinds import OPERATORS
-from muslin.learn.operators import Place, Source, Step
+from muslin.learn.onnx_operators import Place, Source, Step
 
 TOLERANCE = 1e-4
 """How far a value computed here may be from the runtime's, relative or absolute: they add in different orders."""

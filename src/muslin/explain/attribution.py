@@ -23,7 +23,7 @@ import numpy as np
 from muslin.errors import ExplanationError, unknown
 from muslin.explain.layers import VIEWS, LayeredModel, Trace
 from muslin.learn.layer_kinds import OPERATORS
-from muslin.learn.operators import Float
+from muslin.learn.onnx_operators import Float
 from muslin.messages import Message
 
 AttributionView = Literal["both", "original", "flipped"]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from muslin.errors import ExplanationError
 from muslin.explain.layers import LayeredModel, Trace, ViewName
-from muslin.learn.operators import Array
+from muslin.learn.onnx_operators import Array
 
 Sheet = tuple[dict[str, Any], NDArray[Any]]
 """What is in the array, as JSON values; and the array."""

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from muslin.errors import BundleError
-from muslin.learn.operators import Array
+from muslin.learn.onnx_operators import Array
 
 
 @dataclass(frozen=True, eq=False)

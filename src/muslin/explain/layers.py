@@ -18,7 +18,7 @@ from muslin.errors import ExplanationError, unknown
 from muslin.explain.graph import Graph, Node, read_graph
 from muslin.explain.image_edits import edge_colour
 from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, kind_words, layer_detail
-from muslin.learn.operators import Array, Call, window_of
+from muslin.learn.onnx_operators import Array, Call, window_of
 from muslin.messages import LANGUAGES, Message, table
 from muslin.models.bundle import FEATURES, Bundle
 from muslin.models.runtime import run_session, session

@@ -12,7 +12,7 @@ import numpy as np
 from muslin.errors import ExplanationError, unknown
 from muslin.explain.graph import Graph
 from muslin.explain.layers import LayeredModel, split_layers
-from muslin.learn.operators import Array
+from muslin.learn.onnx_operators import Array
 
 Edit = Mapping[str, Any]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from muslin.explain.attribution import Attribution, attribute
 from muslin.explain.image_edits import Pixels, edge_colour, gaussian_blur
 from muslin.explain.layers import WEIGHTED, LayeredModel, Trace, split_layers
-from muslin.learn.operators import Array, Float
+from muslin.learn.onnx_operators import Array, Float
 from muslin.messages import Message
 
 Probability = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.learn import operators
-from muslin.learn.operators import Operator
+from muslin.learn import onnx_operators
+from muslin.learn.onnx_operators import Operator
 from muslin.messages import filled, table
 
 if TYPE_CHECKING:
@@ -245,16 +245,16 @@ def _never(attributes: Mapping[str, Any], constants: Constants) -> bool:
 LAYER_KINDS: dict[str, LayerKind] = {
     "scale": LayerKind(
         _module(lambda m, layer, before: m.Normalise([layer.mean], [layer.std])),
-        _onnx_scale, {"Div": operators.DIV},
+        _onnx_scale, {"Div": onnx_operators.DIV},
         fields=("mean", "std"),
     ),
     "normalise": LayerKind(
         _module(lambda m, layer, before: m.Normalise([0.0] * before[2], [255.0] * before[2])),
-        _onnx_normalise, {"Div": operators.DIV},
+        _onnx_normalise, {"Div": onnx_operators.DIV},
     ),
     "whitening": LayerKind(
         _module(lambda m, layer, before: m.Whitening(layer, before[2])),
-        _onnx_convolution, {"Conv": operators.CONVOLUTION},
+        _onnx_convolution, {"Conv": onnx_operators.CONVOLUTION},
         fields=("filters", "kernel_size", "stride"),
         output_shape=window_shape,
         weights=lambda layer, before: {"weight": _convolution_weights(layer, before)["weight"]},
@@ -262,7 +262,7 @@ LAYER_KINDS: dict[str, LayerKind] = {
     ),
     "depthwise convolution": LayerKind(
         _convolution_module,
-        _onnx_convolution, {"Conv": operators.CONVOLUTION},
+        _onnx_convolution, {"Conv": onnx_operators.CONVOLUTION},
         fields=("kernel_size", "stride", "padding", "bias"),
         output_shape=window_shape, weights=_convolution_weights,
         is_kind=lambda attributes, constants: (
@@ -271,79 +271,79 @@ LAYER_KINDS: dict[str, LayerKind] = {
     ),
     "convolution": LayerKind(
         _convolution_module,
-        _onnx_convolution, {"Conv": operators.CONVOLUTION},
+        _onnx_convolution, {"Conv": onnx_operators.CONVOLUTION},
         fields=("filters", "kernel_size", "stride", "padding", "bias"),
         output_shape=window_shape, weights=_convolution_weights,
     ),
     "batch norm": LayerKind(
         _batch_norm_module,
-        _onnx_batch_norm, {"BatchNormalization": operators.BATCH_NORM},
+        _onnx_batch_norm, {"BatchNormalization": onnx_operators.BATCH_NORM},
         fields=("learn_scale", "epsilon", "momentum"),
         weights=lambda layer, before: dict.fromkeys(["weight"] * layer.learn_scale + ["bias"], (before[-1],)),
         statistics=("running_mean", "running_var"),
     ),
     "relu": LayerKind(
         _module(lambda m, layer, before: m.nn.ReLU(inplace=True)),  # no layer needs its input again
-        _onnx("Relu"), {"Relu": operators.RELU},
+        _onnx("Relu"), {"Relu": onnx_operators.RELU},
     ),
     "relu6": LayerKind(
         _module(lambda m, layer, before: m.nn.ReLU6()),
-        _onnx_relu6, {"Clip": operators.CLIP},
+        _onnx_relu6, {"Clip": onnx_operators.CLIP},
         is_kind=lambda attributes, constants: [None if c is None else float(c) for c in constants[1:3]] == [0, 6],
     ),
     "add": LayerKind(
         _module(lambda m, layer, before: m.nn.Identity()),  # `Net.features` adds
         lambda graph, layer, before, source: graph.node("Add", [source, layer.source], layer.name),
-        {"Add": operators.ADD},
+        {"Add": onnx_operators.ADD},
         fields=("source",),
     ),
     "max pool": LayerKind(
         _module(lambda m, layer, before: m.nn.MaxPool2d(layer.kernel_size, layer.stride)),
         lambda graph, layer, before, source: graph.node("MaxPool", [source], layer.name, **_window(layer, before)),
-        {"MaxPool": operators.MAX_POOL},
+        {"MaxPool": onnx_operators.MAX_POOL},
         fields=("kernel_size", "stride"), output_shape=window_shape,
     ),
     "global max pool": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: m.F.max_pool2d(x, x.shape[2:]).flatten(1))),
-        _onnx_global("GlobalMaxPool"), {"GlobalMaxPool": operators.GLOBAL_MAX},
+        _onnx_global("GlobalMaxPool"), {"GlobalMaxPool": onnx_operators.GLOBAL_MAX},
         output_shape=lambda layer, before: before[2:],
     ),
     "global average pool": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: x.mean(dim=(2, 3)))),
-        _onnx_global("GlobalAveragePool"), {"GlobalAveragePool": operators.GLOBAL_AVERAGE},
+        _onnx_global("GlobalAveragePool"), {"GlobalAveragePool": onnx_operators.GLOBAL_AVERAGE},
         output_shape=lambda layer, before: before[2:],
     ),
     "dropout": LayerKind(
         _module(lambda m, layer, before: m.Dropout(layer.rate)),
         _onnx("Identity"),  # it works in training alone; here it marks the place for an edit
-        {"Identity": operators.OPERATORS["Identity"]},
+        {"Identity": onnx_operators.OPERATORS["Identity"]},
         fields=("rate",), is_kind=_never, edits=("dropout",),
     ),
     "flatten": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: x.permute(0, 2, 3, 1).flatten(1))),
-        _onnx_flatten, {"Flatten": operators.OPERATORS["Flatten"]},
+        _onnx_flatten, {"Flatten": onnx_operators.OPERATORS["Flatten"]},
         output_shape=lambda layer, before: (math.prod(before),),
         is_kind=_never,  # a global pooling flattens too
     ),
     "dense": LayerKind(
         _module(lambda m, layer, before: m.Dense(layer, before[0])),
         lambda graph, layer, before, source: graph.dense(layer, source, layer.name),
-        {"Gemm": operators.DENSE},
+        {"Gemm": onnx_operators.DENSE},
         fields=("filters", "bias", "output_scale"),
         output_shape=lambda layer, before: (layer.filters,),
         weights=lambda layer, before: _with_bias(layer, (layer.filters, before[0])),
     ),
     "softmax": LayerKind(
         _module(lambda m, layer, before: m.nn.Softmax(dim=1)),
-        _onnx("Softmax", axis=1), {"Softmax": operators.SOFTMAX},
+        _onnx("Softmax", axis=1), {"Softmax": onnx_operators.SOFTMAX},
     ),
     "sigmoid": LayerKind(
         _module(lambda m, layer, before: m.nn.Sigmoid()),
-        _onnx("Sigmoid"), {"Sigmoid": operators.SIGMOID},
+        _onnx("Sigmoid"), {"Sigmoid": onnx_operators.SIGMOID},
     ),
     "normalised sigmoid": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda scores: m.F.softmax(m.logits(scores, "sigmoid"), dim=1))),
-        _onnx_normalised_sigmoid, {"Softmax": operators.SOFTMAX},
+        _onnx_normalised_sigmoid, {"Softmax": onnx_operators.SOFTMAX},
         is_kind=_never,
     ),
 }
@@ -386,7 +386,7 @@ def layer_detail(row: Mapping[str, Any], language: str = "en") -> str:
         return ""
 
 
-OPERATORS: dict[str, Operator] = operators.OPERATORS | {
+OPERATORS: dict[str, Operator] = onnx_operators.OPERATORS | {
     op: operator for kind in LAYER_KINDS.values() for op, operator in kind.operators.items()
 }
 """Every operator that can be explained, by ONNX's name."""

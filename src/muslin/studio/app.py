@@ -14,7 +14,7 @@ from starlette.routing import Route
 from muslin.errors import MuslinError
 from muslin.reporting.colours import DARK, LIGHT, blue_to_orange, viridis
 from muslin.reporting.svg.svg import FONT
-from muslin.studio.guard import Guard, error_response
+from muslin.studio.request_guard import Guard, error_response
 from muslin.studio.requests import language_of
 from muslin.studio.routes import routes
 from muslin.studio.uploads import MAX_UPLOAD_BYTES

@@ -28,7 +28,7 @@ from muslin.learn.recipes import recipe_from_dict
 from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 from muslin.storage.atomic import write_atomically
-from muslin.workflows.run import split_for_recipe
+from muslin.workflows.run_folder import split_for_recipe
 
 MAX_SLICES = 100
 """Values of a column that become slices; with more, each has too few images."""

@@ -30,9 +30,9 @@ from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_re
 from muslin.learn.recipes import FineTuneRecipe, LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import remove_partial_files
-from muslin.workflows import run as runs
+from muslin.workflows import run_folder as runs
 from muslin.workflows import time_budget
-from muslin.workflows.run import Run, split_for_recipe
+from muslin.workflows.run_folder import Run, split_for_recipe
 
 if TYPE_CHECKING:
     from muslin.learn.features import Features

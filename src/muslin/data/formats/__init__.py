@@ -68,8 +68,8 @@ FORMATS: tuple[Format, ...] = (
         (*_TARGETS, *_COLUMNS),
     ),
     Format(
-        "pixels-csv-parts", "a folder with one CSV of pixels for each part, such as train.csv",
-        "pixels_csv_parts", ("shape", "target"),
+        "pixels-csv-folder", "a folder with one CSV of pixels for each part, such as train.csv",
+        "pixels_csv_folder", ("shape", "target"),
     ),
     Format(
         "table", "a CSV, TSV, Parquet, JSON Lines or XLSX table with the name of a photo in each row",

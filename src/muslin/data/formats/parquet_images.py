@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Images, PixelImages, Target, encode_labels
-from muslin.data.formats.label_lists import encode_lists
+from muslin.data.formats.multilabel_cells import encode_lists
 from muslin.data.formats.photo_tables import part_column, unique_ids
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head

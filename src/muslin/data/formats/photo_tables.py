@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, Target
 from muslin.data.formats import pixels_csv
 from muslin.data.formats.folders import PART_NAMES
-from muslin.data.formats.label_lists import LIST, NONE, SEPARATORS, choose_separator, encode_column
+from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
@@ -85,7 +85,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
 
     `origin` names the columns of the photo, label, group and part. An empty label is UNKNOWN.
     Classes are those of all rows, so that an index does not depend on which photos exist.
-    A column whose cells list labels becomes a multilabel target, see `label_lists.choose_separator`.
+    A column whose cells list labels becomes a multilabel target, see `multilabel_cells.choose_separator`.
 
     Raises:
         DataError: no column names photos that exist, none or several could be the label, a column is unknown, its

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, Target, encode_labels
-from muslin.data.formats.digits import NEWLINE, DigitParser
+from muslin.data.formats.digit_parser import NEWLINE, DigitParser
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file, read_head
 from muslin.errors import DataError, unknown

@@ -12,7 +12,7 @@ from muslin.data.gzip_files import is_gzipped, read_head
 from muslin.data.tables.cells import AddedColumn, Row
 from muslin.data.tables.columns import Table
 from muslin.data.tables.delimited import Delimited
-from muslin.data.tables.folder import Folder
+from muslin.data.tables.folder_table import Folder
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.workbook import Workbook

@@ -13,7 +13,7 @@ from muslin.data.archives import files_in
 from muslin.data.photos import PHOTO_SUFFIXES, Photo
 from muslin.data.tables import TableFile
 from muslin.data.tables.columns import check_column
-from muslin.data.tables.folder import Folder
+from muslin.data.tables.folder_table import Folder
 from muslin.errors import DataError, ImageError
 
 PHOTO_COLUMNS = ("image", "image_path", "filepath", "file_path", "path", "filename", "file_name", "file", "photo",

@@ -22,7 +22,7 @@ from photo_files import make_photos, real_tar, write_folders
 from command_line import invoke
 from idx_files import images_file, labels_file
 from muslin.data import read, registry
-from muslin.data.local_copies import obtain, photos_digest, read_copy, verify
+from muslin.data.dataset_cache import obtain, photos_digest, read_copy, verify
 from muslin.data.registry import (
     CATS_DOGS,
     CLOTHING,

@@ -44,7 +44,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         parts = {part: align(dataset, (whole,)) for part, dataset in parts.items()}
     dataset = parts[""] if list(parts) == [""] else join(parts)
     dataset = classes_file.use_class_names(dataset, path)
-    return replace(dataset, name=path.resolve().name, format="pixels-csv-parts")
+    return replace(dataset, name=path.resolve().name, format="pixels-csv-folder")
 
 
 def write(
