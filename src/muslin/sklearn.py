@@ -114,7 +114,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The most probable class of each image, (count,), of the type of `y`."""
-        predicted: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        indices = self.predict_proba(X).argmax(axis=1)  # first: refuses an estimator that is not fitted
+        predicted: NDArray[Any] = self.classes_[indices]
         return predicted
 
     def save(self, path: str | Path) -> None:
