@@ -57,7 +57,7 @@ def main() -> None:
     has_finding = suspicion > 0
     measured = {
         "seconds": result.to_dict()["seconds"],
-        "labels_checked": result.overview["label_checks"],
+        "labels_checked": result.overview["label_checks_per_target"],
         "auroc": float(roc_auc_score(is_changed, suspicion)),
         "changed": int(is_changed.sum()),
         "findings": int(has_finding.sum()),

@@ -25,7 +25,7 @@ LIMITS = (50, 100, 200)
 
 def measure(all_pairs: bool) -> dict[str, Any]:
     from muslin.data import read
-    from muslin.data.audit.duplicates import NEAR_FRACTION, find_duplicates
+    from muslin.data.audit.duplicates import NEAR_DUPLICATE_DISTANCE_RATIO, find_duplicates
     from muslin.data.audit.image_stats import compute_image_stats
     from muslin.data.dataset import pixel_array
 
@@ -50,7 +50,7 @@ def measure(all_pairs: bool) -> dict[str, Any]:
         "processor_s": round(processor, 2),
         "peak_mb": round(peak_mb(), 1),
         "radius": round(radius, 1),
-        "near_fraction": NEAR_FRACTION,
+        "near_duplicate_distance_ratio": NEAR_DUPLICATE_DISTANCE_RATIO,
         "pairs": len(pairs),
         "checksum": int((pairs * np.array([1, 70_001])).sum()),
         "train_test_across_below": counts,

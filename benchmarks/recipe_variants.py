@@ -60,7 +60,7 @@ def train_once(name: str, changes: dict[str, str], seed: int) -> dict[str, float
         test=order[:0],
         notes=("10,000 at random",),
     )
-    compute = ComputeSettings(threads=1, precision="float32", memory_kept=keep_memory())
+    compute = ComputeSettings(threads=1, precision="float32", memory_reused=keep_memory())
     started = time.process_time()
     net = initial_network(train, split, chosen, seed=seed)
     arrays = training_arrays(train, split.train), training_arrays(train, split.validation[:0])

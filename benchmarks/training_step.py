@@ -24,7 +24,7 @@ VARIANTS = {
     "as shipped": {},
     "one thread": {"threads": "1"},
     "all threads on one batch": {"micro_batch_size": "0"},
-    "memory returned": {"memory_kept": ""},
+    "memory returned": {"memory_reused": ""},
     "threads that spin": {"GOMP_SPINCOUNT": "100000"},
     "fresh memory filled": {"fill": "1"},
     "channels first": {"channels_first": "1"},
@@ -51,10 +51,10 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     split = Split(train=np.arange(len(some)), validation=np.arange(0), test=np.arange(0), notes=("all",))
     net = Net(network_for(some, split, chosen), seed=0)
     compute = choose_compute_settings(int(changes["threads"]) if "threads" in changes else None)
-    if "memory_kept" in changes:
+    if "memory_reused" in changes:
         # choose_compute_settings has asked already: restore the defaults of glibc
         keep_memory(threshold_bytes=128 << 10, padding_bytes=128 << 10)
-        compute = type(compute)(compute.threads, compute.precision, memory_kept=False)
+        compute = type(compute)(compute.threads, compute.precision, memory_reused=False)
     apply_settings = microbatches.apply_compute_settings
 
     def apply(compute: Any) -> None:

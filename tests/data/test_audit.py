@@ -239,7 +239,7 @@ def test_too_many_near_duplicates_are_reported_as_incomplete(monkeypatch):
     assert not copies.complete
     assert len(copies.exclude) == 59
     context = AuditContext(data, compute_image_stats(data.images), copies)
-    assert not audit_overview(context)["near_pairs_complete"]
+    assert not audit_overview(context)["near_duplicate_search_complete"]
 
 
 def test_fine_stripes_do_not_hide_a_near_duplicate():
@@ -423,4 +423,4 @@ def test_leaks_planted_among_real_photos_are_found():
     wanted = {(int(i), len(train) + len(test) + place) for place, i in enumerate(chosen)}
     assert wanted <= leaks
     assert len(leaks - wanted) <= 10
-    assert audit_duplicates.NEAR_FRACTION * copies.median_distance == copies.radius
+    assert audit_duplicates.NEAR_DUPLICATE_DISTANCE_RATIO * copies.median_distance == copies.radius

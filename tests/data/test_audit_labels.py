@@ -78,7 +78,7 @@ def test_a_label_without_a_better_alternative_is_not_suspect():
     assert finding.score == pytest.approx(0.15)
     params = finding.message.params
     assert (params["label"], params["probability"]) == ("class 0", pytest.approx(0.15))
-    assert (params["other"], params["other_probability"]) == ("class 2", pytest.approx(0.65))
+    assert (params["other"], params["other_class_probability"]) == ("class 2", pytest.approx(0.65))
     assert finding.message.hint_code == "correct"
     assert not finding.samples[0].exclude
 

@@ -49,7 +49,7 @@ def test_second_training_takes_features_from_the_cache(
     (photos / "train/hat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     first = muslin.train(photos, recipe="photo", out=tmp_path / "one", settings=SMALL)
     assert any("broken.jpg" in sentence for sentence in first.record["data"]["fixes"])
-    assert first.record["data"]["sizes"]["train"] == 27
+    assert first.record["data"]["split_sizes"]["train"] == 27
     assert first.record["images_seen"] is None, "the linear probe sees only features"
     assert first.record["test"]["label"]["n"] == 9
     assert first.report.exists()

@@ -23,7 +23,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_small_photo_learns_and_predicts_photos(photos: Path, tmp_path: Path) -> None:
     run = muslin.train(photos, recipe="quick", out=tmp_path / "run", settings=FEW)
     assert any("broken.jpg" in sentence for sentence in run.record["data"]["fixes"])
-    assert run.record["data"]["sizes"] == {"train": 30, "validation": 6, "test": 12}
+    assert run.record["data"]["split_sizes"] == {"train": 30, "validation": 6, "test": 12}
     predictor = Predictor.open(run.model)
     assert predictor.bundle.preprocessing.shape == (32, 32, 3)
     assert predictor.bundle.preprocessing.transform == "fit"
@@ -49,7 +49,7 @@ def test_photos_without_parts_are_evaluated_on_the_test_set(photos: Path, tmp_pa
     run = muslin.train(whole, recipe="quick", out=tmp_path / "run", settings=FEW)
     predictor = Predictor.open(run.model)
     chosen, part = select_part(predictor, read(whole), "test")
-    assert (len(chosen), part) == (run.record["data"]["sizes"]["test"], "test")
+    assert (len(chosen), part) == (run.record["data"]["split_sizes"]["test"], "test")
 
 
 def test_jpeg_draft_decoding_changes_little(photos: Path) -> None:

@@ -78,10 +78,10 @@ def test_class_names_the_better_model_only_if_significant() -> None:
         np.append(labels, UNKNOWN), np.append(a, 0), np.append(b, 1), ["dress", "hat"]
     )
     assert (comparison.overall.n, comparison.accuracy_a, comparison.accuracy_b) == (200, 0.9, 0.995)
-    assert [row.better for row in comparison.per_class] == ["b", None]
+    assert [row.better_model for row in comparison.per_class] == ["b", None]
     assert comparison.images_only_b_correct == tuple(range(20))
     assert (comparison.images_only_a_correct, comparison.images_neither_correct) == ((100,), ())
-    assert comparison.to_dict()["per_class"][0]["better"] == "b"
+    assert comparison.to_dict()["per_class"][0]["better_model"] == "b"
 
 
 def test_multilabel_is_correct_when_all_labelled_cells_are() -> None:

@@ -124,7 +124,7 @@ def test_leaks_are_measured_apart() -> None:
     assert reliability is not None
     assert reliability.leaks is not None
     assert (reliability.leaks.n, reliability.leaks.accuracy) == (leaked.sum(), 1.0)
-    assert reliability.leaks.accuracy_without == 0.0
+    assert reliability.leaks.accuracy_without_leaks == 0.0
     assert reliability.selective[0].unsupported[0].code == "no_calibration_data"
 
 

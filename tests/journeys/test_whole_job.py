@@ -30,7 +30,7 @@ def test_quick_reaches_90_percent_in_every_output(whole_run: FinishedRun, capfd:
 
 def test_the_split_has_the_expected_sizes(whole_run: FinishedRun) -> None:
     data = Run(whole_run.folder).record["data"]
-    assert data["sizes"] == {"train": 50_000, "validation": 10_000, "test": 10_000}
+    assert data["split_sizes"] == {"train": 50_000, "validation": 10_000, "test": 10_000}
     assert data["counts"]["label"]["test"] == [1000] * 10
     assert data["counts"]["label"]["validation"] == [1000] * 10, "each class keeps its share"
 

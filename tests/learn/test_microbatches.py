@@ -23,7 +23,7 @@ TARGETS = (
 
 
 def compute(threads):
-    return ComputeSettings(threads=threads, precision="float32", memory_kept=False)
+    return ComputeSettings(threads=threads, precision="float32", memory_reused=False)
 
 
 def net_for(r, seed=0):

@@ -21,7 +21,7 @@ from muslin.learn.torch_setup import ComputeSettings, choose_compute_settings
 from muslin.learn.training_loop import fit, learning_rate_factor
 from refusals import refuses
 
-COMPUTE = ComputeSettings(threads=1, precision="float32", memory_kept=False)
+COMPUTE = ComputeSettings(threads=1, precision="float32", memory_reused=False)
 SGD_RECIPES = [name for name, row in RECIPES.items() if isinstance(row, SGDRecipe)]
 
 

@@ -31,13 +31,13 @@ OVERVIEW = {
     "parts": {"train": 150, "test": 50},
     "classes": {"label": 3},
     "shorter_side_px": [12, 12, 12],
-    "compared_size": [12, 12, 1],
-    "compared_full_size": True,
+    "comparison_size": [12, 12, 1],
+    "compared_at_full_size": True,
     "median_distance": 2000.0,
-    "near_distance": 160.0,
-    "near_fraction": 0.08,
-    "near_pairs_complete": True,
-    "label_checks": {
+    "near_duplicate_distance": 160.0,
+    "near_duplicate_distance_ratio": 0.08,
+    "near_duplicate_search_complete": True,
+    "label_checks_per_target": {
         "label": {"images": 199, "labels": 199, "accuracy": 0.913, "majority_accuracy": 0.34, "folds": 4}
     },
 }
@@ -285,5 +285,5 @@ def test_the_terminal_has_a_row_per_kind_and_skipped_checks():
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_describes_its_score(kind):
     assert KINDS[kind]["score"]
-    assert KINDS[kind]["worst"] in ("lowest", "highest")
+    assert KINDS[kind]["worst_score"] in ("lowest", "highest")
     assert KINDS[kind]["description"].endswith(".")

@@ -67,14 +67,14 @@ def test_sizes_modes_and_unreadable_photos_are_shown(table: Path) -> None:
     assert "tags: 2 classes (several per image)" in output
     summary = json.loads(look(table, "--target", "tags", "--json"))
     assert summary["shape"] == [40, 30, 3]
-    assert summary["photos"]["smallest"] == [6, 8]
-    (error,) = summary["photos"]["unreadable"]
+    assert summary["photo_files"]["smallest"] == [6, 8]
+    (error,) = summary["photo_files"]["unreadable"]
     assert error["params"]["name"] == str(table.parent / "images/1.jpg")
-    assert summary["photos"]["modes"] == {"RGB": 2, "L": 2, "CMYK": 1}
+    assert summary["photo_files"]["modes"] == {"RGB": 2, "L": 2, "CMYK": 1}
     assert summary["targets"]["tags"] == {
         "kind": "multilabel",
         "classes": {"red": 4, "warm": 3},
-        "unknown": 1,
+        "n_unlabelled": 1,
     }
 
 

@@ -147,7 +147,7 @@ def test_photos_are_audited_and_never_changed(mislabelled: SyntheticDataset, tmp
         settings=SMALL | {"batch_size": 16},
         out=tmp_path / "run",
     )
-    assert sum(run.record["data"]["sizes"].values()) == 60 - len(names)
+    assert sum(run.record["data"]["split_sizes"].values()) == 60 - len(names)
 
 
 def test_audit_does_not_write_into_data_or_other_folders(
@@ -223,7 +223,7 @@ def test_labels_of_several_targets_are_checked(tmp_path: Path) -> None:
         labels={"tags": tags, "kind": kinds},
     )
     found = audit_workflow.audit(data, out=tmp_path, only=["suspect_label"])
-    judged = found.overview["label_checks"]
+    judged = found.overview["label_checks_per_target"]
     assert (judged["tags"]["images"], judged["tags"]["labels"]) == (108, 216)
     assert judged["tags"]["classes_with_skill"] in (0, 1, 2)
     assert judged["kind"]["labels"] == (kinds != UNKNOWN).sum()
@@ -262,7 +262,7 @@ def test_a_run_records_its_exclusions_and_keeps_a_copy(
     record = run.record
     assert record["exclude"] == {"path": str(names), "n": 20}
     assert any(str(names) in str(fix) for fix in record["data"]["fixes"])
-    assert sum(record["data"]["sizes"].values()) == 180
+    assert sum(record["data"]["split_sizes"].values()) == 180
     assert f"--exclude {names}" in record["command"]
     assert read_exclusions(run.folder / "excluded.csv") == read_exclusions(names)
 
@@ -280,7 +280,7 @@ def test_resume_excludes_the_same_samples_without_the_list(
     one, other = (load_file(run.checkpoint) for run in (whole, resumed))
     assert one.keys() == other.keys()
     assert all((one[name] == other[name]).all() for name in one)
-    assert resumed.record["data"]["sizes"] == whole.record["data"]["sizes"]
+    assert resumed.record["data"]["split_sizes"] == whole.record["data"]["split_sizes"]
 
 
 def test_exclusions_of_other_data_are_refused(drawn: SyntheticDataset, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_run_records_data_recipe_and_test_metrics(run: Run, drawn: SyntheticData
     assert record["recipe"]["epochs"] == record["epochs"] == len(run.history) == 2
     assert record["seed"] == 0
     assert record["data"]["fingerprint"] == drawn.dataset.fingerprint
-    assert record["data"]["sizes"] == {"train": 133, "validation": 27, "test": 40}
+    assert record["data"]["split_sizes"] == {"train": 133, "validation": 27, "test": 40}
     assert sum(record["data"]["counts"]["label"]["train"]) == 133
     assert record["versions"]["torch"].startswith("2.")
     assert record["machine"]["cores"] >= 1
@@ -318,7 +318,7 @@ def test_unlabelled_images_are_in_no_part_and_no_metric(drawn: SyntheticDataset,
     labels[::4] = UNKNOWN
     some = replace(drawn.dataset, labels={"label": labels})
     run = muslin.train(some, settings=SMALL, out=tmp_path / "a")
-    assert sum(run.record["data"]["sizes"].values()) == 150
+    assert sum(run.record["data"]["split_sizes"].values()) == 150
     notes = {
         note.code: note.params
         for note in split_for_recipe(some, recipe_from_dict(run.record["recipe"]), 0).notes

@@ -52,7 +52,7 @@ class ClassDifference:
     p_value: float
 
     @property
-    def better(self) -> str | None:
+    def better_model(self) -> str | None:
         """`a` or `b` where one is significantly better (p < 0.05); else None."""
         if self.p_value >= SIGNIFICANCE_LEVEL:
             return None
@@ -82,10 +82,10 @@ class Comparison:
     images_neither_correct: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, with each class's `better`."""
+        """Plain values for JSON, with each class's `better_model`."""
         values = asdict(self)
         for row, difference in zip(values["per_class"], self.per_class, strict=True):
-            row["better"] = difference.better
+            row["better_model"] = difference.better_model
         return values
 
 

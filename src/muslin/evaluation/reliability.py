@@ -105,15 +105,15 @@ class LeakMetrics:
     Attributes:
         n: how many.
         accuracy: of them; None for none.
-        accuracy_without: of all other images; None for none.
-        accuracy_interval, accuracy_without_interval: 95 %.
+        accuracy_without_leaks: of all other images; None for none.
+        accuracy_interval, accuracy_without_leaks_interval: 95 %.
     """
 
     n: int
     accuracy: float | None
     accuracy_interval: Interval
-    accuracy_without: float | None
-    accuracy_without_interval: Interval
+    accuracy_without_leaks: float | None
+    accuracy_without_leaks_interval: Interval
 
 
 @dataclass(frozen=True)

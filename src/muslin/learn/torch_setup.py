@@ -25,12 +25,12 @@ class ComputeSettings:
     Attributes:
         threads: number of CPU threads.
         precision: of convolutions in training; weights and predictions are always float32.
-        memory_kept: whether the allocator keeps freed memory (glibc only).
+        memory_reused: whether the allocator keeps freed memory (glibc only).
     """
 
     threads: int
     precision: Literal["float32", "bfloat16"]
-    memory_kept: bool
+    memory_reused: bool
 
 
 def keep_memory(threshold_bytes: int = 2**31 - 1, padding_bytes: int = 256 << 20) -> bool:
@@ -96,7 +96,7 @@ def apply_compute_settings(compute: ComputeSettings) -> None:
     torch.use_deterministic_algorithms(True)
     # a guard against faults in other code, which costs 6 % of the time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    if compute.memory_kept:
+    if compute.memory_reused:
         keep_memory()
 
 

@@ -119,7 +119,7 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         targets[target.name] = {
             "kind": target.kind,
             "classes": dict(zip(target.classes, counts, strict=True)),
-            "unknown": int(has_unknown(labels).sum()),
+            "n_unlabelled": int(has_unknown(labels).sum()),
         }
     shape, photos = first_shape(dataset), read_photo_headers(dataset)
     return {
@@ -129,7 +129,7 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "fixes": plain(dataset.fixes),
         "images": len(dataset),
         "shape": list(shape) if shape else None,
-        "photos": plain(photos),
+        "photo_files": plain(photos),
         "parts": None if parts is None else {p: int((parts == p).sum()) for p in PARTS if (parts == p).any()},
         "targets": targets,
         "fingerprint": dataset.fingerprint,

@@ -147,7 +147,7 @@ def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "fixes": list(dataset.fixes),
         "split": parts.description,
-        "sizes": {part: len(chosen) for part, chosen in indices.items()},
+        "split_sizes": {part: len(chosen) for part, chosen in indices.items()},
         "classes": {target.name: list(target.classes) for target in dataset.targets},
         "counts": {
             target.name: {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from muslin.data.audit import classes, duplicates, image_checks, labels, outliers
-from muslin.data.audit.duplicates import NEAR_FRACTION, Duplicates
+from muslin.data.audit.duplicates import NEAR_DUPLICATE_DISTANCE_RATIO, Duplicates
 from muslin.data.audit.findings import Finding
 from muslin.data.audit.image_stats import SMALL_PX, ImageStats
 from muslin.data.audit.labels import Probabilities
@@ -115,13 +115,13 @@ def audit_overview(context: AuditContext) -> dict[str, Any]:
         "shorter_side_px": [int(shorter.min()), int(np.median(shorter)), int(shorter.max())]
         if len(shorter)
         else None,
-        "compared_size": [height, width, channels],
-        "compared_full_size": stats.full_size,
+        "comparison_size": [height, width, channels],
+        "compared_at_full_size": stats.full_size,
         "median_distance": median,
-        "near_distance": None if median is None else duplicates.radius,
-        "near_fraction": NEAR_FRACTION,
-        "near_pairs_complete": duplicates.complete,
-        "label_checks": {
+        "near_duplicate_distance": None if median is None else duplicates.radius,
+        "near_duplicate_distance_ratio": NEAR_DUPLICATE_DISTANCE_RATIO,
+        "near_duplicate_search_complete": duplicates.complete,
+        "label_checks_per_target": {
             name: labels.label_check_summary(dataset.target(name), dataset.labels[name], probabilities)
             for name, probabilities in context.probabilities.items()
         },

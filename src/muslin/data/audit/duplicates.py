@@ -15,7 +15,7 @@ from muslin.data.audit.near_duplicates import MAX_PAIRS, close_pairs
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.messages import Log, Message
 
-NEAR_FRACTION = 0.08
+NEAR_DUPLICATE_DISTANCE_RATIO = 0.08
 """Images are near-duplicates if they are nearer than this fraction of the median distance between two images.
 
 Measured on clothing-small: 400 photos scaled to 80 % and saved at JPEG quality 60 are at most 0.02 from the original,
@@ -82,12 +82,14 @@ def find_duplicates(dataset: Dataset, stats: ImageStats, log: Log) -> Duplicates
     if median > 0:
         pairs, distances = close_pairs(
             stats.thumbnails,
-            NEAR_FRACTION * median,
+            NEAR_DUPLICATE_DISTANCE_RATIO * median,
             indices=compared,
             on_progress=lambda share: log(f"compared {100 * share:.0f} % of the images"),
         )
     complete, exclude = len(pairs) < MAX_PAIRS, _copies_to_exclude(dataset, identical, pairs)
-    return Duplicates(identical, pairs, distances, median, NEAR_FRACTION * median, complete, exclude)
+    return Duplicates(
+        identical, pairs, distances, median, NEAR_DUPLICATE_DISTANCE_RATIO * median, complete, exclude
+    )
 
 
 def median_distance(thumbnails: NDArray[np.uint8], indices: NDArray[np.int64]) -> float:
@@ -137,7 +139,7 @@ def find_identical(dataset: Dataset, duplicates: Duplicates) -> Iterator[Finding
 def find_near(dataset: Dataset, duplicates: Duplicates) -> Iterator[Finding]:
     """A finding for every pair that is nearer than the radius, but not identical."""
     radius, median = duplicates.radius, duplicates.median_distance
-    scale = {"radius": radius, "median": median, "fraction": NEAR_FRACTION}
+    scale = {"radius": radius, "median": median, "fraction": NEAR_DUPLICATE_DISTANCE_RATIO}
     for pair, distance in zip(duplicates.near_pairs, duplicates.distances.tolist(), strict=True):
         copies = samples(dataset, pair, duplicates.exclude)
         yield _copies_finding("near_duplicate", copies, distance, distance=distance, **scale)

@@ -31,7 +31,8 @@ KINDS: dict[str, Mapping[str, str]] = {
 }
 """Per kind of finding, in the order in which a person should look at them, its row of `muslin.messages`.
 
-The row has `title`, `description`, `score` (what it measures, in which unit) and `worst` (the lowest or the highest).
+The row has `title`, `description`, `score` (what it measures, in which unit) and `worst_score` (the lowest or
+the highest).
 """
 
 
@@ -136,7 +137,7 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `kinds` says once what the scores of a kind measure."""
-        kinds = {kind: {name: KINDS[kind][name] for name in ("score", "worst")} for kind in self.counts}
+        kinds = {kind: {name: KINDS[kind][name] for name in ("score", "worst_score")} for kind in self.counts}
         return self.summary() | {"kinds": kinds, "findings": [each.to_dict() for each in self.findings]}
 
 
@@ -167,7 +168,7 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     rank = {kind: i for i, kind in enumerate(KINDS)}
 
     def key(finding: Finding) -> tuple[int, float, int]:
-        sign = -1 if KINDS[finding.kind]["worst"] == "highest" else 1
+        sign = -1 if KINDS[finding.kind]["worst_score"] == "highest" else 1
         first = finding.samples[0].index if finding.samples else -1
         return rank[finding.kind], sign * finding.score, first
 

@@ -219,7 +219,7 @@ def suspect_multiclass(dataset: Dataset, target: Target, probabilities: Probabil
             "finding_suspect_label", "correct_or_exclude" if exclude else "correct",
             label=target.classes[label], target=target.name if len(dataset.targets) > 1 else None,
             probability=float(own[i]), typical=float(typical[label]),
-            other=target.classes[other], other_probability=float(probabilities[i, other]),
+            other=target.classes[other], other_class_probability=float(probabilities[i, other]),
         )  # fmt: skip
         sample = samples(dataset, [index], [index] if exclude else ())
         yield Finding("suspect_label", sample, float(own[i]), message, target=target.name)

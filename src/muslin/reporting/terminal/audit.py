@@ -15,7 +15,7 @@ def print_audit(audit: Audit, file: TextIO | None = None) -> None:
     if audit.findings:
         headings = ("", "findings", "in two parts", "to exclude")
         print_table(console, "frrr", headings, (_kind_row(audit, kind) for kind in audit.counts))
-    if not overview["near_pairs_complete"]:
+    if not overview["near_duplicate_search_complete"]:
         print_lines(console, "Too many near-duplicates to list them all. Exclude these, then audit again.")
     for kind, reason in audit.skipped.items():
         print_lines(console, f"Skipped: {KINDS[kind]['title'].lower()}. {reason}")

@@ -28,7 +28,7 @@ def _class_row(row: ClassDifference) -> tuple[str, ...]:
         f"{100 * (paired.both_correct + paired.only_a_correct) / paired.n:.1f}",
         f"{100 * (paired.both_correct + paired.only_b_correct) / paired.n:.1f}",
         f"{100 * paired.difference:+.1f} ({low:+.1f} to {high:+.1f})",
-        {"a": "first", "b": "second", None: ""}[row.better],
+        {"a": "first", "b": "second", None: ""}[row.better_model],
     )
 
 

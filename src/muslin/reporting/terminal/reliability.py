@@ -74,14 +74,14 @@ def _calibration_sentence(reliability: Reliability) -> str:
 def _leaks_sentence(leaks: LeakMetrics) -> str:
     if not leaks.n or leaks.accuracy is None:
         return "No image is a near-copy of a training image."
-    if leaks.accuracy_without is None:
+    if leaks.accuracy_without_leaks is None:
         return (
             "Every image is a near-copy of a training image, so these metrics say nothing about new images."
         )
     return (
         f"{plural(leaks.n, 'near-copy', 'near-copies')} of training images, with accuracy {percent(leaks.accuracy)}; "
-        f"without them the accuracy is {percent(leaks.accuracy_without)} "
-        f"({interval_text(leaks.accuracy_without_interval)})."
+        f"without them the accuracy is {percent(leaks.accuracy_without_leaks)} "
+        f"({interval_text(leaks.accuracy_without_leaks_interval)})."
     )
 
 
