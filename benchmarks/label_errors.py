@@ -44,7 +44,7 @@ def main() -> None:
 
     result = audit(
         replace(dataset, labels={"label": labels}),
-        only=["suspect_label"],
+        checks=["suspect_label"],
         seed=arguments.seed,
         log=lambda sentence: print(sentence, file=sys.stderr, flush=True),
     )

@@ -102,11 +102,11 @@ def test_choices_agree_with_the_tables() -> None:
         ("train x.csv --shape 0x28", "28x28"),
         ("train x.csv --recipe quik", "'thorough'"),
         ("train x.csv --format pixel-csv", "'pixels-csv'"),
-        ("train x.csv --min-per-class 9 --rare forget", "'drop'"),
+        ("train x.csv --min-per-class 9 --rare-classes forget", "'drop'"),
         ("look x.csv --sample 0", "1<=x<=10000"),
         ("look x.csv --split tset", "'test'"),
-        ("look x.csv --separator kind=/", "'none'"),
-        ("audit x.csv --only near_copy", "'near_duplicate'"),
+        ("look x.csv --label-separator kind=/", "'none'"),
+        ("audit x.csv --check near_copy", "'near_duplicate'"),
         ("convert x.csv y --to parqet", "'parquet'"),
         ("evaluate x.muslin x.csv --guarantee class", "'per-class'"),
         ("evaluate x.muslin x.csv --threshold high", "'high'"),
@@ -240,14 +240,20 @@ def test_look_writes_an_image_with_its_own_pixels(capfd: Any, here: Path, drawn:
     assert invoke(capfd, "look", "garments.csv", "--index", 7, "-o", "seven.png").out == "wrote seven.png\n"
     with Image.open("seven.png") as image:
         assert np.array_equal(np.asarray(image), pixel_array(drawn.dataset)[7, :, :, 0])
-    invoke(capfd, "look", "garments.csv", "--index", 7, "--colour", "-o", "seven-in-colour.png")
+    invoke(capfd, "look", "garments.csv", "--index", 7, "--false-colour", "-o", "seven-in-colour.png")
     with Image.open("seven-in-colour.png") as image:
         assert image.mode == "RGB"
 
 
 @pytest.mark.parametrize(
     "words",
-    [["--sample", 30], ["--class", "shirt"], ["--mean"], ["--sample", 9, "--seed", 4, "--colour"], []],
+    [
+        ["--sample", 30],
+        ["--class", "shirt"],
+        ["--class-means"],
+        ["--sample", 9, "--seed", 4, "--false-colour"],
+        [],
+    ],
     ids=lambda words: " ".join(map(str, words)) or "no option",
 )
 def test_look_writes_a_contact_sheet(words: list[Any], capfd: Any, here: Path) -> None:
@@ -259,7 +265,7 @@ def test_look_writes_a_contact_sheet(words: list[Any], capfd: Any, here: Path) -
 
 
 @pytest.mark.parametrize(
-    "words", [["--index", 0], ["--colour"], ["--gray"], ["--class", "bag", "--sample", 1]]
+    "words", [["--index", 0], ["--false-colour"], ["--gray"], ["--class", "bag", "--sample", 1]]
 )
 def test_look_shows_images_as_characters(words: list[Any], capfd: Any, here: Path) -> None:
     result = invoke(capfd, "look", "garments.csv", *words)

@@ -31,7 +31,7 @@ def world():
 def audit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audit")
     found = audit_workflow.audit(
-        world(), out=folder, only=["blank", "identical", "near_duplicate", "outlier"]
+        world(), out=folder, checks=["blank", "identical", "near_duplicate", "outlier"]
     )
     return folder, found
 

@@ -114,7 +114,7 @@ def test_first_release_has_categories_attributes_parts_and_groups(coarse: Path) 
 @pytest.mark.parametrize("generation", ["coarse", "fine"])
 def test_crop_option_crops_photos_to_their_boxes(generation: str, request: pytest.FixtureRequest) -> None:
     root: Path = request.getfixturevalue(generation)
-    whole, cut = read(root), read(root, crop=True)
+    whole, cut = read(root), read(root, crop_to_boxes=True)
     left, top, right, bottom = ROWS[0][3]
     assert (cut.images[0] == whole.images[0][top:bottom, left:right]).all()
     assert cut.images[3].shape[0] == whole.images[3].shape[0] - 2  # the box ends where the photo does
@@ -196,7 +196,7 @@ def test_invalid_list_is_refused(
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(DataError) as error:
-        read(coarse, crop=True)
+        read(coarse, crop_to_boxes=True)
     assert error.value.code == code
     assert error.value.params.items() >= {"path": str(path), **params}.items()
 
@@ -221,5 +221,5 @@ def test_format_chooses_between_both_releases_in_one_folder(coarse: Path, fine: 
 def test_box_outside_its_photo_is_refused_when_read(coarse: Path) -> None:
     Image.new("RGB", (4, 5)).save(coarse / ROWS[0][0])
     with pytest.raises(ImageError) as error:
-        read(coarse, crop=True).images[0]
+        read(coarse, crop_to_boxes=True).images[0]
     assert error.value.code == "box_outside"

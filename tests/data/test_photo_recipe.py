@@ -307,7 +307,7 @@ def test_photo_recipe_learns_multilabel_targets(tmp_path: Path) -> None:
         image.save(tmp_path / f"photos/{number}.jpg")
         lines.append(f"{number}.jpg,{kind}{'|light' if number % 3 else ''}")
     (tmp_path / "table.csv").write_text("\n".join(lines))
-    reading = {"target": "tags", "images": str(tmp_path / "photos"), "separator": ["|"]}
+    reading = {"target": "tags", "images": str(tmp_path / "photos"), "label_separator": ["|"]}
     run = muslin.train(
         tmp_path / "table.csv", recipe="photo", out=tmp_path / "run", settings=SMALL, read_options=reading
     )

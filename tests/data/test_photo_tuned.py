@@ -135,7 +135,7 @@ def test_targets_with_unknown_labels_are_tuned_together(tmp_path: Path) -> None:
         label = "" if number % 4 == 0 else kind
         lines.append(f"{number}.jpg,{label},{kind}{'|light' if number % 3 else ''}")
     (tmp_path / "table.csv").write_text("\n".join(lines))
-    reading = {"target": ["kind", "tags"], "images": str(tmp_path / "photos"), "separator": ["|"]}
+    reading = {"target": ["kind", "tags"], "images": str(tmp_path / "photos"), "label_separator": ["|"]}
     run = muslin.train(
         tmp_path / "table.csv",
         recipe="photo-tuned",

@@ -167,8 +167,8 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_with_rare_classes_is_resumed_and_evaluated(catalogue, tmp_path, capfd):
     targets = ["--target", "kind", "--target", "fabric"]
-    rare = ["--min-per-class", "fabric=4", "--rare", "fabric=drop"]
-    reading = {"target": ["kind", "fabric"], "min_per_class": ("fabric=4",), "rare": ("fabric=drop",)}
+    rare = ["--min-per-class", "fabric=4", "--rare-classes", "fabric=drop"]
+    reading = {"target": ["kind", "fabric"], "min_per_class": ("fabric=4",), "rare_classes": ("fabric=drop",)}
     answers = iter([False, True])
     with pytest.raises(StoppedError):
         train_workflow.train(
@@ -183,7 +183,7 @@ def test_a_run_with_rare_classes_is_resumed_and_evaluated(catalogue, tmp_path, c
     assert "lace (2) and silk (2)" in resumed.err
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["data"]["classes"] == {"kind": ["dress", "hat", "shirt"], "fabric": ["linen", "wool"]}
-    assert "--min-per-class fabric=4 --rare fabric=drop" in record["command"]
+    assert "--min-per-class fabric=4 --rare-classes fabric=drop" in record["command"]
 
     evaluated = invoke(
         capfd, "evaluate", tmp_path / "run", catalogue, *targets, *rare, "--split", "all", "--json"
@@ -199,7 +199,7 @@ def test_look_and_audit_merge_rare_classes(catalogue, tmp_path, capfd):
     assert any("lace (2) and silk (2)" in str(fix) for fix in looked["fixes"])
 
     audited = invoke(
-        capfd, "audit", catalogue, "--target", "fabric", "--min-per-class", 4, "--only", "small_class",
+        capfd, "audit", catalogue, "--target", "fabric", "--min-per-class", 4, "--check", "small_class",
         "-o", tmp_path / "audit",
     )  # fmt: skip
     assert audited.code == 0, audited.err
@@ -210,5 +210,5 @@ def test_look_and_audit_merge_rare_classes(catalogue, tmp_path, capfd):
 
 def test_rare_without_a_minimum_is_refused(catalogue):
     with pytest.raises(DataError) as error:
-        read(catalogue, target="kind", rare="drop")
+        read(catalogue, target="kind", rare_classes="drop")
     assert error.value.code == "rare_without_minimum"

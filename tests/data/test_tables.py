@@ -149,8 +149,8 @@ def test_ambiguous_comma_is_refused_until_chosen(tmp_path: Path) -> None:
         "separators": [","],
         "classes_if_separated": [3],
     }
-    assert read(path, separator="none").targets[0].classes == ("Coats, Jackets", "Dresses")
-    several = read(path, separator="tags=,")
+    assert read(path, label_separator="none").targets[0].classes == ("Coats, Jackets", "Dresses")
+    several = read(path, label_separator="tags=,")
     assert several.targets[0].classes == ("Coats", "Dresses", "Jackets")
     assert several.targets[0].kind == "multilabel"
 
@@ -161,7 +161,7 @@ def test_two_separators_in_a_column_are_refused_until_chosen(tmp_path: Path) -> 
         read(path)
     assert error.value.code == "separator_ambiguous"
     assert error.value.params["separators"] == ["|", ";"]
-    assert read(path, separator="|").targets[0].classes == ("blue", "red", "red;blue")
+    assert read(path, label_separator="|").targets[0].classes == ("blue", "red", "red;blue")
 
 
 def test_comma_within_labels_between_pipes_stays(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_comma_within_labels_between_pipes_stays(tmp_path: Path) -> None:
 )
 def test_unusable_separator_is_refused(tmp_path: Path, separator: str, code: str) -> None:
     with pytest.raises(DataError) as error:
-        read(tagged(tmp_path, "red|blue", "blue"), target="tags", separator=separator)
+        read(tagged(tmp_path, "red|blue", "blue"), target="tags", label_separator=separator)
     assert error.value.code == code
 
 

@@ -78,7 +78,7 @@ def test_sizes_modes_and_unreadable_photos_are_shown(table: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("options", [["--sample", 6], ["--mean"], ["--class", "warm"], []])
+@pytest.mark.parametrize("options", [["--sample", 6], ["--class-means"], ["--class", "warm"], []])
 def test_images_are_shown_with_a_mark_for_unreadable_ones(
     table: Path, tmp_path: Path, options: list[object]
 ) -> None:

@@ -135,7 +135,7 @@ def test_images_too_small_for_a_network_are_no_error() -> None:
 def test_photos_are_audited_and_never_changed(mislabelled: SyntheticDataset, tmp_path: Path) -> None:
     data = photos(tmp_path / "photos", mislabelled.dataset.take(np.arange(60)))
     before = content(data)
-    found = audit_workflow.audit(data, out=tmp_path / "audit", only=QUICK_KINDS)
+    found = audit_workflow.audit(data, out=tmp_path / "audit", checks=QUICK_KINDS)
     assert content(data) == before
     (broken,) = found.of("unreadable")
     assert broken.samples[0].part == "train"
@@ -170,27 +170,27 @@ def test_audit_does_not_write_into_data_or_other_folders(
 
 
 def test_an_earlier_audit_is_replaced(tmp_path: Path) -> None:
-    audit_workflow.audit(make_garments(40, seed=1, duplicates=3).dataset, out=tmp_path, only=["identical"])
+    audit_workflow.audit(make_garments(40, seed=1, duplicates=3).dataset, out=tmp_path, checks=["identical"])
     assert len(read_exclusions(tmp_path / "exclude.csv")) == 3
-    audit_workflow.audit(make_garments(40, seed=1).dataset, out=tmp_path, only=["identical"])
+    audit_workflow.audit(make_garments(40, seed=1).dataset, out=tmp_path, checks=["identical"])
     assert read_exclusions(tmp_path / "exclude.csv") == []
     assert len(read_exclusions(tmp_path / "clean.csv")) == 40
 
 
 def test_a_killed_audit_can_be_repeated(tmp_path: Path) -> None:
     (tmp_path / "exclude.csv").write_text("part,id,findings\n")
-    audit_workflow.audit(make_garments(40, seed=1).dataset, out=tmp_path, only=["identical"])
+    audit_workflow.audit(make_garments(40, seed=1).dataset, out=tmp_path, checks=["identical"])
     assert (tmp_path / "audit.json").exists()
 
 
 def test_only_finds_only_the_given_kinds(
     mislabelled: SyntheticDataset,
 ) -> None:
-    found = audit_workflow.audit(mislabelled.dataset, only=["identical", "blank"])
+    found = audit_workflow.audit(mislabelled.dataset, checks=["identical", "blank"])
     assert found.counts == {"identical": 5}
     assert "label_check" not in found.seconds
     with pytest.raises(DataError) as error:
-        audit_workflow.audit(mislabelled.dataset, only=["near_duplicates"])
+        audit_workflow.audit(mislabelled.dataset, checks=["near_duplicates"])
     assert (error.value.code, error.value.params["nearest"]) == ("finding_kind_unknown", "near_duplicate")
 
 
@@ -198,7 +198,7 @@ def test_samples_have_the_index_that_look_takes(tmp_path: Path) -> None:
     some = make_garments(60, seed=1, duplicates=6).dataset
     parts = np.array([("test", "train", "validation")[i % 3] for i in range(60)], dtype=object)
     data = replace(some, parts=parts)
-    audit_workflow.audit(data, out=tmp_path, only=["identical", "small_class", "imbalance"])
+    audit_workflow.audit(data, out=tmp_path, checks=["identical", "small_class", "imbalance"])
     written = json.loads((tmp_path / "audit.json").read_text())
     seen = [sample for finding in written["findings"] for sample in finding["samples"]]
     assert len({sample["part"] for sample in seen}) == 3
@@ -222,7 +222,7 @@ def test_labels_of_several_targets_are_checked(tmp_path: Path) -> None:
         targets=(Target("tags", ("early", "even"), "multilabel"), Target("kind", some.target().classes)),
         labels={"tags": tags, "kind": kinds},
     )
-    found = audit_workflow.audit(data, out=tmp_path, only=["suspect_label"])
+    found = audit_workflow.audit(data, out=tmp_path, checks=["suspect_label"])
     judged = found.overview["label_checks_per_target"]
     assert (judged["tags"]["images"], judged["tags"]["labels"]) == (108, 216)
     assert judged["tags"]["classes_with_skill"] in (0, 1, 2)
@@ -304,7 +304,7 @@ def here(mislabelled: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_audit_command_prints_findings_and_the_next_command(here: Path, capfd: Any) -> None:
-    said = invoke(capfd, "audit", "garments.csv", "--only", "identical", "--only", "dark", "-o", "out")
+    said = invoke(capfd, "audit", "garments.csv", "--check", "identical", "--check", "dark", "-o", "out")
     assert said.code == 0
     assert "Identical" in said.out
     assert "decoding 240 images" in said.err
@@ -318,7 +318,7 @@ def test_audit_command_prints_findings_and_the_next_command(here: Path, capfd: A
 
 
 def test_audit_json_has_the_counts_and_the_folder(here: Path, capfd: Any) -> None:
-    said = invoke(capfd, "audit", "garments.csv", "--only", "identical", "--json")
+    said = invoke(capfd, "audit", "garments.csv", "--check", "identical", "--json")
     assert said.code == 0
     assert said.json["counts"] == {"identical": 5}
     assert said.json["excluded"] == 5
@@ -341,7 +341,7 @@ def test_fashion_mnist_has_the_known_near_duplicates(
     tmp_path: Path,
 ) -> None:
     started = time.process_time()
-    found = audit_workflow.audit("fashion-mnist", out=tmp_path, only=["identical", "near_duplicate"])
+    found = audit_workflow.audit("fashion-mnist", out=tmp_path, checks=["identical", "near_duplicate"])
     assert (
         time.process_time() - started < 120
     )  # 11 s on a quiet machine; this guards against comparing all pairs
@@ -365,7 +365,7 @@ def test_randomly_changed_labels_are_ranked_first() -> None:
     labels = some.labels["label"].copy()
     changed = random.choice(len(labels), len(labels) // 50, replace=False)
     labels[changed] = (labels[changed] + random.integers(1, 10, len(changed))) % 10
-    found = audit_workflow.audit(replace(some, labels={"label": labels}), only=["suspect_label"])
+    found = audit_workflow.audit(replace(some, labels={"label": labels}), checks=["suspect_label"])
     suspicion = np.zeros(len(labels))
     for finding in found.findings:
         suspicion[finding.samples[0].index] = 1 - finding.score

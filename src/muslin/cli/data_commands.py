@@ -59,8 +59,10 @@ def _selection(values: dict[str, Any]) -> Any:
         option("--index N", "Show image N, counted from 0 in the part.", type=int),
         option("--class NAME", "Show only images of this class.", dest="class_name"),
         option("--sample N", "Show N images drawn at random.", type=click.IntRange(1, 10000)),
-        option("--mean", "Show the mean image of each class."),
-        option("--colour", "Show false colours, dark violet to yellow.", dest="colour", flag_value="false"),
+        option("--class-means", "Show the mean image of each class."),
+        option(
+            "--false-colour", "Show false colours, dark violet to yellow.", dest="colour", flag_value="false"
+        ),
         option("--gray", "Show gray images. Default: their own colours.", dest="colour", flag_value="gray"),
         shared.seed_option("Seed of the random sample. Default: 0."),
         make=_selection,
@@ -103,8 +105,9 @@ def look_command(
         "options",
         shared.test_option,
         option(
-            "--only KIND...",
+            "--check KIND...",
             "Look only for this kind of finding. Repeat it for several.",
+            dest="checks",
             load=lambda: import_module("muslin.data.audit.findings").KINDS,
         ),
         shared.seed_option("Seed of the networks that check the labels. Default: 0."),
@@ -138,7 +141,7 @@ def audit_command(
     "convert data dest",
     option(
         "--to",
-        "Format to write: folders (photos), csv or idx (pixels of one size), or parquet (photos with all labels).",
+        "Format to write: `folders` of photos, `csv` or `idx` of pixels, or `parquet` of photos with all labels.",
         required=True,
         type=click.Choice(["csv", "folders", "idx", "parquet"]),
     ),

@@ -90,7 +90,7 @@ def command(usage: str, *parameters: click.Option | Group) -> Callable[..., clic
 
 
 def option(spec: str, help: str, *, dest: str | None = None, **settings: Any) -> click.Option:
-    """An option by its names and the name of its value. `--only KIND...` can be repeated; `--mean` is a flag."""
+    """An option by its names and the name of its value. `--check KIND...` can be repeated; `--json` is a flag."""
     words = spec.split()
     names = [word for word in words if word.startswith("-")] + ([dest] if dest else [])
     if not words[-1].startswith("-"):
@@ -130,16 +130,16 @@ read_options = Group(
         "--target COLUMN...", "Column with the label: its name, `first` or `last`. Repeat it for several."
     ),
     option(
-        "--separator [COLUMN=]SEP...",
+        "--label-separator [COLUMN=]SEP...",
         "Separator of several labels in a cell: `|`, `;`, `,` or `none`.",
         type=TargetChoice(("|", ";", ",", "none")),
     ),
     option("--group COLUMN", "Column of groups, such as products. A group is never split."),
     option("--split-column COLUMN", "Column of a table that names the part of each row."),
-    option("--crop", "Crop photos to the boxes that come with them."),
+    option("--crop-to-boxes", "Crop photos to the boxes that come with them."),
     option("--min-per-class [TARGET=]N...", "A class with fewer than N images is rare."),
     option(
-        "--rare [TARGET=]merge|drop...",
+        "--rare-classes [TARGET=]merge|drop...",
         "Merge rare classes into `other` (the default), or drop their labels.",
         type=TargetChoice(("merge", "drop")),
     ),
@@ -169,13 +169,13 @@ guarantee_options = Group(
     "guarantee",
     option(
         "--precision SHARE",
-        "Share of the accepted predictions that must be correct, from 0.5 to below 1. Default: 0.98.",
+        "Minimum share of accepted predictions that are correct: 0.5 to below 1. Default: 0.98.",
         type=float,
     ),
     option(
         "--guarantee",
-        "Whether the guarantee holds over all accepted predictions (`overall`, the default) or within each "
-        "class (`per-class`).",
+        "Reach the precision over all accepted predictions, `overall` (the default), or within each class, "
+        "`per-class`.",
         type=click.Choice(["overall", "per-class"]),
     ),
     make=given,
@@ -190,7 +190,7 @@ split_option = option(
     default="test",
     show_default=True,
 )
-test_option = option("--test FILE", "File with the test set, if DATA has only the training set.")
+test_option = option("--test PATH", "A file or folder with the test set, if DATA has only the training set.")
 json_option = option("--json", "Print JSON instead of text.", dest="as_json")
 
 

@@ -57,9 +57,7 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
             dest="changes",
         ),
         shared.seed_option("Random seed. The same seed gives the same weights. Default: 0.", None),
-        option(
-            "--out RUN", "Folder of the run, new or empty. Default: a new one in runs/.", type=shared.PATH
-        ),
+        shared.out_option("Folder of the run, new or empty. Default: a new one in runs/.", "RUN"),
         option(
             "--exclude FILE",
             "Exclude the samples that this CSV names by part and id: exclude.csv of an audit, or your decisions.",

@@ -23,7 +23,7 @@ RARE_ACTIONS = ("merge", "drop")
 def reduce_rare_classes(
     dataset: Dataset,
     min_per_class: int | str | Sequence[str],
-    rare: str | Sequence[str] | None = None,
+    rare_classes: str | Sequence[str] | None = None,
     *,
     strict: bool = True,
 ) -> Dataset:
@@ -35,14 +35,14 @@ def reduce_rare_classes(
 
     Args:
         min_per_class: minimum number of images of a class; or per target, `TARGET=N`.
-        rare: `merge` (default) or `drop`; or per target, `TARGET=drop`.
+        rare_classes: `merge` (default) or `drop`; or per target, `TARGET=drop`.
         strict: raise where fewer than two classes (multilabel: no label) would remain; otherwise such a target stays
             unchanged, and `fixes` says so.
 
     Raises:
         DataError: no such target or action, a minimum below 1, or too few classes would remain.
     """
-    minimums, actions = _by_target(dataset, min_per_class), _by_target(dataset, rare or ())
+    minimums, actions = _by_target(dataset, min_per_class), _by_target(dataset, rare_classes or ())
     for value in minimums.values():
         if not value.isdecimal() or not int(value):
             raise DataError("min_per_class_invalid", value=value)

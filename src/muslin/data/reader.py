@@ -27,10 +27,10 @@ def read(
     image_column: str | None = None,
     group: str | None = None,
     split_column: str | None = None,
-    separator: str | Sequence[str] | None = None,
-    crop: bool | None = None,
+    label_separator: str | Sequence[str] | None = None,
+    crop_to_boxes: bool | None = None,
     min_per_class: int | str | Sequence[str] | None = None,
-    rare: str | Sequence[str] | None = None,
+    rare_classes: str | Sequence[str] | None = None,
     all_targets: bool = False,
     log: Log = no_log,
 ) -> Dataset:
@@ -38,7 +38,7 @@ def read(
 
     Args:
         data: a key of `muslin.data.registry.DATASETS`, or the path of a file or folder. A Path is never a name.
-        test: a file with the test part, where `data` holds only the training part.
+        test: a file or folder with the test part, where `data` holds only the training part.
         format: a name in `muslin.data.formats.FORMATS`; by default it is detected.
         shape: (height, width) or (height, width, channels) of an image whose pixels are in a row.
         target: the column of labels: its name, or `first` or `last` where columns have no names; several names for
@@ -47,10 +47,10 @@ def read(
         image_column: the table's column with the paths or ids of the photos.
         group: the table's column of groups, none of which is ever split between parts.
         split_column: the table's column with the part of each row.
-        separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`; `COLUMN=,` for one column.
-        crop: crop photos to the boxes that come with them.
+        label_separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`; `COLUMN=,` for one column.
+        crop_to_boxes: crop photos to the boxes that come with them.
         min_per_class: merge classes with fewer images, over all parts, into `other`: a number, or `TARGET=N`.
-        rare: `drop` makes the labels of such classes unknown instead; or `TARGET=drop`.
+        rare_classes: `merge` such classes (the default) or `drop` their labels; or, for one target, `TARGET=drop`.
         all_targets: without `target`, use every column of a table that could be a label, instead of raising an
             error that lists them. Registered data sets and other formats have their own targets.
         log: called with a sentence before a download, and now and then while a long index is read.
@@ -59,7 +59,7 @@ def read(
         DataError: the data set does not exist, or its files cannot be read.
         StorageError: a download cannot be stored.
     """
-    if rare and not min_per_class:
+    if rare_classes and not min_per_class:
         raise DataError("rare_without_minimum")
     names = (target,) if isinstance(target, str) else tuple(target or ())
     options = ReadOptions(
@@ -70,14 +70,16 @@ def read(
         image_column=image_column,
         group=group,
         split_column=split_column,
-        separator=(separator,) if isinstance(separator, str) else tuple(separator) if separator else None,
-        crop=crop or None,
+        label_separator=(
+            (label_separator,) if isinstance(label_separator, str) else tuple(label_separator or ()) or None
+        ),
+        crop_to_boxes=crop_to_boxes or None,
         all_targets=all_targets and not names,
     )
     dataset = _read_data(data, test, format, options, log)
     if min_per_class is None:
         return dataset
-    return reduce_rare_classes(dataset, min_per_class, rare, strict=not options.all_targets)
+    return reduce_rare_classes(dataset, min_per_class, rare_classes, strict=not options.all_targets)
 
 
 def read_and_log(data: str | Path | Dataset, *, log: Log, **options: Any) -> Dataset:

@@ -39,7 +39,7 @@ class ImageSelection:
 
     Attributes:
         index: this image only.
-        mean: the mean image of each class instead of single images.
+        class_means: the mean image of each class instead of single images.
         class_name: only images of this class.
         sample: how many random images.
         seed: of that sample.
@@ -47,7 +47,7 @@ class ImageSelection:
     """
 
     index: int | None = None
-    mean: bool = False
+    class_means: bool = False
     class_name: str | None = None
     sample: int | None = None
     seed: int = 0
@@ -145,7 +145,7 @@ def selected_images(
         DataError: no such index, class or target.
         ImageError: the image asked for by its index is unreadable.
     """
-    if selection.mean:
+    if selection.class_means:
         target = dataset.target()
         means = mean_images(dataset.images, dataset.labels[target.name], len(target.classes))
         return [(name, mean) for name, mean in zip(target.classes, means, strict=True) if mean is not None]

@@ -36,7 +36,7 @@ def audit(
     *,
     out: str | Path | None = None,
     test: str | Path | None = None,
-    only: Collection[str] = (),
+    checks: Collection[str] = (),
     seed: int = 0,
     read_options: Mapping[str, Any] | None = None,
     log: Log = no_log,
@@ -48,7 +48,7 @@ def audit(
         out: a folder, new, empty or with an earlier audit, for `audit.html`, `audit.json`, `exclude.csv` (the samples
             that findings suggest to exclude, for `train`'s `exclude`) and `clean.csv` (the rest); None writes nothing.
         test: a file with the test set, if `data` holds only the training set.
-        only: the kinds of findings to look for, keys of `muslin.data.audit.findings.KINDS`; all by default.
+        checks: the kinds of findings to look for, keys of `muslin.data.audit.findings.KINDS`; all by default.
         seed: of the networks that check the labels.
         read_options: how to read the files, as `muslin.read` takes it.
         log: called with a sentence at every step, and every few seconds within the long ones.
@@ -63,7 +63,7 @@ def audit(
     from muslin.data.audit.findings import KINDS, Audit, Finding, ordered
     from muslin.data.audit.image_stats import compute_image_stats
 
-    for kind in only:
+    for kind in checks:
         if kind not in KINDS:
             raise DataError("finding_kind_unknown", **unknown(kind, KINDS))
     log_seldom = _rate_limited(log)
@@ -85,7 +85,7 @@ def audit(
     with step("duplicates", "comparing the images with each other"):
         duplicates = find_duplicates(dataset, stats, log_seldom)
     context = AuditContext(dataset, stats, duplicates)
-    if not only or "suspect_label" in only:
+    if not checks or "suspect_label" in checks:
         with step("label_check", "checking the labels with networks trained on other images"):
             try:
                 probabilities = _out_of_sample_probabilities(context, seed, log_seldom)
@@ -95,7 +95,7 @@ def audit(
     findings: list[Finding] = []
     skipped = {}
     for check in CHECKS:
-        if only and check.kind not in only:
+        if checks and check.kind not in checks:
             continue
         if reason := check.skip(context):
             skipped[check.kind] = reason

@@ -56,11 +56,11 @@ FORMATS: tuple[Format, ...] = (
     Format("idx", "the IDX files of MNIST and Fashion-MNIST, gzipped or not", "idx"),
     Format(
         "deepfashion", "DeepFashion's categories and attributes, with lists in Anno/ and Eval/", "deepfashion",
-        (*_TARGETS, "images", "crop"),
+        (*_TARGETS, "images", "crop_to_boxes"),
     ),
     Format(
         "deepfashion-fine", "DeepFashion's fine-grained lists in Anno_fine/", "deepfashion_fine",
-        (*_TARGETS, "images", "crop"),
+        (*_TARGETS, "images", "crop_to_boxes"),
     ),
     Format("imaterialist", "iMaterialist (Fashion) 2018: JSON and photos", "imaterialist", ("images",)),
     Format(
@@ -73,7 +73,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "table", "a CSV, TSV, Parquet, JSON Lines or XLSX table with the name of a photo in each row",
-        "photo_tables", (*_TARGETS, "images", *_COLUMNS, "separator"),
+        "photo_tables", (*_TARGETS, "images", *_COLUMNS, "label_separator"),
     ),
     Format("folders", "photos in one folder for each class, also in a zip or tar", "folders"),
     Format(

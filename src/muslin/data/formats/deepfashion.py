@@ -107,7 +107,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         labels[target] = values
     parts = _read_parts(lists[PARTS_LIST], photos) if PARTS_LIST in lists else None
     boxes = None
-    if options.crop:
+    if options.crop_to_boxes:
         if BOXES not in lists:
             raise DataError("box_list_missing", path=str(path), name=BOXES)
         box_of = {

@@ -91,7 +91,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             file = folder / f"{FILE_PREFIXES[part]}_{FILE_KINDS[target]}.txt"
             blocks[target].append(_read_labels(file, target, len(classes[target]), len(names)))
             _check_lengths(list_path, len(names), file, len(blocks[target][-1]))
-        if options.crop:
+        if options.crop_to_boxes:
             file = folder / f"{FILE_PREFIXES[part]}_bbox.txt"
             if not file.is_file():
                 raise DataError("box_list_missing", path=str(folder), name=file.name)
@@ -108,7 +108,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             for target, arrays in blocks.items()
         },
         np.array(parts, dtype=object),
-        boxes if options.crop else None,
+        boxes if options.crop_to_boxes else None,
     )
     return build_dataset(listed, options, ())
 

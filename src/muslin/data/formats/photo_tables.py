@@ -140,7 +140,7 @@ def _encode_targets(
     table: Table, names: Sequence[str], rows: NDArray[np.intp], options: ReadOptions, fixes: list[str]
 ) -> tuple[list[Target], dict[str, NDArray[np.integer[Any]]], list[str]]:
     """The targets in the columns `names`, their labels in `rows`, and the names with what separates the labels."""
-    separators = _separators(table, options.separator or (), names)
+    separators = _separators(table, options.label_separator or (), names)
     targets, labels, described = [], {}, []
     for name in names:
         column = table.columns[name]

@@ -13,9 +13,9 @@ class ReadOptions:
         targets: several such columns.
         images: the folder, zip or tar with the photos.
         image_column, group, split_column: a table's columns with the photo's name, its group and its part.
-        separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`, for all targets or, as
+        label_separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`, for all targets or, as
             `COLUMN=,`, for one.
-        crop: crop photos to the boxes that come with them.
+        crop_to_boxes: crop photos to the boxes that come with them.
         all_targets: use every column of a table that could be the label; otherwise several are an error.
     """
 
@@ -26,8 +26,8 @@ class ReadOptions:
     image_column: str | None = None
     group: str | None = None
     split_column: str | None = None
-    separator: tuple[str, ...] | None = None
-    crop: bool | None = None
+    label_separator: tuple[str, ...] | None = None
+    crop_to_boxes: bool | None = None
     all_targets: bool = False
 
     def names_set(self) -> list[str]:
