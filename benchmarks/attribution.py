@@ -74,8 +74,8 @@ def main() -> None:
         tests = {
             name: order_test(
                 inspection.pixels, attribution.cells, probability, insert=name == "insertion",
-                seed=arguments.seed + int(place), steps=arguments.steps, orders=arguments.orders,
-            )["area"]
+                seed=arguments.seed + int(place), steps=arguments.steps, removal_orders=arguments.orders,
+            )["auc"]
             for name in ("deletion", "insertion")
         }  # fmt: skip
         rows.append(
@@ -83,11 +83,11 @@ def main() -> None:
                 "id": str(part.ids[int(place)]),
                 "label": label,
                 "layer": attribution.layer,
-                "exact": attribution.exact,
+                "is_exact": attribution.is_exact,
                 "difference": abs(attribution.sum - attribution.score),
                 "deletion": [tests["deletion"]["attribution"], tests["deletion"]["random"]],
                 "insertion": [tests["insertion"]["attribution"], tests["insertion"]["random"]],
-                "shuffled": shuffle_test(inspection.trace, attribution, others)["correlations"],
+                "shuffled_weights": shuffle_test(inspection.trace, attribution, others)["correlations"],
             }
         )
         print(f"{len(rows)} of {len(chosen)}", end="\r", file=sys.stderr)
@@ -95,7 +95,7 @@ def main() -> None:
     differences = {
         name: np.array([row[name][0] - row[name][1] for row in rows]) for name in ("deletion", "insertion")
     }
-    correlations = np.array([row["shuffled"] for row in rows])
+    correlations = np.array([row["shuffled_weights"] for row in rows])
     result = {
         "seconds": round(time.perf_counter() - started, 1),
         "data": part.name,
@@ -105,12 +105,13 @@ def main() -> None:
         | {"lower_by_attribution": int((differences["deletion"] < 0).sum())},
         "insertion": mean_with_interval(differences["insertion"])
         | {"higher_by_attribution": int((differences["insertion"] > 0).sum())},
-        "shuffled": mean_with_interval(correlations.mean(1)) | {"largest": float(np.abs(correlations).max())},
-        "exact": sum(row["exact"] for row in rows),
+        "shuffled_weights": mean_with_interval(correlations.mean(1))
+        | {"largest": float(np.abs(correlations).max())},
+        "n_exact": sum(row["is_exact"] for row in rows),
         "largest_difference": max(row["difference"] for row in rows),
         "images": rows,
     }
-    shown = ("seconds", "deletion", "insertion", "shuffled", "exact", "largest_difference")
+    shown = ("seconds", "deletion", "insertion", "shuffled_weights", "n_exact", "largest_difference")
     print(json.dumps({name: result[name] for name in shown}, indent=1))
     write_result(head, result, indent=None)
 

@@ -99,7 +99,7 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
         )
         page.run("set({tab: 'network'})")
         until(page, "document.querySelector('.node')")
-        opened = "document.querySelector('.large .map') && document.querySelector('.chainstep')"
+        opened = "document.querySelector('.large .map') && document.querySelector('.layer-step')"
         found["layer"].append(timed(page, f"set({{layer: {name!r}, channel: 0, at: []}}, true)", opened))
         row, column = n % shape[1], (n + 1) % shape[2]
         page.run("document.querySelector('.formula h3').textContent = ''")
@@ -127,7 +127,7 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
 def hovering(page: Page, address: str, model: str) -> dict[str, Any]:
     name = page.run("model.layers.find(l => l.kernel && l.has_arithmetic).name")
     page.visit(f"{address}/#page=model&model={model}&image=golden:0&tab=network&layer={name}")
-    until(page, "document.querySelector('.large .map') && document.querySelector('.chainstep')")
+    until(page, "document.querySelector('.large .map') && document.querySelector('.layer-step')")
     page.run("new Promise(d => setTimeout(d, 500))")
     page.run(
         "window.long = []; new PerformanceObserver(l => window.long.push(...l.getEntries().map(e => e.duration)))"

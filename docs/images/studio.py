@@ -24,7 +24,7 @@ PAGES = {  # name: the part after the #, an element to wait for, width in px, co
     "studio-home": ("", ".card .thumbnails img", 1100, "light", ""),
     "studio-preprocessing": (MODEL + "preprocessing", ".strip .step", 1280, "light", ""),
     "studio-network": (MODEL + "network", ".node canvas[width='126']", 1280, "light", ""),
-    "studio-layer": (MODEL + f"network&layer={LAYER}&channel=4", ".chainstep", 1280, "light", ""),
+    "studio-layer": (MODEL + f"network&layer={LAYER}&channel=4", ".layer-step", 1280, "light", ""),
     "studio-attribution": (MODEL + "attribution&checks=1", ".test svg", 1280, "light", ""),
     "studio-edits": (
         MODEL + "edits&image_edits=%7B%22rotate%22%3A20%7D&model_edits="

@@ -63,7 +63,7 @@ def test_escape_leads_from_a_value_back_to_the_network(page, address):
     until(page, "[...document.querySelectorAll('.node .title')].some(t => t.textContent === 'block1_conv1')")
     tab_to(page, "e.dataset.key === 'block1_conv1'")
     press(page, "Enter")
-    until(page, "document.querySelectorAll('.chainstep').length > 0")
+    until(page, "document.querySelectorAll('.layer-step').length > 0")
     shown, runtime = page.run(
         "[...document.querySelectorAll('.checked strong')].map(s => Number(s.textContent.replace('−', '-')))"
     )
@@ -157,7 +157,7 @@ def test_a_model_is_explored_with_the_keyboard_alone(page, address):
     until(page, "document.querySelectorAll('.node').length > 3")
     tab_to(page, "e.matches('.cardbutton') && e.dataset.key === 'stem'")
     press(page, "Enter")
-    until(page, "document.querySelector('.large .map') && document.querySelector('.chainstep')")
+    until(page, "document.querySelector('.large .map') && document.querySelector('.layer-step')")
     tab_to(page, "e.matches('.large .map')")
     press(page, "ArrowRight")
     press(page, "Enter")
@@ -239,7 +239,7 @@ def test_axe_finds_no_serious_problem_inside_a_model(page, address, width, schem
     ready = {
         "tab=preprocessing": ".strip .step",
         "tab=network": ".node",
-        "tab=network&layer=block1_conv1": ".chainstep",
+        "tab=network&layer=block1_conv1": ".layer-step",
         "tab=attribution&checks=1": ".test",
         "tab=edits": ".editable li",
     }

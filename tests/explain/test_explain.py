@@ -47,19 +47,21 @@ def test_arithmetic_of_500_random_values_equals_the_runtime(model: Path) -> None
         row = min(("original", "flipped").index(tta_view), len(trace.values[layer.name]) - 1)
         runtime = trace.values[layer.name][(row, *index)]
         assert result["sum"] == pytest.approx(runtime, rel=1e-4, abs=1e-4)
-        assert result["agrees"]
-        for step in result["chain"]:
-            if step["form"] == "convolution":
+        assert result["matches_runtime"]
+        for step in result["layer_path"]:
+            if step["step_kind"] == "convolution":
                 products = sum(
                     v * w
                     for m in arithmetic(trace, step["layer"], step["index"], tta_view, all_terms=True)[
-                        "chain"
+                        "layer_path"
                     ][-1]["maps"]
                     for values, weights in zip(m["values"], m["weights"], strict=True)
                     for v, w in zip(values, weights, strict=True)
                     if v is not None
                 )
-                assert products + (step["bias"] or 0) == pytest.approx(step["runtime"], rel=1e-4, abs=1e-4)
+                assert products + (step["bias"] or 0) == pytest.approx(
+                    step["runtime_value"], rel=1e-4, abs=1e-4
+                )
 
 
 def test_cells_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> None:
@@ -71,7 +73,7 @@ def test_cells_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> None:
     for layer in attribution_layers(inspected.layered, target.name):
         one = attribute(trace, target.name, target.classes[2], layer=layer)
         pair = attribute(trace, target.name, target.classes[2], target.classes[0], layer=layer)
-        assert one.exact
+        assert one.is_exact
         assert one.sum == pytest.approx(scores[2], rel=1e-4, abs=1e-4)
         assert pair.sum == pytest.approx(scores[2] - scores[0], rel=1e-4, abs=1e-4)
 

@@ -43,14 +43,14 @@ def test_arithmetic_and_attribution_of_a_photo_model(inspected: InspectedModel) 
         assert result["sum"] == pytest.approx(
             inspection.trace.of(layer.name)[tuple(index)], rel=1e-4, abs=1e-4
         )
-        assert result["agrees"]
+        assert result["matches_runtime"]
     (target,) = inspected.bundle.targets
     label = target.classes[1]
     score = inspection.predictions[target.name]["scores"][label]
     exact = 0
     for name in attribution_layers(inspected.layered, target.name)[-6:]:
         attribution = inspection.attribute(target.name, label, layer=name)
-        if attribution.exact:
+        if attribution.is_exact:
             exact += 1
             assert attribution.cells.sum() + attribution.bias == pytest.approx(score, rel=1e-4, abs=1e-4)
     assert exact

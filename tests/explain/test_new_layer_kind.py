@@ -19,7 +19,7 @@ from muslin.learn.onnx_operators import (
     Call,
     Float,
     Operator,
-    Place,
+    Position,
     Step,
     rows_of,
     window_of,
@@ -30,9 +30,9 @@ from muslin.reporting.svg.network_diagram import network_diagram
 from small_models import LABEL
 
 
-def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
+def step(call: Call, position: Position, all_terms: bool) -> tuple[Step, None]:
     window = window_of(call.attributes, call.inputs[0].shape)
-    image, channel, row, column = place
+    image, channel, row, column = position
     patch = window.patch(call.inputs[0][image][channel : channel + 1], row, column)[0]
     values = {"value": float(np.nanmean(patch)), "values": rows_of(patch), "argmax": None, "formula": "mean"}
     return window.step(row, column) | values, None
@@ -87,11 +87,11 @@ def test_new_kind_is_exported_drawn_and_explained(network: Network) -> None:
     layer = inspected.layered.layer("pool1")
     assert (layer.kind, layer.unsupported, layer.detail) == ("average pool", None, "the mean of windows")
     result = arithmetic(inspection.trace, "relu1", [2, 1, 3])
-    assert result["agrees"]
-    assert [one["form"] for one in result["chain"]] == ["window", "clipped"]
+    assert result["matches_runtime"]
+    assert [one["step_kind"] for one in result["layer_path"]] == ["window", "clipped"]
     for name in ("scale", "conv1", "pool1"):
         attribution = inspection.attribute("label", "Shirt", layer=name)
-        assert attribution.exact
+        assert attribution.is_exact
         assert attribution.sum == pytest.approx(attribution.score, abs=1e-4)
 
 

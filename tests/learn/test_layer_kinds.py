@@ -49,7 +49,7 @@ def faults(name: str, row: LayerKind) -> list[str]:
     for op, operator in row.operators.items():
         missing += (
             []
-            if operator.form and operator.step and operator.backward
+            if operator.step_kind and operator.step and operator.backward
             else [f"{name}: {op} has no arithmetic"]
         )
     return missing

@@ -81,7 +81,7 @@ def test_attribution_and_sanity_checks_are_for_the_chosen_class(studio: Starlett
     found = answered(studio, "/api/attribution", **body)
     assert np.sum(found["cells"]) + found["bias"] == pytest.approx(found["score"], abs=1e-4)
     checks = answered(studio, "/api/sanity-checks", **body)
-    assert abs(checks["shuffled"]["mean"]) < 0.3
+    assert abs(checks["shuffled_weights"]["mean"]) < 0.3
 
 
 def test_nothing_outside_the_folder_can_be_named(studio: Starlette) -> None:

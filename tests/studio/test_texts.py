@@ -47,6 +47,6 @@ def test_reasons_are_messages_that_can_be_translated() -> None:
     assert all(isinstance(layer.unsupported, Message | None) for layer in found.layers)
     for activation, code in (("Relu", "attribution_exact"), ("Sigmoid", "attribution_curved")):
         attribution = inspection(activation).attribute("label", "Shirt", layer="first")
-        assert attribution.exact == (activation == "Relu")
+        assert attribution.is_exact == (activation == "Relu")
         assert attribution.reason.code == code
         assert attribution.reason.text("zh") != attribution.reason.text("en")

@@ -58,7 +58,7 @@ def test_explanation_has_the_numbers_of_predict_and_adds_up(
     assert [attribution["class"] for attribution in one["attributions"][:2]] == [one["class"]] * 2
     assert one["attributions"][0]["versus"] == one["versus"]
     for attribution in one["attributions"]:
-        assert attribution["exact"]
+        assert attribution["is_exact"]
         total = np.sum(attribution["cells"]) + attribution["bias"]
         assert total == pytest.approx(attribution["score"], rel=1e-4, abs=1e-4)
     inspection = Inspection(InspectedModel.open(model), shirt)
@@ -66,8 +66,8 @@ def test_explanation_has_the_numbers_of_predict_and_adds_up(
     raw = inspection.inspected.predictor.infer(inspection.pixels[None]).raw_probabilities["label"][0]
     first = one["score_arithmetic"][0]
     assert first["value"] == pytest.approx(raw[classes.index(one["class"])], abs=1e-6)
-    assert all(step["agrees"] for step in (*one["score_arithmetic"], explanation["strongest_value"]))
-    assert {"shuffled", "other_class", "deletion", "insertion"} <= set(one["sanity_checks"])
+    assert all(step["matches_runtime"] for step in (*one["score_arithmetic"], explanation["strongest_value"]))
+    assert {"shuffled_weights", "other_class", "deletion", "insertion"} <= set(one["sanity_checks"])
     assert explanation["preprocessing"][0]["shape"] == [40, 30, 3]
 
 
@@ -125,8 +125,8 @@ def test_model_without_feature_maps_has_no_attribution(shirt: Path, tmp_path: Pa
     seal(small_bundle(), tmp_path / "mean.muslin")
     one = explain(tmp_path / "mean.muslin", shirt).targets["label"]
     assert one.attributions == ()
-    assert isinstance(one.problem, Message)
-    assert one.problem.code == "attribution_unavailable"
+    assert isinstance(one.error, Message)
+    assert one.error.code == "attribution_unavailable"
     assert one.score_arithmetic
 
 

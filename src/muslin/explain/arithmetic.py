@@ -12,7 +12,7 @@ from typing import Any
 from muslin.errors import ExplanationError
 from muslin.explain.layers import VIEWS, Trace, ViewName
 from muslin.learn.layer_kinds import OPERATORS
-from muslin.learn.onnx_operators import Place, Source, Step
+from muslin.learn.onnx_operators import Position, Source, Step
 
 TOLERANCE = 1e-4
 """How far a value computed here may be from the runtime's, relative or absolute: they add in different orders."""
@@ -34,57 +34,57 @@ def arithmetic(
         all_terms: all maps and inputs of a sum rather than the largest ones.
 
     Returns:
-        `value` of the runtime, `sum` as computed here, the largest `difference` of all steps, and `chain`.
+        `value` of the runtime, `sum` as computed here, the largest `difference` of all steps, and `layer_path`.
 
     Raises:
-        ExplanationError: no such layer or place, or an operator whose arithmetic is not shown.
+        ExplanationError: no such layer or position, or an operator whose arithmetic is not shown.
     """
     shape = trace.layered.layer(layer).shape
     if len(index) != len(shape) or not all(
         isinstance(i, int) and 0 <= i < side for i, side in zip(index, shape, strict=False)
     ):
         raise ExplanationError("index_out_of_shape", layer=layer, shape=list(shape), index=list(index)[:8])
-    place = (min(VIEWS.index(tta_view), len(trace.values[layer]) - 1), *index)
-    chain: list[Step] = []
+    position = (min(VIEWS.index(tta_view), len(trace.values[layer]) - 1), *index)
+    layer_path: list[Step] = []
     current = layer
     while True:
-        step, source = _step(trace, current, place, all_terms)
-        chain.insert(0, step)
+        step, source = _step(trace, current, position, all_terms)
+        layer_path.insert(0, step)
         if source is None:
             break
-        current, place = trace.layered.graph.producers[current].inputs[source[0]], source[1]
+        current, position = trace.layered.graph.producers[current].inputs[source[0]], source[1]
         if current not in trace.layered.by_name or trace.layered.layer(current).unsupported:
             break
     return {
         "layer": layer,
         "index": list(index),
         "tta_view": tta_view,
-        "value": chain[-1]["runtime"],
-        "sum": chain[-1]["value"],
-        "difference": max(abs(step["value"] - step["runtime"]) for step in chain),
-        "agrees": all(
-            abs(step["value"] - step["runtime"]) <= TOLERANCE * max(1.0, abs(step["runtime"]))
-            for step in chain
+        "value": layer_path[-1]["runtime_value"],
+        "sum": layer_path[-1]["value"],
+        "difference": max(abs(step["value"] - step["runtime_value"]) for step in layer_path),
+        "matches_runtime": all(
+            abs(step["value"] - step["runtime_value"]) <= TOLERANCE * max(1.0, abs(step["runtime_value"]))
+            for step in layer_path
         ),
         "tolerance": TOLERANCE,
-        "chain": chain,
+        "layer_path": layer_path,
     }
 
 
-def _step(trace: Trace, name: str, place: Place, all_terms: bool) -> tuple[Step, Source | None]:
+def _step(trace: Trace, name: str, position: Position, all_terms: bool) -> tuple[Step, Source | None]:
     """One step, and the one value that it was made of; None for a sum of several."""
     layer = trace.layered.layer(name)
     if layer.unsupported:
         raise ExplanationError("layer_unsupported", layer=name, reason=layer.unsupported)
     node, operator = trace.layered.graph.producers[name], OPERATORS[layer.op]
-    step, source = operator.step(trace.call(name), place, all_terms)
+    step, source = operator.step(trace.call(name), position, all_terms)
     for term in step.get("largest_terms", ()):
-        term["from"] = _first_origin(trace, node.inputs[0], (*place[:-1], term["input"]))
-    if operator.form == "terms":
+        term["from"] = _first_origin(trace, node.inputs[0], (*position[:-1], term["input"]))
+    if operator.step_kind == "terms":
         step["terms"] = [
             _reference(trace, node.inputs[t["input"]], t["index"], t["value"]) for t in step["terms"]
         ]
-    if operator.form == "softmax":
+    if operator.step_kind == "softmax":
         _name_classes(trace, node.outputs[0], step["terms"])
     if source is not None:
         step["inputs"] = [_reference(trace, node.inputs[source[0]], source[1])]
@@ -92,33 +92,33 @@ def _step(trace: Trace, name: str, place: Place, all_terms: bool) -> tuple[Step,
         "layer": name,
         "kind": layer.kind,
         "kind_names": dict(layer.kind_names),
-        "form": operator.form,
-        "index": list(place[1:]),
-        "tta_view": VIEWS[place[0]],
-        "runtime": float(trace.values[name][place]),
+        "step_kind": operator.step_kind,
+        "index": list(position[1:]),
+        "tta_view": VIEWS[position[0]],
+        "runtime_value": float(trace.values[name][position]),
         "input_layer": node.inputs[0],
         **step,
     }, source
 
 
-def _reference(trace: Trace, name: str, place: Place, value: float = 0.0) -> dict[str, Any]:
+def _reference(trace: Trace, name: str, position: Position, value: float = 0.0) -> dict[str, Any]:
     """A value of a layer or of the pixels; of a constant its name and `value`."""
     if name not in trace.values and name not in trace.layered.graph.inputs:
         return {"layer": None, "name": name, "index": None, "value": value}
     array = trace.values.get(name, trace.pixels[None])
-    index = [int(i) for i in place[1:]]
-    return {"layer": name, "index": index, "tta_view": VIEWS[place[0]], "value": float(array[place])}
+    index = [int(i) for i in position[1:]]
+    return {"layer": name, "index": index, "tta_view": VIEWS[position[0]], "value": float(array[position])}
 
 
-def _first_origin(trace: Trace, layer: str, place: Place) -> dict[str, Any] | None:
-    """Where a feature lay before it was moved into a row: a layer, and a place in one of its maps."""
+def _first_origin(trace: Trace, layer: str, position: Position) -> dict[str, Any] | None:
+    """Where a feature lay before it was moved into a row: a layer, and a position in one of its maps."""
     origin = None
     by_name = trace.layered.by_name
-    while layer in by_name and (operator := OPERATORS[by_name[layer].op]).form == "moved":
-        _, source = operator.step(trace.call(layer), place, False)
+    while layer in by_name and (operator := OPERATORS[by_name[layer].op]).step_kind == "moved":
+        _, source = operator.step(trace.call(layer), position, False)
         assert source is not None
-        layer, place = trace.layered.graph.producers[layer].inputs[source[0]], source[1]
-        origin = _reference(trace, layer, place)
+        layer, position = trace.layered.graph.producers[layer].inputs[source[0]], source[1]
+        origin = _reference(trace, layer, position)
     return origin
 
 

@@ -43,7 +43,7 @@ class Attribution:
         cells: float64 (rows, columns).
         bias: the part of an empty image, with this image's switches.
         score: the runtime's score of the class, or the difference of two classes' scores.
-        exact: whether cells and bias add up to the score by construction.
+        is_exact: whether cells and bias add up to the score by construction.
         reason: why they do, or do not.
     """
 
@@ -55,7 +55,7 @@ class Attribution:
     cells: Float
     bias: float
     score: float
-    exact: bool
+    is_exact: bool
     reason: Message
 
     @property
@@ -70,7 +70,18 @@ class Attribution:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        names = ("target", "versus", "layer", "tta_view", "bias", "sum", "score", "exact", "reason", "range")
+        names = (
+            "target",
+            "versus",
+            "layer",
+            "tta_view",
+            "bias",
+            "sum",
+            "score",
+            "is_exact",
+            "reason",
+            "range",
+        )
         return {
             **{name: getattr(self, name) for name in names},
             "class": self.label,
@@ -118,7 +129,7 @@ def attribute(
         seed[i, classes.index(label)] += 1 / len(views)
         if versus is not None:
             seed[i, classes.index(versus)] -= 1 / len(views)
-    slopes, bias, exact = _back_propagate(trace, layered.scores[target], layer, seed)
+    slopes, bias, is_exact = _back_propagate(trace, layered.scores[target], layer, seed)
     empty = trace.of_empty_image.values[layer].astype(np.float64)
     bias += float((slopes * empty).sum())
     contributions = (slopes * (trace.values[layer] - empty)).sum(1)
@@ -127,10 +138,10 @@ def attribute(
         cells += part[:, ::-1] if VIEWS[i] == "flipped" else part
     score = float((seed * scores).sum())
     difference = abs(float(cells.sum()) + bias - score)
-    reason = Message("attribution_exact") if exact else Message("attribution_curved")
-    if exact and difference > EXACT_TOLERANCE * max(1.0, abs(score)):
-        exact, reason = False, Message("attribution_rounding", difference=difference)
-    return Attribution(target, label, versus, layer, tta_view, cells, bias, score, exact, reason)
+    reason = Message("attribution_exact") if is_exact else Message("attribution_curved")
+    if is_exact and difference > EXACT_TOLERANCE * max(1.0, abs(score)):
+        is_exact, reason = False, Message("attribution_rounding", difference=difference)
+    return Attribution(target, label, versus, layer, tta_view, cells, bias, score, is_exact, reason)
 
 
 def default_layer(layered: LayeredModel, target: str) -> str:
@@ -172,7 +183,7 @@ def attribution_layers(layered: LayeredModel, target: str) -> tuple[str, ...]:
 def _back_propagate(trace: Trace, scores: str, layer: str, seed: Float) -> tuple[Float, float, bool]:
     """The score's slope in each value of `layer`, what stays with the operators between, and whether exactly."""
     slopes: dict[str, Float] = {scores: seed}
-    bias, exact = 0.0, True
+    bias, is_exact = 0.0, True
     for later in reversed(trace.layered.layers):
         if later.name == layer:
             break
@@ -180,8 +191,8 @@ def _back_propagate(trace: Trace, scores: str, layer: str, seed: Float) -> tuple
             continue
         operator, names = OPERATORS[later.op], trace.layered.graph.producers[later.name].inputs
         parts, constant = operator.backward(trace.call(later.name), slopes.pop(later.name))
-        bias, exact = bias + constant, exact and operator.exact
+        bias, is_exact = bias + constant, is_exact and operator.is_exact
         for name, part in zip(names, parts, strict=False):
             if part is not None:
                 slopes[name] = slopes[name] + part if name in slopes else part
-    return slopes[layer], bias, exact
+    return slopes[layer], bias, is_exact

@@ -37,12 +37,12 @@ class InspectedModel:
     Attributes:
         predictor: the model.
         split: its layers; None where its graph cannot be run layer by layer.
-        problem: why `split` is None.
+        error: why `split` is None.
     """
 
     predictor: Predictor
     split: LayeredModel | None
-    problem: Message | str | None = None
+    error: Message | str | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> "InspectedModel":
@@ -78,7 +78,7 @@ class InspectedModel:
             ExplanationError: the graph cannot be run layer by layer.
         """
         if self.split is None:
-            raise ExplanationError("layers_unavailable", reason=self.problem)
+            raise ExplanationError("layers_unavailable", reason=self.error)
         return self.split
 
     def edited(self, edits: Sequence[Edit]) -> "InspectedModel":

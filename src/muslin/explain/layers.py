@@ -273,7 +273,7 @@ def _layer(
         )
     if not isinstance(parameters, int) or isinstance(parameters, bool):
         parameters = 0 if weights is None else sum(c.size for c in constants[1:] if c is not None)
-    only_moves = node.op in OPERATORS and OPERATORS[node.op].form == "moved"
+    only_moves = node.op in OPERATORS and OPERATORS[node.op].step_kind == "moved"
     layer = Layer(
         name=name,
         op=node.op,

@@ -67,11 +67,11 @@ def _edit_weights(layered: LayeredModel, graph: Graph, edit: Edit) -> Graph:
     if kind == "weight" and not node.attributes.get("transB"):
         by_output = changed.T
     fields = zip(("output", "input"), by_output.shape, strict=False)
-    place = tuple(_index_field(edit, field, below) for field, below in fields)
+    position = tuple(_index_field(edit, field, below) for field, below in fields)
     if kind == "kernel":
-        by_output[place] = _kernel_field(edit.get("values"), *by_output.shape[2:])
+        by_output[position] = _kernel_field(edit.get("values"), *by_output.shape[2:])
     else:
-        by_output[place] = _number_field("value", edit.get("value"))
+        by_output[position] = _number_field("value", edit.get("value"))
     return graph.with_constants({name: changed})
 
 

@@ -28,7 +28,7 @@ SHUFFLES = 8
 MAX_CORRELATION = 0.3
 """Up to which absolute rank correlation two maps count as different."""
 MAX_STEPS = 24
-ORDERS = 20
+REMOVAL_ORDERS = 20
 LARGE = 50_000_000  # multiply-adds above which fewer images are predicted, so that a check takes seconds
 
 
@@ -103,7 +103,7 @@ def order_test(
     insert: bool,
     seed: int = 0,
     steps: int = MAX_STEPS,
-    orders: int = ORDERS,
+    removal_orders: int = REMOVAL_ORDERS,
 ) -> dict[str, Any]:
     """The probability while cells are deleted, or inserted into a blurred image, one after the other.
 
@@ -113,20 +113,20 @@ def order_test(
 
     Returns:
         Curves over `fraction`, the share of cells deleted or inserted: by `attribution`, and the mean of random orders
-        with the range of 95 % of them; the `area` under each (0 to 1), their difference and its 95 % interval over the
-        random orders.
+        with the range of 95 % of them; `auc`, the area under each (0 to 1), their difference and its 95 % interval over
+        the random orders.
     """
     numbers = np.random.default_rng(seed)
     counts = np.unique(np.linspace(0, cells.size, min(steps, cells.size) + 1).round().astype(int))
     by_attribution = np.argsort(-cells.reshape(-1), kind="stable")
-    rows = [by_attribution, *(numbers.permutation(cells.size) for _ in range(orders))]
+    rows = [by_attribution, *(numbers.permutation(cells.size) for _ in range(removal_orders))]
     curves = [probability(_replaced_cells(pixels, cells, order, counts, insert)) for order in rows]
     curve, *random_curves = np.array(curves, np.float64)
     fraction = counts / cells.size
-    areas = np.trapezoid(np.array(random_curves), fraction, axis=1)
-    area, random_area = float(np.trapezoid(curve, fraction)), float(areas.mean())
-    low, high = np.percentile(areas, (2.5, 97.5))
-    passed = bool(area > high if insert else area < low)
+    aucs = np.trapezoid(np.array(random_curves), fraction, axis=1)
+    auc, random_auc = float(np.trapezoid(curve, fraction)), float(aucs.mean())
+    low, high = np.percentile(aucs, (2.5, 97.5))
+    passed = bool(auc > high if insert else auc < low)
     codes = {
         (False, True): "check_deletion_passed", (False, False): "check_deletion_failed",
         (True, True): "check_insertion_passed", (True, False): "check_insertion_failed",
@@ -137,15 +137,15 @@ def order_test(
         "random": np.mean(random_curves, 0).tolist(),
         "random_low": np.percentile(random_curves, 2.5, axis=0).tolist(),
         "random_high": np.percentile(random_curves, 97.5, axis=0).tolist(),
-        "area": {
-            "attribution": area,
-            "random": random_area,
-            "difference": area - random_area,
-            "interval": [area - float(high), area - float(low)],
+        "auc": {
+            "attribution": auc,
+            "random": random_auc,
+            "difference": auc - random_auc,
+            "interval": [auc - float(high), auc - float(low)],
         },
-        "orders": orders,
+        "removal_orders": removal_orders,
         "passed": passed,
-        "text": Message(codes[insert, passed], orders=orders, area=area, random=random_area),
+        "text": Message(codes[insert, passed], removal_orders=removal_orders, auc=auc, random=random_auc),
     }
 
 
@@ -171,12 +171,12 @@ def sanity_checks(
 ) -> dict[str, Any]:
     """All tests of one map; `probability` predicts that of the map's class."""
     large = sum(layer.multiply_adds for layer in trace.layered.layers) > LARGE
-    limits: dict[str, Any] = {"steps": 10, "orders": 6} if large else {}
+    limits: dict[str, Any] = {"steps": 10, "removal_orders": 6} if large else {}
     others = [shuffled(trace.layered, seed + i) for i in range(3 if large else SHUFFLES)]
     test = partial(order_test, trace.pixels, attribution.cells, probability, seed=seed, **limits)
     return {
         "seed": seed,
-        "shuffled": shuffle_test(trace, attribution, others),
+        "shuffled_weights": shuffle_test(trace, attribution, others),
         "other_class": other_class_test(trace, attribution),
         "deletion": test(insert=False),
         "insertion": test(insert=True),

@@ -20,10 +20,10 @@ from muslin.messages import Message
 
 Array = NDArray[Any]
 Float = NDArray[np.floating[Any]]
-Place = tuple[int, ...]
+Position = tuple[int, ...]
 """(image, channel, row, column) or (image, feature)."""
 Step = dict[str, Any]
-Source = tuple[int, Place]
+Source = tuple[int, Position]
 """Which input, and where in it."""
 
 MAX_MAPS = 16
@@ -63,21 +63,21 @@ class Operator:
     """How an operator is explained.
 
     Attributes:
-        form: how a page draws a step.
-        step: the terms of the value at a place, all of them or the largest; and the one value it was made of, if one.
+        step_kind: how a page draws a step.
+        step: the terms of the value at a position, all or the largest; and the one value it was made of, if one.
         backward: from the score's slope in each value of the result to the slopes in the inputs.
         attributes: those of the ONNX node that are understood; with any other the operator is not shown.
         varying: how many inputs, from the first, may depend on the image.
-        exact: whether it is made of straight lines, so that an attribution adds up to the score.
+        is_exact: whether it is made of straight lines, so that an attribution adds up to the score.
         edits: the kinds of `muslin.explain.model_edits` that it takes.
     """
 
-    form: str
-    step: Callable[[Call, Place, bool], tuple[Step, Source | None]]
+    step_kind: str
+    step: Callable[[Call, Position, bool], tuple[Step, Source | None]]
     backward: Callable[[Call, Float], Back]
     attributes: frozenset[str] = frozenset()
     varying: int = 1
-    exact: bool = True
+    is_exact: bool = True
     edits: tuple[str, ...] = ()
 
 
@@ -143,10 +143,10 @@ def window_of(attributes: Mapping[str, Any], shape: Sequence[int]) -> Window:
 WINDOW_ATTRIBUTES = frozenset(("kernel_shape", "strides", "pads"))
 
 
-def _convolution_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
+def _convolution_step(call: Call, position: Position, all_terms: bool) -> tuple[Step, None]:
     weights = call.wide(1)
     window, groups = window_of(call.attributes, call.inputs[0].shape), call.attributes.get("group", 1)
-    image, output, row, column = place
+    image, output, row, column = position
     first = output // (len(weights) // groups) * weights.shape[1]
     patch = window.patch(call.inputs[0][image][first : first + weights.shape[1]], row, column)
     sums = (np.nan_to_num(patch) * weights[output]).sum((1, 2))
@@ -189,9 +189,9 @@ CONVOLUTION = Operator(
 )  # fmt: skip
 
 
-def _max_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
+def _max_step(call: Call, position: Position, all_terms: bool) -> tuple[Step, Source]:
     window = window_of(call.attributes, call.inputs[0].shape)
-    image, channel, row, column = place
+    image, channel, row, column = position
     patch = window.patch(call.inputs[0][image][channel : channel + 1], row, column)[0]
     y, x = (int(i) for i in np.unravel_index(np.nanargmax(patch), patch.shape))
     top, left = window.start(row, column)
@@ -217,14 +217,14 @@ MAX_POOL = Operator("window", _max_step, _max_back, WINDOW_ATTRIBUTES, edits=("p
 GLOBAL_MAX = Operator("map", _max_step, _max_back, edits=("pooling",))
 
 
-def _global_average_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
-    maps = call.wide(0)[place[0], place[1]]
+def _global_average_step(call: Call, position: Position, all_terms: bool) -> tuple[Step, None]:
+    maps = call.wide(0)[position[0], position[1]]
     step = {
         "formula": Message("formula_mean", count=maps.size),
         "value": float(maps.mean()),
         "sum": float(maps.sum()),
         "count": maps.size,
-        "channel": place[1],
+        "channel": position[1],
     }
     return step | ({"values": maps.tolist()} if maps.size <= 4096 else {}), None
 
@@ -245,15 +245,17 @@ def dense_weights(call: Call) -> tuple[Float, Float | None]:
     return weights * attributes.get("alpha", 1.0), bias
 
 
-def _dense_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
+def _dense_step(call: Call, position: Position, all_terms: bool) -> tuple[Step, None]:
     weights, biases = dense_weights(call)
-    inputs, column = call.wide(0)[place[0]], weights[:, place[1]]
+    inputs, column = call.wide(0)[position[0]], weights[:, position[1]]
     products = inputs * column
-    bias = None if biases is None else float(biases[place[1]])
+    bias = None if biases is None else float(biases[position[1]])
     step, shown = _weighted_sum(products, bias, None if all_terms else MAX_TERMS)
     main = step["main_terms"]
     return step | {
-        "formula": Message("formula_dense", count=main["count"], total=main["of"], percent=main["percent"]),
+        "formula": Message(
+            "formula_dense", count=main["count"], total=main["total"], percent=main["percent"]
+        ),
         "factor": float(call.attributes.get("alpha", 1.0)),
         "inputs_total": len(products),
         "largest_terms": [
@@ -284,7 +286,7 @@ def _weighted_sum(terms: Float, bias: float | None, count: int | None) -> tuple[
         "bias": bias,
         "main_terms": {
             "count": min(main, len(terms)),
-            "of": len(terms),
+            "total": len(terms),
             "percent": round(100 * MAIN_SHARE),
             "rest": float(terms.sum() - terms[shown].sum()),
         },
@@ -300,33 +302,36 @@ def rows_of(values: Float) -> list[list[float | None]]:
 
 
 def _single(
-    form: str, step: Callable[[Call, Place], Step], line: Callable[[Call], tuple[Any, Any]], **options: Any
+    step_kind: str,
+    step: Callable[[Call, Position], Step],
+    line: Callable[[Call], tuple[Any, Any]],
+    **options: Any,
 ) -> Operator:
     """An operator on single values; of `line` it has at each value the slope and the rest: y = slope · x + rest."""
 
-    def whole_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
-        return {"input": float(call.inputs[0][place])} | step(call, place), (0, place)
+    def whole_step(call: Call, position: Position, all_terms: bool) -> tuple[Step, Source]:
+        return {"input": float(call.inputs[0][position])} | step(call, position), (0, position)
 
     def backward(call: Call, slopes: Float) -> Back:
         slope, rest = line(call)
         return (slopes * slope,), float(np.sum(slopes * rest))
 
-    return Operator(form, whole_step, backward, **options)
+    return Operator(step_kind, whole_step, backward, **options)
 
 
 def _function(
-    value: Callable[[Float], Float], slope: Callable[[Float], Float], formula: str, exact: bool = False
+    value: Callable[[Float], Float], slope: Callable[[Float], Float], formula: str, is_exact: bool = False
 ) -> Operator:
-    """A function with its derivative; `exact` where it consists of straight lines."""
+    """A function with its derivative; `is_exact` where it consists of straight lines."""
 
     def line(call: Call) -> tuple[Float, Float]:
         x, steepness = call.wide(0), slope(call.wide(0))
-        return steepness, value(x) - steepness * x if exact else np.zeros(1)
+        return steepness, value(x) - steepness * x if is_exact else np.zeros(1)
 
-    def step(call: Call, place: Place) -> Step:
-        return {"value": float(value(call.wide(0)[place])), "formula": formula}
+    def step(call: Call, position: Position) -> Step:
+        return {"value": float(value(call.wide(0)[position])), "formula": formula}
 
-    return _single("function", step, line, exact=exact)
+    return _single("function", step, line, is_exact=is_exact)
 
 
 def _batch_norm_line(call: Call) -> tuple[Float, Float]:
@@ -336,14 +341,14 @@ def _batch_norm_line(call: Call) -> tuple[Float, Float]:
     return factor, shift - mean * factor
 
 
-def _batch_norm_step(call: Call, place: Place) -> Step:
-    factor, addition = (line.reshape(-1)[place[1]] for line in _batch_norm_line(call))
+def _batch_norm_step(call: Call, position: Position) -> Step:
+    factor, addition = (line.reshape(-1)[position[1]] for line in _batch_norm_line(call))
     names = ("scale", "shift", "mean", "variance")
     return {
         "formula": Message("formula_batch_norm"),
-        "value": float(factor * call.wide(0)[place] + addition),
+        "value": float(factor * call.wide(0)[position] + addition),
         "epsilon": float(call.attributes.get("epsilon", 1e-5)),
-        **{name: float(call.inputs[number][place[1]]) for number, name in enumerate(names, 1)},
+        **{name: float(call.inputs[number][position[1]]) for number, name in enumerate(names, 1)},
     }
 
 
@@ -357,8 +362,8 @@ def _clip_range(call: Call) -> tuple[float, float]:
     return low, high
 
 
-def _clip_step(call: Call, place: Place) -> Step:
-    (low, high), x = _clip_range(call), float(call.inputs[0][place])
+def _clip_step(call: Call, position: Position) -> Step:
+    (low, high), x = _clip_range(call), float(call.inputs[0][position])
     return {
         "value": min(max(x, low), high),
         "formula": f"max({low:g}, x)" if high == math.inf else f"min(max({low:g}, x), {high:g})",
@@ -385,16 +390,16 @@ def sigmoid(x: Float) -> Float:
 SIGMOID = _function(sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)), "1 / (1 + e^-x)")
 
 
-def _softmax_step(call: Call, place: Place, all_terms: bool) -> tuple[Step, None]:
-    scores = call.wide(0)[place[0]]
+def _softmax_step(call: Call, position: Position, all_terms: bool) -> tuple[Step, None]:
+    scores = call.wide(0)[position[0]]
     less = scores - scores.max()
     exponentials = np.exp(less)
     total = float(exponentials.sum())
     return {
         "formula": Message("formula_softmax"),
-        "value": float(exponentials[place[1]] / total),
+        "value": float(exponentials[position[1]] / total),
         "total": total,
-        "place": place[1],
+        "position": position[1],
         "terms": [
             {"class": str(i), "score": float(scores[i]), "minus_max": float(less[i]),
              "exp": float(exponentials[i]), "probability": float(exponentials[i] / total)}
@@ -407,7 +412,7 @@ def _no_backward(call: Call, slopes: Float) -> Back:
     raise NotImplementedError  # attributions end at the scores, which stand before it
 
 
-SOFTMAX = Operator("softmax", _softmax_step, _no_backward, frozenset(("axis",)), exact=False)
+SOFTMAX = Operator("softmax", _softmax_step, _no_backward, frozenset(("axis",)), is_exact=False)
 
 
 # ── Terms: two values or more, smaller arrays repeated as in numpy ────────────────────────────────────────────────────
@@ -419,10 +424,10 @@ def _terms(
 ) -> Operator:  # fmt: skip
     """An operator on two values or more; `slopes_of` gives the derivative by each input."""
 
-    def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source | None]:
+    def step(call: Call, position: Position, all_terms: bool) -> tuple[Step, Source | None]:
         terms: list[dict[str, Any]] = []
         for number, array in enumerate(call.inputs):
-            last = place[len(place) - array.ndim :]
+            last = position[len(position) - array.ndim :]
             where = tuple(i if side > 1 else 0 for i, side in zip(last, array.shape, strict=True))
             terms.append({"input": number, "index": where, "value": float(array[where])})
         sources = [(term["input"], term["index"]) for term in terms if call.varying[term["input"]]]
@@ -486,8 +491,8 @@ def _moving(move: Callable[[Call, Sequence[Array]], Array], *attributes: str, va
                    for start, array in zip(starts(call), call.inputs[:varying], strict=False)]  # fmt: skip
         return move(call, numbers)
 
-    def step(call: Call, place: Place, all_terms: bool) -> tuple[Step, Source]:
-        number = origins(call)[place]
+    def step(call: Call, position: Position, all_terms: bool) -> tuple[Step, Source]:
+        number = origins(call)[position]
         which = int(np.searchsorted(starts(call), number, "right")) - 1
         source = call.inputs[which]
         where = tuple(int(i) for i in np.unravel_index(number - starts(call)[which], source.shape))
@@ -520,7 +525,7 @@ OPERATORS: dict[str, Operator] = {
     ),
     "Sub": _terms("-", lambda x: x[0] - x[1], lambda call: (1, -1), varying=2),
     "Mul": _terms("·", lambda x: x[0] * x[1], lambda call: (call.wide(1), 0)),
-    "Neg": _function(np.negative, lambda x: np.full_like(x, -1.0), "-x", exact=True),
+    "Neg": _function(np.negative, lambda x: np.full_like(x, -1.0), "-x", is_exact=True),
     "Softplus": _function(lambda x: np.logaddexp(0, x), sigmoid, "log(1 + e^x)"),
     "Clip": CLIP,
 }  # fmt: skip

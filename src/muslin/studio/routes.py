@@ -167,7 +167,7 @@ def describe_model(workspace: Workspace, path: str) -> dict[str, Any]:
         ],
         "layers": [asdict(layer) | {"has_arithmetic": layer.unsupported is None} for layer in layers],
         "blocks": block_rows(layered) if layered else [],
-        "unsupported": list(layered.unsupported) if layered else [model.problem],
+        "unsupported": list(layered.unsupported) if layered else [model.error],
     }
 
 

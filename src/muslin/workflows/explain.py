@@ -52,7 +52,7 @@ class ExplainedTarget:
         attributions: for `label` rather than `versus`, then for single classes, `label` first; empty without a map.
         sanity_checks: of the map of `label` alone, see `muslin.explain.sanity_checks`; None without a map.
         score_arithmetic: of its probability, and of the score it is made from; either may be missing.
-        problem: why there is no map; None where there is one.
+        error: why there is no map; None where there is one.
     """
 
     target: Target
@@ -61,11 +61,11 @@ class ExplainedTarget:
     attributions: tuple[Attribution, ...] = ()
     sanity_checks: Mapping[str, Any] | None = None
     score_arithmetic: tuple[Mapping[str, Any], ...] = ()
-    problem: Message | str | None = None
+    error: Message | str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        names = ("versus", "sanity_checks", "score_arithmetic", "problem")
+        names = ("versus", "sanity_checks", "score_arithmetic", "error")
         plain = {name: getattr(self, name) for name in names}
         return plain | {"class": self.label, "attributions": [one.to_dict() for one in self.attributions]}
 
@@ -92,7 +92,7 @@ class Explanation:
     def unsupported(self) -> tuple[Message | str, ...]:
         """What cannot be shown of this model."""
         inspected = self.inspection.inspected
-        return inspected.layered.unsupported if inspected.has_layers else (inspected.problem or "",)
+        return inspected.layered.unsupported if inspected.has_layers else (inspected.error or "",)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain values for JSON; of the layers' maps only their range."""
@@ -177,7 +177,7 @@ def _explain_target(
         raise ExplanationError("versus_unknown", target=target.name, label=label, **details)
     versus = options.versus or (others[0] if others else None)
     if not inspection.model.has_layers:
-        return ExplainedTarget(target, label, versus, problem=inspection.model.problem)
+        return ExplainedTarget(target, label, versus, error=inspection.model.error)
     score = _score_arithmetic(inspection, target, label)
     shown = [label, *others][:CLASSES_SHOWN]
     try:
@@ -185,7 +185,7 @@ def _explain_target(
     except ExplanationError as error:
         if layer is not None:
             raise
-        return ExplainedTarget(target, label, versus, score_arithmetic=score, problem=error.message)
+        return ExplainedTarget(target, label, versus, score_arithmetic=score, error=error.message)
     pair = [] if versus is None else [inspection.attribute(target.name, label, versus, layer=layer)]
     log(Message("log_sanity_checks", label=label))
     checks = inspection.sanity_checks(maps[0], options.seed)
@@ -196,18 +196,18 @@ def _score_arithmetic(inspection: Inspection, target: Target, label: str) -> tup
     """How the class's score is added up, and how it becomes a probability, as far as that can be shown."""
     scores = inspection.model.layered.scores.get(target.name)
     results: list[Mapping[str, Any]] = []
-    layer, place = target.name, [target.classes.index(label)]
+    layer, position = target.name, [target.classes.index(label)]
     for _ in range(4):  # a mean of both views, then softmax or sigmoid, then the score
         try:
-            results.append(arithmetic(inspection.trace, layer, place))
+            results.append(arithmetic(inspection.trace, layer, position))
         except ExplanationError:
             break
-        last = results[-1]["chain"][-1]
+        last = results[-1]["layer_path"][-1]
         if layer == scores or scores is None:
             break
-        layer, place = scores, [target.classes.index(label)]
+        layer, position = scores, [target.classes.index(label)]
         if last["kind"] == "mean":
-            layer, place = last["terms"][0]["layer"], last["terms"][0]["index"]
+            layer, position = last["terms"][0]["layer"], last["terms"][0]["index"]
     return tuple(results)
 
 

@@ -174,7 +174,7 @@ def _curves(name: str, test: Mapping[str, Any]) -> str:
         svg_text(plot.left, plot.bottom + 62, "— by attribution", "accent small strong"),
         svg_text(plot.left + 120, plot.bottom + 62, "- - at random", "soft small"),
     ]
-    summary = f"area {test['area']['attribution']:.2f} by attribution, {test['area']['random']:.2f} at random"
+    summary = f"area {test['auc']['attribution']:.2f} by attribution, {test['auc']['random']:.2f} at random"
     title = f"The probability as cells are {done}, strongest attribution first"
     return svg_document(plot.left + plot.width + 24, plot.bottom + 72, title, summary, body)
 

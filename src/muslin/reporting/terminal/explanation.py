@@ -18,7 +18,7 @@ def print_explanation(explanation: Mapping[str, Any], file: TextIO | None = None
         put(f"{title} {percent(probabilities[label])}")
         for attribution in one["attributions"]:
             if attribution["class"] == label:
-                versus, exact = attribution["versus"], "exact" if attribution["exact"] else "approximate"
+                versus, exact = attribution["versus"], "exact" if attribution["is_exact"] else "approximate"
                 score = "score" if versus is None else f"score above that of {versus}"
                 put(
                     f"  {score} {attribution['score']:.4f}: cells of {attribution['layer']} "
@@ -27,6 +27,6 @@ def print_explanation(explanation: Mapping[str, Any], file: TextIO | None = None
         for check in (one["sanity_checks"] or {}).values():
             if isinstance(check, Mapping):
                 put(f"  {'passed' if check['passed'] else 'doubtful'}: {check['text']}")
-        if one["problem"]:
-            put(f"  {one['problem']}")
+        if one["error"]:
+            put(f"  {one['error']}")
     put(*explanation["notes"], *explanation["unsupported"])

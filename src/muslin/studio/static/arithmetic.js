@@ -11,11 +11,11 @@ const DIGITS = 6;
 const MAPS_SHOWN = 3; // input channels whose products are drawn; of the others only the sums are listed
 
 /** All steps of `found`, a response of /api/arithmetic. */
-export function chainView(model, layer, found) {
-  const place = found.index.length === 1 ? t("featureAt", { n: found.index[0] + 1 }) : t("valueAt", { channel: found.index[0] + 1, row: found.index[1] + 1, column: found.index[2] + 1 });
+export function layerPathView(model, layer, found) {
+  const position = found.index.length === 1 ? t("featureAt", { n: found.index[0] + 1 }) : t("valueAt", { channel: found.index[0] + 1, row: found.index[1] + 1, column: found.index[2] + 1 });
   return [
-    h("h3", {}, t("arithmeticOf", { place })),
-    h("ol", { class: "chain" }, found.chain.map((step) => h("li", {}, stepView(model, step)))),
+    h("h3", {}, t("arithmeticOf", { position })),
+    h("ol", { class: "layer-path" }, found.layer_path.map((step) => h("li", {}, stepView(model, step)))),
     h("p", { class: "checked" },
       h("span", {}, t("sumOfTerms"), " ", h("strong", { class: "number" }, number(found.sum, DIGITS))), " ",
       h("span", {}, t("runtimeValue"), " ", h("strong", { class: "number" }, number(found.value, DIGITS))), " ",
@@ -29,17 +29,17 @@ function go(to) {
   set({ tab: "network", layer: to.layer, channel: to.index.length > 1 ? to.index[0] : 0, at: to.index.length > 1 ? to.index.slice(1) : to.index }, true);
 }
 
-const placeWords = (index) => (index.length === 1 ? `[${index[0] + 1}]` : `[${index.map((one) => one + 1).join(", ")}]`);
+const positionText = (index) => (index.length === 1 ? `[${index[0] + 1}]` : `[${index.map((one) => one + 1).join(", ")}]`);
 
 function further(step) {
   const inputs = (step.inputs || []).filter((one) => one.layer && one.index).slice(0, 3);
   if (!inputs.length) return null;
-  return h("p", { class: "further" }, h("span", { class: "soft" }, t("inputs")), " ", inputs.map((one) => button(`${one.layer} ${placeWords(one.index)} = ${number(one.value)}`, () => go(one), { class: "quiet link number" })));
+  return h("p", { class: "further" }, h("span", { class: "soft" }, t("inputs")), " ", inputs.map((one) => button(`${one.layer} ${positionText(one.index)} = ${number(one.value)}`, () => go(one), { class: "quiet link number" })));
 }
 
 function stepView(model, step) {
-  const show_ = VIEWS[step.form];
-  return h("article", { class: "chainstep" },
+  const show_ = VIEWS[step.step_kind];
+  return h("article", { class: "layer-step" },
     h("header", {}, h("h4", {}, step.kind_names[language] || step.kind, " ", h("span", { class: "soft" }, step.layer)), h("p", { class: "result number" }, "= ", number(step.value, DIGITS))),
     show_ ? show_(step, model) : step.formula && h("p", { class: "formulatext number" }, step.formula),
     further(step));
@@ -75,12 +75,12 @@ const VIEWS = {
   },
   dense(step) {
     return [
-      step.main_terms && h("p", { class: "lead" }, t("denseShare", { count: count(step.main_terms.count), of: count(step.main_terms.of), percent: number(step.main_terms.percent, 3) })),
+      step.main_terms && h("p", { class: "lead" }, t("denseShare", { count: count(step.main_terms.count), total: count(step.main_terms.total), percent: number(step.main_terms.percent, 3) })),
       h("div", { class: "wide", role: "region", tabindex: 0, "aria-label": t("contributions") }, h("table", { class: "contributions" },
         h("caption", {}, t("contributions")),
         h("thead", {}, h("tr", {}, ["input", "value", "weight", "product"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))), h("th", { scope: "col" }, h("span", { class: "visuallyhidden" }, t("bar"))))),
         h("tbody", {}, step.largest_terms.slice(0, 12).map((one) => h("tr", {},
-          h("th", { scope: "row" }, one.from ? button(`${one.input + 1}`, () => go(one.from), { class: "quiet link", title: `${one.from.layer} ${placeWords(one.from.index)}` }) : one.input + 1),
+          h("th", { scope: "row" }, one.from ? button(`${one.input + 1}`, () => go(one.from), { class: "quiet link", title: `${one.from.layer} ${positionText(one.from.index)}` }) : one.input + 1),
           h("td", { class: "number" }, number(one.value)), h("td", { class: "number" }, number(one.weight)), h("td", { class: "number" }, signed(one.product, 4)),
           h("td", {}, signedBar(one.product, Math.abs(step.largest_terms[0].product)))))))),
       line(part(t("sumOfProducts"), number(step.sum, DIGITS)), step.bias !== null && step.bias !== undefined ? [sign("+"), part(t("bias"), number(step.bias, DIGITS))] : null, step.factor && step.factor !== 1 ? [sign("×"), part(t("factor"), number(step.factor, DIGITS))] : null, sign("="), number(step.value, DIGITS)),
@@ -130,7 +130,7 @@ export function signedBar(value, max, onlyPositive = false) {
 
 function rowsOf(found) {
   const rows = [["step", "layer", "what", "a", "b", "product or value"]];
-  for (const step of found.chain) {
+  for (const step of found.layer_path) {
     for (const one of step.maps || []) one.values.forEach((row, y) => row.forEach((value, x) => rows.push([step.kind, step.layer, `map ${one.channel} row ${y} column ${x}`, value ?? 0, one.weights[y][x], (value ?? 0) * one.weights[y][x]])));
     for (const one of step.largest_terms || []) rows.push([step.kind, step.layer, `input ${one.input}`, one.value, one.weight, one.product]);
     if (step.bias !== null && step.bias !== undefined) rows.push([step.kind, step.layer, "bias", "", "", step.bias]);

@@ -59,13 +59,13 @@ export async function tab(model) {
       h("section", {}, h("h3", {}, title), map.element),
       h("section", {}, h("h3", {}, t("onImage")), overlay(found, under, scale), h("p", { class: "soft" }, t("enlarged", { rows: found.rows, columns: found.columns, layer: found.layer }))),
       h("section", { class: "panel sums" },
-        h("p", { class: "stamp " + (found.exact ? "exact" : "approximate") }, found.exact ? t("exact") : t("approximate")),
+        h("p", { class: "stamp " + (found.is_exact ? "exact" : "approximate") }, found.is_exact ? t("exact") : t("approximate")),
         h("p", { class: "soft" }, messageText(found.reason)),
         h("dl", { class: "sum" },
           h("dt", {}, t("cellsSum")), h("dd", { class: "number" }, signed(flat.reduce((a, b) => a + b, 0), 6)),
           h("dt", {}, t("bias")), h("dd", { class: "number" }, signed(found.bias, 6)),
           h("dt", {}, versus ? t("scoreDifference") : t("scoreOf", { class: label })), h("dd", { class: "number strong" }, signed(found.score, 6))),
-        h("p", { class: "soft" }, found.exact ? t("sumEqualsScore", { difference: number(Math.abs(found.difference), 2) }) : t("sumDiffers", { difference: number(Math.abs(found.difference), 3) })),
+        h("p", { class: "soft" }, found.is_exact ? t("sumEqualsScore", { difference: number(Math.abs(found.difference), 2) }) : t("sumDiffers", { difference: number(Math.abs(found.difference), 3) })),
         !versus && h("p", { class: "soft" }, t("pairText")))));
   }
 
@@ -109,7 +109,7 @@ export async function tab(model) {
     try { made = await askOnce("/api/sanity-checks", { inspection: body.inspection, target: body.target, class: body.class, versus: body.versus, layer: found.layer, seed: 0 }); } catch (error) { if (requestId === turn) show(checks, title, errorText(error)); return; }
     if (requestId !== turn) return;
     show(checks, title, h("p", {}, t("checksLead")), h("div", { class: "tests" },
-      made.shuffled && verdict(t("test.shuffled"), Math.abs(made.shuffled.mean) < 0.3, t("correlation", { value: number(made.shuffled.mean, 2) }), t("shuffledText", { value: number(made.shuffled.mean, 2), n: made.shuffled.correlations.length, low: number(made.shuffled.interval[0], 2), high: number(made.shuffled.interval[1], 2) })),
+      made.shuffled_weights && verdict(t("test.shuffledWeights"), Math.abs(made.shuffled_weights.mean) < 0.3, t("correlation", { value: number(made.shuffled_weights.mean, 2) }), t("shuffledWeightsText", { value: number(made.shuffled_weights.mean, 2), n: made.shuffled_weights.correlations.length, low: number(made.shuffled_weights.interval[0], 2), high: number(made.shuffled_weights.interval[1], 2) })),
       made.other_class && verdict(t("test.otherClass"), made.other_class.correlation < 0.5, t("correlation", { value: number(made.other_class.correlation, 2) }), t("otherClassText", { class: made.other_class.class, value: number(made.other_class.correlation, 2) })),
       made.deletion && curve("deletion", made.deletion, -1), made.insertion && curve("insertion", made.insertion, 1)));
   }
@@ -119,13 +119,13 @@ export async function tab(model) {
   }
 
   function curve(name, made, direction) {
-    const passed = direction * made.area.difference > 0;
-    const area = made.area.interval ? t("areaInterval", { low: number(made.area.interval[0], 2), high: number(made.area.interval[1], 2) }) : "";
+    const passed = direction * made.auc.difference > 0;
+    const auc = made.auc.interval ? t("aucInterval", { low: number(made.auc.interval[0], 2), high: number(made.auc.interval[1], 2) }) : "";
     return h("section", { class: "test" }, h("h4", {}, t(`test.${name}`)),
       h("p", { class: "verdict " + (passed ? "passed" : "failed") }, h("span", { "aria-hidden": "true" }, passed ? "✓ " : "! "), passed ? t("passed") : t("failed")),
       curves({ title: t(`${name}Title`), x: made.fraction, name, xWords: t(`${name}X`), band: made.random_low ? { low: made.random_low, high: made.random_high } : null,
         lines: [{ words: t("byAttribution"), values: made.attribution }, { words: t("byRandom"), values: made.random, dash: true }] }),
-      h("p", { class: "soft" }, t("areaText", { attribution: number(made.area.attribution, 3), random: number(made.area.random, 3) }), " ", area));
+      h("p", { class: "soft" }, t("aucText", { attribution: number(made.auc.attribution, 3), random: number(made.auc.random, 3) }), " ", auc));
   }
 
   draw();

@@ -2,7 +2,7 @@
 
 import { ask, packed } from "/static/api.js";
 import { announce, button, h, latest, errorText, show } from "/static/dom.js";
-import { chainView } from "/static/arithmetic.js";
+import { layerPathView } from "/static/arithmetic.js";
 import { atlas, cells, coloured, mapView, sheetMap } from "/static/feature_maps.js";
 import { ttaViewChoice, kindText, rangeChoice, scaleFor, shapeText } from "/static/network.js";
 import { download, png, savers } from "/static/save.js";
@@ -142,7 +142,7 @@ export function layerView(model, layer) {
     }
     if (closed) return;
     over = found;
-    requestAnimationFrame(() => { if (!closed && over === found) show(formula, chainView(model, layer, found)); });
+    requestAnimationFrame(() => { if (!closed && over === found) show(formula, layerPathView(model, layer, found)); });
     if (how === "key" || how === "click") announce(t("valueIs", { value: number(found.value, 6) }));
   });
 
