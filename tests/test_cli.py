@@ -94,7 +94,6 @@ def test_choices_agree_with_the_tables() -> None:
     [
         ("trian", "'trian'. Did you mean 'train'?"),
         ("train x.csv --recpie quick", "--recipe"),
-        ("train", "--resume"),
         ("train x.csv --epochs 0", "x>=1"),
         ("train x.csv --epochs many", "'many'"),
         ("train x.csv --seed -1", "x>=0"),
@@ -111,9 +110,6 @@ def test_choices_agree_with_the_tables() -> None:
         ("evaluate x.muslin x.csv --guarantee class", "'per-class'"),
         ("evaluate x.muslin x.csv --threshold high", "'high'"),
         ("predict x.muslin", "IMAGE..."),
-        ("train --resume x --seed 0", " --seed."),
-        ("train --resume x --recipe quick --epochs 3", " --recipe, --epochs."),
-        ("train --resume x --shape 28x28 --set flip=no", " --set, --shape."),
     ],
 )
 def test_wrong_usage_exits_with_code_2(words: str, named: str, capfd: Any, here: Path) -> None:
@@ -125,6 +121,25 @@ def test_wrong_usage_exits_with_code_2(words: str, named: str, capfd: Any, here:
     error = invoke(capfd, *words.split(), "--json").json["error"]
     assert (error["code"], error["params"]) == ("usage", {"detail": error["message"]})
     assert named in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("--seed 0", ["--seed"]),
+        ("--recipe quick --epochs 3", ["--recipe", "--epochs"]),
+        ("--shape 28x28 --set flip=no -o y", ["--set", "--out", "--shape"]),
+    ],
+)
+def test_resume_refuses_options_of_training(words: str, options: list[str], capfd: Any, here: Path) -> None:
+    result = invoke(capfd, "train", "--resume", "x", *words.split(), "--json")
+    error = result.json["error"]
+    assert (result.code, error["code"], error["params"]) == (2, "resume_with_options", {"options": options})
+
+
+def test_train_needs_data(capfd: Any, here: Path) -> None:
+    result = invoke(capfd, "train", "--json")
+    assert (result.code, result.json["error"]["code"]) == (2, "train_without_data")
 
 
 # --- what fails: exit code 1, one line

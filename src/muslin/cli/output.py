@@ -17,6 +17,10 @@ def log(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
+EXIT_CODES = {"usage": 2, "resume_with_options": 2, "train_without_data": 2, "interrupted": 130}
+"""Exit codes of error codes; of all others it is 1."""
+
+
 def print_json(value: Any) -> None:
     """Print one line of JSON. A file name need not be UTF-8; JSON escapes the rest."""
     click.echo(json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode())
@@ -39,7 +43,7 @@ def print_error(error: Exception, *, as_json: bool, result: Mapping[str, Any] | 
     if as_json:
         with suppress(OSError):  # standard output may be what failed
             print_json({**(result or {}), "error": coded.to_dict()})
-    return {"usage": 2, "interrupted": 130}.get(coded.code, 1)
+    return EXIT_CODES.get(coded.code, 1)
 
 
 def _coded(error: Exception) -> MuslinError:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
 from muslin.cli.output import log, print_json, stop_on_signals
-from muslin.errors import RecipeError
+from muslin.errors import MuslinError, RecipeError
 
 
 def _recipe_names() -> list[str]:
@@ -92,9 +92,9 @@ def train_command(
         and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     ]
     if resume and given:
-        raise click.UsageError(f"--resume keeps the options of the run; leave out {', '.join(given)}.")
+        raise MuslinError("resume_with_options", options=given)
     if not (data or resume):
-        raise click.UsageError("name the DATA to train on, or a run to --resume.")
+        raise MuslinError("train_without_data")
     with stop_on_signals() as should_stop, training_progress() as on_progress:
         callbacks: dict[str, Any] = {"on_progress": on_progress, "log": log, "should_stop": should_stop}
         if resume:
