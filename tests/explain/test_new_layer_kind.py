@@ -1,4 +1,4 @@
-"""A new kind of layer is one row of `LAYER_KINDS` and its words: it trains, exports, is drawn and explained."""
+"""A new kind of layer is one row of `LAYER_KINDS`: it trains, exports, is drawn and explained."""
 
 from dataclasses import replace
 from typing import Any
@@ -24,7 +24,7 @@ from muslin.learn.onnx_operators import (
     rows_of,
     window_of,
 )
-from muslin.messages import LANGUAGES, table
+from muslin.messages import LANGUAGES
 from muslin.models.predictor import Predictor
 from muslin.reporting.svg.network_diagram import network_diagram
 from small_models import LABEL
@@ -53,15 +53,13 @@ AVERAGE_POOL = LayerKind(
     operators={"AveragePool": Operator("window", step, backward, WINDOW_ATTRIBUTES)},
     fields=("kernel_size", "stride"),
     output_shape=window_shape,
+    words=dict.fromkeys(LANGUAGES, ("average pool", "the mean of windows", "a smaller image")),
 )
-WORDS = {"name": "average pool", "detail": "the mean of windows", "purpose": "a smaller image"}
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     monkeypatch.setitem(LAYER_KINDS, "average pool", AVERAGE_POOL)
-    for language in LANGUAGES:
-        monkeypatch.setitem(table(language)["layer_kinds"]["rows"], "average pool", WORDS)
     monkeypatch.setitem(OPERATORS, "AveragePool", AVERAGE_POOL.operators["AveragePool"])
     layers = (
         LayerSpec("scale", "scale"),

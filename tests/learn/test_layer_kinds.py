@@ -14,12 +14,13 @@ from muslin.learn.layer_kinds import (
     OPERATORS,
     LayerKind,
     LayerSpec,
+    LayerWords,
     kind_words,
     layer_detail,
     table_row,
 )
 from muslin.learn.networks import NETWORKS, Network
-from muslin.messages import LANGUAGES, table
+from muslin.messages import LANGUAGES
 
 EXAMPLES = {
     "filters": 4, "kernel_size": 2, "stride": 2, "padding": 1, "rate": 0.125, "bias": True, "output_scale": 0.5,
@@ -39,11 +40,11 @@ def faults(name: str, row: LayerKind) -> list[str]:
     known = {field.name for field in fields(LayerSpec)}
     missing = [f"{name}: {field} is no field" for field in row.fields if field not in known]
     for language in LANGUAGES:
-        words = table(language)["layer_kinds"]["rows"].get(name, {})
+        words = row.words.get(language, ("", "", ""))
         missing += [
             f"{name}: no {part} in {language}"
-            for part in ("name", "detail", "purpose")
-            if not words.get(part)
+            for part, word in zip(LayerWords._fields, words, strict=True)
+            if not word
         ]
     missing += [] if row.operators else [f"{name}: no operator"]
     for op, operator in row.operators.items():
@@ -62,7 +63,7 @@ def test_every_row_is_complete() -> None:
 def test_a_row_that_lacks_something_is_found() -> None:
     whole = LAYER_KINDS["max pool"]
     assert faults("max pool", replace(whole, operators={}))
-    assert faults("swish", whole)
+    assert faults("max pool", replace(whole, words={}))
     assert faults("max pool", replace(whole, fields=("kernel",)))
 
 
@@ -112,7 +113,7 @@ def test_detail_has_the_values_of_the_layer(kind: str, language: str) -> None:
     detail = layer_detail(row, language)
     assert detail
     assert "{" not in detail
-    assert kind_words(kind, language)["name"]
+    assert kind_words(kind, language).name
 
 
 def test_dropout_rates_are_exact_in_words_and_data() -> None:
@@ -128,7 +129,7 @@ def test_detail_of_a_row_from_elsewhere_is_empty() -> None:
 
 
 def test_unknown_kind_is_called_by_its_own_name() -> None:
-    assert kind_words("swish")["name"] == "swish"
+    assert kind_words("swish").name == "swish"
 
 
 def test_table_is_read_without_torch() -> None:

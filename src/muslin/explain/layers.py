@@ -296,7 +296,7 @@ def _layer(
 
 def _kind_name(kind: str, op: str, language: str) -> str:
     if kind in LAYER_KINDS:
-        return kind_words(kind, language)["name"]
+        return kind_words(kind, language).name
     name: str = table(language)["operators"]["names"].get(op, kind)
     return name
 

@@ -1,21 +1,20 @@
 """The kinds of layers: one table, one row per kind, with everything that muslin knows about it.
 
-To add a kind, add a row to `LAYER_KINDS`, and its words to `layer_kinds` in `muslin/messages`: training, the table of
-layers, the ONNX export, the explanations, the report's diagram and the studio all read it. Only a row's `module`
-imports torch, when it is called; the rest works without.
+To add a kind, add a row to `LAYER_KINDS`: training, the table of layers, the ONNX export, the explanations, the
+report's diagram and the studio all read it. Only a row's `module` imports torch, when it is called.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.learn import onnx_operators
 from muslin.learn.onnx_operators import Operator
-from muslin.messages import filled, table
+from muslin.messages import filled
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,6 +69,14 @@ class LayerSpec:
     block: int = 0
 
 
+class LayerWords(NamedTuple):
+    """A kind in one language: its name, what a layer does (with the values of its table row), and what that is for."""
+
+    name: str
+    detail: str
+    purpose: str
+
+
 @dataclass(frozen=True)
 class LayerKind:
     """What muslin knows of one kind of layer.
@@ -85,6 +92,7 @@ class LayerKind:
         statistics: further numbers per channel, which training measures.
         is_kind: whether an operator with these attributes and constants is of this kind.
         edits: further edits of `muslin.explain.model_edits` that it takes.
+        words: per language `LayerWords`.
     """
 
     module: Callable[[LayerSpec, Shape, LayerSpec | None], "nn.Module"]
@@ -97,6 +105,7 @@ class LayerKind:
     statistics: tuple[str, ...] = ()
     is_kind: Callable[[Mapping[str, Any], Constants], bool] = lambda attributes, constants: True
     edits: tuple[str, ...] = ()
+    words: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
 
     def parameters(self, layer: LayerSpec, before: Shape) -> int:
         """How many numbers training can change."""
@@ -247,10 +256,18 @@ LAYER_KINDS: dict[str, LayerKind] = {
         _module(lambda m, layer, before: m.Normalise([layer.mean], [layer.std])),
         _onnx_scale, {"Div": onnx_operators.DIV},
         fields=("mean", "std"),
+        words={
+            "en": ("scale", "pixel values 0 to 255 become {low} to {high}", "values in a range that suits the network"),
+            "zh": ("缩放", "像素值 0 到 255 变为 {low} 到 {high}", "适合网络的数值范围"),
+        },
     ),
     "normalise": LayerKind(
         _module(lambda m, layer, before: m.Normalise([0.0] * before[2], [255.0] * before[2])),
         _onnx_normalise, {"Div": onnx_operators.DIV},
+        words={
+            "en": ("normalise", "scaled to mean 0 and standard deviation 1 over the training images", "values in a range that suits the network"),
+            "zh": ("标准化", "训练图片的均值变为 0，标准差变为 1", "适合网络的数值范围"),
+        },
     ),
     "whitening": LayerKind(
         _module(lambda m, layer, before: m.Whitening(layer, before[2])),
@@ -259,6 +276,10 @@ LAYER_KINDS: dict[str, LayerKind] = {
         output_shape=window_shape,
         weights=lambda layer, before: {"weight": _convolution_weights(layer, before)["weight"]},
         is_trained=False, is_kind=_never,
+        words={
+            "en": ("whitening", "{filters} uncorrelated patterns of {kernel_size}×{kernel_size}, fixed before training", "small details as uncorrelated values"),
+            "zh": ("白化", "{filters} 个互不相关的 {kernel_size}×{kernel_size} 图案，训练前固定", "把细节变成互不相关的数值"),
+        },
     ),
     "depthwise convolution": LayerKind(
         _convolution_module,
@@ -268,12 +289,20 @@ LAYER_KINDS: dict[str, LayerKind] = {
         is_kind=lambda attributes, constants: (
             constants[1] is not None and attributes.get("group", 1) == len(constants[1]) > 1
         ),
+        words={
+            "en": ("depthwise convolution", "a kernel of {kernel_size}×{kernel_size} for each of {channels} channels", "looks for a small pattern in each channel alone"),
+            "zh": ("逐通道卷积", "{channels} 个通道各用一个 {kernel_size}×{kernel_size} 的卷积核", "在每个通道内单独寻找小图案"),
+        },
     ),
     "convolution": LayerKind(
         _convolution_module,
         _onnx_convolution, {"Conv": onnx_operators.CONVOLUTION},
         fields=("filters", "kernel_size", "stride", "padding", "bias"),
         output_shape=window_shape, weights=_convolution_weights,
+        words={
+            "en": ("convolution", "{filters} kernels of {kernel_size}×{kernel_size}×{channels}", "looks everywhere for small patterns, one per kernel"),
+            "zh": ("卷积", "{filters} 个 {kernel_size}×{kernel_size}×{channels} 的卷积核", "在整张图上寻找小图案，每个卷积核一种"),
+        },
     ),
     "batch norm": LayerKind(
         _batch_norm_module,
@@ -281,49 +310,85 @@ LAYER_KINDS: dict[str, LayerKind] = {
         fields=("learn_scale", "epsilon", "momentum"),
         weights=lambda layer, before: dict.fromkeys(["weight"] * layer.learn_scale + ["bias"], (before[-1],)),
         statistics=("running_mean", "running_var"),
+        words={
+            "en": ("batch norm", "each channel is scaled to mean 0 and standard deviation 1, followed by a learned shift, or scale and shift", "keeps the values in a stable range, which makes training faster"),
+            "zh": ("批归一化", "每个通道的均值变为 0、标准差变为 1，再加上学到的偏移（或缩放与偏移）", "让数值保持在稳定的范围，训练更快"),
+        },
     ),
     "relu": LayerKind(
         _module(lambda m, layer, before: m.nn.ReLU(inplace=True)),  # no layer needs its input again
         _onnx("Relu"), {"Relu": onnx_operators.RELU},
+        words={
+            "en": ("ReLU", "negative values become 0", "keeps what matches a pattern, drops what does not"),
+            "zh": ("ReLU", "负值变为 0", "保留匹配的图案，去掉不匹配的"),
+        },
     ),
     "relu6": LayerKind(
         _module(lambda m, layer, before: m.nn.ReLU6()),
         _onnx_relu6, {"Clip": onnx_operators.CLIP},
         is_kind=lambda attributes, constants: [None if c is None else float(c) for c in constants[1:3]] == [0, 6],
+        words={
+            "en": ("ReLU6", "negative values become 0, those above 6 become 6", "keeps what matches a pattern, within a fixed range"),
+            "zh": ("ReLU6", "负值变为 0，大于 6 的变为 6", "在固定范围内保留匹配的图案"),
+        },
     ),
     "add": LayerKind(
         _module(lambda m, layer, before: m.nn.Identity()),  # `Net.features` adds
         lambda graph, layer, before, source: graph.node("Add", [source, layer.source], layer.name),
         {"Add": onnx_operators.ADD},
         fields=("source",),
+        words={
+            "en": ("add", "adds the result of {source}", "a shortcut (residual connection): the layers in between only learn the change"),
+            "zh": ("相加", "加上 {source} 的结果", "捷径（残差连接）：中间的层只需学习要改变的部分"),
+        },
     ),
     "max pool": LayerKind(
         _module(lambda m, layer, before: m.nn.MaxPool2d(layer.kernel_size, layer.stride)),
         lambda graph, layer, before, source: graph.node("MaxPool", [source], layer.name, **_window(layer, before)),
         {"MaxPool": onnx_operators.MAX_POOL},
         fields=("kernel_size", "stride"), output_shape=window_shape,
+        words={
+            "en": ("max pool", "the largest value of each {kernel_size}×{kernel_size} window", "a smaller image that keeps the strongest matches"),
+            "zh": ("最大池化", "每个 {kernel_size}×{kernel_size} 窗口中的最大值", "缩小图片，保留最强的匹配"),
+        },
     ),
     "global max pool": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: m.F.max_pool2d(x, x.shape[2:]).flatten(1))),
         _onnx_global("GlobalMaxPool"), {"GlobalMaxPool": onnx_operators.GLOBAL_MAX},
         output_shape=lambda layer, before: before[2:],
+        words={
+            "en": ("global max pool", "the largest value of each channel", "how strongly each pattern matches, wherever it is"),
+            "zh": ("全局最大池化", "每个通道的最大值", "每种图案匹配得有多强，无论在哪里"),
+        },
     ),
     "global average pool": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: x.mean(dim=(2, 3)))),
         _onnx_global("GlobalAveragePool"), {"GlobalAveragePool": onnx_operators.GLOBAL_AVERAGE},
         output_shape=lambda layer, before: before[2:],
+        words={
+            "en": ("global average pool", "the mean of each channel", "how strongly each pattern matches on average"),
+            "zh": ("全局平均池化", "每个通道的平均值", "每种图案平均匹配得有多强"),
+        },
     ),
     "dropout": LayerKind(
         _module(lambda m, layer, before: m.Dropout(layer.rate)),
         _onnx("Identity"),  # it works in training alone; here it marks the place for an edit
         {"Identity": onnx_operators.OPERATORS["Identity"]},
         fields=("rate",), is_kind=_never, edits=("dropout",),
+        words={
+            "en": ("dropout", "in training, {rate:percent} of the values become 0", "prevents values from relying on each other"),
+            "zh": ("随机失活", "训练时，{rate:percent} 的值变为 0", "使任何数值都不依赖另一个"),
+        },
     ),
     "flatten": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: x.permute(0, 2, 3, 1).flatten(1))),
         _onnx_flatten, {"Flatten": onnx_operators.OPERATORS["Flatten"]},
         output_shape=lambda layer, before: (math.prod(before),),
         is_kind=_never,  # a global pooling flattens too
+        words={
+            "en": ("flatten", "all feature maps as one vector", "a vector instead of an image"),
+            "zh": ("展平", "所有特征图展开为一个向量", "把图片变成向量"),
+        },
     ),
     "dense": LayerKind(
         _module(lambda m, layer, before: m.Dense(layer, before[0])),
@@ -332,19 +397,35 @@ LAYER_KINDS: dict[str, LayerKind] = {
         fields=("filters", "bias", "output_scale"),
         output_shape=lambda layer, before: (layer.filters,),
         weights=lambda layer, before: _with_bias(layer, (layer.filters, before[0])),
+        words={
+            "en": ("dense", "{features} inputs to {filters} outputs", "a weighted sum of all inputs"),
+            "zh": ("全连接", "{features} 个输入到 {filters} 个输出", "所有输入的加权和"),
+        },
     ),
     "softmax": LayerKind(
         _module(lambda m, layer, before: m.nn.Softmax(dim=1)),
         _onnx("Softmax", axis=1), {"Softmax": onnx_operators.SOFTMAX},
+        words={
+            "en": ("softmax", "scores become probabilities that add up to 1", "how probable each class is"),
+            "zh": ("softmax", "得分变为总和为 1 的概率", "每个类别的可能性"),
+        },
     ),
     "sigmoid": LayerKind(
         _module(lambda m, layer, before: m.nn.Sigmoid()),
         _onnx("Sigmoid"), {"Sigmoid": onnx_operators.SIGMOID},
+        words={
+            "en": ("sigmoid", "each score becomes a separate probability", "how probable each label is"),
+            "zh": ("sigmoid", "每个得分各自变为一个概率", "每个标签的可能性"),
+        },
     ),
     "normalised sigmoid": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda scores: m.F.softmax(m.logits(scores, "sigmoid"), dim=1))),
         _onnx_normalised_sigmoid, {"Softmax": onnx_operators.SOFTMAX},
         is_kind=_never,
+        words={
+            "en": ("normalised sigmoid", "each score becomes a sigmoid, divided by the sum of all", "how probable each class is"),
+            "zh": ("归一化 sigmoid", "每个得分先取 sigmoid，再除以总和", "每个类别的可能性"),
+        },
     ),
 }
 # fmt: on
@@ -366,11 +447,10 @@ def table_row(layer: LayerSpec, before: Shape) -> dict[str, Any]:
     }
 
 
-def kind_words(kind: str, language: str = "en") -> Mapping[str, str]:
-    """A kind's `name`, `detail` (what a layer does, with the values of its table row) and `purpose`; of an unknown kind
-    its own name."""
-    row: Mapping[str, str] = table(language)["layer_kinds"]["rows"].get(kind)
-    return row or {"name": kind, "detail": "", "purpose": ""}
+def kind_words(kind: str, language: str = "en") -> LayerWords:
+    """The words of a kind; an unknown kind has only its own name."""
+    words = LAYER_KINDS[kind].words if kind in LAYER_KINDS else {}
+    return LayerWords(*words.get(language, words.get("en", (kind, "", ""))))
 
 
 def layer_detail(row: Mapping[str, Any], language: str = "en") -> str:
@@ -381,7 +461,7 @@ def layer_detail(row: Mapping[str, Any], language: str = "en") -> str:
         if row["kind"] == "scale":
             for name, pixel in (("low", 0), ("high", 255)):
                 values[name] = f"{(pixel - row['mean']) / row['std']:.2g}".replace("-", "−")
-        return filled(kind_words(row["kind"], language)["detail"], values, language)
+        return filled(kind_words(row["kind"], language).detail, values, language)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return ""
 

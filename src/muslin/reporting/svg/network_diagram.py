@@ -46,7 +46,7 @@ def network_diagram(described: Mapping[str, Any]) -> str:
     for row in rows:
         kind, output = str(row["kind"]), [int(side) for side in row["output"]]
         # what a kind of layer is for is said once, where it is met first
-        purpose = "" if kind in explained else kind_words(kind)["purpose"]
+        purpose = "" if kind in explained else kind_words(kind).purpose
         explained.add(kind)
         detail, purposes = (wrap_text(text, 12, SHAPES - NAMES - 16) for text in (layer_detail(row), purpose))
         width, height = _block(output)
@@ -87,7 +87,7 @@ def _draw_words(
     row: Mapping[str, Any], detail: Sequence[str], purpose: Sequence[str], centre: float
 ) -> list[str]:
     baseline = centre - 8 * (len(detail) + len(purpose)) + 5
-    kind = kind_words(str(row["kind"]))["name"]
+    kind = kind_words(str(row["kind"])).name
     beside = NAMES + 1.08 * text_width(kind, 14) + 8  # bold is wider
     name = shorten_text(str(row["name"]), 12, SHAPES - beside - 8)
     lines = [(words, "ink small") for words in detail] + [(words, "soft small") for words in purpose]

@@ -83,7 +83,7 @@ def _layer_cells(layer: Any) -> tuple[str, ...]:
     parameters = _nested(layer, "parameters", kind=int)
     return (
         str(_nested(layer, "name") or ""),
-        kind_words(str(_nested(layer, "kind") or ""))["name"],
+        kind_words(str(_nested(layer, "kind") or "")).name,
         layer_detail(layer) if isinstance(layer, Mapping) else "",
         "×".join(map(str, _nested(layer, "output", kind=list) or ())),
         f"{parameters:,}" if parameters else "",
