@@ -57,9 +57,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
     assert isinstance(chosen, SGDRecipe)
     train = read("fashion-mnist").part("train")
     everything = train.take(np.arange(chosen.batch_size * (steps + 5)))
-    split = Split(
-        train=np.arange(len(everything)), validation=np.arange(0), test=np.arange(0), notes=("all",)
-    )
+    split = Split(train=np.arange(len(everything)), validation=np.arange(0), test=np.arange(0), notes=("all",))
     net = Net(network_for(everything, split, chosen), 0)
     moments: list[float] = []
     fit(
@@ -86,9 +84,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=30, help="timed steps in each measurement (default 30)")
     parser.add_argument("--recipes", nargs="+", default=RECIPES, metavar="NAME")

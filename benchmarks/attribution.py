@@ -33,9 +33,7 @@ def mean_with_interval(values: "np.typing.NDArray[np.float64]") -> dict[str, Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("data")
     parser.add_argument("--images", type=int, default=100)
@@ -51,10 +49,7 @@ def main() -> None:
     from muslin.explain.sanity_checks import order_test, shuffle_test, shuffled
     from muslin.workflows.evaluate import select_part
 
-    head = start_result(
-        "Do attributions mark what the network goes by?",
-        arguments.note,
-    )
+    head = start_result("Do attributions mark what the network goes by?", arguments.note)
     started = time.perf_counter()
     inspected = InspectedModel.open(arguments.model)
     part, which = select_part(inspected.predictor, read(arguments.data), "test")
@@ -92,9 +87,7 @@ def main() -> None:
         )
         print(f"{len(rows)} of {len(chosen)}", end="\r", file=sys.stderr)
 
-    differences = {
-        name: np.array([row[name][0] - row[name][1] for row in rows]) for name in ("deletion", "insertion")
-    }
+    differences = {name: np.array([row[name][0] - row[name][1] for row in rows]) for name in ("deletion", "insertion")}
     correlations = np.array([row["shuffled_weights"] for row in rows])
     result = {
         "seconds": round(time.perf_counter() - started, 1),
@@ -105,8 +98,7 @@ def main() -> None:
         | {"lower_by_attribution": int((differences["deletion"] < 0).sum())},
         "insertion": mean_with_interval(differences["insertion"])
         | {"higher_by_attribution": int((differences["insertion"] > 0).sum())},
-        "shuffled_weights": mean_with_interval(correlations.mean(1))
-        | {"largest": float(np.abs(correlations).max())},
+        "shuffled_weights": mean_with_interval(correlations.mean(1)) | {"largest": float(np.abs(correlations).max())},
         "n_exact": sum(row["is_exact"] for row in rows),
         "largest_difference": max(row["difference"] for row in rows),
         "images": rows,

@@ -42,9 +42,7 @@ def run_muslin(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
         return json.loads(done.stdout[done.stdout.index("{") :])
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run = muslin_json(
-        "train", "clothing-small", "--recipe", recipe, "--seed", str(seed), "--out", str(folder / "run")
-    )
+    run = muslin_json("train", "clothing-small", "--recipe", recipe, "--seed", str(seed), "--out", str(folder / "run"))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     row: dict[str, Any] = {
         "train_s": run["train_s"],
@@ -74,16 +72,12 @@ def write_photos_for_peers(path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", metavar="METHOD", default=[*RECIPES, *PEERS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default 0 1 2")
     parser.add_argument("--peers", default=sys.executable, help="a Python with scikit-learn and scikit-image")
     parser.add_argument("--keras", default=sys.executable, help="a Python with Keras")
-    parser.add_argument(
-        "--note", default="", help="kept with the result, for example that the machine was shared"
-    )
+    parser.add_argument("--note", default="", help="kept with the result, for example that the machine was shared")
     options = parser.parse_args()
     words = [*options.methods, "--seeds", *map(str, options.seeds)]
     head = start_result((__doc__ or "").splitlines()[0], options.note, words)

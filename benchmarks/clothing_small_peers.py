@@ -85,9 +85,7 @@ def main() -> None:
     name, path, seed = sys.argv[1:]
     photos = np.load(path)
     started, used = time.perf_counter(), time.process_time()
-    predict = {"pixels": pixels, "hog": hog, "keras": keras}[name](
-        photos["train"], photos["train_labels"], int(seed)
-    )
+    predict = {"pixels": pixels, "hog": hog, "keras": keras}[name](photos["train"], photos["train_labels"], int(seed))
     row: dict[str, Any] = {
         "train_s": round(time.perf_counter() - started, 1),
         "cpu_s": round(time.process_time() - used, 1),

@@ -108,9 +108,7 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     assert isinstance(chosen, SGDRecipe)
     chosen = replace(chosen, widths=tuple(round(width * point["width"]) for width in chosen.widths))
     everything = np.arange(count)
-    split = Split(
-        train=everything, validation=everything[:0], test=everything[:0], notes=("all for training",)
-    )
+    split = Split(train=everything, validation=everything[:0], test=everything[:0], notes=("all for training",))
     compute = choose_compute_settings(point["threads"])
     moments: list[float] = []
 
@@ -124,16 +122,7 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     net = Net(network_for(dataset, split, chosen), seed=0)
     train, validation = training_arrays(dataset, split.train), training_arrays(dataset, split.validation)
     with suppress(StoppedError):
-        fit(
-            net,
-            train,
-            validation,
-            chosen,
-            seed=0,
-            compute=compute,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
+        fit(net, train, validation, chosen, seed=0, compute=compute, on_progress=on_progress, should_stop=should_stop)
     steps = len(moments) - 1
     measured = {
         "read_s": read_s,
@@ -159,12 +148,8 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="one round of fewer points, up to 100,000 images"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one round of fewer points, up to 100,000 images")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0, help="for which a point's steps are timed")
     parser.add_argument("--threads", type=int, help="the most of them (default: as many as there are cores)")

@@ -71,9 +71,7 @@ def image(result: dict[str, Any]) -> str:
     ]
     floor = statistics.median(run["import_mb"] for run in result["runs"])
     memory = {axis: along(result, axis, "peak_mb") for axis in AXES}
-    scale_mb = log_ticks(
-        [floor, *(y for line in memory.values() for _, y in line)]
-    )  # one, to compare the rows by
+    scale_mb = log_ticks([floor, *(y for line in memory.values() for _, y in line)])  # one, to compare the rows by
     descriptions = []
     for row, (axis, name) in enumerate(AXES.items()):
         top = HEAD_PX + row * HEIGHT_PX
@@ -93,9 +91,7 @@ def image(result: dict[str, Any]) -> str:
         f"{base['classes']} classes, quick's width, threads: {base['threads']}."
     )
     body.append(svg_text(0, foot, alike, "soft small"))
-    body.append(
-        svg_text(0, foot + 18, "All scales are logarithmic; slopes are of the last two points.", "soft small")
-    )
+    body.append(svg_text(0, foot + 18, "All scales are logarithmic; slopes are of the last two points.", "soft small"))
     inside = f'<g transform="translate({EDGE_PX},{EDGE_PX})">{"".join(body)}</g>'
     width, height = 2 * PANEL_PX + GAP_PX + 2 * EDGE_PX, foot + 18 + 8 + 2 * EDGE_PX
     return svg_document(width, height, "Growth of time and memory", "; ".join(descriptions), inside)
@@ -131,9 +127,7 @@ def panel(
     if floor:
         dots = ' stroke-dasharray="1 4" stroke-linecap="round"'
         body.append(svg_line(left, y_of(floor), right, y_of(floor), "mid-stroke", 1.5, dots))
-    ends = {measure: y_of(line[-1][1]) for measure, line in lines.items()} | (
-        {"floor": y_of(floor)} if floor else {}
-    )
+    ends = {measure: y_of(line[-1][1]) for measure, line in lines.items()} | ({"floor": y_of(floor)} if floor else {})
     label_places = dict(zip(ends, spread_apart(list(ends.values()), 34), strict=True))
     for measure, line in lines.items():
         stroke, words, dash = KINDS[measure]
@@ -150,9 +144,7 @@ def panel(
             )
         body.append(svg_text(right + 12, label_places[measure] - 2, LABELS[measure], f"{words} small strong"))
         body.append(
-            svg_text(
-                right + 12, label_places[measure] + 13, f"slope {signed(slope(line))}", "ink small number"
-            )
+            svg_text(right + 12, label_places[measure] + 13, f"slope {signed(slope(line))}", "ink small number")
         )
     if floor:
         body.append(svg_text(right + 12, label_places["floor"] - 2, "import torch", "soft small strong"))

@@ -88,15 +88,11 @@ def predictors_of(bundle: Bundle, graphs: Mapping[str, bytes], threads: int) -> 
     }
 
 
-def accuracies(
-    predictors: Mapping[str, Predictor], pixels: Pixels, labels: NDArray[np.int64]
-) -> dict[str, Any]:
+def accuracies(predictors: Mapping[str, Predictor], pixels: Pixels, labels: NDArray[np.int64]) -> dict[str, Any]:
     """Per way the accuracy on the first target, against float32's."""
     from muslin.evaluation.compare import paired_difference
 
-    raw_probabilities = {
-        way: next(iter(each.infer_raw(pixels)[0].values())) for way, each in predictors.items()
-    }
+    raw_probabilities = {way: next(iter(each.infer_raw(pixels)[0].values())) for way, each in predictors.items()}
     before = raw_probabilities[FLOAT]
     found = {}
     for way, after in raw_probabilities.items():
@@ -113,9 +109,7 @@ def accuracies(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("data")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
@@ -138,9 +132,7 @@ def main() -> None:
     training = dataset.part("train")
     some = np.sort(np.random.default_rng(0).permutation(len(training))[:CALIBRATED_ON])
     graphs = {FLOAT: bundle.model}
-    graphs |= quantised(
-        bundle.model, pixel_array(to_model_input(predictor, training.take(some))), arguments.ways
-    )
+    graphs |= quantised(bundle.model, pixel_array(to_model_input(predictor, training.take(some))), arguments.ways)
     evaluated = [to_model_input(predictor, dataset.part(part)) for part in arguments.parts]
     pixels = np.concatenate([pixel_array(part) for part in evaluated])
     labels = np.concatenate([part.labels[bundle.targets[0].name] for part in evaluated])

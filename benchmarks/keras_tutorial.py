@@ -311,9 +311,7 @@ def article(options: argparse.Namespace) -> None:
 
     images = scaled(read_idx(options.data, "train-images-idx3-ubyte"))
     labels = read_idx(options.data, "train-labels-idx1-ubyte")
-    train_x, validation_x, train_y, validation_y = train_test_split(
-        images, labels, test_size=0.2, random_state=12345
-    )
+    train_x, validation_x, train_y, validation_y = train_test_split(images, labels, test_size=0.2, random_state=12345)
     test_x = scaled(read_idx(options.data, "t10k-images-idx3-ubyte"))
     test_y = read_idx(options.data, "t10k-labels-idx1-ubyte")
     parts = {"validation": (validation_x, validation_y), "test": (test_x, test_y)}
@@ -359,9 +357,7 @@ def article(options: argparse.Namespace) -> None:
 def versions() -> dict[str, str]:
     from importlib.metadata import version
 
-    backend = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "numpy": "numpy"}[
-        keras.backend.backend()
-    ]
+    backend = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "numpy": "numpy"}[keras.backend.backend()]
     return {
         "python": platform.python_version(),
         "keras": keras.__version__,
@@ -403,31 +399,21 @@ def main() -> None:
     )
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     modes = parser.add_subparsers(required=True)
-    storing = modes.add_parser(
-        "reference", parents=[everywhere], help="store the first steps for muslin's tests"
-    )
+    storing = modes.add_parser("reference", parents=[everywhere], help="store the first steps for muslin's tests")
     storing.set_defaults(do=reference)
     trained_so = argparse.ArgumentParser(add_help=False, parents=[everywhere])
-    trained_so.add_argument(
-        "--epochs", type=int, default=4, help="how many to train; the first is not counted"
-    )
+    trained_so.add_argument("--epochs", type=int, default=4, help="how many to train; the first is not counted")
     trained_so.add_argument("--seed", type=int, default=0)
     printing = modes.add_parser("epochs", parents=[trained_so], help="print the seconds of a few epochs")
     printing.add_argument("--images", type=int, default=48_000, help="how many an epoch has")
     printing.set_defaults(do=epochs)
-    answering = modes.add_parser(
-        "predictions", parents=[everywhere], help="print the images predicted in a second"
-    )
+    answering = modes.add_parser("predictions", parents=[everywhere], help="print the images predicted in a second")
     answering.add_argument("--threads", type=int, default=1)
     answering.add_argument("--seconds", type=float, default=2.0, help="of measuring for each size of a batch")
     answering.set_defaults(do=predictions)
     timing = modes.add_parser("article", parents=[trained_so], help="time the article's training")
-    timing.add_argument(
-        "--accuracy", action="store_true", help="also evaluate every epoch on validation and test"
-    )
-    timing.add_argument(
-        "--note", default="", help="what a reader of the result should know, e.g. who else ran"
-    )
+    timing.add_argument("--accuracy", action="store_true", help="also evaluate every epoch on validation and test")
+    timing.add_argument("--note", default="", help="what a reader of the result should know, e.g. who else ran")
     timing.set_defaults(do=article)
     options = parser.parse_args()
     if getattr(options, "epochs", 2) < 2:

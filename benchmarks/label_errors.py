@@ -18,9 +18,7 @@ from results_file import start_result, write_result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fraction", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
@@ -31,9 +29,7 @@ def main() -> None:
     from muslin.data import read
     from muslin.workflows.audit import audit
 
-    question = (
-        f"How well does the audit rank label errors, {arguments.fraction:.0%} of Fashion-MNIST's labels?"
-    )
+    question = f"How well does the audit rank label errors, {arguments.fraction:.0%} of Fashion-MNIST's labels?"
     head = start_result(question, arguments.note)
     dataset = read("fashion-mnist")
     random = np.random.default_rng(arguments.seed)

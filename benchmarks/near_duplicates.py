@@ -41,9 +41,7 @@ def measure(all_pairs: bool) -> dict[str, Any]:
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     assert dataset.parts is not None
     in_test = (dataset.parts == "test")[pairs].sum(axis=1)
-    counts = {
-        str(limit): [int(((in_test == n) & (distances < limit)).sum()) for n in (0, 2, 1)] for limit in LIMITS
-    }
+    counts = {str(limit): [int(((in_test == n) & (distances < limit)).sum()) for n in (0, 2, 1)] for limit in LIMITS}
     return {
         "wall_s": round(wall, 2),
         "of_which_image_stats_s": None if all_pairs else round(image_stats_s, 2),
@@ -80,9 +78,7 @@ def compare_all(flat: NDArray[np.uint8], radius: float) -> tuple[NDArray[np.int6
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--all-pairs", action="store_true", help="add one round without the projection")
     parser.add_argument("--note", default="", help="a remark to store with the result")
@@ -92,10 +88,7 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure == "all")))
         return
 
-    head = start_result(
-        "Time and memory to find the near-duplicates among 70,000 images",
-        arguments.note,
-    )
+    head = start_result("Time and memory to find the near-duplicates among 70,000 images", arguments.note)
     methods = ["projected"] * arguments.rounds + ["all"] * arguments.all_pairs
     runs: dict[str, list[dict[str, Any]]] = {}
     for method in methods:
@@ -106,9 +99,7 @@ def main() -> None:
     if len({run["checksum"] for each in runs.values() for run in each}) != 1:
         sys.exit("Not every round found the same pairs.")
     result = {
-        "median_wall_s": {
-            method: statistics.median(run["wall_s"] for run in each) for method, each in runs.items()
-        },
+        "median_wall_s": {method: statistics.median(run["wall_s"] for run in each) for method, each in runs.items()},
         "runs": runs,
     }
     write_result(head, result)

@@ -80,9 +80,7 @@ def read_in_process(path: Path) -> dict[str, Any]:
     return {
         "file": str(path),
         "outcome": outcome,
-        "message": "; ".join(
-            [*failures, texts[0], *(f"on stderr: {line}" for line in texts[1].splitlines()[:1])]
-        ),
+        "message": "; ".join([*failures, texts[0], *(f"on stderr: {line}" for line in texts[1].splitlines()[:1])]),
         "seconds": round(seconds, 3),
         "mb": round(mb),
     }
@@ -191,9 +189,7 @@ def main() -> int:
         results += [{"collection": folder.name} | row for row in rows]
         for row in rows:
             if arguments.list or row["outcome"] == "failed":
-                print(
-                    f"{row['outcome']:8}{row['seconds']:6.2f} s {row['mb']:5} MB  {row['file']}: {row['message']}"
-                )
+                print(f"{row['outcome']:8}{row['seconds']:6.2f} s {row['mb']:5} MB  {row['file']}: {row['message']}")
         counts = collections.Counter(row["outcome"] for row in rows)
         maxima = [max((row[key] for row in rows), default=0) for key in ("seconds", "mb")]
         print(

@@ -25,9 +25,7 @@ PX = 28
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--photos", help="product photos: a known name, a folder or an archive")
     parser.add_argument("--leave-out", type=int, default=2, help="how many classes")
@@ -49,9 +47,7 @@ def main() -> None:
         "digits": digits(arguments.count, random),
         "noise": random.integers(0, 256, (arguments.count, PX, PX, 1), dtype=np.uint8),
         "gray noise": np.clip(random.normal(128, 40, (arguments.count, PX, PX, 1)), 0, 255).astype(np.uint8),
-        "blank": np.broadcast_to(
-            np.arange(256, dtype=np.uint8)[:, None, None, None], (256, PX, PX, 1)
-        ).copy(),
+        "blank": np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None, None], (256, PX, PX, 1)).copy(),
     }
     if arguments.photos:
         photos = read(arguments.photos)
@@ -74,9 +70,7 @@ def main() -> None:
     write_result(head, measured)
 
 
-def measure_detection(
-    predictor: Any, test: NDArray[np.uint8], kinds: dict[str, NDArray[np.uint8]]
-) -> dict[str, Any]:
+def measure_detection(predictor: Any, test: NDArray[np.uint8], kinds: dict[str, NDArray[np.uint8]]) -> dict[str, Any]:
     """Per kind of out-of-scope images the area under the ROC curve against `test`, and the share detected."""
     from muslin.evaluation.binary import weighted_roc_auc, with_bootstrap_interval
     from muslin.evaluation.intervals import bootstrap_weights, wilson_interval
@@ -122,12 +116,7 @@ def digits(count: int, random: np.random.Generator) -> NDArray[np.uint8]:
         large = Image.new("L", (8 * PX, 8 * PX))
         font = ImageFont.load_default(size=int(random.integers(150, 190)))
         ImageDraw.Draw(large).text(
-            (4 * PX, 4 * PX),
-            str(index % 10),
-            fill=255,
-            font=font,
-            anchor="mm",
-            stroke_width=int(random.integers(0, 8)),
+            (4 * PX, 4 * PX), str(index % 10), fill=255, font=font, anchor="mm", stroke_width=int(random.integers(0, 8))
         )
         large = large.rotate(float(random.normal(0, 10)), Image.Resampling.BILINEAR)
         shift = tuple(int(s) for s in random.integers(-12, 13, 2))

@@ -54,11 +54,7 @@ def trained(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         environment = os.environ | {"XDG_CACHE_HOME": f"{out}/cache"}
         done = subprocess.run(
-            [sys.executable, "-c", program, *command],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
+            [sys.executable, "-c", program, *command], env=environment, capture_output=True, text=True, check=True
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         peak_kb, whole_s = json.loads(done.stdout.splitlines()[-1])

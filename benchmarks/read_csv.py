@@ -113,9 +113,7 @@ def spread(values: list[float]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     installed = [reader for reader in READERS if importlib.util.find_spec(reader.split(".")[0])]
     parser.add_argument("--readers", default=",".join(installed), help="by default all that are installed")
@@ -146,12 +144,8 @@ def main() -> None:
         sys.exit("The readers disagree about what is in the file.")
 
     keys = ("wall_s", "processor_s", "peak_mb", "grown_mb")
-    table = {
-        reader: {key: spread([run[key] for run in each]) for key in keys} for reader, each in runs.items()
-    }
-    print(
-        f"{'':14} {'wall s (min–max)':>20} {'processor s':>12} {'peak MB':>8} {'× pixels':>9} {'× pandas':>9}"
-    )
+    table = {reader: {key: spread([run[key] for run in each]) for key in keys} for reader, each in runs.items()}
+    print(f"{'':14} {'wall s (min–max)':>20} {'processor s':>12} {'peak MB':>8} {'× pixels':>9} {'× pandas':>9}")
     for reader, row in table.items():
         wall, processor, peak = row["wall_s"], row["processor_s"]["median"], row["peak_mb"]["median"]
         against = table.get("pandas", row)["wall_s"]["median"] / wall["median"]

@@ -78,9 +78,7 @@ def read_all(data: str, times: int, threads: int) -> dict[str, Any]:
     images = resize_photos(dataset, (SIDES_PX[0], SIDES_PX[0], 3)).images
     count = times * len(images)
     wall, processor = time.perf_counter(), time.process_time()
-    checksum = sum(
-        int(image[0, 0, 0]) for image in parallel_map(lambda i: images[i % len(images)], count, threads)
-    )
+    checksum = sum(int(image[0, 0, 0]) for image in parallel_map(lambda i: images[i % len(images)], count, threads))
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     return {
         "photos": count,
@@ -94,9 +92,7 @@ def read_all(data: str, times: int, threads: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("--photos", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
@@ -119,10 +115,7 @@ def main() -> None:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         reading.append(json.loads(done.stdout))
         print(reading[-1], flush=True)
-    result = {
-        "decoding": decoding,
-        "read": reading,
-    }
+    result = {"decoding": decoding, "read": reading}
     write_result(head, result)
 
 

@@ -23,9 +23,7 @@ SPLIT_SEED = 12345
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="as with `muslin train --set`")
     parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
@@ -55,10 +53,7 @@ def train_once(name: str, changes: dict[str, str], seed: int) -> dict[str, float
     train = read("fashion-mnist").part("train")
     order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
     split = Split(
-        train=order[N_VALIDATION:],
-        validation=order[:N_VALIDATION],
-        test=order[:0],
-        notes=("10,000 at random",),
+        train=order[N_VALIDATION:], validation=order[:N_VALIDATION], test=order[:0], notes=("10,000 at random",)
     )
     compute = ComputeSettings(threads=1, precision="float32", memory_reused=keep_memory())
     started = time.process_time()

@@ -24,23 +24,10 @@ from results_file import start_result, write_result
 
 def train_once(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train once, in a process of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "muslin",
-        "train",
-        "fashion-mnist",
-        "--recipe",
-        recipe,
-        "--seed",
-        str(seed),
-    ]
+    command = [sys.executable, "-m", "muslin", "train", "fashion-mnist", "--recipe", recipe, "--seed", str(seed)]
     started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [*command, "--out", str(folder / f"{recipe}-{seed}"), "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
+        [*command, "--out", str(folder / f"{recipe}-{seed}"), "--json"], capture_output=True, text=True, check=True
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     summary = json.loads(done.stdout.splitlines()[-1])
@@ -56,14 +43,10 @@ def train_once(recipe: str, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="quick")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 (default 5)")
-    parser.add_argument(
-        "--note", default="", help="kept with the result, for example that the machine was shared"
-    )
+    parser.add_argument("--note", default="", help="kept with the result, for example that the machine was shared")
     options = parser.parse_args()
     head = start_result((__doc__ or "").splitlines()[0], options.note)
     with tempfile.TemporaryDirectory() as folder:

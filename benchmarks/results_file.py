@@ -61,9 +61,7 @@ def peak_mb() -> float:
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
 
 
-def max_coverage(
-    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], precision: float
-) -> float:
+def max_coverage(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], precision: float) -> float:
     """The largest share that any threshold accepts at this precision, with the labels known."""
     shares = np.cumsum(correct[np.argsort(-confidence, kind="stable")]) / np.arange(1, len(correct) + 1)
     enough = np.flatnonzero(shares >= precision)

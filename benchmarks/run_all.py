@@ -102,9 +102,7 @@ def main() -> int:
         prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these: {', '.join(names)}")
-    parser.add_argument(
-        "--quick", action="store_true", help="about five minutes: fewer and shorter benchmarks"
-    )
+    parser.add_argument("--quick", action="store_true", help="about five minutes: fewer and shorter benchmarks")
     parser.add_argument(
         "--note", default="", help="a remark to store with the results, such as other load on the machine"
     )

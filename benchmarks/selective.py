@@ -24,9 +24,7 @@ N_CALIBRATION = 5_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--note", default="", help="what else a reader of the result should know")

@@ -72,9 +72,7 @@ def predict_function(way: str, folder: Path, threads: int) -> Predict:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        session = onnxruntime.InferenceSession(
-            folder / "model.onnx", options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
         return lambda batch: session.run(["label"], {"pixels": batch})
     import torch
 
@@ -98,9 +96,7 @@ def rates(predict: Predict, seconds: float) -> dict[str, Any]:
         batch = pixels[:size]
         for _ in range(5):  # buffers and graphs are made for each size
             predict(batch)
-        measured[f"batch_{size}"] = {
-            name: round(value, 1) for name, value in rate(predict, batch, seconds).items()
-        }
+        measured[f"batch_{size}"] = {name: round(value, 1) for name, value in rate(predict, batch, seconds).items()}
     return measured
 
 
@@ -126,9 +122,7 @@ def timed(command: list[str]) -> tuple[float, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of measuring for each size of a batch")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])

@@ -79,24 +79,18 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
         f"import('/static/api.js').then(m => m.ask('/api/model', {{model: {model!r}}})).then(m => window.model = m)"
     )
     until(page, "window.set && window.model")
-    convolutions = page.run(
-        "model.layers.filter(l => l.kernel && l.has_arithmetic).map(l => [l.name, l.shape])"
-    )
+    convolutions = page.run("model.layers.filter(l => l.kernel && l.has_arithmetic).map(l => [l.name, l.shape])")
     kinds = ("baseline", "image", "layer", "value", "attribution", "edit")
     found: dict[str, list[float]] = {name: [] for name in kinds}
     for n in range(rounds):
-        listed = (
-            "window.back = false; fetch('/api/models').then(r => r.json()).then(() => window.back = true)"
-        )
+        listed = "window.back = false; fetch('/api/models').then(r => r.json()).then(() => window.back = true)"
         found["baseline"].append(timed(page, listed, "window.back"))
         name, shape = convolutions[n * len(convolutions) // rounds % len(convolutions)]
         image = 1 + n % 12
         shown = "document.querySelector('.given img').src"
         before = page.run(shown)
         there = f"{shown} !== {before!r} && {shown}.includes('golden%3A{image}&')"
-        found["image"].append(
-            timed(page, f"set({{tab: 'preprocessing', layer: '', image: 'golden:{image}'}})", there)
-        )
+        found["image"].append(timed(page, f"set({{tab: 'preprocessing', layer: '', image: 'golden:{image}'}})", there))
         page.run("set({tab: 'network'})")
         until(page, "document.querySelector('.node')")
         opened = "document.querySelector('.large .map') && document.querySelector('.layer-step')"
@@ -148,9 +142,7 @@ def hovering(page: Page, address: str, model: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    asking = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    asking = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asking.add_argument("folder", type=Path)
     asking.add_argument("--rounds", type=int, default=12)
     asking.add_argument("--note", default="")
@@ -158,10 +150,7 @@ def main() -> None:
 
     from muslin.studio.model_files import model_rows
 
-    head = start_result(
-        "How fast does the studio respond in a real browser?",
-        arguments.note,
-    )
+    head = start_result("How fast does the studio respond in a real browser?", arguments.note)
     models = {}
     with running_studio(arguments.folder) as address:
         first = home_page(address)
@@ -170,14 +159,8 @@ def main() -> None:
                 page.resize(1280, 900)
                 measured = steps(page, address, row["path"], arguments.rounds)
                 models[row["name"]] = measured | {"hovering": hovering(page, address, row["path"])}
-    result = {
-        "home_page": first,
-        "models": models,
-    }
-    short = {
-        name: {step: found.get("median_ms", found) for step, found in one.items()}
-        for name, one in models.items()
-    }
+    result = {"home_page": first, "models": models}
+    short = {name: {step: found.get("median_ms", found) for step, found in one.items()} for name, one in models.items()}
     print(json.dumps({"home_page": first, "median_ms": short}, indent=1))
     write_result(head, result)
 

@@ -112,11 +112,7 @@ def training_step_keras(results: list[Result]) -> list[str]:
     names = {"keras": f"Keras {result['keras_versions']['keras']} on TensorFlow", "muslin": "muslin"}
     rows = [(name, f"{wall[way]:.1f}", f"{processor[way]:.1f}") for way, name in names.items()]
     rows.append(
-        (
-            "**Keras / muslin**",
-            f"**{median_and_range(result['ratio'])}**",
-            median_and_range(result["ratio_cpu"]),
-        )
+        ("**Keras / muslin**", f"**{median_and_range(result['ratio'])}**", median_and_range(result["ratio_cpu"]))
     )
     return markdown_table((f"an epoch of {result['images']:,} images", "s", "processor s"), rows)
 
@@ -169,9 +165,7 @@ def read_csv(results: list[Result]) -> list[str]:
 
 
 def summary(values: Sequence[float], digits: int = 2) -> str:
-    return median_and_range(
-        {"median": statistics.median(values), "min": min(values), "max": max(values)}, digits
-    )
+    return median_and_range({"median": statistics.median(values), "min": min(values), "max": max(values)}, digits)
 
 
 def serving(results: list[Result]) -> list[str]:
@@ -187,9 +181,7 @@ def serving(results: list[Result]) -> list[str]:
             for threads, size in columns
         ]
         rows.append((way, *cells, summary([run["first_s"] for run in ours])))
-    named = [
-        f"{threads} thread{'s' * (threads > 1)}, {size.replace('_', ' of ')}" for threads, size in columns
-    ]
+    named = [f"{threads} thread{'s' * (threads > 1)}, {size.replace('_', ' of ')}" for threads, size in columns]
     return markdown_table(("images a second", *named, "first prediction after, s"), rows)
 
 

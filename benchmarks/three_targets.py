@@ -43,10 +43,7 @@ def centre_brightness(images: PhotoImages, side: int = 48) -> np.ndarray:
     third = side // 3
     weights = np.array([0.299, 0.587, 0.114])
     return np.array(
-        [
-            float((images[i][third : 2 * third, third : 2 * third] @ weights).mean())
-            for i in range(len(images))
-        ]
+        [float((images[i][third : 2 * third, third : 2 * third] @ weights).mean()) for i in range(len(images))]
     )
 
 
@@ -70,9 +67,7 @@ def write_table(photos: Path, folder: Path, unknown: float, seed: int) -> None:
             bright = ("dark", "medium", "bright")[int(np.searchsorted([lower, upper], brightness[i]))]
             cells = [kinds[i], WORN[kinds[i]], bright]
             hidden = is_unknown[i] & (part != "test")
-            rows.writerow(
-                [path.name, part, *("" if h else cell for cell, h in zip(cells, hidden, strict=True))]
-            )
+            rows.writerow([path.name, part, *("" if h else cell for cell, h in zip(cells, hidden, strict=True))])
 
 
 def test_accuracy(folder: Path, recipe: str, seed: int, targets: tuple[str, ...]) -> dict[str, float]:
@@ -88,9 +83,7 @@ def test_accuracy(folder: Path, recipe: str, seed: int, targets: tuple[str, ...]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--recipe", default="photo")
     parser.add_argument("--unknown", type=float, default=0.4)

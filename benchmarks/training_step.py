@@ -77,15 +77,11 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=40, help="timed steps in each measurement (default 40)")
     parser.add_argument("--recipe", default="quick")
-    parser.add_argument(
-        "--note", default="", help="kept with the result, for example that the machine was shared"
-    )
+    parser.add_argument("--note", default="", help="kept with the result, for example that the machine was shared")
     parser.add_argument("--measure", choices=VARIANTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -120,9 +116,7 @@ def main() -> None:
         for variant, values in ratios.items()
     }
     for variant, times in table.items():
-        print(
-            f"{variant:22} {times['wall_ms']:8.1f} ms  ×{times['ratio']:.2f} ({times['min']}–{times['max']})"
-        )
+        print(f"{variant:22} {times['wall_ms']:8.1f} ms  ×{times['ratio']:.2f} ({times['min']}–{times['max']})")
     write_result(head, {"table": table, "rounds": rounds}, name=f"training_step_{options.recipe}")
 
 

@@ -59,9 +59,7 @@ def measure(images: int, epochs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=48_000, help="an epoch has (default 48,000)")
     parser.add_argument("--epochs", type=int, default=2, help="in a process; the first does not count")

@@ -35,9 +35,7 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
         stratified=chosen.stratified,
     )
     net = Net(network_for(dataset, parts, chosen), seed)
-    train, validation, test = (
-        training_arrays(dataset, part) for part in (parts.train, parts.validation, parts.test)
-    )
+    train, validation, test = (training_arrays(dataset, part) for part in (parts.train, parts.validation, parts.test))
     epochs = []
 
     def on_progress(progress: Progress) -> None:
@@ -54,9 +52,7 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="as with `muslin train --set`")
     parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")

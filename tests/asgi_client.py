@@ -5,9 +5,7 @@ import json
 from typing import Any
 
 
-def ask(
-    app: Any, method: str, path: str, body: Any = None, query: str = "", headers: Any = ()
-) -> tuple[int, bytes]:
+def ask(app: Any, method: str, path: str, body: Any = None, query: str = "", headers: Any = ()) -> tuple[int, bytes]:
     """The status and content of the response; `body` is bytes, or what becomes JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
     scope = {

@@ -20,9 +20,7 @@ def labels_file(labels: NDArray[np.integer[Any]], magic: int = 2049, count: int 
     return struct.pack(">2I", magic, n) + labels.astype(np.uint8).tobytes()
 
 
-def write_part(
-    folder: Path, prefix: str, pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]]
-) -> None:
+def write_part(folder: Path, prefix: str, pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> None:
     """The two files of one part, named as Fashion-MNIST's are: `prefix` is train or t10k."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{prefix}-images-idx3-ubyte").write_bytes(images_file(pixels))

@@ -23,25 +23,16 @@ def brightness_model(*targets: Target, channels: int = 1, side: int = SIDE, **op
         helper.make_node("ReduceMean", ["scaled", "axes"], ["mean"], keepdims=0),
         helper.make_node("Unsqueeze", ["mean", "last"], ["column"]),
     ]
-    numbers = {
-        "scale": np.float32(1 / 255),
-        "axes": np.array([1, 2, 3], np.int64),
-        "last": np.array([1], np.int64),
-    }
+    numbers = {"scale": np.float32(1 / 255), "axes": np.array([1, 2, 3], np.int64), "last": np.array([1], np.int64)}
     for target in targets or (LABEL,):
         numbers[f"{target.name}.weight"] = weights_of(target)
-        nodes.append(
-            helper.make_node("MatMul", ["column", f"{target.name}.weight"], [f"{target.name}.score"])
-        )
+        nodes.append(helper.make_node("MatMul", ["column", f"{target.name}.weight"], [f"{target.name}.score"]))
         nodes.append(helper.make_node("Softmax", [f"{target.name}.score"], [target.name], axis=1))
     graph = helper.make_graph(
         nodes,
         "brightness",
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", side, side, channels])],
-        [
-            helper.make_tensor_value_info(t.name, TensorProto.FLOAT, ["n", len(t.classes)])
-            for t in targets or (LABEL,)
-        ],
+        [helper.make_tensor_value_info(t.name, TensorProto.FLOAT, ["n", len(t.classes)]) for t in targets or (LABEL,)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in numbers.items()],
     )
     imports = [helper.make_opsetid("", 18), *(helper.make_opsetid(d, v) for d, v in opsets.items())]
@@ -76,9 +67,7 @@ def small_bundle(*targets: Target, channels: int = 1, side: int = SIDE, count: i
     )
 
 
-def convolving_bundle(
-    kernels: NDArray[np.float32], pixels: NDArray[np.uint8], activation: str = "Relu"
-) -> Bundle:
+def convolving_bundle(kernels: NDArray[np.float32], pixels: NDArray[np.uint8], activation: str = "Relu") -> Bundle:
     """One convolution named `first` with `kernels`, float32 (outputs, 1, rows, columns), `activation` (an ONNX
     operation), the means of its channels, three classes.
 

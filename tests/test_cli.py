@@ -167,9 +167,7 @@ def test_train_needs_data(capfd: Any, here: Path) -> None:
         ("inspect garments.csv/x", "bundle_missing", "garments.csv/x"),
     ],
 )
-def test_errors_are_one_line_and_with_json_an_object(
-    words: str, code: str, named: str, capfd: Any, here: Path
-) -> None:
+def test_errors_are_one_line_and_with_json_an_object(words: str, code: str, named: str, capfd: Any, here: Path) -> None:
     assert named in refusal(invoke(capfd, *words.split()))
     error = error_object(invoke(capfd, *words.split(), "--json"))
     assert error["code"] == code
@@ -262,13 +260,7 @@ def test_look_writes_an_image_with_its_own_pixels(capfd: Any, here: Path, drawn:
 
 @pytest.mark.parametrize(
     "words",
-    [
-        ["--sample", 30],
-        ["--class", "shirt"],
-        ["--class-means"],
-        ["--sample", 9, "--seed", 4, "--false-colour"],
-        [],
-    ],
+    [["--sample", 30], ["--class", "shirt"], ["--class-means"], ["--sample", 9, "--seed", 4, "--false-colour"], []],
     ids=lambda words: " ".join(map(str, words)) or "no option",
 )
 def test_look_writes_a_contact_sheet(words: list[Any], capfd: Any, here: Path) -> None:
@@ -279,9 +271,7 @@ def test_look_writes_a_contact_sheet(words: list[Any], capfd: Any, here: Path) -
         assert len(sheet.convert("L").getcolors(256) or [None] * 257) > 10
 
 
-@pytest.mark.parametrize(
-    "words", [["--index", 0], ["--false-colour"], ["--gray"], ["--class", "bag", "--sample", 1]]
-)
+@pytest.mark.parametrize("words", [["--index", 0], ["--false-colour"], ["--gray"], ["--class", "bag", "--sample", 1]])
 def test_look_shows_images_as_characters(words: list[Any], capfd: Any, here: Path) -> None:
     result = invoke(capfd, "look", "garments.csv", *words)
     assert (result.code, result.err) == (0, "")
@@ -376,14 +366,9 @@ def test_predict_takes_a_folder_of_images(capfd: Any, here: Path) -> None:
     (here / "bright.png").rename("photos/deep/b.png")
     (here / "photos" / "notes.txt").write_text("no image")
     result = invoke(capfd, "predict", "model.muslin", "photos", "--json")
-    assert [json.loads(line)["image"] for line in result.out.splitlines()] == [
-        "photos/a.png",
-        "photos/deep/b.png",
-    ]
+    assert [json.loads(line)["image"] for line in result.out.splitlines()] == ["photos/a.png", "photos/deep/b.png"]
     (here / "empty").mkdir()
-    assert "empty: there is no image in this folder" in refusal(
-        invoke(capfd, "predict", "model.muslin", "empty")
-    )
+    assert "empty: there is no image in this folder" in refusal(invoke(capfd, "predict", "model.muslin", "empty"))
 
 
 def test_evaluate_prints_and_writes_metrics(capfd: Any, here: Path) -> None:
@@ -416,10 +401,7 @@ def test_inspect_describes_a_model(capfd: Any, here: Path) -> None:
     [
         ({}, {}),
         ({"layers": {}, "parameters": "many"}, {"recipe": ["a"], "data": "mine", "test": 0.9, "versions": 3}),
-        (
-            {"layers": [1, None, {"name": 5, "output": 3}]},
-            {"test": {"label": {"accuracy": "high"}}, "train_s": "long"},
-        ),
+        ({"layers": [1, None, {"name": 5, "output": 3}]}, {"test": {"label": {"accuracy": "high"}}, "train_s": "long"}),
         (
             {"layers": [{"name": "\x1b[2J", "output": ["\x1b"], "parameters": 7}]},
             {"train_s": 3, "\x1b[1m": 1, "recipe": "\x1b[31mred"},

@@ -81,9 +81,7 @@ def commands(page: Path) -> Iterator[list[str]]:
                 line = line.strip().removeprefix("$ ")
                 if line.startswith("muslin "):
                     words = shlex.split(line, comments=True)
-                    end = next(
-                        (i for i, word in enumerate(words) if word in ("|", ">", "&&", ";")), len(words)
-                    )
+                    end = next((i for i, word in enumerate(words) if word in ("|", ">", "&&", ";")), len(words))
                     yield words[1:end]
 
 
@@ -118,9 +116,7 @@ def test_every_command_line_in_the_documentation_parses(page):
 
 def test_a_command_line_that_does_not_parse_is_noticed(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(
-        "```\n$ muslin train data.csv --epoch-count 3  # no such option\n```\nor `muslin tarin`\n"
-    )
+    page.write_text("```\n$ muslin train data.csv --epoch-count 3  # no such option\n```\nor `muslin tarin`\n")
     (words,) = commands(page)
     with pytest.raises(click.NoSuchOption):
         cli.commands[words[0]].make_context(words[0], words[1:], parent=parent_context())
@@ -155,11 +151,7 @@ def test_python_in_the_documentation_uses_names_that_exist(page):
             continue
         tree = ast.parse(block)
         for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "muslin"
-            ):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "muslin":
                 assert node.attr in (*muslin.__all__, "data"), f"{page.name}: muslin.{node.attr}"
 
 
@@ -176,10 +168,7 @@ def test_every_page_can_be_reached_from_the_readme():
 
 def test_each_dependency_is_documented_and_no_other():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    listed = [
-        *project["dependencies"],
-        *(d for extra in project["optional-dependencies"].values() for d in extra),
-    ]
+    listed = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
     names = {re.split(r"[<>=~!\[; ]", requirement)[0] for requirement in listed}
     page = (ROOT / "docs/explanation/dependencies.md").read_text()
     rows = re.findall(r"^\| ([a-z][\w-]*)(?: [\d.]+)? \|", page, re.MULTILINE)
@@ -188,12 +177,7 @@ def test_each_dependency_is_documented_and_no_other():
 
 def test_recipes_are_as_the_tutorial_describes_them():
     article, quick = RECIPES["tutorial"], RECIPES["quick"]
-    assert (article.epochs, article.batch_size, article.learning_rate, article.dropout) == (
-        50,
-        512,
-        1e-3,
-        0.25,
-    )
+    assert (article.epochs, article.batch_size, article.learning_rate, article.dropout) == (50, 512, 1e-3, 0.25)
     assert (article.validation_fraction, article.split_seed, article.stratified) == (0.2, 12345, False)
     assert (article.optimizer, article.activation, article.widths) == ("adam", "sigmoid", (64, 32, 32))
     assert quick.network.startswith("whitened")
@@ -219,9 +203,7 @@ def test_each_example_runs(example, tmp_path):
 def test_the_program_in_the_scikit_learn_how_to_runs():
     page = (ROOT / "docs/how-to/use-in-scikit-learn.md").read_text()
     (program,) = (block for _, language, block in FENCE.findall(page) if language == "python")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=600
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "imageclassifier__epochs" in done.stdout
 

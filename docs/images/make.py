@@ -37,9 +37,7 @@ def main(arguments: list[str]) -> None:
         output = Path(arguments[0]).read_text(encoding="utf-8")
     else:
         command = ["bash", str(ROOT / "scripts/demo")]
-        output = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
-        ).stdout
+        output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
     report = Path(re.findall(r"^  (/.*/report\.html)$", output, re.MULTILINE)[-1])
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
     run = json.loads((report.parent / "run.json").read_text(encoding="utf-8"))
@@ -50,9 +48,7 @@ def main(arguments: list[str]) -> None:
     page = report.read_text(encoding="utf-8")
     images = {
         "report.png": screenshot(page, REPORT_PX),
-        "predictions.png": screenshot(
-            page.replace("</head>", ONLY.format("predictions") + "</head>"), PREDICTIONS_PX
-        ),
+        "predictions.png": screenshot(page.replace("</head>", ONLY.format("predictions") + "</head>"), PREDICTIONS_PX),
     }
     for name, content in images.items():
         small = of_256_colours(content)

@@ -85,12 +85,7 @@ def stale(folder: Path) -> list[str]:
 def pages() -> dict[str, str]:
     """The content per file name."""
     note = f"<!-- Made by {COMMAND}; change the code, not this page. -->"
-    made = {
-        "cli.md": command_line(),
-        "recipes.md": recipes(),
-        "errors.md": errors_page(),
-        "python.md": python(),
-    }
+    made = {"cli.md": command_line(), "recipes.md": recipes(), "errors.md": errors_page(), "python.md": python()}
     return {name: f"{note}\n\n" + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
 
 
@@ -351,9 +346,7 @@ def _documented(node: Definition, name: str, *, level: int) -> Iterator[str]:
     if initial:
         yield from _code(_signature(initial, name))
     elif fields := [n for n in node.body if isinstance(n, ast.AnnAssign)]:
-        yield from _code(
-            [f"{ast.unparse(f.target)}: {_annotation(f.annotation)}{_default(f)}" for f in fields]
-        )
+        yield from _code([f"{ast.unparse(f.target)}: {_annotation(f.annotation)}{_default(f)}" for f in fields])
     yield from _docstring(node)
     for method in methods:
         if not method.name.startswith("_"):
@@ -444,9 +437,7 @@ def _text(line: str) -> str:
     """A line of a docstring as Markdown: Markdown's own characters are escaped, except in code."""
     if line.startswith("    "):
         return line
-    return "`".join(
-        re.sub(r"([*<])", r"\\\1", part) if i % 2 == 0 else part for i, part in enumerate(line.split("`"))
-    )
+    return "`".join(re.sub(r"([*<])", r"\\\1", part) if i % 2 == 0 else part for i, part in enumerate(line.split("`")))
 
 
 def _cell(text: str) -> str:

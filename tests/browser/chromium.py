@@ -92,13 +92,7 @@ class Page:
 
     def resize(self, width: int, height: int, *, phone: bool = False) -> None:
         """As if on a screen of so many CSS pixels."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=phone,
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
 
     def prefer(self, scheme: str) -> None:
         """`light` or `dark`, as if the user's system asked for it."""

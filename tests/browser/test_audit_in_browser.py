@@ -30,9 +30,7 @@ def world():
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audit")
-    found = audit_workflow.audit(
-        world(), out=folder, checks=["blank", "identical", "near_duplicate", "outlier"]
-    )
+    found = audit_workflow.audit(world(), out=folder, checks=["blank", "identical", "near_duplicate", "outlier"])
     return folder, found
 
 
@@ -43,9 +41,7 @@ def page(browser, audit, tmp_path):
     browser.requested.clear()
     browser.resize(1280, 900)
     browser.prefer("light")
-    browser.call(
-        "Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}]
-    )
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
     browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     browser.open(audit[0] / "audit.html")
     browser.run("localStorage.clear()")
@@ -123,9 +119,7 @@ def test_keys_move_decide_and_undo(page):
 
 def test_an_image_in_two_findings_has_one_state(page):
     name = "=1+1.png"
-    before = page.run(
-        f"[...document.querySelectorAll('.choice')].filter(b => b.dataset.id === '{name}').length"
-    )
+    before = page.run(f"[...document.querySelectorAll('.choice')].filter(b => b.dataset.id === '{name}').length")
     assert before == 2
     page.run(f"[...document.querySelectorAll('.choice')].find(b => b.dataset.id === '{name}').click()")
     states = page.run(

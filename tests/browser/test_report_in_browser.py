@@ -105,9 +105,7 @@ def test_learning_curves_show_training_and_validation(page: Page, sliced_run: Fi
         assert "train" in words
         assert f"validation{last}" in words, "each curve's name and last value stand at its end"
     assert (
-        page.run(
-            "[...document.querySelectorAll('#learning-curves svg path, #learning-curves svg polyline')].length"
-        )
+        page.run("[...document.querySelectorAll('#learning-curves svg path, #learning-curves svg polyline')].length")
         >= 4
     )
 
@@ -117,13 +115,9 @@ def test_metrics_have_intervals(page: Page, sliced_run: FinishedRun) -> None:
     headline = text(page, "header")
     assert f"{100 * test['accuracy']:.1f} %" in headline.replace("\u00a0", " ")
     low, high = (f"{100 * end:.1f}" for end in test["interval"])
-    assert f"Expect {low} to {high} % on new images like these (95 % interval)" in headline.replace(
-        "\u00a0", " "
-    )
+    assert f"Expect {low} to {high} % on new images like these (95 % interval)" in headline.replace("\u00a0", " ")
     assert seen(page, "#class-metrics table.metrics tbody tr") == 12, "ten classes and two means"
-    rows = page.run(
-        "[...document.querySelectorAll('#class-metrics tbody:first-of-type tr')].map(r => r.innerText)"
-    )
+    rows = page.run("[...document.querySelectorAll('#class-metrics tbody:first-of-type tr')].map(r => r.innerText)")
     assert all(re.search(r"\d+\.\d.%.*\d+\.\d to \d+\.\d", row) for row in rows), rows
 
 
@@ -150,9 +144,7 @@ def test_errors_differ_by_more_than_colour(page: Page) -> None:
     }
     assert all(kind == ["solid", "✓"] for kind in kinds["correct"])
     assert all(kind == ["dashed", "✗"] for kind in kinds["incorrect"])
-    captions = page.run(
-        "[...document.querySelectorAll('#predictions .incorrect figcaption')].map(c => c.innerText)"
-    )
+    captions = page.run("[...document.querySelectorAll('#predictions .incorrect figcaption')].map(c => c.innerText)")
     assert all("true: " in caption for caption in captions)
 
 
@@ -160,17 +152,13 @@ def test_most_confused_pairs_have_examples(page: Page) -> None:
     pairs = page.run("[...document.querySelectorAll('#confused-pairs h3')].map(h => h.innerText)")
     assert len(pairs) >= 3
     assert all(re.search(r".+ predicted as .+: \d+ times?, ", pair) for pair in pairs)
-    assert any(
-        {"Shirt", "T-shirt/top", "Pullover", "Coat"} & set(re.split(" predicted as |:", p)) for p in pairs
-    )
+    assert any({"Shirt", "T-shirt/top", "Pullover", "Coat"} & set(re.split(" predicted as |:", p)) for p in pairs)
     assert seen(page, "#confused-pairs .pair-examples img") >= 3 * len(pairs)
 
 
 def test_most_confident_errors_are_named(page: Page) -> None:
     assert seen(page, "#confident-errors .tile.incorrect") >= 10
-    captions = page.run(
-        "[...document.querySelectorAll('#confident-errors figcaption')].map(c => c.innerText)"
-    )
+    captions = page.run("[...document.querySelectorAll('#confident-errors figcaption')].map(c => c.innerText)")
     assert all(re.search(r"\d+.%(.|\n)*true: .+\n.*test/\d+", caption) for caption in captions), captions[:3]
 
 
@@ -250,11 +238,7 @@ def test_report_prints_on_a_few_pages(page: Page) -> None:
     assert printed.rstrip().endswith(b"%%EOF")
     pages = len(re.findall(rb"/Type\s*/Page\b(?!s)", printed))
     assert 4 <= pages <= 14, "neither cut off nor mostly empty"
-    page.call(
-        "Emulation.setEmulatedMedia",
-        media="print",
-        features=[{"name": "prefers-color-scheme", "value": "dark"}],
-    )
+    page.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     try:
         assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert not page.run("document.querySelector('nav').checkVisibility()")

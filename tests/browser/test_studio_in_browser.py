@@ -25,9 +25,7 @@ def folder(tmp_path_factory):
     inside.mkdir()
     random = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 1), np.uint8)
     seal(convolving_bundle(LEARNED, random), inside / "garments.muslin")
-    Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 30, 3), np.uint8)).save(
-        inside / "a photo.png"
-    )
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (24, 30, 3), np.uint8)).save(inside / "a photo.png")
     (inside / "torn.jpg").write_bytes(b"\xff\xd8\xff no more")
     return inside
 
@@ -184,9 +182,7 @@ def test_a_trained_kernel_can_be_loaded(page, address, folder):
 
 def test_the_arithmetic_is_of_the_value_under_the_pointer(page, address):
     open_playground(page, address)
-    box = page.run(
-        "(r => [r.x, r.y, r.width, r.height])(document.querySelectorAll('.map')[1].getBoundingClientRect())"
-    )
+    box = page.run("(r => [r.x, r.y, r.width, r.height])(document.querySelectorAll('.map')[1].getBoundingClientRect())")
     x, y = box[0] + box[2] * 4.5 / 18, box[1] + box[3] * 6.5 / 18  # row 7, column 5 of 18 × 18
     page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
     until(page, "document.querySelector('.arithmetic h2').textContent.includes('row 7, column 5')")
@@ -209,9 +205,7 @@ def test_hovering_keeps_up_with_the_pointer(page, address):
         "window.long = []; new PerformanceObserver(l => window.long.push(...l.getEntries().map(e => e.duration)))"
         ".observe({type: 'longtask'})"
     )
-    box = page.run(
-        "(r => [r.x, r.y, r.width, r.height])(document.querySelectorAll('.map')[1].getBoundingClientRect())"
-    )
+    box = page.run("(r => [r.x, r.y, r.width, r.height])(document.querySelectorAll('.map')[1].getBoundingClientRect())")
     counts = []
     for _ in range(3):  # other processes can make any task long; a page that is slow is so each time
         page.run("window.long.length = 0")
@@ -320,9 +314,7 @@ def test_axe_finds_no_serious_problem_on_any_page(page, address, width, scheme, 
 
     def check(name):
         page.run(AXE.read_text() + ";0")
-        found = page.run(
-            "axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))"
-        )
+        found = page.run("axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))")
         states.append((name, [f for f in found if f[1] in ("serious", "critical")]))
         assert page.run("document.documentElement.scrollWidth") <= width, name
 
@@ -342,9 +334,7 @@ def test_axe_finds_no_serious_problem_on_any_page(page, address, width, scheme, 
     page.run("document.querySelector('.top button').click()")
     check("keys")
     page.run(CLOSE)
-    open_playground(
-        page, address, f"&lang={language}&image=file:a photo.png&model=garments.muslin&colour=channels"
-    )
+    open_playground(page, address, f"&lang={language}&image=file:a photo.png&model=garments.muslin&colour=channels")
     check("per channel")
     page.visit(f"{address}/#page=playground&lang={language}&model=garments.muslin&image=upload:gone")
     until(page, "document.querySelector('.error:not(:empty)') !== null")

@@ -49,17 +49,13 @@ def top(page):
 def test_preprocessing_steps_are_images_with_switches(page, address):
     page.visit(f"{address}/#{MODEL}&tab=preprocessing")
     until(page, "document.querySelectorAll('.strip .step').length >= 2")
-    assert page.run(
-        "[...document.querySelectorAll('.strip img')].every(i => i.complete && i.naturalWidth > 0)"
-    )
+    assert page.run("[...document.querySelectorAll('.strip img')].every(i => i.complete && i.naturalWidth > 0)")
 
 
 def test_escape_leads_from_a_value_back_to_the_network(page, address):
     page.visit(f"{address}/#{MODEL}&tab=network")
     until(page, "document.querySelectorAll('.node').length > 3")
-    page.run(
-        "[...document.querySelectorAll('.toolbar button')].find(b => b.textContent === 'Unfold all').click()"
-    )
+    page.run("[...document.querySelectorAll('.toolbar button')].find(b => b.textContent === 'Unfold all').click()")
     until(page, "[...document.querySelectorAll('.node .title')].some(t => t.textContent === 'block1_conv1')")
     tab_to(page, "e.dataset.key === 'block1_conv1'")
     press(page, "Enter")
@@ -80,14 +76,9 @@ def test_escape_leads_from_a_value_back_to_the_network(page, address):
 
 def test_undo_reverts_an_edited_kernel(page, address):
     page.visit(f"{address}/#{MODEL}&tab=network&layer=block1_conv1")
-    until(
-        page,
-        "document.querySelectorAll('.kernelpanel input').length > 5 && document.querySelector('.verdict')",
-    )
+    until(page, "document.querySelectorAll('.kernelpanel input').length > 5 && document.querySelector('.verdict')")
     before = page.run("document.querySelector('.bars').textContent")
-    page.run(
-        "[...document.querySelectorAll('.large button')].find(b => b.textContent.includes('off')).click()"
-    )
+    page.run("[...document.querySelectorAll('.large button')].find(b => b.textContent.includes('off')).click()")
     page.run("document.querySelector('.kernelpanel [data-key=zero]').click()")
     until(page, "document.querySelector('.changed') !== null")
     page.run("[...document.querySelectorAll('.tabs a')].pop().click()")
@@ -186,9 +177,9 @@ def test_a_model_is_explored_with_the_keyboard_alone(page, address):
     for _ in range(3):
         press(page, "ArrowRight")
     until(page, "unescape(location.hash).includes('rotate')")
-    assert json.loads(
-        unquote(page.run("new URLSearchParams(location.hash.slice(1)).get('image_edits')"))
-    ) == {"rotate": 3}
+    assert json.loads(unquote(page.run("new URLSearchParams(location.hash.slice(1)).get('image_edits')"))) == {
+        "rotate": 3
+    }
     tab_to(page, "e.matches('.editable button')")
     press(page, "Enter")
     until(page, "document.querySelector('.large .map') && document.querySelector('.formula > *')")
@@ -249,9 +240,7 @@ def test_axe_finds_no_serious_problem_inside_a_model(page, address, width, schem
         until(page, f"document.querySelector({selector!r}) !== null")
         page.run("new Promise(d => setTimeout(d, 300))")
         page.run(AXE.read_text() + ";0")
-        problems = page.run(
-            "axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))"
-        )
+        problems = page.run("axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))")
         found += [(tab, *one) for one in problems if one[1] in ("serious", "critical")]
         assert page.run("document.documentElement.scrollWidth") <= width, tab
     assert found == []

@@ -82,9 +82,7 @@ def test_csv_keeps_every_byte_before_the_new_cells(original: bytes, expected: by
 
 @given(
     cells=st.lists(
-        st.lists(st.text(alphabet="aß0 =,;\"'\n\r\t", max_size=5), min_size=3, max_size=3),
-        min_size=1,
-        max_size=5,
+        st.lists(st.text(alphabet="aß0 =,;\"'\n\r\t", max_size=5), min_size=3, max_size=3), min_size=1, max_size=5
     ),
     end=st.sampled_from(["\n", "\r\n"]),
 )
@@ -135,10 +133,7 @@ def test_json_lines_keep_their_bytes_and_numbers(tmp_path: Path) -> None:
 def test_parquet_keeps_types_metadata_and_compression(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.parquet"
     table = pa.table(
-        {
-            "sku": pa.array(["00123", "00124", "00125"]).dictionary_encode(),
-            "price": pa.array([1, None, 3], pa.int16()),
-        }
+        {"sku": pa.array(["00123", "00124", "00125"]).dictionary_encode(), "price": pa.array([1, None, 3], pa.int16())}
     ).replace_schema_metadata({"shop": "ours"})
     pq.write_table(table, path, compression="zstd")
     written = pa.BufferReader(tagged(path))
@@ -285,10 +280,7 @@ def test_journal_with_a_torn_end_keeps_its_valid_rows(tmp_path: Path) -> None:
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
         with Journal(path, inputs, resume=True) as journal:
-            assert (
-                list(journal.rows())
-                == [["Ü", 0.5, None], ["a\nb", None, ["c"]], ["d", 0.25, None]][: journal.count]
-            )
+            assert list(journal.rows()) == [["Ü", 0.5, None], ["a\nb", None, ["c"]], ["d", 0.25, None]][: journal.count]
             if journal.count == 0:
                 journal.add([["Ü", 0.5, None], ["a\nb", None, ["c"]]])
             if journal.count == 2:

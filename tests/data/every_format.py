@@ -57,10 +57,7 @@ def samples(root: Path) -> list[Sample]:
         write_folders(root, {"train": 2, "validation": 1, "test": 2})
     classes = sorted(folder.name for folder in (root / "train").iterdir())[:4]
     files = [f for part in DEEPFASHION_PARTS for c in classes for f in sorted((root / part / c).iterdir())]
-    return [
-        Sample(f, f.parts[-3], f.parts[-2], ((i + 1) % 2, i // 3 % 2, i // 2 % 2))
-        for i, f in enumerate(files)
-    ]
+    return [Sample(f, f.parts[-3], f.parts[-2], ((i + 1) % 2, i // 3 % 2, i // 2 % 2)) for i, f in enumerate(files)]
 
 
 def folders(some: Sequence[Sample], root: Path) -> WrittenDataset:
@@ -141,13 +138,10 @@ def styles(some: Sequence[Sample], root: Path) -> WrittenDataset:
     header = ["id", "gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "year",
               "usage", "productDisplayName"]  # fmt: skip
     lines = [",".join(header)] + [
-        f"{i},Women,Apparel,Topwear,{s.label},Navy,Fall,2011,Casual,Some, blue {s.label}"
-        for i, s in enumerate(some)
+        f"{i},Women,Apparel,Topwear,{s.label},Navy,Fall,2011,Casual,Some, blue {s.label}" for i, s in enumerate(some)
     ]
     (root / "styles.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return WrittenDataset(
-        root / "styles.csv", "articleType", parts=False, read_options={"target": "articleType"}
-    )
+    return WrittenDataset(root / "styles.csv", "articleType", parts=False, read_options={"target": "articleType"})
 
 
 def deepfashion(some: Sequence[Sample], root: Path) -> WrittenDataset:

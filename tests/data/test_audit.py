@@ -14,12 +14,7 @@ from muslin.data.audit import duplicates as audit_duplicates
 from muslin.data.audit import image_stats, near_duplicates
 from muslin.data.audit.checks import CHECKS, AuditContext, audit_overview
 from muslin.data.audit.classes import find_imbalance, find_small_classes, find_split_groups
-from muslin.data.audit.duplicates import (
-    find_duplicates,
-    find_identical,
-    find_label_conflicts,
-    find_near,
-)
+from muslin.data.audit.duplicates import find_duplicates, find_identical, find_label_conflicts, find_near
 from muslin.data.audit.findings import KINDS, Finding, ordered, samples
 from muslin.data.audit.image_checks import (
     find_blank,
@@ -60,22 +55,13 @@ class Photos:
 
 
 def dataset(pictures, labels=None, parts=None, groups=None, classes=("a", "b")):
-    images = (
-        pictures if hasattr(pictures, "take") and not isinstance(pictures, np.ndarray) else Photos(pictures)
-    )
+    images = pictures if hasattr(pictures, "take") and not isinstance(pictures, np.ndarray) else Photos(pictures)
     count = len(images)
     labels = np.zeros(count, dtype=np.int64) if labels is None else np.asarray(labels)
     listed = [None if v is None else np.array(v, dtype=object) for v in (parts, groups)]
     ids = np.array([f"p{i}" for i in range(count)], dtype=object)
     return Dataset(
-        "set",
-        "f",
-        images,
-        (Target("label", classes),),
-        {"label": labels},
-        ids,
-        parts=listed[0],
-        groups=listed[1],
+        "set", "f", images, (Target("label", classes),), {"label": labels}, ids, parts=listed[0], groups=listed[1]
     )
 
 
@@ -194,10 +180,7 @@ def test_the_copy_in_the_test_set_is_kept_and_is_a_leak():
     data = replace(drawn.dataset, parts=parts)
     (finding,) = find_identical(data, duplicates_of(data))
     assert finding.leak
-    assert [(s.index, s.part, s.exclude) for s in finding.samples] == [
-        (second, "test", False),
-        (first, "train", True),
-    ]
+    assert [(s.index, s.part, s.exclude) for s in finding.samples] == [(second, "test", False), (first, "train", True)]
     assert finding.message.params["parts"] == ["train", "test"]
     assert finding.message.params["keep"] == str(data.ids[second])
 
@@ -218,11 +201,7 @@ def test_a_photo_saved_again_smaller_is_a_near_duplicate(photos):
     copies_of = [3, 11, 26]
     data = dataset([*photos, *(resaved(photos[i]) for i in copies_of)], parts=["train"] * 40 + ["test"] * 3)
     findings = list(find_near(data, duplicates_of(data)))
-    assert sorted(tuple(sorted(s.index for s in f.samples)) for f in findings) == [
-        (3, 40),
-        (11, 41),
-        (26, 42),
-    ]
+    assert sorted(tuple(sorted(s.index for s in f.samples)) for f in findings) == [(3, 40), (11, 41), (26, 42)]
     assert all(f.leak for f in findings)
     assert [s.part for f in findings for s in f.samples if s.exclude] == ["train"] * 3
     assert all(f.message.params["parts"] == ["train", "test"] for f in findings)
@@ -243,9 +222,7 @@ def test_too_many_near_duplicates_are_reported_as_incomplete(monkeypatch):
 
 
 def test_fine_stripes_do_not_hide_a_near_duplicate():
-    stripes = np.tile((np.arange(400) // 6 % 2 * 200)[:, np.newaxis, np.newaxis], (1, 400, 3)).astype(
-        np.uint8
-    )
+    stripes = np.tile((np.arange(400) // 6 % 2 * 200)[:, np.newaxis, np.newaxis], (1, 400, 3)).astype(np.uint8)
     others = make_garments(20, seed=1, size_px=200, colour=True).dataset.images.pixels
     data = dataset([*others, stripes, resaved(stripes)])
     assert [{s.index for s in f.samples} for f in find_near(data, duplicates_of(data))] == [{20, 21}]
@@ -274,9 +251,7 @@ def test_conflicting_tags_are_a_conflict_but_unknown_ones_are_not(photos):
 
 def test_blank_images_are_not_near_duplicates():
     random = np.random.default_rng(0)
-    blanks = [
-        np.full((40, 30, 3), 250, np.uint8) - random.integers(0, 2, (40, 30, 3), np.uint8) for _ in range(20)
-    ]
+    blanks = [np.full((40, 30, 3), 250, np.uint8) - random.integers(0, 2, (40, 30, 3), np.uint8) for _ in range(20)]
     garments = make_garments(20, seed=1, size_px=100, colour=True).dataset.images.pixels
     data = dataset([*garments, *blanks])
     assert list(find_near(data, duplicates_of(data))) == []
@@ -297,9 +272,7 @@ def test_few_images_have_no_outliers(photos):
 
 
 def test_small_and_empty_classes_are_found():
-    data = dataset(
-        PixelImages(np.zeros((43, 4, 4, 1), np.uint8)), labels=[0] * 40 + [1] * 3, classes=("a", "b", "c")
-    )
+    data = dataset(PixelImages(np.zeros((43, 4, 4, 1), np.uint8)), labels=[0] * 40 + [1] * 3, classes=("a", "b", "c"))
     findings = ordered(find_small_classes(data))
     assert [(f.score, [s.index for s in f.samples]) for f in findings] == [(0.0, []), (3.0, [40, 41, 42])]
     assert findings[1].message.params["label"] == "b"
@@ -345,13 +318,7 @@ def test_findings_are_worst_first_for_either_direction(photos):
     some = [
         Finding(kind, samples(data, [i]), score, Message("finding_dark", brightness=score))
         for i, (kind, score) in enumerate(
-            [
-                ("outlier", 1.0),
-                ("outlier", 3.0),
-                ("suspect_label", 0.2),
-                ("suspect_label", 0.1),
-                ("unreadable", 1.0),
-            ]
+            [("outlier", 1.0), ("outlier", 3.0), ("suspect_label", 0.2), ("suspect_label", 0.1), ("unreadable", 1.0)]
         )
     ]
     assert [f.samples[0].index for f in ordered(some)] == [4, 3, 2, 1, 0]

@@ -17,19 +17,7 @@ from muslin.data.audit.exclusions import (
 )
 from muslin.errors import DataError
 
-ODD = [
-    "=1+1",
-    "+49",
-    "-x.jpg",
-    "@SUM(A1)",
-    "'quoted",
-    "a,b",
-    'say "hi".jpg',
-    "two\nlines",
-    "短裙.jpg",
-    " x ",
-    "\ttab",
-]
+ODD = ["=1+1", "+49", "-x.jpg", "@SUM(A1)", "'quoted", "a,b", 'say "hi".jpg', "two\nlines", "短裙.jpg", " x ", "\ttab"]
 
 
 def test_any_name_is_read_back_and_none_is_a_formula(tmp_path):

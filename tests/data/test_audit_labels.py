@@ -43,9 +43,7 @@ def test_scores_and_thresholds_equal_cleanlab():
     labels, probabilities, _ = world()
     scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
     assert self_confidence(labels, probabilities) == pytest.approx(scores)
-    assert class_thresholds(labels, probabilities) == pytest.approx(
-        get_confident_thresholds(labels, probabilities)
-    )
+    assert class_thresholds(labels, probabilities) == pytest.approx(get_confident_thresholds(labels, probabilities))
 
 
 def test_exclusions_are_a_subset_of_confident_learning():
@@ -89,12 +87,7 @@ def test_suspects_in_the_test_set_are_not_excluded():
     parts = np.array(["train", "validation", "test", "test"] * 500, dtype=object)
     divided = dataset(labels, parts=parts)
     out = {
-        name: {
-            s.index
-            for f in suspect_multiclass(d, d.targets[0], probabilities)
-            for s in f.samples
-            if s.exclude
-        }
+        name: {s.index for f in suspect_multiclass(d, d.targets[0], probabilities) for s in f.samples if s.exclude}
         for name, d in (("whole", everything), ("divided", divided))
     }
     assert out["divided"] == {i for i in out["whole"] if parts[i] == "train"}
@@ -113,9 +106,7 @@ def test_images_without_probabilities_are_skipped():
     labels, probabilities, wrong = world()
     data = dataset(labels)
     probabilities[wrong] = np.nan
-    assert not any(
-        wrong[f.samples[0].index] for f in suspect_multiclass(data, data.targets[0], probabilities)
-    )
+    assert not any(wrong[f.samples[0].index] for f in suspect_multiclass(data, data.targets[0], probabilities))
     assert list(suspect_multiclass(data, data.targets[0], np.full_like(probabilities, np.nan))) == []
 
 

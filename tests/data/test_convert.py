@@ -26,9 +26,7 @@ def photos(tmp_path: Path) -> Path:
     return root if write_real(root, each=1) else write_folders(root, {"train": 2, "validation": 1, "test": 1})
 
 
-def pixels(
-    classes: tuple[str, ...] = ("dress", "hat", "shirt"), channels: int = 1, parts: bool = True
-) -> Dataset:
+def pixels(classes: tuple[str, ...] = ("dress", "hat", "shirt"), channels: int = 1, parts: bool = True) -> Dataset:
     """Twelve images, some without a label; the last class occurs in one part only."""
     rng = np.random.default_rng(1)
     labels = np.array([1, 0, UNKNOWN, 1, 0, 1, 0, 1, UNKNOWN, 0, len(classes) - 1, 1])
@@ -76,12 +74,8 @@ def test_folders_come_back_from_parquet_byte_for_byte(photos: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("to", ["csv", "idx", "parquet", "folders"])
 @pytest.mark.parametrize("parts", [True, False])
-@pytest.mark.parametrize(
-    "classes", [("dress", "hat", "shirt"), ("T-shirt/top", "007", "Ankle boot", "never", "Bag")]
-)
-def test_pixels_come_back_from_every_format(
-    tmp_path: Path, to: str, parts: bool, classes: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("classes", [("dress", "hat", "shirt"), ("T-shirt/top", "007", "Ankle boot", "never", "Bag")])
+def test_pixels_come_back_from_every_format(tmp_path: Path, to: str, parts: bool, classes: tuple[str, ...]) -> None:
     source = pixels(classes, parts=parts)
     if to == "idx":
         source = source.take(np.flatnonzero(source.labels["label"] != UNKNOWN))
@@ -112,19 +106,13 @@ def test_parquet_keeps_several_targets_unknowns_groups_and_ids(photos: Path, tmp
     split = np.arange(count) % 3 - 1
     source = replace(
         source,
-        targets=(
-            *source.targets,
-            Target("tags", ("z", "a", "m"), "multilabel"),
-            Target("split", ("9", "10")),
-        ),
+        targets=(*source.targets, Target("tags", ("z", "a", "m"), "multilabel"), Target("split", ("9", "10"))),
         labels={**source.labels, "tags": tags, "split": split},
         groups=np.array([f"g{i // 2}" for i in range(count)], dtype=object),
     )
     assert convert(source, "parquet", tmp_path / "p.parquet").warnings == ()
     assert_same(source, read(tmp_path / "p.parquet"))
-    warnings = {
-        warning.code: warning.params for warning in convert(source, "folders", tmp_path / "f").warnings
-    }
+    warnings = {warning.code: warning.params for warning in convert(source, "folders", tmp_path / "f").warnings}
     assert warnings["targets_lost"]["others"] == ["tags", "split"]
     assert "groups_lost" in warnings
 
@@ -148,9 +136,7 @@ def test_only_photos_of_one_size_become_pixels(photos: Path, tmp_path: Path) -> 
         assert not (tmp_path / to / "none").exists()
 
 
-def test_nothing_is_overwritten_or_half_written(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_overwritten_or_half_written(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "there").write_text("mine")
     for to in ("folders", "csv", "idx", "parquet"):
         with pytest.raises(StorageError) as error:
@@ -191,20 +177,7 @@ def test_a_class_with_a_parts_name_is_refused_for_folders(tmp_path: Path) -> Non
 
 def test_ids_that_lead_elsewhere_stay_inside(tmp_path: Path) -> None:
     source = pixels(parts=False)
-    ids = [
-        "../../out",
-        "/etc/x",
-        "..",
-        ".hidden",
-        "a/../../b",
-        "C:\\x",
-        "same",
-        "x\0y",
-        "e" * 400,
-        "f",
-        "g/h",
-        "hat/i",
-    ]
+    ids = ["../../out", "/etc/x", "..", ".hidden", "a/../../b", "C:\\x", "same", "x\0y", "e" * 400, "f", "g/h", "hat/i"]
     convert(replace(source, ids=np.array(ids, dtype=object)), "folders", tmp_path / "d" / "f")
     assert len(read(tmp_path / "d/f")) == 12
     assert os.listdir(tmp_path) == ["d"]
@@ -213,18 +186,14 @@ def test_ids_that_lead_elsewhere_stay_inside(tmp_path: Path) -> None:
 
 def test_parquet_files_of_hugging_face_are_read(photos: Path, tmp_path: Path) -> None:
     files = sorted(photos.rglob("*.jpg"))[:4]
-    table = pa.table(
-        {"image": [{"bytes": f.read_bytes(), "path": f.name} for f in files], "label": [1, 0, None, 1]}
-    )
+    table = pa.table({"image": [{"bytes": f.read_bytes(), "path": f.name} for f in files], "label": [1, 0, None, 1]})
     about = b'{"info": {"features": {"label": {"names": ["shoe", "dress", "hat"], "_type": "ClassLabel"}}}}'
     pq.write_table(table.replace_schema_metadata({b"huggingface": about}), tmp_path / "hf.parquet")
     data = read(tmp_path / "hf.parquet")
     assert data.targets == (Target("label", ("shoe", "dress", "hat")),)
     assert data.labels["label"].tolist() == [1, 0, UNKNOWN, 1]
     assert data.images[3].ndim == 3
-    pq.write_table(
-        pa.table({"photo": [files[0].read_bytes(), None], "class": ["a", "b"]}), tmp_path / "b.parquet"
-    )
+    pq.write_table(pa.table({"photo": [files[0].read_bytes(), None], "class": ["a", "b"]}), tmp_path / "b.parquet")
     with pytest.raises(ImageError) as error:
         read(tmp_path / "b.parquet").images[1]
     assert error.value.params["row"] == 2
@@ -239,9 +208,7 @@ def test_a_cut_off_parquet_is_refused(photos: Path, tmp_path: Path) -> None:
     assert error.value.params["path"] == str(tmp_path / "p.parquet")
 
 
-def test_the_command_converts_once_and_refuses_unknown_formats(
-    photos: Path, tmp_path: Path, capfd: Any
-) -> None:
+def test_the_command_converts_once_and_refuses_unknown_formats(photos: Path, tmp_path: Path, capfd: Any) -> None:
     done = invoke(capfd, "convert", photos, "--to", "parquet", tmp_path / "p.parquet")
     assert (done.code, done.out.startswith("wrote ")) == (0, True)
     assert invoke(capfd, "convert", photos, "--to", "parquet", tmp_path / "p.parquet").code == 1

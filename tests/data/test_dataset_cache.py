@@ -23,13 +23,7 @@ from command_line import invoke
 from idx_files import images_file, labels_file
 from muslin.data import read, registry
 from muslin.data.dataset_cache import obtain, photos_digest, read_copy, verify
-from muslin.data.registry import (
-    CATS_DOGS,
-    CLOTHING,
-    CLOTHING_SMALL,
-    FASHION_MNIST,
-    RegisteredDataset,
-)
+from muslin.data.registry import CATS_DOGS, CLOTHING, CLOTHING_SMALL, FASHION_MNIST, RegisteredDataset
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
 from served_files import QuietHandler, serving, serving_folder
@@ -54,9 +48,7 @@ def tiny(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("MUSLIN_DATA", raising=False)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     folder = tmp_path / "debian" / "tiny"
-    return replace(
-        FASHION_MNIST, name="tiny", files=files, urls=(), name_pattern="tiny", debian_folder=folder
-    )
+    return replace(FASHION_MNIST, name="tiny", files=files, urls=(), name_pattern="tiny", debian_folder=folder)
 
 
 def put(folder: Path, contents: dict[str, bytes], *, zipped: bool = True) -> Path:
@@ -127,12 +119,7 @@ def test_without_any_copy_the_error_lists_every_place(tiny, cache):
         obtain(replace(tiny, urls=(home,)), cache=cache)
     assert error.value.code == "dataset_unavailable"
     tried = error.value.params["tried"]
-    assert [reason.code for reason in tried] == [
-        "muslin_data_unset",
-        "no_copy",
-        "no_copy",
-        "download_refused",
-    ]
+    assert [reason.code for reason in tried] == ["muslin_data_unset", "no_copy", "no_copy", "download_refused"]
     assert tried[-1].params["http_status"] == 404
     assert error.value.params["package"] == "dataset-fashion-mnist"
     assert "\n" not in str(error.value)
@@ -146,15 +133,9 @@ def changed(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("place", ["MUSLIN_DATA", "cache", "Debian's folder"])
-def test_a_copy_with_one_changed_bit_is_skipped_and_logged(
-    tiny, contents, cache, tmp_path, monkeypatch, place
-):
+def test_a_copy_with_one_changed_bit_is_skipped_and_logged(tiny, contents, cache, tmp_path, monkeypatch, place):
     damaged = contents | {"t10k-images-idx3-ubyte": changed(contents["t10k-images-idx3-ubyte"])}
-    folder = {
-        "MUSLIN_DATA": tmp_path / "mine",
-        "cache": cache / "tiny",
-        "Debian's folder": tiny.debian_folder,
-    }[place]
+    folder = {"MUSLIN_DATA": tmp_path / "mine", "cache": cache / "tiny", "Debian's folder": tiny.debian_folder}[place]
     put(folder, damaged, zipped=place != "cache")
     monkeypatch.setenv("MUSLIN_DATA", str(tmp_path / "mine"))
     logged = []
@@ -189,10 +170,7 @@ class BreakingOff(QuietHandler):
 
 def test_a_broken_download_is_not_cached_and_repeated_later(tiny, contents, cache, tmp_path):
     served = put(tmp_path / "served", contents)
-    with (
-        serving(partial(BreakingOff, directory=str(served))) as home,
-        pytest.raises(DataError) as error,
-    ):
+    with serving(partial(BreakingOff, directory=str(served))) as home, pytest.raises(DataError) as error:
         obtain(replace(tiny, urls=(home,)), cache=cache)
     assert error.value.params["tried"][-1].code == "download_broken"
     assert list((cache / "tiny").iterdir()) == []
@@ -209,9 +187,7 @@ def test_partial_downloads_of_killed_processes_are_removed(tiny, contents, cache
     partial_file.write_bytes(b"half")
     with serving_folder(put(tmp_path / "served", contents)) as home:
         obtain(replace(tiny, urls=(home,)), cache=cache)
-    assert sorted(path.name for path in (cache / "tiny").iterdir()) == sorted(
-        f"{name}.gz" for name in tiny.files
-    )
+    assert sorted(path.name for path in (cache / "tiny").iterdir()) == sorted(f"{name}.gz" for name in tiny.files)
 
 
 def test_files_of_an_earlier_attempt_are_not_downloaded_again(tiny, contents, cache, tmp_path):
@@ -307,9 +283,7 @@ def small(unpacked: Path) -> RegisteredDataset:
 def packed(folder: Path, path: Path, top: str = "") -> Path:
     """`folder` in a zip or a tar, below a folder `top`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = [
-        (file, f"{top}{file.relative_to(folder)}") for file in sorted(folder.rglob("*")) if file.is_file()
-    ]
+    files = [(file, f"{top}{file.relative_to(folder)}") for file in sorted(folder.rglob("*")) if file.is_file()]
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
             for file, name in files:

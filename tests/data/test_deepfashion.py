@@ -38,17 +38,9 @@ def coarse(tmp_path: Path) -> Path:
     root = tmp_path / "DeepFashion"
     photos(root)
     anno = root / "Anno"
-    write_list(
-        anno / "list_category_cloth.txt",
-        "category_name  category_type",
-        [f"{n}   {t}" for n, t in CATEGORIES],
-    )
-    write_list(
-        anno / "list_attr_cloth.txt", "attribute_name  attribute_type", [f"{n}   {t}" for n, t in ATTRIBUTES]
-    )
-    write_list(
-        anno / "list_category_img.txt", "image_name  category_label", [f"{r[0]}    {r[1]}" for r in ROWS]
-    )
+    write_list(anno / "list_category_cloth.txt", "category_name  category_type", [f"{n}   {t}" for n, t in CATEGORIES])
+    write_list(anno / "list_attr_cloth.txt", "attribute_name  attribute_type", [f"{n}   {t}" for n, t in ATTRIBUTES])
+    write_list(anno / "list_category_img.txt", "image_name  category_label", [f"{r[0]}    {r[1]}" for r in ROWS])
     flags = [f"{r[0]}   " + " ".join(f"{v:2}" for v in r[2]) + " " for r in ROWS]
     write_list(anno / "list_attr_img.txt", "image_name  attribute_labels", flags)
     boxes = [f"{r[0]}  " + " ".join(f"{v:03}" for v in r[3]) for r in ROWS]
@@ -63,14 +55,8 @@ def fine(tmp_path: Path) -> Path:
     root = tmp_path / "DeepFashion"
     photos(root)
     anno = root / "Anno_fine"
-    write_list(
-        anno / "list_category_cloth.txt",
-        "category_name  category_type",
-        [f"{n}   {t}" for n, t in CATEGORIES],
-    )
-    write_list(
-        anno / "list_attr_cloth.txt", "attribute_name  attribute_type", [f"{n}   {t}" for n, t in ATTRIBUTES]
-    )
+    write_list(anno / "list_category_cloth.txt", "category_name  category_type", [f"{n}   {t}" for n, t in CATEGORIES])
+    write_list(anno / "list_attr_cloth.txt", "attribute_name  attribute_type", [f"{n}   {t}" for n, t in ATTRIBUTES])
     for part in ("train", "val", "test"):
         rows = [r for r in ROWS if r[4] == part]
         lists = {
@@ -88,19 +74,11 @@ def test_first_release_has_categories_attributes_parts_and_groups(coarse: Path) 
     data = read(coarse)
     assert data.format == "deepfashion"
     assert "DeepFashion's lists, with Anno/list_category_img.txt" in data.origin
-    assert [(t.name, t.kind) for t in data.targets] == [
-        ("category", "multiclass"),
-        ("attributes", "multilabel"),
-    ]
+    assert [(t.name, t.kind) for t in data.targets] == [("category", "multiclass"), ("attributes", "multilabel")]
     assert data.targets[0].classes == ("Anorak", "Blazer", "Skirt", "Jumpsuit")
     assert data.targets[1].classes == ("a-line", "animal print", "denim")
     assert data.labels["category"].tolist() == [1, 1, 2, 2]
-    assert data.labels["attributes"].tolist() == [
-        [1, 0, UNKNOWN],
-        [0, 0, 0],
-        [UNKNOWN, UNKNOWN, 1],
-        [UNKNOWN] * 3,
-    ]
+    assert data.labels["attributes"].tolist() == [[1, 0, UNKNOWN], [0, 0, 0], [UNKNOWN, UNKNOWN, 1], [UNKNOWN] * 3]
     assert data.labels["attributes"].dtype == np.int8
     assert data.parts is not None
     assert data.parts.tolist() == ["train", "train", "validation", "test"]
@@ -140,12 +118,7 @@ def test_reordered_lists_and_missing_photos(coarse: Path) -> None:
     lines[0] = "3"
     (coarse / "Anno/list_attr_img.txt").write_text("\n".join([*lines[:2], *reversed(lines[2:5])]))
     data = read(coarse)
-    assert data.labels["attributes"].tolist() == [
-        [1, 0, UNKNOWN],
-        [0, 0, 0],
-        [UNKNOWN, UNKNOWN, 1],
-        [UNKNOWN] * 3,
-    ]
+    assert data.labels["attributes"].tolist() == [[1, 0, UNKNOWN], [0, 0, 0], [UNKNOWN, UNKNOWN, 1], [UNKNOWN] * 3]
     [fix] = data.fixes
     assert (fix.code, fix.params["name"]) == ("photos_not_in_list", "list_attr_img.txt")
     (coarse / ROWS[1][0]).unlink()
@@ -175,13 +148,7 @@ def test_photos_can_be_in_another_folder(coarse: Path, tmp_path: Path) -> None:
         ("list_attr_img.txt", "4\n", "5\n", "list_row_count", {"found": 4, "expected": 5}),
         ("list_attr_img.txt", "4\n", "3\n", "list_row_count", {"found": 4, "expected": 3}),
         ("list_attr_img.txt", "4\n", "4000000000\n", "list_row_count_too_large", {"expected": 4_000_000_000}),
-        (
-            "list_category_img.txt",
-            "    3\n",
-            "    9\n",
-            "category_number",
-            {"line": 5, "found": "9", "count": 4},
-        ),
+        ("list_category_img.txt", "    3\n", "    9\n", "category_number", {"line": 5, "found": "9", "count": 4}),
         ("list_attr_img.txt", "-1 -1 -1", "-1 2 -1", "attribute_values", {"name": ROWS[1][0], "count": 3}),
         ("list_attr_img.txt", "-1 -1 -1", "-1", "row_length", {"line": 4, "expected": 4}),
         ("list_category_cloth.txt", "4\n", "category\n", "list_row_count_missing", {}),

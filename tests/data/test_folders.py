@@ -220,11 +220,7 @@ def test_names_in_other_encodings_are_read(tmp_path: Path) -> None:
         place = os.path.join(folder, name.encode("latin-1"))
         os.makedirs(os.path.dirname(place), exist_ok=True)
         Path(os.fsdecode(place)).write_bytes(jpeg(kind))
-    for name, codes in (
-        ("mac.zip", []),
-        ("old.tar", ["names_read_as_latin_1"]),
-        ("folder", ["names_read_as_latin_1"]),
-    ):
+    for name, codes in (("mac.zip", []), ("old.tar", ["names_read_as_latin_1"]), ("folder", ["names_read_as_latin_1"])):
         data = read(tmp_path / name)
         assert data.targets[0].classes == ("hat", "robe d'été")
         assert [fix.code for fix in data.fixes] == codes
@@ -241,9 +237,7 @@ def test_tar_with_a_false_size_is_refused(tmp_path: Path) -> None:
     assert error.value.code == "archive_damaged"
 
 
-def test_gzip_bomb_is_refused_before_it_fills_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gzip_bomb_is_refused_before_it_fills_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("muslin.data.gzip_files.UNCHECKED_BYTES", 2**20)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as tar:
@@ -254,9 +248,7 @@ def test_gzip_bomb_is_refused_before_it_fills_the_disk(
     assert os.listdir(tmp_path) == ["bomb.tar.gz"]
 
 
-@pytest.mark.parametrize(
-    ("start", "what"), [(b"Rar!\x1a\7", "RAR"), (b"7z\xbc\xaf", "7-Zip"), (b"BZh9", "bzip2")]
-)
+@pytest.mark.parametrize(("start", "what"), [(b"Rar!\x1a\7", "RAR"), (b"7z\xbc\xaf", "7-Zip"), (b"BZh9", "bzip2")])
 def test_other_archives_are_named_by_their_kind(tmp_path: Path, start: bytes, what: str) -> None:
     (tmp_path / "photos").write_bytes(start + bytes(100))
     with pytest.raises(DataError) as error:

@@ -54,9 +54,7 @@ def test_gzip_is_detected_by_content_not_by_name(folder, drawn):
 
 def test_a_file_of_images_finds_its_labels(folder, drawn):
     labels = folder / "t10k-labels-idx1-ubyte"
-    labels.rename(folder / "t10k-labels-idx1-ubyte.gz").write_bytes(
-        gzip.compress(labels_file(drawn.true_labels[150:]))
-    )
+    labels.rename(folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels_file(drawn.true_labels[150:])))
 
     dataset = read(folder / "t10k-images-idx3-ubyte")
 

@@ -26,11 +26,7 @@ def write(folder: Path, part: str, labels: dict[str, list[str] | None], below: s
 
 def test_classes_are_label_ids_and_no_annotation_is_unknown(tmp_path: Path) -> None:
     data = read(write(tmp_path, "train", {"1": ["62", "17"], "2": ["17"], "3": None}))
-    assert (data.format, data.targets[0].kind, len(data.targets[0].classes)) == (
-        "imaterialist",
-        "multilabel",
-        228,
-    )
+    assert (data.format, data.targets[0].kind, len(data.targets[0].classes)) == ("imaterialist", "multilabel", 228)
     of = {name: i for i, name in enumerate(data.targets[0].classes)}
     assert data.labels["label"][:, [of["17"], of["62"]]].tolist() == [[1, 1], [1, 0], [UNKNOWN, UNKNOWN]]
     assert data.labels["label"][:2].sum() == 3

@@ -54,8 +54,7 @@ def test_second_training_takes_features_from_the_cache(
     assert first.record["test"]["label"]["n"] == 9
     assert first.report.exists()
     assert (
-        muslin.evaluate(first.model, photos).evaluations["label"].accuracy
-        == first.record["test"]["label"]["accuracy"]
+        muslin.evaluate(first.model, photos).evaluations["label"].accuracy == first.record["test"]["label"]["accuracy"]
     )
 
     (photos / "train/hat/broken.jpg").unlink()
@@ -170,9 +169,7 @@ def test_imagenet_weights_are_those_of_the_package() -> None:
     assert all(np.array_equal(first[name], again[name]) for name in first)
 
 
-def test_missing_imagenet_weights_fall_back_to_small_photo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_imagenet_weights_fall_back_to_small_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "PACKAGES", {"efficientnet-lite2": "no_such_package"})
     messages: list[Any] = []
     settings = {"image_size": 32, "epochs": 1}
@@ -253,9 +250,7 @@ def test_multilabel_head_equals_scikit_learns_regressions() -> None:
     )
     net = Net(table, 0)
     chosen = recipe("photo", epochs=500, weights="random", class_weights="balanced")
-    fit_linear_heads(
-        net, features, {"tags": tags}, Split(np.arange(60), np.arange(60, 75), np.arange(75, 90)), chosen
-    )
+    fit_linear_heads(net, features, {"tags": tags}, Split(np.arange(60), np.arange(60, 75), np.arange(75, 90)), chosen)
     mean, spread = rows_of.mean(axis=0), rows_of.std(axis=0)
     pictures = (tags[:60] != UNKNOWN).any(axis=1).sum()
     head = weights_of(net)
@@ -274,10 +269,7 @@ def test_multilabel_head_equals_scikit_learns_regressions() -> None:
 def test_three_heads_are_as_accurate_as_each_alone() -> None:
     random = np.random.default_rng(3)
     rows, _ = _random_features(400, seed=4)
-    truth = {
-        name: random.integers(0, classes, 400)
-        for name, classes in (("kind", 4), ("colour", 3), ("season", 2))
-    }
+    truth = {name: random.integers(0, classes, 400) for name, classes in (("kind", 4), ("colour", 3), ("season", 2))}
     for first, values in enumerate(truth.values()):
         rows[np.arange(400), 10 * first + values] += 5
     rows[:, 40:] = 0  # else 1,240 columns of noise are learned by heart

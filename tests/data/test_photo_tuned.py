@@ -79,9 +79,7 @@ def test_frozen_blocks_keep_their_weights(photos: Path, tmp_path: Path) -> None:
             assert np.array_equal(before[f"{layer.name}.running_mean"], after[f"{layer.name}.running_mean"])
 
 
-def test_photos_are_decoded_once_for_all_epochs(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_are_decoded_once_for_all_epochs(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
     of_a_file = photos_module.PhotoImages.decode
 
@@ -114,9 +112,7 @@ def test_frozen_prefix_equals_torch_at_every_size() -> None:
 
 def test_frozen_blocks_out_of_range_are_refused(photos: Path, tmp_path: Path) -> None:
     with refuses("frozen_blocks_range"):
-        muslin.train(
-            photos, recipe="photo-tuned", out=tmp_path / "run", settings=TUNED | {"frozen_blocks": 30}
-        )
+        muslin.train(photos, recipe="photo-tuned", out=tmp_path / "run", settings=TUNED | {"frozen_blocks": 30})
     with refuses("setting_not_read", name="frozen_blocks", recipe="small-photo"):
         muslin.train(
             photos,
@@ -137,11 +133,7 @@ def test_targets_with_unknown_labels_are_tuned_together(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("\n".join(lines))
     reading = {"target": ["kind", "tags"], "images": str(tmp_path / "photos"), "label_separator": ["|"]}
     run = muslin.train(
-        tmp_path / "table.csv",
-        recipe="photo-tuned",
-        out=tmp_path / "run",
-        settings=TUNED,
-        read_options=reading,
+        tmp_path / "table.csv", recipe="photo-tuned", out=tmp_path / "run", settings=TUNED, read_options=reading
     )
     answers = Predictor.open(run.model).predict([tmp_path / "photos/0.jpg"])[0].predictions
     assert set(dict(answers["kind"].probabilities)) == {"dress", "hat", "shirt"}

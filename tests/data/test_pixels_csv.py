@@ -35,9 +35,7 @@ def refused(code: str, path: Path, **options) -> DataError:
     return error.value
 
 
-def csv_text(
-    drawn, *, delimiter=",", label="first", header=True, names=False, first_pixel=1, pixel="pixel{}"
-) -> str:
+def csv_text(drawn, *, delimiter=",", label="first", header=True, names=False, first_pixel=1, pixel="pixel{}") -> str:
     """The images as a CSV; each argument is something that differs between the files people have."""
     rows = drawn.dataset.images.pixels.reshape(len(drawn.dataset), -1)
     classes = drawn.dataset.target().classes
@@ -69,9 +67,7 @@ def test_every_layout_gives_the_same_images_and_labels(tmp_path, world, delimite
     path = tmp_path / "garments.csv"
     path.write_text(csv_text(world, delimiter=delimiter, label=label, header=header, names=names))
 
-    classes = (
-        None if label is None else world.dataset.target().classes if names else ("0", "1", "2", "3", "4")
-    )
+    classes = None if label is None else world.dataset.target().classes if names else ("0", "1", "2", "3", "4")
     assert_is(read(path), world, classes=classes)
 
 
@@ -121,9 +117,7 @@ def test_columns_sorted_by_name_are_sorted_by_number(tmp_path, world):
 def test_the_index_of_pandas_is_skipped_and_reported(tmp_path, world):
     lines = csv_text(world).splitlines()
     path = tmp_path / "garments.csv"
-    path.write_text(
-        "\n".join([f"Unnamed: 0,{lines[0]}", *(f"{i},{line}" for i, line in enumerate(lines[1:]))])
-    )
+    path.write_text("\n".join([f"Unnamed: 0,{lines[0]}", *(f"{i},{line}" for i, line in enumerate(lines[1:]))]))
 
     dataset = read(path)
 
@@ -277,14 +271,7 @@ def test_a_row_that_cannot_be_read_is_named_by_its_line(tmp_path, world, damage,
 
 
 def test_the_row_is_correct_far_into_a_file(tmp_path):
-    lines = [
-        "label,pixel1,pixel2,pixel3,pixel4",
-        "",
-        *["1,0,10,200,255"] * 50_000,
-        "",
-        "1,0,10,200,2555",
-        "1,0,0,0,0",
-    ]
+    lines = ["label,pixel1,pixel2,pixel3,pixel4", "", *["1,0,10,200,255"] * 50_000, "", "1,0,10,200,2555", "1,0,0,0,0"]
     path = tmp_path / "tiny.csv"
     path.write_text("\n".join(lines))
     error = refused("pixel_value", path)
@@ -357,9 +344,7 @@ def test_what_is_written_is_read_back_the_same(tmp_path_factory, data):
     )
     values = data.draw(st.binary(min_size=count * side**2 * channels, max_size=count * side**2 * channels))
     pixels = np.frombuffer(values, np.uint8).reshape(count, side, side, channels)
-    name = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1).map(
-        lambda t: f"a{t}"
-    )
+    name = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1).map(lambda t: f"a{t}")
     labels = data.draw(st.lists(name, min_size=count, max_size=count))
     path = tmp_path_factory.mktemp("written") / "x.csv"
 
@@ -372,11 +357,7 @@ def test_what_is_written_is_read_back_the_same(tmp_path_factory, data):
 
 
 @settings(max_examples=300)
-@given(
-    st.lists(
-        st.lists(st.text("0123456789,;\n -x", max_size=5), min_size=1, max_size=4), min_size=1, max_size=4
-    )
-)
+@given(st.lists(st.lists(st.text("0123456789,;\n -x", max_size=5), min_size=1, max_size=4), min_size=1, max_size=4))
 def test_the_digit_parser_agrees_with_int(lines):
     """Whatever it does not refuse is exactly what Python makes of each cell."""
     text = "".join(",".join(cells) + "\n" for cells in lines)
@@ -386,15 +367,12 @@ def test_the_digit_parser_agrees_with_int(lines):
     if parsed is not None:
         assert parsed.tolist() == [[int(cell) for cell in row] for row in expected]
     plain = all(
-        len(row) == columns and all(c.isdecimal() and len(c) < 4 and int(c) < 256 for c in row)
-        for row in expected
+        len(row) == columns and all(c.isdecimal() and len(c) < 4 and int(c) < 256 for c in row) for row in expected
     )
     assert (parsed is not None) == (plain and len(text) > 3)
 
 
 def test_the_digit_parser_reads_every_pair_of_values():
-    values = (
-        np.random.default_rng(0).permutation(np.repeat(np.arange(256, dtype=np.uint8), 256)).reshape(-1, 64)
-    )
+    values = np.random.default_rng(0).permutation(np.repeat(np.arange(256, dtype=np.uint8), 256)).reshape(-1, 64)
     text = "".join(",".join(map(str, row)) + "\n" for row in values.tolist()).encode()
     assert np.array_equal(DigitParser(64, ",", len(text)).parse(text), values)

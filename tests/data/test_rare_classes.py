@@ -185,9 +185,7 @@ def test_a_run_with_rare_classes_is_resumed_and_evaluated(catalogue, tmp_path, c
     assert record["data"]["classes"] == {"kind": ["dress", "hat", "shirt"], "fabric": ["linen", "wool"]}
     assert "--min-per-class fabric=4 --rare-classes fabric=drop" in record["command"]
 
-    evaluated = invoke(
-        capfd, "evaluate", tmp_path / "run", catalogue, *targets, *rare, "--split", "all", "--json"
-    )
+    evaluated = invoke(capfd, "evaluate", tmp_path / "run", catalogue, *targets, *rare, "--split", "all", "--json")
     assert evaluated.code == 0, evaluated.err
     assert evaluated.json["targets"]["fabric"]["n"] == 32
     assert "lace (2)" in evaluated.err

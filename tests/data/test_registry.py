@@ -34,9 +34,7 @@ def tiny(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("MUSLIN_DATA", raising=False)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     folder = tmp_path / "debian" / "tiny"
-    return replace(
-        FASHION_MNIST, name="tiny", files=files, urls=(), name_pattern="tiny", debian_folder=folder
-    )
+    return replace(FASHION_MNIST, name="tiny", files=files, urls=(), name_pattern="tiny", debian_folder=folder)
 
 
 def put(folder: Path, contents: dict[str, bytes], *, zipped: bool = True) -> Path:
@@ -48,9 +46,7 @@ def put(folder: Path, contents: dict[str, bytes], *, zipped: bool = True) -> Pat
 
 
 @pytest.fixture
-def row(
-    tiny: RegisteredDataset, drawn: SyntheticDataset, monkeypatch: pytest.MonkeyPatch
-) -> RegisteredDataset:
+def row(tiny: RegisteredDataset, drawn: SyntheticDataset, monkeypatch: pytest.MonkeyPatch) -> RegisteredDataset:
     """The small data set as a row of DATASETS, with its classes."""
     row = replace(tiny, classes=drawn.dataset.target().classes)
     monkeypatch.setitem(registry.DATASETS, "tiny", row)

@@ -31,9 +31,7 @@ def opened(written: WrittenDataset) -> Dataset:
     return read(written.path, **written.read_options)
 
 
-def test_every_format_has_the_same_photos_labels_and_parts(
-    written: WrittenDataset, some: list[Sample]
-) -> None:
+def test_every_format_has_the_same_photos_labels_and_parts(written: WrittenDataset, some: list[Sample]) -> None:
     data = opened(written)
     assert len(data) == len(some)
     for i, sample in enumerate(some):
@@ -55,9 +53,7 @@ def test_every_format_has_the_same_photos_labels_and_parts(
             assert yes == [set(s.tag_names) for s in some]
         else:
             number = {name: str(place) for place, name in enumerate(TAGS, 1)}
-            assert yes == [
-                {number[n] for n in s.tag_names} | {str(imaterialist_number(some, s))} for s in some
-            ]
+            assert yes == [{number[n] for n in s.tag_names} | {str(imaterialist_number(some, s))} for s in some]
     assert (data.parts is not None) == written.parts
     if data.parts is not None:
         assert data.parts.tolist() == [s.part for s in some]
@@ -128,8 +124,7 @@ def test_unknown_tags_stay_unknown_after_pandas_rewrites_parquet(some: list[Samp
 
 def test_pixels_in_every_format_are_the_same_data_set(some: list[Sample], tmp_path: Path) -> None:
     small = [
-        replace(sample, file=tmp_path / f"small/{sample.part}/{sample.label}/{sample.file.stem}.png")
-        for sample in some
+        replace(sample, file=tmp_path / f"small/{sample.part}/{sample.label}/{sample.file.stem}.png") for sample in some
     ]
     for big, sample in zip(some, small, strict=True):
         sample.file.parent.mkdir(parents=True, exist_ok=True)

@@ -55,11 +55,7 @@ def test_titles_empty_rows_merged_cells_and_other_sheets(tmp_path: Path) -> None
     data = read(path)
     assert [data.targets[0].classes[i] for i in data.labels["label"]] == ["hat", "hat", "shirt", "shirt"]
     sheet, *counts = data.fixes
-    assert (sheet.code, sheet.params["name"], sheet.params["others"]) == (
-        "one_sheet_read",
-        "Sheet",
-        ["notes"],
-    )
+    assert (sheet.code, sheet.params["name"], sheet.params["others"]) == ("one_sheet_read", "Sheet", ["notes"])
     assert {fix.code: fix.params["count"] for fix in counts} == {
         "rows_above_header_skipped": 1,
         "empty_rows_skipped": 2,
@@ -100,9 +96,7 @@ def test_dates_are_days_and_formulas_their_saved_results(tmp_path: Path) -> None
 
 def test_times_and_durations_are_read_as_they_are_shown(tmp_path: Path) -> None:
     cells = {"m/d/yy": 45443, "[h]:mm": 1.25, "h:mm": 0.125, "000": 7, "[Red]0.0": 7.5, '"day" 0': 3}
-    path = workbook(
-        tmp_path / "shop.xlsx", [["n", "cell"], *([i, cell] for i, cell in enumerate(cells.values()))]
-    )
+    path = workbook(tmp_path / "shop.xlsx", [["n", "cell"], *([i, cell] for i, cell in enumerate(cells.values()))])
     book = openpyxl.load_workbook(path)
     for row, number_format in enumerate(cells, 2):
         book.active.cell(row, 2).number_format = number_format
@@ -131,9 +125,7 @@ def test_cell_at_the_far_end_of_the_sheet_is_read_fast(tmp_path: Path) -> None:
     book.save(path)
     data = read(path)
     assert len(data) == 2
-    assert {"empty_rows_skipped": 1_048_572}.items() <= {
-        f.code: f.params["count"] for f in data.fixes
-    }.items()
+    assert {"empty_rows_skipped": 1_048_572}.items() <= {f.code: f.params["count"] for f in data.fixes}.items()
 
 
 @pytest.mark.parametrize("damage", ["cut", "xml", "missing", "empty"])

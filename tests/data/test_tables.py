@@ -25,11 +25,7 @@ def photos(tmp_path: Path) -> Path:
 
 def rows_of(photos: Path) -> list[dict[str, str]]:
     return [
-        {
-            "path": file.relative_to(photos.parent).as_posix(),
-            "label": file.parent.name,
-            "split": file.parts[-3],
-        }
+        {"path": file.relative_to(photos.parent).as_posix(), "label": file.parent.name, "split": file.parts[-3]}
         for part in ("train", "test")
         for file in sorted((photos / part).rglob("*.jpg"))
     ]
@@ -70,9 +66,7 @@ def test_table_of_any_kind_equals_folders(photos: Path, suffix: str) -> None:
 def test_kaggle_styles_with_commas_ids_and_missing_photos(tmp_path: Path) -> None:
     garments(tmp_path / "images")
     lines = ["id,gender,articleType,productDisplayName"]
-    lines += [
-        f"{n},{'Men' if n % 2 else 'Women'},{'Tops' if n < 5 else 'Hats'},Garment {n}" for n in range(1, 10)
-    ]
+    lines += [f"{n},{'Men' if n % 2 else 'Women'},{'Tops' if n < 5 else 'Hats'},Garment {n}" for n in range(1, 10)]
     lines[2] += ", blue, large"
     lines += ["77,Men,Tops,Lost one"]
     (tmp_path / "styles.csv").write_text("\n".join(lines) + "\n")
@@ -103,9 +97,7 @@ def test_clothing_data_set_has_groups_and_unknown_labels(tmp_path: Path) -> None
     assert (fix.code, fix.params["count"]) == ("labels_made_unknown", 3)
 
 
-@pytest.mark.parametrize(
-    "cells", [("red|blue", "blue"), ("red; blue", "blue"), ('["red", "blue"]', '["blue"]')]
-)
+@pytest.mark.parametrize("cells", [("red|blue", "blue"), ("red; blue", "blue"), ('["red", "blue"]', '["blue"]')])
 def test_several_labels_in_a_cell(tmp_path: Path, cells: tuple[str, str]) -> None:
     garments(tmp_path / "images")
     rows = [{"image": "1", "tags": cells[0]}, {"image": "2", "tags": cells[1]}, {"image": "3", "tags": ""}]
@@ -117,9 +109,7 @@ def test_several_labels_in_a_cell(tmp_path: Path, cells: tuple[str, str]) -> Non
 def tagged(tmp_path: Path, *cells: str) -> Path:
     """A table of as many photos as cells."""
     garments(tmp_path / "images")
-    return write_table(
-        tmp_path / "t.csv", [{"image": str(i), "tags": cell} for i, cell in enumerate(cells, 1)]
-    )
+    return write_table(tmp_path / "t.csv", [{"image": str(i), "tags": cell} for i, cell in enumerate(cells, 1)])
 
 
 @pytest.mark.parametrize(
@@ -129,10 +119,7 @@ def test_commas_and_python_lists_separate_labels(tmp_path: Path, cells: tuple[st
     data = read(tagged(tmp_path, *cells))
     assert data.targets[0].kind == "multilabel"
     assert data.labels["tags"][2].tolist() == [UNKNOWN] * len(data.targets[0].classes)
-    assert {data.targets[0].classes[i] for i in np.flatnonzero(data.labels["tags"][0] == 1)} == {
-        "red",
-        "blue",
-    }
+    assert {data.targets[0].classes[i] for i in np.flatnonzero(data.labels["tags"][0] == 1)} == {"red", "blue"}
     assert "label: tags (" in data.origin
 
 
@@ -218,13 +205,9 @@ def test_image_column_makes_any_file_a_table(tmp_path: Path) -> None:
 
 def test_columns_and_images_folder_can_be_chosen(tmp_path: Path) -> None:
     garments(tmp_path / "elsewhere")
-    rows = [
-        {"n": str(i), "a": "x" if i < 5 else "y", "b": str(i % 2), "who": str(i // 3)} for i in range(1, 10)
-    ]
+    rows = [{"n": str(i), "a": "x" if i < 5 else "y", "b": str(i % 2), "who": str(i // 3)} for i in range(1, 10)]
     path = write_table(tmp_path / "table.csv", rows)
-    data = read(
-        path, format="table", images=tmp_path / "elsewhere", image_column="n", target="b", group="who"
-    )
+    data = read(path, format="table", images=tmp_path / "elsewhere", image_column="n", target="b", group="who")
     assert (len(data), data.targets[0].name) == (9, "b")
     assert data.groups is not None
     assert np.unique(data.groups).tolist() == ["0", "1", "2", "3"]

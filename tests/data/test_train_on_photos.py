@@ -36,10 +36,7 @@ def test_small_photo_learns_and_predicts_photos(photos: Path, tmp_path: Path) ->
     files = [photos / str(id_) for id_ in test.ids]
     answers = predictor.predict(files)
     right = np.mean(
-        [
-            answer.predictions["label"].label == file.parent.name
-            for answer, file in zip(answers, files, strict=True)
-        ]
+        [answer.predictions["label"].label == file.parent.name for answer, file in zip(answers, files, strict=True)]
     )
     assert abs(right - evaluation.accuracy) < 0.1
 

@@ -74,9 +74,7 @@ def test_class_names_the_better_model_only_if_significant() -> None:
     a, b = labels.copy(), labels.copy()
     a[:20] = 1  # the first is wrong on a fifth of class 0, the second on a hundredth of class 1
     b[100] = 0
-    comparison = compare_predictions(
-        np.append(labels, UNKNOWN), np.append(a, 0), np.append(b, 1), ["dress", "hat"]
-    )
+    comparison = compare_predictions(np.append(labels, UNKNOWN), np.append(a, 0), np.append(b, 1), ["dress", "hat"])
     assert (comparison.overall.n, comparison.accuracy_a, comparison.accuracy_b) == (200, 0.9, 0.995)
     assert [row.better_model for row in comparison.per_class] == ["b", None]
     assert comparison.images_only_b_correct == tuple(range(20))

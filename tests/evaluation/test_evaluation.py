@@ -18,9 +18,7 @@ from muslin.evaluation.metrics import calibration_bins, expected_calibration_err
 CLASSES = ("coat", "shirt", "bag", "boot")
 
 
-def predictions(
-    n: int = 600, seed: int = 0, classes: int = 4
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def predictions(n: int = 600, seed: int = 0, classes: int = 4) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     random = np.random.default_rng(seed)
     labels = random.integers(0, classes, n)
     scores = random.normal(size=(n, classes)) + 1.5 * np.eye(classes)[labels]
@@ -59,9 +57,7 @@ def test_every_metric_equals_scikit_learns() -> None:
     labels, probabilities = predictions()
     evaluation = evaluate_multiclass(labels, probabilities, CLASSES)
     predicted = probabilities.argmax(axis=1)
-    report: dict[str, Any] = metrics.classification_report(
-        labels, predicted, target_names=CLASSES, output_dict=True
-    )
+    report: dict[str, Any] = metrics.classification_report(labels, predicted, target_names=CLASSES, output_dict=True)
     assert evaluation.accuracy == pytest.approx(metrics.accuracy_score(labels, predicted))
     assert np.array_equal(evaluation.confusion, metrics.confusion_matrix(labels, predicted))
     assert evaluation.log_loss == pytest.approx(metrics.log_loss(labels, probabilities), rel=1e-6)
@@ -73,10 +69,7 @@ def test_every_metric_equals_scikit_learns() -> None:
         assert (each.precision, each.recall, each.f1, each.support) == pytest.approx(
             (row["precision"], row["recall"], row["f1-score"], row["support"])
         )
-    for averages, row in (
-        (evaluation.macro, report["macro avg"]),
-        (evaluation.weighted, report["weighted avg"]),
-    ):
+    for averages, row in ((evaluation.macro, report["macro avg"]), (evaluation.weighted, report["weighted avg"])):
         assert (averages.precision, averages.recall, averages.f1) == pytest.approx(
             (row["precision"], row["recall"], row["f1-score"])
         )
@@ -101,9 +94,7 @@ def test_log_loss_of_a_certain_error_is_scikit_learns() -> None:
     for dtype in (np.float32, np.float64):
         probabilities = np.array([[1, 0], [1, 0], [0.25, 0.75]], dtype=dtype)
         expected = metrics.log_loss(labels, probabilities)
-        assert evaluate_multiclass(labels, probabilities, ("a", "b")).log_loss == pytest.approx(
-            expected, rel=1e-6
-        )
+        assert evaluate_multiclass(labels, probabilities, ("a", "b")).log_loss == pytest.approx(expected, rel=1e-6)
 
 
 def test_calibration_error_worked_by_hand() -> None:

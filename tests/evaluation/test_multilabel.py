@@ -73,9 +73,7 @@ def test_rare_labels_share_one_threshold() -> None:
     thresholds = best_f1_thresholds(truth, probabilities)
     assert (truth[:, 3] == 1).sum() < 10
     cells = truth != UNKNOWN
-    common = max(
-        metrics.f1_score(truth[cells], probabilities[cells] >= t) for t in np.unique(probabilities[cells])
-    )
+    common = max(metrics.f1_score(truth[cells], probabilities[cells] >= t) for t in np.unique(probabilities[cells]))
     assert metrics.f1_score(truth[cells], probabilities[cells] >= thresholds[3]) == pytest.approx(common)
     assert best_f1_thresholds(np.full((5, 2), UNKNOWN), np.full((5, 2), 0.3)) == (0.5, 0.5)
 
@@ -88,9 +86,7 @@ def test_binary_metrics_are_scikit_learns_at_the_threshold() -> None:
     evaluation = evaluate_multiclass(truth, probabilities, ("worn", "flat"), threshold=0.7)
     assert evaluation.binary
     assert evaluation.binary.roc_auc == pytest.approx(metrics.roc_auc_score(truth, second))
-    assert evaluation.binary.average_precision == pytest.approx(
-        metrics.average_precision_score(truth, second)
-    )
+    assert evaluation.binary.average_precision == pytest.approx(metrics.average_precision_score(truth, second))
     assert evaluation.correct == (truth == (second >= 0.7)).sum()
     at_half = next(point for point in evaluation.binary.operating_points if point.threshold == 0.5)
     assert at_half.recall == pytest.approx(metrics.recall_score(truth, second >= 0.5))

@@ -57,9 +57,7 @@ def test_calibration_metrics_are_scikit_learns() -> None:
     labels, probabilities = predictions(500, seed=2)
     metrics = calibration_metrics(labels, probabilities)
     assert metrics.log_loss == pytest.approx(log_loss(labels, probabilities), rel=1e-5)
-    assert metrics.brier_score == pytest.approx(
-        brier_score_loss(labels, probabilities, scale_by_half=False), rel=1e-5
-    )
+    assert metrics.brier_score == pytest.approx(brier_score_loss(labels, probabilities, scale_by_half=False), rel=1e-5)
     tags = np.array([[1, 0], [0, -1], [1, 1]], dtype=np.int8)
     tag_probabilities = np.array([[0.9, 0.2], [0.4, 0.7], [0.3, 0.6]], dtype=np.float32)
     cells = ([1, 0, 0, 1, 1], [0.9, 0.2, 0.4, 0.3, 0.6])
@@ -118,9 +116,7 @@ def test_chance_makes_a_weak_slice_in_at_most_5_of_100_tests() -> None:
 def test_leaks_are_measured_apart() -> None:
     labels, probabilities = predictions(400, seed=5)
     leaked = probabilities.argmax(1) == labels
-    reliability = measure_reliability(
-        GARMENTS, Predictions(labels, probabilities, probabilities, leaked=leaked), None
-    )
+    reliability = measure_reliability(GARMENTS, Predictions(labels, probabilities, probabilities, leaked=leaked), None)
     assert reliability is not None
     assert reliability.leaks is not None
     assert (reliability.leaks.n, reliability.leaks.accuracy) == (leaked.sum(), 1.0)

@@ -119,9 +119,7 @@ def test_policy_without_calibration_data_accepts_nothing() -> None:
         ((0.9, "per-clas"), "guarantee_unknown", {"name": "per-clas", "nearest": "per-class"}),
     ],
 )
-def test_wrong_precision_or_guarantee_is_refused(
-    arguments: tuple[Any, ...], code: str, params: dict[str, Any]
-) -> None:
+def test_wrong_precision_or_guarantee_is_refused(arguments: tuple[Any, ...], code: str, params: dict[str, Any]) -> None:
     with pytest.raises(DataError) as error:
         acceptance_policy(GARMENTS, None, *arguments)
     assert error.value.code == code
@@ -137,9 +135,7 @@ def test_guarantee_fails_in_at_most_5_of_100_draws(n: int) -> None:
         confidence = -np.sort(-(0.5 + 0.5 * random.random(n)))
         threshold = accept_threshold(confidence, random.random(n) < confidence, target)
         used += threshold < np.inf
-        failed += (
-            threshold < np.inf and (1 + threshold) / 2 < target
-        )  # mean of a uniform from `threshold` to 1
+        failed += threshold < np.inf and (1 + threshold) / 2 < target  # mean of a uniform from `threshold` to 1
     assert binomtest(failed, draws, 0.05, alternative="greater").pvalue > 0.01
     assert used > draws / 3
 
@@ -155,8 +151,7 @@ def test_equal_confidences_are_accepted_together() -> None:
 def test_per_class_guarantee_accepts_less_than_overall() -> None:
     data = fit_calibration_data(GARMENTS, *predictions(6_000, seed=5))
     per_class, overall = (
-        acceptance_policy(GARMENTS, data, 0.95, guarantee).expected_coverage
-        for guarantee in ("per-class", "overall")
+        acceptance_policy(GARMENTS, data, 0.95, guarantee).expected_coverage for guarantee in ("per-class", "overall")
     )
     assert 0 < per_class < overall
 

@@ -27,10 +27,7 @@ from small_models import LABEL, small_bundle
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / request.param
     run = muslin.train(
-        make_garments(300, seed=1).dataset,
-        recipe=request.param,
-        out=out,
-        settings={"epochs": 1, "batch_size": 48},
+        make_garments(300, seed=1).dataset, recipe=request.param, out=out, settings={"epochs": 1, "batch_size": 48}
     )
     return run.model
 
@@ -52,16 +49,14 @@ def test_arithmetic_of_500_random_values_equals_the_runtime(model: Path) -> None
             if step["step_kind"] == "convolution":
                 products = sum(
                     v * w
-                    for m in arithmetic(trace, step["layer"], step["index"], tta_view, all_terms=True)[
-                        "layer_path"
-                    ][-1]["maps"]
+                    for m in arithmetic(trace, step["layer"], step["index"], tta_view, all_terms=True)["layer_path"][
+                        -1
+                    ]["maps"]
                     for values, weights in zip(m["values"], m["weights"], strict=True)
                     for v, w in zip(values, weights, strict=True)
                     if v is not None
                 )
-                assert products + (step["bias"] or 0) == pytest.approx(
-                    step["runtime_value"], rel=1e-4, abs=1e-4
-                )
+                assert products + (step["bias"] or 0) == pytest.approx(step["runtime_value"], rel=1e-4, abs=1e-4)
 
 
 def test_cells_and_bias_add_up_to_the_score_at_every_layer(model: Path) -> None:

@@ -40,9 +40,7 @@ def test_arithmetic_and_attribution_of_a_photo_model(inspected: InspectedModel) 
         layer = layers[numbers.integers(len(layers))]
         index = [int(numbers.integers(side)) for side in layer.shape]
         result = arithmetic(inspection.trace, layer.name, index)
-        assert result["sum"] == pytest.approx(
-            inspection.trace.of(layer.name)[tuple(index)], rel=1e-4, abs=1e-4
-        )
+        assert result["sum"] == pytest.approx(inspection.trace.of(layer.name)[tuple(index)], rel=1e-4, abs=1e-4)
         assert result["matches_runtime"]
     (target,) = inspected.bundle.targets
     label = target.classes[1]

@@ -58,9 +58,7 @@ def png(width, height, bits, colour_type, raw: bytes, *chunks: tuple[bytes, byte
     """A PNG written by hand, for what Pillow does not write: 16 bits of colour, and lies."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     rows = len(raw) // height if height and raw else 0
     lines = b"".join(b"\0" + raw[i * rows : (i + 1) * rows] for i in range(height if raw else 0))
@@ -149,9 +147,7 @@ def test_the_exif_orientation_is_applied(orientation, format):
 
 
 def test_a_photo_with_damaged_exif_is_decoded():
-    content = encoded(
-        FLAG, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage", quality=95, subsampling=0
-    )
+    content = encoded(FLAG, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage", quality=95, subsampling=0)
     assert np.abs(decode(content).pixels.astype(int) - FLAG).mean() < 4
 
 
@@ -220,14 +216,7 @@ def transparent_images():
         "palette GIF, one colour transparent": (encoded(palette, "GIF", transparency=green), without_green),
         "RGB PNG, one colour transparent": (encoded(FLAG, "PNG", transparency=GREEN), without_green),
         "16-bit RGB PNG, one colour transparent": (
-            png(
-                64,
-                40,
-                16,
-                2,
-                (FLAG.astype(np.uint16) * 257).astype(">u2").tobytes(),
-                (b"tRNS", b"\0\0\xff\xff\0\0"),
-            ),
+            png(64, 40, 16, 2, (FLAG.astype(np.uint16) * 257).astype(">u2").tobytes(), (b"tRNS", b"\0\0\xff\xff\0\0")),
             without_green,
         ),
     }
@@ -477,9 +466,7 @@ def test_an_image_of_the_right_kind_is_unchanged(transform, garment):
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize(
-    "shape", [(1, 1, 3), (1, 10_000, 3), (10_000, 1, 1), (28, 28, 3), (300, 200, 1), (31, 28, 3)]
-)
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 10_000, 3), (10_000, 1, 1), (28, 28, 3), (300, 200, 1), (31, 28, 3)])
 @pytest.mark.parametrize("size", [GRAY_28, (64, 48, 3)])
 def test_every_image_gets_the_models_size_and_a_note(transform, shape, size):
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -501,9 +488,7 @@ def test_a_photo_on_white_becomes_light_on_black_and_centred():
     expected = np.zeros(GRAY_28, dtype=np.uint8)
     expected[:, 10:17] = 255  # 100 of 400 is 7 of 28, in the middle
     assert np.array_equal(pixels, expected)
-    assert note == Message(
-        "fashion_mnist_light", before="400×600", trimmed="100×400", small="7×28", size="28×28"
-    )
+    assert note == Message("fashion_mnist_light", before="400×600", trimmed="100×400", small="7×28", size="28×28")
 
 
 def test_edges_within_5_percent_of_the_corner_are_trimmed():
@@ -536,10 +521,7 @@ def test_sharpening_changes_outlines_and_not_plain_cloth():
 @pytest.mark.parametrize("enlarge", [Image.Resampling.NEAREST, Image.Resampling.BICUBIC])
 def test_an_enlarged_fashion_mnist_image_is_only_scaled_back(garment, enlarge):
     large = np.asarray(Image.fromarray(garment[:, :, 0]).resize((280, 280), enlarge))
-    for source in (
-        large[:, :, np.newaxis],
-        decode(encoded(Image.fromarray(large).convert("RGB"), "JPEG")).pixels,
-    ):
+    for source in (large[:, :, np.newaxis], decode(encoded(Image.fromarray(large).convert("RGB"), "JPEG")).pixels):
         pixels, note = apply_transform(source, "fashion-mnist", GRAY_28)
         assert np.abs(pixels.astype(int) - garment).mean() < 6
         assert note.code == "light_image_fitted"

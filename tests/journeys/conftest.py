@@ -12,7 +12,5 @@ from muslin.data.synthetic import make_garments
 @pytest.fixture(scope="session")
 def garments(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """garments.csv: 300 drawn images, 28×28 gray, five classes by name."""
-    [path] = write_csv(
-        replace(make_garments(300, seed=3).dataset, name="garments"), tmp_path_factory.mktemp("data")
-    )
+    [path] = write_csv(replace(make_garments(300, seed=3).dataset, name="garments"), tmp_path_factory.mktemp("data"))
     return path

@@ -113,12 +113,7 @@ DAMAGED_IDX: dict[str, tuple[str, Callable[[Garments], bytes], str, dict[str, ob
         {"expected": (2**32 - 1) * 28 * 28 + 16},
     ),
     "gzip cut off": (IMAGES, lambda g: gzip.compress(g.images)[:-2000], "gzip_cut_off", {}),
-    "gzip damaged": (
-        IMAGES,
-        lambda g: gzip.compress(g.images, mtime=0)[:40] + bytes(9999),
-        "gzip_damaged",
-        {},
-    ),
+    "gzip damaged": (IMAGES, lambda g: gzip.compress(g.images, mtime=0)[:40] + bytes(9999), "gzip_damaged", {}),
     "labels cut off": (LABELS, lambda g: g.label_file[:-1], "idx_length", {"found": 87, "expected": 88}),
     "labels empty": (LABELS, lambda g: b"", "file_empty", {}),
     "magic of images": (
@@ -207,9 +202,7 @@ DAMAGED_CSV: dict[str, tuple[Callable[[bytes], bytes], str, dict[str, object]]] 
 def test_a_damaged_csv_is_named_with_the_row(damage: str, sound: Garments, here: Path, capfd: Any) -> None:
     change, code, params = DAMAGED_CSV[damage]
     (here / "x.csv").write_bytes(change(sound.csv))
-    assert_error(
-        refused(capfd, "train", "x.csv", *FEW), code or "format_not_detected", **(params or {"path": "x.csv"})
-    )
+    assert_error(refused(capfd, "train", "x.csv", *FEW), code or "format_not_detected", **(params or {"path": "x.csv"}))
 
 
 def test_rows_without_a_label_are_excluded(sound: Garments, here: Path, capfd: Any) -> None:
@@ -231,12 +224,7 @@ def test_classes_can_have_any_name(sound: Garments, here: Path, capfd: Any) -> N
     assert invoke(capfd, "look", "x.csv", "--json").json["targets"]["label"]["classes"].keys() == set(names)
     assert invoke(capfd, "look", "x.csv", "--class", names[1], "-o", "sheet.png").code == 0
     assert invoke(capfd, "look", "x.csv", "--index", 0, "-o", "0.png").code == 0
-    for words in (
-        ("look", "x.csv"),
-        ("inspect", "run"),
-        ("evaluate", "run", "x.csv"),
-        ("predict", "run", "0.png"),
-    ):
+    for words in (("look", "x.csv"), ("inspect", "run"), ("evaluate", "run", "x.csv"), ("predict", "run", "0.png")):
         said = invoke(capfd, *words)
         assert said.code == 0, said
         assert any(name in said.out for name in (names[0], names[2])), "as they are"

@@ -83,9 +83,7 @@ def test_every_public_name_can_be_imported() -> None:
     assert sorted(dir(muslin)) == sorted(muslin.__all__)
     for name in muslin.__all__:
         assert getattr(muslin, name) is not None
-    assert {"read", "train", "resume", "open", "evaluate", "MuslinError", "ImageClassifier"} <= set(
-        muslin.__all__
-    )
+    assert {"read", "train", "resume", "open", "evaluate", "MuslinError", "ImageClassifier"} <= set(muslin.__all__)
     assert muslin.__version__ == version("muslin")
     assert not hasattr(muslin, "nothing")
     with pytest.raises(ImportError):
@@ -100,15 +98,4 @@ def test_importing_muslin_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     roots = set(eval(done.stdout))
     assert "muslin" in roots
-    assert not roots & {
-        "numpy",
-        "torch",
-        "onnx",
-        "onnxruntime",
-        "PIL",
-        "sklearn",
-        "scipy",
-        "pyarrow",
-        "click",
-        "rich",
-    }
+    assert not roots & {"numpy", "torch", "onnx", "onnxruntime", "PIL", "sklearn", "scipy", "pyarrow", "click", "rich"}

@@ -164,9 +164,7 @@ def test_a_read_only_disk_is_reported(garments: Path, roomy: Path, disk: Disk, c
     sheet = disk.folder / "sheet.png"
     assert refusal(invoke(capfd, "look", garments, "-o", sheet)).startswith(f"{sheet}: ")
     assert f"{disk.folder}/half/" in refusal(invoke(capfd, "train", "--resume", disk.folder / "half"))
-    assert invoke(capfd, "train", "--resume", disk.folder / "run").code == 0, (
-        "finished, so nothing is written"
-    )
+    assert invoke(capfd, "train", "--resume", disk.folder / "run").code == 0, "finished, so nothing is written"
     assert invoke(capfd, "evaluate", disk.folder / "run", garments).code == 0
     assert invoke(capfd, "inspect", disk.folder / "run").code == 0
 

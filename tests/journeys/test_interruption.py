@@ -23,14 +23,7 @@ JOBS = {
     "tutorial": ["--epochs", "12", "--set", "batch_size=32", "--set", "widths=16,16,32", "--seed", "5"],
 }
 KILLS = {"quick": 12, "tutorial": 8}
-TURNS = (
-    "run.json",
-    "history.jsonl",
-    "checkpoint.safetensors",
-    "model.muslin",
-    "evaluation.json",
-    "report.html",
-)
+TURNS = ("run.json", "history.jsonl", "checkpoint.safetensors", "model.muslin", "evaluation.json", "report.html")
 
 
 @dataclass
@@ -70,8 +63,7 @@ class Job:
             "weights": bundle.weights,
             "model": bundle.model,
             "checkpoint": {
-                name: value.tobytes()
-                for name, value in load_file(self.folder / "checkpoint.safetensors").items()
+                name: value.tobytes() for name, value in load_file(self.folder / "checkpoint.safetensors").items()
             },
             "history": [{**json.loads(row), "elapsed_s": None} for row in history],
             "evaluation": (self.folder / "evaluation.json").read_bytes(),
@@ -163,9 +155,7 @@ def test_ctrl_c_and_sigterm_stop_after_the_step(whole: tuple[Job, float], tmp_pa
 
 
 @pytest.mark.parametrize("whole", ["quick"], indirect=True)
-def test_second_ctrl_c_stops_at_once_and_keeps_the_checkpoint(
-    whole: tuple[Job, float], tmp_path: Path
-) -> None:
+def test_second_ctrl_c_stops_at_once_and_keeps_the_checkpoint(whole: tuple[Job, float], tmp_path: Path) -> None:
     uninterrupted, _ = whole
     job = Job(uninterrupted.recipe, uninterrupted.data, tmp_path / "run")
     with job.begin() as process:
@@ -191,14 +181,10 @@ def test_finished_run_is_not_trained_again(whole: tuple[Job, float], capfd: Any)
     assert (done.code, done.err) == (0, f"{Message('run_finished')}\n")
     assert done.json["run"] == str(job.folder)
     assert invoke(capfd, "train", "--resume", job.folder).out.startswith("accuracy ")
-    assert {
-        path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()
-    } == before
+    assert {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in job.folder.iterdir()} == before
 
 
-def test_resume_refuses_other_data_and_leaves_the_run(
-    whole: tuple[Job, float], tmp_path: Path, capfd: Any
-) -> None:
+def test_resume_refuses_other_data_and_leaves_the_run(whole: tuple[Job, float], tmp_path: Path, capfd: Any) -> None:
     job, _ = whole
     other = tmp_path / "other.csv"
     lines = job.data.read_text().splitlines(keepends=True)

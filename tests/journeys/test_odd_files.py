@@ -54,9 +54,6 @@ def test_traceback_or_hang_counts_as_failed(odd: Path, tmp_path: Path) -> None:
     )
     code, rows, _ = run_benchmark(odd, str(failing))
     assert code == 1
-    assert (rows["page.jpg"]["outcome"], rows["page.jpg"]["message"]) == (
-        "failed",
-        "another exception; KeyError: 'x'",
-    )
+    assert (rows["page.jpg"]["outcome"], rows["page.jpg"]["message"]) == ("failed", "another exception; KeyError: 'x'")
     assert rows["sound.png"]["outcome"] == "failed"
     assert "killed by signal 9" in rows["sound.png"]["message"]

@@ -41,9 +41,7 @@ def test_train_json_is_one_object(sliced_run: FinishedRun) -> None:
     assert test == Run(folder).record["test"]
 
 
-def test_in_a_pipe_standard_error_has_one_line_per_epoch(
-    sliced_run: FinishedRun,
-) -> None:
+def test_in_a_pipe_standard_error_has_one_line_per_epoch(sliced_run: FinishedRun) -> None:
     choice, *lines = sliced_run.result.err.splitlines()
     assert choice == "recipe quick: suits images of about 28 px. Slower: --recipe tutorial"
     assert len(lines) == 4
@@ -69,9 +67,7 @@ def test_on_a_terminal_a_live_line_shows_progress(columns: int, garments: Path, 
     assert "\x1b[2K" in shown, "a line that is drawn again"
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     moments = re.findall(
-        r"epoch (\d)/6.*?loss (\d\.\d{3})\s+accuracy (\d+\.\d)%\s+([\d,]+) images/s\s+(\S+ \S+?) left",
-        plain,
-        re.S,
+        r"epoch (\d)/6.*?loss (\d\.\d{3})\s+accuracy (\d+\.\d)%\s+([\d,]+) images/s\s+(\S+ \S+?) left", plain, re.S
     )
     assert len(set(moments)) > 6, "it also moves within an epoch"
     width = max(len(line) for line in re.split(r"[\r\n]+", plain) if "images/s" in line)
@@ -94,8 +90,6 @@ def test_the_last_lines_show_accuracy_and_files(sliced_run: FinishedRun, capfd: 
 
     said = invoke(capfd, "train", "--resume", sliced_run.folder)
     test = sliced_run.result.json["test"]
-    assert said.out.splitlines()[0].startswith(
-        f"accuracy {100 * test['accuracy']:.1f} % on 600 test images ("
-    )
+    assert said.out.splitlines()[0].startswith(f"accuracy {100 * test['accuracy']:.1f} % on 600 test images (")
     assert f"model   {sliced_run.folder}/model.muslin" in said.out
     assert f"report  {sliced_run.folder}/report.html" in said.out

@@ -32,18 +32,7 @@ def test_csv_files_give_the_same_weights_as_the_idx_files(
 ) -> None:
     train, test = csv_files
     assert [path.name for path in csv_files] == ["fashion-mnist_train.csv", "fashion-mnist_test.csv"]
-    words = [
-        "train",
-        train,
-        "--test",
-        test,
-        "--epochs",
-        1,
-        "--set",
-        "batch_size=128",
-        "--out",
-        tmp_path / "run",
-    ]
+    words = ["train", train, "--test", test, "--epochs", 1, "--set", "batch_size=128", "--out", tmp_path / "run"]
     assert invoke(capfd, *words, "--json").json["test"] == from_idx.record["test"]
     ours, theirs = open_bundle(tmp_path / "run" / "model.muslin"), open_bundle(from_idx.model)
     assert ours.weights == theirs.weights
@@ -53,9 +42,7 @@ def test_csv_files_give_the_same_weights_as_the_idx_files(
     assert ours.provenance["data"]["fingerprint"] == theirs.provenance["data"]["fingerprint"]
 
 
-def test_csv_dialects_give_the_same_weights(
-    csv_files: list[Path], from_idx: muslin.Run, tmp_path: Path
-) -> None:
+def test_csv_dialects_give_the_same_weights(csv_files: list[Path], from_idx: muslin.Run, tmp_path: Path) -> None:
     def respelled(path: Path) -> Path:
         """Without a header, the label last, semicolons, CRLF, a byte order mark, gzipped under another suffix."""
         rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
@@ -65,15 +52,11 @@ def test_csv_dialects_give_the_same_weights(
         return other
 
     train, test = map(respelled, csv_files)
-    run = muslin.train(
-        train, test=test, settings=SETTINGS, read_options={"target": "last"}, out=tmp_path / "run"
-    )
+    run = muslin.train(train, test=test, settings=SETTINGS, read_options={"target": "last"}, out=tmp_path / "run")
     assert open_bundle(run.model).weights == open_bundle(from_idx.model).weights
 
 
-def test_weights_depend_on_the_seed_not_the_process(
-    fashion_slice: Path, from_idx: muslin.Run, tmp_path: Path
-) -> None:
+def test_weights_depend_on_the_seed_not_the_process(fashion_slice: Path, from_idx: muslin.Run, tmp_path: Path) -> None:
     words = ["train", fashion_slice, "--epochs", 1, "--set", "batch_size=128", "--out", "run"]
     assert run(*words, cwd=tmp_path).code == 0
     assert open_bundle(tmp_path / "run" / "model.muslin").weights == open_bundle(from_idx.model).weights
@@ -98,7 +81,5 @@ def test_data_from_get_csv_are_the_registered_data(tmp_path: Path, whole_run: An
     looked = run("look", "files/fashion-mnist_train.csv", "--json", cwd=tmp_path).json
     assert looked["images"] == 60_000
     assert looked["targets"]["label"]["classes"]["Shirt"] == 6_000
-    both = read(
-        tmp_path / "files" / "fashion-mnist_train.csv", test=tmp_path / "files" / "fashion-mnist_test.csv"
-    )
+    both = read(tmp_path / "files" / "fashion-mnist_train.csv", test=tmp_path / "files" / "fashion-mnist_test.csv")
     assert both.fingerprint == json.loads((whole_run.folder / "run.json").read_text())["data"]["fingerprint"]

@@ -59,9 +59,7 @@ def test_each_target_is_calibrated_decided_and_reported(run: muslin.Run) -> None
     decisions = {
         precision: [
             prediction.predictions["cloth"].decision
-            for prediction in predictor.predict(
-                [products(60).images[i] for i in range(60)], precision=precision
-            )
+            for prediction in predictor.predict([products(60).images[i] for i in range(60)], precision=precision)
         ]
         for precision in (0.5, 0.999)
     }
@@ -83,9 +81,7 @@ def test_predictions_use_the_sealed_thresholds_of_each_target(run: muslin.Run) -
     assert list(predictions) == ["label", "cloth", "tags"]
     probabilities, thresholds = predictions["tags"]["probabilities"], predictor.thresholds["tags"]
     expected = [
-        name
-        for name, threshold in zip(probabilities, thresholds, strict=True)
-        if probabilities[name] >= threshold
+        name for name, threshold in zip(probabilities, thresholds, strict=True) if probabilities[name] >= threshold
     ]
     assert predictions["tags"]["labels"] == expected
     everything = predictor.with_thresholds({"tags": 0.0, "cloth/dark": 1.0}).predict(image)[0].predictions
@@ -96,9 +92,7 @@ def test_predictions_use_the_sealed_thresholds_of_each_target(run: muslin.Run) -
 def test_resumed_training_with_several_targets_is_identical(run: muslin.Run, tmp_path: Path) -> None:
     steps = iter(range(100))
     with pytest.raises(StoppedError):
-        muslin.train(
-            products(), settings=SETTINGS, out=tmp_path / "run", should_stop=lambda: next(steps) >= 12
-        )
+        muslin.train(products(), settings=SETTINGS, out=tmp_path / "run", should_stop=lambda: next(steps) >= 12)
     resumed = muslin.resume(tmp_path / "run", products())
     assert Predictor.open(resumed.model).bundle.weights == Predictor.open(run.model).bundle.weights
 

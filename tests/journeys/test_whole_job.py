@@ -35,16 +35,11 @@ def test_the_split_has_the_expected_sizes(whole_run: FinishedRun) -> None:
     assert data["counts"]["label"]["validation"] == [1000] * 10, "each class keeps its share"
 
 
-def test_predict_classifies_images_written_by_look(
-    whole_run: FinishedRun, tmp_path: Path, capfd: Any
-) -> None:
+def test_predict_classifies_images_written_by_look(whole_run: FinishedRun, tmp_path: Path, capfd: Any) -> None:
     names = []
     for index in range(20):
         names.append(tmp_path / f"{index}.png")
-        assert (
-            invoke(capfd, "look", "fashion-mnist", "--split", "test", "--index", index, "-o", names[-1]).code
-            == 0
-        )
+        assert invoke(capfd, "look", "fashion-mnist", "--split", "test", "--index", index, "-o", names[-1]).code == 0
     result = invoke(capfd, "predict", whole_run.folder, *names, "--json")
     predictions = [json.loads(line)["predictions"]["label"]["label"] for line in result.out.splitlines()]
     true = (
@@ -61,7 +56,6 @@ def test_shirts_have_the_lowest_recall(whole_run: FinishedRun) -> None:
     assert recall["Trouser"] > 0.95
     assert sum(map(sum, metrics["confusion"])) == 10_000
     pairs = [
-        {metrics["classes"][pair["true"]], metrics["classes"][pair["predicted"]]}
-        for pair in metrics["confused_pairs"]
+        {metrics["classes"][pair["true"]], metrics["classes"][pair["predicted"]]} for pair in metrics["confused_pairs"]
     ]
     assert any("Shirt" in pair for pair in pairs[:3])

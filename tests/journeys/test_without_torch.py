@@ -38,8 +38,7 @@ def run_installed(program: Path, *words: object, here: Path) -> subprocess.Compl
 
 def test_the_base_installation_has_no_torch(muslin_alone: Path, tmp_path: Path) -> None:
     script = (
-        "import importlib.util as u, muslin; print([n for n in ('torch', 'pandas') if u.find_spec(n)], "
-        "muslin.__file__)"
+        "import importlib.util as u, muslin; print([n for n in ('torch', 'pandas') if u.find_spec(n)], muslin.__file__)"
     )
     done = run_installed(muslin_alone.with_name("python"), "-c", script, here=tmp_path)
     assert done.stdout.startswith("[] ")
@@ -60,9 +59,7 @@ def test_all_commands_but_train_work(muslin_alone: Path, sliced_run: FinishedRun
     assert done.returncode == 0, done.stderr
     assert "<html" in (tmp_path / "why.html").read_text()
 
-    done = run_installed(
-        muslin_alone, "evaluate", model, "fashion-mnist", "--split", "test", "--json", here=tmp_path
-    )
+    done = run_installed(muslin_alone, "evaluate", model, "fashion-mnist", "--split", "test", "--json", here=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["targets"]["label"]["n"] == 10_000
     assert "10,000" in run_installed(muslin_alone, "evaluate", model, "fashion-mnist", here=tmp_path).stdout
@@ -78,9 +75,7 @@ def test_all_commands_but_train_work(muslin_alone: Path, sliced_run: FinishedRun
     assert (tmp_path / "sheet.png").exists()
 
 
-def test_train_names_the_missing_packages(
-    muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path
-) -> None:
+def test_train_names_the_missing_packages(muslin_alone: Path, sliced_run: FinishedRun, tmp_path: Path) -> None:
     done = run_installed(muslin_alone, "train", "fashion-mnist", here=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("muslin: ")

@@ -28,9 +28,7 @@ class Watch:
         Raises:
             Exception: of whatever kind, for the first file that is not whole; AssertionError for one that is gone.
         """
-        said_finished = (
-            self.status == "finished"
-        )  # asked before looking, so that what it promises must be there
+        said_finished = self.status == "finished"  # asked before looking, so that what it promises must be there
         found: dict[str, tuple[int, int]] = {}
         changed = []
         for path in self.folder.iterdir() if self.folder.exists() else ():

@@ -83,7 +83,5 @@ def test_another_seed_gives_another_order(seed):
 def test_images_seen_are_those_of_all_steps(max_steps):
     r = recipe("quick", epochs=3, batch_size=20, max_steps=max_steps)
     images = np.zeros((93, 4, 4, 1), np.uint8)
-    counts = [
-        len(indices) for epoch in range(3) for _, indices, _ in epoch_batches(images, r, seed=0, epoch=epoch)
-    ]
+    counts = [len(indices) for epoch in range(3) for _, indices, _ in epoch_batches(images, r, seed=0, epoch=epoch)]
     assert sum(counts[: total_steps(93, r)]) == total_images_seen(93, r)

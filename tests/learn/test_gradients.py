@@ -143,9 +143,7 @@ def test_dropout_gradient_passes_where_the_value_passes(images):
 def test_pooling_before_relu_has_the_gradients_of_pooling_after(images):
     shown = IMAGES[images](torch.Generator().manual_seed(0))
     expected = gradients(lambda x: F.max_pool2d(F.relu(x), 2), shown, [])
-    for ours, theirs in zip(
-        gradients(lambda x: F.relu(F.max_pool2d(x, 2)), shown, []), expected, strict=True
-    ):
+    for ours, theirs in zip(gradients(lambda x: F.relu(F.max_pool2d(x, 2)), shown, []), expected, strict=True):
         torch.testing.assert_close(ours, theirs)
 
 

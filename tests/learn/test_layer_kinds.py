@@ -42,16 +42,12 @@ def faults(name: str, row: LayerKind) -> list[str]:
     for language in LANGUAGES:
         words = row.words.get(language, ("", "", ""))
         missing += [
-            f"{name}: no {part} in {language}"
-            for part, word in zip(LayerWords._fields, words, strict=True)
-            if not word
+            f"{name}: no {part} in {language}" for part, word in zip(LayerWords._fields, words, strict=True) if not word
         ]
     missing += [] if row.operators else [f"{name}: no operator"]
     for op, operator in row.operators.items():
         missing += (
-            []
-            if operator.step_kind and operator.step and operator.backward
-            else [f"{name}: {op} has no arithmetic"]
+            [] if operator.step_kind and operator.step and operator.backward else [f"{name}: {op} has no arithmetic"]
         )
     return missing
 

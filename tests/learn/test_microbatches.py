@@ -51,20 +51,14 @@ def gradients(r, count, threads):
     parts = MicroBatches(net, r, compute(threads), weights)
     parts.train()
     loss, scores = parts.backward(batch, labels, (28, 28), np.random.default_rng)
-    return (
-        loss,
-        scores,
-        {name: weight.grad for name, weight in net.named_parameters() if weight.grad is not None},
-    )
+    return (loss, scores, {name: weight.grad for name, weight in net.named_parameters() if weight.grad is not None})
 
 
 @pytest.mark.parametrize("count", [90, 91, 7, 1])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_micro_batch_gradients_sum_to_those_of_the_batch(count, threads):
     """Without batch norm, which measures each part by itself; also where unknown labels are unevenly spread."""
-    r = recipe(
-        "tutorial", dropout=0, widths="8-4-8", batch_size=90, micro_batch_size=0, class_weights="balanced"
-    )
+    r = recipe("tutorial", dropout=0, widths="8-4-8", batch_size=90, micro_batch_size=0, class_weights="balanced")
     loss, scores, expected = gradients(r, count, threads=1)
     of_parts = gradients(replace(r, micro_batch_size=25), count, threads)
     assert of_parts[0] == pytest.approx(loss, rel=1e-5)
@@ -93,9 +87,7 @@ def test_batch_norm_statistics_are_means_over_micro_batches():
             parts = MicroBatches(net, r, compute(1), {})
             parts.train()
             parts.backward(batch[part], here, (28, 28), np.random.default_rng)
-    whole, first, second = (
-        [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)] for net in nets
-    )
+    whole, first, second = ([module for module in net.modules() if isinstance(module, nn.BatchNorm2d)] for net in nets)
     for ours, one, other in zip(whole, first, second, strict=True):
         for measured in ("running_mean", "running_var"):
             mean = (getattr(one, measured) + getattr(other, measured)) / 2

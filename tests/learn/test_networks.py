@@ -11,14 +11,7 @@ from muslin.errors import RecipeError
 from muslin.learn.export import export
 from muslin.learn.layer_kinds import LayerSpec
 from muslin.learn.modules import Convolution, Net, channel_mean_std, resize_batch, to_batch
-from muslin.learn.networks import (
-    NETWORKS,
-    build_network,
-    check_image_scale,
-    describe,
-    frozen_layer_count,
-    is_backbone,
-)
+from muslin.learn.networks import NETWORKS, build_network, check_image_scale, describe, frozen_layer_count, is_backbone
 from muslin.learn.recipes import RECIPES, recipe_network
 from muslin.models.predictor import Predictor
 
@@ -76,9 +69,7 @@ def test_exported_results_have_the_layers_names():
     import onnx
 
     table = of_recipe("tutorial")
-    bundle = export(
-        Net(table, 0), TEN, transform="fit", golden=np.zeros((1, 28, 28, 1), np.uint8), provenance={}
-    )
+    bundle = export(Net(table, 0), TEN, transform="fit", golden=np.zeros((1, 28, 28, 1), np.uint8), provenance={})
     produced = {output for node in onnx.load_from_string(bundle.model).graph.node for output in node.output}
     assert {layer.name for layer in table.layers} <= produced
 

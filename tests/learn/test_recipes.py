@@ -58,9 +58,7 @@ def test_impossible_learning_rates_are_refused(value):
     assert error.value.params["name"] == "learning_rate"
 
 
-@pytest.mark.parametrize(
-    "name", ["learning_rate", "batch_size", "optimizer", "dropout", "widths", "activation"]
-)
+@pytest.mark.parametrize("name", ["learning_rate", "batch_size", "optimizer", "dropout", "widths", "activation"])
 def test_settings_that_the_method_does_not_read_are_refused(name):
     with refuses("setting_not_read", name=name, recipe="photo", method="linear_probe"):
         recipe("photo", **{name: getattr(RECIPES["quick"], name)})

@@ -210,9 +210,7 @@ def test_orthogonalise_gives_singular_values_near_one():
         assert torch.allclose(orthogonalise([matrix.T], iterations=5)[0], change.T, atol=1e-4)
         # the same directions: none is turned into another
         left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-        assert torch.allclose(
-            left.T @ change @ right.T, torch.diag((left.T @ change @ right.T).diagonal()), atol=1e-4
-        )
+        assert torch.allclose(left.T @ change @ right.T, torch.diag((left.T @ change @ right.T).diagonal()), atol=1e-4)
     nothing = orthogonalise([torch.zeros(4, 9)])[0]
     assert torch.equal(nothing, torch.zeros(4, 9))
 

@@ -33,9 +33,7 @@ def test_examples_are_of_codes_that_exist() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_code_is_in_two_files(language: str) -> None:
     codes = [
-        code
-        for file in (SOURCE / "messages" / language).glob("*.toml")
-        for code in tomllib.loads(file.read_text())
+        code for file in (SOURCE / "messages" / language).glob("*.toml") for code in tomllib.loads(file.read_text())
     ]
     assert sorted(codes) == sorted(set(codes))
 
@@ -84,9 +82,7 @@ def test_raised_codes_exist_and_get_their_parameters() -> None:
                 faults.append(f"{file.name}:{call.lineno}: no row {code!r}")
             elif all(keyword.arg for keyword in call.keywords):  # without **params, all are there to be read
                 given = {keyword.arg for keyword in call.keywords}
-                missing = (
-                    _required(table("en")[code]) - given - {"path", "where"}
-                )  # which an outer layer may add
+                missing = _required(table("en")[code]) - given - {"path", "where"}  # which an outer layer may add
                 faults += [f"{file.name}:{call.lineno}: {code} lacks {name}" for name in sorted(missing)]
     assert faults == []
 

@@ -70,9 +70,7 @@ def forged(parts: Parts, manifest: Mapping[str, Any] | None = None, **writing: A
         for name, part in parts.items()
         if name != "manifest.json"
     }
-    return zipped(
-        {**parts, "manifest.json": json.dumps({**manifest_json, **(manifest or {})}).encode()}, **writing
-    )
+    return zipped({**parts, "manifest.json": json.dumps({**manifest_json, **(manifest or {})}).encode()}, **writing)
 
 
 def zipped(parts: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED, twice: str = "") -> bytes:
@@ -165,15 +163,10 @@ def test_any_zip_program_reads_the_parts_of_the_manifest(sealed: bytes) -> None:
     parts = parts_of(sealed)
     manifest = json.loads(parts["manifest.json"])
     assert (manifest["format"], manifest["format_version"]) == ("muslin", 1)
-    assert manifest["targets"] == [
-        {"name": "label", "classes": ["Trouser", "Shirt", "Bag"], "kind": "multiclass"}
-    ]
+    assert manifest["targets"] == [{"name": "label", "classes": ["Trouser", "Shirt", "Bag"], "kind": "multiclass"}]
     assert manifest["preprocessing"] == {"height": 8, "width": 8, "channels": 1, "transform": "fit"}
     for name in set(parts) - {"manifest.json"}:
-        assert manifest["parts"][name] == {
-            "sha256": sha256(parts[name]).hexdigest(),
-            "size": len(parts[name]),
-        }
+        assert manifest["parts"][name] == {"sha256": sha256(parts[name]).hexdigest(), "size": len(parts[name])}
     onnx.checker.check_model(parts["model.onnx"])
 
 
@@ -189,10 +182,7 @@ def test_the_documented_reader_and_table_of_parts_are_true(tmp_path: Path) -> No
     path = tmp_path / "m.muslin"
     seal(bundle, path)
     manifest, parts, pixels, probabilities = reader["read_bundle"](path)
-    assert [target["classes"] for target in manifest["targets"]] == [
-        list(LABEL.classes),
-        list(COLOUR.classes),
-    ]
+    assert [target["classes"] for target in manifest["targets"]] == [list(LABEL.classes), list(COLOUR.classes)]
     assert (parts["model.onnx"], parts["weights.safetensors"]) == (bundle.model, bundle.weights)
     np.testing.assert_array_equal(pixels, bundle.golden_pixels)
     np.testing.assert_array_equal(probabilities["base colour"], bundle.golden_probabilities["base colour"])
@@ -234,11 +224,7 @@ def probabilities_of(value: float, dtype: type = np.float32) -> dict[str, Any]:
             "tensor_range",
             "golden.safetensors",
         ),
-        (
-            {"golden_probabilities": {"label": np.full((3, 3), 1.5, np.float32)}},
-            "tensor_range",
-            "golden.safetensors",
-        ),
+        ({"golden_probabilities": {"label": np.full((3, 3), 1.5, np.float32)}}, "tensor_range", "golden.safetensors"),
         ({"golden_probabilities": {"label": np.zeros((3, 3))}}, "tensor_shape", "golden.safetensors"),
         ({"weights": b"no tensors"}, "not_safetensors", "weights.safetensors"),
         ({"model": b""}, "part_empty", "model.onnx"),
@@ -306,9 +292,7 @@ def test_a_file_cut_off_anywhere_is_refused(sealed: bytes) -> None:
         (lambda sealed: zipped(parts_of(sealed))[:-71] + b"\0" * 71, "seal_broken"),
     ],
 )
-def test_other_files_are_refused_with_the_reason(
-    content: Callable[[bytes], bytes], code: str, sealed: bytes
-) -> None:
+def test_other_files_are_refused_with_the_reason(content: Callable[[bytes], bytes], code: str, sealed: bytes) -> None:
     assert refusal(content(sealed)).code == code
 
 
@@ -332,9 +316,7 @@ def test_a_mangled_file_is_refused_or_the_same(data: strategies.DataObject) -> N
 
 @settings(max_examples=400, deadline=None)
 @given(strategies.data())
-def test_a_mangled_part_with_correct_checksums_is_safe(
-    data: strategies.DataObject,
-) -> None:
+def test_a_mangled_part_with_correct_checksums_is_safe(data: strategies.DataObject) -> None:
     parts = parts_of(SEALED)
     name = data.draw(strategies.sampled_from(sorted(parts)))
     part = bytearray(parts[name])
@@ -415,9 +397,7 @@ def test_invalid_calibration_data_are_refused() -> None:
         replace(calibration_data, temperature=np.float32([0])),
         replace(calibration_data, label_thresholds=np.float64([0.5])),
         replace(calibration_data, correct=calibration_data.correct[:2]),
-        replace(
-            calibration_data, probability_of_true=calibration_data.probability_of_true.astype(np.float64)
-        ),
+        replace(calibration_data, probability_of_true=calibration_data.probability_of_true.astype(np.float64)),
     ):
         with pytest.raises(BundleError) as error:
             replace(CALIBRATED, calibration_data={"label": wrong})
@@ -427,19 +407,11 @@ def test_invalid_calibration_data_are_refused() -> None:
         replace(CALIBRATED, calibration_data={"size": calibration_data})
     assert (error.value.code, error.value.params["names"]) == ("tensor_unknown", ["size"])
     with pytest.raises(BundleError) as error:
-        replace(
-            CALIBRATED,
-            ood_detector=replace(ood_detector, reference_features=np.full((2, 3), np.inf, np.float32)),
-        )
-    assert (error.value.code, error.value.params["name"]) == (
-        "tensor_range",
-        "ood_detector/reference_features",
-    )
+        replace(CALIBRATED, ood_detector=replace(ood_detector, reference_features=np.full((2, 3), np.inf, np.float32)))
+    assert (error.value.code, error.value.params["name"]) == ("tensor_range", "ood_detector/reference_features")
 
 
-@pytest.mark.parametrize(
-    "name", ["notes.txt", "weights.pkl", "../model.onnx", "/etc/cron.d/x", "..\\x", "C:x", "a/"]
-)
+@pytest.mark.parametrize("name", ["notes.txt", "weights.pkl", "../model.onnx", "/etc/cron.d/x", "..\\x", "C:x", "a/"])
 def test_an_unknown_part_is_named(name: str, sealed: bytes) -> None:
     assert reason(forged({**parts_of(sealed), name: b"x"})) == ("part_unknown", name)
 
@@ -586,8 +558,7 @@ def header(text: str, data: bytes = b"") -> bytes:
         header("[" * 1000),
         header('{"pixels":{"dtype":"U8","shape":[1000000000000],"data_offsets":[0,1000000000000]}}'),
         header(
-            '{"pixels":{"dtype":"U8","shape":[9223372036854775807,9223372036854775807],"data_offsets":[0,1]}}',
-            b"x",
+            '{"pixels":{"dtype":"U8","shape":[9223372036854775807,9223372036854775807],"data_offsets":[0,1]}}', b"x"
         ),
         header('{"pixels":{"dtype":"O","shape":[1],"data_offsets":[0,1]}}', b"x"),
         header('{"pixels":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}', b"x"),
@@ -602,10 +573,7 @@ def header(text: str, data: bytes = b"") -> bytes:
     ],
 )
 def test_golden_images_of_another_shape_are_refused(golden: bytes, sealed: bytes) -> None:
-    assert (
-        refusal(forged({**parts_of(sealed), "golden.safetensors": golden})).params["part"]
-        == "golden.safetensors"
-    )
+    assert refusal(forged({**parts_of(sealed), "golden.safetensors": golden})).params["part"] == "golden.safetensors"
 
 
 # --- graphs that reach outside the file
@@ -632,9 +600,7 @@ def reaching_out(location: str) -> onnx.ModelProto:
 
 def subgraph(location: str) -> onnx.GraphProto:
     """Gives three numbers that are kept in another file."""
-    tensor = helper.make_tensor(
-        "outside", TensorProto.FLOAT, [3], np.zeros(3, np.float32).tobytes(), raw=True
-    )
+    tensor = helper.make_tensor("outside", TensorProto.FLOAT, [3], np.zeros(3, np.float32).tobytes(), raw=True)
     model = onnx.ModelProto()
     external(model, tensor, location)
     node = helper.make_node("Identity", ["outside"], ["inside"])
@@ -643,9 +609,7 @@ def subgraph(location: str) -> onnx.GraphProto:
 
 def in_an_if() -> onnx.ModelProto:
     model = brightness_model()
-    node = helper.make_node(
-        "If", ["truth"], ["x"], then_branch=subgraph("w.bin"), else_branch=subgraph("w.bin")
-    )
+    node = helper.make_node("If", ["truth"], ["x"], then_branch=subgraph("w.bin"), else_branch=subgraph("w.bin"))
     model.graph.initializer.append(helper.make_tensor("truth", TensorProto.BOOL, [], [True]))
     model.graph.node.append(node)
     return model
@@ -758,9 +722,7 @@ def test_a_graph_that_reaches_out_of_the_file_is_refused(model: str, sealed: byt
         assert found.params["part"] == "model.onnx"
 
 
-def test_onnxruntime_alone_would_read_the_external_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_onnxruntime_alone_would_read_the_external_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Why the graph is checked at all."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "w.bin").write_bytes(np.array([9, 0, 0], np.float32).tobytes())
@@ -790,9 +752,7 @@ def test_graphs_that_onnx_writes_are_accepted() -> None:
     model.graph.node[0].metadata_props.add(key="a", value="b")
     initializer(model).data_location = TensorProto.DEFAULT
     model.graph.node.append(
-        helper.make_node(
-            "Constant", [], ["c"], value=helper.make_tensor("t", TensorProto.FLOAT, [2], [1.0, 2.0])
-        )
+        helper.make_node("Constant", [], ["c"], value=helper.make_tensor("t", TensorProto.FLOAT, [2], [1.0, 2.0]))
     )
     model = onnx.shape_inference.infer_shapes(model)
     assert model.graph.value_info

@@ -70,9 +70,7 @@ def test_each_target_gets_its_own_prediction() -> None:
     probabilities = predictor.predict_pixels(pixels)
     assert [target.name for target in predictor.targets] == list(probabilities) == ["label", "season"]
     for target in (LABEL, SEASON):
-        np.testing.assert_allclose(
-            probabilities[target.name], expected_probabilities(target, pixels), atol=1e-6
-        )
+        np.testing.assert_allclose(probabilities[target.name], expected_probabilities(target, pixels), atol=1e-6)
 
 
 def test_no_images_give_no_predictions(predictor: Predictor) -> None:
@@ -231,16 +229,7 @@ def test_unreadable_images_are_errors_and_others_are_predicted(predictor: Predic
 
 
 def test_a_folder_is_its_images_in_order(predictor: Predictor, tmp_path: Path) -> None:
-    for name in (
-        "b.png",
-        "a.PNG",
-        "c/d.jpg",
-        ".hidden.png",
-        ".git/e.png",
-        "Thumbs.db",
-        "notes.txt",
-        "labels.csv",
-    ):
+    for name in ("b.png", "a.PNG", "c/d.jpg", ".hidden.png", ".git/e.png", "Thumbs.db", "notes.txt", "labels.csv"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(file_of(gray(200), "JPEG" if name.endswith("jpg") else "PNG"))
@@ -478,7 +467,5 @@ def test_prediction_imports_nothing_that_trains_or_draws(tmp_path: Path) -> None
         "heavy = {'torch', 'sklearn', 'scipy', 'pyarrow', 'rich', 'pandas', 'click', 'jinja2'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("Bag\n[]\n", "", 0)

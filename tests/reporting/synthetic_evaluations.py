@@ -63,9 +63,7 @@ class Photos:
         self.n_decoded += 1
         place = int(self.places[index])
         random = np.random.default_rng(place)
-        smooth = (
-            random.integers(0, 255, (6, 4, 3)).repeat(40 + place % 7, axis=0).repeat(50 + place % 5, axis=1)
-        )
+        smooth = random.integers(0, 255, (6, 4, 3)).repeat(40 + place % 7, axis=0).repeat(50 + place % 5, axis=1)
         return smooth.astype(np.uint8)
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Photos":
@@ -118,22 +116,14 @@ def report_inputs(
         for epoch in range(1, 6)
     ]
     return ReportInputs(
-        run={"recipe": {"name": "quick", "epochs": 5}, "command": "muslin train drawn"}
-        if run is None
-        else run,
+        run={"recipe": {"name": "quick", "epochs": 5}, "command": "muslin train drawn"} if run is None else run,
         network=NETWORK,
         history=epochs if history is None else history,
         dataset=dataset,
         split=Split(
-            np.arange(n_train),
-            np.arange(n_train, n_train + n_validation),
-            test,
-            ("drawn with seed 0",),
-            seed=0,
+            np.arange(n_train), np.arange(n_train, n_train + n_validation), test, ("drawn with seed 0",), seed=0
         ),
-        evaluations={
-            "label": evaluate_multiclass(labels[test], probabilities, classes, ids=ids[test].tolist())
-        },
+        evaluations={"label": evaluate_multiclass(labels[test], probabilities, classes, ids=ids[test].tolist())},
         probabilities={"label": probabilities},
     )
 

@@ -64,10 +64,7 @@ def finding(data, kind, indices, exclude=(), score=1.0, leak=False, reason="8 % 
 
 def audited(*findings):
     return Audit(
-        ordered(findings),
-        OVERVIEW,
-        {"blurred": "The images are small."},
-        {"image_stats": 1.0, "duplicates": 2.5},
+        ordered(findings), OVERVIEW, {"blurred": "The images are small."}, {"image_stats": 1.0, "duplicates": 2.5}
     )
 
 
@@ -81,9 +78,7 @@ def choices(read):
 
 
 def data_of(html):
-    return json.loads(
-        re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1]
-    )
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
 
 
 def test_findings_are_grouped_leaks_first_then_worst_first():
@@ -149,9 +144,7 @@ def test_the_page_loads_nothing_and_runs_only_its_script():
 
 
 def test_names_are_escaped():
-    ids = [f"</script><script>alert({i})</script>" for i in range(100)] + [
-        f'"{i}<b>&amp;' for i in range(100)
-    ]
+    ids = [f"</script><script>alert({i})</script>" for i in range(100)] + [f'"{i}<b>&amp;' for i in range(100)]
     classes = ("<i>coat", '"shirt', "bag & co")
     data = garments(ids, classes)
     hidden = [finding(data, "blank", [i], [i]) for i in range(100)]
@@ -167,9 +160,7 @@ def test_names_are_escaped():
 def test_headings_buttons_and_images_are_accessible():
     data = garments()
     read = Page(
-        audit_html(
-            data, audited(finding(data, "identical", [1, 2, 3], [2, 3]), finding(data, "blank", [7], [7]))
-        )
+        audit_html(data, audited(finding(data, "identical", [1, 2, 3], [2, 3]), finding(data, "blank", [7], [7])))
     )
     levels = [int(tag[1]) for tag, _ in read.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
@@ -241,9 +232,7 @@ def test_an_unreadable_photo_has_a_button():
             return super().__getitem__(index)
 
     data = garments(images=Broken(200))
-    found = audited(
-        finding(data, "unreadable", [5], [5], reason="garment-5.jpg: is empty (0 bytes). Copy it again.")
-    )
+    found = audited(finding(data, "unreadable", [5], [5], reason="garment-5.jpg: is empty (0 bytes). Copy it again."))
     read = Page(audit_html(data, found))
     assert choices(read) == [("garment-5.jpg", True)]
     assert "unreadable" in read.text

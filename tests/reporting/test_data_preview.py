@@ -18,25 +18,11 @@ def table(tmp_path: Path) -> Path:
     """Six photos of three sizes and three modes, the first of them unreadable; three columns can be labels."""
     (tmp_path / "images").mkdir()
     for number, (mode, size) in enumerate(
-        [
-            ("RGB", (30, 40)),
-            ("RGB", (30, 40)),
-            ("L", (8, 6)),
-            ("CMYK", (90, 50)),
-            ("RGB", (30, 40)),
-            ("L", (9, 9)),
-        ],
-        1,
+        [("RGB", (30, 40)), ("RGB", (30, 40)), ("L", (8, 6)), ("CMYK", (90, 50)), ("RGB", (30, 40)), ("L", (9, 9))], 1
     ):
         Image.new(mode, size).save(tmp_path / f"images/{number}.jpg")
     (tmp_path / "images/1.jpg").write_bytes(b"<html>not summary</html>")
-    lines = [
-        "image,kind,season,tags",
-        "1,hat,fall,red|warm",
-        "2,hat,fall,red",
-        "3,hat,spring,",
-        "4,shirt,fall,red",
-    ]
+    lines = ["image,kind,season,tags", "1,hat,fall,red|warm", "2,hat,fall,red", "3,hat,spring,", "4,shirt,fall,red"]
     lines += ["5,shirt,spring,warm", "6,shirt,fall,red|warm", "7,shirt,fall,red"]
     (tmp_path / "shop.csv").write_text("\n".join(lines) + "\n")
     return tmp_path / "shop.csv"
@@ -71,17 +57,11 @@ def test_sizes_modes_and_unreadable_photos_are_shown(table: Path) -> None:
     (error,) = summary["photo_files"]["unreadable"]
     assert error["params"]["name"] == str(table.parent / "images/1.jpg")
     assert summary["photo_files"]["modes"] == {"RGB": 2, "L": 2, "CMYK": 1}
-    assert summary["targets"]["tags"] == {
-        "kind": "multilabel",
-        "classes": {"red": 4, "warm": 3},
-        "n_unlabelled": 1,
-    }
+    assert summary["targets"]["tags"] == {"kind": "multilabel", "classes": {"red": 4, "warm": 3}, "n_unlabelled": 1}
 
 
 @pytest.mark.parametrize("options", [["--sample", 6], ["--class-means"], ["--class", "warm"], []])
-def test_images_are_shown_with_a_mark_for_unreadable_ones(
-    table: Path, tmp_path: Path, options: list[object]
-) -> None:
+def test_images_are_shown_with_a_mark_for_unreadable_ones(table: Path, tmp_path: Path, options: list[object]) -> None:
     look(table, "--target", "tags", *options, "-o", tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 100

@@ -23,14 +23,7 @@ from muslin.reporting.svg.svg import (
 )
 
 SVG = "{http://www.w3.org/2000/svg}"
-AWKWARD = (
-    "<script>alert('x')</script>",
-    'a "quoted" & <b>',
-    "短裙" * 20,
-    "👟",
-    "x" * 60,
-    "nul\x00byte\x1b[31m",
-)
+AWKWARD = ("<script>alert('x')</script>", 'a "quoted" & <b>', "短裙" * 20, "👟", "x" * 60, "nul\x00byte\x1b[31m")
 
 
 def _evaluation(
@@ -60,9 +53,7 @@ def _history(epochs: int, **more: Any) -> list[dict[str, Any]]:
 def _drawings() -> Iterator[tuple[str, str]]:
     awkward = _evaluation(len(AWKWARD), names=AWKWARD)
     perfect = evaluate_multiclass(np.array([0, 1]), np.eye(2), ("a", "b"))
-    absent = evaluate_multiclass(
-        np.array([0, 0]), np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]]), ("a", "b", "c")
-    )
+    absent = evaluate_multiclass(np.array([0, 0]), np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]]), ("a", "b", "c"))
     for epochs in (0, 1, 2, 12, 50):
         yield f"curves of {epochs}", plots.learning_curves(_history(epochs))
     yield (
@@ -97,9 +88,7 @@ def test_drawing_is_a_complete_file_within_its_edges(name: str, drawing: str) ->
     width, height = float(root.get("width", 0)), float(root.get("height", 0))
     for element in root.iter():
         assert element.tag != f"{SVG}script"
-        for place in re.findall(
-            r"(?<![\w-])(?:nan|inf)(?![\w-])", " ".join(map(str, element.attrib.values()))
-        ):
+        for place in re.findall(r"(?<![\w-])(?:nan|inf)(?![\w-])", " ".join(map(str, element.attrib.values()))):
             raise AssertionError(f"{name}: {place} in {element.attrib}")
     panels = [root, *root.iter(f"{SVG}g")]
     for rect in (child for panel in panels for child in panel.findall(f"{SVG}rect")):
@@ -127,9 +116,8 @@ def test_confusion_matrix_shows_counts_and_names_pairs() -> None:
     expected = [str(rows[i][j]) for i in range(4) for j in range(4) if rows[i][j] or i == j]
     assert shown == sorted(expected)
     worst = evaluation.confused_pairs[0]
-    assert (
-        f"class {worst.true} predicted as class {worst.predicted}: {worst.count} times"
-        in ElementTree.tostring(root, encoding="unicode")
+    assert f"class {worst.true} predicted as class {worst.predicted}: {worst.count} times" in ElementTree.tostring(
+        root, encoding="unicode"
     )
 
 
@@ -157,9 +145,7 @@ def test_confusion_matrix_of_selected_classes() -> None:
 def test_weakest_class_comes_first() -> None:
     labels = np.array([0] * 10 + [1] * 10)
     predicted = np.array([0] * 10 + [1] * 5 + [0] * 5)
-    drawing = plots.class_metric_bars(
-        evaluate_multiclass(labels, np.eye(3)[predicted], ("good", "weak", "absent"))
-    )
+    drawing = plots.class_metric_bars(evaluate_multiclass(labels, np.eye(3)[predicted], ("good", "weak", "absent")))
     assert drawing.index(">weak<") < drawing.index(">good<") < drawing.index(">absent<")
     assert "no test images" in drawing
 
@@ -171,9 +157,7 @@ def test_learning_curve_of_one_epoch_shows_its_points() -> None:
 
 
 def test_learning_curve_by_step_without_epochs() -> None:
-    drawing = plots.learning_curves(
-        [{"step": 100, "train_loss": 1.0}, {"step": 200, "train_loss": 0.5}], ["loss"]
-    )
+    drawing = plots.learning_curves([{"step": 100, "train_loss": 1.0}, {"step": 200, "train_loss": 0.5}], ["loss"])
     assert ">step<" in drawing
     assert ">200<" in drawing
 
@@ -188,9 +172,7 @@ def test_network_diagram_explains_each_layer_kind_once() -> None:
     assert "1,234 parameters, 57 k multiplications per image" in drawing
 
 
-@pytest.mark.parametrize(
-    ("low", "high"), [(0.0, 2.3), (0.71, 0.9312), (0.0, 1e-6), (120.0, 54_000.0), (0.0, 1.0)]
-)
+@pytest.mark.parametrize(("low", "high"), [(0.0, 2.3), (0.71, 0.9312), (0.0, 1e-6), (120.0, 54_000.0), (0.0, 1.0)])
 def test_ticks_are_round_and_enclose_the_values(low: float, high: float) -> None:
     ticks = nice_ticks(low, high, 5)
     assert ticks[0] <= low + 1e-9

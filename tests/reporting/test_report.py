@@ -135,10 +135,7 @@ def test_two_classes_have_curves_and_metrics_at_threshold(tmp_path: Path) -> Non
 
     inputs = report_inputs(("flat", "worn"), unknown=3)
     page = _page(inputs, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == FILES | {
-        "roc_curve.svg",
-        "precision_recall_curve.svg",
-    }
+    assert {path.name for path in tmp_path.iterdir()} == FILES | {"roc_curve.svg", "precision_recall_curve.svg"}
     _, labels, probabilities = _test_set(inputs)
     known = labels >= 0
     predicted = probabilities[known, 1] >= 0.5
@@ -179,8 +176,7 @@ def test_page_needs_nothing_from_outside_and_runs_nothing(tmp_path: Path) -> Non
 def test_names_are_escaped(tmp_path: Path) -> None:
     names = ("<script>alert(1)</script>", '"quotes" & <b onload="x">', "短裙", "👟 shoe", "x" * 60)
     page = _page(
-        report_inputs(names, run={"command": "muslin train '<img src=x>'", "recipe": {"name": "<i>"}}),
-        tmp_path,
+        report_inputs(names, run={"command": "muslin train '<img src=x>'", "recipe": {"name": "<i>"}}), tmp_path
     )
     assert "script" not in {tag for tag, _ in page.elements}
     for name in names:
@@ -188,9 +184,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     assert "muslin train '<img src=x>'" in page.text
 
 
-def test_page_is_readable_by_screen_readers(
-    tmp_path: Path,
-) -> None:
+def test_page_is_readable_by_screen_readers(tmp_path: Path) -> None:
     page = _page(report_inputs(), tmp_path)
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
@@ -266,22 +260,9 @@ def test_all_settings_of_the_recipe_are_listed(tmp_path: Path) -> None:
         "split_seed": None,
         "translate_px": 2,
     }
-    run = {
-        "recipe": recipe,
-        "seed": 3,
-        "machine": {"memory_gb": 7.6},
-        "train_s": 75.2,
-        "versions": {"torch": "2.13"},
-    }
+    run = {"recipe": recipe, "seed": 3, "machine": {"memory_gb": 7.6}, "train_s": 75.2, "versions": {"torch": "2.13"}}
     text = _page(report_inputs(run=run), tmp_path).text
-    for words in (
-        "batch size 256",
-        "widths 32, 64",
-        "flip yes",
-        "split seed none",
-        "translate (px) 2",
-        "seed 3",
-    ):
+    for words in ("batch size 256", "widths 32, 64", "flip yes", "split seed none", "translate (px) 2", "seed 3"):
         assert words in text
     for words in ("memory (GB) 7.6", "1 min 15 s", "torch 2.13"):
         assert words in text
@@ -370,15 +351,9 @@ def three_targets() -> ReportInputs:
     n, random = len(inputs.dataset), np.random.default_rng(2)
     tags = random.integers(-1, 2, (n, 2)).astype(np.int8)
     tag_probabilities = random.random((40, 2))
-    targets = (
-        *inputs.dataset.targets,
-        Target("tags", ("red", "long"), "multilabel"),
-        Target("none", ("x", "y")),
-    )
+    targets = (*inputs.dataset.targets, Target("tags", ("red", "long"), "multilabel"), Target("none", ("x", "y")))
     labels = {**inputs.dataset.labels, "tags": tags, "none": np.full(n, -1)}
-    tag_evaluation = evaluate_multilabel(
-        tags[inputs.split.test], tag_probabilities, ("red", "long"), (0.5, 0.5)
-    )
+    tag_evaluation = evaluate_multilabel(tags[inputs.split.test], tag_probabilities, ("red", "long"), (0.5, 0.5))
     return replace(
         inputs,
         dataset=replace(inputs.dataset, targets=targets, labels=labels),
@@ -389,9 +364,7 @@ def three_targets() -> ReportInputs:
     )  # fmt: skip
 
 
-def test_several_targets_have_an_overview_and_a_page_each(
-    three_targets: ReportInputs, tmp_path: Path
-) -> None:
+def test_several_targets_have_an_overview_and_a_page_each(three_targets: ReportInputs, tmp_path: Path) -> None:
     overview = Page(write_reports(tmp_path, three_targets).read_text(encoding="utf-8"))
     pages = [attributes["href"] for tag, attributes in overview.elements if tag == "a"]
     assert [page for page in pages if page.startswith("targets/")] == [

@@ -95,9 +95,7 @@ def _prediction(image: str, *, error: str | None = None, **values: Any) -> Predi
     if error:
         return Prediction(image, {}, error=error)
     target = {"label": "Shirt", "probability": 0.9123, "runner_up": "Coat", "runner_up_probability": 0.05}
-    return Prediction(
-        image, {"label": TargetPrediction(**{"probabilities": {}, **target, **values})}, (NOTE,)
-    )
+    return Prediction(image, {"label": TargetPrediction(**{"probabilities": {}, **target, **values})}, (NOTE,))
 
 
 def test_predictions_are_shown_with_runner_up_and_errors() -> None:
@@ -140,11 +138,6 @@ def test_numbers_are_formatted_for_people() -> None:
     assert interval_text((0.9066, 0.9177)) == "90.7 to 91.8 %"
     assert plural(1, "image") == "1 image"
     assert plural(2, "class", "classes") == "2 classes"
-    assert [short_count(n) for n in (9_999, 389_376, 4_207_000, 3_100_000_000)] == [
-        "9,999",
-        "389 k",
-        "4.2 M",
-        "3.1 G",
-    ]
+    assert [short_count(n) for n in (9_999, 389_376, 4_207_000, 3_100_000_000)] == ["9,999", "389 k", "4.2 M", "3.1 G"]
     assert [duration(s) for s in (14.21, 59.99, 754, 7500)] == ["14.2 s", "1 min", "12 min 34 s", "2 h 5 min"]
     assert [word_list(names) for names in ([], ["a"], ["a", "b", "c"])] == ["", "a", "a, b and c"]

@@ -37,9 +37,7 @@ def test_an_exception_keeps_the_old_file(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_a_file_is_flushed_before_and_after_its_rename(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_flushed_before_and_after_its_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a power cut would show: the order in which the system is asked."""
     asked: list[str] = []
     fsync, rename = os.fsync, os.replace
@@ -63,9 +61,7 @@ for number in itertools.count():
 """
 
 
-def test_a_killed_writer_leaves_a_complete_file(
-    tmp_path: Path,
-) -> None:
+def test_a_killed_writer_leaves_a_complete_file(tmp_path: Path) -> None:
     path = tmp_path / "numbers.txt"
     cut = 0
     for attempt in range(12):

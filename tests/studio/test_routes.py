@@ -23,9 +23,7 @@ from muslin.studio.routes import localized, routes
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Starlette:
     folder = tmp_path_factory.mktemp("studio")
-    muslin.train(
-        make_garments(300, seed=1).dataset, out=folder / "first", settings={"epochs": 1, "batch_size": 48}
-    )
+    muslin.train(make_garments(300, seed=1).dataset, out=folder / "first", settings={"epochs": 1, "batch_size": 48})
     (folder.parent / "outside.muslin").write_bytes(b"")
     return Starlette(routes=routes(folder))
 
@@ -65,10 +63,7 @@ def test_kernels_are_shown_while_a_channel_is_off(studio: Starlette) -> None:
     edits = [{"kind": "channel_off", "layer": name, "channel": channel} for channel in (0, 1)]
     body = {"inspection": INSPECTION, "layer": name}
     before = ask(studio, "POST", "/api/kernels", body)
-    assert (
-        ask(studio, "POST", "/api/kernels", body | {"inspection": INSPECTION | {"model_edits": edits}})
-        == before
-    )
+    assert ask(studio, "POST", "/api/kernels", body | {"inspection": INSPECTION | {"model_edits": edits}}) == before
     relu = next(layer["name"] for layer in layers if layer["op"] == "Relu")
     with pytest.raises(MuslinError) as error:
         ask(studio, "POST", "/api/kernels", {"inspection": INSPECTION, "layer": relu})

@@ -100,9 +100,7 @@ def test_a_models_kernels_are_those_of_its_weights(studio, token):
     assert about["golden_images"] == 3
     kernel = next(layer["kernel"] for layer in about["layers"] if layer["name"] == "first")
     assert (kernel["outputs"], kernel["inputs"], kernel["size"]) == (2, 1, [3, 3])
-    header, values = numbers(
-        post(studio, token, "/api/kernels", {"inspection": INSPECTION, "layer": "first"})
-    )
+    header, values = numbers(post(studio, token, "/api/kernels", {"inspection": INSPECTION, "layer": "first"}))
     assert (header["outputs"], header["inputs"], header["rows"], header["columns"]) == (2, 1, 3, 3)
     assert values.tolist() == list(range(18))
 
@@ -185,9 +183,7 @@ def test_errors_come_in_the_language_of_the_page(studio, token):
         assert json.loads(answer[1]) == error
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:8001", ""]
-)
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:8001", ""])
 def test_a_foreign_host_name_is_refused(studio, host):
     assert refusal(ask(studio, "GET", "/api/models", Host=host), 421)["code"] == "host_unknown"
 
@@ -254,9 +250,7 @@ def test_both_languages_have_all_texts_of_the_pages():
     assert set(tables["en"]) == set(tables["zh"])
     code = "".join(path.read_text() for path in static.glob("*.js"))
     used = set(re.findall(r'\bt\(\s*"([^"]+)"', code))
-    used |= {
-        f"kernel.{name}" for name in re.findall(r"^  (\w+): \[\[", (static / "kernels.js").read_text(), re.M)
-    }
+    used |= {f"kernel.{name}" for name in re.findall(r"^  (\w+): \[\[", (static / "kernels.js").read_text(), re.M)}
     assert len(used) > 80
     assert used <= set(tables["en"])
     for key, english in tables["en"].items():

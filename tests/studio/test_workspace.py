@@ -134,9 +134,7 @@ def test_a_run_cannot_name_data_outside_the_folder(trained: Path, tmp_path: Path
     assert accuracy_on_data(root, data=inside, test=None, read_options={})["n"] > 0  # type: ignore[operator]
 
 
-def test_a_run_can_name_registered_data(
-    monkeypatch: pytest.MonkeyPatch, trained: Path, tmp_path: Path
-) -> None:
+def test_a_run_can_name_registered_data(monkeypatch: pytest.MonkeyPatch, trained: Path, tmp_path: Path) -> None:
     root = tmp_path / "served"
     shutil.copytree(trained, root)
     asked = []

@@ -36,9 +36,7 @@ def mislabelled() -> SyntheticDataset:
 
 
 @pytest.fixture(scope="module")
-def audited(
-    mislabelled: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Audit, list[str]]:
+def audited(mislabelled: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Audit, list[str]]:
     """Its audit: the folder, what was found, what was told."""
     folder = tmp_path_factory.mktemp("audit")
     told: list[str] = []
@@ -58,9 +56,7 @@ def photos(folder: Path, drawn: Dataset) -> Path:
 
 def content(folder: Path) -> dict[str, str]:
     return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in folder.rglob("*")
-        if p.is_file()
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()
     }
 
 
@@ -142,17 +138,12 @@ def test_photos_are_audited_and_never_changed(mislabelled: SyntheticDataset, tmp
     names = read_exclusions(tmp_path / "audit/exclude.csv")
     assert ("train", broken.samples[0].id) in names
     run = train_workflow.train(
-        data,
-        exclude=tmp_path / "audit/exclude.csv",
-        settings=SMALL | {"batch_size": 16},
-        out=tmp_path / "run",
+        data, exclude=tmp_path / "audit/exclude.csv", settings=SMALL | {"batch_size": 16}, out=tmp_path / "run"
     )
     assert sum(run.record["data"]["split_sizes"].values()) == 60 - len(names)
 
 
-def test_audit_does_not_write_into_data_or_other_folders(
-    mislabelled: SyntheticDataset, tmp_path: Path
-) -> None:
+def test_audit_does_not_write_into_data_or_other_folders(mislabelled: SyntheticDataset, tmp_path: Path) -> None:
     data = photos(tmp_path / "photos", mislabelled.dataset.take(np.arange(20)))
     before = content(data)
     for inside in (data / "train" / "audit", data):
@@ -183,9 +174,7 @@ def test_a_killed_audit_can_be_repeated(tmp_path: Path) -> None:
     assert (tmp_path / "audit.json").exists()
 
 
-def test_only_finds_only_the_given_kinds(
-    mislabelled: SyntheticDataset,
-) -> None:
+def test_only_finds_only_the_given_kinds(mislabelled: SyntheticDataset) -> None:
     found = audit_workflow.audit(mislabelled.dataset, checks=["identical", "blank"])
     assert found.counts == {"identical": 5}
     assert "label_check" not in found.seconds
@@ -203,11 +192,7 @@ def test_samples_have_the_index_that_look_takes(tmp_path: Path) -> None:
     seen = [sample for finding in written["findings"] for sample in finding["samples"]]
     assert len({sample["part"] for sample in seen}) == 3
     for sample in seen:
-        assert (
-            data.part(sample["part"]).ids[sample["index_in_part"]]
-            == sample["id"]
-            == data.ids[sample["index"]]
-        )
+        assert data.part(sample["part"]).ids[sample["index_in_part"]] == sample["id"] == data.ids[sample["index"]]
     assert {f["target"] for f in written["findings"] if f["kind"] == "small_class"} <= {"label"}
 
 
@@ -255,9 +240,7 @@ def stopping_after(steps: int) -> Callable[[], bool]:
     return lambda: next(left, None) is None
 
 
-def test_a_run_records_its_exclusions_and_keeps_a_copy(
-    drawn: SyntheticDataset, names: Path, tmp_path: Path
-) -> None:
+def test_a_run_records_its_exclusions_and_keeps_a_copy(drawn: SyntheticDataset, names: Path, tmp_path: Path) -> None:
     run = train_workflow.train(drawn.dataset, exclude=names, settings=SMALL, out=tmp_path / "run")
     record = run.record
     assert record["exclude"] == {"path": str(names), "n": 20}
@@ -309,9 +292,7 @@ def test_audit_command_prints_findings_and_the_next_command(here: Path, capfd: A
     assert "Identical" in said.out
     assert "decoding 240 images" in said.err
     command = next(line for line in said.out.splitlines() if "muslin train" in line).split("muslin ", 1)[1]
-    said = invoke(
-        capfd, *shlex.split(command), "--epochs", 1, "--set", "batch_size=40", "--out", "run", "--json"
-    )
+    said = invoke(capfd, *shlex.split(command), "--epochs", 1, "--set", "batch_size=40", "--out", "run", "--json")
     assert said.code == 0, said
     record = json.loads((here / "run/run.json").read_text())
     assert record["exclude"] == {"path": "out/exclude.csv", "n": 5}
@@ -337,14 +318,10 @@ def test_audit_command_refuses_wrong_input(here: Path, capfd: Any) -> None:
 
 
 @pytest.mark.slow
-def test_fashion_mnist_has_the_known_near_duplicates(
-    tmp_path: Path,
-) -> None:
+def test_fashion_mnist_has_the_known_near_duplicates(tmp_path: Path) -> None:
     started = time.process_time()
     found = audit_workflow.audit("fashion-mnist", out=tmp_path, checks=["identical", "near_duplicate"])
-    assert (
-        time.process_time() - started < 120
-    )  # 11 s on a quiet machine; this guards against comparing all pairs
+    assert time.process_time() - started < 120  # 11 s on a quiet machine; this guards against comparing all pairs
     assert found.of("identical") == []
     pairs = {frozenset(s.id for s in f.samples): f for f in found.of("near_duplicate")}
     assert sum(f.score < 200 for f in pairs.values()) == 39 + 1 + 14

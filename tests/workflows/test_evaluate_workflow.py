@@ -35,9 +35,7 @@ def shop(folder: Path) -> Path:
         rows.append(f"images/{number}.png,{label},{season},{part}")
     for number in (1, 3):  # the training set has copies of the test set's first two summer photos
         rows.append(f"images/copy{number}.png,{rows[number + 1].split(',')[1]},summer,train")
-        (folder / "images" / f"copy{number}.png").write_bytes(
-            (folder / "images" / f"{number}.png").read_bytes()
-        )
+        (folder / "images" / f"copy{number}.png").write_bytes((folder / "images" / f"{number}.png").read_bytes())
     (folder / "shop.csv").write_text("\n".join(rows) + "\n")
     seal(small_bundle(LABEL), folder / "model.muslin")
     return folder / "shop.csv"
@@ -52,10 +50,7 @@ def test_weak_slice_comes_first_and_leaks_are_measured(tmp_path: Path, capfd: An
     options = EvaluateOptions(slice_by="season", read_options=READ_OPTIONS)
     reliability = evaluate(tmp_path / "model.muslin", table, options).evaluations["label"].reliability
     assert reliability is not None
-    assert [(s.value, s.n, s.weak) for s in reliability.slices] == [
-        ("winter", 20, True),
-        ("summer", 20, False),
-    ]
+    assert [(s.value, s.n, s.weak) for s in reliability.slices] == [("winter", 20, True), ("summer", 20, False)]
     assert reliability.leaks is not None
     assert reliability.leaks.n == 2
     result = invoke(
@@ -106,17 +101,13 @@ def test_evaluation_on_validation_images_is_warned_of(drawn: SyntheticDataset, t
         ({"guarantee": "class"}, "guarantee_unknown", {"name": "class"}),
     ],
 )
-def test_wrong_options_are_refused(
-    tmp_path: Path, options: dict[str, Any], code: str, params: dict[str, Any]
-) -> None:
+def test_wrong_options_are_refused(tmp_path: Path, options: dict[str, Any], code: str, params: dict[str, Any]) -> None:
     table = shop(tmp_path)
     lines = table.read_text().splitlines()
     rows = [f'{line},{i},"[""a"",""b""]"' for i, line in enumerate(lines[1:])]
     table.write_text("\n".join([f"{lines[0]},sku,words", *rows]))
     with pytest.raises(DataError) as error:
-        evaluate(
-            tmp_path / "model.muslin", table, EvaluateOptions(**{"read_options": READ_OPTIONS, **options})
-        )
+        evaluate(tmp_path / "model.muslin", table, EvaluateOptions(**{"read_options": READ_OPTIONS, **options}))
     assert error.value.code == code
     assert params.items() <= error.value.params.items()
 

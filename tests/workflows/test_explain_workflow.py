@@ -21,9 +21,7 @@ from small_models import convolving_bundle, small_bundle
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / request.param
     settings = {"epochs": 1, "batch_size": 48}
-    return muslin.train(
-        make_garments(150, seed=1).dataset, recipe=request.param, out=out, settings=settings
-    ).model
+    return muslin.train(make_garments(150, seed=1).dataset, recipe=request.param, out=out, settings=settings).model
 
 
 @pytest.fixture

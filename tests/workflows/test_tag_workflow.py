@@ -51,17 +51,8 @@ def test_photos_are_tagged_and_errors_stand_in_their_rows(shop: Path, capfd: Any
     for before, after in zip(original, (shop / "out.csv").read_bytes().splitlines(), strict=True):
         assert after.startswith(before + b";")
     black, page, white, gone, empty = rows(shop / "out.csv")
-    assert (black["SKU"], black["tag"], black["probability"], black["error"]) == (
-        "00123",
-        "Trouser",
-        "0.3333",
-        "",
-    )
-    assert (white["tag"], white["probability"], white["prediction_set"]) == (
-        "Bag",
-        "0.9933",
-        "Bag|Shirt|Trouser",
-    )
+    assert (black["SKU"], black["tag"], black["probability"], black["error"]) == ("00123", "Trouser", "0.3333", "")
+    assert (white["tag"], white["probability"], white["prediction_set"]) == ("Bag", "0.9933", "Bag|Shirt|Trouser")
     assert page["error"].startswith("page.jpg: ")
     assert gone["error"].startswith("gone: ")
     assert empty["error"]
@@ -84,12 +75,7 @@ def calibration(count: int = 1000) -> CalibrationData:
     correct = (confidence >= 0.9) | (np.arange(count) % 2 == 0)
     predicted = (np.arange(count) % 3).astype(np.int32)
     return CalibrationData(
-        np.ones(1, np.float32),
-        np.zeros(0),
-        confidence,
-        predicted,
-        correct,
-        np.where(correct, confidence, 0.2),
+        np.ones(1, np.float32), np.zeros(0), confidence, predicted, correct, np.where(correct, confidence, 0.2)
     )
 
 
@@ -129,9 +115,7 @@ def test_unreachable_precision_accepts_nothing_and_is_noted(shop: Path) -> None:
     assert note["params"]["n"] == 60
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("--precision", 1), ("--precision", 0.2), ("--guarantee", "clas")]
-)
+@pytest.mark.parametrize(("option", "value"), [("--precision", 1), ("--precision", 0.2), ("--guarantee", "clas")])
 def test_impossible_guarantee_is_refused(shop: Path, option: str, value: object, capfd: Any) -> None:
     words = ["tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", option, value]
     assert invoke(capfd, *words).code in (1, 2)
@@ -151,12 +135,7 @@ def test_resume_refuses_another_precision(shop: Path) -> None:
 def test_folder_becomes_a_table_of_its_photos(shop: Path) -> None:
     result = tag(shop / "model.muslin", shop / "images", shop / "out.csv")
     assert result.products == 4
-    assert [row["image"] for row in rows(shop / "out.csv", ",")] == [
-        "black.png",
-        "gray.png",
-        "page.jpg",
-        "white.png",
-    ]
+    assert [row["image"] for row in rows(shop / "out.csv", ",")] == ["black.png", "gray.png", "page.jpg", "white.png"]
 
 
 def test_existing_columns_stay_and_new_ones_get_other_names(shop: Path) -> None:
@@ -200,9 +179,7 @@ def test_taxonomy_renames_and_groups_tags(shop: Path) -> None:
         (",A,,", "taxonomy_tag_missing", {"row": 2}),
     ],
 )
-def test_invalid_taxonomy_is_refused_before_any_work(
-    shop: Path, lines: str, code: str, params: dict[str, Any]
-) -> None:
+def test_invalid_taxonomy_is_refused_before_any_work(shop: Path, lines: str, code: str, params: dict[str, Any]) -> None:
     (shop / "words.csv").write_text(f"tag,parent,name,language\n{lines}\n")
     options = TagOptions(taxonomy=shop / "words.csv")
     with pytest.raises(DataError) as error:
@@ -261,11 +238,7 @@ def test_resume_refuses_another_catalogue(shop: Path) -> None:
 
 @pytest.mark.parametrize(
     ("out", "code"),
-    [
-        ("shop.csv", "output_is_input"),
-        ("images", "output_is_folder"),
-        ("model.muslin", "output_is_input"),
-    ],
+    [("shop.csv", "output_is_input"), ("images", "output_is_folder"), ("model.muslin", "output_is_input")],
 )
 def test_inputs_are_never_overwritten(shop: Path, out: str, code: str) -> None:
     before = {path: path.read_bytes() for path in (shop / "shop.csv", shop / "model.muslin")}

@@ -92,9 +92,7 @@ def test_recorded_command_repeats_the_run(csv: Path, tmp_path: Path, capfd: Any)
     assert open_bundle(again.model).weights == open_bundle(first.model).weights
 
 
-def test_resumed_run_has_the_weights_of_an_uninterrupted_one(
-    run: Run, drawn: SyntheticDataset, tmp_path: Path
-) -> None:
+def test_resumed_run_has_the_weights_of_an_uninterrupted_one(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
     place = tmp_path / "it's here"
     with pytest.raises(StoppedError) as stopped:
         muslin.train(drawn.dataset, settings=SMALL, out=place, should_stop=stopping_after(3))
@@ -114,14 +112,10 @@ def test_resumed_run_has_the_weights_of_an_uninterrupted_one(
     whole, pieces = load_file(run.checkpoint), load_file(resumed.checkpoint)
     assert whole.keys() == pieces.keys()
     assert all(np.array_equal(whole[name], pieces[name]) for name in whole)
-    assert [{**row, "elapsed_s": 0} for row in resumed.history] == [
-        {**row, "elapsed_s": 0} for row in run.history
-    ]
+    assert [{**row, "elapsed_s": 0} for row in resumed.history] == [{**row, "elapsed_s": 0} for row in run.history]
 
 
-def test_run_stopped_before_its_first_checkpoint_is_resumed(
-    run: Run, drawn: SyntheticDataset, tmp_path: Path
-) -> None:
+def test_run_stopped_before_its_first_checkpoint_is_resumed(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
     (tmp_path / "a" / "checkpoint.safetensors").unlink()
@@ -134,9 +128,7 @@ def test_run_stopped_before_its_first_checkpoint_is_resumed(
 def test_resume_removes_partial_files(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
-    (tmp_path / "a" / ".checkpoint.safetensors.4194305-1.part").write_bytes(
-        b"half"
-    )  # above any process's number
+    (tmp_path / "a" / ".checkpoint.safetensors.4194305-1.part").write_bytes(b"half")  # above any process's number
     history = tmp_path / "a" / "history.jsonl"
     history.write_text('{"epoch": 1, "lo\n')
     with refuses("history_damaged", path=str(history)):
@@ -155,9 +147,7 @@ def test_resume_returns_a_finished_run_unchanged(run: Run, drawn: SyntheticDatas
     assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
 
 
-def test_finished_run_without_its_model_is_finished_again(
-    run: Run, drawn: SyntheticDataset, tmp_path: Path
-) -> None:
+def test_finished_run_without_its_model_is_finished_again(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
     shutil.copytree(run.folder, tmp_path / "a")
     Run(tmp_path / "a").model.unlink()
     again = muslin.resume(tmp_path / "a", drawn.dataset)
@@ -203,9 +193,7 @@ def test_run_is_resumed_from_any_folder_and_with_moved_data(
     monkeypatch.chdir(csv.parent)
     with pytest.raises(StoppedError):
         muslin.train("garments.csv", settings=SMALL, out="a", should_stop=stopping_after(1))
-    assert "train garments.csv " in Run(Path("a")).record["command"], (
-        "as it was typed: no path of this machine"
-    )
+    assert "train garments.csv " in Run(Path("a")).record["command"], "as it was typed: no path of this machine"
     monkeypatch.chdir("/")
     with pytest.raises(StoppedError):
         muslin.resume(tmp_path / "a", should_stop=stopping_after(1))
@@ -230,9 +218,7 @@ def test_resume_refuses_a_folder_without_a_run(tmp_path: Path) -> None:
         muslin.resume(tmp_path / "other")
 
 
-def test_folder_with_content_is_refused_and_untouched(
-    run: Run, drawn: SyntheticDataset, tmp_path: Path
-) -> None:
+def test_folder_with_content_is_refused_and_untouched(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with refuses("folder_not_empty", path=str(tmp_path / "mine")):
@@ -319,10 +305,7 @@ def test_unlabelled_images_are_in_no_part_and_no_metric(drawn: SyntheticDataset,
     some = replace(drawn.dataset, labels={"label": labels})
     run = muslin.train(some, settings=SMALL, out=tmp_path / "a")
     assert sum(run.record["data"]["split_sizes"].values()) == 150
-    notes = {
-        note.code: note.params
-        for note in split_for_recipe(some, recipe_from_dict(run.record["recipe"]), 0).notes
-    }
+    notes = {note.code: note.params for note in split_for_recipe(some, recipe_from_dict(run.record["recipe"]), 0).notes}
     assert 50 in notes["unlabelled_excluded"].values()
     assert muslin.evaluate(run.model, some, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 150
     none = replace(drawn.dataset, labels={"label": np.full(200, UNKNOWN)})
@@ -357,13 +340,8 @@ def test_evaluate_refuses_an_unknown_part(run: Run, drawn: SyntheticDataset) -> 
     parts = np.array(["train", "test"] * 100, dtype=object)
     divided = replace(drawn.dataset, parts=parts)
     assert muslin.evaluate(run.model, divided).evaluations["label"].n == 100
-    assert (
-        muslin.evaluate(run.model, divided, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 200
-    )
-    assert (
-        muslin.evaluate(run.model, drawn.dataset, muslin.EvaluateOptions(split="all")).evaluations["label"].n
-        == 200
-    )
+    assert muslin.evaluate(run.model, divided, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 200
+    assert muslin.evaluate(run.model, drawn.dataset, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 200
     for dataset in (divided, drawn.dataset):
         with refuses("part_name", nearest="test"):
             muslin.evaluate(run.model, dataset, muslin.EvaluateOptions(split="tset"))
@@ -371,9 +349,7 @@ def test_evaluate_refuses_an_unknown_part(run: Run, drawn: SyntheticDataset) -> 
         muslin.evaluate(run.model, divided, muslin.EvaluateOptions(split="validation"))
 
 
-def test_training_without_torch_is_refused_before_reading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_without_torch_is_refused_before_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_workflow, "find_spec", lambda name: None if name == "torch" else object())
     with refuses("training_not_installed", packages=["torch"]):
         muslin.train(tmp_path / "nothing.csv", out=tmp_path / "run")
@@ -383,9 +359,7 @@ def test_progress_is_reported_after_every_step(drawn: SyntheticDataset, tmp_path
     reports: list[Any] = []
     run = muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", on_progress=reports.append)
     steps = reports[0].steps
-    assert [(report.epoch, report.step) for report in reports] == [
-        (e, s) for e in (1, 2) for s in range(1, steps + 1)
-    ]
+    assert [(report.epoch, report.step) for report in reports] == [(e, s) for e in (1, 2) for s in range(1, steps + 1)]
     assert [report.row["epoch"] for report in reports if report.row] == [1, 2]
     assert all(report.images_per_s > 0 and report.left_s >= 0 for report in reports)
     assert reports[-1].left_s == 0
@@ -422,10 +396,7 @@ def test_evaluate_splits_training_data_as_training_did(tmp_path):
     predictor = muslin.open(run.model)
     chosen, part = select_part(predictor, dataset, "test")
     assert (part, len(chosen)) == ("test", run.record["test"]["label"]["n"])
-    assert (
-        muslin.evaluate(run.model, dataset).evaluations["label"].accuracy
-        == run.record["test"]["label"]["accuracy"]
-    )
+    assert muslin.evaluate(run.model, dataset).evaluations["label"].accuracy == run.record["test"]["label"]["accuracy"]
     other = make_garments(60, seed=5).dataset
     chosen, part = select_part(predictor, other, "test")
     assert (part, len(chosen)) == ("all", 60)
@@ -449,11 +420,7 @@ def test_run_is_resumed_with_moved_train_and_test_files(drawn, tmp_path):
     judge, learn = files
     with pytest.raises(StoppedError):
         muslin.train(
-            before / learn,
-            test=before / judge,
-            settings=SMALL,
-            out=tmp_path / "run",
-            should_stop=stopping_after(2),
+            before / learn, test=before / judge, settings=SMALL, out=tmp_path / "run", should_stop=stopping_after(2)
         )
     before.rename(after)
     run = muslin.resume(tmp_path / "run", after / learn, test=after / judge)

@@ -122,6 +122,4 @@ def _read_taxonomy_rows(path: Path) -> Iterator[_TaxonomyRow]:
     for row, values in enumerate(table.rows([column_of[name] for name in names]), 2):
         cells = dict(zip(names, values, strict=True))
         if any(values):
-            yield _TaxonomyRow(
-                row, *(cells.get(name, "") for name in ("tag", "parent", name_column, "language"))
-            )
+            yield _TaxonomyRow(row, *(cells.get(name, "") for name in ("tag", "parent", name_column, "language")))

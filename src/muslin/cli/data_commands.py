@@ -13,9 +13,7 @@ from muslin.cli.output import log, print_json
 
 @command(
     "get name",
-    option(
-        "--csv DIR", "Also write CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.", type=shared.PATH
-    ),
+    option("--csv DIR", "Also write CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.", type=shared.PATH),
     shared.json_option,
 )
 def get_command(name: str, csv: Path | None, as_json: bool) -> None:
@@ -60,9 +58,7 @@ def _selection(values: dict[str, Any]) -> Any:
         option("--class NAME", "Show only images of this class.", dest="class_name"),
         option("--sample N", "Show N images drawn at random.", type=click.IntRange(1, 10000)),
         option("--class-means", "Show the mean image of each class."),
-        option(
-            "--false-colour", "Show false colours, dark violet to yellow.", dest="colour", flag_value="false"
-        ),
+        option("--false-colour", "Show false colours, dark violet to yellow.", dest="colour", flag_value="false"),
         option("--gray", "Show gray images. Default: their own colours.", dest="colour", flag_value="gray"),
         shared.seed_option("Seed of the random sample. Default: 0."),
         make=_selection,
@@ -72,12 +68,7 @@ def _selection(values: dict[str, Any]) -> Any:
     shared.json_option,
 )
 def look_command(
-    data: str,
-    split: str | None,
-    selection: Any,
-    out: Path | None,
-    read_options: dict[str, Any],
-    as_json: bool,
+    data: str, split: str | None, selection: Any, out: Path | None, read_options: dict[str, Any], as_json: bool
 ) -> None:
     """Describe a data set, or show its images."""
     from muslin.data import read

@@ -54,12 +54,7 @@ def evaluate_command(
             print_reliability(evaluation.reliability, slice_by=options.get("slice_by"))
 
 
-@command(
-    "predict model image...",
-    shared.threshold_option,
-    shared.guarantee_options,
-    shared.json_option,
-)
+@command("predict model image...", shared.threshold_option, shared.guarantee_options, shared.json_option)
 def predict_command(
     model: str, image: tuple[str, ...], thresholds: dict[str, float],
     guarantee: dict[str, Any], as_json: bool,
@@ -228,9 +223,7 @@ def explain_command(model: str, image: str, out: Path | None, options: dict[str,
     from muslin.storage.atomic import write_atomically
     from muslin.workflows import explain as explain_workflow
 
-    explanation = explain_workflow.explain(
-        model, Path(image), explain_workflow.ExplainOptions(**options), log=log
-    )
+    explanation = explain_workflow.explain(model, Path(image), explain_workflow.ExplainOptions(**options), log=log)
     if out:
         write_atomically(out, page(explanation).encode(errors="replace"))  # a file name need not be Unicode
     if as_json:

@@ -44,9 +44,7 @@ class TargetChoice(click.Choice[str]):
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
     """The options that were given."""
-    return {
-        name: value for name, value in values.items() if not (value is None or value is False or value == ())
-    }
+    return {name: value for name, value in values.items() if not (value is None or value is False or value == ())}
 
 
 class Group:
@@ -69,9 +67,7 @@ def command(usage: str, *parameters: click.Option | Group) -> Callable[..., clic
     for argument in arguments:
         nargs, metavar = (-1, argument.upper()) if argument.endswith("...") else (1, None)
         is_required = not argument.startswith("[")
-        params.append(
-            click.Argument([argument.strip("[].")], required=is_required, nargs=nargs, metavar=metavar)
-        )
+        params.append(click.Argument([argument.strip("[].")], required=is_required, nargs=nargs, metavar=metavar))
     groups = [group for group in parameters if isinstance(group, Group)]
     for parameter in parameters:
         params += parameter.options if isinstance(parameter, Group) else (parameter,)
@@ -121,14 +117,10 @@ read_options = Group(
         "Format of DATA. Default: detected from the content.",
         load=lambda: [row.name for row in import_module("muslin.data.formats").FORMATS],
     ),
-    option(
-        "--shape HxW[xC]", "Image size, such as 28x28, of a file with one image per row.", callback=_shape
-    ),
+    option("--shape HxW[xC]", "Image size, such as 28x28, of a file with one image per row.", callback=_shape),
     option("--images PATH", "Folder, zip or tar with the photos that a table names."),
     option("--image-column COLUMN", "Column of a table that names the photo."),
-    option(
-        "--target COLUMN...", "Column with the label: its name, `first` or `last`. Repeat it for several."
-    ),
+    option("--target COLUMN...", "Column with the label: its name, `first` or `last`. Repeat it for several."),
     option(
         "--label-separator [COLUMN=]SEP...",
         "Separator of several labels in a cell: `|`, `;`, `,` or `none`.",

@@ -54,9 +54,7 @@ def _coded(error: Exception) -> MuslinError:
         return MuslinError("usage", detail=error.format_message())
     if isinstance(error, click.Abort):
         return MuslinError("interrupted")
-    if (
-        isinstance(error, OSError) and error.errno == errno.ENOSPC
-    ):  # muslin's own files are named by StorageError
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # muslin's own files are named by StorageError
         return StorageError("output_disk_full", path=error.filename, reason=error.strerror)
     return MuslinError("internal", kind=type(error).__name__, detail=str(error))
 

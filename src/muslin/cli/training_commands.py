@@ -52,9 +52,7 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
             "Maximum training time, such as 2min. Chooses the most accurate recipe that fits on this machine.",
         ),
         option(
-            "--set NAME=VALUE...",
-            "Change a setting, such as batch_size=128. Repeat it for several.",
-            dest="changes",
+            "--set NAME=VALUE...", "Change a setting, such as batch_size=128. Repeat it for several.", dest="changes"
         ),
         shared.seed_option("Random seed. The same seed gives the same weights. Default: 0.", None),
         shared.out_option("Folder of the run, new or empty. Default: a new one in runs/.", "RUN"),

@@ -167,9 +167,7 @@ def _write_folders(dataset: Dataset, folder: Path, log: Log) -> Written:
     return warnings, excluded
 
 
-def _check_folders(
-    folder: Path, dataset: Dataset, target: Target | None, written: dict[str, int]
-) -> list[str]:
+def _check_folders(folder: Path, dataset: Dataset, target: Target | None, written: dict[str, int]) -> list[str]:
     """The ids, read back in order; DataError where parts or classes differ: a class `train` is read as a part."""
     again = folders.read(folder, ReadOptions())
     ids = list(map(str, again.ids))
@@ -331,9 +329,7 @@ def _pixel_warnings(dataset: Dataset, excluded: list[str]) -> list[Message]:
 
 def _is_changed_by_csv(name: str) -> bool:
     """Whether a CSV's reader takes the label for another one."""
-    return (
-        name != name.strip() or (name.lstrip("-").isdigit() and str(int(name)) != name) or name.endswith(".0")
-    )
+    return name != name.strip() or (name.lstrip("-").isdigit() and str(int(name)) != name) or name.endswith(".0")
 
 
 def _single_target(dataset: Dataset) -> tuple[Target | None, list[Message]]:

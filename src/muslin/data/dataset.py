@@ -111,9 +111,7 @@ class Dataset:
         fields = {"ids": self.ids, "parts": self.parts, "groups": self.groups, **self.labels}
         for field, values in fields.items():
             if values is not None and len(values) != len(self):
-                raise DataError(
-                    "field_length", name=self.name, field=field, found=len(values), expected=len(self)
-                )
+                raise DataError("field_length", name=self.name, field=field, found=len(values), expected=len(self))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -253,9 +251,7 @@ def pixel_array(dataset: Dataset) -> NDArray[np.uint8]:
     images = [dataset.images[i] for i in range(len(dataset))]
     shapes = sorted({image.shape for image in images})
     if len(shapes) != 1:
-        raise DataError(
-            "image_sizes", name=dataset.name, n=len(shapes), smallest=shapes[0], largest=shapes[-1]
-        )
+        raise DataError("image_sizes", name=dataset.name, n=len(shapes), smallest=shapes[0], largest=shapes[-1])
     return np.stack(images)
 
 
@@ -334,11 +330,7 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
             continue
         if mine.kind != target.kind:
             raise DataError(
-                "target_kind_differs",
-                dataset=dataset.name,
-                target=mine.name,
-                found=mine.kind,
-                expected=target.kind,
+                "target_kind_differs", dataset=dataset.name, target=mine.name, found=mine.kind, expected=target.kind
             )
         index = {name: i for i, name in enumerate(target.classes)}
         are_indices = all(c.isdigit() and int(c) < len(index) for c in mine.classes)
@@ -356,11 +348,7 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
         extra = [mine.classes[c] for c, i in enumerate(indices) if i == UNKNOWN and (values == c).any()]
         if extra:
             raise DataError(
-                "classes_unknown",
-                dataset=dataset.name,
-                target=mine.name,
-                classes=extra[:5],
-                choices=target.classes,
+                "classes_unknown", dataset=dataset.name, target=mine.name, classes=extra[:5], choices=target.classes
             )
         table = np.array([*indices, UNKNOWN], dtype=np.int64)  # UNKNOWN (-1) points to the last entry
         labels[target.name] = table[values]

@@ -17,13 +17,7 @@ from muslin.data.gzip_files import open_data_file
 from muslin.data.registry import RegisteredDataset, lookup, with_registered_classes
 from muslin.errors import DataError, MuslinError
 from muslin.messages import Log, Message, no_log
-from muslin.storage.atomic import (
-    atomic_file,
-    cache_folder,
-    remove_partial_files,
-    storage_errors,
-    write_atomically,
-)
+from muslin.storage.atomic import atomic_file, cache_folder, remove_partial_files, storage_errors, write_atomically
 from muslin.storage.download import fetch
 
 MAX_ARCHIVE_BYTES = 4 * 2**30
@@ -86,9 +80,7 @@ def obtain(
             tried.append(error.message)
     files = [f"{file}.gz" for file in row.files] or [f"{row.name}.zip"]
     package = row.debian_package
-    raise DataError(
-        "dataset_unavailable", name=row.name, tried=tried, page=row.page, package=package, files=files
-    )
+    raise DataError("dataset_unavailable", name=row.name, tried=tried, page=row.page, package=package, files=files)
 
 
 def read_registered(name: str, *, log: Log = no_log) -> Dataset:

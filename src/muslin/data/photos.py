@@ -86,9 +86,7 @@ class Photo:
                 data = file.read(max_bytes if self.size is None else min(self.size, max_bytes))
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if self.deflated else data
         except zlib.error as error:
-            raise ImageError(
-                "photo_damaged", name=self.name, path=str(self.path), reason=str(error)
-            ) from error
+            raise ImageError("photo_damaged", name=self.name, path=str(self.path), reason=str(error)) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise ImageError("image_unreadable", name=self.name, reason=reason) from error
@@ -118,9 +116,7 @@ class PhotoImages:
         photo = self.photos[index]
         if photo.box:
             min_side_px = None  # the box counts the pixels of the full-size photo
-        pixels = decode(
-            photo.content(), name=photo.name, max_bytes=MAX_PHOTO_BYTES, min_side_px=min_side_px
-        ).pixels
+        pixels = decode(photo.content(), name=photo.name, max_bytes=MAX_PHOTO_BYTES, min_side_px=min_side_px).pixels
         if photo.box is None:
             return pixels
         left, top, right, bottom = photo.box
@@ -327,9 +323,7 @@ def _problems(read: Callable[[int], object], count: int, log: Log) -> dict[int, 
     return problems
 
 
-def exclude_unreadable(
-    dataset: Dataset, problems: Mapping[int, str], max_unreadable: float, log: Log
-) -> Dataset:
+def exclude_unreadable(dataset: Dataset, problems: Mapping[int, str], max_unreadable: float, log: Log) -> Dataset:
     """`dataset` without the photos at the keys of `problems`, which are listed in its `fixes`.
 
     Args:

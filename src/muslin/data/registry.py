@@ -118,9 +118,7 @@ CLOTHING = RegisteredDataset(
     title="Clothing dataset, over 5,000 photos of clothes taken by many people, 20 labels, and who sent each",
     licence="CC0",
     page="https://github.com/alexeygrigorev/clothing-dataset",
-    urls=(
-        "https://github.com/alexeygrigorev/clothing-dataset/archive/2e050aebce9beea65b30d2b56ef4b8d51f86a953.zip",
-    ),
+    urls=("https://github.com/alexeygrigorev/clothing-dataset/archive/2e050aebce9beea65b30d2b56ef4b8d51f86a953.zip",),
     size=None,
     name_pattern=r"clothing(-dataset)?(-full)?(-master|-main|-[0-9a-f]{7,40})?",
     contents=("images.csv",),

@@ -41,13 +41,7 @@ class SyntheticDataset:
 
 
 def make_garments(
-    count: int,
-    *,
-    seed: int,
-    size_px: int = 28,
-    colour: bool = False,
-    label_noise: float = 0.0,
-    duplicates: int = 0,
+    count: int, *, seed: int, size_px: int = 28, colour: bool = False, label_noise: float = 0.0, duplicates: int = 0
 ) -> SyntheticDataset:
     """`count` garments, with the classes CLASSES in turn.
 
@@ -142,10 +136,7 @@ def _symmetric(*right: tuple[float, float]) -> Polygon:
 
 
 def _top(
-    random: np.random.Generator,
-    hem: tuple[float, float],
-    flare: tuple[float, float],
-    sleeve: tuple[float, float],
+    random: np.random.Generator, hem: tuple[float, float], flare: tuple[float, float], sleeve: tuple[float, float]
 ) -> tuple[Outline, Outline]:
     """A shirt or a dress; `hem` and `sleeve` are ranges, `flare` a mean and a standard deviation."""
     bottom, widening, length = random.uniform(*hem), random.normal(*flare), random.uniform(*sleeve)

@@ -2,12 +2,7 @@
 
 from muslin.evaluation.intervals import Interval, wilson_interval
 from muslin.evaluation.multiclass import ConfusedPair, Evaluation, evaluate_multiclass
-from muslin.evaluation.multilabel import (
-    LabelAverages,
-    LabelMetrics,
-    MultilabelEvaluation,
-    evaluate_multilabel,
-)
+from muslin.evaluation.multilabel import LabelAverages, LabelMetrics, MultilabelEvaluation, evaluate_multilabel
 
 AnyEvaluation = Evaluation | MultilabelEvaluation
 """Of a multiclass or of a multilabel target."""

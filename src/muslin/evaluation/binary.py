@@ -12,13 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.evaluation.intervals import (
-    Interval,
-    Weights,
-    bootstrap_weights,
-    percentile_interval,
-    rate_with_interval,
-)
+from muslin.evaluation.intervals import Interval, Weights, bootstrap_weights, percentile_interval, rate_with_interval
 
 Labels = NDArray[np.integer[Any]]
 Scores = NDArray[np.floating[Any]]
@@ -76,10 +70,7 @@ class BinaryMetrics:
 
 
 def binary_metrics(
-    labels: NDArray[np.integer[Any]],
-    probabilities: NDArray[np.floating[Any]],
-    classes: Sequence[str],
-    threshold: float,
+    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], classes: Sequence[str], threshold: float
 ) -> BinaryMetrics:
     """The metrics of a target of two classes over all thresholds.
 

@@ -20,9 +20,7 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 _EPSILON = 1e-12  # the logarithm of a float32 probability of 0 must exist
 
 
-def scale_probabilities(
-    probabilities: Probabilities, temperature: Probabilities | float
-) -> NDArray[np.float32]:
+def scale_probabilities(probabilities: Probabilities, temperature: Probabilities | float) -> NDArray[np.float32]:
     """Probabilities at another temperature: float32 (n, classes); rows still sum to 1.
 
     Each becomes p^(1/temperature), divided by the row's sum: the softmax of the scores divided by the temperature.

@@ -89,9 +89,7 @@ class Comparison:
         return values
 
 
-def paired_difference(
-    correct_a: Mask, correct_b: Mask, groups: NDArray[Any] | None = None
-) -> PairedDifference:
+def paired_difference(correct_a: Mask, correct_b: Mask, groups: NDArray[Any] | None = None) -> PairedDifference:
     """The paired comparison of two models, each given as bool (n,): whether each image's prediction is correct.
 
     Without groups: Newcombe's interval for paired rates, and the p-value of McNemar's exact test (Q. McNemar,
@@ -114,9 +112,7 @@ def paired_difference(
             n_groups = len(names)
             gains = np.bincount(numbers, weights=correct_b.astype(np.float64) - correct_a)
             interval, p_value = _resample_groups(gains, np.bincount(numbers))
-    return PairedDifference(
-        n, both, only_a, only_b, neither, (only_b - only_a) / n, interval, p_value, n_groups
-    )
+    return PairedDifference(n, both, only_a, only_b, neither, (only_b - only_a) / n, interval, p_value, n_groups)
 
 
 def mcnemar(only_a: int, only_b: int) -> float:

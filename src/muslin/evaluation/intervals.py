@@ -57,9 +57,7 @@ def rate_with_interval(successes: int, n: int) -> tuple[float | None, Interval]:
     return successes / n if n else None, wilson_interval(successes, n)
 
 
-def newcombe_independent(
-    successes_a: int, n_a: int, successes_b: int, n_b: int, level: float = 0.95
-) -> Interval:
+def newcombe_independent(successes_a: int, n_a: int, successes_b: int, n_b: int, level: float = 0.95) -> Interval:
     """The interval of rate a minus rate b of two independent samples, each with at least one trial.
 
     Source: R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in
@@ -68,10 +66,7 @@ def newcombe_independent(
     a, b = successes_a / n_a, successes_b / n_b
     low_a, high_a = wilson_interval(successes_a, n_a, level)
     low_b, high_b = wilson_interval(successes_b, n_b, level)
-    return (
-        a - b - float(np.hypot(a - low_a, high_b - b)),
-        a - b + float(np.hypot(high_a - a, b - low_b)),
-    )
+    return (a - b - float(np.hypot(a - low_a, high_b - b)), a - b + float(np.hypot(high_a - a, b - low_b)))
 
 
 def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, level: float = 0.95) -> Interval:

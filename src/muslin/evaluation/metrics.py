@@ -62,9 +62,7 @@ class CalibrationBin:
     accuracy_interval: Interval
 
 
-def calibration_bins(
-    labels: Labels, probabilities: Probabilities, n_bins: int = 15
-) -> tuple[CalibrationBin, ...]:
+def calibration_bins(labels: Labels, probabilities: Probabilities, n_bins: int = 15) -> tuple[CalibrationBin, ...]:
     """Confidence against accuracy, in `n_bins` equally wide bins of the highest probability.
 
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017.
@@ -93,11 +91,7 @@ def expected_calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
 
     Source: Naeini, Cooper and Hauskrecht, AAAI 2015; with 15 bins as Guo et al., ICML 2017.
     """
-    gaps = (
-        b.n * abs(b.accuracy - b.confidence)
-        for b in bins
-        if b.accuracy is not None and b.confidence is not None
-    )
+    gaps = (b.n * abs(b.accuracy - b.confidence) for b in bins if b.accuracy is not None and b.confidence is not None)
     return sum(gaps) / sum(b.n for b in bins)
 
 
@@ -127,6 +121,4 @@ def calibration_metrics(labels: Labels, probabilities: Probabilities) -> Calibra
         labels, probabilities = labels[cells].astype(np.int64), np.stack([1 - positive, positive], axis=1)
     bins = calibration_bins(labels, probabilities)
     error = expected_calibration_error(bins)
-    return CalibrationMetrics(
-        error, brier_score(labels, probabilities), log_loss(labels, probabilities), bins
-    )
+    return CalibrationMetrics(error, brier_score(labels, probabilities), log_loss(labels, probabilities), bins)

@@ -12,13 +12,7 @@ from muslin.data.dataset import UNKNOWN, Target
 from muslin.errors import DataError
 from muslin.evaluation.binary import BinaryMetrics, binary_metrics
 from muslin.evaluation.intervals import Interval, rate_with_interval, wilson_interval
-from muslin.evaluation.metrics import (
-    CalibrationBin,
-    Labels,
-    Probabilities,
-    calibration_metrics,
-    confusion_matrix,
-)
+from muslin.evaluation.metrics import CalibrationBin, Labels, Probabilities, calibration_metrics, confusion_matrix
 from muslin.evaluation.reliability import Reliability
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD, predict_classes
 from muslin.messages import plain
@@ -226,9 +220,7 @@ def _check_multiclass(
     outside = np.flatnonzero((labels != UNKNOWN) & ((labels < 0) | (labels >= len(classes))))
     if len(outside):
         row = int(outside[0])
-        raise DataError(
-            "class_index", row=row, found=int(labels[row]), last=len(classes) - 1, unknown=UNKNOWN
-        )
+        raise DataError("class_index", row=row, found=int(labels[row]), last=len(classes) - 1, unknown=UNKNOWN)
     sums = probabilities.sum(axis=1, dtype=np.float64)
     uneven = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
     if len(uneven):
@@ -241,10 +233,7 @@ def check_probabilities(probabilities: NDArray[Any], shape: tuple[int, int], cla
     """Raises DataError where `probabilities` are not float of this shape and in 0..1."""
     if probabilities.shape != shape or probabilities.dtype.kind != "f":
         raise DataError(
-            "probabilities_array",
-            dtype=probabilities.dtype.name,
-            shape=str(probabilities.shape),
-            expected=str(shape),
+            "probabilities_array", dtype=probabilities.dtype.name, shape=str(probabilities.shape), expected=str(shape)
         )
     outside = np.argwhere(~((probabilities >= 0) & (probabilities <= 1)))  # catches NaN, too
     if len(outside):
@@ -283,10 +272,7 @@ def _confused_pairs(
     supports = confusion.sum(axis=1).tolist()
     return tuple(
         ConfusedPair(
-            *pair,
-            len(images[pair]),
-            len(images[pair]) / supports[pair[0]],
-            tuple(images[pair][:MAX_PAIR_EXAMPLES]),
+            *pair, len(images[pair]), len(images[pair]) / supports[pair[0]], tuple(images[pair][:MAX_PAIR_EXAMPLES])
         )
         for pair in most_first
     )

@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
 from muslin.evaluation.binary import weighted_average_precision
-from muslin.evaluation.intervals import (
-    Interval,
-    bootstrap_weights,
-    percentile_interval,
-    rate_with_interval,
-)
+from muslin.evaluation.intervals import Interval, bootstrap_weights, percentile_interval, rate_with_interval
 from muslin.evaluation.multiclass import MAX_CONFIDENT_ERRORS, check_probabilities
 from muslin.evaluation.reliability import Reliability
 from muslin.messages import plain
@@ -198,23 +193,18 @@ def _rates(
     """
     positive, labelled = truth == 1, truth != UNKNOWN
     sums = [
-        (weights @ cells.astype(np.float32)).astype(np.float64)
-        for cells in (predicted & positive, predicted, positive)
+        (weights @ cells.astype(np.float32)).astype(np.float64) for cells in (predicted & positive, predicted, positive)
     ]
     n_correct, n_predicted, support = (np.column_stack([each, each.sum(axis=1)]) for each in sums)
     average_precision = np.full(support.shape, np.nan)
     has_support = positive.any(axis=0)
     for i in np.flatnonzero(has_support):
         here = labelled[:, i]
-        average_precision[:, i] = weighted_average_precision(
-            truth[here, i], probabilities[here, i], weights[:, here]
-        )
+        average_precision[:, i] = weighted_average_precision(truth[here, i], probabilities[here, i], weights[:, here])
     images, cell_truth, scores = np.nonzero(labelled)[0], truth[labelled], probabilities[labelled]
     # One row at a time: all samples of all cells together need not fit into memory
     for row, of_images in enumerate(weights):
-        average_precision[row, -1] = weighted_average_precision(cell_truth, scores, of_images[images][None])[
-            0
-        ]
+        average_precision[row, -1] = weighted_average_precision(cell_truth, scores, of_images[images][None])[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         rates = {
             "precision": n_correct / n_predicted,
@@ -226,11 +216,7 @@ def _rates(
         averaged = values[:, np.flatnonzero(has_support)]
         if name in ("precision", "f1"):  # of a label that is never predicted
             averaged = np.nan_to_num(averaged, nan=0.0)
-        macro = (
-            np.ma.masked_invalid(averaged).mean(axis=1)
-            if has_support.any()
-            else np.full(len(weights), np.nan)
-        )
+        macro = np.ma.masked_invalid(averaged).mean(axis=1) if has_support.any() else np.full(len(weights), np.nan)
         rates[name] = np.column_stack([values, np.ma.filled(macro, np.nan)])
     return rates
 
@@ -243,9 +229,7 @@ def _with_intervals(
     undefined: float | None = None,
 ) -> dict[str, Any]:
     values = {name: float(whole[name][0, column]) for name in names}
-    intervals: dict[str, Any] = {
-        f"{name}_interval": percentile_interval(sampled[name][:, column]) for name in names
-    }
+    intervals: dict[str, Any] = {f"{name}_interval": percentile_interval(sampled[name][:, column]) for name in names}
     return {name: value if np.isfinite(value) else undefined for name, value in values.items()} | intervals
 
 

@@ -321,9 +321,7 @@ def _unit_numbers(groups: Groups, n: int) -> NDArray[np.intp]:
     return np.arange(n) if groups is None else np.unique(groups.astype(str), return_inverse=True)[1]
 
 
-def slice_metrics(
-    correct: Correctness, values: NDArray[Any], groups: Groups = None
-) -> tuple[SliceMetrics, ...]:
+def slice_metrics(correct: Correctness, values: NDArray[Any], groups: Groups = None) -> tuple[SliceMetrics, ...]:
     """One slice per value (empty ones make none), compared with all other images; the weak ones first.
 
     The interval of a difference is Newcombe's for independent rates. With groups or with fractions in `correct` it is
@@ -361,9 +359,7 @@ def slice_metrics(
     return tuple(sorted(slices, key=lambda s: (not s.weak, s.difference)))
 
 
-def _linearised_interval(
-    correct: Correctness, mask: NDArray[np.bool_], groups: Groups, level: float
-) -> Interval:
+def _linearised_interval(correct: Correctness, mask: NDArray[np.bool_], groups: Groups, level: float) -> Interval:
     """Of the mean inside `mask` minus the mean outside."""
     inside, outside = correct[mask].mean(), correct[~mask].mean()
     influence = np.where(mask, (correct - inside) / mask.sum(), -(correct - outside) / (~mask).sum())

@@ -74,9 +74,7 @@ class CalibrationData:
     def __len__(self) -> int:
         return len(self.confidence)
 
-    def with_label_thresholds(
-        self, target: Target, label_thresholds: Sequence[float]
-    ) -> "CalibrationData | None":
+    def with_label_thresholds(self, target: Target, label_thresholds: Sequence[float]) -> "CalibrationData | None":
         """The predictions that other thresholds give: known for two classes, None for a multilabel target."""
         if tuple(self.label_thresholds) == tuple(label_thresholds):
             return self
@@ -222,9 +220,7 @@ def _random_true(mask: NDArray[np.bool_], random: np.random.Generator) -> NDArra
     return np.where(mask.any(axis=1), drawn.argmax(axis=1), -1)
 
 
-def accept_threshold(
-    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], precision: float
-) -> float:
+def accept_threshold(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], precision: float) -> float:
     """The lowest confidence threshold at which `precision` is proven with 95 % confidence; infinite for none.
 
     Tests thresholds at fixed ranks from strict to lenient, each by the exact binomial test (its inversion is the
@@ -344,9 +340,7 @@ def acceptance_policy(
     )
 
 
-def conformal_threshold(
-    probability_of_true: NDArray[np.floating[Any]], coverage: float = SET_COVERAGE
-) -> float:
+def conformal_threshold(probability_of_true: NDArray[np.floating[Any]], coverage: float = SET_COVERAGE) -> float:
     """The minimum probability of a class in a prediction set, so that `coverage` of the sets hold the true class.
 
     The conformal threshold of least ambiguous sets: the floor((n + 1)(1 - coverage))-th smallest probability of the
@@ -358,10 +352,7 @@ def conformal_threshold(
 
 
 def triage(
-    target: Target,
-    probabilities: Probabilities,
-    policy: AcceptancePolicy,
-    is_ood: NDArray[np.bool_] | None = None,
+    target: Target, probabilities: Probabilities, policy: AcceptancePolicy, is_ood: NDArray[np.bool_] | None = None
 ) -> Triage:
     """The decision on each image.
 

@@ -33,9 +33,7 @@ def default_thresholds(targets: Sequence[Target]) -> dict[str, tuple[float, ...]
     return {t.name: (DEFAULT_THRESHOLD,) * n_thresholds(t) for t in targets if n_thresholds(t)}
 
 
-def best_f1_thresholds(
-    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
-) -> tuple[float, ...]:
+def best_f1_thresholds(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> tuple[float, ...]:
     """Per label the threshold with the best F1 on these images.
 
     A label with fewer than MIN_EXAMPLES positive or negative images gets the best threshold of all labels together,

@@ -19,12 +19,7 @@ TOLERANCE = 1e-4
 
 
 def arithmetic(
-    trace: Trace,
-    layer: str,
-    index: Sequence[int],
-    tta_view: ViewName = "original",
-    *,
-    all_terms: bool = False,
+    trace: Trace, layer: str, index: Sequence[int], tta_view: ViewName = "original", *, all_terms: bool = False
 ) -> dict[str, Any]:
     """The steps to one value.
 
@@ -81,9 +76,7 @@ def _step(trace: Trace, name: str, position: Position, all_terms: bool) -> tuple
     for term in step.get("largest_terms", ()):
         term["from"] = _first_origin(trace, node.inputs[0], (*position[:-1], term["input"]))
     if operator.step_kind == "terms":
-        step["terms"] = [
-            _reference(trace, node.inputs[t["input"]], t["index"], t["value"]) for t in step["terms"]
-        ]
+        step["terms"] = [_reference(trace, node.inputs[t["input"]], t["index"], t["value"]) for t in step["terms"]]
     if operator.step_kind == "softmax":
         _name_classes(trace, node.outputs[0], step["terms"])
     if source is not None:

@@ -70,18 +70,7 @@ class Attribution:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        names = (
-            "target",
-            "versus",
-            "layer",
-            "tta_view",
-            "bias",
-            "sum",
-            "score",
-            "is_exact",
-            "reason",
-            "range",
-        )
+        names = ("target", "versus", "layer", "tta_view", "bias", "sum", "score", "is_exact", "reason", "range")
         return {
             **{name: getattr(self, name) for name in names},
             "class": self.label,

@@ -87,9 +87,7 @@ class Graph:
             helper.make_node(node.op, node.inputs, node.outputs, name=node.outputs[0], **node.attributes)
             for node in self.nodes
         )
-        graph.initializer.extend(
-            numpy_helper.from_array(value, name) for name, value in self.constants.items()
-        )
+        graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in self.constants.items())
         graph.output.extend(onnx.ValueInfoProto(name=name) for name in also if name not in self.outputs)
         content: bytes = model.SerializeToString()
         return content

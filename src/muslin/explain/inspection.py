@@ -161,10 +161,7 @@ class Inspection:
         steps = list(self._preprocessing[0])
         if self.image_edits:
             steps.append(PreprocessingStep("edited", self.pixels))
-        if (
-            self.model.has_layers
-            and (first_input := preprocessing_steps.first_layer_input(self.trace)) is not None
-        ):
+        if self.model.has_layers and (first_input := preprocessing_steps.first_layer_input(self.trace)) is not None:
             if self.model.layered.tta_flip:
                 steps.append(PreprocessingStep("flipped", self.pixels[:, ::-1]))
             optional = bool(preprocessing_steps.scaling_layers(self.inspected.layered))
@@ -193,9 +190,7 @@ class Inspection:
             scores = () if layer is None else self.trace.values[layer]
             views = [dict(zip(target.classes, map(float, row), strict=True)) for row in scores]
             mean = {c: float(np.mean([one[c] for one in views])) for c in target.classes} if views else None
-            both = (
-                dict(zip(VIEWS, ({"scores": one} for one in views), strict=True)) if len(views) == 2 else None
-            )
+            both = dict(zip(VIEWS, ({"scores": one} for one in views), strict=True)) if len(views) == 2 else None
             predictions[target.name] = {
                 "label": label,
                 "probability": probabilities[label],
@@ -249,9 +244,4 @@ def accuracy_before_and_after(
         {"correct": count, "accuracy": count / max(1, n), "interval": list(wilson_interval(count, n))}
         for count in correct
     ]
-    return {
-        "n": n,
-        "before": metrics[0],
-        "after": metrics[1],
-        "changed": int((predicted[0] != predicted[1]).sum()),
-    }
+    return {"n": n, "before": metrics[0], "after": metrics[1], "changed": int((predicted[0] != predicted[1]).sum())}

@@ -203,9 +203,7 @@ def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredMode
         nodes=tuple(node for node in full_graph.nodes if not dependent.isdisjoint(node.outputs)),
     )
     layers = _layers(graph, {n: v.shape[1:] for n, v in values.items() if n in dependent}, rows)
-    weighted = {
-        t.name: [n for n in graph.path(t.name) if graph.producers[n].op in WEIGHTED] for t in bundle.targets
-    }
+    weighted = {t.name: [n for n in graph.path(t.name) if graph.producers[n].op in WEIGHTED] for t in bundle.targets}
     scores = {target: names[0] for target, names in weighted.items() if names}
     unsupported = _unsupported_parts(bundle, layers, scores)
     return LayeredModel(bundle, full_graph, graph, layers, scores, unsupported, opened)
@@ -258,9 +256,7 @@ def _layer(
     row: Mapping[str, Any], column: int,
 ) -> Layer:  # fmt: skip
     shape, constants = shapes[name], [graph.constants.get(i) for i in node.inputs]
-    kinds = (
-        k for k, r in LAYER_KINDS.items() if node.op in r.operators and r.is_kind(node.attributes, constants)
-    )
+    kinds = (k for k, r in LAYER_KINDS.items() if node.op in r.operators and r.is_kind(node.attributes, constants))
     kind = row.get("kind") or next(kinds, node.op.lower())
     unsupported = _why_unsupported(node, constants, shape)
     weights = constants[1] if node.op in WEIGHTED and unsupported is None else None
@@ -268,9 +264,7 @@ def _layer(
     if node.op == "Conv" and weights is not None:
         window = window_of(node.attributes, (1, *shapes[node.inputs[0]]))
         groups = node.attributes.get("group", 1)
-        kernel = Kernel(
-            window.size, window.stride, window.pads[:2], groups, len(weights), weights.shape[1] * groups
-        )
+        kernel = Kernel(window.size, window.stride, window.pads[:2], groups, len(weights), weights.shape[1] * groups)
     if not isinstance(parameters, int) or isinstance(parameters, bool):
         parameters = 0 if weights is None else sum(c.size for c in constants[1:] if c is not None)
     only_moves = node.op in OPERATORS and OPERATORS[node.op].step_kind == "moved"
@@ -305,11 +299,7 @@ def _why_unsupported(node: Node, constants: Sequence[Array | None], shape: tuple
     """Only what muslin exports is shown; anything else is run all the same."""
     operator = OPERATORS.get(node.op)
     window = {"kernel_shape"} & operator.attributes if operator else set()
-    if (
-        operator is None
-        or not window <= set(node.attributes) <= operator.attributes
-        or (window and len(shape) != 3)
-    ):
+    if operator is None or not window <= set(node.attributes) <= operator.attributes or (window and len(shape) != 3):
         return Message("operator_unsupported", op=node.op)
     varies = any(constant is None for constant in constants[operator.varying :])
     return Message("weights_vary", op=node.op) if varies else None
@@ -326,9 +316,7 @@ def _edits(graph: Graph, node: Node, layer: Layer) -> tuple[str, ...]:
     return (*edits, *(LAYER_KINDS[layer.kind].edits if layer.kind in LAYER_KINDS else ()))
 
 
-def _unsupported_parts(
-    bundle: Bundle, layers: Sequence[Layer], scores: Mapping[str, str]
-) -> tuple[Message, ...]:
+def _unsupported_parts(bundle: Bundle, layers: Sequence[Layer], scores: Mapping[str, str]) -> tuple[Message, ...]:
     reasons: dict[Message, list[str]] = {}
     for layer in layers:
         if layer.unsupported:

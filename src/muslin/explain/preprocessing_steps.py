@@ -119,6 +119,4 @@ def first_layer_input(trace: Trace) -> NDArray[Any] | None:
 def scaling_layers(layered: LayeredModel) -> tuple[str, ...]:
     """The layers before the first one with weights that scale the pixels and can be switched off."""
     before = takewhile(lambda layer: layer.op not in WEIGHTED, layered.layers)
-    return tuple(
-        layer.name for layer in before if layer.op in ("Sub", "Div", "Mul") and "layer_off" in layer.edits
-    )
+    return tuple(layer.name for layer in before if layer.op in ("Sub", "Div", "Mul") and "layer_off" in layer.edits)

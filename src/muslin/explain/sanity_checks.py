@@ -153,9 +153,7 @@ def _replaced_cells(
     pixels: Pixels, cells: Float, order: NDArray[np.intp], counts: NDArray[np.intp], insert: bool
 ) -> Pixels:
     """Per count the image with so many cells of an order deleted, or inserted: (counts, height, width, channels)."""
-    rows, columns = (
-        np.arange(side) * count // side for side, count in zip(pixels.shape, cells.shape, strict=False)
-    )
+    rows, columns = (np.arange(side) * count // side for side, count in zip(pixels.shape, cells.shape, strict=False))
     where = rows[:, None] * cells.shape[1] + columns
     start, end = pixels, np.broadcast_to(edge_colour(pixels), pixels.shape)
     if insert:
@@ -166,9 +164,7 @@ def _replaced_cells(
     return np.where(replaced[..., None], end, start).astype(np.uint8)
 
 
-def sanity_checks(
-    trace: Trace, attribution: Attribution, probability: Probability, seed: int = 0
-) -> dict[str, Any]:
+def sanity_checks(trace: Trace, attribution: Attribution, probability: Probability, seed: int = 0) -> dict[str, Any]:
     """All tests of one map; `probability` predicts that of the map's class."""
     large = sum(layer.multiply_adds for layer in trace.layered.layers) > LARGE
     limits: dict[str, Any] = {"steps": 10, "removal_orders": 6} if large else {}

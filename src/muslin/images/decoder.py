@@ -92,9 +92,7 @@ def decode(
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise ImageError(
-                    "too_many_pixels", name=name, width=width, height=height, max_pixels=max_pixels
-                )
+                raise ImageError("too_many_pixels", name=name, width=width, height=height, max_pixels=max_pixels)
             return _decode_image(image, name, kind, data, min_side_px, upright)
     except ImageError:
         raise

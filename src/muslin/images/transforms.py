@@ -51,9 +51,7 @@ class TransformTrace:
         return pixels
 
 
-def apply_transform(
-    pixels: Pixels, transform: str, size: Size, trace: TransformTrace | None = None
-) -> Transformed:
+def apply_transform(pixels: Pixels, transform: str, size: Size, trace: TransformTrace | None = None) -> Transformed:
     """An image as a model takes it, and a sentence about what was done to it.
 
     Args:

@@ -24,9 +24,7 @@ def save_checkpoint(path: Path, net: Net, optimizers: list[Optimizer], state: di
     tensors = {f"net/{name}": value for name, value in net.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
         for index, values in optimizer.state_dict()["state"].items():
-            tensors |= {
-                f"optimizer/{number}/{index}/{name}": torch.as_tensor(v) for name, v in values.items()
-            }
+            tensors |= {f"optimizer/{number}/{index}/{name}": torch.as_tensor(v) for name, v in values.items()}
     # clone: safetensors refuses tensors that share memory, and stores only plain row-major ones
     plain = {
         name: value.detach().clone(memory_format=torch.contiguous_format)
@@ -51,9 +49,7 @@ def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[s
         if _checkpoint_digest(tensors, state_json) != expected:
             raise ValueError("checksum mismatch")
         state: dict[str, Any] = json.loads(state_json)
-        net.load_state_dict(
-            {name.removeprefix("net/"): v for name, v in tensors.items() if name.startswith("net/")}
-        )
+        net.load_state_dict({name.removeprefix("net/"): v for name, v in tensors.items() if name.startswith("net/")})
         for number, optimizer in enumerate(optimizers):
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
             values: dict[int, dict[str, Any]] = {}
@@ -64,9 +60,7 @@ def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[s
                     # fused optimizers walk through memory: the state needs the weight's memory layout
                     laid_out = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
                     values.setdefault(int(index), {})[key] = laid_out
-            optimizer.load_state_dict(
-                {"state": values, "param_groups": optimizer.state_dict()["param_groups"]}
-            )
+            optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise TrainingError("checkpoint_invalid", path=str(path), reason=str(error)) from error
     return state

@@ -21,12 +21,7 @@ OPSET = 18  # the first whose Split counts its outputs; onnxruntime 1.14 and lat
 
 
 def export(
-    net: Net,
-    targets: tuple[Target, ...],
-    *,
-    transform: str,
-    golden: NDArray[np.uint8],
-    provenance: dict[str, Any],
+    net: Net, targets: tuple[Target, ...], *, transform: str, golden: NDArray[np.uint8], provenance: dict[str, Any]
 ) -> Bundle:
     """Everything that is needed to predict as `net` does, without torch.
 

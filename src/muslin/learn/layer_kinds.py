@@ -127,8 +127,7 @@ def padding_of(layer: LayerSpec, before: Shape) -> tuple[int, int, int, int]:
     if layer.padding != "same":
         return (layer.padding,) * 4
     missing = [
-        max((math.ceil(side / layer.stride) - 1) * layer.stride + layer.kernel_size - side, 0)
-        for side in before[:2]
+        max((math.ceil(side / layer.stride) - 1) * layer.stride + layer.kernel_size - side, 0) for side in before[:2]
     ]
     start = [count // 2 for count in missing]
     return start[0], start[1], missing[0] - start[0], missing[1] - start[1]
@@ -138,8 +137,7 @@ def window_shape(layer: LayerSpec, before: Shape) -> Shape:
     """The shape after a window with a stride has gone over an image."""
     top, left, bottom, right = padding_of(layer, before)
     height, width = (
-        (side - layer.kernel_size) // layer.stride + 1
-        for side in (before[0] + top + bottom, before[1] + left + right)
+        (side - layer.kernel_size) // layer.stride + 1 for side in (before[0] + top + bottom, before[1] + left + right)
     )
     return height, width, layer.filters or before[2]
 
@@ -237,9 +235,7 @@ def _onnx_normalised_sigmoid(graph: "GraphWriter", layer: LayerSpec, before: Sha
     target = layer.source
     low = graph.constant(f"{target}_low", np.array(np.log(1e-7), dtype=np.float32))
     high = graph.constant(f"{target}_high", np.array(np.log1p(-1e-7), dtype=np.float32))
-    softplus = graph.node(
-        "Softplus", [graph.node("Neg", [source], f"{target}_negated")], f"{target}_softplus"
-    )
+    softplus = graph.node("Softplus", [graph.node("Neg", [source], f"{target}_negated")], f"{target}_softplus")
     logarithm = graph.node("Neg", [softplus], f"{target}_log_sigmoid")
     clipped = graph.node("Clip", [logarithm, low, high], f"{target}_clipped")
     return graph.node("Softmax", [clipped], layer.name, axis=1)

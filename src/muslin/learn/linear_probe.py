@@ -110,12 +110,7 @@ class _Objective:
     """
 
     def __init__(
-        self,
-        features: Features,
-        labels: Labels,
-        split: Split,
-        recipe: LinearProbeRecipe,
-        heads: Mapping[str, int],
+        self, features: Features, labels: Labels, split: Split, recipe: LinearProbeRecipe, heads: Mapping[str, int]
     ) -> None:
         self.recipe, self.heads = recipe, heads
         used = np.sort(np.concatenate([split.train, split.validation]))

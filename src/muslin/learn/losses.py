@@ -51,11 +51,7 @@ def compute_loss(
             targets = truth.clamp(min=0).to(raw.dtype)
             total = F.binary_cross_entropy_with_logits(raw, targets, factor, reduction="sum")
         else:
-            options: Any = {
-                "label_smoothing": recipe.label_smoothing,
-                "ignore_index": UNKNOWN,
-                "reduction": "sum",
-            }
+            options: Any = {"label_smoothing": recipe.label_smoothing, "ignore_index": UNKNOWN, "reduction": "sum"}
             total = F.cross_entropy(logits(raw, activation), truth, weight, **options)
         count = counts[name] if name in counts else count_labelled(truth)
         losses.append(total / count.clamp(min=1))
@@ -121,10 +117,7 @@ def mean_accuracy(correct: Mapping[str, int], labelled: Mapping[str, int]) -> fl
 
 @torch.no_grad()
 def evaluate_network(
-    net: Net,
-    images: Images,
-    labels: Mapping[str, NDArray[np.integer[Any]]],
-    size: tuple[int, int] | None = None,
+    net: Net, images: Images, labels: Mapping[str, NDArray[np.integer[Any]]], size: tuple[int, int] | None = None
 ) -> tuple[float | None, float | None]:
     """(loss, accuracy) of the probabilities that `net` predicts; None without images.
 

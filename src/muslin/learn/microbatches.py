@@ -135,6 +135,4 @@ def _replica(net: Net) -> Net:
 def _running_statistics(net: Net) -> list[Tensor]:
     """The running means and variances of the batch norms that are in training mode."""
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d) and module.training]
-    return [
-        values for norm in norms for values in (norm.running_mean, norm.running_var) if values is not None
-    ]
+    return [values for norm in norms for values in (norm.running_mean, norm.running_var) if values is not None]

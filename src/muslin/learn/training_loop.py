@@ -91,10 +91,7 @@ def fit(
     apply_compute_settings(compute)
     images, labels = train
     truths = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in labels.items()}
-    weights = {
-        name: class_weights(values, net.network.heads[name].filters, recipe)
-        for name, values in truths.items()
-    }
+    weights = {name: class_weights(values, net.network.heads[name].filters, recipe) for name, values in truths.items()}
     steps, total = steps_per_epoch(len(images), recipe), total_steps(len(images), recipe)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)

@@ -110,9 +110,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def _sentence_and_hint(
-    code: str, hint: str | None, params: Mapping[str, Any], language: str
-) -> tuple[str, str]:
+def _sentence_and_hint(code: str, hint: str | None, params: Mapping[str, Any], language: str) -> tuple[str, str]:
     language = language if code in table(language) else "en"
     row = table(language)[code]
     template = row["hints"][hint] if hint else row.get("hint", "")

@@ -18,15 +18,7 @@ from muslin.errors import BundleError
 from muslin.evaluation.ood import OODDetector
 from muslin.evaluation.selective import CalibrationData
 from muslin.evaluation.thresholds import n_thresholds
-from muslin.models.container import (
-    CALIBRATION_PART,
-    check_schema,
-    locating_errors,
-    pack,
-    parse_json,
-    to_json,
-    unpack,
-)
+from muslin.models.container import CALIBRATION_PART, check_schema, locating_errors, pack, parse_json, to_json, unpack
 from muslin.models.onnx_check import check_graph
 from muslin.storage.atomic import write_atomically
 
@@ -171,9 +163,7 @@ def to_bytes(bundle: Bundle) -> bytes:
     """
     from safetensors.numpy import save
 
-    golden = {
-        _golden_key(t): np.ascontiguousarray(bundle.golden_probabilities[t.name]) for t in bundle.targets
-    }
+    golden = {_golden_key(t): np.ascontiguousarray(bundle.golden_probabilities[t.name]) for t in bundle.targets}
     parts = {
         "network.json": to_json("network.json", bundle.network),
         "provenance.json": to_json("provenance.json", bundle.provenance),
@@ -361,8 +351,6 @@ def _check_ood_detector(detector: OODDetector | None) -> None:
     if detector is None:
         return
     for (name, values), ndim in zip(vars(detector).items(), (2, 1), strict=True):
-        is_valid = (
-            values.dtype == np.float32 and values.ndim == ndim and len(values) and np.isfinite(values).all()
-        )
+        is_valid = values.dtype == np.float32 and values.ndim == ndim and len(values) and np.isfinite(values).all()
         if not is_valid or (ndim == 1 and (np.diff(values) < 0).any()):
             raise BundleError("tensor_range", name=f"ood_detector/{name}")

@@ -139,9 +139,7 @@ def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
         return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
     is_ood = [output.is_ood for output in outputs if output.is_ood is not None]
-    return ModelOutput(
-        concat("raw_probabilities"), concat("probabilities"), np.concatenate(is_ood) if is_ood else None
-    )
+    return ModelOutput(concat("raw_probabilities"), concat("probabilities"), np.concatenate(is_ood) if is_ood else None)
 
 
 class Predictor:
@@ -160,9 +158,7 @@ class Predictor:
         RecipeError: fewer threads than one.
     """
 
-    def __init__(
-        self, bundle: Bundle, threads: int | None = None, name: str = "bundle", *, check: bool = True
-    ) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None, name: str = "bundle", *, check: bool = True) -> None:
         self.bundle = bundle
         self.threads = physical_cores() if threads is None else threads
         if self.threads < 1:
@@ -242,11 +238,7 @@ class Predictor:
         yield from self.predict_named(_named_images(images), precision=precision, guarantee=guarantee)
 
     def predict_named(
-        self,
-        images: Iterable[tuple[str, Any]],
-        *,
-        precision: float = DEFAULT_PRECISION,
-        guarantee: str = "overall",
+        self, images: Iterable[tuple[str, Any]], *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
     ) -> Iterator[Prediction]:
         """`predict_iter` for pairs of a name and an image. No image is a folder.
 
@@ -302,9 +294,7 @@ class Predictor:
             return ModelOutput(raw, calibrated, None)
         return ModelOutput(raw, calibrated, detector.ood_score(features) > detector.threshold)
 
-    def policies(
-        self, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
-    ) -> dict[str, AcceptancePolicy]:
+    def policies(self, precision: float = DEFAULT_PRECISION, guarantee: str = "overall") -> dict[str, AcceptancePolicy]:
         """Per target's name the policy at `precision`; see `muslin.evaluation.selective.acceptance_policy`."""
         data, thresholds = self.bundle.calibration_data, self.thresholds
         return {
@@ -319,8 +309,7 @@ class Predictor:
         if readable:
             output = self.infer(np.stack(readable))
             triages = {
-                t.name: triage(t, output.probabilities[t.name], policies[t.name], output.is_ood)
-                for t in self.targets
+                t.name: triage(t, output.probabilities[t.name], policies[t.name], output.is_ood) for t in self.targets
             }
         rows = iter(range(len(readable)))
         for prediction, pixels in images:
@@ -333,9 +322,7 @@ class Predictor:
                 prediction = replace(prediction, predictions=predictions)
             yield prediction
 
-    def _run(
-        self, pixels: Pixels, names: list[str], batch_size: int | None = None
-    ) -> Iterator[dict[str, Floats]]:
+    def _run(self, pixels: Pixels, names: list[str], batch_size: int | None = None) -> Iterator[dict[str, Floats]]:
         """The graph's outputs of these names, one batch of images at a time; one empty batch for no images."""
         shape = self.bundle.preprocessing.shape
         pixels = np.asarray(pixels)
@@ -492,9 +479,7 @@ def _to_png(name: str, image: "PIL.Image.Image") -> bytes:
     """As a file, so that transparency, 16 bits and EXIF orientation are handled in one place."""
     file = io.BytesIO()
     try:
-        writable = (
-            image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else image.convert("RGB")
-        )
+        writable = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else image.convert("RGB")
         writable.save(file, "PNG", compress_level=0, exif=image.getexif())
     except Exception as error:  # its file may be read only now, and decoders raise errors of any kind
         raise ImageError("pil_image_unreadable", path=name, reason=str(error)) from error

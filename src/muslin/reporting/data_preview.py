@@ -85,9 +85,7 @@ def photos_text(photos: dict[str, Any]) -> str:
     """For example `photos of 300×200 to 4032×3024 px; RGB 998, L 2; 1,000 photos examined`."""
     facts = []
     if photos["smallest"]:
-        sizes = [
-            f"{width}×{height}" for height, width in dict.fromkeys((photos["smallest"], photos["largest"]))
-        ]
+        sizes = [f"{width}×{height}" for height, width in dict.fromkeys((photos["smallest"], photos["largest"]))]
         facts.append(f"photos of {' to '.join(sizes)} px")
         facts.append(", ".join(f"{mode} {count:,}" for mode, count in photos["modes"].items()))
     if photos["unreadable"]:
@@ -136,9 +134,7 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def selected_images(
-    dataset: Dataset, selection: ImageSelection, default_sample: int
-) -> list[tuple[str, Pixels]]:
+def selected_images(dataset: Dataset, selection: ImageSelection, default_sample: int) -> list[tuple[str, Pixels]]:
     """The selected images, each with its caption; unreadable ones are replaced by a cross.
 
     Raises:
@@ -151,9 +147,7 @@ def selected_images(
         return [(name, mean) for name, mean in zip(target.classes, means, strict=True) if mean is not None]
     if (index := selection.index) is None:
         count = selection.sample or default_sample
-        chosen = sample_indices(
-            dataset, count=count, class_name=selection.class_name, seed=selection.seed
-        ).tolist()
+        chosen = sample_indices(dataset, count=count, class_name=selection.class_name, seed=selection.seed).tolist()
     elif not 0 <= index < len(dataset):
         raise DataError("image_index", path=dataset.name, index=index, last=len(dataset) - 1)
     else:

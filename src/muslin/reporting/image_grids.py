@@ -94,9 +94,7 @@ class SheetSection:
     captions: Sequence[str]
 
 
-def contact_sheet(
-    sections: Sequence[SheetSection], *, columns: int = 8, colour: ColourMode = "original"
-) -> bytes:
+def contact_sheet(sections: Sequence[SheetSection], *, columns: int = 8, colour: ColourMode = "original") -> bytes:
     """Blocks of images with captions, one block under the other, as the bytes of a PNG file.
 
     Captions use the font that comes with Pillow, which has ASCII only: letters lose their accents, other characters
@@ -107,8 +105,7 @@ def contact_sheet(
         columns: images in a row.
     """
     blocks = [
-        [resize_to_edge(apply_colour(pixels, colour), CELL_PX) for pixels in section.images]
-        for section in sections
+        [resize_to_edge(apply_colour(pixels, colour), CELL_PX) for pixels in section.images] for section in sections
     ]
     images = [image for block in blocks for image in block]
     cell = max(CELL_PX, *(image.width for image in images))

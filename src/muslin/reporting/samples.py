@@ -18,12 +18,7 @@ SUM_CHUNK = 4096  # images summed at once, so that no large copy is made
 
 
 def mean_images(
-    images: Images,
-    labels: NDArray[np.integer[Any]],
-    n_classes: int,
-    *,
-    edge_px: int = 96,
-    max_photos: int = 100,
+    images: Images, labels: NDArray[np.integer[Any]], n_classes: int, *, edge_px: int = 96, max_photos: int = 100
 ) -> list[Pixels | None]:
     """The mean image of every class, uint8; None for a class without readable images.
 
@@ -81,11 +76,7 @@ def random_sample(indices: NDArray[np.int64], count: int, seed: int = 0) -> NDAr
 
 
 def sample_indices(
-    dataset: Dataset,
-    *,
-    count: int = 25,
-    class_name: str | None = None,
-    seed: int = 0,
+    dataset: Dataset, *, count: int = 25, class_name: str | None = None, seed: int = 0
 ) -> NDArray[np.int64]:
     """Indices of `count` random images, in order; only of the class `class_name` where given.
 

@@ -31,9 +31,7 @@ def fetch(url: str, timeout_s: float, max_bytes: int) -> Iterator[bytes]:
                 yield block
     except urllib.error.HTTPError as error:
         error.close()
-        raise DataError(
-            "download_refused", url=url, http_status=error.code, reason=str(error.reason)
-        ) from error
+        raise DataError("download_refused", url=url, http_status=error.code, reason=str(error.reason)) from error
     except urllib.error.URLError as error:
         raise DataError("server_unreachable", url=url, reason=str(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:

@@ -67,11 +67,7 @@ def _page_routes(token: str) -> list[Route]:
         kind, content = files[name]
         return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
-    return [
-        Route("/", home),
-        Route("/favicon.ico", Response(status_code=204)),
-        Route("/static/{name:path}", file),
-    ]
+    return [Route("/", home), Route("/favicon.ico", Response(status_code=204)), Route("/static/{name:path}", file)]
 
 
 def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:

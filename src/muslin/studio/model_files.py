@@ -57,10 +57,7 @@ def image_page(root: Path, start: int = 0) -> dict[str, Any]:
     """MAX_IMAGES images below `root` from number `start` on, ordered by their paths, and whether there are more."""
     paths = sorted(path for path in _files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES)
     end = start + MAX_IMAGES
-    return {
-        "images": [path.relative_to(root).as_posix() for path in paths[start:end]],
-        "more": len(paths) > end,
-    }
+    return {"images": [path.relative_to(root).as_posix() for path in paths[start:end]], "more": len(paths) > end}
 
 
 def _files_below(root: Path) -> Iterator[Path]:

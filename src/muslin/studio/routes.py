@@ -195,12 +195,7 @@ def predict(inspection: Inspection, unchanged: Inspection | None) -> dict[str, A
         for step in inspection.steps
     ]  # fmt: skip
     before = unchanged.predictions if unchanged else None
-    return {
-        "steps": steps,
-        "predictions": inspection.predictions,
-        "unchanged": before,
-        "notes": inspection.notes,
-    }
+    return {"steps": steps, "predictions": inspection.predictions, "unchanged": before, "notes": inspection.notes}
 
 
 def _step_png(pixels: NDArray[Any]) -> dict[str, Any]:
@@ -216,11 +211,7 @@ def _step_png(pixels: NDArray[Any]) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     is_small = max(height, width) <= STEP_IMAGE_PX
     content = encode_png(pixels) if is_small else png_bytes(resize_to_edge(pixels, STEP_IMAGE_PX))
-    return {
-        "width": width,
-        "height": height,
-        "png": "data:image/png;base64," + base64.b64encode(content).decode(),
-    }
+    return {"width": width, "height": height, "png": "data:image/png;base64," + base64.b64encode(content).decode()}
 
 
 def values(inspection: Inspection, body: Body) -> dict[str, Any]:

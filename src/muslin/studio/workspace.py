@@ -128,9 +128,7 @@ class Workspace:
         """
         inspection = self.inspection(body)
         model = inspection.inspected
-        target = next(
-            (t for t in model.bundle.targets if t.name == body.get("target")), model.bundle.targets[0]
-        )
+        target = next((t for t in model.bundle.targets if t.name == body.get("target")), model.bundle.targets[0])
         on = choice_of(body, "on", "golden", ("golden", "data"))
         count = integer_of(body, "count", ACCURACY_IMAGES, 10_000)
         edited = model.edited(inspection.model_edits)

@@ -122,9 +122,7 @@ def _rate_limited(log: Log, every_s: float = 5.0) -> Log:
     return log_seldom
 
 
-def _out_of_sample_probabilities(
-    context: "AuditContext", seed: int, log: Log
-) -> dict[str, NDArray[np.float32]]:
+def _out_of_sample_probabilities(context: "AuditContext", seed: int, log: Log) -> dict[str, NDArray[np.float32]]:
     """Per target, out-of-sample probabilities (n, classes); NaN for labels that cannot be checked.
 
     Raises:

@@ -126,9 +126,7 @@ def disagreements(result: ComparisonResult, target_name: str) -> bytes | None:
     return contact_sheet(sections) if sections else None
 
 
-def _predicted(
-    target: Target, probabilities: NDArray[np.float32], thresholds: tuple[float, ...]
-) -> NDArray[np.int64]:
+def _predicted(target: Target, probabilities: NDArray[np.float32], thresholds: tuple[float, ...]) -> NDArray[np.int64]:
     if target.kind == "multilabel":
         return (probabilities.astype(np.float64) >= np.asarray(thresholds)).astype(np.int64)
     return predict_classes(target, probabilities, thresholds)

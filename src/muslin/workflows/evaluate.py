@@ -10,14 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Split, align
-from muslin.data.photos import (
-    PhotoImages,
-    ResizedPhotos,
-    decode_photos,
-    pixel_batches,
-    readable_photos,
-    resize_photos,
-)
+from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, pixel_batches, readable_photos, resize_photos
 from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
 from muslin.evaluation.reliability import Predictions, measure_reliability

@@ -127,11 +127,7 @@ class Explanation:
 
 
 def explain(
-    model: str | Path,
-    image: str | Path,
-    options: ExplainOptions | None = None,
-    *,
-    log: Log = no_log,
+    model: str | Path, image: str | Path, options: ExplainOptions | None = None, *, log: Log = no_log
 ) -> Explanation:
     """Why `model` predicts what it predicts for `image`.
 
@@ -164,9 +160,7 @@ def explain(
     return Explanation(Path(model).name, path.name, inspection, explained, _strongest_value(inspection))
 
 
-def _explain_target(
-    inspection: Inspection, target: Target, options: ExplainOptions, log: Log
-) -> ExplainedTarget:
+def _explain_target(inspection: Inspection, target: Target, options: ExplainOptions, log: Log) -> ExplainedTarget:
     """Explain the chosen class of a target, or the predicted one, against the most probable other one."""
     probabilities, layer = inspection.probabilities[target.name], options.layer
     order = sorted(target.classes, key=lambda label: -probabilities[label])

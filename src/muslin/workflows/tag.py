@@ -100,17 +100,13 @@ def tag(
     job = _plan(model, Path(catalogue), Path(out), options)
     for note in job.notes:
         log(note)
-    with Journal(
-        job.out.with_name(job.out.name + JOURNAL_SUFFIX), job.inputs, resume=options.resume
-    ) as journal:
+    with Journal(job.out.with_name(job.out.name + JOURNAL_SUFFIX), job.inputs, resume=options.resume) as journal:
         resumed = journal.count
         for block in _predict_rows(job, journal.count):
             journal.add(block)
             on_progress(journal.count, job.products)
             if should_stop() and journal.count < job.products:
-                raise StoppedError(
-                    "tagging_stopped", path=str(job.out), done=journal.count, count=job.products
-                )
+                raise StoppedError("tagging_stopped", path=str(job.out), done=journal.count, count=job.products)
         try:
             unreadable, decisions = _write(job, journal)
         except StorageError:
@@ -179,9 +175,7 @@ def _plan(model: "str | Path | Predictor", path: Path, out: Path, options: TagOp
     _check_encodable(table, predictor.targets, taxonomy)
     notes = [*table.notes, Message("photo_column_chosen", column=column), *notes, *taxonomy.notes, *renamed]
     notes += [note for policy in policies.values() for note in policy.unsupported]
-    return _Job(
-        out, options, predictor, policies, table, column, find, products, taxonomy, columns, tuple(notes)
-    )
+    return _Job(out, options, predictor, policies, table, column, find, products, taxonomy, columns, tuple(notes))
 
 
 def _predict_rows(job: _Job, done: int) -> Iterator[list[Row]]:
@@ -302,9 +296,7 @@ def _check_encodable(table: TableFile, targets: Sequence[Target], taxonomy: Taxo
             name.encode(table.encoding)
         except UnicodeEncodeError as error:
             encoding = table.encoding
-            raise DataError(
-                "tag_not_encodable", path=str(table.path), encoding=encoding, name=name
-            ) from error
+            raise DataError("tag_not_encodable", path=str(table.path), encoding=encoding, name=name) from error
 
 
 def _model_digest(predictor: Predictor) -> str:
@@ -366,18 +358,14 @@ def _tags(prediction: TargetPrediction) -> _Tags:
     return _Tags(tags, probabilities, prediction.decision, prediction_set)
 
 
-def _resolve_conflicts(
-    tags_of: Mapping[str, _Tags], prediction: Prediction, taxonomy: Taxonomy
-) -> dict[str, _Tags]:
+def _resolve_conflicts(tags_of: Mapping[str, _Tags], prediction: Prediction, taxonomy: Taxonomy) -> dict[str, _Tags]:
     """The tags, changed so that none contradicts the tree.
 
     The most probable come first, accepted ones before all others. A later one that contradicts them becomes the most
     probable of its classes that does not, or none, and goes to review.
     """
     classes = {name: tuple(target.probabilities) for name, target in prediction.predictions.items()}
-    order = sorted(
-        tags_of, key=lambda n: (tags_of[n].decision != _ACCEPT, -max(tags_of[n].probabilities, default=0))
-    )
+    order = sorted(tags_of, key=lambda n: (tags_of[n].decision != _ACCEPT, -max(tags_of[n].probabilities, default=0)))
     resolved: dict[str, _Tags] = {}
 
     def fits(tag: str, name: str) -> bool:

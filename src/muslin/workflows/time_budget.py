@@ -152,9 +152,7 @@ def fit_epochs_to_budget(recipe: SGDRecipe, seconds: float, n: int, speed: Train
     return best
 
 
-def fit_time_budget(
-    seconds: float, dataset: Dataset, split: Split, recipes: Sequence[SGDRecipe]
-) -> RecipeChoice:
+def fit_time_budget(seconds: float, dataset: Dataset, split: Split, recipes: Sequence[SGDRecipe]) -> RecipeChoice:
     """The slowest of `recipes` (quickest first) of which at least `MIN_STEPS_RATIO` fits `seconds`.
 
     Raises:
@@ -192,9 +190,7 @@ def ladder_recipes(recipe: SGDRecipe, n: int, settings: Mapping[str, Any]) -> li
     return [each for each in recipes if isinstance(each, SGDRecipe)]
 
 
-def fit_backbone_to_budget(
-    seconds: float, dataset: Dataset, recipe: LinearProbeRecipe, seed: int
-) -> RecipeChoice:
+def fit_backbone_to_budget(seconds: float, dataset: Dataset, recipe: LinearProbeRecipe, seed: int) -> RecipeChoice:
     """A linear-probe `recipe` with the best backbone that extracts the features of all photos in `seconds`.
 
     Raises:

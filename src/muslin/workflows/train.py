@@ -365,9 +365,7 @@ def prepare_data(
         StoppedError: as `muslin.learn.features.extract`.
     """
     size, log = (recipe.image_size, recipe.image_size, 3), callbacks.log
-    freezes = isinstance(recipe, LinearProbeRecipe) or (
-        isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks > 0
-    )
+    freezes = isinstance(recipe, LinearProbeRecipe) or (isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks > 0)
     if not is_backbone(recipe.network):
         dataset = photos.decode_photos(dataset, size, max_unreadable=max_unreadable, log=log)
         return TrainingData(dataset, split_for_recipe(dataset, recipe, seed))
@@ -384,9 +382,7 @@ def prepare_data(
     from muslin.learn.train import extract_features
 
     threads, should_stop = machine.physical_cores(), callbacks.should_stop
-    features, problems = extract_features(
-        dataset, recipe, seed=seed, threads=threads, log=log, should_stop=should_stop
-    )
+    features, problems = extract_features(dataset, recipe, seed=seed, threads=threads, log=log, should_stop=should_stop)
     readable = np.setdiff1d(np.arange(len(dataset)), list(problems))
     dataset = photos.exclude_unreadable(dataset, problems, max_unreadable, log)
     return TrainingData(dataset, split_for_recipe(dataset, recipe, seed), features.take(readable))

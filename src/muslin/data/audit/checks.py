@@ -112,9 +112,7 @@ def audit_overview(context: AuditContext) -> dict[str, Any]:
         "readable": len(stats.readable),
         "parts": {part: count for part, count in parts.items() if count},
         "classes": {target.name: len(target.classes) for target in dataset.targets},
-        "shorter_side_px": [int(shorter.min()), int(np.median(shorter)), int(shorter.max())]
-        if len(shorter)
-        else None,
+        "shorter_side_px": [int(shorter.min()), int(np.median(shorter)), int(shorter.max())] if len(shorter) else None,
         "comparison_size": [height, width, channels],
         "compared_at_full_size": stats.full_size,
         "median_distance": median,

@@ -87,9 +87,7 @@ def find_duplicates(dataset: Dataset, stats: ImageStats, log: Log) -> Duplicates
             on_progress=lambda share: log(f"compared {100 * share:.0f} % of the images"),
         )
     complete, exclude = len(pairs) < MAX_PAIRS, _copies_to_exclude(dataset, identical, pairs)
-    return Duplicates(
-        identical, pairs, distances, median, NEAR_DUPLICATE_DISTANCE_RATIO * median, complete, exclude
-    )
+    return Duplicates(identical, pairs, distances, median, NEAR_DUPLICATE_DISTANCE_RATIO * median, complete, exclude)
 
 
 def median_distance(thumbnails: NDArray[np.uint8], indices: NDArray[np.int64]) -> float:

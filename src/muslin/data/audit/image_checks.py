@@ -66,9 +66,7 @@ def find_blurred(dataset: Dataset, stats: ImageStats) -> Iterator[Finding]:
     soft = (shorter >= MIN_SHARPNESS_PX) & (stats.sharpness < BLURRED_SHARPNESS) & (stats.std >= BLANK_STD)
     for i in np.flatnonzero(soft).tolist():
         sharpness = float(stats.sharpness[i])
-        yield image_finding(
-            "blurred", dataset, i, sharpness, sharpness=sharpness, threshold=BLURRED_SHARPNESS
-        )
+        yield image_finding("blurred", dataset, i, sharpness, sharpness=sharpness, threshold=BLURRED_SHARPNESS)
 
 
 def find_dark(dataset: Dataset, stats: ImageStats) -> Iterator[Finding]:

@@ -14,14 +14,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Target
 from muslin.data.formats.folders import PART_NAMES
-from muslin.data.formats.photo_lists import (
-    Box,
-    PhotoList,
-    build_dataset,
-    dataset_root,
-    parse_flags,
-    select_targets,
-)
+from muslin.data.formats.photo_lists import Box, PhotoList, build_dataset, dataset_root, parse_flags, select_targets
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
 from muslin.errors import DataError, unknown
@@ -37,10 +30,7 @@ ATTRIBUTE_LABELS = "list_attr_img.txt"
 BOXES = "list_bbox.txt"
 PARTS_LIST = "list_eval_partition.txt"
 
-LISTS_OF_TARGET = {
-    "category": (CATEGORY_LABELS, CATEGORY_NAMES),
-    "attributes": (ATTRIBUTE_LABELS, ATTRIBUTE_NAMES),
-}
+LISTS_OF_TARGET = {"category": (CATEGORY_LABELS, CATEGORY_NAMES), "attributes": (ATTRIBUTE_LABELS, ATTRIBUTE_NAMES)}
 
 BLOCK_ROWS = 2048
 LOG_EVERY_ROWS = 20_000
@@ -111,8 +101,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         if BOXES not in lists:
             raise DataError("box_list_missing", path=str(path), name=BOXES)
         box_of = {
-            name: parse_box(lists[BOXES], number, corners)
-            for number, (name, *corners) in read_list(lists[BOXES], 5)
+            name: parse_box(lists[BOXES], number, corners) for number, (name, *corners) in read_list(lists[BOXES], 5)
         }
         boxes = [box_of.get(name) for name in photos]
     listed = PhotoList("deepfashion", dataset_root(path), photos, tuple(targets), labels, parts, boxes)
@@ -202,11 +191,7 @@ def _read_attributes(path: Path, columns: int, log: Log) -> tuple[list[str], NDA
 
 
 def _align(
-    photos: Sequence[str],
-    names: Sequence[str],
-    values: NDArray[np.integer[Any]],
-    path: Path,
-    fixes: list[str],
+    photos: Sequence[str], names: Sequence[str], values: NDArray[np.integer[Any]], path: Path, fixes: list[str]
 ) -> NDArray[np.integer[Any]]:
     """`values`, which are in the order of `names`, in the order of `photos`; UNKNOWN where `names` lacks one."""
     row_of = {name: i for i, name in enumerate(names)}

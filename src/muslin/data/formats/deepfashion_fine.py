@@ -15,14 +15,7 @@ from muslin.data.formats.deepfashion import (
     parse_box,
     read_names,
 )
-from muslin.data.formats.photo_lists import (
-    Box,
-    PhotoList,
-    build_dataset,
-    dataset_root,
-    parse_flags,
-    select_targets,
-)
+from muslin.data.formats.photo_lists import Box, PhotoList, build_dataset, dataset_root, parse_flags, select_targets
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
 from muslin.errors import DataError

@@ -76,11 +76,7 @@ class DigitParser:
         # A number is before each end; every line has one per column.
         ends = np.flatnonzero(end.view(np.bool_))
         lines, rest = divmod(len(ends), self.columns)
-        if (
-            rest
-            or np.count_nonzero(newline) != lines
-            or not newline.take(ends[self.columns - 1 :: self.columns]).all()
-        ):
+        if rest or np.count_nonzero(newline) != lines or not newline.take(ends[self.columns - 1 :: self.columns]).all():
             return None
         numbers: NDArray[np.uint8] = before.take(ends).reshape(lines, self.columns)
         return numbers

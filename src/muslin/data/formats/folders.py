@@ -82,10 +82,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         outside = 0
         labels_in_names = [_label_in_name(name) for name in photos]
         has_labels = all(labels_in_names)
-        samples = [
-            (name, "", label if has_labels else "")
-            for name, label in zip(photos, labels_in_names, strict=True)
-        ]
+        samples = [(name, "", label if has_labels else "") for name, label in zip(photos, labels_in_names, strict=True)]
     order = {part: i for i, part in enumerate((*PARTS, ""))}
     samples.sort(key=lambda sample: (order[sample[1]], sample[2], sample[0]))
     classes = tuple(sorted({label for _, _, label in samples if label}))
@@ -107,9 +104,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     )
 
 
-def _fixes(
-    files: dict[str, Photo], renamed: int, top_of_classes_file: str | None, outside: int
-) -> Iterator[str]:
+def _fixes(files: dict[str, Photo], renamed: int, top_of_classes_file: str | None, outside: int) -> Iterator[str]:
     hidden = sum(map(_is_hidden, files))
     others = [name for name in files if not _is_hidden(name) and not _is_photo(name)]
     if top_of_classes_file is not None:
@@ -118,9 +113,7 @@ def _fixes(
         yield Message("hidden_files_skipped", count=hidden)
     if others:
         more = len(others) - MAX_NAMED
-        yield Message(
-            "other_files_skipped", count=len(others), names=others[:MAX_NAMED], more=max(more, 0) or None
-        )
+        yield Message("other_files_skipped", count=len(others), names=others[:MAX_NAMED], more=max(more, 0) or None)
     if renamed:
         yield Message("names_read_as_latin_1", count=renamed)
     if outside:

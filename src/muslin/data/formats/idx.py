@@ -59,9 +59,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         pixels, labels = read_images(images_path), read_labels(labels_path)
         if len(pixels) != len(labels):
             n, expected = len(labels), len(pixels)
-            raise DataError(
-                "label_count", path=str(images_path), labels=labels_path.name, found=n, expected=expected
-            )
+            raise DataError("label_count", path=str(images_path), labels=labels_path.name, found=n, expected=expected)
         if images and images[0].shape[1:] != pixels.shape[1:]:
             sizes = [f"{p.shape[1]}×{p.shape[2]}" for p in (images[0], pixels)]
             raise DataError("sizes_differ", path=str(path), sizes=sizes)
@@ -86,9 +84,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     return classes_file.use_class_names(dataset, path) if path.is_dir() else dataset
 
 
-def write(
-    pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]], folder: Path, part: str | None
-) -> None:
+def write(pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]], folder: Path, part: str | None) -> None:
     """Write the two files of one part into `folder`, named like MNIST's; not compressed.
 
     Args:

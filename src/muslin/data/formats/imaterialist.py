@@ -24,9 +24,7 @@ def detect(path: Path) -> str | None:
     """Why `path` is iMaterialist's, or None: a JSON file of images with an imageId, or a folder with train.json."""
     for file in _json_by_part(path).values():
         start = read_head(file, 2**16).lstrip(b"\xef\xbb\xbf \t\r\n")
-        has_list = (
-            b'"images"' in start or b'"annotations"' in start
-        )  # a row of JSON Lines can have an imageId too
+        has_list = b'"images"' in start or b'"annotations"' in start  # a row of JSON Lines can have an imageId too
         if start.startswith(b"{") and has_list and b'"imageId"' in start:
             return f"iMaterialist's {file.name}" if path.is_dir() else "images and labels as in iMaterialist"
     return None
@@ -85,9 +83,7 @@ def _read_json(path: Path, fixes: list[str]) -> dict[str, frozenset[str] | None]
         """An entry without its URL, so that a million of them fit in memory."""
         if "labelId" in entry and "imageId" in entry:
             labels = entry["labelId"]
-            return str(entry["imageId"]), frozenset(
-                map(str, labels if isinstance(labels, list) else [labels])
-            )
+            return str(entry["imageId"]), frozenset(map(str, labels if isinstance(labels, list) else [labels]))
         return str(entry["imageId"]) if "imageId" in entry else entry
 
     with open_data_file(path) as file:

@@ -22,9 +22,7 @@ MAX_LIST_CHARACTERS = 2**20
 """Longer cells are not parsed as lists."""
 
 
-def choose_separator(
-    path: Path, name: str, column: Column, option: str | None, strict: bool = True
-) -> str | None:
+def choose_separator(path: Path, name: str, column: Column, option: str | None, strict: bool = True) -> str | None:
     """What separates labels in the cells of the column `name`: one of SEPARATORS, LIST, or None for one label each.
 
     Lists, `|` and `;` always separate labels. A comma does if one of the labels recurs in another cell, as blue does
@@ -66,9 +64,7 @@ def _is_ambiguous(texts: Sequence[str], first: str, others: Sequence[str]) -> bo
     if first == ",":
         return not any(counts[piece] > 1 for text in distinct if "," in text for piece in _pieces(text, ","))
     # Where `|` separates, a `;` or a comma is part of a label, unless it stands where a `|` is expected.
-    return any(
-        other in text and first not in text and counts[text] < 2 for other in others for text in distinct
-    )
+    return any(other in text and first not in text and counts[text] < 2 for other in others for text in distinct)
 
 
 def _pieces(text: str, separator: str) -> list[str]:

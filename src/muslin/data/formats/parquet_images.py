@@ -137,9 +137,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         else:
             names = options.target_names or _likely_labels(path, columns)
             encoded = [_encode_target(name, columns, _class_label_names(schema, name)) for name in names]
-        photos = PhotoImages(
-            tuple(ParquetPhoto(f"{path}/{id_}", photo_column, row) for row, id_ in enumerate(ids))
-        )
+        photos = PhotoImages(tuple(ParquetPhoto(f"{path}/{id_}", photo_column, row) for row, id_ in enumerate(ids)))
         images: Images = _decode_to_pixels(photos, metadata["pixels"]) if metadata.get("pixels") else photos
         split = options.split_column or metadata.get("split")
         group = options.group or metadata.get("group")
@@ -218,9 +216,7 @@ def _label_table(dataset: Dataset) -> tuple[Any, str]:
             columns[target.name] = pa.array(cells, pa.string())
         else:
             unlabelled = (labels == UNKNOWN).all(axis=1)
-            lists = [
-                None if empty else classes[row == 1] for row, empty in zip(labels, unlabelled, strict=True)
-            ]
+            lists = [None if empty else classes[row == 1] for row, empty in zip(labels, unlabelled, strict=True)]
             columns[target.name] = pa.array(lists, pa.list_(pa.string()))
             if (labels[~unlabelled] == UNKNOWN).any():
                 description["unknown"] = free_name(target.name + UNKNOWN_SUFFIX)
@@ -291,8 +287,7 @@ def _encode_target(
         # the column of unknown labels is used even if a program that rewrote the file dropped the metadata
         unknown_cells = columns.get(name + UNKNOWN_SUFFIX, [None] * len(cells))
         labels, unknown_labels = (
-            [None if cell is None else list(map(str, cell)) for cell in column]
-            for column in (cells, unknown_cells)
+            [None if cell is None else list(map(str, cell)) for cell in column] for column in (cells, unknown_cells)
         )
         classes = {label for cell in (*labels, *unknown_labels) for label in cell or ()}
         return encode_lists(name, tuple(sorted(classes)), labels, unknown_labels)

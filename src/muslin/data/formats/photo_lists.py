@@ -86,8 +86,7 @@ def build_dataset(listed: PhotoList, options: ReadOptions, fixes: Sequence[str])
         ids=unique_ids(names),
         parts=None if listed.parts is None else listed.parts[rows],
         groups=groups if listed.grouped else None,
-        origin=f"{len(photos):,} rows"
-        + ("; photos cropped to their boxes" if listed.boxes is not None else ""),
+        origin=f"{len(photos):,} rows" + ("; photos cropped to their boxes" if listed.boxes is not None else ""),
         fixes=tuple(fixes),
     )
 

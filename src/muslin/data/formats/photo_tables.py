@@ -17,13 +17,7 @@ from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
 from muslin.data.tables import read_table
 from muslin.data.tables.columns import Column, Table
 from muslin.data.tables.delimited import HEADER_LINES, find_header
-from muslin.data.tables.photo_lookup import (
-    PHOTO_COLUMNS,
-    PHOTO_FOLDERS,
-    FindPhoto,
-    best_column,
-    photo_places,
-)
+from muslin.data.tables.photo_lookup import PHOTO_COLUMNS, PHOTO_FOLDERS, FindPhoto, best_column, photo_places
 from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, no_log
@@ -73,11 +67,7 @@ def detect(path: Path) -> str | None:
     if len(names) > 1 and (set(names) & set(PHOTO_COLUMNS)):
         return "a table with photos"
     first = "\n".join(lines[1:20]).lower()
-    return (
-        "a table with photos"
-        if len(names) > 1 and any(suffix in first for suffix in PHOTO_SUFFIXES)
-        else None
-    )
+    return "a table with photos" if len(names) > 1 and any(suffix in first for suffix in PHOTO_SUFFIXES) else None
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
@@ -178,10 +168,7 @@ def _photo_column(table: Table, options: ReadOptions) -> tuple[str, FindPhoto, o
     best = best_column(sample, list(places.values()))
     if best is None:
         raise DataError(
-            "photo_column_not_found",
-            path=str(table.path),
-            columns=names[:10],
-            folders=list(map(str, places)),
+            "photo_column_not_found", path=str(table.path), columns=names[:10], folders=list(map(str, places))
         )
     return *best, archive
 
@@ -206,9 +193,7 @@ def _label_columns(table: Table, excluded: set[str | None], every: bool) -> tupl
         # to be listed by `look`, it is enough that one of the column's cells recurs
         max_distinct = len(table) - 1 if every else len(table) / 2
         named = [] if every else [name for name in columns if name.lower() in LABEL_NAMES]
-        possible = named or [
-            name for name in columns if 1 < len(table.columns[name].categories) <= max_distinct
-        ]
+        possible = named or [name for name in columns if 1 < len(table.columns[name].categories) <= max_distinct]
         if every and not possible:
             return _label_columns(table, excluded, every=False)
     if len(possible) == 1 or (every and possible):

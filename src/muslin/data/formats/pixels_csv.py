@@ -181,9 +181,7 @@ def _find_layout(path: Path, options: ReadOptions) -> _Layout:
         fixes += [Message("columns_sorted")] if order else []
     pixels, first_line = len(cells) - before - after, first_line + (names is not None)
     shape = _find_shape(path, pixels, options)
-    return _Layout(
-        delimiter, line_end, names, first_line, before, pixels, after, label, order, shape, tuple(fixes)
-    )
+    return _Layout(delimiter, line_end, names, first_line, before, pixels, after, label, order, shape, tuple(fixes))
 
 
 def _columns_around_pixels(
@@ -378,9 +376,7 @@ def _read_pixel_rows(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], li
     return pixels, labels, blank
 
 
-def _blocks_of_lines(
-    path: Path, file: BinaryIO, layout: _Layout, block_bytes: int
-) -> Iterator[tuple[int, int, bytes]]:
+def _blocks_of_lines(path: Path, file: BinaryIO, layout: _Layout, block_bytes: int) -> Iterator[tuple[int, int, bytes]]:
     """Blocks of the lines of data: the first line's number, the number of lines, and the text, each line with a LF."""
     number, rest = 1, file.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
     ended = False
@@ -466,9 +462,7 @@ def _parse_pixel(path: Path, number: int, pixel: int, cell: str, layout: _Layout
     raise DataError("pixel_value", path=str(path), row=number, column=column, found=text[:40])
 
 
-def _read_target(
-    path: Path, name: str, cells: list[bytes], fixes: list[Message]
-) -> tuple[Target, NDArray[np.int64]]:
+def _read_target(path: Path, name: str, cells: list[bytes], fixes: list[Message]) -> tuple[Target, NDArray[np.int64]]:
     texts: dict[bytes, str] = {}
     for cell in set(cells):
         try:

@@ -47,9 +47,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     return replace(dataset, name=path.resolve().name, format="pixels-csv-folder")
 
 
-def write(
-    dataset: Dataset, labels: Sequence[str] | None, folder: Path, name: Callable[[str], str]
-) -> list[Path]:
+def write(dataset: Dataset, labels: Sequence[str] | None, folder: Path, name: Callable[[str], str]) -> list[Path]:
     """Write each part as a file like Kaggle's, without parts one file; returns the files in the order of the parts.
 
     Args:

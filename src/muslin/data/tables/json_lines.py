@@ -47,11 +47,7 @@ class JsonLines:
                 yield tuple(cell_text(value.get(name)).strip() for name in names)
 
     def read(self, log: Log) -> Table:
-        rows = (
-            [to_cell(value.get(name)) for name in self.columns]
-            for _, value in self._lines()
-            if value is not None
-        )
+        rows = ([to_cell(value.get(name)) for name in self.columns] for _, value in self._lines() if value is not None)
         return Table(self.path, build_columns(self.columns, rows, log), self.notes)
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
@@ -60,9 +56,7 @@ class JsonLines:
             if value is None:
                 file.write(line)
                 continue
-            cells = {
-                column.name: typed_value(cell) for column, cell in zip(added, next(new_rows), strict=True)
-            }
+            cells = {column.name: typed_value(cell) for column, cell in zip(added, next(new_rows), strict=True)}
             more = json.dumps(cells, ensure_ascii=self._encoding != "utf-8")[1:]
             body = line.rstrip()
             file.write(body[:-1] + (b", " if value else b""))

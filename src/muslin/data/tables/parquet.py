@@ -52,17 +52,13 @@ class Parquet:
     def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         with open_parquet(self.path) as file:
             for batch in _batches(file, list(dict.fromkeys(names))):
-                columns = [
-                    [cell_text(value).strip() for value in batch.column(name).to_pylist()] for name in names
-                ]
+                columns = [[cell_text(value).strip() for value in batch.column(name).to_pylist()] for name in names]
                 yield from zip(*columns, strict=True)
 
     def read(self, log: Log) -> Table:
         check_distinct(self.path, self.columns)
         with open_parquet(self.path) as file:
-            columns_of = (
-                [map(to_cell, column.to_pylist()) for column in batch.columns] for batch in _batches(file)
-            )
+            columns_of = ([map(to_cell, column.to_pylist()) for column in batch.columns] for batch in _batches(file))
             rows = (row for columns in columns_of for row in zip(*columns, strict=True))
             return Table(self.path, build_columns(self.columns, rows, log))
 

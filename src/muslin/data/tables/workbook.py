@@ -101,9 +101,7 @@ class Workbook:
         self.notes: tuple[str, ...] = ()
         if others := [other for other in sheets if other != chosen]:
             self.notes = (
-                Message(
-                    "one_sheet_read", name=chosen, others=others, empty=list(sheets).index(chosen) or None
-                ),
+                Message("one_sheet_read", name=chosen, others=others, empty=list(sheets).index(chosen) or None),
             )
         if self._above:
             self.notes += (Message("rows_above_header_skipped", count=self._above),)
@@ -151,17 +149,14 @@ class Workbook:
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         if self._width + len(added) > MAX_COLUMNS:
-            raise DataError(
-                "sheet_too_wide", path=str(self.path), columns=self._width, max_columns=MAX_COLUMNS
-            )
+            raise DataError("sheet_too_wide", path=str(self.path), columns=self._width, max_columns=MAX_COLUMNS)
         names: Row = [column.name for column in added]
         new_rows = chain(repeat((), self._above), [names], rows)
 
         def new_cells(cells: dict[int, str], row: int, prefix: str) -> bytes:
             values = next(new_rows)
             return "".join(
-                _cell_xml(value, f"{_column_letters(self._width + i)}{row}", prefix)
-                for i, value in enumerate(values)
+                _cell_xml(value, f"{_column_letters(self._width + i)}{row}", prefix) for i, value in enumerate(values)
             ).encode()
 
         last_column = _column_letters(self._width + len(added) - 1)

@@ -66,8 +66,7 @@ def audit_html(dataset: Dataset, audit: Audit) -> str:
         audit=audit,
         overview=audit.overview,
         sections=[
-            (key, words, len(found), section)
-            for (key, words, found), section in zip(groups, cards, strict=True)
+            (key, words, len(found), section) for (key, words, found), section in zip(groups, cards, strict=True)
         ],
         dropped=dropped,
         kinds=KINDS,

@@ -129,11 +129,7 @@ def _layer_groups(inspection: Inspection) -> list[tuple[str, list[LayerRow], boo
     """The layers from the image on, by block, and whether the block is shown unfolded."""
     layers = [layer for layer in inspection.model.layered.layers if not layer.auxiliary]
     return [
-        (
-            block,
-            [_layer_row(inspection, layer) for layer in inside],
-            not block or len(layers) <= MAX_OPEN_LAYERS,
-        )
+        (block, [_layer_row(inspection, layer) for layer in inside], not block or len(layers) <= MAX_OPEN_LAYERS)
         for block, inside in groupby(layers, key=lambda layer: layer.block or "")
     ]
 

@@ -55,9 +55,7 @@ def _weak_classes(evaluation: Evaluation) -> Iterator[Insight]:
         yield Message("insight_weakest_class", **recall), "confused-pairs"
 
 
-def _confident_errors(
-    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
-) -> Iterator[Insight]:
+def _confident_errors(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> Iterator[Insight]:
     errors = (labels >= 0) & (probabilities.argmax(axis=1) != labels)
     if count := int((errors & (probabilities.max(axis=1) >= CONFIDENT)).sum()):
         yield Message("insight_confident_errors", count=count, percent=100 * CONFIDENT), "confident-errors"

@@ -67,9 +67,7 @@ def page_template(name: str) -> "Template":
         "inline": inline_svg,
         "sha256": _script_hash,
     }
-    return environment.get_template(
-        name, globals={"style": STYLE, "light": LIGHT, "dark": DARK, "font": FONT}
-    )
+    return environment.get_template(name, globals={"style": STYLE, "light": LIGHT, "dark": DARK, "font": FONT})
 
 
 def render_page(template: str, **values: Any) -> str:

@@ -65,9 +65,7 @@ class ReportInputs:
 def predicted_classes(evaluation: Evaluation, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """The predicted class of each row of probabilities, at the evaluation's threshold where there are two classes."""
     binary = evaluation.binary
-    return predict_classes(
-        Target("", evaluation.classes), probabilities, (binary.threshold,) if binary else None
-    )
+    return predict_classes(Target("", evaluation.classes), probabilities, (binary.threshold,) if binary else None)
 
 
 TileGroup = tuple[str, list[ImageTile]]

@@ -6,15 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from muslin.learn.layer_kinds import kind_words, layer_detail
-from muslin.reporting.svg.svg import (
-    shorten_text,
-    svg_document,
-    svg_line,
-    svg_rect,
-    svg_text,
-    text_width,
-    wrap_text,
-)
+from muslin.reporting.svg.svg import shorten_text, svg_document, svg_line, svg_rect, svg_text, text_width, wrap_text
 from muslin.text import percent, short_count
 
 MIDDLE, NAMES, SHAPES, COUNTS, WIDTH = 104, 230, 556, 652, 820
@@ -32,14 +24,8 @@ def network_diagram(described: Mapping[str, Any]) -> str:
     `described`: as `muslin.learn.networks.describe` gives it.
     """
     total = max(1, int(described.get("parameters") or 0))
-    rows: list[Mapping[str, Any]] = [
-        {"name": "", "kind": "image", "output": described["input"]},
-        *described["layers"],
-    ]
-    body = [
-        *(svg_text(x, 18, name, "soft small") for x, name in HEADINGS),
-        svg_line(NAMES, 30, WIDTH, 30, "rule"),
-    ]
+    rows: list[Mapping[str, Any]] = [{"name": "", "kind": "image", "output": described["input"]}, *described["layers"]]
+    body = [*(svg_text(x, 18, name, "soft small") for x, name in HEADINGS), svg_line(NAMES, 30, WIDTH, 30, "rule")]
     y = 30.0
     explained: set[str] = set()
     corners: list[tuple[float, float, float]] = []  # block's half width, upper and lower edge
@@ -77,15 +63,11 @@ def network_diagram(described: Mapping[str, Any]) -> str:
 
 
 def _draw_block(row: Mapping[str, Any], half_width: float, upper: float, lower: float) -> str:
-    fill, opacity = (
-        ("accent", 0.85) if row.get("parameters") else ("mid", 0.9 if row.get("multiply_adds") else 0.5)
-    )
+    fill, opacity = ("accent", 0.85) if row.get("parameters") else ("mid", 0.9 if row.get("multiply_adds") else 0.5)
     return svg_rect(MIDDLE - half_width, upper, 2 * half_width, lower - upper, fill, opacity=opacity)
 
 
-def _draw_words(
-    row: Mapping[str, Any], detail: Sequence[str], purpose: Sequence[str], centre: float
-) -> list[str]:
+def _draw_words(row: Mapping[str, Any], detail: Sequence[str], purpose: Sequence[str], centre: float) -> list[str]:
     baseline = centre - 8 * (len(detail) + len(purpose)) + 5
     kind = kind_words(str(row["kind"])).name
     beside = NAMES + 1.08 * text_width(kind, 14) + 8  # bold is wider

@@ -33,9 +33,7 @@ from muslin.text import percent, plural, short_count
 Points = Sequence[tuple[float, float]]
 
 
-def learning_curves(
-    history: Sequence[Mapping[str, Any]], metrics: Sequence[str] = ("loss", "accuracy")
-) -> str:
+def learning_curves(history: Sequence[Mapping[str, Any]], metrics: Sequence[str] = ("loss", "accuracy")) -> str:
     """Training and validation loss and accuracy against the epoch (or the step, where there are no epochs).
 
     `history` has a mapping per epoch: `epoch` or `step`, and `train_loss`, `validation_loss`,
@@ -156,10 +154,7 @@ def confusion_matrix_plot(evaluation: Evaluation, classes: Sequence[int] | None 
     ]
     foot = top + side + 26
     legend = "colour: errors, stronger for a larger share of the row"
-    body += [
-        svg_text(left, foot, "gray: correct", "soft small"),
-        svg_text(left + 100, foot, legend, "accent small"),
-    ]
+    body += [svg_text(left, foot, "gray: correct", "soft small"), svg_text(left + 100, foot, legend, "accent small")]
     pairs = [
         f"{evaluation.classes[pair.true]} predicted as {evaluation.classes[pair.predicted]}: "
         f"{plural(pair.count, 'time')}"
@@ -199,9 +194,7 @@ def class_metric_bars(evaluation: AnyEvaluation, classes: Sequence[int] | None =
     """
     indices = range(len(evaluation.classes)) if classes is None else classes
     rows = evaluation.per_class if isinstance(evaluation, Evaluation) else evaluation.per_label
-    weakest_first = sorted(
-        (rows[i] for i in indices), key=lambda row: 2.0 if not row.support else row.f1 or 0.0
-    )
+    weakest_first = sorted((rows[i] for i in indices), key=lambda row: 2.0 if not row.support else row.f1 or 0.0)
     labels = [shorten_text(row.name, 14, 200) for row in weakest_first]
     left = max(80, max(text_width(label, 14) for label in labels) + 20)
     span, row_height, top = 320, 50, 56
@@ -343,9 +336,7 @@ def class_count_bars(counts: Mapping[str, Mapping[str, int]]) -> str:
             body.append(svg_rect(start, y, length, bar, fill, opacity=opacity, tooltip=tooltip))
             start += length
         body.append(svg_text(start + 8, y + 13, f"{total:,}", "soft small number"))
-    description = "; ".join(
-        f"{name}: " + ", ".join(f"{counts[p].get(name, 0):,} {p}" for p in parts) for name in names
-    )
+    description = "; ".join(f"{name}: " + ", ".join(f"{counts[p].get(name, 0):,} {p}" for p in parts) for name in names)
     height = top + len(names) * row_height
     width = max(left + span + 70, x)
     return svg_document(width, height, "Images per class", description or "no classes", body)

@@ -67,30 +67,21 @@ def svg_text(
     alignment = "" if anchor == "start" else f' text-anchor="{anchor}"'
     title = f"<title>{xml_escape(tooltip)}</title>" if tooltip and tooltip != text else ""
     return (
-        f'<text class="{style.strip()}" x="{x:.1f}" y="{y:.1f}"{alignment}{rotation}>'
-        f"{title}{xml_escape(text)}</text>"
+        f'<text class="{style.strip()}" x="{x:.1f}" y="{y:.1f}"{alignment}{rotation}>{title}{xml_escape(text)}</text>'
     )
 
 
-def svg_line(
-    x1: float, y1: float, x2: float, y2: float, style: str, width: float = 1, attributes: str = ""
-) -> str:
+def svg_line(x1: float, y1: float, x2: float, y2: float, style: str, width: float = 1, attributes: str = "") -> str:
     """A straight line; `style` names its CSS classes."""
     stroke = "" if width == 1 else f' stroke-width="{width:g}"'
-    return (
-        f'<line class="{style}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"{stroke}{attributes}/>'
-    )
+    return f'<line class="{style}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"{stroke}{attributes}/>'
 
 
-def svg_polyline(
-    points: Iterable[tuple[float, float]], style: str, width: float = 2, *, dashed: bool = False
-) -> str:
+def svg_polyline(points: Iterable[tuple[float, float]], style: str, width: float = 2, *, dashed: bool = False) -> str:
     """A line through the points; with a style that fills, the area that they enclose."""
     dash = ' stroke-dasharray="6 4"' if dashed else ""
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return (
-        f'<polyline class="{style}" stroke-width="{width:g}" stroke-linejoin="round"{dash} points="{path}"/>'
-    )
+    return f'<polyline class="{style}" stroke-width="{width:g}" stroke-linejoin="round"{dash} points="{path}"/>'
 
 
 def svg_rect(
@@ -137,9 +128,7 @@ class PercentPlot:
     def axes(self, x_name: str, y_name: str, ticks_below: float = 0) -> str:
         """The grid, the ticks and the names of the axes; those of the x axis stand `ticks_below` px lower."""
         right, below = self.left + self.width, self.bottom + ticks_below
-        body = svg_text(0, 16, y_name, "soft small") + svg_text(
-            right, below + 42, x_name, "soft small", "end"
-        )
+        body = svg_text(0, 16, y_name, "soft small") + svg_text(right, below + 42, x_name, "soft small", "end")
         for tick in (0, 0.25, 0.5, 0.75, 1):
             y_value = self.y_low + tick * (1 - self.y_low)
             x, y = self.at(tick, y_value)

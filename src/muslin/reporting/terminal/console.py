@@ -27,10 +27,7 @@ def print_lines(console: "Console", *lines: str) -> None:
 
 
 def print_table(
-    console: "Console",
-    alignment: str,
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str | list[str]] | None],
+    console: "Console", alignment: str, headings: Sequence[str], rows: Iterable[Sequence[str | list[str]] | None]
 ) -> None:
     """Print a table with a line under its headings and without a frame.
 
@@ -45,10 +42,7 @@ def print_table(
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for letter, heading in zip(alignment, headings, strict=True):
         table.add_column(
-            printable(heading),
-            justify="right" if letter == "r" else "left",
-            overflow="fold",
-            no_wrap=letter != "f",
+            printable(heading), justify="right" if letter == "r" else "left", overflow="fold", no_wrap=letter != "f"
         )
     for row in rows:
         if row is None:

@@ -2,14 +2,7 @@
 
 from typing import TYPE_CHECKING, TextIO
 
-from muslin.evaluation import (
-    AnyEvaluation,
-    Evaluation,
-    Interval,
-    LabelAverages,
-    LabelMetrics,
-    MultilabelEvaluation,
-)
+from muslin.evaluation import AnyEvaluation, Evaluation, Interval, LabelAverages, LabelMetrics, MultilabelEvaluation
 from muslin.reporting.terminal.console import console_for, print_table, printable
 from muslin.text import interval_text, percent, plural
 
@@ -61,9 +54,7 @@ def _print_class_metrics(evaluation: Evaluation, console: "Console") -> None:
     ]
     rows.append(None)
     for name, means in (("macro average", evaluation.macro), ("weighted average", evaluation.weighted)):
-        rows.append(
-            (name, "", *(f"{100 * value:5.1f}" for value in (means.recall, means.precision, means.f1)))
-        )
+        rows.append((name, "", *(f"{100 * value:5.1f}" for value in (means.recall, means.precision, means.f1))))
     print_table(console, "frllr", ("class", "images", "recall", "precision", "F1"), rows)
 
 
@@ -89,9 +80,7 @@ def _print_multilabel(evaluation: MultilabelEvaluation, console: "Console") -> N
     names = ("recall", "precision", "F1", "average precision")
     headings = ("in %, with 95 % intervals", "images", *names, "threshold")
     averages = (("micro average", evaluation.micro), ("macro average", evaluation.macro))
-    rows: list[tuple[str, ...] | None] = [
-        (name, "", *_label_percentages(means), "") for name, means in averages
-    ]
+    rows: list[tuple[str, ...] | None] = [(name, "", *_label_percentages(means), "") for name, means in averages]
     rows.append(None)
     for row in evaluation.per_label:
         images = f"{row.support:,} of {row.labelled:,}"

@@ -92,10 +92,7 @@ def _layer_cells(layer: Any) -> tuple[str, ...]:
 
 def _provenance_lines(bundle: Bundle) -> list[str]:
     made = bundle.provenance
-    versions, train_s = (
-        _nested(made, "versions", kind=Mapping) or {},
-        _nested(made, "train_s", kind=int | float),
-    )
+    versions, train_s = (_nested(made, "versions", kind=Mapping) or {}, _nested(made, "train_s", kind=int | float))
     rows = {
         "recipe": _nested(made, "recipe", "name") or made.get("recipe"),
         "seed": made.get("seed"),
@@ -128,9 +125,7 @@ def _coverage(bundle: Bundle, name: str) -> str:
         return "has no calibration data: every prediction goes to review"
     summary = _calibration_summary(bundle, name)
     coverage = {100 * float(precision): share for precision, share in summary["coverage"].items() if share}
-    shares = ", ".join(
-        f"{percent(share)} at {precision:g} % precision" for precision, share in coverage.items()
-    )
+    shares = ", ".join(f"{percent(share)} at {precision:g} % precision" for precision, share in coverage.items())
     on = f"on {summary['n']:,} validation images it can"
     return f"{on} accept {shares}" if shares else f"{on} guarantee no precision"
 

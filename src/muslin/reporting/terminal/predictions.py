@@ -25,10 +25,7 @@ def print_predictions(predictions: Sequence["Prediction"], file: TextIO | None =
     for name in targets:
         headings += [name, "", "runner-up", "", "decision"]
     rows = [
-        [
-            prediction.image,
-            *(cell for name in targets for cell in _prediction_cells(prediction.predictions[name])),
-        ]
+        [prediction.image, *(cell for name in targets for cell in _prediction_cells(prediction.predictions[name]))]
         for prediction in predictions
         if prediction.error is None
     ]

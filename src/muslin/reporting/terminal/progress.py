@@ -75,9 +75,7 @@ def _print_epoch(progress: "Progress") -> None:
 def _epoch_line(progress: "Progress") -> str:
     row, validation = progress.row or {}, ""
     if row["validation_loss"] is not None:
-        validation = (
-            f"  validation loss {row['validation_loss']:.3f} accuracy {row['validation_accuracy']:.1%}"
-        )
+        validation = f"  validation loss {row['validation_loss']:.3f} accuracy {row['validation_accuracy']:.1%}"
     return (
         f"epoch {progress.epoch}/{progress.epochs}  loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}"
         f"{validation}  {_speed(progress)}{duration(progress.left_s)} left"

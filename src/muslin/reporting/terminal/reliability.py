@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 MAX_SLICES_SHOWN = 20
 
 
-def print_reliability(
-    reliability: Reliability, slice_by: str | None = None, file: TextIO | None = None
-) -> None:
+def print_reliability(reliability: Reliability, slice_by: str | None = None, file: TextIO | None = None) -> None:
     """Print selective prediction, calibration, and, where they were measured, near-copies and slices."""
     out = console_for(file)
     out.print("\npredictions accepted at each precision target", style="bold")
@@ -75,9 +73,7 @@ def _leaks_sentence(leaks: LeakMetrics) -> str:
     if not leaks.n or leaks.accuracy is None:
         return "No image is a near-copy of a training image."
     if leaks.accuracy_without_leaks is None:
-        return (
-            "Every image is a near-copy of a training image, so these metrics say nothing about new images."
-        )
+        return "Every image is a near-copy of a training image, so these metrics say nothing about new images."
     return (
         f"{plural(leaks.n, 'near-copy', 'near-copies')} of training images, with accuracy {percent(leaks.accuracy)}; "
         f"without them the accuracy is {percent(leaks.accuracy_without_leaks)} "
@@ -93,9 +89,7 @@ def _print_slices(slices: tuple[SliceMetrics, ...], column: str, out: "Console")
     weak = ", ".join(s.value for s in slices if s.weak)
     print_lines(
         out,
-        f"Significantly worse than the others: {weak}"
-        if weak
-        else "No value is significantly worse than the others.",
+        f"Significantly worse than the others: {weak}" if weak else "No value is significantly worse than the others.",
     )
     headings = (column, "images", "accuracy", "difference to the others, points", "")
     print_table(out, "frlll", headings, map(_slice_row, slices[:MAX_SLICES_SHOWN]))
