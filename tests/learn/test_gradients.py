@@ -6,15 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec
-from muslin.learn.modules import (
-    Convolution,
-    Dense,
-    Dropout,
-    Net,
-    Normalise,
-    Whitening,
-    resize_batch,
-)  # fmt: skip
+from muslin.learn.modules import Convolution, Dense, Dropout, Net, Normalise, Whitening, resize_batch  # fmt: skip
 from muslin.learn.networks import build_network
 
 CHANNELS, SIDE = 3, 11

@@ -252,18 +252,14 @@ LAYER_KINDS: dict[str, LayerKind] = {
         _module(lambda m, layer, before: m.Normalise([layer.mean], [layer.std])),
         _onnx_scale, {"Div": onnx_operators.DIV},
         fields=("mean", "std"),
-        words={
-            "en": ("scale", "pixel values 0 to 255 become {low} to {high}", "values in a range that suits the network"),
-            "zh": ("缩放", "像素值 0 到 255 变为 {low} 到 {high}", "适合网络的数值范围"),
-        },
+        words={"en": ("scale", "pixel values 0 to 255 become {low} to {high}", "values in a range that suits the network"),
+               "zh": ("缩放", "像素值 0 到 255 变为 {low} 到 {high}", "适合网络的数值范围")},
     ),
     "normalise": LayerKind(
         _module(lambda m, layer, before: m.Normalise([0.0] * before[2], [255.0] * before[2])),
         _onnx_normalise, {"Div": onnx_operators.DIV},
-        words={
-            "en": ("normalise", "scaled to mean 0 and standard deviation 1 over the training images", "values in a range that suits the network"),
-            "zh": ("标准化", "训练图片的均值变为 0，标准差变为 1", "适合网络的数值范围"),
-        },
+        words={"en": ("normalise", "scaled to mean 0 and standard deviation 1 over the training images", "values in a range that suits the network"),
+               "zh": ("标准化", "训练图片的均值变为 0，标准差变为 1", "适合网络的数值范围")},
     ),
     "whitening": LayerKind(
         _module(lambda m, layer, before: m.Whitening(layer, before[2])),
@@ -272,10 +268,8 @@ LAYER_KINDS: dict[str, LayerKind] = {
         output_shape=window_shape,
         weights=lambda layer, before: {"weight": _convolution_weights(layer, before)["weight"]},
         is_trained=False, is_kind=_never,
-        words={
-            "en": ("whitening", "{filters} uncorrelated patterns of {kernel_size}×{kernel_size}, fixed before training", "small details as uncorrelated values"),
-            "zh": ("白化", "{filters} 个互不相关的 {kernel_size}×{kernel_size} 图案，训练前固定", "把细节变成互不相关的数值"),
-        },
+        words={"en": ("whitening", "{filters} uncorrelated patterns of {kernel_size}×{kernel_size}, fixed before training", "small details as uncorrelated values"),
+               "zh": ("白化", "{filters} 个互不相关的 {kernel_size}×{kernel_size} 图案，训练前固定", "把细节变成互不相关的数值")},
     ),
     "depthwise convolution": LayerKind(
         _convolution_module,
@@ -285,20 +279,16 @@ LAYER_KINDS: dict[str, LayerKind] = {
         is_kind=lambda attributes, constants: (
             constants[1] is not None and attributes.get("group", 1) == len(constants[1]) > 1
         ),
-        words={
-            "en": ("depthwise convolution", "a kernel of {kernel_size}×{kernel_size} for each of {channels} channels", "looks for a small pattern in each channel alone"),
-            "zh": ("逐通道卷积", "{channels} 个通道各用一个 {kernel_size}×{kernel_size} 的卷积核", "在每个通道内单独寻找小图案"),
-        },
+        words={"en": ("depthwise convolution", "a kernel of {kernel_size}×{kernel_size} for each of {channels} channels", "looks for a small pattern in each channel alone"),
+               "zh": ("逐通道卷积", "{channels} 个通道各用一个 {kernel_size}×{kernel_size} 的卷积核", "在每个通道内单独寻找小图案")},
     ),
     "convolution": LayerKind(
         _convolution_module,
         _onnx_convolution, {"Conv": onnx_operators.CONVOLUTION},
         fields=("filters", "kernel_size", "stride", "padding", "bias"),
         output_shape=window_shape, weights=_convolution_weights,
-        words={
-            "en": ("convolution", "{filters} kernels of {kernel_size}×{kernel_size}×{channels}", "looks everywhere for small patterns, one per kernel"),
-            "zh": ("卷积", "{filters} 个 {kernel_size}×{kernel_size}×{channels} 的卷积核", "在整张图上寻找小图案，每个卷积核一种"),
-        },
+        words={"en": ("convolution", "{filters} kernels of {kernel_size}×{kernel_size}×{channels}", "looks everywhere for small patterns, one per kernel"),
+               "zh": ("卷积", "{filters} 个 {kernel_size}×{kernel_size}×{channels} 的卷积核", "在整张图上寻找小图案，每个卷积核一种")},
     ),
     "batch norm": LayerKind(
         _batch_norm_module,
@@ -306,85 +296,67 @@ LAYER_KINDS: dict[str, LayerKind] = {
         fields=("learn_scale", "epsilon", "momentum"),
         weights=lambda layer, before: dict.fromkeys(["weight"] * layer.learn_scale + ["bias"], (before[-1],)),
         statistics=("running_mean", "running_var"),
-        words={
-            "en": ("batch norm", "each channel is scaled to mean 0 and standard deviation 1, followed by a learned shift, or scale and shift", "keeps the values in a stable range, which makes training faster"),
-            "zh": ("批归一化", "每个通道的均值变为 0、标准差变为 1，再加上学到的偏移（或缩放与偏移）", "让数值保持在稳定的范围，训练更快"),
-        },
+        words={"en": ("batch norm", "each channel is scaled to mean 0 and standard deviation 1, followed by a learned shift, or scale and shift", "keeps the values in a stable range, which makes training faster"),
+               "zh": ("批归一化", "每个通道的均值变为 0、标准差变为 1，再加上学到的偏移（或缩放与偏移）", "让数值保持在稳定的范围，训练更快")},
     ),
     "relu": LayerKind(
         _module(lambda m, layer, before: m.nn.ReLU(inplace=True)),  # no layer needs its input again
         _onnx("Relu"), {"Relu": onnx_operators.RELU},
-        words={
-            "en": ("ReLU", "negative values become 0", "keeps what matches a pattern, drops what does not"),
-            "zh": ("ReLU", "负值变为 0", "保留匹配的图案，去掉不匹配的"),
-        },
+        words={"en": ("ReLU", "negative values become 0", "keeps what matches a pattern, drops what does not"),
+               "zh": ("ReLU", "负值变为 0", "保留匹配的图案，去掉不匹配的")},
     ),
     "relu6": LayerKind(
         _module(lambda m, layer, before: m.nn.ReLU6()),
         _onnx_relu6, {"Clip": onnx_operators.CLIP},
         is_kind=lambda attributes, constants: [None if c is None else float(c) for c in constants[1:3]] == [0, 6],
-        words={
-            "en": ("ReLU6", "negative values become 0, those above 6 become 6", "keeps what matches a pattern, within a fixed range"),
-            "zh": ("ReLU6", "负值变为 0，大于 6 的变为 6", "在固定范围内保留匹配的图案"),
-        },
+        words={"en": ("ReLU6", "negative values become 0, those above 6 become 6", "keeps what matches a pattern, within a fixed range"),
+               "zh": ("ReLU6", "负值变为 0，大于 6 的变为 6", "在固定范围内保留匹配的图案")},
     ),
     "add": LayerKind(
         _module(lambda m, layer, before: m.nn.Identity()),  # `Net.features` adds
         lambda graph, layer, before, source: graph.node("Add", [source, layer.source], layer.name),
         {"Add": onnx_operators.ADD},
         fields=("source",),
-        words={
-            "en": ("add", "adds the result of {source}", "a shortcut (residual connection): the layers in between only learn the change"),
-            "zh": ("相加", "加上 {source} 的结果", "捷径（残差连接）：中间的层只需学习要改变的部分"),
-        },
+        words={"en": ("add", "adds the result of {source}", "a shortcut (residual connection): the layers in between only learn the change"),
+               "zh": ("相加", "加上 {source} 的结果", "捷径（残差连接）：中间的层只需学习要改变的部分")},
     ),
     "max pool": LayerKind(
         _module(lambda m, layer, before: m.nn.MaxPool2d(layer.kernel_size, layer.stride)),
         lambda graph, layer, before, source: graph.node("MaxPool", [source], layer.name, **_window(layer, before)),
         {"MaxPool": onnx_operators.MAX_POOL},
         fields=("kernel_size", "stride"), output_shape=window_shape,
-        words={
-            "en": ("max pool", "the largest value of each {kernel_size}×{kernel_size} window", "a smaller image that keeps the strongest matches"),
-            "zh": ("最大池化", "每个 {kernel_size}×{kernel_size} 窗口中的最大值", "缩小图片，保留最强的匹配"),
-        },
+        words={"en": ("max pool", "the largest value of each {kernel_size}×{kernel_size} window", "a smaller image that keeps the strongest matches"),
+               "zh": ("最大池化", "每个 {kernel_size}×{kernel_size} 窗口中的最大值", "缩小图片，保留最强的匹配")},
     ),
     "global max pool": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: m.F.max_pool2d(x, x.shape[2:]).flatten(1))),
         _onnx_global("GlobalMaxPool"), {"GlobalMaxPool": onnx_operators.GLOBAL_MAX},
         output_shape=lambda layer, before: before[2:],
-        words={
-            "en": ("global max pool", "the largest value of each channel", "how strongly each pattern matches, wherever it is"),
-            "zh": ("全局最大池化", "每个通道的最大值", "每种图案匹配得有多强，无论在哪里"),
-        },
+        words={"en": ("global max pool", "the largest value of each channel", "how strongly each pattern matches, wherever it is"),
+               "zh": ("全局最大池化", "每个通道的最大值", "每种图案匹配得有多强，无论在哪里")},
     ),
     "global average pool": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: x.mean(dim=(2, 3)))),
         _onnx_global("GlobalAveragePool"), {"GlobalAveragePool": onnx_operators.GLOBAL_AVERAGE},
         output_shape=lambda layer, before: before[2:],
-        words={
-            "en": ("global average pool", "the mean of each channel", "how strongly each pattern matches on average"),
-            "zh": ("全局平均池化", "每个通道的平均值", "每种图案平均匹配得有多强"),
-        },
+        words={"en": ("global average pool", "the mean of each channel", "how strongly each pattern matches on average"),
+               "zh": ("全局平均池化", "每个通道的平均值", "每种图案平均匹配得有多强")},
     ),
     "dropout": LayerKind(
         _module(lambda m, layer, before: m.Dropout(layer.rate)),
         _onnx("Identity"),  # it works in training alone; here it marks the place for an edit
         {"Identity": onnx_operators.OPERATORS["Identity"]},
         fields=("rate",), is_kind=_never, edits=("dropout",),
-        words={
-            "en": ("dropout", "in training, {rate:percent} of the values become 0", "prevents values from relying on each other"),
-            "zh": ("随机失活", "训练时，{rate:percent} 的值变为 0", "使任何数值都不依赖另一个"),
-        },
+        words={"en": ("dropout", "in training, {rate:percent} of the values become 0", "prevents values from relying on each other"),
+               "zh": ("随机失活", "训练时，{rate:percent} 的值变为 0", "使任何数值都不依赖另一个")},
     ),
     "flatten": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda x: x.permute(0, 2, 3, 1).flatten(1))),
         _onnx_flatten, {"Flatten": onnx_operators.OPERATORS["Flatten"]},
         output_shape=lambda layer, before: (math.prod(before),),
         is_kind=_never,  # a global pooling flattens too
-        words={
-            "en": ("flatten", "all feature maps as one vector", "a vector instead of an image"),
-            "zh": ("展平", "所有特征图展开为一个向量", "把图片变成向量"),
-        },
+        words={"en": ("flatten", "all feature maps as one vector", "a vector instead of an image"),
+               "zh": ("展平", "所有特征图展开为一个向量", "把图片变成向量")},
     ),
     "dense": LayerKind(
         _module(lambda m, layer, before: m.Dense(layer, before[0])),
@@ -393,35 +365,27 @@ LAYER_KINDS: dict[str, LayerKind] = {
         fields=("filters", "bias", "output_scale"),
         output_shape=lambda layer, before: (layer.filters,),
         weights=lambda layer, before: _with_bias(layer, (layer.filters, before[0])),
-        words={
-            "en": ("dense", "{features} inputs to {filters} outputs", "a weighted sum of all inputs"),
-            "zh": ("全连接", "{features} 个输入到 {filters} 个输出", "所有输入的加权和"),
-        },
+        words={"en": ("dense", "{features} inputs to {filters} outputs", "a weighted sum of all inputs"),
+               "zh": ("全连接", "{features} 个输入到 {filters} 个输出", "所有输入的加权和")},
     ),
     "softmax": LayerKind(
         _module(lambda m, layer, before: m.nn.Softmax(dim=1)),
         _onnx("Softmax", axis=1), {"Softmax": onnx_operators.SOFTMAX},
-        words={
-            "en": ("softmax", "scores become probabilities that add up to 1", "how probable each class is"),
-            "zh": ("softmax", "得分变为总和为 1 的概率", "每个类别的可能性"),
-        },
+        words={"en": ("softmax", "scores become probabilities that add up to 1", "how probable each class is"),
+               "zh": ("softmax", "得分变为总和为 1 的概率", "每个类别的可能性")},
     ),
     "sigmoid": LayerKind(
         _module(lambda m, layer, before: m.nn.Sigmoid()),
         _onnx("Sigmoid"), {"Sigmoid": onnx_operators.SIGMOID},
-        words={
-            "en": ("sigmoid", "each score becomes a separate probability", "how probable each label is"),
-            "zh": ("sigmoid", "每个得分各自变为一个概率", "每个标签的可能性"),
-        },
+        words={"en": ("sigmoid", "each score becomes a separate probability", "how probable each label is"),
+               "zh": ("sigmoid", "每个得分各自变为一个概率", "每个标签的可能性")},
     ),
     "normalised sigmoid": LayerKind(
         _module(lambda m, layer, before: m.Function(lambda scores: m.F.softmax(m.logits(scores, "sigmoid"), dim=1))),
         _onnx_normalised_sigmoid, {"Softmax": onnx_operators.SOFTMAX},
         is_kind=_never,
-        words={
-            "en": ("normalised sigmoid", "each score becomes a sigmoid, divided by the sum of all", "how probable each class is"),
-            "zh": ("归一化 sigmoid", "每个得分先取 sigmoid，再除以总和", "每个类别的可能性"),
-        },
+        words={"en": ("normalised sigmoid", "each score becomes a sigmoid, divided by the sum of all", "how probable each class is"),
+               "zh": ("归一化 sigmoid", "每个得分先取 sigmoid，再除以总和", "每个类别的可能性")},
     ),
 }
 # fmt: on
