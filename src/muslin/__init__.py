@@ -48,24 +48,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Dataset",
-    "EvaluateOptions",
-    "Evaluation",
-    "ImageClassifier",
-    "MuslinError",
-    "Prediction",
-    "Predictor",
-    "Run",
-    "Split",
-    "Target",
-    "audit",
-    "convert",
-    "evaluate",
-    "open",
-    "read",
-    "resume",
-    "train",
-]
+    "Dataset", "EvaluateOptions", "Evaluation", "ImageClassifier", "MuslinError", "Prediction", "Predictor", "Run",
+    "Split", "Target", "audit", "convert", "evaluate", "open", "read", "resume", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

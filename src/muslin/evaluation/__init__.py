@@ -8,14 +8,6 @@ AnyEvaluation = Evaluation | MultilabelEvaluation
 """Of a multiclass or of a multilabel target."""
 
 __all__ = [
-    "AnyEvaluation",
-    "ConfusedPair",
-    "Evaluation",
-    "Interval",
-    "LabelAverages",
-    "LabelMetrics",
-    "MultilabelEvaluation",
-    "evaluate_multiclass",
-    "evaluate_multilabel",
-    "wilson_interval",
-]
+    "AnyEvaluation", "ConfusedPair", "Evaluation", "Interval", "LabelAverages", "LabelMetrics",
+    "MultilabelEvaluation", "evaluate_multiclass", "evaluate_multilabel", "wilson_interval",
+]  # fmt: skip

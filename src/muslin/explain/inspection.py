@@ -200,10 +200,6 @@ class Inspection:
             }
         return predictions
 
-    def unedited(self) -> "Inspection":
-        """The same image and model without any edit or skipped step."""
-        return replace(self, skip=frozenset(), image_edits=None, model_edits=())
-
     def effects(self) -> dict[str, dict[str, dict[str, float]]]:
         """Per optional step, target and class: the change of the probability if the step were switched."""
         effects = {}

@@ -4,14 +4,6 @@ from muslin.images.decoder import SIGNATURES, DecodedImage, decode, encode_png, 
 from muslin.images.transforms import TRANSFORMS, TransformTrace, apply_transform, crop_resize, shrink
 
 __all__ = [
-    "SIGNATURES",
-    "TRANSFORMS",
-    "DecodedImage",
-    "TransformTrace",
-    "apply_transform",
-    "crop_resize",
-    "decode",
-    "encode_png",
-    "read_header",
-    "shrink",
-]
+    "SIGNATURES", "TRANSFORMS", "DecodedImage", "TransformTrace", "apply_transform", "crop_resize", "decode",
+    "encode_png", "read_header", "shrink",
+]  # fmt: skip

@@ -501,9 +501,7 @@ def _moving(move: Callable[[Call, Sequence[Array]], Array], *attributes: str, va
 
 OPERATORS: dict[str, Operator] = {
     "Cast": _moving(_same_order, "to"),
-    "Concat": _moving(
-        lambda call, numbers: np.concatenate(numbers, call.attributes["axis"]), "axis", varying=2
-    ),
+    "Concat": _moving(lambda call, numbers: np.concatenate(numbers, call.attributes["axis"]), "axis", varying=2),
     "Identity": _moving(_same_order),
     "Flatten": _moving(_same_order),
     "Slice": _moving(_slice),

@@ -157,11 +157,7 @@ def _drawing_pixels(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]
 def _validation_images(
     root: Path, run: Path, model: InspectedModel, target: str, count: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
-    """Up to `count` validation images and their labels, from the data of a run; test images where there are none.
-
-    Raises:
-        DataError: the folder is no run, or its data are gone, others, or outside `root`.
-    """
+    """Up to `count` validation images and their labels, from the data of a run; test images where there are none."""
     from muslin.data import read
     from muslin.workflows.evaluate import select_part
 

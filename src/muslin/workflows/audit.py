@@ -123,12 +123,7 @@ def _rate_limited(log: Log, every_s: float = 5.0) -> Log:
 
 
 def _out_of_sample_probabilities(context: "AuditContext", seed: int, log: Log) -> dict[str, NDArray[np.float32]]:
-    """Per target, out-of-sample probabilities (n, classes); NaN for labels that cannot be checked.
-
-    Raises:
-        MissingPartError: torch is not installed.
-        TrainingError, RecipeError: the labels are too few, or the images too small, for any network.
-    """
+    """Per target, out-of-sample probabilities (n, classes); NaN for labels that cannot be checked."""
     from muslin.data.audit import labels
 
     dataset = context.dataset

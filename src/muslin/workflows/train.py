@@ -436,11 +436,7 @@ def _read_run_data(
     test: str | Path | None,
     callbacks: Callbacks,
 ) -> TrainingData:
-    """The data of a run again, from where `run.json` says or from `data` and `test`.
-
-    Raises:
-        DataError: `run.json` is damaged, or these are not the data of the run.
-    """
+    """The data of a run again, from where `run.json` says or from `data` and `test`."""
     path = str(run.folder)
     try:
         recipe, seed = recipes.recipe_from_dict(record["recipe"]), int(record["seed"])

@@ -131,10 +131,7 @@ def _coverage(bundle: Bundle, name: str) -> str:
 
 
 def _nested(value: Any, *keys: str, kind: Any = object) -> Any:
-    """The value under `keys`, one inside the other; None where it is missing or of another type than `kind`.
-
-    Somebody else may have made the model.
-    """
+    """The value under `keys`, one inside the other; None where it is missing or of another type than `kind`."""
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value if isinstance(value, kind) else None
