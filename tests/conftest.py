@@ -12,13 +12,13 @@ from muslin.data.synthetic import SyntheticDataset, make_garments
 
 
 @pytest.fixture(scope="session")
-def drawn() -> SyntheticDataset:
+def synthetic() -> SyntheticDataset:
     """200 gray 28×28 garments of five classes, all labels right, no duplicates."""
     return make_garments(200, seed=1)
 
 
 @pytest.fixture(scope="session")
-def drawn_colour() -> SyntheticDataset:
+def synthetic_colour() -> SyntheticDataset:
     """60 colour garments of 40×40 pixels."""
     return make_garments(60, seed=2, size_px=40, colour=True)
 

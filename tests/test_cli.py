@@ -37,9 +37,9 @@ COMMANDS = (
 
 
 @pytest.fixture
-def here(drawn: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(synthetic: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with garments.csv, model.muslin (it counts pixels) and two images."""
-    write_csv(replace(drawn.dataset, name="garments"), tmp_path)
+    write_csv(replace(synthetic.dataset, name="garments"), tmp_path)
     seal(small_bundle(), tmp_path / "model.muslin")
     for name, gray in (("dark.png", 0), ("bright.png", 240)):
         Image.new("L", (8, 8), gray).save(tmp_path / name)
@@ -238,21 +238,21 @@ def test_closed_output_ends_predict_without_complaint(here: Path) -> None:
 # --- looking
 
 
-def test_look_describes_a_data_set_as_text_and_json(capfd: Any, here: Path, drawn: SyntheticDataset) -> None:
+def test_look_describes_a_data_set_as_text_and_json(capfd: Any, here: Path, synthetic: SyntheticDataset) -> None:
     result = invoke(capfd, "look", "garments.csv")
     assert result.code == 0
     assert "garments: 200 images, the first 28×28 px gray, format pixels-csv" in result.out
-    assert all(f"{name} " in result.out for name in drawn.dataset.targets[0].classes)
+    assert all(f"{name} " in result.out for name in synthetic.dataset.targets[0].classes)
     summary = invoke(capfd, "look", "garments.csv", "--json").json
     assert summary["images"] == 200
     assert summary["shape"] == [28, 28, 1]
-    assert summary["targets"]["label"]["classes"] == dict.fromkeys(drawn.dataset.targets[0].classes, 40)
+    assert summary["targets"]["label"]["classes"] == dict.fromkeys(synthetic.dataset.targets[0].classes, 40)
 
 
-def test_look_writes_an_image_with_its_own_pixels(capfd: Any, here: Path, drawn: SyntheticDataset) -> None:
+def test_look_writes_an_image_with_its_own_pixels(capfd: Any, here: Path, synthetic: SyntheticDataset) -> None:
     assert invoke(capfd, "look", "garments.csv", "--index", 7, "-o", "seven.png").out == "wrote seven.png\n"
     with Image.open("seven.png") as image:
-        assert np.array_equal(np.asarray(image), pixel_array(drawn.dataset)[7, :, :, 0])
+        assert np.array_equal(np.asarray(image), pixel_array(synthetic.dataset)[7, :, :, 0])
     invoke(capfd, "look", "garments.csv", "--index", 7, "--false-colour", "-o", "seven-in-colour.png")
     with Image.open("seven-in-colour.png") as image:
         assert image.mode == "RGB"
@@ -343,9 +343,9 @@ def test_predict_json_prints_each_row_before_the_next_image(capfd: Any, here: Pa
 
 @pytest.mark.parametrize("json_flag", [[], ["--json"]])
 def test_train_and_predict_take_names_that_are_not_utf8(
-    json_flag: list[str], drawn: SyntheticDataset, tmp_path: Path
+    json_flag: list[str], synthetic: SyntheticDataset, tmp_path: Path
 ) -> None:
-    [csv] = write_csv(replace(drawn.dataset, name="garments"), tmp_path)
+    [csv] = write_csv(replace(synthetic.dataset, name="garments"), tmp_path)
     odd = [os.fsdecode(name) for name in (b"garments\xff.csv", b"run\xff", b"black\xff.png")]
     csv.rename(tmp_path / odd[0])
     Image.new("L", (28, 28)).save(tmp_path / odd[2])

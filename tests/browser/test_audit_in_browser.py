@@ -17,14 +17,14 @@ ODD = {3: "=1+1.png", 4: 'a "quoted", name.png', 5: "短裙 <b>.png", 6: "'apost
 
 def world():
     """90 garments with odd names, of which some are blank, some there twice, one in both parts."""
-    drawn = make_garments(90, seed=2).dataset
-    pixels = drawn.images.pixels.copy()
+    synthetic = make_garments(90, seed=2).dataset
+    pixels = synthetic.images.pixels.copy()
     pixels[[3, 4, 5, 6]] = 77  # identical and blank
     pixels[[21, 22]] = pixels[[20, 20]]
     pixels[80] = pixels[30]
     ids = np.array([ODD.get(i, f"p{i}.png") for i in range(90)], dtype=object)
     parts = np.array(["train"] * 70 + ["test"] * 20, dtype=object)
-    return replace(drawn, images=PixelImages(pixels), ids=ids, parts=parts)
+    return replace(synthetic, images=PixelImages(pixels), ids=ids, parts=parts)
 
 
 @pytest.fixture(scope="module")

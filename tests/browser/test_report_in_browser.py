@@ -85,14 +85,14 @@ def test_data_section_shows_counts_and_samples(page: Page, sliced_run: FinishedR
 
 def test_network_is_drawn_with_shapes_and_parameters(page: Page, sliced_run: FinishedRun) -> None:
     assert seen(page, "#network .drawing") == 1
-    drawn = str(page.run("document.querySelector('#network svg').textContent"))
+    synthetic = str(page.run("document.querySelector('#network svg').textContent"))
     network = muslin.open(sliced_run.folder).bundle.network
     assert len(network["layers"]) > 8
     for layer in network["layers"]:
-        assert layer["name"] in drawn
-        assert "×".join(map(str, layer["output"])) in drawn
+        assert layer["name"] in synthetic
+        assert "×".join(map(str, layer["output"])) in synthetic
         if layer["parameters"]:
-            assert f"{layer['parameters']:,}" in drawn
+            assert f"{layer['parameters']:,}" in synthetic
     assert f"{network['parameters']:,}" in text(page, ".key-metrics")
 
 
@@ -253,9 +253,9 @@ ODD = (
 )  # fmt: skip
 
 
-def test_class_names_are_escaped(browser: Page, drawn: SyntheticDataset, tmp_path: Path) -> None:
-    dataset: Any = replace(drawn.dataset, name="<b>&amp;", targets=(Target("<i>kind</i>", ODD),),
-                           labels={"<i>kind</i>": drawn.dataset.labels["label"]})  # fmt: skip
+def test_class_names_are_escaped(browser: Page, synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    dataset: Any = replace(synthetic.dataset, name="<b>&amp;", targets=(Target("<i>kind</i>", ODD),),
+                           labels={"<i>kind</i>": synthetic.dataset.labels["label"]})  # fmt: skip
     run = muslin.train(dataset, settings={"epochs": 1, "batch_size": 40}, out=tmp_path / "run")
     browser.console.clear()
     browser.resize(390, 844, phone=True)

@@ -155,11 +155,11 @@ def test_a_strip_is_odd_unless_all_images_are_strips(photos):
 
 
 def test_one_of_two_identical_images_is_kept():
-    drawn = make_garments(120, seed=9, duplicates=6)
-    copies = duplicates_of(drawn.dataset)
-    findings = list(find_identical(drawn.dataset, copies))
+    synthetic = make_garments(120, seed=9, duplicates=6)
+    copies = duplicates_of(synthetic.dataset)
+    findings = list(find_identical(synthetic.dataset, copies))
     together = sorted(sorted(s.index for s in f.samples) for f in findings)
-    assert together == sorted(map(list, drawn.duplicates.tolist()))
+    assert together == sorted(map(list, synthetic.duplicates.tolist()))
     assert all([s.exclude for s in f.samples] == [False, True] for f in findings)
     assert all(f.score == 2 and not f.leak for f in findings)
 
@@ -173,11 +173,11 @@ def test_one_of_three_identical_images_is_kept():
 
 
 def test_the_copy_in_the_test_set_is_kept_and_is_a_leak():
-    drawn = make_garments(60, seed=9, duplicates=1)
-    ((first, second),) = drawn.duplicates.tolist()
+    synthetic = make_garments(60, seed=9, duplicates=1)
+    ((first, second),) = synthetic.duplicates.tolist()
     parts = np.array(["train"] * 60, dtype=object)
     parts[second] = "test"
-    data = replace(drawn.dataset, parts=parts)
+    data = replace(synthetic.dataset, parts=parts)
     (finding,) = find_identical(data, duplicates_of(data))
     assert finding.leak
     assert [(s.index, s.part, s.exclude) for s in finding.samples] == [(second, "test", False), (first, "train", True)]
@@ -259,11 +259,11 @@ def test_blank_images_are_not_near_duplicates():
 
 
 def test_noise_and_negatives_are_outliers():
-    drawn = make_garments(400, seed=4).dataset
-    pixels = drawn.images.pixels.copy()
+    synthetic = make_garments(400, seed=4).dataset
+    pixels = synthetic.images.pixels.copy()
     pixels[[10, 20]] = 255 - pixels[[10, 20]]
     pixels[30] = np.random.default_rng(0).integers(0, 256, (28, 28, 1))
-    data = replace(drawn, images=PixelImages(pixels))
+    data = replace(synthetic, images=PixelImages(pixels))
     assert {index for index, _ in found(find_outliers, data)[:3]} == {10, 20, 30}
 
 
@@ -324,8 +324,8 @@ def test_findings_are_worst_first_for_either_direction(photos):
     assert [f.samples[0].index for f in ordered(some)] == [4, 3, 2, 1, 0]
 
 
-def test_small_images_of_one_size_are_compared_by_pixels(drawn):
-    pixels = drawn.dataset.images.pixels
+def test_small_images_of_one_size_are_compared_by_pixels(synthetic):
+    pixels = synthetic.dataset.images.pixels
     stored = compute_image_stats(PixelImages(pixels))
     lazy = compute_image_stats(Photos(list(pixels)))
     assert stored.full_size

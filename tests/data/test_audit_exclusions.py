@@ -66,9 +66,9 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path, name):
     assert error.value.code == "exclusions_unreadable"
 
 
-def test_exactly_the_named_samples_are_excluded(drawn):
+def test_exactly_the_named_samples_are_excluded(synthetic):
     parts = np.array(["train"] * 150 + ["test"] * 50, dtype=object)
-    data = dataclasses.replace(drawn.dataset, parts=parts)
+    data = dataclasses.replace(synthetic.dataset, parts=parts)
     kept = exclude_samples(data, [("train", "3"), ("", "17"), ("test", "199"), ("train", "3")], "exclude.csv")
     assert len(kept) == 197
     assert not {"3", "17", "199"} & set(kept.ids)
@@ -80,19 +80,19 @@ def test_exactly_the_named_samples_are_excluded(drawn):
     assert len(data) == 200
 
 
-def test_unknown_samples_are_an_error_that_names_them(drawn):
+def test_unknown_samples_are_an_error_that_names_them(synthetic):
     parts = np.array(["train"] * 150 + ["test"] * 50, dtype=object)
-    data = dataclasses.replace(drawn.dataset, parts=parts)
+    data = dataclasses.replace(synthetic.dataset, parts=parts)
     with pytest.raises(DataError) as error:
         exclude_samples(data, [("", "x1"), ("train", "199"), ("", "3"), ("", "x2"), ("", "x3")], "e.csv")
     assert error.value.code == "excluded_samples_unknown"
     assert (error.value.params["count"], error.value.params["names"]) == (4, ["x1", "train/199", "x2"])
     with pytest.raises(DataError) as error:
-        exclude_samples(drawn.dataset, [("train", "3")], "e.csv")
+        exclude_samples(synthetic.dataset, [("train", "3")], "e.csv")
     assert error.value.params["names"] == ["train/3"]
 
 
-def test_excluding_everything_is_an_error(drawn):
+def test_excluding_everything_is_an_error(synthetic):
     with pytest.raises(DataError) as error:
-        exclude_samples(drawn.dataset, [("", str(i)) for i in range(200)], "e.csv")
+        exclude_samples(synthetic.dataset, [("", str(i)) for i in range(200)], "e.csv")
     assert error.value.code == "everything_excluded"

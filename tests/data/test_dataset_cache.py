@@ -32,9 +32,9 @@ NOWHERE = "http://127.0.0.1:9/no.zip"
 
 
 @pytest.fixture
-def contents(drawn: SyntheticDataset) -> dict[str, bytes]:
+def contents(synthetic: SyntheticDataset) -> dict[str, bytes]:
     """The uncompressed files of a small data set in Fashion-MNIST's format."""
-    pixels, labels = drawn.dataset.images.pixels, drawn.true_labels
+    pixels, labels = synthetic.dataset.images.pixels, synthetic.true_labels
     files = {}
     for prefix, part in (("train", slice(0, 150)), ("t10k", slice(150, 200))):
         files[f"{prefix}-images-idx3-ubyte"] = images_file(pixels[part])

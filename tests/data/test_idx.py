@@ -14,9 +14,9 @@ from muslin.errors import DataError
 
 
 @pytest.fixture
-def folder(tmp_path: Path, drawn: SyntheticDataset) -> Path:
+def folder(tmp_path: Path, synthetic: SyntheticDataset) -> Path:
     """A folder like Fashion-MNIST's: 150 train and 50 test images."""
-    pixels, labels = drawn.dataset.images.pixels, drawn.dataset.labels["label"]
+    pixels, labels = synthetic.dataset.images.pixels, synthetic.dataset.labels["label"]
     for prefix, part in (("train", slice(0, 150)), ("t10k", slice(150, 200))):
         write_part(tmp_path, prefix, pixels[part], labels[part])
     return tmp_path
@@ -29,38 +29,40 @@ def refused(code: str, path: Path) -> DataError:
     return error.value
 
 
-def test_a_folder_gives_both_parts_train_first(folder, drawn):
+def test_a_folder_gives_both_parts_train_first(folder, synthetic):
     dataset = read(folder)
 
     assert dataset.format == "idx"
-    assert np.array_equal(dataset.images.pixels, drawn.dataset.images.pixels)
-    assert np.array_equal(dataset.labels["label"], drawn.dataset.labels["label"])
+    assert np.array_equal(dataset.images.pixels, synthetic.dataset.images.pixels)
+    assert np.array_equal(dataset.labels["label"], synthetic.dataset.labels["label"])
     assert dataset.target().classes == ("0", "1", "2", "3", "4")
     assert list(dataset.parts) == ["train"] * 150 + ["test"] * 50
     assert (dataset.ids[0], dataset.ids[-1]) == ("train/0", "test/49")
 
 
-def test_gzip_is_detected_by_content_not_by_name(folder, drawn):
+def test_gzip_is_detected_by_content_not_by_name(folder, synthetic):
     for path in folder.iterdir():
         path.write_bytes(gzip.compress(path.read_bytes()))
-    assert np.array_equal(read(folder).images.pixels, drawn.dataset.images.pixels)
+    assert np.array_equal(read(folder).images.pixels, synthetic.dataset.images.pixels)
 
     for path in list(folder.iterdir()):
         path.rename(path.with_name(f"{path.name}.gz")).write_bytes(
             gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
         )
-    assert np.array_equal(read(folder).images.pixels, drawn.dataset.images.pixels)
+    assert np.array_equal(read(folder).images.pixels, synthetic.dataset.images.pixels)
 
 
-def test_a_file_of_images_finds_its_labels(folder, drawn):
+def test_a_file_of_images_finds_its_labels(folder, synthetic):
     labels = folder / "t10k-labels-idx1-ubyte"
-    labels.rename(folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels_file(drawn.true_labels[150:])))
+    labels.rename(folder / "t10k-labels-idx1-ubyte.gz").write_bytes(
+        gzip.compress(labels_file(synthetic.true_labels[150:]))
+    )
 
     dataset = read(folder / "t10k-images-idx3-ubyte")
 
     assert len(dataset) == 50
     assert dataset.parts is None
-    assert np.array_equal(dataset.labels["label"], drawn.true_labels[150:])
+    assert np.array_equal(dataset.labels["label"], synthetic.true_labels[150:])
 
 
 def test_two_single_files_become_train_and_test(folder):

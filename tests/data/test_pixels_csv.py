@@ -35,11 +35,13 @@ def refused(code: str, path: Path, **options) -> DataError:
     return error.value
 
 
-def csv_text(drawn, *, delimiter=",", label="first", header=True, names=False, first_pixel=1, pixel="pixel{}") -> str:
+def csv_text(
+    synthetic, *, delimiter=",", label="first", header=True, names=False, first_pixel=1, pixel="pixel{}"
+) -> str:
     """The images as a CSV; each argument is something that differs between the files people have."""
-    rows = drawn.dataset.images.pixels.reshape(len(drawn.dataset), -1)
-    classes = drawn.dataset.target().classes
-    texts = [classes[i] if names else str(i) for i in drawn.true_labels]
+    rows = synthetic.dataset.images.pixels.reshape(len(synthetic.dataset), -1)
+    classes = synthetic.dataset.target().classes
+    texts = [classes[i] if names else str(i) for i in synthetic.true_labels]
     lines = [[pixel.format(i) for i in range(first_pixel, first_pixel + rows.shape[1])]] if header else []
     lines += [list(map(str, row)) for row in rows]
     column = (["label"] if header else []) + texts
@@ -50,13 +52,13 @@ def csv_text(drawn, *, delimiter=",", label="first", header=True, names=False, f
     return "".join(delimiter.join(line) + "\n" for line in lines)
 
 
-def assert_is(dataset, drawn, *, classes=("0", "1", "2", "3", "4")):
-    assert np.array_equal(dataset.images.pixels, drawn.dataset.images.pixels)
+def assert_is(dataset, synthetic, *, classes=("0", "1", "2", "3", "4")):
+    assert np.array_equal(dataset.images.pixels, synthetic.dataset.images.pixels)
     if classes is None:
         assert dataset.targets == ()
     else:
         assert dataset.target().classes == classes
-        assert np.array_equal(dataset.labels[dataset.target().name], drawn.true_labels)
+        assert np.array_equal(dataset.labels[dataset.target().name], synthetic.true_labels)
 
 
 @pytest.mark.parametrize(
@@ -204,9 +206,9 @@ def write_pixels(path: Path, pixels) -> Path:
 
 
 def test_3072_values_are_a_32_by_32_rgb_image(tmp_path):
-    drawn = make_garments(6, seed=1, size_px=32, colour=True)
-    dataset = read(write_pixels(tmp_path / "c.csv", drawn.dataset.images.pixels))
-    assert np.array_equal(dataset.images.pixels, drawn.dataset.images.pixels)
+    synthetic = make_garments(6, seed=1, size_px=32, colour=True)
+    dataset = read(write_pixels(tmp_path / "c.csv", synthetic.dataset.images.pixels))
+    assert np.array_equal(dataset.images.pixels, synthetic.dataset.images.pixels)
 
 
 def test_an_image_that_is_not_square_needs_a_shape(tmp_path):

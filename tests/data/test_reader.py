@@ -11,8 +11,8 @@ from muslin.data.formats import pixels_csv
 from muslin.errors import DataError
 
 
-def write(path, drawn, rows, labels):
-    pixels_csv.write(drawn.dataset.images.pixels[rows], [labels[i] for i in drawn.true_labels[rows]], path)
+def write(path, synthetic, rows, labels):
+    pixels_csv.write(synthetic.dataset.images.pixels[rows], [labels[i] for i in synthetic.true_labels[rows]], path)
     return path
 
 
@@ -32,31 +32,31 @@ def test_a_folder_that_is_no_data_set_is_described(tmp_path):
     assert error.value.params["path"] == str(tmp_path)
 
 
-def test_a_test_file_gets_the_train_files_class_indices(tmp_path, drawn):
-    names = drawn.dataset.target().classes
-    train = write(tmp_path / "a.csv", drawn, slice(0, 100), names)
-    few = np.flatnonzero(np.isin(drawn.true_labels, [4, 2]))  # trouser and shirt only
-    test = write(tmp_path / "b.csv", drawn, few, names)
+def test_a_test_file_gets_the_train_files_class_indices(tmp_path, synthetic):
+    names = synthetic.dataset.target().classes
+    train = write(tmp_path / "a.csv", synthetic, slice(0, 100), names)
+    few = np.flatnonzero(np.isin(synthetic.true_labels, [4, 2]))  # trouser and shirt only
+    test = write(tmp_path / "b.csv", synthetic, few, names)
 
     dataset = read(train, test=test)
 
     assert dataset.target().classes == names
-    assert np.array_equal(dataset.part("test").labels["label"], drawn.true_labels[few])
+    assert np.array_equal(dataset.part("test").labels["label"], synthetic.true_labels[few])
     assert list(dataset.ids[[0, 99, 100]]) == ["train/0", "train/99", "test/0"]
 
 
-def test_a_class_that_only_the_test_file_has_is_refused_by_name(tmp_path, drawn):
-    names = drawn.dataset.target().classes
-    train = write(tmp_path / "a.csv", drawn, np.flatnonzero(drawn.true_labels < 3), names)
-    test = write(tmp_path / "b.csv", drawn, slice(0, 100), names)
+def test_a_class_that_only_the_test_file_has_is_refused_by_name(tmp_path, synthetic):
+    names = synthetic.dataset.target().classes
+    train = write(tmp_path / "a.csv", synthetic, np.flatnonzero(synthetic.true_labels < 3), names)
+    test = write(tmp_path / "b.csv", synthetic, slice(0, 100), names)
     with pytest.raises(DataError) as error:
         read(train, test=test)
     assert error.value.code == "classes_unknown"
     assert error.value.params["classes"] == ["shoe", "trouser"]
 
 
-def test_a_test_file_without_labels_is_refused(tmp_path, drawn):
-    train = write(tmp_path / "a.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
+def test_a_test_file_without_labels_is_refused(tmp_path, synthetic):
+    train = write(tmp_path / "a.csv", synthetic, slice(0, 100), synthetic.dataset.target().classes)
     test = tmp_path / "b.csv"
     test.write_text(",".join(f"pixel{i}" for i in range(784)) + "\n" + ",".join(["0"] * 784) + "\n")
     with pytest.raises(DataError) as error:
@@ -65,8 +65,8 @@ def test_a_test_file_without_labels_is_refused(tmp_path, drawn):
     assert error.value.params["path"] == str(test)
 
 
-def test_a_test_file_of_another_size_is_refused(tmp_path, drawn):
-    train = write(tmp_path / "a.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
+def test_a_test_file_of_another_size_is_refused(tmp_path, synthetic):
+    train = write(tmp_path / "a.csv", synthetic, slice(0, 100), synthetic.dataset.target().classes)
     test = tmp_path / "b.csv"
     test.write_text("label,p1,p2,p3,p4\nbag,0,0,0,0\n")
     with pytest.raises(DataError) as error:
@@ -75,8 +75,8 @@ def test_a_test_file_of_another_size_is_refused(tmp_path, drawn):
     assert len(error.value.params["sizes"]) == 2
 
 
-def test_data_with_a_test_part_take_no_second_one(tmp_path, drawn):
-    test = write(tmp_path / "b.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
+def test_data_with_a_test_part_take_no_second_one(tmp_path, synthetic):
+    test = write(tmp_path / "b.csv", synthetic, slice(0, 100), synthetic.dataset.target().classes)
     with pytest.raises(DataError) as error:
         read("fashion-mnist", test=test)
     assert error.value.code == "test_part_exists"
@@ -92,24 +92,24 @@ def test_options_are_refused_for_a_registered_data_set():
     assert error.value.params["options"] == ["format", "target"]
 
 
-def test_the_training_file_is_refused_as_test_file(tmp_path, drawn):
-    train = write(tmp_path / "a.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
+def test_the_training_file_is_refused_as_test_file(tmp_path, synthetic):
+    train = write(tmp_path / "a.csv", synthetic, slice(0, 100), synthetic.dataset.target().classes)
     with pytest.raises(DataError) as error:
         read(train, test=tmp_path / "." / "a.csv")
     assert error.value.code == "test_is_training"
 
 
-def test_an_invalid_shape_is_refused(tmp_path, drawn):
-    path = write(tmp_path / "a.csv", drawn, slice(0, 100), drawn.dataset.target().classes)
+def test_an_invalid_shape_is_refused(tmp_path, synthetic):
+    path = write(tmp_path / "a.csv", synthetic, slice(0, 100), synthetic.dataset.target().classes)
     for shape in ((28,), (28, 28, 2), (0, 784), (28, 28, 1, 1)):
         with pytest.raises(DataError) as error:
             read(path, shape=shape)
         assert error.value.code == "shape_invalid"
 
 
-def test_fixes_of_joined_files_name_their_part(drawn):
-    first = replace(drawn.dataset, fixes=("2 blank lines passed over",))
-    assert join({"train": first, "test": drawn.dataset}).fixes == ("train: 2 blank lines passed over",)
+def test_fixes_of_joined_files_name_their_part(synthetic):
+    first = replace(synthetic.dataset, fixes=("2 blank lines passed over",))
+    assert join({"train": first, "test": synthetic.dataset}).fixes == ("train: 2 blank lines passed over",)
 
 
 def test_names_are_sorted_and_numbers_are_in_numeric_order():

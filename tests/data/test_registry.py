@@ -18,9 +18,9 @@ from muslin.errors import DataError, StorageError
 
 
 @pytest.fixture
-def contents(drawn: SyntheticDataset) -> dict[str, bytes]:
+def contents(synthetic: SyntheticDataset) -> dict[str, bytes]:
     """The uncompressed files of a small data set in Fashion-MNIST's format."""
-    pixels, labels = drawn.dataset.images.pixels, drawn.true_labels
+    pixels, labels = synthetic.dataset.images.pixels, synthetic.true_labels
     files = {}
     for prefix, part in (("train", slice(0, 150)), ("t10k", slice(150, 200))):
         files[f"{prefix}-images-idx3-ubyte"] = images_file(pixels[part])
@@ -46,9 +46,9 @@ def put(folder: Path, contents: dict[str, bytes], *, zipped: bool = True) -> Pat
 
 
 @pytest.fixture
-def row(tiny: RegisteredDataset, drawn: SyntheticDataset, monkeypatch: pytest.MonkeyPatch) -> RegisteredDataset:
+def row(tiny: RegisteredDataset, synthetic: SyntheticDataset, monkeypatch: pytest.MonkeyPatch) -> RegisteredDataset:
     """The small data set as a row of DATASETS, with its classes."""
-    row = replace(tiny, classes=drawn.dataset.target().classes)
+    row = replace(tiny, classes=synthetic.dataset.target().classes)
     monkeypatch.setitem(registry.DATASETS, "tiny", row)
     return row
 
@@ -81,8 +81,8 @@ def test_a_folder_with_another_name_keeps_its_numbers(row, contents, tmp_path):
     assert dataset.transform == "fit"
 
 
-def test_a_csv_with_a_registered_name_gets_the_class_names(row, drawn, tmp_path):
-    few = drawn.dataset.take(np.arange(20))
+def test_a_csv_with_a_registered_name_gets_the_class_names(row, synthetic, tmp_path):
+    few = synthetic.dataset.take(np.arange(20))
     path = write_csv(replace(few, name="tiny-20"), tmp_path)[0]
     assert read(path).target().classes == row.classes
 
@@ -93,15 +93,15 @@ def test_images_of_another_size_are_not_a_registered_data_set(row, tmp_path):
     assert read(path).target().classes == ("0", "1")
 
 
-def test_a_test_file_with_a_registered_name_names_both_parts(row, drawn, tmp_path):
+def test_a_test_file_with_a_registered_name_names_both_parts(row, synthetic, tmp_path):
     train = tmp_path / "mine.csv"
-    pixels_csv.write(drawn.dataset.images.pixels[:20], [str(i) for i in drawn.true_labels[:20]], train)
-    test = write_csv(replace(drawn.dataset.take(np.arange(150, 200)), name="tiny"), tmp_path)[0]
+    pixels_csv.write(synthetic.dataset.images.pixels[:20], [str(i) for i in synthetic.true_labels[:20]], train)
+    test = write_csv(replace(synthetic.dataset.take(np.arange(150, 200)), name="tiny"), tmp_path)[0]
 
     dataset = read(train, test=test)
 
     assert dataset.target().classes == row.classes
-    assert np.array_equal(dataset.labels["label"], np.r_[drawn.true_labels[:20], drawn.true_labels[150:]])
+    assert np.array_equal(dataset.labels["label"], np.r_[synthetic.true_labels[:20], synthetic.true_labels[150:]])
 
 
 def test_a_path_with_a_registered_name_is_read_as_a_path(row, contents, tmp_path, monkeypatch):
@@ -118,10 +118,10 @@ def test_an_unknown_name_is_refused_with_the_nearest():
     assert error.value.params["nearest"] == "fashion-mnist"
 
 
-def test_a_csv_is_never_half_written(drawn, tmp_path):
+def test_a_csv_is_never_half_written(synthetic, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError) as error:
-        write_csv(drawn.dataset, tmp_path / "file")
+        write_csv(synthetic.dataset, tmp_path / "file")
     assert error.value.code == "path_occupied"
 
 

@@ -12,16 +12,16 @@ from muslin.data.synthetic import make_garments
 
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_class_with_one_photo_is_in_the_training_set(grouped):
-    drawn = make_garments(100, seed=1).dataset
+    synthetic = make_garments(100, seed=1).dataset
     groups = np.array([str(i // 3) for i in range(100)], dtype=object) if grouped else None
     colours = Target("colour", tuple(f"colour {i}" for i in range(30)))
     labels = np.arange(100) % 2
     labels[:28] = np.arange(2, 30)
     labels[28:40] = UNKNOWN
     both = replace(
-        drawn,
-        targets=(*drawn.targets, colours),
-        labels={**drawn.labels, "colour": labels.astype(np.int64)},
+        synthetic,
+        targets=(*synthetic.targets, colours),
+        labels={**synthetic.labels, "colour": labels.astype(np.int64)},
         groups=groups,
     )
     for seed in range(5):

@@ -19,9 +19,9 @@ def test_fewer_garments_are_the_first_of_more():
 
 
 def test_classes_are_balanced():
-    drawn = make_garments(100, seed=0)
-    assert drawn.dataset.target().classes == CLASSES
-    assert list(np.bincount(drawn.true_labels)) == [20] * 5
+    synthetic = make_garments(100, seed=0)
+    assert synthetic.dataset.target().classes == CLASSES
+    assert list(np.bincount(synthetic.true_labels)) == [20] * 5
 
 
 def test_gray_is_light_on_black_and_colour_on_white():
@@ -35,31 +35,33 @@ def test_gray_is_light_on_black_and_colour_on_white():
 
 
 def test_label_noise_is_exact_and_known():
-    drawn = make_garments(1000, seed=5, label_noise=0.03)
-    labels = drawn.dataset.labels["label"]
-    assert len(drawn.mislabelled) == 30
-    assert list(np.flatnonzero(labels != drawn.true_labels)) == list(drawn.mislabelled)
+    synthetic = make_garments(1000, seed=5, label_noise=0.03)
+    labels = synthetic.dataset.labels["label"]
+    assert len(synthetic.mislabelled) == 30
+    assert list(np.flatnonzero(labels != synthetic.true_labels)) == list(synthetic.mislabelled)
     assert labels.min() >= 0
     assert labels.max() < len(CLASSES)
 
 
 def test_duplicates_are_exact_and_known():
-    drawn = make_garments(400, seed=5, label_noise=0.05, duplicates=12)
-    rows = drawn.dataset.images.pixels.reshape(400, -1)
+    synthetic = make_garments(400, seed=5, label_noise=0.05, duplicates=12)
+    rows = synthetic.dataset.images.pixels.reshape(400, -1)
 
     _, inverse = np.unique(rows, axis=0, return_inverse=True)
     found = {tuple(np.flatnonzero(inverse == i)) for i in np.flatnonzero(np.bincount(inverse) > 1)}
 
-    assert found == {tuple(pair) for pair in drawn.duplicates}
+    assert found == {tuple(pair) for pair in synthetic.duplicates}
     assert len(found) == 12
-    assert (drawn.dataset.labels["label"][drawn.duplicates] == drawn.true_labels[drawn.duplicates]).all()
+    assert (
+        synthetic.dataset.labels["label"][synthetic.duplicates] == synthetic.true_labels[synthetic.duplicates]
+    ).all()
 
 
 def test_a_small_network_is_accurate_but_not_perfect():
     from sklearn.neural_network import MLPClassifier
 
-    drawn = make_garments(2000, seed=7)
-    x, y = drawn.dataset.images.pixels.reshape(2000, -1) / 255, drawn.true_labels
+    synthetic = make_garments(2000, seed=7)
+    x, y = synthetic.dataset.images.pixels.reshape(2000, -1) / 255, synthetic.true_labels
     network = MLPClassifier((32,), max_iter=1000, random_state=0).fit(x[:1200], y[:1200])
     assert 0.90 < network.score(x[1200:], y[1200:]) < 0.995
 

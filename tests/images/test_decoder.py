@@ -446,9 +446,9 @@ GRAY_28 = (28, 28, 1)
 
 
 @pytest.fixture(scope="module")
-def garment(drawn):
+def garment(synthetic):
     """A shirt, light on black, as Fashion-MNIST's images are."""
-    return drawn.dataset.images[2]
+    return synthetic.dataset.images[2]
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)

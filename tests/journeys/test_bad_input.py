@@ -36,10 +36,10 @@ class Garments:
 
 
 @pytest.fixture(scope="module")
-def sound(drawn: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory) -> Garments:
-    pixels, labels = pixel_array(drawn.dataset)[:80], drawn.dataset.labels["label"][:80]
+def sound(synthetic: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory) -> Garments:
+    pixels, labels = pixel_array(synthetic.dataset)[:80], synthetic.dataset.labels["label"][:80]
     path = tmp_path_factory.mktemp("sound") / "garments.csv"
-    pixels_csv.write(pixels, [drawn.dataset.targets[0].classes[label] for label in labels], path)
+    pixels_csv.write(pixels, [synthetic.dataset.targets[0].classes[label] for label in labels], path)
     return Garments(pixels, labels, images_file(pixels), labels_file(labels), path.read_bytes())
 
 
@@ -225,9 +225,9 @@ def test_classes_can_have_any_name(sound: Garments, here: Path, capfd: Any) -> N
     assert invoke(capfd, "look", "x.csv", "--class", names[1], "-o", "sheet.png").code == 0
     assert invoke(capfd, "look", "x.csv", "--index", 0, "-o", "0.png").code == 0
     for words in (("look", "x.csv"), ("inspect", "run"), ("evaluate", "run", "x.csv"), ("predict", "run", "0.png")):
-        said = invoke(capfd, *words)
-        assert said.code == 0, said
-        assert any(name in said.out for name in (names[0], names[2])), "as they are"
+        result = invoke(capfd, *words)
+        assert result.code == 0, result
+        assert any(name in result.out for name in (names[0], names[2])), "as they are"
     answer = json.loads(invoke(capfd, "predict", "run", "0.png", "--json").out)
     assert answer["predictions"]["label"]["probabilities"].keys() == set(names)
 

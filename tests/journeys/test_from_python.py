@@ -49,9 +49,9 @@ def test_paths_images_and_arrays_get_the_same_prediction(sliced_run: FinishedRun
 
 
 def test_a_product_photo_is_converted_like_fashion_mnist(
-    sliced_run: FinishedRun, drawn_colour: SyntheticDataset, tmp_path: Path
+    sliced_run: FinishedRun, synthetic_colour: SyntheticDataset, tmp_path: Path
 ) -> None:
-    photo = Image.fromarray(pixel_array(drawn_colour.dataset)[0]).resize((400, 400))
+    photo = Image.fromarray(pixel_array(synthetic_colour.dataset)[0]).resize((400, 400))
     photo.save(tmp_path / "photo.jpg")
     [prediction] = muslin.open(sliced_run.folder).predict(tmp_path / "photo.jpg")
     assert prediction.error is None

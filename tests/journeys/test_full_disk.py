@@ -83,9 +83,9 @@ def test_a_disk_full_during_training_keeps_the_checkpoint(
     run = disk.folder / "run"
     size = (roomy / "checkpoint.safetensors").stat().st_size
     disk.leave(int(size * checkpoints) + 16_384)
-    said = invoke(capfd, "train", garments, *WORDS, "--out", run)
-    assert (said.code, said.out) == (1, "")
-    _the_choice, *progress, message = said.err.splitlines()
+    result = invoke(capfd, "train", garments, *WORDS, "--out", run)
+    assert (result.code, result.out) == (1, "")
+    _the_choice, *progress, message = result.err.splitlines()
     assert len(progress) == int(checkpoints) + 1, "an epoch is told, then kept: the last one told was not"
     assert message.startswith(f"muslin: {run}/checkpoint.safetensors: ")
     assert f"muslin train --resume {run}" in message
@@ -123,10 +123,10 @@ def test_a_disk_full_while_sealing_loses_nothing(fails_at: str, roomy: Path, dis
         "run.json": sum(count for name, count in pages.items() if name not in there),
     }
     disk.leave(4096 * before[fails_at])
-    said = invoke(capfd, "train", "--resume", run)
-    assert (said.code, said.out) == (1, "")
-    assert f"{run}/{fails_at}: " in said.err
-    assert f"muslin train --resume {run}" in said.err
+    result = invoke(capfd, "train", "--resume", run)
+    assert (result.code, result.out) == (1, "")
+    assert f"{run}/{fails_at}: " in result.err
+    assert f"muslin train --resume {run}" in result.err
     watch = Watch(run)
     watch.look()
     assert watch.status == "training"
@@ -145,10 +145,10 @@ def test_other_files_are_complete_or_absent_too(garments: Path, roomy: Path, dis
         ("evaluate", roomy, garments, "-o", figures),
         ("get", "fashion-mnist", "--csv", csv),
     ):
-        said = invoke(capfd, *words)
+        result = invoke(capfd, *words)
         if words[0] == "get":  # it first says what it gets
-            said = replace(said, out="")
-        assert f"{disk.folder}/" in refusal(said)
+            result = replace(result, out="")
+        assert f"{disk.folder}/" in refusal(result)
     assert figures.read_text() == "old"
     assert sorted(path.name for path in disk.folder.rglob("*")) == ["ballast", "csv", "figures.json"]
 

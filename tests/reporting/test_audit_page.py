@@ -264,11 +264,11 @@ def test_the_terminal_has_a_row_per_kind_and_skipped_checks():
         ),
         out,
     )
-    said = out.getvalue()
-    assert "garments: 200 images, 3 findings" in said
-    assert re.search(r"Near-duplicates +2 +1 +2", said)
-    assert re.search(r"Dark +1 *\n", said)
-    assert "Skipped: blurred. The images are small." in said
+    result = out.getvalue()
+    assert "garments: 200 images, 3 findings" in result
+    assert re.search(r"Near-duplicates +2 +1 +2", result)
+    assert re.search(r"Dark +1 *\n", result)
+    assert "Skipped: blurred. The images are small." in result
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -43,10 +43,10 @@ def audited(mislabelled: SyntheticDataset, tmp_path_factory: pytest.TempPathFact
     return folder, audit_workflow.audit(mislabelled.dataset, out=folder, log=told.append), told
 
 
-def photos(folder: Path, drawn: Dataset) -> Path:
+def photos(folder: Path, synthetic: Dataset) -> Path:
     """The images as photos in folders, train/CLASS/i.png, of which one is broken."""
-    for i, (pixels, label) in enumerate(zip(pixel_array(drawn), drawn.labels["label"], strict=True)):
-        path = folder / "train" / drawn.targets[0].classes[label] / f"{i}.png"
+    for i, (pixels, label) in enumerate(zip(pixel_array(synthetic), synthetic.labels["label"], strict=True)):
+        path = folder / "train" / synthetic.targets[0].classes[label] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[:, :, 0]).resize((90, 80)).save(path)
     broken = next(folder.glob("train/*/*.png"))
@@ -123,8 +123,8 @@ def test_too_few_labels_are_no_error(labels: Any) -> None:
 
 def test_images_too_small_for_a_network_are_no_error() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 5, 5, 1), dtype=np.uint8)
-    drawn = make_garments(60, seed=1).dataset
-    data = replace(drawn, images=PixelImages(pixels), labels={"label": np.arange(60) % 2})
+    synthetic = make_garments(60, seed=1).dataset
+    data = replace(synthetic, images=PixelImages(pixels), labels={"label": np.arange(60) % 2})
     assert "suspect_label" in audit_workflow.audit(data).skipped
 
 
@@ -228,7 +228,7 @@ def test_one_or_two_images_are_no_error(count: int) -> None:
 
 
 @pytest.fixture
-def names(drawn: SyntheticDataset, tmp_path: Path) -> Path:
+def names(synthetic: SyntheticDataset, tmp_path: Path) -> Path:
     """A CSV that names twenty of the drawn garments."""
     path = tmp_path / "choices.csv"
     write_exclusions(path, ("part", "id", "findings"), [("", str(i), "blank") for i in range(0, 200, 10)])
@@ -240,8 +240,10 @@ def stopping_after(steps: int) -> Callable[[], bool]:
     return lambda: next(left, None) is None
 
 
-def test_a_run_records_its_exclusions_and_keeps_a_copy(drawn: SyntheticDataset, names: Path, tmp_path: Path) -> None:
-    run = train_workflow.train(drawn.dataset, exclude=names, settings=SMALL, out=tmp_path / "run")
+def test_a_run_records_its_exclusions_and_keeps_a_copy(
+    synthetic: SyntheticDataset, names: Path, tmp_path: Path
+) -> None:
+    run = train_workflow.train(synthetic.dataset, exclude=names, settings=SMALL, out=tmp_path / "run")
     record = run.record
     assert record["exclude"] == {"path": str(names), "n": 20}
     assert any(str(names) in str(fix) for fix in record["data"]["fixes"])
@@ -251,26 +253,26 @@ def test_a_run_records_its_exclusions_and_keeps_a_copy(drawn: SyntheticDataset, 
 
 
 def test_resume_excludes_the_same_samples_without_the_list(
-    drawn: SyntheticDataset, names: Path, tmp_path: Path
+    synthetic: SyntheticDataset, names: Path, tmp_path: Path
 ) -> None:
-    whole = train_workflow.train(drawn.dataset, exclude=names, settings=SMALL, out=tmp_path / "whole")
+    whole = train_workflow.train(synthetic.dataset, exclude=names, settings=SMALL, out=tmp_path / "whole")
     with pytest.raises(StoppedError):
         train_workflow.train(
-            drawn.dataset, exclude=names, settings=SMALL, out=tmp_path / "half", should_stop=stopping_after(3)
+            synthetic.dataset, exclude=names, settings=SMALL, out=tmp_path / "half", should_stop=stopping_after(3)
         )
     names.unlink()
-    resumed = train_workflow.resume(tmp_path / "half", drawn.dataset)
+    resumed = train_workflow.resume(tmp_path / "half", synthetic.dataset)
     one, other = (load_file(run.checkpoint) for run in (whole, resumed))
     assert one.keys() == other.keys()
     assert all((one[name] == other[name]).all() for name in one)
     assert resumed.record["data"]["split_sizes"] == whole.record["data"]["split_sizes"]
 
 
-def test_exclusions_of_other_data_are_refused(drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_exclusions_of_other_data_are_refused(synthetic: SyntheticDataset, tmp_path: Path) -> None:
     path = tmp_path / "exclude.csv"
     write_exclusions(path, ("part", "id"), [("train", "train/3")])
     with pytest.raises(DataError) as error:
-        train_workflow.train(drawn.dataset, exclude=path, settings=SMALL, out=tmp_path / "run")
+        train_workflow.train(synthetic.dataset, exclude=path, settings=SMALL, out=tmp_path / "run")
     assert error.value.code == "excluded_samples_unknown"
     assert not (tmp_path / "run").exists()
 
@@ -287,34 +289,34 @@ def here(mislabelled: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_audit_command_prints_findings_and_the_next_command(here: Path, capfd: Any) -> None:
-    said = invoke(capfd, "audit", "garments.csv", "--check", "identical", "--check", "dark", "-o", "out")
-    assert said.code == 0
-    assert "Identical" in said.out
-    assert "decoding 240 images" in said.err
-    command = next(line for line in said.out.splitlines() if "muslin train" in line).split("muslin ", 1)[1]
-    said = invoke(capfd, *shlex.split(command), "--epochs", 1, "--set", "batch_size=40", "--out", "run", "--json")
-    assert said.code == 0, said
+    result = invoke(capfd, "audit", "garments.csv", "--check", "identical", "--check", "dark", "-o", "out")
+    assert result.code == 0
+    assert "Identical" in result.out
+    assert "decoding 240 images" in result.err
+    command = next(line for line in result.out.splitlines() if "muslin train" in line).split("muslin ", 1)[1]
+    result = invoke(capfd, *shlex.split(command), "--epochs", 1, "--set", "batch_size=40", "--out", "run", "--json")
+    assert result.code == 0, result
     record = json.loads((here / "run/run.json").read_text())
     assert record["exclude"] == {"path": "out/exclude.csv", "n": 5}
 
 
 def test_audit_json_has_the_counts_and_the_folder(here: Path, capfd: Any) -> None:
-    said = invoke(capfd, "audit", "garments.csv", "--check", "identical", "--json")
-    assert said.code == 0
-    assert said.json["counts"] == {"identical": 5}
-    assert said.json["excluded"] == 5
-    assert (here / said.json["folder"] / "audit.html").exists()
+    result = invoke(capfd, "audit", "garments.csv", "--check", "identical", "--json")
+    assert result.code == 0
+    assert result.json["counts"] == {"identical": 5}
+    assert result.json["excluded"] == 5
+    assert (here / result.json["folder"] / "audit.html").exists()
 
 
 def test_audit_command_refuses_wrong_input(here: Path, capfd: Any) -> None:
     assert "nothing.csv" in refusal(invoke(capfd, "audit", "nothing.csv"))
     assert not (here / "audits").exists()
     (here / "list.csv").write_text("name\nx\n")
-    said = invoke(capfd, "train", "garments.csv", "--exclude", "list.csv")
-    assert "list.csv" in refusal(said)
-    said = invoke(capfd, "train", "--resume", "run", "--exclude", "list.csv")
-    assert said.code == 2
-    assert "--exclude" in said.err
+    result = invoke(capfd, "train", "garments.csv", "--exclude", "list.csv")
+    assert "list.csv" in refusal(result)
+    result = invoke(capfd, "train", "--resume", "run", "--exclude", "list.csv")
+    assert result.code == 2
+    assert "--exclude" in result.err
 
 
 @pytest.mark.slow

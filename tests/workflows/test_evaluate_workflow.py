@@ -84,12 +84,12 @@ def test_evaluation_on_training_images_is_warned_of(
         assert "evaluated_on_training" not in warnings(model, data, split), (data, split)
 
 
-def test_evaluation_on_validation_images_is_warned_of(drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_evaluation_on_validation_images_is_warned_of(synthetic: SyntheticDataset, tmp_path: Path) -> None:
     settings = {"epochs": 1, "batch_size": 40}
-    model = muslin.train(drawn.dataset, settings=settings, out=tmp_path / "run").model
-    assert warnings(model, drawn.dataset, "train") == ["evaluated_on_training"]
-    assert warnings(model, drawn.dataset, "validation") == ["evaluated_on_validation"]
-    assert warnings(model, drawn.dataset, "test") == []
+    model = muslin.train(synthetic.dataset, settings=settings, out=tmp_path / "run").model
+    assert warnings(model, synthetic.dataset, "train") == ["evaluated_on_training"]
+    assert warnings(model, synthetic.dataset, "validation") == ["evaluated_on_validation"]
+    assert warnings(model, synthetic.dataset, "test") == []
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ def test_cli_refuses_wrong_slices_and_precision(tmp_path: Path, capfd: Any) -> N
     ],
 )
 def test_unlabelled_data_are_refused(
-    drawn: SyntheticDataset, tmp_path: Path, change: dict[str, Any], code: str
+    synthetic: SyntheticDataset, tmp_path: Path, change: dict[str, Any], code: str
 ) -> None:
-    target = drawn.dataset.target("label")
-    seal(small_bundle(target, side=drawn.dataset.images[0].shape[0]), tmp_path / "model.muslin")
+    target = synthetic.dataset.target("label")
+    seal(small_bundle(target, side=synthetic.dataset.images[0].shape[0]), tmp_path / "model.muslin")
     with pytest.raises(DataError) as error:
-        evaluate(tmp_path / "model.muslin", replace(drawn.dataset, **change))
+        evaluate(tmp_path / "model.muslin", replace(synthetic.dataset, **change))
     assert error.value.code == code

@@ -100,11 +100,11 @@ def test_time_budget_too_short_leaves_no_run(fashion_slice, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_run_ends_after_max_steps(drawn, tmp_path):
+def test_run_ends_after_max_steps(synthetic, tmp_path):
     import muslin
 
     settings = {"epochs": 3, "max_steps": 5, "batch_size": 40}
-    done = muslin.train(drawn.dataset, recipe="quick", out=tmp_path / "run", settings=settings)
+    done = muslin.train(synthetic.dataset, recipe="quick", out=tmp_path / "run", settings=settings)
     assert [row["learning_rate"] for row in done.history][-1] < recipe("quick").learning_rate / 4
     assert total_steps(200, recipe("quick", **settings)) == 5
     assert done.record["images_seen"] == 133 + 40, "one epoch of 133 images, and one step"

@@ -28,13 +28,13 @@ SMALL = {"epochs": 2, "batch_size": 40}
 
 
 @pytest.fixture(scope="module")
-def run(drawn: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return muslin.train(drawn.dataset, settings=SMALL, out=tmp_path_factory.mktemp("runs") / "whole")
+def run(synthetic: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path_factory.mktemp("runs") / "whole")
 
 
 @pytest.fixture
-def csv(drawn: SyntheticDataset, tmp_path: Path) -> Path:
-    [path] = write_csv(replace(drawn.dataset, name="garments"), tmp_path)
+def csv(synthetic: SyntheticDataset, tmp_path: Path) -> Path:
+    [path] = write_csv(replace(synthetic.dataset, name="garments"), tmp_path)
     return path
 
 
@@ -47,13 +47,13 @@ def weights(run: Run) -> dict[str, Any]:
     return load(open_bundle(run.model).weights)
 
 
-def test_run_records_data_recipe_and_test_metrics(run: Run, drawn: SyntheticDataset) -> None:
+def test_run_records_data_recipe_and_test_metrics(run: Run, synthetic: SyntheticDataset) -> None:
     record = run.record
     assert record["status"] == "finished"
     assert record["recipe"]["name"] == "quick"
     assert record["recipe"]["epochs"] == record["epochs"] == len(run.history) == 2
     assert record["seed"] == 0
-    assert record["data"]["fingerprint"] == drawn.dataset.fingerprint
+    assert record["data"]["fingerprint"] == synthetic.dataset.fingerprint
     assert record["data"]["split_sizes"] == {"train": 133, "validation": 27, "test": 40}
     assert sum(record["data"]["counts"]["label"]["train"]) == 133
     assert record["versions"]["torch"].startswith("2.")
@@ -66,9 +66,9 @@ def test_run_records_data_recipe_and_test_metrics(run: Run, drawn: SyntheticData
     assert evaluation["accuracy"] > 0.5, "five kinds of garment, a fifth each"
 
 
-def test_recorded_metrics_are_those_of_the_bundle(run: Run, drawn: SyntheticDataset) -> None:
-    parts = split_for_recipe(drawn.dataset, recipe_from_dict(run.record["recipe"]), 0)
-    again = muslin.evaluate(str(run.model), drawn.dataset.take(parts.test)).evaluations["label"]
+def test_recorded_metrics_are_those_of_the_bundle(run: Run, synthetic: SyntheticDataset) -> None:
+    parts = split_for_recipe(synthetic.dataset, recipe_from_dict(run.record["recipe"]), 0)
+    again = muslin.evaluate(str(run.model), synthetic.dataset.take(parts.test)).evaluations["label"]
     assert again.accuracy == run.record["test"]["label"]["accuracy"]
     provenance = open_bundle(run.model).provenance
     assert provenance["test"] == run.record["test"]
@@ -92,19 +92,21 @@ def test_recorded_command_repeats_the_run(csv: Path, tmp_path: Path, capfd: Any)
     assert open_bundle(again.model).weights == open_bundle(first.model).weights
 
 
-def test_resumed_run_has_the_weights_of_an_uninterrupted_one(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_resumed_run_has_the_weights_of_an_uninterrupted_one(
+    run: Run, synthetic: SyntheticDataset, tmp_path: Path
+) -> None:
     place = tmp_path / "it's here"
     with pytest.raises(StoppedError) as stopped:
-        muslin.train(drawn.dataset, settings=SMALL, out=place, should_stop=stopping_after(3))
+        muslin.train(synthetic.dataset, settings=SMALL, out=place, should_stop=stopping_after(3))
     assert (stopped.value.code, stopped.value.params["step"]) == ("training_stopped", 3)
     assert shlex.split(stopped.value.params["command"]) == ["muslin", "train", "--resume", str(place)]
     assert Run(place).record["status"] == "training"
     assert not Run(place).model.exists()
     for _ in range(2):
         with pytest.raises(StoppedError):
-            muslin.resume(place, drawn.dataset, should_stop=stopping_after(1))
+            muslin.resume(place, synthetic.dataset, should_stop=stopping_after(1))
     messages: list[Any] = []
-    resumed = muslin.resume(place, drawn.dataset, log=messages.append)
+    resumed = muslin.resume(place, synthetic.dataset, log=messages.append)
     assert [message.code for message in messages] == ["resuming_from_checkpoint"]
     assert messages[0].params == {"epoch": 1, "epochs": 2}
     assert resumed.record["status"] == "finished"
@@ -115,42 +117,46 @@ def test_resumed_run_has_the_weights_of_an_uninterrupted_one(run: Run, drawn: Sy
     assert [{**row, "elapsed_s": 0} for row in resumed.history] == [{**row, "elapsed_s": 0} for row in run.history]
 
 
-def test_run_stopped_before_its_first_checkpoint_is_resumed(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_run_stopped_before_its_first_checkpoint_is_resumed(
+    run: Run, synthetic: SyntheticDataset, tmp_path: Path
+) -> None:
     with pytest.raises(StoppedError):
-        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
     (tmp_path / "a" / "checkpoint.safetensors").unlink()
     messages: list[Any] = []
-    resumed = muslin.resume(tmp_path / "a", drawn.dataset, log=messages.append)
+    resumed = muslin.resume(tmp_path / "a", synthetic.dataset, log=messages.append)
     assert [message.code for message in messages] == ["resuming_without_checkpoint"]
     assert open_bundle(resumed.model).weights == open_bundle(run.model).weights
 
 
-def test_resume_removes_partial_files(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_resume_removes_partial_files(run: Run, synthetic: SyntheticDataset, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
-        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
     (tmp_path / "a" / ".checkpoint.safetensors.4194305-1.part").write_bytes(b"half")  # above any process's number
     history = tmp_path / "a" / "history.jsonl"
     history.write_text('{"epoch": 1, "lo\n')
     with refuses("history_damaged", path=str(history)):
-        muslin.resume(tmp_path / "a", drawn.dataset)
+        muslin.resume(tmp_path / "a", synthetic.dataset)
     history.unlink()
-    muslin.resume(tmp_path / "a", drawn.dataset)
+    muslin.resume(tmp_path / "a", synthetic.dataset)
     assert not [path for path in (tmp_path / "a").iterdir() if path.name.startswith(".")]
 
 
-def test_resume_returns_a_finished_run_unchanged(run: Run, drawn: SyntheticDataset) -> None:
+def test_resume_returns_a_finished_run_unchanged(run: Run, synthetic: SyntheticDataset) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
     messages: list[Any] = []
     assert muslin.resume(run.folder, log=messages.append) == run
-    assert muslin.resume(run.folder, drawn.dataset, log=messages.append) == run
+    assert muslin.resume(run.folder, synthetic.dataset, log=messages.append) == run
     assert [message.code for message in messages] == ["run_finished"] * 2
     assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
 
 
-def test_finished_run_without_its_model_is_finished_again(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_finished_run_without_its_model_is_finished_again(
+    run: Run, synthetic: SyntheticDataset, tmp_path: Path
+) -> None:
     shutil.copytree(run.folder, tmp_path / "a")
     Run(tmp_path / "a").model.unlink()
-    again = muslin.resume(tmp_path / "a", drawn.dataset)
+    again = muslin.resume(tmp_path / "a", synthetic.dataset)
     assert open_bundle(again.model).weights == open_bundle(run.model).weights
     assert again.record["status"] == "finished"
 
@@ -163,16 +169,16 @@ def test_training_file_is_refused_as_test_set(csv: Path, tmp_path: Path) -> None
     assert not (tmp_path / "a").exists()
 
 
-def test_resume_refuses_other_data(run: Run, drawn: SyntheticDataset, csv: Path, tmp_path: Path) -> None:
+def test_resume_refuses_other_data(run: Run, synthetic: SyntheticDataset, csv: Path, tmp_path: Path) -> None:
     other = make_garments(200, seed=9).dataset
     with refuses("run_data_changed"):
         muslin.resume(run.folder, other)
     with pytest.raises(StoppedError):
         muslin.train(csv, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
-    labels = drawn.dataset.labels["label"].copy()
+    labels = synthetic.dataset.labels["label"].copy()
     labels[0] = (labels[0] + 1) % 5
-    one_label = replace(drawn.dataset, labels={"label": labels})
-    for data in (other, one_label, drawn.dataset.take(np.arange(199))):
+    one_label = replace(synthetic.dataset, labels={"label": labels})
+    for data in (other, one_label, synthetic.dataset.take(np.arange(199))):
         with refuses("run_data_changed"):
             muslin.resume(tmp_path / "a", data)
     csv.write_text(csv.read_text().replace("shirt", "coat"))
@@ -180,9 +186,9 @@ def test_resume_refuses_other_data(run: Run, drawn: SyntheticDataset, csv: Path,
         muslin.resume(tmp_path / "a")
 
 
-def test_resume_asks_for_data_that_were_in_memory(drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_resume_asks_for_data_that_were_in_memory(synthetic: SyntheticDataset, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
-        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
     with refuses("run_data_in_memory", path=str(tmp_path / "a")):
         muslin.resume(tmp_path / "a")
 
@@ -218,44 +224,44 @@ def test_resume_refuses_a_folder_without_a_run(tmp_path: Path) -> None:
         muslin.resume(tmp_path / "other")
 
 
-def test_folder_with_content_is_refused_and_untouched(run: Run, drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_folder_with_content_is_refused_and_untouched(run: Run, synthetic: SyntheticDataset, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with refuses("folder_not_empty", path=str(tmp_path / "mine")):
-        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "mine")
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "mine")
     with refuses("run_exists", path=str(run.folder)):
-        muslin.train(drawn.dataset, settings=SMALL, out=run.folder)
+        muslin.train(synthetic.dataset, settings=SMALL, out=run.folder)
     with refuses("path_occupied"):
-        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "mine" / "notes.txt" / "run")
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "mine" / "notes.txt" / "run")
     with refuses("write_failed"):
-        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / ("x" * 300))
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / ("x" * 300))
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes.txt"]
 
 
-def test_folder_with_partial_files_counts_as_empty(drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_folder_with_partial_files_counts_as_empty(synthetic: SyntheticDataset, tmp_path: Path) -> None:
     (tmp_path / ".run.json.4194305-1.part").write_text("{")
     with pytest.raises(StoppedError):
-        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path, should_stop=stopping_after(1))
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path, should_stop=stopping_after(1))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "run.json"]
 
 
 def test_runs_without_out_get_their_own_folders(
-    drawn: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20260101-120000")
     for _ in range(3):
         with pytest.raises(StoppedError):
-            muslin.train(drawn.dataset, settings=SMALL, should_stop=stopping_after(1))
+            muslin.train(synthetic.dataset, settings=SMALL, should_stop=stopping_after(1))
     assert sorted(os.listdir("runs")) == [
-        f"{drawn.dataset.name}-quick-20260101-120000{end}" for end in ("", "-2", "-3")
+        f"{synthetic.dataset.name}-quick-20260101-120000{end}" for end in ("", "-2", "-3")
     ]
 
 
 def test_refused_trainings_leave_no_folder(
-    drawn: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset, place = drawn.dataset, tmp_path / "run"
+    dataset, place = synthetic.dataset, tmp_path / "run"
 
     def with_labels(labels: Any) -> Dataset:
         return replace(dataset, labels={"label": np.asarray(labels, dtype=np.int64)})
@@ -288,39 +294,39 @@ def test_refused_trainings_leave_no_folder(
 
 
 def test_full_disk_at_the_start_leaves_no_folder(
-    drawn: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(run: Run, record: dict[str, Any]) -> None:
         raise StorageError("disk_full", path="run.json", reason="No space left on device")
 
     monkeypatch.setattr(Run, "write_record", full)
     with refuses("disk_full"):
-        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "run")
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_unlabelled_images_are_in_no_part_and_no_metric(drawn: SyntheticDataset, tmp_path: Path) -> None:
-    labels = drawn.dataset.labels["label"].copy()
+def test_unlabelled_images_are_in_no_part_and_no_metric(synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    labels = synthetic.dataset.labels["label"].copy()
     labels[::4] = UNKNOWN
-    some = replace(drawn.dataset, labels={"label": labels})
+    some = replace(synthetic.dataset, labels={"label": labels})
     run = muslin.train(some, settings=SMALL, out=tmp_path / "a")
     assert sum(run.record["data"]["split_sizes"].values()) == 150
     notes = {note.code: note.params for note in split_for_recipe(some, recipe_from_dict(run.record["recipe"]), 0).notes}
     assert 50 in notes["unlabelled_excluded"].values()
     assert muslin.evaluate(run.model, some, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 150
-    none = replace(drawn.dataset, labels={"label": np.full(200, UNKNOWN)})
+    none = replace(synthetic.dataset, labels={"label": np.full(200, UNKNOWN)})
     with refuses("target_unlabelled"):
         muslin.evaluate(run.model, none)
     with refuses("no_targets"):
-        muslin.evaluate(run.model, replace(drawn.dataset, targets=(), labels={}))
+        muslin.evaluate(run.model, replace(synthetic.dataset, targets=(), labels={}))
 
 
-def test_two_targets_are_trained_together(drawn: SyntheticDataset, tmp_path: Path) -> None:
-    bright = (pixel_array(drawn.dataset).mean(axis=(1, 2, 3)) > 60).astype(np.int64)
+def test_two_targets_are_trained_together(synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    bright = (pixel_array(synthetic.dataset).mean(axis=(1, 2, 3)) > 60).astype(np.int64)
     two = replace(
-        drawn.dataset,
-        targets=(*drawn.dataset.targets, Target("cloth", ("dark", "bright"))),
-        labels={**drawn.dataset.labels, "cloth": bright},
+        synthetic.dataset,
+        targets=(*synthetic.dataset.targets, Target("cloth", ("dark", "bright"))),
+        labels={**synthetic.dataset.labels, "cloth": bright},
     )
     run = muslin.train(two, settings=SMALL, out=tmp_path / "a")
     assert run.record["test"].keys() == {"label", "cloth"}
@@ -330,19 +336,21 @@ def test_two_targets_are_trained_together(drawn: SyntheticDataset, tmp_path: Pat
     assert muslin.evaluate(run.model, two).evaluations.keys() == {"label", "cloth"}
 
 
-def test_evaluate_refuses_an_unknown_class_by_name(run: Run, drawn: SyntheticDataset) -> None:
-    other = replace(drawn.dataset, targets=(Target("label", ("bag", "dress", "hat", "shoe", "trouser")),))
+def test_evaluate_refuses_an_unknown_class_by_name(run: Run, synthetic: SyntheticDataset) -> None:
+    other = replace(synthetic.dataset, targets=(Target("label", ("bag", "dress", "hat", "shoe", "trouser")),))
     with refuses("classes_unknown", DataError):
         muslin.evaluate(run.model, other)
 
 
-def test_evaluate_refuses_an_unknown_part(run: Run, drawn: SyntheticDataset) -> None:
+def test_evaluate_refuses_an_unknown_part(run: Run, synthetic: SyntheticDataset) -> None:
     parts = np.array(["train", "test"] * 100, dtype=object)
-    divided = replace(drawn.dataset, parts=parts)
+    divided = replace(synthetic.dataset, parts=parts)
     assert muslin.evaluate(run.model, divided).evaluations["label"].n == 100
     assert muslin.evaluate(run.model, divided, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 200
-    assert muslin.evaluate(run.model, drawn.dataset, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 200
-    for dataset in (divided, drawn.dataset):
+    assert (
+        muslin.evaluate(run.model, synthetic.dataset, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 200
+    )
+    for dataset in (divided, synthetic.dataset):
         with refuses("part_name", nearest="test"):
             muslin.evaluate(run.model, dataset, muslin.EvaluateOptions(split="tset"))
     with refuses("no_such_part"):
@@ -355,9 +363,9 @@ def test_training_without_torch_is_refused_before_reading(tmp_path: Path, monkey
         muslin.train(tmp_path / "nothing.csv", out=tmp_path / "run")
 
 
-def test_progress_is_reported_after_every_step(drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_progress_is_reported_after_every_step(synthetic: SyntheticDataset, tmp_path: Path) -> None:
     reports: list[Any] = []
-    run = muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a", on_progress=reports.append)
+    run = muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "a", on_progress=reports.append)
     steps = reports[0].steps
     assert [(report.epoch, report.step) for report in reports] == [(e, s) for e in (1, 2) for s in range(1, steps + 1)]
     assert [report.row["epoch"] for report in reports if report.row] == [1, 2]
@@ -366,7 +374,7 @@ def test_progress_is_reported_after_every_step(drawn: SyntheticDataset, tmp_path
     assert [report.row for report in reports if report.row] == run.history
 
 
-def test_training_restores_torch_settings(drawn: SyntheticDataset, tmp_path: Path) -> None:
+def test_training_restores_torch_settings(synthetic: SyntheticDataset, tmp_path: Path) -> None:
     import torch
 
     def arithmetic() -> tuple[Any, ...]:
@@ -381,10 +389,10 @@ def test_training_restores_torch_settings(drawn: SyntheticDataset, tmp_path: Pat
     torch.set_num_threads(2)
     before = arithmetic()
     assert before[0]
-    muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "a")
+    muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "a")
     assert arithmetic() == before
     with pytest.raises(StoppedError):
-        muslin.train(drawn.dataset, settings=SMALL, out=tmp_path / "b", should_stop=stopping_after(1))
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "b", should_stop=stopping_after(1))
     assert arithmetic() == before
 
 
@@ -402,16 +410,16 @@ def test_evaluate_splits_training_data_as_training_did(tmp_path):
     assert (part, len(chosen)) == ("all", 60)
 
 
-def test_model_without_provenance_is_evaluated_on_all_data(run: Run, drawn: SyntheticDataset) -> None:
+def test_model_without_provenance_is_evaluated_on_all_data(run: Run, synthetic: SyntheticDataset) -> None:
     bundle = open_bundle(run.model)
-    data = {"fingerprint": drawn.dataset.fingerprint}
+    data = {"fingerprint": synthetic.dataset.fingerprint}
     for provenance in ({}, {"data": "mine"}, {"data": data, "recipe": "quick", "seed": 0}, {"data": data}):
         predictor = muslin.Predictor(replace(bundle, provenance=provenance))
-        assert muslin.evaluate(predictor, drawn.dataset).evaluations["label"].n == 200
+        assert muslin.evaluate(predictor, synthetic.dataset).evaluations["label"].n == 200
 
 
-def test_run_is_resumed_with_moved_train_and_test_files(drawn, tmp_path):
-    dataset = drawn.dataset
+def test_run_is_resumed_with_moved_train_and_test_files(synthetic, tmp_path):
+    dataset = synthetic.dataset
     half = len(dataset) // 2
     before, after = tmp_path / "before", tmp_path / "after"
     for name, part in (("learn", np.arange(half)), ("judge", np.arange(half, len(dataset)))):
