@@ -22,6 +22,9 @@ def test_quick_reaches_90_percent_in_every_output(whole_run: FinishedRun, capfd:
     assert 0.010 < high - low < 0.013, "a 95 % interval at nine in ten of 10,000"
     written = json.loads((whole_run.folder / "evaluation.json").read_text())["targets"]["label"]
     again = invoke(capfd, "evaluate", whole_run.folder, "fashion-mnist", "--split", "test", "--json").json
+    leaks = again["targets"]["label"]["reliability"].pop("leaks")
+    assert leaks["n"] >= 0, "evaluate also searches for near-copies of training images"
+    assert written["reliability"].pop("leaks") is None
     assert again["targets"]["label"] == written
     assert written["accuracy"] == accuracy
     assert open_bundle(whole_run.folder / "model.muslin").provenance["test"] == summary["test"]

@@ -135,10 +135,7 @@ class Delimited:
         return io.TextIOWrapper(file, encoding=self.encoding, newline="")
 
     def _records(self) -> Iterator[tuple[list[str], str, int]]:
-        """Each record's cells, its text with the line end, and its last line's number; an empty line has no cells.
-
-        The csv module takes only the lines a record needs, so these lines are the record's text.
-        """
+        """Each record's cells, its text (the lines csv took) and its last line's number; empty lines have no cells."""
         taken: list[str] = []
 
         def lines() -> Iterator[str]:
