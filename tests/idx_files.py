@@ -1,5 +1,6 @@
 """IDX files, written byte by byte, sound or not."""
 
+import gzip
 import struct
 from pathlib import Path
 from typing import Any
@@ -25,3 +26,12 @@ def write_part(folder: Path, prefix: str, pixels: NDArray[np.uint8], labels: NDA
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{prefix}-images-idx3-ubyte").write_bytes(images_file(pixels))
     (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(labels_file(labels))
+
+
+def put(folder: Path, contents: dict[str, bytes], *, zipped: bool = True) -> Path:
+    """Write the files `contents` into the new folder `folder`, gzipped or not."""
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        path = folder / (f"{name}.gz" if zipped else name)
+        path.write_bytes(gzip.compress(content) if zipped else content)
+    return folder

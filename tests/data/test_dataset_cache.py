@@ -1,7 +1,6 @@
 """Copies of registered data sets: every place, none trusted. Real servers, real archives, real files."""
 
 import csv
-import gzip
 import hashlib
 import os
 import shutil
@@ -20,43 +19,14 @@ import pytest
 from photo_files import make_photos, real_tar, write_folders
 
 from command_line import invoke
-from idx_files import images_file, labels_file
+from idx_files import put
 from muslin.data import read, registry
 from muslin.data.dataset_cache import obtain, photos_digest, read_copy, verify
-from muslin.data.registry import CATS_DOGS, CLOTHING, CLOTHING_SMALL, FASHION_MNIST, RegisteredDataset
-from muslin.data.synthetic import SyntheticDataset
+from muslin.data.registry import CATS_DOGS, CLOTHING, CLOTHING_SMALL, RegisteredDataset
 from muslin.errors import DataError
 from served_files import QuietHandler, serving, serving_folder
 
 NOWHERE = "http://127.0.0.1:9/no.zip"
-
-
-@pytest.fixture
-def contents(synthetic: SyntheticDataset) -> dict[str, bytes]:
-    """The uncompressed files of a small data set in Fashion-MNIST's format."""
-    pixels, labels = synthetic.dataset.images.pixels, synthetic.true_labels
-    files = {}
-    for prefix, part in (("train", slice(0, 150)), ("t10k", slice(150, 200))):
-        files[f"{prefix}-images-idx3-ubyte"] = images_file(pixels[part])
-        files[f"{prefix}-labels-idx1-ubyte"] = labels_file(labels[part])
-    return files
-
-
-@pytest.fixture
-def tiny(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisteredDataset:
-    """A registered data set without any copy: no URL, no Debian folder."""
-    monkeypatch.delenv("MUSLIN_DATA", raising=False)
-    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    folder = tmp_path / "debian" / "tiny"
-    return replace(FASHION_MNIST, name="tiny", files=files, urls=(), name_pattern="tiny", debian_folder=folder)
-
-
-def put(folder: Path, contents: dict[str, bytes], *, zipped: bool = True) -> Path:
-    folder.mkdir(parents=True)
-    for name, content in contents.items():
-        path = folder / (f"{name}.gz" if zipped else name)
-        path.write_bytes(gzip.compress(content) if zipped else content)
-    return folder
 
 
 @pytest.fixture

@@ -277,7 +277,7 @@ def test_three_heads_are_as_accurate_as_each_alone() -> None:
     known = {name: np.where(random.random(400) < 0.4, UNKNOWN, values) for name, values in truth.items()}
     split = Split(np.arange(200), np.arange(200, 220), np.arange(220, 400))
 
-    def test_accuracies(names: list[str]) -> dict[str, float]:
+    def accuracies(names: list[str]) -> dict[str, float]:
         targets = [Target(name, tuple("abcd"[: truth[name].max() + 1])) for name in names]
         net = Net(build_network("efficientnet-lite0", (32, 32, 3), targets, widths=()), 0)
         given = {name: known[name] for name in names}
@@ -286,10 +286,10 @@ def test_three_heads_are_as_accurate_as_each_alone() -> None:
         scores = {name: rows @ head[f"head_{name}.weight"].T + head[f"head_{name}.bias"] for name in names}
         return {name: float((scores[name].argmax(1) == truth[name])[split.test].mean()) for name in names}
 
-    together = test_accuracies(list(truth))
+    together = accuracies(list(truth))
     for name, share in together.items():
         assert share > 0.6
-        assert abs(share - test_accuracies([name])[name]) <= 0.03
+        assert abs(share - accuracies([name])[name]) <= 0.03
 
 
 def test_photo_recipe_learns_multilabel_targets(tmp_path: Path) -> None:

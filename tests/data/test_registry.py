@@ -1,48 +1,18 @@
 """Registered data sets: recognised by the name of their files, and written as CSV."""
 
-import gzip
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from idx_files import images_file, labels_file
+from idx_files import put
 from muslin.data import read, registry
 from muslin.data.convert import write_csv
 from muslin.data.formats import pixels_csv
-from muslin.data.registry import FASHION_MNIST, RegisteredDataset
+from muslin.data.registry import RegisteredDataset
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError, StorageError
-
-
-@pytest.fixture
-def contents(synthetic: SyntheticDataset) -> dict[str, bytes]:
-    """The uncompressed files of a small data set in Fashion-MNIST's format."""
-    pixels, labels = synthetic.dataset.images.pixels, synthetic.true_labels
-    files = {}
-    for prefix, part in (("train", slice(0, 150)), ("t10k", slice(150, 200))):
-        files[f"{prefix}-images-idx3-ubyte"] = images_file(pixels[part])
-        files[f"{prefix}-labels-idx1-ubyte"] = labels_file(labels[part])
-    return files
-
-
-@pytest.fixture
-def tiny(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisteredDataset:
-    """A registered data set without any copy: no URL, no Debian folder."""
-    monkeypatch.delenv("MUSLIN_DATA", raising=False)
-    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    folder = tmp_path / "debian" / "tiny"
-    return replace(FASHION_MNIST, name="tiny", files=files, urls=(), name_pattern="tiny", debian_folder=folder)
-
-
-def put(folder: Path, contents: dict[str, bytes], *, zipped: bool = True) -> Path:
-    folder.mkdir(parents=True)
-    for name, content in contents.items():
-        path = folder / (f"{name}.gz" if zipped else name)
-        path.write_bytes(gzip.compress(content) if zipped else content)
-    return folder
 
 
 @pytest.fixture

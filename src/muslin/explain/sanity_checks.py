@@ -152,7 +152,7 @@ def order_test(
 def _replaced_cells(
     pixels: Pixels, cells: Float, order: NDArray[np.intp], counts: NDArray[np.intp], insert: bool
 ) -> Pixels:
-    """Per count the image with so many cells of an order deleted, or inserted: (counts, height, width, channels)."""
+    """Per count the image with that many cells deleted in an order, or inserted: (counts, height, width, channels)."""
     rows, columns = (np.arange(side) * count // side for side, count in zip(pixels.shape, cells.shape, strict=False))
     where = rows[:, None] * cells.shape[1] + columns
     start, end = pixels, np.broadcast_to(edge_colour(pixels), pixels.shape)
