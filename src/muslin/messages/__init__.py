@@ -18,7 +18,7 @@ is left out where a placeholder in it is None, empty or missing. A row may have 
 import re
 import string
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from importlib.resources import files
 from typing import Any
@@ -29,6 +29,9 @@ LANGUAGES = ("en", "zh")
 
 Log = Callable[[str], None]
 """Called with a sentence about the progress of something."""
+
+MAX_EXAMPLES = 5
+"""Things left out that a message names; the others are counted."""
 
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 
@@ -85,6 +88,16 @@ def table(language: str) -> Mapping[str, Mapping[str, Any]]:
         if file.name.endswith(".toml"):
             rows |= tomllib.loads(file.read_text(encoding="utf-8"))
     return rows
+
+
+def examples(names: Iterable[str]) -> dict[str, Any]:
+    """The parameters `count`, `names` (the first MAX_EXAMPLES) and `more` of a message about things left out.
+
+    >>> examples(["a.jpg", "b.jpg"])
+    {'count': 2, 'names': ['a.jpg', 'b.jpg'], 'more': None}
+    """
+    names = list(names)
+    return {"count": len(names), "names": names[:MAX_EXAMPLES], "more": max(len(names) - MAX_EXAMPLES, 0) or None}
 
 
 def filled(template: str, params: Mapping[str, Any], language: str = "en") -> str:
