@@ -29,6 +29,7 @@ def read(
     split_column: str | None = None,
     label_separator: str | Sequence[str] | None = None,
     crop_to_boxes: bool | None = None,
+    levels: int | None = None,
     min_per_class: int | str | Sequence[str] | None = None,
     rare_classes: str | Sequence[str] | None = None,
     all_targets: bool = False,
@@ -49,6 +50,7 @@ def read(
         split_column: the table's column with the part of each row.
         label_separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`; `COLUMN=,` for one column.
         crop_to_boxes: crop photos to the boxes that come with them.
+        levels: how many levels of nested folders make the name of a class.
         min_per_class: merge classes with fewer images, over all parts, into `other`: a number, or `TARGET=N`.
         rare_classes: `merge` such classes (the default) or `drop` their labels; or, for one target, `TARGET=drop`.
         all_targets: without `target`, use every column of a table that could be a label, instead of raising an
@@ -64,8 +66,7 @@ def read(
     names = (target,) if isinstance(target, str) else tuple(target or ())
     options = ReadOptions(
         shape=_full_shape(shape),
-        target=names[0] if len(names) == 1 else None,
-        targets=names if len(names) > 1 else None,
+        targets=names,
         images=None if images is None else str(images),
         image_column=image_column,
         group=group,
@@ -74,6 +75,7 @@ def read(
             (label_separator,) if isinstance(label_separator, str) else tuple(label_separator or ()) or None
         ),
         crop_to_boxes=crop_to_boxes or None,
+        levels=levels,
         all_targets=all_targets and not names,
     )
     dataset = _read_data(data, test, format, options, log)

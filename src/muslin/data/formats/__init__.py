@@ -25,7 +25,7 @@ class Format:
         name: value of `--format`.
         description: one line.
         module: of this package, imported when first needed; it defines `detect` and `read`.
-        options: names of the ReadOptions that the format reads; any other is refused.
+        options: the arguments of `muslin.read` that the format heeds; any other is refused.
     """
 
     name: str
@@ -49,23 +49,22 @@ class Format:
         return import_module(f"{__name__}.{self.module}")
 
 
-_TARGETS = ("target", "targets")
 _COLUMNS = ("image_column", "group", "split_column")
 
 FORMATS: tuple[Format, ...] = (
     Format("idx", "the IDX files of MNIST and Fashion-MNIST, gzipped or not", "idx"),
     Format(
         "deepfashion", "DeepFashion's categories and attributes, with lists in Anno/ and Eval/", "deepfashion",
-        (*_TARGETS, "images", "crop_to_boxes"),
+        ("target", "images", "crop_to_boxes"),
     ),
     Format(
         "deepfashion-fine", "DeepFashion's fine-grained lists in Anno_fine/", "deepfashion_fine",
-        (*_TARGETS, "images", "crop_to_boxes"),
+        ("target", "images", "crop_to_boxes"),
     ),
     Format("imaterialist", "iMaterialist (Fashion) 2018: JSON and photos", "imaterialist", ("images",)),
     Format(
         "parquet-photos", "a Parquet file with labels and the photos themselves", "parquet_images",
-        (*_TARGETS, *_COLUMNS),
+        ("target", *_COLUMNS),
     ),
     Format(
         "pixels-csv-folder", "a folder with one CSV of pixels for each part, such as train.csv",
@@ -73,9 +72,9 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "table", "a CSV, TSV, Parquet, JSON Lines or XLSX table with the name of a photo in each row",
-        "photo_tables", (*_TARGETS, "images", *_COLUMNS, "label_separator"),
+        "photo_tables", ("target", "images", *_COLUMNS, "label_separator"),
     ),
-    Format("folders", "photos in one folder for each class, also in a zip or tar", "folders"),
+    Format("folders", "photos in one folder for each class, also in a zip or tar", "folders", ("levels",)),
     Format(
         "pixels-csv", "a CSV with one image per row and one pixel per column, as on Kaggle", "pixels_csv",
         ("shape", "target"),

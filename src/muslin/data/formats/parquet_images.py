@@ -112,7 +112,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         with open_parquet(path) as file:
             schema = file.schema_arrow
             metadata = json.loads((schema.metadata or {}).get(SCHEMA_KEY, b"{}"))
-            for name in (options.image_column, options.split_column, options.group, *options.target_names):
+            for name in (options.image_column, options.split_column, options.group, *options.targets):
                 if name is not None:
                     check_column(path, name, schema.names)
             photo_columns = _photo_columns(schema)
@@ -132,10 +132,10 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     try:
         id_column = metadata.get("id") or next((n for n in columns if n.lower() in ID_NAMES), None)
         ids = unique_ids(list(map(str, columns[id_column] if id_column else range(count))))
-        if metadata and not options.target_names:
+        if metadata and not options.targets:
             encoded = [_encode_described(columns, target) for target in metadata["targets"]]
         else:
-            names = options.target_names or _likely_labels(path, columns)
+            names = options.targets or _likely_labels(path, columns)
             encoded = [_encode_target(name, columns, _class_label_names(schema, name)) for name in names]
         photos = PhotoImages(tuple(ParquetPhoto(f"{path}/{id_}", photo_column, row) for row, id_ in enumerate(ids)))
         images: Images = _decode_to_pixels(photos, metadata["pixels"]) if metadata.get("pixels") else photos

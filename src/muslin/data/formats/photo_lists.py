@@ -93,10 +93,10 @@ def build_dataset(listed: PhotoList, options: ReadOptions, fixes: Sequence[str])
 
 def select_targets(path: Path, available: Sequence[str], options: ReadOptions) -> list[str]:
     """The available targets that the user chose; all without a choice."""
-    for name in options.target_names:
+    for name in options.targets:
         if name not in available:
             raise DataError("target_unknown", dataset=str(path), **unknown(name, available))
-    return [name for name in available if name in (options.target_names or available)]
+    return [name for name in available if name in (options.targets or available)]
 
 
 def parse_flags(rows: Sequence[bytes], columns: int) -> NDArray[np.int8] | None:

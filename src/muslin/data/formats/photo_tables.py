@@ -92,7 +92,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     image_column, find, archive = _photo_column(table, options)
     group = table.check_column(options.group) if options.group else _only_column(table, GROUP_NAMES)
     split = table.check_column(options.split_column) if options.split_column else _split_column(table)
-    names = tuple(map(table.check_column, options.target_names)) or _label_columns(
+    names = tuple(map(table.check_column, options.targets)) or _label_columns(
         table, {image_column, group, split}, options.all_targets
     )
     photo_names = table.columns[image_column]

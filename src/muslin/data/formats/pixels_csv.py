@@ -195,7 +195,7 @@ def _columns_around_pixels(
     if not all(is_pixel[before : len(names) - after]):
         column = names[is_pixel.index(False, before)]
         raise DataError("column_between_pixels", path=str(path), column=column)
-    if label is not None and names[label].casefold() not in LABEL_NAMES and options.target is None:
+    if label is not None and names[label].casefold() not in LABEL_NAMES and not options.targets:
         fixes.append(Message("label_column_guessed", column=names[label]))
     if skipped := [name for i, name in enumerate(names) if i != label and not is_pixel[i]]:
         fixes.append(Message("columns_skipped", columns=skipped))
@@ -239,14 +239,15 @@ def _is_header(cells: list[str]) -> bool:
 
 
 def _label_column(path: Path, names: tuple[str, ...], options: ReadOptions) -> int | None:
-    if options.target is not None:
-        if options.target in names:
-            return names.index(options.target)
-        if options.target in ("first", "last"):
-            return 0 if options.target == "first" else len(names) - 1
+    if options.targets:
+        target = _single_target(path, options)
+        if target in names:
+            return names.index(target)
+        if target in ("first", "last"):
+            return 0 if target == "first" else len(names) - 1
         # not all 784 pixels
         choices = [name for name in names if not _is_pixel_name(name)] or [names[0], names[-1]]
-        raise DataError("column_unknown", path=str(path), **unknown(options.target, choices))
+        raise DataError("column_unknown", path=str(path), **unknown(target, choices))
     likely = [i for i, name in enumerate(names) if name.casefold() in LABEL_NAMES]
     if not likely and any(map(_is_pixel_name, names)):
         others = [i for i, name in enumerate(names) if not _is_pixel_name(name)]
@@ -254,6 +255,12 @@ def _label_column(path: Path, names: tuple[str, ...], options: ReadOptions) -> i
     if len(likely) > 1:
         raise DataError("label_ambiguous", path=str(path), choices=[names[i] for i in likely])
     return likely[0] if likely else None
+
+
+def _single_target(path: Path, options: ReadOptions) -> str:
+    if len(options.targets) > 1:
+        raise DataError("format_option_unused", path=str(path), format="pixels-csv", options=["target"])
+    return options.targets[0]
 
 
 def _is_pixel_name(name: str) -> bool:
@@ -274,10 +281,11 @@ def _label_side_without_header(
     path: Path, lines: list[tuple[int, str]], delimiter: str, options: ReadOptions, fixes: list[Message]
 ) -> str:
     """The side of the label: `first`, `last` or `none`."""
-    if options.target in ("first", "last"):
-        return options.target
-    if options.target is not None:
-        raise DataError("no_header", path=str(path), target=options.target)
+    if options.targets:
+        target = _single_target(path, options)
+        if target not in ("first", "last"):
+            raise DataError("no_header", path=str(path), target=target)
+        return target
     rows = [_split_line(line, delimiter) for _, line in lines]
     rows = [row for row in rows if len(row) == len(rows[0])]
     if not _has_label(path, len(rows[0]), rows, options):

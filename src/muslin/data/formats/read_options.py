@@ -9,33 +9,29 @@ class ReadOptions:
 
     Attributes:
         shape: (height, width, channels) of an image whose pixels are in a row.
-        target: the column that holds the label: its name, or `first` or `last` where columns have no names.
-        targets: several such columns.
+        targets: the columns that hold labels: their names, or `first` or `last` where columns have no names; empty:
+            detect them.
         images: the folder, zip or tar with the photos.
         image_column, group, split_column: a table's columns with the photo's name, its group and its part.
         label_separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`, for all targets or, as
             `COLUMN=,`, for one.
         crop_to_boxes: crop photos to the boxes that come with them.
+        levels: how many levels of nested folders, from the top, make the name of a class.
         all_targets: use every column of a table that could be the label; otherwise several are an error.
     """
 
     shape: tuple[int, int, int] | None = None
-    target: str | None = None
-    targets: tuple[str, ...] | None = None
+    targets: tuple[str, ...] = ()
     images: str | None = None
     image_column: str | None = None
     group: str | None = None
     split_column: str | None = None
     label_separator: tuple[str, ...] | None = None
     crop_to_boxes: bool | None = None
+    levels: int | None = None
     all_targets: bool = False
 
     def names_set(self) -> list[str]:
-        """The names of the options that the user set."""
-        chosen = [field.name for field in fields(self) if getattr(self, field.name) is not None]
-        return [name for name in chosen if name != "all_targets"]
-
-    @property
-    def target_names(self) -> tuple[str, ...]:
-        """The names of the chosen targets; empty for all."""
-        return self.targets or ((self.target,) if self.target else ())
+        """The options that the user set, under the names of the arguments of `muslin.read`."""
+        chosen = [field.name for field in fields(self) if getattr(self, field.name) not in (None, ())]
+        return ["target" if name == "targets" else name for name in chosen if name != "all_targets"]
