@@ -8,8 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from muslin.data.file_kinds import describe
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.gzip_files import is_gzipped, read_head
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, no_log
 
@@ -123,46 +123,4 @@ def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
     if options.image_column and path.is_file():
         table = next(row for row in FORMATS if row.name == "table")
         return table, "a table, because --image-column names a column of it"
-    known = [f"{row.name} ({row.description})" for row in FORMATS]
-    raise DataError("format_not_detected", path=str(path), found=_describe_content(path), choices=known)
-
-
-def _describe_content(path: Path) -> str:
-    """What the first bytes at `path` show."""
-    if path.is_dir():
-        names = sorted(entry.name for entry in path.iterdir())
-        more = ", …" if len(names) > 3 else ""
-        return f"a folder with {', '.join(names[:3])}{more}" if names else "an empty folder"
-    start = read_head(path, 512)
-    for magic, kind in MAGIC_BYTES:
-        if start.startswith(magic):
-            return kind
-    if not start.strip():
-        return "a damaged gzip file" if is_gzipped(path) else "an empty file"
-    if b"\0" in start:
-        return "a binary file"
-    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        return "an HTML page"
-    first_line = start.decode("utf-8", "replace").strip().splitlines()[0]
-    return f"a text file that begins with {first_line[:40]!r}"
-
-
-MAGIC_BYTES = (
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"%PDF", "a PDF"),
-    (b"PK\x03\x04", "a zip file"),
-    (b"PK\x05\x06", "an empty zip file"),
-    (b"Rar!", "a RAR archive (pack it as zip or tar)"),
-    (b"7z\xbc\xaf", "a 7-Zip archive (pack it as zip or tar)"),
-    (b"BZh", "a bzip2 file (unpack it first)"),
-    (b"\xfd7zXZ", "an xz file (unpack it first)"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file (unpack it first)"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook, or one with a password (save it as XLSX without one)"),
-    (b"PAR1", "a Parquet file"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"\xff\xfe", "UTF-16 text (save it as UTF-8)"),
-    (b"\xfe\xff", "UTF-16 text (save it as UTF-8)"),
-)
-"""First bytes of files that are often passed by mistake, and what these files are."""
+    raise DataError("format_not_detected", path=str(path), found=describe(path))
