@@ -44,7 +44,7 @@ class Taxonomy:
 
 
 class _TaxonomyRow(NamedTuple):
-    number: int  # from 1, which is the header
+    number: int  # as of a TableRow
     tag: str
     parent: str
     name: str
@@ -119,7 +119,8 @@ def _read_taxonomy_rows(path: Path) -> Iterator[_TaxonomyRow]:
         raise DataError("taxonomy_without_tags", path=str(path))
     name_column = next((name for name in NAME_COLUMNS if name in column_of), "name")
     names = [name for name in ("tag", "parent", name_column, "language") if name in column_of]
-    for row, values in enumerate(table.rows([column_of[name] for name in names]), 2):
-        cells = dict(zip(names, values, strict=True))
-        if any(values):
-            yield _TaxonomyRow(row, *(cells.get(name, "") for name in ("tag", "parent", name_column, "language")))
+    for row in table.rows([column_of[name] for name in names]):
+        cells = dict(zip(names, map(str, row.cells), strict=True))
+        if any(row.cells):
+            values = (cells.get(name, "") for name in ("tag", "parent", name_column, "language"))
+            yield _TaxonomyRow(row.number, *values)

@@ -39,9 +39,6 @@ JOURNAL_SUFFIX = ".partial"
 MAX_REPEATED_IDS = 3
 """Repeated ids that are named; the others are counted."""
 
-MAX_OVERLONG_ROWS = 1000
-"""Overlong rows that are counted."""
-
 MAX_PREDICTION_SET = 3
 """Classes in the prediction set of a model without calibration data, which cannot exclude any."""
 
@@ -173,7 +170,7 @@ def _plan(model: "str | Path | Predictor", path: Path, out: Path, options: TagOp
         taxonomy = read_taxonomy(Path(options.taxonomy), classes, options.language)
     columns, renamed = _new_columns(table, predictor.targets, taxonomy)
     _check_encodable(table, predictor.targets, taxonomy)
-    notes = [*table.notes, Message("photo_column_chosen", column=column), *notes, *taxonomy.notes, *renamed]
+    notes = [*table.fixes, Message("photo_column_chosen", column=column), *notes, *taxonomy.notes, *renamed]
     notes += [note for policy in policies.values() for note in policy.unsupported]
     return _Job(out, options, predictor, policies, table, column, find, products, taxonomy, columns, tuple(notes))
 
@@ -182,7 +179,7 @@ def _predict_rows(job: _Job, done: int) -> Iterator[list[Row]]:
     """The new cells of the products after the first `done`, block by block."""
     remaining = islice(job.table.rows([job.photo_column]), done, None)
     predictions = job.predictor.predict_named(
-        ((cell, job.find(cell)) for (cell,) in remaining),
+        ((cell, job.find(cell)) for cell in (str(row.cells[0]) for row in remaining)),
         precision=job.options.precision,
         guarantee=job.options.guarantee,
     )
@@ -228,32 +225,21 @@ def _check_output(path: Path, out: Path, model: object, taxonomy: str | Path | N
 
 
 def _survey(table: TableFile, column: str) -> tuple[int, list[str]]:
-    """The number of products, and notes on repeated ids and overlong rows; DataError where there is no product."""
+    """The number of products, and notes on repeated ids; DataError where there is no product."""
     notes: list[str] = []
     name = next((c for id_name in ID_NAMES for c in table.columns if c.lower() == id_name), None)
-    hashes = array("q", (hash(cell) for (cell,) in table.rows([name or column])))
+    hashes = array("q", (hash(row.cells[0]) for row in table.rows([name or column])))
     if not hashes:
         raise DataError("no_rows", path=str(table.path))
     distinct, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
     repeated = set(distinct[counts > 1].tolist()) - {hash("")}
     if repeated and name:
         rows_of: dict[str, list[int]] = {}
-        for row, (cell,) in enumerate(table.rows([name]), 1):
+        for number, (cell,) in table.rows([name]):
             if hash(cell) in repeated and (cell in rows_of or len(rows_of) < MAX_REPEATED_IDS):
-                rows_of.setdefault(cell, []).append(row)
+                rows_of.setdefault(str(cell), []).append(number)
         examples = [f"{cell} ({rows[0]:,}, {rows[1]:,})" for cell, rows in rows_of.items()]
         notes.append(Message("ids_repeated", column=name, count=len(repeated), examples=examples))
-    if isinstance(table, Delimited) and (overlong := list(islice(table.overlong_rows(), MAX_OVERLONG_ROWS))):
-        is_more = len(overlong) == MAX_OVERLONG_ROWS
-        notes.append(
-            Message(
-                "rows_too_long",
-                count=None if is_more else len(overlong),
-                at_least=len(overlong) if is_more else None,
-                row=overlong[0],
-                delimiter=table.delimiter,
-            )
-        )
     return len(hashes), notes
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Target, encode_labels, sorted_classes
-from muslin.data.tables.columns import Cell, Column, cell_text
+from muslin.data.tables.cells import Cell, cell_text
+from muslin.data.tables.columns import Column
 from muslin.errors import DataError
 
 SEPARATORS = ("|", ";", ",")

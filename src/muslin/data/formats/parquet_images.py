@@ -145,7 +145,8 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         parts = None
         if split:
             rows = ((str(cell),) for cell in columns[split])
-            parts = part_column(path, build_columns([split], rows, no_log)[split], np.arange(count))
+            column = build_columns([split], rows, no_log)[split]
+            parts = part_column(path, column, np.arange(count), np.arange(1, count + 1))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError("parquet_metadata", path=str(path), reason=str(error)) from error
     return Dataset(

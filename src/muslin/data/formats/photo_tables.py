@@ -95,6 +95,8 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     names = tuple(map(table.check_column, options.targets)) or _label_columns(
         table, {image_column, group, split}, options.all_targets
     )
+    for name in filter(None, (image_column, group, split, *names)):
+        table.check_column(name)  # also refuses a guessed one whose name is another column's too
     photo_names = table.columns[image_column]
     photos = [find(name) if isinstance(name, str) and name else None for name in photo_names.categories]
     has_photo = np.array([photo is not None for photo in photos], dtype=bool)[photo_names.codes]
@@ -107,7 +109,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     groups = None
     if group:  # an empty cell is a group of its own
         cells = ((row, str(table.columns[group].categories[table.columns[group].codes[row]])) for row in rows)
-        groups = np.array([cell or f"(row {row + 1})" for row, cell in cells], dtype=object)
+        groups = np.array([cell or f"(row {table.row_numbers[row]})" for row, cell in cells], dtype=object)
     return Dataset(
         name=path.parent.resolve().name if path.stem == "images" else path.stem,
         format="table",
@@ -115,7 +117,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         targets=tuple(targets),
         labels=labels,
         ids=unique_ids([str(photo_names.categories[code]) for code in codes]),
-        parts=part_column(path, table.columns[split], rows) if split else None,
+        parts=part_column(path, table.columns[split], rows, table.row_numbers) if split else None,
         groups=groups,
         origin="; ".join(
             [f"{len(table):,} rows", f"photos: {image_column}", f"label: {', '.join(described)}"]
@@ -127,7 +129,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
 
 
 def _encode_targets(
-    table: Table, names: Sequence[str], rows: NDArray[np.intp], options: ReadOptions, fixes: list[str]
+    table: Table, names: Sequence[str], rows: NDArray[np.intp], options: ReadOptions, fixes: list[Message]
 ) -> tuple[list[Target], dict[str, NDArray[np.integer[Any]]], list[str]]:
     """The targets in the columns `names`, their labels in `rows`, and the names with what separates the labels."""
     separators = _separators(table, options.label_separator or (), names)
@@ -216,7 +218,7 @@ def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> d
     return separators
 
 
-def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[str]) -> Column:
+def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[Message]) -> Column:
     is_unknown = np.array([cell in NOT_CLASSES for cell in column.categories], dtype=bool)
     if count := int(is_unknown[column.codes[rows]].sum()):
         fixes.append(Message("labels_made_unknown", count=count, names=sorted(NOT_CLASSES)))
@@ -226,12 +228,12 @@ def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[str]) 
 # ── From columns to arrays, also for other formats ───────────────────────────────────────────────────────
 
 
-def part_column(path: Path, column: Column, rows: NDArray[np.intp]) -> NDArray[np.object_]:
-    """The part of each row; DataError where a cell is not a part's name."""
+def part_column(path: Path, column: Column, rows: NDArray[np.intp], numbers: NDArray[np.int64]) -> NDArray[np.object_]:
+    """The part of each of `rows`; DataError where a cell is not a part's name. `numbers` are those of all rows."""
     words = [str(cell).strip().lower() for cell in column.categories]
     for code, word in enumerate(words):
         if word not in PART_NAMES:
-            row = int(np.argmax(column.codes == code)) + 1
+            row = int(numbers[np.argmax(column.codes == code)])
             raise DataError("split_value_unknown", path=str(path), row=row, **unknown(word, PART_NAMES))
     parts: NDArray[np.object_] = np.array([PART_NAMES[word] for word in words], dtype=object)
     return parts.take(column.codes[rows])

@@ -1,63 +1,29 @@
 """Tables in files. A `TableFile` streams rows and can be written again with columns added, all else unchanged;
-`read` gives it as a `muslin.data.tables.columns.Table` in memory.
+`read_table` gives it as a `muslin.data.tables.columns.Table` in memory.
 
 One module for each kind of file; `open_table` detects the kind by content.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+
+import numpy as np
 
 from muslin.data.gzip_files import is_gzipped, read_head
-from muslin.data.tables.cells import AddedColumn, Row
-from muslin.data.tables.columns import Table
+from muslin.data.tables.cells import AddedColumn, Cell, Row
+from muslin.data.tables.columns import Table, build_columns
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.folder_table import Folder
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
+from muslin.data.tables.table_file import TableFile, TableRow
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 from muslin.messages import Log
 
-__all__ = ["AddedColumn", "Row", "TableFile", "open_table", "read_table"]
-
-
-class TableFile(Protocol):
-    """Rows in order, read anew on each pass, so that memory does not grow with their number.
-
-    Attributes:
-        path: the file or folder.
-        columns: the columns' names, in order; a name means the first of equal ones.
-        notes: what was guessed while opening, one sentence each.
-        digest: SHA-256 of the content, in hexadecimal.
-        suffixes: of file names of this kind.
-    """
-
-    path: Path
-    columns: tuple[str, ...]
-    notes: tuple[str, ...]
-    digest: str
-    suffixes: tuple[str, ...]
-
-    def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """Per row the cells of these columns as text; an empty cell is an empty string.
-
-        Raises:
-            DataError: the file is damaged; its parameters name the row.
-        """
-        ...
-
-    def read(self, log: Log) -> Table:
-        """The whole table in memory; `log` is called with the progress.
-
-        Raises:
-            DataError: the file is damaged, its encoding is unknown, or a row has too few cells.
-        """
-        ...
-
-    def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
-        """Write the whole table with the columns `added`, whose cells `rows` gives row by row."""
-        ...
+__all__ = ["AddedColumn", "Cell", "Row", "TableFile", "TableRow", "open_table", "read_table"]
 
 
 NOT_TABLES = {
@@ -103,6 +69,21 @@ def open_table(path: Path, out: Path | None = None) -> TableFile:
     return table
 
 
-def read_table(path: Path, log: Log) -> Table:
-    """The table at `path`, gzipped or not, in memory; see `TableFile.read`."""
-    return open_table(path).read(log)
+def read_table(table: TableFile | Path, log: Log) -> Table:
+    """All rows of a table, or of that at a path, in memory; columns without a name are left out.
+
+    Raises:
+        DataError: as of `open_table` and of `TableFile.rows`.
+    """
+    table = open_table(table) if isinstance(table, Path) else table
+    names = [name for name in dict.fromkeys(table.columns) if name]
+    numbers = array("q")
+
+    def cells() -> Iterator[tuple[Cell, ...]]:
+        for row in table.rows(names):
+            numbers.append(row.number)
+            yield row.cells
+
+    columns = build_columns(names, cells(), log)
+    twice = frozenset(name for name, count in Counter(table.columns).items() if name and count > 1)
+    return Table(table.path, columns, np.array(numbers, dtype=np.int64), table.fixes, twice)

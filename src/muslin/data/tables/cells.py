@@ -1,4 +1,4 @@
-"""The cells of columns that are added to a table."""
+"""The cells of a table: those that are read, and those of columns that are added."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from muslin.data.audit.exclusions import escape_formula
 
+Cell = str | tuple[str, ...]
+"""What is read: text; a tuple where the cell holds a list; an empty text where it is empty."""
+
 CellValue = str | float | Sequence[str] | None
-"""Content of a cell; None for an empty one."""
+"""What is written; None for an empty cell."""
 
 Row = Sequence[CellValue]
 
@@ -43,3 +46,26 @@ def spreadsheet_text(value: CellValue) -> str:
 def typed_value(value: CellValue) -> Any:
     """A cell for JSON or Parquet: four decimals; None for an empty text or list."""
     return round(value, 4) if isinstance(value, float) else value or None
+
+
+def cell_text(value: Any) -> str:
+    """A value of JSON, Parquet or a workbook as text: empty for None and NaN, `true` and `false` for booleans.
+
+    A whole float is written without `.0`, because pandas writes whole numbers as floats in columns with empty cells.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def to_cell(value: Any) -> Cell:
+    """`cell_text` without spaces around it; a list becomes the tuple of its items' texts, without empty ones."""
+    if isinstance(value, list | tuple):
+        return tuple(text for item in value if (text := cell_text(item).strip()))
+    return cell_text(value).strip()

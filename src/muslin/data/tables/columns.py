@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.tables.cells import Cell
 from muslin.errors import DataError, unknown
-from muslin.messages import Log
+from muslin.messages import Log, Message
 
 BLOCK_ROWS = 1024
 LOG_EVERY_ROWS = 50_000
-
-Cell = str | tuple[str, ...]
-"""Text; a tuple where the cell holds a list; an empty string where it is empty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,35 +39,33 @@ class Table:
     """Columns by name, all of the same length.
 
     Attributes:
-        fixes: what was repaired or skipped while reading, one sentence each.
+        row_numbers: (rows,) int64, what a person sees; see `muslin.data.tables.TableRow`.
+        fixes: what was guessed, repaired or skipped while reading.
+        names_twice: names that several columns have, of which `columns` holds the first.
     """
 
     path: Path
     columns: dict[str, Column]
-    fixes: tuple[str, ...] = ()
+    row_numbers: NDArray[np.int64]
+    fixes: tuple[Message, ...] = ()
+    names_twice: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values())).codes) if self.columns else 0
+        return len(self.row_numbers)
 
     def check_column(self, name: str) -> str:
-        """`name`; DataError where no column is called so."""
-        check_column(self.path, name, self.columns)
+        """`name`; DataError where no column or several are called so."""
+        check_column(self.path, name, [*self.columns, *self.names_twice])
         return name
 
 
 def check_column(path: Path, name: str, columns: Iterable[str]) -> None:
-    """Raises DataError where `name` is not one of the names in `columns`."""
+    """Raises DataError where not exactly one of the `columns` is called `name`."""
     columns = list(columns)
     if name not in columns:
-        raise DataError("column_unknown", path=str(path), **unknown(name, columns))
-
-
-def check_distinct(path: Path, names: Sequence[str]) -> None:
-    """Raises DataError where two of the column names are the same."""
-    if len(set(names)) < len(names):
-        raise DataError(
-            "column_twice", path=str(path), name=next(name for name in names if list(names).count(name) > 1)
-        )
+        raise DataError("column_unknown", path=str(path), **unknown(name, dict.fromkeys(columns)))
+    if columns.count(name) > 1:
+        raise DataError("column_twice", path=str(path), name=name)
 
 
 def build_columns(names: Sequence[str], rows: Iterable[Sequence[Cell]], log: Log) -> dict[str, Column]:
@@ -88,24 +84,3 @@ def build_columns(names: Sequence[str], rows: Iterable[Sequence[Cell]], log: Log
         name: Column(list(codes), np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint8))
         for name, codes, arrays in zip(names, codes_by_cell, blocks, strict=True)
     }
-
-
-def cell_text(value: Any) -> str:
-    """A value of JSON, Parquet or a workbook as text: empty for None and NaN; a whole float is written without `.0`.
-
-    pandas writes whole numbers as floats in columns with empty cells.
-    """
-    if isinstance(value, str):
-        return value
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def to_cell(value: Any) -> Cell:
-    """`cell_text`, but a list becomes the tuple of the texts of its items, without empty ones."""
-    if isinstance(value, list | tuple):
-        return tuple(text for item in value if (text := cell_text(item)))
-    return cell_text(value)

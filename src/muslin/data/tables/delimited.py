@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import BinaryIO
 
 from muslin.data.gzip_files import open_data_file
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text
-from muslin.data.tables.columns import Table, build_columns, check_distinct
+from muslin.data.tables.header import name_columns
+from muslin.data.tables.table_file import Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError
-from muslin.messages import Log, Message
+from muslin.messages import Message
 
 DELIMITERS = ",;\t|"
 
@@ -30,60 +30,41 @@ EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?[\r\n]*')
 """A first line that tells Excel the delimiter; it is not a row."""
 
 
-class Delimited:
+class Delimited(TableFile):
     """A table of text. `encoding`, line ends, quotes and the delimiter are detected, and stay."""
 
     suffixes: tuple[str, ...] = (".csv", ".tsv", ".txt")
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where the file cannot be read or has no header."""
-        self.path = path
+        super().__init__(path)
         self._found = find_encoding(path)
-        if self._found.mark:
-            self._found.check(path)
+        self._found.check(path)
         self.digest = self._found.digest
-        self._mark, self.encoding = self._found.mark, self._found.name or "latin-1"
-        self.notes: tuple[str, ...] = self._found.notes
+        self._mark, self.encoding = self._found.mark, str(self._found.name)
+        self._notes = self._found.notes
         header, raw = self._find_header()
-        self.columns = tuple(name.strip() for name in header)
+        self.columns = name_columns(header)
         self._quotes_all = raw.rstrip("\r\n") == self.delimiter.join(map(_quote, header))
 
-    def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         indices = [self.columns.index(name) for name in names]
-        for row, _ in self._body():
-            yield tuple(row[i].strip() if i < len(row) else "" for i in indices)
-
-    def read(self, log: Log) -> Table:
-        self._found.check(self.path)
-        # A single column without a name can be the index that pandas writes, and stays.
-        skipped = [i for i, name in enumerate(self.columns) if not name]
-        skipped = skipped if len(skipped) > 1 else []
-        names = [f"\0{i}" if i in skipped else name for i, name in enumerate(self.columns)]
-        check_distinct(self.path, names)
-        counts: Counter[str] = Counter()
-        columns = build_columns(names, self._complete_rows(counts), log)
-        counts["columns_without_name_skipped"] = len(skipped)
-        fixes = [Message(code, count=n, delimiter=self.delimiter) for code, n in counts.items() if n]
-        kept = {name: column for name, column in columns.items() if not name.startswith("\0")}
-        return Table(self.path, kept, (*self.notes, *fixes))
-
-    def _complete_rows(self, counts: Counter[str]) -> Iterator[list[str]]:
-        """The rows that are not empty, each with as many cells as the header; `counts` counts the repairs."""
+        unnamed = [i for i, name in enumerate(self.columns) if not name]
         width = len(self.columns)
-        for row, line in self._body():
-            if not any(row):
-                counts["empty_rows_skipped"] += 1
+        for row, number in self._body():
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                repairs.add("empty_rows_skipped", number)
                 continue
-            if len(row) < width:
-                raise DataError("row_length", path=str(self.path), line=line, found=len(row), expected=width)
-            if any(row[width:]):
-                row[width - 1 :] = [self.delimiter.join(row[width - 1 :])]
-                counts["csv_cells_joined"] += 1
-            yield row[:width]  # spreadsheets leave delimiters at the end
-
-    def overlong_rows(self) -> Iterator[int]:
-        """The numbers, from 1 after the header, of rows with more cells than the header."""
-        return (n for n, (row, _) in enumerate(self._body(), 1) if len(row) > len(self.columns))
+            if len(cells) < width:
+                repairs.add("short_rows_filled", number)
+                cells += [""] * (width - len(cells))
+            elif any(cells[width:]):
+                repairs.add("cells_joined", number)
+                cells[width - 1 :] = [self.delimiter.join(row[width - 1 :]).strip()]
+            if stray := sum(bool(cells[i]) for i in unnamed):
+                repairs.add("cells_without_column_skipped", number, stray)
+            yield TableRow(number, tuple([cells[i] for i in indices]))
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         # names of files can hold bytes that are not UTF-8; Python carries them as lone surrogates
@@ -95,7 +76,9 @@ class Delimited:
             if i < self._preamble or not row:
                 file.write(raw.encode(self.encoding))
                 continue
-            values: Row = [column.name for column in added] if is_header else next(new_rows)
+            values: Row = [None] * len(added)
+            if is_header or any(cell.strip() for cell in row):
+                values = [column.name for column in added] if is_header else next(new_rows)
             is_header = False
             body = raw.rstrip("\r\n")
             missing = self.delimiter * max(0, len(self.columns) - len(row))
@@ -108,7 +91,7 @@ class Delimited:
         return _quote(text) if special or self._quotes_all else text
 
     def _body(self) -> Iterator[tuple[list[str], int]]:
-        """The rows after the header, each with the number of its last line, but no empty lines."""
+        """The rows after the header, each with the number of its first line, but no empty lines."""
         records = islice(self._records(), self._preamble, None)
         return islice(((row, line) for row, _, line in records if row), 1, None)
 
@@ -122,7 +105,7 @@ class Delimited:
             is_tsv = self.path.suffix.lower() == ".tsv"
             self._preamble, self.delimiter = find_header(lines, "\t" + DELIMITERS if is_tsv else DELIMITERS)
             if self._preamble:
-                self.notes += (Message("lines_above_header_skipped", count=self._preamble),)
+                self._notes += (Message("lines_above_header_skipped", count=self._preamble),)
         records = islice(self._records(), self._preamble, None)
         header, raw = next(((row, raw) for row, raw, _ in records if row), ([], ""))
         if not header:
@@ -135,7 +118,7 @@ class Delimited:
         return io.TextIOWrapper(file, encoding=self.encoding, newline="")
 
     def _records(self) -> Iterator[tuple[list[str], str, int]]:
-        """Each record's cells, its text (the lines csv took) and its last line's number; empty lines have no cells."""
+        """Each record's cells, its text (the lines csv took) and its first line's number; empty lines have no cells."""
         taken: list[str] = []
 
         def lines() -> Iterator[str]:
@@ -151,7 +134,7 @@ class Delimited:
                     raw = "".join(taken)
                     taken.clear()
                     last_line, next_line = next_line, reader.line_num + 1
-                    yield row, raw, reader.line_num
+                    yield row, raw, last_line
             except csv.Error as error:
                 raise DataError("csv_line", path=str(self.path), line=next_line, reason=str(error)) from error
             if _has_open_quote(raw, self.delimiter):

@@ -12,16 +12,15 @@ from typing import BinaryIO
 from muslin.data.archives import walk
 from muslin.data.photos import PHOTO_SUFFIXES
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text, typed_value
-from muslin.data.tables.columns import Table, build_columns
+from muslin.data.tables.table_file import Repairs, TableFile, TableRow
 from muslin.errors import DataError
-from muslin.messages import Log
 
 COLUMN = "image"
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
 """Between cells, by the suffix of the file to write."""
 
 
-class Folder:
+class Folder(TableFile):
     """The photos in a folder and below, in order of their names; hidden ones are skipped."""
 
     suffixes: tuple[str, ...] = tuple(DELIMITERS)
@@ -29,8 +28,7 @@ class Folder:
 
     def __init__(self, path: Path, out: Path) -> None:
         """Raises DataError where there is no photo, or `out` is of a kind that is not written."""
-        self.path = path
-        self.notes: tuple[str, ...] = ()
+        super().__init__(path)
         if out.suffix.lower() not in DELIMITERS:
             raise DataError("folder_output_kind", path=str(out), suffixes=list(DELIMITERS))
         self._delimiter = DELIMITERS[out.suffix.lower()]
@@ -43,12 +41,9 @@ class Folder:
             raise DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
         self.digest = digest.hexdigest()
 
-    def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        for photo in self._photos():
-            yield (photo,) * len(names)
-
-    def read(self, log: Log) -> Table:
-        return Table(self.path, build_columns(self.columns, self.rows(self.columns), log))
+    def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
+        for number, photo in enumerate(self._photos(), 1):
+            yield TableRow(number, (photo,) * len(names))
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         names = [column.name for column in added]

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from muslin.data.gzip_files import open_data_file
-from muslin.data.tables.cells import AddedColumn, Row, typed_value
-from muslin.data.tables.columns import Table, build_columns, cell_text, to_cell
+from muslin.data.tables.cells import AddedColumn, Row, to_cell, typed_value
+from muslin.data.tables.table_file import Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError
-from muslin.messages import Log
 
 
 def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -24,42 +23,40 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     return value
 
 
-class JsonLines:
+class JsonLines(TableFile):
     """One JSON object per line; the columns are the names in any of them, in order of appearance."""
 
     suffixes: tuple[str, ...] = (".jsonl", ".ndjson", ".json")
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where the file cannot be read or a line is not an object."""
-        self.path = path
+        super().__init__(path)
         encoding = find_encoding(path)
         encoding.check(path)
         self._encoding, self.digest = str(encoding.name), encoding.digest
-        self.notes: tuple[str, ...] = encoding.notes
+        self._notes = encoding.notes
         names: dict[str, None] = {}
         for _, value in self._lines():
             names |= dict.fromkeys(value or ())
         self.columns = tuple(names)
 
-    def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        for _, value in self._lines():
-            if value is not None:
-                yield tuple(cell_text(value.get(name)).strip() for name in names)
-
-    def read(self, log: Log) -> Table:
-        rows = ([to_cell(value.get(name)) for name in self.columns] for _, value in self._lines() if value is not None)
-        return Table(self.path, build_columns(self.columns, rows, log), self.notes)
+    def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
+        for number, (_, value) in enumerate(self._lines(), 1):
+            if value:
+                yield TableRow(number, tuple(to_cell(value.get(name)) for name in names))
+            else:
+                repairs.add("empty_rows_skipped", number)
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         new_rows = iter(rows)
         for line, value in self._lines():
-            if value is None:
+            if not value:
                 file.write(line)
                 continue
             cells = {column.name: typed_value(cell) for column, cell in zip(added, next(new_rows), strict=True)}
             more = json.dumps(cells, ensure_ascii=self._encoding != "utf-8")[1:]
             body = line.rstrip()
-            file.write(body[:-1] + (b", " if value else b""))
+            file.write(body[:-1] + b", ")
             file.write(more.encode("utf-8", "surrogateescape") + line[len(body) :])
 
     def _lines(self) -> Iterator[tuple[bytes, dict[str, Any] | None]]:

@@ -7,10 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from muslin.data.tables.cells import AddedColumn, Row, typed_value
-from muslin.data.tables.columns import Table, build_columns, cell_text, check_distinct, to_cell
+from muslin.data.tables.cells import AddedColumn, Row, to_cell, typed_value
+from muslin.data.tables.table_file import Repairs, TableFile, TableRow
 from muslin.errors import DataError
-from muslin.messages import Log
 
 BATCH_ROWS = 4096
 GROUP_ROWS = 65_536
@@ -35,32 +34,27 @@ def open_parquet(path: Path) -> Iterator[Any]:
         raise DataError("parquet_damaged", path=str(path), reason=reason) from error
 
 
-class Parquet:
+class Parquet(TableFile):
     """A Parquet table. Its schema, with pandas' metadata, and its compression stay."""
 
     suffixes: tuple[str, ...] = (".parquet", ".pq")
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where the file cannot be read."""
-        self.path = path
-        self.notes: tuple[str, ...] = ()
+        super().__init__(path)
         with open_parquet(path) as file:
             self.columns = tuple(file.schema_arrow.names)
         with path.open("rb") as content:
             self.digest = hashlib.file_digest(content, "sha256").hexdigest()
 
-    def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
+        number = 0
         with open_parquet(self.path) as file:
             for batch in _batches(file, list(dict.fromkeys(names))):
-                columns = [[cell_text(value).strip() for value in batch.column(name).to_pylist()] for name in names]
-                yield from zip(*columns, strict=True)
-
-    def read(self, log: Log) -> Table:
-        check_distinct(self.path, self.columns)
-        with open_parquet(self.path) as file:
-            columns_of = ([map(to_cell, column.to_pylist()) for column in batch.columns] for batch in _batches(file))
-            rows = (row for columns in columns_of for row in zip(*columns, strict=True))
-            return Table(self.path, build_columns(self.columns, rows, log))
+                columns = [list(map(to_cell, batch.column(name).to_pylist())) for name in names]
+                for cells in zip(*columns, strict=True) if names else [()] * len(batch):
+                    number += 1
+                    yield TableRow(number, cells)
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         import pyarrow as pa

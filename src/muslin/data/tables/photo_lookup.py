@@ -159,8 +159,8 @@ def find_photo_column(
         names: Sequence[str] = [column]
     else:
         names = [name for name in dict.fromkeys(table.columns) if name]
-    rows = list(islice(table.rows(names), SAMPLE_ROWS))
-    sample = [(name, [row[i] for row in rows if row[i]]) for i, name in enumerate(names)]
+    rows = [row.cells for row in islice(table.rows(names), SAMPLE_ROWS)]
+    sample = [(name, [str(row[i]) for row in rows if row[i]]) for i, name in enumerate(names)]
     best = best_column(sample, finders)
     if best is None and column is None:
         raise DataError("photo_column_not_found", path=str(table.path), columns=list(names[:10]))

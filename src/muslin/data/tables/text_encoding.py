@@ -38,7 +38,7 @@ class TextEncoding:
             raise DataError("text_encoding", path=str(path), byte=byte, tried=tried)
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Message, ...]:
         """A note where the encoding is a guess."""
         if self.mark or "utf-8" not in self.errors:
             return ()

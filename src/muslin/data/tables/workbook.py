@@ -10,10 +10,9 @@ import re
 import shutil
 import string
 import zipfile
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
@@ -21,10 +20,11 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 from muslin.data.archives import archive_files, archive_kind, archive_names
-from muslin.data.tables.cells import AddedColumn, CellValue, Row, format_cell
-from muslin.data.tables.columns import Table, build_columns, cell_text, check_distinct
+from muslin.data.tables.cells import AddedColumn, CellValue, Row, cell_text, format_cell
+from muslin.data.tables.header import name_columns
+from muslin.data.tables.table_file import Repairs, TableFile, TableRow
 from muslin.errors import DataError
-from muslin.messages import Log, Message
+from muslin.messages import Message
 
 BLOCK_BYTES = 2**18
 
@@ -61,7 +61,7 @@ def is_workbook(path: Path) -> bool:
         return False
 
 
-class Workbook:
+class Workbook(TableFile):
     """The first visible sheet with a header and rows.
 
     The header is the first row with more than one cell, if there is one: a title stands alone in its row. Formulas are
@@ -73,7 +73,7 @@ class Workbook:
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where it is not a workbook, is damaged or unsafe to unpack, or has no table."""
-        self.path = path
+        super().__init__(path)
         with path.open("rb") as file:
             self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         with self._open() as archive:
@@ -96,56 +96,42 @@ class Workbook:
                 break
         else:
             raise DataError("workbook_without_table", path=str(self.path))
-        self._width = editor.width
-        self.columns = tuple(first[self._above].get(i, "") for i in range(self._width))
-        self.notes: tuple[str, ...] = ()
+        self._width, self._merged = editor.width, editor.merged
+        self.columns = name_columns([first[self._above].get(i, "") for i in range(self._width)])
         if others := [other for other in sheets if other != chosen]:
-            self.notes = (
+            self._notes = (
                 Message("one_sheet_read", name=chosen, others=others, empty=list(sheets).index(chosen) or None),
             )
         if self._above:
-            self.notes += (Message("rows_above_header_skipped", count=self._above),)
+            self._notes += (Message("rows_above_header_skipped", count=self._above),)
 
-    def rows(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
+        """Cells merged downwards hold for each of their rows."""
         indices = [self.columns.index(name) for name in names]
-        for _, cells in islice(self._filled_rows(_SheetEditor(self._book)), self._above + 1, None):
-            yield tuple(cells.get(i, "") for i in indices)
-
-    def read(self, log: Log) -> Table:
-        """Cells merged downwards hold for each of their rows. Empty rows are skipped."""
-        index_of = {name: i for i, name in enumerate(self.columns) if name}
-        check_distinct(self.path, list(filter(None, self.columns)))
+        merged = {(top, column): bottom for column, top, bottom in self._merged if bottom > top and column in indices}
+        filled: dict[int, tuple[str, int]] = {}  # by column the text of a merged cell, and its last row
         editor = _SheetEditor(self._book)
-        filled = self._filled_rows(editor)
-        first = next(filled)[0]
-        numbers: list[int] = []
-        without_column = 0
-
-        def body() -> Iterator[list[str]]:
-            nonlocal without_column
-            for number, cells in islice(filled, self._above, None):
-                numbers.append(number)
-                without_column += sum(not self.columns[i] for i in cells)
-                yield [cells.get(i, "") for i in index_of.values()]
-
-        columns = build_columns(list(index_of), body(), log)
-        name_at = {i: name for name, i in index_of.items()}
-        merged = 0
-        for column, top, bottom in editor.merged:
-            start, end = bisect_left(numbers, top), bisect_right(numbers, bottom)
-            if column in name_at and start < end and numbers[start] == top:
-                codes = columns[name_at[column]].codes
-                codes[start + 1 : end] = codes[start]
-                merged += end - start - 1
-        counts = {
-            "empty_rows_skipped": numbers[-1] - first - len(numbers) - self._above,
-            "merged_cells_filled": merged,
-            "cells_without_column_skipped": without_column,
-            "error_cells_emptied": editor.error_cells,
-            "formulas_without_result": editor.formulas_without_result,
-        }
-        fixes = (Message(code, count=count) for code, count in counts.items() if count)
-        return Table(self.path, columns, (*self.notes, *fixes))
+        last = 0
+        for i, (number, cells) in enumerate(self._filled_rows(editor)):
+            if i and number > last + 1:
+                repairs.add("empty_rows_skipped", last + 1, number - last - 1)
+            last = number
+            if i <= self._above:
+                continue
+            if merged:
+                for column in indices:
+                    if bottom := merged.get((number, column)):
+                        filled[column] = cells.get(column, ""), bottom
+                    elif column in filled and number <= filled[column][1] and column not in cells:
+                        cells[column] = filled[column][0]
+                        repairs.add("merged_cells_filled", number)
+            if stray := sum(not self.columns[column] for column in cells):
+                repairs.add("cells_without_column_skipped", number, stray)
+            yield TableRow(number, tuple(cells.get(i, "") for i in indices))
+        for name in editor.error_cells:
+            repairs.add("error_cells_emptied", name)
+        for name in editor.formulas_without_result:
+            repairs.add("formulas_without_result", name)
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         if self._width + len(added) > MAX_COLUMNS:
@@ -219,7 +205,7 @@ class _BookStyles:
         if kind == "s":
             return self.strings[int(value)].strip()
         if kind == "b":
-            return str(bool(int(value)))
+            return cell_text(bool(int(value)))
         if kind == "e":
             raise OverflowError(value)
         if kind == "d":
@@ -270,7 +256,9 @@ class _SheetEditor:
         self._book, self._at_row_end, self._last_column = book, at_row_end, last_column
         self.rows: list[tuple[int, dict[int, str]]] = []
         self.merged: list[tuple[int, int, int]] = []
-        self.width = self.error_cells = self.formulas_without_result = 0
+        self.width = 0
+        self.error_cells: list[str] = []
+        self.formulas_without_result: list[str] = []
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -344,15 +332,19 @@ class _SheetEditor:
                 self._edits.append((self._tag, 0, self._at_row_end(self._cells, self._row, self._prefix)))
 
     def _end_cell(self) -> None:
-        self.formulas_without_result += self._formula and not self._value
         if not self._value:
+            if self._formula:
+                self.formulas_without_result.append(self._cell_name())
             return
         self.width = max(self.width, self._column + 1)
         try:
             if text := self._book.shown_text(self._value, self._type, self._style):
                 self._cells[self._column] = text
         except OverflowError:
-            self.error_cells += 1
+            self.error_cells.append(self._cell_name())
+
+    def _cell_name(self) -> str:
+        return f"{_column_letters(self._column)}{self._row}"
 
     def _characters(self, text: str) -> None:
         if self._text is not None:

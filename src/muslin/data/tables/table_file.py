@@ -1,0 +1,86 @@
+"""What all kinds of tables share: rows with the numbers that a person sees, and the counts of what was repaired."""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from muslin.data.tables.cells import AddedColumn, Cell, Row
+from muslin.messages import MAX_EXAMPLES, Message
+
+
+class TableRow(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        number: what a person sees: the line of a text file in which the row begins, the row of a sheet, from 1.
+        cells: stripped texts, or a tuple of texts for a list; an empty cell is an empty text.
+    """
+
+    number: int
+    cells: tuple[Cell, ...]
+
+
+class Repairs:
+    """What a pass over the rows repaired or skipped: per code of a message the count, and the first few places."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = defaultdict(int)
+        self._places: dict[str, list[str | int]] = defaultdict(list)
+
+    def add(self, code: str, place: str | int, count: int = 1) -> None:
+        """Count `count` of them at `place`, the number of a row or the name of a cell."""
+        self._counts[code] += count
+        if len(self._places[code]) < MAX_EXAMPLES:
+            self._places[code].append(place)
+
+    def messages(self) -> tuple[Message, ...]:
+        """A message for each code, with the parameters of `muslin.messages.examples`."""
+        return tuple(
+            Message(code, count=n, names=self._places[code], more=max(n - len(self._places[code]), 0) or None)
+            for code, n in self._counts.items()
+        )
+
+
+class TableFile(ABC):
+    """Rows in order, read anew on each pass, so that memory does not grow with their number.
+
+    Attributes:
+        path: the file or folder.
+        columns: the columns' names, in order; a name means the first of equal ones.
+        digest: SHA-256 of the content, in hexadecimal.
+        suffixes: of file names of this kind.
+    """
+
+    suffixes: tuple[str, ...] = ()
+    columns: tuple[str, ...]
+    digest: str
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._notes: tuple[Message, ...] = ()
+        self._repairs: tuple[Message, ...] = ()
+
+    @property
+    def fixes(self) -> tuple[Message, ...]:
+        """What was guessed while opening, and what the last complete pass of `rows` repaired or skipped."""
+        return (*self._notes, *self._repairs)
+
+    def rows(self, names: Sequence[str]) -> Iterator[TableRow]:
+        """The cells of these columns, row by row; rows without any cell are skipped.
+
+        Raises:
+            DataError: the file is damaged; its parameters name the row.
+        """
+        repairs = Repairs()
+        yield from self._read_rows(names, repairs)
+        self._repairs = repairs.messages()
+
+    @abstractmethod
+    def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
+        """As `rows`; what is repaired or skipped is counted in `repairs`."""
+
+    @abstractmethod
+    def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
+        """Write the whole table with the columns `added`, whose cells `rows` gives for each row of `rows`."""
