@@ -40,7 +40,7 @@ class Delimited(TableFile):
         super().__init__(path)
         self._found = find_encoding(path)
         self._found.check(path)
-        self.digest = self._found.digest
+        self._digest = self._found.digest
         self._mark, self.encoding = self._found.mark, str(self._found.name)
         self._notes = self._found.notes
         header, raw = self._find_header()

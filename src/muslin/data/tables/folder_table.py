@@ -39,7 +39,7 @@ class Folder(TableFile):
             count += 1
         if not count:
             raise DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
-        self.digest = digest.hexdigest()
+        self._digest = digest.hexdigest()
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         for number, photo in enumerate(self._photos(), 1):

@@ -33,7 +33,7 @@ class JsonLines(TableFile):
         super().__init__(path)
         encoding = find_encoding(path)
         encoding.check(path)
-        self._encoding, self.digest = str(encoding.name), encoding.digest
+        self._encoding, self._digest = str(encoding.name), encoding.digest
         self._notes = encoding.notes
         names: dict[str, None] = {}
         for _, value in self._lines():

@@ -1,5 +1,6 @@
 """What all kinds of tables share: rows with the numbers that a person sees, and the counts of what was repaired."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,18 +50,25 @@ class TableFile(ABC):
     Attributes:
         path: the file or folder.
         columns: the columns' names, in order; a name means the first of equal ones.
-        digest: SHA-256 of the content, in hexadecimal.
         suffixes: of file names of this kind.
     """
 
     suffixes: tuple[str, ...] = ()
     columns: tuple[str, ...]
-    digest: str
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._notes: tuple[Message, ...] = ()
         self._repairs: tuple[Message, ...] = ()
+        self._digest: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, in hexadecimal."""
+        if self._digest is None:
+            with self.path.open("rb") as file:
+                self._digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._digest
 
     @property
     def fixes(self) -> tuple[Message, ...]:

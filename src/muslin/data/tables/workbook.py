@@ -5,7 +5,6 @@ through. Source of the format: ECMA-376, part 1, 18.3 (sheets) and 18.4 (shared 
 """
 
 import datetime
-import hashlib
 import re
 import shutil
 import string
@@ -74,8 +73,6 @@ class Workbook(TableFile):
     def __init__(self, path: Path) -> None:
         """Raises DataError where it is not a workbook, is damaged or unsafe to unpack, or has no table."""
         super().__init__(path)
-        with path.open("rb") as file:
-            self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         with self._open() as archive:
             archive_files(path)  # refuses links, paths that lead outside and absurd expansion
             sheets = _visible_sheets(archive)
