@@ -125,7 +125,7 @@ def test_reordered_lists_and_missing_photos(coarse: Path) -> None:
     fewer = read(coarse)
     assert len(fewer) == 3
     assert fewer.targets == data.targets
-    assert fewer.fixes[1].code == "rows_without_photo_dropped"
+    assert fewer.fixes[1].code == "photos_missing"
     assert fewer.fixes[1].params["names"] == [ROWS[1][0]]
 
 

@@ -79,7 +79,7 @@ def test_kaggle_styles_with_commas_ids_and_missing_photos(tmp_path: Path) -> Non
     assert data.ids.tolist() == [str(n) for n in range(1, 10)]
     joined, dropped = data.fixes
     assert (joined.code, joined.params["names"]) == ("cells_joined", [3])
-    assert (dropped.code, dropped.params["names"]) == ("rows_without_photo_dropped", ["77"])
+    assert (dropped.code, dropped.params["names"]) == ("photos_missing", ["77"])
     assert len(read(tmp_path, target="gender")) == 9
 
 

@@ -20,11 +20,10 @@ from muslin.catalogue.journal import Journal
 from muslin.catalogue.tagging_result import PrecisionGuarantee, TaggingResult
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data.dataset import Target
-from muslin.data.photos import Photo
 from muslin.data.tables import AddedColumn, Row, TableFile, open_table
 from muslin.data.tables.delimited import Delimited
-from muslin.data.tables.photo_lookup import find_photo_column
-from muslin.errors import DataError, ImageError, StoppedError, StorageError
+from muslin.data.tables.photo_lookup import TablePhotos, cell_name, table_photos
+from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
 from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
@@ -136,8 +135,7 @@ class _Job:
     predictor: Predictor
     policies: Mapping[str, AcceptancePolicy]
     table: TableFile
-    photo_column: str
-    find: Callable[[str], Photo | ImageError]
+    photos: TablePhotos
     products: int
     taxonomy: Taxonomy
     columns: tuple[AddedColumn, ...]
@@ -151,7 +149,7 @@ class _Job:
             "catalogue": self.table.digest,
             "model": _model_digest(self.predictor),
             "precision": [self.options.precision, self.options.guarantee, *thresholds],
-            "photos": [str(self.options.images or ""), self.photo_column],
+            "photos": [str(self.options.images or ""), self.photos.column],
             "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
             "columns": [column.name for column in self.columns],
         }
@@ -162,24 +160,24 @@ def _plan(model: "str | Path | Predictor", path: Path, out: Path, options: TagOp
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     policies = predictor.policies(options.precision, options.guarantee)
     table = open_table(path, out)
-    column, find = find_photo_column(table, options.images, options.image_column)
-    products, notes = _survey(table, column)
+    photos = table_photos(table, options.images, options.image_column)
+    products, notes = _survey(table, photos)
     taxonomy = Taxonomy({}, {})
     if options.taxonomy is not None:
         classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
         taxonomy = read_taxonomy(Path(options.taxonomy), classes, options.language)
     columns, renamed = _new_columns(table, predictor.targets, taxonomy)
     _check_encodable(table, predictor.targets, taxonomy)
-    notes = [*table.fixes, Message("photo_column_chosen", column=column), *notes, *taxonomy.notes, *renamed]
+    notes = [*table.fixes, Message("photo_column_chosen", column=photos.column), *notes, *taxonomy.notes, *renamed]
     notes += [note for policy in policies.values() for note in policy.unsupported]
-    return _Job(out, options, predictor, policies, table, column, find, products, taxonomy, columns, tuple(notes))
+    return _Job(out, options, predictor, policies, table, photos, products, taxonomy, columns, tuple(notes))
 
 
 def _predict_rows(job: _Job, done: int) -> Iterator[list[Row]]:
     """The new cells of the products after the first `done`, block by block."""
-    remaining = islice(job.table.rows([job.photo_column]), done, None)
+    remaining = islice(job.table.rows([job.photos.column]), done, None)
     predictions = job.predictor.predict_named(
-        ((cell, job.find(cell)) for cell in (str(row.cells[0]) for row in remaining)),
+        ((cell_name(row.cells[0]), job.photos.find(row.number, row.cells[0])) for row in remaining),
         precision=job.options.precision,
         guarantee=job.options.guarantee,
     )
@@ -224,13 +222,20 @@ def _check_output(path: Path, out: Path, model: object, taxonomy: str | Path | N
             raise StorageError("output_is_input", path=str(out), name=name)
 
 
-def _survey(table: TableFile, column: str) -> tuple[int, list[str]]:
-    """The number of products, and notes on repeated ids; DataError where there is no product."""
-    notes: list[str] = []
+def _survey(table: TableFile, photos: TablePhotos) -> tuple[int, list[str]]:
+    """The number of products, and notes on their photos, repeated ids and overlong rows.
+
+    Raises:
+        DataError: there is no product.
+    """
     name = next((c for id_name in ID_NAMES for c in table.columns if c.lower() == id_name), None)
-    hashes = array("q", (hash(row.cells[0]) for row in table.rows([name or column])))
+    hashes = array("q")
+    for row, (cell, photo) in table.rows([name or photos.column, photos.column]):
+        hashes.append(hash(cell))
+        photos.find(row, photo)
     if not hashes:
         raise DataError("no_rows", path=str(table.path))
+    notes: list[str] = [*photos.notes, *photos.fixes]
     distinct, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
     repeated = set(distinct[counts > 1].tolist()) - {hash("")}
     if repeated and name:

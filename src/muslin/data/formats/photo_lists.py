@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Target
-from muslin.data.formats.photo_tables import missing_photos, unique_ids
+from muslin.data.formats.photo_tables import unique_ids
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.photos import Photo, PhotoImages
-from muslin.data.tables.photo_lookup import in_path
-from muslin.errors import DataError, unknown
+from muslin.data.photos import PhotoImages
+from muslin.data.tables.photo_lookup import PhotoLookup
+from muslin.errors import DataError, ImageError, unknown
 from muslin.messages import Message
 
 Box = tuple[int, int, int, int]
@@ -57,19 +57,14 @@ def build_dataset(listed: PhotoList, options: ReadOptions, fixes: Sequence[str])
     Raises:
         DataError: none exists.
     """
-    fixes = list(fixes)
     paths = [Path(options.images)] if options.images else [listed.root / name for name in listed.folders]
-    opened = [in_path(path) for path in paths if options.images or path.exists()]
-    finders = [find for find, _ in opened]
-    photos: list[Photo | None] = []
-    for name in listed.names:  # the first folder of its path can be the one searched
-        forms = (name, name.partition("/")[2] or name)
-        photos.append(next((photo for find in finders for form in forms if (photo := find(form))), None))
+    lookup = PhotoLookup([path for path in paths if options.images or path.exists()])
+    found = [lookup.find(name) for name in listed.names]
+    photos = [None if isinstance(photo, ImageError) else photo for photo in found]
     if not any(photos):
-        example = next(iter(listed.names), "")
-        raise DataError("no_photo_found", path=str(listed.root), count=len(photos), example=example)
-    if missing := [name for name, photo in zip(listed.names, photos, strict=True) if photo is None]:
-        fixes.append(missing_photos(missing))
+        searched = lookup.searched(next(iter(listed.names), ""))
+        raise DataError("no_photo_found", path=str(listed.root), count=len(photos), **searched)
+    fixes = [*fixes, *lookup.fixes]
     if listed.boxes is not None:
         photos = [p and replace(p, box=box) for p, box in zip(photos, listed.boxes, strict=True)]
         if count := sum(box is None for box in listed.boxes):
@@ -80,9 +75,9 @@ def build_dataset(listed: PhotoList, options: ReadOptions, fixes: Sequence[str])
     return Dataset(
         name=listed.root.resolve().name,
         format=listed.format,
-        images=PhotoImages(tuple(photo for photo in photos if photo), [archive for _, archive in opened]),
+        images=PhotoImages(tuple(photo for photo in photos if photo), lookup.keep_alive),
         targets=listed.targets,
-        labels={name: values[rows] if missing else values for name, values in listed.labels.items()},
+        labels={name: values[rows] for name, values in listed.labels.items()},
         ids=unique_ids(names),
         parts=None if listed.parts is None else listed.parts[rows],
         groups=groups if listed.grouped else None,

@@ -14,12 +14,12 @@ from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
-from muslin.data.tables import read_table
+from muslin.data.tables import open_table, read_table
 from muslin.data.tables.columns import Column, Table
 from muslin.data.tables.delimited import HEADER_LINES, find_header
-from muslin.data.tables.photo_lookup import PHOTO_COLUMNS, PHOTO_FOLDERS, FindPhoto, best_column, photo_places
+from muslin.data.tables.photo_lookup import PHOTO_COLUMNS, PHOTO_FOLDERS, table_photos
 from muslin.data.tables.workbook import is_workbook
-from muslin.errors import DataError, unknown
+from muslin.errors import DataError, ImageError, unknown
 from muslin.messages import Log, Message, no_log
 
 LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes"})
@@ -37,12 +37,6 @@ NOT_CLASSES = frozenset({"Not sure", "Other", "Skip"})
 STYLES_TARGETS = ("gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "year",
                   "usage", "productDisplayName")  # fmt: skip
 """Targets in Kaggle's styles.csv."""
-
-SAMPLE_ROWS = 200
-"""Rows from which the photos' column is guessed."""
-
-MAX_NAMED = 20
-"""Missing photos that are named; the others are counted."""
 
 
 def detect(path: Path) -> str | None:
@@ -86,10 +80,12 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         if len(tables) != 1:
             raise DataError("one_table_expected", path=str(path), found=len(tables))
         path = tables[0]
-    table = read_table(path, log)
+    file = open_table(path)
+    table = read_table(file, log)
     if not len(table):
         raise DataError("no_rows", path=str(path))
-    image_column, find, archive = _photo_column(table, options)
+    found = table_photos(file, options.images, options.image_column)
+    image_column = found.column
     group = table.check_column(options.group) if options.group else _only_column(table, GROUP_NAMES)
     split = table.check_column(options.split_column) if options.split_column else _split_column(table)
     names = tuple(map(table.check_column, options.targets)) or _label_columns(
@@ -98,14 +94,11 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     for name in filter(None, (image_column, group, split, *names)):
         table.check_column(name)  # also refuses a guessed one whose name is another column's too
     photo_names = table.columns[image_column]
-    photos = [find(name) if isinstance(name, str) and name else None for name in photo_names.categories]
-    has_photo = np.array([photo is not None for photo in photos], dtype=bool)[photo_names.codes]
-    rows = np.flatnonzero(has_photo)
-    fixes = list(table.fixes)
-    if missing := [str(photo_names.categories[code]) for code in photo_names.codes[~has_photo].tolist()]:
-        fixes.append(missing_photos(missing))
+    numbered = zip(table.row_numbers.tolist(), photo_names.codes.tolist(), strict=True)
+    photos = [found.find(row, photo_names.categories[code]) for row, code in numbered]
+    rows = np.flatnonzero([not isinstance(photo, ImageError) for photo in photos])
+    fixes = [*table.fixes, *found.notes, *found.fixes]
     targets, labels, described = _encode_targets(table, names, rows, options, fixes)
-    codes = photo_names.codes[rows].tolist()
     groups = None
     if group:  # an empty cell is a group of its own
         cells = ((row, str(table.columns[group].categories[table.columns[group].codes[row]])) for row in rows)
@@ -113,10 +106,10 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     return Dataset(
         name=path.parent.resolve().name if path.stem == "images" else path.stem,
         format="table",
-        images=PhotoImages(tuple(photo for code in codes if (photo := photos[code])), archive),
+        images=PhotoImages(tuple(photo for photo in photos if not isinstance(photo, ImageError)), found.keep_alive),
         targets=tuple(targets),
         labels=labels,
-        ids=unique_ids([str(photo_names.categories[code]) for code in codes]),
+        ids=unique_ids([str(photo_names.categories[code]) for code in photo_names.codes[rows].tolist()]),
         parts=part_column(path, table.columns[split], rows, table.row_numbers) if split else None,
         groups=groups,
         origin="; ".join(
@@ -155,24 +148,6 @@ def _tables_in(folder: Path) -> list[Path]:
 
 
 # ── Which column is what ─────────────────────────────────────────────────────────────────────────────────
-
-
-def _photo_column(table: Table, options: ReadOptions) -> tuple[str, FindPhoto, object]:
-    """The column that names the photos, the function that finds them, and what to keep while reading them."""
-    places, archive = photo_places(table.path, options.images)
-    names = [table.check_column(options.image_column)] if options.image_column else list(table.columns)
-    sample = []
-    for name in names:
-        column = table.columns[name]
-        codes = column.codes[:: max(1, len(table) // SAMPLE_ROWS)].tolist()
-        cells = (column.categories[code] for code in codes)
-        sample.append((name, [cell for cell in cells if isinstance(cell, str) and cell]))
-    best = best_column(sample, list(places.values()))
-    if best is None:
-        raise DataError(
-            "photo_column_not_found", path=str(table.path), columns=names[:10], folders=list(map(str, places))
-        )
-    return *best, archive
 
 
 def _only_column(table: Table, names: frozenset[str]) -> str | None:
@@ -237,13 +212,6 @@ def part_column(path: Path, column: Column, rows: NDArray[np.intp], numbers: NDA
             raise DataError("split_value_unknown", path=str(path), row=row, **unknown(word, PART_NAMES))
     parts: NDArray[np.object_] = np.array([PART_NAMES[word] for word in words], dtype=object)
     return parts.take(column.codes[rows])
-
-
-def missing_photos(names: Sequence[str]) -> Message:
-    """A fix that names the photos that do not exist, whose rows were dropped."""
-    more = len(names) - MAX_NAMED
-    shown = [name or "(no name)" for name in names[:MAX_NAMED]]
-    return Message("rows_without_photo_dropped", count=len(names), names=shown, more=max(more, 0) or None)
 
 
 def unique_ids(names: Sequence[str]) -> NDArray[np.object_]:

@@ -1,30 +1,32 @@
-"""Which column of a table names the photos, and where these are."""
+"""Which column of a table names the photos, and which photo a cell names."""
 
 import os
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from muslin.data.archives import files_in
+from muslin.data.archives import files_in, walk
+from muslin.data.photo_names import PathIndex, in_code_pages, is_web_address, photo_suffix, readings, several_names
 from muslin.data.photos import PHOTO_SUFFIXES, Photo
 from muslin.data.tables import TableFile
+from muslin.data.tables.cells import Cell
 from muslin.data.tables.columns import check_column
 from muslin.data.tables.folder_table import Folder
 from muslin.errors import DataError, ImageError
+from muslin.messages import MAX_EXAMPLES, Message
 
 PHOTO_COLUMNS = ("image", "image_path", "filepath", "file_path", "path", "filename", "file_name", "file", "photo",
                  "picture", "img", "image_name", "image_id", "imageid", "id", "sku", "article_id")  # fmt: skip
 """Names of columns that name photos, the likeliest first."""
 
-PHOTO_FOLDERS = ("", "images", "image", "img", "photos")
-"""Folders beside a table in which its photos are searched."""
+PHOTO_FOLDERS = ("", "images", "image", "img", "imgs", "photos", "pictures", "media", "upload", "data")
+"""Folders beside a table from which its cells can name photos."""
 
-SAMPLE_ROWS = 100
-"""Rows from which the photos' column is guessed."""
+SAMPLE_ROWS = 200
+"""Rows from which the photos' column is guessed: the first ones, or if none names a photo as many of all."""
 
 PREFERRED_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 """Tried first where a name lacks its suffix."""
@@ -32,147 +34,342 @@ PREFERRED_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 CACHED_FOLDERS = 1024
 """Folders whose suffixes are remembered, a few bytes each."""
 
-FindPhoto = Callable[[str], Photo | None]
+NOT_FOUND = {
+    "photo_not_named": "photos_not_named",
+    "photo_is_url": "photos_are_urls",
+    "photo_outside": "photos_outside",
+    "photo_ambiguous": "photos_ambiguous",
+    "photo_elsewhere": "photos_missing",
+    "no_such_photo": "photos_missing",
+}
+"""Per code of what is said of one cell, that of what is said of all such."""
 
 
-def in_folder(folder: Path) -> FindPhoto:
-    """A function that finds a photo in `folder` by its path from there or a bare id, without the suffix.
+class FolderPlace:
+    """A folder; it is asked on each call, and no names are remembered."""
 
-    Names in Unicode's composed and decomposed forms are the same, and a back-slash is a slash. The function asks the
-    disk on each call and remembers no names, so that memory does not grow with the number of photos.
-    """
-    suffixes_in = lru_cache(CACHED_FOLDERS)(_photo_suffixes)
+    keep_alive: Any = None
+    fixes: tuple[str, ...] = ()
 
-    def find(name: str) -> Photo | None:
-        suffix = os.path.splitext(name)[1]
-        for form in _unicode_forms(name):
-            path = os.path.join(folder, form)
-            is_complete = suffix.lower() in PHOTO_SUFFIXES
-            for missing in ("",) if is_complete else suffixes_in(os.path.dirname(path)):
-                if (missing or is_complete or not suffix) and os.path.isfile(path + missing):
-                    return Photo(path + missing, Path(path + missing))
-        return None
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._suffixes = lru_cache(CACHED_FOLDERS)(_photo_suffixes)
 
-    return find
+    def photo(self, name: str) -> Photo | None:
+        path = os.path.join(self.path, name)
+        try:
+            return Photo(path, Path(path)) if os.path.isfile(path) else None
+        except ValueError:  # a name that no file can have
+            return None
+
+    def suffixes(self, folder: str) -> list[str]:
+        return self._suffixes(os.path.join(self.path, folder))
+
+    def names(self) -> Iterable[str]:
+        return (name for name, _ in walk(self.path))
+
+
+class ArchivePlace:
+    """A zip or tar, whose entries are in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files, self.keep_alive = files_in(path)
+        self.fixes: tuple[str, ...] = ()
+        self._suffixes = _sorted_suffixes({os.path.splitext(name)[1] for name in self._files})
+
+    def photo(self, name: str) -> Photo | None:
+        return self._files.get(name)
+
+    def suffixes(self, folder: str) -> list[str]:
+        return self._suffixes
+
+    def names(self) -> Iterable[str]:
+        return self._files
+
+
+Place = FolderPlace | ArchivePlace
+T = TypeVar("T")
 
 
 def _photo_suffixes(folder: str) -> list[str]:
-    """The suffixes of photos in a folder, as they are spelled, in the order in which to try them; "" for none."""
     try:
         with os.scandir(folder) as entries:
-            suffixes = {os.path.splitext(entry.name)[1] for entry in entries}
+            return _sorted_suffixes({os.path.splitext(entry.name)[1] for entry in entries})
     except (OSError, ValueError):  # no folder, or a name that no folder can have
         return []
-    photo_suffixes = [suffix for suffix in suffixes if suffix.lower() in PHOTO_SUFFIXES or not suffix]
-    return sorted(photo_suffixes, key=lambda s: (not s, s.lower() not in PREFERRED_SUFFIXES, s.lower(), s))
 
 
-def in_archive(files: dict[str, Photo], archive: object) -> FindPhoto:
-    """As `in_folder`, for the files of an archive; a path can begin at any of its folders.
+def _sorted_suffixes(suffixes: Iterable[str]) -> list[str]:
+    """Those of photos, as they are spelled, in the order in which to try them; "" for none."""
+    known = [suffix for suffix in suffixes if suffix.lower() in PHOTO_SUFFIXES or not suffix]
+    return sorted(known, key=lambda s: (not s, s.lower() not in PREFERRED_SUFFIXES, s.lower(), s))
 
-    `archive` lives as long as the function.
+
+class PhotoLookup:
+    """Finds what cells name, in folders, zips and tars.
+
+    A cell is a path from one of the places, or a bare id without the suffix. Only where no file has it as it is
+    spelled, the names below the places are listed, once, and the path that has most of its end in common with the cell
+    is taken; see `muslin.data.photo_names`. The same cell is always the same photo, whatever cells came before.
+
+    Attributes:
+        keep_alive: what must live as long as the photos.
     """
-    photo_by_path: dict[str, Photo] = {}
-    for name, photo in files.items():
-        if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
-            pieces = unicodedata.normalize("NFC", name).split("/")
-            for i in range(len(pieces)):
-                path = "/".join(pieces[i:])
-                photo_by_path.setdefault(path, photo)
-                photo_by_path.setdefault(path.rpartition(".")[0], photo)
 
-    def find(name: str, archive: object = archive) -> Photo | None:
-        return photo_by_path.get(unicodedata.normalize("NFC", name.replace("\\", "/")).removeprefix("./"))
+    def __init__(self, places: Sequence[Path]) -> None:
+        """Raises DataError where a place does not exist, or an archive is damaged."""
+        self._places: list[Place] = []
+        for path in places:
+            if not path.exists():
+                raise DataError("images_path", path=str(path))
+            self._places.append(FolderPlace(path) if path.is_dir() else ArchivePlace(path))
+        self.keep_alive = [place.keep_alive for place in self._places]
+        self._indices: list[tuple[Place, PathIndex]] | None = None
+        self._counts: dict[str, int] = {}
+        self._examples: dict[str, list[str]] = {}
 
-    return find
+    @property
+    def fixes(self) -> tuple[Message, ...]:
+        """Cells of which `find` found the photo otherwise than as spelled, or not; by kind, counted, with examples."""
+        return tuple(
+            Message(code, count=count, names=self._examples[code], more=max(count - MAX_EXAMPLES, 0) or None)
+            for code, count in self._counts.items()
+        )
+
+    def find(self, cell: Cell) -> Photo | ImageError:
+        """The photo that a cell names, or why there is none."""
+        found, kind, example = self.locate(cell)
+        if isinstance(found, ImageError):
+            kind = NOT_FOUND[found.code]
+        if kind:
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            if self._counts[kind] <= MAX_EXAMPLES:
+                self._examples.setdefault(kind, []).append(example)
+        return found
+
+    def locate(self, cell: Cell, as_spelled: bool = False) -> tuple[Photo | ImageError, str, str]:
+        """As `find`, without counting, with how the photo was found, and an example of that for a message.
+
+        Args:
+            as_spelled: search no other spellings.
+        """
+        text = cell_name(cell)
+        names = several_names(cell)
+        if not text:
+            return ImageError("photo_not_named"), "", ""
+        if isinstance(cell, str) and (photo := self._as_spelled(cell)):
+            return photo, "", cell
+        for name in names:
+            found, kind, example = self.locate(name, as_spelled)
+            if isinstance(found, Photo):
+                return (found, "photos_first_of_several", text) if len(names) > 1 else (found, kind, example)
+        if as_spelled or names:
+            return ImageError("no_such_photo", path=text), "", text
+        return self._by_index(text)
+
+    def _as_spelled(self, cell: str) -> Photo | None:
+        for place in self._places:
+            name = cell
+            if os.path.isabs(cell):
+                name = os.path.relpath(cell, os.path.abspath(place.path))
+            name = os.path.normpath(name)
+            if name.startswith(".."):
+                continue
+            own_name = place.path.name.split(".")[0] + "/"
+            for path in (name, name.removeprefix(own_name)) if name.startswith(own_name) else (name,):
+                suffix = os.path.splitext(path)[1]
+                is_complete = suffix.lower() in PHOTO_SUFFIXES
+                for missing in ("",) if is_complete else place.suffixes(os.path.dirname(path)):
+                    if (missing or is_complete or not suffix) and (photo := place.photo(path + missing)):
+                        return photo
+        return None
+
+    def _by_index(self, cell: str) -> tuple[Photo | ImageError, str, str]:
+        """The photo whose path has most of its end in common with the cell."""
+        first, *others = readings(cell)
+        elsewhere: list[str] = []
+        for reading in [first, *others, *in_code_pages(first)]:
+            matches = [(match, place) for place, index in self._index() for match in index.matches(reading)]
+            fitting = [(match, place) for match, place in matches if match.in_folders]
+            best = max((match.rank for match, _ in fitting), default=None)
+            photos = {m.path: photo for m, place in fitting if m.rank == best and (photo := place.photo(m.path))}
+            if len(photos) > 1 and not _are_equal(photos.values()):
+                return (
+                    ImageError("photo_ambiguous", path=cell, names=list(photos)[:MAX_EXAMPLES]),
+                    "",
+                    f"{cell} → {' | '.join(photos)}",
+                )
+            for path, photo in photos.items():
+                kind = next(match.kind for match, _ in fitting if match.path == path)
+                return photo, kind, f"{cell} → {path}"
+            elsewhere += [match.path for match, _ in matches]
+        if is_web_address(cell):
+            return ImageError("photo_is_url", path=cell), "", cell
+        if elsewhere:
+            return ImageError("photo_elsewhere", path=cell, names=elsewhere[:MAX_EXAMPLES]), "", cell
+        is_outside = first.leaves or (os.path.isabs(cell) and os.path.isfile(cell))
+        return ImageError("photo_outside" if is_outside else "no_such_photo", path=cell), "", cell
+
+    def searched(self, cell: Cell) -> dict[str, Any]:
+        """The parameters of a message that a cell's photo was not found: `example`, `reason`, `tried` paths, the number
+        of `photos` in all places and one's `name`.
+        """
+        found = self.locate(cell)[0]
+        text = next(iter(several_names(cell)), cell if isinstance(cell, str) else "")
+        path = "/".join(next(readings(text)).pieces)
+        names = [path for _, index in self._index() for path in index.paths]
+        return {
+            "example": text or None,
+            "reason": found.message if isinstance(found, ImageError) and found.code != "no_such_photo" else None,
+            "tried": [_shown(place.path / path) for place in self._places[:MAX_EXAMPLES]] if text else [],
+            "photos": len(names) or None,
+            "name": names[0] if names else None,
+        }
+
+    def _index(self) -> list[tuple[Place, PathIndex]]:
+        """Per place that is not inside another one, the photos below it; made on the first call."""
+        if self._indices is None:
+            self._indices = []
+            for place in self._places:
+                inside = [other.path.relative_to(place.path) for other in self._places if _is_below(other, place)]
+                if not any(_is_below(place, other) for other in self._places):
+                    starts = ["", *(f"{path.as_posix()}/" for path in inside)]
+                    self._indices.append((place, PathIndex(filter(_can_be_photo, place.names()), starts)))
+        return self._indices
 
 
-def _unicode_forms(name: str) -> Iterable[str]:
-    path = name.replace("\\", "/")
-    if path.isascii():
-        return (path,)
-    return dict.fromkeys((path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)))
+def _shown(path: Path) -> str:
+    """The path as a person writes it: without dots."""
+    return os.path.abspath(path) if path.as_posix().startswith(".") else str(path)
 
 
-def in_path(path: Path) -> tuple[FindPhoto, Any]:
-    """A function that finds photos in the folder or archive `path`, and what to keep while reading them.
+def _is_below(place: Place, other: Place) -> bool:
+    folders = isinstance(place, FolderPlace) and isinstance(other, FolderPlace)
+    return folders and place.path != other.path and place.path.is_relative_to(other.path)
 
-    Raises:
-        DataError: there is no such folder or archive.
+
+def _can_be_photo(name: str) -> bool:
+    """Whether the file is not hidden, and its suffix is that of a photo, or it has none."""
+    suffix = os.path.splitext(name)[1].lower()
+    return (not suffix or suffix in PHOTO_SUFFIXES) and not any(piece.startswith(".") for piece in name.split("/"))
+
+
+def _are_equal(photos: Iterable[Photo]) -> bool:
+    """Whether all photos are copies of one."""
+    try:
+        return len({photo.content() for photo in photos}) == 1
+    except ImageError:
+        return False
+
+
+@dataclass(frozen=True)
+class TablePhotos:
+    """The photos of a table.
+
+    Attributes:
+        column: its column that names them.
+        lookup: finds them.
+        notes: what was chosen.
     """
-    if path.is_dir():
-        return in_folder(path), None
-    if not path.exists():
-        raise DataError("images_path", path=str(path))
-    files, archive = files_in(path)
-    return in_archive(files, archive), archive
+
+    column: str
+    lookup: PhotoLookup
+    notes: tuple[Message, ...] = ()
+
+    def find(self, row_number: int, cell: Cell) -> Photo | ImageError:
+        """The photo of a row, or why there is none."""
+        return self.lookup.find(cell)
+
+    @property
+    def fixes(self) -> tuple[Message, ...]:
+        """How photos were found otherwise than as spelled, and which were not, among those asked for until now."""
+        return self.lookup.fixes
+
+    @property
+    def keep_alive(self) -> Any:
+        """What must live as long as the photos."""
+        return self.lookup.keep_alive
 
 
-def photo_places(table: Path, images: str | Path | None) -> tuple[dict[Path, FindPhoto], Any]:
-    """Where the photos of a table can be: `images`, or the folders beside it; and what to keep while reading them."""
-    if images is not None:
-        find, archive = in_path(Path(images))
-        return {Path(images): find}, archive
-    folders = [table.parent / name for name in PHOTO_FOLDERS]
-    return {folder: in_folder(folder) for folder in folders if folder.is_dir()}, None
-
-
-def best_column(
-    sample: Iterable[tuple[str, Sequence[str]]], finders: Sequence[FindPhoto]
-) -> tuple[str, FindPhoto] | None:
-    """The column most of whose cells name photos, and where they are; the earlier in PHOTO_COLUMNS of equals.
+def table_photos(table: TableFile, images: str | Path | None = None, image_column: str | None = None) -> TablePhotos:
+    """The column whose cells name photos, and what finds them.
 
     Args:
-        sample: names of columns, each with some of its cells that are not empty.
-    """
-    candidates = []
-    for name, cells in sample:
-        lower = name.lower()
-        rank = PHOTO_COLUMNS.index(lower) if lower in PHOTO_COLUMNS else len(PHOTO_COLUMNS)
-        for find in finders:
-            if count := sum(find(cell) is not None for cell in cells):
-                candidates.append(((count, -rank), name, find))
-    return max(candidates, key=lambda candidate: candidate[0])[1:] if candidates else None
-
-
-def find_photo_column(
-    table: TableFile, images: str | Path | None = None, column: str | None = None
-) -> tuple[str, Callable[[str], Photo | ImageError]]:
-    """The column whose cells name photos, and a function from a cell to its photo.
-
-    A cell is a path, from the table's folder, one beside it (`images/`, `photos/`, …) or `images`, or a bare id
-    without the suffix. The same cell is always the same photo, whatever cells came before.
-
-    Args:
-        images: a folder, zip or tar.
-        column: the column's name; by default it is guessed.
+        images: a folder, zip or tar; by default the table's folder and PHOTO_FOLDERS in it.
+        image_column: the column's name; by default it is guessed.
 
     Raises:
         DataError: there is no such column, no such place, or no column that names a photo in one.
     """
     if isinstance(table, Folder):
-        finders = [in_folder(table.path)]
-    else:
-        finders = list(photo_places(table.path, images)[0].values())
-    if column is not None:
-        check_column(table.path, column, table.columns)
-        names: Sequence[str] = [column]
-    else:
-        names = [name for name in dict.fromkeys(table.columns) if name]
+        return TablePhotos(table.columns[0], PhotoLookup([table.path]))
+    folders = [table.path.parent / name for name in PHOTO_FOLDERS]
+    places = [Path(images)] if images is not None else [folder for folder in folders if folder.is_dir()]
+    lookup = PhotoLookup(places)
+    if image_column is not None:
+        check_column(table.path, image_column, table.columns)
+        if not any(isinstance(lookup.locate(cell)[0], Photo) for _, (cell,) in table.rows([image_column])):
+            raise _not_found(table, [image_column], lookup)
+        return TablePhotos(image_column, lookup)
+    names = [name for name in dict.fromkeys(table.columns) if name]
+    for sample in (islice(table.rows(names), SAMPLE_ROWS), _spread(table.rows(names))):
+        cells = dict(zip(names, zip(*(row.cells for row in sample), strict=True), strict=False))
+        for as_spelled in (True, False):
+            if columns := _columns_of_photos(cells, lookup, as_spelled):
+                notes = [Message("photo_columns_unused", column=columns[0], others=columns[1:])] if columns[1:] else []
+                return TablePhotos(columns[0], lookup, tuple(notes))
+    raise _not_found(table, names, lookup)
+
+
+def cell_name(cell: Cell) -> str:
+    """A cell in messages: the names of several photos with `|` between them."""
+    return cell if isinstance(cell, str) else "|".join(cell)
+
+
+def _columns_of_photos(cells_of: Mapping[str, Sequence[Cell]], lookup: PhotoLookup, as_spelled: bool) -> list[str]:
+    """The columns that name different photos, that which names most of them first; the likelier name of equals.
+
+    Args:
+        cells_of: a sample of each column's cells.
+        as_spelled: only columns of which at least half of the cells name photos as they are spelled.
+    """
+    found = []
+    for name, cells in cells_of.items():
+        distinct = list(dict.fromkeys(cell for cell in cells if cell))
+        photos = {cell: photo for cell in distinct if isinstance(photo := lookup.locate(cell, as_spelled)[0], Photo)}
+        is_likely = 2 * len(photos) >= len(distinct)
+        if photos and (is_likely or (not as_spelled and _is_named_so(name, distinct))):
+            rank = PHOTO_COLUMNS.index(name.lower()) if name.lower() in PHOTO_COLUMNS else len(PHOTO_COLUMNS)
+            found.append((-len(photos), rank, name, set(photos.values())))
+    found.sort(key=lambda column: column[:2])
+    return [name for i, (_, _, name, photos) in enumerate(found) if not any(photos & other for *_, other in found[:i])]
+
+
+def _is_named_so(name: str, cells: Sequence[Cell]) -> bool:
+    """Whether a column's name or one of its cells looks like a photo's."""
+    texts = (text for cell in cells for text in ([cell] if isinstance(cell, str) else cell))
+    return name.lower() in PHOTO_COLUMNS or any(photo_suffix(text.partition("?")[0]) for text in texts)
+
+
+def _spread(rows: Iterable[T]) -> list[T]:
+    """At most SAMPLE_ROWS of all rows, at equal distances."""
+    kept: list[T] = []
+    step = 1
+    for i, row in enumerate(rows):
+        if i % step == 0:
+            kept.append(row)
+        if len(kept) > SAMPLE_ROWS:
+            kept, step = kept[::2], 2 * step
+    return kept
+
+
+def _not_found(table: TableFile, names: Sequence[str], lookup: PhotoLookup) -> DataError:
+    """An error that shows one cell and where its photo was searched."""
     rows = [row.cells for row in islice(table.rows(names), SAMPLE_ROWS)]
-    sample = [(name, [str(row[i]) for row in rows if row[i]]) for i, name in enumerate(names)]
-    best = best_column(sample, finders)
-    if best is None and column is None:
-        raise DataError("photo_column_not_found", path=str(table.path), columns=list(names[:10]))
-    chosen, first = best or (column or "", None)
-    ordered = sorted(finders, key=lambda find: find is not first)
-
-    def find(cell: str) -> Photo | ImageError:
-        if not cell:
-            return ImageError("photo_not_named")
-        if cell.lower().startswith(("http://", "https://")):
-            return ImageError("photo_is_url", path=cell)
-        photo = next((photo for finder in ordered if (photo := finder(cell)) is not None), None)
-        return ImageError("no_such_photo", path=cell) if photo is None else replace(photo, name=cell)
-
-    return chosen, find
+    columns = [(name, [row[i] for row in rows if row[i]]) for i, name in enumerate(names)]
+    columns.sort(key=lambda column: (not _is_named_so(*column), not column[1]))
+    example = next((cell for _, cells in columns for cell in cells), "")
+    return DataError(
+        "photo_column_not_found", path=str(table.path), columns=list(names[:10]), **lookup.searched(example)
+    )

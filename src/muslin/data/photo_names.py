@@ -1,0 +1,212 @@
+"""How a cell can be read as the path of a photo, and which of the paths at hand it means."""
+
+import posixpath
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
+
+import numpy as np
+
+from muslin.data.photos import PHOTO_SUFFIXES
+
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+"""The start of an address: https://, file://, gs://; no drive, which is one letter."""
+
+UPLOAD = re.compile(r"/?data/upload/(?:\d+/)?")
+"""Before a photo uploaded to Label Studio; the numbers are its projects."""
+
+UPLOAD_ID = re.compile(r"[0-9a-f]{8}-")
+"""Before the name of such a photo."""
+
+CODE_PAGES = ("cp437", "cp850", "cp1252", "cp932", "gbk", "big5", "euc_kr", "cp866", "cp1251", "koi8_r")
+"""Encodings of names that are not UTF-8, by old programs that write archives."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a cell.
+
+    Attributes:
+        pieces: the path's folders and its file's name, without `.` and `..`.
+        kind: what was changed in the cell, a row of `photo_lookup.FOUND_BY`; empty for nothing.
+        leading: of the folders, how many at the start need not be found, because a server made them.
+        leaves: whether the path leads out of the folder from which it starts.
+    """
+
+    pieces: tuple[str, ...]
+    kind: str = ""
+    leading: int = 0
+    leaves: bool = False
+
+
+def readings(cell: str) -> Iterator[Reading]:
+    """The ways to read a cell as a path, the likeliest first."""
+    path, kind, leading = cell.replace("\\", "/"), "", 0
+    if "\\" in cell:
+        kind = "photos_by_back_slash"
+    if address := ADDRESS.match(path):
+        kind = "photos_by_address"
+        parts = urlsplit(path)
+        path = (
+            parts.path if address[1].lower() in ("http", "https", "file") else path[address.end() :].partition("/")[2]
+        )
+    query = urlsplit(path).query
+    if path.startswith("/data/local-files/"):
+        path, kind = parse_qs(query).get("d", [path])[0], "photos_by_label_studio"
+    elif upload := UPLOAD.match(path):
+        leading, kind = upload[0].count("/", 1), "photos_by_label_studio"
+    elif query and photo_suffix(cut := path.partition("?")[0]):
+        path, kind = cut, kind or "photos_by_address"
+    unescaped = [(unquote(path), kind or "photos_by_escape")] if "%" in path else []
+    if "+" in path and kind == "photos_by_address":
+        unescaped.append((unquote_plus(path), kind))
+    for text, why in [(path, kind), *unescaped]:
+        yield (reading := _reading(text, why, leading))
+        if kind == "photos_by_label_studio" and (upload_id := UPLOAD_ID.match(reading.pieces[-1])):
+            yield Reading((*reading.pieces[:-1], reading.pieces[-1][upload_id.end() :]), why, leading)
+
+
+def _reading(path: str, kind: str, leading: int) -> Reading:
+    without_drive = re.sub(r"^[A-Za-z]:", "", path)
+    plain = posixpath.normpath(without_drive)
+    pieces = [piece for piece in plain.split("/") if piece not in ("", ".", "..")]
+    return Reading(tuple(pieces) or ("",), kind, leading, plain.startswith(".."))
+
+
+def is_web_address(cell: str) -> bool:
+    """Whether a cell is the address of something that is not on this machine."""
+    return bool((address := ADDRESS.match(cell)) and address[1].lower() != "file")
+
+
+def several_names(cell: str | tuple[str, ...]) -> list[str]:
+    """The photos' names in a cell that holds several of them, as a list or separated; none for any other cell."""
+    if isinstance(cell, tuple):
+        return [name for name in cell if name]
+    if cell.startswith(("[", "(")):
+        return re.findall(r"""["']([^"']+)["']""", cell)
+    for separator in ("|", ";", ",", "\n", " "):
+        names = [name for part in cell.split(separator) if (name := part.strip())]
+        if len(names) > 1 and all(map(photo_suffix, names)):
+            return names
+    return []
+
+
+def in_code_pages(reading: Reading) -> Iterator[Reading]:
+    """A reading as it would be in names that are stored in an old encoding, and were read as another one."""
+    path = "/".join(reading.pieces)
+    texts: dict[str, None] = {}
+    for encoding in CODE_PAGES if not path.isascii() else ():
+        for form in ("NFC", "NFD"):
+            try:
+                stored = unicodedata.normalize(form, path).encode(encoding)
+            except UnicodeError:
+                continue
+            texts |= {stored.decode("cp437"): None, stored.decode("latin-1"): None}
+    for text in texts:
+        yield Reading(tuple(text.split("/")), "photos_by_code_page", reading.leading, reading.leaves)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A path and how well it fits a reading.
+
+    Attributes:
+        rank: the better, the greater.
+        kind: how it differs from the cell, a row of `photo_lookup.FOUND_BY`; empty for not at all.
+        in_folders: whether the folders of the reading and those of the path do not contradict each other.
+    """
+
+    path: str
+    rank: tuple[bool, int, int]
+    kind: str
+    in_folders: bool
+
+
+class PathIndex:
+    """Paths of photos, found by their file's name without its suffix, whatever case and Unicode form it has.
+
+    A million paths of 40 characters take 130 MB: 110 MB the paths, 16 MB hashes and places.
+    """
+
+    def __init__(self, paths: Iterable[str], places: Sequence[str] = ("",)) -> None:
+        """`places` are the folders, with `/` at the end, from which a path may start."""
+        self.paths = list(paths)
+        self._places = places
+        hashes = np.fromiter((hash(_key(path.rpartition("/")[2])) for path in self.paths), np.int64, len(self.paths))
+        self._order = np.argsort(hashes, kind="stable").astype(np.uint32)
+        self._hashes = hashes[self._order]
+
+    def matches(self, reading: Reading) -> list[Match]:
+        """The paths whose file's name fits, each from the place from which it fits best."""
+        key = _key(reading.pieces[-1])
+        first, last = (int(np.searchsorted(self._hashes, hash(key), side)) for side in ("left", "right"))
+        paths = (self.paths[i] for i in self._order[first:last].tolist())
+        return [self._match(path, reading) for path in paths if _key(path.rpartition("/")[2]) == key]
+
+    def _match(self, path: str, reading: Reading) -> Match:
+        starts = [path[len(place) :] for place in self._places if path.startswith(place)]
+        return max((_compare(path, start, reading) for start in starts), key=lambda m: (m.in_folders, m.rank))
+
+
+def _compare(path: str, start: str, reading: Reading) -> Match:
+    """How well `start`, the end of `path`, fits."""
+    *wanted, name = reading.pieces
+    *folders, file = start.split("/")
+    folded, there = [_fold(piece) for piece in wanted], [_fold(piece) for piece in folders]
+    common = 0
+    while common < min(len(folded), len(there)) and folded[-1 - common] == there[-1 - common]:
+        common += 1
+    rest, above = folded[: len(folded) - common], there[: len(there) - common]
+    in_folders = _is_part(rest[reading.leading :], above) or _is_part(above, rest)
+    closeness, kind = _difference([*wanted[len(wanted) - common :], name], [*folders[len(folders) - common :], file])
+    if rest or above:
+        kind = "photos_by_path_end" if rest else "photos_below"
+    return Match(path, (not rest and not above, common, closeness), reading.kind or kind, in_folders)
+
+
+def _difference(wanted: Sequence[str], found: Sequence[str]) -> tuple[int, str]:
+    """How close two paths are, which differ only in their spelling, and by which kind."""
+    name, file = wanted[-1], found[-1]
+    if list(wanted) == list(found):
+        return 5, ""
+    if not photo_suffix(name):
+        name, file = name, file.removesuffix(photo_suffix(file))
+    elif photo_suffix(name).lower() != photo_suffix(file).lower():
+        name, file = name.removesuffix(photo_suffix(name)), file.removesuffix(photo_suffix(file))
+        if _fold(name) == _fold(file):
+            return 1, "photos_by_suffix"
+    if _fold(name) != _fold(file):
+        return 0, "photos_by_number"
+    pairs = [*zip(wanted[:-1], found[:-1], strict=True), (name, file)]
+    if all(a == b for a, b in pairs):
+        return 4, ""
+    same_case = all(unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b) for a, b in pairs)
+    return (3, "photos_by_unicode_form") if same_case else (2, "photos_by_case")
+
+
+def _is_part(pieces: Sequence[str], others: Iterable[str]) -> bool:
+    """Whether `others` has all the pieces, in their order."""
+    remaining = iter(others)
+    return all(piece in remaining for piece in pieces)
+
+
+def _key(name: str) -> str:
+    """What a file's name has in common with the cells that can mean it: no suffix, and a number without zeros."""
+    stem = _fold(re.sub(r"^(\d+)\.0+$", r"\1", name.removesuffix(photo_suffix(name))))
+    return stem.lstrip("0") if stem.isdecimal() else stem
+
+
+def photo_suffix(name: str) -> str:
+    """The suffix of a photo that a name has, as it is spelled; empty for any other."""
+    suffix = posixpath.splitext(name)[1]
+    return suffix if suffix.lower() in PHOTO_SUFFIXES else ""
+
+
+def _fold(text: str) -> str:
+    return (
+        text.casefold()
+        if text.isascii()
+        else unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    )

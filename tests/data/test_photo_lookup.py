@@ -1,0 +1,142 @@
+"""Whatever a cell says, the same photo is found, or the reason why not; in folders, zips and tars."""
+
+import shutil
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from photo_files import garment
+
+from muslin.data.tables.photo_lookup import PhotoLookup
+from muslin.errors import ImageError
+
+NAMES = (
+    "hat/Blue Hat.JPG", "hat/9.jpg", "010/0108775015.jpg", "Robe d'été/robe.jpg", "dress/1.jpg", "hat/1.jpg",
+    "a+b.png", "twice/x.jpg", "again/x.jpg", "ab12.webp",
+)  # fmt: skip
+
+
+@pytest.fixture(params=["folder", "zip", "tar"])
+def lookup(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], PhotoLookup]:
+    """The photos NAMES in a folder called `shop`, or an archive of it."""
+    for number, name in enumerate(NAMES):
+        file = tmp_path / "shop" / unicodedata.normalize("NFD", name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        garment("hat", number).save(tmp_path / "photo.png")
+        shutil.move(tmp_path / "photo.png", file)
+    place = tmp_path / "shop"
+    if request.param != "folder":
+        place = Path(shutil.make_archive(str(tmp_path / "shop"), request.param, tmp_path / "shop"))
+    return lambda: PhotoLookup([place])
+
+
+FOUND = [
+    ("hat/9.jpg", "hat/9.jpg", None),
+    ("./hat/9.jpg", "hat/9.jpg", None),
+    ("hat/9", "hat/9.jpg", None),
+    ("shop/hat/9.jpg", "hat/9.jpg", None),
+    ("dress/../hat/9.jpg", "hat/9.jpg", None),
+    (r"hat\9.jpg", "hat/9.jpg", "photos_by_back_slash"),
+    ("hat/blue hat.jpg", "hat/Blue Hat.JPG", "photos_by_case"),
+    ("HAT/9.JPG", "hat/9.jpg", "photos_by_case"),
+    ("hat/9.jpeg", "hat/9.jpg", "photos_by_suffix"),
+    ("ab12.jpg", "ab12.webp", "photos_by_suffix"),
+    ("Blue Hat", "hat/Blue Hat.JPG", "photos_below"),
+    ("0108775015", "010/0108775015.jpg", "photos_below"),
+    ("0108775015.jpg", "010/0108775015.jpg", "photos_below"),
+    ("108775015", "010/0108775015.jpg", "photos_below"),
+    ("108775015.0", "010/0108775015.jpg", "photos_below"),
+    ("010/108775015", "010/0108775015.jpg", "photos_by_number"),
+    ("hat/Blue%20Hat.JPG", "hat/Blue Hat.JPG", "photos_by_escape"),
+    ("Robe d'été/robe.jpg", "Robe d'été/robe.jpg", "photos_by_unicode_form"),
+    (r"C:\Users\x\shop\hat\9.jpg", "hat/9.jpg", "photos_by_back_slash"),
+    (r"\\server\photos\hat\9.jpg", "hat/9.jpg", "photos_by_back_slash"),
+    ("/home/x/shop/hat/9.jpg", "hat/9.jpg", "photos_by_path_end"),
+    ("../hat/9.jpg", "hat/9.jpg", None),
+    ("file:///home/x/hat/blue%20hat.jpg", "hat/Blue Hat.JPG", "photos_by_address"),
+    ("gs://bucket/hat/9.jpg", "hat/9.jpg", "photos_by_address"),
+    ("https://example.org/p/hat/Blue%20Hat.JPG?w=300", "hat/Blue Hat.JPG", "photos_by_address"),
+    ("https://example.org/hat/Blue+Hat.JPG", "hat/Blue Hat.JPG", "photos_by_address"),
+    ("https://example.org/a+b.png#2", "a+b.png", "photos_by_address"),
+    ("hat/9.jpg?v=2", "hat/9.jpg", "photos_by_address"),
+    ("/data/upload/1/0123abcd-ab12.webp", "ab12.webp", "photos_by_label_studio"),
+    ("/data/upload/3/9.jpg", "hat/9.jpg", "photos_by_label_studio"),
+    ("/data/local-files/?d=shop/hat/9.jpg", "hat/9.jpg", "photos_by_label_studio"),
+    ("/data/local-files/?d=shop%2Fhat%2F9.jpg", "hat/9.jpg", "photos_by_label_studio"),
+    ("hat/9.jpg;hat/1.jpg", "hat/9.jpg", "photos_first_of_several"),
+    ("gone.jpg, hat/9.jpg", "hat/9.jpg", "photos_first_of_several"),
+    ('["hat/9.jpg", "hat/1.jpg"]', "hat/9.jpg", "photos_first_of_several"),
+    ("['hat/9.jpg']", "hat/9.jpg", None),
+    (("hat/9.jpg", "hat/1.jpg"), "hat/9.jpg", "photos_first_of_several"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cell", "name", "kind"), FOUND, ids=lambda value: str(value)[:40])
+def test_photo_is_found(lookup: Callable[[], PhotoLookup], cell: str, name: str, kind: str | None) -> None:
+    photos = lookup()
+    found = photos.find(cell)
+    assert not isinstance(found, ImageError), found
+    assert unicodedata.normalize("NFC", found.name).endswith("/" + name)
+    assert [(fix.code, fix.params["count"]) for fix in photos.fixes] == ([(kind, 1)] if kind else [])
+
+
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ("", "photo_not_named"),
+        ("gone.jpg", "no_such_photo"),
+        ("dress/9.jpg", "photo_elsewhere"),
+        ("/home/x/dress/9.jpg", "photo_elsewhere"),
+        ("1.jpg", "photo_ambiguous"),
+        ("X.jpg", "photo_ambiguous"),
+        ("../gone.jpg", "photo_outside"),
+        ("hat/../../gone.jpg", "photo_outside"),
+        ("https://example.org/p/gone.jpg", "photo_is_url"),
+        ("gone.jpg;lost.jpg", "no_such_photo"),
+        ("\0", "no_such_photo"),
+    ],
+)
+def test_photo_that_is_not_there_has_a_reason(lookup: Callable[[], PhotoLookup], cell: str, code: str) -> None:
+    found = lookup().find(cell)
+    assert isinstance(found, ImageError)
+    assert found.code == code
+
+
+def test_files_outside_of_the_places_are_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    garment("hat", 1).save(tmp_path / "secret.jpg")
+    for cell in ("../secret.jpg", str(tmp_path / "secret.jpg"), "images/../../secret.jpg", "../secret"):
+        found = PhotoLookup([tmp_path / "shop"]).find(cell)
+        assert isinstance(found, ImageError)
+        assert found.code == "photo_outside"
+
+
+def test_copies_of_one_photo_are_not_ambiguous(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        garment("hat", 1).save(tmp_path / folder / "1.jpg")
+    photos = PhotoLookup([tmp_path])
+    assert not isinstance(photos.find("1.jpg"), ImageError)
+    garment("hat", 2).save(tmp_path / "b/1.jpg")
+    ambiguous = photos.find("1.jpg")
+    assert isinstance(ambiguous, ImageError)
+    assert ambiguous.params["names"] == ["a/1.jpg", "b/1.jpg"]
+
+
+def test_numbers_match_only_one_photo(tmp_path: Path) -> None:
+    for name, number in (("007", 1), ("0070", 2)):
+        garment("hat", number).save(tmp_path / f"{name}.jpg")
+    photos = PhotoLookup([tmp_path])
+    assert not isinstance(photos.find("7"), ImageError)
+    garment("hat", 3).save(tmp_path / "07.jpg")
+    found = PhotoLookup([tmp_path]).find("7")
+    assert isinstance(found, ImageError)
+    assert found.code == "photo_ambiguous"
+
+
+def test_index_is_made_only_when_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    garment("hat", 1).save(tmp_path / "1.jpg")
+    photos = PhotoLookup([tmp_path])
+    monkeypatch.setattr("muslin.data.tables.photo_lookup.PathIndex", None)
+    assert not isinstance(photos.find("1"), ImageError)
