@@ -91,13 +91,13 @@ def test_csv_with_any_cells_is_valid_csv_again(
     import csv
 
     text = io.StringIO()
-    csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *cells])
+    csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([["one", "two", "three"], *cells])
     path = tmp_path_factory.mktemp("any") / "catalogue.csv"
     path.write_bytes(text.getvalue().encode())
     added = ["=x,\ny", 0.5, ["p", 'q"']]
     written = tagged(path, [added] * sum(any(map(str.strip, row)) for row in cells)).decode()
     rows = list(csv.reader(io.StringIO(written, newline="")))
-    assert rows[0] == ["a", "b", "c", "tag", "probability", "prediction_set"]
+    assert rows[0] == ["one", "two", "three", "tag", "probability", "prediction_set"]
     new_cells = ["'=x,\ny", "0.5000", 'p|q"']
     assert rows[1:] == [[*row, *(new_cells if any(map(str.strip, row)) else [""] * 3)] for row in cells]
 

@@ -264,8 +264,11 @@ def test_invalid_table_is_refused(tmp_path: Path, text: str, code: str, params: 
 @pytest.mark.parametrize(
     ("text", "codes"),
     [
-        ("\n\nimage,label\n1,hat\n2,dress\n3,hat\n", ["lines_above_header_skipped"]),
-        ('Autumn 2024\n\n"image","label"\n1,hat\n2,dress\n3,hat\n', ["lines_above_header_skipped"]),
+        ("\n\nimage,label\n1,hat\n2,dress\n3,hat\n", ["empty_rows_skipped"]),
+        (
+            'Autumn 2024\n\n"image","label"\n1,hat\n2,dress\n3,hat\n',
+            ["rows_above_header_skipped", "empty_rows_skipped"],
+        ),
         ("image,label,,\n1,hat,,\n2,dress,x,\n3,hat,,\n", ["cells_without_column_skipped"]),
         ("image,label,\n1,hat,\n2,dress,\n3,hat,\n", []),
     ],

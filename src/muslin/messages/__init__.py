@@ -90,7 +90,7 @@ def table(language: str) -> Mapping[str, Mapping[str, Any]]:
     return rows
 
 
-def examples(names: Iterable[str]) -> dict[str, Any]:
+def examples(names: Iterable[str | int]) -> dict[str, Any]:
     """The parameters `count`, `names` (the first MAX_EXAMPLES) and `more` of a message about things left out.
 
     >>> examples(["a.jpg", "b.jpg"])

@@ -13,10 +13,10 @@ from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head
-from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
-from muslin.data.tables import open_table, read_table
+from muslin.data.photos import PhotoImages
+from muslin.data.tables import open_table, peek_table, read_table
 from muslin.data.tables.columns import Column, Table
-from muslin.data.tables.delimited import HEADER_LINES, find_header
+from muslin.data.tables.header import names_photo
 from muslin.data.tables.photo_lookup import PHOTO_COLUMNS, PHOTO_FOLDERS, table_photos
 from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, ImageError, unknown
@@ -52,16 +52,13 @@ def detect(path: Path) -> str | None:
         return "an XLSX workbook with photos"
     if start.lstrip().startswith(b"{") and path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         return "a JSON Lines table with photos"
-    if b"\0" in start[:1024] or pixels_csv.detect(path):
+    if pixels_csv.detect(path) or not (table := peek_table(path)):
         return None
-    lines = start.decode("utf-8-sig", "replace").splitlines()
-    above, delimiter = find_header(lines[:HEADER_LINES])
-    lines = lines[above:]
-    names = [name.strip().strip('"').lower() for name in lines[0].split(delimiter)] if lines else []
-    if len(names) > 1 and (set(names) & set(PHOTO_COLUMNS)):
+    columns, rows = table
+    if len(columns) > 1 and set(map(str.lower, columns)) & set(PHOTO_COLUMNS):
         return "a table with photos"
-    first = "\n".join(lines[1:20]).lower()
-    return "a table with photos" if len(names) > 1 and any(suffix in first for suffix in PHOTO_SUFFIXES) else None
+    cells = (str(cell) for row in rows for cell in row)
+    return "a table with photos" if len(columns) > 1 and any(map(names_photo, cells)) else None
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:

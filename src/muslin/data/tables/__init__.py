@@ -7,6 +7,8 @@ One module for each kind of file; `open_table` detects the kind by content.
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +18,16 @@ from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.data.tables.columns import Table, build_columns
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.folder_table import Folder
+from muslin.data.tables.header import SAMPLE_ROWS
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
-from muslin.data.tables.table_file import TableFile, TableRow
+from muslin.data.tables.table_file import BLANK, TableFile, TableRow, damage_as_data_error
+from muslin.data.tables.text_encoding import HEAD_BYTES, TextEncoding, guess_encodings
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 from muslin.messages import Log
 
-__all__ = ["AddedColumn", "Cell", "Row", "TableFile", "TableRow", "open_table", "read_table"]
+__all__ = ["AddedColumn", "Cell", "Row", "TableFile", "TableRow", "open_table", "peek_table", "read_table"]
 
 
 NOT_TABLES = {
@@ -32,6 +36,7 @@ NOT_TABLES = {
     b"<": "HTML or XML",
     b"[": "one JSON list, not one object per line",
 }
+"""First bytes of files that are no tables, and what these are."""
 
 
 def open_table(path: Path, out: Path | None = None) -> TableFile:
@@ -42,31 +47,44 @@ def open_table(path: Path, out: Path | None = None) -> TableFile:
     """
     if out and path.is_dir():
         return Folder(path, out)
-    try:
-        if is_gzipped(path) and out:
+    kind = _detect_kind(path)
+    with damage_as_data_error(path, kind.damaged):
+        if out and is_gzipped(path):
             raise DataError("not_a_table", path=str(path), found="a gzip file")
-    except OSError as error:
-        raise DataError("file_unreadable", path=str(path), reason=str(error.strerror or error)) from error
-    start = read_head(path, 4096).removeprefix(b"\xef\xbb\xbf")
-    for magic, kind in NOT_TABLES.items():
-        if start.startswith(magic):
-            raise DataError("not_a_table", path=str(path), found=kind)
-    table: TableFile
-    if start.startswith(b"PAR1"):
-        table = Parquet(path)
-    elif start.startswith(b"PK\x03\x04"):
-        table = Workbook(path)
-    elif start.lstrip().startswith(b"{"):
-        table = JsonLines(path)
-    elif b"\0" in start and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("not_a_table", path=str(path), found="a binary file")
-    else:
-        table = Delimited(path)
+        table = kind(path)
     kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines)
     other_suffixes = {suffix for kind in kinds for suffix in kind.suffixes} - set(table.suffixes)
     if out and out.suffix.lower() in other_suffixes:
         raise DataError("output_kind_differs", path=str(out), suffixes=list(table.suffixes))
     return table
+
+
+def _detect_kind(path: Path) -> type[TableFile]:
+    start = read_head(path, HEAD_BYTES)
+    mark, encodings = guess_encodings(start)
+    text = start[len(mark) :].decode(encodings[0], "replace")
+    if start.startswith(b"PAR1"):
+        return Parquet
+    if start.startswith(b"PK\x03\x04"):
+        return Workbook
+    if text.lstrip(BLANK).startswith("{"):
+        return JsonLines
+    found = next((kind for magic, kind in NOT_TABLES.items() if start[len(mark) :].lstrip().startswith(magic)), None)
+    if found or "\0" in text.rstrip(BLANK):
+        raise DataError("not_a_table", path=str(path), found=found or "a binary file")
+    return Delimited
+
+
+def peek_table(path: Path) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]] | None:
+    """The columns and the first rows of a table of text, of which no more is read; None for any other file."""
+    with suppress(DataError):
+        if _detect_kind(path) is Delimited:
+            mark, names = guess_encodings(read_head(path, HEAD_BYTES))
+            for name in (*names, "latin-1"):
+                with suppress(DataError), damage_as_data_error(path, Delimited.damaged):
+                    table = Delimited(path, TextEncoding(mark, name, {}, ""))
+                    return table.columns, [row.cells for row in islice(table.rows(table.columns), SAMPLE_ROWS)]
+    return None
 
 
 def read_table(table: TableFile | Path, log: Log) -> Table:

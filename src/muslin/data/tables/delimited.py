@@ -1,121 +1,139 @@
 """CSV and TSV: every byte of a row stays, and the new cells are written after it."""
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from muslin.data.gzip_files import open_data_file
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text
-from muslin.data.tables.header import name_columns
-from muslin.data.tables.table_file import Repairs, TableFile, TableRow
-from muslin.data.tables.text_encoding import find_encoding
+from muslin.data.tables.header import DELIMITERS, SAMPLE_ROWS, find_delimiter, find_header, names_photo
+from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
+from muslin.data.tables.text_encoding import TextEncoding, find_encoding
 from muslin.errors import DataError
-from muslin.messages import Message
+from muslin.messages import Message, examples
 
-DELIMITERS = ",;\t|"
+MAX_LINE_CHARACTERS = 2**24
+"""Characters of a line in which the delimiter is searched."""
 
-MAX_HEADER_CHARACTERS = 2**24
-"""Characters of a line in which the header and the delimiter are searched."""
 
-HEADER_LINES = 20
-"""Lines among which the header is searched."""
-
-QUOTED = re.compile('"[^"]*"?')
-
-EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?[\r\n]*')
+EXCEL_DELIMITER = re.compile(r'"?sep=(\\t|[^"\r\n])"?[,;\t|]*\s*', re.IGNORECASE)
 """A first line that tells Excel the delimiter; it is not a row."""
 
 
 class Delimited(TableFile):
     """A table of text. `encoding`, line ends, quotes and the delimiter are detected, and stay."""
 
-    suffixes: tuple[str, ...] = (".csv", ".tsv", ".txt")
+    suffixes = (".csv", ".tsv", ".txt")
 
-    def __init__(self, path: Path) -> None:
-        """Raises DataError where the file cannot be read or has no header."""
+    def __init__(self, path: Path, encoding: TextEncoding | None = None) -> None:
+        """Raises DataError where the file is empty or its encoding is unknown."""
         super().__init__(path)
-        self._found = find_encoding(path)
-        self._found.check(path)
-        self._digest = self._found.digest
-        self._mark, self.encoding = self._found.mark, str(self._found.name)
-        self._notes = self._found.notes
-        header, raw = self._find_header()
-        self.columns = name_columns(header)
-        self._quotes_all = raw.rstrip("\r\n") == self.delimiter.join(map(_quote, header))
+        self.columns = ()
+        self._text = encoding or find_encoding(path)
+        self._text.check(path)
+        self._digest, self.encoding, self._notes = self._text.digest, str(self._text.name), self._text.notes
+        self._find_delimiter()
+        sample = list(islice(self._records(), SAMPLE_ROWS))
+        header = find_header([[cell.strip(BLANK) for cell in cells] or [""] for cells, _, _ in sample])
+        if not header.names:
+            raise DataError("table_empty", path=str(path))
+        self.columns, self._header, self._first = header
+        above = [
+            number for cells, _, number in sample[: header.body if header.row is None else header.row] if any(cells)
+        ]
+        if above:
+            self._notes += (Message("rows_above_header_skipped", **examples(above)),)
+        if header.row is None:
+            self._notes += (Message("columns_numbered", **examples(header.names)),)
+        cells, raw, _ = sample[header.body if header.row is None else header.row]
+        self._header_cells = None if header.row is None else [cell.strip(BLANK) for cell in cells]
+        self._line_end = raw[len(raw.rstrip("\r\n")) :] or "\n"
+        self._quotes_all = raw.rstrip("\r\n") == self.delimiter.join(map(_quote, cells))
+
+    def _find_delimiter(self) -> None:
+        with self._text.open(self.path) as text:
+            lines = [line for _ in range(SAMPLE_ROWS) if (line := text.readline(MAX_LINE_CHARACTERS))]
+        match = EXCEL_DELIMITER.fullmatch(lines[0]) if lines else None
+        self._excel_line = match is not None
+        delimiters = ("\t" if self.path.suffix.lower() == ".tsv" else "") + DELIMITERS
+        self.delimiter = find_delimiter(lines[self._excel_line :], delimiters)
+        if match:
+            announced = match[1].replace("\\t", "\t")
+            self.delimiter = announced if any(announced in line for line in lines[1:]) else self.delimiter
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         indices = [self.columns.index(name) for name in names]
         unnamed = [i for i, name in enumerate(self.columns) if not name]
         width = len(self.columns)
-        for row, number in self._body():
-            cells = [cell.strip() for cell in row]
+        for i, (row, raw, number) in enumerate(self._records()):
+            cells = [cell.strip(BLANK) for cell in row]
             if not any(cells):
-                repairs.add("empty_rows_skipped", number)
+                if not (self._excel_line and i == 0):
+                    repairs.add("empty_rows_skipped", number)
+                continue
+            if i < self._first:
+                continue
+            if cells == self._header_cells:
+                repairs.add("header_rows_repeated", number)
                 continue
             if len(cells) < width:
                 repairs.add("short_rows_filled", number)
                 cells += [""] * (width - len(cells))
             elif any(cells[width:]):
                 repairs.add("cells_joined", number)
-                cells[width - 1 :] = [self.delimiter.join(row[width - 1 :]).strip()]
-            if stray := sum(bool(cells[i]) for i in unnamed):
+                cells[width - 1] = self.delimiter.join(self._raw_cells(raw)[width - 1 :]).strip(BLANK)
+            if unnamed and (stray := sum(bool(cells[i]) for i in unnamed)):
                 repairs.add("cells_without_column_skipped", number, stray)
             yield TableRow(number, tuple([cells[i] for i in indices]))
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         # names of files can hold bytes that are not UTF-8; Python carries them as lone surrogates
         on_error = "surrogateescape" if self.encoding == "utf-8" else "replace"
-        file.write(self._mark)
+        file.write(self._text.mark)
+        names: Row = [column.name for column in added]
         new_rows = iter(rows)
-        is_header = True
         for i, (row, raw, _) in enumerate(self._records()):
-            if i < self._preamble or not row:
-                file.write(raw.encode(self.encoding))
-                continue
-            values: Row = [None] * len(added)
-            if is_header or any(cell.strip() for cell in row):
-                values = [column.name for column in added] if is_header else next(new_rows)
-            is_header = False
+            cells = [cell.strip(BLANK) for cell in row]
+            if i == self._first and self._header is None:
+                header = self.delimiter.join(self._format(name) for name in self.columns)
+                file.write((self._extended(header, list(self.columns), names) + self._line_end).encode(self.encoding))
+            if i == self._header or (i >= self._first and cells == self._header_cells):
+                values = names
+            elif i < self._first or not any(cells):
+                values = [None] * len(added) if i >= self._first and len(row) > 1 else []
+            else:
+                values = next(new_rows)
             body = raw.rstrip("\r\n")
-            missing = self.delimiter * max(0, len(self.columns) - len(row))
-            cells = self.delimiter.join(self._format(spreadsheet_text(value)) for value in values)
-            text = f"{body}{missing}{self.delimiter}{cells}{raw[len(body) :]}"
+            text = (self._extended(body, cells, values) if values else body) + raw[len(body) :]
             file.write(text.encode(self.encoding, on_error))
+
+    def _extended(self, body: str, cells: list[str], values: Row) -> str:
+        """A record without its line end, with new cells behind those of the table's columns."""
+        width, delimiter, behind = len(self.columns), self.delimiter, ""
+        if len(cells) > width:
+            raw_cells = self._raw_cells(body)
+            body, behind = delimiter.join(raw_cells[:width]), delimiter + delimiter.join(raw_cells[width:])
+            if any(cells[width:]):
+                body = delimiter.join([*raw_cells[: width - 1], _quote(delimiter.join(raw_cells[width - 1 :]))])
+                behind = ""
+        missing = "" if cells == self._header_cells else delimiter * (width - len(cells))  # R's header is shorter
+        return f"{body}{missing}{delimiter}{delimiter.join(map(self._format, map(spreadsheet_text, values)))}{behind}"
 
     def _format(self, text: str) -> str:
         special = any(letter in text for letter in ('"', "\r", "\n", self.delimiter)) or text != text.strip()
         return _quote(text) if special or self._quotes_all else text
 
-    def _body(self) -> Iterator[tuple[list[str], int]]:
-        """The rows after the header, each with the number of its first line, but no empty lines."""
-        records = islice(self._records(), self._preamble, None)
-        return islice(((row, line) for row, _, line in records if row), 1, None)
-
-    def _find_header(self) -> tuple[list[str], str]:
-        """Set the delimiter and how many lines are above the header; the header's cells, and its text."""
-        with self._open_text() as text:
-            lines = [line for _ in range(HEADER_LINES) if (line := text.readline(MAX_HEADER_CHARACTERS))]
-        if match := EXCEL_DELIMITER.fullmatch("".join(lines[:1])):
-            self._preamble, self.delimiter = 1, match[1]
-        else:
-            is_tsv = self.path.suffix.lower() == ".tsv"
-            self._preamble, self.delimiter = find_header(lines, "\t" + DELIMITERS if is_tsv else DELIMITERS)
-            if self._preamble:
-                self._notes += (Message("lines_above_header_skipped", count=self._preamble),)
-        records = islice(self._records(), self._preamble, None)
-        header, raw = next(((row, raw) for row, raw, _ in records if row), ([], ""))
-        if not header:
-            raise DataError("table_empty", path=str(self.path))
-        return header, raw
-
-    def _open_text(self) -> io.TextIOWrapper:
-        file = open_data_file(self.path)
-        file.read(len(self._mark))
-        return io.TextIOWrapper(file, encoding=self.encoding, newline="")
+    def _raw_cells(self, raw: str) -> list[str]:
+        """The text of a record cell by cell, with quotes and spaces."""
+        other = f"[^{re.escape(self.delimiter)}]*"
+        cell = re.compile(f' *"(?:[^"]|"")*"{other}|{other}')
+        cells, end, body = [], -1, raw.rstrip("\r\n")
+        while end < len(body) and (match := cell.match(body, end + 1)):
+            cells.append(match[0])
+            end = match.end()
+        return cells
 
     def _records(self) -> Iterator[tuple[list[str], str, int]]:
         """Each record's cells, its text (the lines csv took) and its first line's number; empty lines have no cells."""
@@ -126,51 +144,50 @@ class Delimited(TableFile):
                 taken.append(line)
                 yield line
 
-        with self._open_text() as text:
-            reader = csv.reader(lines(), delimiter=self.delimiter)
-            last_line, next_line, raw = 1, 1, ""
+        number, raw = 1, ""
+        with self._text.open(self.path) as text:
+            if self._excel_line:
+                yield [], text.readline(), 1
+                number = 2
             try:
-                for row in reader:
+                for row in csv.reader(lines(), delimiter=self.delimiter, skipinitialspace=True):
+                    if len(taken) > 1 and self._has_swallowed_rows(row, taken):
+                        raise DataError("csv_quote_open", path=str(self.path), line=number)
                     raw = "".join(taken)
+                    yield row, raw, number
+                    number += len(taken)
                     taken.clear()
-                    last_line, next_line = next_line, reader.line_num + 1
-                    yield row, raw, last_line
             except csv.Error as error:
-                raise DataError("csv_line", path=str(self.path), line=next_line, reason=str(error)) from error
-            if _has_open_quote(raw, self.delimiter):
-                raise DataError("csv_quote_open", path=str(self.path), line=last_line)
+                if len(taken) > 1:
+                    raise DataError("csv_quote_open", path=str(self.path), line=number) from error
+                raise DataError("csv_line", path=str(self.path), line=number, reason=str(error)) from error
+            if number > 1 and not self._is_valid([raw]) and self._is_valid([raw + '"']):
+                raise DataError("csv_quote_open", path=str(self.path), line=number - 1)
 
+    def _has_swallowed_rows(self, row: list[str], lines: list[str]) -> bool:
+        """Whether a quote that is not closed took other rows into a cell: text follows the next quote, or the cell has
+        lines that are rows themselves, with as many cells and a first one of the same shape, or with a photo."""
+        if not self._is_valid(lines):
+            return True
+        spaced = self.delimiter + " "
+        inner = [line for cell in row for line in re.split(r"\r\n?|\n", cell)[1:] if self.delimiter in line]
+        for cells in (line.split(self.delimiter) for line in inner if spaced in lines[0] or spaced not in line):
+            is_like_first = _shape(cells[0]) == _shape(lines[0].split(self.delimiter)[0])
+            if len(cells) == len(self.columns) and (is_like_first or any(map(names_photo, cells))):
+                return True
+        return False
 
-def find_header(lines: Sequence[str], delimiters: str = DELIMITERS) -> tuple[int, str]:
-    """How many lines are above the header (empty ones, and titles in one cell), and the delimiter that occurs most.
-
-    A title differs from the header of a single column in the two lines after it, which have several cells each.
-    """
-    filled = [i for i, line in enumerate(lines) if line.strip()]
-    top = filled[0] if filled else 0
-
-    def likely_delimiter(line: str) -> str:
-        return max(delimiters, key=QUOTED.sub("", line).count)
-
-    for i, after in pairwise(filled):
-        delimiter = likely_delimiter(lines[i])
-        if delimiter in lines[i] or '"' in lines[i]:  # in quotes a cell may go on in the next line
-            is_header = delimiter in lines[i] and delimiter in lines[after]
-            return (i, delimiter) if is_header or i == top else (top, likely_delimiter(lines[top]))
-    return top, likely_delimiter(lines[top]) if lines else delimiters[0]
-
-
-def _has_open_quote(raw: str, delimiter: str) -> bool:
-    """Whether the last record's text ends inside quotes: a quote at its end makes it valid."""
-
-    def is_valid(text: str) -> bool:
+    def _is_valid(self, lines: list[str]) -> bool:
         try:
-            list(csv.reader(text.splitlines(True), delimiter=delimiter, strict=True))
+            list(csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True))
         except csv.Error:
             return False
         return True
 
-    return not is_valid(raw) and is_valid(raw + '"')
+
+def _shape(cell: str) -> str:
+    """A cell with `9` for each run of digits and `a` for each run of letters."""
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell.strip()))
 
 
 def _quote(text: str) -> str:

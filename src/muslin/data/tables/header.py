@@ -1,12 +1,118 @@
-"""Where the header of a table is, and the names of its columns."""
+"""Where a table begins: its delimiter, its header, and the names of its columns."""
 
-from collections.abc import Sequence
+import csv
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from statistics import median_high
+from typing import NamedTuple
+
+from muslin.data.photos import PHOTO_SUFFIXES
+
+DELIMITERS = ",;\t|"
+
+HEADER_ROWS = 20
+"""Rows that are not empty among which the header is searched."""
+
+SAMPLE_ROWS = 100
+"""Rows from which the delimiter and the header are guessed."""
+
+ID = re.compile(r"\d{5,}")
+"""A number that is an article's and no column's name, unlike 2024."""
+
+MIN_RECURRENCES = 2
+"""Rows below that share a word with a row of data; a header shares one by accident at most."""
+
+NUMBER = re.compile(r"[-+]?[\d.,]+")
 
 
-def name_columns(cells: Sequence[str]) -> tuple[str, ...]:
-    """The columns' names: cells of the header without spaces around them; empty where a column has none.
+class Header(NamedTuple):
+    """The header of a table.
 
-    pandas writes its index as a first column without a name, which is called `column 1`.
+    Attributes:
+        names: of the columns; empty where one has none.
+        row: index of the header among the rows; None where there is none, and columns are called `column 1`, ….
+        body: index of the first row of data.
     """
-    names = [cell.strip() for cell in cells]
-    return (names[0] or "column 1", *names[1:])
+
+    names: tuple[str, ...]
+    row: int | None
+    body: int
+
+
+def find_header(rows: Sequence[Sequence[str]]) -> Header:
+    """The header among the first rows of a table, whose cells have no spaces around them.
+
+    It is the first row with as many filled cells as the rows below it typically have: titles and comments have fewer.
+    A row that looks like data is no header; then the row above is, if more than half of its cells are filled.
+    """
+    filled = [(i, count) for i, row in enumerate(rows) if (count := sum(map(bool, row)))]
+    for k, (i, count) in enumerate(filled[:HEADER_ROWS]):
+        below = [rows[j] for j, _ in filled[k + 1 :]]
+        typical = median_high([n for _, n in filled[k + 1 :]] or [count])
+        is_index = not rows[i][0] and count == len(rows[i]) - 1 > 0  # pandas gives its index no name
+        if _is_comment(rows[i]) or count < typical - is_index:
+            continue
+        if not _looks_like_data(rows[i], below):
+            return Header(_column_names(rows[i], below), i, i + 1)
+        above, n = filled[k - 1] if k else (i, 0)
+        # numpy.savetxt writes the header as a comment
+        if 2 * n > typical and n > 1 and (n == count or not _is_comment(rows[above])):
+            cells = [rows[above][0].lstrip("# "), *rows[above][1:]]
+            return Header(_column_names(cells, [rows[i], *below]), above, i)
+        widths = Counter(
+            len(row) - next(n for n, cell in enumerate(reversed(row)) if cell) for row in (rows[i], *below)
+        )
+        width = max(widths, key=lambda width: (widths[width], width))
+        return Header(tuple(f"column {n}" for n in range(1, width + 1)), None, i)
+    index = filled[0][0] if filled else 0
+    return Header(_column_names(rows[index], ()), index, index + 1) if filled else Header((), None, 0)
+
+
+def _column_names(cells: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The cells of the header; a first column without a name, which numbers the rows, is called `column 1`."""
+    numbers = [row[0] for row in below if len(row) == len(cells) + 1 and row[-1]]
+    if numbers and numbers == [str(n) for n in range(1, len(below) + 1)]:  # R leaves the cell out
+        return ("column 1", *cells)
+    return (cells[0] or "column 1", *cells[1:])
+
+
+def _is_comment(row: Sequence[str]) -> bool:
+    return bool(re.match(r"#(?=[#!\s])", row[0])) or (row[0].startswith("#") and not any(row[1:]))
+
+
+def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a cell names a photo, is an article's number above another, or words recur below in their columns."""
+    if any(map(names_photo, row)):
+        return True
+    others = [other for other in below if list(other) != list(row)]  # equal ones are headers of joined tables
+    if any(ID.fullmatch(a) and ID.fullmatch(b) for other in others for a, b in zip(row, other, strict=False)):
+        return True
+    words = {(i, cell) for i, cell in enumerate(row) if cell and not NUMBER.fullmatch(cell)}
+    return sum(not words.isdisjoint(enumerate(other)) for other in others) >= MIN_RECURRENCES
+
+
+def names_photo(cell: str) -> bool:
+    """Whether a cell is the address or the file name of a photo."""
+    return "://" in cell or os.path.splitext(cell.rstrip("'\") ]"))[1].lower() in PHOTO_SUFFIXES
+
+
+def find_delimiter(lines: Sequence[str], delimiters: str) -> str:
+    """The delimiter that gives most rows the same number of cells, from the earliest row on."""
+    scores: dict[str, tuple[float, ...]] = {}
+    for delimiter in delimiters:
+        sizes = [len(row) for row in parse_lines(lines, delimiter) if any(map(str.strip, row))]
+        counts = Counter(sizes)
+        size = max(counts, key=lambda size: (counts[size], size), default=1)
+        start = max((i for i, n in enumerate(sizes[:HEADER_ROWS], 1) if n == 1), default=0)
+        scores[delimiter] = (size > 1, -start, counts[size], size) if size > 1 else (0, sum(sizes) - len(sizes))
+    return max(delimiters, key=lambda delimiter: scores[delimiter])
+
+
+def parse_lines(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    """The rows in lines of text, up to one that is not valid."""
+    try:
+        yield from csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    except csv.Error:
+        return

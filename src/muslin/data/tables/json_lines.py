@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from muslin.data.gzip_files import open_data_file
 from muslin.data.tables.cells import AddedColumn, Row, to_cell, typed_value
-from muslin.data.tables.table_file import Repairs, TableFile, TableRow
+from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError
 
@@ -24,20 +23,22 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 class JsonLines(TableFile):
-    """One JSON object per line; the columns are the names in any of them, in order of appearance."""
+    """One JSON object per line; the columns are the names in any of them, in order of appearance.
 
-    suffixes: tuple[str, ...] = (".jsonl", ".ndjson", ".json")
+    An object within an object gives columns such as `data.image`.
+    """
+
+    suffixes = (".jsonl", ".ndjson", ".json")
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where the file cannot be read or a line is not an object."""
         super().__init__(path)
-        encoding = find_encoding(path)
-        encoding.check(path)
-        self._encoding, self._digest = str(encoding.name), encoding.digest
-        self._notes = encoding.notes
+        self._text = find_encoding(path)
+        self._text.check(path)
+        self._digest, self._notes = self._text.digest, self._text.notes
         names: dict[str, None] = {}
         for _, value in self._lines():
-            names |= dict.fromkeys(value or ())
+            names |= dict.fromkeys(value)
         self.columns = tuple(names)
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
@@ -49,19 +50,27 @@ class JsonLines(TableFile):
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         new_rows = iter(rows)
+        file.write(self._text.mark)
+        encoding = str(self._text.name)
         for line, value in self._lines():
-            if not value:
-                file.write(line)
-                continue
-            cells = {column.name: typed_value(cell) for column, cell in zip(added, next(new_rows), strict=True)}
-            more = json.dumps(cells, ensure_ascii=self._encoding != "utf-8")[1:]
-            body = line.rstrip()
-            file.write(body[:-1] + b", ")
-            file.write(more.encode("utf-8", "surrogateescape") + line[len(body) :])
+            if value:
+                cells = {column.name: typed_value(cell) for column, cell in zip(added, next(new_rows), strict=True)}
+                body = line.rstrip(BLANK)
+                more = json.dumps(cells, ensure_ascii=encoding == "cp1252")[1:]
+                line = f"{body[:-1]}, {more}{line[len(body) :]}"
+            file.write(line.encode(encoding, "surrogateescape" if encoding == "utf-8" else "replace"))
 
-    def _lines(self) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-        """Each line with its line end, and its object; None for an empty line."""
-        with open_data_file(self.path) as file:
-            for number, line in enumerate(file, 1):
-                text = line.decode(self._encoding).removeprefix("\ufeff" if number == 1 else "")
-                yield line, _parse_line(self.path, number, text) if text.strip() else None
+    def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each line with its line end, and its object; an empty one for an empty line."""
+        with self._text.open(self.path, newline="\n") as text:
+            for number, line in enumerate(text, 1):
+                body = line.strip(BLANK)
+                yield line, _flatten(_parse_line(self.path, number, body)) if body else {}
+
+
+def _flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The same with `data.image` for an object in an object; an empty object stays."""
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        flat |= _flatten(item, f"{prefix}{name}.") if isinstance(item, dict) and item else {prefix + name: item}
+    return flat

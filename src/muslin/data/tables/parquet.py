@@ -57,7 +57,8 @@ class Parquet(TableFile):
         classes: per column whose classes the file lists, their order, `kind` and maybe the column `unknown`.
     """
 
-    suffixes: tuple[str, ...] = (".parquet", ".pq")
+    suffixes = (".parquet", ".pq")
+    damaged = "parquet_damaged"
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where the file cannot be read."""

@@ -1,14 +1,28 @@
 """What all kinds of tables share: rows with the numbers that a person sees, and the counts of what was repaired."""
 
+import csv
 import hashlib
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+from xml.etree.ElementTree import ParseError
+from xml.parsers.expat import ExpatError
 
 from muslin.data.tables.cells import AddedColumn, Cell, Row
+from muslin.errors import DataError
 from muslin.messages import MAX_EXAMPLES, Message
+
+BLANK = "\0\x1a\ufeff" + "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
+"""Characters around a cell that are not its text; NUL and Ctrl-Z end the files of old programs."""
+
+FOREIGN_ERRORS = (csv.Error, zlib.error, zipfile.BadZipFile, ExpatError, ParseError, RuntimeError, LookupError,
+                  ValueError, ArithmeticError, EOFError, OSError, MemoryError)  # fmt: skip
+"""What libraries raise for a damaged file; pyarrow's own errors are among them."""
 
 
 class TableRow(NamedTuple):
@@ -21,6 +35,16 @@ class TableRow(NamedTuple):
 
     number: int
     cells: tuple[Cell, ...]
+
+
+@contextmanager
+def damage_as_data_error(path: Path, code: str) -> Iterator[None]:
+    """Raises DataError `code`, which names the reason, where a library cannot read the file at `path`."""
+    try:
+        yield
+    except FOREIGN_ERRORS as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise DataError(code, path=str(path), reason=reason) from error
 
 
 class Repairs:
@@ -51,9 +75,11 @@ class TableFile(ABC):
         path: the file or folder.
         columns: the columns' names, in order; a name means the first of equal ones.
         suffixes: of file names of this kind.
+        damaged: code of the error of a damaged file.
     """
 
     suffixes: tuple[str, ...] = ()
+    damaged = "file_unreadable"
     columns: tuple[str, ...]
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +108,8 @@ class TableFile(ABC):
             DataError: the file is damaged; its parameters name the row.
         """
         repairs = Repairs()
-        yield from self._read_rows(names, repairs)
+        with damage_as_data_error(self.path, self.damaged):
+            yield from self._read_rows(names, repairs)
         self._repairs = repairs.messages()
 
     @abstractmethod

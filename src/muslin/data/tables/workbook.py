@@ -5,13 +5,13 @@ through. Source of the format: ECMA-376, part 1, 18.3 (sheets) and 18.4 (shared 
 """
 
 import datetime
+import itertools
 import re
 import shutil
 import string
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
@@ -20,10 +20,10 @@ from xml.sax.saxutils import escape
 
 from muslin.data.archives import archive_files, archive_kind, archive_names
 from muslin.data.tables.cells import AddedColumn, CellValue, Row, cell_text, format_cell
-from muslin.data.tables.header import name_columns
+from muslin.data.tables.header import SAMPLE_ROWS, find_header
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow
 from muslin.errors import DataError
-from muslin.messages import Message
+from muslin.messages import Message, examples
 
 BLOCK_BYTES = 2**18
 
@@ -39,17 +39,14 @@ SPANS = re.compile(rb"\sspans\s*=\s*(\"[^\"]*\"|'[^']*')")
 LAST_COLUMN = re.compile(rb"ref\s*=\s*[\"'][A-Z]+\d+:([A-Z]+)\d+")
 """In the tag of the sheet's dimension, its last column; no longer true with cells added."""
 
-HEADER_ROWS = 20
-"""Rows among which the header is searched."""
-
 DATE_FORMATS = {*range(14, 23), *range(27, 37), 45, 47, *range(50, 59)}
 """Numbers of Excel's own formats of dates; 46 shows a duration (18.8.30)."""
 
 NOT_DATE_PARTS = re.compile(r'"[^"]*"|\\.|_.|\[(?!hh?\]|mm?\]|ss?\])[^\]]*\]')
 """In a number format: text in quotes, escaped characters, and colours and languages in brackets."""
 
-_READ_ERRORS = (zipfile.BadZipFile, expat.ExpatError, ElementTree.ParseError, NotImplementedError, RuntimeError,
-                LookupError, ValueError, EOFError, OSError)  # fmt: skip
+_SheetRow = tuple[int, dict[int, str]]
+"""The number of a row, and its cells that are not empty, by column from 0."""
 
 
 def is_workbook(path: Path) -> bool:
@@ -63,17 +60,18 @@ def is_workbook(path: Path) -> bool:
 class Workbook(TableFile):
     """The first visible sheet with a header and rows.
 
-    The header is the first row with more than one cell, if there is one: a title stands alone in its row. Formulas are
-    their saved results, dates are written as 2024-05-31, numbers shown with leading zeros keep them, and errors such as
-    #N/A are empty cells.
+    Formulas are their saved results, dates are written as 2024-05-31, numbers shown with leading zeros keep them, and
+    errors such as #N/A are empty cells.
     """
 
-    suffixes: tuple[str, ...] = (".xlsx", ".xlsm")
+    suffixes = (".xlsx", ".xlsm")
+    damaged = "workbook_damaged"
+    _header_cells: dict[int, str] | None = None
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where it is not a workbook, is damaged or unsafe to unpack, or has no table."""
         super().__init__(path)
-        with self._open() as archive:
+        with zipfile.ZipFile(path) as archive:
             archive_files(path)  # refuses links, paths that lead outside and absurd expansion
             sheets = _visible_sheets(archive)
             self._book = _read_styles(archive)
@@ -81,69 +79,89 @@ class Workbook(TableFile):
 
     def _find_table(self, sheets: dict[str, str]) -> None:
         """Choose one of the sheets, whose entries in the archive are given by name, and find its header."""
+        formulas = 0
         for name, entry in sheets.items():
             self._sheet, chosen, editor, count = entry, name, _SheetEditor(self._book), 0
-            first: list[dict[int, str]] = []
-            for _, cells in self._filled_rows(editor):
+            first: list[tuple[int, dict[int, str]]] = []
+            for number, cells in self._filled_rows(editor):
                 count += 1
-                if count <= HEADER_ROWS:
-                    first.append(cells)
-            self._above = next((row for row, cells in enumerate(first) if len(cells) > 1), 0)
-            if count > self._above + 1:
+                if count <= SAMPLE_ROWS:
+                    first.append((number, cells))
+            self._merged, formulas = editor.merged, formulas + len(editor.formulas_without_result)
+            filled = [dict(cells) for _, cells, _ in self._fill_merged((n, dict(cells)) for n, cells in first)]
+            header = find_header([[cells.get(i, "") for i in range(editor.width)] for cells in filled])
+            if count > header.body:
                 break
         else:
-            raise DataError("workbook_without_table", path=str(self.path))
-        self._width, self._merged = editor.width, editor.merged
-        self.columns = name_columns([first[self._above].get(i, "") for i in range(self._width)])
+            raise DataError("workbook_without_table", path=str(self.path), formulas=formulas or None)
         if others := [other for other in sheets if other != chosen]:
-            self._notes = (
-                Message("one_sheet_read", name=chosen, others=others, empty=list(sheets).index(chosen) or None),
-            )
-        if self._above:
-            self._notes += (Message("rows_above_header_skipped", count=self._above),)
+            empty = list(sheets).index(chosen) or None
+            self._notes += (Message("one_sheet_read", name=chosen, others=others, empty=empty),)
+        if above := [number for number, _ in first[: header.body if header.row is None else header.row]]:
+            self._notes += (Message("rows_above_header_skipped", **examples(above)),)
+        names = [*header.names, *[""] * (editor.width - len(header.names))]
+        if header.row is None:
+            self._notes += (Message("columns_numbered", **examples(header.names)),)
+        else:
+            number, self._header_cells = first[header.row]
+            for left, right, top, bottom in self._merged:
+                for column in range(left + 1, right + 1 if top <= number <= bottom else 0):
+                    names[column] = names[column] or f"{names[left]} {column - left + 1}"
+        self.columns, self._first = tuple(names), header.body
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         """Cells merged downwards hold for each of their rows."""
         indices = [self.columns.index(name) for name in names]
-        merged = {(top, column): bottom for column, top, bottom in self._merged if bottom > top and column in indices}
-        filled: dict[int, tuple[str, int]] = {}  # by column the text of a merged cell, and its last row
         editor = _SheetEditor(self._book)
         last = 0
-        for i, (number, cells) in enumerate(self._filled_rows(editor)):
+        for i, (number, cells, filled) in enumerate(self._fill_merged(self._filled_rows(editor))):
             if i and number > last + 1:
                 repairs.add("empty_rows_skipped", last + 1, number - last - 1)
             last = number
-            if i <= self._above:
+            if i < self._first:
                 continue
-            if merged:
-                for column in indices:
-                    if bottom := merged.get((number, column)):
-                        filled[column] = cells.get(column, ""), bottom
-                    elif column in filled and number <= filled[column][1] and column not in cells:
-                        cells[column] = filled[column][0]
-                        repairs.add("merged_cells_filled", number)
+            if filled is None:
+                repairs.add("header_rows_repeated", number)
+                continue
+            if filled:
+                repairs.add("merged_cells_filled", number, filled)
             if stray := sum(not self.columns[column] for column in cells):
                 repairs.add("cells_without_column_skipped", number, stray)
             yield TableRow(number, tuple(cells.get(i, "") for i in indices))
-        for name in editor.error_cells:
-            repairs.add("error_cells_emptied", name)
-        for name in editor.formulas_without_result:
-            repairs.add("formulas_without_result", name)
+        for code in ("error_cells_emptied", "formulas_without_result"):
+            for name in editor.error_cells if code == "error_cells_emptied" else editor.formulas_without_result:
+                repairs.add(code, name)
+
+    def _fill_merged(self, rows: Iterable[_SheetRow]) -> Iterator[tuple[int, dict[int, str], int | None]]:
+        """The rows with the number of cells filled, because they are merged downwards; None for a repeated header."""
+        starting: dict[int, list[tuple[int, int]]] = {}
+        for column, _, top, bottom in self._merged:
+            if bottom > top:
+                starting.setdefault(top, []).append((column, bottom))
+        running: dict[int, tuple[str, int]] = {}  # by column the text of the merged cells, and their last row
+        for number, cells in rows:
+            if cells == self._header_cells:
+                yield number, cells, None
+                continue
+            above = {column: text for column, (text, last) in running.items() if number <= last and text}
+            running |= {column: (cells.get(column, ""), last) for column, last in starting.get(number, ())}
+            filled = above.keys() - cells.keys()
+            yield number, above | cells, len(filled)
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
-        if self._width + len(added) > MAX_COLUMNS:
-            raise DataError("sheet_too_wide", path=str(self.path), columns=self._width, max_columns=MAX_COLUMNS)
+        if len(self.columns) + len(added) > MAX_COLUMNS:
+            raise DataError("sheet_too_wide", path=str(self.path), columns=len(self.columns), max_columns=MAX_COLUMNS)
         names: Row = [column.name for column in added]
-        new_rows = chain(repeat((), self._above), [names], rows)
+        new_rows, count, width = iter(rows), itertools.count(), len(self.columns)
 
         def new_cells(cells: dict[int, str], row: int, prefix: str) -> bytes:
-            values = next(new_rows)
-            return "".join(
-                _cell_xml(value, f"{_column_letters(self._width + i)}{row}", prefix) for i, value in enumerate(values)
-            ).encode()
+            is_above = next(count) < self._first
+            values = names if cells == self._header_cells else () if is_above else next(new_rows)
+            places = (f"{_column_letters(i)}{row}" for i in itertools.count(width))
+            return "".join(_cell_xml(*cell, prefix) for cell in zip(values, places, strict=False)).encode()
 
-        last_column = _column_letters(self._width + len(added) - 1)
-        with self._open() as archive, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as copy:
+        last_column = _column_letters(width + len(added) - 1)
+        with zipfile.ZipFile(self.path) as archive, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as copy:
             for entry in archive.infolist():
                 info = zipfile.ZipInfo(entry.filename, entry.date_time)
                 info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, entry.external_attr
@@ -154,27 +172,17 @@ class Workbook(TableFile):
                     for piece in self._edit(source, _SheetEditor(self._book, new_cells, last_column)):
                         target.write(piece)
 
-    def _open(self) -> zipfile.ZipFile:
-        try:
-            return zipfile.ZipFile(self.path)
-        except _READ_ERRORS as error:
-            raise _damaged(self.path, error) from error
-
-    def _filled_rows(self, editor: "_SheetEditor") -> Iterator[tuple[int, dict[int, str]]]:
-        """Per row that is not empty its number, and its cells that are not, by column from 0."""
-        with self._open() as archive, archive.open(self._sheet) as source:
+    def _filled_rows(self, editor: "_SheetEditor") -> Iterator[_SheetRow]:
+        with zipfile.ZipFile(self.path) as archive, archive.open(self._sheet) as source:
             for _ in self._edit(source, editor):
                 yield from editor.rows
                 editor.rows.clear()
 
     def _edit(self, source: Any, editor: "_SheetEditor") -> Iterator[bytes]:
         """The sheet's XML in pieces, edited."""
-        try:
-            while block := source.read(BLOCK_BYTES):
-                yield editor.feed(block)
-            yield editor.feed(b"")
-        except _READ_ERRORS as error:
-            raise _damaged(self.path, error) from error
+        while block := source.read(BLOCK_BYTES):
+            yield editor.feed(block)
+        yield editor.feed(b"")
 
 
 @dataclass(frozen=True)
@@ -240,7 +248,7 @@ class _SheetEditor:
 
     Attributes:
         rows: number and cells of each row so far that is not empty; to be cleared by the reader.
-        merged: first column, first row and last row of the merged cells so far.
+        merged: first and last column, first and last row of the merged cells so far.
         width: columns up to the last cell that is not empty.
     """
 
@@ -252,7 +260,7 @@ class _SheetEditor:
     ) -> None:
         self._book, self._at_row_end, self._last_column = book, at_row_end, last_column
         self.rows: list[tuple[int, dict[int, str]]] = []
-        self.merged: list[tuple[int, int, int]] = []
+        self.merged: list[tuple[int, int, int, int]] = []
         self.width = 0
         self.error_cells: list[str] = []
         self.formulas_without_result: list[str] = []
@@ -309,7 +317,7 @@ class _SheetEditor:
         elif local == "mergeCell":
             first, _, last = attributes["ref"].partition(":")
             top, bottom = (int(place.lstrip(string.ascii_uppercase)) for place in (first, last or first))
-            self.merged.append((_column_index(first), top, bottom))
+            self.merged.append((_column_index(first), _column_index(last or first), top, bottom))
         elif local == "dimension" and self._last_column and (match := LAST_COLUMN.search(self._tag_text())):
             self._edits.append((self._tag + match.start(1), len(match[1]), self._last_column.encode()))
 
@@ -361,50 +369,36 @@ def _check_encoding(version: str, encoding: str | None, standalone: int) -> None
         raise ValueError(f"its sheet is {encoding} text, expected UTF-8")
 
 
-def _damaged(path: object, error: Exception) -> DataError:
-    return DataError("workbook_damaged", path=str(path), reason=str(error) or type(error).__name__)
-
-
 def _visible_sheets(archive: zipfile.ZipFile) -> dict[str, str]:
     """The archive's entry with each visible sheet, by the sheet's name."""
-    try:
-        targets = {
-            element.get("Id"): element.get("Target", "")
-            for element in _parse_xml(archive, "xl/_rels/workbook.xml.rels")
-        }
-        sheets = {}
-        for sheet in _parse_xml(archive, "xl/workbook.xml").iter():
-            if sheet.tag.endswith("}sheet") and sheet.get("state", "visible") == "visible":
-                target = targets[next(value for name, value in sheet.items() if name.endswith("}id"))]
-                entry = target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
-                archive.getinfo(entry)
-                sheets[sheet.get("name", "")] = entry
-        return sheets
-    except (*_READ_ERRORS, StopIteration) as error:
-        raise _damaged(archive.filename, error) from error
+    relations = _parse_xml(archive, "xl/_rels/workbook.xml.rels")
+    targets = {element.get("Id"): element.get("Target", "") for element in relations}
+    sheets = {}
+    for sheet in _parse_xml(archive, "xl/workbook.xml").iter():
+        if sheet.tag.endswith("}sheet") and sheet.get("state", "visible") == "visible":
+            target = targets[next((value for name, value in sheet.items() if name.endswith("}id")), None)]
+            entry = target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
+            archive.getinfo(entry)
+            sheets[sheet.get("name", "")] = entry
+    return sheets
 
 
 def _read_styles(archive: zipfile.ZipFile) -> _BookStyles:
     strings, shown = [], []
-    try:
-        book = _parse_xml(archive, "xl/workbook.xml")
-        if "xl/sharedStrings.xml" in archive.namelist():
-            for item in _parse_xml(archive, "xl/sharedStrings.xml"):
-                pieces = (piece for part in item if not part.tag.endswith("}rPh") for piece in part.iter())
-                text = "".join(piece.text or "" for piece in pieces if piece.tag.endswith("}t"))
-                strings.append(text.replace("x005F_", ""))
-        if "xl/styles.xml" in archive.namelist():
-            styles = _parse_xml(archive, "xl/styles.xml")
-            own = dict.fromkeys(map(str, DATE_FORMATS), "d") | {"46": "[h]"}
-            codes = {
-                item.get("numFmtId"): item.get("formatCode", "")
-                for item in styles.iter()
-                if "formatCode" in item.attrib
-            }
-            xfs = next((item for item in styles if item.tag.endswith("}cellXfs")), ())
-            shown = [(own | codes).get(xf.get("numFmtId", "0"), "") for xf in xfs]
-    except _READ_ERRORS as error:
-        raise _damaged(archive.filename, error) from error
+    book = _parse_xml(archive, "xl/workbook.xml")
+    if "xl/sharedStrings.xml" in archive.namelist():
+        for item in _parse_xml(archive, "xl/sharedStrings.xml"):
+            pieces = (piece for part in item if not part.tag.endswith("}rPh") for piece in part.iter())
+            text = "".join(piece.text or "" for piece in pieces if piece.tag.endswith("}t"))
+            strings.append(text.replace("x005F_", ""))
+    if "xl/styles.xml" in archive.namelist():
+        styles = _parse_xml(archive, "xl/styles.xml")
+        own = dict.fromkeys(map(str, DATE_FORMATS), "d") | {"46": "[h]"}
+        codes = {
+            item.get("numFmtId"): item.get("formatCode", "") for item in styles.iter() if "formatCode" in item.attrib
+        }
+        xfs = next((item for item in styles if item.tag.endswith("}cellXfs")), ())
+        shown = [(own | codes).get(xf.get("numFmtId", "0"), "") for xf in xfs]
     is_1904 = any(item.get("date1904") in ("1", "true") for item in book)
     epoch = datetime.datetime(1904, 1, 1) if is_1904 else datetime.datetime(1899, 12, 30)
     return _BookStyles(strings, shown, epoch)
