@@ -133,6 +133,30 @@ def test_system_files_are_skipped_and_counted(photos: Path) -> None:
     assert (others.code, others.params["names"]) == ("other_files_skipped", ["README.md"])
 
 
+@pytest.mark.parametrize(
+    "folder", ["@eaDir", "#recycle", "$RECYCLE.BIN", "__pycache__", "lost+found", "Catalog.lrdata"]
+)
+def test_folders_of_systems_are_no_classes(photos: Path, folder: str) -> None:
+    before = read(photos / "train")
+    (photos / "train" / folder).mkdir()
+    shutil.copy(photos / "train/hat/hat-00.jpg", photos / "train" / folder / "thumb.jpg")
+    data = read(photos / "train")
+    assert_same(before, data)
+    assert [(fix.code, fix.params["count"]) for fix in data.fixes] == [("hidden_files_skipped", 1)]
+
+
+def test_links_never_replace_the_folders_they_lead_to(photos: Path, tmp_path: Path) -> None:
+    before = read(photos)
+    (photos / "train/a-link").symlink_to(photos / "train/hat")
+    (photos / "eval").symlink_to(photos / "test")
+    (photos / "train/dress/loop").symlink_to(photos)
+    (photos / "train/hat/above").symlink_to(tmp_path)
+    assert_same(before, read(photos))
+    shutil.move(photos / "train/shirt", tmp_path / "elsewhere")
+    (photos / "train/shirt").symlink_to(tmp_path / "elsewhere")
+    assert_same(before, read(photos))
+
+
 def test_photo_outside_the_parts_is_skipped_and_counted(photos: Path) -> None:
     shutil.copy(photos / "train/hat/hat-00.jpg", photos / "cover.jpg")
     [fix] = read(photos).fixes

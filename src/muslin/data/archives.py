@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +30,19 @@ UTF_8_NAME = 0x800
 """Flag of a zip entry whose name is UTF-8; others are cp437 (APPNOTE 6.3.10, 4.4.4), though not all programs comply."""
 
 
+@dataclass(frozen=True)
+class FolderNotes:
+    """What `files_in` met besides files.
+
+    Attributes:
+        folders: names of folders without a file of their own; of an archive, of all folders that it lists.
+        links: names of links to folders that were read under another name, or that lead back above.
+    """
+
+    folders: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+
+
 def archive_kind(path: Path) -> str | None:
     """`zip` or `tar` (gzipped or not), by content; None for anything else."""
     if path.is_dir():
@@ -39,35 +53,54 @@ def archive_kind(path: Path) -> str | None:
     return "tar" if start[257:262] == b"ustar" else None
 
 
-def files_in(path: Path) -> tuple[dict[str, Photo], Any]:
+def files_in(path: Path, notes: FolderNotes | None = None) -> tuple[dict[str, Photo], Any]:
     """The files below a folder or in an archive, by name with `/` between folders; and what to keep while reading them.
 
     Raises:
         DataError, StorageError: `path` is neither, or as `archive_files`.
     """
     if path.is_dir():
-        return dict(walk(path)), None
+        return dict(walk(path, notes)), None
     if archive_kind(path) is None:
         raise DataError("not_folder_or_archive", path=str(path))
-    return archive_files(path)
+    return archive_files(path, notes)
 
 
-def walk(folder: Path) -> Iterator[tuple[str, Photo]]:
-    """The files below `folder` by name, in order. Links are followed, but no folder is visited twice."""
+def walk(folder: Path, notes: FolderNotes | None = None) -> Iterator[tuple[str, Photo]]:
+    """The files below `folder` by name: those in real folders first, then those that only a link reaches.
+
+    No folder is read twice, so that a link never takes the place of the folder to which it leads.
+    """
+    notes = notes or FolderNotes()
+    top = os.path.realpath(folder)
     visited: set[str] = set()
-    for parent, below, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in visited:
-            below.clear()
+    starts = [str(folder)]
+    for start in starts:  # grows by the links met
+        real = os.path.realpath(start)
+        if real in visited or (start != starts[0] and _is_inside(top, real)):
+            notes.links.append(Path(start).relative_to(folder).as_posix())
             continue
-        visited.add(real)
-        below.sort()
-        for name in sorted(names):
-            file = Path(parent, name)
-            yield file.relative_to(folder).as_posix(), Photo(str(file), file)
+        for parent, below, names in os.walk(start):
+            real = os.path.realpath(parent)
+            if real in visited:
+                notes.links.append(Path(parent).relative_to(folder).as_posix())
+                below.clear()
+                continue
+            visited.add(real)
+            below.sort()
+            starts += (path for name in below if os.path.islink(path := os.path.join(parent, name)))
+            if not names:
+                notes.folders.append(Path(parent).relative_to(folder).as_posix())
+            for name in sorted(names):
+                file = Path(parent, name)
+                yield file.relative_to(folder).as_posix(), Photo(str(file), file)
 
 
-def archive_files(path: Path) -> tuple[dict[str, Photo], Any]:
+def _is_inside(inner: str, outer: str) -> bool:
+    return os.path.commonpath([inner, outer]) == outer
+
+
+def archive_files(path: Path, notes: FolderNotes | None = None) -> tuple[dict[str, Photo], Any]:
     """The files in the archive by name, and what to keep while reading them.
 
     Raises:
@@ -75,7 +108,7 @@ def archive_files(path: Path) -> tuple[dict[str, Photo], Any]:
         StorageError: a gzipped tar cannot be unpacked to a temporary file.
     """
     with _archive_errors(path):
-        entries, unpacked = _open_entries(path)
+        entries, unpacked = _open_entries(path, notes or FolderNotes())
         files = list(islice(entries, MAX_FILES + 1))
     if len(files) > MAX_FILES:
         raise DataError("archive_too_many_files", path=str(path), max_files=MAX_FILES)
@@ -89,16 +122,16 @@ def archive_names(path: Path) -> Iterator[str]:
         DataError, StorageError: as `archive_files`.
     """
     with _archive_errors(path):
-        entries, _unpacked = _open_entries(path)
+        entries, _unpacked = _open_entries(path, FolderNotes())
         for name, _ in entries:
             yield name
 
 
-def _open_entries(path: Path) -> tuple[Iterator[tuple[str, Photo]], Any]:
+def _open_entries(path: Path, notes: FolderNotes) -> tuple[Iterator[tuple[str, Photo]], Any]:
     if archive_kind(path) == "zip":
-        return _zip_entries(path), None
+        return _zip_entries(path, notes), None
     unpacked = _unpacked_tar(path) if is_gzipped(path) else None
-    return _tar_entries(path, Path(unpacked.name) if unpacked else path), unpacked
+    return _tar_entries(path, Path(unpacked.name) if unpacked else path, notes), unpacked
 
 
 @contextmanager
@@ -110,10 +143,11 @@ def _archive_errors(path: Path) -> Iterator[None]:
         raise DataError("archive_damaged", path=str(path), reason=str(error)) from error
 
 
-def _zip_entries(path: Path) -> Iterator[tuple[str, Photo]]:
+def _zip_entries(path: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         for entry in archive.infolist():
             if entry.is_dir():
+                notes.folders.append(_plain_name(_decoded_name(entry)))
                 continue
             name = _safe_name(path, _decoded_name(entry))
             if stat.S_ISLNK(entry.external_attr >> 16):
@@ -144,11 +178,12 @@ def _decoded_name(entry: zipfile.ZipInfo) -> str:
         return entry.filename
 
 
-def _tar_entries(path: Path, plain: Path) -> Iterator[tuple[str, Photo]]:
+def _tar_entries(path: Path, plain: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
     plain_bytes = plain.stat().st_size
     with tarfile.open(plain, "r:") as archive:
         for entry in archive:
             if entry.isdir():
+                notes.folders.append(_plain_name(entry.name))
                 continue
             name = _safe_name(path, entry.name)
             if entry.offset_data + entry.size > plain_bytes:
@@ -173,10 +208,14 @@ def _unpacked_tar(path: Path) -> Any:
     return file
 
 
+def _plain_name(name: str) -> str:
+    return str(PurePosixPath(name.replace("\\", "/")))
+
+
 def _safe_name(path: Path, name: str) -> str:
     plain = name.replace("\\", "/")
     if plain.startswith("/") or plain[1:2] == ":":
         raise DataError("archive_entry_absolute", path=str(path), name=name)
     if ".." in plain.split("/"):
         raise DataError("archive_entry_outside", path=str(path), name=name)
-    return str(PurePosixPath(plain))
+    return _plain_name(name)

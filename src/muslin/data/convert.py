@@ -22,7 +22,7 @@ from muslin.data.dataset import (
 )
 from muslin.data.formats import classes_file, folders, idx, parquet_images, pixels_csv, pixels_csv_folder
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
+from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages, is_hidden
 from muslin.data.registry import DATASETS
 from muslin.errors import DataError, ImageError, unknown
 from muslin.messages import Log, Message, no_log
@@ -207,7 +207,7 @@ def _photo_files(dataset: Dataset, excluded: list[str], log: Log) -> Iterator[tu
 def _folder_name(name: str) -> str:
     """A folder name for a class: unchanged where every system accepts it and it is not hidden."""
     text = "".join(quote(c, safe="") if c in '/\\:*?"<>|%' or not c.isprintable() else c for c in name)
-    if text.startswith((".", " ")) or text.endswith((".", " ")) or text.lower() in folders.NOT_PHOTOS:
+    if text.startswith((".", " ")) or text.endswith((".", " ")) or is_hidden(text):
         text = f"%{ord(text[0]):02X}{text[1:]}"
         text = text[:-1] + f"%{ord(text[-1]):02X}" if text.endswith((".", " ")) else text
     return text
@@ -221,8 +221,7 @@ def _file_name(dataset: Dataset, index: int, above: tuple[str, str], content: by
     pieces = []
     for piece in filter(None, name.split("/")):
         text = "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else "_" for c in piece)
-        is_hidden = text.startswith(".") or text.lower() in folders.NOT_PHOTOS
-        pieces.append(f"_{text}"[-120:] if is_hidden else text[-120:])
+        pieces.append(f"_{text}"[-120:] if is_hidden(text) else text[-120:])
     name = "/".join(pieces[-8:]) or "photo"
     if not above[1]:  # a folder would be read back as its class
         name = name.replace("/", "_")

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.errors import DataError, unknown
-from muslin.messages import Message
+from muslin.messages import Message, examples
 
 UNKNOWN = -1
 """The label of a sample without a known class. Never a class index; excluded from every loss and metric."""
@@ -229,6 +230,25 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
     if all(re.fullmatch(r"-?\d+", name) for name in ordered):
         ordered.sort(key=int)
     return tuple(ordered)
+
+
+def reading_notes(dataset: Dataset) -> Iterator[Message]:
+    """Of any format: classes that are hardly two, `Dress` and `dress`, and groups that are in more than one part."""
+    for target in dataset.targets:
+        spellings: dict[str, list[str]] = {}
+        for name in target.classes:
+            if any(map(str.isalpha, name)):
+                plain = unicodedata.normalize("NFKC", name).casefold()
+                # a hyphen between digits counts: size 4-5 is not size 45
+                key = re.sub(r"(?<!\d)[\s_-]+|[\s_-]+(?!\d)", "", plain)
+                spellings.setdefault(key, []).append(name)
+        if same := [" | ".join(names) for names in spellings.values() if len(names) > 1]:
+            yield Message("similar_classes", target=target.name, **examples(same))
+    if dataset.groups is not None and dataset.parts is not None:
+        part_of: dict[str, str] = {}
+        pairs = zip(dataset.groups, dataset.parts, strict=True)
+        if shared := dict.fromkeys(str(group) for group, part in pairs if part_of.setdefault(group, part) != part):
+            yield Message("groups_in_two_parts", **examples(shared))
 
 
 def class_counts(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
@@ -27,6 +27,27 @@ PHOTO_SUFFIXES = frozenset(
 )  # fmt: skip
 """Suffixes of photo files, in lower case. The decoder is chosen by the content, not by the suffix."""
 
+UNSUPPORTED_PHOTOS = {
+    suffix: kind
+    for kind, suffixes in {
+        "HEIC": ".heic .heif .hif", "SVG": ".svg .svgz", "PSD": ".psd .psb", "JPEG XL": ".jxl",
+        "RAW": ".cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .orf .raf .rw2 .pef .srw .x3f .3fr .iiq .raw",
+    }.items()
+    for suffix in suffixes.split()
+}  # fmt: skip
+"""Kinds of photos that are not read, by their suffixes in lower case."""
+
+SYSTEM_NAMES = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "$recycle.bin", "system volume information", "found.000",
+     "__macosx", "network trash folder", "temporary items", "lost+found", "ipod photo cache", "captureone",
+     "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot", "_gsdata_", "_vti_cnf",
+     "__pycache__", "node_modules"}
+)  # fmt: skip
+"""Files and folders that Windows, macOS, file servers, photo programs and editors put beside photos, in lower case."""
+
+SYSTEM_SUFFIXES = (".lrdata", ".lrcat-data")
+"""Suffixes of Lightroom's folders of previews."""
+
 MAX_PHOTO_BYTES = 20_000_000
 """Largest file of one photo, as in `muslin.images.decode`."""
 
@@ -40,6 +61,17 @@ MAX_UNREADABLE = 0.2
 """Default bound on the fraction of unreadable photos: more are no accident but a bad copy, so training stops."""
 
 T = TypeVar("T")
+
+
+def is_photo(name: str) -> bool:
+    """Whether a path has a photo's suffix and is not hidden."""
+    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES and not is_hidden(name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path, with `/` between folders, is hidden or of a system: `.DS_Store`, `@eaDir/a.jpg`."""
+    pieces = name.lower().split("/")
+    return any(p.startswith(".") or p in SYSTEM_NAMES or p.endswith(SYSTEM_SUFFIXES) for p in pieces)
 
 
 class StoredImage(Protocol):

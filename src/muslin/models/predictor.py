@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
-from muslin.data.photos import PHOTO_SUFFIXES, Photo
+from muslin.data.photos import PHOTO_SUFFIXES, Photo, is_hidden
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
 from muslin.evaluation.selective import (
     DECISIONS,
@@ -434,7 +434,7 @@ def _folder_images(folder: Path) -> list[Path]:
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not is_hidden(path.relative_to(folder).as_posix())
         and path.is_file()
     ]
     if not paths:

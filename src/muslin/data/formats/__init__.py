@@ -102,7 +102,10 @@ def read_path(
         dataset = row.read(path, options, log)
     except OSError as error:
         raise DataError("file_unreadable", path=str(path), reason=str(error.strerror or error)) from error
-    return replace(dataset, origin="; ".join(filter(None, [f"{path}, {reason}", dataset.origin])))
+    from muslin.data.dataset import reading_notes
+
+    origin = "; ".join(filter(None, [f"{path}, {reason}", dataset.origin]))
+    return replace(dataset, origin=origin, fixes=(*dataset.fixes, *reading_notes(dataset)))
 
 
 def _choose_format(path: Path, name: str) -> tuple[Format, str]:

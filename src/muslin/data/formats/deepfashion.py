@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Target
-from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.photo_lists import Box, PhotoList, build_dataset, dataset_root, parse_flags, select_targets
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
+from muslin.data.part_names import PART_NAMES
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, no_log
 

@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
@@ -13,28 +14,33 @@ from muslin.data import archives
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
 from muslin.data.formats import classes_file
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages
+from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
+from muslin.data.photos import PHOTO_SUFFIXES, UNSUPPORTED_PHOTOS, Photo, PhotoImages, is_hidden, is_photo
 from muslin.errors import DataError, ImageError
-from muslin.messages import Log, Message, no_log
-
-PART_NAMES = {
-    name: part
-    for part, names in {
-        "train": "train training training_set train_set training-set",
-        "validation": "validation val valid validation_set val_set dev",
-        "test": "test testing test_set test-set",
-    }.items()
-    for name in names.split()
-}
+from muslin.messages import Log, Message, examples, no_log
 
 NUMBERED = re.compile(r"(?P<label>[^.]*[^.\d])\.\d+")
 """The stem of a file's name that begins with its label: cat.0 (.jpg)."""
 
-NOT_PHOTOS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+PRODUCT = re.compile(r"id_\d+")
+"""A folder with one product's photos, as in DeepFashion."""
+
+UNLABELLED = "_unlabeled"
+"""FiftyOne's folder of samples without a label."""
+
 ARCHIVE_SUFFIX = re.compile(r"\.(zip|tar|tar\.gz|tgz)$")
 
-MAX_NAMED = 3
-"""Skipped files that are named; the others are counted."""
+MAX_NESTED_CLASSES, MIN_PHOTOS_PER_CLASS = 50, 10
+
+
+class Sample(NamedTuple):
+    """A photo: its part, the folders below that and above its product's, the latter, and its label; empty for none."""
+
+    name: str
+    part: str = ""
+    folders: tuple[str, ...] = ()
+    product: str = ""
+    label: str = ""
 
 
 def detect(path: Path) -> str | None:
@@ -48,7 +54,7 @@ def detect(path: Path) -> str | None:
     else:
         return None
     try:
-        return reason if any(_is_photo(name) for name in names) else None
+        return reason if any(is_photo(name) or _unsupported_kind(name) for name in names) else None
     except DataError:
         # read raises the error again
         return f"a {kind} file" if ARCHIVE_SUFFIX.search(path.name.lower()) else None
@@ -57,67 +63,57 @@ def detect(path: Path) -> str | None:
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     """The photos below `path`, each left in its file; the target is called `label`.
 
-    Classes are sorted by name over all parts, so that a class missing from a part keeps its index.
-    There is no target where neither folders nor file names hold a label.
+    Classes are sorted by name over all parts, so that a class missing from a part keeps its index. With `levels` 2 or
+    more, a class is called by its path, `upper/shirt`. There is no target where neither folders nor file names hold a
+    label. Folders called as DeepFashion's products (`id_00000002`) are groups, and no part of a class's name.
 
     Raises:
-        DataError: there is no photo, or an archive is damaged or refused.
+        DataError: there is no photo, no folder is as deep as `levels`, two folders could be the test part, or an
+            archive is damaged or refused.
     """
-    raw_files, archive = archives.files_in(path)
+    notes = archives.FolderNotes()
+    raw_files, archive = archives.files_in(path, notes)
     files = {_unicode_name(name): photo for name, photo in raw_files.items()}
-    photos = [name for name in files if _is_photo(name)]
+    photos = [name for name in files if is_photo(name)]
     if not photos:
-        raise DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
+        raise _no_photos(path, files)
+    fixes: list[str] = []
+    if renamed := len(files.keys() - raw_files.keys()):
+        fixes.append(Message("names_read_as_latin_1", count=renamed))
     top = _common_folder(photos)
-    divided = _is_divided([name[len(top) :] for name in photos])
-    locations = [_part_and_label(name[len(top) :], divided) for name in photos]
-    declared = _declared_classes(files, top, {found[1] for found in locations if found} - {""})
-    samples = [
-        (name, *(location or ("", "")))
-        for name, location in zip(photos, locations, strict=True)
-        if location or declared
-    ]
-    outside = len(photos) - len(samples)
-    if not divided and not samples:
-        outside = 0
-        labels_in_names = [_label_in_name(name) for name in photos]
-        has_labels = all(labels_in_names)
-        samples = [(name, "", label if has_labels else "") for name, label in zip(photos, labels_in_names, strict=True)]
-    order = {part: i for i, part in enumerate((*PARTS, ""))}
-    samples.sort(key=lambda sample: (order[sample[1]], sample[2], sample[0]))
-    classes = tuple(sorted({label for _, _, label in samples if label}))
+    samples, levels, divided = _samples(path, photos, top, options.levels, fixes)
+    declared = _declared_classes(files, top, {sample.label for sample in samples} - {""})
+    fixes += _left_out(files, top, notes, levels + divided, declared is not None)
+    outside = sorted(set(photos) - {sample.name for sample in samples})
     if declared:
-        samples = [(name, part, unquote(label)) for name, part, label in samples]
-        classes = declared
+        samples = [sample._replace(label=unquote(sample.label)) for sample in samples] + list(map(Sample, outside))
+    elif outside:
+        fixes.append(_outside_note(outside, {sample.name for sample in samples}, top))
+    order = {part: i for i, part in enumerate((*PARTS, ""))}
+    samples.sort(key=lambda sample: (order[sample.part], sample.label, sample.name))
+    classes = declared or tuple(sorted({sample.label for sample in samples} - {""}))
+    if classes and (unlabelled := [sample.name for sample in samples if not sample.label]):
+        fixes.append(Message("photos_without_label", **examples(unlabelled)))
     index = {label: i for i, label in enumerate(classes)}
-    labels = np.array([index.get(label, UNKNOWN) for _, _, label in samples], dtype=np.int64)
-    parts = np.array([part for _, part, _ in samples], dtype=object)
+    labels = np.array([index.get(sample.label, UNKNOWN) for sample in samples], dtype=np.int64)
+    has_products = any(sample.product for sample in samples)
     return Dataset(
         name=ARCHIVE_SUFFIX.sub("", path.resolve().name),
         format="folders",
-        images=PhotoImages(tuple(files[name] for name, _, _ in samples), archive),
+        images=PhotoImages(tuple(files[sample.name] for sample in samples), archive),
         targets=(Target("label", classes),) if classes else (),
         labels={"label": labels} if classes else {},
-        ids=np.array([name[len(top) :] for name, _, _ in samples], dtype=object),
-        parts=parts if divided else None,
-        fixes=tuple(_fixes(files, len(files.keys() - raw_files.keys()), top if declared else None, outside)),
+        ids=np.array([sample.name.removeprefix(top) for sample in samples], dtype=object),
+        parts=np.array([sample.part for sample in samples], dtype=object) if divided else None,
+        groups=np.array([sample.product or sample.name for sample in samples], dtype=object) if has_products else None,
+        fixes=tuple(fixes),
     )
 
 
-def _fixes(files: dict[str, Photo], renamed: int, top_of_classes_file: str | None, outside: int) -> Iterator[str]:
-    hidden = sum(map(_is_hidden, files))
-    others = [name for name in files if not _is_hidden(name) and not _is_photo(name)]
-    if top_of_classes_file is not None:
-        others.remove(top_of_classes_file + classes_file.NAME)
-    if hidden:
-        yield Message("hidden_files_skipped", count=hidden)
-    if others:
-        more = len(others) - MAX_NAMED
-        yield Message("other_files_skipped", count=len(others), names=others[:MAX_NAMED], more=max(more, 0) or None)
-    if renamed:
-        yield Message("names_read_as_latin_1", count=renamed)
-    if outside:
-        yield Message("photos_outside_classes", count=outside)
+def _no_photos(path: Path, files: Iterable[str]) -> DataError:
+    if kinds := _counted(map(_unsupported_kind, files)):
+        return DataError("only_unsupported_photos", path=str(path), kinds=kinds)
+    return DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
 
 
 def photo_files(path: Path) -> tuple[dict[str, Photo], Any]:
@@ -127,26 +123,125 @@ def photo_files(path: Path) -> tuple[dict[str, Photo], Any]:
         DataError: an archive is damaged or refused.
     """
     files, archive = archives.files_in(path)
-    photos = [name for name in files if _is_photo(name)]
+    photos = [name for name in files if is_photo(name)]
     top = _common_folder(photos) if photos else ""
-    return {name[len(top) :]: files[name] for name in photos}, archive
+    return {name.removeprefix(top): files[name] for name in photos}, archive
 
 
-def _unicode_name(name: str) -> str:
-    """The name as valid Unicode; bytes that are not UTF-8 are read as Latin-1."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "surrogateescape").decode("latin-1")
-    return name
+def _common_folder(photos: list[str]) -> str:
+    """The folders above that hold no label, as `name-master/` in a downloaded archive; with `/` at the end."""
+    top = ""
+    while True:
+        paths = [name[len(top) :].split("/") for name in photos if name.startswith(top)]
+        first_folders = {pieces[0] for pieces in paths}
+        if len(first_folders) > 1 and not any(map(is_part_name, first_folders)):
+            # beside the folder with all parts, there can be others
+            parts = {(p[0], p[1]) for p in paths if len(p) > 3 and is_part_name(p[1])}
+            first_folders = {first for first, _ in parts} if len(parts) > 1 else first_folders
+            if len(first_folders) > 1:
+                break
+        elif len(first_folders) > 1 or min(map(len, paths)) < 3 or is_part_name(paths[0][0]):
+            break
+        top += f"{first_folders.pop()}/"
+    if len(first_folders) == 1 and all(len(pieces) == 2 for pieces in paths):
+        first = paths[0][0]
+        if not is_part_name(first) and len({_label_in_name(name) for name in photos} - {""}) > 1:
+            top += f"{first}/"
+    return top
 
 
-def _is_photo(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES and not _is_hidden(name)
+def _samples(
+    path: Path, photos: list[str], top: str, levels: int | None, fixes: list[str]
+) -> tuple[list[Sample], int, bool]:
+    """The photos in the folders of classes, the levels of folders that name these, and whether there are parts."""
+    places, divided = _places(path, [name for name in photos if name.startswith(top)], top, fixes)
+    depths = [len(place.folders) for place in places]
+    if levels and levels > max(depths, default=0):
+        raise DataError("levels_too_deep", path=str(path), levels=levels, found=max(depths, default=0))
+    if products := sorted({place.product for place in places} - {""}):
+        fixes.append(Message("products_grouped", **examples(products)))
+    if not levels and places and all(place.product for place in places):
+        levels = min(depths)
+    elif not levels and (note := _nested_note(places)):
+        fixes.append(note)
+    levels = levels or 1
+    samples = []
+    for place in places:
+        if len(place.folders) >= levels:
+            names = place.folders[:levels]
+            samples.append(place._replace(label="" if UNLABELLED in names else "/".join(map(_class_name, names))))
+        elif place.part and not place.folders:
+            samples.append(place._replace(label=_label_in_name(place.name)))
+    if not samples:
+        found = [_label_in_name(name) for name in photos]
+        labels = found if all(found) else [""] * len(photos)
+        samples = [Sample(name, label=label) for name, label in zip(photos, labels, strict=True)]
+    used = {folder for sample in samples for folder in sample.folders[:levels]}
+    if changed := sorted(folder for folder in used if folder != _class_name(folder)):
+        fixes.append(Message("class_names_normalised", **examples(changed)))
+    return samples, levels, divided
 
 
-def _is_hidden(name: str) -> bool:
-    return any(piece.startswith(".") or piece.lower() in NOT_PHOTOS for piece in name.split("/"))
+def _places(path: Path, photos: list[str], top: str, fixes: list[str]) -> tuple[list[Sample], bool]:
+    """The photos below `top`, yet without labels, and without those beside the parts; and whether there are parts.
+
+    Top folders are parts if some are called so, and either all are or they have folders below them.
+    """
+    paths = [name[len(top) :].split("/") for name in photos]
+    if len({pieces[0] for pieces in paths}) > 1 and all(len(p) > 2 and is_part_name(p[1]) for p in paths):
+        paths = [[second, first, *rest] for first, second, *rest in paths]  # dress/train, dress/test, hat/train, …
+    tops = {pieces[0] for pieces in paths if len(pieces) > 1}
+    parts = parts_by_name(path, tops)
+    if not (tops <= parts.keys() or any(len(pieces) > 2 and pieces[0] in parts for pieces in paths)):
+        parts = {}
+    if guessed := [f"{name} ({part})" for name, part in parts.items() if name.lower() not in PART_NAMES]:
+        fixes.append(Message("part_folders_guessed", **examples(guessed)))
+    for part in dict.fromkeys(parts.values()):
+        if len(names := [name for name in parts if parts[name] == part]) > 1:
+            fixes.append(Message("part_folders_joined", part=part, names=names))
+    places = []
+    for name, pieces in zip(photos, paths, strict=True):
+        folders = tuple(pieces[:-1])
+        if parts:
+            if not folders or folders[0] not in parts:
+                continue
+            doubled = folders[1:2] == folders[:1]  # training_set/training_set, as on Kaggle
+            folders = folders[2:] if doubled else folders[1:]
+        depth = next((i for i, folder in enumerate(folders) if i and PRODUCT.fullmatch(folder)), len(folders))
+        product = "".join(folders[depth : depth + 1])
+        places.append(Sample(name, parts.get(pieces[0], "") if parts else "", folders[:depth], product))
+    return places, bool(parts)
+
+
+def _nested_note(places: Sequence[Sample]) -> Message | None:
+    """A note that the folders below those of classes could be classes too, or None.
+
+    They hardly are where all have one name, where the names of most have a digit (products, dates), or where they are
+    many and hold few photos each: more than MAX_NESTED_CLASSES with fewer than MIN_PHOTOS_PER_CLASS on average.
+    """
+    nested = Counter(tuple(place.folders[:2]) for place in places if len(place.folders) > 1)
+    classes = sorted({place.folders[0] for place in places if place.folders})
+    seconds = {second for _, second in nested}
+    digits = sum(any(map(str.isdigit, second)) for second in seconds)
+    if len(seconds) < 2 or 2 * digits > len(seconds):
+        return None
+    if len(nested) > MAX_NESTED_CLASSES and nested.total() < MIN_PHOTOS_PER_CLASS * len(nested):
+        return None
+    names = ["/".join(pair) for pair in sorted(nested)]
+    shallow = sum(len(place.folders) == 1 for place in places)
+    return Message(
+        "nested_folders", n=len(classes), classes=examples(classes)["names"], shallow=shallow or None, **examples(names)
+    )
+
+
+def _class_name(folder: str) -> str:
+    """The folder's name in composed Unicode, without spaces at its ends."""
+    return unicodedata.normalize("NFC", folder).strip() or folder
+
+
+def _label_in_name(name: str) -> str:
+    match = NUMBERED.fullmatch(PurePosixPath(name).stem)
+    return _class_name(match["label"]) if match else ""
 
 
 def _declared_classes(files: dict[str, Photo], top: str, folders: set[str]) -> tuple[str, ...] | None:
@@ -159,45 +254,73 @@ def _declared_classes(files: dict[str, Photo], top: str, folders: set[str]) -> t
     return classes if classes and {unquote(name) for name in folders} <= set(classes) else None
 
 
-def _common_folder(photos: list[str]) -> str:
-    """The folders above that hold no label, as `name-master/` in a downloaded archive; with `/` at the end."""
-    top = ""
-    while True:
-        paths = [name[len(top) :].split("/") for name in photos]
-        first_folders = {pieces[0] for pieces in paths}
-        if len(first_folders) > 1 or min(map(len, paths)) < 3 or paths[0][0].lower() in PART_NAMES:
-            break
-        top += f"{paths[0][0]}/"
-    if len(first_folders) == 1 and all(len(pieces) == 2 for pieces in paths):
-        first = paths[0][0]
-        if first.lower() not in PART_NAMES and len({_label_in_name(name) for name in photos} - {""}) > 1:
-            top += f"{first}/"
-    return top
+# --- what is left out
 
 
-def _is_divided(names: list[str]) -> bool:
-    """Whether the top folders are parts: some are called so, and either all are or they have folders below them."""
-    inside = [name.split("/")[0].lower() in PART_NAMES for name in names if "/" in name]
-    deep = any(name.split("/")[0].lower() in PART_NAMES and name.count("/") > 1 for name in names)
-    return any(inside) and (deep or all(inside))
+def _left_out(
+    files: dict[str, Photo], top: str, notes: archives.FolderNotes, levels: int, has_classes_file: bool
+) -> Iterator[Message]:
+    hidden = [name for name in files if is_hidden(name)]
+    rest = [name for name in files if not is_hidden(name) and not is_photo(name)]
+    unsupported = [name for name in rest if _unsupported_kind(name)]
+    others = [name for name in rest if not _unsupported_kind(name)]
+    if has_classes_file:
+        others.remove(top + classes_file.NAME)
+    if hidden:
+        yield Message("hidden_files_skipped", **examples(hidden))
+    if others:
+        kinds = _counted(PurePosixPath(name).suffix.lower() for name in others)
+        yield Message("other_files_skipped", kinds=kinds, **examples(others))
+    if unsupported:
+        kinds = _counted(map(_unsupported_kind, unsupported))
+        yield Message("unsupported_photos_skipped", kinds=kinds, **examples(unsupported))
+    if notes.links:
+        yield Message("folder_links_skipped", **examples(notes.links))
+    names = []
+    for folder in _folders_without_photos(files, top, notes.folders, levels):
+        kinds = _counted(_unsupported_kind(name) for name in unsupported if name.startswith(f"{folder}/"))
+        names.append(f"{folder} ({', '.join(kinds)})" if kinds else folder)
+    if names:
+        yield Message("folders_without_photos", **examples(names))
 
 
-def _part_and_label(name: str, divided: bool) -> tuple[str, str] | None:
-    """The part and the label in a photo's path, or None where it is not in a class's folder."""
-    pieces = name.split("/")
-    part = ""
-    if divided:
-        if len(pieces) < 2 or pieces[0].lower() not in PART_NAMES:
-            return None
-        part = PART_NAMES[pieces[0].lower()]
-        pieces = pieces[2:] if pieces[1] == pieces[0] and len(pieces) > 2 else pieces[1:]
-        if len(pieces) == 1:
-            return part, _label_in_name(pieces[0])
-    if len(pieces) < 2:
-        return None
-    return part, unicodedata.normalize("NFC", pieces[0])
+def _outside_note(outside: Sequence[str], inside: Iterable[str], top: str) -> Message:
+    """The photos that are in no class; a folder of which none is used is named as a whole."""
+    used = {name.removeprefix(top).split("/")[0] for name in inside}
+    names: Counter[str] = Counter()
+    for name in outside:
+        first, slash, _ = name.removeprefix(top).partition("/")
+        names[f"{first}/" if slash and first not in used else name] += 1
+    entries = [f"{name} ({count:,})" if name.endswith("/") else name for name, count in names.items()]
+    return Message("photos_outside_classes", **{**examples(entries), "count": len(outside)})
 
 
-def _label_in_name(name: str) -> str:
-    match = NUMBERED.fullmatch(PurePosixPath(name).stem)
-    return unicodedata.normalize("NFC", match["label"]) if match else ""
+def _folders_without_photos(files: Iterable[str], top: str, empty: Iterable[str], levels: int) -> list[str]:
+    """The highest folders below `top` without a photo, at most `levels` deep."""
+    filled = {name.rpartition("/")[0] for name in files if is_photo(name)}
+    filled |= {str(above) for folder in filled for above in PurePosixPath(folder).parents}
+    found = set()
+    for folder in {name.rpartition("/")[0] for name in files} | set(map(_unicode_name, empty)):
+        if folder.startswith(top) and not is_hidden(folder):
+            pieces = folder[len(top) :].split("/")
+            paths = (top + "/".join(pieces[: i + 1]) for i in range(min(levels, len(pieces))))
+            found.add(next((path for path in paths if path not in filled), ""))
+    return sorted(found - {""})
+
+
+def _unsupported_kind(name: str) -> str:
+    """The kind of a photo that is not read, such as HEIC; empty for other files."""
+    return "" if is_hidden(name) else UNSUPPORTED_PHOTOS.get(PurePosixPath(name).suffix.lower(), "")
+
+
+def _counted(kinds: Iterable[str]) -> list[str]:
+    return [f"{count:,} {kind}" for kind, count in Counter(kinds).most_common() if kind]
+
+
+def _unicode_name(name: str) -> str:
+    """The name as valid Unicode; bytes that are not UTF-8 are read as Latin-1."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("latin-1")
+    return name

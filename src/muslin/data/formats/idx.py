@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, PixelImages, encode_labels
 from muslin.data.formats import classes_file
-from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import max_content_bytes, open_data_file, read_head
+from muslin.data.part_names import PART_NAMES
 from muslin.errors import DataError
 from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import write_atomically

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, Target, sorted_classes
-from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.multilabel_cells import encode_lists
 from muslin.data.formats.photo_lists import PhotoList, build_dataset
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file, read_head
+from muslin.data.part_names import PART_NAMES
 from muslin.errors import DataError
 from muslin.messages import Log, Message, no_log
 

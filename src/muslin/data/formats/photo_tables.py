@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Target
 from muslin.data.formats import pixels_csv
-from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head
+from muslin.data.part_names import PART_NAMES
 from muslin.data.photos import PhotoImages
 from muslin.data.tables import open_table, peek_table, read_table
 from muslin.data.tables.columns import Column, Table

@@ -9,8 +9,8 @@ import numpy as np
 
 from muslin.data.dataset import PARTS, Dataset, align, encode_labels, indices_by_part, join, pixel_array
 from muslin.data.formats import classes_file, pixels_csv
-from muslin.data.formats.folders import PART_NAMES
 from muslin.data.formats.read_options import ReadOptions
+from muslin.data.part_names import PART_NAMES
 from muslin.errors import DataError
 from muslin.messages import Log, no_log
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from muslin.data.archives import walk
-from muslin.data.photos import PHOTO_SUFFIXES
+from muslin.data.photos import PHOTO_SUFFIXES, is_photo
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text, typed_value
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow
 from muslin.errors import DataError
@@ -63,6 +63,5 @@ class Folder(TableFile):
 
     def _photos(self) -> Iterator[str]:
         for name, _ in walk(self.path):
-            is_hidden = any(piece.startswith(".") for piece in name.split("/"))
-            if not is_hidden and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES:
+            if is_photo(name):
                 yield name

@@ -1,0 +1,56 @@
+"""Words for the parts of a data set, in names of folders and files and in cells of tables."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from muslin.errors import DataError
+
+PART_NAMES = {
+    name: part
+    for part, names in {
+        "train": "train training training_set train_set training-set",
+        "validation": "validation val valid validation_set val_set dev devel development",
+        "test": "test testing test_set test-set",
+    }.items()
+    for name in names.split()
+}
+
+EVALUATION_NAMES = frozenset({"eval", "evaluation", "holdout", "hold_out", "hold-out", "heldout", "devtest"})
+"""What can be the test or the validation part."""
+
+SUFFIX = re.compile(r"[ _-]*(set|data|split|images|imgs?|photos|\d{4})$")
+"""What can follow a part's name: `train_images`, `val2017`."""
+
+
+def is_part_name(name: str) -> bool:
+    """Whether `name` means a part whatever stands beside it."""
+    word = _plain_word(name)
+    return word in PART_NAMES or word in EVALUATION_NAMES
+
+
+def parts_by_name(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """Of `names`, those of folders in `path`, each that means a part, and the part.
+
+    Where none means one, words that all have before them do not count: `seg_train` and `seg_test`. `eval`, `holdout`
+    and the like are the test part; where another name means that, the validation part.
+
+    Raises:
+        DataError: both parts have names of their own.
+    """
+    words = {name: _plain_word(name) for name in sorted(set(names))}
+    beginnings = {re.sub(r"[^ _-]+$", "", name.strip()) for name in words}
+    if len(beginnings) == 1 < len(words) and not any(map(is_part_name, words)):
+        words = {name: _plain_word(re.split("[ _-]", name)[-1]) for name in words}
+    found = {name: PART_NAMES[word] for name, word in words.items() if word in PART_NAMES}
+    for name in (name for name, word in words.items() if word in EVALUATION_NAMES):
+        free = [part for part in ("test", "validation") if part not in found.values()]
+        if not free:
+            raise DataError("part_unclear", path=str(path), name=name, names=sorted(found))
+        found[name] = free[0]
+    return found
+
+
+def _plain_word(name: str) -> str:
+    word = name.strip().lower()
+    return word if word in PART_NAMES else SUFFIX.sub("", word)
