@@ -139,8 +139,9 @@ def _archive_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, struct.error, EOFError, zlib.error, gzip.BadGzipFile,
-            NotImplementedError, UnicodeError) as error:  # fmt: skip
-        raise DataError("archive_damaged", path=str(path), reason=str(error)) from error
+            NotImplementedError, LookupError, ValueError) as error:  # fmt: skip
+        reason = str(error) or type(error).__name__
+        raise DataError("archive_damaged", path=str(path), reason=reason) from error
 
 
 def _zip_entries(path: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
@@ -159,6 +160,8 @@ def _zip_entries(path: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
             packed, size = entry.compress_size, entry.file_size
             if size > expansion_limit(packed, FREE_ENTRY_BYTES):
                 raise DataError("archive_entry_expands", path=str(path), name=name, packed=packed, size=size)
+            if entry.header_offset < 0:
+                raise zipfile.BadZipFile(f"{name} begins before the archive")
             file.seek(entry.header_offset)
             header = file.read(30)  # its two lengths can differ from those in the archive's directory
             if header[:4] != b"PK\x03\x04":

@@ -35,6 +35,9 @@ MAX_EXAMPLES = 5
 
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 
+_CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
+"""Characters that end a line or steer a terminal."""
+
 
 def no_log(sentence: str) -> None:
     """A Log that drops its sentences."""
@@ -143,12 +146,16 @@ class _Formatter(string.Formatter):
     def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
         return kwargs.get(key, f"{{{key}}}")  # what an outer layer has yet to add stays as it is written
 
-    def format_field(self, value: Any, format_spec: str) -> Any:
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """The text of a parameter on one line: control characters in names are shown as Python writes them."""
+        return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], self._format(value, format_spec))
+
+    def _format(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Message):  # a reason within a sentence
             return value.text(self.language)
         kind, _, words = format_spec.partition(":")
         if kind == "sentences":
-            return self.words["space"].join(self.format_field(each, "") for each in value)
+            return self.words["space"].join(self._format(each, "") for each in value)
         if kind in ("list", "or", "quoted"):
             names = [repr(name) if kind == "quoted" else str(name) for name in value]
             return word_list(names, self.words["or" if kind == "or" else "and"], self.words["comma"])
@@ -159,4 +166,4 @@ class _Formatter(string.Formatter):
         if kind == "plural":
             one, _, many = words.partition(",")
             return plural(value, one, many or one)
-        return super().format_field(value, "" if isinstance(value, str) else format_spec)
+        return str(super().format_field(value, "" if isinstance(value, str) else format_spec))

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from muslin.data.photos import MAX_PHOTO_BYTES
 from muslin.data.tables.cells import AddedColumn, Cell, Row, to_cell, typed_value
-from muslin.data.tables.table_file import Repairs, TableFile, TableRow
+from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_as_data_error
 from muslin.errors import DataError, ImageError
 
 BATCH_ROWS = 4096
@@ -37,15 +37,10 @@ def open_parquet(path: Path) -> Iterator[Any]:
     Raises:
         DataError: pyarrow cannot read it, now or within the block.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError("parquet_damaged", path=str(path), reason=reason) from error
+    with damage_as_data_error(path, Parquet.damaged), pq.ParquetFile(path) as file:
+        yield file
 
 
 class Parquet(TableFile):
@@ -82,7 +77,7 @@ class Parquet(TableFile):
         fields = {name: f"{name}.path" if name in self.photo_columns else name for name in names}
         number = 0
         with open_parquet(self.path) as file:
-            for batch in _batches(file, list(fields.values())):
+            for batch in _batches(self.path, file, list(fields.values())):
                 found = dict(zip(batch.schema.names, batch.columns, strict=True))
                 cells = {n: self._column_cells(n, found[n]) if n in found else [""] * len(batch) for n in fields}
                 for row in zip(*(cells[name] for name in names), strict=True) if names else [()] * len(batch):
@@ -128,7 +123,7 @@ class Parquet(TableFile):
                 schema = schema.append(pa.field(column.name, types[column.kind]))
             with pq.ParquetWriter(file, schema, compression=_compression(source)) as writer:
                 group: list[Any] = []
-                for batch in _batches(source):
+                for batch in _batches(self.path, source):
                     cells = list(zip(*islice(new_rows, len(batch)), strict=True))
                     arrays = [
                         pa.array(list(map(typed_value, values)), types[column.kind])
@@ -154,13 +149,11 @@ class ParquetPhoto:
 
     def content(self, max_bytes: int = MAX_PHOTO_BYTES + 1) -> bytes:
         """As of a Photo."""
-        import pyarrow as pa
-
         try:
-            cell = self.table.photo_cell(self.column, self.number)
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise ImageError("parquet_photo_unreadable", path=self.name, reason=reason) from error
+            with damage_as_data_error(self.table.path, self.table.damaged):
+                cell = self.table.photo_cell(self.column, self.number)
+        except DataError as error:
+            raise ImageError("parquet_photo_unreadable", path=self.name, reason=error.params["reason"]) from error
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(content, bytes):
             raise ImageError("parquet_photo_empty", path=self.name, row=self.number)
@@ -204,8 +197,9 @@ def _class_name(value: Any, names: Sequence[str]) -> Any:
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else value if value != -1 else None
 
 
-def _batches(file: Any, names: Sequence[str] | None = None) -> Iterator[Any]:
-    return (b for b in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False) if len(b))
+def _batches(path: Path, file: Any, names: Sequence[str] | None = None) -> Iterator[Any]:
+    with damage_as_data_error(path, Parquet.damaged):
+        yield from (b for b in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False) if len(b))
 
 
 def _compression(file: Any) -> str:

@@ -7,7 +7,6 @@ through. Source of the format: ECMA-376, part 1, 18.3 (sheets) and 18.4 (shared 
 import datetime
 import itertools
 import re
-import shutil
 import string
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +20,7 @@ from xml.sax.saxutils import escape
 from muslin.data.archives import archive_files, archive_kind, archive_names
 from muslin.data.tables.cells import AddedColumn, CellValue, Row, cell_text, format_cell
 from muslin.data.tables.header import SAMPLE_ROWS, find_header
-from muslin.data.tables.table_file import Repairs, TableFile, TableRow
+from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_as_data_error
 from muslin.errors import DataError
 from muslin.messages import Message, examples
 
@@ -165,24 +164,25 @@ class Workbook(TableFile):
             for entry in archive.infolist():
                 info = zipfile.ZipInfo(entry.filename, entry.date_time)
                 info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, entry.external_attr
-                with archive.open(entry) as source, copy.open(info, "w") as target:
-                    if entry.filename != self._sheet:
-                        shutil.copyfileobj(source, target, BLOCK_BYTES)
-                        continue
-                    for piece in self._edit(source, _SheetEditor(self._book, new_cells, last_column)):
+                is_sheet = entry.filename == self._sheet
+                editor = _SheetEditor(self._book, new_cells, last_column) if is_sheet else None
+                with copy.open(info, "w") as target:
+                    for piece in self._pieces(archive, entry.filename, editor):
                         target.write(piece)
 
     def _filled_rows(self, editor: "_SheetEditor") -> Iterator[_SheetRow]:
-        with zipfile.ZipFile(self.path) as archive, archive.open(self._sheet) as source:
-            for _ in self._edit(source, editor):
+        with zipfile.ZipFile(self.path) as archive:
+            for _ in self._pieces(archive, self._sheet, editor):
                 yield from editor.rows
                 editor.rows.clear()
 
-    def _edit(self, source: Any, editor: "_SheetEditor") -> Iterator[bytes]:
-        """The sheet's XML in pieces, edited."""
-        while block := source.read(BLOCK_BYTES):
-            yield editor.feed(block)
-        yield editor.feed(b"")
+    def _pieces(self, archive: zipfile.ZipFile, name: str, editor: "_SheetEditor | None") -> Iterator[bytes]:
+        """The content of an entry in pieces, edited by `editor` if there is one."""
+        with damage_as_data_error(self.path, self.damaged), archive.open(name) as source:
+            while block := source.read(BLOCK_BYTES):
+                yield editor.feed(block) if editor else block
+            if editor:
+                yield editor.feed(b"")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,87 @@
+"""Damaged files of every kind are read or refused; scripts/fuzz tries many more. The faults that it found stay here."""
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fuzzer import Tally, run_slice
+from valid_files import KINDS, valid_files
+from worker import Worker
+
+from muslin.data import read
+from muslin.data.tables import AddedColumn, open_table
+from muslin.errors import DataError
+from muslin.messages import LANGUAGES, Message
+from refusals import refuses
+
+INPUTS = 12
+"""Of each kind."""
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with Worker() as worker:
+        yield worker
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_file_is_read_or_refused(kind: str, worker: Worker, tmp_path: Path) -> None:
+    tally = Tally(tmp_path)
+    run_slice(worker, kind, range(INPUTS), tally)
+    assert list(tally.failures.values()) == []
+    assert tally.counts[kind].inputs >= INPUTS
+
+
+# ── Found by scripts/fuzz ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_name_with_line_breaks_stays_on_one_line(language: str) -> None:
+    message = Message("no_such_photo", path="a\r\nb\x1b[31m\u2028.jpg")
+    assert "a\\r\\nb\\x1b[31m\\u2028.jpg" in message.text(language)
+
+
+def test_parquet_text_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    invalid = pa.array([b"\xff.jpg", b"b.jpg"]).cast(pa.string(), safe=False)
+    pq.write_table(pa.table({"image": invalid, "label": ["hat", "dress"]}), path)
+    with refuses("parquet_damaged"):
+        list(open_table(path).rows(["image"]))
+    with refuses("parquet_damaged"):
+        read(path)
+
+
+def test_damage_beside_the_sheet_is_refused_on_writing(tmp_path: Path) -> None:
+    """A workbook whose sheet is sound, but not its theme, which is copied."""
+    content = bytearray(valid_files("xlsx").files["table.xlsx"])
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        theme = archive.getinfo("xl/theme/theme1.xml")
+    content[theme.header_offset + 30 + len(theme.filename) + theme.compress_size // 2] ^= 0xFF
+    path = tmp_path / "table.xlsx"
+    path.write_bytes(content)
+    table = open_table(path)
+    with refuses("workbook_damaged", DataError):
+        table.write_with_columns(io.BytesIO(), [AddedColumn("tag")], [("hat",)] * 6)
+
+
+def test_zip_with_an_impossible_offset_is_refused(tmp_path: Path) -> None:
+    content = bytearray(valid_files("zip").files["photos.zip"])
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 16 : end + 20] = struct.pack("<I", 2**31)  # so that the entries' offsets become negative
+    path = tmp_path / "photos.zip"
+    path.write_bytes(content)
+    with refuses("archive_damaged"):
+        read(path)
+
+
+def test_zip_entry_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "photos.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("hat/1.jpg", b"")
+        archive.infolist()[0].filename = ""
+    with refuses("archive_damaged"):
+        read(path)
