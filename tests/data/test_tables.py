@@ -286,3 +286,134 @@ def test_comma_in_a_table_of_one_column_is_not_a_header(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path\na.jpg\nb.jpg\nc,d.jpg\ne.jpg\n")
     column = read_table(tmp_path / "t.csv", lambda sentence: None).columns["path"]
     assert [column.categories[code] for code in column.codes] == ["a.jpg", "b.jpg", "c,d.jpg", "e.jpg"]
+
+
+def photos_called(folder: Path, *names: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, (_, _, image) in zip(names, make_photos(len(names)), strict=False):
+        image.save(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "first_row"),
+    [
+        ("img/a.jpg,hat\nimg/b.jpg,shirt\n", ["column 1", "column 2"], 1),
+        ("TRAIN,img/a.jpg,hat\nTEST,img/b.jpg,hat\n", ["column 1", "column 2", "column 3"], 1),
+        ("gs://shop/img/a.jpg,hat\ngs://shop/img/b.jpg,hat\n", ["column 1", "column 2"], 1),
+        ("0108775015,hat\n0108775044,shirt\n", ["column 1", "column 2"], 1),
+        ("17,hat\n18,shirt\n19,hat\n20,hat\n", ["column 1", "column 2"], 1),
+        ("sep=;\nimg/a.jpg;hat\n", ["column 1", "column 2"], 2),
+        ("Autumn 2024\nimg/a.jpg,hat\nimg/b.jpg,hat\n", ["column 1", "column 2"], 2),
+        ("Women, autumn\nimage,label,price\na,hat,1\nb,hat,2\n", ["image", "label", "price"], 3),
+        ("Autumn,,\n,,\nimage,label,price\na,hat,1\nb,hat,2\n", ["image", "label", "price"], 4),
+        ("Product,,Class,\nsku,image,kind,price\n1,a,hat,2\n2,b,hat,3\n", ["sku", "image", "kind", "price"], 3),
+        ("# from the shop, today\n# two\nimage,label\na,hat\nb,hat\n", ["image", "label"], 4),
+        ("# image,label\na.jpg,hat\nb.jpg,shirt\n", ["image", "label"], 2),
+        ("#,image,label\n1,a.jpg,hat\n2,b.jpg,shirt\n", ["#", "image", "label"], 2),
+        (",image,label\n0,a.jpg,hat\n1,b.jpg,shirt\n", ["column 1", "image", "label"], 2),
+        ('"image","label"\n"1","a.jpg","hat"\n"2","b.jpg","hat"\n', ["column 1", "image", "label"], 2),
+        ("image,label\n", ["image", "label"], None),
+    ],
+)
+def test_header_is_found_and_no_row_is_lost(tmp_path: Path, text: str, columns: list[str], first_row: int) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    table = read_table(tmp_path / "t.csv", lambda sentence: None)
+    assert list(table.columns) == columns
+    lines = text.count("\n")
+    assert table.row_numbers.tolist() == list(range(first_row or lines + 1, lines + 1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nimage;label\na,b;hat\nc;hat\n",
+        '"sep=;"\r\nimage;label\r\na,b;hat\r\nc;hat\r\n',
+        "\ufeffSEP=;;\r\nimage;label\r\na,b;hat\r\nc;hat\r\n",
+        "sep=\t\nimage\tlabel\na,b\that\nc\that\n",
+        "sep=;\nimage|label\na,b|hat\nc|hat\n",
+        'image, label\n"a,b", hat\nc, "hat"\n',
+        'image,label\r"a,b",hat\rc,hat\r\x1a',
+        "image\tlabel\na,b\that\nc\that\n\0\0",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_dialect_and_encoding_are_found(tmp_path: Path, text: str, encoding: str) -> None:
+    text = text.removeprefix("\ufeff") if "utf-8" not in encoding else text
+    (tmp_path / "t.csv").write_bytes(text.replace("hat", "Hüte").encode(encoding))
+    table = read_table(tmp_path / "t.csv", lambda sentence: None)
+    assert {name: column.categories for name, column in table.columns.items()} == {
+        "image": ["a,b", "c"],
+        "label": ["Hüte"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ('1,a.jpg,hat\n2,b.jpg,"hat\n3,c.jpg,hat\n', 3),
+        ('1,"a.jpg,hat\n2,b.jpg,"hat"\n3,c.jpg,hat\n', 2),
+        ('1,a.jpg,"hat\n2,b.jpg,shirt\n3,c.jpg,hat"\n', 2),
+        ('1,a.jpg,hat\n2,b.jpg,"', 3),
+        ('1,"' + "a.jpg,hat\n" * 20_000 + '"\n', 2),
+    ],
+)
+def test_open_quote_that_swallows_rows_is_refused(tmp_path: Path, rows: str, line: int) -> None:
+    (tmp_path / "t.csv").write_text("sku,image,label\n" + rows)
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "t.csv")
+    assert (error.value.code, error.value.params["line"]) == ("csv_quote_open", line)
+
+
+def test_cells_of_several_lines_and_inches_stay(tmp_path: Path) -> None:
+    cells = ['soft,\nwarm "x", red\r\nand long', 'for 5" heels', '7"', "one\n\ntwo"]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["sku", "text", "image"], *([str(i), c, "a.jpg"] for i, c in enumerate(cells))])
+    table = read_table(tmp_path / "t.csv", lambda sentence: None)
+    assert table.columns["text"].categories == cells
+    assert table.row_numbers.tolist() == [2, 5, 6, 7]
+
+
+def test_rows_that_do_not_fit_are_counted_with_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,label,\na\nb,hat, soft, blue\n\nimage,label,\nc,hat,,,\n,,\nd,hat,x\n")
+    table = read_table(tmp_path / "t.csv", lambda sentence: None)
+    assert table.columns["image"].categories == ["a", "b", "c", "d"]
+    assert {fix.code: fix.params["names"] for fix in table.fixes} == {
+        "short_rows_filled": [2],
+        "cells_joined": [3],
+        "cells_without_column_skipped": [3, 8],
+        "empty_rows_skipped": [4, 7],
+        "header_rows_repeated": [5],
+    }
+
+
+def test_column_called_as_another_is_refused_only_when_used(tmp_path: Path) -> None:
+    photos_called(tmp_path / "images", "a.jpg", "b.jpg", "c.jpg")
+    (tmp_path / "t.csv").write_text("image,note,label,note\na,x,hat,y\nb,x,hat,y\nc,z,shirt,y\n")
+    assert read(tmp_path / "t.csv").targets[0].classes == ("hat", "shirt")
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "t.csv", target="note")
+    assert (error.value.code, error.value.params["name"]) == ("column_twice", "note")
+
+
+def test_parts_are_read_from_a_column_without_a_name(tmp_path: Path) -> None:
+    photos_called(tmp_path / "images", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    (tmp_path / "t.csv").write_text("TRAIN,a.jpg,hat\nTRAIN,b.jpg,shirt\nTEST,c.jpg,hat\nTEST,d.jpg,hat\n")
+    data = read(tmp_path / "t.csv")
+    assert data.targets[0].name == "column 3"
+    assert data.parts is not None
+    assert data.parts.tolist() == ["train", "train", "test", "test"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_json_lines_of_any_encoding_and_nested_objects(tmp_path: Path, encoding: str) -> None:
+    text = '{"data": {"image": "a", "sizes": ["S", "M"]}, "ok": true}\n\n{"data": {"image": "b"}, "n": 3.0}\n'
+    (tmp_path / "t.jsonl").write_bytes(text.encode(encoding))
+    table = read_table(tmp_path / "t.jsonl", lambda sentence: None)
+    assert {name: column.categories for name, column in table.columns.items()} == {
+        "data.image": ["a", "b"],
+        "data.sizes": [("S", "M"), ""],
+        "ok": ["true", ""],
+        "n": ["", "3"],
+    }
+    assert table.row_numbers.tolist() == [1, 3]
+    assert [(fix.code, fix.params["names"]) for fix in table.fixes] == [("empty_rows_skipped", [2])]

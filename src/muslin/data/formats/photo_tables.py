@@ -153,9 +153,15 @@ def _only_column(table: Table, names: frozenset[str]) -> str | None:
 
 
 def _split_column(table: Table) -> str | None:
-    name = _only_column(table, SPLIT_NAMES)
-    cells = {str(cell).strip().lower() for cell in table.columns[name].categories} if name else set()
-    return name if cells <= set(PART_NAMES) else None
+    """The only column whose cells all name parts; of a single part where the column is called so too."""
+    parts = {
+        name: len(column.categories)
+        for name, column in table.columns.items()
+        if {str(cell).lower() for cell in column.categories} <= set(PART_NAMES)
+    }
+    named = _only_column(table, SPLIT_NAMES)
+    matches = [named] if named in parts else [name for name, count in parts.items() if count > 1]
+    return matches[0] if len(matches) == 1 else None
 
 
 def _label_columns(table: Table, excluded: set[str | None], every: bool) -> tuple[str, ...]:

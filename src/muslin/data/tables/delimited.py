@@ -34,8 +34,12 @@ class Delimited(TableFile):
         self._text = encoding or find_encoding(path)
         self._text.check(path)
         self._digest, self.encoding, self._notes = self._text.digest, str(self._text.name), self._text.notes
-        self._find_delimiter()
-        sample = list(islice(self._records(), SAMPLE_ROWS))
+        first_line = self._find_delimiter()
+        sample: list[tuple[list[str], str, int]] = []
+        try:
+            sample.extend(islice(self._records(), SAMPLE_ROWS))
+        except DataError:  # `rows` raises it again
+            sample = sample or [(first_line.split(self.delimiter), first_line, 1)]
         header = find_header([[cell.strip(BLANK) for cell in cells] or [""] for cells, _, _ in sample])
         if not header.names:
             raise DataError("table_empty", path=str(path))
@@ -52,7 +56,8 @@ class Delimited(TableFile):
         self._line_end = raw[len(raw.rstrip("\r\n")) :] or "\n"
         self._quotes_all = raw.rstrip("\r\n") == self.delimiter.join(map(_quote, cells))
 
-    def _find_delimiter(self) -> None:
+    def _find_delimiter(self) -> str:
+        """Set the delimiter, and whether the first line only tells it to Excel; the first line of the table."""
         with self._text.open(self.path) as text:
             lines = [line for _ in range(SAMPLE_ROWS) if (line := text.readline(MAX_LINE_CHARACTERS))]
         match = EXCEL_DELIMITER.fullmatch(lines[0]) if lines else None
@@ -62,6 +67,7 @@ class Delimited(TableFile):
         if match:
             announced = match[1].replace("\\t", "\t")
             self.delimiter = announced if any(announced in line for line in lines[1:]) else self.delimiter
+        return "".join(lines[self._excel_line :][:1])
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         indices = [self.columns.index(name) for name in names]

@@ -370,6 +370,7 @@ def _not_found(table: TableFile, names: Sequence[str], lookup: PhotoLookup) -> D
     columns = [(name, [row[i] for row in rows if row[i]]) for i, name in enumerate(names)]
     columns.sort(key=lambda column: (not _is_named_so(*column), not column[1]))
     example = next((cell for _, cells in columns for cell in cells), "")
-    return DataError(
-        "photo_column_not_found", path=str(table.path), columns=list(names[:10]), **lookup.searched(example)
-    )
+    formulas = next((fix.params for fix in table.fixes if fix.code == "formulas_without_result"), {"names": [None]})
+    empty = {"formulas": formulas.get("count"), "cell": formulas["names"][0]}
+    params = {"path": str(table.path), "columns": list(names[:10]), **empty, **lookup.searched(example)}
+    return DataError("photo_column_not_found", **params)

@@ -30,7 +30,7 @@ def guess_encodings(head: bytes) -> tuple[bytes, list[str]]:
     head = head[:HEAD_BYTES]
     even, odd = head[::2].count(0), head[1::2].count(0)
     name = "utf-16-le" if odd > even else "utf-16-be"
-    text = head[: len(head) // 2 * 2].decode(name, "replace")[:-1]
+    text = head[: len(head) // 2 * 2].decode(name, "replace")[:-1].rstrip("\0")
     if max(even, odd) > max(4, 4 * min(even, odd), len(head) / 8) and not re.search("[\0-\x08\x0e-\x19\ufffd]", text):
         return b"", [name]
     return b"", ["utf-8", "cp1252"]

@@ -86,7 +86,7 @@ class Workbook(TableFile):
                 count += 1
                 if count <= SAMPLE_ROWS:
                     first.append((number, cells))
-            self._merged, formulas = editor.merged, formulas + len(editor.formulas_without_result)
+            self._merged, formulas = editor.merged, formulas + len(editor.formulas)
             filled = [dict(cells) for _, cells, _ in self._fill_merged((n, dict(cells)) for n, cells in first)]
             header = find_header([[cells.get(i, "") for i in range(editor.width)] for cells in filled])
             if count > header.body:
@@ -106,14 +106,16 @@ class Workbook(TableFile):
             for left, right, top, bottom in self._merged:
                 for column in range(left + 1, right + 1 if top <= number <= bottom else 0):
                     names[column] = names[column] or f"{names[left]} {column - left + 1}"
+        for code, cells_ in (("error_cells_emptied", editor.error_cells), ("formulas_without_result", editor.formulas)):
+            self._notes += (Message(code, **examples(cells_)),) if cells_ else ()
         self.columns, self._first = tuple(names), header.body
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         """Cells merged downwards hold for each of their rows."""
         indices = [self.columns.index(name) for name in names]
-        editor = _SheetEditor(self._book)
         last = 0
-        for i, (number, cells, filled) in enumerate(self._fill_merged(self._filled_rows(editor))):
+        rows = self._filled_rows(_SheetEditor(self._book))
+        for i, (number, cells, filled) in enumerate(self._fill_merged(rows)):
             if i and number > last + 1:
                 repairs.add("empty_rows_skipped", last + 1, number - last - 1)
             last = number
@@ -127,9 +129,6 @@ class Workbook(TableFile):
             if stray := sum(not self.columns[column] for column in cells):
                 repairs.add("cells_without_column_skipped", number, stray)
             yield TableRow(number, tuple(cells.get(i, "") for i in indices))
-        for code in ("error_cells_emptied", "formulas_without_result"):
-            for name in editor.error_cells if code == "error_cells_emptied" else editor.formulas_without_result:
-                repairs.add(code, name)
 
     def _fill_merged(self, rows: Iterable[_SheetRow]) -> Iterator[tuple[int, dict[int, str], int | None]]:
         """The rows with the number of cells filled, because they are merged downwards; None for a repeated header."""
@@ -250,6 +249,8 @@ class _SheetEditor:
         rows: number and cells of each row so far that is not empty; to be cleared by the reader.
         merged: first and last column, first and last row of the merged cells so far.
         width: columns up to the last cell that is not empty.
+        error_cells: names of the cells with an error so far, such as `B7`.
+        formulas: names of the cells so far with a formula that was saved without a result.
     """
 
     def __init__(
@@ -263,7 +264,7 @@ class _SheetEditor:
         self.merged: list[tuple[int, int, int, int]] = []
         self.width = 0
         self.error_cells: list[str] = []
-        self.formulas_without_result: list[str] = []
+        self.formulas: list[str] = []
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -339,7 +340,7 @@ class _SheetEditor:
     def _end_cell(self) -> None:
         if not self._value:
             if self._formula:
-                self.formulas_without_result.append(self._cell_name())
+                self.formulas.append(self._cell_name())
             return
         self.width = max(self.width, self._column + 1)
         try:
