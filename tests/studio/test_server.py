@@ -3,7 +3,9 @@
 import http.client
 import io
 import json
+import os
 import re
+import socket
 import struct
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ def folder(tmp_path_factory):
     (inside / "red.png").write_bytes(png())
     (inside / "page.jpg").write_bytes(b"<html><script>1</script></html>")
     (inside / ".hidden.png").write_bytes(png())
+    (inside / os.fsdecode(b"caf\xe9.png")).write_bytes(png())
     (inside / "notes.txt").write_text("private")
     (inside / "link.png").symlink_to(outside / "secret.png")
     return inside
@@ -91,7 +94,7 @@ def test_only_models_and_images_of_the_folder_are_listed(studio):
     models = json.loads(ask(studio, "GET", "/api/models")[1])["models"]
     assert {m["path"] for m in models} == {"first.muslin", "broken.muslin"}
     images = json.loads(ask(studio, "GET", "/api/images")[1])
-    assert images == {"images": ["page.jpg", "red.png"], "more": False}
+    assert images == {"images": ["page.jpg", "red.png"], "more": False, "unnamable": 1}
 
 
 def test_a_models_kernels_are_those_of_its_weights(studio, token):
@@ -259,3 +262,54 @@ def test_both_languages_have_all_texts_of_the_pages():
         assert chinese.strip()
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese)), key
         assert re.search(r"[\u4e00-\u9fff]", chinese) or len(english) < 10, key
+
+
+def connect(studio: str) -> socket.socket:
+    host, port = studio.split(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def test_silent_connections_hold_no_place_of_others(studio):
+    silent = [connect(studio) for _ in range(300)]
+    try:
+        assert ask(studio, "GET", "/api/models")[0] == 200
+        silent[-1].sendall(b"GET /api/models HTTP/1.1\r\nHost: " + studio.encode() + b"\r\n\r\n")
+        assert silent[-1].recv(12) == b"HTTP/1.1 200"
+        silent[0].settimeout(5)
+        assert silent[0].recv(1) == b""  # closed, because it had waited longest
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def sent_until_closed(connection: socket.socket, content: bytes) -> int:
+    """How many of the bytes, one a second, are sent before the other side closes the connection."""
+    connection.settimeout(1)
+    for count, byte in enumerate(content):
+        try:
+            connection.sendall(bytes([byte]))
+            if not connection.recv(100):
+                return count
+        except TimeoutError:
+            continue
+        except OSError:
+            return count
+    return len(content)
+
+
+@pytest.mark.slow
+def test_a_request_head_that_comes_too_slowly_is_not_awaited(studio):
+    with connect(studio) as connection:
+        assert 5 < sent_until_closed(connection, b"GET /api/models HTTP/1.1\r\nX-Slow: " + b"x" * 60) < 20
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\x1b[2J", "x" * 5000])
+def test_any_text_in_a_request_gets_an_answer_in_json(studio, token, text):
+    edits = [{"image_edits": {text: 1}}, {"image_edits": {"rotate": text}}, {"model_edits": [text]}]
+    edits += [{"model_edits": [{"kind": "bias", "layer": text}]}, {"steps": {text: False}}]
+    named = [{"model": text}, {"image": text}, *edits]
+    for fields in named:
+        status, content, _ = post(studio, token, "/api/predict", {"inspection": INSPECTION | fields})
+        assert status < 500
+        json.loads(content.decode("utf-8"))
+    assert refusal(post(studio, token, "/api/kernels", {"inspection": INSPECTION, "layer": text}), 400)

@@ -49,10 +49,11 @@ def kernel_sheet(layered: LayeredModel, layer: str) -> Sheet:
     """A convolution's kernels: float32 (outputs, inputs of a group, rows, columns).
 
     Raises:
-        ExplanationError: the layer is no convolution, or its arithmetic is not shown.
+        ExplanationError: there is no such layer, or it is no convolution, or its arithmetic is not shown.
     """
+    described = layered.layer(layer)
     node = layered.graph.producer_before_edits(layer)
-    if layered.layer(layer).kernel is None and node.op != "Conv":
+    if described.kernel is None and node.op != "Conv":
         raise ExplanationError("layer_without_kernels", layer=layer)
     weights = layered.graph.constants[node.inputs[1]].astype(np.float32)
     bias = layered.graph.constants[node.inputs[2]] if len(node.inputs) > 2 else None

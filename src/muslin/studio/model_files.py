@@ -41,7 +41,7 @@ def model_rows(root: Path) -> list[dict[str, Any]]:
 
     Newest first, at most MAX_MODELS.
     """
-    paths = [path for path in _files_below(root) if path.suffix.lower() in MODEL_SUFFIXES]
+    paths = [path for path in _files_below(root) if path.suffix.lower() in MODEL_SUFFIXES and _is_utf_8(str(path))]
     newest = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:MAX_MODELS]
     return [
         {
@@ -54,10 +54,22 @@ def model_rows(root: Path) -> list[dict[str, Any]]:
 
 
 def image_page(root: Path, start: int = 0) -> dict[str, Any]:
-    """MAX_IMAGES images below `root` from number `start` on, ordered by their paths, and whether there are more."""
+    """MAX_IMAGES images below `root` from number `start` on, ordered by their paths, and whether there are more.
+
+    `unnamable` counts images left out because their path is not UTF-8, so that no link can name them.
+    """
     paths = sorted(path for path in _files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES)
+    names = [name for path in paths if _is_utf_8(name := path.relative_to(root).as_posix())]
     end = start + MAX_IMAGES
-    return {"images": [path.relative_to(root).as_posix() for path in paths[start:end]], "more": len(paths) > end}
+    return {"images": names[start:end], "more": len(names) > end, "unnamable": len(paths) - len(names)}
+
+
+def _is_utf_8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _files_below(root: Path) -> Iterator[Path]:

@@ -5,17 +5,22 @@ header nor hide where they come from, and it cannot read the token that the stud
 (https://owasp.org/www-community/attacks/csrf; DNS rebinding: https://www.w3.org/TR/CSP3/#security-considerations).
 """
 
+import asyncio
 import hmac
+import json
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muslin.errors import MuslinError
 from muslin.studio.requests import language_of
 
 MAX_JSON_BYTES = 2_000_000  # a drawing and a thousand edited kernels fit
+MAX_REQUESTS = 64  # answered at a time; a page sends a few
+REQUEST_BODY_S = 30.0  # seconds for a request's body to arrive
+RETRY_AFTER_S = 1
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -47,11 +52,14 @@ class Guard:
         self._origins = {f"http://{host}" for host in self._hosts}
         self._token = token
         self._max_bytes = max_bytes
+        self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return  # no websocket is served; closing it without a response is a refusal
         maximum, received = self._max_bytes.get(scope["path"], MAX_JSON_BYTES), 0
+        deadline = asyncio.get_running_loop().time() + REQUEST_BODY_S
+        complete = False
 
         async def send_with_headers(event: Message) -> None:
             if event["type"] == "http.response.start":
@@ -60,8 +68,15 @@ class Guard:
             await send(event)
 
         async def receive_limited() -> Message:
-            nonlocal received
-            event = await receive()
+            nonlocal received, complete
+            if complete:
+                return await receive()  # to learn of a disconnection
+            try:
+                async with asyncio.timeout_at(deadline):
+                    event = await receive()
+            except TimeoutError:
+                raise MuslinError("request_late", seconds=REQUEST_BODY_S) from None
+            complete = not event.get("more_body", False)
             received += len(event.get("body", b""))  # a chunked body announces no length
             if received > maximum:
                 raise MuslinError("request_size", maximum_mb=maximum / 1e6)
@@ -70,6 +85,8 @@ class Guard:
         headers = Headers(scope=scope)
         try:
             self._check_origin(scope["method"], headers)
+            if self._running >= MAX_REQUESTS:
+                raise MuslinError("too_many_requests", maximum=MAX_REQUESTS)
             size = headers.get("content-length", "0")
             if not (size.isascii() and size.isdigit()) or int(size) > maximum:
                 raise MuslinError("request_size", maximum_mb=maximum / 1e6)
@@ -77,7 +94,11 @@ class Guard:
             response = error_response(error, language_of(headers.get("accept-language", "")))
             await response(scope, receive, send_with_headers)
         else:
-            await self._app(scope, receive_limited, send_with_headers)
+            self._running += 1
+            try:
+                await self._app(scope, receive_limited, send_with_headers)
+            finally:
+                self._running -= 1
 
     def _check_origin(self, method: str, headers: Headers) -> None:
         hosts, tokens = headers.getlist("host"), headers.getlist("x-muslin-token")
@@ -94,6 +115,8 @@ class Guard:
             raise MuslinError("token_outdated")
 
 
-def error_response(error: MuslinError, language: str) -> JSONResponse:
+def error_response(error: MuslinError, language: str) -> Response:
     """The error as JSON in `language`, with the status of its code."""
-    return JSONResponse(error.to_dict(language), error.status)
+    content = json.dumps(error.to_dict(language))  # ASCII: a name in it can hold lone surrogates
+    retry = {"retry-after": str(RETRY_AFTER_S)} if error.status == 503 else None
+    return Response(content, error.status, retry, "application/json")

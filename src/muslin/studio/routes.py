@@ -99,7 +99,7 @@ def _response(request: Request, answer: Any) -> Response:
         content, kind = packed(*answer), "application/octet-stream"
     else:
         language = language_of(request.headers.get("accept-language", ""))
-        content = json.dumps(localized(answer, language), ensure_ascii=False).encode()
+        content = json.dumps(localized(answer, language), allow_nan=False).encode()  # names can hold lone surrogates
         kind = "application/json"
     headers = {"cache-control": "no-store"}
     if len(content) > 1000 and "gzip" in request.headers.get("accept-encoding", ""):

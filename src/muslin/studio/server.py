@@ -9,7 +9,6 @@ from muslin.errors import DataError, MuslinError
 from muslin.messages import Log
 
 HOST = "127.0.0.1"
-MAX_CONCURRENT = 64  # requests; a page sends a few at a time, so more are a fault and get 503
 
 
 def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
@@ -26,6 +25,7 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
     import uvicorn
 
     from muslin.studio.app import studio
+    from muslin.studio.connections import Connection
 
     if not folder.is_dir():
         raise DataError("folder_missing", path=str(folder))
@@ -43,7 +43,7 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=MAX_CONCURRENT,
+        http=Connection,
         timeout_graceful_shutdown=5,
         ws="none",
         lifespan="off",

@@ -71,9 +71,10 @@ export function chooseImage(model) {
   }
 
   async function folder() {
-    const { images, more } = await get("/api/images?start=0");
-    if (!images.length) return h("p", { class: "soft" }, t("noImages"));
-    return [tiles(images.map((name) => `file:${name}`), (name) => name.slice(5)), more && h("p", { class: "soft" }, t("onlyFirst", { n: images.length }))];
+    const { images, more, unnamable } = await get("/api/images?start=0");
+    const note = unnamable > 0 && h("p", { class: "soft" }, t("unnamable", { n: unnamable }));
+    if (!images.length) return [h("p", { class: "soft" }, t("noImages")), note];
+    return [tiles(images.map((name) => `file:${name}`), (name) => name.slice(5)), more && h("p", { class: "soft" }, t("onlyFirst", { n: images.length })), note];
   }
 
   function file() {
