@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,10 @@ import pytest
 from PIL import Image
 
 from command_line import invoke
+from muslin.data import read
+from muslin.data.convert import convert
 from muslin.data.dataset import Target
+from muslin.data.tables import open_table
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.selective import CalibrationData
 from muslin.models.bundle import seal
@@ -135,6 +140,75 @@ def test_folder_becomes_a_table_of_its_photos(shop: Path) -> None:
     result = tag(shop / "model.muslin", shop / "images", shop / "out.csv")
     assert result.products == 4
     assert [row["image"] for row in rows(shop / "out.csv", ",")] == ["black.png", "gray.png", "page.jpg", "white.png"]
+
+
+@pytest.fixture
+def folders(shop: Path) -> Path:
+    """Photos in folders of classes and parts: three black ones, two white ones."""
+    for i, (part, kind, brightness) in enumerate(
+        [("train", "a", 0), ("train", "b", 255), ("test", "a", 0), ("test", "b", 255), ("test", "b", 0)]
+    ):
+        place = shop / "set" / part / kind / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((SIDE, SIDE), brightness, np.uint8)).save(place)
+    return shop / "set"
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar.gz", "parquet", "idx", "csv"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_any_data_set_becomes_a_table_of_tags(kind: str, suffix: str, folders: Path, shop: Path) -> None:
+    data = folders
+    if kind in ("zip", "tar.gz"):
+        data = Path(shutil.make_archive(str(shop / "set"), {"zip": "zip", "tar.gz": "gztar"}[kind], folders))
+    elif kind != "folder":
+        data = shop / f"converted{'.parquet' if kind == 'parquet' else ''}"
+        convert(read(folders), kind, data)
+    result = tag(shop / "model.muslin", data, shop / f"out{suffix}")
+    assert (result.products, result.unreadable) == (5, 0)
+    table = open_table(shop / f"out{suffix}")
+    assert table.columns[:2] == ("image", "tag")
+    assert sorted(cells for _, cells in table.rows(["tag"])) == [("Bag",)] * 2 + [("Trouser",)] * 3
+    assert [cells[0] for _, cells in table.rows(["image"])] == list(read(data).ids)
+
+
+def test_new_table_of_another_kind_is_refused(folders: Path, shop: Path) -> None:
+    with pytest.raises(DataError) as error:
+        tag(shop / "model.muslin", folders, shop / "out.xlsx")
+    assert (error.value.code, error.value.params["suffixes"]) == ("new_table_suffix", [".csv", ".tsv", ".jsonl"])
+
+
+def test_json_export_becomes_a_table_with_its_columns(shop: Path) -> None:
+    (shop / "shop.json").write_text(json.dumps([{"image": "black", "kind": ["a", "b"]}, {"image": "gone"}]))
+    tag(shop / "model.muslin", shop / "shop.json", shop / "out.csv")
+    black, gone = rows(shop / "out.csv", ",")
+    assert (black["image"], black["kind"], black["tag"]) == ("black", "a|b", "Trouser")
+    assert gone["error"].startswith("gone: ")
+
+
+def test_interrupted_data_set_is_resumed_to_the_same_bytes(shop: Path) -> None:
+    os.makedirs(os.fsencode(shop / "many"))
+    for i in range(CHUNK + 3):
+        name = os.fsencode(shop / "many") + b"/\xff%03d.png" % i  # not UTF-8
+        shutil.copy(shop / "images" / ("black.png" if i % 2 else "white.png"), name)
+    inputs = (shop / "model.muslin", shop / "many")
+    tag(*inputs, shop / "whole.csv")
+    with pytest.raises(StoppedError):
+        tag(*inputs, shop / "out.csv", should_stop=lambda: True)
+    result = tag(*inputs, shop / "out.csv", TagOptions(resume=True))
+    assert (result.resumed, result.products) == (CHUNK, CHUNK + 3)
+    assert (shop / "out.csv").read_bytes() == (shop / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"SKU;image\n", b"SKU;image\n;\n"])
+def test_table_without_rows_is_refused_as_by_look(content: bytes, shop: Path) -> None:
+    (shop / "shop.csv").write_bytes(content)
+    for work in (
+        lambda: read(shop / "shop.csv"),
+        lambda: tag(shop / "model.muslin", shop / "shop.csv", shop / "o.csv"),
+    ):
+        with pytest.raises(DataError) as error:
+            work()
+        assert error.value.code == "no_rows"
 
 
 def test_existing_columns_stay_and_new_ones_get_other_names(shop: Path) -> None:

@@ -85,15 +85,12 @@ def predict_command(
 
 
 @command(
-    "tag model catalogue",
+    "tag model data",
     shared.out_option(
-        "The catalogue with its new columns, in the format of CATALOGUE; of a folder a .csv, .tsv or .jsonl.",
-        required=True,
+        "The table with its new columns, in its own format; of other data a new .csv, .tsv or .jsonl.", required=True
     ),
     Group(
         "options",
-        option("--images PATH", "Folder, zip or tar with the photos."),
-        option("--image-column COLUMN", "Column that names the photo."),
         option(
             "--taxonomy FILE",
             "Table of the shop's names of the tags, with the columns tag, parent, name, language.",
@@ -103,14 +100,16 @@ def predict_command(
         option("--resume", "Continue an interrupted job."),
     ),
     shared.guarantee_options,
+    shared.read_options,
     shared.json_option,
 )
 def tag_command(
-    model: str, catalogue: str, out: Path, options: dict[str, Any], guarantee: dict[str, Any], as_json: bool
-) -> None:
-    """Tag a CATALOGUE of products.
+    model: str, data: str, out: Path, options: dict[str, Any], guarantee: dict[str, Any],
+    read_options: dict[str, Any], as_json: bool,
+) -> None:  # fmt: skip
+    """Tag the photos of DATA, such as a catalogue of products.
 
-    Writes the same table with columns added for the labels of each photo.
+    Writes the same table with columns added for the labels of each photo; of folders and the like, a new table.
     """
     from muslin.reporting.terminal.progress import tagging_progress
     from muslin.reporting.terminal.tagging import tagging_summary
@@ -118,7 +117,7 @@ def tag_command(
 
     with stop_on_signals() as should_stop, tagging_progress() as on_progress:
         tagged = tag_workflow.tag(
-            model, Path(catalogue), out, tag_workflow.TagOptions(**options, **guarantee),
+            model, data, out, tag_workflow.TagOptions(**options, **guarantee, read_options=read_options),
             log=log, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
     if not as_json:

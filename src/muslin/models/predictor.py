@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
-from muslin.data.photos import PHOTO_SUFFIXES, Photo, is_hidden
+from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages, is_hidden
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
 from muslin.evaluation.selective import (
     DECISIONS,
@@ -466,8 +466,8 @@ def _decoded(name: str, source: Any) -> tuple[Pixels, tuple[str, ...]]:
         return (source[:, :, np.newaxis] if source.ndim == 2 else source), ()
     if isinstance(source, Image):
         decoded = decode(_to_png(name, source), name=name, max_bytes=2**31)
-    elif isinstance(source, Photo):
-        decoded = decode(source.content(), name=name)
+    elif hasattr(source, "content"):  # a StoredImage
+        return PhotoImages((replace(source, name=name),))[0], ()
     elif isinstance(source, bytes | Path):
         decoded = decode(source, name=name)
     else:

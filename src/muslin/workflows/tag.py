@@ -1,4 +1,4 @@
-"""A shop's catalogue in, the same catalogue out with tags: the work of `muslin tag`.
+"""A shop's catalogue in, the same catalogue out with tags; of other data, a new table: the work of `muslin tag`.
 
 Read from `tag` down. Predictions go block by block into a journal beside the output; at the end the catalogue is
 copied with the new columns, and gets its name in one step. So an interrupted job loses nothing, and ends with the same
@@ -9,7 +9,7 @@ import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,16 @@ import numpy as np
 from muslin.catalogue.journal import Journal
 from muslin.catalogue.tagging_result import PrecisionGuarantee, TaggingResult
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
+from muslin.data import read
+from muslin.data.archives import archive_kind
 from muslin.data.dataset import Target
+from muslin.data.formats import detect_format
+from muslin.data.registry import DATASETS
 from muslin.data.tables import AddedColumn, Row, TableFile, open_table
+from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.photo_lookup import TablePhotos, cell_name, table_photos
+from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
 from muslin.messages import Log, Message, no_log
@@ -49,27 +55,25 @@ class TagOptions:
     """How to tag a catalogue.
 
     Attributes:
-        images: a folder, zip or tar with the photos; by default they are beside the catalogue.
-        image_column: the column that names the photo; by default the one whose cells name photos that exist.
         taxonomy: a table of the shop's names of the tags; see `muslin.catalogue.taxonomy.read_taxonomy`.
         language: language of the taxonomy's names.
         precision: target for the accepted tags, from 0.5 to below 1.
         guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
         resume: continue an interrupted job, if there is one.
+        read_options: how to read the data, as `muslin.read` takes it.
     """
 
-    images: str | Path | None = None
-    image_column: str | None = None
     taxonomy: str | Path | None = None
     language: str | None = None
     precision: float = DEFAULT_PRECISION
     guarantee: str = "overall"
     resume: bool = False
+    read_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tag(
     model: "str | Path | Predictor",
-    catalogue: str | Path,
+    data: str | Path,
     out: str | Path,
     options: TagOptions = TagOptions(),
     *,
@@ -77,23 +81,24 @@ def tag(
     on_progress: Callable[[int, int], None] = lambda done, products: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TaggingResult:
-    """Write `catalogue` to `out` with columns added for the labels of each photo.
+    """Write the table `data` to `out` with columns added for the labels of each photo.
 
     Args:
-        catalogue: CSV, TSV, XLSX, Parquet or JSON Lines with a photo in each row; or a folder of photos, which
-            becomes a table.
-        out: in the catalogue's own format. An existing file is replaced once the new one is complete.
+        data: CSV, TSV, XLSX, Parquet or JSON Lines with a photo in each row; or anything else that `muslin.read` reads,
+            whose ids become the column `image` of a new table.
+        out: in the table's own format; a new table is CSV, TSV or JSON Lines. An existing file is replaced once the new
+            one is complete.
         log: called with each note as soon as it is known.
         on_progress: called with the numbers of finished and of all products.
         should_stop: called now and then; the work stops cleanly once it returns True.
 
     Raises:
-        DataError: the catalogue or the taxonomy cannot be read, or an interrupted job exists and is not resumed.
+        DataError: the data or the taxonomy cannot be read, or an interrupted job exists and is not resumed.
         BundleError: the model cannot be opened.
         StorageError: the disk is full, or the place cannot be written. Finished work is kept.
         StoppedError: `should_stop` returned True; `resume` continues.
     """
-    job = _plan(model, Path(catalogue), Path(out), options)
+    job = _plan(model, data, Path(out), options, log)
     for note in job.notes:
         log(note)
     with Journal(job.out.with_name(job.out.name + JOURNAL_SUFFIX), job.inputs, resume=options.resume) as journal:
@@ -135,7 +140,7 @@ class _Job:
     predictor: Predictor
     policies: Mapping[str, AcceptancePolicy]
     table: TableFile
-    photos: TablePhotos
+    photos: TablePhotos | DatasetTable
     products: int
     taxonomy: Taxonomy
     columns: tuple[AddedColumn, ...]
@@ -149,18 +154,17 @@ class _Job:
             "catalogue": self.table.digest,
             "model": _model_digest(self.predictor),
             "precision": [self.options.precision, self.options.guarantee, *thresholds],
-            "photos": [str(self.options.images or ""), self.photos.column],
+            "photos": [str(self.options.read_options.get("images", "")), self.photos.column],
             "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
             "columns": [column.name for column in self.columns],
         }
 
 
-def _plan(model: "str | Path | Predictor", path: Path, out: Path, options: TagOptions) -> _Job:
-    _check_output(path, out, model, options.taxonomy)
+def _plan(model: "str | Path | Predictor", data: str | Path, out: Path, options: TagOptions, log: Log) -> _Job:
+    _check_output(Path(data), out, model, options.taxonomy)
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     policies = predictor.policies(options.precision, options.guarantee)
-    table = open_table(path, out)
-    photos = table_photos(table, options.images, options.image_column)
+    table, photos = _open_data(data, out, options.read_options, log)
     products, notes = _survey(table, photos)
     taxonomy = Taxonomy({}, {})
     if options.taxonomy is not None:
@@ -168,7 +172,9 @@ def _plan(model: "str | Path | Predictor", path: Path, out: Path, options: TagOp
         taxonomy = read_taxonomy(Path(options.taxonomy), classes, options.language)
     columns, renamed = _new_columns(table, predictor.targets, taxonomy)
     _check_encodable(table, predictor.targets, taxonomy)
-    notes = [*table.fixes, Message("photo_column_chosen", column=photos.column), *notes, *taxonomy.notes, *renamed]
+    if table is not photos:
+        notes.insert(0, Message("photo_column_chosen", column=photos.column))
+    notes = [*table.fixes, *notes, *taxonomy.notes, *renamed]
     notes += [note for policy in policies.values() for note in policy.unsupported]
     return _Job(out, options, predictor, policies, table, photos, products, taxonomy, columns, tuple(notes))
 
@@ -222,7 +228,29 @@ def _check_output(path: Path, out: Path, model: object, taxonomy: str | Path | N
             raise StorageError("output_is_input", path=str(out), name=name)
 
 
-def _survey(table: TableFile, photos: TablePhotos) -> tuple[int, list[str]]:
+def _open_data(
+    data: str | Path, out: Path, options: Mapping[str, Any], log: Log
+) -> tuple[TableFile, TablePhotos | DatasetTable]:
+    """The data as a table, and what finds the image of a row."""
+    path = Path(data)
+    if data in DATASETS or not _is_table(path, options):
+        rows = DatasetTable(read(data, **options, all_targets="target" not in options, log=log), path, out)
+        return rows, rows
+    table = open_table(path, out)
+    if not next(table.rows(()), None):
+        raise DataError("no_rows", path=str(path))
+    return table, table_photos(table, options.get("images"), options.get("image_column"))
+
+
+def _is_table(path: Path, options: Mapping[str, Any]) -> bool:
+    """Whether the data are a file of rows that can be copied with more columns; unknown files are tried as such."""
+    if not path.is_file() or (archive_kind(path) and not is_workbook(path)):
+        return False
+    format = options.get("format") or getattr(detect_format(path), "name", "table")
+    return bool(format == "table")
+
+
+def _survey(table: TableFile, photos: TablePhotos | DatasetTable) -> tuple[int, list[str]]:
     """The number of products, and notes on their photos, repeated ids and overlong rows.
 
     Raises:
@@ -232,10 +260,11 @@ def _survey(table: TableFile, photos: TablePhotos) -> tuple[int, list[str]]:
     hashes = array("q")
     for row, (cell, photo) in table.rows([name or photos.column, photos.column]):
         hashes.append(hash(cell))
-        photos.find(row, photo)
+        if isinstance(photos, TablePhotos):
+            photos.find(row, photo)
     if not hashes:
         raise DataError("no_rows", path=str(table.path))
-    notes: list[str] = [*photos.notes, *photos.fixes]
+    notes: list[str] = [*photos.notes, *photos.fixes] if isinstance(photos, TablePhotos) else []
     distinct, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
     repeated = set(distinct[counts > 1].tolist()) - {hash("")}
     if repeated and name:

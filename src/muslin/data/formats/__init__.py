@@ -108,6 +108,11 @@ def read_path(
     return replace(dataset, origin=origin, fixes=(*dataset.fixes, *reading_notes(dataset)))
 
 
+def detect_format(path: Path) -> Format | None:
+    """The first row of FORMATS that the content at `path` fits."""
+    return next((row for row in FORMATS if row.detect(path)), None)
+
+
 def _choose_format(path: Path, name: str) -> tuple[Format, str]:
     """The format called `name`, and a reason that also names the format detection would have chosen."""
     chosen = next((row for row in FORMATS if row.name == name), None)

@@ -73,17 +73,19 @@ def _pieces(text: str, separator: str) -> list[str]:
 
 
 def _parse_list(cell: Cell) -> list[str] | None:
-    """The labels of a cell that holds a list, in JSON or as Python prints one; None where it does not."""
+    """The labels of a cell that holds a list, in JSON, as Python prints one, or Label Studio's {"choices": [...]}; None
+    where it does not."""
     if isinstance(cell, tuple):
         return list(cell)
     text = cell.strip()
-    if not (text.startswith("[") and text.endswith("]")) or len(text) > MAX_LIST_CHARACTERS:
+    if text[:1] + text[-1:] not in ("[]", "{}") or len(text) > MAX_LIST_CHARACTERS:
         return None
     for parse in (json.loads, ast.literal_eval):
         try:
             items: Any = parse(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
+        items = items.get("choices") if isinstance(items, dict) else items
         if isinstance(items, list) and all(isinstance(item, str | int | float) for item in items):
             return [cell_text(item).strip() for item in items]
     return None

@@ -1,6 +1,7 @@
 """Tables with a photo in each row: one column has the photo's path or id, others labels."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,29 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, Target
 from muslin.data.formats import pixels_csv
 from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
+from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import read_head
 from muslin.data.part_names import PART_NAMES
 from muslin.data.photos import PhotoImages
-from muslin.data.tables import open_table, peek_table, read_table
+from muslin.data.tables import detect_kind, open_table, peek_table, read_table
 from muslin.data.tables.columns import Column, Table
 from muslin.data.tables.header import names_photo
+from muslin.data.tables.json_document import JsonDocument
 from muslin.data.tables.photo_lookup import PHOTO_COLUMNS, PHOTO_FOLDERS, table_photos
 from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, ImageError, unknown
-from muslin.messages import Log, Message, no_log
+from muslin.messages import Log, Message, examples, no_log
 
-LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes"})
+LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes", "choice", "choices",
+                         "ground_truth", "classificationannotation", "classificationannotations"})  # fmt: skip
 GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})
 SPLIT_NAMES = frozenset({"split", "part", "partition", "subset"})
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".xlsx")
+ANNOTATION_NAMES = frozenset({"annotation_id", "annotator", "completed_by", "created_at", "lead_time", "updated_at"})
+"""Columns of Label Studio that say who labelled a photo, and when."""
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".xlsx")
 
 CLOTHING_COLUMNS = frozenset({"image", "sender_id", "label", "kids"})
 """Columns of the clothing data set."""
@@ -50,6 +57,9 @@ def detect(path: Path) -> str | None:
         return "a Parquet table with photos"
     if is_workbook(path):
         return "an XLSX workbook with photos"
+    with suppress(DataError):
+        if detect_kind(path) is JsonDocument:
+            return "a JSON document with photos"
     if start.lstrip().startswith(b"{") and path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         return "a JSON Lines table with photos"
     if pixels_csv.detect(path) or not (table := peek_table(path)):
@@ -122,6 +132,10 @@ def _encode_targets(
     table: Table, names: Sequence[str], rows: NDArray[np.intp], options: ReadOptions, fixes: list[Message]
 ) -> tuple[list[Target], dict[str, NDArray[np.integer[Any]]], list[str]]:
     """The targets in the columns `names`, their labels in `rows`, and the names with what separates the labels."""
+    if not options.targets and is_one_hot(table, names):
+        fixes.append(Message("columns_read_as_classes", **examples(names)))
+        target, values = encode_one_hot(table, names, rows)
+        return [target], {target.name: values}, ["a column for each class"]
     separators = _separators(table, options.label_separator or (), names)
     targets, labels, described = [], {}, []
     for name in names:
@@ -166,9 +180,12 @@ def _split_column(table: Table) -> str | None:
 
 def _label_columns(table: Table, excluded: set[str | None], every: bool) -> tuple[str, ...]:
     """The one column that could be the label, or every one."""
-    columns = [name for name in table.columns if name not in excluded]
+    columns = [name for name in table.columns if name not in excluded and name.lower() not in ANNOTATION_NAMES]
+    recurring = [name for name in columns if len(table.columns[name].categories) < len(table)]  # the others are ids
     if set(STYLES_TARGETS) <= set(columns):
         possible = list(STYLES_TARGETS)
+    elif is_one_hot(table, recurring) and not {name.lower() for name in recurring} & LABEL_NAMES:
+        return tuple(recurring)
     else:
         # to be listed by `look`, it is enough that one of the column's cells recurs
         max_distinct = len(table) - 1 if every else len(table) / 2

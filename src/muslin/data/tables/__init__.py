@@ -17,8 +17,8 @@ from muslin.data.gzip_files import is_gzipped, read_head
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.data.tables.columns import Table, build_columns
 from muslin.data.tables.delimited import Delimited
-from muslin.data.tables.folder_table import Folder
 from muslin.data.tables.header import SAMPLE_ROWS
+from muslin.data.tables.json_document import JSON_HEAD_BYTES, JsonDocument, is_document
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.table_file import BLANK, TableFile, TableRow, damage_as_data_error
@@ -27,39 +27,43 @@ from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 from muslin.messages import Log
 
-__all__ = ["AddedColumn", "Cell", "Row", "TableFile", "TableRow", "open_table", "peek_table", "read_table"]
+__all__ = [
+    "AddedColumn",
+    "Cell",
+    "Row",
+    "TableFile",
+    "TableRow",
+    "detect_kind",
+    "open_table",
+    "peek_table",
+    "read_table",
+]
 
 
-NOT_TABLES = {
-    b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)",
-    b"%PDF": "a PDF",
-    b"<": "HTML or XML",
-    b"[": "one JSON list, not one object per line",
-}
+NOT_TABLES = {b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)", b"%PDF": "a PDF", b"<": "HTML or XML"}
 """First bytes of files that are no tables, and what these are."""
 
 
 def open_table(path: Path, out: Path | None = None) -> TableFile:
-    """The table at `path`; with `out`, to be written there, where a folder of photos is a table too, but no gzip file.
+    """The table at `path`; with `out`, to be written there, so that a gzip file is no table.
 
     Raises:
         DataError: it cannot be read, is not a table, or is of another kind than the suffix of `out`.
     """
-    if out and path.is_dir():
-        return Folder(path, out)
-    kind = _detect_kind(path)
+    kind = detect_kind(path)
     with damage_as_data_error(path, kind.damaged):
         if out and is_gzipped(path):
             raise DataError("not_a_table", path=str(path), found="a gzip file")
-        table = kind(path)
-    kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines)
+        table = JsonDocument(path, out) if kind is JsonDocument else kind(path)
+    kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines, JsonDocument)
     other_suffixes = {suffix for kind in kinds for suffix in kind.suffixes} - set(table.suffixes)
     if out and out.suffix.lower() in other_suffixes:
         raise DataError("output_kind_differs", path=str(out), suffixes=list(table.suffixes))
     return table
 
 
-def _detect_kind(path: Path) -> type[TableFile]:
+def detect_kind(path: Path) -> type[TableFile]:
+    """The class of the table at `path`, by its first bytes; DataError where it is no table."""
     start = read_head(path, HEAD_BYTES)
     mark, encodings = guess_encodings(start)
     text = start[len(mark) :].decode(encodings[0], "replace")
@@ -67,8 +71,9 @@ def _detect_kind(path: Path) -> type[TableFile]:
         return Parquet
     if start.startswith(b"PK\x03\x04"):
         return Workbook
-    if text.lstrip(BLANK).startswith("{"):
-        return JsonLines
+    if text.lstrip(BLANK).startswith(("{", "[")):
+        head = read_head(path, JSON_HEAD_BYTES)[len(mark) :].decode(encodings[0], "replace")
+        return JsonDocument if is_document(head.lstrip(BLANK)) else JsonLines
     found = next((kind for magic, kind in NOT_TABLES.items() if start[len(mark) :].lstrip().startswith(magic)), None)
     if found or "\0" in text.rstrip(BLANK):
         raise DataError("not_a_table", path=str(path), found=found or "a binary file")
@@ -78,7 +83,7 @@ def _detect_kind(path: Path) -> type[TableFile]:
 def peek_table(path: Path) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]] | None:
     """The columns and the first rows of a table of text, of which no more is read; None for any other file."""
     with suppress(DataError):
-        if _detect_kind(path) is Delimited:
+        if detect_kind(path) is Delimited:
             mark, names = guess_encodings(read_head(path, HEAD_BYTES))
             for name in (*names, "latin-1"):
                 with suppress(DataError), damage_as_data_error(path, Delimited.damaged):

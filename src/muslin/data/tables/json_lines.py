@@ -3,23 +3,24 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from muslin.data.tables.cells import AddedColumn, Row, to_cell, typed_value
+from muslin.data.tables.cells import AddedColumn, Cell, Row, typed_value
+from muslin.data.tables.json_document import cells_of
 from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError
 
 
-def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
-    """The object in line `number` of the file at `path`; DataError where it is not one."""
+def _parse_line(path: Path, number: int, line: str) -> dict[str, Cell]:
+    """The cells of the object in line `number` of the file at `path`; DataError where it is not one."""
     try:
         value = json.loads(line)
+        if isinstance(value, dict):
+            return dict(cells_of(value))
     except (ValueError, RecursionError) as error:
         raise DataError("json_line", path=str(path), line=number, reason=str(error)) from error
-    if not isinstance(value, dict):
-        raise DataError("json_line_not_object", path=str(path), line=number)
-    return value
+    raise DataError("json_line_not_object", path=str(path), line=number)
 
 
 class JsonLines(TableFile):
@@ -44,7 +45,7 @@ class JsonLines(TableFile):
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         for number, (_, value) in enumerate(self._lines(), 1):
             if value:
-                yield TableRow(number, tuple(to_cell(value.get(name)) for name in names))
+                yield TableRow(number, tuple(value.get(name, "") for name in names))
             else:
                 repairs.add("empty_rows_skipped", number)
 
@@ -60,17 +61,9 @@ class JsonLines(TableFile):
                 line = f"{body[:-1]}, {more}{line[len(body) :]}"
             file.write(line.encode(encoding, "surrogateescape" if encoding == "utf-8" else "replace"))
 
-    def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each line with its line end, and its object; an empty one for an empty line."""
+    def _lines(self) -> Iterator[tuple[str, dict[str, Cell]]]:
+        """Each line with its line end, and the cells of its object; none for an empty line."""
         with self._text.open(self.path, newline="\n") as text:
             for number, line in enumerate(text, 1):
                 body = line.strip(BLANK)
-                yield line, _flatten(_parse_line(self.path, number, body)) if body else {}
-
-
-def _flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The same with `data.image` for an object in an object; an empty object stays."""
-    flat: dict[str, Any] = {}
-    for name, item in value.items():
-        flat |= _flatten(item, f"{prefix}{name}.") if isinstance(item, dict) and item else {prefix + name: item}
-    return flat
+                yield line, _parse_line(self.path, number, body) if body else {}

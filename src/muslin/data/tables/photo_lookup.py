@@ -14,7 +14,6 @@ from muslin.data.photos import PHOTO_SUFFIXES, Photo
 from muslin.data.tables import TableFile
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.columns import check_column
-from muslin.data.tables.folder_table import Folder
 from muslin.errors import DataError, ImageError
 from muslin.messages import MAX_EXAMPLES, Message
 
@@ -302,8 +301,6 @@ def table_photos(table: TableFile, images: str | Path | None = None, image_colum
     Raises:
         DataError: there is no such column, no such place, or no column that names a photo in one.
     """
-    if isinstance(table, Folder):
-        return TablePhotos(table.columns[0], PhotoLookup([table.path]))
     folders = [table.path.parent / name for name in PHOTO_FOLDERS]
     places = [Path(images)] if images is not None else [folder for folder in folders if folder.is_dir()]
     lookup = PhotoLookup(places)

@@ -1,0 +1,182 @@
+"""JSON documents: a list of objects, or an export of Label Studio, FiftyOne or COCO, as rows and columns."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from muslin.data.gzip_files import open_data_file
+from muslin.data.tables.cells import AddedColumn, Cell, Row, to_cell
+from muslin.data.tables.new_table import DELIMITERS, check_suffix, write_new_table
+from muslin.data.tables.table_file import Repairs, TableFile, TableRow
+from muslin.errors import DataError
+from muslin.messages import Message, examples
+
+JSON_HEAD_BYTES = 2**16
+"""What `is_document` needs of a file."""
+
+MAX_BYTES = 2**28
+"""Largest content, which is held in memory."""
+
+LABEL_KEYS = ("choices", "label", "displayName", "class-name", "classifications", "detections")
+"""Keys of an object that names labels: of Label Studio, FiftyOne, Google and Amazon."""
+
+Records = Iterable[Mapping[str, Any]]
+Reader = Callable[[Any, list[Message]], Records]
+
+
+def is_document(head: str) -> bool:
+    """Whether a text that begins so is one JSON document of rows, not one object per line."""
+    if not head.startswith("{"):
+        return head.startswith("[")
+    line, newline, after = head.partition("\n")
+    if newline and line.rstrip().endswith(("{", "[", ",")):
+        return True
+    try:
+        return not after.strip() and _reader(json.loads(line)) is not None
+    except (ValueError, RecursionError):  # a document in one line that is longer than the head
+        compact = "".join(head.split())
+        return not newline and any(mark in compact for mark in ('"images":[', '"samples":[', '"labels":{'))
+
+
+class JsonDocument(TableFile):
+    """The entries of a JSON document as rows, numbered from 1; written with more columns, it becomes a new table."""
+
+    suffixes: tuple[str, ...] = tuple(DELIMITERS)
+
+    def __init__(self, path: Path, out: Path | None = None) -> None:
+        """Raises DataError where the file is too large, not JSON, or does not list images."""
+        super().__init__(path)
+        self._suffix = check_suffix(path, out) if out else ""
+        with open_data_file(path) as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise DataError("json_too_large", path=str(path), max_bytes=MAX_BYTES)
+        try:
+            value = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise DataError("json_file", path=str(path), reason=str(error)) from error
+        if (reader := _reader(value)) is None:
+            raise DataError("json_not_table", path=str(path))
+        fixes: list[Message] = []
+        self._records: list[dict[str, Cell]] = []
+        try:
+            for record in reader(value, fixes):
+                self._records.append(dict(cells_of(record)))
+        except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:
+            row, reason = len(self._records) + 1, f"{type(error).__name__}: {error}"
+            raise DataError("json_entry", path=str(path), row=row, reason=reason) from error
+        self._notes = tuple(fixes)
+        self.columns = tuple(dict.fromkeys(name for record in self._records for name in record))
+
+    def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
+        for number, record in enumerate(self._records, 1):
+            if any(record.values()):
+                yield TableRow(number, tuple(record.get(name, "") for name in names))
+            else:
+                repairs.add("empty_rows_skipped", number)
+
+    def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
+        write_new_table(file, self._suffix, self.columns, self.rows(self.columns), added, rows)
+
+
+def cells_of(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Cell]]:
+    """The cells of an object by column, called as by pandas.json_normalize: `metadata.width`."""
+    for key, item in value.items():
+        if isinstance(item, dict) and item and not any(name in item for name in LABEL_KEYS):
+            yield from cells_of(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", to_cell(_labels(item))
+
+
+def _labels(value: Any) -> Any:
+    """The labels that an object, or each object of a list, names; a single choice is no list."""
+    if isinstance(value, list):
+        return [_labels(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    labels = _labels(next((value[name] for name in LABEL_KEYS if name in value), None))
+    return labels[0] if "choices" in value and isinstance(labels, list) and len(labels) == 1 else labels
+
+
+def _reader(value: Any) -> Reader | None:
+    if isinstance(value, list):
+        first = value[0] if value and isinstance(value[0], dict) else {}
+        return _label_studio if "data" in first and first.keys() & {"annotations", "completions"} else _entries
+    if not isinstance(value, dict):
+        return None
+    if all(isinstance(value.get(name), list) for name in ("images", "annotations", "categories")):
+        return _coco
+    if isinstance(value.get("samples"), list):
+        return _fiftyone_samples
+    return _fiftyone_labels if isinstance(value.get("labels"), dict) else None
+
+
+def _entries(entries: list[Any], fixes: list[Message]) -> Records:
+    return entries
+
+
+def _label_studio(tasks: list[Any], fixes: list[Message]) -> Records:
+    """Per task its data, and per control the choices of its annotators; none where they differ."""
+    differing = []
+    for number, task in enumerate(tasks, 1):
+        annotations = [
+            a for a in task.get("annotations") or task.get("completions") or () if not a.get("was_cancelled")
+        ]
+        given: dict[str, list[Any]] = defaultdict(list)
+        for annotation in [a for a in annotations if a.get("ground_truth")] or annotations:
+            for result in annotation.get("result") or ():
+                if choices := result["value"].get("choices"):
+                    given[result["from_name"]].append(choices)
+        agreed = {name: all_[0] for name, all_ in given.items() if all(set(c) == set(all_[0]) for c in all_)}
+        if len(agreed) < len(given):
+            differing.append(str(number))
+        yield {"id": task.get("id"), **task["data"], **{name: {"choices": c} for name, c in agreed.items()}}
+    if differing:
+        fixes.append(Message("annotators_differ", **examples(differing)))
+
+
+def _fiftyone_samples(document: dict[str, Any], fixes: list[Message]) -> Records:
+    """Per sample its file, its tag where it has one, and its fields of labels."""
+    for sample in document["samples"]:
+        objects = {name: item for name, item in sample.items() if isinstance(item, dict)}
+        fields = {name: item for name, item in objects.items() if any(key in item for key in LABEL_KEYS)}
+        tags: list[Any] = list(sample.get("tags") or ())
+        yield {"filepath": sample["filepath"], "split": tags[0] if len(tags) == 1 else None, **fields}
+
+
+def _fiftyone_labels(document: dict[str, Any], fixes: list[Message]) -> Records:
+    """Per photo in `data/` its class, or a list of them: names, or indices into `classes`."""
+    classes: Sequence[str] = document.get("classes") or []
+
+    def name(label: Any) -> Any:
+        if isinstance(label, dict):
+            return name(label.get("label"))
+        if isinstance(label, list):
+            return list(map(name, label))
+        if not classes or not isinstance(label, int):
+            return label
+        return classes[label if label >= 0 else len(classes)]
+
+    for stem, label in document["labels"].items():
+        yield {"image": stem, "label": name(label)}
+
+
+def _coco(document: dict[str, Any], fixes: list[Message]) -> Records:
+    """Per image its category; a list of them where an image can have several, or objects in boxes."""
+    categories = {category["id"]: category["name"] for category in document["categories"]}
+    labels_of: dict[Any, list[str]] = {image["id"]: [] for image in document["images"]}
+    annotations = document["annotations"]
+    for annotation in annotations:
+        labels_of.setdefault(annotation["image_id"], []).append(categories[annotation["category_id"]])
+    has_boxes = any(annotation.get("bbox") for annotation in annotations)
+    single = not has_boxes and all(len(set(labels)) < 2 for labels in labels_of.values())
+    if has_boxes:
+        fixes.append(Message("boxes_read_as_labels", count=len(annotations)))
+    for image in document["images"]:
+        labels = list(dict.fromkeys(labels_of.pop(image["id"], ())))
+        unknown = not labels and not has_boxes
+        yield {"image": image["file_name"], "label": labels[0] if labels and single else None if unknown else labels}
+    if labels_of:
+        fixes.append(Message("unlisted_images_skipped", **examples(map(str, labels_of))))
