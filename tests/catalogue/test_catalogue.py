@@ -71,12 +71,44 @@ def tagged(path: Path, rows: Sequence[Any] = ROWS) -> bytes:
             b"3,c,\xc3\x9c; x,1.0000,\xc3\x9c\n",
             id="a title above the header",
         ),
+        pytest.param(
+            b"1.jpg,x\r\n2.jpg,y\r\n3.jpg,x",
+            b"column 1,column 2,tag,probability,prediction_set\r\n1.jpg,x,Shirt,0.9877,Shirt|Coat\r\n2.jpg,y,,,\r\n"
+            b"3.jpg,x,\xc3\x9c; x,1.0000,\xc3\x9c",
+            id="no header, which is added",
+        ),
+        pytest.param(
+            b'sku,name\n1,"a", b\n2,c,,,\n,\nsku,name\n3,d,e\n',
+            b'sku,name,tag,probability,prediction_set\n1,"""a"", b",Shirt,0.9877,Shirt|Coat\n2,c,,,,,,\n,,,,\n'
+            b'sku,name,tag,probability,prediction_set\n3,"d,e",\xc3\x9c; x,1.0000,\xc3\x9c\n',
+            id="rows that are too long, an empty one, a second header",
+        ),
+        pytest.param(
+            b'"sku","name"\n"1","a","x"\n"2","b","y"\n"3","c","z"\n',
+            b'"sku","name","tag","probability","prediction_set"\n"1","a","x","Shirt","0.9877","Shirt|Coat"\n'
+            b'"2","b","y","","",""\n"3","c","z","\xc3\x9c; x","1.0000","\xc3\x9c"\n',
+            id="names of rows, as R writes them",
+        ),
+        pytest.param(
+            "\ufeffsep=\t\r\na\tb\r\n1\t2\r\n3\t4\r\n5\t6\r\n\x1a".encode(),
+            "\ufeffsep=\t\r\na\tb\ttag\tprobability\tprediction_set\r\n1\t2\tShirt\t0.9877\tShirt|Coat\r\n3\t4\t\t\t\r\n"
+            "5\t6\tÜ; x\t1.0000\tÜ\r\n\x1a".encode(),
+            id="Excel's first line with a tab, and Ctrl-Z",
+        ),
     ],
 )
 def test_csv_keeps_every_byte_before_the_new_cells(original: bytes, expected: bytes, tmp_path: Path) -> None:
     path = tmp_path / "catalogue.csv"
     path.write_bytes(original)
-    assert tagged(path) == expected
+    written = tagged(path)
+    assert written == expected
+    remaining = iter(written)
+    assert all(byte in remaining for byte in original)
+    path.with_name("again.csv").write_bytes(written)
+    first, again = open_table(path), open_table(path.with_name("again.csv"))
+    assert again.columns == (*first.columns, "tag", "probability", "prediction_set")
+    cells = [[row.cells for row in table.rows(first.columns)] for table in (first, again)]
+    assert cells[0] == cells[1]
 
 
 @given(

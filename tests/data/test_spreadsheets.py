@@ -155,3 +155,56 @@ def test_workbook_with_an_entry_outside_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         read(path)
     assert (error.value.code, error.value.params["name"]) == ("archive_entry_outside", "../evil.xml")
+
+
+def test_two_row_header_with_merged_cells_names_every_column(tmp_path: Path) -> None:
+    path = workbook(
+        tmp_path / "shop.xlsx",
+        [["SKU", "Product", None, "Photos"], [None, "name", "kind"], [1, "a", "hat", "x"], [2, "b", "hat", "y", "z"]],
+    )
+    book = openpyxl.load_workbook(path)
+    for cells in ("A1:A2", "B1:C1", "D1:E2"):
+        book.active.merge_cells(cells)
+    book.save(path)
+    table = open_table(path)
+    assert table.columns == ("SKU", "name", "kind", "Photos", "Photos 2")
+    assert [row.cells for row in table.rows(["SKU", "kind", "Photos 2"])] == [("1", "hat", ""), ("2", "hat", "z")]
+    [fix] = table.fixes
+    assert (fix.code, fix.params["names"]) == ("rows_above_header_skipped", [1])
+
+
+def test_sheet_without_header_loses_no_row(tmp_path: Path) -> None:
+    photos(tmp_path / "images", ["1", "2", "3", "4"])
+    path = workbook(tmp_path / "shop.xlsx", [[f"images/{i}.jpg", "hat" if i < 3 else "shirt"] for i in range(1, 5)])
+    data = read(path)
+    assert len(data) == 4
+    assert [fix.code for fix in data.fixes] == ["columns_numbered"]
+    with (tmp_path / "out.xlsx").open("wb") as file:
+        open_table(path).write_with_columns(file, [AddedColumn("tag")], [["x"]] * 4)
+    again = read_table(tmp_path / "out.xlsx", lambda sentence: None)
+    assert again.columns["column 3"].categories == ["x"]
+    assert len(again) == 4
+
+
+def test_repeated_header_in_a_sheet_is_skipped_and_gets_the_new_name(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "shop.xlsx", [["image", "kind"], ["a", "hat"], ["image", "kind"], ["b", "shirt"]])
+    table = open_table(path)
+    assert [row.number for row in table.rows(["image"])] == [2, 4]
+    assert [(fix.code, fix.params["names"]) for fix in table.fixes] == [("header_rows_repeated", [3])]
+    with (tmp_path / "out.xlsx").open("wb") as file:
+        table.write_with_columns(file, [AddedColumn("tag")], [["x"], ["y"]])
+    again = read_table(tmp_path / "out.xlsx", lambda sentence: None)
+    assert again.columns["tag"].categories == ["x", "y"]
+
+
+def test_photo_column_of_formulas_without_results_is_named(tmp_path: Path) -> None:
+    photos(tmp_path / "images", ["1", "2"])
+    path = workbook(tmp_path / "shop.xlsx", [["n", "image", "kind"], *([i, f'=A{i}&".jpg"', "hat"] for i in (7, 8))])
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert error.value.code == "photo_column_not_found"
+    assert (error.value.params["formulas"], error.value.params["cell"]) == (2, "B2")
+    path = workbook(tmp_path / "formulas.xlsx", [["=A1", "=A2"], ["=A3", "=A4"]])
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert (error.value.code, error.value.params["formulas"]) == ("workbook_without_table", 4)

@@ -417,3 +417,13 @@ def test_json_lines_of_any_encoding_and_nested_objects(tmp_path: Path, encoding:
     }
     assert table.row_numbers.tolist() == [1, 3]
     assert [(fix.code, fix.params["names"]) for fix in table.fixes] == [("empty_rows_skipped", [2])]
+
+
+@pytest.mark.parametrize("spelling", [("True", "False"), ("TRUE", "FALSE"), (True, False)])
+@pytest.mark.parametrize("suffix", ["csv", "xlsx", "parquet", "jsonl"])
+def test_booleans_are_the_same_classes_in_every_table(tmp_path: Path, spelling: tuple[Any, Any], suffix: str) -> None:
+    photos_called(tmp_path / "images", "a.jpg", "b.jpg", "c.jpg")
+    rows = [{"image": name, "kids": spelling[i % 2]} for i, name in enumerate("abc")]
+    data = read(write_table(tmp_path / f"t.{suffix}", rows), target="kids")
+    assert data.targets[0].classes == ("false", "true")
+    assert data.labels["kids"].tolist() == [1, 0, 1]

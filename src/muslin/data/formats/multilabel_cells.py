@@ -105,6 +105,8 @@ def encode_column(
     codes = column.codes[rows]
     if separator is None:
         cells = [", ".join(cell) if isinstance(cell, tuple) else cell.strip() for cell in column.categories]
+        if {cell.lower() for cell in cells} <= {"true", "false", ""}:
+            cells = [cell.lower() for cell in cells]  # programs spell booleans True, TRUE and true
         target, labels = encode_labels(name, np.array(cells, dtype=object))
         return target, labels[codes]
     lists = [_labels_in(cell, separator) for cell in column.categories]

@@ -5,7 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from statistics import median_high
+from statistics import median_low
 from typing import NamedTuple
 
 from muslin.data.photos import PHOTO_SUFFIXES
@@ -50,9 +50,11 @@ def find_header(rows: Sequence[Sequence[str]]) -> Header:
     filled = [(i, count) for i, row in enumerate(rows) if (count := sum(map(bool, row)))]
     for k, (i, count) in enumerate(filled[:HEADER_ROWS]):
         below = [rows[j] for j, _ in filled[k + 1 :]]
-        typical = median_high([n for _, n in filled[k + 1 :]] or [count])
+        typical = median_low([n for _, n in filled[k + 1 :]] or [count])
         is_index = not rows[i][0] and count == len(rows[i]) - 1 > 0  # pandas gives its index no name
-        if _is_comment(rows[i]) or count < typical - is_index:
+        if k and not below:
+            break
+        if _is_comment(rows[i]) or count < typical - (is_index or _has_row_names(rows[i], below)):
             continue
         if not _looks_like_data(rows[i], below):
             return Header(_column_names(rows[i], below), i, i + 1)
@@ -66,16 +68,20 @@ def find_header(rows: Sequence[Sequence[str]]) -> Header:
         )
         width = max(widths, key=lambda width: (widths[width], width))
         return Header(tuple(f"column {n}" for n in range(1, width + 1)), None, i)
-    index = filled[0][0] if filled else 0
+    index = max(filled, key=lambda row: row[1], default=(0, 0))[0]
     return Header(_column_names(rows[index], ()), index, index + 1) if filled else Header((), None, 0)
 
 
 def _column_names(cells: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """The cells of the header; a first column without a name, which numbers the rows, is called `column 1`."""
-    numbers = [row[0] for row in below if len(row) == len(cells) + 1 and row[-1]]
-    if numbers and numbers == [str(n) for n in range(1, len(below) + 1)]:  # R leaves the cell out
-        return ("column 1", *cells)
-    return (cells[0] or "column 1", *cells[1:])
+    return ("column 1", *cells) if _has_row_names(cells, below) else (cells[0] or "column 1", *cells[1:])
+
+
+def _has_row_names(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether rows begin with their number and the header lacks a cell for it, as R writes them."""
+    longer = [row for row in below if len(row) == len(cells) + 1]
+    is_filled = any(row[-1] for row in longer)  # otherwise there is a delimiter at the end
+    return is_filled and [row[0] for row in longer] == [str(n) for n in range(1, len(below) + 1)]
 
 
 def _is_comment(row: Sequence[str]) -> bool:

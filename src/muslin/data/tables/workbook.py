@@ -78,7 +78,7 @@ class Workbook(TableFile):
 
     def _find_table(self, sheets: dict[str, str]) -> None:
         """Choose one of the sheets, whose entries in the archive are given by name, and find its header."""
-        formulas = 0
+        repairs: tuple[Message, ...] = ()
         for name, entry in sheets.items():
             self._sheet, chosen, editor, count = entry, name, _SheetEditor(self._book), 0
             first: list[tuple[int, dict[int, str]]] = []
@@ -86,13 +86,14 @@ class Workbook(TableFile):
                 count += 1
                 if count <= SAMPLE_ROWS:
                     first.append((number, cells))
-            self._merged, formulas = editor.merged, formulas + len(editor.formulas)
+            self._merged, repairs = editor.merged, editor.repairs.messages()
             filled = [dict(cells) for _, cells, _ in self._fill_merged((n, dict(cells)) for n, cells in first)]
             header = find_header([[cells.get(i, "") for i in range(editor.width)] for cells in filled])
             if count > header.body:
                 break
         else:
-            raise DataError("workbook_without_table", path=str(self.path), formulas=formulas or None)
+            formulas = [fix.params["count"] for fix in repairs if fix.code == "formulas_without_result"]
+            raise DataError("workbook_without_table", path=str(self.path), formulas=sum(formulas) or None)
         if others := [other for other in sheets if other != chosen]:
             empty = list(sheets).index(chosen) or None
             self._notes += (Message("one_sheet_read", name=chosen, others=others, empty=empty),)
@@ -106,8 +107,7 @@ class Workbook(TableFile):
             for left, right, top, bottom in self._merged:
                 for column in range(left + 1, right + 1 if top <= number <= bottom else 0):
                     names[column] = names[column] or f"{names[left]} {column - left + 1}"
-        for code, cells_ in (("error_cells_emptied", editor.error_cells), ("formulas_without_result", editor.formulas)):
-            self._notes += (Message(code, **examples(cells_)),) if cells_ else ()
+        self._notes += repairs
         self.columns, self._first = tuple(names), header.body
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
@@ -249,8 +249,7 @@ class _SheetEditor:
         rows: number and cells of each row so far that is not empty; to be cleared by the reader.
         merged: first and last column, first and last row of the merged cells so far.
         width: columns up to the last cell that is not empty.
-        error_cells: names of the cells with an error so far, such as `B7`.
-        formulas: names of the cells so far with a formula that was saved without a result.
+        repairs: names of the cells so far with an error, or a formula that was saved without a result.
     """
 
     def __init__(
@@ -263,8 +262,7 @@ class _SheetEditor:
         self.rows: list[tuple[int, dict[int, str]]] = []
         self.merged: list[tuple[int, int, int, int]] = []
         self.width = 0
-        self.error_cells: list[str] = []
-        self.formulas: list[str] = []
+        self.repairs = Repairs()
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -340,14 +338,14 @@ class _SheetEditor:
     def _end_cell(self) -> None:
         if not self._value:
             if self._formula:
-                self.formulas.append(self._cell_name())
+                self.repairs.add("formulas_without_result", self._cell_name())
             return
         self.width = max(self.width, self._column + 1)
         try:
             if text := self._book.shown_text(self._value, self._type, self._style):
                 self._cells[self._column] = text
         except OverflowError:
-            self.error_cells.append(self._cell_name())
+            self.repairs.add("error_cells_emptied", self._cell_name())
 
     def _cell_name(self) -> str:
         return f"{_column_letters(self._column)}{self._row}"
