@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from photo_files import garment
 
+from muslin.data import read
+from muslin.data.photos import Photo
+from muslin.data.tables import open_table
 from muslin.data.tables.photo_lookup import PhotoLookup
-from muslin.errors import ImageError
+from muslin.errors import DataError, ImageError
 
 NAMES = (
     "hat/Blue Hat.JPG", "hat/9.jpg", "010/0108775015.jpg", "Robe d'été/robe.jpg", "dress/1.jpg", "hat/1.jpg",
@@ -140,3 +143,60 @@ def test_index_is_made_only_when_needed(tmp_path: Path, monkeypatch: pytest.Monk
     photos = PhotoLookup([tmp_path])
     monkeypatch.setattr("muslin.data.tables.photo_lookup.PathIndex", None)
     assert not isinstance(photos.find("1"), ImageError)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "fix", "kind"),
+    [
+        ("a.heic", b"\0\0\0\x18ftypheic", "image_format", "photos_unsupported", "HEIC"),
+        ("a.NEF", b"II*\0", "image_format", "photos_unsupported", "a camera's raw file"),
+        ("a.svg", b"<svg/>", "image_format", "photos_unsupported", "SVG"),
+        ("a.mov", b"", "image_format", "photos_unsupported", "a video (MP4)"),
+        ("a.jpg", b"version https://git-lfs.github.com/spec/v1\noid x\n", "git_pointer", "photos_are_pointers", None),
+        ("a.png", b"/annex/objects/SHA256E-s1--0.png\n", "git_pointer", "photos_are_pointers", None),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_file_that_is_no_readable_photo_is_named_by_its_kind(
+    tmp_path: Path, name: str, content: bytes, code: str, fix: str, kind: str | None, packed: bool
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / name).write_bytes(content)
+    place = tmp_path / "shop"
+    if packed:
+        place = Path(shutil.make_archive(str(tmp_path / "shop"), "zip", place))
+    photos = PhotoLookup([place])
+    for cell in (name, "a", name.swapcase()):
+        found = photos.find(cell)
+        assert isinstance(found, ImageError)
+        assert (found.code, found.params.get("kind")) == (code, kind)
+    [summary] = photos.fixes
+    assert (summary.code, summary.params["count"], summary.params.get("kind")) == (fix, 3, kind)
+
+
+def test_jpeg_called_heic_is_a_photo(tmp_path: Path) -> None:
+    garment("hat", 1).save(tmp_path / "a.heic", "JPEG")
+    assert not isinstance(PhotoLookup([tmp_path]).find("a.heic"), ImageError)
+
+
+def test_broken_links_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to(".git/annex/objects/0/1/a.jpg")
+    (tmp_path / "b.jpg").symlink_to("/mnt/gone.jpg")
+    photos = PhotoLookup([tmp_path])
+    for cell, code in (("a.jpg", "git_pointer"), ("a", "git_pointer"), ("b.jpg", "link_broken")):
+        found = photos.find(cell)
+        assert isinstance(found, ImageError)
+        assert found.code == code
+    with pytest.raises(ImageError, match="git annex get"):
+        Photo("a.jpg", tmp_path / "a.jpg").content()
+
+
+@pytest.mark.parametrize("name", ["styles.csv", "photos.zip", "photos.tar", "labels.parquet"])
+def test_pointer_in_place_of_a_data_file_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    (tmp_path / f"annexed-{name}").symlink_to(".git/annex/objects/0/1/key")
+    for path in (tmp_path / name, tmp_path / f"annexed-{name}"):
+        for read_it in (read, open_table, lambda path: PhotoLookup([path])):
+            with pytest.raises(DataError) as error:
+                read_it(path)
+            assert (error.value.code, error.value.params["path"]) == ("git_pointer", str(path))

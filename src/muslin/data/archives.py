@@ -19,6 +19,7 @@ from typing import Any
 from muslin.data.gzip_files import expansion_limit, is_gzipped, open_data_file, read_head
 from muslin.data.photos import Photo
 from muslin.errors import DataError
+from muslin.images.file_kinds import MAX_POINTER_BYTES, pointer_hint
 from muslin.storage.atomic import storage_errors
 
 FREE_ENTRY_BYTES = 2**20
@@ -51,6 +52,17 @@ def archive_kind(path: Path) -> str | None:
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     return "tar" if start[257:262] == b"ustar" else None
+
+
+def check_content(path: Path) -> None:
+    """Raises DataError where the file at `path` only is a pointer of Git LFS or git-annex to its content."""
+    hint = None
+    if os.path.islink(path) and not os.path.exists(path):
+        hint = pointer_hint(os.readlink(path).encode("utf-8", "surrogateescape"))
+    elif os.path.isfile(path) and path.stat().st_size <= MAX_POINTER_BYTES:
+        hint = pointer_hint(read_head(path, MAX_POINTER_BYTES))
+    if hint:
+        raise DataError("git_pointer", hint, path=str(path))
 
 
 def files_in(path: Path, notes: FolderNotes | None = None) -> tuple[dict[str, Photo], Any]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
 
 import numpy as np
 
-from muslin.data.photos import PHOTO_SUFFIXES
+from muslin.data.photos import IMAGE_SUFFIXES
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 """The start of an address: https://, file://, gs://; no drive, which is one letter."""
@@ -199,9 +199,9 @@ def _key(name: str) -> str:
 
 
 def photo_suffix(name: str) -> str:
-    """The suffix of a photo that a name has, as it is spelled; empty for any other."""
+    """The suffix of an image that a name has, as it is spelled; empty for any other."""
     suffix = posixpath.splitext(name)[1]
-    return suffix if suffix.lower() in PHOTO_SUFFIXES else ""
+    return suffix if suffix.lower() in IMAGE_SUFFIXES else ""
 
 
 def _fold(text: str) -> str:

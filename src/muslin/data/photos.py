@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import threading
 import zlib
 from collections import deque
@@ -17,25 +18,19 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, pixel_array
 from muslin.errors import DataError, ImageError, StorageError
+from muslin.images.file_kinds import KIND_OF_SUFFIX, pointer_hint
 from muslin.machine import physical_cores
 from muslin.messages import Log, Message, no_log
 from muslin.storage.scratch import ScratchArray
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif",
-     ".tiff", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".avif"}
+     ".tiff", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".avif"}
 )  # fmt: skip
 """Suffixes of photo files, in lower case. The decoder is chosen by the content, not by the suffix."""
 
-UNSUPPORTED_PHOTOS = {
-    suffix: kind
-    for kind, suffixes in {
-        "HEIC": ".heic .heif .hif", "SVG": ".svg .svgz", "PSD": ".psd .psb", "JPEG XL": ".jxl",
-        "RAW": ".cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng .orf .raf .rw2 .pef .srw .x3f .3fr .iiq .raw",
-    }.items()
-    for suffix in suffixes.split()
-}  # fmt: skip
-"""Kinds of photos that are not read, by their suffixes in lower case."""
+IMAGE_SUFFIXES = PHOTO_SUFFIXES | set(KIND_OF_SUFFIX)
+"""These, and those of images that cannot be decoded, such as HEIC: they are named by their kind, not passed over."""
 
 SYSTEM_NAMES = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "$recycle.bin", "system volume information", "found.000",
@@ -119,9 +114,21 @@ class Photo:
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if self.deflated else data
         except zlib.error as error:
             raise ImageError("photo_damaged", name=self.name, path=str(self.path), reason=str(error)) from error
+        except FileNotFoundError as error:
+            raise link_error(self.path, self.name) or ImageError("image_missing", name=self.name) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise ImageError("image_unreadable", name=self.name, reason=reason) from error
+
+
+def link_error(path: Path, name: str) -> ImageError | None:
+    """Why the file at `path` is not there, if it is a link to something missing; None for no such link."""
+    if not os.path.islink(path) or os.path.exists(path):
+        return None
+    target = os.readlink(path)
+    if hint := pointer_hint(target.encode("utf-8", "surrogateescape")):
+        return ImageError("git_pointer", hint, path=name)
+    return ImageError("link_broken", path=name, target=target)
 
 
 @dataclass(frozen=True)

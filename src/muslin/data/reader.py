@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from muslin.data.archives import check_content
 from muslin.data.dataset import Dataset, join
 from muslin.data.dataset_cache import read_registered
 from muslin.data.formats import read_path
@@ -120,6 +121,7 @@ def _read_data(
 
 def _read_path(data: str | Path, format: str | None, options: ReadOptions, log: Log) -> Dataset:
     if not os.path.exists(data):
+        check_content(Path(data))
         if isinstance(data, str):
             raise DataError("data_unknown", **unknown(data, DATASETS))
         raise DataError("path_missing", path=str(data))

@@ -28,6 +28,7 @@ from PIL import (
 from PIL.ExifTags import Base as Tag
 
 from muslin.errors import ImageError
+from muslin.images.file_kinds import unsupported_content
 from muslin.messages import Message
 
 # Importing these four makes Image.open know them without loading every plugin Pillow has; preinit brings in
@@ -173,29 +174,6 @@ SIGNATURES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 )
 """Per supported format, by Pillow's name, the start of such a file."""
 
-# A byte order mark, comments and the XML declaration may come before the element that tells HTML from SVG.
-# Atomic, so that no file can make the match take long.
-MARKUP = rb"(?:\xef\xbb\xbf)?(?>\s+|<\?xml.*?\?>|<!--.*?-->)*+"
-
-UNSUPPORTED: tuple[tuple[str, re.Pattern[bytes]], ...] = (
-    # what a camera keeps beside its raw samples is a TIFF of small previews
-    ("a camera's raw file (CR2)", re.compile(rb"II\*\x00....CR\x02", re.DOTALL)),
-    ("HEIC", re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)),
-    ("a video (MP4)", re.compile(rb"....ftyp", re.DOTALL)),
-    ("JPEG XL", re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL ")),
-    ("PDF", re.compile(rb".{0,1000}?%PDF-", re.DOTALL)),
-    ("Photoshop (PSD)", re.compile(rb"8BPS")),
-    ("PostScript (EPS)", re.compile(rb"%!PS|\xc5\xd0\xd3\xc6")),
-    ("an icon (ICO)", re.compile(rb"\x00\x00[\x01\x02]\x00(?!\x00\x00)", re.DOTALL)),
-    ("PNG as only Apple's programs read it (CgBI)", re.compile(rb"\x89PNG\r\n\x1a\n....CgBI", re.DOTALL)),
-    ("HTML", re.compile(MARKUP + rb"<(!doctype )?html\b", re.IGNORECASE | re.DOTALL)),
-    ("SVG", re.compile(MARKUP + rb"<(!doctype )?svg\b", re.IGNORECASE | re.DOTALL)),
-    ("XML or HTML", re.compile(MARKUP + rb"<[a-z!?]", re.IGNORECASE | re.DOTALL)),
-    ("a zip file", re.compile(rb"PK\x03\x04")),
-    ("a gzip file", re.compile(rb"\x1f\x8b")),
-)
-"""Other kinds of files that people mistake for images, by name and start."""
-
 
 def _file_kind(data: bytes, name: str) -> str:
     start = data[:4096]
@@ -204,9 +182,8 @@ def _file_kind(data: bytes, name: str) -> str:
             if kind not in Image.OPEN:
                 raise ImageError("pillow_lacks_format", name=name, kind=kind)
             return kind
-    for kind, pattern in UNSUPPORTED:
-        if pattern.match(start):
-            raise ImageError("image_format", name=name, kind=kind)
+    if error := unsupported_content(start, name):
+        raise error
     raise ImageError("not_an_image", name=name, start=repr(start[:8]))
 
 

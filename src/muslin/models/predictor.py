@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
-from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages, is_hidden
+from muslin.data.photos import IMAGE_SUFFIXES, PhotoImages, is_hidden
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
 from muslin.evaluation.selective import (
     DECISIONS,
@@ -52,12 +52,6 @@ Processors add in different orders, which moved float32 probabilities by less th
 
 MODEL_FILE = "model.muslin"
 """The bundle's name in a run's folder."""
-
-IMAGE_SUFFIXES = PHOTO_SUFFIXES | {".j2k", ".heic", ".heif", ".svg"}
-"""The suffixes of images in a folder; every other file there is skipped.
-
-HEIC and SVG cannot be decoded. Each such file is reported as an error rather than skipped.
-"""
 
 _BATCH_VALUES = 256 * 28 * 28  # pixel values in a batch: keeps the cores busy, and fits their caches
 CHUNK = 64

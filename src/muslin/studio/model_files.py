@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.errors import DataError
-from muslin.models.predictor import IMAGE_SUFFIXES
 
 MODEL_SUFFIXES = (".muslin",)
 MAX_ENTRIES = 20_000  # files per listing; a home folder has more, and takes minutes

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.errors import DataError, MuslinError
 from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
 from muslin.images import decode
-from muslin.models.predictor import IMAGE_SUFFIXES, Predictor
+from muslin.models.predictor import Predictor
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.uploads import UploadCache

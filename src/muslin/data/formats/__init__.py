@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from muslin.data.archives import check_content
 from muslin.data.file_kinds import describe
 from muslin.data.formats.read_options import ReadOptions
 from muslin.errors import DataError, unknown
@@ -93,6 +94,7 @@ def read_path(
             the options, or the files are not valid.
     """
     path, options = Path(path), options or ReadOptions()
+    check_content(path)
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
         raise DataError("path_missing", path=str(path))
     try:

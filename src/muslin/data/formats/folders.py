@@ -15,8 +15,9 @@ from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
 from muslin.data.formats import classes_file
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
-from muslin.data.photos import PHOTO_SUFFIXES, UNSUPPORTED_PHOTOS, Photo, PhotoImages, is_hidden, is_photo
+from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages, is_hidden, is_photo
 from muslin.errors import DataError, ImageError
+from muslin.images.file_kinds import kind_of_name, unsupported_files
 from muslin.messages import Log, Message, examples, no_log
 
 NUMBERED = re.compile(r"(?P<label>[^.]*[^.\d])\.\d+")
@@ -271,9 +272,7 @@ def _left_out(
     if others:
         kinds = _counted(PurePosixPath(name).suffix.lower() for name in others)
         yield Message("other_files_skipped", kinds=kinds, **examples(others))
-    if unsupported:
-        kinds = _counted(map(_unsupported_kind, unsupported))
-        yield Message("unsupported_photos_skipped", kinds=kinds, **examples(unsupported))
+    yield from unsupported_files(unsupported)
     if notes.links:
         yield Message("folder_links_skipped", **examples(notes.links))
     names = []
@@ -310,7 +309,8 @@ def _folders_without_photos(files: Iterable[str], top: str, empty: Iterable[str]
 
 def _unsupported_kind(name: str) -> str:
     """The kind of a photo that is not read, such as HEIC; empty for other files."""
-    return "" if is_hidden(name) else UNSUPPORTED_PHOTOS.get(PurePosixPath(name).suffix.lower(), "")
+    kind = kind_of_name(name)
+    return kind.name if kind and not is_hidden(name) else ""
 
 
 def _counted(kinds: Iterable[str]) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from muslin.data.archives import check_content
 from muslin.data.gzip_files import is_gzipped, read_head
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.data.tables.columns import Table, build_columns
@@ -50,6 +51,7 @@ def open_table(path: Path, out: Path | None = None) -> TableFile:
     Raises:
         DataError: it cannot be read, is not a table, or is of another kind than the suffix of `out`.
     """
+    check_content(path)
     kind = detect_kind(path)
     with damage_as_data_error(path, kind.damaged):
         if out and is_gzipped(path):

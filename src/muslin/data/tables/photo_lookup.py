@@ -8,13 +8,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from muslin.data.archives import files_in, walk
+from muslin.data.archives import check_content, files_in, walk
 from muslin.data.photo_names import PathIndex, in_code_pages, is_web_address, photo_suffix, readings, several_names
-from muslin.data.photos import PHOTO_SUFFIXES, Photo
+from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden, link_error
 from muslin.data.tables import TableFile
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.columns import check_column
 from muslin.errors import DataError, ImageError
+from muslin.images.decoder import SIGNATURES
+from muslin.images.file_kinds import MAX_POINTER_BYTES, kind_of_name, pointer_hint
 from muslin.messages import MAX_EXAMPLES, Message
 
 PHOTO_COLUMNS = ("image", "image_path", "filepath", "file_path", "path", "filename", "file_name", "file", "photo",
@@ -40,6 +42,9 @@ NOT_FOUND = {
     "photo_ambiguous": "photos_ambiguous",
     "photo_elsewhere": "photos_missing",
     "no_such_photo": "photos_missing",
+    "link_broken": "photos_missing",
+    "image_format": "photos_unsupported",
+    "git_pointer": "photos_are_pointers",
 }
 """Per code of what is said of one cell, that of what is said of all such."""
 
@@ -57,9 +62,10 @@ class FolderPlace:
     def photo(self, name: str) -> Photo | None:
         path = os.path.join(self.path, name)
         try:
-            return Photo(path, Path(path)) if os.path.isfile(path) else None
+            is_there = os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
         except ValueError:  # a name that no file can have
             return None
+        return Photo(path, Path(path)) if is_there else None
 
     def suffixes(self, folder: str) -> list[str]:
         return self._suffixes(os.path.join(self.path, folder))
@@ -101,8 +107,8 @@ def _photo_suffixes(folder: str) -> list[str]:
 
 def _sorted_suffixes(suffixes: Iterable[str]) -> list[str]:
     """Those of photos, as they are spelled, in the order in which to try them; "" for none."""
-    known = [suffix for suffix in suffixes if suffix.lower() in PHOTO_SUFFIXES or not suffix]
-    return sorted(known, key=lambda s: (not s, s.lower() not in PREFERRED_SUFFIXES, s.lower(), s))
+    known = [suffix for suffix in suffixes if suffix.lower() in IMAGE_SUFFIXES or not suffix]
+    return sorted(known, key=lambda s: (not s, s not in PHOTO_SUFFIXES, s.lower() not in PREFERRED_SUFFIXES, s))
 
 
 class PhotoLookup:
@@ -120,31 +126,35 @@ class PhotoLookup:
         """Raises DataError where a place does not exist, or an archive is damaged."""
         self._places: list[Place] = []
         for path in places:
+            check_content(path)
             if not path.exists():
                 raise DataError("images_path", path=str(path))
             self._places.append(FolderPlace(path) if path.is_dir() else ArchivePlace(path))
         self.keep_alive = [place.keep_alive for place in self._places]
         self._indices: list[tuple[Place, PathIndex]] | None = None
-        self._counts: dict[str, int] = {}
-        self._examples: dict[str, list[str]] = {}
+        self._counts: dict[tuple[str, str | None, str | None], int] = {}
+        self._examples: dict[tuple[str, str | None, str | None], list[str]] = {}
 
     @property
     def fixes(self) -> tuple[Message, ...]:
         """Cells of which `find` found the photo otherwise than as spelled, or not; by kind, counted, with examples."""
-        return tuple(
-            Message(code, count=count, names=self._examples[code], more=max(count - MAX_EXAMPLES, 0) or None)
-            for code, count in self._counts.items()
-        )
+        fixes = []
+        for (code, hint, kind), count in self._counts.items():
+            names = self._examples[code, hint, kind]
+            more = max(count - MAX_EXAMPLES, 0) or None
+            fixes.append(Message(code, hint, **{"kind": kind} if kind else {}, count=count, names=names, more=more))
+        return tuple(fixes)
 
     def find(self, cell: Cell) -> Photo | ImageError:
         """The photo that a cell names, or why there is none."""
-        found, kind, example = self.locate(cell)
+        found, code, example = self.locate(cell)
+        key: tuple[str, str | None, str | None] = (code, None, None)
         if isinstance(found, ImageError):
-            kind = NOT_FOUND[found.code]
-        if kind:
-            self._counts[kind] = self._counts.get(kind, 0) + 1
-            if self._counts[kind] <= MAX_EXAMPLES:
-                self._examples.setdefault(kind, []).append(example)
+            key = (NOT_FOUND[found.code], found.message.hint_code, found.params.get("kind"))
+        if key[0]:
+            self._counts[key] = self._counts.get(key, 0) + 1
+            if self._counts[key] <= MAX_EXAMPLES:
+                self._examples.setdefault(key, []).append(example)
         return found
 
     def locate(self, cell: Cell, as_spelled: bool = False) -> tuple[Photo | ImageError, str, str]:
@@ -158,7 +168,7 @@ class PhotoLookup:
         if not text:
             return ImageError("photo_not_named"), "", ""
         if isinstance(cell, str) and (photo := self._as_spelled(cell)):
-            return photo, "", cell
+            return _unreadable(photo, cell) or photo, "", cell
         for name in names:
             found, kind, example = self.locate(name, as_spelled)
             if isinstance(found, Photo):
@@ -178,7 +188,7 @@ class PhotoLookup:
             own_name = place.path.name.split(".")[0] + "/"
             for path in (name, name.removeprefix(own_name)) if name.startswith(own_name) else (name,):
                 suffix = os.path.splitext(path)[1]
-                is_complete = suffix.lower() in PHOTO_SUFFIXES
+                is_complete = suffix.lower() in IMAGE_SUFFIXES
                 for missing in ("",) if is_complete else place.suffixes(os.path.dirname(path)):
                     if (missing or is_complete or not suffix) and (photo := place.photo(path + missing)):
                         return photo
@@ -201,7 +211,7 @@ class PhotoLookup:
                 )
             for path, photo in photos.items():
                 kind = next(match.kind for match, _ in fitting if match.path == path)
-                return photo, kind, f"{cell} → {path}"
+                return _unreadable(photo, cell) or photo, kind, f"{cell} → {path}"
             elsewhere += [match.path for match, _ in matches]
         if is_web_address(cell):
             return ImageError("photo_is_url", path=cell), "", cell
@@ -249,9 +259,23 @@ def _is_below(place: Place, other: Place) -> bool:
 
 
 def _can_be_photo(name: str) -> bool:
-    """Whether the file is not hidden, and its suffix is that of a photo, or it has none."""
+    """Whether the file is not hidden, and its suffix is that of an image, or it has none."""
     suffix = os.path.splitext(name)[1].lower()
-    return (not suffix or suffix in PHOTO_SUFFIXES) and not any(piece.startswith(".") for piece in name.split("/"))
+    return (not suffix or suffix in IMAGE_SUFFIXES) and not is_hidden(name)
+
+
+def _unreadable(photo: Photo, cell: str) -> ImageError | None:
+    """Why a file is not an image that can be decoded, if its name or its size gives reason to look into it."""
+    kind = kind_of_name(photo.path.name if photo.size is None else photo.name)
+    try:
+        size = photo.path.stat().st_size if photo.size is None else photo.size
+        start = photo.content(4096) if kind or size <= MAX_POINTER_BYTES else b""
+    except (ImageError, OSError):
+        return link_error(photo.path, cell)
+    if kind and not any(pattern.match(start) for name, pattern in SIGNATURES if name != "TIFF"):
+        return ImageError("image_format", kind.hint, name=cell, kind=kind.name)
+    hint = pointer_hint(start)
+    return ImageError("git_pointer", hint, path=cell) if hint else None
 
 
 def _are_equal(photos: Iterable[Photo]) -> bool:
