@@ -19,7 +19,7 @@ PART_NAMES = {
 EVALUATION_NAMES = frozenset({"eval", "evaluation", "holdout", "hold_out", "hold-out", "heldout", "devtest"})
 """What can be the test or the validation part."""
 
-SUFFIX = re.compile(r"[ _-]*(set|data|split|images|imgs?|photos|\d{4})$")
+SUFFIX = re.compile(r"[ _-]*(set|data|split|images|imgs?|photos|\d+)$")
 """What can follow a part's name: `train_images`, `val2017`."""
 
 

@@ -62,6 +62,10 @@ FORMATS: tuple[Format, ...] = (
         "deepfashion-fine", "DeepFashion's fine-grained lists in Anno_fine/", "deepfashion_fine",
         ("target", "images", "crop_to_boxes"),
     ),
+    Format(
+        "deepfashion-items", "DeepFashion's In-shop and Consumer-to-shop photos, with their items in Eval/",
+        "deepfashion_items", ("target", "images", "crop_to_boxes"),
+    ),
     Format("imaterialist", "iMaterialist (Fashion) 2018: JSON and photos", "imaterialist", ("images",)),
     Format(
         "parquet-photos", "a Parquet file with labels and the photos themselves", "parquet_images",

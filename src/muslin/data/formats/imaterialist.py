@@ -69,10 +69,8 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     root = path if path.is_dir() else path.parent
     beside = () if path.is_dir() else (path.stem, f"{path.stem}_images")
     listed = PhotoList(
-        "imaterialist", root, names, targets, labels,
-        np.array(parts, dtype=object) if path.is_dir() else None,
-        folders=("", "images", *beside), grouped=False,
-    )  # fmt: skip
+        "imaterialist", root, names, targets, labels, parts if path.is_dir() else None, folders=("", "images", *beside)
+    )
     return build_dataset(listed, options, fixes)
 
 
