@@ -1,7 +1,13 @@
 """Whatever a cell says, the same photo is found, or the reason why not; in folders, zips and tars."""
 
+import io
+import os
 import shutil
+import struct
+import tarfile
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,3 +206,71 @@ def test_pointer_in_place_of_a_data_file_is_named(tmp_path: Path, name: str) -> 
             with pytest.raises(DataError) as error:
                 read_it(path)
             assert (error.value.code, error.value.params["path"]) == ("git_pointer", str(path))
+
+
+OLD_NAMES = {
+    "Müller.jpg": "cp1252",
+    "帽子.jpg": "cp932",
+    "ソ.jpg": "cp932",
+    "шляпа.jpg": "cp866",
+    "Größe/été.jpg": "cp850",
+}
+
+
+def old_zip(path: Path, flagged: bool = False, unicode_path: bool = False) -> Path:
+    """OLD_NAMES in a zip, encoded as old programs do; maybe falsely flagged as UTF-8, maybe with UTF-8 names beside."""
+    content = io.BytesIO()
+    garment("hat", 1).save(content, "JPEG")
+    stand_ins: dict[str, bytes] = {}
+    with zipfile.ZipFile(path, "w") as archive:
+        for i, (name, encoding) in enumerate(OLD_NAMES.items()):
+            stored = name.encode(encoding)
+            stand_in = f"{i}" * len(stored)
+            stand_ins[stand_in] = stored
+            info = zipfile.ZipInfo(stand_in)
+            if unicode_path:
+                body = b"\1" + struct.pack("<L", zlib.crc32(stored)) + name.encode()
+                info.extra = struct.pack("<HH", 0x7075, len(body)) + body
+            archive.writestr(info, content.getvalue())
+    data = path.read_bytes()
+    for stand_in, stored in stand_ins.items():
+        data = data.replace(stand_in.encode(), stored)
+    if flagged:
+        for magic, flags in ((b"PK\3\4", 7), (b"PK\1\2", 9)):
+            pieces = data.split(magic)
+            data = magic.join(
+                [pieces[0], *(p[: flags - 4] + bytes([p[flags - 4] | 8]) + p[flags - 3 :] for p in pieces[1:])]
+            )
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(("flagged", "unicode_path"), [(False, False), (True, False), (False, True)])
+def test_names_in_an_old_encoding_match(tmp_path: Path, flagged: bool, unicode_path: bool) -> None:
+    path = old_zip(tmp_path / "a.zip", flagged, unicode_path)
+    photos = PhotoLookup([path])
+    for name in OLD_NAMES:
+        found = photos.find(name)
+        assert not isinstance(found, ImageError), name
+        assert found.content().startswith(b"\xff\xd8")
+    codes = [(fix.code, fix.params["count"]) for fix in photos.fixes]
+    assert codes == ([] if unicode_path else [("photos_by_code_page", len(OLD_NAMES))])
+    fixes = {fix.code: fix.params for fix in read(path).fixes}  # type: ignore[attr-defined]
+    assert ("names_read_as_cp437" in fixes) == (not unicode_path)
+    if not unicode_path:
+        assert fixes["names_read_as_cp437"]["count"] == len(OLD_NAMES)
+
+
+def test_names_in_an_old_encoding_match_in_tars_and_folders(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    garment("hat", 1).save(content, "JPEG")
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.USTAR_FORMAT, encoding="latin-1") as tar:
+        info = tarfile.TarInfo("Müller.jpg")
+        info.size = len(content.getvalue())
+        tar.addfile(info, io.BytesIO(content.getvalue()))
+    (tmp_path / "shop").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "shop") + b"/M\xfcller.jpg")).write_bytes(content.getvalue())
+    for place in ("a.tar", "shop"):
+        photos = PhotoLookup([tmp_path / place])
+        assert not isinstance(photos.find("Müller.jpg"), ImageError)
+        assert [fix.code for fix in photos.fixes] == ["photos_by_code_page"]

@@ -1,6 +1,7 @@
 """The files in a folder, a zip or a tar, read in place: nothing is unpacked to a path that an archive names."""
 
 import gzip
+import io
 import os
 import shutil
 import stat
@@ -30,6 +31,9 @@ MAX_FILES = 5_000_000
 UTF_8_NAME = 0x800
 """Flag of a zip entry whose name is UTF-8; others are cp437 (APPNOTE 6.3.10, 4.4.4), though not all programs comply."""
 
+UNICODE_PATH = 0x7075
+"""Extra field of a zip entry with its name in UTF-8 (APPNOTE 6.3.10, 4.6.9)."""
+
 
 @dataclass(frozen=True)
 class FolderNotes:
@@ -38,10 +42,12 @@ class FolderNotes:
     Attributes:
         folders: names of folders without a file of their own; of an archive, of all folders that it lists.
         links: names of links to folders that were read under another name, or that lead back above.
+        code_page_names: names in a zip whose encoding is not known, read as cp437.
     """
 
     folders: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
+    code_page_names: list[str] = field(default_factory=list)
 
 
 def archive_kind(path: Path) -> str | None:
@@ -157,12 +163,15 @@ def _archive_errors(path: Path) -> Iterator[None]:
 
 
 def _zip_entries(path: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
-    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+    with _open_zip(path) as archive, path.open("rb") as file:
         for entry in archive.infolist():
+            decoded = _decoded_name(entry)
             if entry.is_dir():
-                notes.folders.append(_plain_name(_decoded_name(entry)))
+                notes.folders.append(_plain_name(decoded or entry.filename))
                 continue
-            name = _safe_name(path, _decoded_name(entry))
+            name = _safe_name(path, decoded or entry.filename)
+            if decoded is None:
+                notes.code_page_names.append(name)
             if stat.S_ISLNK(entry.external_attr >> 16):
                 raise DataError("archive_entry_link", path=str(path), name=name)
             if entry.flag_bits & 1:
@@ -183,14 +192,46 @@ def _zip_entries(path: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
             yield name, Photo(f"{path}/{name}", path, start, packed, deflated)
 
 
-def _decoded_name(entry: zipfile.ZipInfo) -> str:
-    """The entry's name as UTF-8 where it is valid UTF-8: macOS writes it so without setting the flag."""
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except UnicodeDecodeError:  # a name that is flagged as UTF-8 is not
+        return zipfile.ZipFile(_unflagged_directory(path))
+
+
+def _unflagged_directory(path: Path) -> io.BytesIO:
+    """The directory of a zip with no name flagged as UTF-8, and without the files."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        start = file.seek(max(end - 2**16 - 22, 0))
+        tail = file.read()
+        at = tail.rfind(b"PK\x05\x06")
+        size = struct.unpack("<L", tail[at + 12 : at + 16])[0]
+        file.seek(max(start + at - size, 0))
+        directory = bytearray(file.read(size))
+    place = 0
+    while directory[place : place + 4] == b"PK\x01\x02":
+        directory[place + 9] &= ~(UTF_8_NAME >> 8)
+        place += 46 + sum(struct.unpack("<HHH", directory[place + 28 : place + 34]))
+    return io.BytesIO(bytes(directory) + tail[at : at + 16] + bytes(6))  # at offset 0, without a comment
+
+
+def _decoded_name(entry: zipfile.ZipInfo) -> str | None:
+    """The entry's name, where its encoding is known: flagged or named as UTF-8 beside it, or valid as UTF-8, as macOS
+    writes it without a flag.
+    """
     if entry.flag_bits & UTF_8_NAME:
         return entry.filename
+    stored, extra = entry.orig_filename.encode("cp437"), entry.extra
+    while len(extra) > 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        if kind == UNICODE_PATH and extra[5:9] == struct.pack("<L", zlib.crc32(stored)):
+            return extra[9 : 4 + size].decode("utf-8")
+        extra = extra[4 + size :]
     try:
-        return entry.filename.encode("cp437").decode("utf-8")
+        return stored.decode("utf-8")
     except UnicodeError:
-        return entry.filename
+        return None
 
 
 def _tar_entries(path: Path, plain: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:

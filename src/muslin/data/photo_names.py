@@ -103,9 +103,10 @@ def in_code_pages(reading: Reading) -> Iterator[Reading]:
                 stored = unicodedata.normalize(form, path).encode(encoding)
             except UnicodeError:
                 continue
-            texts |= {stored.decode("cp437"): None, stored.decode("latin-1"): None}
+            texts |= dict.fromkeys((stored.decode("cp437"), stored.decode("utf-8", "surrogateescape")))
     for text in texts:
-        yield Reading(tuple(text.split("/")), "photos_by_code_page", reading.leading, reading.leaves)
+        pieces = tuple(text.replace("\\", "/").split("/"))  # the second byte of a letter can be a back-slash
+        yield Reading(pieces, "photos_by_code_page", reading.leading, reading.leaves)
 
 
 @dataclass(frozen=True)

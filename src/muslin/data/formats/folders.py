@@ -273,6 +273,8 @@ def _left_out(
         kinds = _counted(PurePosixPath(name).suffix.lower() for name in others)
         yield Message("other_files_skipped", kinds=kinds, **examples(others))
     yield from unsupported_files(unsupported)
+    if notes.code_page_names:
+        yield Message("names_read_as_cp437", **examples(notes.code_page_names))
     if notes.links:
         yield Message("folder_links_skipped", **examples(notes.links))
     names = []
