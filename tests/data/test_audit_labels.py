@@ -12,11 +12,11 @@ from muslin.data.audit.labels import (
     checkable,
     class_thresholds,
     fold_strata,
-    fold_units,
     self_confidence,
     suspect_multiclass,
     suspect_multilabel,
 )
+from muslin.data.copies import unit_numbers
 from muslin.data.dataset import Dataset, PixelImages, Target
 
 
@@ -122,7 +122,7 @@ def test_folds_are_stratified_and_keep_copies_and_groups_whole():
     labels = random.choice(4, 4000, p=[0.7, 0.2, 0.08, 0.02])
     groups = np.array([f"sender {i}" for i in random.integers(0, 1500, 4000)], dtype=object)
     edges = random.integers(0, 4000, (200, 2))
-    together = fold_units(4000, edges, groups)
+    together = unit_numbers(4000, edges, groups)
     chosen = assign_folds(labels, together)
     assert set(chosen.tolist()) == {0, 1, 2, 3}
     assert (chosen[edges[:, 0]] == chosen[edges[:, 1]]).all()

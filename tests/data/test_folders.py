@@ -174,8 +174,8 @@ def test_unreadable_photo_is_named_and_excluded(photos: Path) -> None:
     pixels = decode_photos(data, (32, 32, 3))
     assert len(pixels) == len(data) - 1
     assert "train/hat/hat-01.jpg" not in pixels.ids
-    assert pixels.fixes[-2].code == "unreadable_excluded"
-    assert "hat-01.jpg" in pixels.fixes[-1]
+    assert pixels.fixes[-1].code == "unreadable_excluded"
+    assert [*pixels.unreadable] == pixels.fixes[-1].params["names"] == ["train/hat/hat-01.jpg"]
 
 
 def jpeg(kind: str) -> bytes:

@@ -8,7 +8,8 @@ import muslin
 from muslin.data import read
 from muslin.data.photos import decode_photos
 from muslin.models.predictor import Predictor
-from muslin.workflows.evaluate import evaluate, select_part
+from muslin.workflows.evaluate import evaluate
+from muslin.workflows.selected_part import select_part
 
 FEW = {"epochs": 6, "batch_size": 8, "widths": (8, 8), "image_size": 32}
 
@@ -22,7 +23,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_small_photo_learns_and_predicts_photos(photos: Path, tmp_path: Path) -> None:
     run = muslin.train(photos, recipe="quick", out=tmp_path / "run", settings=FEW)
-    assert any("broken.jpg" in sentence for sentence in run.record["data"]["fixes"])
+    assert [photo["name"] for photo in run.record["data"]["unreadable"]] == ["train/hat/broken.jpg"]
     assert run.record["data"]["split_sizes"] == {"train": 30, "validation": 6, "test": 12}
     predictor = Predictor.open(run.model)
     assert predictor.bundle.preprocessing.shape == (32, 32, 3)
@@ -45,8 +46,8 @@ def test_photos_without_parts_are_evaluated_on_the_test_set(photos: Path, tmp_pa
     whole = photos / "train"
     run = muslin.train(whole, recipe="quick", out=tmp_path / "run", settings=FEW)
     predictor = Predictor.open(run.model)
-    chosen, part = select_part(predictor, read(whole), "test")
-    assert (len(chosen), part) == (run.record["data"]["split_sizes"]["test"], "test")
+    selected = select_part(predictor, read(whole), "test")
+    assert (len(selected.images), selected.part) == (run.record["data"]["split_sizes"]["test"], "test")
 
 
 def test_jpeg_draft_decoding_changes_little(photos: Path) -> None:

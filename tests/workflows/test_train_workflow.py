@@ -397,17 +397,17 @@ def test_training_restores_torch_settings(synthetic: SyntheticDataset, tmp_path:
 
 
 def test_evaluate_splits_training_data_as_training_did(tmp_path):
-    from muslin.workflows.evaluate import select_part
+    from muslin.workflows.selected_part import select_part
 
     dataset = make_garments(300, seed=4).dataset
     run = muslin.train(dataset, out=tmp_path / "run", settings={"epochs": 1, "batch_size": 50})
     predictor = muslin.open(run.model)
-    chosen, part = select_part(predictor, dataset, "test")
-    assert (part, len(chosen)) == ("test", run.record["test"]["label"]["n"])
+    selected = select_part(predictor, dataset, "test")
+    assert (selected.part, len(selected.images)) == ("test", run.record["test"]["label"]["n"])
     assert muslin.evaluate(run.model, dataset).evaluations["label"].accuracy == run.record["test"]["label"]["accuracy"]
     other = make_garments(60, seed=5).dataset
-    chosen, part = select_part(predictor, other, "test")
-    assert (part, len(chosen)) == ("all", 60)
+    selected = select_part(predictor, other, "test")
+    assert (selected.part, len(selected.images)) == ("all", 60)
 
 
 def test_model_without_provenance_is_evaluated_on_all_data(run: Run, synthetic: SyntheticDataset) -> None:

@@ -6,9 +6,9 @@ The readers are imported on first use, because prediction alone does not need th
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from muslin.data.reader import read, read_and_log
+    from muslin.data.reader import read, read_and_log, with_fixes
 
-__all__ = ["read", "read_and_log"]
+__all__ = ["read", "read_and_log", "with_fixes"]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,7 @@ from muslin.data.formats.read_options import ReadOptions
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages, is_hidden
 from muslin.data.registry import DATASETS
 from muslin.errors import DataError, ImageError, unknown
-from muslin.messages import Log, Message, no_log
+from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.atomic import atomic_file, atomic_folder, check_absent
 
 MAX_COPIED_BYTES = 2**30
@@ -302,7 +302,8 @@ def _with_pixels(dataset: Dataset, format: str, log: Log) -> tuple[Dataset, list
             names |= {"first_size": sizes[0], "second_size": sizes[1]}
             raise DataError("mixed_sizes", name=dataset.name, format=format, **names)
     if not images:
-        raise DataError("no_readable_photo", name=dataset.name, n=len(dataset), first=problems[0])
+        names = examples(map(str, dataset.ids))
+        raise DataError("no_readable_photo", name=dataset.name, **names, reason=problems[0])
     channels = max(image.shape[2] for image in images.values())
     pixels = np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in images.values()])
     return replace(dataset.take(np.array(list(images))), images=PixelImages(pixels)), problems

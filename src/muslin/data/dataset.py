@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.errors import DataError, unknown
-from muslin.messages import Message, examples
+from muslin.messages import Message, examples, plain
 
 UNKNOWN = -1
 """The label of a sample without a known class. Never a class index; excluded from every loss and metric."""
@@ -93,6 +93,7 @@ class Dataset:
         ids: object (count,) of str, unique: a file's name, an SKU, or `train/17`.
         origin: where the files came from, one sentence for a person.
         fixes: everything that was repaired or skipped while reading, one sentence each, with counts.
+        unreadable: per id of a photo that was left out because it cannot be read, the reason.
         transform: how a photo becomes such an image (a row of `muslin.images.TRANSFORMS`).
     """
 
@@ -107,12 +108,13 @@ class Dataset:
     origin: str = ""
     fixes: tuple[str, ...] = ()
     transform: str = "fit"
+    unreadable: Mapping[str, Message] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         fields = {"ids": self.ids, "parts": self.parts, "groups": self.groups, **self.labels}
-        for field, values in fields.items():
+        for name, values in fields.items():
             if values is not None and len(values) != len(self):
-                raise DataError("field_length", name=self.name, field=field, found=len(values), expected=len(self))
+                raise DataError("field_length", name=self.name, field=name, found=len(values), expected=len(self))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -135,6 +137,11 @@ class Dataset:
                 raise DataError("target_unknown", **unknown(name, targets), dataset=self.name)
             raise DataError("target_count", dataset=self.name, n=len(targets), choices=targets)
         return matches[0]
+
+    def notes(self) -> dict[str, Any]:
+        """`fixes`, and the `unreadable` photos by name and reason, plain values for JSON."""
+        unreadable = [{"name": name, "reason": plain(reason)} for name, reason in self.unreadable.items()]
+        return {"fixes": plain(self.fixes), "unreadable": unreadable}
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Dataset":
         """The samples at `indices`, in that order. Classes keep their indices."""
@@ -171,6 +178,21 @@ class Dataset:
             in_part = np.flatnonzero(self.parts == part)
             indices[in_part] = np.arange(len(in_part))
         return indices
+
+    @cached_property
+    def first_copies(self) -> NDArray[np.int64]:
+        """Each image's first copy, int64 (count,): the index of the first image with the same content, often itself.
+
+        Photos are compared by their files' bytes, images in memory by their pixels.
+        """
+        digests: Iterable[bytes] = ()
+        if isinstance(self.images, PixelImages):
+            digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in self.images.pixels)
+        elif of_photos := getattr(self.images, "digests", None):
+            digests = of_photos()
+        first: dict[bytes, int] = {}
+        indices = [first.setdefault(digest, index) for index, digest in enumerate(digests)]
+        return np.array(indices, dtype=np.int64) if indices else np.arange(len(self))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -327,7 +349,8 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
         parts=np.array([p for p, d in parts.items() for _ in range(len(d))], dtype=object),
         groups=np.concatenate(groups) if len(groups) == len(aligned) else None,
         origin="; ".join(dict.fromkeys(part.origin for part in aligned)),
-        fixes=tuple(f"{p}: {r}" for p, part in zip(parts, aligned, strict=True) for r in part.fixes),
+        fixes=tuple(Message("in_part", part=p, fix=r) for p, d in zip(parts, aligned, strict=True) for r in d.fixes),
+        unreadable={f"{p}/{i}": why for p, d in zip(parts, aligned, strict=True) for i, why in d.unreadable.items()},
     )
 
 

@@ -8,7 +8,8 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, Self, TypeVar
@@ -20,7 +21,7 @@ from muslin.data.dataset import Dataset, PixelImages, pixel_array
 from muslin.errors import DataError, ImageError, StorageError
 from muslin.images.file_kinds import KIND_OF_SUFFIX, pointer_hint
 from muslin.machine import physical_cores
-from muslin.messages import Log, Message, no_log
+from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.scratch import ScratchArray
 
 PHOTO_SUFFIXES = frozenset(
@@ -135,11 +136,14 @@ def link_error(path: Path, name: str) -> ImageError | None:
 class PhotoImages:
     """Photos in their files; `images[i]` decodes one: uint8 (height, width, 1 or 3), upright. Thread-safe.
 
-    `keep_alive` is an object that must live as long as the photos, such as an unpacked archive.
+    Attributes:
+        keep_alive: an object that must live as long as the photos, such as an unpacked archive.
+        known_digests: per photo its digest, as far as computed; shared with the images made from these.
     """
 
     photos: tuple[StoredImage, ...]
     keep_alive: Any = None
+    known_digests: dict[StoredImage, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -174,16 +178,25 @@ class PhotoImages:
             raise DataError("mixed_images")
         photos = tuple(photo for images in (self, *others) for photo in images.photos)
         keep_alive = [images.keep_alive for images in (self, *others)]
-        return replace(self, photos=photos, keep_alive=keep_alive)
+        return replace(self, photos=photos, keep_alive=keep_alive, known_digests={})
 
-    def digests(self) -> Iterator[bytes]:
-        """Per photo the SHA-256 of its file; of its name where it is unreadable."""
+    def digests(self) -> list[bytes]:
+        """Per photo the SHA-256 of its file, with its name where that is no image. Each file is read once."""
         for photo in self.photos:
-            try:
-                content = photo.content()
-            except ImageError:
-                content = b"unreadable " + photo.name.encode("utf-8", "surrogateescape")
-            yield hashlib.sha256(content + repr(photo.box).encode() if photo.box else content).digest()
+            if photo not in self.known_digests:
+                self.known_digests[photo] = _digest(photo)
+        return [self.known_digests[photo] for photo in self.photos]
+
+
+def _digest(photo: StoredImage) -> bytes:
+    from muslin.images import SIGNATURES
+
+    content = b""
+    with suppress(ImageError):
+        content = photo.content()
+    if not any(pattern.match(content[:4096]) for _, pattern in SIGNATURES):  # two such files are no copies of a photo
+        content = b"unreadable " + photo.name.encode("utf-8", "surrogateescape") + content
+    return hashlib.sha256(content + repr(photo.box).encode() if photo.box else content).digest()
 
 
 class TransformedCache:
@@ -255,8 +268,8 @@ def resize_photos(dataset: Dataset, size: tuple[int, int, int], transform: str |
     if not isinstance(dataset.images, PhotoImages):
         raise DataError("photos_required", name=dataset.name)
     name = transform or dataset.transform
-    photos, keep_alive = dataset.images.photos, dataset.images.keep_alive
-    images = ResizedPhotos(photos, keep_alive, size=size, transform=name)
+    shared = {name: getattr(dataset.images, name) for name in ("photos", "keep_alive", "known_digests")}
+    images = ResizedPhotos(**shared, size=size, transform=name)
     return replace(dataset, images=images, transform=name)
 
 
@@ -310,7 +323,7 @@ def decode_photos(
 ) -> Dataset:
     """`dataset` with its photos decoded to uint8 (count, *size); a set of pixels is returned unchanged.
 
-    Photos that cannot be decoded are excluded and listed in `fixes`.
+    Photos that cannot be decoded are left out, counted in `fixes` and listed in `unreadable`.
 
     Args:
         size: (height, width, channels).
@@ -343,17 +356,17 @@ def readable_photos(dataset: Dataset, *, max_unreadable: float = 1.0, log: Log =
     return exclude_unreadable(dataset, problems, max_unreadable, log)
 
 
-def _problems(read: Callable[[int], object], count: int, log: Log) -> dict[int, str]:
+def _problems(read: Callable[[int], object], count: int, log: Log) -> dict[int, Message]:
     """Read photos 0 to `count` - 1 in threads; per index that fails, the reason."""
 
-    def attempt(index: int) -> str | None:
+    def attempt(index: int) -> Message | None:
         try:
             read(index)
         except ImageError as error:
             return error.message
         return None
 
-    problems: dict[int, str] = {}
+    problems: dict[int, Message] = {}
     for index, problem in enumerate(parallel_map(attempt, count)):
         if problem:
             problems[index] = problem
@@ -362,36 +375,61 @@ def _problems(read: Callable[[int], object], count: int, log: Log) -> dict[int, 
     return problems
 
 
-def exclude_unreadable(dataset: Dataset, problems: Mapping[int, str], max_unreadable: float, log: Log) -> Dataset:
-    """`dataset` without the photos at the keys of `problems`, which are listed in its `fixes`.
+def exclude_unreadable(dataset: Dataset, problems: Mapping[int, Message], max_unreadable: float, log: Log) -> Dataset:
+    """`dataset` without the photos at the keys of `problems`, which are listed in `unreadable` and counted in `fixes`.
 
     Args:
         problems: per index of an unreadable photo, the reason.
         max_unreadable: maximum fraction of such photos.
-        log: called with each problem before an error is raised.
+        log: called with a sentence per kind of problem.
 
     Raises:
         DataError: there are more, or all photos are unreadable.
     """
     if not problems:
         return dataset
-    count, n = len(dataset), len(problems)
-    first = problems[min(problems)]
-    if n == count:
-        raise DataError("no_readable_photo", name=dataset.name, n=n, first=first)
-    if n / count > max_unreadable:
-        for problem in problems.values():
-            log(problem)
-        suggestion = min(math.ceil(100 * n / count) / 100, 1)
-        raise DataError(
-            "too_many_unreadable",
-            name=dataset.name,
-            n=n,
-            total=count,
-            max_unreadable=max_unreadable,
-            first=first,
-            suggestion=suggestion,
-        )
-    readable = np.setdiff1d(np.arange(count), list(problems))
-    summary = Message("unreadable_excluded", n=n)
-    return replace(dataset.take(readable), fixes=(*dataset.fixes, summary, *problems.values()))
+    unreadable = {str(dataset.ids[index]): problems[index] for index in sorted(problems)}
+    fixes = unreadable_by_kind(unreadable)
+    total, fraction = len(dataset), len(problems) / len(dataset)
+    for fix in fixes if fraction < 1 or len(fixes) > 1 else ():  # else the error says the same
+        log(fix)
+    params = {"name": dataset.name, "reason": next(iter(unreadable.values())), **examples(unreadable)}
+    if fraction == 1:
+        raise DataError("no_readable_photo", **params)
+    if fraction > max_unreadable:
+        suggestion = math.ceil(100 * fraction) / 100
+        limits = {"total": total, "max_unreadable": max_unreadable, "suggestion": suggestion}
+        raise DataError("too_many_unreadable", **params, **limits)
+    readable = dataset.take(np.setdiff1d(np.arange(total), list(problems)))
+    unreadable = {**dataset.unreadable, **unreadable}
+    return replace(readable, fixes=(*dataset.fixes, *fixes), unreadable=unreadable)
+
+
+def unreadable_by_kind(unreadable: Mapping[str, Message]) -> list[Message]:
+    """A message for each kind of problem.
+
+    Args:
+        unreadable: per name of a photo, the reason.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name, reason in unreadable.items():
+        kinds.setdefault(reason.code, []).append(name)
+    return [Message("unreadable_excluded", **examples(names), reason=unreadable[names[0]]) for names in kinds.values()]
+
+
+def check_any_readable(dataset: Dataset, log: Log) -> None:
+    """Decodes photos up to the first readable one.
+
+    Raises:
+        DataError: the images are photos, and none of them can be decoded.
+    """
+    problems: list[Message] = []
+    for index in range(len(dataset)) if isinstance(dataset.images, PhotoImages) else ():
+        try:
+            dataset.images[index]
+        except ImageError as error:
+            problems.append(error.message)
+        else:
+            return
+    if problems:
+        exclude_unreadable(dataset, dict(enumerate(problems)), 1, log)

@@ -93,6 +93,13 @@ def read_and_log(data: str | Path | Dataset, *, log: Log, **options: Any) -> Dat
     return dataset
 
 
+def with_fixes(dataset: Dataset, fixes: Sequence[str], log: Log) -> Dataset:
+    """`dataset` with more `fixes`, each of which is logged."""
+    for fix in fixes:
+        log(fix)
+    return replace(dataset, fixes=(*dataset.fixes, *fixes)) if fixes else dataset
+
+
 def _read_data(
     data: str | Path, test: str | Path | None, format: str | None, options: ReadOptions, log: Log
 ) -> Dataset:

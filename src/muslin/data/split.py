@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.copies import unit_numbers
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split
 from muslin.errors import TrainingError
 from muslin.messages import Message
@@ -19,8 +20,9 @@ Indices = NDArray[np.int64]
 def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified: bool = True) -> Split:
     """The parts that came with the data; missing ones are drawn at random from the training set.
 
-    A sample without any label is in no set, and no group is in two sets that are drawn. The draws are scikit-learn's
-    `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2` gives the split of the article.
+    A sample without any label is in no set; no group, and no image with its copies, is in two sets that are drawn. The
+    draws are scikit-learn's `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2` gives the
+    split of the article.
 
     Args:
         validation_fraction: fraction of the training set that becomes the validation set; 0 for none.
@@ -54,23 +56,13 @@ def _draw(
     dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
 ) -> tuple[Indices, Indices, list[Message]]:
     """`indices` without a random `fraction`, that fraction, and what went back so that no class has none left."""
-    from sklearn.model_selection import train_test_split
-
     if len(indices) < 2:
         raise TrainingError("too_few_to_split", name=dataset.name, n=len(indices))
-    target = dataset.targets[0]
-    stratified = stratified and target.kind == "multiclass"
+    stratified = stratified and dataset.targets[0].kind == "multiclass"
     if dataset.groups is not None:
         rest, drawn = _draw_groups(dataset, indices, fraction, seed, stratified)
     else:
-        strata: NDArray[Any] | None = None
-        if stratified:
-            labels = dataset.labels[target.name][indices]
-            counts = np.unique(labels, return_counts=True)[1]
-            size = round(fraction * len(indices))
-            if counts.min() >= 2 and min(size, len(indices) - size) >= len(counts):
-                strata = labels
-        rest, drawn = train_test_split(indices, test_size=fraction, random_state=seed, stratify=strata)
+        rest, drawn = _draw_images(dataset, indices, fraction, seed, stratified)
     back = _without_training_sample(dataset, rest, drawn)
     if not back.any() or back.all():
         return rest, drawn, []
@@ -78,39 +70,88 @@ def _draw(
     return np.concatenate([rest, drawn[back]]), drawn[~back], [moved]
 
 
+def _draw_images(
+    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
+) -> tuple[Indices, Indices]:
+    """A draw of one image of each set of copies, which its copies follow.
+
+    A set of copies that is larger than the part to be drawn stays in training.
+    """
+    from sklearn.model_selection import train_test_split
+
+    _, position, counts = np.unique(dataset.first_copies[indices], return_index=True, return_counts=True)
+    if len(counts) == 1:
+        raise TrainingError("one_image", name=dataset.name, n=len(indices))
+    small = counts <= max(fraction * len(indices), 1)
+    units = indices[np.sort(position[small] if small.sum() > 1 else position)]
+    strata: NDArray[Any] | None = None
+    if stratified:
+        labels = dataset.labels[dataset.targets[0].name][units]
+        counts = np.unique(labels, return_counts=True)[1]
+        size = round(fraction * len(units))
+        if counts.min() >= 2 and min(size, len(units) - size) >= len(counts):
+            strata = labels
+    rest, drawn = train_test_split(units, test_size=fraction, random_state=seed, stratify=strata)
+    if len(units) == len(indices):
+        return rest, drawn
+    follows = np.isin(dataset.first_copies[indices], dataset.first_copies[drawn])
+    return indices[~follows], indices[follows]
+
+
 def _without_training_sample(dataset: Dataset, rest: Indices, drawn: Indices) -> NDArray[np.bool_]:
-    """Whether each drawn sample, or another of its group, has a class that no sample in `rest` has."""
+    """Whether each drawn sample, or another of its unit, has a class that no sample in `rest` has."""
     back = np.zeros(len(drawn), dtype=bool)
     for target in dataset.targets:
         labels = dataset.labels[target.name]
         if target.kind == "multiclass":
             back |= (labels[drawn] != UNKNOWN) & ~np.isin(labels[drawn], labels[rest])
-    if dataset.groups is not None and back.any():
-        groups = dataset.groups[drawn].astype(str)
-        back |= np.isin(groups, groups[back])
+    if back.any():
+        units = _units(dataset, drawn)
+        back |= np.isin(units, units[back])
     return back
+
+
+def _units(dataset: Dataset, indices: Indices) -> Indices:
+    """Per sample at `indices` the number of its unit: what must stay together, because of groups or copies."""
+    _, position, copy_of = np.unique(dataset.first_copies[indices], return_index=True, return_inverse=True)
+    edges = np.stack([np.arange(len(indices)), position[copy_of]], axis=1)
+    return unit_numbers(len(indices), edges, None if dataset.groups is None else dataset.groups[indices])
 
 
 def _draw_groups(
     dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
 ) -> tuple[Indices, Indices]:
-    """A draw of whole groups: a fold of a StratifiedGroupKFold where possible, else a GroupShuffleSplit."""
+    """A draw of whole groups: a fold of a StratifiedGroupKFold where possible, else a GroupShuffleSplit.
+
+    Groups that share copies are drawn as one. Where they are together larger than the part to be drawn, because one
+    image is in very many groups, they stay in training; where none would be left, each group counts alone.
+    """
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
     assert dataset.groups is not None
     groups = np.unique(dataset.groups[indices].astype(str), return_inverse=True)[1]
     if not groups.any():
         raise TrainingError("one_group", name=dataset.name)
-    labels = dataset.labels[dataset.targets[0].name][indices]
+    everywhere = np.arange(len(indices))
+    chosen = everywhere
+    units = _units(dataset, indices)
+    if units.max() < groups.max():
+        n_groups = np.bincount(np.unique(np.stack([units, groups]), axis=1)[0])
+        fits = (np.bincount(units) <= fraction * len(indices)) | (n_groups == 1)
+        if fits.sum() > 1:
+            chosen = np.flatnonzero(fits[units])
+            groups = np.unique(units, return_inverse=True)[1]
+    labels = dataset.labels[dataset.targets[0].name][indices[chosen]]
+    groups = np.unique(groups[chosen], return_inverse=True)[1]
     folds, count = round(1 / fraction), int(groups.max()) + 1
     if stratified and 2 <= folds <= count and np.unique(labels, return_counts=True)[1].min() >= folds:
-        draws = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(indices, labels, groups)
-        rest, drawn = next((r, d) for r, d in draws if len(r) and len(d))
+        draws = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(chosen, labels, groups)
+        drawn = next(chosen[d] for r, d in draws if len(r) and len(d))
     else:
         size = min(max(round(fraction * count), 1), count - 1)
         shuffle = GroupShuffleSplit(1, test_size=size, random_state=seed)
-        rest, drawn = next(shuffle.split(indices, None, groups))
-    return indices[rest], indices[drawn]
+        drawn = chosen[next(shuffle.split(chosen, None, groups))[1]]
+    return indices[np.setdiff1d(everywhere, drawn)], indices[drawn]
 
 
 def _check_classes(dataset: Dataset, sets: Mapping[str, Indices]) -> None:

@@ -81,7 +81,7 @@ def extract(
     threads: int,
     log: Log = no_log,
     should_stop: Callable[[], bool] = lambda: False,
-) -> tuple[Features, dict[int, str]]:
+) -> tuple[Features, dict[int, Message]]:
     """The features of every photo; and by its index the problem of each that cannot be read (its row is zero).
 
     Features are taken from muslin's cache where it has them, and added to it.
@@ -111,7 +111,7 @@ def extract(
     size = EXTRACTION_BATCH
     batches = [missing[start : start + size] for start in range(0, len(missing), size)]
     extract_batch = _batch_extractor(images, network, weights) if missing else lambda indices: ({}, {})
-    problems: dict[int, str] = {}
+    problems: dict[int, Message] = {}
     fresh: list[tuple[bytes, NDArray[np.float32]]] = []
     done, logged_at = 0, time.perf_counter()
     try:
@@ -137,7 +137,7 @@ def extract(
     return Features(file, row_of, time.perf_counter() - started), unreadable
 
 
-def _photo_problem(images: ResizedPhotos, index: int) -> str:
+def _photo_problem(images: ResizedPhotos, index: int) -> Message:
     """The reason why a photo cannot be read, with its own name: identical files have one row."""
     try:
         images[index]
@@ -148,7 +148,7 @@ def _photo_problem(images: ResizedPhotos, index: int) -> str:
 
 def _batch_extractor(
     images: ResizedPhotos, network: Network, weights: Weights
-) -> Callable[[list[int]], tuple[dict[int, NDArray[np.float32]], dict[int, str]]]:
+) -> Callable[[list[int]], tuple[dict[int, NDArray[np.float32]], dict[int, Message]]]:
     """A function of photos' indices: by index the features, and the problem of each that cannot be read. Safe in
     threads."""
     from muslin.learn.export import onnx_graph
@@ -157,13 +157,13 @@ def _batch_extractor(
     model = onnx_graph(backbone, weights).SerializeToString(deterministic=True)
     session = runtime.session(model)  # one thread: the threads are outside
 
-    def extract_batch(indices: list[int]) -> tuple[dict[int, NDArray[np.float32]], dict[int, str]]:
+    def extract_batch(indices: list[int]) -> tuple[dict[int, NDArray[np.float32]], dict[int, Message]]:
         decoded, problems = {}, {}
         for index in indices:
             try:
                 decoded[index] = images[index]
             except ImageError as error:
-                problems[index] = str(error)
+                problems[index] = error.message
         if not decoded:
             return {}, problems
         rows = session.run(None, {"pixels": np.stack(list(decoded.values()))})[0]

@@ -27,7 +27,7 @@ from muslin.learn.recipes import (
     recipe_network,
 )
 from muslin.learn.training_loop import Labels
-from muslin.messages import Log, no_log
+from muslin.messages import Log, Message, no_log
 
 GOLDEN_COUNT = 16
 """Images kept in a bundle with the predictions they must get."""
@@ -65,7 +65,7 @@ def extract_features(
     threads: int,
     log: Log = no_log,
     should_stop: Callable[[], bool] = lambda: False,
-) -> tuple[Features, dict[int, str]]:
+) -> tuple[Features, dict[int, Message]]:
     """The features of photos, from the recipe's backbone with its initial weights; and by its index the problem of
     each photo that cannot be read.
 

@@ -9,10 +9,10 @@
     'labels.csv, row 17: 783 pixel values, expected 784. Is the file cut off?'
 
 A placeholder is `str.format`'s, and knows these formats besides: `{names:list}` (a, b and c), `{names:or}`,
-`{names:quoted}` ('a', 'b' and 'c'), `{reasons:sentences}` (one after the other), `{share:percent}` (98.4 %),
-`{time_s:duration}` (1 min 20 s), and `{count:plural:image,images}` (1 image, 1,200 images). What stands in `[[…]]`
-is left out where a placeholder in it is None, empty or missing. A row may have several hints,
-`hints.cut_off = "…"`, of which the caller names one.
+`{names:quoted}` ('a', 'b' and 'c'), `{reasons:sentences}` (one after the other), `{reason:sentence}` (without its
+hint), `{share:percent}` (98.4 %), `{time_s:duration}` (1 min 20 s), and `{count:plural:image,images}` (1 image, 1,200
+images). What stands in `[[…]]` is left out where a placeholder in it is None, empty or missing. A row may have several
+hints, `hints.cut_off = "…"`, of which the caller names one.
 """
 
 import re
@@ -152,7 +152,7 @@ class _Formatter(string.Formatter):
 
     def _format(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Message):  # a reason within a sentence
-            return value.text(self.language)
+            return value.sentence(self.language) if format_spec == "sentence" else value.text(self.language)
         kind, _, words = format_spec.partition(":")
         if kind == "sentences":
             return self.words["space"].join(self._format(each, "") for each in value)

@@ -160,7 +160,7 @@ def _validation_images(
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
     """Up to `count` validation images and their labels, from the data of a run; test images where there are none."""
     from muslin.data import read
-    from muslin.workflows.evaluate import select_part
+    from muslin.workflows.selected_part import select_part
 
     try:
         source = json.loads((run / "run.json").read_bytes())["source"]
@@ -172,7 +172,7 @@ def _validation_images(
     dataset = read(data, test=test, **options)
     parts = set() if dataset.parts is None else set(dataset.parts.tolist())
     wanted = "test" if parts and "validation" not in parts else "validation"
-    part, _ = select_part(model.predictor, dataset, wanted)
+    part = select_part(model.predictor, dataset, wanted).images
     evenly_spaced = np.linspace(0, len(part) - 1, min(count, len(part))).astype(int)
     part = part.take(np.unique(evenly_spaced))
     return np.stack([part.images[i] for i in range(len(part))]), part.labels[target]

@@ -125,6 +125,7 @@ def _rate_limited(log: Log, every_s: float = 5.0) -> Log:
 def _out_of_sample_probabilities(context: "AuditContext", seed: int, log: Log) -> dict[str, NDArray[np.float32]]:
     """Per target, out-of-sample probabilities (n, classes); NaN for labels that cannot be checked."""
     from muslin.data.audit import labels
+    from muslin.data.copies import unit_numbers
 
     dataset = context.dataset
     readable = context.stats.sizes[:, 0] > 0
@@ -142,7 +143,7 @@ def _out_of_sample_probabilities(context: "AuditContext", seed: int, log: Log) -
     from muslin.learn.torch_setup import choose_compute_settings
 
     targets = tuple(target for target in dataset.targets if target.name in masks)
-    units = labels.fold_units(len(dataset), context.duplicates.edges, dataset.groups)
+    units = unit_numbers(len(dataset), context.duplicates.edges, dataset.groups)
     strata = labels.fold_strata(targets[0], dataset.labels[targets[0].name])
     any_checked = np.any([mask.any(axis=1) if mask.ndim == 2 else mask for mask in masks.values()], axis=0)
     folds = np.where(any_checked, labels.assign_folds(strata, units, seed=seed), -1)

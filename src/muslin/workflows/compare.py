@@ -16,7 +16,7 @@ from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import Predictor
 from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.text import plural
-from muslin.workflows.evaluate import select_part
+from muslin.workflows.selected_part import select_part
 
 MAX_IMAGES_SHOWN = 32
 """In each section of the sheet of disagreements."""
@@ -46,7 +46,7 @@ class ComparisonResult:
             for key in ("images_only_a_correct", "images_only_b_correct", "images_neither_correct"):
                 values[key] = [str(self.dataset.ids[i]) for i in values[key]]
             targets[name] = values
-        return {"part": self.part, "targets": targets}
+        return {"part": self.part, "targets": targets, **self.dataset.notes()}
 
 
 def compare(
@@ -68,26 +68,24 @@ def compare(
         DataError: no such part, no image in common, no labels, or no target in common.
         BundleError: a model cannot be opened.
     """
-    from muslin.data import read
+    from muslin.data import read_and_log, with_fixes
 
     predictors = [model if isinstance(model, Predictor) else Predictor.open(model) for model in (a, b)]
-    dataset = data if isinstance(data, Dataset) else read(data, **(read_options or {}))
+    dataset = read_and_log(data, log=log, **(read_options or {}))
     if not dataset.targets:
         raise DataError("no_targets", path=dataset.name)
-    (images_a, part_a), (images_b, part_b) = (select_part(p, dataset, split, log) for p in predictors)
-    common = images_a.ids[np.isin(images_a.ids.astype(str), images_b.ids.astype(str))]
-    if not len(common):
-        raise DataError("no_common_image", path=dataset.name)
-    if len(common) < max(len(images_a), len(images_b)):
-        log(Message("common_images", n=len(common)))
+    selected = [
+        select_part(predictor, dataset, split, each_log)
+        for predictor, each_log in zip(predictors, (log, no_log), strict=True)
+    ]
+    parts = {each.part for each in selected}
+    messages = dict.fromkeys([*selected[1].images.fixes, *selected[0].copies(), *selected[1].copies()])
+    images = _common_images([each.images for each in selected], log)
+    images[0] = with_fixes(images[0], [each for each in messages if each not in images[0].fixes], log)
     others = {(target.name, target.kind): target for target in predictors[1].targets}
     pairs = [(t, others[t.name, t.kind]) for t in predictors[0].targets if (t.name, t.kind) in others]
     if not pairs:
         raise DataError("no_common_target")
-    images = []
-    for each in (images_a, images_b):
-        places = {id_: i for i, id_ in enumerate(each.ids)}
-        images.append(each.take(np.array([places[id_] for id_ in common], dtype=np.int64)))
     aligned = align(images[0], [target for target, _ in pairs])
     outputs = [p.predict_pixels(pixel_array(each)) for p, each in zip(predictors, images, strict=True)]
     comparisons, predictions = {}, {}
@@ -100,7 +98,20 @@ def compare(
         comparisons[target.name] = compare_predictions(
             aligned.labels[target.name], *predictions[target.name], target.classes, aligned.groups
         )
-    return ComparisonResult(part_a if part_a == part_b else split, comparisons, aligned, predictions)
+    return ComparisonResult(parts.pop() if len(parts) == 1 else split, comparisons, aligned, predictions)
+
+
+def _common_images(images: list[Dataset], log: Log) -> list[Dataset]:
+    """The images that are in each data set, in the same order."""
+    first, second = images
+    common = first.ids[np.isin(first.ids.astype(str), second.ids.astype(str))]
+    if not len(common):
+        raise DataError("no_common_image", path=first.name)
+    if len(common) < max(len(first), len(second)):
+        log(Message("common_images", n=len(common)))
+    places = ({id_: i for i, id_ in enumerate(each.ids)} for each in images)
+    chosen = (np.array([place[id_] for id_ in common], dtype=np.int64) for place in places)
+    return [each.take(indices) for each, indices in zip(images, chosen, strict=True)]
 
 
 def disagreements(result: ComparisonResult, target_name: str) -> bytes | None:

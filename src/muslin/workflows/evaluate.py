@@ -9,25 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, PixelImages, Split, align
-from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, pixel_batches, readable_photos, resize_photos
+from muslin.data.dataset import UNKNOWN, Dataset, align
+from muslin.data.photos import pixel_batches
 from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
 from muslin.evaluation.reliability import Predictions, measure_reliability
 from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
-from muslin.learn.networks import is_backbone
-from muslin.learn.recipes import recipe_from_dict
-from muslin.messages import Log, Message, no_log
+from muslin.messages import Log, no_log
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 from muslin.storage.atomic import write_atomically
-from muslin.workflows.run_folder import split_for_recipe
+from muslin.workflows.selected_part import overlap_warning, select_part, to_model_input
 
 MAX_SLICES = 100
 """Values of a column that become slices; with more, each has too few images."""
-
-MAX_LEAK_IMAGES = 100_000
-"""Training and evaluated images among which near-copies are searched; more would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +50,17 @@ class EvaluationResult:
     Attributes:
         part: the part; `all` for a whole data set.
         evaluations: per target's name; targets without a label are left out.
+        dataset: the evaluated images.
     """
 
     part: str
     evaluations: Mapping[str, AnyEvaluation]
+    dataset: Dataset
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the content of `evaluation.json`."""
         targets = {name: evaluation.to_dict() for name, evaluation in self.evaluations.items()}
-        return {"part": self.part, "targets": targets}
+        return {"part": self.part, "targets": targets, **self.dataset.notes()}
 
     def write(self, path: Path) -> None:
         """Write `evaluation.json`.
@@ -91,22 +88,21 @@ def evaluate(
         DataError: the part or the column does not exist, no image is labelled, or a class is unknown to the model.
         BundleError: the model cannot be opened.
     """
-    from muslin.data import read_and_log
+    from muslin.data import read_and_log, with_fixes
 
     options = options or EvaluateOptions()
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     predictor.policies(options.precision, options.guarantee)  # refuses bad options before any work
     dataset = read_and_log(data, log=log, **options.read_options)
     column = None if options.slice_by is None else _read_column(data, options.read_options, options.slice_by)
-    images, part = select_part(predictor, dataset, options.split, log)
-    if warning := _overlap_warning(predictor, dataset, images, part):
+    selected = select_part(predictor, dataset, options.split, log)
+    if warning := overlap_warning(predictor, dataset, selected):
         log(warning)
-    leaked = _find_leaked(predictor, dataset, images, part, log)
-    images, output = predict_dataset(predictor, images)
+    images, output = predict_dataset(predictor, with_fixes(selected.images, selected.copies(), log))
     values = None if column is None else np.array([column.get(str(i), "") for i in images.ids], dtype=object)
-    return EvaluationResult(
-        part, evaluate_output(predictor, images, output, options, slice_values=values, leaked=leaked)
-    )
+    leaked = selected.leaked(log)
+    evaluations = evaluate_output(predictor, images, output, options, slice_values=values, leaked=leaked)
+    return EvaluationResult(selected.part, evaluations, images)
 
 
 def evaluate_output(
@@ -178,68 +174,6 @@ def predict_dataset(predictor: Predictor, dataset: Dataset) -> tuple[Dataset, Mo
     return aligned, concat_outputs([predictor.infer(batch) for batch in pixel_batches(aligned)])
 
 
-def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) -> Dataset:
-    """`dataset` with its photos as the model takes them; pixel images are unchanged."""
-    preprocessing = predictor.bundle.preprocessing
-    if isinstance(dataset.images, ResizedPhotos):
-        return dataset
-    if is_backbone(predictor.bundle.network.get("name")) and isinstance(dataset.images, PhotoImages):
-        resized = resize_photos(dataset, preprocessing.shape, preprocessing.transform)
-        return readable_photos(resized, log=log)
-    return decode_photos(dataset, preprocessing.shape, transform=preprocessing.transform, log=log)
-
-
-def select_part(predictor: Predictor, dataset: Dataset, split: str, log: Log = no_log) -> tuple[Dataset, str]:
-    """The images that `split` (`train`, `validation`, `test` or `all`) means, as the model takes them; and their part.
-
-    Data without parts that the model was trained on are split as in training, so that the test set holds no training
-    image. Other data without parts are taken whole.
-
-    Raises:
-        DataError: the data set has no such part.
-    """
-    if dataset.parts is not None and split in PARTS:  # decodes no photo of another part
-        dataset = dataset.part(split)
-    dataset = to_model_input(predictor, dataset, log)
-    if split == "all":
-        return dataset, split
-    if dataset.parts is not None or split not in PARTS:
-        return dataset.part(split), split
-    if (parts := training_split(predictor, dataset)) is not None:
-        return dataset.take(getattr(parts, split)), split
-    return dataset, "all"
-
-
-def training_split(predictor: Predictor, dataset: Dataset) -> Split | None:
-    """How training split a data set without parts; None for data that the model was not trained on."""
-    record = predictor.bundle.provenance
-    try:
-        fingerprint, recipe = record["data"]["fingerprint"], recipe_from_dict(record["recipe"])
-        seed = int(record["seed"])
-    except (KeyError, TypeError, ValueError):  # not made by `muslin train`
-        return None
-    return split_for_recipe(dataset, recipe, seed) if fingerprint == dataset.fingerprint else None
-
-
-def _overlap_warning(predictor: Predictor, dataset: Dataset, images: Dataset, part: str) -> Message | None:
-    """A warning where the evaluated images were used in training.
-
-    The golden images, which are training images, reveal it for pixel images, however they are read. Photos, which
-    would have to be decoded for that, are recognised by the data's fingerprint.
-    """
-    trained_on = predictor.bundle.provenance.get("data")
-    same = isinstance(trained_on, dict) and trained_on.get("fingerprint") == dataset.fingerprint
-    if isinstance(images.images, PixelImages):
-        contents = {image.tobytes() for image in images.images.pixels}
-        golden = predictor.bundle.golden_pixels
-        overlap = sum(image.tobytes() in contents for image in golden) > len(golden) / 2
-    else:
-        overlap = same and part in ("train", "all")
-    if overlap:
-        return Message("evaluated_on_training")
-    return Message("evaluated_on_validation") if same and part == "validation" else None
-
-
 def _read_column(data: str | Path | Dataset, read_options: Mapping[str, Any], name: str) -> dict[str, str]:
     """Per id the value in a column of the table. Read separately, because a further target changes the data set."""
     from muslin.data import read
@@ -256,46 +190,3 @@ def _read_column(data: str | Path | Dataset, read_options: Mapping[str, Any], na
         raise DataError("column_values", path=dataset.name, column=name, found=found, limit=MAX_SLICES)
     names = (*target.classes, "")  # the last for UNKNOWN, -1
     return {str(i): names[value] for i, value in zip(dataset.ids, dataset.labels[name], strict=True)}
-
-
-def _find_leaked(
-    predictor: Predictor, dataset: Dataset, images: Dataset, part: str, log: Log
-) -> NDArray[np.bool_] | None:
-    """Which images are near-copies of training images; None where the training images are not in `dataset`."""
-    from muslin.data.audit.duplicates import find_duplicates
-    from muslin.data.audit.image_stats import compute_image_stats
-
-    train = _training_indices(predictor, dataset, part)
-    if not len(train):
-        return None
-    places = {name: i for i, name in enumerate(dataset.ids)}
-    evaluated = np.array([places[name] for name in images.ids], dtype=np.int64)
-    n = len(train) + len(evaluated)
-    if n > MAX_LEAK_IMAGES:
-        log(Message("leak_search_skipped", limit=MAX_LEAK_IMAGES))
-        return None
-    if n > 5_000:  # fewer take about a second
-        log(Message("leak_search"))
-    both = dataset.take(np.concatenate([train, evaluated]))
-    copies = find_duplicates(both, compute_image_stats(both.images), no_log)
-    # Only the first of identical images is in the pairs: `representative` is that of each image
-    representative = np.arange(n)
-    for group in copies.identical:
-        representative[group] = group[0]
-    is_train = np.zeros(n, dtype=np.bool_)
-    is_train[representative[: len(train)]] = True
-    one, other = copies.near_pairs.T
-    leaked = is_train.copy()
-    leaked[other[is_train[one]]] = leaked[one[is_train[other]]] = True
-    return np.asarray(leaked[representative[len(train) :]])
-
-
-def _training_indices(predictor: Predictor, dataset: Dataset, part: str) -> NDArray[np.int64]:
-    """Where in `dataset` the model's training images are; none where that is not known."""
-    if part not in ("train", "all"):
-        if dataset.parts is not None:
-            return np.flatnonzero(dataset.parts == "train")
-        # The split of photos is known only after decoding all of them
-        if isinstance(dataset.images, PixelImages) and (parts := training_split(predictor, dataset)):
-            return parts.train
-    return np.empty(0, dtype=np.int64)

@@ -94,6 +94,7 @@ class Run:
             "report": str(self.report),
             "recipe": record["recipe"]["name"],
             **{name: record.get(name) for name in names},
+            **{name: record["data"].get(name) for name in ("fixes", "unreadable")},
         }
 
 
@@ -145,7 +146,7 @@ def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
         "format": dataset.format,
         "origin": dataset.origin,
         "fingerprint": dataset.fingerprint,
-        "fixes": list(dataset.fixes),
+        **dataset.notes(),
         "split": parts.description,
         "split_sizes": {part: len(chosen) for part, chosen in indices.items()},
         "classes": {target.name: list(target.classes) for target in dataset.targets},

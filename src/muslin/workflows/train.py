@@ -20,7 +20,8 @@ import numpy as np
 from muslin import machine
 from muslin.data import photos
 from muslin.data.audit import exclusions
-from muslin.data.dataset import Dataset, Split
+from muslin.data.copies import copy_messages, leaked_into
+from muslin.data.dataset import PARTS, Dataset, Split
 from muslin.data.photos import MAX_UNREADABLE, PhotoImages, ResizedPhotos
 from muslin.errors import DataError, MissingPartError, StoppedError, StorageError, TrainingError
 from muslin.learn import recipes
@@ -171,6 +172,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     if options.exclude is not None:
         excluded = exclusions.read_exclusions(Path(options.exclude))
         dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
+    photos.check_any_readable(dataset, callbacks.log)
     if options.recipe == AUTO:
         n_train = len(split_for_recipe(dataset, choice.recipe, options.seed).train)
         choice = choose_recipe(dataset, n_train, options.settings)
@@ -343,11 +345,12 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
         output = predictor.to_output(*infer_raw(parts.test))
     else:
         test, output = predict_dataset(predictor, test)
-    evaluations = evaluate_output(predictor, test, output)
+    leaked = leaked_into(dataset, parts.train, parts.test)
+    evaluations = evaluate_output(predictor, test, output, leaked=leaked)
     metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
     record |= {"status": "finished", "test": metrics}
     seal(replace(bundle, provenance=provenance | {"test": metrics}), run.model)
-    EvaluationResult("test", evaluations).write(run.folder / "evaluation.json")
+    EvaluationResult("test", evaluations, test).write(run.folder / "evaluation.json")
     network, probabilities = bundle.network, output.probabilities
     inputs = ReportInputs(record, network, run.history, dataset, parts, evaluations, probabilities)
     write_reports(run.folder, inputs)
@@ -359,33 +362,44 @@ def prepare_data(
 ) -> TrainingData:
     """The images as the recipe takes them, without unreadable photos; and the features if it freezes a backbone.
 
+    Copies in two sets, or with different labels, are logged and added to the data's `fixes`.
+
     Raises:
         DataError: too many photos are unreadable.
         TrainingError: the labels cannot be trained on.
         StoppedError: as `muslin.learn.features.extract`.
     """
-    size, log = (recipe.image_size, recipe.image_size, 3), callbacks.log
-    freezes = isinstance(recipe, LinearProbeRecipe) or (isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks > 0)
+    from muslin.data import with_fixes
+
+    size, log, features = (recipe.image_size, recipe.image_size, 3), callbacks.log, None
     if not is_backbone(recipe.network):
         dataset = photos.decode_photos(dataset, size, max_unreadable=max_unreadable, log=log)
-        return TrainingData(dataset, split_for_recipe(dataset, recipe, seed))
-    dataset = photos.resize_photos(dataset, size)
-    split_for_recipe(dataset, recipe, seed)  # faults of the labels are reported before photos are decoded
-    if isinstance(recipe, SGDRecipe):
-        assert isinstance(dataset.images, ResizedPhotos)
-        dataset = replace(dataset, images=dataset.images.cached())  # every epoch decodes them
-    if not freezes:
-        dataset = photos.readable_photos(dataset, max_unreadable=max_unreadable, log=log)
-        return TrainingData(dataset, split_for_recipe(dataset, recipe, seed))
-    assert isinstance(recipe, PretrainedRecipe)
+    else:
+        dataset = photos.resize_photos(dataset, size)
+        split_for_recipe(dataset, recipe, seed)  # faults of the labels are reported before photos are decoded
+        if isinstance(recipe, SGDRecipe):
+            assert isinstance(dataset.images, ResizedPhotos)
+            dataset = replace(dataset, images=dataset.images.cached())  # every epoch decodes them
+        if isinstance(recipe, LinearProbeRecipe) or (isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks > 0):
+            dataset, features = _extract_features(dataset, recipe, seed, max_unreadable, callbacks)
+        else:
+            dataset = photos.readable_photos(dataset, max_unreadable=max_unreadable, log=log)
+    parts = split_for_recipe(dataset, recipe, seed)
+    sets = {part: getattr(parts, part) for part in PARTS}
+    messages = copy_messages(dataset, sets, drawn=parts.seed is not None)
+    return TrainingData(with_fixes(dataset, messages, log), parts, features)
+
+
+def _extract_features(
+    dataset: Dataset, recipe: PretrainedRecipe, seed: int, max_unreadable: float, callbacks: Callbacks
+) -> tuple[Dataset, "Features"]:
     require_training()
     from muslin.learn.train import extract_features
 
-    threads, should_stop = machine.physical_cores(), callbacks.should_stop
+    threads, log, should_stop = machine.physical_cores(), callbacks.log, callbacks.should_stop
     features, problems = extract_features(dataset, recipe, seed=seed, threads=threads, log=log, should_stop=should_stop)
     readable = np.setdiff1d(np.arange(len(dataset)), list(problems))
-    dataset = photos.exclude_unreadable(dataset, problems, max_unreadable, log)
-    return TrainingData(dataset, split_for_recipe(dataset, recipe, seed), features.take(readable))
+    return photos.exclude_unreadable(dataset, problems, max_unreadable, log), features.take(readable)
 
 
 def require_training() -> None:

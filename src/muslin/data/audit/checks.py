@@ -108,6 +108,7 @@ def audit_overview(context: AuditContext) -> dict[str, Any]:
         "format": dataset.format,
         "origin": dataset.origin,
         "fixes": list(dataset.fixes),
+        "unreadable": [{"name": str(dataset.ids[i]), "reason": reason} for i, reason in stats.errors.items()],
         "images": len(dataset),
         "readable": len(stats.readable),
         "parts": {part: count for part, count in parts.items() if count},

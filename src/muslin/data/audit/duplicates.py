@@ -12,7 +12,8 @@ from muslin.data.audit.findings import Finding, Sample, samples
 from muslin.data.audit.image_checks import blank_indices
 from muslin.data.audit.image_stats import ImageStats
 from muslin.data.audit.near_duplicates import MAX_PAIRS, close_pairs
-from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.data.copies import conflicting_labels
+from muslin.data.dataset import Dataset
 from muslin.messages import Log, Message
 
 NEAR_DUPLICATE_DISTANCE_RATIO = 0.08
@@ -28,9 +29,6 @@ SAMPLED_PAIRS = 20_000
 
 KEEP_ORDER = ("test", "validation", "train")
 """Of copies the one in the test set is kept, so that metrics stay comparable with others' on the same test set."""
-
-MAX_CONFLICT_LABELS = 5
-"""Labels of a target that the message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,25 +146,9 @@ def find_label_conflicts(dataset: Dataset, duplicates: Duplicates) -> Iterator[F
     groups = [(group, 0.0) for group in duplicates.identical]
     groups += zip(duplicates.near_pairs, duplicates.distances.tolist(), strict=True)
     for group, distance in groups:
-        if labels := _conflicting_labels(dataset, group):
+        if labels := conflicting_labels(dataset, group):
             copies = samples(dataset, group, group.tolist())
             yield _copies_finding("label_conflict", copies, distance, distance=distance, labels=labels)
-
-
-def _conflicting_labels(dataset: Dataset, indices: NDArray[np.int64]) -> list[str]:
-    """Per target in which known labels at `indices` differ: `label: coat / dress`."""
-    conflicts = []
-    for target in dataset.targets:
-        labels = dataset.labels[target.name][indices]
-        if target.kind == "multilabel":
-            both = (labels == 1).any(axis=0) & (labels == 0).any(axis=0)
-            names = [f"{target.classes[i]} yes / no" for i in np.flatnonzero(both)]
-            text = ", ".join(names[:MAX_CONFLICT_LABELS])
-        else:
-            names = [target.classes[i] for i in np.unique(labels[labels != UNKNOWN])]
-            text = " / ".join(names[:MAX_CONFLICT_LABELS]) if len(names) > 1 else ""
-        conflicts += [f"{target.name}: {text}"] if text else []
-    return conflicts
 
 
 def _copies_finding(kind: str, copies: tuple[Sample, ...], score: float, **params: Any) -> Finding:

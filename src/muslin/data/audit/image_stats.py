@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Images, PixelImages
 from muslin.data.photos import parallel_map
 from muslin.errors import ImageError
-from muslin.messages import Log, no_log
+from muslin.messages import Log, Message, no_log
 from muslin.storage.scratch import ScratchArray
 
 SMALL_PX = 64
@@ -47,7 +47,7 @@ class ImageStats:
         full_size: whether all images have one size of at most 64 px.
     """
 
-    errors: dict[int, str]
+    errors: dict[int, Message]
     sizes: NDArray[np.int32]
     digests: NDArray[np.uint8]
     mean: NDArray[np.float32]
@@ -116,7 +116,7 @@ def _stats_of_photos(images: Images, size: tuple[int, ...] | None, log: Log) -> 
         try:
             pixels = images[index]
         except ImageError as error:
-            stats.errors[index] = str(error)
+            stats.errors[index] = error.message
             return True
         if size is not None and pixels.shape != size:
             return False

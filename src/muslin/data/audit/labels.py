@@ -54,24 +54,6 @@ def assign_folds(
     return np.asarray(fold_of_unit[unit_of])
 
 
-def fold_units(count: int, edges: NDArray[np.int64], groups: NDArray[np.object_] | None) -> NDArray[np.int64]:
-    """Per sample the number of its unit, int64 (count,): copies and samples of one group stay together.
-
-    Args:
-        edges: int64 (edges, 2), pairs of copies.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    ends = [edges]
-    if groups is not None:
-        _, first, group_of = np.unique(groups.astype(str), return_index=True, return_inverse=True)
-        ends.append(np.stack([np.arange(count), first[group_of]], axis=1))
-    one, other = np.concatenate(ends).T
-    links = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(count, count))
-    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
-
-
 def fold_strata(target: Target, labels: Labels) -> NDArray[np.int64]:
     """The strata of `assign_folds`, int64 (n,): the class; of several labels an image its rarest, or UNKNOWN."""
     if target.kind == "multiclass":
