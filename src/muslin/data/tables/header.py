@@ -54,7 +54,8 @@ def find_header(rows: Sequence[Sequence[str]]) -> Header:
         is_index = not rows[i][0] and count == len(rows[i]) - 1 > 0  # pandas gives its index no name
         if k and not below:
             break
-        if _is_comment(rows[i]) or count < typical - (is_index or _has_row_names(rows[i], below)):
+        is_title = count < typical - (is_index or _has_row_names(rows[i], below))
+        if _is_comment(rows[i]) or (is_title and not _name_photos(rows[i], below)):
             continue
         if not _looks_like_data(rows[i], below):
             return Header(_column_names(rows[i], below), i, i + 1)
@@ -63,9 +64,7 @@ def find_header(rows: Sequence[Sequence[str]]) -> Header:
         if 2 * n > typical and n > 1 and (n == count or not _is_comment(rows[above])):
             cells = [rows[above][0].lstrip("# "), *rows[above][1:]]
             return Header(_column_names(cells, [rows[i], *below]), above, i)
-        widths = Counter(
-            len(row) - next(n for n, cell in enumerate(reversed(row)) if cell) for row in (rows[i], *below)
-        )
+        widths = Counter(map(len, (rows[i], *below)))
         width = max(widths, key=lambda width: (widths[width], width))
         return Header(tuple(f"column {n}" for n in range(1, width + 1)), None, i)
     index = max(filled, key=lambda row: row[1], default=(0, 0))[0]
@@ -97,6 +96,11 @@ def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool
         return True
     words = {(i, cell) for i, cell in enumerate(row) if cell and not NUMBER.fullmatch(cell)}
     return sum(not words.isdisjoint(enumerate(other)) for other in others) >= MIN_RECURRENCES
+
+
+def _name_photos(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether the row names a photo in a column in which another one does."""
+    return any(names_photo(a) and names_photo(b) for other in below for a, b in zip(row, other, strict=False))
 
 
 def names_photo(cell: str) -> bool:
