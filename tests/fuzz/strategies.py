@@ -28,11 +28,14 @@ CLASSES = (
 
 WORDS = (
     "", "blue", "007", "4006381333931", "19.90", "1,5", "-3", "1e5", "NaN", "null", "TRUE", "12/05/2024", "2024-05-12",
-    "=SUM(A1)", "+49 30 1234", "@home", "-", "a,b", "a;b", "a|b", "a\tb", "5'11\"", '"quoted"', "two\nlines", "two\r\nlines",
-    "naïve", "Größe 38", "e\u0301te\u0301", "👗🧵", "衬衫，蓝", "x" * 300, "#1", "sep=;", "a\u00a0b", "\u200bzero width", "'", "\\",
-    "{}", "[1, 2]", "<b>", "%20", "C:\\x", "None",
+    "=SUM(A1)", "+49 30 1234", "@home", "-", "a,b", "a;b", "a|b", "a\tb", "5'11\"", '"quoted"', "two\nlines",
+    "two\r\nlines", "naïve", "Größe 38", "e\u0301te\u0301", "👗🧵", "衬衫，蓝", "x" * 300, "#1", "sep=;", "a\u00a0b",
+    "\u200bzero width", "'", "\\", "{}", "[1, 2]", "<b>", "%20", "C:\\x", "None",
 )  # fmt: skip
 """Contents of cells on which readers of tables stumble."""
+
+COLUMNS = ("price", "title", "Farbe", "note 2", "größe", "ean", "a, b", "in stock?")
+"""Names of columns of anything."""
 
 texts = st.one_of(
     st.sampled_from(WORDS),

@@ -1,4 +1,4 @@
-"""Properties of every valid table, folder and archive; scripts/fuzz tries many more. The faults that it found stay here."""
+"""Properties of every valid table, folder and archive, and the faults that scripts/fuzz found with them."""
 
 from pathlib import Path
 
