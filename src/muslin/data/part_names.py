@@ -40,8 +40,9 @@ def parts_by_name(path: Path, names: Iterable[str]) -> dict[str, str]:
     """
     words = {name: _plain_word(name) for name in sorted(set(names))}
     beginnings = {re.sub(r"[^ _-]+$", "", name.strip()) for name in words}
-    if len(beginnings) == 1 < len(words) and not any(map(is_part_name, words)):
-        words = {name: _plain_word(re.split("[ _-]", name)[-1]) for name in words}
+    endings = {name: _plain_word(re.split("[ _-]", name.strip())[-1]) for name in words}
+    if len(beginnings) == 1 and not any(map(is_part_name, words)) and sum(map(is_part_name, endings.values())) > 1:
+        words = endings
     found = {name: PART_NAMES[word] for name, word in words.items() if word in PART_NAMES}
     for name in (name for name, word in words.items() if word in EVALUATION_NAMES):
         free = [part for part in ("test", "validation") if part not in found.values()]

@@ -40,12 +40,12 @@ LISTS = {"category": "list_category_img.txt", "attributes": "list_attr_img.txt",
 
 @dataclass(frozen=True)
 class Lists:
-    """The lists of a release.
+    """The lists of a release, and how to read them.
 
     Attributes:
         targets: `category` and `attributes`, as far as there are lists.
-        names_lists: for each its list of classes, which can be missing.
-        rows: the rows of the list that gives `category`, `attributes`, `parts` or `boxes`, which have so many columns.
+        classes: the classes of a target.
+        rows: the rows that give `category`, `attributes`, `parts` or `boxes` of photos, and have so many cells.
         flags: per value of an attribute its label.
         photos: all photos; empty for those of the first target.
     """

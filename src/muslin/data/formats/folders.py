@@ -16,6 +16,7 @@ from muslin.data.formats import classes_file
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
 from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages, is_hidden, is_photo
+from muslin.data.tables.photo_lookup import PHOTO_FOLDERS
 from muslin.errors import DataError, ImageError
 from muslin.images.file_kinds import kind_of_name, unsupported_files
 from muslin.messages import Log, Message, examples, no_log
@@ -146,7 +147,8 @@ def _common_folder(photos: list[str]) -> str:
         top += f"{first_folders.pop()}/"
     if len(first_folders) == 1 and all(len(pieces) == 2 for pieces in paths):
         first = paths[0][0]
-        if not is_part_name(first) and len({_label_in_name(name) for name in photos} - {""}) > 1:
+        has_labels = len({_label_in_name(name) for name in photos} - {""}) > 1
+        if not is_part_name(first) and (has_labels or first.lower() in PHOTO_FOLDERS):
             top += f"{first}/"
     return top
 
@@ -211,6 +213,8 @@ def _places(path: Path, photos: list[str], top: str, fixes: list[str]) -> tuple[
         depth = next((i for i, folder in enumerate(folders) if i and PRODUCT.fullmatch(folder)), len(folders))
         product = "".join(folders[depth : depth + 1])
         places.append(Sample(name, parts.get(pieces[0], "") if parts else "", folders[:depth], product))
+    if parts and all(place.folders and place.folders[0].lower() in PHOTO_FOLDERS for place in places):
+        places = [place._replace(folders=place.folders[1:]) for place in places]  # train/images/dress
     return places, bool(parts)
 
 
@@ -229,10 +233,10 @@ def _nested_note(places: Sequence[Sample]) -> Message | None:
     if len(nested) > MAX_NESTED_CLASSES and nested.total() < MIN_PHOTOS_PER_CLASS * len(nested):
         return None
     names = ["/".join(pair) for pair in sorted(nested)]
-    shallow = sum(len(place.folders) == 1 for place in places)
-    return Message(
-        "nested_folders", n=len(classes), classes=examples(classes)["names"], shallow=shallow or None, **examples(names)
-    )
+    shallow = sum(len(place.folders) == 1 for place in places) or None
+    depth = max(len(place.folders) for place in places)
+    more = {"shallow": shallow, "depth": depth if depth > 2 else None, **examples(names)}
+    return Message("nested_folders", n=len(classes), classes=examples(classes)["names"], **more)
 
 
 def _class_name(folder: str) -> str:
