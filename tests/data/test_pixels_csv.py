@@ -289,7 +289,7 @@ def test_the_row_is_correct_far_into_a_file(tmp_path):
         (b"\x89PNG\r\n\x1a\n\0\0\0", "format_not_detected"),
         (b"<!DOCTYPE html><html></html>", "format_not_detected"),
         (b"x" * 300_000, "format_not_detected"),
-        ("label,pixel1\n1,2\n".encode("utf-16"), "format_not_detected"),
+        ("label,pixel1\n1,2\n".encode("utf-16"), "photo_column_not_found"),
     ],
 )
 def test_a_file_without_pixels_is_refused(tmp_path, content, code):

@@ -196,11 +196,11 @@ def test_all_targets_reads_every_possible_target(tmp_path: Path) -> None:
 
 def test_image_column_makes_any_file_a_table(tmp_path: Path) -> None:
     garments(tmp_path / "images")
-    (tmp_path / "t.csv").write_text("ean,kind\n1,hat\n2,shirt\n")
+    (tmp_path / "t.txt").write_text("ean,kind\n1,hat\n2,shirt\n")
     with pytest.raises(DataError) as error:
-        read(tmp_path / "t.csv")
+        read(tmp_path / "t.txt")
     assert error.value.code == "format_not_detected"
-    assert len(read(tmp_path / "t.csv", image_column="ean", target="kind")) == 2
+    assert len(read(tmp_path / "t.txt", image_column="ean", target="kind")) == 2
 
 
 def test_columns_and_images_folder_can_be_chosen(tmp_path: Path) -> None:

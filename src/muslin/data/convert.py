@@ -318,7 +318,7 @@ def _pixel_warnings(dataset: Dataset, excluded: list[str]) -> list[Message]:
         order = [PARTS.index(part) for part in dataset.parts]
     if list(map(str, dataset.ids)) != list(map(str, numbers)) or order != sorted(order) or excluded:
         warnings.append(Message("ids_renumbered"))
-    if dataset.format in ("folders", "table", "parquet-photos"):
+    if dataset.format in ("folders", "table"):
         warnings.append(Message("photo_files_lost"))
     if dataset.groups is not None:
         warnings.append(Message("groups_lost"))

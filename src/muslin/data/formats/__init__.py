@@ -50,8 +50,6 @@ class Format:
         return import_module(f"{__name__}.{self.module}")
 
 
-_COLUMNS = ("image_column", "group", "split_column")
-
 FORMATS: tuple[Format, ...] = (
     Format("idx", "the IDX files of MNIST and Fashion-MNIST, gzipped or not", "idx"),
     Format(
@@ -68,16 +66,12 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format("imaterialist", "iMaterialist (Fashion) 2018: JSON and photos", "imaterialist", ("images",)),
     Format(
-        "parquet-photos", "a Parquet file with labels and the photos themselves", "parquet_images",
-        ("target", *_COLUMNS),
-    ),
-    Format(
         "pixels-csv-folder", "a folder with one CSV of pixels for each part, such as train.csv",
         "pixels_csv_folder", ("shape", "target"),
     ),
     Format(
-        "table", "a CSV, TSV, Parquet, JSON Lines or XLSX table with the name of a photo in each row",
-        "photo_tables", ("target", "images", *_COLUMNS, "label_separator"),
+        "table", "tables (CSV, TSV, Parquet, JSON Lines, XLSX) with a photo or its name in each row",
+        "photo_tables", ("target", "images", "image_column", "group", "split_column", "label_separator"),
     ),
     Format("folders", "photos in one folder for each class, also in a zip or tar", "folders", ("levels",)),
     Format(
@@ -131,10 +125,13 @@ def _choose_format(path: Path, name: str) -> tuple[Format, str]:
 
 
 def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
-    for row in FORMATS:
-        if reason := row.detect(path):
-            return row, f"{reason}: format {row.name}; --format overrules"
-    if options.image_column and path.is_file():
-        table = next(row for row in FORMATS if row.name == "table")
-        return table, "a table, because --image-column names a column of it"
-    raise DataError("format_not_detected", path=str(path), found=describe(path))
+    from muslin.data.formats.table_sources import holds_tables, is_container
+
+    named = {"image_column", "split_column", "target"} & set(options.names_set())
+    table = next(row for row in FORMATS if row.name == "table")
+    row, reason = next(((row, why) for row in FORMATS if (why := row.detect(path))), (None, ""))
+    if named and (row is None or row.name == "folders") and (not is_container(path) or holds_tables(path)):
+        return table, "a table, because options name columns of it"
+    if row is None:
+        raise DataError("format_not_detected", path=str(path), found=describe(path))
+    return row, f"{reason}: format {row.name}; --format overrules"

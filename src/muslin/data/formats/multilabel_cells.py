@@ -3,7 +3,7 @@
 import ast
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,37 @@ def encode_column(
     return encode_lists(name, classes, [lists[code] for code in codes.tolist()])
 
 
+def encode_listed(
+    name: str, column: Column, rows: NDArray[np.intp], listed: Mapping[str, Any], unknown: Column | None
+) -> tuple[Target, NDArray[np.integer[Any]]]:
+    """As `encode_column`, for a column whose classes, in order, and kind the file lists.
+
+    Args:
+        listed: `classes` and `kind`; without them they are those of the cells.
+        unknown: per row the labels of which it is not known whether they hold.
+
+    Raises:
+        KeyError: a label is not one of the classes.
+    """
+    if listed.get("kind") == "multiclass":
+        classes = tuple(map(str, listed["classes"]))
+        index = {label.strip(): i for i, label in enumerate(classes)} | {"": UNKNOWN}
+        labels = np.array([index[str(cell)] for cell in column.categories], dtype=np.int64)
+        return Target(name, classes), labels[column.codes[rows]]
+    lists, unknown_lists = (
+        None if each is None else [_labels_in(each.categories[code], LIST) for code in each.codes[rows].tolist()]
+        for each in (column, unknown)
+    )
+    found = {
+        label
+        for each in (column, unknown)
+        if each
+        for cell in each.categories
+        for label in _labels_in(cell, LIST) or ()
+    }
+    return encode_lists(name, tuple(map(str, listed.get("classes") or sorted(found))), lists or (), unknown_lists)
+
+
 def encode_lists(
     name: str,
     classes: tuple[str, ...],
@@ -130,7 +161,7 @@ def encode_lists(
     Raises:
         KeyError: a label is not one of the classes.
     """
-    index = {label: i for i, label in enumerate(classes)}
+    index = {label.strip(): i for i, label in enumerate(classes)}
     values = np.zeros((len(lists), len(classes)), dtype=np.int8)
     for row, labels in enumerate(lists):
         if labels is None:

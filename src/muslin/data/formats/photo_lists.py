@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Target
-from muslin.data.formats.photo_tables import unique_ids
 from muslin.data.formats.read_options import ReadOptions
+from muslin.data.formats.table_dataset import unique_ids
 from muslin.data.gzip_files import open_data_file
 from muslin.data.photos import PhotoImages
 from muslin.data.tables.photo_lookup import PhotoLookup

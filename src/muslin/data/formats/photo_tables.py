@@ -1,244 +1,170 @@
-"""Tables with a photo in each row: one column has the photo's path or id, others labels."""
+"""Tables that name photos: one file, or tables in a folder, zip or tar with the photos."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from muslin.data.dataset import Dataset, Target
-from muslin.data.formats import pixels_csv
-from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
-from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
+from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.data.formats import folders, pixels_csv
 from muslin.data.formats.read_options import ReadOptions
+from muslin.data.formats.table_dataset import read_tables
+from muslin.data.formats.table_sources import TABLE_SUFFIXES, Contents, TableGroup, TableSource, is_container
 from muslin.data.gzip_files import read_head
-from muslin.data.part_names import PART_NAMES
-from muslin.data.photos import PhotoImages
-from muslin.data.tables import detect_kind, open_table, peek_table, read_table
-from muslin.data.tables.columns import Column, Table
+from muslin.data.photos import Photo, PhotoImages
+from muslin.data.tables import TableFile, detect_kind, open_table, peek_table
+from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.header import names_photo
 from muslin.data.tables.json_document import JsonDocument
-from muslin.data.tables.photo_lookup import PHOTO_COLUMNS, PHOTO_FOLDERS, table_photos
-from muslin.data.tables.workbook import is_workbook
-from muslin.errors import DataError, ImageError, unknown
+from muslin.data.tables.json_lines import JsonLines
+from muslin.data.tables.parquet import Parquet
+from muslin.data.tables.photo_lookup import PHOTO_COLUMNS, table_photos
+from muslin.data.tables.workbook import Workbook
+from muslin.errors import DataError
 from muslin.messages import Log, Message, examples, no_log
 
-LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes", "choice", "choices",
-                         "ground_truth", "classificationannotation", "classificationannotations"})  # fmt: skip
-GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})
-SPLIT_NAMES = frozenset({"split", "part", "partition", "subset"})
+KINDS: dict[type[TableFile], str] = {
+    Workbook: "an XLSX workbook with photos",
+    Parquet: "a Parquet table with photos",
+    JsonLines: "a JSON Lines table with photos",
+    JsonDocument: "a JSON document with photos",
+}
+"""Per kind of table the reason for which it is read as one; of a text only with a name that photos have."""
 
-ANNOTATION_NAMES = frozenset({"annotation_id", "annotator", "completed_by", "created_at", "lead_time", "updated_at"})
-"""Columns of Label Studio that say who labelled a photo, and when."""
+CONFLICTS = frozenset({"tables_ambiguous", "table_and_folders_differ"})
+"""What `read` raises of tables that name photos, but not the only ones or not the only labels."""
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".xlsx")
-
-CLOTHING_COLUMNS = frozenset({"image", "sender_id", "label", "kids"})
-"""Columns of the clothing data set."""
-
-NOT_CLASSES = frozenset({"Not sure", "Other", "Skip"})
-"""Labels of the clothing data set that mean: unknown."""
-
-STYLES_TARGETS = ("gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "year",
-                  "usage", "productDisplayName")  # fmt: skip
-"""Targets in Kaggle's styles.csv."""
+NO_CLASS = re.compile("[0-9a-f]+", re.IGNORECASE)
+"""Folders among which photos are distributed by number, so that none has too many."""
 
 
 def detect(path: Path) -> str | None:
-    """Why `path` is a table of photos, or None: a column is called as photos are, or one table is beside its photos."""
-    if path.is_dir():
-        tables = _tables_in(path)
-        has_photos = any((path / name).is_dir() for name in PHOTO_FOLDERS[1:])
-        return f"the table {tables[0].name} with photos" if len(tables) == 1 and has_photos else None
-    start = read_head(path, 2**16)
-    if start.startswith(b"PAR1"):
-        return "a Parquet table with photos"
-    if is_workbook(path):
-        return "an XLSX workbook with photos"
-    with suppress(DataError):
-        if detect_kind(path) is JsonDocument:
-            return "a JSON document with photos"
-    if start.lstrip().startswith(b"{") and path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        return "a JSON Lines table with photos"
-    if pixels_csv.detect(path) or not (table := peek_table(path)):
-        return None
+    """Why `path` is a table of photos, or None: a table that names photos, or a folder or archive with such."""
+    try:
+        if is_container(path):
+            names, _ = choose_tables(Contents(path), ReadOptions())
+            return (f"the table {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")) if names else None
+        kind = detect_kind(path)
+        if kind is not JsonDocument and pixels_csv.detect(path):
+            return None
+        if kind is not Delimited:
+            return KINDS[kind]
+    except DataError as error:
+        return "tables that name photos" if error.code in CONFLICTS else None
+    is_table = path.name.lower().endswith(TABLE_SUFFIXES) and bool(read_head(path, 512).strip())
+    if (table := peek_table(path)) is None:
+        return "a table by its name" if is_table else None  # reading it says what is wrong
     columns, rows = table
-    if len(columns) > 1 and set(map(str.lower, columns)) & set(PHOTO_COLUMNS):
-        return "a table with photos"
-    cells = (str(cell) for row in rows for cell in row)
-    return "a table with photos" if len(columns) > 1 and any(map(names_photo, cells)) else None
+    is_table |= not {name.lower() for name in columns}.isdisjoint(PHOTO_COLUMNS)
+    is_table |= any(names_photo(str(cell)) for row in rows for cell in row)
+    return "a table with photos" if len(columns) > 1 and is_table else None
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
-    """One sample per row; rows whose photo is missing are dropped and listed in `fixes`.
-
-    `origin` names the columns of the photo, label, group and part. An empty label is UNKNOWN.
-    Classes are those of all rows, so that an index does not depend on which photos exist.
-    A column whose cells list labels becomes a multilabel target, see `multilabel_cells.choose_separator`.
+    """The data set of a table, or of the tables that name photos in a folder or archive; see `read_tables`.
 
     Raises:
-        DataError: no column names photos that exist, none or several could be the label, a column is unknown, its
-            cells can be read in two ways, or the file is damaged.
+        DataError: as of `read_tables`; or no table names photos, several do, or one differs from the classes' folders.
     """
-    if path.is_dir():
-        tables = _tables_in(path)
-        if len(tables) != 1:
-            raise DataError("one_table_expected", path=str(path), found=len(tables))
-        path = tables[0]
-    file = open_table(path)
-    table = read_table(file, log)
-    if not len(table):
-        raise DataError("no_rows", path=str(path))
-    found = table_photos(file, options.images, options.image_column)
-    image_column = found.column
-    group = table.check_column(options.group) if options.group else _only_column(table, GROUP_NAMES)
-    split = table.check_column(options.split_column) if options.split_column else _split_column(table)
-    names = tuple(map(table.check_column, options.targets)) or _label_columns(
-        table, {image_column, group, split}, options.all_targets
-    )
-    for name in filter(None, (image_column, group, split, *names)):
-        table.check_column(name)  # also refuses a guessed one whose name is another column's too
-    photo_names = table.columns[image_column]
-    numbered = zip(table.row_numbers.tolist(), photo_names.codes.tolist(), strict=True)
-    photos = [found.find(row, photo_names.categories[code]) for row, code in numbered]
-    rows = np.flatnonzero([not isinstance(photo, ImageError) for photo in photos])
-    fixes = [*table.fixes, *found.notes, *found.fixes]
-    targets, labels, described = _encode_targets(table, names, rows, options, fixes)
-    groups = None
-    if group:  # an empty cell is a group of its own
-        cells = ((row, str(table.columns[group].categories[table.columns[group].codes[row]])) for row in rows)
-        groups = np.array([cell or f"(row {table.row_numbers[row]})" for row, cell in cells], dtype=object)
-    return Dataset(
-        name=path.parent.resolve().name if path.stem == "images" else path.stem,
-        format="table",
-        images=PhotoImages(tuple(photo for photo in photos if not isinstance(photo, ImageError)), found.keep_alive),
-        targets=tuple(targets),
-        labels=labels,
-        ids=unique_ids([str(photo_names.categories[code]) for code in photo_names.codes[rows].tolist()]),
-        parts=part_column(path, table.columns[split], rows, table.row_numbers) if split else None,
-        groups=groups,
-        origin="; ".join(
-            [f"{len(table):,} rows", f"photos: {image_column}", f"label: {', '.join(described)}"]
-            + ([f"group: {group}"] if group else [])
-            + ([f"part: {split}"] if split else [])
-        ),
-        fixes=tuple(fixes),
+    if not is_container(path):
+        return read_tables([TableSource(path)], options, log)
+    contents = Contents(path)
+    names, fixes = choose_tables(contents, options)
+    if not names:
+        raise DataError("one_table_expected", path=str(path), found=0)
+    with contents.named():
+        dataset = read_tables(contents.sources(names, options.images), options, log)
+    return contents.renamed(
+        replace(dataset, name=path.resolve().name.partition(".")[0], fixes=(*fixes, *dataset.fixes))
     )
 
 
-def _encode_targets(
-    table: Table, names: Sequence[str], rows: NDArray[np.intp], options: ReadOptions, fixes: list[Message]
-) -> tuple[list[Target], dict[str, NDArray[np.integer[Any]]], list[str]]:
-    """The targets in the columns `names`, their labels in `rows`, and the names with what separates the labels."""
-    if not options.targets and is_one_hot(table, names):
-        fixes.append(Message("columns_read_as_classes", **examples(names)))
-        target, values = encode_one_hot(table, names, rows)
-        return [target], {target.name: values}, ["a column for each class"]
-    separators = _separators(table, options.label_separator or (), names)
-    targets, labels, described = [], {}, []
-    for name in names:
-        column = table.columns[name]
-        if set(table.columns) == CLOTHING_COLUMNS and name == "label":
-            column = _drop_not_classes(column, rows, fixes)
-        strict = not options.all_targets
-        separator = choose_separator(table.path, name, column, separators.get(name), strict)
-        target, labels[name] = encode_column(name, column, rows, separator)
-        targets.append(target)
-        how = "lists of labels" if separator == LIST else f"labels separated by {separator!r}"
-        described.append(f"{name} ({how})" if separator else name)
-    return targets, labels, described
+def choose_tables(contents: Contents, options: ReadOptions) -> tuple[Sequence[str], list[Message]]:
+    """The names of the tables to read, none where folders hold the labels; and what is not read.
+
+    The tables are the only ones that name photos and have labels. Where class folders say the same, these are read.
+
+    Raises:
+        DataError: several groups of tables could be read, or a table and the folders of the classes differ.
+    """
+    groups = contents.groups()
+    # where there are no photos, reading the only table says where they were searched
+    usable = [
+        g for g in groups if (len(groups) == 1 and not contents.has_photos) or _names_photos(contents, g, options)
+    ]
+    if len(usable) > 1:
+        usable = [group for group in usable if _labels(contents, group, options) is not None]
+    if len(usable) > 1:
+        choices = [str(contents.path / group.names[0]) for group in usable]
+        raise DataError("tables_ambiguous", path=str(contents.path), **examples(choices))
+    is_chosen = options.targets or options.image_column or options.split_column
+    if not usable or (not is_chosen and _folders_have_labels(contents, usable[0], options)):
+        return (), []
+    unread = [name for group in groups if group is not usable[0] for name in group.names]
+    left_out = {"tables_not_read": unread, "shards_missing": usable[0].missing}
+    return usable[0].names, [Message(code, **examples(names)) for code, names in left_out.items() if names]
 
 
-def _tables_in(folder: Path) -> list[Path]:
-    return sorted(
-        p for p in folder.iterdir()
-        if p.suffix.lower() in TABLE_SUFFIXES and p.is_file() and not p.name.startswith(("~$", "."))
-    )  # fmt: skip
+def _names_photos(contents: Contents, group: TableGroup, options: ReadOptions) -> bool:
+    """Whether one of the group's tables names photos, and has the columns that the user named."""
+    for source in contents.sources(group.names[:2], options.images):
+        try:
+            table = open_table(source.path)
+            table_photos(table, source.places or options.images, options.image_column)
+        except DataError:
+            continue
+        return {*options.targets, *filter(None, [options.split_column])} <= set(table.columns)
+    return False
 
 
-# ── Which column is what ─────────────────────────────────────────────────────────────────────────────────
+def _labels(contents: Contents, group: TableGroup, options: ReadOptions) -> Dataset | None:
+    """The group's data set with all possible targets; None where it has none."""
+    try:
+        sources = contents.sources(group.names, options.images)
+        dataset = read_tables(sources, replace(options, all_targets=not options.targets))
+    except DataError:
+        return None
+    return dataset if dataset.targets else None
 
 
-def _only_column(table: Table, names: frozenset[str]) -> str | None:
-    matches = [name for name in table.columns if name.lower() in names]
-    return matches[0] if len(matches) == 1 else None
+def _folders_have_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> bool:
+    """Whether the photos are in folders of at least two classes, and a table names the same or has no labels.
+
+    Raises:
+        DataError: the table has other labels. Folders called by numbers are no classes where no label is called so.
+    """
+    by_folder = folders.read(contents.path, ReadOptions()) if contents.has_photos else None
+    if by_folder is None or not by_folder.targets or len(by_folder.targets[0].classes) < 2:
+        return False
+    table = _labels(contents, group, options)
+    if table is None:
+        return True
+    classes = by_folder.targets[0].classes
+    folder_of = dict(zip(_places(by_folder), by_folder.labels["label"].tolist(), strict=True))
+    example: dict[str, str] = {}
+    for target in table.targets:
+        if target.kind == "multilabel":
+            continue
+        samples = zip(_places(table), table.labels[target.name].tolist(), table.ids, strict=True)
+        pairs = {
+            (target.classes[label], classes[folder_of[place]]): sample
+            for place, label, sample in samples
+            if label != UNKNOWN and folder_of.get(place, UNKNOWN) != UNKNOWN
+        }
+        differing = {pair: sample for pair, sample in pairs.items() if pair[0] != pair[1]}
+        if pairs and not differing:
+            return True
+        if differing and (not example or set(target.classes) & set(classes)):
+            (label, folder), sample = next(iter(differing.items()))
+            example = {"example": sample, "target": target.name, "label": label, "folder": folder}
+    labels = {label for target in table.targets for label in target.classes}
+    if all(map(NO_CLASS.fullmatch, classes)) and not labels & set(classes):
+        return False
+    choice = str(contents.path / group.names[0])
+    raise DataError("table_and_folders_differ", path=str(contents.path), table=group.names[0], choice=choice, **example)
 
 
-def _split_column(table: Table) -> str | None:
-    """The only column whose cells all name parts; of a single part where the column is called so too."""
-    parts = {
-        name: len(column.categories)
-        for name, column in table.columns.items()
-        if {str(cell).lower() for cell in column.categories} <= set(PART_NAMES)
-    }
-    named = _only_column(table, SPLIT_NAMES)
-    matches = [named] if named in parts else [name for name, count in parts.items() if count > 1]
-    return matches[0] if len(matches) == 1 else None
-
-
-def _label_columns(table: Table, excluded: set[str | None], every: bool) -> tuple[str, ...]:
-    """The one column that could be the label, or every one."""
-    columns = [name for name in table.columns if name not in excluded and name.lower() not in ANNOTATION_NAMES]
-    recurring = [name for name in columns if len(table.columns[name].categories) < len(table)]  # the others are ids
-    if set(STYLES_TARGETS) <= set(columns):
-        possible = list(STYLES_TARGETS)
-    elif is_one_hot(table, recurring) and not {name.lower() for name in recurring} & LABEL_NAMES:
-        return tuple(recurring)
-    else:
-        # to be listed by `look`, it is enough that one of the column's cells recurs
-        max_distinct = len(table) - 1 if every else len(table) / 2
-        named = [] if every else [name for name in columns if name.lower() in LABEL_NAMES]
-        possible = named or [name for name in columns if 1 < len(table.columns[name].categories) <= max_distinct]
-        if every and not possible:
-            return _label_columns(table, excluded, every=False)
-    if len(possible) == 1 or (every and possible):
-        return tuple(possible)
-    if not possible:
-        raise DataError("label_column_not_found", path=str(table.path), columns=columns)
-    raise DataError("label_column_ambiguous", path=str(table.path), columns=possible)
-
-
-def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
-    """Per target the separator of its labels that the user chose."""
-    separators: dict[str, str] = {}
-    for text in texts:
-        name, equals, separator = text.rpartition("=")
-        if separator not in (*SEPARATORS, NONE):
-            raise DataError("separator_unknown", separator=separator, choices=[*SEPARATORS, NONE])
-        if equals and table.check_column(name) not in targets:
-            raise DataError("separator_of_no_target", path=str(table.path), column=name)
-        separators |= {name: separator} if equals else dict.fromkeys(targets, separator)
-    return separators
-
-
-def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[Message]) -> Column:
-    is_unknown = np.array([cell in NOT_CLASSES for cell in column.categories], dtype=bool)
-    if count := int(is_unknown[column.codes[rows]].sum()):
-        fixes.append(Message("labels_made_unknown", count=count, names=sorted(NOT_CLASSES)))
-    return Column(["" if cell in NOT_CLASSES else cell for cell in column.categories], column.codes)
-
-
-# ── From columns to arrays, also for other formats ───────────────────────────────────────────────────────
-
-
-def part_column(path: Path, column: Column, rows: NDArray[np.intp], numbers: NDArray[np.int64]) -> NDArray[np.object_]:
-    """The part of each of `rows`; DataError where a cell is not a part's name. `numbers` are those of all rows."""
-    words = [str(cell).strip().lower() for cell in column.categories]
-    for code, word in enumerate(words):
-        if word not in PART_NAMES:
-            row = int(numbers[np.argmax(column.codes == code)])
-            raise DataError("split_value_unknown", path=str(path), row=row, **unknown(word, PART_NAMES))
-    parts: NDArray[np.object_] = np.array([PART_NAMES[word] for word in words], dtype=object)
-    return parts.take(column.codes[rows])
-
-
-def unique_ids(names: Sequence[str]) -> NDArray[np.object_]:
-    """An id for each name; one that recurs gets a number: a.jpg, a.jpg#2."""
-    counts: dict[str, int] = {}
-    ids = []
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        ids.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
-    return np.array(ids, dtype=object)
+def _places(dataset: Dataset) -> Iterable[tuple[Path, int]]:
+    """Per sample the file and the byte at which its photo begins."""
+    assert isinstance(dataset.images, PhotoImages)
+    return ((p.path, p.start) if isinstance(p, Photo) else (Path(p.name), -1) for p in dataset.images.photos)

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from muslin.data.archives import check_content, files_in, walk
 from muslin.data.photo_names import PathIndex, in_code_pages, is_web_address, photo_suffix, readings, several_names
-from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden, link_error
+from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, StoredImage, is_hidden, link_error
 from muslin.data.tables import TableFile
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.columns import check_column
+from muslin.data.tables.parquet import Parquet
 from muslin.errors import DataError, ImageError
 from muslin.images.decoder import SIGNATURES
 from muslin.images.file_kinds import MAX_POINTER_BYTES, kind_of_name, pointer_hint
@@ -75,11 +76,14 @@ class FolderPlace:
 
 
 class ArchivePlace:
-    """A zip or tar, whose entries are in memory."""
+    """A zip or tar, or a folder in one, whose entries are in memory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Mapping[str, Photo] | None = None) -> None:
         self.path = path
-        self._files, self.keep_alive = files_in(path)
+        self.keep_alive: Any = None
+        if files is None:
+            files, self.keep_alive = files_in(path)
+        self._files = files
         self.fixes: tuple[str, ...] = ()
         self._suffixes = _sorted_suffixes({os.path.splitext(name)[1] for name in self._files})
 
@@ -111,6 +115,13 @@ def _sorted_suffixes(suffixes: Iterable[str]) -> list[str]:
     return sorted(known, key=lambda s: (not s, s not in PHOTO_SUFFIXES, s.lower() not in PREFERRED_SUFFIXES, s))
 
 
+def _open_place(path: Path) -> Place:
+    check_content(path)
+    if not path.exists():
+        raise DataError("images_path", path=str(path))
+    return FolderPlace(path) if path.is_dir() else ArchivePlace(path)
+
+
 class PhotoLookup:
     """Finds what cells name, in folders, zips and tars.
 
@@ -122,14 +133,9 @@ class PhotoLookup:
         keep_alive: what must live as long as the photos.
     """
 
-    def __init__(self, places: Sequence[Path]) -> None:
+    def __init__(self, places: "Sequence[Path | Place]") -> None:
         """Raises DataError where a place does not exist, or an archive is damaged."""
-        self._places: list[Place] = []
-        for path in places:
-            check_content(path)
-            if not path.exists():
-                raise DataError("images_path", path=str(path))
-            self._places.append(FolderPlace(path) if path.is_dir() else ArchivePlace(path))
+        self._places = [_open_place(place) if isinstance(place, Path) else place for place in places]
         self.keep_alive = [place.keep_alive for place in self._places]
         self._indices: list[tuple[Place, PathIndex]] | None = None
         self._counts: dict[tuple[str, str | None, str | None], int] = {}
@@ -254,8 +260,8 @@ def _shown(path: Path) -> str:
 
 
 def _is_below(place: Place, other: Place) -> bool:
-    folders = isinstance(place, FolderPlace) and isinstance(other, FolderPlace)
-    return folders and place.path != other.path and place.path.is_relative_to(other.path)
+    alike = type(place) is type(other)
+    return alike and place.path != other.path and place.path.is_relative_to(other.path)
 
 
 def _can_be_photo(name: str) -> bool:
@@ -294,15 +300,17 @@ class TablePhotos:
         column: its column that names them.
         lookup: finds them.
         notes: what was chosen.
+        rows: the table whose rows hold the photos themselves.
     """
 
     column: str
     lookup: PhotoLookup
     notes: tuple[Message, ...] = ()
+    rows: Parquet | None = None
 
-    def find(self, row_number: int, cell: Cell) -> Photo | ImageError:
+    def find(self, row_number: int, cell: Cell) -> StoredImage | ImageError:
         """The photo of a row, or why there is none."""
-        return self.lookup.find(cell)
+        return self.rows.photo(self.column, row_number, cell) if self.rows else self.lookup.find(cell)
 
     @property
     def fixes(self) -> tuple[Message, ...]:
@@ -315,18 +323,25 @@ class TablePhotos:
         return self.lookup.keep_alive
 
 
-def table_photos(table: TableFile, images: str | Path | None = None, image_column: str | None = None) -> TablePhotos:
-    """The column whose cells name photos, and what finds them.
+def table_photos(
+    table: TableFile, images: str | Path | Sequence[Path | Place] | None = None, image_column: str | None = None
+) -> TablePhotos:
+    """The column that holds the photos, or whose cells name them, and what finds them.
 
     Args:
-        images: a folder, zip or tar; by default the table's folder and PHOTO_FOLDERS in it.
+        images: a folder, zip or tar, or several; by default the table's folder and PHOTO_FOLDERS in it, and a folder
+            called as the table.
         image_column: the column's name; by default it is guessed.
 
     Raises:
         DataError: there is no such column, no such place, or no column that names a photo in one.
     """
-    folders = [table.path.parent / name for name in PHOTO_FOLDERS]
-    places = [Path(images)] if images is not None else [folder for folder in folders if folder.is_dir()]
+    if isinstance(table, Parquet) and (columns := [c for c in table.photo_columns if image_column in (None, c)]):
+        return TablePhotos(columns[0], PhotoLookup([]), rows=table)
+    folders = [table.path.parent / name for name in (table.path.name.partition(".")[0], *PHOTO_FOLDERS)]
+    places: Sequence[Path | Place] = [folder for folder in folders if folder.is_dir()]
+    if images is not None:
+        places = [Path(images)] if isinstance(images, str | Path) else images
     lookup = PhotoLookup(places)
     if image_column is not None:
         check_column(table.path, image_column, table.columns)

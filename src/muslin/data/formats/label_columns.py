@@ -1,0 +1,113 @@
+"""Which columns of a table can be labels."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from muslin.data.formats.one_hot import is_one_hot
+from muslin.data.photos import PHOTO_SUFFIXES
+from muslin.data.tables.columns import Column, Table
+from muslin.errors import DataError
+
+LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes", "choice", "choices",
+                         "ground_truth", "classificationannotation", "classificationannotations"})  # fmt: skip
+
+ANNOTATION_NAMES = frozenset({"annotation_id", "annotator", "completed_by", "created_at", "lead_time", "updated_at"})
+"""Columns of Label Studio that say who labelled a photo, and when."""
+
+STYLES_TARGETS = ("gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "year",
+                  "usage", "productDisplayName")  # fmt: skip
+"""Targets in Kaggle's styles.csv."""
+
+NUMBER = re.compile(r"[-+]?\d+(?:[.,' ]\d+)*")
+DECIMAL_MARK = re.compile(r"\d[.,]\d")
+CURRENCY = re.compile(r"^[^\w+.,-]{1,3}\s?|\s?(?:[A-Z]{3}|[^\w.,])$")
+"""A sign before the number or after it, or a code such as EUR."""
+
+LABEL_SEPARATORS = re.compile(r"[|;,>/]")
+
+MAX_LABEL_CHARACTERS = 60
+"""Mean length, over the distinct cells, of the longest piece between separators: more is free text."""
+
+SHOWN_CELLS = 3
+"""Cells that an error shows of a column."""
+
+
+def label_columns(
+    table: Table, excluded: Iterable[str | None], every: bool, listed: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The one column that could be the label, or with `every` all of them; or the columns of a one-hot table.
+
+    A column is one if it is called as labels are; or if its cells recur, and are neither decimal numbers nor free text
+    nor names of photos.
+
+    Args:
+        listed: the columns whose classes the file lists; no other one is guessed.
+
+    Raises:
+        DataError: there is none, or several without `every`.
+    """
+    left_out = {*excluded, *(name for name in table.columns if name.lower() in ANNOTATION_NAMES)}
+    columns = {name: column for name, column in table.columns.items() if name not in left_out}
+    recurring = [name for name, column in columns.items() if len(column.categories) < len(table)]  # the others are ids
+    unusable = {name: why for name, column in columns.items() if (why := _unusable(column, len(table)))}
+    possible = [name for name in columns if name not in unusable]
+    named = [name for name in columns if name.lower() in LABEL_NAMES and unusable.get(name) != "empty"]
+    if set(STYLES_TARGETS) <= set(columns):
+        possible = named = list(STYLES_TARGETS)
+    elif listed:
+        possible = named = [name for name in columns if name in listed]
+    elif is_one_hot(table, recurring) and not named:
+        return tuple(recurring)
+    elif every:
+        # to be listed by `look`, it is enough that one of the column's cells recurs
+        possible = [
+            name for name in columns if name in possible or (unusable[name] == "distinct" and name in recurring)
+        ]
+        named = possible or named
+    possible = named or possible
+    if len(possible) == 1 or (every and possible):
+        return tuple(possible)
+    if possible:
+        shown = [f"{name} ({_shown_cells(columns[name])})" for name in possible]
+        raise DataError("label_column_ambiguous", path=str(table.path), columns=possible, cells=shown)
+    raise DataError("label_column_not_found", path=str(table.path), **_by_reason(unusable))
+
+
+def _by_reason(unusable: Mapping[str, str]) -> dict[str, list[str]]:
+    return {reason: [n for n, why in unusable.items() if why == reason] for reason in REASONS}
+
+
+REASONS = ("empty", "single", "distinct", "decimal", "text", "photos")
+"""Why a column is not taken for a label: no cells, one value, hardly any cell recurs, …"""
+
+
+def _unusable(column: Column, rows: int) -> str | None:
+    """The reason of REASONS for which a column is not guessed to be the label."""
+    texts = [cell for cell in column.categories if isinstance(cell, str) and cell]
+    distinct = _distinct(column)
+    if distinct < 2:
+        return "single" if distinct else "empty"
+    if any(text.lower().endswith(tuple(PHOTO_SUFFIXES)) for text in texts[:SHOWN_CELLS]):
+        return "photos"
+    if texts and all(map(_is_number, texts)) and any(map(DECIMAL_MARK.search, texts)):
+        return "decimal"
+    if any("\n" in text for text in texts):
+        return "text"
+    if texts and np.mean([max(map(len, LABEL_SEPARATORS.split(text))) for text in texts]) > MAX_LABEL_CHARACTERS:
+        return "text"
+    return "distinct" if distinct > rows / 2 else None
+
+
+def _distinct(column: Column) -> int:
+    return sum(bool(cell) for cell in column.categories)
+
+
+def _is_number(text: str) -> bool:
+    return bool(NUMBER.fullmatch(CURRENCY.sub("", text)))
+
+
+def _shown_cells(column: Column) -> str:
+    cells = [", ".join(cell) if isinstance(cell, tuple) else cell for cell in column.categories if cell]
+    return ", ".join(cell[:30] for cell in cells[:SHOWN_CELLS]) + (", …" if len(cells) > SHOWN_CELLS else "")

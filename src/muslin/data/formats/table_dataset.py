@@ -1,0 +1,348 @@
+"""From tables with a photo in each row to a Dataset: one table, one for each part, or shards."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
+from muslin.data.formats.label_columns import label_columns
+from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column, encode_listed
+from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
+from muslin.data.formats.read_options import ReadOptions
+from muslin.data.formats.table_sources import TableSource, parts_in_paths
+from muslin.data.part_names import PART_NAMES
+from muslin.data.photos import Photo, PhotoImages
+from muslin.data.tables import Cell, open_table, read_table
+from muslin.data.tables.columns import Column, Table
+from muslin.data.tables.parquet import Parquet
+from muslin.data.tables.photo_lookup import TablePhotos, table_photos
+from muslin.errors import DataError, ImageError, unknown
+from muslin.messages import Log, Message, examples, no_log
+
+GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})
+SPLIT_NAMES = frozenset({"split", "part", "partition", "subset"})
+
+UNKNOWN_SUFFIX = " unknown"
+"""After a target's name: the column with the labels of which it is not known whether they hold."""
+
+CLOTHING_COLUMNS = frozenset({"image", "sender_id", "label", "kids"})
+"""Columns of the clothing data set."""
+
+NOT_CLASSES = frozenset({"Not sure", "Other", "Skip"})
+"""Labels of the clothing data set that mean: unknown."""
+
+
+@dataclass(frozen=True)
+class _OpenTable:
+    """A table in memory, with its photos; `parquet` is the file if it is of that kind."""
+
+    source: TableSource
+    table: Table
+    photos: TablePhotos
+    parquet: Parquet | None
+
+    @property
+    def cells(self) -> list[Cell]:
+        column = self.table.columns[self.photos.column]
+        return [column.categories[code] for code in column.codes.tolist()]
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """The columns of the group, part and labels; and per column whose classes the file lists, these."""
+
+    group: str | None
+    split: str | None
+    targets: tuple[str, ...]
+    listed: Mapping[str, Mapping[str, Any]]
+
+
+def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log = no_log) -> Dataset:
+    """One sample per row; rows whose photo is missing are dropped and listed in `fixes`.
+
+    `origin` names the columns of the photo, label, group and part. An empty label is UNKNOWN.
+    Classes are those of all rows, so that an index does not depend on which photos exist.
+    A column whose cells list labels becomes a multilabel target, see `multilabel_cells.choose_separator`.
+    Of rows that repeat a photo with the same labels, part and group, the first is read.
+
+    Args:
+        sources: tables with the same columns. One without the columns of labels that others have is left out.
+
+    Raises:
+        DataError: no column names photos that exist, none or several could be the label, a column is unknown, its
+            cells can be read in two ways, shards have other columns, or a file is damaged.
+    """
+    opened = list(_open(sources, options, log))
+    if not opened:
+        raise DataError("no_rows", path=str(sources[0].path))
+    table = _join([each.table for each in opened])
+    roles = _choose_columns(table, opened, options)
+    fixes = [fix for each in opened for fix in each.table.fixes]
+    if unlabelled := [each for each in opened if roles.targets and not set(roles.targets) & each.table.columns.keys()]:
+        fixes.append(Message("tables_without_labels", **examples(str(each.source.path) for each in unlabelled)))
+        opened = [each for each in opened if each not in unlabelled]
+        table = _join([each.table for each in opened])
+    cells = [cell for each in opened for cell in each.cells]
+    numbers = zip(table.row_numbers.tolist(), cells, strict=True)
+    finders = (each.photos.find for each in opened for _ in range(len(each.table)))
+    found = [find(number, cell) for find, (number, cell) in zip(finders, numbers, strict=True)]
+    fixes += [fix for each in opened for fix in (*each.photos.notes, *each.photos.fixes)]
+    rows = np.flatnonzero([not isinstance(photo, ImageError) for photo in found])
+    targets, labels, described = _encode_targets(table, roles, rows, options, fixes)
+    parts, part_origin = _parts(opened, cells, roles)
+    columns = [f"photos: {opened[0].photos.column}", f"label: {', '.join(described)}" if described else ""]
+    columns += [f"group: {roles.group}" if roles.group else "", f"part: {part_origin}" if part_origin else ""]
+    dataset = Dataset(
+        name=table.path.parent.resolve().name if table.path.stem == "images" else table.path.stem,
+        format="table",
+        images=PhotoImages(
+            tuple(photo for photo in found if not isinstance(photo, ImageError)),
+            [each.photos.keep_alive for each in opened],
+        ),
+        targets=tuple(targets),
+        labels=labels,
+        ids=_ids(opened, cells)[rows],
+        parts=None if parts is None else parts[rows],
+        groups=_groups(table, roles.group, rows),
+        origin="; ".join(filter(None, [f"{len(table):,} rows", *columns])),
+    )
+    dataset = _without_repeated(dataset, fixes)
+    return _as_described(replace(dataset, fixes=tuple(fixes)), opened[0].parquet)
+
+
+def _open(sources: Sequence[TableSource], options: ReadOptions, log: Log) -> Iterator[_OpenTable]:
+    """The tables that have rows."""
+    first: dict[str, Table] = {}
+    for source in sources:
+        file = open_table(source.path)
+        table = read_table(file, log)
+        shard = first.setdefault(source.part, table)
+        if table.columns.keys() != shard.columns.keys():
+            names = {"found": list(table.columns), "expected": list(shard.columns), "other": str(shard.path)}
+            raise DataError("shard_columns_differ", path=str(table.path), **names)
+        if len(table):
+            photos = table_photos(file, source.places or options.images, options.image_column)
+            yield _OpenTable(source, table, photos, file if isinstance(file, Parquet) else None)
+
+
+def _join(tables: Sequence[Table]) -> Table:
+    """The rows of all tables; cells of columns that one lacks are empty there."""
+    if len(tables) == 1:
+        return tables[0]
+    columns = {}
+    for name in dict.fromkeys(name for table in tables for name in table.columns):
+        codes: dict[Cell, int] = {}
+        pieces = []
+        for table in tables:
+            column = table.columns.get(name) or Column([""], np.zeros(len(table), dtype=np.uint8))
+            pieces.append(np.array([codes.setdefault(c, len(codes)) for c in column.categories])[column.codes])
+        columns[name] = Column(list(codes), np.concatenate(pieces).astype(np.min_scalar_type(len(codes))))
+    twice = frozenset(name for table in tables for name in table.names_twice)
+    return Table(tables[0].path, columns, np.concatenate([table.row_numbers for table in tables]), names_twice=twice)
+
+
+# ── Which column is what ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOptions) -> _Roles:
+    files = [each.parquet for each in opened if each.parquet]
+    description = files[0].description if files else {}
+    group, split = options.group, options.split_column
+    if description:
+        group, split = group or description.get("group"), split or description.get("split")
+    else:
+        group, split = group or _only_column(table, GROUP_NAMES), split or _split_column(table)
+    listed = {name: file.classes[name] for file in files for name in file.classes if name in table.columns}
+    targets = options.targets
+    if description and not targets:
+        targets = tuple(str(target["name"]) for target in description.get("targets", ()))
+    elif not targets:
+        excluded = {group, split, *(each.photos.column for each in opened)}
+        excluded |= {name for file in files for name in file.photo_columns}
+        excluded |= {name for name in table.columns if name.endswith(UNKNOWN_SUFFIX)}
+        try:
+            targets = label_columns(table, excluded, options.all_targets, list(listed))
+        except DataError as error:
+            if error.code != "label_column_not_found" or not any(file.photo_columns for file in files):
+                raise
+    for name in filter(None, (opened[0].photos.column, group, split, *targets)):
+        table.check_column(name)  # also refuses a guessed one whose name is another column's too
+    return _Roles(group, split, targets, listed)
+
+
+def _only_column(table: Table, names: frozenset[str]) -> str | None:
+    matches = [name for name in table.columns if name.lower() in names]
+    return matches[0] if len(matches) == 1 else None
+
+
+def _split_column(table: Table) -> str | None:
+    """The only column whose cells all name parts; of a single part where the column is called so too."""
+    parts = {
+        name: len(column.categories)
+        for name, column in table.columns.items()
+        if {str(cell).lower() for cell in column.categories} <= set(PART_NAMES)
+    }
+    named = _only_column(table, SPLIT_NAMES)
+    matches = [named] if named in parts else [name for name, count in parts.items() if count > 1]
+    return matches[0] if len(matches) == 1 else None
+
+
+# ── From columns to arrays, also for other formats ───────────────────────────────────────────────────────
+
+
+def _encode_targets(
+    table: Table, roles: _Roles, rows: NDArray[np.intp], options: ReadOptions, fixes: list[Message]
+) -> tuple[list[Target], dict[str, NDArray[np.integer[Any]]], list[str]]:
+    """The targets, their labels in `rows`, and the names with what separates the labels."""
+    if not options.targets and not roles.listed and is_one_hot(table, roles.targets):
+        fixes.append(Message("columns_read_as_classes", **examples(roles.targets)))
+        target, values = encode_one_hot(table, roles.targets, rows)
+        return [target], {target.name: values}, ["a column for each class"]
+    separators = _separators(table, options.label_separator or (), roles.targets)
+    targets, labels, described = [], {}, []
+    for name in roles.targets:
+        column = table.columns[name]
+        if set(table.columns) == CLOTHING_COLUMNS and name == "label":
+            column = _drop_not_classes(column, rows, fixes)
+        separator = None
+        listed = roles.listed.get(name, {})
+        unknown_labels = table.columns.get(listed.get("unknown", name + UNKNOWN_SUFFIX))
+        if listed or unknown_labels:
+            try:
+                target, labels[name] = encode_listed(name, column, rows, listed, unknown_labels)
+            except (KeyError, TypeError) as error:
+                raise DataError("parquet_metadata", path=str(table.path), reason=str(error)) from error
+        else:
+            strict = not options.all_targets
+            separator = choose_separator(table.path, name, column, separators.get(name), strict)
+            target, labels[name] = encode_column(name, column, rows, separator)
+        targets.append(target)
+        how = "lists of labels" if separator == LIST else f"labels separated by {separator!r}"
+        described.append(f"{name} ({how})" if separator else name)
+    return targets, labels, described
+
+
+def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
+    """Per target the separator of its labels that the user chose."""
+    separators: dict[str, str] = {}
+    for text in texts:
+        name, equals, separator = text.rpartition("=")
+        if separator not in (*SEPARATORS, NONE):
+            raise DataError("separator_unknown", separator=separator, choices=[*SEPARATORS, NONE])
+        if equals and table.check_column(name) not in targets:
+            raise DataError("separator_of_no_target", path=str(table.path), column=name)
+        separators |= {name: separator} if equals else dict.fromkeys(targets, separator)
+    return separators
+
+
+def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[Message]) -> Column:
+    is_unknown = np.array([cell in NOT_CLASSES for cell in column.categories], dtype=bool)
+    if count := int(is_unknown[column.codes[rows]].sum()):
+        fixes.append(Message("labels_made_unknown", count=count, names=sorted(NOT_CLASSES)))
+    return Column(["" if cell in NOT_CLASSES else cell for cell in column.categories], column.codes)
+
+
+def _parts(
+    opened: Sequence[_OpenTable], cells: Sequence[Cell], roles: _Roles
+) -> tuple[NDArray[np.object_] | None, str]:
+    """The part of each row, and what says it: a column, the names of the tables, or the folders in the cells."""
+    if roles.split:
+        columns = [part_column(each.table, roles.split) for each in opened if roles.split in each.table.columns]
+        if len(columns) == len(opened):
+            return np.concatenate(columns), roles.split
+    if len({each.source.part for each in opened}) > 1:
+        sizes = [len(each.table) for each in opened]
+        return np.repeat(np.array([each.source.part for each in opened], dtype=object), sizes), "one table each"
+    if parts := parts_in_paths(opened[0].table.path, map(str, cells)):
+        return np.array(parts, dtype=object), "the photos' folders"
+    return None, ""
+
+
+def part_column(table: Table, name: str) -> NDArray[np.object_]:
+    """The part of each row; DataError where a cell is not a part's name."""
+    column = table.columns[name]
+    words = [str(cell).lower() for cell in column.categories]
+    for code, word in enumerate(words):
+        if word not in PART_NAMES:
+            row = int(table.row_numbers[np.argmax(column.codes == code)])
+            raise DataError("split_value_unknown", path=str(table.path), row=row, **unknown(word, PART_NAMES))
+    parts: NDArray[np.object_] = np.array([PART_NAMES[word] for word in words], dtype=object)
+    return parts.take(column.codes)
+
+
+def _groups(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.object_] | None:
+    """The group of each of `rows`; an empty cell is a group of its own."""
+    if name is None:
+        return None
+    column = table.columns[name]
+    cells = [str(column.categories[code]) for code in column.codes[rows].tolist()]
+    numbers = table.row_numbers[rows].tolist()
+    return np.array([cell or f"(row {n})" for cell, n in zip(cells, numbers, strict=True)], dtype=object)
+
+
+def _ids(opened: Sequence[_OpenTable], cells: Sequence[Cell]) -> NDArray[np.object_]:
+    """Per row the cell that names the photo, or the row's number; with the part where each has a table."""
+    parts = [each.source.part for each in opened for _ in range(len(each.table))]
+    numbers = [number for each in opened for number in each.table.row_numbers.tolist()]
+    names = ["|".join(cell) if isinstance(cell, tuple) else cell for cell in cells]
+    names = [name or str(number) for name, number in zip(names, numbers, strict=True)]
+    if len(set(parts)) > 1:
+        names = [f"{part}/{name}" for part, name in zip(parts, names, strict=True)]
+    return unique_ids(names)
+
+
+def unique_ids(names: Sequence[str]) -> NDArray[np.object_]:
+    """An id for each name; one that recurs gets a number: a.jpg, a.jpg#2."""
+    counts: dict[str, int] = {}
+    ids = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        ids.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
+    return np.array(ids, dtype=object)
+
+
+def _without_repeated(dataset: Dataset, fixes: list[Message]) -> Dataset:
+    """`dataset` without rows that repeat a photo with the same labels, part and group; says which have several."""
+    assert isinstance(dataset.images, PhotoImages)
+    rows_of: dict[Any, list[int]] = {}
+    for row, photo in enumerate(dataset.images.photos):
+        rows_of.setdefault((photo.path, photo.start) if isinstance(photo, Photo) else row, []).append(row)
+    first: dict[Any, int] = {}
+    several = []
+    for rows in (rows for rows in rows_of.values() if len(rows) > 1):
+        for row in rows:
+            fields = (values[row].tobytes() for values in dataset.labels.values())
+            places = [str(values[row]) for values in (dataset.parts, dataset.groups) if values is not None]
+            first.setdefault((rows[0], *fields, *places), row)
+        for target in dataset.targets:
+            found = set() if target.kind == "multilabel" else set(dataset.labels[target.name][rows].tolist())
+            if len(found - {UNKNOWN}) > 1:
+                classes = [target.classes[label] for label in sorted(found - {UNKNOWN})]
+                several.append(f"{dataset.ids[rows[0]]} ({', '.join(classes)})")
+    repeated = sorted({row for rows in rows_of.values() for row in rows[1:]} - set(first.values()))
+    if several:
+        fixes.append(Message("photos_with_several_labels", **examples(several)))
+    if repeated:
+        fixes.append(Message("repeated_rows_skipped", **examples(dataset.ids[repeated])))
+    return dataset.take(np.setdiff1d(np.arange(len(dataset)), repeated)) if repeated else dataset
+
+
+def _as_described(dataset: Dataset, file: Parquet | None) -> Dataset:
+    """`dataset` with the name, transform and pixels that `muslin convert` stored."""
+    if not file or not file.description:
+        return dataset
+    description = file.description
+    try:
+        images = dataset.images
+        if shape := description.get("pixels"):
+            pixels = np.empty((len(images), *shape), dtype=np.uint8)
+            for row in range(len(images)):
+                pixels[row] = images[row]
+            images = PixelImages(pixels)
+        name, transform = str(description.get("name") or dataset.name), str(description.get("transform", "fit"))
+        return replace(dataset, name=name, transform=transform, images=images)
+    except (TypeError, ValueError) as error:
+        raise DataError("parquet_metadata", path=str(file.path), reason=str(error)) from error

@@ -1,0 +1,241 @@
+"""The tables in a folder or an archive, part by part and shard by shard, and where the photos of each are."""
+
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from muslin.data.archives import archive_kind, files_in
+from muslin.data.dataset import PARTS, Dataset
+from muslin.data.part_names import is_part_name, parts_by_name
+from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
+from muslin.data.tables.parquet import ParquetPhoto
+from muslin.data.tables.photo_lookup import PHOTO_FOLDERS, ArchivePlace, FolderPlace, Place
+from muslin.data.tables.workbook import is_workbook
+from muslin.errors import DataError
+from muslin.storage.atomic import storage_errors
+
+TABLE_SUFFIXES = tuple(
+    suffix + packed
+    for suffix in (".csv", ".tsv", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")
+    for packed in ("", ".gz")
+)
+
+OWN_TABLES = frozenset({"exclude.csv"})
+"""Tables that muslin itself writes beside photos."""
+
+COUNTED_SHARD = re.compile(r"(?P<place>\d+)-of-(?P<count>\d+)(?:-[0-9a-f]+)?$")
+SHARD = re.compile(rf"{COUNTED_SHARD.pattern}|^\d+$|^part-\d{{5}}\b.*$|(?<=[-_.])(?:part|shard|chunk)[-_]?\d+$")
+"""In the stem of a file's name: what differs between the files that together are one table."""
+
+MAX_SHARDS = 10_000
+"""Shards that are looked for."""
+
+MAX_GROUPS = 100
+"""Tables that are tried, the nearest to the top first."""
+
+MAX_TABLE_BYTES = 2**32
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """One table of a data set.
+
+    Attributes:
+        path: the file.
+        part: a name in PARTS; "" where neither its name nor its folder is one.
+        places: folders and archives in which its photos are searched; empty: beside it.
+    """
+
+    path: Path
+    part: str = ""
+    places: tuple[Path | Place, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableGroup:
+    """Tables that are one: a pattern of their names, and their names by part and number."""
+
+    pattern: str
+    names: tuple[str, ...]
+
+    @property
+    def missing(self) -> list[str]:
+        """The shards that the names of the others announce."""
+        stems = map(_stem, self.names)
+        shards = {stem[: found.end("count")]: found for stem in stems if (found := COUNTED_SHARD.search(stem))}
+        announced = {
+            f"{shard[: found.start()]}{number:0{len(found['place'])}}-of-{found['count']}"
+            for shard, found in shards.items()
+            for number in range(min(int(found["count"]), MAX_SHARDS))
+        }
+        return sorted(announced - shards.keys())
+
+
+class _TemporaryFolder:
+    """A folder that is removed when it is no longer referenced."""
+
+    def __init__(self) -> None:
+        self.path = tempfile.mkdtemp(prefix="muslin-")
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+class Contents:
+    """The files below a folder or in an archive; tables of an archive are written to a temporary folder.
+
+    Attributes:
+        path: the folder or archive.
+        has_photos: whether there is a photo.
+        keep_alive: what must live as long as the data set.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises DataError where an archive is damaged or refused."""
+        self.path = path
+        self._files, archive = files_in(path)
+        self.has_photos = any(PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES for name in self._files)
+        self.keep_alive: list[Any] = [archive]
+
+    def groups(self) -> list[TableGroup]:
+        """The tables, those that belong together as one, nearest to the top first."""
+        names_of: dict[str, list[str]] = {}
+        for name in filter(_is_table, self._files):
+            names_of.setdefault(_pattern(name), []).append(name)
+        groups = [TableGroup(pattern, tuple(sorted(names, key=_order))) for pattern, names in names_of.items()]
+        return sorted(groups, key=lambda group: (group.pattern.count("/"), group.pattern))[:MAX_GROUPS]
+
+    def sources(self, names: Sequence[str], images: str | None) -> list[TableSource]:
+        """These tables as files; `images` overrules where their photos are searched."""
+        sources = []
+        for name in names:
+            part = self._part_of.get(_part_word(name), "")
+            folders = [f for f in self._folders if part and self._part_of.get(f.rpartition("/")[2]) == part]
+            for top in dict.fromkeys([_parent(name), ""]):
+                folders += [f"{top}/{folder}".strip("/") for folder in PHOTO_FOLDERS]
+            there = [folder for folder in dict.fromkeys(folders) if folder in self._folders]
+            places = [Path(images)] if images else list(map(self._place, there))
+            sources.append(TableSource(self._file(name), part, tuple(places)))
+        return sorted(sources, key=lambda source: ("", *PARTS).index(source.part))
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors name the archive where they would name the temporary folder."""
+        try:
+            yield
+        except DataError as error:
+            params = {name: self._rename(value) for name, value in error.params.items()}
+            raise type(error)(error.code, error.message.hint_code, **params) from error
+
+    def renamed(self, dataset: Dataset) -> Dataset:
+        """`dataset`, which keeps the temporary folder."""
+        images = dataset.images
+        if isinstance(images, PhotoImages):
+            photos = tuple(
+                replace(photo, name=self._rename(photo.name)) if isinstance(photo, ParquetPhoto) else photo
+                for photo in images.photos
+            )
+            images = replace(images, photos=photos, keep_alive=[images.keep_alive, *self.keep_alive])
+        return replace(dataset, images=images)
+
+    def _rename(self, text: Any) -> Any:
+        is_renamed = isinstance(text, str) and not self.path.is_dir()
+        return text.replace(self._temporary, str(self.path.parent)) if is_renamed else text
+
+    def _place(self, folder: str) -> Place:
+        if self.path.is_dir():
+            return FolderPlace(self.path / folder)
+        below = f"{folder}/" if folder else ""
+        files = {name.removeprefix(below): file for name, file in self._files.items() if name.startswith(below)}
+        return ArchivePlace(self.path / folder, files)
+
+    @cached_property
+    def _folders(self) -> list[str]:
+        parents = {str(folder) for name in self._files for folder in PurePosixPath(name).parents}
+        return sorted({"", *parents} - {"."}, key=lambda folder: (folder.count("/"), folder))
+
+    @cached_property
+    def _part_of(self) -> dict[str, str]:
+        """Per folder and word in a table's name that means a part, this part."""
+        words = {_part_word(name) for name in self._files if _is_table(name)}
+        folders = {folder.rpartition("/")[2] for folder in self._folders}
+        return parts_by_name(self.path, words | set(filter(is_part_name, folders)))
+
+    @cached_property
+    def _temporary(self) -> str:
+        with storage_errors(Path(tempfile.gettempdir())):
+            folder = _TemporaryFolder()
+        self.keep_alive.append(folder)
+        return folder.path
+
+    def _file(self, name: str) -> Path:
+        if self.path.is_dir():
+            return self.path / name
+        file = Path(self._temporary, self.path.name, name)
+        if not file.exists():
+            with storage_errors(file.parent):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(self._files[name].content(MAX_TABLE_BYTES))
+        return file
+
+
+def is_container(path: Path) -> bool:
+    """Whether `path` is a folder, zip or tar; a workbook, which is a zip, is not."""
+    return path.is_dir() or (archive_kind(path) is not None and not is_workbook(path))
+
+
+def holds_tables(path: Path) -> bool:
+    """Whether the folder, zip or tar `path` has tables in it."""
+    return is_container(path) and bool(Contents(path).groups())
+
+
+def parts_in_paths(table: Path, paths: Iterable[str]) -> list[str] | None:
+    """The part of each path by its first folder that is called as parts are; None if one has none, or all the same."""
+    folders = (path.replace("\\", "/").split("/")[:-1] for path in paths)
+    words = [next(filter(is_part_name, names), "") for names in folders]
+    if len(set(words)) < 2 or not all(words):
+        return None
+    part_of = parts_by_name(table, words)
+    parts = [part_of[word] for word in words]
+    return parts if len(set(parts)) > 1 else None
+
+
+def _part_word(name: str) -> str:
+    """The word of a file's name, or else the folder above it, that means a part; "" for none."""
+    *folders, _ = name.split("/")
+    return next(filter(is_part_name, (*re.split("[^A-Za-z]+", _stem(name)), *reversed(folders))), "")
+
+
+def _is_table(name: str) -> bool:
+    pieces = name.lower().split("/")
+    is_hidden = any(piece.startswith((".", "~$", "__macosx")) for piece in pieces)
+    return pieces[-1].endswith(TABLE_SUFFIXES) and pieces[-1] not in OWN_TABLES and not is_hidden
+
+
+def _pattern(name: str) -> str:
+    """The path with `*` for a part and `#` for a shard."""
+    *folders, file = name.split("/")
+    stem = SHARD.sub("#", _stem(name))
+    words = re.split("([A-Za-z]+)", stem)
+    starred = "".join("*" if is_part_name(word) else word for word in words)
+    above = ["*" if is_part_name(folder) else folder for folder in folders]
+    return "/".join([*above, starred + file[len(_stem(name)) :]])
+
+
+def _order(name: str) -> list[tuple[int, str]]:
+    """Numbers in names by value."""
+    return [(int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"(\d+)", name)]
+
+
+def _stem(name: str) -> str:
+    file = name.rpartition("/")[2]
+    return next((file[: -len(s)] for s in reversed(TABLE_SUFFIXES) if file.lower().endswith(s)), file)
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
