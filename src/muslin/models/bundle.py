@@ -7,6 +7,7 @@ that `muslin.models.onnx_check` reads before any runtime does. The format, part 
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from muslin.evaluation.ood import OODDetector
 from muslin.evaluation.selective import CalibrationData
 from muslin.evaluation.thresholds import n_thresholds
 from muslin.models.container import CALIBRATION_PART, check_schema, locating_errors, pack, parse_json, to_json, unpack
+from muslin.models.graph_cost import GraphCost, check_cost
 from muslin.models.onnx_check import check_graph
 from muslin.storage.atomic import write_atomically
 
@@ -107,12 +109,17 @@ class Bundle:
         with locating_errors(part="golden.safetensors"):
             _check_golden(self)
         with locating_errors(part="model.onnx"):
-            check_graph(self.model)
+            _ = self.cost
         with locating_errors(part="weights.safetensors"):
             _load_tensors(self.weights)
         with locating_errors(part=CALIBRATION_PART):
             _check_calibration_data(self)
             _check_ood_detector(self.ood_detector)
+
+    @cached_property
+    def cost(self) -> GraphCost:
+        """What the graph costs for one image; BundleError where it costs too much."""
+        return check_cost(check_graph(self.model), self.preprocessing.shape, len(self.golden_pixels))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and all(

@@ -35,8 +35,8 @@ _MAX_MESSAGES = 100_000  # muslin's largest network has some 3,000; each takes m
 _DOMAINS = ("", "ai.onnx")  # the operator sets that a model may use: ONNX's own, under its two names
 
 
-def check_graph(model: bytes) -> None:
-    """Refuse an ONNX file that reaches outside itself or could do more than arithmetic.
+def check_graph(model: bytes) -> Any:
+    """The parsed ONNX file, an `onnx.ModelProto`, which reaches nothing outside itself and only computes.
 
     Raises:
         BundleError: tensors kept in other files, operators outside ONNX's own domain, graphs in attributes, functions,
@@ -55,6 +55,7 @@ def check_graph(model: bytes) -> None:
     except (DecodeError, RecursionError) as error:
         raise BundleError("graph_not_onnx") from error
     _check_messages(parsed)
+    return parsed
 
 
 def _check_messages(model: Any) -> None:

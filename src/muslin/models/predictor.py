@@ -54,6 +54,7 @@ MODEL_FILE = "model.muslin"
 """The bundle's name in a run's folder."""
 
 _BATCH_VALUES = 256 * 28 * 28  # pixel values in a batch: keeps the cores busy, and fits their caches
+_MAX_BATCH_VALUES = 2**28  # values of all tensors for a batch: 1 GiB of float32
 CHUNK = 64
 """Images decoded ahead of the network, and given to it together."""
 
@@ -328,7 +329,8 @@ class Predictor:
             widths[FEATURES] = detector.reference_features.shape[1]
         if not len(pixels):
             yield {name: np.empty((0, widths.get(name, 0)), np.float32) for name in names}
-        size = max(1, batch_size or _BATCH_VALUES // int(np.prod(shape)))
+        usual = min(_BATCH_VALUES // int(np.prod(shape)), _MAX_BATCH_VALUES // self.bundle.cost.values)
+        size = max(1, batch_size or usual)
         for start in range(0, len(pixels), size):
             batch = pixels[start : start + size]
             with locating_errors(path=self._name):
