@@ -213,7 +213,7 @@ OLD_NAMES = {
     "帽子.jpg": "cp932",
     "表1.jpg": "cp932",
     "шляпа.jpg": "cp866",
-    "Größe/été.jpg": "cp850",
+    "Größe/Ø1.jpg": "cp850",
 }
 
 
@@ -274,3 +274,33 @@ def test_names_in_an_old_encoding_match_in_tars_and_folders(tmp_path: Path) -> N
         photos = PhotoLookup([tmp_path / place])
         assert not isinstance(photos.find("Müller.jpg"), ImageError)
         assert [fix.code for fix in photos.fixes] == ["photos_by_code_page"]
+
+
+def test_unique_name_is_found_below_other_folders(tmp_path: Path) -> None:
+    for number, name in enumerate(("dress/a7.jpg", "hat/b8.jpg")):
+        (tmp_path / name).parent.mkdir()
+        garment("hat", number).save(tmp_path / name)
+    photos = PhotoLookup([tmp_path])
+    for cell in ("https://example.org/p/a7.jpg?w=300", "/home/x/photos/a7.jpg"):
+        assert not isinstance(photos.find(cell), ImageError)
+    in_other_class = photos.find("hat/a7.jpg")
+    assert isinstance(in_other_class, ImageError)
+    assert in_other_class.code == "photo_elsewhere"
+    assert [fix.code for fix in photos.fixes] == [
+        "photos_by_address",
+        "photos_by_path_end",
+        "photos_named_twice",
+        "photos_missing",
+    ]
+    garment("hat", 3).save(tmp_path / "hat/a7.jpg")
+    assert isinstance(PhotoLookup([tmp_path]).find("/home/x/photos/a7.jpg"), ImageError)
+
+
+def test_archive_called_as_a_folder_of_photos_is_searched(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    for number in range(4):
+        garment("hat", number).save(tmp_path / f"shop/{number}.jpg")
+    shutil.make_archive(str(tmp_path / "images"), "zip", tmp_path / "shop")
+    shutil.rmtree(tmp_path / "shop")
+    (tmp_path / "t.csv").write_text("image,label\n0.jpg,a\n1,b\n2.JPG,a\n3.jpg,b\n")
+    assert len(read(tmp_path / "t.csv")) == 4

@@ -116,13 +116,14 @@ class Match:
     Attributes:
         rank: the better, the greater.
         kind: how it differs from the cell, a row of `photo_lookup.FOUND_BY`; empty for not at all.
-        in_folders: whether the folders of the reading and those of the path do not contradict each other.
+        fits: whether it can be the photo: the folders of the reading and those of the path do not contradict each
+            other, or no two photos have the same name and the reading's folder is none of theirs.
     """
 
     path: str
     rank: tuple[bool, int, int]
     kind: str
-    in_folders: bool
+    fits: bool
 
 
 class PathIndex:
@@ -138,6 +139,9 @@ class PathIndex:
         hashes = np.fromiter((hash(_key(path.rpartition("/")[2])) for path in self.paths), np.int64, len(self.paths))
         self._order = np.argsort(hashes, kind="stable").astype(np.uint32)
         self._hashes = hashes[self._order]
+        folders = {path.rpartition("/")[0] for path in self.paths}
+        self._folders = {_fold(name) for folder in folders for name in folder.split("/")}
+        self._names_differ = bool(np.diff(self._hashes).all())
 
     def matches(self, reading: Reading) -> list[Match]:
         """The paths whose file's name fits, each from the place from which it fits best."""
@@ -148,23 +152,25 @@ class PathIndex:
 
     def _match(self, path: str, reading: Reading) -> Match:
         starts = [path[len(place) :] for place in self._places if path.startswith(place)]
-        return max((_compare(path, start, reading) for start in starts), key=lambda m: (m.in_folders, m.rank))
+        return max((self._compare(path, start, reading) for start in starts), key=lambda m: (m.fits, m.rank))
 
-
-def _compare(path: str, start: str, reading: Reading) -> Match:
-    """How well `start`, the end of `path`, fits."""
-    *wanted, name = reading.pieces
-    *folders, file = start.split("/")
-    folded, there = [_fold(piece) for piece in wanted], [_fold(piece) for piece in folders]
-    common = 0
-    while common < min(len(folded), len(there)) and folded[-1 - common] == there[-1 - common]:
-        common += 1
-    rest, above = folded[: len(folded) - common], there[: len(there) - common]
-    in_folders = _is_part(rest[reading.leading :], above) or _is_part(above, rest)
-    closeness, kind = _difference([*wanted[len(wanted) - common :], name], [*folders[len(folders) - common :], file])
-    if rest or above:
-        kind = "photos_by_path_end" if rest else "photos_below"
-    return Match(path, (not rest and not above, common, closeness), reading.kind or kind, in_folders)
+    def _compare(self, path: str, start: str, reading: Reading) -> Match:
+        """How well `start`, the end of `path`, fits."""
+        *wanted, name = reading.pieces
+        *folders, file = start.split("/")
+        folded, there = [_fold(piece) for piece in wanted], [_fold(piece) for piece in folders]
+        common = 0
+        while common < min(len(folded), len(there)) and folded[-1 - common] == there[-1 - common]:
+            common += 1
+        rest, above = folded[: len(folded) - common], there[: len(there) - common]
+        fits = _is_part(rest[reading.leading :], above) or _is_part(above, rest)
+        fits = fits or (self._names_differ and rest[-1] not in self._folders)
+        closeness, kind = _difference(
+            [*wanted[len(wanted) - common :], name], [*folders[len(folders) - common :], file]
+        )
+        if rest or above:
+            kind = "photos_by_path_end" if rest else "photos_below"
+        return Match(path, (not rest and not above, common, closeness), reading.kind or kind, fits)
 
 
 def _difference(wanted: Sequence[str], found: Sequence[str]) -> tuple[int, str]:

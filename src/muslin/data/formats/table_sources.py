@@ -14,9 +14,10 @@ from typing import Any
 from muslin.data.archives import archive_kind, files_in
 from muslin.data.dataset import PARTS, Dataset
 from muslin.data.part_names import is_part_name, parts_by_name
+from muslin.data.photo_places import ArchivePlace, FolderPlace, Place
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
 from muslin.data.tables.parquet import ParquetPhoto
-from muslin.data.tables.photo_lookup import PHOTO_FOLDERS, ArchivePlace, FolderPlace, Place
+from muslin.data.tables.photo_lookup import PHOTO_FOLDERS
 from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError
 from muslin.storage.atomic import storage_errors

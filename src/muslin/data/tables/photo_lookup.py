@@ -1,23 +1,21 @@
 """Which column of a table names the photos, and which photo a cell names."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from muslin.data.archives import check_content, files_in, walk
 from muslin.data.photo_names import PathIndex, in_code_pages, is_web_address, photo_suffix, readings, several_names
-from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, StoredImage, is_hidden, link_error
+from muslin.data.photo_places import Place, are_copies, open_place, why_unreadable
+from muslin.data.photos import IMAGE_SUFFIXES, Photo, StoredImage
 from muslin.data.tables import TableFile
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.columns import check_column
 from muslin.data.tables.parquet import Parquet
 from muslin.errors import DataError, ImageError
-from muslin.images.decoder import SIGNATURES
-from muslin.images.file_kinds import MAX_POINTER_BYTES, kind_of_name, pointer_hint
 from muslin.messages import MAX_EXAMPLES, Message
 
 PHOTO_COLUMNS = ("image", "image_path", "filepath", "file_path", "path", "filename", "file_name", "file", "photo",
@@ -27,14 +25,10 @@ PHOTO_COLUMNS = ("image", "image_path", "filepath", "file_path", "path", "filena
 PHOTO_FOLDERS = ("", "images", "image", "img", "imgs", "photos", "pictures", "media", "upload", "data")
 """Folders beside a table from which its cells can name photos."""
 
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+
 SAMPLE_ROWS = 200
 """Rows from which the photos' column is guessed: the first ones, or if none names a photo as many of all."""
-
-PREFERRED_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""Tried first where a name lacks its suffix."""
-
-CACHED_FOLDERS = 1024
-"""Folders whose suffixes are remembered, a few bytes each."""
 
 NOT_FOUND = {
     "photo_not_named": "photos_not_named",
@@ -49,77 +43,15 @@ NOT_FOUND = {
 }
 """Per code of what is said of one cell, that of what is said of all such."""
 
+BY_END = frozenset({"photos_by_address", "photos_by_path_end", "photos_by_label_studio"})
+"""Ways to find a photo by which cells with different paths can mean the same file."""
 
-class FolderPlace:
-    """A folder; it is asked on each call, and no names are remembered."""
-
-    keep_alive: Any = None
-    fixes: tuple[str, ...] = ()
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._suffixes = lru_cache(CACHED_FOLDERS)(_photo_suffixes)
-
-    def photo(self, name: str) -> Photo | None:
-        path = os.path.join(self.path, name)
-        try:
-            is_there = os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
-        except ValueError:  # a name that no file can have
-            return None
-        return Photo(path, Path(path)) if is_there else None
-
-    def suffixes(self, folder: str) -> list[str]:
-        return self._suffixes(os.path.join(self.path, folder))
-
-    def names(self) -> Iterable[str]:
-        return (name for name, _ in walk(self.path))
+MAX_FOUND_EXAMPLES = 2
+"""Cells named in a message on photos that were found, each with its photo's path."""
 
 
-class ArchivePlace:
-    """A zip or tar, or a folder in one, whose entries are in memory."""
-
-    def __init__(self, path: Path, files: Mapping[str, Photo] | None = None) -> None:
-        self.path = path
-        self.keep_alive: Any = None
-        if files is None:
-            files, self.keep_alive = files_in(path)
-        self._files = files
-        self.fixes: tuple[str, ...] = ()
-        self._suffixes = _sorted_suffixes({os.path.splitext(name)[1] for name in self._files})
-
-    def photo(self, name: str) -> Photo | None:
-        return self._files.get(name)
-
-    def suffixes(self, folder: str) -> list[str]:
-        return self._suffixes
-
-    def names(self) -> Iterable[str]:
-        return self._files
-
-
-Place = FolderPlace | ArchivePlace
+Key = tuple[str, str | None, str | None]
 T = TypeVar("T")
-
-
-def _photo_suffixes(folder: str) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return _sorted_suffixes({os.path.splitext(entry.name)[1] for entry in entries})
-    except (OSError, ValueError):  # no folder, or a name that no folder can have
-        return []
-
-
-def _sorted_suffixes(suffixes: Iterable[str]) -> list[str]:
-    """Those of photos, as they are spelled, in the order in which to try them; "" for none."""
-    known = [suffix for suffix in suffixes if suffix.lower() in IMAGE_SUFFIXES or not suffix]
-    return sorted(known, key=lambda s: (not s, s not in PHOTO_SUFFIXES, s.lower() not in PREFERRED_SUFFIXES, s))
-
-
-def _open_place(path: Path) -> Place:
-    check_content(path)
-    if not path.exists():
-        raise DataError("images_path", path=str(path))
-    return FolderPlace(path) if path.is_dir() else ArchivePlace(path)
 
 
 class PhotoLookup:
@@ -135,33 +67,38 @@ class PhotoLookup:
 
     def __init__(self, places: "Sequence[Path | Place]") -> None:
         """Raises DataError where a place does not exist, or an archive is damaged."""
-        self._places = [_open_place(place) if isinstance(place, Path) else place for place in places]
+        self._places = [open_place(place) if isinstance(place, Path) else place for place in places]
         self.keep_alive = [place.keep_alive for place in self._places]
         self._indices: list[tuple[Place, PathIndex]] | None = None
-        self._counts: dict[tuple[str, str | None, str | None], int] = {}
-        self._examples: dict[tuple[str, str | None, str | None], list[str]] = {}
+        self._counts: Counter[Key] = Counter()
+        self._examples: dict[Key, list[str]] = {}
+        self._cell_of: dict[str, int] = {}
 
     @property
     def fixes(self) -> tuple[Message, ...]:
         """Cells of which `find` found the photo otherwise than as spelled, or not; by kind, counted, with examples."""
         fixes = []
-        for (code, hint, kind), count in self._counts.items():
-            names = self._examples[code, hint, kind]
-            more = max(count - MAX_EXAMPLES, 0) or None
+        for key, count in self._counts.items():
+            (code, hint, kind), names = key, self._examples[key]
+            more = max(count - len(names), 0) or None
             fixes.append(Message(code, hint, **{"kind": kind} if kind else {}, count=count, names=names, more=more))
         return tuple(fixes)
 
     def find(self, cell: Cell) -> Photo | ImageError:
         """The photo that a cell names, or why there is none."""
         found, code, example = self.locate(cell)
-        key: tuple[str, str | None, str | None] = (code, None, None)
         if isinstance(found, ImageError):
-            key = (NOT_FOUND[found.code], found.message.hint_code, found.params.get("kind"))
-        if key[0]:
-            self._counts[key] = self._counts.get(key, 0) + 1
-            if self._counts[key] <= MAX_EXAMPLES:
-                self._examples.setdefault(key, []).append(example)
+            self._count((NOT_FOUND[found.code], found.message.hint_code, found.params.get("kind")), example)
+        elif code:
+            self._count((code, None, None), example, MAX_FOUND_EXAMPLES)
+            if code in BY_END and self._cell_of.setdefault(found.name, hash(cell)) != hash(cell):
+                self._count(("photos_named_twice", None, None), example, MAX_FOUND_EXAMPLES)
         return found
+
+    def _count(self, key: Key, example: str, max_examples: int = MAX_EXAMPLES) -> None:
+        self._counts[key] += 1
+        if self._counts[key] <= max_examples:
+            self._examples.setdefault(key, []).append(example)
 
     def locate(self, cell: Cell, as_spelled: bool = False) -> tuple[Photo | ImageError, str, str]:
         """As `find`, without counting, with how the photo was found, and an example of that for a message.
@@ -174,7 +111,7 @@ class PhotoLookup:
         if not text:
             return ImageError("photo_not_named"), "", ""
         if isinstance(cell, str) and (photo := self._as_spelled(cell)):
-            return _unreadable(photo, cell) or photo, "", cell
+            return why_unreadable(photo, cell) or photo, "", cell
         for name in names:
             found, kind, example = self.locate(name, as_spelled)
             if isinstance(found, Photo):
@@ -206,18 +143,15 @@ class PhotoLookup:
         elsewhere: list[str] = []
         for reading in [first, *others, *in_code_pages(first)]:
             matches = [(match, place) for place, index in self._index() for match in index.matches(reading)]
-            fitting = [(match, place) for match, place in matches if match.in_folders]
+            fitting = [(match, place) for match, place in matches if match.fits]
             best = max((match.rank for match, _ in fitting), default=None)
             photos = {m.path: photo for m, place in fitting if m.rank == best and (photo := place.photo(m.path))}
-            if len(photos) > 1 and not _are_equal(photos.values()):
-                return (
-                    ImageError("photo_ambiguous", path=cell, names=list(photos)[:MAX_EXAMPLES]),
-                    "",
-                    f"{cell} → {' | '.join(photos)}",
-                )
+            if len(photos) > 1 and not are_copies(photos.values()):
+                error = ImageError("photo_ambiguous", path=cell, names=list(photos)[:MAX_EXAMPLES])
+                return error, "", f"{cell} → {' | '.join(photos)}"
             for path, photo in photos.items():
                 kind = next(match.kind for match, _ in fitting if match.path == path)
-                return _unreadable(photo, cell) or photo, kind, f"{cell} → {path}"
+                return why_unreadable(photo, cell) or photo, kind, f"{cell} → {path}"
             elsewhere += [match.path for match, _ in matches]
         if is_web_address(cell):
             return ImageError("photo_is_url", path=cell), "", cell
@@ -250,7 +184,7 @@ class PhotoLookup:
                 inside = [other.path.relative_to(place.path) for other in self._places if _is_below(other, place)]
                 if not any(_is_below(place, other) for other in self._places):
                     starts = ["", *(f"{path.as_posix()}/" for path in inside)]
-                    self._indices.append((place, PathIndex(filter(_can_be_photo, place.names()), starts)))
+                    self._indices.append((place, PathIndex(place.photo_names(), starts)))
         return self._indices
 
 
@@ -262,34 +196,6 @@ def _shown(path: Path) -> str:
 def _is_below(place: Place, other: Place) -> bool:
     alike = type(place) is type(other)
     return alike and place.path != other.path and place.path.is_relative_to(other.path)
-
-
-def _can_be_photo(name: str) -> bool:
-    """Whether the file is not hidden, and its suffix is that of an image, or it has none."""
-    suffix = os.path.splitext(name)[1].lower()
-    return (not suffix or suffix in IMAGE_SUFFIXES) and not is_hidden(name)
-
-
-def _unreadable(photo: Photo, cell: str) -> ImageError | None:
-    """Why a file is not an image that can be decoded, if its name or its size gives reason to look into it."""
-    kind = kind_of_name(photo.path.name if photo.size is None else photo.name)
-    try:
-        size = photo.path.stat().st_size if photo.size is None else photo.size
-        start = photo.content(4096) if kind or size <= MAX_POINTER_BYTES else b""
-    except (ImageError, OSError):
-        return link_error(photo.path, cell)
-    if kind and not any(pattern.match(start) for name, pattern in SIGNATURES if name != "TIFF"):
-        return ImageError("image_format", kind.hint, name=cell, kind=kind.name)
-    hint = pointer_hint(start)
-    return ImageError("git_pointer", hint, path=cell) if hint else None
-
-
-def _are_equal(photos: Iterable[Photo]) -> bool:
-    """Whether all photos are copies of one."""
-    try:
-        return len({photo.content() for photo in photos}) == 1
-    except ImageError:
-        return False
 
 
 @dataclass(frozen=True)
@@ -338,8 +244,7 @@ def table_photos(
     """
     if isinstance(table, Parquet) and (columns := [c for c in table.photo_columns if image_column in (None, c)]):
         return TablePhotos(columns[0], PhotoLookup([]), rows=table)
-    folders = [table.path.parent / name for name in (table.path.name.partition(".")[0], *PHOTO_FOLDERS)]
-    places: Sequence[Path | Place] = [folder for folder in folders if folder.is_dir()]
+    places: Sequence[Path | Place] = _places_beside(table.path) if images is None else []
     if images is not None:
         places = [Path(images)] if isinstance(images, str | Path) else images
     lookup = PhotoLookup(places)
@@ -356,6 +261,14 @@ def table_photos(
                 notes = [Message("photo_columns_unused", column=columns[0], others=columns[1:])] if columns[1:] else []
                 return TablePhotos(columns[0], lookup, tuple(notes))
     raise _not_found(table, names, lookup)
+
+
+def _places_beside(table: Path) -> list[Path]:
+    """The table's folder, and in it those called as the table or one of PHOTO_FOLDERS; or else archives called so."""
+    paths = [table.parent / name for name in (table.name.partition(".")[0], *PHOTO_FOLDERS)]
+    folders = [path for path in paths if path.is_dir()]
+    archives = [path.with_name(path.name + suffix) for path in paths if path.name for suffix in ARCHIVE_SUFFIXES]
+    return folders if len(folders) > 1 else [*folders, *(path for path in archives if path.is_file())]
 
 
 def cell_name(cell: Cell) -> str:
