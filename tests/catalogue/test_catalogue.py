@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from muslin.catalogue.journal import Journal
 from muslin.data.tables import AddedColumn, open_table, workbook
 from muslin.errors import DataError, StorageError
+from muslin.messages import Message
 
 ADDED = (AddedColumn("tag"), AddedColumn("probability", "number"), AddedColumn("prediction_set", "list"))
 ROWS = (["Shirt", 0.98765, ["Shirt", "Coat"]], [None, None, []], ["Ü; x", 1.0, ["Ü"]])
@@ -274,13 +275,13 @@ def test_workbook_with_entities_is_refused(tmp_path: Path) -> None:
     ("content", "code", "params"),
     [
         (b"", "table_empty", {}),
-        (b"\x1f\x8b\x08", "not_a_table", {"found": "a gzip file"}),
-        (b"<html>", "not_a_table", {"found": "HTML or XML"}),
-        (b"\xd0\xcf\x11\xe0\xa1", "not_a_table", {"found": "an old Excel file (.xls)"}),
+        (b"\x1f\x8b\x08", "not_a_table", {"found": Message("file_is_gzip")}),
+        (b"<html>", "not_a_table", {"found": Message("file_is_html")}),
+        (b"\xd0\xcf\x11\xe0\xa1", "not_a_table", {"found": Message("file_is_xls")}),
         (b"PK\x03\x04nonsense", "workbook_damaged", {}),
         (b"PAR1nonsense", "parquet_damaged", {}),
         (b'{"a": 1}\n{"a"\n', "json_line", {"line": 2}),
-        (b"\x00\x01\x02", "not_a_table", {"found": "a binary file"}),
+        (b"\x00\x01\x02", "not_a_table", {"found": Message("file_is_binary")}),
         (b"\xff\xfea", "text_encoding", {"byte": 2}),
     ],
 )

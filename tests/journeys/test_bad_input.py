@@ -188,7 +188,7 @@ DAMAGED_CSV: dict[str, tuple[Callable[[bytes], bytes], str, dict[str, object]]] 
     "gzip cut off": (lambda c: gzip.compress(c)[:-3000], "gzip_cut_off", {"path": "x.csv"}),
     "nothing": (lambda c: b"", "", {}),
     "blank lines": (lambda c: b"\n\n\n", "", {}),
-    "UTF-16": (lambda c: c.decode().encode("utf-16"), "", {}),
+    "UTF-16": (lambda c: c.decode().encode("utf-16"), "photo_column_not_found", {"path": "x.csv"}),
     "a web page": (lambda c: b"<!DOCTYPE html><html>Not found</html>", "", {}),
     "an image": (lambda c: b"\x89PNG\r\n\x1a\n" + bytes(99), "", {}),
     "a zip": (lambda c: b"PK\x03\x04" + bytes(99), "", {}),

@@ -24,9 +24,11 @@ from muslin.data.archives import archive_kind
 from muslin.data.dataset import Target
 from muslin.data.formats import detect_format
 from muslin.data.registry import DATASETS
-from muslin.data.tables import AddedColumn, Row, TableFile, open_table
+from muslin.data.tables import AddedColumn, Row, TableFile, detect_kind, open_table
 from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.delimited import Delimited
+from muslin.data.tables.new_table import DELIMITERS
+from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_lookup import TablePhotos, cell_name, table_photos
 from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, StoppedError, StorageError
@@ -233,7 +235,7 @@ def _open_data(
 ) -> tuple[TableFile, TablePhotos | DatasetTable]:
     """The data as a table, and what finds the image of a row."""
     path = Path(data)
-    if data in DATASETS or not _is_table(path, options):
+    if data in DATASETS or not _is_table(path, out, options):
         rows = DatasetTable(read(data, **options, all_targets="target" not in options, log=log), path, out)
         return rows, rows
     table = open_table(path, out)
@@ -242,12 +244,16 @@ def _open_data(
     return table, table_photos(table, options.get("images"), options.get("image_column"))
 
 
-def _is_table(path: Path, options: Mapping[str, Any]) -> bool:
-    """Whether the data are a file of rows that can be copied with more columns; unknown files are tried as such."""
+def _is_table(path: Path, out: Path, options: Mapping[str, Any]) -> bool:
+    """Whether the data are a file of rows that can be copied with more columns; unknown files are tried as such.
+
+    Parquet with the photos in it is copied to Parquet only.
+    """
     if not path.is_file() or (archive_kind(path) and not is_workbook(path)):
         return False
     format = options.get("format") or getattr(detect_format(path), "name", "table")
-    return bool(format == "table")
+    holds_photos = format == "table" and detect_kind(path) is Parquet and Parquet(path).photo_columns
+    return bool(format == "table" and not (holds_photos and out.suffix.lower() in DELIMITERS))
 
 
 def _survey(table: TableFile, photos: TablePhotos | DatasetTable) -> tuple[int, list[str]]:

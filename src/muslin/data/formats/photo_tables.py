@@ -57,7 +57,7 @@ def detect(path: Path) -> str | None:
     columns, rows = table
     is_table |= not {name.lower() for name in columns}.isdisjoint(PHOTO_COLUMNS)
     is_table |= any(names_photo(str(cell)) for row in rows for cell in row)
-    return "a table with photos" if len(columns) > 1 and is_table else None
+    return "a table with photos" if len(list(filter(None, columns))) > 1 and is_table else None
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from muslin.data.archives import check_content
+from muslin.data.file_kinds import describe
 from muslin.data.gzip_files import is_gzipped, read_head
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.data.tables.columns import Table, build_columns
@@ -26,7 +27,7 @@ from muslin.data.tables.table_file import BLANK, TableFile, TableRow, damage_as_
 from muslin.data.tables.text_encoding import HEAD_BYTES, TextEncoding, guess_encodings
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
-from muslin.messages import Log
+from muslin.messages import Log, Message
 
 __all__ = [
     "AddedColumn",
@@ -41,8 +42,8 @@ __all__ = [
 ]
 
 
-NOT_TABLES = {b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)", b"%PDF": "a PDF", b"<": "HTML or XML"}
-"""First bytes of files that are no tables, and what these are."""
+NOT_TABLES = (b"\xd0\xcf\x11\xe0", b"%PDF", b"<")
+"""First bytes of files that are no tables: old workbooks, PDF, HTML and XML."""
 
 
 def open_table(path: Path, out: Path | None = None) -> TableFile:
@@ -55,7 +56,7 @@ def open_table(path: Path, out: Path | None = None) -> TableFile:
     kind = detect_kind(path)
     with damage_as_data_error(path, kind.damaged):
         if out and is_gzipped(path):
-            raise DataError("not_a_table", path=str(path), found="a gzip file")
+            raise DataError("not_a_table", path=str(path), found=Message("file_is_gzip"))
         table = JsonDocument(path, out) if kind is JsonDocument else kind(path)
     kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines, JsonDocument)
     other_suffixes = {suffix for kind in kinds for suffix in kind.suffixes} - set(table.suffixes)
@@ -76,9 +77,8 @@ def detect_kind(path: Path) -> type[TableFile]:
     if text.lstrip(BLANK).startswith(("{", "[")):
         head = read_head(path, JSON_HEAD_BYTES)[len(mark) :].decode(encodings[0], "replace")
         return JsonDocument if is_document(head.lstrip(BLANK)) else JsonLines
-    found = next((kind for magic, kind in NOT_TABLES.items() if start[len(mark) :].lstrip().startswith(magic)), None)
-    if found or "\0" in text.rstrip(BLANK):
-        raise DataError("not_a_table", path=str(path), found=found or "a binary file")
+    if start[len(mark) :].lstrip().startswith(NOT_TABLES) or "\0" in text.rstrip(BLANK):
+        raise DataError("not_a_table", path=str(path), found=describe(path))
     return Delimited
 
 
