@@ -107,9 +107,9 @@ def read_table(table: TableFile | Path, log: Log) -> Table:
     numbers = array("q")
 
     def cells() -> Iterator[tuple[Cell, ...]]:
-        for row in table.rows(names):
-            numbers.append(row.number)
-            yield row.cells
+        for number, row in table.rows(names):
+            numbers.append(number)
+            yield row
 
     columns = build_columns(names, cells(), log)
     twice = frozenset(name for name, count in Counter(table.columns).items() if name and count > 1)

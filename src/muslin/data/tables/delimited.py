@@ -40,7 +40,7 @@ class Delimited(TableFile):
             sample.extend(islice(self._records(), SAMPLE_ROWS))
         except DataError:  # `rows` raises it again
             sample = sample or [(first_line.split(self.delimiter), first_line, 1)]
-        header = find_header([[cell.strip(BLANK) for cell in cells] or [""] for cells, _, _ in sample])
+        header = find_header([cells or [""] for cells, _, _ in sample])
         if not header.names:
             raise DataError("table_empty", path=str(path))
         self.columns, self._header, self._first = header
@@ -52,7 +52,7 @@ class Delimited(TableFile):
         if header.row is None:
             self._notes += (Message("columns_numbered", **examples(header.names)),)
         cells, raw, _ = sample[header.body if header.row is None else header.row]
-        self._header_cells = None if header.row is None else [cell.strip(BLANK) for cell in cells]
+        self._header_cells = None if header.row is None else cells
         self._line_end = raw[len(raw.rstrip("\r\n")) :] or "\n"
         self._quotes_all = raw.rstrip("\r\n") == self.delimiter.join(map(_quote, cells))
 
@@ -73,8 +73,7 @@ class Delimited(TableFile):
         indices = [self.columns.index(name) for name in names]
         unnamed = [i for i, name in enumerate(self.columns) if not name]
         width = len(self.columns)
-        for i, (row, raw, number) in enumerate(self._records()):
-            cells = [cell.strip(BLANK) for cell in row]
+        for i, (cells, raw, number) in enumerate(self._records()):
             if not any(cells):
                 if not (self._excel_line and i == 0):
                     repairs.add("empty_rows_skipped", number)
@@ -87,7 +86,7 @@ class Delimited(TableFile):
             if len(cells) < width:
                 repairs.add("short_rows_filled", number)
                 cells += [""] * (width - len(cells))
-            elif any(cells[width:]):
+            elif len(cells) > width and any(cells[width:]):
                 repairs.add("cells_joined", number)
                 cells[width - 1] = self.delimiter.join(self._raw_cells(raw)[width - 1 :]).strip(BLANK)
             if unnamed and (stray := sum(bool(cells[i]) for i in unnamed)):
@@ -100,15 +99,14 @@ class Delimited(TableFile):
         file.write(self._text.mark)
         names: Row = [column.name for column in added]
         new_rows = iter(rows)
-        for i, (row, raw, _) in enumerate(self._records()):
-            cells = [cell.strip(BLANK) for cell in row]
+        for i, (cells, raw, _) in enumerate(self._records()):
             if i == self._first and self._header is None:
                 header = self.delimiter.join(self._format(name) for name in self.columns)
                 file.write((self._extended(header, list(self.columns), names) + self._line_end).encode(self.encoding))
             if i == self._header or (i >= self._first and cells == self._header_cells):
                 values = names
             elif i < self._first or not any(cells):
-                values = [None] * len(added) if i >= self._first and len(row) > 1 else []
+                values = [None] * len(added) if i >= self._first and len(cells) > 1 else []
             else:
                 values = next(new_rows)
             body = raw.rstrip("\r\n")
@@ -142,7 +140,10 @@ class Delimited(TableFile):
         return cells
 
     def _records(self) -> Iterator[tuple[list[str], str, int]]:
-        """Each record's cells, its text (the lines csv took) and its first line's number; empty lines have no cells."""
+        """Each record's cells without blanks around them, its text (the lines csv took) and its first line's number.
+
+        Empty lines, and the one for Excel, have no cells.
+        """
         taken: list[str] = []
 
         def lines() -> Iterator[str]:
@@ -160,7 +161,7 @@ class Delimited(TableFile):
                     if len(taken) > 1 and self._has_swallowed_rows(row, taken):
                         raise DataError("csv_quote_open", path=str(self.path), line=number)
                     raw = "".join(taken)
-                    yield row, raw, number
+                    yield [cell.strip(BLANK) for cell in row], raw, number
                     number += len(taken)
                     taken.clear()
             except csv.Error as error:
