@@ -1,7 +1,19 @@
 """Numbers, durations and lists as people read them; the same in messages, the terminal, the plots and the report."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+
+UNSAFE_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters other than tabs and line ends, controls of direction, and lone surrogates."""
+
+MAX_NAME_CHARACTERS = 500
+"""Of a target's or a class's name in a model."""
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a target or class of a model can have this name."""
+    return len(name) <= MAX_NAME_CHARACTERS and not UNSAFE_CHARACTERS.search(name)
 
 
 def percent(share: float, digits: int = 1) -> str:

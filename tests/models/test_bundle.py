@@ -26,7 +26,7 @@ from muslin.evaluation.ood import OODDetector
 from muslin.evaluation.selective import CalibrationData
 from muslin.models import container, onnx_check
 from muslin.models.bundle import Bundle, Preprocessing, open_bundle, read_bundle, seal, to_bytes
-from muslin.models.container import locating_errors
+from muslin.models.container import locating_errors, parse_json
 from muslin.models.onnx_check import check_graph
 from small_models import LABEL, brightness_model, small_bundle, with_model
 
@@ -122,7 +122,7 @@ def refused_or_the_same(content: bytes) -> bool:
         CALIBRATED,
         small_bundle(LABEL, COLOUR, channels=3, count=1),
         small_bundle(Target("tags", ("new", "sale"), "multilabel"), side=1),
-        replace(BUNDLE, network={}, provenance={"größe": [1, 2.5, None, True, {"a": "\udc80"}]}),
+        replace(BUNDLE, network={}, provenance={"größe": [1, 2.5, None, True, {"a": "帽子\n"}]}),
     ],
     ids=["one target", "calibrated", "two targets in colour", "tags on one pixel", "odd texts"],
 )
@@ -858,3 +858,43 @@ def test_no_mangled_graph_passes_the_check_and_reaches_out() -> None:
 def test_garbage_is_refused_as_a_graph(content: bytes) -> None:
     with contextlib.suppress(BundleError):
         check_graph(content)
+
+
+# --- names, numbers and counts that nothing downstream could hold
+
+
+def test_unsafe_characters_in_provenance_are_replaced_when_sealing(tmp_path: Path) -> None:
+    seal(replace(BUNDLE, provenance={"data": "caf\udce9\x1b[2J"}), tmp_path / "m.muslin")
+    assert open_bundle(tmp_path / "m.muslin").provenance == {"data": "caf\ufffd\ufffd[2J"}
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\x9b", "caf\udce9", "\u202egnp.exe", "x" * 501])
+def test_class_and_target_names_of_unsafe_characters_are_refused(name: str) -> None:
+    for target in (Target("label", ("Trouser", "Shirt", name)), Target(name, LABEL.classes)):
+        with pytest.raises(BundleError) as error:
+            replace(BUNDLE, targets=(target,))
+        assert error.value.code == "name_unsafe"
+        assert str(error.value).isprintable()
+
+
+def test_more_classes_or_layers_than_supported_are_refused() -> None:
+    with pytest.raises(BundleError) as error:
+        replace(BUNDLE, targets=(Target("label", tuple(map(str, range(200_000)))),))
+    assert error.value.code == "too_many_classes"
+    with pytest.raises(BundleError) as error:
+        replace(BUNDLE, network={"layers": [{"name": "a"}] * 300_000})
+    assert error.value.code == "network_layers"
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1e999}', b'{"a": -Infinity}', b'{"a": ' + b"9" * 5000 + b"}"])
+def test_numbers_that_64_bits_cannot_hold_are_refused(content: bytes) -> None:
+    with pytest.raises(BundleError) as error:
+        parse_json(content)
+    assert error.value.code == "json_number"
+
+
+@pytest.mark.parametrize("content", [rb'{"a": "\ud800"}', rb'{"\u001b[2J": 1}', rb'{"a": [{"b": "\u009b"}]}'])
+def test_texts_that_steer_a_terminal_are_refused(content: bytes) -> None:
+    with pytest.raises(BundleError) as error:
+        parse_json(content)
+    assert error.value.code == "json_text"

@@ -10,6 +10,7 @@ from muslin.data.copies import unit_numbers
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split
 from muslin.errors import TrainingError
 from muslin.messages import Message
+from muslin.text import MAX_NAME_CHARACTERS, is_safe_name
 
 TEST_FRACTION = 0.2
 """Fraction of data without parts that becomes the test set, as in the article."""
@@ -29,8 +30,12 @@ def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified
         stratified: keep the proportions of the first target's classes, unless a class is too small.
 
     Raises:
-        TrainingError: the training set is empty or has one class, or another set has a class that it lacks.
+        TrainingError: a model cannot hold a name, the training set is empty or has one class, or another set has a
+            class that it lacks.
     """
+    for name in (name for target in dataset.targets for name in (target.name, *target.classes)):
+        if not is_safe_name(name):
+            raise TrainingError("name_unsafe", name=ascii(name)[:60], maximum=MAX_NAME_CHARACTERS)
     labelled = np.zeros(len(dataset), dtype=bool)
     for labels in dataset.labels.values():
         labelled |= (labels != UNKNOWN) if labels.ndim == 1 else (labels != UNKNOWN).any(axis=1)

@@ -23,9 +23,18 @@ from muslin.models.container import CALIBRATION_PART, check_schema, locating_err
 from muslin.models.graph_cost import GraphCost, check_cost
 from muslin.models.onnx_check import check_graph
 from muslin.storage.atomic import write_atomically
+from muslin.text import MAX_NAME_CHARACTERS, is_safe_name
 
 FEATURES = "penultimate features"
 """Name of the graph's output that `Bundle.ood_detector` reads: float32 (n, features), the input of the heads."""
+
+MAX_CLASSES = 5_000
+"""Classes of all targets together; DeepFashion has 1,050. A confusion matrix of as many takes 200 MB."""
+
+MAX_LAYERS = 10_000
+
+PROBABILITY_RANGE = (-1e-6, 1 + 1e-6)
+"""A softmax in float32 may end a rounding above 1."""
 
 _MANIFEST = {
     "targets": [{"name": str, "classes": [str], "kind": str}],
@@ -106,6 +115,10 @@ class Bundle:
         with locating_errors(part="manifest.json"):
             _check_targets(self.targets)
             _check_thresholds(self.targets, self.thresholds)
+        with locating_errors(part="network.json"):
+            layers = self.network.get("layers")
+            if isinstance(layers, list) and len(layers) > MAX_LAYERS:
+                raise BundleError("network_layers", found=len(layers), maximum=MAX_LAYERS)
         with locating_errors(part="golden.safetensors"):
             _check_golden(self)
         with locating_errors(part="model.onnx"):
@@ -287,6 +300,11 @@ def _check_targets(targets: tuple[Target, ...]) -> None:
     names = [target.name for target in targets]
     if not names or not all(names) or len(set(names)) != len(names):
         raise BundleError("target_names", names=names)
+    if (count := sum(len(target.classes) for target in targets)) > MAX_CLASSES:
+        raise BundleError("too_many_classes", found=count, maximum=MAX_CLASSES)
+    for name in (*names, *(name for target in targets for name in target.classes)):
+        if not is_safe_name(name):
+            raise BundleError("name_unsafe", name=ascii(name)[:60], maximum=MAX_NAME_CHARACTERS)
     for target in targets:
         if not target.classes or len(set(target.classes)) != len(target.classes):
             raise BundleError("target_classes", target=target.name)
@@ -311,8 +329,8 @@ def _check_golden(bundle: Bundle) -> None:
     for target in bundle.targets:
         probabilities = bundle.golden_probabilities[target.name]
         check_tensor(_golden_key(target), probabilities, np.float32, (n, len(target.classes)))
-        # A softmax in float32 may end a rounding above 1; NaN is not between any two numbers.
-        if not ((probabilities >= -1e-6) & (probabilities <= 1 + 1e-6)).all():
+        low, high = PROBABILITY_RANGE  # NaN is not between any two numbers
+        if not ((probabilities >= low) & (probabilities <= high)).all():
             raise BundleError("tensor_range", name=_golden_key(target))
 
 
@@ -358,6 +376,6 @@ def _check_ood_detector(detector: OODDetector | None) -> None:
     if detector is None:
         return
     for (name, values), ndim in zip(vars(detector).items(), (2, 1), strict=True):
-        is_valid = values.dtype == np.float32 and values.ndim == ndim and len(values) and np.isfinite(values).all()
+        is_valid = values.dtype == np.float32 and values.ndim == ndim and values.size and np.isfinite(values).all()
         if not is_valid or (ndim == 1 and (np.diff(values) < 0).any()):
             raise BundleError("tensor_range", name=f"ood_detector/{name}")

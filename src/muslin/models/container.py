@@ -7,15 +7,17 @@ detects damage and careless edits. It is no signature: whoever rewrites the whol
 import hashlib
 import io
 import json
+import math
 import os
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from muslin.errors import BundleError
+from muslin.text import UNSAFE_CHARACTERS
 
 FORMAT = "muslin"
 FORMAT_VERSION = 1
@@ -140,29 +142,60 @@ def parse_json(content: bytes) -> dict[str, Any]:
     """The JSON object in `content`.
 
     Raises:
-        BundleError: it is not an object, or holds NaN or Infinity.
+        BundleError: it is not an object; or holds NaN, Infinity, a number that no 64 bits hold, or a text that is not
+            valid Unicode or has control characters other than tabs and line breaks.
         ValueError: it is not JSON.
     """
 
-    def refuse(constant: str) -> None:
-        raise BundleError("json_constant", found=constant)
+    def refuse(number: str) -> NoReturn:
+        raise BundleError("json_number", found=number[:40])
 
-    value = json.loads(content.decode(), parse_constant=refuse)
+    def parse_float(text: str) -> float:
+        return value if math.isfinite(value := float(text)) else refuse(text)
+
+    def parse_int(text: str) -> int:
+        return int(text) if len(text) < 20 else refuse(text)
+
+    value = json.loads(content.decode(), parse_constant=refuse, parse_float=parse_float, parse_int=parse_int)
     if not isinstance(value, dict):
         raise BundleError("json_not_object")
+    if unsafe := next((text for text in _texts(value) if UNSAFE_CHARACTERS.search(text)), None):
+        raise BundleError("json_text", found=ascii(unsafe)[:40])
     return value
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys too."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            yield from item
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+
+
 def to_json(part: str, value: Any) -> bytes:
-    """`value` as the bytes of a part.
+    """`value` as the bytes of a part, with U+FFFD for each character in its texts that `parse_json` refuses.
 
     Raises:
         BundleError: it is not JSON.
     """
     try:
-        return json.dumps(value, indent=1, allow_nan=False).encode()
+        return json.dumps(_with_safe_texts(value), indent=1, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise BundleError("not_json", part=part, reason=str(error)) from error
+
+
+def _with_safe_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return UNSAFE_CHARACTERS.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_with_safe_texts(key): _with_safe_texts(item) for key, item in value.items()}
+    return [_with_safe_texts(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def check_schema(value: Any, schema: Any, where: str = "manifest") -> None:

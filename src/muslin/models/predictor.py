@@ -33,7 +33,7 @@ from muslin.evaluation.thresholds import change_thresholds, default_thresholds
 from muslin.machine import physical_cores
 from muslin.messages import plain
 from muslin.models import runtime
-from muslin.models.bundle import FEATURES, Bundle, Preprocessing, check_tensor, open_bundle
+from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, Preprocessing, check_tensor, open_bundle
 from muslin.models.container import locating_errors
 from muslin.models.runtime import run_session, runtime_errors
 
@@ -338,6 +338,9 @@ class Predictor:
                 for name, output in outputs.items():
                     width = widths.get(name) or getattr(output, "shape", (0, 0))[-1]
                     check_tensor(name, output, np.float32, (len(batch), width))
+                    low, high = (-np.inf, np.inf) if name == FEATURES else PROBABILITY_RANGE
+                    if not (np.isfinite(output) & (output >= low) & (output <= high)).all():
+                        raise BundleError("prediction_range", name=name)
             yield outputs
 
     def _check_golden_images(self) -> None:
