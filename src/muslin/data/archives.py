@@ -107,11 +107,13 @@ def walk(folder: Path, notes: FolderNotes | None = None) -> Iterator[tuple[str, 
             visited.add(real)
             below.sort()
             starts += (path for name in below if os.path.islink(path := os.path.join(parent, name)))
+            place = Path(parent)
+            prefix = "" if parent == str(folder) else f"{place.relative_to(folder).as_posix()}/"
             if not names:
-                notes.folders.append(Path(parent).relative_to(folder).as_posix())
+                notes.folders.append(prefix.rstrip("/"))
             for name in sorted(names):
-                file = Path(parent, name)
-                yield file.relative_to(folder).as_posix(), Photo(str(file), file)
+                file = place / name
+                yield prefix + name, Photo(str(file), file)
 
 
 def _is_inside(inner: str, outer: str) -> bool:

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
@@ -61,7 +61,7 @@ T = TypeVar("T")
 
 def is_photo(name: str) -> bool:
     """Whether a path has a photo's suffix and is not hidden."""
-    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES and not is_hidden(name)
+    return os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES and not is_hidden(name)
 
 
 def is_hidden(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Photos in one folder for each class, below folders for the parts or not; also in a zip or a tar."""
 
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -85,7 +86,8 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     top = _common_folder(photos)
     samples, levels, divided = _samples(path, photos, top, options.levels, fixes)
     declared = _declared_classes(files, top, {sample.label for sample in samples} - {""})
-    fixes += _left_out(files, top, notes, levels + divided, declared is not None)
+    used = [*photos, top + classes_file.NAME] if declared else photos
+    fixes += _left_out(files, used, top, notes, levels + divided)
     outside = sorted(set(photos) - {sample.name for sample in samples})
     if declared:
         samples = [sample._replace(label=unquote(sample.label)) for sample in samples] + list(map(Sample, outside))
@@ -263,18 +265,16 @@ def _declared_classes(files: dict[str, Photo], top: str, folders: set[str]) -> t
 
 
 def _left_out(
-    files: dict[str, Photo], top: str, notes: archives.FolderNotes, levels: int, has_classes_file: bool
+    files: dict[str, Photo], photos: list[str], top: str, notes: archives.FolderNotes, levels: int
 ) -> Iterator[Message]:
-    hidden = [name for name in files if is_hidden(name)]
-    rest = [name for name in files if not is_hidden(name) and not is_photo(name)]
+    rest = sorted(files.keys() - photos)
+    hidden = [name for name in rest if is_hidden(name)]
     unsupported = [name for name in rest if _unsupported_kind(name)]
-    others = [name for name in rest if not _unsupported_kind(name)]
-    if has_classes_file:
-        others.remove(top + classes_file.NAME)
+    others = sorted(set(rest) - {*hidden, *unsupported})
     if hidden:
         yield Message("hidden_files_skipped", **examples(hidden))
     if others:
-        kinds = _counted(PurePosixPath(name).suffix.lower() for name in others)
+        kinds = _counted(os.path.splitext(name)[1].lower() for name in others)
         yield Message("other_files_skipped", kinds=kinds, **examples(others))
     yield from unsupported_files(unsupported)
     if notes.code_page_names:
@@ -282,7 +282,7 @@ def _left_out(
     if notes.links:
         yield Message("folder_links_skipped", **examples(notes.links))
     names = []
-    for folder in _folders_without_photos(files, top, notes.folders, levels):
+    for folder in _folders_without_photos(files, photos, top, notes.folders, levels):
         kinds = _counted(_unsupported_kind(name) for name in unsupported if name.startswith(f"{folder}/"))
         names.append(f"{folder} ({', '.join(kinds)})" if kinds else folder)
     if names:
@@ -300,9 +300,11 @@ def _outside_note(outside: Sequence[str], inside: Iterable[str], top: str) -> Me
     return Message("photos_outside_classes", **{**examples(entries), "count": len(outside)})
 
 
-def _folders_without_photos(files: Iterable[str], top: str, empty: Iterable[str], levels: int) -> list[str]:
+def _folders_without_photos(
+    files: Iterable[str], photos: Iterable[str], top: str, empty: Iterable[str], levels: int
+) -> list[str]:
     """The highest folders below `top` without a photo, at most `levels` deep."""
-    filled = {name.rpartition("/")[0] for name in files if is_photo(name)}
+    filled = {name.rpartition("/")[0] for name in photos}
     filled |= {str(above) for folder in filled for above in PurePosixPath(folder).parents}
     found = set()
     for folder in {name.rpartition("/")[0] for name in files} | set(map(_unicode_name, empty)):
@@ -315,8 +317,7 @@ def _folders_without_photos(files: Iterable[str], top: str, empty: Iterable[str]
 
 def _unsupported_kind(name: str) -> str:
     """The kind of a photo that is not read, such as HEIC; empty for other files."""
-    kind = kind_of_name(name)
-    return kind.name if kind and not is_hidden(name) else ""
+    return os.path.splitext(name)[1][1:].upper() if kind_of_name(name) and not is_hidden(name) else ""
 
 
 def _counted(kinds: Iterable[str]) -> list[str]:
