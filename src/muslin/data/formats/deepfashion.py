@@ -14,15 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Target
-from muslin.data.formats.photo_lists import (
-    ListRow,
-    PhotoList,
-    build_dataset,
-    dataset_root,
-    list_rows,
-    read_flags,
-    select_targets,
-)
+from muslin.data.formats import photo_lists
+from muslin.data.formats.photo_lists import ListRow, dataset_root, list_rows
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.part_names import PART_NAMES
 from muslin.errors import DataError, unknown
@@ -40,14 +33,10 @@ LISTS = {"category": "list_category_img.txt", "attributes": "list_attr_img.txt",
 
 @dataclass(frozen=True)
 class Lists:
-    """The lists of a release, and how to read them.
+    """The lists of a release, for the targets `category` and `attributes` as far as they exist.
 
-    Attributes:
-        targets: `category` and `attributes`, as far as there are lists.
-        classes: the classes of a target.
-        rows: the rows that give `category`, `attributes`, `parts` or `boxes` of photos, and have so many cells.
-        flags: per value of an attribute its label.
-        photos: all photos; empty for those of the first target.
+    `rows` gives the rows for a target, `parts` or `boxes`, with so many cells; `flags` the label of each attribute's
+    value. Without `photos`, those of the first target are all.
     """
 
     format: str
@@ -70,8 +59,7 @@ def find_list(path: Path, name: str) -> Path | None:
 
 def detect(path: Path) -> str | None:
     """Why `path` is DeepFashion, or None: a folder with a list of labels in its place."""
-    files = [find_list(path, LISTS["category"]), find_list(path, LISTS["attributes"])]
-    file = next(filter(None, files), None)
+    file = find_list(path, LISTS["category"]) or find_list(path, LISTS["attributes"])
     return f"DeepFashion's lists, with {file.relative_to(dataset_root(path)).as_posix()}" if file else None
 
 
@@ -113,14 +101,14 @@ def read_lists(lists: Lists, options: ReadOptions, log: Log) -> Dataset:
     labels: dict[str, NDArray[np.integer[Any]]] = {}
     values: NDArray[np.integer[Any]]
     fixes: list[str] = []
-    for target in select_targets(lists.root, lists.targets, options):
+    for target in photo_lists.select_targets(lists.root, lists.targets, options):
         classes = lists.classes(target)
         if target == "category":
             rows = list(lists.rows(target, 2))
             names = [row.name for row in rows]
             values = np.array([_category_index(row, len(classes)) for row in rows], dtype=np.int64)
         else:
-            names, values = read_flags(lists.rows(target, len(classes) + 1), len(classes), lists.flags, log)
+            names, values = photo_lists.read_flags(lists.rows(target, len(classes) + 1), len(classes), lists.flags, log)
         photos = photos or names
         if names != photos:
             values = _align(photos, names, values, LISTS[target], fixes)
@@ -131,8 +119,8 @@ def read_lists(lists: Lists, options: ReadOptions, log: Log) -> Dataset:
     boxes = list(lists.rows("boxes", 5)) if options.crop_to_boxes else None
     if boxes == []:
         raise DataError("box_list_missing", path=str(lists.root), name=LISTS["boxes"])
-    listed = PhotoList(lists.format, lists.root, photos, tuple(targets), labels, parts, groups, boxes)
-    return build_dataset(listed, options, fixes)
+    listed = photo_lists.PhotoList(lists.format, lists.root, photos, tuple(targets), labels, parts, groups, boxes)
+    return photo_lists.build_dataset(listed, options, fixes)
 
 
 def read_names(path: Path, header: bool = True) -> tuple[str, ...]:
@@ -155,7 +143,7 @@ def read_names(path: Path, header: bool = True) -> tuple[str, ...]:
 
 def _category_index(row: ListRow, count: int) -> int:
     """The index of the category whose number, from 1, is the row's last cell."""
-    text = row.rest.decode("utf-8", "replace").strip()
+    text = row.cells[-1]
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= count):
         raise DataError("category_number", path=str(row.path), line=row.line, found=text, count=count)
     return int(text) - 1
@@ -179,7 +167,7 @@ def _align(
 def part_of(row: ListRow) -> str:
     """The part in a row's last cell; `query` and `gallery`, between which photos are searched, are the test part."""
     known = PART_NAMES | {"query": "test", "gallery": "test"}
-    word = row.rest.decode("utf-8", "replace").split()[-1]
+    word = row.cells[-1]
     if word not in known:
         raise DataError("split_value_unknown", path=str(row.path), row=row.line, **unknown(word, known))
     return known[word]

@@ -44,7 +44,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     parts: dict[str, str] = {}
     moved: dict[str, None] = {}
     for row in list_rows(file):
-        *others, item, _ = row.rest.decode("utf-8", "replace").split()
+        *others, item, _ = row.cells
         part = part_of(row)
         for name in (row.name, *others):
             items.setdefault(name, item)
@@ -55,17 +55,14 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     columns = {"category": [pieces[-1] if pieces else "" for pieces in folders]}
     if GENDERS.issuperset(pieces[0] for pieces in folders if pieces):
         columns["gender"] = [pieces[0] if pieces else "" for pieces in folders]
-    targets = {
-        name: encode_labels(name, np.array(columns[name])) for name in select_targets(path, list(columns), options)
-    }
-    boxes = None
-    if options.crop_to_boxes:
-        box_list = next(filter(None, (find_list(path, name) for name in BOXES)), None)
-        if box_list is None:
-            raise DataError("box_list_missing", path=str(path), name=f"Anno/{BOXES[0]}")
-        boxes = list_rows(box_list)
+    chosen = select_targets(path, list(columns), options)
+    targets = {name: encode_labels(name, np.array(columns[name])) for name in chosen}
+    boxes = find_list(path, BOXES[0]) or find_list(path, BOXES[1])
+    if options.crop_to_boxes and boxes is None:
+        raise DataError("box_list_missing", path=str(path), name=f"Anno/{BOXES[0]}")
     listed = PhotoList(
         "deepfashion-items", dataset_root(path), list(items), tuple(target for target, _ in targets.values()),
-        {name: labels for name, (_, labels) in targets.items()}, list(parts.values()), list(items.values()), boxes,
+        {name: labels for name, (_, labels) in targets.items()}, list(parts.values()), list(items.values()),
+        list_rows(boxes) if options.crop_to_boxes and boxes else None,
     )  # fmt: skip
     return build_dataset(listed, options, fixes)

@@ -89,21 +89,19 @@ def _read_json(path: Path, fixes: list[str]) -> dict[str, frozenset[str] | None]
             content = json.loads(file.read(), object_hook=shorten)
         except (ValueError, RecursionError) as error:
             raise DataError("json_file", path=str(path), reason=str(error)) from error
-    images = content.get("images") if isinstance(content, dict) else None
-    annotations = content.get("annotations", []) if isinstance(content, dict) else None
-    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
-        raise DataError("json_list_missing", path=str(path), name="images", keys=["imageId"])
-    if not isinstance(annotations, list) or not all(isinstance(a, tuple) for a in annotations):
-        raise DataError("json_list_missing", path=str(path), name="annotations", keys=["imageId", "labelId"])
+    lists = content if isinstance(content, dict) else {}
+    images: Any = lists.get("images")
+    annotations: Any = lists.get("annotations", [])
+    for name, entries, kind in (("images", images, str), ("annotations", annotations, tuple)):
+        if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
+            keys = ["imageId"] if kind is str else ["imageId", "labelId"]
+            raise DataError("json_list_missing", path=str(path), name=name, keys=keys)
     tags_of: dict[str, frozenset[str] | None] = dict.fromkeys(images)
     if count := len(images) - len(tags_of):
         fixes.append(Message("images_listed_twice", name=path.name, count=count))
-    unlisted = 0
-    for image, labels in annotations:
-        if image in tags_of:
-            tags_of[image] = labels | (tags_of[image] or frozenset())
-        else:
-            unlisted += 1
-    if unlisted:
+    listed = [(image, labels) for image, labels in annotations if image in tags_of]
+    for image, labels in listed:
+        tags_of[image] = labels | (tags_of[image] or frozenset())
+    if unlisted := len(annotations) - len(listed):
         fixes.append(Message("annotations_skipped", name=path.name, count=unlisted))
     return tags_of

@@ -33,6 +33,11 @@ class ListRow(NamedTuple):
     name: str
     rest: bytes = b""
 
+    @property
+    def cells(self) -> list[str]:
+        """The cells after the first."""
+        return [cell.decode("utf-8", "replace") for cell in self.rest.split()]
+
 
 @dataclass(frozen=True, eq=False)
 class PhotoList:
@@ -111,7 +116,7 @@ def list_rows(path: Path, columns: int | None = None, *, header: bool = True) ->
     """The rows of a list, whose first cell can hold spaces; empty ones are left out.
 
     Args:
-        columns: number of cells; by default that of the header.
+        columns: number of cells; by default that of the header, at least 3.
         header: whether the first line is the number of rows and the second one the columns' names.
 
     Raises:
@@ -121,7 +126,7 @@ def list_rows(path: Path, columns: int | None = None, *, header: bool = True) ->
         first, second = (file.readline(), file.readline()) if header else (b"0", b"")
         if not first.strip().isdigit():
             raise DataError("list_row_count_missing", path=str(path))
-        columns, found = columns or len(second.split()), 0
+        columns, found = columns or max(len(second.split()), 3), 0
         for number, line in enumerate(file, 3 if header else 1):
             cells = line.rsplit(None, columns - 1)
             if not cells:
@@ -187,10 +192,9 @@ def parse_flags(rows: Sequence[bytes], columns: int) -> NDArray[np.int8] | None:
 
 def _parse_box(row: ListRow) -> Box:
     """(left, top, right, bottom) in pixels, the last four cells of a row."""
-    cells = row.rest.split()[-4:]
+    cells = row.cells[-4:]
     try:
         left, top, right, bottom = (int(float(cell)) for cell in cells)
     except (ValueError, OverflowError) as error:
-        found = b" ".join(cells).decode("utf-8", "replace")
-        raise DataError("box_values", path=str(row.path), line=row.line, found=found) from error
+        raise DataError("box_values", path=str(row.path), line=row.line, found=" ".join(cells)) from error
     return left, top, right, bottom
