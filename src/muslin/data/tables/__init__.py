@@ -89,7 +89,7 @@ def peek_table(path: Path) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]] | N
             mark, names = guess_encodings(read_head(path, HEAD_BYTES))
             for name in (*names, "latin-1"):
                 with suppress(DataError), damage_as_data_error(path, Delimited.damaged):
-                    table, rows = Delimited(path, TextEncoding(mark, name, {}, "")), list[tuple[Cell, ...]]()
+                    table, rows = Delimited(path, TextEncoding(mark, name)), list[tuple[Cell, ...]]()
                     with suppress(DataError):
                         rows.extend(row.cells for row in islice(table.rows(table.columns), SAMPLE_ROWS))
                     return table.columns, rows

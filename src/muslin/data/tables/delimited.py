@@ -12,7 +12,6 @@ from muslin.data.tables.header import DELIMITERS, SAMPLE_ROWS, find_delimiter, f
 from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import TextEncoding, find_encoding
 from muslin.errors import DataError
-from muslin.messages import Message, examples
 
 MAX_LINE_CHARACTERS = 2**24
 """Characters of a line in which the delimiter is searched."""
@@ -32,8 +31,7 @@ class Delimited(TableFile):
         super().__init__(path)
         self.columns = ()
         self._text = encoding or find_encoding(path)
-        self._text.check(path)
-        self._digest, self.encoding, self._notes = self._text.digest, str(self._text.name), self._text.notes
+        self.encoding, self._notes = self._text.name, self._text.notes
         first_line = self._find_delimiter()
         sample: list[tuple[list[str], str, int]] = []
         try:
@@ -43,15 +41,9 @@ class Delimited(TableFile):
         header = find_header([cells or [""] for cells, _, _ in sample])
         if not header.names:
             raise DataError("table_empty", path=str(path))
-        self.columns, self._header, self._first = header
-        above = [
-            number for cells, _, number in sample[: header.body if header.row is None else header.row] if any(cells)
-        ]
-        if above:
-            self._notes += (Message("rows_above_header_skipped", **examples(above)),)
-        if header.row is None:
-            self._notes += (Message("columns_numbered", **examples(header.names)),)
-        cells, raw, _ = sample[header.body if header.row is None else header.row]
+        self.columns, self._top, self._first = header.names, header.first, header.body
+        self._notes += header.fixes([number for cells, _, number in sample[: header.first] if any(cells)])
+        cells, raw, _ = sample[header.first]
         self._header_cells = None if header.row is None else cells
         self._line_end = raw[len(raw.rstrip("\r\n")) :] or "\n"
         self._quotes_all = raw.rstrip("\r\n") == self.delimiter.join(map(_quote, cells))
@@ -100,10 +92,10 @@ class Delimited(TableFile):
         names: Row = [column.name for column in added]
         new_rows = iter(rows)
         for i, (cells, raw, _) in enumerate(self._records()):
-            if i == self._first and self._header is None:
+            if i == self._first and self._header_cells is None:
                 header = self.delimiter.join(self._format(name) for name in self.columns)
                 file.write((self._extended(header, list(self.columns), names) + self._line_end).encode(self.encoding))
-            if i == self._header or (i >= self._first and cells == self._header_cells):
+            if i >= self._top and cells == self._header_cells:
                 values = names
             elif i < self._first or not any(cells):
                 values = [None] * len(added) if i >= self._first and len(cells) > 1 else []

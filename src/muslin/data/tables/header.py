@@ -9,6 +9,7 @@ from statistics import median_low
 from typing import NamedTuple
 
 from muslin.data.photos import PHOTO_SUFFIXES
+from muslin.messages import Message, examples
 
 DELIMITERS = ",;\t|"
 
@@ -39,6 +40,16 @@ class Header(NamedTuple):
     names: tuple[str, ...]
     row: int | None
     body: int
+
+    @property
+    def first(self) -> int:
+        """Index of the table's first row, the header or else one of data."""
+        return self.body if self.row is None else self.row
+
+    def fixes(self, numbers: Sequence[int]) -> tuple[Message, ...]:
+        """What is said of the rows above the table, whose numbers are given, and of a header that is missing."""
+        above = (Message("rows_above_header_skipped", **examples(numbers)),) if numbers else ()
+        return above if self.row is not None else (*above, Message("columns_numbered", **examples(self.names)))
 
 
 def find_header(rows: Sequence[Sequence[str]]) -> Header:

@@ -35,8 +35,7 @@ class JsonLines(TableFile):
         """Raises DataError where the file cannot be read or a line is not an object."""
         super().__init__(path)
         self._text = find_encoding(path)
-        self._text.check(path)
-        self._digest, self._notes = self._text.digest, self._text.notes
+        self._notes = self._text.notes
         names: dict[str, None] = {}
         for _, value in self._lines():
             names |= dict.fromkeys(value)
@@ -52,7 +51,7 @@ class JsonLines(TableFile):
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         new_rows = iter(rows)
         file.write(self._text.mark)
-        encoding = str(self._text.name)
+        encoding = self._text.name
         for line, value in self._lines():
             if value:
                 cells = {column.name: typed_value(cell) for column, cell in zip(added, next(new_rows), strict=True)}

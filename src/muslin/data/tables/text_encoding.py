@@ -1,13 +1,12 @@
 """The encoding of a text file, from its bytes alone."""
 
 import codecs
-import hashlib
 import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from muslin.data.gzip_files import open_data_file
+from muslin.data.gzip_files import open_data_file, read_head
 from muslin.errors import DataError
 from muslin.messages import Message
 
@@ -42,22 +41,13 @@ class TextEncoding:
 
     Attributes:
         mark: its byte order mark, or b"".
-        name: the encoding in which the whole file can be decoded; None where it is neither that of its mark, nor
-            UTF-8, nor cp1252.
-        errors: per encoding tried, the offset of the first byte that it cannot decode.
-        digest: SHA-256 of the content, in hexadecimal.
+        name: the encoding in which the whole file can be decoded.
+        notes: a note where the encoding is a guess.
     """
 
     mark: bytes
-    name: str | None
-    errors: dict[str, int]
-    digest: str
-
-    def check(self, path: Path) -> None:
-        """Raises DataError where the file at `path` is in none of these encodings."""
-        if self.name is None:
-            byte, tried = max(self.errors.values()), [name.replace("utf", "UTF") for name in self.errors]
-            raise DataError("text_encoding", path=str(path), byte=byte, tried=tried)
+    name: str
+    notes: tuple[Message, ...] = ()
 
     def open(self, path: Path, newline: str = "") -> io.TextIOWrapper:
         """The text at `path` after its byte order mark; lines end as TextIOWrapper says of `newline`."""
@@ -65,42 +55,36 @@ class TextEncoding:
         file.read(len(self.mark))
         return io.TextIOWrapper(file, encoding=self.name, newline=newline)
 
-    @property
-    def notes(self) -> tuple[Message, ...]:
-        """A note where the encoding is a guess."""
-        if self.mark or "utf-8" not in self.errors:
-            return ()
-        return (Message("encoding_guessed", byte=self.errors["utf-8"], encoding=self.name or "latin-1"),)
-
 
 def find_encoding(path: Path) -> TextEncoding:
     """The encoding of the text at `path`, gzipped or not: that of its byte order mark, else UTF-16, UTF-8 or cp1252.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, or is in none of these.
     """
-    digest = hashlib.sha256()
-    decoders: dict[str, codecs.IncrementalDecoder] = {}
-    errors: dict[str, int] = {}
-    mark, offset = b"", 0
+    mark, names = guess_encodings(read_head(path, HEAD_BYTES))
+    offsets: dict[str, int] = {}
+    for name in names:
+        offset = _first_invalid_byte(path, name)
+        if offset is None:
+            notes = [Message("encoding_guessed", byte=byte, encoding=name) for byte in offsets.values()]
+            return TextEncoding(mark, name, tuple(notes))
+        offsets[name] = offset
+    tried = [name.replace("utf", "UTF") for name in names]
+    raise DataError("text_encoding", path=str(path), byte=max(offsets.values()), tried=tried)
 
-    def decode(block: bytes, final: bool) -> None:
-        for name, decoder in list(decoders.items()):
+
+def _first_invalid_byte(path: Path, encoding: str) -> int | None:
+    """The offset of the first byte that cannot be decoded; None where the whole file can."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    offset, block = 0, b" "
+    with open_data_file(path) as file:
+        while block:
+            block = file.read(BLOCK_BYTES)
             pending = len(decoder.getstate()[0])  # bytes of a character that began in the block before
             try:
-                decoder.decode(block, final)
+                decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                errors[name] = offset - pending + error.start
-                del decoders[name]
-
-    with open_data_file(path) as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-            if not offset:
-                mark, names = guess_encodings(block)
-                decoders = {name: codecs.getincrementaldecoder(name)() for name in names}
-            decode(block, final=False)
+                return offset - pending + error.start
             offset += len(block)
-    decode(b"", final=True)
-    name = next(iter(decoders), None) if offset else "utf-8"
-    return TextEncoding(mark, name, errors, digest.hexdigest())
+    return None

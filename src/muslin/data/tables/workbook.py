@@ -22,7 +22,7 @@ from muslin.data.tables.cells import AddedColumn, CellValue, Row, cell_text, for
 from muslin.data.tables.header import SAMPLE_ROWS, find_header
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_as_data_error
 from muslin.errors import DataError
-from muslin.messages import Message, examples
+from muslin.messages import Message
 
 BLOCK_BYTES = 2**18
 
@@ -97,17 +97,13 @@ class Workbook(TableFile):
         if others := [other for other in sheets if other != chosen]:
             empty = list(sheets).index(chosen) or None
             self._notes += (Message("one_sheet_read", name=chosen, others=others, empty=empty),)
-        if above := [number for number, _ in first[: header.body if header.row is None else header.row]]:
-            self._notes += (Message("rows_above_header_skipped", **examples(above)),)
+        self._notes += (*header.fixes([number for number, _ in first[: header.first]]), *repairs)
         names = [*header.names, *[""] * (editor.width - len(header.names))]
-        if header.row is None:
-            self._notes += (Message("columns_numbered", **examples(header.names)),)
-        else:
+        if header.row is not None:
             number, self._header_cells = first[header.row]
             for left, right, top, bottom in self._merged:
                 for column in range(left + 1, right + 1 if top <= number <= bottom else 0):
                     names[column] = names[column] or f"{names[left]} {column - left + 1}"
-        self._notes += repairs
         self.columns, self._first = tuple(names), header.body
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
