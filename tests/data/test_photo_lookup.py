@@ -54,8 +54,8 @@ FOUND = [
     ("Blue Hat", "hat/Blue Hat.JPG", "photos_below"),
     ("0108775015", "010/0108775015.jpg", "photos_below"),
     ("0108775015.jpg", "010/0108775015.jpg", "photos_below"),
-    ("108775015", "010/0108775015.jpg", "photos_below"),
-    ("108775015.0", "010/0108775015.jpg", "photos_below"),
+    ("108775015", "010/0108775015.jpg", "photos_by_number"),
+    ("108775015.0", "010/0108775015.jpg", "photos_by_number"),
     ("010/108775015", "010/0108775015.jpg", "photos_by_number"),
     ("hat/Blue%20Hat.JPG", "hat/Blue Hat.JPG", "photos_by_escape"),
     ("Robe d'été/robe.jpg", "Robe d'été/robe.jpg", "photos_by_unicode_form"),
@@ -304,3 +304,17 @@ def test_archive_called_as_a_folder_of_photos_is_searched(tmp_path: Path) -> Non
     shutil.rmtree(tmp_path / "shop")
     (tmp_path / "t.csv").write_text("image,label\n0.jpg,a\n1,b\n2.JPG,a\n3.jpg,b\n")
     assert len(read(tmp_path / "t.csv")) == 4
+
+
+def test_rows_and_photos_that_are_not_used_are_counted(tmp_path: Path) -> None:
+    for number in range(1, 6):
+        garment("hat", number).save(tmp_path / f"{number}.jpg")
+    rows = ["front,back,label", "1.jpg,4.jpg,a", ",5.jpg,b", "2.jpg;1.jpg;3.jpg,,a", "3.jpg,,b", "gone.jpg,,b"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    data = read(tmp_path / "t.csv", format="table")
+    assert data.ids.tolist() == ["1.jpg", "2.jpg;1.jpg;3.jpg", "3.jpg"]
+    fixes = {fix.code: fix.params for fix in data.fixes}  # type: ignore[attr-defined]
+    assert fixes["photos_not_named"]["names"] == ["3"]
+    assert fixes["photos_missing"]["names"] == ["gone.jpg"]
+    assert (fixes["photos_first_of_several"]["count"], fixes["photos_first_of_several"]["unused"]) == (1, 2)
+    assert (fixes["photo_columns_unused"]["column"], fixes["photo_columns_unused"]["others"]) == ("front", ["back"])

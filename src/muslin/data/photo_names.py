@@ -129,7 +129,7 @@ class Match:
 class PathIndex:
     """Paths of photos, found by their file's name without its suffix, whatever case and Unicode form it has.
 
-    A million paths of 40 characters take 130 MB: 110 MB the paths, 16 MB hashes and places.
+    A million paths such as images/0042/0000012345.jpg take 100 MB (112 MB while made) and 3 s, by tracemalloc on a Xeon.
     """
 
     def __init__(self, paths: Iterable[str], places: Sequence[str] = ("",)) -> None:
@@ -146,7 +146,9 @@ class PathIndex:
     def matches(self, reading: Reading) -> list[Match]:
         """The paths whose file's name fits, each from the place from which it fits best."""
         key = _key(reading.pieces[-1])
-        first, last = (int(np.searchsorted(self._hashes, hash(key), side)) for side in ("left", "right"))
+        first = last = int(self._hashes.searchsorted(hash(key)))
+        while last < len(self._hashes) and self._hashes[last] == hash(key):
+            last += 1
         paths = (self.paths[i] for i in self._order[first:last].tolist())
         return [self._match(path, reading) for path in paths if _key(path.rpartition("/")[2]) == key]
 
@@ -168,7 +170,7 @@ class PathIndex:
         closeness, kind = _difference(
             [*wanted[len(wanted) - common :], name], [*folders[len(folders) - common :], file]
         )
-        if rest or above:
+        if (rest or above) and kind not in ("photos_by_number", "photos_by_suffix"):
             kind = "photos_by_path_end" if rest else "photos_below"
         return Match(path, (not rest and not above, common, closeness), reading.kind or kind, fits)
 
@@ -201,7 +203,9 @@ def _is_part(pieces: Sequence[str], others: Iterable[str]) -> bool:
 
 def _key(name: str) -> str:
     """What a file's name has in common with the cells that can mean it: no suffix, and a number without zeros."""
-    stem = _fold(re.sub(r"^(\d+)\.0+$", r"\1", name.removesuffix(photo_suffix(name))))
+    stem = _fold(name.removesuffix(photo_suffix(name)))
+    if stem.endswith(".0") and stem[:-2].isdecimal():
+        stem = stem[:-2]
     return stem.lstrip("0") if stem.isdecimal() else stem
 
 

@@ -73,6 +73,7 @@ class PhotoLookup:
         self._counts: Counter[Key] = Counter()
         self._examples: dict[Key, list[str]] = {}
         self._cell_of: dict[str, int] = {}
+        self._unused = 0
 
     @property
     def fixes(self) -> tuple[Message, ...]:
@@ -81,16 +82,20 @@ class PhotoLookup:
         for key, count in self._counts.items():
             (code, hint, kind), names = key, self._examples[key]
             more = max(count - len(names), 0) or None
-            fixes.append(Message(code, hint, **{"kind": kind} if kind else {}, count=count, names=names, more=more))
+            params: dict[str, Any] = {"kind": kind} if kind else {}
+            params |= {"unused": self._unused} if code == "photos_first_of_several" else {}
+            fixes.append(Message(code, hint, **params, count=count, names=names, more=more))
         return tuple(fixes)
 
-    def find(self, cell: Cell) -> Photo | ImageError:
-        """The photo that a cell names, or why there is none."""
+    def find(self, cell: Cell, row_number: int = 0) -> Photo | ImageError:
+        """The photo that a cell names, or why there is none; `row_number` stands for an empty cell in messages."""
         found, code, example = self.locate(cell)
         if isinstance(found, ImageError):
+            example = example or str(row_number)
             self._count((NOT_FOUND[found.code], found.message.hint_code, found.params.get("kind")), example)
         elif code:
             self._count((code, None, None), example, MAX_FOUND_EXAMPLES)
+            self._unused += len(several_names(cell)) - 1 if code == "photos_first_of_several" else 0
             if code in BY_END and self._cell_of.setdefault(found.name, hash(cell)) != hash(cell):
                 self._count(("photos_named_twice", None, None), example, MAX_FOUND_EXAMPLES)
         return found
@@ -216,7 +221,7 @@ class TablePhotos:
 
     def find(self, row_number: int, cell: Cell) -> StoredImage | ImageError:
         """The photo of a row, or why there is none."""
-        return self.rows.photo(self.column, row_number, cell) if self.rows else self.lookup.find(cell)
+        return self.rows.photo(self.column, row_number, cell) if self.rows else self.lookup.find(cell, row_number)
 
     @property
     def fixes(self) -> tuple[Message, ...]:
@@ -292,7 +297,11 @@ def _columns_of_photos(cells_of: Mapping[str, Sequence[Cell]], lookup: PhotoLook
             rank = PHOTO_COLUMNS.index(name.lower()) if name.lower() in PHOTO_COLUMNS else len(PHOTO_COLUMNS)
             found.append((-len(photos), rank, name, set(photos.values())))
     found.sort(key=lambda column: column[:2])
-    return [name for i, (_, _, name, photos) in enumerate(found) if not any(photos & other for *_, other in found[:i])]
+    return [
+        name
+        for i, (_, _, name, photos) in enumerate(found)
+        if all(2 * len(photos & others) <= len(photos) for *_, others in found[:i])
+    ]
 
 
 def _is_named_so(name: str, cells: Sequence[Cell]) -> bool:
