@@ -210,3 +210,15 @@ def test_test_photos_without_labels_are_kept_and_counted(tmp_path: Path) -> None
     data = read(lay(tmp_path, "train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg", "test1/2.jpg"))
     assert data.targets[0].classes == ("cat", "dog")
     assert fixes(data)["photos_without_label"]["names"] == ["test1/1.jpg", "test1/2.jpg"]
+
+
+def test_column_of_parts_has_the_words_that_folders_have(tmp_path: Path) -> None:
+    names = [f"{kind}-{number}.jpg" for kind in ("dress", "hat") for number in range(4)]
+    root = lay(tmp_path, *names)
+    rows = [(name, name.partition("-")[0], ("Train", "eval")[number % 2]) for number, name in enumerate(names)]
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "label", "split"), *rows])
+    data = read(root / "labels.csv")
+    assert [target.name for target in data.targets] == ["label"]
+    assert data.parts is not None
+    assert data.parts.tolist() == ["train", "test"] * 4

@@ -13,7 +13,7 @@ from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_
 from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
-from muslin.data.part_names import PART_NAMES
+from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
 from muslin.data.photos import Photo, PhotoImages
 from muslin.data.tables import Cell, open_table, read_table
 from muslin.data.tables.columns import Column, Table
@@ -183,7 +183,7 @@ def _split_column(table: Table) -> str | None:
     parts = {
         name: len(column.categories)
         for name, column in table.columns.items()
-        if {str(cell).lower() for cell in column.categories} <= set(PART_NAMES)
+        if all(is_part_name(str(cell)) for cell in column.categories)
     }
     named = _only_column(table, SPLIT_NAMES)
     matches = [named] if named in parts else [name for name, count in parts.items() if count > 1]
@@ -264,12 +264,13 @@ def _parts(
 def part_column(table: Table, name: str) -> NDArray[np.object_]:
     """The part of each row; DataError where a cell is not a part's name."""
     column = table.columns[name]
-    words = [str(cell).lower() for cell in column.categories]
+    words = list(map(str, column.categories))
+    part_of = parts_by_name(table.path, words)
     for code, word in enumerate(words):
-        if word not in PART_NAMES:
+        if word not in part_of:
             row = int(table.row_numbers[np.argmax(column.codes == code)])
             raise DataError("split_value_unknown", path=str(table.path), row=row, **unknown(word, PART_NAMES))
-    parts: NDArray[np.object_] = np.array([PART_NAMES[word] for word in words], dtype=object)
+    parts: NDArray[np.object_] = np.array([part_of[word] for word in words], dtype=object)
     return parts.take(column.codes)
 
 
