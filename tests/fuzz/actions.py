@@ -9,6 +9,7 @@ from pathlib import Path
 from muslin.data import read
 from muslin.data.dataset import Dataset
 from muslin.data.tables import AddedColumn, open_table
+from muslin.data.tables.json_document import JsonDocument
 from muslin.errors import ImageError, MuslinError
 from muslin.images import decode
 from muslin.messages import LANGUAGES, Message
@@ -58,6 +59,8 @@ def _use_dataset(dataset: Dataset) -> str:
 def open_as_table(path: Path) -> str:
     """The number of its rows; written with columns, the table has them all again."""
     table = open_table(path)
+    if isinstance(table, JsonDocument):  # which is written as a new table
+        table = open_table(path, path.with_name("written.jsonl"))
     rows = list(table.rows(table.columns))
     check_messages(table.fixes)
     written = io.BytesIO()

@@ -4,8 +4,9 @@
     scripts/fuzz 10 --only csv,xlsx        only these kinds of files
     scripts/fuzz --replay FOLDER           open a failing input again, which is kept in FOLDER
 
-A kind's inputs are numbered, and a number gives the same input on every computer. Each is opened as a data set, as a
-table that gets columns, or as an image, and must be read or refused with a MuslinError. Another exception, a warning,
+A kind's inputs are numbered, and a number gives the same input on every computer. Damaged files are opened as a data
+set, as a table that gets columns, or as an image, and must be read or refused with a MuslinError. Valid tables, folders
+and archives, of the kinds in properties.py, must be read whole, and written without loss. Another exception, a warning,
 a dead process, more than 10 s of processor time or 1 GB of memory is a failure, and the exit code is 1.
 """
 
@@ -22,12 +23,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import valid_files
 from mutations import mutate
-from valid_files import IMAGES, KINDS, valid_files
+from properties import PROPERTIES
+from valid_files import IMAGES
 from worker import MAX_SECONDS, Outcome, Worker
 
-SLICE = 50
+KINDS = (*valid_files.KINDS, *PROPERTIES)
+
+SLICE = 48
 """Inputs of one kind before the next kind's."""
+
+EXAMPLES = 24
+"""Valid inputs for one number."""
 
 MAX_SHOWN = 10
 """Failures that are printed, each of another cause."""
@@ -44,9 +52,9 @@ class KindCounts:
     seconds: float = 0.0
     mb: int = 0
 
-    def add(self, outcome: Outcome) -> None:
-        self.inputs += 1
-        setattr(self, outcome.result, getattr(self, outcome.result) + 1)
+    def add(self, outcome: Outcome, inputs: int) -> None:
+        self.inputs += inputs
+        setattr(self, outcome.result, getattr(self, outcome.result) + (1 if outcome.result == "failed" else inputs))
         self.seconds, self.mb = max(self.seconds, outcome.seconds), max(self.mb, outcome.mb)
 
 
@@ -67,7 +75,8 @@ class Tally:
     def add(self, kind: str, number: int, action: str, outcome: Outcome, folder: Path) -> None:
         """Count the outcome for the input whose files are in `folder`."""
         with self.lock:
-            self.counts.setdefault(kind, KindCounts()).add(outcome)
+            inputs = EXAMPLES if action == "property" else 1
+            self.counts.setdefault(kind, KindCounts()).add(outcome, inputs)
             if outcome.result != "failed" or outcome.place in self.failures:
                 return
             kept = self.kept_in / f"{kind}-{number}-{action}"
@@ -84,7 +93,7 @@ class Tally:
 
 def write_damaged(kind: str, number: int, folder: Path) -> Path:
     """Write input `number` of a kind into `folder`; the path to open."""
-    valid, random = valid_files(kind), Random(f"{kind} {number}")
+    valid, random = valid_files.valid_files(kind), Random(f"{kind} {number}")
     for name, content in valid.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,14 +105,27 @@ def write_damaged(kind: str, number: int, folder: Path) -> Path:
 
 def run_slice(worker: Worker, kind: str, numbers: Sequence[int], tally: Tally, until: float = float("inf")) -> None:
     """Open the inputs with these numbers, at least the first, while the clock (time.monotonic) is before `until`."""
-    for number in numbers:
+    for number in numbers[::EXAMPLES] if kind in PROPERTIES else numbers:
         with tempfile.TemporaryDirectory(prefix="muslin-fuzz-") as scratch:
-            path = write_damaged(kind, number, Path(scratch))
-            actions = ["decode"] if kind in IMAGES else ["read", "table"] if path.is_file() else ["read"]
-            for action in actions:
-                tally.add(kind, number, action, worker.run(action, path), Path(scratch))
+            folder = Path(scratch)
+            path = folder if kind in PROPERTIES else write_damaged(kind, number, folder)
+            for action in actions_for(kind, path):
+                tally.add(kind, number, action, open_input(worker, kind, number, action, path), folder)
         if time.monotonic() > until:
             return
+
+
+def actions_for(kind: str, path: Path) -> tuple[str, ...]:
+    if kind in PROPERTIES:
+        return ("property",)
+    return ("decode",) if kind in IMAGES else ("read", "table") if path.is_file() else ("read",)
+
+
+def open_input(worker: Worker, kind: str, number: int, action: str, path: Path) -> Outcome:
+    """The outcome for a damaged file at `path`, or for valid ones that are made in the folder `path`."""
+    if action == "property":
+        return worker.run(action, path / "files", name=kind, number=number, examples=EXAMPLES)
+    return worker.run(action, path)
 
 
 # ── A run ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,8 +155,10 @@ def run(kinds: Sequence[str], first: int, tally: Tally, until: float, max_second
 def replay(folder: Path, max_seconds: float) -> int:
     """Open a kept input again and print what comes of it; the exit code."""
     failure = json.loads((folder / "failure.json").read_text(encoding="utf-8"))
-    with Worker(max_seconds) as worker:
-        outcome = worker.run(failure["action"], folder / "input" / valid_files(failure["kind"]).opened)
+    kind, action = failure["kind"], failure["action"]
+    with Worker(max_seconds) as worker, tempfile.TemporaryDirectory(prefix="muslin-fuzz-") as scratch:
+        path = Path(scratch) if kind in PROPERTIES else folder / "input" / valid_files.valid_files(kind).opened
+        outcome = open_input(worker, kind, failure["number"], action, path)
     print(outcome.details or outcome.message)
     return int(outcome.result == "failed")
 

@@ -1,37 +1,55 @@
 """What holds for every valid table, folder and archive: nothing is lost in silence, and writing loses nothing."""
 
+import csv
 import io
+import os
+import re
 import shutil
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import openpyxl
+import pyarrow.parquet as pq
 import strategies
 from actions import check_messages
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis.strategies import SearchStrategy
+from strategies import WrittenArchive, WrittenFolder, WrittenPhotos, WrittenTable, row_text, zip_of
 
+from muslin.data import read
 from muslin.data.tables import AddedColumn, open_table
+from muslin.data.tables.photo_lookup import table_photos
 
 SKIPPED_ROWS = ("empty_rows_skipped",)
 """Codes of messages that count rows which are not read."""
+
+REPAIRED_ROWS = ("short_rows_filled", "cells_joined")
+
+FILES_LEFT_OUT = ("hidden_files_skipped", "other_files_skipped", "photos_unsupported", "photos_outside_classes")
 
 ADDED_NAME, ADDED_CELL = "~name~", "~tag~"
 """Header and cells of a column that is added; no table has them."""
 
 
-def check_text_table(table: strategies.WrittenTable, folder: Path) -> None:
-    """Every row is read or counted; written with a column and without it again, the bytes are the same."""
+# ── Tables ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_table(table: WrittenTable, folder: Path) -> Path:
+    """Every row is read or counted, and again after a column was added; the path with the added column."""
     path = folder / f"table{table.suffix}"
     path.write_bytes(table.content)
     check_rows(path, table)
-    written = write_with_tag(path, len(table.rows))
+    written = path.with_name(f"written{path.suffix}")
+    file = io.BytesIO()
+    open_table(path).write_with_columns(file, [AddedColumn(ADDED_NAME)], [(ADDED_CELL,)] * len(table.rows))
+    written.write_bytes(file.getvalue())
     check_rows(written, table, tagged=True)
-    mark = next((mark for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff") if table.content.startswith(mark)), b"")
-    assert written.read_bytes().startswith(mark)
+    return written
 
 
-def check_rows(path: Path, table: strategies.WrittenTable, tagged: bool = False) -> None:
+def check_rows(path: Path, table: WrittenTable, tagged: bool = False) -> None:
     """The file at `path` is read as `table`, with the added column if it is `tagged`."""
     opened = open_table(path)
     assert opened.columns == (*table.columns, *([ADDED_NAME] if tagged else []))
@@ -40,20 +58,123 @@ def check_rows(path: Path, table: strategies.WrittenTable, tagged: bool = False)
     assert [row.cells for row in rows] == [(*cells, *([ADDED_CELL] if tagged else [])) for _, cells in table.rows]
     header_lines = int(tagged and not table.has_header)  # a header is written where there was none
     assert [row.number - header_lines for row in rows] == [number for number, _ in table.rows]
-    assert sum(fix.params["count"] for fix in opened.fixes if fix.code in SKIPPED_ROWS) == table.skipped
+    assert count_of(opened.fixes, SKIPPED_ROWS) == table.skipped
+    assert tagged or count_of(opened.fixes, REPAIRED_ROWS) == table.repaired
 
 
-def write_with_tag(path: Path, rows: int) -> Path:
-    """The table at `path` with the added column, in a file beside it."""
-    written = path.with_name(f"written{path.suffix}")
-    file = io.BytesIO()
-    open_table(path).write_with_columns(file, [AddedColumn(ADDED_NAME)], [(ADDED_CELL,)] * rows)
-    written.write_bytes(file.getvalue())
-    return written
+def count_of(messages: Iterable[Any], codes: Sequence[str]) -> int:
+    return sum(message.params["count"] for message in messages if message.code in codes)
 
 
-PROPERTIES: dict[str, tuple[SearchStrategy[Any], Callable[[Any, Path], None]]] = {
-    "text-tables": (strategies.text_tables(), check_text_table)
+def check_text_table(table: WrittenTable, folder: Path) -> None:
+    """Besides, every line of the table stays as it is, with the new cell behind it."""
+    written = check_table(table, folder)
+    old, new = (content.decode(table.encoding) for content in (table.content, written.read_bytes()))
+    assert old.startswith("\ufeff") == new.startswith("\ufeff")
+    old_lines, new_lines = (re.split("\r\n|\r|\n", text.removeprefix("\ufeff")) for text in (old, new))
+    if not table.has_header:
+        new_lines = [line for line in new_lines if ADDED_NAME not in line]
+    for line, extended in zip(old_lines, new_lines, strict=True):
+        # a row in the form of a spreadsheet has delimiters at its end, before which the new cell stands
+        assert extended.startswith(line.rstrip(",;|\t\r")), (line, extended)
+
+
+def check_json_lines(table: WrittenTable, folder: Path) -> None:
+    written = check_table(table, folder)
+    old, new = (content.decode(table.encoding).splitlines() for content in (table.content, written.read_bytes()))
+    for line, extended in zip(old, new, strict=True):
+        assert extended.startswith(line.removesuffix("}")), (line, extended)
+
+
+def check_parquet(table: WrittenTable, folder: Path) -> None:
+    """Besides, the columns keep their values and types."""
+    written = check_table(table, folder)
+    old = pq.read_table(io.BytesIO(table.content))
+    assert pq.read_table(written).select(old.column_names).equals(old, check_metadata=True)
+
+
+def check_workbook(table: WrittenTable, folder: Path) -> None:
+    """Besides, all cells stay as openpyxl reads them."""
+    written = check_table(table, folder)
+    old, new = (openpyxl.load_workbook(file) for file in (io.BytesIO(table.content), written))
+    assert old.sheetnames == new.sheetnames
+    for name in old.sheetnames:
+        assert old[name].merged_cells == new[name].merged_cells
+        for row in old[name].iter_rows():
+            for cell in row:
+                copy = new[name][cell.coordinate]
+                assert (copy.value, copy.data_type, copy.number_format) == (
+                    cell.value, cell.data_type, cell.number_format
+                )  # fmt: skip
+
+
+# ── Folders, archives and photos ─────────────────────────────────────────────────────────────────────────
+
+
+def check_folder(folder: WrittenFolder, scratch: Path) -> None:
+    """Every photo is read with its label and part, and every other file is counted."""
+    for name, content in folder.files.items():
+        path = scratch / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    check_labels(scratch / "photos", folder)
+
+
+def check_archive(archive: WrittenArchive, scratch: Path) -> None:
+    """An archive is read as the folder in it; names in an unknown encoding at least are all there."""
+    path = scratch / f"photos{archive.suffix}"
+    path.write_bytes(archive.content)
+    check_labels(path, archive.folder, archive.encoding in ("", "utf-8"))
+
+
+def check_labels(path: Path, folder: WrittenFolder, names_are_known: bool = True) -> None:
+    dataset = read(path)
+    check_messages(dataset.fixes)
+    assert len(dataset) == len(folder.labels)
+    assert count_of(dataset.fixes, FILES_LEFT_OUT) == folder.left_out
+    for index in range(len(dataset)):
+        dataset.images[index]
+    if names_are_known:
+        parts = [""] * len(dataset) if dataset.parts is None else dataset.parts.tolist()
+        classes = [dataset.targets[0].classes[i] for i in dataset.labels["label"].tolist()]
+        found = {(id_, part, label) for id_, part, label in zip(dataset.ids, parts, classes, strict=True)}
+        top = os.path.commonpath([os.path.dirname(name) for name in folder.labels])
+        names = {name: name for name in folder.labels}
+        wanted = {(name.removeprefix(f"{top}/"), *place) for name, place in folder.labels.items()}
+        assert found == wanted, names
+
+
+def check_photos(table: WrittenPhotos, scratch: Path) -> None:
+    """Each row has the photo that its cell means, for `muslin.read` as for `muslin tag`."""
+    place = {"beside": "", "images": "images", "folder": "elsewhere", "zip": "photos.zip"}[table.place]
+    if table.place == "zip":
+        (scratch / place).write_bytes(zip_of(table.photos, zipfile.ZIP_STORED))
+    else:
+        for name, content in table.photos.items():
+            path = scratch / place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    lines = [row_text(("photo", "label"), ",", csv.QUOTE_MINIMAL)]
+    lines += [row_text((cell, ("hat", "dress")[i % 2]), ",", csv.QUOTE_MINIMAL) for i, cell in enumerate(table.cells)]
+    (scratch / "table.csv").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    images = scratch / place if table.place in ("folder", "zip") else None
+    dataset = read(scratch / "table.csv", images=images, target="label")
+    check_messages(dataset.fixes)
+    assert [photo.content() for photo in dataset.images.photos] == list(table.photos.values())
+    opened = open_table(scratch / "table.csv")
+    photos = table_photos(opened, images)
+    found = [photos.find(row.number, row.cells[0]) for row in opened.rows([photos.column])]
+    assert [photo.content() for photo in found] == list(table.photos.values())
+
+
+PROPERTIES: dict[str, tuple[SearchStrategy[Any], Callable[[Any, Path], object]]] = {
+    "text-tables": (strategies.text_tables(), check_text_table),
+    "workbooks": (strategies.workbooks(), check_workbook),
+    "json-lines": (strategies.json_lines(), check_json_lines),
+    "parquet-tables": (strategies.parquet_tables(), check_parquet),
+    "folders": (strategies.folders(), check_folder),
+    "archives": (strategies.archives(), check_archive),
+    "photos-in-tables": (strategies.photos_in_tables(), check_photos),
 }
 """Per name the strategy, and what is checked of a value with an empty folder for its files."""
 

@@ -17,6 +17,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -73,7 +74,9 @@ class Worker:
         self._stderr.close()
 
     def run(self, action: str, path: Path, **params: Any) -> Outcome:
-        """The outcome of one of `muslin`'s ways to open `path`; `params` go to the action."""
+        """The outcome of an action with `path`: one of `actions.ACTIONS`, or `property`, with the parameters of
+        `properties.check`.
+        """
         process = self._started()
         assert process.stdin
         assert process.stdout
@@ -143,9 +146,16 @@ def main() -> None:
         _reset_peak_memory()
         limit_processor_time(max_seconds)
         start = time.process_time()
-        outcome = _attempt(lambda: actions.use(action, path, **job))  # noqa: B023 — called at once
+        if action == "property":
+            from properties import check  # only here, because hypothesis takes a second to import
+
+            work = partial(check, folder=path, before=partial(limit_processor_time, max_seconds), **job)
+        else:
+            work = partial(actions.use, action, path)
+        outcome = _attempt(work)
         seconds, mb = time.process_time() - start, _memory_mb("VmHWM")
-        failures = [*unraisable, *([f"{seconds:.1f} s"] if seconds > max_seconds else [])]
+        is_slow = seconds > max_seconds and action != "property"  # which is many inputs
+        failures = [*unraisable, *([f"{seconds:.1f} s"] if is_slow else [])]
         unraisable.clear()
         if failures:
             message = "; ".join([*failures, outcome["message"]])
@@ -160,11 +170,11 @@ def limit_processor_time(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used + seconds) + 1, -1))  # in whole seconds
 
 
-def _attempt(work: Callable[[], str]) -> dict[str, str]:
+def _attempt(work: Callable[[], object]) -> dict[str, str]:
     from muslin.errors import MuslinError
 
     try:
-        return {"result": "read", "message": work()}
+        return {"result": "read", "message": str(work())}
     except MuslinError as error:
         return {"result": "refused", "message": f"{error.code}: {error}"}
     except BaseException as error:
