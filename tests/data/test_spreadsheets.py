@@ -208,3 +208,6 @@ def test_photo_column_of_formulas_without_results_is_named(tmp_path: Path) -> No
     with pytest.raises(DataError) as error:
         read(path)
     assert (error.value.code, error.value.params["formulas"]) == ("workbook_without_table", 4)
+    with pytest.raises(DataError) as error:
+        read(workbook(tmp_path / "header.xlsx", [["image", "kind"]]))
+    assert error.value.code == "no_rows"

@@ -19,8 +19,8 @@ HEADER_ROWS = 20
 SAMPLE_ROWS = 100
 """Rows from which the delimiter and the header are guessed."""
 
-ID = re.compile(r"\d{5,}")
-"""A number that is an article's and no column's name, unlike 2024."""
+CODE = re.compile(r"(?=.*\d)(?!\d{1,4}$).+", re.DOTALL)
+"""A cell with digits, which can be an article's number, but no plain one such as 2024, which can be a column's name."""
 
 MIN_RECURRENCES = 2
 """Rows below that share a word with a row of data; a header shares one by accident at most."""
@@ -99,12 +99,16 @@ def _is_comment(row: Sequence[str]) -> bool:
 
 
 def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether a cell names a photo, is an article's number above another, or words recur below in their columns."""
-    if any(map(names_photo, row)):
+    """Whether a cell names a photo or has digits as all below it, all are numbers, or words recur below."""
+    filled = [cell for cell in row if cell]
+    counts = [[str(n) for n in range(start, start + len(filled))] for start in (0, 1)]  # names that programs give
+    if any(map(names_photo, row)) or (all(map(NUMBER.fullmatch, filled)) and filled not in counts):
         return True
     others = [other for other in below if list(other) != list(row)]  # equal ones are headers of joined tables
-    if any(ID.fullmatch(a) and ID.fullmatch(b) for other in others for a, b in zip(row, other, strict=False)):
-        return True
+    for i, cell in enumerate(row):
+        shapes = {cell_shape(other[i]) for other in others if i < len(other) and other[i]}
+        if CODE.fullmatch(cell) and shapes == {cell_shape(cell)}:
+            return True
     words = {(i, cell) for i, cell in enumerate(row) if cell and not NUMBER.fullmatch(cell)}
     return sum(not words.isdisjoint(enumerate(other)) for other in others) >= MIN_RECURRENCES
 
@@ -112,6 +116,15 @@ def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool
 def _name_photos(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether the row names a photo in a column in which another one does."""
     return any(names_photo(a) and names_photo(b) for other in below for a, b in zip(row, other, strict=False))
+
+
+def cell_shape(cell: str) -> str:
+    """A cell with `9` for each run of digits and `a` for each run of letters.
+
+    >>> cell_shape("SKU-0017")
+    'a-9'
+    """
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell.strip()))
 
 
 def names_photo(cell: str) -> bool:

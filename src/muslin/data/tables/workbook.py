@@ -78,7 +78,7 @@ class Workbook(TableFile):
 
     def _find_table(self, sheets: dict[str, str]) -> None:
         """Choose one of the sheets, whose entries in the archive are given by name, and find its header."""
-        repairs: tuple[Message, ...] = ()
+        formulas = seen = 0
         for name, entry in sheets.items():
             self._sheet, chosen, editor, count = entry, name, _SheetEditor(self._book), 0
             first: list[tuple[int, dict[int, str]]] = []
@@ -91,9 +91,11 @@ class Workbook(TableFile):
             header = find_header([[cells.get(i, "") for i in range(editor.width)] for cells in filled])
             if count > header.body:
                 break
+            formulas += sum(fix.params["count"] for fix in repairs if fix.code == "formulas_without_result")
+            seen += count
         else:
-            formulas = [fix.params["count"] for fix in repairs if fix.code == "formulas_without_result"]
-            raise DataError("workbook_without_table", path=str(self.path), formulas=sum(formulas) or None)
+            code = "no_rows" if seen and not formulas else "workbook_without_table"
+            raise DataError(code, path=str(self.path), formulas=formulas or None)
         if others := [other for other in sheets if other != chosen]:
             empty = list(sheets).index(chosen) or None
             self._notes += (Message("one_sheet_read", name=chosen, others=others, empty=empty),)
