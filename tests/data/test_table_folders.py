@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,27 @@ def test_several_tables_with_labels_are_refused_until_one_is_chosen(tmp_path: Pa
     assert read(tmp_path / "a.csv").targets[0].classes == CLASSES
 
 
+def test_photos_that_no_row_names_are_counted(tmp_path: Path) -> None:
+    rows = photos(tmp_path / "images")
+    write_rows(tmp_path / "t.csv", ["image", "label"], rows[:7])
+    [fix] = read(tmp_path).fixes
+    assert (fix.code, fix.params["names"]) == ("photos_in_no_row", [f"images/{name}" for name, _ in rows[7:]])
+
+
+def test_damaged_table_in_a_zip_is_refused_by_name(tmp_path: Path) -> None:
+    write_rows(tmp_path / "set/t.csv", ["image", "label"], photos(tmp_path / "set") * 9)
+    path = Path(shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "set"))
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("t.csv").header_offset + 30 + len("t.csv")
+    content = bytearray(path.read_bytes())
+    content[start : start + 20] = bytes(255 - byte for byte in content[start : start + 20])
+    path.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read(path, target="label")
+    assert error.value.code in ("archive_damaged", "photo_column_not_found")
+    assert str(path) in error.value.params["path"]
+
+
 def class_folders(root: Path, relabel: dict[str, str]) -> list[tuple[str, str]]:
     rows = photos(root, "{kind}/{n}.jpg")
     return [(name, relabel.get(name, kind)) for name, kind in rows]
@@ -190,8 +212,9 @@ def test_part_table_without_labels_is_left_out_and_named(tmp_path: Path) -> None
     write_rows(tmp_path / "test.csv", ["image"], names)
     dataset = read(tmp_path)
     assert (len(dataset), dataset.parts) == (9, None)
-    [fix] = dataset.fixes
-    assert (fix.code, fix.params["names"]) == ("tables_without_labels", [str(tmp_path / "test.csv")])
+    unnamed, unlabelled = dataset.fixes
+    assert (unnamed.code, unnamed.params["count"]) == ("photos_in_no_row", 9)
+    assert (unlabelled.code, unlabelled.params["names"]) == ("tables_without_labels", [str(tmp_path / "test.csv")])
 
 
 def test_shards_with_other_columns_are_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.formats import folders, pixels_csv
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.formats.table_dataset import read_tables
+from muslin.data.formats.table_dataset import has_labels, read_tables
 from muslin.data.formats.table_sources import TABLE_SUFFIXES, Contents, TableGroup, TableSource, is_container
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import Photo, PhotoImages
@@ -42,15 +42,14 @@ def detect(path: Path) -> str | None:
     """Why `path` is a table of photos, or None: a table that names photos, or a folder or archive with such."""
     try:
         if is_container(path):
-            names, _ = choose_tables(Contents(path), ReadOptions())
-            return (f"the table {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")) if names else None
+            return _detect_among_photos(Contents(path))
         kind = detect_kind(path)
         if kind is not JsonDocument and pixels_csv.detect(path):
             return None
         if kind is not Delimited:
             return KINDS[kind]
-    except DataError as error:
-        return "tables that name photos" if error.code in CONFLICTS else None
+    except DataError:
+        return None
     is_table = path.name.lower().endswith(TABLE_SUFFIXES) and bool(read_head(path, 512).strip())
     if (table := peek_table(path)) is None:
         return "a table by its name" if is_table else None  # reading it says what is wrong
@@ -58,6 +57,17 @@ def detect(path: Path) -> str | None:
     is_table |= not {name.lower() for name in columns}.isdisjoint(PHOTO_COLUMNS)
     is_table |= any(names_photo(str(cell)) for row in rows for cell in row)
     return "a table with photos" if len(list(filter(None, columns))) > 1 and is_table else None
+
+
+def _detect_among_photos(contents: Contents) -> str | None:
+    groups = _naming_photos(contents, ReadOptions())
+    try:
+        if groups and _class_folders(contents) and not choose_tables(contents, ReadOptions())[0]:
+            return None
+    except DataError as error:
+        if error.code not in CONFLICTS:
+            raise
+    return f"photos and the table {groups[0].names[0]}" if groups else None
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
@@ -69,14 +79,14 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     if not is_container(path):
         return read_tables([TableSource(path)], options, log)
     contents = Contents(path)
-    names, fixes = choose_tables(contents, options)
-    if not names:
-        raise DataError("one_table_expected", path=str(path), found=0)
-    with contents.named():
+    with contents.renaming_errors():
+        names, fixes = choose_tables(contents, options)
         dataset = read_tables(contents.sources(names, options.images), options, log)
-    return contents.renamed(
-        replace(dataset, name=path.resolve().name.partition(".")[0], fixes=(*fixes, *dataset.fixes))
-    )
+    if unnamed := [] if options.images else contents.photos_except(set(_places(dataset))):
+        fixes.append(Message("photos_in_no_row", **examples(unnamed)))
+    origin = "; ".join(filter(None, [f"tables: {', '.join(names)}" if names[1:] else "", dataset.origin]))
+    name = path.resolve().name.partition(".")[0]
+    return contents.rename(replace(dataset, name=name, origin=origin, fixes=(*fixes, *dataset.fixes)))
 
 
 def choose_tables(contents: Contents, options: ReadOptions) -> tuple[Sequence[str], list[Message]]:
@@ -85,66 +95,71 @@ def choose_tables(contents: Contents, options: ReadOptions) -> tuple[Sequence[st
     The tables are the only ones that name photos and have labels. Where class folders say the same, these are read.
 
     Raises:
-        DataError: several groups of tables could be read, or a table and the folders of the classes differ.
+        DataError: no table names photos, several with labels do, or one and the folders of the classes differ.
     """
-    groups = contents.groups()
-    # where there are no photos, reading the only table says where they were searched
-    usable = [
-        g for g in groups if (len(groups) == 1 and not contents.has_photos) or _names_photos(contents, g, options)
-    ]
+    usable = _naming_photos(contents, options)
     if len(usable) > 1:
-        usable = [group for group in usable if _labels(contents, group, options) is not None]
+        usable = [group for group in usable if _has_labels(contents, group, options)]
     if len(usable) > 1:
         choices = [str(contents.path / group.names[0]) for group in usable]
         raise DataError("tables_ambiguous", path=str(contents.path), **examples(choices))
+    if not usable:
+        raise DataError("one_table_expected", path=str(contents.path), found=0)
     is_chosen = options.targets or options.image_column or options.split_column
-    if not usable or (not is_chosen and _folders_have_labels(contents, usable[0], options)):
+    if not is_chosen and _folders_have_labels(contents, usable[0], options):
         return (), []
-    unread = [name for group in groups if group is not usable[0] for name in group.names]
+    unread = [name for group in contents.groups() if group.pattern != usable[0].pattern for name in group.names]
     left_out = {"tables_not_read": unread, "shards_missing": usable[0].missing}
     return usable[0].names, [Message(code, **examples(names)) for code, names in left_out.items() if names]
 
 
-def _names_photos(contents: Contents, group: TableGroup, options: ReadOptions) -> bool:
-    """Whether one of the group's tables names photos, and has the columns that the user named."""
-    for source in contents.sources(group.names[:2], options.images):
+def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]:
+    """The groups of which a table names photos and has the columns that the user named.
+
+    Where there are no photos, it is the only one: reading it says where they were searched.
+    """
+    groups = contents.groups()
+    if len(groups) == 1 and not contents.has_photos:
+        return groups
+
+    def names_photos(source: TableSource) -> bool:
         try:
             table = open_table(source.path)
-            table_photos(table, source.places or options.images, options.image_column)
+            table_photos(table, source.places, options.image_column)
         except DataError:
-            continue
+            return False
         return {*options.targets, *filter(None, [options.split_column])} <= set(table.columns)
-    return False
+
+    return [g for g in groups if any(map(names_photos, contents.sources(g.names[:2], options.images)))]
 
 
-def _labels(contents: Contents, group: TableGroup, options: ReadOptions) -> Dataset | None:
-    """The group's data set with all possible targets; None where it has none."""
+def _has_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> bool:
     try:
-        sources = contents.sources(group.names, options.images)
-        dataset = read_tables(sources, replace(options, all_targets=not options.targets))
+        return has_labels(contents.sources(group.names, options.images), options)
     except DataError:
-        return None
-    return dataset if dataset.targets else None
+        return False
+
+
+def _class_folders(contents: Contents) -> Dataset | None:
+    """The photos by the folders of their classes; None where there are no folders of at least two."""
+    dataset = folders.read(contents.path, ReadOptions()) if contents.has_photos else None
+    return dataset if dataset and dataset.targets and len(dataset.targets[0].classes) > 1 else None
 
 
 def _folders_have_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> bool:
-    """Whether the photos are in folders of at least two classes, and a table names the same or has no labels.
+    """Whether the photos are in class folders, and the group names the same classes or has no labels.
 
     Raises:
-        DataError: the table has other labels. Folders called by numbers are no classes where no label is called so.
+        DataError: it has other labels. Folders called by numbers are no classes where no label is called so.
     """
-    by_folder = folders.read(contents.path, ReadOptions()) if contents.has_photos else None
-    if by_folder is None or not by_folder.targets or len(by_folder.targets[0].classes) < 2:
-        return False
-    table = _labels(contents, group, options)
-    if table is None:
-        return True
+    by_folder = _class_folders(contents)
+    if by_folder is None or not _has_labels(contents, group, options):
+        return by_folder is not None
+    table = read_tables(contents.sources(group.names, options.images), replace(options, all_targets=True))
     classes = by_folder.targets[0].classes
     folder_of = dict(zip(_places(by_folder), by_folder.labels["label"].tolist(), strict=True))
     example: dict[str, str] = {}
-    for target in table.targets:
-        if target.kind == "multilabel":
-            continue
+    for target in (target for target in table.targets if target.kind == "multiclass"):
         samples = zip(_places(table), table.labels[target.name].tolist(), table.ids, strict=True)
         pairs = {
             (target.classes[label], classes[folder_of[place]]): sample

@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,13 +13,14 @@ from typing import Any
 
 from muslin.data.archives import archive_kind, files_in
 from muslin.data.dataset import PARTS, Dataset
-from muslin.data.part_names import is_part_name, parts_by_name
+from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
+from muslin.data.photo_names import photo_suffix
 from muslin.data.photo_places import ArchivePlace, FolderPlace, Place
-from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages
+from muslin.data.photos import PhotoImages, is_hidden
 from muslin.data.tables.parquet import ParquetPhoto
 from muslin.data.tables.photo_lookup import PHOTO_FOLDERS
 from muslin.data.tables.workbook import is_workbook
-from muslin.errors import DataError
+from muslin.errors import DataError, ImageError
 from muslin.storage.atomic import storage_errors
 
 TABLE_SUFFIXES = tuple(
@@ -41,7 +42,8 @@ MAX_SHARDS = 10_000
 MAX_GROUPS = 100
 """Tables that are tried, the nearest to the top first."""
 
-MAX_TABLE_BYTES = 2**32
+MAX_TABLE_BYTES = 2**40
+"""More than archives allow for one entry."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Contents:
         """Raises DataError where an archive is damaged or refused."""
         self.path = path
         self._files, archive = files_in(path)
-        self.has_photos = any(PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES for name in self._files)
+        self.has_photos = any(map(photo_suffix, self._files))
         self.keep_alive: list[Any] = [archive]
 
     def groups(self) -> list[TableGroup]:
@@ -124,8 +126,13 @@ class Contents:
             sources.append(TableSource(self._file(name), part, tuple(places)))
         return sorted(sources, key=lambda source: ("", *PARTS).index(source.part))
 
+    def photos_except(self, places: Set[tuple[Path, int]]) -> list[str]:
+        """The names of the photos that begin at none of these places: files, and bytes in them."""
+        photos = ((name, photo) for name, photo in self._files.items() if photo_suffix(name) and not is_hidden(name))
+        return [name for name, photo in photos if (photo.path, photo.start) not in places]
+
     @contextmanager
-    def named(self) -> Iterator[None]:
+    def renaming_errors(self) -> Iterator[None]:
         """Errors name the archive where they would name the temporary folder."""
         try:
             yield
@@ -133,7 +140,7 @@ class Contents:
             params = {name: self._rename(value) for name, value in error.params.items()}
             raise type(error)(error.code, error.message.hint_code, **params) from error
 
-    def renamed(self, dataset: Dataset) -> Dataset:
+    def rename(self, dataset: Dataset) -> Dataset:
         """`dataset`, which keeps the temporary folder."""
         images = dataset.images
         if isinstance(images, PhotoImages):
@@ -181,7 +188,10 @@ class Contents:
         if not file.exists():
             with storage_errors(file.parent):
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(self._files[name].content(MAX_TABLE_BYTES))
+                try:
+                    file.write_bytes(self._files[name].content(MAX_TABLE_BYTES))
+                except ImageError as error:
+                    raise DataError("archive_damaged", path=str(self.path), reason=str(error)) from error
         return file
 
 
@@ -228,9 +238,10 @@ def _pattern(name: str) -> str:
     return "/".join([*above, starred + file[len(_stem(name)) :]])
 
 
-def _order(name: str) -> list[tuple[int, str]]:
-    """Numbers in names by value."""
-    return [(int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"(\d+)", name)]
+def _order(name: str) -> tuple[bool, list[tuple[int, str]]]:
+    """Training first, and numbers by value."""
+    is_training = PART_NAMES.get(_part_word(name).lower()) == PARTS[0]
+    return not is_training, [(int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"(\d+)", name)]
 
 
 def _stem(name: str) -> str:

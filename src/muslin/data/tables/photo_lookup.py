@@ -297,10 +297,11 @@ def _columns_of_photos(cells_of: Mapping[str, Sequence[Cell]], lookup: PhotoLook
             rank = PHOTO_COLUMNS.index(name.lower()) if name.lower() in PHOTO_COLUMNS else len(PHOTO_COLUMNS)
             found.append((-len(photos), rank, name, set(photos.values())))
     found.sort(key=lambda column: column[:2])
+    likely = [column for column in found if 2 * column[0] <= found[0][0]]  # a year can be another photo's id
     return [
         name
-        for i, (_, _, name, photos) in enumerate(found)
-        if all(2 * len(photos & others) <= len(photos) for *_, others in found[:i])
+        for i, (_, _, name, photos) in enumerate(likely)
+        if all(2 * len(photos & others) <= len(photos) for *_, others in likely[:i])
     ]
 
 
