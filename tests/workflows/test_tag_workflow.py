@@ -73,6 +73,28 @@ def test_repeated_ids_and_long_rows_are_noted(shop: Path) -> None:
     assert by_code["cells_joined"]["names"] == [2]
 
 
+def test_look_and_tag_find_and_miss_the_same_photos(shop: Path) -> None:
+    (shop / "images/old.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    cells = ["black.PNG", "gone.jpg", "images\\white.png", "https://example.org/1.jpg", "", "old.heic", "../shop.csv",
+             "https://example.org/gray.png", "white.jpeg", '"black.png;gray.png"', "gray"]  # fmt: skip
+    lines = [f"{cell};{'dark' if 'black' in cell else 'light'}" for cell in cells]
+    (shop / "shop.csv").write_text("\n".join(["image;label", *lines]))
+    data = read(shop / "shop.csv", image_column="image")
+    result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")
+    found, notes = (
+        [(message.code, dict(message.params)) for message in messages if message.code.startswith("photos_")]  # type: ignore[attr-defined]
+        for messages in (data.fixes, result.notes)
+    )
+    assert notes == found
+    assert {code for code, _ in found} == {
+        "photos_by_case", "photos_missing", "photos_by_back_slash", "photos_are_urls", "photos_not_named",
+        "photos_unsupported", "photos_outside", "photos_by_address", "photos_by_suffix", "photos_first_of_several",
+    }  # fmt: skip
+    tagged = [row["image"] for row in rows(shop / "out.csv") if not row["error"]]
+    assert set(data.ids) <= set(tagged)  # a data set has a photo once, and a catalogue in each of its rows
+    assert result.unreadable == len(cells) - len(tagged) == 5
+
+
 def calibration(count: int = 1000) -> CalibrationData:
     """Predictions of 0.9 and more are correct, and half of the others."""
     confidence = np.linspace(1, 0.34, count).astype(np.float32)

@@ -72,6 +72,8 @@ def _reading(path: str, kind: str, leading: int) -> Reading:
     without_drive = re.sub(r"^[A-Za-z]:", "", path)
     plain = posixpath.normpath(without_drive)
     pieces = [piece for piece in plain.split("/") if piece not in ("", ".", "..")]
+    if without_drive != path or plain.startswith(("/", "..")):
+        kind = kind or "photos_by_path_end"
     return Reading(tuple(pieces) or ("",), kind, leading, plain.startswith(".."))
 
 

@@ -80,7 +80,7 @@ class PhotoLookup:
         """Cells of which `find` found the photo otherwise than as spelled, or not; by kind, counted, with examples."""
         fixes = []
         for key, count in self._counts.items():
-            (code, hint, kind), names = key, self._examples[key]
+            (code, hint, kind), names = key, list(self._examples[key])
             more = max(count - len(names), 0) or None
             params: dict[str, Any] = {"kind": kind} if kind else {}
             params |= {"unused": self._unused} if code == "photos_first_of_several" else {}
