@@ -9,6 +9,7 @@ import pytest
 from photo_files import garment
 
 from muslin.data import read
+from muslin.data.convert import convert
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.part_names import parts_by_name
 from muslin.errors import DataError
@@ -222,3 +223,11 @@ def test_column_of_parts_has_the_words_that_folders_have(tmp_path: Path) -> None
     assert [target.name for target in data.targets] == ["label"]
     assert data.parts is not None
     assert data.parts.tolist() == ["train", "test"] * 4
+
+
+def test_classes_of_nested_folders_come_back_after_a_conversion(tmp_path: Path) -> None:
+    data = read(lay(tmp_path / "a", *classes_in("train/", "upper/shirt", "upper/top", "lower/pants")), levels=2)
+    convert(data, "folders", tmp_path / "b")
+    again = read(tmp_path / "b")
+    assert (again.targets, again.fingerprint, again.fixes) == (data.targets, data.fingerprint, ())
+    assert (tmp_path / "b/train/upper%2Fshirt/0.jpg").is_file()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,7 +217,7 @@ def _file_name(dataset: Dataset, index: int, above: tuple[str, str], content: by
     """The id, without the part and the class above it, as a relative path with a photo's suffix."""
     name = str(dataset.ids[index]).replace("\\", "/")
     for folder in filter(None, above):
-        name = name.removeprefix(f"{folder}/")
+        name = name.removeprefix(f"{folder}/").removeprefix(f"{unquote(folder)}/")
     pieces = []
     for piece in filter(None, name.split("/")):
         text = "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else "_" for c in piece)

@@ -49,18 +49,15 @@ class Sample(NamedTuple):
 def detect(path: Path) -> str | None:
     """Why `path` is photos in folders, or None: a folder, zip or tar with a photo's name in it."""
     kind = archives.archive_kind(path)
-    if path.is_dir():
-        names: Iterator[str] = (name for name, _ in archives.walk(path))
-        reason = "photos in folders"
-    elif kind:
-        names, reason = archives.archive_names(path), f"photos in a {kind} file"
-    else:
+    if not kind and not path.is_dir():
         return None
+    names = archives.archive_names(path) if kind else (name for name, _ in archives.walk(path))
     try:
-        return reason if any(is_photo(name) or _unsupported_kind(name) for name in names) else None
+        found = any(is_photo(name) or _unsupported_kind(name) for name in names)
     except DataError:
         # read raises the error again
         return f"a {kind} file" if ARCHIVE_SUFFIX.search(path.name.lower()) else None
+    return (f"photos in a {kind} file" if kind else "photos in folders") if found else None
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
@@ -79,13 +76,18 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     files = {_unicode_name(name): photo for name, photo in raw_files.items()}
     photos = [name for name in files if is_photo(name)]
     if not photos:
-        raise _no_photos(path, files)
+        if kinds := _counted(map(_unsupported_kind, files)):
+            raise DataError("only_unsupported_photos", path=str(path), kinds=kinds)
+        raise DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
     fixes: list[str] = []
     if renamed := len(files.keys() - raw_files.keys()):
         fixes.append(Message("names_read_as_latin_1", count=renamed))
     top = _common_folder(photos)
     samples, levels, divided = _samples(path, photos, top, options.levels, fixes)
     declared = _declared_classes(files, top, {sample.label for sample in samples} - {""})
+    has_products = any(sample.product for sample in samples)
+    if not (options.levels or declared or has_products) and (note := _nested_note(samples)):
+        fixes.append(note)
     used = [*photos, top + classes_file.NAME] if declared else photos
     fixes += _left_out(files, used, top, notes, levels + divided)
     outside = sorted(set(photos) - {sample.name for sample in samples})
@@ -100,7 +102,6 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         fixes.append(Message("photos_without_label", **examples(unlabelled)))
     index = {label: i for i, label in enumerate(classes)}
     labels = np.array([index.get(sample.label, UNKNOWN) for sample in samples], dtype=np.int64)
-    has_products = any(sample.product for sample in samples)
     return Dataset(
         name=ARCHIVE_SUFFIX.sub("", path.resolve().name),
         format="folders",
@@ -112,12 +113,6 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         groups=np.array([sample.product or sample.name for sample in samples], dtype=object) if has_products else None,
         fixes=tuple(fixes),
     )
-
-
-def _no_photos(path: Path, files: Iterable[str]) -> DataError:
-    if kinds := _counted(map(_unsupported_kind, files)):
-        return DataError("only_unsupported_photos", path=str(path), kinds=kinds)
-    return DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
 
 
 def photo_files(path: Path) -> tuple[dict[str, Photo], Any]:
@@ -165,11 +160,7 @@ def _samples(
         raise DataError("levels_too_deep", path=str(path), levels=levels, found=max(depths, default=0))
     if products := sorted({place.product for place in places} - {""}):
         fixes.append(Message("products_grouped", **examples(products)))
-    if not levels and places and all(place.product for place in places):
-        levels = min(depths)
-    elif not levels and (note := _nested_note(places)):
-        fixes.append(note)
-    levels = levels or 1
+    levels = levels or (min(depths) if places and all(place.product for place in places) else 1)
     samples = []
     for place in places:
         if len(place.folders) >= levels:
@@ -220,14 +211,14 @@ def _places(path: Path, photos: list[str], top: str, fixes: list[str]) -> tuple[
     return places, bool(parts)
 
 
-def _nested_note(places: Sequence[Sample]) -> Message | None:
+def _nested_note(samples: Sequence[Sample]) -> Message | None:
     """A note that the folders below those of classes could be classes too, or None.
 
     They hardly are where all have one name, where the names of most have a digit (products, dates), or where they are
     many and hold few photos each: more than MAX_NESTED_CLASSES with fewer than MIN_PHOTOS_PER_CLASS on average.
     """
-    nested = Counter(tuple(place.folders[:2]) for place in places if len(place.folders) > 1)
-    classes = sorted({place.folders[0] for place in places if place.folders})
+    nested = Counter(tuple(sample.folders[:2]) for sample in samples if len(sample.folders) > 1)
+    classes = sorted({sample.folders[0] for sample in samples if sample.folders})
     seconds = {second for _, second in nested}
     digits = sum(any(map(str.isdigit, second)) for second in seconds)
     if len(seconds) < 2 or 2 * digits > len(seconds):
@@ -235,8 +226,8 @@ def _nested_note(places: Sequence[Sample]) -> Message | None:
     if len(nested) > MAX_NESTED_CLASSES and nested.total() < MIN_PHOTOS_PER_CLASS * len(nested):
         return None
     names = ["/".join(pair) for pair in sorted(nested)]
-    shallow = sum(len(place.folders) == 1 for place in places) or None
-    depth = max(len(place.folders) for place in places)
+    shallow = sum(len(sample.folders) == 1 for sample in samples) or None
+    depth = max(len(sample.folders) for sample in samples)
     more = {"shallow": shallow, "depth": depth if depth > 2 else None, **examples(names)}
     return Message("nested_folders", n=len(classes), classes=examples(classes)["names"], **more)
 
