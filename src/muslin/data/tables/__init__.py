@@ -15,7 +15,7 @@ import numpy as np
 
 from muslin.data.archives import check_content
 from muslin.data.file_kinds import describe
-from muslin.data.gzip_files import is_gzipped, read_head
+from muslin.data.gzip_files import read_head
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.data.tables.columns import Table, build_columns
 from muslin.data.tables.delimited import Delimited
@@ -47,7 +47,7 @@ NOT_TABLES = (b"\xd0\xcf\x11\xe0", b"%PDF", b"<")
 
 
 def open_table(path: Path, out: Path | None = None) -> TableFile:
-    """The table at `path`; with `out`, to be written there, so that a gzip file is no table.
+    """The table at `path`; with `out`, to be written there; a gzip file is written unpacked.
 
     Raises:
         DataError: it cannot be read, is not a table, or is of another kind than the suffix of `out`.
@@ -55,11 +55,9 @@ def open_table(path: Path, out: Path | None = None) -> TableFile:
     check_content(path)
     kind = detect_kind(path)
     with damage_as_data_error(path, kind.damaged):
-        if out and is_gzipped(path):
-            raise DataError("not_a_table", path=str(path), found=Message("file_is_gzip"))
         table = JsonDocument(path, out) if kind is JsonDocument else kind(path)
     kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines, JsonDocument)
-    other_suffixes = {suffix for kind in kinds for suffix in kind.suffixes} - set(table.suffixes)
+    other_suffixes = {".gz", *(suffix for kind in kinds for suffix in kind.suffixes)} - set(table.suffixes)
     if out and out.suffix.lower() in other_suffixes:
         raise DataError("output_kind_differs", path=str(out), suffixes=list(table.suffixes))
     return table
