@@ -86,8 +86,9 @@ def cells_of(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
     for key, item in value.items():
         if isinstance(item, dict) and item and not any(name in item for name in LABEL_KEYS):
             yield from cells_of(item, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", to_cell(_labels(item))
+        else:  # Amazon's `garment-metadata` has the name of the class that is a number under `garment`
+            name = key.removesuffix("-metadata") if isinstance(item, dict) and "class-name" in item else key
+            yield prefix + name, to_cell(_labels(item))
 
 
 def _labels(value: Any) -> Any:
