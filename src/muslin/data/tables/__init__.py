@@ -27,7 +27,7 @@ from muslin.data.tables.table_file import BLANK, TableFile, TableRow, damage_as_
 from muslin.data.tables.text_encoding import HEAD_BYTES, TextEncoding, guess_encodings
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
-from muslin.messages import Log, Message
+from muslin.messages import Log
 
 __all__ = [
     "AddedColumn",
