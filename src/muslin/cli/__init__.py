@@ -12,7 +12,7 @@ import traceback
 import click
 
 from muslin.cli.options import COMMANDS
-from muslin.cli.output import print_error
+from muslin.cli.output import escape_unencodable, print_error
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -31,6 +31,7 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    escape_unencodable()
     # taken out first, so that it can stand anywhere in the line
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1

@@ -8,7 +8,7 @@ import click
 
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
-from muslin.cli.output import log, print_json
+from muslin.cli.output import echo, log, print_json
 
 
 @command(
@@ -26,7 +26,7 @@ def get_command(name: str, csv: Path | None, as_json: bool) -> None:
     facts = lookup(name).to_dict()
     if not as_json:
         for title, text in facts.items():
-            click.echo(f"{title:8}  " + text.replace("\n", "\n" + " " * 10))
+            echo(f"{title:8}  " + text.replace("\n", "\n" + " " * 10))
     files = obtain(name, log=log)
     written = [str(path) for path in write_csv(read(name), csv)] if csv else []
     if as_json:
@@ -34,10 +34,10 @@ def get_command(name: str, csv: Path | None, as_json: bool) -> None:
         places = {"path": str(files.path), "origin": files.origin, "checked": files.checked, "csv": written}
         print_json({"name": name, "folder": str(folder)} | places | facts)
         return
-    click.echo(f"{name}: {files.origin}")
-    click.echo(f"files in {files.path}, {files.checked}")
+    echo(f"{name}: {files.origin}")
+    echo(f"files in {files.path}, {files.checked}")
     for written_path in written:
-        click.echo(f"wrote {written_path}")
+        echo(f"wrote {written_path}")
 
 
 def _selection(values: dict[str, Any]) -> Any:
@@ -82,7 +82,7 @@ def look_command(
         print_json(dataset_summary(chosen))
     elif out:
         write_atomically(out, preview_sheet(chosen, selection or ImageSelection()))
-        click.echo(f"wrote {out}")
+        echo(f"wrote {out}")
     elif selection:
         print_preview(chosen, selection)
     else:
@@ -123,9 +123,9 @@ def audit_command(
         print_json({"folder": str(folder)} | audit.summary())
         return
     print_audit(audit)
-    click.echo(f"\nOpen {folder / 'audit.html'} to decide. The suggestions are in {folder / 'exclude.csv'}.")
+    echo(f"\nOpen {folder / 'audit.html'} to decide. The suggestions are in {folder / 'exclude.csv'}.")
     source = {"data": data, "test": options["test"], "read_options": read_options}
-    click.echo(f"Then run: {command_to_repeat(source, None, 0, folder / 'exclude.csv')}")
+    echo(f"Then run: {command_to_repeat(source, None, 0, folder / 'exclude.csv')}")
 
 
 @command(
@@ -153,8 +153,8 @@ def convert_command(
     if as_json:
         print_json(converted.to_dict())
         return
-    click.echo(f"wrote {converted.count:,} samples to {converted.path}, as {converted.format}")
+    echo(f"wrote {converted.count:,} samples to {converted.path}, as {converted.format}")
     for warning in converted.warnings:
-        click.echo(warning)
+        echo(warning)
     for reason in converted.excluded:
-        click.echo(f"Excluded: {reason}")
+        echo(f"Excluded: {reason}")

@@ -8,7 +8,7 @@ import click
 
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
-from muslin.cli.output import log, print_error, print_json, stop_on_signals
+from muslin.cli.output import echo, log, print_error, print_json, stop_on_signals
 from muslin.errors import DataError
 
 
@@ -121,7 +121,7 @@ def tag_command(
             log=log, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
     if not as_json:
-        click.echo(tagging_summary(tagged))
+        echo(tagging_summary(tagged))
     if tagged.unreadable == tagged.products:
         error = DataError("all_images_unreadable", "written", count=tagged.products, path=str(out))
         sys.exit(print_error(error, as_json=as_json, result=tagged.to_dict()))
@@ -230,7 +230,7 @@ def explain_command(model: str, image: str, out: Path | None, options: dict[str,
         return
     print_explanation(explanation.to_dict())
     if out:
-        click.echo(f"\nwrote {out}; it opens in any browser, also offline")
+        echo(f"\nwrote {out}; it opens in any browser, also offline")
 
 
 @command(

@@ -1,8 +1,11 @@
 """What the command line prints: results on standard output, progress and errors on standard error."""
 
+import codecs
 import errno
+import io
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -11,10 +14,37 @@ import click
 
 from muslin.errors import MuslinError, StorageError
 
+ASCII_FORMS = {
+    "–": "-", "—": "-", "─": "-", "━": "-", "·": "-", "…": "...", "×": "x", "→": "->", "±": "+-", "≥": ">=", "≤": "<=",
+    "’": "'", "‘": "'", "“": '"', "”": '"', "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ",
+}  # fmt: skip
+"""What stands for typographical characters that a stream's encoding lacks; any other is escaped."""
+
+
+def escape_unencodable() -> None:
+    """Make standard output and error print `\\u5e3d` for what their encoding lacks, instead of raising an error."""
+
+    def escape(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        letters = error.object[error.start : error.end]
+        escaped = (ASCII_FORMS.get(c) or c.encode("ascii", "backslashreplace").decode() for c in letters)
+        return "".join(escaped), error.end
+
+    codecs.register_error("muslin", escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="muslin")
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line. Without a file click would write UTF-8 to a stream that is ASCII."""
+    click.echo(text, file=sys.stderr if err else sys.stdout)
+
 
 def log(sentence: str) -> None:
     """Print a sentence about progress to standard error."""
-    click.echo(sentence, err=True)
+    echo(sentence, err=True)
 
 
 EXIT_CODES = {"usage": 2, "resume_with_options": 2, "train_without_data": 2, "interrupted": 130}
@@ -22,8 +52,9 @@ EXIT_CODES = {"usage": 2, "resume_with_options": 2, "train_without_data": 2, "in
 
 
 def print_json(value: Any) -> None:
-    """Print one line of JSON. A file name need not be UTF-8; JSON escapes the rest."""
-    click.echo(json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode())
+    """Print one line of JSON. What is not Unicode, or not in the encoding of the output, is escaped."""
+    is_unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf")
+    echo(json.dumps(value, ensure_ascii=not is_unicode).encode(errors="backslashreplace").decode())
 
 
 def print_error(error: Exception, *, as_json: bool, result: Mapping[str, Any] | None = None) -> int:
@@ -37,9 +68,9 @@ def print_error(error: Exception, *, as_json: bool, result: Mapping[str, Any] | 
     """
     coded = _coded(error)
     if isinstance(error, click.UsageError):
-        error.show()
+        error.show(file=sys.stderr)
     else:
-        click.echo(f"muslin: {' '.join(str(coded).split())}", err=True)
+        log(f"muslin: {' '.join(str(coded).split())}")
     if as_json:
         with suppress(OSError):  # standard output may be what failed
             print_json({**(result or {}), "error": coded.to_dict()})

@@ -1,5 +1,6 @@
 """The same data in another format, with a warning for everything that the format cannot hold."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -153,7 +154,7 @@ def _write_folders(dataset: Dataset, folder: Path, log: Log) -> Written:
             number += 1
             place = str(stem.with_name(f"{stem.stem}-{number}{stem.suffix}"))
         taken.add(place.casefold())
-        file = folder / place
+        file = folder / os.fsdecode(place.encode("utf-8", "surrogateescape"))  # the locale may not know its letters
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         written[place] = index

@@ -64,7 +64,7 @@ def choose_compute_settings(threads: int | None = None) -> ComputeSettings:
     cache_file = cache_folder() / "compute.json"
     cached: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError):
-        cached |= json.loads(cache_file.read_text())
+        cached |= json.loads(cache_file.read_text(encoding="utf-8"))
     if key not in cached:
         cached[key] = {"precision": _faster_precision(threads)}
         with suppress(StorageError):  # measured again next time

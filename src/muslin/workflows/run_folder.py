@@ -58,7 +58,7 @@ class Run:
             DataError: the folder is not a run.
         """
         try:
-            content = json.loads((self.folder / "run.json").read_text())
+            content = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
             return {**content}
         except (OSError, ValueError, TypeError) as error:
             raise DataError("run_missing", path=str(self.folder)) from error
@@ -72,7 +72,7 @@ class Run:
         """
         path = self.folder / "history.jsonl"
         try:
-            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
         except ValueError as error:
             raise DataError("history_damaged", path=str(path), reason=str(error)) from error
 

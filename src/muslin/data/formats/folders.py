@@ -80,7 +80,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
             raise DataError("only_unsupported_photos", path=str(path), kinds=kinds)
         raise DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
     fixes: list[str] = []
-    if renamed := len(files.keys() - raw_files.keys()):
+    if renamed := sum(not _is_utf_8(name.encode("utf-8", "surrogateescape")) for name in raw_files):
         fixes.append(Message("names_read_as_latin_1", count=renamed))
     top = _common_folder(photos)
     samples, levels, divided = _samples(path, photos, top, options.levels, fixes)
@@ -316,9 +316,14 @@ def _counted(kinds: Iterable[str]) -> list[str]:
 
 
 def _unicode_name(name: str) -> str:
-    """The name as valid Unicode; bytes that are not UTF-8 are read as Latin-1."""
+    """The path as valid Unicode; a part of it whose bytes are not UTF-8 is read as Latin-1."""
+    parts = name.encode("utf-8", "surrogateescape").split(b"/")
+    return "/".join(part.decode("utf-8" if _is_utf_8(part) else "latin-1") for part in parts)
+
+
+def _is_utf_8(content: bytes) -> bool:
     try:
-        name.encode()
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "surrogateescape").decode("latin-1")
-    return name
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
