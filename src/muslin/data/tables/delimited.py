@@ -16,9 +16,11 @@ from muslin.errors import DataError
 MAX_LINE_CHARACTERS = 2**24
 """Characters of a line in which the delimiter is searched."""
 
-
 EXCEL_DELIMITER = re.compile(r'"?sep=(\\t|[^"\r\n])"?[,;\t|]*\s*', re.IGNORECASE)
 """A first line that tells Excel the delimiter; it is not a row."""
+
+ESCAPED_QUOTE = re.compile(r'(?<!\\)\\"(?=[^,;\t|\r\n])')
+"""A quote within quotes as Spark and MySQL write it; one at the end of a cell can be that of a Windows folder."""
 
 
 class Delimited(TableFile):
@@ -141,7 +143,7 @@ class Delimited(TableFile):
         def lines() -> Iterator[str]:
             for line in text:
                 taken.append(line)
-                yield line
+                yield ESCAPED_QUOTE.sub('""', line) if '\\"' in line else line
 
         number, raw = 1, ""
         with self._text.open(self.path) as text:
@@ -177,6 +179,9 @@ class Delimited(TableFile):
         return False
 
     def _is_valid(self, lines: list[str]) -> bool:
+        lines = [
+            re.sub(f'" +(?=[{re.escape(self.delimiter)}\r\n])', '"', ESCAPED_QUOTE.sub('""', line)) for line in lines
+        ]
         try:
             list(csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True))
         except csv.Error:

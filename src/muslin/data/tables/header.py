@@ -105,9 +105,8 @@ def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool
     if any(map(names_photo, row)) or (all(map(NUMBER.fullmatch, filled)) and filled not in counts):
         return True
     others = [other for other in below if list(other) != list(row)]  # equal ones are headers of joined tables
-    for i, cell in enumerate(row):
-        shapes = {cell_shape(other[i]) for other in others if i < len(other) and other[i]}
-        if CODE.fullmatch(cell) and shapes == {cell_shape(cell)}:
+    for i in (i for i, cell in enumerate(row) if CODE.fullmatch(cell)):
+        if {cell_shape(other[i]) for other in others if i < len(other) and other[i]} == {cell_shape(row[i])}:
             return True
     words = {(i, cell) for i, cell in enumerate(row) if cell and not NUMBER.fullmatch(cell)}
     return sum(not words.isdisjoint(enumerate(other)) for other in others) >= MIN_RECURRENCES
