@@ -3,37 +3,28 @@
     python benchmarks/odd_files.py FOLDER... [--json FILE]     your own collections, with all folders below
     python benchmarks/odd_files.py --fetch CACHE [--json FILE] public ones, downloaded by pip, npm and apt into CACHE
 
-Each file is read by muslin.decode, or by the reader of tables if its name ends as a table's, in its own process,
-whose time and memory are measured. The outcome is `failed` if it is anything but pixels, a table or one of muslin's
-errors: another exception, a warning, a killed process, more than 10 s of processor time, more than 1 GB. (Lines that
-the C library of TIFF writes to stderr are kept, and no failure.) The exit code is 1 if any file failed. --list prints
-the message of each file, not only of those that failed.
+Each file is opened as scripts/fuzz opens damaged ones: decoded, or read as a table and written with columns if its name
+ends as a table's, within 10 s of processor time and 1 GB. The outcome is `failed` if it is anything but pixels, a table
+or one of muslin's errors. The exit code is 1 if any file failed. --list prints the message of each file, not only of
+those that failed.
 """
 
 import argparse
 import collections
 import json
-import os
-import resource
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from muslin.data.tables import read_table
-from muslin.errors import MuslinError
-from muslin.images import decode
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/fuzz"))  # scripts, not a package
 
-MAX_PROCESSOR_S = 10
-"""A process is killed after six times as long by the clock, because the machine can be busy."""
+from worker import Worker
 
-MAX_MB = 1000
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".csv.gz")
 
 DEBIAN = {
@@ -45,77 +36,6 @@ DEBIAN = {
     "libimage-exiftool-perl": "t/images",
 }
 """Debian's source packages with odd files, and the folder of these."""
-
-
-# ── One file ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def read_in_process(path: Path) -> dict[str, Any]:
-    """The `outcome` for `path` (read, refused or failed), the `message`, `seconds` and peak `mb`."""
-    start = time.monotonic()
-    with tempfile.TemporaryFile() as messages, tempfile.TemporaryFile() as stderr:
-        child = os.fork()
-        if not child:
-            os.dup2(stderr.fileno(), 2)
-            code = _attempt(path, lambda text: os.write(messages.fileno(), text.encode("utf-8", "replace")))
-            os._exit(code)
-        status, usage = _wait(child, start)
-        texts = []
-        for file in (messages, stderr):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace").strip())
-    seconds, mb = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    failures = []
-    if os.WIFSIGNALED(status):
-        failures.append(f"killed by signal {os.WTERMSIG(status)}")
-    elif os.WEXITSTATUS(status) > 1:
-        failures.append("another exception")
-    if "Traceback" in texts[1] or "Warning" in texts[1]:
-        failures.append(f"on stderr: {texts[1].splitlines()[-1]}")
-    if seconds > MAX_PROCESSOR_S:
-        failures.append(f"{seconds:.0f} s")
-    if mb > MAX_MB:
-        failures.append(f"{mb:,.0f} MB")
-    outcome = "failed" if failures else "refused" if os.WEXITSTATUS(status) else "read"
-    return {
-        "file": str(path),
-        "outcome": outcome,
-        "message": "; ".join([*failures, texts[0], *(f"on stderr: {line}" for line in texts[1].splitlines()[:1])]),
-        "seconds": round(seconds, 3),
-        "mb": round(mb),
-    }
-
-
-def _attempt(path: Path, log: Callable[[str], Any]) -> int:
-    """Exit code: 0 for read, 1 for refused, 2 for anything else."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    warnings.simplefilter("error")
-    try:
-        if path.name.lower().endswith(TABLES):
-            table = read_table(path, lambda sentence: None)
-            names = ", ".join(map(repr, table.columns))
-            log("; ".join([f"{len(table):,} rows of {names}"[:200], *table.fixes]))
-        else:
-            decoded = decode(path)
-            height, width, channels = decoded.pixels.shape
-            log("; ".join([f"{width}×{height}×{channels}", *decoded.notes]))
-    except MuslinError as error:
-        log(str(error))
-        return 1 if len(str(error).splitlines()) == 1 else 2
-    except BaseException as error:
-        log(f"{type(error).__name__}: {error}")
-        return 2
-    return 0
-
-
-def _wait(child: int, start: float) -> tuple[int, Any]:
-    while time.monotonic() - start < 6 * MAX_PROCESSOR_S:
-        ended, status, usage = os.wait4(child, os.WNOHANG)
-        if ended:
-            return status, usage
-        time.sleep(0.001)
-    os.kill(child, 9)
-    return os.wait4(child, 0)[1:]
 
 
 # ── Collections ──────────────────────────────────────────────────────────────────────────────────────────
@@ -175,6 +95,19 @@ COLLECTIONS: tuple[tuple[str, Callable[[str, Path], Path], str], ...] = (
 """Name of the package, how to download it, and the folder in it."""
 
 
+def print_rows(folder: Path, rows: list[dict[str, Any]], every: bool) -> None:
+    """Print the failed files, or `every` one, and the numbers of files by outcome."""
+    for row in rows:
+        if every or row["outcome"] == "failed":
+            print(f"{row['outcome']:8}{row['seconds']:6.2f} s {row['mb']:5} MB  {row['file']}: {row['message']}")
+    counts = collections.Counter(row["outcome"] for row in rows)
+    maxima = [max((row[key] for row in rows), default=0) for key in ("seconds", "mb")]
+    print(
+        f"{folder.name}: {len(rows):,} files, {counts['read']:,} read, {counts['refused']:,} refused, "
+        f"{counts['failed']:,} failed; at most {maxima[0]:.1f} s and {maxima[1]:,} MB"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
@@ -184,18 +117,15 @@ def main() -> int:
     arguments = parser.parse_args()
     folders = [*arguments.folders, *(downloaded_folders(arguments.fetch) if arguments.fetch else ())]
     results = []
-    for folder in folders:
-        rows = [read_in_process(path) for path in sorted(folder.rglob("*")) if path.is_file()]
-        results += [{"collection": folder.name} | row for row in rows]
-        for row in rows:
-            if arguments.list or row["outcome"] == "failed":
-                print(f"{row['outcome']:8}{row['seconds']:6.2f} s {row['mb']:5} MB  {row['file']}: {row['message']}")
-        counts = collections.Counter(row["outcome"] for row in rows)
-        maxima = [max((row[key] for row in rows), default=0) for key in ("seconds", "mb")]
-        print(
-            f"{folder.name}: {len(rows):,} files, {counts['read']:,} read, {counts['refused']:,} refused, "
-            f"{counts['failed']:,} failed; at most {maxima[0]:.1f} s and {maxima[1]:,} MB"
-        )
+    with Worker() as worker:
+        for folder in folders:
+            rows = []
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                found = worker.run("table" if path.name.lower().endswith(TABLES) else "decode", path)
+                row = {"file": str(path), "outcome": found.result, "message": found.message}
+                rows.append(row | {"seconds": found.seconds, "mb": found.mb})
+            results += [{"collection": folder.name} | row for row in rows]
+            print_rows(folder, rows, arguments.list)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return int(not results or any(row["outcome"] == "failed" for row in results))
