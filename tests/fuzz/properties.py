@@ -1,6 +1,5 @@
 """What holds for every valid table, folder and archive: nothing is lost in silence, and writing loses nothing."""
 
-import csv
 import io
 import os
 import re
@@ -19,10 +18,12 @@ from hypothesis.strategies import SearchStrategy
 from strategies import WrittenArchive, WrittenFolder, WrittenPhotos, WrittenTable, row_text, zip_of
 
 from muslin.data import read
+from muslin.data.convert import convert
+from muslin.data.dataset import Dataset
 from muslin.data.tables import AddedColumn, open_table
 from muslin.data.tables.photo_lookup import table_photos
 
-SKIPPED_ROWS = ("empty_rows_skipped",)
+SKIPPED_ROWS = ("empty_rows_skipped", "header_rows_repeated")
 """Codes of messages that count rows which are not read."""
 
 REPAIRED_ROWS = ("short_rows_filled", "cells_joined")
@@ -113,10 +114,7 @@ def check_workbook(table: WrittenTable, folder: Path) -> None:
 
 def check_folder(folder: WrittenFolder, scratch: Path) -> None:
     """Every photo is read with its label and part, and every other file is counted."""
-    for name, content in folder.files.items():
-        path = scratch / "photos" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    write_files(folder.files, scratch / "photos")
     check_labels(scratch / "photos", folder)
 
 
@@ -150,12 +148,9 @@ def check_photos(table: WrittenPhotos, scratch: Path) -> None:
     if table.place == "zip":
         (scratch / place).write_bytes(zip_of(table.photos, zipfile.ZIP_STORED))
     else:
-        for name, content in table.photos.items():
-            path = scratch / place / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-    lines = [row_text(("photo", "label"), ",", csv.QUOTE_MINIMAL)]
-    lines += [row_text((cell, ("hat", "dress")[i % 2]), ",", csv.QUOTE_MINIMAL) for i, cell in enumerate(table.cells)]
+        write_files(table.photos, scratch / place)
+    lines = [row_text(("photo", "label"), ",")]
+    lines += [row_text((cell, ("hat", "dress")[i % 2]), ",") for i, cell in enumerate(table.cells)]
     (scratch / "table.csv").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     images = scratch / place if table.place in ("folder", "zip") else None
     dataset = read(scratch / "table.csv", images=images, target="label")
@@ -167,6 +162,31 @@ def check_photos(table: WrittenPhotos, scratch: Path) -> None:
     assert [photo.content() for photo in found] == list(table.photos.values())
 
 
+def check_conversion(folder: WrittenFolder, scratch: Path) -> None:
+    """Converted to each format that holds photos, they have the same pixels, labels and parts."""
+    write_files(folder.files, scratch / "photos")
+    dataset = read(scratch / "photos")
+    for format_ in ("parquet", "folders"):
+        converted = convert(dataset, format_, scratch / f"converted.{format_}")
+        assert (converted.count, converted.excluded) == (len(dataset), ())
+        check_messages(converted.warnings)
+        assert contents(read(converted.path)) == contents(dataset)
+
+
+def contents(dataset: Dataset) -> list[tuple[str, str, bytes]]:
+    """Per image its part, its label and its pixels, sorted."""
+    parts = [""] * len(dataset) if dataset.parts is None else dataset.parts.tolist()
+    classes = [dataset.targets[0].classes[i] for i in dataset.labels[dataset.targets[0].name].tolist()]
+    return sorted(zip(parts, classes, (dataset.images[i].tobytes() for i in range(len(dataset))), strict=True))
+
+
+def write_files(files: dict[str, bytes], folder: Path) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
 PROPERTIES: dict[str, tuple[SearchStrategy[Any], Callable[[Any, Path], object]]] = {
     "text-tables": (strategies.text_tables(), check_text_table),
     "workbooks": (strategies.workbooks(), check_workbook),
@@ -174,6 +194,7 @@ PROPERTIES: dict[str, tuple[SearchStrategy[Any], Callable[[Any, Path], object]]]
     "parquet-tables": (strategies.parquet_tables(), check_parquet),
     "folders": (strategies.folders(), check_folder),
     "archives": (strategies.archives(), check_archive),
+    "conversions": (strategies.folders(), check_conversion),
     "photos-in-tables": (strategies.photos_in_tables(), check_photos),
 }
 """Per name the strategy, and what is checked of a value with an empty folder for its files."""
