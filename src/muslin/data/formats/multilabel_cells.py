@@ -3,7 +3,7 @@
 import ast
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,59 +92,48 @@ def _parse_list(cell: Cell) -> list[str] | None:
 
 
 def encode_column(
-    name: str, column: Column, rows: NDArray[np.intp], separator: str | None
+    name: str,
+    column: Column,
+    rows: NDArray[np.intp],
+    separator: str | None,
+    classes: tuple[str, ...] = (),
+    unknown: Column | None = None,
 ) -> tuple[Target, NDArray[np.integer[Any]]]:
     """The target in a column, and its labels in `rows`: int64 (rows,) or int8 (rows, classes).
 
-    The classes are those of the whole column, so that an index means the same whichever rows are chosen.
     An empty cell is UNKNOWN; an empty list means that none of the labels holds.
+
+    Args:
+        classes: in their order; by default those of the whole column, so that an index means the same whichever rows
+            are chosen.
+        unknown: a column of lists of the labels of which it is not known whether they hold.
 
     Raises:
         DataError: no label is known.
+        KeyError: a label is not one of `classes`.
     """
-    codes = column.codes[rows]
     if separator is None:
         cells = [", ".join(cell) if isinstance(cell, tuple) else cell.strip() for cell in column.categories]
-        if {cell.lower() for cell in cells} <= {"true", "false", ""}:
+        if {cell.lower() for cell in cells} <= {"true", "false", ""} and not classes:
             cells = [cell.lower() for cell in cells]  # programs spell booleans True, TRUE and true
-        target, labels = encode_labels(name, np.array(cells, dtype=object))
-        return target, labels[codes]
-    lists = [_labels_in(cell, separator) for cell in column.categories]
-    classes = sorted_classes({label for labels_ in lists if labels_ for label in labels_})
+        if classes:
+            index = {label.strip(): i for i, label in enumerate(classes)} | {"": UNKNOWN}
+            target, labels = Target(name, classes), np.array([index[cell] for cell in cells], dtype=np.int64)
+        else:
+            target, labels = encode_labels(name, np.array(cells, dtype=object))
+        return target, labels[column.codes[rows]]
+    lists, unknown_lists = (
+        [_labels_in(cell, separator) for cell in each.categories] if each else [] for each in (column, unknown)
+    )
+    classes = classes or sorted_classes({label for labels in (*lists, *unknown_lists) for label in labels or ()})
     if not classes:
         raise DataError("unlabelled", name=name, n=len(column.codes))
-    return encode_lists(name, classes, [lists[code] for code in codes.tolist()])
-
-
-def encode_listed(
-    name: str, column: Column, rows: NDArray[np.intp], listed: Mapping[str, Any], unknown: Column | None
-) -> tuple[Target, NDArray[np.integer[Any]]]:
-    """As `encode_column`, for a column whose classes, in order, and kind the file lists.
-
-    Args:
-        listed: `classes` and `kind`; without them they are those of the cells.
-        unknown: per row the labels of which it is not known whether they hold.
-
-    Raises:
-        KeyError: a label is not one of the classes.
-    """
-    if listed.get("kind") == "multiclass":
-        classes = tuple(map(str, listed["classes"]))
-        index = {label.strip(): i for i, label in enumerate(classes)} | {"": UNKNOWN}
-        labels = np.array([index[str(cell)] for cell in column.categories], dtype=np.int64)
-        return Target(name, classes), labels[column.codes[rows]]
-    lists, unknown_lists = (
-        None if each is None else [_labels_in(each.categories[code], LIST) for code in each.codes[rows].tolist()]
-        for each in (column, unknown)
+    return encode_lists(
+        name,
+        classes,
+        [lists[code] for code in column.codes[rows].tolist()],
+        [unknown_lists[code] for code in unknown.codes[rows].tolist()] if unknown else None,
     )
-    found = {
-        label
-        for each in (column, unknown)
-        if each
-        for cell in each.categories
-        for label in _labels_in(cell, LIST) or ()
-    }
-    return encode_lists(name, tuple(map(str, listed.get("classes") or sorted(found))), lists or (), unknown_lists)
 
 
 def encode_lists(

@@ -67,7 +67,7 @@ def _detect_among_photos(contents: Contents) -> str | None:
     except DataError as error:
         if error.code not in CONFLICTS:
             raise
-    return f"photos and the table {groups[0].names[0]}" if groups else None
+    return f"the table {groups[0].names[0]}" if groups else None
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
 from muslin.data.formats.label_columns import label_columns
-from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column, encode_listed
+from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
@@ -219,18 +219,17 @@ def _encode_targets(
         column = table.columns[name]
         if set(table.columns) == CLOTHING_COLUMNS and name == "label":
             column = _drop_not_classes(column, rows, fixes)
-        separator = None
         listed = roles.listed.get(name, {})
         unknown_labels = table.columns.get(listed.get("unknown", name + UNKNOWN_SUFFIX))
         if listed or unknown_labels:
-            try:
-                target, labels[name] = encode_listed(name, column, rows, listed, unknown_labels)
-            except (KeyError, TypeError) as error:
-                raise DataError("parquet_metadata", path=str(table.path), reason=str(error)) from error
+            separator = None if listed.get("kind") == "multiclass" else LIST
         else:
-            strict = not options.all_targets
-            separator = choose_separator(table.path, name, column, separators.get(name), strict)
-            target, labels[name] = encode_column(name, column, rows, separator)
+            separator = choose_separator(table.path, name, column, separators.get(name), not options.all_targets)
+        try:
+            classes = tuple(map(str, listed.get("classes", ())))
+            target, labels[name] = encode_column(name, column, rows, separator, classes, unknown_labels)
+        except (KeyError, TypeError) as error:
+            raise DataError("parquet_metadata", path=str(table.path), reason=str(error)) from error
         targets.append(target)
         how = "lists of labels" if separator == LIST else f"labels separated by {separator!r}"
         described.append(f"{name} ({how})" if separator else name)
@@ -348,14 +347,11 @@ def _as_described(dataset: Dataset, file: Parquet | None) -> Dataset:
     if not file or not file.description:
         return dataset
     description = file.description
-    try:
-        images = dataset.images
-        if shape := description.get("pixels"):
-            pixels = np.empty((len(images), *shape), dtype=np.uint8)
-            for row in range(len(images)):
-                pixels[row] = images[row]
-            images = PixelImages(pixels)
-        name, transform = str(description.get("name") or dataset.name), str(description.get("transform", "fit"))
-        return replace(dataset, name=name, transform=transform, images=images)
-    except (TypeError, ValueError) as error:
-        raise DataError("parquet_metadata", path=str(file.path), reason=str(error)) from error
+    images = dataset.images
+    if shape := description.get("pixels"):
+        pixels = [images[row] for row in range(len(images))]
+        if any(list(each.shape) != shape for each in pixels):
+            raise DataError("parquet_metadata", path=str(file.path), reason=f"pixels: {shape}")
+        images = PixelImages(np.stack(pixels))
+    transform = "fashion-mnist" if description.get("transform") == "fashion-mnist" else "fit"
+    return replace(dataset, name=str(description.get("name") or dataset.name), transform=transform, images=images)
