@@ -207,6 +207,13 @@ def test_fiftyone_folder_of_unlabelled_samples_is_no_class(tmp_path: Path) -> No
     assert fixes(data)["photos_without_label"]["count"] == 2
 
 
+def test_photos_beside_class_folders_are_kept_without_a_label(tmp_path: Path) -> None:
+    data = read(lay(tmp_path, *classes_in("", "dress", "hat"), "cover.jpg"))
+    assert data.ids.tolist()[0] == "cover.jpg"
+    assert data.labels["label"].tolist() == [UNKNOWN, 0, 0, 1, 1]
+    assert fixes(data) == {"photos_without_label": {"count": 1, "names": ["cover.jpg"], "more": None}}
+
+
 def test_test_photos_without_labels_are_kept_and_counted(tmp_path: Path) -> None:
     data = read(lay(tmp_path, "train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg", "test1/2.jpg"))
     assert data.targets[0].classes == ("cat", "dog")

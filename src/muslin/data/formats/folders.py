@@ -65,7 +65,8 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
 
     Classes are sorted by name over all parts, so that a class missing from a part keeps its index. With `levels` 2 or
     more, a class is called by its path, `upper/shirt`. There is no target where neither folders nor file names hold a
-    label. Folders called as DeepFashion's products (`id_00000002`) are groups, and no part of a class's name.
+    label. Photos beside the folders of classes have no label, and those beside the folders of parts are left out.
+    Folders called as DeepFashion's products (`id_00000002`) are groups, and no part of a class's name.
 
     Raises:
         DataError: there is no photo, no folder is as deep as `levels`, two folders could be the test part, or an
@@ -91,10 +92,12 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     used = [*photos, top + classes_file.NAME] if declared else photos
     fixes += _left_out(files, used, top, notes, levels + divided)
     outside = sorted(set(photos) - {sample.name for sample in samples})
-    if declared:
-        samples = [sample._replace(label=unquote(sample.label)) for sample in samples] + list(map(Sample, outside))
-    elif outside:
+    if divided and outside and not declared:
         fixes.append(_outside_note(outside, {sample.name for sample in samples}, top))
+    else:
+        samples += map(Sample, outside)
+    if declared:
+        samples = [sample._replace(label=unquote(sample.label)) for sample in samples]
     order = {part: i for i, part in enumerate((*PARTS, ""))}
     samples.sort(key=lambda sample: (order[sample.part], sample.label, sample.name))
     classes = declared or tuple(sorted({sample.label for sample in samples} - {""}))
