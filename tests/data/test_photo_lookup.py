@@ -319,3 +319,33 @@ def test_rows_and_photos_that_are_not_used_are_counted(tmp_path: Path) -> None:
     assert fixes["photos_missing"]["names"] == ["gone.jpg"]
     assert (fixes["photos_first_of_several"]["count"], fixes["photos_first_of_several"]["unused"]) == (1, 2)
     assert (fixes["photo_columns_unused"]["column"], fixes["photo_columns_unused"]["others"]) == ("front", ["back"])
+
+
+def test_number_beside_names_of_files_is_no_photo(tmp_path: Path) -> None:
+    for number in range(4):
+        garment("hat", number).save(tmp_path / f"00{number}.jpg")
+    rows = [f"{n},{'ab'[n % 2]}{n}.jpg,{'xy'[n % 2]}" for n in range(4)]
+    (tmp_path / "t.csv").write_text("\n".join(["sku,file,kind", *rows]))
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "t.csv")
+    params = error.value.params
+    assert (error.value.code, params["example"], params["photos"]) == ("photo_column_not_found", "a0.jpg", 4)
+    assert params["tried"] == [str(tmp_path / "a0.jpg")]
+    assert len(read(tmp_path / "t.csv", image_column="sku", target="kind")) == 4
+
+
+@pytest.mark.parametrize("cell", ["https://example.org/7", "/data/upload/1/7.jpg", "7.jpg"])
+def test_only_digits_alone_can_lack_zeros(tmp_path: Path, cell: str) -> None:
+    garment("hat", 1).save(tmp_path / "007.jpg")
+    assert isinstance(PhotoLookup([tmp_path]).find(cell), ImageError)
+
+
+def test_id_with_files_of_several_suffixes_is_counted(tmp_path: Path) -> None:
+    for number, suffix in enumerate(("webp", "jpg", "png")):
+        garment("hat", number).save(tmp_path / f"a.{suffix}")
+    photos = PhotoLookup([tmp_path])
+    found = photos.find("a")
+    assert not isinstance(found, ImageError)
+    assert found.name.endswith("a.jpg")
+    [fix] = photos.fixes
+    assert (fix.code, fix.params["names"], fix.params["unused"]) == ("photos_first_of_several", ["a"], 2)

@@ -152,7 +152,10 @@ class PathIndex:
         while last < len(self._hashes) and self._hashes[last] == hash(key):
             last += 1
         paths = (self.paths[i] for i in self._order[first:last].tolist())
-        return [self._match(path, reading) for path in paths if _key(path.rpartition("/")[2]) == key]
+        matches = [self._match(path, reading) for path in paths if _key(path.rpartition("/")[2]) == key]
+        # only a spreadsheet takes zeros from a number, and only from a cell of digits
+        is_number = not reading.kind and not photo_suffix(reading.pieces[-1])
+        return [match for match in matches if is_number or match.rank[2]]
 
     def _match(self, path: str, reading: Reading) -> Match:
         starts = [path[len(place) :] for place in self._places if path.startswith(place)]

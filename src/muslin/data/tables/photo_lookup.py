@@ -1,12 +1,12 @@
 """Which column of a table names the photos, and which photo a cell names."""
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from muslin.data.photo_names import PathIndex, in_code_pages, is_web_address, photo_suffix, readings, several_names
 from muslin.data.photo_places import Place, are_copies, open_place, why_unreadable
@@ -50,8 +50,18 @@ MAX_FOUND_EXAMPLES = 2
 """Cells named in a message on photos that were found, each with its photo's path."""
 
 
-Key = tuple[str, str | None, str | None]
 T = TypeVar("T")
+
+
+class Found(NamedTuple):
+    """What a cell names: its photo or why there is none, a message's code that says how it was found if not as it is
+    spelled, the example there, and how many other photos the cell names.
+    """
+
+    photo: Photo | ImageError
+    code: str = ""
+    example: str = ""
+    unused: int = 0
 
 
 class PhotoLookup:
@@ -70,8 +80,8 @@ class PhotoLookup:
         self._places = [open_place(place) if isinstance(place, Path) else place for place in places]
         self.keep_alive = [place.keep_alive for place in self._places]
         self._indices: list[tuple[Place, PathIndex]] | None = None
-        self._counts: Counter[Key] = Counter()
-        self._examples: dict[Key, list[str]] = {}
+        self._counts: Counter[tuple[str, str | None, str | None]] = Counter()
+        self._examples: defaultdict[tuple[str, str | None, str | None], list[str]] = defaultdict(list)
         self._cell_of: dict[str, int] = {}
         self._unused = 0
 
@@ -81,68 +91,59 @@ class PhotoLookup:
         fixes = []
         for key, count in self._counts.items():
             (code, hint, kind), names = key, list(self._examples[key])
-            more = max(count - len(names), 0) or None
             params: dict[str, Any] = {"kind": kind} if kind else {}
             params |= {"unused": self._unused} if code == "photos_first_of_several" else {}
-            fixes.append(Message(code, hint, **params, count=count, names=names, more=more))
+            fixes.append(Message(code, hint, **params, count=count, names=names, more=count - len(names) or None))
         return tuple(fixes)
 
     def find(self, cell: Cell, row_number: int = 0) -> Photo | ImageError:
         """The photo that a cell names, or why there is none; `row_number` stands for an empty cell in messages."""
-        found, code, example = self.locate(cell)
-        if isinstance(found, ImageError):
-            example = example or str(row_number)
-            self._count((NOT_FOUND[found.code], found.message.hint_code, found.params.get("kind")), example)
+        photo, code, example, unused = self.locate(cell)
+        if isinstance(photo, ImageError):
+            kind = photo.params.get("kind")
+            self._count(NOT_FOUND[photo.code], example or str(row_number), photo.message.hint_code, kind)
         elif code:
-            self._count((code, None, None), example, MAX_FOUND_EXAMPLES)
-            self._unused += len(several_names(cell)) - 1 if code == "photos_first_of_several" else 0
-            if code in BY_END and self._cell_of.setdefault(found.name, hash(cell)) != hash(cell):
-                self._count(("photos_named_twice", None, None), example, MAX_FOUND_EXAMPLES)
-        return found
+            self._count(code, example)
+            self._unused += unused
+            if code in BY_END and self._cell_of.setdefault(photo.name, hash(cell)) != hash(cell):
+                self._count("photos_named_twice", example)
+        return photo
 
-    def _count(self, key: Key, example: str, max_examples: int = MAX_EXAMPLES) -> None:
-        self._counts[key] += 1
-        if self._counts[key] <= max_examples:
-            self._examples.setdefault(key, []).append(example)
+    def _count(self, code: str, example: str, hint: str | None = None, kind: str | None = None) -> None:
+        self._counts[code, hint, kind] += 1
+        if self._counts[code, hint, kind] <= (MAX_EXAMPLES if code in NOT_FOUND.values() else MAX_FOUND_EXAMPLES):
+            self._examples[code, hint, kind].append(example)
 
-    def locate(self, cell: Cell, as_spelled: bool = False) -> tuple[Photo | ImageError, str, str]:
-        """As `find`, without counting, with how the photo was found, and an example of that for a message.
-
-        Args:
-            as_spelled: search no other spellings.
-        """
+    def locate(self, cell: Cell, as_spelled: bool = False) -> Found:
+        """As `find`, without counting; with `as_spelled` no other spellings are searched."""
         text = cell_name(cell)
-        names = several_names(cell)
         if not text:
-            return ImageError("photo_not_named"), "", ""
-        if isinstance(cell, str) and (photo := self._as_spelled(cell)):
-            return why_unreadable(photo, cell) or photo, "", cell
-        for name in names:
-            found, kind, example = self.locate(name, as_spelled)
-            if isinstance(found, Photo):
-                return (found, "photos_first_of_several", text) if len(names) > 1 else (found, kind, example)
-        if as_spelled or names:
-            return ImageError("no_such_photo", path=text), "", text
-        return self._by_index(text)
+            return Found(ImageError("photo_not_named"))
+        if isinstance(cell, str) and (photos := self._as_spelled(cell)):
+            code = "photos_first_of_several" if len(photos) > 1 else ""
+            return Found(why_unreadable(photos[0], cell) or photos[0], code, cell, len(photos) - 1)
+        if names := several_names(cell):
+            each = (self.locate(name, as_spelled) for name in names)
+            found = next((found for found in each if isinstance(found.photo, Photo)), self.locate(names[0], as_spelled))
+            several = len(names) > 1
+            return Found(found.photo, "photos_first_of_several", text, len(names) - 1) if several else found
+        return Found(ImageError("no_such_photo", path=text), "", text) if as_spelled else self._by_index(text)
 
-    def _as_spelled(self, cell: str) -> Photo | None:
+    def _as_spelled(self, cell: str) -> list[Photo]:
+        """The file of this path; several where it lacks its suffix, the likeliest first."""
         for place in self._places:
-            name = cell
-            if os.path.isabs(cell):
-                name = os.path.relpath(cell, os.path.abspath(place.path))
-            name = os.path.normpath(name)
-            if name.startswith(".."):
-                continue
+            name = os.path.normpath(os.path.relpath(cell, os.path.abspath(place.path)) if os.path.isabs(cell) else cell)
             own_name = place.path.name.split(".")[0] + "/"
-            for path in (name, name.removeprefix(own_name)) if name.startswith(own_name) else (name,):
+            for path in dict.fromkeys((name, name.removeprefix(own_name))):
                 suffix = os.path.splitext(path)[1]
                 is_complete = suffix.lower() in IMAGE_SUFFIXES
-                for missing in ("",) if is_complete else place.suffixes(os.path.dirname(path)):
-                    if (missing or is_complete or not suffix) and (photo := place.photo(path + missing)):
-                        return photo
-        return None
+                ends = [""] if is_complete else place.suffixes(os.path.dirname(path))
+                names = [path + end for end in ends if not path.startswith("..") and (end or is_complete or not suffix)]
+                if photos := [photo for name in names if (photo := place.photo(name))]:
+                    return photos
+        return []
 
-    def _by_index(self, cell: str) -> tuple[Photo | ImageError, str, str]:
+    def _by_index(self, cell: str) -> Found:
         """The photo whose path has most of its end in common with the cell."""
         first, *others = readings(cell)
         elsewhere: list[str] = []
@@ -153,23 +154,24 @@ class PhotoLookup:
             photos = {m.path: photo for m, place in fitting if m.rank == best and (photo := place.photo(m.path))}
             if len(photos) > 1 and not are_copies(photos.values()):
                 error = ImageError("photo_ambiguous", path=cell, names=list(photos)[:MAX_EXAMPLES])
-                return error, "", f"{cell} → {' | '.join(photos)}"
+                return Found(error, "", f"{cell} → {' | '.join(photos)}")
             for path, photo in photos.items():
-                kind = next(match.kind for match, _ in fitting if match.path == path)
-                return why_unreadable(photo, cell) or photo, kind, f"{cell} → {path}"
+                code = next(match.kind for match, _ in fitting if match.path == path)
+                return Found(why_unreadable(photo, cell) or photo, code, f"{cell} → {path}")
             elsewhere += [match.path for match, _ in matches]
+        code = "photo_outside" if first.leaves or (os.path.isabs(cell) and os.path.isfile(cell)) else "no_such_photo"
+        error = ImageError(code, path=cell)
         if is_web_address(cell):
-            return ImageError("photo_is_url", path=cell), "", cell
-        if elsewhere:
-            return ImageError("photo_elsewhere", path=cell, names=elsewhere[:MAX_EXAMPLES]), "", cell
-        is_outside = first.leaves or (os.path.isabs(cell) and os.path.isfile(cell))
-        return ImageError("photo_outside" if is_outside else "no_such_photo", path=cell), "", cell
+            error = ImageError("photo_is_url", path=cell)
+        elif elsewhere:
+            error = ImageError("photo_elsewhere", path=cell, names=elsewhere[:MAX_EXAMPLES])
+        return Found(error, "", cell)
 
     def searched(self, cell: Cell) -> dict[str, Any]:
         """The parameters of a message that a cell's photo was not found: `example`, `reason`, `tried` paths, the number
         of `photos` in all places and one's `name`.
         """
-        found = self.locate(cell)[0]
+        found = self.locate(cell).photo
         text = next(iter(several_names(cell)), cell if isinstance(cell, str) else "")
         path = "/".join(next(readings(text)).pieces)
         names = [path for _, index in self._index() for path in index.paths]
@@ -255,7 +257,7 @@ def table_photos(
     lookup = PhotoLookup(places)
     if image_column is not None:
         check_column(table.path, image_column, table.columns)
-        if not any(isinstance(lookup.locate(cell)[0], Photo) for _, (cell,) in table.rows([image_column])):
+        if not any(isinstance(lookup.locate(cell).photo, Photo) for _, (cell,) in table.rows([image_column])):
             raise _not_found(table, [image_column], lookup)
         return TablePhotos(image_column, lookup)
     names = [name for name in dict.fromkeys(table.columns) if name]
@@ -286,12 +288,15 @@ def _columns_of_photos(cells_of: Mapping[str, Sequence[Cell]], lookup: PhotoLook
 
     Args:
         cells_of: a sample of each column's cells.
-        as_spelled: only columns of which at least half of the cells name photos as they are spelled.
+        as_spelled: only columns of which at least half of the cells name photos as they are spelled. Otherwise, where
+            some columns hold names of files, only these: a number beside them means another thing.
     """
     found = []
-    for name, cells in cells_of.items():
+    names_files = {name for name, cells in cells_of.items() if 2 * sum(map(_names_file, cells)) > len(cells)}
+    for name in cells_of if as_spelled else names_files or cells_of:
+        cells = cells_of[name]
         distinct = list(dict.fromkeys(cell for cell in cells if cell))
-        photos = {cell: photo for cell in distinct if isinstance(photo := lookup.locate(cell, as_spelled)[0], Photo)}
+        photos = {cell: photo for cell in distinct if isinstance(photo := lookup.locate(cell, as_spelled).photo, Photo)}
         is_likely = 2 * len(photos) >= len(distinct)
         if photos and (is_likely or (not as_spelled and _is_named_so(name, distinct))):
             rank = PHOTO_COLUMNS.index(name.lower()) if name.lower() in PHOTO_COLUMNS else len(PHOTO_COLUMNS)
@@ -307,8 +312,12 @@ def _columns_of_photos(cells_of: Mapping[str, Sequence[Cell]], lookup: PhotoLook
 
 def _is_named_so(name: str, cells: Sequence[Cell]) -> bool:
     """Whether a column's name or one of its cells looks like a photo's."""
-    texts = (text for cell in cells for text in ([cell] if isinstance(cell, str) else cell))
-    return name.lower() in PHOTO_COLUMNS or any(photo_suffix(text.partition("?")[0]) for text in texts)
+    return name.lower() in PHOTO_COLUMNS or any(_names_file(cell) or is_web_address(cell_name(cell)) for cell in cells)
+
+
+def _names_file(cell: Cell) -> bool:
+    texts = [cell] if isinstance(cell, str) else cell
+    return any(photo_suffix(text) and not is_web_address(text) for text in texts)
 
 
 def _spread(rows: Iterable[T]) -> list[T]:
@@ -327,7 +336,7 @@ def _not_found(table: TableFile, names: Sequence[str], lookup: PhotoLookup) -> D
     """An error that shows one cell and where its photo was searched."""
     rows = [row.cells for row in islice(table.rows(names), SAMPLE_ROWS)]
     columns = [(name, [row[i] for row in rows if row[i]]) for i, name in enumerate(names)]
-    columns.sort(key=lambda column: (not _is_named_so(*column), not column[1]))
+    columns.sort(key=lambda column: (not any(map(_names_file, column[1])), not _is_named_so(*column), not column[1]))
     example = next((cell for _, cells in columns for cell in cells), "")
     formulas = next((fix.params for fix in table.fixes if fix.code == "formulas_without_result"), {"names": [None]})
     empty = {"formulas": formulas.get("count"), "cell": formulas["names"][0]}
