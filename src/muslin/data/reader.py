@@ -15,6 +15,7 @@ from muslin.data.rare_classes import reduce_rare_classes
 from muslin.data.registry import DATASETS, recognise, with_registered_classes
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, no_log
+from muslin.storage.local_path import check_local
 
 
 def read(
@@ -62,6 +63,7 @@ def read(
         DataError: the data set does not exist, or its files cannot be read.
         StorageError: a download cannot be stored.
     """
+    check_local(data, test, images)
     if rare_classes and not min_per_class:
         raise DataError("rare_without_minimum")
     names = (target,) if isinstance(target, str) else tuple(target or ())

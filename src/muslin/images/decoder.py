@@ -30,6 +30,7 @@ from PIL.ExifTags import Base as Tag
 from muslin.errors import ImageError
 from muslin.images.file_kinds import unsupported_content
 from muslin.messages import Message
+from muslin.storage.local_path import url_of
 
 # Importing these four makes Image.open know them without loading every plugin Pillow has; preinit brings in
 # BMP, GIF, JPEG, PNM and PNG.
@@ -149,6 +150,8 @@ def _read_bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
             with Path(source).open("rb") as file:
                 data = file.read(max_bytes + 1)
         except FileNotFoundError as error:
+            if url := url_of(source):
+                raise ImageError("path_is_url", url=url) from error
             raise ImageError("image_missing", name=name) from error
         except IsADirectoryError as error:
             raise ImageError("image_is_folder", name=name) from error

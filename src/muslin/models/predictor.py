@@ -36,6 +36,7 @@ from muslin.models import runtime
 from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, Preprocessing, check_tensor, open_bundle
 from muslin.models.container import locating_errors
 from muslin.models.runtime import run_session, runtime_errors
+from muslin.storage.local_path import check_local
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -177,6 +178,7 @@ class Predictor:
         Raises:
             BundleError: see `muslin.models.bundle.open_bundle`; or the folder holds no model.
         """
+        check_local(path)
         path = Path(path)
         if os.path.isdir(path):
             path = path / MODEL_FILE

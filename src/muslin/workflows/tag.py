@@ -36,6 +36,7 @@ from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, Acceptance
 from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
 from muslin.storage.atomic import atomic_file, remove_partial_files
+from muslin.storage.local_path import check_local
 
 ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
 """Columns, in lower case, whose cells should be unique to a product."""
@@ -163,6 +164,7 @@ class _Job:
 
 
 def _plan(model: "str | Path | Predictor", data: str | Path, out: Path, options: TagOptions, log: Log) -> _Job:
+    check_local(data, options.read_options.get("images"), options.taxonomy)
     _check_output(Path(data), out, model, options.taxonomy)
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     policies = predictor.policies(options.precision, options.guarantee)

@@ -32,7 +32,7 @@ SAMPLE_ROWS = 200
 
 NOT_FOUND = {
     "photo_not_named": "photos_not_named",
-    "photo_is_url": "photos_are_urls",
+    "path_is_url": "photos_are_urls",
     "photo_outside": "photos_outside",
     "photo_ambiguous": "photos_ambiguous",
     "photo_elsewhere": "photos_missing",
@@ -162,7 +162,7 @@ class PhotoLookup:
         code = "photo_outside" if first.leaves or (os.path.isabs(cell) and os.path.isfile(cell)) else "no_such_photo"
         error = ImageError(code, path=cell)
         if is_web_address(cell):
-            error = ImageError("photo_is_url", path=cell)
+            error = ImageError("path_is_url", url=cell)
         elif elsewhere:
             error = ImageError("photo_elsewhere", path=cell, names=elsewhere[:MAX_EXAMPLES])
         return Found(error, "", cell)
