@@ -268,6 +268,12 @@ def test_consumer_to_shop_has_each_photo_once(consumer_to_shop: Path) -> None:
     assert len(set(data.groups)) == 3
 
 
+def test_high_resolution_photos_are_found_where_only_they_are(in_shop: Path) -> None:
+    before = read(in_shop).fingerprint
+    (in_shop / "Img/img").rename(in_shop / "Img/img_highres")
+    assert read(in_shop).fingerprint == before
+
+
 @pytest.mark.parametrize("benchmark", ["in_shop", "consumer_to_shop"])
 def test_boxes_of_both_item_lists_crop_photos(benchmark: str, request: pytest.FixtureRequest) -> None:
     root: Path = request.getfixturevalue(benchmark)

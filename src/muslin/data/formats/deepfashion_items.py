@@ -53,7 +53,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     fixes = [Message("photos_in_two_parts", **examples(moved))] if moved else []
     folders = [name.split("/")[-4:-2] for name in items]  # WOMEN, Dresses above id_00000002/02_1_front.jpg
     columns = {"category": [pieces[-1] if pieces else "" for pieces in folders]}
-    if GENDERS.issuperset(pieces[0] for pieces in folders if pieces):
+    if {pieces[0] for pieces in folders if pieces} == GENDERS:
         columns["gender"] = [pieces[0] if pieces else "" for pieces in folders]
     chosen = select_targets(path, list(columns), options)
     targets = {name: encode_labels(name, np.array(columns[name])) for name in chosen}
