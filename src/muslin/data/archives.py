@@ -117,7 +117,7 @@ def walk(folder: Path, notes: FolderNotes | None = None) -> Iterator[tuple[str, 
 
 
 def _is_inside(inner: str, outer: str) -> bool:
-    return os.path.commonpath([inner, outer]) == outer
+    return f"{inner}{os.sep}".startswith(f"{outer.rstrip(os.sep)}{os.sep}")
 
 
 def archive_files(path: Path, notes: FolderNotes | None = None) -> tuple[dict[str, Photo], Any]:
