@@ -2,6 +2,7 @@
 
 import io
 import struct
+import threading
 import time
 import warnings
 import zlib
@@ -16,6 +17,7 @@ from PIL import Image
 
 from muslin.errors import ImageError
 from muslin.images import TRANSFORMS, apply_transform, decode, encode_png
+from muslin.images.decoding_limits import PixelBudget
 from muslin.messages import Message
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -269,7 +271,7 @@ def test_the_first_of_several_frames_is_used_and_noted(format, code):
     options = {"lossless": True} if format == "WEBP" else {}
     decoded = decode(encoded(frames[0], format, save_all=True, append_images=frames[1:], **options))
     assert np.array_equal(decoded.pixels, np.full((32, 32, 3), RED))
-    assert decoded.notes == (Message(code, n=3),)
+    assert decoded.notes == (Message(code, n=None if format == "TIFF" else 3),)
 
 
 # ── Scaled decoding ──────────────────────────────────────────────────────────────────────────────────────
@@ -570,3 +572,65 @@ def test_an_unknown_transform_is_refused_with_the_nearest():
         apply_transform(FLAG, "fashion_mnist", GRAY_28)
     assert error.value.code == "transform_unknown"
     assert error.value.params["nearest"] == "fashion-mnist"
+
+
+# ── Work that a small file can ask for ───────────────────────────────────────────────────────────────────
+
+
+def refusal(content: bytes) -> ImageError:
+    with pytest.raises(ImageError) as error:
+        decode(content)
+    return error.value
+
+
+def test_a_jpeg_with_its_last_scan_repeated_is_refused():
+    content = encoded(FLAG, "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    repeated = content[:-2] + content[last:-2] * 100 + content[-2:]
+    assert refusal(repeated).code == "too_many_scans"
+
+
+@pytest.mark.parametrize("kind", [b"P2", b"P5"])
+def test_a_pnm_file_full_of_comments_is_refused(kind):
+    assert refusal(kind + b"\n" + b"#x\n" * 300_000 + b"2 2\n255\n1 1 1 1 ").code == "image_header"
+    assert refusal(kind + b"\n#" + b"x" * 900_000 + b"\n2 2\n255\n1 1 1 1 ").code == "image_header"
+
+
+def test_a_plain_pnm_file_with_comments_between_pixels_is_refused():
+    assert refusal(b"P2\n2 2\n255\n" + b"#x\n" * 300_000 + b"1 1 1 1\n").code == "image_header"
+
+
+def test_pnm_files_with_a_few_comments_are_read():
+    content = b"P2 # written by hand\n# 2021\n2 2\n# white\n255\n0 255\n255 0\n"
+    assert decode(content).pixels[:, :, 0].tolist() == [[0, 255], [255, 0]]
+
+
+def test_pages_of_a_tiff_are_not_counted():
+    frames = [Image.new("L", (4, 4), i % 256) for i in range(3000)]
+    decoded = decode(encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:]))
+    assert decoded.notes == (Message("first_page", n=None),)
+
+
+def test_a_large_transparent_image_is_composited_as_a_small_one():
+    random = np.random.default_rng(0)
+    rgba = random.integers(0, 256, (1500, 3000, 4), np.uint8)
+    pixels = decode(encoded(rgba, "PNG")).pixels
+    part = decode(encoded(rgba[:10, :10], "PNG")).pixels
+    assert np.array_equal(pixels[:10, :10], part)
+    assert np.array_equal(decode(encoded(rgba[-10:], "PNG")).pixels, pixels[-10:])
+
+
+def test_pixel_budget_lets_a_large_image_wait_for_small_ones():
+    budget, order = PixelBudget(100), []
+
+    def large():
+        with budget.taking(1000):  # more than all of it: alone
+            order.append("large")
+
+    with budget.taking(60), budget.taking(40):
+        thread = threading.Thread(target=large)
+        thread.start()
+        thread.join(0.2)
+        order.append("small")
+    thread.join(10)
+    assert order == ["small", "large"]

@@ -28,6 +28,7 @@ from PIL import (
 from PIL.ExifTags import Base as Tag
 
 from muslin.errors import ImageError
+from muslin.images.decoding_limits import PIXEL_BUDGET, check_decoding_work
 from muslin.images.file_kinds import unsupported_content
 from muslin.messages import Message
 from muslin.storage.local_path import url_of
@@ -41,6 +42,12 @@ Image.preinit()
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 Pixels = NDArray[np.uint8]
+
+MAX_AVIF_PIXELS = 40_000_000
+"""Decoding an AVIF takes 23 bytes per pixel, twice as many as other formats."""
+
+BAND_PIXELS = 2_000_000
+"""Pixels that are composited at a time, so that a large image is not copied as a whole."""
 
 WHITE = 255
 TIFF_IS_REDUCED = 1
@@ -77,7 +84,8 @@ def decode(
 
     Args:
         source: the file's content, or its path.
-        max_pixels: maximum width times height, checked in the header before anything is decoded.
+        max_pixels: maximum width times height, checked in the header before anything is decoded; of an AVIF at most
+            MAX_AVIF_PIXELS.
         max_bytes: maximum size of the file, checked before it is read.
         min_side_px: allows a JPEG to be decoded at a half, a quarter or an eighth of its size, which is faster;
             its shorter side stays at least this long, unless the file's own is shorter.
@@ -90,12 +98,15 @@ def decode(
     name = name or (str(source) if isinstance(source, str | Path) else "the image")
     data = _read_bytes(source, name, max_bytes)
     kind = _file_kind(data, name)
+    check_decoding_work(data, name, kind)
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             width, height = image.size
+            max_pixels = min(max_pixels, MAX_AVIF_PIXELS if kind == "AVIF" else max_pixels)
             if width * height > max_pixels:
                 raise ImageError("too_many_pixels", name=name, width=width, height=height, max_pixels=max_pixels)
-            return _decode_image(image, name, kind, data, min_side_px, upright)
+            with PIXEL_BUDGET.taking(width * height):
+                return _decode_image(image, name, kind, data, min_side_px, upright)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -122,6 +133,7 @@ def read_header(data: bytes, *, name: str) -> tuple[int, int, str]:
         ImageError: it is empty, in no supported format, or its header is damaged.
     """
     kind = _file_kind(_read_bytes(data, name, len(data)), name)
+    check_decoding_work(data, name, kind)
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
             return image.height, image.width, image.mode
@@ -241,13 +253,25 @@ def _load(image: Image.Image, name: str) -> None:
 
 
 def _frame_count(image: Image.Image) -> int:
-    """Number of frames or pages; 0 where they cannot be counted, although the first can be sound."""
+    """Number of frames or pages; 0 where they are not counted, although there are more than one."""
     try:
+        if image.format == "TIFF":  # counting its pages takes time that grows with their square
+            return _page_count_up_to_two(image)
         count = int(getattr(image, "n_frames", 1))
         image.seek(0)
     except Exception:  # as in decode: damaged data, but not necessarily in the first frame
         return 0
     return count
+
+
+def _page_count_up_to_two(image: Image.Image) -> int:
+    """1, or 0 for more pages."""
+    try:
+        image.seek(1)
+    except EOFError:
+        return 1
+    image.seek(0)
+    return 0
 
 
 def _orientation(image: Image.Image) -> int:
@@ -273,13 +297,23 @@ def _opaque_pixels(image: Image.Image, name: str, kind: str, data: bytes) -> tup
         mode = "L" if gray else "RGB"
         return to_array(image if image.mode == mode else image.convert(mode)), []  # convert copies even then
     _adapt_transparent_colour(image, kind, data)
-    alpha_image = image.convert("RGBA")
-    alpha = alpha_image.getchannel("A")
-    on_white = Image.new("RGB", image.size, (WHITE, WHITE, WHITE))
-    on_white.paste(alpha_image.convert("RGB"), mask=alpha)
-    pixels = to_array(on_white)
-    notes = [Message("transparency_on_white")] if alpha.getextrema() != (WHITE, WHITE) else []
-    return (pixels[:, :, :1] if gray else pixels), notes
+    pixels, is_transparent = _on_white(image, gray)
+    return pixels, [Message("transparency_on_white")] if is_transparent else []
+
+
+def _on_white(image: Image.Image, gray: bool) -> tuple[Pixels, bool]:
+    """The image composited on white, band by band, and whether any pixel is not opaque."""
+    width, height = image.size
+    pixels = np.empty((height, width, 1 if gray else 3), np.uint8)
+    rows, is_transparent = max(1, BAND_PIXELS // width), False
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height))).convert("RGBA")
+        alpha = band.getchannel("A")
+        on_white = Image.new("RGB", band.size, (WHITE, WHITE, WHITE))
+        on_white.paste(band.convert("RGB"), mask=alpha)
+        pixels[top : top + rows] = np.asarray(on_white)[:, :, : pixels.shape[2]]
+        is_transparent |= alpha.getextrema() != (WHITE, WHITE)
+    return pixels, is_transparent
 
 
 def _has_gray_palette(image: Image.Image) -> bool:
