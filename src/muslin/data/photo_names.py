@@ -30,7 +30,7 @@ class Reading:
 
     Attributes:
         pieces: the path's folders and its file's name, without `.` and `..`.
-        kind: what was changed in the cell, a row of `photo_lookup.FOUND_BY`; empty for nothing.
+        kind: what was changed in the cell, a code of a message; empty for nothing.
         leading: of the folders, how many at the start need not be found, because a server made them.
         leaves: whether the path leads out of the folder from which it starts.
     """
@@ -117,7 +117,7 @@ class Match:
 
     Attributes:
         rank: the better, the greater.
-        kind: how it differs from the cell, a row of `photo_lookup.FOUND_BY`; empty for not at all.
+        kind: how it differs from the cell, a code of a message; empty for not at all.
         fits: whether it can be the photo: the folders of the reading and those of the path do not contradict each
             other, or no two photos have the same name and the reading's folder is none of theirs.
     """

@@ -1,22 +1,45 @@
-"""Folders and archives in which photos are found by their paths."""
+"""Folders and archives in which photos are found by what a table or a list calls them."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from muslin.data.archives import check_content, files_in, walk
+from muslin.data.photo_names import PathIndex, in_code_pages, is_web_address, readings, several_names
 from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden, link_error
+from muslin.data.tables.cells import Cell
 from muslin.errors import DataError, ImageError
 from muslin.images.decoder import SIGNATURES
 from muslin.images.file_kinds import MAX_POINTER_BYTES, kind_of_name, pointer_hint
+from muslin.messages import MAX_EXAMPLES, Message
 
 PREFERRED_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 """Tried first where a name lacks its suffix."""
 
 CACHED_FOLDERS = 1024
 """Folders whose suffixes are remembered, a few bytes each."""
+
+NOT_FOUND = {
+    "photo_not_named": "photos_not_named",
+    "path_is_url": "photos_are_urls",
+    "photo_outside": "photos_outside",
+    "photo_ambiguous": "photos_ambiguous",
+    "photo_elsewhere": "photos_missing",
+    "no_such_photo": "photos_missing",
+    "link_broken": "photos_missing",
+    "image_format": "photos_unsupported",
+    "git_pointer": "photos_are_pointers",
+}
+"""Per code of what is said of one cell, that of what is said of all such."""
+
+BY_END = frozenset({"photos_by_address", "photos_by_path_end", "photos_by_label_studio"})
+"""Ways to find a photo by which cells with different paths can mean the same file."""
+
+MAX_FOUND_EXAMPLES = 2
+"""Cells named in a message on photos that were found, each with its photo's path."""
 
 
 class FolderPlace:
@@ -122,3 +145,160 @@ def _can_be_photo(name: str) -> bool:
     """Whether the file is not hidden, and its suffix is that of an image, or it has none."""
     suffix = os.path.splitext(name)[1].lower()
     return (not suffix or suffix in IMAGE_SUFFIXES) and not is_hidden(name)
+
+
+class Found(NamedTuple):
+    """What a cell names: its photo or why there is none, a message's code that says how it was found if not as it is
+    spelled, the example there, and how many other photos the cell names.
+    """
+
+    photo: Photo | ImageError
+    code: str = ""
+    example: str = ""
+    unused: int = 0
+
+
+class PhotoLookup:
+    """Finds what cells name, in folders, zips and tars.
+
+    A cell is a path from one of the places, or a bare id without the suffix. Only where no file has it as it is
+    spelled, the names below the places are listed, once, and the path that has most of its end in common with the cell
+    is taken; see `muslin.data.photo_names`. The same cell is always the same photo, whatever cells came before.
+
+    Attributes:
+        keep_alive: what must live as long as the photos.
+    """
+
+    def __init__(self, places: "Sequence[Path | Place]") -> None:
+        """Raises DataError where a place does not exist, or an archive is damaged."""
+        self._places = [open_place(place) if isinstance(place, Path) else place for place in places]
+        self.keep_alive = [place.keep_alive for place in self._places]
+        self._indices: list[tuple[Place, PathIndex]] | None = None
+        self._counts: Counter[tuple[str, str | None, str | None]] = Counter()
+        self._examples: defaultdict[tuple[str, str | None, str | None], list[str]] = defaultdict(list)
+        self._cell_of: dict[str, int] = {}
+        self._unused = 0
+
+    @property
+    def fixes(self) -> tuple[Message, ...]:
+        """Cells of which `find` found the photo otherwise than as spelled, or not; by kind, counted, with examples."""
+        fixes = []
+        for key, count in self._counts.items():
+            (code, hint, kind), names = key, list(self._examples[key])
+            params: dict[str, Any] = {"kind": kind} if kind else {}
+            params |= {"unused": self._unused} if code == "photos_first_of_several" else {}
+            fixes.append(Message(code, hint, **params, count=count, names=names, more=count - len(names) or None))
+        return tuple(fixes)
+
+    def find(self, cell: Cell, row_number: int = 0) -> Photo | ImageError:
+        """The photo that a cell names, or why there is none; `row_number` stands for an empty cell in messages."""
+        photo, code, example, unused = self.locate(cell)
+        if isinstance(photo, ImageError):
+            kind = photo.params.get("kind")
+            self._count(NOT_FOUND[photo.code], example or str(row_number), photo.message.hint_code, kind)
+        elif code:
+            self._count(code, example)
+            self._unused += unused
+            if code in BY_END and self._cell_of.setdefault(photo.name, hash(cell)) != hash(cell):
+                self._count("photos_named_twice", example)
+        return photo
+
+    def _count(self, code: str, example: str, hint: str | None = None, kind: str | None = None) -> None:
+        self._counts[code, hint, kind] += 1
+        if self._counts[code, hint, kind] <= (MAX_EXAMPLES if code in NOT_FOUND.values() else MAX_FOUND_EXAMPLES):
+            self._examples[code, hint, kind].append(example)
+
+    def locate(self, cell: Cell, as_spelled: bool = False) -> Found:
+        """As `find`, without counting; with `as_spelled` no other spellings are searched."""
+        text = cell_name(cell)
+        if not text:
+            return Found(ImageError("photo_not_named"))
+        if isinstance(cell, str) and (photos := self._as_spelled(cell)):
+            code = "photos_first_of_several" if len(photos) > 1 else ""
+            return Found(why_unreadable(photos[0], cell) or photos[0], code, cell, len(photos) - 1)
+        if names := several_names(cell):
+            each = (self.locate(name, as_spelled) for name in names)
+            found = next((found for found in each if isinstance(found.photo, Photo)), self.locate(names[0], as_spelled))
+            several = len(names) > 1
+            return Found(found.photo, "photos_first_of_several", text, len(names) - 1) if several else found
+        return Found(ImageError("no_such_photo", path=text), "", text) if as_spelled else self._by_index(text)
+
+    def _as_spelled(self, cell: str) -> list[Photo]:
+        """The file of this path; several where it lacks its suffix, the likeliest first."""
+        for place in self._places:
+            name = os.path.normpath(os.path.relpath(cell, os.path.abspath(place.path)) if os.path.isabs(cell) else cell)
+            own_name = place.path.name.split(".")[0] + "/"
+            for path in dict.fromkeys((name, name.removeprefix(own_name))):
+                suffix = os.path.splitext(path)[1]
+                is_complete = suffix.lower() in IMAGE_SUFFIXES
+                ends = [""] if is_complete else place.suffixes(os.path.dirname(path))
+                names = [path + end for end in ends if not path.startswith("..") and (end or is_complete or not suffix)]
+                if photos := [photo for name in names if (photo := place.photo(name))]:
+                    return photos
+        return []
+
+    def _by_index(self, cell: str) -> Found:
+        """The photo whose path has most of its end in common with the cell."""
+        first, *others = readings(cell)
+        elsewhere: list[str] = []
+        for reading in [first, *others, *in_code_pages(first)]:
+            matches = [(match, place) for place, index in self._index() for match in index.matches(reading)]
+            fitting = [(match, place) for match, place in matches if match.fits]
+            best = max((match.rank for match, _ in fitting), default=None)
+            photos = {m.path: photo for m, place in fitting if m.rank == best and (photo := place.photo(m.path))}
+            if len(photos) > 1 and not are_copies(photos.values()):
+                error = ImageError("photo_ambiguous", path=cell, names=list(photos)[:MAX_EXAMPLES])
+                return Found(error, "", f"{cell} → {' | '.join(photos)}")
+            for path, photo in photos.items():
+                code = next(match.kind for match, _ in fitting if match.path == path)
+                return Found(why_unreadable(photo, cell) or photo, code, f"{cell} → {path}")
+            elsewhere += [match.path for match, _ in matches]
+        code = "photo_outside" if first.leaves or (os.path.isabs(cell) and os.path.isfile(cell)) else "no_such_photo"
+        error = ImageError(code, path=cell)
+        if is_web_address(cell):
+            error = ImageError("path_is_url", url=cell)
+        elif elsewhere:
+            error = ImageError("photo_elsewhere", path=cell, names=elsewhere[:MAX_EXAMPLES])
+        return Found(error, "", cell)
+
+    def searched(self, cell: Cell) -> dict[str, Any]:
+        """The parameters of a message that a cell's photo was not found: `example`, `reason`, `tried` paths, the number
+        of `photos` in all places and one's `name`.
+        """
+        found = self.locate(cell).photo
+        text = next(iter(several_names(cell)), cell if isinstance(cell, str) else "")
+        path = "/".join(next(readings(text)).pieces)
+        names = [path for _, index in self._index() for path in index.paths]
+        return {
+            "example": text or None,
+            "reason": found.message if isinstance(found, ImageError) and found.code != "no_such_photo" else None,
+            "tried": [_shown(place.path / path) for place in self._places[:MAX_EXAMPLES]] if text else [],
+            "photos": len(names) or None,
+            "name": names[0] if names else None,
+        }
+
+    def _index(self) -> list[tuple[Place, PathIndex]]:
+        """Per place that is not inside another one, the photos below it; made on the first call."""
+        if self._indices is None:
+            self._indices = []
+            for place in self._places:
+                inside = [other.path.relative_to(place.path) for other in self._places if _is_below(other, place)]
+                if not any(_is_below(place, other) for other in self._places):
+                    starts = ["", *(f"{path.as_posix()}/" for path in inside)]
+                    self._indices.append((place, PathIndex(place.photo_names(), starts)))
+        return self._indices
+
+
+def _shown(path: Path) -> str:
+    """The path as a person writes it: without dots."""
+    return os.path.abspath(path) if path.as_posix().startswith(".") else str(path)
+
+
+def _is_below(place: Place, other: Place) -> bool:
+    alike = type(place) is type(other)
+    return alike and place.path != other.path and place.path.is_relative_to(other.path)
+
+
+def cell_name(cell: Cell) -> str:
+    """A cell in messages: the names of several photos with `|` between them."""
+    return cell if isinstance(cell, str) else "|".join(cell)
