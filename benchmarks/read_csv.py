@@ -33,10 +33,10 @@ Reader = Callable[[Path], tuple[Labels, Pixels]]
 
 def with_muslin() -> Reader:
     from muslin.data.dataset import pixel_array
-    from muslin.data.formats import ReadOptions, pixels_csv
+    from muslin.data.formats import ReadOptions, pixels
 
     def read(path: Path) -> tuple[Labels, Pixels]:
-        dataset = pixels_csv.read(path, ReadOptions())
+        dataset = pixels.read(path, ReadOptions())
         return dataset.labels["label"], pixel_array(dataset).reshape(len(dataset), -1)
 
     return read

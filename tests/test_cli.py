@@ -100,7 +100,7 @@ def test_choices_agree_with_the_tables() -> None:
         ("train x.csv --shape 28", "28x28"),
         ("train x.csv --shape 0x28", "28x28"),
         ("train x.csv --recipe quik", "'thorough'"),
-        ("train x.csv --format pixel-csv", "'pixels-csv'"),
+        ("train x.csv --format pixel", "'pixels'"),
         ("train x.csv --min-per-class 9 --rare-classes forget", "'drop'"),
         ("look x.csv --sample 0", "1<=x<=10000"),
         ("look x.csv --split tset", "'test'"),
@@ -241,7 +241,7 @@ def test_closed_output_ends_predict_without_complaint(here: Path) -> None:
 def test_look_describes_a_data_set_as_text_and_json(capfd: Any, here: Path, synthetic: SyntheticDataset) -> None:
     result = invoke(capfd, "look", "garments.csv")
     assert result.code == 0
-    assert "garments: 200 images, the first 28×28 px gray, format pixels-csv" in result.out
+    assert "garments: 200 images, the first 28×28 px gray, format pixels" in result.out
     assert all(f"{name} " in result.out for name in synthetic.dataset.targets[0].classes)
     summary = invoke(capfd, "look", "garments.csv", "--json").json
     assert summary["images"] == 200

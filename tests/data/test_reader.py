@@ -7,12 +7,12 @@ import pytest
 
 from muslin.data import read
 from muslin.data.dataset import Target, encode_labels, join
-from muslin.data.formats import pixels_csv
+from muslin.data.formats.pixels import write_csv
 from muslin.errors import DataError
 
 
 def write(path, synthetic, rows, labels):
-    pixels_csv.write(synthetic.dataset.images.pixels[rows], [labels[i] for i in synthetic.true_labels[rows]], path)
+    write_csv(synthetic.dataset.images.pixels[rows], [labels[i] for i in synthetic.true_labels[rows]], path)
     return path
 
 

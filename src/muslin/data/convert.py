@@ -1,7 +1,7 @@
 """The same data in another format, with a warning for everything that the format cannot hold."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,7 +21,9 @@ from muslin.data.dataset import (
     indices_by_part,
     pixel_array,
 )
-from muslin.data.formats import classes_file, folders, idx, parquet_images, pixels_csv, pixels_csv_folder
+from muslin.data.formats import classes_file, folders, idx, parquet_images
+from muslin.data.formats import pixels as pixels_format
+from muslin.data.formats.pixel_layout import infer_shape
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages, is_hidden
 from muslin.data.registry import DATASETS
@@ -115,7 +117,19 @@ def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
     names = [str(i) for i in range(len(target.classes))] if row else list(target.classes)
     labels = ["" if label == UNKNOWN else names[label] for label in dataset.labels[target.name]]
     name = dataset.name
-    return pixels_csv_folder.write(dataset, labels, folder, lambda part: f"{name}_{part}" if part else name)
+    return _write_csv_files(dataset, labels, folder, lambda part: f"{name}_{part}" if part else name)
+
+
+def _write_csv_files(
+    dataset: Dataset, labels: Sequence[str] | None, folder: Path, name: Callable[[str], str]
+) -> list[Path]:
+    """Write each part as a file like Kaggle's, without parts one file; returns the files in the order of the parts."""
+    pixels = pixel_array(dataset)
+    written = []
+    for part, chosen in indices_by_part(dataset).items():
+        written.append(folder / f"{name(part)}.csv")
+        pixels_format.write_csv(pixels[chosen], labels and [labels[i] for i in chosen.tolist()], written[-1])
+    return written
 
 
 Written = tuple[list[Message], list[str]]
@@ -255,9 +269,9 @@ def _write_csv(dataset: Dataset, folder: Path, log: Log) -> Written:
             (folder / classes_file.NAME).write_bytes(classes_file.format_classes(target.classes))
             names = list(map(str, range(len(names))))
         labels = ["" if i == UNKNOWN else names[i] for i in values]
-    pixels_csv_folder.write(dataset, labels, folder, lambda part: part or "images")
+    _write_csv_files(dataset, labels, folder, lambda part: part or "images")
     height, width, channels = image_shape(dataset)
-    if (height, width, channels) != pixels_csv.infer_shape(height * width * channels):
+    if (height, width, channels) != infer_shape(height * width * channels):
         warnings.append(Message("shape_lost", height=height, width=width, channels=channels))
     return warnings, excluded
 

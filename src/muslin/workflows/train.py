@@ -54,7 +54,7 @@ class TrainOptions:
         settings: settings of the recipe to change, by name: `{"epochs": 5}`.
         test: a file with the test set, if the data have only the training set.
         time_budget_s: maximum seconds of training on this machine: the most accurate recipe that fits is used.
-        read_options: how to read the files, as `muslin.read` takes it: `{"format": "pixels-csv"}`.
+        read_options: how to read the files, as `muslin.read` takes it: `{"format": "pixels"}`.
         exclude: a CSV that names samples to exclude, by part and id, such as an audit's `exclude.csv`. The run keeps a
             copy.
         max_unreadable: maximum share of unreadable photos; they are left out and listed.

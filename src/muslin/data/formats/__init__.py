@@ -66,18 +66,14 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format("imaterialist", "iMaterialist (Fashion) 2018: JSON and photos", "imaterialist", ("images",)),
     Format(
-        "pixels-csv-folder", "a folder with one CSV of pixels for each part, such as train.csv",
-        "pixels_csv_folder", ("shape", "target"),
+        "pixels", "a table, or one for each part, with one image per row and its pixels in columns or in one cell",
+        "pixels", ("shape", "target", "split_column"),
     ),
     Format(
         "table", "tables (CSV, TSV, Parquet, JSON Lines, XLSX) with a photo or its name in each row",
         "photo_tables", ("target", "images", "image_column", "group", "split_column", "label_separator"),
     ),
     Format("folders", "photos in one folder for each class, also in a zip or tar", "folders", ("levels",)),
-    Format(
-        "pixels-csv", "a CSV with one image per row and one pixel per column, as on Kaggle", "pixels_csv",
-        ("shape", "target"),
-    ),
 )  # fmt: skip
 """In the order in which detection tries them."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from muslin.data.dataset import UNKNOWN, Dataset
-from muslin.data.formats import folders, pixels_csv
+from muslin.data.formats import folders, pixels
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.formats.table_dataset import has_labels, read_tables
 from muslin.data.formats.table_sources import TABLE_SUFFIXES, Contents, TableGroup, TableSource, is_container
@@ -44,7 +44,7 @@ def detect(path: Path) -> str | None:
         if is_container(path):
             return _detect_among_photos(Contents(path))
         kind = detect_kind(path)
-        if kind is not JsonDocument and pixels_csv.detect(path):
+        if kind is not JsonDocument and pixels.detect(path):
             return None
         if kind is not Delimited:
             return KINDS[kind]

@@ -108,7 +108,7 @@ class Contents:
     def groups(self) -> list[TableGroup]:
         """The tables, those that belong together as one, nearest to the top first."""
         names_of: dict[str, list[str]] = {}
-        for name in filter(_is_table, self._files):
+        for name in filter(is_table, self._files):
             names_of.setdefault(_pattern(name), []).append(name)
         groups = [TableGroup(pattern, tuple(sorted(names, key=_order))) for pattern, names in names_of.items()]
         return sorted(groups, key=lambda group: (group.pattern.count("/"), group.pattern))[:MAX_GROUPS]
@@ -117,7 +117,7 @@ class Contents:
         """These tables as files; `images` overrules where their photos are searched."""
         sources = []
         for name in names:
-            part = self._part_of.get(_part_word(name), "")
+            part = self._part_of.get(part_word(name), "")
             folders = [f for f in self._folders if part and self._part_of.get(f.rpartition("/")[2]) == part]
             for top in dict.fromkeys([_parent(name), ""]):
                 folders += [f"{top}/{folder}".strip("/") for folder in PHOTO_FOLDERS]
@@ -170,7 +170,7 @@ class Contents:
     @cached_property
     def _part_of(self) -> dict[str, str]:
         """Per folder and word in a table's name that means a part, this part."""
-        words = {_part_word(name) for name in self._files if _is_table(name)}
+        words = {part_word(name) for name in self._files if is_table(name)}
         folders = {folder.rpartition("/")[2] for folder in self._folders}
         return parts_by_name(self.path, words | set(filter(is_part_name, folders)))
 
@@ -216,13 +216,13 @@ def parts_in_paths(table: Path, paths: Iterable[str]) -> list[str] | None:
     return parts if len(set(parts)) > 1 else None
 
 
-def _part_word(name: str) -> str:
+def part_word(name: str) -> str:
     """The word of a file's name, or else the folder above it, that means a part; "" for none."""
     *folders, _ = name.split("/")
     return next(filter(is_part_name, (*re.split("[^A-Za-z]+", _stem(name)), *reversed(folders))), "")
 
 
-def _is_table(name: str) -> bool:
+def is_table(name: str) -> bool:
     pieces = name.lower().split("/")
     is_hidden = any(piece.startswith((".", "~$", "__macosx")) for piece in pieces)
     return pieces[-1].endswith(TABLE_SUFFIXES) and pieces[-1] not in OWN_TABLES and not is_hidden
@@ -240,7 +240,7 @@ def _pattern(name: str) -> str:
 
 def _order(name: str) -> tuple[bool, list[tuple[int, str]]]:
     """Training first, and numbers by value."""
-    is_training = PART_NAMES.get(_part_word(name).lower()) == PARTS[0]
+    is_training = PART_NAMES.get(part_word(name).lower()) == PARTS[0]
     return not is_training, [(int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"(\d+)", name)]
 
 

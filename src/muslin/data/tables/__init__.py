@@ -38,6 +38,7 @@ __all__ = [
     "detect_kind",
     "open_table",
     "peek_table",
+    "peek_text",
     "read_table",
 ]
 
@@ -80,18 +81,25 @@ def detect_kind(path: Path) -> type[TableFile]:
     return Delimited
 
 
-def peek_table(path: Path) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]] | None:
-    """The columns and the first rows of a table of text, of which no more is read; None for any other file."""
+def peek_text(path: Path) -> Delimited | None:
+    """The table of text at `path`, of which no more than the beginning was read; None for any other file."""
     with suppress(DataError):
         if detect_kind(path) is Delimited:
             mark, names = guess_encodings(read_head(path, HEAD_BYTES))
             for name in (*names, "latin-1"):
                 with suppress(DataError), damage_as_data_error(path, Delimited.damaged):
-                    table, rows = Delimited(path, TextEncoding(mark, name)), list[tuple[Cell, ...]]()
-                    with suppress(DataError):
-                        rows.extend(row.cells for row in islice(table.rows(table.columns), SAMPLE_ROWS))
-                    return table.columns, rows
+                    return Delimited(path, TextEncoding(mark, name))
     return None
+
+
+def peek_table(path: Path) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]] | None:
+    """The columns and the first rows of a table of text, of which no more is read; None for any other file."""
+    if not (table := peek_text(path)):
+        return None
+    rows: list[tuple[Cell, ...]] = []
+    with suppress(DataError):
+        rows.extend(row.cells for row in islice(table.rows(table.columns), SAMPLE_ROWS))
+    return table.columns, rows
 
 
 def read_table(table: TableFile | Path, log: Log) -> Table:

@@ -64,7 +64,8 @@ class Delimited(TableFile):
         return "".join(lines[self._excel_line :][:1])
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
-        indices = [self.columns.index(name) for name in names]
+        first_of = {name: i for i, name in reversed(list(enumerate(self.columns)))}
+        indices = [first_of[name] for name in names]
         unnamed = [i for i, name in enumerate(self.columns) if not name]
         width = len(self.columns)
         for i, (cells, raw, number) in enumerate(self._records()):

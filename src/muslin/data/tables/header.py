@@ -26,6 +26,12 @@ MIN_RECURRENCES = 2
 """Rows below that share a word with a row of data; a header shares one by accident at most."""
 
 NUMBER = re.compile(r"[-+]?[\d.,]+")
+DECIMAL = re.compile(r"[+-]?(\d{1,18}([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?")
+
+MIN_LIST_LENGTH = 16
+"""Numbers in a cell that are an image."""
+
+LIST_SEPARATORS = re.compile(r"[\s,;\[\]()]+")
 
 
 class Header(NamedTuple):
@@ -102,7 +108,7 @@ def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool
     """Whether a cell names a photo or has digits as all below it, all are numbers, or words recur below."""
     filled = [cell for cell in row if cell]
     counts = [[str(n) for n in range(start, start + len(filled))] for start in (0, 1)]  # names that programs give
-    if any(map(names_photo, row)) or (all(map(NUMBER.fullmatch, filled)) and filled not in counts):
+    if any(map(names_photo, row)) or _is_numeric(row) or (all(map(NUMBER.fullmatch, filled)) and filled not in counts):
         return True
     others = [other for other in below if list(other) != list(row)]  # equal ones are headers of joined tables
     for i in (i for i, cell in enumerate(row) if CODE.fullmatch(cell)):
@@ -126,6 +132,31 @@ def cell_shape(cell: str) -> str:
     return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell.strip()))
 
 
+def _is_numeric(row: Sequence[str]) -> bool:
+    """Whether half of the cells are numbers, such as pixels, that do not count up as names such as 2019, 2020 do."""
+    if any(map(is_number_list, row)):
+        return True
+    numbers = [float(cell.replace(",", ".")) for cell in row if is_number(cell)]
+    counts_up = numbers and numbers == [numbers[0] + i for i in range(len(numbers))]
+    return 2 * len(numbers) >= max(8, len(row)) and not counts_up
+
+
+def is_number(cell: str) -> bool:
+    """Whether the text is a number, also with a comma for the decimal point."""
+    return bool(DECIMAL.fullmatch(cell))
+
+
+def split_list(cell: str) -> list[str]:
+    """The texts of the numbers in a cell such as `0 12 255` or `[0, 12, 255]`."""
+    return list(filter(None, LIST_SEPARATORS.split(cell)))
+
+
+def is_number_list(cell: str) -> bool:
+    """Whether a cell holds at least MIN_LIST_LENGTH numbers, as the pixels of an image."""
+    items = split_list(cell) if len(cell) >= 2 * MIN_LIST_LENGTH - 1 else []
+    return len(items) >= MIN_LIST_LENGTH and all(map(is_number, items))
+
+
 def names_photo(cell: str) -> bool:
     """Whether a cell is the address or the file name of a photo."""
     return "://" in cell or os.path.splitext(cell.rstrip("'\") ]"))[1].lower() in PHOTO_SUFFIXES
@@ -139,7 +170,9 @@ def find_delimiter(lines: Sequence[str], delimiters: str) -> str:
         counts = Counter(sizes)
         size = max(counts, key=lambda size: (counts[size], size), default=1)
         start = max((i for i, n in enumerate(sizes[:HEADER_ROWS], 1) if n == 1), default=0)
-        scores[delimiter] = (size > 1, -start, counts[size], size) if size > 1 else (0, sum(sizes) - len(sizes))
+        is_other = delimiter != ","  # where both fit, the comma is the decimal point
+        several = (size > 1, -start, counts[size], size, is_other)
+        scores[delimiter] = several if size > 1 else (0, sum(sizes) - len(sizes))
     return max(delimiters, key=lambda delimiter: scores[delimiter])
 
 

@@ -2,16 +2,20 @@
 
 import gzip
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_spreadsheets import workbook
 
 from muslin.data import read
-from muslin.data.formats import pixels_csv
 from muslin.data.formats.digit_parser import DigitParser
+from muslin.data.formats.pixels import write_csv
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError
 from muslin.messages import Message
@@ -129,7 +133,8 @@ def test_the_index_of_pandas_is_skipped_and_reported(tmp_path, world):
 
 def test_blank_lines_are_skipped_and_counted(tmp_path, world):
     path = tmp_path / "garments.csv"
-    path.write_text(csv_text(world).replace("\n", "\n\n", 4) + "\n\n")
+    header, _, rows = csv_text(world).partition("\n")
+    path.write_text(f"{header}\n" + rows.replace("\n", "\n\n", 4) + "\n\n")
 
     dataset = read(path)
 
@@ -197,11 +202,189 @@ def test_labels_written_as_3_0_are_3(tmp_path, world):
     assert_is(read(path), world)
 
 
+# ── Other numbers, other tables ──────────────────────────────────────────────────────────────────────────
+
+
+def with_pixels(synthetic, spelled, delimiter=","):
+    """The images as a CSV whose pixels are spelled by a function of their value."""
+    lines = [line.split(",") for line in csv_text(synthetic, names=True).splitlines()]
+    rows = [[label, *(spelled(int(cell)) for cell in cells)] for label, *cells in lines[1:]]
+    return "".join(delimiter.join(row) + "\n" for row in [lines[0], *rows])
+
+
+NUMBERS = {
+    "212.0": (lambda value: f"{value}.0", ",", []),
+    "2.12e2": (lambda value: f"{value:.2e}", ",", []),
+    "scaled to 0..1": (lambda value: f"{value / 255:.6f}", ",", ["pixels_scaled"]),
+    "scaled, scientific": (lambda value: f"{value / 255:.5e}", ",", ["pixels_scaled"]),
+    "decimal comma": (lambda value: f"{value / 255:.4f}".replace(".", ","), ";", ["pixels_scaled"]),
+    "quoted decimal comma": (lambda value: f'"{value / 255:.4f}"'.replace(".", ","), ",", ["pixels_scaled"]),
+    "quoted": (lambda value: f'"{value}"', "\t", []),
+}
+
+
+@pytest.mark.parametrize(("spelled", "delimiter", "fixes"), NUMBERS.values(), ids=NUMBERS)
+@pytest.mark.parametrize("header", [True, False])
+def test_decimal_and_scaled_pixels_give_the_same_images(tmp_path, world, spelled, delimiter, fixes, header):
+    path = tmp_path / "garments.csv"
+    text = with_pixels(world, spelled, delimiter)
+    path.write_text(text if header else text.partition("\n")[2])
+
+    dataset = read(path)
+
+    assert_is(dataset, world, classes=world.dataset.target().classes)
+    assert codes(dataset) == fixes if header else set(codes(dataset)) >= set(fixes)
+
+
+def test_fractions_of_0_to_255_are_rounded_and_counted(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    path.write_text(with_pixels(world, lambda value: f"{value - 0.25}" if value else "0"))
+    dataset = read(path)
+    assert np.array_equal(dataset.images.pixels, world.dataset.images.pixels)
+    assert dataset.fixes == (Message("pixels_rounded", n=int((dataset.images.pixels > 0).sum())),)
+
+
+def test_pixels_from_minus_1_to_1_are_refused_with_their_range(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    path.write_text(with_pixels(world, lambda value: f"{value / 127.5 - 1:.4f}"))
+    error = refused("pixel_range", path)
+    assert (error.params["row"], error.params["column"], error.params["low"]) == (2, "pixel1", -1)
+
+
+PARTS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+
+
+@pytest.mark.parametrize("separator", [" ", "  ", ", "])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_pixels_in_one_cell_are_read_as_of_fer2013(tmp_path, world, separator, header, scaled):
+    rows = world.dataset.images.pixels.reshape(COUNT, -1).tolist()
+    usages = [list(PARTS)[i // 10] for i in range(COUNT)]
+    lines = ["emotion,pixels,Usage"] if header else []
+    for label, row, usage in zip(world.true_labels, rows, usages, strict=True):
+        cell = separator.join(f"{value / 255:.6f}" if scaled else str(value) for value in row)
+        lines.append(f'{label},"[{cell}]",{usage}' if "," in cell else f"{label},{cell},{usage}")
+    path = tmp_path / "fer2013.csv"
+    path.write_text("\n".join(lines))
+
+    dataset = read(path)
+
+    assert_is(dataset, world)
+    assert dataset.target().name == ("emotion" if header else "label")
+    assert dataset.parts.tolist() == [PARTS[usage] for usage in usages]
+
+
+@pytest.mark.parametrize("layout", ["wide", "list", "nested list", "text"])
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32, np.float64])
+def test_pixels_in_parquet_are_read(tmp_path, world, layout, kind):
+    images = world.dataset.images.pixels[..., 0].astype(kind)
+    images = images / kind(255) if kind == np.float64 else images
+    flat = images.reshape(COUNT, -1)
+    columns = {"split": ["train"] * 20 + ["val"] * 10, "label": world.true_labels}
+    if layout == "wide":
+        columns |= {f"pixel{i}": flat[:, i] for i in range(784)}
+    elif layout == "text":
+        columns["pixels"] = [" ".join(map(str, row)) for row in flat.tolist()]
+    else:
+        columns["image"] = (flat if layout == "list" else images).tolist()
+    path = tmp_path / "garments.parquet"
+    pq.write_table(pa.table(columns), path)
+
+    dataset = read(path)
+
+    assert_is(dataset, world)
+    assert dataset.parts.tolist() == ["train"] * 20 + ["validation"] * 10
+    assert codes(dataset) == (["pixels_scaled"] if kind == np.float64 else [])
+
+
+def test_a_missing_pixel_in_parquet_is_named_by_row_and_column(tmp_path):
+    path = tmp_path / "tiny.parquet"
+    pq.write_table(pa.table({"label": [1, 2], **{f"pixel{i}": [3, None if i == 2 else 7] for i in range(4)}}), path)
+    error = refused("pixel_value", path)
+    assert (error.params["row"], error.params["column"], error.params["found"]) == (2, "pixel2", "")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".xlsx"])
+def test_pixels_in_json_lines_and_workbooks_are_read(tmp_path, world, suffix):
+    rows = world.dataset.images.pixels.reshape(COUNT, -1).tolist()
+    path = tmp_path / f"garments{suffix}"
+    if suffix == ".xlsx":
+        header = ["label", *(f"pixel{i}" for i in range(784))]
+        workbook(path, [header, *([int(label), *row] for label, row in zip(world.true_labels, rows, strict=True))])
+    else:
+        lines = [{"label": int(label), "pixels": row} for label, row in zip(world.true_labels, rows, strict=True)]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert_is(read(path), world)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("spelled", [str, "{}.0".format])
+def test_other_encodings_give_the_same_images(tmp_path, world, encoding, spelled):
+    path = tmp_path / "garments.csv.gz"
+    text = with_pixels(world, spelled).replace("dress", "robe d'été")
+    path.write_bytes(gzip.compress(text.encode(encoding)))
+    classes = tuple(name.replace("dress", "robe d'été") for name in world.dataset.target().classes)
+    dataset = read(path)
+    assert np.array_equal(dataset.images.pixels, world.dataset.images.pixels)
+    assert set(dataset.target().classes) == set(classes)
+
+
+def test_a_sep_line_and_titles_are_no_images(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    for above in ("sep=;\n", "Garments of 2024\n\n"):
+        path.write_text(above + csv_text(world, delimiter=";"))
+        assert_is(read(path), world)
+
+
+def test_a_usage_column_beside_wide_pixels_becomes_the_parts(tmp_path, world):
+    lines = csv_text(world).splitlines()
+    usages = ["Usage", *(list(PARTS)[i // 10] for i in range(COUNT))]
+    path = tmp_path / "garments.csv"
+    path.write_text("\n".join(f"{line},{usage}" for line, usage in zip(lines, usages, strict=True)))
+    dataset = read(path)
+    assert_is(dataset, world)
+    assert dataset.parts.tolist() == [PARTS[usage] for usage in usages[1:]]
+
+
+def test_a_strange_part_far_into_a_file_is_named_by_its_line(tmp_path):
+    lines = ["label,split,pixel1,pixel2,pixel3,pixel4", *["1,train,0,0,0,0"] * 100, "", "1,trian,0,0,0,0"]
+    path = tmp_path / "tiny.csv"
+    path.write_text("\n".join(lines))
+    error = refused("split_value_unknown", path)
+    assert (error.params["row"], error.params["name"]) == (103, "trian")
+
+
+def test_several_labels_are_targets_if_they_are_named(tmp_path, world):
+    lines = csv_text(world, names=True).splitlines()
+    path = tmp_path / "garments.csv"
+    path.write_text("\n".join([f"colour,{lines[0]}", *(f"{i % 2},{line}" for i, line in enumerate(lines[1:]))]))
+    assert [target.name for target in read(path, target=["label", "colour"]).targets] == ["label", "colour"]
+
+
+def test_columns_between_the_pixels_are_skipped_and_reported(tmp_path, world):
+    lines = [line.split(",") for line in csv_text(world).splitlines()]
+    path = tmp_path / "garments.csv"
+    lines = [[*line[:9], "x" if i else "note", *line[9:]] for i, line in enumerate(lines)]
+    path.write_text("\n".join(map(",".join, lines)))
+    dataset = read(path, target="label")
+    assert_is(dataset, world)
+    assert dataset.fixes == (Message("columns_skipped", columns=["note"]),)
+
+
+def test_a_folder_with_a_table_for_each_part_is_read(tmp_path, world):
+    for name, rows in (("fashion_train.csv", slice(0, 20)), ("fashion_test.csv", slice(20, 30))):
+        labels = [str(label) for label in world.true_labels[rows]]
+        write_csv(world.dataset.images.pixels[rows], labels, tmp_path / name)
+    dataset = read(tmp_path)
+    assert_is(dataset, world)
+    assert dataset.parts.tolist() == ["train"] * 20 + ["test"] * 10
+
+
 # ── Sizes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def write_pixels(path: Path, pixels) -> Path:
-    pixels_csv.write(pixels, [str(i % 2) for i in range(len(pixels))], path)
+    write_csv(pixels, [str(i % 2) for i in range(len(pixels))], path)
     return path
 
 
@@ -245,16 +428,16 @@ def last_cell(value):
 ROW_DAMAGES = {
     "too short": (lambda line: line.rsplit(",", 1)[0], "pixel_count", {"found": 783, "expected": 784}),
     "too long": (lambda line: f"{line},3", "pixel_count", {"found": 785, "expected": 784}),
-    "256": (last_cell(256), "pixel_value", {"column": "pixel784", "found": "256"}),
-    "1000": (last_cell(1000), "pixel_value", {"found": "1000"}),
-    "-1": (last_cell(-1), "pixel_value", {"found": "-1"}),
-    "0.5": (last_cell(0.5), "pixel_value", {"found": "0.5"}),
-    "1e2": (last_cell("1e2"), "pixel_value", {"found": "1e2"}),
+    "256": (last_cell(256), "pixel_range", {"column": "pixel784", "found": "256", "high": 256}),
+    "1000": (last_cell(1000), "pixel_range", {"found": "1000"}),
+    "-1": (last_cell(-1), "pixel_range", {"found": "-1", "low": -1}),
+    "1e3": (last_cell("1e3"), "pixel_range", {"found": "1e3"}),
     "a word": (last_cell("abc"), "pixel_value", {"found": "abc"}),
     "nothing": (last_cell(""), "pixel_value", {"found": ""}),
-    "hundreds of digits": (last_cell("9" * 5000), "pixel_value", {"found": "9" * 40}),
+    "nan": (last_cell("nan"), "pixel_value", {"found": "nan"}),
+    "hundreds of digits": (last_cell("9" * 5000), "pixel_range", {"found": "9" * 40}),
     "a zero byte": (last_cell("\0"), "pixel_value", {"found": "\0"}),
-    "an open quote": (lambda line: f'"{line}', "open_quote", {}),
+    "an open quote": (lambda line: f'"{line}', "csv_quote_open", {}),
 }
 
 
@@ -268,7 +451,7 @@ def test_a_row_that_cannot_be_read_is_named_by_its_line(tmp_path, world, damage,
 
     error = refused(code, path)
     assert params.items() <= error.params.items()
-    assert (error.params["path"], error.params["row"]) == (str(path), row)
+    assert (error.params["path"], error.params.get("row", error.params.get("line"))) == (str(path), row)
     assert "\n" not in str(error)
 
 
@@ -276,7 +459,7 @@ def test_the_row_is_correct_far_into_a_file(tmp_path):
     lines = ["label,pixel1,pixel2,pixel3,pixel4", "", *["1,0,10,200,255"] * 50_000, "", "1,0,10,200,2555", "1,0,0,0,0"]
     path = tmp_path / "tiny.csv"
     path.write_text("\n".join(lines))
-    error = refused("pixel_value", path)
+    error = refused("pixel_range", path)
     assert (error.params["row"], error.params["found"]) == (50_004, "2555")
 
 
@@ -301,24 +484,26 @@ def test_a_file_without_pixels_is_refused(tmp_path, content, code):
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        (b"", "file_empty"),
-        (b"\xef\xbb\xbf\n", "file_empty"),
-        (b"\xff\xfel\0a\0", "utf_16"),
-        (b"label,p1\n\0,0\n", "binary_file"),
-        (b"label,p1,note,p2\n1,2,x,3\n", "column_between_pixels"),
-        (b"label,p1\n1," + b"2" * (2**24 + 2**20), "line_too_long"),
+        (b"", "table_empty"),
+        (b"\xef\xbb\xbf\n", "table_empty"),
+        ("label,pixel1".encode("utf-16"), "no_rows"),
+        (b"label,p1\n\0,0\n", "not_a_table"),
+        (b"label,p1\n1," + b"2" * (2**24 + 2**20), "csv_line"),
+        (b"label,p1\n" + b"1,2\n" * 200 + b"1," + b"2" * (2**24 + 2**20), "line_too_long"),
     ],
 )
 def test_a_file_read_as_pixels_by_request_is_refused_by_code(tmp_path, content, code):
     path = tmp_path / "garments.csv"
     path.write_bytes(content)
-    refused(code, path, format="pixels-csv")
+    refused(code, path, format="pixels")
 
 
-def test_a_label_that_is_not_utf_8_is_refused(tmp_path, world):
+def test_a_label_that_is_not_utf_8_is_read_as_cp1252_and_said(tmp_path, world):
     path = tmp_path / "garments.csv"
     path.write_bytes(csv_text(world, names=True).encode().replace(b"dress", b"dr\xe8ss"))
-    refused("label_not_utf_8", path)
+    dataset = read(path)
+    assert "drèss" in dataset.target().classes
+    assert codes(dataset) == ["encoding_guessed"]
 
 
 def test_a_gzipped_csv_that_was_cut_off_is_named(tmp_path, world):
@@ -330,7 +515,7 @@ def test_a_gzipped_csv_that_was_cut_off_is_named(tmp_path, world):
 def test_an_unknown_format_is_refused_with_the_nearest_name(tmp_path, world):
     path = tmp_path / "garments.csv"
     path.write_text(csv_text(world))
-    assert refused("format_unknown", path, format="pixel-csv").params["nearest"] == "pixels-csv"
+    assert refused("format_unknown", path, format="pixel").params["nearest"] == "pixels"
 
 
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -350,7 +535,7 @@ def test_what_is_written_is_read_back_the_same(tmp_path_factory, data):
     labels = data.draw(st.lists(name, min_size=count, max_size=count))
     path = tmp_path_factory.mktemp("written") / "x.csv"
 
-    pixels_csv.write(pixels, labels, path)
+    write_csv(pixels, labels, path)
     dataset = read(path)
 
     assert np.array_equal(dataset.images.pixels, pixels)

@@ -1,0 +1,270 @@
+"""The rows of a text file of pixels as arrays.
+
+`DigitParser` reads whole numbers, pyarrow all others, and what pyarrow refuses is read cell by cell, which is slow but
+can name the row.
+"""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.formats.digit_parser import NEWLINE, DigitParser
+from muslin.data.formats.pixel_layout import PixelLayout
+from muslin.data.gzip_files import open_data_file
+from muslin.data.tables import TableFile
+from muslin.data.tables.delimited import Delimited
+from muslin.data.tables.header import LIST_SEPARATORS, split_list
+from muslin.errors import DataError
+
+DIGIT_BLOCK_BYTES = 2**17
+"""Small enough for the arrays of DigitParser to stay in the processor's cache."""
+
+ARROW_BLOCK_BYTES = 2**23
+"""Large enough for the columns of a block to be worth their arrays."""
+
+MAX_LINE_BYTES = 2**24
+
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
+Cells = list[Sequence[bytes]]
+
+
+class PixelRows(NamedTuple):
+    """Rows of a table.
+
+    Attributes:
+        numbers: what a person sees beside them: the line of a text file, the row of a sheet.
+        pixels: (rows, pixels), uint8, or float32 where a value is not written as a whole number; from 0 to 255.
+        others: per row the cells of `PixelLayout.others`, in UTF-8 or, in a text file, in its encoding.
+        blank: number of blank lines between them.
+    """
+
+    numbers: list[int]
+    pixels: Pixels
+    others: Cells
+    blank: int = 0
+
+
+def read_text(table: Delimited, first_line: int, layout: PixelLayout) -> Iterator[PixelRows]:
+    """The rows of `table` from the line `first_line` on, in blocks.
+
+    Raises:
+        DataError: a row has another number of pixels, or a value that is not from 0 to 255.
+    """
+    if rows := _read_digits(table, first_line, layout):
+        yield rows
+        return
+    for number, lines, text in _blocks(table, first_line, ARROW_BLOCK_BYTES):
+        rows = _parse_arrow(text, number, table.delimiter, layout)
+        rows = rows or parse_cells(table, _split_lines(table, text, number, layout), layout)
+        yield rows._replace(blank=lines - len(rows.numbers))
+
+
+def parse_cells(table: TableFile, rows: Iterable[tuple[int, Sequence[str]]], layout: PixelLayout) -> PixelRows:
+    """The rows of cells in any spelling, float32; an error names the row.
+
+    Raises:
+        DataError: a row has another number of pixels, or a value that is not from 0 to 255.
+    """
+    expected, path = int(np.prod(layout.shape)), str(table.path)
+    values, numbers, others = [np.empty((0, expected), dtype=np.float32)], list[int](), Cells()
+    for number, cells in rows:
+        fits = len(cells) == layout.width
+        pixels = [cells[i] for i in layout.pixels] if fits else []
+        pixels = split_list(pixels[0]) if layout.is_list and fits else pixels
+        if len(pixels) != expected:
+            found = len(pixels) if fits else len(cells) - layout.width + len(layout.pixels)
+            raise DataError("pixel_count", path=path, row=number, found=found, expected=expected)
+        row = np.array([_parse_number(cell.replace(layout.decimal, ".")) for cell in pixels], dtype=np.float32)
+        if not ((row >= 0) & (row <= 255)).all():
+            wrong = int(np.argmin((row >= 0) & (row <= 255)))
+            place = {"row": number, "column": layout.column_label(wrong), "found": pixels[wrong].strip()[:40]}
+            if np.isnan(row[wrong]):
+                raise DataError("pixel_value", path=path, **place)
+            raise DataError("pixel_range", path=path, **place, low=float(np.nanmin(row)), high=float(np.nanmax(row)))
+        values.append(row[None])
+        numbers.append(number)
+        others.append([cells[i].encode("utf-8", "surrogateescape") for i in layout.others])
+    return PixelRows(numbers, np.concatenate(values), others)
+
+
+def arrow_pixels(columns: Sequence[Any], layout: PixelLayout) -> Pixels | None:
+    """Pixels (rows, pixels) of pyarrow's columns of numbers, or of one column of lists or texts; None where a value is
+    missing or outside of 0–255.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    count, rows = int(np.prod(layout.shape)), len(columns[0])
+    if layout.is_list:
+        values = pa.chunked_array(columns).combine_chunks()
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            plain = pc.ascii_trim_whitespace(pc.replace_substring_regex(values, LIST_SEPARATORS.pattern, " "))
+            values = pc.split_pattern(plain, " ").cast(pa.list_(pa.float32()))
+        if pc.count_distinct(pc.list_value_length(values)).as_py() != 1:
+            return None
+        while pa.types.is_nested(values.type):
+            values = values.flatten()
+        columns = [values]
+    types = [column.type for column in columns]
+    if sum(map(len, columns)) != rows * count or not all(map(pa.types.is_primitive, types)):
+        return None
+    is_uint8 = all(map(pa.types.is_uint8, types)) and not any(column.null_count for column in columns)
+    pixels = np.empty((rows * count // len(columns), len(columns)), dtype=np.uint8 if is_uint8 else np.float32)
+    for place, column in enumerate(columns):
+        pixels[:, place] = column if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+    is_valid = is_uint8 or bool(((pixels >= 0) & (pixels <= 255)).all())
+    return pixels.reshape(rows, count) if is_valid else None
+
+
+def _read_digits(table: Delimited, first_line: int, layout: PixelLayout) -> PixelRows | None:
+    """All rows, uint8, where all pixels are plain digits, else None."""
+    count = int(np.prod(layout.shape))
+    before, last = min(layout.pixels), max(layout.pixels)
+    if last - before + 1 != len(layout.pixels):
+        return None
+    longest_row = 4 * count + 4_096
+    block_bytes = max(DIGIT_BLOCK_BYTES, longest_row)
+    parser = DigitParser(count, " " if layout.is_list else table.delimiter, block_bytes + longest_row)
+    pixels = np.empty((0, count), dtype=np.uint8)
+    numbers, others, all_lines = list[int](), Cells(), 0
+    places = [i if i < before else i - len(layout.pixels) for i in layout.others]
+    for number, lines, text in _blocks(table, first_line, block_bytes):
+        split = _split_digits(text, table.delimiter.encode(), before, layout.width - last - 1, places)
+        block = split and parser.parse(split[0])
+        if split is None or block is None:
+            return None
+        # The system grows the array in place, and no other view of it exists: the pixels are never there twice.
+        start = len(pixels)
+        pixels.resize((start + len(block), count), refcheck=False)
+        pixels[start:] = block
+        others += split[1]
+        numbers += range(number, number + lines) if lines == len(block) else _line_numbers(text, number)
+        all_lines += lines
+    order = np.array(layout.pixels) - before
+    return PixelRows(
+        numbers, pixels[:, order] if (np.diff(order) != 1).any() else pixels, others, all_lines - len(pixels)
+    )
+
+
+def _split_digits(
+    text: bytes, delimiter: bytes, before: int, after: int, others: Sequence[int]
+) -> tuple[bytes, Cells] | None:
+    """The pixels alone of lines, with the delimiters between them, and other cells; None where a cell needs a parser.
+
+    Args:
+        before, after: numbers of columns before and after the pixels.
+        others: indices of the other cells to return, among those before and after.
+    """
+    found: Cells = []
+    rows = []
+    for line in text.split(b"\n"):
+        if not line:
+            continue
+        cells = line.split(delimiter, before)
+        row = cells.pop()
+        if after:
+            row, *behind = row.rsplit(delimiter, after)
+            cells += behind
+        if len(cells) != before + after:
+            return None
+        rows.append(row)
+        chosen = [cells[i] for i in others]
+        for place, cell in enumerate(chosen):
+            if b'"' in cell:
+                if cell.count(b'"') != 2 or not cell.startswith(b'"') or not cell.endswith(b'"'):
+                    return None
+                chosen[place] = cell[1:-1]
+        found.append(chosen)
+    rows.append(b"")
+    return b"\n".join(rows), found
+
+
+def _parse_arrow(text: bytes, first_line: int, delimiter: str, layout: PixelLayout) -> PixelRows | None:
+    """The rows of a block as float32; None where pyarrow refuses it."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    names = [str(i) for i in range(layout.width)]
+    types = dict.fromkeys((names[i] for i in layout.pixels), pa.string() if layout.is_list else pa.float32())
+    types |= dict.fromkeys((names[i] for i in layout.others), pa.binary())
+    try:
+        columns = arrow_csv.read_csv(
+            io.BytesIO(text),
+            arrow_csv.ReadOptions(column_names=names, block_size=len(text) + 1),
+            arrow_csv.ParseOptions(delimiter=delimiter),
+            arrow_csv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=[], decimal_point=layout.decimal
+            ),
+        )
+        pixels = arrow_pixels([columns.column(names[i]) for i in layout.pixels], layout)
+    except pa.ArrowInvalid:
+        return None
+    numbers = _line_numbers(text, first_line)
+    if pixels is None or len(pixels) != len(numbers):
+        return None
+    others = [columns.column(names[i]).to_pylist() for i in layout.others]
+    return PixelRows(numbers, pixels, list(zip(*others, strict=True)) or [()] * len(pixels))
+
+
+def _split_lines(
+    table: Delimited, text: bytes, first_line: int, layout: PixelLayout
+) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line that is not blank, with its number."""
+    for number, line in enumerate(text.decode("utf-8", "surrogateescape").split("\n"), first_line):
+        if not line.strip(f" {table.delimiter}"):
+            continue
+        try:
+            cells = next(csv.reader([line], delimiter=table.delimiter, skipinitialspace=True))
+        except csv.Error:  # a cell of more than 131,072 characters
+            cells = line.split(table.delimiter)
+        if len(cells) != layout.width and line.count('"') % 2:
+            raise DataError("csv_quote_open", path=str(table.path), line=number)
+        yield number, cells
+
+
+def _blocks(table: Delimited, first_line: int, block_bytes: int) -> Iterator[tuple[int, int, bytes]]:
+    """Blocks of lines from `first_line` on: the first's number, how many, and the text, each line with a LF.
+
+    The text is UTF-8 where the file is UTF-16, else as in the file.
+    """
+    number, ended, line_end = 1, False, b""
+    with open_data_file(table.path) as raw:
+        is_utf_16 = table.encoding.startswith("utf-16")
+        file: Any = codecs.EncodedFile(raw, "utf-8", table.encoding) if is_utf_16 else raw
+        rest: bytes = file.read(8).removeprefix(codecs.BOM_UTF8)
+        while not ended:
+            block = file.read(block_bytes)
+            ended = not block
+            line_end = line_end or (b"\r" if b"\r" in rest + block and b"\n" not in rest + block else b"\n")
+            text = rest + (block or line_end)
+            end = text.rfind(line_end) + 1
+            text, rest = text[:end], text[end:]
+            if len(rest) > MAX_LINE_BYTES:
+                raise DataError("line_too_long", path=str(table.path), row=number, max_bytes=MAX_LINE_BYTES)
+            if b"\r" in text:
+                text = text.replace(b"\r\n", b"\n").replace(line_end, b"\n")
+            lines = int(np.count_nonzero(np.frombuffer(text, np.uint8) == NEWLINE))  # faster than bytes.count
+            if number < first_line:
+                above = min(lines, first_line - number)
+                text = text.split(b"\n", above)[-1]
+                number, lines = number + above, lines - above
+            if text and not (ended and text == b"\n"):  # the file's last line had its end already
+                yield number, lines, text
+            number += lines
+
+
+def _line_numbers(text: bytes, first_line: int) -> list[int]:
+    return [number for number, line in enumerate(text.split(b"\n"), first_line) if line]
+
+
+def _parse_number(cell: str) -> float:
+    """NaN where the cell is no number."""
+    try:
+        return float(cell)
+    except ValueError:
+        return np.nan

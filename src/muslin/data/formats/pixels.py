@@ -1,0 +1,265 @@
+"""Tables of pixels, such as Kaggle's fashion-mnist_train.csv and FER2013: one image a row.
+
+A text file, Parquet, XLSX or JSON Lines; one column a pixel, or all pixels of an image in one cell; whole numbers from
+0 to 255, or numbers from 0 to 1. With or without a header; the label first, last or absent, a number or a name. Also a
+folder with such a file for each part.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.dataset import PARTS, Dataset, PixelImages, Target, align, encode_labels, join
+from muslin.data.formats import classes_file
+from muslin.data.formats.pixel_layout import SPLIT_PARTS, PixelLayout, find_layout, has_pixels
+from muslin.data.formats.pixel_text import Cells, PixelRows, Pixels, arrow_pixels, parse_cells, read_text
+from muslin.data.formats.read_options import ReadOptions
+from muslin.data.formats.table_sources import is_table, part_word
+from muslin.data.gzip_files import read_head
+from muslin.data.part_names import parts_by_name
+from muslin.data.tables import TableFile, detect_kind, open_table, peek_text
+from muslin.data.tables.cells import to_cell
+from muslin.data.tables.delimited import Delimited
+from muslin.data.tables.json_lines import JsonLines
+from muslin.data.tables.parquet import Parquet, open_parquet
+from muslin.data.tables.text_encoding import find_encoding
+from muslin.errors import DataError, unknown
+from muslin.messages import Log, Message, no_log
+from muslin.storage.atomic import atomic_file
+
+HEAD_BYTES = 2**20
+HEAD_ROWS = 50
+BATCH_ROWS = 2048
+
+
+class Head(NamedTuple):
+    """The beginning of a table: the columns' names, or None without a header; the first rows and the first's number."""
+
+    names: tuple[str, ...] | None
+    rows: list[list[str]]
+    first: int
+
+
+def detect(path: Path) -> str | None:
+    """Why `path` is a table of pixels, or a folder of such tables, one for each part, or None."""
+    if path.is_dir():
+        files = _files_by_part(path)
+        is_pixels = bool(files) and all(map(detect, files.values()))
+        return f"pixels in {', '.join(file.name for file in files.values())}" if is_pixels else None
+    try:
+        names, rows, _ = _detect_head(path)
+    except (DataError, ValueError):
+        return None  # the reader of tables reports the damage
+    if not has_pixels(names, rows):
+        return None
+    if names is None:
+        return f"pixels in a table, {len(rows[0])} columns without a header"
+    return f"pixels in a table, with the columns {', '.join(names[:2])}, … {names[-1]}"
+
+
+def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
+    """The images and labels of one file, or of a folder's files; without targets where there is no label column.
+
+    Pixels are uint8 (count, height, width, channels). A target has the name of its column, `label` where columns have
+    no names. The parts of a folder are those in the files' names, and its classes those of all files.
+
+    Raises:
+        DataError: there are no rows, the label or the shape is ambiguous, or a row is ragged or holds a value outside
+            of 0–255; the error names the file, the row and the column.
+    """
+    if not path.is_dir():
+        return _read_file(path, options)
+    files = _files_by_part(path)
+    if not files:
+        raise DataError("no_part_csv", path=str(path))
+    parts = {part: _read_file(file, options) for part, file in files.items()}
+    labelled = {part: dataset.target() for part, dataset in parts.items() if dataset.targets}
+    if labelled and (bare := [files[part] for part in parts if part not in labelled]):
+        raise DataError("part_without_labels", path=str(bare[0]))
+    if labelled and len(parts) > 1:
+        names = np.array([name for target in labelled.values() for name in target.classes])
+        whole, _ = encode_labels(next(iter(labelled.values())).name, names)
+        parts = {part: align(dataset, (whole,)) for part, dataset in parts.items()}
+    dataset = parts[""] if list(parts) == [""] else join(parts)
+    return replace(classes_file.use_class_names(dataset, path), name=path.resolve().name)
+
+
+def write_csv(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -> None:
+    """Write images in Kaggle's form: the header label, pixel1, …, then a row per image.
+
+    Args:
+        pixels: uint8 (count, height, width, channels).
+        labels: (count,), quoted where necessary; None: no column of labels.
+
+    Raises:
+        StorageError: the place cannot be written.
+    """
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    rows = pixels.reshape(len(pixels), -1)
+    names = [f"pixel{i + 1}" for i in range(rows.shape[1])]
+    options = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
+    cells = pyarrow.array([label or None for label in labels or ()], pyarrow.string())
+    # as numbers where they are numbers, because texts are written in quotes
+    if all(label.isdecimal() and str(int(label)) == label for label in set(labels or ()) if label):
+        cells = cells.cast(pyarrow.int64())
+    with atomic_file(path) as file:
+        file.write(",".join([*([] if labels is None else ["label"]), *names]).encode() + b"\n")
+        for start in range(0, len(rows), 2000):
+            columns = dict(zip(names, np.ascontiguousarray(rows[start : start + 2000].T), strict=True))
+            if labels is not None:
+                columns = {"label": cells[start : start + 2000], **columns}
+            arrow_csv.write_csv(pyarrow.table(columns), file, options)
+
+
+def _files_by_part(folder: Path) -> dict[str, Path]:
+    """Per part the table with its name, train first; a single table may be called otherwise, and is under `""`.
+
+    Empty where tables share a part, or have none.
+    """
+    files = [file for file in sorted(folder.iterdir()) if is_table(file.name) and file.is_file()]
+    words = [part_word(file.name) for file in files]
+    part_of = parts_by_name(folder, filter(None, words))
+    found = {part_of.get(word, ""): file for word, file in zip(words, files, strict=True)}
+    if len(found) < len(files) or ("" in found and len(files) > 1):
+        return {}
+    return {part: found[part] for part in ("", *PARTS) if part in found}
+
+
+def _read_file(path: Path, options: ReadOptions) -> Dataset:
+    table = peek_text(path) or open_table(path)
+    notes = table.fixes
+    head = _head(table)
+    if not head.rows:
+        raise DataError("no_rows", path=str(path))
+    layout = find_layout(path, head.names, head.rows, options)
+    if isinstance(table, Delimited):
+        blocks = list(read_text(table, head.first, layout))
+    else:
+        blocks = list(_read_parquet(table, layout) if isinstance(table, Parquet) else _read_rows(table, layout))
+        notes = table.fixes
+    fixes = [note for note in notes if note.code != "columns_numbered"]
+    pixels = _to_uint8([block.pixels for block in blocks], fixes)
+    if blank := sum(block.blank for block in blocks):
+        fixes.append(Message("blank_lines", n=blank))
+    columns = list(zip(*chain.from_iterable(block.others for block in blocks), strict=True))
+    texts = [_decode(path, column, fixes) for column in columns]
+    targets, labels = [], {}
+    for index, values in zip(layout.labels, texts, strict=False):
+        target, indices = _encode_target(path, layout.target_name(index), values, fixes)
+        targets.append(target)
+        labels[target.name] = indices
+    return Dataset(
+        name=path.name.removesuffix(".gz").rpartition(".")[0] or path.name,
+        format="pixels",
+        images=PixelImages(pixels.reshape(len(pixels), *layout.shape)),
+        targets=tuple(targets),
+        labels=labels,
+        ids=np.array([str(i) for i in range(len(pixels))], dtype=object),
+        parts=None if layout.part is None else _parts(path, texts[-1], blocks),
+        fixes=(*layout.fixes, *fixes),
+    )
+
+
+def _detect_head(path: Path) -> Head:
+    """The head of the table at `path`; of JSON Lines the first line alone, of Parquet none with photos in it."""
+    kind = detect_kind(path)
+    if kind is Parquet:
+        with open_parquet(path) as file:
+            if any(str(each).startswith(("struct", "binary", "large_binary")) for each in file.schema_arrow.types):
+                return Head(None, [], 1)
+    if kind is JsonLines:
+        first = json.loads(read_head(path, HEAD_BYTES).lstrip().splitlines()[0])
+        return Head(tuple(first), [[_joined(to_cell(value)) for value in first.values()]], 1)
+    return _head(peek_text(path) or open_table(path))
+
+
+def _head(table: TableFile) -> Head:
+    rows = list(islice(table.rows(table.columns), HEAD_ROWS))
+    has_header = any(name != f"column {i}" for i, name in enumerate(table.columns, 1))
+    cells = [[_joined(cell) for cell in row.cells] for row in rows]
+    return Head(table.columns if has_header else None, cells, rows[0].number if rows else 1)
+
+
+def _joined(cell: str | tuple[str, ...]) -> str:
+    return cell if isinstance(cell, str) else " ".join(cell)
+
+
+def _read_rows(table: TableFile, layout: PixelLayout) -> Iterator[PixelRows]:
+    rows = ((row.number, [_joined(cell) for cell in row.cells]) for row in table.rows(table.columns))
+    while block := list(islice(rows, BATCH_ROWS)):
+        yield parse_cells(table, block, layout)
+
+
+def _read_parquet(table: Parquet, layout: PixelLayout) -> Iterator[PixelRows]:
+    start = 1
+    with open_parquet(table.path) as file:
+        for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+            pixels = arrow_pixels([batch.column(i) for i in layout.pixels], layout)
+            cells = [[_joined(to_cell(value)) for value in batch.column(i).to_pylist()] for i in layout.others]
+            if pixels is None:
+                columns = [[_joined(to_cell(value)) for value in column.to_pylist()] for column in batch.columns]
+                pixels = parse_cells(table, enumerate(zip(*columns, strict=True), start), layout).pixels
+            others: Cells = [[cell.encode() for cell in row] for row in zip(*cells, strict=True)]
+            yield PixelRows(list(range(start, start + len(batch))), pixels, others)
+            start += len(batch)
+
+
+def _to_uint8(blocks: list[Pixels], fixes: list[Message]) -> NDArray[np.uint8]:
+    """All rows. Where no value is above 1 and some are fractions, 1 is white."""
+    if len(blocks) == 1 and blocks[0].dtype == np.uint8:
+        return blocks[0].astype(np.uint8, copy=False)
+    fractions = sum(int(np.count_nonzero(block % 1)) for block in blocks)
+    is_scaled = bool(fractions) and max(block.max(initial=0) for block in blocks) <= 1
+    if fractions:
+        fixes.append(Message("pixels_scaled") if is_scaled else Message("pixels_rounded", n=fractions))
+    pixels = np.empty((sum(map(len, blocks)), blocks[0].shape[1]), dtype=np.uint8)
+    start = 0
+    while blocks:
+        block = blocks.pop(0)
+        pixels[start : start + len(block)] = np.rint(block * 255 if is_scaled else block)
+        start += len(block)
+    return pixels
+
+
+def _decode(path: Path, cells: Sequence[bytes], fixes: list[Message]) -> NDArray[np.str_]:
+    """The texts of a column, (count,), in the file's encoding."""
+    distinct = set(cells)
+    try:
+        texts = {cell: cell.decode().strip() for cell in distinct}
+    except UnicodeDecodeError:
+        encoding = find_encoding(path)
+        fixes += encoding.notes
+        texts = {cell: cell.decode(encoding.name).strip() for cell in distinct}
+    return np.array([texts[cell] for cell in cells])
+
+
+def _parts(path: Path, words: NDArray[np.str_], blocks: Sequence[PixelRows]) -> NDArray[np.object_]:
+    if strange := sorted({word for word in words.tolist() if word.lower() not in SPLIT_PARTS}):
+        row = [number for block in blocks for number in block.numbers][int(np.argmax(words == strange[0]))]
+        raise DataError("split_value_unknown", path=str(path), row=row, **unknown(strange[0], SPLIT_PARTS))
+    return np.array([SPLIT_PARTS[word.lower()] for word in words.tolist()], dtype=object)
+
+
+def _encode_target(
+    path: Path, name: str, values: NDArray[np.str_], fixes: list[Message]
+) -> tuple[Target, NDArray[np.int64]]:
+    given = set(values.tolist()) - {""}
+    if not given:
+        raise DataError("label_column_empty", path=str(path), column=name)
+    if all(re.fullmatch(r"-?\d+(\.0+)?", text) for text in given):
+        if any("." in text for text in given):
+            fixes.append(Message("decimal_labels"))
+        plain = {text: str(int(text.partition(".")[0])) for text in given}  # 07 is 7
+        values = np.array([plain.get(text, "") for text in values.tolist()])
+    if missing := int((values == "").sum()):
+        fixes.append(Message("rows_without_label", n=missing))
+    return encode_labels(name, values)
