@@ -111,7 +111,8 @@ class Photo:
         try:
             with self.path.open("rb") as file:
                 file.seek(self.start)
-                data = file.read(max_bytes if self.size is None else min(self.size, max_bytes))
+                size = os.fstat(file.fileno()).st_size if self.size is None else self.size
+                data = file.read(min(size, max_bytes))  # read() allocates all that it is asked for
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if self.deflated else data
         except zlib.error as error:
             raise ImageError("photo_damaged", name=self.name, path=str(self.path), reason=str(error)) from error
