@@ -25,7 +25,6 @@ CODE = re.compile(r"(?=.*\d)(?!\d{1,4}$).+", re.DOTALL)
 MIN_RECURRENCES = 2
 """Rows below that share a word with a row of data; a header shares one by accident at most."""
 
-NUMBER = re.compile(r"[-+]?[\d.,]+")
 DECIMAL = re.compile(r"[+-]?(\d{1,18}([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?")
 
 MIN_LIST_LENGTH = 16
@@ -106,15 +105,13 @@ def _is_comment(row: Sequence[str]) -> bool:
 
 def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether a cell names a photo or has digits as all below it, all are numbers, or words recur below."""
-    filled = [cell for cell in row if cell]
-    counts = [[str(n) for n in range(start, start + len(filled))] for start in (0, 1)]  # names that programs give
-    if any(map(names_photo, row)) or _is_numeric(row) or (all(map(NUMBER.fullmatch, filled)) and filled not in counts):
+    if any(map(names_photo, row)) or any(map(is_number_list, row)) or _is_numeric(row):
         return True
     others = [other for other in below if list(other) != list(row)]  # equal ones are headers of joined tables
     for i in (i for i, cell in enumerate(row) if CODE.fullmatch(cell)):
         if {cell_shape(other[i]) for other in others if i < len(other) and other[i]} == {cell_shape(row[i])}:
             return True
-    words = {(i, cell) for i, cell in enumerate(row) if cell and not NUMBER.fullmatch(cell)}
+    words = {(i, cell) for i, cell in enumerate(row) if cell and not is_number(cell)}
     return sum(not words.isdisjoint(enumerate(other)) for other in others) >= MIN_RECURRENCES
 
 
@@ -133,12 +130,11 @@ def cell_shape(cell: str) -> str:
 
 
 def _is_numeric(row: Sequence[str]) -> bool:
-    """Whether half of the cells are numbers, such as pixels, that do not count up as names such as 2019, 2020 do."""
-    if any(map(is_number_list, row)):
-        return True
+    """Whether all cells are numbers, or half of many such as pixels, that do not count up as names such as 0, 1 do."""
     numbers = [float(cell.replace(",", ".")) for cell in row if is_number(cell)]
-    counts_up = numbers and numbers == [numbers[0] + i for i in range(len(numbers))]
-    return 2 * len(numbers) >= max(8, len(row)) and not counts_up
+    counts_up = numbers == [numbers[0] + i for i in range(len(numbers))] if numbers else True
+    are_names = counts_up and (len(numbers) > 2 or numbers[:1] <= [1])
+    return not are_names and (len(numbers) == sum(map(bool, row)) or 2 * len(numbers) >= max(8, len(row)))
 
 
 def is_number(cell: str) -> bool:
