@@ -349,3 +349,25 @@ def test_id_with_files_of_several_suffixes_is_counted(tmp_path: Path) -> None:
     assert found.name.endswith("a.jpg")
     [fix] = photos.fixes
     assert (fix.code, fix.params["names"], fix.params["unused"]) == ("photos_first_of_several", ["a"], 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["..hidden/..a.jpg", "weird/a?b.jpg", "weird/100%.jpg", "weird/semi;colon.jpg", "b\\c.jpg"]
+)
+def test_odd_names_are_found_as_they_are_spelled(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    garment("hat", 1).save(tmp_path / name)
+    photos = PhotoLookup([tmp_path])
+    assert not isinstance(photos.find(name), ImageError)
+    assert photos.fixes == ()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["https://[::1", "http://", "file:///", "C:", "/", "..", "[]", "%00", "?", "a" * 10**6, "a/" * 2000, "\ud800"],
+)
+def test_cells_that_are_no_paths_have_a_reason(tmp_path: Path, cell: str) -> None:
+    garment("hat", 1).save(tmp_path / "1.jpg")
+    photos = PhotoLookup([tmp_path])
+    assert isinstance(photos.find(cell), ImageError)
+    assert all(len(fix) < 5000 for fix in photos.fixes)

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
+from urllib.parse import parse_qs, unquote, unquote_plus
 
 import numpy as np
 
@@ -47,18 +47,14 @@ def readings(cell: str) -> Iterator[Reading]:
     if "\\" in cell:
         kind = "photos_by_back_slash"
     if address := ADDRESS.match(path):
-        kind = "photos_by_address"
-        parts = urlsplit(path)
-        path = (
-            parts.path if address[1].lower() in ("http", "https", "file") else path[address.end() :].partition("/")[2]
-        )
-    query = urlsplit(path).query
-    if path.startswith("/data/local-files/"):
+        kind, path = "photos_by_address", path[address.end() :].partition("/")[2].partition("#")[0]
+    before, _, query = path.partition("?")
+    if before.lstrip("/") == "data/local-files/":
         path, kind = parse_qs(query).get("d", [path])[0], "photos_by_label_studio"
     elif upload := UPLOAD.match(path):
         leading, kind = upload[0].count("/", 1), "photos_by_label_studio"
-    elif query and photo_suffix(cut := path.partition("?")[0]):
-        path, kind = cut, kind or "photos_by_address"
+    elif query and (address or photo_suffix(before)):
+        path, kind = before, kind or "photos_by_address"
     unescaped = [(unquote(path), kind or "photos_by_escape")] if "%" in path else []
     if "+" in path and kind == "photos_by_address":
         unescaped.append((unquote_plus(path), kind))
@@ -72,9 +68,9 @@ def _reading(path: str, kind: str, leading: int) -> Reading:
     without_drive = re.sub(r"^[A-Za-z]:", "", path)
     plain = posixpath.normpath(without_drive)
     pieces = [piece for piece in plain.split("/") if piece not in ("", ".", "..")]
-    if without_drive != path or plain.startswith(("/", "..")):
+    if without_drive != path or plain[0] == "/" or plain.split("/")[0] == "..":
         kind = kind or "photos_by_path_end"
-    return Reading(tuple(pieces) or ("",), kind, leading, plain.startswith(".."))
+    return Reading(tuple(pieces) or ("",), kind, leading, plain.split("/")[0] == "..")
 
 
 def is_web_address(cell: str) -> bool:

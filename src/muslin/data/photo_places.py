@@ -38,6 +38,9 @@ NOT_FOUND = {
 BY_END = frozenset({"photos_by_address", "photos_by_path_end", "photos_by_label_studio"})
 """Ways to find a photo by which cells with different paths can mean the same file."""
 
+MAX_NAME = 4096
+"""Characters of a cell that can name photos; a longer one holds the photo itself, or a text."""
+
 MAX_FOUND_EXAMPLES = 2
 """Cells named in a message on photos that were found, each with its photo's path."""
 
@@ -213,6 +216,8 @@ class PhotoLookup:
         text = cell_name(cell)
         if not text:
             return Found(ImageError("photo_not_named"))
+        if len(text) > MAX_NAME:
+            return Found(ImageError("no_such_photo", path=f"{text[:80]}…"), "", f"{text[:80]}…")
         if isinstance(cell, str) and (photos := self._as_spelled(cell)):
             code = "photos_first_of_several" if len(photos) > 1 else ""
             return Found(why_unreadable(photos[0], cell) or photos[0], code, cell, len(photos) - 1)
@@ -232,7 +237,9 @@ class PhotoLookup:
                 suffix = os.path.splitext(path)[1]
                 is_complete = suffix.lower() in IMAGE_SUFFIXES
                 ends = [""] if is_complete else place.suffixes(os.path.dirname(path))
-                names = [path + end for end in ends if not path.startswith("..") and (end or is_complete or not suffix)]
+                names = [
+                    path + end for end in ends if path.split("/")[0] != ".." and (end or is_complete or not suffix)
+                ]
                 if photos := [photo for name in names if (photo := place.photo(name))]:
                     return photos
         return []

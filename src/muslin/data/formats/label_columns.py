@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from muslin.data.formats.one_hot import is_one_hot
-from muslin.data.photos import PHOTO_SUFFIXES
+from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.data.tables.columns import Column, Table
 from muslin.errors import DataError
 
@@ -89,7 +89,7 @@ def _unusable(column: Column, rows: int) -> str | None:
     distinct = _distinct(column)
     if distinct < 2:
         return "single" if distinct else "empty"
-    if any(text.lower().endswith(tuple(PHOTO_SUFFIXES)) for text in texts[:SHOWN_CELLS]):
+    if any(text.lower().endswith(tuple(IMAGE_SUFFIXES)) for text in texts[:SHOWN_CELLS]):
         return "photos"
     if texts and all(map(_is_number, texts)) and any(map(DECIMAL_MARK.search, texts)):
         return "decimal"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median_low
 from typing import NamedTuple
 
-from muslin.data.photos import PHOTO_SUFFIXES
+from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.messages import Message, examples
 
 DELIMITERS = ",;\t|"
@@ -155,7 +155,7 @@ def is_number_list(cell: str) -> bool:
 
 def names_photo(cell: str) -> bool:
     """Whether a cell is the address or the file name of a photo."""
-    return "://" in cell or os.path.splitext(cell.rstrip("'\") ]"))[1].lower() in PHOTO_SUFFIXES
+    return "://" in cell or os.path.splitext(cell.rstrip("'\") ]"))[1].lower() in IMAGE_SUFFIXES
 
 
 def find_delimiter(lines: Sequence[str], delimiters: str) -> str:
