@@ -114,6 +114,21 @@ def test_objects_in_entries_become_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "document",
+    [
+        {"dress-00.jpg": "dress", "hat-00.jpg": "hat"},
+        {"dress-00.jpg": {"label": "dress"}, "hat-00.jpg": {"label": "hat"}},
+        {"image": {"0": "dress-00.jpg", "1": "hat-00.jpg"}, "label": {"0": "dress", "1": "hat"}},
+        {"version": 1, "data": [{"image": "dress-00.jpg", "label": "dress"}, {"image": "hat-00.jpg", "label": "hat"}]},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_objects_are_found_by_name_or_in_the_only_list(document: Any, indent: int | None, tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps(document, indent=indent))
+    assert cells(tmp_path / "t.json", "image", "label") == [("dress-00.jpg", "dress"), ("hat-00.jpg", "hat")]
+
+
+@pytest.mark.parametrize(
     ("content", "kind"),
     [
         ('[{"image": "a"}]', "JsonDocument"),
@@ -124,7 +139,8 @@ def test_objects_in_entries_become_columns(tmp_path: Path) -> None:
         ('{"labels": {"a": "x"}}', "JsonDocument"),
         ('{\n  "samples": []\n}', "JsonDocument"),
         ('{"samples": [' + '{"filepath": "a"},' * 5000 + '{"filepath": "a"}]}', "JsonDocument"),
-        ('{"vector": [' + "1," * 50_000 + "1]}\n" + '{"vector": [1]}', "JsonLines"),
+        ('{"id": 1, "vector": [' + "1," * 50_000 + "1]}\n" + '{"vector": [1]}', "JsonLines"),
+        ('{"a.jpg": "dress", ' + ", ".join(f'"{i}.jpg": "hat"' for i in range(9000)) + "}", "JsonDocument"),
     ],
 )
 def test_documents_and_json_lines_are_told_apart(content: str, kind: str, tmp_path: Path) -> None:
@@ -136,8 +152,8 @@ def test_documents_and_json_lines_are_told_apart(content: str, kind: str, tmp_pa
     ("content", "code", "params"),
     [
         ('[{"image": ', "json_file", {}),
-        ("[1, 2]", "json_entry", {"row": 1}),
-        ('[{"image": "a"}, null]', "json_entry", {"row": 2}),
+        ("[1, 2]", "json_entry_not_object", {"row": 1}),
+        ('[{"image": "a"}, null]', "json_entry_not_object", {"row": 2}),
         ('{\n"name": "app"}', "json_not_table", {}),
         ('{"classes": ["a"], "labels": {"x": 0, "y": 1}}', "json_entry", {"row": 2}),
         ('{"classes": ["a"], "labels": {"x": -1}}', "json_entry", {"row": 1}),

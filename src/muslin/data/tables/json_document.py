@@ -1,6 +1,7 @@
-"""JSON documents: a list of objects, or an export of Label Studio, FiftyOne or COCO, as rows and columns."""
+"""JSON documents: objects in a list or by name, or an export of Label Studio, FiftyOne or COCO, as rows and columns."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, BinaryIO
 
 from muslin.data.gzip_files import open_data_file
 from muslin.data.tables.cells import AddedColumn, Cell, Row, to_cell
+from muslin.data.tables.header import names_photo
 from muslin.data.tables.new_table import DELIMITERS, check_suffix, write_new_table
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow
 from muslin.errors import DataError
@@ -18,6 +20,9 @@ JSON_HEAD_BYTES = 2**16
 
 MAX_BYTES = 2**28
 """Largest content, which is held in memory."""
+
+LONG_DOCUMENT = re.compile(r'\{"[^"]*":[\[{]|\{"[^"]*\.\w+":|\{"classes":null')
+"""How a document in one line that is longer than its head begins, without its spaces."""
 
 LABEL_KEYS = ("choices", "label", "displayName", "class-name", "classifications", "detections")
 """Keys of an object that names labels: of Label Studio, FiftyOne, Google and Amazon."""
@@ -35,9 +40,8 @@ def is_document(head: str) -> bool:
         return True
     try:
         return not after.strip() and _reader(json.loads(line)) is not None
-    except (ValueError, RecursionError):  # a document in one line that is longer than the head
-        compact = "".join(head.split())
-        return not newline and any(mark in compact for mark in ('"images":[', '"samples":[', '"labels":{'))
+    except (ValueError, RecursionError):
+        return not newline and bool(LONG_DOCUMENT.match("".join(head.split())))
 
 
 class JsonDocument(TableFile):
@@ -63,6 +67,8 @@ class JsonDocument(TableFile):
         self._records: list[dict[str, Cell]] = []
         try:
             for record in reader(value, fixes):
+                if not isinstance(record, dict):
+                    raise DataError("json_entry_not_object", path=str(path), row=len(self._records) + 1)
                 self._records.append(dict(cells_of(record)))
         except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:
             row, reason = len(self._records) + 1, f"{type(error).__name__}: {error}"
@@ -111,11 +117,24 @@ def _reader(value: Any) -> Reader | None:
         return _coco
     if isinstance(value.get("samples"), list):
         return _fiftyone_samples
-    return _fiftyone_labels if isinstance(value.get("labels"), dict) else None
+    if isinstance(value.get("labels"), dict):
+        return _fiftyone_labels
+    if (value and all(isinstance(item, dict) for item in value.values())) or all(map(names_photo, value)):
+        return _by_name
+    lists = [item for item in value.values() if isinstance(item, list) and item and isinstance(item[0], dict)]
+    return (lambda _, fixes: lists[0]) if len(lists) == 1 else None
 
 
 def _entries(entries: list[Any], fixes: list[Message]) -> Records:
     return entries
+
+
+def _by_name(document: dict[str, Any], fixes: list[Message]) -> Records:
+    """Per name its object, or its label; pandas' columns of cells by row."""
+    if all(isinstance(item, dict) and all(map(str.isdecimal, item)) for item in document.values()):
+        rows = dict.fromkeys(row for cells in document.values() for row in cells)
+        return ({name: cells.get(row) for name, cells in document.items()} for row in rows)
+    return ({"image": name, **(item if isinstance(item, dict) else {"label": item})} for name, item in document.items())
 
 
 def _label_studio(tasks: list[Any], fixes: list[Message]) -> Records:
