@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import every_format
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 from every_format import Sample
@@ -263,6 +264,19 @@ def json_lines(samples: Sequence[Sample], root: Path) -> Written:
 def json_list(samples: Sequence[Sample], root: Path) -> Written:
     rows = record_rows(samples, root)
     (root / "table.json").write_text(json.dumps(rows, indent=2))
+    return Written(root / "table.json")
+
+
+@layout("JSON labels by photo", "undivided")
+def json_by_photo(samples: Sequence[Sample], root: Path) -> Written:
+    labels = {Path(name).name: s.label for name, s in zip(copy_photos(samples, root), samples, strict=True)}
+    (root / "labels.json").write_text(json.dumps(labels))
+    return Written(root / "labels.json")
+
+
+@layout("JSON columns of pandas")
+def json_columns(samples: Sequence[Sample], root: Path) -> Written:
+    pandas.DataFrame(record_rows(samples, root)).to_json(root / "table.json")
     return Written(root / "table.json")
 
 
