@@ -25,6 +25,7 @@ from test_spreadsheets import workbook
 
 from muslin.data import read
 from muslin.data.convert import convert
+from muslin.data.dataset import pixel_array
 
 PARTS = {"train": 3, "validation": 2, "test": 2}
 """Photos of each class in each part."""
@@ -788,6 +789,58 @@ def idx_gz(samples: Sequence[Sample], root: Path) -> Written:
 def pixels_csv(samples: Sequence[Sample], root: Path) -> Written:
     convert(read(as_idx(samples, root.with_name(f"{root.name}-idx"))), "csv", root)
     return Written(root)
+
+
+def pixel_frame(samples: Sequence[Sample], root: Path, scale: float | None = None) -> pandas.DataFrame:
+    """A row for each image: its label, its part, and 784 columns of pixels."""
+    data = read(as_idx(samples, root.with_name(f"{root.name}-idx")))
+    root.mkdir()
+    pixels = pixel_array(data).reshape(len(data), -1)
+    columns = [f"pixel{i}" for i in range(pixels.shape[1])]
+    frame = pandas.DataFrame(pixels / scale if scale else pixels, columns=columns)
+    target = data.target()
+    labels = [target.classes[i] for i in data.labels[target.name]]
+    frame.insert(0, "label", labels)
+    frame.insert(1, "split", data.parts)
+    return frame
+
+
+@layout("CSV of pixels with a column of parts", "pixels")
+def pixels_with_parts(samples: Sequence[Sample], root: Path) -> Written:
+    pixel_frame(samples, root).to_csv(root / "pixels.csv", index=False)
+    return Written(root / "pixels.csv")
+
+
+@layout("CSV of pixels scaled to 0–1", "pixels")
+def scaled_pixels(samples: Sequence[Sample], root: Path) -> Written:
+    pixel_frame(samples, root, scale=255).to_csv(root / "pixels.csv", index=False)
+    return Written(root / "pixels.csv")
+
+
+@layout("CSV of pixels in one cell, as FER2013", "pixels")
+def fer(samples: Sequence[Sample], root: Path) -> Written:
+    frame = pixel_frame(samples, root)
+    uses = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
+    cells = [" ".join(map(str, row)) for row in frame.drop(columns=["label", "split"]).to_numpy().tolist()]
+    columns = {"emotion": frame["label"], "pixels": cells, "Usage": frame["split"].map(uses)}
+    pandas.DataFrame(columns).to_csv(root / "fer2013.csv", index=False)
+    return Written(root / "fer2013.csv")
+
+
+@layout("Parquet of pixels in columns", "pixels")
+def pixel_columns(samples: Sequence[Sample], root: Path) -> Written:
+    pixel_frame(samples, root).to_parquet(root / "pixels.parquet", index=False)
+    return Written(root / "pixels.parquet")
+
+
+@layout("JSON Lines of pixels in lists", "pixels")
+def pixel_lists(samples: Sequence[Sample], root: Path) -> Written:
+    frame = pixel_frame(samples, root)
+    pixels = frame.drop(columns=["label", "split"]).to_numpy().tolist()
+    rows = zip(frame["label"], frame["split"], pixels, strict=True)
+    lines = [json.dumps({"label": label, "split": part, "pixels": row}) + "\n" for label, part, row in rows]
+    (root / "pixels.jsonl").write_text("".join(lines))
+    return Written(root / "pixels.jsonl")
 
 
 @layout("Parquet as muslin convert writes it", "pixels")

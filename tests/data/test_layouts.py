@@ -160,7 +160,8 @@ def test_evaluate_measures_the_same(name: str, shelf: Shelf) -> None:
 def test_tag_writes_the_same_tags(name: str, shelf: Shelf, tmp_path: Path) -> None:
     def tags(of: str) -> Any:
         def find(written: Written) -> Any:
-            suffix = OWN_SUFFIXES.get(written.path.suffix, ".csv")
+            is_table = shelf.read(of).format == "table"
+            suffix = OWN_SUFFIXES.get(written.path.suffix, ".csv") if is_table else ".csv"
             out = tmp_path / f"{len(of)}{suffix}"
             options = TagOptions(read_options=written.options)
             result = tag(shelf.predictor(of), written.path, out, options)
