@@ -8,6 +8,7 @@ from pathlib import Path
 
 from muslin.data import read
 from muslin.data.dataset import Dataset
+from muslin.data.formats import FORMATS
 from muslin.data.tables import AddedColumn, open_table
 from muslin.data.tables.json_document import JsonDocument
 from muslin.errors import ImageError, MuslinError
@@ -37,6 +38,18 @@ def open_dataset(path: Path) -> str:
         check_messages([error.message])
         dataset = read(path, all_targets=True)
     return _use_dataset(dataset)
+
+
+def open_in_each_format(path: Path) -> str:
+    """How many formats read it when `--format` says so."""
+    found = 0
+    for row in FORMATS:
+        try:
+            _use_dataset(read(path, format=row.name, all_targets=True))
+            found += 1
+        except MuslinError as error:
+            check_messages([error.message])
+    return f"{found} of {len(FORMATS)} formats"
 
 
 def _use_dataset(dataset: Dataset) -> str:
@@ -80,7 +93,12 @@ def check_messages(messages: Iterable[str]) -> None:
             json.dumps(message.to_dict(language))
 
 
-ACTIONS: dict[str, Callable[[Path], str]] = {"decode": decode_image, "read": open_dataset, "table": open_as_table}
+ACTIONS: dict[str, Callable[[Path], str]] = {
+    "decode": decode_image,
+    "read": open_dataset,
+    "formats": open_in_each_format,
+    "table": open_as_table,
+}
 
 
 def use(action: str, path: Path) -> str:

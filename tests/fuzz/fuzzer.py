@@ -109,16 +109,17 @@ def run_slice(worker: Worker, kind: str, numbers: Sequence[int], tally: Tally, u
         with tempfile.TemporaryDirectory(prefix="muslin-fuzz-") as scratch:
             folder = Path(scratch)
             path = folder if kind in PROPERTIES else write_damaged(kind, number, folder)
-            for action in actions_for(kind, path):
+            for action in actions_for(kind, number, path):
                 tally.add(kind, number, action, open_input(worker, kind, number, action, path), folder)
         if time.monotonic() > until:
             return
 
 
-def actions_for(kind: str, path: Path) -> tuple[str, ...]:
-    if kind in PROPERTIES:
-        return ("property",)
-    return ("decode",) if kind in IMAGES else ("read", "table") if path.is_file() else ("read",)
+def actions_for(kind: str, number: int, path: Path) -> list[str]:
+    """What is done with an input; one of eight is also opened in formats that it has not."""
+    if kind in PROPERTIES or kind in IMAGES:
+        return ["property" if kind in PROPERTIES else "decode"]
+    return ["read", *(["table"] if path.is_file() else []), *(["formats"] if number % 8 == 0 else [])]
 
 
 def open_input(worker: Worker, kind: str, number: int, action: str, path: Path) -> Outcome:

@@ -85,3 +85,23 @@ def test_zip_entry_without_a_name_is_refused(tmp_path: Path) -> None:
         archive.infolist()[0].filename = ""
     with refuses("archive_damaged"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage", "code"),
+    [
+        ("folder-with-table", lambda content: content[:-4], "csv_quote_open"),
+        ("fiftyone", lambda content: content[:-5], "json_file"),
+        ("image-folder-jsonl", lambda content: content[:-5], "json_line"),
+        ("parquet", lambda content: content[:-5], "parquet_damaged"),
+    ],
+)
+def test_damaged_table_beside_photos_is_not_passed_over(tmp_path: Path, kind: str, damage, code: str) -> None:
+    """The folder is not read without it, as photos without labels or in folders of classes."""
+    files = valid_files(kind)
+    for name, content in files.files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(damage(content) if name in files.damaged else content)
+    with refuses(code):
+        read(tmp_path)

@@ -353,6 +353,26 @@ def _zip(method: int = zipfile.ZIP_STORED, files: dict[str, bytes] | None = None
     return ValidFiles({"photos.zip": file.getvalue()}, ("photos.zip",), "photos.zip")
 
 
+class _Stream(io.BytesIO):
+    """A file in which one cannot go back, as a pipe."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *place: int) -> int:
+        raise OSError
+
+
+def _zip_from_a_pipe() -> ValidFiles:
+    """With the sizes behind each content, not before it."""
+    file = _Stream()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = b"a comment"
+        for name, content in _folder_files().items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return ValidFiles({"photos.zip": file.getvalue()}, ("photos.zip",), "photos.zip")
+
+
 def _zip_with_table() -> ValidFiles:
     return _zip(files=_text_table().files)
 
@@ -371,6 +391,68 @@ def _classes_file() -> ValidFiles:
     names = sorted(set(LABELS))
     files = {f"{label}/{number}.jpg": _photo(number) for number, label in enumerate(LABELS)}
     return ValidFiles(files | {"classes.txt": "\n".join(names).encode()}, ("classes.txt", "dress/0.jpg"))
+
+
+def _image_folder(suffix: str) -> ValidFiles:
+    """As Hugging Face's: a table in the folder of each part."""
+    files: dict[str, bytes] = {}
+    for part in ("train", "test"):
+        rows = [{"file_name": f"{i:03}.jpg", "label": label} for i, label in enumerate(LABELS)]
+        if suffix == ".csv":
+            lines = ["file_name,label", *(",".join(row.values()) for row in rows)]
+        else:
+            lines = [json.dumps(row) for row in rows]
+        files |= _photos(part) | {f"{part}/metadata{suffix}": "\n".join(lines).encode()}
+    return ValidFiles(files, (f"train/metadata{suffix}", f"test/metadata{suffix}"))
+
+
+def _parquet_shards() -> ValidFiles:
+    content = _parquet_photos().files["table.parquet"]
+    files = {
+        f"data/{name}.parquet": content
+        for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001")
+    }
+    return ValidFiles(files, tuple(files))
+
+
+def _folder_with_table() -> ValidFiles:
+    files = _text_table().files
+    return ValidFiles(files, ("table.csv",))
+
+
+def _label_studio_csv() -> ValidFiles:
+    """With the paths of a server, and choices in JSON where there are several."""
+    choices = ("dress", '"{""choices"": [""dress"", ""hat""]}"', "hat", "dress", "hat", "")
+    lines = ["annotation_id,annotator,choice,created_at,id,image,lead_time,updated_at"] + [
+        f"{100 + i},1,{choice},2024-05-01T10:00:00Z,{i},/data/upload/1/{i:08x}-{i:03}.jpg,3.2,2024-05-01T10:00:00Z"
+        for i, choice in enumerate(choices)
+    ]
+    files = _photos("images") | {"project.csv": "\n".join(lines).encode()}
+    return ValidFiles(files, ("project.csv",), "project.csv")
+
+
+def _deepfashion_fine() -> ValidFiles:
+    files = {name: content for name, content in _deepfashion().files.items() if name.startswith("img/")}
+    photos = sorted(files)
+    lists = {
+        "list_category_cloth.txt": b"2\ncategory_name category_type\nDress  1\nHat  1\n",
+        "list_attr_cloth.txt": b"2\nattribute_name attribute_type\na-line  3\nanimal print  1\n",
+    }
+    for part, chosen in (("train", photos[:3]), ("test", photos[3:])):
+        for name, line in (("", "{}"), ("_cate", "1"), ("_attr", "1 0"), ("_bbox", "2 1 20 15")):
+            lists[f"{part}{name}.txt"] = "".join(f"{line.format(photo)}\n" for photo in chosen).encode()
+    fine = {f"Anno_fine/{name}": content for name, content in lists.items()}
+    return ValidFiles(files | fine, tuple(fine))
+
+
+def _deepfashion_items() -> ValidFiles:
+    """As DeepFashion's In-shop photos."""
+    photos = [f"img/WOMEN/Dresses/id_{i // 2:08}/01_{i}_front.jpg" for i in range(len(LABELS))]
+    rows = [f"{photo} id_{i // 2:08} {('train', 'query', 'gallery')[i % 3]}" for i, photo in enumerate(photos)]
+    listed = "\n".join([str(len(rows)), "image_name item_id evaluation_status", *rows, ""]).encode()
+    files = {photo: _photo(i) for i, photo in enumerate(photos)}
+    name = "Eval/list_eval_partition.txt"
+    return ValidFiles(files | {name: listed}, (name,))
 
 
 DATA_SETS: dict[str, Callable[[], ValidFiles]] = {
@@ -400,9 +482,17 @@ DATA_SETS: dict[str, Callable[[], ValidFiles]] = {
     "imaterialist": _imaterialist,
     "one-hot": _one_hot,
     "deepfashion": _deepfashion,
+    "deepfashion-fine": _deepfashion_fine,
+    "deepfashion-items": _deepfashion_items,
+    "image-folder-csv": lambda: _image_folder(".csv"),
+    "image-folder-jsonl": lambda: _image_folder(".jsonl"),
+    "parquet-shards": _parquet_shards,
+    "folder-with-table": _folder_with_table,
+    "label-studio-csv": _label_studio_csv,
     "folder": _classes_file,
     "zip": _zip,
     "zip-deflated": lambda: _zip(zipfile.ZIP_DEFLATED),
+    "zip-from-a-pipe": _zip_from_a_pipe,
     "zip-with-table": _zip_with_table,
     "tar": _tar,
     "tar-gnu": lambda: _tar(tarfile.GNU_FORMAT),

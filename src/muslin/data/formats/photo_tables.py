@@ -34,6 +34,10 @@ KINDS: dict[type[TableFile], str] = {
 CONFLICTS = frozenset({"tables_ambiguous", "table_and_folders_differ"})
 """What `read` raises of tables that name photos, but not the only ones or not the only labels."""
 
+DAMAGE = frozenset({"csv_quote_open", "csv_line", "text_encoding", "json_file", "json_line", "json_entry",
+                    "parquet_damaged", "workbook_damaged", "gzip_damaged", "gzip_cut_off", "not_a_table"})  # fmt: skip
+"""Of a table that cannot be read, though it may name the photos beside it."""
+
 NO_CLASS = re.compile("[0-9a-f]+", re.IGNORECASE)
 """Folders among which photos are distributed by number, so that none has too many."""
 
@@ -60,7 +64,10 @@ def detect(path: Path) -> str | None:
 
 
 def _detect_among_photos(contents: Contents) -> str | None:
-    groups = _naming_photos(contents, ReadOptions())
+    try:
+        groups = _naming_photos(contents, ReadOptions())
+    except DataError:
+        return "a table beside photos"  # reading it says what is wrong
     try:
         if groups and _class_folders(contents) and not choose_tables(contents, ReadOptions())[0]:
             return None
@@ -117,20 +124,28 @@ def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]
     """The groups of which a table names photos and has the columns that the user named.
 
     Where there are no photos, it is the only one: reading it says where they were searched.
+
+    Raises:
+        DataError: there are photos, no table names them, and one is damaged.
     """
     groups = contents.groups()
     if len(groups) == 1 and not contents.has_photos:
         return groups
+    damage: list[DataError] = []
 
     def names_photos(source: TableSource) -> bool:
         try:
             table = open_table(source.path)
             table_photos(table, source.places, options.image_column)
-        except DataError:
+        except DataError as error:
+            damage.extend([error] if error.code in DAMAGE and contents.has_photos else [])
             return False
         return {*options.targets, *filter(None, [options.split_column])} <= set(table.columns)
 
-    return [g for g in groups if any(map(names_photos, contents.sources(g.names[:2], options.images)))]
+    found = [g for g in groups if any(map(names_photos, contents.sources(g.names[:2], options.images)))]
+    if damage and not found:
+        raise damage[0]
+    return found
 
 
 def _has_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> bool:
