@@ -78,11 +78,9 @@ def test_version_is_the_version_of_the_package(capfd: Any) -> None:
 
 
 def test_choices_agree_with_the_tables() -> None:
-    from muslin.data.convert import WRITERS
     from muslin.data.dataset import PARTS
 
     options = {(name, p.name): p for name, command in cli.commands.items() for p in command.params}
-    assert {*options["convert", "to"].type.choices} == {*WRITERS}
     assert {*options["evaluate", "split"].type.choices} == {*PARTS, "all"}
 
 

@@ -2,10 +2,12 @@
 
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 from photo_files import write_folders
 
+from command_line import invoke
 from muslin.data import read
 from muslin.data.formats import FORMATS, Format
 from muslin.errors import DataError
@@ -17,6 +19,13 @@ def test_row_is_complete(row: Format) -> None:
     assert list(signature(row.detect).parameters) == ["path"]
     assert list(signature(row.read).parameters) == ["path", "options", "log"]
     assert set(row.options) <= set(signature(read).parameters)
+    assert not row.writer or list(signature(row.write).parameters) == ["dataset", "dest", "log"]
+
+
+def test_convert_offers_each_format_with_a_writer(capfd: Any) -> None:
+    writers = [row.writer for row in FORMATS if row.writer]
+    assert sorted(writers) == ["csv", "folders", "idx", "parquet"]
+    assert f"One of: {', '.join(writers)}." in " ".join(invoke(capfd, "convert", "--help").out.split())
 
 
 def test_names_and_modules_are_distinct() -> None:

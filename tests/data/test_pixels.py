@@ -15,8 +15,8 @@ from test_spreadsheets import workbook
 
 from muslin.data import read
 from muslin.data.formats.digit_parser import DigitParser
-from muslin.data.formats.pixels import write_csv
 from muslin.data.synthetic import SyntheticDataset, make_garments
+from muslin.data.writers.csv import write_images
 from muslin.errors import DataError
 from muslin.messages import Message
 
@@ -374,7 +374,7 @@ def test_columns_between_the_pixels_are_skipped_and_reported(tmp_path, world):
 def test_a_folder_with_a_table_for_each_part_is_read(tmp_path, world):
     for name, rows in (("fashion_train.csv", slice(0, 20)), ("fashion_test.csv", slice(20, 30))):
         labels = [str(label) for label in world.true_labels[rows]]
-        write_csv(world.dataset.images.pixels[rows], labels, tmp_path / name)
+        write_images(world.dataset.images.pixels[rows], labels, tmp_path / name)
     dataset = read(tmp_path)
     assert_is(dataset, world)
     assert dataset.parts.tolist() == ["train"] * 20 + ["test"] * 10
@@ -384,7 +384,7 @@ def test_a_folder_with_a_table_for_each_part_is_read(tmp_path, world):
 
 
 def write_pixels(path: Path, pixels) -> Path:
-    write_csv(pixels, [str(i % 2) for i in range(len(pixels))], path)
+    write_images(pixels, [str(i % 2) for i in range(len(pixels))], path)
     return path
 
 
@@ -535,7 +535,7 @@ def test_what_is_written_is_read_back_the_same(tmp_path_factory, data):
     labels = data.draw(st.lists(name, min_size=count, max_size=count))
     path = tmp_path_factory.mktemp("written") / "x.csv"
 
-    write_csv(pixels, labels, path)
+    write_images(pixels, labels, path)
     dataset = read(path)
 
     assert np.array_equal(dataset.images.pixels, pixels)

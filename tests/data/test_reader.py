@@ -7,12 +7,12 @@ import pytest
 
 from muslin.data import read
 from muslin.data.dataset import Target, encode_labels, join
-from muslin.data.formats.pixels import write_csv
+from muslin.data.writers.csv import write_images
 from muslin.errors import DataError
 
 
 def write(path, synthetic, rows, labels):
-    write_csv(synthetic.dataset.images.pixels[rows], [labels[i] for i in synthetic.true_labels[rows]], path)
+    write_images(synthetic.dataset.images.pixels[rows], [labels[i] for i in synthetic.true_labels[rows]], path)
     return path
 
 

@@ -9,9 +9,9 @@ import pytest
 from idx_files import put
 from muslin.data import read, registry
 from muslin.data.convert import write_csv
-from muslin.data.formats import pixels
 from muslin.data.registry import RegisteredDataset
 from muslin.data.synthetic import SyntheticDataset
+from muslin.data.writers.csv import write_images
 from muslin.errors import DataError, StorageError
 
 
@@ -59,13 +59,13 @@ def test_a_csv_with_a_registered_name_gets_the_class_names(row, synthetic, tmp_p
 
 def test_images_of_another_size_are_not_a_registered_data_set(row, tmp_path):
     path = tmp_path / "tiny.csv"
-    pixels.write_csv(np.zeros((4, 8, 8, 1), dtype=np.uint8), ["0", "1", "0", "1"], path)
+    write_images(np.zeros((4, 8, 8, 1), dtype=np.uint8), ["0", "1", "0", "1"], path)
     assert read(path).target().classes == ("0", "1")
 
 
 def test_a_test_file_with_a_registered_name_names_both_parts(row, synthetic, tmp_path):
     train = tmp_path / "mine.csv"
-    pixels.write_csv(synthetic.dataset.images.pixels[:20], [str(i) for i in synthetic.true_labels[:20]], train)
+    write_images(synthetic.dataset.images.pixels[:20], [str(i) for i in synthetic.true_labels[:20]], train)
     test = write_csv(replace(synthetic.dataset.take(np.arange(150, 200)), name="tiny"), tmp_path)[0]
 
     dataset = read(train, test=test)

@@ -16,8 +16,8 @@ from PIL import Image
 from command_line import FinishedRun, error_object, invoke, refusal, run
 from idx_files import images_file, labels_file, write_part
 from muslin.data.dataset import pixel_array
-from muslin.data.formats.pixels import write_csv
 from muslin.data.synthetic import SyntheticDataset
+from muslin.data.writers.csv import write_images
 from muslin.messages import Message
 
 FEW = ["--epochs", 1, "--set", "batch_size=20"]
@@ -39,7 +39,7 @@ class Garments:
 def sound(synthetic: SyntheticDataset, tmp_path_factory: pytest.TempPathFactory) -> Garments:
     pixels, labels = pixel_array(synthetic.dataset)[:80], synthetic.dataset.labels["label"][:80]
     path = tmp_path_factory.mktemp("sound") / "garments.csv"
-    write_csv(pixels, [synthetic.dataset.targets[0].classes[label] for label in labels], path)
+    write_images(pixels, [synthetic.dataset.targets[0].classes[label] for label in labels], path)
     return Garments(pixels, labels, images_file(pixels), labels_file(labels), path.read_bytes())
 
 
@@ -219,7 +219,7 @@ def test_rows_without_a_label_are_excluded(sound: Garments, here: Path, capfd: A
 
 def test_classes_can_have_any_name(sound: Garments, here: Path, capfd: Any) -> None:
     names = ["👗 Kleid", 'with "quotes", commas', "<b>bold</b>", "=cmd|'/C calc'!A0", "x" * 200]
-    write_csv(sound.pixels, [names[i % 5] for i in range(80)], here / "x.csv")
+    write_images(sound.pixels, [names[i % 5] for i in range(80)], here / "x.csv")
     assert invoke(capfd, "train", "x.csv", *FEW, "--out", "run").code == 0
     assert invoke(capfd, "look", "x.csv", "--json").json["targets"]["label"]["classes"].keys() == set(names)
     assert invoke(capfd, "look", "x.csv", "--class", names[1], "-o", "sheet.png").code == 0

@@ -131,10 +131,10 @@ def audit_command(
 @command(
     "convert data dest",
     option(
-        "--to",
+        "--to FORMAT",
         "Format to write: `folders` of photos, `csv` or `idx` of pixels, or `parquet` of photos with all labels.",
         required=True,
-        type=click.Choice(["csv", "folders", "idx", "parquet"]),
+        load=lambda: [row.writer for row in import_module("muslin.data.formats").FORMATS if row.writer],
     ),
     shared.test_option,
     shared.read_options,

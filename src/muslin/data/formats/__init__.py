@@ -1,4 +1,7 @@
-"""The table of formats. A new format is a new module with `detect` and `read`, and a row here."""
+"""The table of formats. A new format is a new module with `detect` and `read`, and a row here.
+
+Where muslin also writes it, that is a module of `muslin.data.writers` with `write`.
+"""
 
 import os
 from collections.abc import Callable
@@ -16,6 +19,7 @@ from muslin.messages import Log, no_log
 
 if TYPE_CHECKING:
     from muslin.data.dataset import Dataset
+    from muslin.data.writers.samples import Written
 
 
 @dataclass(frozen=True)
@@ -27,31 +31,40 @@ class Format:
         description: one line.
         module: of this package, imported when first needed; it defines `detect` and `read`.
         options: the arguments of `muslin.read` that the format heeds; any other is refused.
+        writer: module of `muslin.data.writers`, which defines `write`, and value of `muslin convert --to`; empty where
+            muslin does not write the format.
     """
 
     name: str
     description: str
     module: str
     options: tuple[str, ...] = ()
+    writer: str = ""
 
     @property
     def detect(self) -> Callable[[Path], str | None]:
         """Why a path is of this format, in a few words, or None. Reads content; never raises."""
-        detect: Callable[[Path], str | None] = self._module().detect
+        detect: Callable[[Path], str | None] = self._import(f"formats.{self.module}").detect
         return detect
 
     @property
     def read(self) -> "Callable[[Path, ReadOptions, Log], Dataset]":
         """Reads the data set at a path of this format."""
-        read: Callable[[Path, ReadOptions, Log], Dataset] = self._module().read
+        read: Callable[[Path, ReadOptions, Log], Dataset] = self._import(f"formats.{self.module}").read
         return read
 
-    def _module(self) -> ModuleType:
-        return import_module(f"{__name__}.{self.module}")
+    @property
+    def write(self) -> "Callable[[Dataset, Path, Log], Written]":
+        """Writes a data set to a new file or folder; returns warnings, and why samples were excluded."""
+        write: Callable[[Dataset, Path, Log], Written] = self._import(f"writers.{self.writer}").write
+        return write
+
+    def _import(self, module: str) -> ModuleType:
+        return import_module(f"muslin.data.{module}")
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("idx", "the IDX files of MNIST and Fashion-MNIST, gzipped or not", "idx"),
+    Format("idx", "the IDX files of MNIST and Fashion-MNIST, gzipped or not", "idx", writer="idx"),
     Format(
         "deepfashion", "DeepFashion's categories and attributes, with lists in Anno/ and Eval/", "deepfashion",
         ("target", "images", "crop_to_boxes"),
@@ -67,13 +80,17 @@ FORMATS: tuple[Format, ...] = (
     Format("imaterialist", "iMaterialist (Fashion) 2018: JSON and photos", "imaterialist", ("images",)),
     Format(
         "pixels", "a table, or one for each part, with one image per row and its pixels in columns or in one cell",
-        "pixels", ("shape", "target", "split_column"),
+        "pixels", ("shape", "target", "split_column"), writer="csv",
     ),
     Format(
         "table", "tables (CSV, TSV, Parquet, JSON Lines, XLSX) with a photo or its name in each row",
         "photo_tables", ("target", "images", "image_column", "group", "split_column", "label_separator"),
+        writer="parquet",
     ),
-    Format("folders", "photos in one folder for each class, also in a zip or tar", "folders", ("levels",)),
+    Format(
+        "folders", "photos in one folder for each class, also in a zip or tar", "folders", ("levels",),
+        writer="folders",
+    ),
 )  # fmt: skip
 """In the order in which detection tries them."""
 

@@ -6,7 +6,7 @@ Source: http://yann.lecun.com/exdb/mnist/ and https://github.com/zalandoresearch
 
 import re
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from muslin.data.gzip_files import max_content_bytes, open_data_file, read_head
 from muslin.data.part_names import PART_NAMES
 from muslin.errors import DataError
 from muslin.messages import Log, Message, no_log
-from muslin.storage.atomic import write_atomically
 
 IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
@@ -82,24 +81,6 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         fixes=fixes,
     )
     return classes_file.use_class_names(dataset, path) if path.is_dir() else dataset
-
-
-def write(pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]], folder: Path, part: str | None) -> None:
-    """Write the two files of one part into `folder`, named like MNIST's; not compressed.
-
-    Args:
-        pixels: uint8 (count, rows, columns, 1).
-        labels: (count,), each 0–9.
-        part: one of PARTS, or None.
-
-    Raises:
-        StorageError: the place cannot be written.
-    """
-    prefix = {None: "", "test": "t10k-"}.get(part, f"{part}-")
-    header = np.array([IMAGES_MAGIC, *pixels.shape[:3]], dtype=">u4").tobytes()
-    write_atomically(folder / f"{prefix}images-idx3-ubyte", header + pixels.tobytes())
-    header = np.array([LABELS_MAGIC, len(labels)], dtype=">u4").tobytes()
-    write_atomically(folder / f"{prefix}labels-idx1-ubyte", header + labels.astype(np.uint8).tobytes())
 
 
 def read_images(path: Path) -> NDArray[np.uint8]:

@@ -32,7 +32,6 @@ from muslin.data.tables.parquet import Parquet, open_parquet
 from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, no_log
-from muslin.storage.atomic import atomic_file
 
 HEAD_BYTES = 2**20
 HEAD_ROWS = 50
@@ -89,35 +88,6 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         parts = {part: align(dataset, (whole,)) for part, dataset in parts.items()}
     dataset = parts[""] if list(parts) == [""] else join(parts)
     return replace(classes_file.use_class_names(dataset, path), name=path.resolve().name)
-
-
-def write_csv(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -> None:
-    """Write images in Kaggle's form: the header label, pixel1, …, then a row per image.
-
-    Args:
-        pixels: uint8 (count, height, width, channels).
-        labels: (count,), quoted where necessary; None: no column of labels.
-
-    Raises:
-        StorageError: the place cannot be written.
-    """
-    import pyarrow
-    from pyarrow import csv as arrow_csv
-
-    rows = pixels.reshape(len(pixels), -1)
-    names = [f"pixel{i + 1}" for i in range(rows.shape[1])]
-    options = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
-    cells = pyarrow.array([label or None for label in labels or ()], pyarrow.string())
-    # as numbers where they are numbers, because texts are written in quotes
-    if all(label.isdecimal() and str(int(label)) == label for label in set(labels or ()) if label):
-        cells = cells.cast(pyarrow.int64())
-    with atomic_file(path) as file:
-        file.write(",".join([*([] if labels is None else ["label"]), *names]).encode() + b"\n")
-        for start in range(0, len(rows), 2000):
-            columns = dict(zip(names, np.ascontiguousarray(rows[start : start + 2000].T), strict=True))
-            if labels is not None:
-                columns = {"label": cells[start : start + 2000], **columns}
-            arrow_csv.write_csv(pyarrow.table(columns), file, options)
 
 
 def _files_by_part(folder: Path) -> dict[str, Path]:

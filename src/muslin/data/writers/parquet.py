@@ -1,4 +1,4 @@
-"""The writer of Parquet with the photos in it: a column of Hugging Face's {bytes, path}, and columns of labels.
+"""Parquet with the photos in it: a column of Hugging Face's {bytes, path}, and columns of labels.
 
 It also stores, under the key SCHEMA_KEY of the schema, what each column is and the classes in order, so that reading
 gives the same targets, labels, parts, groups and ids.
@@ -7,6 +7,7 @@ gives the same targets, labels, parts, groups and ids.
 import json
 from collections.abc import Iterable
 from itertools import chain
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,7 +15,10 @@ import numpy as np
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
 from muslin.data.formats.table_dataset import UNKNOWN_SUFFIX
 from muslin.data.tables.parquet import SCHEMA_KEY
+from muslin.data.writers.samples import Written, photo_files
 from muslin.errors import DataError
+from muslin.messages import Log
+from muslin.storage.atomic import atomic_file, check_absent
 
 GROUP_BYTES = 2**24
 """Photos are written in row groups of about this size, which is what reading one photo holds in memory."""
@@ -22,12 +26,22 @@ GROUP_BYTES = 2**24
 GROUP_PHOTOS = 4096
 
 
-def write(dataset: Dataset, contents: Iterable[tuple[int, bytes]], path: BinaryIO) -> None:
-    """Write the samples whose index and file's bytes come from `contents`, in that order.
+def write(dataset: Dataset, dest: Path, log: Log) -> Written:
+    """Write the new file `dest`.
 
     Raises:
         DataError: a name is not valid Unicode.
+        StorageError: `dest` exists or cannot be written.
     """
+    excluded: list[str] = []
+    check_absent(dest)
+    with atomic_file(dest) as file:
+        _write(dataset, photo_files(dataset, excluded, log), file)
+    return [], excluded
+
+
+def _write(dataset: Dataset, contents: Iterable[tuple[int, bytes]], path: BinaryIO) -> None:
+    """Write the samples whose index and file's bytes come from `contents`, in that order."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,0 +1,89 @@
+"""CSV files of pixels in Kaggle's form, one for each part: the header label,pixel1,…, then a row per image."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.dataset import UNKNOWN, Dataset, encode_labels, image_shape, indices_by_part, pixel_array
+from muslin.data.formats import classes_file
+from muslin.data.formats.pixel_layout import infer_shape
+from muslin.data.writers.samples import Written, pixel_warnings, single_target, with_pixels
+from muslin.messages import Log, Message
+from muslin.storage.atomic import atomic_file, atomic_folder
+
+
+def write(dataset: Dataset, dest: Path, log: Log) -> Written:
+    """Write into the new folder `dest`; class names that a CSV would change are in its classes.txt.
+
+    Raises:
+        DataError: the images differ in size.
+        StorageError: `dest` exists or cannot be written.
+    """
+    with atomic_folder(dest) as folder:
+        return _write(dataset, folder, log)
+
+
+def _write(dataset: Dataset, folder: Path, log: Log) -> Written:
+    target, warnings = single_target(dataset)
+    dataset, excluded = with_pixels(dataset, "csv", log)
+    warnings += pixel_warnings(dataset, excluded)
+    labels: list[str] | None = None
+    if target is not None:
+        values = dataset.labels[target.name]
+        names, occurring = list(target.classes), {target.classes[i] for i in values if i != UNKNOWN}
+        inferred = encode_labels("", np.array([*sorted(occurring), ""]))[0].classes if occurring else ()
+        if inferred != target.classes or any(map(_is_changed_by_csv, names)):
+            (folder / classes_file.NAME).write_bytes(classes_file.format_classes(target.classes))
+            names = list(map(str, range(len(names))))
+        labels = ["" if i == UNKNOWN else names[i] for i in values]
+    write_parts(dataset, labels, folder, lambda part: part or "images")
+    height, width, channels = image_shape(dataset)
+    if (height, width, channels) != infer_shape(height * width * channels):
+        warnings.append(Message("shape_lost", height=height, width=width, channels=channels))
+    return warnings, excluded
+
+
+def write_parts(dataset: Dataset, labels: Sequence[str] | None, folder: Path, name: Callable[[str], str]) -> list[Path]:
+    """Write each part as a file like Kaggle's, without parts one file; returns the files in the order of the parts."""
+    pixels = pixel_array(dataset)
+    written = []
+    for part, chosen in indices_by_part(dataset).items():
+        written.append(folder / f"{name(part)}.csv")
+        write_images(pixels[chosen], labels and [labels[i] for i in chosen.tolist()], written[-1])
+    return written
+
+
+def write_images(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -> None:
+    """Write images in Kaggle's form: the header label, pixel1, …, then a row per image.
+
+    Args:
+        pixels: uint8 (count, height, width, channels).
+        labels: (count,), quoted where necessary; None: no column of labels.
+
+    Raises:
+        StorageError: the place cannot be written.
+    """
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    rows = pixels.reshape(len(pixels), -1)
+    names = [f"pixel{i + 1}" for i in range(rows.shape[1])]
+    options = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
+    cells = pyarrow.array([label or None for label in labels or ()], pyarrow.string())
+    # as numbers where they are numbers, because texts are written in quotes
+    if all(label.isdecimal() and str(int(label)) == label for label in set(labels or ()) if label):
+        cells = cells.cast(pyarrow.int64())
+    with atomic_file(path) as file:
+        file.write(",".join([*([] if labels is None else ["label"]), *names]).encode() + b"\n")
+        for start in range(0, len(rows), 2000):
+            columns = dict(zip(names, np.ascontiguousarray(rows[start : start + 2000].T), strict=True))
+            if labels is not None:
+                columns = {"label": cells[start : start + 2000], **columns}
+            arrow_csv.write_csv(pyarrow.table(columns), file, options)
+
+
+def _is_changed_by_csv(name: str) -> bool:
+    """Whether a CSV's reader takes the label for another one."""
+    return name != name.strip() or (name.lstrip("-").isdigit() and str(int(name)) != name) or name.endswith(".0")
