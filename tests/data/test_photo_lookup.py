@@ -371,3 +371,11 @@ def test_cells_that_are_no_paths_have_a_reason(tmp_path: Path, cell: str) -> Non
     photos = PhotoLookup([tmp_path])
     assert isinstance(photos.find(cell), ImageError)
     assert all(len(fix) < 5000 for fix in photos.fixes)
+
+
+def test_photo_is_preferred_to_its_heic_original(tmp_path: Path) -> None:
+    garment("hat", 1).save(tmp_path / "IMG_1.JPG")
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    photos = PhotoLookup([tmp_path])
+    assert not isinstance(photos.find("IMG_1.png"), ImageError)
+    assert not isinstance(photos.find("IMG_1"), ImageError)

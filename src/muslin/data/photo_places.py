@@ -232,14 +232,14 @@ class PhotoLookup:
         """The file of this path; several where it lacks its suffix, the likeliest first."""
         for place in self._places:
             name = os.path.normpath(os.path.relpath(cell, os.path.abspath(place.path)) if os.path.isabs(cell) else cell)
+            if name.split("/")[0] == "..":
+                continue
             own_name = place.path.name.split(".")[0] + "/"
             for path in dict.fromkeys((name, name.removeprefix(own_name))):
                 suffix = os.path.splitext(path)[1]
                 is_complete = suffix.lower() in IMAGE_SUFFIXES
                 ends = [""] if is_complete else place.suffixes(os.path.dirname(path))
-                names = [
-                    path + end for end in ends if path.split("/")[0] != ".." and (end or is_complete or not suffix)
-                ]
+                names = [path + end for end in ends if end or is_complete or not suffix]
                 if photos := [photo for name in names if (photo := place.photo(name))]:
                     return photos
         return []
@@ -253,6 +253,7 @@ class PhotoLookup:
             fitting = [(match, place) for match, place in matches if match.fits]
             best = max((match.rank for match, _ in fitting), default=None)
             photos = {m.path: photo for m, place in fitting if m.rank == best and (photo := place.photo(m.path))}
+            photos = {path: photo for path, photo in photos.items() if not kind_of_name(path)} or photos
             if len(photos) > 1 and not are_copies(photos.values()):
                 error = ImageError("photo_ambiguous", path=cell, names=list(photos)[:MAX_EXAMPLES])
                 return Found(error, "", f"{cell} → {' | '.join(photos)}")

@@ -17,7 +17,8 @@ from muslin.errors import DataError, ImageError
 from muslin.messages import Message
 
 PHOTO_COLUMNS = ("image", "image_path", "filepath", "file_path", "path", "filename", "file_name", "file", "photo",
-                 "picture", "img", "image_name", "image_id", "imageid", "id", "sku", "article_id")  # fmt: skip
+                 "picture", "img", "img_path", "photo_path", "image_name", "image_url", "image_link", "image_id",
+                 "imageid", "id", "sku", "article_id")  # fmt: skip
 """Names of columns that name photos, the likeliest first."""
 
 PHOTO_FOLDERS = ("", "images", "image", "img", "imgs", "photos", "pictures", "media", "upload", "data")
