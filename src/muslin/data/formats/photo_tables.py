@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from muslin.data.dataset import UNKNOWN, Dataset
@@ -12,7 +13,7 @@ from muslin.data.formats.table_dataset import has_labels, read_tables
 from muslin.data.formats.table_sources import TABLE_SUFFIXES, Contents, TableGroup, TableSource, is_container
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import Photo, PhotoImages
-from muslin.data.tables import TableFile, detect_kind, open_table, peek_table
+from muslin.data.tables import TableFile, detect_kind, open_table, peek_text
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.header import names_photo
 from muslin.data.tables.json_document import JsonDocument
@@ -55,12 +56,11 @@ def detect(path: Path) -> str | None:
     except DataError:
         return None
     is_table = path.name.lower().endswith(TABLE_SUFFIXES) and bool(read_head(path, 512).strip())
-    if (table := peek_table(path)) is None:
+    if (table := peek_text(path)) is None:
         return "a table by its name" if is_table else None  # reading it says what is wrong
-    columns, rows = table
-    is_table |= not {name.lower() for name in columns}.isdisjoint(PHOTO_COLUMNS)
-    is_table |= any(names_photo(str(cell)) for row in rows for cell in row)
-    return "a table with photos" if len(list(filter(None, columns))) > 1 and is_table else None
+    is_table |= not {name.lower() for name in table.columns}.isdisjoint(PHOTO_COLUMNS)
+    is_table |= any(map(names_photo, chain.from_iterable(table.sample)))
+    return "a table with photos" if len(list(filter(None, table.columns))) > 1 and is_table else None
 
 
 def _detect_among_photos(contents: Contents) -> str | None:

@@ -8,7 +8,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from muslin.data.gzip_files import read_head
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.data.tables.columns import Table, build_columns
 from muslin.data.tables.delimited import Delimited
-from muslin.data.tables.header import SAMPLE_ROWS
 from muslin.data.tables.json_document import JSON_HEAD_BYTES, JsonDocument, is_document
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
@@ -37,7 +35,6 @@ __all__ = [
     "TableRow",
     "detect_kind",
     "open_table",
-    "peek_table",
     "peek_text",
     "read_table",
 ]
@@ -90,16 +87,6 @@ def peek_text(path: Path) -> Delimited | None:
                 with suppress(DataError), damage_as_data_error(path, Delimited.damaged):
                     return Delimited(path, TextEncoding(mark, name))
     return None
-
-
-def peek_table(path: Path) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]] | None:
-    """The columns and the first rows of a table of text, of which no more is read; None for any other file."""
-    if not (table := peek_text(path)):
-        return None
-    rows: list[tuple[Cell, ...]] = []
-    with suppress(DataError):
-        rows.extend(row.cells for row in islice(table.rows(table.columns), SAMPLE_ROWS))
-    return table.columns, rows
 
 
 def read_table(table: TableFile | Path, log: Log) -> Table:

@@ -24,7 +24,11 @@ ESCAPED_QUOTE = re.compile(r'(?<!\\)\\"(?=[^,;\t|\r\n])')
 
 
 class Delimited(TableFile):
-    """A table of text. `encoding`, line ends, quotes and the delimiter are detected, and stay."""
+    """A table of text. Its `encoding`, `delimiter`, line ends and quotes are detected, and stay.
+
+    Attributes:
+        sample: the cells of the first rows.
+    """
 
     suffixes = (".csv", ".tsv", ".txt")
 
@@ -44,6 +48,7 @@ class Delimited(TableFile):
         if not header.names:
             raise DataError("table_empty", path=str(path))
         self.columns, self._top, self._first = header.names, header.first, header.body
+        self.sample = [cells for cells, _, _ in sample[header.body :]]
         self._notes += header.fixes([number for cells, _, number in sample[: header.first] if any(cells)])
         cells, raw, _ = sample[header.first]
         self._header_cells = None if header.row is None else cells
