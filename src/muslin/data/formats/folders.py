@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -80,17 +80,14 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         if kinds := _counted(map(_unsupported_kind, files)):
             raise DataError("only_unsupported_photos", path=str(path), kinds=kinds)
         raise DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
-    fixes: list[str] = []
-    if renamed := sum(not _is_utf_8(name.encode("utf-8", "surrogateescape")) for name in raw_files):
-        fixes.append(Message("names_read_as_latin_1", count=renamed))
     top = _common_folder(photos)
-    samples, levels, divided = _samples(path, photos, top, options.levels, fixes)
+    said: dict[str, list[str]] = {"names_read_as_latin_1": sorted(files.keys() - raw_files.keys())}
+    samples, levels, divided = _samples(path, photos, top, options.levels, said)
     declared = _declared_classes(files, top, {sample.label for sample in samples} - {""})
     has_products = any(sample.product for sample in samples)
+    fixes = _skipped_files(files, [*photos, top + classes_file.NAME] if declared else photos)
     if not (options.levels or declared or has_products) and (note := _nested_note(samples)):
         fixes.append(note)
-    used = [*photos, top + classes_file.NAME] if declared else photos
-    fixes += _left_out(files, used, top, notes, levels + divided)
     outside = sorted(set(photos) - {sample.name for sample in samples})
     if divided and outside and not declared:
         fixes.append(_outside_note(outside, {sample.name for sample in samples}, top))
@@ -101,8 +98,9 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     order = {part: i for i, part in enumerate((*PARTS, ""))}
     samples.sort(key=lambda sample: (order[sample.part], sample.label, sample.name))
     classes = declared or tuple(sorted({sample.label for sample in samples} - {""}))
-    if classes and (unlabelled := [sample.name for sample in samples if not sample.label]):
-        fixes.append(Message("photos_without_label", **examples(unlabelled)))
+    said["photos_without_label"] = [sample.name for sample in samples if classes and not sample.label]
+    said["names_read_as_cp437"], said["folder_links_skipped"] = notes.code_page_names, notes.links
+    said["folders_without_photos"] = _folders_without_photos(files, photos, top, notes.folders, levels + divided)
     index = {label: i for i, label in enumerate(classes)}
     labels = np.array([index.get(sample.label, UNKNOWN) for sample in samples], dtype=np.int64)
     return Dataset(
@@ -114,7 +112,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         ids=np.array([sample.name.removeprefix(top) for sample in samples], dtype=object),
         parts=np.array([sample.part for sample in samples], dtype=object) if divided else None,
         groups=np.array([sample.product or sample.name for sample in samples], dtype=object) if has_products else None,
-        fixes=tuple(fixes),
+        fixes=(*fixes, *(Message(code, **examples(names)) for code, names in said.items() if names)),
     )
 
 
@@ -154,15 +152,14 @@ def _common_folder(photos: list[str]) -> str:
 
 
 def _samples(
-    path: Path, photos: list[str], top: str, levels: int | None, fixes: list[str]
+    path: Path, photos: list[str], top: str, levels: int | None, said: dict[str, list[str]]
 ) -> tuple[list[Sample], int, bool]:
     """The photos in the folders of classes, the levels of folders that name these, and whether there are parts."""
-    places, divided = _places(path, [name for name in photos if name.startswith(top)], top, fixes)
+    places, divided = _places(path, [name for name in photos if name.startswith(top)], top, said)
     depths = [len(place.folders) for place in places]
     if levels and levels > max(depths, default=0):
         raise DataError("levels_too_deep", path=str(path), levels=levels, found=max(depths, default=0))
-    if products := sorted({place.product for place in places} - {""}):
-        fixes.append(Message("products_grouped", **examples(products)))
+    said["products_grouped"] = sorted({place.product for place in places} - {""})
     levels = levels or (min(depths) if places and all(place.product for place in places) else 1)
     samples = []
     for place in places:
@@ -176,12 +173,11 @@ def _samples(
         labels = found if all(found) else [""] * len(photos)
         samples = [Sample(name, label=label) for name, label in zip(photos, labels, strict=True)]
     used = {folder for sample in samples for folder in sample.folders[:levels]}
-    if changed := sorted(folder for folder in used if folder != _class_name(folder)):
-        fixes.append(Message("class_names_normalised", **examples(changed)))
+    said["class_names_normalised"] = sorted(folder for folder in used if folder != _class_name(folder))
     return samples, levels, divided
 
 
-def _places(path: Path, photos: list[str], top: str, fixes: list[str]) -> tuple[list[Sample], bool]:
+def _places(path: Path, photos: list[str], top: str, said: dict[str, list[str]]) -> tuple[list[Sample], bool]:
     """The photos below `top`, yet without labels, and without those beside the parts; and whether there are parts.
 
     Top folders are parts if some are called so, and either all are or they have folders below them.
@@ -193,11 +189,11 @@ def _places(path: Path, photos: list[str], top: str, fixes: list[str]) -> tuple[
     parts = parts_by_name(path, tops)
     if not (tops <= parts.keys() or any(len(pieces) > 2 and pieces[0] in parts for pieces in paths)):
         parts = {}
-    if guessed := [f"{name} ({part})" for name, part in parts.items() if name.lower() not in PART_NAMES]:
-        fixes.append(Message("part_folders_guessed", **examples(guessed)))
-    for part in dict.fromkeys(parts.values()):
-        if len(names := [name for name in parts if parts[name] == part]) > 1:
-            fixes.append(Message("part_folders_joined", part=part, names=names))
+    shared = [[name for name in parts if parts[name] == part] for part in dict.fromkeys(parts.values())]
+    said["part_folders_guessed"] = [
+        f"{name} ({part})" for name, part in parts.items() if name.lower() not in PART_NAMES
+    ]
+    said["part_folders_joined"] = [" + ".join(names) for names in shared if len(names) > 1]
     places = []
     for name, pieces in zip(photos, paths, strict=True):
         folders = tuple(pieces[:-1])
@@ -258,29 +254,15 @@ def _declared_classes(files: dict[str, Photo], top: str, folders: set[str]) -> t
 # --- what is left out
 
 
-def _left_out(
-    files: dict[str, Photo], photos: list[str], top: str, notes: archives.FolderNotes, levels: int
-) -> Iterator[Message]:
-    rest = sorted(files.keys() - photos)
-    hidden = [name for name in rest if is_hidden(name)]
-    unsupported = [name for name in rest if _unsupported_kind(name)]
+def _skipped_files(files: dict[str, Photo], used: list[str]) -> list[Message]:
+    rest = sorted(files.keys() - used)
+    hidden = list(filter(is_hidden, rest))
+    unsupported = list(filter(_unsupported_kind, rest))
     others = sorted(set(rest) - {*hidden, *unsupported})
-    if hidden:
-        yield Message("hidden_files_skipped", **examples(hidden))
-    if others:
-        kinds = _counted(os.path.splitext(name)[1].lower() for name in others)
-        yield Message("other_files_skipped", kinds=kinds, **examples(others))
-    yield from unsupported_files(unsupported)
-    if notes.code_page_names:
-        yield Message("names_read_as_cp437", **examples(notes.code_page_names))
-    if notes.links:
-        yield Message("folder_links_skipped", **examples(notes.links))
-    names = []
-    for folder in _folders_without_photos(files, photos, top, notes.folders, levels):
-        kinds = _counted(_unsupported_kind(name) for name in unsupported if name.startswith(f"{folder}/"))
-        names.append(f"{folder} ({', '.join(kinds)})" if kinds else folder)
-    if names:
-        yield Message("folders_without_photos", **examples(names))
+    kinds = _counted(os.path.splitext(name)[1].lower() for name in others)
+    fixes = [Message("hidden_files_skipped", **examples(hidden))] if hidden else []
+    fixes += [Message("other_files_skipped", kinds=kinds, **examples(others))] if others else []
+    return fixes + unsupported_files(unsupported)
 
 
 def _outside_note(outside: Sequence[str], inside: Iterable[str], top: str) -> Message:
@@ -297,16 +279,20 @@ def _outside_note(outside: Sequence[str], inside: Iterable[str], top: str) -> Me
 def _folders_without_photos(
     files: Iterable[str], photos: Iterable[str], top: str, empty: Iterable[str], levels: int
 ) -> list[str]:
-    """The highest folders below `top` without a photo, at most `levels` deep."""
+    """The highest folders below `top` without a photo, at most `levels` deep, with the kinds of photos not read."""
     filled = {name.rpartition("/")[0] for name in photos}
     filled |= {str(above) for folder in filled for above in PurePosixPath(folder).parents}
-    found = set()
-    for folder in {name.rpartition("/")[0] for name in files} | set(map(_unicode_name, empty)):
-        if folder.startswith(top) and not is_hidden(folder):
+    found: dict[str, list[str]] = {}
+    for name in sorted({*files, *(f"{_unicode_name(folder)}/" for folder in empty)}):
+        folder = name.rpartition("/")[0]
+        if folder not in filled and folder.startswith(top) and not is_hidden(folder):
             pieces = folder[len(top) :].split("/")
             paths = (top + "/".join(pieces[: i + 1]) for i in range(min(levels, len(pieces))))
-            found.add(next((path for path in paths if path not in filled), ""))
-    return sorted(found - {""})
+            found.setdefault(next((path for path in paths if path not in filled), ""), []).append(
+                _unsupported_kind(name)
+            )
+    kinds = {folder: ", ".join(_counted(kinds)) for folder, kinds in found.items() if folder}
+    return [f"{folder} ({kinds[folder]})" if kinds[folder] else folder for folder in sorted(kinds)]
 
 
 def _unsupported_kind(name: str) -> str:
