@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import unicodedata
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +170,21 @@ def folders_of_systems(samples: Sequence[Sample], root: Path) -> Written:
     return written
 
 
+@layout("folders with other names of the parts")
+def folders_of_sets(samples: Sequence[Sample], root: Path) -> Written:
+    return folders(samples, root, {part: f"{part}_set" for part in PARTS} | {"train": "training_set"})
+
+
+@layout("nested folders of classes (--levels)", "own")
+def nested_folders(samples: Sequence[Sample], root: Path) -> Written:
+    for sample in samples:
+        kind = "head" if sample.label == "hat" else "body"
+        place = root / sample.part / kind / sample.label / sample.file.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample.file, place)
+    return Written(root, {"levels": 2})
+
+
 @layout("folders in a zip")
 def folders_in_zip(samples: Sequence[Sample], root: Path) -> Written:
     folders(samples, root / "set-main")
@@ -252,6 +268,13 @@ def titled_xlsx(samples: Sequence[Sample], root: Path) -> Written:
 def record_rows(samples: Sequence[Sample], root: Path) -> list[dict[str, str]]:
     rows = label_rows(samples, copy_photos(samples, root))
     return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+@layout("XLSX workbook with a header of two rows")
+def two_row_xlsx(samples: Sequence[Sample], root: Path) -> Written:
+    rows = label_rows(samples, copy_photos(samples, root))
+    workbook(root / "table.xlsx", [["Photos", "Catalogue", ""], *rows])
+    return Written(root / "table.xlsx")
 
 
 @layout("JSON Lines")
@@ -358,12 +381,31 @@ named("photos in nested folders", photo="media/0{0:02}/0{0:02}5015.jpg", cell=la
 @layout("photos in a zip (--images)")
 def photos_in_zip(samples: Sequence[Sample], root: Path) -> Written:
     written = write_rows(samples, root, lambda rows: csv_text(rows).encode())
-    archive = shutil.make_archive(str(root / "photos"), "zip", root / "images")
+    archive = shutil.make_archive(str(root / "images"), "zip", root / "images")
     shutil.rmtree(root / "images")
     return Written(written.path, {"images": archive})
 
 
 # ── Tables beside photos ─────────────────────────────────────────────────────────────────────────────────
+
+
+@layout("photos in images.zip beside the table")
+def images_zip(samples: Sequence[Sample], root: Path) -> Written:
+    return Written(photos_in_zip(samples, root).path)
+
+
+@layout("zip with names in code page 437")
+def old_zip(samples: Sequence[Sample], root: Path) -> Written:
+    """Names as old programs write them, without the flag of UTF-8."""
+    names = [f"images/é{i:02}.jpg" for i in range(len(samples))]
+    root.mkdir()
+    with zipfile.ZipFile(root / "photos.zip", "w") as archive:
+        for i, sample in enumerate(samples):
+            archive.writestr(f"images/@{i:02}.jpg", sample.file.read_bytes())
+    content = (root / "photos.zip").read_bytes().replace(b"images/@", b"images/\x82")
+    (root / "photos.zip").write_bytes(content)
+    (root / "table.csv").write_text(csv_text(label_rows(samples, names)), encoding="utf-8")
+    return Written(root / "table.csv", {"images": str(root / "photos.zip")})
 
 
 @layout("folder with a table and photos")
