@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -73,6 +74,17 @@ def test_zip_with_an_impossible_offset_is_refused(tmp_path: Path) -> None:
     end = content.rindex(b"PK\x05\x06")
     content[end + 16 : end + 20] = struct.pack("<I", 2**31)  # so that the entries' offsets become negative
     path = tmp_path / "photos.zip"
+    path.write_bytes(content)
+    with refuses("archive_damaged"):
+        read(path)
+
+
+def test_tar_with_a_damaged_header_in_the_middle_is_refused(tmp_path: Path) -> None:
+    """The photos behind it were left out without a word."""
+    content = bytearray(valid_files("tar").files["photos.tar"])
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        content[archive.getmembers()[2].offset] ^= 1
+    path = tmp_path / "photos.tar"
     path.write_bytes(content)
     with refuses("archive_damaged"):
         read(path)

@@ -251,6 +251,10 @@ def _tar_entries(path: Path, plain: Path, notes: FolderNotes) -> Iterator[tuple[
             if not entry.isreg() or entry.issparse():
                 raise DataError("archive_entry_special", path=str(path), name=name)
             yield name, Photo(f"{path}/{name}", plain, entry.offset_data, entry.size)
+        with plain.open("rb") as file:
+            file.seek(archive.offset)
+            if any(file.read(2 * tarfile.BLOCKSIZE)):  # tarfile takes a damaged header for these two blocks of zeros
+                raise tarfile.ReadError(f"the header at byte {archive.offset:,} is damaged")
 
 
 def _unpacked_tar(path: Path) -> Any:
