@@ -211,3 +211,11 @@ def test_photo_column_of_formulas_without_results_is_named(tmp_path: Path) -> No
     with pytest.raises(DataError) as error:
         read(workbook(tmp_path / "header.xlsx", [["image", "kind"]]))
     assert error.value.code == "no_rows"
+
+
+def test_opendocument_sheet_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "shop.ods", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "shop.ods")
+    assert error.value.params["found"].code == "file_is_opendocument"

@@ -33,6 +33,8 @@ def describe(path: Path) -> Message:
         names = sorted(entry.name for entry in path.iterdir())
         return Message("folder_holds", names=names[:3], more=max(len(names) - 3, 0) or None)
     start = read_head(path, 512)
+    if start.startswith(b"PK") and b"mimetypeapplication/vnd.oasis.opendocument" in start:  # stored as its first entry
+        return Message("file_is_opendocument")
     for magic, kind in MAGIC_BYTES:
         if start.startswith(magic):
             return Message(kind)
