@@ -165,6 +165,8 @@ def test_a_missing_photo_is_named_and_the_rest_is_written(photos: Path, tmp_path
     made = convert(dataset, "folders", tmp_path / "f")
     assert made.count == len(dataset) - 1
     assert [gone.name in sentence for sentence in made.excluded] == [True]
+    [copied] = [warning for warning in made.warnings if warning.code == "unreadable_copied"]
+    assert copied.params["names"] == [str(broken.relative_to(photos))]
     assert (tmp_path / "f" / broken.relative_to(photos)).read_bytes() == broken.read_bytes()
 
 

@@ -42,7 +42,7 @@ def _weights(run: muslin.Run) -> bytes:
 def test_resumed_fine_tuning_has_the_same_weights(photos: Path, tmp_path: Path) -> None:
     (photos / "train/hat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     whole = muslin.train(photos, recipe="photo-tuned", out=tmp_path / "whole", settings=TUNED)
-    assert any("broken.jpg" in sentence for sentence in whole.record["data"]["fixes"])
+    assert [photo["name"] for photo in whole.record["data"]["unreadable"]] == ["train/hat/broken.jpg"]
     assert whole.record["test"]["label"]["n"] == 9
     assert whole.report.exists()
 

@@ -85,6 +85,7 @@ def test_look_and_tag_find_and_miss_the_same_photos(shop: Path) -> None:
         [(message.code, dict(message.params)) for message in messages if message.code.startswith("photos_")]  # type: ignore[attr-defined]
         for messages in (data.fixes, result.notes)
     )
+    assert notes.pop()[0] == "photos_not_tagged"
     assert notes == found
     assert {code for code, _ in found} == {
         "photos_by_case", "photos_missing", "photos_by_back_slash", "photos_are_urls", "photos_not_named",

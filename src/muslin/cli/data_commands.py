@@ -71,12 +71,13 @@ def look_command(
     data: str, split: str | None, selection: Any, out: Path | None, read_options: dict[str, Any], as_json: bool
 ) -> None:
     """Describe a data set, or show its images."""
-    from muslin.data import read
+    from muslin.data import read, read_and_log
     from muslin.reporting.data_preview import ImageSelection, dataset_summary, preview_sheet, print_preview
     from muslin.reporting.terminal.dataset import print_dataset
     from muslin.storage.atomic import write_atomically
 
-    dataset = read(data, **read_options, all_targets="target" not in read_options, log=log)
+    read_data = read_and_log if as_json or out or selection else read  # print_dataset shows the fixes
+    dataset = read_data(data, **read_options, all_targets="target" not in read_options, log=log)
     chosen = dataset if split in (None, "all") else dataset.part(str(split))
     if as_json:
         print_json(dataset_summary(chosen))
@@ -156,5 +157,3 @@ def convert_command(
     echo(f"wrote {converted.count:,} samples to {converted.path}, as {converted.format}")
     for warning in converted.warnings:
         echo(warning)
-    for reason in converted.excluded:
-        echo(f"Excluded: {reason}")

@@ -1,7 +1,7 @@
 """The same data in another format, with a warning for everything that the format cannot hold."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from muslin.data.photos import PhotoImages
 from muslin.data.registry import DATASETS
 from muslin.data.writers.csv import write_parts
 from muslin.errors import DataError, unknown
-from muslin.messages import Log, Message, no_log
+from muslin.messages import Log, Message, examples, no_log, plain
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,19 @@ class ConversionResult:
         count: number of samples in it.
         warnings: what the source has and the format cannot hold.
         excluded: why samples could not be written, one sentence each.
+        fixes: what was repaired or skipped while reading, as in a Dataset.
     """
 
     path: Path
     format: str
     count: int
     warnings: tuple[Message, ...] = ()
-    excluded: tuple[str, ...] = ()
+    excluded: tuple[Message, ...] = ()
+    fixes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"path": str(self.path)}
+        return {name: plain(value) for name, value in vars(self).items()}
 
 
 def convert(
@@ -54,23 +56,34 @@ def convert(
         dest: a file for `parquet`, else a folder; it must not exist.
         test: a file with the test part, where `data` holds only the training part.
         read_options: how to read the files, as in `muslin.read`.
-        log: called with a sentence every thousand photos.
+        log: called with every fix, with a sentence every thousand photos, and once for each kind of excluded sample.
 
     Raises:
         DataError: the data cannot be read, or the format cannot hold them.
         StorageError: `dest` exists or cannot be written.
     """
-    from muslin.data import read
+    from muslin.data import read_and_log
 
     rows = {row.writer: row for row in FORMATS if row.writer}
     if to not in rows:
         raise DataError("conversion_format_unknown", **unknown(to, rows))
-    dataset = data if isinstance(data, Dataset) else read(data, test=test, log=log, **(read_options or {}))
+    dataset = read_and_log(data, test=test, log=log, **(read_options or {}))
     path = Path(dest)
     warnings, excluded = rows[to].write(dataset, path, log)
     if isinstance(dataset.images, PhotoImages) and any(photo.box for photo in dataset.images.photos):
         warnings.append(Message("boxes_cropped"))
-    return ConversionResult(path, to, len(dataset) - len(excluded), tuple(warnings), tuple(excluded))
+    for message in _excluded_by_kind(excluded):
+        log(message)
+    return ConversionResult(path, to, len(dataset) - len(excluded), tuple(warnings), tuple(excluded), dataset.fixes)
+
+
+def _excluded_by_kind(excluded: list[Message]) -> Iterator[Message]:
+    kinds: dict[str, list[Message]] = {}
+    for reason in excluded:
+        kinds.setdefault(reason.code, []).append(reason)
+    for reasons in kinds.values():
+        names = examples(str(reason.params.get("name", reason.params.get("id"))) for reason in reasons)
+        yield Message("samples_not_written", **names, reason=reasons[0])
 
 
 def write_csv(dataset: Dataset, folder: Path) -> list[Path]:

@@ -406,16 +406,17 @@ def exclude_unreadable(dataset: Dataset, problems: Mapping[int, Message], max_un
     return replace(readable, fixes=(*dataset.fixes, *fixes), unreadable=unreadable)
 
 
-def unreadable_by_kind(unreadable: Mapping[str, Message]) -> list[Message]:
+def unreadable_by_kind(unreadable: Mapping[str, Message], code: str = "unreadable_excluded") -> list[Message]:
     """A message for each kind of problem.
 
     Args:
         unreadable: per name of a photo, the reason.
+        code: of the messages.
     """
     kinds: dict[str, list[str]] = {}
     for name, reason in unreadable.items():
         kinds.setdefault(reason.code, []).append(name)
-    return [Message("unreadable_excluded", **examples(names), reason=unreadable[names[0]]) for names in kinds.values()]
+    return [Message(code, **examples(names), reason=unreadable[names[0]]) for names in kinds.values()]
 
 
 def check_any_readable(dataset: Dataset, log: Log) -> None:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from muslin.data.audit import exclusions
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
+from muslin.data.photos import unreadable_by_kind
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, unknown
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Log, no_log
@@ -25,7 +26,7 @@ from muslin.workflows.train import require_training
 
 if TYPE_CHECKING:
     from muslin.data.audit.checks import AuditContext
-    from muslin.data.audit.findings import Audit
+    from muslin.data.audit.findings import Audit, Finding
     from muslin.learn.training_loop import Progress
 
 AUDIT_FILES = {"audit.html", "audit.json", "clean.csv", "exclude.csv"}
@@ -58,55 +59,80 @@ def audit(
         StorageError: the folder cannot be used, or the disk is full.
     """
     from muslin.data import read_and_log
-    from muslin.data.audit.checks import CHECKS, AuditContext, audit_overview
-    from muslin.data.audit.duplicates import find_duplicates
-    from muslin.data.audit.findings import KINDS, Audit, Finding, ordered
-    from muslin.data.audit.image_stats import compute_image_stats
+    from muslin.data.audit.checks import audit_overview
+    from muslin.data.audit.findings import KINDS, Audit, ordered
 
     for kind in checks:
         if kind not in KINDS:
             raise DataError("finding_kind_unknown", **unknown(kind, KINDS))
-    log_seldom = _rate_limited(log)
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(name: str, sentence: str = "") -> Iterator[None]:
-        if sentence:
-            log(sentence)
-        started = time.perf_counter()
-        yield
-        seconds[name] = time.perf_counter() - started
-
-    with step("read"):
+    steps = _Steps(log)
+    with steps.timed("read"):
         dataset = read_and_log(data, test=test, log=log, **(read_options or {}))
     folder = None if out is None else _audit_folder(Path(out), data)
-    with step("image_stats", f"decoding {len(dataset):,} images"):
+    context = _examine(dataset, steps, seed, check_labels=not checks or "suspect_label" in checks)
+    findings, skipped = _find(context, checks, steps)
+    result = Audit(ordered(findings), audit_overview(context), skipped, steps.seconds)
+    if folder is not None:
+        with steps.timed("write", "writing the page"):
+            _write_audit(folder, dataset, result)
+    return result
+
+
+@dataclass
+class _Steps:
+    """Logs the steps of an audit and takes their time."""
+
+    log: Log
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, name: str, sentence: str = "") -> Iterator[None]:
+        if sentence:
+            self.log(sentence)
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started
+
+
+def _examine(dataset: Dataset, steps: _Steps, seed: int, *, check_labels: bool) -> "AuditContext":
+    """Decode the images, compare them, and train the networks that check their labels."""
+    from muslin.data.audit.checks import AuditContext
+    from muslin.data.audit.duplicates import find_duplicates
+    from muslin.data.audit.image_stats import compute_image_stats
+
+    log_seldom = _rate_limited(steps.log)
+    with steps.timed("image_stats", f"decoding {len(dataset):,} images"):
         stats = compute_image_stats(dataset.images, log_seldom)
-    with step("duplicates", "comparing the images with each other"):
+    for message in unreadable_by_kind({str(dataset.ids[i]): reason for i, reason in sorted(stats.errors.items())}):
+        steps.log(message)
+    with steps.timed("duplicates", "comparing the images with each other"):
         duplicates = find_duplicates(dataset, stats, log_seldom)
     context = AuditContext(dataset, stats, duplicates)
-    if not checks or "suspect_label" in checks:
-        with step("label_check", "checking the labels with networks trained on other images"):
+    if check_labels:
+        with steps.timed("label_check", "checking the labels with networks trained on other images"):
             try:
                 probabilities = _out_of_sample_probabilities(context, seed, log_seldom)
                 context = replace(context, probabilities=probabilities)
             except (MissingPartError, TrainingError, RecipeError) as error:
                 context = replace(context, no_probabilities=error.message)
+    return context
+
+
+def _find(context: "AuditContext", checks: Collection[str], steps: _Steps) -> tuple[list["Finding"], dict[str, str]]:
+    """The findings of the chosen checks; and per check that was skipped, the reason."""
+    from muslin.data.audit.checks import CHECKS
+
     findings: list[Finding] = []
-    skipped = {}
+    skipped: dict[str, str] = {}
     for check in CHECKS:
         if checks and check.kind not in checks:
             continue
         if reason := check.skip(context):
             skipped[check.kind] = reason
             continue
-        with step(check.kind):
+        with steps.timed(check.kind):
             findings += check.find(context)
-    result = Audit(ordered(findings), audit_overview(context), skipped, seconds)
-    if folder is not None:
-        with step("write", "writing the page"):
-            _write_audit(folder, dataset, result)
-    return result
+    return findings, skipped
 
 
 def _rate_limited(log: Log, every_s: float = 5.0) -> Log:

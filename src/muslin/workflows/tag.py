@@ -34,7 +34,7 @@ from muslin.data.tables.photo_lookup import TablePhotos, table_photos
 from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
-from muslin.messages import Log, Message, no_log
+from muslin.messages import Log, Message, examples, no_log
 from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
 from muslin.storage.atomic import atomic_file, remove_partial_files
 from muslin.storage.local_path import check_local
@@ -114,10 +114,13 @@ def tag(
                 raise StoppedError("tagging_stopped", path=str(job.out), done=journal.count, count=job.products)
         try:
             unreadable, decisions = _write(job, journal)
+            unreadable_notes = _unreadable_notes(job, journal) if unreadable else ()
         except StorageError:
             log(Message("tags_kept", path=str(journal.path)))
             raise
         journal.remove()
+    for note in unreadable_notes:
+        log(note)
     guarantees = {
         name: PrecisionGuarantee(policy.expected_precision, policy.precision_target, policy.guarantee)
         for name, policy in job.policies.items()
@@ -130,7 +133,7 @@ def tag(
         decisions,
         guarantees,
         tuple(column.name for column in job.columns),
-        job.notes,
+        (*job.notes, *unreadable_notes),
         resumed,
     )
 
@@ -216,6 +219,13 @@ def _write(job: _Job, journal: Journal) -> tuple[int, dict[str, dict[str, int]]]
     return unreadable, {
         name: {decision: n for decision, n in counts.items() if n} for name, counts in decisions.items()
     }
+
+
+def _unreadable_notes(job: _Job, journal: Journal) -> tuple[Message, ...]:
+    """A note that names photos without tags."""
+    rows = zip(job.table.rows([job.photos.column]), journal.rows(), strict=False)
+    names = examples(cell_name(row.cells[0]) or str(row.number) for row, cells in rows if cells[-1])
+    return (Message("photos_not_tagged", **names, column=job.columns[-1].name),)
 
 
 # --- before the work

@@ -39,10 +39,10 @@ def _write(dataset: Dataset, folder: Path, log: Log) -> Written:
     loose = dataset.parts is None and target is not None and bool((labels == UNKNOWN).any())
     if not (same_names and sorted_names) or loose:
         (folder / classes_file.NAME).write_bytes(classes_file.format_classes(classes))
-    excluded: list[str] = []
+    excluded: list[Message] = []
     taken: set[str] = set()
     written: dict[str, int] = {}
-    for index, content in photo_files(dataset, excluded, log):
+    for index, content in photo_files(dataset, warnings, excluded, log):
         part = "" if dataset.parts is None else str(dataset.parts[index])
         label = "" if labels[index] == UNKNOWN else _folder_name(classes[labels[index]])
         name = _file_name(dataset, index, (part, label), content)

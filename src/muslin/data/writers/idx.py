@@ -31,7 +31,7 @@ def _write(dataset: Dataset, folder: Path, log: Log) -> Written:
     if target is None or len(target.classes) > MAX_LABEL + 1:
         raise DataError("idx_classes", name=dataset.name, n=0 if target is None else len(target.classes))
     labelled = dataset.labels[target.name] != UNKNOWN
-    unlabelled: list[str] = [Message("unlabelled_sample", id=str(id_)) for id_ in dataset.ids[~labelled]]
+    unlabelled: list[Message] = [Message("unlabelled_sample", id=str(id_)) for id_ in dataset.ids[~labelled]]
     if not labelled.any():
         raise DataError("unlabelled", name=dataset.name, n=len(dataset))
     dataset, excluded = with_pixels(dataset.take(np.flatnonzero(labelled)), "idx", log)

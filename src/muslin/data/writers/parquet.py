@@ -33,11 +33,12 @@ def write(dataset: Dataset, dest: Path, log: Log) -> Written:
         DataError: a name is not valid Unicode.
         StorageError: `dest` exists or cannot be written.
     """
-    excluded: list[str] = []
+    warnings: list[Message] = []
+    excluded: list[Message] = []
     check_absent(dest)
     with atomic_file(dest) as file:
-        _write(dataset, photo_files(dataset, excluded, log), file)
-    return [], excluded
+        _write(dataset, photo_files(dataset, warnings, excluded, log), file)
+    return warnings, excluded
 
 
 def _write(dataset: Dataset, contents: Iterable[tuple[int, bytes]], path: BinaryIO) -> None:

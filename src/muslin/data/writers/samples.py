@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, PixelImages, Target
-from muslin.data.photos import PhotoImages
+from muslin.data.photos import PhotoImages, unreadable_by_kind
 from muslin.errors import DataError, ImageError
 from muslin.messages import Log, Message, examples
 
 MAX_COPIED_BYTES = 2**30
 """Largest photo that is copied."""
 
-Written = tuple[list[Message], list[str]]
+Written = tuple[list[Message], list[Message]]
 """Warnings, and why samples were excluded."""
 
 
@@ -32,10 +32,16 @@ def single_target(dataset: Dataset) -> tuple[Target | None, list[Message]]:
     return target, warnings
 
 
-def photo_files(dataset: Dataset, excluded: list[str], log: Log) -> Iterator[tuple[int, bytes]]:
-    """Per sample its photo's file, or a PNG of a crop or of pixels; unreadable photos are added to `excluded`."""
+def photo_files(
+    dataset: Dataset, warnings: list[Message], excluded: list[Message], log: Log
+) -> Iterator[tuple[int, bytes]]:
+    """Per sample its photo's file, or a PNG of a crop or of pixels; what cannot be copied is added to `excluded`.
+
+    Files that are no images are copied all the same, because the source holds them; `warnings` counts them.
+    """
     from muslin.images import encode_png
 
+    no_images: dict[str, Message] = {}
     for index in range(len(dataset)):
         if index and not index % 1000:
             log(Message("images_written", n=index, total=len(dataset)))
@@ -47,18 +53,31 @@ def photo_files(dataset: Dataset, excluded: list[str], log: Log) -> Iterator[tup
                 content = photo.content(MAX_COPIED_BYTES + 1)
                 if len(content) > MAX_COPIED_BYTES:
                     raise ImageError("photo_bytes", name=photo.name, max_bytes=MAX_COPIED_BYTES)
+                if problem := _header_problem(content, photo.name):
+                    no_images[str(dataset.ids[index])] = problem
         except ImageError as error:
             excluded.append(error.message)
         else:
             yield index, content
+    warnings += unreadable_by_kind(no_images, "unreadable_copied")
 
 
-def with_pixels(dataset: Dataset, format: str, log: Log) -> tuple[Dataset, list[str]]:
+def _header_problem(content: bytes, name: str) -> Message | None:
+    from muslin.images import read_header
+
+    try:
+        read_header(content, name=name)
+    except ImageError as error:
+        return error.message
+    return None
+
+
+def with_pixels(dataset: Dataset, format: str, log: Log) -> tuple[Dataset, list[Message]]:
     """`dataset` with its images as pixels, without unreadable photos; and why they are unreadable."""
     if isinstance(dataset.images, PixelImages):
         return dataset, []
     images: dict[int, NDArray[np.uint8]] = {}
-    problems: list[str] = []
+    problems: list[Message] = []
     for index in range(len(dataset)):
         if index and not index % 1000:
             log(Message("photos_read", n=index, total=len(dataset)))
@@ -81,7 +100,7 @@ def with_pixels(dataset: Dataset, format: str, log: Log) -> tuple[Dataset, list[
     return replace(dataset.take(np.array(list(images))), images=PixelImages(pixels)), problems
 
 
-def pixel_warnings(dataset: Dataset, excluded: list[str]) -> list[Message]:
+def pixel_warnings(dataset: Dataset, excluded: list[Message]) -> list[Message]:
     """What CSV and IDX files cannot hold."""
     warnings = []
     numbers, order = dataset.indices_in_part.tolist(), [0] * len(dataset)
