@@ -17,7 +17,7 @@ from muslin.data.formats.table_dataset import UNKNOWN_SUFFIX
 from muslin.data.tables.parquet import SCHEMA_KEY
 from muslin.data.writers.samples import Written, photo_files
 from muslin.errors import DataError
-from muslin.messages import Log
+from muslin.messages import Log, Message
 from muslin.storage.atomic import atomic_file, check_absent
 
 GROUP_BYTES = 2**24
