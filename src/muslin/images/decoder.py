@@ -330,8 +330,7 @@ def _from_16_bits(image: Image.Image, name: str, kind: str) -> tuple[Pixels, lis
     values = np.asarray(image)
     # Pillow opens 16 bits of a PNM file as I, but also 32 bits of a TIFF, where no value is defined as white.
     if not (image.mode.startswith("I;16") or (image.mode == "I" and kind != "TIFF")):
-        samples = {"I": "32-bit or signed", "F": "floating-point", "LAB": "CIE Lab"}[image.mode]
-        raise ImageError("sample_type", name=name, kind=kind, samples=samples)
+        raise ImageError("sample_type", name=name, kind=kind, mode=image.mode)
     values = values.astype(np.uint32)
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     if tags.get(Tag.PhotometricInterpretation) == TIFF_WHITE_IS_ZERO:

@@ -13,7 +13,7 @@ def text_of(body: Body, name: str) -> str:
     """A text that is not empty."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise MuslinError("request_value", name=name, expected="text")
+        raise MuslinError("request_value", name=name, expected="string")
     return value
 
 
@@ -23,7 +23,7 @@ def integer_of(body: Body, name: str, default: int, maximum: int = 2**31) -> int
     if isinstance(value, str) and value.isdecimal() and len(value) < 12:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
-        raise MuslinError("request_value", name=name, expected=f"integer from 0 to {maximum}")
+        raise MuslinError("request_value", name=name, expected="integer", maximum=maximum)
     return value
 
 
@@ -39,7 +39,7 @@ def value_of(body: Body, name: str, kind: type[list[Any]] | type[dict[str, Any]]
     """A list or an object; an empty one where it is missing."""
     value = body.get(name) or kind()
     if not isinstance(value, kind):
-        raise MuslinError("request_value", name=name, expected="list" if kind is list else "object")
+        raise MuslinError("request_value", name=name, expected="array" if kind is list else "object")
     return value
 
 

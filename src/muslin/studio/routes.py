@@ -78,7 +78,7 @@ async def _json_body(request: Request) -> Body:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise MuslinError("request_value", name="body", expected="JSON object")
+        raise MuslinError("request_value", name="body", expected="object")
     return body
 
 
@@ -259,7 +259,7 @@ def pixels(inspection: Inspection, body: Body) -> tuple[dict[str, Any], NDArray[
 def value_arithmetic(inspection: Inspection, body: Body) -> dict[str, Any]:
     index = value_of(body, "index", list)
     if not all(type(i) is int for i in index):
-        raise MuslinError("request_value", name="index", expected="list of integers")
+        raise MuslinError("request_value", name="index", expected="array", items="integer")
     layer, all_terms = text_of(body, "layer"), bool(body.get("all"))
     return arithmetic(inspection.trace, layer, index, _tta_view(body), all_terms=all_terms)
 
