@@ -1,10 +1,8 @@
-"""The same few photos, with their labels and parts, written in every format that holds photos."""
+"""The same few photos, with their labels, tags and parts, in formats that convert to others."""
 
 import csv
 import json
 import shutil
-import tarfile
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from photo_files import write_folders, write_real
-from test_spreadsheets import workbook
 
 TAGS = ("a-line", "animal print", "denim")
 DEEPFASHION_PARTS = {"train": "train", "validation": "val", "test": "test"}
@@ -68,24 +65,6 @@ def folders(some: Sequence[Sample], root: Path) -> WrittenDataset:
     return WrittenDataset(root)
 
 
-def in_zip(some: Sequence[Sample], root: Path) -> WrittenDataset:
-    with zipfile.ZipFile(root.with_suffix(".zip"), "w") as archive:
-        for sample in some:
-            archive.write(sample.file, f"set-main/{sample.part}/{sample.label}/{sample.file.name}")
-    return WrittenDataset(root.with_suffix(".zip"))
-
-
-def in_tar(ending: str) -> Callable[[Sequence[Sample], Path], WrittenDataset]:
-    def write(some: Sequence[Sample], root: Path) -> WrittenDataset:
-        path = root.with_suffix(ending)
-        with tarfile.open(path, "w:gz" if ending.endswith("gz") else "w") as archive:
-            for sample in some:
-                archive.add(sample.file, f"./{sample.part}/{sample.label}/{sample.file.name}")
-        return WrittenDataset(path)
-
-    return write
-
-
 def table(suffix: str) -> Callable[[Sequence[Sample], Path], WrittenDataset]:
     """A table whose columns are called otherwise than Dataset's, with a photo's path, a label, tags and a part."""
 
@@ -110,11 +89,8 @@ def table(suffix: str) -> Callable[[Sequence[Sample], Path], WrittenDataset]:
 
 
 def write_cells(path: Path, cells: list[list[Any]]) -> None:
-    if path.suffix == ".xlsx":
-        workbook(path, cells)
-    else:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",").writerows(cells)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(cells)
 
 
 def copy_photos(some: Sequence[Sample], root: Path, name: str = "images/{:02}.jpg") -> None:
@@ -225,14 +201,9 @@ def imaterialist_number(some: Sequence[Sample], sample: Sample) -> int:
 
 WRITERS: dict[str, Callable[[Sequence[Sample], Path], WrittenDataset]] = {
     "folders": folders,
-    "zip": in_zip,
-    "tar": in_tar(".tar"),
-    "tar.gz": in_tar(".tar.gz"),
     "csv": table(".csv"),
-    "tsv": table(".tsv"),
     "parquet": table(".parquet"),
     "jsonl": table(".jsonl"),
-    "xlsx": table(".xlsx"),
     "clothing": clothing,
     "styles": styles,
     "deepfashion": deepfashion,
