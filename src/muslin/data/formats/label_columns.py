@@ -1,7 +1,7 @@
 """Which columns of a table can be labels."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -24,6 +24,9 @@ NUMBER = re.compile(r"[-+]?\d+(?:[.,' ]\d+)*")
 DECIMAL_MARK = re.compile(r"\d[.,]\d")
 CURRENCY = re.compile(r"^[^\w+.,-]{1,3}\s?|\s?(?:[A-Z]{3}|[^\w.,])$")
 """A sign before the number or after it, or a code such as EUR."""
+
+REASONS = ("empty", "single", "distinct", "decimal", "text", "photos")
+"""Why a column is not taken for a label: no cells, one value, hardly any cell recurs, …"""
 
 LABEL_SEPARATORS = re.compile(r"[|;,>/]")
 
@@ -55,32 +58,22 @@ def label_columns(
     possible = [name for name in columns if name not in unusable]
     named = [name for name in columns if name.lower() in LABEL_NAMES and unusable.get(name) != "empty"]
     if set(STYLES_TARGETS) <= set(columns):
-        possible = named = list(STYLES_TARGETS)
+        named = list(STYLES_TARGETS)
     elif listed:
-        possible = named = [name for name in columns if name in listed]
+        named = [name for name in columns if name in listed]
     elif is_one_hot(table, recurring) and not named:
         return tuple(recurring)
-    elif every:
-        # to be listed by `look`, it is enough that one of the column's cells recurs
-        possible = [
-            name for name in columns if name in possible or (unusable[name] == "distinct" and name in recurring)
-        ]
-        named = possible or named
+    elif every:  # to be listed by `look`, it is enough that one of the column's cells recurs
+        ids = [name for name, why in unusable.items() if why != "distinct" or name not in recurring]
+        named = [name for name in columns if name in named or name not in ids]
     possible = named or possible
     if len(possible) == 1 or (every and possible):
         return tuple(possible)
     if possible:
         shown = [f"{name} ({_shown_cells(columns[name])})" for name in possible]
         raise DataError("label_column_ambiguous", path=str(table.path), columns=possible, cells=shown)
-    raise DataError("label_column_not_found", path=str(table.path), **_by_reason(unusable))
-
-
-def _by_reason(unusable: Mapping[str, str]) -> dict[str, list[str]]:
-    return {reason: [n for n, why in unusable.items() if why == reason] for reason in REASONS}
-
-
-REASONS = ("empty", "single", "distinct", "decimal", "text", "photos")
-"""Why a column is not taken for a label: no cells, one value, hardly any cell recurs, …"""
+    by_reason = {reason: [name for name, why in unusable.items() if why == reason] for reason in REASONS}
+    raise DataError("label_column_not_found", path=str(table.path), **by_reason)
 
 
 def _unusable(column: Column, rows: int) -> str | None:
