@@ -304,6 +304,7 @@ def photos_called(folder: Path, *names: str) -> None:
         ("17,hat\n18,shirt\n19,hat\n20,hat\n", ["column 1", "column 2"], 1),
         ("1,0\n2,1\n3,0\n", ["column 1", "column 2"], 1),
         ("SKU-17,hat\nSKU-18,shirt\n", ["column 1", "column 2"], 1),
+        ("photo_1,kind_2\nimg_17,hat_1\nimg_18,hat_2\n", ["photo_1", "kind_2"], 2),
         ("sku,2023,2024\n17,3,4\n18,5,6\n", ["sku", "2023", "2024"], 2),
         ("sep=;\nimg/a.jpg;hat\n", ["column 1", "column 2"], 2),
         ("Autumn 2024\nimg/a.jpg,hat\nimg/b.jpg,hat\n", ["column 1", "column 2"], 2),

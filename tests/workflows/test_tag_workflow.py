@@ -358,3 +358,20 @@ def test_json_output_is_one_object(shop: Path, capfd: Any) -> None:
     content = json.loads(result.out)
     assert content["decisions"] == {"label": {"review": 2}}
     assert {note["code"] for note in content["notes"]} >= {"photo_column_chosen", "ids_repeated"}
+
+
+def test_catalogue_without_header_gets_one(shop: Path) -> None:
+    (shop / "shop.csv").write_bytes(b"images/black.png;1,50\r\nimages/white.png;2,50\r\n;;\r\n")
+    result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")
+    assert result.products == 2
+    assert (shop / "out.csv").read_bytes().startswith(b"column 1;column 2;tag;")
+    assert [row["column 2"] for row in rows(shop / "out.csv")] == ["1,50", "2,50", ""]
+    assert {note["code"] for note in result.to_dict()["notes"]} >= {"columns_numbered", "empty_rows_skipped"}
+
+
+def test_catalogue_with_an_open_quote_is_refused_before_any_work(shop: Path) -> None:
+    (shop / "shop.csv").write_text('SKU;image\n1;black\n2;"white\n3;gray\n4;"black"\n')
+    with pytest.raises(DataError) as error:
+        tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")
+    assert (error.value.code, error.value.params["line"]) == ("csv_quote_open", 3)
+    assert not (shop / "out.csv.partial").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text
-from muslin.data.tables.header import DELIMITERS, SAMPLE_ROWS, cell_shape, find_delimiter, find_header, names_photo
+from muslin.data.tables.header import DELIMITERS, SAMPLE_ROWS, find_delimiter, find_header, names_photo
 from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import TextEncoding, find_encoding
 from muslin.errors import DataError
@@ -179,7 +179,7 @@ class Delimited(TableFile):
         spaced = self.delimiter + " "
         inner = [line for cell in row for line in re.split(r"\r\n?|\n", cell)[1:] if self.delimiter in line]
         for cells in (line.split(self.delimiter) for line in inner if spaced in lines[0] or spaced not in line):
-            is_like_first = cell_shape(cells[0]) == cell_shape(lines[0].split(self.delimiter)[0])
+            is_like_first = _shape(cells[0]) == _shape(lines[0].split(self.delimiter)[0])
             if len(cells) == len(self.columns) and (is_like_first or any(map(names_photo, cells))):
                 return True
         return False
@@ -193,6 +193,11 @@ class Delimited(TableFile):
         except csv.Error:
             return False
         return True
+
+
+def _shape(cell: str) -> str:
+    """A cell with `9` for each run of digits and `a` for each run of letters."""
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell.strip()))
 
 
 def _quote(text: str) -> str:

@@ -104,29 +104,24 @@ def _is_comment(row: Sequence[str]) -> bool:
 
 
 def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether a cell names a photo or has digits as all below it, all are numbers, or words recur below."""
+    """Whether a cell names a photo or differs from all below in digits alone, all are numbers, or words recur below."""
     if any(map(names_photo, row)) or any(map(is_number_list, row)) or _is_numeric(row):
         return True
     others = [other for other in below if list(other) != list(row)]  # equal ones are headers of joined tables
     for i in (i for i, cell in enumerate(row) if CODE.fullmatch(cell)):
-        if {cell_shape(other[i]) for other in others if i < len(other) and other[i]} == {cell_shape(row[i])}:
+        if {_mask(other[i]) for other in others if i < len(other) and other[i]} == {_mask(row[i])}:
             return True
     words = {(i, cell) for i, cell in enumerate(row) if cell and not is_number(cell)}
     return sum(not words.isdisjoint(enumerate(other)) for other in others) >= MIN_RECURRENCES
 
 
+def _mask(cell: str) -> str:
+    return re.sub(r"\d+", "9", cell)
+
+
 def _name_photos(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether the row names a photo in a column in which another one does."""
     return any(names_photo(a) and names_photo(b) for other in below for a, b in zip(row, other, strict=False))
-
-
-def cell_shape(cell: str) -> str:
-    """A cell with `9` for each run of digits and `a` for each run of letters.
-
-    >>> cell_shape("SKU-0017")
-    'a-9'
-    """
-    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell.strip()))
 
 
 def _is_numeric(row: Sequence[str]) -> bool:
