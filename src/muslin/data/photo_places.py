@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from muslin.data.archives import check_content, files_in, walk
 from muslin.data.photo_names import PathIndex, in_code_pages, is_web_address, readings, several_names
-from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden, link_error
+from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden
 from muslin.data.tables.cells import Cell
 from muslin.errors import DataError, ImageError
 from muslin.images.decoder import SIGNATURES
-from muslin.images.file_kinds import MAX_POINTER_BYTES, kind_of_name, pointer_hint
+from muslin.images.file_kinds import MAX_POINTER_BYTES, kind_of_name, link_error, pointer_hint
 from muslin.messages import MAX_EXAMPLES, Message
 
 PREFERRED_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

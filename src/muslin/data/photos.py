@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, pixel_array
 from muslin.errors import DataError, ImageError, StorageError
-from muslin.images.file_kinds import KIND_OF_SUFFIX, pointer_hint
+from muslin.images.file_kinds import KIND_OF_SUFFIX, link_error
 from muslin.machine import physical_cores
 from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.scratch import ScratchArray
@@ -121,16 +121,6 @@ class Photo:
         except OSError as error:
             reason = error.strerror or str(error)
             raise ImageError("image_unreadable", name=self.name, reason=reason) from error
-
-
-def link_error(path: Path, name: str) -> ImageError | None:
-    """Why the file at `path` is not there, if it is a link to something missing; None for no such link."""
-    if not os.path.islink(path) or os.path.exists(path):
-        return None
-    target = os.readlink(path)
-    if hint := pointer_hint(target.encode("utf-8", "surrogateescape")):
-        return ImageError("git_pointer", hint, path=name)
-    return ImageError("link_broken", path=name, target=target)
 
 
 @dataclass(frozen=True)

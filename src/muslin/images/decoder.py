@@ -29,7 +29,7 @@ from PIL.ExifTags import Base as Tag
 
 from muslin.errors import ImageError
 from muslin.images.decoding_limits import PIXEL_BUDGET, check_decoding_work
-from muslin.images.file_kinds import unsupported_content
+from muslin.images.file_kinds import link_error, unsupported_content
 from muslin.messages import Message
 from muslin.storage.local_path import url_of
 
@@ -164,7 +164,7 @@ def _read_bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
         except FileNotFoundError as error:
             if url := url_of(source):
                 raise ImageError("path_is_url", url=url) from error
-            raise ImageError("image_missing", name=name) from error
+            raise link_error(Path(source), name) or ImageError("image_missing", name=name) from error
         except IsADirectoryError as error:
             raise ImageError("image_is_folder", name=name) from error
         except (OSError, ValueError) as error:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from muslin.errors import ImageError
 from muslin.messages import Message, examples
@@ -86,6 +87,16 @@ def unsupported_content(start: bytes, name: str) -> ImageError | None:
 def pointer_hint(start: bytes) -> str | None:
     """Which of POINTERS a file starts like, or the target of a link; None for none."""
     return next((hint for hint, pattern in POINTERS.items() if pattern.match(start)), None)
+
+
+def link_error(path: Path, name: str) -> ImageError | None:
+    """Why the file at `path` is not there, if it is a link to something missing; None for no such link."""
+    if not os.path.islink(path) or os.path.exists(path):
+        return None
+    target = os.readlink(path)
+    if hint := pointer_hint(target.encode("utf-8", "surrogateescape")):
+        return ImageError("git_pointer", hint, path=name)
+    return ImageError("link_broken", path=name, target=target)
 
 
 def kind_of_name(name: str) -> FileKind | None:

@@ -436,7 +436,7 @@ def _folder_images(folder: Path) -> list[Path]:
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in IMAGE_SUFFIXES
         and not is_hidden(path.relative_to(folder).as_posix())
-        and path.is_file()
+        and not path.is_dir()  # a broken link is an image that cannot be read
     ]
     if not paths:
         raise DataError("folder_without_images", path=str(folder), suffixes=sorted(IMAGE_SUFFIXES))
