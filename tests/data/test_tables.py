@@ -307,6 +307,8 @@ def photos_called(folder: Path, *names: str) -> None:
         ("photo_1,kind_2\nimg_17,hat_1\nimg_18,hat_2\n", ["photo_1", "kind_2"], 2),
         ("sku,2023,2024\n17,3,4\n18,5,6\n", ["sku", "2023", "2024"], 2),
         ("sep=;\nimg/a.jpg;hat\n", ["column 1", "column 2"], 2),
+        ("Autumn\nimage,label\na,\nb,\nc,hat\n", ["image", "label"], 3),
+        ("a.jpg|3,5\nb.jpg|4,5\n", ["column 1", "column 2"], 1),
         ("Autumn 2024\nimg/a.jpg,hat\nimg/b.jpg,hat\n", ["column 1", "column 2"], 2),
         ("Women, autumn\nimage,label,price\na,hat,1\nb,hat,2\n", ["image", "label", "price"], 3),
         ("Autumn,,\n,,\nimage,label,price\na,hat,1\nb,hat,2\n", ["image", "label", "price"], 4),

@@ -71,6 +71,9 @@ def find_header(rows: Sequence[Sequence[str]]) -> Header:
         if k and not below:
             break
         is_title = count < typical - (is_index or _has_row_names(rows[i], below))
+        is_title |= (
+            len(rows[i]) == 1 < median_low(list(map(len, below or [rows[i]])))
+        )  # also where many cells are empty
         if _is_comment(rows[i]) or (is_title and not _name_photos(rows[i], below)):
             continue
         if not _looks_like_data(rows[i], below):
@@ -162,7 +165,8 @@ def find_delimiter(lines: Sequence[str], delimiters: str) -> str:
         size = max(counts, key=lambda size: (counts[size], size), default=1)
         start = max((i for i, n in enumerate(sizes[:HEADER_ROWS], 1) if n == 1), default=0)
         is_other = delimiter != ","  # where both fit, the comma is the decimal point
-        several = (size > 1, -start, counts[size], size, is_other)
+        share = round(counts[size] / max(len(sizes), 1), 1)
+        several = (size > 1, -start, share, size, is_other)
         scores[delimiter] = several if size > 1 else (0, sum(sizes) - len(sizes))
     return max(delimiters, key=lambda delimiter: scores[delimiter])
 
