@@ -344,6 +344,12 @@ def test_inputs_are_never_overwritten(shop: Path, out: str, code: str) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_new_table_is_not_written_among_the_photos(shop: Path) -> None:
+    with pytest.raises(StorageError) as error:
+        tag(shop / "model.muslin", shop / "images", shop / "images/tags.csv")
+    assert error.value.code == "output_in_data"
+
+
 def test_class_that_the_encoding_cannot_hold_is_refused(shop: Path) -> None:
     seal(small_bundle(Target("label", ("Платье", "Bag"))), shop / "model.muslin")
     (shop / "shop.csv").write_bytes("image,größe\nblack,1\n".encode("cp1252"))

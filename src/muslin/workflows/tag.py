@@ -232,9 +232,11 @@ def _unreadable_notes(job: _Job, journal: Journal) -> tuple[Message, ...]:
 
 
 def _check_output(path: Path, out: Path, model: object, taxonomy: str | Path | None) -> None:
-    """Refuse an output that would overwrite an input."""
+    """Refuse an output that would overwrite an input, or be read as a part of it."""
     if out.is_dir():
         raise StorageError("output_is_folder", path=str(out))
+    if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+        raise StorageError("output_in_data", path=str(out), name=str(path))
     inputs = {"catalogue": path, "taxonomy": taxonomy}
     if isinstance(model, str | Path):
         inputs["model"] = Path(model) / MODEL_FILE if Path(model).is_dir() else model
