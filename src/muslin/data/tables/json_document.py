@@ -58,7 +58,7 @@ class JsonDocument(TableFile):
         if len(content) > MAX_BYTES:
             raise DataError("json_too_large", path=str(path), max_bytes=MAX_BYTES)
         try:
-            value = json.loads(content)
+            value = json.loads(content, object_hook=_without_outlines)
         except (ValueError, RecursionError) as error:
             raise DataError("json_file", path=str(path), reason=str(error)) from error
         if (reader := _reader(value)) is None:
@@ -85,6 +85,11 @@ class JsonDocument(TableFile):
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         write_new_table(file, self._suffix, self.columns, self.rows(self.columns), added, rows)
+
+
+def _without_outlines(entry: dict[str, Any]) -> dict[str, Any]:
+    entry.pop("segmentation", None)  # COCO's, which take most of the memory
+    return entry
 
 
 def cells_of(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Cell]]:
