@@ -193,10 +193,22 @@ def test_class_folders_are_read_where_a_table_says_the_same_or_nothing(tmp_path:
     rows = class_folders(tmp_path, {})
     write_rows(tmp_path / "labels.csv", ["image", "label"], rows)
     assert read(tmp_path).format == "folders"
+    assert read(tmp_path, format="table").ids.tolist() == [name for name, _ in rows]
     write_rows(tmp_path / "labels.csv", ["image", "price"], [(name, f"{i},99") for i, (name, _) in enumerate(rows)])
     assert read(tmp_path).format == "folders"
     (tmp_path / "labels.csv").rename(tmp_path / "exclude.csv")
     assert read(tmp_path).format == "folders"
+
+
+def test_tables_without_labels_are_refused_for_what_they_lack(tmp_path: Path) -> None:
+    rows = photos(tmp_path / "images")
+    for name in ("a", "b"):
+        write_rows(
+            tmp_path / f"{name}.csv", ["image", "price"], [(image, f"{i},99") for i, (image, _) in enumerate(rows)]
+        )
+    with pytest.raises(DataError) as error:
+        read(tmp_path)
+    assert (error.value.code, error.value.params["decimal"]) == ("label_column_not_found", ["price"])
 
 
 def test_numbered_folders_are_no_classes_where_a_table_has_labels(tmp_path: Path) -> None:

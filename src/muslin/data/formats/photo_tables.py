@@ -1,7 +1,7 @@
 """Tables that name photos: one file, or tables in a folder, zip or tar with the photos."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -69,8 +69,10 @@ def _detect_among_photos(contents: Contents) -> str | None:
     except DataError:
         return "a table beside photos"  # reading it says what is wrong
     try:
-        if groups and _class_folders(contents) and not choose_tables(contents, ReadOptions())[0]:
-            return None
+        if groups and _class_folders(contents):
+            chosen, _ = choose_tables(contents, ReadOptions())
+            if _folders_have_labels(contents, chosen, ReadOptions()):
+                return None
     except DataError as error:
         if error.code not in CONFLICTS:
             raise
@@ -87,37 +89,34 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         return read_tables([TableSource(path)], options, log)
     contents = Contents(path)
     with contents.renaming_errors():
-        names, fixes = choose_tables(contents, options)
-        dataset = read_tables(contents.sources(names, options.images), options, log)
+        chosen, fixes = choose_tables(contents, options)
+        if not (options.targets or options.image_column or options.split_column):
+            _folders_have_labels(contents, chosen, options)  # which refuses other ones
+        dataset = read_tables(contents.sources(chosen.names, options.images), options, log)
     if unnamed := [] if options.images else contents.photos_except(set(_places(dataset))):
         fixes.append(Message("photos_in_no_row", **examples(unnamed)))
-    origin = "; ".join(filter(None, [f"tables: {', '.join(names)}" if names[1:] else "", dataset.origin]))
+    origin = "; ".join(filter(None, [f"tables: {', '.join(chosen.names)}" if chosen.names[1:] else "", dataset.origin]))
     name = path.resolve().name.partition(".")[0]
     return contents.rename(replace(dataset, name=name, origin=origin, fixes=(*fixes, *dataset.fixes)))
 
 
-def choose_tables(contents: Contents, options: ReadOptions) -> tuple[Sequence[str], list[Message]]:
-    """The names of the tables to read, none where folders hold the labels; and what is not read.
-
-    The tables are the only ones that name photos and have labels. Where class folders say the same, these are read.
+def choose_tables(contents: Contents, options: ReadOptions) -> tuple[TableGroup, list[Message]]:
+    """The only tables that name photos and have labels; and what is not read.
 
     Raises:
-        DataError: no table names photos, several with labels do, or one and the folders of the classes differ.
+        DataError: no table names photos, or several with labels do.
     """
     usable = _naming_photos(contents, options)
-    if len(usable) > 1:
-        usable = [group for group in usable if _has_labels(contents, group, options)]
-    if len(usable) > 1:
-        choices = [str(contents.path / group.names[0]) for group in usable]
+    labelled = [group for group in usable if len(usable) > 1 and _has_labels(contents, group, options)]
+    if len(labelled) > 1:
+        choices = [str(contents.path / group.names[0]) for group in labelled]
         raise DataError("tables_ambiguous", path=str(contents.path), **examples(choices))
     if not usable:
         raise DataError("one_table_expected", path=str(contents.path), found=0)
-    is_chosen = options.targets or options.image_column or options.split_column
-    if not is_chosen and _folders_have_labels(contents, usable[0], options):
-        return (), []
-    unread = [name for group in contents.groups() if group.pattern != usable[0].pattern for name in group.names]
-    left_out = {"tables_not_read": unread, "shards_missing": usable[0].missing}
-    return usable[0].names, [Message(code, **examples(names)) for code, names in left_out.items() if names]
+    chosen = (labelled or usable)[0]
+    unread = [name for group in contents.groups() if group.pattern != chosen.pattern for name in group.names]
+    left_out = {"tables_not_read": unread, "shards_missing": chosen.missing}
+    return chosen, [Message(code, **examples(names)) for code, names in left_out.items() if names]
 
 
 def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]:
