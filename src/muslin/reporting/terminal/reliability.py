@@ -63,7 +63,7 @@ def _calibration_sentence(reliability: Reliability) -> str:
     if before == after:
         return f"Calibration error {percent(after.expected_calibration_error)}; this model is not calibrated."
     return (
-        f"Calibration reduced the calibration error from {percent(before.expected_calibration_error)} to "
+        f"Calibration changed the calibration error from {percent(before.expected_calibration_error)} to "
         f"{percent(after.expected_calibration_error)} (Brier score {before.brier_score:.3f} to "
         f"{after.brier_score:.3f}, log loss {before.log_loss:.3f} to {after.log_loss:.3f})."
     )
