@@ -253,7 +253,7 @@ def _tar_entries(path: Path, plain: Path, notes: FolderNotes) -> Iterator[tuple[
             yield name, Photo(f"{path}/{name}", plain, entry.offset_data, entry.size)
         with plain.open("rb") as file:
             file.seek(archive.offset)
-            if any(file.read(2 * tarfile.BLOCKSIZE)):  # tarfile takes a damaged header for these two blocks of zeros
+            if any(file.read(2**16)):  # tarfile takes a damaged header for the zeros at the end
                 raise tarfile.ReadError(f"the header at byte {archive.offset:,} is damaged")
 
 
