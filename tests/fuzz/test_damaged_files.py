@@ -117,3 +117,19 @@ def test_damaged_table_beside_photos_is_not_passed_over(tmp_path: Path, kind: st
         path.write_bytes(damage(content) if name in files.damaged else content)
     with refuses(code):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage", "code"),
+    [
+        ("xlsx", lambda content: content[: len(content) // 2], "archive_damaged"),
+        ("csv", lambda content: content[:100] + bytes(100) + content[200:], "not_a_table"),
+        ("parquet", lambda content: bytes(8) + content[8:], "not_a_table"),
+    ],
+)
+def test_damaged_table_is_called_one_by_its_name(tmp_path: Path, kind: str, damage, code: str) -> None:
+    files = valid_files(kind)
+    path = tmp_path / files.opened
+    path.write_bytes(damage(files.files[files.opened]))
+    with refuses(code):
+        read(path)

@@ -189,11 +189,11 @@ DAMAGED_CSV: dict[str, tuple[Callable[[bytes], bytes], str, dict[str, object]]] 
     "nothing": (lambda c: b"", "", {}),
     "blank lines": (lambda c: b"\n\n\n", "", {}),
     "UTF-16": (lambda c: c.decode().encode("utf-16"), "photo_column_not_found", {"path": "x.csv"}),
-    "a web page": (lambda c: b"<!DOCTYPE html><html>Not found</html>", "", {}),
+    "a web page": (lambda c: b"<!DOCTYPE html><html>Not found</html>", "not_a_table", {"path": "x.csv"}),
     "an image": (lambda c: b"\x89PNG\r\n\x1a\n" + bytes(99), "", {}),
-    "a zip": (lambda c: b"PK\x03\x04" + bytes(99), "", {}),
+    "a zip": (lambda c: b"PK\x03\x04" + bytes(99), "archive_damaged", {"path": "x.csv"}),
     "prose": (lambda c: b"It was the best of times,\nit was the worst", "", {}),
-    "bytes": (lambda c: bytes(range(256)) * 9, "", {}),
+    "bytes": (lambda c: bytes(range(256)) * 9, "not_a_table", {"path": "x.csv"}),
 }
 """Per damage the changed file, and the error; without a code the file has no known format."""
 

@@ -45,6 +45,8 @@ NO_CLASS = re.compile("[0-9a-f]+", re.IGNORECASE)
 
 def detect(path: Path) -> str | None:
     """Why `path` is a table of photos, or None: a table that names photos, or a folder or archive with such."""
+    is_table = path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES) and bool(read_head(path, 512).strip())
+    by_name = "a table by its name" if is_table else None  # reading it says what is wrong
     try:
         if is_container(path):
             return _detect_among_photos(Contents(path))
@@ -54,10 +56,9 @@ def detect(path: Path) -> str | None:
         if kind is not Delimited:
             return KINDS[kind]
     except DataError:
-        return None
-    is_table = path.name.lower().endswith(TABLE_SUFFIXES) and bool(read_head(path, 512).strip())
+        return by_name
     if (table := peek_text(path)) is None:
-        return "a table by its name" if is_table else None  # reading it says what is wrong
+        return by_name
     is_table |= not {name.lower() for name in table.columns}.isdisjoint(PHOTO_COLUMNS)
     is_table |= any(map(names_photo, chain.from_iterable(table.sample)))
     return "a table with photos" if len(list(filter(None, table.columns))) > 1 and is_table else None
