@@ -186,7 +186,7 @@ def test_sheet_without_header_loses_no_row(tmp_path: Path) -> None:
     assert len(again) == 4
 
 
-def test_repeated_header_in_a_sheet_is_skipped_and_gets_the_new_name(tmp_path: Path) -> None:
+def test_repeated_header_in_a_sheet_gets_the_new_name_too(tmp_path: Path) -> None:
     path = workbook(tmp_path / "shop.xlsx", [["image", "kind"], ["a", "hat"], ["image", "kind"], ["b", "shirt"]])
     table = open_table(path)
     assert [row.number for row in table.rows(["image"])] == [2, 4]
