@@ -15,6 +15,7 @@ import pytest
 from photo_files import garment
 
 from muslin.data import read
+from muslin.data.photo_names import MAX_MATCHES, PathIndex, readings
 from muslin.data.photo_places import PhotoLookup
 from muslin.data.photos import Photo
 from muslin.data.tables import open_table
@@ -382,3 +383,23 @@ def test_photo_is_preferred_to_its_heic_original(tmp_path: Path) -> None:
     photos = PhotoLookup([tmp_path])
     assert not isinstance(photos.find("IMG_1.png"), ImageError)
     assert not isinstance(photos.find("IMG_1"), ImageError)
+
+
+def test_name_in_every_folder_is_found_without_comparing_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = PathIndex(f"img/{folder:05d}/img_{n}.jpg" for folder in range(5000) for n in range(3))
+    compared: list[str] = []
+    compare = PathIndex._compare
+    monkeypatch.setattr(PathIndex, "_compare", lambda *given: compared.append(given[1]) or compare(*given))
+    [reading] = readings(r"D:\photos\IMG\04321\img_2.JPG")
+    [match] = index.matches(reading)
+    assert (match.path, len(compared)) == ("img/04321/img_2.jpg", 1)
+    [missing] = readings("img/99999/img_2.jpg")
+    assert not any(match.fits for match in index.matches(missing))
+    assert len(compared) <= 1 + MAX_MATCHES
+
+
+def test_cell_without_a_name_is_no_photo_called_zero(tmp_path: Path) -> None:
+    garment("hat", 1).save(tmp_path / "0.jpg")
+    assert not isinstance(PhotoLookup([tmp_path]).find("0"), ImageError)
+    for cell in (".", "./", "/", "a/..", ".jpg"):
+        assert isinstance(PhotoLookup([tmp_path]).find(cell), ImageError), cell

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, unquote_plus
 import numpy as np
 
 from muslin.data.photos import IMAGE_SUFFIXES
+from muslin.storage.local_path import url_of
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 """The start of an address: https://, file://, gs://; no drive, which is one letter."""
@@ -19,6 +20,9 @@ UPLOAD = re.compile(r"/?data/upload/(?:\d+/)?")
 
 UPLOAD_ID = re.compile(r"[0-9a-f]{8}-")
 """Before the name of such a photo."""
+
+MAX_MATCHES = 1000
+"""Paths of one name that are compared with a cell."""
 
 CODE_PAGES = ("cp437", "cp850", "cp1252", "cp932", "gbk", "big5", "euc_kr", "cp866", "cp1251", "koi8_r")
 """Encodings of names that are not UTF-8, by old programs that write archives."""
@@ -75,7 +79,7 @@ def _reading(path: str, kind: str, leading: int) -> Reading:
 
 def is_web_address(cell: str) -> bool:
     """Whether a cell is the address of something that is not on this machine."""
-    return bool((address := ADDRESS.match(cell)) and address[1].lower() != "file")
+    return url_of(cell) is not None and not cell.lower().startswith("file:")
 
 
 def several_names(cell: str | tuple[str, ...]) -> list[str]:
@@ -124,43 +128,68 @@ class Match:
     fits: bool
 
 
+class _Places:
+    """Where each of many hashes is, in 12 bytes each."""
+
+    def __init__(self, hashes: Iterable[int], count: int) -> None:
+        unsorted = np.fromiter(hashes, np.int64, count)
+        self._order = np.argsort(unsorted, kind="stable").astype(np.uint32)
+        self.sorted = unsorted[self._order]
+
+    def of(self, value: int, most: int) -> list[int]:
+        """The places of a hash, at most so many."""
+        first = last = int(self.sorted.searchsorted(value))
+        while last < min(len(self.sorted), first + most) and self.sorted[last] == value:
+            last += 1
+        return list(map(int, self._order[first:last]))
+
+
 class PathIndex:
     """Paths of photos, found by their file's name without its suffix, whatever case and Unicode form it has.
 
-    A million paths such as images/0042/0000012345.jpg take 100 MB (tracemalloc) and 3 s on one core of a Xeon.
+    A million paths such as images/0042/0000012345.jpg take 110 MB (tracemalloc) and 4 s on one core of a Xeon.
     """
 
-    def __init__(self, paths: Iterable[str], places: Sequence[str] = ("",)) -> None:
-        """`places` are the folders, with `/` at the end, from which a path may start."""
+    def __init__(self, paths: Iterable[str], starts: Sequence[str] = ("",)) -> None:
+        """`starts` are the folders, with `/` at the end, from which a path may start."""
         self.paths = list(paths)
-        self._places = places
-        hashes = np.fromiter((hash(_key(path.rpartition("/")[2])) for path in self.paths), np.int64, len(self.paths))
-        self._order = np.argsort(hashes, kind="stable").astype(np.uint32)
-        self._hashes = hashes[self._order]
+        self._starts = starts
+        count = len(self.paths)
+        self._by_name = _Places((hash(_key(path.rpartition("/")[2])) for path in self.paths), count)
+        self._by_folder = _Places((hash(_key_in_folder(path)) for path in self.paths), count)
         folders = {path.rpartition("/")[0] for path in self.paths}
         self._folders = {_fold(name) for folder in folders for name in folder.split("/")}
-        self._names_differ = bool(np.diff(self._hashes).all())
+        self._names_differ = bool(np.diff(self._by_name.sorted).all())
 
     def matches(self, reading: Reading) -> list[Match]:
-        """The paths whose file's name fits, each from the place from which it fits best."""
+        """The paths whose file's name fits, each from the place from which it fits best.
+
+        Of those in a folder called as the reading's, if one fits: names such as img_1.jpg can be in every folder.
+        """
+        matches: list[Match] = []
+        if len(reading.pieces) > 1:
+            in_folder = self._by_folder.of(hash(_key_in_folder("/".join(reading.pieces[-2:]))), MAX_MATCHES)
+            matches = self._matches(in_folder, reading)
+        if not any(match.fits for match in matches):
+            matches = self._matches(self._by_name.of(hash(_key(reading.pieces[-1])), MAX_MATCHES), reading)
+        return matches
+
+    def _matches(self, places: Iterable[int], reading: Reading) -> list[Match]:
         key = _key(reading.pieces[-1])
-        first = last = int(self._hashes.searchsorted(hash(key)))
-        while last < len(self._hashes) and self._hashes[last] == hash(key):
-            last += 1
-        paths = (self.paths[i] for i in self._order[first:last].tolist())
+        paths = (self.paths[place] for place in places)
         matches = [self._match(path, reading) for path in paths if _key(path.rpartition("/")[2]) == key]
         # only a spreadsheet takes zeros from a number, and only from a cell of digits
         is_number = not reading.kind and not photo_suffix(reading.pieces[-1])
         return [match for match in matches if is_number or match.rank[2]]
 
     def _match(self, path: str, reading: Reading) -> Match:
-        starts = [path[len(place) :] for place in self._places if path.startswith(place)]
-        return max((self._compare(path, start, reading) for start in starts), key=lambda m: (m.fits, m.rank))
+        ends = [path[len(start) :] for start in self._starts if path.startswith(start)]
+        return max((self._compare(path, end, reading) for end in ends), key=lambda m: (m.fits, m.rank))
 
-    def _compare(self, path: str, start: str, reading: Reading) -> Match:
-        """How well `start`, the end of `path`, fits."""
+    def _compare(self, path: str, end: str, reading: Reading) -> Match:
+        """How well `end`, with which `path` ends, fits."""
         *wanted, name = reading.pieces
-        *folders, file = start.split("/")
+        *folders, file = end.split("/")
         folded, there = [_fold(piece) for piece in wanted], [_fold(piece) for piece in folders]
         common = 0
         while common < min(len(folded), len(there)) and folded[-1 - common] == there[-1 - common]:
@@ -207,7 +236,13 @@ def _key(name: str) -> str:
     stem = _fold(name.removesuffix(photo_suffix(name)))
     if stem.endswith(".0") and stem[:-2].isdecimal():
         stem = stem[:-2]
-    return stem.lstrip("0") if stem.isdecimal() else stem
+    return (stem.lstrip("0") or "0") if stem.isdecimal() else stem
+
+
+def _key_in_folder(path: str) -> str:
+    """The key of a path's file with the name of its folder."""
+    folders, _, name = path.rpartition("/")
+    return f"{_fold(folders.rpartition('/')[2])}/{_key(name)}"
 
 
 def photo_suffix(name: str) -> str:
