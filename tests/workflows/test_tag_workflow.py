@@ -208,6 +208,17 @@ def test_json_export_becomes_a_table_with_its_columns(shop: Path) -> None:
     assert gone["error"].startswith("gone: ")
 
 
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_half_characters_of_json_are_replaced(suffix: str, shop: Path) -> None:
+    rows = [{"image": "black", "\ud800": "\ud800"}, {"image": "\ud800"}]
+    lines = [json.dumps(row) for row in rows]
+    (shop / f"shop{suffix}").write_text("\n".join(lines) if suffix == ".jsonl" else f"[{','.join(lines)}]")
+    tag(shop / "model.muslin", shop / f"shop{suffix}", shop / "out.jsonl")
+    black, gone = map(json.loads, (shop / "out.jsonl").read_text().splitlines())
+    assert black["tag"] == "Trouser"
+    assert gone["error"].startswith("?: ")
+
+
 def test_interrupted_data_set_is_resumed_to_the_same_bytes(shop: Path) -> None:
     os.makedirs(os.fsencode(shop / "many"))
     for i in range(CHUNK + 3):

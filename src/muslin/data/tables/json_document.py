@@ -94,7 +94,7 @@ def _without_outlines(entry: dict[str, Any]) -> dict[str, Any]:
 
 def cells_of(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Cell]]:
     """The cells of an object by column, called as by pandas.json_normalize: `metadata.width`."""
-    for key, item in value.items():
+    for key, item in ((_encodable(key), item) for key, item in value.items()):
         if isinstance(item, dict) and item and not any(name in item for name in LABEL_KEYS):
             yield from cells_of(item, f"{prefix}{key}.")
         else:  # Amazon's `garment-metadata` has the name of the class that is a number under `garment`
@@ -107,9 +107,18 @@ def _labels(value: Any) -> Any:
     if isinstance(value, list):
         return [_labels(item) for item in value]
     if not isinstance(value, dict):
-        return value
+        return _encodable(value) if isinstance(value, str) else value
     labels = _labels(next((value[name] for name in LABEL_KEYS if name in value), None))
     return labels[0] if "choices" in value and isinstance(labels, list) and len(labels) == 1 else labels
+
+
+def _encodable(text: str) -> str:
+    """`text` with `?` for half a character, which JSON can hold and no file."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def _reader(value: Any) -> Reader | None:
