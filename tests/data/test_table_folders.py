@@ -218,15 +218,24 @@ def test_numbered_folders_are_no_classes_where_a_table_has_labels(tmp_path: Path
     assert (dataset.format, dataset.targets[0].classes) == ("table", CLASSES)
 
 
-def test_part_table_without_labels_is_left_out_and_named(tmp_path: Path) -> None:
-    part_tables_above(tmp_path)
-    names = [(name,) for name, _ in photos(tmp_path / "test", first=3)]
-    write_rows(tmp_path / "test.csv", ["image"], names)
-    dataset = read(tmp_path)
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("header", "code"), [(["image"], "tables_without_labels"), (["image", "label"], "tables_without_rows")]
+)
+def test_part_table_without_labels_or_rows_is_named(tmp_path: Path, header: list[str], code: str, packed: bool) -> None:
+    path = part_tables_above(tmp_path / "set")
+    names = [(name,) for name, _ in photos(path / "test", first=3)]
+    if code == "tables_without_labels":
+        write_rows(path / "test.csv", ["image"], names)
+    else:
+        write_rows(path / "test.csv", ["image", "label"], [])
+    if packed:
+        path = Path(shutil.make_archive(str(tmp_path / "set"), "zip", path))
+    dataset = read(path)
     assert (len(dataset), dataset.parts) == (9, None)
-    unnamed, unlabelled = dataset.fixes
-    assert (unnamed.code, unnamed.params["count"]) == ("photos_in_no_row", 9)
-    assert (unlabelled.code, unlabelled.params["names"]) == ("tables_without_labels", [str(tmp_path / "test.csv")])
+    fixes = {fix.code: fix.params for fix in dataset.fixes}  # type: ignore[attr-defined]
+    assert fixes["photos_in_no_row"]["count"] == 9
+    assert fixes[code]["names"] == [str(path / "test.csv")]
 
 
 def test_shards_with_other_columns_are_refused(tmp_path: Path) -> None:

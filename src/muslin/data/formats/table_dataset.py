@@ -81,6 +81,8 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     table = _join([each.table for each in opened])
     roles = _choose_columns(table, opened, options)
     fixes = [fix for each in opened for fix in each.table.fixes]
+    if empty := {source.path for source in sources} - {each.source.path for each in opened}:
+        fixes.append(Message("tables_without_rows", **examples(sorted(map(str, empty)))))
     if unlabelled := [each for each in opened if roles.targets and not set(roles.targets) & each.table.columns.keys()]:
         fixes.append(Message("tables_without_labels", **examples(str(each.source.path) for each in unlabelled)))
         opened = [each for each in opened if each not in unlabelled]

@@ -21,6 +21,7 @@ from muslin.data.tables.parquet import ParquetPhoto
 from muslin.data.tables.photo_lookup import PHOTO_FOLDERS
 from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, ImageError
+from muslin.messages import Message
 from muslin.storage.atomic import storage_errors
 
 TABLE_SUFFIXES = tuple(
@@ -141,7 +142,7 @@ class Contents:
             raise type(error)(error.code, error.message.hint_code, **params) from error
 
     def rename(self, dataset: Dataset) -> Dataset:
-        """`dataset`, which keeps the temporary folder."""
+        """`dataset`, which keeps the temporary folder and names the archive."""
         images = dataset.images
         if isinstance(images, PhotoImages):
             photos = tuple(
@@ -149,11 +150,16 @@ class Contents:
                 for photo in images.photos
             )
             images = replace(images, photos=photos, keep_alive=[images.keep_alive, *self.keep_alive])
-        return replace(dataset, images=images)
+        return replace(dataset, images=images, fixes=tuple(map(self._rename, dataset.fixes)))
 
-    def _rename(self, text: Any) -> Any:
-        is_renamed = isinstance(text, str) and not self.path.is_dir()
-        return text.replace(self._temporary, str(self.path.parent)) if is_renamed else text
+    def _rename(self, value: Any) -> Any:
+        if self.path.is_dir():
+            return value
+        if isinstance(value, Message):
+            return Message(value.code, value.hint_code, **{name: self._rename(v) for name, v in value.params.items()})
+        if isinstance(value, list):
+            return list(map(self._rename, value))
+        return value.replace(self._temporary, str(self.path.parent)) if isinstance(value, str) else value
 
     def _place(self, folder: str) -> Place:
         if self.path.is_dir():
