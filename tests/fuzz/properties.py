@@ -13,7 +13,7 @@ import openpyxl
 import pyarrow.parquet as pq
 import strategies
 from actions import check_messages
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 from strategies import WrittenArchive, WrittenFolder, WrittenPhotos, WrittenTable, row_text, zip_of
 
@@ -200,7 +200,14 @@ PROPERTIES: dict[str, tuple[SearchStrategy[Any], Callable[[Any, Path], object]]]
 """Per name the strategy, and what is checked of a value with an empty folder for its files."""
 
 
-def check(name: str, number: int, examples: int, folder: Path, before: Callable[[], None] = lambda: None) -> None:
+def check(
+    name: str,
+    number: int,
+    examples: int,
+    folder: Path,
+    before: Callable[[], None] = lambda: None,
+    phases: Sequence[Phase] = (Phase.generate, Phase.shrink),
+) -> None:
     """Check a property with so many examples, which follow from the number; `before` is called before each.
 
     The files of the last example stay in `folder`: where it fails, those of the simplest that fails.
@@ -208,7 +215,9 @@ def check(name: str, number: int, examples: int, folder: Path, before: Callable[
     strategy, check_value = PROPERTIES[name]
 
     @seed(number)
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples, phases=phases, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(strategy)
     def property_(value: Any) -> None:
         before()

@@ -8,9 +8,14 @@ from random import Random
 
 import pytest
 from fuzzer import write_damaged
+from hypothesis import Phase
 from mutations import mutate
+from properties import check
 from valid_files import KINDS, valid_files
 from worker import Worker
+
+from muslin.data import archives, tables
+from muslin.errors import MuslinError
 
 FUZZER = Path(__file__).with_name("fuzzer.py")
 
@@ -93,3 +98,23 @@ def test_damage_is_the_same_again_and_rarely_none(kind):
         damaged = [mutate(files.files[name], Random(seed)) for seed in range(20)]
         assert damaged == [mutate(files.files[name], Random(seed)) for seed in range(20)]
         assert len({files.files[name], *damaged}) > 10
+
+
+@pytest.mark.parametrize(
+    ("property_", "fault"),
+    [
+        ("text-tables", "Delimited._read_rows"),
+        ("workbooks", "Workbook._read_rows"),
+        ("json-lines", "JsonLines._read_rows"),
+        ("parquet-tables", "Parquet._read_rows"),
+        ("folders", "archives.walk"),
+        ("photos-in-tables", "Delimited._read_rows"),
+    ],
+)
+def test_planted_loss_of_the_last_one_breaks_a_property(property_, fault, tmp_path, monkeypatch):
+    owner, name = fault.split(".")
+    owner = {"archives": archives}.get(owner) or getattr(tables, owner)
+    sound = getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *words, **options: iter(list(sound(*words, **options))[:-1]))
+    with pytest.raises((AssertionError, MuslinError, ExceptionGroup)):
+        check(property_, 0, 10, tmp_path / "files", phases=[Phase.generate])
