@@ -63,6 +63,9 @@ def test_leaks_between_given_parts_are_said_by_every_command(leaking: Path, tmp_
     assert evaluated.json["targets"]["label"]["reliability"]["leaks"] == written
     assert any(line.startswith("test images that are copies") for line in evaluated.err.splitlines())
 
+    everything = invoke(capfd, "evaluate", run.folder, leaking, "--split", "all", "--json")
+    assert expected.items() <= leak_message(everything.json["fixes"]).items()
+
     compared = invoke(capfd, "compare", run.folder, run.folder, leaking, "--json")
     assert expected.items() <= leak_message(compared.json["fixes"]).items()
 

@@ -48,7 +48,8 @@ class SelectedPart:
 
     def copies(self) -> list[Message]:
         """See `muslin.data.copies.copy_messages`."""
-        return copy_messages(self.source, {**self.sets, self.part: self.chosen}, drawn=self.drawn)
+        sets = self.sets if self.part == "all" and self.sets else {**self.sets, self.part: self.chosen}
+        return copy_messages(self.source, sets, drawn=self.drawn)
 
     def leaked(self, log: Log = no_log) -> NDArray[np.bool_] | None:
         """Which of `images` are copies or near-copies of training images; None where these are not known.
@@ -82,7 +83,8 @@ def select_part(predictor: Predictor, dataset: Dataset, split: str, log: Log = n
         chosen = np.array([place[name] for name in images.ids], dtype=np.int64)
         return SelectedPart(split, images, dataset, chosen, indices_by_part(dataset))
     dataset = to_model_input(predictor, dataset, log)
-    whole = SelectedPart("all", dataset, dataset, np.arange(len(dataset)), {})
+    given = {} if dataset.parts is None else indices_by_part(dataset)
+    whole = SelectedPart("all", dataset, dataset, np.arange(len(dataset)), given)
     if split == "all":
         return whole
     if split not in PARTS:

@@ -121,17 +121,12 @@ def tag(
         journal.remove()
     for note in unreadable_notes:
         log(note)
-    guarantees = {
-        name: PrecisionGuarantee(policy.expected_precision, policy.precision_target, policy.guarantee)
-        for name, policy in job.policies.items()
-        if policy.expected_precision is not None
-    }
     return TaggingResult(
         job.out,
         job.products,
         unreadable,
         decisions,
-        guarantees,
+        _guarantees(job.policies),
         tuple(column.name for column in job.columns),
         (*job.notes, *unreadable_notes),
         resumed,
@@ -218,6 +213,14 @@ def _write(job: _Job, journal: Journal) -> tuple[int, dict[str, dict[str, int]]]
         job.table.write_with_columns(file, job.columns, count(journal.rows()))
     return unreadable, {
         name: {decision: n for decision, n in counts.items() if n} for name, counts in decisions.items()
+    }
+
+
+def _guarantees(policies: Mapping[str, AcceptancePolicy]) -> dict[str, PrecisionGuarantee]:
+    return {
+        name: PrecisionGuarantee(policy.expected_precision, policy.precision_target, policy.guarantee)
+        for name, policy in policies.items()
+        if policy.expected_precision is not None
     }
 
 
