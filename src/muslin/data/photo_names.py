@@ -21,7 +21,7 @@ UPLOAD = re.compile(r"/?data/upload/(?:\d+/)?")
 UPLOAD_ID = re.compile(r"[0-9a-f]{8}-")
 """Before the name of such a photo."""
 
-MAX_MATCHES = 1000
+MAX_MATCHES = 100
 """Paths of one name that are compared with a cell."""
 
 CODE_PAGES = ("cp437", "cp850", "cp1252", "cp932", "gbk", "big5", "euc_kr", "cp866", "cp1251", "koi8_r")

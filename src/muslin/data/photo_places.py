@@ -41,6 +41,9 @@ BY_END = frozenset({"photos_by_address", "photos_by_path_end", "photos_by_label_
 MAX_NAME = 4096
 """Characters of a cell that can name photos; a longer one holds the photo itself, or a text."""
 
+MAX_COPIES = 5
+"""Files that are read to see whether they are copies of one photo."""
+
 MAX_FOUND_EXAMPLES = 2
 """Cells named in a message on photos that were found, each with its photo's path."""
 
@@ -254,7 +257,7 @@ class PhotoLookup:
             best = max((match.rank for match, _ in fitting), default=None)
             photos = {m.path: photo for m, place in fitting if m.rank == best and (photo := place.photo(m.path))}
             photos = {path: photo for path, photo in photos.items() if not kind_of_name(path)} or photos
-            if len(photos) > 1 and not are_copies(photos.values()):
+            if len(photos) > MAX_COPIES or (len(photos) > 1 and not are_copies(photos.values())):
                 error = ImageError("photo_ambiguous", path=cell, names=list(photos)[:MAX_EXAMPLES])
                 return Found(error, "", f"{cell} → {' | '.join(photos)}")
             for path, photo in photos.items():
