@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from test_spreadsheets import workbook
 
 from muslin.data import read
+from muslin.data.formats import pixels
 from muslin.data.formats.digit_parser import DigitParser
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.data.writers.csv import write_images
@@ -380,6 +381,14 @@ def test_a_folder_with_a_table_for_each_part_is_read(tmp_path, world):
     assert dataset.parts.tolist() == ["train"] * 20 + ["test"] * 10
 
 
+@pytest.mark.parametrize("header", ["image,label,a,b\n", ""])
+@pytest.mark.parametrize("cells", ["1,2", '"[0.1, 0.2, 0.3, 0.4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7]",2'])
+def test_rows_that_name_photos_are_no_pixels(tmp_path, header, cells):
+    path = tmp_path / "photos.csv"
+    path.write_text(header + "".join(f"{i}.jpg,{'dress' if i % 2 else 'hat'},{cells}\n" for i in range(6)))
+    assert pixels.detect(path) is None
+
+
 # ── Sizes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -437,7 +446,6 @@ ROW_DAMAGES = {
     "nan": (last_cell("nan"), "pixel_value", {"found": "nan"}),
     "hundreds of digits": (last_cell("9" * 5000), "pixel_range", {"found": "9" * 40}),
     "a zero byte": (last_cell("\0"), "pixel_value", {"found": "\0"}),
-    "an open quote": (lambda line: f'"{line}', "csv_quote_open", {}),
 }
 
 
@@ -451,8 +459,17 @@ def test_a_row_that_cannot_be_read_is_named_by_its_line(tmp_path, world, damage,
 
     error = refused(code, path)
     assert params.items() <= error.params.items()
-    assert (error.params["path"], error.params.get("row", error.params.get("line"))) == (str(path), row)
+    assert (error.params["path"], error.params["row"]) == (str(path), row)
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(("row", "code"), [(17, "csv_quote_open"), (117, "open_quote")])
+def test_an_open_quote_is_named_by_its_line(tmp_path, row, code):
+    lines = ["label,pixel1,pixel2,pixel3,pixel4", *["1,0,10,200,255"] * 150]
+    lines[row - 1] = f'"{lines[row - 1]}'
+    path = tmp_path / "tiny.csv"
+    path.write_text("\n".join(lines))
+    assert row in refused(code, path).params.values()
 
 
 def test_the_row_is_correct_far_into_a_file(tmp_path):

@@ -162,6 +162,10 @@ def pixel(row: int, column: str, found: str) -> tuple[str, dict[str, object]]:
     return "pixel_value", {"row": row, "column": column, "found": found}
 
 
+def outside(row: int, column: str, found: str) -> tuple[str, dict[str, object]]:
+    return "pixel_range", {"row": row, "column": column, "found": found}
+
+
 DAMAGED_CSV: dict[str, tuple[Callable[[bytes], bytes], str, dict[str, object]]] = {
     "too few values": (
         lambda c: c[: c.rindex(b",")] + b"\n",
@@ -170,16 +174,16 @@ DAMAGED_CSV: dict[str, tuple[Callable[[bytes], bytes], str, dict[str, object]]] 
     ),
     "too many values": (lambda c: c[:-1] + b",0\n", "pixel_count", {"row": 81, "found": 785}),
     "cut in the middle of a row": (lambda c: c[: c.rindex(b",", 0, -500)], "pixel_count", {"row": 81}),
-    "256": (cell(40, 3, b"256"), *pixel(41, "pixel3", "256")),
-    "negative": (cell(80, 784, b"-1"), *pixel(81, "pixel784", "-1")),
-    "a fraction": (cell(1, 1, b"0.5"), *pixel(2, "pixel1", "0.5")),
+    "256": (cell(40, 3, b"256"), *outside(41, "pixel3", "256")),
+    "negative": (cell(80, 784, b"-1"), *outside(81, "pixel784", "-1")),
+    "a negative fraction": (cell(1, 1, b"-0.5"), *outside(2, "pixel1", "-0.5")),
     "a word": (cell(2, 5, b"black"), *pixel(3, "pixel5", "black")),
     "no value": (cell(2, 5, b""), *pixel(3, "pixel5", "")),
-    "a number without end": (cell(2, 5, b"9" * 5000), *pixel(3, "pixel5", "9" * 40)),
-    "an open quote": (cell(2, 0, b'"shirt'), "open_quote", {"row": 3}),
+    "a number without end": (cell(2, 5, b"9" * 5000), *outside(3, "pixel5", "9" * 40)),
+    "an open quote": (cell(2, 0, b'"shirt'), "csv_quote_open", {"line": 3}),
     "a line break in a label": (cell(2, 0, b'"line\nbreak"'), "open_quote", {"row": 3}),
-    "not UTF-8": (cell(2, 0, b"\xff\xfe\xfd"), "label_not_utf_8", {"path": "x.csv"}),
-    "a pixel that is not UTF-8": (cell(2, 3, b"\xff"), "row_not_utf_8", {"row": 3}),
+    "neither UTF-8 nor cp1252": (cell(2, 0, b"\x81\x8d"), "text_encoding", {"path": "x.csv"}),
+    "a pixel that is not UTF-8": (cell(2, 3, b"\xff"), "pixel_value", {"row": 3}),
     "only a header": (lambda c: c.splitlines()[0] + b"\n", "no_rows", {"path": "x.csv"}),
     "no labels": (labelled(None), "unlabelled", {"name": "x", "n": 80}),
     "empty labels": (labelled(b""), "label_column_empty", {"path": "x.csv", "column": "label"}),
@@ -188,7 +192,6 @@ DAMAGED_CSV: dict[str, tuple[Callable[[bytes], bytes], str, dict[str, object]]] 
     "gzip cut off": (lambda c: gzip.compress(c)[:-3000], "gzip_cut_off", {"path": "x.csv"}),
     "nothing": (lambda c: b"", "", {}),
     "blank lines": (lambda c: b"\n\n\n", "", {}),
-    "UTF-16": (lambda c: c.decode().encode("utf-16"), "photo_column_not_found", {"path": "x.csv"}),
     "a web page": (lambda c: b"<!DOCTYPE html><html>Not found</html>", "not_a_table", {"path": "x.csv"}),
     "an image": (lambda c: b"\x89PNG\r\n\x1a\n" + bytes(99), "", {}),
     "a zip": (lambda c: b"PK\x03\x04" + bytes(99), "archive_damaged", {"path": "x.csv"}),

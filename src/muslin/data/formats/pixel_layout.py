@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from muslin.data.formats import label_columns
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.part_names import PART_NAMES
-from muslin.data.tables.header import is_number, is_number_list, split_list
+from muslin.data.tables.header import is_number, is_number_list, names_photo, split_list
 from muslin.errors import DataError, unknown
 from muslin.messages import Message
 
-LABEL_NAMES = frozenset({"label", "labels", "class", "target", "category", "y"})
+LABEL_NAMES = label_columns.LABEL_NAMES | {"y"}
 ID_NAMES = frozenset({"", "column 1", "id", "index", "unnamed: 0", "__index_level_0__", "image", "image_id", "imageid",
                       "filename"})  # fmt: skip
 """Columns that are neither pixels nor the label; pandas writes its index without a name."""
@@ -72,15 +73,14 @@ class PixelLayout:
 
 
 def has_pixels(names: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> bool:
-    """Whether these are columns of pixels: a cell with a list of numbers, or mostly numbers below numbered names."""
-    if any(is_number_list(cell) for row in rows[:1] for cell in row):
-        return True
+    """Whether these are images: a cell with a list of numbers, or mostly numbers below numbered names; no photos."""
     cells = rows[0] if rows else ()
-    if names is None:
-        return len(cells) >= 4
-    if len(names) < 4 or 2 * sum(map(_is_pixel_name, names)) < len(names):
+    if any(map(names_photo, cells)):
         return False
-    return not cells or 2 * sum(map(is_number, cells)) >= len(names)
+    if any(map(is_number_list, cells)):
+        return True
+    are_numbered = names is None or 2 * sum(map(_is_pixel_name, names)) >= len(names)
+    return len(names or cells) >= 4 and are_numbered and 2 * sum(map(is_number, cells)) >= len(cells)
 
 
 def find_layout(

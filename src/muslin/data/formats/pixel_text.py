@@ -223,7 +223,7 @@ def _split_lines(
         except csv.Error:  # a cell of more than 131,072 characters
             cells = line.split(table.delimiter)
         if len(cells) != layout.width and line.count('"') % 2:
-            raise DataError("csv_quote_open", path=str(table.path), line=number)
+            raise DataError("open_quote", path=str(table.path), row=number)
         yield number, cells
 
 
