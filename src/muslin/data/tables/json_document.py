@@ -5,13 +5,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from muslin.data.gzip_files import open_data_file
-from muslin.data.tables.cells import AddedColumn, Cell, Row, to_cell
+from muslin.data.tables.cells import Cell, to_cell
 from muslin.data.tables.header import names_photo
-from muslin.data.tables.new_table import DELIMITERS, check_suffix, write_new_table
-from muslin.data.tables.table_file import Repairs, TableFile, TableRow
+from muslin.data.tables.new_table import NewTable
+from muslin.data.tables.table_file import Repairs, TableRow
 from muslin.errors import DataError
 from muslin.messages import Message, examples
 
@@ -44,15 +44,12 @@ def is_document(head: str) -> bool:
         return not newline and bool(LONG_DOCUMENT.match("".join(head.split())))
 
 
-class JsonDocument(TableFile):
+class JsonDocument(NewTable):
     """The entries of a JSON document as rows, numbered from 1; written with more columns, it becomes a new table."""
-
-    suffixes: tuple[str, ...] = tuple(DELIMITERS)
 
     def __init__(self, path: Path, out: Path | None = None) -> None:
         """Raises DataError where the file is too large, not JSON, or does not list images."""
-        super().__init__(path)
-        self._suffix = check_suffix(path, out) if out else ""
+        super().__init__(path, out)
         with open_data_file(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -82,9 +79,6 @@ class JsonDocument(TableFile):
                 yield TableRow(number, tuple(record.get(name, "") for name in names))
             else:
                 repairs.add("empty_rows_skipped", number)
-
-    def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
-        write_new_table(file, self._suffix, self.columns, self.rows(self.columns), added, rows)
 
 
 def _without_outlines(entry: dict[str, Any]) -> dict[str, Any]:
