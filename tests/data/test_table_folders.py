@@ -154,6 +154,21 @@ def test_photos_that_no_row_names_are_counted(tmp_path: Path) -> None:
     assert (fix.code, fix.params["names"]) == ("photos_in_no_row", [f"images/{name}" for name, _ in rows[7:]])
 
 
+def test_odd_names_of_tables_in_a_zip_are_no_obstacle(tmp_path: Path) -> None:
+    rows = photos(tmp_path / "images")
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, _ in rows:
+            archive.write(tmp_path / "images" / name, f"images/{name}")
+        table = "image,label\n" + "".join(f"{name},{kind}\n" for name, kind in rows)
+        archive.writestr("a" * 300 + ".csv", table)
+        archive.writestr("b.csv", "x,y\n1,2\n")
+        archive.writestr("b.csv/\N{SUPERSCRIPT TWO}.csv", "x,y\n1,2\n")
+        archive.writestr("9" * 5000 + "-of-9.csv", "x,y\n1,2\n")
+    dataset = read(path)
+    assert (dataset.format, len(dataset)) == ("table", 9)
+
+
 def test_damaged_table_in_a_zip_is_refused_by_name(tmp_path: Path) -> None:
     write_rows(tmp_path / "set/t.csv", ["image", "label"], photos(tmp_path / "set") * 9)
     path = Path(shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "set"))

@@ -33,7 +33,7 @@ TABLE_SUFFIXES = tuple(
 OWN_TABLES = frozenset({"exclude.csv"})
 """Tables that muslin itself writes beside photos."""
 
-COUNTED_SHARD = re.compile(r"(?P<place>\d+)-of-(?P<count>\d+)(?:-[0-9a-f]+)?$")
+COUNTED_SHARD = re.compile(r"(?P<place>\d{1,9})-of-(?P<count>\d{1,9})(?:-[0-9a-f]+)?$")
 SHARD = re.compile(rf"{COUNTED_SHARD.pattern}|^\d+$|^part-\d{{5}}\b.*$|(?<=[-_.])(?:part|shard|chunk)[-_]?\d+$")
 """In the stem of a file's name: what differs between the files that together are one table."""
 
@@ -105,6 +105,7 @@ class Contents:
         self._files, archive = files_in(path)
         self.has_photos = any(map(photo_suffix, self._files))
         self.keep_alive: list[Any] = [archive]
+        self._extracted: dict[str, Path] = {}
 
     def groups(self) -> list[TableGroup]:
         """The tables, those that belong together as one, nearest to the top first."""
@@ -120,7 +121,7 @@ class Contents:
         for name in names:
             part = self._part_of.get(part_word(name), "")
             folders = [f for f in self._folders if part and self._part_of.get(f.rpartition("/")[2]) == part]
-            for top in dict.fromkeys([_parent(name), ""]):
+            for top in dict.fromkeys([name.rpartition("/")[0], ""]):
                 folders += [f"{top}/{folder}".strip("/") for folder in PHOTO_FOLDERS]
             there = [folder for folder in dict.fromkeys(folders) if folder in self._folders]
             places = [Path(images)] if images else list(map(self._place, there))
@@ -159,7 +160,9 @@ class Contents:
             return Message(value.code, value.hint_code, **{name: self._rename(v) for name, v in value.params.items()})
         if isinstance(value, list):
             return list(map(self._rename, value))
-        return value.replace(self._temporary, str(self.path.parent)) if isinstance(value, str) else value
+        for name, file in self._extracted.items() if isinstance(value, str) else ():
+            value = value.replace(str(file), f"{self.path}/{name}")
+        return value
 
     def _place(self, folder: str) -> Place:
         if self.path.is_dir():
@@ -190,15 +193,15 @@ class Contents:
     def _file(self, name: str) -> Path:
         if self.path.is_dir():
             return self.path / name
-        file = Path(self._temporary, self.path.name, name)
-        if not file.exists():
-            with storage_errors(file.parent):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                try:
+        if name not in self._extracted:
+            file = Path(self._temporary, f"{len(self._extracted)}{_suffix(name)}")
+            try:
+                with storage_errors(file.parent):
                     file.write_bytes(self._files[name].content(MAX_TABLE_BYTES))
-                except ImageError as error:
-                    raise DataError("archive_damaged", path=str(self.path), reason=str(error)) from error
-        return file
+            except ImageError as error:
+                raise DataError("archive_damaged", path=str(self.path), reason=str(error)) from error
+            self._extracted[name] = file
+        return self._extracted[name]
 
 
 def is_container(path: Path) -> bool:
@@ -229,31 +232,28 @@ def part_word(name: str) -> str:
 
 
 def is_table(name: str) -> bool:
-    pieces = name.lower().split("/")
-    is_hidden = any(piece.startswith((".", "~$", "__macosx")) for piece in pieces)
-    return pieces[-1].endswith(TABLE_SUFFIXES) and pieces[-1] not in OWN_TABLES and not is_hidden
+    file = name.lower().rpartition("/")[2]
+    return bool(_suffix(file)) and file not in OWN_TABLES and not file.startswith("~$") and not is_hidden(name)
 
 
 def _pattern(name: str) -> str:
     """The path with `*` for a part and `#` for a shard."""
-    *folders, file = name.split("/")
-    stem = SHARD.sub("#", _stem(name))
-    words = re.split("([A-Za-z]+)", stem)
+    *folders, _ = name.split("/")
+    words = re.split("([A-Za-z]+)", SHARD.sub("#", _stem(name)))
     starred = "".join("*" if is_part_name(word) else word for word in words)
-    above = ["*" if is_part_name(folder) else folder for folder in folders]
-    return "/".join([*above, starred + file[len(_stem(name)) :]])
+    return "/".join(["*" if is_part_name(folder) else folder for folder in folders] + [starred + _suffix(name)])
 
 
 def _order(name: str) -> tuple[bool, list[tuple[int, str]]]:
     """Training first, and numbers by value."""
     is_training = PART_NAMES.get(part_word(name).lower()) == PARTS[0]
-    return not is_training, [(int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"(\d+)", name)]
+    return not is_training, [(int(p), "") if p.isdecimal() else (0, p) for p in re.split(r"(\d{1,9})", name)]
 
 
 def _stem(name: str) -> str:
-    file = name.rpartition("/")[2]
-    return next((file[: -len(s)] for s in reversed(TABLE_SUFFIXES) if file.lower().endswith(s)), file)
+    return name.rpartition("/")[2].removesuffix(_suffix(name))
 
 
-def _parent(name: str) -> str:
-    return name.rpartition("/")[0]
+def _suffix(name: str) -> str:
+    """The suffix of a table that a name has, as it is spelled; "" for none."""
+    return next((name[-len(suffix) :] for suffix in TABLE_SUFFIXES if name.lower().endswith(suffix)), "")
