@@ -18,6 +18,7 @@ from PIL import Image
 import muslin
 from muslin.cli import cli
 from muslin.cli.options import ChoiceOption
+from muslin.data.dataset import Dataset, PixelImages
 from muslin.data.formats import FORMATS
 from muslin.evaluation import evaluate_multiclass
 from muslin.learn.recipes import RECIPES
@@ -217,7 +218,9 @@ def working_folder(tmp_path, monkeypatch):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         seal(small_bundle(side=28), tmp_path / path)
     evaluations = {"label": evaluate_multiclass(labels, probabilities, LABEL.classes)}
-    EvaluationResult("test", evaluations).write(tmp_path / "runs/first/evaluation.json")
+    pixels, ids = PixelImages(np.zeros((4, 28, 28, 1), np.uint8)), np.array(["a", "b", "c", "d"], dtype=object)
+    dataset = Dataset("shop", "folders", pixels, (LABEL,), {"label": labels}, ids)
+    EvaluationResult("test", evaluations, dataset).write(tmp_path / "runs/first/evaluation.json")
     for name in ("shirt.png", "boots.jpg"):
         Image.new("RGB", (400, 300), "white").save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
