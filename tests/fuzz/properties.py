@@ -6,13 +6,14 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pyarrow.parquet as pq
 import strategies
-from actions import check_messages
+from actions import ACTIONS, check_messages, use
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 from strategies import WrittenArchive, WrittenFolder, WrittenPhotos, WrittenTable, row_text, zip_of
@@ -22,6 +23,7 @@ from muslin.data.convert import convert
 from muslin.data.dataset import Dataset
 from muslin.data.tables import AddedColumn, open_table
 from muslin.data.tables.photo_lookup import table_photos
+from muslin.errors import MuslinError
 
 SKIPPED_ROWS = ("empty_rows_skipped", "header_rows_repeated")
 """Codes of messages that count rows which are not read."""
@@ -187,6 +189,18 @@ def write_files(files: dict[str, bytes], folder: Path) -> None:
         path.write_bytes(content)
 
 
+def check_anything(file: tuple[str, bytes], scratch: Path) -> None:
+    """Whatever a file holds, it is read or refused, alone as well as in a folder with a photo."""
+    name, content = file
+    write_files({name: content}, scratch)
+    for action in ACTIONS:
+        with suppress(MuslinError):
+            use(action, scratch / name)
+    write_files({"images/1.png": strategies.PHOTOS[0]}, scratch)
+    with suppress(MuslinError):
+        use("read", scratch)
+
+
 PROPERTIES: dict[str, tuple[SearchStrategy[Any], Callable[[Any, Path], object]]] = {
     "text-tables": (strategies.text_tables(), check_text_table),
     "workbooks": (strategies.workbooks(), check_workbook),
@@ -196,6 +210,7 @@ PROPERTIES: dict[str, tuple[SearchStrategy[Any], Callable[[Any, Path], object]]]
     "archives": (strategies.archives(), check_archive),
     "conversions": (strategies.folders(), check_conversion),
     "photos-in-tables": (strategies.photos_in_tables(), check_photos),
+    "anything": (strategies.anything(), check_anything),
 }
 """Per name the strategy, and what is checked of a value with an empty folder for its files."""
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import assume
 from hypothesis import strategies as st
+from mutations import TOKENS
 from valid_files import encoded, picture
 
 from muslin.data.tables import Cell
@@ -463,3 +464,21 @@ def photos_in_tables(draw: st.DrawFn) -> WrittenPhotos:
     spellings = [draw(st.sampled_from(tuple(SPELLINGS))) if is_mixed else spelling for _ in photos]
     cells = tuple(SPELLINGS[way](path) for way, path in zip(spellings, photos, strict=True))
     return WrittenPhotos(photos, cells, draw(st.sampled_from(("beside", "images", "folder", "zip"))))
+
+
+# ── Anything ─────────────────────────────────────────────────────────────────────────────────────────────
+
+STARTS = (b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"\0\0\x08\x03", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"label,pixel0")
+
+BLANKS = (b" ", b"\r", b"\x1c", b"\xc2\xa0", b"\xe3\x80\x80", b"\xc2\x85", b"\xe2\x80\xa8", b"\x0b", b"\x1f")
+"""What some programs take for space, and others do not."""
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> tuple[str, bytes]:
+    """The name and the content of a file that is nothing in particular."""
+    piece = st.one_of(st.sampled_from((*TOKENS, *BLANKS, *BLANKS)), st.binary(max_size=12))
+    pieces = draw(st.lists(piece, max_size=30))
+    name = draw(st.sampled_from(("x", "x.csv", "x.tsv", "x.json", "x.jsonl", "x.xlsx", "x.parquet", "x.zip", "x.tar",
+                                 "train.csv", "classes.txt", "labels.json", "x.gz", "x.jpg")))  # fmt: skip
+    return name, draw(st.sampled_from((b"", b"", *STARTS))) + b"".join(pieces)

@@ -133,3 +133,18 @@ def test_damaged_table_is_called_one_by_its_name(tmp_path: Path, kind: str, dama
     path.write_bytes(damage(files.files[files.opened]))
     with refuses(code):
         read(path)
+
+
+@pytest.mark.parametrize("content", [b"\x1c\x1d\n", "\u3000\n".encode(), b"\xc2\x85"])
+def test_file_of_unusual_blanks_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    with refuses("format_not_detected"):
+        read(path)
+
+
+def test_one_number_is_no_image(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("1e999")
+    with refuses("pixel_range"):
+        read(path, format="pixels")

@@ -32,16 +32,17 @@ def describe(path: Path) -> Message:
     if path.is_dir():
         names = sorted(entry.name for entry in path.iterdir())
         return Message("folder_holds", names=names[:3], more=max(len(names) - 3, 0) or None)
-    start = read_head(path, 512)
+    start = read_head(path, 4096)
     if start.startswith(b"PK") and b"mimetypeapplication/vnd.oasis.opendocument" in start:  # stored as its first entry
         return Message("file_is_opendocument")
     for magic, kind in MAGIC_BYTES:
         if start.startswith(magic):
             return Message(kind)
-    if not start.strip():
+    text = start.decode("utf-8", "replace").strip()
+    if not text:
         return Message("file_is_damaged_gzip" if is_gzipped(path) else "file_is_empty")
     if b"\0" in start:
         return Message("file_is_binary")
     if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return Message("file_is_html")
-    return Message("file_is_text", start=start.decode("utf-8", "replace").strip().splitlines()[0][:40])
+    return Message("file_is_text", start=text.splitlines()[0][:40])
