@@ -158,6 +158,7 @@ def test_documents_and_json_lines_are_told_apart(content: str, kind: str, tmp_pa
         ('{"classes": ["a"], "labels": {"x": 0, "y": 1}}', "json_entry", {"row": 2}),
         ('{"classes": ["a"], "labels": {"x": -1}}', "json_entry", {"row": 1}),
         ('{"images": [], "annotations": [{}], "categories": []}', "json_entry", {}),
+        ('{"images": [], "annotations": [{"category_id": 9}], "categories": []}', "annotation_category", {"row": 1}),
         ('[{"a": ' + '{"a": ' * 3000 + "1" + "}" * 3001 + "]", None, {}),
         ("[" * 100_000, "json_file", {}),
     ],

@@ -65,8 +65,10 @@ class JsonDocument(NewTable):
         try:
             for record in reader(value, fixes):
                 if not isinstance(record, dict):
-                    raise DataError("json_entry_not_object", path=str(path), row=len(self._records) + 1)
+                    raise DataError("json_entry_not_object", row=len(self._records) + 1)
                 self._records.append(dict(cells_of(record)))
+        except DataError as error:
+            raise error.with_params(path=str(path)) from error
         except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:
             row, reason = len(self._records) + 1, f"{type(error).__name__}: {error}"
             raise DataError("json_entry", path=str(path), row=row, reason=reason) from error
@@ -196,8 +198,10 @@ def _coco(document: dict[str, Any], fixes: list[Message]) -> Records:
     categories = {category["id"]: category["name"] for category in document["categories"]}
     labels_of: dict[Any, list[str]] = {image["id"]: [] for image in document["images"]}
     annotations = document["annotations"]
-    for annotation in annotations:
-        labels_of.setdefault(annotation["image_id"], []).append(categories[annotation["category_id"]])
+    for number, annotation in enumerate(annotations, 1):
+        if (category := annotation["category_id"]) not in categories:
+            raise DataError("annotation_category", row=number, name=str(category), choices=list(categories)[:20])
+        labels_of.setdefault(annotation["image_id"], []).append(categories[category])
     has_boxes = any(annotation.get("bbox") for annotation in annotations)
     single = not has_boxes and all(len(set(labels)) < 2 for labels in labels_of.values())
     if has_boxes:
