@@ -263,6 +263,13 @@ def test_shards_with_other_columns_are_refused(tmp_path: Path) -> None:
     assert error.value.params["path"] == str(tmp_path / "train-00001-of-00002.csv")
 
 
+def test_shards_of_json_lines_can_lack_a_column(tmp_path: Path) -> None:
+    rows = photos(tmp_path / "images")
+    write_rows(tmp_path / "part-00000.jsonl", ["image", "label"], rows[:5])
+    write_rows(tmp_path / "part-00001.jsonl", ["image", "label", "note"], [(*row, "new") for row in rows[5:]])
+    assert read(tmp_path).targets[0].classes == CLASSES
+
+
 def test_missing_shard_is_named(tmp_path: Path) -> None:
     shards(tmp_path / "set")
     (tmp_path / "set/data/train-00001-of-00002.parquet").unlink()

@@ -17,6 +17,8 @@ from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
 from muslin.data.photos import Photo, PhotoImages
 from muslin.data.tables import Cell, open_table, read_table
 from muslin.data.tables.columns import Column, Table
+from muslin.data.tables.json_document import JsonDocument
+from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_lookup import TablePhotos, table_photos
 from muslin.errors import DataError, ImageError, unknown
@@ -134,7 +136,8 @@ def _open(sources: Sequence[TableSource], options: ReadOptions, log: Log) -> Ite
         file = open_table(source.path)
         table = read_table(file, log)
         shard = first.setdefault(source.part, table)
-        if table.columns.keys() != shard.columns.keys():
+        has_header = not isinstance(file, JsonLines | JsonDocument)  # of which a row can lack a column
+        if has_header and table.columns.keys() != shard.columns.keys():
             names = {"found": list(table.columns), "expected": list(shard.columns), "other": str(shard.path)}
             raise DataError("shard_columns_differ", path=str(table.path), **names)
         if len(table):
