@@ -487,7 +487,7 @@ def test_the_row_is_correct_far_into_a_file(tmp_path):
         (b"\n \n", "format_not_detected"),
         (b"label,pixel1,pixel2,pixel3,pixel4\n", "no_rows"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "format_not_detected"),
-        (b"<!DOCTYPE html><html></html>", "format_not_detected"),
+        (b"<!DOCTYPE html><html></html>", "not_a_table"),
         (b"x" * 300_000, "format_not_detected"),
         ("label,pixel1\n1,2\n".encode("utf-16"), "photo_column_not_found"),
     ],
