@@ -389,6 +389,54 @@ def test_rows_that_name_photos_are_no_pixels(tmp_path, header, cells):
     assert pixels.detect(path) is None
 
 
+TIDIED = {
+    "the header again": lambda lines: [*lines[:9], lines[0], *lines[9:]],
+    "delimiters at the end": lambda lines: [lines[0], *(f"{line}," for line in lines[1:])],
+    "rows of delimiters": lambda lines: [*lines[:9], "," * 784, *lines[9:]],
+    "a comment": lambda lines: ["# exported today", *lines],
+    "the header as a comment": lambda lines: [f"# {lines[0]}", *lines[1:]],
+}
+
+
+@pytest.mark.parametrize("change", TIDIED.values(), ids=TIDIED)
+def test_lines_without_an_image_are_skipped(tmp_path, world, change):
+    path = tmp_path / "garments.csv"
+    path.write_text("\n".join(change(csv_text(world).splitlines())))
+    assert_is(read(path), world)
+
+
+def test_numpy_savetxt_is_read(tmp_path, world):
+    path = tmp_path / "garments.csv"
+    images = world.dataset.images.pixels.reshape(COUNT, -1)
+    np.savetxt(path, np.c_[world.true_labels, images / 255], delimiter=",")
+    dataset = read(path)
+    assert_is(dataset, world)
+    assert set(codes(dataset)) == {"label_side_guessed", "decimal_labels", "pixels_scaled"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes"),
+    [
+        (["True", "FALSE"], ("false", "true")),
+        (["007", "7", "x"], ("007", "7", "x")),
+        (["07", "8"], ("7", "8")),
+        (["x" * 5000, "8"], ("8", "x" * 5000)),
+    ],
+)
+def test_labels_keep_their_names(tmp_path, cells, classes):
+    path = tmp_path / "tiny.csv"
+    path.write_text("\n".join(["label,pixel1,pixel2,pixel3,pixel4", *(f"{cell},0,1,2,3" for cell in cells)]))
+    assert read(path).target().classes == classes
+
+
+@pytest.mark.parametrize("text", ["1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7\n" * 3, "train\n" * 3])
+def test_a_single_column_is_refused_with_a_reason(tmp_path, text):
+    path = tmp_path / "tiny.txt"
+    path.write_text(text)
+    with pytest.raises(DataError):
+        read(path, format="pixels")
+
+
 # ── Sizes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

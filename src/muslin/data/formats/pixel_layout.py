@@ -153,11 +153,8 @@ def _part_column(
         if options.split_column not in (names or ()):
             raise DataError("column_unknown", path=str(path), **unknown(options.split_column, names or ()))
         return (names or ()).index(options.split_column)
-    likely = (
-        [i for i, name in enumerate(names) if name.casefold() in SPLIT_NAMES]
-        if names
-        else [0, width - 1, min(1, width - 1)]
-    )
+    shown = names or ["split"] * width
+    likely = [i for i, name in enumerate(shown) if name.casefold() in SPLIT_NAMES]
     return next((i for i in likely if rows and all(row[i].strip().lower() in SPLIT_PARTS for row in rows)), None)
 
 

@@ -214,7 +214,7 @@ def _parse_arrow(text: bytes, first_line: int, delimiter: str, layout: PixelLayo
 def _split_lines(
     table: Delimited, text: bytes, first_line: int, layout: PixelLayout
 ) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each line that is not blank, with its number."""
+    """The cells of each line with its number, but not of blank ones and of the header, which joined files repeat."""
     for number, line in enumerate(text.decode("utf-8", "surrogateescape").split("\n"), first_line):
         if not line.strip(f" {table.delimiter}"):
             continue
@@ -222,6 +222,10 @@ def _split_lines(
             cells = next(csv.reader([line], delimiter=table.delimiter, skipinitialspace=True))
         except csv.Error:  # a cell of more than 131,072 characters
             cells = line.split(table.delimiter)
+        while len(cells) > layout.width and not cells[-1].strip():
+            cells.pop()
+        if tuple(map(str.strip, cells)) == layout.names:
+            continue
         if len(cells) != layout.width and line.count('"') % 2:
             raise DataError("open_quote", path=str(table.path), row=number)
         yield number, cells

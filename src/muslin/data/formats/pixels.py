@@ -225,11 +225,21 @@ def _encode_target(
     given = set(values.tolist()) - {""}
     if not given:
         raise DataError("label_column_empty", path=str(path), column=name)
-    if all(re.fullmatch(r"-?\d+(\.0+)?", text) for text in given):
-        if any("." in text for text in given):
-            fixes.append(Message("decimal_labels"))
-        plain = {text: str(int(text.partition(".")[0])) for text in given}  # 07 is 7
-        values = np.array([plain.get(text, "") for text in values.tolist()])
+    plain = {text: _whole_number(text) for text in given}
+    if not all(plain.values()):
+        are_booleans = {text.lower() for text in given} <= {"false", "true"}  # programs spell them True, TRUE and true
+        plain = {text: text.lower() if are_booleans else text for text in given}
+    elif any("." in text for text in given):
+        fixes.append(Message("decimal_labels"))
+    values = np.array([plain.get(text, "") for text in values.tolist()])
     if missing := int((values == "").sum()):
         fixes.append(Message("rows_without_label", n=missing))
     return encode_labels(name, values)
+
+
+def _whole_number(text: str) -> str:
+    """A whole number without leading zeros, decimals or an exponent, as 7 for 07, 7.0 and 7.00e0; "" for other text."""
+    if re.fullmatch(r"-?\d{1,1000}", text):
+        return str(int(text))
+    is_decimal = re.fullmatch(r"-?\d{1,15}\.\d*(e[+-]?\d{1,2})?", text, re.IGNORECASE)
+    return f"{float(text):.0f}" if is_decimal and float(text).is_integer() else ""
