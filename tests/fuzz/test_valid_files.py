@@ -1,10 +1,13 @@
 """Properties of every valid table, folder and archive, and the faults that scripts/fuzz found with them."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
 from properties import PROPERTIES, check
+from strategies import PHOTOS
 
+from muslin.data import read
 from muslin.data.tables import open_table
 
 EXAMPLES = 60
@@ -33,3 +36,13 @@ def test_sparse_first_row_without_header_is_no_title(tmp_path: Path) -> None:
 def test_last_column_that_is_mostly_empty_stays_without_header(tmp_path: Path) -> None:
     content = "a.jpg,hat,\nb.jpg,hat,\nc.jpg,hat,torn\nd.jpg,hat,\n"
     assert rows_of(tmp_path / "table.csv", content)[2] == ("c.jpg", "hat", "torn")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_files_of_one_name_in_an_archive_are_counted(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for name, content in zip(("hat/1.png", "dress/1.png", "hat/1.png"), PHOTOS, strict=False):
+            archive.writestr(name, content)
+    dataset = read(tmp_path / "photos.zip")
+    (fix,) = dataset.fixes
+    assert (len(dataset), fix.code, fix.params["names"]) == (2, "archive_files_replaced", ["hat/1.png"])

@@ -43,11 +43,13 @@ class FolderNotes:
         folders: names of folders without a file of their own; of an archive, of all folders that it lists.
         links: names of links to folders that were read under another name, or that lead back above.
         code_page_names: names in a zip whose encoding is not known, read as cp437.
+        replaced: names that a later file of the archive has too, once for each file that is not read.
     """
 
     folders: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     code_page_names: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
 
 
 def archive_kind(path: Path) -> str | None:
@@ -127,11 +129,14 @@ def archive_files(path: Path, notes: FolderNotes | None = None) -> tuple[dict[st
         DataError: the archive is damaged, or an entry is a link, lies outside, is encrypted or grows absurdly.
         StorageError: a gzipped tar cannot be unpacked to a temporary file.
     """
+    notes = notes or FolderNotes()
     with _archive_errors(path):
-        entries, unpacked = _open_entries(path, notes or FolderNotes())
+        entries, unpacked = _open_entries(path, notes)
         files = list(islice(entries, MAX_FILES + 1))
     if len(files) > MAX_FILES:
         raise DataError("archive_too_many_files", path=str(path), max_files=MAX_FILES)
+    last = {name: i for i, (name, _) in enumerate(files)}
+    notes.replaced.extend(name for i, (name, _) in enumerate(files) if last[name] != i)
     return dict(files), unpacked
 
 
