@@ -31,7 +31,7 @@ def table(tmp_path: Path) -> Path:
 def look(*arguments: object) -> str:
     done = CliRunner().invoke(cli, ["look", *map(str, arguments)])
     assert done.exit_code == 0, (done.output, done.exception)
-    return done.output
+    return done.stdout
 
 
 def test_table_with_several_targets_has_a_row_each(table: Path) -> None:
