@@ -1,5 +1,6 @@
 """Reading CSV files of pixels in every spelling, and naming the row that cannot be read."""
 
+import contextlib
 import gzip
 import itertools
 import json
@@ -427,6 +428,17 @@ def test_labels_keep_their_names(tmp_path, cells, classes):
     path = tmp_path / "tiny.csv"
     path.write_text("\n".join(["label,pixel1,pixel2,pixel3,pixel4", *(f"{cell},0,1,2,3" for cell in cells)]))
     assert read(path).target().classes == classes
+
+
+@pytest.mark.parametrize(
+    "line", ["[1, 2, 3]", "{}", '{"label": "\\ud800", "pixels": [' + "1, " * 15 + "2]}", "{" * 9999]
+)
+def test_strange_json_lines_are_read_or_refused(tmp_path, line):
+    path = tmp_path / "x.jsonl"
+    path.write_text(f"{line}\n{line}\n")
+    pixels.detect(path)
+    with contextlib.suppress(DataError):
+        read(path, format="pixels")
 
 
 @pytest.mark.parametrize("text", ["1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7\n" * 3, "train\n" * 3])

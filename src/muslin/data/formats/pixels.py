@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def detect(path: Path) -> str | None:
         return f"pixels in {', '.join(file.name for file in files.values())}" if is_pixels else None
     try:
         names, rows, _ = _detect_head(path)
-    except (DataError, ValueError):
+    except (DataError, ValueError, RecursionError):
         return None  # the reader of tables reports the damage
     if not has_pixels(names, rows):
         return None
@@ -148,11 +148,16 @@ def _detect_head(path: Path) -> Head:
                 return Head(None, [], 1)
     if kind is JsonLines:
         first = json.loads(read_head(path, HEAD_BYTES).lstrip().splitlines()[0])
-        return Head(tuple(first), [[_joined(to_cell(value)) for value in first.values()]], 1)
+        cells = list(first.values()) if isinstance(first, dict) else []
+        return Head(tuple(first) if cells else None, [[_joined(to_cell(cell)) for cell in cells]], 1)
     return _head(peek_text(path) or open_table(path))
 
 
 def _head(table: TableFile) -> Head:
+    if isinstance(table, Parquet):  # whose rows are read in large batches
+        with open_parquet(table.path) as file:
+            batch = next(file.iter_batches(HEAD_ROWS), None)
+        return Head(table.columns, [] if batch is None else _batch_cells(batch), 1)
     rows = list(islice(table.rows(table.columns), HEAD_ROWS))
     has_header = any(name != f"column {i}" for i, name in enumerate(table.columns, 1))
     cells = [[_joined(cell) for cell in row.cells] for row in rows]
@@ -160,13 +165,19 @@ def _head(table: TableFile) -> Head:
 
 
 def _joined(cell: str | tuple[str, ...]) -> str:
-    return cell if isinstance(cell, str) else " ".join(cell)
+    text = cell if isinstance(cell, str) else " ".join(cell)
+    return text.encode("utf-8", "replace").decode()  # JSON can hold halves of characters
 
 
 def _read_rows(table: TableFile, layout: PixelLayout) -> Iterator[PixelRows]:
     rows = ((row.number, [_joined(cell) for cell in row.cells]) for row in table.rows(table.columns))
     while block := list(islice(rows, BATCH_ROWS)):
         yield parse_cells(table, block, layout)
+
+
+def _batch_cells(batch: Any) -> list[list[str]]:
+    columns = [[_joined(to_cell(value)) for value in column.to_pylist()] for column in batch.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _read_parquet(table: Parquet, layout: PixelLayout) -> Iterator[PixelRows]:
@@ -176,8 +187,7 @@ def _read_parquet(table: Parquet, layout: PixelLayout) -> Iterator[PixelRows]:
             pixels = arrow_pixels([batch.column(i) for i in layout.pixels], layout)
             cells = [[_joined(to_cell(value)) for value in batch.column(i).to_pylist()] for i in layout.others]
             if pixels is None:
-                columns = [[_joined(to_cell(value)) for value in column.to_pylist()] for column in batch.columns]
-                pixels = parse_cells(table, enumerate(zip(*columns, strict=True), start), layout).pixels
+                pixels = parse_cells(table, enumerate(_batch_cells(batch), start), layout).pixels
             others: Cells = [[cell.encode() for cell in row] for row in zip(*cells, strict=True)]
             yield PixelRows(list(range(start, start + len(batch))), pixels, others)
             start += len(batch)
