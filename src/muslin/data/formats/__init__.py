@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from muslin.data.archives import check_content
 from muslin.data.file_kinds import describe
 from muslin.data.formats.read_options import ReadOptions
 from muslin.errors import DataError, unknown
@@ -104,6 +103,8 @@ def read_path(
         DataError: nothing is there, no format fits, the format's name is unknown, the format does not read one of
             the options, or the files are not valid.
     """
+    from muslin.data.archives import check_content  # imports PIL, which --help does not need
+
     path, options = Path(path), options or ReadOptions()
     check_content(path)
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
