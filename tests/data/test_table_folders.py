@@ -353,3 +353,16 @@ def test_lists_of_class_labels_are_named_in_the_order_of_the_file(tmp_path: Path
     ]
     assert dataset.labels["tags"].tolist()[:2] == [[1, 0, 1], [0, 0, 0]]
     assert dataset.labels["kind"].tolist() == [1, UNKNOWN, 0]
+
+
+def test_a_row_of_totals_without_a_photo_makes_no_class(tmp_path: Path) -> None:
+    write_rows(tmp_path / "labels.csv", ["image", "label"], [*photos(tmp_path), ("", "Total")])
+    assert read(tmp_path / "labels.csv").targets[0].classes == CLASSES
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_metadata_of_hugging_face_overrules_folders(tmp_path: Path, name: str) -> None:
+    """Its folders can have any names, such as d for dress."""
+    write_rows(tmp_path / name, ["file_name", "label"], photos(tmp_path, "{kind[0]}/{kind}{number}.jpg"))
+    dataset = read(tmp_path)
+    assert (dataset.format, dataset.targets[0].classes) == ("table", CLASSES)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.formats import folders, pixels
@@ -38,6 +38,9 @@ CONFLICTS = frozenset({"tables_ambiguous", "table_and_folders_differ"})
 DAMAGE = frozenset({"csv_quote_open", "csv_line", "text_encoding", "json_file", "json_line", "json_entry",
                     "parquet_damaged", "workbook_damaged", "gzip_damaged", "gzip_cut_off", "not_a_table"})  # fmt: skip
 """Of a table that cannot be read, though it may name the photos beside it."""
+
+METADATA_NAMES = ("metadata.", "_classes.")
+"""Beginnings of names of tables that always describe the photos beside them: Hugging Face's and Roboflow's."""
 
 NO_CLASS = re.compile("[0-9a-f]+", re.IGNORECASE)
 """Folders among which photos are distributed by number, so that none has too many."""
@@ -170,6 +173,8 @@ def _folders_have_labels(contents: Contents, group: TableGroup, options: ReadOpt
     by_folder = _class_folders(contents)
     if by_folder is None or not _has_labels(contents, group, options):
         return by_folder is not None
+    if PurePosixPath(group.names[0]).name.startswith(METADATA_NAMES):
+        return False
     table = read_tables(contents.sources(group.names, options.images), replace(options, all_targets=True))
     classes = by_folder.targets[0].classes
     folder_of = dict(zip(_places(by_folder), by_folder.labels["label"].tolist(), strict=True))

@@ -95,7 +95,8 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     found = [find(number, cell) for find, (number, cell) in zip(finders, numbers, strict=True)]
     fixes += [fix for each in opened for fix in (*each.photos.notes, *each.photos.fixes)]
     rows = np.flatnonzero([not isinstance(photo, ImageError) for photo in found])
-    targets, labels, described = _encode_targets(table, roles, rows, options, fixes)
+    named = np.array([getattr(photo, "code", "") != "photo_not_named" for photo in found])
+    targets, labels, described = _encode_targets(_without_cells(table, ~named), roles, rows, options, fixes)
     parts, part_origin = _parts(opened, cells, roles)
     columns = [f"photos: {opened[0].photos.column}", f"label: {', '.join(described)}" if described else ""]
     columns += [f"group: {roles.group}" if roles.group else "", f"part: {part_origin}" if part_origin else ""]
@@ -239,6 +240,17 @@ def _encode_targets(
         how = "lists of labels" if separator == LIST else f"labels separated by {separator!r}"
         described.append(f"{name} ({how})" if separator else name)
     return targets, labels, described
+
+
+def _without_cells(table: Table, excluded: NDArray[np.bool_]) -> Table:
+    """`table` without the cells that only the rows `excluded` have, such as those of a row of totals."""
+    if not excluded.any():
+        return table
+    columns = {}
+    for name, column in table.columns.items():
+        used = set(column.codes[~excluded].tolist())
+        columns[name] = replace(column, categories=[c if i in used else "" for i, c in enumerate(column.categories)])
+    return replace(table, columns=columns)
 
 
 def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
