@@ -1,12 +1,10 @@
 """The rows of a text file of pixels as arrays.
 
-`DigitParser` reads whole numbers, pyarrow all others, and what pyarrow refuses is read cell by cell, which is slow but
-can name the row.
+`DigitParser` reads whole numbers; all others are read cell by cell, which is slower, but can name the row.
 """
 
 import codecs
 import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,14 +16,11 @@ from muslin.data.formats.pixel_layout import PixelLayout
 from muslin.data.gzip_files import open_data_file
 from muslin.data.tables import TableFile
 from muslin.data.tables.delimited import Delimited
-from muslin.data.tables.header import LIST_SEPARATORS, split_list
+from muslin.data.tables.header import split_list
 from muslin.errors import DataError
 
-DIGIT_BLOCK_BYTES = 2**17
+BLOCK_BYTES = 2**17
 """Small enough for the arrays of DigitParser to stay in the processor's cache."""
-
-ARROW_BLOCK_BYTES = 2**23
-"""Large enough for the columns of a block to be worth their arrays."""
 
 MAX_LINE_BYTES = 2**24
 
@@ -58,9 +53,8 @@ def read_text(table: Delimited, first_line: int, layout: PixelLayout) -> Iterato
     if rows := _read_digits(table, first_line, layout):
         yield rows
         return
-    for number, lines, text in _blocks(table, first_line, ARROW_BLOCK_BYTES):
-        rows = _parse_arrow(text, number, table.delimiter, layout)
-        rows = rows or parse_cells(table, _split_lines(table, text, number, layout), layout)
+    for number, lines, text in _blocks(table, first_line, BLOCK_BYTES):
+        rows = parse_cells(table, _split_lines(table, text, number, layout), layout)
         yield rows._replace(blank=lines - len(rows.numbers))
 
 
@@ -79,7 +73,7 @@ def parse_cells(table: TableFile, rows: Iterable[tuple[int, Sequence[str]]], lay
         if len(pixels) != expected:
             found = len(pixels) if fits else len(cells) - layout.width + len(layout.pixels)
             raise DataError("pixel_count", path=path, row=number, found=found, expected=expected)
-        row = np.array([_parse_number(cell.replace(layout.decimal, ".")) for cell in pixels], dtype=np.float32)
+        row = _parse_numbers([cell.replace(",", ".") for cell in pixels] if layout.decimal == "," else pixels)
         if not ((row >= 0) & (row <= 255)).all():
             wrong = int(np.argmin((row >= 0) & (row <= 255)))
             place = {"row": number, "column": layout.column_label(wrong), "found": pixels[wrong].strip()[:40]}
@@ -93,19 +87,16 @@ def parse_cells(table: TableFile, rows: Iterable[tuple[int, Sequence[str]]], lay
 
 
 def arrow_pixels(columns: Sequence[Any], layout: PixelLayout) -> Pixels | None:
-    """Pixels (rows, pixels) of pyarrow's columns of numbers, or of one column of lists or texts; None where a value is
-    missing or outside of 0–255.
+    """Pixels (rows, pixels) of pyarrow's columns of numbers, or of one column of lists of them; None where they are
+    texts, or a value is missing or outside of 0–255.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     count, rows = int(np.prod(layout.shape)), len(columns[0])
     if layout.is_list:
-        values = pa.chunked_array(columns).combine_chunks()
-        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-            plain = pc.ascii_trim_whitespace(pc.replace_substring_regex(values, LIST_SEPARATORS.pattern, " "))
-            values = pc.split_pattern(plain, " ").cast(pa.list_(pa.float32()))
-        if pc.count_distinct(pc.list_value_length(values)).as_py() != 1:
+        (values,) = columns
+        if not pa.types.is_nested(values.type) or pc.count_distinct(pc.list_value_length(values)).as_py() != 1:
             return None
         while pa.types.is_nested(values.type):
             values = values.flatten()
@@ -116,7 +107,7 @@ def arrow_pixels(columns: Sequence[Any], layout: PixelLayout) -> Pixels | None:
     is_uint8 = all(map(pa.types.is_uint8, types)) and not any(column.null_count for column in columns)
     pixels = np.empty((rows * count // len(columns), len(columns)), dtype=np.uint8 if is_uint8 else np.float32)
     for place, column in enumerate(columns):
-        pixels[:, place] = column if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+        pixels[:, place] = column.to_numpy(zero_copy_only=False)
     is_valid = is_uint8 or bool(((pixels >= 0) & (pixels <= 255)).all())
     return pixels.reshape(rows, count) if is_valid else None
 
@@ -128,7 +119,7 @@ def _read_digits(table: Delimited, first_line: int, layout: PixelLayout) -> Pixe
     if last - before + 1 != len(layout.pixels):
         return None
     longest_row = 4 * count + 4_096
-    block_bytes = max(DIGIT_BLOCK_BYTES, longest_row)
+    block_bytes = max(BLOCK_BYTES, longest_row)
     parser = DigitParser(count, " " if layout.is_list else table.delimiter, block_bytes + longest_row)
     pixels = np.empty((0, count), dtype=np.uint8)
     numbers, others, all_lines = list[int](), Cells(), 0
@@ -182,33 +173,6 @@ def _split_digits(
         found.append(chosen)
     rows.append(b"")
     return b"\n".join(rows), found
-
-
-def _parse_arrow(text: bytes, first_line: int, delimiter: str, layout: PixelLayout) -> PixelRows | None:
-    """The rows of a block as float32; None where pyarrow refuses it."""
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    names = [str(i) for i in range(layout.width)]
-    types = dict.fromkeys((names[i] for i in layout.pixels), pa.string() if layout.is_list else pa.float32())
-    types |= dict.fromkeys((names[i] for i in layout.others), pa.binary())
-    try:
-        columns = arrow_csv.read_csv(
-            io.BytesIO(text),
-            arrow_csv.ReadOptions(column_names=names, block_size=len(text) + 1),
-            arrow_csv.ParseOptions(delimiter=delimiter),
-            arrow_csv.ConvertOptions(
-                column_types=types, include_columns=list(types), null_values=[], decimal_point=layout.decimal
-            ),
-        )
-        pixels = arrow_pixels([columns.column(names[i]) for i in layout.pixels], layout)
-    except pa.ArrowInvalid:
-        return None
-    numbers = _line_numbers(text, first_line)
-    if pixels is None or len(pixels) != len(numbers):
-        return None
-    others = [columns.column(names[i]).to_pylist() for i in layout.others]
-    return PixelRows(numbers, pixels, list(zip(*others, strict=True)) or [()] * len(pixels))
 
 
 def _split_lines(
@@ -266,9 +230,9 @@ def _line_numbers(text: bytes, first_line: int) -> list[int]:
     return [number for number, line in enumerate(text.split(b"\n"), first_line) if line]
 
 
-def _parse_number(cell: str) -> float:
-    """NaN where the cell is no number."""
+def _parse_numbers(cells: Sequence[str]) -> NDArray[np.float32]:
+    """NaN for a cell that is no number."""
     try:
-        return float(cell)
+        return np.array(list(map(float, cells)), dtype=np.float32)
     except ValueError:
-        return np.nan
+        return np.concatenate([_parse_numbers([cell]) if len(cells) > 1 else [np.nan] for cell in cells])
