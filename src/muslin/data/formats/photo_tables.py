@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.formats import folders, pixels
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.formats.table_dataset import has_labels, read_tables
+from muslin.data.formats.table_dataset import read_tables
 from muslin.data.formats.table_sources import TABLE_SUFFIXES, Contents, TableGroup, TableSource, is_container
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import Photo, PhotoImages
@@ -73,9 +73,9 @@ def _detect_among_photos(contents: Contents) -> str | None:
     except DataError:
         return "a table beside photos"  # reading it says what is wrong
     try:
-        if groups and _class_folders(contents):
+        if groups and (by_folder := _class_folders(contents)):
             chosen, _ = choose_tables(contents, ReadOptions())
-            if _folders_have_labels(contents, chosen, ReadOptions()):
+            if _folders_have_labels(by_folder, contents, chosen, ReadOptions()):
                 return None
     except DataError as error:
         if error.code not in CONFLICTS:
@@ -94,8 +94,9 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     contents = Contents(path)
     with contents.renaming_errors():
         chosen, fixes = choose_tables(contents, options)
-        if not (options.targets or options.image_column or options.split_column):
-            _folders_have_labels(contents, chosen, options)  # which refuses other ones
+        is_chosen = options.targets or options.image_column or options.split_column
+        if not is_chosen and (by_folder := _class_folders(contents)):
+            _folders_have_labels(by_folder, contents, chosen, options)  # which refuses other ones
         dataset = read_tables(contents.sources(chosen.names, options.images), options, log)
     if unnamed := [] if options.images else contents.photos_except(set(_places(dataset))):
         fixes.append(Message("photos_in_no_row", **examples(unnamed)))
@@ -111,7 +112,7 @@ def choose_tables(contents: Contents, options: ReadOptions) -> tuple[TableGroup,
         DataError: no table names photos, or several with labels do.
     """
     usable = _naming_photos(contents, options)
-    labelled = [group for group in usable if len(usable) > 1 and _has_labels(contents, group, options)]
+    labelled = [group for group in usable if len(usable) > 1 and _labelled(contents, group, options)]
     if len(labelled) > 1:
         choices = [str(contents.path / group.names[0]) for group in labelled]
         raise DataError("tables_ambiguous", path=str(contents.path), **examples(choices))
@@ -151,11 +152,13 @@ def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]
     return found
 
 
-def _has_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> bool:
+def _labelled(contents: Contents, group: TableGroup, options: ReadOptions) -> Dataset | None:
+    """The group with each column that could be the label; None where none has several classes."""
     try:
-        return has_labels(contents.sources(group.names, options.images), options)
+        dataset = read_tables(contents.sources(group.names, options.images), replace(options, all_targets=True))
     except DataError:
-        return False
+        return None
+    return dataset if any(len(target.classes) > 1 for target in dataset.targets) else None
 
 
 def _class_folders(contents: Contents) -> Dataset | None:
@@ -164,18 +167,16 @@ def _class_folders(contents: Contents) -> Dataset | None:
     return dataset if dataset and dataset.targets and len(dataset.targets[0].classes) > 1 else None
 
 
-def _folders_have_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> bool:
-    """Whether the photos are in class folders, and the group names the same classes or has no labels.
+def _folders_have_labels(by_folder: Dataset, contents: Contents, group: TableGroup, options: ReadOptions) -> bool:
+    """Whether the group names the classes of the photos' folders, or has no labels.
 
     Raises:
         DataError: it has other labels. Folders called by numbers are no classes where no label is called so.
     """
-    by_folder = _class_folders(contents)
-    if by_folder is None or not _has_labels(contents, group, options):
-        return by_folder is not None
+    if (table := _labelled(contents, group, options)) is None:
+        return True
     if PurePosixPath(group.names[0]).name.startswith(METADATA_NAMES):
         return False
-    table = read_tables(contents.sources(group.names, options.images), replace(options, all_targets=True))
     classes = by_folder.targets[0].classes
     folder_of = dict(zip(_places(by_folder), by_folder.labels["label"].tolist(), strict=True))
     example: dict[str, str] = {}

@@ -118,18 +118,6 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     return _as_described(replace(dataset, fixes=tuple(fixes)), opened[0].parquet)
 
 
-def has_labels(sources: Sequence[TableSource], options: ReadOptions) -> bool:
-    """Whether a column of the tables could be the label and has several classes.
-
-    Raises:
-        DataError: as of `read_tables`.
-    """
-    opened = list(_open(sources, options, no_log))
-    table = _join([each.table for each in opened])
-    roles = _choose_columns(table, opened, replace(options, all_targets=True))
-    return any(len({cell for cell in table.columns[name].categories if cell}) > 1 for name in roles.targets)
-
-
 def _open(sources: Sequence[TableSource], options: ReadOptions, log: Log) -> Iterator[_OpenTable]:
     """The tables that have rows."""
     first: dict[str, Table] = {}
