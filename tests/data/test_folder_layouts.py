@@ -45,12 +45,12 @@ def test_folders_without_photos_are_named(tmp_path: Path) -> None:
     names = ["skirt/", "coat/a.heic", "coat/b.HEIC", "docs/readme.txt", "dress/studio/notes/"]
     root = lay(tmp_path / "a", *classes_in("", "dress", "hat"), *names)
     assert read(root).targets[0].classes == ("dress", "hat")
-    assert fixes(read(root))["folders_without_photos"]["names"] == ["coat (2 HEIC)", "docs", "skirt"]
+    assert fixes(read(root))["folders_without_photos"]["names"] == ["coat: 2 HEIC", "docs", "skirt"]
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for file in sorted(root.rglob("*")):
             archive.write(file, file.relative_to(tmp_path))
     assert fixes(read(tmp_path / "a.zip"))["folders_without_photos"]["names"] == [
-        "a/coat (2 HEIC)", "a/docs", "a/skirt",
+        "a/coat: 2 HEIC", "a/docs", "a/skirt",
     ]  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def test_folders_beside_the_parts_are_named_with_their_photos(tmp_path: Path) ->
     others = [*classes_in("extra/", "dress"), "unlabelled/1.jpg", "cover.jpg"]
     root = lay(tmp_path, *classes_in("train/", "dress", "hat"), *classes_in("test/", "dress", "hat"), *others)
     said = fixes(read(root))["photos_outside_classes"]
-    assert (said["count"], said["names"]) == (4, ["cover.jpg", "extra/ (2)", "unlabelled/ (1)"])
+    assert (said["count"], said["names"]) == (4, ["cover.jpg", "extra/: 2", "unlabelled/: 1"])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_folder_beside_the_one_with_all_parts_is_named(tmp_path: Path) -> None:
     )
     data = read(root)
     assert (data.targets[0].classes, parts(data)) == (("dress", "hat"), {"train", "test"})
-    assert fixes(data)["photos_outside_classes"]["names"] == ["docs/ (1)"]
+    assert fixes(data)["photos_outside_classes"]["names"] == ["docs/: 1"]
 
 
 def test_nested_folders_are_said_and_chosen_by_levels(tmp_path: Path) -> None:

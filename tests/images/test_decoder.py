@@ -305,17 +305,17 @@ OTHERS = {
     "PDF": (b"%PDF-1.7\n%\xe2\xe3", "PDF"),
     "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
     "HEIC by its other brand": (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
-    "a video": (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "a video (MP4)"),
+    "a video": (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "MP4 video"),
     "JPEG XL": (b"\xff\x0a" + bytes(20), "JPEG XL"),
-    "Photoshop": (b"8BPS\0\x01", "Photoshop (PSD)"),
-    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript (EPS)"),
+    "Photoshop": (b"8BPS\0\x01", "PSD"),
+    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0", "EPS"),
     "a zip": (b"PK\x03\x04" + bytes(20), "a zip file"),
-    "an icon": (b"\0\0\1\0\2\0\x10\x10" + bytes(20), "an icon (ICO)"),
+    "an icon": (b"\0\0\1\0\2\0\x10\x10" + bytes(20), "ICO"),
     "a PNG of an iPhone app": (
         b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI\x50\0\x20\2" + bytes(20),
         "PNG as only Apple's programs read it (CgBI)",
     ),
-    "Canon's raw file": (b"II*\0\x10\0\0\0CR\2\0" + bytes(20), "a camera's raw file (CR2)"),
+    "Canon's raw file": (b"II*\0\x10\0\0\0CR\2\0" + bytes(20), "camera raw (CR2)"),
 }
 NOTHING = {
     "text": (b"hello", "not_an_image"),

@@ -48,7 +48,7 @@ def test_table_with_several_targets_has_a_row_each(table: Path) -> None:
 
 def test_sizes_modes_and_unreadable_photos_are_shown(table: Path) -> None:
     output = look(table, "--target", "tags")
-    assert "photos of 8×6 to 90×50 px; RGB 2, L 2, CMYK 1; 1 unreadable, the first:" in output
+    assert "6 photos examined: 8×6 to 90×50 px, 2 RGB, 2 L, 1 CMYK, 1 unreadable, the first:" in output
     assert "1.jpg" in output
     assert "tags: 2 classes (several per image)" in output
     summary = json.loads(look(table, "--target", "tags", "--json"))

@@ -51,16 +51,16 @@ def readings(cell: str) -> Iterator[Reading]:
     if "\\" in cell:
         kind = "photos_by_back_slash"
     if address := ADDRESS.match(path):
-        kind, path = "photos_by_address", path[address.end() :].partition("/")[2].partition("#")[0]
+        kind, path = "photos_by_url", path[address.end() :].partition("/")[2].partition("#")[0]
     before, _, query = path.partition("?")
     if before.lstrip("/") == "data/local-files/":
         path, kind = parse_qs(query).get("d", [path])[0], "photos_by_label_studio"
     elif upload := UPLOAD.match(path):
         leading, kind = upload[0].count("/", 1), "photos_by_label_studio"
     elif query and (address or photo_suffix(before)):
-        path, kind = before, kind or "photos_by_address"
+        path, kind = before, kind or "photos_by_url"
     unescaped = [(unquote(path), kind or "photos_by_escape")] if "%" in path else []
-    if "+" in path and kind == "photos_by_address":
+    if "+" in path and kind == "photos_by_url":
         unescaped.append((unquote_plus(path), kind))
     for text, why in [(path, kind), *unescaped]:
         yield (reading := _reading(text, why, leading))
@@ -77,7 +77,7 @@ def _reading(path: str, kind: str, leading: int) -> Reading:
     return Reading(tuple(pieces) or ("",), kind, leading, plain.split("/")[0] == "..")
 
 
-def is_web_address(cell: str) -> bool:
+def is_url(cell: str) -> bool:
     """Whether a cell is the address of something that is not on this machine."""
     return url_of(cell) is not None and not cell.lower().startswith("file:")
 

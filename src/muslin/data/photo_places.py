@@ -1,6 +1,7 @@
 """Folders and archives in which photos are found by what a table or a list calls them."""
 
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from muslin.data.archives import check_content, files_in, walk
-from muslin.data.photo_names import PathIndex, in_code_pages, is_web_address, readings, several_names
+from muslin.data.photo_names import PathIndex, in_code_pages, is_url, readings, several_names
 from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden
 from muslin.data.tables.cells import Cell
 from muslin.errors import DataError, ImageError
@@ -35,7 +36,7 @@ NOT_FOUND = {
 }
 """Per code of what is said of one cell, that of what is said of all such."""
 
-BY_END = frozenset({"photos_by_address", "photos_by_path_end", "photos_by_label_studio"})
+BY_END = frozenset({"photos_by_url", "photos_by_path_end", "photos_by_label_studio"})
 """Ways to find a photo by which cells with different paths can mean the same file."""
 
 MAX_NAME = 4096
@@ -262,11 +263,13 @@ class PhotoLookup:
                 return Found(error, "", f"{cell} → {' | '.join(photos)}")
             for path, photo in photos.items():
                 code = next(match.kind for match, _ in fitting if match.path == path)
-                return Found(why_unreadable(photo, cell) or photo, code, f"{cell} → {path}")
+                looks_alike = unicodedata.normalize("NFC", cell) == unicodedata.normalize("NFC", path)
+                example = path if looks_alike else f"{cell} → {path}"
+                return Found(why_unreadable(photo, cell) or photo, code, example)
             elsewhere += [match.path for match, _ in matches]
         code = "photo_outside" if first.leaves or (os.path.isabs(cell) and os.path.isfile(cell)) else "no_such_photo"
         error = ImageError(code, path=cell)
-        if is_web_address(cell):
+        if is_url(cell):
             error = ImageError("path_is_url", url=cell)
         elif elsewhere:
             error = ImageError("photo_elsewhere", path=cell, names=elsewhere[:MAX_EXAMPLES])

@@ -9,10 +9,11 @@
     'labels.csv, row 17: 783 pixel values, expected 784. Is the file cut off?'
 
 A placeholder is `str.format`'s, and knows these formats besides: `{names:list}` (a, b and c), `{names:or}`,
-`{names:quoted}` ('a', 'b' and 'c'), `{reasons:sentences}` (one after the other), `{reason:sentence}` (without its
-hint), `{share:percent}` (98.4 %), `{time_s:duration}` (1 min 20 s), and `{count:plural:image,images}` (1 image, 1,200
-images). What stands in `[[…]]` is left out where a placeholder in it is None, empty or missing. A row may have several
-hints, `hints.cut_off = "…"`, of which the caller names one.
+`{names:quoted}` ('a', 'b' and 'c'), `{names:commas}` (a, b, c), `{names:quoted_commas}`, `{reasons:sentences}` (one
+after the other), `{reason:sentence}` (without its hint), `{share:percent}` (98.4 %), `{time_s:duration}` (1 min 20 s),
+`{count:plural:image,images}` (1 image, 1,200 images) and `{count:noun:row,rows}` (row, rows). What stands in `[[…]]` is
+left out where a placeholder in it is None, empty or missing. A row may have several hints, `hints.cut_off = "…"`, of
+which the caller names one.
 """
 
 import re
@@ -156,9 +157,10 @@ class _Formatter(string.Formatter):
         kind, _, words = format_spec.partition(":")
         if kind == "sentences":
             return self.words["space"].join(self._format(each, "") for each in value)
-        if kind in ("list", "or", "quoted"):
-            names = [repr(name) if kind == "quoted" else str(name) for name in value]
-            return word_list(names, self.words["or" if kind == "or" else "and"], self.words["comma"])
+        if kind in ("list", "or", "quoted", "commas", "quoted_commas"):
+            names = [repr(name) if kind.startswith("quoted") else str(name) for name in value]
+            last = "or" if kind == "or" else "comma" if kind.endswith("commas") else "and"
+            return word_list(names, self.words[last], self.words["comma"])
         if kind == "percent":
             return percent(value)
         if kind == "duration":
@@ -166,4 +168,7 @@ class _Formatter(string.Formatter):
         if kind == "plural":
             one, _, many = words.partition(",")
             return plural(value, one, many or one)
+        if kind == "noun":
+            one, _, many = words.partition(",")
+            return one if value == 1 else many
         return str(super().format_field(value, "" if isinstance(value, str) else format_spec))

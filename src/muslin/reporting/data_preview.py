@@ -24,6 +24,7 @@ from muslin.reporting.image_grids import (
 )
 from muslin.reporting.samples import label_text, mean_images, sample_indices
 from muslin.reporting.terminal.console import printable
+from muslin.text import plural
 
 MAX_HEADERS = 1000
 """Photos whose header is read for the range of sizes and the modes."""
@@ -82,15 +83,15 @@ def read_photo_headers(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def photos_text(photos: dict[str, Any]) -> str:
-    """For example `photos of 300×200 to 4032×3024 px; RGB 998, L 2; 1,000 photos examined`."""
+    """For example `1,000 photos examined: 300×200 to 4032×3024 px, 998 RGB, 2 L`."""
     facts = []
     if photos["smallest"]:
         sizes = [f"{width}×{height}" for height, width in dict.fromkeys((photos["smallest"], photos["largest"]))]
-        facts.append(f"photos of {' to '.join(sizes)} px")
-        facts.append(", ".join(f"{mode} {count:,}" for mode, count in photos["modes"].items()))
+        facts.append(f"{' to '.join(sizes)} px")
+        facts += [f"{count:,} {mode}" for mode, count in photos["modes"].items()]
     if photos["unreadable"]:
         facts.append(f"{len(photos['unreadable']):,} unreadable, the first: {photos['unreadable'][0]}")
-    return "; ".join([*facts, f"{photos['n']:,} photos examined"])
+    return f"{plural(photos['n'], 'photo')} examined: {', '.join(facts)}"
 
 
 def first_shape(dataset: Dataset) -> tuple[int, ...] | None:

@@ -148,4 +148,4 @@ def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
         return table, "a table, because options name columns of it"
     if row is None:
         raise DataError("format_not_detected", path=str(path), found=describe(path))
-    return row, f"{reason}: format {row.name}; --format overrules"
+    return row, f"{reason} (--format chooses another format)"

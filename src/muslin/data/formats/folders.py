@@ -273,7 +273,7 @@ def _outside_note(outside: Sequence[str], inside: Iterable[str], top: str) -> Me
     for name in outside:
         first, slash, _ = name.removeprefix(top).partition("/")
         names[f"{first}/" if slash and first not in used else name] += 1
-    entries = [f"{name} ({count:,})" if name.endswith("/") else name for name, count in names.items()]
+    entries = [f"{name}: {count:,}" if name.endswith("/") else name for name, count in names.items()]
     return Message("photos_outside_classes", **{**examples(entries), "count": len(outside)})
 
 
@@ -293,7 +293,7 @@ def _folders_without_photos(
                 _unsupported_kind(name)
             )
     kinds = {folder: ", ".join(_counted(kinds)) for folder, kinds in found.items() if folder}
-    return [f"{folder} ({kinds[folder]})" if kinds[folder] else folder for folder in sorted(kinds)]
+    return [f"{folder}: {kinds[folder]}" if kinds[folder] else folder for folder in sorted(kinds)]
 
 
 def _unsupported_kind(name: str) -> str:

@@ -22,7 +22,7 @@ from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_lookup import PHOTO_COLUMNS, table_photos
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
-from muslin.messages import Log, Message, examples, no_log
+from muslin.messages import MAX_EXAMPLES, Log, Message, examples, no_log
 
 KINDS: dict[type[TableFile], str] = {
     Workbook: "an XLSX workbook with photos",
@@ -80,7 +80,7 @@ def _detect_among_photos(contents: Contents) -> str | None:
     except DataError as error:
         if error.code not in CONFLICTS:
             raise
-    return f"the table {groups[0].names[0]}" if groups else None
+    return "tables with photos" if groups else None
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
@@ -100,7 +100,9 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         dataset = read_tables(contents.sources(chosen.names, options.images), options, log)
     if unnamed := [] if options.images else contents.photos_except(set(_places(dataset))):
         fixes.append(Message("photos_in_no_row", **examples(unnamed)))
-    origin = "; ".join(filter(None, [f"tables: {', '.join(chosen.names)}" if chosen.names[1:] else "", dataset.origin]))
+    more = len(chosen.names) - MAX_EXAMPLES
+    tables = ", ".join(chosen.names[:MAX_EXAMPLES]) + (f" and {more:,} more" if more > 0 else "")
+    origin = f"{'tables' if chosen.names[1:] else 'table'}: {tables}; {dataset.origin}"
     name = path.resolve().name.partition(".")[0]
     return contents.rename(replace(dataset, name=name, origin=origin, fixes=(*fixes, *dataset.fixes)))
 

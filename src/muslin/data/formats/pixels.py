@@ -60,7 +60,8 @@ def detect(path: Path) -> str | None:
         return None
     if names is None:
         return f"pixels in a table, {len(rows[0])} columns without a header"
-    return f"pixels in a table, with the columns {', '.join(names[:2])}, … {names[-1]}"
+    columns = ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, …, {names[-1]}"
+    return f"pixels in a table, with the columns {columns}"
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:

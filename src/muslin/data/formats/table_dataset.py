@@ -82,7 +82,12 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
         raise DataError("no_rows", path=str(sources[0].path))
     table = _join([each.table for each in opened])
     roles = _choose_columns(table, opened, options)
-    fixes = [fix for each in opened for fix in each.table.fixes]
+    several = len(sources) > 1
+    fixes = [
+        Message("in_table", table=str(each.source.path), fix=fix) if several else fix
+        for each in opened
+        for fix in each.table.fixes
+    ]
     if empty := {source.path for source in sources} - {each.source.path for each in opened}:
         fixes.append(Message("tables_without_rows", **examples(sorted(map(str, empty)))))
     if unlabelled := [each for each in opened if roles.targets and not set(roles.targets) & each.table.columns.keys()]:
@@ -271,7 +276,7 @@ def _parts(
             return np.concatenate(columns), roles.split
     if len({each.source.part for each in opened}) > 1:
         sizes = [len(each.table) for each in opened]
-        return np.repeat(np.array([each.source.part for each in opened], dtype=object), sizes), "one table each"
+        return np.repeat(np.array([each.source.part for each in opened], dtype=object), sizes), "a table for each"
     if parts := parts_in_paths(opened[0].table.path, map(str, cells)):
         return np.array(parts, dtype=object), "the photos' folders"
     return None, ""
@@ -338,7 +343,7 @@ def _without_repeated(dataset: Dataset, fixes: list[Message]) -> Dataset:
             found = set() if target.kind == "multilabel" else set(dataset.labels[target.name][rows].tolist())
             if len(found - {UNKNOWN}) > 1:
                 classes = [target.classes[label] for label in sorted(found - {UNKNOWN})]
-                several.append(f"{dataset.ids[rows[0]]} ({', '.join(classes)})")
+                several.append(f"{dataset.ids[rows[0]]}: {' | '.join(classes)}")
     repeated = sorted({row for rows in rows_of.values() for row in rows[1:]} - set(first.values()))
     if several:
         fixes.append(Message("photos_with_several_labels", **examples(several)))

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from muslin.data.photo_names import is_web_address, photo_suffix
+from muslin.data.photo_names import is_url, photo_suffix
 from muslin.data.photo_places import PhotoLookup, Place, cell_name
 from muslin.data.photos import Photo, StoredImage
 from muslin.data.tables import TableFile
@@ -134,12 +134,12 @@ def _columns_of_photos(cells_of: Mapping[str, Sequence[Cell]], lookup: PhotoLook
 
 def _is_named_so(name: str, cells: Sequence[Cell]) -> bool:
     """Whether a column's name or one of its cells looks like a photo's."""
-    return name.lower() in PHOTO_COLUMNS or any(_names_file(cell) or is_web_address(cell_name(cell)) for cell in cells)
+    return name.lower() in PHOTO_COLUMNS or any(_names_file(cell) or is_url(cell_name(cell)) for cell in cells)
 
 
 def _names_file(cell: Cell) -> bool:
     texts = [cell] if isinstance(cell, str) else cell
-    return any(photo_suffix(text) and not is_web_address(text) for text in texts)
+    return any(photo_suffix(text) and not is_url(text) for text in texts)
 
 
 def _spread(rows: Iterable[T]) -> list[T]:
