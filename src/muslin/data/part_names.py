@@ -1,20 +1,24 @@
 """Words for the parts of a data set, in names of folders and files and in cells of tables."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from muslin.errors import DataError
+from muslin.errors import DataError, unknown
 
 PART_NAMES = {
     name: part
     for part, names in {
         "train": "train training training_set train_set training-set",
-        "validation": "validation val valid validation_set val_set dev devel development",
-        "test": "test testing test_set test-set",
+        "validation": "validation val valid validation_set val_set dev devel development publictest",
+        "test": "test testing test_set test-set privatetest",
     }.items()
     for name in names.split()
 }
+"""FER2013 has a public and a private test set."""
+
+SPLIT_NAMES = frozenset({"split", "part", "partition", "subset", "usage"})
+"""Names of columns that hold the part."""
 
 EVALUATION_NAMES = frozenset({"eval", "evaluation", "holdout", "hold_out", "hold-out", "heldout", "devtest"})
 """What can be the test or the validation part."""
@@ -50,6 +54,19 @@ def parts_by_name(path: Path, names: Iterable[str]) -> dict[str, str]:
             raise DataError("part_unclear", path=str(path), name=name, names=sorted(found))
         found[name] = free[0]
     return found
+
+
+def parts_of_cells(path: Path, cells: Sequence[str], numbers: Sequence[int]) -> list[str]:
+    """The part that each cell of a table's column means.
+
+    Raises:
+        DataError: a cell means none; the error names the first such row by its number.
+    """
+    part_of = parts_by_name(path, cells)
+    for row, cell in zip(numbers, cells, strict=True):
+        if cell not in part_of:
+            raise DataError("split_value_unknown", path=str(path), row=row, **unknown(cell, PART_NAMES))
+    return [part_of[cell] for cell in cells]
 
 
 def _plain_word(name: str) -> str:

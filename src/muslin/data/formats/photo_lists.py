@@ -156,15 +156,12 @@ def read_flags(
     """
     names: list[str] = []
     labels = bytearray()
-    allowed = np.array([value in meanings for value in (0, 1, -1)])
     table = np.array([meanings.get(value, 0) for value in (0, 1, -1)], dtype=np.int8)
     while block := list(islice(rows, BLOCK_ROWS)):
-        flags = parse_flags([row.rest for row in block], columns)
-        if flags is None or not allowed[flags].all():
-            for row in block:
-                if (alone := parse_flags([row.rest], columns)) is None or not allowed[alone].all():
-                    place = {"path": str(row.path), "line": row.line, "name": row.name}
-                    raise DataError("attribute_values", **place, count=columns, values=list(meanings))
+        if (flags := _parse_flags(block, columns, meanings)) is None:
+            row = next(row for row in block if _parse_flags([row], columns, meanings) is None)
+            place = {"path": str(row.path), "line": row.line, "name": row.name}
+            raise DataError("attribute_values", **place, count=columns, values=list(meanings))
         labels += table[flags].tobytes()
         names += (row.name for row in block)
         if len(names) // LOG_EVERY_ROWS > (len(names) - len(block)) // LOG_EVERY_ROWS:
@@ -172,22 +169,13 @@ def read_flags(
     return names, np.frombuffer(labels, dtype=np.int8).reshape(len(names), columns)
 
 
-def parse_flags(rows: Sequence[bytes], columns: int) -> NDArray[np.int8] | None:
-    """int8 (rows, columns) of rows of 1, 0 and -1 with whitespace before each; None where they are anything else."""
-    characters = np.frombuffer(b"\n".join(rows) + b"\n", dtype=np.uint8)
-    digit = (characters == ord("0")) | (characters == ord("1"))
-    minus = characters == ord("-")
-    space = characters <= ord(" ")
-    ends = np.flatnonzero(digit)
-    starts = np.flatnonzero(minus)
-    if len(ends) != len(rows) * columns or not (digit | minus | space).all():
+def _parse_flags(rows: Sequence[ListRow], columns: int, values: Iterable[int]) -> NDArray[np.int8] | None:
+    """int8 (rows, columns) of rows whose cells after the first are some of `values`; None where they are not."""
+    try:
+        flags = np.loadtxt([row.rest for row in rows], dtype=np.int8, comments=None, ndmin=2)
+    except ValueError:
         return None
-    if not space[ends + 1].all() or not digit[starts + 1].all():
-        return None
-    values = (characters[ends] == ord("1")).astype(np.int8)
-    values[minus[ends - 1]] *= -1
-    table: NDArray[np.int8] = values.reshape(len(rows), columns)
-    return table
+    return flags if flags.shape == (len(rows), columns) and np.isin(flags, list(values)).all() else None
 
 
 def _parse_box(row: ListRow) -> Box:

@@ -14,7 +14,7 @@ import numpy as np
 
 from muslin.data.formats import label_columns
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.part_names import PART_NAMES
+from muslin.data.part_names import SPLIT_NAMES, is_part_name
 from muslin.data.tables.header import is_number, is_number_list, names_photo, split_list
 from muslin.errors import DataError, unknown
 from muslin.messages import Message
@@ -23,10 +23,6 @@ LABEL_NAMES = label_columns.LABEL_NAMES | {"y"}
 ID_NAMES = frozenset({"", "column 1", "id", "index", "unnamed: 0", "__index_level_0__", "image", "image_id", "imageid",
                       "filename"})  # fmt: skip
 """Columns that are neither pixels nor the label; pandas writes its index without a name."""
-
-SPLIT_NAMES = frozenset({"split", "part", "partition", "subset", "usage"})
-SPLIT_PARTS = PART_NAMES | {"publictest": "validation", "privatetest": "test"}
-"""Per cell of such a column its part; FER2013 has a public and a private test set."""
 
 NUMBERED = re.compile(r"(?P<stem>\D*?)_?(?P<first>\d+)(?:\D(?P<second>\d+))?")
 """The name of a pixel's column: pixel1, pixel0, px_17, 1x28, or a number alone."""
@@ -155,7 +151,7 @@ def _part_column(
         return (names or ()).index(options.split_column)
     shown = names or ["split"] * width
     likely = [i for i, name in enumerate(shown) if name.casefold() in SPLIT_NAMES]
-    return next((i for i in likely if rows and all(row[i].strip().lower() in SPLIT_PARTS for row in rows)), None)
+    return next((i for i in likely if rows and all(is_part_name(row[i]) for row in rows)), None)
 
 
 def _label_columns(

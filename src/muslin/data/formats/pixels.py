@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, PixelImages, Target, align, encode_labels, join
 from muslin.data.formats import classes_file
-from muslin.data.formats.pixel_layout import SPLIT_PARTS, PixelLayout, find_layout, has_pixels
+from muslin.data.formats.pixel_layout import PixelLayout, find_layout, has_pixels
 from muslin.data.formats.pixel_text import Cells, PixelRows, Pixels, arrow_pixels, parse_cells, read_text
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.formats.table_sources import is_table, part_word
 from muslin.data.gzip_files import read_head
-from muslin.data.part_names import parts_by_name
+from muslin.data.part_names import parts_by_name, parts_of_cells
 from muslin.data.tables import TableFile, detect_kind, open_table, peek_text
 from muslin.data.tables.cells import to_cell
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet, open_parquet
 from muslin.data.tables.text_encoding import find_encoding
-from muslin.errors import DataError, unknown
+from muslin.errors import DataError
 from muslin.messages import Log, Message, no_log
 
 HEAD_BYTES = 2**20
@@ -128,6 +128,10 @@ def _read_file(path: Path, options: ReadOptions) -> Dataset:
         target, indices = _encode_target(path, layout.target_name(index), values, fixes)
         targets.append(target)
         labels[target.name] = indices
+    parts = None
+    if layout.part is not None:
+        numbers = list(chain.from_iterable(block.numbers for block in blocks))
+        parts = np.array(parts_of_cells(path, texts[-1].tolist(), numbers), dtype=object)
     return Dataset(
         name=path.name.removesuffix(".gz").rpartition(".")[0] or path.name,
         format="pixels",
@@ -135,7 +139,7 @@ def _read_file(path: Path, options: ReadOptions) -> Dataset:
         targets=tuple(targets),
         labels=labels,
         ids=np.array([str(i) for i in range(len(pixels))], dtype=object),
-        parts=None if layout.part is None else _parts(path, texts[-1], blocks),
+        parts=parts,
         fixes=(*layout.fixes, *fixes),
     )
 
@@ -221,13 +225,6 @@ def _decode(path: Path, cells: Sequence[bytes], fixes: list[Message]) -> NDArray
         fixes += encoding.notes
         texts = {cell: cell.decode(encoding.name).strip() for cell in distinct}
     return np.array([texts[cell] for cell in cells])
-
-
-def _parts(path: Path, words: NDArray[np.str_], blocks: Sequence[PixelRows]) -> NDArray[np.object_]:
-    if strange := sorted({word for word in words.tolist() if word.lower() not in SPLIT_PARTS}):
-        row = [number for block in blocks for number in block.numbers][int(np.argmax(words == strange[0]))]
-        raise DataError("split_value_unknown", path=str(path), row=row, **unknown(strange[0], SPLIT_PARTS))
-    return np.array([SPLIT_PARTS[word.lower()] for word in words.tolist()], dtype=object)
 
 
 def _encode_target(

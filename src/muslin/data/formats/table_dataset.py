@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
+from muslin.data.copies import conflicting_labels
+from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.data.formats.label_columns import label_columns
 from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
-from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
+from muslin.data.part_names import SPLIT_NAMES, is_part_name, parts_of_cells
 from muslin.data.photos import Photo, PhotoImages
 from muslin.data.tables import Cell, open_table, read_table
 from muslin.data.tables.columns import Column, Table
@@ -21,11 +22,10 @@ from muslin.data.tables.json_document import JsonDocument
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_lookup import TablePhotos, table_photos
-from muslin.errors import DataError, ImageError, unknown
+from muslin.errors import DataError, ImageError
 from muslin.messages import Log, Message, examples, no_log
 
 GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})
-SPLIT_NAMES = frozenset({"split", "part", "partition", "subset"})
 
 UNKNOWN_SUFFIX = " unknown"
 """After a target's name: the column with the labels of which it is not known whether they hold."""
@@ -45,11 +45,6 @@ class _OpenTable:
     table: Table
     photos: TablePhotos
     parquet: Parquet | None
-
-    @property
-    def cells(self) -> list[Cell]:
-        column = self.table.columns[self.photos.column]
-        return [column.categories[code] for code in column.codes.tolist()]
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
         fixes.append(Message("tables_without_labels", **examples(str(each.source.path) for each in unlabelled)))
         opened = [each for each in opened if each not in unlabelled]
         table = _join([each.table for each in opened])
-    cells = [cell for each in opened for cell in each.cells]
+    cells = [cell for each in opened for cell in each.table.columns[each.photos.column].cells]
     numbers = zip(table.row_numbers.tolist(), cells, strict=True)
     finders = (each.photos.find for each in opened for _ in range(len(each.table)))
     found = [find(number, cell) for find, (number, cell) in zip(finders, numbers, strict=True)]
@@ -196,8 +191,8 @@ def _split_column(table: Table) -> str | None:
         for name, column in table.columns.items()
         if all(is_part_name(str(cell)) for cell in column.categories)
     }
-    named = _only_column(table, SPLIT_NAMES)
-    matches = [named] if named in parts else [name for name, count in parts.items() if count > 1]
+    named = [name for name in parts if name.lower() in SPLIT_NAMES]
+    matches = named if len(named) == 1 else [name for name, count in parts.items() if count > 1]
     return matches[0] if len(matches) == 1 else None
 
 
@@ -271,9 +266,13 @@ def _parts(
 ) -> tuple[NDArray[np.object_] | None, str]:
     """The part of each row, and what says it: a column, the names of the tables, or the folders in the cells."""
     if roles.split:
-        columns = [part_column(each.table, roles.split) for each in opened if roles.split in each.table.columns]
-        if len(columns) == len(opened):
-            return np.concatenate(columns), roles.split
+        tables = [each.table for each in opened if roles.split in each.table.columns]
+        if len(tables) == len(opened):
+            found: list[str] = []
+            for table in tables:
+                cells_of_parts = list(map(str, table.columns[roles.split].cells))
+                found += parts_of_cells(table.path, cells_of_parts, table.row_numbers.tolist())
+            return np.array(found, dtype=object), roles.split
     if len({each.source.part for each in opened}) > 1:
         sizes = [len(each.table) for each in opened]
         return np.repeat(np.array([each.source.part for each in opened], dtype=object), sizes), "a table for each"
@@ -282,27 +281,12 @@ def _parts(
     return None, ""
 
 
-def part_column(table: Table, name: str) -> NDArray[np.object_]:
-    """The part of each row; DataError where a cell is not a part's name."""
-    column = table.columns[name]
-    words = list(map(str, column.categories))
-    part_of = parts_by_name(table.path, words)
-    for code, word in enumerate(words):
-        if word not in part_of:
-            row = int(table.row_numbers[np.argmax(column.codes == code)])
-            raise DataError("split_value_unknown", path=str(table.path), row=row, **unknown(word, PART_NAMES))
-    parts: NDArray[np.object_] = np.array([part_of[word] for word in words], dtype=object)
-    return parts.take(column.codes)
-
-
 def _groups(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.object_] | None:
     """The group of each of `rows`; an empty cell is a group of its own."""
     if name is None:
         return None
-    column = table.columns[name]
-    cells = [str(column.categories[code]) for code in column.codes[rows].tolist()]
-    numbers = table.row_numbers[rows].tolist()
-    return np.array([cell or f"(row {n})" for cell, n in zip(cells, numbers, strict=True)], dtype=object)
+    pairs = zip(table.columns[name].cells, table.row_numbers.tolist(), strict=True)
+    return np.array([str(cell) or f"(row {number})" for cell, number in pairs], dtype=object)[rows]
 
 
 def _ids(opened: Sequence[_OpenTable], cells: Sequence[Cell]) -> NDArray[np.object_]:
@@ -339,11 +323,8 @@ def _without_repeated(dataset: Dataset, fixes: list[Message]) -> Dataset:
             fields = (values[row].tobytes() for values in dataset.labels.values())
             places = [str(values[row]) for values in (dataset.parts, dataset.groups) if values is not None]
             first.setdefault((rows[0], *fields, *places), row)
-        for target in dataset.targets:
-            found = set() if target.kind == "multilabel" else set(dataset.labels[target.name][rows].tolist())
-            if len(found - {UNKNOWN}) > 1:
-                classes = [target.classes[label] for label in sorted(found - {UNKNOWN})]
-                several.append(f"{dataset.ids[rows[0]]}: {' | '.join(classes)}")
+        if labels := conflicting_labels(dataset, np.array(rows)):
+            several.append(f"{dataset.ids[rows[0]]}: {'; '.join(labels)}")
     repeated = sorted({row for rows in rows_of.values() for row in rows[1:]} - set(first.values()))
     if several:
         fixes.append(Message("photos_with_several_labels", **examples(several)))

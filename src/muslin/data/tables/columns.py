@@ -33,6 +33,11 @@ class Column:
     categories: list[Cell]
     codes: NDArray[np.unsignedinteger[Any]]
 
+    @property
+    def cells(self) -> list[Cell]:
+        """The cell of each row."""
+        return [self.categories[code] for code in self.codes.tolist()]
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
