@@ -94,8 +94,8 @@ def test_folders_beside_the_parts_are_named_with_their_photos(tmp_path: Path) ->
     ("folder", "part"),
     [
         ("eval", "test"), ("Evaluation", "test"), ("holdout", "test"), ("hold_out", "test"), ("devtest", "test"),
-        ("dev", "validation"), ("Val", "validation"), ("valid", "validation"), ("val2017", "validation"),
-        ("test_images", "test"), ("test1", "test"),
+        ("dev", "validation"), ("Val", "validation"), ("valid", "validation"), ("validate", "validation"),
+        ("val2017", "validation"), ("test_images", "test"), ("test1", "test"),
     ],
 )  # fmt: skip
 def test_folder_is_the_part_that_it_means(tmp_path: Path, folder: str, part: str) -> None:
@@ -165,6 +165,10 @@ def test_nested_folders_are_said_and_chosen_by_levels(tmp_path: Path) -> None:
     assert [(code, params["names"]) for code, params in fixes(nested).items()] == [
         ("photos_outside_classes", ["train/upper/0.jpg"])
     ]
+    assert (
+        read(lay(tmp_path / "above", *(f"shop/{name}" for name in ("x.jpg", *names))), levels=2).targets
+        == nested.targets
+    )
     with pytest.raises(DataError) as error:
         read(root, levels=3)
     assert error.value.code == "levels_too_deep"

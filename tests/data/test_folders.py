@@ -134,7 +134,18 @@ def test_system_files_are_skipped_and_counted(photos: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["@eaDir", "#recycle", "$RECYCLE.BIN", "__pycache__", "lost+found", "Catalog.lrdata"]
+    "folder",
+    [
+        "@eaDir",
+        "@__thumb",
+        "#recycle",
+        "~snapshot",
+        "RECYCLER",
+        "$RECYCLE.BIN",
+        "__pycache__",
+        "lost+found",
+        "Catalog.lrdata",
+    ],
 )
 def test_folders_of_systems_are_no_classes(photos: Path, folder: str) -> None:
     before = read(photos / "train")

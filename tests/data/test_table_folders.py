@@ -201,6 +201,7 @@ def test_table_that_differs_from_class_folders_is_refused(tmp_path: Path, packed
     assert (params["label"], params["folder"], params["choice"]) == ("hat", "dress", str(path / "labels.csv"))
     assert params["example"].endswith("dress/1.jpg")
     assert read(path, format="folders").format == "folders"
+    assert read(path, format="table").labels["label"].tolist().count(1) == 4
     assert read(path, target="label").labels["label"].tolist().count(1) == 4
 
 
@@ -224,6 +225,23 @@ def test_tables_without_labels_are_refused_for_what_they_lack(tmp_path: Path) ->
     with pytest.raises(DataError) as error:
         read(tmp_path)
     assert (error.value.code, error.value.params["decimal"]) == ("label_column_not_found", ["price"])
+
+
+def test_tables_with_a_class_each_are_named(tmp_path: Path) -> None:
+    rows = photos(tmp_path / "images")
+    for kind in ("dress", "hat"):
+        write_rows(tmp_path / f"{kind}.csv", ["image", "label"], [row for row in rows if row[1] == kind])
+    with pytest.raises(DataError) as error:
+        read(tmp_path)
+    assert (error.value.code, error.value.params["count"]) == ("tables_ambiguous", 2)
+
+
+def test_table_beside_photos_that_is_a_pointer_is_named(tmp_path: Path) -> None:
+    photos(tmp_path / "images")
+    (tmp_path / "labels.csv").write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{64 * 'a'}\nsize 9\n")
+    with pytest.raises(DataError) as error:
+        read(tmp_path)
+    assert (error.value.code, error.value.params["path"]) == ("git_pointer", str(tmp_path / "labels.csv"))
 
 
 def test_numbered_folders_are_no_classes_where_a_table_has_labels(tmp_path: Path) -> None:

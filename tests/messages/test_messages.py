@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from muslin import errors
-from muslin.messages import LANGUAGES, Message, filled, table
+from muslin.messages import LANGUAGES, MAX_TEXT, Message, filled, table
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src/muslin"
@@ -69,6 +69,14 @@ def test_optional_parts_are_left_out_without_their_parameter() -> None:
     template = "no recipe {name}.[[ Did you mean {nearest}?]]"
     assert filled(template, {"name": "quik", "nearest": None}) == "no recipe quik."
     assert filled(template, {"name": "quik", "nearest": "quick"}) == "no recipe quik. Did you mean quick?"
+
+
+def test_long_texts_lose_their_middle() -> None:
+    text = f"a{10_000 * 'x'}z"
+    for template in ("{name}", "{name!r}", "{names:list}", "{names:quoted}"):
+        sentence = filled(template, {"name": text, "names": [text]})
+        assert len(sentence) <= MAX_TEXT
+        assert (sentence.strip("'")[0], sentence.strip("'")[-1]) == ("a", "z")
 
 
 def test_raised_codes_exist_and_get_their_parameters() -> None:

@@ -10,7 +10,7 @@ PART_NAMES = {
     name: part
     for part, names in {
         "train": "train training training_set train_set training-set",
-        "validation": "validation val valid validation_set val_set dev devel development publictest",
+        "validation": "validation val valid validate validation_set val_set dev devel development publictest",
         "test": "test testing test_set test-set privatetest",
     }.items()
     for name in names.split()

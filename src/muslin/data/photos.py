@@ -36,8 +36,8 @@ IMAGE_SUFFIXES = PHOTO_SUFFIXES | set(KIND_OF_SUFFIX)
 SYSTEM_NAMES = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "$recycle.bin", "system volume information", "found.000",
      "__macosx", "network trash folder", "temporary items", "lost+found", "ipod photo cache", "captureone",
-     "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot", "_gsdata_", "_vti_cnf",
-     "__pycache__", "node_modules"}
+     "@eadir", "@tmp", "@recycle", "#recycle", "recycler", "recycled", "@__thumb", "#snapshot", "~snapshot",
+     "@recently-snapshot", "_gsdata_", "_vti_cnf", "__pycache__", "node_modules"}
 )  # fmt: skip
 """Files and folders that Windows, macOS, file servers, photo programs and editors put beside photos, in lower case."""
 

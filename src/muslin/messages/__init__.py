@@ -24,7 +24,7 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
-from muslin.text import duration, percent, plural, word_list
+from muslin.text import duration, percent, plural, shorten_middle, word_list
 
 LANGUAGES = ("en", "zh")
 
@@ -33,6 +33,9 @@ Log = Callable[[str], None]
 
 MAX_EXAMPLES = 5
 """Things left out that a message names; the others are counted."""
+
+MAX_TEXT = 200
+"""Characters of a text in a message; a longer one, such as a cell with a whole file in it, lacks its middle."""
 
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 
@@ -158,8 +161,9 @@ class _Formatter(string.Formatter):
         if kind == "sentences":
             return self.words["space"].join(self._format(each, "") for each in value)
         if kind in ("list", "or", "quoted", "commas", "quoted_commas"):
-            names = [repr(name) if kind.startswith("quoted") else str(name) for name in value]
+            texts = map(repr if kind.startswith("quoted") else str, value)
             last = "or" if kind == "or" else "comma" if kind.endswith("commas") else "and"
+            names = [shorten_middle(text, MAX_TEXT) for text in texts]
             return word_list(names, self.words[last], self.words["comma"])
         if kind == "percent":
             return percent(value)
@@ -171,4 +175,6 @@ class _Formatter(string.Formatter):
         if kind == "noun":
             one, _, many = words.partition(",")
             return one if value == 1 else many
-        return str(super().format_field(value, "" if isinstance(value, str) else format_spec))
+        if isinstance(value, str):
+            return shorten_middle(value, MAX_TEXT)
+        return str(super().format_field(value, format_spec))

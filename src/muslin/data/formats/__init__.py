@@ -105,7 +105,7 @@ def read_path(
     """
     from muslin.data.archives import check_content  # imports PIL, which --help does not need
 
-    path, options = Path(path), options or ReadOptions()
+    path, options = Path(path), replace(options or ReadOptions(), format_chosen=format is not None)
     check_content(path)
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
         raise DataError("path_missing", path=str(path))

@@ -135,13 +135,14 @@ def _common_folder(photos: list[str]) -> str:
     while True:
         paths = [name[len(top) :].split("/") for name in photos if name.startswith(top)]
         first_folders = {pieces[0] for pieces in paths}
+        second = {pieces[1] for pieces in paths if len(pieces) > 2}
         if len(first_folders) > 1 and not any(map(is_part_name, first_folders)):
             # beside the folder with all parts, there can be others
             parts = {(p[0], p[1]) for p in paths if len(p) > 3 and is_part_name(p[1])}
             first_folders = {first for first, _ in parts} if len(parts) > 1 else first_folders
             if len(first_folders) > 1:
                 break
-        elif len(first_folders) > 1 or min(map(len, paths)) < 3 or is_part_name(paths[0][0]):
+        elif len(first_folders) > 1 or is_part_name(paths[0][0]) or (min(map(len, paths)) < 3 and len(second) < 2):
             break
         top += f"{first_folders.pop()}/"
     if len(first_folders) == 1 and all(len(pieces) == 2 for pieces in paths):

@@ -36,7 +36,8 @@ CONFLICTS = frozenset({"tables_ambiguous", "table_and_folders_differ"})
 """What `read` raises of tables that name photos, but not the only ones or not the only labels."""
 
 DAMAGE = frozenset({"csv_quote_open", "csv_line", "text_encoding", "json_file", "json_line", "json_entry",
-                    "parquet_damaged", "workbook_damaged", "gzip_damaged", "gzip_cut_off", "not_a_table"})  # fmt: skip
+                    "parquet_damaged", "workbook_damaged", "gzip_damaged", "gzip_cut_off", "not_a_table",
+                    "git_pointer"})  # fmt: skip
 """Of a table that cannot be read, though it may name the photos beside it."""
 
 METADATA_NAMES = ("metadata.", "_classes.")
@@ -94,7 +95,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     contents = Contents(path)
     with contents.renaming_errors():
         chosen, fixes = choose_tables(contents, options)
-        is_chosen = options.targets or options.image_column or options.split_column
+        is_chosen = options.targets or options.image_column or options.split_column or options.format_chosen
         if not is_chosen and (by_folder := _class_folders(contents)):
             _folders_have_labels(by_folder, contents, chosen, options)  # which refuses other ones
         dataset = read_tables(contents.sources(chosen.names, options.images), options, log)
@@ -114,7 +115,9 @@ def choose_tables(contents: Contents, options: ReadOptions) -> tuple[TableGroup,
         DataError: no table names photos, or several with labels do.
     """
     usable = _naming_photos(contents, options)
-    labelled = [group for group in usable if len(usable) > 1 and _labelled(contents, group, options)]
+    several = usable if len(usable) > 1 else []
+    labelled = [group for group in several if _labelled(contents, group, options)]
+    labelled = labelled or [group for group in several if _labelled(contents, group, options, min_classes=1)]
     if len(labelled) > 1:
         choices = [str(contents.path / group.names[0]) for group in labelled]
         raise DataError("tables_ambiguous", path=str(contents.path), **examples(choices))
@@ -154,13 +157,13 @@ def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]
     return found
 
 
-def _labelled(contents: Contents, group: TableGroup, options: ReadOptions) -> Dataset | None:
-    """The group with each column that could be the label; None where none has several classes."""
+def _labelled(contents: Contents, group: TableGroup, options: ReadOptions, min_classes: int = 2) -> Dataset | None:
+    """The group with each column that could be the label; None where none has that many classes."""
     try:
         dataset = read_tables(contents.sources(group.names, options.images), replace(options, all_targets=True))
     except DataError:
         return None
-    return dataset if any(len(target.classes) > 1 for target in dataset.targets) else None
+    return dataset if any(len(target.classes) >= min_classes for target in dataset.targets) else None
 
 
 def _class_folders(contents: Contents) -> Dataset | None:
