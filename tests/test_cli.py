@@ -186,6 +186,26 @@ def test_look_names_what_it_cannot_show_or_write(words: str, named: str, capfd: 
     assert named in refusal(invoke(capfd, "look", "garments.csv", *words.split()))
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("look garments.csv --index 3 --sample 5", "options_exclusive"),
+        ("look garments.csv --class-means --class shirt", "options_exclusive"),
+        ("look garments.csv --sample 5 --false-colour --gray", "options_exclusive"),
+        ("look garments.csv --index 3 --json", "options_exclusive"),
+        ("look garments.csv -o sheet.png --json", "options_exclusive"),
+        ("look garments.csv -o sheet.txt", "output_suffix"),
+        ("explain model.muslin dark.png -o page.png", "output_suffix"),
+        ("compare model.muslin model.muslin garments.csv -o sheet.html", "output_suffix"),
+        ("tag model.muslin garments.csv -o tags.csv --language de", "option_needs"),
+    ],
+)
+def test_no_option_is_ignored(words: str, code: str, capfd: Any, here: Path) -> None:
+    as_json = [] if "--json" in words else ["--json"]
+    assert error_object(invoke(capfd, *words.split(), *as_json))["code"] == code
+    assert not {"sheet.txt", "sheet.html", "page.png", "tags.csv"} & {path.name for path in here.iterdir()}
+
+
 def test_debug_anywhere_in_the_line_shows_a_traceback(capfd: Any, here: Path) -> None:
     for words in (["--debug", "look", "nothing.csv"], ["look", "nothing.csv", "--debug"]):
         result = invoke(capfd, *words)

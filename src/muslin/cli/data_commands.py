@@ -9,6 +9,7 @@ import click
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
 from muslin.cli.output import echo, log, print_json
+from muslin.errors import MuslinError
 
 
 @command(
@@ -44,7 +45,12 @@ def _selection(values: dict[str, Any]) -> Any:
     """None if no option asks for images."""
     from muslin.reporting.data_preview import ImageSelection
 
-    seed = values.pop("seed")
+    seed, false_colour, gray = values.pop("seed"), values.pop("false_colour"), values.pop("gray")
+    shared.refuse_together(false_colour=false_colour, gray=gray)
+    values["colour"] = "false" if false_colour else "gray" if gray else None
+    chosen = {"class": values["class_name"], "sample": values["sample"]}
+    for name in ("class", "sample"):  # a sample of a class is one choice, a single image or the means another
+        shared.refuse_together(index=values["index"], class_means=values["class_means"], **{name: chosen[name]})
     asked = shared.given(values)
     return ImageSelection(**asked, seed=seed) if asked else None
 
@@ -58,12 +64,14 @@ def _selection(values: dict[str, Any]) -> Any:
         option("--class NAME", "Show only images of this class.", dest="class_name"),
         option("--sample N", "Show N images drawn at random.", type=click.IntRange(1, 10000)),
         option("--class-means", "Show the mean image of each class."),
-        option("--false-colour", "Show false colours, dark violet to yellow.", dest="colour", flag_value="false"),
-        option("--gray", "Show gray images. Default: their own colours.", dest="colour", flag_value="gray"),
+        option("--false-colour", "Show false colours, dark violet to yellow."),
+        option("--gray", "Show gray images. Default: their own colours."),
         shared.seed_option("Seed of the random sample. Default: 0."),
         make=_selection,
     ),
-    shared.out_option("Write the images to this PNG file instead of showing them. Default: a sample of 25."),
+    shared.out_option(
+        "Write the images to this PNG file instead of showing them. Default: a sample of 25.", suffix=".png"
+    ),
     shared.read_options,
     shared.json_option,
 )
@@ -76,6 +84,8 @@ def look_command(
     from muslin.reporting.terminal.dataset import print_dataset
     from muslin.storage.atomic import write_atomically
 
+    if as_json and (out or selection):
+        raise MuslinError("options_exclusive", options=["--json", "--out" if out else "the choice of images"])
     read_data = read_and_log if as_json or out or selection else read  # print_dataset shows the fixes
     dataset = read_data(data, **read_options, all_targets="target" not in read_options, log=log)
     chosen = dataset if split in (None, "all") else dataset.part(str(split))

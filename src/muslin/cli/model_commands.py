@@ -9,7 +9,7 @@ import click
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
 from muslin.cli.output import echo, log, print_error, print_json, stop_on_signals
-from muslin.errors import DataError
+from muslin.errors import DataError, MuslinError
 
 
 @command(
@@ -111,6 +111,8 @@ def tag_command(
 
     Writes the same table with columns added for the labels of each photo; of folders and the like, a new table.
     """
+    if options["language"] and not options["taxonomy"]:
+        raise MuslinError("option_needs", option="--language", needed="--taxonomy")
     from muslin.reporting.terminal.progress import tagging_progress
     from muslin.reporting.terminal.tagging import tagging_summary
     from muslin.workflows import tag as tag_workflow
@@ -138,7 +140,7 @@ def tag_command(
         dest="max_loss",
         type=click.FloatRange(0, 1),
     ),
-    shared.out_option("Also write the images on which they disagree to this PNG file."),
+    shared.out_option("Also write the images on which they disagree to this PNG file.", suffix=".png"),
     shared.read_options,
     shared.json_option,
 )
@@ -201,7 +203,7 @@ def inspect_command(model: str, as_json: bool) -> None:
 
 @command(
     "explain model image",
-    shared.out_option("Also write the whole explanation to this HTML file."),
+    shared.out_option("Also write the whole explanation to this HTML file.", suffix=".html"),
     Group(
         "options",
         option("--target NAME", "Explain only this target."),

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from muslin.errors import MuslinError
+
 COMMANDS: dict[str, click.Command] = {}
 """Every command by its name. `@command(name, …)` adds a row."""
 
@@ -192,6 +194,19 @@ def seed_option(help: str, default: int | None = 0) -> click.Option:
     return option("--seed N", help, type=click.IntRange(0), default=default)
 
 
-def out_option(help: str, metavar: str = "FILE", **settings: Any) -> click.Option:
-    """`-o`, `--out`: where to write."""
-    return option(f"-o --out {metavar}", help, type=PATH, **settings)
+def out_option(help: str, metavar: str = "FILE", *, suffix: str = "", **settings: Any) -> click.Option:
+    """`-o`, `--out`: where to write; with `suffix`, a file whose name must end so."""
+
+    def check(context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
+        if value is not None and suffix and value.suffix.lower() != suffix:
+            raise MuslinError("output_suffix", path=str(value), suffix=suffix)
+        return value
+
+    return option(f"-o --out {metavar}", help, type=PATH, callback=check, **settings)
+
+
+def refuse_together(**values: Any) -> None:
+    """Raises MuslinError where more than one of the options, by their names, was given."""
+    names = [f"--{name.replace('_', '-')}" for name in given(values)]
+    if len(names) > 1:
+        raise MuslinError("options_exclusive", options=names)
