@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pytest
 from PIL import Image
 
@@ -384,6 +385,26 @@ def test_catalogue_without_header_gets_one(shop: Path) -> None:
     assert (shop / "out.csv").read_bytes().startswith(b"column 1;column 2;tag;")
     assert [row["column 2"] for row in rows(shop / "out.csv")] == ["1,50", "2,50", ""]
     assert {note["code"] for note in result.to_dict()["notes"]} >= {"columns_numbered", "empty_rows_skipped"}
+
+
+def test_tagged_table_with_row_names_of_r_is_read_again(shop: Path) -> None:
+    (shop / "shop.csv").write_text('"image","price"\n"1","black",3\n"2","white",4\n')
+    tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")
+    table = open_table(shop / "out.csv")
+    assert table.columns[:4] == ("column 1", "image", "price", "tag")
+    assert [row.cells for row in table.rows(["image", "price"])] == [("black", "3"), ("white", "4")]
+    again = tag(shop / "model.muslin", shop / "out.csv", shop / "twice.csv")
+    assert (again.products, again.unreadable) == (2, 0)
+
+
+def test_sheet_without_header_is_noted(shop: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["images/black.png", 3], ["images/white.png", 4]):
+        book.active.append(row)
+    book.save(shop / "shop.xlsx")
+    result = tag(shop / "model.muslin", shop / "shop.xlsx", shop / "out.xlsx")
+    notes = {note["code"]: note for note in result.to_dict()["notes"]}
+    assert notes["new_columns_unnamed"]["params"]["names"] == list(result.columns)
 
 
 def test_catalogue_with_an_open_quote_is_refused_before_any_work(shop: Path) -> None:

@@ -31,7 +31,7 @@ from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.new_table import DELIMITERS
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_lookup import TablePhotos, table_photos
-from muslin.data.tables.workbook import is_workbook
+from muslin.data.tables.workbook import Workbook, is_workbook
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
 from muslin.messages import Log, Message, examples, no_log
@@ -178,6 +178,8 @@ def _plan(model: "str | Path | Predictor", data: str | Path, out: Path, options:
     if table is not photos:
         notes.insert(0, Message("photo_column_chosen", column=photos.column))
     notes = [*table.fixes, *notes, *taxonomy.notes, *renamed]
+    if isinstance(table, Workbook) and not table.has_header:
+        notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
     notes += [note for policy in policies.values() for note in policy.unsupported]
     return _Job(out, options, predictor, policies, table, photos, products, taxonomy, columns, tuple(notes))
 

@@ -122,7 +122,9 @@ class Delimited(TableFile):
             if any(cells[width:]):
                 body = delimiter.join([*raw_cells[: width - 1], _quote(delimiter.join(raw_cells[width - 1 :]))])
                 behind = ""
-        missing = "" if cells == self._header_cells else delimiter * (width - len(cells))  # R's header is shorter
+        missing = delimiter * (width - len(cells))
+        if missing and cells == self._header_cells:  # R's header is shorter, which an empty last column would hide
+            body, missing = self._format(self.columns[0]) + delimiter + body, ""
         return f"{body}{missing}{delimiter}{delimiter.join(map(self._format, map(spreadsheet_text, values)))}{behind}"
 
     def _format(self, text: str) -> str:

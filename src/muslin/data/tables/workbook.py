@@ -108,6 +108,11 @@ class Workbook(TableFile):
                     names[column] = names[column] or f"{names[left]} {column - left + 1}"
         self.columns, self._first = tuple(names), header.body
 
+    @property
+    def has_header(self) -> bool:
+        """Whether a row names the columns; without one, `write_with_columns` writes no names either."""
+        return self._header_cells is not None
+
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         """Cells merged downwards hold for each of their rows."""
         indices = [self.columns.index(name) for name in names]
