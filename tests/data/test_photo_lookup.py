@@ -202,6 +202,24 @@ def test_broken_links_are_named(tmp_path: Path) -> None:
         assert (error.value.code, error.value.message.hint_code) == ("git_pointer", "annex")
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_pointers_in_folders_of_classes_are_counted(tmp_path: Path, packed: bool) -> None:
+    shop = tmp_path / "shop"
+    for name in ("hat/1.jpg", "hat/2.jpg", "shirt/1.jpg"):
+        (shop / name).parent.mkdir(parents=True, exist_ok=True)
+        (shop / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(DataError) as error:
+        read(Path(shutil.make_archive(str(tmp_path / "1"), "zip", shop)) if packed else shop)
+    assert (error.value.code, error.value.params["count"]) == ("only_pointers", 3)
+    assert error.value.message.hint_code == "lfs"
+    garment("hat", 1).save(shop / "hat/2.jpg")
+    dataset = read(Path(shutil.make_archive(str(tmp_path / "2"), "zip", shop)) if packed else shop)
+    assert (dataset.ids.tolist(), dataset.targets[0].classes) == (["hat/2.jpg"], ("hat", "shirt"))
+    assert [fix.params["names"] for fix in dataset.fixes if fix.code == "photos_are_pointers"] == [
+        ["hat/1.jpg", "shirt/1.jpg"]
+    ]
+
+
 @pytest.mark.parametrize("name", ["styles.csv", "photos.zip", "photos.tar", "labels.parquet"])
 def test_pointer_in_place_of_a_data_file_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")

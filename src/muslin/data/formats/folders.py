@@ -16,6 +16,7 @@ from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
 from muslin.data.formats import classes_file
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
+from muslin.data.photo_places import why_unreadable
 from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages, is_hidden, is_photo
 from muslin.data.tables.photo_lookup import PHOTO_FOLDERS
 from muslin.errors import DataError, ImageError
@@ -69,7 +70,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     Folders called as DeepFashion's products (`id_00000002`) are groups, and no part of a class's name.
 
     Raises:
-        DataError: there is no photo, no folder is as deep as `levels`, two folders could be the test part, or an
+        DataError: there is no photo, or only pointers of Git LFS or git-annex, no folder is as deep as `levels`, two folders could be the test part, or an
             archive is damaged or refused.
     """
     notes = archives.FolderNotes()
@@ -98,6 +99,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     order = {part: i for i, part in enumerate((*PARTS, ""))}
     samples.sort(key=lambda sample: (order[sample.part], sample.label, sample.name))
     classes = declared or tuple(sorted({sample.label for sample in samples} - {""}))
+    samples = _without_pointers(path, samples, files, fixes)
     said["photos_without_label"] = [sample.name for sample in samples if classes and not sample.label]
     said["names_read_as_cp437"], said["folder_links_skipped"] = notes.code_page_names, notes.links
     said["archive_files_replaced"] = notes.replaced
@@ -254,6 +256,25 @@ def _declared_classes(files: dict[str, Photo], top: str, folders: set[str]) -> t
 
 
 # --- what is left out
+
+
+def _without_pointers(
+    path: Path, samples: Sequence[Sample], files: dict[str, Photo], fixes: list[Message]
+) -> list[Sample]:
+    """The samples whose content is on this machine; DataError where none is."""
+    pointers: dict[str | None, list[str]] = {}
+    kept = []
+    for sample in samples:
+        error = why_unreadable(files[sample.name], sample.name)
+        if error and error.code == "git_pointer":
+            pointers.setdefault(error.message.hint_code, []).append(sample.name)
+        else:
+            kept.append(sample)
+    if samples and not kept:
+        hint, names = next(iter(pointers.items()))
+        raise DataError("only_pointers", hint, path=str(path), **examples(names))
+    fixes += [Message("photos_are_pointers", hint, **examples(names)) for hint, names in pointers.items()]
+    return kept
 
 
 def _skipped_files(files: dict[str, Photo], used: list[str]) -> list[Message]:
