@@ -15,6 +15,7 @@ from photo_files import make_photos
 
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.data.photos import PhotoImages
 from muslin.errors import DataError
 
 CLASSES = ("dress", "hat", "shirt")
@@ -384,3 +385,24 @@ def test_metadata_of_hugging_face_overrules_folders(tmp_path: Path, name: str) -
     write_rows(tmp_path / name, ["file_name", "label"], photos(tmp_path, "{kind[0]}/{kind}{number}.jpg"))
     dataset = read(tmp_path)
     assert (dataset.format, dataset.targets[0].classes) == ("table", CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("table", "images"),
+    [
+        ("annotations/train.csv", "images"),
+        ("annotations/instances_train2017.csv", "train2017"),
+        ("labels/all.jsonl", "images"),
+        ("tables/all.csv", "spring"),
+    ],
+)
+def test_photos_beside_the_folder_of_tables_are_found(tmp_path: Path, table: str, images: str) -> None:
+    rows = photos(tmp_path / images)
+    photos(tmp_path / "val2017", first=3)
+    rows = [(f"spring/{name}", kind) for name, kind in rows] if images == "spring" else rows
+    write_rows(tmp_path / table, ["image", "label"], [*rows, ("gone.jpg", "hat")])
+    for path in (tmp_path / table, (tmp_path / table).parent):
+        dataset = read(path)
+        assert dataset.ids.tolist() == [name for name, _ in rows]
+        assert isinstance(dataset.images, PhotoImages)
+        assert {Path(photo.name).parent for photo in dataset.images.photos} == {tmp_path / images}

@@ -70,8 +70,8 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     Folders called as DeepFashion's products (`id_00000002`) are groups, and no part of a class's name.
 
     Raises:
-        DataError: there is no photo, or only pointers of Git LFS or git-annex, no folder is as deep as `levels`, two folders could be the test part, or an
-            archive is damaged or refused.
+        DataError: there is no photo, or only pointers of Git LFS or git-annex, no folder is as deep as `levels`, two
+            folders could be the test part, or an archive is damaged or refused.
     """
     notes = archives.FolderNotes()
     raw_files, archive = archives.files_in(path, notes)

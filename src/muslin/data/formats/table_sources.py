@@ -125,6 +125,8 @@ class Contents:
                 folders += [f"{top}/{folder}".strip("/") for folder in PHOTO_FOLDERS]
             there = [folder for folder in dict.fromkeys(folders) if folder in self._folders]
             places = [Path(images)] if images else list(map(self._place, there))
+            if not images and not self.has_photos and self.path.is_dir():
+                places = []
             sources.append(TableSource(self._file(name), part, tuple(places)))
         return sorted(sources, key=lambda source: ("", *PARTS).index(source.part))
 

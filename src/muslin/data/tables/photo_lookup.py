@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from muslin.data.archives import walk
 from muslin.data.photo_names import is_url, photo_suffix
 from muslin.data.photo_places import PhotoLookup, Place, cell_name
 from muslin.data.photos import Photo, StoredImage
@@ -23,6 +24,9 @@ PHOTO_COLUMNS = ("image", "image_path", "filepath", "file_path", "path", "filena
 
 PHOTO_FOLDERS = ("", "images", "image", "img", "imgs", "photos", "pictures", "media", "upload", "data")
 """Folders beside a table from which its cells can name photos."""
+
+TABLE_FOLDERS = ("annotations", "annotation", "labels", "tables", "metadata")
+"""Folders of tables alone, with the photos beside the folder."""
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -98,11 +102,21 @@ def table_photos(
 
 
 def _places_beside(table: Path) -> list[Path]:
-    """The table's folder, and in it those called as the table or one of PHOTO_FOLDERS; or else archives called so."""
-    paths = [table.parent / name for name in (table.name.partition(".")[0], *PHOTO_FOLDERS)]
-    folders = [path for path in paths if path.is_dir()]
+    """The table's folder, and in it those called as the table or one of PHOTO_FOLDERS; or else archives called so.
+
+    If it is one of TABLE_FOLDERS without photos, also the folder above, where `train2017` is that of
+    `instances_train2017.json`.
+    """
+    stem = table.name.partition(".")[0]
+    paths = [table.parent / name for name in (stem, *PHOTO_FOLDERS)]
+    folder = table.parent.absolute()
+    if folder.name.lower() in TABLE_FOLDERS and not any(photo_suffix(name) for name, _ in walk(folder)):
+        paths += [folder.parent / name for name in (stem, stem.partition("_")[2], *PHOTO_FOLDERS) if name]
+        paths.append(folder.parent)
+    folders = [path for path in dict.fromkeys(paths) if path.is_dir()]
     archives = [path.with_name(path.name + suffix) for path in paths if path.name for suffix in ARCHIVE_SUFFIXES]
-    return folders if len(folders) > 1 else [*folders, *(path for path in archives if path.is_file())]
+    is_photo_folder = any(path not in (table.parent, folder.parent) for path in folders)
+    return folders if is_photo_folder else [*folders, *(path for path in archives if path.is_file())]
 
 
 def _columns_of_photos(cells_of: Mapping[str, Sequence[Cell]], lookup: PhotoLookup, as_spelled: bool) -> list[str]:
