@@ -15,8 +15,8 @@ import pytest
 from photo_files import garment
 
 from muslin.data import read
-from muslin.data.photo_names import MAX_MATCHES, PathIndex, readings
-from muslin.data.photo_places import PhotoLookup
+from muslin.data.photo_lookup import PhotoLookup
+from muslin.data.photo_paths import MAX_MATCHES, PathIndex, readings
 from muslin.data.photos import Photo
 from muslin.data.tables import open_table
 from muslin.errors import DataError, ImageError
@@ -150,7 +150,7 @@ def test_numbers_match_only_one_photo(tmp_path: Path) -> None:
 def test_index_is_made_only_when_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     garment("hat", 1).save(tmp_path / "1.jpg")
     photos = PhotoLookup([tmp_path])
-    monkeypatch.setattr("muslin.data.photo_places.PathIndex", None)
+    monkeypatch.setattr("muslin.data.photo_lookup.PathIndex", None)
     assert not isinstance(photos.find("1"), ImageError)
 
 

@@ -188,7 +188,7 @@ def test_all_targets_reads_every_possible_target(tmp_path: Path) -> None:
     (tmp_path / "styles.csv").write_text("\n".join([names, *lines]) + "\n")
     data = read(tmp_path / "styles.csv", all_targets=True)
     assert [t.name for t in data.targets] == names.split(",")[1:]
-    assert data.origin.startswith(f"{tmp_path / 'styles.csv'}, a table with photos (--format")
+    assert data.origin.startswith(f"{tmp_path / 'styles.csv'}, a table with photos")
     with pytest.raises(DataError) as error:
         read(tmp_path / "styles.csv")
     assert len(error.value.params["columns"]) == 9

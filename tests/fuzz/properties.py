@@ -22,7 +22,7 @@ from muslin.data import read
 from muslin.data.convert import convert
 from muslin.data.dataset import Dataset
 from muslin.data.tables import AddedColumn, open_table
-from muslin.data.tables.photo_lookup import table_photos
+from muslin.data.tables.photo_column import table_photos
 from muslin.errors import MuslinError
 
 SKIPPED_ROWS = ("empty_rows_skipped", "header_rows_repeated")

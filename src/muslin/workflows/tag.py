@@ -23,14 +23,14 @@ from muslin.data import read
 from muslin.data.archives import archive_kind
 from muslin.data.dataset import Target
 from muslin.data.formats import detect_format
-from muslin.data.photo_places import cell_name
+from muslin.data.photo_lookup import cell_name
 from muslin.data.registry import DATASETS
 from muslin.data.tables import AddedColumn, Row, TableFile, detect_kind, open_table
 from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.new_table import DELIMITERS
 from muslin.data.tables.parquet import Parquet
-from muslin.data.tables.photo_lookup import TablePhotos, table_photos
+from muslin.data.tables.photo_column import TablePhotos, table_photos
 from muslin.data.tables.workbook import Workbook, is_workbook
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from muslin.data.file_kinds import describe
 from muslin.data.formats.read_options import ReadOptions
+from muslin.data.magic_bytes import describe
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, no_log
 
@@ -148,4 +148,4 @@ def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
         return table, "a table, because options name columns of it"
     if row is None:
         raise DataError("format_not_detected", path=str(path), found=describe(path))
-    return row, f"{reason} (--format chooses another format)"
+    return row, reason

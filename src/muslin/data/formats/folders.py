@@ -16,9 +16,9 @@ from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Target
 from muslin.data.formats import classes_file
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
-from muslin.data.photo_places import why_unreadable
+from muslin.data.photo_lookup import why_unreadable
 from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages, is_hidden, is_photo
-from muslin.data.tables.photo_lookup import PHOTO_FOLDERS
+from muslin.data.tables.photo_column import PHOTO_FOLDERS
 from muslin.errors import DataError, ImageError
 from muslin.images.file_kinds import kind_of_name, unsupported_files
 from muslin.messages import Log, Message, examples, no_log

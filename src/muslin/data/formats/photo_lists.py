@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Target
+from muslin.data.formats.dataset_from_tables import unique_ids
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.formats.table_dataset import unique_ids
 from muslin.data.gzip_files import open_data_file
-from muslin.data.photo_places import PhotoLookup
+from muslin.data.photo_lookup import PhotoLookup
 from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, ImageError, unknown
 from muslin.messages import Log, Message

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.formats import folders, pixels
+from muslin.data.formats.dataset_from_tables import read_tables
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.formats.table_dataset import read_tables
 from muslin.data.formats.table_sources import TABLE_SUFFIXES, Contents, TableGroup, TableSource, is_container
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import Photo, PhotoImages
@@ -19,7 +19,7 @@ from muslin.data.tables.header import names_photo
 from muslin.data.tables.json_document import JsonDocument
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
-from muslin.data.tables.photo_lookup import PHOTO_COLUMNS, table_photos
+from muslin.data.tables.photo_column import PHOTO_COLUMNS, table_photos
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 from muslin.messages import MAX_EXAMPLES, Log, Message, examples, no_log

@@ -14,11 +14,11 @@ from typing import Any
 from muslin.data.archives import archive_kind, files_in
 from muslin.data.dataset import PARTS, Dataset
 from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
-from muslin.data.photo_names import photo_suffix
-from muslin.data.photo_places import ArchivePlace, FolderPlace, Place
+from muslin.data.photo_lookup import ArchivePlace, FolderPlace, Place
+from muslin.data.photo_paths import photo_suffix
 from muslin.data.photos import PhotoImages, is_hidden
 from muslin.data.tables.parquet import ParquetPhoto
-from muslin.data.tables.photo_lookup import PHOTO_FOLDERS
+from muslin.data.tables.photo_column import PHOTO_FOLDERS
 from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, ImageError
 from muslin.messages import Message

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from muslin.data.archives import check_content
-from muslin.data.file_kinds import describe
 from muslin.data.gzip_files import read_head
+from muslin.data.magic_bytes import describe
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.data.tables.columns import Table, build_columns
 from muslin.data.tables.delimited import Delimited

@@ -1,4 +1,4 @@
-"""The samples of any data set as a table with their ids; it is written as a new table."""
+"""A table from any Dataset: a row for each sample, with its id, to which `tag` adds columns."""
 
 import hashlib
 from collections.abc import Iterator, Sequence

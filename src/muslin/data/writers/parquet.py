@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
-from muslin.data.formats.table_dataset import UNKNOWN_SUFFIX
+from muslin.data.formats.dataset_from_tables import UNKNOWN_SUFFIX
 from muslin.data.tables.parquet import SCHEMA_KEY
 from muslin.data.writers.samples import Written, photo_files
 from muslin.errors import DataError

@@ -1,4 +1,4 @@
-"""Folders and archives in which photos are found by what a table or a list calls them."""
+"""Finding a photo in folders and archives by what a table or a list calls it: places, and the look-up in them."""
 
 import os
 import unicodedata
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from muslin.data.archives import check_content, files_in, walk
-from muslin.data.photo_names import PathIndex, in_code_pages, is_url, readings, several_names
+from muslin.data.photo_paths import PathIndex, in_code_pages, is_url, readings, several_names
 from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden
 from muslin.data.tables.cells import Cell
 from muslin.errors import DataError, ImageError
@@ -170,7 +170,7 @@ class PhotoLookup:
 
     A cell is a path from one of the places, or a bare id without the suffix. Only where no file has it as it is
     spelled, the names below the places are listed, once, and the path that has most of its end in common with the cell
-    is taken; see `muslin.data.photo_names`. The same cell is always the same photo, whatever cells came before.
+    is taken; see `muslin.data.photo_paths`. The same cell is always the same photo, whatever cells came before.
 
     Attributes:
         keep_alive: what must live as long as the photos.

@@ -1,4 +1,4 @@
-"""How a cell can be read as the path of a photo, and which of the paths at hand it means."""
+"""The paths that a cell can mean, and the photos whose paths fit; without opening a file."""
 
 import posixpath
 import re

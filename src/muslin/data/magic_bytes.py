@@ -1,4 +1,4 @@
-"""What a path holds that is not what is expected there, as a Message within a refusal."""
+"""What a file is, by its first bytes, where no data set is found: the end of a refusal."""
 
 from pathlib import Path
 

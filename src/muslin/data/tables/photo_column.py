@@ -1,4 +1,4 @@
-"""Which column of a table names the photos, and which photo a cell names."""
+"""The column of a table that names its photos, and the photos that its cells name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from muslin.data.archives import walk
-from muslin.data.photo_names import is_url, photo_suffix
-from muslin.data.photo_places import PhotoLookup, Place, cell_name
+from muslin.data.photo_lookup import PhotoLookup, Place, cell_name
+from muslin.data.photo_paths import is_url, photo_suffix
 from muslin.data.photos import Photo, StoredImage
 from muslin.data.tables import TableFile
 from muslin.data.tables.cells import Cell

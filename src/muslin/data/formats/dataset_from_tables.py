@@ -1,4 +1,4 @@
-"""From tables with a photo in each row to a Dataset: one table, one for each part, or shards."""
+"""A Dataset from tables whose rows name photos: one table, a table for each part, or shards."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from muslin.data.tables.columns import Column, Table
 from muslin.data.tables.json_document import JsonDocument
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
-from muslin.data.tables.photo_lookup import TablePhotos, table_photos
+from muslin.data.tables.photo_column import TablePhotos, table_photos
 from muslin.errors import DataError, ImageError
 from muslin.messages import Log, Message, examples, no_log
 
@@ -324,7 +324,7 @@ def _without_repeated(dataset: Dataset, fixes: list[Message]) -> Dataset:
             places = [str(values[row]) for values in (dataset.parts, dataset.groups) if values is not None]
             first.setdefault((rows[0], *fields, *places), row)
         if labels := conflicting_labels(dataset, np.array(rows)):
-            several.append(f"{dataset.ids[rows[0]]}: {'; '.join(labels)}")
+            several.append(f"{dataset.ids[rows[0]]} ({'; '.join(labels)})")
     repeated = sorted({row for rows in rows_of.values() for row in rows[1:]} - set(first.values()))
     if several:
         fixes.append(Message("photos_with_several_labels", **examples(several)))
