@@ -48,9 +48,9 @@ FOUND = [
     ("hat/9", "hat/9.jpg", None),
     ("shop/hat/9.jpg", "hat/9.jpg", None),
     ("dress/../hat/9.jpg", "hat/9.jpg", None),
-    (r"hat\9.jpg", "hat/9.jpg", "photos_by_back_slash"),
-    ("hat/blue hat.jpg", "hat/Blue Hat.JPG", "photos_by_case"),
-    ("HAT/9.JPG", "hat/9.jpg", "photos_by_case"),
+    (r"hat\9.jpg", "hat/9.jpg", "photos_by_spelling"),
+    ("hat/blue hat.jpg", "hat/Blue Hat.JPG", "photos_by_spelling"),
+    ("HAT/9.JPG", "hat/9.jpg", "photos_by_spelling"),
     ("hat/9.jpeg", "hat/9.jpg", "photos_by_suffix"),
     ("ab12.jpg", "ab12.webp", "photos_by_suffix"),
     ("Blue Hat", "hat/Blue Hat.JPG", "photos_below"),
@@ -59,23 +59,23 @@ FOUND = [
     ("108775015", "010/0108775015.jpg", "photos_by_number"),
     ("108775015.0", "010/0108775015.jpg", "photos_by_number"),
     ("010/108775015", "010/0108775015.jpg", "photos_by_number"),
-    ("hat/Blue%20Hat.JPG", "hat/Blue Hat.JPG", "photos_by_escape"),
-    ("Robe d'été/robe.jpg", "Robe d'été/robe.jpg", "photos_by_unicode_form"),
-    (r"C:\Users\x\shop\hat\9.jpg", "hat/9.jpg", "photos_by_back_slash"),
-    (r"\\server\photos\hat\9.jpg", "hat/9.jpg", "photos_by_back_slash"),
+    ("hat/Blue%20Hat.JPG", "hat/Blue Hat.JPG", "photos_by_spelling"),
+    ("Robe d'été/robe.jpg", "Robe d'été/robe.jpg", "photos_by_spelling"),
+    (r"C:\Users\x\shop\hat\9.jpg", "hat/9.jpg", "photos_by_path_end"),
+    (r"\\server\photos\hat\9.jpg", "hat/9.jpg", "photos_by_path_end"),
     ("/home/x/shop/hat/9.jpg", "hat/9.jpg", "photos_by_path_end"),
     ("../hat/9.jpg", "hat/9.jpg", "photos_by_path_end"),
     ("/hat/9.jpg", "hat/9.jpg", "photos_by_path_end"),
-    ("file:///home/x/hat/blue%20hat.jpg", "hat/Blue Hat.JPG", "photos_by_url"),
-    ("gs://bucket/hat/9.jpg", "hat/9.jpg", "photos_by_url"),
-    ("https://example.org/p/hat/Blue%20Hat.JPG?w=300", "hat/Blue Hat.JPG", "photos_by_url"),
-    ("https://example.org/hat/Blue+Hat.JPG", "hat/Blue Hat.JPG", "photos_by_url"),
-    ("https://example.org/a+b.png#2", "a+b.png", "photos_by_url"),
-    ("hat/9.jpg?v=2", "hat/9.jpg", "photos_by_url"),
-    ("/data/upload/1/0123abcd-ab12.webp", "ab12.webp", "photos_by_label_studio"),
-    ("/data/upload/3/9.jpg", "hat/9.jpg", "photos_by_label_studio"),
-    ("/data/local-files/?d=shop/hat/9.jpg", "hat/9.jpg", "photos_by_label_studio"),
-    ("/data/local-files/?d=shop%2Fhat%2F9.jpg", "hat/9.jpg", "photos_by_label_studio"),
+    ("file:///home/x/hat/blue%20hat.jpg", "hat/Blue Hat.JPG", "photos_by_path_end"),
+    ("gs://bucket/hat/9.jpg", "hat/9.jpg", "photos_by_path_end"),
+    ("https://example.org/p/hat/Blue%20Hat.JPG?w=300", "hat/Blue Hat.JPG", "photos_by_path_end"),
+    ("https://example.org/hat/Blue+Hat.JPG", "hat/Blue Hat.JPG", "photos_by_path_end"),
+    ("https://example.org/a+b.png#2", "a+b.png", "photos_by_path_end"),
+    ("hat/9.jpg?v=2", "hat/9.jpg", "photos_by_path_end"),
+    ("/data/upload/1/0123abcd-ab12.webp", "ab12.webp", "photos_by_path_end"),
+    ("/data/upload/3/9.jpg", "hat/9.jpg", "photos_by_path_end"),
+    ("/data/local-files/?d=shop/hat/9.jpg", "hat/9.jpg", "photos_by_path_end"),
+    ("/data/local-files/?d=shop%2Fhat%2F9.jpg", "hat/9.jpg", "photos_by_path_end"),
     ("hat/9.jpg;hat/1.jpg", "hat/9.jpg", "photos_first_of_several"),
     ("gone.jpg, hat/9.jpg", "hat/9.jpg", "photos_first_of_several"),
     ('["hat/9.jpg", "hat/1.jpg"]', "hat/9.jpg", "photos_first_of_several"),
@@ -277,7 +277,7 @@ def test_names_in_an_old_encoding_match(tmp_path: Path, flagged: bool, unicode_p
         assert not isinstance(found, ImageError), name
         assert found.content().startswith(b"\xff\xd8")
     codes = [(fix.code, fix.params["count"]) for fix in photos.fixes]
-    assert codes == ([] if unicode_path else [("photos_by_code_page", len(OLD_NAMES))])
+    assert codes == ([] if unicode_path else [("photos_by_spelling", len(OLD_NAMES))])
     fixes = {fix.code: fix.params for fix in read(path).fixes}  # type: ignore[attr-defined]
     assert ("names_read_as_cp437" in fixes) == (not unicode_path)
     if not unicode_path:
@@ -296,7 +296,7 @@ def test_names_in_an_old_encoding_match_in_tars_and_folders(tmp_path: Path) -> N
     for place in ("a.tar", "shop"):
         photos = PhotoLookup([tmp_path / place])
         assert not isinstance(photos.find("Müller.jpg"), ImageError)
-        assert [fix.code for fix in photos.fixes] == ["photos_by_code_page"]
+        assert [fix.code for fix in photos.fixes] == ["photos_by_spelling"]
 
 
 def test_unique_name_is_found_below_other_folders(tmp_path: Path) -> None:
@@ -309,12 +309,7 @@ def test_unique_name_is_found_below_other_folders(tmp_path: Path) -> None:
     in_other_class = photos.find("hat/a7.jpg")
     assert isinstance(in_other_class, ImageError)
     assert in_other_class.code == "photo_elsewhere"
-    assert [fix.code for fix in photos.fixes] == [
-        "photos_by_url",
-        "photos_by_path_end",
-        "photos_named_twice",
-        "photos_missing",
-    ]
+    assert [fix.code for fix in photos.fixes] == ["photos_by_path_end", "photos_named_twice", "photos_missing"]
     garment("hat", 3).save(tmp_path / "hat/a7.jpg")
     assert isinstance(PhotoLookup([tmp_path]).find("/home/x/photos/a7.jpg"), ImageError)
 

@@ -89,8 +89,8 @@ def test_look_and_tag_find_and_miss_the_same_photos(shop: Path) -> None:
     assert notes.pop()[0] == "photos_not_tagged"
     assert notes == found
     assert {code for code, _ in found} == {
-        "photos_by_case", "photos_missing", "photos_by_back_slash", "photos_are_urls", "photos_not_named",
-        "photos_unsupported", "photos_outside", "photos_by_url", "photos_by_suffix", "photos_first_of_several",
+        "photos_by_spelling", "photos_missing", "photos_are_urls", "photos_not_named",
+        "photos_unsupported", "photos_outside", "photos_by_path_end", "photos_by_suffix", "photos_first_of_several",
     }  # fmt: skip
     tagged = [row["image"] for row in rows(shop / "out.csv") if not row["error"]]
     assert set(data.ids) <= set(tagged)  # a data set has a photo once, and a catalogue in each of its rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from muslin.data.archives import check_content, files_in, walk
-from muslin.data.photo_paths import PathIndex, in_code_pages, is_url, readings, several_names
+from muslin.data.photo_paths import BY_END, PathIndex, in_code_pages, is_url, readings, several_names
 from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden
 from muslin.data.tables.cells import Cell
 from muslin.errors import DataError, ImageError
@@ -35,9 +35,6 @@ NOT_FOUND = {
     "git_pointer": "photos_are_pointers",
 }
 """Per code of what is said of one cell, that of what is said of all such."""
-
-BY_END = frozenset({"photos_by_url", "photos_by_path_end", "photos_by_label_studio"})
-"""Ways to find a photo by which cells with different paths can mean the same file."""
 
 MAX_NAME = 4096
 """Characters of a cell that can name photos; a longer one holds the photo itself, or a text."""
@@ -206,7 +203,7 @@ class PhotoLookup:
         elif code:
             self._count(code, example)
             self._unused += unused
-            if code in BY_END and self._cell_of.setdefault(photo.name, hash(cell)) != hash(cell):
+            if code == BY_END and self._cell_of.setdefault(photo.name, hash(cell)) != hash(cell):
                 self._count("photos_named_twice", example)
         return photo
 

@@ -4,7 +4,7 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, unquote, unquote_plus
 
 import numpy as np
@@ -20,6 +20,9 @@ UPLOAD = re.compile(r"/?data/upload/(?:\d+/)?")
 
 UPLOAD_ID = re.compile(r"[0-9a-f]{8}-")
 """Before the name of such a photo."""
+
+BY_SPELLING, BY_END = "photos_by_spelling", "photos_by_path_end"
+"""Codes of messages: a path differs in case, Unicode form or encoding, or has other folders above its end."""
 
 MAX_MATCHES = 100
 """Paths of one name that are compared with a cell."""
@@ -47,34 +50,34 @@ class Reading:
 
 def readings(cell: str) -> Iterator[Reading]:
     """The ways to read a cell as a path, the likeliest first."""
-    path, kind, leading = cell.replace("\\", "/"), "", 0
-    if "\\" in cell:
-        kind = "photos_by_back_slash"
+    path = cell.replace("\\", "/")
+    kind = BY_SPELLING if path != cell else ""
     if address := ADDRESS.match(path):
-        kind, path = "photos_by_url", path[address.end() :].partition("/")[2].partition("#")[0]
+        path, kind = path[address.end() :].partition("/")[2].partition("#")[0], BY_END
     before, _, query = path.partition("?")
-    if before.lstrip("/") == "data/local-files/":
-        path, kind = parse_qs(query).get("d", [path])[0], "photos_by_label_studio"
-    elif upload := UPLOAD.match(path):
-        leading, kind = upload[0].count("/", 1), "photos_by_label_studio"
+    upload = UPLOAD.match(path)
+    if before.lstrip("/") == "data/local-files/":  # Label Studio's too
+        path, kind = parse_qs(query).get("d", [path])[0], BY_END
     elif query and (address or photo_suffix(before)):
-        path, kind = before, kind or "photos_by_url"
-    unescaped = [(unquote(path), kind or "photos_by_escape")] if "%" in path else []
-    if "+" in path and kind == "photos_by_url":
-        unescaped.append((unquote_plus(path), kind))
-    for text, why in [(path, kind), *unescaped]:
-        yield (reading := _reading(text, why, leading))
-        if kind == "photos_by_label_studio" and (upload_id := UPLOAD_ID.match(reading.pieces[-1])):
-            yield Reading((*reading.pieces[:-1], reading.pieces[-1][upload_id.end() :]), why, leading)
+        path, kind = before, BY_END
+    ways = {path: kind}
+    if "%" in path:
+        ways.setdefault(unquote(path), kind or BY_SPELLING)
+    if "+" in path and kind == BY_END:
+        ways.setdefault(unquote_plus(path), kind)
+    for text, why in ways.items():
+        yield (reading := _reading(text, why, upload[0].count("/", 1) if upload else 0))
+        if upload and (upload_id := UPLOAD_ID.match(reading.pieces[-1])):
+            yield replace(reading, pieces=(*reading.pieces[:-1], reading.pieces[-1][upload_id.end() :]), kind=BY_END)
 
 
 def _reading(path: str, kind: str, leading: int) -> Reading:
     without_drive = re.sub(r"^[A-Za-z]:", "", path)
-    plain = posixpath.normpath(without_drive)
-    pieces = [piece for piece in plain.split("/") if piece not in ("", ".", "..")]
-    if without_drive != path or plain[0] == "/" or plain.split("/")[0] == "..":
-        kind = kind or "photos_by_path_end"
-    return Reading(tuple(pieces) or ("",), kind, leading, plain.split("/")[0] == "..")
+    pieces = posixpath.normpath(without_drive).split("/")
+    if without_drive != path or pieces[0] in ("", ".."):
+        kind = BY_END
+    plain = [piece for piece in pieces if piece not in ("", ".", "..")]
+    return Reading(tuple(plain) or ("",), kind, leading, pieces[0] == "..")
 
 
 def is_url(cell: str) -> bool:
@@ -108,7 +111,7 @@ def in_code_pages(reading: Reading) -> Iterator[Reading]:
             texts |= dict.fromkeys((stored.decode("cp437"), stored.decode("utf-8", "surrogateescape")))
     for text in texts:
         pieces = tuple(text.replace("\\", "/").split("/"))  # the second byte of a letter can be a back-slash
-        yield Reading(pieces, "photos_by_code_page", reading.leading, reading.leaves)
+        yield Reading(pieces, BY_SPELLING, reading.leading, reading.leaves)
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,7 @@ class PathIndex:
             [*wanted[len(wanted) - common :], name], [*folders[len(folders) - common :], file]
         )
         if (rest or above) and kind not in ("photos_by_number", "photos_by_suffix"):
-            kind = "photos_by_path_end" if rest else "photos_below"
+            kind = BY_END if rest else "photos_below"
         return Match(path, (not rest and not above, common, closeness), reading.kind or kind, fits)
 
 
@@ -222,7 +225,7 @@ def _difference(wanted: Sequence[str], found: Sequence[str]) -> tuple[int, str]:
     if all(a == b for a, b in pairs):
         return 4, ""
     same_case = all(unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b) for a, b in pairs)
-    return (3, "photos_by_unicode_form") if same_case else (2, "photos_by_case")
+    return (3 if same_case else 2), BY_SPELLING
 
 
 def _is_part(pieces: Sequence[str], others: Iterable[str]) -> bool:
