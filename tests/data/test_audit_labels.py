@@ -159,7 +159,7 @@ def several(n=3000, seed=0, wrong=0.02):
     return data, probabilities, flipped & ~unknown
 
 
-def test_multilabel_suspects_include_rare_but_not_unpredictable_labels():
+def test_rare_multilabel_suspects_are_found_unless_unpredictable():
     data, probabilities, wrong = several()
     findings = list(suspect_multilabel(data, data.targets[0], probabilities))
     for column, name in enumerate(("lace", "silk")):

@@ -98,7 +98,7 @@ def test_fiftyone_labels_are_names_or_indices(document: dict[str, Any], shop: Pa
     assert cells(shop / "labels.json", "image", "label") == [("dress-00", "dress"), ("hat-00", "hat"), ("shirt-00", "")]
 
 
-def test_objects_in_entries_become_columns(tmp_path: Path) -> None:
+def test_nested_objects_become_columns(tmp_path: Path) -> None:
     entry = {
         "image": "a.jpg",
         "size": {"width": 3, "height": 4},

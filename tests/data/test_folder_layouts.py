@@ -72,7 +72,7 @@ def test_files_that_are_no_photos_are_counted_by_kind(tmp_path: Path) -> None:
     assert (said["count"], said["kinds"], len(said["names"]), said["more"]) == (8, ["7 .txt", "1 .json"], 5, 3)
 
 
-def test_links_are_named_that_lead_to_folders_read_already(tmp_path: Path) -> None:
+def test_links_to_folders_read_already_are_named(tmp_path: Path) -> None:
     root = lay(tmp_path / "photos", *classes_in("train/", "dress", "hat"), *classes_in("test/", "dress", "hat"))
     (root / "train/a-dress").symlink_to(root / "train/dress")
     (root / "eval").symlink_to(root / "test")
@@ -98,7 +98,7 @@ def test_folders_beside_the_parts_are_named_with_their_photos(tmp_path: Path) ->
         ("val2017", "validation"), ("test_images", "test"), ("test1", "test"),
     ],
 )  # fmt: skip
-def test_folder_is_the_part_that_it_means(tmp_path: Path, folder: str, part: str) -> None:
+def test_folder_names_are_read_as_parts(tmp_path: Path, folder: str, part: str) -> None:
     root = lay(tmp_path, *classes_in("train/", "dress", "hat"), *classes_in(f"{folder}/", "dress", "hat"))
     data = read(root)
     assert parts(data) == {"train", part}
@@ -183,19 +183,19 @@ def test_nested_folders_are_said_and_chosen_by_levels(tmp_path: Path) -> None:
         [f"{kind}/images/1.jpg" for kind in ("dress", "hat")],
     ],
 )
-def test_folders_of_products_and_dates_are_no_second_reading(tmp_path: Path, names: list[str]) -> None:
+def test_folders_of_products_and_dates_are_not_offered_as_classes(tmp_path: Path, names: list[str]) -> None:
     data = read(lay(tmp_path, *names))
     assert data.targets[0].classes == ("dress", "hat")
     assert data.fixes == ()
 
 
-def test_class_names_are_joined_in_one_spelling(tmp_path: Path) -> None:
+def test_class_names_are_normalised_and_joined(tmp_path: Path) -> None:
     data = read(lay(tmp_path, "hat/1.jpg", "hat /2.jpg", "robe d\u00e9co/1.jpg", "robe de\u0301co/2.jpg"))
     assert data.targets[0].classes == ("hat", "robe d\u00e9co")
     assert fixes(data)["class_names_normalised"]["names"] == ["hat ", "robe de\u0301co"]
 
 
-def test_classes_that_are_hardly_two_are_named_for_every_format(tmp_path: Path) -> None:
+def test_similar_class_names_are_reported_in_every_format(tmp_path: Path) -> None:
     names = ["Dress", "dress", "T-shirt", "t shirt", "size 4-5", "size 45"]
     root = lay(tmp_path, *(f"{name}/1.jpg" for name in names))
     with (tmp_path / "labels.csv").open("w", newline="") as file:

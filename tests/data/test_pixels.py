@@ -348,7 +348,7 @@ def test_a_usage_column_beside_wide_pixels_becomes_the_parts(tmp_path, world):
     assert dataset.parts.tolist() == [PARTS[usage] for usage in usages[1:]]
 
 
-def test_a_strange_part_far_into_a_file_is_named_by_its_line(tmp_path):
+def test_an_unknown_part_far_into_a_file_is_named_by_its_line(tmp_path):
     lines = ["label,split,pixel1,pixel2,pixel3,pixel4", *["1,train,0,0,0,0"] * 100, "", "1,trian,0,0,0,0"]
     path = tmp_path / "tiny.csv"
     path.write_text("\n".join(lines))

@@ -49,7 +49,7 @@ def sets_of(parts: Split) -> dict[str, Any]:
 
 @settings(max_examples=500, deadline=None)
 @given(datasets(), st.sampled_from([0.0, 0.2, 0.5]), st.integers(0, 99), st.booleans())
-def test_no_image_and_its_copy_are_in_two_parts(data: Dataset, fraction: float, seed: int, stratified: bool) -> None:
+def test_copies_of_an_image_stay_in_one_part(data: Dataset, fraction: float, seed: int, stratified: bool) -> None:
     try:
         parts = split(data, validation_fraction=fraction, seed=seed, stratified=stratified)
     except TrainingError:

@@ -206,7 +206,7 @@ def test_table_that_differs_from_class_folders_is_refused(tmp_path: Path, packed
     assert read(path, target="label").labels["label"].tolist().count(1) == 4
 
 
-def test_class_folders_are_read_where_a_table_says_the_same_or_nothing(tmp_path: Path) -> None:
+def test_class_folders_are_read_where_a_table_agrees_or_is_silent(tmp_path: Path) -> None:
     rows = class_folders(tmp_path, {})
     write_rows(tmp_path / "labels.csv", ["image", "label"], rows)
     assert read(tmp_path).format == "folders"

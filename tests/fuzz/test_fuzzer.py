@@ -92,7 +92,7 @@ def test_sound_readers_pass_and_inputs_are_counted():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damage_is_the_same_again_and_rarely_none(kind):
+def test_damage_is_reproducible_and_rarely_none(kind):
     files = valid_files(kind)
     for name in files.damaged:
         damaged = [mutate(files.files[name], Random(seed)) for seed in range(20)]

@@ -63,7 +63,7 @@ def archive_kind(path: Path) -> str | None:
 
 
 def check_content(path: Path) -> None:
-    """Raises DataError where the file at `path` only is a pointer of Git LFS or git-annex to its content."""
+    """Raises DataError where the file at `path` is only a pointer of Git LFS or git-annex to its content."""
     hint = None
     if os.path.islink(path) and not os.path.exists(path):
         hint = pointer_hint(os.readlink(path).encode("utf-8", "surrogateescape"))

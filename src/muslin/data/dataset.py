@@ -255,7 +255,7 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def reading_notes(dataset: Dataset) -> Iterator[Message]:
-    """Of any format: classes that are hardly two, `Dress` and `dress`, and groups that are in more than one part."""
+    """Of any format: classes whose names hardly differ, `Dress` and `dress`, and groups in more than one part."""
     for target in dataset.targets:
         spellings: dict[str, list[str]] = {}
         for name in target.classes:

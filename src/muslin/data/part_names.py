@@ -24,7 +24,7 @@ EVALUATION_NAMES = frozenset({"eval", "evaluation", "holdout", "hold_out", "hold
 """What can be the test or the validation part."""
 
 SUFFIX = re.compile(r"[ _-]*(set|data|split|images|imgs?|photos|\d+)$")
-"""What can follow a part's name: `train_images`, `val2017`."""
+"""What can follow a part's name, as in `train_images` and `val2017`."""
 
 
 def is_part_name(name: str) -> bool:

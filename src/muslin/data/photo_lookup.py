@@ -34,7 +34,7 @@ NOT_FOUND = {
     "image_format": "photos_unsupported",
     "git_pointer": "photos_are_pointers",
 }
-"""Per code of what is said of one cell, that of what is said of all such."""
+"""Per code of an error of one cell, the code of the message that counts all such cells."""
 
 MAX_NAME = 4096
 """Characters of a cell that can name photos; a longer one holds the photo itself, or a text."""

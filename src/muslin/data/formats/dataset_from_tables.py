@@ -28,7 +28,7 @@ from muslin.messages import Log, Message, examples, no_log
 GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})
 
 UNKNOWN_SUFFIX = " unknown"
-"""After a target's name: the column with the labels of which it is not known whether they hold."""
+"""The end of a column's name, after the target's: the column lists labels that are neither true nor false."""
 
 CLOTHING_COLUMNS = frozenset({"image", "sender_id", "label", "kids"})
 """Columns of the clothing data set."""
@@ -49,7 +49,7 @@ class _OpenTable:
 
 @dataclass(frozen=True)
 class _Roles:
-    """The columns of the group, part and labels; and per column whose classes the file lists, these."""
+    """The columns of the group, part and labels; and the classes that the file lists, per column."""
 
     group: str | None
     split: str | None
@@ -185,7 +185,7 @@ def _only_column(table: Table, names: frozenset[str]) -> str | None:
 
 
 def _split_column(table: Table) -> str | None:
-    """The only column whose cells all name parts; of a single part where the column is called so too."""
+    """The only column whose cells all name parts; a column with a single part must have a name of SPLIT_NAMES."""
     parts = {
         name: len(column.categories)
         for name, column in table.columns.items()
@@ -264,7 +264,7 @@ def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[Messag
 def _parts(
     opened: Sequence[_OpenTable], cells: Sequence[Cell], roles: _Roles
 ) -> tuple[NDArray[np.object_] | None, str]:
-    """The part of each row, and what says it: a column, the names of the tables, or the folders in the cells."""
+    """The part of each row, and where it is from: a column, the names of the tables, or the folders in the cells."""
     if roles.split:
         tables = [each.table for each in opened if roles.split in each.table.columns]
         if len(tables) == len(opened):

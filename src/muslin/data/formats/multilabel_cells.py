@@ -73,7 +73,7 @@ def _pieces(text: str, separator: str) -> list[str]:
 
 
 def _parse_list(cell: Cell) -> list[str] | None:
-    """The labels of a cell that holds a list, in JSON, as Python prints one, or Label Studio's {"choices": [...]}; None
+    """The labels of a cell that holds a list, in JSON, as Python prints one, or as Label Studio's {"choices": [...]}; None
     where it does not."""
     if isinstance(cell, tuple):
         return list(cell)

@@ -30,15 +30,15 @@ KINDS: dict[type[TableFile], str] = {
     JsonLines: "a JSON Lines table with photos",
     JsonDocument: "a JSON document with photos",
 }
-"""Per kind of table the reason for which it is read as one; of a text only with a name that photos have."""
+"""Per kind of table, why it is read as one; a text file needs a column or a cell that looks like a photo's."""
 
 CONFLICTS = frozenset({"tables_ambiguous", "table_and_folders_differ"})
-"""What `read` raises of tables that name photos, but not the only ones or not the only labels."""
+"""Errors of `read` where tables name photos, but other tables or the folders name them too."""
 
 DAMAGE = frozenset({"csv_quote_open", "csv_line", "text_encoding", "json_file", "json_line", "json_entry",
                     "parquet_damaged", "workbook_damaged", "gzip_damaged", "gzip_cut_off", "not_a_table",
                     "git_pointer"})  # fmt: skip
-"""Of a table that cannot be read, though it may name the photos beside it."""
+"""Errors of a table that cannot be read, although it can name the photos beside it."""
 
 METADATA_NAMES = ("metadata.", "_classes.")
 """Beginnings of names of tables that always describe the photos beside them: Hugging Face's and Roboflow's."""

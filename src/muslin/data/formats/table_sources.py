@@ -64,7 +64,7 @@ class TableSource:
 
 @dataclass(frozen=True)
 class TableGroup:
-    """Tables that are one: a pattern of their names, and their names by part and number."""
+    """Tables that together are one: a pattern of their names, and their names by part and number."""
 
     pattern: str
     names: tuple[str, ...]
@@ -217,7 +217,7 @@ def holds_tables(path: Path) -> bool:
 
 
 def parts_in_paths(table: Path, paths: Iterable[str]) -> list[str] | None:
-    """The part of each path by its first folder that is called as parts are; None if one has none, or all the same."""
+    """The part of each path by its first folder with a part's name; None if one has none, or all the same."""
     folders = (path.replace("\\", "/").split("/")[:-1] for path in paths)
     words = [next(filter(is_part_name, names), "") for names in folders]
     if len(set(words)) < 2 or not all(words):
