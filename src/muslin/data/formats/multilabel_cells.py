@@ -73,8 +73,7 @@ def _pieces(text: str, separator: str) -> list[str]:
 
 
 def _parse_list(cell: Cell) -> list[str] | None:
-    """The labels of a cell that holds a list, in JSON, as Python prints one, or as Label Studio's {"choices": [...]}; None
-    where it does not."""
+    """The labels of a cell that holds a list: JSON, as Python prints one, or Label Studio's {"choices": [...]}; else None."""
     if isinstance(cell, tuple):
         return list(cell)
     text = cell.strip()
