@@ -73,7 +73,7 @@ def _pieces(text: str, separator: str) -> list[str]:
 
 
 def _parse_list(cell: Cell) -> list[str] | None:
-    """The labels of a cell that holds a list, or None: JSON, as Python prints it, or Label Studio's {"choices": […]}."""
+    """The labels of a cell that holds a list, or None: JSON, Python's notation, or Label Studio's {"choices": […]}."""
     if isinstance(cell, tuple):
         return list(cell)
     text = cell.strip()
