@@ -101,15 +101,13 @@ def arrow_pixels(columns: Sequence[Any], layout: PixelLayout) -> Pixels | None:
         while pa.types.is_nested(values.type):
             values = values.flatten()
         columns = [values]
-    types = [column.type for column in columns]
-    if sum(map(len, columns)) != rows * count or not all(map(pa.types.is_primitive, types)):
+    arrays = [column.to_numpy(zero_copy_only=False) for column in columns]
+    if any(array.dtype.kind not in "buif" for array in arrays) or sum(map(len, arrays)) != rows * count:
         return None
-    is_uint8 = all(map(pa.types.is_uint8, types)) and not any(column.null_count for column in columns)
-    pixels = np.empty((rows * count // len(columns), len(columns)), dtype=np.uint8 if is_uint8 else np.float32)
-    for place, column in enumerate(columns):
-        pixels[:, place] = column.to_numpy(zero_copy_only=False)
-    is_valid = is_uint8 or bool(((pixels >= 0) & (pixels <= 255)).all())
-    return pixels.reshape(rows, count) if is_valid else None
+    pixels: NDArray[Any] = np.stack(arrays, axis=-1).reshape(rows, count)
+    if not ((pixels >= 0) & (pixels <= 255)).all():
+        return None
+    return pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32)
 
 
 def _read_digits(table: Delimited, first_line: int, layout: PixelLayout) -> PixelRows | None:
