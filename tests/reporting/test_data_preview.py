@@ -39,7 +39,7 @@ def test_table_with_several_targets_has_a_row_each(table: Path) -> None:
     output = look(table.parent / "other.csv")
     assert "detected: table, 3 possible targets, 6 photos" in output
     rows = {line.split()[0]: line.split()[1:] for line in output.splitlines() if line.strip()}
-    assert rows["kind"] == ["2", "0", "hat", "3,", "shirt", "3"]
+    assert rows["kind"] == ["2", "0", "hat", "(3),", "shirt", "(3)"]
     assert rows["season"][:2] == ["2", "0"]
     assert "colours (several per image)" in output
     assert "7 rows" in output

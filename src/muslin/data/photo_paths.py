@@ -12,8 +12,8 @@ import numpy as np
 from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.storage.local_path import url_of
 
-ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
-"""The start of an address: https://, file://, gs://; no drive, which is one letter."""
+URL_START = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+"""The start of a URL: https://, file://, gs://; no drive, which is one letter."""
 
 UPLOAD = re.compile(r"/?data/upload/(?:\d+/)?")
 """Before a photo uploaded to Label Studio; the numbers are its projects."""
@@ -52,7 +52,7 @@ def readings(cell: str) -> Iterator[Reading]:
     """The ways to read a cell as a path, the likeliest first."""
     path = cell.replace("\\", "/")
     kind = BY_SPELLING if path != cell else ""
-    if address := ADDRESS.match(path):
+    if address := URL_START.match(path):
         path, kind = path[address.end() :].partition("/")[2].partition("#")[0], BY_END
     before, _, query = path.partition("?")
     upload = UPLOAD.match(path)
@@ -81,7 +81,7 @@ def _reading(path: str, kind: str, leading: int) -> Reading:
 
 
 def is_url(cell: str) -> bool:
-    """Whether a cell is the address of something that is not on this machine."""
+    """Whether a cell is a URL of something that is not on this machine."""
     return url_of(cell) is not None and not cell.lower().startswith("file:")
 
 

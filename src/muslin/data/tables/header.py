@@ -152,7 +152,7 @@ def is_number_list(cell: str) -> bool:
 
 
 def names_photo(cell: str) -> bool:
-    """Whether a cell is the address or the file name of a photo."""
+    """Whether a cell is a URL or the file name of a photo."""
     return "://" in cell or os.path.splitext(cell.rstrip("'\") ]"))[1].lower() in IMAGE_SUFFIXES
 
 

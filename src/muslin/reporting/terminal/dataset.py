@@ -92,7 +92,7 @@ def _print_targets(dataset: Dataset, console: "Console") -> None:
         labels = dataset.labels[target.name]
         counts = class_counts(target, labels)
         most_frequent = np.argsort(-counts, kind="stable")[:FREQUENT_SHOWN]
-        frequent = ", ".join(f"{target.classes[i]} {counts[i]:,}" for i in most_frequent)
+        frequent = ", ".join(f"{target.classes[i]} ({counts[i]:,})" for i in most_frequent)
         unknown = int(has_unknown(labels).sum())
         rows.append((_target_name(target), f"{len(target.classes):,}", f"{unknown:,}", frequent))
     print_table(console, "frrf", ("target", "classes", "unknown", "most frequent"), rows)
