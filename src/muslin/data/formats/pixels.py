@@ -171,7 +171,7 @@ def _head(table: TableFile) -> Head:
 
 def _joined(cell: str | tuple[str, ...]) -> str:
     text = cell if isinstance(cell, str) else " ".join(cell)
-    return text.encode("utf-8", "replace").decode()  # JSON can hold halves of characters
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()  # JSON can hold halves of characters
 
 
 def _read_rows(table: TableFile, layout: PixelLayout) -> Iterator[PixelRows]:

@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,6 +72,7 @@ class Delimited(TableFile):
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         first_of = {name: i for i, name in reversed(list(enumerate(self.columns)))}
         indices = [first_of[name] for name in names]
+        chosen = itemgetter(*indices) if len(indices) > 1 else lambda cells: tuple(cells[i] for i in indices)
         unnamed = [i for i, name in enumerate(self.columns) if not name]
         width = len(self.columns)
         for i, (cells, raw, number) in enumerate(self._records()):
@@ -91,7 +93,7 @@ class Delimited(TableFile):
                 cells[width - 1] = self.delimiter.join(self._raw_cells(raw)[width - 1 :]).strip(BLANK)
             if unnamed and (stray := sum(bool(cells[i]) for i in unnamed)):
                 repairs.add("cells_without_column_skipped", number, stray)
-            yield TableRow(number, tuple([cells[i] for i in indices]))
+            yield TableRow(number, chosen(cells))
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         # names of files can hold bytes that are not UTF-8; Python carries them as lone surrogates
@@ -151,7 +153,7 @@ class Delimited(TableFile):
         def lines() -> Iterator[str]:
             for line in text:
                 taken.append(line)
-                yield ESCAPED_QUOTE.sub('""', line) if '\\"' in line else line
+                yield ESCAPED_QUOTE.sub('""', line) if "\\" in line else line
 
         number, raw = 1, ""
         with self._text.open(self.path) as text:
@@ -163,7 +165,7 @@ class Delimited(TableFile):
                     if len(taken) > 1 and self._has_swallowed_rows(row, taken):
                         raise DataError("csv_quote_open", path=str(self.path), line=number)
                     raw = "".join(taken)
-                    yield [cell.strip(BLANK) for cell in row], raw, number
+                    yield _stripped(row, raw), raw, number
                     number += len(taken)
                     taken.clear()
             except csv.Error as error:
@@ -195,6 +197,13 @@ class Delimited(TableFile):
         except csv.Error:
             return False
         return True
+
+
+def _stripped(row: list[str], raw: str) -> list[str]:
+    """The cells without BLANK around them, a record whose text is `raw`; without its rare letters in half the time."""
+    if "\0" in raw or "\x1a" in raw or (not raw.isascii() and "\ufeff" in raw):
+        return [cell.strip(BLANK) for cell in row]
+    return list(map(str.strip, row))
 
 
 def _shape(cell: str) -> str:

@@ -112,7 +112,8 @@ def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool
         return True
     others = [other for other in below if list(other) != list(row)]  # equal ones are headers of joined tables
     for i in (i for i, cell in enumerate(row) if CODE.fullmatch(cell)):
-        if {_mask(other[i]) for other in others if i < len(other) and other[i]} == {_mask(row[i])}:
+        cells, mask = [other[i] for other in others if i < len(other) and other[i]], _mask(row[i])
+        if cells and all(_mask(cell) == mask for cell in cells):  # mostly the first one differs
             return True
     words = {(i, cell) for i, cell in enumerate(row) if cell and not is_number(cell)}
     return sum(not words.isdisjoint(enumerate(other)) for other in others) >= MIN_RECURRENCES
