@@ -24,6 +24,7 @@ from muslin.learn.networks import NETWORKS, build_network
 from muslin.learn.recipes import recipe
 from muslin.models.predictor import Predictor
 from muslin.storage.scratch import ScratchArray
+from muslin.workflows.evaluate import EvaluateOptions, evaluate
 from refusals import refuses
 
 SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48, "epochs": 20}
@@ -66,6 +67,31 @@ def test_second_training_takes_features_from_the_cache(
     monkeypatch.setattr(features_module, "_batch_extractor", nobody_works)
     second = muslin.train(photos, recipe="photo", out=tmp_path / "two", settings=SMALL)
     assert _weights(second) == _weights(first)
+
+
+def test_evaluation_warns_of_training_photos_after_exclusions(photos: Path, tmp_path: Path) -> None:
+    names = tmp_path / "exclude.csv"
+    names.write_text(f"part,id\n,{next(photos.glob('train/*/*')).relative_to(photos)}\n")
+    said: list[str] = []
+    options = {"settings": SMALL, "exclude": names, "log": said.append}
+    run = muslin.train(photos, recipe="photo", out=tmp_path / "run", **options)
+    assert "samples_excluded" in [getattr(sentence, "code", "") for sentence in said]
+    for split, warned in (("train", True), ("all", True), ("test", False)):
+        said.clear()
+        evaluate(run.model, photos, EvaluateOptions(split=split), log=said.append)
+        assert ("evaluated_on_training" in [getattr(sentence, "code", "") for sentence in said]) == warned, split
+
+
+def test_time_left_of_the_head_leaves_out_the_features() -> None:
+    rows, features = _random_features(60, seed=0)
+    net = Net(build_network("efficientnet-lite0", (32, 32, 3), TWO, widths=()), 0)
+    split, left_s = Split(np.arange(40), np.arange(40, 60), np.arange(0)), []
+    labels = {"label": np.arange(len(rows)) % 2}
+    slow = replace(features, took_s=10_000.0)
+    fit_linear_heads(
+        net, slow, labels, split, recipe("photo", weights="random"), on_progress=lambda p: left_s.append(p.left_s)
+    )
+    assert max(left_s) < 10_000
 
 
 def test_stopped_extraction_keeps_its_features(photos: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def fit_linear_heads(
         epoch, metrics = len(history) + 1, objective.metrics
         loss = check_finite(float(metrics["train_loss"] or 0.0), epoch, recipe.epochs)
         history.append({"epoch": epoch, **metrics, "elapsed_s": elapsed_s})
-        left_s = (recipe.epochs - epoch) * elapsed_s / epoch
+        left_s = (recipe.epochs - epoch) * (elapsed_s - features.took_s) / epoch
         accuracy = metrics["train_accuracy"] or 0.0
         on_progress(Progress(epoch, recipe.epochs, 1, 1, loss, accuracy, None, left_s, history[-1]))
         if should_stop() and epoch < recipe.epochs:

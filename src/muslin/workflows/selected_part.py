@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from muslin.data.copies import copy_messages, leaked_into
 from muslin.data.dataset import PARTS, Dataset, PixelImages, Split, indices_by_part
-from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, readable_photos, resize_photos
+from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, pixel_batches, readable_photos, resize_photos
 from muslin.learn.networks import is_backbone
 from muslin.learn.recipes import recipe_from_dict
 from muslin.messages import Log, Message, no_log
@@ -122,23 +122,23 @@ def training_split(predictor: Predictor, dataset: Dataset) -> Split | None:
 def overlap_warning(predictor: Predictor, dataset: Dataset, selected: SelectedPart) -> Message | None:
     """A warning where the evaluated images were used in training.
 
-    The golden images, which are training images, reveal it for pixel images, however they are read. Photos, which
-    would have to be decoded for that, are recognised by the data's fingerprint.
+    The data's fingerprint reveals it, or the golden images, which are training images, however the data are read and
+    whatever was excluded from them.
 
     Args:
         dataset: as it was read.
     """
     trained_on = predictor.bundle.provenance.get("data")
     same = isinstance(trained_on, dict) and trained_on.get("fingerprint") == dataset.fingerprint
-    images = selected.images.images
-    if isinstance(images, PixelImages):
-        contents = {image.tobytes() for image in images.pixels}
-        golden = predictor.bundle.golden_pixels
-        overlap = sum(image.tobytes() in contents for image in golden) > len(golden) / 2
-    else:
-        overlap = same and selected.part in ("train", "all")
-    if overlap:
+    if same and selected.part in ("train", "all"):
         return Message("evaluated_on_training")
+    if not same or isinstance(selected.images.images, PixelImages):
+        golden = {image.tobytes() for image in predictor.bundle.golden_pixels}
+        found = set()
+        for batch in pixel_batches(selected.images):
+            found |= golden.intersection(image.tobytes() for image in batch)
+        if len(found) > len(golden) / 2:
+            return Message("evaluated_on_training")
     return Message("evaluated_on_validation") if same and selected.part == "validation" else None
 
 

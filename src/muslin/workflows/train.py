@@ -172,6 +172,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     if options.exclude is not None:
         excluded = exclusions.read_exclusions(Path(options.exclude))
         dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
+        callbacks.log(dataset.fixes[-1])
     photos.check_any_readable(dataset, callbacks.log)
     if options.recipe == AUTO:
         n_train = len(split_for_recipe(dataset, choice.recipe, options.seed).train)

@@ -1,6 +1,6 @@
 """How far a model can be trusted, as sentences and tables for the terminal."""
 
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from muslin.evaluation.intervals import Interval
 from muslin.evaluation.reliability import LeakMetrics, Reliability, SelectiveMetrics, SliceMetrics
@@ -24,7 +24,10 @@ def print_reliability(reliability: Reliability, slice_by: str | None = None, fil
         f"The accepted predictions miss {100 * target:g} % precision: {percent(accuracy)} are correct."
         for target, accuracy in reliability.missed_targets
     ]
-    sentences += dict.fromkeys(s for row in reliability.selective for s in row.unsupported)
+    unsupported: dict[tuple[Any, ...], str] = {}
+    for sentence in (s for row in reliability.selective for s in row.unsupported):  # from the lowest precision up
+        unsupported.setdefault((sentence.code, sentence.params["target"], sentence.params.get("class_name")), sentence)
+    sentences += unsupported.values()
     if reliability.at_target.mean_set_size is not None:
         sentences.append(
             f"At {100 * reliability.precision_target:g} % precision, a prediction set for review has "
