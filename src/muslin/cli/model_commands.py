@@ -87,7 +87,7 @@ def predict_command(
 @command(
     "tag model data",
     shared.out_option(
-        "The table with its new columns, in its own format; of other data a new .csv, .tsv or .jsonl.", required=True
+        "The table with its new columns, in its own format; for other data, a new .csv, .tsv or .jsonl.", required=True
     ),
     Group(
         "options",
@@ -109,7 +109,7 @@ def tag_command(
 ) -> None:  # fmt: skip
     """Tag the photos of DATA, such as a catalogue of products.
 
-    Writes the same table with columns added for the labels of each photo; of folders and the like, a new table.
+    Writes the same table with columns added for the labels of each photo; for other data, such as folders, a new table.
     """
     if options["language"] and not options["taxonomy"]:
         raise MuslinError("option_needs", option="--language", needed="--taxonomy")
