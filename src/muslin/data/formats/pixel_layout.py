@@ -88,6 +88,7 @@ def find_layout(
         DataError: the label or the shape is ambiguous, or a column that an option names is not there.
     """
     width = len(names or rows[0])
+    shown = names or tuple(str(i + 1) for i in range(width))
     rows = [row for row in rows if len(row) == width]
     fixes: list[Message] = []
     part = _part_column(path, names, rows, width, options)
@@ -95,7 +96,6 @@ def find_layout(
     if names is None and not lists:
         pixels, labels = _columns_without_names(path, rows, part, options, fixes)
     else:
-        shown = names or tuple(str(i + 1) for i in range(width))
         labels = _label_columns(path, shown, (*lists, part), bool(lists), options, fixes)
         pixels = lists or _pixel_columns(shown, (*labels, part), fixes)
         used = {*pixels, *labels, part}
@@ -104,7 +104,7 @@ def find_layout(
     count = len(split_list(rows[0][lists[0]])) if lists else len(pixels)
     return PixelLayout(
         width=width,
-        names=names or tuple(str(i + 1) for i in range(width)),
+        names=shown,
         pixels=tuple(pixels),
         is_list=bool(lists),
         decimal="," if not lists and any("," in row[i] for row in rows[:20] for i in pixels) else ".",

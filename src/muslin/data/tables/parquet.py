@@ -7,10 +7,10 @@ needed, and the column's cells are their paths.
 import json
 import threading
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -64,7 +64,7 @@ class Parquet(TableFile):
         self.columns = tuple(self._schema.names)
         self.photo_columns = tuple(column.name for column in self._schema if _holds_bytes(column.type))
         self._group_starts = [0, *accumulate(sizes)][:-1]
-        self._cache: OrderedDict[tuple[str, int], Any] = OrderedDict()
+        self._read_group = lru_cache(CACHED_GROUPS)(partial(_read_group, path))
         self._lock = threading.Lock()
         self.description = _metadata(self._schema, SCHEMA_KEY)
         try:
@@ -90,17 +90,10 @@ class Parquet(TableFile):
 
     def photo_cell(self, column: str, number: int) -> Any:
         """Content of such a cell. Keeps a few row groups in memory; safe in threads."""
-        import pyarrow.parquet as pq
-
         group = bisect_right(self._group_starts, number - 1) - 1
         with self._lock:
-            if (column, group) not in self._cache:
-                with pq.ParquetFile(self.path) as file:
-                    self._cache[column, group] = file.read_row_group(group, columns=[column]).column(0)
-                while len(self._cache) > CACHED_GROUPS:
-                    self._cache.popitem(last=False)
-            self._cache.move_to_end((column, group))
-            return self._cache[column, group][number - 1 - self._group_starts[group]].as_py()
+            cells = self._read_group(group, column)
+        return cells[number - 1 - self._group_starts[group]].as_py()
 
     def _column_cells(self, name: str, column: Any) -> list[Cell]:
         values = column.to_pylist()
@@ -158,6 +151,11 @@ class ParquetPhoto:
         if not isinstance(content, bytes):
             raise ImageError("parquet_photo_empty", path=self.name, row=self.number)
         return content[:max_bytes]
+
+
+def _read_group(path: Path, group: int, column: str) -> Any:
+    with open_parquet(path) as file:
+        return file.read_row_group(group, columns=[column]).column(0)
 
 
 def _holds_bytes(type_: Any) -> bool:
