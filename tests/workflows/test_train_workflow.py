@@ -4,7 +4,9 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -220,8 +222,69 @@ def test_resume_refuses_a_folder_without_a_run(tmp_path: Path) -> None:
     for name in ("nothing", "file", "list", "half"):
         with refuses("run_missing", path=str(tmp_path / name)):
             muslin.resume(tmp_path / name)
-    with refuses("run_record_invalid", path=str(tmp_path / "other")):
+    with refuses("run_record_edited", path=str(tmp_path / "other")):
         muslin.resume(tmp_path / "other")
+
+
+def leaves(value: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of every text, number and empty list in a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not items:
+        yield where
+    for key, item in items:
+        yield from leaves(item, (*where, key))
+
+
+def test_any_edited_field_of_a_run_is_refused_before_training(synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    run = Run(tmp_path / "a")
+    with refuses("training_stopped"):
+        muslin.train(synthetic.dataset, settings=SMALL, out=run.folder, should_stop=stopping_after(1))
+    content, checkpoint = (run.folder / "run.json").read_text(), run.checkpoint.read_bytes()
+    places = list(leaves(json.loads(content)))
+    assert len(places) > 50
+    for *above, last in places:
+        record = json.loads(content)
+        inner = record
+        for key in above:
+            inner = inner[key]
+        inner[last] = 7 if inner[last] != 7 else "8"
+        (run.folder / "run.json").write_text(json.dumps(record))
+        with refuses("run_record_edited", path=str(run.folder)):
+            muslin.resume(run.folder, synthetic.dataset)
+    assert run.checkpoint.read_bytes() == checkpoint
+
+
+def test_a_checkpoint_of_another_learning_rate_is_refused(synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    for name, rate in (("a", 0.01), ("b", 0.02)):
+        with refuses("training_stopped"):
+            muslin.train(
+                synthetic.dataset,
+                settings=SMALL | {"learning_rate": rate},
+                out=tmp_path / name,
+                should_stop=stopping_after(1),
+            )
+    Run(tmp_path / "a").checkpoint.write_bytes(Run(tmp_path / "b").checkpoint.read_bytes())
+    with refuses("checkpoint_settings", path=str(Run(tmp_path / "a").checkpoint)):
+        muslin.resume(tmp_path / "a", synthetic.dataset)
+
+
+def test_a_run_that_another_process_trains_is_not_resumed(synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    with refuses("training_stopped"):
+        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
+    code = f"""
+from pathlib import Path
+from muslin.storage.locks import locked_folder
+with locked_folder(Path({str(tmp_path / "a")!r}), "run_locked"):
+    print("locked", flush=True)
+    input()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        with refuses("run_locked", path=str(tmp_path / "a")):
+            muslin.resume(tmp_path / "a", synthetic.dataset)
+        other.communicate(b"\n", timeout=30)
+    assert muslin.resume(tmp_path / "a", synthetic.dataset).record["status"] == "finished"
 
 
 def test_folder_with_content_is_refused_and_untouched(run: Run, synthetic: SyntheticDataset, tmp_path: Path) -> None:

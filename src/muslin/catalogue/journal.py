@@ -13,6 +13,7 @@ from typing import Any
 from muslin.data.tables.cells import Row
 from muslin.errors import DataError, StorageError
 from muslin.storage.atomic import storage_errors
+from muslin.storage.locks import lock
 
 SYNC_S = 1.0
 """Seconds between two flushes to the disk: a power cut loses at most this much work, a killed process none."""
@@ -45,7 +46,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
         try:
-            _lock(self._file.fileno(), path)
+            lock(self._file.fileno(), path, "journal_locked")
             self.count, end, old_inputs = _read_valid_lines(self._file, path)
             if old_inputs is not None and self.count:
                 if not resume:
@@ -104,17 +105,6 @@ class Journal:
             if time.monotonic() - self._synced > SYNC_S:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
-
-
-def _lock(handle: int, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows locks open files itself
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise StorageError("journal_locked", path=str(path)) from error
 
 
 def _read_valid_lines(file: Any, path: Path) -> tuple[int, int, Any]:

@@ -1,5 +1,7 @@
 """The training loop, to be read from top to bottom."""
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.optim import Optimizer
 
 from muslin.data.photos import ResizedPhotos
 from muslin.errors import StoppedError, TrainingError
@@ -53,10 +56,12 @@ class Progress:
 class State:
     """What a run needs to resume, besides the weights and the optimizers' state; kept in its checkpoint.
 
-    `step` counts over all epochs. Of the current epoch: `loss_sum` over its `images` so far, and per target the
-    `correct` predictions and the `labelled` ones.
+    `settings` is a digest of the recipe, the seed and the compute settings. `step` counts over all epochs. Of the
+    current epoch: `loss_sum` over its `images` so far, and per target the `correct` predictions and the `labelled`
+    ones.
     """
 
+    settings: str
     history: list[dict[str, Any]] = field(default_factory=list)
     step: int = 0
     elapsed_s: float = 0.0
@@ -64,6 +69,21 @@ class State:
     images: int = 0
     correct: dict[str, int] = field(default_factory=dict)
     labelled: dict[str, int] = field(default_factory=dict)
+
+
+def first_state(checkpoint: Path | None, net: Net, optimizers: list[Optimizer], settings: list[Any]) -> State:
+    """The state in the checkpoint, if there is one, which also restores `net` and `optimizers`; else a new state.
+
+    Raises:
+        TrainingError: the checkpoint is damaged, or was made with other settings.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    if checkpoint is None or not checkpoint.exists():
+        return State(digest)
+    state = State(**load_checkpoint(checkpoint, net, optimizers))
+    if state.settings != digest:
+        raise TrainingError("checkpoint_settings", path=str(checkpoint))
+    return state
 
 
 @restore_torch_settings()
@@ -86,7 +106,7 @@ def fit(
 
     Raises:
         StoppedError: `should_stop()` became true; the step was finished and the checkpoint written.
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite, or the checkpoint was made with another recipe, seed or compute settings.
     """
     apply_compute_settings(compute)
     images, labels = train
@@ -101,9 +121,7 @@ def fit(
     if not frozen_blocks:  # else the heads were fitted already
         for name in net.network.multilabel:
             net.init_prior_bias(name, positive_rates(truths[name]))
-    state = State()
-    if checkpoint and checkpoint.exists():
-        state = State(**load_checkpoint(checkpoint, net, optimizers))
+    state = first_state(checkpoint, net, optimizers, [recipe.to_dict(), seed, asdict(compute)])
     if frozen_blocks:
         net.freeze_prefix(frozen_prefix(net, frozen_blocks, compute.threads))
     micro_batches = MicroBatches(net, recipe, compute, weights)

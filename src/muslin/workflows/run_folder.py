@@ -1,5 +1,6 @@
 """A run's folder: everything that one training wrote, each file complete at every moment."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -55,13 +56,16 @@ class Run:
         """`run.json`.
 
         Raises:
-            DataError: the folder is not a run.
+            DataError: the folder is not a run, or the file is not as muslin wrote it.
         """
         try:
             content = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-            return {**content}
+            record = {**content}
         except (OSError, ValueError, TypeError) as error:
             raise DataError("run_missing", path=str(self.folder)) from error
+        if record.pop("sha256", None) != _digest(record):
+            raise DataError("run_record_edited", path=str(self.folder))
+        return record
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -77,7 +81,8 @@ class Run:
             raise DataError("history_damaged", path=str(path), reason=str(error)) from error
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Replace `run.json`."""
+        """Replace `run.json`; its `sha256` tells whether it was edited afterwards."""
+        record = {**record, "sha256": _digest(record)}
         write_atomically(self.folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
@@ -96,6 +101,10 @@ class Run:
             **{name: record.get(name) for name in names},
             **{name: record["data"].get(name) for name in ("fixes", "unreadable")},
         }
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def split_for_recipe(dataset: Dataset, recipe: Recipe, seed: int) -> Split:

@@ -31,6 +31,7 @@ from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_re
 from muslin.learn.recipes import FineTuneRecipe, LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import remove_partial_files
+from muslin.storage.locks import locked_folder
 from muslin.workflows import run_folder as runs
 from muslin.workflows import time_budget
 from muslin.workflows.run_folder import Run, split_for_recipe
@@ -140,7 +141,7 @@ def train(
     run = start_run(plan, out)
     if plan.choice.reason and not plan.reason_logged:
         log(plan.choice.reason)
-    with _resume_command(run):
+    with _resume_command(run), locked_folder(run.folder, "run_locked"):
         return finish_run(run, plan.data, callbacks)
 
 
@@ -279,7 +280,7 @@ def resume(
             log(messages.pop())
         on_progress(progress)
 
-    with _resume_command(run):
+    with _resume_command(run), locked_folder(run.folder, "run_locked"):
         return finish_run(run, prepared, replace(callbacks, on_progress=log_and_report))
 
 
