@@ -119,8 +119,9 @@ def test_reordered_lists_and_missing_photos(coarse: Path) -> None:
     (coarse / "Anno/list_attr_img.txt").write_text("\n".join([*lines[:2], *reversed(lines[2:5])]))
     data = read(coarse)
     assert data.labels["attributes"].tolist() == [[1, 0, UNKNOWN], [0, 0, 0], [UNKNOWN, UNKNOWN, 1], [UNKNOWN] * 3]
-    fix, shared = data.fixes
+    fix, unlabelled, shared = data.fixes
     assert (fix.code, fix.params["name"]) == ("photos_not_in_list", "list_attr_img.txt")
+    assert (unlabelled.code, unlabelled.params["target"]) == ("images_without_label", "attributes")
     assert (shared.code, shared.params["names"]) == ("groups_in_two_parts", ["img/Denim_Skirt"])
     (coarse / ROWS[1][0]).unlink()
     fewer = read(coarse)

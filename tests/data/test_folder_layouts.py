@@ -208,20 +208,22 @@ def test_fiftyone_folder_of_unlabelled_samples_is_no_class(tmp_path: Path) -> No
     data = read(lay(tmp_path, *classes_in("", "dress", "hat", "_unlabeled")))
     assert data.targets[0].classes == ("dress", "hat")
     assert (data.labels["label"] == UNKNOWN).sum() == 2
-    assert fixes(data)["photos_without_label"]["count"] == 2
+    assert fixes(data)["images_without_label"]["count"] == 2
 
 
 def test_photos_beside_class_folders_are_kept_without_a_label(tmp_path: Path) -> None:
     data = read(lay(tmp_path, *classes_in("", "dress", "hat"), "cover.jpg"))
     assert data.ids.tolist()[0] == "cover.jpg"
     assert data.labels["label"].tolist() == [UNKNOWN, 0, 0, 1, 1]
-    assert fixes(data) == {"photos_without_label": {"count": 1, "names": ["cover.jpg"], "more": None}}
+    assert fixes(data) == {
+        "images_without_label": {"target": "label", "count": 1, "names": ["cover.jpg"], "more": None}
+    }
 
 
-def test_test_photos_without_labels_are_kept_and_counted(tmp_path: Path) -> None:
+def test_test_images_without_labels_are_kept_and_counted(tmp_path: Path) -> None:
     data = read(lay(tmp_path, "train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg", "test1/2.jpg"))
     assert data.targets[0].classes == ("cat", "dog")
-    assert fixes(data)["photos_without_label"]["names"] == ["test1/1.jpg", "test1/2.jpg"]
+    assert fixes(data)["images_without_label"]["names"] == ["test1/1.jpg", "test1/2.jpg"]
 
 
 def test_column_of_parts_has_the_words_that_folders_have(tmp_path: Path) -> None:

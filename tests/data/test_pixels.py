@@ -183,7 +183,9 @@ def test_a_row_without_a_label_is_unknown_and_counted(tmp_path, world):
 
     assert list(np.flatnonzero(dataset.labels["label"] == -1)) == [2]
     assert dataset.target().classes == world.dataset.target().classes
-    assert dataset.fixes == (Message("rows_without_label", n=1),)
+    assert dataset.fixes == (
+        Message("images_without_label", target="label", count=1, names=[dataset.ids[2]], more=None),
+    )
 
 
 def test_numbers_as_labels_are_classes_in_numeric_order(tmp_path):

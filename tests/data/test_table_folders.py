@@ -355,6 +355,7 @@ def test_repeated_rows_count_once_and_several_labels_are_named(tmp_path: Path) -
     assert dataset.labels["label"].tolist()[9:] == [1, UNKNOWN]
     fixes: dict[str, Any] = {fix.code: fix.params for fix in dataset.fixes}
     assert fixes["repeated_rows_skipped"]["count"] == 2
+    assert fixes["images_without_label"]["count"] == 1
     assert fixes["photos_with_several_labels"]["names"] == ["2.jpg (label: dress / hat)"]
 
 

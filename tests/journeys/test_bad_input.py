@@ -216,7 +216,7 @@ def test_rows_without_a_label_are_excluded(sound: Garments, here: Path, capfd: A
     assert summary["test"]["label"]["n"] in (14, 15), "a fifth of 72"
     record = json.loads((here / "run" / "run.json").read_text())
     fixes = [fix["code"] if isinstance(fix, dict) else fix for fix in record["data"]["fixes"]]
-    assert "rows_without_label" in fixes or Message("rows_without_label", n=8) in fixes
+    assert "images_without_label" in fixes
     assert Message("unlabelled_excluded", n=8) in record["data"]["split"]
 
 

@@ -255,8 +255,11 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def reading_notes(dataset: Dataset) -> Iterator[Message]:
-    """Of any format: classes whose names hardly differ, `Dress` and `dress`, and groups in more than one part."""
+    """Of any format: images without a label, classes whose names hardly differ, and groups in more than one part."""
     for target in dataset.targets:
+        unknown = dataset.labels[target.name] == UNKNOWN
+        if (unlabelled := unknown if target.kind == "multiclass" else unknown.all(axis=1)).any():
+            yield Message("images_without_label", target=target.name, **examples(dataset.ids[unlabelled]))
         spellings: dict[str, list[str]] = {}
         for name in target.classes:
             if any(map(str.isalpha, name)):

@@ -103,7 +103,6 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     samples.sort(key=lambda sample: (order[sample.part], sample.label, sample.name))
     classes = declared or tuple(sorted({sample.label for sample in samples} - {""}))
     samples = _without_pointers(path, samples, files, fixes)
-    said["photos_without_label"] = [sample.name for sample in samples if classes and not sample.label]
     said["names_read_as_cp437"], said["folder_links_skipped"] = notes.code_page_names, notes.links
     said["archive_files_replaced"] = notes.replaced
     said["folders_without_photos"] = _folders_without_photos(files, photos, top, notes.folders, levels + divided)

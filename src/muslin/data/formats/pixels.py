@@ -240,8 +240,6 @@ def _encode_target(
     elif any("." in text for text in given):
         fixes.append(Message("decimal_labels"))
     values = np.array([plain.get(text, "") for text in values.tolist()])
-    if missing := int((values == "").sum()):
-        fixes.append(Message("rows_without_label", n=missing))
     return encode_labels(name, values)
 
 
