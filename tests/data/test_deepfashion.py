@@ -70,6 +70,12 @@ def fine(tmp_path: Path) -> Path:
     return root
 
 
+def test_a_list_of_attributes_without_names_gives_no_class(coarse: Path) -> None:
+    (coarse / "Anno/list_attr_cloth.txt").write_text("0\nattribute_name attribute_type\n")
+    (coarse / "Anno/list_attr_img.txt").write_text(f"1\nimage_name attribute_labels\n{ROWS[0][0]}\n")
+    assert read(coarse, target="attributes").labels["attributes"].shape == (1, 0)
+
+
 def test_first_release_has_categories_attributes_parts_and_groups(coarse: Path) -> None:
     data = read(coarse)
     assert data.format == "deepfashion"

@@ -171,6 +171,8 @@ def read_flags(
 
 def _parse_flags(rows: Sequence[ListRow], columns: int, values: Iterable[int]) -> NDArray[np.int8] | None:
     """int8 (rows, columns) of rows whose cells after the first are some of `values`; None where they are not."""
+    if not columns:
+        return np.empty((len(rows), 0), dtype=np.int8)  # loadtxt would warn
     try:
         flags = np.loadtxt([row.rest for row in rows], dtype=np.int8, comments=None, ndmin=2)
     except ValueError:
