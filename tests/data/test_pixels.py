@@ -90,6 +90,10 @@ SPELLINGS = {
         ",".join(f'"{cell}"' for cell in line.split(",")) for line in text.splitlines()
     ).encode(),
     "spaces after commas": lambda text: text.replace(",", ", ").encode(),
+    "spaces instead of commas": lambda text: text.replace(",", " ").encode(),
+    "aligned with spaces": lambda text: "".join(
+        " ".join(f"{cell:>3}" for cell in line.split(",")) + "\n" for line in text.splitlines()
+    ).encode(),
     "leading zeros": lambda text: text.replace(",0,", ",000,").encode(),
 }
 
@@ -100,6 +104,12 @@ def test_every_spelling_gives_the_same_images_and_labels(tmp_path, world, spelle
     path = tmp_path / "garments.csv"
     path.write_bytes(spelled(csv_text(world, header=header)))
     assert_is(read(path), world)
+
+
+def test_default_output_of_savetxt_is_read(tmp_path, world):
+    rows = np.array([line.split(",") for line in csv_text(world, header=False).splitlines()], dtype=float)
+    np.savetxt(tmp_path / "garments.txt", rows)
+    assert_is(read(tmp_path / "garments.txt"), world)
 
 
 @pytest.mark.parametrize("first_pixel", [0, 1])
@@ -443,7 +453,7 @@ def test_strange_json_lines_are_read_or_refused(tmp_path, line):
         read(path, format="pixels")
 
 
-@pytest.mark.parametrize("text", ["1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7\n" * 3, "train\n" * 3])
+@pytest.mark.parametrize("text", ["1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8\n" * 3, "train\n" * 3])
 def test_a_single_column_is_refused_with_a_reason(tmp_path, text):
     path = tmp_path / "tiny.txt"
     path.write_text(text)

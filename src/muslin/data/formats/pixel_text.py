@@ -181,7 +181,8 @@ def _split_lines(
         if not line.strip(f" {table.delimiter}"):
             continue
         try:
-            cells = next(csv.reader([line], delimiter=table.delimiter, skipinitialspace=True))
+            rows = csv.reader([line], delimiter=table.delimiter, skipinitialspace=table.delimiter != " ")
+            cells = line.split() if table.delimiter == " " else next(rows)
         except csv.Error:  # a cell of more than 131,072 characters
             cells = line.split(table.delimiter)
         while len(cells) > layout.width and not cells[-1].strip():

@@ -27,6 +27,7 @@ from muslin.data.part_names import parts_by_name, parts_of_cells
 from muslin.data.tables import TableFile, detect_kind, open_table, peek_text
 from muslin.data.tables.cells import to_cell
 from muslin.data.tables.delimited import Delimited
+from muslin.data.tables.header import is_number_list
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet, open_parquet
 from muslin.data.tables.text_encoding import find_encoding
@@ -166,7 +167,13 @@ def _head(table: TableFile) -> Head:
     rows = list(islice(table.rows(table.columns), HEAD_ROWS))
     has_header = any(name != f"column {i}" for i, name in enumerate(table.columns, 1))
     cells = [[_joined(cell) for cell in row.cells] for row in rows]
-    return Head(table.columns if has_header else None, cells, rows[0].number if rows else 1)
+    names = table.columns if has_header else None
+    if isinstance(table, Delimited) and len(table.columns) == 1:
+        spaced = [row[0].split() for row in cells]
+        header = names and tuple(names[0].split())
+        if spaced and all(len(row) == len(header or spaced[0]) and is_number_list(" ".join(row)) for row in spaced):
+            table.delimiter, names, cells = " ", header, spaced  # as numpy.savetxt writes
+    return Head(names, cells, rows[0].number if rows else 1)
 
 
 def _joined(cell: str | tuple[str, ...]) -> str:
