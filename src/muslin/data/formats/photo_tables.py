@@ -116,8 +116,8 @@ def choose_tables(contents: Contents, options: ReadOptions) -> tuple[TableGroup,
     """
     usable = _naming_photos(contents, options)
     several = usable if len(usable) > 1 else []
-    labelled = [group for group in several if _labelled(contents, group, options)]
-    labelled = labelled or [group for group in several if _labelled(contents, group, options, min_classes=1)]
+    classes = {group: _class_count(_with_labels(contents, group, options)) for group in several}
+    labelled = [group for group in several if classes[group] > 1] or [group for group in several if classes[group]]
     if len(labelled) > 1:
         choices = [str(contents.path / group.names[0]) for group in labelled]
         raise DataError("tables_ambiguous", path=str(contents.path), **examples(choices))
@@ -157,13 +157,17 @@ def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]
     return found
 
 
-def _labelled(contents: Contents, group: TableGroup, options: ReadOptions, min_classes: int = 2) -> Dataset | None:
-    """The group with each column that could be the label; None where none has that many classes."""
+def _with_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> Dataset | None:
+    """The group with each column that could be the label; None where it cannot be read."""
     try:
-        dataset = read_tables(contents.sources(group.names, options.images), replace(options, all_targets=True))
+        return read_tables(contents.sources(group.names, options.images), replace(options, all_targets=True))
     except DataError:
         return None
-    return dataset if any(len(target.classes) >= min_classes for target in dataset.targets) else None
+
+
+def _class_count(dataset: Dataset | None) -> int:
+    """The largest number of classes of a target."""
+    return max((len(target.classes) for target in dataset.targets), default=0) if dataset else 0
 
 
 def _class_folders(contents: Contents) -> Dataset | None:
@@ -178,7 +182,8 @@ def _folders_have_labels(by_folder: Dataset, contents: Contents, group: TableGro
     Raises:
         DataError: it has other labels. Folders called by numbers are no classes where no label is called so.
     """
-    if (table := _labelled(contents, group, options)) is None:
+    table = _with_labels(contents, group, options)
+    if table is None or _class_count(table) < 2:
         return True
     if PurePosixPath(group.names[0]).name.startswith(METADATA_NAMES):
         return False
