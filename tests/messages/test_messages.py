@@ -77,6 +77,7 @@ def test_long_texts_lose_their_middle() -> None:
         sentence = filled(template, {"name": text, "names": [text]})
         assert len(sentence) <= MAX_TEXT
         assert (sentence.strip("'")[0], sentence.strip("'")[-1]) == ("a", "z")
+    assert filled("{command:whole}", {"command": text}) == text
 
 
 def test_raised_codes_exist_and_get_their_parameters() -> None:

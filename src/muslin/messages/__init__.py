@@ -11,9 +11,9 @@
 A placeholder is `str.format`'s, and knows these formats besides: `{names:list}` (a, b and c), `{names:or}`,
 `{names:quoted}` ('a', 'b' and 'c'), `{names:commas}` (a, b, c), `{names:quoted_commas}`, `{reasons:sentences}` (one
 after the other), `{reason:sentence}` (without its hint), `{share:percent}` (98.4 %), `{time_s:duration}` (1 min 20 s),
-`{count:plural:image,images}` (1 image, 1,200 images) and `{count:noun:row,rows}` (row, rows). What stands in `[[…]]` is
-left out where a placeholder in it is None, empty or missing. A row may have several hints, `hints.cut_off = "…"`, of
-which the caller names one.
+`{count:plural:image,images}` (1 image, 1,200 images), `{count:noun:row,rows}` (row, rows) and `{command:whole}` (of
+any length). What stands in `[[…]]` is left out where a placeholder in it is None, empty or missing. A row may have
+several hints, `hints.cut_off = "…"`, of which the caller names one.
 """
 
 import re
@@ -176,5 +176,5 @@ class _Formatter(string.Formatter):
             one, _, many = words.partition(",")
             return one if value == 1 else many
         if isinstance(value, str):
-            return shorten_middle(value, MAX_TEXT)
+            return value if kind == "whole" else shorten_middle(value, MAX_TEXT)
         return str(super().format_field(value, format_spec))
