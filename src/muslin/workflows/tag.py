@@ -32,7 +32,7 @@ from muslin.data.tables.new_table import DELIMITERS
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_column import TablePhotos, table_photos
 from muslin.data.tables.workbook import Workbook, is_workbook
-from muslin.errors import DataError, StoppedError, StorageError
+from muslin.errors import DataError, ImageError, StoppedError, StorageError
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
 from muslin.messages import Log, Message, examples, no_log
 from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
@@ -227,10 +227,11 @@ def _guarantees(policies: Mapping[str, AcceptancePolicy]) -> dict[str, Precision
 
 
 def _unreadable_notes(job: _Job, journal: Journal) -> tuple[Message, ...]:
-    """A note that names photos without tags."""
+    """A note that names photos that could not be read. Those that were not found are among `job.notes`."""
     rows = zip(job.table.rows([job.photos.column]), journal.rows(), strict=False)
-    names = examples(cell_name(row.cells[0]) or str(row.number) for row, cells in rows if cells[-1])
-    return (Message("photos_not_tagged", **names, column=job.columns[-1].name),)
+    failed = ((row.number, row.cells[0]) for row, cells in rows if cells[-1])
+    names = [cell_name(cell) for number, cell in failed if not isinstance(job.photos.find(number, cell), ImageError)]
+    return (Message("photos_not_tagged", **examples(names), column=job.columns[-1].name),) if names else ()
 
 
 # --- before the work

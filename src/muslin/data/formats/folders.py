@@ -21,7 +21,7 @@ from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages, is_hidden, is
 from muslin.data.tables.photo_column import PHOTO_FOLDERS
 from muslin.errors import DataError, ImageError
 from muslin.images.file_kinds import kind_of_name, unsupported_files
-from muslin.messages import Log, Message, examples, no_log
+from muslin.messages import MAX_EXAMPLES, Log, Message, examples, no_log
 
 NUMBERED = re.compile(r"(?P<label>[^.]*[^.\d])\.\d+")
 """The stem of a file's name that begins with its label: cat.0 (.jpg)."""
@@ -284,7 +284,7 @@ def _skipped_files(files: dict[str, Photo], used: list[str]) -> list[Message]:
     hidden = list(filter(is_hidden, rest))
     unsupported = list(filter(_unsupported_kind, rest))
     others = sorted(set(rest) - {*hidden, *unsupported})
-    kinds = _counted(os.path.splitext(name)[1].lower() for name in others)
+    kinds = _counted(os.path.splitext(name)[1].lower() for name in others) if len(others) > MAX_EXAMPLES else None
     fixes = [Message("hidden_files_skipped", **examples(hidden))] if hidden else []
     fixes += [Message("other_files_skipped", kinds=kinds, **examples(others))] if others else []
     return fixes + unsupported_files(unsupported)
