@@ -67,14 +67,9 @@ def find_header(rows: Sequence[Sequence[str]]) -> Header:
     for k, (i, count) in enumerate(filled[:HEADER_ROWS]):
         below = [rows[j] for j, _ in filled[k + 1 :]]
         typical = median_low([n for _, n in filled[k + 1 :]] or [count])
-        is_index = not rows[i][0] and count == len(rows[i]) - 1 > 0  # pandas gives its index no name
         if k and not below:
             break
-        is_title = count < typical - (is_index or _has_row_names(rows[i], below))
-        is_title |= (
-            len(rows[i]) == 1 < median_low(list(map(len, below or [rows[i]])))
-        )  # also where many cells are empty
-        if _is_comment(rows[i]) or (is_title and not _name_photos(rows[i], below)):
+        if _is_comment(rows[i]) or (_is_title(rows[i], typical, below) and not _name_photos(rows[i], below)):
             continue
         if not _looks_like_data(rows[i], below):
             return Header(_column_names(rows[i], below), i, i + 1)
@@ -100,6 +95,15 @@ def _has_row_names(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool
     longer = [row for row in below if len(row) == len(cells) + 1]
     is_filled = any(row[-1] for row in longer)  # otherwise there is a delimiter at the end
     return is_filled and [row[0] for row in longer] == [str(n) for n in range(1, len(below) + 1)]
+
+
+def _is_title(row: Sequence[str], typical: int, below: Sequence[Sequence[str]]) -> bool:
+    """Whether a row has fewer filled cells than the `typical` one of those below it, or a single cell."""
+    count = sum(map(bool, row))
+    is_index = not row[0] and count == len(row) - 1 > 0  # pandas gives its index no name
+    if len(row) == 1 < median_low(list(map(len, below or [row]))):
+        return True  # also where many cells below are empty
+    return count < typical - (is_index or _has_row_names(row, below))
 
 
 def _is_comment(row: Sequence[str]) -> bool:
