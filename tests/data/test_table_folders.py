@@ -407,3 +407,14 @@ def test_photos_beside_the_folder_of_tables_are_found(tmp_path: Path, table: str
         assert dataset.ids.tolist() == [name for name, _ in rows]
         assert isinstance(dataset.images, PhotoImages)
         assert {Path(photo.name).parent for photo in dataset.images.photos} == {tmp_path / images}
+
+
+def test_gzipped_tar_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(tmp_path / "shop/styles.csv", ["image", "label"], photos(tmp_path / "shop/images"))
+    packed = Path(shutil.make_archive(str(tmp_path / "shop"), "gztar", tmp_path / "shop"))
+    copies = []
+    copy = shutil.copyfileobj
+    monkeypatch.setattr(shutil, "copyfileobj", lambda *args: (copies.append(args), copy(*args)))
+    dataset = read(packed)
+    assert (len(dataset), dataset.format, len(copies)) == (9, "table", 1)
+    assert all(dataset.images[i].size for i in range(9))

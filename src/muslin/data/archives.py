@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,9 @@ FREE_ENTRY_BYTES = 2**20
 """What any file in a zip may grow to, however small it is packed."""
 
 MAX_FILES = 5_000_000
+
+_UNPACKED: ContextVar[dict[Path, Any] | None] = ContextVar("unpacked tars", default=None)
+"""Within `unpacking_once`, the temporary file of each gzipped tar."""
 
 UTF_8_NAME = 0x800
 """Flag of a zip entry whose name is UTF-8; others are cp437 (APPNOTE 6.3.10, 4.4.4), though not all programs comply."""
@@ -262,8 +266,27 @@ def _tar_entries(path: Path, plain: Path, notes: FolderNotes) -> Iterator[tuple[
                 raise tarfile.ReadError(f"the header at byte {archive.offset:,} is damaged")
 
 
+@contextmanager
+def unpacking_once() -> Iterator[None]:
+    """Within it, a gzipped tar is unpacked once, however often it is opened."""
+    token = _UNPACKED.set({})
+    try:
+        yield
+    finally:
+        _UNPACKED.reset(token)
+
+
 def _unpacked_tar(path: Path) -> Any:
     """The tar in a gzip file as a temporary file, deleted when no longer referenced."""
+    known = _UNPACKED.get()
+    if known is None:
+        return _unpack(path)
+    if path not in known:
+        known[path] = _unpack(path)
+    return known[path]
+
+
+def _unpack(path: Path) -> Any:
     with open_data_file(path) as packed, storage_errors(Path(tempfile.gettempdir())):
         file = tempfile.NamedTemporaryFile(prefix="muslin-", suffix=".tar")  # noqa: SIM115
         try:
