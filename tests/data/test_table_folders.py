@@ -228,6 +228,18 @@ def test_tables_without_labels_are_refused_for_what_they_lack(tmp_path: Path) ->
     assert (error.value.code, error.value.params["decimal"]) == ("label_column_not_found", ["price"])
 
 
+def test_text_files_are_tables_where_they_label_the_photos(tmp_path: Path) -> None:
+    rows = [*photos(tmp_path / "front", "{kind}{n}.jpg"), *photos(tmp_path / "back", "b{kind}{n}.jpg", first=3)]
+    (tmp_path / "README.txt").write_text('A 5" heel, and\n"more\n')
+    assert read(tmp_path).targets[0].classes == ("back", "front")
+    text = "Bild\tArt\r\n" + "".join(f"{name}\t{kind}\r\n" for name, kind in rows)
+    (tmp_path / "list.txt").write_text(text, encoding="utf-16")
+    with pytest.raises(DataError) as error:
+        read(tmp_path)
+    assert error.value.params["table"] == "list.txt"
+    assert read(tmp_path, format="table").targets[0].classes == CLASSES
+
+
 def test_tables_with_a_class_each_are_named(tmp_path: Path) -> None:
     rows = photos(tmp_path / "images")
     for kind in ("dress", "hat"):

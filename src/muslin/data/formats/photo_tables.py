@@ -10,7 +10,14 @@ from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.formats import folders, pixels
 from muslin.data.formats.dataset_from_tables import read_tables
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.formats.table_sources import TABLE_SUFFIXES, Contents, TableGroup, TableSource, is_container
+from muslin.data.formats.table_sources import (
+    TABLE_SUFFIXES,
+    TEXT_SUFFIXES,
+    Contents,
+    TableGroup,
+    TableSource,
+    is_container,
+)
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import Photo, PhotoImages
 from muslin.data.tables import TableFile, detect_kind, open_table, peek_text
@@ -42,6 +49,9 @@ DAMAGE = frozenset({"csv_quote_open", "csv_line", "text_encoding", "json_file", 
 
 METADATA_NAMES = ("metadata.", "_classes.")
 """Beginnings of names of tables that always describe the photos beside them: Hugging Face's and Roboflow's."""
+
+MAX_LISTS = 10
+"""Text files that are tried as tables, the nearest to the top first."""
 
 NO_CLASS = re.compile("[0-9a-f]+", re.IGNORECASE)
 """Folders among which photos are distributed by number, so that none has too many."""
@@ -154,7 +164,9 @@ def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]
     found = [g for g in groups if any(map(names_photos, contents.sources(g.names[:2], options.images)))]
     if damage and not found:
         raise damage[0]
-    return found
+    lists = contents.groups(TEXT_SUFFIXES)[:MAX_LISTS] if contents.has_photos and not found else []
+    lists = [g for g in lists if any(map(names_photos, contents.sources(g.names[:2], options.images)))]
+    return found or [g for g in lists if _class_count(_with_labels(contents, g, options)) > 1]
 
 
 def _with_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> Dataset | None:

@@ -30,6 +30,9 @@ TABLE_SUFFIXES = tuple(
     for packed in ("", ".gz")
 )
 
+TEXT_SUFFIXES = (".txt", ".lst")
+"""Of files that are tables only if they name photos and have labels, and no other file does."""
+
 OWN_TABLES = frozenset({"exclude.csv"})
 """Tables that muslin itself writes beside photos."""
 
@@ -107,10 +110,10 @@ class Contents:
         self.keep_alive: list[Any] = [archive]
         self._extracted: dict[str, Path] = {}
 
-    def groups(self) -> list[TableGroup]:
+    def groups(self, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> list[TableGroup]:
         """The tables, those that belong together as one, nearest to the top first."""
         names_of: dict[str, list[str]] = {}
-        for name in filter(is_table, self._files):
+        for name in (name for name in self._files if is_table(name, suffixes)):
             names_of.setdefault(_pattern(name), []).append(name)
         groups = [TableGroup(pattern, tuple(sorted(names, key=_order))) for pattern, names in names_of.items()]
         return sorted(groups, key=lambda group: (group.pattern.count("/"), group.pattern))[:MAX_GROUPS]
@@ -181,7 +184,7 @@ class Contents:
     @cached_property
     def _part_of(self) -> dict[str, str]:
         """Per folder and word in a table's name that means a part, this part."""
-        words = {part_word(name) for name in self._files if is_table(name)}
+        words = {part_word(name) for name in self._files if is_table(name, TABLE_SUFFIXES + TEXT_SUFFIXES)}
         folders = {folder.rpartition("/")[2] for folder in self._folders}
         return parts_by_name(self.path, words | set(filter(is_part_name, folders)))
 
@@ -233,9 +236,9 @@ def part_word(name: str) -> str:
     return next(filter(is_part_name, (*re.split("[^A-Za-z]+", _stem(name)), *reversed(folders))), "")
 
 
-def is_table(name: str) -> bool:
+def is_table(name: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> bool:
     file = name.lower().rpartition("/")[2]
-    return bool(_suffix(file)) and file not in OWN_TABLES and not file.startswith("~$") and not is_hidden(name)
+    return file.endswith(suffixes) and file not in OWN_TABLES and not file.startswith("~$") and not is_hidden(name)
 
 
 def _pattern(name: str) -> str:
@@ -258,4 +261,6 @@ def _stem(name: str) -> str:
 
 def _suffix(name: str) -> str:
     """The suffix of a table that a name has, as it is spelled; "" for none."""
-    return next((name[-len(suffix) :] for suffix in TABLE_SUFFIXES if name.lower().endswith(suffix)), "")
+    return next(
+        (name[-len(suffix) :] for suffix in TABLE_SUFFIXES + TEXT_SUFFIXES if name.lower().endswith(suffix)), ""
+    )
