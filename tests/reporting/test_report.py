@@ -30,7 +30,7 @@ FILES = {
     *("report.html", "class_counts.svg", "network.svg", "learning_curves.svg", "class_metrics.svg"),
     *("confusion_matrix.svg", "reliability_diagram.svg"),
 }
-VOID = {"meta", "link", "img", "br", "hr", "input"}
+VOID = {"meta", "link", "img", "br", "wbr", "hr", "input"}
 
 
 class Page(HTMLParser):
@@ -319,6 +319,17 @@ def _next_steps(
     true, predicted = np.array(labels), np.array(probabilities)
     evaluation = evaluate_multiclass(true, predicted, ("a", "b"))
     return {step.code: step.params for step, _ in insights.next_steps(evaluation, history, true, predicted)}
+
+
+def test_linear_probe_is_not_advised_to_train_fewer_epochs(tmp_path: Path) -> None:
+    history = [{"epoch": n + 1, "train_loss": 0.1, "train_accuracy": 1.0, "validation_loss": 0.1 * (n + 1),
+                "validation_accuracy": 0.8} for n in range(4)]  # fmt: skip
+    inputs = replace(report_inputs(), history=history)
+    assert "fewer epochs" in _page(inputs, tmp_path / "network").text
+    probe = {**inputs.run, "recipe": {**inputs.run.get("recipe", {}), "method": "linear_probe"}}
+    text = _page(replace(inputs, run=probe), tmp_path / "probe").text
+    assert "L-BFGS" in text
+    assert "fewer epochs" not in text
 
 
 def test_next_steps_follow_the_metrics() -> None:

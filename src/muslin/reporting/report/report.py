@@ -53,6 +53,11 @@ class ReportInputs:
     evaluations: Mapping[str, AnyEvaluation]
     probabilities: Mapping[str, NDArray[np.floating[Any]]]
 
+    @property
+    def is_linear_probe(self) -> bool:
+        """Whether only the heads were trained, by a convex loss."""
+        return bool(self.run.get("recipe", {}).get("method") == "linear_probe")
+
     def test_labels(self, target: str) -> NDArray[np.integer[Any]]:
         """The true labels of the test images."""
         return self.dataset.labels[target][self.split.test]
@@ -82,6 +87,9 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
     assert isinstance(evaluation, Evaluation)
     page, reliability = _TargetPage(inputs, target, evaluation), evaluation.reliability
     explorer = page.explorer()
+    history = (
+        () if inputs.is_linear_probe else inputs.history
+    )  # other epochs or augmentation do not help a linear probe
     drawings = shared_drawings(inputs, target, page.classes_shown)
     drawings["confusion_matrix"] = plots.confusion_matrix_plot(evaluation, page.classes_shown)
     raw_bins = reliability.before_calibration.bins if reliability else ()
@@ -93,7 +101,7 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
         evaluation=evaluation,
         reliability=reliability,
         baseline=insights.majority_baseline(evaluation),
-        next_steps=insights.next_steps(evaluation, inputs.history, page.labels, page.probabilities),
+        next_steps=insights.next_steps(evaluation, history, page.labels, page.probabilities),
         classes_shown=len(page.classes_shown),
         drawings=drawings,
         samples=page.samples(),
