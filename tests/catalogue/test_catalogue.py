@@ -86,7 +86,7 @@ def tagged(path: Path, rows: Sequence[Any] = ROWS) -> bytes:
         ),
         pytest.param(
             b'"sku","name"\n"1","a","x"\n"2","b","y"\n"3","c","z"\n',
-            b'"sku","name","tag","probability","prediction_set"\n"1","a","x","Shirt","0.9877","Shirt|Coat"\n'
+            b'"column 1","sku","name","tag","probability","prediction_set"\n"1","a","x","Shirt","0.9877","Shirt|Coat"\n'
             b'"2","b","y","","",""\n"3","c","z","\xc3\x9c; x","1.0000","\xc3\x9c"\n',
             id="names of rows, as R writes them",
         ),
