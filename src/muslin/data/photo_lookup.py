@@ -226,7 +226,7 @@ class PhotoLookup:
             each = (self.locate(name, as_spelled) for name in names)
             found = next((found for found in each if isinstance(found.photo, Photo)), self.locate(names[0], as_spelled))
             several = len(names) > 1
-            return Found(found.photo, "photos_first_of_several", text, len(names) - 1) if several else found
+            return Found(found.photo, "photos_first_of_several", "|".join(names), len(names) - 1) if several else found
         return Found(ImageError("no_such_photo", path=text), "", text) if as_spelled else self._by_index(text)
 
     def _as_spelled(self, cell: str) -> list[Photo]:
