@@ -15,7 +15,9 @@ from muslin.data.tables.text_encoding import TextEncoding, find_encoding
 from muslin.errors import DataError
 
 MAX_LINE_CHARACTERS = 2**24
-"""Characters of a line in which the delimiter is searched."""
+"""Characters of a line in which the delimiter is searched, and of a cell, which can hold a thumbnail in base64."""
+
+csv.field_size_limit(MAX_LINE_CHARACTERS)
 
 EXCEL_DELIMITER = re.compile(r'"?sep=(\\t|[^"\r\n])"?[,;\t|]*\s*', re.IGNORECASE)
 """A first line that tells Excel the delimiter; it is not a row."""

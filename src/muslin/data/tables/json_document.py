@@ -189,8 +189,11 @@ def _fiftyone_labels(document: dict[str, Any], fixes: list[Message]) -> Records:
             return label
         return classes[label if label >= 0 else len(classes)]
 
-    for stem, label in document["labels"].items():
-        yield {"image": stem, "label": name(label)}
+    for number, (stem, label) in enumerate(document["labels"].items(), 1):
+        try:
+            yield {"image": stem, "label": name(label)}
+        except IndexError as error:
+            raise DataError("annotation_category", row=number, name=str(label), choices=classes[:20]) from error
 
 
 def _coco(document: dict[str, Any], fixes: list[Message]) -> Records:
