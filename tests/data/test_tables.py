@@ -360,7 +360,7 @@ def test_dialect_and_encoding_are_found(tmp_path: Path, text: str, encoding: str
         ('1,"a.jpg,hat\n2,b.jpg,"hat"\n3,c.jpg,hat\n', 2),
         ('1,a.jpg,"hat\n2,b.jpg,shirt\n3,c.jpg,hat"\n', 2),
         ('1,a.jpg,hat\n2,b.jpg,"', 3),
-        ('1,"' + "a.jpg,hat\n" * 20_000 + '"\n', 2),
+        ('1,"' + "2,a.jpg,hat\n" * 20_000 + '"\n', 2),
     ],
 )
 def test_open_quote_that_swallows_rows_is_refused(tmp_path: Path, rows: str, line: int) -> None:
