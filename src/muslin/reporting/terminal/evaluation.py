@@ -1,9 +1,9 @@
-"""An evaluation as tables for the terminal, at most 80 columns wide."""
+"""An evaluation for the terminal: tables at most 80 columns wide, and sentences, which are not broken in a pipe."""
 
 from typing import TYPE_CHECKING, TextIO
 
 from muslin.evaluation import AnyEvaluation, Evaluation, Interval, LabelAverages, LabelMetrics, MultilabelEvaluation
-from muslin.reporting.terminal.console import console_for, print_table, printable
+from muslin.reporting.terminal.console import console_for, print_lines, print_table
 from muslin.text import interval_text, percent, plural
 
 if TYPE_CHECKING:
@@ -16,25 +16,25 @@ def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | 
     """Print the metrics with their 95 % intervals, per class, and the most confused pairs."""
     console = console_for(file)
     if title:
-        console.print(printable(title))
+        print_lines(console, title)
     if isinstance(evaluation, MultilabelEvaluation):
         _print_multilabel(evaluation, console)
         return
-    console.print(
+    print_lines(
+        console,
         f"accuracy {percent(evaluation.accuracy)}: {evaluation.correct:,} of {evaluation.n:,} correct "
-        f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence)"
-    )
-    console.print(
+        f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence)",
         f"log loss {evaluation.log_loss:.3f}, Brier score {evaluation.brier_score:.3f}, "
-        f"calibration error {percent(evaluation.expected_calibration_error)}"
+        f"calibration error {percent(evaluation.expected_calibration_error)}",
     )
     if evaluation.n_unlabelled:
         console.print(f"{plural(evaluation.n_unlabelled, 'image')} of unknown class left out")
     if binary := evaluation.binary:
         area = "–" if binary.roc_auc is None else percent(binary.roc_auc)
-        console.print(
-            f"threshold of {printable(binary.positive_class)}: {binary.threshold:.2f}; "
-            f"area under the ROC curve {area} ({interval_text(binary.roc_auc_interval)})"
+        print_lines(
+            console,
+            f"threshold of {binary.positive_class}: {binary.threshold:.2f}; "
+            f"area under the ROC curve {area} ({interval_text(binary.roc_auc_interval)})",
         )
     _print_class_metrics(evaluation, console)
     _print_confused_pairs(evaluation, console)
@@ -73,9 +73,10 @@ def _print_confused_pairs(evaluation: Evaluation, console: "Console") -> None:
 
 
 def _print_multilabel(evaluation: MultilabelEvaluation, console: "Console") -> None:
-    console.print(
+    print_lines(
+        console,
         f"{evaluation.correct_cells:,} of {evaluation.cells:,} known labels correct, on {evaluation.n:,} images; "
-        f"{percent(evaluation.unlabelled_fraction)} of all labels are unknown and left out"
+        f"{percent(evaluation.unlabelled_fraction)} of all labels are unknown and left out",
     )
     names = ("recall", "precision", "F1", "average precision")
     headings = ("in %, with 95 % intervals", "images", *names, "threshold")

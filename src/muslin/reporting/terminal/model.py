@@ -19,7 +19,7 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
     out = console_for()
     for name, test in record["test"].items():
         target = f"{printable(name)}: " if len(record["test"]) > 1 else ""
-        out.print(f"{target}{_test_metric(test)}", style="bold")
+        out.print(f"{target}{_test_metric(test)}", style="bold", soft_wrap=True)
     train_s, images_seen = record["train_s"], record["images_seen"]  # a linear probe sees features, no images
     speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
     recipe, parameters = record["recipe"]["name"], record["parameters"]
