@@ -430,3 +430,11 @@ def test_gzipped_tar_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.Monkey
     dataset = read(packed)
     assert (len(dataset), dataset.format, len(copies)) == (9, "table", 1)
     assert all(dataset.images[i].size for i in range(9))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_archive_whose_table_names_the_class_folders(tmp_path: Path, kind: str) -> None:
+    rows = photos(tmp_path / "shop", "{kind}/{number}.jpg")
+    write_rows(tmp_path / "shop/styles.csv", ["image", "label"], rows)
+    dataset = read(shutil.make_archive(str(tmp_path / "shop"), kind, tmp_path / "shop"))
+    assert (dataset.format, dataset.targets[0].classes, len(dataset)) == ("folders", CLASSES, 9)
