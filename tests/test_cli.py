@@ -259,7 +259,7 @@ def test_closed_output_ends_predict_without_complaint(here: Path) -> None:
 def test_look_describes_a_data_set_as_text_and_json(capfd: Any, here: Path, synthetic: SyntheticDataset) -> None:
     result = invoke(capfd, "look", "garments.csv")
     assert result.code == 0
-    assert "garments: 200 images, the first 28×28 px gray, format pixels" in result.out
+    assert "garments: 200 images, the first 28×28 px gray\ndetected: pixels" in result.out
     assert all(f"{name} " in result.out for name in synthetic.dataset.targets[0].classes)
     summary = invoke(capfd, "look", "garments.csv", "--json").json
     assert summary["images"] == 200

@@ -29,7 +29,7 @@ def print_dataset(dataset: Dataset, file: TextIO | None = None) -> None:
     size = f", the first {width}×{height} px {kind}" if shape else ""
     print_lines(
         console,
-        f"{dataset.name}: {plural(len(dataset), 'image')}{size}, format {dataset.format}",
+        f"{dataset.name}: {plural(len(dataset), 'image')}{size}",
         _detected_format(dataset),
         *filter(None, (dataset.origin, *dataset.fixes, photos_text(photos) if photos else "")),
     )
