@@ -116,8 +116,9 @@ def _looks_like_data(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool
         return True
     others = [other for other in below if list(other) != list(row)]  # equal ones are headers of joined tables
     for i in (i for i, cell in enumerate(row) if CODE.fullmatch(cell)):
-        cells, mask = [other[i] for other in others if i < len(other) and other[i]], _mask(row[i])
-        if cells and all(_mask(cell) == mask for cell in cells):  # mostly the first one differs
+        mask = _mask(row[i])
+        are_alike = (_mask(other[i]) == mask for other in others if i < len(other) and other[i])
+        if next(are_alike, False) and all(are_alike):  # lazily, because mostly the first one differs
             return True
     words = {(i, cell) for i, cell in enumerate(row) if cell and not is_number(cell)}
     return sum(not words.isdisjoint(enumerate(other)) for other in others) >= MIN_RECURRENCES
