@@ -32,9 +32,6 @@ PRODUCT = re.compile(r"id_\d+")
 UNLABELLED = "_unlabeled"
 """FiftyOne's folder of samples without a label."""
 
-NOT_UTF_8 = re.compile("[\udc80-\udcff]")
-"""What stands for a byte of a file's name that is not UTF-8 (PEP 383)."""
-
 ARCHIVE_SUFFIX = re.compile(r"\.(zip|tar|tar\.gz|tgz)$")
 
 MAX_NESTED_CLASSES, MIN_PHOTOS_PER_CLASS = 50, 10
@@ -331,7 +328,13 @@ def _counted(kinds: Iterable[str]) -> list[str]:
 
 def _unicode_name(name: str) -> str:
     """The path as valid Unicode; a part of it whose bytes are not UTF-8 is read as Latin-1."""
-    return "/".join(
-        part.encode("utf-8", "surrogateescape").decode("latin-1") if NOT_UTF_8.search(part) else part
-        for part in name.split("/")
-    )
+    parts = name.encode("utf-8", "surrogateescape").split(b"/")
+    return "/".join(part.decode("utf-8" if _is_utf_8(part) else "latin-1") for part in parts)
+
+
+def _is_utf_8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
