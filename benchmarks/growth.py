@@ -65,7 +65,7 @@ def write_images(selected: list[Point], folder: Path) -> None:
     """The IDX files that the points read: Fashion-MNIST's training images, again from the first after the last."""
     from muslin.data import read
     from muslin.data.dataset import pixel_array
-    from muslin.data.formats import idx
+    from muslin.data.writers.idx import write_part
 
     train = read("fashion-mnist").part("train")
     pixels, labels = pixel_array(train), train.labels["label"]
@@ -75,7 +75,7 @@ def write_images(selected: list[Point], folder: Path) -> None:
             count, side = point["images"], point["side_px"]
             nearest = np.arange(side) * pixels.shape[1] // side
             scaled = pixels[:count, nearest][:, :, nearest]
-            idx.write(np.resize(scaled, (count, side, side, 1)), np.resize(labels, count), place, None)
+            write_part(np.resize(scaled, (count, side, side, 1)), np.resize(labels, count), place, None)
 
 
 def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:

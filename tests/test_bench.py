@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from muslin.data.formats import idx
+from muslin.data.writers.idx import write_part
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
@@ -196,7 +196,7 @@ def test_a_growth_point_is_read_trained_and_predicted(tmp_path):
     random = np.random.default_rng(0)
     folder = growth.folder_of(point, tmp_path)
     folder.mkdir()
-    idx.write(random.integers(0, 256, (300, 20, 20, 1), dtype=np.uint8), np.arange(300) % 10, folder, None)
+    write_part(random.integers(0, 256, (300, 20, 20, 1), dtype=np.uint8), np.arange(300) % 10, folder, None)
     measured = growth.measure(point, tmp_path, seconds=0.01)
     assert measured["steps"] >= growth.MIN_STEPS
     assert {name for measures in growth_plot.TOLD.values() for name in measures} <= measured.keys()

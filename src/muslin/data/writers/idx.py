@@ -42,11 +42,11 @@ def _write(dataset: Dataset, folder: Path, log: Log) -> Written:
     if target.classes != tuple(map(str, sorted(set(labels.tolist())))):
         (folder / classes_file.NAME).write_bytes(classes_file.format_classes(target.classes))
     for part, chosen in indices_by_part(dataset).items():
-        _write_part(pixels[chosen], labels[chosen], folder, part or None)
+        write_part(pixels[chosen], labels[chosen], folder, part or None)
     return warnings, unlabelled + excluded
 
 
-def _write_part(pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]], folder: Path, part: str | None) -> None:
+def write_part(pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]], folder: Path, part: str | None) -> None:
     """Write the two files of one part into `folder`, named like MNIST's; not compressed.
 
     Args:
