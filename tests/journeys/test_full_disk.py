@@ -1,6 +1,5 @@
 """Real file systems that are full or read-only, at each moment of a training; and going on once there is room."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from wholeness import Watch
 
 from command_line import error_object, invoke, refusal
 from muslin.models.bundle import open_bundle
+from muslin.workflows.run_folder import Run
 
 WORDS = ["--epochs", 3, "--set", "batch_size=64", "--set", "widths=16,16"]
 
@@ -111,8 +111,7 @@ def test_a_disk_full_while_sealing_loses_nothing(fails_at: str, roomy: Path, dis
     run.mkdir()
     for name in ("history.jsonl", "checkpoint.safetensors"):
         shutil.copy(roomy / name, run)
-    record = json.loads((roomy / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(record | {"status": "training"}))
+    Run(run).write_record(Run(roomy).record | {"status": "training"})
 
     pages = {path.name: -(-path.stat().st_size // 4096) for path in roomy.iterdir()}
     there = ("history.jsonl", "checkpoint.safetensors", "run.json")
@@ -156,8 +155,8 @@ def test_other_files_are_complete_or_absent_too(garments: Path, roomy: Path, dis
 def test_a_read_only_disk_is_reported(garments: Path, roomy: Path, disk: Disk, capfd: Any) -> None:
     shutil.copytree(roomy, disk.folder / "run")
     shutil.copytree(roomy, disk.folder / "half")
-    record = json.loads((roomy / "run.json").read_text())
-    (disk.folder / "half" / "run.json").write_text(json.dumps(record | {"status": "training"}))
+    half = Run(disk.folder / "half")
+    half.write_record(half.record | {"status": "training"})
     subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
     train = ("train", garments, *WORDS, "--out", disk.folder / "new", "--json")
     assert error_object(invoke(capfd, *train))["code"] == "write_denied"
