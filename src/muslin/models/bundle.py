@@ -7,7 +7,7 @@ that `muslin.models.onnx_check` reads before any runtime does. The format, part 
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -129,10 +129,10 @@ class Bundle:
             _check_calibration_data(self)
             _check_ood_detector(self.ood_detector)
 
-    @cached_property
+    @property
     def cost(self) -> GraphCost:
         """What the graph costs for one image; BundleError where it costs too much."""
-        return check_cost(check_graph(self.model), self.preprocessing.shape, len(self.golden_pixels))
+        return _graph_cost(self.model, self.preprocessing.shape, len(self.golden_pixels))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and all(
@@ -294,6 +294,11 @@ def _is_equal(one: Any, other: Any) -> bool:
 
 
 # --- checks
+
+
+@lru_cache(2)  # a change of thresholds makes a bundle of the same graph
+def _graph_cost(model: bytes, input_shape: tuple[int, int, int], n_golden: int) -> GraphCost:
+    return check_cost(check_graph(model), input_shape, n_golden)
 
 
 def _check_targets(targets: tuple[Target, ...]) -> None:
