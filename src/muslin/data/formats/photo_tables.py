@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from muslin.data.dataset import UNKNOWN, Dataset
-from muslin.data.formats import folders, pixels
+from muslin.data.formats import folders
 from muslin.data.formats.dataset_from_tables import read_tables
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.formats.table_sources import (
@@ -58,15 +58,16 @@ NO_CLASS = re.compile("[0-9a-f]+", re.IGNORECASE)
 
 
 def detect(path: Path) -> str | None:
-    """Why `path` is a table of photos, or None: a table that names photos, or a folder or archive with such."""
+    """Why `path` is a table of photos, or None: a table that names photos, or a folder or archive with such.
+
+    FORMATS asks `pixels` before, so a table is none of pixels.
+    """
     is_table = path.is_file() and path.name.lower().endswith(TABLE_SUFFIXES) and bool(read_head(path, 512).strip())
     by_name = "a table by its name" if is_table else None  # reading it says what is wrong
     try:
         if is_container(path):
             return _detect_among_photos(Contents(path))
         kind = detect_kind(path)
-        if kind is not JsonDocument and pixels.detect(path):
-            return None
         if kind is not Delimited:
             return KINDS[kind]
     except DataError:
