@@ -9,23 +9,19 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Dataset, encode_labels, image_shape, indices_by_part, pixel_array
 from muslin.data.formats import classes_file
 from muslin.data.formats.pixel_layout import infer_shape
-from muslin.data.writers.samples import Written, pixel_warnings, single_target, with_pixels
+from muslin.data.writers.samples import Written, into_new_folder, pixel_warnings, single_target, with_pixels
 from muslin.messages import Log, Message
-from muslin.storage.atomic import atomic_file, atomic_folder
+from muslin.storage.atomic import atomic_file
 
 
-def write(dataset: Dataset, dest: Path, log: Log) -> Written:
-    """Write into the new folder `dest`; class names that a CSV would change are in its classes.txt.
+@into_new_folder
+def write(dataset: Dataset, folder: Path, log: Log) -> Written:
+    """Write into the new `folder`; class names that a CSV would change are in its classes.txt.
 
     Raises:
         DataError: the images differ in size.
-        StorageError: `dest` exists or cannot be written.
+        StorageError: the folder exists or cannot be written.
     """
-    with atomic_folder(dest) as folder:
-        return _write(dataset, folder, log)
-
-
-def _write(dataset: Dataset, folder: Path, log: Log) -> Written:
     target, warnings = single_target(dataset)
     dataset, excluded = with_pixels(dataset, "csv", log)
     warnings += pixel_warnings(dataset, excluded)

@@ -11,24 +11,19 @@ from muslin.data.formats import classes_file
 from muslin.data.formats import folders as folders_format
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.photos import PHOTO_SUFFIXES, PhotoImages, is_hidden
-from muslin.data.writers.samples import Written, photo_files, single_target
+from muslin.data.writers.samples import Written, into_new_folder, photo_files, single_target
 from muslin.errors import DataError
 from muslin.messages import Log, Message
-from muslin.storage.atomic import atomic_folder
 
 
-def write(dataset: Dataset, dest: Path, log: Log) -> Written:
-    """Write into the new folder `dest`.
+@into_new_folder
+def write(dataset: Dataset, folder: Path, log: Log) -> Written:
+    """Write into the new `folder`.
 
     Raises:
         DataError: the folders would be read as other parts or classes.
-        StorageError: `dest` exists or cannot be written.
+        StorageError: the folder exists or cannot be written.
     """
-    with atomic_folder(dest) as folder:
-        return _write(dataset, folder, log)
-
-
-def _write(dataset: Dataset, folder: Path, log: Log) -> Written:
     target, warnings = single_target(dataset)
     labels = np.full(len(dataset), UNKNOWN) if target is None else dataset.labels[target.name]
     classes = () if target is None else target.classes

@@ -9,24 +9,20 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Dataset, indices_by_part, pixel_array
 from muslin.data.formats import classes_file
 from muslin.data.formats.idx import IMAGES_MAGIC, LABELS_MAGIC, MAX_LABEL
-from muslin.data.writers.samples import Written, pixel_warnings, single_target, with_pixels
+from muslin.data.writers.samples import Written, into_new_folder, pixel_warnings, single_target, with_pixels
 from muslin.errors import DataError
 from muslin.messages import Log, Message
-from muslin.storage.atomic import atomic_folder, write_atomically
+from muslin.storage.atomic import write_atomically
 
 
-def write(dataset: Dataset, dest: Path, log: Log) -> Written:
-    """Write into the new folder `dest`; its classes.txt has the names of classes that are not 0, 1, ….
+@into_new_folder
+def write(dataset: Dataset, folder: Path, log: Log) -> Written:
+    """Write into the new `folder`; its classes.txt has the names of classes that are not 0, 1, ….
 
     Raises:
         DataError: there are more than ten classes or no labels, or the images are in colour or differ in size.
-        StorageError: `dest` exists or cannot be written.
+        StorageError: the folder exists or cannot be written.
     """
-    with atomic_folder(dest) as folder:
-        return _write(dataset, folder, log)
-
-
-def _write(dataset: Dataset, folder: Path, log: Log) -> Written:
     target, warnings = single_target(dataset)
     if target is None or len(target.classes) > MAX_LABEL + 1:
         raise DataError("idx_classes", name=dataset.name, n=0 if target is None else len(target.classes))

@@ -1,7 +1,9 @@
 """What writers need of a data set: its one target, its photos' files, or its pixels; and what they cannot hold."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import wraps
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +12,24 @@ from muslin.data.dataset import PARTS, Dataset, PixelImages, Target
 from muslin.data.photos import PhotoImages, unreadable_by_kind
 from muslin.errors import DataError, ImageError
 from muslin.messages import Log, Message, examples
+from muslin.storage.atomic import atomic_folder
 
 MAX_COPIED_BYTES = 2**30
 """Largest photo that is copied."""
 
 Written = tuple[list[Message], list[Message]]
 """Warnings, and why samples were excluded."""
+
+
+def into_new_folder(write: Callable[[Dataset, Path, Log], Written]) -> Callable[[Dataset, Path, Log], Written]:
+    """`write`, which fills an empty folder, as a writer of a folder that is complete or absent."""
+
+    @wraps(write)
+    def write_new(dataset: Dataset, dest: Path, log: Log) -> Written:
+        with atomic_folder(dest) as folder:
+            return write(dataset, folder, log)
+
+    return write_new
 
 
 def single_target(dataset: Dataset) -> tuple[Target | None, list[Message]]:
