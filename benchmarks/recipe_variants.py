@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from results_file import max_coverage, start_result, write_result
+from results_file import max_coverage, parse_training_arguments, start_result, write_result
 
 N_VALIDATION = 10_000
 SPLIT_SEED = 12345
@@ -25,14 +25,10 @@ SPLIT_SEED = 12345
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
-    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="as with `muslin train --set`")
-    parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
-    parser.add_argument("--note", default="", help="what else a reader of the result should know")
-    arguments = parser.parse_intermixed_args()
+    arguments, changes, seeds = parse_training_arguments(parser)
     head = start_result((__doc__ or "").splitlines()[0], arguments.note)
-    changes = dict(setting.split("=", 1) for setting in arguments.settings)
     runs = []
-    for seed in map(int, arguments.seeds.split(",")):
+    for seed in seeds:
         runs.append({"seed": seed, **train_once(arguments.recipe, changes, seed)})
         print(json.dumps(runs[-1]), flush=True)
     median = {name: statistics.median(run[name] for run in runs) for name in runs[0] if name != "seed"}

@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def parse_training_arguments(parser: ArgumentParser) -> tuple[Namespace, dict[str, str], list[int]]:
+    """The command line of a benchmark that trains with changed settings: its arguments, the settings and the seeds."""
+    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="as with `muslin train --set`")
+    parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    arguments = parser.parse_intermixed_args()
+    changes = dict(setting.split("=", 1) for setting in arguments.settings)
+    return arguments, changes, list(map(int, arguments.seeds.split(",")))
 
 
 def start_result(question: str, note: str, arguments: list[str] | None = None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import argparse
 import json
 from typing import Any
 
-from results_file import start_result, write_result
+from results_file import parse_training_arguments, start_result, write_result
 
 
 def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
@@ -53,13 +53,9 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="as with `muslin train --set`")
-    parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
-    parser.add_argument("--note", default="", help="what else a reader of the result should know")
-    arguments = parser.parse_intermixed_args()
+    arguments, changes, seeds = parse_training_arguments(parser)
     head = start_result((__doc__ or "").splitlines()[0], arguments.note)
-    changes = dict(setting.split("=", 1) for setting in arguments.settings)
-    runs = [{"seed": seed, "epochs": trained(changes, seed)} for seed in map(int, arguments.seeds.split(","))]
+    runs = [{"seed": seed, "epochs": trained(changes, seed)} for seed in seeds]
     write_result(head, {"settings": changes, "runs": runs})
 
 
