@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of fewer points, up to 100,000 images")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0, help="for which a point's steps are timed")
-    parser.add_argument("--threads", type=int, help="the most of them (default: as many as there are cores)")
+    parser.add_argument("--threads", type=int, help="maximum number of threads (default: one per core)")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     parser.add_argument("--write", nargs=2, metavar=("POINTS", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--measure", nargs=2, metavar=("POINT", "FOLDER"), help=argparse.SUPPRESS)

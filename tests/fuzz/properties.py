@@ -223,7 +223,7 @@ def check(
     before: Callable[[], None] = lambda: None,
     phases: Sequence[Phase] = (Phase.generate, Phase.shrink),
 ) -> None:
-    """Check a property with so many examples, which follow from the number; `before` is called before each.
+    """Check a property with the given number of examples, which follow from the number; `before` is called before each.
 
     The files of the last example stay in `folder`: where it fails, those of the simplest that fails.
     """

@@ -33,7 +33,7 @@ MAX_CLOCK_SECONDS = 100
 """A process that waits for something is killed after so long by the clock; a machine can be busy."""
 
 MAX_JOBS = 5000
-"""After so many jobs a new process is started, because caches grow."""
+"""Jobs of one process; a new one follows, because caches grow."""
 
 
 @dataclass(frozen=True)

@@ -139,10 +139,10 @@ class _Places:
         self._order = np.argsort(unsorted, kind="stable").astype(np.uint32)
         self.sorted = unsorted[self._order]
 
-    def of(self, value: int, most: int) -> list[int]:
-        """The places of a hash, at most so many."""
+    def of(self, value: int, limit: int) -> list[int]:
+        """The first `limit` places of a hash."""
         first = last = int(self.sorted.searchsorted(value))
-        while last < min(len(self.sorted), first + most) and self.sorted[last] == value:
+        while last < min(len(self.sorted), first + limit) and self.sorted[last] == value:
             last += 1
         return list(map(int, self._order[first:last]))
 

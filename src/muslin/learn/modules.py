@@ -151,8 +151,8 @@ class Net(nn.Module):
 def logits(scores: Tensor, activation: str) -> Tensor:
     """Scores (count, classes) → numbers whose softmax is the probabilities.
 
-    `sigmoid` is what Keras's `sparse_categorical_crossentropy` makes of the article's sigmoid outputs p: clipped to
-    1e-7…1-1e-7 and divided by their sum, which is the softmax of their logarithms.
+    With `sigmoid`, as in Keras's `sparse_categorical_crossentropy`: the article's sigmoid outputs p are clipped to
+    1e-7…1-1e-7 and divided by their sum, which equals the softmax of their logarithms.
     """
     return scores if activation == "softmax" else torch.sigmoid(scores).clamp(1e-7, 1 - 1e-7).log()
 

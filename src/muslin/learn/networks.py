@@ -58,7 +58,7 @@ class NetworkSpec:
         head_bias: whether the head of a multiclass target has a bias; that of a multilabel target always has, because
             a rare label is improbable before anything is seen.
         pretrained_package: the package with ImageNet weights of it, a pickle of tensors under Apache 2.0; or None.
-        pretrained_sha256: digest of those weights, see `muslin.learn.pretrained.digest`.
+        pretrained_sha256: digest of the pretrained weights, see `muslin.learn.pretrained.digest`.
         native_image_size: side in px of the images that those weights were trained on.
     """
 
@@ -232,7 +232,7 @@ def build_network(
     if name not in NETWORKS:
         raise RecipeError("network_unknown", **unknown(name, NETWORKS))
     spec = NETWORKS[name]
-    layers = tuple(  # a patch has only so many directions as numbers; each direction is two filters, ±
+    layers = tuple(  # a patch has at most one direction for each of its values; each direction is two filters, ±
         replace(layer, filters=min(layer.filters, 2 * layer.kernel_size**2 * input_shape[2]))
         if layer.kind == "whitening"
         else layer

@@ -145,8 +145,8 @@ class Predictor:
         bundle: the model.
         threads: threads of the network and of the decoding; by default the physical cores.
 
-    `name` is what errors call the bundle: its path, where it has one. `check` is whether the golden images are
-    predicted and compared; False is only for a bundle edited on purpose.
+    Errors call the bundle `name`: its path, where it has one. With `check`, the golden images are predicted and
+    compared; only a bundle edited on purpose is opened without it.
 
     Raises:
         BundleError: the graph cannot be run, does not fit the bundle, or its probabilities for the golden images are

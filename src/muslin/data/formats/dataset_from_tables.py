@@ -150,7 +150,7 @@ def _join(tables: Sequence[Table]) -> Table:
     return Table(tables[0].path, columns, np.concatenate([table.row_numbers for table in tables]), names_twice=twice)
 
 
-# ── Which column is what ─────────────────────────────────────────────────────────────────────────────────
+# ── The role of each column ─────────────────────────────────────────────────────────────────────────────────
 
 
 def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOptions) -> _Roles:

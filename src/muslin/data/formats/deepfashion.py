@@ -35,8 +35,8 @@ LISTS = {"category": "list_category_img.txt", "attributes": "list_attr_img.txt",
 class Lists:
     """The lists of a release, for the targets `category` and `attributes` as far as they exist.
 
-    `rows` gives the rows for a target, `parts` or `boxes`, with so many cells; `flags` the label of each attribute's
-    value. Without `photos`, those of the first target are all.
+    `rows` gives the rows for a target, `parts` or `boxes`, each with the given number of cells; `flags` gives the label
+    of each attribute's value. Without `photos`, those of the first target are all.
     """
 
     format: str

@@ -26,7 +26,7 @@ CURRENCY = re.compile(r"^[^\w+.,-]{1,3}\s?|\s?(?:[A-Z]{3}|[^\w.,])$")
 """A sign before the number or after it, or a code such as EUR."""
 
 REASONS = ("empty", "single", "distinct", "decimal", "text", "photos")
-"""Why a column is not taken for a label: no cells, one value, almost only different cells, …"""
+"""Why a column is no label: no cells, one value, almost only different cells, …"""
 
 LABEL_SEPARATORS = re.compile(r"[|;,>/]")
 

@@ -98,7 +98,7 @@ def _has_row_names(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool
 
 
 def _is_title(row: Sequence[str], typical: int, below: Sequence[Sequence[str]]) -> bool:
-    """Whether a row has fewer filled cells than the `typical` one of those below it, or a single cell."""
+    """Whether a row has fewer filled cells than the rows below it typically have, or a single cell."""
     count = sum(map(bool, row))
     is_index = not row[0] and count == len(row) - 1 > 0  # pandas gives its index no name
     if len(row) == 1 < median_low(list(map(len, below or [row]))):

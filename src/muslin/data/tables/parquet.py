@@ -22,7 +22,7 @@ from muslin.errors import DataError, ImageError
 
 BATCH_ROWS = 4096
 GROUP_ROWS = 65_536
-"""Rows in a group of those written."""
+"""Rows in each row group that is written."""
 
 SCHEMA_KEY = b"muslin"
 """The schema's metadata in which `muslin convert` stores what each column is."""

@@ -120,7 +120,7 @@ def _places_beside(table: Path) -> list[Path]:
 
 
 def _columns_of_photos(cells_of: Mapping[str, Sequence[Cell]], lookup: PhotoLookup, as_spelled: bool) -> list[str]:
-    """The columns that name different photos, that which names most of them first; the likelier name of equals.
+    """The columns that name different photos: first the one that names most, of equals the one with the likelier name.
 
     Args:
         cells_of: a sample of each column's cells.

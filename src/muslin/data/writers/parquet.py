@@ -21,7 +21,7 @@ from muslin.messages import Log, Message
 from muslin.storage.atomic import atomic_file, check_absent
 
 GROUP_BYTES = 2**24
-"""Photos are written in row groups of about this size, which is what reading one photo holds in memory."""
+"""Size of a row group of photos; reading one photo holds its row group in memory."""
 
 GROUP_PHOTOS = 4096
 
