@@ -12,8 +12,9 @@ from typing import Any
 
 from muslin.data.tables.cells import Row
 from muslin.errors import DataError, StorageError
-from muslin.storage.atomic import storage_errors
+from muslin.storage.atomic import NO_LINKS, storage_errors
 from muslin.storage.locks import lock
+from muslin.storage.outputs import open_side_file
 
 SYNC_S = 1.0
 """Seconds between two flushes to the disk: a power cut loses at most this much work, a killed process none."""
@@ -39,12 +40,10 @@ class Journal:
 
         Raises:
             DataError: a journal exists, and `resume` is false or its inputs were others.
-            StorageError: it cannot be written, or another process uses it.
+            StorageError: it cannot be written, is no file of this user's, or another process uses it.
         """
         self.path = path
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
+        self._file = open_side_file(path)
         try:
             lock(self._file.fileno(), path, "journal_locked")
             self.count, end, old_inputs = _read_valid_lines(self._file, path)
@@ -75,7 +74,7 @@ class Journal:
 
     def rows(self) -> Iterator[Row]:
         """All rows so far, from the first."""
-        with storage_errors(self.path), self.path.open("rb") as file:
+        with storage_errors(self.path), os.fdopen(os.open(self.path, os.O_RDONLY | NO_LINKS), "rb") as file:
             file.readline()
             for line in file:
                 yield from json.loads(line[9:])

@@ -4,8 +4,8 @@ import errno
 import glob
 import os
 import re
+import secrets
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,23 +35,31 @@ _ERROR_CODES = {
 }
 
 
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+"""Flag with which the system opens no symbolic link; 0 where it has none."""
+
+
 @contextmanager
-def atomic_file(path: str | Path, check: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
+def atomic_file(
+    path: str | Path, check: Callable[[Path], object] | None = None, *, replace: bool = True
+) -> Iterator[BinaryIO]:
     """A file to write to that becomes `path`, flushed to the disk, when the block ends without an exception.
 
-    Creates the parent folder. After an exception, the file at `path` is unchanged.
+    Creates the parent folder. After an exception, the file at `path` is unchanged. For a file that a user named, use
+    `muslin.storage.outputs.Output`.
 
     Args:
         check: called with the complete temporary file before it becomes `path`; an exception keeps `path` unchanged.
+        replace: whether a file that is there is replaced; otherwise it stays, and an error is raised.
 
     Raises:
-        StorageError: the disk is full or the place cannot be written.
+        StorageError: the disk is full, the place cannot be written, or the file exists and is not to be replaced.
     """
     path = Path(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_path(path)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
@@ -59,11 +67,25 @@ def atomic_file(path: str | Path, check: Callable[[Path], object] | None = None)
                 os.fsync(file.fileno())
             if check:
                 check(temporary)
-            os.replace(temporary, path)
+            if replace:
+                os.replace(temporary, path)
+            else:
+                _rename_to_new(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """Rename a file unless something is at `path`, even if it came there a moment ago."""
+    try:
+        os.link(temporary, path)
+    except OSError:  # `path` exists, or the file system has no hard links
+        check_absent(path)
+        os.rename(temporary, path)
+    else:
+        temporary.unlink()
 
 
 @contextmanager
@@ -114,15 +136,15 @@ def remove_partial_files(folder: Path) -> None:
     """
     with storage_errors(folder):
         for entry in folder.iterdir():
-            if _is_leftover(entry):
+            if _is_leftover(entry) and not entry.is_dir():  # folders are removed by `atomic_folder`
                 entry.unlink(missing_ok=True)
 
 
-PARTIAL_NAME = re.compile(r"\..+\.(?P<process>\d+)-\d+\.part")
+PARTIAL_NAME = re.compile(r"\..+\.(?P<process>\d+)-[0-9a-f]+\.part")
 
 
 def _temporary_path(path: Path) -> Path:
-    return path.parent / f".{path.name}.{os.getpid()}-{threading.get_ident()}.part"
+    return path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.part"
 
 
 def _is_leftover(entry: Path) -> bool:

@@ -1,0 +1,108 @@
+"""Files that a user names to be written: new, or with `overwrite` in place of a regular file; never an input."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from muslin.errors import StorageError
+from muslin.storage.atomic import NO_LINKS, atomic_file, storage_errors
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file to write, as a user named it.
+
+    Attributes:
+        path: where.
+        overwrite: whether a regular file that is there may be replaced.
+    """
+
+    path: Path
+    overwrite: bool = False
+
+    @classmethod
+    def of(cls, out: "str | Path | Output") -> "Output":
+        """`out`; a path means a new file."""
+        return out if isinstance(out, Output) else cls(Path(out))
+
+    def beside(self, name: str) -> Self:
+        """The file called `name` in the same folder, with the same `overwrite`."""
+        return type(self)(self.path.with_name(name), self.overwrite)
+
+    def check(self, inputs: Iterable[str | Path] = ()) -> None:
+        """Refuse an output before the work starts; `open` and `write` check the place once more.
+
+        Args:
+            inputs: the files and folders that the work reads. Nothing is written onto such a file, however it is
+                called, nor into such a folder. Those that do not exist are passed over.
+
+        Raises:
+            StorageError: the output is or lies in an input, is a folder, a link or a device, exists and is not to be
+                replaced, or its folder cannot be searched.
+        """
+        for source in inputs:
+            if os.path.isdir(source):
+                if self.path.resolve().is_relative_to(Path(source).resolve()):
+                    raise StorageError("output_in_data", path=str(self.path), name=str(source))
+            elif os.path.exists(self.path) and os.path.exists(source) and os.path.samefile(self.path, source):
+                raise StorageError("output_is_input", path=str(self.path), name=str(source))
+        with storage_errors(self.path):
+            try:
+                mode = self.path.lstat().st_mode
+            except FileNotFoundError:
+                return
+        if stat.S_ISDIR(mode):
+            raise StorageError("output_is_folder", path=str(self.path))
+        if not stat.S_ISREG(mode):
+            raise StorageError("output_not_regular", path=str(self.path))
+        if not self.overwrite:
+            raise StorageError("output_exists", path=str(self.path))
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """A file to write to, which gets its name when the block ends without an exception.
+
+        Raises:
+            StorageError: as `check`; or the disk is full, or the place cannot be written.
+        """
+        self.check()
+        with atomic_file(self.path, lambda temporary: self.check(), replace=self.overwrite) as file:
+            yield file
+
+    def write(self, content: bytes | str) -> None:
+        """Write `content`, text as UTF-8 without newline translation.
+
+        Raises:
+            StorageError: as `open`.
+        """
+        with self.open() as file:
+            file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+
+
+def open_side_file(path: Path) -> BinaryIO:
+    """A file of muslin's own beside an output, new or to be continued, for reading and writing without a buffer.
+
+    Raises:
+        StorageError: it is a link, a device or the like, has a second name, or belongs to another user; or the place
+            cannot be written.
+    """
+    flags = os.O_RDWR | NO_LINKS
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            _check_own_file(os.lstat(path), path)
+            handle = os.open(path, flags)
+            _check_own_file(os.fstat(handle), path)
+        return os.fdopen(handle, "r+b", buffering=0)
+
+
+def _check_own_file(found: os.stat_result, path: Path) -> None:
+    is_own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    if not (stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and is_own):
+        raise StorageError("side_file_foreign", path=str(path))
