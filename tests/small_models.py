@@ -63,7 +63,11 @@ def small_bundle(*targets: Target, channels: int = 1, side: int = SIDE, count: i
         golden_pixels=pixels,
         golden_probabilities={t.name: expected_probabilities(t, pixels) for t in targets},
         network={"layers": [{"kind": "mean"}, {"kind": "dense", "units": len(targets[0].classes)}]},
-        provenance={"recipe": "by hand", "seed": 7, "test": {"accuracy": 0.5, "interval": [0.25, 0.75]}},
+        provenance={
+            "recipe": "by hand",
+            "seed": 7,
+            "test": {targets[0].name: {"accuracy": 0.5, "interval": [0.25, 0.75]}},
+        },
     )
 
 

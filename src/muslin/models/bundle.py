@@ -19,8 +19,10 @@ from muslin.errors import BundleError
 from muslin.evaluation.ood import OODDetector
 from muslin.evaluation.selective import CalibrationData
 from muslin.evaluation.thresholds import n_thresholds
-from muslin.models.container import CALIBRATION_PART, check_schema, locating_errors, pack, parse_json, to_json, unpack
+from muslin.models.bundle_schema import MANIFEST, NETWORK, PROVENANCE
+from muslin.models.container import CALIBRATION_PART, locating_errors, pack, to_json, unpack
 from muslin.models.graph_cost import GraphCost, check_cost
+from muslin.models.json_schema import check_schema, parse_json
 from muslin.models.onnx_check import check_graph
 from muslin.storage.atomic import write_atomically
 from muslin.text import MAX_NAME_CHARACTERS, is_safe_name
@@ -31,17 +33,8 @@ FEATURES = "penultimate features"
 MAX_CLASSES = 5_000
 """Classes of all targets together; DeepFashion has 1,050. A confusion matrix of as many takes 200 MB."""
 
-MAX_LAYERS = 10_000
-
 PROBABILITY_RANGE = (-1e-6, 1 + 1e-6)
 """A softmax in float32 may end a rounding above 1."""
-
-_MANIFEST = {
-    "targets": [{"name": str, "classes": [str], "kind": str}],
-    "preprocessing": {"height": int, "width": int, "channels": int, "transform": str},
-    "thresholds": {str: [float]},
-}
-"""The manifest's keys besides the container's."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +108,6 @@ class Bundle:
         with locating_errors(part="manifest.json"):
             _check_targets(self.targets)
             _check_thresholds(self.targets, self.thresholds)
-        with locating_errors(part="network.json"):
-            layers = self.network.get("layers")
-            if isinstance(layers, list) and len(layers) > MAX_LAYERS:
-                raise BundleError("network_layers", found=len(layers), maximum=MAX_LAYERS)
         with locating_errors(part="golden.safetensors"):
             _check_golden(self)
         with locating_errors(part="model.onnx"):
@@ -209,13 +198,14 @@ def read_bundle(file: BinaryIO) -> Bundle:
     """
     manifest, parts = unpack(file)
     with locating_errors(part="manifest.json"):
-        check_schema(manifest, _MANIFEST)
+        check_schema(manifest, MANIFEST)
         targets = tuple(Target(t["name"], tuple(t["classes"]), t["kind"]) for t in manifest["targets"])
         preprocessing = Preprocessing(**manifest["preprocessing"])
     tables = {}
-    for name in ("network.json", "provenance.json"):
+    for name, schema in (("network.json", NETWORK), ("provenance.json", PROVENANCE)):
         with locating_errors(part=name):
             tables[name] = parse_json(parts[name])
+            check_schema(tables[name], schema)
     with locating_errors(part="golden.safetensors"):
         golden = _load_tensors(parts["golden.safetensors"])
         expected = {"pixels", *map(_golden_key, targets)}

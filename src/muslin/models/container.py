@@ -7,16 +7,16 @@ detects damage and careless edits. It is no signature: whoever rewrites the whol
 import hashlib
 import io
 import json
-import math
 import os
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from muslin.errors import BundleError
+from muslin.models.json_schema import check_schema, parse_json
 from muslin.text import UNSAFE_CHARACTERS
 
 FORMAT = "muslin"
@@ -138,46 +138,6 @@ def unpack(file: BinaryIO) -> tuple[dict[str, Any], dict[str, bytes]]:
     return {key: value for key, value in manifest.items() if key not in _MANIFEST}, parts
 
 
-def parse_json(content: bytes) -> dict[str, Any]:
-    """The JSON object in `content`.
-
-    Raises:
-        BundleError: it is not an object; or holds NaN, Infinity, a number that no 64 bits hold, or a text that is not
-            valid Unicode or has control characters other than tabs and line breaks.
-        ValueError: it is not JSON.
-    """
-
-    def refuse(number: str) -> NoReturn:
-        raise BundleError("json_number", found=number[:40])
-
-    def parse_float(text: str) -> float:
-        return value if math.isfinite(value := float(text)) else refuse(text)
-
-    def parse_int(text: str) -> int:
-        return int(text) if len(text) < 20 else refuse(text)
-
-    value = json.loads(content.decode(), parse_constant=refuse, parse_float=parse_float, parse_int=parse_int)
-    if not isinstance(value, dict):
-        raise BundleError("json_not_object")
-    if unsafe := next((text for text in _texts(value) if UNSAFE_CHARACTERS.search(text)), None):
-        raise BundleError("json_text", found=ascii(unsafe)[:40])
-    return value
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a JSON value, keys too."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict):
-            yield from item
-            pending += item.values()
-        elif isinstance(item, list):
-            pending += item
-
-
 def to_json(part: str, value: Any) -> bytes:
     """`value` as the bytes of a part, with U+FFFD for each character in its texts that `parse_json` refuses.
 
@@ -196,29 +156,6 @@ def _with_safe_texts(value: Any) -> Any:
     if isinstance(value, dict):
         return {_with_safe_texts(key): _with_safe_texts(item) for key, item in value.items()}
     return [_with_safe_texts(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def check_schema(value: Any, schema: Any, where: str = "manifest") -> None:
-    """Refuse JSON of another shape: exactly the schema's keys and types, so true is not a number, nothing is ignored.
-
-    Args:
-        schema: a type (float: any number); `[schema]` for a list; a dict of schemas, whose key `str` means any key.
-
-    Raises:
-        BundleError: another key or type.
-    """
-    kind: type = type(schema) if isinstance(schema, dict | list) else schema
-    if type(value) not in ((int, float) if kind is float else (kind,)):
-        raise BundleError("manifest_type", where=where, found=type(value).__name__, expected=kind.__name__)
-    if kind is list:
-        for item in value:
-            check_schema(item, schema[0], where)
-    if kind is dict:
-        if str not in schema and set(value) != set(schema):
-            raise BundleError("manifest_keys", where=where, expected=[*schema])
-        for key, item in value.items():
-            inside = schema[str] if str in schema else schema[key]
-            check_schema(item, inside, key if where == "manifest" else f"{where}.{key}")
 
 
 def _check_start(file: BinaryIO) -> None:

@@ -1,0 +1,66 @@
+"""What the JSON of a `.muslin` file can hold; docs/reference/bundle.md says it in words."""
+
+from muslin.models.json_schema import COUNT, SHARE, Either, Items, Known, Number
+
+MAX_LAYERS = 10_000
+
+MANIFEST = {
+    "targets": [{"name": str, "classes": [str], "kind": str}],
+    "preprocessing": {"height": int, "width": int, "channels": int, "transform": str},
+    "thresholds": {str: [float]},
+}
+"""The manifest's keys besides the container's."""
+
+_SHAPE = Items(COUNT, 1, 4)
+_NUMBER = Number(-1e9, 1e9)
+
+_LAYER = {
+    "name": str,
+    "kind": str,
+    "input": _SHAPE,
+    "output": _SHAPE,
+    "parameters": COUNT,
+    "multiply_adds": COUNT,
+    "block": COUNT,
+    "filters": COUNT,
+    "kernel_size": COUNT,
+    "stride": COUNT,
+    "padding": Either((str, COUNT)),
+    "rate": SHARE,
+    "bias": bool,
+    "output_scale": _NUMBER,
+    "mean": _NUMBER,
+    "std": _NUMBER,
+    "source": str,
+    "learn_scale": bool,
+    "epsilon": SHARE,
+    "momentum": SHARE,
+}
+
+NETWORK = Known(
+    {
+        "name": str,
+        "input": _SHAPE,
+        "tta_flip": bool,
+        "parameters": COUNT,
+        "multiply_adds": COUNT,
+        "layers": Items(Known(_LAYER), 0, MAX_LAYERS),
+    }
+)
+
+_METRIC = Known({"accuracy": SHARE, "f1": SHARE, "interval": Items(SHARE, 2, 2), "n": COUNT})
+
+PROVENANCE = Known(
+    {
+        "name": str,
+        "recipe": Either((str, Known({"name": str, "method": str}))),
+        "seed": COUNT,
+        "command": str,
+        "started": str,
+        "train_s": Number(0, 1e9),
+        "data": Known({"name": str, "format": str, "origin": str, "fingerprint": str, "split": str}),
+        "machine": Known({"processor": str, "cores": COUNT, "memory_gb": Number(0, 1e9), "system": str}),
+        "versions": {str: str},
+        "test": {str: _METRIC},
+    }
+)
