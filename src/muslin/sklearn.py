@@ -17,6 +17,7 @@ from muslin.learn.recipes import SGDRecipe, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.models.bundle import Bundle, seal
 from muslin.models.predictor import Predictor
+from muslin.models.seen_images import SeenImages, digest_images
 from muslin.workflows.train import require_training
 
 MIN_SIDE_PX = 14
@@ -103,9 +104,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             compute = replace(compute, precision="float32")
         self.history_ = fit(net, *arrays, recipe, seed=seed, compute=compute)
         provenance = {"recipe": recipe.to_dict(), "seed": seed}
-        self.model_: Bundle = export(
-            net, (target,), transform="fit", golden=golden_images(dataset, split), provenance=provenance
-        )
+        bundle = export(net, (target,), transform="fit", golden=golden_images(dataset, split), provenance=provenance)
+        digests = digest_images(pixels)
+        self.model_: Bundle = replace(bundle, seen_images=SeenImages.of(digests, digests[:0], bundle.weights))
         self._predictor = Predictor(self.model_)
         return self
 

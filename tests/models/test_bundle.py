@@ -8,7 +8,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,12 @@ from muslin.models.bundle import Bundle, Preprocessing, open_bundle, read_bundle
 from muslin.models.container import locating_errors
 from muslin.models.json_schema import parse_json
 from muslin.models.onnx_check import check_graph
+from muslin.models.seen_images import SeenImages, digest_images
 from small_models import LABEL, brightness_model, small_bundle, with_model
 
 COLOUR = Target("base colour", ("red", "blé", "青"))
 BUNDLE = small_bundle()
-REQUIRED_PARTS = [name for name in container.PARTS if name != container.CALIBRATION_PART]
+REQUIRED_PARTS = [name for name in container.PARTS if name not in container.OPTIONAL_PARTS]
 CALIBRATED = replace(
     BUNDLE,
     calibration_data={
@@ -946,3 +947,44 @@ def test_texts_that_steer_a_terminal_are_refused(content: bytes) -> None:
     with pytest.raises(BundleError) as error:
         parse_json(content)
     assert error.value.code == "json_text"
+
+
+def test_digests_of_seen_images_are_sealed_and_checked(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
+    digests = digest_images(images)
+    seen = SeenImages.of(digests[[0, 1, 1]], digests[[1, 2]], BUNDLE.weights)
+    bundle = replace(BUNDLE, seen_images=seen)
+    assert bundle != BUNDLE
+    seal(bundle, tmp_path / "m.muslin")
+    again = open_bundle(tmp_path / "m.muslin")
+    assert again == bundle
+    assert again.seen_images is not None
+    assert again.seen_images.roles(digests).tolist() == [1, 1, 2, 0, 0]
+    assert again.seen_images.counts() == {"train": 2, "validation": 1}
+    for wrong, code in (
+        (replace(seen, train=seen.train[::-1].copy()), "tensor_range"),
+        (replace(seen, train=seen.train[[0, 0]]), "tensor_range"),
+        (replace(seen, train=seen.train[:0]), "tensor_shape"),
+        (replace(seen, validation=seen.validation.astype(np.int64)), "tensor_shape"),
+        (replace(seen, validation=seen.validation[None]), "tensor_shape"),
+        (replace(seen, salt=seen.salt[:8]), "tensor_shape"),
+    ):
+        with pytest.raises(BundleError) as error:
+            replace(BUNDLE, seen_images=wrong)
+        assert (error.value.code, error.value.params["part"]) == (code, "images.safetensors")
+
+
+def test_other_tensors_beside_the_digests_are_refused() -> None:
+    parts = parts_of(to_bytes(BUNDLE))
+    assert reason(forged({**parts, "images.safetensors": save({"train": np.arange(3, dtype=np.uint64)})})) == (
+        "tensor_names",
+        "images.safetensors",
+    )
+
+
+def test_digest_of_an_image_is_as_documented() -> None:
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
+    salt = blake2b(BUNDLE.weights, digest_size=16, person=b"muslin salt").digest()
+    digest = blake2b(blake2b(image.tobytes(), digest_size=16).digest(), digest_size=8, key=salt).digest()
+    seen = SeenImages.of(digest_images([image]), digest_images([]), BUNDLE.weights)
+    assert (seen.salt.tobytes(), seen.train.tolist()) == (salt, [int.from_bytes(digest, "little")])

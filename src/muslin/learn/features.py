@@ -24,6 +24,7 @@ from muslin.learn.networks import Network, layer_shapes
 from muslin.learn.pretrained import Weights
 from muslin.messages import Log, Message, no_log
 from muslin.models import runtime
+from muslin.models.seen_images import IMAGE_DIGEST_BYTES, ImageDigests, digest_images
 from muslin.storage.atomic import cache_folder, remove_partial_files, write_atomically
 from muslin.storage.scratch import ScratchArray
 
@@ -38,16 +39,29 @@ MAX_CACHE_BYTES = 2 * 10**9
 
 LOG_EVERY_S = 5
 
+CACHE_FORMAT = 2
+"""Rises when the arrays of a cached file change; files of another format are not found."""
+
+CACHED_ARRAYS = ("photos", "images", "features")
+"""Arrays of a cached file: digests of the photos' files and of the images that the network takes, and the features."""
+
+CachedRow = tuple[bytes, NDArray[np.uint8], NDArray[np.float32]]
+"""A photo's row of each of these arrays."""
+
+ExtractedBatch = tuple[dict[int, tuple[NDArray[np.uint8], NDArray[np.float32]]], dict[int, Message]]
+"""By a photo's index its image's digest and its features; and the problem of each that cannot be read."""
+
 
 @dataclass(frozen=True, eq=False)
 class Features:
     """Features of samples in order, on disk; `rows[i]` is the row of sample i in the file.
 
-    `took_s` is the time of their extraction.
+    `image_digests[i]` is that of the image that sample i's features are of, and `took_s` the time of their extraction.
     """
 
     file: ScratchArray
     rows: NDArray[np.int64]
+    image_digests: ImageDigests
     took_s: float = 0.0
 
     @property
@@ -59,7 +73,7 @@ class Features:
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Features":
         """The features of the samples at `indices`, in that order."""
-        return replace(self, rows=self.rows[indices])
+        return replace(self, rows=self.rows[indices], image_digests=self.image_digests[indices])
 
     def blocks(self, size: int = 4096) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """All samples, in the order that reads fastest: (samples, float32 (samples, width)) at a time."""
@@ -103,23 +117,26 @@ def extract(
     for index, digest in enumerate(digests):
         first_with.setdefault(digest, index)
     file = ScratchArray(len(digests), layer_shapes(network)[-1][:1], np.float32)
+    image_digests = np.zeros((len(digests), IMAGE_DIGEST_BYTES), np.uint8)
     cached = set()
-    for digest, row in cache.rows(first_with.keys()):
+    for digest, image_digest, row in cache.rows(first_with.keys()):
         file.write(first_with[digest], row)
+        image_digests[first_with[digest]] = image_digest
         cached.add(digest)
     missing = [index for digest, index in first_with.items() if digest not in cached]
     size = EXTRACTION_BATCH
     batches = [missing[start : start + size] for start in range(0, len(missing), size)]
     extract_batch = _batch_extractor(images, network, weights) if missing else lambda indices: ({}, {})
     problems: dict[int, Message] = {}
-    fresh: list[tuple[bytes, NDArray[np.float32]]] = []
+    fresh: list[CachedRow] = []
     done, logged_at = 0, time.perf_counter()
     try:
         for rows, unreadable in parallel_map(lambda i: extract_batch(batches[i]), len(batches), threads):
             problems |= unreadable
-            for index, row in rows.items():
+            for index, (image_digest, row) in rows.items():
                 file.write(index, row)
-                fresh.append((digests[index], row))
+                image_digests[index] = image_digest
+                fresh.append((digests[index], image_digest, row))
             if len(fresh) >= CACHE_FILE_ROWS:
                 cache.add(fresh)
                 fresh = []
@@ -134,7 +151,7 @@ def extract(
         cache.shrink_to(MAX_CACHE_BYTES)
     row_of = np.array([first_with[digest] for digest in digests], dtype=np.int64)
     unreadable = {i: _photo_problem(images, i) for i, row in enumerate(row_of) if int(row) in problems}
-    return Features(file, row_of, time.perf_counter() - started), unreadable
+    return Features(file, row_of, image_digests[row_of], time.perf_counter() - started), unreadable
 
 
 def _photo_problem(images: ResizedPhotos, index: int) -> Message:
@@ -148,16 +165,15 @@ def _photo_problem(images: ResizedPhotos, index: int) -> Message:
 
 def _batch_extractor(
     images: ResizedPhotos, network: Network, weights: Weights
-) -> Callable[[list[int]], tuple[dict[int, NDArray[np.float32]], dict[int, Message]]]:
-    """A function of photos' indices: by index the features, and the problem of each that cannot be read. Safe in
-    threads."""
+) -> Callable[[list[int]], ExtractedBatch]:
+    """A function of photos' indices. Safe in threads."""
     from muslin.learn.export import onnx_graph
 
     backbone = replace(network, heads={}, tta_flip=False)
     model = onnx_graph(backbone, weights).SerializeToString(deterministic=True)
     session = runtime.session(model)  # one thread: the threads are outside
 
-    def extract_batch(indices: list[int]) -> tuple[dict[int, NDArray[np.float32]], dict[int, Message]]:
+    def extract_batch(indices: list[int]) -> ExtractedBatch:
         decoded, problems = {}, {}
         for index in indices:
             try:
@@ -167,7 +183,8 @@ def _batch_extractor(
         if not decoded:
             return {}, problems
         rows = session.run(None, {"pixels": np.stack(list(decoded.values()))})[0]
-        return dict(zip(decoded, rows, strict=True)), problems
+        digested_rows = zip(digest_images(decoded.values()), rows, strict=True)
+        return dict(zip(decoded, digested_rows, strict=True)), problems
 
     return extract_batch
 
@@ -178,7 +195,7 @@ def _cache_key(images: ResizedPhotos, network: Network, weights: Weights) -> str
 
     versions = [version(name) for name in ("muslin", "pillow", "onnxruntime")]
     digest = hashlib.sha256(save(weights)).hexdigest()
-    parts = (network.name, network.input_shape, images.transform, digest, versions)
+    parts = (CACHE_FORMAT, network.name, network.input_shape, images.transform, digest, versions)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
@@ -196,23 +213,24 @@ class FeatureCache:
     def folder(self) -> Path:
         return cache_folder() / "features" / self.key
 
-    def rows(self, photos: Collection[bytes]) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
-        """The cached features of `photos`, which are digests; each once."""
+    def rows(self, photos: Collection[bytes]) -> Iterator[CachedRow]:
+        """What is cached of `photos`, which are digests of files; each once."""
         left = set(photos)
         for path in sorted(self.folder.glob("*.safetensors")):
-            with suppress(OSError, SafetensorError, ValueError):
+            with suppress(OSError, SafetensorError, ValueError, KeyError):
                 content = load_file(path)
-                for photo, row in zip(content["photos"], content["features"], strict=True):
+                for photo, image, row in zip(*(content[name] for name in CACHED_ARRAYS), strict=True):
                     if (key := photo.tobytes()) in left:
                         left.remove(key)
-                        yield key, row
+                        yield key, image, row
 
-    def add(self, fresh: list[tuple[bytes, NDArray[np.float32]]]) -> None:
+    def add(self, fresh: list[CachedRow]) -> None:
         """Cache features by their photos' digests. They are lost where the disk is full or not writable."""
         if not fresh:
             return
-        photos = np.stack([np.frombuffer(photo, np.uint8) for photo, _ in fresh])
-        content = save({"photos": photos, "features": np.stack([row for _, row in fresh])})
+        photos = np.stack([np.frombuffer(photo, np.uint8) for photo, _, _ in fresh])
+        images, features = (np.stack(arrays) for arrays in list(zip(*fresh, strict=True))[1:])
+        content = save(dict(zip(CACHED_ARRAYS, (photos, images, features), strict=True)))
         name = hashlib.sha256(photos.tobytes()).hexdigest()[:32]
         with suppress(StorageError):
             write_atomically(self.folder / f"{name}.safetensors", content)

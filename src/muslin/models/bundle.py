@@ -20,10 +20,11 @@ from muslin.evaluation.ood import OODDetector
 from muslin.evaluation.selective import CalibrationData
 from muslin.evaluation.thresholds import n_thresholds
 from muslin.models.bundle_schema import MANIFEST, NETWORK, PROVENANCE
-from muslin.models.container import CALIBRATION_PART, locating_errors, pack, to_json, unpack
+from muslin.models.container import CALIBRATION_PART, IMAGES_PART, locating_errors, pack, to_json, unpack
 from muslin.models.graph_cost import GraphCost, check_cost
 from muslin.models.json_schema import check_schema, parse_json
 from muslin.models.onnx_check import check_graph
+from muslin.models.seen_images import SALT_BYTES, SeenImages
 from muslin.storage.atomic import write_atomically
 from muslin.text import MAX_NAME_CHARACTERS, is_safe_name
 
@@ -85,6 +86,7 @@ class Bundle:
         calibration_data: per target's name, predictions for images outside the training set. They calibrate the
             probabilities and decide which predictions are accepted; targets without such images are absent.
         ood_detector: detects images unlike the training images; the graph then has an output FEATURES.
+        seen_images: recognises the images that the model was trained and validated on; None where not recorded.
 
     Two bundles are equal when all of this is.
 
@@ -103,6 +105,7 @@ class Bundle:
     thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     calibration_data: Mapping[str, CalibrationData] = field(default_factory=dict, repr=False)
     ood_detector: OODDetector | None = field(default=None, repr=False)
+    seen_images: SeenImages | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         with locating_errors(part="manifest.json"):
@@ -117,6 +120,8 @@ class Bundle:
         with locating_errors(part=CALIBRATION_PART):
             _check_calibration_data(self)
             _check_ood_detector(self.ood_detector)
+        with locating_errors(part=IMAGES_PART):
+            _check_seen_images(self.seen_images)
 
     @property
     def cost(self) -> GraphCost:
@@ -182,6 +187,8 @@ def to_bytes(bundle: Bundle) -> bytes:
     }
     if calibration := _calibration_tensors(bundle):
         parts[CALIBRATION_PART] = save(calibration)
+    if bundle.seen_images is not None:
+        parts[IMAGES_PART] = save(dict(vars(bundle.seen_images)))
     manifest = {
         "targets": [asdict(target) for target in bundle.targets],
         "preprocessing": asdict(bundle.preprocessing),
@@ -213,11 +220,14 @@ def read_bundle(file: BinaryIO) -> Bundle:
             raise BundleError("tensor_names", found=sorted(golden)[:5], expected=sorted(expected))
     with locating_errors(part=CALIBRATION_PART):
         calibration_data, ood_detector = _parse_calibration(parts.get(CALIBRATION_PART), targets)
+    with locating_errors(part=IMAGES_PART):
+        seen_images = _parse_seen_images(parts.get(IMAGES_PART))
     return Bundle(
         targets=targets,
         preprocessing=preprocessing,
         calibration_data=calibration_data,
         ood_detector=ood_detector,
+        seen_images=seen_images,
         model=parts["model.onnx"],
         weights=parts["weights.safetensors"],
         golden_pixels=golden["pixels"],
@@ -259,6 +269,15 @@ def _parse_calibration(
     if tensors:
         raise BundleError("tensor_unknown", names=sorted(tensors)[:5])
     return calibration_data, ood_detector
+
+
+def _parse_seen_images(content: bytes | None) -> SeenImages | None:
+    if content is None:
+        return None
+    tensors, expected = _load_tensors(content), [f.name for f in fields(SeenImages)]
+    if set(tensors) != set(expected):
+        raise BundleError("tensor_names", found=sorted(tensors)[:5], expected=expected)
+    return SeenImages(**tensors)
 
 
 def _golden_key(target: Target) -> str:
@@ -374,3 +393,13 @@ def _check_ood_detector(detector: OODDetector | None) -> None:
         is_valid = values.dtype == np.float32 and values.ndim == ndim and values.size and np.isfinite(values).all()
         if not is_valid or (ndim == 1 and (np.diff(values) < 0).any()):
             raise BundleError("tensor_range", name=f"ood_detector/{name}")
+
+
+def _check_seen_images(seen: SeenImages | None) -> None:
+    if seen is None:
+        return
+    check_tensor("salt", seen.salt, np.uint8, (SALT_BYTES,))
+    for name, values, at_least in (("train", seen.train, 1), ("validation", seen.validation, 0)):
+        check_tensor(name, values, np.uint64, (max(values.size, at_least),))
+        if (values[1:] <= values[:-1]).any():
+            raise BundleError("tensor_range", name=name)

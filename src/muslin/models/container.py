@@ -32,9 +32,11 @@ PARTS = {  # in the file's order, with the largest size of each in bytes
     "model.onnx": 1024 * MIB,
     "weights.safetensors": 1024 * MIB,
     "calibration.safetensors": 256 * MIB,
+    "images.safetensors": 256 * MIB,
 }
 CALIBRATION_PART = "calibration.safetensors"
-"""The only optional part."""
+IMAGES_PART = "images.safetensors"
+OPTIONAL_PARTS = (CALIBRATION_PART, IMAGES_PART)
 
 _SEAL = b"sha256:%s"
 _SEAL_BYTES = len(_SEAL % hashlib.sha256().hexdigest().encode())
@@ -201,7 +203,7 @@ def _check_directory(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
         if names.count(name) > 1:
             raise BundleError("part_duplicate", part=name)
     for name in PARTS:
-        if name not in names and name != CALIBRATION_PART:
+        if name not in names and name not in OPTIONAL_PARTS:
             raise BundleError("part_missing", part=name)
     for entry in entries:
         name, maximum = entry.filename, PARTS[entry.filename]

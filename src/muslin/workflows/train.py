@@ -30,6 +30,7 @@ from muslin.learn.pretrained import INSTALL, has_imagenet_weights
 from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_recipe, choose_recipe
 from muslin.learn.recipes import FineTuneRecipe, LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message, no_log
+from muslin.models.seen_images import ImageDigests, SeenImages, digest_dataset
 from muslin.storage.atomic import remove_partial_files
 from muslin.storage.locks import locked_folder
 from muslin.workflows import run_folder as runs
@@ -83,10 +84,11 @@ class Callbacks:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What training takes: the readable images, their split, and their features from a frozen backbone."""
+    """What training takes: the readable images, their split and digests, and their features from a frozen backbone."""
 
     dataset: Dataset
     split: Split
+    digests: ImageDigests
     features: "Features | None" = None
 
 
@@ -337,6 +339,8 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
     provenance = {name: record[name] for name in names}
     golden = golden_images(dataset, parts)
     bundle = export(net, dataset.targets, transform=dataset.transform, golden=golden, provenance=provenance)
+    seen_images = SeenImages.of(data.digests[parts.train], data.digests[parts.validation], bundle.weights)
+    bundle = replace(bundle, seen_images=seen_images)
     infer_raw = None
     if isinstance(recipe, LinearProbeRecipe) and not recipe.tta_flip:  # flipped photos have no features yet
         assert data.features is not None
@@ -389,7 +393,8 @@ def prepare_data(
     parts = split_for_recipe(dataset, recipe, seed)
     sets = {part: getattr(parts, part) for part in PARTS}
     messages = copy_messages(dataset, sets, drawn=parts.seed is not None)
-    return TrainingData(with_fixes(dataset, messages, log), parts, features)
+    digests = digest_dataset(dataset) if features is None else features.image_digests
+    return TrainingData(with_fixes(dataset, messages, log), parts, digests, features)
 
 
 def _extract_features(

@@ -42,6 +42,7 @@ def model_summary(bundle: Bundle) -> dict[str, Any]:
         "thresholds": {name: list(values) for name, values in bundle.thresholds.items()},
         "calibration": {name: _calibration_summary(bundle, name) for name in bundle.calibration_data},
         "golden_images": len(bundle.golden_pixels),
+        "seen_images": bundle.seen_images and bundle.seen_images.counts(),
         "bytes": {"model": len(bundle.model), "weights": len(bundle.weights)},
     }
 
@@ -69,6 +70,7 @@ def print_model(bundle: Bundle) -> None:
         out,
         f"input: {colours} images of {size.height}×{size.width} px; transform of photos: {size.transform}",
         f"{len(bundle.golden_pixels)} golden images are predicted and compared each time it is opened",
+        _seen_images_line(bundle),
         "",
     )
     rows = [_layer_cells(layer) for layer in _nested(bundle.network, "layers", kind=list) or ()]
@@ -77,6 +79,13 @@ def print_model(bundle: Bundle) -> None:
         if isinstance(count := bundle.network.get(key), int):
             print_lines(out, f"{count:,} {unit}")
     print_lines(out, "", *_provenance_lines(bundle))
+
+
+def _seen_images_line(bundle: Bundle) -> str:
+    if bundle.seen_images is None:
+        return "does not say which images it was trained on, so an evaluation cannot leave them out"
+    counts = {name: f"{n:,}" for name, n in bundle.seen_images.counts().items()}
+    return f"recognises its {counts['train']} training and {counts['validation']} validation images"
 
 
 def _layer_cells(layer: Any) -> tuple[str, ...]:
