@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 UNSAFE_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters other than tabs and line ends, controls of direction, and lone surrogates."""
 
+STEERING_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that steer a terminal, end a line or turn the direction of what follows, and lone surrogates."""
+
 MAX_NAME_CHARACTERS = 500
 """Of a target's or a class's name in a model."""
 
@@ -14,6 +17,15 @@ MAX_NAME_CHARACTERS = 500
 def is_safe_name(name: str) -> bool:
     """Whether a target or class of a model can have this name."""
     return len(name) <= MAX_NAME_CHARACTERS and not UNSAFE_CHARACTERS.search(name)
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""`text` with each of STEERING_CHARACTERS as Python writes it, but those in `keep`.
+
+    >>> print(visible("red\x1b[31m"))
+    red\x1b[31m
+    """
+    return STEERING_CHARACTERS.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], text)
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -268,12 +268,12 @@ def test_all_settings_of_the_recipe_are_listed(tmp_path: Path) -> None:
         assert words in text
 
 
-def test_file_name_that_is_not_unicode_is_replaced(tmp_path: Path) -> None:
+def test_file_name_that_is_not_unicode_is_escaped(tmp_path: Path) -> None:
     inputs = report_inputs()
     evaluation = evaluation_of(inputs)
     error = replace(evaluation.confident_errors[0], id="caf\udce9.png")
     changed = replace(inputs, evaluations={"label": replace(evaluation, confident_errors=(error,))})
-    assert "caf?.png" in _page(changed, tmp_path).text
+    assert "caf\\udce9.png" in _page(changed, tmp_path).text
 
 
 def test_unwritable_folder_is_named(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_predictions_are_shown_with_runner_up_and_errors() -> None:
     printed = _printed(print_predictions, rows)
     assert "Shirt   91.2 %   Coat        5.0 %   review" in printed
     assert f"\n{rows[1].error}\n" in printed
-    assert "c\ufffd[31m.png: no image" in printed
+    assert "c\\x1b[31m.png: no image" in printed
     assert f"1 image: {NOTE}" in printed
 
 

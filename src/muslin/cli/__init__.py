@@ -13,6 +13,7 @@ import click
 
 from muslin.cli.options import COMMANDS
 from muslin.cli.output import escape_unencodable, print_error
+from muslin.printing import log, visible_output
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -32,16 +33,23 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     escape_unencodable()
+    with visible_output():
+        sys.exit(_run_command(sys.argv[1:]))
+
+
+def _run_command(words: list[str]) -> int:
+    """The exit code of the command."""
     # taken out first, so that it can stand anywhere in the line
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
+    arguments = [word for word in words if word != "--debug"]
     try:
-        sys.exit(cli.main(arguments, prog_name="muslin", standalone_mode=False) or 0)
+        return cli.main(arguments, prog_name="muslin", standalone_mode=False) or 0
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 1
     except BrokenPipeError:  # the reader of our output has closed it, as `| head` does
         sys.stderr.close()
-        sys.exit(1)
+        return 1
     except (Exception, KeyboardInterrupt) as error:
-        if debug:
-            traceback.print_exc()
+        if len(arguments) < len(words):
+            log("".join(traceback.format_exception(error)).rstrip())
         stopped = click.Abort() if isinstance(error, KeyboardInterrupt) else error
-        sys.exit(print_error(stopped, as_json="--json" in arguments))
+        return print_error(stopped, as_json="--json" in arguments)

@@ -8,8 +8,9 @@ import click
 
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
-from muslin.cli.output import echo, log, print_json
+from muslin.cli.output import print_json
 from muslin.errors import MuslinError
+from muslin.printing import echo, log
 
 
 @command(

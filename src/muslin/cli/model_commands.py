@@ -8,8 +8,9 @@ import click
 
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
-from muslin.cli.output import echo, log, print_error, print_json, stop_on_signals
+from muslin.cli.output import print_error, print_json, stop_on_signals
 from muslin.errors import DataError, MuslinError
+from muslin.printing import echo, log
 
 
 @command(
@@ -226,7 +227,7 @@ def explain_command(model: str, image: str, out: Path | None, options: dict[str,
 
     explanation = explain_workflow.explain(model, Path(image), explain_workflow.ExplainOptions(**options), log=log)
     if out:
-        write_atomically(out, page(explanation).encode(errors="replace"))  # a file name need not be Unicode
+        write_atomically(out, page(explanation))
     if as_json:
         print_json(explanation.to_dict())
         return

@@ -3,7 +3,6 @@
 import codecs
 import errno
 import io
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,8 @@ from typing import Any
 import click
 
 from muslin.errors import MuslinError, StorageError
+from muslin.printing import echo, log
+from muslin.strict_json import json_text
 
 ASCII_FORMS = {
     "–": "-", "—": "-", "─": "-", "━": "-", "·": "-", "…": "...", "×": "x", "→": "->", "±": "+-", "≥": ">=", "≤": "<=",
@@ -37,24 +38,14 @@ def escape_unencodable() -> None:
             stream.reconfigure(errors="muslin")
 
 
-def echo(text: str, *, err: bool = False) -> None:
-    """Print a line. Without a file click would write UTF-8 to a stream that is ASCII."""
-    click.echo(text, file=sys.stderr if err else sys.stdout)
-
-
-def log(sentence: str) -> None:
-    """Print a sentence about progress to standard error."""
-    echo(sentence, err=True)
-
-
 EXIT_CODES = {"usage": 2, "resume_with_options": 2, "train_without_data": 2, "interrupted": 130}
 """Exit codes of error codes; of all others it is 1."""
 
 
 def print_json(value: Any) -> None:
-    """Print one line of JSON. What is not Unicode, or not in the encoding of the output, is escaped."""
+    """Print one line of JSON. What the encoding of the output lacks is escaped."""
     is_unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf")
-    echo(json.dumps(value, ensure_ascii=not is_unicode).encode(errors="backslashreplace").decode())
+    echo(json_text(value, ascii_only=not is_unicode))
 
 
 def print_error(error: Exception, *, as_json: bool, result: Mapping[str, Any] | None = None) -> int:

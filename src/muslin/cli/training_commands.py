@@ -10,8 +10,9 @@ from click.core import ParameterSource
 
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
-from muslin.cli.output import log, print_json, stop_on_signals
+from muslin.cli.output import print_json, stop_on_signals
 from muslin.errors import MuslinError, RecipeError
+from muslin.printing import log
 
 
 def _recipe_names() -> list[str]:

@@ -24,7 +24,7 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
-from muslin.text import duration, percent, plural, shorten_middle, word_list
+from muslin.text import duration, percent, plural, shorten_middle, visible, word_list
 
 LANGUAGES = ("en", "zh")
 
@@ -38,9 +38,6 @@ MAX_TEXT = 200
 """Characters of a text in a message; a longer one, such as a cell with a whole file in it, lacks its middle."""
 
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
-
-_CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
-"""Characters that end a line or steer a terminal."""
 
 
 def no_log(sentence: str) -> None:
@@ -152,7 +149,7 @@ class _Formatter(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """The text of a parameter on one line: control characters in names are shown as Python writes them."""
-        return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], self._format(value, format_spec))
+        return visible(self._format(value, format_spec))
 
     def _format(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Message):  # a reason within a sentence

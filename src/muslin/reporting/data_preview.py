@@ -1,6 +1,7 @@
 """What `muslin look` shows: a summary of a data set, one image, a class, a sample or the mean of each class."""
 
 import math
+import sys
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, ImageError
 from muslin.images.decoder import Pixels
 from muslin.messages import plain
+from muslin.printing import echo, stream_behind
 from muslin.reporting.image_grids import (
     ColourMode,
     SheetSection,
@@ -23,7 +25,6 @@ from muslin.reporting.image_grids import (
     terminal_image,
 )
 from muslin.reporting.samples import label_text, mean_images, sample_indices
-from muslin.reporting.terminal.console import printable
 from muslin.text import plural
 
 MAX_HEADERS = 1000
@@ -177,6 +178,5 @@ def preview_sheet(dataset: Dataset, selection: ImageSelection) -> bytes:
 def print_preview(dataset: Dataset, selection: ImageSelection) -> None:
     """Print the selected images as characters, each under its caption."""
     for caption, pixels in selected_images(dataset, selection, default_sample=3):
-        print(printable(caption.replace("\n", " · ")))
-        print(terminal_image(apply_colour(pixels, selection.colour)))
-        print()
+        echo(caption.replace("\n", " · "))
+        stream_behind(sys.stdout).write(terminal_image(apply_colour(pixels, selection.colour)) + "\n\n")

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from muslin.errors import DataError, unknown
 from muslin.images.decoder import Pixels
 from muslin.reporting.colours import LIGHT, viridis
+from muslin.reporting.terminal.console import console_for
 from muslin.text import shorten_middle, wrap_lines
 
 ColourMode = Literal["original", "gray", "false"]
@@ -183,7 +184,5 @@ def terminal_image(pixels: Pixels, width: int = 56, *, colour: bool | None = Non
 
 
 def _supports_colour() -> bool:
-    from rich.console import Console
-
-    console = Console()  # its colour system is None where there is no terminal
+    console = console_for()  # its colour system is None where there is no terminal
     return console.color_system == "truecolor" and console.encoding.lower().startswith("utf")

@@ -7,7 +7,6 @@ header nor hide where they come from, and it cannot read the token that the stud
 
 import asyncio
 import hmac
-import json
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
@@ -15,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muslin.errors import MuslinError
+from muslin.strict_json import json_text
 from muslin.studio.requests import language_of
 
 MAX_JSON_BYTES = 2_000_000  # a drawing and a thousand edited kernels fit
@@ -117,6 +117,6 @@ class Guard:
 
 def error_response(error: MuslinError, language: str) -> Response:
     """The error as JSON in `language`, with the status of its code."""
-    content = json.dumps(error.to_dict(language))  # ASCII: a name in it can hold lone surrogates
+    content = json_text(error.to_dict(language))
     retry = {"retry-after": str(RETRY_AFTER_S)} if error.status == 503 else None
     return Response(content, error.status, retry, "application/json")

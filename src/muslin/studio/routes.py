@@ -30,6 +30,7 @@ from muslin.explain.layers import VIEWS, Layer, LayeredModel, ViewName
 from muslin.images import encode_png, shrink
 from muslin.messages import Message
 from muslin.models.predictor import MODEL_FILE
+from muslin.strict_json import json_text
 from muslin.studio.model_files import image_page, model_rows
 from muslin.studio.requests import Body, choice_of, integer_of, language_of, text_of, value_of
 from muslin.studio.workspace import Workspace
@@ -86,7 +87,7 @@ def packed(header: Mapping[str, Any], values: NDArray[Any]) -> bytes:
     """uint32 (little endian) length of the header; the header as JSON, padded with spaces so that the values begin at
     a multiple of 8 bytes; the values, little endian, in C order.
     """
-    text = json.dumps(header, allow_nan=False).encode()
+    text = json_text(header).encode()
     text += b" " * (-(4 + len(text)) % 8)
     ordered = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
     return struct.pack("<I", len(text)) + text + ordered.tobytes()
@@ -99,7 +100,7 @@ def _response(request: Request, answer: Any) -> Response:
         content, kind = packed(*answer), "application/octet-stream"
     else:
         language = language_of(request.headers.get("accept-language", ""))
-        content = json.dumps(localized(answer, language), allow_nan=False).encode()  # names can hold lone surrogates
+        content = json_text(localized(answer, language)).encode()
         kind = "application/json"
     headers = {"cache-control": "no-store"}
     if len(content) > 1000 and "gzip" in request.headers.get("accept-encoding", ""):
@@ -109,11 +110,9 @@ def _response(request: Request, answer: Any) -> Response:
 
 
 def localized(value: Any, language: str) -> Any:
-    """`value` for JSON: messages as objects in `language`, and null for numbers that are not finite."""
+    """`value` for JSON: messages as objects in `language`."""
     if isinstance(value, Message):
         return value.to_dict(language)
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
     if isinstance(value, dict):
         return {key: localized(inside, language) for key, inside in value.items()}
     if isinstance(value, list | tuple):

@@ -42,6 +42,7 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
         studio(folder, port),
         log_level="warning",
         access_log=False,
+        use_colors=False,  # they would be shown as text
         server_header=False,
         http=Connection,
         timeout_graceful_shutdown=5,

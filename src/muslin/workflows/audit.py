@@ -3,7 +3,6 @@
 `data.audit` finds faults, networks of `learn` check the labels, `reporting` makes the page.
 """
 
-import json
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -22,6 +21,7 @@ from muslin.errors import DataError, MissingPartError, RecipeError, StorageError
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Log, no_log
 from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
+from muslin.strict_json import json_text
 from muslin.workflows.train import require_training
 
 if TYPE_CHECKING:
@@ -225,6 +225,5 @@ def _write_audit(folder: Path, dataset: Dataset, result: "Audit") -> None:
     clean = (name for i, name in enumerate(names) if i not in excluded)
     exclusions.write_exclusions(folder / "clean.csv", ("part", "id"), clean)
     write_audit_page(folder / "audit.html", dataset, result)
-    content = json.dumps(result.to_dict(), indent=1, ensure_ascii=False)
     # last, because it marks the audit as complete
-    write_atomically(folder / "audit.json", content.encode(errors="replace") + b"\n")
+    write_atomically(folder / "audit.json", json_text(result.to_dict(), indent=1) + "\n")

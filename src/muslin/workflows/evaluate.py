@@ -1,6 +1,5 @@
 """Evaluate a model on a data set: `muslin evaluate`, and the test set at the end of a training run."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.messages import Log, no_log
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 from muslin.storage.atomic import write_atomically
+from muslin.strict_json import json_text
 from muslin.workflows.selected_part import overlap_warning, select_part, to_model_input
 
 MAX_SLICES = 100
@@ -68,7 +68,7 @@ class EvaluationResult:
         Raises:
             StorageError: the disk is full or the file cannot be written.
         """
-        write_atomically(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        write_atomically(path, json_text(self.to_dict(), indent=2) + "\n")
 
 
 def evaluate(

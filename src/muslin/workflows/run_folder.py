@@ -19,6 +19,7 @@ from muslin.data.split import split
 from muslin.errors import DataError, StorageError
 from muslin.learn.recipes import RECIPES, Recipe
 from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
+from muslin.strict_json import json_text
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,11 @@ class Run:
     def write_record(self, record: dict[str, Any]) -> None:
         """Replace `run.json`; its `sha256` tells whether it was edited afterwards."""
         record = {**record, "sha256": _digest(record)}
-        write_atomically(self.folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.folder / "run.json", json_text(record, indent=2) + "\n")
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
         """Replace `history.jsonl`."""
-        write_atomically(self.folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+        write_atomically(self.folder / "history.jsonl", "".join(json_text(row) + "\n" for row in history))
 
     def summary(self) -> dict[str, Any]:
         """The main facts of a finished run; `muslin train --json` prints them."""

@@ -10,6 +10,7 @@ from muslin.data.tables.json_document import cells_of
 from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError
+from muslin.strict_json import json_text
 
 
 def _parse_line(path: Path, number: int, line: str) -> dict[str, Cell]:
@@ -56,7 +57,7 @@ class JsonLines(TableFile):
             if value:
                 cells = {column.name: typed_value(cell) for column, cell in zip(added, next(new_rows), strict=True)}
                 body = line.rstrip(BLANK)
-                more = json.dumps(cells, ensure_ascii=encoding == "cp1252")[1:]
+                more = json_text(cells, ascii_only=encoding == "cp1252")[1:]
                 line = f"{body[:-1]}, {more}{line[len(body) :]}"
             file.write(line.encode(encoding, "surrogateescape" if encoding == "utf-8" else "replace"))
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +9,7 @@ from typing import BinaryIO
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text, typed_value
 from muslin.data.tables.table_file import TableFile
 from muslin.errors import DataError
+from muslin.strict_json import json_text
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
 """Between cells, by the suffix of the file."""
@@ -39,7 +39,7 @@ class NewTable(TableFile):
                 writer.writerow(map(spreadsheet_text, values))
             else:
                 entry = dict(zip(names, map(typed_value, values), strict=True))
-                text.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                text.write(json_text(entry) + "\n")
             file.write(text.getvalue().encode("utf-8", "surrogateescape"))  # names of files need not be UTF-8
             text.seek(0)
             text.truncate()

@@ -4,7 +4,6 @@ It also stores, under the key SCHEMA_KEY of the schema, what each column is and 
 gives the same targets, labels, parts, groups and ids.
 """
 
-import json
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -19,6 +18,7 @@ from muslin.data.writers.samples import Written, photo_files
 from muslin.errors import DataError
 from muslin.messages import Log, Message
 from muslin.storage.atomic import atomic_file, check_absent
+from muslin.strict_json import json_text
 
 GROUP_BYTES = 2**24
 """Size of a row group of photos; reading one photo holds its row group in memory."""
@@ -112,5 +112,5 @@ def _label_table(dataset: Dataset) -> tuple[Any, str]:
             metadata[name] = names[name]
     if isinstance(dataset.images, PixelImages):
         metadata["pixels"] = dataset.images.pixels.shape[1:]
-    content = json.dumps(metadata, ensure_ascii=False).encode("utf-8")
+    content = json_text(metadata).encode()
     return pa.table(columns).replace_schema_metadata({SCHEMA_KEY: content}), names["image"]

@@ -1,7 +1,6 @@
 """The audit as an HTML page on which a person decides what to exclude. It works offline."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +12,10 @@ from muslin.data.dataset import Dataset
 from muslin.errors import ImageError
 from muslin.messages import table
 from muslin.reporting.image_grids import data_uri, is_small
-from muslin.reporting.report.page import TEMPLATES, page_template
+from muslin.reporting.report.page import TEMPLATES, render_page
 from muslin.reporting.samples import label_text
 from muslin.storage.atomic import write_atomically
+from muslin.strict_json import json_text
 
 FINDINGS_PER_KIND = 60
 """Whoever has looked at this many and still finds faults should correct the data, not click on."""
@@ -52,7 +52,7 @@ def write_audit_page(path: Path, dataset: Dataset, audit: Audit) -> None:
         StorageError: the disk is full or the place cannot be written.
     """
     html = audit_html(dataset, audit)
-    write_atomically(path, html.encode(errors="replace"))  # a file name need not be Unicode
+    write_atomically(path, html)
 
 
 def audit_html(dataset: Dataset, audit: Audit) -> str:
@@ -61,8 +61,9 @@ def audit_html(dataset: Dataset, audit: Audit) -> str:
     cards = _finding_cards(dataset, [findings for *_, findings in groups])
     shown = {image.sample.index for section in cards for _, images in section for image in images}
     hidden, dropped = _hidden_exclusions(dataset, [i for i in audit.exclusions if i not in shown])
-    findings = json.dumps([finding.to_dict() for finding in audit.findings]).encode()
-    return page_template("audit.html.j2").render(
+    findings = json_text([finding.to_dict() for finding in audit.findings]).encode()
+    return render_page(
+        "audit.html.j2",
         audit=audit,
         overview=audit.overview,
         sections=[

@@ -10,7 +10,7 @@ from muslin.images.decoder import Pixels
 from muslin.reporting.colours import DARK, LIGHT
 from muslin.reporting.image_grids import data_uri, is_small
 from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
-from muslin.text import duration, interval_text, percent, plural, short_count, word_list
+from muslin.text import duration, interval_text, percent, plural, short_count, visible, word_list
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -71,8 +71,12 @@ def page_template(name: str) -> "Template":
 
 
 def render_page(template: str, **values: Any) -> str:
-    """A page from the template of that name, without line breaks between a number and its unit."""
-    return page_template(template).render(**values).replace(" %", "\u00a0%")
+    """A page from the template of that name, with control characters of names as text.
+
+    Without line breaks between a number and its unit.
+    """
+    page = page_template(template).render(**values).replace(" %", "\u00a0%")
+    return visible(page, keep="\t\n\r")
 
 
 def _script_hash(script: str) -> str:

@@ -122,7 +122,7 @@ def write_report_files(folder: Path, html: str, drawings: Mapping[str, str]) -> 
         if name not in ("loss_curve", "accuracy_curve"):
             write_atomically(folder / f"{name}.svg", drawing)
     path = folder / "report.html"
-    write_atomically(path, html.encode(errors="replace"))  # a file's name need not be valid Unicode
+    write_atomically(path, html)
     return path
 
 

@@ -1,6 +1,5 @@
 """Two classes over all thresholds: the ROC curve, the precision–recall curve, and the metrics at each threshold."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from muslin.evaluation.binary import BinaryMetrics, binary_clf_curve, operating_point
 from muslin.reporting.svg.svg import PercentPlot, svg_circle, svg_document, svg_polyline
+from muslin.strict_json import json_text
 from muslin.text import percent
 
 SLIDER_STEPS = 100
@@ -59,7 +59,7 @@ def threshold_explorer(
         (current.recall, current.precision),
         f"Average precision {_three_digits(binary.average_precision)}.",
     )
-    data = json.dumps(points, separators=(",", ":"))
+    data = json_text(points)
     return {"current": current, "points": data, "roc": roc, "precision_recall": precision_recall}
 
 

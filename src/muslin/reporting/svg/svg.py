@@ -9,7 +9,7 @@ from html import escape
 from itertools import pairwise
 
 from muslin.reporting.colours import DARK, LIGHT
-from muslin.text import percent, shorten_middle, wrap_lines
+from muslin.text import percent, shorten_middle, visible, wrap_lines
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
 
@@ -55,8 +55,8 @@ def svg_document(width: float, height: float, title: str, description: str, body
 
 
 def xml_escape(text: str) -> str:
-    """`text` escaped for an SVG file; characters that XML does not allow are replaced."""
-    return escape(re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
+    """`text` escaped for an SVG file, without characters that XML does not allow."""
+    return escape(re.sub("[\ufffe\uffff]", "\ufffd", visible(text, keep="\t\n\r")))
 
 
 def svg_text(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from muslin.printing import log, visible_output
+from muslin.reporting.terminal.console import console_for
 from muslin.text import duration
 
 if TYPE_CHECKING:
@@ -18,12 +20,11 @@ def training_progress() -> Iterator[Callable[["Progress"], None]]:
     if not sys.stderr.isatty():
         yield _print_epoch
         return
-    from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as ProgressBar
 
     columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), TextColumn("{task.description}"))
-    with ProgressBar(*columns, console=Console(stderr=True)) as bar:
+    with ProgressBar(*columns, console=console_for(sys.stderr)) as bar, visible_output():
         task = bar.add_task("starting", epoch="")
 
         def show(progress: "Progress") -> None:
@@ -49,11 +50,10 @@ def tagging_progress() -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield lambda done, products: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=console_for(sys.stderr)) as bar, visible_output():
         task, done_before = bar.add_task("", total=None), -1
         start = time.monotonic()
 
@@ -69,7 +69,7 @@ def tagging_progress() -> Iterator[Callable[[int, int], None]]:
 
 def _print_epoch(progress: "Progress") -> None:
     if progress.row:
-        print(_epoch_line(progress), file=sys.stderr, flush=True)
+        log(_epoch_line(progress))
 
 
 def _epoch_line(progress: "Progress") -> str:

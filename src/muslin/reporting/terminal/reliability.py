@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 from muslin.evaluation.intervals import Interval
 from muslin.evaluation.reliability import LeakMetrics, Reliability, SelectiveMetrics, SliceMetrics
 from muslin.evaluation.selective import SET_COVERAGE
-from muslin.reporting.terminal.console import console_for, print_lines, print_table, printable
-from muslin.text import interval_text, percent, plural
+from muslin.reporting.terminal.console import console_for, print_lines, print_table
+from muslin.text import interval_text, percent, plural, visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from muslin.reporting.terminal.visible_console import VisibleConsole
 
 MAX_SLICES_SHOWN = 20
 
@@ -84,11 +84,11 @@ def _leaks_sentence(leaks: LeakMetrics) -> str:
     )
 
 
-def _print_slices(slices: tuple[SliceMetrics, ...], column: str, out: "Console") -> None:
+def _print_slices(slices: tuple[SliceMetrics, ...], column: str, out: "VisibleConsole") -> None:
     if not slices:
         print_lines(out, "", f"No slices: column {column} has fewer than two values.")
         return
-    out.print(f"\nby {printable(column)}", style="bold")
+    out.print(f"\nby {visible(column)}", style="bold")
     weak = ", ".join(s.value for s in slices if s.weak)
     print_lines(
         out,
