@@ -13,13 +13,20 @@ WAIT_S = 30
 @contextmanager
 def running_studio(folder: Path) -> Iterator[str]:
     """The address of the studio of `folder`; the process ends with the block."""
+    with studio_process(folder) as (address, _):
+        yield address
+
+
+@contextmanager
+def studio_process(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """The same, and its process."""
     command = [sys.executable, "-m", "muslin", "studio", str(folder), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             for line in process.stderr:
                 if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                    yield found[0]
+                    yield found[0], process
                     break
             else:
                 raise AssertionError("the studio ended before it printed its address")

@@ -33,14 +33,14 @@ def folder(tmp_path: Path) -> Path:
 def test_other_models_are_used_while_one_is_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opening, go_on, opened = threading.Event(), threading.Event(), []
 
-    def slowly(path: Path, threads: int, name: str) -> Predictor:
+    def slowly(path: Path, name: str) -> InspectedModel:
         opened.append(name)
         if name == "slow.muslin":
             opening.set()
             assert go_on.wait(WAIT_S)
-        return Predictor(small_bundle(), threads, name)
+        return InspectedModel.of(Predictor(small_bundle(), 1, name))
 
-    monkeypatch.setattr(workspace_module.Predictor, "open", slowly)
+    monkeypatch.setattr(workspace_module, "open_within_limits", slowly)
     workspace, found = Workspace(folder), []
     slow = [threading.Thread(target=lambda: found.append(workspace.model("slow.muslin"))) for _ in range(2)]
     for thread in slow:

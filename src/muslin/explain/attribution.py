@@ -15,7 +15,6 @@ and bias kept.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -147,7 +146,6 @@ def default_layer(layered: LayeredModel, target: str) -> str:
     return fine[-1] if fine else max(choices, key=lambda name: int(np.prod(shapes[name][1:])))
 
 
-@lru_cache(maxsize=64)
 def attribution_layers(layered: LayeredModel, target: str) -> tuple[str, ...]:
     """The layers with maps that everything a target's score depends on passes through, by operators that are shown."""
     layered.target(target)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from muslin.errors import BundleError
+from muslin.explain.lazy_property import lazy_property
 from muslin.learn.onnx_operators import Array
 
 
@@ -36,7 +36,7 @@ class Graph:
     outputs: tuple[str, ...]
     model: Any
 
-    @cached_property
+    @lazy_property
     def producers(self) -> dict[str, Node]:
         """Which node makes a named result."""
         return {name: node for node in self.nodes for name in node.outputs if name}

@@ -4,9 +4,8 @@
 edits. The studio's pages, `muslin explain` and a notebook all go through these two.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ from muslin.explain import preprocessing_steps
 from muslin.explain.attribution import Attribution, attribute
 from muslin.explain.image_edits import edit_image
 from muslin.explain.layers import VIEWS, LayeredModel, Trace, split_layers
+from muslin.explain.lazy_property import lazy_property
 from muslin.explain.model_edits import Edit, edit_model
 from muslin.explain.preprocessing_steps import NORMALISED, STEPS, PreprocessingStep
 from muslin.explain.sanity_checks import sanity_checks
+from muslin.images import DecodedImage, decode
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
 from muslin.models.predictor import Predictor
@@ -105,6 +106,7 @@ class Inspection:
         model_edits: see `muslin.explain.model_edits`.
         preprocessed: whether the source is an image as the network takes it.
         name: what to call the image in messages.
+        decode: `muslin.images.decode`, or one like it.
     """
 
     inspected: InspectedModel
@@ -114,8 +116,9 @@ class Inspection:
     model_edits: tuple[Edit, ...] = ()
     preprocessed: bool = False
     name: str | None = None
+    decode: Callable[..., DecodedImage] = decode
 
-    @cached_property
+    @lazy_property
     def model(self) -> InspectedModel:
         """The model with the edits, and without the scaling where that is skipped."""
         edits = list(self.model_edits)
@@ -124,7 +127,7 @@ class Inspection:
             edits += [{"kind": "layer_off", "layer": name} for name in layers]
         return self.inspected.edited(edits)
 
-    @cached_property
+    @lazy_property
     def _preprocessing(self) -> tuple[list[PreprocessingStep], Pixels, tuple[str, ...]]:
         for name in self.skip:
             if name not in STEPS:
@@ -133,9 +136,9 @@ class Inspection:
             pixels = np.asarray(self.source, np.uint8)
             return [PreprocessingStep("model_input", pixels)], pixels, ()
         bundle = self.inspected.bundle
-        return preprocessing_steps.trace_preprocessing(bundle, self.source, self.skip, self.name)
+        return preprocessing_steps.trace_preprocessing(bundle, self.source, self.skip, self.name, self.decode)
 
-    @cached_property
+    @lazy_property
     def pixels(self) -> Pixels:
         """What the network takes, after the edits: uint8 (height, width, channels)."""
         pixels = self._preprocessing[1]
@@ -146,7 +149,7 @@ class Inspection:
         """What was done to the image, as a prediction notes it."""
         return self._preprocessing[2]
 
-    @cached_property
+    @lazy_property
     def trace(self) -> Trace:
         """Every layer's result.
 
@@ -155,7 +158,7 @@ class Inspection:
         """
         return self.model.layered.trace(self.pixels)
 
-    @cached_property
+    @lazy_property
     def steps(self) -> list[PreprocessingStep]:
         """From the file to the input of the first layer."""
         steps = list(self._preprocessing[0])
@@ -170,7 +173,7 @@ class Inspection:
             steps.append(PreprocessingStep(NORMALISED, first_input, optional, skipped, bounds))
         return steps
 
-    @cached_property
+    @lazy_property
     def probabilities(self) -> dict[str, dict[str, float]]:
         """Per target, each class's probability, from the session that predicts."""
         predicted = self.model.predictor.predict_pixels(self.pixels[None])
@@ -179,7 +182,7 @@ class Inspection:
             for t in self.inspected.bundle.targets
         }
 
-    @cached_property
+    @lazy_property
     def predictions(self) -> Predictions:
         """Per target: the most probable class, all probabilities, and the scores where there are such."""
         predictions: Predictions = {}

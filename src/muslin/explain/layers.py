@@ -7,7 +7,6 @@ image. The session does not optimise the graph, because that would fuse layers; 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from muslin.data.dataset import Target
 from muslin.errors import ExplanationError, unknown
 from muslin.explain.graph import Graph, Node, read_graph
 from muslin.explain.image_edits import edge_colour
+from muslin.explain.lazy_property import lazy_property
 from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, kind_words, layer_detail
 from muslin.learn.onnx_operators import Array, Call, window_of
 from muslin.messages import LANGUAGES, Message, table
@@ -106,7 +106,7 @@ class LayeredModel:
     unsupported: tuple[Message, ...]
     session: Any = field(repr=False)
 
-    @cached_property
+    @lazy_property
     def by_name(self) -> dict[str, Layer]:
         return {layer.name: layer for layer in self.layers}
 
@@ -155,7 +155,7 @@ class Trace:
     pixels: NDArray[np.uint8]
     values: Mapping[str, Array]
 
-    @cached_property
+    @lazy_property
     def of_empty_image(self) -> "Trace":
         """The trace of an empty image: every pixel has the colour of this one's edge."""
         return self.layered.trace(np.broadcast_to(edge_colour(self.pixels), self.pixels.shape))

@@ -4,7 +4,7 @@ The steps are made by `muslin.images` while it decodes and transforms, the same 
 differ from it. Most steps can be skipped, to see what difference they make to the prediction.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.explain.layers import WEIGHTED, LayeredModel, Trace
-from muslin.images import TransformTrace, apply_transform, decode
+from muslin.images import DecodedImage, TransformTrace, apply_transform, decode
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
 
@@ -70,7 +70,11 @@ class PreprocessingStep:
 
 
 def trace_preprocessing(
-    bundle: Bundle, source: bytes | Path | Pixels, skip: Collection[str] = (), name: str | None = None
+    bundle: Bundle,
+    source: bytes | Path | Pixels,
+    skip: Collection[str] = (),
+    name: str | None = None,
+    decode: Callable[..., DecodedImage] = decode,
 ) -> tuple[list[PreprocessingStep], Pixels, tuple[str, ...]]:
     """The steps from a file, or from pixels, to what `bundle` takes.
 
@@ -78,6 +82,7 @@ def trace_preprocessing(
         source: a file's bytes or path, or uint8 (height, width, 1 or 3).
         skip: names of steps to skip.
         name: what to call the image in messages.
+        decode: `muslin.images.decode`, or one like it.
 
     Returns:
         The steps; the image as the graph takes it; and the notes that a prediction of it has.
@@ -89,9 +94,11 @@ def trace_preprocessing(
     if isinstance(source, np.ndarray):
         pixels, sent_pixels, is_rotated = source, source, False
     else:
-        sent, decoded = decode(source, name=name, upright=False), decode(source, name=name)
-        pixels, sent_pixels, notes = decoded.pixels, sent.pixels, decoded.notes
-        is_rotated = decoded.notes != sent.notes
+        decoded = decode(source, name=name)
+        pixels, notes = decoded.pixels, decoded.notes
+        has_orientation = any(note.code == "exif_orientation" for note in notes)
+        sent = decode(source, name=name, upright=False) if has_orientation else decoded
+        sent_pixels, is_rotated = sent.pixels, decoded.notes != sent.notes
     height, width, channels = sent_pixels.shape
     size = {"height": height, "width": width, "channels": channels}
     steps = [PreprocessingStep("decoded", sent_pixels, params=size)]

@@ -43,6 +43,9 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 Pixels = NDArray[np.uint8]
 
+MAX_BYTES = 20_000_000
+"""Size of a file; photos of phones are smaller."""
+
 MAX_AVIF_PIXELS = 40_000_000
 """Decoding an AVIF takes 23 bytes per pixel, twice as many as other formats."""
 
@@ -71,7 +74,7 @@ def decode(
     source: bytes | str | Path,
     *,
     max_pixels: int = 50_000_000,
-    max_bytes: int = 20_000_000,
+    max_bytes: int = MAX_BYTES,
     min_side_px: int | None = None,
     name: str | None = None,
     upright: bool = True,
@@ -96,7 +99,7 @@ def decode(
         ImageError: it is missing, empty, too large, cut off, damaged, or in no supported format.
     """
     name = name or (str(source) if isinstance(source, str | Path) else "the image")
-    data = _read_bytes(source, name, max_bytes)
+    data = read_bytes(source, name, max_bytes)
     kind = _file_kind(data, name)
     check_decoding_work(data, name, kind)
     try:
@@ -132,7 +135,7 @@ def read_header(data: bytes, *, name: str) -> tuple[int, int, str]:
     Raises:
         ImageError: it is empty, in no supported format, or its header is damaged.
     """
-    kind = _file_kind(_read_bytes(data, name, len(data)), name)
+    kind = _file_kind(read_bytes(data, name, len(data)), name)
     check_decoding_work(data, name, kind)
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
@@ -154,7 +157,12 @@ def encode_png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
-def _read_bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
+def read_bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
+    """A file's content, from its path or as it is.
+
+    Raises:
+        ImageError: it is missing, a folder, empty, unreadable, or larger than `max_bytes`.
+    """
     if isinstance(source, bytes):
         data = source
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -38,7 +38,10 @@ def studio(folder: Path, port: int) -> Guard:
         language = language_of(request.headers.get("accept-language", ""))
         return error_response(_shown_error(request, error, folder.resolve()), language)
 
-    handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error)
+    async def drop(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # which nobody receives
+
+    handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
     app = Starlette(routes=[*_page_routes(token), *routes(folder)], exception_handlers=handlers)
     hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
     return Guard(app, hosts, token, {"/api/images": MAX_UPLOAD_BYTES})

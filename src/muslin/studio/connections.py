@@ -1,49 +1,99 @@
-"""HTTP connections that cannot wait forever, so that a client which sends nothing holds no place of another."""
+"""HTTP connections that cannot wait forever, so that a slow or silent client holds no place and no memory of others."""
 
 import asyncio
+import socket
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from muslin.messages import Log
+from muslin.text import plural
 
 REQUEST_HEAD_S = 10.0
 """Seconds for the head of a request to arrive; a browser sends it at once."""
 
+READ_S = 30.0
+"""Seconds for the client to read what is left of a response; on this machine it takes a fraction of one."""
+
 MAX_CONNECTIONS = 256
-"""Open connections. One more closes the one that has waited longest for its request."""
+"""Open connections. One more ends the one whose client has kept the studio waiting longest."""
+
+STOP_S = 60
+"""Seconds in which a stop finishes the requests that were accepted."""
+
+REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which says what a stop waits for."""
+
+    def __init__(self, config: uvicorn.Config, log: Log) -> None:
+        super().__init__(config)
+        self._log = log
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if count := len(self.server_state.tasks):
+            self._log(f"finishing {plural(count, 'request', 'requests')}  (Ctrl-C again ends at once)")
+        await super().shutdown(sockets)
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1, but a connection is closed where its request is late, or others need its place."""
+    """uvicorn's HTTP/1.1, but a connection ends where its client is late, or where others need its place."""
 
     _timer: asyncio.TimerHandle | None = None
+    waiting_since = 0.0
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no request is being answered on it."""
-        return self.cycle is None or self.cycle.response_complete
+        """Whether it is the client's turn: to send the rest of a request, or to read a response."""
+        return self._awaits_head_or_reading or self.cycle.more_body
+
+    @property
+    def _awaits_head_or_reading(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete or self.flow.write_paused
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._start_timer()
+        self._await_client(REQUEST_HEAD_S)
         if len(self.connections) > MAX_CONNECTIONS:
-            waiting = [other for other in self.connections if isinstance(other, Connection) and other.is_waiting]
-            min(waiting, key=lambda other: other.waiting_since).transport.close()
+            self._make_place()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._start_timer()
+        if not self.flow.write_paused:
+            self._await_client(REQUEST_HEAD_S)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_client(READ_S)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._await_client(REQUEST_HEAD_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         if self._timer:
             self._timer.cancel()
-        super().connection_lost(exc)
 
-    def _start_timer(self) -> None:
+    def _make_place(self) -> None:
+        others = [other for other in self.connections if isinstance(other, Connection) and other is not self]
+        waiting = [other for other in others if other.is_waiting]
+        if waiting:
+            slowest = min(waiting, key=lambda other: other.waiting_since)
+            slowest.transport.abort()
+            self.connections.discard(slowest)  # the next one may come before asyncio reports this one as lost
+        else:
+            self.transport.write(REFUSAL)
+            self.transport.close()
+
+    def _await_client(self, seconds: float) -> None:
         if self._timer:
             self._timer.cancel()
         self.waiting_since = self.loop.time()
-        self._timer = self.loop.call_later(REQUEST_HEAD_S, self._close_if_waiting)
+        self._timer = self.loop.call_later(seconds, self._end_if_late)
 
-    def _close_if_waiting(self) -> None:
-        if self.is_waiting:
-            self.transport.close()
+    def _end_if_late(self) -> None:
+        if self._awaits_head_or_reading:  # the request guard awaits a body
+            self.transport.abort()  # close() would wait until the client has read everything

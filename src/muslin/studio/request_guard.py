@@ -19,6 +19,7 @@ from muslin.studio.requests import language_of
 
 MAX_JSON_BYTES = 2_000_000  # a drawing and a thousand edited kernels fit
 MAX_REQUESTS = 64  # answered at a time; a page sends a few
+MAX_BODIES_BYTES = 200_000_000  # of the bodies of all requests, until they are answered
 REQUEST_BODY_S = 30.0  # seconds for a request's body to arrive
 RETRY_AFTER_S = 1
 
@@ -52,17 +53,20 @@ class Guard:
         self._origins = {f"http://{host}" for host in self._hosts}
         self._token = token
         self._max_bytes = max_bytes
-        self._running = 0
+        self._running: set[object] = set()  # not while the response is sent: a client can read slowly
+        self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return  # no websocket is served; closing it without a response is a refusal
         maximum, received = self._max_bytes.get(scope["path"], MAX_JSON_BYTES), 0
+        place = object()  # taken once the body is there, so that a slow client holds none
         deadline = asyncio.get_running_loop().time() + REQUEST_BODY_S
         complete = False
 
         async def send_with_headers(event: Message) -> None:
             if event["type"] == "http.response.start":
+                self._running.discard(place)
                 added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 event["headers"] = [*event.get("headers", ()), *added]
             await send(event)
@@ -77,28 +81,38 @@ class Guard:
             except TimeoutError:
                 raise MuslinError("request_late", seconds=REQUEST_BODY_S) from None
             complete = not event.get("more_body", False)
-            received += len(event.get("body", b""))  # a chunked body announces no length
+            size = len(event.get("body", b""))  # counted, because a chunked body announces no length
+            received, self._bodies_bytes = received + size, self._bodies_bytes + size
             if received > maximum:
                 raise MuslinError("request_size", maximum_mb=maximum / 1e6)
+            if self._bodies_bytes > MAX_BODIES_BYTES:
+                raise MuslinError("too_many_requests", maximum=len(self._running))
+            if complete:
+                self._take_place(place)
             return event
 
         headers = Headers(scope=scope)
         try:
             self._check_origin(scope["method"], headers)
-            if self._running >= MAX_REQUESTS:
-                raise MuslinError("too_many_requests", maximum=MAX_REQUESTS)
             size = headers.get("content-length", "0")
             if not (size.isascii() and size.isdigit()) or int(size) > maximum:
                 raise MuslinError("request_size", maximum_mb=maximum / 1e6)
+            if scope["method"] in ("GET", "HEAD"):  # no path reads their body
+                self._take_place(place)
         except MuslinError as error:
             response = error_response(error, language_of(headers.get("accept-language", "")))
             await response(scope, receive, send_with_headers)
         else:
-            self._running += 1
             try:
                 await self._app(scope, receive_limited, send_with_headers)
             finally:
-                self._running -= 1
+                self._running.discard(place)
+                self._bodies_bytes -= received
+
+    def _take_place(self, place: object) -> None:
+        if len(self._running) >= MAX_REQUESTS:
+            raise MuslinError("too_many_requests", maximum=MAX_REQUESTS)
+        self._running.add(place)
 
     def _check_origin(self, method: str, headers: Headers) -> None:
         hosts, tokens = headers.getlist("host"), headers.getlist("x-muslin-token")

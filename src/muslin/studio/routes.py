@@ -11,12 +11,12 @@ import json
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -33,8 +33,12 @@ from muslin.models.predictor import MODEL_FILE
 from muslin.strict_json import json_text
 from muslin.studio.model_files import image_page, model_rows
 from muslin.studio.requests import Body, choice_of, integer_of, language_of, text_of, value_of
+from muslin.studio.work_queue import WorkQueue
 from muslin.studio.workspace import Workspace
 
+LISTING_THREADS = 4  # for requests that only list files
+COMPUTING_THREADS = 16  # most wait for a decoding process or for another thread's result
+MAX_QUEUED = 32  # requests of either kind that are being answered
 MAX_VALUES = 4096  # exact values at a time: a table of 64 × 64
 MAX_THUMBNAIL_PX = 512
 BLOCK_SUMS = ("parameters", "multiply_adds", "multiply_adds_share")
@@ -44,11 +48,15 @@ STEP_IMAGE_PX = 320  # longest side of the images of the preprocessing steps, as
 def routes(folder: Path) -> list[Route]:
     """All paths below /api/, over the files in `folder`."""
     workspace = Workspace(folder.resolve())
+    listing, computing = WorkQueue(LISTING_THREADS, MAX_QUEUED), WorkQueue(COMPUTING_THREADS, MAX_QUEUED)
 
-    def route(method: str, path: str, answer: Callable[[Body], Any]) -> Route:
+    def route(method: str, path: str, answer: Callable[[Body], Any], queue: WorkQueue = computing) -> Route:
         async def handle(request: Request) -> Response:
             body = request.query_params if method == "GET" else await _json_body(request)
-            return _response(request, await run_in_threadpool(answer, body))
+            model = _model_named(body)
+            opened = partial(workspace.open, model) if model else None
+            response: Response = await queue.run(lambda: _response(request, answer(body)), before=opened)
+            return response
 
         return Route(f"/api/{path}", handle, methods=[method])
 
@@ -56,14 +64,14 @@ def routes(folder: Path) -> list[Route]:
         return route("POST", path, lambda body: answer(workspace.inspection(body), body))
 
     async def upload(request: Request) -> Response:
-        key, decoded = await run_in_threadpool(workspace.uploads.add, await request.body())
+        key, decoded = await computing.run(partial(workspace.uploads.add, await request.body()))
         height, width, _ = decoded.pixels.shape
         uploaded = {"image": f"upload:{key}", "width": width, "height": height, "notes": decoded.notes}
         return _response(request, uploaded)
 
     return [
-        route("GET", "models", lambda query: {"models": model_rows(workspace.root)}),
-        route("GET", "images", lambda query: image_page(workspace.root, integer_of(query, "start", 0))),
+        route("GET", "models", lambda query: {"models": model_rows(workspace.root)}, listing),
+        route("GET", "images", lambda query: image_page(workspace.root, integer_of(query, "start", 0)), listing),
         Route("/api/images", upload, methods=["POST"]),
         route("GET", "thumbnail", lambda query: thumbnail(workspace, query)),
         route("POST", "model", lambda body: describe_model(workspace, text_of(body, "model"))),
@@ -71,6 +79,15 @@ def routes(folder: Path) -> list[Route]:
         route("POST", "accuracy", workspace.accuracy),
         *(inspect(path, answer) for path, answer in INSPECTION_ROUTES.items()),
     ]
+
+
+def _model_named(body: Body) -> str | None:
+    """The model that a request needs to be open."""
+    inspection = body.get("inspection")
+    named = inspection if isinstance(inspection, dict) else body
+    model, image = named.get("model"), str(named.get("image"))
+    is_needed = named is inspection or not image.startswith(("file:", "upload:"))
+    return model if isinstance(model, str) and model and is_needed else None
 
 
 async def _json_body(request: Request) -> Body:

@@ -9,6 +9,7 @@ from muslin.errors import DataError, MuslinError
 from muslin.messages import Log
 
 HOST = "127.0.0.1"
+MAX_PENDING = 1024  # connections that the system holds until they are accepted
 
 
 def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
@@ -25,13 +26,13 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
     import uvicorn
 
     from muslin.studio.app import studio
-    from muslin.studio.connections import Connection
+    from muslin.studio.connections import STOP_S, Connection, Server
 
     if not folder.is_dir():
         raise DataError("folder_missing", path=str(folder))
     folder = folder.resolve()
     try:
-        listening = socket.create_server((HOST, port), backlog=128)  # before the address is printed
+        listening = socket.create_server((HOST, port), backlog=MAX_PENDING)  # before the address is printed
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise MuslinError("port_in_use", port=port) from error
@@ -40,16 +41,17 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
     address = f"http://{HOST}:{port}"
     config = uvicorn.Config(
         studio(folder, port),
-        log_level="warning",
+        log_level="error",
         access_log=False,
         use_colors=False,  # they would be shown as text
         server_header=False,
         http=Connection,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=STOP_S,
+        backlog=MAX_PENDING,
         ws="none",
         lifespan="off",
     )
     log(f"serving {folder}\n{address}  (Ctrl-C ends it)")
     if open_browser:
         webbrowser.open(address)
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(config, log).run(sockets=[listening])

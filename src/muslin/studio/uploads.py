@@ -5,9 +5,11 @@ import threading
 from collections import OrderedDict
 
 from muslin.errors import DataError
-from muslin.images import DecodedImage, decode
+from muslin.images import DecodedImage
+from muslin.images.decode_worker import decode_in_worker
+from muslin.images.decoder import MAX_BYTES
 
-MAX_UPLOAD_BYTES = 20_000_000  # as muslin.images.decode: photos of phones are smaller
+MAX_UPLOAD_BYTES = MAX_BYTES
 MAX_UPLOADS = 64  # more than a person compares in one sitting
 MAX_CACHE_BYTES = 200_000_000  # of all uploads: a small part of the memory that a model needs anyway
 
@@ -25,7 +27,7 @@ class UploadCache:
         Raises:
             ImageError: it cannot be decoded; nothing is kept.
         """
-        decoded = decode(content, name="upload", max_bytes=MAX_UPLOAD_BYTES)
+        decoded = decode_in_worker(content, name="upload")
         key = hashlib.sha256(content).hexdigest()[:24]
         with self._lock:
             self._files[key] = content

@@ -1,5 +1,6 @@
 """What the studio has open: models, uploads and the last inspections, each up to a small number."""
 
+import asyncio
 import base64
 import json
 import threading
@@ -10,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
 
 from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.errors import DataError, MuslinError
 from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
-from muslin.images import decode
-from muslin.models.predictor import Predictor
+from muslin.images.decode_worker import decode_in_worker
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
+from muslin.studio.model_worker import open_within_limits
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.uploads import UploadCache
 
@@ -25,7 +27,11 @@ MODELS_KEPT = 3  # open models; each takes a few times its file's size in memory
 INSPECTIONS_KEPT = 6  # each keeps every layer's result for one image, a few MB; a page compares two
 MAX_DRAWING_PX = 128  # side of a drawing, which travels in the page's link
 ACCURACY_IMAGES = 500  # they take seconds, and give a 95 % interval of at most ± 4.4 points
+OPENERS = 2  # models that are opened at a time
 IMAGE_KINDS = ("file", "upload", "golden", "drawing")
+
+ModelKey = tuple[Path, int, int]
+"""A model's path, time of change and size."""
 
 
 class Workspace:
@@ -40,7 +46,8 @@ class Workspace:
         self.root = root
         self.uploads = UploadCache()
         self._lock = threading.Lock()  # held only for the tables, never while a model is opened
-        self._models: OrderedDict[Any, Future[InspectedModel]] = OrderedDict()
+        self._models: OrderedDict[ModelKey, Future[InspectedModel]] = OrderedDict()
+        self._openers = CapacityLimiter(OPENERS)
         self._inspections = lru_cache(INSPECTIONS_KEPT)(self._inspect)
 
     def model(self, name: str) -> InspectedModel:
@@ -51,20 +58,40 @@ class Workspace:
             DataError: there is no such file in the folder.
         """
         key = self._model_key(name)
+        opened, is_new = self._find_or_add(key)
+        if is_new:
+            self._finish_opening(opened, key, name)
+        return opened.result()
+
+    async def open(self, name: str) -> None:
+        """`model`, but without taking a thread while another request opens it.
+
+        Raises:
+            BundleError, DataError: as `model`.
+        """
+        key = self._model_key(name)
+        opened, is_new = self._find_or_add(key)
+        if is_new:
+            await to_thread.run_sync(self._finish_opening, opened, key, name, limiter=self._openers)
+        await asyncio.shield(asyncio.wrap_future(opened))
+
+    def _find_or_add(self, key: ModelKey) -> tuple[Future[InspectedModel], bool]:
+        """The model as it will be open, and whether the caller must open it."""
         with self._lock:
-            is_open = key in self._models
+            is_new = key not in self._models
             opened = self._models.setdefault(key, Future())
             self._models.move_to_end(key)
             if len(self._models) > MODELS_KEPT:
                 self._models.popitem(last=False)
-        if not is_open:
-            try:
-                opened.set_result(InspectedModel.of(Predictor.open(key[0], 1, name)))
-            except BaseException as error:
-                with self._lock:
-                    self._models.pop(key, None)
-                opened.set_exception(error)
-        return opened.result()
+        return opened, is_new
+
+    def _finish_opening(self, opened: Future[InspectedModel], key: ModelKey, name: str) -> None:
+        try:
+            opened.set_result(open_within_limits(key[0], name))
+        except BaseException as error:
+            with self._lock:
+                self._models.pop(key, None)
+            opened.set_exception(error)
 
     def inspection(self, body: Body) -> Inspection:
         """The image in the model, with the edits of both, that a request names.
@@ -75,17 +102,18 @@ class Workspace:
         named = value_of(body, "inspection", dict)
         return self._inspections(self._model_key(text_of(named, "model")), json.dumps(named, sort_keys=True))
 
-    def _model_key(self, name: str) -> tuple[Path, int, int]:
+    def _model_key(self, name: str) -> ModelKey:
         path = file_within(self.root, name, MODEL_SUFFIXES)
         stat = path.stat()
         return path, stat.st_mtime_ns, stat.st_size
 
-    def _inspect(self, model_key: tuple[Path, int, int], named_json: str) -> Inspection:
+    def _inspect(self, model_key: ModelKey, named_json: str) -> Inspection:
         named = json.loads(named_json)
         source, settings = self._image(named)
         return Inspection(
             self.model(named["model"]),
             source,
+            decode=decode_in_worker,
             skip=frozenset(step for step, on in value_of(named, "steps", dict).items() if not on),
             image_edits=value_of(named, "image_edits", dict),
             model_edits=tuple(value_of(named, "model_edits", list)),
@@ -104,7 +132,7 @@ class Workspace:
         source, settings = self._image(body)
         if "preprocessed" in settings:
             return np.asarray(source, np.uint8)
-        return decode(source, name=settings["name"], min_side_px=side).pixels
+        return decode_in_worker(source, name=settings["name"], min_side_px=side).pixels
 
     def _image(self, named: Body) -> tuple[Any, dict[str, Any]]:
         """The image that a request names: as a file, or as pixels of the model's size; and arguments of Inspection."""

@@ -1,0 +1,229 @@
+"""Processes that do work on untrusted files within limits of processor time and memory, and can be ended.
+
+A process answers with JSON and bytes, never with a pickle: a hostile file may have taken it over.
+"""
+
+import atexit
+import json
+import os
+import queue
+import struct
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from typing import IO, Any
+
+from muslin.errors import MuslinError
+from muslin.messages import Message
+
+Params = dict[str, Any]
+Work = Callable[[Params, bytes], tuple[Params, Any]]
+"""Takes JSON values and bytes, and gives such; it may raise a MuslinError."""
+
+CLOCK_FACTOR = 10
+
+MAX_ANSWER_BYTES = 2**31
+_SIZES = struct.Struct("<QQ")  # of the JSON values, and of the bytes
+_MESSAGE = "\0message"  # the key that marks a Message among JSON values
+
+
+class WorkerEnded(Exception):  # noqa: N818 — an event, which the caller turns into an error of its file
+    """The process exceeded a limit, or crashed."""
+
+
+class Workers:
+    """Processes that run one function, one call each at a time. Safe to use from several threads at once.
+
+    They start when they are needed, and are replaced when they end.
+
+    Args:
+        target: `package.module:function`, a `Work`.
+        processes: how many calls run at the same time; others wait.
+        max_s: processor time of one call, in seconds.
+        max_mb: memory of one call, in megabytes beyond what the process has at its start. Only Linux enforces it.
+        max_clock_s: time of one call by the clock, in seconds; by default ten times `max_s`, as a machine can be busy.
+    """
+
+    def __init__(self, target: str, processes: int, max_s: int, max_mb: int, max_clock_s: float | None = None) -> None:
+        self._words = [target, str(max_s), str(max_mb)]
+        self._max_clock_s = max_s * CLOCK_FACTOR if max_clock_s is None else max_clock_s
+        self._free: queue.LifoQueue[_Process | None] = queue.LifoQueue()
+        for _ in range(processes):
+            self._free.put(None)
+
+    def run(self, params: Mapping[str, Any], content: bytes = b"") -> tuple[Params, bytearray]:
+        """What the function makes of `params`, JSON values, and `content`.
+
+        Raises:
+            MuslinError: the function raised it.
+            WorkerEnded: the process exceeded a limit, or crashed.
+        """
+        process = self._free.get()
+        try:
+            if process is None or not process.is_alive:
+                process = _Process(self._words)
+            found, content_found = process.run(params, content, self._max_clock_s)
+        finally:
+            self._free.put(process)
+        if "fault" in found:
+            raise RuntimeError(found["fault"])
+        if "error" in found:
+            kind, code, hint, error_params = found["error"]
+            kinds = {each.__name__: each for each in MuslinError.__subclasses__()}
+            raise kinds.get(kind, MuslinError)(code, hint, **error_params)
+        return found["result"], content_found
+
+    def close(self) -> None:
+        """End the processes; those in use end with their call."""
+        for process in [self._free.get() for _ in range(self._free.qsize())]:
+            if process:
+                process.end()
+            self._free.put(None)
+
+
+class _Process:
+    """One process and the pipes to it."""
+
+    def __init__(self, words: list[str]) -> None:
+        # -P and the import path of this process: not a module of the folder that the command was started in
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", "from muslin.workers import main; main()", *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
+            start_new_session=True,  # so that Ctrl-C reaches only the process that decides what it means
+        )  # fmt: skip
+        atexit.register(self.end)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def run(self, params: Mapping[str, Any], content: bytes, max_clock_s: float) -> tuple[Params, bytearray]:
+        assert self._process.stdin
+        assert self._process.stdout
+        timer = threading.Timer(max_clock_s, self._process.kill)
+        timer.start()
+        try:
+            _send(self._process.stdin, params, content)
+            found = _receive(self._process.stdout)
+        except (OSError, ValueError, RecursionError):
+            found = None
+        finally:
+            timer.cancel()
+        if found is None or not {"result", "error", "fault"} & set(found[0]):
+            self.end()
+            raise WorkerEnded
+        return found
+
+    def end(self) -> None:
+        atexit.unregister(self.end)
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                with suppress(OSError):  # what was left to write has nobody to read it
+                    pipe.close()
+
+
+def _send(pipe: IO[bytes], params: Mapping[str, Any], content: Any) -> None:
+    header, content = json.dumps(_packed(params), default=str).encode(), memoryview(content)
+    pipe.write(_SIZES.pack(len(header), content.nbytes) + header)
+    pipe.write(content)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> tuple[Params, bytearray] | None:
+    """The JSON values and the bytes; None at the end of the pipe."""
+    sizes = pipe.read(_SIZES.size)
+    if len(sizes) < _SIZES.size or sum(_SIZES.unpack(sizes)) > MAX_ANSWER_BYTES:
+        return None
+    parts = []
+    for size in _SIZES.unpack(sizes):
+        part = bytearray(size)
+        if pipe.readinto(part) < size:  # type: ignore[attr-defined]
+            return None
+        parts.append(part)
+    params = _unpacked(json.loads(parts[0]))
+    return (params, parts[1]) if isinstance(params, dict) else None
+
+
+def _packed(value: Any) -> Any:
+    """`value` with messages as JSON values."""
+    if isinstance(value, Message):
+        return {_MESSAGE: [value.code, value.hint_code, _packed(value.params)]}
+    if isinstance(value, Mapping):
+        return {str(name): _packed(inside) for name, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_packed(inside) for inside in value]
+    return value
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {_MESSAGE}:
+            code, hint, params = value[_MESSAGE]
+            return Message(code, hint, **_unpacked(params))
+        return {name: _unpacked(inside) for name, inside in value.items()}
+    return [_unpacked(inside) for inside in value] if isinstance(value, list) else value
+
+
+# ── In the process ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def main() -> None:
+    """Answer each call on stdin on stdout; the arguments are those of `Workers`."""
+    target, max_s, max_mb = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not mix with the answers
+    module, _, name = target.partition(":")
+    work: Work = getattr(import_module(module), name)
+    _limit_memory(max_mb)
+    while call := _receive(sys.stdin.buffer):
+        _limit_processor_time(max_s)
+        _send(answers, *_answer(work, *call))
+
+
+def _answer(work: Work, params: Params, content: bytearray) -> tuple[Params, Any]:
+    try:
+        result, content_found = work(params, bytes(content))
+    except MuslinError as error:
+        return {"error": [type(error).__name__, error.code, error.message.hint_code, error.params]}, b""
+    except MemoryError:
+        sys.exit(1)
+    except Exception:
+        return {"fault": traceback.format_exc()}, b""
+    return {"result": result}, content_found
+
+
+def _limit_memory(max_mb: int) -> None:
+    try:
+        import resource
+
+        with open("/proc/self/statm", encoding="ascii") as sizes:
+            pages = int(sizes.read().split()[0])
+        limit = pages * resource.getpagesize() + max_mb * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        pass  # not Linux
+
+
+def _limit_processor_time(max_s: int) -> None:
+    """Let the system end this process once it has used so much more, which no code in it can prevent."""
+    try:
+        import resource
+
+        used = int(time.process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (used + max_s + 1, resource.RLIM_INFINITY))
+    except (ImportError, OSError, ValueError):
+        pass  # Windows: the clock alone
