@@ -13,6 +13,7 @@ from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Target, pixel_array
 from muslin.data.synthetic import make_garments
 from muslin.errors import StoppedError
+from muslin.learn.checkpoint import Checkpoint
 from muslin.learn.losses import compute_loss
 from muslin.learn.modules import Dropout, Net, to_batch, weights_of
 from muslin.learn.optimizers import optimizers_for, orthogonalise
@@ -55,12 +56,12 @@ def test_resumed_training_has_the_same_weights_bit_for_bit(name, garments, tmp_p
     straight = net_for(r)
     history = fit(straight, *garments, r, seed=3, compute=COMPUTE)
 
-    checkpoint = tmp_path / "checkpoint.safetensors"
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors")
     for stop_after in (1, 3, 2, 5):
         steps = iter(range(1, 100))
         with pytest.raises(StoppedError):
             fit(
-                net_for(r, seed=9 if checkpoint.exists() else 0),  # later on the checkpoint's weights hold
+                net_for(r, seed=9 if checkpoint.path.exists() else 0),  # later on the checkpoint's weights hold
                 *garments,
                 r,
                 seed=3,
@@ -116,18 +117,18 @@ def test_diverged_training_is_refused_with_a_learning_rate(garments):
 
 
 def test_foreign_and_damaged_checkpoints_are_refused(garments, tmp_path):
-    checkpoint = tmp_path / "checkpoint.safetensors"
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors")
     quick = small("quick", epochs=1)
     fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, checkpoint=checkpoint)
     tutorial = small("tutorial", epochs=1)
-    with refuses("checkpoint_invalid", path=str(checkpoint)):
+    with refuses("checkpoint_invalid", path=str(checkpoint.path)):
         fit(net_for(tutorial), *garments, tutorial, seed=0, compute=COMPUTE, checkpoint=checkpoint)
-    whole = checkpoint.read_bytes()
+    whole = checkpoint.path.read_bytes()
     changed = bytearray(whole)
     changed[-1000] ^= 1
     for damaged in (whole[:1000], bytes(changed)):
-        checkpoint.write_bytes(damaged)
-        with refuses("checkpoint_invalid", path=str(checkpoint)):
+        checkpoint.path.write_bytes(damaged)
+        with refuses("checkpoint_invalid", path=str(checkpoint.path)):
             fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, checkpoint=checkpoint)
 
 

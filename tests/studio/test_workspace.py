@@ -125,12 +125,14 @@ def test_a_run_cannot_name_data_outside_the_folder(trained: Path, tmp_path: Path
         {"data": "../outside"},
         {"data": inside, "test": str(outside)},
         {"data": inside, "test": None, "read_options": {"images": str(outside)}},
-        {"data": ["a"], "read_options": {}},
-        {"data": "a\0b"},
     ):
         with pytest.raises(DataError) as error:
             accuracy_on_data(root, **source)
         assert (error.value.code, error.value.status) == ("data_outside", 403), source
+    for source in ({"data": ["a"], "read_options": {}}, {"data": "a\0b"}, {"read_options": {"reader": "mine"}}):
+        with pytest.raises(DataError) as error:
+            accuracy_on_data(root, **source)
+        assert (error.value.code, error.value.status) == ("run_without_data", 404), source
     assert accuracy_on_data(root, data=inside, test=None, read_options={})["n"] > 0  # type: ignore[operator]
 
 

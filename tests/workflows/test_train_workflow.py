@@ -1,12 +1,13 @@
 """The one flow, called from Python: what it makes, what it refuses, and that an interruption leaves no trace."""
 
+import hashlib
 import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import muslin
 from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.synthetic import SyntheticDataset, make_garments
-from muslin.errors import DataError, StoppedError, StorageError
+from muslin.errors import DataError, MuslinError, StoppedError, StorageError
 from muslin.learn.recipes import recipe, recipe_from_dict
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
@@ -219,7 +220,9 @@ def test_resume_refuses_a_folder_without_a_run(tmp_path: Path) -> None:
     (tmp_path / "half" / "run.json").write_text('{"status": "trai')
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "run.json").write_text('{"status": "training"}')
-    for name in ("nothing", "file", "list", "half"):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "run.json").write_text("[" * 100_000)
+    for name in ("nothing", "file", "list", "half", "deep"):
         with refuses("run_missing", path=str(tmp_path / name)):
             muslin.resume(tmp_path / name)
     with refuses("run_record_edited", path=str(tmp_path / "other")):
@@ -252,6 +255,47 @@ def test_any_edited_field_of_a_run_is_refused_before_training(synthetic: Synthet
         with refuses("run_record_edited", path=str(run.folder)):
             muslin.resume(run.folder, synthetic.dataset)
     assert run.checkpoint.read_bytes() == checkpoint
+
+
+def edited(value: Any) -> list[Any]:
+    """Other values in the place of one in a record: near it, of another type, and out of any range."""
+    near = f"{value}x" if isinstance(value, str) else not value if isinstance(value, bool) else value
+    near = near / 2 + 1 if isinstance(near, float) else near + 1 if type(near) is int else near or "x"
+    return [near, None if value is not None else 1, [], {"a": 1}, -1, 10**18, "../x", True]
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before the first step", "after a step"])
+def test_a_resealed_record_is_refused_before_training(begun: bool, synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    """Somebody edits any field of run.json and computes its digest again."""
+    run, data, steps = Run(tmp_path / "a"), synthetic.dataset, []
+    options = train_workflow.TrainOptions(settings=SMALL)
+    train_workflow.start_run(train_workflow.plan_training(data, options, train_workflow.Callbacks()), run.folder)
+    if begun:
+        with refuses("training_stopped"):
+            muslin.resume(run.folder, data, should_stop=stopping_after(1))
+    original, checkpoint = run.record, run.checkpoint.read_bytes()
+    refused = set()
+    for *above, last in leaves(original):
+        for value in edited(_at(original, (*above, last))):
+            record = json.loads(json.dumps(original))
+            _at(record, above)[last] = value
+            if json.dumps(record) == json.dumps(original):
+                continue
+            digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+            (run.folder / "run.json").write_text(json.dumps(record | {"sha256": digest}))
+            with pytest.raises(MuslinError) as error:
+                muslin.resume(run.folder, data, on_progress=steps.append)
+            refused.add(error.value.code)
+    assert refused == {"run_record_invalid", "checkpoint_settings"}
+    assert (steps, run.checkpoint.read_bytes()) == ([], checkpoint)
+    run.write_record(original)
+    assert muslin.resume(run.folder, data).record["status"] == "finished"
+
+
+def _at(value: Any, place: Iterable[Any]) -> Any:
+    for key in place:
+        value = value[key]
+    return value
 
 
 def test_a_checkpoint_of_another_learning_rate_is_refused(synthetic: SyntheticDataset, tmp_path: Path) -> None:

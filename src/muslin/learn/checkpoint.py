@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,39 @@ from muslin.learn.modules import Net
 from muslin.storage.atomic import write_atomically
 
 
-def save_checkpoint(path: Path, net: Net, optimizers: list[Optimizer], state: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run's checkpoint: its file, and a digest of what run.json says, so that no edit of that makes another model."""
+
+    path: Path
+    run: str = ""
+
+
+def start_checkpoint(checkpoint: Checkpoint) -> None:
+    """Write the checkpoint of a run before its first step, which holds the digest of its record alone.
+
+    Raises:
+        StorageError: the disk is full or the folder is not writable.
+    """
+    write_atomically(checkpoint.path, save({}, metadata={"run": checkpoint.run}))
+
+
+def has_steps(checkpoint: Checkpoint) -> bool:
+    """Whether there is a checkpoint of at least one training step.
+
+    Raises:
+        TrainingError: the file is not a checkpoint, or one of a run with another record.
+    """
+    if not checkpoint.path.exists():
+        return False
+    with _opened(checkpoint.path) as file:
+        metadata = file.metadata() or {}
+    if metadata.get("run") != checkpoint.run:
+        raise TrainingError("checkpoint_settings", path=str(checkpoint.path))
+    return "state" in metadata
+
+
+def save_checkpoint(checkpoint: Checkpoint, net: Net, optimizers: list[Optimizer], state: dict[str, Any]) -> None:
     """Write what training needs to resume; `state` holds plain JSON values.
 
     Raises:
@@ -31,24 +66,23 @@ def save_checkpoint(path: Path, net: Net, optimizers: list[Optimizer], state: di
         for name, value in tensors.items()
         if value is not None
     }
-    state_json = json.dumps(state)
-    metadata = {"state": state_json, "sha256": _checkpoint_digest(plain, state_json)}
-    write_atomically(path, save(plain, metadata=metadata))
+    metadata = {"run": checkpoint.run, "state": json.dumps(state)}
+    metadata["sha256"] = _digest(plain, metadata["run"], metadata["state"])
+    write_atomically(checkpoint.path, save(plain, metadata=metadata))
 
 
-def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[str, Any]:
+def load_checkpoint(checkpoint: Checkpoint, net: Net, optimizers: list[Optimizer]) -> dict[str, Any]:
     """Restore `net` and `optimizers` from the file; returns the `state` given to `save_checkpoint`.
 
     Raises:
         TrainingError: the file is not a checkpoint, is damaged, or belongs to another network.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            state_json, expected = file.metadata()["state"], file.metadata()["sha256"]
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-        if _checkpoint_digest(tensors, state_json) != expected:
+    with _opened(checkpoint.path) as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+        if _digest(tensors, metadata["run"], metadata["state"]) != metadata["sha256"]:
             raise ValueError("checksum mismatch")
-        state: dict[str, Any] = json.loads(state_json)
+        state: dict[str, Any] = json.loads(metadata["state"])
         net.load_state_dict({name.removeprefix("net/"): v for name, v in tensors.items() if name.startswith("net/")})
         for number, optimizer in enumerate(optimizers):
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -61,10 +95,18 @@ def load_checkpoint(path: Path, net: Net, optimizers: list[Optimizer]) -> dict[s
                     laid_out = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
                     values.setdefault(int(index), {})[key] = laid_out
             optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise TrainingError("checkpoint_invalid", path=str(path), reason=str(error)) from error
     return state
 
 
-def _checkpoint_digest(tensors: dict[str, torch.Tensor], state: str) -> str:
-    return hashlib.sha256(save(tensors, metadata={"state": state})).hexdigest()
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The opened safetensors file; any error about it becomes a TrainingError."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, LookupError, ValueError, RuntimeError, TypeError) as error:
+        raise TrainingError("checkpoint_invalid", path=str(path), reason=str(error)) from error
+
+
+def _digest(tensors: dict[str, torch.Tensor], run: str, state: str) -> str:
+    return hashlib.sha256(save(tensors, metadata={"": f"{run} {state}"})).hexdigest()  # keys would have no order

@@ -8,7 +8,7 @@ the reference in the documentation and the check of the input.
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from importlib.resources import files
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
@@ -190,21 +190,49 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
     """The recipe that `Recipe.to_dict` recorded.
 
     Raises:
-        KeyError, TypeError, ValueError: it is not such a record.
+        RecipeError: it is not such a record: an unknown or missing key, a value of another type or out of range.
     """
-    changes: dict[str, Any] = dict(values)
-    if "widths" in changes:
-        changes["widths"] = tuple(changes["widths"])
-    return METHODS[changes.pop("method")](**changes)
+    record = dict(values)
+    method, name = (record.pop(key, None) for key in ("method", "name"))
+    if method not in METHODS or not isinstance(name, str):
+        raise RecipeError("recipe_record_invalid", name=str(name), key="method")
+    known = settings(METHODS[method])
+    needed = {f.name for f in fields(METHODS[method]) if f.default is MISSING} - {"name"}
+    if wrong := sorted((set(record) - set(known)) | (needed - set(record))):
+        raise RecipeError("recipe_record_invalid", name=name, key=wrong[0])
+    for key, value in record.items():
+        if type(value) not in _recorded_types(known[key]):
+            raise RecipeError("recipe_record_invalid", name=name, key=key)
+        _parse(known[key], value)
+    if "widths" in record:
+        if not all(type(width) is int for width in record["widths"]):
+            raise RecipeError("recipe_record_invalid", name=name, key="widths")
+        record["widths"] = tuple(record["widths"])
+    return METHODS[method](name=name, **record)
+
+
+def _recorded_types(setting: Setting) -> tuple[type, ...]:
+    """The types that JSON has for a setting's values."""
+    kinds = {
+        float: (float, int),
+        int: (int,),
+        bool: (bool,),
+        int | None: (int, type(None)),
+        tuple[int, ...]: (list, tuple),
+    }
+    return (str,) if setting.choices else kinds.get(setting.type, (str,))
 
 
 def _recipe_row(name: str, row: dict[str, Any]) -> Recipe:
-    values = {"name": name}
+    values: dict[str, Any] = {"name": name}
     for shared in row.pop("shared", ()):
         values |= _TABLE["shared"][shared]
+    values |= row
     if "benchmark" in row:
-        row["benchmark"] = Benchmark(**row["benchmark"])
-    return recipe_from_dict(values | row)
+        values["benchmark"] = Benchmark(**row["benchmark"])
+    if "widths" in values:
+        values["widths"] = tuple(values["widths"])
+    return METHODS[values.pop("method")](**values)
 
 
 RECIPES: dict[str, Recipe] = {name: _recipe_row(name, row) for name, row in _TABLE["recipes"].items()}

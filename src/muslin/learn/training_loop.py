@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch.optim import Optimizer
 from muslin.data.photos import ResizedPhotos
 from muslin.errors import StoppedError, TrainingError
 from muslin.learn.batches import Images, epoch_batches, generator, steps_per_epoch, total_steps
-from muslin.learn.checkpoint import load_checkpoint, save_checkpoint
+from muslin.learn.checkpoint import Checkpoint, has_steps, load_checkpoint, save_checkpoint
 from muslin.learn.frozen_prefix import frozen_prefix
 from muslin.learn.losses import class_weights, count_correct, mean_accuracy, positive_rates
 from muslin.learn.microbatches import MicroBatches
@@ -71,18 +70,21 @@ class State:
     labelled: dict[str, int] = field(default_factory=dict)
 
 
-def first_state(checkpoint: Path | None, net: Net, optimizers: list[Optimizer], settings: list[Any]) -> State:
+def first_state(checkpoint: Checkpoint | None, net: Net, optimizers: list[Optimizer], settings: list[Any]) -> State:
     """The state in the checkpoint, if there is one, which also restores `net` and `optimizers`; else a new state.
 
     Raises:
         TrainingError: the checkpoint is damaged, or was made with other settings.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    if checkpoint is None or not checkpoint.exists():
+    if checkpoint is None or not has_steps(checkpoint):
         return State(digest)
-    state = State(**load_checkpoint(checkpoint, net, optimizers))
+    try:
+        state = State(**load_checkpoint(checkpoint, net, optimizers))
+    except TypeError as error:
+        raise TrainingError("checkpoint_invalid", path=str(checkpoint.path), reason=str(error)) from error
     if state.settings != digest:
-        raise TrainingError("checkpoint_settings", path=str(checkpoint))
+        raise TrainingError("checkpoint_settings", path=str(checkpoint.path))
     return state
 
 
@@ -95,7 +97,7 @@ def fit(
     *,
     seed: int,
     compute: ComputeSettings,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, Any]]:

@@ -5,11 +5,12 @@ A schema is
 - a type, or None: exactly a value of that type, so true is no number (`float` also takes whole numbers);
 - `[schema]`: a list of any length;
 - `{"key": schema}`: an object of exactly these keys; `{str: schema}`: of any keys;
-- a `Number`, `Items`, `Known` or `Either`.
+- a `Number`, `Items`, `Known`, `Either` or `Choice`.
 """
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -48,9 +49,15 @@ class Items:
 
 @dataclass(frozen=True)
 class Known:
-    """An object: each of these keys can be absent, and further keys hold anything."""
+    """An object: keys can be absent, unless they are required; further keys, where allowed, hold anything."""
 
     keys: Mapping[str, Any]
+    required: frozenset[str] = frozenset()
+    allows_others: bool = True
+
+
+class Choice(tuple[str, ...]):
+    """One of these texts."""
 
 
 class Either(tuple[Any, ...]):
@@ -61,13 +68,16 @@ COUNT = Number(0, 2**63 - 1, int)
 SHARE = Number(0, 1)
 
 
-def parse_json(content: bytes) -> dict[str, Any]:
+def parse_json(content: bytes, unsafe: re.Pattern[str] = UNSAFE_CHARACTERS) -> dict[str, Any]:
     """The JSON object in `content`.
 
+    Args:
+        unsafe: what no text may hold: by default control characters other than tabs and line breaks, and what is not
+            valid Unicode.
+
     Raises:
-        BundleError: it is not an object; holds NaN, Infinity, a number that no 64 bits hold, or a text that is too
-            long, not valid Unicode or has control characters other than tabs and line breaks; or has too many values
-            or too many levels.
+        BundleError: it is not an object; holds NaN, Infinity, a number that no 64 bits hold, or a text that is unsafe
+            or too long; or has too many values or too many levels.
         ValueError: it is not JSON.
     """
 
@@ -91,7 +101,7 @@ def parse_json(content: bytes) -> dict[str, Any]:
     for text in _texts(value):
         if len(text) > MAX_TEXT_CHARACTERS:
             raise BundleError("json_long_text", found=len(text), maximum=MAX_TEXT_CHARACTERS)
-        if UNSAFE_CHARACTERS.search(text):
+        if unsafe.search(text):
             raise BundleError("json_text", found=ascii(text)[:40])
     return value
 
@@ -126,6 +136,9 @@ def check_schema(value: Any, schema: Any, where: str = "") -> None:
     match schema:
         case Either():
             _check_either(value, schema, where)
+        case Choice():
+            if not isinstance(value, str) or value not in schema:
+                raise BundleError("json_choice", where=where, choices=list(schema))
         case Number(low, high, kind):
             check_schema(value, kind, where)
             if not low <= value <= high:
@@ -134,8 +147,10 @@ def check_schema(value: Any, schema: Any, where: str = "") -> None:
             check_schema(value, [item], where)
             if not low <= len(value) <= high:
                 raise BundleError("json_items", where=where, found=len(value), low=low, high=high)
-        case Known(keys):
+        case Known(keys, required, allows_others):
             _check_type(value, dict, where)
+            if not required <= value.keys() or not (allows_others or value.keys() <= keys.keys()):
+                raise BundleError("manifest_keys", where=where or "manifest", expected=[*keys])
             for key in keys.keys() & value.keys():
                 check_schema(value[key], keys[key], _below(where, key))
         case dict():

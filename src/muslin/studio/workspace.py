@@ -15,7 +15,7 @@ from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
 
 from muslin.data.photos import IMAGE_SUFFIXES
-from muslin.errors import DataError, MuslinError
+from muslin.errors import BundleError, DataError, MuslinError
 from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
 from muslin.images.decode_worker import decode_in_worker
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
@@ -188,13 +188,18 @@ def _validation_images(
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
     """Up to `count` validation images and their labels, from the data of a run; test images where there are none."""
     from muslin.data import read
+    from muslin.models.json_schema import check_schema, parse_json
+    from muslin.workflows.run_folder import MAX_RECORD_BYTES
+    from muslin.workflows.run_schema import SOURCE, UNSAFE_IN_RECORD
     from muslin.workflows.selected_part import select_part
 
     try:
-        source = json.loads((run / "run.json").read_bytes())["source"]
-        data, test, options = source["data"], source["test"], dict(source["read_options"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with open(run / "run.json", "rb") as file:
+            source: Any = parse_json(file.read(MAX_RECORD_BYTES), UNSAFE_IN_RECORD).get("source")
+        check_schema(source, SOURCE)
+    except (OSError, ValueError, BundleError) as error:
         raise DataError("run_without_data") from error
+    data, test, options = source["data"], source["test"], source["read_options"]
     for path in (data, test, options.get("images")):
         _check_within(root, path)
     dataset = read(data, test=test, **options)

@@ -16,10 +16,15 @@ from typing import Any
 from muslin.data.dataset import Dataset, Split, class_counts
 from muslin.data.photos import MAX_UNREADABLE
 from muslin.data.split import split
-from muslin.errors import DataError, StorageError
-from muslin.learn.recipes import RECIPES, Recipe
+from muslin.errors import BundleError, DataError, RecipeError, StorageError
+from muslin.learn.recipes import RECIPES, Recipe, recipe_from_dict
+from muslin.models.json_schema import check_schema, parse_json
 from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
 from muslin.strict_json import json_text
+from muslin.workflows.run_schema import HISTORY_ROW, RECORD, RESULTS, UNSAFE_IN_RECORD
+
+MAX_RECORD_BYTES = 64 * 2**20
+"""Of run.json, which lists every unreadable photo."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,20 @@ class Run:
         Raises:
             DataError: the folder is not a run, or the file is not as muslin wrote it.
         """
+        path = str(self.folder)
         try:
-            content = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-            record = {**content}
-        except (OSError, ValueError, TypeError) as error:
-            raise DataError("run_missing", path=str(self.folder)) from error
+            with open(self.folder / "run.json", "rb") as file:
+                content = parse_json(file.read(MAX_RECORD_BYTES), UNSAFE_IN_RECORD)
+        except (OSError, ValueError, BundleError) as error:
+            raise DataError("run_missing", path=path) from error
+        record = {**content}
         if record.pop("sha256", None) != _digest(record):
-            raise DataError("run_record_edited", path=str(self.folder))
+            raise DataError("run_record_edited", path=path)
+        try:
+            check_schema(record, RECORD)
+            recipe_from_dict(record["recipe"])
+        except (BundleError, RecipeError) as error:
+            raise DataError("run_record_invalid", path=path, reason=error.message) from error
         return record
 
     @property
@@ -77,9 +89,13 @@ class Run:
         """
         path = self.folder / "history.jsonl"
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+            rows = [parse_json(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+            check_schema(rows, [HISTORY_ROW])
+        except BundleError as error:
+            raise DataError("history_damaged", path=str(path), reason=error.message) from error
         except ValueError as error:
             raise DataError("history_damaged", path=str(path), reason=str(error)) from error
+        return rows
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Replace `run.json`; its `sha256` tells whether it was edited afterwards."""
@@ -102,6 +118,12 @@ class Run:
             **{name: record.get(name) for name in names},
             **{name: record["data"].get(name) for name in ("fixes", "unreadable")},
         }
+
+
+def planned_digest(record: Mapping[str, Any]) -> str:
+    """A digest of a run's record as training began with it, without the results of a finished run."""
+    planned = {name: value for name, value in record.items() if name not in RESULTS}
+    return _digest(planned | {"status": "training"})
 
 
 def _digest(record: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from muslin.data.copies import copy_messages, leaked_into
 from muslin.data.dataset import PARTS, Dataset, PixelImages, Split, indices_by_part
 from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, pixel_batches, readable_photos, resize_photos
+from muslin.errors import RecipeError
 from muslin.learn.networks import is_backbone
 from muslin.learn.recipes import recipe_from_dict
 from muslin.messages import Log, Message, no_log
@@ -114,7 +115,7 @@ def training_split(predictor: Predictor, dataset: Dataset) -> Split | None:
     try:
         fingerprint, recipe = record["data"]["fingerprint"], recipe_from_dict(record["recipe"])
         seed = int(record["seed"])
-    except (KeyError, TypeError, ValueError):  # not made by `muslin train`
+    except (KeyError, TypeError, ValueError, RecipeError):  # not made by `muslin train`
         return None
     return split_for_recipe(dataset, recipe, seed) if fingerprint == dataset.fingerprint else None
 

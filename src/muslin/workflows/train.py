@@ -38,6 +38,7 @@ from muslin.workflows import time_budget
 from muslin.workflows.run_folder import Run, split_for_recipe
 
 if TYPE_CHECKING:
+    from muslin.learn.checkpoint import Checkpoint
     from muslin.learn.features import Features
     from muslin.learn.modules import Net
     from muslin.learn.training_loop import Progress
@@ -205,6 +206,7 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
         TrainingError, RecipeError: the network does not fit the data.
         StorageError: the folder is not empty, the disk is full, or the folder is not writable.
     """
+    from muslin.learn.checkpoint import start_checkpoint
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import network_for
 
@@ -233,10 +235,13 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
     try:
         if plan.excluded is not None:
             exclusions.write_exclusions(run.excluded, ("part", "id"), plan.excluded)
-        run.write_record({"name": run.folder.name} | record)
+        record = {"name": run.folder.name} | record
+        run.write_record(record)
+        start_checkpoint(_checkpoint(run, record))
     except StorageError:
         with suppress(OSError):
-            run.excluded.unlink(missing_ok=True)
+            for path in (run.excluded, run.folder / "run.json"):
+                path.unlink(missing_ok=True)
             run.folder.rmdir()
         raise
     return run
@@ -264,17 +269,21 @@ def resume(
     """
     run, callbacks = Run(Path(folder)), Callbacks(log, on_progress, should_stop)
     record = run.record
-    finished = record.get("status") == "finished" and run.model.exists()
+    finished = record["status"] == "finished" and run.model.exists()
+    if not finished:
+        require_training()
+        from muslin.learn.checkpoint import has_steps
+
+        resumes, _ = has_steps(_checkpoint(run, record)), run.history
     if not finished or data is not None:
         prepared = _read_run_data(run, record, data, test, callbacks)
     if finished:
         log(Message("run_finished"))
         return run
-    require_training()
     remove_partial_files(run.folder)
     epochs = record["recipe"]["epochs"]
     messages = [Message("resuming_without_checkpoint")]
-    if run.checkpoint.exists():
+    if resumes:
         messages = [Message("resuming_from_checkpoint", epoch=len(run.history), epochs=epochs)]
 
     def log_and_report(progress: "Progress") -> None:
@@ -289,6 +298,7 @@ def resume(
 def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
     """Train from the run's checkpoint, or from the start; then write the bundle, its evaluation and the report."""
     from muslin.learn.batches import total_images_seen
+    from muslin.learn.checkpoint import has_steps
     from muslin.learn.linear_probe import fit_linear_heads
     from muslin.learn.torch_setup import ComputeSettings
     from muslin.learn.train import initial_network, training_arrays, validation_subset
@@ -296,6 +306,7 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
 
     record, dataset, parts = run.record, data.dataset, data.split
     recipe, seed = recipes.recipe_from_dict(record["recipe"]), record["seed"]
+    checkpoint = _checkpoint(run, record)
 
     def on_progress(progress: "Progress") -> None:
         if progress.row:
@@ -303,12 +314,12 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
         callbacks.on_progress(progress)
 
     options: dict[str, Any] = {"on_progress": on_progress, "should_stop": callbacks.should_stop}
-    features = None if run.checkpoint.exists() else data.features
+    features = None if has_steps(checkpoint) else data.features
     net = initial_network(dataset, parts, recipe, seed=seed, features=features)
     if isinstance(recipe, SGDRecipe):
         train, validation = (training_arrays(dataset, i) for i in (parts.train, validation_subset(parts)))
         compute = ComputeSettings(**record["compute"])
-        options |= {"seed": seed, "compute": compute, "checkpoint": run.checkpoint}
+        options |= {"seed": seed, "compute": compute, "checkpoint": checkpoint}
         history = fit(net, train, validation, recipe, **options)
         record["images_seen"] = total_images_seen(len(parts.train), recipe)
     else:
@@ -409,6 +420,12 @@ def _extract_features(
     return photos.exclude_unreadable(dataset, problems, max_unreadable, log), features.take(readable)
 
 
+def _checkpoint(run: Run, record: Mapping[str, Any]) -> "Checkpoint":
+    from muslin.learn.checkpoint import Checkpoint
+
+    return Checkpoint(run.checkpoint, runs.planned_digest(record))
+
+
 def require_training() -> None:
     """
     Raises:
@@ -459,12 +476,7 @@ def _read_run_data(
 ) -> TrainingData:
     """The data of a run again, from where `run.json` says or from `data` and `test`."""
     path = str(run.folder)
-    try:
-        recipe, seed = recipes.recipe_from_dict(record["recipe"]), int(record["seed"])
-        source, fingerprint = record["source"], record["data"]["fingerprint"]
-        max_unreadable, exclude = record["max_unreadable"], record["exclude"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError("run_record_invalid", path=path, reason=str(error)) from error
+    recipe, source, exclude = recipes.recipe_from_dict(record["recipe"]), record["source"], record["exclude"]
     if isinstance(data, Dataset):
         dataset = data
     else:
@@ -479,7 +491,7 @@ def _read_run_data(
         excluded = exclusions.read_exclusions(run.excluded)
         dataset = exclusions.exclude_samples(dataset, excluded, exclude["path"])
     with _resume_command(run):
-        prepared = prepare_data(dataset, recipe, seed, max_unreadable, callbacks)
-    if prepared.dataset.fingerprint != fingerprint:
+        prepared = prepare_data(dataset, recipe, record["seed"], record["max_unreadable"], callbacks)
+    if prepared.dataset.fingerprint != record["data"]["fingerprint"]:
         raise DataError("run_data_changed", path=path, name=dataset.name)
     return prepared
