@@ -32,6 +32,7 @@ from muslin.messages import Message
 from muslin.models.predictor import MODEL_FILE
 from muslin.strict_json import json_text
 from muslin.studio.model_files import image_page, model_rows
+from muslin.studio.openapi import description
 from muslin.studio.requests import Body, choice_of, integer_of, language_of, text_of, value_of
 from muslin.studio.work_queue import WorkQueue
 from muslin.studio.workspace import Workspace
@@ -70,6 +71,7 @@ def routes(folder: Path) -> list[Route]:
         return _response(request, uploaded)
 
     return [
+        route("GET", "openapi.json", lambda query: description(), listing),
         route("GET", "models", lambda query: {"models": model_rows(workspace.root)}, listing),
         route("GET", "images", lambda query: image_page(workspace.root, integer_of(query, "start", 0)), listing),
         Route("/api/images", upload, methods=["POST"]),

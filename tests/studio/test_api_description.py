@@ -1,0 +1,73 @@
+"""The description of the studio's API is complete, and every response is as described."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from api_calls import check_api
+from PIL import Image
+from starlette.applications import Starlette
+
+from asgi_client import ask
+from muslin.explain.inspection import InspectedModel
+from muslin.models.bundle import seal
+from muslin.models.predictor import Predictor
+from muslin.studio.openapi import OPERATIONS
+from muslin.studio.routes import routes
+from small_models import LABEL, convolving_bundle, small_bundle
+from studio_server import running_studio
+
+KERNELS = np.arange(18, dtype=np.float32).reshape(2, 1, 3, 3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    seal(convolving_bundle(KERNELS, pixels), folder / "first.muslin")
+    seal(small_bundle(), folder / "second.muslin")
+    (folder / "broken.muslin").write_bytes(b"PK no")
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(folder / "red.png")
+    (folder / "page.jpg").write_bytes(b"<html>")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def names(folder: Path) -> dict[str, list[str]]:
+    layers = InspectedModel.of(Predictor.open(folder / "first.muslin", 1)).layered.layers
+    drawing = "drawing:" + "_" * 85 + "8"  # 64 white pixels
+    return {
+        "ModelPath": ["first.muslin", "first.muslin", "second.muslin", "broken.muslin"],
+        "ImageName": ["golden:0", "golden:2", "file:red.png", "file:page.jpg", "upload:gone", drawing],
+        "LayerName": [layer.name for layer in layers],
+        "TargetName": [LABEL.name],
+        "ClassName": list(LABEL.classes),
+    }
+
+
+@pytest.fixture(scope="module")
+def studio(folder: Path) -> Iterator[str]:
+    with running_studio(folder) as address:
+        yield address
+
+
+def test_every_route_is_described(tmp_path: Path) -> None:
+    found = {(method, route.path) for route in routes(tmp_path) for method in route.methods or () if method != "HEAD"}
+    assert found == set(OPERATIONS)
+
+
+def test_the_description_is_served(tmp_path: Path) -> None:
+    status, content = ask(Starlette(routes=routes(tmp_path)), "GET", "/api/openapi.json")
+    assert status == 200
+    assert set(json.loads(content)["paths"]) == {path for _, path in OPERATIONS}
+
+
+def test_a_few_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[str]]) -> None:
+    assert len(list(check_api(studio, names, max_examples=8))) == len(OPERATIONS)
+
+
+@pytest.mark.slow
+def test_many_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[str]]) -> None:
+    assert len(list(check_api(studio, names, max_examples=200))) == len(OPERATIONS)
