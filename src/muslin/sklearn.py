@@ -18,6 +18,7 @@ from muslin.learn.recipes import recipe as recipe_named
 from muslin.models.bundle import Bundle, seal
 from muslin.models.predictor import Predictor
 from muslin.models.seen_images import SeenImages, digest_images
+from muslin.storage.outputs import Output
 from muslin.workflows.train import require_training
 
 MIN_SIDE_PX = 14
@@ -124,9 +125,17 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         predicted: NDArray[Any] = self.classes_[indices]
         return predicted
 
-    def save(self, path: str | Path) -> None:
-        """Write the model to a .muslin file, for `muslin predict` and `muslin.open`."""
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model to a new .muslin file, for `muslin predict` and `muslin.open`.
+
+        Args:
+            overwrite: replace a file at `path`.
+
+        Raises:
+            StorageError: the file exists and `overwrite` is false, or the place cannot be written.
+        """
         check_is_fitted(self)
+        Output(Path(path), overwrite).check()
         seal(self.model_, path)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.refusals import refuses
 
 from muslin.storage.outputs import Output, open_side_file
+from refusals import refuses
 
 
 def test_a_new_file_and_its_folder_are_written(tmp_path: Path) -> None:

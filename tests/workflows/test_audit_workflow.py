@@ -22,8 +22,10 @@ from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError, StorageError
+from muslin.storage.outputs import Output
 from muslin.workflows import audit as audit_workflow
 from muslin.workflows import train as train_workflow
+from refusals import refuses
 
 SMALL = {"epochs": 2, "batch_size": 40}
 QUICK_KINDS = tuple(kind for kind in KINDS if kind != "suspect_label")
@@ -149,7 +151,7 @@ def test_audit_does_not_write_into_data_or_other_folders(mislabelled: SyntheticD
     for inside in (data / "train" / "audit", data):
         with pytest.raises(StorageError) as error:
             audit_workflow.audit(data, out=inside)
-        assert (error.value.code, error.value.params["path"]) == ("audit_inside_data", str(inside))
+        assert (error.value.code, error.value.params["name"]) == ("output_in_data", str(data))
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
@@ -160,17 +162,22 @@ def test_audit_does_not_write_into_data_or_other_folders(mislabelled: SyntheticD
     assert content(other).keys() == {"thesis.tex"}
 
 
-def test_an_earlier_audit_is_replaced(tmp_path: Path) -> None:
+def test_an_earlier_audit_is_replaced_only_on_request(tmp_path: Path) -> None:
     audit_workflow.audit(make_garments(40, seed=1, duplicates=3).dataset, out=tmp_path, checks=["identical"])
     assert len(read_exclusions(tmp_path / "exclude.csv")) == 3
-    audit_workflow.audit(make_garments(40, seed=1).dataset, out=tmp_path, checks=["identical"])
+    with refuses("output_exists", path=str(tmp_path / "exclude.csv")):
+        audit_workflow.audit(make_garments(40, seed=1).dataset, out=tmp_path, checks=["identical"])
+    assert len(read_exclusions(tmp_path / "exclude.csv")) == 3
+    replacing = Output(tmp_path, overwrite=True)
+    audit_workflow.audit(make_garments(40, seed=1).dataset, out=replacing, checks=["identical"])
     assert read_exclusions(tmp_path / "exclude.csv") == []
     assert len(read_exclusions(tmp_path / "clean.csv")) == 40
 
 
 def test_a_killed_audit_can_be_repeated(tmp_path: Path) -> None:
     (tmp_path / "exclude.csv").write_text("part,id,findings\n")
-    audit_workflow.audit(make_garments(40, seed=1).dataset, out=tmp_path, checks=["identical"])
+    replacing = Output(tmp_path, overwrite=True)
+    audit_workflow.audit(make_garments(40, seed=1).dataset, out=replacing, checks=["identical"])
     assert (tmp_path / "audit.json").exists()
 
 

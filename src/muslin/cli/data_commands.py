@@ -15,22 +15,30 @@ from muslin.printing import echo, log
 
 @command(
     "get name",
-    option("--csv DIR", "Also write CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.", type=shared.PATH),
+    option("--csv DIR", "Also write new CSV files like Kaggle's: NAME_train.csv, NAME_test.csv.", type=shared.PATH),
+    shared.overwrite_option("Replace the CSV files if they exist."),
     shared.json_option,
 )
-def get_command(name: str, csv: Path | None, as_json: bool) -> None:
+def get_command(name: str, csv: Path | None, overwrite: bool, as_json: bool) -> None:
     """Download a registered data set and verify it."""
     from muslin.data import read
-    from muslin.data.convert import write_csv
-    from muslin.data.dataset_cache import obtain
+    from muslin.data.convert import csv_files, write_csv
+    from muslin.data.dataset_cache import local_copies, obtain
     from muslin.data.registry import lookup
+    from muslin.storage.outputs import Output
 
+    if overwrite and csv is None:
+        raise MuslinError("option_needs", option="--overwrite", needed="--csv")
     facts = lookup(name).to_dict()
+    csv_output = csv and Output(csv, overwrite)
+    if csv_output:
+        for file in csv_files(name, csv_output):
+            file.check(local_copies(name))
     if not as_json:
         for title, text in facts.items():
             echo(f"{title:8}  " + text.replace("\n", "\n" + " " * 10))
     files = obtain(name, log=log)
-    written = [str(path) for path in write_csv(read(name), csv)] if csv else []
+    written = [str(path) for path in write_csv(read(name), csv_output)] if csv_output else []
     if as_json:
         folder = files.path if files.path.is_dir() else files.path.parent
         places = {"path": str(files.path), "origin": files.origin, "checked": files.checked, "csv": written}
@@ -70,31 +78,33 @@ def _selection(values: dict[str, Any]) -> Any:
         shared.seed_option("Seed of the random sample. Default: 0."),
         make=_selection,
     ),
-    shared.out_option(
-        "Write the images to this PNG file instead of showing them. Default: a sample of 25.", suffix=".png"
+    shared.output_options(
+        "Write the images to this new PNG file instead of showing them. Default: a sample of 25.", suffix=".png"
     ),
     shared.read_options,
     shared.json_option,
 )
 def look_command(
-    data: str, split: str | None, selection: Any, out: Path | None, read_options: dict[str, Any], as_json: bool
+    data: str, split: str | None, selection: Any, output: Any, read_options: dict[str, Any], as_json: bool
 ) -> None:
     """Describe a data set, or show its images."""
     from muslin.data import read, read_and_log
     from muslin.reporting.data_preview import ImageSelection, dataset_summary, preview_sheet, print_preview
     from muslin.reporting.terminal.dataset import print_dataset
-    from muslin.storage.atomic import write_atomically
+    from muslin.workflows.inputs import check_output, check_photos
 
-    if as_json and (out or selection):
-        raise MuslinError("options_exclusive", options=["--json", "--out" if out else "the choice of images"])
-    read_data = read_and_log if as_json or out or selection else read  # print_dataset shows the fixes
+    if as_json and (output or selection):
+        raise MuslinError("options_exclusive", options=["--json", "--out" if output else "the choice of images"])
+    check_output(output, data=(data,))
+    read_data = read_and_log if as_json or output or selection else read  # print_dataset shows the fixes
     dataset = read_data(data, **read_options, all_targets="target" not in read_options, log=log)
+    check_photos(output, dataset)
     chosen = dataset if split in (None, "all") else dataset.part(str(split))
     if as_json:
         print_json(dataset_summary(chosen))
-    elif out:
-        write_atomically(out, preview_sheet(chosen, selection or ImageSelection()))
-        echo(f"wrote {out}")
+    elif output:
+        output.write(preview_sheet(chosen, selection or ImageSelection()))
+        echo(f"wrote {output.path}")
     elif selection:
         print_preview(chosen, selection)
     else:
@@ -103,7 +113,8 @@ def look_command(
 
 @command(
     "audit data",
-    shared.out_option("Folder of the audit. Default: audits/ and the name of DATA.", "DIR"),
+    shared.out_option("New folder of the audit. Default: audits/ and the name of DATA.", "DIR"),
+    shared.overwrite_option("Replace an earlier audit in the folder, with its exclude.csv."),
     Group(
         "options",
         shared.test_option,
@@ -119,18 +130,19 @@ def look_command(
     shared.json_option,
 )
 def audit_command(
-    data: str, out: Path | None, options: dict[str, Any], read_options: dict[str, Any], as_json: bool
+    data: str, out: Path | None, overwrite: bool, options: dict[str, Any], read_options: dict[str, Any], as_json: bool
 ) -> None:
     """Find faults in a data set.
 
     Finds wrong labels, duplicates, leaks and unusable images. Writes a page to decide on, and exclude.csv.
     """
     from muslin.reporting.terminal.audit import print_audit
+    from muslin.storage.outputs import Output
     from muslin.workflows import audit as audit_workflow
     from muslin.workflows.run_folder import command_to_repeat
 
     folder = out or Path("audits") / (Path(data).name or "data")
-    audit = audit_workflow.audit(data, out=folder, **options, read_options=read_options, log=log)
+    audit = audit_workflow.audit(data, out=Output(folder, overwrite), **options, read_options=read_options, log=log)
     if as_json:
         print_json({"folder": str(folder)} | audit.summary())
         return

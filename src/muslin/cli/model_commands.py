@@ -15,7 +15,7 @@ from muslin.printing import echo, log
 
 @command(
     "evaluate model data",
-    shared.out_option("Also write the metrics to this JSON file."),
+    shared.output_options("Also write the metrics to this new JSON file."),
     Group(
         "options",
         shared.split_option,
@@ -27,7 +27,7 @@ from muslin.printing import echo, log
     shared.json_option,
 )
 def evaluate_command(
-    model: str, data: str, out: Path | None, options: dict[str, Any], guarantee: dict[str, Any],
+    model: str, data: str, output: Any, options: dict[str, Any], guarantee: dict[str, Any],
     read_options: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Evaluate a model on DATA.
@@ -42,9 +42,7 @@ def evaluate_command(
     thresholds = options.pop("thresholds")
     predictor = Predictor.open(model).with_thresholds(thresholds)
     evaluate_options = EvaluateOptions(**options, **guarantee, read_options=read_options)
-    result = evaluate(predictor, data, evaluate_options, log=log)
-    if out:
-        result.write(out)
+    result = evaluate(predictor, data, evaluate_options, out=output, log=log)
     if as_json:
         print_json(result.to_dict())
         return
@@ -87,8 +85,9 @@ def predict_command(
 
 @command(
     "tag model data",
-    shared.out_option(
-        "The table with its new columns, in its own format; for other data, a new .csv, .tsv or .jsonl.", required=True
+    shared.output_options(
+        "A new file for the table with its new columns, in its own format; for other data, a .csv, .tsv or .jsonl.",
+        required=True,
     ),
     Group(
         "options",
@@ -105,7 +104,7 @@ def predict_command(
     shared.json_option,
 )
 def tag_command(
-    model: str, data: str, out: Path, options: dict[str, Any], guarantee: dict[str, Any],
+    model: str, data: str, output: Any, options: dict[str, Any], guarantee: dict[str, Any],
     read_options: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Tag the photos of DATA, such as a catalogue of products.
@@ -120,13 +119,13 @@ def tag_command(
 
     with stop_on_signals() as should_stop, tagging_progress() as on_progress:
         tagged = tag_workflow.tag(
-            model, data, out, tag_workflow.TagOptions(**options, **guarantee, read_options=read_options),
+            model, data, output, tag_workflow.TagOptions(**options, **guarantee, read_options=read_options),
             log=log, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
     if not as_json:
         echo(tagging_summary(tagged))
     if tagged.unreadable == tagged.products:
-        error = DataError("all_images_unreadable", "written", count=tagged.products, path=str(out))
+        error = DataError("all_images_unreadable", "written", count=tagged.products, path=str(output.path))
         sys.exit(print_error(error, as_json=as_json, result=tagged.to_dict()))
     if as_json:
         print_json(tagged.to_dict())
@@ -141,12 +140,12 @@ def tag_command(
         dest="max_loss",
         type=click.FloatRange(0, 1),
     ),
-    shared.out_option("Also write the images on which they disagree to this PNG file.", suffix=".png"),
+    shared.output_options("Also write the images on which they disagree to this new PNG file.", suffix=".png"),
     shared.read_options,
     shared.json_option,
 )
 def compare_command(
-    a: str, b: str, data: str, split: str, max_loss: float | None, out: Path | None,
+    a: str, b: str, data: str, split: str, max_loss: float | None, output: Any,
     read_options: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Compare two models on DATA.
@@ -156,9 +155,7 @@ def compare_command(
     from muslin.reporting.terminal.comparison import print_comparison
     from muslin.workflows import compare as compare_workflow
 
-    compared = compare_workflow.compare(a, b, data, split=split, read_options=read_options, log=log)
-    if out:
-        _write_disagreements(compared, out)
+    compared = compare_workflow.compare(a, b, data, split=split, read_options=read_options, out=output, log=log)
     if not as_json:
         print_comparison(compared.comparisons)
     for name, comparison in compared.comparisons.items():
@@ -169,21 +166,6 @@ def compare_command(
             sys.exit(print_error(error, as_json=as_json, result=compared.to_dict()))
     if as_json:
         print_json(compared.to_dict())
-
-
-def _write_disagreements(compared: Any, out: Path) -> None:
-    """A sheet of images per target: `sheet.png`, or of several targets `sheet-kind.png`."""
-    from muslin.storage.atomic import write_atomically
-    from muslin.workflows import compare as compare_workflow
-
-    for name in compared.comparisons:
-        plain = "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in name)
-        path = out if len(compared.comparisons) == 1 else out.with_name(f"{out.stem}-{plain}{out.suffix}")
-        if (sheet := compare_workflow.disagreements(compared, name)) is None:
-            log(f"{name}: the models agree on every image")
-        else:
-            write_atomically(path, sheet)
-            log(f"wrote {path}")
 
 
 @command("inspect model", shared.json_option)
@@ -204,7 +186,7 @@ def inspect_command(model: str, as_json: bool) -> None:
 
 @command(
     "explain model image",
-    shared.out_option("Also write the whole explanation to this HTML file.", suffix=".html"),
+    shared.output_options("Also write the whole explanation to this new HTML file.", suffix=".html"),
     Group(
         "options",
         option("--target NAME", "Explain only this target."),
@@ -215,25 +197,26 @@ def inspect_command(model: str, as_json: bool) -> None:
     ),
     shared.json_option,
 )
-def explain_command(model: str, image: str, out: Path | None, options: dict[str, Any], as_json: bool) -> None:
+def explain_command(model: str, image: str, output: Any, options: dict[str, Any], as_json: bool) -> None:
     """Explain a prediction for IMAGE.
 
     Also checks whether the explanation can be trusted.
     """
     from muslin.reporting.report.explanation_page import page
     from muslin.reporting.terminal.explanation import print_explanation
-    from muslin.storage.atomic import write_atomically
     from muslin.workflows import explain as explain_workflow
+    from muslin.workflows.inputs import check_output
 
+    check_output(output, (model,), (image,))
     explanation = explain_workflow.explain(model, Path(image), explain_workflow.ExplainOptions(**options), log=log)
-    if out:
-        write_atomically(out, page(explanation))
+    if output:
+        output.write(page(explanation))
     if as_json:
         print_json(explanation.to_dict())
         return
     print_explanation(explanation.to_dict())
-    if out:
-        echo(f"\nwrote {out}; it opens in any browser, also offline")
+    if output:
+        echo(f"\nwrote {output.path}; it opens in any browser, also offline")
 
 
 @command(

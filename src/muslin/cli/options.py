@@ -205,6 +205,24 @@ def out_option(help: str, metavar: str = "FILE", *, suffix: str = "", **settings
     return option(f"-o --out {metavar}", help, type=PATH, callback=check, **settings)
 
 
+def _output(values: dict[str, Any]) -> Any:
+    from muslin.storage.outputs import Output
+
+    if values["overwrite"] and values["out"] is None:
+        raise MuslinError("option_needs", option="--overwrite", needed="--out")
+    return values["out"] and Output(values["out"], values["overwrite"])
+
+
+def overwrite_option(help: str = "Replace the file if it exists.") -> click.Option:
+    """`--overwrite`."""
+    return option("--overwrite", help)
+
+
+def output_options(help: str, *, suffix: str = "", **settings: Any) -> Group:
+    """`-o`, `--out` and `--overwrite`: an Output, or None."""
+    return Group("output", out_option(help, suffix=suffix, **settings), overwrite_option(), make=_output)
+
+
 def refuse_together(**values: Any) -> None:
     """Raises MuslinError where more than one of the options, by their names, was given."""
     names = [f"--{name.replace('_', '-')}" for name in given(values)]

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset
 from muslin.data.formats import FORMATS
 from muslin.data.photos import PhotoImages
-from muslin.data.registry import DATASETS
+from muslin.data.registry import DATASETS, lookup
 from muslin.data.writers.csv import write_parts
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, examples, no_log, plain
+from muslin.storage.atomic import check_absent
+from muslin.storage.outputs import Output
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,10 @@ def convert(
     rows = {row.writer: row for row in FORMATS if row.writer}
     if to not in rows:
         raise DataError("conversion_format_unknown", **unknown(to, rows))
-    dataset = read_and_log(data, test=test, log=log, **(read_options or {}))
     path = Path(dest)
+    check_absent(path)
+    Output(path).check(each for each in (data, test) if isinstance(each, str | Path))
+    dataset = read_and_log(data, test=test, log=log, **(read_options or {}))
     warnings, excluded = rows[to].write(dataset, path, log)
     if isinstance(dataset.images, PhotoImages) and any(photo.box for photo in dataset.images.photos):
         warnings.append(Message("boxes_cropped"))
@@ -86,18 +90,32 @@ def _excluded_by_kind(excluded: list[Message]) -> Iterator[Message]:
         yield Message("samples_not_written", **names, reason=reasons[0])
 
 
-def write_csv(dataset: Dataset, folder: Path) -> list[Path]:
+def csv_files(name: str, folder: Output) -> list[Output]:
+    """The files of `write_csv` for a registered data set.
+
+    Raises:
+        DataError: its images are photos.
+    """
+    if not lookup(name).files:
+        raise DataError("csv_of_photos", name=name)
+    return [Output(folder.path / f"{name}_{part}.csv", folder.overwrite) for part in PARTS]
+
+
+def write_csv(dataset: Dataset, folder: str | Path | Output) -> list[Path]:
     """Write each part like Kaggle's CSV files: `NAME_train.csv`, `NAME_test.csv`, header label,pixel1,…
 
     Labels of a registered data set are written as numbers, as Kaggle does; reading the files back gives the same
     arrays, labels and classes. A data set without parts becomes `NAME.csv`.
+
+    Args:
+        folder: of the new files; as an Output they can replace files.
 
     Returns:
         the files, in the order of the parts.
 
     Raises:
         DataError: the images are photos, or differ in size.
-        StorageError: the folder cannot be written.
+        StorageError: a file exists, or the folder cannot be written.
     """
     row = DATASETS.get(dataset.name)
     if row and not row.files:

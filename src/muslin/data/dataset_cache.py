@@ -83,6 +83,12 @@ def obtain(
     raise DataError("dataset_unavailable", name=row.name, tried=tried, page=row.page, package=package, files=files)
 
 
+def local_copies(name: str) -> list[Path]:
+    """Files and folders on this computer that look like copies of the registered data set `name`."""
+    row = lookup(name)
+    return [path for path, _ in _copy_candidates(row, cache_folder() / row.name, [])]
+
+
 def read_registered(name: str, *, log: Log = no_log) -> Dataset:
     """The data set called `name`, from `obtain`; `origin` says where it came from and how it was checked.
 

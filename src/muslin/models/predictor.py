@@ -144,6 +144,7 @@ class Predictor:
     Attributes:
         bundle: the model.
         threads: threads of the network and of the decoding; by default the physical cores.
+        path: the file from which `open` read the bundle; None for a bundle in memory.
 
     Errors call the bundle `name`: its path, where it has one. With `check`, the golden images are predicted and
     compared; only a bundle edited on purpose is opened without it.
@@ -159,6 +160,7 @@ class Predictor:
         self.threads = physical_cores() if threads is None else threads
         if self.threads < 1:
             raise RecipeError("threads_range", found=self.threads)
+        self.path: Path | None = None
         self._name = name
         with locating_errors(path=name):
             self._session = _checked_session(bundle, self.threads)
@@ -184,7 +186,9 @@ class Predictor:
             path = path / MODEL_FILE
             if not path.exists():
                 raise BundleError("bundle_missing", "run", path=name or str(path))
-        return cls(open_bundle(path, name), threads, name=name or str(path))
+        predictor = cls(open_bundle(path, name), threads, name=name or str(path))
+        predictor.path = path
+        return predictor
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -102,7 +102,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         check_absent(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         for entry in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            if entry.is_dir() and _is_leftover(entry):
+            if entry.is_dir() and is_partial_file(entry):
                 shutil.rmtree(entry, ignore_errors=True)
         temporary = _temporary_path(path)
         temporary.mkdir()
@@ -136,7 +136,7 @@ def remove_partial_files(folder: Path) -> None:
     """
     with storage_errors(folder):
         for entry in folder.iterdir():
-            if _is_leftover(entry) and not entry.is_dir():  # folders are removed by `atomic_folder`
+            if is_partial_file(entry) and not entry.is_dir():  # folders are removed by `atomic_folder`
                 entry.unlink(missing_ok=True)
 
 
@@ -147,8 +147,8 @@ def _temporary_path(path: Path) -> Path:
     return path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.part"
 
 
-def _is_leftover(entry: Path) -> bool:
-    """Whether a process that no longer runs made this temporary file or folder."""
+def is_partial_file(entry: Path) -> bool:
+    """Whether this is what `atomic_file` or `atomic_folder` had begun in a process that no longer runs."""
     match = PARTIAL_NAME.fullmatch(entry.name)
     if not match or os.name != "posix":  # other systems have no harmless way to ask whether a process runs
         return False

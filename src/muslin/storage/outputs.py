@@ -1,5 +1,6 @@
 """Files that a user names to be written: new, or with `overwrite` in place of a regular file; never an input."""
 
+import filecmp
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -46,7 +47,7 @@ class Output:
         """
         for source in inputs:
             if os.path.isdir(source):
-                if self.path.resolve().is_relative_to(Path(source).resolve()):
+                if self.path.parent.resolve().is_relative_to(Path(source).resolve()):
                     raise StorageError("output_in_data", path=str(self.path), name=str(source))
             elif os.path.exists(self.path) and os.path.exists(source) and os.path.samefile(self.path, source):
                 raise StorageError("output_is_input", path=str(self.path), name=str(source))
@@ -63,14 +64,24 @@ class Output:
             raise StorageError("output_exists", path=str(self.path))
 
     @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
+    def open(self, *, unless_same: bool = False) -> Iterator[BinaryIO]:
         """A file to write to, which gets its name when the block ends without an exception.
+
+        Args:
+            unless_same: a file that is there already with the same content is no error.
 
         Raises:
             StorageError: as `check`; or the disk is full, or the place cannot be written.
         """
-        self.check()
-        with atomic_file(self.path, lambda temporary: self.check(), replace=self.overwrite) as file:
+        unless_same = unless_same and self.path.is_file()
+
+        def check(temporary: Path) -> None:
+            if not (unless_same and filecmp.cmp(temporary, self.path, shallow=False)):
+                self.check()
+
+        if not unless_same:
+            self.check()
+        with atomic_file(self.path, check, replace=self.overwrite or unless_same) as file:
             yield file
 
     def write(self, content: bytes | str) -> None:

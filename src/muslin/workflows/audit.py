@@ -3,7 +3,6 @@
 `data.audit` finds faults, networks of `learn` check the labels, `reporting` makes the page.
 """
 
-import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,8 +19,10 @@ from muslin.data.photos import unreadable_by_kind
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, unknown
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Log, no_log
-from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
+from muslin.storage.atomic import remove_partial_files, storage_errors
+from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
+from muslin.workflows.inputs import Data, check_output, check_photos
 from muslin.workflows.train import require_training
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
     from muslin.data.audit.findings import Audit, Finding
     from muslin.learn.training_loop import Progress
 
-AUDIT_FILES = {"audit.html", "audit.json", "clean.csv", "exclude.csv"}
+AUDIT_FILES = ("exclude.csv", "clean.csv", "audit.html", "audit.json")
 
 
 def audit(
     data: str | Path | Dataset,
     *,
-    out: str | Path | None = None,
+    out: str | Path | Output | None = None,
     test: str | Path | None = None,
     checks: Collection[str] = (),
     seed: int = 0,
@@ -46,8 +47,9 @@ def audit(
 
     Args:
         data: a registered name, a file or a folder, or a Dataset.
-        out: a folder, new, empty or with an earlier audit, for `audit.html`, `audit.json`, `exclude.csv` (the samples
-            that findings suggest to exclude, for `train`'s `exclude`) and `clean.csv` (the rest); None writes nothing.
+        out: a new or empty folder for `audit.html`, `audit.json`, `exclude.csv` (the samples that findings suggest to
+            exclude, for `train`'s `exclude`) and `clean.csv` (the rest); as an Output it can be that of an earlier
+            audit, which is replaced. None writes nothing.
         test: a file with the test set, if `data` holds only the training set.
         checks: the kinds of findings to look for, keys of `muslin.data.audit.findings.KINDS`; all by default.
         seed: of the networks that check the labels.
@@ -65,16 +67,18 @@ def audit(
     for kind in checks:
         if kind not in KINDS:
             raise DataError("finding_kind_unknown", **unknown(kind, KINDS))
+    files = {} if out is None else _audit_files(Output.of(out), (data, test))
     steps = _Steps(log)
     with steps.timed("read"):
         dataset = read_and_log(data, test=test, log=log, **(read_options or {}))
-    folder = None if out is None else _audit_folder(Path(out), data)
+    for file in files.values():
+        check_photos(file, dataset)
     context = _examine(dataset, steps, seed, check_labels=not checks or "suspect_label" in checks)
     findings, skipped = _find(context, checks, steps)
     result = Audit(ordered(findings), audit_overview(context), skipped, steps.seconds)
-    if folder is not None:
+    if files:
         with steps.timed("write", "writing the page"):
-            _write_audit(folder, dataset, result)
+            _write_audit(files, dataset, result)
     return result
 
 
@@ -197,33 +201,34 @@ def _out_of_sample_probabilities(context: "AuditContext", seed: int, log: Log) -
     return probabilities
 
 
-def _audit_folder(folder: Path, data: str | Path | Dataset) -> Path:
-    """`folder`, created if need be; refused if it is inside the data or holds something else than an audit."""
-    in_folder = not isinstance(data, Dataset) and os.path.isdir(data)
-    if in_folder and folder.resolve().is_relative_to(Path(str(data)).resolve()):
-        raise StorageError("audit_inside_data", path=str(folder))
+def _audit_files(output: Output, data: tuple[Data, ...]) -> dict[str, Output]:
+    """The files to write, by name. Their folder is created if need be, and refused if it holds something else."""
+    folder = output.path
+    files = {name: Output(folder / name, output.overwrite) for name in AUDIT_FILES}
+    for file in files.values():
+        check_output(file, data=data)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(folder)
         names = {path.name for path in folder.iterdir()}
-        if "audit.json" not in names and names - AUDIT_FILES:
+        if "audit.json" not in names and names.difference(AUDIT_FILES):
             raise StorageError("audit_folder_not_empty", path=str(folder))
-    return folder
+    return files
 
 
-def _write_audit(folder: Path, dataset: Dataset, result: "Audit") -> None:
+def _write_audit(files: Mapping[str, Output], dataset: Dataset, result: "Audit") -> None:
     from muslin.reporting.report.audit_page import write_audit_page
 
     parts = np.full(len(dataset), "") if dataset.parts is None else dataset.parts
     names = [(str(part), str(id_)) for part, id_ in zip(parts, dataset.ids, strict=True)]
     excluded = result.exclusions
     exclusions.write_exclusions(
-        folder / "exclude.csv",
+        files["exclude.csv"],
         ("part", "id", "findings"),
         ((*names[i], "; ".join(kinds)) for i, kinds in excluded.items()),
     )
     clean = (name for i, name in enumerate(names) if i not in excluded)
-    exclusions.write_exclusions(folder / "clean.csv", ("part", "id"), clean)
-    write_audit_page(folder / "audit.html", dataset, result)
+    exclusions.write_exclusions(files["clean.csv"], ("part", "id"), clean)
+    write_audit_page(files["audit.html"], dataset, result)
     # last, because it marks the audit as complete
-    write_atomically(folder / "audit.json", json_text(result.to_dict(), indent=1) + "\n")
+    files["audit.json"].write(json_text(result.to_dict(), indent=1) + "\n")

@@ -15,7 +15,9 @@ from muslin.evaluation.thresholds import predict_classes
 from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import Predictor
 from muslin.reporting.image_grids import SheetSection, contact_sheet
+from muslin.storage.outputs import Output
 from muslin.text import plural
+from muslin.workflows.inputs import check_output, check_photos
 from muslin.workflows.selected_part import select_part
 
 MAX_IMAGES_SHOWN = 32
@@ -56,6 +58,7 @@ def compare(
     *,
     split: str = "test",
     read_options: Mapping[str, Any] | None = None,
+    out: str | Path | Output | None = None,
     log: Log = no_log,
 ) -> ComparisonResult:
     """Compare two models on the same images, none of which either was trained on where that can be known.
@@ -63,15 +66,27 @@ def compare(
     Args:
         split: see `muslin.workflows.evaluate.select_part`. Where the models have different parts of data without
             parts, the images in both.
+        out: a new PNG file for the images on which the models disagree; of several targets one file each, such as
+            `sheet-kind.png`. As an Output it can replace files.
 
     Raises:
         DataError: no such part, no image in common, no labels, or no target in common.
         BundleError: a model cannot be opened.
+        StorageError: see `muslin.storage.outputs.Output`; before the work starts where possible.
     """
     from muslin.data import read_and_log, with_fixes
 
     predictors = [model if isinstance(model, Predictor) else Predictor.open(model) for model in (a, b)]
+    others = {(target.name, target.kind): target for target in predictors[1].targets}
+    pairs = [(t, others[t.name, t.kind]) for t in predictors[0].targets if (t.name, t.kind) in others]
+    if not pairs:
+        raise DataError("no_common_target")
+    sheets = _sheets(out, [target.name for target, _ in pairs])
+    for sheet in sheets.values():
+        check_output(sheet, (a, b), (data,))
     dataset = read_and_log(data, log=log, **(read_options or {}))
+    for sheet in sheets.values():
+        check_photos(sheet, dataset)
     if not dataset.targets:
         raise DataError("no_targets", path=dataset.name)
     selected = [
@@ -82,10 +97,6 @@ def compare(
     messages = dict.fromkeys([*selected[1].images.fixes, *selected[0].copies(), *selected[1].copies()])
     images = _common_images([each.images for each in selected], log)
     images[0] = with_fixes(images[0], [each for each in messages if each not in images[0].fixes], log)
-    others = {(target.name, target.kind): target for target in predictors[1].targets}
-    pairs = [(t, others[t.name, t.kind]) for t in predictors[0].targets if (t.name, t.kind) in others]
-    if not pairs:
-        raise DataError("no_common_target")
     aligned = align(images[0], [target for target, _ in pairs])
     outputs = [p.predict_pixels(pixel_array(each)) for p, each in zip(predictors, images, strict=True)]
     comparisons, predictions = {}, {}
@@ -98,7 +109,33 @@ def compare(
         comparisons[target.name] = compare_predictions(
             aligned.labels[target.name], *predictions[target.name], target.classes, aligned.groups
         )
-    return ComparisonResult(parts.pop() if len(parts) == 1 else split, comparisons, aligned, predictions)
+    result = ComparisonResult(parts.pop() if len(parts) == 1 else split, comparisons, aligned, predictions)
+    for name, sheet in sheets.items():
+        if (content := disagreements(result, name)) is None:
+            log(Message("models_agree", target=name))
+        else:
+            sheet.write(content)
+            log(Message("file_written", path=str(sheet.path)))
+    return result
+
+
+def _sheets(out: str | Path | Output | None, names: list[str]) -> dict[str, Output]:
+    """Per target the sheet to write: `sheet.png`, or of several targets `sheet-kind.png`."""
+    if out is None:
+        return {}
+    output = Output.of(out)
+    if len(names) == 1:
+        return {names[0]: output}
+    path, sheets = output.path, dict[str, Output]()
+    for name in names:
+        plain = "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in name)
+        taken = {sheet.path.name.casefold() for sheet in sheets.values()}
+        file, number = f"{path.stem}-{plain}{path.suffix}", 1
+        while file.casefold() in taken:
+            number += 1
+            file = f"{path.stem}-{plain}-{number}{path.suffix}"
+        sheets[name] = output.beside(file)
+    return sheets
 
 
 def _common_images(images: list[Dataset], log: Log) -> list[Dataset]:

@@ -17,8 +17,9 @@ from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.messages import Log, no_log
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
-from muslin.storage.atomic import write_atomically
+from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
+from muslin.workflows.inputs import check_output, check_photos
 from muslin.workflows.selected_part import overlap_warning, select_part, to_model_input
 
 MAX_SLICES = 100
@@ -62,13 +63,13 @@ class EvaluationResult:
         targets = {name: evaluation.to_dict() for name, evaluation in self.evaluations.items()}
         return {"part": self.part, "targets": targets, **self.dataset.notes()}
 
-    def write(self, path: Path) -> None:
-        """Write `evaluation.json`.
+    def write(self, out: str | Path | Output) -> None:
+        """Write the content of `evaluation.json` to a new file; as an Output it can replace a file.
 
         Raises:
-            StorageError: the disk is full or the file cannot be written.
+            StorageError: the file exists, the disk is full or the file cannot be written.
         """
-        write_atomically(path, json_text(self.to_dict(), indent=2) + "\n")
+        Output.of(out).write(json_text(self.to_dict(), indent=2) + "\n")
 
 
 def evaluate(
@@ -76,24 +77,30 @@ def evaluate(
     data: str | Path | Dataset,
     options: EvaluateOptions | None = None,
     *,
+    out: str | Path | Output | None = None,
     log: Log = no_log,
 ) -> EvaluationResult:
     """Evaluate a model on a part of a data set: metrics, reliability, slices, and near-copies of training images.
 
     Args:
         data: a known name, a file or a folder, or a Dataset.
+        out: a new file for the metrics, see `EvaluationResult.write`; as an Output it can replace a file.
         log: called with a sentence before slow steps, and with warnings.
 
     Raises:
         DataError: the part or the column does not exist, no image is labelled, or a class is unknown to the model.
         BundleError: the model cannot be opened.
+        StorageError: see `muslin.storage.outputs.Output`; before the work starts where possible.
     """
     from muslin.data import read_and_log, with_fixes
 
     options = options or EvaluateOptions()
+    output_file = None if out is None else Output.of(out)
+    check_output(output_file, (model,), (data,))
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     predictor.policies(options.precision, options.guarantee)  # refuses bad options before any work
     dataset = read_and_log(data, log=log, **options.read_options)
+    check_photos(output_file, dataset)
     column = None if options.slice_by is None else _read_column(data, options.read_options, options.slice_by)
     selected = select_part(predictor, dataset, options.split, log)
     if warning := overlap_warning(predictor, dataset, selected):
@@ -102,7 +109,10 @@ def evaluate(
     values = None if column is None else np.array([column.get(str(i), "") for i in images.ids], dtype=object)
     leaked = selected.leaked(log)
     evaluations = evaluate_output(predictor, images, output, options, slice_values=values, leaked=leaked)
-    return EvaluationResult(selected.part, evaluations, images)
+    result = EvaluationResult(selected.part, evaluations, images)
+    if output_file:
+        result.write(output_file)
+    return result
 
 
 def evaluate_output(

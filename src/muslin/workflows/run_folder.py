@@ -19,7 +19,7 @@ from muslin.data.split import split
 from muslin.errors import BundleError, DataError, RecipeError, StorageError
 from muslin.learn.recipes import RECIPES, Recipe, recipe_from_dict
 from muslin.models.json_schema import check_schema, parse_json
-from muslin.storage.atomic import remove_partial_files, storage_errors, write_atomically
+from muslin.storage.atomic import is_partial_file, remove_partial_files, storage_errors, write_atomically
 from muslin.strict_json import json_text
 from muslin.workflows.run_schema import HISTORY_ROW, RECORD, RESULTS, UNSAFE_IN_RECORD
 
@@ -140,14 +140,16 @@ def split_for_recipe(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
     )
 
 
-def check_no_run(folder: Path) -> None:
+def check_new(folder: Path) -> None:
     """
     Raises:
-        StorageError: `folder` is a run already.
+        StorageError: `folder` is a run already, or not an empty folder.
     """
     with storage_errors(folder):
         if (folder / "run.json").exists():
             raise StorageError("run_exists", path=str(folder))
+        if os.path.lexists(folder) and any(not is_partial_file(entry) for entry in folder.iterdir()):
+            raise StorageError("folder_not_empty", path=str(folder))
 
 
 def new_run_folder(out: str | Path | None, name: str) -> Path:
@@ -163,10 +165,8 @@ def new_run_folder(out: str | Path | None, name: str) -> Path:
     folder = Path(out)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        check_no_run(folder)
         remove_partial_files(folder)
-        if any(folder.iterdir()):
-            raise StorageError("folder_not_empty", path=str(folder))
+        check_new(folder)
     return folder
 
 

@@ -6,6 +6,7 @@ bytes as an uninterrupted one.
 """
 
 import hashlib
+import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from muslin.data.archives import archive_kind
 from muslin.data.dataset import Target
 from muslin.data.formats import detect_format
 from muslin.data.photo_lookup import cell_name
+from muslin.data.photos import Photo
 from muslin.data.registry import DATASETS
 from muslin.data.tables import AddedColumn, Row, TableFile, detect_kind, open_table
 from muslin.data.tables.dataset_table import DatasetTable
@@ -35,9 +37,11 @@ from muslin.data.tables.workbook import Workbook, is_workbook
 from muslin.errors import DataError, ImageError, StoppedError, StorageError
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
 from muslin.messages import Log, Message, examples, no_log
-from muslin.models.predictor import CHUNK, MODEL_FILE, Prediction, Predictor, TargetPrediction
-from muslin.storage.atomic import atomic_file, remove_partial_files
+from muslin.models.predictor import CHUNK, Prediction, Predictor, TargetPrediction
+from muslin.storage.atomic import remove_partial_files
 from muslin.storage.local_path import check_local
+from muslin.storage.outputs import Output
+from muslin.workflows.inputs import check_output
 
 ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
 """Columns, in lower case, whose cells should be unique to a product."""
@@ -78,7 +82,7 @@ class TagOptions:
 def tag(
     model: "str | Path | Predictor",
     data: str | Path,
-    out: str | Path,
+    out: str | Path | Output,
     options: TagOptions = TagOptions(),
     *,
     log: Log = no_log,
@@ -90,8 +94,8 @@ def tag(
     Args:
         data: CSV, TSV, XLSX, Parquet or JSON Lines with a photo in each row; or anything else that `muslin.read` reads,
             whose ids become the column `image` of a new table.
-        out: in the table's own format; a new table is CSV, TSV or JSON Lines. An existing file is replaced once the new
-            one is complete.
+        out: a new file in the table's own format; of other data CSV, TSV or JSON Lines. As an Output it can replace a
+            file, once the new one is complete.
         log: called with each note as soon as it is known.
         on_progress: called with the numbers of finished and of all products.
         should_stop: called now and then; the work stops cleanly once it returns True.
@@ -99,10 +103,11 @@ def tag(
     Raises:
         DataError: the data or the taxonomy cannot be read, or an interrupted job exists and is not resumed.
         BundleError: the model cannot be opened.
-        StorageError: the disk is full, or the place cannot be written. Finished work is kept.
+        StorageError: the output exists or is an input, the disk is full, or the place cannot be written. Finished
+            work is kept.
         StoppedError: `should_stop` returned True; `resume` continues.
     """
-    job = _plan(model, data, Path(out), options, log)
+    job = _plan(model, data, Output.of(out), options, log)
     for note in job.notes:
         log(note)
     with Journal(job.out.with_name(job.out.name + JOURNAL_SUFFIX), job.inputs, resume=options.resume) as journal:
@@ -137,7 +142,7 @@ def tag(
 class _Job:
     """Everything a tagging needs, checked before the work begins."""
 
-    out: Path
+    output: Output
     options: TagOptions
     predictor: Predictor
     policies: Mapping[str, AcceptancePolicy]
@@ -147,6 +152,10 @@ class _Job:
     taxonomy: Taxonomy
     columns: tuple[AddedColumn, ...]
     notes: tuple[str, ...]
+
+    @property
+    def out(self) -> Path:
+        return self.output.path
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -162,9 +171,11 @@ class _Job:
         }
 
 
-def _plan(model: "str | Path | Predictor", data: str | Path, out: Path, options: TagOptions, log: Log) -> _Job:
+def _plan(model: "str | Path | Predictor", data: str | Path, output: Output, options: TagOptions, log: Log) -> _Job:
     check_local(data, options.read_options.get("images"), options.taxonomy)
-    _check_output(Path(data), out, model, options.taxonomy)
+    out = output.path
+    # a resumed job can have been killed after its last step: then the output is there, and `_write` compares it
+    check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     policies = predictor.policies(options.precision, options.guarantee)
     table, photos = _open_data(data, out, options.read_options, log)
@@ -181,7 +192,8 @@ def _plan(model: "str | Path | Predictor", data: str | Path, out: Path, options:
     if isinstance(table, Workbook) and not table.has_header:
         notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
     notes += [note for policy in policies.values() for note in policy.unsupported]
-    return _Job(out, options, predictor, policies, table, photos, products, taxonomy, columns, tuple(notes))
+    _check_photos(output, table, photos)
+    return _Job(output, options, predictor, policies, table, photos, products, taxonomy, columns, tuple(notes))
 
 
 def _predict_rows(job: _Job, done: int) -> Iterator[list[Row]]:
@@ -211,7 +223,7 @@ def _write(job: _Job, journal: Journal) -> tuple[int, dict[str, dict[str, int]]]
             yield row
 
     remove_partial_files(job.out.parent)
-    with atomic_file(job.out) as file:
+    with job.output.open(unless_same=job.options.resume) as file:
         job.table.write_with_columns(file, job.columns, count(journal.rows()))
     return unreadable, {
         name: {decision: n for decision, n in counts.items() if n} for name, counts in decisions.items()
@@ -237,18 +249,12 @@ def _unreadable_notes(job: _Job, journal: Journal) -> tuple[Message, ...]:
 # --- before the work
 
 
-def _check_output(path: Path, out: Path, model: object, taxonomy: str | Path | None) -> None:
-    """Refuse an output that would overwrite an input, or be read as a part of it."""
-    if out.is_dir():
-        raise StorageError("output_is_folder", path=str(out))
-    if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-        raise StorageError("output_in_data", path=str(out), name=str(path))
-    inputs = {"catalogue": path, "taxonomy": taxonomy}
-    if isinstance(model, str | Path):
-        inputs["model"] = Path(model) / MODEL_FILE if Path(model).is_dir() else model
-    for name, file in inputs.items():
-        if file is not None and out.exists() and Path(file).exists() and out.samefile(file):
-            raise StorageError("output_is_input", path=str(out), name=name)
+def _check_photos(output: Output, table: TableFile, photos: TablePhotos | DatasetTable) -> None:
+    """Refuse an output that is one of the photos."""
+    if os.path.lexists(output.path):  # no photo is a new file
+        found = (photos.find(row.number, row.cells[0]) for row in table.rows([photos.column]))
+        inputs = {photo.path for photo in found if isinstance(photo, Photo)}
+        replace(output, overwrite=True).check(inputs)
 
 
 def _open_data(

@@ -33,6 +33,7 @@ from muslin.messages import Log, Message, no_log
 from muslin.models.seen_images import ImageDigests, SeenImages, digest_dataset
 from muslin.storage.atomic import remove_partial_files
 from muslin.storage.locks import locked_folder
+from muslin.storage.outputs import Output
 from muslin.workflows import run_folder as runs
 from muslin.workflows import time_budget
 from muslin.workflows.run_folder import Run, split_for_recipe
@@ -137,7 +138,7 @@ def train(
         StorageError: the disk became full. What was written is intact, and `resume` continues from it.
     """
     if out is not None:
-        runs.check_no_run(Path(out))
+        runs.check_new(Path(out))
     callbacks = Callbacks(log, on_progress, should_stop)
     given = {name: value for name, value in options.items() if value is not None}
     plan = plan_training(data, TrainOptions(recipe, seed, **given), callbacks)
@@ -367,7 +368,7 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
     metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
     record |= {"status": "finished", "test": metrics}
     seal(replace(bundle, provenance=provenance | {"test": metrics}), run.model)
-    EvaluationResult("test", evaluations, test).write(run.folder / "evaluation.json")
+    EvaluationResult("test", evaluations, test).write(Output(run.folder / "evaluation.json", overwrite=True))
     network, probabilities = bundle.network, output.probabilities
     inputs = ReportInputs(record, network, run.history, dataset, parts, evaluations, probabilities)
     write_reports(run.folder, inputs)

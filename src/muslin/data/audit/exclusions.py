@@ -11,23 +11,23 @@ import numpy as np
 from muslin.data.dataset import Dataset
 from muslin.errors import DataError
 from muslin.messages import Message
-from muslin.storage.atomic import write_atomically
+from muslin.storage.outputs import Output
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 """A spreadsheet takes a cell that begins with one of these for a formula, or for the mark that it is none."""
 
 
-def write_exclusions(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV in UTF-8 in which no cell is a formula to a spreadsheet.
+def write_exclusions(out: str | Path | Output, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a new CSV in UTF-8 in which no cell is a formula to a spreadsheet.
 
     Raises:
-        StorageError: the disk is full or the place cannot be written.
+        StorageError: the file exists, the disk is full or the place cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows([escape_formula(cell) for cell in row] for row in rows)
-    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    Output.of(out).write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def escape_formula(cell: str) -> str:

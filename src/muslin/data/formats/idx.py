@@ -141,6 +141,15 @@ def _read_body(path: Path, file: BinaryIO, size: int, *, header_bytes: int) -> N
     return np.frombuffer(body, dtype=np.uint8)
 
 
+def paired_labels(path: Path) -> list[Path]:
+    """The file of labels beside a file of images; none beside anything else.
+
+    Raises:
+        DataError: it is missing.
+    """
+    return [_pair(path)[1]] if NAME.fullmatch(path.name) and path.is_file() else []
+
+
 def _pairs(path: Path) -> tuple[list[_Pair], tuple[Message, ...]]:
     if not path.is_dir():
         if read_head(path, 4) == LABELS_MAGIC.to_bytes(4, "big"):

@@ -11,7 +11,7 @@ from muslin.data.formats import classes_file
 from muslin.data.formats.pixel_layout import infer_shape
 from muslin.data.writers.samples import Written, into_new_folder, pixel_warnings, single_target, with_pixels
 from muslin.messages import Log, Message
-from muslin.storage.atomic import atomic_file
+from muslin.storage.outputs import Output
 
 
 @into_new_folder
@@ -41,17 +41,21 @@ def write(dataset: Dataset, folder: Path, log: Log) -> Written:
     return warnings, excluded
 
 
-def write_parts(dataset: Dataset, labels: Sequence[str] | None, folder: Path, name: Callable[[str], str]) -> list[Path]:
+def write_parts(
+    dataset: Dataset, labels: Sequence[str] | None, folder: str | Path | Output, name: Callable[[str], str]
+) -> list[Path]:
     """Write each part as a file like Kaggle's, without parts one file; returns the files in the order of the parts."""
-    pixels = pixel_array(dataset)
-    written = []
-    for part, chosen in indices_by_part(dataset).items():
-        written.append(folder / f"{name(part)}.csv")
-        write_images(pixels[chosen], labels and [labels[i] for i in chosen.tolist()], written[-1])
-    return written
+    pixels, place = pixel_array(dataset), Output.of(folder)
+    parts = indices_by_part(dataset)
+    files = [Output(place.path / f"{name(part)}.csv", place.overwrite) for part in parts]
+    for file in files:
+        file.check()
+    for file, chosen in zip(files, parts.values(), strict=True):
+        write_images(pixels[chosen], labels and [labels[i] for i in chosen.tolist()], file)
+    return [file.path for file in files]
 
 
-def write_images(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: Path) -> None:
+def write_images(pixels: NDArray[np.uint8], labels: Sequence[str] | None, out: str | Path | Output) -> None:
     """Write images in Kaggle's form: the header label, pixel1, …, then a row per image.
 
     Args:
@@ -59,7 +63,7 @@ def write_images(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: 
         labels: (count,), quoted where necessary; None: no column of labels.
 
     Raises:
-        StorageError: the place cannot be written.
+        StorageError: the file exists, or the place cannot be written.
     """
     import pyarrow
     from pyarrow import csv as arrow_csv
@@ -71,7 +75,7 @@ def write_images(pixels: NDArray[np.uint8], labels: Sequence[str] | None, path: 
     # as numbers where they are numbers, because texts are written in quotes
     if all(label.isdecimal() and str(int(label)) == label for label in set(labels or ()) if label):
         cells = cells.cast(pyarrow.int64())
-    with atomic_file(path) as file:
+    with Output.of(out).open() as file:
         file.write(",".join([*([] if labels is None else ["label"]), *names]).encode() + b"\n")
         for start in range(0, len(rows), 2000):
             columns = dict(zip(names, np.ascontiguousarray(rows[start : start + 2000].T), strict=True))

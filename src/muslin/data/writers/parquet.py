@@ -17,7 +17,7 @@ from muslin.data.tables.parquet import SCHEMA_KEY
 from muslin.data.writers.samples import Written, photo_files
 from muslin.errors import DataError
 from muslin.messages import Log, Message
-from muslin.storage.atomic import atomic_file, check_absent
+from muslin.storage.atomic import atomic_file
 from muslin.strict_json import json_text
 
 GROUP_BYTES = 2**24
@@ -35,8 +35,7 @@ def write(dataset: Dataset, dest: Path, log: Log) -> Written:
     """
     warnings: list[Message] = []
     excluded: list[Message] = []
-    check_absent(dest)
-    with atomic_file(dest) as file:
+    with atomic_file(dest, replace=False) as file:
         _write(dataset, photo_files(dataset, warnings, excluded, log), file)
     return warnings, excluded
 

@@ -14,7 +14,7 @@ from muslin.messages import table
 from muslin.reporting.image_grids import data_uri, is_small
 from muslin.reporting.report.page import TEMPLATES, render_page
 from muslin.reporting.samples import label_text
-from muslin.storage.atomic import write_atomically
+from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
 
 FINDINGS_PER_KIND = 60
@@ -45,14 +45,14 @@ FindingGroup = tuple[str, Mapping[str, str], list[Finding]]
 """Key, words (title, description, what the score means) and findings of a section, the worst first."""
 
 
-def write_audit_page(path: Path, dataset: Dataset, audit: Audit) -> None:
-    """Write the page: findings by kind, worst first, with images and keys to decide what to exclude.
+def write_audit_page(out: str | Path | Output, dataset: Dataset, audit: Audit) -> None:
+    """Write the page as a new file: findings by kind, worst first, with images and keys to decide what to exclude.
 
     Raises:
-        StorageError: the disk is full or the place cannot be written.
+        StorageError: the file exists, the disk is full or the place cannot be written.
     """
     html = audit_html(dataset, audit)
-    write_atomically(path, html)
+    Output.of(out).write(html)
 
 
 def audit_html(dataset: Dataset, audit: Audit) -> str:
