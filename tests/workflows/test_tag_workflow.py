@@ -96,6 +96,21 @@ def test_look_and_tag_find_and_miss_the_same_photos(shop: Path) -> None:
     assert result.unreadable == len(cells) - len(tagged) == 5
 
 
+def test_photo_outside_the_folder_is_tagged_only_if_allowed(shop: Path, capfd: Any) -> None:
+    (shop / "feed").mkdir()
+    (shop / "feed/link.png").symlink_to("../images/white.png")
+    shutil.copy(shop / "images/black.png", shop / "feed")
+    table = shop / "feed/shop.csv"
+    table.write_text(f"image;sku\nblack.png;1\n../images/gray.png;2\nlink.png;3\n{shop}/images/white.png;4\n")
+    command = ("tag", shop / "model.muslin", table, "-o", shop / "out.csv")
+    result = invoke(capfd, *command, "--json")
+    [note] = [note for note in result.json["notes"] if note["code"] == "photos_outside"]
+    assert (result.json["unreadable"], note["params"]["count"]) == (3, 3)
+    assert [bool(row["error"]) for row in rows(shop / "out.csv")] == [False, True, True, True]
+    (shop / "out.csv").unlink()
+    assert invoke(capfd, *command, "--allow-outside", "--json").json["unreadable"] == 0
+
+
 def calibration(count: int = 1000) -> CalibrationData:
     """Predictions of 0.9 and more are correct, and half of the others."""
     confidence = np.linspace(1, 0.34, count).astype(np.float32)

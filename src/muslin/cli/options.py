@@ -121,6 +121,7 @@ read_options = Group(
     ),
     option("--shape HxW[xC]", "Image size, such as 28x28, of a file with one image per row.", callback=_shape),
     option("--images PATH", "Folder, zip or tar with the photos that a table names."),
+    option("--allow-outside", "Also open files outside the photo folder that DATA names or links to."),
     option("--image-column COLUMN", "Column of a table that names the photo."),
     option("--target COLUMN...", "Column with the label: its name, `first` or `last`. Repeat it for several."),
     option(

@@ -22,7 +22,9 @@ from muslin.data.gzip_files import expansion_limit, is_gzipped, open_data_file, 
 from muslin.data.photos import Photo
 from muslin.errors import DataError
 from muslin.images.file_kinds import MAX_POINTER_BYTES, pointer_hint
+from muslin.messages import examples
 from muslin.storage.atomic import storage_errors
+from muslin.storage.boundary import Boundary, boundary_of, is_below
 
 FREE_ENTRY_BYTES = 2**20
 """What any file in a zip may grow to, however small it is packed."""
@@ -46,12 +48,14 @@ class FolderNotes:
     Attributes:
         folders: names of folders without a file of their own; of an archive, of all folders that it lists.
         links: names of links to folders that were read under another name, or that lead back above.
+        outside: names of links that lead outside the folder, and are not followed.
         code_page_names: names in a zip whose encoding is not known, read as cp437.
         replaced: names that a later file of the archive has too, once for each file that is not read.
     """
 
     folders: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
     code_page_names: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
 
@@ -90,19 +94,25 @@ def files_in(path: Path, notes: FolderNotes | None = None) -> tuple[dict[str, Ph
     return archive_files(path, notes)
 
 
-def walk(folder: Path, notes: FolderNotes | None = None) -> Iterator[tuple[str, Photo]]:
+def walk(
+    folder: Path, notes: FolderNotes | None = None, boundary: Boundary | None = None
+) -> Iterator[tuple[str, Photo]]:
     """The files below `folder` by name: those in real folders first, then those that only a link reaches.
 
-    No folder is read twice, so that a link never takes the place of the folder to which it leads.
+    No folder is read twice, so that a link never takes the place of the folder to which it leads. Links that lead
+    outside `boundary` are not followed; by default it is the folder's own.
     """
-    notes = notes or FolderNotes()
+    notes, boundary = notes or FolderNotes(), boundary or boundary_of(folder)
     top = os.path.realpath(folder)
     visited: set[str] = set()
     starts = [str(folder)]
     for start in starts:  # grows by the links met
         real = os.path.realpath(start)
-        if real in visited or (start != starts[0] and _is_inside(top, real)):
+        if real in visited or (start != starts[0] and is_below(top, real)):
             notes.links.append(Path(start).relative_to(folder).as_posix())
+            continue
+        if boundary.excludes(real):
+            notes.outside.append(Path(start).relative_to(folder).as_posix())
             continue
         for parent, below, names in os.walk(start):
             real = os.path.realpath(parent)
@@ -117,13 +127,30 @@ def walk(folder: Path, notes: FolderNotes | None = None) -> Iterator[tuple[str, 
             prefix = "" if parent == str(folder) else f"{place.relative_to(folder).as_posix()}/"
             if not names:
                 notes.folders.append(prefix.rstrip("/"))
-            for name in sorted(names):
+            leaving = _links_that_leave(parent, boundary)
+            notes.outside.extend(prefix + name for name in names if name in leaving)
+            for name in sorted(set(names) - leaving):
                 file = place / name
-                yield prefix + name, Photo(str(file), file)
+                yield prefix + name, Photo(str(file), file, boundary=boundary)
 
 
-def _is_inside(inner: str, outer: str) -> bool:
-    return f"{inner}{os.sep}".startswith(f"{outer.rstrip(os.sep)}{os.sep}")
+def _links_that_leave(folder: str, boundary: Boundary) -> set[str]:
+    """The names of the links in `folder` to something outside `boundary`; of others nobody knows what they would be."""
+    try:
+        with os.scandir(folder) as entries:
+            links = [entry for entry in entries if entry.is_symlink()]
+    except OSError:  # it has gone since
+        return set()
+    return {entry.name for entry in links if boundary.excludes(entry.path) and os.path.exists(entry.path)}
+
+
+def check_links_inside(path: Path) -> None:
+    """Raises DataError where `path` is a folder in which links lead outside."""
+    notes = FolderNotes()
+    for _ in walk(path, notes) if path.is_dir() else ():
+        pass
+    if notes.outside:
+        raise DataError("only_links_outside", path=str(path), **examples(notes.outside))
 
 
 def archive_files(path: Path, notes: FolderNotes | None = None) -> tuple[dict[str, Photo], Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from muslin.errors import DataError
+from muslin.storage.boundary import is_outside_data
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -41,8 +42,10 @@ def open_data_file(path: Path) -> io.BufferedReader:
     `max_content_bytes`.
 
     Raises:
-        DataError: the file cannot be opened.
+        DataError: the file cannot be opened, or is a link that leads out of the data set's folder.
     """
+    if is_outside_data(path):
+        raise DataError("data_file_outside", path=str(path))
     try:
         if not is_gzipped(path):
             return path.open("rb")

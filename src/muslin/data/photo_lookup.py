@@ -5,10 +5,11 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from muslin.data.archives import check_content, files_in, walk
+from muslin.data.archives import FolderNotes, check_content, files_in, walk
 from muslin.data.photo_paths import BY_END, PathIndex, in_code_pages, is_url, readings, several_names
 from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden
 from muslin.data.tables.cells import Cell
@@ -16,6 +17,7 @@ from muslin.errors import DataError, ImageError
 from muslin.images.decoder import SIGNATURES
 from muslin.images.file_kinds import MAX_POINTER_BYTES, kind_of_name, link_error, pointer_hint
 from muslin.messages import MAX_EXAMPLES, Message
+from muslin.storage.boundary import UNBOUNDED, Boundary, boundary_of
 
 PREFERRED_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 """Tried first where a name lacks its suffix."""
@@ -47,12 +49,18 @@ MAX_FOUND_EXAMPLES = 2
 
 
 class FolderPlace:
-    """A folder; it is asked on each call, and no names are remembered."""
+    """A folder; it is asked on each call, and no names are remembered.
+
+    Attributes:
+        boundary: the folder below which photos are opened; by default `path`.
+        may_leave: whether a path can lead outside.
+    """
 
     keep_alive: Any = None
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, boundary: Boundary | None = None) -> None:
+        self.path, self.boundary = path, boundary or boundary_of(path)
+        self.may_leave = self.boundary == UNBOUNDED
         self._suffixes = lru_cache(CACHED_FOLDERS)(_folder_suffixes)
 
     def photo(self, name: str) -> Photo | None:
@@ -62,19 +70,23 @@ class FolderPlace:
             is_there = os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
         except ValueError:  # a name that no file can have
             return None
-        return Photo(path, Path(path)) if is_there else None
+        return Photo(path, Path(path), boundary=self.boundary) if is_there else None
 
     def suffixes(self, folder: str) -> list[str]:
         """The suffixes of images in a folder, as they are spelled, in the order in which to try them; "" for none."""
         return self._suffixes(os.path.join(self.path, folder))
 
     def photo_names(self) -> Iterable[str]:
-        """The paths of all files that can be photos."""
-        return (name for name, _ in walk(self.path) if _can_be_photo(name))
+        """The paths of all files that can be photos, also of links that lead outside."""
+        notes = FolderNotes()
+        names = chain((name for name, _ in walk(self.path, notes, self.boundary)), notes.outside)
+        return filter(_can_be_photo, names)
 
 
 class ArchivePlace:
     """A zip or tar, or a folder in one, whose entries are in memory."""
+
+    may_leave = False
 
     def __init__(self, path: Path, files: Mapping[str, Photo] | None = None) -> None:
         """`files` are the entries by their paths, where these are known already."""
@@ -101,16 +113,26 @@ class ArchivePlace:
 Place = FolderPlace | ArchivePlace
 
 
-def open_place(path: Path) -> Place:
-    """Raises DataError where nothing is there, or an archive is damaged."""
+def open_place(path: Path, boundary: Boundary | None = None) -> Place:
+    """The folder or archive at `path`, whose files are below `boundary`; by default below itself.
+
+    Raises:
+        DataError: nothing is there, an archive is damaged, or a link in its place leads outside.
+    """
     check_content(path)
     if not path.exists():
         raise DataError("images_path", path=str(path))
-    return FolderPlace(path) if path.is_dir() else ArchivePlace(path)
+    if path.is_dir():
+        return FolderPlace(path, boundary)
+    if boundary and boundary.excludes(path):
+        raise DataError("data_file_outside", path=str(path))
+    return ArchivePlace(path)
 
 
 def why_unreadable(photo: Photo, name: str) -> ImageError | None:
-    """Why a file is no image that can be decoded, if its suffix or its size gives reason to look into it."""
+    """Why a file is no image that can be decoded, if its place, suffix or size gives reason to look into it."""
+    if _leaves(photo) and not link_error(photo.path, name):
+        return ImageError("photo_outside", path=name)
     kind = kind_of_name(photo.path.name if photo.size is None else photo.name)
     try:
         size = photo.path.stat().st_size if photo.size is None else photo.size
@@ -121,6 +143,17 @@ def why_unreadable(photo: Photo, name: str) -> ImageError | None:
         return ImageError("image_format", kind.hint, name=name, kind=kind.name)
     hint = pointer_hint(start)
     return ImageError("git_pointer", hint, path=name) if hint else None
+
+
+def _leaves(photo: Photo) -> bool:
+    """Whether a link in the photo's path leads outside. `Photo.content` looks again, at every folder."""
+    path, boundary = photo.path, photo.boundary
+    return _folder_leaves(os.path.dirname(path), boundary) or (os.path.islink(path) and boundary.excludes(path))
+
+
+@lru_cache(CACHED_FOLDERS)
+def _folder_leaves(folder: str, boundary: Boundary) -> bool:
+    return boundary.excludes(folder)
 
 
 def are_copies(photos: Iterable[Photo]) -> bool:
@@ -173,9 +206,13 @@ class PhotoLookup:
         keep_alive: what must live as long as the photos.
     """
 
-    def __init__(self, places: "Sequence[Path | Place]") -> None:
-        """Raises DataError where a place does not exist, or an archive is damaged."""
-        self._places = [open_place(place) if isinstance(place, Path) else place for place in places]
+    def __init__(self, places: "Sequence[Path | Place]", boundary: Boundary | None = None) -> None:
+        """Places that are paths are opened with `boundary`, as `open_place` does.
+
+        Raises:
+            DataError: a place does not exist, or an archive is damaged.
+        """
+        self._places = [open_place(place, boundary) if isinstance(place, Path) else place for place in places]
         self.keep_alive = [place.keep_alive for place in self._places]
         self._indices: list[tuple[Place, PathIndex]] | None = None
         self._counts: Counter[tuple[str, str | None, str | None]] = Counter()
@@ -233,7 +270,7 @@ class PhotoLookup:
         """The file of this path; several where it lacks its suffix, the likeliest first."""
         for place in self._places:
             name = os.path.normpath(os.path.relpath(cell, os.path.abspath(place.path)) if os.path.isabs(cell) else cell)
-            if name.split("/")[0] == "..":
+            if name.split("/")[0] == ".." and not place.may_leave:
                 continue
             own_name = place.path.name.split(".")[0] + "/"
             for path in dict.fromkeys((name, name.removeprefix(own_name))):
@@ -264,8 +301,9 @@ class PhotoLookup:
                 example = path if looks_alike else f"{cell} → {path}"
                 return Found(why_unreadable(photo, cell) or photo, code, example)
             elsewhere += [match.path for match, _ in matches]
-        code = "photo_outside" if first.leaves or (os.path.isabs(cell) and os.path.isfile(cell)) else "no_such_photo"
-        error = ImageError(code, path=cell)
+        leaves = first.leaves or (os.path.isabs(cell) and os.path.isfile(cell))
+        is_refused = leaves and not any(place.may_leave for place in self._places)
+        error = ImageError("photo_outside" if is_refused else "no_such_photo", path=cell)
         if is_url(cell):
             error = ImageError("path_is_url", url=cell)
         elif elsewhere:

@@ -22,6 +22,7 @@ from muslin.errors import DataError, ImageError, StorageError
 from muslin.images.file_kinds import KIND_OF_SUFFIX, link_error
 from muslin.machine import physical_cores
 from muslin.messages import Log, Message, examples, no_log
+from muslin.storage.boundary import UNBOUNDED, Boundary, OutsideError
 from muslin.storage.scratch import ScratchArray
 
 PHOTO_SUFFIXES = frozenset(
@@ -93,6 +94,7 @@ class Photo:
         size: number of bytes of its content; None for all of the file.
         deflated: whether the content is deflated, as in a zip.
         box: (left, top, right, bottom) in pixels of the upright photo, to which it is cropped; None for all of it.
+        boundary: the folder below which the file must be when it is opened.
     """
 
     name: str
@@ -101,21 +103,24 @@ class Photo:
     size: int | None = None
     deflated: bool = False
     box: tuple[int, int, int, int] | None = None
+    boundary: Boundary = UNBOUNDED
 
     def content(self, max_bytes: int = MAX_PHOTO_BYTES + 1) -> bytes:
         """The bytes of the photo's file, cut off after `max_bytes`; by default one more than the decoder accepts.
 
         Raises:
-            ImageError: it cannot be read.
+            ImageError: it cannot be read, or lies outside the boundary.
         """
         try:
-            with self.path.open("rb") as file:
+            with self.boundary.open(self.path) as file:
                 file.seek(self.start)
                 size = os.fstat(file.fileno()).st_size if self.size is None else self.size
                 data = file.read(min(size, max_bytes))  # read() allocates all that it is asked for
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if self.deflated else data
         except zlib.error as error:
             raise ImageError("photo_damaged", name=self.name, path=str(self.path), reason=str(error)) from error
+        except OutsideError as error:
+            raise link_error(self.path, self.name) or ImageError("photo_outside", path=self.name) from error
         except FileNotFoundError as error:
             raise link_error(self.path, self.name) or ImageError("image_missing", name=self.name) from error
         except OSError as error:

@@ -35,6 +35,7 @@ def read(
     min_per_class: int | str | Sequence[str] | None = None,
     rare_classes: str | Sequence[str] | None = None,
     all_targets: bool = False,
+    allow_outside: bool = False,
     log: Log = no_log,
 ) -> Dataset:
     """Read a data set from its files.
@@ -57,6 +58,7 @@ def read(
         rare_classes: `merge` such classes (the default) or `drop` their labels; or, for one target, `TARGET=drop`.
         all_targets: without `target`, use every column of a table that could be a label, instead of raising an
             error that lists them. Registered data sets and other formats have their own targets.
+        allow_outside: also open files that cells or links name outside `images`, or else outside the data's folder.
         log: called with a sentence before a download, and now and then while a long index is read.
 
     Raises:
@@ -80,6 +82,7 @@ def read(
         crop_to_boxes=crop_to_boxes or None,
         levels=levels,
         all_targets=all_targets and not names,
+        allow_outside=allow_outside,
     )
     dataset = _read_data(data, test, format, options, log)
     if min_per_class is None:
@@ -110,7 +113,8 @@ def _read_data(
     if isinstance(data, str) and data in DATASETS:
         if test is not None:
             raise DataError("test_part_exists", path=data)
-        if unused := [*(["format"] if format else []), *options.names_set()]:
+        permission = ["allow_outside"] if options.allow_outside else []
+        if unused := [*(["format"] if format else []), *options.names_set(), *permission]:
             raise DataError("options_unused", name=data, options=unused)
         return read_registered(data, log=log)
     if test is not None and os.path.exists(data) and os.path.exists(test) and os.path.samefile(data, test):

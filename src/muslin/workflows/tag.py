@@ -39,6 +39,7 @@ from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, Acceptance
 from muslin.messages import Log, Message, examples, no_log
 from muslin.models.predictor import CHUNK, Prediction, Predictor, TargetPrediction
 from muslin.storage.atomic import remove_partial_files
+from muslin.storage.boundary import reading
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
 from muslin.workflows.inputs import check_output
@@ -160,12 +161,13 @@ class _Job:
     @property
     def inputs(self) -> dict[str, Any]:
         """What the rows depend on, as JSON values: a resumed job must have the same."""
+        given = self.options.read_options
         thresholds = [policy.accept_thresholds.astype(str).tolist() for policy in self.policies.values()]
         return {
             "catalogue": self.table.digest,
             "model": _model_digest(self.predictor),
             "precision": [self.options.precision, self.options.guarantee, *thresholds],
-            "photos": [str(self.options.read_options.get("images", "")), self.photos.column],
+            "photos": [str(given.get("images", "")), self.photos.column, bool(given.get("allow_outside"))],
             "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
             "columns": [column.name for column in self.columns],
         }
@@ -178,7 +180,8 @@ def _plan(model: "str | Path | Predictor", data: str | Path, output: Output, opt
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     policies = predictor.policies(options.precision, options.guarantee)
-    table, photos = _open_data(data, out, options.read_options, log)
+    with reading(Path(data), allow_outside=bool(options.read_options.get("allow_outside"))):
+        table, photos = _open_data(data, out, options.read_options, log)
     products, notes = _survey(table, photos)
     taxonomy = Taxonomy({}, {})
     if options.taxonomy is not None:

@@ -15,6 +15,7 @@ from muslin.data.formats.read_options import ReadOptions
 from muslin.data.magic_bytes import describe
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, no_log
+from muslin.storage.boundary import reading
 
 if TYPE_CHECKING:
     from muslin.data.dataset import Dataset
@@ -110,7 +111,7 @@ def read_path(
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
         raise DataError("path_missing", path=str(path))
     try:
-        with unpacking_once():
+        with unpacking_once(), reading(path, allow_outside=options.allow_outside):
             row, reason = _detect(path, options) if format is None else _choose_format(path, format)
             if unused := [name for name in options.names_set() if name not in row.options]:
                 raise DataError("format_option_unused", path=str(path), format=row.name, options=unused)
@@ -140,6 +141,7 @@ def _choose_format(path: Path, name: str) -> tuple[Format, str]:
 
 
 def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
+    from muslin.data.archives import check_links_inside
     from muslin.data.formats.table_sources import holds_tables, is_container
 
     named = {"image_column", "split_column", "target"} & set(options.names_set())
@@ -148,5 +150,6 @@ def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
     if named and (row is None or row.name == "folders") and (not is_container(path) or holds_tables(path)):
         return table, "a table, because options name columns of it"
     if row is None:
+        check_links_inside(path)
         raise DataError("format_not_detected", path=str(path), found=describe(path))
     return row, reason

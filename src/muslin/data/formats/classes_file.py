@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from muslin.data.dataset import Dataset, Target
+from muslin.data.gzip_files import read_head
 from muslin.errors import DataError
 from muslin.messages import Message
 
@@ -43,8 +44,7 @@ def use_class_names(dataset: Dataset, folder: Path) -> Dataset:
     path = folder / NAME
     if not path.is_file() or len(dataset.targets) != 1:
         return dataset
-    with path.open("rb") as file:
-        names = parse_classes(file.read(MAX_BYTES + 1))
+    names = parse_classes(read_head(path, MAX_BYTES + 1))
     numbers = dataset.targets[0].classes
     if names is None or not all(c.isdecimal() and int(c) < len(names) for c in numbers):
         return replace(dataset, fixes=(*dataset.fixes, Message("classes_file_skipped", name=NAME)))

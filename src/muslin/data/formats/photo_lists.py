@@ -17,6 +17,7 @@ from muslin.data.photo_lookup import PhotoLookup
 from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, ImageError, unknown
 from muslin.messages import Log, Message
+from muslin.storage.boundary import boundary_of
 
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels."""
@@ -77,7 +78,8 @@ def build_dataset(listed: PhotoList, options: ReadOptions, fixes: Sequence[str])
         DataError: none exists, or a box is not valid.
     """
     paths = [Path(options.images)] if options.images else [listed.root / name for name in listed.folders]
-    lookup = PhotoLookup([path for path in paths if options.images or path.exists()])
+    boundary = None if options.images else boundary_of(listed.root)
+    lookup = PhotoLookup([path for path in paths if options.images or path.exists()], boundary)
     found = [lookup.find(name) for name in listed.names]
     photos = [None if isinstance(photo, ImageError) else photo for photo in found]
     if not any(photos):

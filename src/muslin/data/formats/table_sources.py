@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from muslin.data.archives import archive_kind, files_in
+from muslin.data.archives import FolderNotes, archive_kind, files_in
 from muslin.data.dataset import PARTS, Dataset
 from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
 from muslin.data.photo_lookup import ArchivePlace, FolderPlace, Place
@@ -23,6 +23,7 @@ from muslin.data.tables.workbook import is_workbook
 from muslin.errors import DataError, ImageError
 from muslin.messages import Message
 from muslin.storage.atomic import storage_errors
+from muslin.storage.boundary import boundary_of
 
 TABLE_SUFFIXES = tuple(
     suffix + packed
@@ -99,13 +100,16 @@ class Contents:
     Attributes:
         path: the folder or archive.
         has_photos: whether there is a photo.
+        links_outside: names of links that lead outside, and are not followed.
         keep_alive: what must live as long as the data set.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where an archive is damaged or refused."""
         self.path = path
-        self._files, archive = files_in(path)
+        notes = FolderNotes()
+        self._files, archive = files_in(path, notes)
+        self.links_outside, self._boundary = notes.outside, boundary_of(path)
         self.has_photos = any(map(photo_suffix, self._files))
         self.keep_alive: list[Any] = [archive]
         self._extracted: dict[str, Path] = {}
@@ -171,7 +175,7 @@ class Contents:
 
     def _place(self, folder: str) -> Place:
         if self.path.is_dir():
-            return FolderPlace(self.path / folder)
+            return FolderPlace(self.path / folder, self._boundary)
         below = f"{folder}/" if folder else ""
         files = {name.removeprefix(below): file for name, file in self._files.items() if name.startswith(below)}
         return ArchivePlace(self.path / folder, files)

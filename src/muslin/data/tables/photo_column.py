@@ -16,6 +16,7 @@ from muslin.data.tables.columns import check_column
 from muslin.data.tables.parquet import Parquet
 from muslin.errors import DataError, ImageError
 from muslin.messages import Message
+from muslin.storage.boundary import Boundary, boundary_of
 
 PHOTO_COLUMNS = ("image", "image_path", "filepath", "file_path", "path", "filename", "file_name", "file", "photo",
                  "picture", "img", "img_path", "photo_path", "image_name", "image_url", "image_link", "image_id",
@@ -82,10 +83,10 @@ def table_photos(
     """
     if isinstance(table, Parquet) and (columns := [c for c in table.photo_columns if image_column in (None, c)]):
         return TablePhotos(columns[0], PhotoLookup([]), rows=table)
-    places: Sequence[Path | Place] = _places_beside(table.path) if images is None else []
-    if images is not None:
-        places = [Path(images)] if isinstance(images, str | Path) else images
-    lookup = PhotoLookup(places)
+    if images is None:
+        lookup = PhotoLookup(*_places_beside(table.path))
+    else:
+        lookup = PhotoLookup([Path(images)] if isinstance(images, str | Path) else images)
     if image_column is not None:
         check_column(table.path, image_column, table.columns)
         if not any(isinstance(lookup.locate(cell).photo, Photo) for _, (cell,) in table.rows([image_column])):
@@ -101,22 +102,26 @@ def table_photos(
     raise _not_found(table, names, lookup)
 
 
-def _places_beside(table: Path) -> list[Path]:
-    """The table's folder, and in it those called as the table or one of PHOTO_FOLDERS; or else archives called so.
+def _places_beside(table: Path) -> tuple[list[Path], Boundary]:
+    """The table's folder, and in it those called as the table or one of PHOTO_FOLDERS; or else archives called so. And
+    the folder that photos may not leave: the table's.
 
     If it is one of TABLE_FOLDERS without photos, also the folder above, where `train2017` is that of
-    `instances_train2017.json`.
+    `instances_train2017.json`; it is the one that photos may not leave.
     """
     stem = table.name.partition(".")[0]
     paths = [table.parent / name for name in (stem, *PHOTO_FOLDERS)]
     folder = table.parent.absolute()
+    boundary = boundary_of(table.parent)
     if folder.name.lower() in TABLE_FOLDERS and not any(photo_suffix(name) for name, _ in walk(folder)):
         paths += [folder.parent / name for name in (stem, stem.partition("_")[2], *PHOTO_FOLDERS) if name]
         paths.append(folder.parent)
+        boundary = boundary_of(folder.parent)
     folders = [path for path in dict.fromkeys(paths) if path.is_dir()]
     archives = [path.with_name(path.name + suffix) for path in paths if path.name for suffix in ARCHIVE_SUFFIXES]
     is_photo_folder = any(path not in (table.parent, folder.parent) for path in folders)
-    return folders if is_photo_folder else [*folders, *(path for path in archives if path.is_file())]
+    places = folders if is_photo_folder else [*folders, *(path for path in archives if path.is_file())]
+    return places, boundary
 
 
 def _columns_of_photos(cells_of: Mapping[str, Sequence[Cell]], lookup: PhotoLookup, as_spelled: bool) -> list[str]:
