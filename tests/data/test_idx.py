@@ -130,7 +130,7 @@ def test_a_gzip_file_that_was_cut_off_is_named(folder):
 
 
 def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("muslin.data.gzip_files.UNCHECKED_BYTES", 100_000)
+    monkeypatch.setattr("muslin.data.expansion.FREE_BYTES", 100_000)
     content = struct.pack(">4I", 2051, 1000, 28, 28) + bytes(784_000)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(gzip.compress(content))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels_file(np.zeros(1000)))
@@ -138,7 +138,7 @@ def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
 
     (tmp_path / "zeros.csv").write_bytes(gzip.compress(b"label,p1,p2,p3,p4\n" + b"0,0,0,0,0\n" * 100_000))
     limit = max(100_000, 200 * (tmp_path / "zeros.csv").stat().st_size)
-    assert refused("gzip_too_large", tmp_path / "zeros.csv").params["max_bytes"] == limit
+    assert refused("content_too_large", tmp_path / "zeros.csv").params["max_bytes"] == limit
 
 
 def test_a_label_outside_0_to_9_is_refused_with_its_place(folder):

@@ -12,13 +12,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from muslin.data.gzip_files import expansion_limit, is_gzipped, open_data_file, read_head
+from muslin.data.expansion import MAX_FOLDERS_DEEP, MAX_NAME_CHARACTERS, max_content_bytes, max_entries
+from muslin.data.gzip_files import is_gzipped, open_data_file, read_head
+from muslin.data.opened_files import opened_once
 from muslin.data.photos import Photo
 from muslin.errors import DataError
 from muslin.images.file_kinds import MAX_POINTER_BYTES, pointer_hint
@@ -26,13 +27,10 @@ from muslin.messages import examples
 from muslin.storage.atomic import storage_errors
 from muslin.storage.boundary import Boundary, boundary_of, is_below
 
-FREE_ENTRY_BYTES = 2**20
-"""What any file in a zip may grow to, however small it is packed."""
+BLOCK_BYTES = 2**20
 
 MAX_FILES = 5_000_000
-
-_UNPACKED: ContextVar[dict[Path, Any] | None] = ContextVar("unpacked tars", default=None)
-"""Within `unpacking_once`, the temporary file of each gzipped tar."""
+"""Files in any archive, however large it is."""
 
 UTF_8_NAME = 0x800
 """Flag of a zip entry whose name is UTF-8; others are cp437 (APPNOTE 6.3.10, 4.4.4), though not all programs comply."""
@@ -157,18 +155,27 @@ def archive_files(path: Path, notes: FolderNotes | None = None) -> tuple[dict[st
     """The files in the archive by name, and what to keep while reading them.
 
     Raises:
-        DataError: the archive is damaged, or an entry is a link, lies outside, is encrypted or grows absurdly.
+        DataError: the archive is damaged, grows absurdly or has too many files; an entry is a link, lies outside or is
+            encrypted, or its name is too long.
         StorageError: a gzipped tar cannot be unpacked to a temporary file.
     """
-    notes = notes or FolderNotes()
-    with _archive_errors(path):
-        entries, unpacked = _open_entries(path, notes)
-        files = list(islice(entries, MAX_FILES + 1))
-    if len(files) > MAX_FILES:
-        raise DataError("archive_too_many_files", path=str(path), max_files=MAX_FILES)
-    last = {name: i for i, (name, _) in enumerate(files)}
-    notes.replaced.extend(name for i, (name, _) in enumerate(files) if last[name] != i)
-    return dict(files), unpacked
+    files, unpacked, met = opened_once(("archive", path), partial(_archive_files, path))
+    if notes:
+        for name in ("folders", "links", "code_page_names", "replaced"):
+            getattr(notes, name).extend(getattr(met, name))
+    return files, unpacked
+
+
+def _archive_files(path: Path) -> tuple[dict[str, Photo], Any, FolderNotes]:
+    notes = FolderNotes()
+    files: dict[str, Photo] = {}
+    with archive_errors(path):
+        unpacked = _unpacked_tar(path) if archive_kind(path) == "tar" and is_gzipped(path) else None
+        for name, photo in _entries(path, unpacked, notes):
+            if name in files:
+                notes.replaced.append(name)
+            files[name] = photo
+    return files, unpacked, notes
 
 
 def archive_names(path: Path) -> Iterator[str]:
@@ -177,31 +184,40 @@ def archive_names(path: Path) -> Iterator[str]:
     Raises:
         DataError, StorageError: as `archive_files`.
     """
-    with _archive_errors(path):
-        entries, _unpacked = _open_entries(path, FolderNotes())
-        for name, _ in entries:
+    with archive_errors(path):
+        unpacked = _unpacked_tar(path) if archive_kind(path) == "tar" and is_gzipped(path) else None
+        for name, _ in _entries(path, unpacked, FolderNotes()):
             yield name
 
 
-def _open_entries(path: Path, notes: FolderNotes) -> tuple[Iterator[tuple[str, Photo]], Any]:
+def _entries(path: Path, unpacked: Any, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
+    """The files in an archive with their names, which are safe."""
     if archive_kind(path) == "zip":
-        return _zip_entries(path, notes), None
-    unpacked = _unpacked_tar(path) if is_gzipped(path) else None
-    return _tar_entries(path, Path(unpacked.name) if unpacked else path, notes), unpacked
+        return _zip_entries(path, notes)
+    return _tar_entries(path, Path(unpacked.name) if unpacked else path, notes)
+
+
+def _check_count(path: Path, count: int, max_files: int) -> None:
+    if count > max_files:
+        raise DataError("archive_too_many_files", path=str(path), max_files=max_files)
 
 
 @contextmanager
-def _archive_errors(path: Path) -> Iterator[None]:
+def archive_errors(path: Path) -> Iterator[None]:
+    """Raises DataError where a library cannot read the archive at `path`."""
     try:
         yield
-    except (zipfile.BadZipFile, tarfile.TarError, struct.error, EOFError, zlib.error, gzip.BadGzipFile,
-            NotImplementedError, LookupError, ValueError) as error:  # fmt: skip
+    except (zipfile.BadZipFile, tarfile.TarError, struct.error, EOFError, zlib.error, gzip.BadGzipFile, RuntimeError,
+            LookupError, ValueError, ArithmeticError, MemoryError) as error:  # fmt: skip
         reason = str(error) or type(error).__name__
         raise DataError("archive_damaged", path=str(path), reason=reason) from error
 
 
 def _zip_entries(path: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
+    archive_bytes = path.stat().st_size
+    packed_bytes = content_bytes = 0
     with _open_zip(path) as archive, path.open("rb") as file:
+        _check_count(path, len(archive.infolist()), MAX_FILES)
         for entry in archive.infolist():
             decoded = _decoded_name(entry)
             if entry.is_dir():
@@ -217,8 +233,14 @@ def _zip_entries(path: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError("archive_entry_method", path=str(path), name=name, method=entry.compress_type)
             packed, size = entry.compress_size, entry.file_size
-            if size > expansion_limit(packed, FREE_ENTRY_BYTES):
+            packed_bytes, content_bytes = packed_bytes + packed, content_bytes + size
+            if size > max_content_bytes(packed):
                 raise DataError("archive_entry_expands", path=str(path), name=name, packed=packed, size=size)
+            if content_bytes > max_content_bytes(archive_bytes):
+                max_bytes = max_content_bytes(archive_bytes)
+                raise DataError("archive_expands", path=str(path), packed=archive_bytes, max_bytes=max_bytes)
+            if packed_bytes > archive_bytes:
+                raise zipfile.BadZipFile(f"{name} overlaps other files")
             if entry.header_offset < 0:
                 raise zipfile.BadZipFile(f"{name} begins before the archive")
             file.seek(entry.header_offset)
@@ -274,8 +296,10 @@ def _decoded_name(entry: zipfile.ZipInfo) -> str | None:
 
 def _tar_entries(path: Path, plain: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
     plain_bytes = plain.stat().st_size
+    max_files = MAX_FILES if plain is path else min(MAX_FILES, max_entries(path.stat().st_size))
     with tarfile.open(plain, "r:") as archive:
-        for entry in archive:
+        for number, entry in enumerate(archive, 1):
+            _check_count(path, number, max_files)
             if entry.isdir():
                 notes.folders.append(_plain_name(entry.name))
                 continue
@@ -293,24 +317,9 @@ def _tar_entries(path: Path, plain: Path, notes: FolderNotes) -> Iterator[tuple[
                 raise tarfile.ReadError(f"the header at byte {archive.offset:,} is damaged")
 
 
-@contextmanager
-def unpacking_once() -> Iterator[None]:
-    """Within it, a gzipped tar is unpacked once, however often it is opened."""
-    token = _UNPACKED.set({})
-    try:
-        yield
-    finally:
-        _UNPACKED.reset(token)
-
-
 def _unpacked_tar(path: Path) -> Any:
     """The tar in a gzip file as a temporary file, deleted when no longer referenced."""
-    known = _UNPACKED.get()
-    if known is None:
-        return _unpack(path)
-    if path not in known:
-        known[path] = _unpack(path)
-    return known[path]
+    return opened_once(("tar", path), partial(_unpack, path))
 
 
 def _unpack(path: Path) -> Any:
@@ -325,12 +334,47 @@ def _unpack(path: Path) -> Any:
     return file
 
 
+def unpack_file(photo: Photo, target: BinaryIO) -> None:
+    """Copy the content of a file in an archive to `target`, block by block.
+
+    Raises:
+        DataError: it is damaged, or grows to more than its size allows.
+    """
+    assert photo.size is not None
+    max_bytes, written = max_content_bytes(photo.size), 0
+    for block in _unpacked_blocks(photo, photo.size):
+        written += len(block)
+        if written > max_bytes:
+            sizes = {"packed": photo.size, "size": written}
+            raise DataError("archive_entry_expands", path=str(photo.path), name=photo.name, **sizes)
+        target.write(block)
+
+
+def _unpacked_blocks(photo: Photo, size: int) -> Iterator[bytes]:
+    """The content of `size` packed bytes, in blocks of at most BLOCK_BYTES."""
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS) if photo.deflated else None
+    with archive_errors(photo.path), photo.path.open("rb") as file:
+        file.seek(photo.start)
+        while size > 0 and (packed := file.read(min(size, BLOCK_BYTES))):
+            size -= len(packed)
+            if unpacker is None:
+                yield packed
+            while unpacker and packed:
+                yield unpacker.decompress(packed, BLOCK_BYTES)
+                packed = unpacker.unconsumed_tail
+
+
 def _plain_name(name: str) -> str:
-    return str(PurePosixPath(name.replace("\\", "/")))
+    """The name without empty pieces and dots, as of PurePosixPath."""
+    pieces = [piece for piece in name.replace("\\", "/").split("/") if piece not in ("", ".")]
+    return "/".join(pieces) or "."
 
 
 def _safe_name(path: Path, name: str) -> str:
     plain = name.replace("\\", "/")
+    if len(plain) > MAX_NAME_CHARACTERS or plain.count("/") > MAX_FOLDERS_DEEP:
+        limits = {"max_characters": MAX_NAME_CHARACTERS, "max_folders": MAX_FOLDERS_DEEP}
+        raise DataError("archive_entry_deep", path=str(path), name=f"{plain[:80]}…", **limits)
     if plain.startswith("/") or plain[1:2] == ":":
         raise DataError("archive_entry_absolute", path=str(path), name=name)
     if ".." in plain.split("/"):

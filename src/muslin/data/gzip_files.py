@@ -6,16 +6,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from muslin.data import expansion
 from muslin.errors import DataError
 from muslin.storage.boundary import is_outside_data
 
 GZIP_MAGIC = b"\x1f\x8b"
-
-MAX_EXPANSION = 200
-"""Maximum ratio of content to gzip file, beyond UNCHECKED_BYTES. Pixels reach 2, CSVs of pixels 6 to 20."""
-
-UNCHECKED_BYTES = 256 * 2**20
-"""Content that any gzip file can have, however small it is: it fits in the memory of every computer of today."""
 
 
 def is_gzipped(path: Path) -> bool:
@@ -24,22 +19,23 @@ def is_gzipped(path: Path) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
-def expansion_limit(packed_bytes: int, unchecked_bytes: int | None = None) -> int:
-    """Maximum size of the content of `packed_bytes`: MAX_EXPANSION times, or `unchecked_bytes` if that is more."""
-    return max(UNCHECKED_BYTES if unchecked_bytes is None else unchecked_bytes, MAX_EXPANSION * packed_bytes)
-
-
-def max_content_bytes(path: Path) -> int:
+def max_unpacked_bytes(path: Path) -> int:
     """The size of a plain file; the maximum size of the content of a gzipped one."""
     size = path.stat().st_size
-    return expansion_limit(size) if is_gzipped(path) else size
+    return expansion.max_content_bytes(size) if is_gzipped(path) else size
+
+
+def max_lines(path: Path) -> int:
+    """How many lines the content of a file may have: a plain file as many as bytes, a gzipped one fewer."""
+    size = path.stat().st_size
+    return expansion.max_items(size) if is_gzipped(path) else size
 
 
 def open_data_file(path: Path) -> io.BufferedReader:
     """The content of `path` as a binary file, unpacked if it is gzip.
 
     Reading it raises DataError when the gzip data are cut off or damaged, or unpack to more than
-    `max_content_bytes`.
+    `max_unpacked_bytes`.
 
     Raises:
         DataError: the file cannot be opened, or is a link that leads out of the data set's folder.
@@ -71,7 +67,7 @@ class _Gunzipped(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._limit = max_content_bytes(path)
+        self._limit = max_unpacked_bytes(path)
         self._read_bytes = 0
         self._file = gzip.open(path, "rb")  # noqa: SIM115 — closed by close()
 
@@ -89,7 +85,7 @@ class _Gunzipped(io.RawIOBase):
         buffer[:count] = content
         self._read_bytes += count
         if self._read_bytes > self._limit:
-            raise DataError("gzip_too_large", path=str(self._path), max_bytes=self._limit)
+            raise DataError("content_too_large", path=str(self._path), max_bytes=self._limit)
         return count
 
     def close(self) -> None:

@@ -104,14 +104,15 @@ def read_path(
         DataError: nothing is there, no format fits, the format's name is unknown, the format does not read one of
             the options, or the files are not valid.
     """
-    from muslin.data.archives import check_content, unpacking_once  # imports PIL, which --help does not need
+    from muslin.data.archives import check_content  # imports PIL, which --help does not need
+    from muslin.data.opened_files import opening_once
 
     path, options = Path(path), replace(options or ReadOptions(), format_chosen=format is not None)
     check_content(path)
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
         raise DataError("path_missing", path=str(path))
     try:
-        with unpacking_once(), reading(path, allow_outside=options.allow_outside):
+        with opening_once(), reading(path, allow_outside=options.allow_outside):
             row, reason = _detect(path, options) if format is None else _choose_format(path, format)
             if unused := [name for name in options.names_set() if name not in row.options]:
                 raise DataError("format_option_unused", path=str(path), format=row.name, options=unused)

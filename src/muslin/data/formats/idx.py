@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import PARTS, Dataset, PixelImages, encode_labels
 from muslin.data.formats import classes_file
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.gzip_files import max_content_bytes, open_data_file, read_head
+from muslin.data.gzip_files import max_unpacked_bytes, open_data_file, read_head
 from muslin.data.part_names import PART_NAMES
 from muslin.errors import DataError
 from muslin.messages import Log, Message, no_log
@@ -129,7 +129,7 @@ def _read_counts(path: Path, file: BinaryIO, magic: int, n: int) -> tuple[int, .
 def _read_body(path: Path, file: BinaryIO, size: int, *, header_bytes: int) -> NDArray[np.uint8]:
     """Exactly `size` bytes and then the end, in memory that grows only with the bytes that exist."""
     expected = size + header_bytes
-    if expected > max_content_bytes(path):
+    if expected > max_unpacked_bytes(path):
         raise DataError("idx_length", path=str(path), found=path.stat().st_size, expected=expected)
     body = bytearray()
     while len(body) < size and (block := file.read(min(size - len(body), 2**22))):

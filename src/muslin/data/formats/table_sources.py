@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from muslin.data.archives import FolderNotes, archive_kind, files_in
+from muslin.data.archives import FolderNotes, archive_kind, files_in, unpack_file
 from muslin.data.dataset import PARTS, Dataset
 from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
 from muslin.data.photo_lookup import ArchivePlace, FolderPlace, Place
@@ -20,7 +20,7 @@ from muslin.data.photos import PhotoImages, is_hidden
 from muslin.data.tables.parquet import ParquetPhoto
 from muslin.data.tables.photo_column import PHOTO_FOLDERS
 from muslin.data.tables.workbook import is_workbook
-from muslin.errors import DataError, ImageError
+from muslin.errors import DataError
 from muslin.messages import Message
 from muslin.storage.atomic import storage_errors
 from muslin.storage.boundary import boundary_of
@@ -46,9 +46,6 @@ MAX_SHARDS = 10_000
 
 MAX_GROUPS = 100
 """Tables that are tried, the nearest to the top first."""
-
-MAX_TABLE_BYTES = 2**40
-"""More than archives allow for one entry."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +179,13 @@ class Contents:
 
     @cached_property
     def _folders(self) -> list[str]:
-        parents = {str(folder) for name in self._files for folder in PurePosixPath(name).parents}
-        return sorted({"", *parents} - {"."}, key=lambda folder: (folder.count("/"), folder))
+        folders = {""}
+        for name in self._files:
+            folder = name.rpartition("/")[0]
+            while folder not in folders:
+                folders.add(folder)
+                folder = folder.rpartition("/")[0]
+        return sorted(folders, key=lambda folder: (folder.count("/"), folder))
 
     @cached_property
     def _part_of(self) -> dict[str, str]:
@@ -204,11 +206,8 @@ class Contents:
             return self.path / name
         if name not in self._extracted:
             file = Path(self._temporary, f"{len(self._extracted)}{_suffix(name)}")
-            try:
-                with storage_errors(file.parent):
-                    file.write_bytes(self._files[name].content(MAX_TABLE_BYTES))
-            except ImageError as error:
-                raise DataError("archive_damaged", path=str(self.path), reason=str(error)) from error
+            with storage_errors(file.parent), file.open("wb") as target:
+                unpack_file(self._files[name], target)
             self._extracted[name] = file
         return self._extracted[name]
 

@@ -8,20 +8,23 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from muslin.data.archives import check_content
 from muslin.data.gzip_files import read_head
 from muslin.data.magic_bytes import describe
+from muslin.data.opened_files import opened_once
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.data.tables.columns import Table, build_columns
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.json_document import JSON_HEAD_BYTES, JsonDocument, is_document
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
-from muslin.data.tables.table_file import BLANK, TableFile, TableRow, damage_as_data_error
+from muslin.data.tables.table_file import BLANK, TableFile, TableRow, check_width, damage_as_data_error
 from muslin.data.tables.text_encoding import HEAD_BYTES, TextEncoding, guess_encodings
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
@@ -47,18 +50,29 @@ NOT_TABLES = (b"\xd0\xcf\x11\xe0", b"%PDF", b"<")
 def open_table(path: Path, out: Path | None = None) -> TableFile:
     """The table at `path`; with `out`, to be written there; a gzip file is written unpacked.
 
+    With `out`, what is only copied is checked too, so that tagging does not fail at the end.
+
     Raises:
         DataError: it cannot be read, is not a table, or is of another kind than the suffix of `out`.
     """
     check_content(path)
     kind = detect_kind(path)
-    with damage_as_data_error(path, kind.damaged):
-        table = JsonDocument(path, out) if kind is JsonDocument else kind(path)
+    if kind is JsonDocument:
+        table = opened_once(("table", path, out), partial(_open_table, kind, path, out=out))
+    else:
+        table = opened_once(("table", path), partial(_open_table, kind, path))
+    if out:
+        table.check_copy()
     kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines, JsonDocument)
     other_suffixes = {".gz", *(suffix for kind in kinds for suffix in kind.suffixes)} - set(table.suffixes)
     if out and out.suffix.lower() in other_suffixes:
         raise DataError("output_kind_differs", path=str(out), suffixes=list(table.suffixes))
     return table
+
+
+def _open_table(kind: type[TableFile], path: Path, **options: Any) -> TableFile:
+    with damage_as_data_error(path, kind.damaged):
+        return kind(path, **options)
 
 
 def detect_kind(path: Path) -> type[TableFile]:
@@ -96,6 +110,7 @@ def read_table(table: TableFile | Path, log: Log) -> Table:
         DataError: as of `open_table` and of `TableFile.rows`.
     """
     table = open_table(table) if isinstance(table, Path) else table
+    check_width(table)
     names = [name for name in dict.fromkeys(table.columns) if name]
     numbers = array("q")
 

@@ -8,16 +8,29 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
+from muslin.data.expansion import MAX_TEXT_CHARACTERS
+from muslin.data.gzip_files import max_lines
 from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text
 from muslin.data.tables.header import DELIMITERS, SAMPLE_ROWS, find_delimiter, find_header, names_photo
 from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import TextEncoding, find_encoding
 from muslin.errors import DataError
 
-MAX_LINE_CHARACTERS = 2**24
-"""Characters of a line in which the delimiter is searched, and of a cell, which can hold a thumbnail in base64."""
+SAMPLE_CHARACTERS = 2**22
+"""Characters of the first rows, beyond MIN_SAMPLE_ROWS, from which the delimiter and the header are guessed."""
 
-csv.field_size_limit(MAX_LINE_CHARACTERS)
+MIN_SAMPLE_ROWS = 3
+
+MAX_COLUMNS = 2**18
+"""Of a table of pixels: a column for each value of an image of 256×256 pixels is below."""
+
+MAX_DELIMITERS = 2**22
+"""In a line of which the columns are not known yet: a cell in quotes can hold a list of an image's values."""
+
+MAX_CELL_LINES = 2**16
+"""Lines of a cell in quotes; more are a quote that is not closed."""
+
+csv.field_size_limit(MAX_TEXT_CHARACTERS)
 
 EXCEL_DELIMITER = re.compile(r'"?sep=(\\t|[^"\r\n])"?[,;\t|]*\s*', re.IGNORECASE)
 """A first line that tells Excel the delimiter; it is not a row."""
@@ -44,9 +57,11 @@ class Delimited(TableFile):
         first_line = self._find_delimiter()
         sample: list[tuple[list[str], str, int]] = []
         try:
-            sample.extend(islice(self._records(), SAMPLE_ROWS))
+            sample.extend(self._first_records())
         except DataError:  # `rows` raises it again
             sample = sample or [(first_line.split(self.delimiter), first_line, 1)]
+        if max((len(cells) for cells, _, _ in sample), default=0) > MAX_COLUMNS:
+            raise DataError("columns_too_many", path=str(path), max_columns=MAX_COLUMNS)
         header = find_header([cells or [""] for cells, _, _ in sample])
         if not header.names:
             raise DataError("table_empty", path=str(path))
@@ -58,10 +73,27 @@ class Delimited(TableFile):
         self._line_end = raw[len(raw.rstrip("\r\n")) :] or "\n"
         self._quotes_all = raw.rstrip("\r\n") == self.delimiter.join(map(_quote, cells))
 
+    def _first_records(self) -> Iterator[tuple[list[str], str, int]]:
+        """The rows from which the header is guessed."""
+        characters = 0
+        for count, record in enumerate(islice(self._records(), SAMPLE_ROWS), 1):
+            characters += len(record[1])
+            yield record
+            if count >= MIN_SAMPLE_ROWS and characters > SAMPLE_CHARACTERS:
+                return
+
     def _find_delimiter(self) -> str:
         """Set the delimiter, and whether the first line only tells it to Excel; the first line of the table."""
+        lines: list[str] = []
         with self._text.open(self.path) as text:
-            lines = [line for _ in range(SAMPLE_ROWS) if (line := text.readline(MAX_LINE_CHARACTERS))]
+            while len(lines) < MIN_SAMPLE_ROWS or (
+                len(lines) < SAMPLE_ROWS and sum(map(len, lines)) < SAMPLE_CHARACTERS
+            ):
+                if not (line := text.readline(MAX_TEXT_CHARACTERS)):
+                    break
+                lines.append(line)
+        if any(line.count(delimiter) > MAX_DELIMITERS for line in lines for delimiter in DELIMITERS):
+            raise DataError("columns_too_many", path=str(self.path), max_columns=MAX_COLUMNS)
         match = EXCEL_DELIMITER.fullmatch(lines[0]) if lines else None
         self._excel_line = match is not None
         delimiters = ("\t" if self.path.suffix.lower() == ".tsv" else "") + DELIMITERS
@@ -154,10 +186,12 @@ class Delimited(TableFile):
 
         def lines() -> Iterator[str]:
             for line in text:
+                if len(taken) > MAX_CELL_LINES:
+                    raise csv.Error
                 taken.append(line)
                 yield ESCAPED_QUOTE.sub('""', line) if "\\" in line else line
 
-        number, raw = 1, ""
+        number, raw, max_rows = 1, "", max_lines(self.path)
         with self._text.open(self.path) as text:
             if self._excel_line:
                 yield [], text.readline(), 1
@@ -170,6 +204,8 @@ class Delimited(TableFile):
                     yield _stripped(row, raw), raw, number
                     number += len(taken)
                     taken.clear()
+                    if number > max_rows:
+                        raise DataError("rows_too_many", path=str(self.path), max_rows=max_rows)
             except csv.Error as error:
                 if len(taken) > 1:
                     raise DataError("csv_quote_open", path=str(self.path), line=number) from error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from muslin.data.expansion import FREE_CELLS, MAX_COLUMNS, MAX_NAME_CHARACTERS
 from muslin.data.gzip_files import open_data_file
 from muslin.data.tables.cells import Cell, to_cell
 from muslin.data.tables.header import names_photo
@@ -20,6 +21,18 @@ JSON_HEAD_BYTES = 2**16
 
 MAX_BYTES = 2**28
 """Largest content, which is held in memory."""
+
+MAX_MEMORY_MB = 600
+"""Largest estimate of what a document takes in memory."""
+
+OBJECT_BYTES, LIST_BYTES, VALUE_BYTES, TEXT_BYTES = 240, 72, 32, 60
+"""What Python takes for an object with its keys, a list, a number and a text besides its letters."""
+
+MAX_LIST_ITEMS = 2**22
+"""Items in all lists of a document's cells, each of which becomes a text: more than 60 values for 60,000 images."""
+
+MAX_DEPTH = 100
+"""Objects in objects whose cells become columns."""
 
 LONG_DOCUMENT = re.compile(r'\{"[^"]*":[\[{]|\{"[^"]*\.\w+":|\{"classes":null')
 """How a document in one line that is longer than its head begins, without its spaces."""
@@ -54,26 +67,38 @@ class JsonDocument(NewTable):
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise DataError("json_too_large", path=str(path), max_bytes=MAX_BYTES)
+        if _estimate_bytes(content) > MAX_MEMORY_MB * 2**20:
+            raise DataError("json_too_many_values", path=str(path), max_mb=MAX_MEMORY_MB)
         try:
             value = json.loads(content, object_hook=_without_outlines)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError, MemoryError) as error:
             raise DataError("json_file", path=str(path), reason=str(error)) from error
+        del content
         if (reader := _reader(value)) is None:
             raise DataError("json_not_table", path=str(path))
         fixes: list[Message] = []
         self._records: list[dict[str, Cell]] = []
+        columns: dict[str, None] = {}
+        items = 0
         try:
             for record in reader(value, fixes):
                 if not isinstance(record, dict):
                     raise DataError("json_entry_not_object", row=len(self._records) + 1)
-                self._records.append(dict(cells_of(record)))
+                cells = dict(cells_of(record))
+                items += sum(len(cell) for cell in cells.values() if isinstance(cell, tuple))
+                if items > MAX_LIST_ITEMS:
+                    raise DataError("json_too_many_values", max_mb=MAX_MEMORY_MB)
+                columns |= dict.fromkeys(cells)
+                if len(columns) > MAX_COLUMNS:
+                    raise DataError("columns_too_many", max_columns=MAX_COLUMNS)
+                self._records.append(cells)
         except DataError as error:
             raise error.with_params(path=str(path)) from error
-        except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError, MemoryError) as error:
             row, reason = len(self._records) + 1, f"{type(error).__name__}: {error}"
             raise DataError("json_entry", path=str(path), row=row, reason=reason) from error
         self._notes = tuple(fixes)
-        self.columns = tuple(dict.fromkeys(name for record in self._records for name in record))
+        self.columns = tuple(columns)
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         for number, record in enumerate(self._records, 1):
@@ -83,16 +108,30 @@ class JsonDocument(NewTable):
                 repairs.add("empty_rows_skipped", number)
 
 
+def _estimate_bytes(content: bytes) -> int:
+    """About what Python takes for a JSON document: its text, and at most its values."""
+    widest = 0xF0 if b"\\u" in content else max(content, default=0)
+    width = 1 if widest < 0xC4 else 2 if widest < 0xF0 else 4  # Python's bytes for a letter
+    counts = ((b"{", OBJECT_BYTES), (b"[", LIST_BYTES), (b",", VALUE_BYTES), (b'"', TEXT_BYTES // 2))
+    return len(content) * (1 + width) + sum(content.count(mark) * size for mark, size in counts)
+
+
 def _without_outlines(entry: dict[str, Any]) -> dict[str, Any]:
     entry.pop("segmentation", None)  # COCO's, which take most of the memory
     return entry
 
 
-def cells_of(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Cell]]:
-    """The cells of an object by column, called as by pandas.json_normalize: `metadata.width`."""
+def cells_of(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Cell]]:
+    """The cells of an object by column, called as by pandas.json_normalize: `metadata.width`.
+
+    Raises:
+        ValueError: the name of a column is too long.
+    """
     for key, item in ((_encodable(key), item) for key, item in value.items()):
+        if len(prefix) + len(key) > MAX_NAME_CHARACTERS or depth > MAX_DEPTH:
+            raise ValueError(f"a name in it has more than {MAX_NAME_CHARACTERS:,} characters or {MAX_DEPTH} parts")
         if isinstance(item, dict) and item and not any(name in item for name in LABEL_KEYS):
-            yield from cells_of(item, f"{prefix}{key}.")
+            yield from cells_of(item, f"{prefix}{key}.", depth + 1)
         else:  # Amazon's `garment-metadata` has the name of the class that is a number under `garment`
             name = key.removesuffix("-metadata") if isinstance(item, dict) and "class-name" in item else key
             yield prefix + name, to_cell(_labels(item))
@@ -143,6 +182,8 @@ def _by_name(document: dict[str, Any], fixes: list[Message]) -> Records:
     """Per name its object, or its label; pandas' columns of cells by row."""
     if all(isinstance(item, dict) and all(map(str.isdecimal, item)) for item in document.values()):
         rows = dict.fromkeys(row for cells in document.values() for row in cells)
+        if len(rows) * len(document) > FREE_CELLS + 2 * sum(map(len, document.values())):
+            raise DataError("cells_too_many", max_rows=FREE_CELLS // len(document), columns=len(document))
         return ({name: cells.get(row) for name, cells in document.items()} for row in rows)
     return ({"image": name, **(item if isinstance(item, dict) else {"label": item})} for name, item in document.items())
 

@@ -5,12 +5,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from muslin.data.expansion import MAX_COLUMNS, MAX_TEXT_CHARACTERS
+from muslin.data.gzip_files import max_lines
 from muslin.data.tables.cells import AddedColumn, Cell, Row, typed_value
 from muslin.data.tables.json_document import cells_of
 from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError
 from muslin.strict_json import json_text
+
+VALUES_PER_LINE = 4
+"""Values of a gzipped file for each line that it may have."""
 
 
 def _parse_line(path: Path, number: int, line: str) -> dict[str, Cell]:
@@ -40,6 +45,8 @@ class JsonLines(TableFile):
         names: dict[str, None] = {}
         for _, value in self._lines():
             names |= dict.fromkeys(value)
+            if len(names) > MAX_COLUMNS:
+                raise DataError("columns_too_many", path=str(path), max_columns=MAX_COLUMNS)
         self.columns = tuple(names)
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
@@ -63,7 +70,11 @@ class JsonLines(TableFile):
 
     def _lines(self) -> Iterator[tuple[str, dict[str, Cell]]]:
         """Each line with its line end, and the cells of its object; none for an empty line."""
+        max_rows, values = max_lines(self.path), 0
         with self._text.open(self.path, newline="\n") as text:
-            for number, line in enumerate(text, 1):
+            for number, line in enumerate(iter(lambda: text.readline(MAX_TEXT_CHARACTERS), ""), 1):
+                values += line.count(",")
+                if number > max_rows or values > VALUES_PER_LINE * max_rows:
+                    raise DataError("rows_too_many", path=str(self.path), max_rows=max_rows)
                 body = line.strip(BLANK)
                 yield line, _parse_line(self.path, number, body) if body else {}

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
+from muslin.data.expansion import max_cells, max_content_bytes, max_items
 from muslin.data.photos import MAX_PHOTO_BYTES
 from muslin.data.tables.cells import AddedColumn, Cell, Row, to_cell, typed_value
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_as_data_error
@@ -27,20 +30,85 @@ GROUP_ROWS = 65_536
 SCHEMA_KEY = b"muslin"
 """The schema's metadata in which `muslin convert` stores what each column is."""
 
+GROUP_BYTES = BATCH_BYTES = 2**26
+"""Bytes in memory of a row group that is written, and of the rows that are copied at once."""
+
+MAX_LEAVES = 2**18
+"""Columns, and fields of columns: a column for each value of an image of 256×256 pixels is below."""
+
 CACHED_GROUPS = 2
 
 
 @contextmanager
-def open_parquet(path: Path) -> Iterator[Any]:
+def open_parquet(path: Path, dictionaries: Sequence[str] = ()) -> Iterator[Any]:
     """The pyarrow ParquetFile at `path`.
+
+    Args:
+        dictionaries: columns, by their paths in the schema, whose texts are read as indices into the distinct ones.
 
     Raises:
         DataError: pyarrow cannot read it, now or within the block.
     """
     import pyarrow.parquet as pq
 
-    with damage_as_data_error(path, Parquet.damaged), pq.ParquetFile(path) as file:
+    with damage_as_data_error(path, Parquet.damaged), pq.ParquetFile(path, read_dictionary=dictionaries) as file:
         yield file
+
+
+def check_size(path: Path, file: Any) -> list[str]:
+    """The paths of the columns whose texts the pyarrow ParquetFile `file` stores once each, as a dictionary.
+
+    Raises:
+        DataError: it has more columns, rows or cells, or more bytes in its columns, than its size allows.
+    """
+    file_bytes, metadata = path.stat().st_size, file.metadata
+    if metadata.num_columns > MAX_LEAVES:
+        raise DataError("columns_too_many", path=str(path), max_columns=MAX_LEAVES)
+    if metadata.num_rows > max_items(file_bytes):
+        raise DataError("rows_too_many", path=str(path), max_rows=max_items(file_bytes))
+    lengths = [max(metadata.schema.column(j).length, 0) for j in range(metadata.num_columns)]
+    values = content_bytes = 0
+    dictionaries: dict[str, None] = {}
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        for j, length in enumerate(lengths):
+            column = group.column(j)
+            values += column.num_values
+            content_bytes += max(column.total_uncompressed_size, length * column.num_values)
+            if column.physical_type == "BYTE_ARRAY" and any("DICTIONARY" in each for each in column.encodings):
+                dictionaries[column.path_in_schema] = None
+    if values > max_cells(file_bytes):
+        max_rows = max_cells(file_bytes) // max(metadata.num_columns, 1)
+        raise DataError("cells_too_many", path=str(path), max_rows=max_rows, columns=metadata.num_columns)
+    _check_content(path, content_bytes)
+    return list(dictionaries)
+
+
+def _check_content(path: Path, content_bytes: int) -> None:
+    max_bytes = max_content_bytes(path.stat().st_size)
+    if content_bytes > max_bytes:
+        raise DataError("content_too_large", path=str(path), max_bytes=max_bytes)
+
+
+def python_values(array: Any) -> list[Any]:
+    """As `to_pylist` of a pyarrow array, but a text that recurs through a dictionary is one Python object."""
+    import pyarrow as pa
+
+    kind, is_valid = array.type, array.is_valid().to_pylist() if array.null_count else None
+    if pa.types.is_dictionary(kind):
+        used, places = np.unique(array.indices.fill_null(0).to_numpy(zero_copy_only=False), return_inverse=True)
+        texts = array.dictionary.take(pa.array(used)).to_pylist() if len(array.dictionary) else [None]
+        values = [texts[place] for place in places.tolist()]
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        items, offsets = python_values(array.values), array.offsets.to_pylist()
+        values = [items[start:end] for start, end in pairwise(offsets)]
+    elif pa.types.is_struct(kind):
+        fields = [python_values(array.field(i)) for i in range(kind.num_fields)]
+        names = [field.name for field in kind]
+        values = [dict(zip(names, row, strict=True)) for row in zip(*fields, strict=True)]
+    else:
+        return list(array.to_pylist())
+    return values if is_valid is None else [v if valid else None for v, valid in zip(values, is_valid, strict=True)]
 
 
 class Parquet(TableFile):
@@ -61,10 +129,11 @@ class Parquet(TableFile):
         with open_parquet(path) as file:
             self._schema = file.schema_arrow
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            self._dictionaries = check_size(path, file)
         self.columns = tuple(self._schema.names)
         self.photo_columns = tuple(column.name for column in self._schema if _holds_bytes(column.type))
         self._group_starts = [0, *accumulate(sizes)][:-1]
-        self._read_group = lru_cache(CACHED_GROUPS)(partial(_read_group, path))
+        self._read_group = lru_cache(CACHED_GROUPS)(partial(_read_group, path, self._dictionaries))
         self._lock = threading.Lock()
         self.description = _metadata(self._schema, SCHEMA_KEY)
         try:
@@ -76,7 +145,7 @@ class Parquet(TableFile):
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         fields = {name: f"{name}.path" if name in self.photo_columns else name for name in names}
         number = 0
-        with open_parquet(self.path) as file:
+        with open_parquet(self.path, self._dictionaries) as file:
             for batch in _batches(self.path, file, list(fields.values())):
                 found = dict(zip(batch.schema.names, batch.columns, strict=True))
                 cells = {n: self._column_cells(n, found[n]) if n in found else [""] * len(batch) for n in fields}
@@ -96,7 +165,7 @@ class Parquet(TableFile):
         return cells[number - 1 - self._group_starts[group]].as_py()
 
     def _column_cells(self, name: str, column: Any) -> list[Cell]:
-        values = column.to_pylist()
+        values = python_values(column)
         if name in self.photo_columns:
             values = [value and value["path"] for value in values]
         elif name in self.classes and "numbered" in self.classes[name]:
@@ -109,25 +178,49 @@ class Parquet(TableFile):
 
         types = {"text": pa.string(), "number": pa.float64(), "list": pa.list_(pa.string())}
         new_rows = iter(rows)
+        schema = self._schema
+        for column in added:
+            schema = schema.append(pa.field(column.name, types[column.kind]))
         # read errors of the source become DataError; those of writing to `file` do not
-        with pq.ParquetFile(self.path) as source:
-            schema = source.schema_arrow
-            for column in added:
-                schema = schema.append(pa.field(column.name, types[column.kind]))
-            with pq.ParquetWriter(file, schema, compression=_compression(source)) as writer:
-                group: list[Any] = []
-                for batch in _batches(self.path, source):
-                    cells = list(zip(*islice(new_rows, len(batch)), strict=True))
-                    arrays = [
-                        pa.array(list(map(typed_value, values)), types[column.kind])
-                        for column, values in zip(added, cells, strict=True)
-                    ]
-                    group.append(pa.RecordBatch.from_arrays([*batch.columns, *arrays], schema=schema))
-                    if sum(map(len, group)) >= GROUP_ROWS:
-                        writer.write_table(pa.Table.from_batches(group), row_group_size=GROUP_ROWS)
-                        group.clear()
-                if group:
+        with (
+            pq.ParquetFile(self.path, read_dictionary=self._dictionaries) as source,
+            pq.ParquetWriter(file, schema, compression=_compression(source)) as writer,
+        ):
+            group: list[Any] = []
+            for batch in self._plain_batches(source):
+                cells = list(zip(*islice(new_rows, len(batch)), strict=True))
+                arrays = [
+                    pa.array(list(map(typed_value, values)), types[column.kind])
+                    for column, values in zip(added, cells, strict=True)
+                ]
+                group.append(pa.RecordBatch.from_arrays([*batch.columns, *arrays], schema=schema))
+                if sum(map(len, group)) >= GROUP_ROWS or sum(each.nbytes for each in group) >= GROUP_BYTES:
                     writer.write_table(pa.Table.from_batches(group), row_group_size=GROUP_ROWS)
+                    group.clear()
+            if group:
+                writer.write_table(pa.Table.from_batches(group), row_group_size=GROUP_ROWS)
+
+    def check_copy(self) -> None:
+        """Raises DataError where the texts, each written out as often as it recurs, are more than the size allows."""
+        names = list(dict.fromkeys(path.partition(".")[0] for path in self._dictionaries))
+        if not names:
+            return
+        content_bytes = 0
+        with open_parquet(self.path, self._dictionaries) as file:
+            for batch in _batches(self.path, file, names):
+                content_bytes += sum(map(_plain_bytes, batch.columns))
+                _check_content(self.path, content_bytes)
+
+    def _plain_batches(self, file: Any) -> Iterator[Any]:
+        """The rows with the columns' own types, in batches of at most BATCH_BYTES where a row is not larger."""
+        import pyarrow as pa
+
+        for batch in _batches(self.path, file):
+            rows = max(len(batch) * BATCH_BYTES // max(sum(map(_plain_bytes, batch.columns)), 1), 1)
+            for start in range(0, len(batch), rows):
+                piece = batch.slice(start, rows)
+                columns = [c.cast(f.type) for c, f in zip(piece.columns, self._schema, strict=True)]
+                yield pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
 
 @dataclass(frozen=True)
@@ -153,8 +246,8 @@ class ParquetPhoto:
         return content[:max_bytes]
 
 
-def _read_group(path: Path, group: int, column: str) -> Any:
-    with open_parquet(path) as file:
+def _read_group(path: Path, dictionaries: Sequence[str], group: int, column: str) -> Any:
+    with open_parquet(path, dictionaries) as file:
         return file.read_row_group(group, columns=[column]).column(0)
 
 
@@ -198,6 +291,23 @@ def _class_name(value: Any, names: Sequence[str]) -> Any:
 def _batches(path: Path, file: Any, names: Sequence[str] | None = None) -> Iterator[Any]:
     with damage_as_data_error(path, Parquet.damaged):
         yield from (b for b in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False) if len(b))
+
+
+def _plain_bytes(array: Any) -> int:
+    """The size of a pyarrow array with each text of a dictionary written out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        lengths = pc.binary_length(array.dictionary).fill_null(0).to_numpy(zero_copy_only=False)
+        indices = array.indices.drop_null().to_numpy(zero_copy_only=False)
+        return int(lengths[indices].sum(dtype=np.int64))
+    if pa.types.is_struct(kind):
+        return sum(_plain_bytes(array.field(i)) for i in range(kind.num_fields))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _plain_bytes(array.flatten())
+    return int(array.nbytes)
 
 
 def _compression(file: Any) -> str:

@@ -14,6 +14,7 @@ from muslin.data.tables import TableFile
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.columns import check_column
 from muslin.data.tables.parquet import Parquet
+from muslin.data.tables.table_file import check_width
 from muslin.errors import DataError, ImageError
 from muslin.messages import Message
 from muslin.storage.boundary import Boundary, boundary_of
@@ -33,6 +34,9 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 SAMPLE_ROWS = 200
 """Rows from which the photos' column is guessed: the first ones, or if none names a photo as many of all."""
+
+SAMPLE_CELLS, MIN_SAMPLE_ROWS = 20_000, 4
+"""Cells from which it is guessed, each of which is searched in the folders, and rows of a table with more columns."""
 
 T = TypeVar("T")
 
@@ -81,6 +85,7 @@ def table_photos(
     Raises:
         DataError: there is no such column, no such place, or no column that names a photo in one.
     """
+    check_width(table)
     if isinstance(table, Parquet) and (columns := [c for c in table.photo_columns if image_column in (None, c)]):
         return TablePhotos(columns[0], PhotoLookup([]), rows=table)
     if images is None:
@@ -93,7 +98,8 @@ def table_photos(
             raise _not_found(table, [image_column], lookup)
         return TablePhotos(image_column, lookup)
     names = [name for name in dict.fromkeys(table.columns) if name]
-    for sample in (islice(table.rows(names), SAMPLE_ROWS), _spread(table.rows(names))):
+    count = max(min(SAMPLE_ROWS, SAMPLE_CELLS // max(len(names), 1)), MIN_SAMPLE_ROWS)
+    for sample in (islice(table.rows(names), count), _spread(table.rows(names), count)):
         cells = dict(zip(names, zip(*(row.cells for row in sample), strict=True), strict=False))
         for as_spelled in (True, False):
             if columns := _columns_of_photos(cells, lookup, as_spelled):
@@ -161,14 +167,14 @@ def _names_file(cell: Cell) -> bool:
     return any(photo_suffix(text) and not is_url(text) for text in texts)
 
 
-def _spread(rows: Iterable[T]) -> list[T]:
-    """At most SAMPLE_ROWS of all rows, at equal distances."""
+def _spread(rows: Iterable[T], most: int) -> list[T]:
+    """At most `most` of all rows, at equal distances."""
     kept: list[T] = []
     step = 1
     for i, row in enumerate(rows):
         if i % step == 0:
             kept.append(row)
-        if len(kept) > SAMPLE_ROWS:
+        if len(kept) > most:
             kept, step = kept[::2], 2 * step
     return kept
 

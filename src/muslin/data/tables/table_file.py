@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import ParseError
 from xml.parsers.expat import ExpatError
 
+from muslin.data.expansion import MAX_COLUMNS, max_cells
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.errors import DataError
 from muslin.messages import MAX_EXAMPLES, Message
@@ -108,9 +109,20 @@ class TableFile(ABC):
             DataError: the file is damaged; its parameters name the row.
         """
         repairs = Repairs()
+        max_rows = self._max_rows(len(names))
         with damage_as_data_error(self.path, self.damaged):
-            yield from self._read_rows(names, repairs)
+            for count, row in enumerate(self._read_rows(names, repairs)):
+                if count >= max_rows:
+                    raise DataError("cells_too_many", path=str(self.path), max_rows=max_rows, columns=len(names))
+                yield row
         self._repairs = repairs.messages()
+
+    def _max_rows(self, columns: int) -> int:
+        """How many rows of so many columns the file may have."""
+        return max_cells(self.path.stat().st_size if self.path.is_file() else 0) // max(columns, 1)
+
+    def check_copy(self) -> None:  # noqa: B027 — most kinds copy only what they read
+        """Raises DataError where what `write_with_columns` only copies is damaged, or grows too large."""
 
     @abstractmethod
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
@@ -119,3 +131,9 @@ class TableFile(ABC):
     @abstractmethod
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         """Write the whole table with the columns `added`, whose cells `rows` gives for each row of `rows`."""
+
+
+def check_width(table: TableFile) -> None:
+    """Raises DataError where a table has more columns than one that names photos may have."""
+    if len(table.columns) > MAX_COLUMNS:
+        raise DataError("columns_too_many", path=str(table.path), max_columns=MAX_COLUMNS)

@@ -12,22 +12,26 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
-from xml.etree import ElementTree
+from typing import BinaryIO
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from muslin.data.archives import archive_files, archive_kind, archive_names
+from muslin.data.archives import archive_files, archive_kind
+from muslin.data.expansion import MAX_COLUMNS, MAX_TEXT_CHARACTERS
 from muslin.data.tables.cells import AddedColumn, CellValue, Row, cell_text, format_cell
 from muslin.data.tables.header import SAMPLE_ROWS, find_header
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_as_data_error
+from muslin.data.tables.workbook_xml import XmlBudget, parse_xml, refuse_doctype
 from muslin.errors import DataError
 from muslin.messages import Message
 
 BLOCK_BYTES = 2**18
 
-MAX_COLUMNS = 16_384
-"""Of a sheet in Excel."""
+MAX_PARTS = 10_000
+"""Files in a workbook: sheets, pictures and styles."""
+
+MAX_NUMBER_CHARACTERS = 255
+"""Of a number's format, as in Excel."""
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 does not allow."""
@@ -51,7 +55,7 @@ _SheetRow = tuple[int, dict[int, str]]
 def is_workbook(path: Path) -> bool:
     """Whether the file is an XLSX workbook, by content."""
     try:
-        return archive_kind(path) == "zip" and "xl/workbook.xml" in archive_names(path)
+        return archive_kind(path) == "zip" and "xl/workbook.xml" in archive_files(path)[0]
     except (DataError, OSError):
         return False
 
@@ -70,24 +74,35 @@ class Workbook(TableFile):
     def __init__(self, path: Path) -> None:
         """Raises DataError where it is not a workbook, is damaged or unsafe to unpack, or has no table."""
         super().__init__(path)
+        budget = XmlBudget(path)
         with zipfile.ZipFile(path) as archive:
-            archive_files(path)  # refuses links, paths that lead outside and absurd expansion
-            sheets = _visible_sheets(archive)
-            self._book = _read_styles(archive)
-        self._find_table(sheets)
+            files, _ = archive_files(path)  # refuses links, paths that lead outside and absurd expansion
+            if len(files) > MAX_PARTS:
+                raise DataError("archive_too_many_files", path=str(path), max_files=MAX_PARTS)
+            sheets = _visible_sheets(archive, budget)
+            self._book = _read_styles(archive, budget)
+        self._find_table(sheets, budget)
 
-    def _find_table(self, sheets: dict[str, str]) -> None:
+    def check_copy(self) -> None:
+        with zipfile.ZipFile(self.path) as archive:
+            for entry in archive.infolist():
+                for _ in self._pieces(archive, entry.filename, None):
+                    pass  # zipfile compares the checksum at the end
+
+    def _find_table(self, sheets: dict[str, str], budget: XmlBudget) -> None:
         """Choose one of the sheets, whose entries in the archive are given by name, and find its header."""
         formulas = seen = 0
         for name, entry in sheets.items():
-            self._sheet, chosen, editor, count = entry, name, _SheetEditor(self._book), 0
+            self._sheet, chosen, editor, count = entry, name, _SheetEditor(self._book, budget), 0
             first: list[tuple[int, dict[int, str]]] = []
             for number, cells in self._filled_rows(editor):
                 count += 1
                 if count <= SAMPLE_ROWS:
                     first.append((number, cells))
             self._merged, repairs = editor.merged, editor.repairs.messages()
-            filled = [dict(cells) for _, cells, _ in self._fill_merged((n, dict(cells)) for n, cells in first)]
+            filled = [
+                dict(cells) for _, cells, _ in self._fill_merged(((n, dict(cells)) for n, cells in first), budget)
+            ]
             header = find_header([[cells.get(i, "") for i in range(editor.width)] for cells in filled])
             if count > header.body:
                 break
@@ -104,7 +119,9 @@ class Workbook(TableFile):
         if header.row is not None:
             number, self._header_cells = first[header.row]
             for left, right, top, bottom in self._merged:
-                for column in range(left + 1, right + 1 if top <= number <= bottom else 0):
+                last = min(right + 1, len(names)) if top <= number <= bottom else 0
+                budget.add(max(last - left - 1, 0))
+                for column in range(left + 1, last):
                     names[column] = names[column] or f"{names[left]} {column - left + 1}"
         self.columns, self._first = tuple(names), header.body
 
@@ -115,10 +132,11 @@ class Workbook(TableFile):
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         """Cells merged downwards hold for each of their rows."""
-        indices = [self.columns.index(name) for name in names]
-        last = 0
-        rows = self._filled_rows(_SheetEditor(self._book))
-        for i, (number, cells, filled) in enumerate(self._fill_merged(rows)):
+        index_of = {name: i for i, name in reversed(list(enumerate(self.columns)))}
+        indices = [index_of[name] for name in names]
+        last, budget = 0, XmlBudget(self.path)
+        rows = self._filled_rows(_SheetEditor(self._book, budget))
+        for i, (number, cells, filled) in enumerate(self._fill_merged(rows, budget)):
             if i and number > last + 1:
                 repairs.add("empty_rows_skipped", last + 1, number - last - 1)
             last = number
@@ -133,7 +151,9 @@ class Workbook(TableFile):
                 repairs.add("cells_without_column_skipped", number, stray)
             yield TableRow(number, tuple(cells.get(i, "") for i in indices))
 
-    def _fill_merged(self, rows: Iterable[_SheetRow]) -> Iterator[tuple[int, dict[int, str], int | None]]:
+    def _fill_merged(
+        self, rows: Iterable[_SheetRow], budget: XmlBudget
+    ) -> Iterator[tuple[int, dict[int, str], int | None]]:
         """The rows with the number of cells filled, because they are merged downwards; None for a repeated header."""
         starting: dict[int, list[tuple[int, int]]] = {}
         for column, _, top, bottom in self._merged:
@@ -144,7 +164,9 @@ class Workbook(TableFile):
             if cells == self._header_cells:
                 yield number, cells, None
                 continue
-            above = {column: text for column, (text, last) in running.items() if number <= last and text}
+            budget.add(len(running))
+            running = {column: (text, last) for column, (text, last) in running.items() if number <= last and text}
+            above = {column: text for column, (text, _) in running.items()}
             running |= {column: (cells.get(column, ""), last) for column, last in starting.get(number, ())}
             filled = above.keys() - cells.keys()
             yield number, above | cells, len(filled)
@@ -167,7 +189,7 @@ class Workbook(TableFile):
                 info = zipfile.ZipInfo(entry.filename, entry.date_time)
                 info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, entry.external_attr
                 is_sheet = entry.filename == self._sheet
-                editor = _SheetEditor(self._book, new_cells, last_column) if is_sheet else None
+                editor = _SheetEditor(self._book, XmlBudget(self.path), new_cells, last_column) if is_sheet else None
                 with copy.open(info, "w") as target:
                     for piece in self._pieces(archive, entry.filename, editor):
                         target.write(piece)
@@ -244,6 +266,7 @@ class _SheetEditor:
 
     Args:
         book: what cells refer to.
+        budget: counts the sheet's elements and bytes.
         at_row_end: called with the row's cells by column from 0, its number and the XML prefix; the XML to insert.
             None: collect them in `rows`.
         last_column: letters of the new last column; "" leaves the sheet's dimension as it is.
@@ -258,10 +281,12 @@ class _SheetEditor:
     def __init__(
         self,
         book: _BookStyles,
+        budget: XmlBudget,
         at_row_end: Callable[[dict[int, str], int, str], bytes] | None = None,
         last_column: str = "",
     ) -> None:
         self._book, self._at_row_end, self._last_column = book, at_row_end, last_column
+        self._budget = budget
         self.rows: list[tuple[int, dict[int, str]]] = []
         self.merged: list[tuple[int, int, int, int]] = []
         self.width = 0
@@ -271,7 +296,7 @@ class _SheetEditor:
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
-        self._parser.StartDoctypeDeclHandler = _refuse_doctype
+        self._parser.StartDoctypeDeclHandler = refuse_doctype
         self._parser.XmlDeclHandler = _check_encoding
         self._buffer, self._offset = b"", 0  # bytes not yet returned, and the offset of the first of them
         self._tag = 0  # offset of the last tag that the parser has come to
@@ -284,6 +309,9 @@ class _SheetEditor:
 
     def feed(self, block: bytes) -> bytes:
         """The edited XML as far as it is certain; b"" as `block` ends the sheet."""
+        if len(self._buffer) > MAX_TEXT_CHARACTERS:
+            raise ValueError(f"a tag or a text has more than {MAX_TEXT_CHARACTERS:,} bytes")
+        self._budget.add_bytes(len(block))
         self._buffer += block
         self._parser.Parse(block, not block)
         done, pieces = 0, []
@@ -298,6 +326,7 @@ class _SheetEditor:
         return b"".join(pieces)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._budget.add()
         self._tag = self._parser.CurrentByteIndex
         prefix, _, local = name.rpartition(":")
         if local == "row":
@@ -362,21 +391,17 @@ class _SheetEditor:
         return self._buffer[start : self._buffer.index(b">", start) + 1]
 
 
-def _refuse_doctype(*_: Any) -> None:
-    raise ValueError("it declares a document type, which sheets never do")
-
-
 def _check_encoding(version: str, encoding: str | None, standalone: int) -> None:
     if (encoding or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
         raise ValueError(f"its sheet is {encoding} text, expected UTF-8")
 
 
-def _visible_sheets(archive: zipfile.ZipFile) -> dict[str, str]:
+def _visible_sheets(archive: zipfile.ZipFile, budget: XmlBudget) -> dict[str, str]:
     """The archive's entry with each visible sheet, by the sheet's name."""
-    relations = _parse_xml(archive, "xl/_rels/workbook.xml.rels")
+    relations = parse_xml(archive, "xl/_rels/workbook.xml.rels", budget)
     targets = {element.get("Id"): element.get("Target", "") for element in relations}
     sheets = {}
-    for sheet in _parse_xml(archive, "xl/workbook.xml").iter():
+    for sheet in parse_xml(archive, "xl/workbook.xml", budget).iter():
         if sheet.tag.endswith("}sheet") and sheet.get("state", "visible") == "visible":
             target = targets[next((value for name, value in sheet.items() if name.endswith("}id")), None)]
             entry = target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl") / target)
@@ -385,32 +410,24 @@ def _visible_sheets(archive: zipfile.ZipFile) -> dict[str, str]:
     return sheets
 
 
-def _read_styles(archive: zipfile.ZipFile) -> _BookStyles:
+def _read_styles(archive: zipfile.ZipFile, budget: XmlBudget) -> _BookStyles:
     strings, shown = [], []
-    book = _parse_xml(archive, "xl/workbook.xml")
+    book = parse_xml(archive, "xl/workbook.xml", budget)
     if "xl/sharedStrings.xml" in archive.namelist():
-        for item in _parse_xml(archive, "xl/sharedStrings.xml"):
+        for item in parse_xml(archive, "xl/sharedStrings.xml", budget):
             pieces = (piece for part in item if not part.tag.endswith("}rPh") for piece in part.iter())
             text = "".join(piece.text or "" for piece in pieces if piece.tag.endswith("}t"))
             strings.append(text.replace("x005F_", ""))
     if "xl/styles.xml" in archive.namelist():
-        styles = _parse_xml(archive, "xl/styles.xml")
+        styles = parse_xml(archive, "xl/styles.xml", budget)
         own = dict.fromkeys(map(str, DATE_FORMATS), "d") | {"46": "[h]"}
-        codes = {
-            item.get("numFmtId"): item.get("formatCode", "") for item in styles.iter() if "formatCode" in item.attrib
-        }
+        items = (item for item in styles.iter() if "formatCode" in item.attrib)
+        codes = own | {item.get("numFmtId", ""): item.get("formatCode", "") for item in items}
         xfs = next((item for item in styles if item.tag.endswith("}cellXfs")), ())
-        shown = [(own | codes).get(xf.get("numFmtId", "0"), "") for xf in xfs]
+        shown = [codes.get(xf.get("numFmtId", "0"), "")[:MAX_NUMBER_CHARACTERS] for xf in xfs]
     is_1904 = any(item.get("date1904") in ("1", "true") for item in book)
     epoch = datetime.datetime(1904, 1, 1) if is_1904 else datetime.datetime(1899, 12, 30)
     return _BookStyles(strings, shown, epoch)
-
-
-def _parse_xml(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
-    content = archive.read(name)
-    if b"<!DOCTYPE" in content:
-        _refuse_doctype()
-    return ElementTree.fromstring(content)
 
 
 def _cell_xml(value: CellValue, reference: str, prefix: str) -> str:

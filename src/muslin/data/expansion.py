@@ -1,0 +1,63 @@
+"""What files of data may grow to: one policy for gzip, zip, tar, XLSX, Parquet and JSON.
+
+A small file must not cost much memory or time. So its content has at most FREE_BYTES, or MAX_EXPANSION times its own
+size if that is more; and at most FREE_ITEMS rows, cells or entries, or ITEMS_PER_BYTE for each of its bytes. Cost is
+at most linear in the size of the file, and FREE_BYTES and FREE_ITEMS take less than 10 s and 1 GB.
+`benchmarks/cost_against_size.py` measures it, and `docs/explanation/limits.md` lists the results.
+"""
+
+FREE_BYTES = 64 * 2**20
+"""Content that any file can have, however small it is packed."""
+
+MAX_EXPANSION = 200
+"""Maximum ratio of content to file beyond FREE_BYTES. Pixels reach 2, CSVs of pixels 6 to 20, tables of 0 and 1 60."""
+
+FREE_ITEMS = 2**20
+"""Rows, cells, elements of XML or values of JSON that any file can have; each takes some microseconds."""
+
+ITEMS_PER_BYTE = 1
+"""Beyond FREE_ITEMS, for each byte of the packed file. A row of a packed table takes at least 3 bytes."""
+
+FREE_ENTRIES = 2**17
+"""Files that any packed archive can have; each takes some 30 microseconds."""
+
+BYTES_PER_ENTRY = 32
+"""Beyond FREE_ENTRIES, one file for so many bytes of the archive. Headers and names alone take as much."""
+
+MAX_COLUMNS = 16_384
+"""Of a table that names photos, as of a sheet in Excel."""
+
+MAX_TEXT_CHARACTERS = 2**24
+"""Of a line, a cell or one piece of XML, which is held in memory; a cell can hold a thumbnail in base64."""
+
+MAX_NAME_CHARACTERS = 4096
+"""Of a path in an archive, as on Linux, and of the name of a column."""
+
+MAX_FOLDERS_DEEP = 100
+"""Folders in each other in an archive."""
+
+FREE_CELLS = 2**23
+"""Rows times columns that any file can have; a cell that is empty, or equals another, takes a microsecond."""
+
+CELLS_PER_BYTE = 16
+"""Beyond FREE_CELLS, for each byte of the file. Columns of true and false take a bit for a cell."""
+
+
+def max_content_bytes(file_bytes: int) -> int:
+    """The size to which the content of a packed file of so many bytes may grow."""
+    return max(FREE_BYTES, MAX_EXPANSION * file_bytes)
+
+
+def max_items(file_bytes: int) -> int:
+    """How many rows, cells, elements or values a packed file of so many bytes may have."""
+    return max(FREE_ITEMS, ITEMS_PER_BYTE * file_bytes)
+
+
+def max_entries(file_bytes: int) -> int:
+    """How many files a packed archive of so many bytes may have."""
+    return max(FREE_ENTRIES, file_bytes // BYTES_PER_ENTRY)
+
+
+def max_cells(file_bytes: int) -> int:
+    """How many cells, empty ones included, the rows and columns of a file of so many bytes may make."""
+    return max(FREE_CELLS, CELLS_PER_BYTE * file_bytes)

@@ -1,0 +1,113 @@
+"""Small files that ask for much are read or refused within 1 GB, and a file's size bounds what is read of it."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hostile_files import HOSTILE, write_hostile
+from worker import Worker
+
+from muslin.data import expansion, read
+from muslin.data.tables import AddedColumn, json_document, open_table
+from refusals import refuses
+
+REFUSED = {
+    "xlsx-rows": (100_000, "workbook_too_large"),
+    "xlsx-cells": (100_000, "workbook_too_large"),
+    "xlsx-unknown-elements": (100_000, "workbook_too_large"),
+    "xlsx-strings": (100_000, "workbook_too_large"),
+    "xlsx-nested-strings": (200, "workbook_damaged"),
+    "xlsx-merged": (2_000, "workbook_too_large"),
+    "xlsx-attribute": (20_000_000, "workbook_damaged"),
+    "xlsx-comment": (20_000_000, "workbook_damaged"),
+    "xlsx-parts": (20, "archive_expands"),
+    "csv-empty-lines": (100_000, "rows_too_many"),
+    "csv-blank-rows": (100_000, "rows_too_many"),
+    "csv-rows": (10_000, "rows_too_many"),
+    "csv-named-columns": (300_000, "columns_too_many"),
+    "csv-quoted-lines": (100_000, "csv_quote_open"),
+    "jsonl-rows": (10_000, "rows_too_many"),
+    "jsonl-empty-lines": (100_000, "rows_too_many"),
+    "jsonl-keys": (20_000, "columns_too_many"),
+    "jsonl-new-keys": (2_000, "cells_too_many"),
+    "jsonl-long-line": (100_000, "rows_too_many"),
+    "jsonl-long-keys": (2, "json_line"),
+    "json-lists": (7_000_000, "content_too_large"),
+    "json-keys": (10_000, None),
+    "json-new-keys": (20_000, "columns_too_many"),
+    "json-pandas": (1_000, "cells_too_many"),
+    "json-deep": (100_000, "json_file"),
+    "parquet-rows": (50_000, "rows_too_many"),
+    "parquet-lists": (500_000, "cells_too_many"),
+    "zip-overlapping": (1_000, "archive_expands"),
+    "zip-deep-names": (1, "archive_entry_deep"),
+    "tar-entries": (1_000, "archive_too_many_files"),
+    "tar-pax-name": (10_000, "archive_entry_deep"),
+    "tar-file": (2_000_000, "content_too_large"),
+}
+"""Per kind a size that is beyond the limits of the test, and the code of the error; None where it is read."""
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with Worker() as worker:
+        yield worker
+
+
+@pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"FREE_BYTES": 2**20, "FREE_ITEMS": 500, "FREE_CELLS": 4_000, "FREE_ENTRIES": 100}.items():
+        monkeypatch.setattr(expansion, name, value)
+
+
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize("kind", REFUSED)
+def test_file_beyond_its_limits_is_refused(kind: str, tmp_path: Path) -> None:
+    size, code = REFUSED[kind]
+    path = write_hostile(kind, size, tmp_path)
+    if code is None:
+        assert len(read(path, all_targets=True)) == 2
+        return
+    with refuses(code):
+        read(path, all_targets=True)
+
+
+def test_json_of_too_many_values_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_document, "MAX_MEMORY_MB", 1)
+    with refuses("json_too_many_values"):
+        read(write_hostile("json-keys", 20_000, tmp_path))
+
+
+def test_workbook_is_checked_whole_before_it_is_tagged(tmp_path: Path) -> None:
+    path = write_hostile("xlsx-damaged-part", 10_000, tmp_path)
+    assert len(read(path)) == 2
+    with refuses("workbook_damaged"):
+        open_table(path, tmp_path / "out.xlsx")
+
+
+def test_parquet_of_one_long_text_is_read_but_not_copied(tmp_path: Path) -> None:
+    """Each of its cells is the same text of 1 MB: 2 MB to read, and 5 GB to copy."""
+    path = write_hostile("parquet-dictionary", 5_000, tmp_path)
+    cells = {row.cells for row in open_table(path).rows(["label"])}
+    assert [len(cell) for (cell,) in cells] == [2**20]
+    with refuses("content_too_large"):
+        open_table(path, tmp_path / "out.parquet")
+
+
+def test_copied_parquet_keeps_types_of_texts_that_recur(tmp_path: Path) -> None:
+    texts = pa.array(["hat", None, "dress", "hat"]).dictionary_encode()
+    lists = pa.array([["a", "b"], None, [], ["b"]], pa.list_(pa.string()))
+    table = pa.table({"plain": texts.cast(pa.string()), "categories": texts, "lists": lists})
+    pq.write_table(table, tmp_path / "table.parquet")
+    with (tmp_path / "out.parquet").open("wb") as file:
+        open_table(tmp_path / "table.parquet").write_with_columns(file, [AddedColumn("tag")], [("x",)] * 4)
+    assert pq.read_table(tmp_path / "out.parquet").drop(["tag"]).equals(table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_file_is_read_or_refused(kind: str, worker: Worker, tmp_path: Path) -> None:
+    """Within the limits of processor time and memory of a worker."""
+    outcome = worker.run("read", write_hostile(kind, None, tmp_path))
+    assert outcome.result != "failed", outcome
