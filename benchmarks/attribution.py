@@ -47,12 +47,13 @@ def main() -> None:
     from muslin.data import read
     from muslin.explain.inspection import InspectedModel, Inspection
     from muslin.explain.sanity_checks import order_test, shuffle_test, shuffled
-    from muslin.workflows.evaluate import select_part
+    from muslin.workflows.selected_part import select_part
 
     head = start_result("Do attributions mark what the network goes by?", arguments.note)
     started = time.perf_counter()
     inspected = InspectedModel.open(arguments.model)
-    part, which = select_part(inspected.predictor, read(arguments.data), "test")
+    selected = select_part(inspected.predictor, read(arguments.data), "test")
+    part = selected.images
     chosen = np.random.default_rng(arguments.seed).permutation(len(part))[: arguments.images]
     target = inspected.bundle.targets[0].name
     others = [shuffled(inspected.layered, arguments.seed + i) for i in range(arguments.shuffles)]
@@ -92,7 +93,7 @@ def main() -> None:
     result = {
         "seconds": round(time.perf_counter() - started, 1),
         "data": part.name,
-        "part": which,
+        "part": selected.part,
         "model_test": inspected.bundle.provenance.get("test"),
         "deletion": mean_with_interval(differences["deletion"])
         | {"lower_by_attribution": int((differences["deletion"] < 0).sum())},

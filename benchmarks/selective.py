@@ -12,6 +12,7 @@ any threshold that knew the truth. Prints the same for the run's own split. Keep
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,11 @@ def measure_run(folder: Path, n_splits: int) -> dict[str, Any]:
     from muslin.data import read
     from muslin.data.dataset import pixel_array
     from muslin.models.predictor import Predictor
-    from muslin.workflows.evaluate import training_split
+    from muslin.workflows.selected_part import select_part
 
     predictor, dataset = Predictor.open(folder), read("fashion-mnist")
-    parts = training_split(predictor, dataset)
-    assert parts is not None, "the run was not trained on fashion-mnist"
-    validation, test = dataset.take(parts.validation), dataset.take(parts.test)
+    validation = select_part(predictor, replace(dataset, parts=None), "validation").images
+    test = select_part(predictor, dataset, "test").images
     raw = [predictor.infer_raw(pixel_array(part))[0]["label"] for part in (validation, test)]
     labels = [part.labels["label"] for part in (validation, test)]
     all_raw, all_labels = np.concatenate(raw), np.concatenate(labels)

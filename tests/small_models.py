@@ -10,6 +10,7 @@ from safetensors.numpy import save
 
 from muslin.data.dataset import Target
 from muslin.models.bundle import Bundle, Preprocessing
+from muslin.models.seen_images import SeenImages, digest_images
 
 LABEL = Target("label", ("Trouser", "Shirt", "Bag"))
 SIDE = 8
@@ -110,6 +111,12 @@ def convolving_bundle(kernels: NDArray[np.float32], pixels: NDArray[np.uint8], a
         golden_pixels=pixels,
         golden_probabilities={"label": session.run(None, {"pixels": pixels})[0]},
     )
+
+
+def having_seen(bundle: Bundle, train: NDArray[np.uint8], validation: NDArray[np.uint8] | None = None) -> Bundle:
+    """`bundle` as if it was trained and validated on these images, uint8 (count, height, width, channels)."""
+    digests = [digest_images(() if images is None else images) for images in (train, validation)]
+    return replace(bundle, seen_images=SeenImages.of(*digests, bundle.weights))
 
 
 def with_model(bundle: Bundle, model: onnx.ModelProto) -> Bundle:

@@ -79,7 +79,7 @@ def test_evaluation_warns_of_training_photos_after_exclusions(photos: Path, tmp_
     for split, warned in (("train", True), ("all", True), ("test", False)):
         said.clear()
         evaluate(run.model, photos, EvaluateOptions(split=split), log=said.append)
-        assert ("evaluated_on_training" in [getattr(sentence, "code", "") for sentence in said]) == warned, split
+        assert ("evaluated_on_seen_images" in [getattr(sentence, "code", "") for sentence in said]) == warned, split
 
 
 def test_time_left_of_the_head_leaves_out_the_features() -> None:

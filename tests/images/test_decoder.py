@@ -286,8 +286,9 @@ def test_a_jpeg_is_never_decoded_below_the_minimum_side(min_side_px):
     assert height == 1000 or height < 2 * max(min_side_px, 63) or height == 125
 
 
-def test_only_jpegs_are_decoded_at_a_smaller_size():
+def test_only_large_jpegs_are_decoded_at_a_smaller_size():
     large = np.repeat(np.repeat(FLAG, 16, axis=0), 16, axis=1)
+    assert decode(encoded(large[::2, ::2], "JPEG"), min_side_px=80).pixels.shape == (320, 512, 3)
     small = decode(encoded(large, "JPEG", quality=95), min_side_px=80).pixels
     assert small.shape == (80, 128, 3)
     assert np.abs(small[20, 32].astype(int) - RED).max() < 8

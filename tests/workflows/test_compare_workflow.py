@@ -16,7 +16,7 @@ from muslin.data.dataset import Target
 from muslin.errors import DataError
 from muslin.models.bundle import Bundle, seal
 from muslin.workflows.compare import compare
-from small_models import LABEL, brightness_model, small_bundle, with_model
+from small_models import LABEL, brightness_model, having_seen, small_bundle, with_model
 
 
 def blind(bundle: Bundle) -> Bundle:
@@ -32,8 +32,9 @@ def blind(bundle: Bundle) -> Bundle:
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two models and 60 photos: `good` is correct on 40 white bags and 20 black trousers, `blind` on trousers only."""
-    seal(small_bundle(), tmp_path / "good.muslin")
-    seal(blind(small_bundle()), tmp_path / "blind.muslin")
+    good = having_seen(small_bundle(), small_bundle().golden_pixels)
+    seal(good, tmp_path / "good.muslin")
+    seal(blind(good), tmp_path / "blind.muslin")
     for name, count, brightness in (("Bag", 40, 255), ("Trouser", 20, 0)):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for i in range(count):
@@ -96,3 +97,43 @@ def test_data_without_labels_are_refused(job: Path) -> None:
     with pytest.raises(DataError) as error:
         compare("good.muslin", "blind.muslin", replace(read("photos"), targets=(), labels={}))
     assert error.value.code == "no_targets"
+
+
+def test_gate_refuses_a_model_that_hides_what_it_was_trained_on(job: Path, capfd: Any) -> None:
+    seal(small_bundle(), job / "old.muslin")
+    assert invoke(capfd, "compare", "good.muslin", "old.muslin", "photos").code == 0
+    for pair in (("good.muslin", "old.muslin"), ("old.muslin", "good.muslin")):
+        result = invoke(capfd, "compare", *pair, "photos", "--fail-if-worse-than", "0.5", "--json")
+        assert result.code == 1
+        assert (result.json["error"]["code"], result.json["error"]["params"]["path"]) == (
+            "seen_images_missing",
+            "old.muslin",
+        )
+
+
+@pytest.mark.parametrize("split", ["test", "all"])
+def test_gate_judges_on_images_that_neither_model_has_seen(job: Path, capfd: Any, split: str) -> None:
+    white, black = np.full((1, 8, 8, 1), 255, np.uint8), np.zeros((1, 8, 8, 1), np.uint8)
+    seal(having_seen(small_bundle(), white), job / "a.muslin")
+    seal(having_seen(small_bundle(), small_bundle().golden_pixels, black), job / "b.muslin")
+    seal(having_seen(blind(small_bundle()), white), job / "blind.muslin")
+    gate = ["photos", "--fail-if-worse-than", "0.01", "--split", split, "--json"]
+    passed = invoke(capfd, "compare", "a.muslin", "blind.muslin", *gate)
+    assert (passed.code, passed.json["targets"]["label"]["overall"]["n"]) == (0, 20)
+    assert passed.json["seen_images"]["b"] == {"n": 60, "train": 40, "validation": 0, "set_aside": True}
+    refused = invoke(capfd, "compare", "a.muslin", "b.muslin", *gate)
+    assert (refused.code, refused.json["error"]["code"]) == (1, "no_common_image")
+    seal(having_seen(small_bundle(), np.concatenate([white, black])), job / "memorised.muslin")
+    memorised = invoke(capfd, "compare", "a.muslin", "memorised.muslin", *gate)
+    assert (memorised.code, memorised.json["error"]["code"]) == (1, "all_images_seen")
+
+
+def test_seen_images_are_compared_only_on_purpose(job: Path, capfd: Any) -> None:
+    white = np.full((1, 8, 8, 1), 255, np.uint8)
+    seal(having_seen(small_bundle(), white), job / "a.muslin")
+    words = ["compare", "a.muslin", "blind.muslin", "photos", "--json"]
+    by_default, on_purpose = invoke(capfd, *words), invoke(capfd, *words, "--split", "all")
+    assert by_default.json["targets"]["label"]["overall"]["n"] == 20
+    assert on_purpose.json["targets"]["label"]["overall"]["n"] == 60
+    assert [fix["code"] for fix in by_default.json["fixes"]][:1] == ["seen_images_set_aside"]
+    assert [fix["code"] for fix in on_purpose.json["fixes"]][:1] == ["evaluated_on_seen_images"]

@@ -11,8 +11,6 @@ from PIL import Image
 
 import muslin
 from command_line import FinishedRun, invoke, refusal
-from muslin.data import read
-from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
@@ -73,23 +71,27 @@ def warnings(model: Path, data: Path | Dataset, split: str) -> list[str]:
     return [sentence.code for sentence in sentences if isinstance(sentence, Message)]
 
 
-def test_evaluation_on_training_images_is_warned_of(
-    sliced_run: FinishedRun, fashion_slice: Path, tmp_path: Path
-) -> None:
+def test_evaluation_on_seen_images_on_purpose_is_warned_of(sliced_run: FinishedRun, fashion_slice: Path) -> None:
     model = sliced_run.folder / "model.muslin"
-    train, test = write_csv(read(fashion_slice), tmp_path)
-    for data, split in ((fashion_slice, "train"), (fashion_slice, "all"), (train, "test")):
-        assert warnings(model, data, split) == ["evaluated_on_training"], (data, split)
-    for data, split in ((fashion_slice, "test"), (test, "test")):
-        assert "evaluated_on_training" not in warnings(model, data, split), (data, split)
+    for split in ("train", "all"):
+        assert "evaluated_on_seen_images" in warnings(model, fashion_slice, split), split
+    assert "evaluated_on_seen_images" not in warnings(model, fashion_slice, "test")
 
 
-def test_evaluation_on_validation_images_is_warned_of(synthetic: SyntheticDataset, tmp_path: Path) -> None:
+def test_evaluation_on_drawn_parts_says_what_was_seen(synthetic: SyntheticDataset, tmp_path: Path) -> None:
     settings = {"epochs": 1, "batch_size": 40}
-    model = muslin.train(synthetic.dataset, settings=settings, out=tmp_path / "run").model
-    assert warnings(model, synthetic.dataset, "train") == ["evaluated_on_training"]
-    assert warnings(model, synthetic.dataset, "validation") == ["evaluated_on_validation"]
-    assert warnings(model, synthetic.dataset, "test") == []
+    run = muslin.train(synthetic.dataset, settings=settings, out=tmp_path / "run")
+    sizes = run.record["data"]["split_sizes"]
+    for split, code in (
+        ("train", "evaluated_on_seen_images"),
+        ("validation", "evaluated_on_seen_images"),
+        ("test", "seen_images_set_aside"),
+    ):
+        result = evaluate(run.model, synthetic.dataset, EvaluateOptions(split=split))
+        assert code in [fix.code for fix in result.dataset.fixes if isinstance(fix, Message)]
+        assert (result.part, result.evaluations["label"].n) == (split, sizes[split])
+        assert result.seen_images is not None
+        assert result.seen_images.set_aside == (split == "test")
 
 
 @pytest.mark.parametrize(

@@ -452,7 +452,8 @@ def test_evaluate_refuses_an_unknown_class_by_name(run: Run, synthetic: Syntheti
 def test_evaluate_refuses_an_unknown_part(run: Run, synthetic: SyntheticDataset) -> None:
     parts = np.array(["train", "test"] * 100, dtype=object)
     divided = replace(synthetic.dataset, parts=parts)
-    assert muslin.evaluate(run.model, divided).evaluations["label"].n == 100
+    result = muslin.evaluate(run.model, divided)
+    assert result.evaluations["label"].n + result.seen_images.train + result.seen_images.validation == 100
     assert muslin.evaluate(run.model, divided, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 200
     assert (
         muslin.evaluate(run.model, synthetic.dataset, muslin.EvaluateOptions(split="all")).evaluations["label"].n == 200
@@ -517,12 +518,11 @@ def test_evaluate_splits_training_data_as_training_did(tmp_path):
     assert (selected.part, len(selected.images)) == ("all", 60)
 
 
-def test_model_without_provenance_is_evaluated_on_all_data(run: Run, synthetic: SyntheticDataset) -> None:
-    bundle = open_bundle(run.model)
-    data = {"fingerprint": synthetic.dataset.fingerprint}
-    for provenance in ({}, {"data": "mine"}, {"data": data, "recipe": "quick", "seed": 0}, {"data": data}):
-        predictor = muslin.Predictor(replace(bundle, provenance=provenance))
-        assert muslin.evaluate(predictor, synthetic.dataset).evaluations["label"].n == 200
+def test_model_without_digests_is_evaluated_on_all_data(run: Run, synthetic: SyntheticDataset) -> None:
+    predictor = muslin.Predictor(replace(open_bundle(run.model), seen_images=None))
+    result = muslin.evaluate(predictor, synthetic.dataset)
+    assert (result.seen_images, result.evaluations["label"].n) == (None, 200)
+    assert "seen_images_unknown" in [fix.code for fix in result.dataset.fixes]
 
 
 def test_run_is_resumed_with_moved_train_and_test_files(synthetic, tmp_path):

@@ -155,7 +155,8 @@ def compare_command(
     from muslin.reporting.terminal.comparison import print_comparison
     from muslin.workflows import compare as compare_workflow
 
-    compared = compare_workflow.compare(a, b, data, split=split, read_options=read_options, out=output, log=log)
+    options = compare_workflow.CompareOptions(split, max_loss is not None, read_options)
+    compared = compare_workflow.compare(a, b, data, options, out=output, log=log)
     if not as_json:
         print_comparison(compared.comparisons)
     for name, comparison in compared.comparisons.items():

@@ -39,8 +39,8 @@ MAX_CACHE_BYTES = 2 * 10**9
 
 LOG_EVERY_S = 5
 
-CACHE_FORMAT = 2
-"""Rises when the arrays of a cached file change; files of another format are not found."""
+CACHE_FORMAT = 3
+"""Rises when the arrays of a cached file or the decoding change; files of another format are not found."""
 
 CACHED_ARRAYS = ("photos", "images", "features")
 """Arrays of a cached file: digests of the photos' files and of the images that the network takes, and the features."""
@@ -118,12 +118,7 @@ def extract(
         first_with.setdefault(digest, index)
     file = ScratchArray(len(digests), layer_shapes(network)[-1][:1], np.float32)
     image_digests = np.zeros((len(digests), IMAGE_DIGEST_BYTES), np.uint8)
-    cached = set()
-    for digest, image_digest, row in cache.rows(first_with.keys()):
-        file.write(first_with[digest], row)
-        image_digests[first_with[digest]] = image_digest
-        cached.add(digest)
-    missing = [index for digest, index in first_with.items() if digest not in cached]
+    missing = _read_cached(cache, first_with, file, image_digests)
     size = EXTRACTION_BATCH
     batches = [missing[start : start + size] for start in range(0, len(missing), size)]
     extract_batch = _batch_extractor(images, network, weights) if missing else lambda indices: ({}, {})
@@ -152,6 +147,18 @@ def extract(
     row_of = np.array([first_with[digest] for digest in digests], dtype=np.int64)
     unreadable = {i: _photo_problem(images, i) for i, row in enumerate(row_of) if int(row) in problems}
     return Features(file, row_of, image_digests[row_of], time.perf_counter() - started), unreadable
+
+
+def _read_cached(
+    cache: "FeatureCache", first_with: dict[bytes, int], file: ScratchArray, image_digests: ImageDigests
+) -> list[int]:
+    """Copy what is cached of the photos at the values of `first_with` to their rows; the indices of the others."""
+    missing = dict(first_with)
+    for digest, image_digest, row in cache.rows(first_with.keys()):
+        index = missing.pop(digest)
+        file.write(index, row)
+        image_digests[index] = image_digest
+    return list(missing.values())
 
 
 def _photo_problem(images: ResizedPhotos, index: int) -> Message:

@@ -161,14 +161,14 @@ class Predictor:
         if self.threads < 1:
             raise RecipeError("threads_range", found=self.threads)
         self.path: Path | None = None
-        self._name = name
+        self.name = name
         with locating_errors(path=name):
             self._session = _checked_session(bundle, self.threads)
             if check:
                 self._check_golden_images()
 
     def __repr__(self) -> str:
-        return f"<Predictor of {self._name}: {', '.join(target.name for target in self.targets)}>"
+        return f"<Predictor of {self.name}: {', '.join(target.name for target in self.targets)}>"
 
     @classmethod
     def open(cls, path: str | Path, threads: int | None = None, name: str | None = None) -> "Predictor":
@@ -339,7 +339,7 @@ class Predictor:
         size = max(1, batch_size or usual)
         for start in range(0, len(pixels), size):
             batch = pixels[start : start + size]
-            with locating_errors(path=self._name):
+            with locating_errors(path=self.name):
                 outputs = dict(zip(names, run_session(self._session, names, {"pixels": batch}), strict=True))
                 for name, output in outputs.items():
                     width = widths.get(name) or getattr(output, "shape", (0, 0))[-1]

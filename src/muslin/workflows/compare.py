@@ -1,7 +1,7 @@
 """Compare two models on the same images: `muslin compare`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Target, align, pixel_array
-from muslin.errors import DataError
+from muslin.errors import BundleError, DataError
 from muslin.evaluation.compare import Comparison, compare_predictions
 from muslin.evaluation.thresholds import predict_classes
 from muslin.messages import Log, Message, no_log
@@ -18,7 +18,7 @@ from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.storage.outputs import Output
 from muslin.text import plural
 from muslin.workflows.inputs import check_output, check_photos
-from muslin.workflows.selected_part import select_part
+from muslin.workflows.selected_part import SeenCounts, select_part
 
 MAX_IMAGES_SHOWN = 32
 """In each section of the sheet of disagreements."""
@@ -33,12 +33,14 @@ class ComparisonResult:
         comparisons: per name of a target that both models have.
         dataset: the compared images, as the first model takes them, with their labels.
         predictions: per target both models' predictions: integer (n,), or (n, classes) of 0 and 1.
+        seen_images: how many images of the part each model has seen; None where it does not say.
     """
 
     part: str
     comparisons: Mapping[str, Comparison]
     dataset: Dataset
     predictions: Mapping[str, tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]]
+    seen_images: tuple[SeenCounts | None, SeenCounts | None] = (None, None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; images by their ids."""
@@ -48,75 +50,118 @@ class ComparisonResult:
             for key in ("images_only_a_correct", "images_only_b_correct", "images_neither_correct"):
                 values[key] = [str(self.dataset.ids[i]) for i in values[key]]
             targets[name] = values
-        return {"part": self.part, "targets": targets, **self.dataset.notes()}
+        seen = {name: counts and counts.to_dict() for name, counts in zip("ab", self.seen_images, strict=True)}
+        return {"part": self.part, "seen_images": seen, "targets": targets, **self.dataset.notes()}
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Options of `compare`.
+
+    Attributes:
+        split: see `muslin.workflows.selected_part.select_part`. Where the models have different parts of data without
+            parts, the images in both.
+        require_unseen: set aside the images that either model has seen whatever `split` is, and refuse a model that
+            does not say which it has seen.
+        read_options: how to read the data, as `muslin.read` takes it.
+    """
+
+    split: str = "test"
+    require_unseen: bool = False
+    read_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def compare(
     a: str | Path | Predictor,
     b: str | Path | Predictor,
     data: str | Path | Dataset,
+    options: CompareOptions | None = None,
     *,
-    split: str = "test",
-    read_options: Mapping[str, Any] | None = None,
     out: str | Path | Output | None = None,
     log: Log = no_log,
 ) -> ComparisonResult:
-    """Compare two models on the same images, none of which either was trained on where that can be known.
+    """Compare two models on the same images.
+
+    Images that either model was trained or validated on are set aside, unless `options.split` asks for them.
 
     Args:
-        split: see `muslin.workflows.evaluate.select_part`. Where the models have different parts of data without
-            parts, the images in both.
         out: a new PNG file for the images on which the models disagree; of several targets one file each, such as
             `sheet-kind.png`. As an Output it can replace files.
 
     Raises:
-        DataError: no such part, no image in common, no labels, or no target in common.
-        BundleError: a model cannot be opened.
+        DataError: no such part, no image in common that neither has seen, no labels, or no target in common.
+        BundleError: a model cannot be opened, or does not say which images it has seen.
         StorageError: see `muslin.storage.outputs.Output`; before the work starts where possible.
     """
     from muslin.data import read_and_log, with_fixes
 
+    options = options or CompareOptions()
     predictors = [model if isinstance(model, Predictor) else Predictor.open(model) for model in (a, b)]
-    others = {(target.name, target.kind): target for target in predictors[1].targets}
-    pairs = [(t, others[t.name, t.kind]) for t in predictors[0].targets if (t.name, t.kind) in others]
-    if not pairs:
-        raise DataError("no_common_target")
+    for predictor in predictors if options.require_unseen else ():
+        if predictor.bundle.seen_images is None:
+            raise BundleError("seen_images_missing", path=predictor.name)
+    pairs = _common_targets(*predictors)
     sheets = _sheets(out, [target.name for target, _ in pairs])
     for sheet in sheets.values():
         check_output(sheet, (a, b), (data,))
-    dataset = read_and_log(data, log=log, **(read_options or {}))
+    dataset = read_and_log(data, log=log, **options.read_options)
     for sheet in sheets.values():
         check_photos(sheet, dataset)
     if not dataset.targets:
         raise DataError("no_targets", path=dataset.name)
     selected = [
-        select_part(predictor, dataset, split, each_log)
+        select_part(predictor, dataset, options.split, each_log, unseen=options.require_unseen or None)
         for predictor, each_log in zip(predictors, (log, no_log), strict=True)
     ]
     parts = {each.part for each in selected}
-    messages = dict.fromkeys([*selected[1].images.fixes, *selected[0].copies(), *selected[1].copies()])
+    about = [m for p, each in zip(predictors, selected, strict=True) for m in each.messages(p.name)]
+    messages = dict.fromkeys([*selected[1].images.fixes, *about])
     images = _common_images([each.images for each in selected], log)
     images[0] = with_fixes(images[0], [each for each in messages if each not in images[0].fixes], log)
     aligned = align(images[0], [target for target, _ in pairs])
+    predictions = _predict_both(predictors, pairs, images)
+    comparisons = {
+        target.name: compare_predictions(
+            aligned.labels[target.name], *predictions[target.name], target.classes, aligned.groups
+        )
+        for target, _ in pairs
+    }
+    part, seen = parts.pop() if len(parts) == 1 else options.split, (selected[0].seen, selected[1].seen)
+    result = ComparisonResult(part, comparisons, aligned, predictions, seen)
+    _write_sheets(result, sheets, log)
+    return result
+
+
+def _common_targets(a: Predictor, b: Predictor) -> list[tuple[Target, Target]]:
+    others = {(target.name, target.kind): target for target in b.targets}
+    pairs = [(t, others[t.name, t.kind]) for t in a.targets if (t.name, t.kind) in others]
+    if not pairs:
+        raise DataError("no_common_target")
+    return pairs
+
+
+def _predict_both(
+    predictors: list[Predictor], pairs: list[tuple[Target, Target]], images: list[Dataset]
+) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Per target of the first model both models' predictions, in its classes."""
     outputs = [p.predict_pixels(pixel_array(each)) for p, each in zip(predictors, images, strict=True)]
-    comparisons, predictions = {}, {}
+    predictions = {}
     for target, other in pairs:
         predicted_a, predicted_b = (
             _predicted(t, probabilities[t.name], predictor.thresholds.get(t.name, ()))
             for t, probabilities, predictor in zip((target, other), outputs, predictors, strict=True)
         )
         predictions[target.name] = predicted_a, _to_classes_of(target, predicted_b, other)
-        comparisons[target.name] = compare_predictions(
-            aligned.labels[target.name], *predictions[target.name], target.classes, aligned.groups
-        )
-    result = ComparisonResult(parts.pop() if len(parts) == 1 else split, comparisons, aligned, predictions)
+    return predictions
+
+
+def _write_sheets(result: ComparisonResult, sheets: Mapping[str, Output], log: Log) -> None:
     for name, sheet in sheets.items():
         if (content := disagreements(result, name)) is None:
             log(Message("models_agree", target=name))
         else:
             sheet.write(content)
             log(Message("file_written", path=str(sheet.path)))
-    return result
 
 
 def _sheets(out: str | Path | Output | None, names: list[str]) -> dict[str, Output]:

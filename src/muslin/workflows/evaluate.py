@@ -20,7 +20,7 @@ from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
 from muslin.workflows.inputs import check_output, check_photos
-from muslin.workflows.selected_part import overlap_warning, select_part, to_model_input
+from muslin.workflows.selected_part import SeenCounts, select_part, to_model_input
 
 MAX_SLICES = 100
 """Values of a column that become slices; with more, each has too few images."""
@@ -52,16 +52,19 @@ class EvaluationResult:
         part: the part; `all` for a whole data set.
         evaluations: per target's name; targets without a label are left out.
         dataset: the evaluated images.
+        seen_images: how many images of the part the model has seen; None where it does not say.
     """
 
     part: str
     evaluations: Mapping[str, AnyEvaluation]
     dataset: Dataset
+    seen_images: SeenCounts | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the content of `evaluation.json`."""
         targets = {name: evaluation.to_dict() for name, evaluation in self.evaluations.items()}
-        return {"part": self.part, "targets": targets, **self.dataset.notes()}
+        seen = self.seen_images and self.seen_images.to_dict()
+        return {"part": self.part, "seen_images": seen, "targets": targets, **self.dataset.notes()}
 
     def write(self, out: str | Path | Output) -> None:
         """Write the content of `evaluation.json` to a new file; as an Output it can replace a file.
@@ -82,13 +85,16 @@ def evaluate(
 ) -> EvaluationResult:
     """Evaluate a model on a part of a data set: metrics, reliability, slices, and near-copies of training images.
 
+    Images that the model was trained or validated on are set aside, unless `options.split` asks for them.
+
     Args:
         data: a known name, a file or a folder, or a Dataset.
         out: a new file for the metrics, see `EvaluationResult.write`; as an Output it can replace a file.
         log: called with a sentence before slow steps, and with warnings.
 
     Raises:
-        DataError: the part or the column does not exist, no image is labelled, or a class is unknown to the model.
+        DataError: the part or the column does not exist, the model has seen every image, no image is labelled, or a
+            class is unknown to the model.
         BundleError: the model cannot be opened.
         StorageError: see `muslin.storage.outputs.Output`; before the work starts where possible.
     """
@@ -103,13 +109,11 @@ def evaluate(
     check_photos(output_file, dataset)
     column = None if options.slice_by is None else _read_column(data, options.read_options, options.slice_by)
     selected = select_part(predictor, dataset, options.split, log)
-    if warning := overlap_warning(predictor, dataset, selected):
-        log(warning)
-    images, output = predict_dataset(predictor, with_fixes(selected.images, selected.copies(), log))
+    images, output = predict_dataset(predictor, with_fixes(selected.images, selected.messages(predictor.name), log))
     values = None if column is None else np.array([column.get(str(i), "") for i in images.ids], dtype=object)
     leaked = selected.leaked(log)
     evaluations = evaluate_output(predictor, images, output, options, slice_values=values, leaked=leaked)
-    result = EvaluationResult(selected.part, evaluations, images)
+    result = EvaluationResult(selected.part, evaluations, images, selected.seen)
     if output_file:
         result.write(output_file)
     return result

@@ -1,25 +1,58 @@
-"""The part of a data set that a model is evaluated on, and what of it the model has seen in training."""
+"""The part of a data set that a model is evaluated on, without the images that the model has seen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.copies import copy_messages, leaked_into
-from muslin.data.dataset import PARTS, Dataset, PixelImages, Split, indices_by_part
-from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, pixel_batches, readable_photos, resize_photos
-from muslin.errors import RecipeError
+from muslin.data.dataset import PARTS, Dataset, Split, indices_by_part
+from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, readable_photos, resize_photos
+from muslin.errors import DataError
 from muslin.learn.networks import is_backbone
-from muslin.learn.recipes import recipe_from_dict
 from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import Predictor
-from muslin.workflows.run_folder import split_for_recipe
+from muslin.models.seen_images import ImageDigests, ImageRole, digest_dataset
 
 MAX_LEAK_IMAGES = 100_000
 """Training and evaluated images among which near-copies are searched; more would take minutes."""
 
+ROLE_OF_PART = {"train": ImageRole.TRAIN, "validation": ImageRole.VALIDATION, "test": ImageRole.NEW}
+
 Indices = NDArray[np.int64]
+Roles = NDArray[np.int8]
+"""The ImageRole of each image, (n,)."""
+
+
+@dataclass(frozen=True)
+class SeenCounts:
+    """How many of `n` images a model was trained and validated on, and whether it is evaluated on the others only."""
+
+    n: int
+    train: int
+    validation: int
+    set_aside: bool
+
+    @classmethod
+    def of(cls, roles: Roles, *, set_aside: bool) -> "SeenCounts":
+        """The counts of these images."""
+        train, validation = (int((roles == role).sum()) for role in (ImageRole.TRAIN, ImageRole.VALIDATION))
+        return cls(len(roles), train, validation, set_aside)
+
+    def message(self, model: str) -> Message | None:
+        """What a person must know of it; None where the model has seen none of the images."""
+        params = {"model": model, "n": self.n, "train": self.train, "validation": self.validation}
+        if not (seen := self.train + self.validation):
+            return None
+        if self.set_aside:
+            return Message("seen_images_set_aside", **params, seen=seen)
+        return Message("evaluated_on_seen_images", **params)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +65,8 @@ class SelectedPart:
         source: the data set that holds them, with every training image of the model that is known.
         chosen: int64, the indices of `images` in `source`.
         sets: per known part its indices in `source`, the training set first.
-        drawn: whether muslin drew these parts.
+        drawn: whether these parts are those that muslin drew for the model's training.
+        seen: how many images of the part the model has seen; None where it does not say.
     """
 
     part: str
@@ -41,16 +75,18 @@ class SelectedPart:
     chosen: Indices
     sets: Mapping[str, Indices]
     drawn: bool = False
+    seen: SeenCounts | None = None
 
     @property
     def train(self) -> Indices | None:
         """The indices of the training images; None where they are not known, or are those evaluated on."""
         return None if self.part in ("train", "all") else self.sets.get("train")
 
-    def copies(self) -> list[Message]:
-        """See `muslin.data.copies.copy_messages`."""
-        sets = self.sets if self.part == "all" and self.sets else {**self.sets, self.part: self.chosen}
-        return copy_messages(self.source, sets, drawn=self.drawn)
+    def messages(self, model: str) -> list[Message]:
+        """What a person must know of images that the model, of this name, has seen; and of copies."""
+        seen = Message("seen_images_unknown", model=model) if self.seen is None else self.seen.message(model)
+        copies = copy_messages(self.source, self.sets or {self.part: self.chosen}, drawn=self.drawn)
+        return [seen, *copies] if seen else copies
 
     def leaked(self, log: Log = no_log) -> NDArray[np.bool_] | None:
         """Which of `images` are copies or near-copies of training images; None where these are not known.
@@ -69,31 +105,104 @@ class SelectedPart:
         return np.asarray(copies | _near_copies(self.source, self.train, self.chosen))
 
 
-def select_part(predictor: Predictor, dataset: Dataset, split: str, log: Log = no_log) -> SelectedPart:
+def select_part(
+    predictor: Predictor, dataset: Dataset, split: str, log: Log = no_log, *, unseen: bool | None = None
+) -> SelectedPart:
     """The images that `split` (`train`, `validation`, `test` or `all`) means, as the model takes them.
 
-    Data without parts that the model was trained on are split as in training, so that the test set holds no training
-    image. Other data without parts are taken whole.
+    In data without parts, the training and the validation set are the images that the model was trained and validated
+    on, and the test set is all other images.
+
+    Args:
+        unseen: whether to set aside all images that the model was trained or validated on; by default for `test`.
 
     Raises:
-        DataError: the data set has no such part.
+        DataError: the data set has no such part, or the model has seen all of its images.
     """
+    unseen = split == "test" if unseen is None else unseen
     if dataset.parts is not None and split in PARTS:  # decodes no photo of another part
         images = to_model_input(predictor, dataset.part(split), log)
         place = {name: index for index, name in enumerate(dataset.ids)}
         chosen = np.array([place[name] for name in images.ids], dtype=np.int64)
-        return SelectedPart(split, images, dataset, chosen, indices_by_part(dataset))
-    dataset = to_model_input(predictor, dataset, log)
-    given = {} if dataset.parts is None else indices_by_part(dataset)
-    whole = SelectedPart("all", dataset, dataset, np.arange(len(dataset)), given)
-    if split == "all":
-        return whole
-    if split not in PARTS:
+        part = SelectedPart(split, images, dataset, chosen, indices_by_part(dataset))
+        return _with_roles(part, image_roles(predictor, images), unseen)
+    if split not in (*PARTS, "all"):
         dataset.part(split)  # raises
-    if (parts := training_split(predictor, dataset)) is None:
-        return whole
-    chosen, sets = getattr(parts, split), {part: getattr(parts, part) for part in PARTS}
-    return SelectedPart(split, dataset.take(chosen), dataset, chosen, sets, drawn=True)
+    images = to_model_input(predictor, dataset, log)
+    sets = {} if images.parts is None else indices_by_part(images)
+    part, roles = SelectedPart("all", images, images, np.arange(len(images)), sets), image_roles(predictor, images)
+    if split == "all" or roles is None or (split == "test" and not roles.any()):
+        return _with_roles(part, roles, unseen)
+    sets = {name: np.flatnonzero(roles == role) for name, role in ROLE_OF_PART.items()}
+    part = replace(part, part=split, sets=sets, drawn=True)
+    if split == "test":
+        return _with_roles(part, roles, unseen)
+    if not len(sets[split]):
+        raise DataError("no_parts", dataset=dataset.name, part=split)
+    return _with_roles(_take(part, sets[split]), roles[sets[split]], unseen)
+
+
+def image_roles(predictor: Predictor, images: Dataset) -> Roles | None:
+    """What the model was given each image for; None where it does not say.
+
+    Args:
+        images: as the model takes them.
+    """
+    seen = predictor.bundle.seen_images
+    return None if seen is None else seen.roles(digest_dataset(images))
+
+
+def unseen_indices(name: str, roles: Roles) -> Indices:
+    """The indices of new images.
+
+    Args:
+        name: of the data, for the error.
+
+    Raises:
+        DataError: none of the images is new.
+    """
+    counts, new = SeenCounts.of(roles, set_aside=True), np.flatnonzero(roles == ImageRole.NEW)
+    if not len(new):
+        raise DataError("all_images_seen", path=name, n=counts.n, train=counts.train, validation=counts.validation)
+    return new
+
+
+def without_copies(name: str, parts: Split, digests: ImageDigests) -> tuple[Split, list[Message]]:
+    """`parts` without the validation and test images that are in an earlier set too, and a message for each set.
+
+    Args:
+        name: of the data, for the error.
+        digests: of all images.
+
+    Raises:
+        DataError: every image of a set is in an earlier one.
+    """
+    numbers = digests.view("<u8")[:, 0]
+    messages: list[Message] = []
+
+    def unseen(part: str, indices: Indices, validation: Indices) -> Indices:
+        is_validation = np.isin(numbers[indices], numbers[validation])
+        roles = np.where(is_validation, ImageRole.VALIDATION, ImageRole.NEW).astype(np.int8)
+        roles[np.isin(numbers[indices], numbers[parts.train])] = ImageRole.TRAIN
+        if not (n_seen := np.count_nonzero(roles)):
+            return indices
+        messages.append(Message("part_images_set_aside", part=part, n=len(indices), seen=n_seen))
+        return indices[unseen_indices(name, roles)]
+
+    validation = unseen("validation", parts.validation, parts.validation[:0])
+    return replace(parts, validation=validation, test=unseen("test", parts.test, validation)), messages
+
+
+def _with_roles(part: SelectedPart, roles: Roles | None, unseen: bool) -> SelectedPart:
+    """`part` with the counts of its images, without those that the model has seen where `unseen` is set."""
+    if roles is None:
+        return part
+    part = replace(part, seen=SeenCounts.of(roles, set_aside=unseen))
+    return _take(part, unseen_indices(part.images.name, roles)) if unseen and roles.any() else part
+
+
+def _take(part: SelectedPart, indices: Indices) -> SelectedPart:
+    return replace(part, images=part.images.take(indices), chosen=part.chosen[indices])
 
 
 def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) -> Dataset:
@@ -107,40 +216,6 @@ def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) ->
         cached = replace(resized, images=resized.images.cached())  # read again to predict and to compare
         return readable_photos(cached, log=log)
     return decode_photos(dataset, preprocessing.shape, transform=preprocessing.transform, log=log)
-
-
-def training_split(predictor: Predictor, dataset: Dataset) -> Split | None:
-    """How training split a data set without parts; None for data that the model was not trained on."""
-    record = predictor.bundle.provenance
-    try:
-        fingerprint, recipe = record["data"]["fingerprint"], recipe_from_dict(record["recipe"])
-        seed = int(record["seed"])
-    except (KeyError, TypeError, ValueError, RecipeError):  # not made by `muslin train`
-        return None
-    return split_for_recipe(dataset, recipe, seed) if fingerprint == dataset.fingerprint else None
-
-
-def overlap_warning(predictor: Predictor, dataset: Dataset, selected: SelectedPart) -> Message | None:
-    """A warning where the evaluated images were used in training.
-
-    The data's fingerprint reveals it, or the golden images, which are training images, however the data are read and
-    whatever was excluded from them.
-
-    Args:
-        dataset: as it was read.
-    """
-    trained_on = predictor.bundle.provenance.get("data")
-    same = isinstance(trained_on, dict) and trained_on.get("fingerprint") == dataset.fingerprint
-    if same and selected.part in ("train", "all"):
-        return Message("evaluated_on_training")
-    if not same or isinstance(selected.images.images, PixelImages):
-        golden = {image.tobytes() for image in predictor.bundle.golden_pixels}
-        found = set()
-        for batch in pixel_batches(selected.images):
-            found |= golden.intersection(image.tobytes() for image in batch)
-        if len(found) > len(golden) / 2:
-            return Message("evaluated_on_training")
-    return Message("evaluated_on_validation") if same and selected.part == "validation" else None
 
 
 def _near_copies(dataset: Dataset, train: Indices, chosen: Indices) -> NDArray[np.bool_]:

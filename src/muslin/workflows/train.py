@@ -37,6 +37,7 @@ from muslin.storage.outputs import Output
 from muslin.workflows import run_folder as runs
 from muslin.workflows import time_budget
 from muslin.workflows.run_folder import Run, split_for_recipe
+from muslin.workflows.selected_part import without_copies
 
 if TYPE_CHECKING:
     from muslin.learn.checkpoint import Checkpoint
@@ -380,10 +381,11 @@ def prepare_data(
 ) -> TrainingData:
     """The images as the recipe takes them, without unreadable photos; and the features if it freezes a backbone.
 
-    Copies in two sets, or with different labels, are logged and added to the data's `fixes`.
+    Copies in two sets, or with different labels, are logged and added to the data's `fixes`. The validation and the
+    test set lose those of earlier sets.
 
     Raises:
-        DataError: too many photos are unreadable.
+        DataError: too many photos are unreadable, or every validation or test image is in an earlier set too.
         TrainingError: the labels cannot be trained on.
         StoppedError: as `muslin.learn.features.extract`.
     """
@@ -406,7 +408,8 @@ def prepare_data(
     sets = {part: getattr(parts, part) for part in PARTS}
     messages = copy_messages(dataset, sets, drawn=parts.seed is not None)
     digests = digest_dataset(dataset) if features is None else features.image_digests
-    return TrainingData(with_fixes(dataset, messages, log), parts, digests, features)
+    parts, set_aside = without_copies(dataset.name, parts, digests)
+    return TrainingData(with_fixes(dataset, [*messages, *set_aside], log), parts, digests, features)
 
 
 def _extract_features(
