@@ -92,11 +92,29 @@ def test_partial_files_of_a_live_process_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes() == b"begun and ended"
 
 
+def test_partial_files_of_a_process_elsewhere_are_kept(tmp_path: Path) -> None:
+    """In another container a process has a number that means nothing here; so only a lock tells."""
+    code = f"""
+import os, sys
+os.getpid = lambda: 2**30
+from muslin.storage.atomic import atomic_file
+with atomic_file({str(tmp_path / "a.txt")!r}) as file:
+    print("begun", flush=True)
+    sys.stdin.readline()
+"""
+    writer = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert writer.stdout
+    writer.stdout.readline()
+    remove_partial_files(tmp_path)
+    writer.communicate(b"\n")
+    assert writer.returncode == 0
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_only_partial_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    names = [".part", "a.part", f"a.txt.{dead.pid}-1.part", ".a.txt.part", f".a.txt.{dead.pid}-1.part.txt"]
-    for name in [*names, f".a.txt.{dead.pid}-1.part"]:
+    digits = "0123456789abcdef"
+    names = [".part", "a.part", f"a.txt.{digits}.part", ".a.txt.part", f".a.txt.{digits}.part.txt"]
+    for name in [*names, f".a.txt.{digits}.part"]:
         (tmp_path / name).write_text("mine")
     remove_partial_files(tmp_path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(names)

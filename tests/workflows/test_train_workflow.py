@@ -135,7 +135,7 @@ def test_run_stopped_before_its_first_checkpoint_is_resumed(
 def test_resume_removes_partial_files(run: Run, synthetic: SyntheticDataset, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))
-    (tmp_path / "a" / ".checkpoint.safetensors.4194305-1.part").write_bytes(b"half")  # above any process's number
+    (tmp_path / "a" / ".checkpoint.safetensors.0123456789abcdef.part").write_bytes(b"half")
     history = tmp_path / "a" / "history.jsonl"
     history.write_text('{"epoch": 1, "lo\n')
     with refuses("history_damaged", path=str(history)):
@@ -346,7 +346,7 @@ def test_folder_with_content_is_refused_and_untouched(run: Run, synthetic: Synth
 
 
 def test_folder_with_partial_files_counts_as_empty(synthetic: SyntheticDataset, tmp_path: Path) -> None:
-    (tmp_path / ".run.json.4194305-1.part").write_text("{")
+    (tmp_path / ".run.json.0123456789abcdef.part").write_text("{")
     with pytest.raises(StoppedError):
         muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path, should_stop=stopping_after(1))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "run.json"]

@@ -3,6 +3,7 @@
 import codecs
 import errno
 import io
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,12 @@ def print_error(error: Exception, *, as_json: bool, result: Mapping[str, Any] | 
     return EXIT_CODES.get(coded.code, 1)
 
 
+OUT_OF_MEMORY = re.compile(
+    r"bad_alloc|allocate memory|alloc_cpu|failed to map segment|can't start new thread", re.IGNORECASE
+)
+"""In the exceptions of ONNX Runtime, torch, the loader of libraries, and Python's threads."""
+
+
 def _coded(error: Exception) -> MuslinError:
     """`error` with a code; an exception that muslin did not raise on purpose gets `internal`."""
     if isinstance(error, MuslinError):
@@ -78,7 +85,16 @@ def _coded(error: Exception) -> MuslinError:
         return MuslinError("interrupted")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # muslin's own files are named by StorageError
         return StorageError("output_disk_full", path=error.filename, reason=error.strerror)
+    if _is_out_of_memory(error):
+        return MuslinError("out_of_memory")
     return MuslinError("internal", kind=type(error).__name__, detail=str(error))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the system refused memory to Python or to a library; several of those have no exception of their own."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return isinstance(error, RuntimeError | ImportError) and bool(OUT_OF_MEMORY.search(str(error)))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StoppedError, StorageError
@@ -210,8 +210,8 @@ def _cache_key(images: ResizedPhotos, network: Network, weights: Weights) -> str
 class FeatureCache:
     """Cached features, in files of some hundred photos each, in muslin's cache folder.
 
-    A file is whole or absent and never changes, so several runs can use the cache at once. An unreadable file counts
-    as absent.
+    A file is whole or absent and never changes, so several runs can use the cache at once. Its name is the digest of
+    its content; a file that is damaged or unreadable counts as absent.
     """
 
     key: str
@@ -225,7 +225,8 @@ class FeatureCache:
         left = set(photos)
         for path in sorted(self.folder.glob("*.safetensors")):
             with suppress(OSError, SafetensorError, ValueError, KeyError):
-                content = load_file(path)
+                encoded = path.read_bytes()
+                content = load(encoded) if path.stem == _file_name(encoded) else {}
                 for photo, image, row in zip(*(content[name] for name in CACHED_ARRAYS), strict=True):
                     if (key := photo.tobytes()) in left:
                         left.remove(key)
@@ -238,15 +239,14 @@ class FeatureCache:
         photos = np.stack([np.frombuffer(photo, np.uint8) for photo, _, _ in fresh])
         images, features = (np.stack(arrays) for arrays in list(zip(*fresh, strict=True))[1:])
         content = save(dict(zip(CACHED_ARRAYS, (photos, images, features), strict=True)))
-        name = hashlib.sha256(photos.tobytes()).hexdigest()[:32]
         with suppress(StorageError):
-            write_atomically(self.folder / f"{name}.safetensors", content)
+            write_atomically(self.folder / f"{_file_name(content)}.safetensors", content)
 
     def shrink_to(self, max_bytes: int) -> None:
         """Remove the oldest files of all caches of features until they take at most `max_bytes`."""
         with suppress(OSError, StorageError):
-            if self.folder.is_dir():
-                remove_partial_files(self.folder)
+            for folder in self.folder.parent.glob("*/"):
+                remove_partial_files(folder)
             paths = [(path.stat(), path) for path in self.folder.parent.glob("*/*.safetensors")]
             files = [(stat.st_mtime, stat.st_size, path) for stat, path in paths]
             total = sum(size for _, size, _ in files)
@@ -255,3 +255,7 @@ class FeatureCache:
                     break
                 path.unlink(missing_ok=True)
                 total -= size
+
+
+def _file_name(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]

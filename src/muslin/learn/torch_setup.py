@@ -65,7 +65,7 @@ def choose_compute_settings(threads: int | None = None) -> ComputeSettings:
     cached: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError):
         cached |= json.loads(cache_file.read_text(encoding="utf-8"))
-    if key not in cached:
+    if cached.get(key) not in ({"precision": "float32"}, {"precision": "bfloat16"}):
         cached[key] = {"precision": _faster_precision(threads)}
         with suppress(StorageError):  # measured again next time
             write_atomically(cache_file, json.dumps(cached, indent=2))

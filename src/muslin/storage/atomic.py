@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,10 +58,8 @@ def atomic_file(
     path = Path(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary_path(path)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o666)
-        try:
-            with os.fdopen(handle, "wb") as file:
+        with _temporary(path, _create_file) as temporary:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | NO_LINKS), "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -71,9 +69,6 @@ def atomic_file(
                 os.replace(temporary, path)
             else:
                 _rename_to_new(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
         _sync_folder(path.parent)
 
 
@@ -102,19 +97,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         check_absent(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         for entry in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            if entry.is_dir() and is_partial_file(entry):
-                shutil.rmtree(entry, ignore_errors=True)
-        temporary = _temporary_path(path)
-        temporary.mkdir()
-        try:
+            if entry.is_dir():
+                _remove_leftover(entry)
+        with _temporary(path, Path.mkdir) as temporary:
             yield temporary
             if os.name == "posix":
                 os.sync()  # once: flushing a hundred thousand photos one by one would take minutes
             check_absent(path)
             os.rename(temporary, path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
         _sync_folder(path.parent)
 
 
@@ -136,27 +126,97 @@ def remove_partial_files(folder: Path) -> None:
     """
     with storage_errors(folder):
         for entry in folder.iterdir():
-            if is_partial_file(entry) and not entry.is_dir():  # folders are removed by `atomic_folder`
-                entry.unlink(missing_ok=True)
+            if not entry.is_dir():  # folders are removed by `atomic_folder`
+                _remove_leftover(entry)
 
 
-PARTIAL_NAME = re.compile(r"\..+\.(?P<process>\d+)-[0-9a-f]+\.part")
+PARTIAL_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 
 
-def _temporary_path(path: Path) -> Path:
-    return path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.part"
+@contextmanager
+def _temporary(path: Path, create: Callable[[Path], object]) -> Iterator[Path]:
+    """A new temporary file or folder beside `path`, which is removed after an exception.
+
+    It is locked, so that no other process takes it for the leftover of a killed one. A process's number would not tell:
+    containers that share a folder do not see each other's processes, and their first process always is number 1.
+    """
+    handle = None
+    while True:
+        temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}.part"
+        create(temporary)
+        handle = _open_locked(temporary, wait=True)
+        if temporary.exists():
+            break
+        _close(handle)  # taken for a leftover before it was locked
+    try:
+        yield temporary
+    except BaseException:
+        _remove(temporary)
+        raise
+    finally:
+        _close(handle)
+
+
+def _create_file(path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o666))
 
 
 def is_partial_file(entry: Path) -> bool:
     """Whether this is what `atomic_file` or `atomic_folder` had begun in a process that no longer runs."""
-    match = PARTIAL_NAME.fullmatch(entry.name)
-    if not match or os.name != "posix":  # other systems have no harmless way to ask whether a process runs
-        return False
+    with _leftover(entry) as is_leftover:
+        return is_leftover
+
+
+def _remove_leftover(entry: Path) -> None:
+    with _leftover(entry) as is_leftover:
+        if is_leftover:
+            _remove(entry)
+
+
+@contextmanager
+def _leftover(entry: Path) -> Iterator[bool]:
+    """Whether a temporary file or folder has no process that writes it, as long as the block lasts."""
+    handle = None
+    if PARTIAL_NAME.fullmatch(entry.name) and os.name == "posix":
+        with suppress(OSError):  # a process holds the lock, or the file system has no locks
+            handle = _open_locked(entry, wait=False)
     try:
-        os.kill(int(match["process"]), 0)
-    except (ProcessLookupError, PermissionError, OverflowError) as error:
-        return isinstance(error, ProcessLookupError)
-    return False
+        yield handle is not None
+    finally:
+        _close(handle)
+
+
+def _open_locked(path: Path, wait: bool) -> int | None:
+    """A handle that locks a file or a folder; None where the system has no such locks.
+
+    Raises:
+        OSError: without `wait`, another process holds the lock, or the file system has none.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = None
+    try:
+        handle = os.open(path, os.O_RDONLY | NO_LINKS | os.O_NONBLOCK)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if not wait:
+            _close(handle)
+            raise
+    return handle
+
+
+def _close(handle: int | None) -> None:
+    if handle is not None:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_atomically(path: str | Path, content: bytes | str) -> None:

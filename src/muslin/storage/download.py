@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from muslin.errors import DataError
 
+BLOCK_BYTES = 2**18
+
 
 def fetch(url: str, timeout_s: float, max_bytes: int) -> Iterator[bytes]:
     """The content at `url`, block by block.
@@ -24,7 +26,7 @@ def fetch(url: str, timeout_s: float, max_bytes: int) -> Iterator[bytes]:
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as response:
             length = response.headers.get("Content-Length")
-            while block := response.read(2**18):
+            while block := response.read(BLOCK_BYTES):
                 count += len(block)
                 if count > max_bytes:
                     raise DataError("download_too_large", url=url, max_bytes=max_bytes)

@@ -8,6 +8,7 @@ import platform
 import shlex
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +20,7 @@ from muslin.data.split import split
 from muslin.errors import BundleError, DataError, RecipeError, StorageError
 from muslin.learn.recipes import RECIPES, Recipe, recipe_from_dict
 from muslin.models.json_schema import check_schema, parse_json
-from muslin.storage.atomic import is_partial_file, remove_partial_files, storage_errors, write_atomically
+from muslin.storage.atomic import is_partial_file, storage_errors, write_atomically
 from muslin.strict_json import json_text
 from muslin.workflows.run_schema import HISTORY_ROW, RECORD, RESULTS, UNSAFE_IN_RECORD
 
@@ -153,21 +154,21 @@ def check_new(folder: Path) -> None:
 
 
 def new_run_folder(out: str | Path | None, name: str) -> Path:
-    """An empty folder for a run: `out`, or a new one in `runs/` named after data, recipe and time.
+    """A folder for a run: `out`, or a new one in `runs/` named after data, recipe and time.
 
     Raises:
-        StorageError: the folder is not empty or not writable.
+        StorageError: it is not writable.
     """
-    if out is None:
-        stem = f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-        out = next(folder for folder in names if not Path(folder).exists())
-    folder = Path(out)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_partial_files(folder)
-        check_new(folder)
-    return folder
+    if out is not None:
+        with storage_errors(Path(out)):
+            Path(out).mkdir(parents=True, exist_ok=True)
+        return Path(out)
+    stem = f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for folder in map(Path, itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))):
+        with storage_errors(folder), suppress(FileExistsError):  # another training can start in the same second
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("unreachable")
 
 
 def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:

@@ -234,18 +234,21 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
         "versions": runs.package_versions(),
     }
     run = Run(runs.new_run_folder(out, f"{dataset.name}-{recipe.name}"))
-    try:
-        if plan.excluded is not None:
-            exclusions.write_exclusions(run.excluded, ("part", "id"), plan.excluded)
-        record = {"name": run.folder.name} | record
-        run.write_record(record)
-        start_checkpoint(_checkpoint(run, record))
-    except StorageError:
-        with suppress(OSError):
-            for path in (run.excluded, run.folder / "run.json"):
-                path.unlink(missing_ok=True)
-            run.folder.rmdir()
-        raise
+    with locked_folder(run.folder, "run_locked"):
+        remove_partial_files(run.folder)
+        runs.check_new(run.folder)
+        try:
+            if plan.excluded is not None:
+                exclusions.write_exclusions(run.excluded, ("part", "id"), plan.excluded)
+            record = {"name": run.folder.name} | record
+            run.write_record(record)
+            start_checkpoint(_checkpoint(run, record))
+        except StorageError:
+            with suppress(OSError):
+                for path in (run.excluded, run.folder / "run.json"):
+                    path.unlink(missing_ok=True)
+                run.folder.rmdir()
+            raise
     return run
 
 
