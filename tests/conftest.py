@@ -11,6 +11,10 @@ from muslin.data.dataset import pixel_array
 from muslin.data.synthetic import SyntheticDataset, make_garments
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rounds", type=int, default=3, help="how often tests/torture disturbs each command")
+
+
 @pytest.fixture(scope="session")
 def synthetic() -> SyntheticDataset:
     """200 gray 28×28 garments of five classes, all labels right, no duplicates."""

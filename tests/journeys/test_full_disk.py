@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from safetensors.numpy import load_file
-from wholeness import Watch
 
 from command_line import error_object, invoke, refusal
 from muslin.models.bundle import open_bundle
 from muslin.workflows.run_folder import Run
+from wholeness import Watch
 
 WORDS = ["--epochs", 3, "--set", "batch_size=64", "--set", "widths=16,16"]
 

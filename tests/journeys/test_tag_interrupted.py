@@ -1,7 +1,6 @@
-"""Tagging that is killed, interrupted, resumed, or meets a full disk loses nothing; the output is the same."""
+"""Tagging that is interrupted, resumed, or meets a full disk loses nothing; the output is the same."""
 
 import os
-import random
 import signal
 import subprocess
 import time
@@ -17,7 +16,6 @@ from muslin.models.bundle import seal
 from small_models import SIDE, small_bundle
 
 PRODUCTS = 8_000
-KILLS = 20
 
 
 @pytest.fixture(scope="module")
@@ -43,38 +41,6 @@ def words(out: object) -> list[object]:
 
 def tag(shop: Path, out: object, *more: str) -> CommandResult:
     return run(*words(out), *more, cwd=shop)
-
-
-@pytest.mark.slow
-def test_output_after_twenty_kills_is_byte_identical(shop: Path) -> None:
-    rng = random.Random(0)
-    out, partial = shop / "out.csv", shop / "out.csv.partial"
-    kills, sizes = 0, set()
-    while kills < KILLS:
-        size = partial.stat().st_size if partial.exists() else 0
-        with start(*words("out.csv"), "--resume", cwd=shop) as process:
-            until = rng.choice([size + 1, size + 5_000, size + 20_000])  # bytes of the journal
-            start_time = time.monotonic()
-            while process.poll() is None:
-                now = partial.stat().st_size if partial.exists() else 0
-                if now >= until or (kills % 5 == 0 and time.monotonic() - start_time > rng.random()):
-                    process.kill()
-                    break
-                time.sleep(0.001)
-            process.communicate()
-        if process.returncode == 0:  # it finished: start again
-            out.unlink()
-            continue
-        assert process.returncode == -signal.SIGKILL
-        assert not out.exists()
-        kills += 1
-        sizes.add(partial.stat().st_size if partial.exists() else 0)
-    assert len(sizes) > KILLS / 2  # the kills came at different times
-    done = tag(shop, "out.csv", "--resume")
-    assert done.code == 0, done
-    assert out.read_bytes() == (shop / "whole.csv").read_bytes()
-    assert not [path.name for path in shop.iterdir() if "part" in path.name]
-    out.unlink()
 
 
 def test_ctrl_c_keeps_finished_rows_and_names_resume(shop: Path) -> None:

@@ -9,9 +9,8 @@ from safetensors.numpy import load
 
 from muslin.models.bundle import open_bundle
 
-FINISHED = {
-    "run.json", "history.jsonl", "checkpoint.safetensors", "model.muslin", "evaluation.json", "report.html",
-}  # fmt: skip
+FINISHED = {"run.json", "history.jsonl", "model.muslin", "evaluation.json", "report.html"}
+"""The files of every finished run."""
 
 
 class Watch:

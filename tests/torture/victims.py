@@ -1,0 +1,187 @@
+"""Every command that writes, as something to disturb: how to go on with it, and what must come of it."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from downloads import cached_files, download_job
+from fork_server import Job
+from inputs import FINE_TUNE, LINEAR_PROBE, PRODUCTS, SGD, SMALL_BLOCKS, Inputs
+from safetensors.numpy import load, load_file
+
+from muslin.data.tables import open_table
+from muslin.models.bundle import open_bundle
+from wholeness import Watch
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A command to disturb.
+
+    Attributes:
+        job: what a user types next in an empty folder, or in one where the command did not end well.
+        check: raises an exception where a file that is there is not whole.
+        outcome: what must be equal however often the command was disturbed.
+        watched: the folders in which it writes, in that folder.
+    """
+
+    job: Callable[[Path], Job]
+    check: Callable[[Path], object]
+    outcome: Callable[[Path], Any]
+    watched: tuple[str, ...] = ("",)
+
+
+# ── Trainings ────────────────────────────────────────────────────────────────────────────────────────────
+
+TRAININGS = {
+    "sgd": ("garments", [*SGD, "--epochs", "4"]),
+    "linear_probe": ("photos", LINEAR_PROBE),
+    "fine_tune": ("photos", [*FINE_TUNE, "--epochs", "2"]),
+}
+
+
+def training(inputs: Inputs, kind: str) -> Victim:
+    """A training with an empty cache of features."""
+    data, words = TRAININGS[kind]
+
+    def job(folder: Path) -> Job:
+        run = folder / "run"
+        words_next = ["train", "--resume", run, "--json"]
+        if not (run / "run.json").exists():
+            words_next = ["train", getattr(inputs, data), *words, "--out", run, "--json"]
+        return Job(words_next, folder, inputs.environment(folder / "cache"), constants=SMALL_BLOCKS)
+
+    def check(folder: Path) -> None:
+        Watch(folder / "run").look()
+        for path in (folder / "cache").rglob("*.safetensors"):
+            assert load(path.read_bytes())
+
+    return Victim(job, check, training_outcome, ("run", "cache"))
+
+
+def training_outcome(folder: Path) -> dict[str, Any]:
+    """Everything that must not depend on interruptions."""
+    run = folder / "run"
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+    bundle = open_bundle(run / "model.muslin")
+    history = [json.loads(row) for row in (run / "history.jsonl").read_text().splitlines()]
+    checkpoint = load_file(run / "checkpoint.safetensors") if (run / "checkpoint.safetensors").exists() else {}
+    return {
+        "model": bundle.model,
+        "weights": bundle.weights,
+        "checkpoint": {name: value.tobytes() for name, value in checkpoint.items()},
+        "history": [{**row, "elapsed_s": None} for row in history],
+        "evaluation": (run / "evaluation.json").read_bytes(),
+        "features": cached_features(folder),
+    }
+
+
+def cached_features(folder: Path) -> dict[bytes, bytes]:
+    """By a photo's digest."""
+    features: dict[bytes, bytes] = {}
+    for path in sorted((folder / "cache").rglob("features/*/*.safetensors")):
+        content = load_file(path)
+        rows = zip(content["photos"], content["features"], strict=True)
+        features |= {photo.tobytes(): row.tobytes() for photo, row in rows}
+    return features
+
+
+# ── Other commands ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def tagging(inputs: Inputs, suffix: str) -> Victim:
+    catalogue, name = inputs.catalogue(suffix), f"tagged.{suffix}"
+
+    def job(folder: Path) -> Job:
+        words = ["tag", inputs.model, catalogue, "--images", inputs.folder / "images", "-o", name, "--resume"]
+        return Job([*words, "--json"], folder, inputs.environment(folder / "cache"), constants=SMALL_BLOCKS)
+
+    def outcome(folder: Path) -> bytes:
+        assert not (folder / f"{name}.partial").exists()
+        return (folder / name).read_bytes()
+
+    def check(folder: Path) -> None:
+        if (folder / name).exists():
+            assert len(list(open_table(folder / name).rows(()))) == PRODUCTS
+
+    return Victim(job, check, outcome)
+
+
+def download(inputs: Inputs, tiny: dict[str, Any], *words: object) -> Victim:
+    def check(folder: Path) -> None:
+        for path in (folder / "cache/muslin/tiny").glob("[!.]*"):
+            assert hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() == tiny["files"][path.stem]
+
+    return Victim(lambda folder: download_job(inputs, tiny, folder, *words), check, cached_files, ("cache",))
+
+
+WRITERS = {
+    "evaluate": ["evaluate", "RUN", "GARMENTS", "-o", "metrics.json"],
+    "look": ["look", "GARMENTS", "-o", "sheet.png"],
+    "audit": ["audit", "GARMENTS", "--check", "identical", "-o", "audit"],
+    "explain": ["explain", "RUN", "PHOTO", "-o", "page.html"],
+    "compare": ["compare", "RUN", "OTHER", "GARMENTS", "--split", "all", "-o", "sheet.png"],
+    "folders": ["convert", "GARMENTS", "out", "--to", "folders"],
+    "csv": ["convert", "GARMENTS", "out", "--to", "csv"],
+    "idx": ["convert", "GARMENTS", "out", "--to", "idx"],
+    "parquet": ["convert", "GARMENTS", "out.parquet", "--to", "parquet"],
+}
+"""Commands that write what is there whole or not at all."""
+
+
+def writer(inputs: Inputs, kind: str) -> Victim:
+    places = {
+        "RUN": inputs.run, "OTHER": inputs.other_run, "GARMENTS": inputs.garments,
+        "PHOTO": next(inputs.photos.rglob("*.png")),
+    }  # fmt: skip
+    words = [places.get(word, word) for word in WRITERS[kind]]
+    known: dict[str, bytes] = {}
+
+    def job(folder: Path) -> Job:
+        more = [] if kind in ("look", "explain") else ["--json"]
+        return Job([*words, *more], folder, inputs.environment(folder / "cache"))
+
+    def check(folder: Path) -> None:
+        if known:
+            found = files(folder)
+            assert found == {name: known[name] for name in found}, "a file is there, but not whole"
+
+    def outcome(folder: Path) -> dict[str, bytes]:
+        found = files(folder)
+        assert found
+        known.update(found)
+        return found
+
+    return Victim(job, check, outcome)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Without the cache."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+    return {name: content for name, content in found.items() if not name.startswith("cache")}
+
+
+CONTINUED = (
+    "train sgd", "train linear_probe", "train fine_tune", "tag csv", "tag xlsx", "tag parquet", "tag jsonl", "get",
+)  # fmt: skip
+"""Commands that keep finished work and go on with it."""
+
+NAMES = (*CONTINUED, *WRITERS)
+
+
+def victim(name: str, inputs: Inputs, tiny: dict[str, Any]) -> Victim:
+    """One of NAMES. `tiny` are the fields of a registered data set."""
+    command, _, kind = name.partition(" ")
+    match command:
+        case "train":
+            return training(inputs, kind)
+        case "tag":
+            return tagging(inputs, kind)
+        case "get":
+            return download(inputs, tiny)
+    return writer(inputs, name)
