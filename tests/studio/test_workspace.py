@@ -17,6 +17,7 @@ from muslin.explain.inspection import InspectedModel
 from muslin.models.bundle import seal
 from muslin.models.predictor import Predictor
 from muslin.studio import workspace as workspace_module
+from muslin.studio.validation_worker import check_within
 from muslin.studio.workspace import MODELS_KEPT, Workspace
 from small_models import small_bundle
 
@@ -136,20 +137,16 @@ def test_a_run_cannot_name_data_outside_the_folder(trained: Path, tmp_path: Path
     assert accuracy_on_data(root, data=inside, test=None, read_options={})["n"] > 0  # type: ignore[operator]
 
 
-def test_a_run_can_name_registered_data(monkeypatch: pytest.MonkeyPatch, trained: Path, tmp_path: Path) -> None:
-    root = tmp_path / "served"
-    shutil.copytree(trained, root)
-    asked = []
+def test_a_run_can_name_registered_data(tmp_path: Path) -> None:
+    for name in (*DATASETS, None):
+        check_within(tmp_path, name)
+    with pytest.raises(DataError):
+        check_within(tmp_path, "another name")
 
-    def read(data: str, **options: object) -> None:
-        asked.append(data)
-        raise DataError("run_without_data")
 
-    monkeypatch.setattr("muslin.data.read", read)
-    name = next(iter(DATASETS))
-    with pytest.raises(MuslinError):
-        accuracy_on_data(root, data=name)
-    assert asked == [name]
+def test_no_images_can_be_asked_for(trained: Path) -> None:
+    inspection = {"model": "run/model.muslin", "image": "golden:0"}
+    assert Workspace(trained).accuracy({"inspection": inspection, "on": "data", "count": 0})["n"] == 0
 
 
 def test_a_model_without_a_run_has_no_data(folder: Path) -> None:

@@ -36,7 +36,9 @@ def studio(folder: Path, port: int) -> Guard:
 
     async def handle_error(request: Request, error: Exception) -> Response:
         language = language_of(request.headers.get("accept-language", ""))
-        return error_response(_shown_error(request, error, folder.resolve()), language)
+        response = error_response(_shown_error(request, error, folder.resolve()), language)
+        response.headers.update(getattr(error, "headers", None) or {})  # those of Starlette: which methods are allowed
+        return response
 
     async def drop(request: Request, error: Exception) -> Response:
         return Response(status_code=400)  # which nobody receives

@@ -13,6 +13,7 @@ from muslin.explain.preprocessing_steps import STEPS
 Schema = dict[str, Any]
 
 STRING: Schema = {"type": "string"}
+NAME: Schema = {"type": "string", "minLength": 1}
 NUMBER: Schema = {"type": "number"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 BOOLEAN: Schema = {"type": "boolean"}
@@ -51,14 +52,15 @@ VIEW: Schema = {"enum": list(VIEWS), "default": "original"}
 MESSAGE_OR_TEXT: Schema = {"anyOf": [_ref("Message"), STRING]}
 
 SCHEMAS: dict[str, Schema] = {
-    "ModelPath": STRING | {"description": "A model's path below the studio's folder, with /."},
+    "ModelPath": NAME | {"description": "A model's path below the studio's folder, with /."},
     "ImageName": STRING | {
+        "pattern": "^(file|upload|golden|drawing):.",
         "description": "`file:PATH` below the folder, `upload:KEY`, `golden:NUMBER` of the model, or `drawing:BASE64`: "
         "one byte per gray pixel."
     },
-    "LayerName": STRING | {"description": "As `/api/model` lists them."},
-    "TargetName": STRING,
-    "ClassName": STRING,
+    "LayerName": NAME | {"description": "As `/api/model` lists them."},
+    "TargetName": NAME,
+    "ClassName": NAME,
     "Message": _object(code=STRING, message=STRING, hint=STRING, params=ANY_OBJECT),
     "Inspection": _request(
         ("model", "image"),

@@ -15,13 +15,14 @@ from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
 
 from muslin.data.photos import IMAGE_SUFFIXES
-from muslin.errors import BundleError, DataError, MuslinError
+from muslin.errors import MuslinError
 from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
 from muslin.images.decode_worker import decode_in_worker
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
 from muslin.studio.model_worker import open_within_limits
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.uploads import UploadCache
+from muslin.studio.validation_worker import validation_images
 
 MODELS_KEPT = 3  # open models; each takes a few times its file's size in memory, up to some 100 MB
 INSPECTIONS_KEPT = 6  # each keeps every layer's result for one image, a few MB; a page compares two
@@ -165,8 +166,9 @@ class Workspace:
             pixels = model.bundle.golden_pixels
             labels = model.bundle.golden_probabilities[target.name].argmax(1)
         else:
-            run = file_within(self.root, text_of(body["inspection"], "model"), MODEL_SUFFIXES).parent
-            pixels, labels = _validation_images(self.root, run, model, target.name, count)
+            name = text_of(body["inspection"], "model")
+            path = file_within(self.root, name, MODEL_SUFFIXES)
+            pixels, labels = validation_images(self.root, path, name, target.name, count)
         found = accuracy_before_and_after(model.predictor, edited.predictor, pixels, target.name, labels)
         return {"on": on, "target": target.name} | found
 
@@ -181,45 +183,3 @@ def _drawing_pixels(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]
     if len(content) != height * width or max(height, width) > MAX_DRAWING_PX:
         raise MuslinError("drawing_size", height=height, width=width)
     return np.frombuffer(content, np.uint8).reshape(height, width, 1).repeat(channels, axis=2)
-
-
-def _validation_images(
-    root: Path, run: Path, model: InspectedModel, target: str, count: int
-) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
-    """Up to `count` validation images and their labels, from the data of a run; test images where there are none."""
-    from muslin.data import read
-    from muslin.models.json_schema import check_schema, parse_json
-    from muslin.workflows.run_folder import MAX_RECORD_BYTES
-    from muslin.workflows.run_schema import SOURCE, UNSAFE_IN_RECORD
-    from muslin.workflows.selected_part import select_part
-
-    try:
-        with open(run / "run.json", "rb") as file:
-            source: Any = parse_json(file.read(MAX_RECORD_BYTES), UNSAFE_IN_RECORD).get("source")
-        check_schema(source, SOURCE)
-    except (OSError, ValueError, BundleError) as error:
-        raise DataError("run_without_data") from error
-    data, test, options = source["data"], source["test"], source["read_options"]
-    for path in (data, test, options.get("images")):
-        _check_within(root, path)
-    dataset = read(data, test=test, **options)
-    parts = set() if dataset.parts is None else set(dataset.parts.tolist())
-    wanted = "test" if parts and "validation" not in parts else "validation"
-    part = select_part(model.predictor, dataset, wanted).images
-    evenly_spaced = np.linspace(0, len(part) - 1, min(count, len(part))).astype(int)
-    part = part.take(np.unique(evenly_spaced))
-    return np.stack([part.images[i] for i in range(len(part))]), part.labels[target]
-
-
-def _check_within(root: Path, name: Any) -> None:
-    """Refuse a path of a run.json outside `root`, also one through a link: anybody may have written that file."""
-    from muslin.data.registry import DATASETS
-
-    if name is None or (isinstance(name, str) and name in DATASETS):
-        return
-    try:
-        is_within = Path(name).is_absolute() and Path(name).resolve(strict=True).is_relative_to(root)
-    except (OSError, RuntimeError, TypeError, ValueError):
-        is_within = False
-    if not is_within:
-        raise DataError("data_outside")
