@@ -1,12 +1,13 @@
 """The description of the studio's API is complete, and every response is as described."""
 
+import http.client
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from api_calls import check_api
+from api_calls import check_api, token_of
 from PIL import Image
 from starlette.applications import Starlette
 
@@ -17,7 +18,7 @@ from muslin.models.predictor import Predictor
 from muslin.studio.openapi import OPERATIONS
 from muslin.studio.routes import routes
 from small_models import LABEL, convolving_bundle, small_bundle
-from studio_server import running_studio
+from studio_server import WAIT_S, running_studio
 
 KERNELS = np.arange(18, dtype=np.float32).reshape(2, 1, 3, 3)
 
@@ -66,6 +67,18 @@ def test_the_description_is_served(tmp_path: Path) -> None:
 
 def test_a_few_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[str]]) -> None:
     assert len(list(check_api(studio, names, max_examples=8))) == len(OPERATIONS)
+
+
+def test_other_methods_are_refused_with_those_that_are_allowed(studio: str) -> None:
+    token = token_of(studio)
+    for path in {path for _, path in OPERATIONS}:
+        for method in ("DELETE", "OPTIONS", "PUT", "TRACE"):
+            connection = http.client.HTTPConnection(studio.removeprefix("http://"), timeout=WAIT_S)
+            connection.request(method, path, headers={"X-Muslin-Token": token})
+            response = connection.getresponse()
+            allowed = set((response.getheader("allow") or "").split(", ")) - {"HEAD"}
+            connection.close()
+            assert (response.status, allowed) == (405, {method for method, other in OPERATIONS if other == path}), path
 
 
 @pytest.mark.slow

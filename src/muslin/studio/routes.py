@@ -9,7 +9,7 @@ import gzip
 import io
 import json
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,8 @@ from muslin.studio.workspace import Workspace
 LISTING_THREADS = 4  # for requests that only list files
 COMPUTING_THREADS = 16  # most wait for a decoding process or for another thread's result
 MAX_QUEUED = 32  # requests of either kind that are being answered
+Handler = Callable[[Request], Awaitable[Response]]
+
 MAX_VALUES = 4096  # exact values at a time: a table of 64 × 64
 MAX_THUMBNAIL_PX = 512
 BLOCK_SUMS = ("parameters", "multiply_adds", "multiply_adds_share")
@@ -51,7 +53,7 @@ def routes(folder: Path) -> list[Route]:
     workspace = Workspace(folder.resolve())
     listing, computing = WorkQueue(LISTING_THREADS, MAX_QUEUED), WorkQueue(COMPUTING_THREADS, MAX_QUEUED)
 
-    def route(method: str, path: str, answer: Callable[[Body], Any], queue: WorkQueue = computing) -> Route:
+    def handler(method: str, answer: Callable[[Body], Any], queue: WorkQueue) -> Handler:
         async def handle(request: Request) -> Response:
             body = request.query_params if method == "GET" else await _json_body(request)
             model = _model_named(body)
@@ -59,10 +61,18 @@ def routes(folder: Path) -> list[Route]:
             response: Response = await queue.run(lambda: _response(request, answer(body)), before=opened)
             return response
 
-        return Route(f"/api/{path}", handle, methods=[method])
+        return handle
+
+    def route(method: str, path: str, answer: Callable[[Body], Any], queue: WorkQueue = computing) -> Route:
+        return Route(f"/api/{path}", handler(method, answer, queue), methods=[method])
 
     def inspect(path: str, answer: Callable[[Inspection, Body], Any]) -> Route:
         return route("POST", path, lambda body: answer(workspace.inspection(body), body))
+
+    list_images = handler("GET", lambda query: image_page(workspace.root, integer_of(query, "start", 0)), listing)
+
+    async def images(request: Request) -> Response:
+        return await (upload if request.method == "POST" else list_images)(request)
 
     async def upload(request: Request) -> Response:
         key, decoded = await computing.run(partial(workspace.uploads.add, await request.body()))
@@ -73,8 +83,7 @@ def routes(folder: Path) -> list[Route]:
     return [
         route("GET", "openapi.json", lambda query: description(), listing),
         route("GET", "models", lambda query: {"models": model_rows(workspace.root)}, listing),
-        route("GET", "images", lambda query: image_page(workspace.root, integer_of(query, "start", 0)), listing),
-        Route("/api/images", upload, methods=["POST"]),
+        Route("/api/images", images, methods=["GET", "POST"]),
         route("GET", "thumbnail", lambda query: thumbnail(workspace, query)),
         route("POST", "model", lambda body: describe_model(workspace, text_of(body, "model"))),
         route("POST", "predict", lambda body: predict(workspace.inspection(body), workspace.unchanged(body))),

@@ -9,7 +9,7 @@ from muslin.errors import DataError, MuslinError
 from muslin.messages import Log
 
 HOST = "127.0.0.1"
-MAX_PENDING = 1024  # connections that the system holds until they are accepted
+MAX_PENDING = 256  # connections that the system holds, and that are accepted in one go
 
 
 def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
