@@ -10,6 +10,9 @@ UNSAFE_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202
 STEERING_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that steer a terminal, end a line or turn the direction of what follows, and lone surrogates."""
 
+ORDINARY_CHARACTERS = "\t\n\r\u061c\u200e\u200f"
+"""Of these, what ordinary text has: tabs, line ends, and the marks of direction of Arabic and Hebrew."""
+
 MAX_NAME_CHARACTERS = 500
 """Of a target's or a class's name in a model."""
 

@@ -99,13 +99,8 @@ DAMAGED_IDX: dict[str, tuple[str, Callable[[Garments], bytes], str, dict[str, ob
     "images too long": (IMAGES, lambda g: g.images + b"\0", "idx_too_long", {"expected": 62_736}),
     "images empty": (IMAGES, lambda g: b"", "file_empty", {}),
     "no images": (IMAGES, lambda g: images_file(g.pixels[:0]), "idx_empty", {"count": 0, "height": 28}),
-    "magic of labels": (
-        IMAGES,
-        lambda g: images_file(g.pixels, magic=2049),
-        "idx_magic",
-        {"found": "0x00000801", "expected": "0x00000803"},
-    ),
-    "unknown magic": (IMAGES, lambda g: b"\x89PNG" + g.images[4:], "idx_magic", {"found": "0x89504e47"}),
+    "magic of labels": (IMAGES, lambda g: images_file(g.pixels, magic=2049), "idx_magic", {"expected": "0x00000803"}),
+    "unknown magic": (IMAGES, lambda g: b"\x89PNG" + g.images[4:], "idx_magic", {"expected": "0x00000803"}),
     "a count beyond all files": (
         IMAGES,
         lambda g: images_file(g.pixels, count=2**32 - 1),
@@ -116,12 +111,7 @@ DAMAGED_IDX: dict[str, tuple[str, Callable[[Garments], bytes], str, dict[str, ob
     "gzip damaged": (IMAGES, lambda g: gzip.compress(g.images, mtime=0)[:40] + bytes(9999), "gzip_damaged", {}),
     "labels cut off": (LABELS, lambda g: g.label_file[:-1], "idx_length", {"found": 87, "expected": 88}),
     "labels empty": (LABELS, lambda g: b"", "file_empty", {}),
-    "magic of images": (
-        LABELS,
-        lambda g: labels_file(g.labels, magic=2051),
-        "idx_magic",
-        {"found": "0x00000803", "expected": "0x00000801"},
-    ),
+    "magic of images": (LABELS, lambda g: labels_file(g.labels, magic=2051), "idx_magic", {"expected": "0x00000801"}),
     "fewer labels": (
         LABELS,
         lambda g: labels_file(g.labels[:79]),

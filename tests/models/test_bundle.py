@@ -818,6 +818,20 @@ def reaches_out(model: onnx.ModelProto) -> bool:
     )
 
 
+@pytest.mark.parametrize("field", ["op_type", "name", "input", "output"])
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\x9b", "\u202egnp", "x" * 501])
+def test_a_graph_with_a_name_that_steers_a_terminal_is_refused(field: str, name: str) -> None:
+    model = brightness_model()
+    if field in ("input", "output"):
+        getattr(model.graph.node[1], field)[0] = name
+    else:
+        setattr(model.graph.node[1], field, name)
+    with pytest.raises(BundleError) as error:
+        check_graph(model.SerializeToString())
+    assert error.value.code == "graph_name_unsafe"
+    assert str(error.value).isprintable()
+
+
 def test_no_mangled_graph_passes_the_check_and_reaches_out() -> None:
     draw = random.Random(8)
     originals = [make().SerializeToString() for make, _ in OUTSIDE.values()]

@@ -391,7 +391,14 @@ def test_a_graph_that_does_not_run_is_refused_silently(capfd: pytest.CaptureFixt
     loose.graph.node[1].input[0] = "nowhere"
     later = brightness_model()
     later.opset_import[0].version = 9999
-    codes = {"graph_operator", "graph_size_unknown", "graph_sizes", "graph_input", "graph_not_runnable"}
+    codes = {
+        "graph_operator",
+        "graph_size_unknown",
+        "graph_sizes",
+        "graph_input",
+        "graph_not_runnable",
+        "graph_name_unsafe",
+    }
     for model in (broken, loose, later, onnx.ModelProto(ir_version=10), misspelt()):
         content = model if isinstance(model, bytes) else model.SerializeToString()
         with pytest.raises(BundleError) as error:

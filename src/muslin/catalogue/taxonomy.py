@@ -8,6 +8,7 @@ from typing import NamedTuple
 from muslin.data.tables import open_table
 from muslin.errors import DataError, unknown
 from muslin.messages import Message
+from muslin.text import MAX_NAME_CHARACTERS, is_safe_name
 
 NAME_COLUMNS = ("name in the shop's words", "name")
 
@@ -75,6 +76,8 @@ def read_taxonomy(path: Path, classes: Collection[str], language: str | None = N
     row_of_parent: dict[str, int] = {}
     for row in rows:
         place = {"path": str(path), "row": row.number}
+        if unsafe := next((text for text in row[1:] if not is_safe_name(text)), None):
+            raise DataError("name_unsafe", path=str(path), name=ascii(unsafe)[:60], maximum=MAX_NAME_CHARACTERS)
         if not row.tag:
             raise DataError("taxonomy_tag_missing", **place)
         if row.tag not in known:

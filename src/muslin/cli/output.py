@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from muslin.errors import MuslinError, StorageError
+from muslin.library_errors import reason_of
 from muslin.printing import echo, log
 from muslin.strict_json import json_text
 
@@ -87,7 +88,7 @@ def _coded(error: Exception) -> MuslinError:
         return StorageError("output_disk_full", path=error.filename, reason=error.strerror)
     if _is_out_of_memory(error):
         return MuslinError("out_of_memory")
-    return MuslinError("internal", kind=type(error).__name__, detail=str(error))
+    return MuslinError("internal", kind=type(error).__name__, detail=reason_of(error))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

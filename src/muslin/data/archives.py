@@ -23,6 +23,7 @@ from muslin.data.opened_files import opened_once
 from muslin.data.photos import Photo
 from muslin.errors import DataError
 from muslin.images.file_kinds import MAX_POINTER_BYTES, pointer_hint
+from muslin.library_errors import reason_of
 from muslin.messages import examples
 from muslin.storage.atomic import storage_errors
 from muslin.storage.boundary import Boundary, boundary_of, is_below
@@ -209,8 +210,7 @@ def archive_errors(path: Path) -> Iterator[None]:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, struct.error, EOFError, zlib.error, gzip.BadGzipFile, RuntimeError,
             LookupError, ValueError, ArithmeticError, MemoryError) as error:  # fmt: skip
-        reason = str(error) or type(error).__name__
-        raise DataError("archive_damaged", path=str(path), reason=reason) from error
+        raise DataError("archive_damaged", path=str(path), reason=reason_of(error)) from error
 
 
 def _zip_entries(path: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:

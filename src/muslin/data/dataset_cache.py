@@ -16,6 +16,7 @@ from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
 from muslin.data.registry import RegisteredDataset, lookup, with_registered_classes
 from muslin.errors import DataError, MuslinError
+from muslin.library_errors import reason_of
 from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import atomic_file, cache_folder, remove_partial_files, storage_errors, write_atomically
 from muslin.storage.download import fetch
@@ -221,7 +222,7 @@ def _content_digest(path: Path) -> str:
         with open_data_file(path) as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise DataError("file_unreadable", path=str(path), reason=error.strerror or str(error)) from error
+        raise DataError("file_unreadable", path=str(path), reason=reason_of(error)) from error
 
 
 def _file_in(folder: Path, file: str) -> Path:

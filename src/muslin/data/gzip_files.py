@@ -8,6 +8,7 @@ from typing import Any
 
 from muslin.data import expansion
 from muslin.errors import DataError
+from muslin.library_errors import reason_of
 from muslin.storage.boundary import is_outside_data
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -47,7 +48,7 @@ def open_data_file(path: Path) -> io.BufferedReader:
             return path.open("rb")
         return io.BufferedReader(_Gunzipped(path), buffer_size=2**16)
     except OSError as error:
-        raise DataError("file_unreadable", path=str(path), reason=error.strerror or str(error)) from error
+        raise DataError("file_unreadable", path=str(path), reason=reason_of(error)) from error
 
 
 def read_head(path: Path, size: int) -> bytes:

@@ -45,4 +45,4 @@ def describe(path: Path) -> Message:
         return Message("file_is_binary")
     if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return Message("file_is_html")
-    return Message("file_is_text", start=text.splitlines()[0][:40])
+    return Message("file_is_text")

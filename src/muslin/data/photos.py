@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, PixelImages, pixel_array
 from muslin.errors import DataError, ImageError, StorageError
 from muslin.images.file_kinds import KIND_OF_SUFFIX, link_error
+from muslin.library_errors import reason_of
 from muslin.machine import physical_cores
 from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.boundary import UNBOUNDED, Boundary, OutsideError
@@ -118,14 +119,13 @@ class Photo:
                 data = file.read(min(size, max_bytes))  # read() allocates all that it is asked for
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if self.deflated else data
         except zlib.error as error:
-            raise ImageError("photo_damaged", name=self.name, path=str(self.path), reason=str(error)) from error
+            raise ImageError("photo_damaged", name=self.name, path=str(self.path), reason=reason_of(error)) from error
         except OutsideError as error:
             raise link_error(self.path, self.name) or ImageError("photo_outside", path=self.name) from error
         except FileNotFoundError as error:
             raise link_error(self.path, self.name) or ImageError("image_missing", name=self.name) from error
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise ImageError("image_unreadable", name=self.name, reason=reason) from error
+            raise ImageError("image_unreadable", name=self.name, reason=reason_of(error)) from error
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from PIL.ExifTags import Base as Tag
 from muslin.errors import ImageError
 from muslin.images.decoding_limits import PIXEL_BUDGET, check_decoding_work
 from muslin.images.file_kinds import link_error, unsupported_content
+from muslin.library_errors import reason_of
 from muslin.messages import Message
 from muslin.storage.local_path import url_of
 
@@ -125,10 +126,10 @@ def decode(
     # Pillow's decoders raise a dozen kinds of errors on damaged data (OSError, SyntaxError, struct.error, …);
     # each of them costs only this image.
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = reason_of(error)
         if reason.startswith("Unsupported"):  # Pillow's own words for every feature that it lacks
             raise ImageError("image_variant", name=name, kind=kind, reason=reason) from error
-        is_cut_off = "truncated" in reason.lower() or isinstance(error, EOFError)
+        is_cut_off = "truncated" in str(error).lower() or isinstance(error, EOFError)
         code = "image_cut_off" if is_cut_off else "image_damaged"
         raise ImageError(code, name=name, kind=kind, reason=reason) from error
 
@@ -180,7 +181,7 @@ def read_bytes(source: bytes | str | Path, name: str, max_bytes: int) -> bytes:
         except IsADirectoryError as error:
             raise ImageError("image_is_folder", name=name) from error
         except (OSError, ValueError) as error:
-            raise ImageError("image_unreadable", name=name, reason=str(error)) from error
+            raise ImageError("image_unreadable", name=name, reason=reason_of(error)) from error
     if not data:
         raise ImageError("image_empty", name=name)
     if len(data) > max_bytes:
@@ -211,7 +212,7 @@ def _file_kind(data: bytes, name: str) -> str:
             return kind
     if error := unsupported_content(start, name):
         raise error
-    raise ImageError("not_an_image", name=name, start=repr(start[:8]))
+    raise ImageError("not_an_image", name=name)
 
 
 ORIENTATIONS: dict[int, Callable[[Pixels], Pixels]] = {

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from muslin.errors import TrainingError
 from muslin.learn.modules import Net
+from muslin.library_errors import reason_of
 from muslin.storage.atomic import write_atomically
 
 
@@ -105,7 +106,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError, LookupError, ValueError, RuntimeError, TypeError) as error:
-        raise TrainingError("checkpoint_invalid", path=str(path), reason=str(error)) from error
+        raise TrainingError("checkpoint_invalid", path=str(path), reason=reason_of(error)) from error
 
 
 def _digest(tensors: dict[str, torch.Tensor], run: str, state: str) -> str:

@@ -16,6 +16,7 @@ from muslin.errors import MissingPartError, RecipeError, StorageError
 from muslin.learn.layer_kinds import LAYER_KINDS
 from muslin.learn.networks import NETWORKS, Network, layer_shapes
 from muslin.learn.recipes import IMAGENET
+from muslin.library_errors import reason_of
 from muslin.storage.atomic import cache_folder, write_atomically
 
 Weights = dict[str, NDArray[Any]]
@@ -49,7 +50,7 @@ def backbone_weights(network: Network, source: str) -> Weights:
         try:
             tensors = load_file(source)
         except (OSError, SafetensorError, ValueError) as error:
-            raise RecipeError("weights_unreadable", path=source, reason=str(error)) from error
+            raise RecipeError("weights_unreadable", path=source, reason=reason_of(error)) from error
     if "_conv_stem.weight" in tensors:
         names = {ours: _efficientnet_name(ours) for ours in weight_shapes(network)}
         tensors = {ours: tensors[theirs] for ours, theirs in names.items() if theirs in tensors}

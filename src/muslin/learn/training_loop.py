@@ -25,6 +25,7 @@ from muslin.learn.modules import Net
 from muslin.learn.optimizers import optimizers_for
 from muslin.learn.recipes import FineTuneRecipe, SGDRecipe, eval_image_size, train_image_size
 from muslin.learn.torch_setup import ComputeSettings, apply_compute_settings, restore_torch_settings
+from muslin.library_errors import reason_of
 
 Labels = dict[str, NDArray[np.integer[Any]]]
 """Per target's name, int64 (count,): a class's index or UNKNOWN; or int8 (count, classes): 1, 0 or UNKNOWN."""
@@ -82,7 +83,7 @@ def first_state(checkpoint: Checkpoint | None, net: Net, optimizers: list[Optimi
     try:
         state = State(**load_checkpoint(checkpoint, net, optimizers))
     except TypeError as error:
-        raise TrainingError("checkpoint_invalid", path=str(checkpoint.path), reason=str(error)) from error
+        raise TrainingError("checkpoint_invalid", path=str(checkpoint.path), reason=reason_of(error)) from error
     if state.settings != digest:
         raise TrainingError("checkpoint_settings", path=str(checkpoint.path))
     return state

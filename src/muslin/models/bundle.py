@@ -19,6 +19,7 @@ from muslin.errors import BundleError
 from muslin.evaluation.ood import OODDetector
 from muslin.evaluation.selective import CalibrationData
 from muslin.evaluation.thresholds import n_thresholds
+from muslin.library_errors import reason_of
 from muslin.models.bundle_schema import MANIFEST, NETWORK, PROVENANCE
 from muslin.models.container import CALIBRATION_PART, IMAGES_PART, locating_errors, pack, to_json, unpack
 from muslin.models.graph_cost import GraphCost, check_cost
@@ -291,7 +292,7 @@ def _load_tensors(content: bytes) -> dict[str, NDArray[Any]]:
     try:
         return load(content)
     except SafetensorError as error:
-        raise BundleError("not_safetensors", reason=str(error)) from error
+        raise BundleError("not_safetensors", reason=reason_of(error)) from error
 
 
 def _is_equal(one: Any, other: Any) -> bool:

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from typing import Any, BinaryIO
 
 from muslin.errors import BundleError
+from muslin.library_errors import reason_of
 from muslin.models.json_schema import check_schema, parse_json
 from muslin.text import UNSAFE_CHARACTERS
 
@@ -73,10 +74,9 @@ def locating_errors(**where: str) -> Iterator[None]:
     except BundleError as error:
         raise error.with_params(**where) from error
     except OSError as error:
-        raise BundleError("bundle_unreadable", reason=error.strerror or str(error), **where) from error
+        raise BundleError("bundle_unreadable", reason=reason_of(error), **where) from error
     except _FOREIGN_ERRORS as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BundleError("bundle_unreadable", reason=reason, **where) from error
+        raise BundleError("bundle_unreadable", reason=reason_of(error), **where) from error
 
 
 def pack(manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
@@ -149,7 +149,7 @@ def to_json(part: str, value: Any) -> bytes:
     try:
         return json.dumps(_with_safe_texts(value), indent=1, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise BundleError("not_json", part=part, reason=str(error)) from error
+        raise BundleError("not_json", part=part, reason=reason_of(error)) from error
 
 
 def _with_safe_texts(value: Any) -> Any:

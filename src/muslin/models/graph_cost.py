@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from muslin.errors import BundleError
+from muslin.library_errors import reason_of
 
 _NAMES = (
     "Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv DequantizeLinear Div Dropout Elu Erf "
@@ -107,7 +108,7 @@ def _cost(model: Any, shape: tuple[int, ...]) -> GraphCost:
     try:
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True).graph
     except Exception as error:  # its exceptions have no other common base
-        raise BundleError("graph_sizes", reason=" ".join(str(error).split())[:300]) from error
+        raise BundleError("graph_sizes", reason=reason_of(error)) from error
     known = {constant.name: tuple(constant.dims) for constant in inferred.initializer}
     for entry in (*inferred.value_info, *inferred.output, *inferred.input):
         dimensions = entry.type.tensor_type.shape.dim

@@ -3,9 +3,11 @@
 A runtime opens the external files that a graph names first and complains afterwards.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from muslin.errors import BundleError
+from muslin.text import MAX_NAME_CHARACTERS, is_safe_name
 
 # Every field that a message may set: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (IR version 14).
 # Fields that are not listed are refused, so that a later runtime cannot read a meaning into something passed over here.
@@ -30,6 +32,8 @@ _ALLOWED = {
 _FIELDS = {message: frozenset(fields.split()) for message, fields in _ALLOWED.items()}
 _DOMAIN_FIELDS = ("NodeProto", "OperatorSetIdProto")
 
+_FREE_TEXTS = ("doc_string", "key", "value")  # the others are names, which messages and the studio show
+
 _MAX_MESSAGES = 100_000  # muslin's largest network has some 3,000; each takes microseconds to check
 
 _DOMAINS = ("", "ai.onnx")  # the operator sets that a model may use: ONNX's own, under its two names
@@ -41,7 +45,7 @@ def check_graph(model: bytes) -> Any:
     Raises:
         BundleError: tensors kept in other files, operators outside ONNX's own domain, graphs in attributes, functions,
             training steps, sparse tensors, more than 100,000 messages, any field that is not in the table above, or
-            no ONNX file at all.
+            no ONNX file at all; a name with control characters.
     """
     if not model:
         raise BundleError("part_empty")
@@ -58,6 +62,12 @@ def check_graph(model: bytes) -> Any:
     return parsed
 
 
+def _check_names(names: Iterable[str | bytes], where: str) -> None:
+    for name in names:
+        if isinstance(name, bytes) or not is_safe_name(name):  # protobuf gives bytes where it is not UTF-8
+            raise BundleError("graph_name_unsafe", where=where, name=ascii(name)[:60], maximum=MAX_NAME_CHARACTERS)
+
+
 def _check_messages(model: Any) -> None:
     from google.protobuf.unknown_fields import UnknownFieldSet
 
@@ -72,6 +82,8 @@ def _check_messages(model: Any) -> None:
                 raise BundleError("graph_field", where=where, field=field.name)
             if field.name == "domain" and kind in _DOMAIN_FIELDS and value not in _DOMAINS:
                 raise BundleError("graph_domain", where=where, domain=value[:60])
+            if field.type == field.TYPE_STRING and field.name not in _FREE_TEXTS:
+                _check_names([value] if isinstance(value, str | bytes) else value, where)
             if field.message_type is not None:
                 inside = [value] if hasattr(value, "DESCRIPTOR") else value
                 if (count := count + len(inside)) > _MAX_MESSAGES:

@@ -30,6 +30,7 @@ from muslin.evaluation.selective import (
     triage,
 )
 from muslin.evaluation.thresholds import change_thresholds, default_thresholds
+from muslin.library_errors import reason_of
 from muslin.machine import physical_cores
 from muslin.messages import plain
 from muslin.models import runtime
@@ -487,5 +488,5 @@ def _to_png(name: str, image: "PIL.Image.Image") -> bytes:
         writable = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else image.convert("RGB")
         writable.save(file, "PNG", compress_level=0, exif=image.getexif())
     except Exception as error:  # its file may be read only now, and decoders raise errors of any kind
-        raise ImageError("pil_image_unreadable", path=name, reason=str(error)) from error
+        raise ImageError("pil_image_unreadable", path=name, reason=reason_of(error)) from error
     return file.getvalue()

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from muslin.errors import BundleError
+from muslin.library_errors import reason_of
 
 
 def session(model: bytes, *, threads: int = 1, optimise: bool = True) -> Any:
@@ -58,4 +59,4 @@ def runtime_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # onnxruntime's exceptions have no other common base
-        raise BundleError("graph_not_runnable", reason=" ".join(str(error).split())[:300]) from error
+        raise BundleError("graph_not_runnable", reason=reason_of(error)) from error

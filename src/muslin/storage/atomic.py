@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from muslin.errors import StorageError
+from muslin.library_errors import reason_of
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         code = _ERROR_CODES.get(error.errno or 0, "write_failed")
-        raise StorageError(code, path=str(path), reason=error.strerror or str(error)) from error
+        raise StorageError(code, path=str(path), reason=reason_of(error)) from error
 
 
 _ERROR_CODES = {

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from muslin.errors import DataError
+from muslin.library_errors import reason_of
 
 BLOCK_BYTES = 2**18
 
@@ -37,7 +38,7 @@ def fetch(url: str, timeout_s: float, max_bytes: int) -> Iterator[bytes]:
     except urllib.error.URLError as error:
         raise DataError("server_unreachable", url=url, reason=str(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
+        reason = reason_of(error)
         raise DataError("download_broken", url=url, bytes=count, reason=reason, expected=None) from error
     if length and length.isdigit() and count < int(length):
         raise DataError("download_broken", url=url, bytes=count, expected=int(length), reason=None)

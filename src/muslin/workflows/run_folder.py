@@ -19,6 +19,7 @@ from muslin.data.photos import MAX_UNREADABLE
 from muslin.data.split import split
 from muslin.errors import BundleError, DataError, RecipeError, StorageError
 from muslin.learn.recipes import RECIPES, Recipe, recipe_from_dict
+from muslin.library_errors import reason_of
 from muslin.models.json_schema import check_schema, parse_json
 from muslin.storage.atomic import is_partial_file, storage_errors, write_atomically
 from muslin.strict_json import json_text
@@ -95,7 +96,7 @@ class Run:
         except BundleError as error:
             raise DataError("history_damaged", path=str(path), reason=error.message) from error
         except ValueError as error:
-            raise DataError("history_damaged", path=str(path), reason=str(error)) from error
+            raise DataError("history_damaged", path=str(path), reason=reason_of(error)) from error
         return rows
 
     def write_record(self, record: dict[str, Any]) -> None:

@@ -10,15 +10,17 @@ import numpy as np
 
 from muslin.data.dataset import Dataset
 from muslin.errors import DataError
+from muslin.library_errors import reason_of
 from muslin.messages import Message
 from muslin.storage.outputs import Output
+from muslin.text import ORDINARY_CHARACTERS, visible
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 """A spreadsheet takes a cell that begins with one of these for a formula, or for the mark that it is none."""
 
 
 def write_exclusions(out: str | Path | Output, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a new CSV in UTF-8 in which no cell is a formula to a spreadsheet.
+    """Write a new CSV in UTF-8 in which no cell is a formula to a spreadsheet, and control characters are text.
 
     Raises:
         StorageError: the file exists, the disk is full or the place cannot be written.
@@ -26,8 +28,12 @@ def write_exclusions(out: str | Path | Output, header: Sequence[str], rows: Iter
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([escape_formula(cell) for cell in row] for row in rows)
-    Output.of(out).write(text.getvalue().encode("utf-8", "surrogateescape"))
+    writer.writerows([escape_formula(_written(cell)) for cell in row] for row in rows)
+    Output.of(out).write(text.getvalue())
+
+
+def _written(name: str) -> str:
+    return visible(name, keep=ORDINARY_CHARACTERS)
 
 
 def escape_formula(cell: str) -> str:
@@ -49,8 +55,7 @@ def read_exclusions(path: Path) -> list[tuple[str, str]]:
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataError("exclusions_unreadable", path=str(path), reason=reason) from error
+        raise DataError("exclusions_unreadable", path=str(path), reason=reason_of(error)) from error
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         if "id" not in (reader.fieldnames or ()):
@@ -63,7 +68,7 @@ def read_exclusions(path: Path) -> list[tuple[str, str]]:
         return names
     except csv.Error as error:
         row_number = reader.reader.line_num
-        raise DataError("exclusions_not_csv", path=str(path), row=row_number, reason=str(error)) from error
+        raise DataError("exclusions_not_csv", path=str(path), row=row_number, reason=reason_of(error)) from error
 
 
 def exclude_samples(dataset: Dataset, names: Sequence[tuple[str, str]], path: str) -> Dataset:
@@ -75,7 +80,8 @@ def exclude_samples(dataset: Dataset, names: Sequence[tuple[str, str]], path: st
     Raises:
         DataError: a name that the data do not have, or nothing is left.
     """
-    index_of = {str(id_): i for i, id_ in enumerate(dataset.ids)}
+    ids = [str(id_) for id_ in dataset.ids]
+    index_of = {_written(id_): i for i, id_ in enumerate(ids)} | {id_: i for i, id_ in enumerate(ids)}
     excluded = np.zeros(len(dataset), dtype=bool)
     unknown = []
     for part, id_ in names:

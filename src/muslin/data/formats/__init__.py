@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.magic_bytes import describe
 from muslin.errors import DataError, unknown
+from muslin.library_errors import reason_of
 from muslin.messages import Log, no_log
 from muslin.storage.boundary import reading
 
@@ -118,7 +119,7 @@ def read_path(
                 raise DataError("format_option_unused", path=str(path), format=row.name, options=unused)
             dataset = row.read(path, options, log)
     except OSError as error:
-        raise DataError("file_unreadable", path=str(path), reason=str(error.strerror or error)) from error
+        raise DataError("file_unreadable", path=str(path), reason=reason_of(error)) from error
     from muslin.data.dataset import reading_notes
 
     origin = "; ".join(filter(None, [f"{path}, {reason}", dataset.origin]))

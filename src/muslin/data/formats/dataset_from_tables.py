@@ -23,6 +23,7 @@ from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_column import TablePhotos, table_photos
 from muslin.errors import DataError, ImageError
+from muslin.library_errors import reason_of
 from muslin.messages import Log, Message, examples, no_log
 
 GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})
@@ -223,7 +224,7 @@ def _encode_targets(
             classes = tuple(map(str, listed.get("classes", ())))
             target, labels[name] = encode_column(name, column, rows, separator, classes, unknown_labels)
         except (KeyError, TypeError) as error:
-            raise DataError("parquet_metadata", path=str(table.path), reason=str(error)) from error
+            raise DataError("parquet_metadata", path=str(table.path), reason=reason_of(error)) from error
         targets.append(target)
         how = "lists of labels" if separator == LIST else f"labels separated by {separator!r}"
         described.append(f"{name} ({how})" if separator else name)

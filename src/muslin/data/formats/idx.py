@@ -119,7 +119,7 @@ def _read_counts(path: Path, file: BinaryIO, magic: int, n: int) -> tuple[int, .
     if not start:
         raise DataError("file_empty", path=str(path))
     if start != magic.to_bytes(4, "big"):
-        raise DataError("idx_magic", path=str(path), found=f"0x{start.hex()}", expected=f"0x{magic:08x}")
+        raise DataError("idx_magic", path=str(path), expected=f"0x{magic:08x}")
     counts = file.read(4 * n)
     if len(counts) < 4 * n:
         raise DataError("idx_header", path=str(path), found=4 + len(counts), expected=4 + 4 * n)

@@ -14,6 +14,7 @@ from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file, read_head
 from muslin.data.part_names import PART_NAMES
 from muslin.errors import DataError
+from muslin.library_errors import reason_of
 from muslin.messages import Log, Message, no_log
 
 CLASSES = tuple(str(number) for number in range(1, 229))
@@ -88,7 +89,7 @@ def _read_json(path: Path, fixes: list[str]) -> dict[str, frozenset[str] | None]
         try:
             content = json.loads(file.read(), object_hook=shorten)
         except (ValueError, RecursionError) as error:
-            raise DataError("json_file", path=str(path), reason=str(error)) from error
+            raise DataError("json_file", path=str(path), reason=reason_of(error)) from error
     lists = content if isinstance(content, dict) else {}
     images: Any = lists.get("images")
     annotations: Any = lists.get("annotations", [])

@@ -15,6 +15,7 @@ from muslin.data.tables.header import DELIMITERS, SAMPLE_ROWS, find_delimiter, f
 from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import TextEncoding, find_encoding
 from muslin.errors import DataError
+from muslin.library_errors import reason_of
 
 SAMPLE_CHARACTERS = 2**22
 """Characters of the first rows, beyond MIN_SAMPLE_ROWS, from which the delimiter and the header are guessed."""
@@ -130,8 +131,6 @@ class Delimited(TableFile):
             yield TableRow(number, chosen(cells))
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
-        # names of files can hold bytes that are not UTF-8; Python carries them as lone surrogates
-        on_error = "surrogateescape" if self.encoding == "utf-8" else "replace"
         file.write(self._text.mark)
         names: Row = [column.name for column in added]
         new_rows = iter(rows)
@@ -147,7 +146,7 @@ class Delimited(TableFile):
                 values = next(new_rows)
             body = raw.rstrip("\r\n")
             text = (self._extended(body, cells, values) if values else body) + raw[len(body) :]
-            file.write(text.encode(self.encoding, on_error))
+            file.write(text.encode(self.encoding, "replace"))
 
     def _extended(self, body: str, cells: list[str], values: Row) -> str:
         """A record without its line end, with new cells behind those of the table's columns."""
@@ -209,7 +208,7 @@ class Delimited(TableFile):
             except csv.Error as error:
                 if len(taken) > 1:
                     raise DataError("csv_quote_open", path=str(self.path), line=number) from error
-                raise DataError("csv_line", path=str(self.path), line=number, reason=str(error)) from error
+                raise DataError("csv_line", path=str(self.path), line=number, reason=reason_of(error)) from error
             if number > 1 and not self._is_valid([raw]) and self._is_valid([raw + '"']):
                 raise DataError("csv_quote_open", path=str(self.path), line=number - 1)
 

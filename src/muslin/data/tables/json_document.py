@@ -14,6 +14,7 @@ from muslin.data.tables.header import names_photo
 from muslin.data.tables.new_table import NewTable
 from muslin.data.tables.table_file import Repairs, TableRow
 from muslin.errors import DataError
+from muslin.library_errors import reason_of
 from muslin.messages import Message, examples
 
 JSON_HEAD_BYTES = 2**16
@@ -72,7 +73,7 @@ class JsonDocument(NewTable):
         try:
             value = json.loads(content, object_hook=_without_outlines)
         except (ValueError, RecursionError, MemoryError) as error:
-            raise DataError("json_file", path=str(path), reason=str(error)) from error
+            raise DataError("json_file", path=str(path), reason=reason_of(error)) from error
         del content
         if (reader := _reader(value)) is None:
             raise DataError("json_not_table", path=str(path))
@@ -95,7 +96,7 @@ class JsonDocument(NewTable):
         except DataError as error:
             raise error.with_params(path=str(path)) from error
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError, MemoryError) as error:
-            row, reason = len(self._records) + 1, f"{type(error).__name__}: {error}"
+            row, reason = len(self._records) + 1, f"{type(error).__name__}: {reason_of(error)}"
             raise DataError("json_entry", path=str(path), row=row, reason=reason) from error
         self._notes = tuple(fixes)
         self.columns = tuple(columns)

@@ -12,6 +12,7 @@ from muslin.data.tables.json_document import cells_of
 from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import find_encoding
 from muslin.errors import DataError
+from muslin.library_errors import reason_of
 from muslin.strict_json import json_text
 
 VALUES_PER_LINE = 4
@@ -25,7 +26,7 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Cell]:
         if isinstance(value, dict):
             return dict(cells_of(value))
     except (ValueError, RecursionError) as error:
-        raise DataError("json_line", path=str(path), line=number, reason=str(error)) from error
+        raise DataError("json_line", path=str(path), line=number, reason=reason_of(error)) from error
     raise DataError("json_line_not_object", path=str(path), line=number)
 
 
@@ -66,7 +67,7 @@ class JsonLines(TableFile):
                 body = line.rstrip(BLANK)
                 more = json_text(cells, ascii_only=encoding == "cp1252")[1:]
                 line = f"{body[:-1]}, {more}{line[len(body) :]}"
-            file.write(line.encode(encoding, "surrogateescape" if encoding == "utf-8" else "replace"))
+            file.write(line.encode(encoding, "replace"))
 
     def _lines(self) -> Iterator[tuple[str, dict[str, Cell]]]:
         """Each line with its line end, and the cells of its object; none for an empty line."""

@@ -40,6 +40,6 @@ class NewTable(TableFile):
             else:
                 entry = dict(zip(names, map(typed_value, values), strict=True))
                 text.write(json_text(entry) + "\n")
-            file.write(text.getvalue().encode("utf-8", "surrogateescape"))  # names of files need not be UTF-8
+            file.write(text.getvalue().encode())
             text.seek(0)
             text.truncate()

@@ -22,6 +22,7 @@ from muslin.data.photos import MAX_PHOTO_BYTES
 from muslin.data.tables.cells import AddedColumn, Cell, Row, to_cell, typed_value
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_as_data_error
 from muslin.errors import DataError, ImageError
+from muslin.library_errors import reason_of
 
 BATCH_ROWS = 4096
 GROUP_ROWS = 65_536
@@ -139,7 +140,7 @@ class Parquet(TableFile):
         try:
             described = {str(row["name"]): row for row in self.description.get("targets", [])}
         except (KeyError, TypeError) as error:
-            raise DataError("parquet_metadata", path=str(path), reason=str(error)) from error
+            raise DataError("parquet_metadata", path=str(path), reason=reason_of(error)) from error
         self.classes = _class_labels(self._schema) | described
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:

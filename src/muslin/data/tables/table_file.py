@@ -16,6 +16,7 @@ from xml.parsers.expat import ExpatError
 from muslin.data.expansion import MAX_COLUMNS, max_cells
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.errors import DataError
+from muslin.library_errors import reason_of
 from muslin.messages import MAX_EXAMPLES, Message
 
 BLANK = "\0\x1a\ufeff" + "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
@@ -44,8 +45,7 @@ def damage_as_data_error(path: Path, code: str) -> Iterator[None]:
     try:
         yield
     except FOREIGN_ERRORS as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise DataError(code, path=str(path), reason=reason) from error
+        raise DataError(code, path=str(path), reason=reason_of(error)) from error
 
 
 class Repairs:
