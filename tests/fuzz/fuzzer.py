@@ -6,8 +6,9 @@
 
 A kind's inputs are numbered, and a number gives the same input on every computer. Damaged files are opened as a data
 set, as a table that gets columns, or as an image, and must be read or refused with a MuslinError. Valid tables, folders
-and archives, of the kinds in properties.py, must be read whole, and written without loss. Another exception, a warning,
-a dead process, more than 10 s of processor time or 1 GB of memory is a failure, and the exit code is 1.
+and archives, of the kinds in properties.py, must be read whole, and written without loss. Models that were changed and
+sealed again must be refused, or give strict JSON. Another exception, a warning, a dead process, more than 10 s of
+processor time or 1 GB of memory is a failure, and the exit code is 1.
 """
 
 import argparse

@@ -1,4 +1,7 @@
-"""What holds for every valid table, folder and archive: nothing is lost in silence, and writing loses nothing."""
+"""What holds for every valid table, folder and archive: nothing is lost in silence, and writing loses nothing.
+
+What holds for every model is in model_properties.py.
+"""
 
 import io
 import os
@@ -10,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import model_properties
+import model_strategies
 import openpyxl
 import pyarrow.parquet as pq
 import strategies
@@ -211,8 +216,12 @@ PROPERTIES: dict[str, tuple[SearchStrategy[Any], Callable[[Any, Path], object]]]
     "conversions": (strategies.folders(), check_conversion),
     "photos-in-tables": (strategies.photos_in_tables(), check_photos),
     "anything": (strategies.anything(), check_anything),
+    "resealed-models": (model_strategies.resealed_bundles(), model_properties.check_bundle),
+    "changed-graphs": (model_strategies.changed_graphs(), model_properties.check_changed_graph),
 }
 """Per name the strategy, and what is checked of a value with an empty folder for its files."""
+
+OF_MODELS = ("resealed-models", "changed-graphs")
 
 
 def check(

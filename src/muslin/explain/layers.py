@@ -30,6 +30,10 @@ WEIGHTED = ("Conv", "Gemm")
 """Operators with trained weights that add values up."""
 
 
+MAX_VALUE = 1e15
+"""Magnitude of a layer's values that can be explained: float32 holds sums and products of them with weights."""
+
+
 @dataclass(frozen=True)
 class Kernel:
     """The windows of a convolution; sizes in pixels as (rows, columns)."""
@@ -141,9 +145,13 @@ class LayeredModel:
 
         Raises:
             BundleError: the runtime cannot run the graph.
+            ExplanationError: a layer has values that are NaN or above MAX_VALUE.
         """
         names = [layer.name for layer in self.layers]
         results = run_session(self.session, names, {"pixels": np.ascontiguousarray(pixels[None])})
+        for name, values in zip(names, results, strict=True):
+            if not (np.abs(values) <= MAX_VALUE).all():  # NaN is not below any number
+                raise ExplanationError("layer_not_finite", name=name, maximum=MAX_VALUE)
         return Trace(self, pixels, dict(zip(names, results, strict=True)))
 
 

@@ -122,12 +122,15 @@ def _cost(model: Any, shape: tuple[int, ...]) -> GraphCost:
             raise BundleError("graph_size_unknown", name=unknown[0][:60], operator=node.op_type)
         outputs = [math.prod(known[name]) for name in results]
         values += outputs
-        multiply_adds += max(outputs, default=0) * _terms(node, known)
+        try:
+            multiply_adds += max(outputs, default=0) * _terms(node, known, max(outputs, default=0))
+        except LookupError as error:  # shape inference accepts some inputs of too few axes
+            raise BundleError("graph_sizes", reason=f"{node.op_type}: {[known[n] for n in node.input if n]}") from error
     return GraphCost(sum(values), max(values), multiply_adds)
 
 
-def _terms(node: Any, known: dict[str, tuple[int, ...]]) -> int:
-    """How many multiply-adds make one value of the node's result."""
+def _terms(node: Any, known: dict[str, tuple[int, ...]], n_values: int) -> int:
+    """How many multiply-adds make one of the `n_values` values of the node's largest result."""
     if node.op_type == "Conv":  # weights: (outputs, inputs of a group, rows, columns)
         return math.prod(known[node.input[1]][1:])
     if node.op_type == "Gemm":
@@ -137,4 +140,4 @@ def _terms(node: Any, known: dict[str, tuple[int, ...]]) -> int:
         return known[node.input[0]][-1]
     if node.op_type in ("AveragePool", "MaxPool"):
         return math.prod(next((a.ints for a in node.attribute if a.name == "kernel_shape"), ()))
-    return 1 + sum(math.prod(known[name]) for name in node.input if name) // max(1, math.prod(known[node.output[0]]))
+    return 1 + sum(math.prod(known[name]) for name in node.input if name) // max(1, n_values)

@@ -25,7 +25,7 @@ from muslin.errors import MuslinError
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import Attribution, attribution_layers
 from muslin.explain.feature_map_sheets import feature_map_sheet, kernel_sheet
-from muslin.explain.inspection import Inspection
+from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.explain.layers import VIEWS, Layer, LayeredModel, ViewName
 from muslin.images import encode_png, shrink
 from muslin.messages import Message
@@ -85,7 +85,7 @@ def routes(folder: Path) -> list[Route]:
         route("GET", "models", lambda query: {"models": model_rows(workspace.root)}, listing),
         Route("/api/images", images, methods=["GET", "POST"]),
         route("GET", "thumbnail", lambda query: thumbnail(workspace, query)),
-        route("POST", "model", lambda body: describe_model(workspace, text_of(body, "model"))),
+        route("POST", "model", lambda body: describe_model(workspace.model(text_of(body, "model")), body["model"])),
         route("POST", "predict", lambda body: predict(workspace.inspection(body), workspace.unchanged(body))),
         route("POST", "accuracy", workspace.accuracy),
         *(inspect(path, answer) for path, answer in INSPECTION_ROUTES.items()),
@@ -165,12 +165,10 @@ def thumbnail(workspace: Workspace, query: Mapping[str, str]) -> Response:
     return Response(png_bytes(small), media_type="image/png")
 
 
-def describe_model(workspace: Workspace, path: str) -> dict[str, Any]:
-    """What a drawing of the network needs."""
-    model = workspace.model(path)
+def describe_model(model: InspectedModel, path: str) -> dict[str, Any]:
+    """What a drawing of the network needs; `path` is the model's, below the studio's folder."""
     bundle, layered = model.bundle, model.layered if model.has_layers else None
     layers = layered.layers if layered else ()
-    metrics = bundle.provenance.get("test")  # whoever wrote the file may have put anything there
     return {
         "path": path,
         "name": (Path(path).name == MODEL_FILE and Path(path).parent.name) or Path(path).stem,
@@ -181,7 +179,7 @@ def describe_model(workspace: Workspace, path: str) -> dict[str, Any]:
         "parameters": sum(layer.parameters for layer in layers),
         "multiply_adds": sum(layer.multiply_adds for layer in layers),
         "golden_images": len(bundle.golden_pixels),
-        "test_metrics": metrics if isinstance(metrics, dict) else {},
+        "test_metrics": bundle.provenance.get("test", {}),
         "targets": [
             {
                 "name": t.name,

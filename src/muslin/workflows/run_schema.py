@@ -24,6 +24,7 @@ _READ_OPTIONS = {
     "min_per_class": Either((COUNT, _TEXTS)),
     "rare_classes": _TEXTS,
     "all_targets": bool,
+    "allow_outside": bool,
 }
 """The options of `muslin.read` that a run records."""
 
