@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import muslin
 from muslin.data.dataset import pixel_array
 from muslin.data.synthetic import make_garments
-from muslin.sklearn import ImageClassifier
+from muslin.sklearn import ImageClassifier, SeenImagesWarning
 from refusals import refuses
 
 FEW = {"settings": {"min_steps": 40}}
@@ -88,3 +88,14 @@ def test_unknown_settings_and_linear_probes_are_refused(garments):
         ImageClassifier("photo", settings={"batch_size": 8}).fit(images, names)
     with refuses("recipe_needs_photos", recipe="photo"):
         ImageClassifier("photo").fit(images, names)
+
+
+def test_score_warns_of_images_that_were_fitted(garments, tmp_path):
+    images, names = garments
+    model = ImageClassifier(**FEW).fit(images[:500], names[:500])
+    model.score(images[500:], names[500:])  # warnings are errors
+    with pytest.warns(SeenImagesWarning) as caught:
+        model.score(images.astype(float), names)
+    assert [warning.message.args[0].params for warning in caught] == [{"n": 600, "seen": 500}]
+    model.save(tmp_path / "m.muslin")
+    assert muslin.open(tmp_path / "m.muslin").bundle.seen_images.counts() == {"train": 500, "validation": 0}

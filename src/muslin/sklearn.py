@@ -1,5 +1,6 @@
 """muslin's training as a scikit-learn estimator: `fit`, `predict`, `predict_proba`, `score`."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from muslin.data.dataset import Dataset, PixelImages, Split, Target
 from muslin.errors import DataError, RecipeError
 from muslin.learn.recipes import SGDRecipe, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
+from muslin.messages import Message
 from muslin.models.bundle import Bundle, seal
 from muslin.models.predictor import Predictor
 from muslin.models.seen_images import SeenImages, digest_images
@@ -23,6 +25,10 @@ from muslin.workflows.train import require_training
 
 MIN_SIDE_PX = 14
 """Images with a shorter side are enlarged by a whole factor: 14 px is enough for every recipe's network."""
+
+
+class SeenImagesWarning(UserWarning):
+    """The accuracy of an ImageClassifier is computed on images that it was fitted on."""
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -124,6 +130,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         indices = self.predict_proba(X).argmax(axis=1)  # first: refuses an estimator that is not fitted
         predicted: NDArray[Any] = self.classes_[indices]
         return predicted
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+        """Accuracy on images `X`, of all of them as scikit-learn wants it; warns of images that `fit` has seen.
+
+        Warns:
+            SeenImagesWarning: `fit` has seen some of the images.
+        """
+        accuracy = float(super().score(X, y, sample_weight))
+        seen_images = self.model_.seen_images
+        assert seen_images is not None
+        pixels = self._pixels(validate_data(self, X, reset=False, allow_nd=True, dtype=None))
+        if n_seen := int(seen_images.roles(digest_images(pixels)).astype(bool).sum()):
+            message = Message("scored_on_seen_images", n=len(pixels), seen=n_seen)
+            warnings.warn(message, SeenImagesWarning, stacklevel=2)
+        return accuracy
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a new .muslin file, for `muslin predict` and `muslin.open`.

@@ -181,7 +181,8 @@ guarantee_options = Group(
 SPLITS = click.Choice(["train", "validation", "test", "all"])
 split_option = option(
     "--split",
-    "Part of the data to evaluate on. Data without parts are used whole.",
+    "Part of the data to evaluate on. `test` leaves out images that the model has seen. In data without parts, `train` "
+    "and `validation` are those images.",
     type=SPLITS,
     default="test",
     show_default=True,
