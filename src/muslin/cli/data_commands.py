@@ -55,13 +55,15 @@ def _selection(values: dict[str, Any]) -> Any:
     from muslin.reporting.data_preview import ImageSelection
 
     seed, false_colour, gray = values.pop("seed"), values.pop("false_colour"), values.pop("gray")
+    if seed is not None and values["sample"] is None:
+        raise MuslinError("option_needs", option="--seed", needed="--sample")
     shared.refuse_together(false_colour=false_colour, gray=gray)
     values["colour"] = "false" if false_colour else "gray" if gray else None
     chosen = {"class": values["class_name"], "sample": values["sample"]}
     for name in ("class", "sample"):  # a sample of a class is one choice, a single image or the means another
         shared.refuse_together(index=values["index"], class_means=values["class_means"], **{name: chosen[name]})
     asked = shared.given(values)
-    return ImageSelection(**asked, seed=seed) if asked else None
+    return ImageSelection(**asked, seed=seed or 0) if asked else None
 
 
 @command(
@@ -75,7 +77,7 @@ def _selection(values: dict[str, Any]) -> Any:
         option("--class-means", "Show the mean image of each class."),
         option("--false-colour", "Show false colours, dark violet to yellow."),
         option("--gray", "Show gray images. Default: their own colours."),
-        shared.seed_option("Seed of the random sample. Default: 0."),
+        shared.seed_option("Seed of the random sample. Default: 0.", None),
         make=_selection,
     ),
     shared.output_options(
@@ -124,7 +126,7 @@ def look_command(
             dest="checks",
             load=lambda: import_module("muslin.data.audit.findings").KINDS,
         ),
-        shared.seed_option("Seed of the networks that check the labels. Default: 0."),
+        shared.seed_option("Seed of the networks that check the labels. Default: 0.", None),
     ),
     shared.read_options,
     shared.json_option,
@@ -141,8 +143,13 @@ def audit_command(
     from muslin.workflows import audit as audit_workflow
     from muslin.workflows.run_folder import command_to_repeat
 
+    seed, checks = options.pop("seed"), options["checks"]
+    if seed is not None and checks and "suspect_label" not in checks:
+        raise MuslinError("option_needs", option="--seed", needed="--check suspect_label")
     folder = out or Path("audits") / (Path(data).name or "data")
-    audit = audit_workflow.audit(data, out=Output(folder, overwrite), **options, read_options=read_options, log=log)
+    audit = audit_workflow.audit(
+        data, out=Output(folder, overwrite), seed=seed or 0, **options, read_options=read_options, log=log
+    )
     if as_json:
         print_json({"folder": str(folder)} | audit.summary())
         return

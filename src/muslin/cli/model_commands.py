@@ -9,7 +9,7 @@ import click
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
 from muslin.cli.output import print_error, print_json, stop_on_signals
-from muslin.errors import DataError, MuslinError
+from muslin.errors import DataError
 from muslin.printing import echo, log
 
 
@@ -111,8 +111,6 @@ def tag_command(
 
     Writes the same table with columns added for the labels of each photo; for other data, such as folders, a new table.
     """
-    if options["language"] and not options["taxonomy"]:
-        raise MuslinError("option_needs", option="--language", needed="--taxonomy")
     from muslin.reporting.terminal.progress import tagging_progress
     from muslin.reporting.terminal.tagging import tagging_summary
     from muslin.workflows import tag as tag_workflow

@@ -36,6 +36,18 @@ class ChoiceOption(click.Option):
         return record and (record[0], self.full_help)
 
 
+class Command(click.Command):
+    """A command that refuses an option given twice where one value counts; click takes the last in silence."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        for parameter in self.params:
+            is_single = isinstance(parameter, click.Option) and not (parameter.multiple or parameter.is_flag)
+            if is_single and order.count(parameter) > 1:
+                raise MuslinError("option_repeated", option=parameter.opts[-1])
+        return super().parse_args(ctx, args)
+
+
 class TargetChoice(click.Choice[str]):
     """One of some values, for all targets or, as TARGET=VALUE, for one. The text is passed on as it is."""
 
@@ -81,7 +93,7 @@ def command(usage: str, *parameters: click.Option | Group) -> Callable[..., clic
                 values[group.name] = group.make({name: values.pop(name) for name in names})
             function(**values)
 
-        COMMANDS[name] = click.Command(name, callback=callback, params=params, help=function.__doc__)
+        COMMANDS[name] = Command(name, callback=callback, params=params, help=function.__doc__)
         return COMMANDS[name]
 
     return register
@@ -148,6 +160,8 @@ def _thresholds(context: click.Context, option: click.Parameter, words: tuple[st
     thresholds = {}
     for word in words:
         name, _, number = word.rpartition("=")
+        if name in thresholds:
+            raise MuslinError("option_repeated", option=f"--threshold {name}".strip())
         try:
             thresholds[name] = float(number)
         except ValueError:

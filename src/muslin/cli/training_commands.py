@@ -30,8 +30,13 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
         name, equals, value = change.partition("=")
         if not equals:
             raise RecipeError("setting_syntax", text=change)
-        settings[name.strip().replace("-", "_")] = value.strip()
+        name = name.strip().replace("-", "_")
+        if name in settings:
+            raise MuslinError("option_repeated", option=f"--set {name}")
+        settings[name] = value.strip()
     if "epochs" in given:
+        if "epochs" in settings:
+            raise MuslinError("options_exclusive", options=["--epochs", "--set epochs"])
         settings["epochs"] = given.pop("epochs")
     if "time_budget" in given:
         given["time_budget_s"] = parse_duration(given.pop("time_budget"))

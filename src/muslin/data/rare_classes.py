@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Target, class_counts
+from muslin.data.formats.read_options import by_name
 from muslin.errors import DataError, unknown
 from muslin.messages import Message
 
@@ -42,7 +43,10 @@ def reduce_rare_classes(
     Raises:
         DataError: no such target or action, a minimum below 1, or too few classes would remain.
     """
-    minimums, actions = _by_target(dataset, min_per_class), _by_target(dataset, rare_classes or ())
+    minimums = _by_target(dataset, min_per_class, "min_per_class")
+    actions = _by_target(dataset, rare_classes or (), "rare_classes")
+    if alone := sorted(actions.keys() - minimums):
+        raise DataError("rare_without_minimum", target=alone[0])
     for value in minimums.values():
         if not value.isdecimal() or not int(value):
             raise DataError("min_per_class_invalid", value=value)
@@ -116,13 +120,11 @@ def _any_of(labels: NDArray[np.integer[Any]], classes: list[int]) -> NDArray[np.
     return np.where((columns == 1).any(axis=1), 1, no).astype(np.int8)
 
 
-def _by_target(dataset: Dataset, values: int | str | Sequence[str]) -> dict[str, str]:
-    """Per target its value, given as `TARGET=VALUE` or for all targets; the last one counts."""
-    by_target: dict[str, str] = {}
+def _by_target(dataset: Dataset, values: int | str | Sequence[str], option: str) -> dict[str, str]:
+    """Per target its value, given as `TARGET=VALUE` or, for all others, `VALUE`."""
     targets = [target.name for target in dataset.targets]
-    for text in [str(values)] if isinstance(values, int | str) else map(str, values):
-        name, equals, value = text.rpartition("=")
-        if equals and name not in targets:
+    given = by_name([str(values)] if isinstance(values, int | str) else map(str, values), option, targets)
+    for name in given:
+        if name and name not in targets:
             raise DataError("target_unknown", **unknown(name, targets), dataset=dataset.name)
-        by_target |= {name: value} if equals else dict.fromkeys(targets, value)
-    return by_target
+    return {name: given.get(name, given.get("", "")) for name in targets if name in given or "" in given}

@@ -1,7 +1,7 @@
 """A registered data set, a file or a folder → Dataset."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,10 +92,21 @@ def read(
 
 def read_and_log(data: str | Path | Dataset, *, log: Log, **options: Any) -> Dataset:
     """`data`, read with these options unless it is a Dataset already; logs every fix."""
+    if isinstance(data, Dataset):
+        check_read(data, options)
     dataset = data if isinstance(data, Dataset) else read(data, log=log, **options)
     for fix in dataset.fixes:
         log(fix)
     return dataset
+
+
+def check_read(dataset: Dataset, options: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        DataError: options of reading are given for a data set that is read already.
+    """
+    if unused := sorted(name for name, value in options.items() if value not in (None, False, (), [], {})):
+        raise DataError("read_already", name=dataset.name, options=unused)
 
 
 def with_fixes(dataset: Dataset, fixes: Sequence[str], log: Log) -> Dataset:

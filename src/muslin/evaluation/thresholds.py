@@ -77,23 +77,36 @@ def change_thresholds(
             "" for all. Of two classes, the number is the minimum probability of the named class.
 
     Raises:
-        DataError: the name is unknown or ambiguous, or the number is not in 0..1.
+        DataError: the name is unknown or ambiguous, the number is not in 0..1, or a change has no effect because others
+            change all that it names.
     """
     changed = default_thresholds(targets) | {name: tuple(values) for name, values in thresholds.items()}
     changeable = [target for target in targets if target.name in changed]
     if changes and not changeable:
         raise DataError("no_thresholds")
-    for name, number in changes.items():
+    setters: dict[tuple[str, int], str] = {}
+    for name in sorted(changes, key=lambda name: _generality(changeable, name)):
+        number = changes[name]
         if not 0 <= number <= 1:  # catches NaN, too
             raise DataError("threshold_range", found=number)
         for target, index in _named_thresholds(changeable, name):
-            values = changed[target.name]
+            values = list(changed[target.name])
             if target.kind != "multilabel":
-                changed[target.name] = (1 - number if index == 0 else number,)
-            else:
-                new = (number if index in (None, i) else value for i, value in enumerate(values))
-                changed[target.name] = tuple(new)
+                number, index = (1 - number if index == 0 else number), 0
+            for i in range(len(values)) if index is None else [index]:
+                values[i], setters[target.name, i] = number, name
+            changed[target.name] = tuple(values)
+    for name in changes:
+        if name not in setters.values():
+            raise DataError(
+                "threshold_overruled", name=name or "all", others=[other for other in changes if other != name]
+            )
     return changed
+
+
+def _generality(targets: Sequence[Target], name: str) -> int:
+    """0 for all thresholds, 1 for those of a target, 2 for that of a class: a narrower change overrules a wider one."""
+    return 0 if not name else 1 if name in {target.name for target in targets} else 2
 
 
 def _named_thresholds(targets: Sequence[Target], name: str) -> list[tuple[Target, int | None]]:

@@ -25,6 +25,9 @@ from muslin.workflows.selected_part import SeenCounts, select_part, to_model_inp
 MAX_SLICES = 100
 """Values of a column that become slices; with more, each has too few images."""
 
+OF_TARGETS = ("label_separator", "min_per_class", "rare_classes")
+"""Options of reading that are for the targets, not for a column of slices."""
+
 
 @dataclass(frozen=True)
 class EvaluateOptions:
@@ -195,7 +198,8 @@ def _read_column(data: str | Path | Dataset, read_options: Mapping[str, Any], na
 
     if isinstance(data, str) and data in DATASETS:
         raise DataError("no_column", path=data)
-    dataset = data if isinstance(data, Dataset) else read(data, **{**read_options, "target": (name,)})
+    options = {key: value for key, value in read_options.items() if key not in OF_TARGETS}
+    dataset = data if isinstance(data, Dataset) else read(data, **{**options, "target": (name,)})
     target = dataset.target(name)
     if target.kind == "multilabel":
         raise DataError("column_multilabel", path=dataset.name, column=name)

@@ -32,7 +32,7 @@ from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.new_table import DELIMITERS
 from muslin.data.tables.parquet import Parquet
-from muslin.data.tables.photo_column import TablePhotos, table_photos
+from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
 from muslin.data.tables.workbook import Workbook, is_workbook
 from muslin.errors import DataError, ImageError, StoppedError, StorageError
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
@@ -49,6 +49,9 @@ ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean"
 
 JOURNAL_SUFFIX = ".partial"
 """After the output's name."""
+
+OF_TABLES = frozenset({"images", "image_column", "format", "allow_outside"})
+"""Options of reading that are used to tag a table row by row."""
 
 MAX_REPEATED_IDS = 3
 """Repeated ids that are named; the others are counted."""
@@ -184,6 +187,8 @@ def _plan(model: "str | Path | Predictor", data: str | Path, output: Output, opt
         table, photos = _open_data(data, out, options.read_options, log)
     products, notes = _survey(table, photos)
     taxonomy = Taxonomy({}, {})
+    if options.language and options.taxonomy is None:
+        raise DataError("option_needs", option="--language", needed="--taxonomy")
     if options.taxonomy is not None:
         classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
         taxonomy = read_taxonomy(Path(options.taxonomy), classes, options.language)
@@ -269,9 +274,13 @@ def _open_data(
         rows = DatasetTable(read(data, **options, all_targets="target" not in options, log=log), path, out)
         return rows, rows
     table = open_table(path, out)
+    if unused := sorted(options.keys() - OF_TABLES):
+        raise DataError("tag_options_unused", path=str(path), options=unused)
     if not next(table.rows(()), None):
         raise DataError("no_rows", path=str(path))
-    return table, table_photos(table, options.get("images"), options.get("image_column"))
+    photos = table_photos(table, options.get("images"), options.get("image_column"))
+    check_images_used(photos, options.get("images"))
+    return table, photos
 
 
 def _is_table(path: Path, out: Path, options: Mapping[str, Any]) -> bool:

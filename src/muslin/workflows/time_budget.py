@@ -70,7 +70,7 @@ def check_time_budget(time_budget_s: float | None, settings: Mapping[str, Any]) 
     """
     if time_budget_s is None:
         return
-    if fixed := sorted({"epochs", "max_steps"} & settings.keys()):
+    if fixed := sorted({"epochs", "max_steps", "min_steps"} & settings.keys()):
         raise RecipeError("time_budget_and_steps", settings=fixed)
     if not time_budget_s > 0:
         raise RecipeError("time_budget_not_positive", value=time_budget_s)
@@ -190,11 +190,16 @@ def ladder_recipes(recipe: SGDRecipe, n: int, settings: Mapping[str, Any]) -> li
     return [each for each in recipes if isinstance(each, SGDRecipe)]
 
 
-def fit_backbone_to_budget(seconds: float, dataset: Dataset, recipe: LinearProbeRecipe, seed: int) -> RecipeChoice:
+def fit_backbone_to_budget(
+    seconds: float, dataset: Dataset, recipe: LinearProbeRecipe, seed: int, settings: Mapping[str, Any] = {}
+) -> RecipeChoice:
     """A linear-probe `recipe` with the best backbone that extracts the features of all photos in `seconds`.
 
+    Args:
+        settings: those that the user changes: a network, its weights or an image size stays.
+
     Raises:
-        RecipeError: even the smallest backbone takes longer.
+        RecipeError: even the smallest backbone that may be chosen takes longer.
     """
     from muslin import machine
     from muslin.learn.train import evenly_spaced, extract_features
@@ -204,9 +209,12 @@ def fit_backbone_to_budget(seconds: float, dataset: Dataset, recipe: LinearProbe
     best = NETWORKS[recipe.network].native_image_size or 0
     backbones = [(name, spec.native_image_size or 0) for name, spec in NETWORKS.items() if is_backbone(name)]
     for network, side in reversed(backbones):
-        if side > best or (network != recipe.network and not has_imagenet_weights(network)):
+        is_fixed = network != recipe.network and {"network", "weights"} & settings.keys()
+        if side > best or is_fixed or (network != recipe.network and not has_imagenet_weights(network)):
             continue
         tried = recipe if network == recipe.network else replace(recipe, network=network, image_size=side)
+        if "image_size" in settings:
+            tried = replace(tried, image_size=recipe.image_size)
         size = (tried.image_size, tried.image_size, 3)
         started = time.perf_counter()
         extract_features(resize_photos(sample, size), tried, seed=seed, threads=machine.physical_cores())

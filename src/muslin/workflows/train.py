@@ -23,6 +23,7 @@ from muslin.data.audit import exclusions
 from muslin.data.copies import copy_messages, leaked_into
 from muslin.data.dataset import PARTS, Dataset, Split
 from muslin.data.photos import MAX_UNREADABLE, PhotoImages, ResizedPhotos
+from muslin.data.reader import check_read
 from muslin.errors import DataError, MissingPartError, StoppedError, StorageError, TrainingError
 from muslin.learn import recipes
 from muslin.learn.networks import describe, is_backbone
@@ -38,6 +39,7 @@ from muslin.workflows import run_folder as runs
 from muslin.workflows import time_budget
 from muslin.workflows.run_folder import Run, split_for_recipe
 from muslin.workflows.selected_part import without_copies
+from muslin.workflows.unused_settings import check_settings_used
 
 if TYPE_CHECKING:
     from muslin.learn.checkpoint import Checkpoint
@@ -170,6 +172,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     require_training()
     source, excluded = None, None
     if isinstance(data, Dataset):
+        check_read(data, {"test": options.test, **options.read_options})
         dataset = data
     else:
         test = str(options.test) if options.test else None
@@ -180,11 +183,12 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
         dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
         callbacks.log(dataset.fixes[-1])
     photos.check_any_readable(dataset, callbacks.log)
+    check_settings_used(dataset, options.settings, options.max_unreadable)
     if options.recipe == AUTO:
         n_train = len(split_for_recipe(dataset, choice.recipe, options.seed).train)
         choice = choose_recipe(dataset, n_train, options.settings)
     if budget_s is not None and isinstance(choice.recipe, LinearProbeRecipe):
-        choice = time_budget.fit_backbone_to_budget(budget_s, dataset, choice.recipe, options.seed)
+        choice = time_budget.fit_backbone_to_budget(budget_s, dataset, choice.recipe, options.seed, options.settings)
     logged = choice.reason if isinstance(dataset.images, PhotoImages) else None
     if logged:
         callbacks.log(logged)  # before photos are decoded, which takes a while
@@ -485,6 +489,7 @@ def _read_run_data(
     path = str(run.folder)
     recipe, source, exclude = recipes.recipe_from_dict(record["recipe"]), record["source"], record["exclude"]
     if isinstance(data, Dataset):
+        check_read(data, {"test": test})
         dataset = data
     else:
         if data is not None:

@@ -12,7 +12,7 @@ from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.data.formats.label_columns import label_columns
 from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
-from muslin.data.formats.read_options import ReadOptions
+from muslin.data.formats.read_options import ReadOptions, by_name
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
 from muslin.data.part_names import SPLIT_NAMES, is_part_name, parts_of_cells
 from muslin.data.photos import Photo, PhotoImages
@@ -21,7 +21,7 @@ from muslin.data.tables.columns import Column, Table
 from muslin.data.tables.json_document import JsonDocument
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
-from muslin.data.tables.photo_column import TablePhotos, table_photos
+from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
 from muslin.errors import DataError, ImageError
 from muslin.library_errors import reason_of
 from muslin.messages import Log, Message, examples, no_log
@@ -76,6 +76,10 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     opened = list(_open(sources, options, log))
     if not opened:
         raise DataError("no_rows", path=str(sources[0].path))
+    for each in opened:
+        check_images_used(each.photos, options.images)
+        if options.split_column:
+            each.table.check_column(options.split_column)
     table = _join([each.table for each in opened])
     roles = _choose_columns(table, opened, options)
     several = len(sources) > 1
@@ -206,6 +210,8 @@ def _encode_targets(
     """The targets, their labels in `rows`, and the names with what separates the labels."""
     if not options.targets and not roles.listed and is_one_hot(table, roles.targets):
         fixes.append(Message("columns_read_as_classes", **examples(roles.targets)))
+        if options.label_separator:
+            raise DataError("format_option_unused", path=str(table.path), format="one-hot", options=["label_separator"])
         target, values = encode_one_hot(table, roles.targets, rows)
         return [target], {target.name: values}, ["a column for each class"]
     separators = _separators(table, options.label_separator or (), roles.targets)
@@ -216,6 +222,8 @@ def _encode_targets(
             column = _drop_not_classes(column, rows, fixes)
         listed = roles.listed.get(name, {})
         unknown_labels = table.columns.get(listed.get("unknown", name + UNKNOWN_SUFFIX))
+        if (listed or unknown_labels) and separators.get(name):
+            raise DataError("separator_of_list", path=str(table.path), column=name)
         if listed or unknown_labels:
             separator = None if listed.get("kind") == "multiclass" else LIST
         else:
@@ -244,15 +252,13 @@ def _without_cells(table: Table, excluded: NDArray[np.bool_]) -> Table:
 
 def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
     """Per target the separator of its labels that the user chose."""
-    separators: dict[str, str] = {}
-    for text in texts:
-        name, equals, separator = text.rpartition("=")
+    given = by_name(texts, "label_separator", targets)
+    for name, separator in given.items():
         if separator not in (*SEPARATORS, NONE):
             raise DataError("separator_unknown", separator=separator, choices=[*SEPARATORS, NONE])
-        if equals and table.check_column(name) not in targets:
+        if name and table.check_column(name) not in targets:
             raise DataError("separator_of_no_target", path=str(table.path), column=name)
-        separators |= {name: separator} if equals else dict.fromkeys(targets, separator)
-    return separators
+    return {name: given.get(name, given.get("", "")) for name in targets}
 
 
 def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[Message]) -> Column:

@@ -1,6 +1,9 @@
 """How to read a data set: options that overrule what a reader detects."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
+
+from muslin.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,20 @@ class ReadOptions:
         chosen = [field.name for field in fields(self) if getattr(self, field.name) not in (None, ())]
         permissions = ("all_targets", "allow_outside", "format_chosen")
         return ["target" if name == "targets" else name for name in chosen if name not in permissions]
+
+
+def by_name(texts: Iterable[str], option: str, names: Collection[str]) -> dict[str, str]:
+    """What `NAME=VALUE` gives for each name, and under the name "" what `VALUE` gives for all others of `names`.
+
+    Raises:
+        DataError: two of `texts` are for the same name, or for all; or none is left for `VALUE`.
+    """
+    values: dict[str, str] = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        if name in values:
+            raise DataError("option_repeated", option=" ".join(filter(None, ["--" + option.replace("_", "-"), name])))
+        values[name] = value
+    if "" in values and names and not set(names) - values.keys():
+        raise DataError("option_repeated", option="--" + option.replace("_", "-"))
+    return values

@@ -108,6 +108,15 @@ def table_photos(
     raise _not_found(table, names, lookup)
 
 
+def check_images_used(photos: TablePhotos, images: str | Path | None) -> None:
+    """
+    Raises:
+        DataError: the user names a place of photos, and the table holds its photos itself.
+    """
+    if images is not None and photos.rows:
+        raise DataError("images_in_table", path=str(photos.rows.path), column=photos.column, images=str(images))
+
+
 def _places_beside(table: Path) -> tuple[list[Path], Boundary]:
     """The table's folder, and in it those called as the table or one of PHOTO_FOLDERS; or else archives called so. And
     the folder that photos may not leave: the table's.
