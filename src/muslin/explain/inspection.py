@@ -145,6 +145,14 @@ class Inspection:
         return edit_image(pixels, self.image_edits) if self.image_edits else pixels
 
     @property
+    def computed_bytes(self) -> int:
+        """Memory of the images and of the layers' results that were computed so far."""
+        computed = vars(self)
+        images = [step.pixels for step in computed["_preprocessing"][0]] if "_preprocessing" in computed else []
+        results = list(computed["trace"].values.values()) if "trace" in computed else []
+        return sum(array.nbytes for array in images + results)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was done to the image, as a prediction notes it."""
         return self._preprocessing[2]

@@ -6,7 +6,6 @@ import json
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.errors import MuslinError
 from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
 from muslin.images.decode_worker import decode_in_worker
+from muslin.studio.inspection_cache import InspectionCache
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
 from muslin.studio.model_worker import open_within_limits
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
@@ -25,7 +25,6 @@ from muslin.studio.uploads import UploadCache
 from muslin.studio.validation_worker import validation_images
 
 MODELS_KEPT = 3  # open models; each takes a few times its file's size in memory, up to some 100 MB
-INSPECTIONS_KEPT = 6  # each keeps every layer's result for one image, a few MB; a page compares two
 MAX_DRAWING_PX = 128  # side of a drawing, which travels in the page's link
 ACCURACY_IMAGES = 500  # they take seconds, and give a 95 % interval of at most ± 4.4 points
 OPENERS = 2  # models that are opened at a time
@@ -49,7 +48,7 @@ class Workspace:
         self._lock = threading.Lock()  # held only for the tables, never while a model is opened
         self._models: OrderedDict[ModelKey, Future[InspectedModel]] = OrderedDict()
         self._openers = CapacityLimiter(OPENERS)
-        self._inspections = lru_cache(INSPECTIONS_KEPT)(self._inspect)
+        self._inspections = InspectionCache()
 
     def model(self, name: str) -> InspectedModel:
         """The model at `name`, opened once as long as its file stays the same. Other models can be used meanwhile.
@@ -101,14 +100,15 @@ class Workspace:
             MuslinError: the request is invalid, or names an absent file.
         """
         named = value_of(body, "inspection", dict)
-        return self._inspections(self._model_key(text_of(named, "model")), json.dumps(named, sort_keys=True))
+        key = self._model_key(text_of(named, "model")), json.dumps(named, sort_keys=True)
+        return self._inspections.get(key, lambda: self._inspect(key[1]))
 
     def _model_key(self, name: str) -> ModelKey:
         path = file_within(self.root, name, MODEL_SUFFIXES)
         stat = path.stat()
         return path, stat.st_mtime_ns, stat.st_size
 
-    def _inspect(self, model_key: ModelKey, named_json: str) -> Inspection:
+    def _inspect(self, named_json: str) -> Inspection:
         named = json.loads(named_json)
         source, settings = self._image(named)
         return Inspection(
