@@ -278,7 +278,7 @@ def test_workbook_with_entities_is_refused(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08", "gzip_cut_off", {}),
         (b"<html>", "not_a_table", {"found": Message("file_is_html")}),
         (b"\xd0\xcf\x11\xe0\xa1", "not_a_table", {"found": Message("file_is_xls")}),
-        (b"PK\x03\x04nonsense", "workbook_damaged", {}),
+        (b"PK\x03\x04nonsense", "archive_damaged", {}),
         (b"PAR1nonsense", "parquet_damaged", {}),
         (b'{"a": 1}\n{"a"\n', "json_line", {"line": 2}),
         (b"\x00\x01\x02", "not_a_table", {"found": Message("file_is_binary")}),

@@ -9,7 +9,7 @@ from hostile_files import HOSTILE, write_hostile
 from worker import Worker
 
 from muslin.data import expansion, read
-from muslin.data.tables import AddedColumn, json_document, open_table
+from muslin.data.tables import AddedColumn, json_document, open_table, workbook_xml
 from refusals import refuses
 
 REFUSED = {
@@ -59,6 +59,7 @@ def worker():
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"FREE_BYTES": 2**20, "FREE_ITEMS": 500, "FREE_CELLS": 4_000, "FREE_ENTRIES": 100}.items():
         monkeypatch.setattr(expansion, name, value)
+    monkeypatch.setattr(workbook_xml, "FREE_ELEMENTS", 500)
 
 
 @pytest.mark.usefixtures("small_limits")

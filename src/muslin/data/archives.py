@@ -8,10 +8,11 @@ import stat
 import struct
 import tarfile
 import tempfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -179,18 +180,6 @@ def _archive_files(path: Path) -> tuple[dict[str, Photo], Any, FolderNotes]:
     return files, unpacked, notes
 
 
-def archive_names(path: Path) -> Iterator[str]:
-    """The names of the files in the archive, one by one; entries after those taken are not read.
-
-    Raises:
-        DataError, StorageError: as `archive_files`.
-    """
-    with archive_errors(path):
-        unpacked = _unpacked_tar(path) if archive_kind(path) == "tar" and is_gzipped(path) else None
-        for name, _ in _entries(path, unpacked, FolderNotes()):
-            yield name
-
-
 def _entries(path: Path, unpacked: Any, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
     """The files in an archive with their names, which are safe."""
     if archive_kind(path) == "zip":
@@ -317,21 +306,31 @@ def _tar_entries(path: Path, plain: Path, notes: FolderNotes) -> Iterator[tuple[
                 raise tarfile.ReadError(f"the header at byte {archive.offset:,} is damaged")
 
 
-def _unpacked_tar(path: Path) -> Any:
-    """The tar in a gzip file as a temporary file, deleted when no longer referenced."""
+class _UnpackedTar:
+    """A temporary file that is removed when it is no longer referenced."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        weakref.finalize(self, _remove, name)
+
+
+def _remove(name: str) -> None:
+    with suppress(OSError):
+        os.unlink(name)
+
+
+def _unpacked_tar(path: Path) -> _UnpackedTar:
+    """The tar in a gzip file."""
     return opened_once(("tar", path), partial(_unpack, path))
 
 
-def _unpack(path: Path) -> Any:
+def _unpack(path: Path) -> _UnpackedTar:
     with open_data_file(path) as packed, storage_errors(Path(tempfile.gettempdir())):
-        file = tempfile.NamedTemporaryFile(prefix="muslin-", suffix=".tar")  # noqa: SIM115
-        try:
+        handle, name = tempfile.mkstemp(prefix="muslin-", suffix=".tar")
+        unpacked = _UnpackedTar(name)
+        with open(handle, "wb") as file:
             shutil.copyfileobj(packed, file, 2**20)
-            file.flush()
-        except BaseException:
-            file.close()
-            raise
-    return file
+    return unpacked
 
 
 def unpack_file(photo: Photo, target: BinaryIO) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from muslin.errors import MuslinError
@@ -10,6 +11,11 @@ from muslin.errors import MuslinError
 T = TypeVar("T")
 
 _OPENED: ContextVar[dict[Hashable, Any] | None] = ContextVar("opened files", default=None)
+
+
+@dataclass(frozen=True)
+class _Refused:
+    error: MuslinError
 
 
 @contextmanager
@@ -31,9 +37,10 @@ def opened_once(key: Hashable, open_: Callable[[], T]) -> T:
         try:
             opened[key] = open_()
         except MuslinError as error:
-            opened[key] = error
+            opened[key] = _Refused(error.with_params())  # a copy, without the frames that hold open files
+            raise
     found = opened[key]
-    if isinstance(found, MuslinError):
-        raise found.with_traceback(None)
+    if isinstance(found, _Refused):
+        raise found.error.with_params()
     result: T = found
     return result

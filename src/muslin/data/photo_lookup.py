@@ -25,6 +25,9 @@ PREFERRED_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 CACHED_FOLDERS = 1024
 """Folders whose suffixes are remembered, a few bytes each."""
 
+CACHED_CELLS = 4096
+"""Cells whose photos, found as spelled, are remembered, because cells recur."""
+
 NOT_FOUND = {
     "photo_not_named": "photos_not_named",
     "path_is_url": "photos_are_urls",
@@ -131,12 +134,12 @@ def open_place(path: Path, boundary: Boundary | None = None) -> Place:
 
 def why_unreadable(photo: Photo, name: str) -> ImageError | None:
     """Why a file is no image that can be decoded, if its place, suffix or size gives reason to look into it."""
-    if _leaves(photo) and not link_error(photo.path, name):
+    if photo.size is None and _leaves(photo) and not link_error(photo.path, name):
         return ImageError("photo_outside", path=name)
     kind = kind_of_name(photo.path.name if photo.size is None else photo.name)
     try:
         size = photo.path.stat().st_size if photo.size is None else photo.size
-        start = photo.content(4096) if kind or size <= MAX_POINTER_BYTES else b""
+        start = photo.content(4096) if kind or 0 < size <= MAX_POINTER_BYTES else b""
     except (ImageError, OSError):
         return link_error(photo.path, name)
     if kind and not any(pattern.match(start) for name, pattern in SIGNATURES if name != "TIFF"):
@@ -219,6 +222,7 @@ class PhotoLookup:
         self._examples: defaultdict[tuple[str, str | None, str | None], list[str]] = defaultdict(list)
         self._cell_of: dict[str, int] = {}
         self._unused = 0
+        self._known: dict[Cell, Found] = {}
 
     @property
     def fixes(self) -> tuple[Message, ...]:
@@ -251,6 +255,16 @@ class PhotoLookup:
 
     def locate(self, cell: Cell, as_spelled: bool = False) -> Found:
         """As `find`, without counting; with `as_spelled` no other spellings are searched."""
+        if cell in self._known:
+            return self._known[cell]
+        found = self._locate(cell, as_spelled)
+        if isinstance(found.photo, Photo) and not found.code:
+            if len(self._known) >= CACHED_CELLS:
+                self._known.clear()
+            self._known[cell] = found
+        return found
+
+    def _locate(self, cell: Cell, as_spelled: bool) -> Found:
         text = cell_name(cell)
         if not text:
             return Found(ImageError("photo_not_named"))

@@ -52,8 +52,8 @@ def detect(path: Path) -> str | None:
     kind = archives.archive_kind(path)
     if not kind and not path.is_dir():
         return None
-    names = archives.archive_names(path) if kind else (name for name, _ in archives.walk(path))
     try:
+        names = archives.archive_files(path)[0] if kind else (name for name, _ in archives.walk(path))
         found = any(is_photo(name) or _unsupported_kind(name) for name in names)
     except DataError:
         # read raises the error again

@@ -74,11 +74,13 @@ class Workbook(TableFile):
     def __init__(self, path: Path) -> None:
         """Raises DataError where it is not a workbook, is damaged or unsafe to unpack, or has no table."""
         super().__init__(path)
+        files, _ = archive_files(path)  # refuses links, paths that lead outside and absurd expansion
+        if "xl/workbook.xml" not in files:
+            raise zipfile.BadZipFile("there is no workbook in it")
+        if len(files) > MAX_PARTS:
+            raise DataError("archive_too_many_files", path=str(path), max_files=MAX_PARTS)
         budget = XmlBudget(path)
         with zipfile.ZipFile(path) as archive:
-            files, _ = archive_files(path)  # refuses links, paths that lead outside and absurd expansion
-            if len(files) > MAX_PARTS:
-                raise DataError("archive_too_many_files", path=str(path), max_files=MAX_PARTS)
             sheets = _visible_sheets(archive, budget)
             self._book = _read_styles(archive, budget)
         self._find_table(sheets, budget)
