@@ -66,6 +66,16 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path, name):
     assert error.value.code == "exclusions_unreadable"
 
 
+def test_names_with_control_characters_are_excluded_and_written_in_utf_8(tmp_path, synthetic):
+    data = synthetic.dataset
+    ids = np.array(["caf\udce9.jpg", "\x1b[2J.jpg", *map(str, data.ids[2:])], dtype=object)
+    data = dataclasses.replace(data, ids=ids)
+    write_exclusions(tmp_path / "exclude.csv", ("part", "id"), [("", name) for name in ids[:2]])
+    assert (tmp_path / "exclude.csv").read_text(encoding="utf-8") == "part,id\n,caf\\udce9.jpg\n,\\x1b[2J.jpg\n"
+    kept = exclude_samples(data, read_exclusions(tmp_path / "exclude.csv"), "exclude.csv")
+    assert list(kept.ids) == list(ids[2:])
+
+
 def test_exactly_the_named_samples_are_excluded(synthetic):
     parts = np.array(["train"] * 150 + ["test"] * 50, dtype=object)
     data = dataclasses.replace(synthetic.dataset, parts=parts)

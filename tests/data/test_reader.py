@@ -116,3 +116,17 @@ def test_names_are_sorted_and_numbers_are_in_numeric_order():
     assert encode_labels("label", np.array(["b", "a", "", "b"]))[0] == Target("label", ("a", "b"))
     assert list(encode_labels("label", np.array(["b", "a", "", "b"]))[1]) == [1, 0, -1, 1]
     assert encode_labels("label", np.array([10, 9, -1]))[0] == Target("label", ("-1", "9", "10"))
+
+
+def test_control_characters_in_class_names_are_read_as_text(tmp_path, synthetic):
+    names = [f"{name}\x1b[31m" for name in synthetic.dataset.target().classes]
+    dataset = read(write(tmp_path / "a.csv", synthetic, slice(0, 100), names))
+    assert set(dataset.target().classes) == {f"{name}\\x1b[31m" for name in synthetic.dataset.target().classes}
+    fix = next(fix for fix in dataset.fixes if fix.code == "control_characters_shown")
+    assert fix.params["count"] == len(names)
+
+
+def test_names_that_would_become_the_same_stay_as_they_are(tmp_path, synthetic):
+    names = ["a\x1b", "a\\x1b", *synthetic.dataset.target().classes[2:]]
+    dataset = read(write(tmp_path / "a.csv", synthetic, slice(0, 100), names))
+    assert {"a\x1b", "a\\x1b"} <= set(dataset.target().classes)

@@ -635,3 +635,19 @@ def test_pixel_budget_lets_a_large_image_wait_for_small_ones():
         order.append("small")
     thread.join(10)
     assert order == ["small", "large"]
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"])
+def test_damaged_tiffs_print_nothing(compression: str, capfd) -> None:
+    content = encoded(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8), "TIFF", compression=compression)
+    random = np.random.default_rng(1)
+    refused = 0
+    for _ in range(100):
+        damaged = bytearray(content)
+        damaged[random.integers(len(content))] ^= 255
+        with suppress(ImageError):
+            decode(bytes(damaged), name="scan.tif")
+            refused -= 1
+        refused += 1
+    assert refused > 0
+    assert capfd.readouterr() == ("", "")

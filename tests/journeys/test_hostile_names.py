@@ -85,7 +85,7 @@ def assert_written_files_are_utf_8(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.suffix in (".csv", ".json", ".jsonl", ".html", ".svg", ".tsv") and path.is_file():
             text = path.read_bytes().decode()
-            if path.suffix != ".csv" or path.parent.name in ("out", "audit"):
+            if path.name != "table.csv":  # which the test wrote
                 assert not STEERING_CHARACTERS.search(
                     "".join(c for c in text if c not in "\t\r\n\u061c\u200e\u200f")
                 ), path
@@ -113,6 +113,8 @@ def test_any_class_and_column_name_is_shown_as_text(label: str, column: str) -> 
             ("audit", "shop", "--check", "unreadable", "-o", "audit"),
             ("convert", "shop", "out/photos", "--to", "folders"),
             ("convert", "shop", "out/table.parquet", "--to", "parquet"),
+            ("convert", "shop", "out/pixels", "--to", "csv"),
+            ("convert", "shop", "out/idx", "--to", "idx"),
             ("look", "out/photos"),
             ("look", "out/table.parquet"),
             ("train", "shop", "--epochs", "1", "--recipe", label),

@@ -14,8 +14,9 @@ from muslin.data.formats.read_options import ReadOptions
 from muslin.data.rare_classes import reduce_rare_classes
 from muslin.data.registry import DATASETS, recognise, with_registered_classes
 from muslin.errors import DataError, unknown
-from muslin.messages import Log, Message, no_log
+from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.local_path import check_local
+from muslin.text import ORDINARY_CHARACTERS, visible
 
 
 def read(
@@ -149,7 +150,24 @@ def _read_path(data: str | Path, format: str | None, options: ReadOptions, log: 
         if isinstance(data, str):
             raise DataError("data_unknown", **unknown(data, DATASETS))
         raise DataError("path_missing", path=str(data))
-    return read_path(data, format=format, options=options, log=log)
+    return _with_visible_names(read_path(data, format=format, options=options, log=log))
+
+
+def _with_visible_names(dataset: Dataset) -> Dataset:
+    """The data set with control characters in names of targets and classes as text, unless two become the same."""
+    targets = []
+    for target in dataset.targets:
+        name, *classes = (visible(each, keep=ORDINARY_CHARACTERS) for each in (target.name, *target.classes))
+        targets.append(replace(target, name=name, classes=tuple(classes)))
+    before = [name for target in dataset.targets for name in (target.name, *target.classes)]
+    after = [name for target in targets for name in (target.name, *target.classes)]
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    namespaces = [[target.name for target in targets], *(target.classes for target in targets)]
+    if not changed or any(len(set(names)) < len(names) for names in namespaces):
+        return dataset  # training refuses such names
+    labels = {new.name: dataset.labels[old.name] for old, new in zip(dataset.targets, targets, strict=True)}
+    fix = Message("control_characters_shown", **examples(changed))
+    return replace(dataset, targets=tuple(targets), labels=labels, fixes=(*dataset.fixes, fix))
 
 
 def _recognised(datasets: list[Dataset], paths: Sequence[str | Path]) -> list[Dataset]:

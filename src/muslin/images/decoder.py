@@ -3,13 +3,14 @@
 Pixels are uint8 (height, width, channels), from the top left, 1 channel (gray) or 3 (red, green, blue).
 """
 
+import ctypes
 import io
 import logging
 import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from PIL import (
     TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
+    _imaging,
 )
 from PIL.ExifTags import Base as Tag
 
@@ -41,6 +43,17 @@ Image.preinit()
 
 # The error that follows reports what Pillow logs about a damaged file; without a handler it would go to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+def _silence_libtiff() -> None:
+    """Take from libtiff, which Pillow loads, what prints about damaged files past Python's standard error."""
+    library = ctypes.CDLL(_imaging.__file__)
+    with suppress(AttributeError):  # Windows does not show the functions of a library within another
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
+
+
+_silence_libtiff()
 
 Pixels = NDArray[np.uint8]
 
