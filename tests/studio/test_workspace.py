@@ -1,5 +1,6 @@
 """Models open without making others wait, and a run names no data outside the folder."""
 
+import asyncio
 import json
 import shutil
 import threading
@@ -16,9 +17,12 @@ from muslin.errors import BundleError, DataError, MuslinError
 from muslin.explain.inspection import InspectedModel
 from muslin.models.bundle import seal
 from muslin.models.predictor import Predictor
+from muslin.studio import model_worker, validation_worker
 from muslin.studio import workspace as workspace_module
 from muslin.studio.validation_worker import check_within
 from muslin.studio.workspace import MODELS_KEPT, Workspace
+from muslin.workers import Workers
+from refusals import refuses
 from small_models import small_bundle
 
 WAIT_S = 30
@@ -60,6 +64,44 @@ def test_other_models_are_used_while_one_is_opened(folder: Path, monkeypatch: py
     assert sorted(opened) == ["quick.muslin", "slow.muslin"]
 
 
+def test_requests_that_wait_for_a_model_hold_no_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, go_on = threading.Event(), threading.Event()
+
+    def slowly(path: Path, name: str) -> InspectedModel:
+        if name == "slow.muslin":
+            opening.set()
+            assert go_on.wait(WAIT_S)
+        return InspectedModel.of(Predictor(small_bundle(), 1, name))
+
+    monkeypatch.setattr(workspace_module, "open_within_limits", slowly)
+
+    async def ask() -> None:
+        workspace = Workspace(folder)
+        waiting = [asyncio.create_task(workspace.open("slow.muslin")) for _ in range(100)]
+        await asyncio.to_thread(opening.wait, WAIT_S)
+        await workspace.open("quick.muslin")
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        assert workspace._openers.borrowed_tokens == 1
+        go_on.set()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(ask())
+
+
+def test_a_refusal_reaches_all_that_wait_for_the_model(folder: Path) -> None:
+    (folder / "quick.muslin").write_bytes(b"PK no")
+
+    async def ask() -> list[object]:
+        workspace = Workspace(folder)
+        opened = [workspace.open("quick.muslin") for _ in range(5)]
+        return await asyncio.gather(*opened, return_exceptions=True)
+
+    errors = asyncio.run(ask())
+    assert len(errors) == 5
+    assert all(isinstance(error, BundleError) and error.code == "bundle_not_zip" for error in errors)
+
+
 def test_a_model_that_cannot_be_opened_is_tried_again(folder: Path) -> None:
     good = (folder / "quick.muslin").read_bytes()
     (folder / "quick.muslin").write_bytes(b"PK no")
@@ -70,6 +112,17 @@ def test_a_model_that_cannot_be_opened_is_tried_again(folder: Path) -> None:
         assert error.value.params["path"] == "quick.muslin"
     (folder / "quick.muslin").write_bytes(good)
     assert isinstance(workspace.model("quick.muslin"), InspectedModel)
+
+
+def test_a_model_that_exceeds_a_limit_is_refused_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = Workers("worker_functions:crash", processes=1, max_s=1, max_mb=100)
+    monkeypatch.setattr(model_worker, "_WORKERS", ending)
+    with refuses("opening_limits", BundleError, path="quick.muslin"):
+        Workspace(folder).model("quick.muslin")
+    ending.close()
+    monkeypatch.setattr(model_worker, "MAX_MODEL_BYTES", 100)
+    with refuses("opening_limits", BundleError, path="quick.muslin"):
+        Workspace(folder).model("quick.muslin")
 
 
 def test_only_the_last_models_stay_open(folder: Path) -> None:
@@ -142,6 +195,14 @@ def test_a_run_can_name_registered_data(tmp_path: Path) -> None:
         check_within(tmp_path, name)
     with pytest.raises(DataError):
         check_within(tmp_path, "another name")
+
+
+def test_data_that_exceed_a_limit_are_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = Workers("worker_functions:crash", processes=1, max_s=1, max_mb=100)
+    monkeypatch.setattr(validation_worker, "_WORKERS", ending)
+    with refuses("reading_limits", DataError, seconds=validation_worker.MAX_READING_S):
+        accuracy_on_data(trained)
+    ending.close()
 
 
 def test_no_images_can_be_asked_for(trained: Path) -> None:

@@ -56,9 +56,9 @@ def routes(folder: Path) -> list[Route]:
     def handler(method: str, answer: Callable[[Body], Any], queue: WorkQueue) -> Handler:
         async def handle(request: Request) -> Response:
             body = request.query_params if method == "GET" else await _json_body(request)
-            model = _model_named(body)
-            opened = partial(workspace.open, model) if model else None
-            response: Response = await queue.run(lambda: _response(request, answer(body)), before=opened)
+            if model := _model_named(body):
+                await workspace.open(model)
+            response: Response = await queue.run(lambda: _response(request, answer(body)))
             return response
 
         return handle

@@ -16,12 +16,8 @@ class WorkQueue:
         self._max_requests = max_requests
         self._n_requests = 0
 
-    async def run(self, work: Callable[[], Any], before: Callable[[], Any] | None = None) -> Any:
+    async def run(self, work: Callable[[], Any]) -> Any:
         """What `work` returns.
-
-        Args:
-            work: runs in a thread.
-            before: a coroutine function that `work` has to wait for.
 
         Raises:
             MuslinError: too many requests wait already.
@@ -30,8 +26,6 @@ class WorkQueue:
             raise MuslinError("too_many_requests", maximum=self._max_requests)
         self._n_requests += 1
         try:
-            if before:
-                await before()
             return await to_thread.run_sync(work, limiter=self._limiter)
         finally:
             self._n_requests -= 1
