@@ -54,6 +54,8 @@ def test_leaks_between_given_parts_are_said_by_every_command(leaking: Path, tmp_
     assert any(line.startswith("test images that are copies") for line in trained.err.splitlines())
     assert "test images that are copies" in run.report.read_text()
     written = json.loads((run.folder / "evaluation.json").read_text())["targets"]["label"]["reliability"]["leaks"]
+    seen = json.loads((run.folder / "evaluation.json").read_text())["seen_images"]
+    assert seen == {"n": 26, "train": 2, "validation": 0, "set_aside": True}
     assert written["n"] == 0, "the two copies are set aside"
     assert Run(run.folder).record["data"]["split_sizes"]["test"] == 24
 

@@ -167,8 +167,8 @@ def unseen_indices(name: str, roles: Roles) -> Indices:
     return new
 
 
-def without_copies(name: str, parts: Split, digests: ImageDigests) -> tuple[Split, list[Message]]:
-    """`parts` without the validation and test images that are in an earlier set too, and a message for each set.
+def without_copies(name: str, parts: Split, digests: ImageDigests) -> tuple[Split, dict[str, SeenCounts]]:
+    """`parts` without the validation and test images that are in an earlier set too, and per set their counts.
 
     Args:
         name: of the data, for the error.
@@ -178,19 +178,17 @@ def without_copies(name: str, parts: Split, digests: ImageDigests) -> tuple[Spli
         DataError: every image of a set is in an earlier one.
     """
     numbers = digests.view("<u8")[:, 0]
-    messages: list[Message] = []
+    counts: dict[str, SeenCounts] = {}
 
     def unseen(part: str, indices: Indices, validation: Indices) -> Indices:
         is_validation = np.isin(numbers[indices], numbers[validation])
         roles = np.where(is_validation, ImageRole.VALIDATION, ImageRole.NEW).astype(np.int8)
         roles[np.isin(numbers[indices], numbers[parts.train])] = ImageRole.TRAIN
-        if not (n_seen := np.count_nonzero(roles)):
-            return indices
-        messages.append(Message("part_images_set_aside", part=part, n=len(indices), seen=n_seen))
-        return indices[unseen_indices(name, roles)]
+        counts[part] = SeenCounts.of(roles, set_aside=True)
+        return indices[unseen_indices(name, roles)] if roles.any() else indices
 
     validation = unseen("validation", parts.validation, parts.validation[:0])
-    return replace(parts, validation=validation, test=unseen("test", parts.test, validation)), messages
+    return replace(parts, validation=validation, test=unseen("test", parts.test, validation)), counts
 
 
 def _with_roles(part: SelectedPart, roles: Roles | None, unseen: bool) -> SelectedPart:

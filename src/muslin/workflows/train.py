@@ -38,7 +38,7 @@ from muslin.storage.outputs import Output
 from muslin.workflows import run_folder as runs
 from muslin.workflows import time_budget
 from muslin.workflows.run_folder import Run, split_for_recipe
-from muslin.workflows.selected_part import without_copies
+from muslin.workflows.selected_part import SeenCounts, without_copies
 from muslin.workflows.unused_settings import check_settings_used
 
 if TYPE_CHECKING:
@@ -89,11 +89,20 @@ class Callbacks:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What training takes: the readable images, their split and digests, and their features from a frozen backbone."""
+    """What training takes.
+
+    Attributes:
+        dataset: the readable images.
+        split: the parts, without images of an earlier part.
+        digests: of all images.
+        seen: per part how many images were in an earlier one.
+        features: of all images, from a frozen backbone.
+    """
 
     dataset: Dataset
     split: Split
     digests: ImageDigests
+    seen: Mapping[str, SeenCounts]
     features: "Features | None" = None
 
 
@@ -376,7 +385,9 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
     metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
     record |= {"status": "finished", "test": metrics}
     seal(replace(bundle, provenance=provenance | {"test": metrics}), run.model)
-    EvaluationResult("test", evaluations, test).write(Output(run.folder / "evaluation.json", overwrite=True))
+    EvaluationResult("test", evaluations, test, data.seen["test"]).write(
+        Output(run.folder / "evaluation.json", overwrite=True)
+    )
     network, probabilities = bundle.network, output.probabilities
     inputs = ReportInputs(record, network, run.history, dataset, parts, evaluations, probabilities)
     write_reports(run.folder, inputs)
@@ -415,8 +426,11 @@ def prepare_data(
     sets = {part: getattr(parts, part) for part in PARTS}
     messages = copy_messages(dataset, sets, drawn=parts.seed is not None)
     digests = digest_dataset(dataset) if features is None else features.image_digests
-    parts, set_aside = without_copies(dataset.name, parts, digests)
-    return TrainingData(with_fixes(dataset, [*messages, *set_aside], log), parts, digests, features)
+    parts, seen = without_copies(dataset.name, parts, digests)
+    for part, counts in seen.items():
+        if n_seen := counts.train + counts.validation:
+            messages.append(Message("part_images_set_aside", part=part, n=counts.n, seen=n_seen))
+    return TrainingData(with_fixes(dataset, messages, log), parts, digests, seen, features)
 
 
 def _extract_features(
