@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -174,6 +175,15 @@ def test_each_dependency_is_documented_and_no_other():
     page = (ROOT / "docs/explanation/dependencies.md").read_text()
     rows = re.findall(r"^\| ([a-z][\w-]*)(?: [\d.]+)? \|", page, re.MULTILINE)
     assert sorted(set(rows) - {"package"}) == sorted(names)
+
+
+def test_limits_are_those_of_the_code():
+    page = (ROOT / "docs/explanation/limits.md").read_text()
+    rows = re.findall(r"^\| ([\d,]+) \|.*\| `([\w.]+)` \|$", page, re.MULTILINE)
+    assert len(rows) > 30
+    for value, name in rows:
+        module, _, constant = name.rpartition(".")
+        assert f"{getattr(import_module(f'muslin.{module}'), constant):,}" == value, name
 
 
 def test_recipes_are_as_the_tutorial_describes_them():

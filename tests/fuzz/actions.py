@@ -10,7 +10,9 @@ from muslin.data import read
 from muslin.data.dataset import Dataset
 from muslin.data.formats import FORMATS
 from muslin.data.tables import AddedColumn, open_table
+from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.json_document import JsonDocument
+from muslin.data.tables.new_table import NewTable
 from muslin.errors import ImageError, MuslinError
 from muslin.images import decode
 from muslin.messages import LANGUAGES, Message
@@ -66,18 +68,23 @@ def _use_dataset(dataset: Dataset) -> str:
     for target in dataset.targets:
         assert len(dataset.labels[target.name]) == len(dataset)
     _ = dataset.fingerprint
+    for suffix in NewTable.suffixes:
+        table = DatasetTable(dataset, Path("data"), Path(f"written{suffix}"))
+        table.write_with_columns(io.BytesIO(), ADDED, [("hat", 0.98765, ("hat", "dress"))] * len(dataset))
     return f"{len(dataset)} images, {unreadable} unreadable, {len(dataset.fixes)} fixes"
 
 
 def open_as_table(path: Path) -> str:
     """The number of its rows; written with columns, the table has them all again."""
     table = open_table(path)
+    tables = [table]
     if isinstance(table, JsonDocument):  # which is written as a new table
-        table = open_table(path, path.with_name("written.jsonl"))
+        tables = [open_table(path, path.with_name(f"written{suffix}")) for suffix in NewTable.suffixes]
     rows = list(table.rows(table.columns))
     check_messages(table.fixes)
-    written = io.BytesIO()
-    table.write_with_columns(written, ADDED, [("hat", 0.98765, ("hat", "dress"))] * len(rows))
+    for table in tables:
+        table.check_copy()
+        table.write_with_columns(io.BytesIO(), ADDED, [("hat", 0.98765, ("hat", "dress"))] * len(rows))
     return f"{len(rows)} rows of {len(table.columns)} columns"
 
 

@@ -237,6 +237,10 @@ def csv_rows(count: int) -> Files:
     return {"table.csv.gz": gzipped(Repeated(CSV, b"1.jpg,hat\n", count))}
 
 
+def csv_plain_rows(count: int) -> Files:
+    return {"table.csv": CSV + b"".join(b"%d.jpg,hat\n" % i for i in range(count))}
+
+
 def csv_columns(count: int) -> Files:
     line = b"," * count + b"\n"
     return {"table.csv.gz": gzipped(Repeated(b"a," * count + b"\n", b"1.jpg" + line, 100))}
@@ -595,6 +599,7 @@ HOSTILE: dict[str, tuple[Callable[[int], Files], int]] = {
     "csv-empty-lines": (csv_empty_lines, 250_000_000),
     "csv-blank-rows": (csv_blank_rows, 125_000_000),
     "csv-rows": (csv_rows, 25_000_000),
+    "csv-plain-rows": (csv_plain_rows, 250_000),
     "csv-columns": (csv_columns, 2_500_000),
     "csv-named-columns": (csv_named_columns, 1_000_000),
     "csv-long-cells": (csv_long_cells, 250_000_000),

@@ -24,6 +24,7 @@ from muslin.data import read
 from muslin.data.archives import archive_kind
 from muslin.data.dataset import Target
 from muslin.data.formats import detect_format
+from muslin.data.opened_files import opening_once
 from muslin.data.photo_lookup import cell_name
 from muslin.data.photos import Photo
 from muslin.data.registry import DATASETS
@@ -183,7 +184,7 @@ def _plan(model: "str | Path | Predictor", data: str | Path, output: Output, opt
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     policies = predictor.policies(options.precision, options.guarantee)
-    with reading(Path(data), allow_outside=bool(options.read_options.get("allow_outside"))):
+    with opening_once(), reading(Path(data), allow_outside=bool(options.read_options.get("allow_outside"))):
         table, photos = _open_data(data, out, options.read_options, log)
     products, notes = _survey(table, photos)
     taxonomy = Taxonomy({}, {})

@@ -118,7 +118,7 @@ def read_path(
             if unused := [name for name in options.names_set() if name not in row.options]:
                 raise DataError("format_option_unused", path=str(path), format=row.name, options=unused)
             dataset = row.read(path, options, log)
-    except OSError as error:
+    except (OSError, RecursionError, OverflowError, UnicodeError) as error:  # the last three of a reader's libraries
         raise DataError("file_unreadable", path=str(path), reason=reason_of(error)) from error
     from muslin.data.dataset import reading_notes
 
