@@ -18,7 +18,7 @@ from muslin.data.convert import write_csv
 from muslin.data.dataset import pixel_array
 from muslin.data.synthetic import SyntheticDataset
 from muslin.models.bundle import seal
-from small_models import small_bundle
+from small_models import having_seen, small_bundle
 
 COMMANDS = (
     "get",
@@ -40,7 +40,8 @@ COMMANDS = (
 def here(synthetic: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with garments.csv, model.muslin (it counts pixels) and two images."""
     write_csv(replace(synthetic.dataset, name="garments"), tmp_path)
-    seal(small_bundle(), tmp_path / "model.muslin")
+    bundle = small_bundle()
+    seal(having_seen(bundle, bundle.golden_pixels), tmp_path / "model.muslin")
     for name, gray in (("dark.png", 0), ("bright.png", 240)):
         Image.new("L", (8, 8), gray).save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
