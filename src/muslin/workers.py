@@ -112,11 +112,12 @@ class _Process:
         assert self._process.stdin
         assert self._process.stdout
         timer = threading.Timer(max_clock_s, self._process.kill)
+        timer.daemon = True  # an exit need not wait for it
         timer.start()
         try:
             _send(self._process.stdin, params, content)
             found = _receive(self._process.stdout)
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):  # whatever it answers
             found = None
         finally:
             timer.cancel()
