@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import tarfile
 import zipfile
 import zlib
@@ -13,11 +14,12 @@ from xml.etree import ElementTree
 
 import pytest
 import safetensors.numpy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
 
+import muslin
 from muslin.data import read
 from muslin.errors import MuslinError
 from muslin.images import decode
@@ -57,11 +59,19 @@ def test_reason_of_a_parser_quotes_nothing(parser: str, start: bytes) -> None:
         assert piece not in reason
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from([ValueError, OSError, SyntaxError, KeyError]))
 def test_any_text_of_an_exception_keeps_known_words_only(text: str, kind: type[Exception]) -> None:
     shown = reason_of(kind(f"broken file {text}"))
     letters = "".join(c if c.isalnum() else " " for c in shown).lower().split()
     assert all(word.isdigit() or word in {*WORDS, kind.__name__.lower()} or len(word) <= 2 for word in letters)
+
+
+def test_no_message_takes_the_whole_text_of_an_exception() -> None:
+    source = Path(muslin.__file__).parent
+    pattern = re.compile(r"""(?:reason|detail)\s*=\s*(?:str\(\w*err|f["'].*\{\w*err\w*\}|\w+\.strerror or)""")
+    found = {path.name: pattern.findall(path.read_text(encoding="utf-8")) for path in source.rglob("*.py")}
+    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 def test_useful_words_of_libraries_are_kept() -> None:

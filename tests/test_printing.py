@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muslin.cli import main
@@ -35,6 +35,11 @@ anything = st.text(st.characters(codec=None))
 names = anything | st.sampled_from(NASTY) | st.builds("{}{}".format, anything, st.sampled_from(NASTY))
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def steering(printed: str) -> list[str]:
     """The control characters in what was printed, but line ends."""
     return STEERING_CHARACTERS.findall(printed.replace("\n", ""))
@@ -54,6 +59,7 @@ def printed_by(action: Callable[[], Any]) -> str:
     return content.getvalue().decode()
 
 
+@settings(deadline=None)
 @given(names)
 def test_visible_text_is_of_one_line_and_keeps_its_letters(name: str) -> None:
     shown = visible(name)
@@ -62,6 +68,7 @@ def test_visible_text_is_of_one_line_and_keeps_its_letters(name: str) -> None:
     assert (shown == name) == (not STEERING_CHARACTERS.search(name))
 
 
+@settings(deadline=None)
 @given(names)
 def test_sentences_lines_and_tables_show_control_characters(name: str) -> None:
     def action() -> None:
@@ -75,6 +82,17 @@ def test_sentences_lines_and_tables_show_control_characters(name: str) -> None:
     assert steering(printed_by(action)) == []
 
 
+@settings(deadline=None)
+@given(names)
+def test_colours_on_a_terminal_are_the_console_s_own(name: str) -> None:
+    terminal = Terminal()
+    console = console_for(terminal)
+    console.print(name, style="bold red")
+    print_table(console, "f", ("name",), [(name,)])
+    assert steering(re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())) == []
+
+
+@settings(deadline=None)
 @given(names)
 def test_warnings_and_tracebacks_show_control_characters(name: str) -> None:
     def action() -> None:
@@ -93,11 +111,6 @@ def test_standard_streams_have_no_second_exit_and_come_back() -> None:
         assert not hasattr(sys.stderr, "buffer")
         assert isinstance(sys.stdout, VisibleStream)
     assert (sys.stdout, sys.stderr) == before
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_a_progress_bar_shows_control_characters_of_notes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +146,7 @@ def test_command_line_shows_control_characters_of_arguments(
         assert steering(printed_by(action)) == []
 
 
+@settings(deadline=None)
 @given(names, names)
 def test_a_message_is_one_line(path: str, reason: str) -> None:
     error = DataError("file_unreadable", path=path, reason=reason)

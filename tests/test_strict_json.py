@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muslin.strict_json import json_text
@@ -32,6 +32,7 @@ def expected(value: Any) -> Any:
     return [expected(item) for item in value] if isinstance(value, list) else value
 
 
+@settings(deadline=None)
 @given(values, st.booleans(), st.sampled_from([None, 1, 2]))
 def test_any_value_comes_back_with_null_for_nan(value: Any, ascii_only: bool, indent: int | None) -> None:
     text = json_text(value, ascii_only=ascii_only, indent=indent)

@@ -34,9 +34,11 @@ def fetch(url: str, timeout_s: float, max_bytes: int) -> Iterator[bytes]:
                 yield block
     except urllib.error.HTTPError as error:
         error.close()
-        raise DataError("download_refused", url=url, http_status=error.code, reason=str(error.reason)) from error
+        phrase = http.client.responses.get(error.code, "")  # not the server's own, which can be any text
+        raise DataError("download_refused", url=url, http_status=error.code, reason=phrase) from error
     except urllib.error.URLError as error:
-        raise DataError("server_unreachable", url=url, reason=str(error.reason)) from error
+        cause = error.reason if isinstance(error.reason, Exception) else error
+        raise DataError("server_unreachable", url=url, reason=reason_of(cause)) from error
     except (OSError, http.client.HTTPException) as error:
         reason = reason_of(error)
         raise DataError("download_broken", url=url, bytes=count, reason=reason, expected=None) from error
