@@ -145,6 +145,33 @@ def test_a_stop_finishes_what_was_accepted(folder: Path) -> None:
         assert process.wait(WAIT_S) is not None
 
 
+def test_a_second_interrupt_waits_for_nothing(folder: Path) -> None:
+    with studio_process(folder) as (address, process):
+        studio = address.removeprefix("http://")
+        silent = connect(studio)
+        connection, _ = upload_in_two_parts(studio, token_of(studio), b"x" * 1000)
+        with connection, silent:
+            assert get(studio, "/api/models")[0] == 200
+            process.send_signal(signal.SIGINT)
+            assert silent.recv(1) == b""
+            assert process.poll() is None  # it waits for the other half
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            assert "Traceback" not in process.stderr.read()
+
+
+def test_an_upload_that_is_broken_off_prints_nothing(folder: Path) -> None:
+    with studio_process(folder) as (address, process):
+        studio = address.removeprefix("http://")
+        connection, _ = upload_in_two_parts(studio, token_of(studio), b"x" * 1000)
+        assert get(studio, "/api/models")[0] == 200
+        connection.close()
+        assert get(studio, "/api/models")[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
 def test_no_process_is_left_when_the_studio_is_killed(folder: Path) -> None:
     with studio_process(folder) as (address, process):
         studio = address.removeprefix("http://")

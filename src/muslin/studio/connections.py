@@ -1,6 +1,7 @@
 """HTTP connections that cannot wait forever, so that a slow or silent client holds no place and no memory of others."""
 
 import asyncio
+import logging
 import socket
 from typing import Any
 
@@ -31,11 +32,17 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, log: Log) -> None:
         super().__init__(config)
         self._log = log
+        logging.getLogger("uvicorn.error").addFilter(_is_fault)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if count := len(self.server_state.tasks):
             self._log(f"finishing {plural(count, 'request', 'requests')}  (Ctrl-C again ends at once)")
         await super().shutdown(sockets)
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Whether a log record is more than a request that a stop has cancelled."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class Connection(H11Protocol):
