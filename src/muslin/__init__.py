@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from muslin.evaluation import Evaluation
     from muslin.models.predictor import Prediction, Predictor
     from muslin.sklearn import ImageClassifier
+    from muslin.storage.outputs import Output
     from muslin.workflows.audit import audit
     from muslin.workflows.evaluate import EvaluateOptions, evaluate
     from muslin.workflows.run_folder import Run
@@ -33,6 +34,7 @@ _HOMES = {
     "Evaluation": "muslin.evaluation",
     "ImageClassifier": "muslin.sklearn",
     "MuslinError": "muslin.errors",
+    "Output": "muslin.storage.outputs",
     "Prediction": "muslin.models.predictor",
     "Predictor": "muslin.models.predictor",
     "Run": "muslin.workflows.run_folder",
@@ -48,8 +50,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "Dataset", "EvaluateOptions", "Evaluation", "ImageClassifier", "MuslinError", "Prediction", "Predictor", "Run",
-    "Split", "Target", "audit", "convert", "evaluate", "open", "read", "resume", "train",
+    "Dataset", "EvaluateOptions", "Evaluation", "ImageClassifier", "MuslinError", "Output", "Prediction", "Predictor",
+    "Run", "Split", "Target", "audit", "convert", "evaluate", "open", "read", "resume", "train",
 ]  # fmt: skip
 
 

@@ -277,3 +277,11 @@ def test_a_time_budget_refuses_settings_of_length() -> None:
     for name in ("epochs", "max_steps", "min_steps"):
         with refuses("time_budget_and_steps", settings=[name]):
             check_time_budget(60, {name: 5})
+
+
+def test_a_column_of_parts_beside_a_file_for_each_part_is_refused(tmp_path: Path) -> None:
+    rows = "label,split,pixel1,pixel2,pixel3,pixel4\na,train,1,2,3,4\nb,test,5,6,7,8\n"
+    for name in ("train.csv", "test.csv"):
+        (tmp_path / name).write_text(rows)
+    with refuses("format_option_unused", options=["split_column"]):
+        read(tmp_path, split_column="split")

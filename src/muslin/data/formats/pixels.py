@@ -80,6 +80,8 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     files = _files_by_part(path)
     if not files:
         raise DataError("no_part_csv", path=str(path))
+    if options.split_column and len(files) > 1:  # the files are the parts
+        raise DataError("format_option_unused", path=str(path), format="pixels", options=["split_column"])
     parts = {part: _read_file(file, options) for part, file in files.items()}
     labelled = {part: dataset.target() for part, dataset in parts.items() if dataset.targets}
     if labelled and (bare := [files[part] for part in parts if part not in labelled]):
