@@ -10,8 +10,11 @@ from PIL import Image
 
 import muslin
 from command_line import invoke
-from muslin.data.dataset import PARTS
+from muslin.data.dataset import PARTS, Split
+from muslin.errors import DataError
+from muslin.models.seen_images import digest_images
 from muslin.workflows.run_folder import Run
+from muslin.workflows.selected_part import SeenCounts, without_copies
 
 SETTINGS = ("--recipe", "quick", "--epochs", 1, "--set", "batch_size=8", "--set", "image_size=32")
 
@@ -109,3 +112,27 @@ def test_copies_of_photos_without_parts_do_not_leak(leaking: Path, tmp_path: Pat
     for result in (run.folder / "evaluation.json", None):
         text = result.read_text() if result else invoke(capfd, "evaluate", run.folder, whole, "--json").out
         assert json.loads(text)["targets"]["label"]["reliability"]["leaks"]["n"] == 0
+
+
+def test_sets_lose_the_images_of_earlier_sets() -> None:
+    images = np.repeat(np.arange(8, dtype=np.uint8), 4).reshape(8, 2, 2, 1)
+    digests = digest_images(images[[0, 1, 2, 0, 3, 4, 1, 3, 5, 5]])
+    parts = Split(train=np.arange(3), validation=np.arange(3, 6), test=np.arange(6, 10))
+    found, counts = without_copies("shop", parts, digests)
+    assert (found.train.tolist(), found.validation.tolist(), found.test.tolist()) == ([0, 1, 2], [4, 5], [8, 9])
+    assert counts == {
+        "validation": SeenCounts(n=3, train=1, validation=0, set_aside=True),
+        "test": SeenCounts(n=4, train=1, validation=1, set_aside=True),
+    }
+
+
+def test_test_set_of_training_images_is_refused_before_training(leaking: Path, tmp_path: Path) -> None:
+    for file in leaking.glob("test/*/*.png"):
+        file.unlink()
+    for file in leaking.glob("train/*/*.png"):
+        copy(file, leaking / "test" / file.parent.name / file.name)
+    with pytest.raises(DataError) as error:
+        muslin.train(leaking, recipe="quick", out=tmp_path / "run", settings={"batch_size": 8, "image_size": 32})
+    assert error.value.code == "all_images_seen"
+    assert {"n": 24, "train": 24, "validation": 0}.items() <= error.value.params.items()
+    assert not (tmp_path / "run").exists()
