@@ -205,3 +205,11 @@ def test_wrong_number_of_ids_or_classes_is_refused() -> None:
     with pytest.raises(DataError) as error:
         evaluate_multiclass(np.array([0, 0]), np.ones((2, 1)), ("a",))
     assert error.value.code == "class_count"
+
+
+def test_json_of_many_classes_is_without_a_confusion_matrix() -> None:
+    for n, expected in ((500, 500), (501, None)):
+        labels = np.arange(n)
+        metrics = evaluate_multiclass(labels, np.eye(n), [f"class {i}" for i in range(n)]).to_dict()
+        assert (metrics["confusion"] and len(metrics["confusion"])) == expected
+        assert len(metrics["per_class"]) == n

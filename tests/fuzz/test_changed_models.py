@@ -1,13 +1,14 @@
 """Models changed anywhere and sealed again are refused or used; scripts/fuzz tries many more."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from model_properties import check_bundle
-from onnx import ModelProto
+from onnx import ModelProto, helper
 from properties import OF_MODELS
 from valid_models import bundles, sealed, valid_parts, with_new_golden
 from worker import Worker
@@ -76,3 +77,20 @@ def test_graph_of_a_product_without_axes_is_refused() -> None:
     gemm.input[0] = "high"  # a single number
     with refuses("graph_sizes"):
         check_cost(model, (12, 12, 1), 3)
+
+
+def test_graph_of_many_layers_predicts_but_is_not_explained(tmp_path: Path) -> None:
+    """Each layer is traced some dozen times for an explanation."""
+    parts = dict(valid_parts("one target"))
+    model = ModelProto.FromString(parts["model.onnx"])
+    names = ["planes", *(f"r{i}" for i in range(1_000))]
+    nodes = [helper.make_node("Relu", [before], [after]) for before, after in pairwise(names)]
+    before = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*before[:2], *nodes, *before[2:]])
+    (tmp_path / "m.muslin").write_bytes(sealed(with_new_golden(parts | {"model.onnx": model.SerializeToString()})))
+    inspected = InspectedModel.open(tmp_path / "m.muslin")
+    with refuses("layers_unavailable"):
+        _ = inspected.layered
+    assert inspected.error.code == "too_many_layers"
+    assert inspected.predictor.predict_pixels(bundles()["one target"].golden_pixels)["label"].shape == (3, 3)

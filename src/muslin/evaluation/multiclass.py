@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from muslin.messages import plain
 MAX_PAIRS = 20
 MAX_PAIR_EXAMPLES = 12
 MAX_CONFIDENT_ERRORS = 50
+MAX_CONFUSION_CLASSES = 500
+"""Classes up to which JSON holds the confusion matrix, whose cells are the square of their number."""
 SUM_TOLERANCE = 1e-3  # float32 sums of some hundred classes are within 1e-5; half precision within 1e-3
 
 
@@ -137,7 +139,9 @@ class Evaluation:
     reliability: Reliability | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON; `confusion` is None for more than MAX_CONFUSION_CLASSES classes."""
+        if len(self.classes) > MAX_CONFUSION_CLASSES:
+            return dict(plain(asdict(replace(self, confusion=())))) | {"confusion": None}
         return dict(plain(asdict(self)))
 
 

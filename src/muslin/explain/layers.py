@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
-from muslin.errors import ExplanationError, unknown
+from muslin.errors import BundleError, ExplanationError, unknown
 from muslin.explain.graph import Graph, Node, read_graph
 from muslin.explain.image_edits import edge_colour
 from muslin.explain.lazy_property import lazy_property
@@ -29,6 +29,12 @@ VIEWS: tuple[ViewName, ViewName] = ("original", "flipped")
 WEIGHTED = ("Conv", "Gemm")
 """Operators with trained weights that add values up."""
 
+
+MAX_EXPLAINED_LAYERS = 1_000
+"""Results of nodes: each is traced and explained some dozen times. EfficientNet-Lite2 has some 250."""
+
+MAX_EXPLAINED_VALUES = 2**27
+"""Values of all layers for one image, which a trace keeps: 512 MiB."""
 
 MAX_VALUE = 1e15
 """Magnitude of a layer's values that can be explained: float32 holds sums and products of them with weights."""
@@ -179,11 +185,14 @@ class Trace:
         """The operator that makes a layer, with its inputs and its result."""
         graph = self.layered.graph
         node = graph.producers[layer]
-        known = {"pixels": self.pixels[None], **self.values}
+        pixels = {"pixels": self.pixels[None]}  # not joined with the values: that would copy all for each layer
         return Call(
             attributes=node.attributes,
-            inputs=tuple(known[name] if name in known else graph.constants[name] for name in node.inputs),
-            varying=tuple(name in known for name in node.inputs),
+            inputs=tuple(
+                next(known[name] for known in (pixels, self.values, graph.constants) if name in known)
+                for name in node.inputs
+            ),
+            varying=tuple(name in pixels or name in self.values for name in node.inputs),
             output=self.values[layer],
             part=(node.outputs.index(layer), len(node.outputs)),
         )
@@ -196,21 +205,25 @@ def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredMode
         full_graph: the graph in the place of the bundle's own, as after an edit.
 
     Raises:
-        BundleError: the graph cannot be read or run.
+        BundleError: the graph cannot be read or run, or has more layers or values than can be explained.
     """
+    if (values := bundle.cost.values) > MAX_EXPLAINED_VALUES:
+        raise BundleError("graph_cost", "values", found=values, maximum=MAX_EXPLAINED_VALUES)
     rows = _table_rows(bundle.network)
     full_graph = full_graph or read_graph(bundle.model)
+    if (n_layers := len(full_graph.producers)) > MAX_EXPLAINED_LAYERS:
+        raise BundleError("too_many_layers", found=n_layers, maximum=MAX_EXPLAINED_LAYERS)
     dependent = _dependent(full_graph)
     names = list(full_graph.producers)
     opened = session(full_graph.to_bytes(also=names), optimise=False)
     results = run_session(opened, names, {"pixels": bundle.golden_pixels[:1]})
-    values = dict(zip(names, results, strict=True))
-    constant = {n: v for n, v in values.items() if n not in dependent and not n.startswith(FEATURES)}
+    result_of = dict(zip(names, results, strict=True))
+    constant = {n: v for n, v in result_of.items() if n not in dependent and not n.startswith(FEATURES)}
     graph = replace(
         full_graph.with_constants(constant),
         nodes=tuple(node for node in full_graph.nodes if not dependent.isdisjoint(node.outputs)),
     )
-    layers = _layers(graph, {n: v.shape[1:] for n, v in values.items() if n in dependent}, rows)
+    layers = _layers(graph, {n: v.shape[1:] for n, v in result_of.items() if n in dependent}, rows)
     weighted = {t.name: [n for n in graph.path(t.name) if graph.producers[n].op in WEIGHTED] for t in bundle.targets}
     scores = {target: names[0] for target, names in weighted.items() if names}
     unsupported = _unsupported_parts(bundle, layers, scores)
