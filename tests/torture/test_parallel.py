@@ -17,11 +17,11 @@ def training_job(inputs: Inputs, folder: Path, *words: object) -> Job:
     return Job(["train", *words, "--json"], folder, environment, constants=SMALL_BLOCKS)
 
 
-def models(jobs: list[Running]) -> list[bytes]:
-    """The models of trainings that all succeeded, in runs of their own."""
+def models(jobs: list[Running], folder: Path) -> list[bytes]:
+    """The models of trainings in `folder` that all succeeded, in runs of their own."""
     ended = [job.wait() for job in jobs]
     assert [one.code for one in ended] == [0] * len(jobs), ended
-    paths = [Path(json.loads(one.out)["model"]) for one in ended]
+    paths = [folder / json.loads(one.out)["model"] for one in ended]
     assert len(set(paths)) == len(jobs)
     return [path.read_bytes() for path in paths]
 
@@ -31,12 +31,12 @@ def test_trainings_share_one_feature_cache(server, inputs, tmp_path):
     jobs = [
         server.start(training_job(inputs, tmp_path, *words, "--out", tmp_path / f"run {i}")) for i in range(AT_ONCE)
     ]
-    trained = models(jobs)
+    trained = models(jobs, tmp_path)
     features = list((tmp_path / "cache/muslin/features").rglob("*.safetensors"))
     assert features
     assert not list(tmp_path.rglob(".*.part"))
     again = training_job(inputs, tmp_path, *words, "--out", tmp_path / "again")
-    assert len({weights_of(model, tmp_path) for model in [*trained, *models([server.start(again)])]}) == 1
+    assert len({weights_of(model, tmp_path) for model in [*trained, *models([server.start(again)], tmp_path)]}) == 1
     assert list((tmp_path / "cache/muslin/features").rglob("*.safetensors")) == features, "nothing was extracted again"
 
 
@@ -49,7 +49,7 @@ def weights_of(model: bytes, folder: Path) -> bytes:
 
 def test_trainings_of_the_same_second_have_runs_of_their_own(server, inputs, tmp_path):
     words = [inputs.garments, *SGD, "--epochs", "1"]
-    models([server.start(training_job(inputs, tmp_path, *words)) for _ in range(AT_ONCE)])
+    models([server.start(training_job(inputs, tmp_path, *words)) for _ in range(AT_ONCE)], tmp_path)
     assert len(list((tmp_path / "runs").iterdir())) == AT_ONCE
 
 

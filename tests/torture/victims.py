@@ -53,7 +53,8 @@ def training(inputs: Inputs, kind: str) -> Victim:
         words_next = ["train", "--resume", run, "--json"]
         if not (run / "run.json").exists():
             words_next = ["train", getattr(inputs, data), *words, "--out", run, "--json"]
-        return Job(words_next, folder, inputs.environment(folder / "cache"), constants=SMALL_BLOCKS)
+        constants = {name: value for name, value in SMALL_BLOCKS.items() if kind == "sgd" or "loop" not in name}
+        return Job(words_next, folder, inputs.environment(folder / "cache"), constants=constants)
 
     def check(folder: Path) -> None:
         Watch(folder / "run").look()

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from muslin.data.tables.cells import Row
 from muslin.errors import DataError, StorageError
@@ -43,9 +43,8 @@ class Journal:
             StorageError: it cannot be written, is no file of this user's, or another process uses it.
         """
         self.path = path
-        self._file = open_side_file(path)
+        self._file = _open_locked(path)
         try:
-            lock(self._file.fileno(), path, "journal_locked")
             self.count, end, old_inputs = _read_valid_lines(self._file, path)
             if old_inputs is not None and self.count:
                 if not resume:
@@ -104,6 +103,20 @@ class Journal:
             if time.monotonic() - self._synced > SYNC_S:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
+
+
+def _open_locked(path: Path) -> BinaryIO:
+    """The file at `path`, locked. The job that had it before can have removed it between the opening and the lock."""
+    while True:
+        file = open_side_file(path)
+        try:
+            lock(file.fileno(), path, "journal_locked")
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 def _read_valid_lines(file: Any, path: Path) -> tuple[int, int, Any]:

@@ -116,6 +116,7 @@ def tag(
     for note in job.notes:
         log(note)
     with Journal(job.out.with_name(job.out.name + JOURNAL_SUFFIX), job.inputs, resume=options.resume) as journal:
+        _check_output_again(job, journal)
         resumed = journal.count
         for block in _predict_rows(job, journal.count):
             journal.add(block)
@@ -203,6 +204,16 @@ def _plan(model: "str | Path | Predictor", data: str | Path, output: Output, opt
     notes += [note for policy in policies.values() for note in policy.unsupported]
     _check_photos(output, table, photos)
     return _Job(output, options, predictor, policies, table, photos, products, taxonomy, columns, tuple(notes))
+
+
+def _check_output_again(job: _Job, journal: Journal) -> None:
+    """Refuse an output that another job has written since the plan was made; its journal was removed then."""
+    if not job.options.resume:
+        try:
+            job.output.check()
+        except StorageError:
+            journal.remove()
+            raise
 
 
 def _predict_rows(job: _Job, done: int) -> Iterator[list[Row]]:
