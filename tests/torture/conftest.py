@@ -22,8 +22,8 @@ def server() -> Iterator[ForkServer]:
 
 
 @pytest.fixture(scope="session")
-def inputs(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
-    return make_inputs(server, tmp_path_factory.mktemp("inputs"))
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fork_server import Job
-from inputs import SMALL_BLOCKS, Inputs
+from inputs import Inputs
 
 from idx_files import images_file, labels_file, put
 from muslin.data.synthetic import make_garments
@@ -43,7 +43,7 @@ def serving_dataset(folder: Path) -> Iterator[dict[str, Any]]:
 
 def download_job(inputs: Inputs, tiny: dict[str, Any], folder: Path, *words: object) -> Job:
     """`muslin get` into a cache in `folder`."""
-    constants = {**SMALL_BLOCKS, "muslin.storage.download:BLOCK_BYTES": 2048}
+    constants = {"muslin.storage.download:BLOCK_BYTES": 2048}
     environment = inputs.environment(folder / "cache")
     return Job(["get", "tiny", *words, "--json"], folder, environment, datasets=[tiny], constants=constants)
 

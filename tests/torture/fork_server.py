@@ -47,7 +47,7 @@ class Job:
         environment: variables that differ from the server's.
         limits: resource limits by their name in `resource`, such as `RLIMIT_FSIZE`.
         datasets: data sets to register: fields of `RegisteredDataset` that differ from those of Fashion-MNIST.
-        constants: values for constants, by `module:NAME`.
+        constants: values for constants, by `module:NAME`, and results for functions.
     """
 
     words: Sequence[object]
@@ -219,7 +219,9 @@ def _become(job: dict[str, Any], out: int, err: int) -> None:
             registry.DATASETS[row.name] = row
         for place, value in job["constants"].items():
             module, _, name = place.partition(":")
-            setattr(importlib.import_module(module), name, value)
+            old = getattr(importlib.import_module(module), name)
+            new = (lambda *_, value=value: value) if callable(old) else value
+            setattr(importlib.import_module(module), name, new)
         for name, limit in job["limits"].items():
             resource.setrlimit(getattr(resource, name), (limit, limit))
         sys.argv = ["muslin", *job["words"]]

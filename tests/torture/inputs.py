@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +10,13 @@ import numpy as np
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fork_server import ForkServer, Job
 from PIL import Image
 
 from muslin.data.convert import write_csv
 from muslin.data.synthetic import make_garments
+from muslin.data.writers.csv import write_images
 from muslin.models.bundle import seal
-from small_models import SIDE, small_bundle
+from small_models import LABEL, SIDE, convolving_bundle, small_bundle
 
 PRODUCTS = 300
 
@@ -26,12 +25,15 @@ BACKBONE = ["--set", "network=efficientnet-lite0", "--set", "weights=random", "-
 LINEAR_PROBE = ["--recipe", "photo", *BACKBONE]
 FINE_TUNE = ["--recipe", "photo-tuned", *BACKBONE, "--set", "batch_size=8", "--set", "frozen_blocks=12"]
 
-SMALL_BLOCKS = {
+TRAINING_CONSTANTS = {
     "muslin.learn.features:CACHE_FILE_ROWS": 4,
     "muslin.learn.training_loop:CHECKPOINT_EVERY_S": 0.05,
-    "muslin.workflows.tag:CHUNK": 16,
+    "muslin.learn.torch_setup:_faster_precision": "float32",
 }
-"""Work is kept more often than usual, so that little data are enough to be killed while they are written."""
+"""Work is kept more often than usual, so that little data are enough to be killed while they are written; and no
+training measures the machine, which takes a second and can end differently on a busy one."""
+
+TAGGING_CONSTANTS = {"muslin.workflows.tag:CHUNK": 16}
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,9 @@ class Inputs:
     Attributes:
         garments: CSV of 120 drawn images of 28×28 pixels.
         photos: 24 photos of three classes in folders.
-        model: of the photos' pixels, by hand.
-        run, other_run: finished runs on the garments.
+        model, other_model: for images of 8×8 pixels, by hand.
+        labelled: CSV of such images with their labels.
         catalogues: per suffix a table of PRODUCTS products, whose photos lie in `images` beside it.
-        cache: muslin's cache with the settings that were measured on this machine.
     """
 
     folder: Path
@@ -52,22 +53,19 @@ class Inputs:
     garments = property(lambda self: self.folder / "garments.csv")
     photos = property(lambda self: self.folder / "photos")
     model = property(lambda self: self.folder / "model.muslin")
-    run = property(lambda self: self.folder / "run")
-    other_run = property(lambda self: self.folder / "other run")
-    cache = property(lambda self: self.folder / "cache")
+    other_model = property(lambda self: self.folder / "other.muslin")
+    labelled = property(lambda self: self.folder / "labelled.csv")
 
     def catalogue(self, suffix: str) -> Path:
         return self.folder / f"catalogue.{suffix}"
 
     def environment(self, cache: Path) -> Mapping[str, str]:
-        """The environment with its own cache folder, in which only the measured settings are."""
-        (cache / "muslin").mkdir(parents=True, exist_ok=True)
-        if not (cache / "muslin/compute.json").exists() and (self.cache / "muslin/compute.json").exists():
-            shutil.copy(self.cache / "muslin/compute.json", cache / "muslin")
+        """Variables with which a command keeps all its own files in `cache`."""
+        cache.mkdir(parents=True, exist_ok=True)
         return {"XDG_CACHE_HOME": str(cache), "HOME": str(cache), "TMPDIR": str(cache)}
 
 
-def make_inputs(server: ForkServer, folder: Path) -> Inputs:
+def make_inputs(folder: Path) -> Inputs:
     """Write them all into `folder`."""
     inputs = Inputs(folder)
     write_csv(replace(make_garments(120, seed=3).dataset, name="garments"), folder)
@@ -76,13 +74,17 @@ def make_inputs(server: ForkServer, folder: Path) -> Inputs:
         path = inputs.photos / ("train" if number < 18 else "test") / f"{label % 3}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
-    seal(small_bundle(), inputs.model)
+    _write_models(inputs)
     _write_catalogues(inputs)
-    for run, epochs in ((inputs.run, 2), (inputs.other_run, 1)):
-        words = ["train", inputs.garments, *SGD, "--epochs", epochs, "--out", run]
-        trained = server.run(Job(words, folder, inputs.environment(inputs.cache)))
-        assert trained.code == 0, trained
     return inputs
+
+
+def _write_models(inputs: Inputs) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (60, SIDE, SIDE, 1)).astype(np.uint8)
+    seal(small_bundle(), inputs.model)
+    seal(convolving_bundle(random.normal(size=(4, 1, 3, 3)).astype(np.float32), pixels[:3]), inputs.other_model)
+    write_images(pixels, [LABEL.classes[i % 3] for i in range(len(pixels))], inputs.labelled)
 
 
 def _write_catalogues(inputs: Inputs) -> None:

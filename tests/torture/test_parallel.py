@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from downloads import cached_files, download_job
 from fork_server import Job, Running
-from inputs import LINEAR_PROBE, SGD, SMALL_BLOCKS, Inputs
+from inputs import LINEAR_PROBE, SGD, TAGGING_CONSTANTS, TRAINING_CONSTANTS, Inputs
 
 AT_ONCE = 3
 
 
 def training_job(inputs: Inputs, folder: Path, *words: object) -> Job:
     environment = inputs.environment(folder / "cache")
-    return Job(["train", *words, "--json"], folder, environment, constants=SMALL_BLOCKS)
+    return Job(["train", *words, "--json"], folder, environment, constants=TRAINING_CONSTANTS)
 
 
 def models(jobs: list[Running], folder: Path) -> list[bytes]:
@@ -63,7 +63,7 @@ def test_of_trainings_into_one_folder_one_is_done(server, inputs, tmp_path):
 
 def test_of_jobs_with_one_output_one_is_done(server, inputs, tmp_path):
     words = ["tag", inputs.model, inputs.catalogue("csv"), "--images", inputs.folder / "images", "-o", "tagged.csv"]
-    job = Job([*words, "--json"], tmp_path, inputs.environment(tmp_path / "cache"), constants=SMALL_BLOCKS)
+    job = Job([*words, "--json"], tmp_path, inputs.environment(tmp_path / "cache"), constants=TAGGING_CONSTANTS)
     ended = [running.wait() for running in [server.start(job) for _ in range(AT_ONCE)]]
     refused = [one.error["code"] for one in ended if one.code]
     assert len(refused) < AT_ONCE, ended

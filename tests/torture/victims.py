@@ -10,7 +10,7 @@ from typing import Any
 
 from downloads import cached_files, download_job
 from fork_server import Job
-from inputs import FINE_TUNE, LINEAR_PROBE, PRODUCTS, SGD, SMALL_BLOCKS, Inputs
+from inputs import FINE_TUNE, LINEAR_PROBE, PRODUCTS, SGD, TAGGING_CONSTANTS, TRAINING_CONSTANTS, Inputs
 from safetensors.numpy import load, load_file
 
 from muslin.data.tables import open_table
@@ -53,7 +53,9 @@ def training(inputs: Inputs, kind: str) -> Victim:
         words_next = ["train", "--resume", run, "--json"]
         if not (run / "run.json").exists():
             words_next = ["train", getattr(inputs, data), *words, "--out", run, "--json"]
-        constants = {name: value for name, value in SMALL_BLOCKS.items() if kind == "sgd" or "loop" not in name}
+        constants = dict(TRAINING_CONSTANTS)
+        if kind != "sgd":  # a backbone's checkpoint is too large to be written so often
+            del constants["muslin.learn.training_loop:CHECKPOINT_EVERY_S"]
         return Job(words_next, folder, inputs.environment(folder / "cache"), constants=constants)
 
     def check(folder: Path) -> None:
@@ -99,7 +101,7 @@ def tagging(inputs: Inputs, suffix: str) -> Victim:
 
     def job(folder: Path) -> Job:
         words = ["tag", inputs.model, catalogue, "--images", inputs.folder / "images", "-o", name, "--resume"]
-        return Job([*words, "--json"], folder, inputs.environment(folder / "cache"), constants=SMALL_BLOCKS)
+        return Job([*words, "--json"], folder, inputs.environment(folder / "cache"), constants=TAGGING_CONSTANTS)
 
     def outcome(folder: Path) -> bytes:
         assert not (folder / f"{name}.partial").exists()
@@ -121,11 +123,11 @@ def download(inputs: Inputs, tiny: dict[str, Any], *words: object) -> Victim:
 
 
 WRITERS = {
-    "evaluate": ["evaluate", "RUN", "GARMENTS", "-o", "metrics.json"],
+    "evaluate": ["evaluate", "MODEL", "LABELLED", "-o", "metrics.json"],
     "look": ["look", "GARMENTS", "-o", "sheet.png"],
     "audit": ["audit", "GARMENTS", "--check", "identical", "-o", "audit"],
-    "explain": ["explain", "RUN", "PHOTO", "-o", "page.html"],
-    "compare": ["compare", "RUN", "OTHER", "GARMENTS", "--split", "all", "-o", "sheet.png"],
+    "explain": ["explain", "OTHER", "PHOTO", "-o", "page.html"],
+    "compare": ["compare", "MODEL", "OTHER", "LABELLED", "--split", "all", "-o", "sheet.png"],
     "folders": ["convert", "GARMENTS", "out", "--to", "folders"],
     "csv": ["convert", "GARMENTS", "out", "--to", "csv"],
     "idx": ["convert", "GARMENTS", "out", "--to", "idx"],
@@ -136,7 +138,7 @@ WRITERS = {
 
 def writer(inputs: Inputs, kind: str) -> Victim:
     places = {
-        "RUN": inputs.run, "OTHER": inputs.other_run, "GARMENTS": inputs.garments,
+        "MODEL": inputs.model, "OTHER": inputs.other_model, "LABELLED": inputs.labelled, "GARMENTS": inputs.garments,
         "PHOTO": next(inputs.photos.rglob("*.png")),
     }  # fmt: skip
     words = [places.get(word, word) for word in WRITERS[kind]]
