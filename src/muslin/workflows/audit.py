@@ -3,8 +3,9 @@
 `data.audit` finds faults, networks of `learn` check the labels, `reporting` makes the page.
 """
 
+import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -222,13 +223,22 @@ def _write_audit(files: Mapping[str, Output], dataset: Dataset, result: "Audit")
     parts = np.full(len(dataset), "") if dataset.parts is None else dataset.parts
     names = [(str(part), str(id_)) for part, id_ in zip(parts, dataset.ids, strict=True)]
     excluded = result.exclusions
-    exclusions.write_exclusions(
-        files["exclude.csv"],
-        ("part", "id", "findings"),
-        ((*names[i], "; ".join(kinds)) for i, kinds in excluded.items()),
-    )
+    suggested = ((*names[i], "; ".join(kinds)) for i, kinds in excluded.items())
     clean = (name for i, name in enumerate(names) if i not in excluded)
-    exclusions.write_exclusions(files["clean.csv"], ("part", "id"), clean)
-    write_audit_page(files["audit.html"], dataset, result)
-    # last, because it marks the audit as complete
-    files["audit.json"].write(json_text(result.to_dict(), indent=1) + "\n")
+    writers: dict[str, Callable[[Output], object]] = {
+        "exclude.csv": lambda file: exclusions.write_exclusions(file, ("part", "id", "findings"), suggested),
+        "clean.csv": lambda file: exclusions.write_exclusions(file, ("part", "id"), clean),
+        "audit.html": lambda file: write_audit_page(file, dataset, result),
+        # last, because it marks the audit as complete
+        "audit.json": lambda file: file.write(json_text(result.to_dict(), indent=1) + "\n"),
+    }
+    new: list[Path] = []
+    try:
+        for name, write in writers.items():
+            is_new = not os.path.lexists(files[name].path)
+            write(files[name])
+            new += [files[name].path] if is_new else []
+    except BaseException:  # such as a full disk: else the next attempt would find them in its way
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
