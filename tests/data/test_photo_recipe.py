@@ -49,7 +49,12 @@ def test_second_training_takes_features_from_the_cache(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (photos / "train/hat/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
-    first = muslin.train(photos, recipe="photo", out=tmp_path / "one", settings=SMALL)
+    logged: list[Any] = []
+    first = muslin.train(photos, recipe="photo", out=tmp_path / "one", settings=SMALL, log=logged.append)
+    fitted = {note.code: note.params for note in logged if getattr(note, "code", "").startswith("linear_probe")}
+    code = "linear_probe_converged" if first.history[-1]["converged"] else "linear_probe_not_converged"
+    assert fitted == {code: {"epochs": len(first.history), "max_epochs": 20}}
+    assert first.record["epochs"] == len(first.history)
     assert [photo["name"] for photo in first.record["data"]["unreadable"]] == ["train/hat/broken.jpg"]
     assert first.record["data"]["split_sizes"]["train"] == 27
     assert first.record["images_seen"] is None, "the linear probe sees only features"

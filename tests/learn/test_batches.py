@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from muslin.learn.batches import epoch_batches, steps_per_epoch, total_images_seen, total_steps
+from muslin.learn.batches import epoch_batches, images_seen, steps_per_epoch, total_epochs, total_steps
 from muslin.learn.recipes import recipe
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (103, 16, 16, 3), dtype=np.uint8)
@@ -84,4 +84,5 @@ def test_images_seen_are_those_of_all_steps(max_steps):
     r = recipe("quick", epochs=3, batch_size=20, max_steps=max_steps)
     images = np.zeros((93, 4, 4, 1), np.uint8)
     counts = [len(indices) for epoch in range(3) for _, indices, _ in epoch_batches(images, r, seed=0, epoch=epoch)]
-    assert sum(counts[: total_steps(93, r)]) == total_images_seen(93, r)
+    assert sum(counts[: total_steps(93, r)]) == images_seen(93, r, total_steps(93, r))
+    assert total_epochs(93, r) == len(range(0, total_steps(93, r), steps_per_epoch(93, r)))

@@ -24,7 +24,7 @@ from muslin.reporting.report import insights
 from muslin.reporting.report.multi_target import write_reports
 from muslin.reporting.report.report import ReportInputs, write_target_report
 from muslin.reporting.terminal.reliability import print_reliability
-from muslin.text import percent
+from muslin.text import interval_text, percent, plural
 
 FILES = {
     *("report.html", "class_counts.svg", "network.svg", "learning_curves.svg", "class_metrics.svg"),
@@ -92,7 +92,8 @@ def test_report_shows_decisions_and_coverage(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"risk_coverage.svg"}
     accepted = found.at_target
     assert accepted.coverage > 0
-    assert f"accepts {percent(accepted.coverage)} of the test images on its own" in page.text
+    counts = f"accepts {accepted.decisions[0].n} of {plural(found.n, 'test image')} on its own"
+    assert f"{counts}: {percent(accepted.coverage)} ({interval_text(accepted.coverage_interval)})" in page.text
     assert any(attributes.get("href") == "#reliability" for _, attributes in page.elements)
     assert ("accuracy is below the precision target" in page.text) == bool(found.missed_targets)
     none = measure_reliability(target, Predictions(labels, raw, raw), None)
@@ -111,11 +112,11 @@ def test_missed_precision_target_is_on_page_and_terminal(tmp_path: Path) -> None
     row = found.at_target
     accepted = replace(row.decisions[0], n=50, accuracy=0.97, accuracy_interval=(0.9, 0.99))
     missed = replace(found, selective=(replace(row, decisions=(accepted, *row.decisions[1:])),))
-    assert missed.missed_targets == ((0.98, 0.97),)
+    assert [row.precision_target for row in missed.missed_targets] == [0.98]
     text = _page(_with_reliability(small, missed), tmp_path).text.replace("\u00a0", " ")
-    assert "below the precision target at 98 %: 97.0 %." in text
+    assert "below the precision target at 98 %: 97.0 % of 50 (90.0 to 99.0 %)." in text
     print_reliability(missed, file=(out := io.StringIO()))
-    assert "97.0 %" in out.getvalue()
+    assert "of 50, 97.0 % (90.0–99.0) are correct" in out.getvalue()
 
 
 def test_report_has_every_section_and_a_file_per_drawing(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from muslin.data.convert import convert
 from muslin.data.dataset import Target
 from muslin.data.tables import open_table
 from muslin.errors import DataError, StoppedError, StorageError
+from muslin.evaluation.intervals import wilson_interval
 from muslin.evaluation.selective import CalibrationData
 from muslin.models.bundle import seal
 from muslin.models.predictor import CHUNK
@@ -127,11 +128,14 @@ def test_only_confident_tags_are_accepted_under_a_guarantee(shop: Path) -> None:
     assert result.decisions == {"label": {"accept": 1, "review": 1}}
     assert result.unreadable == 2
     guarantee = result.guarantees["label"]
-    assert guarantee.min_precision == 0.9 <= guarantee.expected_precision <= 1
+    assert guarantee.min_precision == 0.9 <= guarantee.precision <= 1
+    assert guarantee.precision == guarantee.correct / guarantee.n
+    assert guarantee.interval == wilson_interval(guarantee.correct, guarantee.n)
     assert (guarantee.scope, guarantee.confidence_level) == ("overall", 0.95)
     summary = tagging_summary(result)
     assert summary.startswith("4 products: 1 accepted (")
-    assert "at least 90.0 % with 95 % confidence" in summary
+    assert "at least 90.0 % correct with 95 % confidence" in summary
+    assert f"on validation images {guarantee.correct:,} of {guarantee.n:,} were correct, 95 % interval" in summary
     black, _, white, *_ = rows(shop / "out.csv")
     assert (white["tag"], white["decision"], white["prediction_set"]) == ("Bag", "accept", "")
     assert black["decision"] == "review"

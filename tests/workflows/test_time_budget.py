@@ -103,8 +103,15 @@ def test_time_budget_too_short_leaves_no_run(fashion_slice, tmp_path):
 def test_run_ends_after_max_steps(synthetic, tmp_path):
     import muslin
 
-    settings = {"epochs": 3, "max_steps": 5, "batch_size": 40}
-    done = muslin.train(synthetic.dataset, recipe="quick", out=tmp_path / "run", settings=settings)
+    settings = {"epochs": 50, "max_steps": 5, "batch_size": 40}
+    reports, logged = [], []
+    done = muslin.train(
+        synthetic.dataset, recipe="quick", out=tmp_path / "run", settings=settings, on_progress=reports.append,
+        log=logged.append,
+    )  # fmt: skip
+    assert {report.epochs for report in reports} == {done.record["epochs"]} == {len(done.history)} == {2}
+    assert [report.step for report in reports] == [1, 2, 3, 4, 1]
+    assert {note.code for note in logged} == {"validation_too_small"}
     assert [row["learning_rate"] for row in done.history][-1] < recipe("quick").learning_rate / 4
     assert total_steps(200, recipe("quick", **settings)) == 5
     assert done.record["images_seen"] == 133 + 40, "one epoch of 133 images, and one step"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from muslin.evaluation.intervals import Interval
 from muslin.evaluation.selective import CONFIDENCE_LEVEL
 from muslin.messages import plain
 
@@ -14,13 +15,17 @@ class PrecisionGuarantee:
     """How many of the accepted tags of one target are correct.
 
     Attributes:
-        expected_precision: the precision on the model's validation images.
+        n, correct: the model's validation images of which it would accept the tags, and the correct ones of them.
+        precision, interval: their share, with its 95 % interval.
         min_precision: the precision at least, with confidence `confidence_level`.
         scope: `overall` or `per-class`.
         confidence_level: 0.95.
     """
 
-    expected_precision: float
+    n: int
+    correct: int
+    precision: float
+    interval: Interval
     min_precision: float
     scope: str
     confidence_level: float = CONFIDENCE_LEVEL

@@ -22,6 +22,7 @@ from muslin.evaluation.intervals import (
 )
 from muslin.evaluation.metrics import CalibrationMetrics, Labels, calibration_metrics
 from muslin.evaluation.selective import (
+    ACCEPT,
     DECISIONS,
     DEFAULT_PRECISION,
     REVIEW,
@@ -58,7 +59,7 @@ class SelectiveMetrics:
 
     Attributes:
         precision_target: in 0..1.
-        coverage: share of all images whose prediction is accepted.
+        coverage: share of all images whose prediction is accepted, with its 95 % interval.
         decisions: accept, review and out of scope.
         set_coverage: share of the prediction sets, of images in review, that hold the true class (multilabel: mean
             share of the true labels in the set); None without such images.
@@ -69,6 +70,7 @@ class SelectiveMetrics:
 
     precision_target: float
     coverage: float
+    coverage_interval: Interval
     decisions: tuple[DecisionMetrics, ...]
     set_coverage: float | None
     set_coverage_interval: Interval
@@ -154,10 +156,10 @@ class Reliability:
         return next(row for row in self.selective if row.precision_target == self.precision_target)
 
     @property
-    def missed_targets(self) -> tuple[tuple[float, float], ...]:
-        """(precision target, accuracy) where accepted predictions miss the target, to 0.1 %."""
-        rows = ((row.precision_target, row.decisions[0].accuracy) for row in self.selective)
-        return tuple((p, accuracy) for p, accuracy in rows if accuracy is not None and round(accuracy, 3) < p)
+    def missed_targets(self) -> tuple[SelectiveMetrics, ...]:
+        """The rows of `selective` whose accepted predictions miss the precision target, to 0.1 %."""
+        rows = ((row, row.decisions[0].accuracy) for row in self.selective)
+        return tuple(row for row, share in rows if share is not None and round(share, 3) < row.precision_target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,6 +269,7 @@ def _selective_metrics(
     return SelectiveMetrics(
         policy.precision_target,
         decisions[0].n / len(correct),
+        mean_with_interval((decided.decisions == ACCEPT).astype(np.float64), images.groups)[1],
         tuple(decisions),
         *mean_with_interval(in_set, images.groups, review),
         float(decided.prediction_sets[review].sum(axis=1).mean()) if review.any() else None,

@@ -101,8 +101,8 @@ class AcceptancePolicy:
             where none is accepted.
         set_threshold: the minimum probability of a class in the prediction set of an image for review.
         label_thresholds: see `muslin.evaluation.thresholds`.
-        expected_precision: of the accepted predictions on the validation images; None where none is accepted.
-        expected_coverage: share of the validation images whose prediction is accepted.
+        n: validation images that the thresholds rest on.
+        accepted, correct: of their predictions those accepted, and the correct ones among these.
         unsupported: a message for each guarantee that the validation images do not support.
     """
 
@@ -111,9 +111,20 @@ class AcceptancePolicy:
     accept_thresholds: NDArray[np.float64]
     set_threshold: float
     label_thresholds: tuple[float, ...]
-    expected_precision: float | None = None
-    expected_coverage: float = 0.0
+    n: int = 0
+    accepted: int = 0
+    correct: int = 0
     unsupported: tuple[Message, ...] = ()
+
+    @property
+    def expected_precision(self) -> float | None:
+        """The precision of the accepted predictions on the validation images; None where none is accepted."""
+        return self.correct / self.accepted if self.accepted else None
+
+    @property
+    def expected_coverage(self) -> float:
+        """The share of the validation images whose prediction is accepted."""
+        return self.accepted / self.n if self.n else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,8 +249,7 @@ def accept_threshold(confidence: NDArray[np.floating[Any]], correct: NDArray[np.
     if n == 0:
         return np.inf
     ranks = np.unique(np.linspace(0, n, min(_MAX_TESTS, n) + 1).round().astype(int)[1:])
-    # images, all correct, that can prove `precision`
-    min_n = np.log(1 - CONFIDENCE_LEVEL) / np.log(precision)
+    min_n = np.log(1 - CONFIDENCE_LEVEL) / np.log(precision)  # as in `images_needed`
     # With too few images to divide the 5 % among several starts: one, where it has a chance
     begin = [fraction * n for fraction in _START_FRACTIONS] if n >= 4 * min_n else [min(max(n / 2, min_n), n)]
     starts = [int(np.searchsorted(ranks, rank)) for rank in begin]
@@ -257,6 +267,15 @@ def accept_threshold(confidence: NDArray[np.floating[Any]], correct: NDArray[np.
         else:
             level = 0.0
     return best
+
+
+def images_needed(precision: float) -> int:
+    """The number of predictions, all of them correct, that can prove `precision`; fewer cannot.
+
+    >>> images_needed(0.98)
+    149
+    """
+    return int(np.ceil(np.log(1 - CONFIDENCE_LEVEL) / np.log(precision)))
 
 
 def binomial_tail(successes: int, n: int, probability: float) -> float:
@@ -334,8 +353,9 @@ def acceptance_policy(
     return replace(
         policy,
         set_threshold=conformal_threshold(of_true[~np.isnan(of_true)]),
-        expected_precision=float(correct[accepted].mean()) if accepted.any() else None,
-        expected_coverage=float(accepted.sum() / len(data)),
+        n=len(data),
+        accepted=int(accepted.sum()),
+        correct=int(correct[accepted].sum()),
         unsupported=tuple(unsupported),
     )
 

@@ -3,6 +3,7 @@
 Every draw is a function of (seed, purpose, epoch, step), so a resumed run draws the same without a generator's state.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Literal, get_args
 
@@ -45,9 +46,14 @@ def total_steps(count: int, recipe: SGDRecipe) -> int:
     return min(steps, recipe.max_steps) if recipe.max_steps else steps
 
 
-def total_images_seen(count: int, recipe: SGDRecipe) -> int:
-    """Images of all steps of a whole training on `count` images, one as often as it is seen."""
-    epochs, rest = divmod(total_steps(count, recipe), steps_per_epoch(count, recipe))
+def total_epochs(count: int, recipe: SGDRecipe) -> int:
+    """Epochs of a whole training on `count` images; `max_steps` can end it in the middle of one."""
+    return math.ceil(total_steps(count, recipe) / steps_per_epoch(count, recipe))
+
+
+def images_seen(count: int, recipe: SGDRecipe, steps: int) -> int:
+    """Images of the first `steps` steps of a training on `count` images, one as often as it is seen."""
+    epochs, rest = divmod(steps, steps_per_epoch(count, recipe))
     return epochs * count + rest * recipe.batch_size
 
 

@@ -17,7 +17,14 @@ from torch import Tensor
 from muslin.data.dataset import Split
 from muslin.errors import StoppedError
 from muslin.learn.features import Features
-from muslin.learn.losses import class_weights, compute_loss, count_correct, count_labelled, mean_accuracy
+from muslin.learn.losses import (
+    class_weights,
+    compute_loss,
+    count_correct,
+    count_labelled,
+    labelled_images,
+    mean_accuracy,
+)
 from muslin.learn.modules import Net
 from muslin.learn.networks import head_name
 from muslin.learn.recipes import LinearProbeRecipe
@@ -39,8 +46,9 @@ def fit_linear_heads(
     """Fit the heads of `net` to the training images; returns the history, one row per L-BFGS iteration.
 
     Minimises `compute_loss` plus `weight_decay` / 2 times the squared weights, on features standardised to mean 0 and
-    standard deviation 1. Ends when the loss no longer changes, or after `epochs` iterations. The same features give
-    the same heads, bit for bit. The history's time includes the extraction of the features.
+    standard deviation 1. Ends when the loss no longer changes, or after `epochs` iterations; the last row's `converged`
+    says which. The same features give the same heads, bit for bit. The history's time includes the extraction of the
+    features.
 
     Args:
         features: of all samples, in the order of `labels` and of `split`'s indices.
@@ -54,13 +62,14 @@ def fit_linear_heads(
     heads = {name: head.filters for name, head in net.network.heads.items()}
     objective = _Objective(features, labels, split, recipe, heads)
     history: list[dict[str, Any]] = []
+    validation_images = labelled_images(values[split.validation] for values in labels.values())
     started = time.perf_counter() - features.took_s
 
     def after_iteration(flat: FloatArray) -> None:
         elapsed_s = time.perf_counter() - started
         epoch, metrics = len(history) + 1, objective.metrics
         loss = check_finite(float(metrics["train_loss"] or 0.0), epoch, recipe.epochs)
-        history.append({"epoch": epoch, **metrics, "elapsed_s": elapsed_s})
+        history.append({"epoch": epoch, **metrics, "validation_images": validation_images, "elapsed_s": elapsed_s})
         left_s = (recipe.epochs - epoch) * (elapsed_s - features.took_s) / epoch
         accuracy = metrics["train_accuracy"] or 0.0
         on_progress(Progress(epoch, recipe.epochs, 1, 1, loss, accuracy, None, left_s, history[-1]))
@@ -77,6 +86,7 @@ def fit_linear_heads(
     )
     if not history:  # the first step was the last
         after_iteration(result.x)
+    history[-1]["converged"] = bool(result.success)
     for name, (weight, bias) in objective.split_parameters(torch.from_numpy(result.x)).items():
         scaled = weight / objective.std[:, None]  # so that the head takes features as the backbone gives them
         head = net.layers[head_name(name)]

@@ -3,7 +3,7 @@
 Labels are int64: (count,) a class's index or UNKNOWN; for a multilabel target (count, classes) 1, 0 or UNKNOWN.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -62,6 +62,12 @@ def count_labelled(truth: Tensor) -> Tensor:
     """The number of images with a known label."""
     known = truth != UNKNOWN
     return (known.any(1) if truth.ndim == 2 else known).sum()
+
+
+def labelled_images(labels: Iterable[NDArray[np.integer[Any]]]) -> int:
+    """The number of images with a known label; of several targets, of the one that has the fewest."""
+    counts = [int(count_labelled(torch.from_numpy(np.ascontiguousarray(values)))) for values in labels]
+    return min(filter(None, counts), default=0)
 
 
 def class_weights(labels: Tensor, classes: int, recipe: Recipe) -> Tensor | None:

@@ -16,10 +16,18 @@ from torch.optim import Optimizer
 
 from muslin.data.photos import ResizedPhotos
 from muslin.errors import StoppedError, TrainingError
-from muslin.learn.batches import Images, epoch_batches, generator, steps_per_epoch, total_steps
+from muslin.learn.batches import (
+    Images,
+    epoch_batches,
+    generator,
+    images_seen,
+    steps_per_epoch,
+    total_epochs,
+    total_steps,
+)
 from muslin.learn.checkpoint import Checkpoint, has_steps, load_checkpoint, save_checkpoint
 from muslin.learn.frozen_prefix import frozen_prefix
-from muslin.learn.losses import class_weights, count_correct, mean_accuracy, positive_rates
+from muslin.learn.losses import class_weights, count_correct, labelled_images, mean_accuracy, positive_rates
 from muslin.learn.microbatches import MicroBatches
 from muslin.learn.modules import Net
 from muslin.learn.optimizers import optimizers_for
@@ -131,7 +139,7 @@ def fit(
     started, saved_at = time.perf_counter() - state.elapsed_s, state.elapsed_s
     resumed = replace(state)
 
-    for epoch in range(state.step // steps, math.ceil(total / steps)):
+    for epoch in range(state.step // steps, total_epochs(len(images), recipe)):
         micro_batches.train()
         first = state.step % steps
         for step, indices, batch in epoch_batches(images, recipe, seed=seed, epoch=epoch, first_step=first):
@@ -151,7 +159,7 @@ def fit(
             state.images += len(indices)
             count_correct(scores, batch_labels, state.correct, state.labelled)
             state.elapsed_s = time.perf_counter() - started
-            progress = progress_of(state, resumed, recipe, steps, total)
+            progress = progress_of(state, resumed, recipe, len(images))
             if step == steps - 1 or state.step == total:
                 size = eval_image_size(recipe, epoch, net.network.input_shape[:2])
                 validation_loss, validation_accuracy = micro_batches.evaluate(*validation, size)
@@ -162,6 +170,7 @@ def fit(
                     "train_accuracy": progress.accuracy,
                     "validation_loss": validation_loss,
                     "validation_accuracy": validation_accuracy,
+                    "validation_images": labelled_images(validation[1].values()),
                     "learning_rate": recipe.learning_rate * factor,
                     "elapsed_s": state.elapsed_s,
                 }
@@ -182,19 +191,21 @@ def fit(
     return state.history
 
 
-def progress_of(state: State, resumed: State, recipe: SGDRecipe, steps: int, total: int) -> Progress:
-    """The progress at `state`; speed is measured since this process `resumed`."""
+def progress_of(state: State, resumed: State, recipe: SGDRecipe, count: int) -> Progress:
+    """The progress at `state` of a training on `count` images; speed is measured since this process `resumed`."""
+    steps, total = steps_per_epoch(count, recipe), total_steps(count, recipe)
+    images = images_seen(count, recipe, state.step) - images_seen(count, recipe, resumed.step)
     epoch, step = divmod(state.step - 1, steps)
     elapsed_s = max(state.elapsed_s - resumed.elapsed_s, 1e-9)
     steps_done = state.step - resumed.step
     return Progress(
         epoch=epoch + 1,
-        epochs=recipe.epochs,
+        epochs=total_epochs(count, recipe),
         step=step + 1,
         steps=steps,
         loss=state.loss_sum / state.images,
         accuracy=mean_accuracy(state.correct, state.labelled) or 0.0,
-        images_per_s=steps_done * recipe.batch_size / elapsed_s,
+        images_per_s=images / elapsed_s,
         left_s=(total - state.step) * elapsed_s / steps_done,
         row=None,
     )

@@ -1,5 +1,6 @@
 """A freshly exported bundle → the same with calibration data and an OOD detector."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,13 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import pixel_batches
 from muslin.evaluation.ood import MAX_REFERENCE_IMAGES, fit_ood_detector
-from muslin.evaluation.selective import fit_calibration_data
+from muslin.evaluation.selective import DEFAULT_PRECISION, fit_calibration_data, images_needed
+from muslin.messages import Message
 from muslin.models.bundle import Bundle
 from muslin.models.predictor import Predictor
+
+MAX_VALIDATION_FRACTION = 0.5
+"""A larger one is not suggested, because it would leave too few images to train on."""
 
 RawOutput = tuple[Mapping[str, NDArray[np.float32]], NDArray[np.float32] | None]
 """Raw probabilities per target's name, and features; as `Predictor.infer_raw` returns them."""
@@ -51,6 +56,19 @@ def calibrate(
         ood_detector = fit_ood_detector(reference_features, features)
     fitted_bundle = replace(bundle, calibration_data=calibration_data, thresholds=thresholds)
     return replace(fitted_bundle, ood_detector=ood_detector)
+
+
+def validation_notes(bundle: Bundle, dataset: Dataset, parts: Split) -> list[Message]:
+    """Per target whose validation images are too few for the default guarantee, how many it takes."""
+    needed, notes = images_needed(DEFAULT_PRECISION), []
+    for name, data in bundle.calibration_data.items():
+        if len(data) < needed:
+            share = len(parts.validation) / (len(parts.train) + len(parts.validation)) * needed / len(data)
+            is_drawn = dataset.parts is None or "validation" not in dataset.parts
+            fraction = math.ceil(100 * share) / 100 if is_drawn and share <= MAX_VALIDATION_FRACTION else None
+            counts = {"n": len(data), "needed": needed, "precision": DEFAULT_PRECISION, "fraction": fraction}
+            notes.append(Message("validation_too_small", "set_aside" if fraction else "add", target=name, **counts))
+    return notes
 
 
 def _infer_raw(predictor: Predictor, dataset: Dataset) -> RawOutput:

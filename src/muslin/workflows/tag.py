@@ -36,6 +36,7 @@ from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
 from muslin.data.tables.workbook import Workbook, is_workbook
 from muslin.errors import DataError, ImageError, StoppedError, StorageError
+from muslin.evaluation.intervals import rate_with_interval
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
 from muslin.messages import Log, Message, examples, no_log
 from muslin.models.predictor import CHUNK, Prediction, Predictor, TargetPrediction
@@ -251,11 +252,13 @@ def _write(job: _Job, journal: Journal) -> tuple[int, dict[str, dict[str, int]]]
 
 
 def _guarantees(policies: Mapping[str, AcceptancePolicy]) -> dict[str, PrecisionGuarantee]:
-    return {
-        name: PrecisionGuarantee(policy.expected_precision, policy.precision_target, policy.guarantee)
-        for name, policy in policies.items()
-        if policy.expected_precision is not None
-    }
+    guarantees = {}
+    for name, policy in policies.items():
+        precision, interval = rate_with_interval(policy.correct, policy.accepted)
+        if precision is not None:
+            counts = policy.accepted, policy.correct, precision, interval
+            guarantees[name] = PrecisionGuarantee(*counts, policy.precision_target, policy.guarantee)
+    return guarantees
 
 
 def _unreadable_notes(job: _Job, journal: Journal) -> tuple[Message, ...]:

@@ -221,6 +221,7 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
         TrainingError, RecipeError: the network does not fit the data.
         StorageError: the folder is not empty, the disk is full, or the folder is not writable.
     """
+    from muslin.learn.batches import total_epochs
     from muslin.learn.checkpoint import start_checkpoint
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import network_for
@@ -237,7 +238,7 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
         "command": runs.command_to_repeat(plan.source, recipe, options.seed, exclude, options.max_unreadable),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": network["parameters"],
-        "epochs": recipe.epochs,
+        "epochs": total_epochs(len(parts.train), recipe) if isinstance(recipe, SGDRecipe) else recipe.epochs,
         "source": plan.source and runs.absolute_source(plan.source),
         "exclude": None if plan.excluded is None else {"path": str(exclude), "n": len(plan.excluded)},
         "max_unreadable": options.max_unreadable,
@@ -299,7 +300,7 @@ def resume(
         log(Message("run_finished"))
         return run
     remove_partial_files(run.folder)
-    epochs = record["recipe"]["epochs"]
+    epochs = record["epochs"]
     messages = [Message("resuming_without_checkpoint")]
     if resumes:
         messages = [Message("resuming_from_checkpoint", epoch=len(run.history), epochs=epochs)]
@@ -315,7 +316,7 @@ def resume(
 
 def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
     """Train from the run's checkpoint, or from the start; then write the bundle, its evaluation and the report."""
-    from muslin.learn.batches import total_images_seen
+    from muslin.learn.batches import images_seen, total_steps
     from muslin.learn.checkpoint import has_steps
     from muslin.learn.linear_probe import fit_linear_heads
     from muslin.learn.torch_setup import ComputeSettings
@@ -339,19 +340,27 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
         compute = ComputeSettings(**record["compute"])
         options |= {"seed": seed, "compute": compute, "checkpoint": checkpoint}
         history = fit(net, train, validation, recipe, **options)
-        record["images_seen"] = total_images_seen(len(parts.train), recipe)
+        n_train = len(parts.train)
+        record["images_seen"] = images_seen(n_train, recipe, total_steps(n_train, recipe))
     else:
         assert isinstance(recipe, LinearProbeRecipe)
         assert data.features is not None
         history = fit_linear_heads(net, data.features, dict(dataset.labels), parts, recipe, **options)
         record["images_seen"] = None  # only their features
+        callbacks.log(_convergence(history, recipe))
     run.write_history(history)
+    record["epochs"] = len(history)
     record["train_s"] = round(history[-1]["elapsed_s"], 3)
-    _write_results(run, record, net, data)
+    _write_results(run, record, net, data, callbacks.log)
     return run
 
 
-def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingData) -> None:
+def _convergence(history: list[dict[str, Any]], recipe: LinearProbeRecipe) -> Message:
+    code = "linear_probe_converged" if history[-1]["converged"] else "linear_probe_not_converged"
+    return Message(code, epochs=len(history), max_epochs=recipe.epochs)
+
+
+def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingData, log: Log) -> None:
     """Export the network, calibrate it, evaluate it on the test set, and write all that a finished run has."""
     from muslin.learn.export import export
     from muslin.learn.linear_probe import predict_from_features
@@ -360,7 +369,7 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
     from muslin.models.predictor import Predictor
     from muslin.reporting.report.multi_target import write_reports
     from muslin.reporting.report.report import ReportInputs
-    from muslin.workflows.calibrate import calibrate
+    from muslin.workflows.calibrate import calibrate, validation_notes
     from muslin.workflows.evaluate import EvaluationResult, evaluate_output, headline_metric, predict_dataset
 
     dataset, parts, recipe = data.dataset, data.split, recipes.recipe_from_dict(record["recipe"])
@@ -375,6 +384,8 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
         assert data.features is not None
         infer_raw = partial(predict_from_features, net, data.features)
     bundle = calibrate(bundle, dataset, parts, seed=record["seed"], infer_raw=infer_raw)
+    for note in validation_notes(bundle, dataset, parts):
+        log(note)
     predictor, test = Predictor(bundle), dataset.take(parts.test)
     if infer_raw:
         output = predictor.to_output(*infer_raw(parts.test))

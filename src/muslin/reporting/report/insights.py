@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.evaluation import Evaluation
+from muslin.evaluation.intervals import wilson_interval
 from muslin.messages import Message
 
 INSIGHTS_SHOWN = 4
@@ -51,7 +52,13 @@ def _weak_classes(evaluation: Evaluation) -> Iterator[Insight]:
     low, high = weakest.recall_interval
     # Only where its whole interval is below the overall accuracy; otherwise it may be the weakest by chance
     if high < evaluation.accuracy:
-        recall = {"name": weakest.name, "recall": weakest.recall, "low": 100 * low, "high": 100 * high}
+        recall = {
+            "name": weakest.name,
+            "recall": weakest.recall,
+            "count": weakest.support,
+            "low": 100 * low,
+            "high": 100 * high,
+        }
         yield Message("insight_weakest_class", **recall), "confused-pairs"
 
 
@@ -65,7 +72,10 @@ def _training_faults(history: Sequence[Mapping[str, Any]]) -> Iterator[Insight]:
     last = history[-1] if history else {}
     train, validation = last.get("train_accuracy"), last.get("validation_accuracy")
     if train is not None and validation is not None and train - validation >= OVERFITTING_GAP:
-        yield Message("insight_overfitting", train=train, validation=validation), "learning-curves"
+        count = last.get("validation_images") or 0
+        low, high = (100 * end for end in wilson_interval(round(validation * count), count))
+        known = {"count": count, "low": low, "high": high} if count else {}
+        yield Message("insight_overfitting", train=train, validation=validation, **known), "learning-curves"
     rows = [row for row in history if row.get("validation_loss") is not None and row.get("epoch")]
     if len(rows) >= 4:
         best = min(rows, key=lambda row: row["validation_loss"])
@@ -78,7 +88,8 @@ def _unreliable_metrics(evaluation: Evaluation) -> Iterator[Insight]:
     low, high = evaluation.accuracy_interval
     if abs(mean - evaluation.accuracy) >= CALIBRATION_GAP and not low <= mean <= high:
         code = "insight_overconfident" if mean > evaluation.accuracy else "insight_underconfident"
-        yield Message(code, mean=mean, accuracy=evaluation.accuracy), "reliability"
+        ends = {"low": 100 * low, "high": 100 * high, "count": evaluation.n}
+        yield Message(code, mean=mean, accuracy=evaluation.accuracy, **ends), "reliability"
     if small := [row for row in evaluation.per_class if 0 < row.support < MIN_IMAGES]:
         smallest, others = min(small, key=lambda row: row.support), len(small) - 1
         counts = {"count": smallest.support, "others": others or None, "limit": MIN_IMAGES}

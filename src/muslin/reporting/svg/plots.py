@@ -28,7 +28,7 @@ from muslin.reporting.svg.svg import (
     text_width,
     tick_decimals,
 )
-from muslin.text import percent, plural, short_count
+from muslin.text import interval_text, percent, plural, short_count
 
 Points = Sequence[tuple[float, float]]
 
@@ -301,8 +301,8 @@ def risk_coverage_curve(reliability: Reliability) -> str:
         if accept.accuracy is None:
             continue
         description.append(
-            f"precision target {100 * row.precision_target:g} %: coverage {percent(row.coverage)}, "
-            f"accuracy {percent(accept.accuracy)}"
+            f"precision target {100 * row.precision_target:g} %: {accept.n:,} of {reliability.n:,} accepted (coverage "
+            f"{percent(row.coverage)}), accuracy {percent(accept.accuracy)} ({interval_text(accept.accuracy_interval)})"
         )
         interval = plot.interval(row.coverage, accept.accuracy_interval, "accent-stroke")
         dot = svg_circle(*plot.at(row.coverage, accept.accuracy), 5, "accent")

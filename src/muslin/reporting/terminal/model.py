@@ -5,13 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from muslin.evaluation.intervals import wilson_interval
 from muslin.evaluation.ood import FALSE_OOD_RATE
 from muslin.evaluation.reliability import PRECISION_TARGETS
 from muslin.evaluation.selective import acceptance_policy
 from muslin.learn.layer_kinds import kind_words, layer_detail
 from muslin.models.bundle import Bundle
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import duration, interval_text, percent, visible
+from muslin.text import duration, interval_text, percent, plural, visible
 
 
 def print_run(folder: Path, record: Mapping[str, Any]) -> None:
@@ -22,10 +23,11 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
         out.print(f"{target}{_test_metric(test)}", style="bold", soft_wrap=True)
     train_s, images_seen = record["train_s"], record["images_seen"]  # a linear probe sees features, no images
     speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
+    epochs = images_seen / record["data"]["split_sizes"]["train"] if images_seen else record["epochs"]
     recipe, parameters = record["recipe"]["name"], record["parameters"]
     print_lines(
         out,
-        f"recipe {recipe}, {parameters:,} parameters, trained in {duration(train_s)}{speed}",
+        f"recipe {recipe}, {parameters:,} parameters, trained for {epochs:.4g} epochs in {duration(train_s)}{speed}",
         f"model   {folder / 'model.muslin'}",
         f"report  {folder / 'report.html'}  (open it in a browser)",
     )
@@ -121,22 +123,35 @@ def _provenance_lines(bundle: Bundle) -> list[str]:
 
 
 def _calibration_summary(bundle: Bundle, name: str) -> dict[str, Any]:
-    """The number of validation images, the temperature, and by precision target the expected coverage."""
+    """The number of validation images, the temperature, and by precision target the number and share of those that are
+    accepted, with its 95 % interval."""
     data = bundle.calibration_data[name]
     target = next(target for target in bundle.targets if target.name == name)
     policies = [acceptance_policy(target, data, precision) for precision in PRECISION_TARGETS]
-    coverage = {f"{policy.precision_target:g}": policy.expected_coverage for policy in policies}
-    return {"n": len(data), "temperature": data.temperature.tolist(), "coverage": coverage}
+    by_target = {f"{policy.precision_target:g}": policy for policy in policies}
+    return {
+        "n": len(data),
+        "temperature": data.temperature.tolist(),
+        "accepted": {precision: policy.accepted for precision, policy in by_target.items()},
+        "coverage": {precision: policy.expected_coverage for precision, policy in by_target.items()},
+        "coverage_interval": {p: list(wilson_interval(policy.accepted, policy.n)) for p, policy in by_target.items()},
+    }
 
 
 def _coverage(bundle: Bundle, name: str) -> str:
     if name not in bundle.calibration_data:
         return "has no calibration data: every prediction goes to review"
     summary = _calibration_summary(bundle, name)
-    coverage = {100 * float(precision): share for precision, share in summary["coverage"].items() if share}
-    shares = ", ".join(f"{percent(share)} at {precision:g} % precision" for precision, share in coverage.items())
-    on = f"on {summary['n']:,} validation images it can"
-    return f"{on} accept {shares}" if shares else f"{on} guarantee no precision"
+    shares = []
+    for precision, accepted in summary["accepted"].items():
+        share, interval = (
+            percent(summary["coverage"][precision]),
+            interval_text(summary["coverage_interval"][precision]),
+        )
+        if accepted:
+            shares.append(f"{accepted:,} at {100 * float(precision):g} % precision ({share}, 95 % interval {interval})")
+    of = f"of {plural(summary['n'], 'validation image')} it can"
+    return f"{of} accept {', '.join(shares)}" if shares else f"{of} guarantee no precision"
 
 
 def _nested(value: Any, *keys: str, kind: Any = object) -> Any:

@@ -18,11 +18,16 @@ def print_reliability(reliability: Reliability, slice_by: str | None = None, fil
     """Print selective prediction, calibration, and, where they were measured, near-copies and slices."""
     out = console_for(file)
     out.print("\npredictions accepted at each precision target", style="bold")
-    headings = ("target", "coverage", "accuracy", "review", "set coverage", "out of scope")
-    print_table(out, "rrllll", headings, map(_selective_row, reliability.selective))
+    headings = ("target", "accepted", "coverage", "accuracy of accepted")
+    print_table(out, "rrrr", headings, map(_accepted_row, reliability.selective))
+    out.print("\nother predictions at each precision target", style="bold")
+    headings = ("target", "review", "prediction sets with the true class", "out of scope")
+    print_table(out, "rrrr", headings, map(_others_row, reliability.selective))
     sentences: list[str] = [
-        f"The accepted predictions miss {100 * target:g} % precision: {percent(accuracy)} are correct."
-        for target, accuracy in reliability.missed_targets
+        f"The accepted predictions miss {100 * row.precision_target:g} % precision: of "
+        f"{row.decisions[0].n:,}, {_with_interval(row.decisions[0].accuracy, row.decisions[0].accuracy_interval)} are "
+        "correct."
+        for row in reliability.missed_targets
     ]
     unsupported: dict[tuple[Any, ...], str] = {}
     for sentence in (s for row in reliability.selective for s in row.unsupported):  # from the lowest precision up
@@ -49,16 +54,20 @@ def print_reliability(reliability: Reliability, slice_by: str | None = None, fil
         _print_slices(reliability.slices, slice_by, out)
 
 
-def _selective_row(row: SelectiveMetrics) -> tuple[str, ...]:
-    accept, review, out_of_scope = row.decisions
+def _accepted_row(row: SelectiveMetrics) -> tuple[str, ...]:
+    accept = row.decisions[0]
     return (
         f"{100 * row.precision_target:g} %",
-        percent(row.coverage),
+        f"{accept.n:,}",
+        _with_interval(row.coverage, row.coverage_interval),
         _with_interval(accept.accuracy, accept.accuracy_interval),
-        f"{review.n:,}",
-        "–" if row.set_coverage is None else percent(row.set_coverage),
-        f"{out_of_scope.n:,}",
     )
+
+
+def _others_row(row: SelectiveMetrics) -> tuple[str, ...]:
+    _, review, out_of_scope = row.decisions
+    sets = _with_interval(row.set_coverage, row.set_coverage_interval)
+    return f"{100 * row.precision_target:g} %", f"{review.n:,}", sets, f"{out_of_scope.n:,}"
 
 
 def _calibration_sentence(reliability: Reliability) -> str:
@@ -78,7 +87,8 @@ def _leaks_sentence(leaks: LeakMetrics) -> str:
     if leaks.accuracy_without_leaks is None:
         return "Every image is a near-copy of a training image, so these metrics say nothing about new images."
     return (
-        f"{plural(leaks.n, 'near-copy', 'near-copies')} of training images, with accuracy {percent(leaks.accuracy)}; "
+        f"{plural(leaks.n, 'near-copy', 'near-copies')} of training images, with accuracy {percent(leaks.accuracy)} "
+        f"({interval_text(leaks.accuracy_interval)}); "
         f"without them the accuracy is {percent(leaks.accuracy_without_leaks)} "
         f"({interval_text(leaks.accuracy_without_leaks_interval)})."
     )

@@ -1,24 +1,25 @@
 """The result of a tagging job in one sentence."""
 
 from muslin.catalogue.tagging_result import TaggingResult
-from muslin.text import percent, plural
+from muslin.text import interval_text, percent, plural
 
 
 def tagging_summary(result: TaggingResult) -> str:
     """One line per target, such as:
 
-    `48,211 products: 39,004 accepted (98.4 % expected to be correct, at least 98.0 % with 95 % confidence), 8,730 to
-    review, 461 out of scope, 16 unreadable`
+    `48,211 products: 39,004 accepted (at least 98.0 % correct with 95 % confidence; on validation images 1,968 of
+    2,000 were correct, 95 % interval 97.8 to 98.9 %), 8,730 to review, 461 out of scope, 16 unreadable`
     """
     lines = []
     for target, decisions in result.decisions.items():
         accepted = f"{decisions.get('accept', 0):,} accepted"
         if target in result.guarantees and decisions.get("accept"):
             guarantee = result.guarantees[target]
-            scope = " of each class" if guarantee.scope == "per-class" else ""
+            scope = " in each class" if guarantee.scope == "per-class" else ""
             accepted += (
-                f" ({percent(guarantee.expected_precision)} expected to be correct, at least "
-                f"{percent(guarantee.min_precision)}{scope} with {100 * guarantee.confidence_level:g} % confidence)"
+                f" (at least {percent(guarantee.min_precision)} correct{scope} with "
+                f"{100 * guarantee.confidence_level:g} % confidence; on validation images {guarantee.correct:,} of "
+                f"{guarantee.n:,} were correct, 95 % interval {interval_text(guarantee.interval)})"
             )
         name = f"{target}: " if len(result.decisions) > 1 else ""
         lines.append(

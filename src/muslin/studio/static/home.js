@@ -38,7 +38,7 @@ function card(model) {
       const target = about.targets[0];
       const test = about.test_metrics?.[target.name];
       show(facts, [
-        Number.isFinite(test?.accuracy) && t("testAccuracy", { percent: percent(test.accuracy) }),
+        [test?.accuracy, test?.n, ...(test?.interval ?? [NaN])].every(Number.isFinite) && t("testAccuracy", { percent: percent(test.accuracy), n: count(test.n), low: percent(test.interval[0]), high: percent(test.interval[1]) }),
         about.targets.map((one) => (about.targets.length > 1 ? `${one.name}: ` : "") + t("classesCount", { n: count(one.classes.length) })).join(", "),
         about.parameters && t("parametersCount", { n: short(about.parameters) }), bytes(model.bytes),
       ].filter(Boolean).join(" · "));
