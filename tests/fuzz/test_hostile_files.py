@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hostile_files import HOSTILE, write_hostile
+from hostile_files import CSV, HOSTILE, JSON_ROW, write_hostile
 from worker import Worker
 
 from muslin.data import expansion, read
@@ -72,6 +72,16 @@ def test_file_beyond_its_limits_is_refused(kind: str, tmp_path: Path) -> None:
         return
     with refuses(code):
         read(path, all_targets=True)
+
+
+@pytest.mark.parametrize(("name", "row"), [("table.csv", b"\n"), ("table.csv", b",\n"), ("table.jsonl", b"{}\n")])
+def test_plain_table_of_empty_rows_is_refused(
+    name: str, row: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expansion, "MAX_EMPTY_ROWS", 1_000)
+    (tmp_path / name).write_bytes((CSV if name == "table.csv" else JSON_ROW) + row * 1_001)
+    with refuses("empty_rows_too_many", path=str(tmp_path / name)):
+        list(open_table(tmp_path / name).rows(["image"]))
 
 
 def test_json_of_too_many_values_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,8 @@ class Table:
 
     def check_column(self, name: str) -> str:
         """`name`; DataError where no column or several are called so."""
-        check_column(self.path, name, [*self.columns, *self.names_twice])
+        if name not in self.columns or name in self.names_twice:
+            check_column(self.path, name, [*self.columns, *self.names_twice])
         return name
 
 

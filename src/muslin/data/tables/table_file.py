@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import ParseError
 from xml.parsers.expat import ExpatError
 
+from muslin.data import expansion
 from muslin.data.expansion import MAX_COLUMNS, max_cells
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.errors import DataError
@@ -56,8 +57,14 @@ class Repairs:
         self._places: dict[str, list[str | int]] = defaultdict(list)
 
     def add(self, code: str, place: str | int, count: int = 1) -> None:
-        """Count `count` of them at `place`, the number of a row or the name of a cell."""
+        """Count `count` of them at `place`, the number of a row or the name of a cell.
+
+        Raises:
+            DataError: there are too many empty rows.
+        """
         self._counts[code] += count
+        if code == "empty_rows_skipped" and self._counts[code] > expansion.MAX_EMPTY_ROWS:
+            raise DataError("empty_rows_too_many", max_rows=expansion.MAX_EMPTY_ROWS)
         if len(self._places[code]) < MAX_EXAMPLES:
             self._places[code].append(place)
 
@@ -111,10 +118,13 @@ class TableFile(ABC):
         repairs = Repairs()
         max_rows = self._max_rows(len(names))
         with damage_as_data_error(self.path, self.damaged):
-            for count, row in enumerate(self._read_rows(names, repairs)):
-                if count >= max_rows:
-                    raise DataError("cells_too_many", path=str(self.path), max_rows=max_rows, columns=len(names))
-                yield row
+            try:
+                for count, row in enumerate(self._read_rows(names, repairs)):
+                    if count >= max_rows:
+                        raise DataError("cells_too_many", max_rows=max_rows, columns=len(names))
+                    yield row
+            except DataError as error:
+                raise error.with_params(path=str(self.path)) from error
         self._repairs = repairs.messages()
 
     def _max_rows(self, columns: int) -> int:

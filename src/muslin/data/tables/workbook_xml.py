@@ -14,6 +14,9 @@ BLOCK_BYTES = 2**18
 MAX_DEPTH = 100
 """Elements in each other."""
 
+MIN_ELEMENT_BYTES = 7
+"""Mean size of an element beyond FREE_ELEMENTS: a cell with its value takes 15 at least, an empty row 6."""
+
 FREE_ELEMENTS = 2**20
 """Cells, values and rows that any workbook can have, each of which takes some 5 microseconds."""
 
@@ -29,8 +32,13 @@ class XmlBudget:
     def add(self, elements: int = 1) -> None:
         """Count elements, or cells that are filled because they are merged; DataError where there are too many."""
         self._elements += elements
-        if self._elements > self._max_elements:
-            raise DataError("workbook_too_large", path=str(self._path), max_elements=self._max_elements)
+        is_dense = self._elements > FREE_ELEMENTS and self._elements * MIN_ELEMENT_BYTES > self._bytes
+        if self._elements > self._max_elements or is_dense:
+            raise DataError(
+                "workbook_too_large",
+                path=str(self._path),
+                max_elements=FREE_ELEMENTS if is_dense else self._max_elements,
+            )
 
     def add_bytes(self, count: int) -> None:
         """Count bytes of XML; DataError where there are too many."""
