@@ -28,7 +28,7 @@ from muslin.models.bundle import seal
 from muslin.sklearn import ImageClassifier
 from muslin.workflows import audit as audit_workflow
 from muslin.workflows import train as train_workflow
-from muslin.workflows.compare import compare
+from muslin.workflows.compare import CompareOptions, compare
 from muslin.workflows.evaluate import EvaluateOptions, evaluate
 from muslin.workflows.tag import TagOptions, tag
 from muslin.workflows.time_budget import check_time_budget, fit_backbone_to_budget
@@ -152,7 +152,7 @@ def test_options_of_reading_are_refused_for_data_in_memory(shop: Path) -> None:
     actions = {
         ("levels",): [
             lambda: evaluate("model.muslin", dataset, EvaluateOptions(read_options=options)),
-            lambda: compare("model.muslin", "model.muslin", dataset, read_options=options),
+            lambda: compare("model.muslin", "model.muslin", dataset, CompareOptions(read_options=options)),
             lambda: train_workflow.train(dataset, read_options=options),
         ],
         ("test",): [
