@@ -145,3 +145,14 @@ def test_a_huge_image_is_refused_before_any_is_decoded() -> None:
     with pytest.raises(BundleError) as error:
         bundle()
     assert error.value.code == "graph_cost"
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_split_into_other_parts_than_its_outputs_is_refused(parts: int) -> None:
+    """onnx's shape inference ended the process."""
+
+    def change(graph: Graph) -> None:
+        node = helper.make_node("Split", ["scaled"], ["left", "right"], axis=1, num_outputs=parts)
+        before_the_mean(graph, node, result="left")
+
+    assert refusal(with_graph(change)).code == "graph_sizes"

@@ -5,6 +5,7 @@ by one. Shape inference: https://onnx.ai/onnx/repo-docs/ShapeInference.html.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,8 @@ def check_cost(model: Any, input_shape: tuple[int, int, int], n_golden: int) -> 
     for node in model.graph.node:
         if node.op_type not in OPERATORS:
             raise BundleError("graph_operator", name=node.op_type[:60])
+        if node.op_type == "Split":
+            _check_split(node, {constant.name: constant for constant in model.graph.initializer})
     sizes = _without_large_constants(model)
     one, two = (_cost(sizes, (count, *input_shape)) for count in (1, 2))
     limits = {
@@ -80,6 +83,15 @@ def check_cost(model: Any, input_shape: tuple[int, int, int], n_golden: int) -> 
     if two.values > 2 * one.values or two.multiply_adds > 2 * one.multiply_adds:
         raise BundleError("graph_batch_cost", one=one.multiply_adds, two=two.multiply_adds)
     return one
+
+
+def _check_split(node: Any, constants: Mapping[str, Any]) -> None:
+    """Refuse a Split into another number of parts than it has outputs, on which shape inference ends the process."""
+    counts = [attribute.i for attribute in node.attribute if attribute.name == "num_outputs"]
+    counts += [len(attribute.ints) for attribute in node.attribute if attribute.name == "split"]
+    counts += [math.prod(constants[name].dims) for name in node.input[1:] if name in constants]
+    if wrong := [count for count in counts if count != len(node.output)]:
+        raise BundleError("graph_sizes", reason=f"Split into {wrong[0]} parts has {len(node.output)} outputs")
 
 
 def _without_large_constants(model: Any) -> Any:
