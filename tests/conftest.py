@@ -12,7 +12,7 @@ from muslin.data.synthetic import SyntheticDataset, make_garments
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rounds", type=int, default=3, help="how often tests/torture disturbs each command")
+    parser.addoption("--rounds", type=int, default=2, help="how often tests/torture disturbs each command")
 
 
 @pytest.fixture(scope="session")

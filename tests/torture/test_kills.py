@@ -7,7 +7,9 @@ from random import Random
 import pytest
 from fork_server import ForkServer
 from kills import kill_until_it_ends, run_undisturbed
-from victims import CONTINUED, Victim, victim
+from victims import CONTINUED, Victim, commands, victim
+
+SHORT = ("train sgd", "train linear_probe", "tag csv", "tag xlsx", "tag parquet", "get")
 
 
 def kill(server: ForkServer, victim: Victim, folder: Path, rounds: int) -> None:
@@ -22,6 +24,6 @@ def kill(server: ForkServer, victim: Victim, folder: Path, rounds: int) -> None:
     raise AssertionError(f"only {kills} of {rounds} kills came before the end")
 
 
-@pytest.mark.parametrize("name", CONTINUED)
+@pytest.mark.parametrize("name", commands(CONTINUED, SHORT))
 def test_killed_command_ends_as_an_undisturbed_one(name, server, inputs, tiny, rounds, tmp_path):
     kill(server, victim(name, inputs, tiny), tmp_path, rounds)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from fork_server import Ended, ForkServer, Job
 from inputs import SGD, Inputs
-from victims import NAMES, victim
+from victims import NAMES, commands, victim
 
 from command_line import error_object, run
+
+SHORT = ("tag xlsx", "evaluate", "explain", "parquet")
 
 GB = 2**30
 LIMITS = {"RLIMIT_AS": GB, "RLIMIT_CORE": 0}
@@ -32,7 +34,7 @@ def check_ended(ended: Ended) -> None:
     assert "bug in muslin" not in ended.err, ended
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("train")])
+@pytest.mark.parametrize("name", commands([name for name in NAMES if not name.startswith("train")], SHORT))
 def test_gigabyte_is_enough(name, server_without_torch, inputs, tiny, tmp_path):
     job = victim(name, inputs, tiny).job(tmp_path)
     ended = server_without_torch.run(replace(job, limits=LIMITS))
@@ -40,7 +42,9 @@ def test_gigabyte_is_enough(name, server_without_torch, inputs, tiny, tmp_path):
     victim(name, inputs, tiny).outcome(tmp_path)
 
 
-@pytest.mark.parametrize(("limit", "codes"), [("RLIMIT_DATA", {0}), ("RLIMIT_AS", {0, 1})])
+@pytest.mark.parametrize(
+    ("limit", "codes"), [pytest.param("RLIMIT_DATA", {0}, marks=pytest.mark.long), ("RLIMIT_AS", {0, 1})]
+)
 def test_training_in_a_gigabyte_is_done_or_refused(limit, codes, inputs, tmp_path):
     """torch's libraries alone take most of a gigabyte of addresses, and little memory."""
     done = run(

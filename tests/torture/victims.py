@@ -4,11 +4,12 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from downloads import cached_files, download_job
 from fork_server import Job
 from inputs import FINE_TUNE, LINEAR_PROBE, PRODUCTS, SGD, TAGGING_CONSTANTS, TRAINING_CONSTANTS, Inputs
@@ -181,6 +182,11 @@ CONTINUED = (
 """Commands that keep finished work and go on with it."""
 
 NAMES = (*CONTINUED, *WRITERS)
+
+
+def commands(names: Iterable[str], short: Collection[str]) -> list[Any]:
+    """Parameters of a test: all `names`, of which the short form takes those in `short`."""
+    return [pytest.param(name, marks=() if name in short else pytest.mark.long) for name in names]
 
 
 def victim(name: str, inputs: Inputs, tiny: dict[str, Any]) -> Victim:
