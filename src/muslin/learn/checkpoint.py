@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -103,10 +105,22 @@ def load_checkpoint(checkpoint: Checkpoint, net: Net, optimizers: list[Optimizer
 def _opened(path: Path) -> Iterator[Any]:
     """The opened safetensors file; any error about it becomes a TrainingError."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with _unicode_path(path) as unicode_path, safe_open(unicode_path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError, LookupError, ValueError, RuntimeError, TypeError) as error:
         raise TrainingError("checkpoint_invalid", path=str(path), reason=reason_of(error)) from error
+
+
+@contextmanager
+def _unicode_path(path: Path) -> Iterator[Path]:
+    """`path`, or a link to it where it is not UTF-8, because safetensors opens no such path."""
+    if os.fsencode(path).decode("utf-8", "replace") == str(path):
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder, "checkpoint.safetensors")
+        link.symlink_to(path.absolute())
+        yield link
 
 
 def _digest(tensors: dict[str, torch.Tensor], run: str, state: str) -> str:
