@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from muslin.data.expansion import MAX_FOLDERS_DEEP, MAX_NAME_CHARACTERS, max_content_bytes, max_entries
+from muslin.data.expansion import MAX_FOLDERS_DEEP, MAX_PATH_CHARACTERS, max_content_bytes, max_entries
 from muslin.data.gzip_files import is_gzipped, open_data_file, read_head
 from muslin.data.opened_files import opened_once
 from muslin.data.photos import Photo
@@ -371,8 +371,8 @@ def _plain_name(name: str) -> str:
 
 def _safe_name(path: Path, name: str) -> str:
     plain = name.replace("\\", "/")
-    if len(plain) > MAX_NAME_CHARACTERS or plain.count("/") > MAX_FOLDERS_DEEP:
-        limits = {"max_characters": MAX_NAME_CHARACTERS, "max_folders": MAX_FOLDERS_DEEP}
+    if len(plain) > MAX_PATH_CHARACTERS or plain.count("/") > MAX_FOLDERS_DEEP:
+        limits = {"max_characters": MAX_PATH_CHARACTERS, "max_folders": MAX_FOLDERS_DEEP}
         raise DataError("archive_entry_deep", path=str(path), name=f"{plain[:80]}…", **limits)
     if plain.startswith("/") or plain[1:2] == ":":
         raise DataError("archive_entry_absolute", path=str(path), name=name)

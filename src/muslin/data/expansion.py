@@ -34,7 +34,10 @@ MAX_TEXT_CHARACTERS = 2**24
 """Of a line, a cell or one piece of XML, which is held in memory; a cell can hold a thumbnail in base64."""
 
 MAX_NAME_CHARACTERS = 4096
-"""Of a path in an archive, as on Linux, and of the name of a column."""
+"""Of the name of a column."""
+
+MAX_PATH_CHARACTERS = 2**16
+"""Of a path in an archive, as in a zip."""
 
 MAX_FOLDERS_DEEP = 100
 """Folders in each other in an archive."""
