@@ -30,7 +30,7 @@ def predictions(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_reliability_shows_calibration_and_coverage() -> None:
-    labels, raw_probabilities = predictions(12_000, seed=1)
+    labels, raw_probabilities = predictions(12_000, seed=3)
     calibration_data = fit_calibration_data(GARMENTS, labels[:6000], raw_probabilities[:6000])
     probabilities = calibrate_probabilities(GARMENTS, raw_probabilities[6000:], calibration_data)
     reliability = measure_reliability(

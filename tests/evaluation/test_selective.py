@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.special import betainc
+from scipy.special import betainc, ndtr
 from scipy.stats import binomtest
 
 from muslin.data.dataset import Target
@@ -17,16 +17,20 @@ from muslin.evaluation.calibration import (
     scale_probabilities,
 )
 from muslin.evaluation.ood import fit_ood_detector
+from muslin.evaluation.precision_bound import (
+    accept_threshold,
+    binomial_tail,
+    intraclass_correlation,
+    max_precision,
+    precision_p_value,
+)
 from muslin.evaluation.selective import (
     ACCEPT,
     OUT_OF_SCOPE,
     REVIEW,
-    accept_threshold,
     acceptance_policy,
-    binomial_tail,
     conformal_threshold,
     fit_calibration_data,
-    max_precision,
     triage,
 )
 
@@ -81,9 +85,9 @@ def test_guarantee_of_faultless_images_is_clopper_pearsons(n: int) -> None:
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.9, 0.98, 0.999])
-@pytest.mark.parametrize("n", [1, 7, 150, 10_000])
-def test_binomial_tail_is_scipys(n: int, probability: float) -> None:
-    for successes in {1, n // 2 + 1, round(n * probability) or 1, n}:
+@pytest.mark.parametrize("n", [1, 7, 33.4, 150, 10_000])
+def test_binomial_tail_is_scipys(n: float, probability: float) -> None:
+    for successes in {1, n // 2 + 1, 0.97 * n, n}:
         expected = betainc(successes, n - successes + 1, probability)
         assert binomial_tail(successes, n, probability) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
@@ -94,7 +98,7 @@ def test_unsupported_precision_says_what_is_supported() -> None:
     policy = acceptance_policy(GARMENTS, data, 0.99, "per-class")
     assert [message.params["class_name"] for message in policy.unsupported] == list(GARMENTS.classes)
     message = policy.unsupported[1]
-    assert (message.code, message.params["n"]) == ("precision_unsupported", 30)
+    assert (message.code, message.params["n"], message.params["needed"]) == ("too_few_for_precision", 30, 299)
     assert (message.params["precision_target"], message.params["max_precision"]) == (0.99, 0.904)
     assert policy.expected_precision is None
     assert np.isinf(policy.accept_thresholds).all()
@@ -186,12 +190,62 @@ def test_changed_multilabel_thresholds_have_no_guarantee() -> None:
     assert [message.code for message in changed.unsupported] == ["thresholds_changed"]
 
 
-def test_calibration_data_has_one_image_per_group() -> None:
+def test_calibration_data_keeps_all_images_of_a_group() -> None:
     labels, probabilities = predictions(50, seed=6)
     groups = np.repeat(np.arange(50), 40)
     data = fit_calibration_data(GARMENTS, labels[groups], probabilities[groups], groups.astype(str))
     assert data is not None
-    assert len(data) == 50
+    assert (len(data), data.n_groups) == (2000, 50)
+
+
+def test_copies_in_a_group_prove_no_more_than_one_image() -> None:
+    correct, group = np.arange(80) != 40, np.arange(80)
+    copies = np.repeat(correct, 30), np.repeat(group, 30)
+    one, grouped = precision_p_value(correct, 0.9), precision_p_value(copies[0], 0.9, copies[1])
+    assert one < grouped < 1.3 * one  # with the correction for few groups
+    assert precision_p_value(copies[0], 0.9) < one / 1e6
+    assert precision_p_value(np.ones(1000, bool), 0.9, np.arange(1000) % 28) == 1  # 29 groups are needed
+
+
+def test_intraclass_correlation_is_known_in_the_extremes() -> None:
+    group = np.repeat(np.arange(200), 10)
+    whole = np.repeat(np.arange(200) % 4 > 0, 10)
+    assert intraclass_correlation(whole, group) == pytest.approx(1)
+    assert intraclass_correlation(np.random.default_rng(15).permutation(whole), group) < 0.02
+    assert intraclass_correlation(np.ones(2000, bool), group) == 0
+
+
+def test_independent_images_in_many_groups_prove_as_much_as_alone() -> None:
+    random = np.random.default_rng(14)
+    correct = random.random(2000) < 0.93
+    alone, grouped = precision_p_value(correct, 0.92), precision_p_value(correct, 0.92, random.permutation(2000) % 400)
+    assert grouped == pytest.approx(alone, rel=0.3)
+
+
+@pytest.mark.parametrize("mean_size", [3, 10])
+def test_guarantee_of_groups_fails_in_at_most_5_of_100(mean_size: int) -> None:
+    """Each group has a precision of its own, so its predictions are correct or incorrect together."""
+    random, failed, used, draws = np.random.default_rng(mean_size), 0, 0, 400
+    for _ in range(draws):
+        groups = np.repeat(np.arange(150), random.integers(1, 2 * mean_size, 150))
+        confidence = 0.5 + 0.5 * random.random(len(groups))
+        luck = 0.7 * random.normal(size=150)[groups] + 0.51**0.5 * random.normal(size=len(groups))
+        correct = ndtr(luck) < confidence
+        order = np.argsort(-confidence)
+        threshold = accept_threshold(confidence[order], correct[order], 0.85, groups[order])
+        used += threshold < np.inf
+        failed += threshold < np.inf and (1 + threshold) / 2 < 0.85
+    assert binomtest(failed, draws, 0.05, alternative="greater").pvalue > 0.01
+    assert used > draws / 3
+
+
+def test_too_few_groups_are_named_with_what_is_needed() -> None:
+    labels, probabilities = np.arange(290) % 3, np.eye(3)[np.arange(290) % 3] * 0.9 + 0.1 / 3
+    data = fit_calibration_data(GARMENTS, labels, probabilities, np.arange(290) % 29)
+    (message,) = acceptance_policy(GARMENTS, data, 0.95).unsupported
+    assert message.code == "too_few_for_precision"
+    expected = {"n": 290, "groups": 29, "needed": 59, "max_precision": 0.901}
+    assert expected.items() <= message.params.items()
 
 
 def test_prediction_sets_keep_their_coverage() -> None:

@@ -45,6 +45,7 @@ CALIBRATED = replace(
             predicted=np.int32([0, 2, 1]),
             correct=np.array([True, False, True]),
             probability_of_true=np.float32([0.9, 0.05, 0.4]),
+            group=np.int32([1, 0, 0]),
         )
     },
     ood_detector=OODDetector(np.eye(3, dtype=np.float32), np.float32([0, 0.5, 1.5])),

@@ -117,9 +117,8 @@ def calibration(count: int = 1000) -> CalibrationData:
     confidence = np.linspace(1, 0.34, count).astype(np.float32)
     correct = (confidence >= 0.9) | (np.arange(count) % 2 == 0)
     predicted = (np.arange(count) % 3).astype(np.int32)
-    return CalibrationData(
-        np.ones(1, np.float32), np.zeros(0), confidence, predicted, correct, np.where(correct, confidence, 0.2)
-    )
+    of_true, group = np.where(correct, confidence, 0.2), np.arange(count, dtype=np.int32)
+    return CalibrationData(np.ones(1, np.float32), np.zeros(0), confidence, predicted, correct, of_true, group)
 
 
 def test_only_confident_tags_are_accepted_under_a_guarantee(shop: Path) -> None:
@@ -157,7 +156,7 @@ def test_unreachable_precision_accepts_nothing_and_is_noted(shop: Path) -> None:
     result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", TagOptions(precision=0.999))
     assert result.decisions == {"label": {"review": 2}}
     assert result.guarantees == {}
-    [note] = [note for note in result.to_dict()["notes"] if note["code"] == "precision_unsupported"]
+    [note] = [note for note in result.to_dict()["notes"] if note["code"] == "too_few_for_precision"]
     assert note["params"]["n"] == 60
 
 

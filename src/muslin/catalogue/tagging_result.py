@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from muslin.evaluation.intervals import Interval
-from muslin.evaluation.selective import CONFIDENCE_LEVEL
+from muslin.evaluation.precision_bound import CONFIDENCE_LEVEL
 from muslin.messages import plain
 
 

@@ -21,6 +21,7 @@ from muslin.evaluation.calibration import (
     scale_probabilities,
 )
 from muslin.evaluation.metrics import Labels, Probabilities
+from muslin.evaluation.precision_bound import accept_threshold, max_precision, images_needed
 from muslin.evaluation.thresholds import best_f1_thresholds, default_thresholds, predict_classes
 from muslin.messages import Message
 
@@ -29,22 +30,15 @@ DECISIONS = ("accept", "review", "out of scope")
 ACCEPT, REVIEW, OUT_OF_SCOPE = range(3)
 
 DEFAULT_PRECISION = 0.98
-CONFIDENCE_LEVEL = 0.95
-"""Of the guarantee."""
 SET_COVERAGE = 0.90
 """Share of prediction sets that are to hold the true class."""
 GUARANTEES = ("overall", "per-class")
 Guarantee = Literal["overall", "per-class"]
 
-_MAX_TESTS = 100  # thresholds tested, from the strictest to the most lenient
-_START_FRACTIONS = (0.1, 0.25, 0.5, 0.75)  # of the images, where the search can start
-
 
 @dataclass(frozen=True, eq=False)
 class CalibrationData:
     """A model's predictions on validation images: one row per image, the most confident first.
-
-    Where the data have groups, one image of each group, drawn at random, because images of a group are not independent.
 
     Attributes:
         temperature: float32 (1,), or (labels,) for a multilabel target; see `muslin.evaluation.calibration`.
@@ -56,6 +50,8 @@ class CalibrationData:
         correct: bool (n,).
         probability_of_true: float32 (n,): the calibrated probability of the true class; for a multilabel target of
             one true label, drawn at random; NaN for none.
+        group: int32 (n,): the number of each image's group, 0 or more, whose images are not independent; a number of
+            its own for each image where the data have no groups.
     """
 
     temperature: NDArray[np.float32]
@@ -64,6 +60,7 @@ class CalibrationData:
     predicted: NDArray[np.int32] = field(repr=False)
     correct: NDArray[np.bool_] = field(repr=False)
     probability_of_true: NDArray[np.float32] = field(repr=False)
+    group: NDArray[np.int32] = field(repr=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CalibrationData) and all(
@@ -73,6 +70,12 @@ class CalibrationData:
 
     def __len__(self) -> int:
         return len(self.confidence)
+
+    @property
+    def n_groups(self) -> int | None:
+        """How many groups the images are in; None where each image is independent."""
+        count = len(np.unique(self.group))
+        return count if count < len(self) else None
 
     def with_label_thresholds(self, target: Target, label_thresholds: Sequence[float]) -> "CalibrationData | None":
         """The predictions that other thresholds give: known for two classes, None for a multilabel target."""
@@ -85,7 +88,7 @@ class CalibrationData:
         probabilities = np.stack([1 - second, second], axis=1).astype(np.float32)
         predicted = predict_classes(target, probabilities, label_thresholds)
         confidence = probabilities[np.arange(len(self)), predicted]
-        rows = (confidence, predicted, predicted == true, self.probability_of_true)
+        rows = (confidence, predicted, predicted == true, self.probability_of_true, self.group)
         return _calibration_data(self.temperature, label_thresholds, *rows)
 
 
@@ -170,8 +173,8 @@ def fit_calibration_data(
     Args:
         labels: integer (n,), or (n, classes) for a multilabel target, as in a Dataset.
         probabilities: float (n, classes): the network's own, for images that it was not trained on.
-        groups: (n,): one image of each group is used.
-        seed: of the draw of that image.
+        groups: (n,): the group of each image.
+        seed: of the draws of labels of a multilabel target.
     """
     labels, multilabel = np.asarray(labels), target.kind == "multilabel"
     rows = np.flatnonzero((labels != UNKNOWN).any(axis=1) if multilabel else labels != UNKNOWN)
@@ -185,9 +188,9 @@ def fit_calibration_data(
     if multilabel:
         thresholds = best_f1_thresholds(labels, calibrated)
     random = np.random.default_rng(seed)
+    group = np.arange(len(rows))
     if groups is not None:
-        rows = random.permutation(rows)
-        rows = np.sort(rows[np.unique(np.asarray(groups).astype(str)[rows], return_index=True)[1]])
+        group = np.unique(np.asarray(groups).astype(str)[rows], return_inverse=True)[1]
     calibrated, true = calibrated[rows], labels[rows]
     each = np.arange(len(rows))
     if multilabel:
@@ -200,7 +203,7 @@ def fit_calibration_data(
     else:
         predicted = calibrated.argmax(axis=1)
         confidence, correct, of_true = calibrated[each, predicted], predicted == true, calibrated[each, true]
-    return _calibration_data(temperature, thresholds, confidence, predicted, correct, of_true)
+    return _calibration_data(temperature, thresholds, confidence, predicted, correct, of_true, group)
 
 
 def _calibration_data(
@@ -208,7 +211,7 @@ def _calibration_data(
 ) -> CalibrationData:
     """From rows in any order."""
     order = np.argsort(-confidence, kind="stable")
-    predicted, correct, probability_of_true = (row[order] for row in rows)
+    predicted, correct, probability_of_true, group = (row[order] for row in rows)
     return CalibrationData(
         temperature,
         np.array(label_thresholds, np.float64),
@@ -216,6 +219,7 @@ def _calibration_data(
         predicted.astype(np.int32),
         correct,
         probability_of_true,
+        group.astype(np.int32),
     )
 
 
@@ -229,76 +233,6 @@ def _random_true(mask: NDArray[np.bool_], random: np.random.Generator) -> NDArra
     """Per row the column of one True, drawn at random; -1 where there is none."""
     drawn = np.where(mask, random.random(mask.shape), -1)
     return np.where(mask.any(axis=1), drawn.argmax(axis=1), -1)
-
-
-def accept_threshold(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], precision: float) -> float:
-    """The lowest confidence threshold at which `precision` is proven with 95 % confidence; infinite for none.
-
-    Tests thresholds at fixed ranks from strict to lenient, each by the exact binomial test (its inversion is the
-    Clopper–Pearson bound). The error level of 5 % is divided among four ranks where the search starts (one, with few
-    images), and each test that passes hands its level to the next: the fallback procedure (Wiens, Pharmaceutical
-    Statistics 2, 2003; for selective classifiers Angelopoulos et al., Learn then test, 2021). Given the confidence at
-    a rank, the predictions above it are a random sample of all predictions above it, so each test is exact. The whole
-    search is valid where precision does not rise as the threshold falls.
-
-    Args:
-        confidence: float (n,), falling.
-        correct: bool (n,), of independent images.
-    """
-    n = len(confidence)
-    if n == 0:
-        return np.inf
-    ranks = np.unique(np.linspace(0, n, min(_MAX_TESTS, n) + 1).round().astype(int)[1:])
-    min_n = np.log(1 - CONFIDENCE_LEVEL) / np.log(precision)  # as in `images_needed`
-    # With too few images to divide the 5 % among several starts: one, where it has a chance
-    begin = [fraction * n for fraction in _START_FRACTIONS] if n >= 4 * min_n else [min(max(n / 2, min_n), n)]
-    starts = [int(np.searchsorted(ranks, rank)) for rank in begin]
-    n_correct = np.concatenate([[0], np.cumsum(correct)])
-    best, level = np.inf, 0.0
-    for place, rank in enumerate(ranks):
-        level += starts.count(place) * (1 - CONFIDENCE_LEVEL) / len(starts)
-        # strictly above the prediction at this rank, or all of them
-        above = n if rank == n else int(np.searchsorted(-confidence, -confidence[rank], side="left"))
-        if above == 0:  # no prediction is more confident: nothing to test, and no level spent
-            continue
-        successes = int(n_correct[above])
-        if level and successes and binomial_tail(successes, above, precision) <= level:
-            best = float(confidence[above - 1])
-        else:
-            level = 0.0
-    return best
-
-
-def images_needed(precision: float) -> int:
-    """The number of predictions, all of them correct, that can prove `precision`; fewer cannot.
-
-    >>> images_needed(0.98)
-    149
-    """
-    return int(np.ceil(np.log(1 - CONFIDENCE_LEVEL) / np.log(precision)))
-
-
-def binomial_tail(successes: int, n: int, probability: float) -> float:
-    """The probability of `successes` or more in `n` trials that each succeed with `probability`, in 0..1 exclusive.
-
-    Sums the upper tail term by term, to 1e-10 of SciPy's `betainc`, because importing SciPy takes longer than
-    everything else between a command and its first prediction.
-    """
-    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    k = np.arange(successes, n + 1)
-    log_ways = log_factorials[n] - log_factorials[k] - log_factorials[n - k]
-    terms = np.exp(log_ways + k * np.log(probability) + (n - k) * np.log1p(-probability))
-    return float(terms.sum())
-
-
-def max_precision(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_]) -> float:
-    """The highest precision, to 0.1 %, that `accept_threshold` can prove for any predictions; 0 for none."""
-    low, high = 0, 1000  # in 0.1 %; what is proven at 99 % is proven at 98 %
-    while high - low > 1:
-        middle = (low + high) // 2
-        proven = accept_threshold(confidence, correct, middle / 1000) < np.inf
-        low, high = (middle, high) if proven else (low, middle)
-    return low / 1000
 
 
 def acceptance_policy(
@@ -332,19 +266,19 @@ def acceptance_policy(
     if data is None:
         return replace(policy, unsupported=(Message("thresholds_changed", target=target.name),))
     has_prediction = data.predicted >= 0
-    confidence, correct, predicted = (
-        array[has_prediction] for array in (data.confidence, data.correct, data.predicted)
+    confidence, correct, predicted, group = (
+        array[has_prediction] for array in (data.confidence, data.correct, data.predicted, data.group)
     )
+    grouped = data.n_groups is not None
     unsupported = []
     for index, name in enumerate(target.classes) if scope == "per-class" else ((slice(None), None),):
         mask = predicted == index if name is not None else np.ones(len(predicted), dtype=bool)
-        threshold = accept_threshold(confidence[mask], correct[mask], precision)
+        groups = group[mask] if grouped else None
+        threshold = accept_threshold(confidence[mask], correct[mask], precision, groups)
         accept_thresholds[index] = threshold
         if threshold == np.inf:
-            highest = max_precision(confidence[mask], correct[mask])
-            params = {"n": int(mask.sum()), "max_precision": highest if highest >= 0.5 else None}
             names = {"target": target.name, "class_name": name, "precision_target": precision}
-            unsupported.append(Message("precision_unsupported", **names, **params))
+            unsupported.append(_unsupported(confidence[mask], correct[mask], groups, names))
     accepted = confidence >= accept_thresholds[predicted]
     review = np.ones(len(data), dtype=bool)
     review[np.flatnonzero(has_prediction)[accepted]] = False
@@ -358,6 +292,20 @@ def acceptance_policy(
         correct=int(correct[accepted].sum()),
         unsupported=tuple(unsupported),
     )
+
+
+def _unsupported(
+    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], groups: NDArray[np.int32] | None, names: Any
+) -> Message:
+    """Why a precision cannot be guaranteed: there are too few images or groups, or too many errors among them."""
+    highest = max_precision(confidence, correct, groups)
+    params = {**names, "n": len(confidence), "max_precision": highest if highest >= 0.5 else None}
+    units, needed = len(confidence), images_needed(names["precision_target"])
+    if groups is not None:
+        units = params["groups"] = len(np.unique(groups))
+    if units < needed:
+        return Message("too_few_for_precision", **params, needed=needed)
+    return Message("precision_unsupported", **params)
 
 
 def conformal_threshold(probability_of_true: NDArray[np.floating[Any]], coverage: float = SET_COVERAGE) -> float:

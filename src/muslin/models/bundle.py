@@ -264,6 +264,9 @@ def _parse_calibration(
     prefixes = {name.rpartition("/")[0] for name in tensors}
     for target in targets:
         if f"targets/{target.name}" in prefixes:
+            # a model sealed before it had the tensor has one image of each group
+            n = np.size(tensors.get(f"targets/{target.name}/confidence", ()))
+            tensors.setdefault(f"targets/{target.name}/group", np.arange(n, dtype=np.int32))
             calibration_data[target.name] = CalibrationData(**take(f"targets/{target.name}", CalibrationData))
     if "ood_detector" in prefixes:
         ood_detector = OODDetector(**take("ood_detector", OODDetector))
@@ -375,6 +378,7 @@ def _check_calibration_data(bundle: Bundle) -> None:
             "predicted": (np.int32, n, -1 if multilabel else 0, n_classes - 1),
             "correct": (np.bool_, n, 0, 1),
             "probability_of_true": (np.float32, n, 0, 1),
+            "group": (np.int32, n, 0, max(n - 1, 0)),
         }
         for part, values in vars(data).items():
             dtype, length, low, high = rows[part]
