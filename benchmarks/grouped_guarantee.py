@@ -3,8 +3,8 @@
     python benchmarks/grouped_guarantee.py [--draws 200] [--note SENTENCE]
 
 Simulates predictions whose confidence and correctness are correlated within groups of 1 to 40 images, draws whole
-groups to calibrate on, and applies the accept threshold to the whole population. Compares, on the same draws: all images
-taken as independent, one image of each group, and muslin's bound with the design effect. Keeps everything in
+groups to calibrate on, and applies the accept threshold to the whole population. Compares, on the same draws: all
+images taken as independent, one image of each group, and muslin's bound with the design effect. Keeps everything in
 benchmarks/results/.
 """
 

@@ -9,7 +9,8 @@ import pytest
 import muslin
 from muslin.data.dataset import Dataset
 from muslin.data.synthetic import make_garments
-from muslin.evaluation.selective import DEFAULT_PRECISION, accept_threshold, images_needed
+from muslin.evaluation.precision_bound import accept_threshold, images_needed
+from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.learn.batches import images_seen
 from muslin.learn.recipes import recipe
 from muslin.learn.training_loop import State, progress_of

@@ -1,5 +1,6 @@
 """Dataset → Split: training, validation and test sets."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.copies import unit_numbers
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, Target
 from muslin.errors import TrainingError
-from muslin.messages import Message
+from muslin.messages import Message, examples
 from muslin.text import MAX_NAME_CHARACTERS, is_safe_name
 
 TEST_FRACTION = 0.2
@@ -157,6 +158,48 @@ def _draw_groups(
         shuffle = GroupShuffleSplit(1, test_size=size, random_state=seed)
         drawn = chosen[next(shuffle.split(chosen, None, groups))[1]]
     return indices[np.setdiff1d(everywhere, drawn)], indices[drawn]
+
+
+def fold_numbers(dataset: Dataset, indices: Indices, n_folds: int, seed: int) -> tuple[Indices, list[Message]]:
+    """The fold of each sample at `indices` for cross-fitting, 0 to `n_folds` - 1, and what a person must know of them.
+
+    No group, and no image with its copies, is in two folds. Classes of the first target have the same proportions in
+    each fold, as far as the groups allow. With fewer groups than folds there are as many folds as groups.
+
+    Raises:
+        TrainingError: all samples are in one group.
+    """
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    units = _units(dataset, indices)
+    n_units = len(np.unique(units))
+    if n_units < 2:
+        raise TrainingError("one_group", name=dataset.name)
+    notes = []
+    if n_units < n_folds:
+        notes.append(Message("fewer_groups_than_folds", groups=n_units, folds=n_folds))
+        n_folds = n_units
+    first = dataset.targets[0]
+    labels = dataset.labels[first.name][indices]
+    splitter: Any = GroupKFold(n_folds, shuffle=True, random_state=seed)
+    if first.kind == "multiclass" and np.unique(labels, return_counts=True)[1].max() >= n_folds:
+        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    folds = np.empty(len(indices), dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of classes with fewer images than folds
+        for number, (_, held_out) in enumerate(splitter.split(indices, labels, units)):
+            folds[held_out] = number
+    for target in dataset.targets:
+        if target.kind == "multiclass" and (names := _classes_of_one_fold(dataset, target, indices, folds)):
+            notes.append(Message("classes_of_one_fold", target=target.name, **examples(names)))
+    return folds, notes
+
+
+def _classes_of_one_fold(dataset: Dataset, target: Target, indices: Indices, folds: Indices) -> list[str]:
+    """The classes whose images are all in one fold: their out-of-fold predictions cannot be correct."""
+    labels = dataset.labels[target.name][indices]
+    present = np.unique(labels[labels != UNKNOWN])
+    return [target.classes[c] for c in present if len(np.unique(folds[labels == c])) < 2]
 
 
 def _check_classes(dataset: Dataset, sets: Mapping[str, Indices]) -> None:

@@ -21,7 +21,7 @@ from muslin.evaluation.calibration import (
     scale_probabilities,
 )
 from muslin.evaluation.metrics import Labels, Probabilities
-from muslin.evaluation.precision_bound import accept_threshold, max_precision, images_needed
+from muslin.evaluation.precision_bound import accept_threshold, images_needed, max_precision
 from muslin.evaluation.thresholds import best_f1_thresholds, default_thresholds, predict_classes
 from muslin.messages import Message
 

@@ -122,6 +122,7 @@ class LinearProbeRecipe(Recipe):
 
     weights: str = IMAGENET
     weight_decay: float = 0.0
+    folds: int = 5
 
 
 METHODS: dict[str, type[Recipe]] = {method.method: method for method in (SGDRecipe, LinearProbeRecipe, FineTuneRecipe)}
@@ -147,7 +148,8 @@ def _setting(method: type[Recipe], name: str, kind: Any) -> Setting:
     if name == "widths":
         row["needs"] = {"network": [n for n in NETWORKS if not is_backbone(n)]}
     needs = [(other, tuple(values)) for other, values in row.pop("needs", {}).items()]
-    return Setting(name, kind, **row, needs=needs[0] if needs and issubclass(method, SGDRecipe) else None)
+    has_needed = bool(needs) and needs[0][0] in {f.name for f in fields(method)}
+    return Setting(name, kind, **row, needs=needs[0] if has_needed else None)
 
 
 def recipe(name: str, /, **changes: Any) -> Recipe:

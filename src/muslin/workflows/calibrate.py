@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import pixel_batches
 from muslin.evaluation.ood import MAX_REFERENCE_IMAGES, fit_ood_detector
-from muslin.evaluation.selective import DEFAULT_PRECISION, fit_calibration_data, images_needed
+from muslin.evaluation.precision_bound import images_needed
+from muslin.evaluation.selective import DEFAULT_PRECISION, fit_calibration_data
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
 from muslin.models.predictor import Predictor
@@ -26,24 +27,50 @@ InferRaw = Callable[[NDArray[np.integer[Any]]], RawOutput]
 """From images' indices in the data set to their raw output."""
 
 
-def calibrate(
-    bundle: Bundle, dataset: Dataset, parts: Split, *, seed: int = 0, infer_raw: InferRaw | None = None
-) -> Bundle:
-    """`bundle` with calibration data, label thresholds and an OOD detector, fitted on the validation set.
+@dataclass(frozen=True, eq=False)
+class CalibrationSet:
+    """Images with predictions of networks that were not trained on them.
 
-    Without a validation set the bundle is returned unchanged, and every prediction goes to review.
+    Attributes:
+        indices: int64 (n,), in the data set.
+        probabilities: per target's name float32 (n, classes), raw.
+    """
+
+    indices: NDArray[np.int64]
+    probabilities: Mapping[str, NDArray[np.float32]]
+
+
+def calibrate(
+    bundle: Bundle,
+    dataset: Dataset,
+    parts: Split,
+    *,
+    seed: int = 0,
+    infer_raw: InferRaw | None = None,
+    calibration_set: CalibrationSet | None = None,
+) -> Bundle:
+    """`bundle` with calibration data, label thresholds and an OOD detector.
+
+    Without a validation set and a calibration set there are no calibration data, and every prediction goes to review.
 
     Args:
         infer_raw: by default the bundle is run.
+        calibration_set: out-of-fold predictions; by default those of the bundle for the validation set.
     """
-    if not len(parts.validation):
+    if not len(parts.validation) and calibration_set is None:
         return bundle
-    predictor, validation = Predictor(bundle), dataset.take(parts.validation)
+    predictor = Predictor(bundle)
     infer_raw = infer_raw or (lambda indices: _infer_raw(predictor, dataset.take(indices)))
-    probabilities, features = infer_raw(parts.validation)
+    features = None
+    if len(parts.validation):
+        probabilities, features = infer_raw(parts.validation)
+        calibration_set = calibration_set or CalibrationSet(parts.validation, probabilities)
+    assert calibration_set is not None
     calibration_data, thresholds = {}, {}
+    indices = calibration_set.indices
+    groups = None if dataset.groups is None else dataset.groups[indices]
     for target in dataset.targets:
-        arrays = validation.labels[target.name], probabilities[target.name], validation.groups
+        arrays = dataset.labels[target.name][indices], calibration_set.probabilities[target.name], groups
         if (fitted := fit_calibration_data(target, *arrays, seed=seed)) is not None:
             calibration_data[target.name] = fitted
             if target.kind == "multilabel":
@@ -65,7 +92,8 @@ def validation_notes(bundle: Bundle, dataset: Dataset, parts: Split) -> list[Mes
         if len(data) < needed:
             share = len(parts.validation) / (len(parts.train) + len(parts.validation)) * needed / len(data)
             is_drawn = dataset.parts is None or "validation" not in dataset.parts
-            fraction = math.ceil(100 * share) / 100 if is_drawn and share <= MAX_VALIDATION_FRACTION else None
+            helps = is_drawn and len(data) <= len(parts.validation)  # more are of cross-fitting
+            fraction = math.ceil(100 * share) / 100 if helps and share <= MAX_VALIDATION_FRACTION else None
             counts = {"n": len(data), "needed": needed, "precision": DEFAULT_PRECISION, "fraction": fraction}
             notes.append(Message("validation_too_small", "set_aside" if fraction else "add", target=name, **counts))
     return notes

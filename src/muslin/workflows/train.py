@@ -24,6 +24,7 @@ from muslin.data.copies import copy_messages, leaked_into
 from muslin.data.dataset import PARTS, Dataset, Split
 from muslin.data.photos import MAX_UNREADABLE, PhotoImages, ResizedPhotos
 from muslin.data.reader import check_read
+from muslin.data.split import fold_numbers
 from muslin.errors import DataError, MissingPartError, StoppedError, StorageError, TrainingError
 from muslin.learn import recipes
 from muslin.learn.networks import describe, is_backbone
@@ -37,6 +38,7 @@ from muslin.storage.locks import locked_folder
 from muslin.storage.outputs import Output
 from muslin.workflows import run_folder as runs
 from muslin.workflows import time_budget
+from muslin.workflows.calibrate import CalibrationSet, calibrate, validation_notes
 from muslin.workflows.run_folder import Run, split_for_recipe
 from muslin.workflows.selected_part import SeenCounts, without_copies
 from muslin.workflows.unused_settings import check_settings_used
@@ -351,8 +353,31 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
     run.write_history(history)
     record["epochs"] = len(history)
     record["train_s"] = round(history[-1]["elapsed_s"], 3)
-    _write_results(run, record, net, data, callbacks.log)
+    calibration_set = None
+    if isinstance(recipe, LinearProbeRecipe) and recipe.folds > 1 and not recipe.tta_flip:
+        calibration_set = _cross_fit(net, data, recipe, seed, callbacks)
+    _write_results(run, record, net, data, calibration_set, callbacks.log)
     return run
+
+
+def _cross_fit(
+    net: "Net", data: TrainingData, recipe: LinearProbeRecipe, seed: int, callbacks: Callbacks
+) -> CalibrationSet:
+    """Out-of-fold predictions of all images but the test set, to which the heads of `net` are then fitted."""
+    from muslin.learn.linear_probe import cross_val_predict, fit_linear_heads
+
+    dataset, parts, features = data.dataset, data.split, data.features
+    assert features is not None
+    samples = np.sort(np.concatenate([parts.train, parts.validation]))
+    folds, notes = fold_numbers(dataset, samples, recipe.folds, seed)
+    callbacks.log(Message("cross_fitting", n=len(samples), folds=len(np.unique(folds))))
+    for note in notes:
+        callbacks.log(note)
+    arguments, should_stop = (net, features, dict(dataset.labels)), callbacks.should_stop
+    predicted = cross_val_predict(*arguments, samples, folds, recipe, should_stop=should_stop)
+    everything = replace(parts, train=samples, validation=samples[:0])
+    fit_linear_heads(*arguments, everything, recipe, should_stop=should_stop)
+    return CalibrationSet(samples, predicted)
 
 
 def _convergence(history: list[dict[str, Any]], recipe: LinearProbeRecipe) -> Message:
@@ -360,7 +385,9 @@ def _convergence(history: list[dict[str, Any]], recipe: LinearProbeRecipe) -> Me
     return Message(code, epochs=len(history), max_epochs=recipe.epochs)
 
 
-def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingData, log: Log) -> None:
+def _write_results(
+    run: Run, record: dict[str, Any], net: "Net", data: TrainingData, calibration_set: CalibrationSet | None, log: Log
+) -> None:
     """Export the network, calibrate it, evaluate it on the test set, and write all that a finished run has."""
     from muslin.learn.export import export
     from muslin.learn.linear_probe import predict_from_features
@@ -369,7 +396,6 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
     from muslin.models.predictor import Predictor
     from muslin.reporting.report.multi_target import write_reports
     from muslin.reporting.report.report import ReportInputs
-    from muslin.workflows.calibrate import calibrate, validation_notes
     from muslin.workflows.evaluate import EvaluationResult, evaluate_output, headline_metric, predict_dataset
 
     dataset, parts, recipe = data.dataset, data.split, recipes.recipe_from_dict(record["recipe"])
@@ -383,7 +409,8 @@ def _write_results(run: Run, record: dict[str, Any], net: "Net", data: TrainingD
     if isinstance(recipe, LinearProbeRecipe) and not recipe.tta_flip:  # flipped photos have no features yet
         assert data.features is not None
         infer_raw = partial(predict_from_features, net, data.features)
-    bundle = calibrate(bundle, dataset, parts, seed=record["seed"], infer_raw=infer_raw)
+    options = {"seed": record["seed"], "infer_raw": infer_raw, "calibration_set": calibration_set}
+    bundle = calibrate(bundle, dataset, parts, **options)
     for note in validation_notes(bundle, dataset, parts):
         log(note)
     predictor, test = Predictor(bundle), dataset.take(parts.test)
