@@ -74,6 +74,8 @@ def audit(
         dataset = read_and_log(data, test=test, log=log, **(read_options or {}))
     for file in files.values():
         check_photos(file, dataset)
+        with storage_errors(file.path.parent):  # refused before the work, but not before the data are known to be there
+            file.path.parent.mkdir(parents=True, exist_ok=True)
     context = _examine(dataset, steps, seed, check_labels=not checks or "suspect_label" in checks)
     findings, skipped = _find(context, checks, steps)
     result = Audit(ordered(findings), audit_overview(context), skipped, steps.seconds)
@@ -203,13 +205,14 @@ def _out_of_sample_probabilities(context: "AuditContext", seed: int, log: Log) -
 
 
 def _audit_files(output: Output, data: tuple[Data, ...]) -> dict[str, Output]:
-    """The files to write, by name. Their folder is created if need be, and refused if it holds something else."""
+    """The files to write, by name. Their folder is refused if it holds something else."""
     folder = output.path
     files = {name: Output(folder / name, output.overwrite) for name in AUDIT_FILES}
     for file in files.values():
         check_output(file, data=data)
+    if not os.path.lexists(folder):
+        return files
     with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(folder)
         names = {path.name for path in folder.iterdir()}
         if "audit.json" not in names and names.difference(AUDIT_FILES):
