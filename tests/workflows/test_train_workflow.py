@@ -1,6 +1,7 @@
 """The one flow, called from Python: what it makes, what it refuses, and that an interruption leaves no trace."""
 
 import hashlib
+import inspect
 import json
 import os
 import shlex
@@ -25,6 +26,7 @@ from muslin.learn.recipes import recipe, recipe_from_dict
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
 from muslin.workflows.run_folder import Run, command_to_repeat, split_for_recipe
+from muslin.workflows.run_schema import READ_OPTIONS
 from refusals import refuses
 
 SMALL = {"epochs": 2, "batch_size": 40}
@@ -546,3 +548,8 @@ def test_train_command_writes_read_options_of_any_kind() -> None:
     reading = {"shape": (28, 28), "target": ["a", "b"], "group": "who", "min_per_class": 20}
     command = command_to_repeat({"data": "x.csv", "test": None, "read_options": reading}, recipe("quick"), 0)
     assert "--shape 28x28 --target a --target b --group who --min-per-class 20" in command
+
+
+def test_schema_of_records_knows_every_option_of_read() -> None:
+    options = set(inspect.signature(muslin.read).parameters) - {"data", "test", "log"}
+    assert options <= set(READ_OPTIONS)

@@ -231,13 +231,9 @@ def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredMode
 
 
 def _table_rows(network: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Per layer's name its row of a bundle's table; a table from elsewhere may hold anything."""
-    rows = network.get("layers")
-    return {
-        row["name"]: row
-        for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, Mapping) and isinstance(row.get("name"), str) and row.get("kind") in LAYER_KINDS
-    }
+    """Per layer's name its row of a bundle's table, without rows of a kind that muslin lacks."""
+    rows = network.get("layers", ())
+    return {row["name"]: row for row in rows if "name" in row and row.get("kind") in LAYER_KINDS}
 
 
 def _dependent(graph: Graph) -> set[str]:
@@ -286,7 +282,7 @@ def _layer(
         window = window_of(node.attributes, (1, *shapes[node.inputs[0]]))
         groups = node.attributes.get("group", 1)
         kernel = Kernel(window.size, window.stride, window.pads[:2], groups, len(weights), weights.shape[1] * groups)
-    if not isinstance(parameters, int) or isinstance(parameters, bool):
+    if parameters is None:
         parameters = 0 if weights is None else sum(c.size for c in constants[1:] if c is not None)
     only_moves = node.op in OPERATORS and OPERATORS[node.op].step_kind == "moved"
     layer = Layer(
@@ -299,7 +295,7 @@ def _layer(
         shape=shape,
         parameters=parameters,
         multiply_adds=0 if weights is None else weights.size * int(np.prod(shape[1:])),
-        block=f"block{block}" if isinstance(block, int) and block else None,
+        block=f"block{block}" if block else None,
         auxiliary=kind not in LAYER_KINDS or (only_moves and node.op not in LAYER_KINDS[kind].operators),
         residual=node.op == "Add" and len(inputs) > 1,
         column=column,

@@ -10,7 +10,7 @@ UNSAFE_IN_RECORD = re.compile("\0")
 _TEXT_OR_NONE = Either((None, str))
 _TEXTS = Either((None, str, [str]))
 
-_READ_OPTIONS = {
+READ_OPTIONS = {
     "format": _TEXT_OR_NONE,
     "shape": Either((None, Items(Number(1, 2**16, int), 2, 3))),
     "target": _TEXTS,
@@ -29,7 +29,7 @@ _READ_OPTIONS = {
 """The options of `muslin.read` that a run records."""
 
 SOURCE = Known(
-    {"data": str, "test": _TEXT_OR_NONE, "read_options": Known(_READ_OPTIONS, allows_others=False)},
+    {"data": str, "test": _TEXT_OR_NONE, "read_options": Known(READ_OPTIONS, allows_others=False)},
     required=frozenset(["data", "test", "read_options"]),
 )
 
