@@ -46,9 +46,8 @@ def fit_linear_heads(
     """Fit the heads of `net` to the training images; returns the history, one row per L-BFGS iteration.
 
     Minimises `compute_loss` plus `weight_decay` / 2 times the squared weights, on features standardised to mean 0 and
-    standard deviation 1. Ends when the loss no longer changes, or after `epochs` iterations; the last row's `converged`
-    says which. The same features give the same heads, bit for bit. The history's time includes the extraction of the
-    features.
+    standard deviation 1. Ends when the loss no longer changes (last row: `converged`) or after `epochs` iterations.
+    The same features give the same heads, bit for bit. The history's time includes the extraction of the features.
 
     Args:
         features: of all samples, in the order of `labels` and of `split`'s indices.
