@@ -171,7 +171,10 @@ class Parquet(TableFile):
             values = [value and value["path"] for value in values]
         elif name in self.classes and "numbered" in self.classes[name]:
             values = [_class_name(value, self.classes[name]["classes"]) for value in values]
-        return list(map(to_cell, values))
+        known: dict[int, Cell] = {}  # by the object's id: a value that recurs becomes one text
+        return [
+            known[id(value)] if id(value) in known else known.setdefault(id(value), to_cell(value)) for value in values
+        ]
 
     def write_with_columns(self, file: BinaryIO, added: Sequence[AddedColumn], rows: Iterable[Row]) -> None:
         import pyarrow as pa
