@@ -54,6 +54,7 @@ def test_clock_before_1980_changes_no_file(name, server, inputs, tiny, tmp_path)
     assert disturbed.outcome(tmp_path / "then") == disturbed.outcome(tmp_path / "now")
 
 
+@pytest.mark.long
 def test_inputs_from_the_future_are_read(server, inputs, tmp_path):
     """Their times lie ahead of the clock once it was set back."""
     data = Path(shutil.copy(inputs.garments, tmp_path))

@@ -76,8 +76,8 @@ def hostile_files() -> Mapping[str, bytes]:
     return {
         "vast.png": png_of(2**31 - 1, 2**31 - 1),
         "limit.png": png_of(7000, 7000),
-        "zeros.csv.gz": ten_mb * 40,
-        "one_row.csv.gz": commas * 20,
+        "zeros.csv.gz": ten_mb * 20,
+        "one_row.csv.gz": commas * 10,
         "nested.json": b"[" * 10**6,
         "one_key.jsonl": b'{"image": "' + b"a" * (30 * 10**6) + b'"}\n',
         "not_a_model.muslin": b"PK\x03\x04" + bytes(1000),
@@ -103,7 +103,7 @@ def test_gigabyte_is_enough_to_refuse_a_hostile_file(
     path = tmp_path / name
     path.write_bytes(hostile_files()[name])
     start = sorted(hostile_files()).index(name)
-    commands = (list(COMMANDS) * 2)[start : start + min(rounds, len(COMMANDS))]
+    commands = (list(COMMANDS) * 2)[start : start + min(max(1, rounds // 2), len(COMMANDS))]
     for command in commands:
         words = [{"FILE": path, "MODEL": inputs.model}.get(word, word) for word in COMMANDS[command]]
         job = Job(words, tmp_path, inputs.environment(tmp_path / "cache"), limits=LIMITS)

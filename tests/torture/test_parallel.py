@@ -9,7 +9,7 @@ from downloads import cached_files, download_job
 from fork_server import Job, Running
 from inputs import LINEAR_PROBE, SGD, TAGGING_CONSTANTS, TRAINING_CONSTANTS, Inputs
 
-AT_ONCE = 3
+AT_ONCE = 2
 
 
 def training_job(inputs: Inputs, folder: Path, *words: object) -> Job:

@@ -12,7 +12,7 @@ from fork_server import Ended
 from small_disk import SmallDisk, small_disk
 from victims import NAMES, commands, victim
 
-SHORT = ("train sgd", "tag csv", "get", "evaluate", "audit", "parquet")
+SHORT = ("train sgd", "tag csv", "get", "audit", "parquet")
 
 MAX_FREE_BYTES = 2 * 2**20
 
