@@ -11,8 +11,9 @@ from muslin.errors import MuslinError
 
 @contextmanager
 def refuses(code: str, kind: type[MuslinError] = MuslinError, **params: Any) -> Iterator[None]:
-    """The block raises an error with this code and, among others, these parameters."""
+    """The block raises an error with this code and, among others, these parameters, of which a sentence can be made."""
     with pytest.raises(kind) as error:
         yield
     assert error.value.code == code, error.value
     assert {name: error.value.params.get(name) for name in params} == params
+    assert str(error.value)

@@ -8,19 +8,19 @@ the sentence and exits 1 (with `--json` as an object); a traceback is shown only
 
 import difflib
 from collections.abc import Iterable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
 from muslin.messages import Message, table
 
 
 class MuslinError(Exception):
-    """Base of every error muslin raises on purpose.
+    """Base of every error muslin raises on purpose. Its sentence is made when it is first read: a table can have an
+    error in each row, and only the first few are shown.
 
-    Args:
+    Attributes:
         code: a row of `muslin.messages`.
-        hint: which of the row's hints, where it has several.
-        params: what the row's placeholders stand for.
+        hint_code: which of the row's hints, where it has several.
     """
 
     STATUS = 500
@@ -30,19 +30,27 @@ class MuslinError(Exception):
         cls.STATUS = status
 
     def __init__(self, code: str, hint: str | None = None, /, **params: Any) -> None:
-        self.message = Message(code, hint, **params)
-        super().__init__(self.message)
+        """`params` are what the row's placeholders stand for."""
+        super().__init__(code)
+        self.code, self.hint_code, self._params = code, hint, params
 
     def __reduce__(self) -> Any:
-        return partial(type(self), self.code, self.message.hint_code, **self.params), ()
+        return partial(type(self), self.code, self.hint_code, **self._params), ()
 
-    @property
-    def code(self) -> str:
-        return self.message.code
+    def __str__(self) -> str:
+        return self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r})"
+
+    @cached_property
+    def message(self) -> Message:
+        """The sentence with its hint."""
+        return Message(self.code, self.hint_code, **self._params)
 
     @property
     def params(self) -> dict[str, Any]:
-        return dict(self.message.params)
+        return dict(self._params)
 
     @property
     def status(self) -> int:
@@ -51,7 +59,7 @@ class MuslinError(Exception):
 
     def with_params(self, **params: Any) -> Self:
         """The same error with parameters that only the caller knows, such as the file; existing ones stay."""
-        return type(self)(self.code, self.message.hint_code, **params | self.params)
+        return type(self)(self.code, self.hint_code, **params | self._params)
 
     def to_dict(self, language: str = "en") -> dict[str, Any]:
         """`code`, `message`, `hint` and `params`."""

@@ -198,7 +198,7 @@ def _answer(work: Work, params: Params, content: bytearray) -> tuple[Params, Any
     try:
         result, content_found = work(params, bytes(content))
     except MuslinError as error:
-        return {"error": [type(error).__name__, error.code, error.message.hint_code, error.params]}, b""
+        return {"error": [type(error).__name__, error.code, error.hint_code, error.params]}, b""
     except MemoryError:
         sys.exit(1)
     except Exception:

@@ -260,7 +260,7 @@ def test_pixel_sets_are_refused_by_the_photo_recipe(tmp_path: Path) -> None:
     from muslin.data.synthetic import make_garments
 
     with refuses("photos_required"):
-        muslin.train(make_garments(60, seed=0).dataset, recipe="photo", out=tmp_path / "run", settings=SMALL)
+        muslin.train(make_garments(60, seed=0).dataset, recipe="photo", out=tmp_path / "run")
 
 
 def test_linear_head_equals_scikit_learns_regression() -> None:

@@ -1,6 +1,7 @@
 """Every message's words, read once; and that the tables, the code and the languages agree."""
 
 import ast
+import pickle
 import re
 import string
 import tomllib
@@ -69,6 +70,36 @@ def test_optional_parts_are_left_out_without_their_parameter() -> None:
     template = "no recipe {name}.[[ Did you mean {nearest}?]]"
     assert filled(template, {"name": "quik", "nearest": None}) == "no recipe quik."
     assert filled(template, {"name": "quik", "nearest": "quick"}) == "no recipe quik. Did you mean quick?"
+
+
+def test_sentence_of_an_error_is_made_once_and_when_read() -> None:
+    class Counted:
+        shown = 0
+
+        def __str__(self) -> str:
+            self.shown += 1
+            return "a.jpg"
+
+        def __format__(self, spec: str) -> str:
+            return str(self)
+
+    name = Counted()
+    error = errors.ImageError("no_such_photo", path=name)
+    assert (error.code, error.params, error.status, name.shown) == ("no_such_photo", {"path": name}, 404, 0)
+    assert repr(error) == f"ImageError({str(error)!r})"
+    assert (str(error), error.message.code, name.shown) == (str(Message("no_such_photo", path="a.jpg")), error.code, 1)
+
+
+def test_error_is_the_same_after_pickling() -> None:
+    error = errors.ImageError("git_pointer", "lfs", path="a.jpg")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), copy.message, copy.hint_code, copy.params) == (
+        errors.ImageError,
+        str(error),
+        "lfs",
+        error.params,
+    )
+    assert str(error.with_params(path="b.jpg", row=3)) == str(error)
 
 
 def test_long_texts_lose_their_middle() -> None:

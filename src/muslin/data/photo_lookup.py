@@ -240,7 +240,7 @@ class PhotoLookup:
         photo, code, example, unused = self.locate(cell)
         if isinstance(photo, ImageError):
             kind = photo.params.get("kind")
-            self._count(NOT_FOUND[photo.code], example or str(row_number), photo.message.hint_code, kind)
+            self._count(NOT_FOUND[photo.code], example or str(row_number), photo.hint_code, kind)
         elif code:
             self._count(code, example)
             self._unused += unused

@@ -91,7 +91,7 @@ def several_names(cell: str | tuple[str, ...]) -> list[str]:
         return [name for name in cell if name]
     if cell.startswith(("[", "(")):
         return re.findall(r"""["']([^"']+)["']""", cell)
-    for separator in ("|", ";", ",", "\n", " "):
+    for separator in filter(cell.__contains__, ("|", ";", ",", "\n", " ")):
         names = [name for part in cell.split(separator) if (name := part.strip())]
         if len(names) > 1 and all(map(photo_suffix, names)):
             return names
@@ -177,7 +177,9 @@ class PathIndex:
             matches = self._matches(self._by_name.of(hash(_key(reading.pieces[-1])), MAX_MATCHES), reading)
         return matches
 
-    def _matches(self, places: Iterable[int], reading: Reading) -> list[Match]:
+    def _matches(self, places: Sequence[int], reading: Reading) -> list[Match]:
+        if not places:
+            return []
         key = _key(reading.pieces[-1])
         paths = (self.paths[place] for place in places)
         matches = [self._match(path, reading) for path in paths if _key(path.rpartition("/")[2]) == key]

@@ -86,7 +86,7 @@ def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:
     if isinstance(path, str) and Path(path).is_absolute():
         is_within = Path(path).is_relative_to(root)
         shown = Path(path).relative_to(root).as_posix() if is_within else Path(path).name
-        return type(error)(error.code, error.message.hint_code, **error.params | {"path": shown})
+        return type(error)(error.code, error.hint_code, **error.params | {"path": shown})
     return error
 
 

@@ -267,7 +267,7 @@ def _without_pointers(
     for sample in samples:
         error = why_unreadable(files[sample.name], sample.name)
         if error and error.code == "git_pointer":
-            pointers.setdefault(error.message.hint_code, []).append(sample.name)
+            pointers.setdefault(error.hint_code, []).append(sample.name)
         else:
             kept.append(sample)
     if samples and not kept:
