@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from muslin.cli import main
 from muslin.errors import DataError
-from muslin.printing import VisibleStream, echo, log, visible_output
+from muslin.printing import EscapingStream, echo, escaped_output, log
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
 from muslin.reporting.terminal.progress import tagging_progress
-from muslin.text import STEERING_CHARACTERS, visible
+from muslin.text import CONTROL_CHARACTERS, escape_controls
 
 NASTY = (
     "\x1b]0;owned\x07",
@@ -42,7 +42,7 @@ class Terminal(io.StringIO):
 
 def steering(printed: str) -> list[str]:
     """The control characters in what was printed, but line ends."""
-    return STEERING_CHARACTERS.findall(printed.replace("\n", ""))
+    return CONTROL_CHARACTERS.findall(printed.replace("\n", ""))
 
 
 def printed_by(action: Callable[[], Any]) -> str:
@@ -61,11 +61,11 @@ def printed_by(action: Callable[[], Any]) -> str:
 
 @settings(deadline=None)
 @given(names)
-def test_visible_text_is_of_one_line_and_keeps_its_letters(name: str) -> None:
-    shown = visible(name)
-    assert not STEERING_CHARACTERS.search(shown)
-    assert visible(shown) == shown
-    assert (shown == name) == (not STEERING_CHARACTERS.search(name))
+def test_escaped_text_is_of_one_line_and_keeps_its_letters(name: str) -> None:
+    shown = escape_controls(name)
+    assert not CONTROL_CHARACTERS.search(shown)
+    assert escape_controls(shown) == shown
+    assert (shown == name) == (not CONTROL_CHARACTERS.search(name))
 
 
 @settings(deadline=None)
@@ -96,7 +96,7 @@ def test_colours_on_a_terminal_are_the_console_s_own(name: str) -> None:
 @given(names)
 def test_warnings_and_tracebacks_show_control_characters(name: str) -> None:
     def action() -> None:
-        with visible_output():
+        with escaped_output():
             sys.stderr.write(warnings.formatwarning(name, UserWarning, "muslin.py", 1))
             sys.excepthook(ValueError, ValueError(name), None)
             sys.stderr.writelines([name])
@@ -106,10 +106,10 @@ def test_warnings_and_tracebacks_show_control_characters(name: str) -> None:
 
 def test_standard_streams_have_no_second_exit_and_come_back() -> None:
     before = sys.stdout, sys.stderr
-    with visible_output():
+    with escaped_output():
         assert not hasattr(sys.stdout, "buffer")
         assert not hasattr(sys.stderr, "buffer")
-        assert isinstance(sys.stdout, VisibleStream)
+        assert isinstance(sys.stdout, EscapingStream)
     assert (sys.stdout, sys.stderr) == before
 
 
@@ -150,4 +150,4 @@ def test_command_line_shows_control_characters_of_arguments(
 @given(names, names)
 def test_a_message_is_one_line(path: str, reason: str) -> None:
     error = DataError("file_unreadable", path=path, reason=reason)
-    assert not STEERING_CHARACTERS.search(str(error.message))
+    assert not CONTROL_CHARACTERS.search(str(error.message))

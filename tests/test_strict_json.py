@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muslin.strict_json import json_text
-from muslin.text import STEERING_CHARACTERS
+from muslin.text import CONTROL_CHARACTERS
 
 texts = st.text(st.characters(codec=None))
 values = st.recursive(
@@ -37,7 +37,7 @@ def expected(value: Any) -> Any:
 def test_any_value_comes_back_with_null_for_nan(value: Any, ascii_only: bool, indent: int | None) -> None:
     text = json_text(value, ascii_only=ascii_only, indent=indent)
     assert json.loads(text.encode(), parse_constant=refuse) == expected(value)
-    assert not STEERING_CHARACTERS.search(text.replace("\n", ""))
+    assert not CONTROL_CHARACTERS.search(text.replace("\n", ""))
     assert text.isascii() or not ascii_only
 
 

@@ -8,22 +8,22 @@ import pytest
 
 from muslin.errors import DataError, MuslinError
 from muslin.messages import Message
-from muslin.workers import WorkerEnded, Workers
+from muslin.workers import WorkerEnded, WorkerPool
 from refusals import refuses
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    pool = Workers("worker_functions:work", processes=1, max_s=1, max_mb=300)
+def workers() -> Iterator[WorkerPool]:
+    pool = WorkerPool("worker_functions:work", processes=1, max_s=1, max_mb=300)
     yield pool
     pool.close()
 
 
-def pid(workers: Workers) -> int:
+def pid(workers: WorkerPool) -> int:
     return int(workers.run({"do": "return"})[0]["pid"])
 
 
-def test_values_and_bytes_come_back(workers: Workers) -> None:
+def test_values_and_bytes_come_back(workers: WorkerPool) -> None:
     value = {"a": [1, 2.5, None, "\ud800"], "note": Message("page_missing")}
     found, content = workers.run({"do": "return", "value": value}, b"abc")
     assert found["value"] == value
@@ -32,7 +32,7 @@ def test_values_and_bytes_come_back(workers: Workers) -> None:
     assert found["pid"] != os.getpid()
 
 
-def test_one_process_serves_call_after_call(workers: Workers) -> None:
+def test_one_process_serves_call_after_call(workers: WorkerPool) -> None:
     first = pid(workers)
     workers.run({"do": "print"})
     with pytest.raises(RuntimeError, match="a bug"):
@@ -40,7 +40,7 @@ def test_one_process_serves_call_after_call(workers: Workers) -> None:
     assert pid(workers) == first
 
 
-def test_errors_come_back_with_their_parameters(workers: Workers) -> None:
+def test_errors_come_back_with_their_parameters(workers: WorkerPool) -> None:
     with refuses("page_missing", DataError, name="x", reason=Message("page_missing")):
         workers.run({"do": "refuse", "name": "x"})
     with pytest.raises(MuslinError) as error:
@@ -49,7 +49,7 @@ def test_errors_come_back_with_their_parameters(workers: Workers) -> None:
 
 
 @pytest.mark.parametrize("params", [{"do": "compute forever"}, {"do": "crash"}, {"do": "allocate", "mb": 400}])
-def test_a_limit_or_a_crash_ends_only_that_call(workers: Workers, params: dict[str, object]) -> None:
+def test_a_limit_or_a_crash_ends_only_that_call(workers: WorkerPool, params: dict[str, object]) -> None:
     before = pid(workers)
     with pytest.raises(WorkerEnded):
         workers.run(params)
@@ -58,13 +58,13 @@ def test_a_limit_or_a_crash_ends_only_that_call(workers: Workers, params: dict[s
 
 
 def test_a_process_that_waits_is_ended_by_the_clock() -> None:
-    workers = Workers("worker_functions:work", processes=1, max_s=0, max_mb=300, max_clock_s=2)
+    workers = WorkerPool("worker_functions:work", processes=1, max_s=0, max_mb=300, max_clock_s=2)
     with pytest.raises(WorkerEnded):
         workers.run({"do": "wait forever"})
     workers.close()
 
 
-def test_a_process_that_died_meanwhile_is_replaced(workers: Workers) -> None:
+def test_a_process_that_died_meanwhile_is_replaced(workers: WorkerPool) -> None:
     before = pid(workers)
     os.kill(before, signal.SIGKILL)
     os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
@@ -72,7 +72,7 @@ def test_a_process_that_died_meanwhile_is_replaced(workers: Workers) -> None:
 
 
 def test_closed_processes_are_gone() -> None:
-    workers = Workers("worker_functions:work", processes=2, max_s=1, max_mb=300)
+    workers = WorkerPool("worker_functions:work", processes=2, max_s=1, max_mb=300)
     process = pid(workers)
     workers.close()
     with pytest.raises(ProcessLookupError):

@@ -1,6 +1,6 @@
-"""The one exit for text: what is printed shows control characters of names as text, so that none steers a terminal.
+"""The one exit for text: control characters of names are escaped, so that none of them steers a terminal.
 
-`visible_output` puts the standard streams behind it, so that it also holds for warnings, tracebacks and libraries.
+`escaped_output` wraps the standard streams, so that this also holds for warnings, tracebacks and libraries.
 """
 
 import sys
@@ -8,21 +8,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
-from muslin.text import visible
+from muslin.text import escape_controls
 
 
-class VisibleStream:
-    """A text stream that writes `visible` text to another one. It has no `buffer`, which would be a second exit.
+class EscapingStream:
+    """A text stream that escapes control characters and writes to another one. It has no `buffer`: a second exit.
 
     Attributes:
-        behind: the other stream, for what brings its own control sequences.
+        wrapped: the other stream, for text that brings its own control sequences.
     """
 
-    def __init__(self, behind: TextIO) -> None:
-        self.behind = behind
+    def __init__(self, wrapped: TextIO) -> None:
+        self.wrapped = wrapped
 
     def write(self, text: str) -> int:
-        self.behind.write(visible(text, keep="\n"))
+        self.wrapped.write(escape_controls(text, keep="\n"))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -32,28 +32,28 @@ class VisibleStream:
     def __getattr__(self, name: str) -> Any:
         if name == "buffer":
             raise AttributeError(name)
-        return getattr(self.behind, name)
+        return getattr(self.wrapped, name)
 
 
 @contextmanager
-def visible_output() -> Iterator[None]:
-    """Put standard output and standard error behind a VisibleStream."""
+def escaped_output() -> Iterator[None]:
+    """Wrap standard output and standard error in an EscapingStream during the block."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast(TextIO, VisibleStream(stream)) for stream in before)
+    sys.stdout, sys.stderr = (cast(TextIO, EscapingStream(stream)) for stream in before)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
 
 
-def stream_behind(stream: TextIO) -> TextIO:
-    """The stream that takes control sequences, for a caller that shows those of names itself."""
-    return stream_behind(stream.behind) if isinstance(stream, VisibleStream) else stream
+def unwrap_stream(stream: TextIO) -> TextIO:
+    """The stream within an EscapingStream, for a caller that escapes names itself and writes control sequences."""
+    return unwrap_stream(stream.wrapped) if isinstance(stream, EscapingStream) else stream
 
 
 def echo(text: str, *, err: bool = False) -> None:
     """Print a line to standard output or standard error."""
-    print(visible(text, keep="\n"), file=sys.stderr if err else sys.stdout, flush=True)
+    print(escape_controls(text, keep="\n"), file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def log(sentence: str) -> None:

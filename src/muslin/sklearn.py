@@ -26,7 +26,7 @@ from muslin.workflows.train import require_training
 MIN_SIDE_PX = 14
 """Images with a shorter side are enlarged by a whole factor: 14 px is enough for every recipe's network."""
 
-NOT_FOR_ARRAYS = frozenset({"validation_fraction", "stratified", "split_seed", "image_size"})
+DATASET_SETTINGS = frozenset({"validation_fraction", "stratified", "split_seed", "image_size"})
 """Settings of data sets: `fit` trains on all images that it is given, in their size."""
 
 
@@ -172,7 +172,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         changes: dict[str, Any] = {"validation_fraction": 0.0}
         if is_strip:
             changes |= {"flip": False, "tta_flip": False}  # the two ends of a strip differ
-        if unused := sorted(NOT_FOR_ARRAYS & dict(self.settings or {}).keys()):
+        if unused := sorted(DATASET_SETTINGS & dict(self.settings or {}).keys()):
             raise RecipeError("settings_without_effect", "arrays", name="ImageClassifier", settings=unused)
         if self.epochs is not None and "epochs" in (self.settings or {}):
             raise RecipeError("options_exclusive", options=["epochs", "settings['epochs']"])

@@ -1,10 +1,10 @@
-"""JSON as RFC 8259 and every reader understand it: no NaN, and nothing in a text that steers a terminal."""
+"""JSON that every reader of RFC 8259 accepts: no NaN, and control characters are escaped."""
 
 import json
 import math
 from typing import Any
 
-from muslin.text import STEERING_CHARACTERS
+from muslin.text import CONTROL_CHARACTERS
 
 
 def json_text(value: Any, *, ascii_only: bool = False, indent: int | None = None) -> str:
@@ -21,7 +21,7 @@ def json_text(value: Any, *, ascii_only: bool = False, indent: int | None = None
     '{"f1": null, "name": "grün\\\\\\\\u009b"}'
     """
     text = json.dumps(_finite(value), ensure_ascii=ascii_only, indent=indent, allow_nan=False)
-    return STEERING_CHARACTERS.sub(lambda found: "\n" if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+    return CONTROL_CHARACTERS.sub(lambda found: "\n" if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
 def _finite(value: Any) -> Any:

@@ -5,16 +5,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 UNSAFE_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters other than tabs and line ends, controls of direction, and lone surrogates."""
+"""Control characters other than tabs and line ends, bidirectional controls, and lone surrogates."""
 
-STEERING_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that steer a terminal, end a line or turn the direction of what follows, and lone surrogates."""
 
 ORDINARY_CHARACTERS = "\t\n\r\u061c\u200e\u200f"
-"""Of these, what ordinary text has: tabs, line ends, and the marks of direction of Arabic and Hebrew."""
+"""Those of CONTROL_CHARACTERS that ordinary text has: tabs, line ends, and direction marks of Arabic and Hebrew."""
 
 MAX_NAME_CHARACTERS = 500
-"""Of a target's or a class's name in a model."""
+"""Length of a target's or a class's name in a model."""
 
 
 def is_safe_name(name: str) -> bool:
@@ -22,13 +22,13 @@ def is_safe_name(name: str) -> bool:
     return len(name) <= MAX_NAME_CHARACTERS and not UNSAFE_CHARACTERS.search(name)
 
 
-def visible(text: str, keep: str = "") -> str:
-    r"""`text` with each of STEERING_CHARACTERS as Python writes it, but those in `keep`.
+def escape_controls(text: str, keep: str = "") -> str:
+    r"""`text` with each of CONTROL_CHARACTERS escaped as in Python's strings, except those in `keep`.
 
-    >>> print(visible("red\x1b[31m"))
+    >>> print(escape_controls("red\x1b[31m"))
     red\x1b[31m
     """
-    return STEERING_CHARACTERS.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], text)
+    return CONTROL_CHARACTERS.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], text)
 
 
 def percent(share: float, digits: int = 1) -> str:

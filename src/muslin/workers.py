@@ -1,6 +1,6 @@
 """Processes that do work on untrusted files within limits of processor time and memory, and can be ended.
 
-A process answers with JSON and bytes, never with a pickle: a hostile file may have taken it over.
+A process responds with JSON and bytes, never with a pickle, because a hostile file may have taken it over.
 """
 
 import atexit
@@ -23,11 +23,12 @@ from muslin.messages import Message
 
 Params = dict[str, Any]
 Work = Callable[[Params, bytes], tuple[Params, Any]]
-"""Takes JSON values and bytes, and gives such; it may raise a MuslinError."""
+"""Takes JSON values and bytes, and returns such; it can raise a MuslinError."""
 
 CLOCK_FACTOR = 10
+"""Seconds of the clock per second of processor time that a call may take."""
 
-MAX_ANSWER_BYTES = 2**31
+MAX_RESPONSE_BYTES = 2**31
 _SIZES = struct.Struct("<QQ")  # of the JSON values, and of the bytes
 _MESSAGE = "\0message"  # the key that marks a Message among JSON values
 
@@ -36,7 +37,7 @@ class WorkerEnded(Exception):  # noqa: N818 — an event, which the caller turns
     """The process exceeded a limit, or crashed."""
 
 
-class Workers:
+class WorkerPool:
     """Processes that run one function, one call each at a time. Safe to use from several threads at once.
 
     They start when they are needed, and are replaced when they end.
@@ -46,27 +47,28 @@ class Workers:
         processes: how many calls run at the same time; others wait.
         max_s: processor time of one call, in seconds.
         max_mb: memory of one call, in megabytes beyond what the process has at its start. Only Linux enforces it.
-        max_clock_s: time of one call by the clock, in seconds; by default ten times `max_s`, as a machine can be busy.
+        max_clock_s: time of one call by the clock, in seconds; by default ten times `max_s`, for busy machines.
     """
 
     def __init__(self, target: str, processes: int, max_s: int, max_mb: int, max_clock_s: float | None = None) -> None:
-        self._words = [target, str(max_s), str(max_mb)]
+        self._arguments = [target, str(max_s), str(max_mb)]
         self._max_clock_s = max_s * CLOCK_FACTOR if max_clock_s is None else max_clock_s
         self._free: queue.LifoQueue[_Process | None] = queue.LifoQueue()
         for _ in range(processes):
             self._free.put(None)
 
     def run(self, params: Mapping[str, Any], content: bytes = b"") -> tuple[Params, bytearray]:
-        """What the function makes of `params`, JSON values, and `content`.
+        """The function's result for `params`, which are JSON values, and `content`.
 
         Raises:
             MuslinError: the function raised it.
+            RuntimeError: the function raised another exception, whose traceback it holds.
             WorkerEnded: the process exceeded a limit, or crashed.
         """
         process = self._free.get()
         try:
             if process is None or not process.is_alive:
-                process = _Process(self._words)
+                process = _Process(self._arguments)
             found, content_found = process.run(params, content, self._max_clock_s)
         finally:
             self._free.put(process)
@@ -89,10 +91,10 @@ class Workers:
 class _Process:
     """One process and the pipes to it."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, arguments: list[str]) -> None:
         # -P and the import path of this process: not a module of the folder that the command was started in
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from muslin.workers import main; main()", *words],
+            [sys.executable, "-P", "-c", "from muslin.workers import main; main()", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -117,7 +119,7 @@ class _Process:
         try:
             _send(self._process.stdin, params, content)
             found = _receive(self._process.stdout)
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):  # whatever it answers
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):  # whatever it responds
             found = None
         finally:
             timer.cancel()
@@ -146,7 +148,7 @@ def _send(pipe: IO[bytes], params: Mapping[str, Any], content: Any) -> None:
 def _receive(pipe: IO[bytes]) -> tuple[Params, bytearray] | None:
     """The JSON values and the bytes; None at the end of the pipe."""
     sizes = pipe.read(_SIZES.size)
-    if len(sizes) < _SIZES.size or sum(_SIZES.unpack(sizes)) > MAX_ANSWER_BYTES:
+    if len(sizes) < _SIZES.size or sum(_SIZES.unpack(sizes)) > MAX_RESPONSE_BYTES:
         return None
     parts = []
     for size in _SIZES.unpack(sizes):
@@ -182,19 +184,19 @@ def _unpacked(value: Any) -> Any:
 
 
 def main() -> None:
-    """Answer each call on stdin on stdout; the arguments are those of `Workers`."""
+    """Read calls from stdin and respond on stdout; the arguments are those of `WorkerPool`."""
     target, max_s, max_mb = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not mix with the answers
+    responses = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not mix with the responses
     module, _, name = target.partition(":")
     work: Work = getattr(import_module(module), name)
     _limit_memory(max_mb)
     while call := _receive(sys.stdin.buffer):
         _limit_processor_time(max_s)
-        _send(answers, *_answer(work, *call))
+        _send(responses, *_call(work, *call))
 
 
-def _answer(work: Work, params: Params, content: bytearray) -> tuple[Params, Any]:
+def _call(work: Work, params: Params, content: bytearray) -> tuple[Params, Any]:
     try:
         result, content_found = work(params, bytes(content))
     except MuslinError as error:

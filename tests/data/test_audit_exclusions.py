@@ -66,7 +66,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path, name):
     assert error.value.code == "exclusions_unreadable"
 
 
-def test_names_with_control_characters_are_excluded_and_written_in_utf_8(tmp_path, synthetic):
+def test_names_with_control_characters_are_excluded_as_utf_8(tmp_path, synthetic):
     data = synthetic.dataset
     ids = np.array(["caf\udce9.jpg", "\x1b[2J.jpg", *map(str, data.ids[2:])], dtype=object)
     data = dataclasses.replace(data, ids=ids)

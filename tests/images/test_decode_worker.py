@@ -12,7 +12,7 @@ from PIL import Image
 from muslin.errors import ImageError
 from muslin.images import decode, decode_worker
 from muslin.images.decode_worker import decode_in_worker
-from muslin.workers import Workers
+from muslin.workers import WorkerPool
 from refusals import refuses
 
 
@@ -73,14 +73,14 @@ def test_many_threads_get_their_own_images() -> None:
 def test_modules_of_the_current_folder_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "json.py").write_text(f"open({os.fspath(tmp_path / 'was_run')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
-    workers = Workers("muslin.images.decode_worker:_decode", processes=1, max_s=10, max_mb=500)
+    workers = WorkerPool("muslin.images.decode_worker:_decode", processes=1, max_s=10, max_mb=500)
     found, _ = workers.run({"name": "a photo"}, photo())
     assert found["shape"] == [60, 65, 3]
     assert not (tmp_path / "was_run").exists()
 
 
 def test_a_process_that_ends_costs_one_image_which_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = Workers("muslin.images.decode_worker:_decode", processes=1, max_s=10, max_mb=0)
+    small = WorkerPool("muslin.images.decode_worker:_decode", processes=1, max_s=10, max_mb=0)
     monkeypatch.setattr(decode_worker, "_WORKERS", small)
     with refuses("decoding_limits", ImageError, name="large.bmp"):
         decode_in_worker(photo(1500, "BMP"), name="large.bmp")  # 7 MB, for which there is no memory

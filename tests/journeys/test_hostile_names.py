@@ -25,7 +25,7 @@ from muslin.data.dataset import Target
 from muslin.errors import MuslinError
 from muslin.models.bundle import seal
 from muslin.studio.app import studio
-from muslin.text import STEERING_CHARACTERS
+from muslin.text import CONTROL_CHARACTERS
 from small_models import convolving_bundle, small_bundle
 
 NASTY = ("\x1b]0;owned\x07", "\x1b[2J", "\x9b31m", "\u202egnp.exe", "a\tb", "a\r\nb", "\u2028", "caf\udce9", "\x7f",
@@ -61,7 +61,7 @@ def command(*words: object) -> tuple[Any, str]:
         main()
     printed, said = (content.getvalue().decode() for content in (out, err))
     for text in (printed, said):
-        assert not STEERING_CHARACTERS.search(text.replace("\n", "")), text
+        assert not CONTROL_CHARACTERS.search(text.replace("\n", "")), text
     assert "Traceback" not in said or "--debug" in words
     assert "bug in muslin" not in said, said
     if "--json" in words and words[0] != "--json":
@@ -86,9 +86,9 @@ def assert_written_files_are_utf_8(folder: Path) -> None:
         if path.suffix in (".csv", ".json", ".jsonl", ".html", ".svg", ".tsv") and path.is_file():
             text = path.read_bytes().decode()
             if path.name != "table.csv":  # which the test wrote
-                assert not STEERING_CHARACTERS.search(
-                    "".join(c for c in text if c not in "\t\r\n\u061c\u200e\u200f")
-                ), path
+                assert not CONTROL_CHARACTERS.search("".join(c for c in text if c not in "\t\r\n\u061c\u200e\u200f")), (
+                    path
+                )
 
 
 @few
@@ -213,9 +213,9 @@ def test_the_studio_answers_any_name_without_a_5xx(name: str, other: str, app: S
         status, content = ask(app, "POST", f"/api/{path}", body, headers=headers)
         assert status < 500, (path, content)
         json.loads(content.decode())
-        assert not STEERING_CHARACTERS.search(content.decode())
+        assert not CONTROL_CHARACTERS.search(content.decode())
     status, content = ask(app, "GET", "/api/images", headers=HOST)
-    assert (status, STEERING_CHARACTERS.findall(content.decode())) == (200, [])
+    assert (status, CONTROL_CHARACTERS.findall(content.decode())) == (200, [])
 
 
 INSPECTION = {"model": "first.muslin", "image": "golden:0"}

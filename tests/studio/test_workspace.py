@@ -21,7 +21,7 @@ from muslin.studio import model_worker, validation_worker
 from muslin.studio import workspace as workspace_module
 from muslin.studio.validation_worker import check_within
 from muslin.studio.workspace import MODELS_KEPT, Workspace
-from muslin.workers import Workers
+from muslin.workers import WorkerPool
 from refusals import refuses
 from small_models import small_bundle
 
@@ -115,7 +115,7 @@ def test_a_model_that_cannot_be_opened_is_tried_again(folder: Path) -> None:
 
 
 def test_a_model_that_exceeds_a_limit_is_refused_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ending = Workers("worker_functions:crash", processes=1, max_s=1, max_mb=100)
+    ending = WorkerPool("worker_functions:crash", processes=1, max_s=1, max_mb=100)
     monkeypatch.setattr(model_worker, "_WORKERS", ending)
     with refuses("opening_limits", BundleError, path="quick.muslin"):
         Workspace(folder).model("quick.muslin")
@@ -198,7 +198,7 @@ def test_a_run_can_name_registered_data(tmp_path: Path) -> None:
 
 
 def test_data_that_exceed_a_limit_are_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ending = Workers("worker_functions:crash", processes=1, max_s=1, max_mb=100)
+    ending = WorkerPool("worker_functions:crash", processes=1, max_s=1, max_mb=100)
     monkeypatch.setattr(validation_worker, "_WORKERS", ending)
     with refuses("reading_limits", DataError, seconds=validation_worker.MAX_READING_S):
         accuracy_on_data(trained)

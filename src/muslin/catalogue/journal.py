@@ -43,7 +43,7 @@ class Journal:
             StorageError: it cannot be written, is no file of this user's, or another process uses it.
         """
         self.path = path
-        self._file = _open_locked(path)
+        self._file = _open_journal(path)
         try:
             self.count, end, old_inputs = _read_valid_lines(self._file, path)
             if old_inputs is not None and self.count:
@@ -105,8 +105,8 @@ class Journal:
                 self._synced = time.monotonic()
 
 
-def _open_locked(path: Path) -> BinaryIO:
-    """The file at `path`, locked. The job that had it before can have removed it between the opening and the lock."""
+def _open_journal(path: Path) -> BinaryIO:
+    """The file at `path`, locked; opened again where another job removed it between the opening and the lock."""
     while True:
         file = open_side_file(path)
         try:

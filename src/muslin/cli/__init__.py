@@ -13,7 +13,7 @@ import click
 
 from muslin.cli.options import COMMANDS
 from muslin.cli.output import escape_unencodable, print_error
-from muslin.printing import log, visible_output
+from muslin.printing import escaped_output, log
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -33,7 +33,7 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     escape_unencodable()
-    with visible_output():
+    with escaped_output():
         sys.exit(_run_command(sys.argv[1:]))
 
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from muslin.data.expansion import MAX_FOLDERS_DEEP, MAX_PATH_CHARACTERS, max_content_bytes, max_entries
 from muslin.data.gzip_files import is_gzipped, open_data_file, read_head
-from muslin.data.opened_files import opened_once
+from muslin.data.open_cache import open_once
 from muslin.data.photos import Photo
 from muslin.errors import DataError
 from muslin.images.file_kinds import MAX_POINTER_BYTES, pointer_hint
@@ -161,7 +161,7 @@ def archive_files(path: Path, notes: FolderNotes | None = None) -> tuple[dict[st
             encrypted, or its name is too long.
         StorageError: a gzipped tar cannot be unpacked to a temporary file.
     """
-    files, unpacked, met = opened_once(("archive", path), partial(_archive_files, path))
+    files, unpacked, met = open_once(("archive", path), partial(_archive_files, path))
     if notes:
         for name in ("folders", "links", "code_page_names", "replaced"):
             getattr(notes, name).extend(getattr(met, name))
@@ -321,7 +321,7 @@ def _remove(name: str) -> None:
 
 def _unpacked_tar(path: Path) -> _UnpackedTar:
     """The tar in a gzip file."""
-    return opened_once(("tar", path), partial(_unpack, path))
+    return open_once(("tar", path), partial(_unpack, path))
 
 
 def _unpack(path: Path) -> _UnpackedTar:

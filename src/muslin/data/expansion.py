@@ -1,4 +1,4 @@
-"""What files of data may grow to: one policy for gzip, zip, tar, XLSX, Parquet and JSON.
+"""Limits on what a small file expands to: one policy for gzip, zip, tar, XLSX, Parquet and JSON.
 
 A small file must not cost much memory or time. So its content has at most FREE_BYTES, or MAX_EXPANSION times its own
 size if that is more; and at most FREE_ITEMS rows, cells or entries, or ITEMS_PER_BYTE for each of its bytes. Cost is
@@ -7,7 +7,7 @@ at most linear in the size of the file, and FREE_BYTES and FREE_ITEMS take less 
 """
 
 FREE_BYTES = 64 * 2**20
-"""Content that any file can have, however small it is packed."""
+"""Bytes of content that any packed file can have, however small it is."""
 
 MAX_EXPANSION = 200
 """Maximum ratio of content to file beyond FREE_BYTES. Pixels reach 2, CSVs of pixels 6 to 20, tables of 0 and 1 60."""
@@ -16,54 +16,54 @@ FREE_ITEMS = 2**17
 """Rows that any file can have; each takes up to 70 microseconds, where its photo is searched and not found."""
 
 ITEMS_PER_BYTE = 1
-"""Beyond FREE_ITEMS, for each byte of the packed file. A row of a packed table takes at least 3 bytes."""
+"""Items per byte of a packed file beyond FREE_ITEMS. A row of a packed table takes at least 3 bytes."""
 
 MAX_EMPTY_ROWS = 1_100_000
-"""Of any table; an empty sheet of Excel has 1,048,576."""
+"""Empty rows of any table; an empty sheet of Excel has 1,048,576."""
 
 FREE_ENTRIES = 2**17
 """Files that any packed archive can have; each takes some 30 microseconds."""
 
 BYTES_PER_ENTRY = 32
-"""Beyond FREE_ENTRIES, one file for so many bytes of the archive. Headers and names alone take as much."""
+"""Bytes of an archive per file beyond FREE_ENTRIES. Headers and names alone take as many."""
 
 MAX_COLUMNS = 16_384
-"""Of a table that names photos, as of a sheet in Excel."""
+"""Columns of a table that names photos, as of a sheet in Excel."""
 
 MAX_TEXT_CHARACTERS = 2**24
-"""Of a line, a cell or one piece of XML, which is held in memory; a cell can hold a thumbnail in base64."""
+"""Length of a line, a cell or one piece of XML, which is held in memory; a cell can hold a thumbnail in base64."""
 
-MAX_NAME_CHARACTERS = 4096
-"""Of the name of a column."""
+MAX_COLUMN_NAME_CHARACTERS = 4096
+"""Length of the name of a column."""
 
 MAX_PATH_CHARACTERS = 2**16
-"""Of a path in an archive, as in a zip."""
+"""Length of a path in an archive, as in a zip."""
 
 MAX_FOLDERS_DEEP = 100
-"""Folders in each other in an archive."""
+"""Levels of nested folders in an archive."""
 
 FREE_CELLS = 2**23
 """Rows times columns that any file can have; a cell that is empty, or equals another, takes a microsecond."""
 
 CELLS_PER_BYTE = 32
-"""Beyond FREE_CELLS, for each byte of the file. Columns of true and false take a bit for a cell."""
+"""Cells per byte of the file beyond FREE_CELLS. Columns of true and false take a bit per cell."""
 
 
 def max_content_bytes(file_bytes: int) -> int:
-    """The size to which the content of a packed file of so many bytes may grow."""
+    """The largest content, in bytes, of a packed file of `file_bytes`."""
     return max(FREE_BYTES, MAX_EXPANSION * file_bytes)
 
 
 def max_items(file_bytes: int) -> int:
-    """How many rows, cells, elements or values a packed file of so many bytes may have."""
+    """The largest number of rows, elements or values in a packed file of `file_bytes`."""
     return max(FREE_ITEMS, ITEMS_PER_BYTE * file_bytes)
 
 
 def max_entries(file_bytes: int) -> int:
-    """How many files a packed archive of so many bytes may have."""
+    """The largest number of files in a packed archive of `file_bytes`."""
     return max(FREE_ENTRIES, file_bytes // BYTES_PER_ENTRY)
 
 
 def max_cells(file_bytes: int) -> int:
-    """How many cells, empty ones included, the rows and columns of a file of so many bytes may make."""
+    """The largest number of rows times columns, empty cells included, of a file of `file_bytes`."""
     return max(FREE_CELLS, CELLS_PER_BYTE * file_bytes)

@@ -16,7 +16,7 @@ from muslin.data.registry import DATASETS, recognise, with_registered_classes
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.local_path import check_local
-from muslin.text import ORDINARY_CHARACTERS, visible
+from muslin.text import ORDINARY_CHARACTERS, escape_controls
 
 
 def read(
@@ -157,7 +157,7 @@ def _with_visible_names(dataset: Dataset) -> Dataset:
     """The data set with control characters in names of targets and classes as text, unless two become the same."""
     targets = []
     for target in dataset.targets:
-        name, *classes = (visible(each, keep=ORDINARY_CHARACTERS) for each in (target.name, *target.classes))
+        name, *classes = (escape_controls(each, keep=ORDINARY_CHARACTERS) for each in (target.name, *target.classes))
         targets.append(replace(target, name=name, classes=tuple(classes)))
     before = [name for target in dataset.targets for name in (target.name, *target.classes)]
     after = [name for target in targets for name in (target.name, *target.classes)]

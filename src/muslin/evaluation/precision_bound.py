@@ -68,9 +68,13 @@ def images_needed(precision: float) -> int:
 
 
 def intraclass_correlation(correct: Correct, groups: Groups) -> float:
-    """How alike the predictions within a group are: 0 for no more than by chance, 1 for all correct or all incorrect.
+    """How alike predictions within a group are: 0 as by chance, about 1 where groups are all correct or all incorrect.
 
-    The sum over pairs of images in a group, by what independent images would have; at least 0.
+    The covariance of correctness over all pairs of images in a group, divided by the variance of one image; at least 0.
+
+    Args:
+        correct: bool (n,).
+        groups: integer (n,), 0 or more: the number of each image's group.
     """
     counts = np.bincount(groups).astype(np.float64)
     sums, rate = np.bincount(groups, weights=correct), correct.mean()

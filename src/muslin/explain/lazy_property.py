@@ -1,4 +1,4 @@
-"""Properties that are computed once per object."""
+"""Properties that are computed once per object, also when several threads ask at the same time."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Decoding in a process of its own, within limits: for servers, which others wait for while they decode."""
+"""Decoding in worker processes with limits, for servers, so that a hostile image does not stop other requests."""
 
 from pathlib import Path
 from typing import Any
@@ -7,14 +7,14 @@ import numpy as np
 
 from muslin.errors import ImageError
 from muslin.images.decoder import MAX_BYTES, DecodedImage, decode, read_bytes
-from muslin.workers import WorkerEnded, Workers
+from muslin.workers import WorkerEnded, WorkerPool
 
 MAX_DECODING_S = 10
 MAX_DECODING_MB = 1000
 PROCESSES = 2
 """Images decoded at the same time."""
 
-_WORKERS = Workers("muslin.images.decode_worker:_decode", PROCESSES, MAX_DECODING_S, MAX_DECODING_MB)
+_WORKERS = WorkerPool("muslin.images.decode_worker:_decode", PROCESSES, MAX_DECODING_S, MAX_DECODING_MB)
 
 
 def decode_in_worker(source: bytes | Path, *, name: str, **options: Any) -> DecodedImage:

@@ -22,7 +22,7 @@ from muslin.learn.losses import (
     compute_loss,
     count_correct,
     count_labelled,
-    labelled_images,
+    count_labelled_images,
     mean_accuracy,
 )
 from muslin.learn.modules import Net
@@ -61,7 +61,7 @@ def fit_linear_heads(
     heads = {name: head.filters for name, head in net.network.heads.items()}
     objective = _Objective(features, labels, split, recipe, heads)
     history: list[dict[str, Any]] = []
-    validation_images = labelled_images(values[split.validation] for values in labels.values())
+    validation_images = count_labelled_images(values[split.validation] for values in labels.values())
     started = time.perf_counter() - features.took_s
 
     def after_iteration(flat: FloatArray) -> None:
@@ -105,14 +105,15 @@ def cross_val_predict(
     *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, NDArray[np.float32]]:
-    """Out-of-fold predictions for `samples`: of each, by heads that were fitted to the other folds.
+    """Out-of-fold predictions: each sample's, by heads that were fitted to the other folds.
 
     Args:
         net: its heads are those of the last fold afterwards.
-        folds: int64 (samples,), the fold of each sample.
+        samples: int64 (n,): indices of the samples to predict.
+        folds: int64 (n,): the fold of each sample.
 
     Returns:
-        Per target float32 (samples, classes) probabilities.
+        Per target float32 (n, classes) probabilities.
 
     Raises:
         StoppedError: `should_stop()` became true.

@@ -64,7 +64,7 @@ def count_labelled(truth: Tensor) -> Tensor:
     return (known.any(1) if truth.ndim == 2 else known).sum()
 
 
-def labelled_images(labels: Iterable[NDArray[np.integer[Any]]]) -> int:
+def count_labelled_images(labels: Iterable[NDArray[np.integer[Any]]]) -> int:
     """The number of images with a known label; of several targets, of the one that has the fewest."""
     counts = [int(count_labelled(torch.from_numpy(np.ascontiguousarray(values)))) for values in labels]
     return min(filter(None, counts), default=0)

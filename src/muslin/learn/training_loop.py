@@ -27,7 +27,7 @@ from muslin.learn.batches import (
 )
 from muslin.learn.checkpoint import Checkpoint, has_steps, load_checkpoint, save_checkpoint
 from muslin.learn.frozen_prefix import frozen_prefix
-from muslin.learn.losses import class_weights, count_correct, labelled_images, mean_accuracy, positive_rates
+from muslin.learn.losses import class_weights, count_correct, count_labelled_images, mean_accuracy, positive_rates
 from muslin.learn.microbatches import MicroBatches
 from muslin.learn.modules import Net
 from muslin.learn.optimizers import optimizers_for
@@ -170,7 +170,7 @@ def fit(
                     "train_accuracy": progress.accuracy,
                     "validation_loss": validation_loss,
                     "validation_accuracy": validation_accuracy,
-                    "validation_images": labelled_images(validation[1].values()),
+                    "validation_images": count_labelled_images(validation[1].values()),
                     "learning_rate": recipe.learning_rate * factor,
                     "elapsed_s": state.elapsed_s,
                 }

@@ -24,7 +24,7 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
-from muslin.text import duration, percent, plural, shorten_middle, visible, word_list
+from muslin.text import duration, escape_controls, percent, plural, shorten_middle, word_list
 
 LANGUAGES = ("en", "zh")
 
@@ -149,7 +149,7 @@ class _Formatter(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """The text of a parameter on one line: control characters in names are shown as Python writes them."""
-        return visible(self._format(value, format_spec))
+        return escape_controls(self._format(value, format_spec))
 
     def _format(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Message):  # a reason within a sentence

@@ -1,6 +1,6 @@
-"""What the JSON of a `.muslin` file can hold; docs/reference/bundle.md says it in words."""
+"""The schemas of the JSON in a `.muslin` file, which docs/reference/bundle.md describes."""
 
-from muslin.models.json_schema import COUNT, SHARE, Either, Items, Known, Number
+from muslin.models.json_schema import COUNT, SHARE, AnyOf, Array, Number, Object
 
 MAX_LAYERS = 10_000
 
@@ -11,7 +11,7 @@ MANIFEST = {
 }
 """The manifest's keys besides the container's."""
 
-_SHAPE = Items(COUNT, 1, 4)
+_SHAPE = Array(COUNT, 1, 4)
 _NUMBER = Number(-1e9, 1e9)
 
 _LAYER = {
@@ -25,7 +25,7 @@ _LAYER = {
     "filters": COUNT,
     "kernel_size": COUNT,
     "stride": COUNT,
-    "padding": Either((str, COUNT)),
+    "padding": AnyOf((str, COUNT)),
     "rate": SHARE,
     "bias": bool,
     "output_scale": _NUMBER,
@@ -37,29 +37,29 @@ _LAYER = {
     "momentum": SHARE,
 }
 
-NETWORK = Known(
+NETWORK = Object(
     {
         "name": str,
         "input": _SHAPE,
         "tta_flip": bool,
         "parameters": COUNT,
         "multiply_adds": COUNT,
-        "layers": Items(Known(_LAYER), 0, MAX_LAYERS),
+        "layers": Array(Object(_LAYER), 0, MAX_LAYERS),
     }
 )
 
-_METRIC = Known({"accuracy": SHARE, "f1": SHARE, "interval": Items(SHARE, 2, 2), "n": COUNT})
+_METRIC = Object({"accuracy": SHARE, "f1": SHARE, "interval": Array(SHARE, 2, 2), "n": COUNT})
 
-PROVENANCE = Known(
+PROVENANCE = Object(
     {
         "name": str,
-        "recipe": Either((str, Known({"name": str, "method": str}))),
+        "recipe": AnyOf((str, Object({"name": str, "method": str}))),
         "seed": COUNT,
         "command": str,
         "started": str,
         "train_s": Number(0, 1e9),
-        "data": Known({"name": str, "format": str, "origin": str, "fingerprint": str, "split": str}),
-        "machine": Known({"processor": str, "cores": COUNT, "memory_gb": Number(0, 1e9), "system": str}),
+        "data": Object({"name": str, "format": str, "origin": str, "fingerprint": str, "split": str}),
+        "machine": Object({"processor": str, "cores": COUNT, "memory_gb": Number(0, 1e9), "system": str}),
         "versions": {str: str},
         "test": {str: _METRIC},
     }

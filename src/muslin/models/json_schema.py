@@ -1,11 +1,11 @@
-"""What JSON that others may have written can hold: a schema, and the check of a value against it.
+"""Schemas of JSON that a stranger may have written, and the check of a value against one.
 
 A schema is
 
 - a type, or None: exactly a value of that type, so true is no number (`float` also takes whole numbers);
 - `[schema]`: a list of any length;
 - `{"key": schema}`: an object of exactly these keys; `{str: schema}`: of any keys;
-- a `Number`, `Items`, `Known`, `Either` or `Choice`.
+- a `Number`, `Array`, `Object`, `AnyOf` or `Choice`.
 """
 
 import json
@@ -22,7 +22,7 @@ MAX_VALUES = 1_000_000
 """Values, and commas in texts, of one JSON file: they take at most some 100 MB. 10,000 layers have 300,000."""
 
 MAX_DEPTH = 32
-"""Lists and objects inside each other. muslin writes at most 7."""
+"""Levels of nested lists and objects. muslin writes at most 7."""
 
 MAX_TEXT_CHARACTERS = 2**16
 
@@ -39,7 +39,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Items:
+class Array:
     """A list of `low` to `high` items."""
 
     item: Any
@@ -48,19 +48,19 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Known:
-    """An object: keys can be absent, unless they are required; further keys, where allowed, hold anything."""
+class Object:
+    """An object of these properties, of which the required ones must be there; others, where allowed, hold anything."""
 
-    keys: Mapping[str, Any]
+    properties: Mapping[str, Any]
     required: frozenset[str] = frozenset()
-    allows_others: bool = True
+    allows_additional: bool = True
 
 
 class Choice(tuple[str, ...]):
     """One of these texts."""
 
 
-class Either(tuple[Any, ...]):
+class AnyOf(tuple[Any, ...]):
     """A value that fits one of these schemas, the last of which an error names."""
 
 
@@ -134,7 +134,7 @@ def check_schema(value: Any, schema: Any, where: str = "") -> None:
         BundleError: a value of another type or out of range, a missing or a further key.
     """
     match schema:
-        case Either():
+        case AnyOf():
             _check_either(value, schema, where)
         case Choice():
             if not isinstance(value, str) or value not in schema:
@@ -143,16 +143,16 @@ def check_schema(value: Any, schema: Any, where: str = "") -> None:
             check_schema(value, kind, where)
             if not low <= value <= high:
                 raise BundleError("json_range", where=where, found=value, low=low, high=high)
-        case Items(item, low, high):
+        case Array(item, low, high):
             check_schema(value, [item], where)
             if not low <= len(value) <= high:
                 raise BundleError("json_items", where=where, found=len(value), low=low, high=high)
-        case Known(keys, required, allows_others):
+        case Object(properties, required, allows_additional):
             _check_type(value, dict, where)
-            if not required <= value.keys() or not (allows_others or value.keys() <= keys.keys()):
-                raise BundleError("manifest_keys", where=where or "manifest", expected=[*keys])
-            for key in keys.keys() & value.keys():
-                check_schema(value[key], keys[key], _below(where, key))
+            if not required <= value.keys() or not (allows_additional or value.keys() <= properties.keys()):
+                raise BundleError("manifest_keys", where=where or "manifest", expected=[*properties])
+            for key in properties.keys() & value.keys():
+                check_schema(value[key], properties[key], _below(where, key))
         case dict():
             _check_object(value, schema, where)
         case list():
@@ -171,7 +171,7 @@ def _check_object(value: Any, schema: Mapping[Any, Any], where: str) -> None:
         check_schema(item, schema[str] if str in schema else schema[key], _below(where, key))
 
 
-def _check_either(value: Any, schemas: Either, where: str) -> None:
+def _check_either(value: Any, schemas: AnyOf, where: str) -> None:
     *others, last = schemas
     for schema in others:
         try:

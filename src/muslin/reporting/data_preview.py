@@ -15,7 +15,7 @@ from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, ImageError
 from muslin.images.decoder import Pixels
 from muslin.messages import plain
-from muslin.printing import echo, stream_behind
+from muslin.printing import echo, unwrap_stream
 from muslin.reporting.image_grids import (
     ColourMode,
     SheetSection,
@@ -179,4 +179,4 @@ def print_preview(dataset: Dataset, selection: ImageSelection) -> None:
     """Print the selected images as characters, each under its caption."""
     for caption, pixels in selected_images(dataset, selection, default_sample=3):
         echo(caption.replace("\n", " · "))
-        stream_behind(sys.stdout).write(terminal_image(apply_colour(pixels, selection.colour)) + "\n\n")
+        unwrap_stream(sys.stdout).write(terminal_image(apply_colour(pixels, selection.colour)) + "\n\n")

@@ -1,7 +1,7 @@
 """The folder that a data set may not leave: links are resolved before one of its files is opened.
 
 What a cell, a list or a link in a folder names can come from a stranger, so it is opened only below the folder that the
-user named. `reading` lifts that for everything that is read within it.
+user named. A `data_boundary` block can lift that.
 """
 
 import errno
@@ -55,38 +55,41 @@ UNBOUNDED = Boundary()
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _Bounds:
     folder: Path | None = None
     allow_outside: bool = False
 
 
-_NOTHING = _Reading()
+_NO_BOUNDS = _Bounds()
 
-_READING: ContextVar[_Reading] = ContextVar("reading", default=_NOTHING)
+_BOUNDS: ContextVar[_Bounds] = ContextVar("bounds", default=_NO_BOUNDS)
 
 
 @contextmanager
-def reading(path: Path, *, allow_outside: bool = False) -> Iterator[None]:
-    """Within it, data files named below `path`, if that is a folder, have to be there; `allow_outside` lifts it, and
-    the bounds of all photos that are found within.
+def data_boundary(path: Path, *, allow_outside: bool = False) -> Iterator[None]:
+    """Keep what is read during the block below the folder `path`; a `path` to a file sets no bounds of its own.
+
+    Args:
+        path: the data that are read.
+        allow_outside: lift these bounds, and those of `boundary_of`.
     """
-    token = _READING.set(_Reading(path.absolute() if path.is_dir() else None, allow_outside))
+    token = _BOUNDS.set(_Bounds(path.absolute() if path.is_dir() else None, allow_outside))
     try:
         yield
     finally:
-        _READING.reset(token)
+        _BOUNDS.reset(token)
 
 
 def boundary_of(folder: Path) -> Boundary:
     """The bounds of files that are named in the data in `folder`."""
-    return UNBOUNDED if _READING.get().allow_outside else Boundary(os.path.realpath(folder))
+    return UNBOUNDED if _BOUNDS.get().allow_outside else Boundary(os.path.realpath(folder))
 
 
 def is_outside_data(path: Path) -> bool:
-    """Whether a file is named below the folder that is being read, and a link leads elsewhere."""
-    folder = _READING.get().folder
-    is_named_there = folder is not None and path.absolute().is_relative_to(folder)
-    return folder is not None and is_named_there and boundary_of(folder).excludes(path)
+    """Whether a path below the folder that is being read is a link that leads outside of it."""
+    folder = _BOUNDS.get().folder
+    is_named_below = folder is not None and path.absolute().is_relative_to(folder)
+    return folder is not None and is_named_below and boundary_of(folder).excludes(path)
 
 
 def is_below(path: str, folder: str) -> bool:

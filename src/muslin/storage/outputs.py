@@ -38,8 +38,8 @@ class Output:
         """Refuse an output before the work starts; `open` and `write` check the place once more.
 
         Args:
-            inputs: the files and folders that the work reads. Nothing is written onto such a file, however it is
-                called, nor into such a folder. Those that do not exist are passed over.
+            inputs: the files and folders that the work reads. No such file is replaced, under whatever name, and
+                nothing is written into such a folder. Paths that do not exist are ignored.
 
         Raises:
             StorageError: the output is or lies in an input, is a folder, a link or a device, exists and is not to be

@@ -64,7 +64,7 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self._await_client(REQUEST_HEAD_S)
         if len(self.connections) > MAX_CONNECTIONS:
-            self._make_place()
+            self._free_slot()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -84,7 +84,7 @@ class Connection(H11Protocol):
         if self._timer:
             self._timer.cancel()
 
-    def _make_place(self) -> None:
+    def _free_slot(self) -> None:
         others = [other for other in self.connections if isinstance(other, Connection) and other is not self]
         waiting = [other for other in others if other.is_waiting]
         if waiting:

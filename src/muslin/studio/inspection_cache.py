@@ -1,4 +1,4 @@
-"""The last inspections that fit into some memory, so that a page's requests about one image share their results."""
+"""The last inspections, in limited memory, so that a page's requests about one image share their results."""
 
 import threading
 from collections import OrderedDict

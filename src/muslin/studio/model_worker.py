@@ -1,4 +1,4 @@
-"""Models are opened and first run in a process with limits; only one that stays within them is opened in the studio."""
+"""Models are first opened and run in a worker process with limits; the studio does not open one that exceeds them."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ from muslin.explain.inspection import InspectedModel
 from muslin.models.bundle import read_bundle
 from muslin.models.container import locating_errors
 from muslin.models.predictor import Predictor
-from muslin.workers import WorkerEnded, Workers
+from muslin.workers import WorkerEnded, WorkerPool
 
 MAX_OPENING_S = 20
 MAX_OPENING_MB = 2000
@@ -17,7 +17,7 @@ MAX_MODEL_BYTES = 500_000_000
 PROCESSES = 2
 """Models opened at the same time."""
 
-_WORKERS = Workers("muslin.studio.model_worker:_open", PROCESSES, MAX_OPENING_S, MAX_OPENING_MB)
+_WORKERS = WorkerPool("muslin.studio.model_worker:_open", PROCESSES, MAX_OPENING_S, MAX_OPENING_MB)
 
 
 def open_within_limits(path: Path, name: str) -> InspectedModel:

@@ -60,13 +60,13 @@ class Guard:
         if scope["type"] != "http":
             return  # no websocket is served; closing it without a response is a refusal
         maximum, received = self._max_bytes.get(scope["path"], MAX_JSON_BYTES), 0
-        place = object()  # taken once the body is there, so that a slow client holds none
+        slot = object()  # taken once the body is there, so that a slow client holds none
         deadline = asyncio.get_running_loop().time() + REQUEST_BODY_S
         complete = False
 
         async def send_with_headers(event: Message) -> None:
             if event["type"] == "http.response.start":
-                self._running.discard(place)
+                self._running.discard(slot)
                 added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 event["headers"] = [*event.get("headers", ()), *added]
             await send(event)
@@ -88,7 +88,7 @@ class Guard:
             if self._bodies_bytes > MAX_BODIES_BYTES:
                 raise MuslinError("too_many_requests", maximum=len(self._running))
             if complete:
-                self._take_place(place)
+                self._take_slot(slot)
             return event
 
         headers = Headers(scope=scope)
@@ -98,7 +98,7 @@ class Guard:
             if not (size.isascii() and size.isdigit()) or int(size) > maximum:
                 raise MuslinError("request_size", maximum_mb=maximum / 1e6)
             if scope["method"] in ("GET", "HEAD"):  # no path reads their body
-                self._take_place(place)
+                self._take_slot(slot)
         except MuslinError as error:
             response = error_response(error, language_of(headers.get("accept-language", "")))
             await response(scope, receive, send_with_headers)
@@ -106,13 +106,13 @@ class Guard:
             try:
                 await self._app(scope, receive_limited, send_with_headers)
             finally:
-                self._running.discard(place)
+                self._running.discard(slot)
                 self._bodies_bytes -= received
 
-    def _take_place(self, place: object) -> None:
+    def _take_slot(self, slot: object) -> None:
         if len(self._running) >= MAX_REQUESTS:
             raise MuslinError("too_many_requests", maximum=MAX_REQUESTS)
-        self._running.add(place)
+        self._running.add(slot)
 
     def _check_origin(self, method: str, headers: Headers) -> None:
         hosts, tokens = headers.getlist("host"), headers.getlist("x-muslin-token")

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.errors import BundleError, DataError
-from muslin.workers import WorkerEnded, Workers
+from muslin.workers import WorkerEnded, WorkerPool
 
 MAX_READING_S = 300
 MAX_READING_MB = 4000
 """A data set's arrays on disk count too."""
 
-_WORKERS = Workers("muslin.studio.validation_worker:_read", 1, MAX_READING_S, MAX_READING_MB)
+_WORKERS = WorkerPool("muslin.studio.validation_worker:_read", 1, MAX_READING_S, MAX_READING_MB)
 
 
 def validation_images(

@@ -1,4 +1,4 @@
-"""Threads for the work of requests, so that the server itself answers at once however much is asked of it."""
+"""Threads for the work of requests, so that the event loop stays free."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ class WorkQueue:
         self._n_requests = 0
 
     async def run(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns.
+        """The result of `work`.
 
         Raises:
             MuslinError: too many requests wait already.

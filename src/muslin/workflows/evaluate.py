@@ -25,7 +25,7 @@ from muslin.workflows.selected_part import SeenCounts, select_part, to_model_inp
 MAX_SLICES = 100
 """Values of a column that become slices; with more, each has too few images."""
 
-OF_TARGETS = ("label_separator", "min_per_class", "rare_classes")
+TARGET_OPTIONS = ("label_separator", "min_per_class", "rare_classes")
 """Options of reading that are for the targets, not for a column of slices."""
 
 
@@ -198,7 +198,7 @@ def _read_column(data: str | Path | Dataset, read_options: Mapping[str, Any], na
 
     if isinstance(data, str) and data in DATASETS:
         raise DataError("no_column", path=data)
-    options = {key: value for key, value in read_options.items() if key not in OF_TARGETS}
+    options = {key: value for key, value in read_options.items() if key not in TARGET_OPTIONS}
     dataset = data if isinstance(data, Dataset) else read(data, **{**options, "target": (name,)})
     target = dataset.target(name)
     if target.kind == "multilabel":

@@ -147,7 +147,7 @@ def explain(
     path = Path(image)
     inspection = Inspection(inspected, path, name=str(image))
     if options.layer is not None and not inspected.has_layers:
-        raise ExplanationError("layer_without_layers", name=options.layer, reason=inspected.error)
+        raise ExplanationError("layer_unavailable", name=options.layer, reason=inspected.error)
     targets = inspected.bundle.targets
     chosen = [target for target in targets if options.target in (None, target.name)]
     if not chosen:

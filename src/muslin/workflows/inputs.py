@@ -1,4 +1,4 @@
-"""The files that a command reads, so that none of them becomes its output."""
+"""The files that a command reads, which must not be its output."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def check_output(output: Output | None, models: tuple[Model, ...] = (), data: tu
     """Refuse, before the work starts, an output that is or lies in an input, or that is not to be replaced.
 
     Args:
-        data: registered names, files, folders and data sets that were read; a folder of photos for a table is none.
+        data: registered names, files, folders, and data sets that were read; not a folder of a table's photos.
 
     Raises:
         StorageError: see `muslin.storage.outputs.Output.check`.

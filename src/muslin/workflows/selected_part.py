@@ -42,7 +42,7 @@ class SeenCounts:
         return cls(len(roles), train, validation, set_aside)
 
     def message(self, model: str) -> Message | None:
-        """What a person must know of it; None where the model has seen none of the images."""
+        """The message for a person; None where the model has seen none of the images."""
         params = {"model": model, "n": self.n, "train": self.train, "validation": self.validation}
         if not (seen := self.train + self.validation):
             return None
@@ -83,7 +83,7 @@ class SelectedPart:
         return None if self.part in ("train", "all") else self.sets.get("train")
 
     def messages(self, model: str) -> list[Message]:
-        """What a person must know of images that the model, of this name, has seen; and of copies."""
+        """Messages about images that the model, called `model`, has seen, and about copies."""
         seen = Message("seen_images_unknown", model=model) if self.seen is None else self.seen.message(model)
         copies = copy_messages(self.source, self.sets or {self.part: self.chosen}, drawn=self.drawn)
         return [seen, *copies] if seen else copies

@@ -24,7 +24,7 @@ from muslin.data import read
 from muslin.data.archives import archive_kind
 from muslin.data.dataset import Target
 from muslin.data.formats import detect_format
-from muslin.data.opened_files import opening_once
+from muslin.data.open_cache import open_cache
 from muslin.data.photo_lookup import cell_name
 from muslin.data.photos import Photo
 from muslin.data.registry import DATASETS
@@ -41,7 +41,7 @@ from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, Acceptance
 from muslin.messages import Log, Message, examples, no_log
 from muslin.models.predictor import CHUNK, Prediction, Predictor, TargetPrediction
 from muslin.storage.atomic import remove_partial_files
-from muslin.storage.boundary import reading
+from muslin.storage.boundary import data_boundary
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
 from muslin.workflows.inputs import check_output
@@ -52,7 +52,7 @@ ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean"
 JOURNAL_SUFFIX = ".partial"
 """After the output's name."""
 
-OF_TABLES = frozenset({"images", "image_column", "format", "allow_outside"})
+TABLE_OPTIONS = frozenset({"images", "image_column", "format", "allow_outside"})
 """Options of reading that are used to tag a table row by row."""
 
 MAX_REPEATED_IDS = 3
@@ -186,7 +186,7 @@ def _plan(model: "str | Path | Predictor", data: str | Path, output: Output, opt
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     policies = predictor.policies(options.precision, options.guarantee)
-    with opening_once(), reading(Path(data), allow_outside=bool(options.read_options.get("allow_outside"))):
+    with open_cache(), data_boundary(Path(data), allow_outside=bool(options.read_options.get("allow_outside"))):
         table, photos = _open_data(data, out, options.read_options, log)
     products, notes = _survey(table, photos)
     taxonomy = Taxonomy({}, {})
@@ -289,7 +289,7 @@ def _open_data(
         rows = DatasetTable(read(data, **options, all_targets="target" not in options, log=log), path, out)
         return rows, rows
     table = open_table(path, out)
-    if unused := sorted(options.keys() - OF_TABLES):
+    if unused := sorted(options.keys() - TABLE_OPTIONS):
         raise DataError("tag_options_unused", path=str(path), options=unused)
     if not next(table.rows(()), None):
         raise DataError("no_rows", path=str(path))

@@ -1,4 +1,4 @@
-"""Settings that a user gives and that cannot have an effect on the data at hand: refused, not ignored."""
+"""Settings that would have no effect on the data at hand are refused, not ignored."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -9,14 +9,16 @@ from muslin.data.dataset import Dataset
 from muslin.data.photos import MAX_UNREADABLE, PhotoImages
 from muslin.errors import TrainingError
 
-FOR_MULTICLASS = frozenset({"activation", "label_smoothing"})
+MULTICLASS_SETTINGS = frozenset({"activation", "label_smoothing"})
 """Settings that no multilabel target reads."""
 
 
 def check_settings_used(dataset: Dataset, settings: Mapping[str, Any], max_unreadable: float = MAX_UNREADABLE) -> None:
-    """
+    """Refuse settings that would have no effect on `dataset`.
+
     Args:
-        settings: those that the user changes; the recipe reads them.
+        settings: those that the user changes, by name; the recipe reads all of them.
+        max_unreadable: the largest share of unreadable photos, in 0..1.
 
     Raises:
         TrainingError: `dataset` comes with the parts that a setting would draw, has pixels where a setting is for
@@ -32,7 +34,7 @@ def check_settings_used(dataset: Dataset, settings: Mapping[str, Any], max_unrea
     _refuse(drawn & settings.keys(), "parts", dataset)
     kinds = {target.kind for target in dataset.targets}
     if kinds == {"multilabel"}:
-        _refuse(FOR_MULTICLASS & settings.keys(), "multilabel", dataset)
+        _refuse(MULTICLASS_SETTINGS & settings.keys(), "multilabel", dataset)
     if dataset.targets and dataset.targets[0].kind == "multilabel":  # the draws follow the first target
         _refuse({"stratified"} & settings.keys(), "multilabel", dataset)
 

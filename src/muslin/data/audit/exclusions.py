@@ -13,7 +13,7 @@ from muslin.errors import DataError
 from muslin.library_errors import reason_of
 from muslin.messages import Message
 from muslin.storage.outputs import Output
-from muslin.text import ORDINARY_CHARACTERS, visible
+from muslin.text import ORDINARY_CHARACTERS, escape_controls
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 """A spreadsheet takes a cell that begins with one of these for a formula, or for the mark that it is none."""
@@ -33,7 +33,7 @@ def write_exclusions(out: str | Path | Output, header: Sequence[str], rows: Iter
 
 
 def _written(name: str) -> str:
-    return visible(name, keep=ORDINARY_CHARACTERS)
+    return escape_controls(name, keep=ORDINARY_CHARACTERS)
 
 
 def escape_formula(cell: str) -> str:

@@ -16,7 +16,7 @@ from muslin.data.magic_bytes import describe
 from muslin.errors import DataError, unknown
 from muslin.library_errors import reason_of
 from muslin.messages import Log, no_log
-from muslin.storage.boundary import reading
+from muslin.storage.boundary import data_boundary
 
 if TYPE_CHECKING:
     from muslin.data.dataset import Dataset
@@ -106,14 +106,14 @@ def read_path(
             the options, or the files are not valid.
     """
     from muslin.data.archives import check_content  # imports PIL, which --help does not need
-    from muslin.data.opened_files import opening_once
+    from muslin.data.open_cache import open_cache
 
     path, options = Path(path), replace(options or ReadOptions(), format_chosen=format is not None)
     check_content(path)
     if not os.path.exists(path):  # unlike Path.exists, False also for names that no file can have
         raise DataError("path_missing", path=str(path))
     try:
-        with opening_once(), reading(path, allow_outside=options.allow_outside):
+        with open_cache(), data_boundary(path, allow_outside=options.allow_outside):
             row, reason = _detect(path, options) if format is None else _choose_format(path, format)
             if unused := [name for name in options.names_set() if name not in row.options]:
                 raise DataError("format_option_unused", path=str(path), format=row.name, options=unused)

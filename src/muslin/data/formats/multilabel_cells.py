@@ -172,7 +172,7 @@ def encode_lists(
         KeyError: a label is not one of the classes.
     """
     if len(lists) * len(classes) > MAX_LABEL_VALUES:
-        raise DataError("labels_too_many", name=name, count=len(classes), images=len(lists))
+        raise DataError("too_many_labels", name=name, count=len(classes), images=len(lists))
     index = {label.strip(): i for i, label in enumerate(classes)}
     values = np.zeros((len(lists), len(classes)), dtype=np.int8)
     for row, labels in enumerate(lists):

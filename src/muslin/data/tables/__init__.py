@@ -17,7 +17,7 @@ import numpy as np
 from muslin.data.archives import check_content
 from muslin.data.gzip_files import read_head
 from muslin.data.magic_bytes import describe
-from muslin.data.opened_files import opened_once
+from muslin.data.open_cache import open_once
 from muslin.data.tables.cells import AddedColumn, Cell, Row
 from muslin.data.tables.columns import Table, build_columns
 from muslin.data.tables.delimited import Delimited
@@ -58,9 +58,9 @@ def open_table(path: Path, out: Path | None = None) -> TableFile:
     check_content(path)
     kind = detect_kind(path)
     if kind is JsonDocument:
-        table = opened_once(("table", path, out), partial(_open_table, kind, path, out=out))
+        table = open_once(("table", path, out), partial(_open_table, kind, path, out=out))
     else:
-        table = opened_once(("table", path), partial(_open_table, kind, path))
+        table = open_once(("table", path), partial(_open_table, kind, path))
     if out:
         table.check_copy()
     kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines, JsonDocument)

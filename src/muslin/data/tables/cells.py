@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from muslin.data.audit.exclusions import escape_formula
-from muslin.text import ORDINARY_CHARACTERS, visible
+from muslin.text import ORDINARY_CHARACTERS, escape_controls
 
 Cell = str | tuple[str, ...]
 """What is read: text; a tuple where the cell holds a list; an empty text where it is empty."""
@@ -42,7 +42,7 @@ def format_cell(value: CellValue) -> str:
 def spreadsheet_text(value: CellValue) -> str:
     """`format_cell`, but no text that a spreadsheet would evaluate as a formula, and control characters as text."""
     text = format_cell(value)
-    return text if isinstance(value, float) else escape_formula(visible(text, keep=ORDINARY_CHARACTERS))
+    return text if isinstance(value, float) else escape_formula(escape_controls(text, keep=ORDINARY_CHARACTERS))
 
 
 def typed_value(value: CellValue) -> Any:

@@ -22,7 +22,7 @@ SAMPLE_CHARACTERS = 2**22
 
 MIN_SAMPLE_ROWS = 3
 
-MAX_COLUMNS = 2**18
+MAX_PIXEL_COLUMNS = 2**18
 """Of a table of pixels: a column for each value of an image of 256×256 pixels is below."""
 
 MAX_DELIMITERS = 2**22
@@ -61,8 +61,8 @@ class Delimited(TableFile):
             sample.extend(self._first_records())
         except DataError:  # `rows` raises it again
             sample = sample or [(first_line.split(self.delimiter), first_line, 1)]
-        if max((len(cells) for cells, _, _ in sample), default=0) > MAX_COLUMNS:
-            raise DataError("columns_too_many", path=str(path), max_columns=MAX_COLUMNS)
+        if max((len(cells) for cells, _, _ in sample), default=0) > MAX_PIXEL_COLUMNS:
+            raise DataError("too_many_columns", path=str(path), max_columns=MAX_PIXEL_COLUMNS)
         header = find_header([cells or [""] for cells, _, _ in sample])
         if not header.names:
             raise DataError("table_empty", path=str(path))
@@ -94,7 +94,7 @@ class Delimited(TableFile):
                     break
                 lines.append(line)
         if any(line.count(delimiter) > MAX_DELIMITERS for line in lines for delimiter in DELIMITERS):
-            raise DataError("columns_too_many", path=str(self.path), max_columns=MAX_COLUMNS)
+            raise DataError("too_many_columns", path=str(self.path), max_columns=MAX_PIXEL_COLUMNS)
         match = EXCEL_DELIMITER.fullmatch(lines[0]) if lines else None
         self._excel_line = match is not None
         delimiters = ("\t" if self.path.suffix.lower() == ".tsv" else "") + DELIMITERS
@@ -204,7 +204,7 @@ class Delimited(TableFile):
                     number += len(taken)
                     taken.clear()
                     if number > max_rows:
-                        raise DataError("rows_too_many", path=str(self.path), max_rows=max_rows)
+                        raise DataError("too_many_rows", path=str(self.path), max_rows=max_rows)
             except csv.Error as error:
                 if len(taken) > 1:
                     raise DataError("csv_quote_open", path=str(self.path), line=number) from error

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from muslin.data.expansion import FREE_CELLS, MAX_COLUMNS, MAX_NAME_CHARACTERS
+from muslin.data.expansion import FREE_CELLS, MAX_COLUMN_NAME_CHARACTERS, MAX_COLUMNS
 from muslin.data.gzip_files import open_data_file
 from muslin.data.tables.cells import Cell, to_cell
 from muslin.data.tables.header import names_photo
@@ -33,7 +33,7 @@ MAX_LIST_ITEMS = 2**22
 """Items in all lists of a document's cells, each of which becomes a text: more than 60 values for 60,000 images."""
 
 MAX_DEPTH = 100
-"""Objects in objects whose cells become columns."""
+"""Levels of nested objects whose cells become columns."""
 
 LONG_DOCUMENT = re.compile(r'\{"[^"]*":[\[{]|\{"[^"]*\.\w+":|\{"classes":null')
 """How a document in one line that is longer than its head begins, without its spaces."""
@@ -69,7 +69,7 @@ class JsonDocument(NewTable):
         if len(content) > MAX_BYTES:
             raise DataError("json_too_large", path=str(path), max_bytes=MAX_BYTES)
         if _estimate_bytes(content) > MAX_MEMORY_MB * 2**20:
-            raise DataError("json_too_many_values", path=str(path), max_mb=MAX_MEMORY_MB)
+            raise DataError("json_memory", path=str(path), max_mb=MAX_MEMORY_MB)
         try:
             value = json.loads(content, object_hook=_without_outlines)
         except (ValueError, RecursionError, MemoryError) as error:
@@ -88,10 +88,10 @@ class JsonDocument(NewTable):
                 cells = dict(cells_of(record))
                 items += sum(len(cell) for cell in cells.values() if isinstance(cell, tuple))
                 if items > MAX_LIST_ITEMS:
-                    raise DataError("json_too_many_values", max_mb=MAX_MEMORY_MB)
+                    raise DataError("json_memory", max_mb=MAX_MEMORY_MB)
                 columns |= dict.fromkeys(cells)
                 if len(columns) > MAX_COLUMNS:
-                    raise DataError("columns_too_many", max_columns=MAX_COLUMNS)
+                    raise DataError("too_many_columns", max_columns=MAX_COLUMNS)
                 self._records.append(cells)
         except DataError as error:
             raise error.with_params(path=str(path)) from error
@@ -129,8 +129,10 @@ def cells_of(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
         ValueError: the name of a column is too long.
     """
     for key, item in ((_encodable(key), item) for key, item in value.items()):
-        if len(prefix) + len(key) > MAX_NAME_CHARACTERS or depth > MAX_DEPTH:
-            raise ValueError(f"a name in it has more than {MAX_NAME_CHARACTERS:,} characters or {MAX_DEPTH} parts")
+        if len(prefix) + len(key) > MAX_COLUMN_NAME_CHARACTERS or depth > MAX_DEPTH:
+            raise ValueError(
+                f"a name in it has more than {MAX_COLUMN_NAME_CHARACTERS:,} characters or {MAX_DEPTH} parts"
+            )
         if isinstance(item, dict) and item and not any(name in item for name in LABEL_KEYS):
             yield from cells_of(item, f"{prefix}{key}.", depth + 1)
         else:  # Amazon's `garment-metadata` has the name of the class that is a number under `garment`
@@ -184,7 +186,7 @@ def _by_name(document: dict[str, Any], fixes: list[Message]) -> Records:
     if all(isinstance(item, dict) and all(map(str.isdecimal, item)) for item in document.values()):
         rows = dict.fromkeys(row for cells in document.values() for row in cells)
         if len(rows) * len(document) > FREE_CELLS + 2 * sum(map(len, document.values())):
-            raise DataError("cells_too_many", max_rows=FREE_CELLS // len(document), columns=len(document))
+            raise DataError("too_many_cells", max_rows=FREE_CELLS // len(document), columns=len(document))
         return ({name: cells.get(row) for name, cells in document.items()} for row in rows)
     return ({"image": name, **(item if isinstance(item, dict) else {"label": item})} for name, item in document.items())
 

@@ -47,7 +47,7 @@ class JsonLines(TableFile):
         for _, value in self._lines():
             names |= dict.fromkeys(value)
             if len(names) > MAX_COLUMNS:
-                raise DataError("columns_too_many", path=str(path), max_columns=MAX_COLUMNS)
+                raise DataError("too_many_columns", path=str(path), max_columns=MAX_COLUMNS)
         self.columns = tuple(names)
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
@@ -76,6 +76,6 @@ class JsonLines(TableFile):
             for number, line in enumerate(iter(lambda: text.readline(MAX_TEXT_CHARACTERS), ""), 1):
                 values += line.count(",")
                 if number > max_rows or values > VALUES_PER_LINE * max_rows:
-                    raise DataError("rows_too_many", path=str(self.path), max_rows=max_rows)
+                    raise DataError("too_many_rows", path=str(self.path), max_rows=max_rows)
                 body = line.strip(BLANK)
                 yield line, _parse_line(self.path, number, body) if body else {}

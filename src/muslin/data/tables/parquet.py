@@ -64,9 +64,9 @@ def check_size(path: Path, file: Any) -> list[str]:
     """
     file_bytes, metadata = path.stat().st_size, file.metadata
     if metadata.num_columns > MAX_LEAVES:
-        raise DataError("columns_too_many", path=str(path), max_columns=MAX_LEAVES)
+        raise DataError("too_many_columns", path=str(path), max_columns=MAX_LEAVES)
     if metadata.num_rows > max_items(file_bytes):
-        raise DataError("rows_too_many", path=str(path), max_rows=max_items(file_bytes))
+        raise DataError("too_many_rows", path=str(path), max_rows=max_items(file_bytes))
     lengths = [max(metadata.schema.column(j).length, 0) for j in range(metadata.num_columns)]
     values = content_bytes = 0
     dictionaries: dict[str, None] = {}
@@ -80,7 +80,7 @@ def check_size(path: Path, file: Any) -> list[str]:
                 dictionaries[column.path_in_schema] = None
     if values > max_cells(file_bytes):
         max_rows = max_cells(file_bytes) // max(metadata.num_columns, 1)
-        raise DataError("cells_too_many", path=str(path), max_rows=max_rows, columns=metadata.num_columns)
+        raise DataError("too_many_cells", path=str(path), max_rows=max_rows, columns=metadata.num_columns)
     _check_content(path, content_bytes)
     return list(dictionaries)
 

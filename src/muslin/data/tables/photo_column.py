@@ -109,17 +109,20 @@ def table_photos(
 
 
 def check_images_used(photos: TablePhotos, images: str | Path | None) -> None:
-    """
+    """Refuse a place of photos for a table that holds its photos itself.
+
     Raises:
-        DataError: the user names a place of photos, and the table holds its photos itself.
+        DataError: `images` would have no effect.
     """
     if images is not None and photos.rows:
         raise DataError("images_in_table", path=str(photos.rows.path), column=photos.column, images=str(images))
 
 
 def _places_beside(table: Path) -> tuple[list[Path], Boundary]:
-    """The table's folder, and in it those called as the table or one of PHOTO_FOLDERS; or else archives called so. And
-    the folder that photos may not leave: the table's.
+    """The places where photos are searched, and the folder that they may not leave: the table's.
+
+    The places are the table's folder, and in it the folders called as the table or one of PHOTO_FOLDERS; or else
+    archives called so.
 
     If it is one of TABLE_FOLDERS without photos, also the folder above, where `train2017` is that of
     `instances_train2017.json`; it is the one that photos may not leave.

@@ -64,7 +64,7 @@ class Repairs:
         """
         self._counts[code] += count
         if code == "empty_rows_skipped" and self._counts[code] > expansion.MAX_EMPTY_ROWS:
-            raise DataError("empty_rows_too_many", max_rows=expansion.MAX_EMPTY_ROWS)
+            raise DataError("too_many_empty_rows", max_rows=expansion.MAX_EMPTY_ROWS)
         if len(self._places[code]) < MAX_EXAMPLES:
             self._places[code].append(place)
 
@@ -121,7 +121,7 @@ class TableFile(ABC):
             try:
                 for count, row in enumerate(self._read_rows(names, repairs)):
                     if count >= max_rows:
-                        raise DataError("cells_too_many", max_rows=max_rows, columns=len(names))
+                        raise DataError("too_many_cells", max_rows=max_rows, columns=len(names))
                     yield row
             except DataError as error:
                 raise error.with_params(path=str(self.path)) from error
@@ -146,4 +146,4 @@ class TableFile(ABC):
 def check_width(table: TableFile) -> None:
     """Raises DataError where a table has more columns than one that names photos may have."""
     if len(table.columns) > MAX_COLUMNS:
-        raise DataError("columns_too_many", path=str(table.path), max_columns=MAX_COLUMNS)
+        raise DataError("too_many_columns", path=str(table.path), max_columns=MAX_COLUMNS)

@@ -12,7 +12,7 @@ from muslin.errors import DataError
 BLOCK_BYTES = 2**18
 
 MAX_DEPTH = 100
-"""Elements in each other."""
+"""Levels of nested elements."""
 
 MIN_ELEMENT_BYTES = 7
 """Mean size of an element beyond FREE_ELEMENTS: a cell with its value takes 15 at least, an empty row 6."""

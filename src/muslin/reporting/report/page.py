@@ -10,7 +10,16 @@ from muslin.images.decoder import Pixels
 from muslin.reporting.colours import DARK, LIGHT
 from muslin.reporting.image_grids import data_uri, is_small
 from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
-from muslin.text import ORDINARY_CHARACTERS, duration, interval_text, percent, plural, short_count, visible, word_list
+from muslin.text import (
+    ORDINARY_CHARACTERS,
+    duration,
+    escape_controls,
+    interval_text,
+    percent,
+    plural,
+    short_count,
+    word_list,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -76,7 +85,7 @@ def render_page(template: str, **values: Any) -> str:
     Without line breaks between a number and its unit.
     """
     page = page_template(template).render(**values).replace(" %", "\u00a0%")
-    return visible(page, keep=ORDINARY_CHARACTERS)
+    return escape_controls(page, keep=ORDINARY_CHARACTERS)
 
 
 def _script_hash(script: str) -> str:

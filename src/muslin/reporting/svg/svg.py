@@ -9,7 +9,7 @@ from html import escape
 from itertools import pairwise
 
 from muslin.reporting.colours import DARK, LIGHT
-from muslin.text import ORDINARY_CHARACTERS, percent, shorten_middle, visible, wrap_lines
+from muslin.text import ORDINARY_CHARACTERS, escape_controls, percent, shorten_middle, wrap_lines
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
 
@@ -56,7 +56,7 @@ def svg_document(width: float, height: float, title: str, description: str, body
 
 def xml_escape(text: str) -> str:
     """`text` escaped for an SVG file, without characters that XML does not allow."""
-    return escape(re.sub("[\ufffe\uffff]", "\ufffd", visible(text, keep=ORDINARY_CHARACTERS)))
+    return escape(re.sub("[\ufffe\uffff]", "\ufffd", escape_controls(text, keep=ORDINARY_CHARACTERS)))
 
 
 def svg_text(

@@ -4,29 +4,32 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from muslin.printing import stream_behind
-from muslin.text import visible
+from muslin.printing import unwrap_stream
+from muslin.text import escape_controls
 
 if TYPE_CHECKING:
-    from muslin.reporting.terminal.visible_console import VisibleConsole
+    from muslin.reporting.terminal.escaping_console import EscapingConsole
 
 
-def console_for(file: TextIO | None = None) -> "VisibleConsole":
-    """A rich console without markup, on standard output or on `file`. It shows control characters of names as text."""
-    from muslin.reporting.terminal.visible_console import VisibleConsole
+def console_for(file: TextIO | None = None) -> "EscapingConsole":
+    """A rich console without markup, on standard output or on `file`. It escapes control characters."""
+    from muslin.reporting.terminal.escaping_console import EscapingConsole
 
-    stream = stream_behind(file or sys.stdout)
-    return VisibleConsole(file=stream, markup=False, emoji=False, highlight=False)
+    stream = unwrap_stream(file or sys.stdout)
+    return EscapingConsole(file=stream, markup=False, emoji=False, highlight=False)
 
 
-def print_lines(console: "VisibleConsole", *lines: str) -> None:
+def print_lines(console: "EscapingConsole", *lines: str) -> None:
     """Print each line; in a pipe it is not broken."""
     for line in lines:
-        console.print(visible(line), soft_wrap=True)
+        console.print(escape_controls(line), soft_wrap=True)
 
 
 def print_table(
-    console: "VisibleConsole", alignment: str, headings: Sequence[str], rows: Iterable[Sequence[str | list[str]] | None]
+    console: "EscapingConsole",
+    alignment: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | list[str]] | None],
 ) -> None:
     """Print a table with a line under its headings and without a frame.
 
@@ -41,12 +44,15 @@ def print_table(
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for letter, heading in zip(alignment, headings, strict=True):
         table.add_column(
-            visible(heading), justify="right" if letter == "r" else "left", overflow="fold", no_wrap=letter != "f"
+            escape_controls(heading),
+            justify="right" if letter == "r" else "left",
+            overflow="fold",
+            no_wrap=letter != "f",
         )
     for row in rows:
         if row is None:
             table.add_section()
         else:
             lines = ([cell] if isinstance(cell, str) else cell for cell in row)
-            table.add_row(*("\n".join(map(visible, cell)) for cell in lines))
+            table.add_row(*("\n".join(map(escape_controls, cell)) for cell in lines))
     console.print(table)

@@ -10,10 +10,10 @@ from muslin.data.dataset import PARTS, Dataset, Target, class_counts
 from muslin.data.photos import PhotoImages
 from muslin.reporting.data_preview import first_shape, has_unknown, photos_text, read_photo_headers
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import plural, visible
+from muslin.text import escape_controls, plural
 
 if TYPE_CHECKING:
-    from muslin.reporting.terminal.visible_console import VisibleConsole
+    from muslin.reporting.terminal.escaping_console import EscapingConsole
 
 BAR_COLUMNS = 22
 CLASSES_LISTED = 250
@@ -54,7 +54,7 @@ def _detected_format(dataset: Dataset) -> str:
     return "detected: " + ", ".join([*facts, plural(len(dataset), noun)])
 
 
-def _print_classes(dataset: Dataset, target: Target, console: "VisibleConsole") -> None:
+def _print_classes(dataset: Dataset, target: Target, console: "EscapingConsole") -> None:
     """A row per class with its images in each part."""
     labels, parts = dataset.labels[target.name], dataset.parts
     columns: Mapping[str, NDArray[np.bool_]] = {"images": np.ones(len(dataset), dtype=bool)}
@@ -70,7 +70,7 @@ def _print_classes(dataset: Dataset, target: Target, console: "VisibleConsole") 
         rows.append(("(unknown)", in_parts, int(unknown.sum())))
     largest = max((total for _, _, total in rows), default=0) or 1
     classes = plural(len(target.classes), "class", "classes")
-    console.print(f"\n{visible(_target_name(target, ': ' + classes))}", style="bold")
+    console.print(f"\n{escape_controls(_target_name(target, ': ' + classes))}", style="bold")
     print_table(
         console,
         "f" + "r" * len(columns) + "l",
@@ -84,7 +84,7 @@ def _print_classes(dataset: Dataset, target: Target, console: "VisibleConsole") 
         print_lines(console, f"the {len(shown):,} most frequent classes; --json lists all")
 
 
-def _print_targets(dataset: Dataset, console: "VisibleConsole") -> None:
+def _print_targets(dataset: Dataset, console: "EscapingConsole") -> None:
     """A row per target, where there are several."""
     console.print(f"\n{len(dataset.targets)} possible targets (--target NAME shows one)", style="bold")
     rows = []
@@ -102,6 +102,6 @@ def _target_name(target: Target, classes: str = "") -> str:
     return target.name + classes + (" (several per image)" if target.kind == "multilabel" else "")
 
 
-def _count_bar(share: float, console: "VisibleConsole") -> str:
+def _count_bar(share: float, console: "EscapingConsole") -> str:
     full = "█" if console.encoding.lower().startswith("utf") else "#"
     return full * (max(1, round(share * BAR_COLUMNS)) if share > 0 else 0)

@@ -7,7 +7,7 @@ from muslin.reporting.terminal.console import console_for, print_lines, print_ta
 from muslin.text import interval_text, percent, plural
 
 if TYPE_CHECKING:
-    from muslin.reporting.terminal.visible_console import VisibleConsole
+    from muslin.reporting.terminal.escaping_console import EscapingConsole
 
 PAIRS_LISTED = 5
 
@@ -40,7 +40,7 @@ def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | 
     _print_confused_pairs(evaluation, console)
 
 
-def _print_class_metrics(evaluation: Evaluation, console: "VisibleConsole") -> None:
+def _print_class_metrics(evaluation: Evaluation, console: "EscapingConsole") -> None:
     console.print("\nper-class metrics, in %, with 95 % intervals", style="bold")
     rows: list[tuple[str, ...] | None] = [
         (
@@ -58,7 +58,7 @@ def _print_class_metrics(evaluation: Evaluation, console: "VisibleConsole") -> N
     print_table(console, "frllr", ("class", "images", "recall", "precision", "F1"), rows)
 
 
-def _print_confused_pairs(evaluation: Evaluation, console: "VisibleConsole") -> None:
+def _print_confused_pairs(evaluation: Evaluation, console: "EscapingConsole") -> None:
     classes, pairs = evaluation.classes, evaluation.confused_pairs[:PAIRS_LISTED]
     if not pairs:
         console.print("\nno errors")
@@ -72,7 +72,7 @@ def _print_confused_pairs(evaluation: Evaluation, console: "VisibleConsole") -> 
     )
 
 
-def _print_multilabel(evaluation: MultilabelEvaluation, console: "VisibleConsole") -> None:
+def _print_multilabel(evaluation: MultilabelEvaluation, console: "EscapingConsole") -> None:
     print_lines(
         console,
         f"{evaluation.correct_cells:,} of {evaluation.cells:,} known labels correct, on {evaluation.n:,} images; "

@@ -12,14 +12,14 @@ from muslin.evaluation.selective import acceptance_policy
 from muslin.learn.layer_kinds import kind_words, layer_detail
 from muslin.models.bundle import Bundle
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import duration, interval_text, percent, plural, visible
+from muslin.text import duration, escape_controls, interval_text, percent, plural
 
 
 def print_run(folder: Path, record: Mapping[str, Any]) -> None:
     """The test metrics of a run's model, and its files."""
     out = console_for()
     for name, test in record["test"].items():
-        target = f"{visible(name)}: " if len(record["test"]) > 1 else ""
+        target = f"{escape_controls(name)}: " if len(record["test"]) > 1 else ""
         out.print(f"{target}{_test_metric(test)}", style="bold", soft_wrap=True)
     train_s, images_seen = record["train_s"], record["images_seen"]  # a linear probe sees features, no images
     speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
@@ -54,12 +54,12 @@ def print_model(bundle: Bundle) -> None:
     out, size = console_for(), bundle.preprocessing
     for target in bundle.targets:
         which = "any" if target.kind == "multilabel" else "one"
-        out.print(f"target {visible(target.name)}: {which} of {len(target.classes)} classes", style="bold")
-        out.print(f"  {visible(', '.join(target.classes))}")
+        out.print(f"target {escape_controls(target.name)}: {which} of {len(target.classes)} classes", style="bold")
+        out.print(f"  {escape_controls(', '.join(target.classes))}")
         if thresholds := bundle.thresholds.get(target.name):
             names = target.classes if len(thresholds) > 1 else target.classes[-1:]
             values = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, thresholds, strict=True))
-            out.print(f"  minimum probability: {visible(values)}")
+            out.print(f"  minimum probability: {escape_controls(values)}")
         print_lines(out, f"  {_coverage(bundle, target.name)}")
     if bundle.ood_detector is not None:
         print_lines(

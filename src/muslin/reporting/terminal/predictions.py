@@ -10,7 +10,7 @@ from muslin.text import percent, plural
 
 if TYPE_CHECKING:
     from muslin.models.predictor import Prediction, TargetPrediction
-    from muslin.reporting.terminal.visible_console import VisibleConsole
+    from muslin.reporting.terminal.escaping_console import EscapingConsole
 
 MIN_PATH_COLUMNS = 20
 COLUMN_GAP = 3
@@ -35,7 +35,7 @@ def print_predictions(predictions: Sequence["Prediction"], file: TextIO | None =
     print_lines(console, *(f"{plural(count, 'image')}: {note}" for note, count in notes.items()))
 
 
-def _print_predicted(headings: Sequence[str], rows: Sequence[Sequence[str]], console: "VisibleConsole") -> None:
+def _print_predicted(headings: Sequence[str], rows: Sequence[Sequence[str]], console: "EscapingConsole") -> None:
     """Print the rows; the paths in the first column are broken at separators to fit the width."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     room = max(MIN_PATH_COLUMNS, console.width - sum(widths[1:]) - COLUMN_GAP * (len(widths) - 1))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from muslin.evaluation.intervals import wilson_interval
-from muslin.printing import log, visible_output
+from muslin.printing import escaped_output, log
 from muslin.reporting.terminal.console import console_for
 from muslin.text import duration
 
@@ -25,7 +25,7 @@ def training_progress() -> Iterator[Callable[["Progress"], None]]:
     from rich.progress import Progress as ProgressBar
 
     columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), TextColumn("{task.description}"))
-    with ProgressBar(*columns, console=console_for(sys.stderr)) as bar, visible_output():
+    with ProgressBar(*columns, console=console_for(sys.stderr)) as bar, escaped_output():
         task = bar.add_task("starting", epoch="")
 
         def show(progress: "Progress") -> None:
@@ -54,7 +54,7 @@ def tagging_progress() -> Iterator[Callable[[int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console_for(sys.stderr)) as bar, visible_output():
+    with Progress(*columns, console=console_for(sys.stderr)) as bar, escaped_output():
         task, done_before = bar.add_task("", total=None), -1
         start = time.monotonic()
 

@@ -6,10 +6,10 @@ from muslin.evaluation.intervals import Interval
 from muslin.evaluation.reliability import LeakMetrics, Reliability, SelectiveMetrics, SliceMetrics
 from muslin.evaluation.selective import SET_COVERAGE
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import interval_text, percent, plural, visible
+from muslin.text import escape_controls, interval_text, percent, plural
 
 if TYPE_CHECKING:
-    from muslin.reporting.terminal.visible_console import VisibleConsole
+    from muslin.reporting.terminal.escaping_console import EscapingConsole
 
 MAX_SLICES_SHOWN = 20
 
@@ -94,11 +94,11 @@ def _leaks_sentence(leaks: LeakMetrics) -> str:
     )
 
 
-def _print_slices(slices: tuple[SliceMetrics, ...], column: str, out: "VisibleConsole") -> None:
+def _print_slices(slices: tuple[SliceMetrics, ...], column: str, out: "EscapingConsole") -> None:
     if not slices:
         print_lines(out, "", f"No slices: column {column} has fewer than two values.")
         return
-    out.print(f"\nby {visible(column)}", style="bold")
+    out.print(f"\nby {escape_controls(column)}", style="bold")
     weak = ", ".join(s.value for s in slices if s.weak)
     print_lines(
         out,

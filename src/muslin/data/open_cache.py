@@ -1,4 +1,4 @@
-"""Within `opening_once`, a file that several formats try is opened, unpacked and listed only once."""
+"""A cache of opened files, because several formats try to read the same file: it is unpacked and listed once."""
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from muslin.errors import MuslinError
 
 T = TypeVar("T")
 
-_OPENED: ContextVar[dict[Hashable, Any] | None] = ContextVar("opened files", default=None)
+_OPENED: ContextVar[dict[Hashable, Any] | None] = ContextVar("open cache", default=None)
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class _Refused:
 
 
 @contextmanager
-def opening_once() -> Iterator[None]:
-    """Within it, `opened_once` remembers what was opened, and why something was refused."""
+def open_cache() -> Iterator[None]:
+    """During the block, `open_once` keeps what was opened, and the error of what was refused."""
     token = _OPENED.set({})
     try:
         yield
@@ -28,8 +28,12 @@ def opening_once() -> Iterator[None]:
         _OPENED.reset(token)
 
 
-def opened_once(key: Hashable, open_: Callable[[], T]) -> T:
-    """The result of `open_`, called once for each key within `opening_once`, else each time."""
+def open_once(key: Hashable, open_: Callable[[], T]) -> T:
+    """The result of `open_`, which is called once per key during an `open_cache` block, and each time outside of one.
+
+    Raises:
+        MuslinError: `open_` raised it, now or earlier in the block.
+    """
     opened = _OPENED.get()
     if opened is None:
         return open_()
