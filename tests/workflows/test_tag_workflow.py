@@ -134,7 +134,7 @@ def test_only_confident_tags_are_accepted_under_a_guarantee(shop: Path) -> None:
     summary = tagging_summary(result)
     assert summary.startswith("4 products: 1 accepted (")
     assert "at least 90.0 % correct with 95 % confidence" in summary
-    assert f"on validation images {guarantee.correct:,} of {guarantee.n:,} were correct, 95 % interval" in summary
+    assert f"on calibration images {guarantee.correct:,} of {guarantee.n:,} were correct, 95 % interval" in summary
     black, _, white, *_ = rows(shop / "out.csv")
     assert (white["tag"], white["decision"], white["prediction_set"]) == ("Bag", "accept", "")
     assert black["decision"] == "review"

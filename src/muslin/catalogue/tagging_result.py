@@ -1,12 +1,14 @@
 """The result of tagging a catalogue."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from muslin.evaluation.intervals import Interval
 from muslin.evaluation.precision_bound import CONFIDENCE_LEVEL
+from muslin.evaluation.precision_choice import Acceptance
+from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.messages import plain
 
 
@@ -15,7 +17,7 @@ class PrecisionGuarantee:
     """How many of the accepted tags of one target are correct.
 
     Attributes:
-        n, correct: the model's validation images of which it would accept the tags, and the correct ones of them.
+        n, correct: the model's calibration images of which it would accept the tags, and the correct ones of them.
         precision, interval: their share, with its 95 % interval.
         min_precision: the precision at least, with confidence `confidence_level`.
         scope: `overall` or `per-class`.
@@ -44,6 +46,8 @@ class TaggingResult:
         columns: the columns added.
         notes: what was guessed, noticed or chosen, one sentence each.
         resumed: number of products tagged before this call.
+        precision: the precision target.
+        acceptance: how much of its calibration images the model accepts at which precision.
     """
 
     out: Path
@@ -54,6 +58,8 @@ class TaggingResult:
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
     resumed: int = 0
+    precision: float = DEFAULT_PRECISION
+    acceptance: Acceptance = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""

@@ -111,6 +111,7 @@ def tag_command(
 
     Writes the same table with columns added for the labels of each photo; for other data, such as folders, a new table.
     """
+    from muslin.reporting.terminal.acceptance import print_acceptance
     from muslin.reporting.terminal.progress import tagging_progress
     from muslin.reporting.terminal.tagging import tagging_summary
     from muslin.workflows import tag as tag_workflow
@@ -122,6 +123,8 @@ def tag_command(
         )  # fmt: skip
     if not as_json:
         echo(tagging_summary(tagged))
+        if "precision" not in guarantee or not all("accept" in counts for counts in tagged.decisions.values()):
+            print_acceptance(tagged.acceptance)
     if tagged.unreadable == tagged.products:
         error = DataError("all_images_unreadable", "written", count=tagged.products, path=str(output.path))
         sys.exit(print_error(error, as_json=as_json, result=tagged.to_dict()))

@@ -84,6 +84,8 @@ def train_command(
     read_options: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Train a classifier on DATA. Writes a folder with the model, its evaluation and a report."""
+    from muslin.models.predictor import Predictor
+    from muslin.reporting.terminal.acceptance import print_acceptance
     from muslin.reporting.terminal.model import print_run
     from muslin.reporting.terminal.progress import training_progress
     from muslin.workflows import train as train_workflow
@@ -110,3 +112,4 @@ def train_command(
         print_json(run.summary())
     else:
         print_run(run.folder, run.record)
+        print_acceptance(Predictor.open(run.model).acceptance())

@@ -16,6 +16,11 @@ Interval = tuple[float, float]
 
 Weights = NDArray[np.floating[Any]]
 
+Correctness = NDArray[np.floating[Any]]
+"""Per image 0 to 1; NaN for an image that does not count."""
+
+Groups = NDArray[Any] | None
+
 MAX_RESAMPLES = 400
 MIN_RESAMPLES = 50
 MAX_WEIGHTED_CELLS = 100_000_000
@@ -116,3 +121,33 @@ def percentile_interval(values: NDArray[np.floating[Any]], level: float = 0.95) 
         return 0.0, 1.0
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def mean_with_interval(
+    correct: Correctness, groups: Groups = None, mask: NDArray[np.bool_] | None = None
+) -> tuple[float | None, Interval]:
+    """The mean of `correct` and its 95 % interval, without NaN, of the images in `mask`; (None, (0, 1)) for none.
+
+    The Wilson interval of independent zeros and ones. Otherwise a bootstrap that draws whole groups (Efron and
+    Tibshirani 1993, chapter 8). Where all values are 0 or all are 1, a bootstrap gives no width, so each group counts
+    as one trial of a Wilson interval.
+    """
+    counted = np.isfinite(correct) if mask is None else np.isfinite(correct) & mask
+    correct = correct[counted]
+    if not len(correct):
+        return None, (0.0, 1.0)
+    mean = float(correct.mean())
+    if groups is None and np.isin(correct, (0, 1)).all():
+        return mean, wilson_interval(int(correct.sum()), len(correct))
+    units = unit_of_each(None if groups is None else groups[counted], len(correct))
+    counts = np.bincount(units).astype(np.float64)
+    sums = np.bincount(units, weights=correct)
+    if (correct == correct[0]).all() and correct[0] in (0, 1):
+        return mean, wilson_interval(int(correct[0]) * len(counts), len(counts))
+    samples = bootstrap_weights(len(counts), len(counts))
+    return mean, percentile_interval((samples @ sums) / (samples @ counts))
+
+
+def unit_of_each(groups: Groups, n: int) -> NDArray[np.intp]:
+    """The number of each image's group, (n,); of the image where there are no groups."""
+    return np.arange(n) if groups is None else np.unique(groups.astype(str), return_inverse=True)[1]

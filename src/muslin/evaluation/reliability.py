@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Target
 from muslin.evaluation.intervals import (
+    Correctness,
+    Groups,
     Interval,
-    bootstrap_weights,
+    mean_with_interval,
     newcombe_independent,
-    percentile_interval,
-    wilson_interval,
+    unit_of_each,
 )
 from muslin.evaluation.metrics import CalibrationMetrics, Labels, calibration_metrics
+from muslin.evaluation.precision_choice import AcceptanceRow
 from muslin.evaluation.selective import (
     ACCEPT,
     DECISIONS,
@@ -38,9 +40,6 @@ PRECISION_TARGETS = (0.90, 0.95, 0.98, 0.99, 0.995)
 
 CURVE_POINTS = 20
 """Of the risk–coverage curve."""
-
-Correctness = NDArray[np.floating[Any]]
-Groups = NDArray[Any] | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class SelectiveMetrics:
             share of the true labels in the set); None without such images.
         set_coverage_interval: 95 %.
         mean_set_size: mean number of classes in a prediction set; None without such images.
-        unsupported: a message for each guarantee that the validation images do not support.
+        unsupported: a message for each guarantee that the calibration images do not support.
     """
 
     precision_target: float
@@ -135,6 +134,7 @@ class Reliability:
         aurc: area under the risk–coverage curve, in 0..1.
         slices: per value of a column, the weak ones first; empty where no column was named.
         leaks: near-copies of training images; None where training images are not at hand.
+        acceptance: how much of its calibration images the model accepts at which precision.
     """
 
     n: int
@@ -149,6 +149,7 @@ class Reliability:
     aurc: float | None
     slices: tuple[SliceMetrics, ...] = ()
     leaks: LeakMetrics | None = None
+    acceptance: tuple[AcceptanceRow, ...] = ()
 
     @property
     def at_target(self) -> SelectiveMetrics:
@@ -294,36 +295,6 @@ def risk_coverage(
     return tuple((float(k / n), float(risk[k - 1])) for k in ranks), float(risk.mean())
 
 
-def mean_with_interval(
-    correct: Correctness, groups: Groups = None, mask: NDArray[np.bool_] | None = None
-) -> tuple[float | None, Interval]:
-    """The mean of `correct` and its 95 % interval, without NaN, of the images in `mask`; (None, (0, 1)) for none.
-
-    The Wilson interval of independent zeros and ones. Otherwise a bootstrap that draws whole groups (Efron and
-    Tibshirani 1993, chapter 8). Where all values are 0 or all are 1, a bootstrap gives no width, so each group counts
-    as one trial of a Wilson interval.
-    """
-    counted = np.isfinite(correct) if mask is None else np.isfinite(correct) & mask
-    correct = correct[counted]
-    if not len(correct):
-        return None, (0.0, 1.0)
-    mean = float(correct.mean())
-    if groups is None and np.isin(correct, (0, 1)).all():
-        return mean, wilson_interval(int(correct.sum()), len(correct))
-    units = _unit_numbers(None if groups is None else groups[counted], len(correct))
-    counts = np.bincount(units).astype(np.float64)
-    sums = np.bincount(units, weights=correct)
-    if (correct == correct[0]).all() and correct[0] in (0, 1):
-        return mean, wilson_interval(int(correct[0]) * len(counts), len(counts))
-    samples = bootstrap_weights(len(counts), len(counts))
-    return mean, percentile_interval((samples @ sums) / (samples @ counts))
-
-
-def _unit_numbers(groups: Groups, n: int) -> NDArray[np.intp]:
-    """The number of each image's group, (n,); of the image where there are no groups."""
-    return np.arange(n) if groups is None else np.unique(groups.astype(str), return_inverse=True)[1]
-
-
 def slice_metrics(correct: Correctness, values: NDArray[Any], groups: Groups = None) -> tuple[SliceMetrics, ...]:
     """One slice per value (empty ones make none), compared with all other images; the weak ones first.
 
@@ -366,7 +337,7 @@ def _linearised_interval(correct: Correctness, mask: NDArray[np.bool_], groups: 
     """Of the mean inside `mask` minus the mean outside."""
     inside, outside = correct[mask].mean(), correct[~mask].mean()
     influence = np.where(mask, (correct - inside) / mask.sum(), -(correct - outside) / (~mask).sum())
-    sums = np.bincount(_unit_numbers(groups, len(correct)), weights=influence)
+    sums = np.bincount(unit_of_each(groups, len(correct)), weights=influence)
     if len(sums) < 2:
         return -1.0, 1.0
     error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))

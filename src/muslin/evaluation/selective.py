@@ -1,11 +1,11 @@
 """Selective prediction: which predictions to accept without review, at a precision that the user names.
 
-A model carries `CalibrationData`: the confidence and the correctness of its predictions on validation images.
+A model carries `CalibrationData`: the confidence and the correctness of its predictions on calibration images.
 `acceptance_policy` finds thresholds from them and a precision target, and `triage` applies the thresholds. Formulas,
 proofs and measurements: docs/explanation/selective-prediction.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -20,8 +20,9 @@ from muslin.evaluation.calibration import (
     scale_label_probabilities,
     scale_probabilities,
 )
+from muslin.evaluation.intervals import Groups, Interval, mean_with_interval
 from muslin.evaluation.metrics import Labels, Probabilities
-from muslin.evaluation.precision_bound import accept_threshold, images_needed, max_precision
+from muslin.evaluation.precision_bound import accept_threshold, expected_size_needed, images_needed, max_precision
 from muslin.evaluation.thresholds import best_f1_thresholds, default_thresholds, predict_classes
 from muslin.messages import Message
 
@@ -38,7 +39,7 @@ Guarantee = Literal["overall", "per-class"]
 
 @dataclass(frozen=True, eq=False)
 class CalibrationData:
-    """A model's predictions on validation images: one row per image, the most confident first.
+    """A model's predictions on calibration images: one row per image, the most confident first.
 
     Attributes:
         temperature: float32 (1,), or (labels,) for a multilabel target; see `muslin.evaluation.calibration`.
@@ -104,9 +105,11 @@ class AcceptancePolicy:
             where none is accepted.
         set_threshold: the minimum probability of a class in the prediction set of an image for review.
         label_thresholds: see `muslin.evaluation.thresholds`.
-        n: validation images that the thresholds rest on.
+        n: calibration images that the thresholds rest on.
         accepted, correct: of their predictions those accepted, and the correct ones among these.
-        unsupported: a message for each guarantee that the validation images do not support.
+        precision_interval, coverage_interval: 95 % intervals of `expected_precision` and `expected_coverage`, of whole
+            groups where the images are in groups.
+        unsupported: a message for each guarantee that the calibration images do not support.
     """
 
     precision_target: float
@@ -117,16 +120,18 @@ class AcceptancePolicy:
     n: int = 0
     accepted: int = 0
     correct: int = 0
+    precision_interval: Interval = (0.0, 1.0)
+    coverage_interval: Interval = (0.0, 1.0)
     unsupported: tuple[Message, ...] = ()
 
     @property
     def expected_precision(self) -> float | None:
-        """The precision of the accepted predictions on the validation images; None where none is accepted."""
+        """The precision of the accepted predictions on the calibration images; None where none is accepted."""
         return self.correct / self.accepted if self.accepted else None
 
     @property
     def expected_coverage(self) -> float:
-        """The share of the validation images whose prediction is accepted."""
+        """The share of the calibration images whose prediction is accepted."""
         return self.accepted / self.n if self.n else 0.0
 
 
@@ -242,7 +247,7 @@ def acceptance_policy(
     guarantee: str = "overall",
     label_thresholds: Sequence[float] | None = None,
 ) -> AcceptancePolicy:
-    """The thresholds that keep a precision target from 0.5 to below 1, and what the validation images do not support.
+    """The thresholds that keep a precision target from 0.5 to below 1, and what the calibration images do not support.
 
     Args:
         label_thresholds: by default those of the calibration data.
@@ -252,9 +257,7 @@ def acceptance_policy(
     """
     if not 0.5 <= precision < 1:
         raise DataError("precision_range", found=precision)
-    if guarantee not in GUARANTEES:
-        raise DataError("guarantee_unknown", **unknown(guarantee, GUARANTEES))
-    scope: Guarantee = "per-class" if guarantee == "per-class" else "overall"
+    scope = check_guarantee(guarantee)
     if label_thresholds is None:
         default = default_thresholds([target]).get(target.name, ())
         label_thresholds = default if calibration_data is None else calibration_data.label_thresholds.tolist()
@@ -265,23 +268,16 @@ def acceptance_policy(
     data = calibration_data.with_label_thresholds(target, label_thresholds)
     if data is None:
         return replace(policy, unsupported=(Message("thresholds_changed", target=target.name),))
-    has_prediction = data.predicted >= 0
-    confidence, correct, predicted, group = (
-        array[has_prediction] for array in (data.confidence, data.correct, data.predicted, data.group)
-    )
-    grouped = data.n_groups is not None
     unsupported = []
-    for index, name in enumerate(target.classes) if scope == "per-class" else ((slice(None), None),):
-        mask = predicted == index if name is not None else np.ones(len(predicted), dtype=bool)
-        groups = group[mask] if grouped else None
-        threshold = accept_threshold(confidence[mask], correct[mask], precision, groups)
+    for index, name, rows, groups in _strata(target, data, scope):
+        confidence, correct = data.confidence[rows], data.correct[rows]
+        threshold = accept_threshold(confidence, correct, precision, groups)
         accept_thresholds[index] = threshold
         if threshold == np.inf:
             names = {"target": target.name, "class_name": name, "precision_target": precision}
-            unsupported.append(_unsupported(confidence[mask], correct[mask], groups, names))
-    accepted = confidence >= accept_thresholds[predicted]
-    review = np.ones(len(data), dtype=bool)
-    review[np.flatnonzero(has_prediction)[accepted]] = False
+            unsupported.append(_unsupported(confidence, correct, groups, names))
+    accepted = (data.predicted >= 0) & (data.confidence >= accept_thresholds[data.predicted])
+    review, all_groups = ~accepted, data.group if data.n_groups is not None else None
     # Prediction sets are for images in review; without any such image, a set holds all classes
     of_true = data.probability_of_true[review]
     return replace(
@@ -289,23 +285,54 @@ def acceptance_policy(
         set_threshold=conformal_threshold(of_true[~np.isnan(of_true)]),
         n=len(data),
         accepted=int(accepted.sum()),
-        correct=int(correct[accepted].sum()),
+        correct=int(data.correct[accepted].sum()),
+        precision_interval=mean_with_interval(data.correct.astype(np.float64), all_groups, accepted)[1],
+        coverage_interval=mean_with_interval(accepted.astype(np.float64), all_groups)[1],
         unsupported=tuple(unsupported),
     )
 
 
+def check_guarantee(text: str) -> Guarantee:
+    """
+    Raises:
+        DataError: it is not in GUARANTEES.
+    """
+    if text not in GUARANTEES:
+        raise DataError("guarantee_unknown", **unknown(text, GUARANTEES))
+    return "per-class" if text == "per-class" else "overall"
+
+
+def highest_precision(target: Target, calibration_data: CalibrationData, guarantee: Guarantee = "overall") -> float:
+    """The highest precision, to 0.1 %, at which some prediction can be accepted; 0 for none."""
+    data = calibration_data
+    strata = (rows_and_groups for _, _, *rows_and_groups in _strata(target, data, guarantee))
+    return max(max_precision(data.confidence[rows], data.correct[rows], groups) for rows, groups in strata)
+
+
+def _strata(
+    target: Target, data: CalibrationData, scope: Guarantee
+) -> Iterator[tuple[int | slice, str | None, NDArray[np.intp], Groups]]:
+    """What a guarantee holds within: all classes, or each of them; its places in the classes, its name, the rows with
+    such predictions, and their groups."""
+    for index, name in enumerate(target.classes) if scope == "per-class" else ((slice(None), None),):
+        rows = np.flatnonzero(data.predicted >= 0 if name is None else data.predicted == index)
+        yield index, name, rows, data.group[rows] if data.n_groups is not None else None
+
+
 def _unsupported(
-    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], groups: NDArray[np.int32] | None, names: Any
+    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], groups: Groups, names: Mapping[str, Any]
 ) -> Message:
-    """Why a precision cannot be guaranteed: there are too few images or groups, or too many errors among them."""
-    highest = max_precision(confidence, correct, groups)
-    params = {**names, "n": len(confidence), "max_precision": highest if highest >= 0.5 else None}
-    units, needed = len(confidence), images_needed(names["precision_target"])
+    """Why a precision cannot be guaranteed: too few images or groups, or too many errors; and what would help."""
+    highest, precision = max_precision(confidence, correct, groups), names["precision_target"]
+    params = {**names, "n": len(confidence), "max_precision": highest if 0.5 <= highest < precision else None}
+    units, needed = len(confidence), images_needed(precision)
     if groups is not None:
         units = params["groups"] = len(np.unique(groups))
+    params["about"] = expected_size_needed(confidence, correct, precision, groups)
+    hint = "recipe" if params["about"] is None else "images" if groups is None else "groups"
     if units < needed:
-        return Message("too_few_for_precision", **params, needed=needed)
-    return Message("precision_unsupported", **params)
+        return Message("too_few_for_precision", hint, **params, needed=needed)
+    return Message("precision_unsupported", hint, **params)
 
 
 def conformal_threshold(probability_of_true: NDArray[np.floating[Any]], coverage: float = SET_COVERAGE) -> float:

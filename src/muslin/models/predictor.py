@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Target
 from muslin.data.photos import IMAGE_SUFFIXES, PhotoImages, is_hidden
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
+from muslin.evaluation.precision_choice import Acceptance, acceptance_table
 from muslin.evaluation.selective import (
     DECISIONS,
     DEFAULT_PRECISION,
@@ -27,6 +28,7 @@ from muslin.evaluation.selective import (
     Triage,
     acceptance_policy,
     calibrate_probabilities,
+    check_guarantee,
     triage,
 )
 from muslin.evaluation.thresholds import change_thresholds, default_thresholds
@@ -302,6 +304,19 @@ class Predictor:
         return {
             t.name: acceptance_policy(t, data.get(t.name), precision, guarantee, thresholds.get(t.name, ()))
             for t in self.targets
+        }
+
+    def acceptance(self, guarantee: str = "overall") -> Acceptance:
+        """How much can be accepted at which precision; see `muslin.evaluation.precision_choice`.
+
+        Raises:
+            DataError: `guarantee` is neither `overall` nor `per-class`.
+        """
+        data, thresholds, scope = self.bundle.calibration_data, self.thresholds, check_guarantee(guarantee)
+        return {
+            t.name: acceptance_table(t, data[t.name], scope, thresholds.get(t.name, ()))
+            for t in self.targets
+            if t.name in data
         }
 
     def _predict_chunk(

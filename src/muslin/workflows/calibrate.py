@@ -12,6 +12,7 @@ from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import pixel_batches
 from muslin.evaluation.ood import MAX_REFERENCE_IMAGES, fit_ood_detector
 from muslin.evaluation.precision_bound import images_needed
+from muslin.evaluation.precision_choice import first_unsupported
 from muslin.evaluation.selective import DEFAULT_PRECISION, fit_calibration_data
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
@@ -86,16 +87,24 @@ def calibrate(
 
 
 def validation_notes(bundle: Bundle, dataset: Dataset, parts: Split) -> list[Message]:
-    """Per target whose validation images are too few for the default guarantee, how many it takes."""
+    """Per target whose calibration images, or their groups, are too few for a guarantee of 98 %, how many it takes.
+
+    Of other targets, why one of the standard precisions cannot be guaranteed, and what would help.
+    """
     needed, notes = images_needed(DEFAULT_PRECISION), []
     for name, data in bundle.calibration_data.items():
-        if len(data) < needed:
-            share = len(parts.validation) / (len(parts.train) + len(parts.validation)) * needed / len(data)
+        units = data.n_groups or len(data)
+        if units < needed:
+            share = len(parts.validation) / (len(parts.train) + len(parts.validation)) * needed / units
             is_drawn = dataset.parts is None or "validation" not in dataset.parts
             helps = is_drawn and len(data) <= len(parts.validation)  # more are of cross-fitting
             fraction = math.ceil(100 * share) / 100 if helps and share <= MAX_VALIDATION_FRACTION else None
-            counts = {"n": len(data), "needed": needed, "precision": DEFAULT_PRECISION, "fraction": fraction}
-            notes.append(Message("validation_too_small", "set_aside" if fraction else "add", target=name, **counts))
+            hint = "set_aside" if fraction else "add_groups" if data.n_groups else "add"
+            counts = {"n": len(data), "groups": data.n_groups, "needed": needed}
+            params = {"precision": DEFAULT_PRECISION, "fraction": fraction, **counts}
+            notes.append(Message("validation_too_small", hint, target=name, **params))
+        elif message := first_unsupported(dataset.target(name), data):
+            notes.append(message)
     return notes
 
 

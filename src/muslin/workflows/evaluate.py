@@ -12,6 +12,7 @@ from muslin.data.dataset import UNKNOWN, Dataset, align
 from muslin.data.photos import pixel_batches
 from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
+from muslin.evaluation.precision_choice import choose_precision
 from muslin.evaluation.reliability import Predictions, measure_reliability
 from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
@@ -35,13 +36,14 @@ class EvaluateOptions:
 
     Attributes:
         split: `train`, `validation`, `test` or `all`; see `select_part`.
-        precision, guarantee: see `muslin.evaluation.selective.acceptance_policy`.
+        precision: target of the accepted predictions; by default as in `TagOptions`.
+        guarantee: see `muslin.evaluation.selective.acceptance_policy`.
         slice_by: a column of the table; each of its values is evaluated as a slice.
         read_options: how to read the data, as `muslin.read` takes it.
     """
 
     split: str = "test"
-    precision: float = DEFAULT_PRECISION
+    precision: float | None = None
     guarantee: str = "overall"
     slice_by: str | None = None
     read_options: Mapping[str, Any] = field(default_factory=dict)
@@ -107,7 +109,8 @@ def evaluate(
     output_file = None if out is None else Output.of(out)
     check_output(output_file, (model,), (data,))
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
-    predictor.policies(options.precision, options.guarantee)  # refuses bad options before any work
+    precision = DEFAULT_PRECISION if options.precision is None else options.precision
+    predictor.policies(precision, options.guarantee)  # refuses bad options before any work
     dataset = read_and_log(data, log=log, **options.read_options)
     check_photos(output_file, dataset)
     column = None if options.slice_by is None else _read_column(data, options.read_options, options.slice_by)
@@ -141,6 +144,8 @@ def evaluate_output(
         DataError: no image is labelled.
     """
     options = options or EvaluateOptions()
+    acceptance = predictor.acceptance(options.guarantee)
+    chosen = choose_precision(acceptance) or DEFAULT_PRECISION
     evaluations: dict[str, AnyEvaluation] = {}
     for target in predictor.targets:
         labels, probabilities = dataset.labels[target.name], output.probabilities[target.name]
@@ -159,10 +164,12 @@ def evaluate_output(
             Predictions(labels, raw, probabilities, output.is_ood, groups, slice_values, leaked),
             predictor.bundle.calibration_data.get(target.name),
             label_thresholds=thresholds,
-            precision=options.precision,
+            precision=chosen if options.precision is None else options.precision,
             guarantee=options.guarantee,
         )
-        evaluations[target.name] = replace(evaluation, reliability=reliability)
+        evaluations[target.name] = replace(
+            evaluation, reliability=reliability and replace(reliability, acceptance=acceptance.get(target.name, ()))
+        )
     if not evaluations:
         targets = [target.name for target in predictor.targets]
         raise DataError("target_unlabelled", path=dataset.name, targets=targets)

@@ -36,7 +36,7 @@ from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
 from muslin.data.tables.workbook import Workbook, is_workbook
 from muslin.errors import DataError, ImageError, StoppedError, StorageError
-from muslin.evaluation.intervals import rate_with_interval
+from muslin.evaluation.precision_choice import Acceptance, choose_precision, precision_notes
 from muslin.evaluation.selective import DECISIONS, DEFAULT_PRECISION, AcceptancePolicy
 from muslin.messages import Log, Message, examples, no_log
 from muslin.models.predictor import CHUNK, Prediction, Predictor, TargetPrediction
@@ -71,7 +71,8 @@ class TagOptions:
     Attributes:
         taxonomy: a table of the shop's names of the tags; see `muslin.catalogue.taxonomy.read_taxonomy`.
         language: language of the taxonomy's names.
-        precision: target for the accepted tags, from 0.5 to below 1.
+        precision: target for the accepted tags, from 0.5 to below 1; by default one that the model can guarantee, see
+            `muslin.evaluation.precision_choice.choose_precision`.
         guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
         resume: continue an interrupted job, if there is one.
         read_options: how to read the data, as `muslin.read` takes it.
@@ -79,7 +80,7 @@ class TagOptions:
 
     taxonomy: str | Path | None = None
     language: str | None = None
-    precision: float = DEFAULT_PRECISION
+    precision: float | None = None
     guarantee: str = "overall"
     resume: bool = False
     read_options: Mapping[str, Any] = field(default_factory=dict)
@@ -142,6 +143,8 @@ def tag(
         tuple(column.name for column in job.columns),
         (*job.notes, *unreadable_notes),
         resumed,
+        job.precision,
+        job.acceptance,
     )
 
 
@@ -152,6 +155,8 @@ class _Job:
     output: Output
     options: TagOptions
     predictor: Predictor
+    precision: float
+    acceptance: Acceptance
     policies: Mapping[str, AcceptancePolicy]
     table: TableFile
     photos: TablePhotos | DatasetTable
@@ -172,7 +177,7 @@ class _Job:
         return {
             "catalogue": self.table.digest,
             "model": _model_digest(self.predictor),
-            "precision": [self.options.precision, self.options.guarantee, *thresholds],
+            "precision": [self.precision, self.options.guarantee, *thresholds],
             "photos": [str(given.get("images", "")), self.photos.column, bool(given.get("allow_outside"))],
             "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
             "columns": [column.name for column in self.columns],
@@ -185,7 +190,10 @@ def _plan(model: "str | Path | Predictor", data: str | Path, output: Output, opt
     # a resumed job can have been killed after its last step: then the output is there, and `_write` compares it
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
-    policies = predictor.policies(options.precision, options.guarantee)
+    acceptance = predictor.acceptance(options.guarantee)
+    chosen = choose_precision(acceptance) if options.precision is None else None
+    precision = (chosen or DEFAULT_PRECISION) if options.precision is None else options.precision
+    policies = predictor.policies(precision, options.guarantee)
     with open_cache(), data_boundary(Path(data), allow_outside=bool(options.read_options.get("allow_outside"))):
         table, photos = _open_data(data, out, options.read_options, log)
     products, notes = _survey(table, photos)
@@ -202,9 +210,23 @@ def _plan(model: "str | Path | Predictor", data: str | Path, output: Output, opt
     notes = [*table.fixes, *notes, *taxonomy.notes, *renamed]
     if isinstance(table, Workbook) and not table.has_header:
         notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
+    notes += precision_notes(acceptance, chosen) if chosen else []
     notes += [note for policy in policies.values() for note in policy.unsupported]
     _check_photos(output, table, photos)
-    return _Job(output, options, predictor, policies, table, photos, products, taxonomy, columns, tuple(notes))
+    return _Job(
+        output,
+        options,
+        predictor,
+        precision,
+        acceptance,
+        policies,
+        table,
+        photos,
+        products,
+        taxonomy,
+        columns,
+        tuple(notes),
+    )
 
 
 def _check_output_again(job: _Job, journal: Journal) -> None:
@@ -222,7 +244,7 @@ def _predict_rows(job: _Job, done: int) -> Iterator[list[Row]]:
     remaining = islice(job.table.rows([job.photos.column]), done, None)
     predictions = job.predictor.predict_named(
         ((cell_name(row.cells[0]), job.photos.find(row.number, row.cells[0])) for row in remaining),
-        precision=job.options.precision,
+        precision=job.precision,
         guarantee=job.options.guarantee,
     )
     while block := list(islice(predictions, CHUNK)):
@@ -254,9 +276,8 @@ def _write(job: _Job, journal: Journal) -> tuple[int, dict[str, dict[str, int]]]
 def _guarantees(policies: Mapping[str, AcceptancePolicy]) -> dict[str, PrecisionGuarantee]:
     guarantees = {}
     for name, policy in policies.items():
-        precision, interval = rate_with_interval(policy.correct, policy.accepted)
-        if precision is not None:
-            counts = policy.accepted, policy.correct, precision, interval
+        if (precision := policy.expected_precision) is not None:
+            counts = policy.accepted, policy.correct, precision, policy.precision_interval
             guarantees[name] = PrecisionGuarantee(*counts, policy.precision_target, policy.guarantee)
     return guarantees
 

@@ -5,14 +5,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from muslin.evaluation.intervals import wilson_interval
 from muslin.evaluation.ood import FALSE_OOD_RATE
+from muslin.evaluation.precision_choice import acceptance_table
 from muslin.evaluation.reliability import PRECISION_TARGETS
 from muslin.evaluation.selective import acceptance_policy
 from muslin.learn.layer_kinds import kind_words, layer_detail
 from muslin.models.bundle import Bundle
+from muslin.reporting.terminal.acceptance import print_acceptance_rows
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import duration, escape_controls, interval_text, percent, plural
+from muslin.text import duration, escape_controls, interval_text, percent
 
 
 def print_run(folder: Path, record: Mapping[str, Any]) -> None:
@@ -60,7 +61,12 @@ def print_model(bundle: Bundle) -> None:
             names = target.classes if len(thresholds) > 1 else target.classes[-1:]
             values = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, thresholds, strict=True))
             out.print(f"  minimum probability: {escape_controls(values)}")
-        print_lines(out, f"  {_coverage(bundle, target.name)}")
+        if data := bundle.calibration_data.get(target.name):
+            out.print(f"\npredictions that can be accepted of {len(data):,} calibration images", style="bold")
+            print_acceptance_rows(acceptance_table(target, data, "overall", thresholds), out)
+            out.print()
+        else:
+            print_lines(out, "  has no calibration data: every prediction goes to review")
     if bundle.ood_detector is not None:
         print_lines(
             out,
@@ -123,7 +129,7 @@ def _provenance_lines(bundle: Bundle) -> list[str]:
 
 
 def _calibration_summary(bundle: Bundle, name: str) -> dict[str, Any]:
-    """The number of validation images, the temperature, and by precision target the number and share of those that are
+    """The number of calibration images, the temperature, and by precision target the number and share of those that are
     accepted, with its 95 % interval."""
     data = bundle.calibration_data[name]
     target = next(target for target in bundle.targets if target.name == name)
@@ -134,24 +140,8 @@ def _calibration_summary(bundle: Bundle, name: str) -> dict[str, Any]:
         "temperature": data.temperature.tolist(),
         "accepted": {precision: policy.accepted for precision, policy in by_target.items()},
         "coverage": {precision: policy.expected_coverage for precision, policy in by_target.items()},
-        "coverage_interval": {p: list(wilson_interval(policy.accepted, policy.n)) for p, policy in by_target.items()},
+        "coverage_interval": {p: list(policy.coverage_interval) for p, policy in by_target.items()},
     }
-
-
-def _coverage(bundle: Bundle, name: str) -> str:
-    if name not in bundle.calibration_data:
-        return "has no calibration data: every prediction goes to review"
-    summary = _calibration_summary(bundle, name)
-    shares = []
-    for precision, accepted in summary["accepted"].items():
-        share, interval = (
-            percent(summary["coverage"][precision]),
-            interval_text(summary["coverage_interval"][precision]),
-        )
-        if accepted:
-            shares.append(f"{accepted:,} at {100 * float(precision):g} % precision ({share}, 95 % interval {interval})")
-    of = f"of {plural(summary['n'], 'validation image')} it can"
-    return f"{of} accept {', '.join(shares)}" if shares else f"{of} guarantee no precision"
 
 
 def _nested(value: Any, *keys: str, kind: Any = object) -> Any:

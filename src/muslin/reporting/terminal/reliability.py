@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from muslin.evaluation.intervals import Interval
 from muslin.evaluation.reliability import LeakMetrics, Reliability, SelectiveMetrics, SliceMetrics
 from muslin.evaluation.selective import SET_COVERAGE
+from muslin.reporting.terminal.acceptance import print_acceptance_rows
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
 from muslin.text import escape_controls, interval_text, percent, plural
 
@@ -23,6 +24,9 @@ def print_reliability(reliability: Reliability, slice_by: str | None = None, fil
     out.print("\nother predictions at each precision target", style="bold")
     headings = ("target", "review", "prediction sets with the true class", "out of scope")
     print_table(out, "rrrr", headings, map(_others_row, reliability.selective))
+    if reliability.acceptance and any(row.unsupported for row in reliability.selective):
+        out.print(f"\npredictions accepted of {reliability.acceptance[0].n:,} calibration images", style="bold")
+        print_acceptance_rows(reliability.acceptance, out)
     sentences: list[str] = [
         f"The accepted predictions miss {100 * row.precision_target:g} % precision: of "
         f"{row.decisions[0].n:,}, {_with_interval(row.decisions[0].accuracy, row.decisions[0].accuracy_interval)} are "

@@ -7,7 +7,7 @@ from muslin.text import interval_text, percent, plural
 def tagging_summary(result: TaggingResult) -> str:
     """One line per target, such as:
 
-    `48,211 products: 39,004 accepted (at least 98.0 % correct with 95 % confidence; on validation images 1,968 of
+    `48,211 products: 39,004 accepted (at least 98.0 % correct with 95 % confidence; on calibration images 1,968 of
     2,000 were correct, 95 % interval 97.8 to 98.9 %), 8,730 to review, 461 out of scope, 16 unreadable`
     """
     lines = []
@@ -18,7 +18,7 @@ def tagging_summary(result: TaggingResult) -> str:
             scope = " in each class" if guarantee.scope == "per-class" else ""
             accepted += (
                 f" (at least {percent(guarantee.min_precision)} correct{scope} with "
-                f"{100 * guarantee.confidence_level:g} % confidence; on validation images {guarantee.correct:,} of "
+                f"{100 * guarantee.confidence_level:g} % confidence; on calibration images {guarantee.correct:,} of "
                 f"{guarantee.n:,} were correct, 95 % interval {interval_text(guarantee.interval)})"
             )
         name = f"{target}: " if len(result.decisions) > 1 else ""

@@ -1,0 +1,34 @@
+"""How much a model can accept at which precision, as a table for the terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from muslin.evaluation.precision_choice import Acceptance, AcceptanceRow
+from muslin.reporting.terminal.console import console_for, print_table
+from muslin.text import escape_controls, percent
+
+if TYPE_CHECKING:
+    from muslin.reporting.terminal.escaping_console import EscapingConsole
+
+NOTE_ON_HIGHEST = "the highest that can be guaranteed"
+
+
+def print_acceptance(acceptance: Acceptance) -> None:
+    """Print the table of each target."""
+    for name, rows in acceptance.items():
+        if rows:
+            out = console_for()
+            target = f"{escape_controls(name)}: " if len(acceptance) > 1 else ""
+            out.print(f"\n{target}predictions that can be accepted of {rows[0].n:,} calibration images", style="bold")
+            print_acceptance_rows(rows, out)
+
+
+def print_acceptance_rows(rows: Sequence[AcceptanceRow], out: "EscapingConsole") -> None:
+    """Print one target's table without a title."""
+    print_table(out, "rrrl", ("precision", "accepted", "share, 95 % interval", ""), map(_cells, rows))
+
+
+def _cells(row: AcceptanceRow) -> tuple[str, ...]:
+    low, high = (100 * end for end in row.interval)
+    share = f"{percent(row.share)} ({low:.1f}–{high:.1f})" if row.accepted else "–"
+    return f"{100 * row.precision:g} %", f"{row.accepted:,}", share, NOTE_ON_HIGHEST if row.is_highest else ""
