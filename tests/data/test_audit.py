@@ -318,7 +318,7 @@ def test_findings_are_worst_first_for_either_direction(photos):
     some = [
         Finding(kind, samples(data, [i]), score, Message("finding_dark", brightness=score))
         for i, (kind, score) in enumerate(
-            [("outlier", 1.0), ("outlier", 3.0), ("suspect_label", 0.2), ("suspect_label", 0.1), ("unreadable", 1.0)]
+            [("outlier", 1.0), ("outlier", 3.0), ("suspect_label", 0.1), ("suspect_label", 0.2), ("unreadable", 1.0)]
         )
     ]
     assert [f.samples[0].index for f in ordered(some)] == [4, 3, 2, 1, 0]

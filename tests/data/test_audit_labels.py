@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 from cleanlab.count import get_confident_thresholds
-from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
 from muslin.data.audit import labels as audit_labels
+from muslin.data.audit.findings import ordered
 from muslin.data.audit.labels import (
     assign_folds,
     checkable,
     class_thresholds,
+    find_label_errors,
     fold_strata,
     self_confidence,
     suspect_multiclass,
@@ -39,6 +40,13 @@ def dataset(labels, classes=5, parts=None):
     return Dataset("d", "f", PixelImages(pixels), (target,), {"kind": labels}, ids, parts)
 
 
+def suspects(data, probabilities):
+    (target,) = data.targets
+    errors = find_label_errors(target, data.labels[target.name], probabilities)
+    find = suspect_multilabel if target.kind == "multilabel" else suspect_multiclass
+    return list(find(data, target, probabilities, errors))
+
+
 def test_scores_and_thresholds_equal_cleanlab():
     labels, probabilities, _ = world()
     scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
@@ -46,39 +54,34 @@ def test_scores_and_thresholds_equal_cleanlab():
     assert class_thresholds(labels, probabilities) == pytest.approx(get_confident_thresholds(labels, probabilities))
 
 
-def test_exclusions_are_a_subset_of_confident_learning():
+def test_only_probably_wrong_labels_are_excluded():
     labels, probabilities, wrong = world()
-    data = dataset(labels)
-    findings = list(suspect_multiclass(data, data.targets[0], probabilities))
+    findings = suspects(dataset(labels), probabilities)
     out = [s.index for f in findings for s in f.samples if s.exclude]
-    issues = np.flatnonzero(find_label_issues(labels, probabilities, filter_by="confident_learning"))
-    assert set(out) <= set(issues.tolist())
-    assert wrong[out].mean() > 0.9
+    assert out == [f.samples[0].index for f in findings if f.score >= 0.5]
+    assert wrong[out].mean() > 0.8
     assert len(out) > 0.2 * wrong.sum()
 
 
 def test_label_errors_are_ranked_first_and_nearly_all_found():
     labels, probabilities, wrong = world()
-    data = dataset(labels)
-    findings = list(suspect_multiclass(data, data.targets[0], probabilities))
-    worst_first = [f.samples[0].index for f in sorted(findings, key=lambda f: f.score)]
+    findings = suspects(dataset(labels), probabilities)
+    worst_first = [f.samples[0].index for f in ordered(findings)]
     assert wrong[worst_first[:50]].mean() > 0.9
     assert wrong[worst_first].sum() > 0.9 * wrong.sum()
 
 
-def test_a_label_without_a_better_alternative_is_not_suspect():
-    data = dataset(np.array([0] * 10 + [1] * 10), classes=3)
-    sure = [[0.9, 0.05, 0.05]] * 9 + [[0.15, 0.2, 0.65]] + [[0.1, 0.8, 0.1]] * 10
-    probabilities = np.array(sure)
-    probabilities[3] = [0.4, 0.3, 0.3]
-    (finding,) = suspect_multiclass(data, data.targets[0], probabilities)
-    assert finding.samples[0].index == 9
-    assert finding.score == pytest.approx(0.15)
-    params = finding.message.params
-    assert (params["label"], params["probability"]) == ("class 0", pytest.approx(0.15))
-    assert (params["other"], params["other_class_probability"]) == ("class 2", pytest.approx(0.65))
-    assert finding.message.hint_code == "correct"
-    assert not finding.samples[0].exclude
+def test_a_suspect_names_the_suggested_label_and_its_numbers():
+    labels, probabilities, _ = world()
+    data = dataset(labels)
+    for finding in suspects(data, probabilities):
+        (sample,), params = finding.samples, finding.message.params
+        label, other = (data.targets[0].classes.index(params[name]) for name in ("label", "other"))
+        assert label == labels[sample.index] != other
+        assert finding.correction == (params["label"], params["other"])
+        assert params["wrong"] == finding.score
+        assert params["probability"] == pytest.approx(probabilities[sample.index, label])
+        assert params["other_class_probability"] == pytest.approx(probabilities[sample.index, other])
 
 
 def test_suspects_in_the_test_set_are_not_excluded():
@@ -87,7 +90,7 @@ def test_suspects_in_the_test_set_are_not_excluded():
     parts = np.array(["train", "validation", "test", "test"] * 500, dtype=object)
     divided = dataset(labels, parts=parts)
     out = {
-        name: {s.index for f in suspect_multiclass(d, d.targets[0], probabilities) for s in f.samples if s.exclude}
+        name: {s.index for f in suspects(d, probabilities) for s in f.samples if s.exclude}
         for name, d in (("whole", everything), ("divided", divided))
     }
     assert out["divided"] == {i for i in out["whole"] if parts[i] == "train"}
@@ -98,16 +101,16 @@ def test_networks_no_better_than_the_majority_find_no_suspects():
     labels, probabilities, _ = world()
     data = dataset(labels)
     senseless = np.roll(probabilities, 1, axis=1)
-    assert list(suspect_multiclass(data, data.targets[0], probabilities)) != []
-    assert list(suspect_multiclass(data, data.targets[0], senseless)) == []
+    assert suspects(data, probabilities) != []
+    assert suspects(data, senseless) == []
 
 
 def test_images_without_probabilities_are_skipped():
     labels, probabilities, wrong = world()
     data = dataset(labels)
     probabilities[wrong] = np.nan
-    assert not any(wrong[f.samples[0].index] for f in suspect_multiclass(data, data.targets[0], probabilities))
-    assert list(suspect_multiclass(data, data.targets[0], np.full_like(probabilities, np.nan))) == []
+    assert not any(wrong[f.samples[0].index] for f in suspects(data, probabilities))
+    assert suspects(data, np.full_like(probabilities, np.nan)) == []
 
 
 def test_small_classes_and_unknown_labels_are_not_checked():
@@ -161,7 +164,7 @@ def several(n=3000, seed=0, wrong=0.02):
 
 def test_rare_multilabel_suspects_are_found_unless_unpredictable():
     data, probabilities, wrong = several()
-    findings = list(suspect_multilabel(data, data.targets[0], probabilities))
+    findings = suspects(data, probabilities)
     for column, name in enumerate(("lace", "silk")):
         doubted = {f.samples[0].index for f in findings if f.message.params["label"] == name}
         truly = set(np.flatnonzero(wrong[:, column]).tolist())
@@ -175,11 +178,14 @@ def test_rare_multilabel_suspects_are_found_unless_unpredictable():
 def test_multilabel_finding_suggests_to_add_or_remove():
     data, probabilities, _ = several()
     labels = data.labels["tags"]
-    for finding in suspect_multilabel(data, data.targets[0], probabilities):
+    for finding in suspects(data, probabilities):
         holds = labels[finding.samples[0].index, 0 if finding.message.params["label"] == "lace" else 1] == 1
         assert finding.message.hint_code == ("remove" if holds else "add")
         assert finding.message.params["value"] == ("yes" if holds else "no")
-        assert finding.score < 0.25
+        assert finding.correction is not None
+        label, suggested = finding.correction
+        assert label.endswith(": yes") == holds
+        assert suggested.endswith(": no") == holds
 
 
 def test_multilabel_check_needs_enough_of_yes_and_no():

@@ -38,9 +38,12 @@ OVERVIEW = {
     "near_duplicate_distance_ratio": 0.08,
     "near_duplicate_search_complete": True,
     "label_checks_per_target": {
-        "label": {"images": 199, "labels": 199, "accuracy": 0.913, "majority_accuracy": 0.34, "folds": 4}
+        "label": {
+            "images": 199, "labels": 199, "accuracy": 0.913, "majority_accuracy": 0.34, "folds": 4,
+            "models": "networks", "expected": Message("label_errors_none"),
+        }
     },
-}
+}  # fmt: skip
 
 
 def garments(ids=None, classes=("coat", "shirt", "bag"), images=None, count=200):

@@ -66,7 +66,13 @@ def test_audit_writes_a_page_findings_and_two_lists(
     audited: tuple[Path, Audit, list[str]], mislabelled: SyntheticDataset
 ) -> None:
     folder, found, _ = audited
-    assert {p.name for p in folder.iterdir()} == {"audit.html", "audit.json", "clean.csv", "exclude.csv"}
+    assert {p.name for p in folder.iterdir()} == {
+        "audit.html",
+        "audit.json",
+        "clean.csv",
+        "corrections.csv",
+        "exclude.csv",
+    }
     out, kept = (dict(map(reversed, read_exclusions(folder / name))) for name in ("exclude.csv", "clean.csv"))
     assert not out.keys() & kept.keys()
     assert out.keys() | kept.keys() == set(mislabelled.dataset.ids)
@@ -100,7 +106,7 @@ def test_known_duplicates_and_label_errors_are_found(
 def test_long_steps_are_logged(audited: tuple[Path, Audit, list[str]]) -> None:
     told = audited[2]
     assert "decoding 240 images" in told
-    assert any("networks" in sentence for sentence in told)
+    assert any("models" in sentence for sentence in told)
 
 
 def test_skipped_checks_are_listed(audited: tuple[Path, Audit, list[str]]) -> None:
@@ -354,5 +360,5 @@ def test_randomly_changed_labels_are_ranked_first() -> None:
     found = audit_workflow.audit(replace(some, labels={"label": labels}), checks=["suspect_label"])
     suspicion = np.zeros(len(labels))
     for finding in found.findings:
-        suspicion[finding.samples[0].index] = 1 - finding.score
+        suspicion[finding.samples[0].index] = finding.score
     assert roc_auc_score(np.isin(np.arange(len(labels)), changed), suspicion) >= 0.95

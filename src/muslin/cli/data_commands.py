@@ -126,7 +126,7 @@ def look_command(
             dest="checks",
             load=lambda: import_module("muslin.data.audit.findings").KINDS,
         ),
-        shared.seed_option("Seed of the networks that check the labels. Default: 0.", None),
+        shared.seed_option("Seed of the models that check the labels. Default: 0.", None),
     ),
     shared.read_options,
     shared.json_option,

@@ -1,6 +1,6 @@
 """The audit from end to end, for the command line and for Python.
 
-`data.audit` finds faults, networks of `learn` check the labels, `reporting` makes the page.
+`data.audit` finds faults, models of `learn` check the labels, `reporting` makes the page.
 """
 
 import os
@@ -12,26 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from muslin.data.audit import exclusions
-from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
+from muslin.data.dataset import Dataset
 from muslin.data.photos import unreadable_by_kind
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, unknown
-from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Log, no_log
 from muslin.storage.atomic import remove_partial_files, storage_errors
 from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
+from muslin.workflows import label_check
 from muslin.workflows.inputs import Data, check_output, check_photos
-from muslin.workflows.train import require_training
 
 if TYPE_CHECKING:
     from muslin.data.audit.checks import AuditContext
     from muslin.data.audit.findings import Audit, Finding
-    from muslin.learn.training_loop import Progress
 
-AUDIT_FILES = ("exclude.csv", "clean.csv", "audit.html", "audit.json")
+CORRECTION_COLUMNS = ("part", "id", "target", "label", "suggested", "probability")
+AUDIT_FILES = ("exclude.csv", "clean.csv", "corrections.csv", "audit.html", "audit.json")
 
 
 def audit(
@@ -49,11 +47,12 @@ def audit(
     Args:
         data: a registered name, a file or a folder, or a Dataset.
         out: a new or empty folder for `audit.html`, `audit.json`, `exclude.csv` (the samples that findings suggest to
-            exclude, for `train`'s `exclude`) and `clean.csv` (the rest); as an Output it can be that of an earlier
-            audit, which is replaced. None writes nothing.
+            exclude, for `train`'s `exclude`), `clean.csv` (the rest) and `corrections.csv` (labels that are probably
+            wrong, for `train`'s `corrections`); as an Output it can be that of an earlier audit, which is replaced.
+            None writes nothing.
         test: a file with the test set, if `data` holds only the training set.
         checks: the kinds of findings to look for, keys of `muslin.data.audit.findings.KINDS`; all by default.
-        seed: of the networks that check the labels.
+        seed: of the models that check the labels.
         read_options: how to read the files, as `muslin.read` takes it.
         log: called with a sentence at every step, and every few seconds within the long ones.
 
@@ -79,6 +78,8 @@ def audit(
     context = _examine(dataset, steps, seed, check_labels=not checks or "suspect_label" in checks)
     findings, skipped = _find(context, checks, steps)
     result = Audit(ordered(findings), audit_overview(context), skipped, steps.seconds)
+    for check in result.overview["label_checks_per_target"].values():
+        log(check["expected"])
     if files:
         with steps.timed("write", "writing the page"):
             _write_audit(files, dataset, result)
@@ -102,7 +103,7 @@ class _Steps:
 
 
 def _examine(dataset: Dataset, steps: _Steps, seed: int, *, check_labels: bool) -> "AuditContext":
-    """Decode the images, compare them, and train the networks that check their labels."""
+    """Decode the images, compare them, and check their labels."""
     from muslin.data.audit.checks import AuditContext
     from muslin.data.audit.duplicates import find_duplicates
     from muslin.data.audit.image_stats import compute_image_stats
@@ -116,10 +117,9 @@ def _examine(dataset: Dataset, steps: _Steps, seed: int, *, check_labels: bool) 
         duplicates = find_duplicates(dataset, stats, log_seldom)
     context = AuditContext(dataset, stats, duplicates)
     if check_labels:
-        with steps.timed("label_check", "checking the labels with networks trained on other images"):
+        with steps.timed("label_check", "checking the labels with models that are trained on other images"):
             try:
-                probabilities = _out_of_sample_probabilities(context, seed, log_seldom)
-                context = replace(context, probabilities=probabilities)
+                context = label_check.check_labels(context, seed, log_seldom)
             except (MissingPartError, TrainingError, RecipeError) as error:
                 context = replace(context, no_probabilities=error.message)
     return context
@@ -155,55 +155,6 @@ def _rate_limited(log: Log, every_s: float = 5.0) -> Log:
     return log_seldom
 
 
-def _out_of_sample_probabilities(context: "AuditContext", seed: int, log: Log) -> dict[str, NDArray[np.float32]]:
-    """Per target, out-of-sample probabilities (n, classes); NaN for labels that cannot be checked."""
-    from muslin.data.audit import labels
-    from muslin.data.copies import unit_numbers
-
-    dataset = context.dataset
-    readable = context.stats.sizes[:, 0] > 0
-    masks = {}
-    for target in dataset.targets:
-        mask = labels.checkable(target, dataset.labels[target.name])
-        mask &= readable[:, np.newaxis] if mask.ndim == 2 else readable
-        checked = dataset.labels[target.name][mask]
-        if len(checked) and (mask.ndim == 2 or len(np.unique(checked)) > 1):
-            masks[target.name] = mask
-    if not masks:
-        raise TrainingError("audit_too_few_labels", minimum=labels.MIN_PER_CLASS)
-    require_training()
-    from muslin.learn.cross_val import cross_val_predict
-    from muslin.learn.torch_setup import choose_compute_settings
-
-    targets = tuple(target for target in dataset.targets if target.name in masks)
-    units = unit_numbers(len(dataset), context.duplicates.edges, dataset.groups)
-    strata = labels.fold_strata(targets[0], dataset.labels[targets[0].name])
-    any_checked = np.any([mask.any(axis=1) if mask.ndim == 2 else mask for mask in masks.values()], axis=0)
-    folds = np.where(any_checked, labels.assign_folds(strata, units, seed=seed), -1)
-    thumbnails = replace(
-        dataset,
-        images=PixelImages(context.stats.thumbnails),
-        targets=targets,
-        labels={name: np.where(mask, dataset.labels[name], UNKNOWN) for name, mask in masks.items()},
-    )
-
-    def log_share(fold: int, progress: "Progress") -> None:
-        share = ((progress.epoch - 1) * progress.steps + progress.step) / (progress.epochs * progress.steps)
-        log(f"network {fold + 1} of {labels.N_FOLDS}: {100 * share:.0f} % of the training done")
-
-    probabilities = cross_val_predict(
-        thumbnails,
-        folds,
-        recipe_named("quick", validation_fraction=0),
-        seed=seed,
-        compute=choose_compute_settings(),
-        on_progress=log_share,
-    )
-    for name, mask in masks.items():
-        probabilities[name][~mask] = np.nan
-    return probabilities
-
-
 def _audit_files(output: Output, data: tuple[Data, ...]) -> dict[str, Output]:
     """The files to write, by name. Their folder is refused if it holds something else."""
     folder = output.path
@@ -228,9 +179,13 @@ def _write_audit(files: Mapping[str, Output], dataset: Dataset, result: "Audit")
     excluded = result.exclusions
     suggested = ((*names[i], "; ".join(kinds)) for i, kinds in excluded.items())
     clean = (name for i, name in enumerate(names) if i not in excluded)
+    corrections = (
+        (*names[f.samples[0].index], str(f.target), *(f.correction or ()), f"{f.score:.3f}") for f in result.corrections
+    )
     writers: dict[str, Callable[[Output], object]] = {
         "exclude.csv": lambda file: exclusions.write_exclusions(file, ("part", "id", "findings"), suggested),
         "clean.csv": lambda file: exclusions.write_exclusions(file, ("part", "id"), clean),
+        "corrections.csv": lambda file: exclusions.write_exclusions(file, CORRECTION_COLUMNS, corrections),
         "audit.html": lambda file: write_audit_page(file, dataset, result),
         # last, because it marks the audit as complete
         "audit.json": lambda file: file.write(json_text(result.to_dict(), indent=1) + "\n"),

@@ -10,9 +10,12 @@ from muslin.data.audit import classes, duplicates, image_checks, labels, outlier
 from muslin.data.audit.duplicates import NEAR_DUPLICATE_DISTANCE_RATIO, Duplicates
 from muslin.data.audit.findings import Finding
 from muslin.data.audit.image_stats import SMALL_PX, ImageStats
-from muslin.data.audit.labels import Probabilities
+from muslin.data.audit.labels import LabelErrors, Probabilities
 from muslin.data.dataset import PARTS, Dataset
 from muslin.messages import Message
+
+NETWORKS = "networks"
+"""Models that check labels: small networks trained on thumbnails."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,9 @@ class AuditContext:
         dataset: only its labels, parts, groups and ids are used; no image is decoded.
         stats: the statistics of its images.
         duplicates: its identical and nearly identical images.
-        probabilities: per target whose labels were checked, (n, classes) out of sample; NaN if not checked.
+        probabilities: per target whose labels were checked, (n, classes) out of fold; NaN if not checked.
+        label_errors: per such target the labels that can be wrong.
+        label_models: what predicted them: `networks`, or the name of a pretrained backbone.
         no_probabilities: why there are none.
     """
 
@@ -31,6 +36,8 @@ class AuditContext:
     stats: ImageStats
     duplicates: Duplicates
     probabilities: Mapping[str, Probabilities] = field(default_factory=dict)
+    label_errors: Mapping[str, LabelErrors] = field(default_factory=dict)
+    label_models: str = NETWORKS
     no_probabilities: str = ""
 
 
@@ -75,7 +82,7 @@ def _suspect_labels(context: AuditContext) -> Iterator[Finding]:
     for name, probabilities in context.probabilities.items():
         target = context.dataset.target(name)
         find = labels.suspect_multilabel if target.kind == "multilabel" else labels.suspect_multiclass
-        yield from find(context.dataset, target, probabilities)
+        yield from find(context.dataset, target, probabilities, context.label_errors[name])
 
 
 CHECKS: tuple[Check, ...] = (
@@ -122,6 +129,8 @@ def audit_overview(context: AuditContext) -> dict[str, Any]:
         "near_duplicate_search_complete": duplicates.complete,
         "label_checks_per_target": {
             name: labels.label_check_summary(dataset.target(name), dataset.labels[name], probabilities)
+            | {"models": context.label_models}
+            | context.label_errors[name].to_dict(name if len(context.probabilities) > 1 else None)
             for name, probabilities in context.probabilities.items()
         },
     }

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from muslin.data.audit.label_noise import PROBABLE
 from muslin.messages import Message, plain, table
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Finding:
         message: why it was found, with numbers, and as the hint what to do about it.
         leak: whether the same image, or group, is in two parts.
         target: the target whose labels it is about, if any.
+        correction: of a suspect label, how a row of corrections.csv writes it and the suggested one.
     """
 
     kind: str
@@ -75,9 +77,11 @@ class Finding:
     message: Message
     leak: bool = False
     target: str | None = None
+    correction: tuple[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        label, suggested = self.correction or (None, None)
         return {
             "kind": self.kind,
             "samples": [asdict(sample) for sample in self.samples],
@@ -87,6 +91,8 @@ class Finding:
             "params": plain(self.message.params),
             "leak": self.leak,
             "target": self.target,
+            "label": label,
+            "suggested": suggested,
         }
 
 
@@ -125,12 +131,25 @@ class Audit:
                     kinds[sample.index].append(finding.kind)
         return dict(sorted(kinds.items()))
 
+    @property
+    def corrections(self) -> list[Finding]:
+        """The suspect labels that are probably wrong, of undivided data or the training set, most probable first.
+
+        A test set corrected to what models predict would look easier than it is.
+        """
+        return [
+            finding
+            for finding in self.of("suspect_label")
+            if finding.score >= PROBABLE and finding.samples[0].part in (None, "train")
+        ]
+
     def summary(self) -> dict[str, Any]:
         """The audit without its findings, plain values for JSON."""
         return {
             "overview": plain(self.overview),
             "counts": self.counts,
             "excluded": len(self.exclusions),
+            "corrections": len(self.corrections),
             "skipped": plain(self.skipped),
             "seconds": {step: round(seconds, 3) for step, seconds in self.seconds.items()},
         }

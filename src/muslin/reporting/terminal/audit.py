@@ -15,6 +15,8 @@ def print_audit(audit: Audit, file: TextIO | None = None) -> None:
     if audit.findings:
         headings = ("", "findings", "in two parts", "to exclude")
         print_table(console, "frrr", headings, (_kind_row(audit, kind) for kind in audit.counts))
+    for check in overview["label_checks_per_target"].values():
+        print_lines(console, f"Labels: {check['expected']}.")
     if not overview["near_duplicate_search_complete"]:
         print_lines(console, "Too many near-duplicates to list them all. Exclude these, then audit again.")
     for kind, reason in audit.skipped.items():

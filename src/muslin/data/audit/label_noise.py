@@ -1,0 +1,197 @@
+"""How probable it is that a label is wrong, from out-of-fold probabilities of models that learned the labels as given.
+
+A given label is either correct, and then drawn from the calibrated probabilities of its image; or wrong, with the same
+probability for every other class. The share of wrong labels, the temperature and a bias per class are fitted together
+by maximum likelihood. Temperature and biases explain what the models take for what, such as shirts for T-shirts; what
+remains are disagreements too confident for calibrated predictions, and these are the wrong labels (class-conditional
+noise as in Natarajan et al., Learning with noisy labels, NeurIPS 2013; calibration as in Guo et al., ICML 2017).
+
+Of the scores compared in benchmarks/label_errors.py it ranks as well as the best, and is the only calibrated one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[np.integer[Any]]
+Probabilities = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.float64]
+
+PROBABLE = 0.5
+"""A label with at least this probability of being wrong is suggested to be corrected or excluded."""
+
+MAX_FITTED = 20_000
+"""Labels that the mixture is fitted to, drawn at random: more change nothing and take seconds."""
+
+N_DRAWS = 2_000
+"""Of the number of wrong labels, for its interval."""
+
+BIAS_PENALTY = 1.0
+"""Half of it times the sum of squared biases: a class with few labels keeps a bias near 0."""
+
+_START = (0.0, -4.0)  # temperature 1, 2 % wrong
+_LOG_ODDS = (-12.0, 0.0)
+_EPSILON = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class LabelNoise:
+    """The mixture.
+
+    Attributes:
+        wrong_share: probability that any label is wrong, 0 to 0.5.
+        temperature: of the calibrated probabilities.
+        biases: float64 (classes,), added to the logarithms of the probabilities.
+    """
+
+    wrong_share: float
+    temperature: float
+    biases: FloatArray
+
+    def calibrated(self, probabilities: Probabilities) -> FloatArray:
+        """Of each class the probability that it is the true one, given the image alone: float64 (n, classes)."""
+        return _softmax(_logarithms(probabilities) / self.temperature + self.biases)
+
+    def wrong_probabilities(self, labels: Labels, probabilities: Probabilities) -> FloatArray:
+        """Of each label the probability that it is wrong, float64 (n,)."""
+        own = self.calibrated(probabilities)[np.arange(len(labels)), labels]
+        correct = (1 - self.wrong_share) * own
+        wrong = self.wrong_share * (1 - own) / (probabilities.shape[1] - 1)
+        return np.asarray(wrong / np.maximum(correct + wrong, _EPSILON))
+
+    def suggested(self, labels: Labels, probabilities: Probabilities) -> NDArray[np.int64]:
+        """The most probable class other than the given one, int64 (n,)."""
+        calibrated = self.calibrated(probabilities)
+        calibrated[np.arange(len(labels)), labels] = -1
+        return np.asarray(calibrated.argmax(axis=1), dtype=np.int64)
+
+
+def fit_label_noise(labels: Labels, probabilities: Probabilities, seed: int = 0) -> LabelNoise:
+    """The mixture of greatest likelihood.
+
+    Args:
+        labels: (n,) class indices, none unknown.
+        probabilities: (n, classes), out of fold.
+        seed: of the draw, where there are more than MAX_FITTED labels.
+    """
+    chosen = np.arange(len(labels))
+    if len(labels) > MAX_FITTED:
+        chosen = np.random.default_rng(seed).choice(len(labels), MAX_FITTED, replace=False)
+    start = np.concatenate([_START, np.zeros(probabilities.shape[1])])
+    fitted = _fit(labels[chosen], _logarithms(probabilities[chosen]), start)
+    share = 1 / (1 + np.exp(-fitted[1]))
+    return LabelNoise(float(share), float(np.exp(fitted[0])), fitted[2:])
+
+
+@dataclass(frozen=True)
+class ExpectedWrong:
+    """Of the first `n` labels of a ranking about `expected` are wrong, with 95 % confidence `low` to `high`."""
+
+    n: int
+    expected: float
+    low: int
+    high: int
+
+
+Checked = tuple[Labels, Probabilities, LabelNoise]
+"""Labels (n,), their probabilities (n, classes) and the mixture fitted to them."""
+
+
+def expected_wrong(checks: Sequence[Checked], counts: Sequence[int], seed: int = 0) -> list[ExpectedWrong]:
+    """Of the labels most probably wrong in all `checks`, how many of the first n probably are, for each n of `counts`.
+
+    The intervals are percentiles of draws: of the share of wrong labels and of the temperature from their posterior
+    (Jeffreys' prior of the share; a grid), and then of each label's state.
+    """
+    random = np.random.default_rng(seed)
+    wrong = [noise.wrong_probabilities(labels, probabilities) for labels, probabilities, noise in checks]
+    check_of = np.repeat(np.arange(len(checks)), [len(each) for each in wrong])
+    row_of = np.concatenate([np.arange(len(each)) for each in wrong])
+    every = np.concatenate(wrong)
+    order = np.argsort(-every, kind="stable")[: max(counts)]
+    states = np.empty((N_DRAWS, len(order)), dtype=bool)
+    for number, check in enumerate(checks):
+        places = np.flatnonzero(check_of[order] == number)
+        states[:, places] = _draw_states(check, row_of[order[places]], random)
+    totals = np.cumsum(states, axis=1)
+    return [ExpectedWrong(n, float(every[order[:n]].sum()), *_percentiles(totals[:, n - 1])) for n in counts]
+
+
+def _draw_states(check: Checked, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.bool_]:
+    """Whether the labels at `rows` are wrong, bool (N_DRAWS, rows)."""
+    labels, probabilities, noise = check
+    mixtures, weights = _posterior(labels, probabilities, noise, random)
+    drawn = np.sort(random.choice(len(mixtures), N_DRAWS, p=weights))
+    states = [
+        random.random((times, len(rows))) < mixtures[mixture].wrong_probabilities(labels[rows], probabilities[rows])
+        for mixture, times in zip(*np.unique(drawn, return_counts=True), strict=True)
+    ]
+    return np.asarray(random.permutation(np.concatenate(states)))
+
+
+def _posterior(
+    labels: Labels, probabilities: Probabilities, noise: LabelNoise, random: np.random.Generator
+) -> tuple[list[LabelNoise], FloatArray]:
+    """Mixtures around `noise`, and the posterior probability of each."""
+    chosen = np.arange(len(labels))
+    if len(labels) > MAX_FITTED:
+        chosen = random.choice(len(labels), MAX_FITTED, replace=False)
+    rows = np.arange(len(chosen))
+    shares = 1 / (1 + np.exp(-np.linspace(*_LOG_ODDS, 80)))
+    mixtures, logarithms = [], []
+    for factor in np.exp(np.linspace(-0.3, 0.3, 13)):
+        calibrated = replace(noise, temperature=noise.temperature * factor).calibrated(probabilities[chosen])
+        own = calibrated[rows, labels[chosen]]
+        others = (1 - own) / (probabilities.shape[1] - 1)
+        for share in shares.tolist():
+            mixtures.append(LabelNoise(share, noise.temperature * factor, noise.biases))
+            likelihood = np.log(np.maximum((1 - share) * own + share * others, _EPSILON)).sum()
+            logarithms.append(likelihood + np.log(share * (1 - share)) / 2)
+    weights = np.exp(np.array(logarithms) - max(logarithms))
+    return mixtures, weights / weights.sum()
+
+
+def _percentiles(counts: NDArray[np.int64]) -> tuple[int, int]:
+    low, high = np.percentile(counts, [2.5, 97.5])
+    return int(np.floor(low)), int(np.ceil(high))
+
+
+def _fit(labels: Labels, logarithms: FloatArray, start: FloatArray) -> FloatArray:
+    """The logarithm of the temperature, the log odds of a wrong label, and the biases."""
+    from scipy.optimize import minimize
+
+    n_classes = logarithms.shape[1]
+    bounds = [(-4.0, 3.0), _LOG_ODDS, *[(-10.0, 10.0)] * n_classes]
+    result = minimize(_loss, start, args=(labels, logarithms), jac=True, method="L-BFGS-B", bounds=bounds)
+    return np.asarray(result.x)
+
+
+def _loss(parameters: FloatArray, labels: Labels, logarithms: FloatArray) -> tuple[float, FloatArray]:
+    """The negative log likelihood and its gradient."""
+    sharpness, biases = np.exp(-parameters[0]), parameters[2:]
+    share = 1 / (1 + np.exp(-parameters[1]))
+    rows, others = np.arange(len(labels)), logarithms.shape[1] - 1
+    calibrated = _softmax(sharpness * logarithms + biases)
+    own = calibrated[rows, labels]
+    likelihood = np.maximum((1 - share) * own + share * (1 - own) / others, _EPSILON)
+    by_score = -calibrated * (own * (1 - share - share / others) / likelihood)[:, np.newaxis]
+    by_score[rows, labels] -= by_score.sum(axis=1)  # the softmax's rows sum to 1
+    by_share = ((1 - own) / others - own) / likelihood
+    gradient = -np.concatenate([
+        [-sharpness * (by_score * logarithms).sum()],
+        [by_share.sum() * share * (1 - share)],
+        by_score.sum(axis=0) - BIAS_PENALTY * biases,
+    ])  # fmt: skip
+    return float(BIAS_PENALTY / 2 * (biases**2).sum() - np.log(likelihood).sum()), gradient
+
+
+def _logarithms(probabilities: Probabilities) -> FloatArray:
+    return np.asarray(np.log(np.maximum(probabilities, _EPSILON, dtype=np.float64)))
+
+
+def _softmax(scores: FloatArray) -> FloatArray:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -1,0 +1,130 @@
+"""Out-of-fold probabilities of every label: what the audit checks labels with.
+
+Of photos for which training would take a linear probe on a pretrained backbone, the features are extracted once, kept
+in the cache that training uses, and linear heads are fitted to them. Otherwise small networks are trained on
+thumbnails.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin import machine
+from muslin.data import photos
+from muslin.data.audit import labels
+from muslin.data.copies import unit_numbers
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
+from muslin.data.photos import PhotoImages
+from muslin.errors import TrainingError
+from muslin.learn.recipe_choice import choose_recipe
+from muslin.learn.recipes import LinearProbeRecipe, recipe, recipe_network
+from muslin.messages import Log
+from muslin.workflows.train import require_training
+
+if TYPE_CHECKING:
+    from muslin.data.audit.checks import AuditContext
+    from muslin.learn.training_loop import Progress
+
+Masks = Mapping[str, NDArray[np.bool_]]
+"""Per target with labels to check: which ones, (n,), or (n, classes) of several labels an image."""
+
+
+def check_labels(context: "AuditContext", seed: int, log: Log) -> "AuditContext":
+    """`context` with the out-of-fold probabilities of its labels, and which of these can be wrong.
+
+    Raises:
+        MissingPartError: torch is not installed.
+        TrainingError: too few labels, or images too few to train on.
+        RecipeError: the images are too small for a network.
+    """
+    dataset, masks = context.dataset, _labels_to_check(context)
+    require_training()
+    targets = tuple(target for target in dataset.targets if target.name in masks)
+    masked = {name: np.where(mask, dataset.labels[name], UNKNOWN) for name, mask in masks.items()}
+    known = replace(dataset, targets=targets, labels=masked)
+    probe = _probe_recipe(dataset)
+    if probe:
+        probabilities = _probabilities_of_probe(known, _folds(context, masks, seed), probe, seed, log)
+        context = replace(context, label_models=probe.network)
+    else:
+        probabilities = _probabilities_of_networks(context, known, _folds(context, masks, seed), seed, log)
+    for name, mask in masks.items():
+        probabilities[name][~mask] = np.nan
+    errors = {t.name: labels.find_label_errors(t, dataset.labels[t.name], probabilities[t.name]) for t in targets}
+    return replace(context, probabilities=probabilities, label_errors=errors)
+
+
+def _labels_to_check(context: "AuditContext") -> Masks:
+    dataset, masks = context.dataset, {}
+    readable = context.stats.sizes[:, 0] > 0
+    for target in dataset.targets:
+        mask = labels.checkable(target, dataset.labels[target.name])
+        mask &= readable[:, np.newaxis] if mask.ndim == 2 else readable
+        checked = dataset.labels[target.name][mask]
+        if len(checked) and (mask.ndim == 2 or len(np.unique(checked)) > 1):
+            masks[target.name] = mask
+    if not masks:
+        raise TrainingError("audit_too_few_labels", minimum=labels.MIN_PER_CLASS)
+    return masks
+
+
+def _folds(context: "AuditContext", masks: Masks, seed: int) -> NDArray[np.int64]:
+    """The fold of each image, int64 (n,); -1 without a label to check. Groups and copies stay together."""
+    dataset = context.dataset
+    first = next(target for target in dataset.targets if target.name in masks)
+    units = unit_numbers(len(dataset), context.duplicates.edges, dataset.groups)
+    strata = labels.fold_strata(first, dataset.labels[first.name])
+    checked = np.any([mask.any(axis=1) if mask.ndim == 2 else mask for mask in masks.values()], axis=0)
+    return np.where(checked, labels.assign_folds(strata, units, seed=seed), -1)
+
+
+def _probe_recipe(dataset: Dataset) -> LinearProbeRecipe | None:
+    """The recipe of the linear probe, if training chooses one for these images."""
+    if not isinstance(dataset.images, PhotoImages):
+        return None
+    chosen = choose_recipe(dataset, len(dataset), {}).recipe
+    return chosen if isinstance(chosen, LinearProbeRecipe) else None
+
+
+def _probabilities_of_probe(
+    dataset: Dataset, folds: NDArray[np.int64], probe: LinearProbeRecipe, seed: int, log: Log
+) -> dict[str, NDArray[np.float32]]:
+    from muslin.learn.linear_probe import cross_val_predict
+    from muslin.learn.modules import Net
+    from muslin.learn.train import extract_features
+
+    size = (probe.image_size, probe.image_size, 3)
+    resized = photos.resize_photos(dataset, size)
+    features, problems = extract_features(resized, probe, seed=seed, threads=machine.physical_cores(), log=log)
+    folds[list(problems)] = -1  # readable while the images were decoded, and no longer
+    checked = np.flatnonzero(folds >= 0)
+    net = Net(recipe_network(probe, size, dataset.targets), seed)
+    predicted = cross_val_predict(net, features, dict(dataset.labels), checked, folds[checked], probe)
+    probabilities = {}
+    for name, values in predicted.items():
+        probabilities[name] = np.full((len(dataset), values.shape[1]), np.nan, dtype=np.float32)
+        probabilities[name][checked] = values
+    return probabilities
+
+
+def _probabilities_of_networks(
+    context: "AuditContext", dataset: Dataset, folds: NDArray[np.int64], seed: int, log: Log
+) -> dict[str, NDArray[np.float32]]:
+    from muslin.learn.cross_val import cross_val_predict
+    from muslin.learn.torch_setup import choose_compute_settings
+
+    def log_share(fold: int, progress: "Progress") -> None:
+        share = ((progress.epoch - 1) * progress.steps + progress.step) / (progress.epochs * progress.steps)
+        log(f"network {fold + 1} of {labels.N_FOLDS}: {100 * share:.0f} % of the training done")
+
+    return cross_val_predict(
+        replace(dataset, images=PixelImages(context.stats.thumbnails)),
+        folds,
+        recipe("quick", validation_fraction=0),
+        seed=seed,
+        compute=choose_compute_settings(),
+        on_progress=log_share,
+    )
