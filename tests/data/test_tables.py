@@ -88,13 +88,17 @@ def test_clothing_data_set_has_groups_and_unknown_labels(tmp_path: Path) -> None
     labels = ["Dress", "Dress", "Not sure", "Hat", "Hat", "Skip", "Shirt", "Shirt", "Other"]
     lines = [f"{n},{n // 4},{label},False" for n, label in enumerate(labels, 1)]
     (tmp_path / "images.csv").write_text("image,sender_id,label,kids\n" + "\n".join(lines) + "\n")
-    data = read(tmp_path / "images.csv")
+    data = read(tmp_path / "images.csv", junk="not sure, Other,Skip", target="label")
     assert data.targets[0].classes == ("Dress", "Hat", "Shirt")
     assert data.labels["label"].tolist() == [0, 0, UNKNOWN, 1, 1, UNKNOWN, 2, 2, UNKNOWN]
     assert data.groups is not None
     assert data.groups.tolist() == ["0", "0", "0", "1", "1", "1", "1", "2", "2"]
     counts = [(fix.code, fix.params["count"]) for fix in data.fixes]
-    assert counts == [("labels_made_unknown", 3), ("images_without_label", 3)]
+    assert counts == [("labels_made_unknown", 3)]
+    unasked = read(tmp_path / "images.csv")
+    assert len(unasked.targets[0].classes) == 6
+    [note] = [fix for fix in unasked.fixes if fix.code == "labels_may_be_junk"]
+    assert (note.params["names"], note.params["count"]) == (["Not sure", "Other", "Skip"], 3)
 
 
 @pytest.mark.parametrize("cells", [("red|blue", "blue"), ("red; blue", "blue"), ('["red", "blue"]', '["blue"]')])

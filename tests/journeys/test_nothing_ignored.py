@@ -114,6 +114,7 @@ def test_every_option_of_reading_has_a_value_here() -> None:
     names = {field.name for field in fields(ReadOptions)} - {
         "targets",
         "all_targets",
+        "model_targets",
         "allow_outside",
         "format_chosen",
     } | {"target"}
@@ -131,9 +132,9 @@ def test_a_format_uses_or_refuses_every_option(option: str, format: str, shop: P
         read("shop.csv", format=format, **{option: GIVEN[option]})
 
 
-@pytest.mark.parametrize("option", [*GIVEN, "min_per_class", "rare_classes", "format"])
+@pytest.mark.parametrize("option", [*GIVEN, "junk", "min_per_class", "rare_classes", "format"])
 def test_tagging_a_table_uses_or_refuses_every_option(option: str, shop: Path) -> None:
-    values = GIVEN | {"min_per_class": 2, "rare_classes": "drop", "format": "table"}
+    values = GIVEN | {"junk": "Other", "min_per_class": 2, "rare_classes": "drop", "format": "table"}
     options = TagOptions(read_options={"images": "photos", option: values[option]})
     if option in ("images", "image_column", "format"):
         assert tag("model.muslin", "shop.csv", "out.csv", options).products == 6

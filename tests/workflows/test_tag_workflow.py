@@ -22,7 +22,7 @@ from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.intervals import wilson_interval
 from muslin.evaluation.selective import CalibrationData
 from muslin.models.bundle import seal
-from muslin.models.predictor import CHUNK
+from muslin.models.predictor import CHUNK, Predictor
 from muslin.reporting.terminal.tagging import tagging_summary
 from muslin.workflows.tag import TagOptions, tag
 from small_models import SIDE, small_bundle
@@ -139,6 +139,36 @@ def test_only_confident_tags_are_accepted_under_a_guarantee(shop: Path) -> None:
     assert (white["tag"], white["decision"], white["prediction_set"]) == ("Bag", "accept", "")
     assert black["decision"] == "review"
     assert black["prediction_set"].split("|")[0] == black["tag"] == "Trouser"
+
+
+def test_precision_that_nobody_named_is_chosen_and_said(shop: Path, capfd: Any) -> None:
+    seal(replace(small_bundle(), calibration_data={"label": calibration()}), shop / "model.muslin")
+    command = ("tag", shop / "model.muslin", shop / "shop.csv", "-o")
+    result = invoke(capfd, *command, shop / "out.csv")
+    table = Predictor.open(shop / "model.muslin").acceptance()["label"]
+    shares = {row.precision: row.accepted for row in table}
+    [highest] = [row.precision for row in table if row.is_highest]
+    chosen = max(p for p in (0.9, 0.95, 0.98, 0.99) if 2 * shares[p] >= shares[0.9] > 0)
+    assert f"no --precision given: {100 * chosen:.1f} % chosen" in result.err
+    assert "predictions that can be accepted of 1,000 calibration images" in result.out
+    assert f"{100 * highest:g} %" in result.out
+    values = invoke(capfd, *command, shop / "json.csv", "--json").json
+    assert values["precision"] == chosen
+    assert {row["precision"]: row["accepted"] for row in values["acceptance"]["label"]} == shares
+    quiet = invoke(capfd, *command, shop / "given.csv", "--precision", "0.9")
+    assert "precision given" not in quiet.err
+    assert "calibration images\n" not in quiet.out
+
+
+def test_tagging_that_accepts_nothing_says_what_would_help(shop: Path, capfd: Any) -> None:
+    seal(replace(small_bundle(), calibration_data={"label": calibration(20)}), shop / "model.muslin")
+    result = invoke(
+        capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", "--precision", "0.99"
+    )
+    assert "0 accepted" in result.out
+    assert "predictions that can be accepted of 20 calibration images" in result.out
+    [note] = [note for note in tag(shop / "model.muslin", shop / "shop.csv", shop / "b.csv").notes if "cannot" in note]
+    assert (note.code, note.hint_code) == ("too_few_for_precision", "recipe")  # type: ignore[attr-defined]
 
 
 def test_multilabel_tags_are_the_labels_above_their_thresholds(shop: Path) -> None:

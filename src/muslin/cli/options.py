@@ -145,6 +145,10 @@ read_options = Group(
     option("--split-column COLUMN", "Column of a table that names the part of each row."),
     option("--crop-to-boxes", "Crop photos to the boxes that come with them."),
     option("--levels N", "Levels of nested folders that make a class's name, such as 2.", type=click.IntRange(1)),
+    option(
+        "--junk NAMES...",
+        "Labels that are no classes, such as `Not sure,Other,Skip`: their images count as unlabelled.",
+    ),
     option("--min-per-class [TARGET=]N...", "A class with fewer than N images is rare."),
     option(
         "--rare-classes [TARGET=]merge|drop...",

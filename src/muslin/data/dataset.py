@@ -363,13 +363,21 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
     Classes are matched by name. Where the names in `dataset` are only numbers (`"0"`, `"1"`, …) and those of the
     target are not, the numbers are used as class indices, as in Fashion-MNIST's own files.
 
+    A target that the data lack is unlabelled if they have another one of the targets.
+
     Raises:
-        DataError: the data lack a target, or have a class that the target lacks.
+        DataError: the data have none of several targets, or have a class that the target lacks.
     """
     labels: dict[str, NDArray[np.integer[Any]]] = {}
     fixes = list(dataset.fixes)
+    names = {target.name for target in dataset.targets}
     for target in targets:
-        mine = dataset.target(target.name if any(t.name == target.name for t in dataset.targets) else None)
+        if target.name not in names and names & {each.name for each in targets}:
+            shape = (len(dataset), len(target.classes))[: 2 if target.kind == "multilabel" else 1]
+            labels[target.name] = np.full(shape, UNKNOWN, dtype=np.int64)
+            fixes.append(Message("target_not_in_data", target=target.name))
+            continue
+        mine = dataset.target(target.name if target.name in names else None)
         values = dataset.labels[mine.name]
         if mine.classes == target.classes:
             labels[target.name] = values

@@ -14,6 +14,7 @@ from muslin.data.dataset import Dataset
 from muslin.data.formats import folders, read_path
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
+from muslin.data.junk_labels import drop_junk_labels
 from muslin.data.registry import RegisteredDataset, lookup, with_registered_classes
 from muslin.errors import DataError, MuslinError
 from muslin.library_errors import reason_of
@@ -110,12 +111,13 @@ def read_copy(row: RegisteredDataset, copy: LocalCopy) -> Dataset:
         return replace(with_registered_classes(row, read_path(path)), name=row.name, origin=origin)
     if path.is_dir():
         photos = next((path / name for name in row.photo_folders if (path / name).is_dir()), path)
-        dataset = read_path(path / row.table, options=ReadOptions(images=str(photos)))
+        dataset = read_path(path / row.table, options=ReadOptions(images=str(photos), targets=row.targets))
     else:
         with tempfile.TemporaryDirectory(prefix="muslin-") as scratch:
             table = Path(scratch) / row.table
             write_atomically(table, _table_content(row, path))
-            dataset = read_path(table, options=ReadOptions(images=str(path)))
+            dataset = read_path(table, options=ReadOptions(images=str(path), targets=row.targets))
+    dataset = drop_junk_labels(dataset, row.junk)
     return replace(dataset, name=row.name, origin=f"{origin}; {dataset.origin}")
 
 

@@ -11,6 +11,7 @@ from muslin.data.dataset import Dataset, join
 from muslin.data.dataset_cache import read_registered
 from muslin.data.formats import read_path
 from muslin.data.formats.read_options import ReadOptions
+from muslin.data.junk_labels import drop_junk_labels, junk_proposals
 from muslin.data.rare_classes import reduce_rare_classes
 from muslin.data.registry import DATASETS, recognise, with_registered_classes
 from muslin.errors import DataError, unknown
@@ -33,9 +34,11 @@ def read(
     label_separator: str | Sequence[str] | None = None,
     crop_to_boxes: bool | None = None,
     levels: int | None = None,
+    junk: str | Sequence[str] | None = None,
     min_per_class: int | str | Sequence[str] | None = None,
     rare_classes: str | Sequence[str] | None = None,
     all_targets: bool = False,
+    model_targets: Sequence[str] = (),
     allow_outside: bool = False,
     log: Log = no_log,
 ) -> Dataset:
@@ -55,10 +58,12 @@ def read(
         label_separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`; `COLUMN=,` for one column.
         crop_to_boxes: crop photos to the boxes that come with them.
         levels: how many levels of nested folders make the name of a class.
+        junk: names of labels that are no classes, such as `Not sure,Other`: they are read as unlabelled.
         min_per_class: merge classes with fewer images, over all parts, into `other`: a number, or `TARGET=N`.
         rare_classes: `merge` such classes (the default) or `drop` their labels; or, for one target, `TARGET=drop`.
         all_targets: without `target`, use every column of a table that could be a label, instead of raising an
             error that lists them. Registered data sets and other formats have their own targets.
+        model_targets: without `target`, the columns called so are the labels, if the data have any of them.
         allow_outside: also open files that cells or links name outside `images`, or else outside the data's folder.
         log: called with a sentence before a download, and now and then while a long index is read.
 
@@ -83,9 +88,14 @@ def read(
         crop_to_boxes=crop_to_boxes or None,
         levels=levels,
         all_targets=all_targets and not names,
+        model_targets=tuple(model_targets),
         allow_outside=allow_outside,
     )
     dataset = _read_data(data, test, format, options, log)
+    if junk:
+        dataset = drop_junk_labels(dataset, junk, strict=not options.all_targets)
+    elif proposals := junk_proposals(dataset):
+        dataset = replace(dataset, fixes=(*dataset.fixes, *proposals))
     if min_per_class is None:
         return dataset
     return reduce_rare_classes(dataset, min_per_class, rare_classes, strict=not options.all_targets)

@@ -29,6 +29,8 @@ class RegisteredDataset:
         photos_sha256: `dataset_cache.photos_digest` of its photos, which is the same for every archive and folder;
             None where it is unknown.
         table: the table in the copy that names the photos; "" where folders are the classes.
+        targets: the columns of `table` with the labels.
+        junk: labels that are no classes.
         photo_folders: the folders beside `table` that can hold the photos; the first that exists is used.
         classes: names of the label's classes, in order, where the files only hold numbers.
         shape: (height, width, channels) of every image of a set of pixels.
@@ -49,6 +51,8 @@ class RegisteredDataset:
     archive_sha256: str | None = None
     photos_sha256: str | None = None
     table: str = ""
+    targets: tuple[str, ...] = ()
+    junk: tuple[str, ...] = ()
     photo_folders: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     shape: tuple[int, int, int] | None = None
@@ -123,6 +127,8 @@ CLOTHING = RegisteredDataset(
     name_pattern=r"clothing(-dataset)?(-full)?(-master|-main|-[0-9a-f]{7,40})?",
     contents=("images.csv",),
     table="images.csv",
+    targets=("label",),
+    junk=("Not sure", "Other", "Skip"),
     photo_folders=("images", "images_compressed", "images_original"),
 )
 

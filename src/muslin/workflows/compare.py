@@ -104,7 +104,8 @@ def compare(
     sheets = _sheets(out, [target.name for target, _ in pairs])
     for sheet in sheets.values():
         check_output(sheet, (a, b), (data,))
-    dataset = read_and_log(data, log=log, **options.read_options)
+    names = {} if isinstance(data, Dataset) else {"model_targets": [target.name for target, _ in pairs]}
+    dataset = read_and_log(data, log=log, **options.read_options, **names)
     for sheet in sheets.values():
         check_photos(sheet, dataset)
     if not dataset.targets:

@@ -26,7 +26,7 @@ from muslin.workflows.selected_part import SeenCounts, select_part, to_model_inp
 MAX_SLICES = 100
 """Values of a column that become slices; with more, each has too few images."""
 
-TARGET_OPTIONS = ("label_separator", "min_per_class", "rare_classes")
+TARGET_OPTIONS = ("label_separator", "junk", "min_per_class", "rare_classes")
 """Options of reading that are for the targets, not for a column of slices."""
 
 
@@ -111,7 +111,8 @@ def evaluate(
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
     precision = DEFAULT_PRECISION if options.precision is None else options.precision
     predictor.policies(precision, options.guarantee)  # refuses bad options before any work
-    dataset = read_and_log(data, log=log, **options.read_options)
+    names = {} if isinstance(data, Dataset) else {"model_targets": [target.name for target in predictor.targets]}
+    dataset = read_and_log(data, log=log, **options.read_options, **names)
     check_photos(output_file, dataset)
     column = None if options.slice_by is None else _read_column(data, options.read_options, options.slice_by)
     selected = select_part(predictor, dataset, options.split, log)

@@ -21,6 +21,7 @@ READ_OPTIONS = {
     "label_separator": _TEXTS,
     "crop_to_boxes": AnyOf((None, bool)),
     "levels": AnyOf((None, COUNT)),
+    "junk": _TEXTS,
     "min_per_class": AnyOf((COUNT, _TEXTS)),
     "rare_classes": _TEXTS,
     "all_targets": bool,

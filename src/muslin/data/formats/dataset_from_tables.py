@@ -31,12 +31,6 @@ GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_i
 UNKNOWN_SUFFIX = " unknown"
 """The end of a column's name, after the target's: the column lists labels that are neither true nor false."""
 
-CLOTHING_COLUMNS = frozenset({"image", "sender_id", "label", "kids"})
-"""Columns of the clothing data set."""
-
-NOT_CLASSES = frozenset({"Not sure", "Other", "Skip"})
-"""Labels of the clothing data set that mean: unknown."""
-
 
 @dataclass(frozen=True)
 class _OpenTable:
@@ -56,6 +50,7 @@ class _Roles:
     split: str | None
     targets: tuple[str, ...]
     listed: Mapping[str, Mapping[str, Any]]
+    notes: tuple[Message, ...] = ()
 
 
 def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log = no_log) -> Dataset:
@@ -81,6 +76,8 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
         if options.split_column:
             each.table.check_column(options.split_column)
     table = _join([each.table for each in opened])
+    if not options.targets:
+        options = replace(options, targets=tuple(name for name in options.model_targets if name in table.columns))
     roles = _choose_columns(table, opened, options)
     several = len(sources) > 1
     fixes = [
@@ -88,6 +85,7 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
         for each in opened
         for fix in each.table.fixes
     ]
+    fixes += roles.notes
     if empty := {source.path for source in sources} - {each.source.path for each in opened}:
         fixes.append(Message("tables_without_rows", **examples(sorted(map(str, empty)))))
     if unlabelled := [each for each in opened if roles.targets and not set(roles.targets) & each.table.columns.keys()]:
@@ -168,6 +166,7 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
         group, split = group or _only_column(table, GROUP_NAMES), split or _split_column(table)
     listed = {name: file.classes[name] for file in files for name in file.classes if name in table.columns}
     targets = options.targets
+    notes: tuple[Message, ...] = ()
     if description and not targets:
         targets = tuple(str(target["name"]) for target in description.get("targets", ()))
     elif not targets:
@@ -175,13 +174,14 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
         excluded |= {name for file in files for name in file.photo_columns}
         excluded |= {name for name in table.columns if name.endswith(UNKNOWN_SUFFIX)}
         try:
-            targets = label_columns(table, excluded, options.all_targets, list(listed))
+            targets, others = label_columns(table, excluded, options.all_targets, list(listed))
+            notes = (Message("label_column_chosen", column=targets[0], others=others),) if others else ()
         except DataError as error:
             if error.code != "label_column_not_found" or not any(file.photo_columns for file in files):
                 raise
     for name in filter(None, (opened[0].photos.column, group, split, *targets)):
         table.check_column(name)  # also refuses a guessed one whose name is another column's too
-    return _Roles(group, split, targets, listed)
+    return _Roles(group, split, targets, listed, notes)
 
 
 def _only_column(table: Table, names: frozenset[str]) -> str | None:
@@ -218,8 +218,6 @@ def _encode_targets(
     targets, labels, described = [], {}, []
     for name in roles.targets:
         column = table.columns[name]
-        if set(table.columns) == CLOTHING_COLUMNS and name == "label":
-            column = _drop_not_classes(column, rows, fixes)
         listed = roles.listed.get(name, {})
         unknown_labels = table.columns.get(listed.get("unknown", name + UNKNOWN_SUFFIX))
         if (listed or unknown_labels) and separators.get(name):
@@ -259,13 +257,6 @@ def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> d
         if name and table.check_column(name) not in targets:
             raise DataError("separator_of_no_target", path=str(table.path), column=name)
     return {name: given.get(name, given.get("", "")) for name in targets}
-
-
-def _drop_not_classes(column: Column, rows: NDArray[np.intp], fixes: list[Message]) -> Column:
-    is_unknown = np.array([cell in NOT_CLASSES for cell in column.categories], dtype=bool)
-    if count := int(is_unknown[column.codes[rows]].sum()):
-        fixes.append(Message("labels_made_unknown", count=count, names=sorted(NOT_CLASSES)))
-    return Column(["" if cell in NOT_CLASSES else cell for cell in column.categories], column.codes)
 
 
 def _parts(

@@ -39,11 +39,11 @@ SHOWN_CELLS = 3
 
 def label_columns(
     table: Table, excluded: Iterable[str | None], every: bool, listed: Sequence[str] = ()
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], list[str]]:
     """The one column that could be the label, or with `every` all of them; or the columns of a one-hot table.
 
     A column is one if it is called as labels are; or if its cells recur, and are neither decimal numbers nor free text
-    nor names of photos.
+    nor names of photos. Also the other columns that could be the label, where one was chosen because of its name.
 
     Args:
         listed: the columns whose classes the file lists; no other one is guessed.
@@ -62,13 +62,14 @@ def label_columns(
     elif listed:
         named = [name for name in columns if name in listed]
     elif is_one_hot(table, recurring) and not named:
-        return tuple(recurring)
+        return tuple(recurring), []
     elif every:  # to be listed by `look`, it is enough that one of the column's cells recurs
         ids = [name for name, why in unusable.items() if why != "distinct" or name not in recurring]
         named = [name for name in columns if name in named or name not in ids]
+    others = [] if every or listed else [name for name in possible if name not in named]
     possible = named or possible
     if len(possible) == 1 or (every and possible):
-        return tuple(possible)
+        return tuple(possible), others if named else []
     if possible:
         shown = [f"{name} ({_shown_cells(columns[name])})" for name in possible]
         raise DataError("label_column_ambiguous", path=str(table.path), columns=possible, cells=shown)

@@ -165,13 +165,13 @@ def _label_columns(
     """Indices of the columns of labels, which are neither `taken` nor pixels."""
     free = [i for i in range(len(names)) if i not in taken]
     others = [i for i in free if is_list or not _is_pixel_name(names[i])]
-    if options.targets:
+    if wanted := options.targets or tuple(name for name in options.model_targets if name in names):
         ends = {"first": free[0], "last": free[-1]} if free else {}
-        for name in options.targets:
+        for name in wanted:
             if name not in names and name not in ends:
                 choices = [names[i] for i in others or free[:1] + free[-1:]]  # not all 784 pixels
                 raise DataError("column_unknown", path=str(path), **unknown(name, choices))
-        return [names.index(name) if name in names else ends[name] for name in options.targets]
+        return [names.index(name) if name in names else ends[name] for name in wanted]
     likely = [i for i in others if names[i].casefold() in LABEL_NAMES]
     if not likely and (is_list or any(map(_is_pixel_name, names))):
         likely = [i for i in others if names[i].casefold() not in ID_NAMES]

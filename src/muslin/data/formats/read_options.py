@@ -21,6 +21,7 @@ class ReadOptions:
         crop_to_boxes: crop photos to the boxes that come with them.
         levels: how many levels of nested folders, from the top, make the name of a class.
         all_targets: use every column of a table that could be the label; otherwise several are an error.
+        model_targets: columns that hold the labels of a model's targets, if there are any and `targets` is empty.
         allow_outside: open files outside the data's folder that cells or links name.
         format_chosen: the user named the format, so that nothing else is asked for.
     """
@@ -35,13 +36,14 @@ class ReadOptions:
     crop_to_boxes: bool | None = None
     levels: int | None = None
     all_targets: bool = False
+    model_targets: tuple[str, ...] = ()
     allow_outside: bool = False
     format_chosen: bool = False
 
     def names_set(self) -> list[str]:
         """The options that the user set, under the names of the arguments of `muslin.read`."""
         chosen = [field.name for field in fields(self) if getattr(self, field.name) not in (None, ())]
-        permissions = ("all_targets", "allow_outside", "format_chosen")
+        permissions = ("all_targets", "model_targets", "allow_outside", "format_chosen")
         return ["target" if name == "targets" else name for name in chosen if name not in permissions]
 
 
