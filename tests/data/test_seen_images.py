@@ -174,5 +174,5 @@ def test_linear_probe_from_cached_features_recognises_its_photos(tmp_path: Path,
     assert first is not None
     assert first == second
     sizes = runs[0].record["data"]["split_sizes"]
-    assert first.counts() == {"train": sizes["train"], "validation": sizes["validation"]}
+    assert first.counts() == {"train": sizes["train"] + sizes["validation"], "validation": 0}
     assert evaluate(runs[1].model, photos).evaluations["label"].n == sizes["test"]

@@ -21,7 +21,7 @@ def validation_images(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Up to `count` validation images of a model's run, as the model takes them, and their labels.
 
-    Test images where the data set has no validation part.
+    Test images where the data set has no validation part, or where the model was also trained on that part.
 
     Args:
         root: the folder that the data must be in.
@@ -69,7 +69,9 @@ def _part(
         check_within(root, path)
     dataset = read(data, test=test, **options)
     parts = set() if dataset.parts is None else set(dataset.parts.tolist())
-    wanted = "test" if parts and "validation" not in parts else "validation"
+    seen = predictor.bundle.seen_images
+    was_trained_on = seen is not None and not len(seen.validation)  # a last fit, after cross-fitting, took them
+    wanted = "test" if was_trained_on or (parts and "validation" not in parts) else "validation"
     part = select_part(predictor, dataset, wanted).images
     evenly_spaced = np.linspace(0, len(part) - 1, min(count, len(part))).astype(int)
     part = part.take(np.unique(evenly_spaced))

@@ -403,7 +403,8 @@ def _write_results(
     provenance = {name: record[name] for name in names}
     golden = golden_images(dataset, parts)
     bundle = export(net, dataset.targets, transform=dataset.transform, golden=golden, provenance=provenance)
-    seen_images = SeenImages.of(data.digests[parts.train], data.digests[parts.validation], bundle.weights)
+    trained_on = parts.train if calibration_set is None else calibration_set.indices  # the last fit is to all of these
+    seen_images = SeenImages.of(data.digests[trained_on], data.digests[parts.validation], bundle.weights)
     bundle = replace(bundle, seen_images=seen_images)
     infer_raw = None
     if isinstance(recipe, LinearProbeRecipe) and not recipe.tta_flip:  # flipped photos have no features yet
