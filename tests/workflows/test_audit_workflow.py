@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from command_line import invoke, refusal
 from muslin.data import read
+from muslin.data.audit.corrections import correct_labels, read_corrections
 from muslin.data.audit.exclusions import read_exclusions, write_exclusions
 from muslin.data.audit.findings import KINDS, Audit
 from muslin.data.convert import write_csv
@@ -288,6 +289,59 @@ def test_exclusions_of_other_data_are_refused(synthetic: SyntheticDataset, tmp_p
         train_workflow.train(synthetic.dataset, exclude=path, settings=SMALL, out=tmp_path / "run")
     assert error.value.code == "excluded_samples_unknown"
     assert not (tmp_path / "run").exists()
+
+
+# ── Training with corrected labels ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_corrects_labels_and_resumes_without_the_list(synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    path, data = tmp_path / "mine.csv", synthetic.dataset
+    first, second = data.targets[0].classes[:2]
+    wanted = [second if label == 0 else first for label in data.labels["label"][:9]]
+    write_exclusions(path, ("id", "label"), [(str(i), label) for i, label in enumerate(wanted)])
+    options: dict[str, Any] = {"corrections": path, "settings": SMALL}
+    whole = train_workflow.train(data, out=tmp_path / "whole", **options)
+    assert whole.record["corrections"] == {"path": str(path), "n": 9}
+    assert f"--corrections {path}" in whole.record["command"]
+    assert any(fix["code"] == "labels_corrected" for fix in whole.record["data"]["fixes"])
+    with pytest.raises(StoppedError):
+        train_workflow.train(data, out=tmp_path / "half", should_stop=stopping_after(3), **options)
+    path.unlink()
+    resumed = train_workflow.resume(tmp_path / "half", data)
+    one, other = (load_file(run.checkpoint) for run in (whole, resumed))
+    assert all((one[name] == other[name]).all() for name in one)
+    uncorrected = train_workflow.train(data, out=tmp_path / "without", settings=SMALL)
+    assert uncorrected.record["corrections"] is None
+    assert uncorrected.record["data"]["fingerprint"] != whole.record["data"]["fingerprint"]
+
+
+def test_corrections_of_an_audit_are_what_train_reads(
+    audited: tuple[Path, Audit, list[str]], mislabelled: SyntheticDataset, tmp_path: Path
+) -> None:
+    folder, found, _ = audited
+    assert found.corrections
+    data = mislabelled.dataset
+    path = folder / "corrections.csv"
+    corrected = correct_labels(data, read_corrections(path), str(path))
+    changed = np.flatnonzero(corrected.labels["label"] != data.labels["label"])
+    assert set(changed) == {finding.samples[0].index for finding in found.corrections}
+    assert all(finding.score >= 0.5 for finding in found.corrections)
+    correct = np.isin(changed, mislabelled.mislabelled).mean()
+    assert correct >= 0.5
+
+
+def test_photos_are_judged_by_the_backbone_from_the_cache(tmp_path: Path) -> None:
+    some = make_garments(60, seed=7).dataset
+    for i, (pixels, label) in enumerate(zip(pixel_array(some), some.labels["label"] % 2, strict=True)):
+        path = tmp_path / "photos" / ("even", "odd")[label] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[:, :, 0]).convert("RGB").resize((140, 140)).save(path)
+    found = audit_workflow.audit(tmp_path / "photos", checks=["suspect_label"])
+    (check,) = found.overview["label_checks_per_target"].values()
+    assert (check["models"], check["labels"]) == ("efficientnet-lite2", 60)
+    told: list[str] = []
+    train_workflow.train(tmp_path / "photos", recipe="photo", out=tmp_path / "run", log=told.append)
+    assert not any(sentence.startswith("extracted") for sentence in told)
 
 
 # ── From the command line ────────────────────────────────────────────────────────────────────────────────

@@ -68,6 +68,11 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
             type=shared.PATH,
         ),
         option(
+            "--corrections FILE",
+            "Correct the labels that this CSV names by part, id and target: corrections.csv of an audit, or your own.",
+            type=shared.PATH,
+        ),
+        option(
             "--max-unreadable SHARE",
             "Largest share of unreadable photos to train without. Default: 0.2.",
             type=click.FloatRange(0, 1),

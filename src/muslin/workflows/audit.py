@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from muslin.data.audit import exclusions
+from muslin.data.audit import corrections, exclusions
 from muslin.data.dataset import Dataset
 from muslin.data.photos import unreadable_by_kind
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, unknown
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from muslin.data.audit.checks import AuditContext
     from muslin.data.audit.findings import Audit, Finding
 
-CORRECTION_COLUMNS = ("part", "id", "target", "label", "suggested", "probability")
 AUDIT_FILES = ("exclude.csv", "clean.csv", "corrections.csv", "audit.html", "audit.json")
 
 
@@ -179,13 +178,13 @@ def _write_audit(files: Mapping[str, Output], dataset: Dataset, result: "Audit")
     excluded = result.exclusions
     suggested = ((*names[i], "; ".join(kinds)) for i, kinds in excluded.items())
     clean = (name for i, name in enumerate(names) if i not in excluded)
-    corrections = (
+    suggestions = (
         (*names[f.samples[0].index], str(f.target), *(f.correction or ()), f"{f.score:.3f}") for f in result.corrections
     )
     writers: dict[str, Callable[[Output], object]] = {
         "exclude.csv": lambda file: exclusions.write_exclusions(file, ("part", "id", "findings"), suggested),
         "clean.csv": lambda file: exclusions.write_exclusions(file, ("part", "id"), clean),
-        "corrections.csv": lambda file: exclusions.write_exclusions(file, CORRECTION_COLUMNS, corrections),
+        "corrections.csv": lambda file: exclusions.write_exclusions(file, corrections.COLUMNS, suggestions),
         "audit.html": lambda file: write_audit_page(file, dataset, result),
         # last, because it marks the audit as complete
         "audit.json": lambda file: file.write(json_text(result.to_dict(), indent=1) + "\n"),

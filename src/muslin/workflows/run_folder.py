@@ -50,6 +50,11 @@ class Run:
         return self.folder / "excluded.csv"
 
     @property
+    def corrections(self) -> Path:
+        """The corrected labels, if there are any."""
+        return self.folder / "corrections.csv"
+
+    @property
     def model(self) -> Path:
         """The bundle of a finished run."""
         return self.folder / "model.muslin"
@@ -205,6 +210,7 @@ def command_to_repeat(
     recipe: Recipe | None,
     seed: int,
     exclude: str | Path | None = None,
+    corrections: str | Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
 ) -> str:
     """The command that repeats a run; without a recipe one that chooses it.
@@ -217,7 +223,7 @@ def command_to_repeat(
     options = names | source["read_options"]
     if "shape" in options:
         options["shape"] = "x".join(map(str, options["shape"]))
-    options["exclude"] = exclude
+    options |= {"exclude": exclude, "corrections": corrections}
     options["max_unreadable"] = None if max_unreadable == MAX_UNREADABLE else f"{max_unreadable:g}"
     if recipe:
         defaults = RECIPES[recipe.name].to_dict().items()

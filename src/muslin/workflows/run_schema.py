@@ -57,6 +57,7 @@ _RECORD = {
     "epochs": COUNT,
     "source": AnyOf((None, SOURCE)),
     "exclude": AnyOf((None, {"path": str, "n": COUNT})),
+    "corrections": AnyOf((None, {"path": str, "n": COUNT})),
     "max_unreadable": SHARE,
     "data": Object(_DATA, required=frozenset(_DATA)),
     "compute": {"threads": Number(1, 1024, int), "precision": Choice(("float32", "bfloat16")), "memory_reused": bool},

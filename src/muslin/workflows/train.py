@@ -7,7 +7,7 @@ finish_run      the run, from its checkpoint if it has one → a calibrated bund
 
 import datetime
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -20,6 +20,7 @@ import numpy as np
 from muslin import machine
 from muslin.data import photos
 from muslin.data.audit import exclusions
+from muslin.data.audit.corrections import APPLIED_COLUMNS, Correction, correct_labels, read_corrections
 from muslin.data.copies import copy_messages, leaked_into
 from muslin.data.dataset import PARTS, Dataset, Split
 from muslin.data.photos import MAX_UNREADABLE, PhotoImages, ResizedPhotos
@@ -66,6 +67,7 @@ class TrainOptions:
         read_options: how to read the files, as `muslin.read` takes it: `{"format": "pixels"}`.
         exclude: a CSV that names samples to exclude, by part and id, such as an audit's `exclude.csv`. The run keeps a
             copy.
+        corrections: a CSV that corrects labels, such as an audit's `corrections.csv`. The run keeps a copy.
         max_unreadable: maximum share of unreadable photos; they are left out and listed.
     """
 
@@ -76,6 +78,7 @@ class TrainOptions:
     time_budget_s: float | None = None
     read_options: Mapping[str, Any] = field(default_factory=dict)
     exclude: str | Path | None = None
+    corrections: str | Path | None = None
     max_unreadable: float = MAX_UNREADABLE
 
 
@@ -116,6 +119,7 @@ class TrainingPlan:
         choice: the recipe, fitted to the data and the time budget; `reason_logged` if its reason has been logged.
         source: where the data are, for `run.json`; None for data in memory.
         excluded: part and id of the excluded samples.
+        corrections: the corrected labels.
     """
 
     options: TrainOptions
@@ -124,6 +128,7 @@ class TrainingPlan:
     reason_logged: bool
     source: Mapping[str, Any] | None
     excluded: list[tuple[str, str]] | None
+    corrections: list[Correction] | None
 
 
 def train(
@@ -144,7 +149,8 @@ def train(
         recipe, seed: see `TrainOptions`.
         out: the run's folder, new or empty; by default `runs/DATA-RECIPE-TIME`.
         on_progress, log, should_stop: see `Callbacks`.
-        options: `settings`, `test`, `time_budget_s`, `read_options`, `exclude`, `max_unreadable`; see `TrainOptions`.
+        options: `settings`, `test`, `time_budget_s`, `read_options`, `exclude`, `corrections`, `max_unreadable`; see
+            `TrainOptions`.
 
     Raises:
         MuslinError: the data, the recipe or the folder cannot be used; no run is left behind.
@@ -181,7 +187,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
         options = replace(options, settings={**options.settings, **absolute})
     choice = RecipeChoice(_requested_recipe(options, callbacks.log))
     require_training()
-    source, excluded = None, None
+    source = None
     if isinstance(data, Dataset):
         check_read(data, {"test": options.test, **options.read_options})
         dataset = data
@@ -189,10 +195,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
         test = str(options.test) if options.test else None
         source = {"data": str(data), "test": test, "read_options": dict(options.read_options)}
         dataset = _read_source(source, callbacks.log)
-    if options.exclude is not None:
-        excluded = exclusions.read_exclusions(Path(options.exclude))
-        dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
-        callbacks.log(dataset.fixes[-1])
+    dataset, excluded, corrections = _edit_dataset(dataset, options, callbacks.log)
     photos.check_any_readable(dataset, callbacks.log)
     check_settings_used(dataset, options.settings, options.max_unreadable)
     if options.recipe == AUTO:
@@ -213,7 +216,23 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
             candidates = time_budget.ladder_recipes(recipe, n_train, options.settings)
         choice = time_budget.fit_time_budget(budget_s, prepared.dataset, prepared.split, candidates)
     already = choice.reason is not None and choice.reason is logged
-    return TrainingPlan(options, prepared, choice, already, source, excluded)
+    return TrainingPlan(options, prepared, choice, already, source, excluded, corrections)
+
+
+def _edit_dataset(
+    dataset: Dataset, options: TrainOptions, log: Log
+) -> tuple[Dataset, list[tuple[str, str]] | None, list[Correction] | None]:
+    """`dataset` with the labels corrected and without the samples to exclude, and what the two files say."""
+    excluded, corrections = None, None
+    if options.corrections is not None:
+        corrections = read_corrections(Path(options.corrections))
+        dataset = correct_labels(dataset, corrections, str(options.corrections))
+        log(dataset.fixes[-1])
+    if options.exclude is not None:
+        excluded = exclusions.read_exclusions(Path(options.exclude))
+        dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
+        log(dataset.fixes[-1])
+    return dataset, excluded, corrections
 
 
 def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
@@ -230,19 +249,20 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
 
     options, recipe, dataset, parts = plan.options, plan.choice.recipe, plan.data.dataset, plan.data.split
     network = describe(network_for(dataset, parts, recipe))
-    exclude = options.exclude
+    files = (options.exclude, options.corrections)
     record = {
         "status": "training",
         "recipe": recipe.to_dict(),
         "recipe_reason": plan.choice.reason,
         "expected_s": plan.choice.expected_s,
         "seed": options.seed,
-        "command": runs.command_to_repeat(plan.source, recipe, options.seed, exclude, options.max_unreadable),
+        "command": runs.command_to_repeat(plan.source, recipe, options.seed, *files, options.max_unreadable),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": network["parameters"],
         "epochs": total_epochs(len(parts.train), recipe) if isinstance(recipe, SGDRecipe) else recipe.epochs,
         "source": plan.source and runs.absolute_source(plan.source),
-        "exclude": None if plan.excluded is None else {"path": str(exclude), "n": len(plan.excluded)},
+        "exclude": _source_of(options.exclude, plan.excluded),
+        "corrections": _source_of(options.corrections, plan.corrections),
         "max_unreadable": options.max_unreadable,
         "data": runs.describe_data(dataset, parts),
         "compute": asdict(choose_compute_settings()),
@@ -256,16 +276,23 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
         try:
             if plan.excluded is not None:
                 exclusions.write_exclusions(run.excluded, ("part", "id"), plan.excluded)
+            if plan.corrections is not None:
+                exclusions.write_exclusions(run.corrections, APPLIED_COLUMNS, (c[:4] for c in plan.corrections))
             record = {"name": run.folder.name} | record
             run.write_record(record)
             start_checkpoint(_checkpoint(run, record))
         except StorageError:
             with suppress(OSError):
-                for path in (run.excluded, run.folder / "run.json"):
+                for path in (run.excluded, run.corrections, run.folder / "run.json"):
                     path.unlink(missing_ok=True)
                 run.folder.rmdir()
             raise
     return run
+
+
+def _source_of(path: str | Path | None, rows: Sequence[object] | None) -> dict[str, Any] | None:
+    """What `run.json` records of a file with names of samples."""
+    return None if rows is None else {"path": str(path), "n": len(rows)}
 
 
 def resume(
@@ -552,6 +579,8 @@ def _read_run_data(
         if test is not None:
             source = {**source, "test": str(test)}
         dataset = _read_source(source, callbacks.log)
+    if corrections := record["corrections"]:
+        dataset = correct_labels(dataset, read_corrections(run.corrections), corrections["path"])
     if exclude:
         excluded = exclusions.read_exclusions(run.excluded)
         dataset = exclusions.exclude_samples(dataset, excluded, exclude["path"])

@@ -50,25 +50,59 @@ def read_exclusions(path: Path) -> list[tuple[str, str]]:
     """Part (empty if it has none) and id of every sample that a CSV names in its columns `part` and `id`.
 
     Raises:
+        DataError: as `read_sample_rows`.
+    """
+    return [(row.get("part", ""), row["id"]) for _, row in read_sample_rows(path)]
+
+
+def read_sample_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The line and the cells by column of every row of a CSV whose column `id` names a sample.
+
+    Raises:
         DataError: there is no such file, it is no CSV, it lacks the column `id`, or a row lacks an id.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise DataError("exclusions_unreadable", path=str(path), reason=reason_of(error)) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval="", strict=True)
     try:
         if "id" not in (reader.fieldnames or ()):
             raise DataError("exclusions_without_id", path=str(path))
-        names = []
+        rows = []
         for row in reader:
             if not row["id"]:
                 raise DataError("exclusion_id_missing", path=str(path), row=reader.line_num)
-            names.append((unescape_formula(row.get("part") or ""), unescape_formula(row["id"])))
-        return names
+            cells = {name: unescape_formula(cell) for name, cell in row.items() if name}
+            rows.append((reader.line_num, cells))
+        return rows
     except csv.Error as error:
         row_number = reader.reader.line_num
         raise DataError("exclusions_not_csv", path=str(path), row=row_number, reason=reason_of(error)) from error
+
+
+def sample_indices(dataset: Dataset, names: Sequence[tuple[str, str]], path: str) -> list[int]:
+    """The index in `dataset` of each sample named by part and id; an empty part stands for any.
+
+    Args:
+        path: where the names are from, for errors.
+
+    Raises:
+        DataError: a name that the data do not have.
+    """
+    ids = [str(id_) for id_ in dataset.ids]
+    index_of = {_written(id_): i for i, id_ in enumerate(ids)} | {id_: i for i, id_ in enumerate(ids)}
+    indices, unknown = [], []
+    for part, id_ in names:
+        index = index_of.get(id_)
+        if index is None or (part and (dataset.parts is None or dataset.parts[index] != part)):
+            unknown.append(f"{part}/{id_}" if part else id_)
+        else:
+            indices.append(index)
+    if unknown:
+        count, first = len(unknown), unknown[:3]
+        raise DataError("excluded_samples_unknown", path=path, dataset=dataset.name, count=count, names=first)
+    return indices
 
 
 def exclude_samples(dataset: Dataset, names: Sequence[tuple[str, str]], path: str) -> Dataset:
@@ -80,19 +114,8 @@ def exclude_samples(dataset: Dataset, names: Sequence[tuple[str, str]], path: st
     Raises:
         DataError: a name that the data do not have, or nothing is left.
     """
-    ids = [str(id_) for id_ in dataset.ids]
-    index_of = {_written(id_): i for i, id_ in enumerate(ids)} | {id_: i for i, id_ in enumerate(ids)}
     excluded = np.zeros(len(dataset), dtype=bool)
-    unknown = []
-    for part, id_ in names:
-        index = index_of.get(id_)
-        if index is None or (part and (dataset.parts is None or dataset.parts[index] != part)):
-            unknown.append(f"{part}/{id_}" if part else id_)
-        else:
-            excluded[index] = True
-    if unknown:
-        count, first = len(unknown), unknown[:3]
-        raise DataError("excluded_samples_unknown", path=path, dataset=dataset.name, count=count, names=first)
+    excluded[sample_indices(dataset, names, path)] = True
     if excluded.all():
         raise DataError("everything_excluded", path=path, dataset=dataset.name)
     kept = dataset.take(np.flatnonzero(~excluded))

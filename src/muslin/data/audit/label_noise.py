@@ -2,7 +2,8 @@
 
 A given label is either correct, and then drawn from the calibrated probabilities of its image; or wrong, with the same
 probability for every other class. The share of wrong labels, the temperature and a bias per class are fitted together
-by maximum likelihood. Temperature and biases explain what the models take for what, such as shirts for T-shirts; what
+by maximum likelihood, and then averaged over the posterior of the share and the temperature: of few wrong labels the
+most likely share is often 0. Temperature and biases explain what the models take for what, such as shirts for T-shirts; what
 remains are disagreements too confident for calibrated predictions, and these are the wrong labels (class-conditional
 noise as in Natarajan et al., Learning with noisy labels, NeurIPS 2013; calibration as in Guo et al., ICML 2017).
 
@@ -10,7 +11,7 @@ Of the scores compared in benchmarks/label_errors.py it ranks as well as the bes
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,9 @@ PROBABLE = 0.5
 MAX_FITTED = 20_000
 """Labels that the mixture is fitted to, drawn at random: more change nothing and take seconds."""
 
+MIN_WEIGHT = 1e-5
+"""Posterior probability below which a cell of the grid does not count."""
+
 N_DRAWS = 2_000
 """Of the number of wrong labels, for its interval."""
 
@@ -39,51 +43,85 @@ _EPSILON = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class LabelNoise:
-    """The mixture.
+    """The mixture: a posterior of the share of wrong labels and of the temperature, on a grid.
 
     Attributes:
-        wrong_share: probability that any label is wrong, 0 to 0.5.
-        temperature: of the calibrated probabilities.
+        shares: float64 (shares,), of wrong labels, rising.
+        temperatures: float64 (temperatures,), of the calibrated probabilities.
+        weights: float64 (temperatures, shares), posterior probabilities with Jeffreys' prior of the share.
         biases: float64 (classes,), added to the logarithms of the probabilities.
     """
 
-    wrong_share: float
-    temperature: float
+    shares: FloatArray
+    temperatures: FloatArray
+    weights: FloatArray
     biases: FloatArray
 
-    def calibrated(self, probabilities: Probabilities) -> FloatArray:
-        """Of each class the probability that it is the true one, given the image alone: float64 (n, classes)."""
-        return _softmax(_logarithms(probabilities) / self.temperature + self.biases)
+    @property
+    def wrong_share(self) -> float:
+        """Expected share of wrong labels, 0 to 0.5."""
+        return float(self.weights.sum(axis=0) @ self.shares)
+
+    @property
+    def temperature(self) -> float:
+        """Expected temperature."""
+        return float(self.weights.sum(axis=1) @ self.temperatures)
 
     def wrong_probabilities(self, labels: Labels, probabilities: Probabilities) -> FloatArray:
-        """Of each label the probability that it is wrong, float64 (n,)."""
-        own = self.calibrated(probabilities)[np.arange(len(labels)), labels]
-        correct = (1 - self.wrong_share) * own
-        wrong = self.wrong_share * (1 - own) / (probabilities.shape[1] - 1)
-        return np.asarray(wrong / np.maximum(correct + wrong, _EPSILON))
+        """Of each label the probability that it is wrong, float64 (n,): the mean over the posterior."""
+        total = np.zeros(len(labels))
+        for temperature, weights in zip(self.temperatures, self.weights, strict=True):
+            own = _own(labels, _calibrated(probabilities, temperature, self.biases))
+            for share, weight in zip(self.shares, weights, strict=True):
+                if weight > MIN_WEIGHT:
+                    total += weight * _wrong(own, share, probabilities.shape[1])
+        return total / self.weights[self.weights > MIN_WEIGHT].sum()
+
+    def draw_wrong(
+        self, labels: Labels, probabilities: Probabilities, count: int, random: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Draws of which labels are wrong, bool (count, n): of the posterior, and then of each label."""
+        drawn = np.sort(random.choice(self.weights.size, count, p=self.weights.ravel()))
+        states = []
+        for cell, times in zip(*np.unique(drawn, return_counts=True), strict=True):
+            temperature, share = divmod(int(cell), len(self.shares))
+            own = _own(labels, _calibrated(probabilities, self.temperatures[temperature], self.biases))
+            wrong = _wrong(own, self.shares[share], probabilities.shape[1])
+            states.append(random.random((times, len(labels))) < wrong)
+        return np.asarray(random.permutation(np.concatenate(states)))
 
     def suggested(self, labels: Labels, probabilities: Probabilities) -> NDArray[np.int64]:
         """The most probable class other than the given one, int64 (n,)."""
-        calibrated = self.calibrated(probabilities)
+        calibrated = _calibrated(probabilities, self.temperature, self.biases)
         calibrated[np.arange(len(labels)), labels] = -1
         return np.asarray(calibrated.argmax(axis=1), dtype=np.int64)
 
 
 def fit_label_noise(labels: Labels, probabilities: Probabilities, seed: int = 0) -> LabelNoise:
-    """The mixture of greatest likelihood.
+    """The mixture around that of greatest likelihood, whose biases it has.
 
     Args:
         labels: (n,) class indices, none unknown.
         probabilities: (n, classes), out of fold.
         seed: of the draw, where there are more than MAX_FITTED labels.
     """
-    chosen = np.arange(len(labels))
+    n_classes = probabilities.shape[1]
     if len(labels) > MAX_FITTED:
         chosen = np.random.default_rng(seed).choice(len(labels), MAX_FITTED, replace=False)
-    start = np.concatenate([_START, np.zeros(probabilities.shape[1])])
-    fitted = _fit(labels[chosen], _logarithms(probabilities[chosen]), start)
-    share = 1 / (1 + np.exp(-fitted[1]))
-    return LabelNoise(float(share), float(np.exp(fitted[0])), fitted[2:])
+        labels, probabilities = labels[chosen], probabilities[chosen]
+    start = np.concatenate([_START, np.zeros(n_classes)])
+    fitted = _fit(labels, _logarithms(probabilities), start)
+    temperatures, biases = np.exp(fitted[0] + np.linspace(-0.3, 0.3, 13)), fitted[2:]
+    shares = 1 / (1 + np.exp(-np.linspace(*_LOG_ODDS, 80)))
+    logarithms = np.empty((len(temperatures), len(shares)))
+    for row, temperature in enumerate(temperatures):
+        own = _own(labels, _calibrated(probabilities, temperature, biases))
+        for column, share in enumerate(shares):
+            likelihood = np.maximum((1 - share) * own + share * (1 - own) / (n_classes - 1), _EPSILON)
+            # the grid is even in the log odds, so the square root is Jeffreys' prior of the share
+            logarithms[row, column] = np.log(likelihood).sum() + np.log(share * (1 - share)) / 2
+    weights = np.exp(logarithms - logarithms.max())
+    return LabelNoise(shares, temperatures, weights / weights.sum(), biases)
 
 
 @dataclass(frozen=True)
@@ -103,8 +141,7 @@ Checked = tuple[Labels, Probabilities, LabelNoise]
 def expected_wrong(checks: Sequence[Checked], counts: Sequence[int], seed: int = 0) -> list[ExpectedWrong]:
     """Of the labels most probably wrong in all `checks`, how many of the first n probably are, for each n of `counts`.
 
-    The intervals are percentiles of draws: of the share of wrong labels and of the temperature from their posterior
-    (Jeffreys' prior of the share; a grid), and then of each label's state.
+    The intervals are percentiles of draws.
     """
     random = np.random.default_rng(seed)
     wrong = [noise.wrong_probabilities(labels, probabilities) for labels, probabilities, noise in checks]
@@ -115,43 +152,31 @@ def expected_wrong(checks: Sequence[Checked], counts: Sequence[int], seed: int =
     states = np.empty((N_DRAWS, len(order)), dtype=bool)
     for number, check in enumerate(checks):
         places = np.flatnonzero(check_of[order] == number)
-        states[:, places] = _draw_states(check, row_of[order[places]], random)
+        labels, probabilities, noise = check
+        rows = row_of[order[places]]
+        states[:, places] = noise.draw_wrong(labels[rows], probabilities[rows], N_DRAWS, random)
     totals = np.cumsum(states, axis=1)
     return [ExpectedWrong(n, float(every[order[:n]].sum()), *_percentiles(totals[:, n - 1])) for n in counts]
 
 
-def _draw_states(check: Checked, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.bool_]:
-    """Whether the labels at `rows` are wrong, bool (N_DRAWS, rows)."""
-    labels, probabilities, noise = check
-    mixtures, weights = _posterior(labels, probabilities, noise, random)
-    drawn = np.sort(random.choice(len(mixtures), N_DRAWS, p=weights))
-    states = [
-        random.random((times, len(rows))) < mixtures[mixture].wrong_probabilities(labels[rows], probabilities[rows])
-        for mixture, times in zip(*np.unique(drawn, return_counts=True), strict=True)
-    ]
-    return np.asarray(random.permutation(np.concatenate(states)))
+def _calibrated(probabilities: Probabilities, temperature: float, biases: FloatArray) -> FloatArray:
+    """Of each class the probability that it is the true one, given the image alone: float64 (n, classes)."""
+    return _softmax(_logarithms(probabilities) / temperature + biases)
 
 
-def _posterior(
-    labels: Labels, probabilities: Probabilities, noise: LabelNoise, random: np.random.Generator
-) -> tuple[list[LabelNoise], FloatArray]:
-    """Mixtures around `noise`, and the posterior probability of each."""
-    chosen = np.arange(len(labels))
-    if len(labels) > MAX_FITTED:
-        chosen = random.choice(len(labels), MAX_FITTED, replace=False)
-    rows = np.arange(len(chosen))
-    shares = 1 / (1 + np.exp(-np.linspace(*_LOG_ODDS, 80)))
-    mixtures, logarithms = [], []
-    for factor in np.exp(np.linspace(-0.3, 0.3, 13)):
-        calibrated = replace(noise, temperature=noise.temperature * factor).calibrated(probabilities[chosen])
-        own = calibrated[rows, labels[chosen]]
-        others = (1 - own) / (probabilities.shape[1] - 1)
-        for share in shares.tolist():
-            mixtures.append(LabelNoise(share, noise.temperature * factor, noise.biases))
-            likelihood = np.log(np.maximum((1 - share) * own + share * others, _EPSILON)).sum()
-            logarithms.append(likelihood + np.log(share * (1 - share)) / 2)
-    weights = np.exp(np.array(logarithms) - max(logarithms))
-    return mixtures, weights / weights.sum()
+def _own(labels: Labels, calibrated: FloatArray) -> FloatArray:
+    return np.asarray(calibrated[np.arange(len(labels)), labels])
+
+
+def _wrong(own: FloatArray, share: float, n_classes: int) -> FloatArray:
+    """The probability that a label is wrong, float64 (n,).
+
+    Args:
+        own: its calibrated probability.
+        share: of wrong labels.
+    """
+    correct, wrong = (1 - share) * own, share * (1 - own) / (n_classes - 1)
+    return np.asarray(wrong / np.maximum(correct + wrong, _EPSILON))
 
 
 def _percentiles(counts: NDArray[np.int64]) -> tuple[int, int]:
