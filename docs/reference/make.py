@@ -408,7 +408,7 @@ def _code(lines: list[str]) -> Iterator[str]:
     yield ""
 
 
-SECTION = re.compile(r"(Args|Attributes|Raises|Returns):$")
+SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Warns):$")
 ENTRY = re.compile(r"    (\w[\w, ]*): (.*)")
 
 

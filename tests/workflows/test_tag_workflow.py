@@ -149,7 +149,7 @@ def test_precision_that_nobody_named_is_chosen_and_said(shop: Path, capfd: Any) 
     shares = {row.precision: row.accepted for row in table}
     [highest] = [row.precision for row in table if row.is_highest]
     chosen = max(p for p in (0.9, 0.95, 0.98, 0.99) if 2 * shares[p] >= shares[0.9] > 0)
-    assert f"no --precision given: {100 * chosen:.1f} % chosen" in result.err
+    assert f"no --precision given, so muslin chose {100 * chosen:.1f} %" in result.err
     assert "predictions that can be accepted of 1,000 calibration images" in result.out
     assert f"{100 * highest:g} %" in result.out
     values = invoke(capfd, *command, shop / "json.csv", "--json").json

@@ -293,7 +293,8 @@ def acceptance_policy(
 
 
 def check_guarantee(text: str) -> Guarantee:
-    """
+    """`text`, if it names a guarantee.
+
     Raises:
         DataError: it is not in GUARANTEES.
     """

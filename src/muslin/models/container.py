@@ -189,7 +189,7 @@ def _read_seal(file: BinaryIO, size: int) -> bytes:
         signature, *_, directory_bytes, _, seal_bytes = _END.unpack(end)
         if (signature, seal_bytes) == (b"PK\x05\x06", _SEAL_BYTES):
             if directory_bytes > _MAX_DIRECTORY_BYTES or locator.startswith(b"PK\x06\x07"):
-                raise BundleError("parts_too_many", expected=len(PARTS))
+                raise BundleError("too_many_parts", expected=len(PARTS))
             return seal
     raise BundleError("seal_missing")
 
