@@ -190,6 +190,18 @@ def test_data_file_may_not_be_a_link_outside(tmp_path: Path) -> None:
     assert len(read(tmp_path / "named")) == 10, "the user named the link"
 
 
+def test_labels_beside_a_named_file_may_not_be_a_link_outside(tmp_path: Path) -> None:
+    write_part(tmp_path / "private", "train", np.zeros((10, 4, 4), np.uint8), np.arange(10))
+    (tmp_path / "idx").mkdir()
+    images, labels = (f"train-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1"))
+    (tmp_path / "private" / images).rename(tmp_path / "idx" / images)
+    (tmp_path / "idx" / labels).symlink_to(tmp_path / "private" / labels)
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "idx" / images)
+    assert error.value.code == "data_file_outside"
+    assert len(read(tmp_path / "idx" / images, allow_outside=True)) == 10
+
+
 def test_photos_of_a_list_stay_below_its_folder(shop: Path) -> None:
     with_links(shop)
     (shop / "Anno").mkdir()

@@ -18,6 +18,7 @@ from muslin.data.gzip_files import max_unpacked_bytes, open_data_file, read_head
 from muslin.data.part_names import PART_NAMES
 from muslin.errors import DataError
 from muslin.messages import Log, Message, no_log
+from muslin.storage.boundary import boundary_of
 
 IMAGES_MAGIC = 0x00000803
 LABELS_MAGIC = 0x00000801
@@ -154,7 +155,10 @@ def _pairs(path: Path) -> tuple[list[_Pair], tuple[Message, ...]]:
     if not path.is_dir():
         if read_head(path, 4) == LABELS_MAGIC.to_bytes(4, "big"):
             raise DataError("idx_labels_only", path=str(path))
-        return [_pair(path)], ()
+        pair = _pair(path)
+        if boundary_of(path.parent).excludes(pair[1]):  # muslin found the labels, the user did not name them
+            raise DataError("data_file_outside", path=str(pair[1]))
+        return [pair], ()
     by_prefix: dict[str, Path] = {}
     duplicates = []
     for entry in sorted(path.iterdir()):  # the plain file sorts before its .gz
