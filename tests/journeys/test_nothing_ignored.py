@@ -91,7 +91,12 @@ def test_an_option_given_twice_is_refused(command: str, option: str, capfd: pyte
         ("tag model.muslin shop.csv --images photos -o out.csv --target kind", "tag_options_unused"),
         ("tag model.muslin shop.csv --images photos -o out.csv --levels 2", "tag_options_unused"),
         ("tag model.muslin shop.csv --images photos -o out.csv --min-per-class 2", "tag_options_unused"),
+        ("tag model.muslin photos -o out.csv --min-per-class 2", "tag_options_unused"),
+        ("tag model.muslin photos -o out.csv --min-per-class 2 --rare-classes drop", "tag_options_unused"),
         ("tag model.muslin shop.csv --images photos -o out.csv --language de", "option_needs"),
+        ("look shop.csv --images photos --target kind --target kind", "option_repeated"),
+        ("evaluate model.muslin shop.csv --images photos --target kind --target colour", "target_unknown"),
+        ("compare model.muslin model.muslin shop.csv --images photos --target kind --target colour", "target_unknown"),
     ],
 )
 def test_a_value_that_would_be_lost_is_refused(

@@ -101,6 +101,7 @@ def test_evaluation_on_drawn_parts_says_what_was_seen(synthetic: SyntheticDatase
         ({"slice_by": "words"}, "column_multilabel", {"column": "words"}),
         ({"precision": 1.0}, "precision_range", {"found": 1.0}),
         ({"guarantee": "class"}, "guarantee_unknown", {"name": "class"}),
+        ({"read_options": READ_OPTIONS | {"target": ("label", "season")}}, "target_unknown", {"name": "season"}),
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, options: dict[str, Any], code: str, params: dict[str, Any]) -> None:

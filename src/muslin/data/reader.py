@@ -75,6 +75,8 @@ def read(
     if rare_classes and not min_per_class:
         raise DataError("rare_without_minimum")
     names = (target,) if isinstance(target, str) else tuple(target or ())
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise DataError("option_repeated", option=f"--target {repeated[0]}")
     options = ReadOptions(
         shape=_full_shape(shape),
         targets=names,

@@ -17,7 +17,7 @@ from muslin.models.predictor import Predictor
 from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.storage.outputs import Output
 from muslin.text import plural
-from muslin.workflows.inputs import check_output, check_photos
+from muslin.workflows.inputs import check_output, check_photos, check_targets_used
 from muslin.workflows.selected_part import SeenCounts, select_part
 
 MAX_IMAGES_SHOWN = 32
@@ -110,6 +110,7 @@ def compare(
         check_photos(sheet, dataset)
     if not dataset.targets:
         raise DataError("no_targets", path=dataset.name)
+    check_targets_used(dataset, predictors, options.read_options)
     selected = [
         select_part(predictor, dataset, options.split, each_log, unseen=options.require_unseen or None)
         for predictor, each_log in zip(predictors, (log, no_log), strict=True)

@@ -20,7 +20,7 @@ from muslin.messages import Log, no_log
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
-from muslin.workflows.inputs import check_output, check_photos
+from muslin.workflows.inputs import check_output, check_photos, check_targets_used
 from muslin.workflows.selected_part import SeenCounts, select_part, to_model_input
 
 MAX_SLICES = 100
@@ -114,6 +114,7 @@ def evaluate(
     names = {} if isinstance(data, Dataset) else {"model_targets": [target.name for target in predictor.targets]}
     dataset = read_and_log(data, log=log, **options.read_options, **names)
     check_photos(output_file, dataset)
+    check_targets_used(dataset, [predictor], options.read_options)
     column = None if options.slice_by is None else _read_column(data, options.read_options, options.slice_by)
     selected = select_part(predictor, dataset, options.split, log)
     images, output = predict_dataset(predictor, with_fixes(selected.images, selected.messages(predictor.name), log))

@@ -1,16 +1,17 @@
 """The files that a command reads, which must not be its output."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from muslin.data.dataset import Dataset
 from muslin.data.dataset_cache import local_copies
 from muslin.data.formats.idx import paired_labels
 from muslin.data.photos import Photo, PhotoImages
 from muslin.data.registry import DATASETS
-from muslin.errors import DataError
+from muslin.errors import DataError, unknown
 from muslin.models.predictor import MODEL_FILE, Predictor
 from muslin.storage.outputs import Output
 
@@ -39,6 +40,21 @@ def check_photos(output: Output | None, dataset: Dataset) -> None:
     """
     if output and os.path.lexists(output.path) and isinstance(dataset.images, PhotoImages):  # no photo is a new file
         output.check({photo.path for photo in dataset.images.photos if isinstance(photo, Photo)})
+
+
+def check_targets_used(dataset: Dataset, models: Iterable[Predictor], read_options: Mapping[str, Any]) -> None:
+    """Refuse several targets that the user chose where a model lacks one; a single one can have another name.
+
+    Raises:
+        DataError: a model has no such target.
+    """
+    if not read_options.get("target") or len(dataset.targets) < 2:
+        return
+    for model in models:
+        choices = [target.name for target in model.targets]
+        for target in dataset.targets:
+            if target.name not in choices:
+                raise DataError("target_unknown", dataset=model.name, **unknown(target.name, choices))
 
 
 def _model_files(models: tuple[Model, ...]) -> Iterator[Path]:

@@ -55,6 +55,9 @@ JOURNAL_SUFFIX = ".partial"
 TABLE_OPTIONS = frozenset({"images", "image_column", "format", "allow_outside"})
 """Options of reading that are used to tag a table row by row."""
 
+OF_CLASSES = frozenset({"min_per_class", "rare_classes"})
+"""Options of reading that change labels only, which tagging does not read."""
+
 MAX_REPEATED_IDS = 3
 """Repeated ids that are named; the others are counted."""
 
@@ -307,6 +310,8 @@ def _open_data(
     """The data as a table, and what finds the image of a row."""
     path = Path(data)
     if data in DATASETS or not _is_table(path, out, options):
+        if unused := sorted(options.keys() & OF_CLASSES):
+            raise DataError("tag_options_unused", path=str(path), options=unused)
         rows = DatasetTable(read(data, **options, all_targets="target" not in options, log=log), path, out)
         return rows, rows
     table = open_table(path, out)
