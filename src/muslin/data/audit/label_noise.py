@@ -2,10 +2,11 @@
 
 A given label is either correct, and then drawn from the calibrated probabilities of its image; or wrong, with the same
 probability for every other class. The share of wrong labels, the temperature and a bias per class are fitted together
-by maximum likelihood, and then averaged over the posterior of the share and the temperature: of few wrong labels the
-most likely share is often 0. Temperature and biases explain which classes the models confuse, such as shirts and
-T-shirts. Disagreements too confident for calibrated predictions are wrong labels (class-conditional noise as in
-Natarajan et al., Learning with noisy labels, NeurIPS 2013; calibration as in Guo et al., ICML 2017).
+by maximum likelihood, and then averaged over the posterior of the share and the temperature: where few labels are
+wrong, the most likely share is often 0. Temperature and biases explain what the models take for what, such as shirts
+for T-shirts; what remains are disagreements too confident for calibrated predictions, and these are the wrong labels
+(class-conditional noise as in Natarajan et al., Learning with noisy labels, NeurIPS 2013; calibration as in Guo et al.,
+ICML 2017).
 
 Of the scores compared in benchmarks/label_errors.py it ranks as well as the best, and is the only calibrated one.
 """
@@ -75,8 +76,7 @@ class LabelNoise:
             for share, weight in zip(self.shares, weights, strict=True):
                 if weight > MIN_WEIGHT:
                     total += weight * _wrong(own, share, probabilities.shape[1])
-        mean: FloatArray = total / self.weights[self.weights > MIN_WEIGHT].sum()
-        return mean
+        return np.asarray(total / self.weights[self.weights > MIN_WEIGHT].sum())
 
     def draw_wrong(
         self, labels: Labels, probabilities: Probabilities, count: int, random: np.random.Generator
