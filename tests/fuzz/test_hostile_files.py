@@ -9,7 +9,10 @@ from hostile_files import CSV, HOSTILE, JSON_ROW, write_hostile
 from worker import Worker
 
 from muslin.data import expansion, read
-from muslin.data.tables import AddedColumn, json_document, open_table, workbook_xml
+from muslin.data.gzip_files import BEGINNING_BYTES, open_data_file, read_head
+from muslin.data.open_cache import open_cache
+from muslin.data.tables import AddedColumn, delimited, json_document, open_table, parquet, workbook_xml
+from muslin.errors import ImageError
 from refusals import refuses
 
 REFUSED = {
@@ -40,7 +43,8 @@ REFUSED = {
     "json-deep": (100_000, "json_file"),
     "parquet-rows": (50_000, "too_many_rows"),
     "parquet-lists": (500_000, "too_many_cells"),
-    "zip-overlapping": (1_000, "archive_expands"),
+    "zip-entries": (300, "archive_too_many_files"),
+    "zip-overlapping": (50, "archive_expands"),
     "zip-deep-names": (1, "archive_entry_deep"),
     "tar-entries": (1_000, "archive_too_many_files"),
     "tar-pax-name": (10_000, "archive_entry_deep"),
@@ -104,6 +108,40 @@ def test_parquet_of_one_long_text_is_read_but_not_copied(tmp_path: Path) -> None
     assert [len(cell) for (cell,) in cells] == [2**20]
     with refuses("content_too_large"):
         open_table(path, tmp_path / "out.parquet")
+
+
+def test_parquet_whose_photos_recur_too_often_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its photos is the same file of 1 MB; a large file is refused when its photos are read."""
+    few = read(write_hostile("parquet-photo-dictionary", 50, tmp_path), all_targets=True)
+    with refuses("not_an_image"):
+        few.images[49]
+    with refuses("content_too_large"):
+        read(write_hostile("parquet-photo-dictionary", 100, tmp_path), all_targets=True)
+    monkeypatch.setattr(parquet, "FREE_BYTES", 0)
+    many = read(tmp_path / "table.parquet", all_targets=True)
+    for index in (0, 99):
+        with refuses("content_too_large", ImageError):
+            many.images[index]
+
+
+def test_gzip_of_too_much_content_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expansion, "FREE_BYTES", 2**22)
+    path = write_hostile("csv-nul", 2**24, tmp_path)
+    with open_cache():
+        for longest in (expansion.max_content_bytes(path.stat().st_size), BEGINNING_BYTES):
+            with refuses("content_too_large"), open_data_file(path) as file:
+                read_bytes = 0
+                while block := file.read1(2**16):
+                    read_bytes += len(block)
+            assert longest - 2**16 <= read_bytes <= longest
+        assert len(read_head(path, 2**16)) == 2**16
+
+
+def test_line_that_is_too_long_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "MAX_TEXT_CHARACTERS", 1_000)
+    (tmp_path / "table.csv").write_bytes(CSV + b"1.jpg," + b"a" * 1_000 + b"\n")
+    with refuses("csv_line"):
+        list(open_table(tmp_path / "table.csv").rows(["image"]))
 
 
 def test_copied_parquet_keeps_types_of_texts_that_recur(tmp_path: Path) -> None:

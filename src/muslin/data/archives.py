@@ -31,9 +31,6 @@ from muslin.storage.boundary import Boundary, boundary_of, is_below
 
 BLOCK_BYTES = 2**20
 
-MAX_FILES = 5_000_000
-"""Files in any archive, however large it is."""
-
 UTF_8_NAME = 0x800
 """Flag of a zip entry whose name is UTF-8; others are cp437 (APPNOTE 6.3.10, 4.4.4), though not all programs comply."""
 
@@ -206,7 +203,7 @@ def _zip_entries(path: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
     archive_bytes = path.stat().st_size
     packed_bytes = content_bytes = 0
     with _open_zip(path) as archive, path.open("rb") as file:
-        _check_count(path, len(archive.infolist()), MAX_FILES)
+        _check_count(path, len(archive.infolist()), max_entries(archive_bytes))
         for entry in archive.infolist():
             decoded = _decoded_name(entry)
             if entry.is_dir():
@@ -285,7 +282,7 @@ def _decoded_name(entry: zipfile.ZipInfo) -> str | None:
 
 def _tar_entries(path: Path, plain: Path, notes: FolderNotes) -> Iterator[tuple[str, Photo]]:
     plain_bytes = plain.stat().st_size
-    max_files = MAX_FILES if plain is path else min(MAX_FILES, max_entries(path.stat().st_size))
+    max_files = max_entries(path.stat().st_size)
     with tarfile.open(plain, "r:") as archive:
         for number, entry in enumerate(archive, 1):
             _check_count(path, number, max_files)

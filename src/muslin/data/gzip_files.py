@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from muslin.data import expansion
+from muslin.data.open_cache import is_refused, refuse_again
 from muslin.errors import DataError
 from muslin.library_errors import reason_of
 from muslin.storage.boundary import is_outside_data
 
 GZIP_MAGIC = b"\x1f\x8b"
+
+BEGINNING_BYTES = 2**20
+"""Content by which a file is recognised."""
 
 
 def is_gzipped(path: Path) -> bool:
@@ -64,11 +68,15 @@ def read_head(path: Path, size: int) -> bytes:
 
 
 class _Gunzipped(io.RawIOBase):
-    """gzip.GzipFile with errors a user can act on, and a limit on the content."""
+    """gzip.GzipFile with errors a user can act on, and a limit on the content.
+
+    What was refused once is not unpacked again: beyond its beginning, it is refused at once.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._limit = max_unpacked_bytes(path)
+        self._max_bytes = max_unpacked_bytes(path)
+        self._limit = min(self._max_bytes, BEGINNING_BYTES) if is_refused(path) else self._max_bytes
         self._read_bytes = 0
         self._file = gzip.open(path, "rb")  # noqa: SIM115 — closed by close()
 
@@ -86,7 +94,8 @@ class _Gunzipped(io.RawIOBase):
         buffer[:count] = content
         self._read_bytes += count
         if self._read_bytes > self._limit:
-            raise DataError("content_too_large", path=str(self._path), max_bytes=self._limit)
+            refuse_again(self._path)
+            raise DataError("content_too_large", path=str(self._path), max_bytes=self._max_bytes)
         return count
 
     def close(self) -> None:

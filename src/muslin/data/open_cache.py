@@ -48,3 +48,14 @@ def open_once(key: Hashable, open_: Callable[[], T]) -> T:
         raise found.error.with_params()
     result: T = found
     return result
+
+
+def refuse_again(key: Hashable) -> None:
+    """During an `open_cache` block, let `is_refused` know that the limits refused what `key` stands for."""
+    if (opened := _OPENED.get()) is not None:
+        opened["refused", key] = True
+
+
+def is_refused(key: Hashable) -> bool:
+    """Whether `refuse_again` was called with `key` in this `open_cache` block."""
+    return ("refused", key) in (_OPENED.get() or {})

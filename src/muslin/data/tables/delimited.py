@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -184,9 +185,11 @@ class Delimited(TableFile):
         taken: list[str] = []
 
         def lines() -> Iterator[str]:
-            for line in text:
+            for line in iter(partial(text.readline, MAX_TEXT_CHARACTERS), ""):
                 if len(taken) > MAX_CELL_LINES:
                     raise csv.Error
+                if len(line) == MAX_TEXT_CHARACTERS:
+                    raise csv.Error(f"line longer than {MAX_TEXT_CHARACTERS:,} letters")
                 taken.append(line)
                 yield ESCAPED_QUOTE.sub('""', line) if "\\" in line else line
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from muslin.data.expansion import max_cells, max_content_bytes, max_items
+from muslin.data.expansion import FREE_BYTES, max_cells, max_content_bytes, max_items
 from muslin.data.photos import MAX_PHOTO_BYTES
 from muslin.data.tables.cells import AddedColumn, Cell, Row, to_cell, typed_value
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_as_data_error
@@ -136,6 +136,8 @@ class Parquet(TableFile):
         self._group_starts = [0, *accumulate(sizes)][:-1]
         self._read_group = lru_cache(CACHED_GROUPS)(partial(_read_group, path, self._dictionaries))
         self._lock = threading.Lock()
+        self._counted: set[tuple[int, str]] = set()
+        self._photo_bytes = 0
         self.description = _metadata(self._schema, SCHEMA_KEY)
         try:
             described = {str(row["name"]): row for row in self.description.get("targets", [])}
@@ -159,10 +161,20 @@ class Parquet(TableFile):
         return ParquetPhoto(f"{self.path}/{cell or number}", self, column, number)
 
     def photo_cell(self, column: str, number: int) -> Any:
-        """Content of such a cell. Keeps a few row groups in memory; safe in threads."""
+        """Content of such a cell. Keeps a few row groups in memory; safe in threads.
+
+        Raises:
+            DataError: the photos of the row groups read until now, each counted as often as it recurs, are more than
+                the size of the file allows.
+        """
         group = bisect_right(self._group_starts, number - 1) - 1
         with self._lock:
+            _check_content(self.path, self._photo_bytes)
             cells = self._read_group(group, column)
+            if (group, column) not in self._counted:
+                self._counted.add((group, column))
+                self._photo_bytes += sum(map(_plain_bytes, cells.chunks))
+                _check_content(self.path, self._photo_bytes)
         return cells[number - 1 - self._group_starts[group]].as_py()
 
     def _column_cells(self, name: str, column: Any) -> list[Cell]:
@@ -206,7 +218,14 @@ class Parquet(TableFile):
 
     def check_copy(self) -> None:
         """Raises DataError where the texts, each written out as often as it recurs, are more than the size allows."""
-        names = list(dict.fromkeys(path.partition(".")[0] for path in self._dictionaries))
+        self._check_written_out(list(dict.fromkeys(path.partition(".")[0] for path in self._dictionaries)))
+
+    def check_photos(self, column: str) -> None:
+        """Raises DataError as `check_copy`, of a column of photos; in a large file, reading each row group does so."""
+        if self.path.stat().st_size <= FREE_BYTES:
+            self._check_written_out([column])
+
+    def _check_written_out(self, names: Sequence[str]) -> None:
         if not names:
             return
         content_bytes = 0
@@ -243,6 +262,8 @@ class ParquetPhoto:
             with damage_as_data_error(self.table.path, self.table.damaged):
                 cell = self.table.photo_cell(self.column, self.number)
         except DataError as error:
+            if error.code == "content_too_large":
+                raise ImageError(error.code, **error.params) from error
             raise ImageError("parquet_photo_unreadable", path=self.name, reason=error.params["reason"]) from error
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(content, bytes):
@@ -260,6 +281,8 @@ def _holds_bytes(type_: Any) -> bool:
 
     if pa.types.is_struct(type_):
         return any(field.name == "bytes" and _holds_bytes(field.type) for field in type_)
+    if pa.types.is_dictionary(type_):
+        return _holds_bytes(type_.value_type)
     return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_))
 
 

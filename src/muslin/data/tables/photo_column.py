@@ -83,10 +83,12 @@ def table_photos(
         image_column: the column's name; by default it is guessed.
 
     Raises:
-        DataError: there is no such column, no such place, or no column that names a photo in one.
+        DataError: there is no such column, no such place, no column that names a photo in one, or a small file's
+            photos recur too often.
     """
     check_width(table)
     if isinstance(table, Parquet) and (columns := [c for c in table.photo_columns if image_column in (None, c)]):
+        table.check_photos(columns[0])
         return TablePhotos(columns[0], PhotoLookup([]), rows=table)
     if images is None:
         lookup = PhotoLookup(*_places_beside(table.path))
