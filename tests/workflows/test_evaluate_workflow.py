@@ -16,6 +16,7 @@ from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
 from muslin.messages import Message
 from muslin.models.bundle import seal
+from muslin.models.seen_images import SeenImages, digest_images
 from muslin.workflows.evaluate import EvaluateOptions, evaluate
 from small_models import LABEL, SIDE, small_bundle
 
@@ -92,6 +93,22 @@ def test_evaluation_on_drawn_parts_says_what_was_seen(synthetic: SyntheticDatase
         assert (result.part, result.evaluations["label"].n) == (split, sizes[split])
         assert result.seen_images is not None
         assert result.seen_images.set_aside == (split == "test")
+
+
+@pytest.mark.parametrize(("weights", "expected"), [("/home/ann/mine.safetensors", True), ("imagenet", False)])
+def test_images_behind_the_first_weights_are_warned_of(
+    weights: str, expected: bool, synthetic: SyntheticDataset, tmp_path: Path
+) -> None:
+    images = synthetic.dataset.images
+    bundle = small_bundle(synthetic.dataset.target("label"), side=images[0].shape[0])
+    digests = digest_images([np.zeros_like(images[0])])
+    recipe = {"name": "photo-tuned", "method": "fine_tune", "weights": weights}
+    seen = SeenImages.of(digests, digests[:0], bundle.weights)
+    bundle = replace(bundle, seen_images=seen, provenance={**bundle.provenance, "recipe": recipe})
+    seal(bundle, tmp_path / "model.muslin")
+    result = evaluate(tmp_path / "model.muslin", synthetic.dataset)
+    found = [fix for fix in result.dataset.fixes if isinstance(fix, Message) and fix.code == "seen_images_before"]
+    assert [fix.params["weights"] for fix in found] == (["mine.safetensors"] if expected else [])
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def compare(
         for predictor, each_log in zip(predictors, (log, no_log), strict=True)
     ]
     parts = {each.part for each in selected}
-    about = [m for p, each in zip(predictors, selected, strict=True) for m in each.messages(p.name)]
+    about = [m for p, each in zip(predictors, selected, strict=True) for m in each.messages(p)]
     messages = dict.fromkeys([*selected[1].images.fixes, *about])
     images = _common_images([each.images for each in selected], log)
     images[0] = with_fixes(images[0], [each for each in messages if each not in images[0].fixes], log)

@@ -117,7 +117,7 @@ def evaluate(
     check_targets_used(dataset, [predictor], options.read_options)
     column = None if options.slice_by is None else _read_column(data, options.read_options, options.slice_by)
     selected = select_part(predictor, dataset, options.split, log)
-    images, output = predict_dataset(predictor, with_fixes(selected.images, selected.messages(predictor.name), log))
+    images, output = predict_dataset(predictor, with_fixes(selected.images, selected.messages(predictor), log))
     values = None if column is None else np.array([column.get(str(i), "") for i in images.ids], dtype=object)
     leaked = selected.leaked(log)
     evaluations = evaluate_output(predictor, images, output, options, slice_values=values, leaked=leaked)

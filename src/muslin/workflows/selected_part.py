@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from muslin.data.dataset import PARTS, Dataset, Split, indices_by_part
 from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, readable_photos, resize_photos
 from muslin.errors import DataError
 from muslin.learn.networks import is_backbone
+from muslin.learn.recipes import IMAGENET, RANDOM
 from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import Predictor
 from muslin.models.seen_images import ImageDigests, ImageRole, digest_dataset
@@ -82,11 +84,14 @@ class SelectedPart:
         """The indices of the training images; None where they are not known, or are those evaluated on."""
         return None if self.part in ("train", "all") else self.sets.get("train")
 
-    def messages(self, model: str) -> list[Message]:
-        """Messages about images that the model, called `model`, has seen, and about copies."""
+    def messages(self, predictor: Predictor) -> list[Message]:
+        """Messages about images that the model has seen, and about copies."""
+        model = predictor.name
         seen = Message("seen_images_unknown", model=model) if self.seen is None else self.seen.message(model)
+        weights = _weights_file(predictor)
+        start = Message("seen_images_before", model=model, weights=weights) if weights and self.seen else None
         copies = copy_messages(self.source, self.sets or {self.part: self.chosen}, drawn=self.drawn)
-        return [seen, *copies] if seen else copies
+        return [*filter(None, (seen, start)), *copies]
 
     def leaked(self, log: Log = no_log) -> NDArray[np.bool_] | None:
         """Which of `images` are copies or near-copies of training images; None where these are not known.
@@ -140,6 +145,13 @@ def select_part(
     if not len(sets[split]):
         raise DataError("no_parts", dataset=dataset.name, part=split)
     return _with_roles(_take(part, sets[split]), roles[sets[split]], unseen)
+
+
+def _weights_file(predictor: Predictor) -> str | None:
+    """The name of the file from whose weights the training started; None for those of ImageNet and random ones."""
+    recipe = predictor.bundle.provenance.get("recipe")
+    weights = recipe.get("weights") if isinstance(recipe, dict) else None
+    return PurePath(weights).name if isinstance(weights, str) and weights not in (IMAGENET, RANDOM) else None
 
 
 def image_roles(predictor: Predictor, images: Dataset) -> Roles | None:
