@@ -415,28 +415,16 @@ def test_inspect_describes_a_model(capfd: Any, here: Path) -> None:
     assert inside["provenance"]["seed"] == 7
 
 
-@pytest.mark.parametrize(
-    ("network", "provenance"),
-    [
-        ({}, {}),
-        ({"layers": {}, "parameters": "many"}, {"recipe": ["a"], "data": "mine", "test": 0.9, "versions": 3}),
-        ({"layers": [1, None, {"name": 5, "output": 3}]}, {"test": {"label": {"accuracy": "high"}}, "train_s": "long"}),
-        (
-            {"layers": [{"name": "\x1b[2J", "output": ["\x1b"], "parameters": 7}]},
-            {"train_s": 3, "\x1b[1m": 1, "recipe": "\x1b[31mred"},
-        ),
-    ],
-)
-def test_inspect_escapes_control_characters_of_a_model(
-    network: dict[str, Any], provenance: dict[str, Any], capfd: Any, here: Path
-) -> None:
-    seal(replace(small_bundle(), network=network, provenance=provenance), here / "theirs.muslin")
+def test_inspect_escapes_control_characters_of_a_model(capfd: Any, here: Path) -> None:
+    layer = {"name": "\x1b[2J", "kind": "dense", "output": [3], "parameters": 7, "what": "\x1b]0;x\x07"}
+    bundle = replace(small_bundle(), network={"layers": [layer]}, provenance={"train_s": 3.0, "\x1b[1m": 1})
+    seal(bundle, here / "theirs.muslin")
     result = invoke(capfd, "inspect", "theirs.muslin")
     assert (result.code, result.err) == (0, "")
     assert "target label: one of 3 classes" in result.out
     assert "\x1b" not in result.out
-    sealed = json.loads(json.dumps(network).replace("\\u001b", "\\ufffd"))  # sealing replaces control characters
-    assert invoke(capfd, "inspect", "theirs.muslin", "--json").json["network"] == sealed
+    [layer] = invoke(capfd, "inspect", "theirs.muslin", "--json").json["network"]["layers"]
+    assert layer["name"] == "\ufffd[2J", "sealing replaces control characters"
 
 
 def test_get_verifies_fashion_mnist_and_names_its_origin(capfd: Any) -> None:

@@ -1,5 +1,6 @@
 """Small files that ask for much are read or refused within 1 GB, and a file's size bounds what is read of it."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -154,7 +155,7 @@ def test_copied_parquet_keeps_types_of_texts_that_recur(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "out.parquet").drop(["tag"]).equals(table)
 
 
-@pytest.mark.slow
+@pytest.mark.skipif("MUSLIN_FULL_SIZE" not in os.environ, reason="takes minutes; scripts/fuzz --full-size runs it")
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_file_is_read_or_refused(kind: str, worker: Worker, tmp_path: Path) -> None:
     """Within the limits of processor time and memory of a worker."""

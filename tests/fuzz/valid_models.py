@@ -134,6 +134,7 @@ def _calibration(target: Target, n: int = 40) -> CalibrationData:
         predicted=random.integers(0, len(target.classes), n).astype(np.int32),
         correct=random.random(n) < 0.9,
         probability_of_true=random.uniform(0.1, 1, n).astype(np.float32),
+        group=random.integers(0, n, n).astype(np.int32),
     )
 
 
