@@ -16,13 +16,16 @@ import muslin
 from muslin.data import read
 from muslin.data.convert import convert
 from muslin.data.dataset import Dataset, Split
+from muslin.data.photos import resize_photos
 from muslin.errors import DataError
 from muslin.learn.recipes import recipe_from_dict
+from muslin.models.predictor import Predictor
 from muslin.models.seen_images import ImageDigests, digest_dataset
 from muslin.workflows.compare import CompareOptions, compare
 from muslin.workflows.evaluate import EvaluateOptions, evaluate
 from muslin.workflows.run_folder import Run, split_for_recipe
 from muslin.workflows.selected_part import to_model_input
+from small_models import small_bundle
 
 FEW = {"epochs": 1, "batch_size": 20}
 
@@ -176,3 +179,10 @@ def test_linear_probe_from_cached_features_recognises_its_photos(tmp_path: Path,
     sizes = runs[0].record["data"]["split_sizes"]
     assert first.counts() == {"train": sizes["train"] + sizes["validation"], "validation": 0}
     assert evaluate(runs[1].model, photos).evaluations["label"].n == sizes["test"]
+
+
+def test_photos_resized_for_another_model_are_resized_again(tmp_path: Path) -> None:
+    photos, predictor = read(write_folders(tmp_path / "photos", {"": 2})), Predictor(small_bundle())
+    for size, transform in (((12, 12, 3), "fit"), (predictor.bundle.preprocessing.shape, "fashion-mnist")):
+        resized = to_model_input(predictor, resize_photos(photos, size, transform))
+        assert np.array_equal(digest_dataset(resized), digest_dataset(to_model_input(predictor, photos)))

@@ -218,9 +218,10 @@ def _take(part: SelectedPart, indices: Indices) -> SelectedPart:
 def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) -> Dataset:
     """`dataset` with its photos as the model takes them; pixel images are unchanged."""
     preprocessing = predictor.bundle.preprocessing
-    if isinstance(dataset.images, ResizedPhotos):
+    images, wanted = dataset.images, (preprocessing.shape, preprocessing.transform)
+    if isinstance(images, ResizedPhotos) and (images.size, images.transform) == wanted:
         return dataset
-    if is_backbone(predictor.bundle.network.get("name")) and isinstance(dataset.images, PhotoImages):
+    if is_backbone(predictor.bundle.network.get("name")) and isinstance(images, PhotoImages):
         resized = resize_photos(dataset, preprocessing.shape, preprocessing.transform)
         assert isinstance(resized.images, ResizedPhotos)
         cached = replace(resized, images=resized.images.cached())  # read again to predict and to compare
