@@ -2,9 +2,9 @@
 
     python benchmarks/cost_against_size.py [KIND …] [--json FILE]
 
-For each kind (pages, scans, rows, columns, entries, strings, …) files of three sizes, each twice as large as the one
-before, are opened by a process of its own: an image is decoded, or a data set read. The table gives the
-processor time and the largest memory of the process, of which the imports take 0.5 s and 50 MB.
+For each kind (pages, scans, rows, columns, entries, strings, classes, layers, …) files of three sizes, each twice as
+large as the one before, are opened by a process of its own: an image is decoded, a data set read, or a model opened.
+The table gives the processor time and the largest memory of the process, of which the imports take 1 s and 85 MB.
 docs/explanation/limits.md holds the result.
 """
 
@@ -40,6 +40,30 @@ def scans(count: int) -> bytes:
     return content[:start] + content[start:-2] * max(count - content.count(b"\xff\xda") + 1, 1) + b"\xff\xd9"
 
 
+def classes(count: int) -> bytes:
+    """A model of so many classes."""
+    from muslin.data.dataset import Target
+    from muslin.models.bundle import to_bytes
+    from small_models import small_bundle
+
+    return to_bytes(small_bundle(Target("label", tuple(f"class {i}" for i in range(count)))))
+
+
+def layers(count: int) -> bytes:
+    """A model of three classes, whose probabilities pass through so many layers."""
+    from onnx import helper
+
+    from muslin.models.bundle import to_bytes
+    from small_models import LABEL, brightness_model, small_bundle, with_model
+
+    model = brightness_model()
+    model.graph.node[-1].output[0] = "step 0"
+    steps = [helper.make_node("Identity", [f"step {i}"], [f"step {i + 1}"]) for i in range(count)]
+    steps[-1].output[0] = LABEL.name
+    model.graph.node.extend(steps)
+    return to_bytes(with_model(small_bundle(), model))
+
+
 def of_hostile(kind: str) -> Callable[[int, Path], Path]:
     from hostile_files import write_hostile
 
@@ -71,6 +95,8 @@ KINDS: dict[str, tuple[str, int, Callable[[int, Path], Path]]] = {
     "cells of Parquet, all one text of 1 MB": ("read", 10_000, of_hostile("parquet-dictionary")),
     "files in a zip": ("read", 25_000, of_hostile("zip-entries")),
     "files in a gzipped tar": ("read", 25_000, of_hostile("tar-entries")),
+    "classes of a model": ("open", 1_000, of_content("model.muslin", classes)),
+    "layers of a model": ("open", 1_000, of_content("model.muslin", layers)),
 }
 """Per kind what is done, the smallest of the sizes, and what writes a file of a size into a folder."""
 
@@ -81,9 +107,13 @@ def open_file(action: str, path: Path) -> None:
     from muslin.data import read
     from muslin.errors import MuslinError
     from muslin.images import decode
+    from muslin.models.predictor import Predictor
 
     try:
-        decode(path) if action == "decode" else read(path, all_targets=True)
+        if action == "open":
+            Predictor.open(path)
+        else:
+            decode(path) if action == "decode" else read(path, all_targets=True)
     except MuslinError as error:
         if error.code not in ("image_format", "label_column_not_found", "unlabelled"):
             print(error.code)
