@@ -15,6 +15,7 @@ from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
 from muslin.data.formats.read_options import ReadOptions, by_name
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
 from muslin.data.part_names import SPLIT_NAMES, is_part_name, parts_of_cells
+from muslin.data.photo_lookup import MAX_NAME
 from muslin.data.photos import Photo, PhotoImages
 from muslin.data.tables import Cell, open_table, read_table
 from muslin.data.tables.columns import Column, Table
@@ -293,6 +294,7 @@ def _ids(opened: Sequence[_OpenTable], cells: Sequence[Cell]) -> NDArray[np.obje
     numbers = [number for each in opened for number in each.table.row_numbers.tolist()]
     names = ["|".join(cell) if isinstance(cell, tuple) else cell for cell in cells]
     names = [name or str(number) for name, number in zip(names, numbers, strict=True)]
+    names = [name if len(name) <= MAX_NAME else f"{name[:80]}…" for name in names]  # which names no photo
     if len(set(parts)) > 1:
         names = [f"{part}/{name}" for part, name in zip(parts, names, strict=True)]
     return unique_ids(names)
