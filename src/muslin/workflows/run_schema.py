@@ -25,6 +25,7 @@ READ_OPTIONS = {
     "min_per_class": AnyOf((COUNT, _TEXTS)),
     "rare_classes": _TEXTS,
     "all_targets": bool,
+    "model_targets": _TEXTS,
     "allow_outside": bool,
 }
 """The options of `muslin.read` that a run records."""
