@@ -77,8 +77,6 @@ def audit(
     context = _examine(dataset, steps, seed, check_labels=not checks or "suspect_label" in checks)
     findings, skipped = _find(context, checks, steps)
     result = Audit(ordered(findings), audit_overview(context), skipped, steps.seconds)
-    for check in result.overview["label_checks_per_target"].values():
-        log(check["expected"])
     if files:
         with steps.timed("write", "writing the page"):
             _write_audit(files, dataset, result)
