@@ -13,7 +13,7 @@ from fork_server import Ended, ForkServer, Job
 from inputs import SGD, Inputs
 from victims import NAMES, commands, victim
 
-from command_line import error_object, run
+from command_line import run
 
 SHORT = ("tag xlsx", "evaluate", "explain", "parquet")
 
@@ -42,18 +42,13 @@ def test_gigabyte_is_enough(name, server_without_torch, inputs, tiny, tmp_path):
     victim(name, inputs, tiny).outcome(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("limit", "codes"), [pytest.param("RLIMIT_DATA", {0}, marks=pytest.mark.long), ("RLIMIT_AS", {0, 1})]
-)
-def test_training_in_a_gigabyte_is_done_or_refused(limit, codes, inputs, tmp_path):
-    """torch's libraries alone take most of a gigabyte of addresses, and little memory."""
+def test_training_needs_less_than_a_gigabyte(inputs, tmp_path):
+    """Of memory: the libraries of torch alone take most of a gigabyte of addresses."""
     done = run(
         "train", inputs.garments, *SGD, "--epochs", 1, "--out", tmp_path / "run", "--json", cwd=tmp_path,
-        preexec_fn=lambda: resource.setrlimit(getattr(resource, limit), (GB, GB)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (GB, GB)),
     )  # fmt: skip
-    assert done.code in codes, done
-    if done.code:
-        assert error_object(done)["code"] == "out_of_memory"
+    assert done.code == 0, done
 
 
 # ── Hostile files ────────────────────────────────────────────────────────────────────────────────────────
