@@ -46,9 +46,14 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def interval_text(interval: tuple[float, float], digits: int = 1) -> str:
-    """(0.9066, 0.9177) as `90.7 to 91.8 %`."""
-    low, high = interval
-    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
+    """(0.9066, 0.9177) as `90.7 to 91.8 %`; ends that are not quite 0 or 1 as in `percent`."""
+    low, high = (percent(end, digits) for end in interval)
+    return f"{low.removesuffix(' %')} to {high}"
+
+
+def short_interval(interval: tuple[float, float], digits: int = 1) -> str:
+    """(0.9066, 0.9177) as `90.7–91.8`, in per cent."""
+    return "–".join(percent(end, digits).removesuffix(" %") for end in interval)
 
 
 def plural(n: int, noun: str, plural: str | None = None) -> str:

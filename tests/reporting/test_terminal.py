@@ -136,6 +136,7 @@ def test_numbers_are_formatted_for_people() -> None:
     assert percent(0.00001) == "<0.1 %"
     assert percent(0.0) == "0.0 %"
     assert interval_text((0.9066, 0.9177)) == "90.7 to 91.8 %"
+    assert interval_text((0.99963, 1.0)) == ">99.9 to 100.0 %"
     assert plural(1, "image") == "1 image"
     assert plural(2, "class", "classes") == "2 classes"
     assert [short_count(n) for n in (9_999, 389_376, 4_207_000, 3_100_000_000)] == ["9,999", "389 k", "4.2 M", "3.1 G"]

@@ -156,7 +156,7 @@ def audit_command(
     print_audit(audit)
     echo(f"\nOpen {folder / 'audit.html'} to decide. The suggestions are in {folder / 'exclude.csv'}.")
     if audit.overview["label_checks_per_target"]:
-        echo(f"For wrong labels, what to correct them to is in {folder / 'corrections.csv'}, for `train --corrections`.")
+        echo(f"Suggested labels are in {folder / 'corrections.csv'}, for `muslin train --corrections`.")
     source = {"data": data, "test": options["test"], "read_options": read_options}
     echo(f"Then run: {command_to_repeat(source, None, 0, folder / 'exclude.csv')}")
 

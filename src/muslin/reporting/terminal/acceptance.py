@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from muslin.evaluation.precision_choice import Acceptance, AcceptanceRow
 from muslin.reporting.terminal.console import console_for, print_table
-from muslin.text import escape_controls, percent
+from muslin.text import escape_controls, percent, short_interval
 
 if TYPE_CHECKING:
     from muslin.reporting.terminal.escaping_console import EscapingConsole
 
-NOTE_ON_HIGHEST = "the highest that can be guaranteed"
+NOTE_ON_HIGHEST = "highest possible"
 
 
 def print_acceptance(acceptance: Acceptance) -> None:
@@ -29,6 +29,5 @@ def print_acceptance_rows(rows: Sequence[AcceptanceRow], out: "EscapingConsole")
 
 
 def _cells(row: AcceptanceRow) -> tuple[str, ...]:
-    low, high = (100 * end for end in row.interval)
-    share = f"{percent(row.share)} ({low:.1f}–{high:.1f})" if row.accepted else "–"
+    share = f"{percent(row.share)} ({short_interval(row.interval)})" if row.accepted else "–"
     return f"{100 * row.precision:g} %", f"{row.accepted:,}", share, NOTE_ON_HIGHEST if row.is_highest else ""

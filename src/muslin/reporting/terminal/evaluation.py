@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from muslin.evaluation import AnyEvaluation, Evaluation, Interval, LabelAverages, LabelMetrics, MultilabelEvaluation
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import interval_text, percent, plural
+from muslin.text import interval_text, percent, plural, short_interval
 
 if TYPE_CHECKING:
     from muslin.reporting.terminal.escaping_console import EscapingConsole
@@ -100,5 +100,4 @@ def _label_percentages(row: LabelAverages | LabelMetrics) -> tuple[str, ...]:
 
 def _percentage(value: float | None, interval: Interval) -> str:
     """` 66.5 (63.5–69.4)`, in per cent."""
-    low, high = (f"{100 * end:.1f}" for end in interval)
-    return "    –" if value is None else f"{100 * value:5.1f} ({low}–{high})"
+    return "    –" if value is None else f"{100 * value:5.1f} ({short_interval(interval)})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from muslin.evaluation.intervals import wilson_interval
 from muslin.printing import escaped_output, log
 from muslin.reporting.terminal.console import console_for
-from muslin.text import duration
+from muslin.text import duration, short_interval
 
 if TYPE_CHECKING:
     from muslin.learn.training_loop import Progress
@@ -86,8 +86,7 @@ def _epoch_line(progress: "Progress") -> str:
 def _accuracy_on(row: Mapping[str, Any]) -> str:
     """`92.9% of 10,000 (92.4–93.4)`: the validation accuracy, the number of images and the 95 % interval."""
     accuracy, n = row["validation_accuracy"], row["validation_images"]
-    low, high = (100 * end for end in wilson_interval(round(accuracy * n), n))
-    return f"{accuracy:.1%} of {n:,} ({low:.1f}–{high:.1f})"
+    return f"{accuracy:.1%} of {n:,} ({short_interval(wilson_interval(round(accuracy * n), n))})"
 
 
 def _speed(progress: "Progress") -> str:

@@ -7,7 +7,7 @@ from muslin.evaluation.reliability import LeakMetrics, Reliability, SelectiveMet
 from muslin.evaluation.selective import SET_COVERAGE
 from muslin.reporting.terminal.acceptance import print_acceptance_rows
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import escape_controls, interval_text, percent, plural
+from muslin.text import escape_controls, interval_text, percent, plural, short_interval
 
 if TYPE_CHECKING:
     from muslin.reporting.terminal.escaping_console import EscapingConsole
@@ -126,5 +126,4 @@ def _slice_row(row: SliceMetrics) -> tuple[str, ...]:
 
 
 def _with_interval(accuracy: float | None, interval: Interval) -> str:
-    low, high = interval
-    return "–" if accuracy is None else f"{percent(accuracy)} ({100 * low:.1f}–{100 * high:.1f})"
+    return "–" if accuracy is None else f"{percent(accuracy)} ({short_interval(interval)})"
