@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from command_line import FinishedRun, run
 from idx_files import write_part
 from muslin.data import read
 from muslin.data.dataset import pixel_array
 from muslin.data.synthetic import SyntheticDataset, make_garments
+
+# No test depends on the time that it takes, also not on a machine that others use
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
