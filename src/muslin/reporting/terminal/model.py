@@ -81,10 +81,10 @@ def print_model(bundle: Bundle) -> None:
         _seen_images_line(bundle),
         "",
     )
-    rows = [_layer_cells(layer) for layer in _nested(bundle.network, "layers", kind=list) or ()]
+    rows = [_layer_cells(layer) for layer in bundle.network.get("layers", ())]
     print_table(out, "fffrr", ("layer", "kind", "what it does", "output", "parameters"), rows)
     for key, unit in (("parameters", "parameters"), ("multiply_adds", "multiply-adds an image")):
-        if isinstance(count := bundle.network.get(key), int):
+        if (count := bundle.network.get(key)) is not None:
             print_lines(out, f"{count:,} {unit}")
     print_lines(out, "", *_provenance_lines(bundle))
 
@@ -96,35 +96,35 @@ def _seen_images_line(bundle: Bundle) -> str:
     return f"recognises its {counts['train']} training and {counts['validation']} validation images"
 
 
-def _layer_cells(layer: Any) -> tuple[str, ...]:
-    parameters = _nested(layer, "parameters", kind=int)
+def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
+    parameters = layer.get("parameters")
     return (
-        str(_nested(layer, "name") or ""),
-        kind_words(str(_nested(layer, "kind") or "")).name,
-        layer_detail(layer) if isinstance(layer, Mapping) else "",
-        "×".join(map(str, _nested(layer, "output", kind=list) or ())),
+        layer.get("name", ""),
+        kind_words(layer.get("kind", "")).name,
+        layer_detail(layer),
+        "×".join(map(str, layer.get("output", ()))),
         f"{parameters:,}" if parameters else "",
     )
 
 
 def _provenance_lines(bundle: Bundle) -> list[str]:
     made = bundle.provenance
-    versions, train_s = (_nested(made, "versions", kind=Mapping) or {}, _nested(made, "train_s", kind=int | float))
+    recipe, data, train_s = made.get("recipe"), made.get("data", {}), made.get("train_s")
     rows = {
-        "recipe": _nested(made, "recipe", "name") or made.get("recipe"),
+        "recipe": recipe.get("name", recipe) if isinstance(recipe, Mapping) else recipe,
         "seed": made.get("seed"),
-        "data": _nested(made, "data", "name"),
-        "fingerprint": _nested(made, "data", "fingerprint"),
-        "split": _nested(made, "data", "split"),
+        "data": data.get("name"),
+        "fingerprint": data.get("fingerprint"),
+        "split": data.get("split"),
         "started": made.get("started"),
         "training": None if train_s is None else duration(train_s),
-        "machine": _nested(made, "machine", "processor"),
-        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+        "machine": made.get("machine", {}).get("processor"),
+        "versions": ", ".join(f"{name} {number}" for name, number in made.get("versions", {}).items()),
         "command": made.get("command"),
     }
     for target in bundle.targets:
-        with suppress(KeyError, TypeError, ValueError):  # somebody else's provenance
-            rows[f"test ({target.name})"] = _test_metric(_nested(made, "test", target.name))
+        with suppress(KeyError):  # the schema of a model's JSON requires none of its keys
+            rows[f"test ({target.name})"] = _test_metric(made["test"][target.name])
     return [f"{name:<12} {value}" for name, value in rows.items() if value not in (None, "")]
 
 
@@ -142,13 +142,6 @@ def _calibration_summary(bundle: Bundle, name: str) -> dict[str, Any]:
         "coverage": {precision: policy.expected_coverage for precision, policy in by_target.items()},
         "coverage_interval": {p: list(policy.coverage_interval) for p, policy in by_target.items()},
     }
-
-
-def _nested(value: Any, *keys: str, kind: Any = object) -> Any:
-    """The value under `keys`, one inside the other; None where it is missing or of another type than `kind`."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, kind) else None
 
 
 def _test_metric(test: Mapping[str, Any]) -> str:
