@@ -7,7 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from muslin.models.bundle import seal
+from small_models import small_bundle
+
 WAIT_S = 30
+
+
+def write_shop(folder: Path) -> None:
+    """A small model and a photo of noise, which takes a megabyte to send, in `folder`."""
+    seal(small_bundle(), folder / "first.muslin")
+    noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "noise.png")
 
 
 @contextmanager

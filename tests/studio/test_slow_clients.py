@@ -11,22 +11,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from muslin.models.bundle import seal
 from muslin.studio.request_guard import MAX_REQUESTS
-from small_models import small_bundle
-from studio_server import WAIT_S, running_studio, studio_process
+from studio_server import WAIT_S, running_studio, studio_process, write_shop
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
-    seal(small_bundle(), folder / "first.muslin")
-    noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
-    Image.fromarray(noise).save(folder / "noise.png")
+    write_shop(folder)
     return folder
 
 

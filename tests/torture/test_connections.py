@@ -5,15 +5,11 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from slow_clients import PATIENCE_S, slow_clients
 
-from muslin.models.bundle import seal
 from muslin.studio.connections import MAX_CONNECTIONS
-from small_models import small_bundle
-from studio_server import studio_process
+from studio_server import studio_process, write_shop
 
 N_SILENT = 64
 SLOW_PER_ROUND = 5  # 1,000 in 200 rounds
@@ -23,9 +19,7 @@ MAX_MB = 400
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
-    seal(small_bundle(), folder / "first.muslin")
-    noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
-    Image.fromarray(noise).save(folder / "noise.png")
+    write_shop(folder)
     return folder
 
 
