@@ -10,7 +10,7 @@ from muslin.data.audit.label_noise import expected_wrong, fit_label_noise
 
 
 def labelled(share, n=3000, classes=6, overconfidence=2.0, seed=0):
-    """Given labels, probabilities that are overconfident, also of two classes that are often taken for each other, and
+    """Given labels, probabilities that are overconfident, also of two classes that are often confused, and
     which labels are wrong."""
     random = np.random.default_rng(seed)
     scores = 3 * random.normal(size=(n, classes))

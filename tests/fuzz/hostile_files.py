@@ -434,7 +434,7 @@ def parquet_columns(count: int) -> Files:
 
 
 def parquet_lists(count: int) -> Files:
-    """A cell with a list of so many numbers."""
+    """A cell with a list of `count` numbers."""
     numbers = pa.array(np.zeros(count + 1, dtype=np.int64))
     lists = pa.ListArray.from_arrays(pa.array([0, count, count + 1], pa.int32()), numbers)
     return parquet({"image": ["1.jpg", "2.jpg"], "label": lists})
@@ -460,7 +460,7 @@ def parquet_shape(side: int) -> Files:
 
 
 def parquet_note(count: int) -> Files:
-    """A note of `muslin convert` with so many classes."""
+    """A note of `muslin convert` with `count` classes."""
     target = {"name": "label", "kind": "multilabel", "classes": [str(i) for i in range(count)]}
     note = {"version": 1, "name": "a", "transform": "fit", "image": "image", "targets": [target]}
     columns = {"image": _photo_cells(10_000), "label": pa.array([["1"]] * 10_000)}

@@ -148,7 +148,7 @@ def _temporary(path: Path, create: Callable[[Path], object]) -> Iterator[Path]:
         handle = _open_locked(temporary, wait=True)
         if temporary.exists():
             break
-        _close(handle)  # taken for a leftover before it was locked
+        _close(handle)  # another process removed it as a leftover before it was locked
     try:
         yield temporary
     except BaseException:
@@ -163,7 +163,7 @@ def _create_file(path: Path) -> None:
 
 
 def is_partial_file(entry: Path) -> bool:
-    """Whether this is what `atomic_file` or `atomic_folder` had begun in a process that no longer runs."""
+    """Whether `atomic_file` or `atomic_folder` began this in a process that no longer runs."""
     with _leftover(entry) as is_leftover:
         return is_leftover
 

@@ -26,7 +26,7 @@ SUSPECT = 0.005
 changed to a similar class, and 0.8 % of the labels of the unchanged data (benchmarks/label_errors.py)."""
 
 ESTIMATED = (20, 50, 100, 200, 500)
-"""Of so many labels at the head of the list the number of wrong ones is estimated."""
+"""Lengths of the head of the list for which the number of wrong labels is estimated."""
 
 MIN_YOUDEN = 1 / 4
 """See `has_skill`."""

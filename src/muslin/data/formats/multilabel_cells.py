@@ -168,7 +168,7 @@ def encode_lists(
         unknown: per row the labels of which it is not known whether they hold.
 
     Raises:
-        DataError: there are too many labels for so many rows.
+        DataError: rows times labels exceed MAX_LABEL_VALUES.
         KeyError: a label is not one of the classes.
     """
     if len(lists) * len(classes) > MAX_LABEL_VALUES:

@@ -128,7 +128,7 @@ class TableFile(ABC):
         self._repairs = repairs.messages()
 
     def _max_rows(self, columns: int) -> int:
-        """How many rows of so many columns the file may have."""
+        """The number of rows that the file may have, at its number of columns."""
         return max_cells(self.path.stat().st_size if self.path.is_file() else 0) // max(columns, 1)
 
     def check_copy(self) -> None:  # noqa: B027 — most kinds copy only what they read
