@@ -97,6 +97,9 @@ def test_an_option_given_twice_is_refused(command: str, option: str, capfd: pyte
         ("look shop.csv --images photos --target kind --target kind", "option_repeated"),
         ("evaluate model.muslin shop.csv --images photos --target kind --target colour", "target_unknown"),
         ("compare model.muslin model.muslin shop.csv --images photos --target kind --target colour", "target_unknown"),
+        ("evaluate model.muslin photos --slice-by season", "format_option_unused"),
+        ("explain model.muslin photos/Bag/0.png --seed 0", "explain_options_unused"),
+        ("explain model.muslin photos/Bag/0.png --versus Shirt", "explain_options_unused"),
     ],
 )
 def test_a_value_that_would_be_lost_is_refused(
@@ -106,6 +109,11 @@ def test_a_value_that_would_be_lost_is_refused(
     if "--json" not in arguments:
         arguments.append("--json")
     assert error_object(invoke(capfd, *arguments))["code"] == code
+
+
+def test_an_unused_option_of_another_name_is_not_blamed(shop: Path) -> None:
+    with refuses("format_option_unused", options=["slice_by"]):
+        evaluate("model.muslin", "photos", EvaluateOptions(slice_by="season"))
 
 
 GIVEN: dict[str, Any] = {

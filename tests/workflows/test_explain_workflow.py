@@ -13,7 +13,8 @@ from muslin.data.synthetic import make_garments
 from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.messages import Message
 from muslin.models.bundle import seal
-from muslin.workflows.explain import explain
+from muslin.workflows.explain import ExplainOptions, explain
+from refusals import refuses
 from small_models import convolving_bundle, small_bundle
 
 
@@ -126,6 +127,9 @@ def test_model_without_feature_maps_has_no_attribution(shirt: Path, tmp_path: Pa
     assert isinstance(one.error, Message)
     assert one.error.code == "attribution_unavailable"
     assert one.score_arithmetic
+    for options in (ExplainOptions(seed=0), ExplainOptions(versus="Bag", label="Shirt")):
+        with refuses("explain_options_unused"):
+            explain(tmp_path / "mean.muslin", shirt, options)
 
 
 def test_names_stay_text_in_the_page(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

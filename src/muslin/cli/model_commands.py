@@ -195,7 +195,7 @@ def inspect_command(model: str, as_json: bool) -> None:
         option("--class NAME", "Class to explain. Default: the predicted class.", dest="label"),
         option("--versus NAME", "Class to compare it with. Default: the runner-up."),
         option("--layer NAME", "Layer whose activations are attributed."),
-        shared.seed_option("Seed of the sanity checks. Default: 0."),
+        shared.seed_option("Seed of the sanity checks. Default: 0.", None),
     ),
     shared.json_option,
 )

@@ -208,7 +208,12 @@ def _read_column(data: str | Path | Dataset, read_options: Mapping[str, Any], na
     if isinstance(data, str) and data in DATASETS:
         raise DataError("no_column", path=data)
     options = {key: value for key, value in read_options.items() if key not in TARGET_OPTIONS}
-    dataset = data if isinstance(data, Dataset) else read(data, **{**options, "target": (name,)})
+    try:
+        dataset = data if isinstance(data, Dataset) else read(data, **{**options, "target": (name,)})
+    except DataError as error:
+        if error.code != "format_option_unused":
+            raise
+        raise DataError(error.code, **{**error.params, "options": ["slice_by"]}) from None
     target = dataset.target(name)
     if target.kind == "multilabel":
         raise DataError("column_multilabel", path=dataset.name, column=name)

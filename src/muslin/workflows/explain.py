@@ -32,14 +32,14 @@ class ExplainOptions:
         label: the class to explain; by default the predicted class of each target.
         versus: the class to compare it with; by default the most probable other one.
         layer: where attributions are shown, one of `muslin.explain.attribution.attribution_layers`.
-        seed: of the shuffled weights and random orders of the sanity checks.
+        seed: of the shuffled weights and random orders of the sanity checks; by default 0.
     """
 
     target: str | None = None
     label: str | None = None
     versus: str | None = None
     layer: str | None = None
-    seed: int = 0
+    seed: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,14 +140,14 @@ def explain(
     Raises:
         BundleError: the model cannot be opened.
         ImageError: the image cannot be read.
-        ExplanationError: no such target, class or layer.
+        ExplanationError: no such target, class or layer, or an option has no effect because there is no attribution.
     """
     options = options or ExplainOptions()
     inspected = InspectedModel.open(model)
     path = Path(image)
     inspection = Inspection(inspected, path, name=str(image))
-    if options.layer is not None and not inspected.has_layers:
-        raise ExplanationError("layer_unavailable", name=options.layer, reason=inspected.error)
+    if not inspected.has_layers:
+        _refuse_unused(options, inspected.error)
     targets = inspected.bundle.targets
     chosen = [target for target in targets if options.target in (None, target.name)]
     if not chosen:
@@ -159,7 +159,15 @@ def explain(
         names = " and ".join(target.name for target in chosen)
         raise ExplanationError("explained_class_unknown", target=names, **unknown(options.label, classes))
     explained = {target.name: _explain_target(inspection, target, options, log) for target in with_label}
+    if not any(one.attributions for one in explained.values()):
+        _refuse_unused(options, next(one.error for one in explained.values()))
     return Explanation(Path(model).name, path.name, inspection, explained, _strongest_value(inspection))
+
+
+def _refuse_unused(options: ExplainOptions, reason: Message | str | None) -> None:
+    """Refuse what only attributions use, because there is none."""
+    if unused := [name for name in ("versus", "layer", "seed") if getattr(options, name) is not None]:
+        raise ExplanationError("explain_options_unused", options=[f"--{name}" for name in unused], reason=reason)
 
 
 def _explain_target(inspection: Inspection, target: Target, options: ExplainOptions, log: Log) -> ExplainedTarget:
@@ -184,7 +192,7 @@ def _explain_target(inspection: Inspection, target: Target, options: ExplainOpti
         return ExplainedTarget(target, label, versus, score_arithmetic=score, error=error.message)
     pair = [] if versus is None else [inspection.attribute(target.name, label, versus, layer=layer)]
     log(Message("log_sanity_checks", label=label))
-    checks = inspection.sanity_checks(maps[0], options.seed)
+    checks = inspection.sanity_checks(maps[0], options.seed or 0)
     return ExplainedTarget(target, label, versus, (*pair, *maps), checks, score)
 
 
