@@ -120,6 +120,13 @@ def test_only_partial_files_of_dead_processes_are_removed(tmp_path: Path) -> Non
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(names)
 
 
+def test_next_write_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    for name in (".a.txt.0123456789abcdef.part", ".b.txt.0123456789abcdef.part"):
+        (tmp_path / name).write_text("begun")
+    write_atomically(tmp_path / "a.txt", "whole")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".b.txt.0123456789abcdef.part", "a.txt"]
+
+
 def test_two_threads_do_not_write_into_the_same_file(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -46,8 +46,8 @@ def atomic_file(
 ) -> Iterator[BinaryIO]:
     """A file to write to that becomes `path`, flushed to the disk, when the block ends without an exception.
 
-    Creates the parent folder. After an exception, the file at `path` is unchanged. For a file that a user named, use
-    `muslin.storage.outputs.Output`.
+    Creates the parent folder and removes what killed processes left of earlier attempts at the same `path`. After an
+    exception, the file at `path` is unchanged. For a file that a user named, use `muslin.storage.outputs.Output`.
 
     Args:
         check: called with the complete temporary file before it becomes `path`; an exception keeps `path` unchanged.
@@ -59,6 +59,7 @@ def atomic_file(
     path = Path(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers_of(path)
         with _temporary(path, _create_file) as temporary:
             with os.fdopen(os.open(temporary, os.O_WRONLY | NO_LINKS), "wb") as file:
                 yield file
@@ -97,9 +98,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     with storage_errors(path):
         check_absent(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        for entry in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            if entry.is_dir():
-                _remove_leftover(entry)
+        _remove_leftovers_of(path)
         with _temporary(path, Path.mkdir) as temporary:
             yield temporary
             if os.name == "posix":
@@ -127,7 +126,7 @@ def remove_partial_files(folder: Path) -> None:
     """
     with storage_errors(folder):
         for entry in folder.iterdir():
-            if not entry.is_dir():  # folders are removed by `atomic_folder`
+            if not entry.is_dir():  # `atomic_folder` removes folders
                 _remove_leftover(entry)
 
 
@@ -166,6 +165,12 @@ def is_partial_file(entry: Path) -> bool:
     """Whether `atomic_file` or `atomic_folder` began this in a process that no longer runs."""
     with _leftover(entry) as is_leftover:
         return is_leftover
+
+
+def _remove_leftovers_of(path: Path) -> None:
+    for entry in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError):  # another user's, for example
+            _remove_leftover(entry)
 
 
 def _remove_leftover(entry: Path) -> None:
