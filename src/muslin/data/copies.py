@@ -14,20 +14,21 @@ MAX_CONFLICT_LABELS = 5
 Indices = NDArray[np.int64]
 
 
-def unit_numbers(count: int, edges: NDArray[np.int64], groups: NDArray[np.object_] | None) -> Indices:
-    """Per sample the number of its unit, int64 (count,): copies and samples of one group are in one unit.
+def unit_numbers(count: int, edges: NDArray[np.int64], *groupings: NDArray[np.object_] | None) -> Indices:
+    """Per sample the number of its unit, int64 (count,): copies and samples of one group or product are in one unit.
 
     Args:
         edges: int64 (edges, 2), pairs of copies.
-        groups: object (count,), as in a Dataset.
+        groupings: object (count,) each: the groups and the products of a Dataset.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     ends = [edges]
-    if groups is not None:
-        _, first, group_of = np.unique(groups.astype(str), return_index=True, return_inverse=True)
-        ends.append(np.stack([np.arange(count), first[group_of]], axis=1))
+    for groups in groupings:
+        if groups is not None:
+            _, first, group_of = np.unique(groups.astype(str), return_index=True, return_inverse=True)
+            ends.append(np.stack([np.arange(count), first[group_of]], axis=1))
     one, other = np.concatenate(ends).T
     links = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(count, count))
     return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)

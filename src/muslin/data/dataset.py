@@ -90,6 +90,10 @@ class Dataset:
             (count, classes) for `multilabel`: 1 yes, 0 no, UNKNOWN.
         parts: the parts that came with the data: object (count,) of names in PARTS; None where there are none.
         groups: object (count,): samples of one group are never in two parts; None where there are no groups.
+        products: object (count,) of str: the product that each image shows. Images of one product are never in two
+            parts; None where no products are known, which makes each image one.
+        roles: object (count,) of str: what each image shows of its product, such as `front` or `detail`; "" for
+            unknown; None where no role is known.
         ids: object (count,) of str, unique: a file's name, an SKU, or `train/17`.
         origin: where the files came from, one sentence for a person.
         fixes: everything that was repaired or skipped while reading, one sentence each, with counts.
@@ -105,16 +109,22 @@ class Dataset:
     ids: NDArray[np.object_]
     parts: NDArray[np.object_] | None = None
     groups: NDArray[np.object_] | None = None
+    products: NDArray[np.object_] | None = None
+    roles: NDArray[np.object_] | None = None
     origin: str = ""
     fixes: tuple[str, ...] = ()
     transform: str = "fit"
     unreadable: Mapping[str, Message] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        fields = {"ids": self.ids, "parts": self.parts, "groups": self.groups, **self.labels}
+        fields = {"ids": self.ids, **self._optional(), **self.labels}
         for name, values in fields.items():
             if values is not None and len(values) != len(self):
                 raise DataError("field_length", name=self.name, field=name, found=len(values), expected=len(self))
+
+    def _optional(self) -> dict[str, Any]:
+        """The arrays that can be None."""
+        return {"parts": self.parts, "groups": self.groups, "products": self.products, "roles": self.roles}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -145,13 +155,13 @@ class Dataset:
 
     def take(self, indices: NDArray[np.integer[Any]]) -> "Dataset":
         """The samples at `indices`, in that order. Classes keep their indices."""
+        optional: dict[str, Any] = {name: v if v is None else v[indices] for name, v in self._optional().items()}
         return replace(
             self,
             images=self.images.take(indices),
             labels={name: values[indices] for name, values in self.labels.items()},
             ids=self.ids[indices],
-            parts=None if self.parts is None else self.parts[indices],
-            groups=None if self.groups is None else self.groups[indices],
+            **optional,
         )
 
     def part(self, name: str) -> "Dataset":
@@ -193,6 +203,27 @@ class Dataset:
         first: dict[bytes, int] = {}
         indices = [first.setdefault(digest, index) for index, digest in enumerate(digests)]
         return np.array(indices, dtype=np.int64) if indices else np.arange(len(self))
+
+    @cached_property
+    def clusters(self) -> NDArray[Any] | None:
+        """Per image what its prediction is not independent of, (count,): its group, or its product, or both joined.
+
+        None where every image is independent.
+        """
+        if self.products is None or len(np.unique(self.products.astype(str))) == len(self):
+            return self.groups
+        if self.groups is None:
+            return self.products
+        numbers = np.arange(len(self))
+        while True:  # until the smallest number in each group and each product is the same
+            before = numbers
+            for values in (self.groups, self.products):
+                _, inverse = np.unique(values.astype(str), return_inverse=True)
+                smallest = np.full(len(self), len(self))
+                np.minimum.at(smallest, inverse, numbers)
+                numbers = smallest[inverse]
+            if (numbers == before).all():
+                return numbers
 
     @cached_property
     def fingerprint(self) -> str:
@@ -255,7 +286,7 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def reading_notes(dataset: Dataset) -> Iterator[Message]:
-    """Of any format: images without a label, classes whose names hardly differ, and groups in more than one part."""
+    """Of any format: images without a label, similar names of classes, groups and products in more than one part."""
     for target in dataset.targets:
         unknown = dataset.labels[target.name] == UNKNOWN
         if (unlabelled := unknown if target.kind == "multiclass" else unknown.all(axis=1)).any():
@@ -269,11 +300,13 @@ def reading_notes(dataset: Dataset) -> Iterator[Message]:
                 spellings.setdefault(key, []).append(name)
         if same := [" | ".join(names) for names in spellings.values() if len(names) > 1]:
             yield Message("similar_classes", target=target.name, **examples(same))
-    if dataset.groups is not None and dataset.parts is not None:
+    for code, groups in (("groups_in_two_parts", dataset.groups), ("products_in_two_parts", dataset.products)):
+        if groups is None or dataset.parts is None:
+            continue
         part_of: dict[str, str] = {}
-        pairs = zip(dataset.groups, dataset.parts, strict=True)
+        pairs = zip(groups, dataset.parts, strict=True)
         if shared := dict.fromkeys(str(group) for group, part in pairs if part_of.setdefault(group, part) != part):
-            yield Message("groups_in_two_parts", **examples(shared))
+            yield Message(code, **examples(shared))
 
 
 def class_counts(target: Target, labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
@@ -335,14 +368,18 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
     """One data set from several files that hold one part each, in that order.
 
     The classes are those of the first part; labels of the others are matched by name. Each id gets its part as a
-    prefix; groups are kept where every part has them.
+    prefix; groups, products and roles are kept where every part has them.
 
     Raises:
         DataError: the images are of different kinds or sizes, or a part has a class that the first lacks.
     """
     first = next(iter(parts.values()))
     aligned = [part if part is first else align(part, first.targets) for part in parts.values()]
-    groups = [part.groups for part in aligned if part.groups is not None]
+
+    def joined(values: list[NDArray[np.object_] | None]) -> NDArray[np.object_] | None:
+        present = [each for each in values if each is not None]
+        return np.concatenate(present) if len(present) == len(values) else None
+
     return replace(
         first,
         name=name or first.name,
@@ -350,7 +387,9 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
         labels={t.name: np.concatenate([part.labels[t.name] for part in aligned]) for t in first.targets},
         ids=np.array([f"{p}/{i}" for p, d in parts.items() for i in d.ids], dtype=object),
         parts=np.array([p for p, d in parts.items() for _ in range(len(d))], dtype=object),
-        groups=np.concatenate(groups) if len(groups) == len(aligned) else None,
+        groups=joined([part.groups for part in aligned]),
+        products=joined([part.products for part in aligned]),
+        roles=joined([part.roles for part in aligned]),
         origin="; ".join(dict.fromkeys(part.origin for part in aligned)),
         fixes=tuple(Message("in_part", part=p, fix=r) for p, d in zip(parts, aligned, strict=True) for r in d.fixes),
         unreadable={f"{p}/{i}": why for p, d in zip(parts, aligned, strict=True) for i, why in d.unreadable.items()},

@@ -22,7 +22,8 @@ Indices = NDArray[np.int64]
 def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified: bool = True) -> Split:
     """The parts that came with the data; missing ones are drawn at random from the training set.
 
-    A sample without any label is in no set; no group, and no image with its copies, is in two sets that are drawn. The
+    A sample without any label is in no set; no group, no product, and no image with its copies is in two sets that are
+    drawn. The
     draws are scikit-learn's `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2` gives the
     split of the article.
 
@@ -65,7 +66,7 @@ def _draw(
     if len(indices) < 2:
         raise TrainingError("too_few_to_split", name=dataset.name, n=len(indices))
     stratified = stratified and dataset.targets[0].kind == "multiclass"
-    if dataset.groups is not None:
+    if dataset.groups is not None or dataset.products is not None:
         rest, drawn = _draw_groups(dataset, indices, fraction, seed, stratified)
     else:
         rest, drawn = _draw_images(dataset, indices, fraction, seed, stratified)
@@ -118,24 +119,36 @@ def _without_training_sample(dataset: Dataset, rest: Indices, drawn: Indices) ->
 
 
 def _units(dataset: Dataset, indices: Indices) -> Indices:
-    """Per sample at `indices` the number of its unit: what must stay together, because of groups or copies."""
+    """Per sample at `indices` the number of its unit: what must stay together, for groups, products and copies."""
     _, position, copy_of = np.unique(dataset.first_copies[indices], return_index=True, return_inverse=True)
     edges = np.stack([np.arange(len(indices)), position[copy_of]], axis=1)
-    return unit_numbers(len(indices), edges, None if dataset.groups is None else dataset.groups[indices])
+    return unit_numbers(len(indices), edges, *_groupings(dataset, indices))
+
+
+def _groupings(dataset: Dataset, indices: Indices) -> list[NDArray[np.object_]]:
+    """The groups and the products of the samples at `indices`, where the data have them."""
+    return [values[indices] for values in (dataset.groups, dataset.products) if values is not None]
+
+
+def _group_numbers(dataset: Dataset, indices: Indices) -> Indices:
+    """Per sample at `indices` the number of its group, from 0; groups that share a product are one."""
+    groupings = _groupings(dataset, indices)
+    if len(groupings) == 1:
+        return np.asarray(np.unique(groupings[0].astype(str), return_inverse=True)[1], dtype=np.int64)
+    return unit_numbers(len(indices), np.empty((0, 2), dtype=np.int64), *groupings)
 
 
 def _draw_groups(
     dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
 ) -> tuple[Indices, Indices]:
-    """A draw of whole groups: a fold of a StratifiedGroupKFold where possible, else a GroupShuffleSplit.
+    """A draw of whole groups and products: a fold of a StratifiedGroupKFold where possible, else a GroupShuffleSplit.
 
     Groups that share copies are drawn as one. Where they are together larger than the part to be drawn, because one
     image is in very many groups, they stay in training; where none would be left, each group counts alone.
     """
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
-    assert dataset.groups is not None
-    groups = np.unique(dataset.groups[indices].astype(str), return_inverse=True)[1]
+    groups = _group_numbers(dataset, indices)
     if not groups.any():
         raise TrainingError("one_group", name=dataset.name)
     everywhere = np.arange(len(indices))
@@ -163,8 +176,9 @@ def _draw_groups(
 def fold_numbers(dataset: Dataset, indices: Indices, n_folds: int, seed: int) -> tuple[Indices, list[Message]]:
     """The fold of each sample at `indices` for cross-fitting, 0 to `n_folds` - 1, and what a person must know of them.
 
-    No group, and no image with its copies, is in two folds. Classes of the first target have the same proportions in
-    each fold, as far as the groups allow. With fewer groups than folds there are as many folds as groups.
+    No group, no product, and no image with its copies is in two folds. Classes of the first target have the same
+    proportions in each fold, as far as the groups allow. With fewer groups than folds there are as many folds as
+    groups.
 
     Raises:
         TrainingError: all samples are in one group.

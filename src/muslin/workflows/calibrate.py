@@ -69,7 +69,8 @@ def calibrate(
     assert calibration_set is not None
     calibration_data, thresholds = {}, {}
     indices = calibration_set.indices
-    groups = None if dataset.groups is None else dataset.groups[indices]
+    clusters = dataset.clusters
+    groups = None if clusters is None else clusters[indices]
     for target in dataset.targets:
         arrays = dataset.labels[target.name][indices], calibration_set.probabilities[target.name], groups
         if (fitted := fit_calibration_data(target, *arrays, seed=seed)) is not None:

@@ -124,7 +124,7 @@ def compare(
     predictions = _predict_both(predictors, pairs, images)
     comparisons = {
         target.name: compare_predictions(
-            aligned.labels[target.name], *predictions[target.name], target.classes, aligned.groups
+            aligned.labels[target.name], *predictions[target.name], target.classes, aligned.clusters
         )
         for target, _ in pairs
     }

@@ -160,7 +160,7 @@ def evaluate_output(
             evaluation = evaluate_multilabel(*arrays, thresholds, ids=ids)
         else:
             evaluation = evaluate_multiclass(*arrays, ids=ids, threshold=(*thresholds, DEFAULT_THRESHOLD)[0])
-        raw, groups = output.raw_probabilities[target.name], dataset.groups
+        raw, groups = output.raw_probabilities[target.name], dataset.clusters
         reliability = measure_reliability(
             target,
             Predictions(labels, raw, probabilities, output.is_ood, groups, slice_values, leaked),

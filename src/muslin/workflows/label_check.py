@@ -75,7 +75,7 @@ def _folds(context: "AuditContext", masks: Masks, seed: int) -> NDArray[np.int64
     """The fold of each image, int64 (n,); -1 without a label to check. Groups and copies stay together."""
     dataset = context.dataset
     first = next(target for target in dataset.targets if target.name in masks)
-    units = unit_numbers(len(dataset), context.duplicates.edges, dataset.groups)
+    units = unit_numbers(len(dataset), context.duplicates.edges, dataset.groups, dataset.products)
     strata = labels.fold_strata(first, dataset.labels[first.name])
     checked = np.any([mask.any(axis=1) if mask.ndim == 2 else mask for mask in masks.values()], axis=0)
     return np.where(checked, labels.assign_folds(strata, units, seed=seed), -1)

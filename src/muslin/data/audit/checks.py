@@ -65,7 +65,7 @@ def _skip_labels(context: AuditContext) -> str | None:
 
 
 def _skip_groups(context: AuditContext) -> str | None:
-    if context.dataset.groups is None:
+    if context.dataset.clusters is None:
         return Message("audit_no_groups")
     return Message("audit_no_parts") if context.dataset.parts is None else None
 

@@ -58,12 +58,18 @@ def find_imbalance(dataset: Dataset) -> Iterator[Finding]:
 
 
 def find_split_groups(dataset: Dataset) -> Iterator[Finding]:
-    """Groups with samples in more than one part. They belong where they are evaluated: in test, then validation."""
-    if dataset.groups is None or dataset.parts is None:
+    """Groups with samples in more than one part. They belong where they are evaluated: in test, then validation.
+
+    Products are groups too; a group that shares them with others is named by its first image.
+    """
+    groups = dataset.clusters
+    if groups is None or dataset.parts is None:
         return
     parts = dataset.parts
     rank = np.array([KEEP_ORDER.index(part) for part in parts])
-    names, group_of = np.unique(dataset.groups.astype(str), return_inverse=True)
+    named = dataset.products if dataset.groups is None else dataset.groups
+    assert named is not None
+    names, group_of = np.unique(groups.astype(str), return_inverse=True)
     by_group = np.argsort(group_of, kind="stable")
     split_groups = []
     for group in np.split(by_group, np.cumsum(np.bincount(group_of, minlength=len(names)))[:-1]):
@@ -75,7 +81,7 @@ def find_split_groups(dataset: Dataset) -> Iterator[Finding]:
         message = Message(
             "finding_group_in_two_parts",
             "resplit" if resplit else "exclude_others",
-            group=str(dataset.groups[group[0]]),
+            group=str(named[group[0]]),
             counts=[f"{part} ({count:,})" for part, count in counts.items() if count],
             part=KEEP_ORDER[rank[group].min()],
         )

@@ -55,6 +55,8 @@ def write(dataset: Dataset, folder: Path, log: Log) -> Written:
         warnings.append(Message("ids_lost"))
     if dataset.groups is not None:
         warnings.append(Message("groups_lost"))
+    if dataset.products is not None:
+        warnings.append(Message("products_lost"))
     order = _check_folders(folder, dataset, target, written)
     if order != list(written):
         warnings.append(Message("order_lost"))

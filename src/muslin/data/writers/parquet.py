@@ -1,7 +1,7 @@
 """Parquet with the photos in it: a column of Hugging Face's {bytes, path}, and columns of labels.
 
 It also stores, under the key SCHEMA_KEY of the schema, what each column is and the classes in order, so that reading
-gives the same targets, labels, parts, groups and ids.
+gives the same targets, labels, parts, groups, products, roles and ids.
 """
 
 from collections.abc import Iterable
@@ -79,7 +79,7 @@ def _label_table(dataset: Dataset) -> tuple[Any, str]:
         taken.add(name)
         return name
 
-    names = {name: free_name(name) for name in ("id", "image", "split", "group")}
+    names = {name: free_name(name) for name in ("id", "image", "split", "group", "product", "role")}
     columns = {names["id"]: pa.array(map(str, dataset.ids), pa.string())}
     described = []
     for target in dataset.targets:
@@ -105,7 +105,8 @@ def _label_table(dataset: Dataset) -> tuple[Any, str]:
         "id": names["id"],
         "image": names["image"],
     }
-    for name, values in (("split", dataset.parts), ("group", dataset.groups)):
+    optional = {"split": dataset.parts, "group": dataset.groups, "product": dataset.products, "role": dataset.roles}
+    for name, values in optional.items():
         if values is not None:
             columns[names[name]] = pa.array(map(str, values), pa.string())
             metadata[name] = names[name]

@@ -127,6 +127,8 @@ def pixel_warnings(dataset: Dataset, excluded: list[Message]) -> list[Message]:
         warnings.append(Message("photo_files_lost"))
     if dataset.groups is not None:
         warnings.append(Message("groups_lost"))
+    if dataset.products is not None:
+        warnings.append(Message("products_lost"))
     if order != sorted(order):
         warnings.append(Message("order_lost"))
     return warnings
