@@ -1,0 +1,120 @@
+"""From a prediction to the new cells of a product."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from muslin.catalogue.taxonomy import Taxonomy
+from muslin.data.dataset import Target
+from muslin.data.tables import Row
+from muslin.evaluation.selective import DECISIONS
+from muslin.models.predictor import Prediction, TargetPrediction
+
+MAX_PREDICTION_SET = 3
+"""Classes in the prediction set of a model without calibration data, which cannot exclude any."""
+
+_ACCEPT, _REVIEW, _OUT_OF_SCOPE = DECISIONS
+
+
+@dataclass(frozen=True)
+class _Tags:
+    """What is written of one target of one product; for a multilabel target one tag for each label."""
+
+    tags: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    decision: str
+    prediction_set: tuple[str, ...]
+
+
+def new_cells(prediction: Prediction, targets: Sequence[Target], taxonomy: Taxonomy) -> Row:
+    if prediction.error is not None:
+        n_empty = (5 if taxonomy.parents else 4) * len(targets)
+        return [*[None] * n_empty, " ".join(prediction.error.split())]
+    tags_of = {target.name: _tags(prediction.predictions[target.name]) for target in targets}
+    if len(targets) > 1 and taxonomy.parents:
+        tags_of = _resolve_conflicts(tags_of, prediction, taxonomy)
+    cells: list[Any] = []
+    for target in targets:
+        tags = _merge_equal_names(tags_of[target.name], prediction.predictions[target.name], taxonomy)
+        names = list(dict.fromkeys(taxonomy.name(tag) for tag in tags.tags))
+        parents = list(dict.fromkeys(map(taxonomy.path_above, tags.tags)))
+        probabilities = [round(probability, 4) for probability in tags.probabilities]
+        if target.kind == "multilabel":
+            cells += [names, parents, [f"{probability:.4f}" for probability in probabilities]]
+        else:
+            cells += [next(iter(values), None) for values in (names, parents, probabilities)]
+        if not taxonomy.parents:
+            del cells[-2]
+        cells += [tags.decision, list(dict.fromkeys(map(taxonomy.name, tags.prediction_set)))]
+    return [*cells, None]
+
+
+def _tags(prediction: TargetPrediction) -> _Tags:
+    """The predicted labels; none for an image out of scope."""
+    if prediction.decision == _OUT_OF_SCOPE:
+        return _Tags((), (), _OUT_OF_SCOPE, ())
+    tags = (prediction.label,) if prediction.labels is None else prediction.labels
+    prediction_set = prediction.prediction_set
+    if prediction.decision == _ACCEPT:
+        prediction_set = ()  # there is nothing to choose
+    elif len(prediction_set) == len(prediction.probabilities) > MAX_PREDICTION_SET:
+        prediction_set = prediction_set[:MAX_PREDICTION_SET]
+    probabilities = tuple(prediction.probabilities[tag] for tag in tags)
+    return _Tags(tags, probabilities, prediction.decision, prediction_set)
+
+
+def _resolve_conflicts(tags_of: Mapping[str, _Tags], prediction: Prediction, taxonomy: Taxonomy) -> dict[str, _Tags]:
+    """The tags, changed so that none contradicts the tree.
+
+    The most probable come first, accepted ones before all others. A later one that contradicts them becomes the most
+    probable of its classes that does not, or none, and goes to review.
+    """
+    classes = {name: tuple(target.probabilities) for name, target in prediction.predictions.items()}
+    order = sorted(tags_of, key=lambda n: (tags_of[n].decision != _ACCEPT, -max(tags_of[n].probabilities, default=0)))
+    resolved: dict[str, _Tags] = {}
+
+    def fits(tag: str, name: str) -> bool:
+        for other, tags in resolved.items():
+            if len(tags.tags) != 1:
+                continue
+            [fixed] = tags.tags
+            above = next((a for a in taxonomy.ancestors(tag) if a in classes[other]), fixed)
+            below = next((a for a in taxonomy.ancestors(fixed) if a in classes[name]), tag)
+            if above != fixed or below != tag:
+                return False
+        return True
+
+    for name in order:
+        tags = tags_of[name]
+        if len(tags.tags) == 1 and not fits(tags.tags[0], name):
+            probabilities = prediction.predictions[name].probabilities
+            fitting = [tag for tag in probabilities if fits(tag, name)]
+            best = sorted(fitting, key=lambda tag: -probabilities[tag])[:1]
+            tags = _Tags(
+                tuple(best),
+                tuple(probabilities[tag] for tag in best),
+                _REVIEW,
+                tuple(dict.fromkeys([*tags.tags, *tags.prediction_set, *best])),
+            )
+        resolved[name] = tags
+    return resolved
+
+
+def _merge_equal_names(tags: _Tags, prediction: TargetPrediction, taxonomy: Taxonomy) -> _Tags:
+    """The same, with the probabilities of classes added that have the same name in the shop.
+
+    An accepted tag stays; otherwise the name with the greatest sum becomes the tag.
+    """
+    if len(tags.tags) != 1 or not taxonomy.names:
+        return tags
+    sums: dict[str, float] = {}
+    for tag, probability in prediction.probabilities.items():
+        sums[taxonomy.name(tag)] = sums.get(taxonomy.name(tag), 0.0) + probability
+    if len(sums) == len(prediction.probabilities):
+        return tags
+    [tag] = tags.tags
+    best = max(sums, key=lambda name: sums[name])
+    if tags.decision != _ACCEPT and sums[best] > sums[taxonomy.name(tag)]:
+        same_name = [tag for tag in prediction.probabilities if taxonomy.name(tag) == best]
+        tag = max(same_name, key=lambda tag: prediction.probabilities[tag])
+    return replace(tags, tags=(tag,), probabilities=(min(1.0, sums[taxonomy.name(tag)]),))

@@ -1,0 +1,269 @@
+"""The plan of a tagging: everything that is checked before the first photo is decoded."""
+
+import hashlib
+import os
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
+from muslin.data import read
+from muslin.data.archives import archive_kind
+from muslin.data.dataset import Target
+from muslin.data.formats import detect_format
+from muslin.data.open_cache import open_cache
+from muslin.data.photos import Photo
+from muslin.data.registry import DATASETS
+from muslin.data.tables import AddedColumn, TableFile, detect_kind, open_table
+from muslin.data.tables.dataset_table import DatasetTable
+from muslin.data.tables.delimited import Delimited
+from muslin.data.tables.new_table import DELIMITERS
+from muslin.data.tables.parquet import Parquet
+from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
+from muslin.data.tables.workbook import Workbook, is_workbook
+from muslin.errors import DataError
+from muslin.evaluation.precision_choice import Acceptance, choose_precision, precision_notes
+from muslin.evaluation.selective import DEFAULT_PRECISION, AcceptancePolicy
+from muslin.messages import Log, Message
+from muslin.models.predictor import Predictor
+from muslin.storage.boundary import data_boundary
+from muslin.storage.local_path import check_local
+from muslin.storage.outputs import Output
+from muslin.workflows.inputs import check_output
+
+ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
+"""Columns, in lower case, whose cells should be unique to a product."""
+
+TABLE_OPTIONS = frozenset({"images", "image_column", "format", "allow_outside"})
+"""Options of reading that are used to tag a table row by row."""
+
+OF_CLASSES = frozenset({"min_per_class", "rare_classes"})
+"""Options of reading that change labels only, which tagging does not read."""
+
+MAX_REPEATED_IDS = 3
+"""Repeated ids that are named; the others are counted."""
+
+
+@dataclass(frozen=True)
+class TagOptions:
+    """How to tag a catalogue.
+
+    Attributes:
+        taxonomy: a table of the shop's names of the tags; see `muslin.catalogue.taxonomy.read_taxonomy`.
+        language: language of the taxonomy's names.
+        precision: target for the accepted tags, from 0.5 to below 1; by default one that the model can guarantee, see
+            `muslin.evaluation.precision_choice.choose_precision`.
+        guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
+        resume: continue an interrupted job, if there is one.
+        read_options: how to read the data, as `muslin.read` takes it.
+    """
+
+    taxonomy: str | Path | None = None
+    language: str | None = None
+    precision: float | None = None
+    guarantee: str = "overall"
+    resume: bool = False
+    read_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TagJob:
+    """Everything a tagging needs, checked before the work begins."""
+
+    output: Output
+    options: TagOptions
+    predictor: Predictor
+    precision: float
+    acceptance: Acceptance
+    policies: Mapping[str, AcceptancePolicy]
+    table: TableFile
+    photos: TablePhotos | DatasetTable
+    products: int
+    taxonomy: Taxonomy
+    columns: tuple[AddedColumn, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def out(self) -> Path:
+        return self.output.path
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the rows depend on, as JSON values: a resumed job must have the same."""
+        given = self.options.read_options
+        thresholds = [policy.accept_thresholds.astype(str).tolist() for policy in self.policies.values()]
+        return {
+            "catalogue": self.table.digest,
+            "model": _model_digest(self.predictor),
+            "precision": [self.precision, self.options.guarantee, *thresholds],
+            "photos": [str(given.get("images", "")), self.photos.column, bool(given.get("allow_outside"))],
+            "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
+            "columns": [column.name for column in self.columns],
+        }
+
+
+def plan(model: "str | Path | Predictor", data: str | Path, output: Output, options: TagOptions, log: Log) -> TagJob:
+    check_local(data, options.read_options.get("images"), options.taxonomy)
+    out = output.path
+    # a resumed job can have been killed after its last step: then the output is there, and `_write` compares it
+    check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
+    predictor = model if isinstance(model, Predictor) else Predictor.open(model)
+    acceptance = predictor.acceptance(options.guarantee)
+    chosen = choose_precision(acceptance) if options.precision is None else None
+    precision = (chosen or DEFAULT_PRECISION) if options.precision is None else options.precision
+    policies = predictor.policies(precision, options.guarantee)
+    with open_cache(), data_boundary(Path(data), allow_outside=bool(options.read_options.get("allow_outside"))):
+        table, photos = _open_data(data, out, options.read_options, log)
+    products, notes = _survey(table, photos)
+    taxonomy = Taxonomy({}, {})
+    if options.language and options.taxonomy is None:
+        raise DataError("option_needs", option="--language", needed="--taxonomy")
+    if options.taxonomy is not None:
+        classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
+        taxonomy = read_taxonomy(Path(options.taxonomy), classes, options.language)
+    columns, renamed = _new_columns(table, predictor.targets, taxonomy)
+    _check_encodable(table, predictor.targets, taxonomy)
+    if table is not photos:
+        notes.insert(0, Message("photo_column_chosen", column=photos.column))
+    notes = [*table.fixes, *notes, *taxonomy.notes, *renamed]
+    if isinstance(table, Workbook) and not table.has_header:
+        notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
+    notes += precision_notes(acceptance, chosen) if chosen else []
+    notes += [note for policy in policies.values() for note in policy.unsupported]
+    _check_photos(output, table, photos)
+    return TagJob(
+        output,
+        options,
+        predictor,
+        precision,
+        acceptance,
+        policies,
+        table,
+        photos,
+        products,
+        taxonomy,
+        columns,
+        tuple(notes),
+    )
+
+
+def _check_photos(output: Output, table: TableFile, photos: TablePhotos | DatasetTable) -> None:
+    """Refuse an output that is one of the photos."""
+    if os.path.lexists(output.path):  # no photo is a new file
+        found = (photos.find(row.number, row.cells[0]) for row in table.rows([photos.column]))
+        inputs = {photo.path for photo in found if isinstance(photo, Photo)}
+        replace(output, overwrite=True).check(inputs)
+
+
+def _open_data(
+    data: str | Path, out: Path, options: Mapping[str, Any], log: Log
+) -> tuple[TableFile, TablePhotos | DatasetTable]:
+    """The data as a table, and what finds the image of a row."""
+    path = Path(data)
+    if data in DATASETS or not _is_table(path, out, options):
+        if unused := sorted(options.keys() & OF_CLASSES):
+            raise DataError("tag_options_unused", path=str(path), options=unused)
+        rows = DatasetTable(read(data, **options, all_targets="target" not in options, log=log), path, out)
+        return rows, rows
+    table = open_table(path, out)
+    if unused := sorted(options.keys() - TABLE_OPTIONS):
+        raise DataError("tag_options_unused", path=str(path), options=unused)
+    if not next(table.rows(()), None):
+        raise DataError("no_rows", path=str(path))
+    photos = table_photos(table, options.get("images"), options.get("image_column"))
+    check_images_used(photos, options.get("images"))
+    return table, photos
+
+
+def _is_table(path: Path, out: Path, options: Mapping[str, Any]) -> bool:
+    """Whether the data are a file of rows that can be copied with more columns; unknown files are tried as such.
+
+    Parquet with the photos in it is copied to Parquet only.
+    """
+    if not path.is_file() or (archive_kind(path) and not is_workbook(path)):
+        return False
+    format = options.get("format") or getattr(detect_format(path), "name", "table")
+    holds_photos = format == "table" and detect_kind(path) is Parquet and Parquet(path).photo_columns
+    return bool(format == "table" and not (holds_photos and out.suffix.lower() in DELIMITERS))
+
+
+def _survey(table: TableFile, photos: TablePhotos | DatasetTable) -> tuple[int, list[str]]:
+    """The number of products, and notes on their photos, repeated ids and overlong rows.
+
+    Raises:
+        DataError: there is no product.
+    """
+    name = next((c for id_name in ID_NAMES for c in table.columns if c.lower() == id_name), None)
+    hashes = array("q")
+    for row, (cell, photo) in table.rows([name or photos.column, photos.column]):
+        hashes.append(hash(cell))
+        if isinstance(photos, TablePhotos):
+            photos.find(row, photo)
+    if not hashes:
+        raise DataError("no_rows", path=str(table.path))
+    notes: list[str] = [*photos.notes, *photos.fixes] if isinstance(photos, TablePhotos) else []
+    distinct, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
+    repeated = set(distinct[counts > 1].tolist()) - {hash("")}
+    if repeated and name:
+        rows_of: dict[str, list[int]] = {}
+        for number, (cell,) in table.rows([name]):
+            if hash(cell) in repeated and (cell in rows_of or len(rows_of) < MAX_REPEATED_IDS):
+                rows_of.setdefault(str(cell), []).append(number)
+        examples = [f"{cell} ({rows[0]:,}, {rows[1]:,})" for cell, rows in rows_of.items()]
+        notes.append(Message("ids_repeated", column=name, count=len(repeated), examples=examples))
+    return len(hashes), notes
+
+
+def _new_columns(
+    table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy
+) -> tuple[tuple[AddedColumn, ...], list[str]]:
+    """The columns to add, and a note for each whose name was taken."""
+    names: list[AddedColumn] = []
+    for target in targets:
+        prefix = f"{target.name}_" if len(targets) > 1 else ""
+        columns = [AddedColumn("tag"), AddedColumn("parent"), AddedColumn("probability", "number")]
+        if target.kind == "multilabel":
+            columns = [replace(column, kind="list") for column in columns]
+        columns += [AddedColumn("decision"), AddedColumn("prediction_set", "list")]
+        names += [
+            replace(column, name=prefix + column.name)
+            for column in columns
+            if taxonomy.parents or column.name != "parent"
+        ]
+    names.append(AddedColumn("error"))
+    taken = {name.strip().casefold() for name in table.columns}
+    added, notes = [], []
+    for column in names:
+        name, number = column.name, 1
+        while name.casefold() in taken:
+            name, number = f"muslin_{column.name}{f'_{number}' if number > 1 else ''}", number + 1
+        if name != column.name:
+            notes.append(Message("column_name_taken", column=column.name, new_name=name))
+        taken.add(name.casefold())
+        added.append(AddedColumn(name, column.kind))
+    return tuple(added), list(notes)
+
+
+def _check_encodable(table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy) -> None:
+    if not isinstance(table, Delimited):
+        return
+    tags = [name for target in targets for name in target.classes]
+    for name in (taxonomy.name(name) for tag in tags for name in (tag, *taxonomy.ancestors(tag))):
+        try:
+            name.encode(table.encoding)
+        except UnicodeEncodeError as error:
+            encoding = table.encoding
+            raise DataError("tag_not_encodable", path=str(table.path), encoding=encoding, name=name) from error
+
+
+def _model_digest(predictor: Predictor) -> str:
+    """Digest of the model's graph and of what its decisions depend on."""
+    digest = hashlib.sha256(predictor.bundle.model)
+    digest.update(repr(sorted(predictor.thresholds.items())).encode())
+    for calibration_data in predictor.bundle.calibration_data.values():
+        digest.update(calibration_data.temperature.tobytes())
+    return digest.hexdigest()
