@@ -21,7 +21,7 @@ from muslin.models.bundle import Bundle, seal
 from muslin.models.predictor import Predictor
 from muslin.models.seen_images import SeenImages, digest_images
 from muslin.storage.outputs import Output
-from muslin.workflows.train import require_training
+from muslin.workflows.training_data import require_training
 
 MIN_SIDE_PX = 14
 """Images with a shorter side are enlarged by a whole factor: 14 px is enough for every recipe's network."""

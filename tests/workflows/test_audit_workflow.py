@@ -26,6 +26,7 @@ from muslin.errors import DataError, StoppedError, StorageError
 from muslin.storage.outputs import Output
 from muslin.workflows import audit as audit_workflow
 from muslin.workflows import train as train_workflow
+from muslin.workflows import training_data
 from refusals import refuses
 
 SMALL = {"epochs": 2, "batch_size": 40}
@@ -117,7 +118,7 @@ def test_skipped_checks_are_listed(audited: tuple[Path, Audit, list[str]]) -> No
 def test_without_torch_only_the_label_check_is_skipped(
     mislabelled: SyntheticDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_workflow, "find_spec", lambda name: None)
+    monkeypatch.setattr(training_data, "find_spec", lambda name: None)
     found = audit_workflow.audit(mislabelled.dataset)
     assert "muslin[train]" in found.skipped["suspect_label"]
     assert found.of("identical")

@@ -18,7 +18,7 @@ from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.storage.outputs import Output
 from muslin.text import plural
 from muslin.workflows.inputs import check_output, check_photos, check_targets_used
-from muslin.workflows.selected_part import SeenCounts, select_part
+from muslin.workflows.selected_part import SeenCounts, SelectedPart, select_part
 
 MAX_IMAGES_SHOWN = 32
 """In each section of the sheet of disagreements."""
@@ -93,7 +93,7 @@ def compare(
         BundleError: a model cannot be opened, or does not say which images it has seen.
         StorageError: see `muslin.storage.outputs.Output`; before the work starts where possible.
     """
-    from muslin.data import read_and_log, with_fixes
+    from muslin.data import read_and_log
 
     options = options or CompareOptions()
     predictors = [model if isinstance(model, Predictor) else Predictor.open(model) for model in (a, b)]
@@ -111,15 +111,21 @@ def compare(
     if not dataset.targets:
         raise DataError("no_targets", path=dataset.name)
     check_targets_used(dataset, predictors, options.read_options)
+    result = _compare_selected(predictors, pairs, dataset, options, log)
+    _write_sheets(result, sheets, log)
+    return result
+
+
+def _compare_selected(
+    predictors: list[Predictor], pairs: list[tuple[Target, Target]], dataset: Dataset, options: CompareOptions, log: Log
+) -> ComparisonResult:
+    """Both models compared on the images of the part that neither has seen."""
     selected = [
         select_part(predictor, dataset, options.split, each_log, unseen=options.require_unseen or None)
         for predictor, each_log in zip(predictors, (log, no_log), strict=True)
     ]
-    parts = {each.part for each in selected}
-    about = [m for p, each in zip(predictors, selected, strict=True) for m in each.messages(p)]
-    messages = dict.fromkeys([*selected[1].images.fixes, *about])
     images = _common_images([each.images for each in selected], log)
-    images[0] = with_fixes(images[0], [each for each in messages if each not in images[0].fixes], log)
+    images[0] = _with_messages(predictors, selected, images[0], log)
     aligned = align(images[0], [target for target, _ in pairs])
     predictions = _predict_both(predictors, pairs, images)
     comparisons = {
@@ -128,10 +134,18 @@ def compare(
         )
         for target, _ in pairs
     }
+    parts = {each.part for each in selected}
     part, seen = parts.pop() if len(parts) == 1 else options.split, (selected[0].seen, selected[1].seen)
-    result = ComparisonResult(part, comparisons, aligned, predictions, seen)
-    _write_sheets(result, sheets, log)
-    return result
+    return ComparisonResult(part, comparisons, aligned, predictions, seen)
+
+
+def _with_messages(predictors: list[Predictor], selected: list[SelectedPart], images: Dataset, log: Log) -> Dataset:
+    """`images` of the first model with the messages of both models' parts, each once."""
+    from muslin.data import with_fixes
+
+    about = [message for p, each in zip(predictors, selected, strict=True) for message in each.messages(p)]
+    messages = dict.fromkeys([*selected[1].images.fixes, *about])
+    return with_fixes(images, [each for each in messages if each not in images.fixes], log)
 
 
 def _common_targets(a: Predictor, b: Predictor) -> list[tuple[Target, Target]]:

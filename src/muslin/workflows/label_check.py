@@ -22,7 +22,7 @@ from muslin.errors import TrainingError
 from muslin.learn.recipe_choice import choose_recipe
 from muslin.learn.recipes import LinearProbeRecipe, recipe, recipe_network
 from muslin.messages import Log
-from muslin.workflows.train import require_training
+from muslin.workflows.training_data import require_training
 
 if TYPE_CHECKING:
     from muslin.data.audit.checks import AuditContext

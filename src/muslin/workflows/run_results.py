@@ -1,0 +1,101 @@
+"""A trained network → all that a finished run has: the calibrated bundle, its evaluation, the report."""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from muslin.data.split import fold_numbers
+from muslin.learn import recipes
+from muslin.learn.recipes import LinearProbeRecipe
+from muslin.messages import Log, Message
+from muslin.models.bundle import Bundle
+from muslin.models.seen_images import SeenImages
+from muslin.storage.outputs import Output
+from muslin.workflows.calibrate import CalibrationSet, InferRaw, calibrate, validation_notes
+from muslin.workflows.run_folder import Run
+from muslin.workflows.training_data import Callbacks, TrainingData
+
+if TYPE_CHECKING:
+    from muslin.learn.modules import Net
+
+
+def cross_fit(
+    net: "Net", data: TrainingData, recipe: LinearProbeRecipe, seed: int, callbacks: Callbacks
+) -> CalibrationSet:
+    """Out-of-fold predictions of all images but the test set, to which the heads of `net` are then fitted."""
+    from muslin.learn.linear_probe import cross_val_predict, fit_linear_heads
+
+    dataset, parts, features = data.dataset, data.split, data.features
+    assert features is not None
+    samples = np.sort(np.concatenate([parts.train, parts.validation]))
+    folds, notes = fold_numbers(dataset, samples, recipe.folds, seed)
+    callbacks.log(Message("cross_fitting", n=len(samples), folds=len(np.unique(folds))))
+    for note in notes:
+        callbacks.log(note)
+    arguments, should_stop = (net, features, dict(dataset.labels)), callbacks.should_stop
+    predicted = cross_val_predict(*arguments, samples, folds, recipe, should_stop=should_stop)
+    everything = replace(parts, train=samples, validation=samples[:0])
+    fit_linear_heads(*arguments, everything, recipe, should_stop=should_stop)
+    return CalibrationSet(samples, predicted)
+
+
+def write_results(
+    run: Run, record: dict[str, Any], net: "Net", data: TrainingData, calibration_set: CalibrationSet | None, log: Log
+) -> None:
+    """Export the network, calibrate it, evaluate it on the test set, and write all that a finished run has."""
+    from muslin.models.bundle import seal
+    from muslin.models.predictor import Predictor
+    from muslin.reporting.report.multi_target import write_reports
+    from muslin.reporting.report.report import ReportInputs
+    from muslin.workflows.evaluate import EvaluationResult, evaluate_output, headline_metric, predict_dataset
+
+    dataset, parts, infer_raw = data.dataset, data.split, _infer_from_features(record, net, data)
+    bundle = _export(record, net, data, calibration_set)
+    options = {"seed": record["seed"], "infer_raw": infer_raw, "calibration_set": calibration_set}
+    bundle = calibrate(bundle, dataset, parts, **options)
+    for note in validation_notes(bundle, dataset, parts):
+        log(note)
+    predictor, test = Predictor(bundle), dataset.take(parts.test)
+    if infer_raw:
+        output = predictor.to_output(*infer_raw(parts.test))
+    else:
+        test, output = predict_dataset(predictor, test)
+    evaluations = evaluate_output(predictor, test, output)
+    metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
+    record |= {"status": "finished", "test": metrics}
+    seal(replace(bundle, provenance={**bundle.provenance, "test": metrics}), run.model)
+    EvaluationResult("test", evaluations, test, data.seen["test"]).write(
+        Output(run.folder / "evaluation.json", overwrite=True)
+    )
+    network, probabilities = bundle.network, output.probabilities
+    inputs = ReportInputs(record, network, run.history, dataset, parts, evaluations, probabilities)
+    write_reports(run.folder, inputs)
+    run.write_record(record)
+
+
+def _infer_from_features(record: dict[str, Any], net: "Net", data: TrainingData) -> InferRaw | None:
+    """Predictions of a linear probe without running its backbone again."""
+    from muslin.learn.linear_probe import predict_from_features
+
+    recipe = recipes.recipe_from_dict(record["recipe"])
+    if not isinstance(recipe, LinearProbeRecipe) or recipe.tta_flip:  # flipped photos have no features yet
+        return None
+    assert data.features is not None
+    return partial(predict_from_features, net, data.features)
+
+
+def _export(record: dict[str, Any], net: "Net", data: TrainingData, calibration_set: CalibrationSet | None) -> Bundle:
+    """The network as a bundle, which knows the images that it has seen."""
+    from muslin.learn.export import export
+    from muslin.learn.train import golden_images
+
+    dataset, parts = data.dataset, data.split
+    names = ("name", "recipe", "seed", "command", "started", "train_s", "data", "versions", "machine")
+    provenance = {name: record[name] for name in names}
+    golden = golden_images(dataset, parts)
+    bundle = export(net, dataset.targets, transform=dataset.transform, golden=golden, provenance=provenance)
+    trained_on = parts.train if calibration_set is None else calibration_set.indices  # the last fit is to all of these
+    seen_images = SeenImages.of(data.digests[trained_on], data.digests[parts.validation], bundle.weights)
+    return replace(bundle, seen_images=seen_images)

@@ -1,0 +1,125 @@
+"""The data of a training: read, edited, decoded and split, without images that an earlier set has seen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from muslin import machine
+from muslin.data import photos
+from muslin.data.copies import copy_messages
+from muslin.data.dataset import PARTS, Dataset, Split
+from muslin.data.photos import ResizedPhotos
+from muslin.errors import MissingPartError
+from muslin.learn.networks import is_backbone
+from muslin.learn.recipes import FineTuneRecipe, LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
+from muslin.messages import Log, Message, no_log
+from muslin.models.seen_images import ImageDigests, digest_dataset
+from muslin.workflows.run_folder import split_for_recipe
+from muslin.workflows.selected_part import SeenCounts, without_copies
+
+if TYPE_CHECKING:
+    from muslin.learn.features import Features
+    from muslin.learn.training_loop import Progress
+
+OnProgress = Callable[["Progress"], None]
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """`log` is called with a sentence now and then, `on_progress` after every step; training stops cleanly once
+    `should_stop` returns true."""
+
+    log: Log = no_log
+    on_progress: OnProgress = lambda progress: None
+    should_stop: ShouldStop = lambda: False
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What training takes.
+
+    Attributes:
+        dataset: the readable images.
+        split: the parts, without images of an earlier part.
+        digests: of all images.
+        seen: per part how many images were in an earlier one.
+        features: of all images, from a frozen backbone.
+    """
+
+    dataset: Dataset
+    split: Split
+    digests: ImageDigests
+    seen: Mapping[str, SeenCounts]
+    features: "Features | None" = None
+
+
+def read_source(source: Mapping[str, Any], log: Log) -> Dataset:
+    """The data of a run's `source`: `data`, `test` and `read_options`."""
+    from muslin.data import read_and_log
+
+    return read_and_log(source["data"], test=source["test"], log=log, **source["read_options"])
+
+
+def prepare_data(
+    dataset: Dataset, recipe: Recipe, seed: int, max_unreadable: float, callbacks: Callbacks
+) -> TrainingData:
+    """The images as the recipe takes them, without unreadable photos; and the features if it freezes a backbone.
+
+    Copies in two sets, or with different labels, are logged and added to the data's `fixes`. The validation and the
+    test set lose those of earlier sets.
+
+    Raises:
+        DataError: too many photos are unreadable, or every validation or test image is in an earlier set too.
+        TrainingError: the labels cannot be trained on.
+        StoppedError: as `muslin.learn.features.extract`.
+    """
+    from muslin.data import with_fixes
+
+    size, log, features = (recipe.image_size, recipe.image_size, 3), callbacks.log, None
+    if not is_backbone(recipe.network):
+        dataset = photos.decode_photos(dataset, size, max_unreadable=max_unreadable, log=log)
+    else:
+        dataset = photos.resize_photos(dataset, size)
+        split_for_recipe(dataset, recipe, seed)  # faults of the labels are reported before photos are decoded
+        if isinstance(recipe, SGDRecipe):
+            assert isinstance(dataset.images, ResizedPhotos)
+            dataset = replace(dataset, images=dataset.images.cached())  # every epoch decodes them
+        if isinstance(recipe, LinearProbeRecipe) or (isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks > 0):
+            dataset, features = _extract_features(dataset, recipe, seed, max_unreadable, callbacks)
+        else:
+            dataset = photos.readable_photos(dataset, max_unreadable=max_unreadable, log=log)
+    parts = split_for_recipe(dataset, recipe, seed)
+    sets = {part: getattr(parts, part) for part in PARTS}
+    messages = copy_messages(dataset, sets, drawn=parts.seed is not None)
+    digests = digest_dataset(dataset) if features is None else features.image_digests
+    parts, seen = without_copies(dataset.name, parts, digests)
+    for part, counts in seen.items():
+        if n_seen := counts.train + counts.validation:
+            messages.append(Message("part_images_set_aside", part=part, n=counts.n, seen=n_seen))
+    return TrainingData(with_fixes(dataset, messages, log), parts, digests, seen, features)
+
+
+def _extract_features(
+    dataset: Dataset, recipe: PretrainedRecipe, seed: int, max_unreadable: float, callbacks: Callbacks
+) -> tuple[Dataset, "Features"]:
+    require_training()
+    from muslin.learn.train import extract_features
+
+    threads, log, should_stop = machine.physical_cores(), callbacks.log, callbacks.should_stop
+    features, problems = extract_features(dataset, recipe, seed=seed, threads=threads, log=log, should_stop=should_stop)
+    readable = np.setdiff1d(np.arange(len(dataset)), list(problems))
+    return photos.exclude_unreadable(dataset, problems, max_unreadable, log), features.take(readable)
+
+
+def require_training() -> None:
+    """
+    Raises:
+        MissingPartError: this installation can only predict.
+    """
+    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]  # imports nothing
+    if missing:
+        raise MissingPartError("training_not_installed", packages=missing)

@@ -1,0 +1,173 @@
+"""Options and data → a training that nothing speaks against: the recipe that fits them, the split, the features."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from muslin.data import photos
+from muslin.data.audit import exclusions
+from muslin.data.audit.corrections import Correction, correct_labels, read_corrections
+from muslin.data.dataset import Dataset
+from muslin.data.photos import MAX_UNREADABLE, PhotoImages
+from muslin.data.reader import check_read
+from muslin.errors import TrainingError
+from muslin.learn import recipes
+from muslin.learn.pretrained import INSTALL, has_imagenet_weights
+from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_recipe, choose_recipe
+from muslin.learn.recipes import LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
+from muslin.messages import Log, Message
+from muslin.workflows import time_budget
+from muslin.workflows.run_folder import split_for_recipe
+from muslin.workflows.training_data import Callbacks, TrainingData, prepare_data, read_source, require_training
+from muslin.workflows.unused_settings import check_settings_used
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of a training.
+
+    Attributes:
+        recipe: a row of `muslin.learn.recipes.RECIPES`; `auto` chooses the one that suits the images.
+        seed: 0 to 4,294,967,295. Same seed, data, machine and threads: the same weights, bit for bit.
+        settings: settings of the recipe to change, by name: `{"epochs": 5}`.
+        test: a file with the test set, if the data have only the training set.
+        time_budget_s: maximum seconds of training on this machine: the most accurate recipe that fits is used.
+        read_options: how to read the files, as `muslin.read` takes it: `{"format": "pixels"}`.
+        exclude: a CSV that names samples to exclude, by part and id, such as an audit's `exclude.csv`. The run keeps a
+            copy.
+        corrections: a CSV that corrects labels, such as an audit's `corrections.csv`. The run keeps a copy.
+        max_unreadable: maximum share of unreadable photos; they are left out and listed.
+    """
+
+    recipe: str = AUTO
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    test: str | Path | None = None
+    time_budget_s: float | None = None
+    read_options: Mapping[str, Any] = field(default_factory=dict)
+    exclude: str | Path | None = None
+    corrections: str | Path | None = None
+    max_unreadable: float = MAX_UNREADABLE
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPlan:
+    """A training that nothing speaks against.
+
+    Attributes:
+        choice: the recipe, fitted to the data and the time budget; `reason_logged` if its reason has been logged.
+        source: where the data are, for `run.json`; None for data in memory.
+        excluded: part and id of the excluded samples.
+        corrections: the corrected labels.
+    """
+
+    options: TrainOptions
+    data: TrainingData
+    choice: RecipeChoice
+    reason_logged: bool
+    source: Mapping[str, Any] | None
+    excluded: list[tuple[str, str]] | None
+    corrections: list[Correction] | None
+
+
+def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: Callbacks) -> TrainingPlan:
+    """Read the data, choose the recipe and fit it to them. Faults in options are refused before files are read.
+
+    Raises:
+        MuslinError: the data or the recipe cannot be used.
+    """
+    _check_options(options)
+    options = _with_absolute_weights(options)
+    requested = _requested_recipe(options, callbacks.log)
+    require_training()
+    dataset, source = _read(data, options, callbacks.log)
+    dataset, excluded, corrections = _edit_dataset(dataset, options, callbacks.log)
+    photos.check_any_readable(dataset, callbacks.log)
+    check_settings_used(dataset, options.settings, options.max_unreadable)
+    choice = _choose_before_decoding(dataset, requested, options)
+    logged = choice.reason if isinstance(dataset.images, PhotoImages) else None
+    if logged:
+        callbacks.log(logged)  # before photos are decoded, which takes a while
+    prepared = prepare_data(dataset, choice.recipe, options.seed, options.max_unreadable, callbacks)
+    choice = _fit_to_data(choice, prepared, options)
+    already = choice.reason is not None and choice.reason is logged
+    return TrainingPlan(options, prepared, choice, already, source, excluded, corrections)
+
+
+def _check_options(options: TrainOptions) -> None:
+    if not 0 <= options.seed <= recipes.MAX_SEED:
+        raise TrainingError("seed_out_of_range", seed=options.seed, high=recipes.MAX_SEED)
+    if not 0 <= options.max_unreadable <= 1:
+        raise TrainingError("max_unreadable_out_of_range", value=options.max_unreadable)
+    time_budget.check_time_budget(options.time_budget_s, options.settings)
+
+
+def _with_absolute_weights(options: TrainOptions) -> TrainOptions:
+    """`options` whose file of weights is found from any working folder."""
+    weights = options.settings.get("weights")
+    if not weights or weights in (recipes.IMAGENET, recipes.RANDOM):
+        return options
+    return replace(options, settings={**options.settings, "weights": str(Path(weights).absolute())})
+
+
+def _read(data: str | Path | Dataset, options: TrainOptions, log: Log) -> tuple[Dataset, Mapping[str, Any] | None]:
+    """The data set, and where it is for `run.json`; None for data in memory."""
+    if isinstance(data, Dataset):
+        check_read(data, {"test": options.test, **options.read_options})
+        return data, None
+    test = str(options.test) if options.test else None
+    source = {"data": str(data), "test": test, "read_options": dict(options.read_options)}
+    return read_source(source, log), source
+
+
+def _edit_dataset(
+    dataset: Dataset, options: TrainOptions, log: Log
+) -> tuple[Dataset, list[tuple[str, str]] | None, list[Correction] | None]:
+    """`dataset` with the labels corrected and without the samples to exclude, and what the two files say."""
+    excluded, corrections = None, None
+    if options.corrections is not None:
+        corrections = read_corrections(Path(options.corrections))
+        dataset = correct_labels(dataset, corrections, str(options.corrections))
+        log(dataset.fixes[-1])
+    if options.exclude is not None:
+        excluded = exclusions.read_exclusions(Path(options.exclude))
+        dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
+        log(dataset.fixes[-1])
+    return dataset, excluded, corrections
+
+
+def _choose_before_decoding(dataset: Dataset, requested: Recipe, options: TrainOptions) -> RecipeChoice:
+    """The requested recipe, or the one that suits the images; a linear probe with a backbone that fits the budget."""
+    choice, budget_s = RecipeChoice(requested), options.time_budget_s
+    if options.recipe == AUTO:
+        n_train = len(split_for_recipe(dataset, requested, options.seed).train)
+        choice = choose_recipe(dataset, n_train, options.settings)
+    if budget_s is not None and isinstance(choice.recipe, LinearProbeRecipe):
+        return time_budget.fit_backbone_to_budget(budget_s, dataset, choice.recipe, options.seed, options.settings)
+    return choice
+
+
+def _fit_to_data(choice: RecipeChoice, data: TrainingData, options: TrainOptions) -> RecipeChoice:
+    """The chosen recipe with enough epochs for few images, or with as many as fit the time budget."""
+    n_train = len(data.split.train)
+    recipe = recipes.with_min_steps(choice.recipe, n_train)
+    if options.time_budget_s is None or not isinstance(recipe, SGDRecipe):
+        return replace(choice, recipe=recipe)
+    candidates = [recipe]
+    if options.recipe == AUTO:
+        candidates = time_budget.ladder_recipes(recipe, n_train, options.settings)
+    return time_budget.fit_time_budget(options.time_budget_s, data.dataset, data.split, candidates)
+
+
+def _requested_recipe(options: TrainOptions, log: Log) -> Recipe:
+    """The recipe by its name; the one from scratch if it needs weights that are not installed."""
+    if options.recipe == AUTO:
+        return base_recipe(options.settings)
+    recipe = recipes.recipe(options.recipe, **options.settings)
+    uses_imagenet = isinstance(recipe, PretrainedRecipe) and recipe.weights == recipes.IMAGENET
+    if not uses_imagenet or has_imagenet_weights(recipe.network):
+        return recipe
+    names = {"recipe": recipe.name, "network": recipe.network, "instead": FROM_SCRATCH}
+    log(Message("pretrained_weights_missing", **names, install=INSTALL))
+    return recipes.recipe(FROM_SCRATCH, **options.settings)
