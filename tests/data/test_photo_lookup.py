@@ -416,3 +416,26 @@ def test_cell_without_a_name_is_no_photo_called_zero(tmp_path: Path) -> None:
     assert not isinstance(PhotoLookup([tmp_path]).find("0"), ImageError)
     for cell in (".", "./", "/", "a/..", ".jpg"):
         assert isinstance(PhotoLookup([tmp_path]).find(cell), ImageError), cell
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["hat/9.jpg;gone.jpg;hat/1.jpg", '["hat/9.jpg", "gone.jpg", "hat/1.jpg"]', ("hat/9.jpg", "gone.jpg", "hat/1.jpg")],
+)
+def test_all_photos_of_a_cell_are_found_or_named(lookup: Callable[[], PhotoLookup], cell: str) -> None:
+    found = lookup()
+    (first, photo), (second, error), (third, other) = found.find_all(cell)
+    assert (first, second, third) == ("hat/9.jpg", "gone.jpg", "hat/1.jpg")
+    assert isinstance(photo, Photo)
+    assert isinstance(other, Photo)
+    assert photo != other
+    assert isinstance(error, ImageError)
+    assert error.code == "no_such_photo"
+    assert [(fix.code, fix.params["count"]) for fix in found.fixes] == [("photos_missing", 1)]
+
+
+def test_photo_whose_name_holds_a_separator_is_one(tmp_path: Path) -> None:
+    garment("hat", 0).save(tmp_path / "a.png b.png")
+    [(name, photo)] = PhotoLookup([tmp_path]).find_all("a.png b.png")
+    assert name == "a.png b.png"
+    assert isinstance(photo, Photo)

@@ -237,7 +237,20 @@ class PhotoLookup:
 
     def find(self, cell: Cell, row_number: int = 0) -> Photo | ImageError:
         """The photo that a cell names, or why there is none; `row_number` stands for an empty cell in messages."""
-        photo, code, example, unused = self.locate(cell)
+        return self._counted(self.locate(cell), cell, row_number)
+
+    def find_all(self, cell: Cell, row_number: int = 0) -> list[tuple[str, Photo | ImageError]]:
+        """As `find`, of all photos that a cell names: a name and a photo, or why there is none, for each; at least one.
+
+        Files that differ in the suffix alone are one photo.
+        """
+        names = list(dict.fromkeys(several_names(cell)))
+        if not names or (isinstance(cell, str) and self._as_spelled(cell)):  # a file's name can hold a separator
+            return [(cell_name(cell), self.find(cell, row_number))]
+        return [(name, self._counted(self.locate(name), name, row_number)) for name in names]
+
+    def _counted(self, found: "Found", cell: Cell, row_number: int) -> Photo | ImageError:
+        photo, code, example, unused = found
         if isinstance(photo, ImageError):
             kind = photo.params.get("kind")
             self._count(NOT_FOUND[photo.code], example or str(row_number), photo.hint_code, kind)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from muslin.data.dataset import Dataset, PixelImages
+from muslin.data.photo_lookup import cell_name
 from muslin.data.photos import PhotoImages
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.new_table import NewTable
@@ -36,3 +37,7 @@ class DatasetTable(NewTable):
         """The image in a row: the place of a photo, or pixels uint8 (height, width, channels)."""
         images = self._images
         return images.photos[row_number - 1] if isinstance(images, PhotoImages) else images[row_number - 1]
+
+    def find_all(self, row_number: int, cell: Cell) -> list[tuple[str, Any]]:
+        """The id and the image of a row, as of TablePhotos."""
+        return [(cell_name(cell), self.find(row_number, cell))]

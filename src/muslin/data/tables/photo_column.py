@@ -61,6 +61,12 @@ class TablePhotos:
         """The photo of a row, or why there is none."""
         return self.rows.photo(self.column, row_number, cell) if self.rows else self.lookup.find(cell, row_number)
 
+    def find_all(self, row_number: int, cell: Cell) -> list[tuple[str, StoredImage | ImageError]]:
+        """The name and the photo, or why there is none, of each photo of a row; at least one."""
+        if self.rows:
+            return [(cell_name(cell), self.find(row_number, cell))]
+        return list(self.lookup.find_all(cell, row_number))
+
     @property
     def fixes(self) -> tuple[Message, ...]:
         """How photos were found otherwise than as spelled, and which were not, among those asked for until now."""
