@@ -153,6 +153,7 @@ def _bundle(targets: tuple[Target, ...], tta_flip: bool) -> Bundle:
         network=table | {"layers": [row | {"parameters": 9, "multiply_adds": 99, "block": 1} for row in _ROWS]},
         provenance=_provenance(targets),
         calibration_data={target.name: _calibration(target) for target in targets},
+        product_calibration={target.name: _calibration(target, 20) for target in targets},
         seen_images=SeenImages.of(digest_images(pixels), digest_images(255 - pixels), b"weights"),
         ood_detector=OODDetector(normalize_rows(_random(20, 4)), np.linspace(0, 1, 200, dtype=np.float32)),
     )

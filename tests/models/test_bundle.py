@@ -48,6 +48,17 @@ CALIBRATED = replace(
             group=np.int32([1, 0, 0]),
         )
     },
+    product_calibration={
+        "label": CalibrationData(
+            temperature=np.float32([1.25]),
+            label_thresholds=np.float64([]),
+            confidence=np.float32([0.95, 0]),
+            predicted=np.int32([0, 2]),
+            correct=np.array([True, False]),
+            probability_of_true=np.float32([0.95, 0.1]),
+            group=np.int32([1, 0]),
+        )
+    },
     ood_detector=OODDetector(np.eye(3, dtype=np.float32), np.float32([0, 0.5, 1.5])),
 )
 Parts = dict[str, bytes]
@@ -409,6 +420,12 @@ def test_invalid_calibration_data_are_refused() -> None:
     with pytest.raises(BundleError) as error:
         replace(CALIBRATED, calibration_data={"size": calibration_data})
     assert (error.value.code, error.value.params["names"]) == ("tensor_unknown", ["size"])
+    with pytest.raises(BundleError) as error:  # products need the calibration of their photos
+        replace(CALIBRATED, calibration_data={})
+    assert (error.value.code, error.value.params["names"]) == ("tensor_unknown", ["label"])
+    with pytest.raises(BundleError) as error:
+        replace(CALIBRATED, product_calibration={"label": replace(calibration_data, predicted=np.int32([0, 3, 1]))})
+    assert error.value.params["name"] == "products/label/predicted"
     with pytest.raises(BundleError) as error:
         replace(CALIBRATED, ood_detector=replace(ood_detector, reference_features=np.full((2, 3), np.inf, np.float32)))
     assert (error.value.code, error.value.params["name"]) == ("tensor_range", "ood_detector/reference_features")

@@ -89,6 +89,7 @@ class CalibrationData:
         probabilities = np.stack([1 - second, second], axis=1).astype(np.float32)
         predicted = predict_classes(target, probabilities, label_thresholds)
         confidence = probabilities[np.arange(len(self)), predicted]
+        confidence = np.where(self.confidence == 0, np.float32(0), confidence)  # for review whatever is predicted
         rows = (confidence, predicted, predicted == true, self.probability_of_true, self.group)
         return _calibration_data(self.temperature, label_thresholds, *rows)
 
@@ -171,6 +172,8 @@ def fit_calibration_data(
     probabilities: Probabilities,
     groups: NDArray[Any] | Sequence[str] | None = None,
     *,
+    label_thresholds: Sequence[float] | None = None,
+    for_review: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> CalibrationData | None:
     """The calibration data that a bundle carries; None where no image is labelled.
@@ -179,6 +182,8 @@ def fit_calibration_data(
         labels: integer (n,), or (n, classes) for a multilabel target, as in a Dataset.
         probabilities: float (n, classes): the network's own, for images that it was not trained on.
         groups: (n,): the group of each image.
+        label_thresholds: by default 0.5 of two classes, and of several labels those with the best F1.
+        for_review: bool (n,): rows that are for review whatever they predict; their confidence is 0.
         seed: of the draws of labels of a multilabel target.
     """
     labels, multilabel = np.asarray(labels), target.kind == "multilabel"
@@ -189,8 +194,8 @@ def fit_calibration_data(
     temperature = np.atleast_1d(np.asarray(fit(labels, probabilities), dtype=np.float32))
     scale = scale_label_probabilities if multilabel else scale_probabilities
     calibrated = scale(np.asarray(probabilities), temperature)
-    thresholds = default_thresholds([target]).get(target.name, ())
-    if multilabel:
+    thresholds = default_thresholds([target]).get(target.name, ()) if label_thresholds is None else label_thresholds
+    if multilabel and label_thresholds is None:
         thresholds = best_f1_thresholds(labels, calibrated)
     random = np.random.default_rng(seed)
     group = np.arange(len(rows))
@@ -208,6 +213,8 @@ def fit_calibration_data(
     else:
         predicted = calibrated.argmax(axis=1)
         confidence, correct, of_true = calibrated[each, predicted], predicted == true, calibrated[each, true]
+    if for_review is not None:
+        confidence = np.where(for_review[rows], np.float32(0), confidence)
     return _calibration_data(temperature, thresholds, confidence, predicted, correct, of_true, group)
 
 

@@ -86,6 +86,8 @@ class Bundle:
             multilabel target, or one, for the second class, of two classes; 0.5 for targets that are absent.
         calibration_data: per target's name, predictions for images outside the training set. They calibrate the
             probabilities and decide which predictions are accepted; targets without such images are absent.
+        product_calibration: per target's name, the same for products with photos outside the training set, one row per
+            product; see `muslin.evaluation.product_calibration`. Empty where the model knows no products.
         ood_detector: detects images unlike the training images; the graph then has an output FEATURES.
         seen_images: recognises the images that the model was trained and validated on; None where not recorded.
 
@@ -105,6 +107,7 @@ class Bundle:
     provenance: Mapping[str, Any] = field(repr=False)
     thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     calibration_data: Mapping[str, CalibrationData] = field(default_factory=dict, repr=False)
+    product_calibration: Mapping[str, CalibrationData] = field(default_factory=dict, repr=False)
     ood_detector: OODDetector | None = field(default=None, repr=False)
     seen_images: SeenImages | None = field(default=None, repr=False)
 
@@ -119,7 +122,9 @@ class Bundle:
         with locating_errors(part="weights.safetensors"):
             _load_tensors(self.weights)
         with locating_errors(part=CALIBRATION_PART):
-            _check_calibration_data(self)
+            _check_calibration_data(self.targets, "targets", self.calibration_data)
+            of_photos = [target for target in self.targets if target.name in self.calibration_data]
+            _check_calibration_data(of_photos, "products", self.product_calibration)
             _check_ood_detector(self.ood_detector)
         with locating_errors(part=IMAGES_PART):
             _check_seen_images(self.seen_images)
@@ -220,14 +225,13 @@ def read_bundle(file: BinaryIO) -> Bundle:
         if set(golden) != expected:
             raise BundleError("tensor_names", found=sorted(golden)[:5], expected=sorted(expected))
     with locating_errors(part=CALIBRATION_PART):
-        calibration_data, ood_detector = _parse_calibration(parts.get(CALIBRATION_PART), targets)
+        calibration = _parse_calibration(parts.get(CALIBRATION_PART), targets)
     with locating_errors(part=IMAGES_PART):
         seen_images = _parse_seen_images(parts.get(IMAGES_PART))
     return Bundle(
         targets=targets,
         preprocessing=preprocessing,
-        calibration_data=calibration_data,
-        ood_detector=ood_detector,
+        **calibration,
         seen_images=seen_images,
         model=parts["model.onnx"],
         weights=parts["weights.safetensors"],
@@ -241,8 +245,9 @@ def read_bundle(file: BinaryIO) -> Bundle:
 
 def _calibration_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
     tensors = {
-        f"targets/{target}/{name}": np.ascontiguousarray(values)
-        for target, calibration_data in bundle.calibration_data.items()
+        f"{kind}/{target}/{name}": np.ascontiguousarray(values)
+        for kind, of_targets in (("targets", bundle.calibration_data), ("products", bundle.product_calibration))
+        for target, calibration_data in of_targets.items()
         for name, values in vars(calibration_data).items()
     }
     if bundle.ood_detector is not None:
@@ -251,28 +256,30 @@ def _calibration_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def _parse_calibration(
-    content: bytes | None, targets: Sequence[Target]
-) -> tuple[dict[str, CalibrationData], OODDetector | None]:
+def _parse_calibration(content: bytes | None, targets: Sequence[Target]) -> dict[str, Any]:
+    """The fields of a Bundle that the part holds."""
     if content is None:
-        return {}, None
-    tensors, calibration_data, ood_detector = _load_tensors(content), {}, None
+        return {}
+    tensors = _load_tensors(content)
 
     def take(prefix: str, kind: type) -> dict[str, NDArray[Any]]:
         return {f.name: tensors.pop(f"{prefix}/{f.name}") for f in fields(kind)}
 
     prefixes = {name.rpartition("/")[0] for name in tensors}
+    parsed: dict[str, Any] = {"calibration_data": {}, "product_calibration": {}}
     for target in targets:
         if f"targets/{target.name}" in prefixes:
             # a model sealed before it had the tensor has one image of each group
             n = np.size(tensors.get(f"targets/{target.name}/confidence", ()))
             tensors.setdefault(f"targets/{target.name}/group", np.arange(n, dtype=np.int32))
-            calibration_data[target.name] = CalibrationData(**take(f"targets/{target.name}", CalibrationData))
+        for kind, values in zip(("targets", "products"), parsed.values(), strict=True):
+            if f"{kind}/{target.name}" in prefixes:
+                values[target.name] = CalibrationData(**take(f"{kind}/{target.name}", CalibrationData))
     if "ood_detector" in prefixes:
-        ood_detector = OODDetector(**take("ood_detector", OODDetector))
+        parsed["ood_detector"] = OODDetector(**take("ood_detector", OODDetector))
     if tensors:
         raise BundleError("tensor_unknown", names=sorted(tensors)[:5])
-    return calibration_data, ood_detector
+    return parsed
 
 
 def _parse_seen_images(content: bytes | None) -> SeenImages | None:
@@ -363,13 +370,13 @@ def check_tensor(name: str, found: Any, dtype: Any, shape: tuple[int, ...]) -> N
         raise BundleError("tensor_shape", name=name, found=kind, expected=f"{np.dtype(dtype)} {shape}")
 
 
-def _check_calibration_data(bundle: Bundle) -> None:
+def _check_calibration_data(targets: Sequence[Target], kind: str, calibration: Mapping[str, CalibrationData]) -> None:
     """The type, length and range of every array, so that no computation with them can fail."""
-    targets = {target.name: target for target in bundle.targets}
-    if unknown_targets := set(bundle.calibration_data) - set(targets):
+    by_name = {target.name: target for target in targets}
+    if unknown_targets := set(calibration) - set(by_name):
         raise BundleError("tensor_unknown", names=sorted(unknown_targets)[:5])
-    for name, data in bundle.calibration_data.items():
-        target, n = targets[name], len(data)
+    for name, data in calibration.items():
+        target, n = by_name[name], len(data)
         multilabel, n_classes = target.kind == "multilabel", len(target.classes)
         rows = {  # dtype, length, lowest and highest value
             "temperature": (np.float32, n_classes if multilabel else 1, 0, np.finfo(np.float32).max),
@@ -382,13 +389,13 @@ def _check_calibration_data(bundle: Bundle) -> None:
         }
         for part, values in vars(data).items():
             dtype, length, low, high = rows[part]
-            check_tensor(f"targets/{name}/{part}", values, dtype, (length,))
+            check_tensor(f"{kind}/{name}/{part}", values, dtype, (length,))
             if multilabel and part == "probability_of_true":
                 values = values[~np.isnan(values)]
             is_falling = part != "confidence" or (np.diff(values) <= 0).all()
             is_positive = part != "temperature" or values.all()
             if not (((values >= low) & (values <= high)).all() and is_falling and is_positive):
-                raise BundleError("tensor_range", name=f"targets/{name}/{part}")
+                raise BundleError("tensor_range", name=f"{kind}/{name}/{part}")
 
 
 def _check_ood_detector(detector: OODDetector | None) -> None:

@@ -306,13 +306,18 @@ class Predictor:
             for t in self.targets
         }
 
-    def acceptance(self, guarantee: str = "overall") -> Acceptance:
+    def acceptance(self, guarantee: str = "overall", *, per_product: bool = False) -> Acceptance:
         """How much can be accepted at which precision; see `muslin.evaluation.precision_choice`.
+
+        Args:
+            per_product: of products, each with all its photos; empty where the model knows no products.
 
         Raises:
             DataError: `guarantee` is neither `overall` nor `per-class`.
         """
         data, thresholds, scope = self.bundle.calibration_data, self.thresholds, check_guarantee(guarantee)
+        if per_product:
+            data = self.bundle.product_calibration
         return {
             t.name: acceptance_table(t, data[t.name], scope, thresholds.get(t.name, ()))
             for t in self.targets

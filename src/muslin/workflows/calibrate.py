@@ -13,7 +13,8 @@ from muslin.data.photos import pixel_batches
 from muslin.evaluation.ood import MAX_REFERENCE_IMAGES, fit_ood_detector
 from muslin.evaluation.precision_bound import images_needed
 from muslin.evaluation.precision_choice import first_unsupported
-from muslin.evaluation.selective import DEFAULT_PRECISION, fit_calibration_data
+from muslin.evaluation.product_calibration import fit_product_calibration_data
+from muslin.evaluation.selective import DEFAULT_PRECISION, CalibrationData, fit_calibration_data
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
 from muslin.models.predictor import Predictor
@@ -50,7 +51,7 @@ def calibrate(
     infer_raw: InferRaw | None = None,
     calibration_set: CalibrationSet | None = None,
 ) -> Bundle:
-    """`bundle` with calibration data, label thresholds and an OOD detector.
+    """`bundle` with calibration data, also per product where the data have products, label thresholds, an OOD detector.
 
     Without a validation set and a calibration set there are no calibration data, and every prediction goes to review.
 
@@ -68,23 +69,35 @@ def calibrate(
         calibration_set = calibration_set or CalibrationSet(parts.validation, probabilities)
     assert calibration_set is not None
     calibration_data, thresholds = {}, {}
+    product_calibration: dict[str, CalibrationData] = {}
     indices = calibration_set.indices
-    clusters = dataset.clusters
-    groups = None if clusters is None else clusters[indices]
+    clusters, products = (
+        None if values is None else values[indices] for values in (dataset.clusters, dataset.products)
+    )
+    numbers = None if products is None else np.unique(products.astype(str), return_inverse=True)[1]
     for target in dataset.targets:
-        arrays = dataset.labels[target.name][indices], calibration_set.probabilities[target.name], groups
-        if (fitted := fit_calibration_data(target, *arrays, seed=seed)) is not None:
-            calibration_data[target.name] = fitted
-            if target.kind == "multilabel":
-                thresholds[target.name] = tuple(fitted.label_thresholds.tolist())
+        arrays = dataset.labels[target.name][indices], calibration_set.probabilities[target.name]
+        if (fitted := fit_calibration_data(target, *arrays, clusters, seed=seed)) is None:
+            continue
+        calibration_data[target.name] = fitted
+        if target.kind == "multilabel":
+            thresholds[target.name] = tuple(fitted.label_thresholds.tolist())
+        if numbers is not None:
+            of_products = fit_product_calibration_data(target, *arrays, numbers, fitted, clusters, seed=seed)
+            product_calibration |= {target.name: of_products} if of_products is not None else {}
     ood_detector = None
     if features is not None:
         reference = np.sort(np.random.default_rng(seed).permutation(parts.train)[:MAX_REFERENCE_IMAGES])
         _, reference_features = infer_raw(reference)
         assert reference_features is not None
         ood_detector = fit_ood_detector(reference_features, features)
-    fitted_bundle = replace(bundle, calibration_data=calibration_data, thresholds=thresholds)
-    return replace(fitted_bundle, ood_detector=ood_detector)
+    return replace(
+        bundle,
+        calibration_data=calibration_data,
+        product_calibration=product_calibration,
+        thresholds=thresholds,
+        ood_detector=ood_detector,
+    )
 
 
 def validation_notes(bundle: Bundle, dataset: Dataset, parts: Split) -> list[Message]:
