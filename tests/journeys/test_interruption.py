@@ -4,6 +4,7 @@ import json
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,41 @@ def test_ctrl_c_and_sigterm_stop_after_the_step(whole: Job, tmp_path: Path) -> N
     assert run(*words, cwd=Path("/")).code == 0
     job.watch.look()
     assert job.outcome() == uninterrupted.outcome()
+
+
+DYING = """
+import os, signal, sys
+from muslin.{module} import {function} as call
+import muslin.{module} as module
+def killed(*arguments):
+    {before}
+    os.kill(os.getpid(), signal.SIGKILL)
+module.{function} = killed
+import muslin.cli
+muslin.cli.main()
+"""
+"""muslin as a process that is killed before or after a function does its work."""
+
+
+@pytest.mark.parametrize("before", ["pass", "call(*arguments)"], ids=["before", "after"])
+@pytest.mark.parametrize("where", ["data.audit.exclusions write_exclusions", "learn.checkpoint start_checkpoint"])
+def test_a_start_that_was_killed_can_be_repeated(where: str, before: str, garments: Path, tmp_path: Path) -> None:
+    module, function = where.split()
+    (tmp_path / "without.csv").write_text("part,id\n,3\n")
+    options = ["--epochs", "1", "--set", "batch_size=32", "--exclude", tmp_path / "without.csv"]
+    training = ["train", garments, "--recipe", "tutorial", *options, "--out"]
+    program = DYING.format(module=module, function=function, before=before)
+    words = [sys.executable, "-c", program, *training, tmp_path / "run"]
+    assert subprocess.run(list(map(str, words)), capture_output=True, timeout=120).returncode == -signal.SIGKILL
+    assert not (tmp_path / "run/run.json").exists()
+    for folder in ("run", "undisturbed"):
+        done = run(*training, tmp_path / folder, cwd=tmp_path)
+        assert done.code == 0, done.err
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        path.name for path in (tmp_path / "undisturbed").iterdir()
+    }
+    weights = [open_bundle(tmp_path / folder / "model.muslin").weights for folder in ("run", "undisturbed")]
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.parametrize("whole", ["quick"], indirect=True)

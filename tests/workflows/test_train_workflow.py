@@ -22,6 +22,7 @@ from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, MuslinError, StoppedError, StorageError
+from muslin.learn.checkpoint import Checkpoint
 from muslin.learn.recipes import recipe, recipe_from_dict
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
@@ -406,10 +407,10 @@ def test_refused_trainings_leave_no_folder(
 def test_full_disk_at_the_start_leaves_no_folder(
     synthetic: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(run: Run, record: dict[str, Any]) -> None:
-        raise StorageError("disk_full", path="run.json", reason="No space left on device")
+    def full(file: Checkpoint) -> None:
+        raise StorageError("disk_full", path=str(file.path), reason="No space left on device")
 
-    monkeypatch.setattr(Run, "write_record", full)
+    monkeypatch.setattr("muslin.learn.checkpoint.start_checkpoint", full)
     with refuses("disk_full"):
         muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

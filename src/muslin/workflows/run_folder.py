@@ -7,12 +7,12 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from muslin.data.dataset import Dataset, Split, class_counts
 from muslin.data.photos import MAX_UNREADABLE
@@ -21,9 +21,12 @@ from muslin.errors import BundleError, DataError, RecipeError, StorageError
 from muslin.learn.recipes import RECIPES, Recipe, recipe_from_dict
 from muslin.library_errors import reason_of
 from muslin.models.json_schema import check_schema, parse_json
-from muslin.storage.atomic import is_partial_file, storage_errors, write_atomically
+from muslin.storage.atomic import atomic_file, is_partial_file, storage_errors, write_atomically
 from muslin.strict_json import json_text
 from muslin.workflows.run_schema import HISTORY_ROW, RECORD, RESULTS, UNSAFE_IN_RECORD
+
+START_FILES = ("excluded.csv", "corrections.csv", "checkpoint.safetensors")
+"""What a run has from its start, beside `run.json`."""
 
 MAX_RECORD_BYTES = 64 * 2**20
 """Of run.json, which lists every unreadable photo."""
@@ -105,9 +108,8 @@ class Run:
         return rows
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Replace `run.json`; its `sha256` tells whether it was edited afterwards."""
-        record = {**record, "sha256": _digest(record)}
-        write_atomically(self.folder / "run.json", json_text(record, indent=2) + "\n")
+        """Replace `run.json`."""
+        write_atomically(self.folder / "run.json", record_content(record))
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
         """Replace `history.jsonl`."""
@@ -125,6 +127,12 @@ class Run:
             **{name: record.get(name) for name in names},
             **{name: record["data"].get(name) for name in ("fixes", "unreadable")},
         }
+
+
+def record_content(record: dict[str, Any]) -> bytes:
+    """The content of `run.json`; its `sha256` tells whether it was edited afterwards."""
+    text = json_text({**record, "sha256": _digest(record)}, indent=2) + "\n"
+    return text.encode(errors="backslashreplace")  # names of files need not be UTF-8
 
 
 def planned_digest(record: Mapping[str, Any]) -> str:
@@ -148,15 +156,48 @@ def split_for_recipe(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
 
 
 def check_new(folder: Path) -> None:
-    """
+    """Refuse a folder that holds anything but what a start that was killed left there.
+
     Raises:
         StorageError: `folder` is a run already, or not an empty folder.
     """
     with storage_errors(folder):
         if (folder / "run.json").exists():
             raise StorageError("run_exists", path=str(folder))
-        if os.path.lexists(folder) and any(not is_partial_file(entry) for entry in folder.iterdir()):
+        if os.path.lexists(folder) and set(folder.iterdir()) != set(_killed_start(folder)):
             raise StorageError("folder_not_empty", path=str(folder))
+
+
+@contextmanager
+def starting(run: Run) -> Iterator[BinaryIO]:
+    """`run.json` to write to, once the other files of START_FILES are there: a run with `run.json` can be resumed.
+
+    Removes those files after an exception, and first what a start that was killed left. The folder must be locked.
+
+    Raises:
+        StorageError: as `check_new`.
+    """
+    check_new(run.folder)
+    with storage_errors(run.folder):
+        for path in _killed_start(run.folder):
+            path.unlink(missing_ok=True)
+    try:
+        with atomic_file(run.folder / "run.json") as file:
+            yield file
+    except BaseException:
+        with suppress(OSError):
+            for name in START_FILES:
+                (run.folder / name).unlink(missing_ok=True)
+            run.folder.rmdir()
+        raise
+
+
+def _killed_start(folder: Path) -> list[Path]:
+    """What a start that was killed left: the unfinished `run.json`, and the files that belong to it."""
+    entries = list(folder.iterdir())
+    partial = [entry for entry in entries if is_partial_file(entry)]
+    is_started = any(entry.name.startswith(".run.json.") for entry in partial)
+    return partial + [entry for entry in entries if is_started and entry.name in START_FILES]
 
 
 def new_run_folder(out: str | Path | None, name: str) -> Path:

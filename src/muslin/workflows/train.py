@@ -9,7 +9,7 @@ finish_run      the run, from its checkpoint if it has one → the trained netwo
 import datetime
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,23 +96,14 @@ def start_run(plan: TrainingPlan, out: str | Path | None) -> Run:
 
     record = _planned_record(plan)
     run = Run(runs.new_run_folder(out, f"{plan.data.dataset.name}-{plan.choice.recipe.name}"))
-    with locked_folder(run.folder, "run_locked"):
-        remove_partial_files(run.folder)
-        runs.check_new(run.folder)
-        try:
-            if plan.excluded is not None:
-                exclusions.write_exclusions(run.excluded, ("part", "id"), plan.excluded)
-            if plan.corrections is not None:
-                exclusions.write_exclusions(run.corrections, APPLIED_COLUMNS, (c[:4] for c in plan.corrections))
-            record = {"name": run.folder.name} | record
-            run.write_record(record)
-            start_checkpoint(_checkpoint(run, record))
-        except StorageError:
-            with suppress(OSError):
-                for path in (run.excluded, run.corrections, run.folder / "run.json"):
-                    path.unlink(missing_ok=True)
-                run.folder.rmdir()
-            raise
+    with locked_folder(run.folder, "run_locked"), runs.starting(run) as record_file:
+        if plan.excluded is not None:
+            exclusions.write_exclusions(run.excluded, ("part", "id"), plan.excluded)
+        if plan.corrections is not None:
+            exclusions.write_exclusions(run.corrections, APPLIED_COLUMNS, (c[:4] for c in plan.corrections))
+        record = {"name": run.folder.name} | record
+        start_checkpoint(_checkpoint(run, record))
+        record_file.write(runs.record_content(record))
     return run
 
 
