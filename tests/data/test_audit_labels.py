@@ -8,16 +8,13 @@ from cleanlab.rank import get_label_quality_scores
 from muslin.data.audit import labels as audit_labels
 from muslin.data.audit.findings import ordered
 from muslin.data.audit.labels import (
-    assign_folds,
     checkable,
     class_thresholds,
     find_label_errors,
-    fold_strata,
     self_confidence,
     suspect_multiclass,
     suspect_multilabel,
 )
-from muslin.data.copies import unit_numbers
 from muslin.data.dataset import Dataset, PixelImages, Target
 
 
@@ -120,25 +117,6 @@ def test_small_classes_and_unknown_labels_are_not_checked():
     assert judged.tolist() == [True] * 30 + [False] * (len(labels) - 30)
 
 
-def test_folds_are_stratified_and_keep_copies_and_groups_whole():
-    random = np.random.default_rng(3)
-    labels = random.choice(4, 4000, p=[0.7, 0.2, 0.08, 0.02])
-    groups = np.array([f"sender {i}" for i in random.integers(0, 1500, 4000)], dtype=object)
-    edges = random.integers(0, 4000, (200, 2))
-    together = unit_numbers(4000, edges, groups)
-    chosen = assign_folds(labels, together)
-    assert set(chosen.tolist()) == {0, 1, 2, 3}
-    assert (chosen[edges[:, 0]] == chosen[edges[:, 1]]).all()
-    for group in set(groups.tolist()):
-        assert len(set(chosen[groups == group].tolist())) == 1
-    alone = assign_folds(labels, np.arange(4000))
-    for index in range(4):
-        counts = np.bincount(alone[labels == index], minlength=4)
-        assert counts.max() - counts.min() <= 1
-    assert (assign_folds(labels, together) == chosen).all()
-    assert (assign_folds(labels, together, seed=1) != chosen).any()
-
-
 # ── Several labels an image ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -197,14 +175,3 @@ def test_multilabel_check_needs_enough_of_yes_and_no():
     judged = checkable(Target("tags", ("a", "b", "c"), "multilabel"), labels)
     assert judged[:, 0].all()
     assert not judged[:, 1:].any()  # 13 have b; 13 are known not to have c
-
-
-def test_multilabel_folds_spread_the_rarest_label():
-    labels = np.zeros((80, 2), dtype=np.int8)
-    labels[:, 0] = 1
-    labels[:8, 1] = 1
-    labels[79] = -1
-    spread = fold_strata(Target("tags", ("common", "rare"), "multilabel"), labels)
-    assert spread.tolist() == [1] * 8 + [0] * 71 + [-1]
-    fold = assign_folds(spread, np.arange(80))
-    assert np.bincount(fold[:8]).tolist() == [2, 2, 2, 2]

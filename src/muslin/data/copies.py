@@ -34,6 +34,27 @@ def unit_numbers(count: int, edges: NDArray[np.int64], *groupings: NDArray[np.ob
     return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
 
 
+def units_of(dataset: Dataset, indices: Indices, near_pairs: NDArray[np.int64] | None = None) -> Indices:
+    """Per sample at `indices` the number of its unit: what must stay together, for groups, products and copies.
+
+    Args:
+        near_pairs: int64 (pairs, 2), indices into `dataset` of images to keep together besides.
+    """
+    _, position, copy_of = np.unique(dataset.first_copies[indices], return_index=True, return_inverse=True)
+    edges = [np.stack([np.arange(len(indices)), position[copy_of]], axis=1)]
+    if near_pairs is not None:
+        place = np.full(len(dataset), -1)
+        place[indices] = np.arange(len(indices))
+        near = place[near_pairs]
+        edges.append(near[(near >= 0).all(axis=1)])
+    return unit_numbers(len(indices), np.concatenate(edges), *groupings_of(dataset, indices))
+
+
+def groupings_of(dataset: Dataset, indices: Indices) -> list[NDArray[np.object_]]:
+    """The groups and the products of the samples at `indices`, where the data have them."""
+    return [values[indices] for values in (dataset.groups, dataset.products) if values is not None]
+
+
 def leaked_into(dataset: Dataset, train: Indices, indices: Indices) -> NDArray[np.bool_]:
     """Whether each image at `indices` is a copy of an image at `train`."""
     return np.isin(dataset.first_copies[indices], dataset.first_copies[train])

@@ -1,16 +1,15 @@
 """Dataset → Split: training, validation and test sets."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.copies import unit_numbers
-from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, Target
+from muslin.data.copies import groupings_of, unit_numbers, units_of
+from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split
 from muslin.errors import TrainingError
-from muslin.messages import Message, examples
+from muslin.messages import Message
 from muslin.text import MAX_NAME_CHARACTERS, is_safe_name
 
 TEST_FRACTION = 0.2
@@ -23,9 +22,8 @@ def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified
     """The parts that came with the data; missing ones are drawn at random from the training set.
 
     A sample without any label is in no set; no group, no product, and no image with its copies is in two sets that are
-    drawn. The
-    draws are scikit-learn's `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2` gives the
-    split of the article.
+    drawn. The draws are scikit-learn's `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2`
+    gives the split of the article.
 
     Args:
         validation_fraction: fraction of the training set that becomes the validation set; 0 for none.
@@ -113,26 +111,14 @@ def _without_training_sample(dataset: Dataset, rest: Indices, drawn: Indices) ->
         if target.kind == "multiclass":
             back |= (labels[drawn] != UNKNOWN) & ~np.isin(labels[drawn], labels[rest])
     if back.any():
-        units = _units(dataset, drawn)
+        units = units_of(dataset, drawn)
         back |= np.isin(units, units[back])
     return back
 
 
-def _units(dataset: Dataset, indices: Indices) -> Indices:
-    """Per sample at `indices` the number of its unit: what must stay together, for groups, products and copies."""
-    _, position, copy_of = np.unique(dataset.first_copies[indices], return_index=True, return_inverse=True)
-    edges = np.stack([np.arange(len(indices)), position[copy_of]], axis=1)
-    return unit_numbers(len(indices), edges, *_groupings(dataset, indices))
-
-
-def _groupings(dataset: Dataset, indices: Indices) -> list[NDArray[np.object_]]:
-    """The groups and the products of the samples at `indices`, where the data have them."""
-    return [values[indices] for values in (dataset.groups, dataset.products) if values is not None]
-
-
 def _group_numbers(dataset: Dataset, indices: Indices) -> Indices:
     """Per sample at `indices` the number of its group, from 0; groups that share a product are one."""
-    groupings = _groupings(dataset, indices)
+    groupings = groupings_of(dataset, indices)
     if len(groupings) == 1:
         return np.asarray(np.unique(groupings[0].astype(str), return_inverse=True)[1], dtype=np.int64)
     return unit_numbers(len(indices), np.empty((0, 2), dtype=np.int64), *groupings)
@@ -153,7 +139,7 @@ def _draw_groups(
         raise TrainingError("one_group", name=dataset.name)
     everywhere = np.arange(len(indices))
     chosen = everywhere
-    units = _units(dataset, indices)
+    units = units_of(dataset, indices)
     if units.max() < groups.max():
         n_groups = np.bincount(np.unique(np.stack([units, groups]), axis=1)[0])
         fits = (np.bincount(units) <= fraction * len(indices)) | (n_groups == 1)
@@ -171,49 +157,6 @@ def _draw_groups(
         shuffle = GroupShuffleSplit(1, test_size=size, random_state=seed)
         drawn = chosen[next(shuffle.split(chosen, None, groups))[1]]
     return indices[np.setdiff1d(everywhere, drawn)], indices[drawn]
-
-
-def fold_numbers(dataset: Dataset, indices: Indices, n_folds: int, seed: int) -> tuple[Indices, list[Message]]:
-    """The fold of each sample at `indices` for cross-fitting, 0 to `n_folds` - 1, and what a person must know of them.
-
-    No group, no product, and no image with its copies is in two folds. Classes of the first target have the same
-    proportions in each fold, as far as the groups allow. With fewer groups than folds there are as many folds as
-    groups.
-
-    Raises:
-        TrainingError: all samples are in one group.
-    """
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-    units = _units(dataset, indices)
-    n_units = len(np.unique(units))
-    if n_units < 2:
-        raise TrainingError("one_group", name=dataset.name)
-    notes = []
-    if n_units < n_folds:
-        notes.append(Message("fewer_groups_than_folds", groups=n_units, folds=n_folds))
-        n_folds = n_units
-    first = dataset.targets[0]
-    labels = dataset.labels[first.name][indices]
-    splitter: Any = GroupKFold(n_folds, shuffle=True, random_state=seed)
-    if first.kind == "multiclass" and np.unique(labels, return_counts=True)[1].max() >= n_folds:
-        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    folds = np.empty(len(indices), dtype=np.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of classes with fewer images than folds
-        for number, (_, held_out) in enumerate(splitter.split(indices, labels, units)):
-            folds[held_out] = number
-    for target in dataset.targets:
-        if target.kind == "multiclass" and (names := _classes_of_one_fold(dataset, target, indices, folds)):
-            notes.append(Message("classes_of_one_fold", target=target.name, **examples(names)))
-    return folds, notes
-
-
-def _classes_of_one_fold(dataset: Dataset, target: Target, indices: Indices, folds: Indices) -> list[str]:
-    """The classes whose images are all in one fold: their out-of-fold predictions cannot be correct."""
-    labels = dataset.labels[target.name][indices]
-    present = np.unique(labels[labels != UNKNOWN])
-    return [target.classes[c] for c in present if len(np.unique(folds[labels == c])) < 2]
 
 
 def _check_classes(dataset: Dataset, sets: Mapping[str, Indices]) -> None:

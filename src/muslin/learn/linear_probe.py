@@ -95,41 +95,6 @@ def fit_linear_heads(
     return history
 
 
-def cross_val_predict(
-    net: Net,
-    features: Features,
-    labels: Labels,
-    samples: NDArray[np.int64],
-    folds: NDArray[np.int64],
-    recipe: LinearProbeRecipe,
-    *,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> dict[str, NDArray[np.float32]]:
-    """Out-of-fold predictions: each sample's, by heads that were fitted to the other folds.
-
-    Args:
-        net: its heads are those of the last fold afterwards.
-        samples: int64 (n,): indices of the samples to predict.
-        folds: int64 (n,): the fold of each sample.
-
-    Returns:
-        Per target float32 (n, classes) probabilities.
-
-    Raises:
-        StoppedError: `should_stop()` became true.
-        TrainingError: the loss is not finite.
-    """
-    nothing = np.array([], dtype=np.int64)
-    predicted = {name: np.empty((len(samples), head.filters), np.float32) for name, head in net.network.heads.items()}
-    for fold in np.unique(folds):
-        rest = Split(samples[folds != fold], nothing, nothing)
-        fit_linear_heads(net, features, labels, rest, recipe, should_stop=should_stop)
-        probabilities, _ = predict_from_features(net, features, samples[folds == fold])
-        for name, values in probabilities.items():
-            predicted[name][folds == fold] = values
-    return predicted
-
-
 @torch.no_grad()
 def predict_from_features(
     net: Net, features: Features, indices: NDArray[np.integer[Any]]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from muslin import machine
 from muslin.data import photos
 from muslin.data.audit import labels
-from muslin.data.copies import unit_numbers
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
+from muslin.data.folds import fold_numbers
 from muslin.data.photos import PhotoImages
 from muslin.errors import TrainingError
 from muslin.learn.recipe_choice import choose_recipe
@@ -46,11 +46,12 @@ def check_labels(context: "AuditContext", seed: int, log: Log) -> "AuditContext"
     masked = {name: np.where(mask, dataset.labels[name], UNKNOWN) for name, mask in masks.items()}
     known = replace(dataset, targets=targets, labels=masked)
     probe = _probe_recipe(dataset)
+    folds = _folds(context, known, seed, log)
     if probe:
-        probabilities = _probabilities_of_probe(known, _folds(context, masks, seed), probe, seed, log)
+        probabilities = _probabilities_of_probe(known, folds, probe, seed, log)
         context = replace(context, label_models=probe.network)
     else:
-        probabilities = _probabilities_of_networks(context, known, _folds(context, masks, seed), seed, log)
+        probabilities = _probabilities_of_networks(context, known, folds, seed, log)
     for name, mask in masks.items():
         probabilities[name][~mask] = np.nan
     errors = {t.name: labels.find_label_errors(t, dataset.labels[t.name], probabilities[t.name]) for t in targets}
@@ -71,14 +72,19 @@ def _labels_to_check(context: "AuditContext") -> Masks:
     return masks
 
 
-def _folds(context: "AuditContext", masks: Masks, seed: int) -> NDArray[np.int64]:
-    """The fold of each image, int64 (n,); -1 without a label to check. Groups and copies stay together."""
-    dataset = context.dataset
-    first = next(target for target in dataset.targets if target.name in masks)
-    units = unit_numbers(len(dataset), context.duplicates.edges, dataset.groups, dataset.products)
-    strata = labels.fold_strata(first, dataset.labels[first.name])
-    checked = np.any([mask.any(axis=1) if mask.ndim == 2 else mask for mask in masks.values()], axis=0)
-    return np.where(checked, labels.assign_folds(strata, units, seed=seed), -1)
+def _folds(context: "AuditContext", known: Dataset, seed: int, log: Log) -> NDArray[np.int64]:
+    """The fold of each image, int64 (n,); -1 without a label to check. Groups, copies, near-duplicates stay together.
+
+    Args:
+        known: the data set with the labels to check, and no others.
+    """
+    is_known = [values != UNKNOWN for values in known.labels.values()]
+    checked = np.flatnonzero(np.any([k.any(axis=1) if k.ndim == 2 else k for k in is_known], axis=0))
+    folds = np.full(len(known), -1)
+    folds[checked], notes = fold_numbers(known, checked, labels.N_FOLDS, seed, context.duplicates.edges)
+    for note in notes:
+        log(note)
+    return folds
 
 
 def _probe_recipe(dataset: Dataset) -> LinearProbeRecipe | None:
@@ -92,7 +98,7 @@ def _probe_recipe(dataset: Dataset) -> LinearProbeRecipe | None:
 def _probabilities_of_probe(
     dataset: Dataset, folds: NDArray[np.int64], probe: LinearProbeRecipe, seed: int, log: Log
 ) -> dict[str, NDArray[np.float32]]:
-    from muslin.learn.linear_probe import cross_val_predict
+    from muslin.learn.cross_val import cross_val_predict, fit_predict_heads
     from muslin.learn.modules import Net
     from muslin.learn.train import extract_features
 
@@ -100,31 +106,21 @@ def _probabilities_of_probe(
     resized = photos.resize_photos(dataset, size)
     features, problems = extract_features(resized, probe, seed=seed, threads=machine.physical_cores(), log=log)
     folds[list(problems)] = -1  # readable while the images were decoded, and no longer
-    checked = np.flatnonzero(folds >= 0)
     net = Net(recipe_network(probe, size, dataset.targets), seed)
-    predicted = cross_val_predict(net, features, dict(dataset.labels), checked, folds[checked], probe)
-    probabilities = {}
-    for name, values in predicted.items():
-        probabilities[name] = np.full((len(dataset), values.shape[1]), np.nan, dtype=np.float32)
-        probabilities[name][checked] = values
-    return probabilities
+    return cross_val_predict(folds, fit_predict_heads(net, features, dict(dataset.labels), probe))
 
 
 def _probabilities_of_networks(
     context: "AuditContext", dataset: Dataset, folds: NDArray[np.int64], seed: int, log: Log
 ) -> dict[str, NDArray[np.float32]]:
-    from muslin.learn.cross_val import cross_val_predict
+    from muslin.learn.cross_val import cross_val_predict, fit_predict_network
     from muslin.learn.torch_setup import choose_compute_settings
 
     def log_share(fold: int, progress: "Progress") -> None:
         share = ((progress.epoch - 1) * progress.steps + progress.step) / (progress.epochs * progress.steps)
-        log(f"network {fold + 1} of {labels.N_FOLDS}: {100 * share:.0f} % of the training done")
+        log(f"network {fold + 1} of {folds.max() + 1}: {100 * share:.0f} % of the training done")
 
-    return cross_val_predict(
-        replace(dataset, images=PixelImages(context.stats.thumbnails)),
-        folds,
-        recipe("quick", validation_fraction=0),
-        seed=seed,
-        compute=choose_compute_settings(),
-        on_progress=log_share,
-    )
+    thumbnails = replace(dataset, images=PixelImages(context.stats.thumbnails))
+    quick, compute = recipe("quick", validation_fraction=0), choose_compute_settings()
+    fit_predict = fit_predict_network(thumbnails, quick, seed=seed, compute=compute, on_progress=log_share)
+    return cross_val_predict(folds, fit_predict)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from muslin.data.split import fold_numbers
+from muslin.data.folds import fold_numbers
 from muslin.learn import recipes
 from muslin.learn.recipes import LinearProbeRecipe
 from muslin.messages import Log, Message
@@ -25,20 +25,22 @@ def cross_fit(
     net: "Net", data: TrainingData, recipe: LinearProbeRecipe, seed: int, callbacks: Callbacks
 ) -> CalibrationSet:
     """Out-of-fold predictions of all images but the test set, to which the heads of `net` are then fitted."""
-    from muslin.learn.linear_probe import cross_val_predict, fit_linear_heads
+    from muslin.learn.cross_val import cross_val_predict, fit_predict_heads
+    from muslin.learn.linear_probe import fit_linear_heads
 
     dataset, parts, features = data.dataset, data.split, data.features
     assert features is not None
     samples = np.sort(np.concatenate([parts.train, parts.validation]))
-    folds, notes = fold_numbers(dataset, samples, recipe.folds, seed)
-    callbacks.log(Message("cross_fitting", n=len(samples), folds=len(np.unique(folds))))
+    folds = np.full(len(dataset), -1)
+    folds[samples], notes = fold_numbers(dataset, samples, recipe.folds, seed)
+    callbacks.log(Message("cross_fitting", n=len(samples), folds=int(folds.max()) + 1))
     for note in notes:
         callbacks.log(note)
     arguments, should_stop = (net, features, dict(dataset.labels)), callbacks.should_stop
-    predicted = cross_val_predict(*arguments, samples, folds, recipe, should_stop=should_stop)
+    predicted = cross_val_predict(folds, fit_predict_heads(*arguments, recipe, should_stop=should_stop))
     everything = replace(parts, train=samples, validation=samples[:0])
     fit_linear_heads(*arguments, everything, recipe, should_stop=should_stop)
-    return CalibrationSet(samples, predicted)
+    return CalibrationSet(samples, {name: values[samples] for name, values in predicted.items()})
 
 
 def write_results(

@@ -38,34 +38,6 @@ Probabilities = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 
 
-def assign_folds(
-    strata: NDArray[np.int64], units: NDArray[np.int64], count: int = N_FOLDS, seed: int = 0
-) -> NDArray[np.int64]:
-    """The fold of each sample, int64 (n,), from 0 to count - 1: strata spread evenly, units never split.
-
-    Args:
-        strata: (n,) class indices or UNKNOWN.
-        units: (n,) samples with the same number go into the same fold, as copies and groups must.
-    """
-    random = np.random.default_rng(seed)
-    _, first, unit_of = np.unique(units, return_index=True, return_inverse=True)
-    shuffled = random.permutation(len(first))
-    by_class = shuffled[np.argsort(strata[first[shuffled]], kind="stable")]
-    fold_of_unit = np.empty(len(first), dtype=np.int64)
-    fold_of_unit[by_class] = np.arange(len(first)) % count
-    return np.asarray(fold_of_unit[unit_of])
-
-
-def fold_strata(target: Target, labels: Labels) -> NDArray[np.int64]:
-    """The strata of `assign_folds`, int64 (n,): the class; of several labels an image its rarest, or UNKNOWN."""
-    if target.kind == "multiclass":
-        return labels.astype(np.int64)
-    yes = labels == 1
-    rarest_first = np.argsort(yes.sum(axis=0), kind="stable")
-    rarest = rarest_first[yes[:, rarest_first].argmax(axis=1)]
-    return np.where(yes.any(axis=1), rarest, UNKNOWN).astype(np.int64)
-
-
 def class_thresholds(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
     """Per class the mean probability that the samples with this label get for it, float64 (classes,); NaN without any.
 
