@@ -34,7 +34,8 @@ SOURCE = Path(muslin.__file__).parent
 COMMAND = "python docs/reference/make.py"
 
 INNER = (
-    ("muslin.models.predictor", "TargetPrediction"),
+    ("muslin.models.prediction", "TargetPrediction"),
+    ("muslin.models.product_prediction", "ProductPrediction"),
     ("muslin.workflows.evaluate", "EvaluationResult"),
     ("muslin.evaluation.multiclass", "ClassMetrics"),
     ("muslin.evaluation.multiclass", "Averages"),

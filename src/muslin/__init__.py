@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from muslin.data.dataset import Dataset, Split, Target
     from muslin.errors import MuslinError
     from muslin.evaluation import Evaluation
-    from muslin.models.predictor import Prediction, Predictor
+    from muslin.models.prediction import Prediction
+    from muslin.models.predictor import Predictor
     from muslin.sklearn import ImageClassifier
     from muslin.storage.outputs import Output
     from muslin.workflows.audit import audit
@@ -35,7 +36,7 @@ _HOMES = {
     "ImageClassifier": "muslin.sklearn",
     "MuslinError": "muslin.errors",
     "Output": "muslin.storage.outputs",
-    "Prediction": "muslin.models.predictor",
+    "Prediction": "muslin.models.prediction",
     "Predictor": "muslin.models.predictor",
     "Run": "muslin.workflows.run_folder",
     "Split": "muslin.data.dataset",

@@ -9,7 +9,7 @@ from synthetic_evaluations import evaluation_of, report_inputs
 
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.messages import Message
-from muslin.models.predictor import Prediction, TargetPrediction
+from muslin.models.prediction import Prediction, TargetPrediction
 from muslin.reporting.terminal.dataset import print_dataset
 from muslin.reporting.terminal.evaluation import print_evaluation
 from muslin.reporting.terminal.predictions import print_predictions, wrap_path

@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,8 @@ from muslin.data.photos import IMAGE_SUFFIXES, PhotoImages, is_hidden
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
 from muslin.evaluation.precision_choice import Acceptance, acceptance_table
 from muslin.evaluation.selective import (
-    DECISIONS,
     DEFAULT_PRECISION,
     AcceptancePolicy,
-    Triage,
     acceptance_policy,
     calibrate_probabilities,
     check_guarantee,
@@ -34,10 +33,11 @@ from muslin.evaluation.selective import (
 from muslin.evaluation.thresholds import change_thresholds, default_thresholds
 from muslin.library_errors import reason_of
 from muslin.machine import physical_cores
-from muslin.messages import plain
 from muslin.models import runtime
 from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, Preprocessing, check_tensor, open_bundle
 from muslin.models.container import locating_errors
+from muslin.models.prediction import Prediction, target_prediction
+from muslin.models.product_prediction import ProductPrediction, ProductRule, predict_products
 from muslin.models.runtime import run_session, runtime_errors
 from muslin.storage.local_path import check_local
 
@@ -61,56 +61,6 @@ _BATCH_VALUES = 256 * 28 * 28  # pixel values in a batch: keeps the cores busy, 
 _MAX_BATCH_VALUES = 2**28  # values of all tensors for a batch: 1 GiB of float32
 CHUNK = 64
 """Images decoded ahead of the network, and given to it together."""
-
-
-@dataclass(frozen=True)
-class TargetPrediction:
-    """The prediction of one target for one image.
-
-    Of two classes whose threshold was changed, `label` is the class that the threshold decides for. Probabilities are
-    between 0 and 1, and calibrated where the bundle has calibration data. With one class there is no runner-up (None).
-
-    Attributes:
-        labels: for a multilabel target, the labels whose probability reaches their threshold, in the target's order;
-            otherwise None.
-        decision: one of `muslin.evaluation.selective.DECISIONS`.
-        prediction_set: the classes to choose from in a review, the most probable first; for an accepted prediction
-            its label or labels only.
-    """
-
-    label: str
-    probability: float
-    runner_up: str | None
-    runner_up_probability: float | None
-    probabilities: Mapping[str, float] = field(repr=False)
-    labels: tuple[str, ...] | None = None
-    decision: str = "review"
-    prediction_set: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values, without `labels` where there are none."""
-        return {name: plain(value) for name, value in vars(self).items() if (name, value) != ("labels", None)}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The predictions for one image, or the error that kept it from being read.
-
-    Attributes:
-        image: the image's name as given, or its position (`images[3]`) where it has none.
-        predictions: per target's name; empty where there is an error.
-        notes: what was done to the image on its way to the network; a `muslin.messages.Message` each.
-        error: why the image cannot be read, or None; a `muslin.messages.Message`.
-    """
-
-    image: str
-    predictions: Mapping[str, TargetPrediction]
-    notes: tuple[str, ...] = ()
-    error: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values: one line of `muslin predict --json`."""
-        return {name: plain(value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,6 +205,40 @@ class Predictor:
                 read = pool.map(lambda named: _read_image(named[0], named[1], preprocessing), chunk)
                 yield from self._predict_chunk(list(read), policies)
 
+    def predict_products(
+        self, products: Mapping[str, Any], *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
+    ) -> Iterator[ProductPrediction]:
+        """One ProductPrediction per product, in order, from all its photos; a few dozen images are in memory at a time.
+
+        The photos' calibrated probabilities are combined (`muslin.evaluation.products.combine`). A model that was
+        trained on products has calibrated the result again, and its guarantee holds per product. Any other model's
+        guarantee holds per photo: a product is accepted only where all its photos are, with the same label. Products
+        whose photos contradict each other go to review. Photos out of scope are left out; where at least half are, so
+        is the product.
+
+        Args:
+            products: per product's name its images, as `predict` takes them.
+            precision, guarantee: of the accepted products, as of `predict`.
+
+        Raises:
+            DataError: a folder without images; or `precision` or `guarantee` is out of range.
+        """
+        named = ((name, _named_images(images)) for name, images in products.items())
+        yield from self.predict_named_products(named, precision=precision, guarantee=guarantee)
+
+    def predict_named_products(
+        self,
+        products: Iterable[tuple[str, Iterable[tuple[str, Any]]]],
+        *,
+        precision: float = DEFAULT_PRECISION,
+        guarantee: str = "overall",
+    ) -> Iterator[ProductPrediction]:
+        """`predict_products` for pairs of a name and images, which are those of `predict_named`."""
+        policies = self.product_policies(precision, guarantee)
+        rule = ProductRule(self.targets, self.bundle.product_calibration, policies)
+        predict_photos = partial(self.predict_named, precision=precision, guarantee=guarantee)
+        yield from predict_products(predict_photos, products, rule)
+
     def predict_pixels(self, pixels: Pixels, batch_size: int | None = None) -> dict[str, Floats]:
         """Calibrated probabilities for images of the size that the network takes.
 
@@ -306,6 +290,17 @@ class Predictor:
             for t in self.targets
         }
 
+    def product_policies(
+        self, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
+    ) -> dict[str, AcceptancePolicy]:
+        """As `policies`, for products; of a target without calibration data of products, its policy for photos."""
+        data = {**self.bundle.calibration_data, **self.bundle.product_calibration}
+        thresholds = self.thresholds
+        return {
+            t.name: acceptance_policy(t, data.get(t.name), precision, guarantee, thresholds.get(t.name, ()))
+            for t in self.targets
+        }
+
     def acceptance(self, guarantee: str = "overall", *, per_product: bool = False) -> Acceptance:
         """How much can be accepted at which precision; see `muslin.evaluation.precision_choice`.
 
@@ -338,7 +333,7 @@ class Predictor:
             if pixels is not None:
                 row = next(rows)
                 predictions = {
-                    t.name: _target_prediction(t, output.probabilities[t.name][row], triages[t.name], row)
+                    t.name: target_prediction(t, output.probabilities[t.name][row], triages[t.name], row)
                     for t in self.targets
                 }
                 prediction = replace(prediction, predictions=predictions)
@@ -412,26 +407,6 @@ def _checked_session(bundle: Bundle, threads: int) -> Any:
 
 def _batch_type(shape: tuple[int, ...]) -> str:
     return f"uint8 (n, {', '.join(map(str, shape))})"
-
-
-def _target_prediction(target: Target, probabilities: Floats, decided: Triage, row: int) -> TargetPrediction:
-    # By way of the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437
-    by_class = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
-    ranking = sorted(by_class.items(), key=lambda item: -item[1])
-    labels = None
-    if target.kind == "multilabel":
-        labels = tuple(name for name, yes in zip(target.classes, decided.labels[row], strict=True) if yes)
-    else:  # the predicted class first, whatever its threshold
-        predicted = target.classes[decided.predicted[row]]
-        ranking.sort(key=lambda item: item[0] != predicted)
-    (label, probability), *others = ranking[:2]
-    runner_up, runner_up_probability = others[0] if others else (None, None)
-    prediction_set = [target.classes[i] for i in np.flatnonzero(decided.prediction_sets[row])]
-    prediction_set.sort(key=lambda name: -by_class[name])
-    return TargetPrediction(
-        label, probability, runner_up, runner_up_probability, by_class, labels,
-        DECISIONS[decided.decisions[row]], tuple(prediction_set),
-    )  # fmt: skip
 
 
 # --- images as users give them → pixels

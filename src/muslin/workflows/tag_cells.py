@@ -8,7 +8,7 @@ from muslin.catalogue.taxonomy import Taxonomy
 from muslin.data.dataset import Target
 from muslin.data.tables import Row
 from muslin.evaluation.selective import DECISIONS
-from muslin.models.predictor import Prediction, TargetPrediction
+from muslin.models.prediction import Prediction, TargetPrediction
 
 MAX_PREDICTION_SET = 3
 """Classes in the prediction set of a model without calibration data, which cannot exclude any."""

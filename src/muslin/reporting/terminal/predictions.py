@@ -9,7 +9,7 @@ from muslin.reporting.terminal.console import console_for, print_lines, print_ta
 from muslin.text import percent, plural
 
 if TYPE_CHECKING:
-    from muslin.models.predictor import Prediction, TargetPrediction
+    from muslin.models.prediction import Prediction, TargetPrediction
     from muslin.reporting.terminal.escaping_console import EscapingConsole
 
 MIN_PATH_COLUMNS = 20
