@@ -48,7 +48,8 @@ def assert_same(one: Dataset, other: Dataset, *, ids: bool = True) -> None:
     assert one.targets == other.targets
     for target in one.targets:
         assert np.array_equal(one.labels[target.name], other.labels[target.name])
-    for mine, others in ((one.parts, other.parts), (one.groups, other.groups)):
+    fields = ("parts", "groups", "products", "roles")
+    for mine, others in ((getattr(one, name), getattr(other, name)) for name in fields):
         assert (mine is None) == (others is None)
         assert mine is None or others is None or mine.tolist() == others.tolist()
     assert not ids or one.ids.tolist() == other.ids.tolist()
@@ -108,13 +109,15 @@ def test_parquet_keeps_several_targets_unknowns_groups_and_ids(photos: Path, tmp
         source,
         targets=(*source.targets, Target("tags", ("z", "a", "m"), "multilabel"), Target("split", ("9", "10"))),
         labels={**source.labels, "tags": tags, "split": split},
-        groups=np.array([f"g{i // 2}" for i in range(count)], dtype=object),
+        groups=np.array([f"g{i // 4}" for i in range(count)], dtype=object),
+        products=np.array([f"p{i // 2}" for i in range(count)], dtype=object),
+        roles=np.array([("front", "")[i % 2] for i in range(count)], dtype=object),
     )
     assert convert(source, "parquet", tmp_path / "p.parquet").warnings == ()
     assert_same(source, read(tmp_path / "p.parquet"))
     warnings = {warning.code: warning.params for warning in convert(source, "folders", tmp_path / "f").warnings}
     assert warnings["targets_lost"]["others"] == ["tags", "split"]
-    assert "groups_lost" in warnings
+    assert {"groups_lost", "products_lost"} <= warnings.keys()
 
 
 def test_only_photos_of_one_size_become_pixels(photos: Path, tmp_path: Path) -> None:

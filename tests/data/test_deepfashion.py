@@ -259,9 +259,13 @@ def test_in_shop_has_categories_genders_items_and_parts(in_shop: Path) -> None:
     assert data.labels["gender"].tolist() == [1, 1, 0, 0, 1]
     assert data.parts is not None
     assert data.parts.tolist() == ["train", "train", "test", "test", "train"]
-    assert data.groups is not None
-    assert data.groups.tolist() == ["id_00000002", "id_00000002", "id_00000080", "id_00000080", "id_00000090"]
+    assert data.products is not None
+    assert data.products.tolist() == ["id_00000002", "id_00000002", "id_00000080", "id_00000080", "id_00000090"]
+    assert data.groups is None
+    assert data.roles is not None
+    assert data.roles.tolist()[:2] == ["front", "side"]
     assert data.fixes == ()
+    assert read(in_shop, product="none").products is None
     assert read(in_shop / "Anno", target="category").labels.keys() == {"category"}
 
 
@@ -271,8 +275,8 @@ def test_consumer_to_shop_has_each_photo_once(consumer_to_shop: Path) -> None:
     assert len(data) == 7
     assert data.parts is not None
     assert data.parts.tolist() == ["train"] * 3 + ["validation"] * 2 + ["test"] * 2
-    assert data.groups is not None
-    assert len(set(data.groups)) == 3
+    assert data.products is not None
+    assert len(set(data.products)) == 3
 
 
 def test_high_resolution_photos_are_found_where_only_they_are(in_shop: Path) -> None:
@@ -293,19 +297,19 @@ def test_item_in_two_parts_is_named(in_shop: Path, consumer_to_shop: Path) -> No
         path.read_text().replace("02_2_side.jpg    id_00000002 train", "02_2_side.jpg    id_00000002 query")
     )
     [fix] = read(in_shop).fixes
-    assert (fix.code, fix.params["names"]) == ("groups_in_two_parts", ["id_00000002"])
+    assert (fix.code, fix.params["names"]) == ("products_in_two_parts", ["id_00000002"])
     path = consumer_to_shop / "Eval/list_eval_partition.txt"
     path.write_text(path.read_text().replace("train", "test", 1))
     codes = {fix.code: fix.params["names"] for fix in read(consumer_to_shop).fixes}
-    assert codes == {"photos_in_two_parts": [f"img/{PAIRS[0][1]}"], "groups_in_two_parts": ["id_00000001"]}
+    assert codes == {"photos_in_two_parts": [f"img/{PAIRS[0][1]}"], "products_in_two_parts": ["id_00000001"]}
 
 
-def test_item_photos_without_lists_are_grouped_by_product(in_shop: Path) -> None:
+def test_item_photos_without_lists_have_products(in_shop: Path) -> None:
     data = read(in_shop / "Img")
     assert data.format == "folders"
     assert data.targets[0].classes == ("MEN/Denim", "WOMEN/Denim", "WOMEN/Dresses")
-    assert data.groups is not None
-    assert set(data.groups) == {"id_00000002", "id_00000080", "id_00000090"}
+    assert data.products is not None
+    assert set(data.products) == {"id_00000002", "id_00000080", "id_00000090"}
     assert [fix.code for fix in data.fixes] == ["products_grouped"]
     assert read(in_shop / "Img", levels=1).targets[0].classes == ("MEN", "WOMEN")
 

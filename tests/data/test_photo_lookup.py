@@ -329,7 +329,8 @@ def test_rows_and_photos_that_are_not_used_are_counted(tmp_path: Path) -> None:
         garment("hat", number).save(tmp_path / f"{number}.jpg")
     rows = ["front,back,label", "1.jpg,4.jpg,a", ",5.jpg,b", "2.jpg;1.jpg;3.jpg,,a", "3.jpg,,b", "gone.jpg,,b"]
     (tmp_path / "t.csv").write_text("\n".join(rows))
-    data = read(tmp_path / "t.csv", format="table")
+    data = read(tmp_path / "t.csv", format="table", product="none")
+    assert data.products is None
     assert data.ids.tolist() == ["1.jpg", "2.jpg;1.jpg;3.jpg", "3.jpg"]
     fixes = {fix.code: fix.params for fix in data.fixes}  # type: ignore[attr-defined]
     assert fixes["photos_not_named"]["names"] == ["3"]

@@ -141,7 +141,12 @@ read_options = Group(
         "Separator of several labels in a cell: `|`, `;`, `,` or `none`.",
         type=TargetChoice(("|", ";", ",", "none")),
     ),
-    option("--group COLUMN", "Column of groups, such as products. A group is never split."),
+    option("--group COLUMN", "Column of groups, such as photographers. A group is never split."),
+    option(
+        "--product COLUMN",
+        "Column of products, whose photos are never split. Default: found in common exports, and said. `none`: each "
+        "photo alone.",
+    ),
     option("--split-column COLUMN", "Column of a table that names the part of each row."),
     option("--crop-to-boxes", "Crop photos to the boxes that come with them."),
     option("--levels N", "Levels of nested folders that make a class's name, such as 2.", type=click.IntRange(1)),

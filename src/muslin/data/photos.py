@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, PixelImages, pixel_array
+from muslin.data.product_notes import lost_products
 from muslin.errors import DataError, ImageError, StorageError
 from muslin.images.file_kinds import KIND_OF_SUFFIX, link_error
 from muslin.library_errors import reason_of
@@ -397,8 +398,11 @@ def exclude_unreadable(dataset: Dataset, problems: Mapping[int, Message], max_un
         limits = {"total": total, "max_unreadable": max_unreadable, "suggestion": suggestion}
         raise DataError("too_many_unreadable", **params, **limits)
     readable = dataset.take(np.setdiff1d(np.arange(total), list(problems)))
+    lost = lost_products(dataset, readable)
+    for fix in lost:
+        log(fix)
     unreadable = {**dataset.unreadable, **unreadable}
-    return replace(readable, fixes=(*dataset.fixes, *fixes), unreadable=unreadable)
+    return replace(readable, fixes=(*dataset.fixes, *fixes, *lost), unreadable=unreadable)
 
 
 def unreadable_by_kind(unreadable: Mapping[str, Message], code: str = "unreadable_excluded") -> list[Message]:

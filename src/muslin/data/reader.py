@@ -14,6 +14,7 @@ from muslin.data.formats.read_options import ReadOptions
 from muslin.data.junk_labels import drop_junk_labels, junk_proposals
 from muslin.data.rare_classes import reduce_rare_classes
 from muslin.data.registry import DATASETS, recognise, with_registered_classes
+from muslin.data.tables.product_column import NO_PRODUCT
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.local_path import check_local
@@ -30,6 +31,7 @@ def read(
     images: str | Path | None = None,
     image_column: str | None = None,
     group: str | None = None,
+    product: str | None = None,
     split_column: str | None = None,
     label_separator: str | Sequence[str] | None = None,
     crop_to_boxes: bool | None = None,
@@ -54,6 +56,9 @@ def read(
         images: the folder, zip or tar with the photos that a table or a list names.
         image_column: the table's column with the paths or ids of the photos.
         group: the table's column of groups, none of which is ever split between parts.
+        product: the table's column with the product that each photo shows, whose photos stay together; `none` to take
+            each photo alone. By default it is found in exports of Shopify and WooCommerce, in rows with several photos,
+            and in a column such as `product_id` whose cells recur.
         split_column: the table's column with the part of each row.
         label_separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`; `COLUMN=,` for one column.
         crop_to_boxes: crop photos to the boxes that come with them.
@@ -83,6 +88,8 @@ def read(
         images=None if images is None else str(images),
         image_column=image_column,
         group=group,
+        product=None if product == NO_PRODUCT else product,
+        guess_products=product != NO_PRODUCT,
         split_column=split_column,
         label_separator=(
             (label_separator,) if isinstance(label_separator, str) else tuple(label_separator or ()) or None
@@ -94,6 +101,8 @@ def read(
         allow_outside=allow_outside,
     )
     dataset = _read_data(data, test, format, options, log)
+    if product == NO_PRODUCT:
+        dataset = replace(dataset, products=None, roles=None)
     if junk:
         dataset = drop_junk_labels(dataset, junk, strict=not options.all_targets)
     elif proposals := junk_proposals(dataset):

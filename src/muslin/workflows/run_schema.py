@@ -17,6 +17,7 @@ READ_OPTIONS = {
     "images": _TEXT_OR_NONE,
     "image_column": _TEXT_OR_NONE,
     "group": _TEXT_OR_NONE,
+    "product": _TEXT_OR_NONE,
     "split_column": _TEXT_OR_NONE,
     "label_separator": _TEXTS,
     "crop_to_boxes": AnyOf((None, bool)),

@@ -85,7 +85,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "table", "tables (CSV, TSV, Parquet, JSON Lines, XLSX) with a photo or its name in each row",
-        "photo_tables", ("target", "images", "image_column", "group", "split_column", "label_separator"),
+        "photo_tables", ("target", "images", "image_column", "group", "product", "split_column", "label_separator"),
         writer="parquet",
     ),
     Format(
@@ -121,9 +121,10 @@ def read_path(
     except (OSError, RecursionError, OverflowError, UnicodeError) as error:  # the last three of a reader's libraries
         raise DataError("file_unreadable", path=str(path), reason=reason_of(error)) from error
     from muslin.data.dataset import reading_notes
+    from muslin.data.product_notes import product_notes
 
     origin = "; ".join(filter(None, [f"{path}, {reason}", dataset.origin]))
-    return replace(dataset, origin=origin, fixes=(*dataset.fixes, *reading_notes(dataset)))
+    return replace(dataset, origin=origin, fixes=(*dataset.fixes, *reading_notes(dataset), *product_notes(dataset)))
 
 
 def detect_format(path: Path) -> Format | None:
@@ -146,7 +147,7 @@ def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
     from muslin.data.archives import check_links_inside
     from muslin.data.formats.table_sources import holds_tables, is_container
 
-    named = {"image_column", "split_column", "target"} & set(options.names_set())
+    named = {"image_column", "split_column", "target", "product"} & set(options.names_set())
     table = next(row for row in FORMATS if row.name == "table")
     row, reason = next(((row, why) for row in FORMATS if (why := row.detect(path))), (None, ""))
     if named and (row is None or row.name == "folders") and (not is_container(path) or holds_tables(path)):

@@ -12,17 +12,26 @@ from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.data.formats.label_columns import label_columns
 from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
+from muslin.data.formats.products_in_tables import (
+    RowProducts,
+    fill_labels,
+    products_in_columns,
+    role_column,
+    rows_as_products,
+)
 from muslin.data.formats.read_options import ReadOptions, by_name
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
 from muslin.data.part_names import SPLIT_NAMES, is_part_name, parts_of_cells
 from muslin.data.photo_lookup import MAX_NAME
-from muslin.data.photos import Photo, PhotoImages
+from muslin.data.photo_roles import known_roles, role_of, roles_of_names
+from muslin.data.photos import Photo, PhotoImages, StoredImage
 from muslin.data.tables import Cell, open_table, read_table
 from muslin.data.tables.columns import Column, Table
 from muslin.data.tables.json_document import JsonDocument
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
+from muslin.data.tables.product_column import NO_PRODUCT
 from muslin.errors import DataError, ImageError
 from muslin.library_errors import reason_of
 from muslin.messages import Log, Message, examples, no_log
@@ -45,13 +54,30 @@ class _OpenTable:
 
 @dataclass(frozen=True)
 class _Roles:
-    """The columns of the group, part and labels; and the classes that the file lists, per column."""
+    """The columns of the group, part, photos' roles and labels; the classes that the file lists, per column; and the
+    product of each row."""
 
     group: str | None
     split: str | None
+    role: str | None
     targets: tuple[str, ...]
     listed: Mapping[str, Mapping[str, Any]]
+    products: RowProducts | None
     notes: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True)
+class _FoundPhotos:
+    """All photos that rows name, in their order: the index of the row, the name, and the photo or why there is none."""
+
+    rows: NDArray[np.intp]
+    names: tuple[Cell, ...]
+    photos: tuple[StoredImage | ImageError, ...]
+
+    @property
+    def readable(self) -> NDArray[np.intp]:
+        """The places of those that exist."""
+        return np.flatnonzero([not isinstance(photo, ImageError) for photo in self.photos])
 
 
 def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log = no_log) -> Dataset:
@@ -79,7 +105,53 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     table = _join([each.table for each in opened])
     if not options.targets:
         options = replace(options, targets=tuple(name for name in options.model_targets if name in table.columns))
-    roles = _choose_columns(table, opened, options)
+    roles, all_opened = _choose_columns(table, opened, options), opened
+    opened, fixes = _labelled_tables(sources, opened, roles)
+    if sum(len(each.table) for each in opened) < len(table):
+        kept = np.flatnonzero(np.concatenate([np.full(len(t.table), t in opened) for t in all_opened]))
+        roles = replace(roles, products=roles.products and roles.products.take(kept))
+        table = _join([each.table for each in opened])
+    found = _find_photos(opened, table, several=options.guess_products)
+    fixes += [fix for each in opened for fix in (*each.photos.notes, *each.photos.fixes)]
+    readable = found.readable
+    rows = found.rows[readable]
+    products = roles.products
+    if products is None and len(found.rows) > len(table):
+        products = rows_as_products(table, len(found.rows))
+    if products and products.fills_labels:
+        table, n_filled = fill_labels(table, products, roles.targets)
+        fixes += [Message("labels_of_product", n=n_filled)] if n_filled else []
+    named = found.rows[[getattr(photo, "code", "") != "photo_not_named" for photo in found.photos]]
+    unnamed = ~np.isin(np.arange(len(table)), named)
+    targets, labels, described = _encode_targets(_without_cells(table, unnamed), roles, rows, options, fixes)
+    parts, part_origin = _parts(opened, table, roles)
+    columns = [f"photos: {opened[0].photos.column}", f"label: {', '.join(described)}" if described else ""]
+    columns += [f"group: {roles.group}" if roles.group else "", f"part: {part_origin}" if part_origin else ""]
+    columns += [f"product: {products.columns[0] if products.columns else 'each row'}" if products else ""]
+    dataset = Dataset(
+        name=table.path.parent.resolve().name if table.path.stem == "images" else table.path.stem,
+        format="table",
+        images=PhotoImages(
+            tuple(photo for photo in found.photos if not isinstance(photo, ImageError)),
+            [each.photos.keep_alive for each in opened],
+        ),
+        targets=tuple(targets),
+        labels=labels,
+        ids=_ids(opened, found)[readable],
+        parts=None if parts is None else parts[rows],
+        groups=_groups(table, roles.group, rows),
+        origin="; ".join(filter(None, [f"{len(table):,} rows", *columns])),
+    )
+    if products:
+        dataset = _with_products(dataset, table, products, roles.role, rows, fixes)
+    dataset = _without_repeated(dataset, fixes)
+    return _as_described(replace(dataset, fixes=tuple(fixes)), opened[0].parquet)
+
+
+def _labelled_tables(
+    sources: Sequence[TableSource], opened: Sequence[_OpenTable], roles: _Roles
+) -> tuple[list[_OpenTable], list[Message]]:
+    """The tables with a column of labels, if any column is one; and what reading them changed."""
     several = len(sources) > 1
     fixes = [
         Message("in_table", table=str(each.source.path), fix=fix) if several else fix
@@ -89,37 +161,10 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     fixes += roles.notes
     if empty := {source.path for source in sources} - {each.source.path for each in opened}:
         fixes.append(Message("tables_without_rows", **examples(sorted(map(str, empty)))))
-    if unlabelled := [each for each in opened if roles.targets and not set(roles.targets) & each.table.columns.keys()]:
+    unlabelled = [each for each in opened if roles.targets and not set(roles.targets) & each.table.columns.keys()]
+    if unlabelled:
         fixes.append(Message("tables_without_labels", **examples(str(each.source.path) for each in unlabelled)))
-        opened = [each for each in opened if each not in unlabelled]
-        table = _join([each.table for each in opened])
-    cells = [cell for each in opened for cell in each.table.columns[each.photos.column].cells]
-    numbers = zip(table.row_numbers.tolist(), cells, strict=True)
-    finders = (each.photos.find for each in opened for _ in range(len(each.table)))
-    found = [find(number, cell) for find, (number, cell) in zip(finders, numbers, strict=True)]
-    fixes += [fix for each in opened for fix in (*each.photos.notes, *each.photos.fixes)]
-    rows = np.flatnonzero([not isinstance(photo, ImageError) for photo in found])
-    named = np.array([getattr(photo, "code", "") != "photo_not_named" for photo in found])
-    targets, labels, described = _encode_targets(_without_cells(table, ~named), roles, rows, options, fixes)
-    parts, part_origin = _parts(opened, cells, roles)
-    columns = [f"photos: {opened[0].photos.column}", f"label: {', '.join(described)}" if described else ""]
-    columns += [f"group: {roles.group}" if roles.group else "", f"part: {part_origin}" if part_origin else ""]
-    dataset = Dataset(
-        name=table.path.parent.resolve().name if table.path.stem == "images" else table.path.stem,
-        format="table",
-        images=PhotoImages(
-            tuple(photo for photo in found if not isinstance(photo, ImageError)),
-            [each.photos.keep_alive for each in opened],
-        ),
-        targets=tuple(targets),
-        labels=labels,
-        ids=_ids(opened, cells)[rows],
-        parts=None if parts is None else parts[rows],
-        groups=_groups(table, roles.group, rows),
-        origin="; ".join(filter(None, [f"{len(table):,} rows", *columns])),
-    )
-    dataset = _without_repeated(dataset, fixes)
-    return _as_described(replace(dataset, fixes=tuple(fixes)), opened[0].parquet)
+    return [each for each in opened if each not in unlabelled], fixes
 
 
 def _open(sources: Sequence[TableSource], options: ReadOptions, log: Log) -> Iterator[_OpenTable]:
@@ -160,18 +205,24 @@ def _join(tables: Sequence[Table]) -> Table:
 def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOptions) -> _Roles:
     files = [each.parquet for each in opened if each.parquet]
     description = files[0].description if files else {}
-    group, split = options.group, options.split_column
+    group, split, role = options.group, options.split_column, description.get("role")
+    photo_columns = {each.photos.column for each in opened}
+    asked = options.product or (description.get("product", NO_PRODUCT) if description else None)
+    asked = asked if options.guess_products else NO_PRODUCT
+    products = products_in_columns(table, asked, {group, *photo_columns, *options.targets})
+    named_by_product = set(products.columns) if products else set()
     if description:
         group, split = group or description.get("group"), split or description.get("split")
     else:
-        group, split = group or _only_column(table, GROUP_NAMES), split or _split_column(table)
+        group = group or _only_column(table, GROUP_NAMES - {name.lower() for name in named_by_product})
+        split, role = split or _split_column(table), role_column(table) if products else None
     listed = {name: file.classes[name] for file in files for name in file.classes if name in table.columns}
     targets = options.targets
     notes: tuple[Message, ...] = ()
     if description and not targets:
         targets = tuple(str(target["name"]) for target in description.get("targets", ()))
     elif not targets:
-        excluded = {group, split, *(each.photos.column for each in opened)}
+        excluded = {group, split, role, *photo_columns, *named_by_product}
         excluded |= {name for file in files for name in file.photo_columns}
         excluded |= {name for name in table.columns if name.endswith(UNKNOWN_SUFFIX)}
         try:
@@ -182,7 +233,11 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
                 raise
     for name in filter(None, (opened[0].photos.column, group, split, *targets)):
         table.check_column(name)  # also refuses a guessed one whose name is another column's too
-    return _Roles(group, split, targets, listed, notes)
+    if products and options.product in targets:
+        raise DataError("product_is_target", path=str(table.path), column=options.product)
+    if products and group in products.columns:
+        group, notes = None, (*notes, Message("product_is_group", column=group))
+    return _Roles(group, split, role, targets, listed, products, notes)
 
 
 def _only_column(table: Table, names: frozenset[str]) -> str | None:
@@ -260,9 +315,7 @@ def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> d
     return {name: given.get(name, given.get("", "")) for name in targets}
 
 
-def _parts(
-    opened: Sequence[_OpenTable], cells: Sequence[Cell], roles: _Roles
-) -> tuple[NDArray[np.object_] | None, str]:
+def _parts(opened: Sequence[_OpenTable], table: Table, roles: _Roles) -> tuple[NDArray[np.object_] | None, str]:
     """The part of each row, and where it is from: a column, the names of the tables, or the folders in the cells."""
     if roles.split:
         tables = [each.table for each in opened if roles.split in each.table.columns]
@@ -275,6 +328,7 @@ def _parts(
     if len({each.source.part for each in opened}) > 1:
         sizes = [len(each.table) for each in opened]
         return np.repeat(np.array([each.source.part for each in opened], dtype=object), sizes), "a table for each"
+    cells = (cell for each in opened for cell in each.table.columns[each.photos.column].cells)
     if parts := parts_in_paths(opened[0].table.path, map(str, cells)):
         return np.array(parts, dtype=object), "the photos' folders"
     return None, ""
@@ -288,15 +342,57 @@ def _groups(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[n
     return np.array([str(cell) or f"(row {number})" for cell, number in pairs], dtype=object)[rows]
 
 
-def _ids(opened: Sequence[_OpenTable], cells: Sequence[Cell]) -> NDArray[np.object_]:
-    """Per row the cell that names the photo, or the row's number; with the part where each has a table."""
+def _find_photos(opened: Sequence[_OpenTable], table: Table, *, several: bool) -> _FoundPhotos:
+    """The photo of each row; with `several` each photo of a row that names several."""
+    rows: list[int] = []
+    names: list[Cell] = []
+    photos: list[StoredImage | ImageError] = []
+    cells = ((each.photos, cell) for each in opened for cell in each.table.columns[each.photos.column].cells)
+    for row, (number, (lookup, cell)) in enumerate(zip(table.row_numbers.tolist(), cells, strict=True)):
+        found: list[tuple[Cell, StoredImage | ImageError]] = [*lookup.find_all(number, cell)] if several else []
+        if len(found) < 2:
+            found = [(cell, found[0][1] if found else lookup.find(number, cell))]
+        for name, photo in found:
+            rows.append(row)
+            names.append(name)
+            photos.append(photo)
+    return _FoundPhotos(np.array(rows, dtype=np.intp), tuple(names), tuple(photos))
+
+
+def _with_products(
+    dataset: Dataset,
+    table: Table,
+    products: RowProducts,
+    role: str | None,
+    rows: NDArray[np.intp],
+    fixes: list[Message],
+) -> Dataset:
+    """`dataset`, of the photos in `rows`, with the products and roles; says which products have no photo."""
+    fixes += products.notes
+    of_photos = np.array(products.names, dtype=object)[rows]
+    if lost := sorted(set(products.names) - set(of_photos)):
+        fixes.append(Message("products_without_photo", **examples(lost)))
+    if len(set(of_photos)) == len(of_photos):
+        column = products.columns[0] if products.columns else None
+        fixes.append(Message("product_column_unique", column=column))
+        return dataset
+    if role:
+        cells = table.columns[role].cells
+        roles = known_roles([role_of(str(cells[row])) for row in rows.tolist()])
+    else:
+        roles = roles_of_names(map(str, dataset.ids))
+    return replace(dataset, products=of_photos, roles=roles)
+
+
+def _ids(opened: Sequence[_OpenTable], found: _FoundPhotos) -> NDArray[np.object_]:
+    """Per photo the cell that names it, or the row's number; with the part where each has a table."""
     parts = [each.source.part for each in opened for _ in range(len(each.table))]
     numbers = [number for each in opened for number in each.table.row_numbers.tolist()]
-    names = ["|".join(cell) if isinstance(cell, tuple) else cell for cell in cells]
-    names = [name or str(number) for name, number in zip(names, numbers, strict=True)]
+    names = ["|".join(cell) if isinstance(cell, tuple) else cell for cell in found.names]
+    names = [name or str(numbers[row]) for name, row in zip(names, found.rows.tolist(), strict=True)]
     names = [name if len(name) <= MAX_NAME else f"{name[:80]}…" for name in names]  # which names no photo
     if len(set(parts)) > 1:
-        names = [f"{part}/{name}" for part, name in zip(parts, names, strict=True)]
+        names = [f"{parts[row]}/{name}" for name, row in zip(names, found.rows.tolist(), strict=True)]
     return unique_ids(names)
 
 
@@ -311,7 +407,10 @@ def unique_ids(names: Sequence[str]) -> NDArray[np.object_]:
 
 
 def _without_repeated(dataset: Dataset, fixes: list[Message]) -> Dataset:
-    """`dataset` without rows that repeat a photo with the same labels, part and group; says which have several."""
+    """`dataset` without rows that repeat a photo with the same labels, part, group and product.
+
+    Says which photos have several labels.
+    """
     assert isinstance(dataset.images, PhotoImages)
     rows_of: dict[Any, list[int]] = {}
     for row, photo in enumerate(dataset.images.photos):
@@ -321,7 +420,8 @@ def _without_repeated(dataset: Dataset, fixes: list[Message]) -> Dataset:
     for rows in (rows for rows in rows_of.values() if len(rows) > 1):
         for row in rows:
             fields = (values[row].tobytes() for values in dataset.labels.values())
-            places = [str(values[row]) for values in (dataset.parts, dataset.groups) if values is not None]
+            columns = dataset.parts, dataset.groups, dataset.products
+            places = [str(values[row]) for values in columns if values is not None]
             first.setdefault((rows[0], *fields, *places), row)
         if labels := conflicting_labels(dataset, np.array(rows)):
             several.append(f"{dataset.ids[rows[0]]} ({'; '.join(labels)})")

@@ -30,7 +30,7 @@ def detect(path: Path) -> str | None:
 
 
 def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
-    """The target `category` and, of In-shop, `gender`, which are folders above the product's; the group is the item.
+    """The target `category` and, of In-shop, `gender`, which are folders above the product's; the item is the product.
 
     Each photo is there once, however many pairs it is in. Photos of `query` and `gallery` are the test part.
 
@@ -62,7 +62,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         raise DataError("box_list_missing", path=str(path), name=f"Anno/{BOXES[0]}")
     listed = PhotoList(
         "deepfashion-items", dataset_root(path), list(items), tuple(target for target, _ in targets.values()),
-        {name: labels for name, (_, labels) in targets.items()}, list(parts.values()), list(items.values()),
-        list_rows(boxes) if options.crop_to_boxes and boxes else None,
+        {name: labels for name, (_, labels) in targets.items()}, list(parts.values()),
+        boxes=list_rows(boxes) if options.crop_to_boxes and boxes else None, products=list(items.values()),
     )  # fmt: skip
     return build_dataset(listed, options, fixes)

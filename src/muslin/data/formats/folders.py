@@ -17,6 +17,7 @@ from muslin.data.formats import classes_file
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.part_names import PART_NAMES, is_part_name, parts_by_name
 from muslin.data.photo_lookup import why_unreadable
+from muslin.data.photo_roles import roles_of_names
 from muslin.data.photos import PHOTO_SUFFIXES, Photo, PhotoImages, is_hidden, is_photo
 from muslin.data.tables.photo_column import PHOTO_FOLDERS
 from muslin.errors import DataError, ImageError
@@ -67,7 +68,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     Classes are sorted by name over all parts, so that a class missing from a part keeps its index. With `levels` 2 or
     more, a class is called by its path, `upper/shirt`. There is no target where neither folders nor file names hold a
     label. Photos beside the folders of classes have no label, and those beside the folders of parts are left out.
-    Folders called as DeepFashion's products (`id_00000002`) are groups, and no part of a class's name.
+    Folders called as DeepFashion's items (`id_00000002`) are products, and no part of a class's name.
 
     Raises:
         DataError: there is no photo, or only pointers of Git LFS or git-annex, no folder is as deep as `levels`, two
@@ -114,7 +115,8 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         labels={"label": labels} if classes else {},
         ids=np.array([sample.name.removeprefix(top) for sample in samples], dtype=object),
         parts=np.array([sample.part for sample in samples], dtype=object) if divided else None,
-        groups=np.array([sample.product or sample.name for sample in samples], dtype=object) if has_products else None,
+        products=np.array([each.product or each.name for each in samples], dtype=object) if has_products else None,
+        roles=roles_of_names(sample.name for sample in samples) if has_products else None,
         fixes=(*fixes, *(Message(code, **examples(names)) for code, names in said.items() if names)),
     )
 

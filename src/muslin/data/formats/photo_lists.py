@@ -14,6 +14,7 @@ from muslin.data.formats.dataset_from_tables import unique_ids
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
 from muslin.data.photo_lookup import PhotoLookup
+from muslin.data.photo_roles import roles_of_names
 from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, ImageError, unknown
 from muslin.messages import Log, Message
@@ -53,6 +54,7 @@ class PhotoList:
         groups: the group of each photo, or None.
         boxes: rows with a photo's name and, at their end, what to crop it to; None for whole photos.
         folders: folders and archives below `root` in which photos are searched.
+        products: the product of each photo, or None; the end of a file's name can say what it shows of it.
     """
 
     format: str
@@ -64,6 +66,7 @@ class PhotoList:
     groups: Sequence[str] | None = None
     boxes: Iterable[ListRow] | None = None
     folders: tuple[str, ...] = ("", "Img", "img.zip", "Img/img.zip", "Img/img_highres.zip")
+    products: Sequence[str] | None = None
 
 
 def dataset_root(path: Path) -> Path:
@@ -101,6 +104,8 @@ def build_dataset(listed: PhotoList, options: ReadOptions, fixes: Sequence[str])
         ids=unique_ids([listed.names[row] for row in rows.tolist()]),
         parts=None if listed.parts is None else np.array(listed.parts, dtype=object)[rows],
         groups=None if listed.groups is None else np.array(listed.groups, dtype=object)[rows],
+        products=None if listed.products is None else np.array(listed.products, dtype=object)[rows],
+        roles=None if listed.products is None else roles_of_names(listed.names[row] for row in rows.tolist()),
         origin=f"{len(photos):,} rows" + ("; photos cropped to their boxes" if listed.boxes is not None else ""),
         fixes=tuple(fixes),
     )

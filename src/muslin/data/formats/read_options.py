@@ -16,6 +16,8 @@ class ReadOptions:
             detect them.
         images: the folder, zip or tar with the photos.
         image_column, group, split_column: a table's columns with the photo's name, its group and its part.
+        product: the table's column that names the product of each row.
+        guess_products: without `product`, find out which images show one product.
         label_separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`, for all targets or, as
             `COLUMN=,`, for one.
         crop_to_boxes: crop photos to the boxes that come with them.
@@ -31,6 +33,8 @@ class ReadOptions:
     images: str | None = None
     image_column: str | None = None
     group: str | None = None
+    product: str | None = None
+    guess_products: bool = True
     split_column: str | None = None
     label_separator: tuple[str, ...] | None = None
     crop_to_boxes: bool | None = None
@@ -43,7 +47,7 @@ class ReadOptions:
     def names_set(self) -> list[str]:
         """The options that the user set, under the names of the arguments of `muslin.read`."""
         chosen = [field.name for field in fields(self) if getattr(self, field.name) not in (None, ())]
-        permissions = ("all_targets", "model_targets", "allow_outside", "format_chosen")
+        permissions = ("all_targets", "model_targets", "allow_outside", "format_chosen", "guess_products")
         return ["target" if name == "targets" else name for name in chosen if name not in permissions]
 
 

@@ -11,7 +11,7 @@ from muslin.data.tables.cells import Cell
 from muslin.data.tables.columns import check_column
 from muslin.messages import Message
 
-PRODUCT_COLUMNS = ("handle", "product_handle", "product_id", "productid")
+PRODUCT_COLUMNS = ("handle", "product_handle", "product_id", "productid", "item_id", "style_id", "sku")
 """Names, in lower case, of columns whose cells recur where a product has several rows, the likeliest first. Shopify's
 exports have a row for each photo and variant of a `Handle`; WooCommerce's list all photos of a product in one row."""
 

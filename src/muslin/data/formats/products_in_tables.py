@@ -1,0 +1,138 @@
+"""Which product each row of a table shows: a column, the exports of Shopify and WooCommerce, rows of several photos."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.photo_roles import ROLE_COLUMNS, role_of
+from muslin.data.tables.columns import Column, Table
+from muslin.data.tables.product_column import PRODUCT_COLUMNS, choose_product_column
+from muslin.errors import DataError
+from muslin.messages import Message
+
+SHOPIFY_COLUMNS = frozenset({"handle", "image src", "image position"})
+"""In lower case, of Shopify's export: a row for each photo, of which only a product's first one has its labels."""
+
+WOOCOMMERCE_COLUMNS = frozenset({"sku", "parent", "images"})
+"""In lower case, of WooCommerce's export: a variation's row names its product in `Parent`, and often has no labels."""
+
+
+@dataclass(frozen=True)
+class RowProducts:
+    """The product of each row.
+
+    Attributes:
+        names: one per row.
+        columns: where they are from; the first one names the product. Empty where each row is a product.
+        notes: what was guessed.
+        fills_labels: whether rows without a label have that of another row of their product.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    notes: tuple[Message, ...] = ()
+    fills_labels: bool = False
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> "RowProducts":
+        """The products of these rows."""
+        return replace(self, names=tuple(self.names[row] for row in rows.tolist()))
+
+
+def products_in_columns(table: Table, asked: str | None, excluded: Iterable[str | None]) -> RowProducts | None:
+    """The product of each row by a column; None where no column says it, or the user wants none.
+
+    Args:
+        asked: the column that the user named, or NO_PRODUCT; None to guess.
+        excluded: columns that are not guessed.
+
+    Raises:
+        DataError: the column does not exist, or has the same cell in every row.
+    """
+    lower = {name.strip().lower(): name for name in reversed(table.columns)}
+    if asked is None and lower.keys() >= WOOCOMMERCE_COLUMNS:
+        return _woocommerce_products(table, lower)
+    columns = list(table.columns)
+    name, note = choose_product_column(table.path, columns, lambda c: table.columns[c].cells, asked, excluded)
+    if name is None:
+        return None
+    table.check_column(name)
+    count = len(set(names := _names(table, name)))
+    if count == 1 < len(table):
+        if asked is None:
+            return None
+        raise DataError("product_column_constant", path=str(table.path), column=name, n=len(table))
+    if lower.keys() >= SHOPIFY_COLUMNS and name == lower["handle"] and note:
+        note = Message("shopify_export", column=name, products=count, rows=len(table))
+        return RowProducts(names, (name,), (note,), fills_labels=True)
+    return RowProducts(names, (name,), (note,) if note else ())
+
+
+def rows_as_products(table: Table, n_photos: int) -> RowProducts:
+    """Each row as a product, which has several photos."""
+    lower = {name.strip().lower(): name for name in reversed(table.columns)}
+    names = _names(table, _key_column(table, lower))
+    return RowProducts(names, (), (Message("rows_are_products", products=len(table), photos=n_photos),))
+
+
+def _woocommerce_products(table: Table, lower: dict[str, str]) -> RowProducts | None:
+    """A row's parent, or else the row itself, by its SKU, ID or number; None where no row has a parent."""
+    skus, parents = _texts(table, lower["sku"]), _texts(table, lower["parent"])
+    if not any(parents):
+        return None
+    ids = _texts(table, lower["id"]) if "id" in lower else [""] * len(table)
+    numbers = table.row_numbers.tolist()
+    own = [sku or id_ or f"(row {number})" for sku, id_, number in zip(skus, ids, numbers, strict=True)]
+    of_id = {f"id:{id_}": name for id_, name in zip(ids, own, strict=True) if id_}
+    names = tuple(of_id.get(parent, parent) or name for parent, name in zip(parents, own, strict=True))
+    columns = lower["sku"], lower["parent"]
+    note = Message("woocommerce_export", columns=columns, products=len(set(names)), rows=len(table))
+    return RowProducts(names, columns, (note,), fills_labels=True)
+
+
+def _texts(table: Table, name: str) -> list[str]:
+    return [str(cell).strip() for cell in table.columns[name].cells]
+
+
+def _key_column(table: Table, lower: dict[str, str]) -> str | None:
+    """The column whose cells name the rows: one of PRODUCT_COLUMNS without an empty or a repeated cell."""
+    for name in (lower[each] for each in (*PRODUCT_COLUMNS, "id") if each in lower):
+        cells = table.columns[name].categories
+        if len(cells) == len(table) and all(cells):
+            return name
+    return None
+
+
+def _names(table: Table, column: str | None) -> tuple[str, ...]:
+    """Per row the product; a row with an empty cell is one of its own."""
+    cells = [""] * len(table) if column is None else table.columns[column].cells
+    pairs = zip(cells, table.row_numbers.tolist(), strict=True)
+    return tuple(str(cell) or f"(row {number})" for cell, number in pairs)
+
+
+def fill_labels(table: Table, products: RowProducts, targets: Sequence[str]) -> tuple[Table, int]:
+    """`table` with the first label of its product in each row that has none, and the number of such rows."""
+    columns, filled = dict(table.columns), np.zeros(len(table), dtype=bool)
+    for name in set(targets) & columns.keys():
+        column = columns[name]
+        codes = column.codes.astype(np.int64)
+        has_label = np.array([bool(cell) for cell in column.categories])[codes]
+        first: dict[str, int] = {}
+        for row in np.flatnonzero(has_label).tolist():
+            first.setdefault(products.names[row], int(codes[row]))
+        for row in np.flatnonzero(~has_label).tolist():
+            if (code := first.get(products.names[row])) is not None:
+                codes[row], filled[row] = code, True
+        columns[name] = Column(column.categories, codes.astype(column.codes.dtype))
+    return replace(table, columns=columns), int(filled.sum())
+
+
+def role_column(table: Table) -> str | None:
+    """The column of ROLE_COLUMNS of which all cells, if not empty, name roles."""
+    for name, column in table.columns.items():
+        cells = [str(cell) for cell in column.categories if cell]
+        if name.strip().lower() in ROLE_COLUMNS and cells and all(map(role_of, cells)):
+            return name
+    return None

@@ -1,0 +1,36 @@
+"""What a person must know of the products in a data set."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from muslin.data.copies import conflicting_labels
+from muslin.data.dataset import Dataset
+from muslin.messages import Message, examples
+
+MANY_PHOTOS = 30
+"""A product with more photos than this is named: a shop shows 1 to 15, so the column can be another one."""
+
+
+def product_notes(dataset: Dataset) -> Iterator[Message]:
+    """Which products have labels that contradict each other, and which very many photos."""
+    if dataset.products is None:
+        return
+    names, numbers, counts = np.unique(dataset.products.astype(str), return_inverse=True, return_counts=True)
+    order = np.argsort(numbers, kind="stable")
+    conflicts = []
+    for name, members in zip(names, np.split(order, np.cumsum(counts)[:-1]), strict=True):
+        if len(members) > 1 and (labels := conflicting_labels(dataset, members)):
+            conflicts.append(f"{name} ({'; '.join(labels)})")
+    if conflicts:
+        yield Message("products_with_several_labels", **examples(conflicts))
+    if large := [f"{names[i]} ({counts[i]:,})" for i in np.flatnonzero(counts > MANY_PHOTOS)]:
+        yield Message("products_of_many_photos", **examples(large), maximum=MANY_PHOTOS)
+
+
+def lost_products(dataset: Dataset, kept: Dataset) -> list[Message]:
+    """The products of `dataset` of which `kept` has no photo."""
+    if dataset.products is None or kept.products is None:
+        return []
+    lost = sorted(set(map(str, dataset.products)) - set(map(str, kept.products)))
+    return [Message("products_without_photo", **examples(lost))] if lost else []

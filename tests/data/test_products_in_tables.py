@@ -1,0 +1,212 @@
+"""Products in tables: exports of shops, columns, rows of several photos; and what is said of bad ones."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from photo_files import garment
+
+from muslin.data import read
+from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.data.photo_roles import role_in_name
+from muslin.data.photos import exclude_unreadable
+from muslin.data.product_notes import MANY_PHOTOS
+from muslin.data.reader import read_and_log
+from muslin.errors import ImageError
+from muslin.messages import Message
+from refusals import refuses
+
+
+def write(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """p0_front.jpg, p0_back.jpg, p0_detail.jpg, p1_front.jpg, … of five products."""
+    folder = tmp_path_factory.mktemp("shop") / "photos"
+    folder.mkdir()
+    for product in range(5):
+        for number, role in enumerate(("front", "back", "detail")):
+            garment(("hat", "dress")[product % 2], 3 * product + number).save(folder / f"p{product}_{role}.jpg")
+    return folder
+
+
+def notes(dataset: Dataset) -> dict[str, dict[str, Any]]:
+    return {fix.code: dict(fix.params) for fix in dataset.fixes}  # type: ignore[attr-defined]
+
+
+ROLES = ("front", "back", "detail")
+
+
+def test_shopify_rows_of_a_handle_are_one_product(photos: Path, tmp_path: Path) -> None:
+    rows = [
+        [
+            f"item-{p}",
+            ("hat", "dress")[p % 2] if n == 0 else "",
+            f"https://cdn.shopify.com/s/p{p}_{role}.jpg?v=1",
+            n + 1,
+        ]
+        for p in range(5)
+        for n, role in enumerate(ROLES)
+    ]
+    table = write(tmp_path / "shop.csv", ["Handle", "Type", "Image Src", "Image Position"], rows)
+    data = read(table, images=photos, target="Type")
+    assert data.products is not None
+    assert data.products.tolist() == [f"item-{p}" for p in range(5) for _ in range(3)]
+    assert (data.labels["Type"] != UNKNOWN).all()
+    assert data.roles is not None
+    assert data.roles.tolist() == list(ROLES) * 5
+    said = notes(data)
+    assert (said["shopify_export"]["products"], said["labels_of_product"]["n"]) == (5, 10)
+    alone = read(table, images=photos, target="Type", product="none")
+    assert (alone.products, alone.roles) == (None, None)
+    assert (alone.labels["Type"] == UNKNOWN).sum() == 10
+
+
+def test_woocommerce_cells_list_the_photos_of_a_product(photos: Path, tmp_path: Path) -> None:
+    urls = [", ".join(f"https://shop.example/up/p{p}_{role}.jpg" for role in ROLES) for p in range(5)]
+    rows = [[p + 1, "simple", f"S{p}", ("hat", "dress")[p % 2], urls[p], ""] for p in range(5)]
+    data = read(
+        write(tmp_path / "a.csv", ["ID", "Type", "SKU", "Categories", "Images", "Parent"], rows),
+        images=photos,
+        target="Categories",
+    )
+    assert data.products is not None
+    assert data.products.tolist() == [f"S{p}" for p in range(5) for _ in range(3)]
+    assert len(set(data.ids)) == 15
+    assert notes(data)["rows_are_products"]["photos"] == 15
+
+
+@pytest.mark.parametrize("parent", ["S0", "id:1"])
+def test_woocommerce_variations_belong_to_their_parent(photos: Path, tmp_path: Path, parent: str) -> None:
+    rows = [
+        [1, "variable", "S0", "hat", "p0_front.jpg", ""],
+        [2, "variation", "S0-red", "", "p0_back.jpg", parent],
+        [3, "simple", "S1", "dress", "p1_front.jpg", ""],
+    ]
+    data = read(
+        write(tmp_path / "a.csv", ["ID", "Type", "SKU", "Categories", "Images", "Parent"], rows),
+        images=photos,
+        target="Categories",
+    )
+    assert data.products is not None
+    assert data.products.tolist() == ["S0", "S0", "S1"]
+    assert data.labels["Categories"].tolist() == [1, 1, 0]
+    assert tuple(notes(data)["woocommerce_export"]["columns"]) == ("SKU", "Parent")
+
+
+@pytest.mark.parametrize("name", ["product_id", "item_id", "sku", "style_id", "Style_ID"])
+def test_column_whose_cells_recur_is_the_product(photos: Path, tmp_path: Path, name: str) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}"] for p in range(5) for role in ROLES]
+    table = write(tmp_path / "a.csv", ["file", "kind", name], rows)
+    data = read(table, images=photos)
+    assert data.products is not None
+    assert len(set(data.products)) == 5
+    assert data.targets[0].name == "kind"
+    assert data.groups is None
+    assert notes(data)["product_column_chosen"]["column"] == name
+    grouped = read(table, images=photos, group=name)
+    assert grouped.groups is not None
+    assert grouped.products is None
+
+
+def test_named_column_is_the_product_and_needs_no_note(photos: Path, tmp_path: Path) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}", f"s{p // 2}"] for p in range(5) for role in ROLES]
+    table = write(tmp_path / "a.csv", ["file", "kind", "garment", "sender_id"], rows)
+    data = read(table, images=photos, product="garment", target="kind")
+    assert data.products is not None
+    assert data.groups is not None
+    assert (len(set(data.products)), len(set(data.groups))) == (5, 3)
+    assert notes(data) == {}
+    with refuses("column_unknown"):
+        read(table, images=photos, product="dress", target="kind")
+    with refuses("product_is_target"):
+        read(table, images=photos, product="kind", target="kind")
+    same = read(table, images=photos, product="garment", group="garment", target="kind")
+    assert same.groups is None
+    assert notes(same)["product_is_group"]["column"] == "garment"
+
+
+def test_constant_and_unique_columns_are_no_products(photos: Path, tmp_path: Path) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], "ACME", f"{p}{role}"] for p in range(5) for role in ROLES]
+    table = write(tmp_path / "a.csv", ["file", "kind", "brand", "code"], rows)
+    with refuses("product_column_constant"):
+        read(table, images=photos, product="brand", target="kind")
+    data = read(table, images=photos, product="code", target="kind")
+    assert data.products is None
+    assert notes(data)["product_column_unique"]["column"] == "code"
+
+
+def test_products_with_two_labels_are_named_and_kept(photos: Path, tmp_path: Path) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}"] for p in range(5) for role in ROLES]
+    rows[0][1] = "b"
+    data = read(write(tmp_path / "a.csv", ["file", "kind", "sku"], rows), images=photos)
+    assert len(data) == 15
+    assert notes(data)["products_with_several_labels"]["names"] == ["A0 (kind: b / h)"]
+
+
+def test_product_of_very_many_photos_is_named(tmp_path: Path) -> None:
+    for number in range(62):
+        garment("hat", number).save(tmp_path / f"{number}.png")
+    rows = [[f"{n}.png", "ab"[n % 2], "X" if n < 60 else "Y"] for n in range(62)]
+    data = read(write(tmp_path / "a.csv", ["file", "kind", "article"], rows), product="article", target="kind")
+    said = notes(data)["products_of_many_photos"]
+    assert (said["names"], said["maximum"]) == (["X (60)"], MANY_PHOTOS)
+
+
+def test_product_without_a_photo_is_named(photos: Path, tmp_path: Path) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}"] for p in range(5) for role in ROLES]
+    rows += [["gone.jpg", "h", "A9"]]
+    data = read(write(tmp_path / "a.csv", ["file", "kind", "sku"], rows), images=photos)
+    assert notes(data)["products_without_photo"]["names"] == ["A9"]
+    broken = {i: ImageError("no_such_photo", path="x").message for i in range(3)}
+    said: list[str] = []
+    left = exclude_unreadable(data, broken, 1, said.append)
+    assert left.fixes[-1] == Message("products_without_photo", count=1, names=["A0"])
+    assert left.fixes[-1] in said
+
+
+def test_role_column_and_names_of_files_give_roles(photos: Path, tmp_path: Path) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}", "Packaging"] for p in range(5) for role in ROLES]
+    data = read(write(tmp_path / "a.csv", ["file", "kind", "sku", "view"], rows), images=photos)
+    assert data.targets[0].name == "kind"
+    assert data.roles is not None
+    assert set(data.roles) == {"packaging"}
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("WOMEN/Dresses/id_00000002/02_1_front.jpg", "front"),
+        ("shirt-back2.jpg", "back"),
+        ("123 Detail.PNG", "detail"),
+        ("sidebag.jpg", ""),
+        ("front/1.jpg", ""),
+        ("a_backpack.jpg", ""),
+        ("", ""),
+    ],
+)
+def test_the_end_of_a_name_can_be_a_role(name: str, role: str) -> None:
+    assert role_in_name(name) == role
+
+
+def test_notes_are_logged_where_data_are_read(photos: Path, tmp_path: Path) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}"] for p in range(5) for role in ROLES]
+    said: list[Any] = []
+    read_and_log(write(tmp_path / "a.csv", ["file", "kind", "sku"], rows), images=photos, log=said.append)
+    assert "product_column_chosen" in [message.code for message in said]
+
+
+def test_photos_of_one_cell_are_one_product_also_with_missing_ones(photos: Path, tmp_path: Path) -> None:
+    rows = [["p0_front.jpg|gone.jpg|p0_back.jpg", "h"], ["p1_front.jpg", "b"], ["p2_front.jpg;p2_back.jpg", "h"]]
+    data = read(write(tmp_path / "a.csv", ["file", "kind"], rows), images=photos, target="kind")
+    assert data.ids.tolist() == ["p0_front.jpg", "p0_back.jpg", "p1_front.jpg", "p2_front.jpg", "p2_back.jpg"]
+    assert data.products is not None
+    assert np.unique(data.products, return_inverse=True)[1].tolist() == [0, 0, 1, 2, 2]
+    assert notes(data)["photos_missing"]["names"] == ["gone.jpg"]
