@@ -50,6 +50,7 @@ REFUSED = {
     "tar-entries": (1_000, "archive_too_many_files"),
     "tar-pax-name": (10_000, "archive_entry_deep"),
     "tar-file": (2_000_000, "content_too_large"),
+    "gzip-members": (200, "gzip_members"),
 }
 """Per kind a size that is beyond the limits of the test, and the code of the error; None where it is read."""
 
@@ -62,7 +63,13 @@ def worker():
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"FREE_BYTES": 2**20, "FREE_ITEMS": 500, "FREE_CELLS": 4_000, "FREE_ENTRIES": 100}.items():
+    for name, value in {
+        "FREE_BYTES": 2**20,
+        "FREE_ITEMS": 500,
+        "FREE_CELLS": 4_000,
+        "FREE_ENTRIES": 100,
+        "FREE_MEMBERS": 100,
+    }.items():
         monkeypatch.setattr(expansion, name, value)
     monkeypatch.setattr(workbook_xml, "FREE_ELEMENTS", 500)
 

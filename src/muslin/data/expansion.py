@@ -27,6 +27,12 @@ FREE_ENTRIES = 2**16
 BYTES_PER_ENTRY = 256
 """Bytes of an archive per file beyond FREE_ENTRIES. A photo of 28×28 pixels takes 300, headers 100."""
 
+FREE_MEMBERS = 2**12
+"""Members that any gzip file can have, each of which is unpacked anew."""
+
+BYTES_PER_MEMBER = 2**10
+"""Bytes of a gzip file per member beyond FREE_MEMBERS. bgzip and pigz write one for 20,000 bytes and more."""
+
 MAX_COLUMNS = 16_384
 """Columns of a table that names photos, as of a sheet in Excel."""
 
@@ -62,6 +68,11 @@ def max_items(file_bytes: int) -> int:
 def max_entries(file_bytes: int) -> int:
     """The largest number of files in an archive of `file_bytes`."""
     return max(FREE_ENTRIES, file_bytes // BYTES_PER_ENTRY)
+
+
+def max_gzip_members(file_bytes: int) -> int:
+    """The largest number of members of a gzip file of `file_bytes`."""
+    return max(FREE_MEMBERS, file_bytes // BYTES_PER_MEMBER)
 
 
 def max_cells(file_bytes: int) -> int:

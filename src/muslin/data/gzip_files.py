@@ -1,6 +1,5 @@
 """Data files, plain or gzipped, with a limit on what a small gzip file can unpack to."""
 
-import gzip
 import io
 import zlib
 from pathlib import Path
@@ -16,6 +15,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 BEGINNING_BYTES = 2**20
 """Content by which a file is recognised."""
+
+PACKED_BYTES = 2**16
+"""Of a gzip file, read at once."""
 
 
 def is_gzipped(path: Path) -> bool:
@@ -68,7 +70,7 @@ def read_head(path: Path, size: int) -> bytes:
 
 
 class _Gunzipped(io.RawIOBase):
-    """gzip.GzipFile with errors a user can act on, and a limit on the content.
+    """The content of a gzip file, member after member, with errors a user can act on and limits on both.
 
     What was refused once is not unpacked again: beyond its beginning, it is refused at once.
     """
@@ -77,19 +79,19 @@ class _Gunzipped(io.RawIOBase):
         self._path = path
         self._max_bytes = max_unpacked_bytes(path)
         self._limit = min(self._max_bytes, BEGINNING_BYTES) if is_refused(path) else self._max_bytes
-        self._read_bytes = 0
-        self._file = gzip.open(path, "rb")  # noqa: SIM115 — closed by close()
+        self._read_bytes = self._members = 0
+        self._max_members = expansion.max_gzip_members(path.stat().st_size)
+        self._file = path.open("rb")
+        self._packed = b""
+        self._member: Any = None  # a zlib decompressor within a member
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        try:
-            # read1, unlike readinto, returns the bytes before a damaged place.
-            content = self._file.read1(len(buffer))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            code = "gzip_cut_off" if isinstance(error, EOFError) else "gzip_damaged"
-            raise DataError(code, path=str(self._path), bytes=self._read_bytes) from error
+        content = b""
+        while not content and (self._member or self._starts_member()):
+            content = self._unpack(len(buffer))
         count = len(content)
         buffer[:count] = content
         self._read_bytes += count
@@ -97,6 +99,36 @@ class _Gunzipped(io.RawIOBase):
             refuse_again(self._path)
             raise DataError("content_too_large", path=str(self._path), max_bytes=self._max_bytes)
         return count
+
+    def _starts_member(self) -> bool:
+        """Whether another member follows; some programs write zeros behind the last one."""
+        while True:
+            self._packed = self._packed.lstrip(b"\0") if self._members else self._packed
+            if self._packed or not (block := self._file.read(PACKED_BYTES)):
+                break
+            self._packed = block
+        if not self._packed:
+            return False
+        self._members += 1
+        if self._members > self._max_members:
+            raise DataError("gzip_members", path=str(self._path), max_members=self._max_members)
+        self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        return True
+
+    def _unpack(self, size: int) -> bytes:
+        """At most `size` bytes of the member's content; none where more of the file is needed, or it ends."""
+        if not self._packed:
+            self._packed = self._file.read(PACKED_BYTES)
+            if not self._packed:
+                raise DataError("gzip_cut_off", path=str(self._path), bytes=self._read_bytes)
+        try:
+            content: bytes = self._member.decompress(self._packed, size)
+        except zlib.error as error:
+            raise DataError("gzip_damaged", path=str(self._path), bytes=self._read_bytes) from error
+        self._packed = self._member.unconsumed_tail or self._member.unused_data
+        if self._member.eof:
+            self._member = None
+        return content
 
     def close(self) -> None:
         self._file.close()
