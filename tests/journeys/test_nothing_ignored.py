@@ -118,6 +118,7 @@ def test_an_unused_option_of_another_name_is_not_blamed(shop: Path) -> None:
 
 GIVEN: dict[str, Any] = {
     "shape": (8, 8), "target": "kind", "images": "photos", "image_column": "image", "group": "kind",
+    "product": "kind",
     "split_column": "kind", "label_separator": ";", "crop_to_boxes": True, "levels": 1,
 }  # fmt: skip
 """A value for every option of reading that a format can use."""
@@ -130,6 +131,7 @@ def test_every_option_of_reading_has_a_value_here() -> None:
         "model_targets",
         "allow_outside",
         "format_chosen",
+        "guess_products",
     } | {"target"}
     assert names == GIVEN.keys()
     assert names <= inspect.signature(read).parameters.keys()
@@ -149,8 +151,8 @@ def test_a_format_uses_or_refuses_every_option(option: str, format: str, shop: P
 def test_tagging_a_table_uses_or_refuses_every_option(option: str, shop: Path) -> None:
     values = GIVEN | {"junk": "Other", "min_per_class": 2, "rare_classes": "drop", "format": "table"}
     options = TagOptions(read_options={"images": "photos", option: values[option]})
-    if option in ("images", "image_column", "format"):
-        assert tag("model.muslin", "shop.csv", "out.csv", options).products == 6
+    if option in ("images", "image_column", "format", "product"):
+        assert tag("model.muslin", "shop.csv", "out.csv", options).rows == 6
     else:
         with refuses("tag_options_unused", options=[option]):
             tag("model.muslin", "shop.csv", "out.csv", options)

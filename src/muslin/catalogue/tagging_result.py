@@ -17,10 +17,11 @@ class PrecisionGuarantee:
     """How many of the accepted tags of one target are correct.
 
     Attributes:
-        n, correct: the model's calibration images of which it would accept the tags, and the correct ones of them.
+        n, correct: the model's calibration images or products whose tags it would accept, and the correct ones of them.
         precision, interval: their share, with its 95 % interval.
         min_precision: the precision at least, with confidence `confidence_level`.
         scope: `overall` or `per-class`.
+        unit: what is counted, and of what the guarantee holds: `photo` or `product`.
         confidence_level: 0.95.
     """
 
@@ -30,6 +31,7 @@ class PrecisionGuarantee:
     interval: Interval
     min_precision: float
     scope: str
+    unit: str = "photo"
     confidence_level: float = CONFIDENCE_LEVEL
 
 
@@ -39,15 +41,16 @@ class TaggingResult:
 
     Attributes:
         out: the file written.
-        products: number of rows.
-        unreadable: number of rows without tags because their photo could not be read.
+        products: number of products.
+        unreadable: number of products without tags because none of their photos could be read.
         decisions: per target the number of products for each decision.
         guarantees: per target the guarantee for the accepted tags; absent where there is none.
         columns: the columns added.
         notes: what was guessed, noticed or chosen, one sentence each.
         resumed: number of products tagged before this call.
         precision: the precision target.
-        acceptance: how much of its calibration images the model accepts at which precision.
+        acceptance: how much of its calibration images or products the model accepts at which precision.
+        rows: number of rows; more than products where a product has several.
     """
 
     out: Path
@@ -60,6 +63,7 @@ class TaggingResult:
     resumed: int = 0
     precision: float = DEFAULT_PRECISION
     acceptance: Acceptance = field(default_factory=dict)
+    rows: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""

@@ -6,18 +6,19 @@ one step. So an interrupted job loses nothing, and ends with the same bytes as a
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from muslin.catalogue.journal import Journal
 from muslin.catalogue.tagging_result import PrecisionGuarantee, TaggingResult
-from muslin.data.photo_lookup import cell_name
 from muslin.data.tables import Row
 from muslin.errors import ImageError, StoppedError, StorageError
-from muslin.evaluation.selective import AcceptancePolicy
 from muslin.messages import Log, Message, examples, no_log
+from muslin.models.prediction import Prediction
 from muslin.models.predictor import CHUNK, Predictor
+from muslin.models.product_prediction import ProductPrediction
 from muslin.storage.atomic import remove_partial_files
 from muslin.storage.outputs import Output
 from muslin.workflows.tag_cells import new_cells
@@ -39,11 +40,13 @@ def tag(
     on_progress: Callable[[int, int], None] = lambda done, products: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TaggingResult:
-    """Write the table `data` to `out` with columns added for the labels of each photo.
+    """Write the table `data` to `out` with columns added for the labels of each product.
 
     Args:
-        data: CSV, TSV, XLSX, Parquet or JSON Lines with a photo in each row; or anything else that `muslin.read` reads,
-            whose ids become the column `image` of a new table.
+        data: CSV, TSV, XLSX, Parquet or JSON Lines whose rows name photos; or anything else that `muslin.read` reads,
+            whose ids become the column `image` of a new table. A product is a row, with all its photos, or all rows
+            with the same cell in the column of products (`product` of `read_options`). Its tags stand in all its rows;
+            where the table says what is common to a product on its first row alone, so do the tags.
         out: a new file in the table's own format; of other data CSV, TSV or JSON Lines. As an Output it can replace a
             file, once the new one is complete.
         log: called with each note as soon as it is known.
@@ -70,8 +73,8 @@ def tag(
             if should_stop() and journal.count < job.products:
                 raise StoppedError("tagging_stopped", path=str(job.out), done=journal.count, count=job.products)
         try:
-            unreadable, decisions = _write(job, journal)
-            unreadable_notes = _unreadable_notes(job, journal) if unreadable else ()
+            counts = _write(job, journal)
+            unreadable_notes = _unreadable_notes(job, journal) if counts.unreadable or counts.partly else ()
         except StorageError:
             log(Message("tags_kept", path=str(journal.path)))
             raise
@@ -81,15 +84,26 @@ def tag(
     return TaggingResult(
         job.out,
         job.products,
-        unreadable,
-        decisions,
-        _guarantees(job.policies),
+        counts.unreadable,
+        {name: {decision: n for decision, n in each.items() if n} for name, each in counts.decisions.items()},
+        _guarantees(job),
         tuple(column.name for column in job.columns),
         (*job.notes, *unreadable_notes),
         resumed,
         job.precision,
         job.acceptance,
+        rows=counts.rows,
     )
+
+
+@dataclass
+class _Counts:
+    """Of products without a readable photo, of those with some unreadable photos, per target of decisions; of rows."""
+
+    decisions: dict[str, Counter[str]]
+    unreadable: int = 0
+    partly: int = 0
+    rows: int = 0
 
 
 def _check_output_again(job: TagJob, journal: Journal) -> None:
@@ -103,51 +117,77 @@ def _check_output_again(job: TagJob, journal: Journal) -> None:
 
 
 def _predict_rows(job: TagJob, done: int) -> Iterator[list[Row]]:
-    """The new cells of the products after the first `done`, block by block."""
-    remaining = islice(job.table.rows([job.photos.column]), done, None)
-    predictions = job.predictor.predict_named(
-        ((cell_name(row.cells[0]), job.photos.find(row.number, row.cells[0])) for row in remaining),
-        precision=job.precision,
-        guarantee=job.options.guarantee,
-    )
-    while block := list(islice(predictions, CHUNK)):
-        yield [new_cells(prediction, job.predictor.targets, job.taxonomy) for prediction in block]
+    """Of each product after the first `done` the new cells and the number of unreadable photos, block by block."""
+    rows, precision, guarantee = job.rows, job.precision, job.options.guarantee
+    remaining = ((product.name, rows.find(product)) for product in islice(rows, done, None))
+    predictions: Iterator[Prediction | ProductPrediction]
+    if job.has_several:
+        predictions = job.predictor.predict_named_products(remaining, precision=precision, guarantee=guarantee)
+    else:
+        one_each = (photos[0] for _, photos in remaining)
+        predictions = job.predictor.predict_named(one_each, precision=precision, guarantee=guarantee)
+    block: list[Row] = []
+    n_photos = 0
+    for prediction in predictions:
+        photos = prediction.photos if isinstance(prediction, ProductPrediction) else (prediction,)
+        unreadable = sum(photo.error is not None for photo in photos)
+        block.append([*new_cells(prediction, job.predictor.targets, job.taxonomy), unreadable])
+        n_photos += len(photos)
+        if n_photos >= CHUNK:
+            yield block
+            block, n_photos = [], 0
+    if block:
+        yield block
 
 
-def _write(job: TagJob, journal: Journal) -> tuple[int, dict[str, dict[str, int]]]:
-    """Write the catalogue with the journal's cells, whole or not at all; the counts of unreadable photos and, per
-    target, of the decisions."""
-    decisions: dict[str, Counter[str]] = {target.name: Counter() for target in job.predictor.targets}
-    unreadable, width = 0, (len(job.columns) - 1) // len(decisions)
+def _write(job: TagJob, journal: Journal) -> _Counts:
+    """Write the catalogue with the journal's cells, whole or not at all."""
+    counts = _Counts({target.name: Counter() for target in job.predictor.targets})
+    width = (len(job.columns) - 1 - job.has_several) // len(counts.decisions)
 
-    def count(rows: Iterable[Row]) -> Iterator[Row]:
-        nonlocal unreadable
-        for row in rows:
-            unreadable += bool(row[-1])
-            for i, counts in enumerate(decisions.values(), 1):
-                counts[str(row[width * i - 2])] += not row[-1]
+    def cells_of_products() -> Iterator[Row]:
+        for *cells, unreadable in journal.rows():
+            counts.unreadable += bool(cells[-1])
+            counts.partly += bool(unreadable and not cells[-1])
+            for i, each in enumerate(counts.decisions.values(), 1):
+                each[str(cells[width * i - 2])] += not cells[-1]
+            yield cells
+
+    def cells_of_rows() -> Iterator[Row]:
+        for row in job.rows.spread(cells_of_products()):
+            counts.rows += 1
             yield row
 
     remove_partial_files(job.out.parent)
     with job.output.open(unless_same=job.options.resume) as file:
-        job.table.write_with_columns(file, job.columns, count(journal.rows()))
-    return unreadable, {
-        name: {decision: n for decision, n in counts.items() if n} for name, counts in decisions.items()
-    }
+        job.table.write_with_columns(file, job.columns, cells_of_rows())
+    return counts
 
 
-def _guarantees(policies: Mapping[str, AcceptancePolicy]) -> dict[str, PrecisionGuarantee]:
+def _guarantees(job: TagJob) -> dict[str, PrecisionGuarantee]:
     guarantees = {}
-    for name, policy in policies.items():
+    of_products = job.predictor.bundle.product_calibration if job.has_several else {}
+    for name, policy in job.policies.items():
         if (precision := policy.expected_precision) is not None:
             counts = policy.accepted, policy.correct, precision, policy.precision_interval
-            guarantees[name] = PrecisionGuarantee(*counts, policy.precision_target, policy.guarantee)
+            unit = "product" if name in of_products else "photo"
+            guarantees[name] = PrecisionGuarantee(*counts, policy.precision_target, policy.guarantee, unit)
     return guarantees
 
 
 def _unreadable_notes(job: TagJob, journal: Journal) -> tuple[Message, ...]:
-    """A note that names photos that could not be read. Those that were not found are among `job.notes`."""
-    rows = zip(job.table.rows([job.photos.column]), journal.rows(), strict=False)
-    failed = ((row.number, row.cells[0]) for row, cells in rows if cells[-1])
-    names = [cell_name(cell) for number, cell in failed if not isinstance(job.photos.find(number, cell), ImageError)]
-    return (Message("photos_not_tagged", **examples(names), column=job.columns[-1].name),) if names else ()
+    """Notes that name what could not be read: of products, those without any photo and those without some; of other
+    data the photos, where those that were not found are among `job.notes`."""
+    without, partly = [], []
+    for product, (*_, error, unreadable) in zip(job.rows, journal.rows(), strict=False):
+        if error and (job.has_several or not isinstance(job.rows.find(product)[0][1], ImageError)):
+            without.append(product.name)
+        elif unreadable and not error:
+            partly.append(product.name)
+    error_column, notes = job.columns[-1].name, []
+    if without:
+        code = "products_not_tagged" if job.has_several else "photos_not_tagged"
+        notes.append(Message(code, **examples(without), column=error_column))
+    if partly:
+        notes.append(Message("products_partly_unreadable", **examples(partly), column=job.columns[-2].name))
+    return tuple(notes)

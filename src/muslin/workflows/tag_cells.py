@@ -9,6 +9,7 @@ from muslin.data.dataset import Target
 from muslin.data.tables import Row
 from muslin.evaluation.selective import DECISIONS
 from muslin.models.prediction import Prediction, TargetPrediction
+from muslin.models.product_prediction import ProductPrediction
 
 MAX_PREDICTION_SET = 3
 """Classes in the prediction set of a model without calibration data, which cannot exclude any."""
@@ -26,10 +27,14 @@ class _Tags:
     prediction_set: tuple[str, ...]
 
 
-def new_cells(prediction: Prediction, targets: Sequence[Target], taxonomy: Taxonomy) -> Row:
+def new_cells(prediction: Prediction | ProductPrediction, targets: Sequence[Target], taxonomy: Taxonomy) -> Row:
+    """The new cells of a row with one photo, or of a product, which also has the reasons for its review."""
+    reason: list[Any] = []
+    if isinstance(prediction, ProductPrediction):
+        reason = ["; ".join(" ".join(each.split()) for each in prediction.reasons) or None]
     if prediction.error is not None:
         n_empty = (5 if taxonomy.parents else 4) * len(targets)
-        return [*[None] * n_empty, " ".join(prediction.error.split())]
+        return [*[None] * n_empty, *reason, " ".join(prediction.error.split())]
     tags_of = {target.name: _tags(prediction.predictions[target.name]) for target in targets}
     if len(targets) > 1 and taxonomy.parents:
         tags_of = _resolve_conflicts(tags_of, prediction, taxonomy)
@@ -46,7 +51,7 @@ def new_cells(prediction: Prediction, targets: Sequence[Target], taxonomy: Taxon
         if not taxonomy.parents:
             del cells[-2]
         cells += [tags.decision, list(dict.fromkeys(map(taxonomy.name, tags.prediction_set)))]
-    return [*cells, None]
+    return [*cells, *reason, None]
 
 
 def _tags(prediction: TargetPrediction) -> _Tags:
@@ -63,7 +68,9 @@ def _tags(prediction: TargetPrediction) -> _Tags:
     return _Tags(tags, probabilities, prediction.decision, prediction_set)
 
 
-def _resolve_conflicts(tags_of: Mapping[str, _Tags], prediction: Prediction, taxonomy: Taxonomy) -> dict[str, _Tags]:
+def _resolve_conflicts(
+    tags_of: Mapping[str, _Tags], prediction: Prediction | ProductPrediction, taxonomy: Taxonomy
+) -> dict[str, _Tags]:
     """The tags, changed so that none contradicts the tree.
 
     The most probable come first, accepted ones before all others. A later one that contradicts them becomes the most

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from muslin.catalogue.product_rows import ProductRows, find_products
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data import read
 from muslin.data.archives import archive_kind
@@ -27,7 +27,7 @@ from muslin.data.tables.photo_column import TablePhotos, check_images_used, tabl
 from muslin.data.tables.workbook import Workbook, is_workbook
 from muslin.errors import DataError
 from muslin.evaluation.precision_choice import Acceptance, choose_precision, precision_notes
-from muslin.evaluation.selective import DEFAULT_PRECISION, AcceptancePolicy
+from muslin.evaluation.selective import DEFAULT_PRECISION, AcceptancePolicy, check_guarantee
 from muslin.messages import Log, Message
 from muslin.models.predictor import Predictor
 from muslin.storage.boundary import data_boundary
@@ -38,7 +38,7 @@ from muslin.workflows.inputs import check_output
 ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
 """Columns, in lower case, whose cells should be unique to a product."""
 
-TABLE_OPTIONS = frozenset({"images", "image_column", "format", "allow_outside"})
+TABLE_OPTIONS = frozenset({"images", "image_column", "product", "format", "allow_outside"})
 """Options of reading that are used to tag a table row by row."""
 
 OF_CLASSES = frozenset({"min_per_class", "rare_classes"})
@@ -72,7 +72,12 @@ class TagOptions:
 
 @dataclass(frozen=True)
 class TagJob:
-    """Everything a tagging needs, checked before the work begins."""
+    """Everything a tagging needs, checked before the work begins.
+
+    Attributes:
+        products: number of products; `rows` has the rows of each.
+        has_several: whether some product has several photos, so that products are predicted and not photos.
+    """
 
     output: Output
     options: TagOptions
@@ -81,8 +86,9 @@ class TagJob:
     acceptance: Acceptance
     policies: Mapping[str, AcceptancePolicy]
     table: TableFile
-    photos: TablePhotos | DatasetTable
+    rows: ProductRows
     products: int
+    has_several: bool
     taxonomy: Taxonomy
     columns: tuple[AddedColumn, ...]
     notes: tuple[str, ...]
@@ -100,7 +106,8 @@ class TagJob:
             "catalogue": self.table.digest,
             "model": _model_digest(self.predictor),
             "precision": [self.precision, self.options.guarantee, *thresholds],
-            "photos": [str(given.get("images", "")), self.photos.column, bool(given.get("allow_outside"))],
+            "photos": [str(given.get("images", "")), self.rows.photos.column, bool(given.get("allow_outside"))],
+            "products": [self.rows.column, self.rows.all_of_row],
             "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
             "columns": [column.name for column in self.columns],
         }
@@ -108,33 +115,26 @@ class TagJob:
 
 def plan(model: "str | Path | Predictor", data: str | Path, output: Output, options: TagOptions, log: Log) -> TagJob:
     check_local(data, options.read_options.get("images"), options.taxonomy)
-    out = output.path
     # a resumed job can have been killed after its last step: then the output is there, and `_write` compares it
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
     predictor = model if isinstance(model, Predictor) else Predictor.open(model)
-    acceptance = predictor.acceptance(options.guarantee)
-    chosen = choose_precision(acceptance) if options.precision is None else None
-    precision = (chosen or DEFAULT_PRECISION) if options.precision is None else options.precision
-    policies = predictor.policies(precision, options.guarantee)
-    with open_cache(), data_boundary(Path(data), allow_outside=bool(options.read_options.get("allow_outside"))):
-        table, photos = _open_data(data, out, options.read_options, log)
-    products, notes = _survey(table, photos)
-    taxonomy = Taxonomy({}, {})
-    if options.language and options.taxonomy is None:
-        raise DataError("option_needs", option="--language", needed="--taxonomy")
-    if options.taxonomy is not None:
-        classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
-        taxonomy = read_taxonomy(Path(options.taxonomy), classes, options.language)
-    columns, renamed = _new_columns(table, predictor.targets, taxonomy)
+    check_guarantee(options.guarantee)
+    read_options = options.read_options
+    with open_cache(), data_boundary(Path(data), allow_outside=bool(read_options.get("allow_outside"))):
+        table, photos = _open_data(data, output.path, read_options, log)
+    rows, notes = find_products(table, photos, read_options.get("product"))
+    products, has_several = _survey(rows)
+    notes += _notes_of_ids(rows)
+    if isinstance(photos, TablePhotos):
+        notes = [Message("photo_column_chosen", column=photos.column), *photos.notes, *photos.fixes, *notes]
+    taxonomy = _taxonomy(options, predictor)
+    columns, renamed = _new_columns(table, predictor.targets, taxonomy, has_several)
     _check_encodable(table, predictor.targets, taxonomy)
-    if table is not photos:
-        notes.insert(0, Message("photo_column_chosen", column=photos.column))
-    notes = [*table.fixes, *notes, *taxonomy.notes, *renamed]
+    all_notes: list[str] = [*table.fixes, *notes, *taxonomy.notes, *renamed]
     if isinstance(table, Workbook) and not table.has_header:
-        notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
-    notes += precision_notes(acceptance, chosen) if chosen else []
-    notes += [note for policy in policies.values() for note in policy.unsupported]
-    _check_photos(output, table, photos)
+        all_notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
+    precision, acceptance, policies, of_guarantee = _guarantee(predictor, options, has_several)
+    _check_photos(output, rows)
     return TagJob(
         output,
         options,
@@ -143,18 +143,50 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
         acceptance,
         policies,
         table,
-        photos,
+        rows,
         products,
+        has_several,
         taxonomy,
         columns,
-        tuple(notes),
+        (*all_notes, *of_guarantee),
     )
 
 
-def _check_photos(output: Output, table: TableFile, photos: TablePhotos | DatasetTable) -> None:
+def _guarantee(
+    predictor: Predictor, options: TagOptions, has_several: bool
+) -> tuple[float, Acceptance, Mapping[str, AcceptancePolicy], list[str]]:
+    """The precision, what can be accepted at which, the policies, and notes on them; per product where there are any.
+
+    The choice of a precision, and what is said of a guarantee, is for products where the model knows them.
+    """
+    acceptance, policies_at = predictor.acceptance(options.guarantee), predictor.policies
+    if has_several:
+        acceptance = {**acceptance, **predictor.acceptance(options.guarantee, per_product=True)}
+        policies_at = predictor.product_policies
+    chosen = choose_precision(acceptance) if options.precision is None else None
+    precision = (chosen or DEFAULT_PRECISION) if options.precision is None else options.precision
+    policies = policies_at(precision, options.guarantee)
+    notes: list[str] = [*precision_notes(acceptance, chosen)] if chosen else []
+    notes += [note for policy in policies.values() for note in policy.unsupported]
+    per_photo = predictor.bundle.calibration_data.keys() - predictor.bundle.product_calibration.keys()
+    if has_several and per_photo:
+        notes.append(Message("guarantee_per_photo", targets=sorted(per_photo)))
+    return precision, acceptance, policies, notes
+
+
+def _taxonomy(options: TagOptions, predictor: Predictor) -> Taxonomy:
+    if options.taxonomy is None:
+        if options.language:
+            raise DataError("option_needs", option="--language", needed="--taxonomy")
+        return Taxonomy({}, {})
+    classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
+    return read_taxonomy(Path(options.taxonomy), classes, options.language)
+
+
+def _check_photos(output: Output, rows: ProductRows) -> None:
     """Refuse an output that is one of the photos."""
     if os.path.lexists(output.path):  # no photo is a new file
-        found = (photos.find(row.number, row.cells[0]) for row in table.rows([photos.column]))
+        found = (photo for product in rows for _, photo in rows.find(product))
         inputs = {photo.path for photo in found if isinstance(photo, Photo)}
         replace(output, overwrite=True).check(inputs)
 
@@ -191,35 +223,42 @@ def _is_table(path: Path, out: Path, options: Mapping[str, Any]) -> bool:
     return bool(format == "table" and not (holds_photos and out.suffix.lower() in DELIMITERS))
 
 
-def _survey(table: TableFile, photos: TablePhotos | DatasetTable) -> tuple[int, list[str]]:
-    """The number of products, and notes on their photos, repeated ids and overlong rows.
+def _survey(rows: ProductRows) -> tuple[int, bool]:
+    """The number of products, and whether one of them has several photos. All photos are looked up, so that
+    `rows.photos.fixes` says which are not found.
 
     Raises:
         DataError: there is no product.
     """
+    products, most = 0, 0
+    for product in rows:
+        products += 1
+        most = max(most, len(rows.find(product) if isinstance(rows.photos, TablePhotos) else product.cells))
+    if not products:
+        raise DataError("no_rows", path=str(rows.table.path))
+    return products, most > 1
+
+
+def _notes_of_ids(rows: ProductRows) -> list[Message]:
+    """A note on ids in more than one row, where they are not those of products."""
+    table = rows.table
     name = next((c for id_name in ID_NAMES for c in table.columns if c.lower() == id_name), None)
-    hashes = array("q")
-    for row, (cell, photo) in table.rows([name or photos.column, photos.column]):
-        hashes.append(hash(cell))
-        if isinstance(photos, TablePhotos):
-            photos.find(row, photo)
-    if not hashes:
-        raise DataError("no_rows", path=str(table.path))
-    notes: list[str] = [*photos.notes, *photos.fixes] if isinstance(photos, TablePhotos) else []
-    distinct, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
-    repeated = set(distinct[counts > 1].tolist()) - {hash("")}
-    if repeated and name:
-        rows_of: dict[str, list[int]] = {}
-        for number, (cell,) in table.rows([name]):
-            if hash(cell) in repeated and (cell in rows_of or len(rows_of) < MAX_REPEATED_IDS):
-                rows_of.setdefault(str(cell), []).append(number)
-        examples = [f"{cell} ({rows[0]:,}, {rows[1]:,})" for cell, rows in rows_of.items()]
-        notes.append(Message("ids_repeated", column=name, count=len(repeated), examples=examples))
-    return len(hashes), notes
+    if name in (None, rows.column):
+        return []
+    assert name is not None
+    hashes = np.fromiter((hash(cell) for _, (cell,) in table.rows([name]) if cell), dtype=np.int64)
+    distinct, counts = np.unique(hashes, return_counts=True)
+    repeated = set(distinct[counts > 1].tolist())
+    rows_of: dict[str, list[int]] = {}
+    for number, (cell,) in table.rows([name]) if repeated else ():
+        if hash(cell) in repeated and (cell in rows_of or len(rows_of) < MAX_REPEATED_IDS):
+            rows_of.setdefault(str(cell), []).append(number)
+    examples = [f"{cell} ({numbers[0]:,}, {numbers[1]:,})" for cell, numbers in rows_of.items()]
+    return [Message("ids_repeated", column=name, count=len(repeated), examples=examples)] if repeated else []
 
 
 def _new_columns(
-    table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy
+    table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy, has_several: bool
 ) -> tuple[tuple[AddedColumn, ...], list[str]]:
     """The columns to add, and a note for each whose name was taken."""
     names: list[AddedColumn] = []
@@ -234,6 +273,7 @@ def _new_columns(
             for column in columns
             if taxonomy.parents or column.name != "parent"
         ]
+    names += [AddedColumn("reason")] if has_several else []
     names.append(AddedColumn("error"))
     taken = {name.strip().casefold() for name in table.columns}
     added, notes = [], []

@@ -11,19 +11,21 @@ def tagging_summary(result: TaggingResult) -> str:
     2,000 were correct, 95 % interval 97.8 to 98.9 %), 8,730 to review, 461 out of scope, 16 unreadable`
     """
     lines = []
+    rows = f" in {plural(result.rows, 'row')}" if result.rows > result.products else ""
     for target, decisions in result.decisions.items():
         accepted = f"{decisions.get('accept', 0):,} accepted"
         if target in result.guarantees and decisions.get("accept"):
             guarantee = result.guarantees[target]
             scope = " in each class" if guarantee.scope == "per-class" else ""
+            unit = "product" if guarantee.unit == "product" else "image"
             accepted += (
                 f" (at least {percent(guarantee.min_precision)} correct{scope} with "
-                f"{100 * guarantee.confidence_level:g} % confidence; on calibration images {guarantee.correct:,} of "
+                f"{100 * guarantee.confidence_level:g} % confidence; on calibration {unit}s {guarantee.correct:,} of "
                 f"{guarantee.n:,} were correct, 95 % interval {interval_text(guarantee.interval)})"
             )
         name = f"{target}: " if len(result.decisions) > 1 else ""
         lines.append(
-            f"{name}{plural(result.products, 'product')}: {accepted}, {decisions.get('review', 0):,} to review, "
+            f"{name}{plural(result.products, 'product')}{rows}: {accepted}, {decisions.get('review', 0):,} to review, "
             f"{decisions.get('out of scope', 0):,} out of scope, {result.unreadable:,} unreadable"
         )
     return "\n".join(lines)

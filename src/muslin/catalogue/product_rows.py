@@ -1,0 +1,144 @@
+"""The rows of a catalogue that show one product: their photos together, and the product's cells back in its rows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.photo_lookup import cell_name
+from muslin.data.tables import Cell, Row, TableFile
+from muslin.data.tables.dataset_table import DatasetTable
+from muslin.data.tables.photo_column import TablePhotos
+from muslin.data.tables.product_column import NO_PRODUCT, choose_product_column, product_numbers
+from muslin.messages import Message
+
+
+class RowsOfProduct(NamedTuple):
+    """The rows of one product.
+
+    Attributes:
+        name: the product's, or the cell with its photos.
+        cells: per row its number and the cell with its photos.
+    """
+
+    name: str
+    cells: list[tuple[int, Cell]]
+
+
+@dataclass(frozen=True, eq=False)
+class ProductRows:
+    """The products of a table, numbered in the order of their first rows.
+
+    Attributes:
+        photos: finds the photos of a row.
+        column: names the product of a row; None where each row is a product.
+        numbers: int64 (rows,): the number of each row's product; None where each row is one.
+        all_of_row: whether a row's photos are all used, or only the first.
+        on_first_row: whether what the table says of a product stands on its first row alone, as in Shopify's exports.
+    """
+
+    table: TableFile
+    photos: TablePhotos | DatasetTable
+    column: str | None = None
+    numbers: NDArray[np.int64] | None = None
+    all_of_row: bool = True
+    on_first_row: bool = False
+
+    def __iter__(self) -> Iterator[RowsOfProduct]:
+        """The rows of each product. In memory are those of products of which not all rows have come."""
+        rows = self.table.rows([self.column or self.photos.column, self.photos.column])
+        if self.numbers is None:
+            for number, (_, cell) in rows:
+                yield RowsOfProduct(cell_name(cell), [(number, cell)])
+            return
+        last_row = np.zeros(int(self.numbers.max(initial=-1)) + 1, dtype=np.int64)
+        last_row[self.numbers] = np.arange(len(self.numbers))
+        waiting: dict[int, RowsOfProduct] = {}
+        first = 0
+        for index, (number, (name, cell)) in enumerate(rows):
+            product = waiting.setdefault(int(self.numbers[index]), RowsOfProduct(cell_name(name), []))
+            product.cells.append((number, cell))
+            while first < len(last_row) and last_row[first] <= index:
+                name, cells = waiting.pop(first)
+                yield RowsOfProduct(name or cell_name(cells[0][1]), cells)
+                first += 1
+
+    def find(self, product: RowsOfProduct) -> list[tuple[str, Any]]:
+        """The name of each photo of a product, once, with the photo or the reason why there is none; at least one.
+
+        A row without a photo counts only where no row has one.
+        """
+        named = [(number, cell) for number, cell in product.cells if cell] or product.cells[:1]
+        if self.all_of_row:
+            found = (pair for number, cell in named for pair in self.photos.find_all(number, cell))
+        else:
+            found = ((cell_name(cell), self.photos.find(number, cell)) for number, cell in named)
+        return list(dict(found).items())
+
+    def spread(self, cells: Iterable[Row]) -> Iterator[Row]:
+        """The cells of each row of the table, from those of each product: on all its rows, or on the first alone."""
+        if self.numbers is None:
+            yield from cells
+            return
+        of_product, left = iter(cells), np.bincount(self.numbers)
+        waiting: dict[int, Row] = {}
+        seen = 0
+        for number in self.numbers.tolist():
+            if is_first := number == seen:
+                waiting[number] = next(of_product)
+                seen += 1
+            row = waiting[number]
+            left[number] -= 1
+            if not left[number]:
+                del waiting[number]
+            yield row if is_first or not self.on_first_row else [None] * len(row)
+
+
+def find_products(
+    table: TableFile, photos: TablePhotos | DatasetTable, asked: str | None = None
+) -> tuple[ProductRows, list[Message]]:
+    """The products of a table, and notes on what was guessed.
+
+    Args:
+        asked: the column that names them, NO_PRODUCT, or None to guess it.
+
+    Raises:
+        DataError: not exactly one column is called as `asked`.
+    """
+
+    def cells(name: str) -> Iterator[Cell]:
+        return (row.cells[0] for row in table.rows([name]))
+
+    column, note = choose_product_column(table.path, table.columns, cells, asked, [photos.column])
+    all_of_row = column is not None or asked != NO_PRODUCT
+    if column is None:
+        return ProductRows(table, photos, all_of_row=all_of_row), []
+    numbers = product_numbers(cells(column))
+    if int(numbers.max(initial=-1)) + 1 == len(numbers):
+        return ProductRows(table, photos, column), [note] if note else []
+    title = _column_of_first_rows(table, numbers, {column, photos.column})
+    notes = [note] if note else []
+    if title is not None:
+        notes.append(Message("tags_on_first_rows", column=title))
+    return ProductRows(table, photos, column, numbers, on_first_row=title is not None), notes
+
+
+def _column_of_first_rows(table: TableFile, numbers: NDArray[np.int64], excluded: set[str]) -> str | None:
+    """A column that is empty on all but the first rows of products, and filled on at least half of these."""
+    names = [name for name in dict.fromkeys(table.columns) if name and name not in excluded]
+    filled = dict.fromkeys(names, 0)
+    seen = 0
+    for number, (_, cells) in zip(numbers.tolist(), table.rows(names), strict=True):
+        is_first = number == seen
+        seen += is_first
+        for name, cell in zip(names, cells, strict=True):
+            if cell and name in filled:
+                if is_first:
+                    filled[name] += 1
+                else:
+                    del filled[name]
+        if not filled:
+            return None
+    return next((name for name, count in filled.items() if 2 * count >= seen), None)

@@ -1,0 +1,209 @@
+"""`muslin tag` gives a product one tag from all its photos, in all its rows or on its first row alone."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from command_line import invoke
+from muslin.errors import DataError, StoppedError
+from muslin.evaluation.selective import CalibrationData
+from muslin.models.bundle import seal
+from muslin.models.predictor import CHUNK
+from muslin.reporting.terminal.tagging import tagging_summary
+from muslin.workflows.tag import TagOptions, tag
+from small_models import SIDE, small_bundle
+
+SHOPIFY = """Handle,Title,Image Src,Image Position
+shirt,Shirt,black.png,1
+shirt,,https://cdn.shop.example/files/gray.png?v=17,2
+shirt,,,
+hat,Hat,white.png,1
+hat,,gone.jpg,2
+bag,Bag,page.jpg,1
+bag,,gone.jpg,2
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A model that calls black photos Trouser and white ones Bag, and photos of several brightnesses."""
+    seal(small_bundle(), tmp_path / "model.muslin")
+    (tmp_path / "images").mkdir()
+    for name, brightness in {"black": 0, "gray": 128, "white": 255}.items():
+        Image.fromarray(np.full((SIDE, SIDE), brightness, np.uint8)).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "images/page.jpg").write_text("<html>not found</html>")
+    return tmp_path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def tagged(shop: Path, content: str, **options: Any) -> tuple[Any, list[dict[str, str]], dict[str, Any]]:
+    """The result, the rows, and the parameters of each note by its code."""
+    (shop / "shop.csv").write_text(content)
+    result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", TagOptions(**options))
+    return result, rows(shop / "out.csv"), {note.code: note.params for note in result.notes}  # type: ignore[attr-defined]
+
+
+def calibration(temperature: float = 1.0) -> CalibrationData:
+    """Predictions of 0.9 and more are correct, and half of the others."""
+    confidence = np.linspace(1, 0.34, 1000).astype(np.float32)
+    correct = (confidence >= 0.9) | (np.arange(1000) % 2 == 0)
+    predicted, group = (np.arange(1000) % 3).astype(np.int32), np.arange(1000, dtype=np.int32)
+    of_true = np.where(correct, confidence, 0.2)
+    return CalibrationData(
+        np.array([temperature], np.float32), np.zeros(0), confidence, predicted, correct, of_true, group
+    )
+
+
+def test_products_of_shopify_have_tags_on_their_first_rows(shop: Path) -> None:
+    result, written, notes = tagged(shop, SHOPIFY)
+    assert [row["tag"] for row in written] == ["Bag", "", "", "Bag", "", "", ""]
+    assert notes["product_column_chosen"]["column"] == "Handle"
+    assert notes["tags_on_first_rows"]["column"] == "Title"
+    assert (result.products, result.rows, result.unreadable) == (3, 7, 1)
+    assert result.decisions == {"label": {"review": 2}}
+    assert tagging_summary(result).startswith("3 products in 7 rows: 0 accepted, 2 to review")
+
+
+def test_products_that_lack_photos_are_named(shop: Path) -> None:
+    _, written, notes = tagged(shop, SHOPIFY)
+    assert (notes["products_not_tagged"]["count"], notes["products_not_tagged"]["names"]) == (1, ["bag"])
+    assert notes["products_partly_unreadable"]["names"] == ["hat"]
+    assert "photos_not_named" not in notes, "a variant's row needs no photo"
+    hat, bag = written[3], written[5]
+    assert "gone.jpg" in hat["reason"]
+    assert not hat["error"]
+    assert "page.jpg" in bag["error"]
+    assert "gone.jpg" in bag["error"]
+    assert not bag["tag"]
+
+
+def test_one_product_has_one_prediction_from_all_its_photos(shop: Path) -> None:
+    _, written, _ = tagged(shop, "sku,image\n1,black.png|gray.png\n2,gray.png\n")
+    _, alone, _ = tagged_again(shop, "sku,image\n1,black.png\n2,gray.png\n")
+    means = np.sqrt(np.full(3, 1 / 3) * softmax(128 / 255 * np.array([0, 5, 10])))
+    assert float(written[0]["probability"]) == pytest.approx(means[2] / means.sum(), abs=1e-3)
+    assert written[1]["probability"] == alone[1]["probability"]
+
+
+def softmax(scores: Sequence[float]) -> Any:
+    return np.exp(scores) / np.exp(scores).sum()
+
+
+def tagged_again(shop: Path, content: str, **options: Any) -> Any:
+    (shop / "out.csv").unlink()
+    return tagged(shop, content, **options)
+
+
+def test_rows_apart_have_the_tags_of_their_product(shop: Path) -> None:
+    content = "product_id,image\na,black.png\nb,white.png\na,white.png\nc,black.png\nb,gray.png\n"
+    result, written, notes = tagged(shop, content)
+    assert [row["tag"] for row in written] == ["Bag", "Bag", "Bag", "Trouser", "Bag"]
+    assert written[0]["probability"] == written[2]["probability"] != written[1]["probability"]
+    assert "tags_on_first_rows" not in notes
+    assert result.products == 3
+    _, each, notes = tagged_again(shop, content, read_options={"product": "none"})
+    assert [row["tag"] for row in each] == ["Trouser", "Bag", "Bag", "Trouser", "Bag"]
+    assert "product_column_chosen" not in notes
+
+
+def test_column_of_products_that_does_not_exist_is_refused(shop: Path) -> None:
+    with pytest.raises(DataError) as error:
+        tagged(shop, SHOPIFY, read_options={"product": "Handel"})
+    assert error.value.code == "column_unknown"
+
+
+def test_model_that_knows_no_products_says_what_holds(shop: Path) -> None:
+    seal(replace(small_bundle(), calibration_data={"label": calibration()}), shop / "model.muslin")
+    content = "sku,image\n1,white.png|white2.png\n2,white.png|black.png\n"
+    Image.fromarray(np.full((SIDE, SIDE), 250, np.uint8)).save(shop / "images/white2.png")
+    result, (alike, differ), notes = tagged(shop, content, precision=0.9)
+    assert notes["guarantee_per_photo"]["targets"] == ["label"]
+    assert result.guarantees["label"].unit == "photo"
+    assert (alike["decision"], alike["reason"]) == ("accept", "")
+    assert differ["decision"] == "review"
+    assert "white.png: Bag" in differ["reason"]
+    assert "black.png: Trouser" in differ["reason"]
+
+
+def test_model_of_products_guarantees_products(shop: Path, capfd: Any) -> None:
+    of_products = {"label": calibration(0.5)}
+    bundle = replace(small_bundle(), calibration_data={"label": calibration()}, product_calibration=of_products)
+    seal(bundle, shop / "model.muslin")
+    content = "sku,image\n1,white.png|gray.png\n2,black.png\n"
+    result, (bag, black), notes = tagged(shop, content, precision=0.9)
+    assert "guarantee_per_photo" not in notes
+    assert result.guarantees["label"].unit == "product"
+    assert "on calibration products" in tagging_summary(result)
+    assert (bag["decision"], black["decision"]) == ("accept", "review")
+    code = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "b.csv", "--json")
+    assert code.json["guarantees"]["label"]["unit"] == "product"
+
+
+def test_product_of_60_photos_in_one_cell_or_in_rows(shop: Path) -> None:
+    for i in range(60):
+        Image.fromarray(np.full((SIDE, SIDE), 255 - i, np.uint8)).save(shop / "images" / f"{i}.png")
+    names = [f"{i}.png" for i in range(60)]
+    _, (one,), _ = tagged(shop, "sku,image\n1," + "|".join(names) + "\n")
+    _, many, _ = tagged_again(shop, "sku,image\n" + "".join(f"1,{name}\n" for name in names),
+                              read_options={"product": "sku"})  # fmt: skip
+    assert {row["probability"] for row in many} == {one["probability"]}
+
+
+def test_photo_named_twice_counts_once(shop: Path) -> None:
+    _, (product, *_), _ = tagged(shop, "sku,image\n1,white.png|black.png\n")
+    _, written, _ = tagged_again(
+        shop, "product_id,image\n1,white.png\n1,black.png\n1,white.png\n2,gray.png\n"
+    )  # fmt: skip
+    assert written[0]["probability"] == product["probability"]
+
+
+def test_interrupted_products_are_resumed_to_the_same_bytes(shop: Path) -> None:
+    for i in range(CHUNK * 2):
+        Image.fromarray(np.full((SIDE, SIDE), i, np.uint8)).save(shop / "images" / f"{i}.png")
+    order = np.random.default_rng(0).permutation(CHUNK * 2).tolist()
+    content = "product_id,image\n" + "".join(f"{i // 3},{i}.png\n" for i in order)
+    result, _, _ = tagged(shop, content)
+    whole = (shop / "out.csv").read_bytes()
+    (shop / "out.csv").unlink()
+    with pytest.raises(StoppedError):
+        tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", should_stop=lambda: True)
+    again = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", TagOptions(resume=True))
+    assert 0 < again.resumed < again.products
+    assert (shop / "out.csv").read_bytes() == whole
+    assert again.decisions == result.decisions
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".xlsx"])
+def test_products_in_other_kinds_of_tables(suffix: str, shop: Path) -> None:
+    import openpyxl
+
+    table = list(csv.reader(SHOPIFY.splitlines()))
+    path = shop / f"shop{suffix}"
+    if suffix == ".jsonl":
+        path.write_text("".join(json.dumps(dict(zip(table[0], row, strict=True))) + "\n" for row in table[1:]))
+    else:
+        book = openpyxl.Workbook()
+        for row in table:
+            book.active.append(row)
+        book.save(path)
+    result = tag(shop / "model.muslin", path, shop / f"out{suffix}")
+    assert (result.products, result.rows, result.unreadable) == (3, 7, 1)
+
+
+def test_list_of_photos_in_json_lines_is_one_product(shop: Path) -> None:
+    (shop / "shop.jsonl").write_text(json.dumps({"sku": "1", "image": ["white.png", "gone.png"]}) + "\n")
+    tag(shop / "model.muslin", shop / "shop.jsonl", shop / "out.jsonl")
+    written = json.loads((shop / "out.jsonl").read_text())
+    assert written["tag"] == "Bag"
+    assert "gone.png" in written["reason"]
