@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 README = ROOT / "README.md"
 BEGIN, END = "<!-- demo -->", "<!-- /demo -->"
-LINES_SHOWN = {"look": 8, "evaluate": 9, "inspect": 4}
+LINES_SHOWN = {"look": 8, "evaluate": 10, "inspect": 4}
 """Lines shown of the output of these commands; the rest is counted."""
 REPORT_PX = (1100, 760)  # width and height of the top: the accuracy, what it confuses, what to look at next
 PREDICTIONS_PX = (1100, 760)

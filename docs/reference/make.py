@@ -38,7 +38,7 @@ INNER = (
     ("muslin.models.product_prediction", "ProductPrediction"),
     ("muslin.workflows.evaluate", "EvaluationResult"),
     ("muslin.evaluation.multiclass", "ClassMetrics"),
-    ("muslin.evaluation.multiclass", "Averages"),
+    ("muslin.evaluation.averages", "Averages"),
     ("muslin.evaluation.multiclass", "ConfusedPair"),
     ("muslin.evaluation.multiclass", "ConfidentError"),
     ("muslin.evaluation.metrics", "CalibrationBin"),

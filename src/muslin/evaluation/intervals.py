@@ -27,10 +27,11 @@ MAX_WEIGHTED_CELLS = 100_000_000
 """Images times labels times resamples of one bootstrap: takes some seconds."""
 
 
-def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson_interval(successes: float, n: float, level: float = 0.95) -> Interval:
     """The Wilson score interval of `successes` in `n` trials; (0, 1) for no trials.
 
-    Unlike p ± 1.96·sqrt(p(1-p)/n), it keeps its coverage near 0 and 1 and for few trials.
+    Unlike p ± 1.96·sqrt(p(1-p)/n), it keeps its coverage near 0 and 1 and for few trials. `n` can be an effective
+    number of trials, which is no integer.
     Source: E. B. Wilson, Probable inference, JASA 22 (1927); compared with others by Brown, Cai and DasGupta,
     Interval estimation for a binomial proportion, Statistical Science 16 (2001).
 
@@ -60,6 +61,21 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
 def rate_with_interval(successes: int, n: int) -> tuple[float | None, Interval]:
     """successes / n and its 95 % Wilson interval; (None, (0, 1)) for no trials."""
     return successes / n if n else None, wilson_interval(successes, n)
+
+
+def f1_with_interval(correct: int, predicted: int, support: int) -> tuple[float | None, Interval]:
+    """F1 of a class and its 95 % interval; (None, (0, 1)) where it is undefined.
+
+    F1 is 2·s / (1 + s), where s is the share of correct images among those that are of the class or predicted so
+    (C. Goutte and E. Gaussier, A probabilistic interpretation of precision, recall and F-score, ECIR 2005). So its
+    interval is the Wilson interval of s, transformed.
+
+    >>> f1_with_interval(8, 10, 10)[0]
+    0.8
+    """
+    share, interval = rate_with_interval(correct, predicted + support - correct)
+    low, high = (2 * end / (1 + end) for end in interval)
+    return None if share is None else 2 * correct / (predicted + support), (low, high)
 
 
 def newcombe_independent(successes_a: int, n_a: int, successes_b: int, n_b: int, level: float = 0.95) -> Interval:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Target
 from muslin.errors import DataError
+from muslin.evaluation.averages import Averages, class_averages
 from muslin.evaluation.binary import BinaryMetrics, binary_metrics
-from muslin.evaluation.intervals import Interval, rate_with_interval, wilson_interval
+from muslin.evaluation.intervals import Interval, f1_with_interval, rate_with_interval, wilson_interval
 from muslin.evaluation.metrics import CalibrationBin, Labels, Probabilities, calibration_metrics, confusion_matrix
 from muslin.evaluation.reliability import Reliability
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD, predict_classes
@@ -38,6 +39,7 @@ class ClassMetrics:
         recall: correct / support, in 0..1; None where support is 0.
         f1: 2·correct / (predicted + support), in 0..1; None where both are 0.
         precision_interval, recall_interval: 95 % Wilson intervals; (0, 1) where the rate is None.
+        f1_interval: 95 %, see `muslin.evaluation.intervals.f1_with_interval`.
     """
 
     name: str
@@ -49,15 +51,7 @@ class ClassMetrics:
     recall: float | None
     recall_interval: Interval
     f1: float | None
-
-
-@dataclass(frozen=True)
-class Averages:
-    """Means of the class metrics over classes with images; a class that is never predicted has precision 0."""
-
-    precision: float
-    recall: float
-    f1: float
+    f1_interval: Interval
 
 
 @dataclass(frozen=True)
@@ -66,14 +60,18 @@ class ConfusedPair:
 
     Attributes:
         count: how many.
-        fraction: of all images of class `true`.
+        support: all images of class `true`.
+        fraction: count / support.
+        fraction_interval: 95 % Wilson interval. It does not allow for these pairs being the most frequent of many.
         examples: indices into the evaluated arrays, the most confident first, at most 12.
     """
 
     true: int
     predicted: int
     count: int
+    support: int
     fraction: float
+    fraction_interval: Interval
     examples: tuple[int, ...]
 
 
@@ -108,6 +106,7 @@ class Evaluation:
         accuracy: correct / n.
         accuracy_interval: 95 % Wilson interval.
         per_class: the metrics of each class, in the classes' order.
+        majority: images of the most frequent class: by always predicting it, so many are correct.
         macro: means in which every class counts the same.
         weighted: means in which a class counts by its support.
         confusion: (classes, classes) counts; rows are true, columns predicted.
@@ -126,6 +125,7 @@ class Evaluation:
     accuracy: float
     accuracy_interval: Interval
     per_class: tuple[ClassMetrics, ...]
+    majority: int
     macro: Averages
     weighted: Averages
     confusion: tuple[tuple[int, ...], ...]
@@ -173,6 +173,7 @@ def evaluate_multiclass(
     confusion = confusion_matrix(true, predicted, len(classes))
     per_class = tuple(_class_metrics(name, i, confusion) for i, name in enumerate(classes))
     correct = int(confusion.trace())
+    macro, weighted = class_averages(confusion)
     calibration = calibration_metrics(true, probabilities)
     errors = np.flatnonzero(predicted != true)
     errors = errors[np.argsort(-probabilities[errors, predicted[errors]], kind="stable")]
@@ -184,8 +185,9 @@ def evaluate_multiclass(
         accuracy=correct / len(labelled),
         accuracy_interval=wilson_interval(correct, len(labelled)),
         per_class=per_class,
-        macro=_averages(per_class, weighted=False),
-        weighted=_averages(per_class, weighted=True),
+        majority=max(row.support for row in per_class),
+        macro=macro,
+        weighted=weighted,
         confusion=tuple(tuple(map(int, row)) for row in confusion),
         log_loss=calibration.log_loss,
         brier_score=calibration.brier_score,
@@ -250,15 +252,8 @@ def _class_metrics(name: str, index: int, confusion: NDArray[np.int64]) -> Class
     correct = int(confusion[index, index])
     support, predicted = int(confusion[index].sum()), int(confusion[:, index].sum())
     precision, recall = rate_with_interval(correct, predicted), rate_with_interval(correct, support)
-    f1 = 2 * correct / (support + predicted) if support + predicted else None
-    return ClassMetrics(name, support, predicted, correct, *precision, *recall, f1)
-
-
-def _averages(per_class: Sequence[ClassMetrics], weighted: bool) -> Averages:
-    rows = [(metrics, metrics.support if weighted else 1) for metrics in per_class if metrics.support]
-    total = sum(weight for _, weight in rows)
-    names = ("precision", "recall", "f1")
-    return Averages(*(sum(w * (getattr(row, name) or 0.0) for row, w in rows) / total for name in names))
+    f1 = f1_with_interval(correct, predicted, support)
+    return ClassMetrics(name, support, predicted, correct, *precision, *recall, *f1)
 
 
 def _confused_pairs(
@@ -274,9 +269,9 @@ def _confused_pairs(
         images[int(true[i]), int(predicted[i])].append(int(labelled[i]))
     most_first = sorted(images, key=lambda pair: (-len(images[pair]), pair))[:MAX_PAIRS]
     supports = confusion.sum(axis=1).tolist()
-    return tuple(
-        ConfusedPair(
-            *pair, len(images[pair]), len(images[pair]) / supports[pair[0]], tuple(images[pair][:MAX_PAIR_EXAMPLES])
-        )
-        for pair in most_first
-    )
+    pairs = []
+    for pair in most_first:
+        count, support = len(images[pair]), supports[pair[0]]
+        fraction = count / support, wilson_interval(count, support)
+        pairs.append(ConfusedPair(*pair, count, support, *fraction, tuple(images[pair][:MAX_PAIR_EXAMPLES])))
+    return tuple(pairs)

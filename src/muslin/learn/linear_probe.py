@@ -61,14 +61,17 @@ def fit_linear_heads(
     heads = {name: head.filters for name, head in net.network.heads.items()}
     objective = _Objective(features, labels, split, recipe, heads)
     history: list[dict[str, Any]] = []
-    validation_images = count_labelled_images(values[split.validation] for values in labels.values())
+    counts = {
+        f"{name}_images": count_labelled_images(values[indices] for values in labels.values())
+        for name, indices in (("train", split.train), ("validation", split.validation))
+    }
     started = time.perf_counter() - features.took_s
 
     def after_iteration(flat: FloatArray) -> None:
         elapsed_s = time.perf_counter() - started
         epoch, metrics = len(history) + 1, objective.metrics
         loss = check_finite(float(metrics["train_loss"] or 0.0), epoch, recipe.epochs)
-        history.append({"epoch": epoch, **metrics, "validation_images": validation_images, "elapsed_s": elapsed_s})
+        history.append({"epoch": epoch, **metrics, **counts, "elapsed_s": elapsed_s})
         left_s = (recipe.epochs - epoch) * (elapsed_s - features.took_s) / epoch
         accuracy = metrics["train_accuracy"] or 0.0
         on_progress(Progress(epoch, recipe.epochs, 1, 1, loss, accuracy, None, left_s, history[-1]))

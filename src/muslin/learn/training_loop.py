@@ -168,6 +168,7 @@ def fit(
                     "epoch": epoch + 1,
                     "train_loss": progress.loss,
                     "train_accuracy": progress.accuracy,
+                    "train_images": state.images,
                     "validation_loss": validation_loss,
                     "validation_accuracy": validation_accuracy,
                     "validation_images": count_labelled_images(validation[1].values()),

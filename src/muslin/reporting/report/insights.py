@@ -24,7 +24,7 @@ Insight = tuple[Message, str]
 
 def majority_baseline(evaluation: Evaluation) -> float:
     """The accuracy of always predicting the most frequent class, in 0..1."""
-    return max(row.support for row in evaluation.per_class) / evaluation.n
+    return evaluation.majority / evaluation.n
 
 
 def next_steps(
@@ -75,6 +75,7 @@ def _training_faults(history: Sequence[Mapping[str, Any]]) -> Iterator[Insight]:
         count = last.get("validation_images") or 0
         low, high = (100 * end for end in wilson_interval(round(validation * count), count))
         known = {"count": count, "low": low, "high": high} if count else {}
+        known |= {"train_count": last["train_images"]} if "train_images" in last else {}
         yield Message("insight_overfitting", train=train, validation=validation, **known), "learning-curves"
     rows = [row for row in history if row.get("validation_loss") is not None and row.get("epoch")]
     if len(rows) >= 4:

@@ -24,6 +24,8 @@ def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | 
         console,
         f"accuracy {percent(evaluation.accuracy)}: {evaluation.correct:,} of {evaluation.n:,} correct "
         f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence)",
+        f"always the most frequent class: {percent(evaluation.majority / evaluation.n)}, {evaluation.majority:,} of "
+        f"{evaluation.n:,}",
         f"log loss {evaluation.log_loss:.3f}, Brier score {evaluation.brier_score:.3f}, "
         f"calibration error {percent(evaluation.expected_calibration_error)}",
     )
@@ -48,14 +50,19 @@ def _print_class_metrics(evaluation: Evaluation, console: "EscapingConsole") -> 
             f"{row.support:,}",
             _percentage(row.recall, row.recall_interval),
             _percentage(row.precision, row.precision_interval),
-            "–" if row.f1 is None else f"{100 * row.f1:.1f}",
+            _percentage(row.f1, row.f1_interval),
         )
         for row in evaluation.per_class
     ]
     rows.append(None)
-    for name, means in (("macro average", evaluation.macro), ("weighted average", evaluation.weighted)):
-        rows.append((name, "", *(f"{100 * value:5.1f}" for value in (means.recall, means.precision, means.f1))))
-    print_table(console, "frllr", ("class", "images", "recall", "precision", "F1"), rows)
+    for name, means in (("macro avg", evaluation.macro), ("weighted avg", evaluation.weighted)):
+        cells = (
+            _percentage(means.recall, means.recall_interval),
+            _percentage(means.precision, means.precision_interval),
+            _percentage(means.f1, means.f1_interval),
+        )
+        rows.append((name, f"{evaluation.n:,}", *cells))
+    print_table(console, "frlll", ("class", "images", "recall", "precision", "F1"), rows)
 
 
 def _print_confused_pairs(evaluation: Evaluation, console: "EscapingConsole") -> None:
@@ -66,9 +73,17 @@ def _print_confused_pairs(evaluation: Evaluation, console: "EscapingConsole") ->
     console.print("\nmost confused pairs", style="bold")
     print_table(
         console,
-        "ffrr",
-        ("true", "predicted", "times", "of the true class"),
-        [(classes[p.true], classes[p.predicted], f"{p.count:,}", percent(p.fraction)) for p in pairs],
+        "ffrl",
+        ("true", "predicted", "of the true class", "in %, 95 % interval"),
+        [
+            (
+                classes[p.true],
+                classes[p.predicted],
+                f"{p.count:,} of {p.support:,}",
+                _percentage(p.fraction, p.fraction_interval),
+            )
+            for p in pairs
+        ],
     )
 
 

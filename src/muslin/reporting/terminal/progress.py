@@ -78,7 +78,8 @@ def _epoch_line(progress: "Progress") -> str:
     if row["validation_loss"] is not None:
         validation = f"  validation loss {row['validation_loss']:.3f} accuracy {_accuracy_on(row)}"
     return (
-        f"epoch {progress.epoch}/{progress.epochs}  loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}"
+        f"epoch {progress.epoch}/{progress.epochs}  loss {row['train_loss']:.3f} accuracy "
+        f"{row['train_accuracy']:.1%} of {row['train_images']:,}"
         f"{validation}  {_speed(progress)}{duration(progress.left_s)} left"
     )
 
