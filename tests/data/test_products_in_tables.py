@@ -123,7 +123,7 @@ def test_named_column_is_the_product_and_needs_no_note(photos: Path, tmp_path: P
     assert data.products is not None
     assert data.groups is not None
     assert (len(set(data.products)), len(set(data.groups))) == (5, 3)
-    assert notes(data) == {}
+    assert list(notes(data)) == ["group_column_chosen"]
     with refuses("column_unknown"):
         read(table, images=photos, product="dress", target="kind")
     with refuses("product_is_target"):

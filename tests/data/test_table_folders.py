@@ -335,7 +335,8 @@ def test_error_in_a_table_of_an_archive_names_the_archive(tmp_path: Path) -> Non
     [
         ("price", ["19,99", "19,99", "24,90", "24,90"], "decimal"),
         ("price", ["€ 19.99", "€ 19.99", "5.00 €", "5"], "decimal"),
-        ("sku", ["a", "b", "c", "d"], "distinct"),
+        ("title", ["a", "b", "c", "d"], "distinct"),
+        ("Art.-Nr.", ["a", "a", "b", "b"], "identifiers"),
         ("shop", ["mine", "mine", "mine", ""], "single"),
         ("note", ["", "", "", ""], "empty"),
         ("description", ["A dress,\nred", "A dress,\nred", "A hat,\nred", ""], "text"),

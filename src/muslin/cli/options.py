@@ -141,7 +141,11 @@ read_options = Group(
         "Separator of several labels in a cell: `|`, `;`, `,` or `none`.",
         type=TargetChoice(("|", ";", ",", "none")),
     ),
-    option("--group COLUMN", "Column of groups, such as photographers. A group is never split."),
+    option(
+        "--group COLUMN",
+        "Column of groups, such as samples or senders. A group is never split. Default: guessed from names and photos, "
+        "and said; `none`: no groups.",
+    ),
     option(
         "--product COLUMN",
         "Column of products, whose photos are never split. Default: found in common exports, and said. `none`: each "

@@ -55,7 +55,8 @@ def read(
             a table of photos.
         images: the folder, zip or tar with the photos that a table or a list names.
         image_column: the table's column with the paths or ids of the photos.
-        group: the table's column of groups, none of which is ever split between parts.
+        group: the table's column of groups, none of which is ever split between parts; `none` for no groups, unless
+            a column is called so. By default guessed from names and photos.
         product: the table's column with the product that each photo shows, whose photos stay together; `none` to take
             each photo alone. By default it is found in exports of Shopify and WooCommerce, in rows with several photos,
             and in a column such as `product_id` whose cells recur.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from muslin.data.copies import conflicting_labels
 from muslin.data.dataset import Dataset, PixelImages, Target
+from muslin.data.formats.group_columns import NO_GROUP, asked_group, certain_group, group_notes, guess_group
 from muslin.data.formats.label_columns import label_columns
 from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
@@ -36,8 +37,6 @@ from muslin.errors import DataError, ImageError
 from muslin.library_errors import reason_of
 from muslin.messages import Log, Message, examples, no_log
 
-GROUP_NAMES = frozenset({"group", "group_id", "sender_id", "product_id", "item_id", "person_id", "user_id"})
-
 UNKNOWN_SUFFIX = " unknown"
 """The end of a column's name, after the target's: the column lists labels that are neither true nor false."""
 
@@ -55,7 +54,10 @@ class _OpenTable:
 @dataclass(frozen=True)
 class _Roles:
     """The columns of the group, part, photos' roles and labels; the classes that the file lists, per column; and the
-    product of each row."""
+    product of each row.
+
+    With `guess_group`, the photos decide whether another column is the group; never one of `excluded`.
+    """
 
     group: str | None
     split: str | None
@@ -63,6 +65,8 @@ class _Roles:
     targets: tuple[str, ...]
     listed: Mapping[str, Mapping[str, Any]]
     products: RowProducts | None
+    guess_group: bool
+    excluded: frozenset[str | None]
     notes: tuple[Message, ...] = ()
 
 
@@ -126,7 +130,7 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     targets, labels, described = _encode_targets(_without_cells(table, unnamed), roles, rows, options, fixes)
     parts, part_origin = _parts(opened, table, roles)
     columns = [f"photos: {opened[0].photos.column}", f"label: {', '.join(described)}" if described else ""]
-    columns += [f"group: {roles.group}" if roles.group else "", f"part: {part_origin}" if part_origin else ""]
+    columns += [f"part: {part_origin}" if part_origin else ""]
     columns += [f"product: {products.columns[0] if products.columns else 'each row'}" if products else ""]
     dataset = Dataset(
         name=table.path.parent.resolve().name if table.path.stem == "images" else table.path.stem,
@@ -139,11 +143,11 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
         labels=labels,
         ids=_ids(opened, found)[readable],
         parts=None if parts is None else parts[rows],
-        groups=_groups(table, roles.group, rows),
         origin="; ".join(filter(None, [f"{len(table):,} rows", *columns])),
     )
     if products:
         dataset = _with_products(dataset, table, products, roles.role, rows, fixes)
+    dataset = _with_groups(dataset, table, roles, rows, fixes)
     dataset = _without_repeated(dataset, fixes)
     return _as_described(replace(dataset, fixes=tuple(fixes)), opened[0].parquet)
 
@@ -212,22 +216,24 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
     products = products_in_columns(table, asked, {group, *photo_columns, *options.targets})
     named_by_product = set(products.columns) if products else set()
     if description:
-        group, split = group or description.get("group"), split or description.get("split")
+        group, split = group or description.get("group") or NO_GROUP, split or description.get("split")
     else:
-        group = group or _only_column(table, GROUP_NAMES - {name.lower() for name in named_by_product})
         split, role = split or _split_column(table), role_column(table) if products else None
+    group, guess = asked_group(table, group)
+    excluded = {split, role, *options.targets, *photo_columns, *named_by_product}
+    excluded |= {name for file in files for name in file.photo_columns}
+    excluded |= {name for name in table.columns if name.endswith(UNKNOWN_SUFFIX)}
     listed = {name: file.classes[name] for file in files for name in file.classes if name in table.columns}
     targets = options.targets
     notes: tuple[Message, ...] = ()
+    if guess and (certain := certain_group(table, excluded)):
+        group, notes = certain.column, (Message("group_column_chosen", **vars(certain)),)
     if description and not targets:
         targets = tuple(str(target["name"]) for target in description.get("targets", ()))
     elif not targets:
-        excluded = {group, split, role, *photo_columns, *named_by_product}
-        excluded |= {name for file in files for name in file.photo_columns}
-        excluded |= {name for name in table.columns if name.endswith(UNKNOWN_SUFFIX)}
         try:
-            targets, others = label_columns(table, excluded, options.all_targets, list(listed))
-            notes = (Message("label_column_chosen", column=targets[0], others=others),) if others else ()
+            targets, others = label_columns(table, {group, *excluded}, options.all_targets, list(listed))
+            notes += (Message("label_column_chosen", column=targets[0], others=others),) if others else ()
         except DataError as error:
             if error.code != "label_column_not_found" or not any(file.photo_columns for file in files):
                 raise
@@ -237,12 +243,10 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
         raise DataError("product_is_target", path=str(table.path), column=options.product)
     if products and group in products.columns:
         group, notes = None, (*notes, Message("product_is_group", column=group))
-    return _Roles(group, split, role, targets, listed, products, notes)
-
-
-def _only_column(table: Table, names: frozenset[str]) -> str | None:
-    matches = [name for name in table.columns if name.lower() in names]
-    return matches[0] if len(matches) == 1 else None
+    if group in targets:
+        raise DataError("group_is_target", path=str(table.path), column=group)
+    excluded |= set(targets)
+    return _Roles(group, split, role, targets, listed, products, guess and not group, frozenset(excluded), notes)
 
 
 def _split_column(table: Table) -> str | None:
@@ -334,12 +338,21 @@ def _parts(opened: Sequence[_OpenTable], table: Table, roles: _Roles) -> tuple[N
     return None, ""
 
 
-def _groups(table: Table, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.object_] | None:
-    """The group of each of `rows`; an empty cell is a group of its own."""
-    if name is None:
-        return None
-    pairs = zip(table.columns[name].cells, table.row_numbers.tolist(), strict=True)
-    return np.array([str(cell) or f"(row {number})" for cell, number in pairs], dtype=object)[rows]
+def _with_groups(
+    dataset: Dataset, table: Table, roles: _Roles, rows: NDArray[np.intp], fixes: list[Message]
+) -> Dataset:
+    """`dataset` with the group of each image; an empty cell is a group of its own. Says why, or what is proposed."""
+    group = roles.group
+    if roles.guess_group:
+        group, notes = guess_group(table, rows, dataset, roles.excluded)
+        fixes += notes
+    if group is None:
+        return dataset
+    cells, numbers = table.columns[group].cells, table.row_numbers.tolist()
+    names = [str(cells[row]) or f"(row {numbers[row]})" for row in rows.tolist()]
+    dataset = replace(dataset, groups=np.array(names, dtype=object), origin=f"{dataset.origin}; group: {group}")
+    fixes += group_notes(dataset, group, sum(not cells[row] for row in rows.tolist()))
+    return dataset
 
 
 def _find_photos(opened: Sequence[_OpenTable], table: Table, *, several: bool) -> _FoundPhotos:

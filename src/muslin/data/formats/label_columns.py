@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from muslin.data.formats.identifier_names import is_identifier
 from muslin.data.formats.one_hot import is_one_hot
 from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.data.tables.columns import Column, Table
@@ -43,7 +44,8 @@ def label_columns(
     """The one column that could be the label, or with `every` all of them; or the columns of a one-hot table.
 
     A column is one if it is called as labels are; or if its cells recur, and are neither decimal numbers nor free text
-    nor names of photos. Also the other columns that could be the label, where one was chosen because of its name.
+    nor names of photos. Identifiers such as `sample_id` are none. Also the other columns that could be the label, where
+    one was chosen because of its name.
 
     Args:
         listed: the columns whose classes the file lists; no other one is guessed.
@@ -52,6 +54,8 @@ def label_columns(
         DataError: there is none, or several without `every`.
     """
     left_out = {*excluded, *(name for name in table.columns if name.lower() in ANNOTATION_NAMES)}
+    identifiers = [n for n in table.columns if is_identifier(n) and n not in (*left_out, *listed)]
+    left_out |= set(identifiers)
     columns = {name: column for name, column in table.columns.items() if name not in left_out}
     recurring = [name for name, column in columns.items() if len(column.categories) < len(table)]  # the others are ids
     unusable = {name: why for name, column in columns.items() if (why := _unusable(column, len(table)))}
@@ -74,7 +78,7 @@ def label_columns(
         shown = [f"{name} ({_shown_cells(columns[name])})" for name in possible]
         raise DataError("label_column_ambiguous", path=str(table.path), columns=possible, cells=shown)
     by_reason = {reason: [name for name, why in unusable.items() if why == reason] for reason in REASONS}
-    raise DataError("label_column_not_found", path=str(table.path), **by_reason)
+    raise DataError("label_column_not_found", path=str(table.path), identifiers=identifiers, **by_reason)
 
 
 def _unusable(column: Column, rows: int) -> str | None:

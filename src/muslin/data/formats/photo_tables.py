@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.formats import folders
 from muslin.data.formats.dataset_from_tables import read_tables
+from muslin.data.formats.group_columns import NO_GROUP
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.formats.table_sources import (
     TABLE_SUFFIXES,
@@ -175,7 +176,8 @@ def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]
 def _with_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> Dataset | None:
     """The group with each column that could be the label; None where it cannot be read."""
     try:
-        return read_tables(contents.sources(group.names, options.images), replace(options, all_targets=True))
+        every = replace(options, all_targets=True, group=options.group or NO_GROUP)  # no photo is compared yet
+        return read_tables(contents.sources(group.names, options.images), every)
     except DataError:
         return None
 
