@@ -26,14 +26,19 @@ LINEAR_PROBE = ["--recipe", "photo", *BACKBONE]
 FINE_TUNE = ["--recipe", "photo-tuned", *BACKBONE, "--set", "batch_size=8", "--set", "frozen_blocks=12"]
 
 TRAINING_CONSTANTS = {
-    "muslin.learn.features:CACHE_FILE_ROWS": 4,
+    "muslin.storage.row_cache:FILE_ROWS": 4,
+    "muslin.storage.row_cache:MIN_FREE_BYTES": 0,
     "muslin.learn.training_loop:CHECKPOINT_EVERY_S": 0.05,
     "muslin.learn.torch_setup:_faster_precision": "float32",
 }
 """Work is kept more often than usual, so that little data are enough to be killed while they are written; and no
 training measures the machine, which takes a second and can end differently on a busy one."""
 
-TAGGING_CONSTANTS = {"muslin.workflows.tag:CHUNK": 16}
+TAGGING_CONSTANTS = {
+    "muslin.workflows.tag:CHUNK": 16,
+    "muslin.storage.row_cache:FILE_ROWS": 4,
+    "muslin.storage.row_cache:MIN_FREE_BYTES": 0,
+}
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from downloads import cached_files, download_job
 from fork_server import Job
 from inputs import FINE_TUNE, LINEAR_PROBE, PRODUCTS, SGD, TAGGING_CONSTANTS, TRAINING_CONSTANTS, Inputs
-from safetensors.numpy import load, load_file
+from safetensors.numpy import load_file
 
 from muslin.data.tables import open_table
 from muslin.models.bundle import open_bundle
+from muslin.storage.row_cache import CHECK_BYTES, KEY_BYTES, SUFFIX
 from wholeness import Watch
 
 
@@ -62,8 +64,7 @@ def training(inputs: Inputs, kind: str) -> Victim:
 
     def check(folder: Path) -> None:
         Watch(folder / "run").look()
-        for path in (folder / "cache").rglob("*.safetensors"):
-            assert load(path.read_bytes())
+        cached_features(folder)
 
     return Victim(job, check, training_outcome, ("run", "cache"))
 
@@ -86,12 +87,17 @@ def training_outcome(folder: Path) -> dict[str, Any]:
 
 
 def cached_features(folder: Path) -> dict[bytes, bytes]:
-    """By a photo's digest."""
+    """By a photo's digest; each file must be whole."""
     features: dict[bytes, bytes] = {}
-    for path in sorted((folder / "cache").rglob("features/*/*.safetensors")):
-        content = load_file(path)
-        rows = zip(content["photos"], content["features"], strict=True)
-        features |= {photo.tobytes(): row.tobytes() for photo, row in rows}
+    for path in sorted((folder / "cache").rglob(f"features/*/[!.]*{SUFFIX}")):
+        content = path.read_bytes()
+        keys, rows = 8, 8 + int.from_bytes(content[:8], "little") * (KEY_BYTES + 8)
+        ends = np.frombuffer(content[:rows], "<u8")[-(rows - 8) // (KEY_BYTES + 8) :]
+        assert hashlib.sha256(content).hexdigest()[:32] == path.stem
+        for place, end in enumerate(ends.tolist()):
+            start = rows + (int(ends[place - 1]) if place else 0)
+            key = content[keys + place * KEY_BYTES :][:KEY_BYTES]
+            features[key] = content[start + CHECK_BYTES : rows + end]
     return features
 
 
