@@ -116,7 +116,8 @@ def _padded(content: Content) -> Content:
     if isinstance(content, bytes):
         return content
     size = len(content.start) + len(content.middle) * content.count
-    comment = b"<!--" + Random(0).randbytes(size // 150).hex().encode() + b"-->"
+    digits = Random(0).randbytes(size // 150).hex().encode()
+    comment = b"".join(b"<!--" + digits[i : i + 2**16] + b"-->" for i in range(0, len(digits), 2**16))
     return Repeated(content.start, content.middle, content.count, content.end + comment)
 
 

@@ -1,6 +1,7 @@
 """Small files that ask for much are read or refused within 1 GB, and a file's size bounds what is read of it."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ REFUSED = {
     "xlsx-nested-strings": (200, "workbook_damaged"),
     "xlsx-merged": (2_000, "workbook_too_large"),
     "xlsx-attribute": (20_000_000, "workbook_damaged"),
+    "xlsx-attributes": (20_000, "workbook_damaged"),
     "xlsx-comment": (20_000_000, "workbook_damaged"),
     "xlsx-parts": (20, "archive_expands"),
     "csv-empty-lines": (100_000, "too_many_rows"),
@@ -100,6 +102,17 @@ def test_json_of_too_many_values_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(json_document, "MAX_MEMORY_MB", 1)
     with refuses("json_memory"):
         read(write_hostile("json-keys", 20_000, tmp_path))
+
+
+def test_elements_of_a_workbook_are_counted_before_they_are_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbook_xml, "FREE_ELEMENTS", 1_000)
+    path = write_hostile("xlsx-filled-cells", 100_000, tmp_path)
+    budget = workbook_xml.XmlBudget(path)
+    with zipfile.ZipFile(path) as archive, refuses("workbook_too_large"):
+        budget.check_part(archive, "xl/worksheets/sheet1.xml")
+    budget.add(1_000)  # none of its elements is counted yet
 
 
 def test_workbook_is_checked_whole_before_it_is_tagged(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ MAX_COLUMNS = 16_384
 """Columns of a table that names photos, as of a sheet in Excel."""
 
 MAX_TEXT_CHARACTERS = 2**24
-"""Length of a line, a cell or one piece of XML, which is held in memory; a cell can hold a thumbnail in base64."""
+"""Length of a line or a cell, which is held in memory; a cell can hold a thumbnail in base64."""
 
 MAX_COLUMN_NAME_CHARACTERS = 4096
 """Length of the name of a column."""

@@ -21,7 +21,7 @@ from muslin.data.expansion import MAX_COLUMNS, MAX_TEXT_CHARACTERS
 from muslin.data.tables.cells import AddedColumn, CellValue, Row, cell_text, format_cell
 from muslin.data.tables.header import SAMPLE_ROWS, find_header
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_as_data_error
-from muslin.data.tables.workbook_xml import XmlBudget, parse_xml, refuse_doctype
+from muslin.data.tables.workbook_xml import XmlBudget, check_names, parse_xml, refuse_doctype
 from muslin.errors import DataError
 from muslin.messages import Message
 
@@ -97,6 +97,8 @@ class Workbook(TableFile):
         for name, entry in sheets.items():
             self._sheet, chosen, editor, count = entry, name, _SheetEditor(self._book, budget), 0
             first: list[tuple[int, dict[int, str]]] = []
+            with zipfile.ZipFile(self.path) as archive:
+                budget.check_part(archive, entry)
             for number, cells in self._filled_rows(editor):
                 count += 1
                 if count <= SAMPLE_ROWS:
@@ -217,7 +219,8 @@ class _BookStyles:
 
     Attributes:
         strings: the shared strings, in order.
-        number_formats: per style of a cell; of Excel's own formats only `d` for dates and `[h]` for durations.
+        number_formats: per style of a cell how a number is shown: as it is (empty), with at least as many digits as
+            there are zeros (`000`), or as a date (its format).
         epoch: the date with the number 0.
     """
 
@@ -245,10 +248,11 @@ class _BookStyles:
             return value.strip()
         number = int(value) if value.isdecimal() else float(value)
         shown = self.number_formats[style] if style < len(self.number_formats) else ""
-        if re.fullmatch("0{2,}", shown):
-            return text.zfill(len(shown)) if (text := cell_text(number)).isdigit() else text
-        shown = NOT_DATE_PARTS.sub("", shown.split(";")[0]).lower()
-        return self._date_text(number, shown) if re.search("[dmhys]", shown) else cell_text(number)
+        if not shown:
+            return cell_text(number)
+        if shown[0] != "0":
+            return self._date_text(number, shown)
+        return text.zfill(len(shown)) if (text := cell_text(number)).isdigit() else text
 
     def _date_text(self, number: float, shown: str) -> str:
         """A serial number as a date, a time or, where the format has `[h]` or the like, a duration."""
@@ -300,6 +304,7 @@ class _SheetEditor:
         self._parser.CharacterDataHandler = self._characters
         self._parser.StartDoctypeDeclHandler = refuse_doctype
         self._parser.XmlDeclHandler = _check_encoding
+        self._local = _LocalNames()
         self._buffer, self._offset = b"", 0  # bytes not yet returned, and the offset of the first of them
         self._tag = 0  # offset of the last tag that the parser has come to
         self._edits: list[tuple[int, int, bytes]] = []  # offset, bytes to remove there, bytes to insert
@@ -316,6 +321,7 @@ class _SheetEditor:
         self._budget.add_bytes(len(block))
         self._buffer += block
         self._parser.Parse(block, not block)
+        check_names(self._parser, self._offset + len(self._buffer))
         done, pieces = 0, []
         for offset, removed, inserted in self._edits:
             pieces += [self._buffer[done : offset - self._offset], inserted]
@@ -330,10 +336,10 @@ class _SheetEditor:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._budget.add()
         self._tag = self._parser.CurrentByteIndex
-        prefix, _, local = name.rpartition(":")
+        local = self._local[name]
         if local == "row":
             self._row = int(attributes.get("r", self._row + 1))
-            self._prefix = f"{prefix}:" if prefix else ""
+            self._prefix = name.removesuffix(local)
             self._cells = {}
             self._column = -1
             if self._last_column and (match := SPANS.search(self._tag_text())):
@@ -356,7 +362,7 @@ class _SheetEditor:
 
     def _end(self, name: str) -> None:
         self._tag = self._parser.CurrentByteIndex
-        local = name.rpartition(":")[2]
+        local = self._local[name]
         if local in ("v", "t") and self._text is not None:
             self._value, self._text = self._value + "".join(self._text), None
         elif local == "c":
@@ -374,7 +380,8 @@ class _SheetEditor:
             if self._formula:
                 self.repairs.add("formulas_without_result", self._cell_name())
             return
-        self.width = max(self.width, self._column + 1)
+        if self._column >= self.width:
+            self.width = self._column + 1
         try:
             if text := self._book.shown_text(self._value, self._type, self._style):
                 self._cells[self._column] = text
@@ -391,6 +398,14 @@ class _SheetEditor:
     def _tag_text(self) -> bytes:
         start = self._tag - self._offset
         return self._buffer[start : self._buffer.index(b">", start) + 1]
+
+
+class _LocalNames(dict[str, str]):
+    """Names of elements without the prefix of their namespace, as `row` of `x:row`."""
+
+    def __missing__(self, name: str) -> str:
+        self[name] = name.rpartition(":")[2]
+        return self[name]
 
 
 def _check_encoding(version: str, encoding: str | None, standalone: int) -> None:
@@ -426,10 +441,18 @@ def _read_styles(archive: zipfile.ZipFile, budget: XmlBudget) -> _BookStyles:
         items = (item for item in styles.iter() if "formatCode" in item.attrib)
         codes = own | {item.get("numFmtId", ""): item.get("formatCode", "") for item in items}
         xfs = next((item for item in styles if item.tag.endswith("}cellXfs")), ())
-        shown = [codes.get(xf.get("numFmtId", "0"), "")[:MAX_NUMBER_CHARACTERS] for xf in xfs]
+        shown = [_number_format(codes.get(xf.get("numFmtId", "0"), "")[:MAX_NUMBER_CHARACTERS]) for xf in xfs]
     is_1904 = any(item.get("date1904") in ("1", "true") for item in book)
     epoch = datetime.datetime(1904, 1, 1) if is_1904 else datetime.datetime(1899, 12, 30)
     return _BookStyles(strings, shown, epoch)
+
+
+def _number_format(code: str) -> str:
+    """As in `_BookStyles.number_formats`; `code` is `d` for Excel's own dates and `[h]` for its durations."""
+    if re.fullmatch("0{2,}", code):
+        return code
+    shown = NOT_DATE_PARTS.sub("", code.split(";")[0]).lower().lstrip("0")
+    return shown if re.search("[dmhys]", shown) else ""
 
 
 def _cell_xml(value: CellValue, reference: str, prefix: str) -> str:

@@ -6,13 +6,19 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from muslin.data.expansion import MAX_TEXT_CHARACTERS, max_content_bytes, max_items
+from muslin.data.expansion import max_content_bytes, max_items
 from muslin.errors import DataError
 
 BLOCK_BYTES = 2**18
 
 MAX_DEPTH = 100
 """Levels of nested elements."""
+
+MAX_TAG_BYTES = 2**20
+"""Length of a tag or a comment: the parser holds it, and reads it again as it grows."""
+
+MAX_NAMES = 10_000
+"""Different names of elements and attributes of a part, each of which the parser keeps; Excel has some hundreds."""
 
 MIN_ELEMENT_BYTES = 7
 """Mean size of an element beyond FREE_ELEMENTS: a cell with its value takes 15 at least, an empty row 6."""
@@ -32,8 +38,27 @@ class XmlBudget:
     def add(self, elements: int = 1) -> None:
         """Count elements, or cells that are filled because they are merged; DataError where there are too many."""
         self._elements += elements
-        is_dense = self._elements > FREE_ELEMENTS and self._elements * MIN_ELEMENT_BYTES > self._bytes
-        if self._elements > self._max_elements or is_dense:
+        if self._elements > FREE_ELEMENTS:
+            self._check(self._elements, self._bytes)
+
+    def check_part(self, archive: zipfile.ZipFile, name: str) -> None:
+        """DataError where a part has too many elements or bytes: to count them is faster than to parse them."""
+        elements, count, rest = self._elements, self._bytes, b""
+        with archive.open(name) as source:
+            while block := source.read(BLOCK_BYTES):
+                count += len(block)
+                block = rest + block
+                rest = block[-1:] if block.endswith(b"<") else b""
+                block = block.removesuffix(b"<")
+                elements += block.count(b"<") - sum(map(block.count, (b"</", b"<!", b"<?")))
+                self._check_bytes(count)
+                if elements > self._max_elements:
+                    break
+        self._check(elements, count)
+
+    def _check(self, elements: int, count: int) -> None:
+        is_dense = elements > FREE_ELEMENTS and elements * MIN_ELEMENT_BYTES > count
+        if elements > self._max_elements or is_dense:
             raise DataError(
                 "workbook_too_large",
                 path=str(self._path),
@@ -43,12 +68,21 @@ class XmlBudget:
     def add_bytes(self, count: int) -> None:
         """Count bytes of XML; DataError where there are too many."""
         self._bytes += count
-        if self._bytes > self._max_bytes:
+        self._check_bytes(self._bytes)
+
+    def _check_bytes(self, count: int) -> None:
+        if count > self._max_bytes:
             raise DataError("content_too_large", path=str(self._path), max_bytes=self._max_bytes)
 
 
 def parse_xml(archive: zipfile.ZipFile, name: str, budget: XmlBudget) -> ElementTree.Element:
-    """The root of a part's XML, whose names are `namespace}name`."""
+    """The root of a part's XML, whose names are `namespace}name`.
+
+    Raises:
+        DataError: it has more elements or bytes than the budget allows.
+        ValueError: it is nested too deeply, or `check_names` raises it.
+    """
+    budget.check_part(archive, name)
     builder = ElementTree.TreeBuilder()
     parser = expat.ParserCreate(namespace_separator="}")
     parser.buffer_text = True
@@ -75,10 +109,21 @@ def parse_xml(archive: zipfile.ZipFile, name: str, budget: XmlBudget) -> Element
             budget.add_bytes(len(block))
             read += len(block)
             parser.Parse(block, False)
-            if read - parser.CurrentByteIndex > MAX_TEXT_CHARACTERS:
-                raise ValueError(f"{name} has a tag of more than {MAX_TEXT_CHARACTERS:,} bytes")
+            check_names(parser, read)
         parser.Parse(b"", True)
     return builder.close()
+
+
+def check_names(parser: expat.XMLParserType, read_bytes: int) -> None:
+    """Raises ValueError where a tag is too long, or has attributes beyond number; called after each block.
+
+    Args:
+        read_bytes: what the parser was given until now.
+    """
+    if read_bytes - parser.CurrentByteIndex > MAX_TAG_BYTES:
+        raise ValueError(f"a tag in it has more than {MAX_TAG_BYTES:,} bytes")
+    if len(parser.intern) > MAX_NAMES:
+        raise ValueError(f"its elements and attributes have more than {MAX_NAMES:,} names")
 
 
 def refuse_doctype(*_: Any) -> None:
