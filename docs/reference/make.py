@@ -46,6 +46,7 @@ INNER = (
     ("muslin.evaluation.reliability", "SelectiveMetrics"),
     ("muslin.evaluation.reliability", "DecisionMetrics"),
     ("muslin.evaluation.reliability", "SliceMetrics"),
+    ("muslin.evaluation.product_metrics", "ProductMetrics"),
     ("muslin.evaluation.reliability", "LeakMetrics"),
     ("muslin.models.bundle", "Bundle"),
     ("muslin.models.bundle", "Preprocessing"),

@@ -159,7 +159,7 @@ def compare_command(
     options = compare_workflow.CompareOptions(split, max_loss is not None, read_options)
     compared = compare_workflow.compare(a, b, data, options, out=output, log=log)
     if not as_json:
-        print_comparison(compared.comparisons)
+        print_comparison(compared.comparisons, products=compared.products)
     for name, comparison in compared.comparisons.items():
         loss = -comparison.overall.difference
         if max_loss is not None and loss > max_loss:

@@ -117,4 +117,6 @@ def train_command(
         print_json(run.summary())
     else:
         print_run(run.folder, run.record)
-        print_acceptance(Predictor.open(run.model).acceptance())
+        predictor = Predictor.open(run.model)
+        print_acceptance(predictor.acceptance())
+        print_acceptance(predictor.acceptance(per_product=True), of="product")

@@ -11,10 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN
-from muslin.evaluation.intervals import Interval, rate_with_interval
+from muslin.evaluation.intervals import Correctness, Interval, rate_with_interval
 
 Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.floating[Any]]
+
+
+def correctness(labels: Labels, predicted: NDArray[np.bool_]) -> Correctness:
+    """How correct each prediction is, float (n,): 1 or 0; of several labels the share of those predicted that is true.
+
+    NaN where nothing is predicted or nothing is labelled.
+
+    Args:
+        labels: integer (n,), or (n, classes) for a multilabel target, as in a Dataset.
+        predicted: bool (n, classes).
+    """
+    if labels.ndim == 1:
+        known = labels != UNKNOWN
+        return np.where(known, predicted[np.arange(len(labels)), np.where(known, labels, 0)], np.nan)
+    labelled = predicted & (labels != UNKNOWN)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((labelled & (labels == 1)).sum(axis=1) / labelled.sum(axis=1))
 
 
 def confusion_matrix(labels: Labels, predicted: Labels, n_classes: int) -> NDArray[np.int64]:

@@ -82,3 +82,20 @@ def product_labels(target: Target, labels: Labels, product_numbers: ProductNumbe
     chosen = np.full(n_products, UNKNOWN, dtype=np.int64)
     chosen[pairs[0][is_most]] = pairs[1][is_most]
     return np.where(is_only, chosen, UNKNOWN)
+
+
+def product_probabilities(
+    target: Target,
+    probabilities: Probabilities,
+    product_numbers: ProductNumbers,
+    calibration_data: CalibrationData | None,
+) -> NDArray[np.float32]:
+    """Probabilities of products, float32 (products, classes), in rising order of the products' numbers.
+
+    Args:
+        probabilities: float (n, classes) of the photos, calibrated.
+        product_numbers: integer (n,): the product of each photo.
+        calibration_data: of products; None to leave the combined probabilities as they are.
+    """
+    combined = combine(probabilities, product_numbers, multilabel=target.kind == "multilabel")
+    return calibrate_probabilities(target, combined.probabilities, calibration_data)

@@ -21,8 +21,9 @@ from muslin.evaluation.intervals import (
     newcombe_independent,
     unit_of_each,
 )
-from muslin.evaluation.metrics import CalibrationMetrics, Labels, calibration_metrics
+from muslin.evaluation.metrics import CalibrationMetrics, Labels, calibration_metrics, correctness
 from muslin.evaluation.precision_choice import AcceptanceRow
+from muslin.evaluation.product_metrics import ProductMetrics
 from muslin.evaluation.selective import (
     ACCEPT,
     DECISIONS,
@@ -135,6 +136,7 @@ class Reliability:
         slices: per value of a column, the weak ones first; empty where no column was named.
         leaks: near-copies of training images; None where training images are not at hand.
         acceptance: how much of its calibration images the model accepts at which precision.
+        products: the predictions for products, each from all its photos; None where the data have no products.
     """
 
     n: int
@@ -150,6 +152,7 @@ class Reliability:
     slices: tuple[SliceMetrics, ...] = ()
     leaks: LeakMetrics | None = None
     acceptance: tuple[AcceptanceRow, ...] = ()
+    products: ProductMetrics | None = None
 
     @property
     def at_target(self) -> SelectiveMetrics:
@@ -218,7 +221,7 @@ def measure_reliability(
     images = predictions.take(rows)
     groups, slice_values, leaked = images.groups, images.slice_values, images.leaked
     decided = triage(target, images.probabilities, policies[0])
-    correct = _correctness(images.labels, decided.labels)
+    correct = correctness(images.labels, decided.labels)
     predicted = np.isfinite(correct)
     accuracy, accuracy_interval = mean_with_interval(correct, groups)
     curve, aurc = risk_coverage(correct[predicted], decided.confidence[predicted])
@@ -240,15 +243,6 @@ def measure_reliability(
         slices=() if slice_values is None else slice_metrics(correct, slice_values, groups),
         leaks=leaks,
     )
-
-
-def _correctness(labels: Labels, predicted: NDArray[np.bool_]) -> Correctness:
-    """See the module; `predicted` is bool (n, classes)."""
-    if labels.ndim == 1:
-        return predicted[np.arange(len(labels)), labels].astype(np.float64)
-    labelled = predicted & (labels != UNKNOWN)
-    with np.errstate(invalid="ignore"):
-        return np.asarray((labelled & (labels == 1)).sum(axis=1) / labelled.sum(axis=1))
 
 
 def _selective_metrics(

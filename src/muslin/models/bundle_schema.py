@@ -48,7 +48,7 @@ NETWORK = Object(
     }
 )
 
-_METRIC = Object({"accuracy": SHARE, "f1": SHARE, "interval": Array(SHARE, 2, 2), "n": COUNT})
+_METRIC = {"accuracy": SHARE, "f1": SHARE, "interval": Array(SHARE, 2, 2), "n": COUNT}
 
 PROVENANCE = Object(
     {
@@ -61,6 +61,6 @@ PROVENANCE = Object(
         "data": Object({"name": str, "format": str, "origin": str, "fingerprint": str, "split": str}),
         "machine": Object({"processor": str, "cores": COUNT, "memory_gb": Number(0, 1e9), "system": str}),
         "versions": {str: str},
-        "test": {str: _METRIC},
+        "test": {str: Object(_METRIC | {"products": Object(_METRIC)})},
     }
 )

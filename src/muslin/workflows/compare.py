@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import Dataset, Target, align, pixel_array
+from muslin.data.dataset import UNKNOWN, Dataset, Target, align, pixel_array
 from muslin.errors import BundleError, DataError
 from muslin.evaluation.compare import Comparison, compare_predictions
+from muslin.evaluation.product_calibration import first_photos, product_labels, product_probabilities
 from muslin.evaluation.thresholds import predict_classes
 from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import Predictor
@@ -34,6 +35,8 @@ class ComparisonResult:
         dataset: the compared images, as the first model takes them, with their labels.
         predictions: per target both models' predictions: integer (n,), or (n, classes) of 0 and 1.
         seen_images: how many images of the part each model has seen; None where it does not say.
+        products: the same as `comparisons` for products, each predicted from all its photos; empty where the data have
+            no products.
     """
 
     part: str
@@ -41,6 +44,7 @@ class ComparisonResult:
     dataset: Dataset
     predictions: Mapping[str, tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]]
     seen_images: tuple[SeenCounts | None, SeenCounts | None] = (None, None)
+    products: Mapping[str, Comparison] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; images by their ids."""
@@ -49,9 +53,15 @@ class ComparisonResult:
             values = comparison.to_dict()
             for key in ("images_only_a_correct", "images_only_b_correct", "images_neither_correct"):
                 values[key] = [str(self.dataset.ids[i]) for i in values[key]]
+            if name in self.products:
+                values["products"] = _without_images(self.products[name].to_dict())
             targets[name] = values
         seen = {name: counts and counts.to_dict() for name, counts in zip("ab", self.seen_images, strict=True)}
         return {"part": self.part, "seen_images": seen, "targets": targets, **self.dataset.notes()}
+
+
+def _without_images(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if not key.startswith("images_")}
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,8 @@ def _compare_selected(
     images = _common_images([each.images for each in selected], log)
     images[0] = _with_messages(predictors, selected, images[0], log)
     aligned = align(images[0], [target for target, _ in pairs])
-    predictions = _predict_both(predictors, pairs, images)
+    outputs = [p.predict_pixels(pixel_array(each)) for p, each in zip(predictors, images, strict=True)]
+    predictions = _predict_both(predictors, pairs, outputs)
     comparisons = {
         target.name: compare_predictions(
             aligned.labels[target.name], *predictions[target.name], target.classes, aligned.clusters
@@ -136,7 +147,34 @@ def _compare_selected(
     }
     parts = {each.part for each in selected}
     part, seen = parts.pop() if len(parts) == 1 else options.split, (selected[0].seen, selected[1].seen)
-    return ComparisonResult(part, comparisons, aligned, predictions, seen)
+    products = _compare_products(predictors, pairs, outputs, aligned)
+    return ComparisonResult(part, comparisons, aligned, predictions, seen, products)
+
+
+def _compare_products(
+    predictors: list[Predictor],
+    pairs: list[tuple[Target, Target]],
+    outputs: list[dict[str, NDArray[np.float32]]],
+    dataset: Dataset,
+) -> dict[str, Comparison]:
+    """Per target of which a product has a label, the comparison of the products, each predicted from all its photos."""
+    if dataset.products is None:
+        return {}
+    numbers = np.unique(dataset.products.astype(str), return_inverse=True)[1]
+    clusters = dataset.clusters
+    clusters = None if clusters is None else clusters[first_photos(numbers)]
+    combined: list[dict[str, NDArray[np.float32]]] = [{}, {}]
+    for place, (predictor, output) in enumerate(zip(predictors, outputs, strict=True)):
+        for target in (pair[place] for pair in pairs):
+            data = predictor.bundle.product_calibration.get(target.name)
+            combined[place][target.name] = product_probabilities(target, output[target.name], numbers, data)
+    predictions, comparisons = _predict_both(predictors, pairs, combined), {}
+    for target, _ in pairs:
+        labels = product_labels(target, dataset.labels[target.name], numbers)
+        if (labels != UNKNOWN).any():
+            arrays = labels, *predictions[target.name]
+            comparisons[target.name] = compare_predictions(*arrays, target.classes, clusters)
+    return comparisons
 
 
 def _with_messages(predictors: list[Predictor], selected: list[SelectedPart], images: Dataset, log: Log) -> Dataset:
@@ -157,10 +195,13 @@ def _common_targets(a: Predictor, b: Predictor) -> list[tuple[Target, Target]]:
 
 
 def _predict_both(
-    predictors: list[Predictor], pairs: list[tuple[Target, Target]], images: list[Dataset]
+    predictors: list[Predictor], pairs: list[tuple[Target, Target]], outputs: list[dict[str, NDArray[np.float32]]]
 ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Per target of the first model both models' predictions, in its classes."""
-    outputs = [p.predict_pixels(pixel_array(each)) for p, each in zip(predictors, images, strict=True)]
+    """Per target of the first model both models' predictions, in its classes.
+
+    Args:
+        outputs: each model's probabilities, per its target's name.
+    """
     predictions = {}
     for target, other in pairs:
         predicted_a, predicted_b = (

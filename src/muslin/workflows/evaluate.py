@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Dataset, align
+from muslin.data.dataset import UNKNOWN, Dataset, Target, align
 from muslin.data.photos import pixel_batches
 from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
 from muslin.evaluation.precision_choice import choose_precision
-from muslin.evaluation.reliability import Predictions, measure_reliability
+from muslin.evaluation.product_metrics import ProductMetrics, measure_products
+from muslin.evaluation.reliability import Predictions, Reliability, measure_reliability
 from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.messages import Log, no_log
@@ -146,8 +147,6 @@ def evaluate_output(
         DataError: no image is labelled.
     """
     options = options or EvaluateOptions()
-    acceptance = predictor.acceptance(options.guarantee)
-    chosen = choose_precision(acceptance) or DEFAULT_PRECISION
     evaluations: dict[str, AnyEvaluation] = {}
     for target in predictor.targets:
         labels, probabilities = dataset.labels[target.name], output.probabilities[target.name]
@@ -160,31 +159,68 @@ def evaluate_output(
             evaluation = evaluate_multilabel(*arrays, thresholds, ids=ids)
         else:
             evaluation = evaluate_multiclass(*arrays, ids=ids, threshold=(*thresholds, DEFAULT_THRESHOLD)[0])
-        raw, groups = output.raw_probabilities[target.name], dataset.clusters
-        reliability = measure_reliability(
-            target,
-            Predictions(labels, raw, probabilities, output.is_ood, groups, slice_values, leaked),
-            predictor.bundle.calibration_data.get(target.name),
-            label_thresholds=thresholds,
-            precision=chosen if options.precision is None else options.precision,
-            guarantee=options.guarantee,
-        )
-        evaluations[target.name] = replace(
-            evaluation, reliability=reliability and replace(reliability, acceptance=acceptance.get(target.name, ()))
-        )
+        raw = output.raw_probabilities[target.name]
+        predictions = Predictions(labels, raw, probabilities, output.is_ood, dataset.clusters, slice_values, leaked)
+        reliability = _reliability(predictor, target, predictions, options)
+        if reliability and dataset.products is not None:
+            products = _product_metrics(predictor, target, predictions, dataset.products, options)
+            reliability = replace(reliability, products=products)
+        evaluations[target.name] = replace(evaluation, reliability=reliability)
     if not evaluations:
         targets = [target.name for target in predictor.targets]
         raise DataError("target_unlabelled", path=dataset.name, targets=targets)
     return evaluations
 
 
+def _reliability(
+    predictor: Predictor, target: Target, predictions: Predictions, options: EvaluateOptions
+) -> Reliability | None:
+    acceptance = predictor.acceptance(options.guarantee)
+    reliability = measure_reliability(
+        target,
+        predictions,
+        predictor.bundle.calibration_data.get(target.name),
+        label_thresholds=predictor.thresholds.get(target.name, ()),
+        precision=options.precision or choose_precision(acceptance) or DEFAULT_PRECISION,
+        guarantee=options.guarantee,
+    )
+    return reliability and replace(reliability, acceptance=acceptance.get(target.name, ()))
+
+
+def _product_metrics(
+    predictor: Predictor,
+    target: Target,
+    predictions: Predictions,
+    products: NDArray[np.object_],
+    options: EvaluateOptions,
+) -> ProductMetrics | None:
+    acceptance = predictor.acceptance(options.guarantee, per_product=True)
+    precision = options.precision or choose_precision(acceptance) or DEFAULT_PRECISION
+    return measure_products(
+        target,
+        predictions,
+        np.unique(products.astype(str), return_inverse=True)[1],
+        predictor.bundle.product_calibration.get(target.name),
+        predictor.product_policies(precision, options.guarantee)[target.name],
+        acceptance.get(target.name, ()),
+    )
+
+
 def headline_metric(evaluation: AnyEvaluation) -> dict[str, Any]:
-    """An evaluation's main metric, its 95 % interval and its number of images: `accuracy`, of multilabel micro `f1`."""
+    """An evaluation's main metric, its 95 % interval and its number of images: `accuracy`, of multilabel micro `f1`.
+
+    Of data with products also the accuracy of these, under `products`; not of a multilabel target.
+    """
     if isinstance(evaluation, MultilabelEvaluation):
         micro = evaluation.micro
         return {"f1": micro.f1, "interval": list(micro.f1_interval), "n": evaluation.n}
     interval = list(evaluation.accuracy_interval)
-    return {"accuracy": evaluation.accuracy, "interval": interval, "n": evaluation.n}
+    metric = {"accuracy": evaluation.accuracy, "interval": interval, "n": evaluation.n}
+    products = evaluation.reliability and evaluation.reliability.products
+    if products:
+        values = {"accuracy": products.accuracy, "interval": list(products.accuracy_interval), "n": products.n}
+        metric["products"] = values
+    return metric
 
 
 def predict_dataset(predictor: Predictor, dataset: Dataset) -> tuple[Dataset, ModelOutput]:

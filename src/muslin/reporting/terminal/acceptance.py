@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from muslin.evaluation.precision_choice import Acceptance, AcceptanceRow
 from muslin.reporting.terminal.console import console_for, print_table
-from muslin.text import escape_controls, percent, short_interval
+from muslin.text import escape_controls, percent, plural, short_interval
 
 if TYPE_CHECKING:
     from muslin.reporting.terminal.escaping_console import EscapingConsole
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 NOTE_ON_HIGHEST = "highest possible"
 
 
-def print_acceptance(acceptance: Acceptance) -> None:
-    """Print the table of each target."""
+def print_acceptance(acceptance: Acceptance, *, of: str = "image") -> None:
+    """Print the table of each target, `of` images or products."""
     for name, rows in acceptance.items():
         if rows:
             out = console_for()
             target = f"{escape_controls(name)}: " if len(acceptance) > 1 else ""
-            out.print(f"\n{target}predictions that can be accepted of {rows[0].n:,} calibration images", style="bold")
+            out.print(
+                f"\n{target}predictions that can be accepted of {plural(rows[0].n, f'calibration {of}')}", style="bold"
+            )
             print_acceptance_rows(rows, out)
 
 

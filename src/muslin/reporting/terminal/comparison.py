@@ -8,8 +8,17 @@ from muslin.reporting.terminal.console import console_for, print_lines, print_ta
 from muslin.text import interval_text, percent, plural
 
 
-def print_comparison(comparisons: Mapping[str, Comparison], file: TextIO | None = None) -> None:
-    """Print per target the overall result and, per class, both accuracies and which model is significantly better."""
+def print_comparison(
+    comparisons: Mapping[str, Comparison],
+    file: TextIO | None = None,
+    *,
+    products: Mapping[str, Comparison] | None = None,
+) -> None:
+    """Print per target the overall result and, per class, both accuracies and which model is significantly better.
+
+    Args:
+        products: per target the comparison of products, of which the overall result is printed.
+    """
     console = console_for(file)
     headings = ("class", "images", "first", "second", "difference", "better")
     for name, comparison in comparisons.items():
@@ -17,6 +26,9 @@ def print_comparison(comparisons: Mapping[str, Comparison], file: TextIO | None 
         console.print("\nper class: accuracy in %, and the difference in points", style="bold")
         print_table(console, "frrrrl", headings, map(_class_row, comparison.per_class))
         print_lines(console, "better: significant, p < 0.05 after correction for the number of classes")
+        if of_products := (products or {}).get(name):
+            console.print("\nper product, each predicted from all its photos", style="bold")
+            print_lines(console, *_overall_lines("", of_products, "product"))
 
 
 def _class_row(row: ClassDifference) -> tuple[str, ...]:
@@ -32,9 +44,9 @@ def _class_row(row: ClassDifference) -> tuple[str, ...]:
     )
 
 
-def _overall_lines(name: str, comparison: Comparison) -> Iterator[str]:
+def _overall_lines(name: str, comparison: Comparison, unit: str = "image") -> Iterator[str]:
     overall = comparison.overall
-    images = plural(overall.n, "image") + (f" in {plural(overall.groups, 'group')}" if overall.groups else "")
+    images = plural(overall.n, unit) + (f" in {plural(overall.groups, 'group')}" if overall.groups else "")
     yield f"{name}: {images}" if name else images
     for which, accuracy, interval in (
         ("first ", comparison.accuracy_a, comparison.accuracy_a_interval),

@@ -8,12 +8,12 @@ from typing import Any
 from muslin.evaluation.ood import FALSE_OOD_RATE
 from muslin.evaluation.precision_choice import acceptance_table
 from muslin.evaluation.reliability import PRECISION_TARGETS
-from muslin.evaluation.selective import acceptance_policy
+from muslin.evaluation.selective import CalibrationData, acceptance_policy
 from muslin.learn.layer_kinds import kind_words, layer_detail
 from muslin.models.bundle import Bundle
 from muslin.reporting.terminal.acceptance import print_acceptance_rows
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import duration, escape_controls, interval_text, percent
+from muslin.text import duration, escape_controls, interval_text, percent, plural
 
 
 def print_run(folder: Path, record: Mapping[str, Any]) -> None:
@@ -43,7 +43,10 @@ def model_summary(bundle: Bundle) -> dict[str, Any]:
         "network": bundle.network,
         "provenance": bundle.provenance,
         "thresholds": {name: list(values) for name, values in bundle.thresholds.items()},
-        "calibration": {name: _calibration_summary(bundle, name) for name in bundle.calibration_data},
+        "calibration": {name: _calibration_summary(bundle, name, of) for name, of in bundle.calibration_data.items()},
+        "product_calibration": {
+            name: _calibration_summary(bundle, name, of) for name, of in bundle.product_calibration.items()
+        },
         "golden_images": len(bundle.golden_pixels),
         "seen_images": bundle.seen_images and bundle.seen_images.counts(),
         "bytes": {"model": len(bundle.model), "weights": len(bundle.weights)},
@@ -61,12 +64,15 @@ def print_model(bundle: Bundle) -> None:
             names = target.classes if len(thresholds) > 1 else target.classes[-1:]
             values = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, thresholds, strict=True))
             out.print(f"  minimum probability: {escape_controls(values)}")
-        if data := bundle.calibration_data.get(target.name):
-            out.print(f"\npredictions that can be accepted of {len(data):,} calibration images", style="bold")
-            print_acceptance_rows(acceptance_table(target, data, "overall", thresholds), out)
-            out.print()
-        else:
+        if target.name not in bundle.calibration_data:
             print_lines(out, "  has no calibration data: every prediction goes to review")
+            continue
+        for unit, calibration in (("image", bundle.calibration_data), ("product", bundle.product_calibration)):
+            if data := calibration.get(target.name):
+                title = f"predictions that can be accepted of {plural(len(data), f'calibration {unit}')}"
+                out.print(f"\n{title}", style="bold")
+                print_acceptance_rows(acceptance_table(target, data, "overall", thresholds), out)
+        out.print()
     if bundle.ood_detector is not None:
         print_lines(
             out,
@@ -128,10 +134,9 @@ def _provenance_lines(bundle: Bundle) -> list[str]:
     return [f"{name:<12} {value}" for name, value in rows.items() if value not in (None, "")]
 
 
-def _calibration_summary(bundle: Bundle, name: str) -> dict[str, Any]:
-    """The number of calibration images, the temperature, and by precision target the number and share of those that are
-    accepted, with its 95 % interval."""
-    data = bundle.calibration_data[name]
+def _calibration_summary(bundle: Bundle, name: str, data: CalibrationData) -> dict[str, Any]:
+    """The number of calibration images or products, the temperature, and by precision target the number and share of
+    those that are accepted, with its 95 % interval."""
     target = next(target for target in bundle.targets if target.name == name)
     policies = [acceptance_policy(target, data, precision) for precision in PRECISION_TARGETS]
     by_target = {f"{policy.precision_target:g}": policy for policy in policies}
@@ -147,4 +152,8 @@ def _calibration_summary(bundle: Bundle, name: str) -> dict[str, Any]:
 def _test_metric(test: Mapping[str, Any]) -> str:
     name = "accuracy" if "accuracy" in test else "f1"
     interval = f"{interval_text(test['interval'])} with 95 % confidence"
-    return f"{name.replace('f1', 'F1')} {percent(test[name])} on {test['n']:,} test images ({interval})"
+    text = f"{name.replace('f1', 'F1')} {percent(test[name])} on {test['n']:,} test images ({interval})"
+    if products := test.get("products"):
+        share, count = percent(products["accuracy"]), plural(products["n"], "product")
+        text += f"; {share} on {count} ({interval_text(products['interval'])})"
+    return text

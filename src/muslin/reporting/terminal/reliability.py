@@ -1,8 +1,10 @@
 """How far a model can be trusted, as sentences and tables for the terminal."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 from muslin.evaluation.intervals import Interval
+from muslin.evaluation.product_metrics import ProductMetrics
 from muslin.evaluation.reliability import LeakMetrics, Reliability, SelectiveMetrics, SliceMetrics
 from muslin.evaluation.selective import SET_COVERAGE
 from muslin.reporting.terminal.acceptance import print_acceptance_rows
@@ -51,6 +53,8 @@ def print_reliability(reliability: Reliability, slice_by: str | None = None, fil
             f"Accuracy over {plural(reliability.n_groups, 'group')} of images: {percent(reliability.accuracy)} "
             f"({interval_text(reliability.accuracy_interval)})."
         )
+    if reliability.products is not None:
+        sentences += _product_sentences(reliability.products)
     if reliability.leaks is not None:
         sentences.append(_leaks_sentence(reliability.leaks))
     print_lines(out, *sentences)
@@ -83,6 +87,28 @@ def _calibration_sentence(reliability: Reliability) -> str:
         f"{percent(after.expected_calibration_error)} (Brier score {before.brier_score:.3f} to "
         f"{after.brier_score:.3f}, log loss {before.log_loss:.3f} to {after.log_loss:.3f})."
     )
+
+
+def _product_sentences(products: ProductMetrics) -> Iterator[str]:
+    yield (
+        f"Accuracy per product, each from all its photos: "
+        f"{_with_interval(products.accuracy, products.accuracy_interval)} of {plural(products.n, 'product')} with "
+        f"{plural(products.n_photos, 'photo')}."
+    )
+    if products.n_ambiguous:
+        yield f"Not counted, because two labels have as many photos: {plural(products.n_ambiguous, 'product')}."
+    if products.precision_target is None:
+        yield "This model was not calibrated per product: train it on data with products."
+        return
+    accuracy = _with_interval(products.accepted_accuracy, products.accepted_accuracy_interval)
+    correct = f"; of these, {accuracy} are correct" if products.accepted else ""
+    yield (
+        f"At {100 * products.precision_target:g} % precision it accepts "
+        f"{plural(int(products.accepted or 0), 'product')}: "
+        f"{_with_interval(products.coverage, products.coverage_interval)}{correct}."
+    )
+    if products.contradictory:
+        yield f"In review because photos contradict each other: {plural(products.contradictory, 'product')}."
 
 
 def _leaks_sentence(leaks: LeakMetrics) -> str:
