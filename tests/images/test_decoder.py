@@ -279,7 +279,7 @@ def test_the_first_of_several_frames_is_used_and_noted(format, code):
 
 @pytest.mark.parametrize("min_side_px", [1, 28, 100, 125, 126, 499, 1000, 5000])
 def test_a_jpeg_is_never_decoded_below_the_minimum_side(min_side_px):
-    content = encoded(np.zeros((1000, 1600, 3), np.uint8), "JPEG")
+    content = encoded(np.zeros((1000, 2400, 3), np.uint8), "JPEG")
     height, width, _ = decode(content, min_side_px=min_side_px).pixels.shape
     assert min(height, width) >= min(min_side_px, 1000)
     assert height in (125, 250, 500, 1000)
@@ -287,12 +287,12 @@ def test_a_jpeg_is_never_decoded_below_the_minimum_side(min_side_px):
 
 
 def test_only_large_jpegs_are_decoded_at_a_smaller_size():
-    large = np.repeat(np.repeat(FLAG, 16, axis=0), 16, axis=1)
-    assert decode(encoded(large[::2, ::2], "JPEG"), min_side_px=80).pixels.shape == (320, 512, 3)
-    small = decode(encoded(large, "JPEG", quality=95), min_side_px=80).pixels
-    assert small.shape == (80, 128, 3)
-    assert np.abs(small[20, 32].astype(int) - RED).max() < 8
-    assert decode(encoded(large, "PNG"), min_side_px=80).pixels.shape == large.shape
+    large = np.repeat(np.repeat(FLAG, 32, axis=0), 32, axis=1)
+    assert decode(encoded(large[::2, ::2], "JPEG"), min_side_px=160).pixels.shape == (640, 1024, 3)
+    small = decode(encoded(large, "JPEG", quality=95), min_side_px=160).pixels
+    assert small.shape == (160, 256, 3)
+    assert np.abs(small[40, 64].astype(int) - RED).max() < 8
+    assert decode(encoded(large, "PNG"), min_side_px=160).pixels.shape == large.shape
 
 
 # ── What is refused ──────────────────────────────────────────────────────────────────────────────────────

@@ -30,7 +30,7 @@ EXTRACTION_BATCH = 4
 
 LOG_EVERY_S = 5
 
-CACHE_FORMAT = 4
+CACHE_FORMAT = 5
 """Rises when a cached row or the decoding change; rows of another format are not found. A row is the digest of the
 image that the network takes, then its features."""
 
