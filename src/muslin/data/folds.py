@@ -44,6 +44,18 @@ def fold_numbers(
     return folds, notes
 
 
+def draw_sample(dataset: Dataset, indices: Indices, size: int, seed: int) -> tuple[Indices, Indices]:
+    """At most `size` of `indices` at random, and the others; no group, no product and no copy is in both."""
+    units = np.unique(units_of(dataset, indices), return_inverse=True)[1]
+    counts = np.bincount(units)
+    drawn, left = np.zeros(len(counts), dtype=bool), size
+    for unit in np.random.default_rng(seed).permutation(len(counts)):
+        if counts[unit] <= left:
+            drawn[unit] = True
+            left -= counts[unit]
+    return indices[drawn[units]], indices[~drawn[units]]
+
+
 def assign_folds(strata: Indices, units: Indices, n_folds: int, seed: int) -> Indices:
     """The fold of each sample, int64 (n,), from 0 to `n_folds` - 1: strata spread evenly, units never divided.
 

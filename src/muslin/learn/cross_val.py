@@ -5,19 +5,17 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
 from muslin.learn.features import Features
 from muslin.learn.linear_probe import fit_linear_heads, predict_from_features
-from muslin.learn.modules import Net, to_batch
+from muslin.learn.modules import Net
 from muslin.learn.recipes import LinearProbeRecipe, Recipe, SGDRecipe, with_min_steps
 from muslin.learn.torch_setup import ComputeSettings
-from muslin.learn.train import initial_network, training_arrays
+from muslin.learn.train import initial_network, predict_images, training_arrays
 from muslin.learn.training_loop import Labels, Progress, fit
 
-PREDICTION_BATCH = 1000
 MAX_TRAIN_IMAGES = 60_000
 """Training images of a fold's network, at most, drawn at random: it needs to be fair, not the best."""
 
@@ -99,15 +97,6 @@ def fit_predict_network(
         net = initial_network(dataset, Split(train, NOTHING, held_out, (), seed), smaller, seed=seed)
         arrays = training_arrays(dataset, train), training_arrays(dataset, NOTHING)
         fit(net, *arrays, smaller, seed=seed, compute=compute, on_progress=partial(on_progress, fold))
-        return _predict(net, dataset, held_out)
+        return predict_images(net, training_arrays(dataset, held_out)[0])
 
     return fit_predict
-
-
-@torch.no_grad()
-def _predict(net: Net, dataset: Dataset, indices: Indices) -> Probabilities:
-    blocks = []
-    for start in range(0, len(indices), PREDICTION_BATCH):
-        chosen = indices[start : start + PREDICTION_BATCH]
-        blocks.append(net.probabilities(to_batch(np.stack([dataset.images[int(i)] for i in chosen]))))
-    return {target.name: np.concatenate([b[target.name].numpy() for b in blocks]) for target in dataset.targets}

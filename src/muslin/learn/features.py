@@ -131,6 +131,15 @@ def extract(
     return Features(file, row_of, image_digests[row_of], time.perf_counter() - started), unreadable
 
 
+def uncached_photos(images: ResizedPhotos, network: Network, weights: Weights) -> NDArray[np.int64]:
+    """The rising indices of the photos whose features `extract` would not find in the cache; of copies the first."""
+    first_with: dict[bytes, int] = {}
+    for index, digest in enumerate(images.digests()):
+        first_with.setdefault(digest, index)
+    cache = RowCache(_cache_name(images, network, weights))
+    return np.array(sorted(i for digest, i in first_with.items() if cache.get(digest) is None), dtype=np.int64)
+
+
 def _read_cached(
     cache: RowCache, first_with: dict[bytes, int], file: ScratchArray, image_digests: ImageDigests
 ) -> list[int]:

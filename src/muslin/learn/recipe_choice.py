@@ -13,7 +13,7 @@ from muslin.errors import ImageError
 from muslin.images import read_header
 from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import INSTALL, has_imagenet_weights
-from muslin.learn.recipes import RECIPES, Recipe, recipe, settings
+from muslin.learn.recipes import RECIPES, LinearProbeRecipe, Recipe, recipe, settings
 from muslin.messages import Message
 
 AUTO = "auto"
@@ -37,11 +37,18 @@ GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"
 
 @dataclass(frozen=True)
 class RecipeChoice:
-    """A recipe; the reason, if muslin chose it; and the seconds it is expected to take on this machine, if measured."""
+    """A recipe, and why.
+
+    Attributes:
+        reason: if muslin chose it.
+        expected_s: seconds that it is expected to take on this machine, if measured.
+        alternative: a recipe that suits the images as well; only a trial shows which is better.
+    """
 
     recipe: Recipe
     reason: Message | None = None
     expected_s: float | None = None
+    alternative: LinearProbeRecipe | None = None
 
 
 def base_recipe(changes: Mapping[str, Any]) -> Recipe:
@@ -70,9 +77,12 @@ def choose_recipe(dataset: Dataset, train_count: int, changes: Mapping[str, Any]
     network = str(changes.get("network", RECIPES["photo"].network))
     suits_photo = _reads_all("photo", changes) and is_backbone(network)
     name, code = FROM_SCRATCH, "chose_small_photo"
+    probe = None
+    if in_files and suits_photo and (has_imagenet_weights(network) or "weights" in changes):
+        probe = recipe("photo", **changes)
     if in_files and longest_px > SMALL_PX[1] and suits_photo:
-        if has_imagenet_weights(network) or "weights" in changes:
-            return RecipeChoice(recipe("photo", **changes), Message("chose_photo", side=side))
+        if probe:
+            return RecipeChoice(probe, Message("chose_photo", side=side))
         code = "chose_small_photo_without_weights"
     elif gray or longest_px < SMALL_PX[0] or (not in_files and longest_px > SMALL_PX[1]):
         name, code = "quick", "chose_quick"
@@ -84,7 +94,9 @@ def choose_recipe(dataset: Dataset, train_count: int, changes: Mapping[str, Any]
     epochs = {"epochs": fitted.get("epochs"), "full_epochs": row.epochs}
     slower = "tutorial" if gray else FROM_SCRATCH
     reason = Message(code, side=side, **epochs, install=INSTALL, slower=slower)
-    return RecipeChoice(recipe(name, **{**fitted, **changes}), reason)
+    comparable = name == FROM_SCRATCH and "epochs" not in changes  # which are another thing in a linear probe
+    alternative = probe if comparable and isinstance(probe, LinearProbeRecipe) else None
+    return RecipeChoice(recipe(name, **{**fitted, **changes}), reason, alternative=alternative)
 
 
 def _reads_all(name: str, changes: Mapping[str, Any]) -> bool:

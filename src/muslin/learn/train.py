@@ -4,17 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split, image_shape, pixel_array
 from muslin.data.photos import ResizedPhotos
 from muslin.errors import TrainingError
-from muslin.learn.batches import Images
+from muslin.learn.batches import Images, take_images
 from muslin.learn.features import Features, extract
 from muslin.learn.linear_probe import fit_linear_heads
-from muslin.learn.modules import Net, weights_of
+from muslin.learn.modules import Net, to_batch, weights_of
 from muslin.learn.networks import Network, build_network, check_image_scale, frozen_layer_count
-from muslin.learn.pretrained import backbone_weights, weight_shapes
+from muslin.learn.pretrained import Weights, backbone_weights, weight_shapes
 from muslin.learn.recipes import (
     RANDOM,
     RECIPES,
@@ -31,6 +32,9 @@ from muslin.messages import Log, Message, no_log
 
 GOLDEN_COUNT = 16
 """Images kept in a bundle with the predictions they must get."""
+
+PREDICTION_PIXELS = 1_000_000
+"""Of the images that are predicted together."""
 
 MAX_VALIDATION_IMAGES = 2_500
 """Validation images after an epoch, at most: the learning curves are drawn with them. More take time away from
@@ -74,15 +78,23 @@ def extract_features(
         StoppedError: as `muslin.learn.features.extract`.
     """
     assert isinstance(dataset.images, ResizedPhotos)
-    backbone = build_network(recipe.network, dataset.images.size, (), widths=())
+    backbone = backbone_with_weights(dataset.images, recipe, seed)
+    return extract(dataset.images, *backbone, threads=threads, log=log, should_stop=should_stop)
+
+
+def backbone_with_weights(images: ResizedPhotos, recipe: PretrainedRecipe, seed: int) -> tuple[Network, Weights]:
+    """The recipe's backbone for images of this size, with its initial weights.
+
+    Raises:
+        MissingPartError, RecipeError: the weights are not installed, or are another network's.
+    """
+    backbone = build_network(recipe.network, images.size, (), widths=())
     if isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks:
         frozen_layer_count(backbone, recipe.frozen_blocks)  # refused before the photos are decoded
-    if recipe.weights == RANDOM:
-        everything = weights_of(Net(backbone, seed))
-        weights = {name: everything[name] for name in weight_shapes(backbone)}
-    else:
-        weights = backbone_weights(backbone, recipe.weights)
-    return extract(dataset.images, backbone, weights, threads=threads, log=log, should_stop=should_stop)
+    if recipe.weights != RANDOM:
+        return backbone, backbone_weights(backbone, recipe.weights)
+    everything = weights_of(Net(backbone, seed))
+    return backbone, {name: everything[name] for name in weight_shapes(backbone)}
 
 
 def initial_network(
@@ -122,6 +134,16 @@ def evenly_spaced(count: int, max_count: int) -> NDArray[np.int64]:
     if count <= max_count:
         return np.arange(count)
     return np.unique(np.linspace(0, count - 1, max_count).astype(np.int64))
+
+
+@torch.no_grad()
+def predict_images(net: Net, images: Images) -> dict[str, NDArray[np.float32]]:
+    """Per target the probabilities of all images, float32 (images, classes)."""
+    height, width = (images.size if isinstance(images, ResizedPhotos) else images.shape[1:])[:2]
+    size = max(PREDICTION_PIXELS // (height * width), 1)
+    chosen = [np.arange(start, min(start + size, len(images))) for start in range(0, len(images), size)]
+    predicted = [net.probabilities(to_batch(take_images(images, indices))) for indices in chosen]
+    return {name: torch.cat([each[name] for each in predicted]).numpy() for name in net.network.heads}
 
 
 def golden_images(dataset: Dataset, split: Split) -> NDArray[np.uint8]:

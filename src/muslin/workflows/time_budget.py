@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from muslin.data.dataset import Dataset, Split
-from muslin.data.photos import resize_photos
+from muslin.data.photos import ResizedPhotos, resize_photos
 from muslin.errors import RecipeError, StoppedError
 from muslin.learn.batches import steps_per_epoch, total_steps
 from muslin.learn.networks import NETWORKS, is_backbone
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import RecipeChoice
-from muslin.learn.recipes import LADDER, LinearProbeRecipe, SGDRecipe, image_scale, with_min_steps
+from muslin.learn.recipes import LADDER, LinearProbeRecipe, PretrainedRecipe, SGDRecipe, image_scale, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Message
 
@@ -201,10 +201,6 @@ def fit_backbone_to_budget(
     Raises:
         RecipeError: even the smallest backbone that may be chosen takes longer.
     """
-    from muslin import machine
-    from muslin.learn.train import evenly_spaced, extract_features
-
-    sample = dataset.take(evenly_spaced(len(dataset), TRIAL_PHOTOS))
     expected_s = math.inf
     best = NETWORKS[recipe.network].native_image_size or 0
     backbones = [(name, spec.native_image_size or 0) for name, spec in NETWORKS.items() if is_backbone(name)]
@@ -215,10 +211,7 @@ def fit_backbone_to_budget(
         tried = recipe if network == recipe.network else replace(recipe, network=network, image_size=side)
         if "image_size" in settings:
             tried = replace(tried, image_size=recipe.image_size)
-        size = (tried.image_size, tried.image_size, 3)
-        started = time.perf_counter()
-        extract_features(resize_photos(sample, size), tried, seed=seed, threads=machine.physical_cores())
-        expected_s = (time.perf_counter() - started) * len(dataset) / len(sample)
+        expected_s = estimate_extraction_s(dataset, tried, seed)
         if expected_s <= EXTRACTION_FRACTION * seconds:
             times = {"budget_s": seconds, "expected_s": expected_s}
             names = {"recipe": tried.name, "network": network}
@@ -226,3 +219,20 @@ def fit_backbone_to_budget(
             return RecipeChoice(tried, reason, expected_s)
     min_s = expected_s / EXTRACTION_FRACTION
     raise RecipeError("time_budget_too_short_for_photos", budget_s=seconds, n=len(dataset), min_s=min_s)
+
+
+def estimate_extraction_s(dataset: Dataset, recipe: PretrainedRecipe, seed: int) -> float:
+    """Seconds to extract the features of the photos of `dataset` that are not in the cache, from a few of them."""
+    from muslin import machine
+    from muslin.learn.features import uncached_photos
+    from muslin.learn.train import backbone_with_weights, evenly_spaced, extract_features
+
+    resized = resize_photos(dataset, (recipe.image_size, recipe.image_size, 3))
+    assert isinstance(resized.images, ResizedPhotos)
+    uncached = uncached_photos(resized.images, *backbone_with_weights(resized.images, recipe, seed))
+    if not len(uncached):
+        return 0.0
+    sample = uncached[evenly_spaced(len(uncached), TRIAL_PHOTOS)]
+    started = time.perf_counter()
+    extract_features(resized.take(sample), recipe, seed=seed, threads=machine.physical_cores())
+    return (time.perf_counter() - started) * len(uncached) / len(sample)

@@ -18,6 +18,7 @@ from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_re
 from muslin.learn.recipes import LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message
 from muslin.workflows import time_budget
+from muslin.workflows.recipe_trial import choose_by_trial
 from muslin.workflows.run_folder import split_for_recipe
 from muslin.workflows.training_data import Callbacks, TrainingData, prepare_data, read_source, require_training
 from muslin.workflows.unused_settings import check_settings_used
@@ -85,7 +86,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     dataset, excluded, corrections = _edit_dataset(dataset, options, callbacks.log)
     photos.check_any_readable(dataset, callbacks.log)
     check_settings_used(dataset, options.settings, options.max_unreadable)
-    choice = _choose_before_decoding(dataset, requested, options)
+    choice = _choose_before_decoding(dataset, requested, options, callbacks)
     logged = choice.reason if isinstance(dataset.images, PhotoImages) else None
     if logged:
         callbacks.log(logged)  # before photos are decoded, which takes a while
@@ -137,14 +138,20 @@ def _edit_dataset(
     return dataset, excluded, corrections
 
 
-def _choose_before_decoding(dataset: Dataset, requested: Recipe, options: TrainOptions) -> RecipeChoice:
+def _choose_before_decoding(
+    dataset: Dataset, requested: Recipe, options: TrainOptions, callbacks: Callbacks
+) -> RecipeChoice:
     """The requested recipe, or the one that suits the images; a linear probe with a backbone that fits the budget."""
-    choice, budget_s = RecipeChoice(requested), options.time_budget_s
+    choice, budget_s, seed = RecipeChoice(requested), options.time_budget_s, options.seed
     if options.recipe == AUTO:
-        n_train = len(split_for_recipe(dataset, requested, options.seed).train)
+        n_train = len(split_for_recipe(dataset, requested, seed).train)
         choice = choose_recipe(dataset, n_train, options.settings)
+        if choice.alternative:
+            choice = choose_by_trial(dataset, choice, seed, budget_s, callbacks)
     if budget_s is not None and isinstance(choice.recipe, LinearProbeRecipe):
-        return time_budget.fit_backbone_to_budget(budget_s, dataset, choice.recipe, options.seed, options.settings)
+        if choice.reason and choice.reason.code == "recipe_by_trial":
+            callbacks.log(choice.reason)  # the next one replaces it
+        return time_budget.fit_backbone_to_budget(budget_s, dataset, choice.recipe, seed, options.settings)
     return choice
 
 
