@@ -68,7 +68,7 @@ def calibration(temperature: float = 1.0) -> CalibrationData:
 def test_products_of_shopify_have_tags_on_their_first_rows(shop: Path) -> None:
     result, written, notes = tagged(shop, SHOPIFY)
     assert [row["tag"] for row in written] == ["Bag", "", "", "Bag", "", "", ""]
-    assert notes["product_column_chosen"]["column"] == "Handle"
+    assert notes["shopify_export"]["column"] == "Handle"
     assert notes["tags_on_first_rows"]["column"] == "Title"
     assert (result.products, result.rows, result.unreadable) == (3, 7, 1)
     assert result.decisions == {"label": {"review": 2}}
@@ -114,7 +114,30 @@ def test_rows_apart_have_the_tags_of_their_product(shop: Path) -> None:
     assert result.products == 3
     _, each, notes = tagged_again(shop, content, read_options={"product": "none"})
     assert [row["tag"] for row in each] == ["Trouser", "Bag", "Bag", "Trouser", "Bag"]
-    assert "product_column_chosen" not in notes
+    assert not notes.keys() & {"product_column_chosen", "shopify_export"}
+
+
+WOOCOMMERCE = """ID,Type,SKU,Name,Images,Parent
+1,variable,S,Shirt,"https://shop.example/black.png, https://shop.example/gray.png",
+2,variation,S-red,Shirt red,https://shop.example/white.png,S
+3,simple,H,Hat,https://shop.example/white.png,
+4,variation,S-blue,Shirt blue,,id:1
+"""
+
+
+def test_variations_of_woocommerce_belong_to_their_parent(shop: Path) -> None:
+    result, (parent, red, hat, blue), notes = tagged(shop, WOOCOMMERCE)
+    assert "woocommerce_export" in notes
+    assert (result.products, result.rows) == (2, 4)
+    assert parent["probability"] == red["probability"] == blue["probability"] != hat["probability"]
+    result, (_, red, *_, blue), _ = tagged_again(shop, WOOCOMMERCE, read_options={"product": "SKU"})
+    assert (result.products, red["tag"], blue["tag"]) == (4, "Bag", "")
+
+
+def test_constant_column_of_products_is_refused(shop: Path) -> None:
+    with pytest.raises(DataError) as error:
+        tagged(shop, "shop,image\na,white.png\na,black.png\n", read_options={"product": "shop"})
+    assert error.value.code == "product_column_constant"
 
 
 def test_column_of_products_that_does_not_exist_is_refused(shop: Path) -> None:
@@ -155,9 +178,8 @@ def test_product_of_60_photos_in_one_cell_or_in_rows(shop: Path) -> None:
         Image.fromarray(np.full((SIDE, SIDE), 255 - i, np.uint8)).save(shop / "images" / f"{i}.png")
     names = [f"{i}.png" for i in range(60)]
     _, (one,), _ = tagged(shop, "sku,image\n1," + "|".join(names) + "\n")
-    _, many, _ = tagged_again(shop, "sku,image\n" + "".join(f"1,{name}\n" for name in names),
-                              read_options={"product": "sku"})  # fmt: skip
-    assert {row["probability"] for row in many} == {one["probability"]}
+    _, many, _ = tagged_again(shop, "sku,image\n2,black.png\n" + "".join(f"1,{name}\n" for name in names))
+    assert {row["probability"] for row in many[1:]} == {one["probability"]}
 
 
 def test_photo_named_twice_counts_once(shop: Path) -> None:

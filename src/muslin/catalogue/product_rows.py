@@ -7,12 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.formats.products_in_tables import (
+    WOOCOMMERCE_COLUMNS,
+    RowProducts,
+    columns_of_products,
+    products_in_columns,
+)
 from muslin.data.photo_lookup import cell_name
-from muslin.data.tables import Cell, Row, TableFile
+from muslin.data.tables import Cell, Row, TableFile, read_table
 from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.photo_column import TablePhotos
 from muslin.data.tables.product_column import NO_PRODUCT, choose_product_column, product_numbers
-from muslin.messages import Message
+from muslin.messages import Message, no_log
 
 
 class RowsOfProduct(NamedTuple):
@@ -33,36 +39,36 @@ class ProductRows:
 
     Attributes:
         photos: finds the photos of a row.
-        column: names the product of a row; None where each row is a product.
+        columns: what says the product of a row; empty where each row is a product.
         numbers: int64 (rows,): the number of each row's product; None where each row is one.
+        names: of the products; empty where each row is one.
         all_of_row: whether a row's photos are all used, or only the first.
         on_first_row: whether what the table says of a product stands on its first row alone, as in Shopify's exports.
     """
 
     table: TableFile
     photos: TablePhotos | DatasetTable
-    column: str | None = None
+    columns: tuple[str, ...] = ()
     numbers: NDArray[np.int64] | None = None
+    names: tuple[str, ...] = ()
     all_of_row: bool = True
     on_first_row: bool = False
 
     def __iter__(self) -> Iterator[RowsOfProduct]:
         """The rows of each product. In memory are those of products of which not all rows have come."""
-        rows = self.table.rows([self.column or self.photos.column, self.photos.column])
+        rows = self.table.rows([self.photos.column])
         if self.numbers is None:
-            for number, (_, cell) in rows:
+            for number, (cell,) in rows:
                 yield RowsOfProduct(cell_name(cell), [(number, cell)])
             return
-        last_row = np.zeros(int(self.numbers.max(initial=-1)) + 1, dtype=np.int64)
+        last_row = np.zeros(len(self.names), dtype=np.int64)
         last_row[self.numbers] = np.arange(len(self.numbers))
-        waiting: dict[int, RowsOfProduct] = {}
+        waiting: dict[int, list[tuple[int, Cell]]] = {}
         first = 0
-        for index, (number, (name, cell)) in enumerate(rows):
-            product = waiting.setdefault(int(self.numbers[index]), RowsOfProduct(cell_name(name), []))
-            product.cells.append((number, cell))
+        for index, (number, (cell,)) in enumerate(rows):
+            waiting.setdefault(int(self.numbers[index]), []).append((number, cell))
             while first < len(last_row) and last_row[first] <= index:
-                name, cells = waiting.pop(first)
-                yield RowsOfProduct(name or cell_name(cells[0][1]), cells)
+                yield RowsOfProduct(self.names[first], waiting.pop(first))
                 first += 1
 
     def find(self, product: RowsOfProduct) -> list[tuple[str, Any]]:
@@ -105,24 +111,33 @@ def find_products(
         asked: the column that names them, NO_PRODUCT, or None to guess it.
 
     Raises:
-        DataError: not exactly one column is called as `asked`.
+        DataError: not exactly one column is called as `asked`, or all its cells are equal.
     """
+    found = _products_of_rows(table, photos.column, asked)
+    if found is None:
+        is_wanted = asked != NO_PRODUCT or NO_PRODUCT in table.columns
+        return ProductRows(table, photos, all_of_row=is_wanted), []
+    numbers, notes = product_numbers(found.names), list(found.notes)
+    names = tuple(dict.fromkeys(found.names))
+    title = _column_of_first_rows(table, numbers, {*found.columns, photos.column})
+    if title is not None:
+        notes.append(Message("tags_on_first_rows", column=title))
+    return ProductRows(table, photos, found.columns, numbers, names, on_first_row=title is not None), notes
+
+
+def _products_of_rows(table: TableFile, photo_column: str, asked: str | None) -> RowProducts | None:
+    """The product of each row. The columns that say it are in memory only where rows of one product are found."""
 
     def cells(name: str) -> Iterator[Cell]:
         return (row.cells[0] for row in table.rows([name]))
 
-    column, note = choose_product_column(table.path, table.columns, cells, asked, [photos.column])
-    all_of_row = column is not None or asked != NO_PRODUCT
-    if column is None:
-        return ProductRows(table, photos, all_of_row=all_of_row), []
-    numbers = product_numbers(cells(column))
-    if int(numbers.max(initial=-1)) + 1 == len(numbers):
-        return ProductRows(table, photos, column), [note] if note else []
-    title = _column_of_first_rows(table, numbers, {column, photos.column})
-    notes = [note] if note else []
-    if title is not None:
-        notes.append(Message("tags_on_first_rows", column=title))
-    return ProductRows(table, photos, column, numbers, on_first_row=title is not None), notes
+    is_woocommerce = {name.strip().lower() for name in table.columns} >= WOOCOMMERCE_COLUMNS
+    if asked is not None or not is_woocommerce:
+        name, _ = choose_product_column(table.path, table.columns, cells, asked, [photo_column])
+        if name is None:
+            return None
+    columns = read_table(table, no_log, columns_of_products(table.columns, asked))
+    return products_in_columns(columns, asked, [photo_column])
 
 
 def _column_of_first_rows(table: TableFile, numbers: NDArray[np.int64], excluded: set[str]) -> str | None:

@@ -107,7 +107,7 @@ class TagJob:
             "model": _model_digest(self.predictor),
             "precision": [self.precision, self.options.guarantee, *thresholds],
             "photos": [str(given.get("images", "")), self.rows.photos.column, bool(given.get("allow_outside"))],
-            "products": [self.rows.column, self.rows.all_of_row],
+            "products": [*self.rows.columns, self.rows.all_of_row],
             "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
             "columns": [column.name for column in self.columns],
         }
@@ -243,9 +243,8 @@ def _notes_of_ids(rows: ProductRows) -> list[Message]:
     """A note on ids in more than one row, where they are not those of products."""
     table = rows.table
     name = next((c for id_name in ID_NAMES for c in table.columns if c.lower() == id_name), None)
-    if name in (None, rows.column):
+    if name is None or name in rows.columns:
         return []
-    assert name is not None
     hashes = np.fromiter((hash(cell) for _, (cell,) in table.rows([name]) if cell), dtype=np.int64)
     distinct, counts = np.unique(hashes, return_counts=True)
     repeated = set(distinct[counts > 1].tolist())

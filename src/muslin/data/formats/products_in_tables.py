@@ -41,6 +41,12 @@ class RowProducts:
         return replace(self, names=tuple(self.names[row] for row in rows.tolist()))
 
 
+def columns_of_products(columns: Iterable[str], asked: str | None) -> list[str]:
+    """Of a table's columns, those that `products_in_columns` reads."""
+    read = {*PRODUCT_COLUMNS, *SHOPIFY_COLUMNS, *WOOCOMMERCE_COLUMNS, "id"}
+    return [name for name in columns if name == asked or (asked is None and name.strip().lower() in read)]
+
+
 def products_in_columns(table: Table, asked: str | None, excluded: Iterable[str | None]) -> RowProducts | None:
     """The product of each row by a column; None where no column says it, or the user wants none.
 

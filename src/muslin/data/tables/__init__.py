@@ -6,7 +6,7 @@ One module for each kind of file; `open_table` detects the kind by content.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -103,22 +103,22 @@ def peek_text(path: Path) -> Delimited | None:
     return None
 
 
-def read_table(table: TableFile | Path, log: Log) -> Table:
-    """All rows of a table, or of that at a path, in memory; columns without a name are left out.
+def read_table(table: TableFile | Path, log: Log, names: Sequence[str] | None = None) -> Table:
+    """All rows of a table, or of that at a path, in memory: the columns `names`, by default all that have a name.
 
     Raises:
         DataError: as of `open_table` and of `TableFile.rows`.
     """
     table = open_table(table) if isinstance(table, Path) else table
     check_width(table)
-    names = [name for name in dict.fromkeys(table.columns) if name]
+    chosen = [name for name in dict.fromkeys(table.columns) if name and (names is None or name in names)]
     numbers = array("q")
 
     def cells() -> Iterator[tuple[Cell, ...]]:
-        for number, row in table.rows(names):
+        for number, row in table.rows(chosen):
             numbers.append(number)
             yield row
 
-    columns = build_columns(names, cells(), log)
-    twice = frozenset(name for name, count in Counter(table.columns).items() if name and count > 1)
+    columns = build_columns(chosen, cells(), log)
+    twice = frozenset(name for name, count in Counter(table.columns).items() if name in columns and count > 1)
     return Table(table.path, columns, np.array(numbers, dtype=np.int64), table.fixes, twice)
