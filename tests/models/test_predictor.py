@@ -246,6 +246,23 @@ def test_a_folder_is_its_images_in_order(predictor: Predictor, tmp_path: Path) -
     assert len(predictor.predict([tmp_path / "b.png", str(tmp_path)])) == 5
 
 
+def test_links_that_leave_a_folder_are_named_and_not_followed(predictor: Predictor, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    for place in (folder / "a", elsewhere):
+        place.mkdir(parents=True)
+        (place / "1.png").write_bytes(file_of(gray(200), "PNG"))
+    (folder / "linked.png").symlink_to(elsewhere / "1.png")
+    (folder / "linked folder").symlink_to(elsewhere)
+    (folder / "inside.png").symlink_to(folder / "a/1.png")
+    (folder / "inside folder").symlink_to(folder / "a")
+    found = {Path(each.image).relative_to(folder).as_posix(): each.error for each in predictor.predict(folder)}
+    codes = {name: error and error.code for name, error in found.items()}
+    refused = {"linked.png": "photo_outside", "linked folder": "photo_outside"}
+    assert codes == {"a/1.png": None, "inside.png": None} | refused
+    allowed = predictor.predict(folder, allow_outside=True)
+    assert [each.error for each in allowed] == [None] * 4
+
+
 def test_a_folder_without_images_is_refused(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(DataError) as error:

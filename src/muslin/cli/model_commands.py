@@ -53,10 +53,16 @@ def evaluate_command(
             print_reliability(evaluation.reliability, slice_by=options.get("slice_by"))
 
 
-@command("predict model image...", shared.threshold_option, shared.guarantee_options, shared.json_option)
+@command(
+    "predict model image...",
+    shared.threshold_option,
+    shared.guarantee_options,
+    option("--allow-outside", "Also open images outside a folder to which links in it lead."),
+    shared.json_option,
+)
 def predict_command(
     model: str, image: tuple[str, ...], thresholds: dict[str, float],
-    guarantee: dict[str, Any], as_json: bool,
+    guarantee: dict[str, Any], allow_outside: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the labels of images.
 
@@ -71,7 +77,7 @@ def predict_command(
             for sentence in policy.unsupported:
                 log(sentence)
     predictions, count, readable = [], 0, 0
-    for prediction in predictor.predict_iter(list(image), **guarantee):
+    for prediction in predictor.predict_iter(list(image), **guarantee, allow_outside=allow_outside):
         count, readable = count + 1, readable + (prediction.error is None)
         if as_json:
             print_json(prediction.to_dict())

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.archives import FolderNotes, walk
 from muslin.data.dataset import Target
 from muslin.data.photos import IMAGE_SUFFIXES, PhotoImages, is_hidden
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
@@ -39,6 +41,7 @@ from muslin.models.container import locating_errors
 from muslin.models.prediction import Prediction, target_prediction
 from muslin.models.product_prediction import ProductPrediction, ProductRule, predict_products
 from muslin.models.runtime import run_session, runtime_errors
+from muslin.storage.boundary import UNBOUNDED, boundary_of
 from muslin.storage.local_path import check_local
 
 if TYPE_CHECKING:
@@ -169,7 +172,12 @@ class Predictor:
         return twin
 
     def predict(
-        self, images: Any, *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
+        self,
+        images: Any,
+        *,
+        precision: float = DEFAULT_PRECISION,
+        guarantee: str = "overall",
+        allow_outside: bool = False,
     ) -> list[Prediction]:
         """One Prediction per image, in order.
 
@@ -179,17 +187,24 @@ class Predictor:
                 hidden ones.
             precision: precision target of the accepted predictions, from 0.5 to below 1.
             guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
+            allow_outside: also open what a link in a folder names outside of it.
 
         Raises:
             DataError: a folder without images; or `precision` or `guarantee` is out of range.
         """
-        return list(self.predict_iter(images, precision=precision, guarantee=guarantee))
+        named = _named_images(images, allow_outside)
+        return list(self.predict_named(named, precision=precision, guarantee=guarantee))
 
     def predict_iter(
-        self, images: Any, *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
+        self,
+        images: Any,
+        *,
+        precision: float = DEFAULT_PRECISION,
+        guarantee: str = "overall",
+        allow_outside: bool = False,
     ) -> Iterator[Prediction]:
         """`predict`, one image after the other, for any number of images: a few dozen are in memory at a time."""
-        yield from self.predict_named(_named_images(images), precision=precision, guarantee=guarantee)
+        yield from self.predict_named(_named_images(images, allow_outside), precision=precision, guarantee=guarantee)
 
     def predict_named(
         self, images: Iterable[tuple[str, Any]], *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
@@ -412,7 +427,7 @@ def _batch_type(shape: tuple[int, ...]) -> str:
 # --- images as users give them → pixels
 
 
-def _named_images(images: Any) -> Iterator[tuple[str, Any]]:
+def _named_images(images: Any, allow_outside: bool = False) -> Iterator[tuple[str, Any]]:
     """Every image with its name: its path, or its position."""
     for position, image in enumerate([images] if _is_one_image(images) else images):
         if not isinstance(image, str | os.PathLike):
@@ -420,8 +435,7 @@ def _named_images(images: Any) -> Iterator[tuple[str, Any]]:
         elif not os.path.isdir(image):
             yield os.fspath(image), Path(image)
         else:
-            for path in _folder_images(Path(image)):
-                yield str(path), path
+            yield from _folder_images(Path(image), allow_outside)
 
 
 def _is_one_image(images: Any) -> bool:
@@ -430,17 +444,20 @@ def _is_one_image(images: Any) -> bool:
     return isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Iterable)
 
 
-def _folder_images(folder: Path) -> list[Path]:
-    paths = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not is_hidden(path.relative_to(folder).as_posix())
-        and not path.is_dir()  # a broken link is an image that cannot be read
-    ]
-    if not paths:
+def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
+    """The images in and below a folder by their paths, as functions that read them; what leads outside is an error."""
+    notes = FolderNotes()
+    found: dict[Path, Any] = {}
+    for name, photo in walk(folder, notes, UNBOUNDED if allow_outside else boundary_of(folder)):
+        if Path(name).suffix.lower() in IMAGE_SUFFIXES and not is_hidden(name):
+            found[folder / name] = photo.content
+    for name in notes.outside:
+        path = folder / name
+        if not is_hidden(name) and (path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()):
+            found[path] = ImageError("photo_outside", "link", path=str(path))
+    if not found:
         raise DataError("folder_without_images", path=str(folder), suffixes=sorted(IMAGE_SUFFIXES))
-    return paths
+    return [(str(path), found[path]) for path in sorted(found)]
 
 
 def _read_image(name: str, source: Any, preprocessing: Preprocessing) -> tuple[Prediction, Pixels | None]:
@@ -469,6 +486,8 @@ def _decoded(name: str, source: Any) -> tuple[Pixels, tuple[str, ...]]:
         decoded = decode(_to_png(name, source), name=name, max_bytes=2**31)
     elif hasattr(source, "content"):  # a StoredImage
         return PhotoImages((replace(source, name=name),))[0], ()
+    elif isinstance(source, MethodType):  # which reads the file
+        decoded = decode(source(), name=name)
     elif isinstance(source, bytes | Path):
         decoded = decode(source, name=name)
     else:
