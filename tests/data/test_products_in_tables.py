@@ -1,6 +1,7 @@
 """Products in tables: exports of shops, columns, rows of several photos; and what is said of bad ones."""
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from photo_files import garment
 
+from command_line import invoke
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.photo_roles import role_in_name
@@ -178,6 +180,22 @@ def test_role_column_and_names_of_files_give_roles(photos: Path, tmp_path: Path)
     assert data.targets[0].name == "kind"
     assert data.roles is not None
     assert set(data.roles) == {"packaging"}
+
+
+def test_the_name_of_the_photo_column_can_be_the_role(photos: Path, tmp_path: Path) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}"] for p in range(5) for role in ROLES]
+    data = read(write(tmp_path / "a.csv", ["packaging_image", "kind", "sku"], rows), images=photos)
+    assert data.roles is not None
+    assert set(data.roles) == {"packaging"}
+
+
+def test_look_counts_products_and_roles(photos: Path, tmp_path: Path, capfd: Any) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}"] for p in range(5) for role in ROLES]
+    table = write(tmp_path / "a.csv", ["file", "kind", "sku"], rows[:-1])
+    shown = invoke(capfd, "look", table, "--images", photos)
+    assert "5 products with 2 to 3 photos (front 5, back 5, detail 4)" in shown.out
+    shown = invoke(capfd, "look", table, "--images", photos, "--json")
+    assert json.loads(shown.out)["products"]["most"] == 3
 
 
 @pytest.mark.parametrize(

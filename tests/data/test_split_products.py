@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from muslin.data.copies import unit_numbers
 from muslin.data.dataset import Dataset, PixelImages, Target, join
-from muslin.data.split import fold_numbers, split
+from muslin.data.folds import fold_numbers
+from muslin.data.split import split
 from muslin.errors import DataError, TrainingError
 
 
@@ -98,3 +99,13 @@ def test_products_must_be_as_many_as_images() -> None:
         table([0, 1, 0], ["p", "q"])
     assert error.value.code == "field_length"
     assert error.value.params["field"] == "products"
+
+
+def test_fewer_products_than_folds_and_a_lone_class_are_said() -> None:
+    data = table([0, 1, 0, 1, 0, 2], ["p", "p", "q", "q", "r", "r"])
+    folds, notes = fold_numbers(data, np.arange(6), 5, seed=0)
+    assert len(set(folds)) == 3
+    assert [note.code for note in notes] == ["fewer_groups_than_folds", "classes_of_one_fold"]
+    with pytest.raises(TrainingError) as error:
+        fold_numbers(table([0, 1], ["p", "p"]), np.arange(2), 5, seed=0)
+    assert error.value.code == "one_group"

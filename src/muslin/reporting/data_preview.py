@@ -131,9 +131,19 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "shape": list(shape) if shape else None,
         "photo_files": plain(photos),
         "parts": None if parts is None else {p: int((parts == p).sum()) for p in PARTS if (parts == p).any()},
+        "products": product_counts(dataset),
         "targets": targets,
         "fingerprint": dataset.fingerprint,
     }
+
+
+def product_counts(dataset: Dataset) -> dict[str, Any] | None:
+    """The number of products, the fewest and most photos of one, and the photos of each role; None without products."""
+    if dataset.products is None:
+        return None
+    counts = np.unique(dataset.products.astype(str), return_counts=True)[1]
+    roles = dict(Counter(role for role in dataset.roles.tolist() if role)) if dataset.roles is not None else {}
+    return {"n": len(counts), "fewest": int(counts.min()), "most": int(counts.max()), "roles": roles}
 
 
 def selected_images(dataset: Dataset, selection: ImageSelection, default_sample: int) -> list[tuple[str, Pixels]]:

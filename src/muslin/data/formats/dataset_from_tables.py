@@ -24,7 +24,7 @@ from muslin.data.formats.read_options import ReadOptions, by_name
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
 from muslin.data.part_names import SPLIT_NAMES, is_part_name, parts_of_cells
 from muslin.data.photo_lookup import MAX_NAME
-from muslin.data.photo_roles import known_roles, role_of, roles_of_names
+from muslin.data.photo_roles import known_roles, role_in_column, role_of, roles_of_names
 from muslin.data.photos import Photo, PhotoImages, StoredImage
 from muslin.data.tables import Cell, open_table, read_table
 from muslin.data.tables.columns import Column, Table
@@ -146,7 +146,7 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
         origin="; ".join(filter(None, [f"{len(table):,} rows", *columns])),
     )
     if products:
-        dataset = _with_products(dataset, table, products, roles.role, rows, fixes)
+        dataset = _with_products(dataset, table, products, (opened[0].photos.column, roles.role), rows, fixes)
     dataset = _with_groups(dataset, table, roles, rows, fixes)
     dataset = _without_repeated(dataset, fixes)
     return _as_described(replace(dataset, fixes=tuple(fixes)), opened[0].parquet)
@@ -376,11 +376,16 @@ def _with_products(
     dataset: Dataset,
     table: Table,
     products: RowProducts,
-    role: str | None,
+    columns: tuple[str, str | None],
     rows: NDArray[np.intp],
     fixes: list[Message],
 ) -> Dataset:
-    """`dataset`, of the photos in `rows`, with the products and roles; says which products have no photo."""
+    """`dataset`, of the photos in `rows`, with the products and roles; says which products have no photo.
+
+    Args:
+        columns: of the photos and of their roles.
+    """
+    photo_column, role = columns
     fixes += products.notes
     of_photos = np.array(products.names, dtype=object)[rows]
     if lost := sorted(set(products.names) - set(of_photos)):
@@ -392,6 +397,8 @@ def _with_products(
     if role:
         cells = table.columns[role].cells
         roles = known_roles([role_of(str(cells[row])) for row in rows.tolist()])
+    elif of_column := role_in_column(photo_column):
+        roles = known_roles([of_column] * len(rows))
     else:
         roles = roles_of_names(map(str, dataset.ids))
     return replace(dataset, products=of_photos, roles=roles)

@@ -1,14 +1,14 @@
 """A data set as a table for the terminal, at most 80 columns wide."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, Target, class_counts
 from muslin.data.photos import PhotoImages
-from muslin.reporting.data_preview import first_shape, has_unknown, photos_text, read_photo_headers
+from muslin.reporting.data_preview import first_shape, has_unknown, photos_text, product_counts, read_photo_headers
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
 from muslin.text import escape_controls, plural
 
@@ -33,6 +33,8 @@ def print_dataset(dataset: Dataset, file: TextIO | None = None) -> None:
         _detected_format(dataset),
         *filter(None, (dataset.origin, *dataset.fixes, photos_text(photos) if photos else "")),
     )
+    if products := product_counts(dataset):
+        print_lines(console, _products_text(products))
     if not dataset.targets:
         print_lines(console, "no labels")
     elif len(dataset.targets) > 1:
@@ -52,6 +54,14 @@ def _detected_format(dataset: Dataset) -> str:
         facts.append(f"{len(dataset.targets)} possible targets")
     noun = "photo" if isinstance(dataset.images, PhotoImages) else "image"
     return "detected: " + ", ".join([*facts, plural(len(dataset), noun)])
+
+
+def _products_text(products: Mapping[str, Any]) -> str:
+    """`120 products with 1 to 6 photos (front 120, back 96)`."""
+    low, high = products["fewest"], products["most"]
+    photos = plural(high, "photo") if low == high else f"{low:,} to {plural(high, 'photo')}"
+    roles = ", ".join(f"{role} {count:,}" for role, count in products["roles"].items())
+    return f"{plural(products['n'], 'product')} with {photos}" + (f" ({roles})" if roles else "")
 
 
 def _print_classes(dataset: Dataset, target: Target, console: "EscapingConsole") -> None:
