@@ -178,7 +178,8 @@ def test_product_of_60_photos_in_one_cell_or_in_rows(shop: Path) -> None:
         Image.fromarray(np.full((SIDE, SIDE), 255 - i, np.uint8)).save(shop / "images" / f"{i}.png")
     names = [f"{i}.png" for i in range(60)]
     _, (one,), _ = tagged(shop, "sku,image\n1," + "|".join(names) + "\n")
-    _, many, _ = tagged_again(shop, "sku,image\n2,black.png\n" + "".join(f"1,{name}\n" for name in names))
+    content = "sku,image\n2,black.png\n" + "".join(f"1,{name}\n" for name in names)
+    _, many, _ = tagged_again(shop, content, read_options={"product": "sku"})
     assert {row["probability"] for row in many[1:]} == {one["probability"]}
 
 
