@@ -169,8 +169,19 @@ def test_model_of_products_guarantees_products(shop: Path, capfd: Any) -> None:
     assert result.guarantees["label"].unit == "product"
     assert "on calibration products" in tagging_summary(result)
     assert (bag["decision"], black["decision"]) == ("accept", "review")
-    code = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "b.csv", "--json")
-    assert code.json["guarantees"]["label"]["unit"] == "product"
+    printed = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "b.csv")
+    assert "predictions that can be accepted of 1,000 calibration products" in printed.out
+    assert "calibration image" not in printed.out + printed.err
+
+
+def test_products_too_few_for_a_guarantee_are_counted_as_products(shop: Path) -> None:
+    few = {"label": calibration()}
+    few["label"] = replace(few["label"], **{name: values[:20] for name, values in vars(few["label"]).items()
+                                            if name not in ("temperature", "label_thresholds")})  # fmt: skip
+    bundle = replace(small_bundle(), calibration_data={"label": calibration()}, product_calibration=few)
+    seal(bundle, shop / "model.muslin")
+    _, _, notes = tagged(shop, "sku,image\n1,white.png|gray.png\n", precision=0.98)
+    assert notes["too_few_for_precision"]["products"] == 20
 
 
 def test_product_of_60_photos_in_one_cell_or_in_rows(shop: Path) -> None:

@@ -51,6 +51,7 @@ class TaggingResult:
         precision: the precision target.
         acceptance: how much of its calibration images or products the model accepts at which precision.
         rows: number of rows; more than products where a product has several.
+        is_per_product: whether `acceptance` and the guarantees are those of products, for every target.
     """
 
     out: Path
@@ -64,6 +65,7 @@ class TaggingResult:
     precision: float = DEFAULT_PRECISION
     acceptance: Acceptance = field(default_factory=dict)
     rows: int = 0
+    is_per_product: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""

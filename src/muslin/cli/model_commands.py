@@ -115,7 +115,8 @@ def tag_command(
 ) -> None:  # fmt: skip
     """Tag the photos of DATA, such as a catalogue of products.
 
-    Writes the same table with columns added for the labels of each photo; for other data, such as folders, a new table.
+    Writes the same table with columns added for the labels of each product; for other data, such as folders, a new
+    table. A product gets one tag from all its photos.
     """
     from muslin.reporting.terminal.acceptance import print_acceptance
     from muslin.reporting.terminal.progress import tagging_progress
@@ -130,7 +131,7 @@ def tag_command(
     if not as_json:
         echo(tagging_summary(tagged))
         if "precision" not in guarantee or not all("accept" in counts for counts in tagged.decisions.values()):
-            print_acceptance(tagged.acceptance)
+            print_acceptance(tagged.acceptance, of="product" if tagged.is_per_product else "image")
     if tagged.unreadable == tagged.products:
         error = DataError("all_images_unreadable", "written", count=tagged.products, path=str(output.path))
         sys.exit(print_error(error, as_json=as_json, result=tagged.to_dict()))

@@ -102,3 +102,9 @@ def precision_notes(acceptance: Acceptance, precision: float) -> list[Message]:
                 counts: dict[str, Any] = {"accepted": row.accepted, "n": row.n, "share": row.share}
                 notes.append(Message("precision_chosen", target=name, precision=precision, **counts))
     return notes
+
+
+def of_products(note: Message) -> Message:
+    """A note on a guarantee, or on its lack, where what it counts as images are products."""
+    params = {"products" if name == "n" else name: value for name, value in note.params.items()}
+    return Message(note.code, "products" if note.hint_code == "images" else note.hint_code, **params)

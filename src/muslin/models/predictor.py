@@ -23,7 +23,7 @@ from muslin.data.archives import FolderNotes, walk
 from muslin.data.dataset import Target
 from muslin.data.photos import IMAGE_SUFFIXES, PhotoImages, is_hidden
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
-from muslin.evaluation.precision_choice import Acceptance, acceptance_table
+from muslin.evaluation.precision_choice import Acceptance, acceptance_table, of_products
 from muslin.evaluation.selective import (
     DEFAULT_PRECISION,
     AcceptancePolicy,
@@ -309,12 +309,14 @@ class Predictor:
         self, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
     ) -> dict[str, AcceptancePolicy]:
         """As `policies`, for products; of a target without calibration data of products, its policy for photos."""
-        data = {**self.bundle.calibration_data, **self.bundle.product_calibration}
-        thresholds = self.thresholds
-        return {
-            t.name: acceptance_policy(t, data.get(t.name), precision, guarantee, thresholds.get(t.name, ()))
-            for t in self.targets
-        }
+        policies = self.policies(precision, guarantee)
+        for target in self.targets:
+            if (data := self.bundle.product_calibration.get(target.name)) is not None:
+                thresholds = self.thresholds.get(target.name, ())
+                policy = acceptance_policy(target, data, precision, guarantee, thresholds)
+                unsupported = tuple(map(of_products, policy.unsupported))
+                policies[target.name] = replace(policy, unsupported=unsupported)
+        return policies
 
     def acceptance(self, guarantee: str = "overall", *, per_product: bool = False) -> Acceptance:
         """How much can be accepted at which precision; see `muslin.evaluation.precision_choice`.

@@ -92,7 +92,8 @@ def tag(
         resumed,
         job.precision,
         job.acceptance,
-        rows=counts.rows,
+        counts.rows,
+        job.has_several and job.acceptance.keys() <= job.predictor.bundle.product_calibration.keys(),
     )
 
 

@@ -26,7 +26,7 @@ from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
 from muslin.data.tables.workbook import Workbook, is_workbook
 from muslin.errors import DataError
-from muslin.evaluation.precision_choice import Acceptance, choose_precision, precision_notes
+from muslin.evaluation.precision_choice import Acceptance, choose_precision, of_products, precision_notes
 from muslin.evaluation.selective import DEFAULT_PRECISION, AcceptancePolicy, check_guarantee
 from muslin.messages import Log, Message
 from muslin.models.predictor import Predictor
@@ -166,7 +166,9 @@ def _guarantee(
     chosen = choose_precision(acceptance) if options.precision is None else None
     precision = (chosen or DEFAULT_PRECISION) if options.precision is None else options.precision
     policies = policies_at(precision, options.guarantee)
-    notes: list[str] = [*precision_notes(acceptance, chosen)] if chosen else []
+    known = predictor.bundle.product_calibration if has_several else {}
+    chosen_notes = precision_notes(acceptance, chosen) if chosen else []
+    notes: list[str] = [of_products(note) if note.params["target"] in known else note for note in chosen_notes]
     notes += [note for policy in policies.values() for note in policy.unsupported]
     per_photo = predictor.bundle.calibration_data.keys() - predictor.bundle.product_calibration.keys()
     if has_several and per_photo:
