@@ -1,11 +1,14 @@
 """How much can be accepted at which precision, what is chosen without --precision, and what would help."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from muslin.data.dataset import Target
 from muslin.evaluation.intervals import wilson_interval
-from muslin.evaluation.precision_bound import expected_size_needed, images_needed
+from muslin.evaluation.precision_bound import accept_threshold, images_needed
 from muslin.evaluation.precision_choice import (
     STANDARD_PRECISIONS,
     AcceptanceRow,
@@ -14,6 +17,7 @@ from muslin.evaluation.precision_choice import (
     first_unsupported,
     precision_notes,
 )
+from muslin.evaluation.sample_size import POWER, expected_size_needed
 from muslin.evaluation.selective import CalibrationData, acceptance_policy
 
 LABEL = Target("label", ("dress", "shirt"))
@@ -98,21 +102,48 @@ def test_intervals_of_a_policy_respect_groups() -> None:
 
 
 @pytest.mark.parametrize("copies", [1, 5])
-def test_estimated_number_of_images_is_enough_in_most_draws(copies: int) -> None:
-    """Most samples of the median of 15 estimates' size prove the precision; few of a quarter of that size do."""
+def test_expected_number_of_images_is_enough_in_most_draws(copies: int) -> None:
+    """Most samples of the median of 9 estimates' size prove the precision; few of a quarter of that size do."""
     about = []
-    for seed in range(15):
+    for seed in range(9):
         data = calibration(150, copies, errors=0.05, seed=seed)
         groups = None if copies == 1 else data.group
         about.append(expected_size_needed(data.confidence, data.correct, 0.95, groups) or 9999)
     median = int(np.median(about))
     proven = {}
     for size in (median, median // 4):
-        policies = [
-            acceptance_policy(LABEL, calibration(size, copies, errors=0.05, seed=50 + s), 0.95) for s in range(20)
-        ]
-        proven[size] = sum(policy.accepted > 0 for policy in policies)
-    assert proven[median] >= 8 > 5 >= proven[median // 4]
+        samples = [calibration(size, copies, errors=0.05, seed=50 + s) for s in range(20)]
+        arrays = [(s.confidence, s.correct, 0.95, None if copies == 1 else s.group) for s in samples]
+        proven[size] = sum(accept_threshold(*each) < np.inf for each in arrays)
+    assert proven[median] >= 20 * (POWER - 0.1) > 10 >= proven[median // 4]
+
+
+@pytest.mark.parametrize("correlation", [0.2, 0.6])
+def test_expected_number_of_groups_is_enough_in_most_draws(correlation: float) -> None:
+    """Groups of 1 to 40 images, correlated in their confidence and in being correct."""
+    random = np.random.default_rng(8)
+
+    def sample(n_groups: int) -> tuple[Any, Any, Any]:
+        counts = np.clip(random.geometric(1 / 6, n_groups), 1, 40)
+        groups = np.repeat(np.arange(n_groups), counts)
+
+        def correlated() -> Any:
+            shared, own = random.normal(size=n_groups)[groups], random.normal(size=len(groups))
+            return correlation**0.5 * shared + (1 - correlation) ** 0.5 * own
+
+        confidence = 1 / (1 + np.exp(-3.2 - 2.2 * correlated()))
+        correct = ndtr(correlated()) < confidence
+        order = np.argsort(-confidence)
+        return confidence[order], correct[order], groups[order]
+
+    def proves(confidence: Any, correct: Any, groups: Any) -> bool:
+        return accept_threshold(confidence, correct, 0.95, groups) < np.inf
+
+    samples = [sample(50) for _ in range(9)]  # too few for 95 %
+    assert not any(proves(*each) for each in samples)
+    about = [expected_size_needed(confidence, correct, 0.95, groups) for confidence, correct, groups in samples]
+    median = int(np.median([size or 9999 for size in about]))
+    assert sum(proves(*sample(median)) for _ in range(40)) >= 40 * (POWER - 0.1)
 
 
 def test_flawless_predictions_need_the_fewest_images() -> None:

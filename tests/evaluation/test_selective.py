@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import betainc, ndtr
 from scipy.stats import binomtest
+from scipy.stats import t as student_t
 
 from muslin.data.dataset import Target
 from muslin.errors import DataError
@@ -20,6 +21,7 @@ from muslin.evaluation.ood import fit_ood_detector
 from muslin.evaluation.precision_bound import (
     accept_threshold,
     binomial_tail,
+    effective_sizes,
     intraclass_correlation,
     max_precision,
     precision_p_value,
@@ -205,6 +207,39 @@ def test_copies_in_a_group_prove_no_more_than_one_image() -> None:
     assert one < grouped < 1.3 * one  # with the correction for few groups
     assert precision_p_value(copies[0], 0.9) < one / 1e6
     assert precision_p_value(np.ones(1000, bool), 0.9, np.arange(1000) % 28) == 1  # 29 groups are needed
+
+
+@pytest.mark.parametrize("mean_size", [1, 4])
+def test_lower_precision_accepts_at_least_as_much(mean_size: int) -> None:
+    """Some of these draws fail the search for a precision alone and pass that for a higher one."""
+    random = np.random.default_rng(17)
+    for _ in range(15):
+        groups = random.integers(0, 240 // mean_size, 240)
+        confidence = -np.sort(-(1 - 0.4 * random.random(240) ** 2))
+        correct = random.random(240) < confidence
+        data = confidence, correct, groups if mean_size > 1 else None
+        precisions = np.arange(0.8, 0.97, 0.009)
+        thresholds = [accept_threshold(data[0], data[1], precision, data[2]) for precision in precisions.tolist()]
+        assert thresholds == sorted(thresholds)
+        highest = max_precision(*data)
+        assert accept_threshold(data[0], data[1], highest, data[2]) < np.inf
+        assert accept_threshold(data[0], data[1], highest + 0.001, data[2]) == np.inf
+
+
+def test_effective_sizes_are_those_of_each_beginning() -> None:
+    random = np.random.default_rng(18)
+    groups = random.integers(0, 12, 60)
+    correct = random.random(60) < np.where(groups % 3, 0.95, 0.3)
+    columns = effective_sizes(correct, groups, 0.2)
+    for n in range(1, 61):
+        alone = [values[-1] for values in effective_sizes(correct[:n], groups[:n], 0.2)]
+        assert [values[n - 1] for values in columns] == pytest.approx(alone)
+        assert alone[:2] == [len(np.unique(groups[:n])), pytest.approx(correct[:n].mean())]
+    counts, sums = np.bincount(groups), np.bincount(groups, weights=correct)
+    rate = correct.mean()
+    design_effect = ((sums - rate * counts) ** 2).sum() * 12 / 11 / (60 * rate * (1 - rate))
+    few_groups = (student_t.ppf(0.95, 59) / student_t.ppf(0.95, 11)) ** 2
+    assert effective_sizes(correct, groups, 0)[2][-1] == pytest.approx(60 / design_effect * few_groups, rel=0.01)
 
 
 def test_intraclass_correlation_is_known_in_the_extremes() -> None:

@@ -15,12 +15,10 @@ _LEVEL = 1 - CONFIDENCE_LEVEL
 Confidence = NDArray[np.floating[Any]]
 Correct = NDArray[np.bool_]
 Groups = NDArray[np.integer[Any]]
+Sizes = NDArray[np.float64]
 
 _MAX_TESTS = 100  # thresholds tested, from the strictest to the most lenient
-_SIZE_TESTS = 20  # shares of the predictions for which `expected_size_needed` looks
-_MAX_TIMES = 20
-_LEVEL_WITH_POWER = 0.0064  # of an expected result that 80 % of the results reach at `_LEVEL`
-_PRIOR_IMAGES = 50  # that the confidences are worth, because of a few images all can be correct by chance
+_STEPS = 1000  # precisions are searched in steps of 0.1 %
 _Z = NormalDist().inv_cdf(CONFIDENCE_LEVEL)
 
 
@@ -34,43 +32,84 @@ def accept_threshold(confidence: Confidence, correct: Correct, precision: float,
     rank, the predictions above it are a random sample of all predictions above it. The whole search is valid where
     precision does not rise as the threshold falls.
 
+    A threshold that proves a higher precision proves this one, so the searches for higher precisions, in steps of
+    0.1 %, count as well; they seldom reach further. Simulated draws show what that costs: see
+    docs/explanation/selective-prediction.md.
+
     Args:
         confidence: float (n,), falling.
         correct: bool (n,).
         precision: in 0..1 exclusive.
         groups: integer (n,): the number of each image's group, whose images are not independent; None where all are.
     """
-    n = len(confidence)
-    if n == 0:
+    if not len(confidence):
         return np.inf
-    ranks = np.unique(np.linspace(0, n, min(_MAX_TESTS, n) + 1).round().astype(int)[1:])
-    # Strictly above the prediction at a rank, or all of them: equal confidences are accepted together
-    above = [n if rank == n else int(np.searchsorted(-confidence, -confidence[rank], side="left")) for rank in ranks]
-    correlation = 0.0 if groups is None else intraclass_correlation(correct, groups)
-    best = np.inf
-    for accepted in above[_start(confidence, above, precision, groups) :]:
-        if accepted == 0:  # no prediction is more confident: nothing to test
-            continue
-        chosen = None if groups is None else groups[:accepted]
-        if precision_p_value(correct[:accepted], precision, chosen, correlation) > _LEVEL:
-            break
-        best = float(confidence[accepted - 1])
-    return best
+    return _Search(confidence, correct, groups).threshold(precision)
 
 
 def max_precision(confidence: Confidence, correct: Correct, groups: Groups | None = None) -> float:
     """The highest precision, to 0.1 %, that `accept_threshold` can prove for any predictions; 0 for none."""
-    low, high = 0, 1000  # in 0.1 %
-    while high - low > 1:
-        middle = (low + high) // 2
-        proven = accept_threshold(confidence, correct, middle / 1000, groups) < np.inf
-        low, high = (middle, high) if proven else (low, middle)
-    return low / 1000
+    if not len(confidence):
+        return 0.0
+    return _Search(confidence, correct, groups).highest()
+
+
+class _Search:
+    """Tests of thresholds, which are numbered from the strictest to the most lenient."""
+
+    def __init__(self, confidence: Confidence, correct: Correct, groups: Groups | None) -> None:
+        self.confidence, n = confidence, len(confidence)
+        ranks = np.unique(np.linspace(0, n, min(_MAX_TESTS, n) + 1).round().astype(int)[1:])
+        # Strictly above the prediction at a rank, or all of them: equal confidences are accepted together
+        above = [
+            n if rank == n else int(np.searchsorted(-confidence, -confidence[rank], side="left")) for rank in ranks
+        ]
+        self.accepted = np.array([count for count in above if count])  # none: nothing to test
+        correlation = 0.0 if groups is None else intraclass_correlation(correct, groups)
+        sizes = effective_sizes(correct, groups, correlation)
+        self.n_groups, self.rates, self.sizes = (values[self.accepted - 1] for values in sizes)
+        p = np.asarray(confidence, dtype=np.float64)
+        self.mean = np.cumsum(1 - p)[self.accepted - 1]
+        self.std = np.sqrt(np.cumsum(p * (1 - p))[self.accepted - 1] + 1e-9)
+        errors = np.arange(1, n + 2) ** 0.5
+        self.refuted = errors**2 * (1 - 1 / (9 * errors**2) + _Z / (3 * errors)) ** 3  # by 0, 1, … errors
+
+    def starts(self, precisions: Sizes) -> NDArray[np.intp]:
+        """Per precision the threshold at which a test most probably passes if the confidences are true.
+
+        The number of errors that a test allows comes from the Poisson bound, its chi-square quantile from Wilson and
+        Hilferty (1931); the number of errors that occur is taken as normal.
+        """
+        allowed = np.searchsorted(self.refuted, np.outer(1 - precisions, self.accepted), side="right") - 1
+        score = (np.maximum(allowed, 0) + 0.5 - self.mean) / self.std
+        possible = np.less_equal.outer(_images_needed(precisions), self.n_groups)
+        return np.asarray(np.where(possible, score, -np.inf).argmax(axis=1))
+
+    def passes(self, place: int, precision: float) -> bool:
+        n_groups, rate, size = self.n_groups[place], self.rates[place], self.sizes[place]
+        if rate <= precision or n_groups < images_needed(precision):
+            return False
+        return binomial_tail(rate * size, size, precision) <= _LEVEL
+
+    def threshold(self, precision: float) -> float:
+        """See `accept_threshold`."""
+        higher = np.arange(int(precision * _STEPS + 1e-9) + 1, _STEPS) / _STEPS
+        precisions, best = np.append(precision, higher), -1
+        for place, each in zip(self.starts(precisions).tolist(), precisions.tolist(), strict=True):
+            while best < place < len(self.accepted) and self.passes(place, each):
+                best, place = place, place + 1
+        return float(self.confidence[self.accepted[best] - 1]) if best >= 0 else np.inf
+
+    def highest(self) -> float:
+        """See `max_precision`."""
+        precisions = np.arange(_STEPS - 1, 0, -1) / _STEPS
+        tests = zip(self.starts(precisions).tolist(), precisions.tolist(), strict=True)
+        return next((precision for place, precision in tests if self.passes(place, precision)), 0.0)
 
 
 def images_needed(precision: float) -> int:
     """The number of independent images, or of groups, that can prove `precision` if all predictions are correct."""
-    return int(np.ceil(log(1 - CONFIDENCE_LEVEL) / log(precision) - 1e-9))
+    return int(_images_needed(np.float64(precision)))
 
 
 def intraclass_correlation(correct: Correct, groups: Groups) -> float:
@@ -88,6 +127,10 @@ def intraclass_correlation(correct: Correct, groups: Groups) -> float:
     if expected == 0:
         return 0.0
     return max(0.0, float(((sums - rate * counts) ** 2 - counts * rate * (1 - rate)).sum() / expected))
+
+
+def _images_needed(precision: Any) -> Any:
+    return np.ceil(np.log(1 - CONFIDENCE_LEVEL) / np.log(precision) - 1e-9)
 
 
 def precision_p_value(
@@ -109,95 +152,35 @@ def precision_p_value(
         groups: see `accept_threshold`.
         correlation: within groups, of these and less confident predictions; see `intraclass_correlation`.
     """
-    n_groups, rate, size = _effective_size(correct, groups, correlation)
-    if groups is not None and n_groups < images_needed(precision):
-        return 1.0
-    return binomial_tail(rate * size, size, precision)
+    n_groups, rate, size = (float(values[-1]) for values in effective_sizes(correct, groups, correlation))
+    return 1.0 if n_groups < images_needed(precision) else binomial_tail(rate * size, size, precision)
 
 
-def expected_size_needed(
-    confidence: Confidence, correct: Correct, precision: float, groups: Groups | None = None
-) -> int | None:
-    """About how many such images, or groups, prove `precision` for some share of the predictions, from a tenth on.
+def effective_sizes(correct: Correct, groups: Groups | None, correlation: float) -> tuple[Sizes, Sizes, Sizes]:
+    """Of the first 1, 2, … n images the numbers of groups, the shares correct and the effective numbers of images.
 
-    In about 80 of 100 samples of that size, as far as this one can tell.
-
-    Assumes that further images are like these, of which the confidences also say how many are correct. None where 20
-    times as many, or twice the fewest that can prove it, are too few: the model makes too many errors.
-
-    Args:
-        confidence, correct, precision, groups: see `accept_threshold`.
+    All float (n,); see `precision_p_value`. Independent images are groups of one.
     """
-    n, needed = len(confidence), images_needed(precision)
-    if n == 0:
-        return needed
-    correlation = 0.0 if groups is None else intraclass_correlation(correct, groups)
-    accepted = np.unique(np.linspace(n / 10, n, _SIZE_TESTS).round().astype(int).clip(1))
-    chosen = ((correct[:k], None if groups is None else groups[:k]) for k in accepted.tolist())
-    sizes = [_effective_size(rows, each, correlation) for rows, each in chosen]
-    expected = np.cumsum(confidence, dtype=np.float64)[accepted - 1] / accepted
-    weights = accepted / (accepted + _PRIOR_IMAGES)
-    rates = (weights * [rate for _, rate, _ in sizes] + (1 - weights) * expected).tolist()
-    sizes = [(n_groups, rate, size) for (n_groups, _, size), rate in zip(sizes, rates, strict=True) if rate > precision]
-
-    def proves(times: float) -> bool:
-        return any(
-            times * n_groups >= needed
-            and binomial_tail(rate * size * times, size * times, precision) <= _LEVEL_WITH_POWER
-            for n_groups, rate, size in sizes
-        )
-
-    units = n if groups is None else len(np.unique(groups))
-    low, high = 1.0, max(_MAX_TIMES, 2 * needed / units)
-    if not proves(high):
-        return None
-    while high / low > 1.02:
-        middle = (low * high) ** 0.5
-        low, high = (low, middle) if proves(middle) else (middle, high)
-    unit = 10 ** max(int(np.log10(high * units)) - 1, 0)  # two digits: it is an estimate
-    return int(np.ceil(high * units / unit) * unit)
-
-
-def _effective_size(correct: Correct, groups: Groups | None, correlation: float) -> tuple[int, float, float]:
-    """Of n images the number of groups, the share correct, and the effective number of images; see
-    `precision_p_value`."""
-    n, successes = len(correct), int(correct.sum())
-    rate = successes / n
+    n = np.arange(1, len(correct) + 1, dtype=np.float64)
+    rate = np.cumsum(correct) / n
     if groups is None:
         return n, rate, n
-    counts = np.bincount(groups).astype(np.float64)
-    sums = np.bincount(groups, weights=correct)[counts > 0]
-    counts = counts[counts > 0]
-    n_groups = len(counts)
-    if n_groups in (1, n):  # of one group, no variance between groups is known
-        return n_groups, rate, n_groups
-    effect = 1 + correlation * ((counts**2).sum() / n - 1)
-    if 0 < successes < n:
-        variance = ((sums - rate * counts) ** 2).sum() * n_groups / (n_groups - 1)
-        effect = max(effect, variance / (n * rate * (1 - rate)))
-    return n_groups, rate, n / effect * (_t_quantile(n - 1) / _t_quantile(n_groups - 1)) ** 2
-
-
-def _start(confidence: Confidence, above: list[int], precision: float, groups: Groups | None) -> int:
-    """The place in `above` at which a test most probably passes if each prediction is correct with its confidence.
-
-    The number of errors that a test allows comes from the Poisson bound, its chi-square quantile from Wilson and
-    Hilferty (1931); the number of errors that occur is taken as normal.
-    """
-    sizes = np.array(above)
-    units = sizes.astype(np.float64)
-    if groups is not None:  # those before each rank
-        first = np.zeros(len(confidence), dtype=np.int64)
-        first[np.unique(groups, return_index=True)[1]] = 1
-        units = np.cumsum(first)[sizes - 1].astype(np.float64)
-    errors = np.arange(1, sizes[-1] + 2) ** 0.5
-    needed = errors**2 * (1 - 1 / (9 * errors**2) + _Z / (3 * errors)) ** 3  # expected errors that 0, 1, … refute
-    allowed = np.searchsorted(needed, sizes * (1 - precision), side="right") - 1
-    p = np.asarray(confidence, dtype=np.float64)
-    mean, variance = np.cumsum(1 - p)[sizes - 1], np.cumsum(p * (1 - p))[sizes - 1]
-    score = (np.maximum(allowed, 0) + 0.5 - mean) / np.sqrt(variance + 1e-9)
-    possible = (units >= images_needed(precision)) & (sizes > 0)
-    return int(np.where(possible, score, -np.inf).argmax()) if possible.any() else len(above) - 1
+    order = np.argsort(groups, kind="stable")
+    first = np.searchsorted(groups[order], groups[order])  # where each image's group starts
+    running: Sizes = np.cumsum(correct[order], dtype=np.float64) - correct[order]
+    size, successes = np.empty(len(n)), np.empty(len(n))  # of each image's group before it
+    size[order], successes[order] = np.arange(len(n)) - first, running - running[first]
+    n_groups = np.cumsum(size == 0).astype(np.float64)
+    squared_sizes = np.cumsum(2 * size + 1)
+    squared_successes = np.cumsum(correct * (2 * successes + 1))
+    products = np.cumsum(successes + correct * (size + 1))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of one group, no variance between groups is known
+        variance = (squared_successes - 2 * rate * products + rate**2 * squared_sizes) * n_groups / (n_groups - 1)
+        observed = np.where((rate > 0) & (rate < 1), variance / (n * rate * (1 - rate)), 0.0)
+        effect = np.maximum(1 + correlation * (squared_sizes / n - 1), observed)
+        effective = n / effect * (_t_quantile(n - 1) / _t_quantile(n_groups - 1)) ** 2
+    alone = (n_groups == 1) | (n_groups == n)
+    return n_groups, rate, np.where(alone, n_groups, effective)
 
 
 def binomial_tail(successes: float, n: float, probability: float) -> float:
@@ -233,7 +216,7 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
     return min(1.0, scale * value)
 
 
-def _t_quantile(degrees: int) -> float:
+def _t_quantile(degrees: Sizes) -> Sizes:
     """The 95 % quantile of Student's t, by its expansion (Abramowitz and Stegun, 26.7.5): to 1e-2 from 4 degrees on."""
     z = _Z
     first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96

@@ -22,7 +22,8 @@ from muslin.evaluation.calibration import (
 )
 from muslin.evaluation.intervals import Groups, Interval, mean_with_interval
 from muslin.evaluation.metrics import Labels, Probabilities
-from muslin.evaluation.precision_bound import accept_threshold, expected_size_needed, images_needed, max_precision
+from muslin.evaluation.precision_bound import accept_threshold, images_needed, max_precision
+from muslin.evaluation.sample_size import expected_size_needed
 from muslin.evaluation.thresholds import best_f1_thresholds, default_thresholds, predict_classes
 from muslin.messages import Message
 
