@@ -17,7 +17,11 @@ from test_spreadsheets import workbook
 from muslin.data import read
 from muslin.data.formats import pixels
 from muslin.data.formats.digit_parser import DigitParser
+from muslin.data.formats.pixel_layout import find_layout
+from muslin.data.formats.pixel_text import parse_cells, read_text
+from muslin.data.formats.read_options import ReadOptions
 from muslin.data.synthetic import SyntheticDataset, make_garments
+from muslin.data.tables import peek_text
 from muslin.data.writers.csv import write_images
 from muslin.errors import DataError
 from muslin.messages import Message
@@ -646,6 +650,24 @@ def test_the_digit_parser_agrees_with_int(lines):
         len(row) == columns and all(c.isdecimal() and len(c) < 4 and int(c) < 256 for c in row) for row in expected
     )
     assert (parsed is not None) == (plain and len(text) > 3)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.text("0123456789.eE+- x_", max_size=6), min_size=4, max_size=4))
+def test_decimals_are_read_as_float_reads_them(tmp_path_factory, cells):
+    """Whatever stands in a cell, the image or the error is that of the cell-by-cell reader."""
+    rows = [["hat", *["0.5"] * 9], ["dress", *["7.25"] * 5, *cells]]
+    path = tmp_path_factory.mktemp("decimals") / "x.csv"
+    path.write_text("\n".join(map(",".join, [["label", *(f"pixel{i}" for i in range(9))], *rows])) + "\n")
+    table, first = peek_text(path), 2
+    layout = find_layout(path, table.columns, rows, ReadOptions())
+    expected = found = None
+    with contextlib.suppress(DataError):
+        expected = parse_cells(table, list(enumerate(rows, first)), layout).pixels
+    with contextlib.suppress(DataError):
+        found = np.concatenate([block.pixels for block in read_text(table, first, layout)])
+    assert (found is None) == (expected is None)
+    assert found is None or np.array_equal(found, expected)
 
 
 def test_the_digit_parser_reads_every_pair_of_values():

@@ -33,6 +33,7 @@ REFUSED = {
     "csv-rows": (10_000, "too_many_rows"),
     "csv-named-columns": (300_000, "too_many_columns"),
     "csv-quoted-lines": (100_000, "csv_quote_open"),
+    "csv-fractions": (400, "too_many_cells"),
     "jsonl-rows": (10_000, "too_many_rows"),
     "jsonl-empty-lines": (100_000, "too_many_rows"),
     "jsonl-keys": (20_000, "too_many_columns"),
