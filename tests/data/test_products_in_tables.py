@@ -83,6 +83,7 @@ def test_woocommerce_cells_list_the_photos_of_a_product(photos: Path, tmp_path: 
     assert data.products.tolist() == [f"S{p}" for p in range(5) for _ in range(3)]
     assert len(set(data.ids)) == 15
     assert notes(data)["rows_are_products"]["photos"] == 15
+    assert not {"group_column_chosen", "group_column_proposed"} & notes(data).keys()
 
 
 @pytest.mark.parametrize("parent", ["S0", "id:1"])

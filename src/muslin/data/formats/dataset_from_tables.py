@@ -344,7 +344,8 @@ def _with_groups(
     """`dataset` with the group of each image; an empty cell is a group of its own. Says why, or what is proposed."""
     group = roles.group
     if roles.guess_group:
-        group, notes = guess_group(table, rows, dataset, roles.excluded)
+        excluded = roles.excluded | _columns_within_products(dataset, table, rows)
+        group, notes = guess_group(table, rows, dataset, excluded)
         fixes += notes
     if group is None:
         return dataset
@@ -353,6 +354,20 @@ def _with_groups(
     dataset = replace(dataset, groups=np.array(names, dtype=object), origin=f"{dataset.origin}; group: {group}")
     fixes += group_notes(dataset, group, sum(not cells[row] for row in rows.tolist()))
     return dataset
+
+
+def _columns_within_products(dataset: Dataset, table: Table, rows: NDArray[np.intp]) -> frozenset[str]:
+    """The columns of which each value is of one product only: as groups they would keep nothing more together."""
+    if dataset.products is None:
+        return frozenset()
+    numbers = np.unique(dataset.products.astype(str), return_inverse=True)[1]
+    within = []
+    for name, column in table.columns.items():
+        codes = column.codes[rows]
+        product_of = np.zeros(len(column.categories), dtype=np.int64)
+        product_of[codes] = numbers
+        within += [name] if (product_of[codes] == numbers).all() else []
+    return frozenset(within)
 
 
 def _find_photos(opened: Sequence[_OpenTable], table: Table, *, several: bool) -> _FoundPhotos:
