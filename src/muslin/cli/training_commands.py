@@ -38,6 +38,10 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
         if "epochs" in settings:
             raise MuslinError("options_exclusive", options=["--epochs", "--set epochs"])
         settings["epochs"] = given.pop("epochs")
+    if "folds" in given:
+        if "folds" in settings:
+            raise MuslinError("options_exclusive", options=["--folds", "--set folds"])
+        settings["folds"] = given.pop("folds")
     if "time_budget" in given:
         given["time_budget_s"] = parse_duration(given.pop("time_budget"))
     return given | {"settings": settings}
@@ -53,6 +57,12 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
             load=_recipe_names,
         ),
         option("--epochs N", "Passes over the training set.", type=click.IntRange(1)),
+        option(
+            "--folds K",
+            "Calibrate on out-of-fold predictions of K folds, for each of which a network is trained once more; "
+            "0: on the validation set. Default: 5 for a linear probe, 0 for other recipes.",
+            type=click.IntRange(0, 100),
+        ),
         option(
             "--time-budget TIME",
             "Maximum training time, such as 2min. Chooses the most accurate recipe that fits on this machine.",

@@ -101,6 +101,7 @@ class SGDRecipe(Recipe):
     low_res_scale: float = 1.0
     low_res_fraction: float = 0.0
     cutout_px: int = 0
+    folds: int = 0
     activation: Literal["softmax", "sigmoid"] = "softmax"
 
 
@@ -147,6 +148,8 @@ def _setting(method: type[Recipe], name: str, kind: Any) -> Setting:
         row["choices"] = tuple(n for n in NETWORKS if method is SGDRecipe or is_backbone(n))
     if name == "widths":
         row["needs"] = {"network": [n for n in NETWORKS if not is_backbone(n)]}
+    if name == "folds" and method is not LinearProbeRecipe:
+        del row["needs"]  # flipped images have no features, but networks predict them
     needs = [(other, tuple(values)) for other, values in row.pop("needs", {}).items()]
     has_needed = bool(needs) and needs[0][0] in {f.name for f in fields(method)}
     return Setting(name, kind, **row, needs=needs[0] if has_needed else None)

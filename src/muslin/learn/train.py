@@ -139,11 +139,25 @@ def evenly_spaced(count: int, max_count: int) -> NDArray[np.int64]:
 @torch.no_grad()
 def predict_images(net: Net, images: Images) -> dict[str, NDArray[np.float32]]:
     """Per target the probabilities of all images, float32 (images, classes)."""
+    predicted = [net.probabilities(to_batch(take_images(images, indices))) for indices in _blocks(images)]
+    return {name: torch.cat([each[name] for each in predicted]).numpy() for name in net.network.heads}
+
+
+@torch.no_grad()
+def image_features(net: Net, images: Images) -> NDArray[np.float32]:
+    """What the heads take of all images, float32 (images, features): the mean over both views with TTA."""
+    rows = []
+    for indices in _blocks(images):
+        pixels = to_batch(take_images(images, indices))
+        views = [pixels, pixels.flip(3)] if net.network.tta_flip else [pixels]
+        rows.append(torch.stack([net.features(view) for view in views]).mean(0))
+    return torch.cat(rows).numpy()
+
+
+def _blocks(images: Images) -> list[NDArray[np.int64]]:
     height, width = (images.size if isinstance(images, ResizedPhotos) else images.shape[1:])[:2]
     size = max(PREDICTION_PIXELS // (height * width), 1)
-    chosen = [np.arange(start, min(start + size, len(images))) for start in range(0, len(images), size)]
-    predicted = [net.probabilities(to_batch(take_images(images, indices))) for indices in chosen]
-    return {name: torch.cat([each[name] for each in predicted]).numpy() for name in net.network.heads}
+    return [np.arange(start, min(start + size, len(images))) for start in range(0, len(images), size)]
 
 
 def golden_images(dataset: Dataset, split: Split) -> NDArray[np.uint8]:

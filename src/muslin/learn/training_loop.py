@@ -140,6 +140,8 @@ def fit(
     resumed = replace(state)
 
     for epoch in range(state.step // steps, total_epochs(len(images), recipe)):
+        if state.step == total:  # resumed after the last step, in the middle of an epoch
+            break
         micro_batches.train()
         first = state.step % steps
         for step, indices, batch in epoch_batches(images, recipe, seed=seed, epoch=epoch, first_step=first):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import pixel_batches
-from muslin.evaluation.ood import MAX_REFERENCE_IMAGES, fit_ood_detector
+from muslin.evaluation.ood import MAX_REFERENCE_IMAGES, OODDetector, fit_ood_detector, normalize_rows
 from muslin.evaluation.precision_bound import images_needed
 from muslin.evaluation.precision_choice import first_unsupported
 from muslin.evaluation.product_calibration import fit_product_calibration_data
@@ -36,10 +36,13 @@ class CalibrationSet:
     Attributes:
         indices: int64 (n,), in the data set.
         probabilities: per target's name float32 (n, classes), raw.
+        ood_scores: float32 (n,), by detectors of these networks; None where the sealed model's features of the
+            validation images are as good, because its backbone was not trained.
     """
 
     indices: NDArray[np.int64]
     probabilities: Mapping[str, NDArray[np.float32]]
+    ood_scores: NDArray[np.float32] | None = None
 
 
 def calibrate(
@@ -64,7 +67,7 @@ def calibrate(
     predictor = Predictor(bundle)
     infer_raw = infer_raw or (lambda indices: _infer_raw(predictor, dataset.take(indices)))
     features = None
-    if len(parts.validation):
+    if len(parts.validation) and (calibration_set is None or calibration_set.ood_scores is None):
         probabilities, features = infer_raw(parts.validation)
         calibration_set = calibration_set or CalibrationSet(parts.validation, probabilities)
     assert calibration_set is not None
@@ -85,12 +88,16 @@ def calibrate(
         if numbers is not None:
             of_products = fit_product_calibration_data(target, *arrays, numbers, fitted, clusters, seed=seed)
             product_calibration |= {target.name: of_products} if of_products is not None else {}
-    ood_detector = None
-    if features is not None:
-        reference = np.sort(np.random.default_rng(seed).permutation(parts.train)[:MAX_REFERENCE_IMAGES])
+    ood_detector, scores = None, calibration_set.ood_scores
+    if features is not None or scores is not None:
+        trained = parts.train if scores is None else indices
+        reference = np.sort(np.random.default_rng(seed).permutation(trained)[:MAX_REFERENCE_IMAGES])
         _, reference_features = infer_raw(reference)
         assert reference_features is not None
-        ood_detector = fit_ood_detector(reference_features, features)
+        if scores is not None:
+            ood_detector = OODDetector(normalize_rows(reference_features), np.sort(scores))
+        elif features is not None:
+            ood_detector = fit_ood_detector(reference_features, features)
     return replace(
         bundle,
         calibration_data=calibration_data,

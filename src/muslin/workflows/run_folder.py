@@ -47,6 +47,16 @@ class Run:
         """The state of training, to resume after an interruption."""
         return self.folder / "checkpoint.safetensors"
 
+    def fold_checkpoint(self, fold: int) -> Path:
+        """The state of the training of a fold, until the run is finished."""
+        return self.folder / f"checkpoint-fold-{fold + 1}.safetensors"
+
+    def remove_fold_checkpoints(self) -> None:
+        """Remove what only an unfinished run needs."""
+        for path in self.folder.glob("checkpoint-fold-*.safetensors"):
+            with suppress(OSError):
+                path.unlink()
+
     @property
     def excluded(self) -> Path:
         """The names of the excluded samples, if there are any."""

@@ -28,6 +28,7 @@ from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import remove_partial_files
 from muslin.storage.locks import locked_folder
 from muslin.workflows import run_folder as runs
+from muslin.workflows.network_folds import all_but_test, cross_fit_networks, with_time_of_others
 from muslin.workflows.run_folder import Run
 from muslin.workflows.run_results import cross_fit, write_results
 from muslin.workflows.training_data import (
@@ -194,14 +195,21 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
     """Train from the run's checkpoint, or from the start; then write the bundle, its evaluation and the report."""
     record = run.record
     recipe = recipes.recipe_from_dict(record["recipe"])
-    net, history = _train_network(run, record, data, callbacks)
+    folds = recipe.folds if isinstance(recipe, SGDRecipe) and recipe.folds > 1 else 0
+    training = data if not folds else replace(data, split=all_but_test(data.split))
+    on_progress = with_time_of_others(callbacks.on_progress, folds) if folds else callbacks.on_progress
+    net, history = _train_network(run, record, training, replace(callbacks, on_progress=on_progress))
     run.write_history(history)
     record["epochs"] = len(history)
     record["train_s"] = round(history[-1]["elapsed_s"], 3)
     calibration_set = None
     if isinstance(recipe, LinearProbeRecipe) and recipe.folds > 1 and not recipe.tta_flip:
         calibration_set = cross_fit(net, data, recipe, record["seed"], callbacks)
+    elif folds:
+        calibration_set, folds_s = cross_fit_networks(run, record, data, callbacks)
+        record["train_s"] = round(record["train_s"] + folds_s, 3)
     write_results(run, record, net, data, calibration_set, callbacks.log)
+    run.remove_fold_checkpoints()
     return run
 
 

@@ -18,6 +18,7 @@ from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_re
 from muslin.learn.recipes import LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message
 from muslin.workflows import time_budget
+from muslin.workflows.network_folds import network_fold_numbers
 from muslin.workflows.recipe_trial import choose_by_trial
 from muslin.workflows.run_folder import split_for_recipe
 from muslin.workflows.training_data import Callbacks, TrainingData, prepare_data, read_source, require_training
@@ -159,12 +160,17 @@ def _fit_to_data(choice: RecipeChoice, data: TrainingData, options: TrainOptions
     """The chosen recipe with enough epochs for few images, or with as many as fit the time budget."""
     n_train = len(data.split.train)
     recipe = recipes.with_min_steps(choice.recipe, n_train)
-    if options.time_budget_s is None or not isinstance(recipe, SGDRecipe):
+    if not isinstance(recipe, SGDRecipe):
+        return replace(choice, recipe=recipe)
+    trainings = 1
+    if recipe.folds > 1:  # of which one is refused here, before the first training
+        trainings += int(network_fold_numbers(data.dataset, data.split, recipe, options.seed).max()) + 1
+    if options.time_budget_s is None:
         return replace(choice, recipe=recipe)
     candidates = [recipe]
     if options.recipe == AUTO:
         candidates = time_budget.ladder_recipes(recipe, n_train, options.settings)
-    return time_budget.fit_time_budget(options.time_budget_s, data.dataset, data.split, candidates)
+    return time_budget.fit_time_budget(options.time_budget_s / trainings, data.dataset, data.split, candidates)
 
 
 def _requested_recipe(options: TrainOptions, log: Log) -> Recipe:
