@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from muslin.errors import BundleError
 from muslin.models.bundle import Bundle, Preprocessing
+from muslin.models.graph_cost import check_cost
 from small_models import brightness_model, small_bundle
 
 Graph = onnx.GraphProto
@@ -74,6 +75,95 @@ def test_doubling_concatenations_are_refused() -> None:
     error = refusal(with_graph(change))
     assert (error.code, error.message.hint_code) == ("graph_cost", "tensor_values")
     assert error.params["found"] == 64 * 2**24
+
+
+def computed_sizes(graph: Graph, *nodes: onnx.NodeProto, result: str) -> None:
+    """Add the sum of what nodes make of `sizes`, the sizes of `pixels`, to the image."""
+    before = [helper.make_node("Shape", ["pixels"], ["sizes"]), *nodes]
+    after = [
+        helper.make_node("Cast", [result], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["numbers"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["scaled", "sum"], ["changed"]),
+    ]
+    before_the_mean(graph, *before, *after, result="changed")
+
+
+@pytest.mark.parametrize("fan", [2, 200])
+def test_sizes_that_double_are_refused_before_they_are_inferred(fan: int) -> None:
+    """Shape inference would compute them, in 20 s and 7 GB."""
+
+    def change(graph: Graph) -> None:
+        names = ["sizes", *(f"s{i}" for i in range(24))]
+        nodes = [helper.make_node("Concat", [a] * fan, [b], axis=0) for a, b in pairwise(names)]
+        computed_sizes(graph, *nodes, result=names[-1])
+
+    error = refusal(with_graph(change))
+    assert (error.code, error.message.hint_code) == ("graph_cost", "sizes")
+
+
+def test_sizes_that_are_gathered_a_thousandfold_are_refused() -> None:
+    def change(graph: Graph) -> None:
+        indices = constant(graph, "indices", np.zeros(1024))
+        computed_sizes(graph, helper.make_node("Gather", ["sizes", indices], ["many"]), result="many")
+
+    error = refusal(with_graph(change))
+    assert (error.code, error.message.hint_code, error.params["found"]) == ("graph_cost", "sizes", 1024)
+
+
+@pytest.mark.parametrize("operator", ["Reshape", "Unsqueeze"])
+def test_a_tensor_of_many_axes_is_refused(operator: str) -> None:
+    def change(graph: Graph) -> None:
+        axes = [-1, *[1] * 100] if operator == "Reshape" else list(range(100))
+        before_the_mean(
+            graph, helper.make_node(operator, ["scaled", constant(graph, "sizes", axes)], ["deep"]), result="deep"
+        )
+
+    error = refusal(with_graph(change))
+    assert (error.code, error.message.hint_code) == ("graph_cost", "axes")
+
+
+def test_sizes_as_exporters_compute_them_are_accepted() -> None:
+    """A view of the batch as PyTorch exports it, and many squeeze-and-excitation blocks one after the other."""
+
+    def change(graph: Graph) -> None:
+        first, last = constant(graph, "first", 0), constant(graph, "last", [-1])
+        axes, channel = constant(graph, "axes_1_2", [1, 2]), constant(graph, "axis", [0])
+        nodes = [
+            helper.make_node("Shape", ["scaled"], ["sizes"]),
+            helper.make_node("Gather", ["sizes", first], ["count"]),
+            helper.make_node("Unsqueeze", ["count", channel], ["counts"]),
+            helper.make_node("Concat", ["counts", last], ["view"], axis=0),
+            helper.make_node("Reshape", ["scaled", "view"], ["flat"]),
+            helper.make_node("Reshape", ["flat", "sizes"], ["x0"]),
+        ]
+        for i in range(30):
+            nodes += [
+                helper.make_node("ReduceMean", [f"x{i}", axes], [f"mean{i}"], keepdims=0),
+                helper.make_node("Sigmoid", [f"mean{i}"], [f"gate{i}"]),
+                helper.make_node("Unsqueeze", [f"gate{i}", axes], [f"gates{i}"]),
+                helper.make_node("Mul", [f"x{i}", f"gates{i}"], [f"x{i + 1}"]),
+            ]
+        before_the_mean(graph, *nodes, result="x30")
+
+    model = with_graph(change)
+    golden = small_bundle().golden_pixels
+    assert check_cost(model, golden.shape[1:], len(golden)).largest == 64
+
+
+@pytest.mark.parametrize("is_node", [False, True])
+def test_a_large_constant_costs_the_same_as_a_node(is_node: bool) -> None:
+    def change(graph: Graph) -> None:
+        values = numpy_helper.from_array(np.ones((8, 8, 100), np.float32), "ones")
+        if is_node:
+            graph.node.insert(0, helper.make_node("Constant", [], ["ones"], value=values))
+        else:
+            graph.initializer.append(values)
+        mul = next(i for i, node in enumerate(graph.node) if node.op_type == "ReduceMean")
+        graph.node.insert(mul, helper.make_node("Mul", ["scaled", "ones"], ["wide"]))
+        graph.node[mul + 1].input[0] = "wide"
+
+    golden = small_bundle().golden_pixels
+    assert check_cost(with_graph(change), golden.shape[1:], len(golden)).largest == 6400
 
 
 def test_many_large_multiplications_are_refused() -> None:

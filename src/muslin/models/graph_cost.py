@@ -11,6 +11,7 @@ from typing import Any
 
 from muslin.errors import BundleError
 from muslin.library_errors import reason_of
+from muslin.models.graph_sizes import check_sizes, constant_of
 
 _NAMES = (
     "Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv DequantizeLinear Div Dropout Elu Erf "
@@ -67,9 +68,12 @@ def check_cost(model: Any, input_shape: tuple[int, int, int], n_golden: int) -> 
     for node in model.graph.node:
         if node.op_type not in OPERATORS:
             raise BundleError("graph_operator", name=node.op_type[:60])
-        if node.op_type == "Split":
-            _check_split(node, {constant.name: constant for constant in model.graph.initializer})
     sizes = _without_large_constants(model)
+    constants = {constant.name: constant for constant in sizes.graph.initializer}
+    for node in sizes.graph.node:
+        if node.op_type == "Split":
+            _check_split(node, constants)
+    check_sizes(sizes)
     one, two = (_cost(sizes, (count, *input_shape)) for count in (1, 2))
     limits = {
         "tensor_values": (one.largest, MAX_TENSOR_VALUES),
@@ -99,13 +103,20 @@ def _without_large_constants(model: Any) -> Any:
     import onnx
     from onnx import helper
 
-    graph = onnx.GraphProto(name=model.graph.name, node=model.graph.node, output=model.graph.output)
+    graph = onnx.GraphProto(name=model.graph.name, output=model.graph.output)
     graph.input.extend(entry for entry in model.graph.input if entry.name == "pixels")
-    for constant in model.graph.initializer:
-        if math.prod(constant.dims) <= _SMALL_CONSTANT:
-            graph.initializer.append(constant)
+    constants = [(constant.name, constant) for constant in model.graph.initializer]
+    for node in model.graph.node:
+        if (constant := constant_of(node)) is not None and len(node.output) == 1:
+            constants.append((node.output[0], constant))
         else:
-            graph.input.append(helper.make_tensor_value_info(constant.name, constant.data_type, list(constant.dims)))
+            graph.node.append(node)
+    for name, constant in constants:
+        if math.prod(constant.dims) <= _SMALL_CONSTANT:
+            graph.initializer.add().CopyFrom(constant)
+            graph.initializer[-1].name = name
+        else:
+            graph.input.append(helper.make_tensor_value_info(name, constant.data_type, list(constant.dims)))
     return onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, graph=graph)
 
 
