@@ -38,6 +38,8 @@ def test_suggested_fraction_gives_enough_validation_images(tmp_path: Path) -> No
     assert (note.params["needed"], note.params["precision"]) == (149, DEFAULT_PRECISION)
     assert note.hint_code == "set_aside"
     assert notes_of(dataset, tmp_path / "b", validation_fraction=note.params["fraction"]) == []
+    assert note.params["total"] == 592
+    assert notes_of(dataset, tmp_path / "c", validation_fraction=0.1, folds=2) == []
 
 
 def test_speed_and_epochs_are_those_of_the_steps_that_run() -> None:

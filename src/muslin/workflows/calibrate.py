@@ -116,13 +116,14 @@ def validation_notes(bundle: Bundle, dataset: Dataset, parts: Split) -> list[Mes
     for name, data in bundle.calibration_data.items():
         units = data.n_groups or len(data)
         if units < needed:
-            share = len(parts.validation) / (len(parts.train) + len(parts.validation)) * needed / units
+            total = len(parts.train) + len(parts.validation)
+            share = len(parts.validation) / total * needed / units
             is_drawn = dataset.parts is None or "validation" not in dataset.parts
             helps = is_drawn and len(data) <= len(parts.validation)  # more are of cross-fitting
             fraction = math.ceil(100 * share) / 100 if helps and share <= MAX_VALIDATION_FRACTION else None
             hint = "set_aside" if fraction else "add_groups" if data.n_groups else "add"
             counts = {"n": len(data), "groups": data.n_groups, "needed": needed}
-            params = {"precision": DEFAULT_PRECISION, "fraction": fraction, **counts}
+            params = {"precision": DEFAULT_PRECISION, "fraction": fraction, "total": total, **counts}
             notes.append(Message("validation_too_small", hint, target=name, **params))
         elif message := first_unsupported(dataset.target(name), data):
             notes.append(message)
