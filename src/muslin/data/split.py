@@ -18,7 +18,14 @@ TEST_FRACTION = 0.2
 Indices = NDArray[np.int64]
 
 
-def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified: bool = True) -> Split:
+def split(
+    dataset: Dataset,
+    *,
+    validation_fraction: float,
+    seed: int,
+    stratified: bool = True,
+    near_pairs: NDArray[np.int64] | None = None,
+) -> Split:
     """The parts that came with the data; missing ones are drawn at random from the training set.
 
     A sample without any label is in no set; no group, no product, and no image with its copies is in two sets that are
@@ -28,6 +35,7 @@ def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified
     Args:
         validation_fraction: fraction of the training set that becomes the validation set; 0 for none.
         stratified: keep the proportions of the first target's classes, unless a class is too small.
+        near_pairs: int64 (pairs, 2), near-duplicates, which stay together as copies do.
 
     Raises:
         TrainingError: a model cannot hold a name, the training set is empty or has one class, or another set has a
@@ -49,7 +57,7 @@ def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified
     draws = [("test", "test_drawn", TEST_FRACTION), ("validation", "validation_drawn", validation_fraction)]
     drawn = [draw for draw in draws if draw[2] and not len(sets[draw[0]])]
     for part, code, fraction in drawn:
-        sets["train"], sets[part], moved = _draw(dataset, sets["train"], fraction, seed, stratified)
+        sets["train"], sets[part], moved = _draw(dataset, sets["train"], fraction, seed, stratified, near_pairs)
         notes += [*moved, Message(code, fraction=fraction, seed=seed)]
     if unlabelled := int((~labelled).sum()):
         notes.append(Message("unlabelled_excluded", n=unlabelled))
@@ -58,17 +66,17 @@ def split(dataset: Dataset, *, validation_fraction: float, seed: int, stratified
 
 
 def _draw(
-    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
+    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool, near_pairs: Indices | None
 ) -> tuple[Indices, Indices, list[Message]]:
     """`indices` without a random `fraction`, that fraction, and what went back so that no class has none left."""
     if len(indices) < 2:
         raise TrainingError("too_few_to_split", name=dataset.name, n=len(indices))
     stratified = stratified and dataset.targets[0].kind == "multiclass"
     if dataset.groups is not None or dataset.products is not None:
-        rest, drawn = _draw_groups(dataset, indices, fraction, seed, stratified)
+        rest, drawn = _draw_groups(dataset, indices, fraction, seed, stratified, near_pairs)
     else:
-        rest, drawn = _draw_images(dataset, indices, fraction, seed, stratified)
-    back = _without_training_sample(dataset, rest, drawn)
+        rest, drawn = _draw_images(dataset, indices, fraction, seed, stratified, near_pairs)
+    back = _without_training_sample(dataset, rest, drawn, near_pairs)
     if not back.any() or back.all():
         return rest, drawn, []
     moved = Message("moved_to_training", n=int(back.sum()))
@@ -76,15 +84,16 @@ def _draw(
 
 
 def _draw_images(
-    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
+    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool, near_pairs: Indices | None
 ) -> tuple[Indices, Indices]:
-    """A draw of one image of each set of copies, which its copies follow.
+    """A draw of one image of each set of copies and near-duplicates, which the others follow.
 
     A set of copies that is larger than the part to be drawn stays in training.
     """
     from sklearn.model_selection import train_test_split
 
-    _, position, counts = np.unique(dataset.first_copies[indices], return_index=True, return_counts=True)
+    unit_of = units_of(dataset, indices, near_pairs)
+    _, position, counts = np.unique(unit_of, return_index=True, return_counts=True)
     if len(counts) == 1:
         raise TrainingError("one_image", name=dataset.name, n=len(indices))
     small = counts <= max(fraction * len(indices), 1)
@@ -99,11 +108,13 @@ def _draw_images(
     rest, drawn = train_test_split(units, test_size=fraction, random_state=seed, stratify=strata)
     if len(units) == len(indices):
         return rest, drawn
-    follows = np.isin(dataset.first_copies[indices], dataset.first_copies[drawn])
+    follows = np.isin(unit_of, unit_of[np.isin(indices, drawn)])
     return indices[~follows], indices[follows]
 
 
-def _without_training_sample(dataset: Dataset, rest: Indices, drawn: Indices) -> NDArray[np.bool_]:
+def _without_training_sample(
+    dataset: Dataset, rest: Indices, drawn: Indices, near_pairs: Indices | None
+) -> NDArray[np.bool_]:
     """Whether each drawn sample, or another of its unit, has a class that no sample in `rest` has."""
     back = np.zeros(len(drawn), dtype=bool)
     for target in dataset.targets:
@@ -111,7 +122,7 @@ def _without_training_sample(dataset: Dataset, rest: Indices, drawn: Indices) ->
         if target.kind == "multiclass":
             back |= (labels[drawn] != UNKNOWN) & ~np.isin(labels[drawn], labels[rest])
     if back.any():
-        units = units_of(dataset, drawn)
+        units = units_of(dataset, drawn, near_pairs)
         back |= np.isin(units, units[back])
     return back
 
@@ -125,12 +136,13 @@ def _group_numbers(dataset: Dataset, indices: Indices) -> Indices:
 
 
 def _draw_groups(
-    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool
+    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool, near_pairs: Indices | None
 ) -> tuple[Indices, Indices]:
     """A draw of whole groups and products: a fold of a StratifiedGroupKFold where possible, else a GroupShuffleSplit.
 
-    Groups that share copies are drawn as one. Where they are together larger than the part to be drawn, because one
-    image is in very many groups, they stay in training; where none would be left, each group counts alone.
+    Groups that share copies or near-duplicates are drawn as one. Where they are together larger than the part to be
+    drawn, because one image is in very many groups, they stay in training; where none would be left, each group counts
+    alone.
     """
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
@@ -139,7 +151,7 @@ def _draw_groups(
         raise TrainingError("one_group", name=dataset.name)
     everywhere = np.arange(len(indices))
     chosen = everywhere
-    units = units_of(dataset, indices)
+    units = units_of(dataset, indices, near_pairs)
     if units.max() < groups.max():
         n_groups = np.bincount(np.unique(np.stack([units, groups]), axis=1)[0])
         fits = (np.bincount(units) <= fraction * len(indices)) | (n_groups == 1)

@@ -14,6 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from muslin.data.dataset import Dataset, Split, class_counts
 from muslin.data.photos import MAX_UNREADABLE
 from muslin.data.split import split
@@ -155,13 +158,14 @@ def _digest(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
-def split_for_recipe(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
-    """`dataset` split as training with this recipe and seed splits it."""
+def split_for_recipe(dataset: Dataset, recipe: Recipe, seed: int, near_pairs: NDArray[np.int64] | None = None) -> Split:
+    """`dataset` split as training with this recipe and seed splits it, with `near_pairs` kept together."""
     return split(
         dataset,
         validation_fraction=recipe.validation_fraction,
         seed=seed if recipe.split_seed is None else recipe.split_seed,
         stratified=recipe.stratified,
+        near_pairs=near_pairs,
     )
 
 

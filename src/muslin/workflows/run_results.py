@@ -32,7 +32,7 @@ def cross_fit(
     assert features is not None
     samples = np.sort(np.concatenate([parts.train, parts.validation]))
     folds = np.full(len(dataset), -1)
-    folds[samples], notes = fold_numbers(dataset, samples, recipe.folds, seed)
+    folds[samples], notes = fold_numbers(dataset, samples, recipe.folds, seed, data.near_pairs)
     callbacks.log(Message("cross_fitting", n=len(samples), folds=int(folds.max()) + 1))
     for note in notes:
         callbacks.log(note)

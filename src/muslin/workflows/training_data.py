@@ -6,12 +6,21 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muslin import machine
 from muslin.data import photos
 from muslin.data.copies import copy_messages
 from muslin.data.dataset import PARTS, Dataset, Split
 from muslin.data.photos import ResizedPhotos
+from muslin.data.similar_images import (
+    MAX_IMAGES,
+    ImageVectors,
+    pairs_to_keep_together,
+    similarity_messages,
+    vectors_of_features,
+    vectors_of_pixels,
+)
 from muslin.errors import MissingPartError
 from muslin.learn.networks import is_backbone
 from muslin.learn.recipes import FineTuneRecipe, LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
@@ -48,6 +57,7 @@ class TrainingData:
         digests: of all images.
         seen: per part how many images were in an earlier one.
         features: of all images, from a frozen backbone.
+        near_pairs: int64 (pairs, 2), near-duplicates that stay together, as indices into `dataset`.
     """
 
     dataset: Dataset
@@ -55,6 +65,7 @@ class TrainingData:
     digests: ImageDigests
     seen: Mapping[str, SeenCounts]
     features: "Features | None" = None
+    near_pairs: NDArray[np.int64] | None = None
 
 
 def read_source(source: Mapping[str, Any], log: Log) -> Dataset:
@@ -69,8 +80,9 @@ def prepare_data(
 ) -> TrainingData:
     """The images as the recipe takes them, without unreadable photos; and the features if it freezes a backbone.
 
-    Copies in two sets, or with different labels, are logged and added to the data's `fixes`. The validation and the
-    test set lose those of earlier sets.
+    Copies in two sets, or with different labels, are logged and added to the data's `fixes`; and so are near-duplicates
+    and test images that are very similar to training images. The validation and the test set lose images of earlier
+    sets. Where the test set is drawn, near-duplicates by a backbone's features stay together.
 
     Raises:
         DataError: too many photos are unreadable, or every validation or test image is in an earlier set too.
@@ -92,15 +104,35 @@ def prepare_data(
             dataset, features = _extract_features(dataset, recipe, seed, max_unreadable, callbacks)
         else:
             dataset = photos.readable_photos(dataset, max_unreadable=max_unreadable, log=log)
-    parts = split_for_recipe(dataset, recipe, seed)
+    vectors = _image_vectors(dataset, features)
+    near_pairs = pairs_to_keep_together(vectors.near_pairs, len(dataset)) if vectors else None
+    kept_together = near_pairs if features and not _has_test_part(dataset) else None
+    parts = split_for_recipe(dataset, recipe, seed, kept_together)
     sets = {part: getattr(parts, part) for part in PARTS}
     messages = copy_messages(dataset, sets, drawn=parts.seed is not None)
+    messages += similarity_messages(dataset, vectors, sets, kept_together) if vectors else []
     digests = digest_dataset(dataset) if features is None else features.image_digests
     parts, seen = without_copies(dataset.name, parts, digests)
     for part, counts in seen.items():
         if n_seen := counts.train + counts.validation:
             messages.append(Message("part_images_set_aside", part=part, n=counts.n, seen=n_seen))
-    return TrainingData(with_fixes(dataset, messages, log), parts, digests, seen, features)
+    return TrainingData(with_fixes(dataset, messages, log), parts, digests, seen, features, near_pairs)
+
+
+def _image_vectors(dataset: Dataset, features: "Features | None") -> ImageVectors | None:
+    """What images are compared by; None where they are not, because they are too many or still to be decoded."""
+    if features is None:
+        return vectors_of_pixels(dataset)
+    if len(features) > MAX_IMAGES:
+        return None
+    rows = np.empty((len(features), features.width), np.float32)
+    for samples, block in features.blocks():
+        rows[samples] = block
+    return vectors_of_features(rows)
+
+
+def _has_test_part(dataset: Dataset) -> bool:
+    return dataset.parts is not None and bool((dataset.parts == "test").any())
 
 
 def _extract_features(
