@@ -158,6 +158,10 @@ def test_precision_that_nobody_named_is_chosen_and_said(shop: Path, capfd: Any) 
     assert {row["precision"]: row["accepted"] for row in values["acceptance"]["label"]} == shares
     quiet = invoke(capfd, *command, shop / "given.csv", "--precision", "0.9")
     assert "precision given" not in quiet.err
+    photo = next(shop.rglob("*.png"))
+    predicted = invoke(capfd, "predict", shop / "model.muslin", photo)
+    assert f"no --precision given, so muslin chose {100 * chosen:.1f} %" in predicted.err
+    assert "precision given" not in invoke(capfd, "predict", shop / "model.muslin", photo, "--precision", "0.9").err
     assert "calibration images\n" not in quiet.out
 
 

@@ -68,10 +68,16 @@ def predict_command(
 
     An IMAGE is a file or a folder of images. With --json, prints one line per image.
     """
+    from muslin.evaluation.precision_choice import choose_precision, precision_notes
     from muslin.models.predictor import Predictor
     from muslin.reporting.terminal.predictions import print_predictions
 
     predictor = Predictor.open(model).with_thresholds(thresholds)
+    acceptance = {} if "precision" in guarantee else predictor.acceptance(guarantee.get("guarantee", "overall"))
+    if chosen := choose_precision(acceptance):
+        guarantee["precision"] = chosen
+        for sentence in precision_notes(acceptance, chosen):
+            log(sentence)
     if predictor.bundle.calibration_data or guarantee:  # else nobody expects a guarantee
         for policy in predictor.policies(**guarantee).values():
             for sentence in policy.unsupported:

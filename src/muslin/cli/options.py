@@ -192,8 +192,8 @@ guarantee_options = Group(
     "guarantee",
     option(
         "--precision SHARE",
-        "Minimum share of accepted predictions that are correct: 0.5 to below 1. Default: `predict` 0.98; `tag` and "
-        "`evaluate` choose from what the model can guarantee, and say it.",
+        "Minimum share of accepted predictions that are correct: 0.5 to below 1. Default: chosen from what the "
+        "model can guarantee, and said.",
         type=float,
     ),
     option(

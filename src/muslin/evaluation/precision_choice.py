@@ -61,7 +61,7 @@ def acceptance_table(
     highest = highest_precision(target, data, guarantee)
     rows = []
     for precision in sorted({*STANDARD_PRECISIONS, *([highest] if highest >= _LOWEST else [])}):
-        policy = acceptance_policy(target, data, precision, guarantee)
+        policy = acceptance_policy(target, data, precision, guarantee, explain=False)
         counts = policy.accepted, policy.n, policy.expected_coverage, policy.coverage_interval
         rows.append(AcceptanceRow(precision, *counts, precision == highest))
     return tuple(rows)

@@ -254,11 +254,14 @@ def acceptance_policy(
     precision: float = DEFAULT_PRECISION,
     guarantee: str = "overall",
     label_thresholds: Sequence[float] | None = None,
+    *,
+    explain: bool = True,
 ) -> AcceptancePolicy:
     """The thresholds that keep a precision target from 0.5 to below 1, and what the calibration images do not support.
 
     Args:
         label_thresholds: by default those of the calibration data.
+        explain: whether `unsupported` says what would help, which takes a second for each unsupported guarantee.
 
     Raises:
         DataError: `precision` is out of range, or `guarantee` is not in GUARANTEES.
@@ -281,7 +284,7 @@ def acceptance_policy(
         confidence, correct = data.confidence[rows], data.correct[rows]
         threshold = accept_threshold(confidence, correct, precision, groups)
         accept_thresholds[index] = threshold
-        if threshold == np.inf:
+        if threshold == np.inf and explain:
             names = {"target": target.name, "class_name": name, "precision_target": precision}
             unsupported.append(_unsupported(confidence, correct, groups, names))
     accepted = (data.predicted >= 0) & (data.confidence >= accept_thresholds[data.predicted])

@@ -138,7 +138,7 @@ def _calibration_summary(bundle: Bundle, name: str, data: CalibrationData) -> di
     """The number of calibration images or products, the temperature, and by precision target the number and share of
     those that are accepted, with its 95 % interval."""
     target = next(target for target in bundle.targets if target.name == name)
-    policies = [acceptance_policy(target, data, precision) for precision in PRECISION_TARGETS]
+    policies = [acceptance_policy(target, data, precision, explain=False) for precision in PRECISION_TARGETS]
     by_target = {f"{policy.precision_target:g}": policy for policy in policies}
     return {
         "n": len(data),
