@@ -30,11 +30,22 @@ def shop(count: int = 360) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("products") / "run"
-    return muslin.train(
-        shop(), recipe="quick", settings={"epochs": 2, "validation_fraction": 0.3, "batch_size": 32}, out=out
-    ).folder
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+    """The folder of a run, and what was logged."""
+    out, logged = tmp_path_factory.mktemp("products") / "run", list[Any]()
+    settings = {"epochs": 2, "validation_fraction": 0.3, "batch_size": 32}
+    return muslin.train(shop(), recipe="quick", settings=settings, out=out, log=logged.append).folder, logged
+
+
+@pytest.fixture
+def run(trained: tuple[Path, list[Any]]) -> Path:
+    return trained[0]
+
+
+def test_training_says_how_many_products_a_guarantee_takes(trained: tuple[Path, list[Any]]) -> None:
+    [note] = [note for note in trained[1] if note.code == "validation_too_small"]
+    assert note.params["products"] < note.params["needed"] == 149
+    assert "n" not in note.params
 
 
 def test_training_calibrates_per_product(run: Path) -> None:

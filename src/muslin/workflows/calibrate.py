@@ -12,7 +12,7 @@ from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import pixel_batches
 from muslin.evaluation.ood import MAX_REFERENCE_IMAGES, OODDetector, fit_ood_detector, normalize_rows
 from muslin.evaluation.precision_bound import images_needed
-from muslin.evaluation.precision_choice import first_unsupported
+from muslin.evaluation.precision_choice import first_unsupported, of_products
 from muslin.evaluation.product_calibration import fit_product_calibration_data
 from muslin.evaluation.selective import DEFAULT_PRECISION, CalibrationData, fit_calibration_data
 from muslin.messages import Message
@@ -110,23 +110,27 @@ def calibrate(
 def validation_notes(bundle: Bundle, dataset: Dataset, parts: Split) -> list[Message]:
     """Per target whose calibration images, or their groups, are too few for a guarantee of 98 %, how many it takes.
 
-    Of other targets, why one of the standard precisions cannot be guaranteed, and what would help.
+    Of other targets, why one of the standard precisions cannot be guaranteed, and what would help. Of targets that are
+    calibrated per product, the same of their products.
     """
     needed, notes = images_needed(DEFAULT_PRECISION), []
     for name, data in bundle.calibration_data.items():
+        data = bundle.product_calibration.get(name, data)
+        note_of = of_products if name in bundle.product_calibration else lambda note: note
         units = data.n_groups or len(data)
         if units < needed:
             total = len(parts.train) + len(parts.validation)
             share = len(parts.validation) / total * needed / units
             is_drawn = dataset.parts is None or "validation" not in dataset.parts
-            helps = is_drawn and len(data) <= len(parts.validation)  # more are of cross-fitting
+            n_images = len(bundle.calibration_data[name])
+            helps = is_drawn and n_images <= len(parts.validation)  # more are of cross-fitting
             fraction = math.ceil(100 * share) / 100 if helps and share <= MAX_VALIDATION_FRACTION else None
-            hint = "set_aside" if fraction else "add_groups" if data.n_groups else "add"
+            hint = "set_aside" if fraction else "add_groups" if data.n_groups else "images"
             counts = {"n": len(data), "groups": data.n_groups, "needed": needed}
             params = {"precision": DEFAULT_PRECISION, "fraction": fraction, "total": total, **counts}
-            notes.append(Message("validation_too_small", hint, target=name, **params))
+            notes.append(note_of(Message("validation_too_small", hint, target=name, **params)))
         elif message := first_unsupported(dataset.target(name), data):
-            notes.append(message)
+            notes.append(note_of(message))
     return notes
 
 
