@@ -1,18 +1,23 @@
 """The prediction for a product from its photos: combined, calibrated per product, and to review with the reason."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from command_line import invoke
 from muslin.data.dataset import Target
 from muslin.errors import ImageError
 from muslin.evaluation.products import combine
 from muslin.evaluation.selective import CalibrationData, acceptance_policy
+from muslin.models.bundle import seal
 from muslin.models.prediction import Prediction, TargetPrediction
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.models.product_prediction import ProductPrediction, ProductRule
@@ -190,3 +195,18 @@ def test_product_is_json_with_a_summary_of_each_photo() -> None:
     assert [set(each["predictions"].get("label", {})) for each in values["photos"]] == [
         {"label", "probability", "decision"}, set()]  # fmt: skip
     assert set(values["predictions"]["label"]["probabilities"]) == set(LABEL.classes)
+
+
+def test_folders_are_products_of_the_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    seal(small_bundle(), tmp_path / "model.muslin")
+    for name, value in {"bag/1": 255, "bag/2": 200, "shirt/1": 128}.items():
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(gray(value)).save(tmp_path / "photos" / f"{name}.png")
+    (tmp_path / "photos/shirt/2.png").write_bytes(b"no image")
+    command = ("predict", tmp_path / "model.muslin", tmp_path / "photos", "--product", "folder")
+    printed = invoke(capfd, *command, "--json")
+    bag, shirt = map(json.loads, printed.out.splitlines())
+    assert [Path(each["product"]).name for each in (bag, shirt)] == ["bag", "shirt"]
+    assert [len(each["photos"]) for each in (bag, shirt)] == [2, 2]
+    assert [reason["code"] for reason in shirt["reasons"]] == ["product_photos_unreadable"]
+    assert "shirt: Photos that cannot be read: 1" in invoke(capfd, *command).out

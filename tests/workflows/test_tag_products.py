@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from command_line import invoke
+from muslin.data.convert import convert
 from muslin.errors import DataError, StoppedError
 from muslin.evaluation.selective import CalibrationData
 from muslin.models.bundle import seal
@@ -241,3 +242,16 @@ def test_list_of_photos_in_json_lines_is_one_product(shop: Path) -> None:
     written = json.loads((shop / "out.jsonl").read_text())
     assert written["tag"] == "Bag"
     assert "gone.png" in written["reason"]
+
+
+def test_products_of_data_that_are_no_table_have_a_column(shop: Path) -> None:
+    (shop / "shop.csv").write_text("product_id,image,label\na,black.png,x\nb,white.png,y\na,white.png,x\n")
+    convert(shop / "shop.csv", "parquet", shop / "shop.parquet")
+    result = tag(shop / "model.muslin", shop / "shop.parquet", shop / "out.csv")
+    written = rows(shop / "out.csv")
+    assert [row["product"] for row in written] == ["a", "b", "a"]
+    assert (result.products, result.rows) == (2, 3)
+    assert written[0]["probability"] == written[2]["probability"] != written[1]["probability"]
+    (shop / "out.csv").unlink()
+    options = TagOptions(read_options={"product": "none"})
+    assert tag(shop / "model.muslin", shop / "shop.parquet", shop / "out.csv", options).products == 3

@@ -113,7 +113,10 @@ def find_products(
     Raises:
         DataError: not exactly one column is called as `asked`, or all its cells are equal.
     """
-    found = _products_of_rows(table, photos.column, asked)
+    if isinstance(photos, DatasetTable):  # which was read with `asked`
+        found = None if photos.products is None else RowProducts(photos.products, (photos.product_column,))
+    else:
+        found = _products_of_rows(table, photos.column, asked)
     if found is None:
         is_wanted = asked != NO_PRODUCT or NO_PRODUCT in table.columns
         return ProductRows(table, photos, all_of_row=is_wanted), []

@@ -56,34 +56,48 @@ def evaluate_command(
 @command(
     "predict model image...",
     shared.threshold_option,
+    option(
+        "--product",
+        "What is one product, with one prediction from all its photos: each `folder`, or `none` (the default).",
+        type=click.Choice(["folder", "none"]),
+    ),
     shared.guarantee_options,
     option("--allow-outside", "Also open images outside a folder to which links in it lead."),
     shared.json_option,
 )
 def predict_command(
-    model: str, image: tuple[str, ...], thresholds: dict[str, float],
+    model: str, image: tuple[str, ...], thresholds: dict[str, float], product: str | None,
     guarantee: dict[str, Any], allow_outside: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the labels of images.
 
-    An IMAGE is a file or a folder of images. With --json, prints one line per image.
+    An IMAGE is a file or a folder of images. With --json, prints one line per image, or per product.
     """
-    from muslin.evaluation.precision_choice import choose_precision, precision_notes
-    from muslin.models.predictor import Predictor
+    from muslin.evaluation.precision_choice import choose_precision, of_products, precision_notes
+    from muslin.models.predictor import Predictor, images_by_folder, named_images
     from muslin.reporting.terminal.predictions import print_predictions
 
     predictor = Predictor.open(model).with_thresholds(thresholds)
-    acceptance = {} if "precision" in guarantee else predictor.acceptance(guarantee.get("guarantee", "overall"))
-    if chosen := choose_precision(acceptance):
+    is_folder = product == "folder"
+    scope = guarantee.get("guarantee", "overall")
+    acceptance = predictor.acceptance(scope, per_product=is_folder) or predictor.acceptance(scope)
+    if "precision" not in guarantee and (chosen := choose_precision(acceptance)):
         guarantee["precision"] = chosen
+        known = predictor.bundle.product_calibration if is_folder else {}
         for sentence in precision_notes(acceptance, chosen):
-            log(sentence)
+            log(of_products(sentence) if sentence.params["target"] in known else sentence)
     if predictor.bundle.calibration_data or guarantee:  # else nobody expects a guarantee
-        for policy in predictor.policies(**guarantee).values():
+        for policy in (predictor.product_policies if is_folder else predictor.policies)(**guarantee).values():
             for sentence in policy.unsupported:
                 log(sentence)
+    images = named_images(list(image), allow_outside)
+    found = (
+        predictor.predict_named_products(images_by_folder(images), **guarantee)
+        if is_folder
+        else predictor.predict_named(images, **guarantee)
+    )
     predictions, count, readable = [], 0, 0
-    for prediction in predictor.predict_iter(list(image), **guarantee, allow_outside=allow_outside):
+    for prediction in found:
         count, readable = count + 1, readable + (prediction.error is None)
         if as_json:
             print_json(prediction.to_dict())

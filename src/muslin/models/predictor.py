@@ -192,7 +192,7 @@ class Predictor:
         Raises:
             DataError: a folder without images; or `precision` or `guarantee` is out of range.
         """
-        named = _named_images(images, allow_outside)
+        named = named_images(images, allow_outside)
         return list(self.predict_named(named, precision=precision, guarantee=guarantee))
 
     def predict_iter(
@@ -204,7 +204,7 @@ class Predictor:
         allow_outside: bool = False,
     ) -> Iterator[Prediction]:
         """`predict`, one image after the other, for any number of images: a few dozen are in memory at a time."""
-        yield from self.predict_named(_named_images(images, allow_outside), precision=precision, guarantee=guarantee)
+        yield from self.predict_named(named_images(images, allow_outside), precision=precision, guarantee=guarantee)
 
     def predict_named(
         self, images: Iterable[tuple[str, Any]], *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
@@ -238,7 +238,7 @@ class Predictor:
         Raises:
             DataError: a folder without images; or `precision` or `guarantee` is out of range.
         """
-        named = ((name, _named_images(images)) for name, images in products.items())
+        named = ((name, named_images(images)) for name, images in products.items())
         yield from self.predict_named_products(named, precision=precision, guarantee=guarantee)
 
     def predict_named_products(
@@ -429,8 +429,8 @@ def _batch_type(shape: tuple[int, ...]) -> str:
 # --- images as users give them → pixels
 
 
-def _named_images(images: Any, allow_outside: bool = False) -> Iterator[tuple[str, Any]]:
-    """Every image with its name: its path, or its position."""
+def named_images(images: Any, allow_outside: bool = False) -> Iterator[tuple[str, Any]]:
+    """Every image, as `predict` takes them, with its name: its path, or its position."""
     for position, image in enumerate([images] if _is_one_image(images) else images):
         if not isinstance(image, str | os.PathLike):
             yield f"images[{position}]", image
@@ -438,6 +438,14 @@ def _named_images(images: Any, allow_outside: bool = False) -> Iterator[tuple[st
             yield os.fspath(image), Path(image)
         else:
             yield from _folder_images(Path(image), allow_outside)
+
+
+def images_by_folder(images: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """Named images as products: each folder with the images in it, in the order of the folders' first images."""
+    folders: dict[str, list[tuple[str, Any]]] = {}
+    for name, image in images:
+        folders.setdefault(os.path.dirname(name) or os.curdir, []).append((name, image))
+    yield from folders.items()
 
 
 def _is_one_image(images: Any) -> bool:

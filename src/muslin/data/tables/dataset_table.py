@@ -14,9 +14,14 @@ from muslin.data.tables.table_file import Repairs, TableRow
 
 
 class DatasetTable(NewTable):
-    """A row for each sample, numbered from 1, and where its image is: a TableFile that is its own TablePhotos."""
+    """A row for each sample, numbered from 1, and where its image is: a TableFile that is its own TablePhotos.
+
+    Attributes:
+        products: the product of each row, which is in a column of its own; None where the data have no products.
+    """
 
     column = "image"
+    product_column = "product"
     columns: tuple[str, ...] = (column,)
 
     def __init__(self, dataset: Dataset, path: Path, out: Path) -> None:
@@ -24,14 +29,18 @@ class DatasetTable(NewTable):
         super().__init__(path, out)
         self._notes = cast(Any, dataset.fixes)
         self._ids, self._images = list(map(str, dataset.ids)), dataset.images
-        digest = hashlib.sha256("\n".join(self._ids).encode("utf-8", "surrogateescape"))
+        self.products = None if dataset.products is None else tuple(map(str, dataset.products))
+        if self.products is not None:
+            self.columns = (self.column, self.product_column)
+        digest = hashlib.sha256("\n".join((*self._ids, *(self.products or ()))).encode("utf-8", "surrogateescape"))
         if isinstance(self._images, PixelImages):
             digest.update(self._images.pixels.tobytes())
         self._digest = digest.hexdigest()
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
         for number, id_ in enumerate(self._ids, 1):
-            yield TableRow(number, (id_,) * len(names))
+            product = self.products[number - 1] if self.products else ""
+            yield TableRow(number, tuple(product if name == self.product_column else id_ for name in names))
 
     def find(self, row_number: int, cell: Cell) -> Any:
         """The image in a row: the place of a photo, or pixels uint8 (height, width, channels)."""

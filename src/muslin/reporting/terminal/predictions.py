@@ -10,29 +10,42 @@ from muslin.text import percent, plural
 
 if TYPE_CHECKING:
     from muslin.models.prediction import Prediction, TargetPrediction
+    from muslin.models.product_prediction import ProductPrediction
     from muslin.reporting.terminal.escaping_console import EscapingConsole
 
 MIN_PATH_COLUMNS = 20
 COLUMN_GAP = 3
 
 
-def print_predictions(predictions: Sequence["Prediction"], file: TextIO | None = None) -> None:
-    """Print a table of predictions; below it the errors, a line each, then each note with the number of its images."""
+def print_predictions(predictions: Sequence["Prediction | ProductPrediction"], file: TextIO | None = None) -> None:
+    """Print a table of predictions for images or products; below it the errors and a product's reasons, a line each,
+    then each note with the number of its images."""
     console = console_for(file)
     targets = list(dict.fromkeys(name for prediction in predictions for name in prediction.predictions))
-    headings = ["image"]
+    headings = ["product" if any(hasattr(prediction, "product") for prediction in predictions) else "image"]
     for name in targets:
         headings += [name, "", "runner-up", "", "decision"]
     rows = [
-        [prediction.image, *(cell for name in targets for cell in _prediction_cells(prediction.predictions[name]))]
+        [_name(prediction), *(cell for name in targets for cell in _prediction_cells(prediction.predictions[name]))]
         for prediction in predictions
         if prediction.error is None
     ]
     if rows:
         _print_predicted(headings, rows, console)
     print_lines(console, *(prediction.error for prediction in predictions if prediction.error is not None))
-    notes = Counter(note for prediction in predictions for note in prediction.notes)
+    for prediction in predictions:
+        print_lines(console, *(f"{_name(prediction)}: {reason}" for reason in getattr(prediction, "reasons", ())))
+    photos = (photo for prediction in predictions for photo in _photos(prediction))
+    notes = Counter(note for photo in photos for note in photo.notes)
     print_lines(console, *(f"{plural(count, 'image')}: {note}" for note, count in notes.items()))
+
+
+def _name(prediction: "Prediction | ProductPrediction") -> str:
+    return prediction.product if hasattr(prediction, "product") else prediction.image
+
+
+def _photos(prediction: "Prediction | ProductPrediction") -> Sequence["Prediction"]:
+    return prediction.photos if hasattr(prediction, "photos") else (prediction,)
 
 
 def _print_predicted(headings: Sequence[str], rows: Sequence[Sequence[str]], console: "EscapingConsole") -> None:
