@@ -119,19 +119,14 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     fixes += [fix for each in opened for fix in (*each.photos.notes, *each.photos.fixes)]
     readable = found.readable
     rows = found.rows[readable]
-    products = roles.products
-    if products is None and len(found.rows) > len(table):
-        products = rows_as_products(table, len(found.rows))
-    if products and products.fills_labels:
-        table, n_filled = fill_labels(table, products, roles.targets)
-        fixes += [Message("labels_of_product", n=n_filled)] if n_filled else []
+    table, products = _row_products(table, len(found.rows), roles, fixes)
     named = found.rows[[getattr(photo, "code", "") != "photo_not_named" for photo in found.photos]]
     unnamed = ~np.isin(np.arange(len(table)), named)
     targets, labels, described = _encode_targets(_without_cells(table, unnamed), roles, rows, options, fixes)
     parts, part_origin = _parts(opened, table, roles)
-    columns = [f"photos: {opened[0].photos.column}", f"label: {', '.join(described)}" if described else ""]
-    columns += [f"part: {part_origin}" if part_origin else ""]
-    columns += [f"product: {products.columns[0] if products.columns else 'each row'}" if products else ""]
+    origin = [f"{len(table):,} rows", f"photos: {opened[0].photos.column}"]
+    origin += [f"label: {', '.join(described)}" if described else "", f"part: {part_origin}" if part_origin else ""]
+    origin += [f"product: {products.columns[0] if products.columns else 'each row'}" if products else ""]
     dataset = Dataset(
         name=table.path.parent.resolve().name if table.path.stem == "images" else table.path.stem,
         format="table",
@@ -143,13 +138,23 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
         labels=labels,
         ids=_ids(opened, found)[readable],
         parts=None if parts is None else parts[rows],
-        origin="; ".join(filter(None, [f"{len(table):,} rows", *columns])),
+        origin="; ".join(filter(None, origin)),
     )
     if products:
         dataset = _with_products(dataset, table, products, (opened[0].photos.column, roles.role), rows, fixes)
-    dataset = _with_groups(dataset, table, roles, rows, fixes)
-    dataset = _without_repeated(dataset, fixes)
+    dataset = _without_repeated(_with_groups(dataset, table, roles, rows, fixes), fixes)
     return _as_described(replace(dataset, fixes=tuple(fixes)), opened[0].parquet)
+
+
+def _row_products(table: Table, n_photos: int, roles: _Roles, fixes: list[Message]) -> tuple[Table, RowProducts | None]:
+    """The product of each row, if any are known; and the table with labels of other rows of the same product."""
+    products = roles.products
+    if products is None and n_photos > len(table):
+        products = rows_as_products(table, n_photos)
+    if products and products.fills_labels:
+        table, n_filled = fill_labels(table, products, roles.targets)
+        fixes += [Message("labels_of_product", n=n_filled)] if n_filled else []
+    return table, products
 
 
 def _labelled_tables(
