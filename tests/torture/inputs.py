@@ -13,12 +13,15 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from muslin.data.convert import write_csv
+from muslin.data.dataset import Target
 from muslin.data.synthetic import make_garments
 from muslin.data.writers.csv import write_images
 from muslin.models.bundle import seal
 from small_models import LABEL, SIDE, convolving_bundle, small_bundle
 
 PRODUCTS = 300
+
+PAIR = (Target("kind", ("Shirt", "Bag")), Target("colour", ("red", "green", "blue")))
 
 SGD = ["--recipe", "quick", "--set", "batch_size=64", "--set", "widths=8,8", "--set", "min_steps=0"]
 BACKBONE = ["--set", "network=efficientnet-lite0", "--set", "weights=random", "--set", "image_size=32"]
@@ -50,6 +53,8 @@ class Inputs:
         photos: 24 photos of three classes in folders.
         model, other_model: for images of 8×8 pixels, by hand; they never agree.
         labelled: CSV of such images with their labels.
+        pair: two models of the targets of PAIR for such images; they never agree.
+        labelled_pair: CSV of photos with their labels of both targets.
         catalogues: per suffix a table of PRODUCTS products, whose photos lie in `images` beside it.
     """
 
@@ -60,6 +65,8 @@ class Inputs:
     model = property(lambda self: self.folder / "model.muslin")
     other_model = property(lambda self: self.folder / "other.muslin")
     labelled = property(lambda self: self.folder / "labelled.csv")
+    pair = property(lambda self: (self.folder / "pair.muslin", self.folder / "other_pair.muslin"))
+    labelled_pair = property(lambda self: self.folder / "labelled_pair.csv")
 
     def catalogue(self, suffix: str) -> Path:
         return self.folder / f"catalogue.{suffix}"
@@ -81,6 +88,7 @@ def make_inputs(folder: Path) -> Inputs:
         Image.fromarray(pixels).save(path)
     _write_models(inputs)
     _write_catalogues(inputs)
+    _write_pair(inputs)
     return inputs
 
 
@@ -91,6 +99,15 @@ def _write_models(inputs: Inputs) -> None:
     kernels = random.random((4, 1, 3, 3), np.float32)
     seal(convolving_bundle(kernels, pixels[:3], activation="Neg"), inputs.other_model)
     write_images(pixels, [LABEL.classes[i % 3] for i in range(len(pixels))], inputs.labelled)
+
+
+def _write_pair(inputs: Inputs) -> None:
+    reversed_classes = [replace(target, classes=target.classes[::-1]) for target in PAIR]
+    for targets, path in zip((PAIR, reversed_classes), inputs.pair, strict=True):
+        seal(small_bundle(*targets), path)
+    rows = [(f"images/{i}.png", *(target.classes[i % 2] for target in PAIR)) for i in range(7)]
+    with inputs.labelled_pair.open("w", newline="") as file:
+        csv.writer(file).writerows([("image", *(target.name for target in PAIR)), *rows])
 
 
 def _write_catalogues(inputs: Inputs) -> None:

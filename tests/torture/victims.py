@@ -123,11 +123,22 @@ def tagging(inputs: Inputs, suffix: str) -> Victim:
 
 
 def download(inputs: Inputs, tiny: dict[str, Any], *words: object) -> Victim:
+    """`muslin get`; with `--csv out` also the tables that it writes there."""
+    known: dict[str, bytes] = {}
+
     def check(folder: Path) -> None:
         for path in (folder / "cache/muslin/tiny").glob("[!.]*"):
             assert hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() == tiny["files"][path.stem]
+        if known:
+            found = files(folder)
+            assert found == {name: known[name] for name in found}, "a table is there, but not whole"
 
-    return Victim(lambda folder: download_job(inputs, tiny, folder, *words), check, cached_files, ("cache",))
+    def outcome(folder: Path) -> dict[str, bytes]:
+        known.update(files(folder))
+        assert len(known) == (2 if words else 0)
+        return cached_files(folder) | files(folder)
+
+    return Victim(lambda folder: download_job(inputs, tiny, folder, *words), check, outcome, ("",))
 
 
 WRITERS = {
@@ -136,18 +147,30 @@ WRITERS = {
     "audit": ["audit", "GARMENTS", "--check", "identical", "-o", "audit"],
     "explain": ["explain", "OTHER", "PHOTO", "-o", "page.html"],
     "compare": ["compare", "MODEL", "OTHER", "LABELLED", "--split", "all", "-o", "sheet.png"],
+    "compare targets": [
+        "compare",
+        "PAIR",
+        "OTHER_PAIR",
+        "LABELLED_PAIR",
+        "--split",
+        "all",
+        "-o",
+        "sheet.png",
+        "--overwrite",
+    ],
     "folders": ["convert", "GARMENTS", "out", "--to", "folders"],
     "csv": ["convert", "GARMENTS", "out", "--to", "csv"],
     "idx": ["convert", "GARMENTS", "out", "--to", "idx"],
     "parquet": ["convert", "GARMENTS", "out.parquet", "--to", "parquet"],
 }
-"""Commands that write what is there whole or not at all."""
+"""Commands that write what is there whole or not at all. Two files of one command are replaced one after the other."""
 
 
 def writer(inputs: Inputs, kind: str) -> Victim:
     places = {
         "MODEL": inputs.model, "OTHER": inputs.other_model, "LABELLED": inputs.labelled, "GARMENTS": inputs.garments,
-        "PHOTO": next(inputs.photos.rglob("*.png")),
+        "PHOTO": next(inputs.photos.rglob("*.png")), "PAIR": inputs.pair[0], "OTHER_PAIR": inputs.pair[1],
+        "LABELLED_PAIR": inputs.labelled_pair,
     }  # fmt: skip
     words = [places.get(word, word) for word in WRITERS[kind]]
     known: dict[str, bytes] = {}
@@ -184,6 +207,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 CONTINUED = (
     "train sgd", "train linear_probe", "train fine_tune", "tag csv", "tag xlsx", "tag parquet", "tag jsonl", "get",
+    "get csv",
 )  # fmt: skip
 """Commands that keep finished work and go on with it."""
 
@@ -204,5 +228,5 @@ def victim(name: str, inputs: Inputs, tiny: dict[str, Any]) -> Victim:
         case "tag":
             return tagging(inputs, kind)
         case "get":
-            return download(inputs, tiny)
+            return download(inputs, tiny, *(["--csv", "out", "--overwrite"] if kind else []))
     return writer(inputs, name)
