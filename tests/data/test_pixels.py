@@ -670,6 +670,18 @@ def test_decimals_are_read_as_float_reads_them(tmp_path_factory, cells):
     assert found is None or np.array_equal(found, expected)
 
 
+@pytest.mark.parametrize("max_values", [0, 2**24])
+def test_parquet_of_many_columns_is_read_in_pieces(tmp_path, world, monkeypatch, max_values):
+    monkeypatch.setattr(pixels, "COLUMNS_AT_ONCE", 100)
+    monkeypatch.setattr(pixels, "MAX_GROUP_VALUES", max_values)
+    values = world.dataset.images.pixels.reshape(COUNT, -1)
+    columns = {"label": [f"class {i % 3}" for i in range(COUNT)], **{f"pixel{i}": v for i, v in enumerate(values.T)}}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet", row_group_size=7)
+    dataset = read(tmp_path / "x.parquet")
+    assert np.array_equal(dataset.images.pixels.reshape(COUNT, -1), values)
+    assert dataset.labels["label"].tolist() == [i % 3 for i in range(COUNT)]
+
+
 def test_the_digit_parser_reads_every_pair_of_values():
     values = np.random.default_rng(0).permutation(np.repeat(np.arange(256, dtype=np.uint8), 256)).reshape(-1, 64)
     text = "".join(",".join(map(str, row)) + "\n" for row in values.tolist()).encode()

@@ -123,6 +123,21 @@ def test_workbook_is_checked_whole_before_it_is_tagged(tmp_path: Path) -> None:
         open_table(path, tmp_path / "out.xlsx")
 
 
+@pytest.mark.parametrize(
+    ("limit", "code"), [("MAX_LEAVES", "too_many_columns"), ("MAX_FOOTER_BYTES", "parquet_footer")]
+)
+def test_parquet_of_too_many_columns_is_not_opened(
+    limit: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_hostile("parquet-columns", 40, tmp_path)
+    assert len(read(path, target="c0")) == 2
+    monkeypatch.setattr(parquet, limit, 40)
+    with refuses(code, path=str(path)):
+        read(path, target="c0")
+    with refuses(code), parquet.open_parquet(path):
+        pass
+
+
 def test_parquet_of_one_long_text_is_read_but_not_copied(tmp_path: Path) -> None:
     """Each of its cells is the same text of 1 MB: 2 MB to read, and 5 GB to copy."""
     path = write_hostile("parquet-dictionary", 5_000, tmp_path)

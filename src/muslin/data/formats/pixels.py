@@ -38,6 +38,15 @@ HEAD_BYTES = 2**20
 HEAD_ROWS = 50
 BATCH_ROWS = 2048
 
+HEAD_CELLS, MIN_HEAD_ROWS = 2**19, 4
+"""Cells of the first rows of Parquet, and rows of a table with more columns."""
+
+COLUMNS_AT_ONCE = 4096
+"""Of Parquet, because pyarrow takes 10 KB for each column that it reads."""
+
+MAX_GROUP_VALUES = 2**24
+"""Of a row group of more columns, which is then in memory: 128 MB."""
+
 
 class Head(NamedTuple):
     """The beginning of a table: the columns' names, or None without a header; the first rows and the first's number."""
@@ -164,8 +173,10 @@ def _detect_head(path: Path) -> Head:
 def _head(table: TableFile) -> Head:
     if isinstance(table, Parquet):  # whose rows are read in large batches
         with open_parquet(table.path) as file:
-            batch = next(file.iter_batches(HEAD_ROWS), None)
-        return Head(table.columns, [] if batch is None else _batch_cells(batch), 1)
+            count = min(HEAD_ROWS, max(HEAD_CELLS // max(len(table.columns), 1), MIN_HEAD_ROWS))
+            pieces = [next(file.iter_batches(count, columns=piece), None) for piece in _column_pieces(file)]
+        columns = [_batch_cells(piece) for piece in pieces if piece is not None]
+        return Head(table.columns, [list(chain.from_iterable(row)) for row in zip(*columns, strict=True)], 1)
     rows = list(islice(table.rows(table.columns), HEAD_ROWS))
     has_header = any(name != f"column {i}" for i, name in enumerate(table.columns, 1))
     cells = [[_joined(cell) for cell in row.cells] for row in rows]
@@ -197,7 +208,7 @@ def _batch_cells(batch: Any) -> list[list[str]]:
 def _read_parquet(table: Parquet, layout: PixelLayout) -> Iterator[PixelRows]:
     start = 1
     with open_parquet(table.path) as file:
-        for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+        for batch in _parquet_batches(file):
             pixels = arrow_pixels([batch.column(i) for i in layout.pixels], layout)
             cells = [[_joined(to_cell(value)) for value in batch.column(i).to_pylist()] for i in layout.others]
             if pixels is None:
@@ -205,6 +216,28 @@ def _read_parquet(table: Parquet, layout: PixelLayout) -> Iterator[PixelRows]:
             others: Cells = [[cell.encode() for cell in row] for row in zip(*cells, strict=True)]
             yield PixelRows(list(range(start, start + len(batch))), pixels, others)
             start += len(batch)
+
+
+def _column_pieces(file: Any) -> list[list[str] | None]:
+    """The columns of a pyarrow ParquetFile in pieces that are read one after another; None: all at once."""
+    names = file.schema_arrow.names
+    if len(names) <= COLUMNS_AT_ONCE or len(set(names)) < len(names) or any("." in name for name in names):
+        return [None]
+    return [names[start : start + COLUMNS_AT_ONCE] for start in range(0, len(names), COLUMNS_AT_ONCE)]
+
+
+def _parquet_batches(file: Any) -> Iterator[Any]:
+    """The rows as pyarrow's batches; a small row group of many columns is read piece by piece."""
+    import pyarrow as pa
+
+    pieces = _column_pieces(file)
+    for group in range(file.num_row_groups):
+        if pieces == [None] or file.metadata.row_group(group).num_rows * len(file.schema_arrow) > MAX_GROUP_VALUES:
+            yield from file.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False)
+            continue
+        tables = [file.read_row_group(group, columns=piece, use_threads=False) for piece in pieces]
+        columns = [column for table in tables for column in table.columns]
+        yield from pa.Table.from_arrays(columns, schema=file.schema_arrow).to_batches(max_chunksize=BATCH_ROWS)
 
 
 def _to_uint8(blocks: list[Pixels], fixes: list[Message]) -> NDArray[np.uint8]:

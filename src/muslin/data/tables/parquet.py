@@ -5,6 +5,8 @@ needed, and the column's cells are their paths.
 """
 
 import json
+import os
+import re
 import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,8 +36,17 @@ SCHEMA_KEY = b"muslin"
 GROUP_BYTES = BATCH_BYTES = 2**26
 """Bytes in memory of a row group that is written, and of the rows that are copied at once."""
 
-MAX_LEAVES = 2**18
-"""Columns, and fields of columns: a column for each value of an image of 256×256 pixels is below."""
+MAX_LEAVES = 70_000
+"""Columns, and fields of columns, of which pyarrow takes 3 KB each: one for each value of 256×256 pixels is below."""
+
+MAX_FOOTER_BYTES = 48 * 2**20
+"""Of the list of all columns, by row group, which pyarrow holds in 20 times its bytes. 65,536 columns by pandas take 30
+million bytes."""
+
+SCHEMA_START = re.compile(
+    rb"\x15(?:[\x80-\xff]*[^\x80-\xff])\x19(?:([\x0c-\xec])|\xfc([\x80-\xff]{0,4}[^\x80-\xff]))", re.DOTALL
+)
+"""How a footer begins, in Thrift's compact protocol: its version, and the number of the schema's elements."""
 
 CACHED_GROUPS = 2
 
@@ -52,8 +63,30 @@ def open_parquet(path: Path, dictionaries: Sequence[str] = ()) -> Iterator[Any]:
     """
     import pyarrow.parquet as pq
 
-    with damage_as_data_error(path, Parquet.damaged), pq.ParquetFile(path, read_dictionary=dictionaries) as file:
-        yield file
+    with damage_as_data_error(path, Parquet.damaged):
+        _check_footer(path)
+        with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
+            yield file
+
+
+def _check_footer(path: Path) -> None:
+    """DataError where the footer is too long, or lists too many columns, for pyarrow to read it in little memory."""
+    with path.open("rb") as file:
+        file.seek(-min(8, path.stat().st_size), os.SEEK_END)
+        ending = file.read()
+        length = int.from_bytes(ending[:4], "little")
+        if length > MAX_FOOTER_BYTES:
+            raise DataError("parquet_footer", path=str(path), max_bytes=MAX_FOOTER_BYTES)
+        if ending[4:] != b"PAR1" or length + 8 > path.stat().st_size:
+            return  # pyarrow says what is wrong
+        file.seek(-8 - length, os.SEEK_END)
+        start = SCHEMA_START.match(file.read(16))
+    if start is None:
+        raise ValueError("its footer does not begin with the number of its columns")
+    few, many = start.groups()
+    count = few[0] >> 4 if few else sum((byte & 127) << (7 * place) for place, byte in enumerate(many))
+    if count > MAX_LEAVES:
+        raise DataError("too_many_columns", path=str(path), max_columns=MAX_LEAVES)
 
 
 def check_size(path: Path, file: Any) -> list[str]:
