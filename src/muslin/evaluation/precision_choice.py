@@ -98,7 +98,9 @@ def precision_notes(acceptance: Acceptance, precision: float) -> list[Message]:
     notes = []
     for name, table in acceptance.items():
         for row in table:
-            if row.precision == precision:
+            if row.precision == precision and not row.accepted:
+                notes.append(Message("precision_chosen_none", target=name, precision=precision))
+            elif row.precision == precision:
                 counts: dict[str, Any] = {"accepted": row.accepted, "n": row.n, "share": row.share}
                 notes.append(Message("precision_chosen", target=name, precision=precision, **counts))
     return notes
