@@ -77,7 +77,7 @@ def predict_command(
     from muslin.models.predictor import Predictor, images_by_folder, named_images
     from muslin.reporting.terminal.predictions import print_predictions
 
-    predictor = Predictor.open(model).with_thresholds(thresholds)
+    predictor = Predictor.open(model).with_thresholds(thresholds).with_cache()
     is_folder = product == "folder"
     scope = guarantee.get("guarantee", "overall")
     acceptance = predictor.acceptance(scope, per_product=is_folder) or predictor.acceptance(scope)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +37,7 @@ from muslin.machine import physical_cores
 from muslin.models import runtime
 from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, Preprocessing, check_tensor, open_bundle
 from muslin.models.container import locating_errors
+from muslin.models.output_cache import OOD_SCORE, OutputCache, PhotoContent, PhotoOutput, read_photo
 from muslin.models.prediction import Prediction, target_prediction
 from muslin.models.product_prediction import ProductPrediction, ProductRule, predict_products
 from muslin.models.runtime import run_session, runtime_errors
@@ -117,6 +117,7 @@ class Predictor:
         if self.threads < 1:
             raise RecipeError("threads_range", found=self.threads)
         self.path: Path | None = None
+        self.cache: OutputCache | None = None
         self.name = name
         with locating_errors(path=name):
             self._session = _checked_session(bundle, self.threads)
@@ -171,6 +172,15 @@ class Predictor:
         twin.bundle = replace(self.bundle, thresholds=thresholds)
         return twin
 
+    def with_cache(self) -> "Predictor":
+        """The same predictor, which caches the network's output for photos in files, by their content.
+
+        Only photos whose content is new are decoded then; predictions are the same.
+        """
+        twin = copy(self)
+        twin.cache = OutputCache(self.bundle)
+        return twin
+
     def predict(
         self,
         images: Any,
@@ -213,12 +223,16 @@ class Predictor:
 
         An image may also be a `Photo`, or an ImageError: the reason why it cannot be read.
         """
-        images, preprocessing = iter(images), self.bundle.preprocessing
+        images, preprocessing, cache = iter(images), self.bundle.preprocessing, self.cache
         policies = self.policies(precision, guarantee)
-        with ThreadPoolExecutor(self.threads) as pool:
-            while chunk := list(islice(images, CHUNK)):
-                read = pool.map(lambda named: _read_image(named[0], named[1], preprocessing), chunk)
-                yield from self._predict_chunk(list(read), policies)
+        try:
+            with ThreadPoolExecutor(self.threads) as pool:
+                while chunk := list(islice(images, CHUNK)):
+                    read = pool.map(lambda named: _read_image(named[0], named[1], preprocessing, cache), chunk)
+                    yield from self._predict_chunk(list(read), policies)
+        finally:
+            if cache:
+                cache.flush()
 
     def predict_products(
         self, products: Mapping[str, Any], *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
@@ -290,12 +304,19 @@ class Predictor:
 
     def to_output(self, raw_probabilities: Mapping[str, Floats], features: Floats | None) -> ModelOutput:
         """The output of `infer` for the results of `infer_raw`."""
+        detector, values = self.bundle.ood_detector, dict(raw_probabilities)
+        if detector is not None and features is not None:
+            values[OOD_SCORE] = detector.ood_score(features)[:, None]
+        return self._to_output(values)
+
+    def _to_output(self, values: Mapping[str, Floats]) -> ModelOutput:
+        """Of raw probabilities per target's name, and OOD scores (n, 1) where there are any."""
         detector, data = self.bundle.ood_detector, self.bundle.calibration_data
-        raw = {t.name: raw_probabilities[t.name] for t in self.targets}
+        raw = {t.name: values[t.name] for t in self.targets}
         calibrated = {t.name: calibrate_probabilities(t, raw[t.name], data.get(t.name)) for t in self.targets}
-        if detector is None or features is None:
-            return ModelOutput(raw, calibrated, None)
-        return ModelOutput(raw, calibrated, detector.ood_score(features) > detector.threshold)
+        scores = values.get(OOD_SCORE)
+        is_ood = scores[:, 0] > detector.threshold if detector is not None and scores is not None else None
+        return ModelOutput(raw, calibrated, is_ood)
 
     def policies(self, precision: float = DEFAULT_PRECISION, guarantee: str = "overall") -> dict[str, AcceptancePolicy]:
         """Per target's name the policy at `precision`; see `muslin.evaluation.selective.acceptance_policy`."""
@@ -337,17 +358,18 @@ class Predictor:
         }
 
     def _predict_chunk(
-        self, images: list[tuple[Prediction, Pixels | None]], policies: Mapping[str, AcceptancePolicy]
+        self, images: Sequence["_ReadImage"], policies: Mapping[str, AcceptancePolicy]
     ) -> Iterator[Prediction]:
-        readable = [pixels for _, pixels in images if pixels is not None]
+        readable = [image for image in images if image.prediction.error is None]
         if readable:
-            output = self.infer(np.stack(readable))
+            output = self._infer_images(readable)
             triages = {
                 t.name: triage(t, output.probabilities[t.name], policies[t.name], output.is_ood) for t in self.targets
             }
         rows = iter(range(len(readable)))
-        for prediction, pixels in images:
-            if pixels is not None:
+        for image in images:
+            prediction = image.prediction
+            if prediction.error is None:
                 row = next(rows)
                 predictions = {
                     t.name: target_prediction(t, output.probabilities[t.name][row], triages[t.name], row)
@@ -355,6 +377,27 @@ class Predictor:
                 }
                 prediction = replace(prediction, predictions=predictions)
             yield prediction
+
+    def _infer_images(self, images: Sequence["_ReadImage"]) -> ModelOutput:
+        """The output for images, of which some may be cached; the others are then cached too."""
+        new = [image.pixels for image in images if image.pixels is not None]
+        fresh = self._infer_each(np.stack(new)) if new else iter(())
+        values = []
+        for image in images:
+            values.append(image.cached.values if image.cached else next(fresh))
+            if self.cache and image.content and not image.cached:
+                self.cache.add(image.content, PhotoOutput(values[-1], image.prediction.notes))
+        return self._to_output({name: np.stack([each[name] for each in values]) for name in values[0]})
+
+    def _infer_each(self, pixels: Pixels) -> Iterator[dict[str, Floats]]:
+        """The values of a PhotoOutput for each image, whose bits do not depend on the others in its batch."""
+        detector = self.bundle.ood_detector
+        for batch in self._run(pixels, _output_names(self.bundle)):
+            for row in range(len(next(iter(batch.values())))):
+                values = {target.name: batch[target.name][row] for target in self.targets}
+                if detector:
+                    values[OOD_SCORE] = detector.ood_score(batch[FEATURES][row : row + 1])
+                yield values
 
     def _run(self, pixels: Pixels, names: list[str], batch_size: int | None = None) -> Iterator[dict[str, Floats]]:
         """The graph's outputs of these names, one batch of images at a time; one empty batch for no images."""
@@ -455,12 +498,12 @@ def _is_one_image(images: Any) -> bool:
 
 
 def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
-    """The images in and below a folder by their paths, as functions that read them; what leads outside is an error."""
+    """The images in and below a folder by their paths, each a StoredImage; what leads outside is an error."""
     notes = FolderNotes()
     found: dict[Path, Any] = {}
     for name, photo in walk(folder, notes, UNBOUNDED if allow_outside else boundary_of(folder)):
         if Path(name).suffix.lower() in IMAGE_SUFFIXES and not is_hidden(name):
-            found[folder / name] = photo.content
+            found[folder / name] = photo
     for name in notes.outside:
         path = folder / name
         if not is_hidden(name) and (path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()):
@@ -470,16 +513,35 @@ def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
     return [(str(path), found[path]) for path in sorted(found)]
 
 
-def _read_image(name: str, source: Any, preprocessing: Preprocessing) -> tuple[Prediction, Pixels | None]:
-    """The image as the network takes it, None where there is an error; and its prediction without predictions."""
+@dataclass(frozen=True, eq=False)
+class _ReadImage:
+    """An image on its way to the network: a prediction without predictions, which has the error of an unreadable one.
+
+    Attributes:
+        pixels: as the network takes them; None where there is an error, or the output is cached.
+        content: by which the output is cached; None where it is not.
+        cached: the output, where the cache has it.
+    """
+
+    prediction: Prediction
+    pixels: Pixels | None = None
+    content: PhotoContent | None = None
+    cached: PhotoOutput | None = None
+
+
+def _read_image(name: str, source: Any, preprocessing: Preprocessing, cache: OutputCache | None) -> _ReadImage:
     from muslin.images import apply_transform
 
+    content = read_photo(name, source) if cache else None
+    if cache and content and (cached := cache.get(content)):
+        return _ReadImage(Prediction(name, {}, cached.notes), content=content, cached=cached)
     try:
-        pixels, notes = _decoded(name, source)
-        pixels, note = apply_transform(pixels, preprocessing.transform, preprocessing.shape)
+        # what is cached by a content is decoded from the same bytes, even where the file changes now
+        decoded, notes = _decoded(name, content or source)
+        pixels, note = apply_transform(decoded, preprocessing.transform, preprocessing.shape)
     except ImageError as error:
-        return Prediction(name, {}, error=error.with_params(path=name).message), None
-    return Prediction(name, {}, (*notes, note) if note else notes), pixels
+        return _ReadImage(Prediction(name, {}, error=error.with_params(path=name).message))
+    return _ReadImage(Prediction(name, {}, (*notes, note) if note else notes), pixels, content)
 
 
 def _decoded(name: str, source: Any) -> tuple[Pixels, tuple[str, ...]]:
@@ -495,9 +557,10 @@ def _decoded(name: str, source: Any) -> tuple[Pixels, tuple[str, ...]]:
     if isinstance(source, Image):
         decoded = decode(_to_png(name, source), name=name, max_bytes=2**31)
     elif hasattr(source, "content"):  # a StoredImage
-        return PhotoImages((replace(source, name=name),))[0], ()
-    elif isinstance(source, MethodType):  # which reads the file
-        decoded = decode(source(), name=name)
+        photo = replace(source, name=name)
+        if photo.box:
+            return PhotoImages((photo,))[0], ()
+        decoded = decode(photo.content(), name=name)
     elif isinstance(source, bytes | Path):
         decoded = decode(source, name=name)
     else:

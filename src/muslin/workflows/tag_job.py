@@ -117,7 +117,7 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     check_local(data, options.read_options.get("images"), options.taxonomy)
     # a resumed job can have been killed after its last step: then the output is there, and `_write` compares it
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
-    predictor = model if isinstance(model, Predictor) else Predictor.open(model)
+    predictor = (model if isinstance(model, Predictor) else Predictor.open(model)).with_cache()
     check_guarantee(options.guarantee)
     read_options = options.read_options
     with open_cache(), data_boundary(Path(data), allow_outside=bool(read_options.get("allow_outside"))):

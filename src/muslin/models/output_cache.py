@@ -1,0 +1,129 @@
+"""What a model gives for photos before any decision, cached on the disk by the photos' content.
+
+Decisions are not cached: they follow from the cached output, whatever the precision, the thresholds or the calibration.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.photos import MAX_PHOTO_BYTES, StoredImage
+from muslin.errors import ImageError
+from muslin.machine import processor
+from muslin.messages import Message
+from muslin.models.bundle import Bundle
+from muslin.storage.row_cache import RowCache, shrink
+
+CACHE_FORMAT = 1
+"""Rises when a cached row or the decoding change; rows of another format are not found."""
+
+OOD_SCORE = "\0OOD score"
+"""A name that no target can have, because of the control character."""
+
+
+@dataclass(frozen=True)
+class PhotoContent:
+    """A photo whose file was read: a StoredImage in memory."""
+
+    name: str
+    data: bytes
+    box: tuple[int, int, int, int] | None = None
+
+    def content(self, max_bytes: int = MAX_PHOTO_BYTES + 1) -> bytes:
+        return self.data[:max_bytes]
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the file, and of the part that is shown, in `muslin.data.photos.PhotoImages.digests` alike."""
+        return hashlib.sha256(self.data + repr(self.box).encode() if self.box else self.data).digest()
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoOutput:
+    """What a model gives for one photo, before any decision.
+
+    Attributes:
+        values: per target's name float32 (classes,), the raw probabilities; and under OOD_SCORE float32 (1,), of a
+            model with an OOD detector.
+        notes: what was done to the photo on its way to the network.
+    """
+
+    values: Mapping[str, NDArray[np.float32]]
+    notes: tuple[str, ...]
+
+
+class OutputCache:
+    """Cached outputs of one model. Thread-safe.
+
+    A row is found by the photo's content, and belongs to everything else that its bits depend on: the graph, the
+    preprocessing, the OOD detector, the versions of what decodes and computes, and the processor.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._widths = {target.name: len(target.classes) for target in bundle.targets}
+        if bundle.ood_detector:
+            self._widths[OOD_SCORE] = 1
+        self._rows = RowCache(_name(bundle))
+
+    def get(self, photo: PhotoContent) -> PhotoOutput | None:
+        """The output for a photo with this content; None where it is not cached."""
+        if (row := self._rows.get(photo.digest)) is None:
+            return None
+        bounds = [0, *np.cumsum([4 * width for width in self._widths.values()]).tolist()]
+        try:
+            arrays = [np.frombuffer(row[start:end], "<f4") for start, end in pairwise(bounds)]
+            if any(len(each) != width for each, width in zip(arrays, self._widths.values(), strict=True)):
+                return None
+            notes = tuple(Message(code, **params) for code, params in json.loads(row[bounds[-1] :]))
+        except (ValueError, TypeError, KeyError):
+            return None
+        return PhotoOutput(dict(zip(self._widths, arrays, strict=True)), notes)
+
+    def add(self, photo: PhotoContent, output: PhotoOutput) -> None:
+        """Cache the output for a photo."""
+        values = b"".join(output.values[name].astype("<f4").tobytes() for name in self._widths)
+        notes = json.dumps([[note.code, dict(note.params)] for note in output.notes if isinstance(note, Message)])
+        self._rows.add(photo.digest, values + notes.encode())
+
+    def flush(self) -> None:
+        """Write what was added, and keep the limits of the cache."""
+        self._rows.flush()
+        shrink()
+
+
+def read_photo(name: str, source: Any) -> PhotoContent | None:
+    """The content of a StoredImage or of the file at a Path, as far as a decoder takes it.
+
+    None for any other image, and where it cannot be read: decoding it then says why.
+    """
+    from muslin.images.decoder import read_bytes
+
+    try:
+        if isinstance(source, Path):
+            return PhotoContent(name, read_bytes(source, name, MAX_PHOTO_BYTES))
+        if hasattr(source, "content"):
+            photo: StoredImage = source
+            data = photo.content()
+            return PhotoContent(name, data, photo.box) if len(data) <= MAX_PHOTO_BYTES else None
+    except ImageError:
+        pass
+    return None
+
+
+def _name(bundle: Bundle) -> str:
+    from importlib.metadata import version
+
+    versions = [version(name) for name in ("muslin", "pillow", "numpy", "onnxruntime")]
+    model, detector = hashlib.sha256(bundle.model).hexdigest(), ""
+    if bundle.ood_detector:
+        detector = hashlib.sha256(bundle.ood_detector.reference_features.astype("<f4").tobytes()).hexdigest()
+    targets = [(target.name, len(target.classes)) for target in bundle.targets]
+    parts = ("outputs", CACHE_FORMAT, model, bundle.preprocessing, targets, detector, versions, processor())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
