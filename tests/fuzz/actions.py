@@ -33,7 +33,7 @@ def decode_image(path: Path) -> str:
 
 
 def open_dataset(path: Path) -> str:
-    """The number of its images, all of which were decoded or refused."""
+    """The number of its images, and how many were refused when they were decoded."""
     try:
         dataset = read(path)
     except MuslinError as error:
@@ -57,7 +57,8 @@ def open_in_each_format(path: Path) -> str:
 def _use_dataset(dataset: Dataset) -> str:
     check_messages(dataset.fixes)
     unreadable = 0
-    for index in range(len(dataset)):
+    photos = getattr(dataset.images, "photos", range(len(dataset)))
+    for index in {photo: index for index, photo in enumerate(photos)}.values():  # each once, however often it recurs
         try:
             dataset.images[index]
         except ImageError as error:
