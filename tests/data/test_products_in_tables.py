@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,27 @@ def test_constant_and_unique_columns_are_no_products(photos: Path, tmp_path: Pat
     data = read(table, images=photos, product="code", target="kind")
     assert data.products is None
     assert notes(data)["product_column_unique"]["column"] == "code"
+
+
+def test_rows_that_name_no_product_are_said(photos: Path, tmp_path: Path) -> None:
+    rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}" if p else " "] for p in range(5) for role in ROLES]
+    data = read(write(tmp_path / "a.csv", ["file", "kind", "sku"], rows), images=photos)
+    assert notes(data)["products_unnamed"] == {"column": "sku", "count": 3, "names": ["2", "3", "4"], "more": None}
+    assert data.products is not None
+    assert len(set(data.products)) == 7
+    with refuses("product_column_constant"):
+        empty = write(tmp_path / "b.csv", ["file", "kind", "code"], [[*row[:2], ""] for row in rows])
+        read(empty, images=photos, product="code", target="kind")
+
+
+def test_unnamed_rows_of_two_tables_are_not_one_product(photos: Path, tmp_path: Path) -> None:
+    for part, products in {"train": (0, 1, 2), "test": (3, 4)}.items():
+        rows = [[f"p{p}_front.jpg|p{p}_back.jpg", "hb"[p % 2]] for p in products]
+        write(tmp_path / f"{part}.csv", ["image", "kind"], rows)
+    data = read(tmp_path, images=photos)
+    assert data.products is not None
+    assert sorted(Counter(data.products).values()) == [2] * 5
+    assert "products_in_two_parts" not in notes(data)
 
 
 def test_products_with_two_labels_are_named_and_kept(photos: Path, tmp_path: Path) -> None:

@@ -141,6 +141,24 @@ def test_constant_column_of_products_is_refused(shop: Path) -> None:
     assert error.value.code == "product_column_constant"
 
 
+def test_empty_column_of_products_is_refused(shop: Path) -> None:
+    with pytest.raises(DataError) as error:
+        tagged(shop, "shop,image\n,white.png\n ,black.png\n", read_options={"product": "shop"})
+    assert error.value.code == "product_column_constant"
+
+
+def test_rows_that_name_no_product_are_said_when_tagging(shop: Path) -> None:
+    content = "Handle,Title,Image Src,Image Position\na,A,black.png,1\na,,gray.png,2\n,B,white.png,1\n"
+    result, _, notes = tagged(shop, content)
+    assert (notes["products_unnamed"]["names"], result.products) == (["4"], 2)
+
+
+def test_products_of_one_row_each_have_no_first_rows(shop: Path) -> None:
+    result, _, notes = tagged(shop, "sku,image\n1,white.png\n2,black.png\n", read_options={"product": "sku"})
+    assert result.products == 2
+    assert "tags_on_first_rows" not in notes
+
+
 def test_column_of_products_that_does_not_exist_is_refused(shop: Path) -> None:
     with pytest.raises(DataError) as error:
         tagged(shop, SHOPIFY, read_options={"product": "Handel"})
@@ -175,6 +193,13 @@ def test_model_of_products_guarantees_products(shop: Path, capfd: Any) -> None:
     assert "calibration image" not in printed.out + printed.err
 
 
+def test_predict_says_what_holds_where_no_products_are_known(shop: Path, capfd: Any) -> None:
+    seal(replace(small_bundle(), calibration_data={"label": calibration()}), shop / "model.muslin")
+    said = "the model does not know products"
+    assert said in invoke(capfd, "predict", shop / "model.muslin", shop / "images", "--product", "folder").err
+    assert said not in invoke(capfd, "predict", shop / "model.muslin", shop / "images").err
+
+
 def test_products_too_few_for_a_guarantee_are_counted_as_products(shop: Path) -> None:
     few = {"label": calibration()}
     few["label"] = replace(few["label"], **{name: values[:20] for name, values in vars(few["label"]).items()
@@ -189,9 +214,11 @@ def test_product_of_60_photos_in_one_cell_or_in_rows(shop: Path) -> None:
     for i in range(60):
         Image.fromarray(np.full((SIDE, SIDE), 255 - i, np.uint8)).save(shop / "images" / f"{i}.png")
     names = [f"{i}.png" for i in range(60)]
-    _, (one,), _ = tagged(shop, "sku,image\n1," + "|".join(names) + "\n")
+    _, (one,), notes = tagged(shop, "sku,image\n1," + "|".join(names) + "\n")
+    assert notes["products_of_many_photos"]["count"] == 1
     content = "sku,image\n2,black.png\n" + "".join(f"1,{name}\n" for name in names)
-    _, many, _ = tagged_again(shop, content, read_options={"product": "sku"})
+    _, many, notes = tagged_again(shop, content, read_options={"product": "sku"})
+    assert notes["products_of_many_photos"]["names"] == ["1 (60)"]
     assert {row["probability"] for row in many[1:]} == {one["probability"]}
 
 

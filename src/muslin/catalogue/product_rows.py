@@ -122,7 +122,8 @@ def find_products(
         return ProductRows(table, photos, all_of_row=is_wanted), []
     numbers, notes = product_numbers(found.names), list(found.notes)
     names = tuple(dict.fromkeys(found.names))
-    title = _column_of_first_rows(table, numbers, {*found.columns, photos.column})
+    has_several = len(names) < len(numbers)
+    title = _column_of_first_rows(table, numbers, {*found.columns, photos.column}) if has_several else None
     if title is not None:
         notes.append(Message("tags_on_first_rows", column=title))
     return ProductRows(table, photos, found.columns, numbers, names, on_first_row=title is not None), notes

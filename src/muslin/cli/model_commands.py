@@ -73,23 +73,18 @@ def predict_command(
 
     An IMAGE is a file or a folder of images. With --json, prints one line per image, or per product.
     """
-    from muslin.evaluation.precision_choice import choose_precision, of_products, precision_notes
     from muslin.models.predictor import Predictor, images_by_folder, named_images
     from muslin.reporting.terminal.predictions import print_predictions
+    from muslin.workflows.guarantee import choose_guarantee
 
     predictor = Predictor.open(model).with_thresholds(thresholds).with_cache()
     is_folder = product == "folder"
-    scope = guarantee.get("guarantee", "overall")
-    acceptance = predictor.acceptance(scope, per_product=is_folder) or predictor.acceptance(scope)
-    if "precision" not in guarantee and (chosen := choose_precision(acceptance)):
-        guarantee["precision"] = chosen
-        known = predictor.bundle.product_calibration if is_folder else {}
-        for sentence in precision_notes(acceptance, chosen):
-            log(of_products(sentence) if sentence.params["target"] in known else sentence)
+    precision, scope = guarantee.get("precision"), guarantee.get("guarantee", "overall")
+    chosen = choose_guarantee(predictor, precision, scope, per_product=is_folder)
     if predictor.bundle.calibration_data or guarantee:  # else nobody expects a guarantee
-        for policy in (predictor.product_policies if is_folder else predictor.policies)(**guarantee).values():
-            for sentence in policy.unsupported:
-                log(sentence)
+        for sentence in chosen.notes:
+            log(sentence)
+    guarantee = {"precision": chosen.precision, "guarantee": scope}
     images = named_images(list(image), allow_outside)
     found = (
         predictor.predict_named_products(images_by_folder(images), **guarantee)

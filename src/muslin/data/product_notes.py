@@ -1,6 +1,6 @@
 """What a person must know of the products in a data set."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,8 +24,13 @@ def product_notes(dataset: Dataset) -> Iterator[Message]:
             conflicts.append(f"{name} ({'; '.join(labels)})")
     if conflicts:
         yield Message("products_with_several_labels", **examples(conflicts))
-    if large := [f"{names[i]} ({counts[i]:,})" for i in np.flatnonzero(counts > MANY_PHOTOS)]:
-        yield Message("products_of_many_photos", **examples(large), maximum=MANY_PHOTOS)
+    yield from note_of_many_photos((names[i], int(counts[i])) for i in np.flatnonzero(counts > MANY_PHOTOS))
+
+
+def note_of_many_photos(products: Iterable[tuple[str, int]]) -> list[Message]:
+    """A note on products, each with its number of photos, of which that is above MANY_PHOTOS."""
+    large = [f"{name} ({count:,})" for name, count in products if count > MANY_PHOTOS]
+    return [Message("products_of_many_photos", **examples(large), maximum=MANY_PHOTOS)] if large else []
 
 
 def lost_products(dataset: Dataset, kept: Dataset) -> list[Message]:

@@ -17,6 +17,7 @@ from muslin.data.dataset import Target
 from muslin.data.formats import detect_format
 from muslin.data.open_cache import open_cache
 from muslin.data.photos import Photo
+from muslin.data.product_notes import MANY_PHOTOS, note_of_many_photos
 from muslin.data.registry import DATASETS
 from muslin.data.tables import AddedColumn, TableFile, detect_kind, open_table
 from muslin.data.tables.dataset_table import DatasetTable
@@ -26,13 +27,14 @@ from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
 from muslin.data.tables.workbook import Workbook, is_workbook
 from muslin.errors import DataError
-from muslin.evaluation.precision_choice import Acceptance, choose_precision, of_products, precision_notes
-from muslin.evaluation.selective import DEFAULT_PRECISION, AcceptancePolicy, check_guarantee
+from muslin.evaluation.precision_choice import Acceptance
+from muslin.evaluation.selective import AcceptancePolicy, check_guarantee
 from muslin.messages import Log, Message
 from muslin.models.predictor import Predictor
 from muslin.storage.boundary import data_boundary
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
+from muslin.workflows.guarantee import choose_guarantee
 from muslin.workflows.inputs import check_output
 
 ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
@@ -123,8 +125,8 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     with open_cache(), data_boundary(Path(data), allow_outside=bool(read_options.get("allow_outside"))):
         table, photos = _open_data(data, output.path, read_options, log)
     rows, notes = find_products(table, photos, read_options.get("product"))
-    products, has_several = _survey(rows)
-    notes += _notes_of_ids(rows)
+    products, has_several, of_photos = _survey(rows)
+    notes += [*of_photos, *_notes_of_ids(rows)]
     if isinstance(photos, TablePhotos):
         notes = [Message("photo_column_chosen", column=photos.column), *photos.notes, *photos.fixes, *notes]
     taxonomy = _taxonomy(options, predictor)
@@ -133,47 +135,23 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     all_notes: list[str] = [*table.fixes, *notes, *taxonomy.notes, *renamed]
     if isinstance(table, Workbook) and not table.has_header:
         all_notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
-    precision, acceptance, policies, of_guarantee = _guarantee(predictor, options, has_several)
+    chosen = choose_guarantee(predictor, options.precision, options.guarantee, per_product=has_several)
     _check_photos(output, rows)
     return TagJob(
         output,
         options,
         predictor,
-        precision,
-        acceptance,
-        policies,
+        chosen.precision,
+        chosen.acceptance,
+        chosen.policies,
         table,
         rows,
         products,
         has_several,
         taxonomy,
         columns,
-        (*all_notes, *of_guarantee),
+        (*all_notes, *chosen.notes),
     )
-
-
-def _guarantee(
-    predictor: Predictor, options: TagOptions, has_several: bool
-) -> tuple[float, Acceptance, Mapping[str, AcceptancePolicy], list[str]]:
-    """The precision, what can be accepted at which, the policies, and notes on them; per product where there are any.
-
-    The choice of a precision, and what is said of a guarantee, is for products where the model knows them.
-    """
-    acceptance, policies_at = predictor.acceptance(options.guarantee), predictor.policies
-    if has_several:
-        acceptance = {**acceptance, **predictor.acceptance(options.guarantee, per_product=True)}
-        policies_at = predictor.product_policies
-    chosen = choose_precision(acceptance) if options.precision is None else None
-    precision = (chosen or DEFAULT_PRECISION) if options.precision is None else options.precision
-    policies = policies_at(precision, options.guarantee)
-    known = predictor.bundle.product_calibration if has_several else {}
-    chosen_notes = precision_notes(acceptance, chosen) if chosen else []
-    notes: list[str] = [of_products(note) if note.params["target"] in known else note for note in chosen_notes]
-    notes += [note for policy in policies.values() for note in policy.unsupported]
-    per_photo = predictor.bundle.calibration_data.keys() - predictor.bundle.product_calibration.keys()
-    if has_several and per_photo:
-        notes.append(Message("guarantee_per_photo", targets=sorted(per_photo)))
-    return precision, acceptance, policies, notes
 
 
 def _taxonomy(options: TagOptions, predictor: Predictor) -> Taxonomy:
@@ -225,20 +203,25 @@ def _is_table(path: Path, out: Path, options: Mapping[str, Any]) -> bool:
     return bool(format == "table" and not (holds_photos and out.suffix.lower() in DELIMITERS))
 
 
-def _survey(rows: ProductRows) -> tuple[int, bool]:
-    """The number of products, and whether one of them has several photos. All photos are looked up, so that
-    `rows.photos.fixes` says which are not found.
+def _survey(rows: ProductRows) -> tuple[int, bool, list[Message]]:
+    """The number of products, whether one of them has several photos, and a note on those of very many.
+
+    All photos are looked up, so that `rows.photos.fixes` says which are not found.
 
     Raises:
         DataError: there is no product.
     """
     products, most = 0, 0
+    large: list[tuple[str, int]] = []
     for product in rows:
         products += 1
-        most = max(most, len(rows.find(product) if isinstance(rows.photos, TablePhotos) else product.cells))
+        count = len(rows.find(product) if isinstance(rows.photos, TablePhotos) else product.cells)
+        most = max(most, count)
+        large += [(product.name, count)] if count > MANY_PHOTOS else []
     if not products:
         raise DataError("no_rows", path=str(rows.table.path))
-    return products, most > 1
+    # of other data, reading says so
+    return products, most > 1, note_of_many_photos(large) if isinstance(rows.photos, TablePhotos) else []
 
 
 def _notes_of_ids(rows: ProductRows) -> list[Message]:

@@ -1,5 +1,6 @@
 """Which product each row of a table shows: a column, the exports of Shopify and WooCommerce, rows of several photos."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from muslin.data.photo_roles import ROLE_COLUMNS, role_of
 from muslin.data.tables.columns import Column, Table
 from muslin.data.tables.product_column import PRODUCT_COLUMNS, choose_product_column
 from muslin.errors import DataError
-from muslin.messages import Message
+from muslin.messages import Message, examples
 
 SHOPIFY_COLUMNS = frozenset({"handle", "image src", "image position"})
 """In lower case, of Shopify's export: a row for each photo, of which only a product's first one has its labels."""
@@ -65,15 +66,15 @@ def products_in_columns(table: Table, asked: str | None, excluded: Iterable[str 
     if name is None:
         return None
     table.check_column(name)
-    count = len(set(names := _names(table, name)))
-    if count == 1 < len(table):
+    if len(set(table.columns[name].cells)) == 1 < len(table):
         if asked is None:
             return None
         raise DataError("product_column_constant", path=str(table.path), column=name, n=len(table))
+    names, unnamed = _names(table, name), _unnamed_rows(table, name)
     if lower.keys() >= SHOPIFY_COLUMNS and name == lower["handle"] and note:
-        note = Message("shopify_export", column=name, products=count, rows=len(table))
-        return RowProducts(names, (name,), (note,), fills_labels=True)
-    return RowProducts(names, (name,), (note,) if note else ())
+        note = Message("shopify_export", column=name, products=len(set(names)), rows=len(table))
+        return RowProducts(names, (name,), (note, *unnamed), fills_labels=True)
+    return RowProducts(names, (name,), (note, *unnamed) if note else unnamed)
 
 
 def rows_as_products(table: Table, n_photos: int) -> RowProducts:
@@ -89,8 +90,7 @@ def _woocommerce_products(table: Table, lower: dict[str, str]) -> RowProducts | 
     if not any(parents):
         return None
     ids = _texts(table, lower["id"]) if "id" in lower else [""] * len(table)
-    numbers = table.row_numbers.tolist()
-    own = [sku or id_ or f"(row {number})" for sku, id_, number in zip(skus, ids, numbers, strict=True)]
+    own = [sku or id_ or row for sku, id_, row in zip(skus, ids, _row_names(table), strict=True)]
     of_id = {f"id:{id_}": name for id_, name in zip(ids, own, strict=True) if id_}
     names = tuple(of_id.get(parent, parent) or name for parent, name in zip(parents, own, strict=True))
     columns = lower["sku"], lower["parent"]
@@ -114,8 +114,24 @@ def _key_column(table: Table, lower: dict[str, str]) -> str | None:
 def _names(table: Table, column: str | None) -> tuple[str, ...]:
     """Per row the product; a row with an empty cell is one of its own."""
     cells = [""] * len(table) if column is None else table.columns[column].cells
-    pairs = zip(cells, table.row_numbers.tolist(), strict=True)
-    return tuple(str(cell) or f"(row {number})" for cell, number in pairs)
+    return tuple(str(cell) or row for cell, row in zip(cells, _row_names(table), strict=True))
+
+
+def _row_names(table: Table) -> list[str]:
+    """A name for each row, by its number; tables that were joined have rows of the same number."""
+    numbers, seen = table.row_numbers.tolist(), Counter[int]()
+    names = []
+    for number in numbers:
+        seen[number] += 1
+        names.append(f"(row {number})" if seen[number] == 1 else f"(row {number}, table {seen[number]})")
+    return names
+
+
+def _unnamed_rows(table: Table, column: str) -> tuple[Message, ...]:
+    """A note on the rows that name no product."""
+    numbers = table.row_numbers.tolist()
+    rows = [str(number) for number, cell in zip(numbers, table.columns[column].cells, strict=True) if not cell]
+    return (Message("products_unnamed", column=column, **examples(rows)),) if rows else ()
 
 
 def fill_labels(table: Table, products: RowProducts, targets: Sequence[str]) -> tuple[Table, int]:
