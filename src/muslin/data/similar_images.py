@@ -38,7 +38,7 @@ training images of one class. Of the test photos of clothing-small 15 % have suc
 photographed surfaces 54 % if they are drawn at random, and 1 % if surfaces are kept together."""
 
 MAX_USUAL = 0.25
-"""Share of test images with a very similar training image up to which nothing is said."""
+"""Share of test images with a very similar training image up to which there is no warning."""
 
 SAMPLED_PAIRS = 20_000
 MAX_COMPARED = 2_000

@@ -1,7 +1,7 @@
 """A trial on some of the images: whether a linear probe or a network from scratch is the better recipe for them.
 
 The linear probe is cross-validated on a sample, whose features are kept. The network from scratch is trained for a
-tenth of its steps on other images, and judged by the same sample. Learning curves, which are power laws (Hestness et
+tenth of its steps on other images, and evaluated on the same sample. Learning curves, which are power laws (Hestness et
 al., Deep learning scaling is predictable, empirically, 2017), give the accuracy of either after a whole training.
 """
 
@@ -29,7 +29,7 @@ from muslin.workflows.time_budget import EXTRACTION_FRACTION, estimate_extractio
 from muslin.workflows.training_data import Callbacks
 
 SAMPLE_IMAGES = 300
-"""Images that judge both recipes, at most; of fewer than three times as many, a third."""
+"""Images on which both recipes are evaluated, at most; of fewer than three times as many, a third."""
 
 MIN_SAMPLE = 20
 """With fewer no trial is made."""
@@ -154,7 +154,7 @@ def _try_probe(
     fits_s = (time.perf_counter() - started) * n_train / len(readable)  # as many folds calibrate
     n_fitted = len(readable) * (1 - 1 / FOLDS)
     growth = (n_train / n_fitted) ** -IMAGES_EXPONENT
-    return _judged(probe, images.take(readable), predicted, growth, extraction_s + fits_s)
+    return _with_whole_training(probe, images.take(readable), predicted, growth, extraction_s + fits_s)
 
 
 def _try_from_scratch(
@@ -177,7 +177,7 @@ def _try_from_scratch(
     steps = min(full_steps, max(TRIAL_STEPS[0], min(TRIAL_STEPS[1], round(STEPS_FRACTION * full_steps))))
     used = np.random.default_rng(seed).permutation(rest)[: steps * whole.batch_size]
     size, started = (whole.image_size, whole.image_size, 3), time.perf_counter()
-    trained, judged = (photos.decode_photos(dataset.take(np.sort(i)), size) for i in (used, sample))
+    trained, held_out = (photos.decode_photos(dataset.take(np.sort(i)), size) for i in (used, sample))
     decoding_s = (time.perf_counter() - started) * len(dataset) / (len(used) + len(sample))
     smaller = replace(whole, batch_size=min(whole.batch_size, max(len(trained) // 4, 1)), max_steps=steps, min_steps=0)
     smaller = replace(smaller, epochs=-(-steps // steps_per_epoch(len(trained), smaller)))
@@ -186,15 +186,15 @@ def _try_from_scratch(
     arrays = training_arrays(trained, train), training_arrays(trained, train[:0])
     compute = choose_compute_settings()
     history = fit(net, *arrays, smaller, seed=seed, compute=compute, should_stop=callbacks.should_stop)
-    predicted = predict_images(net, training_arrays(judged, np.arange(len(judged)))[0])
+    predicted = predict_images(net, training_arrays(held_out, np.arange(len(held_out)))[0])
     expected_s = decoding_s + history[-1]["elapsed_s"] / steps * full_steps
-    return _judged(whole, judged, predicted, (full_steps / steps) ** -STEPS_EXPONENT, expected_s)
+    return _with_whole_training(whole, held_out, predicted, (full_steps / steps) ** -STEPS_EXPONENT, expected_s)
 
 
-def _judged(
+def _with_whole_training(
     recipe: Recipe, dataset: Dataset, predicted: Mapping[str, NDArray[np.float32]], growth: float, expected_s: float
 ) -> Trial:
-    accuracy, interval = mean_with_interval(_correctness(dataset, predicted), dataset.groups)
+    accuracy, interval = mean_with_interval(_correctness(dataset, predicted), dataset.clusters)
     if accuracy is None:
         raise TrainingError("unlabelled", name=dataset.name, n=len(dataset))
     return Trial(recipe, accuracy, interval, 1 - (1 - accuracy) * growth, expected_s)
@@ -206,10 +206,10 @@ def _correctness(dataset: Dataset, predicted: Mapping[str, NDArray[np.float32]])
     for target in dataset.targets:
         labels, probabilities = dataset.labels[target.name], predicted[target.name]
         if target.kind == "multiclass":
-            right, known = (probabilities.argmax(axis=1) == labels)[:, None], (labels != UNKNOWN)[:, None]
+            is_correct, labelled = (probabilities.argmax(axis=1) == labels)[:, None], (labels != UNKNOWN)[:, None]
         else:
-            right, known = (probabilities >= 0.5) == labels, labels != UNKNOWN
-        correct.append(np.where(known, right, np.nan).astype(np.float64))
+            is_correct, labelled = (probabilities >= 0.5) == labels, labels != UNKNOWN
+        correct.append(np.where(labelled, is_correct, np.nan).astype(np.float64))
     cells = np.concatenate(correct, axis=1)
-    known = np.isfinite(cells)
-    return np.where(known.any(axis=1), np.nansum(cells, axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)
+    labelled = np.isfinite(cells)
+    return np.where(labelled.any(axis=1), np.nansum(cells, axis=1) / np.maximum(labelled.sum(axis=1), 1), np.nan)

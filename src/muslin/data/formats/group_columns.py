@@ -179,13 +179,13 @@ def _alikeness(dataset: Dataset, pairs: NDArray[np.int64]) -> float | None:
         pairs: int64 (pairs, 2): indices of images.
     """
     taken = dataset.take(pairs.ravel())
-    looks = _looks(taken)
-    readable = np.isfinite(looks[:, 0])
+    features = _simple_features(taken)
+    readable = np.isfinite(features[:, 0])
     if readable.sum() < 2 * MIN_VALUES:
         return None
-    looks = (looks - np.nanmean(looks, axis=0)) / np.maximum(np.nanstd(looks, axis=0), 1e-6)
-    distances = np.sqrt(((looks[:, np.newaxis] - looks) ** 2).mean(axis=2))
-    pair_of = np.arange(len(looks)) // 2
+    features = (features - np.nanmean(features, axis=0)) / np.maximum(np.nanstd(features, axis=0), 1e-6)
+    distances = np.sqrt(((features[:, np.newaxis] - features) ** 2).mean(axis=2))
+    pair_of = np.arange(len(features)) // 2
     other = np.asarray(pair_of[:, np.newaxis] != pair_of) & readable[:, np.newaxis] & readable
     for target in (target for target in taken.targets if target.kind == "multiclass"):
         same_label = other & np.asarray(taken.labels[target.name][:, np.newaxis] == taken.labels[target.name])
@@ -198,12 +198,12 @@ def _alikeness(dataset: Dataset, pairs: NDArray[np.int64]) -> float | None:
     return 1 - float(ranks.mean()) / len(between)
 
 
-def _looks(dataset: Dataset) -> NDArray[np.float64]:
+def _simple_features(dataset: Dataset) -> NDArray[np.float64]:
     """Per photo its colours at 3×3 places, their contrast and the steepness of edges, (n, 32); NaN if unreadable."""
     images = resize_photos(dataset, (PHOTO_PX, PHOTO_PX, 3)).images
-    looks = np.full((len(images), 32), np.nan)
+    features = np.full((len(images), 32), np.nan)
 
-    def look(index: int) -> None:
+    def describe(index: int) -> None:
         try:
             pixels = images[index].astype(np.float64)
         except ImageError:
@@ -212,11 +212,11 @@ def _looks(dataset: Dataset) -> NDArray[np.float64]:
         cells = [cell for row in rows for cell in np.array_split(row, 3, axis=1)]
         gradients = [np.abs(np.diff(pixels, axis=axis)).mean() for axis in (0, 1)]
         colours = np.concatenate([cell.mean(axis=(0, 1)) for cell in cells])
-        looks[index] = np.concatenate([colours, pixels.std(axis=(0, 1)), gradients])
+        features[index] = np.concatenate([colours, pixels.std(axis=(0, 1)), gradients])
 
-    for _ in parallel_map(look, len(images)):
+    for _ in parallel_map(describe, len(images)):
         pass
-    return looks
+    return features
 
 
 # ── What to know of the groups that are used ────────────────────────────────────────────────────────────────
