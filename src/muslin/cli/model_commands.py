@@ -58,11 +58,11 @@ def evaluate_command(
     shared.threshold_option,
     option(
         "--product",
-        "What is one product, with one prediction from all its photos: each `folder`, or `none` (the default).",
+        "Predict products from all their photos: `folder` takes each folder as one. Default: `none`, each image alone.",
         type=click.Choice(["folder", "none"]),
     ),
     shared.guarantee_options,
-    option("--allow-outside", "Also open images outside a folder to which links in it lead."),
+    option("--allow-outside", "Also open images outside a folder that links in it lead to."),
     shared.json_option,
 )
 def predict_command(

@@ -143,13 +143,13 @@ read_options = Group(
     ),
     option(
         "--group COLUMN",
-        "Column of groups, such as samples or senders. A group is never split. Default: guessed from names and photos, "
-        "and said; `none`: no groups.",
+        "Column of groups, such as samples or senders. A group is never split. Default: found or proposed by names and "
+        "photos, and reported. `none`: no groups.",
     ),
     option(
         "--product COLUMN",
-        "Column of products, whose photos are never split. Default: found in common exports, and said. `none`: each "
-        "photo alone.",
+        "Column of products. The photos of a product stay together. Default: found in common exports and columns such "
+        "as `sku`, and reported. `none`: no products.",
     ),
     option("--split-column COLUMN", "Column of a table that names the part of each row."),
     option("--crop-to-boxes", "Crop photos to the boxes that come with them."),
@@ -193,7 +193,7 @@ guarantee_options = Group(
     option(
         "--precision SHARE",
         "Minimum share of accepted predictions that are correct: 0.5 to below 1. Default: chosen from what the "
-        "model can guarantee, and said.",
+        "model can guarantee, and reported.",
         type=float,
     ),
     option(

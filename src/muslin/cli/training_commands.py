@@ -59,8 +59,8 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
         option("--epochs N", "Passes over the training set.", type=click.IntRange(1)),
         option(
             "--folds K",
-            "Calibrate on out-of-fold predictions of K folds, for each of which a network is trained once more; "
-            "0: on the validation set. Default: 5 for a linear probe, 0 for other recipes.",
+            "Calibrate on out-of-fold predictions of K folds. For each fold, the network, or the head of a linear "
+            "probe, is trained once more. 0: calibrate on the validation set. Default: 5 for a linear probe, else 0.",
             type=click.IntRange(0, 100),
         ),
         option(
